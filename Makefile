@@ -1,0 +1,52 @@
+# `make run` and `make test` are all that a fresh machine needs; both set up what they use.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+WORKERS ?= 4
+
+.PHONY: run test unit lint install lock bench build clean
+
+run: $(VENV)/.run
+	$(BIN)/python -m healthd run
+
+test: install
+	$(BIN)/python -m tests.servers.install
+	$(BIN)/pytest -n $(WORKERS) --dist loadgroup
+
+unit: install
+	$(BIN)/pytest -q -n $(WORKERS) tests/unit
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+build: install
+	$(BIN)/python -m build --no-isolation --wheel --outdir dist .
+
+install: $(VENV)/.dev
+
+# Exact versions for every platform, with hashes.
+lock: $(BIN)/uv
+	$(BIN)/uv pip compile -q --universal --generate-hashes --no-header --no-annotate pyproject.toml -o requirements/run.lock
+	$(BIN)/uv pip compile -q --universal --generate-hashes --no-header --no-annotate --all-extras --group dev pyproject.toml -c requirements/run.lock -o requirements/dev.lock
+
+$(BIN)/uv: $(VENV)/bin/python
+	$(BIN)/pip install -q uv
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "healthd needs Python 3.11 or newer: make PYTHON=python3.11 …")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.run: requirements/run.lock | $(VENV)/bin/python
+	$(BIN)/pip install -q --require-hashes -r requirements/run.lock
+	touch $@
+
+$(VENV)/.dev: requirements/dev.lock pyproject.toml | $(VENV)/bin/python
+	$(BIN)/pip install -q --require-hashes -r requirements/dev.lock
+	$(BIN)/pip install -q --no-deps --no-build-isolation -e .
+	touch $@ $(VENV)/.run
+
+clean:
+	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache
