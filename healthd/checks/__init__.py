@@ -1,0 +1,33 @@
+"""The kinds of check. A new one is a file here, a line in the registry, a test and a paragraph in the docs."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.metadata import entry_points
+
+from healthd.checks.contract import Check
+
+# Loaded by name, so that a driver is imported only when a check that needs it is configured.
+KINDS = {
+    "process": "healthd.checks.process:Process",
+}
+ENTRY_POINTS = "healthd.checks"
+
+
+class UnknownKindError(LookupError):
+    """No check has this kind."""
+
+
+def known_kinds() -> list[str]:
+    """Every kind that can be configured: the built-in ones and those of installed packages."""
+    return sorted({*KINDS, *(point.name for point in entry_points(group=ENTRY_POINTS))})
+
+
+def find_kind(kind: str) -> type[Check]:
+    """The class of a kind. Raises UnknownKindError, or ImportError when an extra is not installed."""
+    if path := KINDS.get(kind):
+        module, _, name = path.partition(":")
+        return getattr(import_module(module), name)  # type: ignore[no-any-return]
+    for point in entry_points(group=ENTRY_POINTS, name=kind):
+        return point.load()  # type: ignore[no-any-return]
+    raise UnknownKindError(kind)

@@ -1,0 +1,97 @@
+"""What every check is: a config model and a class with `probe` and `close`. The kinds themselves live beside this."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, ClassVar, Protocol
+
+from pydantic import BaseModel, ConfigDict, model_validator
+
+from healthd.clock import Clock
+from healthd.model import Result
+from healthd.units import Duration
+
+
+class Scope(StrEnum):
+    """Whom a failure concerns: this host alone, or every replica at once."""
+
+    LOCAL = "local"
+    SHARED = "shared"
+
+
+class Level(StrEnum):
+    """How much is monitored; each level includes the one before."""
+
+    BASIC = "basic"
+    ENHANCED = "enhanced"
+    COMPREHENSIVE = "comprehensive"
+
+    def includes(self, other: Level) -> bool:
+        order = list(Level)
+        return order.index(other) <= order.index(self)
+
+
+class CheckConfig(BaseModel):
+    """What every kind of check can be told. Durations are seconds in code."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: str
+    enabled: bool = True
+    level: Level = Level.BASIC
+    critical: bool = False
+    scope: Scope = Scope.SHARED
+    interval: Duration = 15.0
+    timeout: Duration = 2.0
+    fast_interval: Duration | None = None
+    fall: int = 3
+    rise: int = 2
+    optional: bool = False
+    runbook: str | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> CheckConfig:
+        if self.fall < 1 or self.rise < 1:
+            raise ValueError("fall and rise count results in a row: at least 1 each")
+        if self.timeout > self.interval:
+            raise ValueError("timeout must not be longer than interval: probes of one check never overlap")
+        return self
+
+    @property
+    def recheck_interval(self) -> float:
+        """Seconds between probes while a status is about to change."""
+        return min(self.interval, self.fast_interval or max(1.0, self.interval / 3))
+
+    @property
+    def fresh_for(self) -> float:
+        """Seconds for which a result is believed: three intervals, and the time that a probe may take."""
+        return 3 * self.interval + self.timeout
+
+
+@dataclass(frozen=True, slots=True)
+class CheckContext:
+    """What the daemon hands to a check at birth."""
+
+    name: str
+    clock: Clock
+    environ: Mapping[str, str]
+
+
+class Check(Protocol):
+    """One configured check.
+
+    `probe` looks once and says what it found; it may raise: the monitor turns an exception into a result by
+    `healthd.checks.failures`. It is given up at the check's timeout, by cancellation. `close` drops every
+    connection at once, without a polite goodbye to a peer that may be dead; it is called after a timeout (the
+    next probe starts afresh) and at the end.
+    """
+
+    config_model: ClassVar[type[CheckConfig]]
+
+    def __init__(self, config: Any, context: CheckContext) -> None: ...
+
+    async def probe(self) -> Result: ...
+
+    async def close(self) -> None: ...

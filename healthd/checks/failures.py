@@ -1,0 +1,48 @@
+"""Exceptions that any driver can raise → a failure kind. What only one driver raises is told apart in its own file."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import ssl
+from collections.abc import Iterator
+
+from healthd.model import FailureKind
+
+_OUT_OF_RESOURCES = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EADDRNOTAVAIL}
+
+
+def classify(error: BaseException) -> FailureKind:
+    """The failure kind of an exception, looking through the causes that drivers wrap it in."""
+    for cause in _causes(error):
+        match cause:
+            case ssl.SSLCertVerificationError() if "expired" in str(cause):
+                return FailureKind.EXPIRED
+            case ssl.SSLError():
+                return FailureKind.TLS
+            case socket.gaierror():
+                return FailureKind.DNS
+            case TimeoutError():
+                return FailureKind.TIMEOUT
+            case OSError(errno=code) if code in _OUT_OF_RESOURCES:
+                return FailureKind.EXHAUSTED
+            case ConnectionError() | OSError():
+                return FailureKind.CONNECT
+    return FailureKind.INTERNAL
+
+
+def describe(error: BaseException) -> str:
+    """One line about an exception; not yet redacted."""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    current: BaseException | None = error
+    while current is not None and id(current) not in seen:
+        seen.add(id(current))
+        if isinstance(current, BaseExceptionGroup):
+            yield from current.exceptions
+        yield current
+        current = current.__cause__ or current.__context__

@@ -1,0 +1,40 @@
+"""Rise and fall: how many results in a row it takes to change a check's status. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from healthd.model import Status
+
+
+@dataclass(slots=True)
+class Debounce:
+    """The status of one check, steadied.
+
+    The first result counts at once. `fall` unhealthy results in a row make it unhealthy, `rise` others in a row
+    make it healthy again; between healthy and degraded it follows every result.
+    """
+
+    fall: int
+    rise: int
+    status: Status = Status.UNKNOWN
+    streak: int = 0  # results in a row that speak against the status
+
+    @property
+    def settling(self) -> bool:
+        """Whether the last result spoke against the status: time for a faster recheck."""
+        return self.streak > 0
+
+    def observe(self, seen: Status) -> Status:
+        down, seen_down = self.status is Status.UNHEALTHY, seen is Status.UNHEALTHY
+        if self.status is Status.UNKNOWN or down == seen_down:
+            self.status, self.streak = seen, 0
+            return self.status
+        self.streak += 1
+        if self.streak >= (self.fall if seen_down else self.rise):
+            self.status, self.streak = seen, 0
+        return self.status
+
+    def forget(self) -> None:
+        """Start again from unknown, as after a result that grew too old."""
+        self.status, self.streak = Status.UNKNOWN, 0

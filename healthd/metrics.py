@@ -1,0 +1,135 @@
+"""Every metric of the daemon: names and units by the Prometheus conventions, labels bounded by the configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    GCCollector,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+)
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from healthd.board import Board
+from healthd.checks.contract import CheckConfig
+from healthd.model import Probe, Status, Transition
+
+_SECONDS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+_LAG_SECONDS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5)
+
+
+class Metrics:
+    """The daemon's registry and the instruments that are written to; states are read off the board at each scrape."""
+
+    def __init__(self, board: Board, version: str, environment: str) -> None:
+        self.registry = registry = CollectorRegistry(auto_describe=True)
+        ProcessCollector(registry=registry)
+        PlatformCollector(registry=registry)
+        GCCollector(registry=registry)
+        registry.register(BoardCollector(board))
+        build = Gauge("healthd_build_info", "Always 1.", ["version", "environment"], registry=registry)
+        build.labels(version, environment).set(1)
+        self._probe_seconds = Histogram(
+            "healthd_probe_duration_seconds",
+            "How long whole probes took.",
+            ["check"],
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self._failures = Counter(
+            "healthd_probe_failures_total",
+            "Probes that were not healthy, by failure kind.",
+            ["check", "kind"],
+            registry=registry,
+        )
+        self._transitions = Counter(
+            "healthd_check_transitions_total",
+            "Changes of a check's status, after rise and fall.",
+            ["check", "to"],
+            registry=registry,
+        )
+        self.skipped = Counter(
+            "healthd_scheduler_skipped_total",
+            "Scheduled runs that did not happen.",
+            ["check", "reason"],
+            registry=registry,
+        )
+        self.loop_lag = Histogram(
+            "healthd_event_loop_lag_seconds",
+            "How late the event loop ran what was due.",
+            buckets=_LAG_SECONDS,
+            registry=registry,
+        )
+        self.loop_stalls = Counter(
+            "healthd_event_loop_stalls_total",
+            "Times that the event loop stood still for longer than the watchdog allows.",
+            registry=registry,
+        )
+        self.reload_ok = Gauge(
+            "healthd_config_last_reload_successful",
+            "Whether the last attempt to load the configuration succeeded.",
+            registry=registry,
+        )
+        self.reload_at = Gauge(
+            "healthd_config_last_reload_success_timestamp_seconds",
+            "When the configuration in force was loaded.",
+            registry=registry,
+        )
+
+    def probed(self, check: str, _config: CheckConfig, probe: Probe) -> None:
+        self._probe_seconds.labels(check).observe(probe.duration)
+        if probe.result.kind is not None:
+            self._failures.labels(check, probe.result.kind.value).inc()
+
+    def changed(self, transition: Transition, _config: CheckConfig) -> None:
+        self._transitions.labels(transition.check, transition.new.value).inc()
+
+
+class BoardCollector(Collector):
+    """The board as metrics at the moment of the scrape: what is overdue then is unknown then."""
+
+    def __init__(self, board: Board) -> None:
+        self._board = board
+
+    def collect(self) -> Iterator[Metric]:
+        states = self._board.checks()
+        status = GaugeMetricFamily(
+            "healthd_check_status", "The status of each check: 1 for the one that it has.", labels=["check", "status"]
+        )
+        for state in states:
+            for each in Status:
+                status.add_metric([state.name, each.value], each is state.status)
+        yield status
+        info = GaugeMetricFamily(
+            "healthd_check_info", "Always 1.", labels=["check", "kind", "scope", "critical", "maintenance"]
+        )
+        latency = GaugeMetricFamily(
+            "healthd_check_latency_seconds", "The dependency's own answer time in the last probe.", labels=["check"]
+        )
+        probed = GaugeMetricFamily(
+            "healthd_check_last_probe_timestamp_seconds", "When the last probe ended.", labels=["check"]
+        )
+        healthy = GaugeMetricFamily(
+            "healthd_check_last_success_timestamp_seconds", "When a probe last succeeded.", labels=["check"]
+        )
+        for state in states:
+            config = state.config
+            truths = (str(config.critical).lower(), str(state.maintenance is not None).lower())
+            info.add_metric([state.name, config.kind, config.scope.value, *truths], 1)
+            if state.probe is not None:
+                probed.add_metric([state.name], state.probe.at.timestamp())
+                if state.probe.result.latency is not None and not state.overdue:
+                    latency.add_metric([state.name], state.probe.result.latency)
+            if state.last_healthy is not None:
+                healthy.add_metric([state.name], state.last_healthy.timestamp())
+        yield from (info, latency, probed, healthy)
+        ready = GaugeMetricFamily("healthd_group_ready", "Whether the group's endpoint answers 200.", labels=["group"])
+        for name in self._board.groups():
+            ready.add_metric([name], self._board.group(name).ready)
+        yield ready

@@ -1,0 +1,79 @@
+"""When things run: a thin adapter over APScheduler. It knows names and intervals, not checks."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+
+from apscheduler.events import EVENT_JOB_MAX_INSTANCES, EVENT_JOB_MISSED, JobEvent
+from apscheduler.jobstores.base import JobLookupError
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from apscheduler.triggers.interval import IntervalTrigger
+
+JITTER = 0.1  # share of the interval by which a run may come early or late
+STAGGER = 0.005  # seconds between the first runs of neighbours, so that a start is not a storm
+_CLOCK_STEP = 1.0  # seconds by which the wall clock may differ from the steady one before it counts as a jump
+
+
+class Schedule:
+    """Runs coroutine functions at intervals: never twice at once, late ones merged into one, none dropped."""
+
+    def __init__(self, skipped: Callable[[str, str], None]) -> None:
+        """`skipped(name, reason)` is told of each run that did not happen."""
+        self._scheduler = AsyncIOScheduler(
+            timezone=UTC, job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
+        )
+        self._skipped = skipped
+        self._scheduler.add_listener(self._on_skip, EVENT_JOB_MAX_INSTANCES | EVENT_JOB_MISSED)
+
+    async def run(self) -> None:
+        """Runs until cancelled. Meanwhile it looks for jumps of the wall clock, by which APScheduler counts: when the
+        clock is set back an hour its timers sleep through that hour, so after a jump everything is due at once."""
+        self._scheduler.start()
+        offset = time.time() - time.monotonic()
+        try:
+            while True:
+                await asyncio.sleep(1)
+                before, offset = offset, time.time() - time.monotonic()
+                if abs(offset - before) > _CLOCK_STEP:
+                    self._run_all_soon()
+        finally:
+            self._scheduler.shutdown(wait=False)
+
+    def every(self, seconds: float, name: str, job: Callable[[], Awaitable[object]]) -> None:
+        """Run `job` soon and then every `seconds`, give or take a tenth."""
+        first = len(self._scheduler.get_jobs()) * STAGGER
+        self._scheduler.add_job(
+            job,
+            IntervalTrigger(seconds=seconds, timezone=UTC, jitter=seconds * JITTER),
+            id=name,
+            name=name,
+            next_run_time=_in(first),
+            replace_existing=True,
+        )
+
+    def next_in(self, seconds: float, name: str) -> None:
+        """Have the next run of `name` in so many seconds, give or take a tenth; the rhythm goes on from there."""
+        wait = seconds * (1 + random.uniform(-JITTER, JITTER))
+        try:
+            self._scheduler.modify_job(name, next_run_time=_in(wait))
+        except JobLookupError:
+            return  # removed while it ran
+
+    def remove(self, name: str) -> None:
+        if self._scheduler.get_job(name):
+            self._scheduler.remove_job(name)
+
+    def _run_all_soon(self) -> None:
+        for place, job in enumerate(self._scheduler.get_jobs()):
+            job.modify(next_run_time=_in(place * STAGGER))
+
+    def _on_skip(self, event: JobEvent) -> None:
+        self._skipped(event.job_id, "still_running" if event.code == EVENT_JOB_MAX_INSTANCES else "missed")
+
+
+def _in(seconds: float) -> datetime:
+    return datetime.now(UTC) + timedelta(seconds=seconds)

@@ -1,0 +1,235 @@
+"""The validated configuration. Models only: reading a file is `configfile`, and the gate's part is the gate's own."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    SerializeAsAny,
+    StringConstraints,
+    ValidationInfo,
+    model_validator,
+)
+
+from healthd.checks import UnknownKindError, find_kind, known_kinds
+from healthd.checks.contract import CheckConfig, Level
+from healthd.checks.misconfigured import MisconfiguredConfig
+from healthd.units import Duration
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9._-]{0,63}$")]
+SCOPES = (
+    "health:read",
+    "checks:run",
+    "heartbeats:write",
+    "gates:read",
+    "gates:verify",
+    "gates:rollback",
+    "admin",
+)
+_GIVEN_TO_CHECKS = ("interval", "timeout", "fall", "rise", "fast_interval")
+
+
+class Model(BaseModel):
+    """Frozen, and an unknown key is refused: a typing error must not switch something off in silence."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def split_address(text: str) -> tuple[str, int]:
+    """`127.0.0.1:8080` or `[::]:8080` → host and port. Raises ValueError."""
+    host, colon, port = text.rpartition(":")
+    if not colon or not port.isdigit() or not 0 <= int(port) <= 65535:
+        raise ValueError(f"{text!r} is not an address: write host:port, such as 127.0.0.1:8080")
+    return host.strip("[]"), int(port)
+
+
+def _address(text: str) -> str:
+    split_address(text)
+    return text
+
+
+Address = Annotated[str, AfterValidator(_address)]
+
+
+class Details(StrEnum):
+    """Who sees failure messages, hosts and numbers."""
+
+    ALWAYS = "always"
+    AUTHORIZED = "authorized"
+    NEVER = "never"
+
+
+class Http(Model):
+    listen: Address = "127.0.0.1:8080"
+    details: Details = Details.AUTHORIZED
+    agent_check: Address | None = None
+    drain: Duration = 5.0
+    trusted_hosts: tuple[str, ...] = ()
+
+
+class Token(Model):
+    name: Name
+    hash: SecretStr
+    scopes: frozenset[Literal[SCOPES]] = Field(min_length=1)  # type: ignore[valid-type]
+
+    @model_validator(mode="after")
+    def _hash_is_one(self) -> Self:
+        text = self.hash.get_secret_value()
+        if not (text.startswith("sha256:") and len(text) == 71):
+            raise ValueError("hash is not a token's hash: `healthd token new` prints one")
+        return self
+
+
+class Auth(Model):
+    tokens: tuple[Token, ...] = ()
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> Self:
+        names = [token.name for token in self.tokens]
+        if len(set(names)) < len(names):
+            raise ValueError("two tokens have the same name: audit could not tell them apart")
+        return self
+
+
+class Log(Model):
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "json", "console"] = "auto"
+
+
+class Sentry(Model):
+    dsn: SecretStr | None = None
+    traces: bool = False
+
+
+class Defaults(Model):
+    """What a check gets when neither it nor its kind says otherwise."""
+
+    interval: Duration = 15.0
+    timeout: Duration = 2.0
+    fall: int = Field(3, ge=1)
+    rise: int = Field(2, ge=1)
+    fast_interval: Duration | None = None
+
+
+class Group(Model):
+    """A named set of checks that answers `/health/NAME`."""
+
+    checks: tuple[str, ...] = ()
+    shared_failure: Literal["fail", "degrade"] = "fail"
+
+
+class Maintenance(Model):
+    """A planned window in which failures of these checks count for nothing and alert nobody."""
+
+    checks: tuple[str, ...] = Field(min_length=1)
+    start: AwareDatetime = Field(alias="from")
+    end: AwareDatetime = Field(alias="to")
+    reason: str
+
+    @model_validator(mode="after")
+    def _ends_after_it_starts(self) -> Self:
+        if self.end <= self.start:
+            raise ValueError("to must be later than from")
+        return self
+
+    def covers(self, check: str, moment: datetime) -> bool:
+        return check in self.checks and self.start <= moment < self.end
+
+
+def _build_check(raw: Any, info: ValidationInfo) -> CheckConfig:
+    """One entry of `checks:` as the model of its kind, with the file's defaults filled in."""
+    if isinstance(raw, CheckConfig):
+        return raw
+    if not isinstance(raw, dict) or not isinstance(raw.get("kind"), str):
+        raise ValueError(f"a check needs a kind, one of: {', '.join(known_kinds())}")
+    try:
+        model = find_kind(raw["kind"]).config_model
+    except UnknownKindError:
+        raise ValueError(f"no kind of check is called {raw['kind']!r}; there are: {', '.join(known_kinds())}") from None
+    except ImportError as error:
+        raise ValueError(f"kind {raw['kind']!r} needs a package that is not installed: {error.name}") from None
+    if missing := raw.get(MISSING):
+        shared = {key: value for key, value in raw.items() if key in CheckConfig.model_fields}
+        return MisconfiguredConfig.model_validate({**shared, "missing": tuple(missing)})
+    defaults: Defaults = info.data.get("defaults") or Defaults()
+    given = defaults.model_dump(exclude_unset=True)
+    for key in _GIVEN_TO_CHECKS:
+        own = model.model_fields[key].default != CheckConfig.model_fields[key].default
+        if key in given and key not in raw and not own:
+            raw = {**raw, key: getattr(defaults, key)}
+    return model.model_validate(raw)
+
+
+# The key under which the file reader leaves the names of unset variables in a check.
+MISSING = "__missing__"
+AnyCheck = Annotated[SerializeAsAny[CheckConfig], BeforeValidator(_build_check)]
+
+
+def _embedded_checks() -> dict[str, Any]:
+    """What runs when no file says otherwise: this host and this process."""
+    return {"process": {"kind": "process"}}
+
+
+class Settings(Model):
+    """The whole configuration of the daemon. The order of fields matters: checks read the defaults above them."""
+
+    environment: Name = "development"
+    version: str = "unknown"
+    level: Level = Level.COMPREHENSIVE
+    http: Http = Http()
+    auth: Auth = Auth()
+    log: Log = Log()
+    sentry: Sentry = Sentry()
+    journal: SecretStr | None = None
+    defaults: Defaults = Defaults()
+    checks: dict[Name, AnyCheck] = Field(default_factory=_embedded_checks, validate_default=True)
+    groups: dict[Name, Group] = {}
+    maintenance: tuple[Maintenance, ...] = ()
+
+    @model_validator(mode="after")
+    def _groups_name_checks(self) -> Self:
+        named = [(f"groups.{name}.checks", group.checks) for name, group in self.groups.items()]
+        named += [(f"maintenance.{i}.checks", window.checks) for i, window in enumerate(self.maintenance)]
+        for place, checks in named:
+            for check in checks:
+                if check not in self.checks:
+                    raise ValueError(f"{place} names {check!r}, which is not under checks")
+        return self
+
+    @property
+    def active_checks(self) -> dict[str, CheckConfig]:
+        """The checks that run: enabled, within the level, and not an optional one whose variables are unset."""
+        return {
+            name: check
+            for name, check in self.checks.items()
+            if check.enabled
+            and self.level.includes(check.level)
+            and not (check.optional and isinstance(check, MisconfiguredConfig))
+        }
+
+    @property
+    def active_groups(self) -> dict[str, Group]:
+        """The groups that answer, with what `ready`, `live` and `startup` mean when the file is silent."""
+        critical = tuple(name for name, check in self.active_checks.items() if check.critical)
+        ready = self.groups.get("ready", Group(checks=critical))
+        groups = {"ready": ready, "live": Group(), "startup": ready, **self.groups}
+        return {
+            name: group.model_copy(update={"checks": tuple(c for c in group.checks if c in self.active_checks)})
+            for name, group in groups.items()
+        }
+
+    @property
+    def journal_url(self) -> str:
+        if self.journal is not None:
+            return self.journal.get_secret_value()
+        local = self.environment == "development"
+        return "sqlite:///var/healthd.db" if local else "sqlite:////var/lib/healthd/healthd.db"

@@ -1,0 +1,76 @@
+"""How durations, ratios and sizes are written in a config file, as types that a model can use."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, WithJsonSchema
+
+_DURATION = re.compile(r"(?P<number>\d+(?:\.\d+)?)(?P<unit>ms|s|m|h|d)")
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_SIZE = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>B|kB|KB|MB|GB|TB|KiB|MiB|GiB|TiB)?")
+_BYTES = {
+    None: 1, "B": 1, "kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12,
+    "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40,
+}  # fmt: skip
+
+
+def parse_duration(value: Any) -> Any:
+    """`30s`, `1h30m`, `250ms` → seconds. A whole number without a unit is refused."""
+    if isinstance(value, str):
+        parts = list(_DURATION.finditer(value.strip()))
+        if parts and "".join(part[0] for part in parts) == value.strip():
+            return sum(float(part["number"]) * _SECONDS[part["unit"]] for part in parts)
+    elif isinstance(value, float):
+        return value
+    raise ValueError(f"{value!r} is not a duration: write a number with its unit, such as 30s, 5m, 2h or 250ms")
+
+
+def parse_ratio(value: Any) -> Any:
+    """`5%` or `0.05` → 0.05. A whole number could mean either and is refused, but for 0."""
+    if isinstance(value, str) and re.fullmatch(r"\s*\d+(\.\d+)?\s*%\s*", value):
+        return float(value.strip().rstrip("%")) / 100
+    if isinstance(value, float) or value == 0:
+        return float(value)
+    raise ValueError(f"{value!r} is not a percentage: write it with its sign, such as 90%")
+
+
+def parse_size(value: Any) -> Any:
+    """`512MiB` → bytes."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if isinstance(value, str) and (match := _SIZE.fullmatch(value.strip())):
+        return int(float(match["number"]) * _BYTES[match["unit"]])
+    raise ValueError(f"{value!r} is not a size: write it in bytes or with a unit, such as 512MiB")
+
+
+Duration = Annotated[
+    float,
+    BeforeValidator(parse_duration),
+    Field(gt=0),
+    WithJsonSchema({"type": "string", "pattern": r"^(\d+(\.\d+)?(ms|s|m|h|d))+$|^\$\{", "examples": ["30s"]}),
+]
+Ratio = Annotated[
+    float,
+    BeforeValidator(parse_ratio),
+    Field(ge=0, le=1),
+    WithJsonSchema({"type": "string", "pattern": r"^\d+(\.\d+)?%$|^\$\{", "examples": ["90%"]}),
+]
+Size = Annotated[
+    int,
+    BeforeValidator(parse_size),
+    Field(ge=0),
+    WithJsonSchema({"type": ["string", "integer"], "examples": ["512MiB"]}),
+]
+
+
+def show_duration(seconds: float) -> str:
+    """Seconds → the shortest way a person would write it: 90 → `1m30s`, 0.25 → `250ms`."""
+    if seconds < 1:
+        return f"{seconds * 1000:g}ms"
+    text = ""
+    for unit in ("d", "h", "m"):
+        count, seconds = divmod(seconds, _SECONDS[unit])
+        text += f"{count:g}{unit}" if count else ""
+    return text + (f"{seconds:g}s" if seconds or not text else "")

@@ -1,0 +1,110 @@
+"""Who may do what: bearer tokens with scopes, kept as hashes."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from dataclasses import dataclass
+from ipaddress import ip_address
+
+from aiohttp import web
+
+from healthd.settings import SCOPES, Settings, Token, split_address
+from healthd.web.problems import Problem
+
+_FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Real-IP", "Via")
+
+
+def new_token() -> tuple[str, str]:
+    """A fresh token and the hash to put into the configuration.
+
+    The token has 256 random bits, so one SHA-256 is as strong as a slow password hash and costs nothing a request.
+    """
+    token = "hd_" + secrets.token_urlsafe(32)
+    return token, hash_token(token)
+
+
+def hash_token(token: str) -> str:
+    return "sha256:" + hashlib.sha256(token.encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who is asking. `name` goes to the audit."""
+
+    name: str
+    scopes: frozenset[str]
+
+    def may(self, scope: str) -> bool:
+        return scope in self.scopes or "admin" in self.scopes
+
+
+class Guard:
+    """Tells callers apart. With no token configured, only direct callers on this host are trusted."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._tokens = settings.auth.tokens
+        self._private = _is_loopback(split_address(settings.http.listen)[0])
+
+    def caller(self, request: web.Request) -> Caller | None:
+        """The caller, or None for an anonymous one. Raises Problem 401 for a token that is not known."""
+        header = request.headers.get("Authorization")
+        if header is not None:
+            return self._by_token(header)
+        if not self._tokens and _is_direct_from_here(request):
+            return Caller("loopback", frozenset(SCOPES))
+        return None
+
+    def sees_details(self, request: web.Request) -> bool:
+        """Whether failure messages and numbers may be shown.
+
+        A caller from this host sees them without a token only where the daemon listens on this host alone: behind
+        a proxy on the same host the whole world comes from loopback.
+        """
+        if "Authorization" not in request.headers and not self._private:
+            return False
+        caller = self.caller(request)
+        return caller is not None and caller.may("health:read")
+
+    def require(self, request: web.Request, scope: str) -> Caller:
+        """The caller, who has this scope. Raises Problem 401 or 403."""
+        caller = self.caller(request)
+        if caller is None:
+            detail = "send a token as `Authorization: Bearer …`"
+            if not self._tokens:
+                detail = "no token is configured, so only direct callers on this host are answered"
+            raise _unauthorized(detail)
+        if not caller.may(scope):
+            raise Problem(403, "Forbidden", f"token {caller.name!r} lacks the scope {scope}")
+        return caller
+
+    def _by_token(self, header: str) -> Caller:
+        kind, _, token = header.partition(" ")
+        presented = hash_token(token.strip())
+        found: Token | None = None
+        for known in self._tokens:  # all of them, so that the time taken tells nothing
+            if hmac.compare_digest(known.hash.get_secret_value(), presented):
+                found = known
+        if kind.lower() != "bearer" or found is None:
+            raise _unauthorized("this token is not known")
+        return Caller(found.name, frozenset(found.scopes))
+
+
+def _unauthorized(detail: str) -> Problem:
+    return Problem(401, "Unauthorized", detail, headers={"WWW-Authenticate": 'Bearer realm="healthd"'})
+
+
+def _is_direct_from_here(request: web.Request) -> bool:
+    forwarded = any(header in request.headers for header in _FORWARDED)
+    browser = "Origin" in request.headers  # a page that someone visits must not reach the API through their browser
+    return not forwarded and not browser and _is_loopback(request.remote or "")
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False

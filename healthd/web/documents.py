@@ -1,0 +1,103 @@
+"""What the health endpoints say: board states → JSON documents. Pure; it decides what an outsider may not see."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from healthd.board import CheckState, GroupState
+from healthd.model import Status
+
+_IETF = {Status.HEALTHY: "pass", Status.DEGRADED: "warn", Status.UNHEALTHY: "fail", Status.UNKNOWN: "fail"}
+
+
+def stamp(moment: datetime) -> str:
+    """ISO 8601 in UTC with milliseconds."""
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def check_document(state: CheckState, *, detailed: bool) -> dict[str, Any]:
+    """One check: its status and failure kind for everyone, numbers and messages for the authorised."""
+    document: dict[str, Any] = {"status": state.status.value}
+    if state.maintenance is not None:
+        document["maintenance"] = state.maintenance if detailed else True
+    probe = state.probe
+    if probe is None:
+        return document
+    result = probe.result
+    document["timestamp"] = stamp(probe.at)
+    if result.kind is not None:
+        document["kind"] = result.kind.value
+    if state.overdue:
+        document["overdue"] = True
+    if detailed:
+        if result.latency is not None:
+            document["latency"] = milliseconds(result.latency)
+        document["duration"] = milliseconds(probe.duration)
+        document["critical"] = state.config.critical
+        if state.since is not None:
+            document["since"] = stamp(state.since)
+        if result.message:
+            document["message"] = result.message
+        document |= {key: value for key, value in result.observed.items() if key not in document}
+    return document
+
+
+def health_document(
+    overall: Status,
+    states: tuple[CheckState, ...],
+    *,
+    now: datetime,
+    uptime: float,
+    version: str,
+    environment: str,
+    detailed: bool,
+) -> dict[str, Any]:
+    """`GET /health`; `uptime` in seconds."""
+    return {
+        "overall": overall.value,
+        "timestamp": stamp(now),
+        "uptime": round(uptime, 3),
+        "version": version,
+        "environment": environment,
+        "checks": {state.name: check_document(state, detailed=detailed) for state in states},
+    }
+
+
+def group_document(group: GroupState, *, now: datetime, draining: bool, detailed: bool) -> dict[str, Any]:
+    """`GET /health/ready` and every other group."""
+    status = "not ready" if not group.ready else "degraded" if group.tolerating else "ready"
+    document: dict[str, Any] = {
+        "status": status,
+        "checks": {state.name: check_document(state, detailed=detailed) for state in group.checks},
+        "timestamp": stamp(now),
+    }
+    if draining:
+        document["draining"] = True
+    return document
+
+
+def ietf_document(overall: Status, states: tuple[CheckState, ...], *, version: str, detailed: bool) -> dict[str, Any]:
+    """The shape of draft-inadarei-api-health-check-06, `application/health+json`."""
+    return {
+        "status": _IETF[overall],
+        "releaseId": version,
+        "checks": {f"{state.name}:responseTime": [_ietf_check(state, detailed=detailed)] for state in states},
+    }
+
+
+def _ietf_check(state: CheckState, *, detailed: bool) -> dict[str, Any]:
+    check: dict[str, Any] = {"componentType": state.config.kind, "status": _IETF[state.status]}
+    if state.probe is not None:
+        check["time"] = stamp(state.probe.at)
+        if detailed:
+            taken = state.probe.result.latency
+            check["observedValue"] = milliseconds(state.probe.duration if taken is None else taken)
+            check["observedUnit"] = "ms"
+            if state.probe.result.message and not state.status.is_up:
+                check["output"] = state.probe.result.message
+    return check
+
+
+def milliseconds(seconds: float) -> float:
+    return round(seconds * 1000, 3)

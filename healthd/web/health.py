@@ -1,0 +1,131 @@
+"""`/health` and its groups, for people, load balancers and probes: answers from the board, never from a probe."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from aiohttp import web
+
+from healthd.board import Board, GroupState
+from healthd.clock import Clock
+from healthd.model import Status
+from healthd.settings import Details, Settings
+from healthd.web.auth import Guard
+from healthd.web.documents import group_document, health_document, ietf_document, stamp
+from healthd.web.problems import Problem, answering_problems
+
+_IETF_TYPE = "application/health+json"
+_LONGEST = 1.0  # seconds for which rendered bytes serve, so that the timestamp stays true
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """The bytes of one endpoint, good while the board has not changed and nothing on it has gone stale."""
+
+    status: int
+    body: bytes
+    headers: dict[str, str]
+    version: int
+    until: float
+
+
+class HealthEndpoints:
+    """Renders each answer once and serves the bytes until they could be untrue."""
+
+    def __init__(self, board: Board, guard: Guard, settings: Settings, clock: Clock, started: datetime) -> None:
+        self._board, self._guard, self._settings = board, guard, settings
+        self._clock, self._started = clock, started
+        self._kept: dict[tuple[str, bool, bool], Rendered] = {}
+
+    def routes(self) -> list[web.RouteDef]:
+        named = {"/health": "", "/health/live": "live", "/health/ready": "ready", "/health/startup": "startup"}
+        routes = []
+        for path, group in named.items():
+            handler = self._handler(group)
+            routes += [web.get(path, handler), web.options(path, handler)]
+        routes.append(web.options("/", self._handler("ready")))  # what HAProxy's httpchk sends by default
+        own = answering_problems(self._own_group)
+        return [*routes, web.get("/health/{group}", own), web.options("/health/{group}", own)]
+
+    def reconfigure(self, settings: Settings, guard: Guard) -> None:
+        self._settings, self._guard = settings, guard
+        self._kept.clear()
+
+    def _handler(self, group: str) -> Any:
+        async def handler(request: web.Request) -> web.Response:
+            try:
+                return self._answer(request, group)
+            except Problem as problem:
+                return problem.response()
+
+        return handler
+
+    async def _own_group(self, request: web.Request) -> web.Response:
+        group = request.match_info["group"]
+        if group not in self._board.groups():
+            raise Problem(404, "No such group", f"groups are: {', '.join(sorted(self._board.groups()))}")
+        return self._answer(request, group)
+
+    def _answer(self, request: web.Request, group: str) -> web.Response:
+        ietf = _IETF_TYPE in request.headers.get("Accept", "")
+        key = (group, self._detailed(request), ietf)
+        kept = self._kept.get(key)
+        if kept is None or kept.version != self._board.version or self._clock.steady() >= kept.until:
+            kept = self._kept[key] = self._render(*key)
+        response = web.Response(body=kept.body, status=kept.status, headers=kept.headers)
+        if request.method == "OPTIONS":
+            response.headers["Allow"] = "GET, HEAD, OPTIONS"
+        return response
+
+    def _detailed(self, request: web.Request) -> bool:
+        match self._settings.http.details:
+            case Details.ALWAYS:
+                return True
+            case Details.NEVER:
+                return False
+        return self._guard.sees_details(request)
+
+    def _render(self, group: str, detailed: bool, ietf: bool) -> Rendered:
+        version, until = self._board.version, min(self._board.next_expiry(), self._clock.steady() + _LONGEST)
+        up, status, document = self._document(group, detailed, ietf)
+        headers = {
+            "Content-Type": _IETF_TYPE if ietf else "application/json; charset=utf-8",
+            "Cache-Control": "no-store",
+            "Vary": "Accept, Authorization",
+            "X-Content-Type-Options": "nosniff",
+            "X-Health-Status": status.value,
+        }
+        return Rendered(200 if up else 503, json.dumps(document).encode(), headers, version, until)
+
+    def _document(self, name: str, detailed: bool, ietf: bool) -> tuple[bool, Status, dict[str, Any]]:
+        now, board = self._clock.now(), self._board
+        if name == "live" and "live" not in self._settings.groups:
+            document = {"status": "pass"} if ietf else {"status": "alive", "timestamp": stamp(now)}
+            return True, Status.HEALTHY, document
+        if name:
+            group = board.group(name)
+            return group.ready, group.status, self._group(group, now, detailed, ietf)
+        overall, states = board.overall(), board.checks()
+        if ietf:
+            document = ietf_document(overall, states, version=self._settings.version, detailed=detailed)
+        else:
+            document = health_document(
+                overall,
+                states,
+                now=now,
+                uptime=(now - self._started).total_seconds(),
+                version=self._settings.version,
+                environment=self._settings.environment,
+                detailed=detailed,
+            )
+        return overall.is_up, overall, document
+
+    def _group(self, group: GroupState, now: datetime, detailed: bool, ietf: bool) -> dict[str, Any]:
+        if ietf:
+            status = group.status if group.ready else Status.UNHEALTHY
+            return ietf_document(status, group.checks, version=self._settings.version, detailed=detailed)
+        draining = self._board.draining and group.name == "ready"
+        return group_document(group, now=now, draining=draining, detailed=detailed)
