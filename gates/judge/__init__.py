@@ -1,0 +1,3 @@
+"""The decision engine: pure mathematics. No input or output, no clock, no logging, standard library
+only.
+"""

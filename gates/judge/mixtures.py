@@ -1,0 +1,84 @@
+"""Mixtures of e-values, kept as logarithms: over alternatives, and over the time at which harm began."""
+
+from collections.abc import Iterable, Sequence
+from math import exp, inf, log, log1p
+
+
+def log_add(first: float, second: float) -> float:
+    """ln(eᵃ + eᵇ) without overflow."""
+    high, low = (first, second) if first >= second else (second, first)
+    return high if low == -inf else high + log1p(exp(low - high))
+
+
+def log_mean(values: Sequence[float]) -> float:
+    """ln of the mean of eᵛ."""
+    high = max(values)
+    if high == -inf:
+        return high
+    return high + log(sum(exp(value - high) for value in values) / len(values))
+
+
+def log_weighted(parts: Iterable[tuple[float, float]]) -> float:
+    """ln Σ w·eᵛ for pairs (w, v) with w ≥ 0."""
+    total = -inf
+    for weight, value in parts:
+        if weight > 0:
+            total = log_add(total, log(weight) + value)
+    return total
+
+
+class Mixture:
+    """The even mixture over alternatives: as good as the best of them, less the logarithm of their
+    number.
+    """
+
+    def __init__(self, alternatives: int) -> None:
+        self._logs = [0.0] * alternatives
+
+    def step(self, log_es: Sequence[float]) -> None:
+        """Take one interval's log e-value for each alternative."""
+        self._logs = [total + step for total, step in zip(self._logs, log_es, strict=True)]
+
+    def looks_needed(self, target: float, log_es: Sequence[float]) -> float:
+        """Steps like `log_es` until ln E reaches `target`: 0 if it has, inf if it never would."""
+        if self.log_e >= target:
+            return 0.0
+        share = target + log(len(self._logs))
+        return min(
+            ((share - total) / step if step > 0 else inf) for total, step in zip(self._logs, log_es, strict=True)
+        )
+
+    @property
+    def log_e(self) -> float:
+        """ln E so far."""
+        return log_mean(self._logs)
+
+
+class OnsetMixture:
+    """A mixture over alternatives and over the interval in which the harm began, so that a late harm is
+    seen as fast as an early one (in the spirit of e-detectors; Shin, Ramdas & Rinaldo 2023).
+
+    Half the weight lies on the first interval, the rest evenly on the others up to `horizon` intervals.
+    """
+
+    def __init__(self, alternatives: int, horizon: int) -> None:
+        self._logs = [-inf] * alternatives
+        self._first = 0.5
+        self._later = 0.5 / max(1, horizon - 1)
+        self._waiting = 1.0
+
+    def step(self, log_es: Sequence[float]) -> None:
+        """Take one interval's log e-value for each alternative."""
+        weight = min(self._waiting, self._first)
+        self._first = self._later
+        self._waiting -= weight
+        if weight > 0:
+            entering = log(weight)
+            self._logs = [log_add(total, entering) for total in self._logs]
+        self._logs = [total + step for total, step in zip(self._logs, log_es, strict=True)]
+
+    @property
+    def log_e(self) -> float:
+        """ln E so far; the weight that has not started yet counts as 1."""
+        started = log_mean(self._logs)
+        return log_add(started, log(self._waiting)) if self._waiting > 1e-15 else started
