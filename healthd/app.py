@@ -29,6 +29,9 @@ from healthd.web.health import HealthEndpoints
 _log = structlog.get_logger(__name__)
 
 
+Config = Settings
+
+
 class Daemon:
     """Everything that runs, from one configuration."""
 

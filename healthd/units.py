@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
 _DURATION = re.compile(r"(?P<number>\d+(?:\.\d+)?)(?P<unit>ms|s|m|h|d)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -45,26 +45,6 @@ def parse_size(value: Any) -> Any:
     raise ValueError(f"{value!r} is not a size: write it in bytes or with a unit, such as 512MiB")
 
 
-Duration = Annotated[
-    float,
-    BeforeValidator(parse_duration),
-    Field(gt=0),
-    WithJsonSchema({"type": "string", "pattern": r"^(\d+(\.\d+)?(ms|s|m|h|d))+$|^\$\{", "examples": ["30s"]}),
-]
-Ratio = Annotated[
-    float,
-    BeforeValidator(parse_ratio),
-    Field(ge=0, le=1),
-    WithJsonSchema({"type": "string", "pattern": r"^\d+(\.\d+)?%$|^\$\{", "examples": ["90%"]}),
-]
-Size = Annotated[
-    int,
-    BeforeValidator(parse_size),
-    Field(ge=0),
-    WithJsonSchema({"type": ["string", "integer"], "examples": ["512MiB"]}),
-]
-
-
 def show_duration(seconds: float) -> str:
     """Seconds → the shortest way a person would write it: 90 → `1m30s`, 0.25 → `250ms`."""
     if seconds < 1:
@@ -74,3 +54,30 @@ def show_duration(seconds: float) -> str:
         count, seconds = divmod(seconds, _SECONDS[unit])
         text += f"{count:g}{unit}" if count else ""
     return text + (f"{seconds:g}s" if seconds or not text else "")
+
+
+def show_ratio(ratio: float) -> str:
+    """0.05 → `5%`."""
+    return f"{ratio * 100:g}%"
+
+
+Duration = Annotated[
+    float,
+    BeforeValidator(parse_duration),
+    PlainSerializer(show_duration, when_used="json"),
+    Field(gt=0),
+    WithJsonSchema({"type": "string", "pattern": r"^(\d+(\.\d+)?(ms|s|m|h|d))+$|^\$\{", "examples": ["30s"]}),
+]
+Ratio = Annotated[
+    float,
+    BeforeValidator(parse_ratio),
+    PlainSerializer(show_ratio, when_used="json"),
+    Field(ge=0, le=1),
+    WithJsonSchema({"type": "string", "pattern": r"^\d+(\.\d+)?%$|^\$\{", "examples": ["90%"]}),
+]
+Size = Annotated[
+    int,
+    BeforeValidator(parse_size),
+    Field(ge=0),
+    WithJsonSchema({"type": ["string", "integer"], "examples": ["512MiB"]}),
+]

@@ -1,0 +1,42 @@
+"""`healthd config check|show|schema`: look at a configuration without running it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from healthd.commands.options import config_option, settings_or_exit
+
+
+@click.group()
+def config() -> None:
+    """Look at a configuration without running it."""
+
+
+@config.command()
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+def check(file: Path) -> None:
+    """Say whether FILE is valid: every problem with its line, its key and the fix. Exit code 0 or 2."""
+    settings = settings_or_exit(file)
+    running, all_checks = settings.active_checks, settings.checks
+    click.echo(f"{file}: valid; {len(running)} of {len(all_checks)} checks run at level {settings.level}")
+    for name in all_checks:
+        if name not in running:
+            click.echo(f"  {name}: does not run (switched off, above the level, or optional and not configured)")
+
+
+@config.command()
+@config_option
+def show(config_file: Path | None) -> None:
+    """Print the configuration in force as JSON, defaults filled in and secrets masked."""
+    click.echo(settings_or_exit(config_file).model_dump_json(indent=2, by_alias=True))
+
+
+@config.command()
+def schema() -> None:
+    """Print the JSON Schema of the configuration, for editors and for validation elsewhere."""
+    from healthd.configschema import config_schema
+
+    click.echo(json.dumps(config_schema(), indent=2))

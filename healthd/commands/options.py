@@ -1,0 +1,34 @@
+"""What several commands share: the `--config` option, and settings or a readable refusal."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from healthd.app import Config
+from healthd.configfile import ConfigError, load
+
+REFUSED = 2  # the exit code for a configuration or a call that cannot be used
+
+config_option = click.option(
+    "-c",
+    "--config",
+    "config_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    envvar="HEALTHD_CONFIG",
+    help="The YAML file to use; without one, the embedded defaults.  [env: HEALTHD_CONFIG]",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
+
+
+def settings_or_exit(file: Path | None) -> Config:
+    """The settings of a file; when it is refused, every problem on stderr and exit code 2."""
+    try:
+        return load(file, Config, os.environ)
+    except ConfigError as error:
+        for problem in error.problems:
+            click.echo(str(problem), err=True)
+        sys.exit(REFUSED)

@@ -1,0 +1,28 @@
+"""`healthd run`: the daemon itself."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+
+import click
+
+from healthd.app import Daemon
+from healthd.commands.options import config_option, settings_or_exit
+
+
+@click.command()
+@config_option
+def run(config_file: Path | None) -> None:
+    """Run the daemon until SIGTERM or Ctrl-C. SIGHUP reads the configuration again."""
+    settings = settings_or_exit(config_file)
+
+    async def serve() -> None:
+        await Daemon(settings, config_file).run()
+
+    try:
+        asyncio.run(serve())
+    except OSError as error:
+        click.echo(f"cannot listen on {settings.http.listen}: {error.strerror or error}", err=True)
+        sys.exit(1)

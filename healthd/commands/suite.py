@@ -1,0 +1,98 @@
+"""`healthd check` and `healthd preflight`: run checks once, here and now, without a daemon."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from healthd.app import Config
+from healthd.board import Board, CheckState
+from healthd.clock import SystemClock
+from healthd.commands.options import REFUSED, config_option, json_option, settings_or_exit
+from healthd.commands.table import check_table, showing
+from healthd.monitor import Listener
+from healthd.redaction import Redactor, secrets_of
+from healthd.schedule import Schedule
+from healthd.suite import Suite
+from healthd.web.documents import check_document
+
+PREFLIGHT = "preflight"
+
+
+@click.command(short_help="Run the checks once and print what they found.")
+@config_option
+@json_option
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+def check(config_file: Path | None, as_json: bool, names: tuple[str, ...]) -> None:
+    """Run every check once, or those named, and print what they found.
+
+    Exit code 0 when no check is unhealthy, 1 when one is, 2 when the configuration cannot be used.
+    """
+    settings = settings_or_exit(config_file)
+    chosen = names or tuple(settings.active_checks)
+    _run_and_exit(settings, chosen, as_json)
+
+
+@click.command(short_help="Run the pre-deployment checklist.")
+@config_option
+@json_option
+def preflight(config_file: Path | None, as_json: bool) -> None:
+    """Run the pre-deployment checklist: the checks of the group `preflight`, in its order.
+
+    Exit code 0 when nothing stands in the way of a deploy, 1 when something does, 2 when the configuration cannot
+    be used or has no such group.
+    """
+    settings = settings_or_exit(config_file)
+    if PREFLIGHT not in settings.groups:
+        click.echo("no checklist: put the names of its checks under groups.preflight.checks", err=True)
+        sys.exit(REFUSED)
+    left_out = [name for name in settings.groups[PREFLIGHT].checks if name not in settings.active_checks]
+    for name in left_out:
+        click.echo(f"{name}: on the checklist, but it does not run at level {settings.level}", err=True)
+    _run_and_exit(settings, settings.active_groups[PREFLIGHT].checks, as_json)
+
+
+def _run_and_exit(settings: Config, names: Sequence[str], as_json: bool) -> None:
+    unknown = [name for name in names if name not in settings.active_checks]
+    if unknown:
+        known = ", ".join(settings.active_checks)
+        click.echo(f"no check that runs is called {', '.join(unknown)}; there are: {known}", err=True)
+        sys.exit(REFUSED)
+    states = asyncio.run(_probe_once(settings, names, quiet=as_json))
+    if as_json:
+        click.echo(json.dumps({state.name: check_document(state, detailed=True) for state in states}, indent=2))
+    sys.exit(0 if all(state.status.is_up for state in states) else 1)
+
+
+async def _probe_once(settings: Config, names: Sequence[str], *, quiet: bool) -> list[CheckState]:
+    """Probe all of them side by side; on a terminal the table fills as they answer."""
+    clock = SystemClock()
+    board = Board(clock)
+    suite = Suite(
+        board=board,
+        schedule=Schedule(lambda _check, _reason: None),
+        clock=clock,
+        redact=Redactor(secrets_of(settings)),
+        listener=Listener(lambda *_: None, lambda *_: None),
+        environ=os.environ,
+    )
+    await suite.arrange(settings)
+
+    def states() -> list[CheckState]:
+        return [board.check(name) for name in names]
+
+    with showing(quiet=quiet) as show:
+        try:
+            for answer in asyncio.as_completed([suite.probe(name) for name in names]):
+                show(check_table(states()))
+                await answer
+            show(check_table(states()))
+        finally:
+            await suite.close()
+    return states()
