@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+COMPILE = $(BIN)/uv pip compile -q --universal --generate-hashes --no-header --no-annotate
 WORKERS ?= 4
 
 .PHONY: run test unit lint install lock bench build clean
@@ -29,8 +30,9 @@ install: $(VENV)/.dev
 
 # Exact versions for every platform, with hashes.
 lock: $(BIN)/uv
-	$(BIN)/uv pip compile -q --universal --generate-hashes --no-header --no-annotate pyproject.toml -o requirements/run.lock
-	$(BIN)/uv pip compile -q --universal --generate-hashes --no-header --no-annotate --all-extras --group dev pyproject.toml -c requirements/run.lock -o requirements/dev.lock
+	$(COMPILE) pyproject.toml -o requirements/run.lock
+	$(COMPILE) --extra aws --extra kubernetes --group image pyproject.toml -c requirements/run.lock -o requirements/container.lock
+	$(COMPILE) --all-extras --group dev pyproject.toml -c requirements/run.lock -o requirements/dev.lock
 
 $(BIN)/uv: $(VENV)/bin/python
 	$(BIN)/pip install -q uv
