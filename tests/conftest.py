@@ -1,0 +1,63 @@
+"""Servers that many tests share: one of each for a pytest-xdist worker, started when first asked for.
+
+A test that pauses, stops or breaks a server starts one of its own from `tests.servers`.
+"""
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.servers import mongodb, peers, postgresql, redis, tls
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[postgresql.PostgreSQL]:
+    """A primary. Change nothing in it but what is in a database of your own."""
+    with postgresql.primary() as server:
+        yield server
+
+
+@pytest.fixture
+async def postgresql_dsn(postgresql_server: postgresql.PostgreSQL) -> AsyncIterator[str]:
+    """An empty database, and the ordinary role that owns it."""
+    async with postgresql_server.database() as dsn:
+        yield dsn
+
+
+@pytest.fixture(scope="session")
+def _redis_of_worker() -> Iterator[redis.Redis]:
+    with redis.standalone() as server:
+        yield server
+
+
+@pytest.fixture
+def redis_server(_redis_of_worker: redis.Redis) -> redis.Redis:
+    """A Redis with no keys."""
+    with _redis_of_worker.client() as client:
+        client.flushall()
+    return _redis_of_worker
+
+
+@pytest.fixture(scope="session")
+def mongodb_uri() -> Iterator[str]:
+    """A MongoDB that accepts writes: the one HEALTHD_TEST_MONGODB_URI names, else the tests' own."""
+    given = mongodb.given_uri()
+    if given:
+        yield given
+        return
+    with mongodb.primary() as server:
+        yield server.uri
+
+
+@pytest.fixture
+async def peer() -> AsyncIterator[peers.Peer]:
+    """An HTTP peer that answers 404 until told what to answer."""
+    async with peers.peer() as answering:
+        yield answering
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> tls.Authority:
+    """A certificate authority of the tests' own."""
+    return tls.Authority(Path(tmp_path_factory.mktemp("authority")))

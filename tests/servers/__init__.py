@@ -1,0 +1,1 @@
+"""Real servers and faulty peers on loopback, started and ended by the tests that use them."""

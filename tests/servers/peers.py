@@ -1,0 +1,114 @@
+"""An HTTP peer that answers as it is told and remembers what it was sent.
+
+It lives in the event loop of the test. What particular services answer is in `third_parties.py`.
+"""
+
+import asyncio
+import json
+import ssl
+from collections import defaultdict, deque
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from aiohttp import web
+from multidict import CIMultiDict, CIMultiDictProxy
+
+from tests.servers.ports import HOST
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One response. `body` is sent as it is, `json` encoded; `delay` is in seconds, before the first byte.
+
+    With `hang_up` the connection is closed without any response.
+    """
+
+    status: int = 200
+    json: object = None
+    body: str | bytes | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    delay: float = 0.0
+    hang_up: bool = False
+
+    def response(self) -> web.Response:
+        if self.body is None and self.json is not None:
+            return web.json_response(self.json, status=self.status, headers=self.headers)
+        content = self.body if isinstance(self.body, bytes) else (self.body or "").encode()
+        return web.Response(status=self.status, body=content, headers=self.headers)
+
+
+@dataclass(frozen=True)
+class Received:
+    """One request as it arrived; header names are matched in any case."""
+
+    method: str
+    path: str
+    query: Mapping[str, str]
+    headers: CIMultiDictProxy[str]
+    body: bytes
+
+    def json(self) -> object:
+        return json.loads(self.body)
+
+
+class Peer:
+    """Answers each method and path with what was set last; 404 where nothing was."""
+
+    def __init__(self, scheme: str) -> None:
+        self.host = HOST
+        self.port = 0
+        self.received: list[Received] = []
+        self._lasting: dict[tuple[str, str], Answer] = {}
+        self._once: defaultdict[tuple[str, str], deque[Answer]] = defaultdict(deque)
+        self._arrived = asyncio.Condition()
+        self._scheme = scheme
+
+    @property
+    def url(self) -> str:
+        return f"{self._scheme}://{self.host}:{self.port}"
+
+    def answer(self, method: str, path: str, answer: Answer) -> None:
+        """From now on."""
+        self._lasting[method, path] = answer
+
+    def answer_once(self, method: str, path: str, *answers: Answer) -> None:
+        """The next requests, in this order, ahead of the lasting answer."""
+        self._once[method, path].extend(answers)
+
+    async def received_at_least(self, count: int, timeout: float = 5.0) -> list[Received]:
+        """Wait until that many requests arrived; raises TimeoutError."""
+        async with asyncio.timeout(timeout), self._arrived:
+            await self._arrived.wait_for(lambda: len(self.received) >= count)
+        return self.received
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        headers = CIMultiDictProxy(CIMultiDict(request.headers))
+        body = await request.read()
+        async with self._arrived:
+            received = Received(request.method, request.path, dict(request.query), headers, body)
+            self.received.append(received)
+            self._arrived.notify_all()
+        answer = self._next(request.method, request.path)
+        await asyncio.sleep(answer.delay)
+        if answer.hang_up and request.transport:
+            request.transport.abort()
+        return answer.response()
+
+    def _next(self, method: str, path: str) -> Answer:
+        waiting = self._once[method, path]
+        return waiting.popleft() if waiting else self._lasting.get((method, path), Answer(status=404))
+
+
+@asynccontextmanager
+async def peer(tls: ssl.SSLContext | None = None) -> AsyncIterator[Peer]:
+    """A peer on a free port, over HTTPS when given a server's context."""
+    answering = Peer("https" if tls else "http")
+    server = web.Server(answering.handle, access_log=None)
+    listener = await asyncio.get_running_loop().create_server(server, HOST, 0, ssl=tls)
+    answering.port = listener.sockets[0].getsockname()[1]
+    try:
+        yield answering
+    finally:
+        listener.close()
+        await server.shutdown(timeout=0.01)  # 0 would wait without end for a slow answer

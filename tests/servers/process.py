@@ -1,0 +1,248 @@
+"""One server process: start it, know when it is ready, stop, freeze and end it.
+
+Which program and when it is ready is the business of the server's own file.
+"""
+
+import os
+import pwd
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from tests.servers.ports import HOST, free_port
+
+_POLL = 0.01
+_BIND_ATTEMPTS = 5
+_BIND_REFUSED = ("address already in use", "could not bind", "cannot bind")
+
+
+class DidNotStartError(Exception):
+    """The server ended, or stayed silent, before it was ready; carries the end of its log."""
+
+    @property
+    def lost_port(self) -> bool:
+        """Whether another process bound the port between its choice and its use."""
+        return any(words in str(self).lower() for words in _BIND_REFUSED)
+
+
+class Process:
+    """A server that can be started, ended and started again, and that dies with the tests.
+
+    The kernel sends `orphan_signal` when the thread that started it goes away, however that happens.
+    A program that leaves workers behind when it is killed wants SIGTERM there.
+    """
+
+    def __init__(
+        self,
+        argv: Sequence[str | Path],
+        ready: Callable[["Process"], bool],
+        *,
+        log: Path,
+        user: str | None = None,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+        stop_signal: signal.Signals = signal.SIGTERM,
+        orphan_signal: signal.Signals = signal.SIGKILL,
+        patience: float = 20.0,
+    ) -> None:
+        self.argv = [str(word) for word in argv]
+        self._ready = ready
+        self._log = log
+        self._prefix = ["setpriv", f"--pdeathsig={orphan_signal.name.removeprefix('SIG')}", *as_user(user)]
+        self._env = {**os.environ, **(env or {})}
+        self._cwd = cwd
+        self._stop_signal = stop_signal
+        self._patience = patience
+        self._child: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        if self._child is None:
+            raise RuntimeError(f"{self.argv[0]} was never started")
+        return self._child.pid
+
+    @property
+    def exit_code(self) -> int | None:
+        """None while it runs; negative when a signal ended it."""
+        return self._child.poll() if self._child else None
+
+    @property
+    def running(self) -> bool:
+        return self._child is not None and self._child.poll() is None
+
+    def log(self) -> str:
+        """All it wrote to its standard output and error, over all its starts."""
+        return self._log.read_text(errors="replace") if self._log.exists() else ""
+
+    def start(self) -> None:
+        """Launch it and wait until it is ready, or raise DidNotStartError."""
+        self.launch()
+        self.await_ready()
+
+    def launch(self) -> None:
+        if self.running:
+            raise RuntimeError(f"{self.argv[0]} is already running as {self.pid}")
+        with self._log.open("ab") as log:
+            self._child = subprocess.Popen(
+                [*self._prefix, *self.argv],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=self._env,
+                cwd=self._cwd,
+                start_new_session=True,  # so that Ctrl-C reaches pytest alone, which then ends the server
+            )
+
+    def await_ready(self) -> None:
+        deadline = time.monotonic() + self._patience
+        while not self._ready(self):
+            if not self.running:
+                raise DidNotStartError(f"{self.argv[0]} ended with {self.exit_code}:\n{self.log()[-2000:]}")
+            if time.monotonic() > deadline:
+                self.kill()
+                raise DidNotStartError(f"{self.argv[0]} not ready in {self._patience} s:\n{self.log()[-2000:]}")
+            time.sleep(_POLL)
+
+    def pause(self) -> None:
+        """Freeze it and all its children: sockets stay open, nothing answers."""
+        self._signal_tree(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self._signal_tree(signal.SIGCONT)
+
+    def stop(self, timeout: float = 10.0) -> None:
+        """Ask it to end as its operator would, and kill it when it has not after `timeout` seconds."""
+        if self._child is None or not self.running:
+            return
+        self.resume()
+        self._child.send_signal(self._stop_signal)
+        with suppress(subprocess.TimeoutExpired):
+            self._child.wait(timeout)
+        self.kill()
+
+    def kill(self) -> None:
+        """End it and all its children at once."""
+        if self._child is None or not self.running:
+            return
+        tree = self.tree()
+        for process in tree:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        self._child.wait()
+        while any(_lives(process) for process in tree):
+            time.sleep(_POLL)
+
+    def send(self, number: signal.Signals) -> None:
+        """Send it to the process alone."""
+        if self._child:
+            self._child.send_signal(number)
+
+    def tree(self) -> list[psutil.Process]:
+        """The process and its descendants, itself first; empty once it has ended."""
+        try:
+            itself = psutil.Process(self.pid)
+            return [itself, *itself.children(recursive=True)]
+        except psutil.NoSuchProcess:
+            return []
+
+    def listens(self, port: int) -> bool:
+        """Whether this very process, not another one that won the port, accepts connections there."""
+        try:
+            sockets = psutil.Process(self.pid).net_connections(kind="tcp")
+        except psutil.Error:
+            return False
+        return any(s.status == psutil.CONN_LISTEN and s.laddr.port == port for s in sockets)
+
+    def _signal_tree(self, number: signal.Signals) -> None:
+        # Twice, since a parent may have forked between being listed and being frozen.
+        for _ in range(2):
+            for process in self.tree():
+                with suppress(psutil.NoSuchProcess):
+                    process.send_signal(number)
+
+
+def _lives(process: psutil.Process) -> bool:
+    # One that waits for init to collect it is as good as gone: init may take seconds.
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+@dataclass(frozen=True)
+class Server:
+    """What a test holds of a running server."""
+
+    port: int
+    process: Process
+    host: str = HOST
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def start(self) -> None:
+        """Start it again, on the same port and data, after `stop` or `kill`."""
+        self.process.start()
+
+    def pause(self) -> None:
+        """Freeze it (SIGSTOP): connections are still accepted by the kernel, nothing answers."""
+        self.process.pause()
+
+    def resume(self) -> None:
+        self.process.resume()
+
+    def stop(self) -> None:
+        """End it in good order."""
+        self.process.stop()
+
+    def kill(self) -> None:
+        """End it at once, as a crash would."""
+        self.process.kill()
+
+    def log(self) -> str:
+        return self.process.log()
+
+
+@contextmanager
+def serving(prepare: Callable[[int], Process]) -> Iterator[tuple[int, Process]]:
+    """Start the process that `prepare` makes for a free port, and end it after use.
+
+    Tries another port when somebody else bound the chosen one first.
+    """
+    port, process = _start_on_free_port(prepare)
+    try:
+        yield port, process
+    finally:
+        process.kill()
+
+
+def _start_on_free_port(prepare: Callable[[int], Process]) -> tuple[int, Process]:
+    for attempt in range(1, _BIND_ATTEMPTS + 1):
+        port = free_port()
+        process = prepare(port)
+        try:
+            process.start()
+        except DidNotStartError as error:
+            if not error.lost_port or attempt == _BIND_ATTEMPTS:
+                raise
+        except BaseException:
+            process.kill()
+            raise
+        else:
+            return port, process
+    raise AssertionError("unreachable: the last attempt returns or raises")
+
+
+def as_user(user: str | None) -> list[str]:
+    """The setpriv options that give up root for `user`; none when there is nothing to give up."""
+    if user is None or os.geteuid() != 0:
+        return []
+    account = pwd.getpwnam(user)
+    return [f"--reuid={account.pw_uid}", f"--regid={account.pw_gid}", "--clear-groups"]
