@@ -1,0 +1,161 @@
+"""A gate and what happens in its life, as frozen values. How it is stored is `gates.ledger`'s business."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Literal
+
+from gates.model import Standing, Verdict
+from gates.request import Deployment, Version
+
+
+class GateState(StrEnum):
+    """Where a gate stands in its life.
+
+    `SETTLING`: only a catastrophe decides. `OBSERVING`: evidence comes in. `HELD`: inconclusive, and a person decides.
+    `ACTING`: decided, and its actions are being carried out. `WATCHING`: passed, and a late regression still rolls
+    back. `FINISHED` and `CANCELLED` are for good.
+    """
+
+    SETTLING = "settling"
+    OBSERVING = "observing"
+    HELD = "held"
+    ACTING = "acting"
+    WATCHING = "watching"
+    FINISHED = "finished"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_over(self) -> bool:
+        return self in (GateState.FINISHED, GateState.CANCELLED)
+
+    @property
+    def holds_service(self) -> bool:
+        """Whether no other gate may start for the service."""
+        return not self.is_over and self is not GateState.WATCHING
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The verdict of a gate, final once stored.
+
+    `counts_as` is `pass` or `fail` also where the verdict is inconclusive: what the policy makes of it. `reason` is a
+    `gates.model.Reason`, `person` where one decided, or `configuration` where the service or policy is gone. `by` is
+    the person's or caller's name.
+    """
+
+    verdict: Verdict
+    counts_as: Literal[Verdict.PASS, Verdict.FAIL]
+    reason: str
+    sentence: str
+    at: datetime
+    by: str | None = None
+
+
+class RollbackState(StrEnum):
+    """How far a rollback has come."""
+
+    DUE = "due"
+    ROLLED_BACK = "rolled_back"
+    UNCONFIRMED = "rollback_unconfirmed"
+    FAILED = "rollback_failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Rollback:
+    """A rollback that was called for: by the decision, by the watch after a pass, or by a person (`by`)."""
+
+    state: RollbackState
+    trigger: Literal["decision", "watch", "person"]
+    reason: str
+    at: datetime
+    by: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """One run of a policy for one candidate, as last stored.
+
+    `decides_by` is the latest time of a decision, but for a held gate; `watch_until` the end of the watch, known after
+    a pass. `standing` is the judge's latest word, in a watch the word on the watch. `sequence` is that of its last
+    event. `holder` is the replica that runs it.
+    """
+
+    id: str
+    service: str
+    policy: str
+    candidate: Version
+    baseline: Version | None
+    deployment: Deployment
+    rollback_mode: Literal["auto", "off"]
+    caller: str
+    state: GateState
+    created_at: datetime
+    decides_by: datetime
+    standing: Standing | None = None
+    decision: Decision | None = None
+    rollback: Rollback | None = None
+    watch_until: datetime | None = None
+    finished_at: datetime | None = None
+    sequence: int = 0
+    holder: str | None = None
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether whoever waits for a verdict need not wait longer."""
+        return self.decision is not None or self.state.is_over
+
+
+class EventKind(StrEnum):
+    """What a gate's log tells."""
+
+    STARTED = "started"
+    STATE = "state"
+    LOOK = "look"
+    DECISION = "decision"
+    ROLLBACK = "rollback"
+    ACTION = "action"
+
+
+@dataclass(frozen=True, slots=True)
+class GateEvent:
+    """One line of a gate's log. `sequence` counts from 1 without holes; `body` is JSON."""
+
+    gate_id: str
+    sequence: int
+    at: datetime
+    kind: EventKind
+    body: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Gates, newest first; `next` goes into `before` to read on, None at the end."""
+
+    gates: tuple[Gate, ...]
+    next: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class DeployLock:
+    """Nobody but `holder` may start a gate for the service until then."""
+
+    service: str
+    holder: str
+    until: datetime
+    reason: str
+    caller: str
+
+
+@dataclass(frozen=True, slots=True)
+class QuarantinedVersion:
+    """A version that failed a gate and may not be tried again until someone releases it."""
+
+    service: str
+    version: str
+    gate_id: str
+    since: datetime
+    reason: str

@@ -1,0 +1,86 @@
+"""Why the gatekeeper says no: one exception a reason. The docstring is the message; `fields` tell who and until when.
+
+Which HTTP status each becomes is the web layer's business.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+
+class Refusal(Exception):  # noqa: N818 - a refusal is an answer, not a failure of the daemon
+    """The gatekeeper refused."""
+
+    def __init__(self, **fields: Any) -> None:
+        self.fields = {key: value for key, value in fields.items() if value is not None}
+        shown = {key: _shown(value) for key, value in self.fields.items()}
+        super().__init__((type(self).__doc__ or "").format(**shown))
+
+
+class UnknownService(Refusal):
+    """No service is called {service!r}; there are: {known}."""
+
+
+class UnknownPolicy(Refusal):
+    """No policy is called {policy!r}; there are: {known}."""
+
+
+class UnknownGate(Refusal):
+    """There is no gate {gate_id}."""
+
+
+class UnfitRequest(Refusal):
+    """{field}: {problem}."""
+
+
+class ServiceBusy(Refusal):
+    """Gate {gate_id} of {caller} holds {service} until {until} at the latest."""
+
+
+class Locked(Refusal):
+    """{holder} holds the deploy lock of {service} until {until}: {reason}."""
+
+
+class Frozen(Refusal):
+    """Deploys of {service} are frozen until {until}: {reason}."""
+
+
+class Quarantined(Refusal):
+    """Version {version} of {service} failed gate {gate_id} at {since}: {reason}. Release it, or override."""
+
+
+class IdempotencyMismatch(Refusal):
+    """Idempotency key {key!r} was used for another request, gate {gate_id}; a new request needs a new key."""
+
+
+class AlreadyDecided(Refusal):
+    """Gate {gate_id} is {state}: that comes too late."""
+
+
+class NothingToRollBack(Refusal):
+    """No rollback action is configured for {service}: name one under services.{service}.on_fail."""
+
+
+class NotPushed(Refusal):
+    """{service} takes no pushed evidence: its source is {kind}."""
+
+
+class LockNotHeld(Refusal):
+    """{holder} does not hold the deploy lock of {service}."""
+
+
+class NotQuarantined(Refusal):
+    """Version {version} of {service} is not in quarantine."""
+
+
+class Draining(Refusal):
+    """This replica is shutting down and takes no more gates; ask again in a moment."""
+
+
+class JournalUnavailable(Refusal):
+    """The journal cannot be written, so nothing was started: {problem}."""
+
+
+def _shown(value: Any) -> Any:
+    return f"{value:%Y-%m-%d %H:%M:%S} UTC" if isinstance(value, datetime) else value
