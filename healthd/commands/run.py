@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from pathlib import Path
 
 import click
 
+from healthd import loop
 from healthd.app import Daemon
 from healthd.commands.options import config_option, settings_or_exit
 
@@ -22,7 +22,7 @@ def run(config_file: Path | None) -> None:
         await Daemon(settings, config_file).run()
 
     try:
-        asyncio.run(serve())
+        loop.run(serve())
     except OSError as error:
         click.echo(f"cannot listen on {settings.http.listen}: {error.strerror or error}", err=True)
         sys.exit(1)

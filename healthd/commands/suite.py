@@ -11,6 +11,7 @@ from pathlib import Path
 
 import click
 
+from healthd import loop
 from healthd.app import Config
 from healthd.board import Board, CheckState
 from healthd.clock import SystemClock
@@ -64,7 +65,7 @@ def _run_and_exit(settings: Config, names: Sequence[str], as_json: bool) -> None
         known = ", ".join(settings.active_checks)
         click.echo(f"no check that runs is called {', '.join(unknown)}; there are: {known}", err=True)
         sys.exit(REFUSED)
-    states = asyncio.run(_probe_once(settings, names, quiet=as_json))
+    states = loop.run(_probe_once(settings, names, quiet=as_json))
     if as_json:
         click.echo(json.dumps({state.name: check_document(state, detailed=True) for state in states}, indent=2))
     sys.exit(0 if all(state.status.is_up for state in states) else 1)

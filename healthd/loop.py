@@ -1,0 +1,85 @@
+"""The daemon's event loop: asyncio's own, with name lookups that a hung resolver cannot turn into a hung daemon.
+
+`getaddrinfo` cannot be cancelled. On the loop's default executor each timed-out probe would leave a thread behind
+until none is left for anybody, and the interpreter would wait for all of them at exit. Every driver on this loop
+(asyncpg, redis, aiohttp) looks names up through it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+from collections.abc import Coroutine
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+AddressInfo = list[tuple[Any, ...]]
+
+_MOST_IN_FLIGHT = 64
+_HUNG_AFTER = 5.0  # seconds after which nobody waits for a lookup any longer: it is said to hang
+
+
+@dataclass(frozen=True, slots=True)
+class _Lookup:
+    began: float
+    answer: asyncio.Future[AddressInfo]
+
+
+class Loop(asyncio.SelectorEventLoop):
+    """Looks each name up at most once at a time, in a daemon thread of its own; who else asks joins in."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lookups: dict[tuple[Any, ...], _Lookup] = {}
+
+    async def getaddrinfo(
+        self,
+        host: bytes | str | None,
+        port: bytes | str | int | None,
+        *,
+        family: int = 0,
+        type: int = 0,  # noqa: A002 - the name is asyncio's
+        proto: int = 0,
+        flags: int = 0,
+    ) -> AddressInfo:
+        """As socket.getaddrinfo. Raises socket.gaierror also when the resolver hangs."""
+        query = (host, port, family, type, proto, flags)
+        lookup = self._lookups.get(query) or self._begin(query)
+        if (age := self.time() - lookup.began) > _HUNG_AFTER:
+            raise socket.gaierror(socket.EAI_AGAIN, f"the lookup begun {age:.0f} s ago has not returned")
+        return await asyncio.shield(lookup.answer)
+
+    def _begin(self, query: tuple[Any, ...]) -> _Lookup:
+        if len(self._lookups) >= _MOST_IN_FLIGHT:
+            raise socket.gaierror(socket.EAI_AGAIN, f"{len(self._lookups)} other name lookups have not returned")
+        lookup = self._lookups[query] = _Lookup(self.time(), self.create_future())
+        lookup.answer.add_done_callback(lambda answer: answer.exception())  # nobody may be left to ask for it
+        threading.Thread(target=self._look_up, args=(query,), name="lookup", daemon=True).start()
+        return lookup
+
+    def _look_up(self, query: tuple[Any, ...]) -> None:
+        found: AddressInfo | OSError
+        try:
+            found = socket.getaddrinfo(*query)
+        except UnicodeError:  # an empty label, or one that is too long
+            found = socket.gaierror(socket.EAI_NONAME, "this cannot be a host's name")
+        except OSError as error:
+            found = error
+        with suppress(RuntimeError):  # the loop has closed meanwhile
+            self.call_soon_threadsafe(self._end, query, found)
+
+    def _end(self, query: tuple[Any, ...], found: AddressInfo | OSError) -> None:
+        answer = self._lookups.pop(query).answer
+        if isinstance(found, Exception):
+            answer.set_exception(found)
+        else:
+            answer.set_result(found)
+
+
+def run(main: Coroutine[Any, Any, T]) -> T:
+    """As asyncio.run, on this loop."""
+    with asyncio.Runner(loop_factory=Loop) as runner:
+        return runner.run(main)

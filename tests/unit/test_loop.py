@@ -1,0 +1,93 @@
+"""Name lookups on the daemon's event loop."""
+
+import asyncio
+import socket
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from healthd import loop as loops
+
+
+@pytest.fixture
+def hung_resolver(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """A resolver that never returns while the test runs; the names that it was asked for."""
+    asked: list[str] = []
+    release = threading.Event()
+
+    def hang(host: str, *_: object) -> list[object]:
+        asked.append(host)
+        release.wait()
+        return []
+
+    monkeypatch.setattr(socket, "getaddrinfo", hang)
+    yield asked
+    release.set()
+
+
+async def give_up_on(name: str) -> None:
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(asyncio.get_running_loop().getaddrinfo(name, 80), 0.001)
+
+
+def test_hung_resolver_costs_one_thread_a_name(hung_resolver: list[str]) -> None:
+    """An hour of probes that all wait for the same dead resolver must not pile up threads."""
+
+    async def probes() -> int:
+        before = threading.active_count()
+        for _ in range(50):
+            await give_up_on("db.example")
+        return threading.active_count() - before
+
+    assert loops.run(probes()) == 1
+    assert hung_resolver == ["db.example"]
+
+
+def test_default_executor_stays_free(hung_resolver: list[str]) -> None:
+    """What else runs in threads goes on while names cannot be looked up."""
+
+    async def probes() -> str:
+        for number in range(40):
+            await give_up_on(f"{number}.example")
+        return await asyncio.wait_for(asyncio.to_thread(lambda: "ran"), 1)
+
+    assert loops.run(probes()) == "ran"
+
+
+def test_long_hang_is_said_at_once(hung_resolver: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A probe that would wait for a lookup that hangs says so (kind dns) rather than run into its deadline."""
+
+    async def probes() -> None:
+        await give_up_on("db.example")
+        monkeypatch.setattr(loops, "_HUNG_AFTER", 0.0)
+        with pytest.raises(socket.gaierror, match="has not returned"):
+            await asyncio.get_running_loop().getaddrinfo("db.example", 80)
+
+    loops.run(probes())
+
+
+def test_lookups_in_flight_are_bounded(hung_resolver: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many names are configured, threads are not."""
+    monkeypatch.setattr(loops, "_MOST_IN_FLIGHT", 3)
+
+    async def probes() -> None:
+        for number in range(3):
+            await give_up_on(f"{number}.example")
+        with pytest.raises(socket.gaierror, match="3 other name lookups"):
+            await asyncio.get_running_loop().getaddrinfo("next.example", 80)
+
+    loops.run(probes())
+
+
+def test_answers_and_failures_are_those_of_getaddrinfo() -> None:
+    """A name that is known and one that cannot exist."""
+
+    async def lookups() -> None:
+        loop = asyncio.get_running_loop()
+        found = await loop.getaddrinfo("localhost", 80, type=socket.SOCK_STREAM)
+        assert ("127.0.0.1", 80) in [info[4] for info in found]
+        with pytest.raises(socket.gaierror, match="cannot be"):
+            await loop.getaddrinfo("a" * 70 + ".example", 80)
+
+    loops.run(lookups())
