@@ -4,14 +4,13 @@ import asyncio
 import json
 import signal
 import sys
-import tempfile
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.servers.ports import HOST, free_port
-from tests.servers.process import DidNotStartError, Process
+from tests.servers.process import DidNotStartError, Process, own_folder
 
 _ATTEMPTS = 3
 
@@ -80,8 +79,8 @@ async def running(
 
     `prefix` goes before the command, such as `("faketime", "+1h")`.
     """
-    with tempfile.TemporaryDirectory(prefix="healthd-daemon-", ignore_cleanup_errors=True) as folder:
-        daemon = await _start_on_free_port(Path(folder), configuration, env or {}, prefix)
+    with own_folder() as folder:
+        daemon = await _start_on_free_port(folder, configuration, env or {}, prefix)
         try:
             yield daemon
         finally:
@@ -107,7 +106,7 @@ async def _start_on_free_port(
 
 
 def _prepare(file: Path, port: int, env: Mapping[str, str], prefix: tuple[str, ...]) -> Process:
-    argv: list[str | Path] = [*prefix, sys.executable, "-m", "healthd", "run", "--config", file]
+    argv = [*prefix, sys.executable, "-m", "healthd", "run", "--config", file]
     return Process(argv, lambda process: process.listens(port), log=file.with_name("log"), env=env)
 
 

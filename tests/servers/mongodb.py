@@ -5,7 +5,6 @@ takes its place in every test that only needs a URI. Members in other states are
 """
 
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ import pymongo
 from pymongo.errors import PyMongoError
 
 from tests.servers.ports import HOST
-from tests.servers.process import Process, Server, serving
+from tests.servers.process import Process, Server, own_folder, serving
 from tests.servers.programs import require
 
 Client = pymongo.MongoClient[dict[str, Any]]
@@ -90,8 +89,7 @@ def _flags(authenticates: bool, test_commands: bool) -> list[str]:
 
 @contextmanager
 def _running(flags: list[str], set_name: str | None, authenticates: bool) -> Iterator[MongoDB]:
-    with tempfile.TemporaryDirectory(prefix="healthd-mongodb-", ignore_cleanup_errors=True) as name:
-        folder = Path(name)
+    with own_folder() as folder:
         if authenticates:
             _create_user(folder)
         with _serving(folder, flags) as (port, process):
@@ -109,7 +107,7 @@ def _create_user(folder: Path) -> None:
 @contextmanager
 def _serving(folder: Path, flags: list[str]) -> Iterator[tuple[int, Process]]:
     def prepare(port: int) -> Process:
-        argv: list[str | Path] = [require("secantusd-py"), "--host", HOST, "--port", str(port)]
+        argv = [require("secantusd-py"), "--host", HOST, "--port", str(port)]
         argv += ["--storage-path", folder / "data", "--cache-size", "64M", *flags]
         return Process(argv, lambda process: process.listens(port) and _answers(port), log=folder / "log")
 

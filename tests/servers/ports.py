@@ -2,6 +2,8 @@
 
 import random
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 HOST = "127.0.0.1"
 
@@ -23,3 +25,10 @@ def free_port() -> int:
             except OSError:
                 continue
         return port
+
+
+@contextmanager
+def held_port() -> Iterator[int]:
+    """A port that is taken meanwhile: a server told to bind it fails."""
+    with socket.create_server((HOST, 0)) as holder:
+        yield holder.getsockname()[1]

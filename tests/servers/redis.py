@@ -1,16 +1,14 @@
 """Redis: standalone, full, loading, replica and cluster."""
 
 import functools
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import redis
 
 from tests.servers.ports import HOST
-from tests.servers.process import Process, Server, serving
+from tests.servers.process import Process, Server, own_folder, serving
 from tests.servers.programs import require
 from tests.servers.waiting import until_now
 
@@ -70,8 +68,8 @@ def full() -> Iterator[Redis]:
 def loading() -> Iterator[Redis]:
     """A server that reads its data set back for a hundred seconds, answering -LOADING meanwhile."""
     slowly = {"key-load-delay": "10000", "loading-process-events-interval-bytes": "1024"}
-    with tempfile.TemporaryDirectory(prefix="healthd-redis-", ignore_cleanup_errors=True) as folder:
-        data = {"dir": folder, "rdbcompression": "no"}
+    with own_folder() as folder:
+        data = {"dir": str(folder), "rdbcompression": "no"}
         with standalone(data) as writer, writer.client() as client:
             client.execute_command("DEBUG", "POPULATE", "10000", "key", "1024")
             client.save()
@@ -148,15 +146,15 @@ def _cluster_node() -> Iterator[Redis]:
 def _running(
     options: dict[str, str], password: str | None, answers_as_wanted: Callable[[Redis], bool]
 ) -> Iterator[Redis]:
-    with tempfile.TemporaryDirectory(prefix="healthd-redis-", ignore_cleanup_errors=True) as folder:
-        every = {**_BASE, "dir": folder, **options}
+    with own_folder() as folder:
+        every = {**_BASE, "dir": str(folder), **options}
         words = [word for name, value in every.items() for word in (f"--{name}", *_values(name, value))]
 
         def prepare(port: int) -> Process:
             def ready(process: Process) -> bool:
                 return process.listens(port) and answers_as_wanted(Redis(port, process, password=password))
 
-            return Process([require("redis-server"), "--port", str(port), *words], ready, log=Path(folder, "log"))
+            return Process([require("redis-server"), "--port", str(port), *words], ready, log=folder / "log")
 
         with serving(prepare) as (port, process):
             yield Redis(port, process, password=password)

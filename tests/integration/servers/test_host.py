@@ -1,0 +1,60 @@
+"""Faults of the machine itself: full disks, hosts that vanish, and systemd's socket."""
+
+import errno
+import os
+import socket
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from tests.servers import netns, notify, tmpfs
+
+
+def test_file_system_fills_up() -> None:
+    """Space, inodes and writing each run out by themselves, and come back."""
+    with tmpfs.mounted() as disk:
+        disk.fill()
+        assert os.statvfs(disk.path).f_bavail == 0
+        disk.empty()
+        assert os.statvfs(disk.path).f_bavail > 0
+        disk.fill_inodes()
+        assert os.statvfs(disk.path).f_favail == 0
+        disk.empty()
+        disk.make_read_only()
+        with pytest.raises(OSError, match="Read-only") as error:
+            (disk.path / "file").touch()
+        assert error.value.errno == errno.EROFS
+        disk.make_writable()
+        (disk.path / "file").touch()
+    assert not os.path.ismount(disk.path)
+
+
+def test_host_vanishes_and_comes_back() -> None:
+    """A host behind a link answers, then hangs without a refusal, then answers again; its namespace goes with it."""
+    with netns.host() as host:
+        with host.web() as server:
+            url = f"http://{server.host}:{server.port}/"
+            with urllib.request.urlopen(url, timeout=2) as response:
+                assert response.status == 200
+            host.vanish()
+            with pytest.raises(TimeoutError):
+                socket.create_connection((server.host, server.port), timeout=0.2)
+            host.come_back()
+            with urllib.request.urlopen(url, timeout=2) as response:
+                assert response.status == 200
+        assert Path(f"/sys/class/net/hd{host.anchor.pid}").exists()
+    assert not Path(f"/proc/{host.anchor.pid}/ns/net").exists()
+
+
+async def test_service_notifies() -> None:
+    """Datagrams are heard in their order."""
+    with notify.listening() as systemd:
+        environment = systemd.env(watchdog=2)
+        assert environment["WATCHDOG_USEC"] == "2000000"
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as service:
+            service.connect(environment["NOTIFY_SOCKET"])
+            service.send(b"STATUS=starting")
+            service.send(b"READY=1\nSTATUS=ready")
+        assert await systemd.wait_for("READY=1") == "READY=1\nSTATUS=ready"
+        assert systemd.received[0] == "STATUS=starting"

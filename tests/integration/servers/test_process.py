@@ -1,0 +1,79 @@
+"""No server outlives the tests, and one that cannot start says why."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.servers import install, ports, process, programs
+from tests.servers.waiting import until_now
+
+_STARTS_AND_CRASHES = """
+import os, signal
+from tests.servers import nginx, postgresql, redis
+with postgresql.primary() as one, redis.standalone() as two, nginx.running("server { listen @LISTEN@; }") as three:
+    two.pause()
+    print(*(p.pid for server in (one, two, three) for p in server.process.tree()), flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def _lives(pid: int) -> bool:
+    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+
+
+def test_servers_die_with_the_tests() -> None:
+    """When the process of the tests is killed, the servers and all their children go too."""
+    argv = [sys.executable, "-c", _STARTS_AND_CRASHES]
+    crashed = subprocess.run(argv, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[3])
+    assert crashed.returncode == -signal.SIGKILL
+    pids = [int(word) for word in crashed.stdout.split()]
+    assert len(pids) > 6
+    until_now(lambda: not any(_lives(pid) for pid in pids), "the servers are gone")
+
+
+def test_taken_port_is_given_up(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A server whose port somebody else bound first gets another one."""
+    with ports.held_port() as taken:
+        offered = iter([taken, ports.free_port()])
+        monkeypatch.setattr(process, "free_port", lambda: next(offered))
+        with process.serving(lambda port: _web_server(port, tmp_path)) as (port, web):
+            assert port != taken
+            assert "Address already in use" in web.log()
+
+
+def test_failed_start_shows_the_log(tmp_path: Path) -> None:
+    """A server that ends at once is reported with what it said."""
+    argv = [sys.executable, "-c", "raise SystemExit('no such data directory')"]
+    failing = process.Process(argv, lambda _: False, log=tmp_path / "log")
+    with pytest.raises(process.DidNotStartError, match="ended with 1:\nno such data directory"):
+        failing.start()
+
+
+@pytest.mark.parametrize(("ci", "outcome"), [("", pytest.skip.Exception), ("true", pytest.fail.Exception)])
+def test_absent_program(ci: str, outcome: type[BaseException], monkeypatch: pytest.MonkeyPatch) -> None:
+    """An absent program skips a test on a developer's machine and fails it in CI."""
+    monkeypatch.setenv("CI", ci)
+    with pytest.raises(outcome, match="no-such-server is not installed"):
+        programs.require("no-such-server")
+
+
+def test_services_policy_is_restored(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """While packages are installed none may start its service; afterwards the machine's policy is what it was."""
+    policy = tmp_path / "policy-rc.d"
+    monkeypatch.setattr(install, "_POLICY", policy)
+    with install.services_kept_from_starting():
+        assert subprocess.run([policy]).returncode == 101
+    assert not policy.exists()
+    policy.write_text("the machine's own")
+    with install.services_kept_from_starting():
+        pass
+    assert policy.read_text() == "the machine's own"
+
+
+def _web_server(port: int, folder: Path) -> process.Process:
+    argv = [sys.executable, "-m", "http.server", str(port), "--bind", ports.HOST]
+    return process.Process(argv, lambda web: web.listens(port), log=folder / "log")

