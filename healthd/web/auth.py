@@ -5,15 +5,18 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import ip_address
 
-from aiohttp import web
+from aiohttp import hdrs, web
+from multidict import istr
 
 from healthd.settings import SCOPES, Settings, Token, split_address
 from healthd.web.problems import Problem
 
-_FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Real-IP", "Via")
+_X_REAL_IP = istr("X-Real-IP")
 
 
 def new_token() -> tuple[str, str]:
@@ -49,10 +52,10 @@ class Guard:
 
     def caller(self, request: web.Request) -> Caller | None:
         """The caller, or None for an anonymous one. Raises Problem 401 for a token that is not known."""
-        header = request.headers.get("Authorization")
+        header = request.headers.get(hdrs.AUTHORIZATION)
         if header is not None:
             return self._by_token(header)
-        if not self._tokens and _is_direct_from_here(request):
+        if not self._tokens and _is_loopback(request.remote or "") and not _is_forwarded(request.headers):
             return Caller("loopback", frozenset(SCOPES))
         return None
 
@@ -62,10 +65,9 @@ class Guard:
         A caller from this host sees them without a token only where the daemon listens on this host alone: behind
         a proxy on the same host the whole world comes from loopback.
         """
-        if "Authorization" not in request.headers and not self._private:
-            return False
-        caller = self.caller(request)
-        return caller is not None and caller.may("health:read")
+        if hdrs.AUTHORIZATION in request.headers:
+            return self._by_token(request.headers[hdrs.AUTHORIZATION]).may("health:read")
+        return self._private and not self._tokens and not _is_forwarded(request.headers)
 
     def require(self, request: web.Request, scope: str) -> Caller:
         """The caller, who has this scope. Raises Problem 401 or 403."""
@@ -95,12 +97,18 @@ def _unauthorized(detail: str) -> Problem:
     return Problem(401, "Unauthorized", detail, headers={"WWW-Authenticate": 'Bearer realm="healthd"'})
 
 
-def _is_direct_from_here(request: web.Request) -> bool:
-    forwarded = any(header in request.headers for header in _FORWARDED)
-    browser = "Origin" in request.headers  # a page that someone visits must not reach the API through their browser
-    return not forwarded and not browser and _is_loopback(request.remote or "")
+def _is_forwarded(headers: Mapping[str, str]) -> bool:
+    """Whether a proxy, or a page that somebody's browser on this host was lured to, stands between."""
+    return (
+        hdrs.X_FORWARDED_FOR in headers
+        or hdrs.ORIGIN in headers
+        or hdrs.FORWARDED in headers
+        or hdrs.VIA in headers
+        or _X_REAL_IP in headers
+    )
 
 
+@lru_cache(maxsize=256)
 def _is_loopback(host: str) -> bool:
     if host == "localhost":
         return True

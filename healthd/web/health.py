@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from aiohttp import web
+from aiohttp import hdrs, web
+from multidict import CIMultiDict
 
 from healthd.board import Board, GroupState
 from healthd.clock import Clock
@@ -27,7 +28,7 @@ class Rendered:
 
     status: int
     body: bytes
-    headers: dict[str, str]
+    headers: CIMultiDict[str]
     version: int
     until: float
 
@@ -38,6 +39,7 @@ class HealthEndpoints:
     def __init__(self, board: Board, guard: Guard, settings: Settings, clock: Clock, started: datetime) -> None:
         self._board, self._guard, self._settings = board, guard, settings
         self._clock, self._started = clock, started
+        self._details = settings.http.details
         self._kept: dict[tuple[str, bool, bool], Rendered] = {}
 
     def routes(self) -> list[web.RouteDef]:
@@ -52,6 +54,7 @@ class HealthEndpoints:
 
     def reconfigure(self, settings: Settings, guard: Guard) -> None:
         self._settings, self._guard = settings, guard
+        self._details = settings.http.details
         self._kept.clear()
 
     def _handler(self, group: str) -> Any:
@@ -70,34 +73,33 @@ class HealthEndpoints:
         return self._answer(request, group)
 
     def _answer(self, request: web.Request, group: str) -> web.Response:
-        ietf = _IETF_TYPE in request.headers.get("Accept", "")
+        ietf = _IETF_TYPE in request.headers.get(hdrs.ACCEPT, "")
         key = (group, self._detailed(request), ietf)
         kept = self._kept.get(key)
         if kept is None or kept.version != self._board.version or self._clock.steady() >= kept.until:
             kept = self._kept[key] = self._render(*key)
-        response = web.Response(body=kept.body, status=kept.status, headers=kept.headers)
+        response = web.Response(body=kept.body, status=kept.status, headers=kept.headers.copy())
         if request.method == "OPTIONS":
             response.headers["Allow"] = "GET, HEAD, OPTIONS"
         return response
 
     def _detailed(self, request: web.Request) -> bool:
-        match self._settings.http.details:
-            case Details.ALWAYS:
-                return True
-            case Details.NEVER:
-                return False
-        return self._guard.sees_details(request)
+        if self._details is Details.AUTHORIZED:
+            return self._guard.sees_details(request)
+        return self._details is Details.ALWAYS
 
     def _render(self, group: str, detailed: bool, ietf: bool) -> Rendered:
         version, until = self._board.version, min(self._board.next_expiry(), self._clock.steady() + _LONGEST)
         up, status, document = self._document(group, detailed, ietf)
-        headers = {
-            "Content-Type": _IETF_TYPE if ietf else "application/json; charset=utf-8",
-            "Cache-Control": "no-store",
-            "Vary": "Accept, Authorization",
-            "X-Content-Type-Options": "nosniff",
-            "X-Health-Status": status.value,
-        }
+        headers = CIMultiDict(
+            {
+                "Content-Type": _IETF_TYPE if ietf else "application/json; charset=utf-8",
+                "Cache-Control": "no-store",
+                "Vary": "Accept, Authorization",
+                "X-Content-Type-Options": "nosniff",
+                "X-Health-Status": status.value,
+            }
+        )
         return Rendered(200 if up else 503, json.dumps(document).encode(), headers, version, until)
 
     def _document(self, name: str, detailed: bool, ietf: bool) -> tuple[bool, Status, dict[str, Any]]:

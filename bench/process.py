@@ -1,0 +1,53 @@
+"""A server under measurement: its own process on a free port, ended by its id."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import subprocess
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from time import monotonic
+from urllib.error import HTTPError, URLError
+from urllib.request import urlopen
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    url: str
+    pid: int
+    seconds_to_first_answer: float
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@asynccontextmanager
+async def serving(command: Callable[[int], list[str]], path: str, patience: float = 30) -> AsyncIterator[Served]:
+    """Runs `command(port)` and waits until `path` answers 200. Raises TimeoutError."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}{path}"
+    start = monotonic()
+    process = subprocess.Popen(command(port), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # noqa: ASYNC220
+    try:
+        while not _answers(url):
+            if process.poll() is not None or monotonic() - start > patience:
+                raise TimeoutError(f"{' '.join(command(port))} does not answer {url}")
+            await asyncio.sleep(0.02)
+        yield Served(url, process.pid, monotonic() - start)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urlopen(url, timeout=1) as answer:
+            return bool(answer.status == 200)
+    except (HTTPError, URLError, OSError):
+        return False
