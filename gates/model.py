@@ -126,15 +126,22 @@ class Finding(StrEnum):
     BASELINE_ALREADY_BAD = "baseline_already_bad"
 
 
+class Unit(StrEnum):
+    """What a criterion's numbers are: a fraction of all requests, or a time."""
+
+    RATIO = "ratio"
+    SECONDS = "seconds"
+
+
 @dataclass(frozen=True, slots=True)
 class CriterionReport:
     """One criterion as it stands after a look.
 
-    Rates are fractions, times are seconds. `bad` counts errors, or requests slower than the limit.
-    `interval` holds the true value at every look at once with the gate's stated risk. `requests_needed`
-    and `seconds_needed` estimate what a proof of safety still takes if traffic goes on like this; None
-    where it would not come. `log_e_harm` and `log_e_safe` are natural logarithms of e-values, None for
-    criteria that have none.
+    `unit` is that of observed, limit, baseline and interval, None where nothing is measured. `bad` counts errors, or
+    requests slower than the limit. `interval` holds the true value at every look at once with the gate's stated risk.
+    `requests_needed` and `seconds_needed` estimate what a proof of safety still takes if traffic goes on like this;
+    None where it would not come. `log_e_harm` and `log_e_safe` are natural logarithms of e-values, None for criteria
+    that have none.
     """
 
     name: str
@@ -154,6 +161,7 @@ class CriterionReport:
     log_e_harm: float | None = None
     log_e_safe: float | None = None
     correlation: float | None = None
+    unit: Unit | None = None
 
     @property
     def p_value(self) -> float | None:

@@ -11,7 +11,7 @@ from gates.judge.interval import RateInterval
 from gates.judge.mixtures import log_weighted
 from gates.judge.processes import BaselineHarm, BaselineSafety, Catastrophe, LimitHarm, LimitSafety
 from gates.judge.rules import Against, ErrorRateRule
-from gates.model import Counts, CriterionReport, Finding, Reason
+from gates.model import Counts, CriterionReport, Finding, Reason, Unit
 
 _CATASTROPHE = 0.1
 """Share of the risk for catastrophes; limit and baseline have the rest, half each where there are both."""
@@ -126,6 +126,7 @@ class ErrorRate:
             log_e_harm=self.log_e_harm,
             log_e_safe=self.log_e_safe,
             correlation=1 / (1 + self._odds),
+            unit=Unit.RATIO,
         )
 
     def _finding(self, silence: Finding | None) -> Finding:

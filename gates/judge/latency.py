@@ -11,7 +11,7 @@ from gates.judge.mixtures import log_weighted
 from gates.judge.quantiles import SeenLatency
 from gates.judge.rules import Against, LatencyRule
 from gates.judge.slowness import SlowerThanBaseline, SlowerThanLimit
-from gates.model import Counts, CriterionReport, Finding, Reason
+from gates.model import Counts, CriterionReport, Finding, Reason, Unit
 
 _LIMIT_SHARE = 0.4
 
@@ -115,6 +115,7 @@ class Latency:
             log_e_harm=self.log_e_harm,
             log_e_safe=self.log_e_safe,
             correlation=1 / (1 + self._odds),
+            unit=Unit.SECONDS,
         )
 
     @property

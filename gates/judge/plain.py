@@ -5,7 +5,7 @@ from collections import deque
 from gates.judge import explain
 from gates.judge.criterion import Frame, Look
 from gates.judge.rules import MeanLatencyRule, ObservedRule
-from gates.model import CriterionReport, Finding, Reason
+from gates.model import CriterionReport, Finding, Reason, Unit
 
 
 class MeanLatency:
@@ -81,6 +81,7 @@ class MeanLatency:
             requests=requests,
             requests_needed=0.0 if self._full else max(0.0, self._rule.requests - requests),
             seconds_needed=max(0.0, self._rule.window - self._seconds),
+            unit=Unit.SECONDS,
         )
 
 
