@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 COMPILE = $(BIN)/uv pip compile -q --universal --generate-hashes --no-header --no-annotate
 WORKERS ?= 4
 
-.PHONY: run test unit lint install lock bench build clean
+.PHONY: run test unit lint install docs lock bench build clean
 
 run: $(VENV)/.run
 	$(BIN)/python -m healthd run
@@ -27,6 +27,9 @@ build: install
 	$(BIN)/python -m build --no-isolation --wheel --outdir dist .
 
 install: $(VENV)/.dev
+
+docs: install
+	$(BIN)/python -m docs.generate
 
 # Exact versions for every platform, with hashes.
 lock: $(BIN)/uv

@@ -41,7 +41,7 @@ _GIVEN_TO_CHECKS = ("interval", "timeout", "fall", "rise", "fast_interval")
 class Model(BaseModel):
     """Frozen, and an unknown key is refused: a typing error must not switch something off in silence."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 def split_address(text: str) -> tuple[str, int]:
@@ -70,16 +70,22 @@ class Details(StrEnum):
 
 class Http(Model):
     listen: Address = "127.0.0.1:8080"
+    """Where to serve, as host:port."""
     details: Details = Details.AUTHORIZED
+    """Who sees failure messages, hosts and numbers."""
     agent_check: Address | None = None
+    """Where to answer HAProxy's agent-check, as host:port; off by default."""
     drain: Duration = 5.0
-    trusted_hosts: tuple[str, ...] = ()
+    """How long to answer `not ready` after SIGTERM before stopping."""
 
 
 class Token(Model):
     name: Name
+    """Who holds it; goes to the audit."""
     hash: SecretStr
+    """What `healthd token new` printed for it; the token itself is stored nowhere."""
     scopes: frozenset[Literal[SCOPES]] = Field(min_length=1)  # type: ignore[valid-type]
+    """What its holder may do; `admin` may do everything."""
 
     @model_validator(mode="after")
     def _hash_is_one(self) -> Self:
@@ -91,6 +97,7 @@ class Token(Model):
 
 class Auth(Model):
     tokens: tuple[Token, ...] = ()
+    """Who may call. With none, only direct callers on this host are trusted."""
 
     @model_validator(mode="after")
     def _names_differ(self) -> Self:
@@ -102,38 +109,51 @@ class Auth(Model):
 
 class Log(Model):
     level: Literal["debug", "info", "warning", "error"] = "info"
+    """What is logged, from here up."""
     format: Literal["auto", "json", "console"] = "auto"
+    """`auto` is readable on a terminal and JSON elsewhere."""
 
 
 class Sentry(Model):
     dsn: SecretStr | None = None
-    traces: bool = False
+    """The project's DSN; nothing is sent without one."""
 
 
 class Defaults(Model):
     """What a check gets when neither it nor its kind says otherwise."""
 
     interval: Duration = 15.0
+    """Time between probes, give or take a tenth."""
     timeout: Duration = 2.0
+    """The hard deadline of a probe."""
     fall: int = Field(3, ge=1)
+    """Failures in a row that make a check unhealthy."""
     rise: int = Field(2, ge=1)
+    """Successes in a row that make it healthy again."""
     fast_interval: Duration | None = None
+    """Time between probes while a status is about to change; a third of the interval by default."""
 
 
 class Group(Model):
     """A named set of checks that answers `/health/NAME`."""
 
     checks: tuple[str, ...] = ()
+    """Names of checks, all of which must be up."""
     shared_failure: Literal["fail", "degrade"] = "fail"
+    """What an unhealthy dependency that all replicas share does: 503, or 200 with status `degraded`."""
 
 
 class Maintenance(Model):
     """A planned window in which failures of these checks count for nothing and alert nobody."""
 
     checks: tuple[str, ...] = Field(min_length=1)
+    """Names of checks."""
     start: AwareDatetime = Field(alias="from")
+    """When it begins: ISO 8601 with a zone."""
     end: AwareDatetime = Field(alias="to")
+    """When it ends."""
     reason: str
+    """Shown beside the checks."""
 
     @model_validator(mode="after")
     def _ends_after_it_starts(self) -> Self:
@@ -183,17 +203,29 @@ class Settings(Model):
     """The whole configuration of the daemon. The order of fields matters: checks read the defaults above them."""
 
     environment: Name = "development"
+    """Names this deployment in answers, metrics and alert routes."""
     version: str = "unknown"
+    """The version of what is monitored, as shown in answers."""
     level: Level = Level.COMPREHENSIVE
+    """How much is monitored: a check above this level does not run."""
     http: Http = Http()
+    """The HTTP server."""
     auth: Auth = Auth()
+    """Who may call what needs a token."""
     log: Log = Log()
+    """Logging."""
     sentry: Sentry = Sentry()
+    """Error reports."""
     journal: SecretStr | None = None
+    """`sqlite:///path` or `postgresql://…`; `./var` in development, `/var/lib/healthd` elsewhere."""
     defaults: Defaults = Defaults()
+    """What a check gets when neither it nor its kind says otherwise."""
     checks: dict[Name, AnyCheck] = Field(default_factory=_embedded_checks, validate_default=True)
+    """What is checked, by name. Without it: this host and this process."""
     groups: dict[Name, Group] = {}
+    """Sets of checks with an endpoint each; `ready` is all critical checks unless given."""
     maintenance: tuple[Maintenance, ...] = ()
+    """Planned windows."""
 
     @model_validator(mode="after")
     def _groups_name_checks(self) -> Self:

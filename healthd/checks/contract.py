@@ -36,20 +36,32 @@ class Level(StrEnum):
 class CheckConfig(BaseModel):
     """What every kind of check can be told. Durations are seconds in code."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     kind: str
+    """What it looks at; see below."""
     enabled: bool = True
+    """`false` leaves it out."""
     level: Level = Level.BASIC
+    """The monitoring level from which on it runs."""
     critical: bool = False
+    """Whether its failure makes the whole unhealthy, and not ready."""
     scope: Scope = Scope.SHARED
+    """Whom its failure concerns: this host alone, or every replica at once."""
     interval: Duration = 15.0
+    """Time between probes, give or take a tenth."""
     timeout: Duration = 2.0
+    """The hard deadline of a probe."""
     fast_interval: Duration | None = None
+    """Time between probes while a status is about to change; a third of the interval by default."""
     fall: int = 3
+    """Failures in a row that make it unhealthy."""
     rise: int = 2
+    """Successes in a row that make it healthy again."""
     optional: bool = False
+    """Leaves it out, rather than calling it misconfigured, when a variable that it needs is unset."""
     runbook: str | None = None
+    """A link for whoever is called at night."""
 
     @model_validator(mode="after")
     def _consistent(self) -> CheckConfig:

@@ -1,0 +1,124 @@
+"""Writes the reference pages that are drawn from the code: `make docs`. A test fails when a page is not up to date."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from healthd.app import Config
+from healthd.board import Board
+from healthd.checks import KINDS, find_kind
+from healthd.checks.contract import CheckConfig
+from healthd.clock import SystemClock
+from healthd.metrics import Metrics
+from healthd.units import show_duration, show_ratio
+
+REFERENCE = Path(__file__).parent / "reference"
+_NOTE = "<!-- Drawn from the code by `make docs`; do not edit by hand. -->\n"
+
+
+def pages() -> dict[Path, str]:
+    """Every generated page with its text."""
+    return {REFERENCE / "config.md": config_page(), REFERENCE / "metrics.md": metrics_page()}
+
+
+def config_page() -> str:
+    parts = [
+        f"# Configuration reference\n\n{_NOTE}",
+        "Durations are written `30s`, `5m`, `2h`; rates `5%`; sizes `512MiB`. Any text may hold `${VAR}`, "
+        "`${VAR:-default}` or `${file:/path}`; `$$` is a dollar sign. An unknown key is refused. "
+        "`healthd config schema` prints all of this as JSON Schema, `healthd config check FILE` validates.\n",
+        "## Top level\n\n" + "\n".join(_table(Config)),
+    ]
+    parts += [
+        f"## {model.__name__}\n\n{_first_line(model)}" + "\n".join(_table(model)) for model in _nested(Config, set())
+    ]
+    parts.append("## Every check\n\n" + "\n".join(_table(CheckConfig)))
+    for kind in sorted(KINDS):
+        check = find_kind(kind)
+        own = _table(check.config_model, without=CheckConfig)
+        parts.append(f"### {kind}\n\n{inspect.getdoc(check) or ''}\n\n" + "\n".join(own))
+    return "\n".join(parts)
+
+
+def metrics_page() -> str:
+    metrics = Metrics(Board(SystemClock()), "", "")
+    rows = [f"| `{name}` | {kind} | {labels} | {text} |" for name, kind, labels, text in sorted(_metrics(metrics))]
+    head = ["| metric | type | labels | meaning |", "| --- | --- | --- | --- |"]
+    text = "`GET /metrics` serves the Prometheus text format, or OpenMetrics where the scraper asks for it.\n"
+    return "\n".join([f"# Metrics reference\n\n{_NOTE}\n{text}", *head, *rows, ""])
+
+
+def _metrics(metrics: Metrics) -> Iterator[tuple[str, str, str, str]]:
+    for collector, names in metrics.registry._collector_to_names.items():
+        labels = ", ".join(f"`{label}`" for label in getattr(collector, "_labelnames", ()))
+        described = list(collector.describe() if hasattr(collector, "describe") else collector.collect())
+        for metric in described or list(collector.collect()):
+            if any(name.startswith(("healthd_", "process_", "python_")) for name in names) or not names:
+                suffix = "_total" if metric.type == "counter" else ""
+                own = labels or ", ".join(f"`{label}`" for label in getattr(metric, "_labelnames", ()))
+                yield metric.name + suffix, metric.type, own, metric.documentation
+
+
+def _nested(model: type[BaseModel], seen: set[type[BaseModel]]) -> Iterator[type[BaseModel]]:
+    for field in model.model_fields.values():
+        for inner in _models_in(field.annotation):
+            if inner not in seen and inner is not CheckConfig:
+                seen.add(inner)
+                yield inner
+                yield from _nested(inner, seen)
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    if inspect.isclass(annotation) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in getattr(annotation, "__args__", ()):
+        yield from _models_in(argument)
+
+
+def _table(model: type[BaseModel], without: type[BaseModel] | None = None) -> list[str]:
+    rows = ["| key | default | meaning |", "| --- | --- | --- |"]
+    schema = model.model_json_schema(by_alias=True)["properties"]
+    for name, field in model.model_fields.items():
+        key = field.alias or name
+        inherited = without is not None and name in without.model_fields
+        if inherited and (name == "kind" or without.model_fields[name].default == field.default):
+            continue
+        meaning = field.description or ""
+        choices = schema.get(key, {}).get("enum")
+        if choices:
+            meaning = " \\| ".join(f"`{choice}`" for choice in choices) + (f". {meaning}" if meaning else "")
+        rows.append(f"| `{key}` | {_default(field)} | {meaning} |")
+    return [*rows, ""] if len(rows) > 2 else []
+
+
+def _default(field: FieldInfo) -> str:
+    if field.default is PydanticUndefined:
+        return "" if field.default_factory else "required"
+    value = field.default
+    if value is None or value == () or value == {}:
+        return ""
+    if isinstance(value, BaseModel):
+        return "see below"
+    if isinstance(value, float):
+        serializers = [str(item) for item in field.metadata]
+        shown = show_ratio(value) if any("show_ratio" in text for text in serializers) else show_duration(value)
+        return f"`{shown}`"
+    return f"`{json.dumps(value, default=str).strip(chr(34))}`"
+
+
+def _first_line(model: type[BaseModel]) -> str:
+    doc = vars(model).get("__doc__")
+    return f"{doc.splitlines()[0]}\n\n" if doc else ""
+
+
+if __name__ == "__main__":
+    for path, text in pages().items():
+        path.write_text(text, encoding="utf-8")
