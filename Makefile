@@ -36,6 +36,7 @@ lock: $(BIN)/uv
 	$(COMPILE) pyproject.toml -o requirements/run.lock
 	$(COMPILE) --extra aws --extra kubernetes --group image pyproject.toml -c requirements/run.lock -o requirements/container.lock
 	$(COMPILE) --all-extras --group dev pyproject.toml -c requirements/run.lock -o requirements/dev.lock
+	$(BIN)/uv pip compile -q --universal --generate-hashes --no-header --no-annotate --no-deps --group servers -o requirements/servers.lock
 
 $(BIN)/uv: $(VENV)/bin/python
 	$(BIN)/pip install -q uv

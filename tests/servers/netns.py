@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.servers.process import Process, Server, own_folder
+from tests.servers.process import DidNotStartError, Process, Server, own_folder
 from tests.servers.programs import absent, require, require_root
 
 _random = random.SystemRandom()
@@ -68,12 +68,19 @@ def host() -> Iterator[Host]:
         argv = ["unshare", "--net", "sleep", "infinity"]
         anchor = Process(argv, _has_own_network, log=folder / "log")
         try:
-            anchor.start()
+            _start(anchor)
             created = Host(address, gateway, anchor)
             _connect(created)
             yield created
         finally:
             anchor.kill()
+
+
+def _start(anchor: Process) -> None:
+    try:
+        anchor.start()
+    except DidNotStartError as error:
+        absent(f"no network namespace can be made here: {error}")
 
 
 def _connect(created: Host) -> None:

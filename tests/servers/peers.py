@@ -7,7 +7,7 @@ import asyncio
 import json
 import ssl
 from collections import defaultdict, deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -52,14 +52,20 @@ class Received:
         return json.loads(self.body)
 
 
+Respond = Callable[[Received], Answer]
+"""An answer that depends on the request."""
+
+
 class Peer:
-    """Answers each method and path with what was set last; 404 where nothing was."""
+    """Answers each method and path with what was set last."""
 
     def __init__(self, scheme: str) -> None:
+        self.fallback: Answer | Respond = Answer(status=404)
+        """For what nothing was set for."""
         self.host = HOST
         self.port = 0
         self.received: list[Received] = []
-        self._lasting: dict[tuple[str, str], Answer] = {}
+        self._lasting: dict[tuple[str, str], Answer | Respond] = {}
         self._once: defaultdict[tuple[str, str], deque[Answer]] = defaultdict(deque)
         self._arrived = asyncio.Condition()
         self._scheme = scheme
@@ -68,7 +74,7 @@ class Peer:
     def url(self) -> str:
         return f"{self._scheme}://{self.host}:{self.port}"
 
-    def answer(self, method: str, path: str, answer: Answer) -> None:
+    def answer(self, method: str, path: str, answer: Answer | Respond) -> None:
         """From now on."""
         self._lasting[method, path] = answer
 
@@ -89,15 +95,18 @@ class Peer:
             received = Received(request.method, request.path, dict(request.query), headers, body)
             self.received.append(received)
             self._arrived.notify_all()
-        answer = self._next(request.method, request.path)
+        answer = self._next(received)
         await asyncio.sleep(answer.delay)
         if answer.hang_up and request.transport:
             request.transport.abort()
         return answer.response()
 
-    def _next(self, method: str, path: str) -> Answer:
-        waiting = self._once[method, path]
-        return waiting.popleft() if waiting else self._lasting.get((method, path), Answer(status=404))
+    def _next(self, received: Received) -> Answer:
+        place = (received.method, received.path)
+        if self._once[place]:
+            return self._once[place].popleft()
+        answer = self._lasting.get(place, self.fallback)
+        return answer if isinstance(answer, Answer) else answer(received)
 
 
 @asynccontextmanager

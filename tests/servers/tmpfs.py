@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.servers.process import own_folder
-from tests.servers.programs import require_root
+from tests.servers.programs import absent, require_root
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,10 @@ def mounted(size: str = "1m", inodes: int = 64) -> Iterator[Tmpfs]:
         path = folder / "mount"
         path.mkdir()
         options = f"size={size},nr_inodes={inodes}"
-        subprocess.run(["mount", "-t", "tmpfs", "-o", options, "healthd-test", path], check=True)
+        mount = ["mount", "-t", "tmpfs", "-o", options, "healthd-test", str(path)]
+        done = subprocess.run(mount, capture_output=True, text=True)
+        if done.returncode:
+            absent(f"no file system can be mounted here: {done.stderr.strip()}")
         try:
             yield Tmpfs(path)
         finally:

@@ -20,6 +20,9 @@ async def test_answers_and_remembers(peer: peers.Peer) -> None:
             assert (await response.json())["livemode"] is False
         async with client.post("/elsewhere?a=b", json={"c": 1}) as response:
             assert response.status == 404
+        peer.fallback = lambda received: peers.Answer(body=received.path)
+        async with client.get("/elsewhere") as response:
+            assert await response.text() == "/elsewhere"
     assert peer.received[0].headers["authorization"] == "Bearer key"
     assert (peer.received[2].query, peer.received[2].json()) == ({"a": "b"}, {"c": 1})
 

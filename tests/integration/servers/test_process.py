@@ -1,5 +1,6 @@
 """No server outlives the tests, and one that cannot start says why."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -28,7 +29,9 @@ def _lives(pid: int) -> bool:
 def test_servers_die_with_the_tests() -> None:
     """When the process of the tests is killed, the servers and all their children go too."""
     argv = [sys.executable, "-c", _STARTS_AND_CRASHES]
-    crashed = subprocess.run(argv, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[3])
+    with process.own_folder() as folder:
+        env = {**os.environ, "TMPDIR": str(folder)}  # what the crash leaves there goes with the folder
+        crashed = subprocess.run(argv, stdout=subprocess.PIPE, text=True, env=env, cwd=Path(__file__).parents[3])
     assert crashed.returncode == -signal.SIGKILL
     pids = [int(word) for word in crashed.stdout.split()]
     assert len(pids) > 6

@@ -39,6 +39,14 @@ def test_full_refuses_writes() -> None:
             client.set("a", "b")
 
 
+def test_failed_save_refuses_writes() -> None:
+    """After a background save that failed, the server says so and refuses writes."""
+    with redis.unable_to_save() as server, server.client() as client:
+        assert server.info("rdb_last_bgsave_status") == "err"
+        with pytest.raises(redis_errors.ResponseError, match="MISCONF"):
+            client.set("a", "b")
+
+
 def test_loading_says_so() -> None:
     """While it reads its data back, the server answers -LOADING."""
     with redis.loading() as server, server.client() as client:
