@@ -51,7 +51,7 @@ class Daemon:
             environ=os.environ,
         )
         guard = Guard(settings)
-        self.health = HealthEndpoints(self.board, guard, settings, clock, clock.now())
+        self.health = HealthEndpoints(self.board, guard, settings, clock)
         self.checks_api = ChecksApi(self.suite, self.board, guard)
         self._clock = clock
         self._stopping = asyncio.Event()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from healthd.checks.contract import CheckConfig, Scope
 from healthd.clock import Clock
@@ -78,13 +78,13 @@ class Board:
             for name, config in checks.items()
         }
         self._groups, self._maintenance = dict(groups), maintenance
-        self.version += 1
+        self._note_change()
 
     def put(self, state: CheckState) -> None:
         """Take a new state; of a check that was removed meanwhile, nothing is kept."""
         if state.name in self._states and self._states[state.name].config is state.config:
             self._states[state.name] = state
-            self.version += 1
+            self._note_change()
 
     def drain(self) -> None:
         """From now on not ready, whatever the checks say."""
@@ -111,7 +111,7 @@ class Board:
         status = worst(_counted(state, group) for state in states)
         ready = status.is_up
         if name == "startup":
-            self._started = ready = self._started or ready
+            ready = ready or self._started
         if name == "ready" and self.draining:
             ready = False
         tolerating = any(_counted(state, group) is not state.status for state in states if state.maintenance is None)
@@ -130,13 +130,19 @@ class Board:
         now = self._clock.steady()
         return min((s.good_until for s in self._states.values() if s.good_until > now), default=float("inf"))
 
+    def _note_change(self) -> None:
+        """Also here a start that was seen once stays seen, whether or not anyone asked at that moment."""
+        self.version += 1
+        self._started = self._started or ("startup" in self._groups and self.group("startup").ready)
+
     def _as_of_now(self, state: CheckState) -> CheckState:
         now = self._clock.now() if self._maintenance else None
         reason = next((w.reason for w in self._maintenance if now and w.covers(state.name, now)), None)
         stale = state.status is not Status.UNKNOWN and self._clock.steady() >= state.good_until
-        if not stale and reason == state.maintenance:
-            return state
-        return replace(state, status=Status.UNKNOWN if stale else state.status, maintenance=reason)
+        if stale:
+            since = self._clock.now() - timedelta(seconds=self._clock.steady() - state.good_until)
+            return replace(state, status=Status.UNKNOWN, since=since, maintenance=reason)
+        return state if reason == state.maintenance else replace(state, maintenance=reason)
 
 
 def _counted(state: CheckState, group: Group) -> Status:

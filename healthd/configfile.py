@@ -17,7 +17,7 @@ from ruamel.yaml.error import MarkedYAMLError
 from healthd.settings import MISSING
 
 _REFERENCE = re.compile(
-    r"\$\$|\$\{(?:file:(?P<file>[^}]+)|(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?)\}"
+    r"\$\$|\$\{(?:file:(?P<file>[^}]+)|(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?)\}|(?P<typo>\$\{)"
 )
 ModelT = TypeVar("ModelT", bound=BaseModel)
 KeyPath = tuple[str | int, ...]
@@ -47,6 +47,10 @@ class ConfigError(Exception):
 
 class _UnsetError(Exception):
     """A variable that the file refers to has no value."""
+
+
+class _TypoError(Exception):
+    """A reference is written in a way that means nothing."""
 
 
 def load(path: Path | None, model: type[ModelT], environ: Mapping[str, str]) -> ModelT:
@@ -90,7 +94,7 @@ def _read_yaml(text: str, file: str) -> CommentedMap:
         tree = YAML(typ="rt").load(StringIO(text))
     except MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else None
-        problem = (error.problem or "is not valid YAML").split("\n")[0]
+        problem = (error.problem or "is not valid YAML").split("\n")[0].partition(" with value")[0]
         raise ConfigError([Problem(file, line, "", problem)]) from None
     if tree is None:
         return CommentedMap()
@@ -133,14 +137,15 @@ class _Filler:
             return self.fill(item, path)
         try:
             return _REFERENCE.sub(self._value, str(item))
-        except _UnsetError as unset:
-            line = (parent.lc.value(key) if isinstance(parent, CommentedMap) else parent.lc.item(key))[0] + 1
-            self.problems.append(Problem(self._file, line, ".".join(map(str, path)), str(unset)))
+        except (_UnsetError, _TypoError) as problem:
+            self.problems.append(Problem(self._file, _mark(parent, key), ".".join(map(str, path)), str(problem)))
             return None
 
     def _value(self, match: re.Match[str]) -> str:
         if match[0] == "$$":
             return "$"
+        if match["typo"]:
+            raise _TypoError("write ${NAME}, ${NAME:-default} or ${file:/path}; a plain ${ is written $${")
         if file := match["file"]:
             try:
                 return Path(file).read_text(encoding="utf-8").strip()
@@ -175,14 +180,23 @@ def _line(tree: Any, location: KeyPath) -> int | None:
     """The line of the deepest key on the way that the file has; None when it has none of them."""
     node, line = tree, None
     for step in location:
-        if isinstance(node, CommentedMap) and step in node:
-            line = node.lc.key(step)[0] + 1
-        elif isinstance(node, CommentedSeq) and isinstance(step, int) and step < len(node):
-            line = node.lc.item(step)[0] + 1
-        else:
+        if not (
+            (isinstance(node, CommentedMap) and step in node)
+            or (isinstance(node, CommentedSeq) and isinstance(step, int) and step < len(node))
+        ):
             break
+        line = _mark(node, step) or line
         node = node[step]
     return line
+
+
+def _mark(node: CommentedMap | CommentedSeq, key: str | int) -> int | None:
+    """The line of one key or item; None for a key that a merge (`<<: *other`) brought in."""
+    try:
+        row: int = (node.lc.key(key) if isinstance(node, CommentedMap) else node.lc.item(key))[0]
+    except KeyError:
+        return None
+    return row + 1
 
 
 def _explain(kind: str, message: str) -> str:
@@ -191,4 +205,6 @@ def _explain(kind: str, message: str) -> str:
             return "no such option; see `healthd config schema` or config/full.yaml for the names"
         case "missing":
             return "is required"
+        case "timezone_aware":
+            return "needs a time zone, such as 2026-12-01T01:00:00Z"
     return message.removeprefix("Value error, ")

@@ -18,21 +18,31 @@ class DeadlineExceededError(TimeoutError):
         self.abandoned = abandoned  # still running: it ignored its cancellation
 
 
+class SelfCancelledError(Exception):
+    """It was cancelled from within, not by whoever awaited it."""
+
+    def __init__(self) -> None:
+        super().__init__("it was cancelled from within")
+
+
 async def within(seconds: float, work: Coroutine[Any, Any, T], *, name: str) -> T:
     """The result of `work`, or DeadlineExceededError at most `seconds` + `GRACE` later.
 
-    Unlike asyncio.timeout it does not wait for code that swallows its cancellation.
+    Unlike asyncio.timeout it does not wait for code that swallows its cancellation, and a cancellation that `work`
+    brings upon itself arrives as SelfCancelledError: a CancelledError always means that the caller is to stop.
     """
     task = asyncio.create_task(work, name=name)
+    task.add_done_callback(_retrieve)
     try:
         done, _ = await asyncio.wait({task}, timeout=seconds)
     except asyncio.CancelledError:
         task.cancel()
         raise
     if done:
+        if task.cancelled():
+            raise SelfCancelledError
         return task.result()
     task.cancel()
-    task.add_done_callback(_retrieve)
     done, _ = await asyncio.wait({task}, timeout=GRACE)
     raise DeadlineExceededError(seconds, None if done else task)
 

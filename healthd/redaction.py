@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
+import base64
+import json
+import math
 import re
-from collections.abc import Iterable
-from urllib.parse import quote, quote_plus, unquote, urlsplit
+from collections.abc import Iterable, Mapping
+from typing import Any
+from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
 
 from pydantic import BaseModel, SecretStr
 
 MASK = "***"
 _SHORTEST = 4  # a shorter value would blank out ordinary words
-_USERINFO = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*://)(?P<user>[^\s/@:]*):[^\s/]*@", re.IGNORECASE)
+_SENSITIVE = r"(?:password|passwd|pwd|pass|secret|token|api[_-]?key|authorization|credential|signature)"
+_USERINFO = re.compile(r"(?P<scheme>\b[a-z][a-z0-9+.-]*://)[^\s/@\"'<>]*@", re.IGNORECASE)
 _NAMED = re.compile(
-    r"(?P<name>\b(?:password|passwd|pwd|secret|token|api[_-]?key|authorization)\b[\"']?\s*[=:]\s*[\"']?)"
-    r"(?:(?:bearer|basic)\s+)?[^\s\"',;&]+",
-    re.IGNORECASE,
+    rf"(?P<name>\b[\w-]*{_SENSITIVE}\b[\"']?\s*[=:]\s*[\"']?)(?:(?:bearer|basic)\s+)?[^\s\"',;&)}}\]]+", re.IGNORECASE
 )
 
 
 class Redactor:
     """Replaces known secrets, and whatever looks like a credential, by `***`.
 
-    A secret is known in every form in which it could come back: as given, URL-quoted, and, for a URI, its user
-    part and password alone.
+    A secret is known in every form in which it could come back: as given, quoted for a URL, escaped as in a repr or
+    in JSON, in base64, and, for a URI, its user part, its password and the sensitive parts of its query alone.
     """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
@@ -43,6 +46,22 @@ class Redactor:
         text = _USERINFO.sub(rf"\g<scheme>{MASK}@", text)
         return _NAMED.sub(rf"\g<name>{MASK}", text)
 
+    def deeply(self, value: Any) -> Any:
+        """A value as plain JSON, with every text in it cleaned, keys too; NaN and infinities, which JSON does not
+        know, become null."""
+        match value:
+            case None | bool() | int():
+                return value
+            case float():
+                return value if math.isfinite(value) else None
+            case str():
+                return self(str(value))
+            case Mapping():
+                return {self(str(key)): self.deeply(item) for key, item in value.items()}
+            case list() | tuple() | set() | frozenset():
+                return [self.deeply(item) for item in value]
+        return self(str(value))
+
 
 def secrets_of(value: object) -> Iterable[str]:
     """Every secret that a settings model, or a container of models, holds."""
@@ -60,20 +79,30 @@ def secrets_of(value: object) -> Iterable[str]:
 
 
 def _forms(secret: str) -> Iterable[str]:
-    parts = [secret]
-    if "://" in secret:
-        _, _, rest = secret.partition("://")
-        userinfo, at, _ = rest.rpartition("@")
+    for part in {secret, secret.strip(), *_parts_of_uri(secret)}:
+        for plain in {part, unquote(part)}:
+            yield from (plain, quote(plain, safe=""), quote(plain), quote_plus(plain), quote_plus(plain).lower())
+            yield from (repr(plain)[1:-1], json.dumps(plain)[1:-1], json.dumps(plain, ensure_ascii=False)[1:-1])
+            yield from (_base64(plain), _base64(plain + ":"))
+
+
+def _parts_of_uri(text: str) -> Iterable[str]:
+    _, separator, rest = text.partition("://")
+    if not separator:
+        return
+    # A password may hold an unquoted slash: so both what a parser takes for the user part, and all up to the last @.
+    for candidate in (re.split(r"[/?#]", rest)[0], re.split(r"[?#]", rest)[0], rest):
+        userinfo, at, _ = candidate.rpartition("@")
         if at:
-            _, _, password = userinfo.partition(":")
-            parts += [userinfo, password]
-        parts += [pair.partition("=")[2] for pair in _query(secret) if "pass" in pair.lower()]
-    for part in parts:
-        yield from (part, unquote(part), quote(part, safe=""), quote_plus(part))
-
-
-def _query(uri: str) -> list[str]:
+            yield from (userinfo, userinfo.partition(":")[2])
     try:
-        return urlsplit(uri).query.split("&")
+        query = urlsplit(text).query
     except ValueError:  # not a URI after all
-        return []
+        return
+    for name, value in parse_qsl(query):
+        if re.search(rf"{_SENSITIVE}|key|sig", name, re.IGNORECASE):
+            yield value
+
+
+def _base64(text: str) -> str:
+    return base64.b64encode(text.encode(errors="surrogateescape")).decode().rstrip("=")

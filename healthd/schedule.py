@@ -56,8 +56,8 @@ class Schedule:
         )
 
     def next_in(self, seconds: float, name: str) -> None:
-        """Have the next run of `name` in so many seconds, give or take a tenth; the rhythm goes on from there."""
-        wait = seconds * (1 + random.uniform(-JITTER, JITTER))
+        """Have the next run of `name` in so many seconds or up to a tenth later; the rhythm goes on from there."""
+        wait = seconds * (1 + random.uniform(0, JITTER))
         try:
             self._scheduler.modify_job(name, next_run_time=_in(wait))
         except JobLookupError:

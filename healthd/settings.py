@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -90,7 +91,7 @@ class Token(Model):
     @model_validator(mode="after")
     def _hash_is_one(self) -> Self:
         text = self.hash.get_secret_value()
-        if not (text.startswith("sha256:") and len(text) == 71):
+        if not re.fullmatch(r"sha256:[0-9a-f]{64}", text):
             raise ValueError("hash is not a token's hash: `healthd token new` prints one")
         return self
 
@@ -165,6 +166,17 @@ class Maintenance(Model):
         return check in self.checks and self.start <= moment < self.end
 
 
+NamesChecks = TypeVar("NamesChecks", Group, Maintenance)
+
+
+def _names_checks(value: NamesChecks, info: ValidationInfo) -> NamesChecks:
+    """Refuses names of checks that there are not. Says nothing while the checks themselves are in error."""
+    known = info.data.get("checks", value.checks)
+    if strangers := [repr(name) for name in value.checks if name not in known]:
+        raise ValueError(f"names {', '.join(strangers)}, which is not under checks")
+    return value
+
+
 def _build_check(raw: Any, info: ValidationInfo) -> CheckConfig:
     """One entry of `checks:` as the model of its kind, with the file's defaults filled in."""
     if isinstance(raw, CheckConfig):
@@ -176,17 +188,23 @@ def _build_check(raw: Any, info: ValidationInfo) -> CheckConfig:
     except UnknownKindError:
         raise ValueError(f"no kind of check is called {raw['kind']!r}; there are: {', '.join(known_kinds())}") from None
     except ImportError as error:
-        raise ValueError(f"kind {raw['kind']!r} needs a package that is not installed: {error.name}") from None
-    if missing := raw.get(MISSING):
-        shared = {key: value for key, value in raw.items() if key in CheckConfig.model_fields}
-        return MisconfiguredConfig.model_validate({**shared, "missing": tuple(missing)})
+        raise ValueError(f"kind {raw['kind']!r} cannot be loaded: {error}") from None
     defaults: Defaults = info.data.get("defaults") or Defaults()
     given = defaults.model_dump(exclude_unset=True)
     for key in _GIVEN_TO_CHECKS:
         own = model.model_fields[key].default != CheckConfig.model_fields[key].default
         if key in given and key not in raw and not own:
             raw = {**raw, key: getattr(defaults, key)}
-    return model.model_validate(raw)
+    return _misconfigured(raw, model) if raw.get(MISSING) else model.model_validate(raw)
+
+
+def _misconfigured(raw: dict[str, Any], model: type[CheckConfig]) -> MisconfiguredConfig:
+    """A check with unset variables: what its kind has in common with all others, and the names of what is missing."""
+    if unknown := [key for key in raw if key not in model.model_fields and key != MISSING]:
+        raise ValueError(f"no such option: {', '.join(unknown)}")
+    own = {key: model.model_fields[key].get_default() for key in CheckConfig.model_fields if key != "kind"}
+    given = {key: value for key, value in raw.items() if key in CheckConfig.model_fields and value is not None}
+    return MisconfiguredConfig.model_validate({**own, **given, "missing": tuple(raw[MISSING])})
 
 
 # The key under which the file reader leaves the names of unset variables in a check.
@@ -222,20 +240,10 @@ class Settings(Model):
     """What a check gets when neither it nor its kind says otherwise."""
     checks: dict[Name, AnyCheck] = Field(default_factory=_embedded_checks, validate_default=True)
     """What is checked, by name. Without it: this host and this process."""
-    groups: dict[Name, Group] = {}
+    groups: dict[Name, Annotated[Group, AfterValidator(_names_checks)]] = {}
     """Sets of checks with an endpoint each; `ready` is all critical checks unless given."""
-    maintenance: tuple[Maintenance, ...] = ()
+    maintenance: tuple[Annotated[Maintenance, AfterValidator(_names_checks)], ...] = ()
     """Planned windows."""
-
-    @model_validator(mode="after")
-    def _groups_name_checks(self) -> Self:
-        named = [(f"groups.{name}.checks", group.checks) for name, group in self.groups.items()]
-        named += [(f"maintenance.{i}.checks", window.checks) for i, window in enumerate(self.maintenance)]
-        for place, checks in named:
-            for check in checks:
-                if check not in self.checks:
-                    raise ValueError(f"{place} names {check!r}, which is not under checks")
-        return self
 
     @property
     def active_checks(self) -> dict[str, CheckConfig]:

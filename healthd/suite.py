@@ -9,10 +9,11 @@ from functools import partial
 from healthd.board import Board
 from healthd.checks import find_kind
 from healthd.checks.contract import Check, CheckConfig, CheckContext
-from healthd.checks.misconfigured import Misconfigured, MisconfiguredConfig
+from healthd.checks.failures import describe
+from healthd.checks.misconfigured import Misconfigured, MisconfiguredConfig, Stillborn
 from healthd.clock import Clock
 from healthd.model import Probe, Status, Transition
-from healthd.monitor import Listener, Monitor
+from healthd.monitor import Listener, Monitor, RetiredError
 from healthd.redaction import Redactor
 from healthd.schedule import Schedule
 from healthd.settings import Settings
@@ -36,13 +37,14 @@ class Suite:
         self._board, self._schedule, self._clock = board, schedule, clock
         self._redact, self._listener, self._environ = redact, listener, environ
         self._monitors: dict[str, Monitor] = {}
-        self._overdue: set[str] = set()
+        self._told: set[tuple[str, float]] = set()  # what expired and when, as far as the listener knows
 
     async def arrange(self, settings: Settings) -> None:
         """Run exactly these checks. One whose configuration did not change goes on undisturbed."""
         wanted = settings.active_checks
         gone = [m for name, m in self._monitors.items() if wanted.get(name) != m.config]
         for monitor in gone:
+            monitor.retire()
             del self._monitors[monitor.name]
             self._schedule.remove(monitor.name)
         self._board.arrange(wanted, settings.active_groups, settings.maintenance)
@@ -53,7 +55,7 @@ class Suite:
         await asyncio.gather(*(monitor.close() for monitor in gone))
 
     async def probe(self, name: str) -> Probe:
-        """Run a check now. Raises KeyError."""
+        """Run a check now. Raises KeyError, or RetiredError when a reload takes it away meanwhile."""
         return await self._monitors[name].run()
 
     def check(self, name: str) -> Check:
@@ -70,31 +72,40 @@ class Suite:
             self.sweep()
 
     def sweep(self) -> None:
-        states = self._board.checks()
-        overdue = {state.name for state in states if state.overdue}
-        for state in states:
-            if state.name in overdue - self._overdue and state.probe is not None:
-                old = self._monitors[state.name].shown
-                moment = self._clock.now()
+        """One look for overdue checks; each expiry is told once."""
+        overdue = [state for state in self._board.checks() if state.overdue]
+        for state in overdue:
+            if (state.name, state.good_until) not in self._told:
+                old, moment = self._monitors[state.name].shown, self._clock.now()
                 self._listener.changed(Transition(state.name, old, Status.UNKNOWN, moment, None), state.config)
-        self._overdue = overdue
+        self._told = {(state.name, state.good_until) for state in overdue}
 
     async def _tick(self, monitor: Monitor) -> None:
         """What the schedule runs: one probe, and the next one sooner or later than usual where that is called for."""
-        await monitor.run()
-        if (pause := monitor.pause) != monitor.config.interval:
+        try:
+            await monitor.run()
+        except RetiredError:
+            return
+        changed = self._monitors.get(monitor.name) is not monitor  # then the name's next run is the successor's
+        if not changed and (pause := monitor.pause) != monitor.config.interval:
             self._schedule.next_in(pause, monitor.name)
 
     def _build(self, name: str, config: CheckConfig) -> Monitor:
-        context = CheckContext(name, self._clock, self._environ)
-        misconfigured = isinstance(config, MisconfiguredConfig)
-        kind = Misconfigured if misconfigured else find_kind(config.kind)
         return Monitor(
             name,
             config,
-            kind(config, context),
+            self._bear(config, CheckContext(name, self._clock, self._environ)),
             board=self._board,
             clock=self._clock,
             redact=self._redact,
             listener=self._listener,
         )
+
+    def _bear(self, config: CheckConfig, context: CheckContext) -> Check:
+        """The check of a configuration. One that cannot even be built fails by itself: the others must run."""
+        if isinstance(config, MisconfiguredConfig):
+            return Misconfigured(config, context)
+        try:
+            return find_kind(config.kind)(config, context)
+        except Exception as error:
+            return Stillborn(f"cannot be built: {describe(error)}")

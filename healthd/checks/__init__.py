@@ -24,10 +24,14 @@ def known_kinds() -> list[str]:
 
 
 def find_kind(kind: str) -> type[Check]:
-    """The class of a kind. Raises UnknownKindError, or ImportError when an extra is not installed."""
+    """The class of a kind. Raises UnknownKindError, or ImportError when it cannot be loaded: an extra is not
+    installed, or somebody's package is broken."""
     if path := KINDS.get(kind):
         module, _, name = path.partition(":")
         return getattr(import_module(module), name)  # type: ignore[no-any-return]
     for point in entry_points(group=ENTRY_POINTS, name=kind):
-        return point.load()  # type: ignore[no-any-return]
+        try:
+            return point.load()  # type: ignore[no-any-return]
+        except Exception as error:
+            raise ImportError(f"{point.value}: {error}") from error
     raise UnknownKindError(kind)

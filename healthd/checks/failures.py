@@ -26,7 +26,9 @@ def classify(error: BaseException) -> FailureKind:
                 return FailureKind.TIMEOUT
             case OSError(errno=code) if code in _OUT_OF_RESOURCES:
                 return FailureKind.EXHAUSTED
-            case ConnectionError() | OSError():
+            case PermissionError():
+                return FailureKind.PERMISSION
+            case OSError() | EOFError():
                 return FailureKind.CONNECT
     return FailureKind.INTERNAL
 

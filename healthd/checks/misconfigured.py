@@ -1,8 +1,8 @@
-"""What a check becomes when a variable that it needs is unset: always there, never green, and it names the variable."""
+"""What a check becomes when it cannot be what it should: always there, never green, and it says why."""
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from healthd.checks.contract import CheckConfig, CheckContext
 from healthd.model import FailureKind, Result
@@ -13,12 +13,27 @@ class MisconfiguredConfig(CheckConfig):
 
 
 class Misconfigured:
-    """Fails every probe with the names of what is missing."""
+    """Fails every probe with the names of the variables that are unset."""
 
     config_model: ClassVar[type[CheckConfig]] = MisconfiguredConfig
 
     def __init__(self, config: MisconfiguredConfig, context: CheckContext) -> None:
         self._message = f"not set: {', '.join(config.missing)}"
+
+    async def probe(self) -> Result:
+        return Result.unhealthy(FailureKind.MISCONFIGURED, self._message)
+
+    async def close(self) -> None:
+        """Holds nothing open."""
+
+
+class Stillborn:
+    """Fails every probe with what its kind raised when the check was built."""
+
+    config_model: ClassVar[type[CheckConfig]] = CheckConfig
+
+    def __init__(self, message: str, *_: Any) -> None:
+        self._message = message
 
     async def probe(self) -> Result:
         return Result.unhealthy(FailureKind.MISCONFIGURED, self._message)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -29,7 +30,7 @@ def new_token() -> tuple[str, str]:
 
 
 def hash_token(token: str) -> str:
-    return "sha256:" + hashlib.sha256(token.encode()).hexdigest()
+    return "sha256:" + hashlib.sha256(token.encode(errors="surrogateescape")).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +50,14 @@ class Guard:
     def __init__(self, settings: Settings) -> None:
         self._tokens = settings.auth.tokens
         self._private = _is_loopback(split_address(settings.http.listen)[0])
+        self._names = frozenset(name.lower() for name in settings.http.trusted_hosts)
 
     def caller(self, request: web.Request) -> Caller | None:
         """The caller, or None for an anonymous one. Raises Problem 401 for a token that is not known."""
         header = request.headers.get(hdrs.AUTHORIZATION)
         if header is not None:
             return self._by_token(header)
-        if not self._tokens and _is_loopback(request.remote or "") and not _is_forwarded(request.headers):
+        if not self._tokens and _is_loopback(request.remote or "") and self._is_direct(request.headers):
             return Caller("loopback", frozenset(SCOPES))
         return None
 
@@ -63,11 +65,15 @@ class Guard:
         """Whether failure messages and numbers may be shown.
 
         A caller from this host sees them without a token only where the daemon listens on this host alone: behind
-        a proxy on the same host the whole world comes from loopback.
+        a proxy on the same host the whole world comes from loopback. One with a token that is not known is nobody,
+        rather than refused: a credential that was changed must not turn a load balancer's probe red.
         """
-        if hdrs.AUTHORIZATION in request.headers:
+        if hdrs.AUTHORIZATION not in request.headers:
+            return self._private and not self._tokens and self._is_direct(request.headers)
+        try:
             return self._by_token(request.headers[hdrs.AUTHORIZATION]).may("health:read")
-        return self._private and not self._tokens and not _is_forwarded(request.headers)
+        except Problem:
+            return False
 
     def require(self, request: web.Request, scope: str) -> Caller:
         """The caller, who has this scope. Raises Problem 401 or 403."""
@@ -80,6 +86,11 @@ class Guard:
         if not caller.may(scope):
             raise Problem(403, "Forbidden", f"token {caller.name!r} lacks the scope {scope}")
         return caller
+
+    def _is_direct(self, headers: Mapping[str, str]) -> bool:
+        """Whether neither a proxy nor a page in somebody's browser stands between. Such a page can have its own name
+        resolve to loopback, but then that name is in the Host header, which it cannot choose."""
+        return not _is_forwarded(headers) and _names_this_host(headers.get(hdrs.HOST), self._names)
 
     def _by_token(self, header: str) -> Caller:
         kind, _, token = header.partition(" ")
@@ -106,6 +117,14 @@ def _is_forwarded(headers: Mapping[str, str]) -> bool:
         or hdrs.VIA in headers
         or _X_REAL_IP in headers
     )
+
+
+@lru_cache(maxsize=256)
+def _names_this_host(host: str | None, trusted: frozenset[str]) -> bool:
+    if not host:  # HTTP/1.0: not a browser
+        return True
+    name = re.sub(r":\d*$", "", host).strip("[]").lower()
+    return _is_loopback(name) or name in trusted
 
 
 @lru_cache(maxsize=256)

@@ -26,6 +26,9 @@ class ChecksApi:
         name = request.match_info["name"]
         if name not in self._board:
             raise Problem(404, "No such check", f"checks are: {', '.join(s.name for s in self._board.checks())}")
-        await self._suite.probe(name)
-        document = check_document(self._board.check(name), detailed=True)
+        try:
+            await self._suite.probe(name)
+            document = check_document(self._board.check(name), detailed=True)
+        except LookupError:
+            raise Problem(409, "Check changed", "a reload removed or changed this check while it ran") from None
         return web.json_response({"name": name, **document}, headers={"Cache-Control": "no-store"})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from healthd.board import CheckState, GroupState
@@ -13,7 +13,7 @@ _IETF = {Status.HEALTHY: "pass", Status.DEGRADED: "warn", Status.UNHEALTHY: "fai
 
 def stamp(moment: datetime) -> str:
     """ISO 8601 in UTC with milliseconds."""
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def check_document(state: CheckState, *, detailed: bool) -> dict[str, Any]:
@@ -66,7 +66,10 @@ def health_document(
 
 def group_document(group: GroupState, *, now: datetime, draining: bool, detailed: bool) -> dict[str, Any]:
     """`GET /health/ready` and every other group."""
-    status = "not ready" if not group.ready else "degraded" if group.tolerating else "ready"
+    if group.name == "live":
+        status = "alive" if group.ready else "not alive"
+    else:
+        status = "not ready" if not group.ready else "degraded" if group.tolerating else "ready"
     document: dict[str, Any] = {
         "status": status,
         "checks": {state.name: check_document(state, detailed=detailed) for state in group.checks},

@@ -36,9 +36,9 @@ class Rendered:
 class HealthEndpoints:
     """Renders each answer once and serves the bytes until they could be untrue."""
 
-    def __init__(self, board: Board, guard: Guard, settings: Settings, clock: Clock, started: datetime) -> None:
+    def __init__(self, board: Board, guard: Guard, settings: Settings, clock: Clock) -> None:
         self._board, self._guard, self._settings = board, guard, settings
-        self._clock, self._started = clock, started
+        self._clock, self._started = clock, clock.steady()
         self._details = settings.http.details
         self._kept: dict[tuple[str, bool, bool], Rendered] = {}
 
@@ -104,7 +104,7 @@ class HealthEndpoints:
 
     def _document(self, name: str, detailed: bool, ietf: bool) -> tuple[bool, Status, dict[str, Any]]:
         now, board = self._clock.now(), self._board
-        if name == "live" and "live" not in self._settings.groups:
+        if name == "live" and not board.group(name).checks:
             document = {"status": "pass"} if ietf else {"status": "alive", "timestamp": stamp(now)}
             return True, Status.HEALTHY, document
         if name:
@@ -118,7 +118,7 @@ class HealthEndpoints:
                 overall,
                 states,
                 now=now,
-                uptime=(now - self._started).total_seconds(),
+                uptime=self._clock.steady() - self._started,
                 version=self._settings.version,
                 environment=self._settings.environment,
                 detailed=detailed,

@@ -1,0 +1,122 @@
+"""Intervals, jitter, and clocks that jump."""
+
+import asyncio
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+import time_machine
+
+from healthd.schedule import JITTER, Schedule
+
+Runs = list[float]
+
+
+@pytest.fixture
+def traveller() -> Iterator[time_machine.Traveller]:
+    """A wall clock that ticks, and that a test can set."""
+    with time_machine.travel("2026-03-29T02:00:00Z", tick=True) as wall:
+        yield wall
+
+
+class Ticking:
+    """A running schedule, and the steady times at which its jobs ran."""
+
+    def __init__(self) -> None:
+        self.skips: list[tuple[str, str]] = []
+        self.runs: dict[str, Runs] = {}
+        self.schedule = Schedule(lambda name, reason: self.skips.append((name, reason)))
+
+    def every(self, seconds: float, name: str, lasting: float = 0.0) -> None:
+        runs = self.runs.setdefault(name, [])
+
+        async def job() -> None:
+            runs.append(asyncio.get_running_loop().time())
+            await asyncio.sleep(lasting)
+
+        self.schedule.every(seconds, name, job)
+
+    async def run(self, seconds: float) -> None:
+        async with asyncio.timeout(seconds):
+            await self.schedule.run()
+
+
+async def run(ticking: Ticking, seconds: float) -> None:
+    with pytest.raises(TimeoutError):
+        await ticking.run(seconds)
+
+
+async def test_runs_at_its_interval_with_jitter() -> None:
+    """Soon after the start, and then at every interval, give or take a tenth, never in step."""
+    ticking = Ticking()
+    ticking.every(0.1, "a")
+    await run(ticking, 1.05)
+    gaps = [b - a for a, b in zip(ticking.runs["a"], ticking.runs["a"][1:], strict=False)]
+    assert 8 <= len(gaps) <= 12
+    assert all(0.1 * (1 - JITTER) - 0.02 < gap < 0.1 * (1 + JITTER) + 0.03 for gap in gaps)
+    assert len({round(gap, 5) for gap in gaps}) > 3
+
+
+async def test_neighbours_start_one_after_the_other() -> None:
+    """A hundred checks do not all knock at once."""
+    ticking = Ticking()
+    for place in range(20):
+        ticking.every(10.0, str(place))
+    await run(ticking, 0.3)
+    starts = [runs[0] for runs in ticking.runs.values()]
+    assert max(starts) - min(starts) > 0.05
+
+
+async def test_what_still_runs_is_skipped_and_counted() -> None:
+    """A run that takes longer than its interval is not doubled, and the skip is told with its reason."""
+    ticking = Ticking()
+    ticking.every(0.05, "slow", lasting=0.17)
+    await run(ticking, 0.15)
+    assert len(ticking.runs["slow"]) == 1
+    assert set(ticking.skips) == {("slow", "still_running")}
+
+
+async def test_next_in_moves_the_next_run() -> None:
+    """Sooner for a recheck; up to a tenth later than asked, never earlier."""
+    ticking = Ticking()
+    ticking.every(60.0, "a")
+
+    async def soon() -> None:
+        await asyncio.sleep(0.05)
+        ticking.schedule.next_in(0.1, "a")
+
+    await asyncio.gather(run(ticking, 0.3), soon())
+    first, second = ticking.runs["a"]
+    assert 0.1 <= second - first + 0.05 < 0.25
+
+
+async def test_unknown_names_are_no_error() -> None:
+    """A check may be removed while its probe runs."""
+    ticking = Ticking()
+    ticking.schedule.next_in(1.0, "gone")
+    ticking.schedule.remove("gone")
+
+
+@pytest.mark.parametrize("jump", [timedelta(hours=-1), timedelta(hours=1)])
+async def test_goes_on_when_the_wall_clock_jumps(traveller: time_machine.Traveller, jump: timedelta) -> None:
+    """Summer time, a repaired clock, a resumed machine: within two seconds everything runs again."""
+    monotonic = asyncio.get_running_loop().time  # time_machine leaves it alone
+    ticking = Ticking()
+    ticking.every(0.2, "a")
+
+    async def jumping() -> float:
+        await asyncio.sleep(0.5)
+        traveller.shift(jump)
+        return monotonic()
+
+    _, jumped = await asyncio.gather(run(ticking, 3.2), jumping())
+    after = [at for at in ticking.runs["a"] if at > jumped]
+    assert after[0] - jumped < 2.1
+    assert len(after) > 4
+    assert abs(time.time() - traveller_time(jump)) < 60
+
+
+def traveller_time(jump: timedelta) -> float:
+    """Where the wall clock is after the jump: else the test above would prove nothing."""
+    return 1774749600 + jump.total_seconds()
