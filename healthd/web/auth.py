@@ -50,14 +50,13 @@ class Guard:
     def __init__(self, settings: Settings) -> None:
         self._tokens = settings.auth.tokens
         self._private = _is_loopback(split_address(settings.http.listen)[0])
-        self._names = frozenset(name.lower() for name in settings.http.trusted_hosts)
 
     def caller(self, request: web.Request) -> Caller | None:
         """The caller, or None for an anonymous one. Raises Problem 401 for a token that is not known."""
         header = request.headers.get(hdrs.AUTHORIZATION)
         if header is not None:
             return self._by_token(header)
-        if not self._tokens and _is_loopback(request.remote or "") and self._is_direct(request.headers):
+        if not self._tokens and _is_loopback(request.remote or "") and _is_direct(request.headers):
             return Caller("loopback", frozenset(SCOPES))
         return None
 
@@ -69,7 +68,7 @@ class Guard:
         rather than refused: a credential that was changed must not turn a load balancer's probe red.
         """
         if hdrs.AUTHORIZATION not in request.headers:
-            return self._private and not self._tokens and self._is_direct(request.headers)
+            return self._private and not self._tokens and _is_direct(request.headers)
         try:
             return self._by_token(request.headers[hdrs.AUTHORIZATION]).may("health:read")
         except Problem:
@@ -87,11 +86,6 @@ class Guard:
             raise Problem(403, "Forbidden", f"token {caller.name!r} lacks the scope {scope}")
         return caller
 
-    def _is_direct(self, headers: Mapping[str, str]) -> bool:
-        """Whether neither a proxy nor a page in somebody's browser stands between. Such a page can have its own name
-        resolve to loopback, but then that name is in the Host header, which it cannot choose."""
-        return not _is_forwarded(headers) and _names_this_host(headers.get(hdrs.HOST), self._names)
-
     def _by_token(self, header: str) -> Caller:
         kind, _, token = header.partition(" ")
         presented = hash_token(token.strip())
@@ -108,6 +102,12 @@ def _unauthorized(detail: str) -> Problem:
     return Problem(401, "Unauthorized", detail, headers={"WWW-Authenticate": 'Bearer realm="healthd"'})
 
 
+def _is_direct(headers: Mapping[str, str]) -> bool:
+    """Whether neither a proxy nor a page in somebody's browser stands between. Such a page can have its own name
+    resolve to loopback, but then that name is in the Host header, which it cannot choose."""
+    return not _is_forwarded(headers) and _names_this_host(headers.get(hdrs.HOST, ""))
+
+
 def _is_forwarded(headers: Mapping[str, str]) -> bool:
     """Whether a proxy, or a page that somebody's browser on this host was lured to, stands between."""
     return (
@@ -120,11 +120,9 @@ def _is_forwarded(headers: Mapping[str, str]) -> bool:
 
 
 @lru_cache(maxsize=256)
-def _names_this_host(host: str | None, trusted: frozenset[str]) -> bool:
-    if not host:  # HTTP/1.0: not a browser
-        return True
-    name = re.sub(r":\d*$", "", host).strip("[]").lower()
-    return _is_loopback(name) or name in trusted
+def _names_this_host(host: str) -> bool:
+    """An HTTP/1.0 client may name none; a browser always does."""
+    return not host or _is_loopback(re.sub(r":\d*$", "", host).strip("[]").lower())
 
 
 @lru_cache(maxsize=256)
