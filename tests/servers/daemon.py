@@ -73,28 +73,22 @@ async def running(
     configuration: Mapping[str, object],
     *,
     env: Mapping[str, str] | None = None,
-    prefix: tuple[str, ...] = (),
 ) -> AsyncIterator[Daemon]:
-    """healthd with `configuration`, whose listening address is replaced by a free port.
-
-    `prefix` goes before the command, such as `("faketime", "+1h")`.
-    """
+    """healthd with `configuration`, whose listening address is replaced by a free port."""
     with own_folder() as folder:
-        daemon = await _start_on_free_port(folder, configuration, env or {}, prefix)
+        daemon = await _start_on_free_port(folder, configuration, env or {})
         try:
             yield daemon
         finally:
             await daemon.kill()
 
 
-async def _start_on_free_port(
-    folder: Path, configuration: Mapping[str, object], env: Mapping[str, str], prefix: tuple[str, ...]
-) -> Daemon:
+async def _start_on_free_port(folder: Path, configuration: Mapping[str, object], env: Mapping[str, str]) -> Daemon:
     file = folder / "healthd.yaml"
     for attempt in range(1, _ATTEMPTS + 1):
         port = free_port()
         _write(file, configuration, port)
-        process = _prepare(file, port, env, prefix)
+        process = _prepare(file, port, env)
         try:
             await _start(process)
         except DidNotStartError as error:
@@ -105,8 +99,8 @@ async def _start_on_free_port(
     raise AssertionError("unreachable: the last attempt returns or raises")
 
 
-def _prepare(file: Path, port: int, env: Mapping[str, str], prefix: tuple[str, ...]) -> Process:
-    argv = [*prefix, sys.executable, "-m", "healthd", "run", "--config", file]
+def _prepare(file: Path, port: int, env: Mapping[str, str]) -> Process:
+    argv = [sys.executable, "-m", "healthd", "run", "--config", file]
     return Process(argv, lambda process: process.listens(port), log=file.with_name("log"), env=env)
 
 

@@ -3,12 +3,15 @@
 import errno
 import os
 import socket
+import subprocess
+import sys
+import time
 import urllib.request
 from pathlib import Path
 
 import pytest
 
-from tests.servers import netns, notify, tmpfs
+from tests.servers import clock, netns, notify, tmpfs
 
 
 def test_file_system_fills_up() -> None:
@@ -45,6 +48,31 @@ def test_host_vanishes_and_comes_back() -> None:
                 assert response.status == 200
         assert Path(f"/sys/class/net/hd{host.anchor.pid}").exists()
     assert not Path(f"/proc/{host.anchor.pid}/ns/net").exists()
+
+
+def test_clock_jumps(tmp_path: Path) -> None:
+    """The wall clock of a running process jumps ahead and back, while its monotonic clock runs on."""
+    reads = "import time\nwhile input(): print(time.time(), time.monotonic(), flush=True)"
+    with (
+        clock.jumping() as wall,
+        subprocess.Popen(
+            [sys.executable, "-c", reads],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, **wall.env},
+        ) as process,
+    ):
+        assert process.stdin
+        assert process.stdout
+        for offset in (0, 3600, -3600, 0):
+            wall.set(offset)
+            process.stdin.write("now\n")
+            process.stdin.flush()
+            seen_wall, seen_monotonic = map(float, process.stdout.readline().split())
+            assert seen_wall == pytest.approx(time.time() + offset, abs=5)
+            assert seen_monotonic == pytest.approx(time.monotonic(), abs=5)
+        process.kill()
 
 
 async def test_service_notifies() -> None:
