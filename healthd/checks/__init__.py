@@ -9,6 +9,7 @@ from healthd.checks.contract import Check
 
 # Loaded by name, so that a driver is imported only when a check that needs it is configured.
 KINDS = {
+    "postgresql": "healthd.checks.postgresql:PostgreSQL",
     "process": "healthd.checks.process:Process",
 }
 ENTRY_POINTS = "healthd.checks"

@@ -1,0 +1,77 @@
+"""What the database checks have in common in their configuration. How to ask a database is each kind's own."""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, SecretStr, model_validator
+
+from healthd.checks.contract import CheckConfig
+from healthd.model import FailureKind, Observed, Result
+from healthd.units import Ratio
+
+
+class Require(StrEnum):
+    """Which role the server must have for the check to be green."""
+
+    PRIMARY = "primary"
+    REPLICA = "replica"
+    ANY = "any"
+
+
+class DatabaseConfig(CheckConfig):
+    """A check whose URI holds a password: no validation error of it may show what was given."""
+
+    model_config = ConfigDict(hide_input_in_errors=True)
+
+
+class Limits(BaseModel):
+    """Shares of a resource's capacity, both inclusive, from which it is short or gone."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    degraded: Ratio = 0.8
+    unhealthy: Ratio = 1.0
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.degraded > self.unhealthy:
+            raise ValueError("degraded must not be above unhealthy")
+        return self
+
+    def judge(self, used: float, of: float, text: str, observed: Observed, latency: float | None) -> Result | None:
+        """A result that says `text` when `used` of `of` reaches a limit; None while there is enough."""
+        share = used / of if of > 0 else 1.0
+        if share >= self.unhealthy:
+            return Result.unhealthy(FailureKind.EXHAUSTED, text, latency=latency, observed=observed)
+        if share >= self.degraded:
+            return Result.degraded(FailureKind.EXHAUSTED, text, latency=latency, observed=observed)
+        return None
+
+
+def percent(used: float, of: float) -> float:
+    """A share as the JSON shows it: 12.3."""
+    return round(100 * used / of, 1) if of > 0 else 100.0
+
+
+def checked_uri(uri: SecretStr, *schemes: str) -> SecretStr:
+    """`uri` when a driver has a chance to read it. Raises ValueError, never with any part of the value."""
+    scheme, _, rest = uri.get_secret_value().partition("://")
+    if scheme not in schemes:
+        raise ValueError(f"must begin with {' or '.join(f'{known}://' for known in schemes)}")
+    authority, *_ = re.split(r"[/?#]", rest, maxsplit=1)
+    for host in authority.rpartition("@")[2].split(","):
+        _, _, port = host.rpartition("]")[2].partition(":")
+        if port and not port.isdigit():
+            raise ValueError(
+                "has a port that is not a number: in user and password write @ as %40, : as %3A, / as %2F, "
+                "? as %3F, # as %23 and % as %25"
+            )
+    return uri
+
+
+def first_line(error: BaseException) -> str:
+    """What an exception says, without the details that a driver adds below; not yet redacted."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -1,0 +1,159 @@
+"""PostgreSQL: the role of the server, whether it takes writes, how far a standby is behind, how full it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+from healthd.checks import postgresql_connection as postgresql
+from healthd.checks.contract import CheckConfig, CheckContext
+from healthd.checks.database import DatabaseConfig, Limits, Require, percent
+from healthd.model import FailureKind, Result
+from healthd.units import Duration, show_duration
+
+# One round trip, and nothing in it needs a grant. Without pg_read_all_stats the kind of another user's session is
+# hidden, and so is the state of the WAL receiver: then sessions with a database and a user are counted, and a
+# receiver that shows itself is taken for one that streams (it does so only once it is connected).
+_QUERY = """
+SELECT recovering,
+       current_setting('transaction_read_only')::boolean AS read_only,
+       split_part(current_setting('server_version'), ' ', 1) AS version,
+       current_setting('max_connections')::integer AS max_connections,
+       current_setting('superuser_reserved_connections')::integer
+         + coalesce(current_setting('reserved_connections', true)::integer, 0) AS reserved,
+       (SELECT count(*) FROM pg_stat_activity
+         WHERE coalesce(backend_type = 'client backend', datid IS NOT NULL AND usesysid IS NOT NULL)) AS used,
+       CASE WHEN recovering THEN
+         EXISTS (SELECT FROM pg_stat_wal_receiver WHERE coalesce(status, 'streaming') = 'streaming') END AS streaming,
+       CASE WHEN recovering THEN pg_is_wal_replay_paused() END AS paused,
+       CASE WHEN recovering THEN pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() END AS all_replayed,
+       CASE WHEN recovering THEN
+         extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp())::double precision END AS replay_age
+  FROM pg_is_in_recovery() AS recovering
+"""
+
+
+class PostgreSQLConfig(DatabaseConfig):
+    kind: Literal["postgresql"] = "postgresql"
+    uri: postgresql.PostgreSQLURI
+    require: Require = Require.PRIMARY
+    max_lag: Duration = 30.0
+    connections: Limits = Limits()
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What a server says of itself: a row of the query. `replay_age` is in seconds."""
+
+    recovering: bool
+    read_only: bool
+    version: str
+    max_connections: int
+    reserved: int
+    used: int
+    streaming: bool | None = None
+    paused: bool | None = None
+    all_replayed: bool | None = None
+    replay_age: float | None = None
+
+    @property
+    def available(self) -> int:
+        """Connections that ordinary roles can have in all."""
+        return self.max_connections - self.reserved
+
+    @property
+    def lag(self) -> float | None:
+        """Seconds that a standby is behind; None when nobody can know.
+
+        That all is replayed which was received says nothing once nothing is received any more.
+        """
+        if self.all_replayed and self.streaming:
+            return 0.0
+        return None if self.replay_age is None else max(0.0, self.replay_age)
+
+    def observed(self) -> dict[str, Any]:
+        seen: dict[str, Any] = {
+            "role": "replica" if self.recovering else "primary",
+            "version": self.version,
+            "readOnly": self.read_only,
+            "connectionsUsed": self.used,
+            "maxConnections": self.max_connections,
+            "reservedConnections": self.reserved,
+            "connectionsUsedPercent": percent(self.used, self.available),
+        }
+        if self.recovering:
+            seen["lagSeconds"] = None if self.lag is None else round(self.lag, 3)
+            seen["streaming"] = self.streaming
+            seen["replayPaused"] = self.paused
+        return seen
+
+
+class PostgreSQL:
+    """Asks one server over one connection."""
+
+    config_model: ClassVar[type[CheckConfig]] = PostgreSQLConfig
+
+    def __init__(self, config: PostgreSQLConfig, context: CheckContext) -> None:
+        self._config = config
+        self._connection = postgresql.Connection(config.uri, context.clock)
+
+    async def probe(self) -> Result:
+        try:
+            answer = await self._connection.ask(_QUERY)
+        except postgresql.FAILURES as error:
+            return postgresql.failure(error)
+        result = judge(Standing(**answer.rows[0]), self._config, answer.latency)
+        if result.kind in (FailureKind.NOT_PRIMARY, FailureKind.READ_ONLY, FailureKind.UNEXPECTED_RESPONSE):
+            self._connection.drop()  # after a failover the name leads elsewhere: look it up anew
+        return result
+
+    async def close(self) -> None:
+        self._connection.drop()
+
+
+def judge(standing: Standing, config: PostgreSQLConfig, latency: float) -> Result:
+    """The worst that is true of a server that answered."""
+    seen = standing.observed()
+    return (
+        _role(standing, config.require, seen, latency)
+        or _lag(standing, config.max_lag, seen, latency)
+        or config.connections.judge(
+            standing.used,
+            standing.available,
+            f"{standing.used} of {standing.available} connections are in use",
+            seen,
+            latency,
+        )
+        or Result.healthy(latency=latency, observed=seen)
+    )
+
+
+def _role(standing: Standing, require: Require, seen: dict[str, Any], latency: float) -> Result | None:
+    match require:
+        case Require.PRIMARY if standing.recovering:
+            kind, text = FailureKind.NOT_PRIMARY, "a standby where a primary is required"
+        case Require.PRIMARY if standing.read_only:
+            kind, text = FailureKind.READ_ONLY, "a primary that takes no writes: transactions are read-only by default"
+        case Require.REPLICA if not standing.recovering:
+            kind, text = FailureKind.UNEXPECTED_RESPONSE, "a primary where a replica is required"
+        case _:
+            return None
+    return Result.unhealthy(kind, text, latency=latency, observed=seen)
+
+
+def _lag(standing: Standing, max_lag: float, seen: dict[str, Any], latency: float) -> Result | None:
+    if not standing.recovering:
+        return None
+    lag = standing.lag
+    why = "" if standing.streaming else "; no WAL receiver is streaming"
+    why += "; replay is paused" if standing.paused else ""
+    if lag is None:
+        text = f"nobody can say how far it is behind{why}"
+        return Result.unhealthy(FailureKind.LAGGING, text, latency=latency, observed=seen)
+    text = f"{lag:.1f} s behind the primary{why}"
+    if lag > max_lag:
+        text += f" (at most {show_duration(max_lag)})"
+        return Result.unhealthy(FailureKind.LAGGING, text, latency=latency, observed=seen)
+    if why:
+        return Result.degraded(FailureKind.LAGGING, text, latency=latency, observed=seen)
+    return None

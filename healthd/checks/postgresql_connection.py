@@ -1,0 +1,95 @@
+"""One connection to PostgreSQL: opened when first needed, dropped at once, its errors as failure kinds.
+
+What to ask and what the answers mean is the checks' own.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import asyncpg
+from asyncpg import exceptions as errors
+from pydantic import AfterValidator, SecretStr
+
+from healthd.checks.database import checked_uri, first_line
+from healthd.checks.failures import classify, describe
+from healthd.clock import Clock
+from healthd.model import FailureKind, Result
+
+PostgreSQLURI = Annotated[SecretStr, AfterValidator(lambda uri: checked_uri(uri, "postgresql", "postgres"))]
+
+# What a server, or the way to it, can do wrong; anything else is a bug of ours and left to the monitor.
+FAILURES = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, EOFError, ValueError)
+
+_KINDS: dict[type[BaseException], FailureKind] = {
+    errors.InvalidAuthorizationSpecificationError: FailureKind.AUTH,
+    errors.InsufficientPrivilegeError: FailureKind.PERMISSION,
+    errors.InsufficientResourcesError: FailureKind.EXHAUSTED,
+    errors.CannotConnectNowError: FailureKind.NOT_PRIMARY,
+    errors.TargetServerAttributeNotMatched: FailureKind.NOT_PRIMARY,
+    errors.ReadOnlySQLTransactionError: FailureKind.READ_ONLY,
+    errors.QueryCanceledError: FailureKind.TIMEOUT,
+    errors.InvalidCatalogNameError: FailureKind.MISCONFIGURED,
+    errors.ClientConfigurationError: FailureKind.MISCONFIGURED,
+    errors.OperatorInterventionError: FailureKind.CONNECT,
+    errors.PostgresConnectionError: FailureKind.CONNECT,
+    asyncpg.InterfaceError: FailureKind.CONNECT,
+    asyncpg.PostgresError: FailureKind.UNEXPECTED_RESPONSE,
+    asyncpg.InternalClientError: FailureKind.UNEXPECTED_RESPONSE,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The rows of a query, and the seconds that it took without connecting."""
+
+    rows: list[asyncpg.Record]
+    latency: float
+
+
+class Connection:
+    """At most one open connection."""
+
+    def __init__(self, uri: SecretStr, clock: Clock) -> None:
+        self._uri, self._clock = uri, clock
+        self._open: asyncpg.Connection[asyncpg.Record] | None = None
+
+    async def ask(self, sql: str, *values: Any) -> Answer:
+        """Run a query. Raises FAILURES; after any failure, cancellation among them, the connection is gone."""
+        if self._open is not None and not self._open.is_closed():
+            with suppress(*FAILURES):  # it may have died since it was last used: only a new one proves anything
+                return await self._ask(self._open, sql, values)
+        # Without a cache of statements it also works through a pooler that shares sessions.
+        self._open = await asyncpg.connect(self._uri.get_secret_value(), statement_cache_size=0)
+        return await self._ask(self._open, sql, values)
+
+    async def _ask(self, connection: asyncpg.Connection[asyncpg.Record], sql: str, values: tuple[Any, ...]) -> Answer:
+        try:
+            start = self._clock.steady()
+            rows = await connection.fetch(sql, *values)
+            return Answer(rows, self._clock.steady() - start)
+        except BaseException:
+            # At once: otherwise asyncpg opens a second connection to ask a dead peer to cancel the query.
+            self.drop()
+            raise
+
+    def drop(self) -> None:
+        """Cut the connection without a goodbye."""
+        gone, self._open = self._open, None
+        if gone is not None:
+            gone.terminate()
+
+
+def failure(error: BaseException) -> Result:
+    """What one of FAILURES says about the server."""
+    for kind_of_error in type(error).__mro__:
+        if kind := _KINDS.get(kind_of_error):
+            return Result.unhealthy(kind, first_line(error))
+    if isinstance(error, ConnectionError) and "SSL upgrade" in str(error):
+        return Result.unhealthy(FailureKind.TLS, "the server does not offer TLS, which the URI demands")
+    # Its text would show a part of the URI. A certificate that does not verify is both, and not meant here.
+    if isinstance(error, ValueError) and not isinstance(error, OSError):
+        return Result.unhealthy(FailureKind.MISCONFIGURED, "the driver cannot read the URI: see its options and port")
+    return Result.unhealthy(classify(error), describe(error))
