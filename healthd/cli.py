@@ -12,9 +12,11 @@ from healthd import __version__
 _COMMANDS = {
     "check": "healthd.commands.suite:check",
     "config": "healthd.commands.config:config",
+    "gate": "gates.cli:gate",
     "preflight": "healthd.commands.suite:preflight",
     "run": "healthd.commands.run:run",
     "status": "healthd.commands.status:status",
+    "token": "healthd.commands.token:token",
 }
 
 

@@ -1,0 +1,1 @@
+"""The commands of `healthd gate`, a file a family. They parse, print and choose exit codes; the daemon decides."""

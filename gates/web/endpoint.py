@@ -1,0 +1,44 @@
+"""How every call is answered: authorise, count, read, ask, and word what was refused."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from gates.refusals import Refusal
+from gates.web.operation import Call, Nothing, Operation
+from gates.web.rate import RateLimiter
+from gates.web.reading import read_body, read_query
+from gates.web.refused import problem_of
+from healthd.web.auth import Guard
+from healthd.web.problems import Problem
+
+
+@dataclass(slots=True)
+class Door:
+    """Who may come in, and how often. The guard is replaced when the configuration is read again."""
+
+    guard: Guard
+    limiter: RateLimiter
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One operation behind the door."""
+
+    operation: Operation
+    door: Door
+
+    async def __call__(self, request: web.Request) -> web.StreamResponse:
+        operation = self.operation
+        try:
+            caller = self.door.guard.require(request, operation.scope)
+            self.door.limiter.admit(caller.name)
+            query = read_query(request, operation.query)
+            body = await read_body(request, operation.body) if operation.takes_body else Nothing()
+            return await operation.handle(Call(request, caller, body, query))
+        except Refusal as refusal:
+            return problem_of(refusal).response()
+        except Problem as problem:
+            return problem.response()

@@ -1,0 +1,40 @@
+"""`healthd token new`: bearer tokens. Only hashes are ever stored."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from healthd.commands.options import json_option
+from healthd.settings import SCOPES
+from healthd.web.auth import new_token
+
+
+@click.group()
+def token() -> None:
+    """Make tokens for those who may call the API."""
+
+
+@token.command()
+@click.option("--name", default="ci", show_default=True, help="Who gets it; the audit shows this name.")
+@click.option(
+    "--scope",
+    "scopes",
+    type=click.Choice(SCOPES),
+    multiple=True,
+    default=("gates:verify", "gates:read"),
+    show_default=True,
+    help="What it allows; may be given several times.",
+)
+@json_option
+def new(name: str, scopes: tuple[str, ...], as_json: bool) -> None:
+    """Print a fresh token, which is shown only now, and its hash for the configuration."""
+    secret, hashed = new_token()
+    if as_json:
+        click.echo(json.dumps({"name": name, "token": secret, "hash": hashed, "scopes": scopes}, indent=2))
+        return
+    click.echo("The token, for the caller's HEALTHD_TOKEN. It is not stored anywhere and not shown again:\n")
+    click.echo(f"  {secret}\n")
+    click.echo("Its hash, for the configuration of the daemon, under auth.tokens:\n")
+    click.echo(f'  - {{name: {name}, hash: "{hashed}", scopes: [{", ".join(scopes)}]}}')
