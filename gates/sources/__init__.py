@@ -10,7 +10,9 @@ from pydantic import BeforeValidator, SerializeAsAny
 from gates.sources.contract import Arms, Source, SourceConfig, SourceContext
 
 # Loaded by name, so that an SDK is imported only when a source that needs it is configured.
-KINDS: dict[str, str] = {}
+KINDS = {
+    "prometheus": "gates.sources.prometheus:Prometheus",
+}
 
 
 def find_kind(kind: str) -> type[Source]:

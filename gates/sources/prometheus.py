@@ -1,0 +1,236 @@
+"""Counts from a Prometheus-compatible server. How its API is spoken is in `prometheus_api.py`, how raw samples become
+increases in `counters.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from math import ceil
+from typing import Any, ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from gates.model import Counts, Evidence
+from gates.sources.contract import Arm, Arms, Cursor, Look, SourceConfig, SourceContext
+from gates.sources.counters import Family, Increase, Snapshot, follow
+from gates.sources.endpoint import Endpoint, HttpConfig, all_of
+from gates.sources.processes import Reading, Sign, States, Use, process_of, read, tells_of_requests
+from gates.sources.prometheus_api import QueryApi
+from gates.sources.selectors import Selector, SelectorText
+from healthd.model import FailureKind
+from healthd.units import Duration, show_duration
+
+_LONGEST = 3600.0  # seconds that one query reaches back at most; of a longer gap the restarts inside it are not seen
+_MEMORY = 3600.0  # seconds before the gate in which a series must have been seen to be called old
+_CHUNK = 300.0  # seconds of raw history asked for at a time
+
+
+class PrometheusConfig(HttpConfig):
+    """`requests`, `errors` and `latency` are vector selectors of counters; `$version`, `$target` and the names of the
+    request's labels stand for the arm's values.
+
+    `present` selects something that is there, and above 0, while the arm is scraped, such as `up`: it tells no traffic
+    from no telemetry. `started` selects the start times of processes. `process` are the labels that tell processes
+    apart; none of them on a series means that it stands alone. `lookback` is how late a sample may come.
+    """
+
+    kind: Literal["prometheus"]
+    url: str = Field(pattern=r"^https?://[^\s?#]+$")
+    requests: SelectorText
+    errors: SelectorText
+    latency: SelectorText | None = None
+    present: SelectorText | None = None
+    started: SelectorText | None = None
+    process: tuple[str, ...] = ("job", "instance")
+    lookback: Duration = 60.0
+    params: dict[str, str] = Field(default_factory=dict)
+    max_series: int = Field(20_000, ge=1)
+
+    @model_validator(mode="after")
+    def _latency_is_buckets(self) -> Self:
+        if self.latency is not None and not self.latency.name.endswith("_bucket"):
+            raise ValueError("latency must select the buckets of a histogram: a name that ends in _bucket")
+        if reserved := {"query", "time"} & set(self.params):
+            raise ValueError(f"params: {min(reserved)} is healthd's own to set")
+        return self
+
+    def check(self, arms: Arms) -> None:
+        for name, arm in arms.named().items():
+            self.selectors(name, arm)
+
+    def selectors(self, name: str, arm: Arm) -> dict[Use, Selector]:
+        """The arm's selectors, filled in. Raises ArmError."""
+        written: dict[Use, Selector | None] = {
+            Family.REQUESTS: self.requests,
+            Family.ERRORS: self.errors,
+            Family.BUCKET: self.latency,
+            Family.SUM: self.latency and self.latency.renamed(self.latency.name.removesuffix("_bucket") + "_sum"),
+            Sign.PRESENT: self.present,
+            Sign.STARTED: self.started,
+        }
+        return {use: selector.fill(name, arm) for use, selector in written.items() if selector is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class _ArmLook:
+    """One arm at one look. `silence` says why there are no counts; empty while it only waits for the next scrape."""
+
+    counts: Counts | None
+    states: States
+    gaps: int = 0
+    resets: int = 0
+    silence: str = ""
+    notes: tuple[str, ...] = ()
+
+
+class Prometheus:
+    """One gate's view of a Prometheus-compatible server."""
+
+    config_model: ClassVar[type[SourceConfig]] = PrometheusConfig
+
+    def __init__(self, config: PrometheusConfig, arms: Arms, context: SourceContext) -> None:
+        self._config, self._clock = config, context.clock
+        self._selectors = {name: config.selectors(name, arm) for name, arm in arms.named().items()}
+        self._endpoint = Endpoint(config, context.redact)
+        self._api = QueryApi(config.url, config.params, config.max_series, self._endpoint)
+
+    async def observe(self, since: Cursor | None) -> Look:
+        now = self._clock.now()
+        at = now.timestamp()
+        if since is None:
+            readings = await all_of({name: self._read(name, at, at) for name in self._selectors})
+            return Look(None, _cursor(at, at, {name: _last(reading) for name, reading in readings.items()}))
+        began, before = since["began"], since["at"]
+        states = {name: _from_json(since["arms"].get(name, {})) for name in self._selectors}
+        arms = await all_of({name: self._look(name, states[name], began, before, at) for name in states})
+        notes = tuple(f"{name}: {note}" for name, arm in arms.items() for note in (arm.silence, *arm.notes) if note)
+        if all(arm.silence for arm in arms.values()):
+            raise self._endpoint.unavailable(FailureKind.UNEXPECTED_RESPONSE, "; ".join(notes))
+        evidence = Evidence(
+            now,
+            max(at - before, 0.001),  # the clock may have been set back
+            candidate=arms["candidate"].counts,
+            baseline=arms["baseline"].counts if "baseline" in arms else None,
+            gaps=sum(arm.gaps for arm in arms.values()),
+            resets=sum(arm.resets for arm in arms.values()),
+        )
+        return Look(evidence, _cursor(began, at, {name: arm.states for name, arm in arms.items()}), notes)
+
+    async def history(self, start: datetime, end: datetime, step: float) -> list[Evidence]:
+        """The evidence of every `step` seconds from `start` on, oldest first; an incomplete last step is left out."""
+        steps = int((end - start).total_seconds() / step + 1e-9)
+        arms = await all_of({name: self._past(name, start.timestamp(), step, steps) for name in self._selectors})
+        nothing = [(None, 0)] * steps
+        pairs = zip(arms["candidate"], arms.get("baseline", nothing), strict=True)
+        return [
+            Evidence(start + timedelta(seconds=step * (place + 1)), step, candidate, baseline, resets=resets + others)
+            for place, ((candidate, resets), (baseline, others)) in enumerate(pairs)
+        ]
+
+    async def close(self) -> None:
+        await self._endpoint.close()
+
+    async def _read(self, name: str, after: float, until: float) -> Reading:
+        """One arm's samples, and what may have come late. Requests are asked for first: see `processes`."""
+        selectors, seconds = self._selectors[name], until - after + self._config.lookback
+        first = [use for use in selectors if use in (Family.REQUESTS, Sign.PRESENT)]
+        found = await all_of({use: self._api.samples(selectors[use], until, seconds) for use in first})
+        rest = [use for use in selectors if use not in found]
+        found |= await all_of({use: self._api.samples(selectors[use], until, seconds) for use in rest})
+        return read(found, self._config.process, after)
+
+    async def _look(self, name: str, states: States, began: float, before: float, at: float) -> _ArmLook:
+        lookback = self._config.lookback
+        gap = max(0.0, at - before)
+        reading = await self._read(name, at - min(gap, _LONGEST), at)
+        origins, old = await self._origins(name, reading, states, began)
+        increase, fresh, after = Increase(), False, dict(states)
+        for process, snapshots in reading.snapshots.items():
+            known = states.get(process) or origins.get(process)
+            later = [snapshot for snapshot in snapshots if known is None or snapshot.at > known.at]
+            fresh = fresh or tells_of_requests(later)
+            if (last := follow(known, later, increase)) is not None:
+                after[process] = last
+        silent = sum(before - lookback <= state.at < at - lookback for state in after.values())
+        gaps = old + silent + reading.dropped + (gap > _LONGEST)
+        if not fresh:
+            return _ArmLook(None, states, gaps=gaps, silence=self._silence(name, reading, at))
+        return _ArmLook(increase.counts(), after, gaps, increase.resets, notes=self._notes(name, reading))
+
+    async def _past(self, name: str, start: float, step: float, steps: int) -> list[tuple[Counts | None, int]]:
+        """Counts and resets of each step."""
+        states = _last(await self._read(name, start, start))
+        increases = [Increase() for _ in range(steps)]
+        told: set[int] = set()
+        end, at = start + steps * step, start
+        while at < end:
+            seconds = min(_CHUNK, end - at)
+            at += seconds
+            reading = await self._read(name, at - seconds, at)
+            origins, _ = await self._origins(name, reading, states, start)
+            for process, snapshots in reading.snapshots.items():
+                for snapshot in snapshots:
+                    known = states.get(process) or origins.get(process)
+                    if not start < snapshot.at <= end or (known is not None and snapshot.at <= known.at):
+                        continue
+                    place = ceil((snapshot.at - start) / step) - 1
+                    if (last := follow(known, [snapshot], increases[place])) is not None:
+                        states[process] = last
+                    if tells_of_requests([snapshot]):
+                        told.add(place)
+        return [(each.counts() if i in told else None, each.resets) for i, each in enumerate(increases)]
+
+    async def _origins(self, name: str, reading: Reading, states: States, began: float) -> tuple[States, int]:
+        """Where processes that were not known begin to count: most at 0, since they are younger than the gate.
+
+        Old ones, which come back from somewhere, are left out and begin at what they first say; the number of them is
+        the second value. Age is what the process itself says, else whether anything was stored of it before.
+        """
+        new = {process: found[0] for process, found in reading.snapshots.items() if process not in states}
+        young = {process: first for process, first in new.items() if first.at > began}
+        stated = {process: first.started for process, first in young.items() if first.started is not None}
+        old = {process for process, started in stated.items() if started < began - self._config.lookback}
+        if young.keys() - stated.keys():
+            old |= (await self._existed(name, began) - stated.keys()) & young.keys()
+        origins = {process: Snapshot.zero(began) for process in young.keys() - old}
+        return origins, len(old)
+
+    async def _existed(self, name: str, at: float) -> set[str]:
+        """The processes of which anything was stored in the hour before `at`."""
+        counters = {use: selector for use, selector in self._selectors[name].items() if isinstance(use, Family)}
+        found = await all_of({use: self._api.existed(selector, at, _MEMORY) for use, selector in counters.items()})
+        return {process_of(each.labels, self._config.process) for series in found.values() for each in series}
+
+    def _silence(self, name: str, reading: Reading, at: float) -> str:
+        """Why nothing was counted; empty if the next scrape is merely not there yet."""
+        if reading.dropped:
+            return f"{reading.dropped} samples are not numbers that a counter can have"
+        if reading.newest >= at - self._config.lookback:
+            return ""
+        if reading.matched:
+            return f"no sample is younger than {show_duration(self._config.lookback)}"
+        return f"no series matches {self._selectors[name][Family.REQUESTS]}"
+
+    def _notes(self, name: str, reading: Reading) -> tuple[str, ...]:
+        """What may be meant or may be a slip of the pen."""
+        asked = [use for use in (Family.ERRORS, Family.BUCKET) if use in self._selectors[name]]
+        return tuple(f"no series matches {self._selectors[name][use]}" for use in asked if use not in reading.matched)
+
+
+def _last(reading: Reading) -> States:
+    """Where each process stands after a reading, with nothing counted."""
+    nothing = Increase()
+    ends = {process: follow(None, snapshots, nothing) for process, snapshots in reading.snapshots.items()}
+    return {process: last for process, last in ends.items() if last is not None}
+
+
+def _cursor(began: float, at: float, states: Mapping[str, States]) -> Cursor:
+    """As JSON: when the gate first looked, when this look was, and where each process of each arm stands."""
+    arms = {name: {process: last.to_json() for process, last in each.items()} for name, each in states.items()}
+    return {"began": began, "at": at, "arms": arms}
+
+
+def _from_json(raw: Mapping[str, Any]) -> States:
+    return {process: Snapshot.from_json(snapshot) for process, snapshot in raw.items()}

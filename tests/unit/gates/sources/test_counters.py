@@ -1,0 +1,157 @@
+"""Raw counters become exact increases."""
+
+import json
+from math import inf, nan
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gates.sources.counters import Counter, Family, Increase, Snapshot, follow, valid
+
+
+def requests(status: str = "200") -> Counter:
+    return Counter.of(Family.REQUESTS, {"status": status})
+
+
+def bucket(edge: str, path: str = "/") -> Counter:
+    return Counter.of(Family.BUCKET, {"path": path, "le": edge})
+
+
+def followed(*snapshots: Snapshot, before: Snapshot | None = None) -> Increase:
+    increase = Increase()
+    follow(before, snapshots, increase)
+    return increase
+
+
+OK, BAD, MISSING = requests("200"), requests("500"), requests("404")
+
+
+def test_the_first_snapshot_is_where_counting_starts() -> None:
+    """What was counted before the gate is not evidence."""
+    increase = followed(Snapshot(1, {OK: 1000}), Snapshot(2, {OK: 1007}))
+    assert increase.counts().requests == 7
+    assert increase.resets == 0
+
+
+def test_a_counter_that_went_down_began_anew() -> None:
+    """Its increase is all that it says now."""
+    increase = followed(Snapshot(1, {OK: 1000}), Snapshot(2, {OK: 12}), Snapshot(3, {OK: 20}))
+    assert increase.counts().requests == 20
+    assert increase.resets == 1
+
+
+def test_a_restart_is_one_for_all_counters_of_a_process() -> None:
+    """A rare counter may already be past where it was; 3 → 4 then means four, not one."""
+    increase = followed(Snapshot(1, {OK: 1000, BAD: 3, MISSING: 2}), Snapshot(2, {OK: 50, BAD: 4, MISSING: 2}))
+    assert increase.amounts == {OK: 50, BAD: 4, MISSING: 2}
+    assert increase.resets == 1
+
+
+def test_a_small_counter_that_was_dropped_is_no_restart() -> None:
+    """A label that was removed and came back must not count a whole process anew."""
+    increase = followed(Snapshot(1, {OK: 1000, BAD: 3}), Snapshot(2, {OK: 1010, BAD: 1}))
+    assert increase.amounts == {OK: 10, BAD: 1}
+    assert increase.resets == 1
+
+
+def test_a_start_time_shows_a_restart_that_no_value_shows() -> None:
+    """A busy process may have counted more than its predecessor before anyone looked."""
+    increase = followed(Snapshot(1, {OK: 10}, started=0), Snapshot(60, {OK: 500}, started=30))
+    assert increase.counts().requests == 500
+    assert increase.resets == 1
+
+
+def test_a_start_time_that_is_stated_a_little_differently_is_the_same() -> None:
+    """Some exporters compute it anew at each scrape."""
+    increase = followed(Snapshot(1, {OK: 10}, started=100.2), Snapshot(2, {OK: 11}, started=100.9))
+    assert increase.counts().requests == 1
+
+
+def test_a_new_counter_of_a_known_process_began_at_zero() -> None:
+    """The first error of a running process is one error."""
+    increase = followed(Snapshot(1, {OK: 1000}), Snapshot(2, {OK: 1001, BAD: 1}))
+    assert increase.amounts == {OK: 1, BAD: 1}
+
+
+def test_a_counter_that_is_away_for_a_while_goes_on() -> None:
+    """A scrape that lacks it neither loses counts nor counts them twice."""
+    increase = followed(Snapshot(1, {OK: 10, BAD: 2}), Snapshot(2, {OK: 20}), Snapshot(3, {OK: 30, BAD: 5}))
+    assert increase.amounts == {OK: 20, BAD: 3}
+
+
+def test_snapshots_seen_before_count_once() -> None:
+    """Looks overlap so that late samples are not missed."""
+    before = Snapshot(5, {OK: 50})
+    increase = followed(Snapshot(4, {OK: 40}), Snapshot(5, {OK: 50}), Snapshot(6, {OK: 61}), before=before)
+    assert increase.counts().requests == 11
+
+
+def test_buckets_of_one_histogram_begin_anew_together() -> None:
+    """Else a low bucket would hold fewer than there were, and a high one more."""
+    quick, slow, every = bucket("0.1"), bucket("1"), bucket("+Inf")
+    big = requests()
+    increase = followed(
+        Snapshot(1, {big: 10_000, quick: 1, slow: 30, every: 40}),
+        Snapshot(2, {big: 10_010, quick: 3, slow: 8, every: 10}),
+    )
+    histogram = increase.counts().latency
+    assert histogram is not None
+    assert (histogram.edges, histogram.counts) == ((0.1, 1.0, inf), (3, 5, 2))
+
+
+def test_series_with_different_buckets_are_added_where_they_agree() -> None:
+    """Only at an edge that all have is the sum a count."""
+    values = {bucket("0.1", "/a"): 1, bucket("1", "/a"): 2, bucket("+Inf", "/a"): 4}
+    others = {bucket("0.5", "/b"): 5, bucket("1.0", "/b"): 6, bucket("+Inf", "/b"): 6}
+    histogram = followed(Snapshot(2, {**values, **others}), before=Snapshot.zero(1)).counts().latency
+    assert histogram is not None
+    assert (histogram.edges, histogram.counts) == ((1.0, inf), (8, 2))
+
+
+def test_no_buckets_are_no_latency_and_idle_buckets_are_zero() -> None:
+    """Not measured is not the same as nothing measured."""
+    assert followed(Snapshot(1, {OK: 1}), Snapshot(2, {OK: 2})).counts().latency is None
+    idle = {OK: 1, bucket("1"): 5, bucket("+Inf"): 5}
+    histogram = followed(Snapshot(1, idle), Snapshot(2, idle)).counts().latency
+    assert histogram is not None
+    assert histogram.counts == (0, 0)
+
+
+def test_a_snapshot_survives_the_journal() -> None:
+    """A gate that was killed goes on from JSON."""
+    snapshot = Snapshot(1.5, {OK: 3.0, bucket("+Inf"): 4.0, Counter.of(Family.SUM, {}): 0.25}, started=1.0)
+    assert Snapshot.from_json(json.loads(json.dumps(snapshot.to_json()))) == snapshot
+
+
+@pytest.mark.parametrize(("value", "good"), [(0, True), (1.5, True), (-1, False), (nan, False), (inf, False)])
+def test_what_a_counter_may_say(value: float, good: bool) -> None:
+    """NaN, infinity and negative values are nonsense of the exporter."""
+    assert valid(value) is good
+
+
+@given(
+    lives=st.lists(
+        st.lists(st.tuples(st.integers(0, 50), st.integers(0, 5)), min_size=1, max_size=6), min_size=1, max_size=4
+    ),
+    stop_after=st.integers(1, 10),
+    stated=st.booleans(),
+)
+def test_any_split_into_looks_gives_the_same_sum(
+    lives: list[list[tuple[int, int]]], stop_after: int, stated: bool
+) -> None:
+    """However a stream of scrapes is cut into looks, and through JSON in between, nothing is lost or counted twice."""
+    snapshots, at = [Snapshot.zero(0)], 0
+    for number, life in enumerate(lives):
+        good = bad = 0
+        for more_good, more_bad in life:
+            at, good, bad = at + 1, good + more_good, bad + more_bad
+            snapshots.append(Snapshot(at, {OK: good, BAD: bad}, started=100.0 * number if stated else None))
+    whole, parts, state = followed(*snapshots), Increase(), None
+    for first in range(0, len(snapshots), stop_after):
+        state = follow(state, snapshots[max(0, first - 2) : first + stop_after], parts)
+        state = state and Snapshot.from_json(json.loads(json.dumps(state.to_json())))
+    assert parts == whole
+    if stated:
+        assert whole.counts().requests == sum(good + bad for life in lives for good, bad in life)
+        assert whole.resets == len(lives) - 1
