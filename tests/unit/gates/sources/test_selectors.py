@@ -14,7 +14,7 @@ ARM = Arm("1.2.3", {"region": "eu-1"}, target="green")
     [
         ("http_requests_total", "http_requests_total"),
         ("up{}", "up"),
-        (' a:b { x = "1" , y!=\'2\', z=~`\\d+`, } ', 'a:b{x="1",y!="2",z=~"\\\\d+"}'),
+        (" a:b { x = \"1\" , y!='2', z=~`\\d+`, } ", 'a:b{x="1",y!="2",z=~"\\\\d+"}'),
         ('up{path=~"/a\\\\.b.*$"}', 'up{path=~"/a\\\\.b.*$"}'),
         ('up{say="a \\"b\\" }, c"}', 'up{say="a \\"b\\" }, c"}'),
     ],

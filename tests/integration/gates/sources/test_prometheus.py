@@ -1,0 +1,277 @@
+"""A real Prometheus with a past made for each test: what is stored, at which times, is all there is to count."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from math import inf, nan
+from typing import Any
+
+import pytest
+
+from gates.sources.contract import Arm, Historian, SourceUnavailable
+from healthd.model import FailureKind
+from tests.integration.gates.sources.desk import Desk, HandClock, desk
+from tests.servers import prometheus
+
+BEGIN = float(int(time.time()) // 10 * 10 - 1800)
+Samples = list[tuple[float, float]]
+"""(seconds after BEGIN, value)"""
+
+
+class Past:
+    """Samples to be stored before the server starts."""
+
+    def __init__(self) -> None:
+        self._families: dict[str, list[str]] = {}
+
+    def add(self, name: str, labels: Mapping[str, str], samples: Samples) -> None:
+        text = ",".join(f'{label}="{value}"' for label, value in labels.items())
+        lines = [f"{name}{{{text}}} {value} {BEGIN + at:.3f}" for at, value in samples]
+        self._families.setdefault(name, []).extend(lines)
+
+    def pod(self, case: str, pod: str, samples: Samples, *, version: str = "2", status: str = "200") -> None:
+        labels = {"case": case, "job": "shop", "instance": pod, "version": version, "status": status}
+        self.add("requests_total", labels, samples)
+
+    def text(self) -> str:
+        return "\n".join([*(line for lines in self._families.values() for line in lines), "# EOF\n"])
+
+
+def every(step: float, first: float, last: float, per_step: float, start: float = 0) -> Samples:
+    """A counter that grows evenly."""
+    count = round((last - first) / step) + 1
+    return [(first + step * n, start + per_step * n) for n in range(count)]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[prometheus.Prometheus]:
+    past = Past()
+    # Two pods of the candidate and one of the baseline, scraped out of step; errors and buckets beside them.
+    for pod, shift in (("a", -3), ("b", -7)):
+        past.pod("steady", pod, every(10, shift - 50, shift + 310, 5, start=1000))
+        past.pod("steady", pod, every(10, shift - 50, shift + 310, 1, start=50), status="500")
+        for edge, amount in (("0.1", 2.0), ("0.5", 5.0), ("+Inf", 6.0)):
+            labels = {"case": "steady", "job": "shop", "instance": pod, "version": "2", "le": edge}
+            past.add("seconds_bucket", labels, every(10, shift - 50, shift + 310, amount, start=100))
+        labels = {"case": "steady", "job": "shop", "instance": pod, "version": "2"}
+        past.add("seconds_sum", labels, every(10, shift - 50, shift + 310, 1.5))
+    past.pod("steady", "c", every(10, -50, 310, 7), version="1")
+    # A restart at 30 in which the errors overtake what they were before.
+    past.pod("restart", "a", [*every(10, -50, 20, 100, start=5000), (30, 40), (40, 60)])
+    past.pod("restart", "a", [*every(10, -50, 20, 0, start=3), (30, 4), (40, 6)], status="500")
+    # A busy restart that only the start time shows.
+    past.pod("busy", "a", [(0, 100), (10, 110), (20, 500), (30, 510)])
+    started = {"case": "busy", "job": "shop", "instance": "a", "version": "2"}
+    past.add("start_seconds", started, [(at, BEGIN + (15 if at > 15 else -900)) for at in (0, 10, 20, 30)])
+    # A pod that starts in the middle, and one that comes back after twenty minutes.
+    past.pod("pods", "old", every(10, -50, 60, 10))
+    past.pod("pods", "new", [(20, 7), (30, 17), (40, 27)])
+    past.pod("pods", "back", [(-1200, 400), (20, 9000), (30, 9005)])
+    # The first error.
+    past.pod("first", "a", every(10, -50, 60, 10))
+    past.pod("first", "a", [(30, 2), (40, 2)], status="500")
+    # Nothing was ever requested, but the target is there; nothing is left of another.
+    past.add("there", {"case": "idle", "job": "shop", "instance": "a", "version": "2"}, every(10, -50, 60, 0, start=1))
+    past.pod("idle", "a", [(40, 3)])
+    past.pod("gone", "a", every(10, -50, 10, 10))
+    past.pod("nan", "a", [*every(10, -50, 0, 10), (10, nan), (20, nan), (30, 90), (40, 100)])
+    past.pod("lost", "a", [(0, nan), (10, nan)])
+    # Samples that arrive out of step with looks, and one series that has no process.
+    past.add("requests_total", {"case": "alone", "version": "2"}, [(0, 5), (10, 9), (20, 2)])
+    with prometheus.running(history=past.text()) as running:
+        yield running
+
+
+def config(server: prometheus.Prometheus, case: str, **more: Any) -> dict[str, Any]:
+    chosen = f'case="{case}",version="$version"'
+    return {
+        "kind": "prometheus",
+        "url": server.url,
+        "requests": f"requests_total{{{chosen}}}",
+        "errors": f'requests_total{{{chosen},status=~"5.."}}',
+        **{key: value.replace("CHOSEN", chosen) if isinstance(value, str) else value for key, value in more.items()},
+    }
+
+
+def at(seconds: float) -> HandClock:
+    return HandClock(datetime.fromtimestamp(BEGIN + seconds, UTC))
+
+
+async def looked(desk: Desk, *, until: float, every: float = 5.0) -> Desk:
+    """First look at the clock's time, then `every` so often."""
+    await desk.look()
+    while desk.clock.steady() < BEGIN + until:
+        await desk.look(after=every)
+    await desk.source.close()
+    return desk
+
+
+@pytest.mark.parametrize("step", [5.0, 7.0, 60.0])
+async def test_counts_are_exact_however_often_one_looks(server: prometheus.Prometheus, step: float) -> None:
+    """Requests, errors, buckets and the sum of both pods, and the baseline's, to the last one; nothing is smoothed."""
+    given = config(server, "steady", latency="seconds_bucket{CHOSEN}")
+    gate = await looked(desk(given, at(0), baseline=Arm("1")), until=300, every=step)
+    candidate, baseline = gate.total(), gate.total("baseline")
+    assert candidate is not None
+    assert candidate.latency is not None
+    scrapes = 2 * 30
+    assert (candidate.requests, candidate.errors) == (6 * scrapes, scrapes)
+    assert candidate.latency.edges == (0.1, 0.5, inf)
+    assert candidate.latency.counts == (2 * scrapes, 3 * scrapes, scrapes)
+    assert candidate.latency.sum_seconds == pytest.approx(1.5 * scrapes)
+    assert baseline is not None
+    assert (baseline.requests, baseline.errors, baseline.latency) == (7 * 30, 0, None)
+    assert (gate.resets, gate.gaps) == (0, 0)
+
+
+async def test_a_look_between_two_scrapes_says_nothing_yet(server: prometheus.Prometheus) -> None:
+    """The next one covers it: an arm without news is None, not without traffic."""
+    gate = desk(config(server, "steady"), at(0), candidate=Arm("1"))
+    await gate.look()
+    first, second = await gate.look(after=5), await gate.look(after=5)
+    await gate.source.close()
+    assert first.evidence is not None
+    assert first.evidence.candidate is None
+    assert second.evidence is not None
+    assert second.evidence.candidate is not None
+    assert second.evidence.candidate.requests == 7
+
+
+async def test_a_restart_is_counted_from_zero(server: prometheus.Prometheus) -> None:
+    """Also for the errors that have overtaken what they were before it."""
+    gate = await looked(desk(config(server, "restart"), at(0)), until=40)
+    total = gate.total()
+    assert total is not None
+    assert (total.requests, total.errors) == (200 + 60 + 6, 6)
+    assert gate.resets == 1
+
+
+async def test_a_start_time_shows_a_busy_restart(server: prometheus.Prometheus) -> None:
+    """Without it, 110 → 500 would be 390 requests."""
+    given = config(server, "busy", started="start_seconds{CHOSEN}")
+    gate = await looked(desk(given, at(0)), until=30)
+    total = gate.total()
+    assert total is not None
+    assert total.requests == 10 + 510
+    assert gate.resets == 1
+
+
+async def test_a_new_pod_counts_from_zero_and_an_old_one_does_not(server: prometheus.Prometheus) -> None:
+    """One that comes back after twenty minutes has counted long before the gate; that it did is a gap."""
+    gate = await looked(desk(config(server, "pods"), at(0)), until=60)
+    total = gate.total()
+    assert total is not None
+    assert total.requests == 60 + 27 + 5
+    assert gate.gaps == 1
+
+
+async def test_the_first_error_is_one(server: prometheus.Prometheus) -> None:
+    """Before it no series matches the errors: zero errors, and a note in case it is a slip of the pen."""
+    gate = await looked(desk(config(server, "first"), at(0)), until=60)
+    total = gate.total()
+    assert total is not None
+    assert (total.requests, total.errors) == (60 + 2, 2)
+    (note,) = next(look.notes for look in gate.looks if look.evidence and look.evidence.candidate)
+    assert note.startswith('candidate: no series matches requests_total{case="first"')
+
+
+async def test_no_traffic_is_not_no_telemetry(server: prometheus.Prometheus) -> None:
+    """Targets that are there and have no requests: zero. Not even a target: nobody knows."""
+    gate = await looked(desk(config(server, "idle", present="there{CHOSEN}"), at(0)), until=30)
+    total = gate.total()
+    assert total is not None
+    assert total.requests == 0
+    silent = desk(config(server, "idle"), at(0))
+    await silent.look()
+    with pytest.raises(SourceUnavailable, match=r'no series matches requests_total\{case="idle",version="2"\}'):
+        await silent.look(after=10)
+    await silent.source.close()
+
+
+async def test_the_first_request_of_an_idle_target_counts(server: prometheus.Prometheus) -> None:
+    """It was there with none, so that all that it says is new."""
+    gate = await looked(desk(config(server, "idle", present="there{CHOSEN}"), at(0)), until=60)
+    total = gate.total()
+    assert total is not None
+    assert total.requests == 3
+
+
+async def test_targets_that_fall_silent_are_no_telemetry(server: prometheus.Prometheus) -> None:
+    """What was last heard of them does not go on counting as no traffic."""
+    gate = desk(config(server, "gone"), at(0))
+    await gate.look()
+    assert (await gate.look(after=10)).evidence.candidate.requests == 10
+    assert (await gate.look(after=30)).evidence.candidate is None
+    with pytest.raises(SourceUnavailable, match="no sample is younger than 1m"):
+        await gate.look(after=40)
+    await gate.source.close()
+
+
+async def test_nan_is_no_telemetry_and_loses_nothing(server: prometheus.Prometheus) -> None:
+    """The next number covers the gap."""
+    gate = desk(config(server, "nan"), at(0))
+    await gate.look()
+    with pytest.raises(SourceUnavailable, match="1 samples are not numbers"):
+        await gate.look(after=10)
+    evidence = (await gate.look(after=20)).evidence
+    await gate.source.close()
+    assert evidence is not None
+    assert evidence.candidate is not None
+    assert evidence.candidate.requests == 40
+    assert evidence.seconds == 30
+
+
+async def test_a_series_that_belongs_to_no_process_is_followed_by_itself(server: prometheus.Prometheus) -> None:
+    """As a recording rule or a collector gives it."""
+    gate = await looked(desk(config(server, "alone"), at(0)), until=20)
+    total = gate.total()
+    assert total is not None
+    assert total.requests == 4 + 2
+
+
+async def test_history_gives_the_same_counts(server: prometheus.Prometheus) -> None:
+    """A baseline before the switch, or a whole deploy for a replay, step by step."""
+    gate = desk(config(server, "steady", latency="seconds_bucket{CHOSEN}"), baseline=Arm("1"))
+    assert isinstance(gate.source, Historian)
+    start = datetime.fromtimestamp(BEGIN, UTC)
+    steps = await gate.source.history(start, start + timedelta(seconds=305), 20)
+    await gate.source.close()
+    assert len(steps) == 15
+    assert {step.candidate and (step.candidate.requests, step.candidate.errors) for step in steps} == {(24, 4)}
+    assert {step.baseline and step.baseline.requests for step in steps} == {14}
+    assert steps[-1].at == start + timedelta(seconds=300)
+
+
+async def test_history_knows_restarts_and_pods(server: prometheus.Prometheus) -> None:
+    """The past is counted by the same rules as the present."""
+    start = datetime.fromtimestamp(BEGIN, UTC)
+    for case, requests in (("restart", 266), ("pods", 92), ("first", 62)):
+        gate = desk(config(server, case))
+        assert isinstance(gate.source, Historian)
+        steps = await gate.source.history(start, start + timedelta(seconds=60), 10)
+        await gate.source.close()
+        assert sum(step.candidate.requests for step in steps if step.candidate) == requests, case
+
+
+async def test_a_server_that_is_down_or_hangs_is_no_telemetry() -> None:
+    """And once it is back, nothing was lost."""
+    past = Past()
+    past.pod("down", "a", every(10, -50, 100, 10))
+    with prometheus.running(history=past.text()) as own:
+        gate = desk({**config(own, "down"), "timeout": "300ms"}, at(0))
+        await gate.look()
+        own.pause()
+        with pytest.raises(SourceUnavailable) as hung:
+            await gate.look(after=10)
+        own.kill()
+        with pytest.raises(SourceUnavailable) as down:
+            await gate.look(after=10)
+        own.start()
+        look = await gate.look(after=10)
+        await gate.source.close()
+    assert (hung.value.kind, down.value.kind) == (FailureKind.TIMEOUT, FailureKind.CONNECT)
+    assert look.evidence is not None
+    assert look.evidence.candidate is not None
+    assert look.evidence.candidate.requests == 30

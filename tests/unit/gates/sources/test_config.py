@@ -1,0 +1,61 @@
+"""What a `source:` of the configuration may say. Every rule has an example that breaks it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import TypeAdapter, ValidationError
+
+from gates.sources import KINDS, AnySource, find_kind
+from gates.sources.contract import Arm, ArmError, Arms, SourceConfig
+
+config: TypeAdapter[SourceConfig] = TypeAdapter(AnySource)
+PROMETHEUS = {"kind": "prometheus", "url": "http://p:9090", "requests": "r_total", "errors": "e_total"}
+GOOD: dict[str, dict[str, Any]] = {"prometheus": PROMETHEUS}
+
+
+def test_every_kind_loads_and_has_a_good_example() -> None:
+    """The registry names what exists."""
+    assert set(GOOD) == set(KINDS)
+    for kind, raw in GOOD.items():
+        model = config.validate_python(raw)
+        assert type(model) is find_kind(kind).config_model
+        assert config.validate_python(model.model_dump(mode="json", exclude_unset=True)).kind == kind
+
+
+@pytest.mark.parametrize(
+    ("raw", "message"),
+    [
+        ("prometheus", "a source needs a kind"),
+        ({"kind": "graphite"}, "one of: prometheus"),
+        ({"kind": "prometheus"}, "url"),
+        ({**PROMETHEUS, "uri": "x"}, "Extra inputs"),
+        ({**PROMETHEUS, "url": "prometheus:9090"}, "url"),
+        ({**PROMETHEUS, "url": "http://p:9090/?x=1"}, "url"),
+        ({**PROMETHEUS, "requests": "rate(r_total[5m])"}, "is not a vector selector"),
+        ({**PROMETHEUS, "latency": "seconds_sum"}, "ends in _bucket"),
+        ({**PROMETHEUS, "params": {"time": "0"}}, "healthd's own"),
+        ({**PROMETHEUS, "timeout": 5}, "duration"),
+        ({**PROMETHEUS, "bearer": "a", "basic": {"username": "u", "password": "p"}}, "give one"),
+        ({**PROMETHEUS, "tls": {"key": "k.pem"}}, "certificate"),
+    ],
+)
+def test_what_is_wrong_is_refused_and_named(raw: Any, message: str) -> None:
+    """A typing error must not switch something off in silence."""
+    with pytest.raises(ValidationError, match=message):
+        config.validate_python(raw)
+
+
+def test_secrets_do_not_show() -> None:
+    """Neither in a representation nor in a dump."""
+    model = config.validate_python({**PROMETHEUS, "bearer": "hush-hush"})
+    assert "hush" not in repr(model) + model.model_dump_json()
+
+
+def test_an_arm_that_cannot_be_told_apart_is_refused_at_once() -> None:
+    """The request names no region, and the selectors need one."""
+    model = config.validate_python({**PROMETHEUS, "requests": 'r_total{region="$region"}'})
+    with pytest.raises(ArmError) as refused:
+        model.check(Arms("shop", Arm("2")))
+    assert refused.value.field == "candidate.labels.region"
