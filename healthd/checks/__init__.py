@@ -9,8 +9,13 @@ from healthd.checks.contract import Check
 
 # Loaded by name, so that a driver is imported only when a check that needs it is configured.
 KINDS = {
+    "headers": "healthd.checks.headers:Headers",
+    "http": "healthd.checks.http:Http",
     "postgresql": "healthd.checks.postgresql:PostgreSQL",
     "process": "healthd.checks.process:Process",
+    "sendgrid": "healthd.checks.sendgrid:SendGrid",
+    "stripe": "healthd.checks.stripe:Stripe",
+    "tcp": "healthd.checks.tcp:TCP",
 }
 ENTRY_POINTS = "healthd.checks"
 

@@ -77,6 +77,12 @@ class CheckConfig(BaseModel):
         return min(self.interval, self.fast_interval or max(1.0, self.interval / 3))
 
     @property
+    def patience(self) -> float:
+        """Seconds for which a check itself should wait for its peer: a little less than the timeout, after which
+        the monitor takes the probe away and nobody can say what it was waiting for."""
+        return max(self.timeout - 0.1, 0.9 * self.timeout)
+
+    @property
     def fresh_for(self) -> float:
         """Seconds for which a result is believed: three intervals, and the time that a probe may take."""
         return 3 * self.interval + self.timeout

@@ -13,7 +13,7 @@ from healthd.checks.contract import Check, CheckContext
 from healthd.clock import SystemClock
 from healthd.model import FailureKind, Result, Status
 from healthd.monitor import Listener, Monitor
-from healthd.redaction import secrets_of
+from healthd.redaction import Redactor, secrets_of
 
 OVERRUN = 0.25  # seconds by which a probe may at most be late
 
@@ -25,17 +25,19 @@ class Watched:
         kind_class = find_kind(kind)
         self.config = kind_class.config_model.model_validate({"kind": kind, **options})
         clock = SystemClock()
+        board = Board(clock)
+        board.arrange({kind: self.config}, {}, ())
         self.check: Check = kind_class(self.config, CheckContext(kind, clock, {}))
         self.monitor = Monitor(
             kind,
             self.config,
             self.check,
-            board=Board(clock),
+            board=board,
             clock=clock,
-            redact=lambda text: text,  # the check itself must not say a secret, even if nobody blanks it out
+            redact=_Untouched(),
             listener=Listener(lambda *_: None, lambda *_: None),
         )
-        self._secrets = [password for uri in secrets_of(self.config) for password in _passwords(uri)]
+        self._secrets = [part for secret in secrets_of(self.config) for part in _telling_parts(secret)]
 
     async def look(self) -> Result:
         """One probe: never late, never saying a secret, never naming a host among what it observed."""
@@ -53,10 +55,18 @@ class Watched:
         return result
 
 
-def _passwords(uri: str) -> list[str]:
-    userinfo, at, _ = urlsplit(uri).netloc.rpartition("@")
-    password = userinfo.partition(":")[2]
-    return [password, unquote(password)] if at and password else []
+class _Untouched(Redactor):
+    """Blanks nothing out: the check itself must not say a secret."""
+
+    def __call__(self, text: str) -> str:
+        return text
+
+
+def _telling_parts(secret: str) -> list[str]:
+    """Of a URI the password, as written and decoded; of `Bearer KEY` the key; else the secret itself."""
+    userinfo, at, _ = urlsplit(secret).netloc.rpartition("@") if "://" in secret else ("", "", "")
+    parts = [userinfo.partition(":")[2]] if at else [] if "://" in secret else secret.split()[-1:]
+    return [form for part in parts if part for form in (part, unquote(part))]
 
 
 @asynccontextmanager

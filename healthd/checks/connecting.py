@@ -1,0 +1,59 @@
+"""A TCP connection for a probe: by name, to whichever address answers first. And why one could not be had."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+from dataclasses import dataclass
+
+import aiohappyeyeballs
+
+from healthd.checks.failures import classify
+from healthd.model import FailureKind
+
+_HEAD_START = 0.25  # seconds an address gets before the next one is tried beside it (RFC 8305, 5)
+_UNREACHABLE = {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EHOSTDOWN}
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A host and a port, written as people write them."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+async def connect(endpoint: Endpoint) -> socket.socket:
+    """A connected, non-blocking socket. Raises OSError, which `explain` puts into words."""
+    return await aiohappyeyeballs.start_connection(
+        await _addresses(endpoint), happy_eyeballs_delay=_HEAD_START, interleave=1
+    )
+
+
+async def _addresses(endpoint: Endpoint) -> list[aiohappyeyeballs.AddrInfoType]:
+    where, stream = (endpoint.host, endpoint.port), socket.SOCK_STREAM
+    try:  # an address needs no lookup, and must not fail with those that hang
+        found = socket.getaddrinfo(*where, type=stream, flags=socket.AI_NUMERICHOST)
+    except socket.gaierror:
+        loop = asyncio.get_running_loop()
+        found = await loop.getaddrinfo(*where, type=stream, flags=socket.AI_ADDRCONFIG)
+    return [*found]
+
+
+def explain(error: OSError, endpoint: Endpoint) -> tuple[FailureKind, str]:
+    """The failure kind and a line for people."""
+    if isinstance(error, socket.gaierror):
+        return FailureKind.DNS, f"the name {endpoint.host} was not resolved: {error.strerror}"
+    if error.errno == errno.ECONNREFUSED:
+        return FailureKind.CONNECT, f"{endpoint} refused the connection"
+    if error.errno in _UNREACHABLE:
+        return FailureKind.CONNECT, f"{endpoint} is unreachable: {error.strerror}"
+    if error.errno == errno.ETIMEDOUT:
+        return FailureKind.TIMEOUT, f"no connection to {endpoint}: the host stays silent"
+    if isinstance(error, ConnectionError):
+        return FailureKind.CONNECT, f"{endpoint} closed the connection"
+    return classify(error), f"no connection to {endpoint}: {error.strerror or error}"

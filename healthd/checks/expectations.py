@@ -1,0 +1,196 @@
+"""What an HTTP answer must be: status, headers, body, JSON. Pure; the messages name what was expected and never
+repeat a text of the answer, which may echo a secret."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Annotated, Any, Self
+
+from multidict import CIMultiDictProxy
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+
+from healthd.checks.http_client import Answer
+from healthd.model import FailureKind
+from healthd.units import Duration, show_duration
+
+_STATUS = re.compile(r"(?P<first>[1-5]\d\d)(?:-(?P<last>[1-5]\d\d))?|(?P<hundred>[1-5])xx")
+_BY_STATUS = {401: FailureKind.AUTH, 403: FailureKind.PERMISSION, 429: FailureKind.RATE_LIMITED}
+_ABSENT = object()
+Failure = tuple[FailureKind, str]
+
+
+def _statuses(value: Any) -> Any:
+    """`200`, `2xx`, `200-299`, or a list of them → texts."""
+    items = value if isinstance(value, list | tuple) else [value]
+    for item in items:
+        if not _STATUS.fullmatch(str(item)):
+            raise ValueError(f"{item!r} is not a status: write 200, 2xx, 200-299 or a list of them")
+    return tuple(map(str, items))
+
+
+def _regex(text: str) -> str:
+    try:
+        re.compile(text)
+    except re.error as error:
+        raise ValueError(f"is not a regular expression: {error}") from None
+    return text
+
+
+_STATUS_SCHEMA = {"type": ["string", "integer"], "examples": [200, "2xx", "200-299"]}
+Statuses = Annotated[
+    tuple[str, ...],
+    BeforeValidator(_statuses),
+    Field(min_length=1),
+    WithJsonSchema({"anyOf": [_STATUS_SCHEMA, {"type": "array", "items": _STATUS_SCHEMA, "minItems": 1}]}),
+]
+Regex = Annotated[str, AfterValidator(_regex)]
+
+
+class _Expectation(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class HeaderExpectation(_Expectation):
+    """One header of the answer. With a name alone, the header must be there."""
+
+    name: str = Field(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")
+    exists: bool = True
+    equals: str | None = None
+    contains: str | None = None
+    matches: Regex | None = None
+    max_age: Duration | None = None
+
+    @model_validator(mode="after")
+    def _absent_has_no_value(self) -> Self:
+        if not self.exists and (self.equals or self.contains or self.matches or self.max_age):
+            raise ValueError("a header that must not exist has no value to expect")
+        return self
+
+    def failure(self, headers: CIMultiDictProxy[str]) -> Failure | None:
+        value = headers.get(self.name)
+        if value is None or not self.exists:
+            missing = (value is None) == self.exists
+            wrong = f"header {self.name} is {'missing' if self.exists else 'there and should not be'}"
+            return (FailureKind.UNEXPECTED_RESPONSE, wrong) if missing else None
+        if not _text_fits(value, self.equals, self.contains, self.matches):
+            return FailureKind.UNEXPECTED_RESPONSE, f"header {self.name} is not as expected"
+        return self._too_short(value) if self.max_age is not None else None
+
+    def _too_short(self, value: str) -> Failure | None:
+        """The `max-age` directive, as in Strict-Transport-Security (RFC 6797, 6.1.1) and Cache-Control."""
+        found = re.search(r"(?:^|[;,\s])max-age\s*=\s*\"?(\d{1,18})\"?\s*(?:$|[;,])", value, re.IGNORECASE)
+        if found is None:
+            return FailureKind.UNEXPECTED_RESPONSE, f"header {self.name} has no max-age"
+        seconds = float(found[1])
+        if self.max_age is None or seconds >= self.max_age:
+            return None
+        short = f"max-age of header {self.name} is {show_duration(seconds)}, less than {show_duration(self.max_age)}"
+        return FailureKind.THRESHOLD, short
+
+
+class JSONExpectation(_Expectation):
+    """One value of a JSON body. `path` is dotted (`checks.db.status`, `items.0.id`) or a JSON pointer (`/a.b/0`)."""
+
+    path: str
+    exists: bool = True
+    equals: str | int | float | bool | None = None
+    matches: Regex | None = None
+
+    @property
+    def steps(self) -> list[str]:
+        if self.path.startswith("/"):
+            return [step.replace("~1", "/").replace("~0", "~") for step in self.path[1:].split("/")]
+        return self.path.split(".") if self.path else []
+
+    def failure(self, document: Any) -> Failure | None:
+        value = _follow(document, self.steps)
+        name = f"JSON value {self.path!r}"
+        if (value is not _ABSENT) != self.exists:
+            return FailureKind.UNEXPECTED_RESPONSE, f"{name} {'is missing' if self.exists else 'should not be there'}"
+        if value is _ABSENT:
+            return None
+        if "equals" in self.model_fields_set and not _same(value, self.equals):
+            return FailureKind.UNEXPECTED_RESPONSE, f"{name} is {_shown(value)}, not {json.dumps(self.equals)}"
+        if self.matches is not None and not (isinstance(value, str) and re.search(self.matches, value)):
+            return FailureKind.UNEXPECTED_RESPONSE, f"{name} does not match"
+        return None
+
+
+class AnswerExpectation(_Expectation):
+    """Everything an answer is held to. `latency` is the answer time above which it counts as degraded."""
+
+    status: Statuses = ("2xx",)
+    headers: tuple[HeaderExpectation, ...] = ()
+    contains: str | None = None
+    matches: Regex | None = None
+    json_values: tuple[JSONExpectation, ...] = Field((), alias="json")
+    latency: Duration | None = None
+
+    def failures(self, answer: Answer) -> Iterator[Failure]:
+        """Everything that is wrong with an answer, the most telling first; latency apart."""
+        if not any(_covers(pattern, answer.status) for pattern in self.status):
+            kind = _BY_STATUS.get(answer.status, FailureKind.UNEXPECTED_RESPONSE)
+            yield kind, f"answered {answer.status}, not {' or '.join(self.status)}"
+        for header in self.headers:
+            if failure := header.failure(answer.headers):
+                yield failure
+        if self.contains is not None or self.matches is not None or self.json_values:
+            yield from self._body_failures(answer)
+
+    def _body_failures(self, answer: Answer) -> Iterator[Failure]:
+        if not answer.whole:
+            yield FailureKind.UNEXPECTED_RESPONSE, f"the body is longer than {len(answer.body)} bytes"
+            return
+        if not _text_fits(answer.body.decode(errors="replace"), None, self.contains, self.matches):
+            yield FailureKind.UNEXPECTED_RESPONSE, "the body is not as expected"
+        if not self.json_values:
+            return
+        try:
+            document = json.loads(answer.body)
+        except (ValueError, RecursionError):
+            yield FailureKind.UNEXPECTED_RESPONSE, "the body is not JSON"
+            return
+        for value in self.json_values:
+            if failure := value.failure(document):
+                yield failure
+
+
+def _covers(pattern: str, status: int) -> bool:
+    match = _STATUS.fullmatch(pattern)
+    assert match is not None
+    if match["hundred"]:
+        return status // 100 == int(match["hundred"])
+    return int(match["first"]) <= status <= int(match["last"] or match["first"])
+
+
+def _text_fits(text: str, equals: str | None, contains: str | None, matches: str | None) -> bool:
+    return (
+        (equals is None or text == equals)
+        and (contains is None or contains in text)
+        and (matches is None or re.search(matches, text) is not None)
+    )
+
+
+def _follow(node: Any, steps: list[str]) -> Any:
+    for step in steps:
+        if isinstance(node, dict) and step in node:
+            node = node[step]
+        elif isinstance(node, list) and step.isdigit() and int(step) < len(node):
+            node = node[int(step)]
+        else:
+            return _ABSENT
+    return node
+
+
+def _same(value: Any, wanted: Any) -> bool:
+    """Equality of JSON values, in which true is not 1."""
+    return isinstance(value, bool) == isinstance(wanted, bool) and bool(value == wanted)
+
+
+def _shown(value: Any) -> str:
+    """Numbers, true, false and null are shown; of everything else only what it is."""
+    if value is None or isinstance(value, bool | int | float):
+        return json.dumps(value)
+    return "another text" if isinstance(value, str) else "an object" if isinstance(value, dict) else "a list"

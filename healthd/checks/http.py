@@ -1,0 +1,125 @@
+"""Any HTTP service: one request, and the answer held to what is expected of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal, Self
+
+from pydantic import AfterValidator, ConfigDict, Field, SecretStr, StringConstraints, field_validator, model_validator
+from yarl import URL
+
+from healthd.checks.back_off import asked_pause
+from healthd.checks.contract import CheckConfig, CheckContext
+from healthd.checks.expectations import AnswerExpectation
+from healthd.checks.http_client import Answer, HttpClient, Request
+from healthd.model import FailureKind, JSONScalar, Result
+from healthd.units import Size, show_duration
+
+
+def _http_url(secret: SecretStr) -> SecretStr:
+    try:
+        url = URL(secret.get_secret_value())
+    except ValueError:
+        raise ValueError("is not a URL") from None
+    if url.scheme not in ("http", "https") or not url.host:
+        raise ValueError("is not a URL: write http://host/path or https://host/path")
+    return secret
+
+
+def _one_line(secret: SecretStr) -> SecretStr:
+    if not secret.get_secret_value().isprintable():
+        raise ValueError("a header value cannot hold line breaks or other control characters")
+    return secret
+
+
+HttpURL = Annotated[SecretStr, AfterValidator(_http_url)]
+HeaderName = Annotated[str, StringConstraints(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")]
+HeaderValue = Annotated[SecretStr, AfterValidator(_one_line)]
+
+
+class RequestConfig(CheckConfig):
+    """What to ask, how to connect, and what to expect."""
+
+    model_config = ConfigDict(hide_input_in_errors=True)
+
+    url: HttpURL
+    method: Annotated[str, StringConstraints(pattern=r"^[A-Z]+$")] = "GET"
+    headers: dict[HeaderName, HeaderValue] = Field(default_factory=dict)
+    body: SecretStr | None = None
+    expect: AnswerExpectation = AnswerExpectation()
+    ca_file: Path | None = None
+    server_name: str | None = None
+    keep_alive: bool = False
+    body_limit: Size = Field(2**20, ge=1)
+
+    @field_validator("server_name")
+    @classmethod
+    def _is_a_name(cls, value: str | None) -> str | None:
+        if value is not None and not value.strip():
+            raise ValueError("is empty: leave it out, or name the host that the certificate is for")
+        return value
+
+    @model_validator(mode="after")
+    def _one_authorization(self) -> Self:
+        url = URL(self.url.get_secret_value())
+        if (url.user or url.password) and any(name.lower() == "authorization" for name in self.headers):
+            raise ValueError("the url has a user and headers have Authorization: leave one of them out")
+        return self
+
+    @property
+    def request(self) -> Request:
+        return Request(
+            url=URL(self.url.get_secret_value()),
+            method=self.method,
+            headers={name: value.get_secret_value() for name, value in self.headers.items()},
+            body=self.body.get_secret_value().encode() if self.body is not None else None,
+        )
+
+
+class HttpConfig(RequestConfig):
+    kind: Literal["http"] = "http"
+
+
+class Http:
+    """Asks over a fresh connection each time, unless told to keep one, and judges the answer."""
+
+    config_model: ClassVar[type[CheckConfig]] = HttpConfig
+
+    def __init__(self, config: RequestConfig, context: CheckContext) -> None:
+        self._expect = config.expect
+        self._clock = context.clock
+        self._request = config.request
+        self._client = HttpClient(
+            config.patience,
+            keep_alive=config.keep_alive,
+            ca_file=config.ca_file,
+            server_name=config.server_name,
+            body_limit=config.body_limit,
+        )
+
+    async def probe(self) -> Result:
+        answer = await self._client.ask(self._request)
+        return self._judge(answer) if isinstance(answer, Answer) else answer
+
+    async def close(self) -> None:
+        await self._client.close()
+
+    def _judge(self, answer: Answer) -> Result:
+        now = self._clock.now()
+        observed: dict[str, JSONScalar | list[str]] = {"statusCode": answer.status}
+        if answer.expiry is not None:
+            observed |= answer.expiry.observed(now)
+        failures = list(self._expect.failures(answer))
+        if failures:
+            return Result.unhealthy(
+                failures[0][0],
+                "; ".join(message for _, message in failures),
+                latency=answer.latency,
+                observed=observed,
+                retry_after=asked_pause(answer, now) if answer.status == 429 else None,
+            )
+        limit = self._expect.latency
+        if limit is not None and answer.latency > limit:
+            slow = f"answered after {show_duration(round(answer.latency, 3))}, later than {show_duration(limit)}"
+            return Result.degraded(FailureKind.THRESHOLD, slow, latency=answer.latency, observed=observed)
+        return Result.healthy(latency=answer.latency, observed=observed)

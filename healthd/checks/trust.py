@@ -1,0 +1,48 @@
+"""Whom TLS clients trust, and what is wrong when they do not. Reading the dates of a chain is in `certificates`."""
+
+from __future__ import annotations
+
+import ssl
+from functools import lru_cache
+from pathlib import Path
+
+from healthd.model import FailureKind
+
+
+class CAFileError(Exception):
+    """The CA file cannot be used."""
+
+
+def trust(ca_file: Path | None) -> ssl.SSLContext:
+    """A client context that trusts the system's authorities, or only those of `ca_file`. Shared, as each holds a
+    megabyte; a changed file is read again. Raises CAFileError."""
+    if ca_file is None:
+        return _context(None, 0)
+    try:
+        return _context(ca_file, ca_file.stat().st_mtime_ns)
+    except ssl.SSLError:
+        raise CAFileError(f"ca_file {ca_file} holds no certificate in PEM") from None
+    except OSError as error:
+        raise CAFileError(f"ca_file {ca_file} cannot be read: {error.strerror}") from None
+
+
+@lru_cache(maxsize=64)
+def _context(ca_file: Path | None, _changed: int) -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=ca_file)
+
+
+# By the X509_V_ERR_… codes of OpenSSL's x509_vfy.h.
+_WRONG = {
+    9: "is not valid yet",
+    10: "has expired",
+    18: "is self-signed",
+    **dict.fromkeys((2, 19, 20, 21), "comes from an authority that is not trusted"),
+    **dict.fromkeys((62, 64), "is for another host"),
+}
+
+
+def explain_distrust(error: ssl.SSLCertVerificationError, host: str) -> tuple[FailureKind, str]:
+    """The failure kind and a line for people, for a certificate that was presented for `host`."""
+    wrong = _WRONG.get(error.verify_code, f"is not trusted: {error.verify_message}")
+    kind = FailureKind.EXPIRED if error.verify_code == 10 else FailureKind.TLS
+    return kind, f"the certificate of {host} {wrong}"

@@ -1,0 +1,132 @@
+"""What an HTTP answer is held to."""
+
+from typing import Any
+
+import pytest
+from multidict import CIMultiDict, CIMultiDictProxy
+from pydantic import ValidationError
+
+from healthd.checks.expectations import AnswerExpectation
+from healthd.checks.http_client import Answer
+from healthd.model import FailureKind
+
+
+def failures(expect: dict[str, Any], *, status: int = 200, body: str = "", **headers: str) -> list[str]:
+    """What is wrong with an answer, in words; header names are given with underscores."""
+    named = CIMultiDictProxy(CIMultiDict({name.replace("_", "-"): value for name, value in headers.items()}))
+    answer = Answer(status, named, body.encode(), True, 0.01, None)
+    return [message for _, message in AnswerExpectation.model_validate(expect).failures(answer)]
+
+
+@pytest.mark.parametrize(
+    ("expected", "status", "fits"),
+    [
+        (200, 200, True),
+        (200, 204, False),
+        ("2xx", 299, True),
+        ("2xx", 300, False),
+        ("400-404", 404, True),
+        (["2xx", 401], 401, True),
+        (["2xx", 401], 403, False),
+    ],
+)
+def test_status(expected: Any, status: int, fits: bool) -> None:
+    """One status, a hundred, a range, or a list of them."""
+    assert (failures({"status": expected}, status=status) == []) is fits
+
+
+@pytest.mark.parametrize("bad", ["ok", "6xx", 99, "2xx,3xx", [], "200-", True])
+def test_bad_status(bad: Any) -> None:
+    """What is not a status is refused, not ignored."""
+    with pytest.raises(ValidationError, match="status"):
+        AnswerExpectation.model_validate({"status": bad})
+
+
+BODY = '{"status": "ok", "n": 1, "on": true, "none": null, "items": [{"id": 7}], "a.b": 2}'
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"path": "status", "equals": "ok"},
+        {"path": "status", "matches": "^o"},
+        {"path": "n", "equals": 1.0},
+        {"path": "on", "equals": True},
+        {"path": "none", "equals": None},
+        {"path": "items.0.id", "equals": 7},
+        {"path": "/a.b", "equals": 2},
+        {"path": "absent", "exists": False},
+        {"path": "items"},
+    ],
+)
+def test_json_fits(value: dict[str, Any]) -> None:
+    """Values by dotted path or JSON pointer."""
+    assert failures({"json": [value]}, body=BODY) == []
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ({"path": "on", "equals": 1}, "JSON value 'on' is true, not 1"),
+        ({"path": "n", "equals": True}, "JSON value 'n' is 1, not true"),
+        ({"path": "status", "equals": "down"}, "JSON value 'status' is another text, not \"down\""),
+        ({"path": "items", "equals": None}, "JSON value 'items' is a list, not null"),
+        ({"path": "items.1.id"}, "JSON value 'items.1.id' is missing"),
+        ({"path": "items.first"}, "JSON value 'items.first' is missing"),
+        ({"path": "n", "exists": False}, "JSON value 'n' should not be there"),
+        ({"path": "n", "matches": "1"}, "JSON value 'n' does not match"),
+    ],
+)
+def test_json_fails(value: dict[str, Any], message: str) -> None:
+    """True is not 1, and a text of the answer, which may echo a secret, is not repeated."""
+    assert failures({"json": [value]}, body=BODY) == [message]
+
+
+@pytest.mark.parametrize(
+    ("value", "fits"),
+    [
+        ("max-age=31536000", True),
+        ('includeSubDomains; Max-Age="63072000"; preload', True),
+        ("max-age=31535999", False),
+        ("max-age=0", False),
+        ("s-max-age=99999999", False),
+        ("max-age=", False),
+    ],
+)
+def test_max_age(value: str, fits: bool) -> None:
+    """The directive in any place and case, quoted or not (RFC 6797, 6.1)."""
+    expect = {"headers": [{"name": "strict-transport-security", "max_age": "365d"}]}
+    assert (failures(expect, Strict_Transport_Security=value) == []) is fits
+
+
+def test_too_short_a_max_age_says_both() -> None:
+    """What there is and what is needed, as a threshold."""
+    expect = AnswerExpectation.model_validate({"headers": [{"name": "Cache-Control", "max_age": "1h"}]})
+    headers = CIMultiDictProxy(CIMultiDict({"Cache-Control": "public, max-age=60"}))
+    (failure,) = expect.failures(Answer(200, headers, b"", True, 0.01, None))
+    assert failure == (FailureKind.THRESHOLD, "max-age of header Cache-Control is 1m, less than 1h")
+
+
+def test_headers() -> None:
+    """Presence, absence and value, in any case of the name."""
+    assert failures({"headers": [{"name": "x-a", "equals": "1"}]}, X_A="1") == []
+    assert failures({"headers": [{"name": "X-A", "matches": "^2"}]}, X_A="1") == ["header X-A is not as expected"]
+    assert failures({"headers": [{"name": "Server", "exists": False}]}, Server="nginx") == [
+        "header Server is there and should not be"
+    ]
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"matches": "("},
+        {"headers": [{"name": "two words"}]},
+        {"headers": [{"name": "Server", "exists": False, "equals": "x"}]},
+        {"latency": 5},
+        {"unknown": 1},
+    ],
+)
+def test_bad_expectations(bad: dict[str, Any]) -> None:
+    """A wrong expectation is found when the file is read."""
+    with pytest.raises(ValidationError):
+        AnswerExpectation.model_validate(bad)
