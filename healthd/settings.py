@@ -214,7 +214,7 @@ AnyCheck = Annotated[SerializeAsAny[CheckConfig], BeforeValidator(_build_check)]
 
 def _embedded_checks() -> dict[str, Any]:
     """What runs when no file says otherwise: this host and this process."""
-    return {"process": {"kind": "process"}}
+    return {kind: {"kind": kind} for kind in ("memory", "disk", "process")}
 
 
 class Settings(Model):

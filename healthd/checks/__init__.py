@@ -9,8 +9,12 @@ from healthd.checks.contract import Check
 
 # Loaded by name, so that a driver is imported only when a check that needs it is configured.
 KINDS = {
+    "disk": "healthd.checks.disk:Disk",
+    "env": "healthd.checks.env:Env",
     "headers": "healthd.checks.headers:Headers",
+    "heartbeat": "healthd.checks.heartbeat:Heartbeat",
     "http": "healthd.checks.http:Http",
+    "memory": "healthd.checks.memory:Memory",
     "postgresql": "healthd.checks.postgresql:PostgreSQL",
     "process": "healthd.checks.process:Process",
     "sendgrid": "healthd.checks.sendgrid:SendGrid",

@@ -1,4 +1,4 @@
-"""The daemon's own process: open file descriptors against their limit."""
+"""The daemon's own process: open file descriptors against their limit, and how late its event loop answers."""
 
 from __future__ import annotations
 
@@ -7,23 +7,25 @@ import resource
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from healthd.checks.contract import CheckConfig, CheckContext, Scope
-from healthd.model import FailureKind, Result
-from healthd.units import Duration, Ratio
+from healthd.checks.contract import CheckContext, Scope
+from healthd.checks.thresholds import ThresholdConfig
+from healthd.model import FailureKind, Result, Status
+from healthd.units import Duration
+
+_NAP = 0.01  # seconds that the loop is asked to sleep, to see how much longer it takes
 
 
-class ProcessConfig(CheckConfig):
+class ProcessConfig(ThresholdConfig):
     kind: Literal["process"] = "process"
     scope: Scope = Scope.LOCAL
-    unhealthy: Ratio = 0.9
-    degraded: Ratio = 0.8
     loop_lag: Duration = 0.25
+    """How late the event loop may answer before it is degraded."""
 
 
 class Process:
     """Says when the daemon itself runs short of file descriptors or its event loop answers late."""
 
-    config_model: ClassVar[type[CheckConfig]] = ProcessConfig
+    config_model: ClassVar[type[ProcessConfig]] = ProcessConfig
 
     def __init__(self, config: ProcessConfig, context: CheckContext) -> None:
         self._config = config
@@ -32,22 +34,22 @@ class Process:
     async def probe(self) -> Result:
         lag = await self._loop_lag()
         limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        unlimited = limit == resource.RLIM_INFINITY
         used = sum(1 for _ in Path("/proc/self/fd").iterdir())
+        text = f"{used} of {limit} file descriptors are open"
         observed = {
             "openFiles": used,
-            "openFilesLimit": limit if limit != resource.RLIM_INFINITY else None,
+            "openFilesLimit": None if unlimited else limit,
             "eventLoopLagMs": round(lag * 1000, 3),
         }
-        share = 0.0 if limit == resource.RLIM_INFINITY else used / limit
-        text = f"{used} of {limit} file descriptors are open"
-        if share >= self._config.unhealthy:
-            return Result.unhealthy(FailureKind.EXHAUSTED, text, observed=observed)
-        if share >= self._config.degraded:
-            return Result.degraded(FailureKind.EXHAUSTED, text, observed=observed)
+        match self._config.judge(0.0 if unlimited else used / limit):
+            case Status.UNHEALTHY:
+                return Result.unhealthy(FailureKind.EXHAUSTED, text, observed=observed)
+            case Status.DEGRADED:
+                return Result.degraded(FailureKind.EXHAUSTED, text, observed=observed)
         if lag >= self._config.loop_lag:
-            return Result.degraded(
-                FailureKind.THRESHOLD, f"the event loop answers {lag * 1000:.0f} ms late", observed=observed
-            )
+            late = f"the event loop answers {lag * 1000:.0f} ms late"
+            return Result.degraded(FailureKind.THRESHOLD, late, observed=observed)
         return Result.healthy(observed=observed)
 
     async def close(self) -> None:
@@ -55,7 +57,6 @@ class Process:
 
     async def _loop_lag(self) -> float:
         """Seconds by which a short sleep overran."""
-        asked = 0.01
         start = self._clock.steady()
-        await asyncio.sleep(asked)
-        return max(0.0, self._clock.steady() - start - asked)
+        await asyncio.sleep(_NAP)
+        return max(0.0, self._clock.steady() - start - _NAP)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from healthd.board import Board
+from healthd.checks.heartbeat import Heartbeat
 from healthd.suite import Suite
 from healthd.web.auth import Guard
 from healthd.web.documents import check_document
@@ -18,7 +19,10 @@ class ChecksApi:
         self._suite, self._board, self.guard = suite, board, guard
 
     def routes(self) -> list[web.RouteDef]:
-        return [web.post("/checks/{name}/run", answering_problems(self._run))]
+        return [
+            web.post("/checks/{name}/run", answering_problems(self._run)),
+            web.post("/heartbeats/{name}", answering_problems(self._beat)),
+        ]
 
     async def _run(self, request: web.Request) -> web.Response:
         """Probe now, or join the probe under way, and answer with the check as it stands then."""
@@ -26,6 +30,20 @@ class ChecksApi:
         name = request.match_info["name"]
         if name not in self._board:
             raise Problem(404, "No such check", f"checks are: {', '.join(s.name for s in self._board.checks())}")
+        return await self._probed(name)
+
+    async def _beat(self, request: web.Request) -> web.Response:
+        """Take note that something reported in, and show it at once."""
+        self.guard.require(request, "heartbeats:write")
+        name = request.match_info["name"]
+        known = {state.name for state in self._board.checks() if state.config.kind == "heartbeat"}
+        check = self._suite.check(name) if name in known else None
+        if not isinstance(check, Heartbeat):
+            raise Problem(404, "No such heartbeat", f"heartbeats are: {', '.join(sorted(known)) or 'none'}")
+        check.beat()
+        return await self._probed(name)
+
+    async def _probed(self, name: str) -> web.Response:
         try:
             await self._suite.probe(name)
             document = check_document(self._board.check(name), detailed=True)

@@ -1,0 +1,157 @@
+"""How much memory this process may have and has: read from cgroup v2, cgroup v1 or the host. Reads files, no more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryScope:
+    """One limit that the process lives under: `used` and `limit` in bytes. `name` is a cgroup's path, or `host`.
+
+    File pages that nobody used lately do not count as used: the kernel takes them back before it kills anything.
+    """
+
+    name: str
+    used: int
+    limit: int
+
+    @property
+    def share(self) -> float:
+        return self.used / self.limit if self.limit else 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryEvents:
+    """Processes that the kernel killed in this cgroup for want of memory, ever, and the share of the last 10 s (in
+    percent) in which some, or all, tasks waited for memory. None where the kernel does not say."""
+
+    oom_kills: int | None
+    stalled_some: float | None
+    stalled_all: float | None
+
+
+def tightest(root: Path) -> MemoryScope:
+    """The fullest of the process's own cgroup and all its ancestors; the host's memory when none has a limit.
+
+    `root` is `/`, but for tests. Raises OSError when not even `/proc/meminfo` can be read.
+    """
+    host = _host(root)
+    for scopes in (_v2(root), _v1(root)):
+        limited = [scope for scope in scopes if scope.limit < host.limit]  # a limit above the host's memory is none
+        if limited:
+            return max(limited, key=lambda scope: scope.share)
+    return host
+
+
+def events(root: Path) -> MemoryEvents:
+    """What the kernel tells about want of memory in the process's own cgroup; pressure, failing that, of the host."""
+    kills, pressure = None, _words(root / "proc/pressure/memory")
+    for own, controller in ((_own(root, "cgroup2"), "memory.events"), (_own(root, "memory"), "memory.oom_control")):
+        if own is not None and kills is None:
+            with suppress(KeyError, ValueError):
+                kills = int(_words(own / controller)["oom_kill"])
+            pressure = _words(own / "memory.pressure") or pressure
+    return MemoryEvents(kills, _avg10(pressure, "some"), _avg10(pressure, "full"))
+
+
+def _v2(root: Path) -> Iterator[MemoryScope]:
+    for folder, name in _lineage(root, "cgroup2"):
+        limit, used = _number(folder / "memory.max"), _number(folder / "memory.current")
+        if limit is not None and used is not None:  # absent in the root of all, "max" where there is no limit
+            yield MemoryScope(name, _without(used, folder, "inactive_file"), limit)
+
+
+def _v1(root: Path) -> Iterator[MemoryScope]:
+    for folder, name in _lineage(root, "memory"):
+        limit, used = _number(folder / "memory.limit_in_bytes"), _number(folder / "memory.usage_in_bytes")
+        if limit is not None and used is not None:
+            yield MemoryScope(name, _without(used, folder, "total_inactive_file"), limit)
+
+
+def _host(root: Path) -> MemoryScope:
+    lines = (root / "proc/meminfo").read_text().splitlines()
+    kib = {name: int(rest.split()[0]) for name, _, rest in (line.partition(":") for line in lines) if rest.strip()}
+    total = kib["MemTotal"] * 1024
+    return MemoryScope("host", total - kib["MemAvailable"] * 1024, total)
+
+
+def _without(used: int, folder: Path, inactive: str) -> int:
+    try:
+        return max(0, used - int(_words(folder / "memory.stat").get(inactive, "0")))
+    except ValueError:
+        return used
+
+
+def _lineage(root: Path, hierarchy: str) -> Iterator[tuple[Path, str]]:
+    """The process's own folder in a hierarchy and those above it, as far as they are mounted here."""
+    mount, own = _mount(root, hierarchy), _own(root, hierarchy)
+    while mount is not None and own is not None:
+        yield own, "/" + str(own.relative_to(mount)).removeprefix(".")
+        if own == mount:
+            return
+        own = own.parent
+
+
+def _own(root: Path, hierarchy: str) -> Path | None:
+    """The folder of the process's own cgroup; the mount itself when the path is not to be seen from here."""
+    mount = _mount(root, hierarchy)
+    if mount is None:
+        return None
+    for line in _lines(root / "proc/self/cgroup"):
+        number, _, rest = line.partition(":")
+        controllers, _, path = rest.partition(":")
+        if number == "0" if hierarchy == "cgroup2" else hierarchy in controllers.split(","):
+            below = path.removeprefix(_mounted_from(root, hierarchy) or "")
+            folder = mount / below.lstrip("/")
+            return folder if ".." not in below and folder.is_dir() else mount
+    return mount
+
+
+def _mount(root: Path, hierarchy: str) -> Path | None:
+    found = _mountinfo(root, hierarchy)
+    return None if found is None else root / found[1].lstrip("/")
+
+
+def _mounted_from(root: Path, hierarchy: str) -> str | None:
+    """The cgroup that the mount shows as its root: a container without a namespace of its own has its own there."""
+    found = _mountinfo(root, hierarchy)
+    return None if found is None or found[0] == "/" else found[0]
+
+
+def _mountinfo(root: Path, hierarchy: str) -> tuple[str, str] | None:
+    """(root, mount point) of a hierarchy, by proc(5): the fields before and after the lone hyphen."""
+    for line in _lines(root / "proc/self/mountinfo"):
+        before, _, after = line.partition(" - ")
+        fields, (kind, _, options) = before.split(), after.split(maxsplit=2)
+        if kind == hierarchy or (kind == "cgroup" and hierarchy in options.split(",")):
+            return fields[3], fields[4]
+    return None
+
+
+def _number(file: Path) -> int | None:
+    try:
+        return int(file.read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def _lines(file: Path) -> list[str]:
+    try:
+        return file.read_text().splitlines()
+    except OSError:
+        return []
+
+
+def _words(file: Path) -> dict[str, str]:
+    """A file of `name value` lines."""
+    return {name: value for name, _, value in (line.partition(" ") for line in _lines(file))}
+
+
+def _avg10(pressure: dict[str, str], line: str) -> float | None:
+    """`some avg10=1.25 avg60=…` → 1.25."""
+    first = pressure.get(line, "").partition(" ")[0]
+    return float(first.removeprefix("avg10=")) if first.startswith("avg10=") else None

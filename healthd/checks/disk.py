@@ -1,0 +1,140 @@
+"""Disk: space and inodes that an ordinary user can still have, and whether the file system takes writes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from healthd.checks.contract import CheckContext, Scope
+from healthd.checks.thresholds import ThresholdConfig
+from healthd.clock import Clock
+from healthd.model import FailureKind, Observed, Result, Status
+from healthd.units import Ratio
+
+
+class DiskConfig(ThresholdConfig):
+    kind: Literal["disk"] = "disk"
+    scope: Scope = Scope.LOCAL
+    path: Path = Path("/")
+    """Any path on the file system to look at."""
+    degraded: Ratio = 0.75
+    """The share of space, or of inodes, in use from which on it is degraded."""
+    unhealthy: Ratio = 0.85
+    """The share of space, or of inodes, in use from which on it is unhealthy."""
+    writable: Literal["auto"] | bool = "auto"
+    """`true`: must take writes; `false`: need not; `auto`: must not have turned read-only, as after a disk error."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What one look at a file system saw. `turned_read_only`: the kernel made it so, nobody mounted it like that."""
+
+    stat: os.statvfs_result
+    turned_read_only: bool
+
+
+class Disk:
+    """Looks from a thread of its own: a dead network file system holds up whoever asks it, for ever if need be."""
+
+    config_model: ClassVar[type[DiskConfig]] = DiskConfig
+
+    def __init__(self, config: DiskConfig, context: CheckContext) -> None:
+        self._config, self._clock = config, context.clock
+        self._was_writable = False
+
+    async def probe(self) -> Result:
+        path = str(self._config.path)
+        if (waited := _waiting(path, self._clock)) >= self._config.timeout:  # a shorter wait is a neighbour's
+            message = f"{path} has not answered for {waited:.0f} s: a dead network file system?"
+            return Result.unhealthy(FailureKind.TIMEOUT, message)
+        try:
+            look = await _look_from_thread(path, self._clock)
+        except FileNotFoundError:
+            return Result.unhealthy(FailureKind.MISCONFIGURED, f"{path} does not exist")
+        return self._judge(look)
+
+    async def close(self) -> None:
+        """Holds nothing open; a thread that hangs is left alone, and no second one is started."""
+
+    def _judge(self, look: Look) -> Result:
+        stat = look.stat
+        space = _share(stat.f_blocks - stat.f_bfree, stat.f_bavail)
+        inodes = _share(stat.f_files - stat.f_ffree, stat.f_favail)
+        read_only = bool(stat.f_flag & os.ST_RDONLY) or look.turned_read_only
+        observed: Observed = {
+            "usage": round(space * 100, 1),
+            "inodeUsage": round(inodes * 100, 1),
+            "available": stat.f_bavail * stat.f_frsize,
+            "total": stat.f_blocks * stat.f_frsize,
+            "readOnly": read_only,
+        }
+        turned = look.turned_read_only or self._was_writable
+        self._was_writable = self._was_writable or not read_only
+        if read_only and (self._config.writable is True or (self._config.writable == "auto" and turned)):
+            return Result.unhealthy(FailureKind.READ_ONLY, f"{self._config.path} is read-only", observed=observed)
+        fullest, text = max((space, "space"), (inodes, "inodes"))
+        text = f"{fullest:.1%} of the {text} of {self._config.path} is in use"
+        match self._config.judge(fullest):
+            case Status.UNHEALTHY:
+                return Result.unhealthy(FailureKind.EXHAUSTED, text, observed=observed)
+            case Status.DEGRADED:
+                return Result.degraded(FailureKind.EXHAUSTED, text, observed=observed)
+        return Result.healthy(text, observed=observed)
+
+
+_asking: dict[str, tuple[threading.Thread, float]] = {}  # by path, for the process: a reload must not add threads
+
+
+def _waiting(path: str, clock: Clock) -> float:
+    """Seconds for which a thread has been waiting for an answer; 0 when none is."""
+    thread, since = _asking.get(path, (None, 0.0))
+    return clock.steady() - since if thread is not None and thread.is_alive() else 0.0
+
+
+async def _look_from_thread(path: str, clock: Clock) -> Look:
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[Look] = loop.create_future()
+
+    def settle(look: Look | None, error: BaseException | None) -> None:
+        if answer.done():  # given up meanwhile
+            return
+        if look is not None:
+            answer.set_result(look)
+        elif error is not None:
+            answer.set_exception(error)
+
+    def ask() -> None:
+        try:
+            look, error = Look(os.statvfs(path), _turned_read_only(path)), None
+        except BaseException as failure:
+            look, error = None, failure
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(settle, look, error)
+
+    # Daemonic, and not of the default executor: those are waited for at exit.
+    thread = threading.Thread(target=ask, name=f"disk:{path}", daemon=True)
+    _asking[path] = thread, clock.steady()
+    thread.start()
+    return await answer
+
+
+def _share(used: int, available: int) -> float:
+    """As `df` counts: what is reserved for root is neither used nor available. A file system without a fixed number
+    of inodes says zero."""
+    return used / (used + available) if used + available > 0 else 0.0
+
+
+def _turned_read_only(path: str) -> bool:
+    """Whether the kernel stopped writes after an error: the file system is read-only while its mount is not."""
+    device = Path(path).stat().st_dev
+    number = f"{os.major(device)}:{os.minor(device)}"
+    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+        before, _, after = line.partition(" - ")
+        fields, options = before.split(), after.split()[2].split(",")
+        if fields[2] == number:
+            return "emergency_ro" in options or ("ro" in options and "rw" in fields[5].split(","))
+    return False
