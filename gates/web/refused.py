@@ -26,9 +26,8 @@ _STATUSES: dict[type[Refusal], int] = {
     refusals.NothingToRollBack: 409,
     refusals.NotPushed: 409,
     refusals.LockNotHeld: 409,
-    refusals.Draining: 503,
-    refusals.JournalUnavailable: 503,
 }
+_UNAVAILABLE = 503  # every other refusal is about the daemon, not about the call
 _FIELDS: dict[type[Refusal], str] = {
     refusals.UnknownService: "service",
     refusals.UnknownPolicy: "policy",
@@ -40,7 +39,7 @@ _SOON = "5"  # seconds
 def problem_of(refusal: Refusal) -> Problem:
     """The answer to a refused call. Its type names the refusal, its other members are the refusal's fields."""
     kind = type(refusal)
-    status = _STATUSES[kind]
+    status = _STATUSES.get(kind, _UNAVAILABLE)
     detail = str(refusal)
     told: dict[str, Any] = {name: _told(value) for name, value in refusal.fields.items()}
     field = refusal.fields.get("field") if kind is refusals.UnfitRequest else _FIELDS.get(kind)
@@ -48,7 +47,7 @@ def problem_of(refusal: Refusal) -> Problem:
         told["errors"] = [{"field": field, "problem": refusal.fields.get("problem", detail)}]
     words = re.sub(r"(?<!^)(?=[A-Z])", " ", kind.__name__).capitalize()
     told["type"] = "urn:healthd:" + words.lower().replace(" ", "-")
-    headers = {"Retry-After": _SOON} if status == 503 else None
+    headers = {"Retry-After": _SOON} if status == _UNAVAILABLE else None
     return Problem(status, words, detail, headers, **told)
 
 
