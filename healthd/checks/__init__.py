@@ -17,6 +17,7 @@ KINDS = {
     "memory": "healthd.checks.memory:Memory",
     "postgresql": "healthd.checks.postgresql:PostgreSQL",
     "process": "healthd.checks.process:Process",
+    "redis": "healthd.checks.redis:Redis",
     "sendgrid": "healthd.checks.sendgrid:SendGrid",
     "stripe": "healthd.checks.stripe:Stripe",
     "tcp": "healthd.checks.tcp:TCP",

@@ -1,0 +1,154 @@
+"""One connection to Redis: opened when first needed, dropped at once, its errors as failure kinds.
+
+What to ask and what the answers mean is `redis.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, SecretStr
+from redis import exceptions as errors
+from redis.asyncio.connection import AbstractConnection, ConnectionPool
+
+from healthd.checks.database import checked_uri, first_line
+from healthd.checks.failures import classify
+from healthd.clock import Clock
+from healthd.model import FailureKind, Result
+
+
+def _readable(uri: SecretStr) -> SecretStr:
+    checked_uri(uri, "redis", "rediss", "unix")
+    try:
+        ConnectionPool.from_url(uri.get_secret_value()).make_connection()  # type: ignore[no-untyped-call]
+    except (TypeError, ValueError, errors.RedisError):
+        raise ValueError("has an option that the Redis driver does not know or cannot read") from None
+    return uri
+
+
+RedisURI = Annotated[SecretStr, AfterValidator(_readable)]
+
+# What a server, or the way to it, can do wrong; anything else is a bug of ours and left to the monitor.
+FAILURES = (errors.RedisError, OSError, EOFError)
+
+_KINDS: dict[type[BaseException], FailureKind] = {
+    errors.AuthenticationError: FailureKind.AUTH,
+    errors.NoPermissionError: FailureKind.PERMISSION,
+    errors.BusyLoadingError: FailureKind.NOT_PRIMARY,
+    errors.OutOfMemoryError: FailureKind.EXHAUSTED,
+    errors.ReadOnlyError: FailureKind.READ_ONLY,
+    errors.ClusterDownError: FailureKind.NOT_PRIMARY,
+    errors.TimeoutError: FailureKind.TIMEOUT,
+    errors.ResponseError: FailureKind.UNEXPECTED_RESPONSE,
+    errors.InvalidResponse: FailureKind.UNEXPECTED_RESPONSE,
+}
+_REFUSALS = {  # what the driver has no class for, by how the server begins
+    "MISCONF": FailureKind.READ_ONLY,
+    "NOREPLICAS": FailureKind.READ_ONLY,
+    "max number of clients": FailureKind.EXHAUSTED,
+    "DB index": FailureKind.MISCONFIGURED,
+    "invalid DB index": FailureKind.MISCONFIGURED,
+}
+
+
+class Connection:
+    """At most one open connection."""
+
+    def __init__(self, uri: SecretStr, clock: Clock) -> None:
+        self._uri, self._clock = uri, clock
+        self._open: AbstractConnection | None = None
+        self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+
+    async def ping(self) -> tuple[float, errors.ResponseError | None]:
+        """Seconds until PING is answered, on a connection that works; and the answer where it is a refusal."""
+        if self._open is not None and self._open.is_connected:
+            try:
+                return await self._ping()
+            except FAILURES:
+                self.drop()  # it may have died since it was last used: only a new one proves anything
+        try:
+            await self._connect()
+            return await self._ping()
+        except errors.ConnectionError as error:
+            if type(error) is errors.ConnectionError and (said := await self._last_words()):
+                raise errors.ResponseError(said) from None
+            raise
+
+    async def ask(self, *command: str) -> Any:
+        """The reply to a command on the connection that `ping` left open."""
+        assert self._open is not None, "ping first"
+        await self._open.send_command(*command)
+        return await self._open.read_response()
+
+    async def figures(self, *command: str) -> dict[str, str]:
+        """The `name:value` lines of INFO and its like."""
+        lines = str(await self.ask(*command)).splitlines()
+        return {name: value for name, colon, value in (line.partition(":") for line in lines) if colon}
+
+    def drop(self) -> None:
+        """Cut the connection without a goodbye: over TLS even that waits for the peer."""
+        streams, self._streams, self._open = self._streams, None, None
+        if streams is not None:
+            streams[1].transport.abort()
+
+    async def _connect(self) -> None:
+        pool = ConnectionPool.from_url(
+            self._uri.get_secret_value(),
+            protocol=2,  # no notifications in between
+            socket_timeout=None,  # the probe's deadline is the only one
+            socket_connect_timeout=None,
+            decode_responses=True,
+            encoding_errors="replace",
+            redis_connect_func=self._log_in,
+            driver_info=None,  # one command less that a rule may forbid
+        )
+        connection: AbstractConnection = pool.make_connection()  # type: ignore[no-untyped-call]
+        self._open = connection
+        await connection.connect()  # type: ignore[no-untyped-call]
+
+    async def _log_in(self, connection: AbstractConnection) -> None:
+        # The driver forgets its streams before they are closed.
+        if connection._reader is not None and connection._writer is not None:
+            self._streams = connection._reader, connection._writer
+        await connection.on_connect()
+
+    async def _last_words(self) -> str:
+        """What a server that hung up had said before: a full one refuses without waiting for a command."""
+        if self._streams is None:
+            return ""
+        reader, writer = self._streams
+        writer.transport.abort()
+        try:
+            said = await reader.read(512)
+        except OSError:
+            return ""
+        return said.decode(errors="replace").strip().removeprefix("-ERR ")
+
+    async def _ping(self) -> tuple[float, errors.ResponseError | None]:
+        start = self._clock.steady()
+        refusal: errors.ResponseError | None = None
+        try:
+            await self.ask("PING")
+        except (errors.NoPermissionError, errors.AuthenticationError):
+            raise
+        except errors.BusyLoadingError:
+            pass  # INFO says more
+        except errors.ResponseError as error:
+            refusal = error
+        return self._clock.steady() - start, refusal
+
+
+def failure(error: BaseException, **seen: Any) -> Result:
+    """What one of FAILURES says about the server."""
+    text = first_line(error)
+    for beginning, kind in _REFUSALS.items():
+        if text.startswith(beginning):
+            return Result.unhealthy(kind, text, **seen)
+    for kind_of_error in type(error).__mro__:
+        if kind_of_error in _KINDS:
+            return Result.unhealthy(_KINDS[kind_of_error], text, **seen)
+    kind = classify(error)
+    if kind is FailureKind.INTERNAL and isinstance(error, errors.ConnectionError):
+        kind = FailureKind.CONNECT
+    return Result.unhealthy(kind, text, **seen)
