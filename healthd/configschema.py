@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
 
 from healthd.app import Config
 from healthd.checks import find_kind, known_kinds
@@ -13,37 +14,56 @@ _REFERENCE = {"type": "string", "pattern": r"\$\{"}
 
 
 def config_schema() -> dict[str, Any]:
-    """JSON Schema 2020-12. A kind whose extra is not installed is left open."""
-    schema = Config.model_json_schema(by_alias=True)
-    definitions: dict[str, Any] = schema.setdefault("$defs", {})
-    kinds = []
-    for kind in known_kinds():
-        try:
-            model = find_kind(kind).config_model
-        except ImportError:
-            kinds.append({"type": "object", "properties": {"kind": {"const": kind}}, "required": ["kind"]})
-            continue
-        definitions |= _definitions_of(model)
-        kinds.append({"$ref": f"#/$defs/{model.__name__}"})
-    schema["properties"]["checks"]["additionalProperties"] = {"oneOf": kinds}
-    schema["properties"]["checks"].pop("default", None)
-    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
-    schema["title"] = "healthd configuration"
-    for definition in (schema, *definitions.values()):
+    """JSON Schema 2020-12. A kind that cannot be loaded, such as one whose extra is not installed, is left open."""
+    models = {kind: _model_of(kind) for kind in known_kinds()}
+    loaded: list[type[BaseModel]] = [Config, *(model for model in models.values() if model)]
+    # All at once: pydantic then tells apart models that share a name.
+    places, whole = models_json_schema([(model, "validation") for model in dict.fromkeys(loaded)], by_alias=True)
+    definitions: dict[str, Any] = whole["$defs"]
+    for definition in definitions.values():
         _allow_references(definition)
-    return schema
+    schema: dict[str, Any] = definitions.pop(places[Config, "validation"]["$ref"].rpartition("/")[2])
+    checks = schema["properties"]["checks"]
+    checks.pop("default", None)
+    (names,) = checks["patternProperties"]
+    checks["patternProperties"] = {
+        names: {
+            "oneOf": [
+                {**(places[model, "validation"] if model else {}), **_is_of(kind)} for kind, model in models.items()
+            ]
+        }
+    }
+    checks["additionalProperties"] = False
+    return {
+        **schema,
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "healthd configuration",
+        "$defs": definitions,
+    }
 
 
-def _definitions_of(model: type[BaseModel]) -> dict[str, Any]:
-    own = model.model_json_schema(by_alias=True)
-    nested: dict[str, Any] = own.pop("$defs", {})
-    own["required"] = sorted({*own.get("required", []), "kind"})
-    return {**nested, model.__name__: own}
+def _model_of(kind: str) -> type[BaseModel] | None:
+    try:
+        return find_kind(kind).config_model
+    except ImportError:
+        return None
+
+
+def _is_of(kind: str) -> dict[str, Any]:
+    return {"type": "object", "properties": {"kind": {"const": kind}}, "required": ["kind"]}
 
 
 def _allow_references(definition: dict[str, Any]) -> None:
-    """Any single value may be `${VAR}`; texts may already."""
+    """Any single value may be `${VAR}`; a text of any form may already."""
     for name, value in definition.get("properties", {}).items():
-        if name != "kind" and value.get("type") not in ("string", "array", "object"):
+        if name != "kind" and not _is_structure(value) and not _is_any_text(value):
             described = {key: value.pop(key) for key in ("title", "description", "default") if key in value}
             definition["properties"][name] = {**described, "anyOf": [value, _REFERENCE]}
+
+
+def _is_structure(value: dict[str, Any]) -> bool:
+    return value.get("type") in ("array", "object")
+
+
+def _is_any_text(value: dict[str, Any]) -> bool:
+    return value.get("type") == "string" and not {"pattern", "enum", "const", "minLength"} & value.keys()

@@ -1,0 +1,63 @@
+"""The JSON Schema agrees with what reads the file."""
+
+import os
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+from ruamel.yaml import YAML
+
+from healthd.app import Config
+from healthd.checks import find_kind, known_kinds
+from healthd.configfile import ConfigError, parse
+from healthd.configschema import config_schema
+
+GOOD = """\
+environment: ${ENVIRONMENT:-staging}
+checks:
+  self: {kind: process, interval: 5s, fall: 2, runbook: https://runbooks.test/self}
+  db: {kind: postgresql, uri: 'postgresql://localhost/x', critical: "${CRITICAL:-true}", require: primary}
+  cache: {kind: redis, uri: 'redis://localhost', timeout: 500ms}
+groups: {ready: {checks: [db]}}
+"""
+BAD = [
+    "chekcs: {}",
+    "checks: {a: {kind: process, intervall: 5s}}",
+    "checks: {a: {kind: proces}}",
+    "checks: {a: {kind: postgresql}}",
+    "checks: {a: {kind: process, interval: 5 parsecs}}",
+    "checks: {'a b': {kind: process}}",
+    "http: {listen: 8080}",
+]
+
+
+def told_by_both(text: str) -> tuple[bool, bool]:
+    """Whether the schema takes it, and whether the reader does."""
+    schema = Draft202012Validator(config_schema()).is_valid(YAML(typ="safe").load(text))
+    try:
+        parse(text, "healthd.yaml", Config, os.environ)
+    except ConfigError:
+        return schema, False
+    return schema, True
+
+
+def test_takes_what_is_valid() -> None:
+    """A file with checks of several kinds, durations and references is valid to both."""
+    assert told_by_both(GOOD) == (True, True)
+
+
+@pytest.mark.parametrize("text", BAD)
+def test_refuses_what_is_not(text: str) -> None:
+    """What is misspelt or lacking is invalid to both."""
+    assert told_by_both(text) == (False, False)
+
+
+@pytest.mark.parametrize("kind", known_kinds())
+def test_knows_every_kind(kind: str) -> None:
+    """The schema of a check has every option of its kind."""
+    schema: dict[str, Any] = config_schema()
+    (by_name,) = schema["properties"]["checks"]["patternProperties"].values()
+    (entry,) = [each for each in by_name["oneOf"] if each["properties"]["kind"]["const"] == kind]
+    described = schema["$defs"][entry["$ref"].rpartition("/")[2]]["properties"]
+    options = {field.alias or name for name, field in find_kind(kind).config_model.model_fields.items()}
+    assert options == described.keys()
