@@ -11,6 +11,7 @@ from healthd import __version__
 # Loaded when called, so that `healthd --help` does not wait for what it does not need.
 _COMMANDS = {
     "check": "healthd.commands.suite:check",
+    "completion": "healthd.commands.completion:completion",
     "config": "healthd.commands.config:config",
     "gate": "gates.cli:gate",
     "preflight": "healthd.commands.suite:preflight",

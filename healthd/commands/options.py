@@ -1,4 +1,4 @@
-"""What several commands share: the `--config` option, and settings or a readable refusal."""
+"""What several commands share: the `--config` option, settings or a readable refusal, and why the system said no."""
 
 from __future__ import annotations
 
@@ -32,3 +32,10 @@ def settings_or_exit(file: Path | None) -> Config:
         for problem in error.problems:
             click.echo(str(problem), err=True)
         sys.exit(REFUSED)
+
+
+def reason(error: OSError) -> str:
+    """What the system says about an error, without the address that asyncio adds."""
+    if error.errno is not None and error.errno > 0:
+        return os.strerror(error.errno)
+    return error.strerror or str(error) or type(error).__name__

@@ -9,7 +9,7 @@ import click
 
 from healthd import loop
 from healthd.app import Daemon
-from healthd.commands.options import config_option, settings_or_exit
+from healthd.commands.options import config_option, reason, settings_or_exit
 
 
 @click.command()
@@ -24,5 +24,5 @@ def run(config_file: Path | None) -> None:
     try:
         loop.run(serve())
     except OSError as error:
-        click.echo(f"cannot listen on {settings.http.listen}: {error.strerror or error}", err=True)
+        click.echo(f"cannot listen on {settings.http.listen}: {reason(error)}", err=True)
         sys.exit(1)

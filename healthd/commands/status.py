@@ -10,39 +10,80 @@ from typing import Any
 
 import aiohttp
 import click
+from yarl import URL
 
-from healthd.commands.options import json_option
+from healthd.commands.options import json_option, reason
 from healthd.commands.table import add_row, empty_table, showing
 from healthd.model import Status
 
 _COULD_NOT_ASK = 3
 
 
+def _http_url(_ctx: click.Context, _param: click.Parameter, value: str) -> URL:
+    """The address of a daemon; `host:port` will do."""
+    try:
+        url = URL(value if "://" in value else f"http://{value}")
+        usable = url.scheme in ("http", "https") and bool(url.host)
+    except ValueError:
+        usable = False
+    if not usable:
+        raise click.BadParameter("write http://host:port")
+    return url
+
+
 @click.command()
-@click.argument("url", default=lambda: os.environ.get("HEALTHD_URL", "http://127.0.0.1:8080"))
+@click.argument("url", default=lambda: os.environ.get("HEALTHD_URL", "http://127.0.0.1:8080"), callback=_http_url)
 @json_option
 @click.option("--group", metavar="NAME", help="Ask for one group only, such as live or ready.")
-@click.option("--timeout", default=5.0, show_default=True, help="Seconds to wait for the answer.")
-def status(url: str, as_json: bool, group: str | None, timeout: float) -> None:
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    default=5.0,
+    show_default=True,
+    help="Seconds to wait for the answer.",
+)
+def status(url: URL, as_json: bool, group: str | None, timeout: float) -> None:
     """Ask a running daemon how things stand.
 
     URL defaults to $HEALTHD_URL; $HEALTHD_TOKEN is sent as bearer token and brings the details. Exit code 0 when it
     is up, 1 when it is not, 3 when it could not be asked.
     """
+    shown = url.with_user(None).with_password(None)
     try:
-        path = f"/health/{group}" if group else "/health"
-        code, document = asyncio.run(_ask(url.rstrip("/") + path, timeout))
+        code, document = asyncio.run(_ask(url.joinpath("health", *([group] if group else [])), timeout))
     except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-        click.echo(f"{url} could not be asked: {str(error) or type(error).__name__}", err=True)
+        click.echo(f"{shown} could not be asked: {_why(error, timeout)}", err=True)
         sys.exit(_COULD_NOT_ASK)
-    if code not in (200, 503) or not {"overall", "status"} & document.keys():
-        click.echo(f"{url} answered {code}: {document.get('detail') or 'this is not a healthd'}", err=True)
+    if code not in (200, 503) or not _is_ours(document):
+        click.echo(f"{shown} answered {code}: {document.get('detail') or 'this is not a healthd'}", err=True)
         sys.exit(_COULD_NOT_ASK)
     click.echo(json.dumps(document, indent=2)) if as_json else _print(document)
     sys.exit(0 if code == 200 else 1)
 
 
-async def _ask(url: str, within: float) -> tuple[int, dict[str, Any]]:
+def _why(error: Exception, timeout: float) -> str:
+    match error:
+        case TimeoutError():
+            return f"no answer within {timeout:g} s"
+        case aiohttp.ClientConnectorError():
+            return reason(error.os_error)
+        case json.JSONDecodeError() | UnicodeDecodeError():
+            return "it answered, but not with JSON: this is not a healthd"
+    return str(error) or type(error).__name__
+
+
+def _is_ours(document: dict[str, Any]) -> bool:
+    """Whether it has the shape of `/health` or of a group."""
+    checks = document.get("checks", {})
+    overall = "overall" in document and {"environment", "version"} <= document.keys()
+    known = {status.value for status in Status}
+    return (overall or "status" in document) and (
+        isinstance(checks, dict)
+        and all(isinstance(check, dict) and check.get("status") in known for check in checks.values())
+    )
+
+
+async def _ask(url: URL, within: float) -> tuple[int, dict[str, Any]]:
     token = os.environ.get("HEALTHD_TOKEN")
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     limit = aiohttp.ClientTimeout(total=within)

@@ -1,0 +1,21 @@
+"""`healthd completion SHELL`: the script that completes healthd's own words."""
+
+from __future__ import annotations
+
+import click
+from click.shell_completion import BashComplete, FishComplete, ShellComplete, ZshComplete
+
+_SHELLS: dict[str, type[ShellComplete]] = {"bash": BashComplete, "fish": FishComplete, "zsh": ZshComplete}
+
+
+@click.command(short_help="Print the script that completes commands in a shell.")
+@click.argument("shell", type=click.Choice(sorted(_SHELLS)))
+@click.pass_context
+def completion(ctx: click.Context, shell: str) -> None:
+    """Print the script that completes commands and options in SHELL.
+
+    For bash: healthd completion bash > /etc/bash_completion.d/healthd
+    """
+    script = _SHELLS[shell](ctx.find_root().command, {}, "healthd", "_HEALTHD_COMPLETE")
+    # Not `source`, which first runs bash to learn its version.
+    click.echo(script.source_template % script.source_vars())
