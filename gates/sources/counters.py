@@ -144,8 +144,8 @@ def _restarted(before: Snapshot, now: Snapshot, fallen: set[Counter]) -> bool:
     The process says so itself, or counters fell that held more than half of all that it had counted. A single small
     one may have been dropped and created again while the process went on.
     """
-    if now.started is not None and before.started is not None:
-        return now.started > before.started + _SAME_START
+    if now.started is not None and before.started is not None and now.started > before.started + _SAME_START:
+        return True
     known = sum(before.values.get(counter, 0.0) for counter in now.values)
     return sum(before.values[counter] for counter in fallen) > known / 2
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 import asyncio
 import ssl
 from base64 import b64encode
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -114,10 +115,20 @@ class Endpoint:
             async with asyncio.timeout(self._config.timeout):
                 return await self._get(url, params, accept)
         except TimeoutError as error:
-            message = f"{_place(url)} did not answer within {self._config.timeout:g} s"
+            message = f"{place_of(url)} did not answer within {self._config.timeout:g} s"
             raise self.unavailable(FailureKind.TIMEOUT, message) from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise self.unavailable(_kind(error), f"{_place(url)}: {describe(error)}") from error
+            raise self.unavailable(_kind(error), f"{place_of(url)}: {describe(error)}") from error
+
+    @asynccontextmanager
+    async def one_look(self) -> AsyncIterator[None]:
+        """All requests of one look together take no longer than the configured time. Raises SourceUnavailable."""
+        try:
+            async with asyncio.timeout(self._config.timeout):
+                yield
+        except TimeoutError as error:
+            message = f"one look took longer than the {self._config.timeout:g} s of its timeout"
+            raise self.unavailable(FailureKind.TIMEOUT, message) from error
 
     async def close(self) -> None:
         if self._session is not None:
@@ -130,7 +141,7 @@ class Endpoint:
         """Raises SourceUnavailable for anything but a 2xx."""
         if 200 <= answer.status < 300:
             return
-        text = f"{_place(url)} answered {answer.status}"
+        text = f"{place_of(url)} answered {answer.status}"
         if 300 <= answer.status < 400:
             text += ": redirects are not followed, configure the address that it leads to"
         raise self.unavailable(_STATUS_KINDS.get(answer.status, FailureKind.UNEXPECTED_RESPONSE), text)
@@ -147,7 +158,7 @@ class Endpoint:
                 if len(body) > self._config.max_size:
                     raise self.unavailable(
                         FailureKind.UNEXPECTED_RESPONSE,
-                        f"{_place(url)} sent more than max_size, {self._config.max_size} bytes",
+                        f"{place_of(url)} sent more than max_size, {self._config.max_size} bytes",
                     )
             return Answer(response.status, response.headers.get("Content-Type", ""), bytes(body))
 
@@ -185,6 +196,6 @@ def _kind(error: Exception) -> FailureKind:
     return FailureKind.UNEXPECTED_RESPONSE
 
 
-def _place(url: str) -> str:
+def place_of(url: str) -> str:
     """Scheme, host and path: no user, no query."""
     return str(URL(url).with_user(None).with_query(None)) if "://" in url else url

@@ -23,8 +23,6 @@ class Sign(StrEnum):
 
 
 Use = Family | Sign
-States = dict[str, Snapshot]
-"""The last snapshot of each process, by its name."""
 
 
 @dataclass(frozen=True, slots=True)

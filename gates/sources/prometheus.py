@@ -4,21 +4,20 @@ increases in `counters.py`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import ceil
-from typing import Any, ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from gates.model import Counts, Evidence
-from gates.sources.contract import Arm, Arms, Cursor, Look, SourceConfig, SourceContext
+from gates.sources.arm_look import ArmLook, Standpoint, States, combined
+from gates.sources.contract import Arm, Arms, Cursor, Look, SourceConfig, SourceContext, SourceUnavailable
 from gates.sources.counters import Family, Increase, Snapshot, follow
 from gates.sources.endpoint import Endpoint, HttpConfig, all_of
-from gates.sources.processes import Reading, Sign, States, Use, process_of, read, tells_of_requests
+from gates.sources.processes import Reading, Sign, Use, process_of, read, tells_of_requests
 from gates.sources.prometheus_api import QueryApi
-from gates.sources.selectors import Selector, SelectorText
+from gates.sources.selectors import BucketsText, Selector, SelectorText
 from healthd.model import FailureKind
 from healthd.units import Duration, show_duration
 
@@ -40,7 +39,7 @@ class PrometheusConfig(HttpConfig):
     url: str = Field(pattern=r"^https?://[^\s?#]+$")
     requests: SelectorText
     errors: SelectorText
-    latency: SelectorText | None = None
+    latency: BucketsText | None = None
     present: SelectorText | None = None
     started: SelectorText | None = None
     process: tuple[str, ...] = ("job", "instance")
@@ -49,9 +48,7 @@ class PrometheusConfig(HttpConfig):
     max_series: int = Field(20_000, ge=1)
 
     @model_validator(mode="after")
-    def _latency_is_buckets(self) -> Self:
-        if self.latency is not None and not self.latency.name.endswith("_bucket"):
-            raise ValueError("latency must select the buckets of a histogram: a name that ends in _bucket")
+    def _params_are_free(self) -> Self:
         if reserved := {"query", "time"} & set(self.params):
             raise ValueError(f"params: {min(reserved)} is healthd's own to set")
         return self
@@ -66,23 +63,11 @@ class PrometheusConfig(HttpConfig):
             Family.REQUESTS: self.requests,
             Family.ERRORS: self.errors,
             Family.BUCKET: self.latency,
-            Family.SUM: self.latency and self.latency.renamed(self.latency.name.removesuffix("_bucket") + "_sum"),
+            Family.SUM: self.latency and self.latency.sum_of_buckets(),
             Sign.PRESENT: self.present,
             Sign.STARTED: self.started,
         }
         return {use: selector.fill(name, arm) for use, selector in written.items() if selector is not None}
-
-
-@dataclass(frozen=True, slots=True)
-class _ArmLook:
-    """One arm at one look. `silence` says why there are no counts; empty while it only waits for the next scrape."""
-
-    counts: Counts | None
-    states: States
-    gaps: int = 0
-    resets: int = 0
-    silence: str = ""
-    notes: tuple[str, ...] = ()
 
 
 class Prometheus:
@@ -97,26 +82,17 @@ class Prometheus:
         self._api = QueryApi(config.url, config.params, config.max_series, self._endpoint)
 
     async def observe(self, since: Cursor | None) -> Look:
-        now = self._clock.now()
+        async with self._endpoint.one_look():
+            return await self._observe(since, self._clock.now())
+
+    async def _observe(self, since: Cursor | None, now: datetime) -> Look:
         at = now.timestamp()
         if since is None:
             readings = await all_of({name: self._read(name, at, at) for name in self._selectors})
-            return Look(None, _cursor(at, at, {name: _last(reading) for name, reading in readings.items()}))
-        began, before = since["began"], since["at"]
-        states = {name: _from_json(since["arms"].get(name, {})) for name in self._selectors}
-        arms = await all_of({name: self._look(name, states[name], began, before, at) for name in states})
-        notes = tuple(f"{name}: {note}" for name, arm in arms.items() for note in (arm.silence, *arm.notes) if note)
-        if all(arm.silence for arm in arms.values()):
-            raise self._endpoint.unavailable(FailureKind.UNEXPECTED_RESPONSE, "; ".join(notes))
-        evidence = Evidence(
-            now,
-            max(at - before, 0.001),  # the clock may have been set back
-            candidate=arms["candidate"].counts,
-            baseline=arms["baseline"].counts if "baseline" in arms else None,
-            gaps=sum(arm.gaps for arm in arms.values()),
-            resets=sum(arm.resets for arm in arms.values()),
-        )
-        return Look(evidence, _cursor(began, at, {name: arm.states for name, arm in arms.items()}), notes)
+            return combined({name: ArmLook(None, _last(reading)) for name, reading in readings.items()}, now, None)
+        before = Standpoint.from_json(since)
+        arms = await all_of({name: self._look(name, before, at) for name in self._selectors})
+        return combined(arms, now, before)
 
     async def history(self, start: datetime, end: datetime, step: float) -> list[Evidence]:
         """The evidence of every `step` seconds from `start` on, oldest first; an incomplete last step is left out."""
@@ -141,11 +117,11 @@ class Prometheus:
         found |= await all_of({use: self._api.samples(selectors[use], until, seconds) for use in rest})
         return read(found, self._config.process, after)
 
-    async def _look(self, name: str, states: States, began: float, before: float, at: float) -> _ArmLook:
-        lookback = self._config.lookback
-        gap = max(0.0, at - before)
+    async def _look(self, name: str, before: Standpoint, at: float) -> ArmLook:
+        states, lookback = before.arms.get(name, {}), self._config.lookback
+        gap = max(0.0, at - before.at)
         reading = await self._read(name, at - min(gap, _LONGEST), at)
-        origins, old = await self._origins(name, reading, states, began)
+        origins, old = await self._origins(name, reading, states, before.began)
         increase, fresh, after = Increase(), False, dict(states)
         for process, snapshots in reading.snapshots.items():
             known = states.get(process) or origins.get(process)
@@ -153,11 +129,11 @@ class Prometheus:
             fresh = fresh or tells_of_requests(later)
             if (last := follow(known, later, increase)) is not None:
                 after[process] = last
-        silent = sum(before - lookback <= state.at < at - lookback for state in after.values())
+        silent = sum(before.at - lookback <= state.at < at - lookback for state in after.values())
         gaps = old + silent + reading.dropped + (gap > _LONGEST)
         if not fresh:
-            return _ArmLook(None, states, gaps=gaps, silence=self._silence(name, reading, at))
-        return _ArmLook(increase.counts(), after, gaps, increase.resets, notes=self._notes(name, reading))
+            return ArmLook(None, states, gaps=gaps, silence=self._silence(name, reading, at))
+        return ArmLook(increase.counts(), after, gaps, increase.resets, notes=self._notes(name, reading))
 
     async def _past(self, name: str, start: float, step: float, steps: int) -> list[tuple[Counts | None, int]]:
         """Counts and resets of each step."""
@@ -203,15 +179,17 @@ class Prometheus:
         found = await all_of({use: self._api.existed(selector, at, _MEMORY) for use, selector in counters.items()})
         return {process_of(each.labels, self._config.process) for series in found.values() for each in series}
 
-    def _silence(self, name: str, reading: Reading, at: float) -> str:
-        """Why nothing was counted; empty if the next scrape is merely not there yet."""
+    def _silence(self, name: str, reading: Reading, at: float) -> SourceUnavailable | None:
+        """Why nothing was counted; None if the next scrape is merely not there yet."""
         if reading.dropped:
-            return f"{reading.dropped} samples are not numbers that a counter can have"
-        if reading.newest >= at - self._config.lookback:
-            return ""
-        if reading.matched:
-            return f"no sample is younger than {show_duration(self._config.lookback)}"
-        return f"no series matches {self._selectors[name][Family.REQUESTS]}"
+            why = f"{reading.dropped} samples are not numbers that a counter can have"
+        elif reading.newest >= at - self._config.lookback:
+            return None
+        elif reading.matched:
+            why = f"no sample is younger than {show_duration(self._config.lookback)}"
+        else:
+            why = f"no series matches {self._selectors[name][Family.REQUESTS]}"
+        return self._endpoint.unavailable(FailureKind.UNEXPECTED_RESPONSE, why)
 
     def _notes(self, name: str, reading: Reading) -> tuple[str, ...]:
         """What may be meant or may be a slip of the pen."""
@@ -224,13 +202,3 @@ def _last(reading: Reading) -> States:
     nothing = Increase()
     ends = {process: follow(None, snapshots, nothing) for process, snapshots in reading.snapshots.items()}
     return {process: last for process, last in ends.items() if last is not None}
-
-
-def _cursor(began: float, at: float, states: Mapping[str, States]) -> Cursor:
-    """As JSON: when the gate first looked, when this look was, and where each process of each arm stands."""
-    arms = {name: {process: last.to_json() for process, last in each.items()} for name, each in states.items()}
-    return {"began": began, "at": at, "arms": arms}
-
-
-def _from_json(raw: Mapping[str, Any]) -> States:
-    return {process: Snapshot.from_json(snapshot) for process, snapshot in raw.items()}

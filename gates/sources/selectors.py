@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, cast, get_args
 
-from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, PlainSerializer, WithJsonSchema
 
 from gates.sources.contract import Arm, ArmError
 
@@ -84,9 +84,9 @@ class Selector:
 
         return Selector(self.name, tuple(map(replace, self.matchers)))
 
-    def renamed(self, name: str) -> Selector:
-        """The same conditions on another metric."""
-        return Selector(name, self.matchers)
+    def sum_of_buckets(self) -> Selector:
+        """Of a histogram's buckets: the sum of what was put into them."""
+        return Selector(self.name.removesuffix("_bucket") + "_sum", self.matchers)
 
     def matches(self, name: str, labels: Mapping[str, str]) -> bool:
         return name == self.name and all(matcher.matches(labels) for matcher in self.matchers)
@@ -130,6 +130,14 @@ def _read(raw: Any) -> Any:
     return Selector.parse(raw) if isinstance(raw, str) else raw
 
 
+def _check_buckets(selector: Selector) -> Selector:
+    if not selector.name.endswith("_bucket"):
+        raise ValueError("must select the buckets of a histogram in seconds: a name that ends in _bucket")
+    if any(matcher.label == "le" for matcher in selector.matchers):
+        raise ValueError("must not choose among the buckets: leave le out")
+    return selector
+
+
 SelectorText = Annotated[
     Selector,
     BeforeValidator(_read),
@@ -137,3 +145,10 @@ SelectorText = Annotated[
     WithJsonSchema({"type": "string", "examples": ['http_requests_total{version="$version"}']}),
 ]
 """A selector as a configuration writes it."""
+
+BucketsText = Annotated[
+    SelectorText,
+    AfterValidator(_check_buckets),
+    WithJsonSchema({"type": "string", "examples": ['http_request_duration_seconds_bucket{version="$version"}']}),
+]
+"""A selector of a histogram's buckets."""

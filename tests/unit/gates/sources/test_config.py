@@ -12,7 +12,8 @@ from gates.sources.contract import Arm, ArmError, Arms, SourceConfig
 
 config: TypeAdapter[SourceConfig] = TypeAdapter(AnySource)
 PROMETHEUS = {"kind": "prometheus", "url": "http://p:9090", "requests": "r_total", "errors": "e_total"}
-GOOD: dict[str, dict[str, Any]] = {"prometheus": PROMETHEUS}
+SCRAPE = {"kind": "scrape", "requests": "r_total", "errors": 'r_total{status=~"5.."}', "latency": "s_bucket"}
+GOOD: dict[str, dict[str, Any]] = {"prometheus": PROMETHEUS, "scrape": SCRAPE}
 
 
 def test_every_kind_loads_and_has_a_good_example() -> None:
@@ -35,10 +36,14 @@ def test_every_kind_loads_and_has_a_good_example() -> None:
         ({**PROMETHEUS, "url": "http://p:9090/?x=1"}, "url"),
         ({**PROMETHEUS, "requests": "rate(r_total[5m])"}, "is not a vector selector"),
         ({**PROMETHEUS, "latency": "seconds_sum"}, "ends in _bucket"),
+        ({**PROMETHEUS, "latency": 's_bucket{le="1"}'}, "leave le out"),
         ({**PROMETHEUS, "params": {"time": "0"}}, "healthd's own"),
         ({**PROMETHEUS, "timeout": 5}, "duration"),
         ({**PROMETHEUS, "bearer": "a", "basic": {"username": "u", "password": "p"}}, "give one"),
         ({**PROMETHEUS, "tls": {"key": "k.pem"}}, "certificate"),
+        ({**SCRAPE, "path": "metrics"}, "path"),
+        ({**SCRAPE, "port": 0}, "port"),
+        ({**SCRAPE, "url": "http://x/metrics"}, "Extra inputs"),
     ],
 )
 def test_what_is_wrong_is_refused_and_named(raw: Any, message: str) -> None:
@@ -59,3 +64,9 @@ def test_an_arm_that_cannot_be_told_apart_is_refused_at_once() -> None:
     with pytest.raises(ArmError) as refused:
         model.check(Arms("shop", Arm("2")))
     assert refused.value.field == "candidate.labels.region"
+
+
+def test_a_target_is_needed_to_scrape_it() -> None:
+    """A request cannot name an address: only a target that the service has."""
+    with pytest.raises(ArmError, match=r"^baseline\.target: is needed"):
+        config.validate_python(SCRAPE).check(Arms("shop", Arm("2", urls=("http://a",)), Arm("1")))

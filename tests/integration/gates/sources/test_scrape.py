@@ -1,0 +1,206 @@
+"""Targets' pages as they come: in two formats, compressed, broken, of targets that come and go."""
+
+from __future__ import annotations
+
+import gzip
+from math import inf
+
+import pytest
+
+from gates.sources.contract import Arm, SourceUnavailable
+from healthd.model import FailureKind
+from tests.integration.gates.sources.desk import Desk, HandClock, WallClock, desk
+from tests.servers import peers
+from tests.servers.peers import Answer, Peer
+
+CONFIG = {
+    "kind": "scrape",
+    "timeout": "300ms",
+    "requests": 'requests_total{version="$version"}',
+    "errors": 'requests_total{version="$version",status=~"5.."}',
+    "latency": "seconds_bucket",
+}
+
+
+def page(good: float, bad: float, *, started: float | None = None, created: float | None = None) -> str:
+    lines = [
+        "# TYPE requests counter",
+        f'requests_total{{version="2",status="200"}} {good}',
+        *([f'requests_created{{version="2",status="200"}} {created}'] if created else []),
+        f'requests_total{{version="2",status="500"}} {bad}',
+        *([f'requests_created{{version="2",status="500"}} {created}'] if created else []),
+        'requests_total{version="1",status="500"} 77',
+        "# TYPE seconds histogram",
+        f'seconds_bucket{{le="0.5"}} {good}',
+        f'seconds_bucket{{le="+Inf"}} {good + bad}',
+        f"seconds_count {good + bad}",
+        f"seconds_sum {good / 2}",
+    ]
+    if started is not None:
+        lines += ["# TYPE process_start_time_seconds gauge", f"process_start_time_seconds {started}"]
+    return "\n".join(lines) + "\n"
+
+
+def text(body: str) -> Answer:
+    return Answer(body=body, headers={"Content-Type": "text/plain; version=0.0.4"})
+
+
+def gate_at(*targets: Peer, clock: HandClock | None = None) -> Desk:
+    return desk(CONFIG, clock, candidate=Arm("2", urls=tuple(target.url for target in targets)))
+
+
+def seen(gate: Desk) -> tuple[float, float] | None:
+    total = gate.total()
+    return None if total is None else (total.requests, total.errors)
+
+
+async def test_text_and_compressed_openmetrics_say_the_same(peer: Peer) -> None:
+    """The selectors choose among the page's series as Prometheus would."""
+    gate = gate_at(peer)
+    peer.answer("GET", "/metrics", text(page(10, 1)))
+    await gate.look()
+    body = gzip.compress((page(15, 3) + "# EOF\n").encode())
+    headers = {"Content-Type": "application/openmetrics-text; version=1.0.0", "Content-Encoding": "gzip"}
+    peer.answer("GET", "/metrics", Answer(body=body, headers=headers))
+    await gate.look()
+    await gate.source.close()
+    total = gate.total()
+    assert total is not None
+    assert (total.requests, total.errors) == (7, 2)
+    assert total.latency is not None
+    assert (total.latency.edges, total.latency.counts, total.latency.sum_seconds) == ((0.5, inf), (5, 2), 2.5)
+    assert "openmetrics" in peer.received[0].headers["Accept"]
+
+
+async def test_targets_of_an_arm_add_up_and_one_that_is_away_catches_up(peer: Peer) -> None:
+    """The look without it is a gap; what it counted meanwhile comes with the next."""
+    async with peers.peer() as other:
+        gate = gate_at(peer, other)
+        peer.answer("GET", "/metrics", text(page(10, 0)))
+        other.answer("GET", "/metrics", text(page(100, 0)))
+        await gate.look()
+        peer.answer("GET", "/metrics", text(page(11, 0)))
+        other.answer("GET", "/metrics", Answer(status=503))
+        look = await gate.look()
+        assert seen(gate) == (1, 0)
+        assert look.evidence is not None
+        assert look.evidence.gaps == 1
+        assert "answered 503" in look.notes[0]
+        other.answer("GET", "/metrics", text(page(108, 1)))
+        await gate.look()
+        assert seen(gate) == (1 + 9, 1)
+        await gate.source.close()
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind", "message"),
+    [
+        (Answer(status=500), FailureKind.UNEXPECTED_RESPONSE, "answered 500"),
+        (Answer(delay=2), FailureKind.TIMEOUT, "did not answer within 0.3 s"),
+        (text("<html>hello</html>"), FailureKind.UNEXPECTED_RESPONSE, "not a metrics page"),
+        (text(page(1, float("nan"))), FailureKind.UNEXPECTED_RESPONSE, "requests_total is nan"),
+        (text(page(1, -1)), FailureKind.UNEXPECTED_RESPONSE, "no counter can be"),
+        (Answer(body=b"\xff\xfe"), FailureKind.UNEXPECTED_RESPONSE, "decode"),
+        (
+            Answer(status=307, headers={"Location": "http://x/"}),
+            FailureKind.UNEXPECTED_RESPONSE,
+            "redirects",
+        ),
+    ],
+)
+async def test_a_page_that_cannot_be_believed_is_no_telemetry(
+    peer: Peer, answer: Answer, kind: FailureKind, message: str
+) -> None:
+    """It is neither traffic nor errors, and nothing is lost over it."""
+    gate = gate_at(peer)
+    peer.answer("GET", "/metrics", text(page(10, 0)))
+    await gate.look()
+    peer.answer("GET", "/metrics", answer)
+    with pytest.raises(SourceUnavailable, match=message) as failure:
+        await gate.look()
+    assert failure.value.kind is kind
+    peer.answer("GET", "/metrics", text(page(30, 1)))
+    await gate.look()
+    await gate.source.close()
+    assert seen(gate) == (21, 1)
+
+
+async def test_a_page_is_bounded_after_decompression(peer: Peer) -> None:
+    """A small answer that unfolds into a huge one does not take the daemon with it."""
+    bomb = gzip.compress(b"# " + b"x" * 50_000_000)
+    peer.answer("GET", "/metrics", Answer(body=bomb, headers={"Content-Encoding": "gzip"}))
+    gate = desk({**CONFIG, "timeout": "5s", "max_size": "1MiB"}, candidate=Arm("2", urls=(peer.url,)))
+    with pytest.raises(SourceUnavailable, match="more than max_size"):
+        await gate.look()
+    await gate.source.close()
+
+
+async def test_a_target_without_requests_has_no_traffic(peer: Peer) -> None:
+    """It is there and says nothing of requests: zero, and a note in case the selector is wrong."""
+    peer.answer("GET", "/metrics", text("# TYPE up gauge\nup 1\n"))
+    gate = gate_at(peer)
+    await gate.look()
+    look = await gate.look()
+    assert seen(gate) == (0, 0)
+    assert look.notes[0] == 'candidate: no series matches requests_total{version="2"}'
+    peer.answer("GET", "/metrics", text(page(3, 1)))
+    await gate.look()
+    await gate.source.close()
+    assert seen(gate) == (4, 1)
+
+
+async def test_a_restart_is_seen_by_start_time_or_by_creation_times(peer: Peer) -> None:
+    """Also when every counter has already overtaken what it was before."""
+    for before, after in (
+        (page(10, 1, started=1000), page(50, 2, started=2000)),
+        (page(10, 1, created=1000), page(50, 2, created=2000)),
+    ):
+        gate = gate_at(peer)
+        peer.answer("GET", "/metrics", text(before))
+        await gate.look()
+        peer.answer("GET", "/metrics", text(after))
+        await gate.look()
+        await gate.source.close()
+        assert seen(gate) == (52, 2)
+
+
+async def test_a_target_that_answers_late_counts_what_is_new(peer: Peer) -> None:
+    """From zero when it has just started; when it is old, or does not say, from what it says first."""
+    clock = WallClock()
+    async with peers.peer() as steady:
+        steady.answer("GET", "/metrics", text(page(1, 0)))
+        for started, counted, gaps in ((clock.now().timestamp(), 7, 1), (1000.0, 2, 2), (None, 2, 2)):
+            peer.answer("GET", "/metrics", Answer(status=503))
+            gate = gate_at(peer, steady)
+            await gate.look()
+            await gate.look()
+            peer.answer("GET", "/metrics", text(page(5, 0, started=started)))
+            await gate.look()
+            peer.answer("GET", "/metrics", text(page(7, 0, started=started)))
+            await gate.look()
+            await gate.source.close()
+            assert (seen(gate), gate.gaps) == ((counted, 0), gaps)
+
+
+async def test_a_clock_that_is_set_back_hides_no_requests(peer: Peer) -> None:
+    """What was scraped last is the latest, whatever the clock says."""
+    clock = HandClock(WallClock().now())
+    gate = gate_at(peer, clock=clock)
+    for requests in (10, 20, 30):
+        peer.answer("GET", "/metrics", text(page(requests, 0)))
+        await gate.look(after=-3600)
+    await gate.source.close()
+    assert seen(gate) == (20, 0)
+    assert all(look.evidence is None or look.evidence.seconds > 0 for look in gate.looks)
+
+
+async def test_metrics_may_be_at_another_port_and_path(peer: Peer) -> None:
+    """The target's traffic goes elsewhere than its metrics."""
+    peer.answer("GET", "/internal/metrics", text(page(1, 0)))
+    config = {**CONFIG, "port": peer.port, "path": "/internal/metrics"}
+    gate = desk(config, candidate=Arm("2", urls=("http://127.0.0.1:1/shop",)))
+    with pytest.raises(SourceUnavailable, match=r":\d+/shop/internal/metrics answered 404"):
+        await gate.look()
+    peer.answer("GET", "/shop/internal/metrics", text(page(1, 0)))
+    await gate.look()
+    await gate.source.close()
