@@ -10,6 +10,7 @@ from healthd.checks.contract import Check
 # Loaded by name, so that a driver is imported only when a check that needs it is configured.
 KINDS = {
     "disk": "healthd.checks.disk:Disk",
+    "dns": "healthd.checks.dns:DNS",
     "env": "healthd.checks.env:Env",
     "headers": "healthd.checks.headers:Headers",
     "heartbeat": "healthd.checks.heartbeat:Heartbeat",
@@ -21,6 +22,7 @@ KINDS = {
     "sendgrid": "healthd.checks.sendgrid:SendGrid",
     "stripe": "healthd.checks.stripe:Stripe",
     "tcp": "healthd.checks.tcp:TCP",
+    "tls": "healthd.checks.tls:TLS",
 }
 ENTRY_POINTS = "healthd.checks"
 

@@ -1,0 +1,167 @@
+"""The record set behind a name: all of it, not only that something answers."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import time
+from collections.abc import Iterable
+from typing import Annotated, ClassVar, Literal, Self
+
+import dns.asyncresolver
+import dns.exception
+import dns.name
+import dns.nameserver
+import dns.rcode
+import dns.rdata
+import dns.rdataclass
+import dns.rdatatype
+import dns.resolver
+import dns.reversename
+from dns.rdtypes.txtbase import TXTBase
+from pydantic import AfterValidator, model_validator
+
+from healthd.checks.contract import CheckConfig, CheckContext
+from healthd.model import FailureKind, Observed, Result
+
+Record = Literal["A", "AAAA", "CAA", "CNAME", "MX", "NS", "PTR", "SOA", "SRV", "TXT"]
+
+
+def _server(text: str) -> dns.nameserver.Do53Nameserver:
+    """`10.0.0.2`, `10.0.0.2:5353` or `[::1]:53`. Raises ValueError."""
+    host, port = text, "53"
+    if text.startswith("[") or text.count(":") == 1:
+        host, _, port = text.rpartition(":")
+    try:
+        address = ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        address = None
+    if address is None or not port.isdecimal() or not 1 <= int(port) <= 65535:
+        raise ValueError(f"{text!r} is not a name server: write its address, such as 10.0.0.2 or 10.0.0.2:53")
+    return dns.nameserver.Do53Nameserver(str(address), int(port))
+
+
+def _is_server(text: str) -> str:
+    _server(text)
+    return text
+
+
+class DNSConfig(CheckConfig):
+    kind: Literal["dns"] = "dns"
+    name: str
+    record: Record = "A"
+    exactly: tuple[str, ...] | None = None
+    contains: tuple[str, ...] = ()
+    name_servers: tuple[Annotated[str, AfterValidator(_is_server)], ...] = ()
+
+    @model_validator(mode="after")
+    def _readable(self) -> Self:
+        if self.exactly is not None and self.contains:
+            raise ValueError("exactly already says all: leave contains out")
+        try:
+            _ = self.query_name
+        except dns.exception.DNSException as error:
+            raise ValueError(f"name: {self.name!r} is not a name: {error}") from None
+        for text in (*(self.exactly or ()), *self.contains):
+            try:
+                _expected(self.record, text)
+            except (dns.exception.DNSException, ValueError) as error:
+                raise ValueError(f"{text!r} is not the value of a record of type {self.record}: {error}") from None
+        return self
+
+    @property
+    def query_name(self) -> dns.name.Name:
+        """Absolute; the reverse name of an address where PTR is asked."""
+        if self.record == "PTR":
+            try:
+                return dns.reversename.from_address(self.name)
+            except (dns.exception.SyntaxError, ValueError):
+                pass
+        return dns.name.from_text(self.name)
+
+
+class DNS:
+    """Asks the system's name servers, or those that are named, and compares what they hold."""
+
+    config_model: ClassVar[type[CheckConfig]] = DNSConfig
+
+    def __init__(self, config: DNSConfig, context: CheckContext) -> None:
+        self._config = config
+        self._what = f"{config.name} {config.record}"
+
+    async def probe(self) -> Result:
+        try:
+            start = time.perf_counter()
+            async with asyncio.timeout(self._config.patience):  # dnspython's own limit leaves out its pauses
+                answer = await self._resolver().resolve(
+                    self._config.query_name, self._config.record, raise_on_no_answer=False, search=False
+                )
+            return self._judge(answer, time.perf_counter() - start)
+        except dns.resolver.NoResolverConfiguration:
+            return Result.unhealthy(FailureKind.MISCONFIGURED, "/etc/resolv.conf names no name server")
+        except dns.resolver.NXDOMAIN:
+            return Result.unhealthy(FailureKind.DNS, f"{self._config.name} does not exist (NXDOMAIN)")
+        except (TimeoutError, dns.resolver.LifetimeTimeout):
+            patience = f"within {self._config.patience:g} s"
+            return Result.unhealthy(FailureKind.TIMEOUT, f"{self._what}: no name server answered {patience}")
+        except dns.resolver.NoNameservers as error:
+            return self._explain(error)
+
+    async def close(self) -> None:
+        """Holds nothing open between two probes."""
+
+    def _resolver(self) -> dns.asyncresolver.Resolver:
+        """A new one each time: resolv.conf may have changed, and nothing is cached."""
+        resolver = dns.asyncresolver.Resolver(configure=not self._config.name_servers)
+        if self._config.name_servers:
+            resolver.nameservers = [_server(text) for text in self._config.name_servers]
+        resolver.lifetime = self._config.patience
+        resolver.timeout = self._config.patience / 3  # a dead first server must leave time for the second
+        return resolver
+
+    def _judge(self, answer: dns.resolver.Answer, latency: float) -> Result:
+        found = {_comparable(data): _text(data) for data in answer.rrset or ()}
+        observed: Observed = {"records": sorted(found.values()), "ttl": answer.rrset.ttl if answer.rrset else None}
+        wanted = {_expected(self._config.record, text): text for text in self._config.exactly or self._config.contains}
+        wrong = _listed("missing", [text for key, text in wanted.items() if key not in found])
+        if self._config.exactly is not None:
+            wrong += _listed("not expected", [text for key, text in found.items() if key not in wanted])
+        elif not found:
+            wrong = ["no such record"]
+        if wrong:
+            message = f"{self._what}: {'; '.join(wrong)}"
+            return Result.unhealthy(FailureKind.UNEXPECTED_RESPONSE, message, latency=latency, observed=observed)
+        return Result.healthy(latency=latency, observed=observed)
+
+    def _explain(self, error: dns.resolver.NoNameservers) -> Result:
+        """Every server was asked and none could say: because it failed, or because it was not there."""
+        responses = [attempt[4] for attempt in error.kwargs.get("errors", ())]
+        codes = {dns.rcode.to_text(response.rcode()) for response in responses if response is not None}
+        if codes:
+            failed = f"{self._what}: the name servers failed ({', '.join(sorted(codes))})"
+            return Result.unhealthy(FailureKind.DNS, failed)
+        return Result.unhealthy(FailureKind.CONNECT, f"{self._what}: no name server can be reached")
+
+
+def _expected(record: str, text: str) -> object:
+    """A configured value in the form of `_comparable`. Raises ValueError or DNSException."""
+    if record == "TXT":
+        return text
+    data = dns.rdata.from_text(dns.rdataclass.IN, record, text, origin=dns.name.root, relativize=False)
+    return _comparable(data)
+
+
+def _comparable(data: dns.rdata.Rdata) -> object:
+    """Equal for records that mean the same, whatever the case of names and the split of a text."""
+    return _text(data) if isinstance(data, TXTBase) else data
+
+
+def _text(data: dns.rdata.Rdata) -> str:
+    if isinstance(data, TXTBase):
+        return b"".join(data.strings).decode(errors="replace")
+    return str(data.to_text())
+
+
+def _listed(what: str, values: Iterable[str]) -> list[str]:
+    shown = ", ".join(sorted(values))
+    return [f"{what} {shown}"] if shown else []

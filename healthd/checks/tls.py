@@ -1,0 +1,129 @@
+"""A TLS certificate: is it trusted for its host, and for how much longer is every certificate of its chain valid?"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import time
+from datetime import timedelta
+from pathlib import Path
+from typing import ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from healthd.checks.certificates import Expiry, first_to_expire
+from healthd.checks.connecting import Endpoint, connect, explain
+from healthd.checks.contract import CheckConfig, CheckContext
+from healthd.checks.starttls import NoTLSOfferedError, StartTLS, prepare
+from healthd.checks.trust import CAFileError, explain_distrust, trust
+from healthd.model import FailureKind, Observed, Result
+from healthd.units import Duration
+
+
+class TLSConfig(CheckConfig):
+    kind: Literal["tls"] = "tls"
+    interval: Duration = 60.0
+    timeout: Duration = 5.0
+    host: str = Field(min_length=1)
+    port: int = Field(443, ge=1, le=65535)
+    server_name: str | None = Field(None, min_length=1)
+    ca_file: Path | None = None
+    starttls: StartTLS | None = None
+    degraded: Duration = 30 * 86400.0
+    unhealthy: Duration = 7 * 86400.0
+
+    @model_validator(mode="after")
+    def _warns_before_it_fails(self) -> Self:
+        if self.unhealthy > self.degraded:
+            raise ValueError("unhealthy must not be longer than degraded: the warning comes first")
+        return self
+
+
+class TLS:
+    """One verified handshake. Where it fails, a second one without verification, only to read the dates."""
+
+    config_model: ClassVar[type[CheckConfig]] = TLSConfig
+
+    def __init__(self, config: TLSConfig, context: CheckContext) -> None:
+        self._config = config
+        self._clock = context.clock
+        self._endpoint = Endpoint(config.host, config.port)
+        self._server_name = config.server_name or config.host
+        self._writer: asyncio.StreamWriter | None = None
+
+    async def probe(self) -> Result:
+        deadline = asyncio.timeout(self._config.patience)
+        try:
+            async with deadline:
+                return await self._look()
+        except ssl.SSLCertVerificationError as error:
+            kind, message = explain_distrust(error, self._server_name)
+            return Result.unhealthy(kind, message, observed=await self._unverified_dates(deadline.when()))
+        except CAFileError as error:
+            return Result.unhealthy(FailureKind.MISCONFIGURED, str(error))
+        except NoTLSOfferedError:
+            return Result.unhealthy(FailureKind.TLS, f"{self._endpoint} offers no TLS over {self._config.starttls}")
+        except TimeoutError:
+            patience = f"within {self._config.patience:g} s"
+            return Result.unhealthy(FailureKind.TIMEOUT, f"no TLS handshake with {self._endpoint} {patience}")
+        except ssl.SSLError as error:
+            reason = error.reason or type(error).__name__
+            return Result.unhealthy(FailureKind.TLS, f"{self._endpoint} completes no TLS handshake: {reason}")
+        except OSError as error:
+            return Result.unhealthy(*explain(error, self._endpoint))
+        finally:
+            await self.close()
+
+    async def close(self) -> None:
+        if self._writer is not None:
+            self._writer.transport.abort()
+            self._writer = None
+
+    async def _look(self) -> Result:
+        start = time.perf_counter()
+        tls = await self._handshake(trust(self._config.ca_file))
+        latency = time.perf_counter() - start
+        expiry = first_to_expire(tls)
+        if expiry is None:
+            return Result.unhealthy(FailureKind.TLS, f"{self._endpoint} presents no certificate", latency=latency)
+        return self._judge(expiry, latency, {"tlsVersion": tls.version(), **expiry.observed(self._clock.now())})
+
+    async def _handshake(self, context: ssl.SSLContext) -> ssl.SSLObject:
+        await self.close()
+        reader, self._writer = await asyncio.open_connection(sock=await connect(self._endpoint))
+        if self._config.starttls is not None:
+            await prepare(self._config.starttls, reader, self._writer)
+        await self._writer.start_tls(context, server_hostname=self._server_name)
+        tls: ssl.SSLObject = self._writer.get_extra_info("ssl_object")
+        return tls
+
+    async def _unverified_dates(self, end: float | None) -> Observed:
+        """When the chain expires that was not trusted; nothing where even that cannot be read until `end`."""
+        blind = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        blind.check_hostname = False
+        blind.verify_mode = ssl.CERT_NONE
+        try:
+            async with asyncio.timeout_at(end):
+                expiry = first_to_expire(await self._handshake(blind))
+        except (OSError, ValueError, NoTLSOfferedError):
+            return {}
+        return expiry.observed(self._clock.now()) if expiry is not None else {}
+
+    def _judge(self, expiry: Expiry, latency: float, observed: Observed) -> Result:
+        left = expiry.left(self._clock.now())
+        if left > timedelta(seconds=self._config.degraded):
+            return Result.healthy(latency=latency, observed=observed)
+        kind = FailureKind.EXPIRED if left <= timedelta(0) else FailureKind.THRESHOLD
+        message = f"the certificate of {expiry.subject} {_remaining(left)}"
+        if not expiry.relied_on:
+            message += "; it is presented, and this client does not need it, but others may"
+            return Result.degraded(kind, message, latency=latency, observed=observed)
+        if left > timedelta(seconds=self._config.unhealthy):
+            return Result.degraded(kind, message, latency=latency, observed=observed)
+        return Result.unhealthy(kind, message, latency=latency, observed=observed)
+
+
+def _remaining(left: timedelta) -> str:
+    days = abs(left) / timedelta(days=1)
+    amount = f"{days:.0f} days" if days >= 2 else f"{24 * days:.0f} hours"
+    return f"expires in {amount}" if left > timedelta(0) else f"expired {amount} ago"
