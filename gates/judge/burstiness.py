@@ -6,10 +6,12 @@ compete and the largest wins. All are moment estimates of ρ in Var(Y) = M·p(1�
 towards a prior.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from math import inf, sqrt
+from math import sqrt
 
 _HIGHEST = 0.3
+_TINY = 1e-9
 _BLOCKS = (1, 3, 6, 18)
 _FEWEST_BLOCKS = 8
 
@@ -38,57 +40,55 @@ class _Sums:
         return _rate(self.y, self.m)
 
     def correlation(self, rate: float) -> float:
-        """Σ[(y−mp)² − mp(1−p)] / Σ[m(m−1)p(1−p)]."""
+        """Σ[(y−mp)² − mp(1−p)] / Σ[m(m−1)p(1−p)], less one standard deviation of what chance alone adds."""
         variance = rate * (1 - rate)
         excess = self.yy - 2 * rate * self.my + rate * rate * self.mm - variance * self.m
-        return excess / max(variance * (self.mm - self.m), 1e-9)
+        chance = sqrt(2 * variance * variance * self.mm + variance * self.m)
+        return max(0.0, excess - chance) / max(variance * (self.mm - self.m), _TINY)
 
 
 class HistoryBurstiness:
-    """ρ of the baseline over its history and the bake, at several block lengths: slow drifts count as
-    bursts too.
+    """ρ of the baseline over its history and the bake, at several block lengths: slow drifts count as bursts too.
 
-    Each block length ℓ stands for ℓ·ρ_ℓ, for a correlation across intervals hurts ℓ times. The estimate
-    is raised while few blocks hold errors, and shrunk towards `prior` (at most 9 times the rate) with
-    `weight` intervals.
+    Each block length ℓ stands for ℓ·ρ_ℓ, for a correlation across intervals hurts ℓ times. What is seen is raised
+    while few intervals hold errors.
     """
 
-    def __init__(self, prior: float, weight: float) -> None:
+    def __init__(self, prior: float = 0.02, weight: float = 5.0) -> None:
         self._prior, self._weight = prior, weight
         self._sums = {length: _Sums() for length in _BLOCKS}
         self._open = {length: [0.0, 0.0] for length in _BLOCKS}
-        self._seen = 0
+        self.count = 0
         self._with_errors = 0
 
     def add(self, m: float, y: float) -> None:
         """Take one interval of the baseline."""
-        self._seen += 1
+        self.count += 1
         self._with_errors += y > 0
         for length in _BLOCKS:
             block = self._open[length]
             block[0] += m
             block[1] += y
-            if self._seen % length == 0:
+            if self.count % length == 0:
                 self._sums[length].add(block[0], block[1])
                 self._open[length] = [0.0, 0.0]
 
     @property
     def correlation(self) -> float:
         """ρ as known now."""
-        rate = self._sums[1].rate
-        seen = max(
-            (length * sums.correlation(rate) for length, sums in self._sums.items() if sums.count >= _FEWEST_BLOCKS),
-            default=0.0,
-        )
-        seen = min(_HIGHEST, max(0.0, seen) * (1 + 2 / sqrt(1 + self._with_errors)))
-        prior = min(self._prior, max(5e-4, 9 * rate))
-        return _shrunk(seen, prior, self._weight, self._sums[1].m * rate, self._sums[1].count)
+        sums = self._sums[1]
+        known = [length for length in _BLOCKS if self._sums[length].count >= _FEWEST_BLOCKS]
+        seen = max((length * self._sums[length].correlation(sums.rate) for length in known), default=0.0)
+        raised = seen * (1 + 2 / sqrt(1 + self._with_errors))
+        return _shrunk(raised, self._prior, self._weight, sums.rate, sums.m, sums.count)
 
 
 class BakeBurstiness:
-    """ρ of the baseline during the bake, around its own mean."""
+    """ρ of the baseline during the bake, around its own mean. What is seen is raised while the bake is young, so that
+    bursts after a quiet past are believed at once.
+    """
 
-    def __init__(self, prior: float = 0.001, weight: float = 3.0) -> None:
+    def __init__(self, prior: float = 0.001, weight: float = 1.0) -> None:
         self._prior, self._weight = prior, weight
         self._sums = _Sums()
 
@@ -99,22 +99,23 @@ class BakeBurstiness:
     @property
     def correlation(self) -> float:
         """ρ as known now."""
-        rate = self._sums.rate
-        seen = min(_HIGHEST, max(0.0, self._sums.correlation(rate)))
-        return _shrunk(seen, min(self._prior, 9 * rate), self._weight, self._sums.m * rate, self._sums.count)
+        sums = self._sums
+        raised = sums.correlation(sums.rate) * _raise(sums.count)
+        return _shrunk(raised, self._prior, self._weight, sums.rate, sums.m, sums.count)
 
 
 class StepProofBurstiness:
-    """ρ of the candidate during the bake, from successive differences with the largest one left out: a
-    step up, which is the very thing to be found, is not taken for a burst.
+    """ρ of the candidate during the bake, from successive differences with the largest one left out: a step up, which
+    is the very thing to be found, is not taken for a burst.
+
+    Weighted by h = 1/(1/m + 1/m'), a squared difference of rates expects p(1−p)·(1 + (2h−1)ρ).
     """
 
-    def __init__(self, prior: float = 0.001, weight: float = 3.0) -> None:
+    def __init__(self, prior: float = 0.001, weight: float = 1.0) -> None:
         self._prior, self._weight = prior, weight
         self._m = self._y = 0.0
         self._count = 0
-        self._squares = self._inverses = self._pairs = 0.0
-        self._largest = (0.0, 0.0, 0.0)
+        self._totals = self._largest = (0.0, 0.0, 0.0, 0.0)
         self._previous: tuple[float, float] | None = None
 
     def add(self, m: float, y: float) -> None:
@@ -124,39 +125,36 @@ class StepProofBurstiness:
         self._count += 1
         if m <= 0:
             return
-        rate = y / m
         if self._previous is not None:
-            square = (rate - self._previous[0]) ** 2
-            inverse = 1 / m + 1 / self._previous[1]
-            self._squares += square
-            self._inverses += inverse
-            self._pairs += 2 - inverse
-            self._largest = max(self._largest, (square, inverse, 2 - inverse))
-        self._previous = (rate, m)
+            before, rate = self._previous
+            inverse = 1 / m + 1 / before
+            square, pairs = (y / m - rate) ** 2 / inverse, 2 / inverse - 1
+            totals = self._totals
+            self._totals = (totals[0] + square, totals[1] + pairs, totals[2] + inverse, totals[3] + 1)
+            self._largest = max(self._largest, (square, pairs, inverse, 1.0))
+        self._previous = (m, y / m)
 
     @property
     def correlation(self) -> float:
         """ρ as known now."""
         rate = _rate(self._y, self._m)
         variance = rate * (1 - rate)
-        squares, inverses, pairs = (
-            total - dropped
-            for total, dropped in zip((self._squares, self._inverses, self._pairs), self._largest, strict=True)
-        )
-        seen = min(_HIGHEST, max(0.0, (squares - variance * inverses) / max(variance * pairs, 1e-9)))
-        return _shrunk(seen, min(self._prior, 9 * rate), self._weight, self._m * rate, self._count)
+        squares, pairs, inverses, count = (a - b for a, b in zip(self._totals, self._largest, strict=True))
+        chance = sqrt(3 * variance * variance * count + variance * max(0.0, inverses) / 2)
+        seen = max(0.0, squares - variance * count - chance) / max(variance * pairs, _TINY)
+        return _shrunk(seen * _raise(self._count), self._prior, self._weight, rate, self._m, self._count)
 
 
 class Burstiness:
-    """The largest of the estimates, for one stream of counts."""
+    """The largest of the estimates, for one stream of counts. With no baseline at all the candidate's own estimate
+    takes the place of the history's, from the same prior.
+    """
 
-    def __init__(self, history: list[tuple[float, float]]) -> None:
-        known = bool(history)
-        self._history = (
-            HistoryBurstiness(prior=0.02, weight=5.0) if known else HistoryBurstiness(prior=0.05, weight=20.0)
-        )
+    def __init__(self, history: Iterable[tuple[float, float]] = ()) -> None:
+        self._history = HistoryBurstiness()
         self._baseline = BakeBurstiness()
         self._candidate = StepProofBurstiness()
+        self._alone = StepProofBurstiness(prior=0.02, weight=5.0)
         for m, y in history:
             self._history.add(m, y)
 
@@ -168,17 +166,19 @@ class Burstiness:
     def add_candidate(self, m: float, y: float) -> None:
         """Take an interval of the candidate after the warm-up, after it was judged."""
         self._candidate.add(m, y)
+        self._alone.add(m, y)
 
     @property
     def correlation(self) -> float:
         """ρ to judge the next interval with."""
-        return max(self._history.correlation, self._baseline.correlation, self._candidate.correlation)
+        long = self._history if self._history.count else self._alone
+        return max(long.correlation, self._baseline.correlation, self._candidate.correlation)
 
     @property
     def odds(self) -> float:
         """(1 − ρ)/ρ, the form in which the e-values take it."""
         correlation = self.correlation
-        return (1 - correlation) / correlation if correlation > 0 else inf
+        return (1 - correlation) / correlation
 
 
 def _rate(y: float, m: float) -> float:
@@ -186,8 +186,17 @@ def _rate(y: float, m: float) -> float:
     return min(0.999, max(1e-6, (y + 0.5) / (m + 100)))
 
 
-def _shrunk(seen: float, prior: float, weight: float, errors: float, count: int) -> float:
-    """A weighted mean of estimate and prior; an interval informs as far as it expects errors."""
-    expected = errors / max(1, count)
+def _raise(count: int) -> float:
+    """How much a young estimate is raised."""
+    return 1 + 5 / sqrt(1 + count)
+
+
+def _shrunk(seen: float, prior: float, weight: float, rate: float, m: float, count: int) -> float:
+    """A weighted mean of estimate and prior; an interval informs as far as it expects errors.
+
+    Rare errors leave the prior little room: it is held to 9 times their rate.
+    """
+    expected = m * rate / max(1, count)
     informed = count * expected / (1 + expected)
-    return (informed * seen + weight * prior) / (informed + weight)
+    held = min(prior, max(5e-4, 9 * rate))
+    return (informed * min(seen, _HIGHEST) + weight * held) / (informed + weight)

@@ -1,7 +1,7 @@
 """What the judge asks of every criterion, and what it hands to them at each look."""
 
 from dataclasses import dataclass
-from math import ceil, log
+from math import ceil, inf, log
 from typing import Protocol
 
 from gates.judge.rules import Risk, Timing
@@ -9,6 +9,10 @@ from gates.model import CriterionReport, Evidence, Finding, Reason
 
 END_SUSPICION = log(10)
 """ln E from which a criterion is suspect: no benefit of the doubt at the end of the bake."""
+
+
+_CATASTROPHE_MARGIN = 5.0
+"""Nats that the catastrophe's share of the risk and its mixture cost, roughly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,12 @@ class Frame:
         """
         touched = ceil(self.timing.blip / seconds - 0.1) + 1 if self.timing.blip else 1
         return self.harm_needed / touched
+
+    def catastrophe_cap(self, seconds: float) -> float:
+        """The most that one interval may speak for a catastrophe: a whole `blip` of it suffices, less does not."""
+        if seconds >= 0.9 * self.timing.blip:
+            return inf
+        return (self.harm_needed + _CATASTROPHE_MARGIN) * seconds / self.timing.blip
 
 
 class Criterion(Protocol):

@@ -1,20 +1,23 @@
 """The error-rate criterion: against a limit, against a baseline, and against catastrophe."""
 
 from collections.abc import Sequence
-from math import inf, log
+from math import log
 
 from gates.judge import explain
-from gates.judge.arms import Pair, Pairing, Past, SharedIncident, errors
+from gates.judge.arms import SharedIncident, errors
 from gates.judge.burstiness import Burstiness
 from gates.judge.criterion import END_SUSPICION, Frame, Look
+from gates.judge.exceedance import AboveBaseline, AboveLimit
 from gates.judge.interval import RateInterval
 from gates.judge.mixtures import log_weighted
-from gates.judge.processes import BaselineHarm, BaselineSafety, Catastrophe, LimitHarm, LimitSafety
+from gates.judge.processes import Catastrophe
 from gates.judge.rules import Against, ErrorRateRule
 from gates.model import Counts, CriterionReport, Finding, Reason, Unit
 
-_CATASTROPHE = 0.1
-"""Share of the risk for catastrophes; limit and baseline have the rest, half each where there are both."""
+_CATASTROPHE, _LIMIT = 0.05, 0.3
+"""Shares of the risk for catastrophes and for the limit; the baseline has the rest, for it is the hardest to see.
+Where there is no limit or no baseline the other one has its share too.
+"""
 
 
 class ErrorRate:
@@ -29,11 +32,12 @@ class ErrorRate:
         self._catastrophe = Catastrophe(
             rule.limit or 0.0, frame.horizon + round(frame.timing.warm_up / frame.timing.interval)
         )
-        self._against_limit = None if rule.limit is None else _AgainstLimit(rule.limit, frame)
-        self._against_baseline = None if rule.comparison is None else _AgainstBaseline(rule, frame, history)
+        self._against_limit = None if rule.limit is None else AboveLimit(rule.limit, frame)
+        self._against_baseline = None if rule.comparison is None else AboveBaseline(rule.comparison, frame, history)
         self._incident = SharedIncident()
         self._interval = RateInterval()
         self._looks = 0
+        self._warm_up = (0.0, 0.0)
 
     def step(self, look: Look) -> None:
         """Take one look: judge it with what was known before it, then learn from it."""
@@ -43,8 +47,11 @@ class ErrorRate:
         self._odds = self._burstiness.odds
         self._incident.step(evidence, baseline)
         if candidate is not None:
+            if look.warming_up:
+                self._warm_up = (self._warm_up[0] + candidate[0], self._warm_up[1] + candidate[1])
             shared = self._incident.above(self._catastrophe.line / 2)
-            self._catastrophe.step(candidate[1], candidate[0], self._odds, shared)
+            cap = 0.0 if shared else self._frame.catastrophe_cap(evidence.seconds)
+            self._catastrophe.step(candidate[1], candidate[0], self._odds, cap)
         if not look.warming_up:
             cap = self._frame.cap(evidence.seconds)
             if candidate is not None:
@@ -73,16 +80,29 @@ class ErrorRate:
         return self._rule.limit is not None and self._incident.above(self._rule.limit / 2)
 
     @property
+    def _tests(self) -> list[AboveLimit | AboveBaseline]:
+        return [test for test in (self._against_limit, self._against_baseline) if test]
+
+    @property
     def log_e_harm(self) -> float:
         """ln E of harm: a weighted mean over what can go wrong."""
-        parts = [test.log_e_harm for test in (self._against_limit, self._against_baseline) if test]
-        each = (1 - _CATASTROPHE) / len(parts)
-        return log_weighted([(_CATASTROPHE, self._catastrophe.log_e), *((each, log_e) for log_e in parts)])
+        return log_weighted([(weight, log_e) for weight, log_e, _ in self._parts])
+
+    @property
+    def _parts(self) -> list[tuple[float, float, str]]:
+        """Weight, ln E and name of everything that can go wrong."""
+        parts = [(_CATASTROPHE, self._catastrophe.log_e, "catastrophic")]
+        weights = (_LIMIT, 1 - _CATASTROPHE - _LIMIT) if len(self._tests) == 2 else (1 - _CATASTROPHE,)
+        return parts + [(w, test.log_e_harm, test.cause) for w, test in zip(weights, self._tests, strict=True)]
+
+    @property
+    def _cause(self) -> str:
+        return max(self._parts, key=lambda part: log(part[0]) + part[1])[2]
 
     @property
     def log_e_safe(self) -> float:
         """ln E of safety: the weakest of the proofs that the rule asks for."""
-        return min(test.log_e_safe for test in (self._against_limit, self._against_baseline) if test)
+        return min(test.log_e_safe for test in self._tests)
 
     failed = False
     failure = Reason.HARM
@@ -95,9 +115,7 @@ class ErrorRate:
     @property
     def acceptable(self) -> bool:
         """The limit proven (or the comparison, where there is no limit), and no suspicion of harm."""
-        needed = self._against_limit or self._against_baseline
-        assert needed is not None
-        return needed.log_e_safe >= self._frame.safety_needed and self.log_e_harm < END_SUSPICION
+        return self._tests[0].log_e_safe >= self._frame.safety_needed and self.log_e_harm < END_SUSPICION
 
     def report(self, silence: Finding | None) -> CriterionReport:
         """How it stands."""
@@ -111,7 +129,7 @@ class ErrorRate:
             critical=self.critical,
             finding=finding,
             sentence=explain.finding_sentence(
-                finding, "error rate", self._seen(), self._limits(baseline), needed, needed_seconds
+                finding, "error rate", self._cause, self._seen(), self._limits(baseline), needed, needed_seconds
             ),
             observed=bad / seen if seen else None,
             limit=self._rule.limit,
@@ -139,10 +157,14 @@ class ErrorRate:
         return Finding.SAFE if self.proven else Finding.OPEN
 
     def _seen(self) -> str:
-        seen, bad = self._interval.requests, self._interval.bad
-        if not seen:
-            return "no requests since the warm-up"
-        return f"{explain.percent(bad / seen)} ({explain.number(bad)} of {explain.plural(seen, 'request')})"
+        requests, bad, when = self._interval.requests, self._interval.bad, ""
+        if not requests:
+            (requests, bad), when = self._warm_up, " while warming up"
+        if not requests:
+            return "no requests yet"
+        return (
+            f"{explain.percent(bad / requests)} ({explain.number(bad)} of {explain.plural(requests, 'request')}{when})"
+        )
 
     def _limits(self, baseline: float | None) -> str:
         parts = []
@@ -164,82 +186,3 @@ class ErrorRate:
         if self._against_baseline:
             looks = max(looks, self._against_baseline.looks_needed(mean, self._odds))
         return explain.still_needed(looks, self._frame.timing.interval, mean[0])
-
-
-class _AgainstLimit:
-    """Harm and safety against the limit."""
-
-    def __init__(self, limit: float, frame: Frame) -> None:
-        self._target = frame.safety_needed
-        self._harm, self._safety = LimitHarm(limit, frame.horizon), LimitSafety(limit)
-
-    def step(self, candidate: tuple[float, float], odds: float, cap: float) -> None:
-        self._harm.step(candidate[1], candidate[0], odds, cap)
-        self._safety.step(candidate[1], candidate[0], odds)
-
-    def looks_needed(self, mean: tuple[float, float], odds: float) -> float:
-        return self._safety.looks_needed(self._target, mean[1], mean[0], odds)
-
-    @property
-    def log_e_harm(self) -> float:
-        return self._harm.log_e
-
-    @property
-    def log_e_safe(self) -> float:
-        return self._safety.log_e
-
-
-class _AgainstBaseline:
-    """Harm against the tolerated ratio; safety as the mean of "below the floor" and "below the harmful
-    ratio", both of which a harmful candidate would have to refute by chance.
-    """
-
-    def __init__(self, rule: ErrorRateRule, frame: Frame, history: Sequence[Counts]) -> None:
-        comparison = rule.comparison
-        assert comparison is not None
-        self._target = frame.safety_needed
-        self._past = Past(history, errors) if comparison.against is Against.HISTORY else None
-        self._pairing = Pairing()
-        self._harm = BaselineHarm(comparison.tolerated, frame.horizon)
-        self._floor = LimitSafety(comparison.floor) if comparison.floor else None
-        self._ratio = BaselineSafety(comparison.harmful)
-
-    @property
-    def totals(self) -> Pair:
-        return self._pairing.totals
-
-    def step(
-        self,
-        candidate: tuple[float, float] | None,
-        baseline: tuple[float, float] | None,
-        odds: float,
-        cap: float,
-    ) -> None:
-        if self._past is not None and candidate is not None:
-            baseline = self._past.take()
-        if self._floor and candidate is not None:
-            self._floor.step(candidate[1], candidate[0], odds)
-        pair = self._pairing.add(candidate, baseline)
-        if pair is None:
-            return
-        self._harm.step(pair, odds, cap)
-        self._ratio.step(pair, odds)
-
-    def looks_needed(self, mean: tuple[float, float], odds: float) -> float:
-        half = self._target + (log(2) if self._floor else 0.0)
-        looks = inf
-        if self._floor:
-            looks = self._floor.looks_needed(half, mean[1], mean[0], odds)
-        if self._pairing.count:
-            looks = min(looks, self._ratio.looks_needed(half, self._pairing.mean, odds))
-        return looks
-
-    @property
-    def log_e_harm(self) -> float:
-        return self._harm.log_e
-
-    @property
-    def log_e_safe(self) -> float:
-        if self._floor is None:
-            return self._ratio.log_e
-        return log_weighted([(0.5, self._floor.log_e), (0.5, self._ratio.log_e)])

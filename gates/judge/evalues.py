@@ -45,7 +45,7 @@ def harm_ratio(
     odds: float,
 ) -> float:
     """Against "p ≤ ratio · p_baseline" for any p_baseline, staking `fraction` on every baseline error."""
-    spread, baseline_spread = requests / odds, baseline_requests / odds
+    spread, baseline_spread = max(requests / odds, _TINY), max(baseline_requests / odds, _TINY)
     gain = -fraction * expm1(-log1p(baseline_spread) / ratio) / spread
     loss = expm1(-ratio * log1p(-spread * gain)) / baseline_spread
     return errors * log1p(gain) + baseline_errors * log1p(-min(loss, 1 - 1e-12))
@@ -61,6 +61,6 @@ def safe_ratio(
     odds: float,
 ) -> float:
     """Against "p ≥ ratio · p_baseline" for any p_baseline, staking `fraction` on every candidate error."""
-    spread, baseline_spread = requests / odds, baseline_requests / odds
+    spread, baseline_spread = max(requests / odds, _TINY), max(baseline_requests / odds, _TINY)
     gain = -expm1(-ratio * log1p(spread * fraction)) / baseline_spread
     return errors * log1p(-fraction) + baseline_errors * log1p(gain)

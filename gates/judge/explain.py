@@ -35,16 +35,16 @@ def still_needed(looks: float, interval: float, requests_per_look: float) -> tup
 
 
 def finding_sentence(
-    finding: Finding, what: str, seen: str, limits: str, needed: float | None, needed_seconds: float | None
+    finding: Finding, what: str, cause: str, seen: str, limits: str, needed: float | None, needed_seconds: float | None
 ) -> str:
-    """One sentence about a statistical criterion."""
+    """One sentence about a statistical criterion; `cause` says what is wrong where something is."""
     match finding:
         case Finding.NO_TELEMETRY:
             return f"The {what} is unknown: no telemetry from the candidate."
         case Finding.NO_TRAFFIC:
             return f"The {what} is unknown: the candidate gets no traffic."
         case Finding.HARM:
-            return f"The {what} is too high: {seen}; {limits}."
+            return f"The {what} is {cause}: {seen}; {limits}."
         case Finding.SAFE:
             return f"The {what} is proven safe: {seen}; {limits}."
         case Finding.BASELINE_ALREADY_BAD:

@@ -40,6 +40,15 @@ class RateInterval:
         seen = min(1.0, self.bad / self.requests)
         return self._edge(0.0, seen, needed, _ABOVE), self._edge(1.0, seen, needed, _BELOW)
 
+    def side(self, rate: float, risk: float) -> int:
+        """Where the true rate is proven to lie: above `rate` (1), below it (−1), or neither (0)."""
+        if self.requests <= 0:
+            return 0
+        needed = log(2 / risk)
+        if self._log_e(rate, _ABOVE) >= needed:
+            return 1
+        return -1 if self._log_e(rate, _BELOW) >= needed else 0
+
     def _edge(self, refuted: float, kept: float, needed: float, times: Sequence[float]) -> float:
         for _ in range(_HALVINGS):
             middle = (refuted + kept) / 2

@@ -41,7 +41,7 @@ class Judge:
     def step(self, evidence: Evidence) -> Standing:
         """Take the evidence of the next interval and say how things stand."""
         self.take(evidence)
-        verdict, reason = self._decide()
+        verdict, reason = self.decision
         silence = self._traffic.silence
         return Standing(
             at=evidence.at,
@@ -81,7 +81,9 @@ class Judge:
         total = sum(weight for weight, _ in weighed)
         return log_weighted([(weight / total, log_e) for weight, log_e in weighed]) if weighed else 0.0
 
-    def _decide(self) -> tuple[Verdict | None, Reason]:
+    @property
+    def decision(self) -> tuple[Verdict | None, Reason]:
+        """The verdict, None while the gate goes on, and why."""
         critical = [c for c in self._criteria if c.critical]
         for failed in (c for c in critical if c.failed):
             return Verdict.FAIL, failed.failure

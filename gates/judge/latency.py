@@ -3,7 +3,7 @@ serve here too.
 """
 
 from collections.abc import Sequence
-from math import inf
+from math import inf, log
 
 from gates.judge import explain
 from gates.judge.criterion import END_SUSPICION, Frame, Look
@@ -13,7 +13,8 @@ from gates.judge.rules import Against, LatencyRule
 from gates.judge.slowness import SlowerThanBaseline, SlowerThanLimit
 from gates.model import Counts, CriterionReport, Finding, Reason, Unit
 
-_LIMIT_SHARE = 0.4
+_LIMIT = 0.4
+"""Share of the risk for the limit where there is a baseline too."""
 
 
 class Latency:
@@ -54,14 +55,17 @@ class Latency:
     @property
     def log_e_harm(self) -> float:
         """ln E of harm: a weighted mean of limit and baseline."""
-        if self._against_limit is None or self._against_baseline is None:
-            return self._tests[0].log_e_harm
-        return log_weighted(
-            [
-                (_LIMIT_SHARE, self._against_limit.log_e_harm),
-                (1 - _LIMIT_SHARE, self._against_baseline.log_e_harm),
-            ]
-        )
+        return log_weighted([(weight, log_e) for weight, log_e, _ in self._parts])
+
+    @property
+    def _parts(self) -> list[tuple[float, float, str]]:
+        """Weight, ln E and name of everything that can go wrong."""
+        weights = (_LIMIT, 1 - _LIMIT) if len(self._tests) == 2 else (1.0,)
+        return [(w, test.log_e_harm, test.cause) for w, test in zip(weights, self._tests, strict=True)]
+
+    @property
+    def _cause(self) -> str:
+        return max(self._parts, key=lambda part: log(part[0]) + part[1])[2]
 
     @property
     def log_e_safe(self) -> float:
@@ -98,6 +102,7 @@ class Latency:
             sentence=explain.finding_sentence(
                 finding,
                 f"p{100 * self._rule.quantile:g} latency",
+                self._cause,
                 self._shown(),
                 self._limits(baseline, finding),
                 *needed,
@@ -143,7 +148,8 @@ class Latency:
         if self._rule.limit is not None:
             parts.append(f"limit {explain.seconds(self._rule.limit)}")
         if finding is Finding.OPEN and self._against_limit and self._against_limit.too_coarse:
-            parts.append("buckets too coarse between {} and {}".format(*self._against_limit.around))
+            low, high = (explain.seconds(edge) for edge in self._against_limit.around)
+            parts.append(f"buckets too coarse between {low} and {high}")
         if self._rule.comparison is not None:
             name = "earlier baseline" if self._rule.comparison.against is Against.HISTORY else "baseline"
             parts.append(f"{name} {'unknown' if baseline is None else explain.seconds(baseline)}")

@@ -66,7 +66,7 @@ class MeanLatency:
         """How it stands."""
         mean, requests = self._mean, self._requests
         finding = Finding.HARM if self.failed else silence or (Finding.SAFE if self.proven else Finding.OPEN)
-        seen = "not enough requests" if mean is None else explain.seconds(mean)
+        seen = "unknown" if mean is None else explain.seconds(mean)
         return CriterionReport(
             name=self.name,
             critical=self.critical,

@@ -14,6 +14,7 @@ from gates.judge.mixtures import Mixture, OnsetMixture
 _HARM_TIMES = (1.2, 1.5, 2.0, 3.0, 5.0, 8.0, 12.0, 18.0)
 _SAFE_TIMES = (0.8, 0.6, 0.4, 0.2, 0.05)
 _FRACTIONS = (0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.7, 0.9)
+_HARM_RATIOS = (1.6, 3.0, 10.0)
 
 
 class LimitHarm:
@@ -37,26 +38,25 @@ class LimitHarm:
 
 
 class BaselineHarm:
-    """Against "the rate is at most `ratio` times the baseline's"."""
+    """Against "the rate is at most `ratio` times the baseline's", betting on so many times more than that.
+
+    A bet on k times the tolerated ratio r stakes the share of every baseline error that is best for independent
+    requests: 1 − (1−q₁)/(1−q₀), where q is the candidate's part of all errors, r·n/(r·n+m) and k·r·n/(k·r·n+m).
+    """
 
     def __init__(self, ratio: float, horizon: int) -> None:
         self._ratio = ratio
-        self._mixture = OnsetMixture(len(_FRACTIONS), horizon)
+        self._mixture = OnsetMixture(len(_HARM_RATIOS), horizon)
 
     def step(self, pair: tuple[float, float, float, float], odds: float, cap: float = inf) -> None:
-        """Take one interval of both arms: candidate's requests and bad ones, baseline's requests and
-        bad ones.
-        """
+        """Take one interval of both arms: candidate's requests and bad ones, baseline's requests and bad ones."""
         requests, bad, baseline_requests, baseline_bad = pair
-        self._mixture.step(
-            [
-                min(
-                    cap,
-                    harm_ratio(bad, requests, baseline_bad, baseline_requests, self._ratio, fraction, odds),
-                )
-                for fraction in _FRACTIONS
-            ]
-        )
+        weight = self._ratio * requests
+        log_es = []
+        for times in _HARM_RATIOS:
+            fraction = weight * (times - 1) / (weight * times + baseline_requests)
+            log_es.append(harm_ratio(bad, requests, baseline_bad, baseline_requests, self._ratio, fraction, odds))
+        self._mixture.step([min(cap, log_e) for log_e in log_es])
 
     @property
     def log_e(self) -> float:
@@ -117,7 +117,7 @@ class BaselineSafety:
 
 
 class Catastrophe:
-    """Against "at most half the requests fail". It is never capped: one interval of it is enough.
+    """Against "at most half the requests fail".
 
     With a `limit` above one half the line moves half-way between the limit and 1.
     """
@@ -127,11 +127,9 @@ class Catastrophe:
         room = 1 / self.line - 1
         self._test = LimitHarm(self.line, horizon, times=(1 + 0.3 * room, 1 + 0.6 * room))
 
-    def step(self, bad: float, requests: float, odds: float, shared: bool) -> None:
-        """Take one interval; while the baseline fails too (`shared`) nothing speaks against the
-        candidate.
-        """
-        self._test.step(bad, requests, odds, cap=0.0 if shared else inf)
+    def step(self, bad: float, requests: float, odds: float, cap: float = inf) -> None:
+        """Take one interval; no alternative gains more than `cap` nats."""
+        self._test.step(bad, requests, odds, cap)
 
     @property
     def log_e(self) -> float:

@@ -1,7 +1,5 @@
 """What was seen of one arm's latency: its quantile and an anytime interval for it."""
 
-from math import isinf
-
 from gates.judge.arms import count_above, quantile
 from gates.judge.interval import RateInterval
 from gates.model import Counts, Histogram
@@ -59,13 +57,11 @@ class SeenLatency:
         """
         if self._histogram is None or self.requests <= 0:
             return None
-        tail, low = 1 - self._level, 0.0
-        for edge, interval in zip(self._histogram.edges, self._tails, strict=False):
-            if isinf(edge):
-                break
-            least, most = interval.bounds(risk)
-            if least > tail:
+        low = 0.0
+        for edge, beyond in zip(self._histogram.edges, self._tails, strict=False):
+            side = beyond.side(1 - self._level, risk)
+            if side > 0:
                 low = edge
-            elif most < tail:
+            elif side < 0:
                 return low, edge
         return None

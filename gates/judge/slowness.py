@@ -25,6 +25,8 @@ class SlowerThanLimit:
     the next one at or below; between the two the answer stays open.
     """
 
+    cause = "above the limit"
+
     def __init__(self, limit: float, tail: float, frame: Frame, history: Sequence[Counts]) -> None:
         self._limit, self._tail, self._frame = limit, tail, frame
         self._reading = slower_than(limit)
@@ -105,6 +107,8 @@ class SlowerThanBaseline:
     without a history they are chosen after the first interval of the baseline, and testing begins with
     the next one.
     """
+
+    cause = "longer than the baseline allows"
 
     def __init__(self, comparison: Comparison, tail: float, frame: Frame, history: Sequence[Counts]) -> None:
         self._comparison, self._tail, self._frame = comparison, tail, frame

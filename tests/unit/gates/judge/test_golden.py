@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from gates.judge.burstiness import BakeBurstiness, HistoryBurstiness, StepProofBurstiness
 from gates.judge.evalues import harm_above, harm_ratio, safe_below, safe_ratio
 from gates.judge.interval import RateInterval
 from gates.judge.mixtures import Mixture, OnsetMixture
 
 GOLDEN: dict[str, Any] = json.loads(Path(__file__).with_name("golden.json").read_text())
 CAP = 3.0
+ODDS = 99.0
 HARM_TIMES = (1.2, 1.5, 2, 3, 5, 8, 12, 18, 0.999 / 0.05)
 SAFE_TIMES = (0.8, 0.6, 0.4, 0.2, 0.05)
 FRACTIONS = (0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.7, 0.9)
@@ -35,25 +35,17 @@ def test_log_e_values(name: str, function: Any) -> None:
 
 @pytest.mark.parametrize("stream", GOLDEN["streams"], ids=["sparse", "dense", "unequal"])
 def test_streams(stream: dict[str, Any]) -> None:
-    """Sixty intervals of bursty counts lead to the same burstiness, evidence and interval."""
-    history = HistoryBurstiness(prior=0.02, weight=5.0)
-    bake, candidate = BakeBurstiness(), StepProofBurstiness()
+    """Sixty intervals of bursty counts lead to the same evidence and the same interval."""
     against_limit, against_baseline = OnsetMixture(len(HARM_TIMES), 60), OnsetMixture(len(FRACTIONS), 60)
     safety, interval = Mixture(len(SAFE_TIMES)), RateInterval()
     for place, (n, x, m, y) in enumerate(stream["counts"]):
-        correlations = [history.correlation, bake.correlation, candidate.correlation]
-        odds = (1 - max(correlations)) / max(correlations)
-        if place == 30:
-            assert [(1 - rho) / rho for rho in correlations] == pytest.approx(stream["odds_midway"])
-        against_limit.step([min(CAP, harm_above(x, n, 0.05, k, odds)) for k in HARM_TIMES])
-        against_baseline.step([min(CAP, harm_ratio(x, n, y, m, 1.25, f, odds)) for f in FRACTIONS])
-        safety.step([safe_below(x, n, 0.05, k, odds) for k in SAFE_TIMES])
-        interval.step(x, n, odds)
-        history.add(m, y)
-        bake.add(m, y)
-        candidate.add(n, x)
-    after = stream["after"]
-    assert against_limit.log_e == pytest.approx(after["limit_harm"])
-    assert against_baseline.log_e == pytest.approx(after["baseline_harm"])
-    assert safety.log_e == pytest.approx(after["limit_safety"])
+        against_limit.step([min(CAP, harm_above(x, n, 0.05, k, ODDS)) for k in HARM_TIMES])
+        against_baseline.step([min(CAP, harm_ratio(x, n, y, m, 1.25, f, ODDS)) for f in FRACTIONS])
+        safety.step([safe_below(x, n, 0.05, k, ODDS) for k in SAFE_TIMES])
+        interval.step(x, n, ODDS)
+        expected = {30: stream["midway"], 59: stream["after"]}.get(place)
+        if expected:
+            assert against_limit.log_e == pytest.approx(expected["limit_harm"])
+            assert against_baseline.log_e == pytest.approx(expected["baseline_harm"])
+            assert safety.log_e == pytest.approx(expected["limit_safety"])
     assert interval.bounds(0.01) == pytest.approx(stream["interval"], abs=1e-6)

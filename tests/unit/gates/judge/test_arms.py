@@ -1,0 +1,78 @@
+"""Counting what is bad in either arm, and bringing the arms together."""
+
+from math import inf
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gates.judge.arms import Pairing, Past, SharedIncident, count_above, errors, quantile, slower_than
+from gates.model import Counts, Histogram
+from tests.unit.gates.judge.evidence import EDGES, interval
+
+HISTOGRAM = Histogram((0.1, 0.4, 1.6, inf), (10, 40, 40, 10))
+
+
+@pytest.mark.parametrize(
+    ("threshold", "above"), [(0.1, 90), (0.4, 50), (1.6, 10), (0.2, 70), (0.8, 30), (0.05, 95), (5.0, 10)]
+)
+def test_count_above(threshold: float, above: float) -> None:
+    """Exact at an edge; half of a bucket at its geometric middle, half of the first at its middle."""
+    assert count_above(HISTOGRAM, threshold) == pytest.approx(above)
+
+
+@given(st.lists(st.integers(0, 1000), min_size=7, max_size=7), st.floats(0.01, 0.99))
+def test_quantile_is_the_inverse(counts: list[int], level: float) -> None:
+    """As many requests lie beyond the quantile as its level says, where the buckets can tell."""
+    histogram = Histogram(EDGES, tuple(counts))
+    value = quantile(histogram, level)
+    if value is None:
+        assert not histogram.total
+    elif value < EDGES[-2]:
+        assert count_above(histogram, value) == pytest.approx((1 - level) * histogram.total, abs=1e-6)
+
+
+def test_more_errors_than_requests_are_clamped() -> None:
+    """Counters read at different moments can tear apart."""
+    assert errors(Counts(5, 7)) == (5, 5)
+
+
+def test_latency_is_not_always_measured() -> None:
+    """No histogram is no reading, which is not "nothing was slow"."""
+    assert slower_than(0.1)(Counts(5, 0)) is None
+    assert slower_than(0.1)(Counts(100, 0, HISTOGRAM)) == (100, 90)
+
+
+def test_pairing_waits_for_both_arms() -> None:
+    """What one arm reported alone is kept until the other has reported as well."""
+    pairing = Pairing()
+    assert pairing.add((10, 1), None) is None
+    assert pairing.add(None, (20, 2)) is None
+    assert pairing.add((10, 1), (20, 2)) == (20, 2, 40, 4)
+    assert pairing.add((10, 0), (10, 0)) == (10, 0, 10, 0)
+    assert pairing.totals == (30, 2, 50, 4)
+    assert pairing.mean == (15, 1, 25, 2)
+
+
+def test_pairing_waits_for_traffic() -> None:
+    """An arm that reports no requests has nothing to compare yet."""
+    pairing = Pairing()
+    assert pairing.add((0, 0), (20, 2)) is None
+    assert pairing.add((3, 1), (20, 2)) == (3, 1, 40, 4)
+
+
+def test_past_is_used_once() -> None:
+    """Six intervals of the past stand for a live one, and none stands twice."""
+    past = Past([Counts(10, 1)] * 8, errors)
+    assert [past.take(), past.take(), past.take()] == [(60, 6), (20, 2), None]
+
+
+def test_shared_incident_lasts_a_minute() -> None:
+    """The baseline is in trouble while the interval or the last minute is above the line."""
+    incident = SharedIncident()
+    counts = [(100, 1), (100, 30), *[(100, 0)] * 6]
+    seen = []
+    for n, bad in counts:
+        incident.step(interval(), (n, bad))
+        seen.append(incident.above(0.025))
+    assert seen == [False, True, True, True, True, True, True, False]

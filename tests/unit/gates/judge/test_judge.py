@@ -1,0 +1,250 @@
+"""What verdict the judge reaches, when, and for which reason."""
+
+import numpy as np
+import pytest
+
+from gates.judge.judge import Judge, replay
+from gates.judge.rules import Comparison, ErrorRateRule, LatencyRule, ObservedRule, Risk, Rules, Timing
+from gates.model import Evidence, Finding, Observation, Reason, Standing, Verdict
+from tests.unit.gates.judge.evidence import interval, until_verdict
+
+HISTORY = [interval(baseline=(500, 5)) for _ in range(60)]
+HEALTHY = [interval((500, 5), (500, 5)) for _ in range(183)]
+
+
+def judge(rules: Rules | None = None) -> Judge:
+    """A judge with an hour of healthy history."""
+    return Judge(rules or Rules(), HISTORY)
+
+
+def test_healthy_release_passes_at_the_minimum() -> None:
+    """A release as good as its baseline is proven safe as soon as the policy allows."""
+    standing = until_verdict(judge(), [interval((5000, 50), (5000, 50))] * 183)
+    assert (standing.verdict, standing.reason) == (Verdict.PASS, Reason.PROVEN_SAFE)
+    assert standing.elapsed_seconds == 30 + 120
+    assert standing.criteria[0].finding is Finding.SAFE
+
+
+def test_outage_fails_in_ten_seconds() -> None:
+    """A total outage decides in its first interval, even while warming up."""
+    standing = until_verdict(judge(), [interval((50, 50), (50, 0))])
+    assert (standing.verdict, standing.reason) == (Verdict.FAIL, Reason.HARM)
+    assert "catastrophic" in standing.criteria[0].sentence
+
+
+@pytest.mark.parametrize(("bad", "latest"), [(25, 90), (50, 60)])
+def test_regressions_fail_within_a_minute_of_the_warm_up(bad: int, latest: float) -> None:
+    """At 50 requests/s ×5 and ×10 of a 1 % error rate are seen in less than a minute."""
+    standing = until_verdict(judge(), [interval((500, bad), (500, 5)) for _ in range(183)])
+    assert standing.verdict is Verdict.FAIL
+    assert standing.elapsed_seconds <= latest
+    assert standing.log_e_harm >= standing.log_e_needed
+    assert standing.p_value <= 0.01
+
+
+def test_warm_up_errors_are_forgiven() -> None:
+    """Twenty per cent of errors while warming up do not count."""
+    spike = [interval((500, 100), (500, 5)) for _ in range(3)]
+    assert until_verdict(judge(), spike + HEALTHY).verdict is Verdict.PASS
+
+
+@pytest.mark.parametrize("seconds", [10.0, 5.0, 2.0])
+def test_blip_never_decides(seconds: float) -> None:
+    """Ten seconds of 30 % errors, astride the scrapes, do not roll back at any scrape interval."""
+    requests = 500 * seconds
+    quiet = interval((requests, requests // 100), (requests, requests // 100), seconds=seconds)
+    blip = interval((requests, 0.3 * requests), (requests, requests // 100), seconds=seconds)
+    half = interval((requests, 0.15 * requests), (requests, requests // 100), seconds=seconds)
+    whole = round(10 / seconds)
+    stream = [quiet] * (10 * whole) + [half] + [blip] * max(0, whole - 1) + [half] + [quiet] * (20 * whole)
+    timing = Timing(interval=seconds, minimum=1800)
+    judged = judge(Rules(timing=timing))
+    assert until_verdict(judged, stream).verdict is None
+
+
+def test_late_regression_is_seen_by_a_watch() -> None:
+    """With minimum and maximum alike the judge watches: no early pass, and a late regression fails."""
+    bad = [interval((500, 50), (500, 5)) for _ in range(10)]
+    standing = until_verdict(judge(Rules(timing=Timing(minimum=1800))), HEALTHY[:60] + bad)
+    assert standing.verdict is Verdict.FAIL
+    assert standing.elapsed_seconds <= 600 + 60
+
+
+def test_end_of_bake_without_proof_of_the_ratio() -> None:
+    """At 1 request/s the ratio cannot be proven, the limit can: no evidence of harm, said so."""
+    standing = until_verdict(judge(), [interval((10, place % 10 == 0), (10, place % 10 == 5)) for place in range(183)])
+    assert (standing.verdict, standing.reason) == (Verdict.PASS, Reason.NO_EVIDENCE_OF_HARM)
+
+
+def test_few_requests_are_not_enough() -> None:
+    """Sixty error-free requests do not prove 5 %: inconclusive."""
+    stream = [interval((1, 0), (1, 0)) for _ in range(60)]
+    standing = until_verdict(judge(Rules(timing=Timing(maximum=570))), stream)
+    assert (standing.verdict, standing.reason) == (Verdict.INCONCLUSIVE, Reason.NOT_ENOUGH_EVIDENCE)
+    needed = standing.criteria[0].requests_needed
+    assert needed is not None
+    assert 100 < needed < 2000
+
+
+@pytest.mark.parametrize(
+    ("evidence", "reason"),
+    [
+        (interval((0, 0), (500, 5)), Reason.NO_TRAFFIC),
+        (interval(None, (500, 5)), Reason.NO_TELEMETRY),
+        (interval((0, 0), None), Reason.NO_TRAFFIC),
+        (interval(), Reason.NO_TELEMETRY),
+    ],
+)
+def test_silence_is_inconclusive(evidence: Evidence, reason: Reason) -> None:
+    """No traffic and no telemetry are told apart; neither passes nor fails."""
+    standing = until_verdict(judge(), [evidence] * 183)
+    assert (standing.verdict, standing.reason) == (Verdict.INCONCLUSIVE, reason)
+    assert standing.log_e_harm <= 0
+
+
+@pytest.mark.parametrize(
+    ("silence", "reason"), [(interval((0, 0), (500, 5)), Reason.NO_TRAFFIC), (interval(None), Reason.NO_TELEMETRY)]
+)
+def test_a_candidate_that_falls_silent_does_not_pass(silence: Evidence, reason: Reason) -> None:
+    """A candidate that was fine and then stopped speaking is inconclusive, not safe."""
+    standing = until_verdict(judge(), HEALTHY[:8] + [silence] * 183)
+    assert (standing.verdict, standing.reason) == (Verdict.INCONCLUSIVE, reason)
+
+
+def test_shared_incident_is_not_this_release() -> None:
+    """While the baseline fails as well nothing speaks against the candidate, and the judge says so."""
+    incident = [interval((500, 100), (500, 100)) for _ in range(6)]
+    judged = judge(Rules(timing=Timing(minimum=1800)))
+    standing = until_verdict(judged, HEALTHY[:20] + incident)
+    assert (standing.verdict, standing.reason) == (None, Reason.BASELINE_ALREADY_BAD)
+    assert standing.criteria[0].sentence.startswith("Not this release")
+    assert until_verdict(judged, HEALTHY[:156]).verdict is not Verdict.FAIL
+
+
+def test_shared_outage_does_not_fail() -> None:
+    """When both arms are down the candidate is not blamed."""
+    standing = until_verdict(judge(), [interval((50, 50), (50, 50))] * 30)
+    assert standing.verdict is None
+
+
+def test_suspicion_at_the_end_is_not_passed() -> None:
+    """Harm that is likely but not proven ends inconclusive."""
+    stream = [*HEALTHY[:3], *[interval((50, 1.1), (50, 0.5)) for _ in range(120)]]
+    standing = until_verdict(Judge(Rules(timing=Timing(minimum=1150, maximum=1150)), HISTORY), stream)
+    assert standing.verdict is Verdict.INCONCLUSIVE
+    assert standing.reason is Reason.HARM_SUSPECTED
+
+
+def test_earlier_baseline() -> None:
+    """After a full switch history is the baseline: thrice its error rate is tolerated, ten times is not."""
+    rules = Rules((ErrorRateRule(comparison=Comparison.with_history()),))
+    history = [interval(baseline=(500, 1)) for _ in range(1080)]
+    assert until_verdict(Judge(rules, history), [interval((500, 2))] * 183).verdict is Verdict.PASS
+    standing = until_verdict(Judge(rules, history), [interval((500, 12))] * 183)
+    assert standing.verdict is Verdict.FAIL
+    assert standing.criteria[0].baseline == pytest.approx(0.002)
+
+
+def test_no_baseline_means_limit_only() -> None:
+    """Without a comparison the limit decides alone, both ways."""
+    rules = Rules((ErrorRateRule(comparison=None),))
+    assert until_verdict(Judge(rules), [interval((500, 5))] * 183).reason is Reason.PROVEN_SAFE
+    assert until_verdict(Judge(rules), [interval((500, 60))] * 183).verdict is Verdict.FAIL
+
+
+def test_only_a_comparison() -> None:
+    """Without a limit the end of the bake passes only what the comparison has proven."""
+    rules = Rules((ErrorRateRule(limit=None),), timing=Timing(maximum=300))
+    few = until_verdict(Judge(rules, HISTORY), [interval((5, 0), (5, 0))] * 40)
+    assert few.verdict is Verdict.INCONCLUSIVE
+    assert until_verdict(Judge(rules, HISTORY), HEALTHY).verdict is Verdict.PASS
+
+
+def test_non_critical_criteria_only_warn() -> None:
+    """A non-critical criterion reports harm and decides nothing."""
+    mild = ErrorRateRule(limit=0.2, comparison=None)
+    strict = ErrorRateRule(name="strict", limit=0.02, comparison=None, critical=False)
+    standing = until_verdict(judge(Rules((mild, strict))), [interval((500, 25), (500, 4))] * 183)
+    assert standing.verdict is Verdict.PASS
+    assert standing.criteria[1].finding is Finding.HARM
+
+
+def test_risk_is_shared_between_criteria() -> None:
+    """The combined evidence is the weighted mean of the criteria's."""
+    rules = Rules((ErrorRateRule(weight=3.0), ErrorRateRule(name="other", limit=0.2, comparison=None)))
+    judged = judge(rules)
+    standing = until_verdict(judged, [interval((500, 12), (500, 5))] * 5)
+    parts = [np.exp(report.log_e_harm or 0.0) for report in standing.criteria]
+    assert np.exp(standing.log_e_harm) == pytest.approx(0.75 * parts[0] + 0.25 * parts[1])
+
+
+def test_smaller_risk_decides_later() -> None:
+    """A smaller false-rollback risk asks for more evidence."""
+
+    def seconds(risk: float) -> float:
+        rules = Rules(risk=Risk(false_rollback=risk))
+        return until_verdict(judge(rules), [interval((500, 15), (500, 5))] * 183).elapsed_seconds
+
+    assert seconds(0.1) < seconds(0.01) < seconds(0.0001)
+
+
+def test_failed_observation_decides_at_once_after_its_tolerance() -> None:
+    """Two noes in a row fail a criterion that tolerates one; noes of the warm-up do not count."""
+    rules = Rules((ErrorRateRule(), ObservedRule("ready", failures=2)))
+    no, yes = Observation("ready", ok=False, detail="redis refused"), Observation("ready", ok=True)
+    answers = [no, no, no, no, yes, no, no]
+    stream = [interval((500, 5), (500, 5), observations=(answer,)) for answer in answers]
+    standing = until_verdict(judge(rules), stream)
+    assert (standing.verdict, standing.reason) == (Verdict.FAIL, Reason.OBSERVATION_FAILED)
+    assert standing.elapsed_seconds == 70
+    assert "redis refused" in standing.criteria[1].sentence
+
+
+@pytest.mark.parametrize("answer", [None, Observation("ready", ok=None)])
+def test_missing_observation_cannot_pass(answer: Observation | None) -> None:
+    """A criterion that nobody answered keeps the gate from passing and does not fail it."""
+    rules = Rules((ErrorRateRule(), ObservedRule("ready")))
+    stream = [interval((500, 5), (500, 5), observations=(answer,) if answer else ())] * 183
+    standing = until_verdict(judge(rules), stream)
+    assert standing.verdict is Verdict.INCONCLUSIVE
+
+
+def test_observations_alone_need_no_traffic() -> None:
+    """A policy of plain answers passes at its first look when all hold."""
+    rules = Rules((ObservedRule("home"), ObservedRule("login")), timing=Timing(warm_up=0, minimum=0, maximum=60))
+    answers = (Observation("home", ok=True), Observation("login", ok=True))
+    assert Judge(rules).step(interval(observations=answers)).verdict is Verdict.PASS
+    assert Judge(rules).step(interval(observations=answers[:1])).verdict is None
+
+
+def test_replay_is_exact() -> None:
+    """A judge brought back from its stored evidence stands exactly where it stood."""
+    random = np.random.default_rng(1)
+    stream = [
+        interval((int(n), min(int(x), int(n))), (int(m), min(int(y), int(m))) if m > 3 else None)
+        for n, x, m, y in random.poisson((8, 1, 8, 1), size=(100, 4))
+    ]
+    first = judge()
+    standings: list[Standing] = [first.step(item) for item in stream]
+    assert replay(Rules(), HISTORY, stream[:-1]).step(stream[-1]) == standings[-1]
+
+
+def test_report_numbers() -> None:
+    """A report carries what was seen after the warm-up, the limits and an interval around the rate."""
+    standing = until_verdict(judge(Rules(timing=Timing(minimum=1800))), HEALTHY[:13])
+    report = standing.criteria[0]
+    assert (report.requests, report.bad, report.baseline_requests, report.baseline_bad) == (5000, 50, 5000, 50)
+    assert (report.observed, report.limit, report.baseline) == (0.01, 0.05, 0.01)
+    assert report.interval is not None
+    assert 0 < report.interval[0] < 0.01 < report.interval[1] < 0.05
+    assert report.requests_needed is not None
+    assert report.p_value == 1.0
+    assert "1 % (50 of 5,000 requests)" in report.sentence
+
+
+def test_latency_alone_without_telemetry_for_it() -> None:
+    """Requests without latencies leave a latency criterion open, and the gate inconclusive."""
+    rules = Rules((LatencyRule(),), timing=Timing(maximum=300))
+    standing = until_verdict(Judge(rules), HEALTHY)
+    assert standing.verdict is Verdict.INCONCLUSIVE
+    assert standing.criteria[0].finding is Finding.OPEN

@@ -1,0 +1,102 @@
+"""Latency quantiles, against a limit and against a baseline, from bucket counts alone."""
+
+import pytest
+
+from gates.judge.judge import Judge
+from gates.judge.rules import Comparison, LatencyRule, Rules, Timing
+from gates.model import Finding, Histogram, Reason, Verdict
+from tests.unit.gates.judge.evidence import interval, slow_interval, until_verdict
+
+FAST = (300.0, 150.0, 40.0, 8.0, 2.0, 0.0, 0.0)
+"""p95 about 0.39 s."""
+SHIFTED = (150.0, 180.0, 110.0, 45.0, 13.0, 2.0, 0.0)
+"""Each request takes about twice the time; p95 still below 1 s."""
+SLOW = (100.0, 150.0, 100.0, 70.0, 50.0, 20.0, 10.0)
+"""p95 about 4 s."""
+HISTORY = [slow_interval(FAST, FAST)] * 60
+
+
+def judge(limit: float | None = 1.0, comparison: Comparison | None = None, timing: Timing | None = None) -> Judge:
+    """A judge of the 95th percentile."""
+    rule = LatencyRule(limit=limit, comparison=comparison)
+    return Judge(Rules((rule,), timing=timing or Timing()), HISTORY)
+
+
+def test_below_the_limit_passes() -> None:
+    """A p95 proven to be below its limit passes."""
+    standing = until_verdict(judge(), [slow_interval(FAST)] * 183)
+    assert (standing.verdict, standing.reason) == (Verdict.PASS, Reason.PROVEN_SAFE)
+    report = standing.criteria[0]
+    assert report.observed == pytest.approx(0.25 * 2 ** (5 / 8))
+    assert report.interval == (0.25, 0.5)
+
+
+def test_above_the_limit_fails() -> None:
+    """A p95 of 4 s against a limit of 1 s fails within a minute of the warm-up."""
+    standing = until_verdict(judge(), [slow_interval(SLOW)] * 183)
+    assert standing.verdict is Verdict.FAIL
+    assert standing.elapsed_seconds <= 90
+    assert "above the limit" in standing.criteria[0].sentence
+
+
+def test_slower_than_the_baseline_fails_below_the_limit() -> None:
+    """Twice the baseline's times fail although the limit is kept."""
+    standing = until_verdict(judge(5.0, Comparison()), [slow_interval(SHIFTED, FAST)] * 183)
+    assert standing.verdict is Verdict.FAIL
+    assert standing.elapsed_seconds <= 90
+    assert "longer than the baseline allows" in standing.criteria[0].sentence
+
+
+def test_as_fast_as_the_baseline_passes() -> None:
+    """A release as fast as its baseline is proven safe against limit and baseline."""
+    standing = until_verdict(judge(5.0, Comparison()), [slow_interval(FAST, FAST)] * 183)
+    assert standing.reason is Reason.PROVEN_SAFE
+
+
+def test_comparison_without_history_or_warm_up() -> None:
+    """With no past at all the edges come from the first interval, and the comparison still works."""
+    rules = Rules((LatencyRule(limit=None),), timing=Timing(warm_up=0))
+    assert until_verdict(Judge(rules), [slow_interval(SHIFTED, FAST)] * 183).verdict is Verdict.FAIL
+    assert until_verdict(Judge(rules), [slow_interval(FAST, FAST)] * 183).verdict is Verdict.PASS
+
+
+def test_earlier_baseline() -> None:
+    """History is the baseline after a full switch."""
+    earlier = Comparison(tolerated=1.5, harmful=3.0, against=Comparison.with_history().against)
+    assert until_verdict(judge(None, earlier), [slow_interval(SLOW)] * 183).verdict is Verdict.FAIL
+    healthy = until_verdict(judge(None, earlier, Timing(maximum=60, minimum=60)), [slow_interval(FAST)] * 183)
+    assert healthy.verdict is Verdict.PASS
+
+
+def test_limit_inside_a_bucket_stays_open() -> None:
+    """Between two bucket edges nothing can be proven, and the sentence says that the buckets are too coarse."""
+    between = (0.0, 0.0, 0.0, 450.0, 50.0, 0.0, 0.0)
+    standing = until_verdict(judge(1.7), [slow_interval(between)] * 183)
+    assert standing.verdict is Verdict.INCONCLUSIVE
+    assert standing.criteria[0].finding is Finding.OPEN
+    assert "buckets too coarse between 1 s and 2.5 s" in standing.criteria[0].sentence
+
+
+def test_limit_beyond_all_edges_never_fails() -> None:
+    """Where no finite edge lies above the limit, slowness beyond it cannot be seen, hence not blamed."""
+    standing = until_verdict(judge(60.0), [slow_interval(SLOW)] * 183)
+    assert standing.verdict is not Verdict.FAIL
+
+
+def test_slow_baseline_is_not_this_release() -> None:
+    """While the baseline is as slow nothing speaks against the candidate's limit."""
+    standing = until_verdict(judge(timing=Timing(minimum=600, maximum=600)), [slow_interval(SLOW, SLOW)] * 183)
+    assert (standing.verdict, standing.reason) == (Verdict.INCONCLUSIVE, Reason.BASELINE_ALREADY_BAD)
+
+
+def test_other_buckets_in_mid_bake() -> None:
+    """A restart with other bucket edges goes on counting where the edges allow."""
+    judged = judge(1.0, Comparison())
+    until_verdict(judged, [slow_interval(FAST, FAST)] * 8)
+    item = slow_interval(FAST, FAST)
+    assert item.candidate is not None
+    odd = Histogram((1.0, float("inf")), (498.0, 2.0), 100.0)
+    changed = [interval((500, 0), (500, 0))]
+    object.__setattr__(changed[0].candidate, "latency", odd)
+    standing = until_verdict(judged, changed * 20)
+    assert standing.verdict is not Verdict.FAIL

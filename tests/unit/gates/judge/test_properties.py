@@ -1,0 +1,149 @@
+"""What holds for any evidence at all."""
+
+from dataclasses import fields
+from math import isnan
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gates.judge.judge import Judge
+from gates.judge.rules import ErrorRateRule, LatencyRule, MeanLatencyRule, ObservedRule, Rule, Rules, Timing
+from gates.model import Counts, Evidence, Histogram, Observation, Standing, Verdict
+from tests.unit.gates.judge.evidence import EDGES, START, interval
+
+QUICK = settings(max_examples=40, deadline=None)
+TIMING = Timing(warm_up=10, minimum=30, maximum=100)
+CRITERIA: tuple[Rule, ...] = (
+    ErrorRateRule(),
+    LatencyRule(limit=1.0),
+    MeanLatencyRule(window=30),
+    ObservedRule("ready", failures=3),
+)
+
+sizes = st.one_of(st.just(0), st.integers(0, 20), st.integers(0, 100_000), st.floats(0, 1e7))
+
+
+@st.composite
+def arms(draw: st.DrawFn) -> Counts | None:
+    """One arm: missing, silent, small or huge; latencies of the same or of other buckets, or none."""
+    if draw(st.integers(0, 5)) == 0:
+        return None
+    requests = draw(sizes)
+    latency = None
+    if draw(st.booleans()):
+        edges = draw(st.sampled_from([EDGES, EDGES[-1:], (0.3, 0.9, EDGES[-1])]))
+        counts = tuple(draw(st.lists(sizes, min_size=len(edges), max_size=len(edges))))
+        latency = Histogram(edges, counts, draw(st.floats(0, 1e6)))
+    return Counts(requests, draw(sizes), latency)
+
+
+@st.composite
+def evidence(draw: st.DrawFn) -> Evidence:
+    """One interval of any kind."""
+    answers = draw(st.lists(st.sampled_from([True, False, None]), max_size=1))
+    observations = tuple(Observation("ready", ok) for ok in answers)
+    return Evidence(START, draw(st.sampled_from([1.0, 5.0, 10.0, 60.0])), draw(arms()), draw(arms()), observations)
+
+
+streams = st.lists(evidence(), min_size=1, max_size=12)
+
+
+def numbers(standing: Standing) -> list[float]:
+    """Every number that a standing shows."""
+    found = [standing.log_e_harm, standing.e_harm, standing.p_value]
+    for report in standing.criteria:
+        for field in fields(report):
+            value = getattr(report, field.name)
+            found += [part for part in (value if isinstance(value, tuple) else (value,)) if isinstance(part, float)]
+    return found
+
+
+@QUICK
+@given(streams, streams)
+def test_never_nan(history: list[Evidence], stream: list[Evidence]) -> None:
+    """Whatever the evidence, every number shown is a number, and intervals hold what was observed."""
+    judge = Judge(Rules(CRITERIA, timing=TIMING), history)
+    for item in stream:
+        standing = judge.step(item)
+        assert not any(isnan(value) for value in numbers(standing))
+        rate = standing.criteria[0]
+        if rate.interval and rate.observed is not None:
+            assert 0 <= rate.interval[0] <= min(1.0, rate.observed) + 1e-9
+            assert rate.observed - 1e-9 <= rate.interval[1] <= 1
+
+
+@QUICK
+@given(streams, st.permutations(CRITERIA))
+def test_order_of_criteria_does_not_matter(stream: list[Evidence], order: list[Rule]) -> None:
+    """The same rules in another order reach the same standing."""
+    one, other = Judge(Rules(CRITERIA, timing=TIMING)), Judge(Rules(tuple(order), timing=TIMING))
+    for item in stream:
+        first, second = one.step(item), other.step(item)
+        assert first.verdict == second.verdict
+        assert abs(first.log_e_harm - second.log_e_harm) < 1e-6
+        assert {report.name: report for report in first.criteria} == {report.name: report for report in second.criteria}
+
+
+@QUICK
+@given(streams)
+def test_gaps_never_speak_against_the_candidate(stream: list[Evidence]) -> None:
+    """An interval without the candidate's telemetry leaves the evidence of harm exactly as it was."""
+    judge = Judge(Rules((ErrorRateRule(), LatencyRule(limit=1.0)), timing=TIMING))
+    for item in stream:
+        judge.take(item)
+        before = judge.log_e_harm
+        judge.take(Evidence(START, 10.0, None, item.baseline))
+        assert judge.log_e_harm == before
+
+
+@QUICK
+@given(streams)
+def test_no_verdict_without_traffic(stream: list[Evidence]) -> None:
+    """A candidate without requests neither passes nor fails, whatever the baseline does."""
+    judge = Judge(Rules((ErrorRateRule(), LatencyRule(limit=1.0)), timing=TIMING))
+    for item in stream:
+        silent = Counts(0, 0) if item.candidate else None
+        assert judge.step(Evidence(START, item.seconds, silent, item.baseline)).verdict in (None, Verdict.INCONCLUSIVE)
+
+
+@QUICK
+@given(streams)
+def test_errors_beyond_the_requests_are_clamped(stream: list[Evidence]) -> None:
+    """Counters that tear apart (more errors than requests) count as all requests failed."""
+    rules = Rules((ErrorRateRule(),), timing=TIMING)
+    torn, clamped = Judge(rules), Judge(rules)
+    for item in stream:
+        sane = [arm and Counts(arm.requests, min(arm.errors, arm.requests)) for arm in (item.candidate, item.baseline)]
+        expected = clamped.step(Evidence(START, item.seconds, sane[0], sane[1]))
+        actual = torn.step(Evidence(START, item.seconds, item.candidate, item.baseline))
+        assert actual == expected
+
+
+@QUICK
+@given(st.integers(1, 2000), st.floats(0, 1), st.floats(0, 1), st.integers(1, 2000), st.floats(0, 1))
+def test_more_errors_never_look_better(requests: int, one: float, two: float, others: int, rate: float) -> None:
+    """Of two intervals that differ only in the candidate's errors the one with more speaks more for harm."""
+    standings = []
+    for bad in sorted((one * requests, two * requests)):
+        judge = Judge(Rules(timing=Timing(warm_up=0)))
+        standings.append(judge.step(interval((requests, bad), (others, rate * others))).criteria[0])
+    better, worse = standings
+    assert (worse.log_e_harm or 0) >= (better.log_e_harm or 0) - 1e-9
+    assert (worse.log_e_safe or 0) <= (better.log_e_safe or 0) + 1e-9
+
+
+@QUICK
+@given(st.integers(2, 400), st.floats(0.1, 0.9), st.integers(0, 9))
+def test_splitting_an_interval_keeps_the_meaning(requests: int, part: float, bad: int) -> None:
+    """The same traffic cut into two intervals each leads to the same verdict, in about the same time."""
+    bad = min(bad * requests // 10, requests)
+    verdicts = []
+    for cuts in ((1.0,), (part, 1 - part)):
+        judge = Judge(Rules(timing=Timing(warm_up=0, minimum=60, maximum=600)))
+        verdict = None
+        for _ in range(60):
+            for share in cuts:
+                arms = (requests * share, bad * share), (requests * share, 0.01 * requests * share)
+                verdict = verdict or judge.step(interval(*arms, seconds=10 * share)).verdict
+        verdicts.append(verdict)
+    assert {Verdict.PASS, Verdict.FAIL} != set(verdicts)

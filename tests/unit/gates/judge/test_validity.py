@@ -1,0 +1,132 @@
+"""The heart of the promise, proven numerically: no e-value expects more than 1 under its null.
+
+Exact sums over beta-binomial counts on a grid of rates, correlations, sizes and bets. The largest logarithms seen are
+rounding; a wrong formula shows at once (dividing counts by the design effect instead reaches 151).
+"""
+
+from collections.abc import Callable
+from itertools import product
+from math import log1p
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy.special import gammaln, logsumexp
+from scipy.stats import binom
+
+from gates.judge.evalues import harm_above, harm_ratio, safe_below, safe_ratio
+from gates.judge.interval import RateInterval
+from gates.judge.processes import BaselineHarm, Catastrophe, LimitHarm, LimitSafety
+
+ROUNDING = 1e-9
+RATES = (0.0005, 0.01, 0.05, 0.5)
+CORRELATIONS = (0.0005, 0.005, 0.05, 0.3)
+SIZES = (1, 2, 5, 50, 500)
+
+
+def log_counts(size: int, rate: float, correlation: float) -> NDArray[np.float64]:
+    """ln P(count) of a beta-binomial; a binomial without correlation."""
+    x = np.arange(size + 1)
+    if correlation == 0:
+        return np.asarray(binom.logpmf(x, size, rate))
+    a, b = rate * (1 / correlation - 1), (1 - rate) * (1 / correlation - 1)
+    choose = gammaln(size + 1) - gammaln(x + 1) - gammaln(size - x + 1)
+    beta = gammaln(x + a) + gammaln(size - x + b) - gammaln(size + a + b)
+    return np.asarray(choose + beta - gammaln(a) - gammaln(b) + gammaln(a + b))
+
+
+def odds(correlation: float) -> float:
+    """(1 − ρ)/ρ."""
+    return (1 - correlation) / correlation
+
+
+@pytest.mark.parametrize(
+    ("e_value", "bets"),
+    [
+        (harm_above, (1e-3, 0.01, 0.1, 0.3, 0.6, 0.9, 0.999)),
+        (safe_below, (-0.01, -0.2, -0.5, -0.8, -0.95)),
+    ],
+)
+def test_one_sample(e_value: Callable[..., float], bets: tuple[float, ...]) -> None:
+    """At the limit itself, with any correlation up to the assumed one, E expects at most 1."""
+    worst = -np.inf
+    for rate, assumed, true, size in product(RATES, CORRELATIONS, (1.0, 0.3, 0.0), SIZES):
+        weights = log_counts(size, rate, assumed * true)
+        for bet in bets:
+            times = 1 + bet * (1 / rate - 1) if bet > 0 else 1 + bet
+            log_es = [e_value(x, size, rate, times, odds(assumed)) for x in range(size + 1)]
+            worst = max(worst, logsumexp(weights + log_es))
+    assert worst <= ROUNDING
+
+
+@pytest.mark.parametrize("e_value", [harm_ratio, safe_ratio])
+def test_two_samples(e_value: Callable[..., float]) -> None:
+    """At the tolerated ratio itself, whatever the baseline's rate and the traffic's share, E expects at most 1."""
+    worst = -np.inf
+    sizes = ((1, 1), (5, 5), (50, 50), (50, 450), (450, 50))
+    for base, ratio, assumed, true, (n, m), fraction in product(
+        (0.001, 0.01, 0.2), (1.0, 1.25, 2.0), (0.001, 0.02, 0.2), (1.0, 0.0), sizes, (0.02, 0.3, 0.9)
+    ):
+        candidate = log_counts(n, ratio * base, assumed * true)
+        baseline = log_counts(m, base, assumed * true)
+        # The logarithm is a sum of one term an arm, so that the double sum factorises.
+        own = [e_value(x, n, 0, m, ratio, fraction, odds(assumed)) for x in range(n + 1)]
+        other = [e_value(0, n, y, m, ratio, fraction, odds(assumed)) for y in range(m + 1)]
+        worst = max(worst, logsumexp(candidate + own) + logsumexp(baseline + other))
+    assert worst <= ROUNDING
+
+
+def test_design_effect_is_not_valid() -> None:
+    """The check can fail: dividing the counts by the design effect breaks the bound by far."""
+    weights, x = log_counts(500, 0.001, 0.05), np.arange(501)
+    log_es = (x * np.log(0.2 / 0.001) + (500 - x) * log1p(-0.199 / 0.999)) / (1 + 499 * 0.05)
+    assert logsumexp(weights + log_es) > 1
+
+
+@pytest.mark.parametrize(
+    ("fresh", "limit"),
+    [
+        (lambda: LimitHarm(0.05, 10), 0.05),
+        (lambda: LimitSafety(0.05), 0.05),
+        (lambda: Catastrophe(0.05, 10), 0.5),
+        (lambda: Catastrophe(0.8, 10), 0.9),
+    ],
+)
+def test_one_sample_processes(fresh: Callable[[], LimitHarm | LimitSafety | Catastrophe], limit: float) -> None:
+    """The mixtures as they stand in the judge expect at most 1 after an interval, at the edge of their null."""
+    size, correlation = 60, 0.02
+    values = []
+    for bad in range(size + 1):
+        process = fresh()
+        process.step(bad, size, odds(correlation))
+        values.append(process.log_e)
+    assert logsumexp(log_counts(size, limit, correlation) + values) <= ROUNDING
+
+
+def test_baseline_process() -> None:
+    """The mixture over ratios expects at most 1 after two intervals with different rates and traffic shares."""
+    correlation, sizes, rates = 0.02, ((6, 12), (9, 3)), (0.05, 0.2)
+    arms = [
+        (log_counts(n, 1.25 * rate, correlation), log_counts(m, rate, correlation))
+        for (n, m), rate in zip(sizes, rates, strict=True)
+    ]
+    terms = []
+    for x1, y1, x2, y2 in product(*(range(size + 1) for pair in sizes for size in pair)):
+        process = BaselineHarm(1.25, horizon=2)
+        process.step((sizes[0][0], x1, sizes[0][1], y1), odds(correlation))
+        process.step((sizes[1][0], x2, sizes[1][1], y2), odds(correlation))
+        terms.append(arms[0][0][x1] + arms[0][1][y1] + arms[1][0][x2] + arms[1][1][y2] + process.log_e)
+    assert logsumexp(terms) <= ROUNDING
+
+
+def test_interval_covers() -> None:
+    """The anytime interval misses the true rate at any of 100 looks in fewer runs than its risk allows."""
+    random, missed = np.random.default_rng(5), 0
+    for _ in range(150):
+        interval = RateInterval()
+        for rate in random.beta(0.02 * 99, 0.98 * 99, size=100):
+            interval.step(float(random.binomial(50, rate)), 50.0, 99.0)
+            if interval.side(0.02, 0.1):
+                missed += 1
+                break
+    assert missed <= 15
