@@ -1,0 +1,140 @@
+"""The daemon's journal: transitions and audit are written and grow old here. A journal that is down stops nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+import structlog
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from healthd.clock import Clock
+from healthd.journal import tables
+from healthd.journal.database import Database, JournalError
+from healthd.model import Transition
+
+_log = structlog.get_logger(__name__)
+_WAITING = 10_000  # transitions kept while the journal is down; beyond that the oldest go
+_RETRY_SECONDS = 5.0
+_CLEANING_SECONDS = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """Someone changed something. `detail` is JSON and holds no secret."""
+
+    caller: str
+    action: str
+    subject: str
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+async def write_audit(connection: AsyncConnection, moment: datetime, *entries: AuditEntry) -> None:
+    """Write audit rows in the transaction of what they tell of."""
+    await connection.execute(
+        sa.insert(tables.audit),
+        [
+            {
+                "at": moment,
+                "caller": entry.caller,
+                "action": entry.action,
+                "subject": entry.subject,
+                "detail": json.dumps(entry.detail, default=str),
+            }
+            for entry in entries
+        ],
+    )
+
+
+class Journal:
+    """Writes transitions behind the daemon's back and deletes what is older than `retention` seconds."""
+
+    def __init__(self, database: Database, clock: Clock, retention: float) -> None:
+        self.database = database
+        self._clock, self._retention = clock, retention
+        self._waiting: deque[Transition] = deque(maxlen=_WAITING)
+        self._news = asyncio.Event()
+        self._clean_at = 0.0
+
+    def changed(self, transition: Transition) -> None:
+        """Remember a transition; it is written soon."""
+        self._waiting.append(transition)
+        self._news.set()
+
+    async def run(self) -> None:
+        """Write until cancelled. While the journal is down, try again every few seconds."""
+        trouble: str | None = None
+        while True:
+            try:
+                await self.database.open(tables.BRANCH)
+                trouble = _told(trouble, None)
+                while True:
+                    await self._write_waiting()
+                    await self._clean()
+                    await self._wait_for_news()
+            except JournalError as error:
+                trouble = _told(trouble, str(error))
+                await asyncio.sleep(_RETRY_SECONDS)
+
+    async def flush(self) -> None:
+        """Write what is left, at the end. Raises JournalError."""
+        await self._write_waiting()
+
+    async def transitions(self, check: str, limit: int = 100) -> list[dict[str, Any]]:
+        """The latest transitions of a check, newest first. Raises JournalError."""
+        table = tables.transitions
+        query = sa.select(table).where(table.c.check_name == check).order_by(table.c.id.desc()).limit(limit)
+        async with self.database.read() as connection:
+            return [dict(row) for row in (await connection.execute(query)).mappings()]
+
+    async def _write_waiting(self) -> None:
+        while batch := list(self._waiting):
+            async with self.database.write() as connection:
+                await connection.execute(sa.insert(tables.transitions), [_row(transition) for transition in batch])
+            for _ in range(min(len(batch), len(self._waiting))):
+                self._waiting.popleft()
+
+    async def _clean(self) -> None:
+        if self._clock.steady() < self._clean_at:
+            return
+        oldest = self._clock.now() - timedelta(seconds=self._retention)
+        async with self.database.write() as connection:
+            for table in (tables.transitions, tables.audit):
+                await connection.execute(sa.delete(table).where(table.c.at < oldest))
+        self._clean_at = self._clock.steady() + _CLEANING_SECONDS
+
+    async def _wait_for_news(self) -> None:
+        self._news.clear()
+        if self._waiting:
+            return
+        try:
+            await asyncio.wait_for(self._news.wait(), _CLEANING_SECONDS)
+        except TimeoutError:
+            return
+
+
+def _row(transition: Transition) -> dict[str, Any]:
+    result = transition.probe.result if transition.probe else None
+    return {
+        "check_name": transition.check,
+        "old": transition.old.value,
+        "new": transition.new.value,
+        "at": transition.at,
+        "kind": result.kind.value if result and result.kind else None,
+        "message": result.message if result else "overdue",
+    }
+
+
+def _told(before: str | None, now: str | None) -> str | None:
+    """Log trouble when it comes and when it goes, not at every try."""
+    if now is not None and before != now:
+        _log.error("the journal cannot be written", problem=now)
+    elif now is None and before is not None:
+        _log.info("the journal can be written again")
+    return now

@@ -1,0 +1,37 @@
+"""The daemon's own tables: what changed, and who changed what."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from healthd.journal.columns import Moment
+from healthd.journal.migrate import Branch
+
+metadata = sa.MetaData()
+
+transitions = sa.Table(
+    "transitions",
+    metadata,
+    sa.Column("id", sa.Integer, sa.Identity(), primary_key=True),
+    sa.Column("check_name", sa.Text, nullable=False),
+    sa.Column("old", sa.Text, nullable=False),
+    sa.Column("new", sa.Text, nullable=False),
+    sa.Column("at", Moment, nullable=False, index=True),
+    sa.Column("kind", sa.Text),
+    sa.Column("message", sa.Text, nullable=False),
+)
+
+audit = sa.Table(
+    "audit",
+    metadata,
+    sa.Column("id", sa.Integer, sa.Identity(), primary_key=True),
+    sa.Column("at", Moment, nullable=False, index=True),
+    sa.Column("caller", sa.Text, nullable=False),
+    sa.Column("action", sa.Text, nullable=False),
+    sa.Column("subject", sa.Text, nullable=False),
+    sa.Column("detail", sa.Text, nullable=False),
+)
+
+BRANCH = Branch(Path(__file__).with_name("migrations"), "alembic_version", head="0001")
