@@ -79,9 +79,10 @@ class Rollback:
 class Gate:
     """One run of a policy for one candidate, as last stored.
 
-    `decides_by` is the latest time of a decision, but for a held gate; `watch_until` the end of the watch, known after
-    a pass. `standing` is the judge's latest word, in a watch the word on the watch. `sequence` is that of its last
-    event. `holder` is the replica that runs it.
+    `decides_by` is the latest time of a decision, but for a held gate; `watch_until` the end of the watch, known
+    after a pass. `standing` is the judge's latest word, in a watch the word on the watch. `notes` are plain sentences
+    about the latest look, such as why an arm is silent. `sequence` is that of its last event. `holder` is the replica
+    that runs it.
     """
 
     id: str
@@ -100,6 +101,7 @@ class Gate:
     rollback: Rollback | None = None
     watch_until: datetime | None = None
     finished_at: datetime | None = None
+    notes: tuple[str, ...] = ()
     sequence: int = 0
     holder: str | None = None
 

@@ -78,6 +78,10 @@ class Draining(Refusal):
     """This replica is shutting down and takes no more gates; ask again in a moment."""
 
 
+class TooManyGates(Refusal):
+    """This replica runs {count} gates already, which is as many as gates.at_most allows."""
+
+
 class JournalUnavailable(Refusal):
     """The journal cannot be written, so nothing was started: {problem}."""
 

@@ -61,6 +61,12 @@ def _address(text: str) -> str:
 Address = Annotated[str, AfterValidator(_address)]
 
 
+def _journal(url: SecretStr) -> SecretStr:
+    if not re.match(r"sqlite:///.|postgres(ql)?://.", url.get_secret_value()):
+        raise ValueError("write sqlite:///path/to/file or postgresql://user:password@host/database")
+    return url
+
+
 class Details(StrEnum):
     """Who sees failure messages, hosts and numbers."""
 
@@ -234,8 +240,10 @@ class Settings(Model):
     """Logging."""
     sentry: Sentry = Sentry()
     """Error reports."""
-    journal: SecretStr | None = None
+    journal: Annotated[SecretStr, AfterValidator(_journal)] | None = None
     """`sqlite:///path` or `postgresql://…`; `./var` in development, `/var/lib/healthd` elsewhere."""
+    retention: Duration = Field(90 * 86400.0, ge=3600)
+    """How long the journal keeps transitions, audit and gates that are over."""
     defaults: Defaults = Defaults()
     """What a check gets when neither it nor its kind says otherwise."""
     checks: dict[Name, AnyCheck] = Field(default_factory=_embedded_checks, validate_default=True)

@@ -1,0 +1,78 @@
+"""What a gate goes by: its policy as it was at the start, and its service as it is now."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from gates.actions.contract import Occasion
+from gates.criteria import Smoke
+from gates.policy import Policy
+from gates.request import Version
+from gates.settings import Config, Service
+from gates.sources.contract import Arm, Arms
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A gate's policy and service. `service` is None once the configuration has none of that name.
+
+    `without_secrets` says that the policy came from the journal, which keeps no secrets, and that the configuration no
+    longer has the same one.
+    """
+
+    policy: Policy
+    service: Service | None
+    without_secrets: bool = False
+
+    def actions(self, occasion: Occasion) -> tuple[str, ...]:
+        """The names of the actions that an occasion calls for: the policy's, or else the service's."""
+        match occasion:
+            case Occasion.PASS:
+                own, shared = self.policy.on_pass, self.service.on_pass if self.service else ()
+            case Occasion.INCONCLUSIVE:
+                own, shared = self.policy.on_inconclusive, self.service.on_inconclusive if self.service else ()
+            case _:
+                own, shared = self.policy.on_fail, self.service.on_fail if self.service else ()
+        return shared if own is None else own
+
+    @property
+    def edges(self) -> tuple[float, ...]:
+        """The latencies in seconds at which the policy has limits."""
+        limits = {
+            criterion.limit for criterion in self.policy.criteria if criterion.kind in ("latency", "mean_latency")
+        }
+        return tuple(sorted(limit for limit in limits if limit is not None))
+
+
+def policy_body(policy: Policy) -> str:
+    """A policy for the journal; secrets are masked."""
+    return policy.model_dump_json(by_alias=True)
+
+
+def recall_plan(body: str, name: str, service: str, config: Config) -> Plan:
+    """The plan of a gate that was started before: by its own policy, whatever the configuration says now."""
+    current = config.policies.get(name)
+    if current is not None and policy_body(current) == body:
+        return Plan(current, config.services.get(service))
+    policy = Policy.model_validate(json.loads(body))
+    masked = any(request.headers for c in policy.criteria if isinstance(c, Smoke) for request in c.requests)
+    return Plan(policy, config.services.get(service), without_secrets=masked)
+
+
+def arms_of(service_name: str, service: Service, candidate: Version, baseline: Version | None) -> Arms:
+    """Who is observed. Raises KeyError for a target that the service does not have."""
+    return Arms(service_name, _arm(service, candidate), _arm(service, baseline) if baseline else None)
+
+
+def _arm(service: Service, version: Version) -> Arm:
+    target = target_of(service, version)
+    urls = service.addresses(target) if target is not None else ()
+    return Arm(version.version, version.labels, target, urls)
+
+
+def target_of(service: Service, version: Version) -> str | None:
+    """The target that a version runs on: the one that it names, or the only one that there is."""
+    if version.target is not None:
+        return version.target
+    return next(iter(service.targets)) if len(service.targets) == 1 else None
