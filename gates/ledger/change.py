@@ -1,0 +1,147 @@
+"""What an owner writes of its gate: one transaction, kept only while the gate is still its own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gates.actions.contract import Occasion
+from gates.gate import Gate, GateEvent, QuarantinedVersion
+from gates.ledger import tables
+from gates.ledger.documents import changing_columns, event_columns, write_evidence
+from gates.model import Evidence
+from gates.sources.contract import Cursor
+from healthd.journal.journal import AuditEntry, write_audit
+
+
+class LeaseLost(Exception):  # noqa: N818 - what has happened, not an error of ours
+    """Another replica owns the gate now; nothing was written."""
+
+
+@dataclass(frozen=True, slots=True)
+class SeenEvidence:
+    """The evidence of one look; `stage` is the judge that took it: `gate`, `watch`, or `history` before them."""
+
+    stage: str
+    evidence: Sequence[Evidence]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A gate as it shall stand, and all that goes with it. `gate.sequence` is that of the last of `events`.
+
+    `quarantine` and `orders` are stored with the decision that calls for them, or not at all.
+    """
+
+    gate: Gate
+    token: int
+    events: tuple[GateEvent, ...] = ()
+    cursor: Cursor | None = None
+    seen: SeenEvidence | None = None
+    orders: tuple[tuple[Occasion, str], ...] = ()
+    quarantine: QuarantinedVersion | None = None
+    audit: AuditEntry | None = None
+
+
+async def write_changes(connection: AsyncConnection, changes: Sequence[Change]) -> list[LeaseLost | None]:
+    """Write each change whose gate is still the writer's own; the others come back as LeaseLost.
+
+    One that is there already, from a transaction whose end its writer never heard of, counts as written.
+    """
+    standing = await _lock_rows(connection, [change.gate.id for change in changes])
+    outcomes: list[LeaseLost | None] = []
+    fresh = []
+    for change in changes:
+        token, sequence = standing.get(change.gate.id, (None, 0))
+        outcomes.append(None if token == change.token else LeaseLost())
+        if token == change.token and (sequence < change.gate.sequence or not change.events):
+            fresh.append(change)
+    if fresh:
+        await _write(connection, fresh)
+    return outcomes
+
+
+async def _lock_rows(connection: AsyncConnection, ids: Sequence[str]) -> dict[str, tuple[int, int]]:
+    table = tables.gates
+    query = sa.select(table.c.id, table.c.token, table.c.sequence).where(table.c.id.in_(ids)).order_by(table.c.id)
+    rows = await connection.execute(query.with_for_update())
+    return {row.id: (row.token, row.sequence) for row in rows}
+
+
+async def _write(connection: AsyncConnection, changes: Sequence[Change]) -> None:
+    table = tables.gates
+    values = [
+        {
+            "b_id": change.gate.id,
+            "cursor": json.dumps(change.cursor) if change.cursor is not None else None,
+            **changing_columns(change.gate),
+        }
+        for change in changes
+    ]
+    await connection.execute(
+        sa.update(table)
+        .where(table.c.id == sa.bindparam("b_id"))
+        .values({name: sa.bindparam(name) for name in values[0] if name != "b_id"}),
+        values,
+    )
+    if events := [event_columns(event) for change in changes for event in change.events]:
+        await connection.execute(sa.insert(tables.gate_events), events)
+    if seen := [row for change in changes for row in _evidence_rows(change)]:
+        await connection.execute(sa.insert(tables.gate_evidence), seen)
+    for change in changes:
+        await _write_consequences(connection, change)
+
+
+async def _write_consequences(connection: AsyncConnection, change: Change) -> None:
+    gate = change.gate
+    if change.orders:
+        await connection.execute(sa.insert(tables.orders), order_rows(change))
+    if change.quarantine is not None:
+        version = change.quarantine
+        same = (tables.quarantine.c.service == version.service) & (tables.quarantine.c.version == version.version)
+        await connection.execute(sa.delete(tables.quarantine).where(same))
+        await connection.execute(
+            sa.insert(tables.quarantine).values(
+                service=version.service,
+                version=version.version,
+                gate_id=gate.id,
+                since=version.since,
+                reason=version.reason,
+            )
+        )
+    if change.audit is not None:
+        await write_audit(connection, change.events[-1].at, change.audit)
+
+
+def order_rows(change: Change) -> list[dict[str, object]]:
+    """The rows of the outbox for a change. The key holds the gate and the occasion, so that none is ordered twice."""
+    gate, moment = change.gate, change.events[-1].at
+    return [
+        {
+            "key": f"{gate.id}:{'rollback' if occasion.is_rollback else occasion.value}:{action}",
+            "gate_id": gate.id,
+            "position": position,
+            "action": action,
+            "occasion": occasion.value,
+            "state": "due",
+            "created_at": moment,
+            "next_try_at": moment,
+            "tries": 0,
+            "detail": "",
+            "token": 0,
+        }
+        for position, (occasion, action) in enumerate(change.orders)
+    ]
+
+
+def _evidence_rows(change: Change) -> list[dict[str, object]]:
+    if change.seen is None:
+        return []
+    body = write_evidence(change.seen.evidence)
+    return [
+        {"gate_id": change.gate.id, "sequence": change.gate.sequence, "stage": change.seen.stage, "body": body},
+    ]

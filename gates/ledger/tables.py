@@ -1,0 +1,127 @@
+"""The gate's tables, in the daemon's journal. A migration goes with every change here; a test compares the two."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from healthd.journal.columns import Moment
+from healthd.journal.migrate import Branch
+
+metadata = sa.MetaData()
+
+
+def _of_gate() -> sa.ForeignKey:
+    return sa.ForeignKey("gates.id", ondelete="CASCADE")
+
+
+replicas = sa.Table(
+    "replicas",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("expires_at", Moment, nullable=False),
+)
+
+# A row is what the gate's log adds up to. `token` grows each time that the gate changes hands: an owner's write names
+# the token under which it owns the gate, and is refused once another one does. `holds` is the service while no other
+# gate may start for it; being unique it is what forbids that.
+gates = sa.Table(
+    "gates",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("service", sa.Text, nullable=False, index=True),
+    sa.Column("holds", sa.Text, unique=True),
+    sa.Column("policy", sa.Text, nullable=False),
+    sa.Column("policy_body", sa.Text, nullable=False),
+    sa.Column("request", sa.Text, nullable=False),
+    sa.Column("request_hash", sa.Text, nullable=False),
+    sa.Column("caller", sa.Text, nullable=False),
+    sa.Column("idempotency", sa.Text, unique=True),
+    sa.Column("state", sa.Text, nullable=False, index=True),
+    sa.Column("created_at", Moment, nullable=False),
+    sa.Column("decides_by", Moment, nullable=False),
+    sa.Column("standing", sa.Text),
+    sa.Column("notes", sa.Text),
+    sa.Column("verdict", sa.Text),
+    sa.Column("decision", sa.Text),
+    sa.Column("rollback", sa.Text),
+    sa.Column("watch_until", Moment),
+    sa.Column("finished_at", Moment),
+    sa.Column("sequence", sa.Integer, nullable=False),
+    sa.Column("cursor", sa.Text),
+    sa.Column("owner", sa.Text),
+    sa.Column("token", sa.Integer, nullable=False),
+)
+
+gate_events = sa.Table(
+    "gate_events",
+    metadata,
+    sa.Column("gate_id", sa.Text, _of_gate(), primary_key=True),
+    sa.Column("sequence", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("at", Moment, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("body", sa.Text, nullable=False),
+)
+
+# What a look saw, apart from what the judge said of it (an event): only a judge that is brought back reads it.
+gate_evidence = sa.Table(
+    "gate_evidence",
+    metadata,
+    sa.Column("gate_id", sa.Text, _of_gate(), primary_key=True),
+    sa.Column("sequence", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("stage", sa.Text, nullable=False),
+    sa.Column("body", sa.Text, nullable=False),
+)
+
+gate_pushes = sa.Table(
+    "gate_pushes",
+    metadata,
+    sa.Column("gate_id", sa.Text, _of_gate(), primary_key=True),
+    sa.Column("position", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("push_id", sa.Text, nullable=False),
+    sa.Column("body", sa.Text, nullable=False),
+    sa.UniqueConstraint("gate_id", "push_id", name="uq_gate_pushes_push_id"),
+)
+
+# The outbox. `key` is what a receiver tells repetitions by; `owner`, `token` and `leased_until` are a worker's claim.
+orders = sa.Table(
+    "orders",
+    metadata,
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("gate_id", sa.Text, _of_gate(), nullable=False, index=True),
+    sa.Column("position", sa.Integer, nullable=False),
+    sa.Column("action", sa.Text, nullable=False),
+    sa.Column("occasion", sa.Text, nullable=False),
+    sa.Column("state", sa.Text, nullable=False, index=True),
+    sa.Column("created_at", Moment, nullable=False),
+    sa.Column("next_try_at", Moment, nullable=False),
+    sa.Column("tries", sa.Integer, nullable=False),
+    sa.Column("detail", sa.Text, nullable=False),
+    sa.Column("finished_at", Moment),
+    sa.Column("owner", sa.Text),
+    sa.Column("token", sa.Integer, nullable=False),
+    sa.Column("leased_until", Moment),
+)
+
+deploy_locks = sa.Table(
+    "deploy_locks",
+    metadata,
+    sa.Column("service", sa.Text, primary_key=True),
+    sa.Column("holder", sa.Text, nullable=False),
+    sa.Column("until", Moment, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("caller", sa.Text, nullable=False),
+)
+
+quarantine = sa.Table(
+    "quarantine",
+    metadata,
+    sa.Column("service", sa.Text, primary_key=True),
+    sa.Column("version", sa.Text, primary_key=True),
+    sa.Column("gate_id", sa.Text, nullable=False),
+    sa.Column("since", Moment, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+)
+
+BRANCH = Branch(Path(__file__).with_name("migrations"), "alembic_version_gates", head="0001")
