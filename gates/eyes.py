@@ -1,0 +1,87 @@
+"""What a gate looks with, built from its plan: the source of its service, the checks, the smoke requests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import aiohttp
+
+from gates.criteria import Checks, Smoke
+from gates.gate import Gate
+from gates.ledger.ledger import Ledger
+from gates.lookout import Lookout, Traffic
+from gates.model import Observation
+from gates.plan import Plan, arms_of
+from gates.questions import SmokeTest, ask_checks
+from gates.request import PushedEvidence
+from gates.settings import Service
+from gates.sources import build_source
+from gates.sources.contract import Arms, Cursor, SourceContext
+from healthd.board import Board
+from healthd.clock import Clock
+
+
+class Blind(Exception):  # noqa: N818 - what has happened, not an error of ours
+    """The gate's service, or what the request named of it, is not in the configuration any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Optics:
+    """What every gate of this replica looks through."""
+
+    ledger: Ledger
+    clock: Clock
+    board: Board
+    session: aiohttp.ClientSession
+    redact: Callable[[str], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Pushes:
+    """One gate's pushes, for its source."""
+
+    ledger: Ledger
+    gate_id: str
+
+    async def after(self, position: int) -> Sequence[tuple[int, PushedEvidence]]:
+        return await self.ledger.pushes(self.gate_id, position)
+
+
+def open_eyes(
+    gate: Gate, plan: Plan, optics: Optics, cursor: Cursor | None, last: datetime
+) -> tuple[Lookout, Traffic | None]:
+    """What looks for a gate, and the part of it that sees traffic. Raises Blind."""
+    service = plan.service
+    if service is None:
+        raise Blind(f"service {gate.service} is not configured any more")
+    try:
+        arms = arms_of(gate.service, service, gate.candidate, gate.baseline)
+    except KeyError as missing:
+        raise Blind(f"service {gate.service} has no target {missing.args[0]!r} any more") from None
+    traffic = _traffic(gate, plan, service, arms, optics, cursor) if plan.policy.needs_source else None
+    criteria = plan.policy.named_criteria
+
+    def checks() -> list[Observation]:
+        return [ask_checks(name, c, optics.board) for name, c in criteria.items() if isinstance(c, Checks)]
+
+    smoke = [
+        SmokeTest(name, c, arms.candidate.urls, optics.session, without_secrets=plan.without_secrets)
+        for name, c in criteria.items()
+        if isinstance(c, Smoke)
+    ]
+    # The watch looks at traffic alone; to the judge the answers of other criteria would be nobody's.
+    watching = gate.decision is not None
+    return Lookout(traffic, list if watching else checks, () if watching else smoke, optics.clock, last), traffic
+
+
+def _traffic(gate: Gate, plan: Plan, service: Service, arms: Arms, optics: Optics, cursor: Cursor | None) -> Traffic:
+    config = service.source
+    if config is None:
+        raise Blind(f"service {gate.service} has no source any more")
+    context = SourceContext(optics.clock, optics.redact, plan.edges, Pushes(optics.ledger, gate.id))
+    try:
+        return Traffic(lambda: build_source(config, arms, context), config.timeout, cursor)
+    except (ValueError, ImportError) as error:  # an arm that the configuration no longer fits
+        raise Blind(str(error)) from None

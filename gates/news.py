@@ -1,0 +1,32 @@
+"""Tells whoever waits for a gate that it has changed. Only of gates that run here; others must be asked for."""
+
+from __future__ import annotations
+
+import asyncio
+from weakref import WeakValueDictionary
+
+
+class News:
+    """Waiters take an event before they read, so that no change between reading and waiting is missed."""
+
+    def __init__(self) -> None:
+        self._expected: WeakValueDictionary[str, asyncio.Event] = WeakValueDictionary()
+
+    def expect(self, gate_id: str) -> asyncio.Event:
+        """An event that the next change of the gate sets."""
+        event = self._expected.get(gate_id)
+        if event is None:
+            event = self._expected[gate_id] = asyncio.Event()
+        return event
+
+    def publish(self, gate_id: str) -> None:
+        if (event := self._expected.pop(gate_id, None)) is not None:
+            event.set()
+
+
+async def within_seconds(event: asyncio.Event, seconds: float) -> None:
+    """Wait for the event, but no longer than that."""
+    try:
+        await asyncio.wait_for(event.wait(), seconds)
+    except TimeoutError:
+        return

@@ -1,0 +1,82 @@
+"""Builds the gate's parts from the configuration and the daemon's ports, and owns their start and stop."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+from collections.abc import Callable
+
+import aiohttp
+from prometheus_client import CollectorRegistry
+
+from gates.eyes import Optics
+from gates.gate import Gate
+from gates.gatekeeper import Gatekeeper
+from gates.ledger.holds import Holds
+from gates.ledger.leases import Leases
+from gates.ledger.ledger import Ledger
+from gates.ledger.outbox import Outbox
+from gates.life import Tools
+from gates.metrics import GateMetrics, RunningGates
+from gates.news import News
+from gates.replica import Replica
+from gates.roster import Roster
+from gates.settings import Config
+from healthd.board import Board
+from healthd.clock import Clock
+from healthd.journal.database import Database
+
+Listener = Callable[[Gate, Gate], None]
+"""Told of every stored step of a gate that runs here: the gate before it, and after. It must neither block nor fail."""
+
+
+class Gates:
+    """All gates of this process. Built in a running event loop."""
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        database: Database,
+        board: Board,
+        clock: Clock,
+        registry: CollectorRegistry,
+        redact: Callable[[str], str],
+        listener: Listener,
+    ) -> None:
+        replica = f"{socket.gethostname()}:{secrets.token_hex(6)}"
+        self._listener, self._news = listener, News()
+        self.ledger = Ledger(database, clock)
+        self.metrics = GateMetrics(registry)
+        self._session = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())
+        optics = Optics(self.ledger, clock, board, self._session, redact)
+        outbox = Outbox(database, replica)
+        tools = Tools(optics, outbox, self._changed, self.metrics.late.observe)
+        leases = Leases(database, replica, config.gates.lease)
+        self._roster = Roster(leases, tools, config, self.metrics)
+        registry.register(RunningGates(self._roster.gates))
+        self._replica = Replica(self.ledger, leases, self._roster, clock, self.metrics)
+        self.gatekeeper = Gatekeeper(self._roster, self.ledger, Holds(database), self._news, clock, replica=replica)
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        await self._replica.run()
+
+    def reconfigure(self, config: Config) -> None:
+        """For gates that start from now on; those that run keep their policy."""
+        self._roster.config = config
+
+    def drain(self) -> None:
+        """Take no more gates."""
+        self.gatekeeper.draining = True
+
+    async def close(self) -> None:
+        """Stop every gate where it stands and leave it to another replica, or to the next start."""
+        self.drain()
+        await self._replica.close()
+        await self._session.close()
+
+    def _changed(self, before: Gate, after: Gate) -> None:
+        self.metrics.changed(before, after)
+        self._news.publish(after.id)
+        self._listener(before, after)

@@ -1,0 +1,27 @@
+"""These tests run in virtual time, on a SQLite file of their own."""
+
+from pathlib import Path
+
+import pytest
+
+from gates import actions, sources
+from tests.unit.gates.stage import Script, healthy
+from tests.virtual import VirtualLoop
+
+
+def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> dict[str, type[VirtualLoop]]:
+    return {"virtual": VirtualLoop}
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """Where the journal is."""
+    return tmp_path / "journal.db"
+
+
+@pytest.fixture(autouse=True)
+def _scripted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is a source that follows a script, which begins with a healthy candidate, and an action to order."""
+    monkeypatch.setitem(sources.KINDS, "scripted", "tests.unit.gates.stage:Scripted")
+    monkeypatch.setitem(actions.KINDS, "note", "tests.unit.gates.stage:Note")
+    Script.act, Script.asked = healthy, 0

@@ -1,0 +1,186 @@
+"""A stage for gates in virtual time: a source that follows a script, and a gatekeeper on a real SQLite file."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from prometheus_client import CollectorRegistry
+
+from gates.actions.contract import ActionConfig
+from gates.gate import Gate
+from gates.gatekeeper import Gatekeeper
+from gates.model import Counts, Evidence
+from gates.request import VerifyRequest, Version
+from gates.settings import Config
+from gates.sources.contract import Cursor, Look, SourceConfig, SourceUnavailable
+from gates.wiring import Gates
+from healthd.board import Board
+from healthd.clock import Clock
+from healthd.journal import tables
+from healthd.journal.database import Database
+from healthd.model import FailureKind
+from tests.unit.stage import LoopClock
+
+Act = Callable[[float], Any]
+"""Seconds since the source was first asked → Counts of both arms for one interval, an exception, or a coroutine."""
+
+
+def healthy(_seconds: float) -> Counts:
+    """A thousand requests without an error."""
+    return Counts(1000, 0)
+
+
+def broken(_seconds: float) -> Counts:
+    """Every other request fails."""
+    return Counts(1000, 500)
+
+
+def silent(_seconds: float) -> Counts:
+    """Nobody calls."""
+    return Counts(0, 0)
+
+
+def unreachable(_seconds: float) -> Counts:
+    raise SourceUnavailable(FailureKind.CONNECT, "connection refused")
+
+
+async def hanging(_seconds: float) -> Counts:
+    await asyncio.Event().wait()
+    raise AssertionError("unreachable")
+
+
+def later(at: float, before: Act, after: Act) -> Act:
+    """`before` until `at` seconds have passed, `after` from then on."""
+    return lambda seconds: (before if seconds < at else after)(seconds)
+
+
+class Script:
+    """What scripted sources say; one for all gates of a test. `asked` counts the looks."""
+
+    act: ClassVar[Act] = healthy
+    asked: ClassVar[int] = 0
+
+
+class ScriptedConfig(SourceConfig):
+    kind: Literal["scripted"] = "scripted"
+
+
+class Scripted:
+    """A source whose cursor is the time of its first look."""
+
+    config_model: ClassVar[type[SourceConfig]] = ScriptedConfig
+
+    def __init__(self, config: ScriptedConfig, arms: Any, context: Any) -> None:
+        self._clock: Clock = context.clock
+
+    async def observe(self, since: Cursor | None) -> Look:
+        Script.asked += 1
+        now = self._clock.now().timestamp()
+        if since is None:
+            return Look(None, {"start": now})
+        said = Script.act(now - since["start"])
+        counts = await said if asyncio.iscoroutine(said) else said
+        return Look(Evidence(self._clock.now(), 5.0, counts), since)
+
+    async def close(self) -> None: ...
+
+
+class NoteConfig(ActionConfig):
+    kind: Literal["note"] = "note"
+
+
+class Note:
+    """An action that nobody carries out: the tests look at the outbox."""
+
+    config_model: ClassVar[type[ActionConfig]] = NoteConfig
+
+
+POLICY: dict[str, Any] = {
+    "settle": "30s",
+    "every": "5s",
+    "observe": {"at_least": "60s", "at_most": "5m"},
+    "criteria": [{"kind": "error_rate", "limit": "5%"}],
+}
+
+
+def config(**changes: Any) -> Config:
+    """Service `api` under policy `quick`; `changes` are keys of the configuration, or of the policy with `policy=`."""
+    policy = {**POLICY, **changes.pop("policy", {})}
+    service = {"source": {"kind": "scripted"}, "policy": "quick", "on_fail": ["back"], **changes.pop("service", {})}
+    return Config.model_validate(
+        {
+            "policies": {"quick": policy},
+            "services": {"api": service, "web": service},
+            "actions": {"back": {"kind": "note"}},
+            **changes,
+        }
+    )
+
+
+def request(service: str = "api", version: str = "2.0", **changes: Any) -> VerifyRequest:
+    return VerifyRequest(service=service, candidate=Version(version=version), **changes)
+
+
+@dataclass
+class Replica:
+    """One process's gates, as far as a test needs a process."""
+
+    gates: Gates
+    database: Database
+    board: Board
+    task: asyncio.Task[None]
+    steps: list[tuple[Gate, Gate]] = field(default_factory=list)
+
+    @property
+    def keeper(self) -> Gatekeeper:
+        return self.gates.gatekeeper
+
+    async def stop(self) -> None:
+        """As on SIGTERM: what runs here is handed on."""
+        await self.gates.close()
+        await self._end()
+
+    async def crash(self) -> None:
+        """As on SIGKILL, as near as one process comes to it: nothing is handed on."""
+        await self.gates._roster.close()
+        await self.gates._session.close()
+        await self._end()
+
+    async def _end(self) -> None:
+        self.task.cancel()
+        await asyncio.wait({self.task})
+        await self.database.close()
+
+
+async def start_replica(path: Path | str, configuration: Config, clock: Clock | None = None) -> Replica:
+    """A replica on the SQLite file, or the database of a URL, open and running."""
+    clock = clock or LoopClock()
+    database = Database(path if isinstance(path, str) else f"sqlite:///{path}", clock)
+    await database.open(tables.BRANCH)
+    board = Board(clock)
+    board.arrange(configuration.active_checks, configuration.active_groups, ())
+    steps: list[tuple[Gate, Gate]] = []
+    gates = Gates(
+        configuration,
+        database=database,
+        board=board,
+        clock=clock,
+        registry=CollectorRegistry(),
+        redact=str,
+        listener=lambda before, after: steps.append((before, after)),
+    )
+    await gates.ledger.open()
+    task = asyncio.create_task(gates.run(), name="gates")
+    return Replica(gates, database, board, task, steps)
+
+
+@asynccontextmanager
+async def replica(path: Path | str, configuration: Config | None = None) -> AsyncIterator[Replica]:
+    running = await start_replica(path, configuration or config())
+    try:
+        yield running
+    finally:
+        await running.stop()
