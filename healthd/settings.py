@@ -201,7 +201,14 @@ def _build_check(raw: Any, info: ValidationInfo) -> CheckConfig:
         own = model.model_fields[key].default != CheckConfig.model_fields[key].default
         if key in given and key not in raw and not own:
             raw = {**raw, key: getattr(defaults, key)}
-    return _misconfigured(raw, model) if raw.get(MISSING) else model.model_validate(raw)
+    if raw.get(MISSING):
+        return _misconfigured(raw, model)
+    try:
+        return model.model_validate(raw)
+    except ValueError:
+        raise
+    except Exception as error:  # a validator of somebody's package; what it says might quote a secret
+        raise ValueError(f"kind {raw['kind']!r} fails to read its options: {type(error).__name__}") from None
 
 
 def _misconfigured(raw: dict[str, Any], model: type[CheckConfig]) -> MisconfiguredConfig:

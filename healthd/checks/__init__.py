@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.metadata import entry_points
 
+from healthd.checks import extensions
 from healthd.checks.contract import Check
 
 # Loaded by name, so that a driver is imported only when a check that needs it is configured.
@@ -24,7 +24,6 @@ KINDS = {
     "tcp": "healthd.checks.tcp:TCP",
     "tls": "healthd.checks.tls:TLS",
 }
-ENTRY_POINTS = "healthd.checks"
 
 
 class UnknownKindError(LookupError):
@@ -33,18 +32,16 @@ class UnknownKindError(LookupError):
 
 def known_kinds() -> list[str]:
     """Every kind that can be configured: the built-in ones and those of installed packages."""
-    return sorted({*KINDS, *(point.name for point in entry_points(group=ENTRY_POINTS))})
+    return sorted({*KINDS, *extensions.kinds()})
 
 
 def find_kind(kind: str) -> type[Check]:
     """The class of a kind. Raises UnknownKindError, or ImportError when it cannot be loaded: an extra is not
-    installed, or somebody's package is broken."""
-    if path := KINDS.get(kind):
-        module, _, name = path.partition(":")
+    installed, somebody's package is broken, or two packages bring the same kind."""
+    if kind in KINDS:
+        extensions.refuse_rivals(kind)
+        module, _, name = KINDS[kind].partition(":")
         return getattr(import_module(module), name)  # type: ignore[no-any-return]
-    for point in entry_points(group=ENTRY_POINTS, name=kind):
-        try:
-            return point.load()  # type: ignore[no-any-return]
-        except Exception as error:
-            raise ImportError(f"{point.value}: {error}") from error
+    if kind in extensions.kinds():
+        return extensions.load(kind)
     raise UnknownKindError(kind)

@@ -55,6 +55,7 @@ PROGRAMS = (
     Program("prometheus-blackbox-exporter", "prometheus-blackbox-exporter"),
     Program("haproxy", "haproxy"),
     Program("nginx", "nginx"),
+    Program("memcached", "memcached"),
     Program("ip", "iproute2"),
     Program("faketime", "faketime"),
     Program("wrk", "wrk"),

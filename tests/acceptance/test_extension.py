@@ -1,0 +1,175 @@
+"""Checks of other packages: the documentation's example installed and run, and packages that are wrong."""
+
+import json
+import re
+import socket
+import subprocess
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.command import Outcome, healthd
+from tests.servers import memcached
+
+DOCS = Path(__file__).parents[2] / "docs"
+EXAMPLE = DOCS / "extending" / "healthd-check-memcached"
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder into which pip installed the example."""
+    folder = tmp_path_factory.mktemp("site")
+    source = tmp_path_factory.mktemp("source")
+    for file in EXAMPLE.iterdir():
+        if file.is_file():
+            (source / file.name).write_bytes(file.read_bytes())  # a build may leave files beside the sources
+    offline = ["--no-deps", "--no-build-isolation", "--no-index", "--disable-pip-version-check", "--quiet"]
+    subprocess.run([sys.executable, "-m", "pip", "install", *offline, "--target", folder, source], check=True)
+    return folder
+
+
+def packaged(folder: Path, name: str, points: str, code: str = "") -> None:
+    """A package as pip leaves it behind."""
+    module = name.replace("-", "_")
+    (folder / f"{module}.py").write_text(code)
+    info = folder / f"{module}-2.1.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 2.1\n")
+    (info / "entry_points.txt").write_text(f"[healthd.checks]\n{points}\n")
+
+
+def with_packages(folder: Path, *words: object) -> Outcome:
+    return healthd(*words, env={"PYTHONPATH": str(folder)})
+
+
+def test_documentation_shows_the_example() -> None:
+    """The code and the entry point in docs/extending.md are the package's."""
+    shown = (DOCS / "extending.md").read_text(encoding="utf-8")
+    code, project = (EXAMPLE / name for name in ("healthd_check_memcached.py", "pyproject.toml"))
+    assert code.read_text(encoding="utf-8") in shown
+    (entry_point,) = re.findall(r"^\[project\.entry-points.+\n.+\n", project.read_text(), re.MULTILINE)
+    assert entry_point in shown
+
+
+def test_example_runs(installed: Path, tmp_path: Path) -> None:
+    """Installed by pip, its kind is checked like every other: healthy, short of connections, full, frozen, gone."""
+    file = tmp_path / "healthd.yaml"
+    with memcached.running(connections=100) as server, ExitStack() as clients:
+        file.write_text(f"checks: {{cache: {{kind: memcached, port: {server.port}, timeout: 500ms}}}}")
+
+        def found() -> dict[str, object]:
+            document: dict[str, object] = with_packages(installed, "check", "--json", "-c", file).json()["cache"]
+            return document
+
+        def standing() -> tuple[object, object]:
+            document = found()
+            return document["status"], document.get("kind")
+
+        healthy = found()
+        assert healthy["status"] == "healthy"
+        assert healthy["connectionsAllowed"] == 100
+        for status, others in (("degraded", 82), ("unhealthy", 15)):  # it keeps some for itself
+            for _ in range(others):
+                clients.enter_context(socket.create_connection((server.host, server.port)))
+            assert standing() == (status, "exhausted")
+        clients.close()
+        server.pause()
+        assert standing() == ("unhealthy", "timeout")
+        server.kill()
+        assert standing() == ("unhealthy", "connect")
+
+
+def test_example_is_in_the_schema(installed: Path) -> None:
+    """Editors complete its options."""
+    schema = with_packages(installed, "config", "schema").json()
+    assert "degraded" in schema["$defs"]["MemcachedConfig"]["properties"]
+    assert '{"const": "memcached"}' in json.dumps(schema["properties"]["checks"])
+
+
+def test_wrong_option_of_the_example(installed: Path, tmp_path: Path) -> None:
+    """Its configuration is validated with line and key."""
+    file = tmp_path / "healthd.yaml"
+    file.write_text("checks:\n  cache:\n    kind: memcached\n    prot: 11211\n")
+    done = with_packages(installed, "config", "check", file)
+    assert done.code == 2
+    assert done.err.startswith(f"{file}:4: checks.cache.prot: no such option")
+
+
+def test_packages_that_cannot_be_used(tmp_path: Path) -> None:
+    """Each is refused by name where its kind is configured, with one line and no traceback; the others run."""
+    packaged(tmp_path, "lacks-a-driver", "queue = lacks_a_driver:Queue", "import no_such_driver")
+    packaged(tmp_path, "no-check", "thing = no_check:Thing", "class Thing: pass")
+    packaged(tmp_path, "exits", "leaver = exits:Leaver", "raise SystemExit('licence expired')")
+    packaged(tmp_path, "rival", "redis = rival:Redis\nprocess2 = rival:Redis", "class Redis: pass")
+    packaged(tmp_path, "twin-a", "twin = twin_a:Twin")
+    packaged(tmp_path, "twin-b", "twin = twin_b:Twin")
+    file = tmp_path / "healthd.yaml"
+    kinds = ["queue", "thing", "leaver", "redis", "twin"]
+    file.write_text("checks:\n" + "".join(f"  {kind}: {{kind: {kind}, uri: 'redis://localhost'}}\n" for kind in kinds))
+    done = with_packages(tmp_path, "config", "check", file)
+    assert done.code == 2
+    assert [line.partition("cannot be loaded: ")[2] for line in done.err.splitlines()] == [
+        "package lacks-a-driver 2.1 is broken: lacks_a_driver:Queue: "
+        "ModuleNotFoundError: No module named 'no_such_driver'",
+        "package no-check 2.1 is broken: no_check:Thing has no config_model "
+        "that is a subclass of healthd.checks.contract.CheckConfig",
+        "package exits 2.1 is broken: exits:Leaver: SystemExit: licence expired",
+        "it is built in, and package rival 2.1 brings another of that name: uninstall it, or have it renamed",
+        "several packages bring it, package twin-a 2.1 and package twin-b 2.1: uninstall all but one",
+    ]
+    file.write_text("checks: {self: {kind: process}}")
+    assert with_packages(tmp_path, "check", "--config", file).code == 0
+    assert with_packages(tmp_path, "config", "schema").code == 0
+
+
+FAULTY = """
+from healthd.checks.contract import CheckConfig
+from pydantic import model_validator
+
+class Config(CheckConfig):
+    password: str
+
+    @model_validator(mode="after")
+    def _fails(self):
+        raise KeyError(self.password)
+
+class Reads:
+    config_model = Config
+    async def probe(self): ...
+    async def close(self): ...
+
+class Built(Reads):
+    config_model = CheckConfig
+    def __init__(self, config, context):
+        raise RuntimeError("no licence")
+
+class Answers(Reads):
+    config_model = CheckConfig
+    def __init__(self, config, context): ...
+    async def probe(self):
+        return True
+"""
+
+
+def test_checks_that_fail_in_use(tmp_path: Path) -> None:
+    """A validator that crashes is a refusal that quotes nothing; a check that cannot be built, or answers with
+    something else than a Result, is red by itself."""
+    points = "reads = faulty:Reads\nbuilt = faulty:Built\nanswers = faulty:Answers"
+    packaged(tmp_path, "faulty", points, FAULTY)
+    file = tmp_path / "healthd.yaml"
+    file.write_text("checks: {a: {kind: reads, password: p4ssw0rd}}")
+    refused = with_packages(tmp_path, "check", "--config", file)
+    assert refused.code == 2
+    assert refused.err == f"{file}:1: checks.a: kind 'reads' fails to read its options: KeyError\n"
+    file.write_text("checks: {self: {kind: process}, built: {kind: built}, answers: {kind: answers}}")
+    found = with_packages(tmp_path, "check", "--json", "--config", file)
+    assert found.code == 1
+    document = found.json()
+    assert document["self"]["status"] == "healthy"
+    assert (document["built"]["kind"], document["built"]["message"]) == (
+        "misconfigured",
+        "cannot be built: RuntimeError: no licence",
+    )
+    assert (document["answers"]["status"], document["answers"]["kind"]) == ("unhealthy", "internal")
