@@ -7,7 +7,7 @@ from __future__ import annotations
 from math import inf
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, AwareDatetime, Field, StringConstraints, model_validator
 
 from gates.model import Counts, Histogram
 from healthd.settings import Model, Name
@@ -92,7 +92,7 @@ class PushedLatency(Model):
 
 
 class PushedCounts(Model):
-    """What one arm did since the push before."""
+    """What one arm did: since the push before, or in all where `totals` are pushed."""
 
     requests: Amount
     errors: Amount
@@ -109,14 +109,23 @@ class PushedCounts(Model):
 
 
 class PushedEvidence(Model):
-    """`POST /gates/{id}/evidence`. `id` names this push: the same one again changes nothing."""
+    """`POST /gates/{id}/evidence`. `id` names this push: the same one again changes nothing.
+
+    The counts are increases since the sender's push before, or `totals` since it began to count. Totals carry the time
+    `at` which they were read, so that a push that was overtaken is not taken for a counter that began anew.
+    """
 
     id: IdempotencyKey
+    sender: Name = "push"
     candidate: PushedCounts | None = None
     baseline: PushedCounts | None = None
+    totals: bool = False
+    at: AwareDatetime | None = None
 
     @model_validator(mode="after")
     def _says_something(self) -> Self:
         if self.candidate is None and self.baseline is None:
             raise ValueError("candidate or baseline is needed")
+        if self.totals and self.at is None:
+            raise ValueError("at is needed with totals: the time when they were read")
         return self

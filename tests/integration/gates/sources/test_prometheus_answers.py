@@ -8,9 +8,9 @@ import pytest
 
 from gates.sources.contract import SourceUnavailable
 from healthd.model import FailureKind
-from tests.integration.gates.sources.desk import desk
 from tests.servers import peers, prometheus, tls
 from tests.servers.peers import Answer
+from tests.unit.gates.sources.desk import desk
 
 QUERY = "/api/v1/query"
 SECRET = "prometheus-secret"

@@ -12,10 +12,10 @@ import aiohttp
 
 from gates.sources.contract import Arm
 from tests.integration.gates.sources import shop
-from tests.integration.gates.sources.desk import Desk, desk
 from tests.integration.gates.sources.shop import Load, Shop
 from tests.servers import prometheus
 from tests.servers.waiting import until
+from tests.unit.gates.sources.desk import Desk, desk
 
 COUNTED = {
     "requests": 'shop_requests_total{version="$version"}',

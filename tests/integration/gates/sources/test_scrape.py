@@ -9,9 +9,9 @@ import pytest
 
 from gates.sources.contract import Arm, SourceUnavailable
 from healthd.model import FailureKind
-from tests.integration.gates.sources.desk import Desk, HandClock, WallClock, desk
 from tests.servers import peers
 from tests.servers.peers import Answer, Peer
+from tests.unit.gates.sources.desk import Desk, HandClock, WallClock, desk
 
 CONFIG = {
     "kind": "scrape",

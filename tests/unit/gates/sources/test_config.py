@@ -13,7 +13,7 @@ from gates.sources.contract import Arm, ArmError, Arms, SourceConfig
 config: TypeAdapter[SourceConfig] = TypeAdapter(AnySource)
 PROMETHEUS = {"kind": "prometheus", "url": "http://p:9090", "requests": "r_total", "errors": "e_total"}
 SCRAPE = {"kind": "scrape", "requests": "r_total", "errors": 'r_total{status=~"5.."}', "latency": "s_bucket"}
-GOOD: dict[str, dict[str, Any]] = {"prometheus": PROMETHEUS, "scrape": SCRAPE}
+GOOD: dict[str, dict[str, Any]] = {"prometheus": PROMETHEUS, "scrape": SCRAPE, "push": {"kind": "push"}}
 
 
 def test_every_kind_loads_and_has_a_good_example() -> None:

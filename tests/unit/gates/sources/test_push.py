@@ -1,0 +1,132 @@
+"""Pushed counts become evidence once each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from math import inf
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from gates.request import PushedEvidence
+from gates.sources.contract import Arm, SourceUnavailable
+from healthd.model import FailureKind
+from tests.unit.gates.sources.desk import Desk, HandClock, desk
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+class Letters:
+    """The ledger's pushes of one gate, in memory."""
+
+    def __init__(self) -> None:
+        self._pushes: list[PushedEvidence] = []
+        self.broken = False
+
+    def post(self, **body: Any) -> None:
+        """As the API accepts it."""
+        self._pushes.append(PushedEvidence.model_validate({"id": f"p{len(self._pushes)}", **body}))
+
+    async def after(self, position: int) -> Sequence[tuple[int, PushedEvidence]]:
+        if self.broken:
+            raise ConnectionRefusedError("postgresql://u:hush-hush@db is away")
+        return list(enumerate(self._pushes, start=1))[position:]
+
+
+def box(letters: Letters) -> Desk:
+    return desk({"kind": "push"}, HandClock(NOON), baseline=Arm("1"), pushes=letters)
+
+
+def counts(requests: float, errors: float, *buckets: float) -> dict[str, Any]:
+    latency = {"edges": [0.1, 1], "counts": buckets, "sum_seconds": 1.5}
+    return {"requests": requests, "errors": errors} | ({"latency": latency} if buckets else {})
+
+
+def seen(gate: Desk, arm: str = "candidate") -> tuple[float, float] | None:
+    total = gate.total(arm)
+    return None if total is None else (total.requests, total.errors)
+
+
+async def test_increases_add_up_and_count_once() -> None:
+    """Those before the first look too: they were posted to this gate."""
+    letters = Letters()
+    gate = box(letters)
+    letters.post(candidate=counts(10, 1, 7, 2, 1), baseline=counts(5, 0))
+    await gate.look()
+    letters.post(candidate=counts(20, 0, 20, 0, 0))
+    await gate.look(after=5)
+    await gate.look(after=5)
+    assert (seen(gate), seen(gate, "baseline")) == ((30, 1), (5, 0))
+    latency = gate.total().latency
+    assert (latency.edges, latency.counts, latency.sum_seconds) == ((0.1, 1, inf), (27, 2, 1), 3.0)
+
+
+async def test_a_push_without_requests_is_no_traffic_and_none_is_no_telemetry() -> None:
+    """Between pushes nothing is known yet; after half a minute something is wrong with the sender."""
+    letters = Letters()
+    gate = box(letters)
+    await gate.look()
+    letters.post(candidate=counts(0, 0), baseline=counts(0, 0))
+    await gate.look(after=5)
+    assert seen(gate) == (0, 0)
+    assert (await gate.look(after=20)).evidence.candidate is None
+    with pytest.raises(SourceUnavailable, match="nothing was pushed for 35s") as silence:
+        await gate.look(after=15)
+    assert silence.value.kind is FailureKind.TIMEOUT
+
+
+async def test_one_arm_may_fall_silent_alone() -> None:
+    """The other goes on, and people are told."""
+    letters = Letters()
+    gate = box(letters)
+    await gate.look()
+    letters.post(baseline=counts(3, 0))
+    look = await gate.look(after=31)
+    assert (seen(gate), seen(gate, "baseline")) == (None, (3, 0))
+    assert look.notes == ("candidate: nothing was pushed for 31s",)
+
+
+async def test_totals_are_followed_by_sender_through_restarts() -> None:
+    """The first ones are where counting starts; one that was overtaken on the way is no restart."""
+    letters = Letters()
+    gate = box(letters)
+    await gate.look()
+
+    def total(sender: str, second: int, *numbers: float) -> None:
+        at = (NOON + timedelta(seconds=second)).isoformat()
+        letters.post(sender=sender, totals=True, at=at, candidate=counts(*numbers))
+
+    total("lb-1", 0, 1000, 10)
+    total("lb-2", 0, 500, 0)
+    await gate.look(after=1)
+    assert seen(gate) is None
+    total("lb-1", 10, 1020, 12)
+    total("lb-1", 5, 1010, 11)
+    total("lb-2", 10, 501, 0)
+    await gate.look(after=10)
+    assert seen(gate) == (21, 2)
+    total("lb-1", 20, 7, 1)
+    await gate.look(after=10)
+    assert seen(gate) == (28, 3)
+    assert gate.resets == 1
+
+
+async def test_a_journal_that_is_away_is_no_telemetry() -> None:
+    """And its address is not shown."""
+    letters = Letters()
+    gate = box(letters)
+    await gate.look()
+    letters.broken = True
+    with pytest.raises(SourceUnavailable) as failure:
+        await gate.look()
+    assert failure.value.kind is FailureKind.CONNECT
+    assert "hush" not in str(failure.value)
+
+
+@pytest.mark.parametrize("body", [{}, {"candidate": counts(1, 2)}, {"candidate": counts(1, 0), "totals": True}])
+def test_a_push_that_makes_no_sense_is_refused(body: dict[str, Any]) -> None:
+    """No arm, more errors than requests, totals without the time when they were read."""
+    with pytest.raises(ValidationError):
+        Letters().post(**body)
