@@ -16,6 +16,7 @@ KINDS = {
     "heartbeat": "healthd.checks.heartbeat:Heartbeat",
     "http": "healthd.checks.http:Http",
     "memory": "healthd.checks.memory:Memory",
+    "mongodb": "healthd.checks.mongodb:MongoDB",
     "postgresql": "healthd.checks.postgresql:PostgreSQL",
     "process": "healthd.checks.process:Process",
     "redis": "healthd.checks.redis:Redis",

@@ -1,0 +1,111 @@
+"""MongoDB: the role and the replica set of the member that answers, and how far a secondary is behind."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import datetime
+from typing import Any, ClassVar, Literal
+
+from pymongo import ReadPreference
+
+from healthd.checks import mongodb_client as mongodb
+from healthd.checks.contract import CheckConfig, CheckContext
+from healthd.checks.database import DatabaseConfig, Require
+from healthd.model import FailureKind, Result
+from healthd.units import Duration, show_duration
+
+_QUIET = 15.0  # seconds: an idle primary writes a no-op every 10 s (periodicNoopIntervalSecs)
+_PREFERENCES = {
+    Require.PRIMARY: ReadPreference.PRIMARY,
+    Require.REPLICA: ReadPreference.SECONDARY,
+    Require.ANY: ReadPreference.PRIMARY_PREFERRED,
+}
+
+
+class MongoDBConfig(DatabaseConfig):
+    kind: Literal["mongodb"] = "mongodb"
+    uri: mongodb.MongoDBURI
+    require: Require = Require.PRIMARY
+    max_lag: Duration = 30.0
+
+
+class MongoDB:
+    """Asks the member that fits `require`, with `hello`."""
+
+    config_model: ClassVar[type[CheckConfig]] = MongoDBConfig
+
+    def __init__(self, config: MongoDBConfig, context: CheckContext) -> None:
+        self._config = config
+        self._client = mongodb.Client(config.uri, config.timeout)
+        self._version: str | None = None
+
+    async def probe(self) -> Result:
+        preference = _PREFERENCES[self._config.require]
+        try:
+            client = await self._client.open()
+            hello = await client.admin.command("hello", read_preference=preference)
+            latency = self._client.latency
+            if self._version is None:
+                with suppress(*mongodb.FAILURES):
+                    build = await client.admin.command("buildInfo", read_preference=preference)
+                    self._version = build.get("version")
+        except mongodb.FAILURES as error:
+            self._version = None  # it may come back as another one
+            return self._client.failure(error)
+        result = judge(hello, self._version, self._config, self._client.set_name, latency)
+        if result.kind in (FailureKind.NOT_PRIMARY, FailureKind.READ_ONLY, FailureKind.UNEXPECTED_RESPONSE):
+            self._client.drop()  # after a failover the name leads elsewhere: look it up anew
+        return result
+
+    async def close(self) -> None:
+        self._client.drop()
+
+
+def judge(
+    hello: Mapping[str, Any], version: str | None, config: MongoDBConfig, set_name: str | None, latency: float | None
+) -> Result:
+    """The worst that is true of a member that answered `hello`."""
+    role, lag = _role(hello), _lag(hello)
+    seen: dict[str, Any] = {"role": role, "version": version, "setName": hello.get("setName")}
+    if lag is not None:
+        seen["lagSeconds"] = round(lag, 3)
+
+    def bad(kind: FailureKind, text: str) -> Result:
+        return Result.unhealthy(kind, text, latency=latency, observed=seen)
+
+    if set_name is not None and hello.get("setName") != set_name and role != "mongos":
+        belongs = f"replica set {hello['setName']!r}" if hello.get("setName") else "no replica set"
+        return bad(FailureKind.UNEXPECTED_RESPONSE, f"belongs to {belongs}; the URI names {set_name!r}")
+    writable = bool(hello.get("isWritablePrimary", hello.get("ismaster")))
+    if config.require is Require.PRIMARY and not writable:
+        return bad(FailureKind.NOT_PRIMARY, f"a member in state {role} where a primary is required")
+    if config.require is Require.PRIMARY and hello.get("readOnly"):
+        return bad(FailureKind.READ_ONLY, "a primary that takes no writes")
+    if config.require is Require.REPLICA and role != "secondary":
+        return bad(FailureKind.UNEXPECTED_RESPONSE, f"a member in state {role} where a secondary is required")
+    if config.require is Require.ANY and not writable and role != "secondary":
+        return bad(FailureKind.NOT_PRIMARY, f"a member in state {role}, which serves nobody")
+    if lag is not None and lag > max(config.max_lag, _QUIET):
+        return bad(FailureKind.LAGGING, f"{lag:.1f} s behind the primary (at most {show_duration(config.max_lag)})")
+    return Result.healthy(latency=latency, observed=seen)
+
+
+def _role(hello: Mapping[str, Any]) -> str:
+    if hello.get("msg") == "isdbgrid":
+        return "mongos"
+    if hello.get("secondary"):
+        return "secondary"
+    if hello.get("arbiterOnly"):
+        return "arbiter"
+    if not hello.get("isWritablePrimary", hello.get("ismaster")):
+        return "recovering"
+    return "primary" if hello.get("setName") else "standalone"
+
+
+def _lag(hello: Mapping[str, Any]) -> float | None:
+    """Seconds since the last write that a secondary has; None for others, or when it does not say."""
+    last, now = (hello.get("lastWrite") or {}).get("lastWriteDate"), hello.get("localTime")
+    if not hello.get("secondary") or not isinstance(last, datetime) or not isinstance(now, datetime):
+        return None
+    return max(0.0, (now - last).total_seconds())

@@ -1,0 +1,202 @@
+"""One client of MongoDB: built when first needed, dropped at once, its errors as failure kinds. The only file that
+knows Motor: `pymongo.AsyncMongoClient` takes its place in one line.
+
+Motor runs PyMongo in threads. So that no thread outlives the probe that waits for it, every one of PyMongo's own
+timeouts is below the probe's, and names are looked up on the event loop first: a hung resolver never gets to hold
+one of PyMongo's threads. Each member of the deployment is watched by one thread for as long as the client lives.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import Counter
+from collections.abc import Coroutine
+from typing import Annotated, Any
+
+from dns.exception import DNSException
+from motor.motor_asyncio import AsyncIOMotorClient
+from pydantic import AfterValidator, SecretStr
+from pymongo import errors, monitoring
+from pymongo.asynchronous.uri_parser import parse_uri
+from pymongo.uri_parser import parse_uri as parse_uri_now
+
+from healthd.checks.database import checked_uri, first_line
+from healthd.checks.failures import classify
+from healthd.model import FailureKind, Result
+
+# What a server, or the way to it, can do wrong; anything else is a bug of ours and left to the monitor.
+FAILURES = (errors.PyMongoError, OSError, EOFError)
+
+_SLICE = 0.5  # seconds by which PyMongo overruns its own timeout: it looks no sooner (MIN_HEARTBEAT_INTERVAL)
+_CODES = {
+    11: FailureKind.AUTH, 18: FailureKind.AUTH, 334: FailureKind.AUTH, 8000: FailureKind.AUTH,
+    13: FailureKind.PERMISSION,
+    50: FailureKind.TIMEOUT, 262: FailureKind.TIMEOUT,
+    91: FailureKind.CONNECT, 11600: FailureKind.CONNECT,
+}  # fmt: skip
+_KINDS: dict[type[BaseException], FailureKind] = {
+    errors.NotPrimaryError: FailureKind.NOT_PRIMARY,
+    errors.NetworkTimeout: FailureKind.TIMEOUT,
+    errors.ExecutionTimeout: FailureKind.TIMEOUT,
+    errors.WaitQueueTimeoutError: FailureKind.EXHAUSTED,
+    errors.ConfigurationError: FailureKind.MISCONFIGURED,
+    errors.InvalidURI: FailureKind.MISCONFIGURED,
+    errors.OperationFailure: FailureKind.UNEXPECTED_RESPONSE,
+    errors.ProtocolError: FailureKind.UNEXPECTED_RESPONSE,
+}
+
+
+def _readable(uri: SecretStr) -> SecretStr:
+    checked_uri(uri, "mongodb", "mongodb+srv")
+    text = uri.get_secret_value()
+    try:
+        if text.startswith("mongodb://"):  # the other form is known only after a lookup
+            parse_uri_now(text)
+    except (errors.PyMongoError, ValueError, TypeError):
+        raise ValueError(
+            "cannot be read by the MongoDB driver: see its options, and write special characters in user and "
+            "password as %XX"
+        ) from None
+    return uri
+
+
+MongoDBURI = Annotated[SecretStr, AfterValidator(_readable)]
+
+
+class Client:
+    """At most one driver client, for probes that may take `timeout` seconds."""
+
+    def __init__(self, uri: SecretStr, timeout: float) -> None:
+        self._uri, self._timeout = uri.get_secret_value(), timeout
+        self._client: Any = None
+        self._stopwatch = _Stopwatch()
+        self.set_name: str | None = None
+        """The replica set that the URI names; known once open."""
+
+    @property
+    def latency(self) -> float | None:
+        """Seconds that the last command took, without connecting; None when it failed."""
+        return self._stopwatch.seconds
+
+    async def open(self) -> Any:
+        """The driver's client, an AsyncIOMotorClient. Raises FAILURES."""
+        if self._client is None:
+            await self._look_names_up()
+            budget_ms = int(1000 * max(self._timeout / 2, self._timeout - _SLICE - 0.1))
+            self._client = AsyncIOMotorClient(
+                self._uri,
+                appname="healthd",
+                replicaSet=None,  # compared by the check, which can say what is wrong
+                maxPoolSize=1,
+                serverMonitoringMode="poll",  # one thread a member instead of two
+                heartbeatFrequencyMS=5000,
+                timeoutMS=budget_ms,  # a whole operation, selection and connecting among it
+                socketTimeoutMS=budget_ms,  # what has no such budget, such as the goodbye
+                serverSelectionTimeoutMS=budget_ms,
+                connectTimeoutMS=int(500 * self._timeout),
+                retryReads=False,
+                event_listeners=[self._stopwatch],
+            )
+        return self._client
+
+    def drop(self) -> None:
+        """Let go of the client without waiting: closing says goodbye to a peer that may be dead."""
+        client, self._client = self._client, None
+        if client is not None:
+            threading.Thread(target=client.delegate.close, name="mongodb-close", daemon=True).start()
+
+    def failure(self, error: BaseException) -> Result:
+        """What one of FAILURES says about the deployment."""
+        if isinstance(error, errors.ServerSelectionTimeoutError) and self._client is not None:
+            return _nobody_fits(self._client.topology_description) or _failure(error)
+        return _failure(error)
+
+    async def _look_names_up(self) -> None:
+        """Whether at least one host has an address. Raises OSError when none has."""
+        parsed = await parse_uri(self._uri, connect_timeout=self._timeout / 2)
+        self.set_name = parsed["options"].get("replicaSet")
+        loop = asyncio.get_running_loop()
+        hosts = [(host, port) for host, port in parsed["nodelist"] if port]
+        if hosts:  # else they are sockets of this machine
+            await _any_of([loop.getaddrinfo(host, port) for host, port in hosts])
+
+
+async def _any_of(attempts: list[Coroutine[Any, Any, Any]]) -> None:
+    """Returns with the first that succeeds. Raises the OSError of the last when all fail."""
+    tasks = [asyncio.create_task(attempt) for attempt in attempts]
+    failed: OSError | None = None
+    try:
+        for finished in asyncio.as_completed(tasks):
+            try:
+                await finished
+                return
+            except OSError as error:
+                failed = error
+    finally:
+        for task in tasks:
+            task.cancel()
+    assert failed is not None
+    raise failed
+
+
+class _Stopwatch(monitoring.CommandListener):
+    """How long the last command took; told so by the driver, in one of its threads."""
+
+    def __init__(self) -> None:
+        self.seconds: float | None = None
+
+    def started(self, event: monitoring.CommandStartedEvent) -> None:
+        self.seconds = None
+
+    def succeeded(self, event: monitoring.CommandSucceededEvent) -> None:
+        self.seconds = event.duration_micros / 1e6
+
+    def failed(self, event: monitoring.CommandFailedEvent) -> None:
+        self.seconds = None
+
+
+def _nobody_fits(topology: Any) -> Result | None:
+    """Why no member could be asked: none answers, or those that do have another role."""
+    members = topology.server_descriptions().values()
+    known = Counter(member.server_type_name.removeprefix("RS").lower() for member in members if not member.error)
+    silent = [member.error for member in members if member.error]
+    known.pop("unknown", None)
+    if known:
+        text = ", ".join(f"{count} {role}" for role, count in known.items())
+        wanted = "secondary" if "primary" in known else "primary"
+        reason = f"; {_text(silent[0])}" if silent else ""
+        kind = FailureKind.NOT_PRIMARY if wanted == "primary" else FailureKind.UNEXPECTED_RESPONSE
+        return Result.unhealthy(kind, f"no {wanted} among {len(members)} members, only {text}{reason}")
+    return _failure(silent[0]) if silent else None
+
+
+def _failure(error: BaseException) -> Result:
+    code = error.code if isinstance(error, errors.OperationFailure) else None
+    if code in _CODES:
+        return Result.unhealthy(_CODES[code], _text(error))
+    if isinstance(error.__cause__, DNSException):
+        return Result.unhealthy(FailureKind.DNS, _text(error))
+    for kind_of_error in type(error).__mro__:
+        if kind := _KINDS.get(kind_of_error):
+            return Result.unhealthy(kind, _text(error))
+    kind = classify(error)
+    if kind is FailureKind.INTERNAL and isinstance(error, errors.ConnectionFailure):
+        kind = FailureKind.TIMEOUT if error.timeout else _broken(str(error))
+    return Result.unhealthy(kind, _text(error))
+
+
+def _broken(text: str) -> FailureKind:
+    """Why a connection failed. The driver's watching threads keep the words of an error and not its cause."""
+    if "certificate has expired" in text:
+        return FailureKind.EXPIRED
+    if "SSL" in text:
+        return FailureKind.TLS
+    return FailureKind.DNS if "[Errno -" in text else FailureKind.CONNECT  # getaddrinfo's numbers are negative
+
+
+def _text(error: BaseException) -> str:
+    """The driver's words without the settings and documents that it appends."""
+    if isinstance(error, errors.OperationFailure) and error.details:
+        return str(error.details.get("errmsg", "refused"))
+    return first_line(error).partition(" (configured timeouts")[0].partition(", Timeout:")[0]
