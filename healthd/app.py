@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import structlog
@@ -13,11 +14,12 @@ from gates.gate import Gate
 from gates.settings import Config as Config
 from gates.web.routes import GateApi
 from gates.wiring import Gates
-from healthd import logs
+from healthd import logs, sentry
 from healthd.board import Board
 from healthd.checks.contract import CheckConfig
 from healthd.clock import Clock, SystemClock
 from healthd.configfile import ConfigError, load
+from healthd.deadline import within
 from healthd.journal.database import Database, JournalError
 from healthd.journal.journal import Journal
 from healthd.metrics import Metrics
@@ -26,13 +28,16 @@ from healthd.monitor import Listener
 from healthd.redaction import Redactor, secrets_of
 from healthd.schedule import Schedule
 from healthd.suite import Suite
-from healthd.web import server
+from healthd.systemd import ServiceManager
+from healthd.watchdog import Watchdog
+from healthd.web import agent_check, server
 from healthd.web.auth import Guard
 from healthd.web.checks_api import ChecksApi
 from healthd.web.health import HealthEndpoints
 
 _log = structlog.get_logger(__name__)
 _GATES_PAUSE = 5.0
+_LAST_WORDS = 5.0  # seconds that the journal gets to be written when the daemon stops
 
 
 class Daemon:
@@ -60,38 +65,55 @@ class Daemon:
         self.journal = Journal(self.database, clock, settings.retention)
         self.gates: Gates | None = None
         self.gate_api: GateApi | None = None
+        self.systemd = ServiceManager(os.environ)
+        self.watchdog = Watchdog(
+            lagged=self.metrics.loop_lag.observe,
+            stalled=self.metrics.loop_stalls.inc,
+            alive=self.systemd.alive,
+            alive_every=self.systemd.patience / 2 if self.systemd.patience else None,
+        )
+        self.reports: sentry.Reports | None = None
         self._clock, self._guard = clock, guard
-        self._stopping = asyncio.Event()
+        self._reload, self._stopping = asyncio.Event(), asyncio.Event()
 
     async def run(self) -> None:
-        """Serve until SIGTERM or SIGINT. Raises OSError when the address is taken."""
-        logs.configure(self.settings.log, self.redact)
-        self._handle_signals()
-        await self.suite.arrange(self.settings)
-        self._build_gates()
-        routes = self.gate_api.routes() if self.gate_api else []
-        app = server.build(self.health, self.checks_api, self.metrics, routes)
-        runner = await server.listen(app, self.settings.http.listen)
-        self._loaded(ok=True)
-        _log.info("serving", address=self.settings.http.listen, checks=list(self.settings.active_checks))
-        try:
+        """Serve until SIGTERM or SIGINT. Raises CannotListenError."""
+        self._speak()
+        self._heed_signals()
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(self._fall_silent)
+            stack.push_async_callback(self._close_journal)
+            stack.push_async_callback(self.suite.close)
+            await self.suite.arrange(self.settings)
+            self._build_gates()
+            await self._listen(stack)
+            self._loaded()
+            self.systemd.ready()
+            _log.info("serving", address=self.settings.http.listen, checks=list(self.settings.active_checks))
             async with asyncio.TaskGroup() as tasks:
                 owned = [
                     tasks.create_task(self.schedule.run(), name="schedule"),
                     tasks.create_task(self.suite.watch_overdue(), name="overdue"),
+                    tasks.create_task(self.watchdog.run(), name="watchdog"),
+                    tasks.create_task(self._reload_when_told(), name="reload"),
                     tasks.create_task(self.journal.run(), name="journal"),
                     tasks.create_task(self._run_gates(), name="gates"),
                 ]
                 await self._stopping.wait()
                 for task in owned:
                     task.cancel()
-        finally:
-            if self.gate_api is not None:
-                self.gate_api.drain()
-            await self.suite.close()
-            await runner.cleanup()
-            await self._close_journal()
-            _log.info("stopped")
+
+    async def _listen(self, stack: AsyncExitStack) -> None:
+        http, routes = self.settings.http, []
+        if self.gate_api is not None:
+            routes = self.gate_api.routes()
+        runner = await server.listen(server.build(self.health, self.checks_api, self.metrics, routes), http.listen)
+        stack.push_async_callback(runner.cleanup)
+        if self.gate_api is not None:
+            stack.callback(self.gate_api.drain)
+        if http.agent_check is not None:
+            agent = await agent_check.listen(self.board, http.agent_check)
+            stack.callback(agent.close)
 
     def _build_gates(self) -> None:
         if not self.settings.gates.enabled:
@@ -119,13 +141,18 @@ class Daemon:
                 await asyncio.sleep(_GATES_PAUSE)
 
     async def _close_journal(self) -> None:
+        try:
+            await within(_LAST_WORDS, self._write_the_rest(), name="journal's end")
+        except (JournalError, TimeoutError) as error:
+            _log.warning("the last transitions are not in the journal", problem=str(error))
+
+    async def _write_the_rest(self) -> None:
         if self.gates is not None:
             await self.gates.close()
         try:
             await self.journal.flush()
-        except JournalError as error:
-            _log.warning("the last transitions are not in the journal", problem=str(error))
-        await self.database.close()
+        finally:
+            await self.database.close()
 
     async def reload(self) -> None:
         """Read the file again. An invalid one is refused whole, and what runs goes on."""
@@ -133,14 +160,15 @@ class Daemon:
             settings = load(self._config_file, Config, os.environ)
         except ConfigError as error:
             self.metrics.reload_ok.set(0)
-            _log.error(
-                "configuration refused; the one before stays in force", problems=[str(p) for p in error.problems]
-            )
+            problems = [str(problem) for problem in error.problems]
+            _log.error("configuration refused; the one before stays in force", problems=problems)
             return
-        if settings.http.listen != self.settings.http.listen:
-            _log.warning("http.listen changes only with a restart", address=self.settings.http.listen)
+        for option, old, new in _fixed_at_start(self.settings, settings):
+            if new != old:
+                _log.warning(f"{option} changes only with a restart")
         self.redact.learn(secrets_of(settings))
         self.settings = settings
+        logs.configure(settings.log, self.redact)
         guard = Guard(settings)
         self.health.reconfigure(settings, guard)
         self.checks_api.guard = guard
@@ -148,27 +176,53 @@ class Daemon:
             self.gates.reconfigure(settings)
             self.gate_api.reconfigure(guard)
         await self.suite.arrange(settings)
-        self._loaded(ok=True)
+        self._loaded()
         _log.info("configuration loaded", checks=list(settings.active_checks))
 
-    def _loaded(self, *, ok: bool) -> None:
-        self.metrics.reload_ok.set(ok)
+    async def _reload_when_told(self) -> None:
+        while True:
+            await self._reload.wait()
+            self._reload.clear()
+            self.systemd.reloading()
+            await self.reload()
+            self.systemd.ready()
+
+    def _loaded(self) -> None:
+        self.metrics.identify(self.settings.version, self.settings.environment)
+        self.metrics.reload_ok.set(1)
         self.metrics.reload_at.set(self._clock.now().timestamp())
+        if not self.board.group("ready").checks:
+            _log.warning("no check decides about readiness: mark one critical, or name some under groups.ready")
 
-    def _handle_signals(self) -> None:
+    def _heed_signals(self) -> None:
         loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGHUP, lambda: loop.create_task(self.reload(), name="reload"))
+        loop.add_signal_handler(signal.SIGHUP, self._reload.set)
         loop.add_signal_handler(signal.SIGINT, self._stopping.set)
-        loop.add_signal_handler(signal.SIGTERM, lambda: loop.create_task(self._drain(), name="drain"))
+        loop.add_signal_handler(signal.SIGTERM, self._drain)
 
-    async def _drain(self) -> None:
-        """Not ready at once, so that load balancers look elsewhere; alive and serving until they have."""
+    def _drain(self) -> None:
+        """Not ready at once, so that load balancers look elsewhere; alive and serving until they have. Who asks
+        twice is in a hurry."""
+        if self.board.draining:
+            self._stopping.set()
+            return
         self.board.drain()
         if self.gates is not None:
             self.gates.drain()
+        self.systemd.stopping()
         _log.info("draining", seconds=self.settings.http.drain)
-        await asyncio.sleep(self.settings.http.drain)
-        self._stopping.set()
+        asyncio.get_running_loop().call_later(self.settings.http.drain, self._stopping.set)
+
+    def _speak(self) -> None:
+        logs.configure(self.settings.log, self.redact)
+        logs.catch_the_uncaught()
+        logs.catch_the_uncaught_in(asyncio.get_running_loop())
+        self.reports = sentry.start(self.settings, self.redact)
+
+    async def _fall_silent(self) -> None:
+        _log.info("stopped")
+        if self.reports is not None:
+            await asyncio.to_thread(self.reports.close)
 
     def _probed(self, name: str, config: CheckConfig, probe: Probe) -> None:
         self.metrics.probed(name, config, probe)
@@ -176,6 +230,8 @@ class Daemon:
     def _changed(self, transition: Transition, config: CheckConfig) -> None:
         self.metrics.changed(transition, config)
         self.journal.changed(transition)
+        if self.reports is not None:
+            self.reports.changed(transition)
         result = transition.probe.result if transition.probe else None
         log = _log.info if transition.new.is_up else _log.warning
         log(
@@ -200,3 +256,14 @@ class Daemon:
                 reason=decision.reason if decision else None,
                 rollback=after.rollback.state.value if after.rollback else None,
             )
+
+
+def _fixed_at_start(old: Config, new: Config) -> list[tuple[str, object, object]]:
+    """What a reload does not change: the option, its value in force, and the one in the file."""
+    return [
+        ("http.listen", old.http.listen, new.http.listen),
+        ("http.agent_check", old.http.agent_check, new.http.agent_check),
+        ("sentry.dsn", old.sentry.dsn, new.sentry.dsn),
+        ("journal", old.journal, new.journal),
+        ("gates.enabled", old.gates.enabled, new.gates.enabled),
+    ]

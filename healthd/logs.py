@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import sys
+import threading
 from collections.abc import MutableMapping
+from types import TracebackType
 from typing import Any
 
 import structlog
@@ -12,54 +15,80 @@ import structlog
 from healthd.redaction import Redactor
 from healthd.settings import Log
 
+_log = structlog.get_logger(__name__)
+_CONTROLS = {code: None for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\n\t"}
+
 
 def configure(settings: Log, redact: Redactor) -> None:
     """Send everything that is logged, by structlog or by a library through logging, to stderr in one form."""
-    as_json = settings.format == "json" or (settings.format == "auto" and not sys.stderr.isatty())
-    shared: list[Any] = [
+    level = settings.level.upper()
+    terminal = sys.stderr.isatty()
+    as_json = settings.format == "json" or (settings.format == "auto" and not terminal)
+    known: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.StackInfoRenderer(),
-        structlog.processors.format_exc_info,
-        _Redaction(redact),
     ]
     structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        processors=[*known, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(settings.level.upper())),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
         cache_logger_on_first_use=False,
     )
-    renderer = structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer()
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+            foreign_pre_chain=known,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.StackInfoRenderer(),
+                structlog.processors.format_exc_info,
+                _Redaction(redact),
+                structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer(colors=terminal),
+            ],
         )
     )
     root = logging.getLogger()
-    root.handlers[:] = [handler]
-    root.setLevel(settings.level.upper())
+    root.handlers[:] = [handler, *(other for other in root.handlers if getattr(other, "stays", False))]
+    root.setLevel(level)
     for chatty in ("apscheduler", "alembic"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
+def catch_the_uncaught() -> None:
+    """Have warnings, and exceptions that nobody caught, logged like everything else: unredacted they reach nobody."""
+    logging.captureWarnings(True)
+    sys.excepthook = _log_uncaught
+    threading.excepthook = lambda args: _log_uncaught(args.exc_type, args.exc_value, args.exc_traceback)
+    sys.unraisablehook = lambda args: _log_uncaught(args.exc_type, args.exc_value, args.exc_traceback)
+
+
+def catch_the_uncaught_in(loop: asyncio.AbstractEventLoop) -> None:
+    """As above, for what no task of a loop retrieved."""
+
+    def handle(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        task = context.get("task") or context.get("future")
+        name = task.get_name() if isinstance(task, asyncio.Task) else None
+        _log.error(
+            "uncaught in the event loop", reason=context["message"], task=name, exc_info=context.get("exception")
+        )
+
+    loop.set_exception_handler(handle)
+
+
+def _log_uncaught(kind: type[BaseException], error: BaseException | None, trace: TracebackType | None) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        return
+    _log.critical("uncaught exception", exc_info=(kind, error, trace) if error is not None else None)
+
+
 class _Redaction:
-    """Cleans every text of an event, however deep it sits."""
+    """Cleans every text of an event, however deep it sits; a dependency's answer cannot move the cursor either."""
 
     def __init__(self, redact: Redactor) -> None:
         self._redact = redact
 
     def __call__(self, _logger: Any, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-        return {key: self._clean(value) for key, value in event.items()}
-
-    def _clean(self, value: Any) -> Any:
-        if isinstance(value, bool | int | float | None):
-            return value
-        if isinstance(value, dict):
-            return {self._redact(str(key)): self._clean(item) for key, item in value.items()}
-        if isinstance(value, list | tuple):
-            return [self._clean(item) for item in value]
-        return self._redact(str(value))
+        cleaned: dict[str, Any] = self._redact.deeply(event)
+        return {key: value.translate(_CONTROLS) if isinstance(value, str) else value for key, value in cleaned.items()}

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 AddressInfo = list[tuple[Any, ...]]
 
+_ENDING = 1.0  # seconds that tasks get to end when the loop does
 _MOST_IN_FLIGHT = 64
 _HUNG_AFTER = 5.0  # seconds after which nobody waits for a lookup any longer: it is said to hang
 
@@ -80,6 +81,19 @@ class Loop(asyncio.SelectorEventLoop):
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:
-    """As asyncio.run, on this loop."""
-    with asyncio.Runner(loop_factory=Loop) as runner:
-        return runner.run(main)
+    """As asyncio.run, on this loop; but what ignores its cancellation or hangs in a thread does not hold up the end."""
+    loop = Loop()
+    try:
+        return loop.run_until_complete(main)
+    finally:
+        loop.run_until_complete(_end_tasks())
+        loop.close()  # without waiting for the threads of the default executor
+
+
+async def _end_tasks() -> None:
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in left:
+        task.cancel()
+    if left:
+        await asyncio.wait(left, timeout=_ENDING)
+    await asyncio.wait_for(asyncio.get_running_loop().shutdown_asyncgens(), _ENDING)

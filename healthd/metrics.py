@@ -33,8 +33,8 @@ class Metrics:
         PlatformCollector(registry=registry)
         GCCollector(registry=registry)
         registry.register(BoardCollector(board))
-        build = Gauge("healthd_build_info", "Always 1.", ["version", "environment"], registry=registry)
-        build.labels(version, environment).set(1)
+        self._build = Gauge("healthd_build_info", "Always 1.", ["version", "environment"], registry=registry)
+        self.identify(version, environment)
         self._probe_seconds = Histogram(
             "healthd_probe_duration_seconds",
             "How long whole probes took.",
@@ -81,6 +81,11 @@ class Metrics:
             "When the configuration in force was loaded.",
             registry=registry,
         )
+
+    def identify(self, version: str, environment: str) -> None:
+        """Say whose metrics these are."""
+        self._build.clear()
+        self._build.labels(version, environment).set(1)
 
     def probed(self, check: str, _config: CheckConfig, probe: Probe) -> None:
         self._probe_seconds.labels(check).observe(probe.duration)

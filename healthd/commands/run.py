@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import threading
 from pathlib import Path
 
 import click
 
 from healthd import loop
 from healthd.app import Daemon
-from healthd.commands.options import config_option, reason, settings_or_exit
+from healthd.commands.options import config_option, settings_or_exit
+from healthd.web.server import CannotListenError
+
+_LEAVING = 3.0  # seconds that the interpreter gets to end
 
 
 @click.command()
@@ -23,6 +28,14 @@ def run(config_file: Path | None) -> None:
 
     try:
         loop.run(serve())
-    except OSError as error:
-        click.echo(f"cannot listen on {settings.http.listen}: {reason(error)}", err=True)
+    except CannotListenError as error:
+        click.echo(str(error), err=True)
         sys.exit(1)
+    _leave_in_time()
+
+
+def _leave_in_time() -> None:
+    """The interpreter joins every thread of every executor before it ends; one that hangs in a driver never comes."""
+    ending = threading.Timer(_LEAVING, os._exit, (0,))
+    ending.daemon = True
+    ending.start()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 
 from aiohttp import web
@@ -13,6 +14,15 @@ from healthd.web.checks_api import ChecksApi
 from healthd.web.health import HealthEndpoints
 
 _LARGEST_BODY = 64 * 1024
+_FAREWELL = 2.0  # seconds that requests in hand get to end when the server stops
+
+
+class CannotListenError(Exception):
+    """An address to serve on cannot be had."""
+
+    def __init__(self, address: str, error: OSError) -> None:
+        reason = os.strerror(error.errno) if error.errno is not None and error.errno > 0 else error
+        super().__init__(f"cannot listen on {address}: {reason}")
 
 
 def build(
@@ -27,9 +37,13 @@ def build(
 
 
 async def listen(app: web.Application, address: str) -> web.AppRunner:
-    """Serve until the runner is cleaned up. Raises OSError when the address cannot be had."""
-    runner = web.AppRunner(app, access_log=None, handle_signals=False)
+    """Serve until the runner is cleaned up. Raises CannotListenError."""
+    runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=_FAREWELL)
     await runner.setup()
     host, port = split_address(address)
-    await web.TCPSite(runner, host, port, backlog=1024).start()
+    try:
+        await web.TCPSite(runner, host, port, backlog=1024).start()
+    except OSError as error:
+        await runner.cleanup()
+        raise CannotListenError(address, error) from error
     return runner

@@ -1,0 +1,115 @@
+"""Errors of the daemon to Sentry, with the checks' transitions as breadcrumbs. Without a DSN not even imported."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import TYPE_CHECKING, Any
+
+from healthd import __version__
+from healthd.model import Transition
+from healthd.redaction import Redactor
+from healthd.settings import Settings
+
+if TYPE_CHECKING:
+    from sentry_sdk.types import Breadcrumb, Event
+
+_FLUSHING = 2.0  # seconds for what is still to be sent when the daemon stops
+_LONGEST_TEXT = 100_000  # characters; a text must not be cut before it was cleaned
+_OWN = ("sentry_sdk", "urllib3")  # what these log is about the reporting itself
+
+
+class Reports:
+    """What goes to Sentry. Nothing leaves unredacted: neither events nor breadcrumbs, and no local variables."""
+
+    def __init__(self, dsn: str, environment: str, redact: Redactor) -> None:
+        import sentry_sdk
+        from sentry_sdk.integrations.dedupe import DedupeIntegration
+
+        def clean_event(event: Event, _hint: dict[str, Any]) -> Event:
+            cleaned: Event = redact.deeply(event)
+            return cleaned
+
+        def clean_breadcrumb(crumb: Breadcrumb, _hint: dict[str, Any]) -> Breadcrumb:
+            cleaned: Breadcrumb = {**crumb, "message": redact(crumb["message"])}
+            return cleaned
+
+        self._sdk = sentry_sdk
+        sentry_sdk.init(
+            dsn=dsn,
+            release=f"healthd@{__version__}",
+            environment=environment,
+            include_local_variables=False,
+            max_value_length=_LONGEST_TEXT,
+            # None that patches libraries: they would send requests, queries and arguments along.
+            default_integrations=False,
+            auto_enabling_integrations=False,
+            integrations=[DedupeIntegration()],
+            before_send=clean_event,
+            before_breadcrumb=clean_breadcrumb,
+        )
+        self._handler = _Handler(self)
+        logging.getLogger().addHandler(self._handler)
+
+    def changed(self, transition: Transition) -> None:
+        """Leave a breadcrumb, on the scope that every task and thread shares."""
+        result = transition.probe.result if transition.probe else None
+        why = "" if result is None or result.kind is None else f" ({result.kind}: {result.message})"
+        self._sdk.get_global_scope().add_breadcrumb(
+            category="check",
+            message=f"{transition.check}: {transition.old} → {transition.new}{why}",
+            level="info" if transition.new.is_up else "warning",
+            timestamp=transition.at,
+        )
+
+    def report(self, text: str, error: BaseException | None, extras: dict[str, Any]) -> None:
+        """Send an error. Returns at once; a thread of the SDK's own sends it."""
+        with self._sdk.new_scope() as scope:
+            for key, value in {**extras, "event": text}.items():
+                scope.set_extra(key, value)
+            if error is None:
+                self._sdk.capture_message(text, level="error")
+            else:
+                self._sdk.capture_exception(error)
+
+    def close(self) -> None:
+        """Send what is left, and no more. Blocks for up to two seconds."""
+        logging.getLogger().removeHandler(self._handler)
+        self._sdk.get_client().close(timeout=_FLUSHING)
+
+
+class _Handler(logging.Handler):
+    """Reports every record from `error` on."""
+
+    stays = True  # when the root's handlers are set anew
+
+    def __init__(self, reports: Reports) -> None:
+        super().__init__(logging.ERROR)
+        self._reports = reports
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.name.startswith(_OWN):
+            return
+        fields: dict[str, Any] = dict(record.msg) if isinstance(record.msg, dict) else {}  # what structlog hands over
+        text = str(fields.pop("event", None) or record.getMessage())
+        error = _error_of(fields.pop("exc_info", None) or record.exc_info)
+        self._reports.report(text, error, {"logger": record.name, **fields})
+
+
+def _error_of(given: Any) -> BaseException | None:
+    """The exception in what logging takes for `exc_info`: an exception, a triple, or `True` for the one handled now."""
+    match given:
+        case BaseException():
+            return given
+        case (_, BaseException() as error, _):
+            return error
+        case True:
+            return sys.exception()
+    return None
+
+
+def start(settings: Settings, redact: Redactor) -> Reports | None:
+    """Reports to the configured DSN; None without one."""
+    if settings.sentry.dsn is None or not (dsn := settings.sentry.dsn.get_secret_value()):
+        return None
+    return Reports(dsn, settings.environment, redact)

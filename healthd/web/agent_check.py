@@ -1,0 +1,46 @@
+"""HAProxy's agent-check: one line a connection, which sets the server's state and weight in the balancer."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+
+from healthd.board import Board
+from healthd.model import Status
+from healthd.settings import split_address
+from healthd.web.server import CannotListenError
+
+GROUP = "ready"
+_PATIENCE = 1.0  # seconds that a peer gets to take its answer
+
+
+def answer(board: Board) -> str:
+    """What the group `ready` comes to, in the words of HAProxy's documentation (section 5.2, agent-check).
+
+    `ready` undoes an earlier `drain`, and `100%` an earlier `50%`: HAProxy keeps both until told otherwise.
+    """
+    if board.draining:
+        return "drain\n"
+    group = board.group(GROUP)
+    if not group.ready:
+        failing = [s.name for s in group.checks if s.maintenance is None and not s.status.is_up]
+        return f"down #not ready: {', '.join(failing)}\n"
+    return "up ready 100%\n" if group.status is Status.HEALTHY else "up ready 50%\n"
+
+
+async def listen(board: Board, address: str) -> asyncio.Server:
+    """Answer until closed. Raises CannotListenError."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError, TimeoutError):
+            async with asyncio.timeout(_PATIENCE):
+                writer.write(answer(board).encode())
+                writer.write_eof()
+                await reader.read()  # what was sent and not read would have the answer thrown away with a reset
+        writer.transport.abort()
+
+    host, port = split_address(address)
+    try:
+        return await asyncio.start_server(serve, host, port, limit=1024)
+    except OSError as error:
+        raise CannotListenError(address, error) from error
