@@ -9,6 +9,7 @@ from healthd.checks.contract import Check
 
 # Loaded by name, so that a driver is imported only when a check that needs it is configured.
 KINDS = {
+    "aws": "healthd.checks.aws:AWS",
     "disk": "healthd.checks.disk:Disk",
     "dns": "healthd.checks.dns:DNS",
     "env": "healthd.checks.env:Env",

@@ -16,9 +16,9 @@ from yarl import URL
 
 from healthd import __version__
 from healthd.checks.certificates import Expiry, first_to_expire
-from healthd.checks.connecting import Endpoint, explain
-from healthd.checks.failures import classify
-from healthd.checks.trust import CAFileError, explain_distrust, trust
+from healthd.checks.connecting import Endpoint
+from healthd.checks.http_failures import explain_exchange
+from healthd.checks.trust import CAFileError, trust
 from healthd.model import FailureKind, Result
 
 _USER_AGENT = f"healthd/{__version__}"
@@ -78,9 +78,12 @@ class HttpClient:
                 return await self._exchange(request)
         except CAFileError as error:
             return Result.unhealthy(FailureKind.MISCONFIGURED, str(error))
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        except TimeoutError:
             connected = self._connector is not None and self._connector.connected
-            return Result.unhealthy(*self._explain(error, request.endpoint, connected))
+            late = "did not answer" if connected else "accepted no connection"
+            return Result.unhealthy(FailureKind.TIMEOUT, f"{request.endpoint} {late} within {self._patience:g} s")
+        except (aiohttp.ClientError, OSError) as error:
+            return Result.unhealthy(*explain_exchange(error, request.endpoint, self._server_name))
 
     async def close(self) -> None:
         """Drops the connection at once, without a goodbye."""
@@ -131,30 +134,6 @@ class HttpClient:
             )
         return self._session, self._connector
 
-    def _explain(self, error: Exception, endpoint: Endpoint, connected: bool) -> tuple[FailureKind, str]:
-        match error:
-            case aiohttp.ClientConnectorCertificateError(certificate_error=ssl.SSLCertVerificationError() as cause):
-                return explain_distrust(cause, self._server_name or endpoint.host)
-            case aiohttp.ClientConnectorSSLError():
-                return FailureKind.TLS, f"{endpoint} completes no TLS handshake: {_reason(error.os_error)}"
-            case aiohttp.ClientConnectorError():
-                return explain(error.os_error, endpoint)
-            case TimeoutError() if connected:
-                return FailureKind.TIMEOUT, f"{endpoint} accepted the request but did not answer {self._within}"
-            case TimeoutError():
-                return FailureKind.TIMEOUT, f"no connection to {endpoint} {self._within}"
-            case aiohttp.ServerDisconnectedError() | aiohttp.ClientOSError():
-                return FailureKind.CONNECT, f"{endpoint} closed the connection before it answered"
-            case aiohttp.ClientPayloadError():
-                return FailureKind.UNEXPECTED_RESPONSE, f"the answer of {endpoint} broke off"
-            case aiohttp.ClientResponseError():
-                return FailureKind.UNEXPECTED_RESPONSE, f"the answer of {endpoint} is not valid HTTP"
-        return classify(error), f"no answer from {endpoint}: {type(error).__name__}"
-
-    @property
-    def _within(self) -> str:
-        return f"within {self._patience:g} s"
-
 
 class _Connector(aiohttp.TCPConnector):
     """Remembers, of the connection in use, whether it came about and when its certificates expire: by the time that
@@ -176,7 +155,3 @@ def _expiry(tls: ssl.SSLObject) -> Expiry | None:
         return first_to_expire(tls)
     except ValueError:  # trusted by OpenSSL and yet unreadable: only the dates are lost
         return None
-
-
-def _reason(error: OSError) -> str:
-    return str(getattr(error, "reason", None) or error.strerror or type(error).__name__)

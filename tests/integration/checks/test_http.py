@@ -105,7 +105,7 @@ async def test_silent_server_leaves_nothing_behind(peer: Peer, keep_alive: bool)
         ours, tasks = len(psutil.Process().net_connections()), len(asyncio.all_tasks())
         for _ in range(5):
             result = await check.finds(Status.UNHEALTHY, FailureKind.TIMEOUT)
-            assert "accepted the request but did not answer" in result.message
+            assert "did not answer" in result.message
         await proxy.reset()
         assert len(psutil.Process().net_connections()) <= ours
         assert len(asyncio.all_tasks()) <= tasks
@@ -119,11 +119,11 @@ async def test_unconnectable_is_a_timeout() -> None:
         async with watched("http", url=f"http://127.0.0.1:{listener.port}/", timeout="200ms") as check:
             start = time.monotonic()
             result = await check.finds(Status.UNHEALTHY, FailureKind.TIMEOUT)
-            assert "no connection" in result.message
+            assert "accepted no connection" in result.message
             assert time.monotonic() - start < 0.3
     with tcp.silent() as listener:
         async with watched("http", url=f"https://127.0.0.1:{listener.port}/", timeout="200ms") as check:
-            assert "no connection" in (await check.finds(Status.UNHEALTHY, FailureKind.TIMEOUT)).message
+            assert "accepted no connection" in (await check.finds(Status.UNHEALTHY, FailureKind.TIMEOUT)).message
 
 
 async def test_trickling_answer_is_a_timeout(peer: Peer) -> None:

@@ -51,6 +51,10 @@ def build(kind: str, **options: Any) -> CheckConfig:
         ("tls", {"host": "a", "server_name": ""}, "server_name"),
         ("tls", {"host": "a", "degraded": "3d"}, "the warning comes first"),
         ("tls", {"host": "a", "starttls": "ftp"}, "starttls"),
+        ("aws", {"region": "Ireland"}, "region"),
+        ("aws", {"region": "eu-west-1", "account": "12"}, "account"),
+        ("aws", {"region": "eu-west-1", "access_key_id": "x"}, "give both or neither"),
+        ("aws", {"region": "eu-west-1", "healthy_targets": 0}, "healthy_targets"),
     ],
 )
 def test_refused(kind: str, options: dict[str, Any], reason: str) -> None:

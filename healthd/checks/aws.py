@@ -1,0 +1,165 @@
+"""An AWS account: whose credentials these are, and whether what the service stands on is there."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, ClassVar, Literal, Self
+
+import aiohttp
+from aiobotocore.config import AioConfig
+from aiobotocore.session import AioSession
+from pydantic import ConfigDict, Field, SecretStr, model_validator
+
+from healthd.checks.aws_failures import AWSError, explain_aws
+from healthd.checks.aws_inventory import (
+    Finding,
+    Observations,
+    caller,
+    load_balancer,
+    security_groups,
+    target_group,
+    vpc,
+)
+from healthd.checks.contract import CheckConfig, CheckContext
+from healthd.checks.third_party import BaseURL
+from healthd.model import FailureKind, Result, Status
+from healthd.units import Duration
+
+_MAY_BE_DEGRADED = (FailureKind.PERMISSION, FailureKind.RATE_LIMITED)  # as with every third party: it is there
+
+Look = Callable[[Any, str, Observations], Awaitable[Finding | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Something to look for by its name; `call` is what IAM calls the call for it."""
+
+    name: str
+    service: str
+    call: str
+    look: Look
+
+
+class AWSConfig(CheckConfig):
+    """Without keys here the SDK's own chain finds credentials: variables, profiles, the role of the host."""
+
+    model_config = ConfigDict(hide_input_in_errors=True)
+
+    kind: Literal["aws"] = "aws"
+    interval: Duration = 60.0
+    timeout: Duration = 10.0
+    region: str = Field(pattern=r"^[a-z0-9-]+$")
+    account: str | None = Field(None, pattern=r"^\d{12}$")
+    vpc: str | None = None
+    security_groups: str | None = None
+    load_balancer: str | None = None
+    target_group: str | None = None
+    healthy_targets: int = Field(1, ge=1)
+    access_key_id: SecretStr | None = None
+    secret_access_key: SecretStr | None = None
+    session_token: SecretStr | None = None
+    endpoint_url: BaseURL | None = None
+
+    @model_validator(mode="after")
+    def _keys_come_in_pairs(self) -> Self:
+        if (self.access_key_id is None) != (self.secret_access_key is None):
+            raise ValueError("access_key_id and secret_access_key go together: give both or neither")
+        return self
+
+    def credentials(self) -> dict[str, str | None]:
+        """As arguments of a client."""
+        if self.access_key_id is None or self.secret_access_key is None:
+            return {}
+        token = self.session_token.get_secret_value() if self.session_token is not None else None
+        return {
+            "aws_access_key_id": self.access_key_id.get_secret_value(),
+            "aws_secret_access_key": self.secret_access_key.get_secret_value(),
+            "aws_session_token": token,
+        }
+
+
+class AWS:
+    """Asks who it is, then for each thing that is named. One that may not be looked at does not hide the others."""
+
+    config_model: ClassVar[type[CheckConfig]] = AWSConfig
+
+    def __init__(self, config: AWSConfig, context: CheckContext) -> None:
+        self._config = config
+        self._session = AioSession()
+        self._clients: dict[str, Any] = {}
+        self._open = AsyncExitStack()
+
+    async def probe(self) -> Result:
+        observed: Observations = {}
+        findings: list[Finding] = []
+        first, *others = self._questions()
+        asking = first
+        try:
+            async with asyncio.timeout(self._config.patience):
+                start = time.perf_counter()
+                findings += await self._ask(first, observed)
+                latency = time.perf_counter() - start
+                # Whoever is not let in, or is somebody else, need not ask further.
+                for asking in [] if findings else others:
+                    findings += await self._ask(asking, observed)
+        except TimeoutError:
+            late = f"{asking.call} was not answered within {self._config.patience:g} s"
+            return Result.unhealthy(FailureKind.TIMEOUT, late, observed=observed)
+        return _sum_up(findings, latency, observed)
+
+    async def close(self) -> None:
+        stack, self._open, self._clients = self._open, AsyncExitStack(), {}
+        await stack.aclose()
+
+    def _questions(self) -> list[Question]:
+        """Who we are, then what is configured."""
+        config = self._config
+        targets = partial(target_group, at_least=config.healthy_targets)
+        things: list[tuple[str | None, str, str, Look]] = [
+            (config.vpc, "ec2", "ec2:DescribeVpcs", vpc),
+            (config.security_groups, "ec2", "ec2:DescribeSecurityGroups", security_groups),
+            (config.load_balancer, "elbv2", "elasticloadbalancing:DescribeLoadBalancers", load_balancer),
+            (config.target_group, "elbv2", "elasticloadbalancing:DescribeTargetHealth", targets),
+        ]
+        who = Question(config.account or "", "sts", "sts:GetCallerIdentity", caller)
+        return [who, *(Question(name, service, call, look) for name, service, call, look in things if name is not None)]
+
+    async def _ask(self, question: Question, observed: Observations) -> list[Finding]:
+        try:
+            finding = await question.look(await self._client(question.service), question.name, observed)
+        except AWSError as error:
+            kind, message = explain_aws(error, question.call)
+            finding = Finding(Status.DEGRADED if kind in _MAY_BE_DEGRADED else Status.UNHEALTHY, kind, message)
+        return [finding] if finding is not None else []
+
+    async def _client(self, service: str) -> Any:
+        if service not in self._clients:
+            self._clients[service] = await self._open.enter_async_context(
+                self._session.create_client(
+                    service,
+                    region_name=self._config.region,
+                    endpoint_url=self._config.endpoint_url,
+                    config=AioConfig(
+                        connect_timeout=self._config.patience,
+                        read_timeout=self._config.patience,
+                        retries={"total_max_attempts": 1},  # the next probe is the retry
+                        connector_args={"use_dns_cache": False, "resolver": aiohttp.ThreadedResolver()},
+                        warm_up_loader_caches=True,  # reads the service's model in a thread, not in the event loop
+                    ),
+                    **self._config.credentials(),
+                )
+            )
+        return self._clients[service]
+
+
+def _sum_up(findings: list[Finding], latency: float, observed: Observations) -> Result:
+    if not findings:
+        return Result.healthy(latency=latency, observed=observed)
+    worst = next((finding for finding in findings if finding.status is Status.UNHEALTHY), findings[0])
+    message = "; ".join(finding.message for finding in findings)
+    return Result(worst.status, worst.kind, message, latency, observed)

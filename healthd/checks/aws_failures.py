@@ -1,0 +1,62 @@
+"""What AWS and its SDK refuse with → a failure kind and a line for people. The lines hold no part of a request."""
+
+from __future__ import annotations
+
+from botocore import exceptions as sdk
+from botocore.parsers import ResponseParserError
+from yarl import URL
+
+from healthd.checks.connecting import Endpoint
+from healthd.checks.http_failures import explain_exchange
+from healthd.model import FailureKind
+
+# KeyError and IndexError: an answer that can be parsed and yet lacks what the API promises.
+AWSError = (sdk.BotoCoreError, sdk.ClientError, ResponseParserError, KeyError, IndexError)
+
+_AUTH = {
+    "AuthFailure", "ExpiredToken", "ExpiredTokenException", "IncompleteSignature", "InvalidAccessKeyId",
+    "InvalidClientTokenId", "MissingAuthenticationToken", "RequestExpired", "SignatureDoesNotMatch",
+    "UnrecognizedClientException",
+}  # fmt: skip
+_PERMISSION = {"AccessDenied", "AccessDeniedException", "OptInRequired", "UnauthorizedOperation"}
+_RATE_LIMITED = {"RequestLimitExceeded", "Throttling", "ThrottlingException", "TooManyRequestsException"}
+_NO_CREDENTIALS = (
+    sdk.CredentialRetrievalError,
+    sdk.NoCredentialsError,
+    sdk.PartialCredentialsError,
+    sdk.ProfileNotFound,
+    sdk.TokenRetrievalError,
+)
+
+
+def explain_aws(error: BaseException, call: str) -> tuple[FailureKind, str]:
+    """`call` is the name of the call that failed, such as `ec2:DescribeVpcs`."""
+    match error:
+        case sdk.ClientError():
+            return _refused(str(error.response.get("Error", {}).get("Code", "")), call)
+        case _ if isinstance(error, _NO_CREDENTIALS):
+            return FailureKind.MISCONFIGURED, "no AWS credentials: give the host a role, or set AWS_ACCESS_KEY_ID"
+        case sdk.NoRegionError() | sdk.UnknownRegionError() | sdk.InvalidRegionError() | sdk.ParamValidationError():
+            return FailureKind.MISCONFIGURED, f"{call} cannot be asked: {type(error).__name__}"
+        case sdk.ConnectTimeoutError() | sdk.ReadTimeoutError():
+            return FailureKind.TIMEOUT, f"{call} was not answered in time"
+        case sdk.HTTPClientError() | sdk.ConnectionError():
+            return _unconnected(error)
+    return FailureKind.UNEXPECTED_RESPONSE, f"{call} was not answered as documented: {type(error).__name__}"
+
+
+def _refused(code: str, call: str) -> tuple[FailureKind, str]:
+    if code in _AUTH:
+        return FailureKind.AUTH, f"AWS does not accept the credentials ({code})"
+    if code in _PERMISSION:
+        return FailureKind.PERMISSION, f"the credentials may not call {call} ({code})"
+    if code in _RATE_LIMITED:
+        return FailureKind.RATE_LIMITED, f"too many calls of {call} ({code})"
+    return FailureKind.UNEXPECTED_RESPONSE, f"{call} failed ({code or 'no reason given'})"
+
+
+def _unconnected(error: sdk.HTTPClientError | sdk.ConnectionError) -> tuple[FailureKind, str]:
+    url = URL(str(error.kwargs.get("endpoint_url") or ""))
+    cause = error.kwargs.get("error")
+    reason = cause if isinstance(cause, BaseException) else error
+    return explain_exchange(reason, Endpoint(url.host or "AWS", url.port or 443))
