@@ -1,0 +1,26 @@
+"""A daemon that is ready as long as its Redis answers: what every client test watches through its own eyes."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+
+import aiohttp
+
+from tests.servers import daemon, redis
+from tests.servers.waiting import until
+
+
+@asynccontextmanager
+async def on(
+    server: redis.Redis, http: Mapping[str, object] | None = None, *, critical: bool = True
+) -> AsyncIterator[daemon.Daemon]:
+    """healthd that is ready, and notices within a second that `server` is paused or back."""
+    check = {"kind": "redis", "uri": server.url, "critical": critical, "interval": "300ms", "timeout": "250ms"}
+    settings = {"http": http or {}, "checks": {"redis": {**check, "fall": 2, "rise": 1}}}
+    async with daemon.running(settings) as healthd, aiohttp.ClientSession() as client:
+
+        async def ready() -> bool:
+            async with client.get(f"{healthd.url}/health/ready") as response:
+                return response.status == 200
+
+        await until(ready, "the daemon is ready")
+        yield healthd
