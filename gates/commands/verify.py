@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from gates.client import GateClient
+from gates.commands.arms import arm, arm_options, given
 from gates.commands.codes import INTERRUPTED, code_of
 from gates.commands.connection import asking, fail
 from gates.commands.interrupt import Interrupts, ask_what_now
@@ -21,14 +22,7 @@ from healthd.commands.options import json_option
 @click.command(short_help="Start a gate and wait for its verdict.")
 @click.argument("service", required=False)
 @click.argument("version", required=False)
-@click.option("--policy", help="The policy, where it is not the service's own.")
-@click.option("--target", help="Which of the service's targets the candidate runs on.")
-@click.option("--label", "labels", multiple=True, metavar="NAME=VALUE", help="A label of the candidate's numbers.")
-@click.option("--baseline", metavar="VERSION", help="The version to compare with.")
-@click.option("--baseline-target", metavar="TARGET", help="Which target the baseline runs on.")
-@click.option(
-    "--baseline-label", "baseline_labels", multiple=True, metavar="NAME=VALUE", help="A label of its numbers."
-)
+@arm_options
 @click.option("--deployment", "deployment_id", metavar="ID", help="The deploy tool's own run, to be shown.")
 @click.option("--deployment-url", metavar="URL", help="Where that run can be looked at.")
 @click.option("--actor", help="Who deploys.")
@@ -97,15 +91,15 @@ async def _answered(client: GateClient, gate_id: str, show: Show) -> GateDocumen
 def _request(request_file: Any, override: tuple[str, ...], reason: str | None, **options: Any) -> dict[str, Any]:
     """The request of a file and options together."""
     request = _read(request_file) if request_file is not None else {}
-    request |= _given(service=options["service"], policy=options["policy"], lock=options["lock"])
+    request |= given(service=options["service"], policy=options["policy"], lock=options["lock"])
     arms = {
-        "candidate": _arm(options["version"], options["target"], options["labels"]),
-        "baseline": _arm(options["baseline"], options["baseline_target"], options["baseline_labels"]),
-        "deployment": _given(id=options["deployment_id"], url=options["deployment_url"], actor=options["actor"]),
+        "candidate": arm(options["version"], options["target"], options["labels"]),
+        "baseline": arm(options["baseline"], options["baseline_target"], options["baseline_labels"]),
+        "deployment": given(id=options["deployment_id"], url=options["deployment_url"], actor=options["actor"]),
     }
-    for name, given in arms.items():
-        if given:
-            request[name] = {**request.get(name, {}), **given}
+    for name, said in arms.items():
+        if said:
+            request[name] = {**request.get(name, {}), **said}
     if options["no_rollback"]:
         request["rollback"] = "off"
     if override:
@@ -125,17 +119,3 @@ def _read(file: Any) -> dict[str, Any]:
     if not isinstance(found, dict):
         fail(f"{file.name} must hold a JSON object")
     return found
-
-
-def _arm(version: str | None, target: str | None, labels: tuple[str, ...]) -> dict[str, Any]:
-    pairs = {}
-    for label in labels:
-        name, equals, value = label.partition("=")
-        if not equals:
-            raise click.UsageError(f"label {label!r}: write it as NAME=VALUE")
-        pairs[name] = value
-    return _given(version=version, target=target, labels=pairs or None)
-
-
-def _given(**values: Any) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if value is not None}

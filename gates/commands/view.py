@@ -75,7 +75,7 @@ def picture(gate: GateDocument, now: datetime) -> RenderableType:
     """The whole gate: who is judged, how far it is, each criterion with its interval, and what that means."""
     parts: list[RenderableType] = [_title(gate), _progress(gate, now)]
     if gate.standing is not None:
-        parts += [Text(), _criteria(gate.standing), _evidence(gate.standing), Text()]
+        parts += [Text(), criteria_table(gate.standing), evidence_line(gate.standing), Text()]
         parts += [Text(f"  {criterion.sentence}", style="dim") for criterion in gate.standing.criteria]
     said = gate.decision or gate.standing
     if said is not None:
@@ -108,7 +108,8 @@ def _progress(gate: GateDocument, now: datetime) -> Text:
     return Text(text, style="dim")
 
 
-def _criteria(standing: StandingDocument) -> Table:
+def criteria_table(standing: StandingDocument) -> Table:
+    """Each criterion on a line, with its interval drawn against its limit."""
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
     for title in ("", "criterion", "observed", "between", "limit", "baseline"):
         table.add_column(title, no_wrap=True)
@@ -136,7 +137,8 @@ def _between(criterion: CriterionDocument) -> str:
     return f"{number(low, criterion.unit)} … {number(high, criterion.unit)}"
 
 
-def _evidence(standing: StandingDocument) -> Text:
+def evidence_line(standing: StandingDocument) -> Text:
+    """How strong the evidence of harm is, and how strong it must be."""
     missing = f" · {standing.gaps} gaps" if standing.gaps else ""
     resets = f" · {standing.resets} counter resets" if standing.resets else ""
     text = f"  evidence of harm {standing.e_harm:,.3g}, rolled back at {standing.e_needed:,.0f}{missing}{resets}"

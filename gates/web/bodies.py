@@ -84,7 +84,7 @@ class ReleaseBody(Model):
 
 
 class WaitQuery(Model):
-    wait: Wait = 0.0
+    wait: Wait = Field("0s", validate_default=True)
 
 
 class ListQuery(Model):

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from datetime import datetime
 from math import exp
-from typing import Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, PlainSerializer, WithJsonSchema
 
 from gates.gate import DeployLock, EventKind, Gate, GateEvent, GateState, Page, QuarantinedVersion, RollbackState
 from gates.model import CriterionReport, Finding, Standing, Unit, Verdict
+from healthd.web.documents import stamp
 
 ShownT = TypeVar("ShownT", bound="Shown")
+Moment = Annotated[
+    datetime,
+    PlainSerializer(stamp, return_type=str, when_used="json"),
+    WithJsonSchema({"type": "string", "format": "date-time"}),
+]
 Outcome = Literal["running", "pass", "fail", "inconclusive", "cancelled"]
 
 
@@ -80,7 +86,7 @@ class CriterionDocument(Shown):
 class StandingDocument(Shown):
     """How things stand after the latest look. The gate fails once `e_harm` reaches `e_needed`, 1 / its stated risk."""
 
-    at: datetime
+    at: Moment
     elapsed_seconds: float
     reason: str
     sentence: str
@@ -114,7 +120,7 @@ class DecisionDocument(Shown):
     counts_as: Literal[Verdict.PASS, Verdict.FAIL]
     reason: str
     sentence: str
-    at: datetime
+    at: Moment
     by: str | None
 
 
@@ -122,7 +128,7 @@ class RollbackDocument(Shown):
     state: RollbackState
     trigger: Literal["decision", "watch", "person"]
     reason: str
-    at: datetime
+    at: Moment
     by: str | None
 
 
@@ -140,10 +146,10 @@ class GateDocument(Shown):
     deployment: DeploymentDocument
     rollback_mode: Literal["auto", "off"]
     caller: str
-    created_at: datetime
-    decides_by: datetime
-    watch_until: datetime | None
-    finished_at: datetime | None
+    created_at: Moment
+    decides_by: Moment
+    watch_until: Moment | None
+    finished_at: Moment | None
     decision: DecisionDocument | None
     standing: StandingDocument | None
     rollback: RollbackDocument | None
@@ -192,7 +198,7 @@ class EventDocument(Shown):
 
     gate: str
     sequence: int
-    at: datetime
+    at: Moment
     kind: EventKind
     body: dict[str, Any]
 
@@ -206,7 +212,7 @@ class LockDocument(Shown):
 
     service: str
     holder: str
-    until: datetime
+    until: Moment
     reason: str
     caller: str
 
@@ -225,7 +231,7 @@ class QuarantinedDocument(Shown):
     service: str
     version: str
     gate: str
-    since: datetime
+    since: Moment
     reason: str
 
     @classmethod

@@ -132,14 +132,27 @@ def _needs_body(operation: Operation) -> bool:
 def _answer(answer: Answer, references: dict[Any, Any]) -> dict[str, Any]:
     shown: dict[str, Any] = {"description": answer.description}
     if answer.model is not None:
-        shown["content"] = {answer.media_type: {"schema": references[answer.model]}}
-    elif answer.media_type == "text/event-stream":
-        shown["content"] = {answer.media_type: {"schema": {"type": "string"}}}
+        schema = references[answer.model]
+        shown["content"] = {answer.media_type: {"schema": _event(schema) if answer.streams else schema}}
     if answer.headers:
         shown["headers"] = {
             name: {"description": text, "schema": {"type": "string"}} for name, text in answer.headers.items()
         }
     return shown
+
+
+def _event(data: dict[str, Any]) -> dict[str, Any]:
+    """A server-sent event with JSON as its data."""
+    text = {"type": "string"}
+    return {
+        "type": "object",
+        "required": ["id", "event", "data"],
+        "properties": {
+            "id": text,
+            "event": text,
+            "data": {**text, "contentMediaType": "application/json", "contentSchema": data},
+        },
+    }
 
 
 def _path(operation: Operation) -> list[dict[str, Any]]:

@@ -63,6 +63,10 @@ class Answer:
     media_type: str = "application/json"
     headers: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def streams(self) -> bool:
+        return self.media_type == "text/event-stream"
+
 
 Handler = Callable[[Call[Any, Any]], Awaitable[web.StreamResponse]]
 

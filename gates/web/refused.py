@@ -33,7 +33,7 @@ _FIELDS: dict[type[Refusal], str] = {
     refusals.UnknownPolicy: "policy",
     refusals.IdempotencyMismatch: "idempotency_key",
 }
-_SOON = "5"  # seconds
+_SOON = "1"  # seconds
 
 
 def problem_of(refusal: Refusal) -> Problem:

@@ -50,10 +50,10 @@ class GateApi:
         """The routes, `more` of the same roots among them: what is left over under a root is answered as unknown."""
         found = [self._route(operation) for operation in self.operations]
         found += [web.get("/openapi.json", self._describe), *more]
-        return found + [web.route("*", f"{root}{{rest:(/.*)?}}", _no_such_call) for root in _ROOTS]
+        return found + [web.route("*", f"{root}{{rest:(?s:/.*)?}}", _no_such_call) for root in _ROOTS]
 
     def _route(self, operation: Operation) -> web.RouteDef:
-        streams = any(answer.media_type == "text/event-stream" for answer in operation.answers.values())
+        streams = any(answer.streams for answer in operation.answers.values())
         with_head = {"allow_head": not streams} if operation.method == "GET" else {}
         endpoint = Endpoint(operation, self._door)
         return web.RouteDef(operation.method, _pattern(operation.path), endpoint.__call__, with_head)

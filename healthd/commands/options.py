@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from healthd.app import Config
-from healthd.configfile import ConfigError, load
+if TYPE_CHECKING:
+    from healthd.app import Config
 
 REFUSED = 2  # the exit code for a configuration or a call that cannot be used
 
@@ -26,6 +27,9 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, 
 
 def settings_or_exit(file: Path | None) -> Config:
     """The settings of a file; when it is refused, every problem on stderr and exit code 2."""
+    from healthd.app import Config  # not needed by the commands that ask a daemon, which would wait for it
+    from healthd.configfile import ConfigError, load
+
     try:
         return load(file, Config, os.environ)
     except ConfigError as error:

@@ -51,4 +51,4 @@ def test_an_unknown_name_is_an_error_of_its_field() -> None:
 def test_a_journal_that_is_down_is_worth_another_try() -> None:
     """503 comes with the time after which to ask again."""
     problem = problem_of(refusals.JournalUnavailable(problem="disk full"))
-    assert (problem.status, problem.headers) == (503, {"Retry-After": "5"})
+    assert (problem.status, problem.headers) == (503, {"Retry-After": "1"})
