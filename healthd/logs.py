@@ -52,7 +52,7 @@ def configure(settings: Log, redact: Redactor) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler, *(other for other in root.handlers if getattr(other, "stays", False))]
     root.setLevel(level)
-    for chatty in ("apscheduler", "alembic"):
+    for chatty in ("apscheduler", "alembic", "botocore", "aiobotocore"):  # the last two log whole requests
         logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
