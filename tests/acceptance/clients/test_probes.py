@@ -36,7 +36,7 @@ async def ask(healthd: daemon.Daemon, line: str, *headers: str) -> Answer:
         writer.close()
     head, _, body = whole.partition(b"\r\n\r\n")
     first, *rest = head.decode().split("\r\n")
-    fields = dict(field.lower().split(": ", 1) for field in rest)
+    fields = {name.lower(): value for name, value in (field.split(": ", 1) for field in rest)}
     return Answer(int(first.split()[1]), fields, body)
 
 
