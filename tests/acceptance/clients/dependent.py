@@ -11,11 +11,15 @@ from tests.servers.waiting import until
 
 @asynccontextmanager
 async def on(
-    server: redis.Redis, http: Mapping[str, object] | None = None, *, critical: bool = True
+    server: redis.Redis, *, http: Mapping[str, object] | None = None, shared_failure: str = "fail"
 ) -> AsyncIterator[daemon.Daemon]:
     """healthd that is ready, and notices within a second that `server` is paused or back."""
-    check = {"kind": "redis", "uri": server.url, "critical": critical, "interval": "300ms", "timeout": "250ms"}
-    settings = {"http": http or {}, "checks": {"redis": {**check, "fall": 2, "rise": 1}}}
+    check = {"kind": "redis", "uri": server.url, "critical": True, "interval": "300ms", "timeout": "250ms"}
+    settings = {
+        "http": http or {},
+        "checks": {"redis": {**check, "fall": 2, "rise": 1}},
+        "groups": {"ready": {"checks": ["redis"], "shared_failure": shared_failure}},
+    }
     async with daemon.running(settings) as healthd, aiohttp.ClientSession() as client:
 
         async def ready() -> bool:

@@ -11,7 +11,6 @@ KUBELET = ["Host: 10.1.2.3:8080", "User-Agent: kube-probe/1.30", "Accept: */*", 
 CALLERS = [
     ("HTTP/1.1", *KUBELET),
     ("HTTP/1.1", "Host: 10.0.0.7:8080", "User-Agent: ELB-HealthChecker/2.0", "Connection: close"),
-    ("HTTP/1.1", "Connection: close"),
     ("HTTP/1.0",),
     ("HTTP/1.0", "Host: app.test"),
 ]
@@ -77,3 +76,13 @@ async def test_every_way_of_asking() -> None:
                     assert head.headers.keys() == got.headers.keys()
                     options = await ask(healthd, f"OPTIONS {path} {version}", *headers)
                     assert (options.status, options.headers["allow"]) == (200, "GET, HEAD, OPTIONS")
+
+
+async def test_host_is_needed_by_http_1_1_alone() -> None:
+    """RFC 9112 has a request in HTTP/1.1 without Host refused (3.2); it is, and the daemon is none the worse."""
+    with redis.standalone() as server:
+        async with dependent.on(server) as healthd:
+            refused = await ask(healthd, "GET /health/ready HTTP/1.1", "Connection: close")
+            assert refused.status == 400
+            assert b"Missing 'Host' header" in refused.body
+            assert (await ask(healthd, "GET /health/ready HTTP/1.0")).status == 200
