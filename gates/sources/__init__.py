@@ -11,6 +11,7 @@ from gates.sources.contract import Arms, Source, SourceConfig, SourceContext
 
 # Loaded by name, so that an SDK is imported only when a source that needs it is configured.
 KINDS = {
+    "probe": "gates.sources.probe:Probe",
     "prometheus": "gates.sources.prometheus:Prometheus",
     "push": "gates.sources.push:Push",
     "scrape": "gates.sources.scrape:Scrape",

@@ -166,7 +166,8 @@ class Endpoint:
         context = await asyncio.to_thread(self._config.tls.context)
         if self._session is None:  # another request may have been faster
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(ssl=context, limit=20),
+                # Names by the event loop's own lookups, which a hung resolver cannot exhaust.
+                connector=aiohttp.TCPConnector(ssl=context, limit=20, resolver=aiohttp.ThreadedResolver()),
                 headers=self._config.sent_headers(),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 timeout=aiohttp.ClientTimeout(total=None),

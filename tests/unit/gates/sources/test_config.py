@@ -13,7 +13,8 @@ from gates.sources.contract import Arm, ArmError, Arms, SourceConfig
 config: TypeAdapter[SourceConfig] = TypeAdapter(AnySource)
 PROMETHEUS = {"kind": "prometheus", "url": "http://p:9090", "requests": "r_total", "errors": "e_total"}
 SCRAPE = {"kind": "scrape", "requests": "r_total", "errors": 'r_total{status=~"5.."}', "latency": "s_bucket"}
-GOOD: dict[str, dict[str, Any]] = {"prometheus": PROMETHEUS, "scrape": SCRAPE, "push": {"kind": "push"}}
+PROBE = {"kind": "probe", "requests": [{"get": "/", "status": 200}]}
+GOOD: dict[str, dict[str, Any]] = {"prometheus": PROMETHEUS, "scrape": SCRAPE, "push": {"kind": "push"}, "probe": PROBE}
 
 
 def test_every_kind_loads_and_has_a_good_example() -> None:
@@ -29,7 +30,7 @@ def test_every_kind_loads_and_has_a_good_example() -> None:
     ("raw", "message"),
     [
         ("prometheus", "a source needs a kind"),
-        ({"kind": "graphite"}, "one of: prometheus"),
+        ({"kind": "graphite"}, "one of: .*prometheus"),
         ({"kind": "prometheus"}, "url"),
         ({**PROMETHEUS, "uri": "x"}, "Extra inputs"),
         ({**PROMETHEUS, "url": "prometheus:9090"}, "url"),
@@ -42,6 +43,10 @@ def test_every_kind_loads_and_has_a_good_example() -> None:
         ({**PROMETHEUS, "bearer": "a", "basic": {"username": "u", "password": "p"}}, "give one"),
         ({**PROMETHEUS, "tls": {"key": "k.pem"}}, "certificate"),
         ({**SCRAPE, "path": "metrics"}, "path"),
+        ({**PROBE, "rate": 0}, "rate"),
+        ({**PROBE, "rate": 300.0}, "1000 requests at once"),
+        ({**PROBE, "requests": []}, "requests"),
+        ({**PROBE, "requests": [{"get": "//elsewhere/"}]}, "one slash"),
         ({**SCRAPE, "port": 0}, "port"),
         ({**SCRAPE, "url": "http://x/metrics"}, "Extra inputs"),
     ],
@@ -66,7 +71,8 @@ def test_an_arm_that_cannot_be_told_apart_is_refused_at_once() -> None:
     assert refused.value.field == "candidate.labels.region"
 
 
-def test_a_target_is_needed_to_scrape_it() -> None:
+@pytest.mark.parametrize("raw", [SCRAPE, PROBE])
+def test_a_target_is_needed_where_it_is_asked_itself(raw: Any) -> None:
     """A request cannot name an address: only a target that the service has."""
     with pytest.raises(ArmError, match=r"^baseline\.target: is needed"):
-        config.validate_python(SCRAPE).check(Arms("shop", Arm("2", urls=("http://a",)), Arm("1")))
+        config.validate_python(raw).check(Arms("shop", Arm("2", urls=("http://a",)), Arm("1")))

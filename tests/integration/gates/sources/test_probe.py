@@ -1,0 +1,184 @@
+"""Synthetic requests to real targets, good ones and bad ones."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter as Tally
+
+import aiohttp
+import pytest
+
+from gates.sources.contract import Arm, SourceUnavailable
+from healthd.model import FailureKind
+from tests.integration.gates.sources import shop
+from tests.integration.gates.sources.shop import Load, Shop
+from tests.servers import peers, tcp
+from tests.servers.peers import Answer, Peer
+from tests.servers.ports import free_port
+from tests.servers.waiting import until
+from tests.unit.gates.sources.desk import Desk, desk
+
+
+def gate_at(*urls: str, baseline: str | None = None, **more: object) -> Desk:
+    config = {"kind": "probe", "rate": 40.0, "timeout": "1s", **more}
+    return desk(config, candidate=Arm("2", urls=urls), baseline=Arm("1", urls=(baseline,)) if baseline else None)
+
+
+async def looked_for(gate: Desk, seconds: float) -> None:
+    """A first look, one in the middle and one at the end."""
+    await gate.look()
+    await asyncio.sleep(seconds / 2)
+    await gate.look()
+    await asyncio.sleep(seconds / 2)
+    await gate.look()
+
+
+async def served(target: Shop) -> Load:
+    """What the target itself counted."""
+    async with aiohttp.ClientSession(target.url) as client, client.get("/metrics") as response:
+        lines = [line for line in (await response.text()).splitlines() if line.startswith("shop_requests_total{")]
+    return Load(Tally({int(line.split('status="')[1][:3]): int(float(line.rsplit(" ", 1)[1])) for line in lines}))
+
+
+async def test_counts_are_those_of_the_target() -> None:
+    """Good, wrong and slow answers, to the last one, each in its bucket."""
+    requests = [{"get": "/"}, {"get": "/fail"}, {"get": "/slow"}]
+    with shop.running("2") as target:
+        gate = gate_at(target.url, requests=requests, edges=["200ms", "900ms"], rate=5.0)
+        await gate.look()
+
+        async def agreed() -> bool:
+            await gate.look()
+            total, own = gate.total(), await served(target)
+            if total is None or total.latency is None or own.requests < 6:
+                return False
+            # What healthd itself was too busy to measure is left out, and said to be: a gap each.
+            slow = round(total.latency.counts[1])
+            return total.requests + gate.gaps == own.requests and abs(total.requests - 3 * slow) <= 2 + gate.gaps
+
+        await until(agreed, "the counts of both sides are the same between two requests")
+        await gate.source.close()
+    assert gate.resets == 0
+
+
+async def test_a_wrong_answer_is_an_error_with_a_latency(peer: Peer) -> None:
+    """And a right one is not, whatever its class: the status is what the configuration says."""
+    peer.answer("GET", "/account", Answer(status=401))
+    peer.answer("GET", "/", Answer(status=500))
+    gate = gate_at(peer.url, requests=[{"get": "/account", "status": 401}, {"get": "/"}])
+    await looked_for(gate, 0.6)
+    await gate.source.close()
+    total = gate.total()
+    assert total is not None
+    assert total.latency is not None
+    assert total.latency.total == total.requests
+    assert abs(total.errors - total.requests / 2) <= 1 + gate.gaps
+
+
+async def test_a_connection_that_fails_is_an_error_without_a_latency(peer: Peer) -> None:
+    """Else a target that refuses at once would look fast; the note says what it was."""
+    peer.answer("GET", "/", Answer(hang_up=True))
+    for url in (f"http://127.0.0.1:{free_port()}", peer.url):
+        gate = gate_at(url)
+        await looked_for(gate, 0.4)
+        await gate.source.close()
+        total = gate.total()
+        assert total is not None
+        assert total.errors == total.requests > 0
+        assert total.latency is not None
+        assert total.latency.total == 0
+        assert "were not answered" in gate.looks[-1].notes[0]
+
+
+async def test_a_silent_target_is_seen_at_the_full_rate() -> None:
+    """Every request that was due fails at its own timeout: none waits for those before, and all are slow."""
+    with tcp.silent() as listener:
+        gate = gate_at(f"http://127.0.0.1:{listener.port}", timeout="500ms", edges=["100ms", "500ms"])
+        await looked_for(gate, 1.5)
+        await gate.source.close()
+    total = gate.total()
+    assert total is not None
+    assert total.requests + gate.gaps >= 30
+    assert total.errors == total.requests
+    assert total.latency is not None
+    assert total.latency.counts == (0, 0, total.requests)
+
+
+async def test_an_edge_lies_at_every_limit_of_the_policy(peer: Peer) -> None:
+    """So that the latency criterion has an exact count there."""
+    peer.answer("GET", "/", Answer())
+    gate = desk({"kind": "probe", "rate": 40.0}, candidate=Arm("2", urls=(peer.url,)), edges=(0.333,))
+    await looked_for(gate, 0.2)
+    await gate.source.close()
+    total = gate.total()
+    assert total is not None
+    assert total.latency is not None
+    assert 0.333 in total.latency.edges
+
+
+async def test_what_is_healthds_own_fault_counts_for_nothing() -> None:
+    """A name that cannot be resolved, or not in time, says nothing of the candidate."""
+    gate = gate_at("http://nowhere.invalid", timeout="300ms")
+    await gate.look()
+    await asyncio.sleep(0.6)
+    with pytest.raises(SourceUnavailable, match=r"could not ask: nowhere\.invalid cannot be resolved") as failure:
+        await gate.look()
+    await gate.source.close()
+    assert failure.value.kind is FailureKind.EXHAUSTED
+
+
+async def test_a_name_is_resolved_before_the_clock_starts() -> None:
+    """A target that has a name is asked by it."""
+    with shop.running("2") as target:
+        gate = gate_at(f"http://localhost:{target.port}", requests=[{"get": "/"}])
+        await looked_for(gate, 0.4)
+        await gate.source.close()
+    total = gate.total()
+    assert total is not None
+    assert (total.requests > 0, total.errors) == (True, 0)
+
+
+async def test_a_gate_that_was_killed_goes_on(peer: Peer) -> None:
+    """Another process has counters of its own: they count from zero, and the change of hands is a gap."""
+    peer.answer("GET", "/", Answer())
+    first = gate_at(peer.url)
+    await looked_for(first, 0.4)
+    await first.source.close()
+    second = gate_at(peer.url)
+    second.cursor = first.cursor
+    await second.look()
+    await asyncio.sleep(0.3)
+    await second.look()
+    await second.source.close()
+    total = second.total()
+    assert total is not None
+    assert total.requests > 0
+    assert second.resets == 1
+    assert second.gaps >= 1
+
+
+async def test_both_arms_get_the_same_rate_and_all_addresses_a_turn(peer: Peer) -> None:
+    """A concurrent baseline sees what the candidate sees."""
+    async with peers.peer() as second, peers.peer() as baseline:
+        for target in (peer, second, baseline):
+            target.answer("POST", "/login", Answer(status=401))
+        requests = [{"post": "/login", "status": 401, "headers": {"X-Probe": "1"}, "json": {"user": "healthd"}}]
+        gate = gate_at(peer.url, second.url, baseline=baseline.url, requests=requests)
+        await looked_for(gate, 0.6)
+        await gate.source.close()
+        assert abs(len(peer.received) - len(second.received)) <= 1
+        assert abs(len(peer.received) + len(second.received) - len(baseline.received)) <= 6
+        request = peer.received[0]
+        assert (request.headers["X-Probe"], request.json()) == ("1", {"user": "healthd"})
+        assert gate.total("baseline") is not None
+
+
+async def test_unreadable_tls_files_are_no_telemetry(peer: Peer) -> None:
+    """It is the configuration that is wrong, not the candidate."""
+    gate = gate_at(peer.url, tls={"ca": "/nowhere/ca.pem"})
+    await gate.look()
+    await asyncio.sleep(0.2)
+    with pytest.raises(SourceUnavailable, match="no requests are sent: FileNotFoundError") as failure:
+        await gate.look()
+    await gate.source.close()
+    assert failure.value.kind is FailureKind.MISCONFIGURED
