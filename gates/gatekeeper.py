@@ -71,6 +71,7 @@ class Gatekeeper:
         started = await self._ledger.start(admission)
         if isinstance(started, Gate):
             return started
+        await self._roster.drop_watches(started.gate.service)  # the start has ended them
         self._roster.adopt(started, plan)
         return started.gate
 

@@ -25,7 +25,6 @@ class Replica:
         self._ledger, self._leases, self._roster = ledger, leases, roster
         self._clock, self._metrics = clock, metrics
         self._clean_at = 0.0
-        self._open = False
         self._trouble = ""
 
     async def run(self) -> None:
@@ -47,9 +46,7 @@ class Replica:
             _log.warning("gates are left to be taken over when the lease ends", problem=str(error))
 
     async def _tend(self) -> None:
-        if not self._open:
-            await self._ledger.open()
-            self._open = True
+        await self._ledger.open()
         await self._leases.renew()
         await self._roster.take_over_orphans()
         if self._clock.steady() >= self._clean_at:

@@ -10,11 +10,12 @@ import asyncio
 import structlog
 
 from gates import course
-from gates.gate import Gate
+from gates.gate import Gate, GateState
 from gates.ledger.change import LeaseLost
 from gates.ledger.leases import Leases, Owned
 from gates.life import Life, Tools
 from gates.metrics import GateMetrics
+from gates.news import News
 from gates.plan import Plan, recall_plan
 from gates.record import Record
 from gates.settings import Config
@@ -39,8 +40,9 @@ class _Running:
 class Roster:
     """Owns the task of every gate that runs here."""
 
-    def __init__(self, leases: Leases, tools: Tools, config: Config, metrics: GateMetrics) -> None:
-        self._leases, self._tools, self.config, self._metrics = leases, tools, config, metrics
+    def __init__(self, leases: Leases, tools: Tools, config: Config, metrics: GateMetrics, news: News) -> None:
+        self._leases, self._tools, self.config = leases, tools, config
+        self._metrics, self._news = metrics, news
         self._running: dict[str, _Running] = {}
 
     def __len__(self) -> int:
@@ -91,6 +93,13 @@ class Roster:
         """A gate in the caller's hands, wherever it ran; it runs no more until it is adopted. Raises JournalError."""
         await self._stop(gate_id)
         return await self._leases.seize(gate_id)
+
+    async def drop_watches(self, service: str) -> None:
+        """Stop the watches over a service, which are not this replica's any more."""
+        watches = [gate.id for gate in self.gates() if gate.service == service and gate.state is GateState.WATCHING]
+        for gate_id in watches:
+            await self._stop(gate_id)
+            self._news.publish(gate_id)
 
     def record(self, owned: Owned) -> Record:
         """Where the caller writes what becomes of a seized gate."""

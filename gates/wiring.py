@@ -44,16 +44,16 @@ class Gates:
         redact: Callable[[str], str],
         listener: Listener,
     ) -> None:
-        replica = f"{socket.gethostname()}:{secrets.token_hex(6)}"
+        self.replica = replica = f"{socket.gethostname()}:{secrets.token_hex(6)}"
         self._listener, self._news = listener, News()
         self.ledger = Ledger(database, clock)
         self.metrics = GateMetrics(registry)
         self._session = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())
         optics = Optics(self.ledger, clock, board, self._session, redact)
-        outbox = Outbox(database, replica)
-        tools = Tools(optics, outbox, self._changed, self.metrics.late.observe)
+        self.outbox = Outbox(database, replica)
+        tools = Tools(optics, self.outbox, self._changed, self.metrics.late.observe)
         leases = Leases(database, replica, config.gates.lease)
-        self._roster = Roster(leases, tools, config, self.metrics)
+        self._roster = Roster(leases, tools, config, self.metrics, self._news)
         registry.register(RunningGates(self._roster.gates))
         self._replica = Replica(self.ledger, leases, self._roster, clock, self.metrics)
         self.gatekeeper = Gatekeeper(self._roster, self.ledger, Holds(database), self._news, clock, replica=replica)

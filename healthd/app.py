@@ -11,6 +11,7 @@ from pathlib import Path
 import structlog
 
 from gates.gate import Gate
+from gates.ledger import tables as gate_tables
 from gates.settings import Config as Config
 from gates.web.routes import GateApi
 from gates.wiring import Gates
@@ -20,6 +21,7 @@ from healthd.checks.contract import CheckConfig
 from healthd.clock import Clock, SystemClock
 from healthd.configfile import ConfigError, load
 from healthd.deadline import within
+from healthd.journal import tables as journal_tables
 from healthd.journal.database import Database, JournalError
 from healthd.journal.journal import Journal
 from healthd.metrics import Metrics
@@ -61,7 +63,7 @@ class Daemon:
         guard = Guard(settings)
         self.health = HealthEndpoints(self.board, guard, settings, clock)
         self.checks_api = ChecksApi(self.suite, self.board, guard)
-        self.database = Database(settings.journal_url, clock)
+        self.database = Database(settings.journal_url, clock, (journal_tables.BRANCH, gate_tables.BRANCH))
         self.journal = Journal(self.database, clock, settings.retention)
         self.gates: Gates | None = None
         self.gate_api: GateApi | None = None

@@ -33,7 +33,8 @@ class Ledger:
         self._writer = Writer(database)
 
     async def open(self) -> None:
-        await self.database.open(tables.BRANCH)
+        """Raises JournalError."""
+        await self.database.open()
 
     async def known(self, admission: Admission) -> Gate | None:
         """The gate that this very request started before. Raises IdempotencyMismatch."""

@@ -6,7 +6,7 @@ What is stored in it is the business of `tables` here and of the packages that b
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
@@ -25,6 +25,7 @@ _BUSY_SECONDS = 5.0
 _CONNECT_SECONDS = 5.0
 _COMMAND_SECONDS = 10.0
 _CONNECTIONS = 8
+_UPGRADE_LOCK = 7263741  # of PostgreSQL's advisory locks, any number that nobody else takes
 
 
 class JournalError(Exception):
@@ -36,10 +37,10 @@ class JournalError(Exception):
 class Database:
     """The journal's database. It may be down when the daemon starts and come later: `open` can be tried again."""
 
-    def __init__(self, url: str, clock: Clock) -> None:
+    def __init__(self, url: str, clock: Clock, branches: Sequence[Branch]) -> None:
         """Raises ValueError for an address that is neither SQLite's nor PostgreSQL's."""
         self._url = _parse(url)
-        self._clock = clock
+        self._clock, self._branches = clock, branches
         self._lock = asyncio.Lock()
         self._writer: AsyncEngine | None = None
         self._reader: AsyncEngine | None = None
@@ -48,23 +49,23 @@ class Database:
     def is_sqlite(self) -> bool:
         return self._url.get_backend_name() == "sqlite"
 
-    async def open(self, *branches: Branch) -> None:
-        """Connect, and bring these branches of tables up to date. Raises JournalError."""
+    async def open(self) -> None:
+        """Connect, and bring the tables up to date; once only. Raises JournalError."""
         async with self._lock:
-            if self._writer is None:
-                with _raising_journal_errors():
-                    self._prepare_folder()
-                self._writer, self._reader = self._engines()
-        for branch in branches:
-            async with self.write() as connection:
-                if not self.is_sqlite:  # SQLite's write transaction is a lock already
-                    await connection.execute(sa.text("SELECT pg_advisory_xact_lock(7263741)"))
-                await connection.run_sync(upgrade, branch)
+            if self._writer is not None:
+                return
+            with _raising_journal_errors():
+                self._prepare_folder()
+            writer, reader = self._engines()
+            try:
+                await self._upgrade(writer)
+            except BaseException:
+                await _dispose(writer, reader)
+                raise
+            self._writer, self._reader = writer, reader
 
     async def close(self) -> None:
-        for engine in {self._writer, self._reader} - {None}:
-            assert engine is not None
-            await engine.dispose()
+        await _dispose(self._writer, self._reader)
         self._writer = self._reader = None
 
     @asynccontextmanager
@@ -93,6 +94,14 @@ class Database:
         with _raising_journal_errors():
             async with engine.begin() as connection:
                 yield connection
+
+    async def _upgrade(self, engine: AsyncEngine) -> None:
+        """All or nothing, and one replica at a time: SQLite's write transaction is a lock already."""
+        async with self._transaction(engine) as connection:
+            if not self.is_sqlite:
+                await connection.execute(sa.text(f"SELECT pg_advisory_xact_lock({_UPGRADE_LOCK})"))
+            for branch in self._branches:
+                await connection.run_sync(upgrade, branch)
 
     def _prepare_folder(self) -> None:
         if self.is_sqlite and self._url.database:
@@ -138,6 +147,11 @@ class Database:
             connection.exec_driver_sql(begin)
 
         return engine
+
+
+async def _dispose(*engines: AsyncEngine | None) -> None:
+    for engine in {engine for engine in engines if engine is not None}:
+        await engine.dispose()
 
 
 class _raising_journal_errors:  # noqa: N801 - reads as the phrase that it is

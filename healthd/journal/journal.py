@@ -72,7 +72,7 @@ class Journal:
         trouble: str | None = None
         while True:
             try:
-                await self.database.open(tables.BRANCH)
+                await self.database.open()
                 trouble = _told(trouble, None)
                 while True:
                     await self._write_waiting()

@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 from gates.actions.contract import ActionConfig
 from gates.gate import Gate
 from gates.gatekeeper import Gatekeeper
+from gates.ledger import tables as gate_tables
 from gates.model import Counts, Evidence
 from gates.request import VerifyRequest, Version
 from gates.settings import Config
@@ -19,7 +20,7 @@ from gates.sources.contract import Cursor, Look, SourceConfig, SourceUnavailable
 from gates.wiring import Gates
 from healthd.board import Board
 from healthd.clock import Clock
-from healthd.journal import tables
+from healthd.journal import tables as journal_tables
 from healthd.journal.database import Database
 from healthd.model import FailureKind
 from tests.unit.stage import LoopClock
@@ -36,6 +37,11 @@ def healthy(_seconds: float) -> Counts:
 def broken(_seconds: float) -> Counts:
     """Every other request fails."""
     return Counts(1000, 500)
+
+
+def failing(_seconds: float) -> Counts:
+    """Nothing works."""
+    return Counts(1000, 1000)
 
 
 def silent(_seconds: float) -> Counts:
@@ -98,6 +104,7 @@ class Note:
     config_model: ClassVar[type[ActionConfig]] = NoteConfig
 
 
+BRANCHES = (journal_tables.BRANCH, gate_tables.BRANCH)
 POLICY: dict[str, Any] = {
     "settle": "30s",
     "every": "5s",
@@ -155,11 +162,14 @@ class Replica:
         await self.database.close()
 
 
-async def start_replica(path: Path | str, configuration: Config, clock: Clock | None = None) -> Replica:
+async def start_replica(
+    path: Path | str, configuration: Config, clock: Clock | None = None, *, opened: bool = True
+) -> Replica:
     """A replica on the SQLite file, or the database of a URL, open and running."""
     clock = clock or LoopClock()
-    database = Database(path if isinstance(path, str) else f"sqlite:///{path}", clock)
-    await database.open(tables.BRANCH)
+    database = Database(path if isinstance(path, str) else f"sqlite:///{path}", clock, BRANCHES)
+    if opened:
+        await database.open()
     board = Board(clock)
     board.arrange(configuration.active_checks, configuration.active_groups, ())
     steps: list[tuple[Gate, Gate]] = []
@@ -172,7 +182,6 @@ async def start_replica(path: Path | str, configuration: Config, clock: Clock | 
         redact=str,
         listener=lambda before, after: steps.append((before, after)),
     )
-    await gates.ledger.open()
     task = asyncio.create_task(gates.run(), name="gates")
     return Replica(gates, database, board, task, steps)
 

@@ -1,0 +1,155 @@
+"""Gates that change hands: restarts, crashes, replicas that only seemed dead, a journal that is away."""
+
+import asyncio
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from gates import refusals
+from gates.gate import EventKind, Gate, GateState
+from gates.model import Verdict
+from tests.unit.gates.stage import Replica, Script, broken, config, healthy, later, replica, request, start_replica
+
+
+async def looks(running: Replica, gate: Gate) -> list[float]:
+    """When the gate was looked at, in seconds since its start."""
+    events = [event async for event in running.keeper.events(gate.id) if event.kind is EventKind.LOOK]
+    return [(event.at - gate.created_at).total_seconds() for event in events]
+
+
+@contextmanager
+def locked_away(file: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Nobody can write to the journal meanwhile."""
+    monkeypatch.setattr("healthd.journal.database._BUSY_SECONDS", 0.05)
+    holder = sqlite3.connect(file, isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    finally:
+        holder.execute("ROLLBACK")
+        holder.close()
+
+
+async def test_a_restart_goes_on_at_once_where_the_gate_stood(file: Path) -> None:
+    """What was released on shutdown is taken up without waiting for a lease, and no look is lost."""
+    async with replica(file) as running:
+        gate = await running.keeper.start(request(), caller="ci")
+        await running.keeper.wait(gate.id, 42)
+    async with replica(file) as running:
+        decided = await running.keeper.wait(gate.id, 600)
+        assert decided.decision is not None
+        assert decided.decision.verdict is Verdict.PASS
+        assert (decided.decision.at - gate.created_at).total_seconds() <= 100
+        times = await looks(running, gate)
+        assert times == sorted(times)
+        assert max(later - sooner for sooner, later in pairwise(times)) <= 10.1
+
+
+async def test_after_a_crash_a_gate_is_taken_over_within_the_lease(file: Path) -> None:
+    """By whoever runs, and the judge knows what was seen before."""
+    Script.act = later(45, healthy, broken)
+    first = await start_replica(file, config())
+    gate = await first.keeper.start(request(), caller="ci")
+    await first.keeper.wait(gate.id, 42)
+    await first.crash()
+    async with replica(file) as second:
+        taken = await second.keeper.get(gate.id)
+        assert taken.holder != second.gates.replica
+        await asyncio.sleep(13)
+        assert (await second.keeper.get(gate.id)).holder == second.gates.replica
+        decided = await second.keeper.wait(gate.id, 600)
+        assert decided.decision is not None
+        assert decided.decision.verdict is Verdict.FAIL
+
+
+async def test_any_replica_answers_for_any_gate(file: Path) -> None:
+    """Waiting, the log, cancelling and the cord work on a replica that does not run the gate."""
+    async with replica(file) as first, replica(file) as second:
+        gate = await first.keeper.start(request(), caller="ci")
+        other = await first.keeper.start(request("web"), caller="ci")
+        waiting = asyncio.create_task(second.keeper.wait(gate.id, 600))
+        following = asyncio.create_task(looks(second, gate))
+        cancelled = await second.keeper.cancel(other.id, caller="ann", reason="x")
+        assert cancelled.state is GateState.CANCELLED
+        assert (await waiting).decision is not None
+        assert len(await following) >= 12
+        assert (await first.keeper.wait(other.id, 60)).state is GateState.CANCELLED
+        with pytest.raises(refusals.ServiceBusy):
+            await asyncio.gather(
+                first.keeper.start(request(version="3"), caller="ci"),
+                second.keeper.start(request(version="4"), caller="ci"),
+            )
+
+
+async def test_a_replica_that_only_seemed_dead_writes_nothing_more(file: Path) -> None:
+    """Its token is outdated: there is one verdict, and one order for the rollback."""
+    Script.act = later(60, healthy, broken)
+    async with replica(file) as first, replica(file) as second:
+        gate = await first.keeper.start(request(), caller="ci")
+        first.task.cancel()  # it renews its lease no more, as when its event loop stands still
+        await asyncio.sleep(30)
+        assert (await second.keeper.get(gate.id)).holder == second.gates.replica
+        decided = await second.keeper.wait(gate.id, 600)
+        assert gate.id not in first.gates._roster
+        assert decided.decision is not None
+        decisions = [
+            event
+            for event in await second.gates.ledger.events(gate.id, after=0)
+            if event.kind in (EventKind.DECISION, EventKind.ROLLBACK)
+        ]
+        assert [event.kind for event in decisions] == [EventKind.DECISION, EventKind.ROLLBACK]
+        assert len(await second.gates.outbox.of_gate(gate.id)) == 1
+
+
+async def test_two_people_at_two_replicas_cancel_and_pull_at_once(file: Path) -> None:
+    """One of them is first; the gate has one end."""
+    async with replica(file) as first, replica(file) as second:
+        gate = await first.keeper.start(request(), caller="ci")
+        await asyncio.gather(
+            first.keeper.cancel(gate.id, caller="ann", reason="x"),
+            second.keeper.cancel(gate.id, caller="bob", reason="y"),
+            first.keeper.cancel(gate.id, caller="eve", reason="z"),
+        )
+        events = await first.gates.ledger.events(gate.id, after=0)
+        assert sum(event.kind is EventKind.STATE for event in events) == 1
+
+
+async def test_nothing_is_started_while_the_journal_is_away(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The refusal says why, and afterwards there is no trace of the gate."""
+    monkeypatch.setattr("healthd.journal.database._BUSY_SECONDS", 0.05)
+    async with replica(file) as running:
+        with locked_away(file, monkeypatch), pytest.raises(refusals.JournalUnavailable, match="database is locked"):
+            await running.keeper.start(request(), caller="ci")
+        assert (await running.keeper.list()).gates == ()
+        assert len(running.gates._roster) == 0
+
+
+async def test_a_gate_outlasts_a_journal_that_is_away(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It says nothing that is not stored; once the journal is back, what it saw meanwhile counts."""
+    monkeypatch.setattr("healthd.journal.database._BUSY_SECONDS", 0.05)
+    Script.act = later(50, healthy, broken)
+    async with replica(file) as running:
+        gate = await running.keeper.start(request(), caller="ci")
+        await running.keeper.wait(gate.id, 48)
+        with locked_away(file, monkeypatch):
+            assert (await running.keeper.wait(gate.id, 60)).decision is None
+        decided = await running.keeper.wait(gate.id, 60)
+        assert decided.decision is not None
+        assert decided.decision.verdict is Verdict.FAIL
+
+
+async def test_the_daemon_can_start_before_its_journal(tmp_path: Path) -> None:
+    """Until it is there gates are refused; then they are taken."""
+    folder = tmp_path / "later"
+    folder.write_text("in the way")
+    running = await start_replica(folder / "journal.db", config(), opened=False)
+    with pytest.raises(refusals.JournalUnavailable):
+        await running.keeper.start(request(), caller="ci")
+    folder.unlink()
+    await asyncio.sleep(10)
+    assert (await running.keeper.start(request(), caller="ci")).sequence == 1
+    await running.stop()

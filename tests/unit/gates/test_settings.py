@@ -1,0 +1,53 @@
+"""The gate's part of the configuration as a whole: names that must fit each other."""
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from gates.settings import Config
+
+SOURCE = {"kind": "push"}
+SERVICE: dict[str, Any] = {"source": {"kind": "prometheus", "url": "http://p", "requests": "r", "errors": "e"}}
+
+
+@pytest.mark.parametrize(
+    ("raw", "message"),
+    [
+        ({"services": {"api": {}}}, "services.api.source is missing"),
+        ({"services": {"api": {**SERVICE, "policy": "none"}}}, "not a policy; there are: batch"),
+        ({"services": {"api": {"policy": "smoke"}}}, "services.api.targets is missing"),
+        ({"services": {"api": {**SERVICE, "on_fail": ["back"]}}}, "not under actions"),
+        ({"services": {"api": {**SERVICE, "targets": {"blue": "10.0.0.1:3000"}}}}, "pattern"),
+        ({"services": {"api": {**SERVICE, "targets": {"blue": "http://x/?a=1"}}}}, "pattern"),
+        ({"services": {"a b": SERVICE}}, "pattern"),
+        ({"policies": {"smoke": {"on_pass": ["page"]}}}, "policies.smoke.on_pass names 'page'"),
+        ({"policies": {"own": {"criteria": [{"kind": "checks", "group": "core"}]}}}, "group 'core' is not under"),
+        ({"policies": {"own": {"criteria": [{"kind": "checks", "checks": ["db"]}]}}}, "check 'db' is not under"),
+        ({"actions": {"back": {"kind": "teleport"}}}, "no kind of action is called 'teleport'"),
+        ({"actions": {"back": {}}}, "an action needs a kind"),
+        ({"freeze": [{"cron": "0 17 * * FRI", "reason": "x"}]}, "either cron and for, or from and to"),
+        ({"freeze": [{"cron": "0 17 * * FRI", "for": "2h", "reason": "x", "services": ["web"]}]}, "not under services"),
+        ({"gates": {"lease": "1s"}}, "lease"),
+        ({"journal": "mysql://x/y"}, "write sqlite:///"),
+    ],
+)
+def test_what_is_wrong_is_refused_and_named(raw: dict[str, Any], message: str) -> None:
+    """The message says which key and what it may be."""
+    with pytest.raises(ValidationError, match=message):
+        Config.model_validate(raw)
+
+
+def test_two_lines_are_a_configuration() -> None:
+    """Everything has a default that serves."""
+    config = Config.model_validate({"services": {"api": SERVICE}})
+    assert config.services["api"].policy == "post-switch"
+    assert Config.model_validate({}).services == {}
+
+
+def test_a_target_has_one_address_or_several() -> None:
+    """One an instance; slashes at the end are dropped."""
+    targets = {"blue": "http://a:1/", "green": ["http://b:1", "http://c:1"]}
+    service = Config.model_validate({"services": {"api": {**SERVICE, "targets": targets}}}).services["api"]
+    assert service.addresses("blue") == ("http://a:1",)
+    assert service.addresses("green") == ("http://b:1", "http://c:1")

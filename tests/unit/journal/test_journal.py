@@ -1,0 +1,147 @@
+"""The journal on SQLite: transitions, audit, their age, and what happens while it is away."""
+
+import asyncio
+from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from gates.ledger import tables as gate_tables
+from healthd.journal import tables
+from healthd.journal.database import Database, JournalError
+from healthd.journal.journal import AuditEntry, Journal, write_audit
+from healthd.journal.migrate import Branch
+from healthd.model import Probe, Status, Transition
+from tests.unit.stage import DOWN, MIDNIGHT, HandClock
+
+BRANCHES = (tables.BRANCH, gate_tables.BRANCH)
+
+
+def fell(check: str = "db", hours: float = 0) -> Transition:
+    at = MIDNIGHT + timedelta(hours=hours)
+    return Transition(check, Status.HEALTHY, Status.UNHEALTHY, at, Probe(at, 0.1, DOWN))
+
+
+async def run_for(journal: Journal, seconds: float = 0.3) -> None:
+    task = asyncio.create_task(journal.run())
+    await asyncio.sleep(seconds)
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+
+
+async def test_transitions_are_written_and_read_newest_first(tmp_path: Path) -> None:
+    """With the failure kind and what was found; one that went overdue has neither probe nor kind."""
+    database = Database(f"sqlite:///{tmp_path}/j.db", HandClock(), BRANCHES)
+    journal = Journal(database, HandClock(), 86400)
+    journal.changed(fell())
+    journal.changed(Transition("db", Status.UNHEALTHY, Status.UNKNOWN, MIDNIGHT, None))
+    await run_for(journal)
+    newest, oldest = await journal.transitions("db")
+    assert (newest["new"], newest["kind"], newest["message"]) == ("unknown", None, "overdue")
+    assert (oldest["old"], oldest["new"], oldest["kind"], oldest["message"]) == (
+        "healthy", "unhealthy", "connect", "refused",
+    )  # fmt: skip
+    assert oldest["at"] == MIDNIGHT
+    await database.close()
+
+
+async def test_transitions_wait_for_a_journal_that_is_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are written when it is back."""
+    monkeypatch.setattr("healthd.journal.journal._RETRY_SECONDS", 0.05)
+    folder = tmp_path / "folder"
+    folder.write_text("in the way")
+    database = Database(f"sqlite:///{folder}/j.db", HandClock(), BRANCHES)
+    journal = Journal(database, HandClock(), 86400)
+    journal.changed(fell())
+    await run_for(journal)
+    with pytest.raises(JournalError):
+        await journal.transitions("db")
+    folder.unlink()
+    await run_for(journal)
+    assert len(await journal.transitions("db")) == 1
+    await database.close()
+
+
+async def test_what_is_old_is_deleted(tmp_path: Path) -> None:
+    """Transitions and audit alike."""
+    clock = HandClock()
+    database = Database(f"sqlite:///{tmp_path}/j.db", clock, BRANCHES)
+    await database.open()
+    async with database.write() as connection:
+        for hours in (0, 30):
+            await write_audit(connection, MIDNIGHT + timedelta(hours=hours), AuditEntry("ann", "lock.take", "api"))
+    journal = Journal(database, clock, retention=24 * 3600.0)
+    journal.changed(fell(hours=0))
+    journal.changed(fell(hours=30))
+    clock.seconds = 31 * 3600
+    await run_for(journal)
+    assert [row["at"] for row in await journal.transitions("db")] == [MIDNIGHT + timedelta(hours=30)]
+    async with database.read() as connection:
+        assert (await connection.execute(sa.select(sa.func.count()).select_from(tables.audit))).scalar_one() == 1
+    await database.close()
+
+
+async def test_a_reader_does_not_wait_for_a_writer(tmp_path: Path) -> None:
+    """And sees only what is committed; a block that raises leaves nothing behind."""
+    database = Database(f"sqlite:///{tmp_path}/j.db", HandClock(), BRANCHES)
+    await database.open()
+    count = sa.select(sa.func.count()).select_from(tables.audit)
+    with suppress(ZeroDivisionError):
+        async with database.write() as connection:
+            await write_audit(connection, MIDNIGHT, AuditEntry("ann", "x", "y"))
+            async with database.read() as reader:
+                assert (await reader.execute(count)).scalar_one() == 0
+            raise ZeroDivisionError
+    async with database.read() as reader:
+        assert (await reader.execute(count)).scalar_one() == 0
+    await database.close()
+
+
+async def test_commits_survive_a_power_cut(tmp_path: Path) -> None:
+    """SQLite writes its log through to the disk at every commit."""
+    database = Database(f"sqlite:///{tmp_path}/j.db", HandClock(), BRANCHES)
+    await database.open()
+    async with database.write() as connection:
+        assert (await connection.exec_driver_sql("PRAGMA synchronous")).scalar_one() == 2
+        assert (await connection.exec_driver_sql("PRAGMA journal_mode")).scalar_one() == "wal"
+        assert (await connection.exec_driver_sql("PRAGMA foreign_keys")).scalar_one() == 1
+    await database.close()
+
+
+@pytest.mark.parametrize("url", ["mysql://x/y", "sqlite://", "sqlite:///:memory:", "nonsense"])
+async def test_other_addresses_are_refused(url: str) -> None:
+    """Before anything is started."""
+    with pytest.raises(ValueError, match="journal"):
+        Database(url, HandClock(), BRANCHES)
+
+
+@pytest.mark.parametrize(
+    ("branch", "metadata"), [(tables.BRANCH, tables.metadata), (BRANCHES[1], gate_tables.metadata)]
+)
+async def test_migrations_lead_to_the_tables_of_the_code(tmp_path: Path, branch: Branch, metadata: sa.MetaData) -> None:
+    """And to the version that a start takes for the newest."""
+    assert ScriptDirectory(str(branch.migrations)).get_current_head() == branch.head
+    database = Database(f"sqlite:///{tmp_path}/j.db", HandClock(), (branch,))
+    await database.open()
+
+    def differences(connection: sa.Connection) -> object:
+        options = {"version_table": branch.version_table}
+        return compare_metadata(MigrationContext.configure(connection, opts=options), metadata)
+
+    async with database.read() as connection:
+        assert await connection.run_sync(differences) == []
+    await database.close()
+
+
+async def test_replicas_that_start_together_upgrade_once(tmp_path: Path) -> None:
+    """Each finds the tables there or makes them; none fails."""
+    databases = [Database(f"sqlite:///{tmp_path}/j.db", HandClock(), BRANCHES) for _ in range(4)]
+    await asyncio.gather(*(database.open() for database in databases))
+    for database in databases:
+        await database.close()
