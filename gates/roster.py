@@ -107,8 +107,12 @@ class Roster:
 
     async def close(self) -> None:
         """Stop every gate where it stands."""
-        for gate_id in list(self._running):
-            await self._stop(gate_id)
+        tasks = {running.task for running in self._running.values()}
+        self._running.clear()
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
 
     async def _stop(self, gate_id: str) -> None:
         running = self._running.pop(gate_id, None)
