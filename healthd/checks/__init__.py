@@ -17,6 +17,7 @@ KINDS = {
     "heartbeat": "healthd.checks.heartbeat:Heartbeat",
     "http": "healthd.checks.http:Http",
     "memory": "healthd.checks.memory:Memory",
+    "migrations": "healthd.checks.migrations:Migrations",
     "mongodb": "healthd.checks.mongodb:MongoDB",
     "postgresql": "healthd.checks.postgresql:PostgreSQL",
     "process": "healthd.checks.process:Process",

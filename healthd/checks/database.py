@@ -30,10 +30,12 @@ class DatabaseConfig(CheckConfig):
 class Limits(BaseModel):
     """Shares of a resource's capacity, both inclusive, from which it is short or gone."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     degraded: Ratio = 0.8
+    """The share in use from which on it is degraded."""
     unhealthy: Ratio = 1.0
+    """The share in use from which on it is unhealthy."""
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:

@@ -26,8 +26,11 @@ _PREFERENCES = {
 class MongoDBConfig(DatabaseConfig):
     kind: Literal["mongodb"] = "mongodb"
     uri: mongodb.MongoDBURI
+    """`mongodb://user:password@one,two,three/?replicaSet=rs0` or `mongodb+srv://…`."""
     require: Require = Require.PRIMARY
+    """The role that a member must have: `primary`, `replica` (a secondary) or `any`."""
     max_lag: Duration = 30.0
+    """How far a secondary may be behind."""
 
 
 class MongoDB:

@@ -26,7 +26,7 @@ from healthd.checks.failures import classify
 from healthd.model import FailureKind, Result
 
 # What a server, or the way to it, can do wrong; anything else is a bug of ours and left to the monitor.
-FAILURES = (errors.PyMongoError, OSError, EOFError)
+FAILURES: tuple[type[Exception], ...] = (errors.PyMongoError, OSError, EOFError)
 
 _SLICE = 0.5  # seconds by which PyMongo overruns its own timeout: it looks no sooner (MIN_HEARTBEAT_INTERVAL)
 _CODES = {

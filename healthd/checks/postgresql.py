@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -36,9 +37,13 @@ SELECT recovering,
 class PostgreSQLConfig(DatabaseConfig):
     kind: Literal["postgresql"] = "postgresql"
     uri: postgresql.PostgreSQLURI
+    """`postgresql://user:password@host/database`, with TLS options such as `?sslmode=verify-full`."""
     require: Require = Require.PRIMARY
+    """The role that the server must have: `primary`, `replica` or `any`."""
     max_lag: Duration = 30.0
+    """How far a standby may be behind."""
     connections: Limits = Limits()
+    """Shares of the connections that ordinary roles can have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +104,10 @@ class PostgreSQL:
 
     async def probe(self) -> Result:
         try:
-            answer = await self._connection.ask(_QUERY)
+            async with asyncio.timeout(self._config.patience):
+                answer = await self._connection.ask(_QUERY)
+        except TimeoutError:
+            return Result.unhealthy(FailureKind.TIMEOUT, self._connection.waited_for(self._config.patience))
         except postgresql.FAILURES as error:
             return postgresql.failure(error)
         result = judge(Standing(**answer.rows[0]), self._config, answer.latency)

@@ -21,7 +21,14 @@ from healthd.model import FailureKind, Result
 PostgreSQLURI = Annotated[SecretStr, AfterValidator(lambda uri: checked_uri(uri, "postgresql", "postgres"))]
 
 # What a server, or the way to it, can do wrong; anything else is a bug of ours and left to the monitor.
-FAILURES = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, EOFError, ValueError)
+FAILURES: tuple[type[Exception], ...] = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    OSError,
+    EOFError,
+    ValueError,
+)
 
 _KINDS: dict[type[BaseException], FailureKind] = {
     errors.InvalidAuthorizationSpecificationError: FailureKind.AUTH,
@@ -55,17 +62,20 @@ class Connection:
     def __init__(self, uri: SecretStr, clock: Clock) -> None:
         self._uri, self._clock = uri, clock
         self._open: asyncpg.Connection[asyncpg.Record] | None = None
+        self._asking = False
 
     async def ask(self, sql: str, *values: Any) -> Answer:
         """Run a query. Raises FAILURES; after any failure, cancellation among them, the connection is gone."""
         if self._open is not None and not self._open.is_closed():
             with suppress(*FAILURES):  # it may have died since it was last used: only a new one proves anything
                 return await self._ask(self._open, sql, values)
+        self._asking = False
         # Without a cache of statements it also works through a pooler that shares sessions.
         self._open = await asyncpg.connect(self._uri.get_secret_value(), statement_cache_size=0)
         return await self._ask(self._open, sql, values)
 
     async def _ask(self, connection: asyncpg.Connection[asyncpg.Record], sql: str, values: tuple[Any, ...]) -> Answer:
+        self._asking = True
         try:
             start = self._clock.steady()
             rows = await connection.fetch(sql, *values)
@@ -74,6 +84,12 @@ class Connection:
             # At once: otherwise asyncpg opens a second connection to ask a dead peer to cancel the query.
             self.drop()
             raise
+
+    def waited_for(self, seconds: float) -> str:
+        """What there is to say when nothing came within that time."""
+        if self._asking:
+            return f"connected, but the query is not answered within {seconds:g} s"
+        return f"no connection within {seconds:g} s: the server, or the way to it, is silent"
 
     def drop(self) -> None:
         """Cut the connection without a goodbye."""

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from typing import ClassVar
 
@@ -28,7 +29,12 @@ class Redis:
 
     async def probe(self) -> Result:
         try:
-            result = await self._look()
+            async with asyncio.timeout(self._config.patience):
+                result = await self._look()
+        except TimeoutError:
+            waited_for = self._connection.waited_for(self._config.patience)
+            self._connection.drop()
+            return Result.unhealthy(FailureKind.TIMEOUT, waited_for)
         except redis.FAILURES as error:
             self._connection.drop()
             return redis.failure(error)

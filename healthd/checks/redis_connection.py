@@ -30,7 +30,7 @@ def _readable(uri: SecretStr) -> SecretStr:
 RedisURI = Annotated[SecretStr, AfterValidator(_readable)]
 
 # What a server, or the way to it, can do wrong; anything else is a bug of ours and left to the monitor.
-FAILURES = (errors.RedisError, OSError, EOFError)
+FAILURES: tuple[type[Exception], ...] = (errors.RedisError, OSError, EOFError)
 
 _KINDS: dict[type[BaseException], FailureKind] = {
     errors.AuthenticationError: FailureKind.AUTH,
@@ -85,6 +85,12 @@ class Connection:
         """The `name:value` lines of INFO and its like."""
         lines = str(await self.ask(*command)).splitlines()
         return {name: value for name, colon, value in (line.partition(":") for line in lines) if colon}
+
+    def waited_for(self, seconds: float) -> str:
+        """What there is to say when nothing came within that time."""
+        if self._open is not None and self._streams is not None:
+            return f"connected, but not answered within {seconds:g} s"
+        return f"no connection within {seconds:g} s: the server, or the way to it, is silent"
 
     def drop(self) -> None:
         """Cut the connection without a goodbye: over TLS even that waits for the peer."""

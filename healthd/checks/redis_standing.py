@@ -20,11 +20,17 @@ _QUIET = 15.0  # seconds: an idle primary is heard of every 10 s (repl-ping-repl
 class RedisConfig(DatabaseConfig):
     kind: Literal["redis"] = "redis"
     uri: RedisURI
+    """`redis://user:password@host:6379/0`, `rediss://` with TLS, or `unix:///path.sock`."""
     require: Require = Require.PRIMARY
+    """The role that the server must have: `primary`, `replica` or `any`; not looked at in a cluster."""
     max_lag: Duration = 30.0
+    """How long a replica may be without its primary."""
     memory: Limits = Limits(degraded=0.8, unhealthy=0.95)
+    """Shares of `maxmemory`, where nothing is evicted."""
     connections: Limits = Limits()
+    """Shares of `maxclients`."""
     canary: str | None = None
+    """A key prefix: a primary must take a value under it and give it back."""
 
 
 @dataclass(frozen=True, slots=True)

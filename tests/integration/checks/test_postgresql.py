@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractContextManager
 from urllib.parse import urlsplit
 
 import asyncpg
@@ -11,8 +12,8 @@ import pytest
 import pytest_asyncio
 
 from healthd.model import FailureKind, Status
-from tests.integration.checks.probing import watched
-from tests.servers import postgresql, tcp, tls
+from tests.integration.checks.probing import Watched, watched
+from tests.servers import peers, postgresql, tcp, tls
 from tests.servers.waiting import until
 
 
@@ -76,8 +77,7 @@ async def test_count_of_connections_needs_no_grant(
 
 async def test_wrong_password(postgresql_server: postgresql.PostgreSQL) -> None:
     """A login that is refused."""
-    uri = postgresql_server.dsn_for("postgres", password="marked-s3cret/#?@")
-    uri = uri.replace("s3cret/", "s3cret%2F")
+    uri = postgresql_server.dsn_for("postgres", password="marked-s3cret#?@")
     async with watched("postgresql", uri=uri) as check:
         await check.finds(Status.UNHEALTHY, FailureKind.AUTH)
 
@@ -184,7 +184,7 @@ async def test_standby(standby: postgresql.Standby, small_dsn: str) -> None:
         await check.finds(Status.HEALTHY)
 
 
-async def _is_up(check) -> bool:  # type: ignore[no-untyped-def]
+async def _is_up(check: Watched) -> bool:
     return (await check.look()).status is Status.HEALTHY
 
 
@@ -249,7 +249,7 @@ async def test_paused_server(small_server: postgresql.PostgreSQL, small_dsn: str
 
 
 @pytest.mark.parametrize("hole", [tcp.silent, tcp.unconnectable])
-async def test_black_hole(hole) -> None:  # type: ignore[no-untyped-def]
+async def test_black_hole(hole: Callable[[], AbstractContextManager[tcp.Listener]]) -> None:
     """Packets vanish after connecting, or before."""
     with hole() as listener:
         uri = f"postgresql://watcher:marked-s3cret@{listener.host}:{listener.port}/app"
@@ -275,7 +275,7 @@ async def test_connection_lost_in_mid_query(postgresql_server: postgresql.Postgr
             await check.finds(Status.UNHEALTHY, FailureKind.CONNECT)
 
 
-async def test_peer_that_speaks_something_else(peer) -> None:  # type: ignore[no-untyped-def]
+async def test_peer_that_speaks_something_else(peer: peers.Peer) -> None:
     """An HTTP server on PostgreSQL's port is no PostgreSQL."""
     uri = f"postgresql://watcher:marked-s3cret@{peer.host}:{peer.port}/app?sslmode=disable"
     async with watched("postgresql", uri=uri, timeout="500ms") as check:

@@ -1,0 +1,181 @@
+"""Migrations: whether the history in a database is that of the release. Reads `migration_history`, runs nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, model_validator
+
+from healthd.checks import mongodb_client as mongodb
+from healthd.checks import postgresql_connection as postgresql
+from healthd.checks.contract import CheckConfig, CheckContext
+from healthd.checks.database import DatabaseConfig
+from healthd.checks.migrations_expected import Directory, Expected, UnreadableError, duplicates
+from healthd.checks.migrations_history import (
+    Findings,
+    History,
+    MongoDBHistory,
+    NoHistoryError,
+    PostgreSQLHistory,
+    TableName,
+    compare,
+)
+from healthd.model import FailureKind, Result
+from healthd.units import Duration
+
+_NAMES_SHOWN = 5
+
+
+class Place(BaseModel):
+    """Where a history is, and what it must hold."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, hide_input_in_errors=True)
+
+    directory: Path | None = None
+    """The release's migrations, one a file; read anew at every probe."""
+    pattern: str = "*"
+    """Which files of the directory count, such as `*.up.sql`."""
+    expected: tuple[Expected, ...] = ()
+    """The release's migrations by name, where there is no directory."""
+
+    @model_validator(mode="after")
+    def _one_list(self) -> Self:
+        if self.directory is not None and self.expected:
+            raise ValueError("give a directory or expected names, not both")
+        if twice := duplicates(self.expected):
+            raise ValueError(f"expected names {twice[0]!r} twice")
+        return self
+
+
+class PostgreSQLPlace(Place):
+    uri: postgresql.PostgreSQLURI
+    """As for the kind `postgresql`."""
+    table: TableName = "migration_history"
+    """With its schema, where that is not on the search path."""
+
+
+class MongoDBPlace(Place):
+    uri: mongodb.MongoDBURI
+    """As for the kind `mongodb`, with the database's name."""
+    collection: str = "migration_history"
+    """In that database."""
+
+    @model_validator(mode="after")
+    def _names_a_database(self) -> Self:
+        if not urlsplit(self.uri.get_secret_value()).path.strip("/"):
+            raise ValueError("uri names no database: mongodb://host/DATABASE")
+        return self
+
+
+class MigrationsConfig(DatabaseConfig):
+    kind: Literal["migrations"] = "migrations"
+    interval: Duration = 60.0
+    """Time between probes, give or take a tenth."""
+    timeout: Duration = 5.0
+    """The hard deadline of a probe."""
+    postgresql: PostgreSQLPlace | None = None
+    """The history in PostgreSQL."""
+    mongodb: MongoDBPlace | None = None
+    """The history in MongoDB."""
+    done: tuple[str, ...] = ("completed", "success", "applied", "done", "executed")
+    """What `status` says of a migration that was applied; in any case of letters."""
+    failed: tuple[str, ...] = ("failed", "error")
+    """What `status` says of one that failed."""
+
+    @model_validator(mode="after")
+    def _somewhere(self) -> Self:
+        if self.postgresql is None and self.mongodb is None:
+            raise ValueError("say where the history is: postgresql, mongodb or both")
+        return self
+
+
+class Migrations:
+    """Compares the history of one database, or of two, with what is expected."""
+
+    config_model: ClassVar[type[CheckConfig]] = MigrationsConfig
+
+    def __init__(self, config: MigrationsConfig, context: CheckContext) -> None:
+        self._sources: list[_Source] = []
+        if (tables := config.postgresql) is not None:
+            connection = postgresql.Connection(tables.uri, context.clock)
+            self._sources.append(_Source("PostgreSQL", PostgreSQLHistory(connection, tables.table), tables, config))
+        if (documents := config.mongodb) is not None:
+            client = mongodb.Client(documents.uri, config.timeout)
+            self._sources.append(_Source("MongoDB", MongoDBHistory(client, documents.collection), documents, config))
+
+    async def probe(self) -> Result:
+        looks = await asyncio.gather(*(source.look() for source in self._sources))
+        findings = Findings()
+        for look in looks:
+            if isinstance(look, Result):
+                return look
+            findings += look
+        return judge(findings)
+
+    async def close(self) -> None:
+        for source in self._sources:
+            source.history.drop()
+
+
+class _Source:
+    """One history, and the list that belongs to it."""
+
+    def __init__(self, name: str, history: History, place: Place, config: MigrationsConfig) -> None:
+        self.history = history
+        self._name, self._place, self._patience = name, place, config.patience
+        self._directory = Directory(place.directory, place.pattern) if place.directory else None
+        self._words = {
+            "done": [word.lower() for word in config.done],
+            "failed": [word.lower() for word in config.failed],
+        }
+
+    async def look(self) -> Findings | Result:
+        """What differs, or why nobody can say."""
+        awaited = str(self._place.directory)
+        try:
+            async with asyncio.timeout(self._patience):
+                expected = await self._directory.read() if self._directory else self._place.expected
+                awaited = self._name
+                return compare(await self.history.read(), expected, **self._words)
+        except TimeoutError:
+            return Result.unhealthy(FailureKind.TIMEOUT, f"{awaited}: no answer within {self._patience:g} s")
+        except UnreadableError as error:
+            return Result.unhealthy(FailureKind.MISCONFIGURED, str(error))
+        except NoHistoryError as error:
+            return Result.unhealthy(FailureKind.UNEXPECTED_RESPONSE, f"{self._name}: {error}")
+        except self.history.failures as error:
+            failed = self.history.failure(error)
+            assert failed.kind is not None
+            return Result.unhealthy(failed.kind, f"{self._name}: {failed.message}")
+
+
+def judge(findings: Findings) -> Result:
+    """The worst of what differs."""
+    seen: dict[str, Any] = {
+        "applied": len(findings.applied),
+        "failed": list(findings.failed),
+        "changed": list(findings.changed),
+        "pending": list(findings.pending),
+        "unfinished": list(findings.unfinished),
+    }
+    if findings.failed:
+        text = f"failed: {_listed(findings.failed)}"
+        return Result.unhealthy(FailureKind.UNEXPECTED_RESPONSE, text, observed=seen)
+    if findings.changed:
+        text = f"changed after it was applied: {_listed(findings.changed)}"
+        return Result.unhealthy(FailureKind.UNEXPECTED_RESPONSE, text, observed=seen)
+    if findings.pending:
+        return Result.unhealthy(FailureKind.LAGGING, f"not applied: {_listed(findings.pending)}", observed=seen)
+    if findings.unfinished:
+        text = f"begun and not completed: {_listed(findings.unfinished)}"
+        return Result.degraded(FailureKind.LAGGING, text, observed=seen)
+    return Result.healthy(observed=seen)
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
+    return ", ".join(names[:_NAMES_SHOWN]) + more

@@ -1,0 +1,100 @@
+"""Which migrations a release brings with it: a list in the configuration, or the files of a directory."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import re
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+def normal_checksum(text: str) -> str:
+    """Hexadecimal digits in lower case, without the `sha256:` that some tools put in front."""
+    return text.strip().lower().removeprefix("sha256:")
+
+
+def _checksum(text: str) -> str:
+    if not _SHA256.fullmatch(normal_checksum(text)):
+        raise ValueError("a checksum is a sha-256 in 64 hexadecimal digits, as `sha256sum FILE` prints it")
+    return normal_checksum(text)
+
+
+class Expected(BaseModel):
+    """A migration that must have been applied."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    name: str
+    """Its name in the history, or its file's name: `001_users.sql` is also known as `001_users`."""
+    checksum: Annotated[str, AfterValidator(_checksum)] | None = None
+    """The sha-256 of what must have been run."""
+
+    @property
+    def known_as(self) -> tuple[str, ...]:
+        return self.name, Path(self.name).stem, self.name.partition(".")[0]
+
+
+class UnreadableError(Exception):
+    """The directory of migrations cannot be read, or holds none."""
+
+
+class Directory:
+    """Reads the files of a release anew each time, since a deploy exchanges them.
+
+    In a daemon thread, never two at once: a directory on a dead network file system blocks for ever.
+    """
+
+    def __init__(self, path: Path, pattern: str) -> None:
+        self._path, self._pattern = path, pattern
+        self._flight: asyncio.Future[tuple[Expected, ...]] | None = None
+
+    async def read(self) -> tuple[Expected, ...]:
+        """One for each file, with its checksum. Raises UnreadableError."""
+        if self._flight is None or self._flight.done():
+            loop = asyncio.get_running_loop()
+            self._flight = loop.create_future()
+            self._flight.add_done_callback(lambda flight: flight.exception())  # nobody may be left to ask for it
+            threading.Thread(target=self._run, args=(loop, self._flight), name="migrations", daemon=True).start()
+        return await asyncio.shield(self._flight)
+
+    def _run(self, loop: asyncio.AbstractEventLoop, flight: asyncio.Future[tuple[Expected, ...]]) -> None:
+        try:
+            found = self._files()
+            if not found:
+                raise UnreadableError(f"no file in {self._path} matches {self._pattern}")
+        except OSError as error:
+            failure = UnreadableError(f"{self._path} cannot be read: {error.strerror or type(error).__name__}")
+            self._settle(loop, flight.set_exception, failure)
+        except UnreadableError as error:
+            self._settle(loop, flight.set_exception, error)
+        else:
+            self._settle(loop, flight.set_result, tuple(found))
+
+    def _files(self) -> list[Expected]:
+        if not self._path.is_dir():
+            raise UnreadableError(f"{self._path} is not a directory")
+        files = (path for path in sorted(self._path.glob(self._pattern)) if not path.name.startswith("."))
+        return [Expected(name=path.name, checksum=_digest(path)) for path in files if path.is_file()]
+
+    def _settle(self, loop: asyncio.AbstractEventLoop, settle: Callable[[Any], None], value: object) -> None:
+        with suppress(RuntimeError):  # the loop has closed meanwhile
+            loop.call_soon_threadsafe(settle, value)
+
+
+def duplicates(expected: Iterable[Expected]) -> list[str]:
+    """Names that stand in a list twice."""
+    return [name for name, count in Counter(item.name for item in expected).items() if count > 1]
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,133 @@
+"""The `migration_history` of a database, and how it differs from what is expected."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Protocol
+
+from asyncpg.exceptions import UndefinedTableError
+from pydantic import StringConstraints
+
+from healthd.checks import mongodb_client as mongodb
+from healthd.checks import postgresql_connection as postgresql
+from healthd.checks.migrations_expected import Expected, normal_checksum
+from healthd.model import Result
+
+TableName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)?$")]
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """A row of the history."""
+
+    name: str
+    status: str
+    checksum: str | None
+
+
+class NoHistoryError(Exception):
+    """There is no such table or collection."""
+
+
+class History(Protocol):
+    """Where a history is read. `failures` is what `read` may raise besides NoHistoryError."""
+
+    failures: tuple[type[Exception], ...]
+
+    async def read(self) -> list[Migration]: ...
+
+    def failure(self, error: BaseException) -> Result: ...
+
+    def drop(self) -> None: ...
+
+
+class PostgreSQLHistory:
+    """The rows of a table."""
+
+    failures: tuple[type[Exception], ...] = postgresql.FAILURES
+
+    def __init__(self, connection: postgresql.Connection, table: str) -> None:
+        self._connection, self._table = connection, table
+        self._query = f"SELECT migration_name::text, status::text, checksum::text FROM {table}"  # matches TableName
+
+    async def read(self) -> list[Migration]:
+        try:
+            answer = await self._connection.ask(self._query)
+        except UndefinedTableError:
+            raise NoHistoryError(f"there is no table {self._table}") from None
+        return [Migration(str(name), str(status), checksum) for name, status, checksum in answer.rows]
+
+    def failure(self, error: BaseException) -> Result:
+        return postgresql.failure(error)
+
+    def drop(self) -> None:
+        self._connection.drop()
+
+
+class MongoDBHistory:
+    """The documents of a collection, in the database that the URI names."""
+
+    failures: tuple[type[Exception], ...] = mongodb.FAILURES
+
+    def __init__(self, client: mongodb.Client, collection: str) -> None:
+        self._client, self._collection = client, collection
+
+    async def read(self) -> list[Migration]:
+        database = (await self._client.open()).get_default_database()
+        fields = ("migration_name", "status", "checksum")
+        documents = await database[self._collection].find({}, fields).to_list(None)
+        if not documents and not await database.list_collection_names(filter={"name": self._collection}):
+            raise NoHistoryError(f"there is no collection {self._collection}")
+        return [Migration(*(str(document.get(field) or "") for field in fields)) for document in documents]
+
+    def failure(self, error: BaseException) -> Result:
+        return self._client.failure(error)
+
+    def drop(self) -> None:
+        self._client.drop()
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """Names of migrations, by what is to be said of them."""
+
+    applied: Sequence[str] = ()
+    failed: Sequence[str] = ()
+    changed: Sequence[str] = ()
+    pending: Sequence[str] = ()
+    unfinished: Sequence[str] = ()
+
+    def __add__(self, other: Findings) -> Findings:
+        return Findings(
+            applied=[*self.applied, *other.applied],
+            failed=[*self.failed, *other.failed],
+            changed=[*self.changed, *other.changed],
+            pending=[*self.pending, *other.pending],
+            unfinished=[*self.unfinished, *other.unfinished],
+        )
+
+
+def compare(
+    history: Iterable[Migration], expected: Sequence[Expected], *, done: Sequence[str], failed: Sequence[str]
+) -> Findings:
+    """What differs. `done` and `failed` are the words in which the history says so, in lower case.
+
+    A checksum counts as changed when both sides have one and they differ. What the history has and the list has not
+    is older than the release, and fine.
+    """
+    rows = {row.name: row for row in history}
+    applied = [row for row in rows.values() if row.status.lower() in done]
+    broken = [row.name for row in rows.values() if row.status.lower() in failed]
+    finished = {row.name: row for row in applied}
+    pending, changed = [], []
+    for item in expected:
+        row = next((finished[name] for name in item.known_as if name in finished), None)
+        if row is None:
+            if not set(item.known_as) & set(broken):  # said once, as failed
+                pending.append(item.name)
+        elif item.checksum and row.checksum and normal_checksum(row.checksum) != item.checksum:
+            changed.append(item.name)
+    waiting = {name for item in expected if item.name in pending for name in item.known_as}
+    unfinished = rows.keys() - finished.keys() - set(broken) - waiting
+    return Findings([row.name for row in applied], broken, changed, pending, sorted(unfinished))
