@@ -98,12 +98,12 @@ async def test_silent_server_leaves_nothing_behind(peer: Peer, keep_alive: bool)
     peer.answer("GET", "/", Answer())
     async with (
         tcp.proxy(peer.port) as proxy,
-        watched("http", url=f"http://localhost:{proxy.port}/", timeout="200ms", keep_alive=keep_alive) as check,
+        watched("http", url=f"http://localhost:{proxy.port}/", timeout="400ms", keep_alive=keep_alive) as check,
     ):
         await check.finds(Status.HEALTHY)
         proxy.black_hole()
         ours, tasks = len(psutil.Process().net_connections()), len(asyncio.all_tasks())
-        for _ in range(5):
+        for _ in range(3):
             result = await check.finds(Status.UNHEALTHY, FailureKind.TIMEOUT)
             assert "did not answer" in result.message
         await proxy.reset()
