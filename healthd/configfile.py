@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import StringIO
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,6 +14,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError
 
+from healthd.redaction import Redactor
 from healthd.settings import MISSING
 
 _REFERENCE = re.compile(
@@ -75,18 +76,9 @@ def parse(text: str, file: str, model: type[ModelT], environ: Mapping[str, str])
     try:
         return model.model_validate(plain)
     except ValidationError as error:
-        raise ConfigError(
-            [
-                Problem(
-                    file,
-                    _line(tree, where),
-                    ".".join(map(str, where)),
-                    _explain(detail["type"], detail["msg"]),
-                )
-                for detail in error.errors(include_input=False, include_url=False)
-                for where in [_trim(tree, detail["loc"])]
-            ]
-        ) from None
+        hide = Redactor(filler.filled)
+        problems = [replace(problem, message=hide(problem.message)) for problem in _explained(error, tree, file)]
+        raise ConfigError(problems) from None
 
 
 def _read_yaml(text: str, file: str) -> CommentedMap:
@@ -111,6 +103,7 @@ class _Filler:
         self._file = file
         self._environ = environ
         self.problems: list[Problem] = []
+        self.filled: list[str] = []  # values that came from outside the file: one of them in a message may be a secret
 
     def fill(self, node: Any, path: KeyPath) -> Any:
         if isinstance(node, CommentedMap):
@@ -125,6 +118,7 @@ class _Filler:
     def _check(self, node: CommentedMap, path: KeyPath) -> dict[Any, Any]:
         """A check with an unset variable is not a broken file: it runs, and says that it is misconfigured."""
         inner = _Filler(self._file, self._environ)
+        inner.filled = self.filled
         filled = inner._map(node, path)
         unset = [problem for problem in inner.problems if problem.message.startswith(_NOT_SET)]
         self.problems += [problem for problem in inner.problems if problem not in unset]
@@ -148,12 +142,18 @@ class _Filler:
             raise _TypoError("write ${NAME}, ${NAME:-default} or ${file:/path}; a plain ${ is written $${")
         if file := match["file"]:
             try:
-                return Path(file).read_text(encoding="utf-8").strip()
+                value = Path(file).read_text(encoding="utf-8").strip()
             except (OSError, UnicodeDecodeError):
                 raise _UnsetError(f"{_NOT_SET}file {file}: it cannot be read") from None
-        value = self._environ.get(match["name"], "")
-        if value or match["default"] is not None:
-            return value or match["default"]
+        else:
+            value = self._environ.get(match["name"], "")
+        if value:
+            self.filled.append(value)
+            return value
+        if match["default"] is not None:
+            return match["default"]
+        if file:
+            raise _UnsetError(f"{_NOT_SET}file {file}: it is empty")
         raise _UnsetError(f"{_NOT_SET}{match['name']}: set it, or give a default as ${{{match['name']}:-…}}")
 
 
@@ -199,7 +199,18 @@ def _mark(node: CommentedMap | CommentedSeq, key: str | int) -> int | None:
     return row + 1
 
 
-def _explain(kind: str, message: str) -> str:
+def _explained(error: ValidationError, tree: Any, file: str) -> Iterator[Problem]:
+    details = error.errors(include_input=False, include_url=False)
+    for detail in details:
+        location = detail["loc"]
+        inside = any(other["loc"][: len(location)] == location for other in details if other is not detail)
+        if not (detail["type"] == "too_short" and inside):  # it is short because its items are in error
+            where = _trim(tree, location)
+            message = _explain(detail["type"], detail["msg"], detail.get("ctx", {}))
+            yield Problem(file, _line(tree, where), ".".join(str(step) for step in where if step != "[key]"), message)
+
+
+def _explain(kind: str, message: str, context: Mapping[str, Any]) -> str:
     match kind:
         case "extra_forbidden":
             return "no such option; see `healthd config schema` or config/full.yaml for the names"
@@ -207,4 +218,8 @@ def _explain(kind: str, message: str) -> str:
             return "is required"
         case "timezone_aware":
             return "needs a time zone, such as 2026-12-01T01:00:00Z"
-    return message.removeprefix("Value error, ")
+        case "too_short":
+            return f"needs {context['min_length']} or more"
+        case "string_pattern_mismatch":
+            return f"is not a name of this kind: it must match {context['pattern']}"
+    return re.sub("^Input should ", "must ", message.removeprefix("Value error, "))

@@ -30,7 +30,10 @@ def parse_duration(value: Any) -> Any:
 def parse_ratio(value: Any) -> Any:
     """`5%` or `0.05` → 0.05. A whole number could mean either and is refused, but for 0."""
     if isinstance(value, str) and re.fullmatch(r"\s*\d+(\.\d+)?\s*%\s*", value):
-        return float(value.strip().rstrip("%")) / 100
+        ratio = float(value.strip().rstrip("%")) / 100
+        if ratio > 1:
+            raise ValueError(f"{value!r} is more than 100%")
+        return ratio
     if isinstance(value, float) or value == 0:
         return float(value)
     raise ValueError(f"{value!r} is not a percentage: write it with its sign, such as 90%")
@@ -65,7 +68,7 @@ Duration = Annotated[
     float,
     BeforeValidator(parse_duration),
     PlainSerializer(show_duration, when_used="json"),
-    Field(gt=0),
+    Field(gt=0, allow_inf_nan=False),
     WithJsonSchema({"type": "string", "pattern": r"^(\d+(\.\d+)?(ms|s|m|h|d))+$|^\$\{", "examples": ["30s"]}),
 ]
 Ratio = Annotated[

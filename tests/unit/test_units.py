@@ -1,0 +1,62 @@
+"""Durations, ratios and sizes as people write them."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import TypeAdapter, ValidationError
+
+from healthd.units import Duration, Ratio, Size, parse_duration, show_duration
+
+DURATION, RATIO, SIZE = (TypeAdapter[Any](kind) for kind in (Duration, Ratio, Size))
+
+
+@pytest.mark.parametrize(
+    ("written", "seconds"), [("30s", 30), ("5m", 300), ("1h30m", 5400), ("250ms", 0.25), ("1.5h", 5400), ("2d", 172800)]
+)
+def test_durations(written: str, seconds: float) -> None:
+    """A number and its unit, or several."""
+    assert DURATION.validate_python(written) == seconds
+
+
+@pytest.mark.parametrize("written", ["30", 30, "", "5 m", "m5", "-5s", "0s", "1w", True, None, "5s5", "1e3s", float("inf")])
+def test_durations_that_are_none(written: object) -> None:
+    """A bare number is not guessed at: seconds and milliseconds are a thousand apart."""
+    with pytest.raises(ValidationError):
+        DURATION.validate_python(written)
+
+
+@given(st.integers(1, 10**9))
+def test_durations_there_and_back(milliseconds: int) -> None:
+    """What is shown means what was meant."""
+    shown = show_duration(milliseconds / 1000)
+    assert parse_duration(shown) == pytest.approx(milliseconds / 1000, rel=1e-5)
+
+
+@pytest.mark.parametrize(("written", "ratio"), [("5%", 0.05), ("0.5 %", 0.005), (0.05, 0.05), (0, 0.0), ("100%", 1.0)])
+def test_ratios(written: object, ratio: float) -> None:
+    """A percentage with its sign, or a fraction."""
+    assert RATIO.validate_python(written) == pytest.approx(ratio)
+
+
+@pytest.mark.parametrize("written", ["5", 5, 1, "150%", "-5%", 1.5, "five", None])
+def test_ratios_that_are_none(written: object) -> None:
+    """A whole number could mean either."""
+    with pytest.raises(ValidationError):
+        RATIO.validate_python(written)
+
+
+@pytest.mark.parametrize(
+    ("written", "size"), [("512MiB", 2**29), ("1GB", 10**9), (100, 100), ("1.5 KiB", 1536), ("7", 7)]
+)
+def test_sizes(written: object, size: int) -> None:
+    """Powers of ten and of two are told apart."""
+    assert SIZE.validate_python(written) == size
+
+
+@pytest.mark.parametrize("written", ["512 mib", "-1", -1, True, "much", None])
+def test_sizes_that_are_none(written: object) -> None:
+    """What is not a size is refused."""
+    with pytest.raises(ValidationError):
+        SIZE.validate_python(written)
