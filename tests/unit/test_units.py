@@ -20,7 +20,9 @@ def test_durations(written: str, seconds: float) -> None:
     assert DURATION.validate_python(written) == seconds
 
 
-@pytest.mark.parametrize("written", ["30", 30, "", "5 m", "m5", "-5s", "0s", "1w", True, None, "5s5", "1e3s", float("inf")])
+@pytest.mark.parametrize(
+    "written", ["30", 30, "", "5 m", "m5", "-5s", "0s", "1w", True, None, "5s5", "1e3s", float("inf")]
+)
 def test_durations_that_are_none(written: object) -> None:
     """A bare number is not guessed at: seconds and milliseconds are a thousand apart."""
     with pytest.raises(ValidationError):

@@ -1,0 +1,132 @@
+"""Secrets in every form in which they could come back."""
+
+import base64
+import json
+import math
+import string
+from typing import Any
+from urllib.parse import quote, quote_plus
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import BaseModel, SecretStr
+
+from healthd.redaction import MASK, Redactor, secrets_of
+
+# With everything that some layer quotes, escapes or splits at.
+awkward = string.ascii_letters + string.digits + string.punctuation + " äß€"
+passwords = st.text(alphabet=awkward, min_size=8).filter(lambda text: text.strip() == text)
+
+
+@pytest.mark.parametrize(
+    ("text", "clean"),
+    [
+        ("postgresql://app:pw@db:5432/app", "postgresql://***@db:5432/app"),
+        ("redis://:pw@cache/0 refused", "redis://***@cache/0 refused"),
+        ("https://key@sentry.io/1", "https://***@sentry.io/1"),
+        ("MONGODB+SRV://u:p%40ss@c.mongodb.net", "MONGODB+SRV://***@c.mongodb.net"),
+        ("Authorization: Bearer abc.def", "Authorization: ***"),
+        ("{'authorization': 'Basic dTpw'}", "{'authorization': '***'}"),
+        ("password=pw&user=u", "password=***&user=u"),
+        ("DB_PASSWORD=pw", "DB_PASSWORD=***"),
+        ('"api_key": "abc"', '"api_key": "***"'),
+        ("https://host/path?access_token=abc&page=2", "https://host/path?access_token=***&page=2"),
+    ],
+)
+def test_what_looks_like_a_credential(text: str, clean: str) -> None:
+    """Credentials that nobody told it of are known by their place."""
+    assert Redactor()(text) == clean
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "no answer within 2 s",
+        "https://api.stripe.com/v1/balance answered 500",
+        "mail admin@platform.io",
+        "the token bucket is empty",
+        "password authentication failed for user app",
+        "2 of 3 passed: a, b",
+    ],
+)
+def test_ordinary_words_stay(text: str) -> None:
+    """A message that says nothing any more helps nobody at night."""
+    assert Redactor(["hunter22"])(text) == text
+
+
+def leaks(text: str, secret: str) -> bool:
+    forms = {secret, quote(secret, safe=""), quote_plus(secret), json.dumps(secret)[1:-1], repr(secret)[1:-1]}
+    return any(form in text for form in forms)
+
+
+@given(passwords)
+def test_every_form_of_a_secret(secret: str) -> None:
+    """As it is, quoted for a URL, escaped in a repr or in JSON, as bytes and in base64."""
+    redact = Redactor([secret])
+    for text in (
+        secret,
+        f"x{secret}y",
+        quote(secret, safe=""),
+        quote_plus(secret),
+        repr({"k": secret}),
+        json.dumps({"k": secret}),
+        json.dumps({"k": secret}, ensure_ascii=False),
+        str(KeyError(secret)),
+    ):
+        assert not leaks(redact(text), secret), text
+    encoded = base64.b64encode(secret.encode()).decode()
+    assert encoded.rstrip("=") not in redact(f"Basic {encoded}")
+
+
+@given(passwords, st.sampled_from(["postgresql", "redis", "mongodb+srv", "https"]), st.booleans())
+def test_the_password_of_a_uri_alone(secret: str, scheme: str, quoted: bool) -> None:
+    """A driver that tells only the password, decoded or not, tells nothing."""
+    written = quote(secret, safe="") if quoted else secret
+    redact = Redactor([f"{scheme}://app:{written}@db.internal:5432/app?sslmode=require"])
+    for text in (f"refused {written}", f"refused {secret}", f"refused {secret!r}"):
+        assert not leaks(redact(text), secret), text
+
+
+def test_sensitive_parameters_of_a_uri() -> None:
+    """A password may stand in the query, where only its name tells."""
+    redact = Redactor(["redis://cache/0?password=hunter22&db=1"])
+    assert redact("login with hunter22 at db=1") == "login with *** at db=1"
+
+
+def test_old_secrets_stay_secret() -> None:
+    """After a reload an old value may still sit in an exception."""
+    redact = Redactor(["first-secret"])
+    redact.learn(["second-secret"])
+    assert redact("first-secret second-secret") == "*** ***"
+
+
+def test_longer_secrets_come_first() -> None:
+    """One that contains another is not left half."""
+    assert Redactor(["hunter22", "hunter22-and-more"])("hunter22-and-more") == MASK
+
+
+def test_deeply() -> None:
+    """Every text in a structure, keys too, as plain JSON."""
+    value: Any = {"a hunter22": ["hunter22", ("hunter22", {"x": b"hunter22"})], "n": [1, 2.5, math.nan, True, None]}
+    clean = Redactor(["hunter22"]).deeply(value)
+    assert clean == {"a ***": ["***", ["***", {"x": "b'***'"}]], "n": [1, 2.5, None, True, None]}
+    assert json.loads(json.dumps(clean)) == clean
+
+
+def test_secrets_of() -> None:
+    """All that a configuration holds, however deep."""
+
+    class Inner(BaseModel):
+        key: SecretStr
+        public: str = "public"
+
+    class Outer(BaseModel):
+        one: Inner
+        many: tuple[Inner, ...] = ()
+        named: dict[str, list[SecretStr]] = {}
+
+    outer = Outer(
+        one=Inner(key=SecretStr("a")), many=(Inner(key=SecretStr("b")),), named={"x": [SecretStr("c"), SecretStr("d")]}
+    )
+    assert list(secrets_of(outer)) == ["a", "b", "c", "d"]

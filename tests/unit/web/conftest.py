@@ -1,0 +1,97 @@
+"""The web application in front of a board that tests fill by hand."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+from aiohttp.test_utils import TestClient, TestServer
+
+from healthd.metrics import Metrics
+from healthd.model import Probe, Result
+from healthd.schedule import Schedule
+from healthd.settings import Settings
+from healthd.suite import Suite
+from healthd.web import server
+from healthd.web.auth import Guard, hash_token
+from healthd.web.checks_api import ChecksApi
+from healthd.web.health import HealthEndpoints
+from tests.unit.stage import HandClock, Stage
+
+TOKENS = {"reader": ["health:read"], "runner": ["checks:run"], "nightly": ["heartbeats:write"], "root": ["admin"]}
+
+
+class Site(Stage):
+    """A daemon without its schedule: results are put by hand, or checks run on request."""
+
+    clock: HandClock
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(clock=HandClock())
+        self.metrics = Metrics(self.board, "1.2.3", "test")
+        self.suite = Suite(
+            board=self.board,
+            schedule=Schedule(lambda *_: None),
+            clock=self.clock,
+            redact=self.redact,
+            listener=self.listener,
+            environ={},
+        )
+        self.configured = self.read(options)
+        guard = Guard(self.configured)
+        self.health = HealthEndpoints(self.board, guard, self.configured, self.clock)
+        self.app = server.build(self.health, ChecksApi(self.suite, self.board, guard), self.metrics, [])
+
+    def read(self, options: dict[str, Any]) -> Settings:
+        interval = {"interval": "10s", "timeout": "2s"}
+        checks = {
+            "db": {"kind": "process", "critical": True, **interval},
+            "mail": {"kind": "process", **interval},
+            "backup": {"kind": "heartbeat", "period": "1h", **interval},
+        }
+        tokens = [{"name": n, "hash": hash_token(f"{n}-token"), "scopes": s} for n, s in TOKENS.items()]
+        return Settings.model_validate(
+            {
+                "environment": "test",
+                "version": "1.2.3",
+                "checks": checks,
+                "groups": {"own": {"checks": ["db", "mail"]}},
+                "auth": {"tokens": tokens},
+                **options,
+            }
+        )
+
+    async def start(self) -> None:
+        await self.suite.arrange(self.configured)
+
+    def put(self, name: str, result: Result, duration: float = 0.0125) -> None:
+        self.suite._monitors[name]._show(Probe(self.clock.now(), duration, result), self.clock.steady())
+
+    async def close(self) -> None:
+        await self.suite.close()
+
+
+Client = TestClient[Any, Any]
+Open = Callable[..., Awaitable[tuple[Site, Client]]]
+
+
+@pytest.fixture
+async def open_site() -> AsyncIterator[Open]:
+    """A site with the given settings, and a client of it."""
+    opened: list[tuple[Site, Client]] = []
+
+    async def start(**options: Any) -> tuple[Site, Client]:
+        site = Site(**options)
+        await site.start()
+        client = TestClient(TestServer(site.app))
+        await client.start_server()
+        opened.append((site, client))
+        return site, client
+
+    yield start
+    for site, client in opened:
+        await client.close()
+        await site.close()
+
+
+def bearer(name: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {name}-token"}
