@@ -10,7 +10,14 @@ from bench.detection.peers import RULES, oracle
 from bench.detection.streams import INTERVAL, WARM_UP, Scenario, simulate
 from gates.model import Verdict
 
-_BETA_95 = 1.645
+_NORMAL_95 = 1.645
+
+
+def at_least(share: float, runs: int) -> float:
+    """Wilson's lower 95 % bound of a share seen in so many runs."""
+    z = _NORMAL_95
+    middle, spread = share + z * z / (2 * runs), z * sqrt(share * (1 - share) / runs + z * z / (4 * runs * runs))
+    return max(0.0, (middle - spread) / (1 + z * z / runs))
 
 
 @dataclass(frozen=True)
@@ -45,10 +52,8 @@ class Tally:
 
     @property
     def share_at_least(self) -> float:
-        """Wilson's lower 95 % bound of that share."""
-        n, p, z = len(self.times), self.share, _BETA_95
-        middle, spread = p + z * z / (2 * n), z * sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-        return max(0.0, (middle - spread) / (1 + z * z / n))
+        """The lower 95 % bound of that share."""
+        return at_least(self.share, len(self.times))
 
     def quantile(self, level: float) -> float:
         """When that share of the runs had been rolled back; inf if it never was."""

@@ -14,7 +14,7 @@ from gates.judge.mixtures import Mixture, OnsetMixture
 _HARM_TIMES = (1.2, 1.5, 2.0, 3.0, 5.0, 8.0, 12.0, 18.0)
 _SAFE_TIMES = (0.8, 0.6, 0.4, 0.2, 0.05)
 _FRACTIONS = (0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.7, 0.9)
-_HARM_RATIOS = (1.6, 3.0, 10.0)
+_HARM_RATIOS = (1.3, 1.8, 3.5, 12.0)
 
 
 class LimitHarm:
@@ -44,16 +44,16 @@ class BaselineHarm:
     requests: 1 − (1−q₁)/(1−q₀), where q is the candidate's part of all errors, r·n/(r·n+m) and k·r·n/(k·r·n+m).
     """
 
-    def __init__(self, ratio: float, horizon: int) -> None:
-        self._ratio = ratio
-        self._mixture = OnsetMixture(len(_HARM_RATIOS), horizon)
+    def __init__(self, ratio: float, horizon: int, times: Sequence[float] = _HARM_RATIOS) -> None:
+        self._ratio, self._times = ratio, times
+        self._mixture = OnsetMixture(len(times), horizon)
 
     def step(self, pair: tuple[float, float, float, float], odds: float, cap: float = inf) -> None:
         """Take one interval of both arms: candidate's requests and bad ones, baseline's requests and bad ones."""
         requests, bad, baseline_requests, baseline_bad = pair
         weight = self._ratio * requests
         log_es = []
-        for times in _HARM_RATIOS:
+        for times in self._times:
             fraction = weight * (times - 1) / (weight * times + baseline_requests)
             log_es.append(harm_ratio(bad, requests, baseline_bad, baseline_requests, self._ratio, fraction, odds))
         self._mixture.step([min(cap, log_e) for log_e in log_es])

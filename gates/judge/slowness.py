@@ -16,6 +16,8 @@ from gates.model import Counts, Evidence, Histogram
 
 _MOST_EDGES = 6
 _HIGHEST_TAIL = 0.6
+_TIMES = (1.1, 1.25, 1.6, 3.0)
+"""Bets on the ratio of tails; a tail of 60 % cannot grow by much."""
 
 
 class SlowerThanLimit:
@@ -175,7 +177,7 @@ class _Edge:
             self._past = (Past(history, self._tolerated), Past(history, self._harmful))
         self._burstiness = Burstiness(_read_all(history, self._tolerated))
         self._harm_pairs, self._safety_pairs = Pairing(), Pairing()
-        self.harm, self.safety = BaselineHarm(1.0, frame.horizon), BaselineSafety(1.0)
+        self.harm, self.safety = BaselineHarm(1.0, frame.horizon, _TIMES), BaselineSafety(1.0)
         self.odds = self._burstiness.odds
 
     def step(self, evidence: Evidence, warming_up: bool, cap: float) -> None:
