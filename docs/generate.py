@@ -17,6 +17,7 @@ from healthd.board import Board
 from healthd.checks import KINDS, find_kind
 from healthd.checks.contract import CheckConfig
 from healthd.clock import SystemClock
+from healthd.configschema import config_schema
 from healthd.metrics import Metrics
 from healthd.units import show_duration, show_ratio
 
@@ -26,7 +27,11 @@ _NOTE = "<!-- Drawn from the code by `make docs`; do not edit by hand. -->\n"
 
 def pages() -> dict[Path, str]:
     """Every generated page with its text."""
-    return {REFERENCE / "config.md": config_page(), REFERENCE / "metrics.md": metrics_page()}
+    return {
+        REFERENCE / "config.md": config_page(),
+        REFERENCE / "metrics.md": metrics_page(),
+        Path(__file__).parents[1] / "config" / "schema.json": json.dumps(config_schema(), indent=1) + "\n",
+    }
 
 
 def config_page() -> str:
@@ -45,6 +50,10 @@ def config_page() -> str:
         check = find_kind(kind)
         own = _table(check.config_model, without=CheckConfig)
         parts.append(f"### {kind}\n\n{inspect.getdoc(check) or ''}\n\n" + "\n".join(own))
+        parts += [
+            f"#### {kind}: {inner.__name__}\n\n{_first_line(inner)}" + "\n".join(_table(inner))
+            for inner in _nested(check.config_model, set())
+        ]
     return "\n".join(parts)
 
 

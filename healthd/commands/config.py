@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from healthd.checks.contract import CheckConfig, Level
+from healthd.checks.misconfigured import MisconfiguredConfig
 from healthd.commands.options import config_option, settings_or_exit
 
 
@@ -15,16 +17,16 @@ def config() -> None:
     """Look at a configuration without running it."""
 
 
-@config.command()
+@config.command("check")
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
-def check(file: Path) -> None:
+def check_file(file: Path) -> None:
     """Say whether FILE is valid: every problem with its line, its key and the fix. Exit code 0 or 2."""
     settings = settings_or_exit(file)
     running, all_checks = settings.active_checks, settings.checks
     click.echo(f"{file}: valid; {len(running)} of {len(all_checks)} checks run at level {settings.level}")
-    for name in all_checks:
+    for name, check in all_checks.items():
         if name not in running:
-            click.echo(f"  {name}: does not run (switched off, above the level, or optional and not configured)")
+            click.echo(f"  {name}: does not run, {_why_not(check, settings.level)}")
 
 
 @config.command()
@@ -40,3 +42,12 @@ def schema() -> None:
     from healthd.configschema import config_schema
 
     click.echo(json.dumps(config_schema(), indent=2))
+
+
+def _why_not(check: CheckConfig, level: Level) -> str:
+    if not check.enabled:
+        return "it is not enabled"
+    if not level.includes(check.level):
+        return f"it belongs to level {check.level}"
+    missing = check.missing if isinstance(check, MisconfiguredConfig) else ()
+    return f"it is optional and not set: {', '.join(missing)}"
