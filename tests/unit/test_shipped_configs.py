@@ -19,7 +19,7 @@ from healthd.settings import Settings
 FOLDER = Path(__file__).parents[2] / "config"
 FILES = sorted(FOLDER.glob("*.yaml"))
 VARIABLES = {
-    "MONGODB_URI": "mongodb://app:s3cret-word@127.0.0.1/edu?replicaSet=rs0",
+    "MONGODB_URI": "mongodb://app:s3cret-word@127.0.0.1/edu?authSource=admin&replicaSet=rs0",
     "POSTGRESQL_URI": "postgresql://app:s3cret-word@127.0.0.1/edu",
     "REDIS_URI": "redis://127.0.0.1:6379/0",
     "STRIPE_SECRET_KEY": "sk_live_51abcdefghijklmnopqrstuvwxyz",
