@@ -76,7 +76,7 @@ def parse(text: str, file: str, model: type[ModelT], environ: Mapping[str, str])
     try:
         return model.model_validate(plain)
     except ValidationError as error:
-        hide = Redactor(filler.filled)
+        hide = Redactor(filler.filled).known
         problems = [replace(problem, message=hide(problem.message)) for problem in _explained(error, tree, file)]
         raise ConfigError(problems) from None
 

@@ -41,10 +41,12 @@ class Redactor:
         self._pattern = re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
 
     def __call__(self, text: str) -> str:
-        if self._pattern is not None:
-            text = self._pattern.sub(MASK, text)
-        text = _USERINFO.sub(rf"\g<scheme>{MASK}@", text)
+        text = _USERINFO.sub(rf"\g<scheme>{MASK}@", self.known(text))
         return _NAMED.sub(rf"\g<name>{MASK}", text)
+
+    def known(self, text: str) -> str:
+        """Replaces known secrets alone, in a text of our own."""
+        return text if self._pattern is None else self._pattern.sub(MASK, text)
 
     def deeply(self, value: Any) -> Any:
         """A value as plain JSON, with every text in it cleaned, keys too; NaN and infinities, which JSON does not

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import quote, quote_plus
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, SecretStr
 
@@ -60,6 +60,7 @@ def leaks(text: str, secret: str) -> bool:
     return any(form in text for form in forms)
 
 
+@settings(deadline=None, max_examples=50)
 @given(passwords)
 def test_every_form_of_a_secret(secret: str) -> None:
     """As it is, quoted for a URL, escaped in a repr or in JSON, as bytes and in base64."""
@@ -79,6 +80,7 @@ def test_every_form_of_a_secret(secret: str) -> None:
     assert encoded.rstrip("=") not in redact(f"Basic {encoded}")
 
 
+@settings(deadline=None, max_examples=50)
 @given(passwords, st.sampled_from(["postgresql", "redis", "mongodb+srv", "https"]), st.booleans())
 def test_the_password_of_a_uri_alone(secret: str, scheme: str, quoted: bool) -> None:
     """A driver that tells only the password, decoded or not, tells nothing."""

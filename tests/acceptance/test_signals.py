@@ -1,0 +1,141 @@
+"""What signals and the service manager have to do with the daemon."""
+
+import asyncio
+import json
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from healthd.web.auth import new_token
+from tests.servers import daemon, notify
+from tests.servers.daemon import Daemon
+from tests.servers.waiting import until
+
+CHECK = {"kind": "process", "critical": True, "interval": "1s", "timeout": "500ms"}
+Config = dict[str, Any]
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> Config:
+    """One check that is always well, and a journal of its own."""
+    return {"checks": {"here": CHECK}, "journal": f"sqlite:///{tmp_path}/journal.db", "http": {"drain": "1s"}}
+
+
+async def code(session: aiohttp.ClientSession, server: Daemon, path: str = "/health/ready", **headers: str) -> int:
+    async with session.get(server.url + path, headers=headers) as response:
+        await response.read()
+        return response.status
+
+
+async def ready(session: aiohttp.ClientSession, server: Daemon) -> None:
+    async def is_ready() -> bool:
+        return await code(session, server) == 200
+
+    await until(is_ready, "ready")
+
+
+async def test_sigterm_drains(base: Config) -> None:
+    """Not ready at once, alive until the drain is over, and then an end in good order."""
+    async with daemon.running(base) as server, aiohttp.ClientSession() as session:
+        await ready(session, server)
+        server.process.send(signal.SIGTERM)
+        began = time.monotonic()
+        while await code(session, server) != 503:
+            assert time.monotonic() - began < 0.5
+        while time.monotonic() - began < 0.7:
+            assert await code(session, server, "/health/live") == 200
+            await asyncio.sleep(0.05)
+        await until(lambda: server.process.exit_code is not None, "the end")
+        assert server.process.exit_code == 0
+        assert 0.9 < time.monotonic() - began < 4
+
+
+async def test_two_sigterms_are_in_a_hurry(base: Config) -> None:
+    """The second one does not wait for the drain."""
+    settings = {**base, "http": {"drain": "1m"}}
+    async with daemon.running(settings) as server:
+        server.process.send(signal.SIGTERM)
+        await asyncio.sleep(0.3)
+        assert server.process.running
+        server.process.send(signal.SIGTERM)
+        await until(lambda: server.process.exit_code is not None, "the end", timeout=5)
+        assert server.process.exit_code == 0
+
+
+async def test_sighup_takes_a_valid_file(base: Config) -> None:
+    """Groups, tokens and maintenance apply; a check that did not change goes on undisturbed."""
+    async with daemon.running(base) as server, aiohttp.ClientSession() as session:
+        await ready(session, server)
+        token, hashed = new_token()
+        window = {"checks": ["gone"], "from": "2020-01-01T00:00:00Z", "to": "2099-01-01T00:00:00Z", "reason": "move"}
+        gone = {**CHECK, "kind": "tcp", "host": "127.0.0.1", "port": 1}
+        server.configure(
+            {
+                **base,
+                "checks": {"here": CHECK, "gone": gone},
+                "groups": {"mine": {"checks": ["here", "gone"]}},
+                "maintenance": [window],
+                "auth": {"tokens": [{"name": "ci", "hash": hashed, "scopes": ["checks:run"]}]},
+            }
+        )
+
+        async def has_group() -> bool:
+            return await code(session, server, "/health/mine") == 200
+
+        await until(has_group, "the new group, whose failing check is in maintenance")
+        changes = [line for line in server.log().splitlines() if '"check": "here"' in line]
+        assert len(changes) == 1, "an unchanged check begins anew"
+        async with session.post(f"{server.url}/checks/here/run") as refused:
+            assert refused.status == 401
+        async with session.post(f"{server.url}/checks/here/run", headers={"Authorization": f"Bearer {token}"}) as ran:
+            assert ran.status == 200
+        assert token not in server.log()
+
+
+async def test_sighup_refuses_an_invalid_file_whole(base: Config) -> None:
+    """Nothing of it applies, the problem is in the log with its line, and a metric says so until it is mended."""
+    async with daemon.running(base) as server, aiohttp.ClientSession() as session:
+        await ready(session, server)
+
+        async def reload_ok(value: str) -> bool:
+            async with session.get(f"{server.url}/metrics") as response:
+                return f"healthd_config_last_reload_successful {value}" in await response.text()
+
+        server.configure({**base, "groups": {"new": {"checks": ["here"]}}, "level": "full"})
+        await until(lambda: reload_ok("0.0"), "the metric says so")
+        refusal = next(json.loads(line) for line in server.log().splitlines() if "configuration refused" in line)
+        assert "level: must be 'basic', 'enhanced' or 'comprehensive'" in refusal["problems"][0]
+        assert await code(session, server) == 200
+        assert await code(session, server, "/health/new") == 404
+        server.configure({**base, "groups": {"new": {"checks": ["here"]}}})
+        await until(lambda: reload_ok("1.0"), "mended")
+        assert await code(session, server, "/health/new") == 200
+
+
+async def test_sighup_says_what_needs_a_restart(base: Config) -> None:
+    """Another address is not taken silently, nor is it a reason to refuse the rest."""
+    async with daemon.running(base) as server, aiohttp.ClientSession() as session:
+        await ready(session, server)
+        server.file.write_text(json.dumps({**base, "http": {"listen": "127.0.0.1:1"}, "version": "2.0"}))
+        server.process.send(signal.SIGHUP)
+        await until(lambda: "http.listen changes only with a restart" in server.log(), "the warning")
+        async with session.get(f"{server.url}/health") as response:
+            assert (await response.json())["version"] == "2.0"
+
+
+async def test_systemd_is_told(base: Config) -> None:
+    """Ready when it serves, alive while its loop runs, reloading, and stopping."""
+    with notify.listening() as manager:
+        async with daemon.running(base, env=manager.env(watchdog=0.6)) as server:
+            await manager.wait_for("READY=1")
+            for _ in range(3):
+                await manager.wait_for("WATCHDOG=1", timeout=1.0)
+            server.configure(base)
+            assert "MONOTONIC_USEC=" in await manager.wait_for("RELOADING=1")
+            await manager.wait_for("READY=1")
+            server.process.send(signal.SIGTERM)
+            await manager.wait_for("STOPPING=1")
