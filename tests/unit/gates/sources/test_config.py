@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Any
 
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from gates.sources import KINDS, AnySource, find_kind
+from gates.sources import KINDS, AnySource
 from gates.sources.contract import Arm, ArmError, Arms, SourceConfig
 
 config: TypeAdapter[SourceConfig] = TypeAdapter(AnySource)
 PROMETHEUS = {"kind": "prometheus", "url": "http://p:9090", "requests": "r_total", "errors": "e_total"}
 SCRAPE = {"kind": "scrape", "requests": "r_total", "errors": 'r_total{status=~"5.."}', "latency": "s_bucket"}
 PROBE = {"kind": "probe", "requests": [{"get": "/", "status": 200}]}
-GOOD: dict[str, dict[str, Any]] = {"prometheus": PROMETHEUS, "scrape": SCRAPE, "push": {"kind": "push"}, "probe": PROBE}
+BALANCER = "arn:aws:elasticloadbalancing:eu-west-1:123456789012:loadbalancer/app/shop/50dc6c495c0c9188"
+GROUP = "targetgroup/blue/73e2d6bc24d8a067"
+CLOUDWATCH = {"kind": "cloudwatch", "load_balancer": BALANCER, "target_groups": {"blue": GROUP}}
+GOOD: dict[str, dict[str, Any]] = {
+    "cloudwatch": CLOUDWATCH,
+    "probe": PROBE,
+    "prometheus": PROMETHEUS,
+    "push": {"kind": "push"},
+    "scrape": SCRAPE,
+}
 
 
 def test_every_kind_loads_and_has_a_good_example() -> None:
@@ -22,15 +33,16 @@ def test_every_kind_loads_and_has_a_good_example() -> None:
     assert set(GOOD) == set(KINDS)
     for kind, raw in GOOD.items():
         model = config.validate_python(raw)
-        assert type(model) is find_kind(kind).config_model
+        assert type(model) is KINDS[kind].config_model
         assert config.validate_python(model.model_dump(mode="json", exclude_unset=True)).kind == kind
 
 
 @pytest.mark.parametrize(
     ("raw", "message"),
     [
-        ("prometheus", "a source needs a kind"),
-        ({"kind": "graphite"}, "one of: .*prometheus"),
+        ("prometheus", "Input should be a valid dictionary"),
+        ({}, "Unable to extract tag using discriminator 'kind'"),
+        ({"kind": "graphite"}, "expected tags: .*'prometheus'"),
         ({"kind": "prometheus"}, "url"),
         ({**PROMETHEUS, "uri": "x"}, "Extra inputs"),
         ({**PROMETHEUS, "url": "prometheus:9090"}, "url"),
@@ -43,6 +55,9 @@ def test_every_kind_loads_and_has_a_good_example() -> None:
         ({**PROMETHEUS, "bearer": "a", "basic": {"username": "u", "password": "p"}}, "give one"),
         ({**PROMETHEUS, "tls": {"key": "k.pem"}}, "certificate"),
         ({**SCRAPE, "path": "metrics"}, "path"),
+        ({**CLOUDWATCH, "load_balancer": GROUP.replace("targetgroup", "net")}, "Application Load Balancer"),
+        ({**CLOUDWATCH, "target_groups": {"blue": "blue"}}, "target group"),
+        ({**CLOUDWATCH, "target_groups": {}}, "target_groups"),
         ({**PROBE, "rate": 0}, "rate"),
         ({**PROBE, "rate": 300.0}, "1000 requests at once"),
         ({**PROBE, "requests": []}, "requests"),
@@ -76,3 +91,15 @@ def test_a_target_is_needed_where_it_is_asked_itself(raw: Any) -> None:
     """A request cannot name an address: only a target that the service has."""
     with pytest.raises(ArmError, match=r"^baseline\.target: is needed"):
         config.validate_python(raw).check(Arms("shop", Arm("2", urls=("http://a",)), Arm("1")))
+
+
+def test_a_target_group_is_needed_where_the_load_balancer_counts() -> None:
+    """The request names a target that has none."""
+    with pytest.raises(ArmError, match=r"^candidate\.target: is needed: .*: blue$"):
+        config.validate_python(CLOUDWATCH).check(Arms("shop", Arm("2", target="green")))
+
+
+def test_no_sdk_is_loaded_before_it_is_used() -> None:
+    """A daemon without AWS does not pay for it."""
+    script = "import sys, gates.sources; assert not {'aiobotocore', 'botocore'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", script], check=True)
