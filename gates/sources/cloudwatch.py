@@ -23,6 +23,7 @@ from healthd.model import FailureKind
 from healthd.settings import Name
 from healthd.units import Duration, show_duration
 
+_EDGES = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _LONGEST = 3 * 3600.0  # seconds that one look reaches back at most
 _REQUESTS = Metric("RequestCount", "Sum")
 _ERRORS = (Metric("HTTPCode_Target_5XX_Count", "Sum"), Metric("TargetConnectionErrorCount", "Sum"))
@@ -55,13 +56,14 @@ class CloudWatchConfig(SourceConfig):
     """The SDK's own unless given."""
     endpoint: str | None = Field(None, pattern=r"^https?://[^\s?#]+$")
     """Where CloudWatch answers, if not at its public address."""
-    edges: Annotated[tuple[Duration, ...], Field(max_length=40)] = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-    """At which latencies answers are counted, beside the limits of the policy."""
+    edges: tuple[Duration, ...] = Field(default_factory=lambda: _EDGES, max_length=40)
+    """The latencies at which answers are counted, beside the limits of the policy; eight up to 10 s unless given."""
     every: Duration = 20.0
     """How often CloudWatch is asked, which costs money; it has a new number once a minute."""
     late: Duration = 300.0
     """For how long the numbers of a minute may still grow, and after how long without any there is no telemetry."""
     timeout: Duration = 10.0
+    """How long one look may take."""
 
     @model_validator(mode="after")
     def _sdk_is_there(self) -> Self:

@@ -14,12 +14,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
-from pydantic import BaseModel, ConfigDict
-
 from gates.model import Evidence
 from gates.request import PushedEvidence
 from healthd.clock import Clock
 from healthd.model import FailureKind
+from healthd.settings import Model
 from healthd.units import Duration
 
 Cursor = Mapping[str, Any]
@@ -30,13 +29,12 @@ with, it lets a gate that was killed go on with exact counts."""
 _LABEL_VALUE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:/@+~-]{0,127}")
 
 
-class SourceConfig(BaseModel):
-    """What every kind of source can be told. `timeout` is for one look, in seconds."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class SourceConfig(Model):
+    """What every kind of source can be told."""
 
     kind: str
     timeout: Duration = 5.0
+    """How long one look may take."""
 
     def check(self, arms: Arms) -> None:
         """Raises ArmError when this source could not observe these arms, whatever happened."""

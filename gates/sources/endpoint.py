@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 import aiohttp
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, model_validator
 from yarl import URL
 
 from gates.sources.contract import SourceConfig, SourceUnavailable
 from healthd.checks.failures import classify, describe
 from healthd.model import FailureKind
+from healthd.settings import Model
 from healthd.units import Size
 
 K = TypeVar("K")
@@ -33,16 +34,19 @@ _STATUS_KINDS = {
 }
 
 
-class Tls(BaseModel):
-    """How an `https` address is trusted, and who this side is. Paths of PEM files."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class Tls(Model):
+    """How an `https` address is trusted, and who this side is."""
 
     ca: Path | None = None
+    """The authorities to trust, instead of the system's: a PEM file."""
     certificate: Path | None = None
+    """The certificate to show: a PEM file."""
     key: Path | None = None
+    """Its key: a PEM file."""
     server_name: str | None = None
+    """The name that the certificate must be for, if not that of the address."""
     verify: bool = True
+    """Whether the other side's certificate is checked at all."""
 
     @model_validator(mode="after")
     def _key_has_certificate(self) -> Self:
@@ -60,8 +64,8 @@ class Tls(BaseModel):
         return context
 
 
-class Basic(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class Basic(Model):
+    """A name and a password."""
 
     username: str
     password: SecretStr
@@ -71,10 +75,15 @@ class HttpConfig(SourceConfig):
     """What a source can be told that asks over HTTP."""
 
     bearer: SecretStr | None = None
+    """A token that says who asks."""
     basic: Basic | None = None
+    """A name and a password that say who asks."""
     headers: dict[str, SecretStr] = Field(default_factory=dict)
+    """Sent with every request, such as a tenant's id."""
     tls: Tls = Tls()
+    """Whom to trust, and as whom."""
     max_size: Size = 64 * 1024**2
+    """The longest answer that is read, after decompression."""
 
     @model_validator(mode="after")
     def _one_authorization(self) -> Self:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from secrets import token_hex
-from typing import Annotated, ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -22,24 +22,26 @@ from healthd.model import FailureKind
 from healthd.units import Duration, Size
 
 _MOST_AT_ONCE = 1000
+_ROOT = SmokeRequest(method="get", path="/")
 _EDGES = tuple(0.001 * 1.25**step for step in range(51))  # 1 ms to 70 s, finer than any ratio that is judged
 
 
 class ProbeConfig(HttpConfig):
-    """`rate` is requests a second to each arm, taking turns among `requests` and the target's addresses. `timeout` is
-    for one request; one that was not answered by then failed, and is slower than it.
-
-    Each request has a connection of its own unless `keep_alive`, so that a target which accepts no new ones shows.
-    """
+    """Synthetic requests that healthd sends to the targets itself."""
 
     kind: Literal["probe"]
-    rate: float = Field(2.0, gt=0, le=500)
-    requests: Annotated[tuple[SmokeRequest, ...], Field(min_length=1, max_length=50)] = (
-        SmokeRequest(method="get", path="/"),
-    )
+    timeout: Duration = 5.0
+    """How long one request may take; one that was not answered by then has failed."""
+    rate: float = Field(2, gt=0, le=500)
+    """Requests a second to each arm."""
+    requests: tuple[SmokeRequest, ...] = Field(default_factory=lambda: (_ROOT,), min_length=1, max_length=50)
+    """What is sent, in turn; `GET /` unless given."""
     keep_alive: bool = False
-    edges: Annotated[tuple[Duration, ...], Field(max_length=200)] = _EDGES
+    """Whether connections are kept, or each request has its own, so that a target which accepts no new ones shows."""
+    edges: tuple[Duration, ...] = Field(default_factory=lambda: _EDGES, max_length=200)
+    """The latencies at which answers are counted, beside the limits of the policy; a fine grid unless given."""
     max_size: Size = 1024**2
+    """How much of an answer is read."""
 
     @model_validator(mode="after")
     def _keeps_its_rate(self) -> Self:

@@ -27,25 +27,31 @@ _CHUNK = 300.0  # seconds of raw history asked for at a time
 
 
 class PrometheusConfig(HttpConfig):
-    """`requests`, `errors` and `latency` are vector selectors of counters; `$version`, `$target` and the names of the
-    request's labels stand for the arm's values.
-
-    `present` selects something that is there, and above 0, while the arm is scraped, such as `up`: it tells no traffic
-    from no telemetry. `started` selects the start times of processes. `process` are the labels that tell processes
-    apart; none of them on a series means that it stands alone. `lookback` is how late a sample may come.
+    """Counters in a Prometheus-compatible server, by vector selectors in which `$version`, `$target` and the names of
+    the request's labels stand for an arm's values.
     """
 
     kind: Literal["prometheus"]
     url: str = Field(pattern=r"^https?://[^\s?#]+$")
+    """Where the query API is, without `/api/v1`."""
     requests: SelectorText
+    """Selects the counters of requests."""
     errors: SelectorText
+    """Selects the counters of those that failed."""
     latency: BucketsText | None = None
+    """Selects the buckets of a histogram of seconds."""
     present: SelectorText | None = None
+    """Selects what is above 0 while an arm is scraped, such as `up`: it tells no traffic from no telemetry."""
     started: SelectorText | None = None
+    """Selects the start times of processes: they show restarts that no counter shows."""
     process: tuple[str, ...] = ("job", "instance")
+    """The labels that tell processes apart; a series with none of them stands alone."""
     lookback: Duration = 60.0
+    """How late a sample may come, and after how long without any there is no telemetry."""
     params: dict[str, str] = Field(default_factory=dict)
+    """Parameters to send along, such as those of Thanos."""
     max_series: int = Field(20_000, ge=1)
+    """The most series that one selector may match."""
 
     @model_validator(mode="after")
     def _params_are_free(self) -> Self:

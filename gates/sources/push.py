@@ -21,10 +21,11 @@ _Pushes = Sequence[tuple[int, PushedEvidence]]
 
 
 class PushConfig(SourceConfig):
-    """An arm of which nothing was pushed for `silent_after` has no telemetry."""
+    """Counts that are posted to the gate."""
 
     kind: Literal["push"]
     silent_after: Duration = 30.0
+    """After how long without a push an arm has no telemetry."""
 
 
 class Push:

@@ -24,18 +24,21 @@ _JUST_STARTED = 60.0  # seconds before the gate's first look within which a proc
 
 
 class ScrapeConfig(HttpConfig):
-    """`requests`, `errors` and `latency` select counters of the page at `path`, as they would in Prometheus.
-
-    The targets are the service's; `port` is where their metrics are, if not where their traffic goes.
-    """
+    """Counters on the targets' own metrics pages, by the same selectors as in Prometheus."""
 
     kind: Literal["scrape"]
     requests: SelectorText
+    """Selects the counters of requests."""
     errors: SelectorText
+    """Selects the counters of those that failed."""
     latency: BucketsText | None = None
+    """Selects the buckets of a histogram of seconds."""
     path: str = Field("/metrics", pattern=r"^/[!-~]*$")
+    """Where a target has its metrics."""
     port: int | None = Field(None, ge=1, le=65535)
+    """The port of the metrics, if not that of the traffic."""
     max_size: Size = 16 * 1024**2
+    """The longest page that is read, after decompression."""
 
     def check(self, arms: Arms) -> None:
         for name, arm in arms.named().items():

@@ -6,16 +6,17 @@ import subprocess
 import sys
 from typing import Any
 
+import jsonschema
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from gates.sources import KINDS, AnySource
+from gates.sources import KINDS, AnySource, find_kind
 from gates.sources.contract import Arm, ArmError, Arms, SourceConfig
 
 config: TypeAdapter[SourceConfig] = TypeAdapter(AnySource)
 PROMETHEUS = {"kind": "prometheus", "url": "http://p:9090", "requests": "r_total", "errors": "e_total"}
 SCRAPE = {"kind": "scrape", "requests": "r_total", "errors": 'r_total{status=~"5.."}', "latency": "s_bucket"}
-PROBE = {"kind": "probe", "requests": [{"get": "/", "status": 200}]}
+PROBE = {"kind": "probe", "requests": [{"method": "get", "path": "/", "status": 200}]}
 BALANCER = "arn:aws:elasticloadbalancing:eu-west-1:123456789012:loadbalancer/app/shop/50dc6c495c0c9188"
 GROUP = "targetgroup/blue/73e2d6bc24d8a067"
 CLOUDWATCH = {"kind": "cloudwatch", "load_balancer": BALANCER, "target_groups": {"blue": GROUP}}
@@ -33,16 +34,16 @@ def test_every_kind_loads_and_has_a_good_example() -> None:
     assert set(GOOD) == set(KINDS)
     for kind, raw in GOOD.items():
         model = config.validate_python(raw)
-        assert type(model) is KINDS[kind].config_model
+        assert type(model) is find_kind(kind).config_model
         assert config.validate_python(model.model_dump(mode="json", exclude_unset=True)).kind == kind
 
 
 @pytest.mark.parametrize(
     ("raw", "message"),
     [
-        ("prometheus", "Input should be a valid dictionary"),
-        ({}, "Unable to extract tag using discriminator 'kind'"),
-        ({"kind": "graphite"}, "expected tags: .*'prometheus'"),
+        ("prometheus", "a source needs a kind"),
+        ({}, "a source needs a kind"),
+        ({"kind": "graphite"}, "one of: .*prometheus"),
         ({"kind": "prometheus"}, "url"),
         ({**PROMETHEUS, "uri": "x"}, "Extra inputs"),
         ({**PROMETHEUS, "url": "prometheus:9090"}, "url"),
@@ -101,5 +102,15 @@ def test_a_target_group_is_needed_where_the_load_balancer_counts() -> None:
 
 def test_no_sdk_is_loaded_before_it_is_used() -> None:
     """A daemon without AWS does not pay for it."""
-    script = "import sys, gates.sources; assert not {'aiobotocore', 'botocore'} & set(sys.modules)"
+    script = "import sys, gates.sources.cloudwatch; assert not {'aiobotocore', 'botocore'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_the_schema_knows_every_kind() -> None:
+    """An editor that completes the file offers what each kind can be told, and no more."""
+    schema = config.json_schema()
+    assert set(schema["discriminator"]["mapping"]) == set(KINDS)
+    for raw in GOOD.values():
+        jsonschema.validate(raw, schema)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({**PROMETHEUS, "uri": "x"}, schema)
