@@ -52,9 +52,11 @@ class GateClient:
 
     async def verdict(self, gate_id: str) -> GateDocument:
         """The gate once it is answered, however long that takes."""
-        while not (gate := await self.gate(gate_id, wait=_POLL)).is_answered:
-            pass
-        return gate
+        while True:
+            gate = await self.gate(gate_id, wait=_POLL)
+            if gate.is_answered:
+                return gate
+            await asyncio.sleep(_RECONNECT)  # a daemon that stops lets go at once
 
     async def follow(
         self, gate_id: str, *, every: float = 2.0, to_the_end: bool = False

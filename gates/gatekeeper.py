@@ -6,7 +6,7 @@ How a gate lives is `gates.life`; which gates run here is `gates.roster`; how it
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -108,7 +108,7 @@ class Gatekeeper:
                 return gate
             await within_seconds(change, min(left, self._pause(gate_id)))
 
-    async def events(self, gate_id: str, after: int = 0) -> AsyncIterator[GateEvent]:
+    async def events(self, gate_id: str, after: int = 0) -> AsyncGenerator[GateEvent]:
         """The gate's log from the event after `after` on, until the gate is over. Raises UnknownGate."""
         while True:
             change = self._news.expect(gate_id)

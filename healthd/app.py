@@ -195,6 +195,8 @@ class Daemon:
         self.metrics.reload_at.set(self._clock.now().timestamp())
         if not self.board.group("ready").checks:
             _log.warning("no check decides about readiness: mark one critical, or name some under groups.ready")
+        if self.gates is not None and not self.settings.auth.tokens:
+            _log.warning("no token is configured: gates are for direct callers on this host; see `healthd token new`")
 
     def _heed_signals(self) -> None:
         loop = asyncio.get_running_loop()
@@ -209,8 +211,9 @@ class Daemon:
             self._stopping.set()
             return
         self.board.drain()
-        if self.gates is not None:
+        if self.gates is not None and self.gate_api is not None:
             self.gates.drain()
+            self.gate_api.drain()
         self.systemd.stopping()
         _log.info("draining", seconds=self.settings.http.drain)
         asyncio.get_running_loop().call_later(self.settings.http.drain, self._stopping.set)

@@ -77,6 +77,7 @@ def picture(gate: GateDocument, now: datetime) -> RenderableType:
     if gate.standing is not None:
         parts += [Text(), criteria_table(gate.standing), evidence_line(gate.standing), Text()]
         parts += [Text(f"  {criterion.sentence}", style="dim") for criterion in gate.standing.criteria]
+    parts += [Text(f"  {note}", style="yellow") for note in gate.notes]
     said = gate.decision or gate.standing
     if said is not None:
         parts.append(Text(said.sentence, style=VERDICTS[gate.verdict][1]))

@@ -133,7 +133,8 @@ class RollbackDocument(Shown):
 
 
 class GateDocument(Shown):
-    """One gate. `verdict` is `running` until there is one, and `may_stay` is true only of a deploy that passed."""
+    """One gate. `verdict` is `running` until there is one, and `may_stay` is true only of a deploy that passed. `notes`
+    are sentences about the latest look, such as why an arm is silent."""
 
     id: str
     service: str
@@ -153,6 +154,7 @@ class GateDocument(Shown):
     decision: DecisionDocument | None
     standing: StandingDocument | None
     rollback: RollbackDocument | None
+    notes: tuple[str, ...]
 
     @property
     def is_answered(self) -> bool:
@@ -179,6 +181,7 @@ class GateDocument(Shown):
             decision=_plain(DecisionDocument, gate.decision),
             standing=StandingDocument.of(gate.standing) if gate.standing else None,
             rollback=_plain(RollbackDocument, gate.rollback),
+            notes=gate.notes,
         )
 
 

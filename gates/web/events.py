@@ -10,10 +10,11 @@ from aiohttp import web
 
 from gates.gate import EventKind, Gate, GateEvent
 from gates.gatekeeper import Gatekeeper
+from gates.refusals import Refusal
 from gates.web.bodies import EventsQuery
 from gates.web.documents import EventDocument
 from gates.web.operation import Answer, Call, Header, Nothing, Operation
-from gates.web.waiting import Patience, gone
+from gates.web.waiting import Patience
 from healthd.web.problems import Problem
 
 _HEARTBEAT_SECONDS = 15.0
@@ -53,7 +54,7 @@ class Events:
     async def _follow(self, call: Call[Nothing, EventsQuery]) -> web.StreamResponse:
         after = _last_seen(call.request)
         gate = await self._gatekeeper.get(call.gate_id)
-        last = _last_event(gate, call.query)
+        last = await self._last_event(gate, call.query)
         if last is not None and after >= last:
             return web.Response(status=204, headers={"Cache-Control": "no-store"})
         stream = web.StreamResponse(
@@ -67,9 +68,19 @@ class Events:
                     await stream.write(b": heartbeat\n\n" if event is None else _frame(event))
                     if event is not None and _is_last(event, last, call.query):
                         break
-        except ConnectionResetError:  # the caller has hung up
+        except (ConnectionResetError, Refusal):  # the caller has hung up, or must ask again: the journal is down
             pass
         return stream
+
+    async def _last_event(self, gate: Gate, query: EventsQuery) -> int | None:
+        """The number of the event that ends the stream, where it is known already."""
+        if query.until == "over" or gate.decision is None:
+            return gate.sequence if gate.state.is_over else None
+        async with aclosing(self._gatekeeper.events(gate.id)) as log:
+            async for event in log:
+                if event.kind is EventKind.DECISION or event.sequence >= gate.sequence:
+                    return event.sequence
+        return gate.sequence
 
     async def _log(self, call: Call[Nothing, EventsQuery], after: int) -> AsyncGenerator[GateEvent | None]:
         """The events, and None when it is time for a heartbeat. Ends with the log, or when the daemon stops."""
@@ -77,10 +88,9 @@ class Events:
         silent = 0.0
         coming: asyncio.Task[GateEvent | None] | None = None
         try:
-            while not (self._patience.stopping or gone(call.request)):
+            while self._patience.lasts(call.request):
                 coming = coming or asyncio.create_task(_next(log), name=f"events of {call.gate_id}")
-                done, _ = await asyncio.wait({coming}, timeout=_LOOK_SECONDS)
-                if done:
+                if await self._patience.sees(coming, _LOOK_SECONDS):
                     event, coming, silent = coming.result(), None, 0.0
                     if event is None:
                         return
@@ -92,8 +102,7 @@ class Events:
             if coming is not None:
                 coming.cancel()
                 await asyncio.wait({coming})
-            if isinstance(log, AsyncGenerator):
-                await log.aclose()
+            await log.aclose()
 
 
 async def _next(log: AsyncIterator[GateEvent]) -> GateEvent | None:
@@ -108,12 +117,6 @@ def _last_seen(request: web.Request) -> int:
     if not (given.isascii() and given.isdigit() and len(given) <= 18):
         raise Problem(400, "Bad Last-Event-ID", "Last-Event-ID: send back the id of the last event")
     return int(given)
-
-
-def _last_event(gate: Gate, query: EventsQuery) -> int | None:
-    """The number after which nothing more comes, where that is known already."""
-    ended = gate.is_answered if query.until == "verdict" else gate.state.is_over
-    return gate.sequence if ended else None
 
 
 def _is_last(event: GateEvent, last: int | None, query: EventsQuery) -> bool:

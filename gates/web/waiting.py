@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from math import inf
+from typing import Any
 
 from aiohttp import web
 
@@ -15,14 +17,18 @@ _SLICE = 5.0  # seconds between two looks for a caller who went away
 
 
 class Patience:
-    """Waits for verdicts. `stop` lets go of everyone who waits, within a slice."""
+    """Waits for verdicts, until `stop` lets go of everyone who waits."""
 
     def __init__(self, gatekeeper: Gatekeeper, clock: Clock) -> None:
         self._gatekeeper, self._clock = gatekeeper, clock
-        self.stopping = False
+        self._stopped = asyncio.Event()
 
     def stop(self) -> None:
-        self.stopping = True
+        self._stopped.set()
+
+    def lasts(self, request: web.Request) -> bool:
+        """Whether it still makes sense to hold this call open."""
+        return not self._stopped.is_set() and request.transport is not None and not request.transport.is_closing()
 
     async def wait(self, request: web.Request, gate: Gate, seconds: float) -> Gate:
         """The gate as it stands once it is answered or the seconds have passed.
@@ -31,15 +37,22 @@ class Patience:
         for the verdict is never answered without one.
         """
         end = self._clock.steady() + seconds
-        while not gate.is_answered and (left := end - self._clock.steady()) > 0:
-            if self.stopping or gone(request):
-                break
-            gate = await self._gatekeeper.wait(gate.id, min(left, _SLICE))
+        while not gate.is_answered and (left := end - self._clock.steady()) > 0 and self.lasts(request):
+            waiting = asyncio.create_task(self._gatekeeper.wait(gate.id, min(left, _SLICE)), name=f"wait:{gate.id}")
+            try:
+                if await self.sees(waiting):
+                    gate = waiting.result()
+            finally:
+                waiting.cancel()
         if seconds == inf and not gate.is_answered:
             raise Draining
         return gate
 
-
-def gone(request: web.Request) -> bool:
-    """Whether the caller has hung up."""
-    return request.transport is None or request.transport.is_closing()
+    async def sees(self, task: asyncio.Task[Any], seconds: float | None = None) -> bool:
+        """Whether the task is done before so many seconds have passed and before the daemon stops."""
+        stopped = asyncio.create_task(self._stopped.wait(), name="stop")
+        try:
+            await asyncio.wait({task, stopped}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stopped.cancel()
+        return task.done()

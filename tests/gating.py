@@ -1,0 +1,140 @@
+"""A daemon with gates that decide within seconds, for tests of what is said about them rather than how they decide."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from gates.client import GateClient
+from healthd.web.auth import new_token
+from tests.servers import daemon
+from tests.servers.ports import HOST, free_port
+
+SERVICES = 200
+FUZZERS = tuple(f"fuzz-{n}" for n in range(20))
+"""Tokens for a test that makes more calls than one caller may."""
+_BUSY = 400  # requests a push
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One HTTP answer, read."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: Any
+
+    @property
+    def is_problem(self) -> bool:
+        said = self.headers.get("Content-Type", "").startswith("application/problem+json")
+        return said and self.body["status"] == self.status
+
+
+class Gating:
+    """The running daemon, and tokens for it. Each test takes services of its own with `service()`."""
+
+    def __init__(self, healthd: daemon.Daemon, tokens: Mapping[str, str]) -> None:
+        self.daemon, self.tokens = healthd, tokens
+        self._numbers = count()
+
+    def service(self) -> str:
+        return f"api-{next(self._numbers)}"
+
+    def client(self, token: str = "admin") -> GateClient:
+        return GateClient(self.daemon.url, self.tokens.get(token), patience=10.0)
+
+    async def call(
+        self, method: str, path: str, body: Any = None, *, token: str | None = "admin", **headers: str
+    ) -> Answer:
+        """One call; `body` is sent as JSON, or as it is when it is bytes."""
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        if token is not None:
+            sent["Authorization"] = f"Bearer {self.tokens[token]}"
+        as_is = isinstance(body, bytes)
+        async with (
+            aiohttp.ClientSession() as session,
+            session.request(
+                method,
+                self.daemon.url + path,
+                data=body if as_is else None,
+                json=None if as_is else body,
+                headers=sent,
+                allow_redirects=False,
+            ) as response,
+        ):
+            is_json = "json" in response.content_type
+            read = await response.json(content_type=None) if is_json else await response.text()
+            return Answer(response.status, response.headers, read)
+
+    async def verify(self, service: str, policy: str, *, version: str = "2", wait: str = "0s", **more: Any) -> Answer:
+        body = {"service": service, "policy": policy, "candidate": {"version": version}, **more}
+        return await self.call("POST", f"/gates/verify?wait={wait}", body)
+
+
+@asynccontextmanager
+async def gating(folder: Path, **changes: Any) -> AsyncIterator[Gating]:
+    """A daemon with a journal in `folder`. Its policies: green passes and red fails at the first looks, endless goes
+    on, held waits for a person, pushed judges what is pushed."""
+    made = {name: new_token() for name in ("admin", "read", "verify", "rollback", "busy", *FUZZERS)}
+    scopes = {"admin": "admin", "busy": "gates:read", **dict.fromkeys(FUZZERS, "admin")}
+    configuration = {
+        "journal": f"sqlite:///{folder / 'journal.db'}",
+        "http": {"drain": "10ms"},
+        "auth": {
+            "tokens": [
+                {"name": name, "hash": hashed, "scopes": [scopes.get(name, f"gates:{name}")]}
+                for name, (_, hashed) in made.items()
+            ]
+        },
+        "checks": {
+            "fine": {"kind": "process", "interval": "1s", "timeout": "500ms"},
+            "dead": {"kind": "tcp", "host": HOST, "port": free_port(), "interval": "1s", "timeout": "500ms"},
+        },
+        "policies": POLICIES,
+        "services": {f"api-{n}": {"source": {"kind": "push"}, "policy": "green"} for n in range(SERVICES)},
+        **changes,
+    }
+    async with daemon.running(configuration) as healthd:
+        known = {name: token for name, (token, _) in made.items()}
+        running = Gating(healthd, {} if "auth" in changes else known)
+        async with running.client() as client:
+            await client.gates()  # it is asked again until the journal is open
+        yield running
+
+
+@asynccontextmanager
+async def pushing(client: GateClient, gate_id: str, *, bad: float) -> AsyncIterator[None]:
+    """Traffic for a gate as long as this is open: a share of `bad` requests fails."""
+
+    async def push() -> None:
+        while True:
+            await client.push(gate_id, {"candidate": {"requests": _BUSY, "errors": round(_BUSY * bad)}})
+            await asyncio.sleep(0.25)
+
+    task = asyncio.create_task(push(), name="pushing")
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
+
+
+def _policy(criterion: dict[str, Any], at_most: str, at_least: str = "0s", **more: Any) -> dict[str, Any]:
+    observe = {"at_least": at_least, "at_most": at_most}
+    return {"settle": "0s", "every": "1s", "observe": observe, "criteria": [criterion], **more}
+
+
+POLICIES = {
+    "green": _policy({"kind": "checks", "checks": ["fine"]}, "10s"),
+    "red": _policy({"kind": "checks", "checks": ["dead"], "failures": 1}, "10s"),
+    "endless": _policy({"kind": "checks", "checks": ["fine"]}, "1h", at_least="1h"),
+    "held": _policy({"kind": "error_rate", "limit": "5%"}, "1s", inconclusive="hold"),
+    "pushed": _policy({"kind": "error_rate", "limit": "5%"}, "15s", at_least="2s"),
+    "silent": _policy({"kind": "error_rate", "limit": "5%"}, "1s"),
+    "watched": _policy({"kind": "error_rate", "limit": "5%"}, "15s", watch="1h"),
+}

@@ -1,0 +1,86 @@
+"""Who is let in, and what is answered to calls that are none."""
+
+import asyncio
+
+import pytest
+
+from tests.gating import Gating
+
+SCOPES = {
+    ("GET", "/gates"): "read",
+    ("GET", "/gates/g1"): "read",
+    ("GET", "/gates/g1/events"): "read",
+    ("GET", "/locks"): "read",
+    ("GET", "/locks/api-0"): "read",
+    ("GET", "/quarantine"): "read",
+    ("POST", "/gates/verify"): "verify",
+    ("POST", "/gates/g1/cancel"): "verify",
+    ("POST", "/gates/g1/evidence"): "verify",
+    ("POST", "/locks/api-0"): "verify",
+    ("DELETE", "/locks/api-0"): "verify",
+    ("POST", "/gates/g1/resolve"): "rollback",
+    ("POST", "/gates/g1/rollback"): "rollback",
+    ("POST", "/quarantine/api-0/release"): "rollback",
+}
+
+
+@pytest.mark.parametrize(("method", "path"), SCOPES)
+async def test_every_call_needs_its_scope(api: Gating, method: str, path: str) -> None:
+    """401 without a token, 403 with another scope's, something else with the right one."""
+    assert (await api.call(method, path, token=None)).status == 401
+    for token in ("read", "verify", "rollback"):
+        answer = await api.call(method, path, token=token)
+        assert (answer.status == 403) == (token != SCOPES[method, path])
+        assert answer.status < 500
+
+
+async def test_the_table_of_scopes_is_complete(api: Gating) -> None:
+    """No call of the description is missing from the test above."""
+    paths = (await api.call("GET", "/openapi.json", token=None)).body["paths"]
+    described = {
+        (method.upper(), path.replace("{gate_id}", "g1").replace("{service}", "api-0"))
+        for path, methods in paths.items()
+        for method in methods
+    }
+    assert described == set(SCOPES)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/gates/", 404),
+        ("GET", "/gates/g1/nothing", 404),
+        ("GET", "/gates/%00", 404),
+        ("GET", "/gates/g1%0A", 404),
+        ("GET", "/gates/%ff", 404),
+        ("GET", "/locks/a%2Fb", 404),
+        ("PUT", "/gates", 405),
+        ("DELETE", "/gates/g1", 405),
+        ("POST", "/gates/g1", 405),
+        ("PATCH", "/quarantine", 405),
+    ],
+)
+async def test_what_is_no_call_is_a_problem_document(api: Gating, method: str, path: str, status: int) -> None:
+    """404 or 405, never a page of HTML; 405 says which methods there are."""
+    answer = await api.call(method, path)
+    assert answer.status == status
+    assert answer.is_problem
+    assert ("Allow" in answer.headers) == (status == 405)
+
+
+async def test_a_body_must_be_json_of_a_reasonable_size(api: Gating) -> None:
+    """415 for another type, 413 for more than 64 KiB, 400 for what is no JSON."""
+    wrong_type = await api.call("POST", "/gates/verify", b"{}", Content_Type="text/xml")
+    too_large = await api.call("POST", "/gates/verify", b" " * 70_000, Content_Type="application/json")
+    broken = await api.call("POST", "/gates/verify", b"{", Content_Type="application/json")
+    assert [answer.status for answer in (wrong_type, too_large, broken)] == [415, 413, 400]
+    assert all(answer.is_problem for answer in (wrong_type, too_large, broken))
+
+
+async def test_too_many_calls_are_429(api: Gating) -> None:
+    """For the one who makes them, and nobody else."""
+    answers = await asyncio.gather(*(api.call("GET", "/locks", token="busy") for _ in range(300)))
+    refused = [answer for answer in answers if answer.status == 429]
+    assert refused
+    assert all(answer.is_problem and int(answer.headers["Retry-After"]) >= 1 for answer in refused)
+    assert (await api.call("GET", "/locks", token="read")).status == 200

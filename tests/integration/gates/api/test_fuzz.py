@@ -1,0 +1,88 @@
+"""Whatever the description allows, and much that it forbids: no call ends in a 5xx or in a status it does not name."""
+
+import random
+from itertools import cycle
+from typing import Any
+
+import pytest
+import requests
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from schemathesis.checks import not_a_server_error
+from schemathesis.generation import GenerationMode
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from tests.gating import FUZZERS, SERVICES, Gating
+from tests.integration.gates.api.test_door import SCOPES
+
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+]
+CALLS = [(method, path.replace("g1", "{gate_id}").replace("api-0", "{service}")) for method, path in SCOPES]
+callers = cycle(FUZZERS)
+
+
+@pytest.fixture(scope="module")
+def described(api: Gating) -> Any:
+    return schemathesis.openapi.from_url(f"{api.daemon.url}/openapi.json")
+
+
+@pytest.fixture(scope="module")
+def gates(api: Gating) -> dict[str, str]:
+    """A gate that is over, and one that runs."""
+    found = {}
+    for name, policy, wait in (("over", "green", "10s"), ("running", "endless", "0s")):
+        body = {"service": api.service(), "policy": policy, "candidate": {"version": "1"}}
+        headers = {"Authorization": f"Bearer {api.tokens['admin']}"}
+        answer = requests.post(f"{api.daemon.url}/gates/verify?wait={wait}", json=body, headers=headers, timeout=20)
+        found[name] = answer.json()["id"]
+    return found
+
+
+@pytest.mark.parametrize(("method", "path"), CALLS)
+@pytest.mark.parametrize("mode", list(GenerationMode), ids=lambda mode: mode.value)
+def test_no_call_surprises(
+    method: str, path: str, mode: GenerationMode, described: Any, api: Gating, gates: dict[str, str]
+) -> None:
+    """Half of the calls name what exists, so that they get behind the first refusal."""
+    dice = random.Random(f"{method} {path}")
+
+    @settings(
+        max_examples=20,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(case=described[path][method].as_strategy(generation_mode=mode))
+    def call(case: schemathesis.Case) -> None:
+        if dice.random() < 0.5:
+            name_what_exists(case, gates, dice)
+        token = api.tokens[next(callers)]
+        case.call_and_validate(headers={"Authorization": f"Bearer {token}"}, checks=CHECKS, timeout=30)
+
+    call()
+
+
+def name_what_exists(case: schemathesis.Case, gates: dict[str, str], dice: random.Random) -> None:
+    service = f"api-{dice.randrange(SERVICES)}"
+    streams = case.path.endswith("/events")  # that of a running gate would not end
+    if "gate_id" in (case.path_parameters or {}):
+        case.path_parameters["gate_id"] = gates["over" if streams else dice.choice(["over", "running"])]
+    if "service" in (case.path_parameters or {}):
+        case.path_parameters["service"] = service
+    if isinstance(case.body, dict) and "service" in case.body:
+        case.body["service"] = service
+        case.body.pop("policy", None)
+    if isinstance(case.query, dict) and "wait" in case.query:
+        case.query["wait"] = "10ms"
