@@ -21,9 +21,9 @@ from pydantic import (
     model_validator,
 )
 
-from healthd.checks import UnknownKindError, find_kind, known_kinds
 from healthd.checks.contract import CheckConfig, Level
 from healthd.checks.misconfigured import MisconfiguredConfig
+from healthd.checks.reading import read_check
 from healthd.units import Duration
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9._-]{0,63}$")]
@@ -36,7 +36,6 @@ SCOPES = (
     "gates:rollback",
     "admin",
 )
-_GIVEN_TO_CHECKS = ("interval", "timeout", "fall", "rise", "fast_interval")
 
 
 class Model(BaseModel):
@@ -183,46 +182,12 @@ def _names_checks(value: NamesChecks, info: ValidationInfo) -> NamesChecks:
     return value
 
 
-def _build_check(raw: Any, info: ValidationInfo) -> CheckConfig:
-    """One entry of `checks:` as the model of its kind, with the file's defaults filled in."""
-    if isinstance(raw, CheckConfig):
-        return raw
-    if not isinstance(raw, dict) or not isinstance(raw.get("kind"), str):
-        raise ValueError(f"a check needs a kind, one of: {', '.join(known_kinds())}")
-    try:
-        model = find_kind(raw["kind"]).config_model
-    except UnknownKindError:
-        raise ValueError(f"no kind of check is called {raw['kind']!r}; there are: {', '.join(known_kinds())}") from None
-    except ImportError as error:
-        raise ValueError(f"kind {raw['kind']!r} cannot be loaded: {error}") from None
-    defaults: Defaults = info.data.get("defaults") or Defaults()
-    given = defaults.model_dump(exclude_unset=True)
-    for key in _GIVEN_TO_CHECKS:
-        own = model.model_fields[key].default != CheckConfig.model_fields[key].default
-        if key in given and key not in raw and not own:
-            raw = {**raw, key: getattr(defaults, key)}
-    if raw.get(MISSING):
-        return _misconfigured(raw, model)
-    try:
-        return model.model_validate(raw)
-    except ValueError:
-        raise
-    except Exception as error:  # a validator of somebody's package; what it says might quote a secret
-        raise ValueError(f"kind {raw['kind']!r} fails to read its options: {type(error).__name__}") from None
+def _read_check(raw: Any, info: ValidationInfo) -> CheckConfig:
+    defaults = info.data.get("defaults") or Defaults()
+    return read_check(raw, {key: getattr(defaults, key) for key in defaults.model_fields_set})
 
 
-def _misconfigured(raw: dict[str, Any], model: type[CheckConfig]) -> MisconfiguredConfig:
-    """A check with unset variables: what its kind has in common with all others, and the names of what is missing."""
-    if unknown := [key for key in raw if key not in model.model_fields and key != MISSING]:
-        raise ValueError(f"no such option: {', '.join(unknown)}")
-    own = {key: model.model_fields[key].get_default() for key in CheckConfig.model_fields if key != "kind"}
-    given = {key: value for key, value in raw.items() if key in CheckConfig.model_fields and value is not None}
-    return MisconfiguredConfig.model_validate({**own, **given, "missing": tuple(raw[MISSING])})
-
-
-# The key under which the file reader leaves the names of unset variables in a check.
-MISSING = "__missing__"
-AnyCheck = Annotated[SerializeAsAny[CheckConfig], BeforeValidator(_build_check)]
+AnyCheck = Annotated[SerializeAsAny[CheckConfig], BeforeValidator(_read_check)]
 
 
 def _embedded_checks() -> dict[str, Any]:

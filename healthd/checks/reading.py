@@ -1,0 +1,72 @@
+"""One entry of `checks:` in a file → the model of its kind. What a check can be told is said by its kind."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
+
+from healthd.checks import UnknownKindError, find_kind, known_kinds
+from healthd.checks.contract import CheckConfig
+from healthd.checks.misconfigured import MisconfiguredConfig
+
+MISSING = "__missing__"  # the key under which the file reader leaves the names of unset variables
+
+
+def read_check(raw: Any, defaults: Mapping[str, Any]) -> CheckConfig:
+    """The model, with the file's defaults where neither the entry nor its kind says otherwise. Raises ValueError."""
+    if isinstance(raw, CheckConfig):
+        return raw
+    if not isinstance(raw, dict) or not isinstance(raw.get("kind"), str):
+        raise ValueError(f"a check needs a kind, one of: {', '.join(known_kinds())}")
+    try:
+        model = find_kind(raw["kind"]).config_model
+    except UnknownKindError:
+        raise ValueError(f"no kind of check is called {raw['kind']!r}; there are: {', '.join(known_kinds())}") from None
+    except ImportError as error:
+        raise ValueError(f"kind {raw['kind']!r} cannot be loaded: {error}") from None
+    for key, default in defaults.items():
+        own = model.model_fields[key].default != CheckConfig.model_fields[key].default
+        if key not in raw and not own:
+            raw = {**raw, key: default}
+    if raw.get(MISSING):
+        return _misconfigured(raw, model)
+    try:
+        return model.model_validate(raw)
+    except ValueError:
+        raise
+    except Exception as error:  # a validator of somebody's package; what it says might quote a secret
+        raise ValueError(f"kind {raw['kind']!r} fails to read its options: {type(error).__name__}") from None
+
+
+def _misconfigured(raw: dict[str, Any], model: type[CheckConfig]) -> MisconfiguredConfig:
+    """A check with unset variables: what its kind has in common with all others, and the names of what is missing."""
+    _check_what_is_set(raw, model)
+    own = {key: model.model_fields[key].get_default() for key in CheckConfig.model_fields if key != "kind"}
+    given = {key: value for key, value in raw.items() if key in CheckConfig.model_fields and value is not None}
+    return MisconfiguredConfig.model_validate({**own, **given, "missing": tuple(raw[MISSING])})
+
+
+def _check_what_is_set(raw: dict[str, Any], model: type[CheckConfig]) -> None:
+    """Options that need no unset variable are validated all the same: their mistakes must not wait for production."""
+    whole = {key: value for key, value in raw.items() if key != MISSING and not _has_gap(value)}
+    try:
+        model.model_validate(whole)
+    except ValidationError as error:
+        told = [problem for problem in error.errors(include_url=False) if problem["loc"] and problem["loc"][0] in whole]
+        if told:
+            raise ValidationError.from_exception_data(error.title, [_again(problem) for problem in told]) from None
+
+
+def _has_gap(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(map(_has_gap, value.values()))
+    return any(map(_has_gap, value)) if isinstance(value, list) else value is None
+
+
+def _again(problem: ErrorDetails) -> InitErrorDetails:
+    """The problem once more, for another error."""
+    told = PydanticCustomError(problem["type"], "{told}", {"told": problem["msg"]})
+    return InitErrorDetails(type=told, loc=problem["loc"], input=None)
