@@ -6,7 +6,9 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from apscheduler.events import EVENT_JOB_MAX_INSTANCES, EVENT_JOB_MISSED, JobEvent
 from apscheduler.jobstores.base import JobLookupError
@@ -47,8 +49,9 @@ class Schedule:
         """Run `job` soon and then every `seconds`, give or take a tenth."""
         first = len(self._scheduler.get_jobs()) * STAGGER
         self._scheduler.add_job(
-            job,
-            IntervalTrigger(seconds=seconds, timezone=UTC, jitter=seconds * JITTER),
+            partial(_until_the_end, job),
+            # APScheduler's jitter only delays: around a shorter interval it comes to a tenth either way.
+            IntervalTrigger(seconds=seconds * (1 - JITTER), timezone=UTC, jitter=2 * seconds * JITTER),
             id=name,
             name=name,
             next_run_time=_in(first),
@@ -73,6 +76,12 @@ class Schedule:
 
     def _on_skip(self, event: JobEvent) -> None:
         self._skipped(event.job_id, "still_running" if event.code == EVENT_JOB_MAX_INSTANCES else "missed")
+
+
+async def _until_the_end(job: Callable[[], Awaitable[object]]) -> None:
+    """A run of `job`. Cancelled at the end of the daemon, it ends here: APScheduler would log that as the job's error."""
+    with suppress(asyncio.CancelledError):
+        await job()
 
 
 def _in(seconds: float) -> datetime:

@@ -47,6 +47,16 @@ async def run(ticking: Ticking, seconds: float) -> None:
         await ticking.run(seconds)
 
 
+async def test_ends_in_silence(caplog: pytest.LogCaptureFixture) -> None:
+    """What is under way at the end is cancelled, and is no error of anybody's."""
+    ticking = Ticking()
+    ticking.every(60, "a", lasting=60)
+    await run(ticking, 0.1)
+    await asyncio.sleep(0.01)
+    assert len(ticking.runs["a"]) == 1
+    assert not caplog.records
+
+
 async def test_runs_at_its_interval_with_jitter() -> None:
     """Soon after the start, and then at every interval, give or take a tenth, never in step."""
     ticking = Ticking()
@@ -56,6 +66,16 @@ async def test_runs_at_its_interval_with_jitter() -> None:
     assert 8 <= len(gaps) <= 12
     assert all(0.1 * (1 - JITTER) - 0.02 < gap < 0.1 * (1 + JITTER) + 0.03 for gap in gaps)
     assert len({round(gap, 5) for gap in gaps}) > 3
+
+
+async def test_jitter_goes_both_ways() -> None:
+    """On average the interval is the one that was asked for."""
+    ticking = Ticking()
+    for number in range(40):
+        ticking.every(0.1, str(number))
+    await run(ticking, 1.3)
+    gaps = [b - a for runs in ticking.runs.values() for a, b in zip(runs, runs[1:], strict=False)]
+    assert sum(gaps) / len(gaps) == pytest.approx(0.1, rel=0.04)
 
 
 async def test_neighbours_start_one_after_the_other() -> None:
