@@ -41,6 +41,8 @@ class Redactor:
         self._pattern = re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
 
     def __call__(self, text: str) -> str:
+        if not text:
+            return text
         text = _USERINFO.sub(rf"\g<scheme>{MASK}@", self.known(text))
         return _NAMED.sub(rf"\g<name>{MASK}", text)
 

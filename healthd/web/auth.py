@@ -49,7 +49,7 @@ class Guard:
 
     def __init__(self, settings: Settings) -> None:
         self._tokens = settings.auth.tokens
-        self._private = _is_loopback(split_address(settings.http.listen)[0])
+        self._trusts_this_host = not settings.auth.tokens and _is_loopback(split_address(settings.http.listen)[0])
 
     def caller(self, request: web.Request) -> Caller | None:
         """The caller, or None for an anonymous one. Raises Problem 401 for a token that is not known."""
@@ -68,7 +68,7 @@ class Guard:
         rather than refused: a credential that was changed must not turn a load balancer's probe red.
         """
         if hdrs.AUTHORIZATION not in request.headers:
-            return self._private and not self._tokens and _is_direct(request.headers)
+            return self._trusts_this_host and _is_direct(request.headers)
         try:
             return self._by_token(request.headers[hdrs.AUTHORIZATION]).may("health:read")
         except Problem:

@@ -59,10 +59,7 @@ class HealthEndpoints:
 
     def _handler(self, group: str) -> Any:
         async def handler(request: web.Request) -> web.Response:
-            try:
-                return self._answer(request, group)
-            except Problem as problem:
-                return problem.response()
+            return self._answer(request, group)
 
         return handler
 
@@ -78,7 +75,7 @@ class HealthEndpoints:
         kept = self._kept.get(key)
         if kept is None or kept.version != self._board.version or self._clock.steady() >= kept.until:
             kept = self._kept[key] = self._render(*key)
-        response = web.Response(body=kept.body, status=kept.status, headers=kept.headers.copy())
+        response = web.Response(body=kept.body, status=kept.status, headers=kept.headers)  # which aiohttp copies
         if request.method == "OPTIONS":
             response.headers["Allow"] = "GET, HEAD, OPTIONS"
         return response
