@@ -79,7 +79,7 @@ class Schedule:
 
 
 async def _until_the_end(job: Callable[[], Awaitable[object]]) -> None:
-    """A run of `job`. Cancelled at the end of the daemon, it ends here: APScheduler would log that as the job's error."""
+    """A run of `job`. Its cancellation at the daemon's end stops here: APScheduler would log that as an error."""
     with suppress(asyncio.CancelledError):
         await job()
 
