@@ -6,15 +6,12 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 import sqlalchemy as sa
-from sqlalchemy.exc import IntegrityError
 
 from gates.gate import DeployLock, QuarantinedVersion
 from gates.ledger.tables import deploy_locks, quarantine
 from gates.refusals import Locked, LockNotHeld, NotQuarantined
-from healthd.journal.database import Database, JournalError
+from healthd.journal.database import Database
 from healthd.journal.journal import AuditEntry, write_audit
-
-_RACES = 3
 
 
 class Holds:
@@ -25,17 +22,10 @@ class Holds:
 
     async def lock(self, service: str, holder: str, seconds: float, reason: str, caller: str) -> DeployLock:
         """Take the lock, or prolong it for the same holder. Raises Locked."""
-        for _ in range(_RACES):
-            try:
-                return await self._try_lock(service, holder, seconds, reason, caller)
-            except IntegrityError:  # another replica was faster; the next try finds its lock
-                continue
-        raise JournalError("too many callers want this lock at once")
-
-    async def _try_lock(self, service: str, holder: str, seconds: float, reason: str, caller: str) -> DeployLock:
         async with self._database.write() as connection:
+            await self._database.one_at_a_time(connection, f"service {service}")
             moment = await self._database.moment(connection)
-            query = sa.select(deploy_locks).where(deploy_locks.c.service == service).with_for_update()
+            query = sa.select(deploy_locks).where(deploy_locks.c.service == service)
             row = (await connection.execute(query)).one_or_none()
             if row is not None and row.until > moment and row.holder != holder:
                 raise Locked(service=service, holder=row.holder, until=row.until, reason=row.reason)

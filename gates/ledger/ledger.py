@@ -46,6 +46,7 @@ class Ledger:
         for _ in range(_RACES):
             try:
                 async with self.database.write() as connection:
+                    await self.database.one_at_a_time(connection, f"service {admission.gate.service}")
                     if (before := await known(connection, admission)) is not None:
                         return before
                     await admit(connection, admission, await self.database.moment(connection))

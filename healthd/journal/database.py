@@ -25,7 +25,7 @@ _BUSY_SECONDS = 5.0
 _CONNECT_SECONDS = 5.0
 _COMMAND_SECONDS = 10.0
 _CONNECTIONS = 8
-_UPGRADE_LOCK = 7263741  # of PostgreSQL's advisory locks, any number that nobody else takes
+_LOCK_SEED = 7263741  # keeps our locks apart from those of others in the same PostgreSQL
 
 
 class JournalError(Exception):
@@ -87,6 +87,12 @@ class Database:
         moment: datetime = (await connection.execute(sa.text("SELECT clock_timestamp()"))).scalar_one()
         return moment
 
+    async def one_at_a_time(self, connection: AsyncConnection, what: str) -> None:
+        """Until its end, no other transaction that asks for the same `what` goes on, at whichever replica."""
+        if not self.is_sqlite:  # which has one writer at a time anyway
+            lock = sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(what, _LOCK_SEED)))
+            await connection.execute(lock)
+
     @asynccontextmanager
     async def _transaction(self, engine: AsyncEngine | None) -> AsyncIterator[AsyncConnection]:
         if engine is None:
@@ -96,10 +102,9 @@ class Database:
                 yield connection
 
     async def _upgrade(self, engine: AsyncEngine) -> None:
-        """All or nothing, and one replica at a time: SQLite's write transaction is a lock already."""
+        """All or nothing, and one replica at a time."""
         async with self._transaction(engine) as connection:
-            if not self.is_sqlite:
-                await connection.execute(sa.text(f"SELECT pg_advisory_xact_lock({_UPGRADE_LOCK})"))
+            await self.one_at_a_time(connection, "upgrade")
             for branch in self._branches:
                 await connection.run_sync(upgrade, branch)
 

@@ -1,0 +1,39 @@
+"""Every test of the ledger runs on both databases."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from gates import actions, sources
+from gates.ledger import tables as gate_tables
+from healthd.clock import SystemClock
+from healthd.journal import tables
+from healthd.journal.database import Database
+
+BRANCHES = (tables.BRANCH, gate_tables.BRANCH)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty journal."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/journal.db"
+    dsn: str = request.getfixturevalue("postgresql_dsn")
+    return dsn
+
+
+@pytest.fixture
+async def database(url: str) -> AsyncIterator[Database]:
+    """An open one."""
+    database = Database(url, SystemClock(), BRANCHES)
+    await database.open()
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+def _scripted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is a source that follows a script, and an action to order."""
+    monkeypatch.setitem(sources.KINDS, "scripted", "tests.unit.gates.stage:Scripted")
+    monkeypatch.setitem(actions.KINDS, "note", "tests.unit.gates.stage:Note")
