@@ -17,7 +17,7 @@ from gates.model import Counts, Evidence
 from gates.request import VerifyRequest, Version
 from gates.settings import Config
 from gates.sources.contract import Cursor, Look, SourceConfig, SourceUnavailable
-from gates.wiring import Gates
+from gates.wiring import Gates, Listener
 from healthd.board import Board
 from healthd.clock import Clock
 from healthd.journal import tables as journal_tables
@@ -81,13 +81,14 @@ class Scripted:
 
     def __init__(self, config: ScriptedConfig, arms: Any, context: Any) -> None:
         self._clock: Clock = context.clock
+        self.act: Act | None = None
 
     async def observe(self, since: Cursor | None) -> Look:
         Script.asked += 1
         now = self._clock.now().timestamp()
         if since is None:
             return Look(None, {"start": now})
-        said = Script.act(now - since["start"])
+        said = (self.act or Script.act)(now - since["start"])
         counts = await said if asyncio.iscoroutine(said) else said
         return Look(Evidence(self._clock.now(), 5.0, counts), since)
 
@@ -163,11 +164,16 @@ class Replica:
 
 
 async def start_replica(
-    path: Path | str, configuration: Config, clock: Clock | None = None, *, opened: bool = True
+    path: Path | str,
+    configuration: Config,
+    clock: Clock | None = None,
+    *,
+    opened: bool = True,
+    told: Listener | None = None,
 ) -> Replica:
     """A replica on the SQLite file, or the database of a URL, open and running."""
     clock = clock or LoopClock()
-    database = Database(path if isinstance(path, str) else f"sqlite:///{path}", clock, BRANCHES)
+    database = Database(str(path) if "://" in str(path) else f"sqlite:///{path}", clock, BRANCHES)
     if opened:
         await database.open()
     board = Board(clock)
@@ -180,7 +186,7 @@ async def start_replica(
         clock=clock,
         registry=CollectorRegistry(),
         redact=str,
-        listener=lambda before, after: steps.append((before, after)),
+        listener=told or (lambda before, after: steps.append((before, after))),
     )
     task = asyncio.create_task(gates.run(), name="gates")
     return Replica(gates, database, board, task, steps)
