@@ -1,0 +1,202 @@
+"""A thousand gates in flight on one core: CPU share, how late looks come, and how soon a gate can be read meanwhile.
+
+Traffic is made up in the process, so that what is measured is the keeping, judging and storing of gates. Each gate is
+judged on an error rate and a latency quantile over a histogram, and stored at every look, on SQLite with full sync.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+from datetime import UTC, datetime
+from math import inf
+from pathlib import Path
+from time import monotonic, perf_counter
+from typing import Any, ClassVar, Literal
+
+import aiohttp
+import psutil
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+
+from bench.process import free_port
+from gates import sources
+from gates.ledger import tables as gate_tables
+from gates.model import Counts, Evidence, Histogram
+from gates.request import VerifyRequest, Version
+from gates.settings import Config
+from gates.sources.contract import Cursor, Look, SourceConfig
+from gates.ticks import Ticks
+from gates.web.rate import Rate
+from gates.web.routes import GateApi
+from gates.wiring import Gates
+from healthd.board import Board
+from healthd.clock import SystemClock
+from healthd.journal import tables
+from healthd.journal.database import Database
+from healthd.loop import run
+from healthd.web.auth import Guard
+
+EVERY = 5.0
+_EDGES = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, inf)
+_READS_PER_SECOND = 50
+
+
+class MadeUpConfig(SourceConfig):
+    kind: Literal["made_up"] = "made_up"
+
+
+class MadeUp:
+    """Some hundred requests a look, one in two hundred an error."""
+
+    config_model: ClassVar[type[SourceConfig]] = MadeUpConfig
+
+    def __init__(self, _config: MadeUpConfig, _arms: Any, _context: Any) -> None: ...
+
+    async def observe(self, since: Cursor | None) -> Look:
+        if since is None:
+            return Look(None, {"looks": 0})
+        counts = (*(float(random.randrange(60)) for _ in _EDGES[:-3]), 0.0, 0.0, 0.0)
+        requests = sum(counts)
+        seen = Counts(requests, sum(random.random() < 0.005 for _ in range(int(requests))), Histogram(_EDGES, counts))
+        return Look(Evidence(datetime.now(UTC), EVERY, seen), {"looks": since["looks"] + 1})
+
+    async def close(self) -> None: ...
+
+
+async def serve(port: int, gates: int, folder: Path) -> None:
+    """Run that many gates until killed; at `/lateness` the lateness of the ticks since it was asked before."""
+    sources.KINDS["made_up"] = "bench.gates:MadeUp"
+    services = {f"service-{n}": {"source": {"kind": "made_up"}, "policy": "bench"} for n in range(gates)}
+    criteria = [{"kind": "error_rate"}, {"kind": "latency", "limit": "2500ms"}]
+    policy = {"every": f"{EVERY:g}s", "observe": {"at_least": "1h", "at_most": "2h"}, "criteria": criteria}
+    config = Config.model_validate(
+        {"services": services, "policies": {"bench": policy}, "http": {"listen": f"127.0.0.1:{port}"}}
+    )
+    clock, late = SystemClock(), _recorded_lateness()
+    database = Database(f"sqlite:///{folder}/journal.db", clock, (tables.BRANCH, gate_tables.BRANCH))
+    await database.open()
+    kept = Gates(
+        config, database=database, board=Board(clock), clock=clock, registry=CollectorRegistry(), redact=str,
+        listener=lambda _before, _after: None,
+    )  # fmt: skip
+
+    async def lateness(_request: web.Request) -> web.Response:
+        said = web.json_response(late)
+        late.clear()
+        return said
+
+    api = GateApi(kept.gatekeeper, Guard(config), clock, Rate(per_second=10_000, burst=10_000))
+    app = web.Application()
+    app.add_routes([*api.routes(), web.get("/lateness", lateness)])
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", port).start()
+    running = asyncio.create_task(kept.run())
+    for name in services:
+        await kept.gatekeeper.start(VerifyRequest(service=name, candidate=Version(version="2.0")), caller="bench")
+        await asyncio.sleep(EVERY / gates)
+    await running
+
+
+def _recorded_lateness() -> list[float]:
+    """Filled with the seconds by which every tick comes late, finer than the metric has them."""
+    late: list[float] = []
+    wait = Ticks.wait
+
+    async def recording(ticks: Ticks) -> float:
+        late.append(await wait(ticks))
+        return late[-1]
+
+    Ticks.wait = recording  # type: ignore[method-assign]
+    return late
+
+
+async def measure(port: int, pid: int, seconds: float, gates: int) -> None:
+    process = psutil.Process(pid)
+    async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session:
+        ids = await _all_in_flight(session, gates)
+        await asyncio.sleep(2 * EVERY)
+        await _json(session, "/lateness")
+        before, start = process.cpu_times(), monotonic()
+        taken = []
+        while (now := monotonic()) - start < seconds:
+            asked = perf_counter()
+            await _json(session, f"/gates/{random.choice(ids)}")
+            taken.append(perf_counter() - asked)
+            await asyncio.sleep(max(0.0, 1 / _READS_PER_SECOND - (monotonic() - now)))
+        after, passed = process.cpu_times(), monotonic() - start
+        late = await _json(session, "/lateness")
+    used = (after.user - before.user + after.system - before.system) / passed
+    print(f"{gates} gates, a look every {EVERY:g} s, for {passed:.0f} s")
+    print(f"CPU share of one core         {used:8.1%}")
+    print(f"looks                         {len(late) / passed:8.1f} /s of {gates / EVERY:.1f} due")
+    for name, values in (("a look comes late", late), ("GET /gates/{id} takes", taken)):
+        low, high = statistics.median(values), statistics.quantiles(values, n=100)[98]
+        print(f"{name:24} p50 {low * 1000:8.1f} ms   p99 {high * 1000:8.1f} ms   max {max(values) * 1000:8.1f} ms")
+    print(f"memory                        {process.memory_info().rss / 2**20:8.0f} MiB")
+
+
+async def _all_in_flight(session: aiohttp.ClientSession, gates: int) -> list[str]:
+    """The ids, once all gates have started."""
+    while True:
+        ids: list[str] = []
+        before = ""
+        while True:
+            page = await _json(session, f"/gates?limit=100{before}")
+            ids += [gate["id"] for gate in page["gates"]]
+            if not page.get("next"):
+                break
+            before = f"&before={page['next']}"
+        if len(ids) == gates:
+            return ids
+        await asyncio.sleep(1)
+
+
+async def _json(session: aiohttp.ClientSession, path: str) -> Any:
+    async with session.get(path) as answer:
+        text = await answer.text()
+        assert answer.status == 200, text
+        return json.loads(text)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--gates", type=int, default=1000)
+    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--serve", nargs=2, metavar=("PORT", "FOLDER"), help=argparse.SUPPRESS)
+    chosen = parser.parse_args()
+    if chosen.serve:
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+        run(serve(int(chosen.serve[0]), chosen.gates, Path(chosen.serve[1])))
+        return
+    port = free_port()
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "bench.gates", "--gates", str(chosen.gates), "--serve", str(port), folder]
+        server = subprocess.Popen(command)
+        try:
+            asyncio.run(_when_up(port, server.pid, chosen.seconds, chosen.gates))
+        finally:
+            server.kill()
+            server.wait()
+
+
+async def _when_up(port: int, pid: int, seconds: float, gates: int) -> None:
+    while True:
+        try:
+            await asyncio.open_connection("127.0.0.1", port)
+            break
+        except OSError:
+            await asyncio.sleep(0.1)
+    await measure(port, pid, seconds, gates)
+
+
+if __name__ == "__main__":
+    main()
