@@ -9,6 +9,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import (
     BeforeValidator,
+    ConfigDict,
     Field,
     WithJsonSchema,
     model_validator,
@@ -60,6 +61,9 @@ class Risk(Model):
 
 class Policy(Model):
     """What one kind of gate looks at, how long, at which risk, and what follows from each verdict."""
+
+    # In a file, one of a shipped name leaves out what it does not change.
+    model_config = ConfigDict(json_schema_extra=lambda schema: schema.pop("required", None))
 
     settle: Span = 30.0
     """Time after the switch in which only a catastrophe decides."""

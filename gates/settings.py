@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, BeforeValidator, Field, SerializeAsAny, StringConstraints, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, SerializeAsAny, StringConstraints, ValidationInfo
 
 from gates import actions
 from gates.actions.contract import ActionConfig
 from gates.criteria import Checks
 from gates.freeze import Freeze
+from gates.kinds import OneOfKinds
 from gates.policy import Policy
 from gates.shipped import SHIPPED
 from gates.sources import AnySource
@@ -47,7 +48,11 @@ def _no_trailing_slash(url: str) -> str:
     return url.rstrip("/")
 
 
-AnyAction = Annotated[SerializeAsAny[ActionConfig], BeforeValidator(_build_action)]
+AnyAction = Annotated[
+    SerializeAsAny[ActionConfig],
+    BeforeValidator(_build_action),
+    OneOfKinds(lambda: actions.KINDS, lambda kind: actions.find_kind(kind).config_model),
+]
 Url = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/?#]+[^\s?#]*$"), AfterValidator(_no_trailing_slash)]
 
 
@@ -86,65 +91,71 @@ class Keeping(Model):
     """How many gates one replica runs at once."""
 
 
-class GateSettings(Model):
-    """The keys that the gate adds to the daemon's configuration."""
+def _needs_what_there_is(policy: Policy, info: ValidationInfo) -> Policy:
+    """The groups and checks that a policy names are configured. Says nothing while those are in error themselves."""
+    for number, criterion in enumerate(policy.criteria):
+        if not isinstance(criterion, Checks):
+            continue
+        groups = {*_BUILT_IN_GROUPS, *info.data.get("groups", ())}
+        if criterion.group is not None and "groups" in info.data and criterion.group not in groups:
+            raise ValueError(f"criteria.{number}.group names {criterion.group!r}, which is not under groups")
+        for check in criterion.checks:
+            if check not in info.data.get("checks", criterion.checks):
+                raise ValueError(f"criteria.{number}.checks names {check!r}, which is not under checks")
+    return policy
 
-    services: dict[Name, Service] = Field(default_factory=dict)
-    """What is deployed, by name."""
-    policies: Annotated[dict[Name, Policy], BeforeValidator(_with_shipped)] = Field(
+
+def _orders_what_there_is(model: Ordering, info: ValidationInfo) -> Ordering:
+    """The actions that a policy or a service names are configured."""
+    for key in ("on_fail", "on_pass", "on_inconclusive"):
+        for name in getattr(model, key) or ():
+            if name not in info.data.get("actions", (name,)):
+                raise ValueError(f"{key} names {name!r}, which is not under actions")
+    return model
+
+
+def _suits_its_policy(service: Service, info: ValidationInfo) -> Service:
+    """The policy of a service is there, and so is all that the policy looks at."""
+    policies: dict[str, Policy] | None = info.data.get("policies")
+    if policies is None:
+        return service
+    policy = policies.get(service.policy)
+    if policy is None:
+        known = ", ".join(sorted(policies))
+        raise ValueError(f"policy is {service.policy!r}, which is not under policies; there are: {known}")
+    if policy.needs_source and service.source is None:
+        raise ValueError(f"source is missing: policy {service.policy} looks at traffic")
+    if policy.needs_target and not service.targets:
+        raise ValueError(f"targets is missing: policy {service.policy} sends smoke requests")
+    return service
+
+
+def _freezes_what_there_is(window: Freeze, info: ValidationInfo) -> Freeze:
+    for name in window.services:
+        if name not in info.data.get("services", (name,)):
+            raise ValueError(f"services names {name!r}, which is not under services")
+    return window
+
+
+_BUILT_IN_GROUPS = ("ready", "live", "startup")
+Ordering = TypeVar("Ordering", Policy, Service)
+KnownPolicy = Annotated[Policy, AfterValidator(_needs_what_there_is), AfterValidator(_orders_what_there_is)]
+KnownService = Annotated[Service, AfterValidator(_suits_its_policy), AfterValidator(_orders_what_there_is)]
+KnownFreeze = Annotated[Freeze, AfterValidator(_freezes_what_there_is)]
+
+
+class Config(Settings):
+    """The whole configuration: the daemon's and the gate's. What names something comes after it."""
+
+    actions: dict[Name, AnyAction] = Field(default_factory=dict)
+    """What a gate can do, by name."""
+    policies: Annotated[dict[Name, KnownPolicy], BeforeValidator(_with_shipped)] = Field(
         default_factory=dict, validate_default=True
     )
     """Policies by name. One of a shipped name changes only what it mentions."""
-    actions: dict[Name, AnyAction] = Field(default_factory=dict)
-    """What a gate can do, by name."""
-    freeze: tuple[Freeze, ...] = ()
+    services: dict[Name, KnownService] = Field(default_factory=dict)
+    """What is deployed, by name."""
+    freeze: tuple[KnownFreeze, ...] = ()
     """Times in which no gate starts."""
     gates: Keeping = Keeping()
     """How gates are kept."""
-
-    @model_validator(mode="after")
-    def _names_are_known(self) -> Self:
-        for name, service in self.services.items():
-            self._check_service(f"services.{name}", service)
-        for name, policy in self.policies.items():
-            for key in ("on_fail", "on_pass", "on_inconclusive"):
-                self._check_actions(f"policies.{name}.{key}", getattr(policy, key) or ())
-        for i, window in enumerate(self.freeze):
-            for service_name in window.services:
-                if service_name not in self.services:
-                    raise ValueError(f"freeze.{i}.services names {service_name!r}, which is not under services")
-        return self
-
-    def _check_service(self, place: str, service: Service) -> None:
-        if service.policy not in self.policies:
-            known = ", ".join(sorted(self.policies))
-            raise ValueError(f"{place}.policy is {service.policy!r}, which is not a policy; there are: {known}")
-        policy = self.policies[service.policy]
-        if policy.needs_source and service.source is None:
-            raise ValueError(f"{place}.source is missing: policy {service.policy} looks at traffic")
-        if policy.needs_target and not service.targets:
-            raise ValueError(f"{place}.targets is missing: policy {service.policy} sends smoke requests")
-        for key in ("on_fail", "on_pass", "on_inconclusive"):
-            self._check_actions(f"{place}.{key}", getattr(service, key))
-
-    def _check_actions(self, place: str, names: tuple[str, ...]) -> None:
-        for name in names:
-            if name not in self.actions:
-                raise ValueError(f"{place} names {name!r}, which is not under actions")
-
-
-class Config(Settings, GateSettings):
-    """The whole configuration: the daemon's and the gate's."""
-
-    @model_validator(mode="after")
-    def _criteria_name_checks(self) -> Self:
-        for name, policy in self.policies.items():
-            for criterion in policy.criteria:
-                if not isinstance(criterion, Checks):
-                    continue
-                if criterion.group is not None and criterion.group not in self.active_groups:
-                    raise ValueError(f"policies.{name}: group {criterion.group!r} is not under groups")
-                for check in criterion.checks:
-                    if check not in self.checks:
-                        raise ValueError(f"policies.{name}: check {check!r} is not under checks")
-        return self

@@ -6,6 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from gates.settings import Config
+from healthd.configfile import ConfigError, parse
 
 SOURCE = {"kind": "push"}
 SERVICE: dict[str, Any] = {"source": {"kind": "prometheus", "url": "http://p", "requests": "r", "errors": "e"}}
@@ -14,16 +15,22 @@ SERVICE: dict[str, Any] = {"source": {"kind": "prometheus", "url": "http://p", "
 @pytest.mark.parametrize(
     ("raw", "message"),
     [
-        ({"services": {"api": {}}}, "services.api.source is missing"),
-        ({"services": {"api": {**SERVICE, "policy": "none"}}}, "not a policy; there are: batch"),
-        ({"services": {"api": {"policy": "smoke"}}}, "services.api.targets is missing"),
+        ({"services": {"api": {}}}, "source is missing: policy post-switch"),
+        ({"services": {"api": {**SERVICE, "policy": "none"}}}, "not under policies; there are: batch"),
+        ({"services": {"api": {"policy": "smoke"}}}, "targets is missing: policy smoke"),
         ({"services": {"api": {**SERVICE, "on_fail": ["back"]}}}, "not under actions"),
         ({"services": {"api": {**SERVICE, "targets": {"blue": "10.0.0.1:3000"}}}}, "pattern"),
         ({"services": {"api": {**SERVICE, "targets": {"blue": "http://x/?a=1"}}}}, "pattern"),
         ({"services": {"a b": SERVICE}}, "pattern"),
-        ({"policies": {"smoke": {"on_pass": ["page"]}}}, "policies.smoke.on_pass names 'page'"),
-        ({"policies": {"own": {"criteria": [{"kind": "checks", "group": "core"}]}}}, "group 'core' is not under"),
-        ({"policies": {"own": {"criteria": [{"kind": "checks", "checks": ["db"]}]}}}, "check 'db' is not under"),
+        ({"policies": {"smoke": {"on_pass": ["page"]}}}, "on_pass names 'page'"),
+        (
+            {"policies": {"own": {"criteria": [{"kind": "checks", "group": "core"}]}}},
+            "group names 'core', which is not under",
+        ),
+        (
+            {"policies": {"own": {"criteria": [{"kind": "checks", "checks": ["db"]}]}}},
+            "checks names 'db', which is not under",
+        ),
         ({"actions": {"back": {"kind": "teleport"}}}, "no kind of action is called 'teleport'"),
         ({"actions": {"back": {}}}, "an action needs a kind"),
         ({"freeze": [{"cron": "0 17 * * FRI", "reason": "x"}]}, "either cron and for, or from and to"),
@@ -36,6 +43,17 @@ def test_what_is_wrong_is_refused_and_named(raw: dict[str, Any], message: str) -
     """The message says which key and what it may be."""
     with pytest.raises(ValidationError, match=message):
         Config.model_validate(raw)
+
+
+def test_a_problem_is_told_with_its_line() -> None:
+    """Where the service is, not where the file begins."""
+    text = "services:\n  api:\n    policy: smoke\n  web:\n    policy: none\n"
+    with pytest.raises(ConfigError) as refused:
+        parse(text, "f.yaml", Config, {})
+    assert [str(problem).split(": ")[:2] for problem in refused.value.problems] == [
+        ["f.yaml:2", "services.api"],
+        ["f.yaml:4", "services.web"],
+    ]
 
 
 def test_two_lines_are_a_configuration() -> None:
