@@ -10,7 +10,6 @@ from gates import actions
 from gates.actions.contract import ActionConfig
 from gates.criteria import Checks
 from gates.freeze import Freeze
-from gates.kinds import OneOfKinds
 from gates.policy import Policy
 from gates.shipped import SHIPPED
 from gates.sources import AnySource
@@ -48,11 +47,7 @@ def _no_trailing_slash(url: str) -> str:
     return url.rstrip("/")
 
 
-AnyAction = Annotated[
-    SerializeAsAny[ActionConfig],
-    BeforeValidator(_build_action),
-    OneOfKinds(lambda: actions.KINDS, lambda kind: actions.find_kind(kind).config_model),
-]
+AnyAction = Annotated[SerializeAsAny[ActionConfig], BeforeValidator(_build_action)]
 Url = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/?#]+[^\s?#]*$"), AfterValidator(_no_trailing_slash)]
 
 

@@ -9,11 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, SerializeAsAny, WrapValidator
 
-<<<<<<< HEAD
 from gates.sources.cloudwatch import CloudWatchConfig
-=======
-from gates.kinds import OneOfKinds
->>>>>>> 6720f7f (Tell what is wrong with services and policies with their line; show kinds in the schema)
 from gates.sources.contract import Arms, Source, SourceConfig, SourceContext
 from gates.sources.probe import ProbeConfig
 from gates.sources.prometheus import PrometheusConfig
@@ -49,17 +45,9 @@ def _build_config(raw: Any) -> SourceConfig:
     return find_kind(raw["kind"]).config_model.model_validate(raw)
 
 
-<<<<<<< HEAD
 _BuiltIn = Annotated[
     CloudWatchConfig | ProbeConfig | PrometheusConfig | PushConfig | ScrapeConfig, Field(discriminator="kind")
 ]
 # The union is what the schema and the reference show; what counts is the registry.
 AnySource = Annotated[SerializeAsAny[_BuiltIn], WrapValidator(lambda raw, _: _build_config(raw))]
-=======
-AnySource = Annotated[
-    SerializeAsAny[SourceConfig],
-    BeforeValidator(_build_config),
-    OneOfKinds(lambda: KINDS, lambda kind: find_kind(kind).config_model),
-]
->>>>>>> 6720f7f (Tell what is wrong with services and policies with their line; show kinds in the schema)
 """A `source:` of the configuration as the model of its kind."""
