@@ -23,6 +23,9 @@ lint: install
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+bench: install
+	$(BIN)/python -m bench
+
 build: install
 	$(BIN)/python -m build --no-isolation --wheel --outdir dist .
 

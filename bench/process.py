@@ -1,16 +1,18 @@
-"""A server under measurement: its own process on a free port, ended by its id."""
+"""A server under measurement: its own process on a free port, ended by its id, and what it used."""
 
 from __future__ import annotations
 
 import asyncio
 import socket
 import subprocess
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from time import monotonic
-from urllib.error import HTTPError, URLError
+from urllib.error import URLError
 from urllib.request import urlopen
+
+import psutil
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +20,14 @@ class Served:
     url: str
     pid: int
     seconds_to_first_answer: float
+
+    def cpu_seconds(self) -> float:
+        """What it has used so far, in user and system mode, over all its threads."""
+        times = psutil.Process(self.pid).cpu_times()
+        return float(times.user + times.system)
+
+    def resident_bytes(self) -> int:
+        return int(psutil.Process(self.pid).memory_info().rss)
 
 
 def free_port() -> int:
@@ -28,17 +38,20 @@ def free_port() -> int:
 
 
 @asynccontextmanager
-async def serving(command: Callable[[int], list[str]], path: str, patience: float = 30) -> AsyncIterator[Served]:
+async def serving(
+    command: Callable[[int], list[str]], path: str, *, patience: float = 30, env: Mapping[str, str] | None = None
+) -> AsyncIterator[Served]:
     """Runs `command(port)` and waits until `path` answers 200. Raises TimeoutError."""
     port = free_port()
     url = f"http://127.0.0.1:{port}{path}"
+    argv = command(port)
     start = monotonic()
-    process = subprocess.Popen(command(port), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # noqa: ASYNC220
+    process = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=env)  # noqa: ASYNC220
     try:
         while not _answers(url):
             if process.poll() is not None or monotonic() - start > patience:
-                raise TimeoutError(f"{' '.join(command(port))} does not answer {url}")
-            await asyncio.sleep(0.02)
+                raise TimeoutError(f"{' '.join(argv)} does not answer {url}")
+            await asyncio.sleep(0.005)
         yield Served(url, process.pid, monotonic() - start)
     finally:
         process.kill()
@@ -49,5 +62,5 @@ def _answers(url: str) -> bool:
     try:
         with urlopen(url, timeout=1) as answer:
             return bool(answer.status == 200)
-    except (HTTPError, URLError, OSError):
+    except (URLError, OSError):
         return False
