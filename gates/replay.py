@@ -13,7 +13,7 @@ from gates.plan import arms_of
 from gates.policy import Policy
 from gates.request import Version
 from gates.settings import Service
-from gates.sources import build_source
+from gates.sources import build_source, find_kind
 from gates.sources.contract import Historian, SourceContext
 
 _BEFORE = timedelta(hours=3)
@@ -58,11 +58,12 @@ async def replay(deploy: Deploy, context: SourceContext) -> AsyncIterator[Standi
     service = deploy.service
     if service.source is None:
         raise NotReplayable(f"service {deploy.service_name} has no source")
+    if not issubclass(find_kind(service.source.kind), Historian):
+        raise NotReplayable(f"a source of kind {service.source.kind} keeps no past; prometheus does")
     arms = arms_of(deploy.service_name, service, deploy.candidate, deploy.baseline)
     source = build_source(service.source, arms, context)
+    assert isinstance(source, Historian)
     try:
-        if not isinstance(source, Historian):
-            raise NotReplayable(f"a source of kind {service.source.kind} keeps no past; prometheus does")
         before = await _before(deploy, source) if deploy.policy.needs_history else []
         judge = Judge(rules, before)
         longest = deploy.policy.settle + deploy.policy.observe.at_most + deploy.policy.every
