@@ -72,7 +72,8 @@ async def show(client: GateClient, gate_id: str, as_json: bool) -> None:
     if as_json:
         click.echo(gate.model_dump_json(indent=2))
     else:
-        Console().print(picture(gate, datetime.now(UTC)))
+        console = Console()
+        console.print(picture(gate, datetime.now(UTC), console.width))
 
 
 @click.command()

@@ -19,7 +19,7 @@ from gates.commands.arms import arm, arm_options
 from gates.commands.codes import FAILED, INCONCLUSIVE, PASSED
 from gates.commands.connection import fail
 from gates.commands.settings import policy_of, service_of, settings_of
-from gates.commands.view import criteria_table, evidence_line
+from gates.commands.view import WIDE, criteria_table, evidence_line
 from gates.model import Standing, Verdict
 from gates.plan import Plan
 from gates.replay import Deploy, NotReplayable, replay, replayed_rules
@@ -132,7 +132,7 @@ def _print(deploy: Deploy, standings: list[Standing], left_out: tuple[str, ...])
         table.add_row(show_duration(standing.elapsed_seconds), f"{standing.e_harm:.3g}", Text(standing.sentence))
     console.print(table)
     last = StandingDocument.of(standings[-1])
-    console.print(criteria_table(last), evidence_line(last), sep="\n")
+    console.print(criteria_table(last, wide=console.width >= WIDE), evidence_line(last), sep="\n")
     for criterion in last.criteria:
         console.print(Text(f"  {criterion.sentence}", style="dim"))
     verdict = standings[-1].verdict

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 import click
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -35,6 +36,7 @@ _FINDINGS = {
     Finding.NO_TELEMETRY: ("?", "yellow"),
     Finding.BASELINE_ALREADY_BAD: ("▲", "yellow"),
 }
+WIDE = 100  # columns that a whole line of numbers needs
 _STILL_HERE = 60.0  # seconds between two lines in a log, so that nobody takes the job for hung
 
 
@@ -46,7 +48,7 @@ def showing(*, quiet: bool) -> Iterator[Show]:
         yield (lambda _gate: None) if quiet else _Lines().show
         return
     with Live(console=console, auto_refresh=False, vertical_overflow="visible") as live:
-        yield lambda gate: live.update(picture(gate, datetime.now(UTC)), refresh=True)
+        yield lambda gate: live.update(picture(gate, datetime.now(UTC), console.width), refresh=True)
 
 
 class _Lines:
@@ -71,13 +73,13 @@ def line(gate: GateDocument) -> str:
     return f"{gate.state}: {said.sentence}" if said else str(gate.state)
 
 
-def picture(gate: GateDocument, now: datetime) -> RenderableType:
+def picture(gate: GateDocument, now: datetime, width: int) -> RenderableType:
     """The whole gate: who is judged, how far it is, each criterion with its interval, and what that means."""
     parts: list[RenderableType] = [_title(gate), _progress(gate, now)]
     if gate.standing is not None:
-        parts += [Text(), criteria_table(gate.standing), evidence_line(gate.standing), Text()]
-        parts += [Text(f"  {criterion.sentence}", style="dim") for criterion in gate.standing.criteria]
-    parts += [Text(f"  {note}", style="yellow") for note in gate.notes]
+        parts += [Text(), criteria_table(gate.standing, wide=width >= WIDE), evidence_line(gate.standing), Text()]
+        parts += [_indented(criterion.sentence, "dim") for criterion in gate.standing.criteria]
+    parts += [_indented(note, "yellow") for note in gate.notes]
     said = gate.decision or gate.standing
     if said is not None:
         parts.append(Text(said.sentence, style=VERDICTS[gate.verdict][1]))
@@ -88,20 +90,24 @@ def picture(gate: GateDocument, now: datetime) -> RenderableType:
     return Group(*parts)
 
 
+def _indented(text: str, style: str) -> Padding:
+    return Padding(Text(text, style=style), (0, 0, 0, 2))
+
+
 def _title(gate: GateDocument) -> Text:
     sign, style = VERDICTS[gate.verdict]
     against = f" against {gate.baseline.version}" if gate.baseline else ""
     return Text.assemble(
         (f"{sign} {gate.verdict}", style),
         f"  {gate.service} {gate.candidate.version}{against}",
-        (f"  policy {gate.policy} · gate {gate.id}", "dim"),
+        (f"  policy {gate.policy}\n  gate {gate.id}", "dim"),
     )
 
 
 def _progress(gate: GateDocument, now: datetime) -> Text:
     passed = max(0.0, (now - gate.created_at).total_seconds())
     left = (gate.decides_by - now).total_seconds()
-    text = f"  {gate.state} for {show_duration(round(passed))}"
+    text = f"  {gate.state}, begun {show_duration(round(passed) or 1)} ago"
     if gate.verdict == "running" and left > 0:
         text += f", a verdict within {show_duration(round(left) or 1)}"
     if gate.state == "watching" and gate.watch_until is not None:
@@ -109,23 +115,19 @@ def _progress(gate: GateDocument, now: datetime) -> Text:
     return Text(text, style="dim")
 
 
-def criteria_table(standing: StandingDocument) -> Table:
-    """Each criterion on a line, with its interval drawn against its limit."""
+def criteria_table(standing: StandingDocument, *, wide: bool) -> Table:
+    """Each criterion on a line, with its interval drawn against its limit; numbers beside it where there is room."""
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
-    for title in ("", "criterion", "observed", "between", "limit", "baseline"):
+    for title in ("", "criterion", "observed", *(("between", "limit", "baseline") if wide else ()), ""):
         table.add_column(title, no_wrap=True)
-    table.add_column("requests", justify="right", no_wrap=True)
-    table.add_column("", no_wrap=True)
     for criterion in standing.criteria:
         sign, style = _FINDINGS[criterion.finding]
+        unit = criterion.unit
         table.add_row(
             Text(sign, style=style),
             Text(criterion.name if criterion.critical else f"{criterion.name} (warns)"),
-            number(criterion.observed, criterion.unit),
-            _between(criterion),
-            number(criterion.limit, criterion.unit),
-            number(criterion.baseline, criterion.unit),
-            f"{criterion.requests:,.0f}" if criterion.unit else "",
+            number(criterion.observed, unit),
+            *((_between(criterion), number(criterion.limit, unit), number(criterion.baseline, unit)) if wide else ()),
             gauge(criterion.interval, criterion.observed, criterion.limit),
         )
     return table
@@ -154,6 +156,7 @@ def tell(gate: GateDocument, *, as_json: bool) -> None:
     said = gate.decision or gate.standing
     click.echo(f"{gate.verdict}: {gate.service} {gate.candidate.version}: {said.sentence if said else 'no evidence'}")
     for criterion in gate.standing.criteria if gate.standing else ():
-        click.echo(f"  {criterion.sentence}")
+        if said is None or criterion.sentence not in said.sentence:
+            click.echo(f"  {criterion.sentence}")
     if gate.rollback is not None:
         click.echo(f"  rollback: {gate.rollback.state}: {gate.rollback.reason}")

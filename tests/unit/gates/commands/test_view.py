@@ -1,0 +1,99 @@
+"""A gate on the terminal."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from rich.console import Console
+
+from gates.commands.codes import code_of
+from gates.commands.view import picture, tell
+from gates.gate import Decision, Gate, GateState, Rollback, RollbackState
+from gates.judge.judge import Judge
+from gates.judge.rules import ErrorRateRule, Rules, Timing
+from gates.model import Counts, Evidence, Verdict
+from gates.request import Deployment, Version
+from gates.web.documents import GateDocument
+
+NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
+SILENT = "a series of the candidate is missing"
+
+
+def gate(errors: int = 1, looks: int = 3) -> Gate:
+    """A gate of 100 requests a look."""
+    judge = Judge(Rules((ErrorRateRule(comparison=None),), timing=Timing(5, 0, 60, 600)))
+    for look in range(1, looks + 1):
+        standing = judge.step(Evidence(NOW + timedelta(seconds=5 * look), 5, Counts(100, errors)))
+    return Gate(
+        id="g1",
+        service="api",
+        policy="quick",
+        candidate=Version(version="1.4.2"),
+        baseline=None,
+        deployment=Deployment(),
+        rollback_mode="auto",
+        caller="ci",
+        state=GateState.OBSERVING,
+        created_at=NOW,
+        decides_by=NOW + timedelta(minutes=10),
+        standing=standing,
+        notes=(SILENT,),
+    )
+
+
+def decided(verdict: Verdict, counts_as: Verdict | None = None) -> Gate:
+    decision = Decision(verdict, counts_as or verdict, "harm", "So it is.", NOW)  # type: ignore[arg-type]
+    return replace(gate(), state=GateState.FINISHED, decision=decision)
+
+
+def drawn(shown: Gate, width: int = 120) -> str:
+    console = Console(width=width, force_terminal=False)
+    with console.capture() as captured:
+        console.print(picture(GateDocument.of(shown), NOW + timedelta(seconds=15), width))
+    return captured.get()
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_the_view_says_how_things_stand(width: int) -> None:
+    """Who, how long, each criterion with its line and its sentence, and what speaks against silence."""
+    text = drawn(gate(), width)
+    for said in ("running  api 1.4.2", "begun 15s ago, a verdict within 9m45s", "error_rate", "1 %", "●", "┃", SILENT):
+        assert said in text
+    assert max(map(len, text.splitlines())) <= width
+    assert ("between" in text) == (width >= 100)
+
+
+def test_a_held_gate_says_what_to_do() -> None:
+    """The command is there to be copied."""
+    assert "healthd gate resolve g1 pass|fail" in drawn(replace(gate(), state=GateState.HELD))
+
+
+def test_the_last_word_repeats_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    """A decision tells of the critical criteria already."""
+    shown = decided(Verdict.PASS)
+    assert shown.standing is not None
+    assert shown.decision is not None
+    sentence = shown.standing.criteria[0].sentence
+    tell(GateDocument.of(replace(shown, decision=replace(shown.decision, sentence=f"Safe. {sentence}"))), as_json=False)
+    assert capsys.readouterr().out == f"pass: api 1.4.2: Safe. {sentence}\n"
+
+
+ROLLED_BACK = Rollback(RollbackState.ROLLED_BACK, "watch", "late harm", NOW)
+
+
+@pytest.mark.parametrize(
+    ("shown", "code"),
+    [
+        (decided(Verdict.PASS), 0),
+        (decided(Verdict.INCONCLUSIVE, Verdict.PASS), 0),
+        (decided(Verdict.FAIL), 1),
+        (replace(decided(Verdict.PASS), rollback=ROLLED_BACK), 1),
+        (decided(Verdict.INCONCLUSIVE, Verdict.FAIL), 2),
+        (replace(gate(), state=GateState.CANCELLED), 2),
+        (gate(), 2),
+    ],
+    ids=["pass", "lenient", "fail", "rolled back since", "inconclusive", "cancelled", "running"],
+)
+def test_only_a_deploy_that_may_stay_is_0(shown: Gate, code: int) -> None:
+    """Whatever else became of it."""
+    assert code_of(GateDocument.of(shown)) == code
