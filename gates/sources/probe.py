@@ -102,28 +102,33 @@ class Probe:
     def _look(self, name: str, before: Standpoint | None) -> ArmLook:
         tally = self._volleys[name].tally
         snapshot = tally.snapshot(self._clock.steady())
-        ours, missed, unanswered = self._news(name)
+        unsent, missed, unanswered = self._news(name)
         if before is None:
             return ArmLook(None, {self._epoch: snapshot})
         known = before.arms.get(name, {}).get(self._epoch)
         anew = known is None
         increase = Increase(resets=int(anew))
         last = follow(known or Snapshot.zero(0.0), [snapshot], increase)
-        states, gaps = {self._epoch: last or snapshot}, ours + missed + anew
+        states, gaps = {self._epoch: last or snapshot}, unsent + missed + anew
         counts = increase.counts()
         if counts.requests:
             note = f"{unanswered} requests were not answered; {tally.last_problem}"
             return ArmLook(counts, states, gaps, increase.resets, notes=(note,) if unanswered else ())
-        if ours:
+        if unsent:
             silence = SourceUnavailable(FailureKind.EXHAUSTED, f"healthd could not ask: {tally.last_problem}")
             return ArmLook(None, states, gaps, increase.resets, silence)
         return ArmLook(None, states, gaps, increase.resets)
 
     def _news(self, name: str) -> tuple[int, int, int]:
-        """Since the look before: requests that were healthd's own fault, ticks missed, requests not answered."""
+        """Since the look before: requests that could not be sent, that healthd missed or is not sure of, and that were
+        not answered."""
         volley = self._volleys[name]
         outcomes = volley.tally.outcomes
-        now = (outcomes[Outcome.OURS], volley.pace.missed, outcomes[Outcome.LATE] + outcomes[Outcome.UNREACHED])
-        ours, missed, unanswered = (new - old for new, old in zip(now, self._told[name], strict=True))
+        now = (
+            outcomes[Outcome.UNSENT],
+            outcomes[Outcome.DOUBTFUL] + volley.pace.missed,
+            outcomes[Outcome.LATE] + outcomes[Outcome.UNREACHED],
+        )
+        unsent, missed, unanswered = (new - old for new, old in zip(now, self._told[name], strict=True))
         self._told[name] = now
-        return ours, missed, unanswered
+        return unsent, missed, unanswered

@@ -60,6 +60,7 @@ def read(found: Mapping[Use, Sequence[Series]], told_apart_by: Sequence[str], ne
     for use, all_series in found.items():
         for series in all_series:
             process = process_of(series.labels, told_apart_by)
+            counter = Counter.of(use, series.labels) if isinstance(use, Family) else None
             cut = horizon.get(process, latest)
             for time, value in series.samples:
                 if not valid(value):
@@ -73,8 +74,8 @@ def read(found: Mapping[Use, Sequence[Series]], told_apart_by: Sequence[str], ne
                 elif use is Sign.PRESENT:
                     if value > 0:
                         at.setdefault(process, {}).setdefault(time, {})
-                elif isinstance(use, Family):
-                    at.setdefault(process, {}).setdefault(time, {})[Counter.of(use, series.labels)] = value
+                elif counter is not None:
+                    at.setdefault(process, {}).setdefault(time, {})[counter] = value
     for process, time in nonsense:
         at.get(process, {}).pop(time, None)
     snapshots = {process: _in_order(times, starts.get(process, {})) for process, times in at.items() if times}

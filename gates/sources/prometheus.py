@@ -4,6 +4,7 @@ increases in `counters.py`.
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime, timedelta
 from math import ceil
 from typing import ClassVar, Literal, Self
@@ -76,6 +77,10 @@ class PrometheusConfig(HttpConfig):
         return {use: selector.fill(name, arm) for use, selector in written.items() if selector is not None}
 
 
+_Step = tuple[Counts | None, int]
+"""What one arm did in one step of its history, and how often counters began anew."""
+
+
 class Prometheus:
     """One gate's view of a Prometheus-compatible server."""
 
@@ -121,7 +126,7 @@ class Prometheus:
         found = await all_of({use: self._api.samples(selectors[use], until, seconds) for use in first})
         rest = [use for use in selectors if use not in found]
         found |= await all_of({use: self._api.samples(selectors[use], until, seconds) for use in rest})
-        return read(found, self._config.process, after)
+        return await asyncio.to_thread(read, found, self._config.process, after)  # long, where there are many series
 
     async def _look(self, name: str, before: Standpoint, at: float) -> ArmLook:
         states, lookback = before.arms.get(name, {}), self._config.lookback
@@ -141,28 +146,17 @@ class Prometheus:
             return ArmLook(None, states, gaps=gaps, silence=self._silence(name, reading, at))
         return ArmLook(increase.counts(), after, gaps, increase.resets, notes=self._notes(name, reading))
 
-    async def _past(self, name: str, start: float, step: float, steps: int) -> list[tuple[Counts | None, int]]:
-        """Counts and resets of each step."""
+    async def _past(self, name: str, start: float, step: float, steps: int) -> list[_Step]:
         states = _last(await self._read(name, start, start))
-        increases = [Increase() for _ in range(steps)]
-        told: set[int] = set()
-        end, at = start + steps * step, start
-        while at < end:
-            seconds = min(_CHUNK, end - at)
-            at += seconds
-            reading = await self._read(name, at - seconds, at)
+        past: list[_Step] = []
+        at_once = max(1, round(_CHUNK / step))
+        for first in range(0, steps, at_once):
+            count = min(at_once, steps - first)
+            begin = start + first * step
+            reading = await self._read(name, begin, begin + count * step)
             origins, _ = await self._origins(name, reading, states, start)
-            for process, snapshots in reading.snapshots.items():
-                for snapshot in snapshots:
-                    known = states.get(process) or origins.get(process)
-                    if not start < snapshot.at <= end or (known is not None and snapshot.at <= known.at):
-                        continue
-                    place = ceil((snapshot.at - start) / step) - 1
-                    if (last := follow(known, [snapshot], increases[place])) is not None:
-                        states[process] = last
-                    if tells_of_requests([snapshot]):
-                        told.add(place)
-        return [(each.counts() if i in told else None, each.resets) for i, each in enumerate(increases)]
+            past += await asyncio.to_thread(_cut_up, reading, origins, states, begin, step, count)
+        return past
 
     async def _origins(self, name: str, reading: Reading, states: States, began: float) -> tuple[States, int]:
         """Where processes that were not known begin to count: most at 0, since they are younger than the gate.
@@ -201,6 +195,22 @@ class Prometheus:
         """What may be meant or may be a slip of the pen."""
         asked = [use for use in (Family.ERRORS, Family.BUCKET) if use in self._selectors[name]]
         return tuple(f"no series matches {self._selectors[name][use]}" for use in asked if use not in reading.matched)
+
+
+def _cut_up(reading: Reading, origins: States, states: States, begin: float, step: float, count: int) -> list[_Step]:
+    """Each of `count` steps from `begin` on; moves `states` to the end of them."""
+    increases, told = [Increase() for _ in range(count)], set()
+    for process, snapshots in reading.snapshots.items():
+        for snapshot in snapshots:
+            known = states.get(process) or origins.get(process)
+            if snapshot.at > begin + count * step or (known is not None and snapshot.at <= known.at):
+                continue
+            place = max(0, ceil((snapshot.at - begin) / step) - 1)
+            if (last := follow(known, [snapshot], increases[place])) is not None:
+                states[process] = last
+            if tells_of_requests([snapshot]):
+                told.add(place)
+    return [(each.counts() if i in told else None, each.resets) for i, each in enumerate(increases)]
 
 
 def _last(reading: Reading) -> States:

@@ -36,7 +36,8 @@ class Outcome(Enum):
     WRONG = "answered otherwise"
     LATE = "not answered in time"
     UNREACHED = "the connection failed"
-    OURS = "healthd's own fault"
+    UNSENT = "healthd could not ask"
+    DOUBTFUL = "healthd stood still meanwhile"
 
 
 class Tally:
@@ -111,13 +112,13 @@ class Volley:
         url, loop = URL(address + request.path), asyncio.get_running_loop()
         fired = began = loop.time()
         if (problem := await self._prepare(url)) is not None:
-            outcome = Outcome.OURS
+            outcome = Outcome.UNSENT
         else:
             began = loop.time()
             outcome, problem = await self._send(request, url)
         seconds = loop.time() - began
         if self.pace.stood_still_since(fired):
-            outcome, problem = Outcome.OURS, "healthd's own event loop stood still"
+            outcome, problem = Outcome.DOUBTFUL, None
         if outcome is Outcome.LATE:  # slower than the timeout, however early the timer went off
             seconds = max(seconds, nextafter(self._orders.timeout, inf))
         self.tally.add(outcome, seconds, problem)
@@ -150,7 +151,7 @@ class Volley:
         except TimeoutError:
             return Outcome.LATE, f"no answer within {self._orders.timeout:g} s"
         except (aiohttp.ClientError, OSError) as error:
-            return (Outcome.OURS if _is_ours(error) else Outcome.UNREACHED), self._redact(describe(error))
+            return (Outcome.UNSENT if _is_ours(error) else Outcome.UNREACHED), self._redact(describe(error))
         if response.status != request.status:
             what = f"{request.method.upper()} {request.path} gave {response.status}, must be {request.status}"
             return Outcome.WRONG, what
