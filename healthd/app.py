@@ -102,6 +102,7 @@ class Daemon:
                     tasks.create_task(self._run_gates(), name="gates"),
                 ]
                 await self._stopping.wait()
+                await self.suite.close()  # first: a scheduler that is stopped in mid-probe takes that for an error
                 for task in owned:
                     task.cancel()
 

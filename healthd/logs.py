@@ -16,6 +16,16 @@ from healthd.redaction import Redactor
 from healthd.settings import Log
 
 _log = structlog.get_logger(__name__)
+# Libraries that tell more than anybody asked: what the scheduler skips is counted, and AWS's log whole requests.
+_CHATTY = {
+    "aiobotocore": logging.WARNING,
+    "aiosqlite": logging.INFO,
+    "alembic": logging.WARNING,
+    "apscheduler": logging.ERROR,
+    "asyncio": logging.INFO,
+    "botocore": logging.WARNING,
+    "pymongo": logging.INFO,
+}
 _CONTROLS = {code: None for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\n\t"}
 
 
@@ -52,8 +62,8 @@ def configure(settings: Log, redact: Redactor) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler, *(other for other in root.handlers if getattr(other, "stays", False))]
     root.setLevel(level)
-    for chatty in ("apscheduler", "alembic", "botocore", "aiobotocore"):  # the last two log whole requests
-        logging.getLogger(chatty).setLevel(logging.WARNING)
+    for name, least in _CHATTY.items():
+        logging.getLogger(name).setLevel(max(least, root.level))
 
 
 def catch_the_uncaught() -> None:

@@ -37,6 +37,7 @@ class Suite:
         self._board, self._schedule, self._clock = board, schedule, clock
         self._redact, self._listener, self._environ = redact, listener, environ
         self._monitors: dict[str, Monitor] = {}
+        self._closed = False
         self._told: set[tuple[str, float]] = set()  # what expired and when, as far as the listener knows
 
     async def arrange(self, settings: Settings) -> None:
@@ -63,6 +64,10 @@ class Suite:
         return self._monitors[name].check
 
     async def close(self) -> None:
+        """Probe no more, and drop every connection."""
+        if self._closed:
+            return
+        self._closed = True
         await asyncio.gather(*(monitor.close() for monitor in self._monitors.values()))
 
     async def watch_overdue(self) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from healthd import loop
+from healthd import logs, loop
 from healthd.app import Config
 from healthd.board import Board, CheckState
 from healthd.clock import SystemClock
@@ -20,6 +20,7 @@ from healthd.commands.table import check_table, showing
 from healthd.monitor import Listener
 from healthd.redaction import Redactor, secrets_of
 from healthd.schedule import Schedule
+from healthd.settings import Log
 from healthd.suite import Suite
 from healthd.web.documents import check_document
 
@@ -73,13 +74,16 @@ def _run_and_exit(settings: Config, names: Sequence[str], as_json: bool) -> None
 
 async def _probe_once(settings: Config, names: Sequence[str], *, quiet: bool) -> list[CheckState]:
     """Probe all of them side by side; on a terminal the table fills as they answer."""
-    clock = SystemClock()
+    clock, redact = SystemClock(), Redactor(secrets_of(settings))
+    logs.configure(Log(level="error", format=settings.log.format), redact)
+    logs.catch_the_uncaught()
+    logs.catch_the_uncaught_in(asyncio.get_running_loop())
     board = Board(clock)
     suite = Suite(
         board=board,
         schedule=Schedule(lambda _check, _reason: None),
         clock=clock,
-        redact=Redactor(secrets_of(settings)),
+        redact=redact,
         listener=Listener(lambda *_: None, lambda *_: None),
         environ=os.environ,
     )

@@ -88,6 +88,7 @@ async def test_everything_hangs(tmp_path: Path) -> None:
                 stopping = time.perf_counter()
                 assert await server.stop() == 0
                 assert time.perf_counter() - stopping < 6
+                assert '"level": "error"' not in server.log(), server.log()[-3000:]
 
 
 def probe_durations(text: str) -> tuple[int, float]:
