@@ -10,7 +10,6 @@ from gates.model import CriterionReport, Evidence, Finding, Reason
 END_SUSPICION = log(10)
 """ln E from which a criterion is suspect: no benefit of the doubt at the end of the bake."""
 
-
 _CATASTROPHE_MARGIN = 5.0
 """Nats that the catastrophe's share of the risk and its mixture cost, roughly."""
 
@@ -55,7 +54,7 @@ class Frame:
         return self.harm_needed / touched
 
     def catastrophe_cap(self, seconds: float) -> float:
-        """The most that one interval may speak for a catastrophe: a whole `blip` of it suffices, less does not."""
+        """The most that one interval may speak for a catastrophe, in nats: it takes about a whole `blip` of it."""
         if seconds >= 0.9 * self.timing.blip:
             return inf
         return (self.harm_needed + _CATASTROPHE_MARGIN) * seconds / self.timing.blip

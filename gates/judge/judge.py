@@ -1,6 +1,4 @@
-"""The judge: a fold over evidence. It holds nothing that cannot be had again by replaying the same
-evidence.
-"""
+"""The judge: a fold over evidence. It holds nothing that replaying the same evidence would not bring back."""
 
 from collections.abc import Iterable, Sequence
 
@@ -19,8 +17,7 @@ _ROUNDING = 0.05
 
 
 class Judge:
-    """Judges one candidate. The first verdict that `step` returns is the decision; the caller stops
-    there.
+    """Judges one candidate. The first verdict that `step` returns is the decision; the caller stops there.
 
     `history` is the baseline before the switch, oldest interval first, cut into intervals as long as
     the live ones. Judging is deterministic: the same rules, history and evidence give the same

@@ -32,6 +32,17 @@ def test_outage_fails_in_ten_seconds() -> None:
     assert "catastrophic" in standing.criteria[0].sentence
 
 
+@pytest.mark.parametrize("seconds", [5.0, 2.0, 1.0])
+def test_outage_takes_as_long_at_shorter_intervals(seconds: float) -> None:
+    """A total outage of 5 s does not decide, one of 10 s does, however short the scrape interval."""
+    requests = 50 * seconds
+    outage = interval((requests, requests), (requests, 0), seconds=seconds)
+    judged = judge(Rules(timing=Timing(interval=seconds)))
+    half = round(5 / seconds)
+    assert until_verdict(judged, [outage] * half).verdict is None
+    assert until_verdict(judged, [outage] * (round(10 / seconds) - half)).verdict is Verdict.FAIL
+
+
 @pytest.mark.parametrize(("bad", "latest"), [(25, 90), (50, 60)])
 def test_regressions_fail_within_a_minute_of_the_warm_up(bad: int, latest: float) -> None:
     """At 50 requests/s ×5 and ×10 of a 1 % error rate are seen in less than a minute."""
