@@ -36,6 +36,9 @@ from healthd.web import agent_check, server
 from healthd.web.auth import Guard
 from healthd.web.checks_api import ChecksApi
 from healthd.web.health import HealthEndpoints
+from healthd.web.pages.renderer import Renderer
+from healthd.web.pages.status import StatusPage
+from healthd.web.pages.stream import Streams
 
 _log = structlog.get_logger(__name__)
 _GATES_PAUSE = 5.0
@@ -65,6 +68,17 @@ class Daemon:
         self.checks_api = ChecksApi(self.suite, self.board, guard)
         self.database = Database(settings.journal_url, clock, (journal_tables.BRANCH, gate_tables.BRANCH))
         self.journal = Journal(self.database, clock, settings.retention)
+        self.renderer, self.streams = Renderer(), Streams(clock)
+        self.page = StatusPage(
+            board=self.board,
+            health=self.health,
+            guard=guard,
+            settings=settings,
+            clock=clock,
+            journal=self.journal,
+            renderer=self.renderer,
+            streams=self.streams,
+        )
         self.gates: Gates | None = None
         self.gate_api: GateApi | None = None
         self.systemd = ServiceManager(os.environ)
@@ -107,11 +121,12 @@ class Daemon:
                     task.cancel()
 
     async def _listen(self, stack: AsyncExitStack) -> None:
-        http, routes = self.settings.http, []
+        http, routes = self.settings.http, self.page.routes()
         if self.gate_api is not None:
-            routes = self.gate_api.routes()
+            routes += self.gate_api.routes()
         runner = await server.listen(server.build(self.health, self.checks_api, self.metrics, routes), http.listen)
         stack.push_async_callback(runner.cleanup)
+        stack.callback(self.streams.stop)
         if self.gate_api is not None:
             stack.callback(self.gate_api.drain)
         if http.agent_check is not None:
@@ -175,6 +190,7 @@ class Daemon:
         guard = Guard(settings)
         self.health.reconfigure(settings, guard)
         self.checks_api.guard = guard
+        self.page.reconfigure(settings, guard)
         if self.gates is not None and self.gate_api is not None:
             self.gates.reconfigure(settings)
             self.gate_api.reconfigure(guard)
@@ -232,10 +248,12 @@ class Daemon:
 
     def _probed(self, name: str, config: CheckConfig, probe: Probe) -> None:
         self.metrics.probed(name, config, probe)
+        self.page.history.probed(name, probe)
 
     def _changed(self, transition: Transition, config: CheckConfig) -> None:
         self.metrics.changed(transition, config)
         self.journal.changed(transition)
+        self.page.history.changed(transition)
         if self.reports is not None:
             self.reports.changed(transition)
         result = transition.probe.result if transition.probe else None

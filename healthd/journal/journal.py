@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from healthd.clock import Clock
 from healthd.journal import tables
 from healthd.journal.database import Database, JournalError
-from healthd.model import Transition
+from healthd.model import Status, Transition
 
 _log = structlog.get_logger(__name__)
 _WAITING = 10_000  # transitions kept while the journal is down; beyond that the oldest go
@@ -92,6 +92,16 @@ class Journal:
         query = sa.select(table).where(table.c.check_name == check).order_by(table.c.id.desc()).limit(limit)
         async with self.database.read() as connection:
             return [dict(row) for row in (await connection.execute(query)).mappings()]
+
+    async def changes(self, seconds: float, limit: int = 20_000) -> list[tuple[str, datetime, Status, Status]]:
+        """The transitions of the last seconds, oldest first: check, when, from what, to what; of very many the latest.
+        Raises JournalError."""
+        table = tables.transitions
+        query = sa.select(table.c.check_name, table.c.at, table.c.old, table.c.new)
+        query = query.where(table.c.at >= self._clock.now() - timedelta(seconds=seconds))
+        async with self.database.read() as connection:
+            rows = (await connection.execute(query.order_by(table.c.id.desc()).limit(limit))).all()
+        return [(row.check_name, row.at, Status(row.old), Status(row.new)) for row in reversed(rows)]
 
     async def _write_waiting(self) -> None:
         while batch := list(self._waiting):

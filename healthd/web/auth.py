@@ -1,7 +1,13 @@
-"""Who may do what: bearer tokens with scopes, kept as hashes."""
+"""Who may do what: tokens with scopes, kept as hashes.
+
+A token comes as `Authorization: Bearer`. A browser may send it as the password of HTTP Basic, for reading alone: what a
+browser sends by itself must not be able to change anything, or any page that it visits could.
+"""
 
 from __future__ import annotations
 
+import base64
+import binascii
 import hashlib
 import hmac
 import re
@@ -53,9 +59,8 @@ class Guard:
 
     def caller(self, request: web.Request) -> Caller | None:
         """The caller, or None for an anonymous one. Raises Problem 401 for a token that is not known."""
-        header = request.headers.get(hdrs.AUTHORIZATION)
-        if header is not None:
-            return self._by_token(header)
+        if hdrs.AUTHORIZATION in request.headers:
+            return self._by_token(request)
         if not self._tokens and _is_loopback(request.remote or "") and _is_direct(request.headers):
             return Caller("loopback", frozenset(SCOPES))
         return None
@@ -70,7 +75,7 @@ class Guard:
         if hdrs.AUTHORIZATION not in request.headers:
             return self._trusts_this_host and _is_direct(request.headers)
         try:
-            return self._by_token(request.headers[hdrs.AUTHORIZATION]).may("health:read")
+            return self._by_token(request).may("health:read")
         except Problem:
             return False
 
@@ -86,16 +91,42 @@ class Guard:
             raise Problem(403, "Forbidden", f"token {caller.name!r} lacks the scope {scope}")
         return caller
 
-    def _by_token(self, header: str) -> Caller:
-        kind, _, token = header.partition(" ")
-        presented = hash_token(token.strip())
+    def challenge(self, request: web.Request, scope: str | None = None) -> Caller:
+        """As `require`, for a page: a browser then asks its user for a token. Without a scope any caller will do."""
+        try:
+            caller = self.caller(request)
+            if caller is None:
+                raise _unauthorized("sign in with a token as the password")
+            return self.require(request, scope) if scope is not None else caller
+        except Problem as problem:
+            if problem.status == 401:
+                problem.headers = {"WWW-Authenticate": 'Basic realm="healthd", charset="UTF-8"'}
+            raise
+
+    def _by_token(self, request: web.Request) -> Caller:
+        token = _presented(request)
+        presented = hash_token(token or "")
         found: Token | None = None
         for known in self._tokens:  # all of them, so that the time taken tells nothing
             if hmac.compare_digest(known.hash.get_secret_value(), presented):
                 found = known
-        if kind.lower() != "bearer" or found is None:
+        if token is None or found is None:
             raise _unauthorized("this token is not known")
         return Caller(found.name, frozenset(found.scopes))
+
+
+def _presented(request: web.Request) -> str | None:
+    """The token that comes with a request; None where it comes in a way that does not count."""
+    kind, _, given = request.headers[hdrs.AUTHORIZATION].partition(" ")
+    match kind.lower():
+        case "bearer":
+            return given.strip()
+        case "basic" if request.method in (hdrs.METH_GET, hdrs.METH_HEAD):
+            try:
+                return base64.b64decode(given.strip(), validate=True).decode().partition(":")[2]
+            except (binascii.Error, UnicodeDecodeError, ValueError):
+                return None
+    return None
 
 
 def _unauthorized(detail: str) -> Problem:

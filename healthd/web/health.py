@@ -71,7 +71,7 @@ class HealthEndpoints:
 
     def _answer(self, request: web.Request, group: str) -> web.Response:
         ietf = _IETF_TYPE in request.headers.get(hdrs.ACCEPT, "")
-        key = (group, self._detailed(request), ietf)
+        key = (group, self.detailed(request), ietf)
         kept = self._kept.get(key)
         if kept is None or kept.version != self._board.version or self._clock.steady() >= kept.until:
             kept = self._kept[key] = self._render(*key)
@@ -80,7 +80,8 @@ class HealthEndpoints:
             response.headers["Allow"] = "GET, HEAD, OPTIONS"
         return response
 
-    def _detailed(self, request: web.Request) -> bool:
+    def detailed(self, request: web.Request) -> bool:
+        """Whether this caller sees failure messages and numbers."""
         if self._details is Details.AUTHORIZED:
             return self._guard.sees_details(request)
         return self._details is Details.ALWAYS

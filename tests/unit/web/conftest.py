@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
+from healthd.journal.database import Database
+from healthd.journal.journal import Journal
 from healthd.metrics import Metrics
 from healthd.model import Probe, Result
 from healthd.schedule import Schedule
@@ -15,6 +17,9 @@ from healthd.web import server
 from healthd.web.auth import Guard, hash_token
 from healthd.web.checks_api import ChecksApi
 from healthd.web.health import HealthEndpoints
+from healthd.web.pages.renderer import Renderer
+from healthd.web.pages.status import StatusPage
+from healthd.web.pages.stream import Streams
 from tests.unit.stage import HandClock, Stage
 
 TOKENS = {"reader": ["health:read"], "runner": ["checks:run"], "nightly": ["heartbeats:write"], "root": ["admin"]}
@@ -39,7 +44,20 @@ class Site(Stage):
         self.configured = self.read(options)
         guard = Guard(self.configured)
         self.health = HealthEndpoints(self.board, guard, self.configured, self.clock)
-        self.app = server.build(self.health, ChecksApi(self.suite, self.board, guard), self.metrics, [])
+        self.streams = Streams(self.clock, at_most=2, pace=0.01)
+        database = Database("sqlite:////nowhere/healthd.db", self.clock, ())  # a journal that is down
+        self.page = StatusPage(
+            board=self.board,
+            health=self.health,
+            guard=guard,
+            settings=self.configured,
+            clock=self.clock,
+            journal=Journal(database, self.clock, 3600),
+            renderer=Renderer(),
+            streams=self.streams,
+        )
+        checks_api = ChecksApi(self.suite, self.board, guard)
+        self.app = server.build(self.health, checks_api, self.metrics, self.page.routes())
 
     def read(self, options: dict[str, Any]) -> Settings:
         interval = {"interval": "10s", "timeout": "2s"}
@@ -64,7 +82,12 @@ class Site(Stage):
         await self.suite.arrange(self.configured)
 
     def put(self, name: str, result: Result, duration: float = 0.0125) -> None:
-        self.suite._monitors[name]._show(Probe(self.clock.now(), duration, result), self.clock.steady())
+        probe = Probe(self.clock.now(), duration, result)
+        self.page.history.probed(name, probe)
+        told = len(self.transitions)
+        self.suite._monitors[name]._show(probe, self.clock.steady())
+        for transition in self.transitions[told:]:
+            self.page.history.changed(transition)
 
     async def close(self) -> None:
         await self.suite.close()
@@ -89,6 +112,7 @@ async def open_site() -> AsyncIterator[Open]:
 
     yield start
     for site, client in opened:
+        site.streams.stop()
         await client.close()
         await site.close()
 

@@ -1,0 +1,55 @@
+"""Style sheets, scripts and signs: served from memory under addresses that name their content."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from aiohttp import web
+
+FOLDER = Path(__file__).with_name("static")
+_TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+_FOR_EVER = "public, max-age=31536000, immutable"
+
+
+@dataclass(frozen=True, slots=True)
+class Asset:
+    """One file. `digest` changes with its content."""
+
+    body: bytes
+    type: str
+    digest: str
+
+
+class Assets:
+    """All files of the folder, read once."""
+
+    def __init__(self) -> None:
+        self._files = {
+            file.name: _read(file) for file in sorted(FOLDER.iterdir()) if file.suffix in _TYPES and file.is_file()
+        }
+
+    def url(self, name: str) -> str:
+        """Where a file is to be had. Raises KeyError."""
+        return f"/static/{self._files[name].digest}/{name}"
+
+    def routes(self) -> list[web.RouteDef]:
+        return [web.get(r"/static/{digest:[0-9a-f]{12}}/{name:[a-z-]+\.[a-z]+}", self._serve)]
+
+    async def _serve(self, request: web.Request) -> web.Response:
+        """The file, kept for ever. In a rolling update the page may come from another release: then the file is what
+        there is here, and nobody keeps it."""
+        asset = self._files.get(request.match_info["name"])
+        if asset is None:
+            raise web.HTTPNotFound
+        same = asset.digest == request.match_info["digest"]
+        headers = {"Cache-Control": _FOR_EVER if same else "no-store", "X-Content-Type-Options": "nosniff"}
+        response = web.Response(body=asset.body, content_type=asset.type, charset="utf-8", headers=headers)
+        response.enable_compression()
+        return response
+
+
+def _read(file: Path) -> Asset:
+    body = file.read_bytes()
+    return Asset(body, _TYPES[file.suffix], sha256(body).hexdigest()[:12])

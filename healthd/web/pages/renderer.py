@@ -1,0 +1,101 @@
+"""Templates and the answers made from them. Jinja is imported when the first page is asked for, not before."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import web
+
+from healthd.web.documents import stamp
+from healthd.web.pages.assets import Assets
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+TEMPLATES = Path(__file__).with_name("templates")
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "Cache-Control": "no-store",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "Vary": "Authorization",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+
+
+class Renderer:
+    """Draws pages and parts of pages. All text is escaped; only what a template itself writes is markup."""
+
+    def __init__(self) -> None:
+        self.assets = Assets()
+        self._folders = [TEMPLATES]
+        self._environment: Environment | None = None
+        self._macros: dict[tuple[str, str], Any] = {}
+
+    def add(self, templates: Path) -> None:
+        """Look for templates there as well. Only before the first page is asked for."""
+        self._folders.append(templates)
+
+    async def ready(self) -> None:
+        """Load what pages need, off the event loop: probes must not wait for it. Cheap once it is done."""
+        if self._environment is None:
+            self._environment = await asyncio.to_thread(self._load)
+
+    def part(self, template: str, macro: str, *arguments: Any) -> str:
+        """One part of a page: what a macro makes of the arguments. `ready` comes first."""
+        key = (template, macro)
+        if key not in self._macros:
+            assert self._environment is not None
+            self._macros[key] = getattr(self._environment.get_template(template).module, macro)
+        return str(self._macros[key](*arguments))
+
+    def page(
+        self, template: str, context: Mapping[str, Any], status: int = 200, headers: Mapping[str, str] | None = None
+    ) -> web.Response:
+        """A whole page as an answer that nobody keeps. `ready` comes first."""
+        assert self._environment is not None
+        html = self._environment.get_template(template).render(context)
+        response = web.Response(
+            text=html, status=status, content_type="text/html", headers={**HEADERS, **(headers or {})}
+        )
+        response.enable_compression()
+        return response
+
+    def _load(self) -> Environment:
+        from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+        environment = Environment(
+            loader=FileSystemLoader(self._folders),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            auto_reload=False,
+        )
+        environment.filters |= {"stamp": stamp_seconds, "clock": clock_time, "day": day_time}
+        environment.globals["asset"] = self.assets.url
+        for name in environment.list_templates():
+            environment.get_template(name)
+        return environment
+
+
+def stamp_seconds(moment: datetime) -> str:
+    """ISO 8601 in UTC, to the second."""
+    return f"{stamp(moment)[:-5]}Z"
+
+
+def clock_time(moment: datetime) -> str:
+    """`20:42:48`, in UTC."""
+    return moment.astimezone(UTC).strftime("%H:%M:%S")
+
+
+def day_time(moment: datetime) -> str:
+    """`22 Nov 20:42`, in UTC."""
+    return moment.astimezone(UTC).strftime("%-d %b %H:%M")

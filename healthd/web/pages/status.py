@@ -1,0 +1,184 @@
+"""`GET /`, the status page, and `GET /events`, which keeps it alive. It reads the board; it never probes."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import structlog
+from aiohttp import web
+
+from healthd.board import Board, CheckState
+from healthd.clock import Clock
+from healthd.journal.database import JournalError
+from healthd.journal.journal import Journal
+from healthd.settings import Settings
+from healthd.web.auth import Guard
+from healthd.web.health import HealthEndpoints
+from healthd.web.pages import status_view
+from healthd.web.pages.deploys import Deploy, Deploys, UnknownDeploysError
+from healthd.web.pages.history import DAY, History, span_of
+from healthd.web.pages.parts import Part, Parts
+from healthd.web.pages.renderer import Renderer
+from healthd.web.pages.stream import Streams
+from healthd.web.problems import Problem, answering_problems
+
+_log = structlog.get_logger(__name__)
+_PARTS = "status-parts.html"
+_PACE = 1.0  # seconds for which the parts serve
+_DEPLOYS_PACE = 3.0
+_PATIENCE = 0.5  # seconds that a page waits for the journal; without an answer it says so
+_RECALL_AGAIN = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What a viewer may see: numbers and messages; deploys."""
+
+    details: bool
+    deploys: bool
+
+
+@dataclass(slots=True)
+class Scene:
+    """The page as one kind of viewer sees it, and until when (steady seconds) it needs no other look."""
+
+    parts: Parts
+    good_until: float = 0.0
+
+
+class StatusPage:
+    """One page for everyone, drawn once a second at most, and only while somebody looks."""
+
+    def __init__(
+        self,
+        *,
+        board: Board,
+        health: HealthEndpoints,
+        guard: Guard,
+        settings: Settings,
+        clock: Clock,
+        journal: Journal,
+        renderer: Renderer,
+        streams: Streams,
+    ) -> None:
+        self._board, self._health, self._guard, self._settings = board, health, guard, settings
+        self._clock, self._journal, self._renderer, self._streams = clock, journal, renderer, streams
+        self.deploys: Deploys | None = None
+        self.history = History(clock.now())
+        self.history.arrange(settings.active_checks)
+        self._scenes: dict[Sight, Scene] = {}
+        self._recall_at: float | None = 0.0
+        self._seen_deploys: tuple[tuple[Deploy, ...] | str, float] = ((), 0.0)
+
+    def reconfigure(self, settings: Settings, guard: Guard) -> None:
+        self._settings, self._guard = settings, guard
+        self.history.arrange(settings.active_checks)
+        self._scenes.clear()
+
+    def routes(self) -> list[web.RouteDef]:
+        return [
+            web.get("/", answering_problems(self._page)),
+            web.get("/events", answering_problems(self._events), allow_head=False),
+            web.get("/sign-in", answering_problems(self._sign_in)),
+            *self._renderer.assets.routes(),
+        ]
+
+    async def _page(self, request: web.Request) -> web.Response:
+        sight = self._sight(request)
+        await self._renderer.ready()
+        parts = await self._refresh(sight)
+        context: dict[str, Any] = {
+            "parts": parts,
+            "now": self._clock.now(),
+            "started": self.history.started,
+            "version": self._settings.version,
+            "environment": self._settings.environment,
+            "sight": sight,
+            "events": "/events",
+        }
+        return self._renderer.page("status.html", context, headers={"X-Health-Status": self._board.overall().value})
+
+    async def _events(self, request: web.Request) -> web.StreamResponse:
+        await self._renderer.ready()
+        return await self._streams.follow(request, lambda: self._refresh(self._sight(request)))
+
+    async def _sign_in(self, request: web.Request) -> web.Response:
+        """Have the browser ask for a token, as the password of any user, and go back to the page."""
+        self._guard.challenge(request)
+        return web.Response(status=303, headers={"Location": "/", "Cache-Control": "no-store"})
+
+    def _sight(self, request: web.Request) -> Sight:
+        try:
+            caller = self._guard.caller(request)
+        except Problem:  # as on /health: a token that is not known is nobody's
+            caller = None
+        deploys = self.deploys is not None and caller is not None and caller.may("gates:read")
+        return Sight(self._health.detailed(request), deploys)
+
+    async def _refresh(self, sight: Sight) -> Parts:
+        scene = self._scenes.setdefault(sight, Scene(Parts()))
+        if self._clock.steady() >= scene.good_until:
+            if sight.details:
+                await self._recall()
+            deploys = await self._latest_deploys() if sight.deploys else ()
+            order = sorted(self._board.checks(), key=status_view.severity)
+            wanted = self._whole(deploys) | {f"check-{s.name}": self._row(s, sight) for s in order}
+            scene.parts.update(wanted, tuple(f"check-{state.name}" for state in order))
+            scene.good_until = self._clock.steady() + _PACE
+        return scene.parts
+
+    def _whole(self, deploys: tuple[Deploy, ...] | str) -> dict[str, Part]:
+        headline = status_view.headline(self._board)
+        title = self._settings.environment
+        return {
+            "title": self._part("title", headline, title),
+            "icon": self._part("icon", headline.status.value),
+            "headline": self._part("headline", headline, title),
+            "groups": self._part("groups", status_view.groups(self._board)),
+            "deploys": self._part("deploys", deploys),
+        }
+
+    def _part(self, macro: str, *arguments: object) -> Part:
+        return Part(arguments, partial(self._renderer.part, _PARTS, macro, *arguments))
+
+    def _row(self, state: CheckState, sight: Sight) -> Part:
+        past, now = self.history.of(state.name), self._clock.now()
+        since = None if state.since is None else int(state.since.timestamp())
+        key = (state.status, since, state.probe, state.maintenance, past.count, span_of(now))
+
+        def draw() -> str:
+            row = status_view.row(state, past, now, self.history.started, details=sight.details)
+            return self._renderer.part(_PARTS, "check", row, sight.details)
+
+        return Part(key, draw)
+
+    async def _latest_deploys(self) -> tuple[Deploy, ...] | str:
+        """The deploys, or why they cannot be told."""
+        found, good_until = self._seen_deploys
+        if self.deploys is None or self._clock.steady() < good_until:
+            return found
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                found = tuple(await self.deploys.latest())
+        except UnknownDeploysError as error:
+            found = str(error)
+        except TimeoutError:
+            found = "the journal does not answer"
+        self._seen_deploys = (found, self._clock.steady() + _DEPLOYS_PACE)
+        return found
+
+    async def _recall(self) -> None:
+        """Once in a process: what the journal knows of the day before it."""
+        if self._recall_at is None or self._clock.steady() < self._recall_at:
+            return
+        self._recall_at = self._clock.steady() + _RECALL_AGAIN
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                self.history.recall(await self._journal.changes(DAY))
+        except (JournalError, TimeoutError) as error:
+            _log.debug("the pages know nothing of the day before", problem=str(error))
+        else:
+            self._recall_at = None

@@ -1,0 +1,164 @@
+"""What the status page shows, as plain values: board and history → rows and sentences. It decides what an outsider may
+not see: without `details` there are names, statuses and failure kinds alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from healthd.board import Board, CheckState
+from healthd.model import Status
+from healthd.web.pages import drawings
+from healthd.web.pages.history import SPANS, Past, span_of
+
+WORST_FIRST = (Status.UNHEALTHY, Status.UNKNOWN, Status.DEGRADED, Status.HEALTHY)
+_NAMED = 6  # checks that the headline names
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One check. `kind` names what is wrong; `day`, `line` and `failed` are SVG paths; `recalled` is how many
+    spans of the day are from before this process."""
+
+    name: str
+    status: Status
+    kind: str | None
+    maintenance: str | None
+    overdue: bool
+    critical: bool = False
+    since: datetime | None = None
+    message: str = ""
+    last_healthy: datetime | None = None
+    runbook: str | None = None
+    day: tuple[tuple[str, str], ...] = ()
+    day_said: str = ""
+    recalled: int = 0
+    line: str = ""
+    failed: str = ""
+    taken: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class GroupView:
+    """One group, with the word that its endpoint says."""
+
+    name: str
+    word: str
+    sign: str
+
+
+@dataclass(frozen=True, slots=True)
+class Headline:
+    """The whole in a word and a sentence; `counts` has how many checks are in each status, worst first."""
+
+    status: Status
+    sentence: str
+    traffic: str
+    ready: bool
+    counts: tuple[tuple[Status, int], ...]
+
+
+def row(state: CheckState, past: Past, now: datetime, started: datetime, *, details: bool) -> Row:
+    """One check as it is shown now."""
+    result = state.probe.result if state.probe is not None else None
+    kind = result.kind.value if result is not None and result.kind is not None else None
+    if not details:
+        covered = "planned" if state.maintenance is not None else None
+        return Row(state.name, state.status, kind, covered, state.overdue)
+    spans = past.spans(now)
+    answers = tuple(past.answers)
+    began = min(SPANS, max(0, span_of(started) - span_of(now) + SPANS - 1))
+    return Row(
+        name=state.name,
+        status=state.status,
+        kind=kind,
+        maintenance=state.maintenance,
+        overdue=state.overdue,
+        critical=state.config.critical,
+        since=state.since,
+        message=result.message if result is not None and result.kind is not None else "",
+        last_healthy=None if state.status.is_up else state.last_healthy,
+        runbook=_web_address(state.config.runbook),
+        day=tuple((status.value, path) for status, path in drawings.strip(spans).items()),
+        day_said=_day_in_words(spans),
+        recalled=began if any(spans[:began]) else 0,
+        line=drawings.line(answers),
+        failed=drawings.failures(answers),
+        taken=_shortly(answers[-1].seconds) if answers else "",
+    )
+
+
+def headline(board: Board) -> Headline:
+    """The whole, in words for whoever has five seconds."""
+    states = board.checks()
+    counted = [state for state in states if state.maintenance is None]
+    wrong = sorted((s for s in counted if s.status is not Status.HEALTHY), key=severity)
+    counts = tuple((status, sum(s.status is status for s in states)) for status in WORST_FIRST)
+    ready = board.group("ready").ready
+    traffic = "ready" if ready else "draining" if board.draining else "not ready"
+    return Headline(board.overall(), _sentence(wrong, len(states)), traffic, ready, counts)
+
+
+def groups(board: Board) -> tuple[GroupView, ...]:
+    """The groups that answer endpoints, `live` only where it has checks."""
+    found = []
+    for name in board.groups():
+        state = board.group(name)
+        if state.checks or name == "ready":
+            word = "not ready" if not state.ready else "degraded" if state.tolerating else "ready"
+            sign = "unhealthy" if not state.ready else "degraded" if state.tolerating else state.status.value
+            found.append(GroupView(name, word, sign))
+    return tuple(found)
+
+
+def severity(state: CheckState) -> tuple[bool, int, bool, str]:
+    """The order of the rows: what is wrong first, the critical before the others."""
+    return (
+        state.maintenance is not None,
+        WORST_FIRST.index(state.status),
+        not state.config.critical,
+        state.name,
+    )
+
+
+def _sentence(wrong: Sequence[CheckState], total: int) -> str:
+    if not total:
+        return "No check is configured."
+    if not wrong:
+        return f"All {total} checks are healthy." if total > 1 else "The one check is healthy."
+    named = ", ".join(map(_named, wrong[:_NAMED]))
+    more = f" and {len(wrong) - _NAMED} more" if len(wrong) > _NAMED else ""
+    verb = "is" if len(wrong) == 1 else "are"
+    return f"{len(wrong)} of {total} checks {verb} not healthy: {named}{more}."
+
+
+def _named(state: CheckState) -> str:
+    result = state.probe.result if state.probe is not None else None
+    if state.status is Status.UNKNOWN:
+        return f"{state.name} (overdue)" if state.overdue else f"{state.name} (not run yet)"
+    return f"{state.name} ({result.kind.value})" if result is not None and result.kind is not None else state.name
+
+
+def _day_in_words(spans: Sequence[Status | None]) -> str:
+    known = [status for status in spans if status is not None]
+    bad = [status for status in WORST_FIRST[:-1] if status in known]
+    if not known:
+        return "nothing known"
+    hours = f"{len(known) / 2:g} h"
+    if not bad:
+        return f"{hours}: healthy"
+    told = ", ".join(f"{status} in {known.count(status)}" for status in bad)
+    return f"{hours}: {told} half hour{'' if known.count(bad[-1]) == 1 else 's'}"
+
+
+def _shortly(seconds: float) -> str:
+    """A latency in three digits."""
+    if seconds >= 1:
+        return f"{seconds:.3g} s"
+    return f"{seconds * 1000:.3g} ms" if seconds >= 0.001 else "< 1 ms"
+
+
+def _web_address(text: str | None) -> str | None:
+    """A link only where it leads to the web: any other scheme could run something in the page."""
+    return text if text is not None and text.lower().startswith(("https://", "http://")) else None

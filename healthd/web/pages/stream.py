@@ -1,0 +1,72 @@
+"""Keeping pages alive: server-sent events with the parts that changed, and a heartbeat that proves the connection."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+
+from healthd.clock import Clock
+from healthd.web.documents import stamp
+from healthd.web.pages.parts import Parts
+from healthd.web.problems import Problem
+
+BEAT_SECONDS = 4.0
+_RECONNECT_MS = 2000
+_HEADERS = {"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+
+Refresh = Callable[[], Awaitable[Parts]]
+
+
+class Streams:
+    """Everyone who follows a page. There is an end to their number, and to what each costs: a slow one skips what came
+    between, and nothing waits for it."""
+
+    def __init__(self, clock: Clock, at_most: int = 100, pace: float = 1.0) -> None:
+        """`pace` is the least number of seconds between two looks at what changed."""
+        self._clock, self._at_most, self._pace = clock, at_most, pace
+        self._stopping = asyncio.Event()
+        self.followers = 0
+
+    def stop(self) -> None:
+        """Let go of everyone, so that the server can stop."""
+        self._stopping.set()
+
+    async def follow(self, request: web.Request, refresh: Refresh) -> web.StreamResponse:
+        """Send what changes until either side ends it. Raises Problem 503 when there are too many already."""
+        if self.followers >= self._at_most:
+            raise Problem(503, "Too many viewers", "reload the page instead", headers={"Retry-After": "30"})
+        self.followers += 1
+        try:
+            return await self._send(request, refresh)
+        finally:
+            self.followers -= 1
+
+    async def _send(self, request: web.Request, refresh: Refresh) -> web.StreamResponse:
+        mark = request.headers.get("Last-Event-ID") or request.query.get("after", "")
+        parts = await refresh()  # before the first byte, so that a refusal can still be answered as one
+        stream = web.StreamResponse(headers=_HEADERS)
+        try:
+            await stream.prepare(request)
+            await stream.write(f"retry: {_RECONNECT_MS}\n\n".encode())
+            beat_at = 0.0
+            while not self._stopping.is_set():
+                changed = parts.since(mark) if parts.mark != mark else {}
+                if changed or self._clock.steady() >= beat_at:
+                    mark = parts.mark
+                    beat_at = self._clock.steady() + BEAT_SECONDS
+                    news = json.dumps({"now": stamp(self._clock.now()), **changed}, separators=(",", ":"))
+                    await stream.write(f"id: {mark}\ndata: {news}\n\n".encode())
+                await self._pause()
+                parts = await refresh()
+        except (ConnectionResetError, Problem):  # the viewer has gone, or may no longer look
+            pass
+        return stream
+
+    async def _pause(self) -> None:
+        try:
+            await asyncio.wait_for(self._stopping.wait(), self._pace)
+        except TimeoutError:
+            return
