@@ -21,7 +21,8 @@ def _printable(text: str) -> str:
     return text
 
 
-VersionName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+:@/~-]{0,127}$")]
+# No dot or slash follows another: a version that ends up in a path cannot climb out of it.
+VersionName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9](?:[./]?[A-Za-z0-9_+:@~-])*$", max_length=128)]
 LabelName = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]{0,63}$")]
 LabelValue = Annotated[str, StringConstraints(max_length=_TEXT), AfterValidator(_printable)]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=_TEXT), AfterValidator(_printable)]

@@ -22,6 +22,11 @@ HOSTILE_VERSIONS = [
     "1`id`",
     "$(id)",
     "${HOME}",
+    "../../etc/passwd",
+    "1/../../admin",
+    "1//host",
+    "1/.",
+    "a" * 129,
     "1;ls",
     "1|ls",
     "1&2",
@@ -71,6 +76,12 @@ def test_what_the_model_does_not_know_is_refused(change: dict[str, Any]) -> None
     """Unknown fields, wrong types and empty overrides alike."""
     with pytest.raises(ValidationError):
         verify(**change)
+
+
+@pytest.mark.parametrize("version", ["2", "v1.4.2-rc.1+build~7", "feature/search_v2", "shop@sha256:0a1b", "2026.11.01"])
+def test_versions_are_written_in_many_ways(version: str) -> None:
+    """Semantic ones, branches, digests, dates."""
+    assert verify(candidate={"version": version}).candidate.version == version
 
 
 def test_the_key_is_not_part_of_the_request() -> None:

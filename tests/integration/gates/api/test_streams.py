@@ -1,0 +1,89 @@
+"""Streams that are silent for long, and callers who hang up: the API over the real gatekeeper, in this process."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from gates.settings import Config
+from gates.web import events, reading, waiting
+from gates.web.routes import GateApi
+from healthd.clock import SystemClock
+from healthd.web.auth import Guard
+from tests.gating import POLICIES
+from tests.unit.gates.stage import start_replica
+
+BODY = {"service": "api", "policy": "endless", "candidate": {"version": "2"}}
+
+
+@pytest.fixture
+async def url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[str]:
+    """The API where seconds are tenths."""
+    monkeypatch.setattr(events, "_HEARTBEAT_SECONDS", 0.2)
+    monkeypatch.setattr(events, "_LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(waiting, "_SLICE", 0.1)
+    monkeypatch.setattr(reading, "_BODY_SECONDS", 0.2)
+    config = Config.model_validate(
+        {
+            "services": {"api": {"source": {"kind": "push"}, "policy": "endless"}},
+            "policies": {"endless": {**POLICIES["endless"], "every": "1h"}},
+            "checks": {"fine": {"kind": "process"}},
+        }
+    )
+    replica = await start_replica(tmp_path / "journal.db", config, SystemClock())
+    app = web.Application()
+    app.add_routes(GateApi(replica.keeper, Guard(config), SystemClock()).routes())
+    async with TestServer(app) as server:
+        yield str(server.make_url("")).rstrip("/")
+    await replica.stop()
+
+
+def serving() -> list[str]:
+    """Tasks that serve someone who waits or follows."""
+    return [task.get_name() for task in asyncio.all_tasks() if task.get_name().startswith(("events of", "wait:"))]
+
+
+async def test_a_silent_stream_has_a_heartbeat(url: str) -> None:
+    """So that no proxy takes it for dead; comments are no events."""
+    async with aiohttp.ClientSession() as session:
+        async with session.post(f"{url}/gates/verify", json=BODY) as response:
+            gate = (await response.json())["id"]
+        seen = b""
+        async with asyncio.timeout(10), session.get(f"{url}/gates/{gate}/events") as stream:
+            while seen.count(b": heartbeat\n\n") < 2:
+                seen += await stream.content.readany()
+
+
+async def test_who_hangs_up_leaves_nothing_behind(url: str) -> None:
+    """Neither a stream nor a long poll holds on to a caller who has gone."""
+    async with aiohttp.ClientSession() as session:
+        async with session.post(f"{url}/gates/verify", json=BODY) as response:
+            gate = (await response.json())["id"]
+        with pytest.raises(TimeoutError):
+            await read_briefly(session, f"{url}/gates/{gate}/events")
+        with pytest.raises(TimeoutError):
+            await read_briefly(session, f"{url}/gates/{gate}?wait=1h")
+    async with asyncio.timeout(10):
+        while serving():
+            await asyncio.sleep(0.05)
+
+
+async def read_briefly(session: aiohttp.ClientSession, url: str) -> None:
+    """Hang up after some tenths of a second. Raises TimeoutError."""
+    async with session.get(url, timeout=aiohttp.ClientTimeout(total=0.3)) as response:
+        assert serving()
+        await response.read()
+
+
+async def test_a_body_that_does_not_come_is_408(url: str) -> None:
+    """A caller who says nothing holds no one up."""
+    host, _, port = url.removeprefix("http://").partition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(b"POST /gates/verify HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100\r\n\r\n{")
+    async with asyncio.timeout(10):
+        assert b" 408 " in await reader.readline()
+    writer.close()
