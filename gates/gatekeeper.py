@@ -10,6 +10,8 @@ from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
+from sqlalchemy.exc import IntegrityError
+
 from gates import course
 from gates.course import Step
 from gates.gate import DeployLock, Gate, GateEvent, GateState, Page, QuarantinedVersion, RollbackState
@@ -27,6 +29,7 @@ from gates.refusals import (
     JournalUnavailable,
     NothingToRollBack,
     NotPushed,
+    ServiceBusy,
     TooManyGates,
     UnknownGate,
 )
@@ -150,7 +153,10 @@ class Gatekeeper:
         return await self._intervene(gate_id, called_for, step)
 
     async def rollback(self, gate_id: str, *, caller: str, reason: str) -> Gate:
-        """A person pulls the cord: once only, but again where it has failed. Raises UnknownGate, NothingToRollBack."""
+        """A person pulls the cord: once only, but again where it has failed.
+
+        Raises UnknownGate, NothingToRollBack, and ServiceBusy where a newer gate holds the service.
+        """
 
         def called_for(gate: Gate) -> bool:
             return gate.rollback is None or gate.rollback.state is RollbackState.FAILED
@@ -226,11 +232,18 @@ class Gatekeeper:
             if called_for(owned.gate):
                 await record.try_write(step(owned.gate, self._roster.plan_of(owned)), self._clock.now())
             return record.gate
+        except IntegrityError:  # it is to hold its service again, and another gate does by now
+            await self._refuse_busy(owned.gate.service)
+            raise
         except JournalError:
             unsure = True
             raise
         finally:
             self._roster.adopt(replace(owned, gate=record.gate), unsure=unsure)
+
+    async def _refuse_busy(self, service: str) -> None:
+        if (gate := await self._ledger.holder(service)) is not None:
+            raise ServiceBusy(service=service, gate_id=gate.id, caller=gate.caller, until=gate.decides_by)
 
 
 @contextmanager

@@ -159,11 +159,11 @@ class Life:
         """Wait until the outbox has carried out, or given up, what the rollback called for."""
         while True:
             orders = await self._tools.outbox.of_gate(self.gate.id)
-            mine = [order for order in orders if order.occasion.is_rollback]
-            if all(order.state is not OrderState.DUE for order in mine):
+            latest = {order.action: order.state for order in orders if order.occasion.is_rollback}
+            if OrderState.DUE not in latest.values():
                 break
             await asyncio.sleep(_ASK_OUTBOX_SECONDS)
-        given_up = any(order.state is OrderState.GIVEN_UP for order in mine)
+        given_up = OrderState.GIVEN_UP in latest.values()
         state = RollbackState.FAILED if given_up else RollbackState.UNCONFIRMED
         await self._write(course.carried_out(self.gate, state, self._clock.now()))
 

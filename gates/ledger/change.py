@@ -118,11 +118,12 @@ async def _write_consequences(connection: AsyncConnection, change: Change) -> No
 
 
 def order_rows(change: Change) -> list[dict[str, object]]:
-    """The rows of the outbox for a change. The key holds the gate and the occasion, so that none is ordered twice."""
+    """The rows of the outbox for a change. By its key nothing is ordered twice, but for a person who tries again."""
     gate, moment = change.gate, change.events[-1].at
+    names = {Occasion.PASS: "pass", Occasion.PERSON: f"rollback-{gate.sequence}"}
     return [
         {
-            "key": f"{gate.id}:{'rollback' if occasion.is_rollback else occasion.value}:{action}",
+            "key": f"{gate.id}:{names.get(occasion, 'rollback')}:{action}",
             "gate_id": gate.id,
             "position": position,
             "action": action,

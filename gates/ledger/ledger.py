@@ -65,6 +65,13 @@ class Ledger:
             row = (await connection.execute(query)).mappings().one_or_none()
         return read_gate(row) if row is not None else None
 
+    async def holder(self, service: str) -> Gate | None:
+        """The gate for whose sake no other may start for the service."""
+        async with self.database.read() as connection:
+            query = sa.select(tables.gates).where(tables.gates.c.holds == service)
+            row = (await connection.execute(query)).mappings().one_or_none()
+        return read_gate(row) if row is not None else None
+
     async def page(self, service: str | None, states: Sequence[GateState], limit: int, before: str | None) -> Page:
         """Gates, newest first: their ids ascend with time."""
         table = tables.gates

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from healthd.journal.migrate import Branch, upgrade
 
 _BUSY_SECONDS = 5.0
 _CONNECT_SECONDS = 5.0
+_OPENING_SECONDS = 2.0
 _COMMAND_SECONDS = 10.0
 _CONNECTIONS = 8
 _LOCK_SEED = 7263741  # keeps our locks apart from those of others in the same PostgreSQL
@@ -71,13 +72,15 @@ class Database:
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncConnection]:
         """A transaction that may write, committed at the end of the block. Raises JournalError."""
-        async with self._transaction(self._writer) as connection:
+        await self._settled()
+        async with _transaction(self._writer) as connection:
             yield connection
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
         """A transaction that only reads; on SQLite it waits for no writer. Raises JournalError."""
-        async with self._transaction(self._reader) as connection:
+        await self._settled()
+        async with _transaction(self._reader) as connection:
             yield connection
 
     async def moment(self, connection: AsyncConnection) -> datetime:
@@ -93,17 +96,16 @@ class Database:
             lock = sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(what, _LOCK_SEED)))
             await connection.execute(lock)
 
-    @asynccontextmanager
-    async def _transaction(self, engine: AsyncEngine | None) -> AsyncIterator[AsyncConnection]:
-        if engine is None:
-            raise JournalError("it is not open yet")
-        with _raising_journal_errors():
-            async with engine.begin() as connection:
-                yield connection
+    async def _settled(self) -> None:
+        """Wait a moment for an `open` that is under way: the first callers come with the start."""
+        if self._writer is None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_OPENING_SECONDS), self._lock:
+                    pass
 
     async def _upgrade(self, engine: AsyncEngine) -> None:
         """All or nothing, and one replica at a time."""
-        async with self._transaction(engine) as connection:
+        async with _transaction(engine) as connection:
             await self.one_at_a_time(connection, "upgrade")
             for branch in self._branches:
                 await connection.run_sync(upgrade, branch)
@@ -152,6 +154,15 @@ class Database:
             connection.exec_driver_sql(begin)
 
         return engine
+
+
+@asynccontextmanager
+async def _transaction(engine: AsyncEngine | None) -> AsyncIterator[AsyncConnection]:
+    if engine is None:
+        raise JournalError("it is not open yet")
+    with _raising_journal_errors():
+        async with engine.begin() as connection:
+            yield connection
 
 
 async def _dispose(*engines: AsyncEngine | None) -> None:

@@ -140,6 +140,7 @@ class Replica:
     database: Database
     board: Board
     task: asyncio.Task[None]
+    registry: CollectorRegistry
     steps: list[tuple[Gate, Gate]] = field(default_factory=list)
 
     @property
@@ -179,17 +180,18 @@ async def start_replica(
     board = Board(clock)
     board.arrange(configuration.active_checks, configuration.active_groups, ())
     steps: list[tuple[Gate, Gate]] = []
+    registry = CollectorRegistry()
     gates = Gates(
         configuration,
         database=database,
         board=board,
         clock=clock,
-        registry=CollectorRegistry(),
+        registry=registry,
         redact=str,
         listener=told or (lambda before, after: steps.append((before, after))),
     )
     task = asyncio.create_task(gates.run(), name="gates")
-    return Replica(gates, database, board, task, steps)
+    return Replica(gates, database, board, task, registry, steps)
 
 
 @asynccontextmanager

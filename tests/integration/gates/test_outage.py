@@ -1,0 +1,37 @@
+"""A PostgreSQL that freezes or restarts while gates run."""
+
+import asyncio
+
+import pytest
+
+from gates import refusals
+from gates.model import Verdict
+from healthd.clock import SystemClock
+from tests.servers import postgresql
+from tests.unit.gates.stage import config, request, start_replica
+
+pytestmark = pytest.mark.usefixtures("_scripted")
+QUICK = {"settle": "1s", "every": "1s", "observe": {"at_least": "3s", "at_most": "60s"}}
+
+
+@pytest.mark.parametrize("way", ["restart", "freeze"])
+async def test_gates_outlast_their_database(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is started meanwhile, and what was started comes to its verdict."""
+    monkeypatch.setattr("healthd.journal.database._COMMAND_SECONDS", 1.0)
+    monkeypatch.setattr("healthd.journal.database._CONNECT_SECONDS", 1.0)
+    with postgresql.primary() as server:
+        async with server.database() as dsn:
+            replica = await start_replica(dsn, config(policy=QUICK, gates={"lease": "5s"}), SystemClock())
+            gate = await replica.keeper.start(request(), caller="ci")
+            await asyncio.sleep(1.5)
+            await asyncio.to_thread(server.kill if way == "restart" else server.pause)
+            with pytest.raises(refusals.JournalUnavailable):
+                await replica.keeper.start(request("web"), caller="ci")
+            assert (await replica.keeper.get(gate.id)).decision is None
+            # In this thread: the kernel ends a server when the thread that launched it goes away.
+            server.start() if way == "restart" else server.resume()
+            decided = await replica.keeper.wait(gate.id, 60)
+            assert decided.decision is not None
+            assert decided.decision.verdict is Verdict.PASS
+            assert [each.service for each in (await replica.keeper.list()).gates] == ["api"]
+            await replica.stop()
