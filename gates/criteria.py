@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, SecretStr, StringConstraints, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, SecretStr, StringConstraints, model_validator
 
 from gates.judge import rules
 from healthd.settings import Model, Name
@@ -143,8 +143,19 @@ def _path(text: str) -> str:
     return text
 
 
+def _verbs_as_keys(schema: dict[str, Any]) -> None:
+    """As it is written in a file: `get: /health` for `method: get` and `path: /health`."""
+    path = schema["properties"].pop("path")
+    del schema["properties"]["method"]
+    schema["properties"] |= {verb: {**path, "title": verb} for verb in _VERBS}
+    schema["oneOf"] = [{"required": [verb]} for verb in _VERBS]
+    del schema["required"]
+
+
 class SmokeRequest(Model):
     """One request to the candidate's target and the status that it must have: `{get: /health, status: 200}`."""
+
+    model_config = ConfigDict(json_schema_extra=_verbs_as_keys)
 
     method: Literal[_VERBS]  # type: ignore[valid-type]
     path: Annotated[str, StringConstraints(pattern=r"^/[!-~]*$"), AfterValidator(_path)]

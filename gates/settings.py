@@ -37,10 +37,19 @@ def _with_shipped(raw: Any) -> Any:
     if not isinstance(raw, dict):
         return raw
     own = {
-        name: {**SHIPPED.get(name, {}), **policy} if isinstance(policy, dict) else policy
+        name: _changed(SHIPPED[name], policy) if name in SHIPPED and isinstance(policy, dict) else policy
         for name, policy in raw.items()
     }
     return {**SHIPPED, **own}
+
+
+def _changed(shipped: dict[str, Any], policy: dict[str, Any]) -> dict[str, Any]:
+    inner = {
+        key: {**value, **policy[key]}
+        for key, value in shipped.items()
+        if isinstance(value, dict) and isinstance(policy.get(key), dict)
+    }
+    return {**shipped, **policy, **inner}
 
 
 def _no_trailing_slash(url: str) -> str:

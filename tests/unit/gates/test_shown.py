@@ -1,0 +1,41 @@
+"""What the documentation and the annotated file show of the gate is true, and is all there is."""
+
+import re
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+from gates import criteria
+from gates.freeze import Freeze
+from gates.policy import Observe, Policy, Risk
+from gates.settings import Config, Keeping, Service
+from healthd.configfile import parse
+
+TOP = Path(__file__).parents[3]
+CRITERIA = (criteria.ErrorRate, criteria.Latency, criteria.MeanLatency, criteria.Checks, criteria.Smoke)
+MODELS = (Service, Policy, Observe, Risk, Freeze, Keeping, criteria.Compare, criteria.SmokeRequest, *CRITERIA)
+_WRITTEN_AS = {"method": "get", "path": "get"}
+
+
+def test_the_examples_of_the_policies_page_are_valid() -> None:
+    """Whoever copies them has a configuration."""
+    blocks = re.findall(r"```yaml\n(.*?)```", (TOP / "docs/policies.md").read_text(), re.DOTALL)
+    assert len(blocks) == 2
+    parse("\n".join(blocks), "policies.md", Config, {})
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
+def test_full_file_shows_every_option(model: type[BaseModel]) -> None:
+    """By the name that it has in a file."""
+    shown = set(re.findall(r"[\w-]+(?=: )|[\w-]+(?=:$)", (TOP / "config/full.yaml").read_text(), re.MULTILINE))
+    names = {_WRITTEN_AS.get(name, field.alias or name) for name, field in model.model_fields.items()}
+    assert names <= shown
+
+
+def test_the_page_names_the_policies_that_ship() -> None:
+    """With what they are for."""
+    page = (TOP / "docs/policies.md").read_text()
+    assert set(re.findall(r"^\| `([\w-]+)` \| (?!holds)", page.split("## The life")[0], re.MULTILINE)) == set(
+        Config.model_validate({}).policies
+    )
