@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from gates.metrics import GateMetrics, RunningGates
 from healthd.app import Config
 from healthd.board import Board
 from healthd.checks import KINDS, find_kind
@@ -59,6 +60,8 @@ def config_page() -> str:
 
 def metrics_page() -> str:
     metrics = Metrics(Board(SystemClock()), "", "")
+    GateMetrics(metrics.registry)
+    metrics.registry.register(RunningGates(list))
     rows = [f"| `{name}` | {kind} | {labels} | {text} |" for name, kind, labels, text in sorted(_metrics(metrics))]
     head = ["| metric | type | labels | meaning |", "| --- | --- | --- | --- |"]
     text = "`GET /metrics` serves the Prometheus text format, or OpenMetrics where the scraper asks for it.\n"
