@@ -144,11 +144,10 @@ def _path(text: str) -> str:
 
 
 def _verbs_as_keys(schema: dict[str, Any]) -> None:
-    """As it is written in a file: `get: /health` for `method: get` and `path: /health`."""
-    path = schema["properties"].pop("path")
-    del schema["properties"]["method"]
+    """In a file `get: /health` is as good as `method: get` and `path: /health`."""
+    path = schema["properties"]["path"]
     schema["properties"] |= {verb: {**path, "title": verb} for verb in _VERBS}
-    schema["oneOf"] = [{"required": [verb]} for verb in _VERBS]
+    schema["oneOf"] = [{"required": required} for required in (*([verb] for verb in _VERBS), ["method", "path"])]
     del schema["required"]
 
 
