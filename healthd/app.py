@@ -213,7 +213,8 @@ class Daemon:
         if not self.board.group("ready").checks:
             _log.warning("no check decides about readiness: mark one critical, or name some under groups.ready")
         if self.gates is not None and not self.settings.auth.tokens:
-            _log.warning("no token is configured: gates are for direct callers on this host; see `healthd token new`")
+            trusted = "direct callers on this host" if self.settings.trusts_this_host else "nobody"
+            _log.warning(f"no token is configured: gates are for {trusted}; see `healthd token new`")
 
     def _heed_signals(self) -> None:
         loop = asyncio.get_running_loop()

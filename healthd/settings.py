@@ -103,7 +103,10 @@ class Token(Model):
 
 class Auth(Model):
     tokens: tuple[Token, ...] = ()
-    """Who may call. With none, only direct callers on this host are trusted."""
+    """Who may call."""
+    trust_this_host: bool | None = None
+    """Whether callers on this host may do everything where there are no tokens; by default only in development, since
+    behind a proxy on the same host everybody is a caller on this host."""
 
     @model_validator(mode="after")
     def _names_differ(self) -> Self:
@@ -246,6 +249,14 @@ class Settings(Model):
             name: group.model_copy(update={"checks": tuple(c for c in group.checks if c in self.active_checks)})
             for name, group in groups.items()
         }
+
+    @property
+    def trusts_this_host(self) -> bool:
+        """Whether a caller on this host needs no token."""
+        if self.auth.tokens:
+            return False
+        told = self.auth.trust_this_host
+        return self.environment == "development" if told is None else told
 
     @property
     def journal_url(self) -> str:

@@ -24,6 +24,8 @@ from healthd.settings import SCOPES, Settings, Token, split_address
 from healthd.web.problems import Problem
 
 _X_REAL_IP = istr("X-Real-IP")
+_THIS_HOST = "no token is configured, so only direct callers on this host are answered"
+_NOBODY = "no token is configured: put one under auth.tokens, or set auth.trust_this_host"
 
 
 def new_token() -> tuple[str, str]:
@@ -51,17 +53,18 @@ class Caller:
 
 
 class Guard:
-    """Tells callers apart. With no token configured, only direct callers on this host are trusted."""
+    """Tells callers apart. With no token configured, direct callers on this host may be trusted."""
 
     def __init__(self, settings: Settings) -> None:
         self._tokens = settings.auth.tokens
-        self._trusts_this_host = not settings.auth.tokens and _is_loopback(split_address(settings.http.listen)[0])
+        self._trusts_this_host = settings.trusts_this_host
+        self._shows_this_host = self._trusts_this_host and _is_loopback(split_address(settings.http.listen)[0])
 
     def caller(self, request: web.Request) -> Caller | None:
         """The caller, or None for an anonymous one. Raises Problem 401 for a token that is not known."""
         if hdrs.AUTHORIZATION in request.headers:
             return self._by_token(request)
-        if not self._tokens and _is_loopback(request.remote or "") and _is_direct(request.headers):
+        if self._trusts_this_host and _is_loopback(request.remote or "") and _is_direct(request.headers):
             return Caller("loopback", frozenset(SCOPES))
         return None
 
@@ -73,7 +76,7 @@ class Guard:
         rather than refused: a credential that was changed must not turn a load balancer's probe red.
         """
         if hdrs.AUTHORIZATION not in request.headers:
-            return self._trusts_this_host and _is_direct(request.headers)
+            return self._shows_this_host and _is_direct(request.headers)
         try:
             return self._by_token(request).may("health:read")
         except Problem:
@@ -85,7 +88,7 @@ class Guard:
         if caller is None:
             detail = "send a token as `Authorization: Bearer …`"
             if not self._tokens:
-                detail = "no token is configured, so only direct callers on this host are answered"
+                detail = _NOBODY if not self._trusts_this_host else _THIS_HOST
             raise _unauthorized(detail)
         if not caller.may(scope):
             raise Problem(403, "Forbidden", f"token {caller.name!r} lacks the scope {scope}")

@@ -72,7 +72,7 @@ async def test_refusals(open_site: Open, path: str, headers: dict[str, str], sta
 
 async def test_without_tokens_only_this_host_may(open_site: Open) -> None:
     """Direct callers on this host, not those whom a proxy or a browser's page sends."""
-    _, client = await open_site(auth={})
+    _, client = await open_site(auth={"trust_this_host": True})
     assert (await post(client, "/checks/db/run"))[0] == 200
     for header in ("X-Forwarded-For", "Origin", "Via", "Forwarded", "X-Real-IP"):
         status, body = await post(client, "/checks/db/run", **{header: "x"})

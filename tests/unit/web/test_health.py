@@ -87,6 +87,9 @@ async def test_overall_is_503_when_a_critical_check_fails(open_site: Open) -> No
     assert (await get(client, "/health"))[0] == 503
 
 
+TRUSTING = {"trust_this_host": True}
+
+
 @pytest.mark.parametrize(
     ("settings", "headers", "detailed"),
     [
@@ -99,13 +102,14 @@ async def test_overall_is_503_when_a_critical_check_fails(open_site: Open) -> No
         ({}, {"Authorization": "Bearer \udcff"}, False),
         ({"http": {"details": "always"}}, {}, True),
         ({"http": {"details": "never"}}, bearer("root"), False),
-        ({"auth": {}}, {}, True),
-        ({"auth": {}}, {"Host": "127.0.0.1:8080"}, True),
-        ({"auth": {}}, {"Host": "[::1]:8080"}, True),
-        ({"auth": {}}, {"Host": "rebound.attacker.io"}, False),
-        ({"auth": {}}, {"X-Forwarded-For": "10.0.0.9"}, False),
-        ({"auth": {}}, {"Origin": "https://attacker.io"}, False),
-        ({"auth": {}, "http": {"listen": "0.0.0.0:8080"}}, {}, False),
+        ({"auth": {}}, {}, False),
+        ({"auth": TRUSTING}, {}, True),
+        ({"auth": TRUSTING}, {"Host": "127.0.0.1:8080"}, True),
+        ({"auth": TRUSTING}, {"Host": "[::1]:8080"}, True),
+        ({"auth": TRUSTING}, {"Host": "rebound.attacker.io"}, False),
+        ({"auth": TRUSTING}, {"X-Forwarded-For": "10.0.0.9"}, False),
+        ({"auth": TRUSTING}, {"Origin": "https://attacker.io"}, False),
+        ({"auth": TRUSTING, "http": {"listen": "0.0.0.0:8080"}}, {}, False),
     ],
 )
 async def test_who_sees_details(

@@ -129,7 +129,7 @@ async def test_stale_is_not_green(open_site: Open) -> None:
 
 async def test_what_is_hostile_is_text(open_site: Open) -> None:
     """Markup in messages, reasons, versions and deploys comes out as the characters that it is."""
-    site, client = await open_site(version=HOSTILE, auth={"tokens": []}, **OPEN_TO_ALL)
+    site, client = await open_site(version=HOSTILE, auth={"trust_this_host": True}, **OPEN_TO_ALL)
     site.page.deploys = Known(
         Deploy(HOSTILE, HOSTILE, "unhealthy", HOSTILE, HOSTILE, site.clock.now(), "/gates/1/page")
     )
