@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter as Tally
 from collections.abc import Callable, Iterable, Iterator
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -38,6 +38,18 @@ class GateMetrics:
             ["service", "trigger", "state"],
             registry=registry,
         )
+        self._verdict_at = Gauge(
+            "healthd_gate_last_verdict_timestamp_seconds",
+            "When a gate of the service last ended so.",
+            ["service", "verdict"],
+            registry=registry,
+        )
+        self._rollback_at = Gauge(
+            "healthd_gate_last_rollback_timestamp_seconds",
+            "When a rollback of the service last came so far.",
+            ["service", "state"],
+            registry=registry,
+        )
         self.late = Histogram(
             "healthd_gate_tick_lateness_seconds",
             "How late gates looked.",
@@ -64,8 +76,11 @@ class GateMetrics:
             self._verdicts.labels(after.service, after.policy, decision.verdict.value, decision.reason).inc()
             seconds = (decision.at - after.created_at).total_seconds()
             self._seconds.labels(after.service, after.policy, decision.verdict.value).observe(max(0.0, seconds))
+            self._verdict_at.labels(after.service, decision.verdict.value).set(decision.at.timestamp())
         if after.rollback is not None and after.rollback != before.rollback:
             self._rollbacks.labels(after.service, after.rollback.trigger, after.rollback.state.value).inc()
+            moment = after.finished_at or after.rollback.at
+            self._rollback_at.labels(after.service, after.rollback.state.value).set(moment.timestamp())
 
 
 class RunningGates(Collector):
@@ -85,6 +100,9 @@ class RunningGates(Collector):
             "healthd_gate_observed", "What a criterion sees: a fraction, or seconds.", labels=labels
         )
         limit = GaugeMetricFamily("healthd_gate_limit", "The limit of a criterion, in the same unit.", labels=labels)
+        baseline = GaugeMetricFamily(
+            "healthd_gate_baseline", "What a criterion sees of the baseline, in the same unit.", labels=labels
+        )
         evidence = GaugeMetricFamily(
             "healthd_gate_log_evidence_of_harm", "Natural logarithm of the e-value of harm.", labels=labels
         )
@@ -94,8 +112,9 @@ class RunningGates(Collector):
                 for family, value in (
                     (observed, criterion.observed),
                     (limit, criterion.limit),
+                    (baseline, criterion.baseline),
                     (evidence, criterion.log_e_harm),
                 ):
                     if value is not None:
                         family.add_metric(where, value)
-        yield from (observed, limit, evidence)
+        yield from (observed, limit, baseline, evidence)

@@ -68,6 +68,7 @@ class Daemon:
         self.checks_api = ChecksApi(self.suite, self.board, guard)
         self.database = Database(settings.journal_url, clock, (journal_tables.BRANCH, gate_tables.BRANCH))
         self.journal = Journal(self.database, clock, settings.retention)
+        self.metrics.watch_journal(lambda: self.journal.waiting)
         self.renderer, self.streams = Renderer(), Streams(clock)
         self.page = StatusPage(
             board=self.board,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import datetime
 
 from prometheus_client import (
     CollectorRegistry,
@@ -16,11 +17,12 @@ from prometheus_client import (
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from healthd.board import Board
+from healthd.board import Board, CheckState
 from healthd.checks.contract import CheckConfig
 from healthd.model import Probe, Status, Transition
 
 _SECONDS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+_USAGE = {"inodeUsage": "inodes", "connectionsUsedPercent": "connections", "usedMemoryPercent": "memory"}
 _LAG_SECONDS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5)
 
 
@@ -82,6 +84,14 @@ class Metrics:
             registry=registry,
         )
 
+    def watch_journal(self, waiting: Callable[[], float]) -> None:
+        """Show at each scrape how many transitions the journal has not taken yet."""
+        Gauge(
+            "healthd_journal_waiting_transitions",
+            "Transitions that are not in the journal yet.",
+            registry=self.registry,
+        ).set_function(waiting)
+
     def identify(self, version: str, environment: str) -> None:
         """Say whose metrics these are."""
         self._build.clear()
@@ -133,8 +143,30 @@ class BoardCollector(Collector):
                     latency.add_metric([state.name], state.probe.result.latency)
             if state.last_healthy is not None:
                 healthy.add_metric([state.name], state.last_healthy.timestamp())
-        yield from (info, latency, probed, healthy)
+        yield from (info, latency, probed, healthy, *_measured(states))
         ready = GaugeMetricFamily("healthd_group_ready", "Whether the group's endpoint answers 200.", labels=["group"])
         for name in self._board.groups():
             ready.add_metric([name], self._board.group(name).ready)
         yield ready
+
+
+def _measured(states: tuple[CheckState, ...]) -> Iterator[Metric]:
+    """What checks measured that can be foreseen to run out: shares in use, and the end of certificates."""
+    usage = GaugeMetricFamily(
+        "healthd_check_usage_ratio", "The share of something limited that is in use.", labels=["check", "resource"]
+    )
+    expiry = GaugeMetricFamily(
+        "healthd_certificate_expiry_timestamp_seconds",
+        "When the first certificate of the chain expires.",
+        labels=["check"],
+    )
+    for state in states:
+        if state.probe is None or state.overdue:
+            continue
+        observed = state.probe.result.observed
+        for key, resource in (("usage", state.config.kind), *_USAGE.items()):
+            if isinstance(percent := observed.get(key), int | float):
+                usage.add_metric([state.name, resource], percent / 100)
+        if isinstance(end := observed.get("certificateExpires"), str):
+            expiry.add_metric([state.name], datetime.fromisoformat(end).timestamp())
+    yield from (usage, expiry)

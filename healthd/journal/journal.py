@@ -67,6 +67,11 @@ class Journal:
         self._waiting.append(transition)
         self._news.set()
 
+    @property
+    def waiting(self) -> int:
+        """How many transitions are not written yet."""
+        return len(self._waiting)
+
     async def run(self) -> None:
         """Write until cancelled. While the journal is down, try again every few seconds."""
         trouble: str | None = None

@@ -32,8 +32,9 @@ class Alertmanager(Server):
 
 
 @contextmanager
-def running(webhook: str | None = None) -> Iterator[Alertmanager]:
-    """A server that posts every change of an alert to the URL `webhook`, at once and each by itself."""
+def running(webhook: str | None = None, *, configuration: str | None = None) -> Iterator[Alertmanager]:
+    """A server that posts every change of an alert to the URL `webhook`, at once and each by itself; or one with a
+    whole `configuration` of the test's own, as text."""
 
     with own_folder() as folder:
 
@@ -43,7 +44,8 @@ def running(webhook: str | None = None) -> Iterator[Alertmanager]:
                 receiver["webhook_configs"] = [{"url": webhook, "send_resolved": True}]
             route = {"receiver": "test", "group_by": ["..."], "group_wait": "0s", "group_interval": "1s"}
             # JSON is YAML.
-            (folder / "alertmanager.yml").write_text(json.dumps({"route": route, "receivers": [receiver]}))
+            own = json.dumps({"route": route, "receivers": [receiver]})
+            (folder / "alertmanager.yml").write_text(configuration or own)
             argv = [
                 require("prometheus-alertmanager"),
                 f"--config.file={folder / 'alertmanager.yml'}",

@@ -52,6 +52,7 @@ PROGRAMS = (
     Program("prometheus", "prometheus"),
     Program("promtool", "prometheus"),
     Program("prometheus-alertmanager", "prometheus-alertmanager"),
+    Program("amtool", "prometheus-alertmanager"),
     Program("prometheus-blackbox-exporter", "prometheus-blackbox-exporter"),
     Program("haproxy", "haproxy"),
     Program("nginx", "nginx"),

@@ -1,0 +1,1 @@
+"""What people see and are told of, with real Prometheus and Alertmanager."""
