@@ -5,6 +5,7 @@ Every function gives the gate as it shall stand, with all that is stored in the 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -12,9 +13,11 @@ from typing import Any, Literal
 from gates.actions.contract import Occasion
 from gates.gate import Decision, EventKind, Gate, GateState, QuarantinedVersion, Rollback, RollbackState
 from gates.ledger.documents import decision_document, standing_document
+from gates.ledger.outbox import OrderState, StoredOrder
 from gates.model import Reason, Standing, Verdict
 from gates.plan import Plan
 from healthd.journal.journal import AuditEntry
+from healthd.units import show_duration
 
 Event = tuple[EventKind, dict[str, Any]]
 
@@ -126,6 +129,8 @@ def expired(gate: Gate, plan: Plan, moment: datetime) -> Step:
 
 def stranded(gate: Gate, sentence: str, plan: Plan, moment: datetime, reason: str = "configuration") -> Step:
     """The gate cannot go on: its service is gone, or it stumbles again and again."""
+    if gate.rollback is not None and gate.rollback.state.is_under_way:
+        return ended(gate, RollbackState.UNCONFIRMED, sentence, moment)
     if gate.decision is not None:
         return _finished(gate, moment, sentence)
     return decided(gate, Decision(Verdict.INCONCLUSIVE, Verdict.FAIL, reason, sentence, moment), plan)
@@ -142,11 +147,36 @@ def cancelled(gate: Gate, caller: str, reason: str, moment: datetime) -> Step:
     )
 
 
-def carried_out(gate: Gate, state: RollbackState, moment: datetime) -> Step:
-    """All actions of a rollback have come to an end."""
+def acted(gate: Gate, orders: Sequence[StoredOrder], plan: Plan, moment: datetime) -> Step:
+    """All actions of a rollback have come to an end. Where they are done, the gate watches the baseline take over."""
     assert gate.rollback is not None
-    told: Event = (EventKind.ROLLBACK, {"state": state.value})
-    return _finished(replace(gate, rollback=replace(gate.rollback, state=state)), moment).after(told)
+    for order in orders:
+        if order.state is OrderState.NO_BASELINE:
+            return ended(gate, RollbackState.IMPOSSIBLE, f"{order.action}: {order.detail}", moment)
+        if order.state is OrderState.GIVEN_UP:
+            return ended(gate, RollbackState.FAILED, f"{order.action} was given up: {order.detail}", moment)
+    if gate.baseline is None:
+        sentence = "Nobody can tell: the request names no baseline to look at."
+        return ended(gate, RollbackState.UNCONFIRMED, sentence, moment)
+    if not plan.policy.confirm:
+        return ended(gate, RollbackState.UNCONFIRMED, "The policy asks for no confirmation.", moment)
+    until = moment + timedelta(seconds=plan.policy.confirm)
+    rollback = replace(gate.rollback, state=RollbackState.CONFIRMING, detail=None, confirm_until=until)
+    return Step(replace(gate, rollback=rollback), (_told(rollback),))
+
+
+def recovering(gate: Gate, sentence: str) -> Step:
+    """A look at the traffic after a rollback has not confirmed it yet."""
+    assert gate.rollback is not None
+    rollback = replace(gate.rollback, detail=sentence)
+    return Step(replace(gate, rollback=rollback), (_told(rollback),) if rollback != gate.rollback else ())
+
+
+def ended(gate: Gate, state: RollbackState, sentence: str, moment: datetime) -> Step:
+    """A rollback has come to its end, good or bad."""
+    assert gate.rollback is not None
+    rollback = replace(gate.rollback, state=state, detail=sentence)
+    return _finished(replace(gate, rollback=rollback), moment).after(_told(rollback))
 
 
 def _passed(gate: Gate, plan: Plan, moment: datetime) -> Step:
@@ -168,20 +198,33 @@ def _back(
     moment: datetime,
     by: str | None = None,
 ) -> Step:
-    """Put the traffic back, where that is wanted and someone has said how."""
+    """Put the traffic back, where that is wanted, someone has said how, and there is something to go back to."""
     wanted = gate.rollback_mode == "auto" or occasion is Occasion.PERSON
     orders = tuple((occasion, name) for name in plan.actions(occasion)) if wanted else ()
     if not orders:
         return _finished(gate, moment, "no rollback is asked for" if not wanted else "no rollback action is configured")
-    rollback = Rollback(RollbackState.DUE, trigger, reason, moment, by)
-    acting = replace(gate, state=GateState.ACTING, rollback=rollback, finished_at=None)
-    body = {
-        "state": rollback.state.value,
-        "trigger": trigger,
-        "reason": reason,
-        "actions": [name for _, name in orders],
-    }
-    return Step(acting, ((EventKind.ROLLBACK, body), (EventKind.STATE, {"state": acting.state.value})), orders)
+    rounds = gate.rollback.round + 1 if gate.rollback else 1
+    rollback = Rollback(RollbackState.DUE, trigger, reason, moment, by, round=rounds)
+    called = replace(gate, rollback=rollback, finished_at=None)
+    if occasion is not Occasion.PERSON and (gone := _baseline_is_gone(gate, plan, moment)):
+        return ended(called, RollbackState.IMPOSSIBLE, gone, moment)
+    acting = replace(called, state=GateState.ACTING)
+    told = _told(rollback, reason=reason, actions=[name for _, name in orders])
+    return Step(acting, (told, (EventKind.STATE, {"state": acting.state.value})), orders)
+
+
+def _baseline_is_gone(gate: Gate, plan: Plan, moment: datetime) -> str | None:
+    """Why nothing is left to roll back to, as far as the request or the configuration says so."""
+    kept = plan.baseline_kept(gate.baseline_kept)
+    decided_at = gate.decision.at if gate.decision else moment
+    if kept is None or (moment - decided_at).total_seconds() < kept:
+        return None
+    return f"The baseline is kept for {show_duration(kept)} after the verdict, and that time is over."
+
+
+def _told(rollback: Rollback, **more: Any) -> Event:
+    body = {"state": rollback.state.value, "trigger": rollback.trigger, "detail": rollback.detail, **more}
+    return EventKind.ROLLBACK, body
 
 
 def _finished(gate: Gate, moment: datetime, why: str | None = None) -> Step:

@@ -53,13 +53,7 @@ def open_eyes(
     gate: Gate, plan: Plan, optics: Optics, cursor: Cursor | None, last: datetime
 ) -> tuple[Lookout, Traffic | None]:
     """What looks for a gate, and the part of it that sees traffic. Raises Blind."""
-    service = plan.service
-    if service is None:
-        raise Blind(f"service {gate.service} is not configured any more")
-    try:
-        arms = arms_of(gate.service, service, gate.candidate, gate.baseline)
-    except KeyError as missing:
-        raise Blind(f"service {gate.service} has no target {missing.args[0]!r} any more") from None
+    service, arms = _whom(gate, plan)
     traffic = _traffic(gate, plan, service, arms, optics, cursor) if plan.policy.needs_source else None
     criteria = plan.policy.named_criteria
 
@@ -76,10 +70,25 @@ def open_eyes(
     return Lookout(traffic, list if watching else checks, () if watching else smoke, optics.clock, last), traffic
 
 
+def open_traffic(gate: Gate, plan: Plan, optics: Optics, cursor: Cursor | None) -> Traffic:
+    """The traffic alone, whatever the policy looks at. Raises Blind."""
+    return _traffic(gate, plan, *_whom(gate, plan), optics, cursor)
+
+
+def _whom(gate: Gate, plan: Plan) -> tuple[Service, Arms]:
+    service = plan.service
+    if service is None:
+        raise Blind(f"service {gate.service} is not configured any more")
+    try:
+        return service, arms_of(gate.service, service, gate.candidate, gate.baseline)
+    except KeyError as missing:
+        raise Blind(f"service {gate.service} has no target {missing.args[0]!r} any more") from None
+
+
 def _traffic(gate: Gate, plan: Plan, service: Service, arms: Arms, optics: Optics, cursor: Cursor | None) -> Traffic:
     config = service.source
     if config is None:
-        raise Blind(f"service {gate.service} has no source any more")
+        raise Blind(f"service {gate.service} has no source of traffic numbers")
     context = SourceContext(optics.clock, optics.redact, plan.edges, Pushes(optics.ledger, gate.id))
     try:
         return Traffic(lambda: build_source(config, arms, context), config.timeout, cursor)

@@ -56,23 +56,50 @@ class Decision:
 
 
 class RollbackState(StrEnum):
-    """How far a rollback has come."""
+    """How far a rollback has come.
+
+    `DUE`: its actions are being carried out. `CONFIRMING`: they are done, and the gate watches the numbers recover.
+    `ROLLED_BACK`: the baseline has the traffic, and its numbers are fine. `UNCONFIRMED`: nobody could see that in time.
+    `FAILED`: an action was given up. `IMPOSSIBLE`: there is no baseline to roll back to. The last three want a person.
+    """
 
     DUE = "due"
+    CONFIRMING = "confirming"
     ROLLED_BACK = "rolled_back"
     UNCONFIRMED = "rollback_unconfirmed"
     FAILED = "rollback_failed"
+    IMPOSSIBLE = "rollback_impossible"
+
+    @property
+    def is_under_way(self) -> bool:
+        return self in (RollbackState.DUE, RollbackState.CONFIRMING)
+
+    @property
+    def wants_a_person(self) -> bool:
+        return not self.is_under_way and self is not RollbackState.ROLLED_BACK
 
 
 @dataclass(frozen=True, slots=True)
 class Rollback:
-    """A rollback that was called for: by the decision, by the watch after a pass, or by a person (`by`)."""
+    """A rollback that was called for: by the decision, by the watch after a pass, or by a person (`by`).
+
+    `reason` is why it was called for, `detail` how it goes, or why it ended as it did. `confirm_until` is when the gate
+    stops to watch for recovery. `round` counts how often it was called for: a person may, again, when it failed.
+    """
 
     state: RollbackState
     trigger: Literal["decision", "watch", "person"]
     reason: str
     at: datetime
     by: str | None = None
+    detail: str | None = None
+    confirm_until: datetime | None = None
+    round: int = 1
+
+    @property
+    def purpose(self) -> str:
+        """What its actions are for: part of their keys, so that a round of its own is no repetition to a receiver."""
+        return "rollback" if self.round == 1 else f"rollback-{self.round}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +107,8 @@ class Gate:
     """One run of a policy for one candidate, as last stored.
 
     `decides_by` is the latest time of a decision, but for a held gate; `watch_until` the end of the watch, known
-    after a pass. `standing` is the judge's latest word, in a watch the word on the watch. `notes` are plain sentences
+    after a pass. `baseline_kept` is for how many seconds after the verdict the request says that there is a baseline to
+    roll back to. `standing` is the judge's latest word, in a watch the word on the watch. `notes` are plain sentences
     about the latest look, such as why an arm is silent. `sequence` is that of its last event. `holder` is the replica
     that runs it.
     """
@@ -96,6 +124,7 @@ class Gate:
     state: GateState
     created_at: datetime
     decides_by: datetime
+    baseline_kept: float | None = None
     standing: Standing | None = None
     decision: Decision | None = None
     rollback: Rollback | None = None

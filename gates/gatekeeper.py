@@ -14,7 +14,7 @@ from sqlalchemy.exc import IntegrityError
 
 from gates import course
 from gates.course import Step
-from gates.gate import DeployLock, Gate, GateEvent, GateState, Page, QuarantinedVersion, RollbackState
+from gates.gate import DeployLock, Gate, GateEvent, GateState, Page, QuarantinedVersion
 from gates.ledger.admission import Admission
 from gates.ledger.change import LeaseLost
 from gates.ledger.holds import Holds
@@ -153,13 +153,13 @@ class Gatekeeper:
         return await self._intervene(gate_id, called_for, step)
 
     async def rollback(self, gate_id: str, *, caller: str, reason: str) -> Gate:
-        """A person pulls the cord: once only, but again where it has failed.
+        """A person pulls the cord: once only, but again where it was not seen to succeed.
 
         Raises UnknownGate, NothingToRollBack, and ServiceBusy where a newer gate holds the service.
         """
 
         def called_for(gate: Gate) -> bool:
-            return gate.rollback is None or gate.rollback.state is RollbackState.FAILED
+            return gate.rollback is None or gate.rollback.state.wants_a_person
 
         def step(gate: Gate, plan: Plan) -> Step:
             pulled = course.pulled(gate, plan, caller, reason, self._clock.now())

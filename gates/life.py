@@ -11,8 +11,8 @@ from datetime import datetime, timedelta
 import structlog
 
 from gates import course
-from gates.eyes import Blind, Optics, open_eyes
-from gates.gate import EventKind, Gate, GateState, RollbackState
+from gates.eyes import Blind, Optics, open_eyes, open_traffic
+from gates.gate import EventKind, Gate, GateState, Rollback, RollbackState
 from gates.judge.judge import Judge
 from gates.judge.rules import Rules
 from gates.ledger.change import SeenEvidence
@@ -20,8 +20,10 @@ from gates.ledger.leases import Owned
 from gates.ledger.outbox import OrderState, Outbox
 from gates.lookout import Traffic
 from gates.model import Evidence
+from gates.news import News, within_seconds
 from gates.plan import Plan
 from gates.record import Record
+from gates.recovery import Recovery, bounds_of, rate_of
 from gates.sources.contract import Historian, SourceUnavailable
 from gates.ticks import Ticks
 from healthd.deadline import DeadlineExceededError, within
@@ -31,7 +33,7 @@ _HISTORY = timedelta(hours=3)
 _HISTORY_TRIES = 3
 _HISTORY_SECONDS = 30.0
 _PAUSE_SECONDS = 2.0
-_ASK_OUTBOX_SECONDS = 1.0
+_ASK_OUTBOX_SECONDS = 3.0  # of what other replicas do; what this one does is told
 _REPLAYED_AT_ONCE = 16  # intervals, between which other gates get their turn
 
 
@@ -41,6 +43,7 @@ class Tools:
 
     optics: Optics
     outbox: Outbox
+    news: News
     changed: Callable[[Gate, Gate], None]
     late: Callable[[float], None]
 
@@ -156,16 +159,43 @@ class Life:
         await self._write(course.expired(self.gate, self._plan, self._clock.now()))
 
     async def _see_actions_through(self) -> None:
-        """Wait until the outbox has carried out, or given up, what the rollback called for."""
+        """Wait until what the rollback called for is carried out, or given up; then see what came of it."""
+        rollback = self.gate.rollback
+        assert rollback is not None
+        if rollback.state is RollbackState.CONFIRMING:
+            await self._confirm(rollback)
+            return
         while True:
+            change = self._tools.news.expect(self.gate.id)
             orders = await self._tools.outbox.of_gate(self.gate.id)
-            latest = {order.action: order.state for order in orders if order.occasion.is_rollback}
-            if OrderState.DUE not in latest.values():
+            mine = [order for order in orders if order.purpose == rollback.purpose]
+            if all(order.state is not OrderState.DUE for order in mine):
                 break
-            await asyncio.sleep(_ASK_OUTBOX_SECONDS)
-        given_up = OrderState.GIVEN_UP in latest.values()
-        state = RollbackState.FAILED if given_up else RollbackState.UNCONFIRMED
-        await self._write(course.carried_out(self.gate, state, self._clock.now()))
+            await within_seconds(change, _ASK_OUTBOX_SECONDS)
+        await self._write(course.acted(self.gate, mine, self._plan, self._clock.now()))
+
+    async def _confirm(self, rollback: Rollback) -> None:
+        """Watch the traffic until the baseline is seen to have it and to be well, or the time for that is over."""
+        kept = self._record.cursor or {}
+        try:
+            traffic = open_traffic(self.gate, self._plan, self._tools.optics, kept.get("source"))
+        except Blind as gone:
+            sentence = f"Nobody can tell: {gone}."
+            await self._write(course.ended(self.gate, RollbackState.UNCONFIRMED, sentence, self._clock.now()))
+            return
+        recovery = Recovery(bounds_of(self._plan.policy), rate_of(self.gate.standing))
+        ticks = Ticks(self._clock, self._plan.policy.every)
+        try:
+            while not (recovery.is_confirmed or self._clock.now() >= (rollback.confirm_until or rollback.at)):
+                self._tools.late(await ticks.wait())
+                look = await traffic.look()
+                recovery.take(look.evidence, look.notes)
+                self._record.cursor = {"source": traffic.cursor, "at": self._clock.now().isoformat()}
+                await self._write(course.recovering(self.gate, recovery.sentence))
+        finally:
+            await traffic.close()
+        state = RollbackState.ROLLED_BACK if recovery.is_likely else RollbackState.UNCONFIRMED
+        await self._write(course.ended(self.gate, state, recovery.sentence, self._clock.now()))
 
     async def _write(self, step: course.Step, seen: SeenEvidence | None = None) -> None:
         await self._record.write(step, self._clock.now(), seen)

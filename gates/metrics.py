@@ -9,9 +9,12 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from gates.actions.contract import Ending
 from gates.gate import Gate
+from gates.ledger.outbox import OrderState
 
 _DECISION_SECONDS = (10, 20, 30, 60, 90, 120, 180, 300, 600, 900, 1800, 3600)
+_TRY_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 _LATE_SECONDS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5)
 
 
@@ -81,6 +84,44 @@ class GateMetrics:
             self._rollbacks.labels(after.service, after.rollback.trigger, after.rollback.state.value).inc()
             moment = after.finished_at or after.rollback.at
             self._rollback_at.labels(after.service, after.rollback.state.value).set(moment.timestamp())
+
+
+class ActionMetrics:
+    """What is counted of actions."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._tries = Counter(
+            "healthd_action_tries_total",
+            "Tries of actions, by how they ended.",
+            ["action", "kind", "ending"],
+            registry=registry,
+        )
+        self._seconds = Histogram(
+            "healthd_action_try_duration_seconds",
+            "How long a try of an action takes.",
+            ["action", "kind"],
+            buckets=_TRY_SECONDS,
+            registry=registry,
+        )
+        self._settled = Counter(
+            "healthd_actions_settled_total",
+            "Actions that have come to an end: done, given up, or without a baseline to roll back to.",
+            ["action", "state"],
+            registry=registry,
+        )
+        self.oldest_due = Gauge(
+            "healthd_action_oldest_due_seconds",
+            "How long the oldest action waits that is not done; 0 when none does.",
+            registry=registry,
+        )
+
+    def tried(self, action: str, kind: str, ending: Ending, seconds: float) -> None:
+        self._tries.labels(action, kind, ending.value).inc()
+        self._seconds.labels(action, kind).observe(seconds)
+
+    def settled(self, action: str, state: OrderState) -> None:
+        if state is not OrderState.DUE:
+            self._settled.labels(action, state.value).inc()
 
 
 class RunningGates(Collector):

@@ -34,7 +34,13 @@ class Plan:
                 own, shared = self.policy.on_inconclusive, self.service.on_inconclusive if self.service else ()
             case _:
                 own, shared = self.policy.on_fail, self.service.on_fail if self.service else ()
-        return shared if own is None else own
+        return tuple(dict.fromkeys(shared if own is None else own))
+
+    def baseline_kept(self, requested: float | None) -> float | None:
+        """For how many seconds after the verdict there is something to roll back to; None for as long as it takes."""
+        if requested is not None:
+            return requested
+        return self.service.baseline_kept if self.service else None
 
     @property
     def edges(self) -> tuple[float, ...]:
@@ -58,6 +64,16 @@ def recall_plan(body: str, name: str, service: str, config: Config) -> Plan:
     policy = Policy.model_validate(json.loads(body))
     masked = any(request.headers for c in policy.criteria if isinstance(c, Smoke) for request in c.requests)
     return Plan(policy, config.services.get(service), without_secrets=masked)
+
+
+def arms_to_act_on(gate_service: str, service: Service | None, candidate: Version, baseline: Version | None) -> Arms:
+    """Whom an action is about. It needs no addresses, so that it works where the configuration has them no more."""
+
+    def arm(version: Version) -> Arm:
+        target = target_of(service, version) if service else version.target
+        return Arm(version.version, version.labels, target)
+
+    return Arms(gate_service, arm(candidate), arm(baseline) if baseline else None)
 
 
 def arms_of(service_name: str, service: Service, candidate: Version, baseline: Version | None) -> Arms:

@@ -5,28 +5,14 @@ The policies that ship are in `gates.shipped`; what a service says of itself is 
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
-from pydantic import (
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    WithJsonSchema,
-    model_validator,
-)
+from pydantic import ConfigDict, Field, model_validator
 
 from gates.criteria import AnyCriterion, ErrorRate, Latency, MeanLatency, Measured, Smoke
 from gates.judge import rules
 from healthd.settings import Model, Name
-from healthd.units import Duration, Ratio, parse_duration
-
-Span = Annotated[
-    float,
-    BeforeValidator(parse_duration),
-    Field(ge=0),
-    WithJsonSchema({"type": "string", "pattern": r"^(\d+(\.\d+)?(ms|s|m|h|d))+$|^\$\{", "examples": ["0s", "30s"]}),
-]
-"""A duration that may be none at all."""
+from healthd.units import Duration, Ratio, Span
 
 
 class Observe(Model):
@@ -81,6 +67,8 @@ class Policy(Model):
     """After it a held gate counts as failed."""
     watch: Span = 0.0
     """For how long after a pass a late regression still rolls back."""
+    confirm: Span = 120.0
+    """For how long after a rollback the baseline is watched for taking the traffic and recovering."""
     quarantine: bool = True
     """Whether a version that failed may not be tried again until it is released."""
     on_fail: tuple[Name, ...] | None = None

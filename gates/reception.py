@@ -5,10 +5,11 @@ from __future__ import annotations
 import secrets
 from datetime import datetime, timedelta
 
+from gates.actions.contract import Occasion
 from gates.freeze import frozen
 from gates.gate import Gate, GateState
 from gates.ledger.admission import Admission
-from gates.plan import Plan, arms_of, policy_body
+from gates.plan import Plan, arms_of, arms_to_act_on, policy_body
 from gates.policy import Policy
 from gates.refusals import Frozen, UnfitRequest, UnknownPolicy, UnknownService
 from gates.request import VerifyRequest, Version
@@ -27,7 +28,9 @@ def receive(
     policy = config.policies.get(name)
     if policy is None:
         raise UnknownPolicy(policy=name, known=", ".join(sorted(config.policies)))
+    plan = Plan(policy, service)
     _check_fit(request, service, name, policy)
+    _check_actions(request, plan, config)
     _check_freeze(request, config, moment)
     length = policy.settle + policy.observe.at_most + _SLACK * policy.every
     gate = Gate(
@@ -42,10 +45,11 @@ def receive(
         state=GateState.SETTLING if policy.settle else GateState.OBSERVING,
         created_at=moment,
         decides_by=moment + timedelta(seconds=length),
+        baseline_kept=request.baseline_kept,
         sequence=1,
         holder=replica,
     )
-    return Admission(gate, request, policy_body(policy), key), Plan(policy, service)
+    return Admission(gate, request, policy_body(policy), key), plan
 
 
 def known_service(name: str, config: Config) -> Service:
@@ -76,6 +80,19 @@ def _check_fit(request: VerifyRequest, service: Service, name: str, policy: Poli
         service.source.check(arms_of(request.service, service, request.candidate, request.baseline))
     except ArmError as error:
         raise UnfitRequest(field=error.field, problem=str(error).removeprefix(f"{error.field}: ")) from None
+
+
+def _check_actions(request: VerifyRequest, plan: Plan, config: Config) -> None:
+    """A deploy that could not be rolled back is refused while that is still somebody's problem at daytime."""
+    wanted = [Occasion.PASS, *((Occasion.FAIL, Occasion.INCONCLUSIVE) if request.rollback == "auto" else ())]
+    arms = arms_to_act_on(request.service, plan.service, request.candidate, request.baseline)
+    for occasion in wanted:
+        for name in plan.actions(occasion):
+            try:
+                config.actions[name].check(arms)
+            except ArmError as error:
+                problem = f"action {name}: {str(error).removeprefix(f'{error.field}: ')}"
+                raise UnfitRequest(field=error.field, problem=problem) from None
 
 
 def _check_target(place: str, version: Version | None, service: Service, *, needed: bool) -> None:

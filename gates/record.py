@@ -47,7 +47,7 @@ class Record:
             GateEvent(before.id, number, moment, kind, body) for number, (kind, body) in enumerate(step.events, first)
         )
         gate = replace(step.gate, sequence=before.sequence + len(events))
-        await self._ledger.store(
+        last = await self._ledger.store(
             Change(
                 gate,
                 self.token,
@@ -59,5 +59,5 @@ class Record:
                 audit=step.audit,
             )
         )
-        self.gate = gate
-        self._changed(before, gate)
+        self.gate = replace(gate, sequence=last)
+        self._changed(before, self.gate)

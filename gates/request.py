@@ -11,6 +11,7 @@ from pydantic import AfterValidator, AwareDatetime, Field, StringConstraints, mo
 
 from gates.model import Counts, Histogram
 from healthd.settings import Model, Name
+from healthd.units import Span
 
 _TEXT = 200
 
@@ -55,13 +56,18 @@ class Override(Model):
 
 
 class VerifyRequest(Model):
-    """`POST /gates/verify`. `lock` is the holder's name of the deploy lock under which this deploy runs."""
+    """`POST /gates/verify`. `lock` is the holder's name of the deploy lock under which this deploy runs.
+
+    `baseline_kept` is for how long after the verdict the baseline could still take the traffic, instead of what the
+    service's configuration says: after that a late regression is told to people, not rolled back into nothing.
+    """
 
     service: Name
     candidate: Version
     policy: Name | None = None
     baseline: Version | None = None
     deployment: Deployment = Deployment()
+    baseline_kept: Span | None = None
     rollback: Literal["auto", "off"] = "auto"
     lock: Text | None = None
     override: Override | None = None

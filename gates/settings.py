@@ -4,24 +4,33 @@ from __future__ import annotations
 
 from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, BeforeValidator, Field, SerializeAsAny, StringConstraints, ValidationInfo
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SerializeAsAny,
+    StringConstraints,
+    ValidationInfo,
+    WrapValidator,
+)
 
 from gates import actions
 from gates.actions.contract import ActionConfig
+from gates.actions.webhook import WebhookConfig
 from gates.criteria import Checks
 from gates.freeze import Freeze
 from gates.policy import Policy
 from gates.shipped import SHIPPED
 from gates.sources import AnySource
 from healthd.settings import Model, Name, Settings
-from healthd.units import Duration
+from healthd.units import Duration, Span
 
 
 def _build_action(raw: Any) -> ActionConfig:
     """One entry of `actions:` as the model of its kind."""
     if isinstance(raw, ActionConfig):
         return raw
-    kinds = ", ".join(sorted(actions.KINDS)) or "none yet"
+    kinds = ", ".join(sorted(actions.KINDS))
     if not isinstance(raw, dict) or not isinstance(raw.get("kind"), str):
         raise ValueError(f"an action needs a kind, one of: {kinds}")
     try:
@@ -56,7 +65,8 @@ def _no_trailing_slash(url: str) -> str:
     return url.rstrip("/")
 
 
-AnyAction = Annotated[SerializeAsAny[ActionConfig], BeforeValidator(_build_action)]
+# The kinds that are named here are what the schema and the reference show; what counts is the registry.
+AnyAction = Annotated[SerializeAsAny[WebhookConfig], WrapValidator(lambda raw, _: _build_action(raw))]
 Url = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/?#]+[^\s?#]*$"), AfterValidator(_no_trailing_slash)]
 
 
@@ -75,6 +85,8 @@ class Service(Model):
     """Actions on a pass."""
     on_inconclusive: tuple[Name, ...] = ()
     """Actions when an inconclusive gate counts as failed; none unless given, for missing numbers are nobody's fault."""
+    baseline_kept: Span | None = None
+    """For how long after a verdict the baseline can still take the traffic; for as long as it takes, unless given."""
 
     def addresses(self, target: str) -> tuple[str, ...]:
         """The base addresses of one target. Raises KeyError."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import secrets
 import socket
 from collections.abc import Callable
@@ -9,6 +11,8 @@ from collections.abc import Callable
 import aiohttp
 from prometheus_client import CollectorRegistry
 
+from gates.actions.attempt import Attempts
+from gates.carrier import Carrier, Desk
 from gates.eyes import Optics
 from gates.gate import Gate
 from gates.gatekeeper import Gatekeeper
@@ -17,7 +21,7 @@ from gates.ledger.leases import Leases
 from gates.ledger.ledger import Ledger
 from gates.ledger.outbox import Outbox
 from gates.life import Tools
-from gates.metrics import GateMetrics, RunningGates
+from gates.metrics import ActionMetrics, GateMetrics, RunningGates
 from gates.news import News
 from gates.replica import Replica
 from gates.roster import Roster
@@ -51,7 +55,10 @@ class Gates:
         self._session = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())
         optics = Optics(self.ledger, clock, board, self._session, redact)
         self.outbox = Outbox(database, replica)
-        tools = Tools(optics, self.outbox, self._changed, self.metrics.late.observe)
+        attempts = Attempts(clock, redact, os.environ)
+        desk = Desk(self.outbox, self.ledger, attempts, ActionMetrics(registry), self._news, clock)
+        self._carrier = Carrier(desk, config)
+        tools = Tools(optics, self.outbox, self._news, self._changed, self.metrics.late.observe)
         leases = Leases(database, replica, config.gates.lease)
         self._roster = Roster(leases, tools, config, self.metrics, self._news)
         registry.register(RunningGates(self._roster.gates))
@@ -60,11 +67,13 @@ class Gates:
 
     async def run(self) -> None:
         """Until cancelled."""
-        await self._replica.run()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._replica.run(), name="replica")
+            tasks.create_task(self._carrier.run(), name="carrier")
 
     def reconfigure(self, config: Config) -> None:
         """For gates that start from now on; those that run keep their policy."""
-        self._roster.config = config
+        self._roster.config = self._carrier.config = config
 
     def drain(self) -> None:
         """Take no more gates."""
@@ -73,10 +82,13 @@ class Gates:
     async def close(self) -> None:
         """Stop every gate where it stands and leave it to another replica, or to the next start."""
         self.drain()
+        await self._carrier.close()
         await self._replica.close()
         await self._session.close()
 
     def _changed(self, before: Gate, after: Gate) -> None:
         self.metrics.changed(before, after)
         self._news.publish(after.id)
+        if after.decision is not before.decision or after.rollback is not before.rollback:
+            self._carrier.wake()
         self._listener(before, after)

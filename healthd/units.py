@@ -71,6 +71,13 @@ Duration = Annotated[
     Field(gt=0, allow_inf_nan=False),
     WithJsonSchema({"type": "string", "pattern": r"^(\d+(\.\d+)?(ms|s|m|h|d))+$|^\$\{", "examples": ["30s"]}),
 ]
+Span = Annotated[
+    float,
+    BeforeValidator(parse_duration),
+    Field(ge=0, allow_inf_nan=False),
+    WithJsonSchema({"type": "string", "pattern": r"^(\d+(\.\d+)?(ms|s|m|h|d))+$|^\$\{", "examples": ["0s", "30s"]}),
+]
+"""A duration that may be none at all."""
 Ratio = Annotated[
     float,
     BeforeValidator(parse_ratio),

@@ -7,7 +7,9 @@ from importlib import import_module
 from gates.actions.contract import Action
 
 # Loaded by name, so that an SDK is imported only when an action that needs it is configured.
-KINDS: dict[str, str] = {}
+KINDS: dict[str, str] = {
+    "webhook": "gates.actions.webhook:Webhook",
+}
 
 
 class UnknownKindError(LookupError):

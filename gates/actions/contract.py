@@ -1,13 +1,16 @@
-"""What every action is: a config model and a class that carries it out. When and how often is the outbox's business."""
+"""What every action is: a config model and a class that carries it out. When and how often is not its business."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, ClassVar, Protocol
 
+from pydantic import ConfigDict
+
 from gates.gate import Gate
+from gates.sources.contract import Arms
 from healthd.clock import Clock
 from healthd.settings import Model
 from healthd.units import Duration
@@ -16,11 +19,17 @@ from healthd.units import Duration
 class ActionConfig(Model):
     """What every kind of action can be told."""
 
+    model_config = ConfigDict(hide_input_in_errors=True)
+
     kind: str
+    """Which kind it is."""
     timeout: Duration = 30.0
     """How long one try may take."""
     give_up: Duration = 86400.0
-    """For how long it is tried again."""
+    """For how long it is tried again, counted from the decision."""
+
+    def check(self, arms: Arms) -> None:
+        """Raises ArmError when it could never be carried out for these arms: a gate with no way back must not start."""
 
 
 class Occasion(StrEnum):
@@ -46,15 +55,31 @@ class Order:
     action: str
     occasion: Occasion
     gate: Gate
+    arms: Arms
+
+
+class Ending(StrEnum):
+    """How a try ended.
+
+    `AGAIN`: not yet; another try may bring it about. `REFUSED`: no further try would, and a person is needed.
+    `NO_BASELINE`: there is nothing to roll back to.
+    """
+
+    DONE = "done"
+    AGAIN = "again"
+    REFUSED = "refused"
+    NO_BASELINE = "no_baseline"
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a try came to. `again` asks for another one. `detail` is for people and holds no secret."""
+    """What a try came to. `after` is the fewest seconds to the next one. `detail` is for people; whoever
+    asked for the try redacts it, and cuts it where it is too long.
+    """
 
-    done: bool
+    ending: Ending
     detail: str = ""
-    again: bool = True
+    after: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +88,7 @@ class ActionContext:
 
     name: str
     clock: Clock
+    redact: Callable[[str], str]
     environ: Mapping[str, str]
 
 
@@ -70,7 +96,8 @@ class Action(Protocol):
     """One configured action.
 
     `carry_out` tries once and says what came of it; where it can read the present state it does so first, and what is
-    already there is done. It may raise: that is a try that failed. It is given up at the action's timeout.
+    already there is done. It may raise: that is a try that failed. It is cancelled at the action's timeout.
+    `describe` says in one sentence what it would do, and changes nothing. `close` ends its connections.
     """
 
     config_model: ClassVar[type[ActionConfig]]
@@ -78,5 +105,7 @@ class Action(Protocol):
     def __init__(self, config: Any, context: ActionContext) -> None: ...
 
     async def carry_out(self, order: Order) -> Outcome: ...
+
+    async def describe(self, order: Order) -> str: ...
 
     async def close(self) -> None: ...

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gates.actions.contract import Occasion
-from gates.gate import Gate, GateEvent, QuarantinedVersion
+from gates.gate import EventKind, Gate, GateEvent, QuarantinedVersion
 from gates.ledger import tables
 from gates.ledger.documents import changing_columns, event_columns, write_evidence
 from gates.model import Evidence
@@ -47,22 +48,45 @@ class Change:
     audit: AuditEntry | None = None
 
 
-async def write_changes(connection: AsyncConnection, changes: Sequence[Change]) -> list[LeaseLost | None]:
+async def write_changes(connection: AsyncConnection, changes: Sequence[Change]) -> list[LeaseLost | int]:
     """Write each change whose gate is still the writer's own; the others come back as LeaseLost.
 
-    One that is there already, from a transaction whose end its writer never heard of, counts as written.
+    For those that are written the number of the gate's last event: it is higher than the change said when the log was
+    written to from elsewhere meanwhile. A change that is there already, from a transaction whose end its writer never
+    heard of, counts as written.
     """
     standing = await _lock_rows(connection, [change.gate.id for change in changes])
-    outcomes: list[LeaseLost | None] = []
+    outcomes: list[LeaseLost | int] = []
     fresh = []
     for change in changes:
         token, sequence = standing.get(change.gate.id, (None, 0))
-        outcomes.append(None if token == change.token else LeaseLost())
-        if token == change.token and (sequence < change.gate.sequence or not change.events):
-            fresh.append(change)
+        if token != change.token:
+            outcomes.append(LeaseLost())
+            continue
+        begun = change.gate.sequence - len(change.events)
+        if sequence > begun and change.events and await _owner_wrote(connection, change.gate.id, begun):
+            outcomes.append(sequence)
+            continue
+        fresh.append(_moved(change, max(0, sequence - begun)))
+        outcomes.append(fresh[-1].gate.sequence)
     if fresh:
         await _write(connection, fresh)
     return outcomes
+
+
+async def _owner_wrote(connection: AsyncConnection, gate_id: str, after: int) -> bool:
+    """Whether there are events beyond `after` that are not of actions, of which others than the owner tell."""
+    table = tables.gate_events
+    own = sa.and_(table.c.gate_id == gate_id, table.c.sequence > after, table.c.kind != EventKind.ACTION.value)
+    return (await connection.execute(sa.select(table.c.sequence).where(own).limit(1))).first() is not None
+
+
+def _moved(change: Change, by: int) -> Change:
+    """The change with its events that many places further on."""
+    if by == 0:
+        return change
+    events = tuple(replace(event, sequence=event.sequence + by) for event in change.events)
+    return replace(change, gate=replace(change.gate, sequence=change.gate.sequence + by), events=events)
 
 
 async def _lock_rows(connection: AsyncConnection, ids: Sequence[str]) -> dict[str, tuple[int, int]]:
@@ -98,6 +122,8 @@ async def _write(connection: AsyncConnection, changes: Sequence[Change]) -> None
 
 async def _write_consequences(connection: AsyncConnection, change: Change) -> None:
     gate = change.gate
+    if any(occasion.is_rollback for occasion, _ in change.orders):
+        await _overtake(connection, gate.id, change.events[-1].at)
     if change.orders:
         await connection.execute(sa.insert(tables.orders), order_rows(change))
     if change.quarantine is not None:
@@ -117,13 +143,21 @@ async def _write_consequences(connection: AsyncConnection, change: Change) -> No
         await write_audit(connection, change.events[-1].at, change.audit)
 
 
+async def _overtake(connection: AsyncConnection, gate_id: str, moment: datetime) -> None:
+    """What a pass called for must not come after its rollback. A try under way stays leased: it is waited for."""
+    table = tables.orders
+    due = sa.and_(table.c.gate_id == gate_id, table.c.state == "due", table.c.occasion == Occasion.PASS.value)
+    ended = sa.update(table).where(due)
+    await connection.execute(ended.values(state="given_up", detail="overtaken by the rollback", finished_at=moment))
+
+
 def order_rows(change: Change) -> list[dict[str, object]]:
     """The rows of the outbox for a change. By its key nothing is ordered twice, but for a person who tries again."""
     gate, moment = change.gate, change.events[-1].at
-    names = {Occasion.PASS: "pass", Occasion.PERSON: f"rollback-{gate.sequence}"}
+    back = gate.rollback.purpose if gate.rollback else "rollback"
     return [
         {
-            "key": f"{gate.id}:{names.get(occasion, 'rollback')}:{action}",
+            "key": f"{gate.id}:{back if occasion.is_rollback else occasion.value}:{action}",
             "gate_id": gate.id,
             "position": position,
             "action": action,

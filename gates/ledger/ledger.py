@@ -55,9 +55,9 @@ class Ledger:
             return Owned(admission.gate, 1, admission.policy_body, None)
         raise JournalError("too many callers start gates for this service at once")
 
-    async def store(self, change: Change) -> None:
-        """Returns once it is on disk. Raises LeaseLost."""
-        await self._writer.store(change)
+    async def store(self, change: Change) -> int:
+        """The number of the gate's last event, once the change is on disk. Raises LeaseLost."""
+        return await self._writer.store(change)
 
     async def find(self, gate_id: str) -> Gate | None:
         async with self.database.read() as connection:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from gates.ledger.change import Change, write_changes
+from gates.ledger.change import Change, LeaseLost, write_changes
 from healthd.journal.database import Database, JournalError
 
 _AT_ONCE = 200
@@ -16,7 +16,7 @@ _AT_ONCE = 200
 @dataclass(frozen=True, slots=True)
 class _Waiting:
     change: Change
-    written: asyncio.Future[None]
+    written: asyncio.Future[int]
 
 
 class Writer:
@@ -27,14 +27,17 @@ class Writer:
         self._waiting: list[_Waiting] = []
         self._writing = asyncio.Lock()
 
-    async def store(self, change: Change) -> None:
-        """Returns once it is on disk. Raises LeaseLost, or JournalError: then it may be tried again as it is."""
+    async def store(self, change: Change) -> int:
+        """The number of the gate's last event, once it is on disk.
+
+        Raises LeaseLost, or JournalError: then it may be tried again as it is.
+        """
         entry = _Waiting(change, asyncio.get_running_loop().create_future())
         self._waiting.append(entry)
         async with self._writing:
             while not entry.written.done():
                 await self._write_some()
-        entry.written.result()
+        return entry.written.result()
 
     async def _write_some(self) -> None:
         batch, self._waiting = self._waiting[:_AT_ONCE], self._waiting[_AT_ONCE:]
@@ -58,11 +61,11 @@ class Writer:
             for entry in batch:
                 await self._write([entry])
             return
-        for entry, lost in zip(batch, outcomes, strict=True):
-            if lost is not None:
-                _fail(entry, lost)
+        for entry, outcome in zip(batch, outcomes, strict=True):
+            if isinstance(outcome, LeaseLost):
+                _fail(entry, outcome)
             elif not entry.written.done():
-                entry.written.set_result(None)
+                entry.written.set_result(outcome)
 
 
 def _fail(entry: _Waiting, error: Exception) -> None:

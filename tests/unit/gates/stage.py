@@ -1,6 +1,7 @@
 """A stage for gates in virtual time: a source that follows a script, and a gatekeeper on a real SQLite file."""
 
 import asyncio
+import inspect
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -9,7 +10,7 @@ from typing import Any, ClassVar, Literal
 
 from prometheus_client import CollectorRegistry
 
-from gates.actions.contract import ActionConfig
+from gates.actions.contract import ActionConfig, ActionContext, Order, Outcome
 from gates.gate import Gate
 from gates.gatekeeper import Gatekeeper
 from gates.ledger import tables as gate_tables
@@ -26,7 +27,8 @@ from healthd.model import FailureKind
 from tests.unit.stage import LoopClock
 
 Act = Callable[[float], Any]
-"""Seconds since the source was first asked → Counts of both arms for one interval, an exception, or a coroutine."""
+"""Seconds since the source was first asked → Counts of the candidate for one interval, a pair of Counts with the
+baseline's, an exception, or a coroutine."""
 
 
 def healthy(_seconds: float) -> Counts:
@@ -90,7 +92,8 @@ class Scripted:
             return Look(None, {"start": now})
         said = (self.act or Script.act)(now - since["start"])
         counts = await said if asyncio.iscoroutine(said) else said
-        return Look(Evidence(self._clock.now(), 5.0, counts), since)
+        arms = counts if isinstance(counts, tuple) else (counts, None)
+        return Look(Evidence(self._clock.now(), 5.0, *arms), since)
 
     async def close(self) -> None: ...
 
@@ -100,9 +103,24 @@ class NoteConfig(ActionConfig):
 
 
 class Note:
-    """An action that nobody carries out: the tests look at the outbox."""
+    """An action that follows a script: it hangs unless told otherwise. `tried` has the order of each try."""
 
     config_model: ClassVar[type[ActionConfig]] = NoteConfig
+    act: ClassVar[Callable[[Order], Any]] = lambda _order: asyncio.Event().wait()
+    tried: ClassVar[list[Order]] = []
+
+    def __init__(self, config: NoteConfig, context: ActionContext) -> None: ...
+
+    async def carry_out(self, order: Order) -> Outcome:
+        Note.tried.append(order)
+        said = Note.act(order)
+        outcome: Outcome = await said if inspect.isawaitable(said) else said
+        return outcome
+
+    async def describe(self, order: Order) -> str:
+        return f"note {order.arms.candidate.version}"
+
+    async def close(self) -> None: ...
 
 
 BRANCHES = (journal_tables.BRANCH, gate_tables.BRANCH)
@@ -155,6 +173,8 @@ class Replica:
     async def crash(self) -> None:
         """As on SIGKILL, as near as one process comes to it: nothing is handed on."""
         await self.gates._roster.close()
+        for job in self.gates._carrier._jobs.values():
+            job.task.cancel()
         await self.gates._session.close()
         await self._end()
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from gates import actions, sources
-from tests.unit.gates.stage import Script, healthy
+from tests.unit.gates.stage import Note, Script, healthy
 from tests.virtual import VirtualLoop
 
 
@@ -25,3 +25,5 @@ def _scripted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sources.KINDS, "scripted", "tests.unit.gates.stage:Scripted")
     monkeypatch.setitem(actions.KINDS, "note", "tests.unit.gates.stage:Note")
     Script.act, Script.asked = healthy, 0
+    monkeypatch.setattr(Note, "act", Note.act)
+    monkeypatch.setattr(Note, "tried", [])

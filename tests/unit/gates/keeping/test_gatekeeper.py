@@ -8,8 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from gates import refusals
-from gates.gate import Gate, GateState, RollbackState
-from gates.ledger.outbox import OrderState
+from gates.gate import Gate, GateState
 from gates.model import Verdict
 from gates.request import Deployment, Override, PushedCounts, PushedEvidence, Version
 from healthd.journal import tables
@@ -225,24 +224,6 @@ async def test_an_older_gate_is_not_rolled_back_under_a_newer_one(file: Path) ->
         assert refused.value.fields["gate_id"] == new.id
         assert (await running.keeper.get(old.id)).rollback is None
         assert (await running.keeper.wait(new.id, 600)).decision is not None
-
-
-async def test_a_rollback_that_failed_can_be_tried_again(file: Path) -> None:
-    """With orders of its own; the ones that were given up stay as they are."""
-    async with replica(file) as running:
-        gate = await start(running)
-        for settled, state in (
-            (OrderState.GIVEN_UP, RollbackState.FAILED),
-            (OrderState.DONE, RollbackState.UNCONFIRMED),
-        ):
-            await running.keeper.rollback(gate.id, caller="ann", reason="customers call")
-            (order,) = await running.gates.outbox.claim(30)
-            await running.gates.outbox.settle(order, settled, "")
-            await asyncio.sleep(3)
-            pulled = await running.keeper.get(gate.id)
-            assert pulled.rollback is not None
-            assert (pulled.state, pulled.rollback.state) == (GateState.FINISHED, state)
-        assert len({order.key for order in await running.gates.outbox.of_gate(gate.id)}) == 2
 
 
 async def test_no_rollback_without_an_action(file: Path) -> None:

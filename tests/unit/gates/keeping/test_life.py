@@ -176,24 +176,6 @@ async def test_no_rollback_where_none_is_wanted(file: Path) -> None:
         assert gate.rollback is None
 
 
-@pytest.mark.parametrize(
-    ("settled", "state"),
-    [(OrderState.DONE, RollbackState.UNCONFIRMED), (OrderState.GIVEN_UP, RollbackState.FAILED)],
-)
-async def test_a_gate_ends_when_its_actions_have(file: Path, settled: OrderState, state: RollbackState) -> None:
-    """It holds its service until then, and tells how the rollback went."""
-    Script.act = broken
-    async with replica(file) as running:
-        gate = await verdict(running)
-        assert gate.state is GateState.ACTING
-        outbox = Outbox(running.database, "worker")
-        (order,) = await outbox.claim(30)
-        await outbox.settle(order, settled, "")
-        gate = await ended(running, gate, GateState.FINISHED)
-        assert gate.rollback is not None
-        assert gate.rollback.state is state
-
-
 async def test_every_look_is_in_the_log_in_order(file: Path) -> None:
     """The log is without holes, and the decision comes after the look that led to it."""
     async with replica(file) as running:

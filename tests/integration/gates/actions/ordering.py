@@ -1,0 +1,68 @@
+"""Orders for actions, and one try of an action as the carrier makes it."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from gates import actions
+from gates.actions.attempt import Attempts
+from gates.actions.contract import ActionConfig, Occasion, Order, Outcome
+from gates.gate import Decision, Gate, GateState, Rollback, RollbackState
+from gates.model import Verdict
+from gates.request import Deployment, Version
+from gates.sources.contract import Arm, Arms
+from healthd.clock import SystemClock
+from healthd.redaction import Redactor, secrets_of
+
+MOMENT = datetime(2026, 3, 1, 3, 0, tzinfo=UTC)
+
+
+def order(
+    candidate: Version | None = None,
+    baseline: Version | None = None,
+    *,
+    key: str = "0123:rollback:back",
+    occasion: Occasion = Occasion.FAIL,
+) -> Order:
+    """A rollback of `api` 2.0 on green to 1.0 on blue."""
+    candidate = candidate or Version(version="2.0", target="green")
+    baseline = baseline or Version(version="1.0", target="blue")
+    gate = Gate(
+        id=key.split(":")[0],
+        service="api",
+        policy="quick",
+        candidate=candidate,
+        baseline=baseline,
+        deployment=Deployment(id="run-7", actor="ann"),
+        rollback_mode="auto",
+        caller="ci",
+        state=GateState.ACTING,
+        created_at=MOMENT,
+        decides_by=MOMENT,
+        decision=Decision(Verdict.FAIL, Verdict.FAIL, "harm", "Too many errors.", MOMENT),
+        rollback=Rollback(RollbackState.DUE, "decision", "Too many errors.", MOMENT),
+    )
+    arms = Arms("api", arm(candidate), arm(baseline))
+    return Order(key, "back", occasion, gate, arms)
+
+
+def arm(version: Version) -> Arm:
+    return Arm(version.version, version.labels, version.target)
+
+
+def configured(**raw: Any) -> ActionConfig:
+    """The validated configuration of an action."""
+    return actions.find_kind(raw["kind"]).config_model.model_validate(raw)
+
+
+async def tried(config: ActionConfig, ordered: Order, environ: dict[str, str] | None = None) -> Outcome:
+    """One try."""
+    return await _attempts(config, environ).carry_out(config, ordered)
+
+
+async def described(config: ActionConfig, ordered: Order) -> str:
+    """What a try would do."""
+    return await _attempts(config, None).describe(config, ordered)
+
+
+def _attempts(config: ActionConfig, environ: dict[str, str] | None) -> Attempts:
+    return Attempts(SystemClock(), Redactor(secrets_of(config)), environ or {})

@@ -1,0 +1,144 @@
+"""The webhook against a receiver that answers as it is told."""
+
+import hashlib
+import hmac
+import time
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from gates.actions.contract import ActionConfig, Ending
+from tests.integration.gates.actions.ordering import configured, described, order, tried
+from tests.servers import peers, tls
+from tests.servers.peers import Answer, Peer
+
+SECRET = "correct horse battery staple"
+
+
+def webhook(url: str, **changes: Any) -> ActionConfig:
+    return configured(kind="webhook", url=url, **changes)
+
+
+async def test_the_receiver_gets_a_signed_request_with_a_key(peer: Peer) -> None:
+    """JSON that says what to do; the signature is over the time and the body as sent."""
+    peer.answer("POST", "/roll-back", Answer(204))
+    config = webhook(f"{peer.url}/roll-back", secret=SECRET, headers={"Authorization": "Bearer abc123"})
+    outcome = await tried(config, order())
+    assert outcome.ending is Ending.DONE
+    (received,) = peer.received
+    body = received.json()
+    assert isinstance(body, dict)
+    assert (body["service"], body["rollback"], body["candidate"]["target"]) == ("api", True, "green")
+    assert (body["baseline"]["version"], body["decision"]["verdict"]) == ("1.0", "fail")
+    assert received.headers["Idempotency-Key"] == body["key"] == "0123:rollback:back"
+    assert received.headers["Authorization"] == "Bearer abc123"
+    signed = dict(part.split("=") for part in received.headers["X-Healthd-Signature"].split(","))
+    assert abs(time.time() - int(signed["t"])) < 10
+    expected = hmac.new(SECRET.encode(), f"{signed['t']}.".encode() + received.body, hashlib.sha256).hexdigest()
+    assert hmac.compare_digest(signed["v1"], expected)
+
+
+async def test_a_repetition_is_the_same_request(peer: Peer) -> None:
+    """Key and body are the same, so that a receiver can tell it."""
+    peer.answer_once("POST", "/", Answer(503), Answer(200))
+    config = webhook(peer.url)
+    assert [(await tried(config, order())).ending for _ in range(2)] == [Ending.AGAIN, Ending.DONE]
+    first, second = peer.received
+    assert first.body == second.body
+    assert first.headers["Idempotency-Key"] == second.headers["Idempotency-Key"]
+
+
+@pytest.mark.parametrize(
+    ("status", "ending"),
+    [
+        (200, Ending.DONE),
+        (202, Ending.DONE),
+        (302, Ending.REFUSED),
+        (400, Ending.REFUSED),
+        (401, Ending.REFUSED),
+        (404, Ending.REFUSED),
+        (408, Ending.AGAIN),
+        (409, Ending.AGAIN),
+        (410, Ending.NO_BASELINE),
+        (422, Ending.REFUSED),
+        (425, Ending.AGAIN),
+        (429, Ending.AGAIN),
+        (500, Ending.AGAIN),
+        (503, Ending.AGAIN),
+    ],
+)
+async def test_what_each_status_means(peer: Peer, status: int, ending: Ending) -> None:
+    """2xx is done; what cannot get better by waiting is not repeated."""
+    peer.answer("POST", "/", Answer(status, headers={"Location": "/elsewhere"}))
+    outcome = await tried(webhook(peer.url), order())
+    assert outcome.ending is ending
+    assert str(status) in outcome.detail
+
+
+async def test_a_receiver_says_when_to_come_back(peer: Peer) -> None:
+    """In seconds, or as a date; nonsense is no time at all."""
+    date = format_datetime(datetime.now(UTC) + timedelta(seconds=90), usegmt=True)
+    peer.answer_once("POST", "/", *(Answer(503, headers={"Retry-After": at}) for at in ("120", date, "soon")))
+    in_seconds, by_date, never = [(await tried(webhook(peer.url), order())).after for _ in range(3)]
+    assert (in_seconds, never) == (120, 0)
+    assert 80 <= by_date <= 90
+
+
+async def test_a_receiver_that_hangs_hangs_up_or_is_not_there_is_tried_again(peer: Peer) -> None:
+    """Each in the action's own time, and with a reason."""
+    peer.answer("POST", "/slow", Answer(delay=30))
+    peer.answer("POST", "/abort", Answer(hang_up=True))
+    slow = await tried(webhook(f"{peer.url}/slow", timeout="200ms"), order())
+    assert (slow.ending, slow.detail) == (Ending.AGAIN, "no answer within 0.2 s")
+    aborted = await tried(webhook(f"{peer.url}/abort"), order())
+    assert (aborted.ending, "closed the connection" in aborted.detail) == (Ending.AGAIN, True)
+    absent = await tried(webhook("http://127.0.0.1:9/x"), order())
+    assert absent.detail == "127.0.0.1:9 refused the connection"
+
+
+async def test_nothing_secret_is_told(peer: Peer) -> None:
+    """Not the address's path, not the headers, not what a receiver echoes of them."""
+    peer.answer("POST", "/hook/T0P/S3CRET", Answer(400, body=f"bad key {SECRET} for Bearer abc123xyz"))
+    config = webhook(f"{peer.url}/hook/T0P/S3CRET", secret=SECRET, headers={"Authorization": "Bearer abc123xyz"})
+    told = (await tried(config, order())).detail + await described(config, order()) + repr(config)
+    for secret in ("S3CRET", "abc123xyz", "battery"):
+        assert secret not in told
+    assert "answered 400: bad key ***" in told
+
+
+async def test_a_receiver_is_trusted_by_the_configured_authority(authority: tls.Authority, tmp_path: Path) -> None:
+    """Without it the try fails, and says that it is TLS that did."""
+    async with peers.peer(authority.good().context(tmp_path)) as secure:
+        secure.answer("POST", "/", Answer(200))
+        assert (await tried(webhook(secure.url, tls={"ca": authority.trust}), order())).ending is Ending.DONE
+        unknown = await tried(webhook(secure.url), order())
+        assert unknown.ending is Ending.AGAIN
+        assert "TLS with 127.0.0.1" in unknown.detail
+
+
+async def test_a_dry_run_sends_nothing(peer: Peer) -> None:
+    """It says where to and for what."""
+    config = webhook(f"{peer.url}/back", secret=SECRET)
+    assert await described(config, order()) == f"POST to {peer.url} for api 2.0, signed"
+    assert not peer.received
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"url": "ftp://x/"}, "write a whole address"),
+        ({"secret": "short"}, "at least 16"),
+        ({"headers": {"Content-Type": "text/plain"}}, "set by the webhook itself"),
+        ({"headers": {"X-A": "a\r\nB: c"}}, "characters that a header cannot carry"),
+        ({"headers": {"X A": "a"}}, "not the name of a header"),
+    ],
+)
+def test_a_bad_configuration_is_refused(changes: dict[str, Any], message: str) -> None:
+    """With the reason, and without the value."""
+    with pytest.raises(ValidationError, match=message) as refused:
+        configured(**{"kind": "webhook", "url": "http://x/", **changes})
+    assert "'short'" not in str(refused.value)
