@@ -13,6 +13,9 @@ import structlog
 from gates.gate import Gate
 from gates.ledger import tables as gate_tables
 from gates.settings import Config as Config
+from gates.web.pages.film import Films
+from gates.web.pages.latest import LatestGates
+from gates.web.pages.page import GatePage
 from gates.web.routes import GateApi
 from gates.wiring import Gates
 from healthd import logs, sentry
@@ -82,6 +85,7 @@ class Daemon:
         )
         self.gates: Gates | None = None
         self.gate_api: GateApi | None = None
+        self.gate_page: GatePage | None = None
         self.systemd = ServiceManager(os.environ)
         self.watchdog = Watchdog(
             lagged=self.metrics.loop_lag.observe,
@@ -123,8 +127,8 @@ class Daemon:
 
     async def _listen(self, stack: AsyncExitStack) -> None:
         http, routes = self.settings.http, self.page.routes()
-        if self.gate_api is not None:
-            routes += self.gate_api.routes()
+        if self.gate_api is not None and self.gate_page is not None:
+            routes += self.gate_api.routes(self.gate_page.routes())
         runner = await server.listen(server.build(self.health, self.checks_api, self.metrics, routes), http.listen)
         stack.push_async_callback(runner.cleanup)
         stack.callback(self.streams.stop)
@@ -146,7 +150,11 @@ class Daemon:
             redact=self.redact,
             listener=self._gate_changed,
         )
-        self.gate_api = GateApi(self.gates.gatekeeper, self._guard, self._clock)
+        gatekeeper = self.gates.gatekeeper
+        self.gate_api = GateApi(gatekeeper, self._guard, self._clock)
+        films = Films(gatekeeper, self.gates.ledger, self.gates.outbox)
+        self.gate_page = GatePage(films, self._guard, self._clock, self.renderer, self.streams)
+        self.page.deploys = LatestGates(gatekeeper)
 
     async def _run_gates(self) -> None:
         """Health is served whatever becomes of the gates: their fault is logged, and they are started again."""
@@ -192,9 +200,10 @@ class Daemon:
         self.health.reconfigure(settings, guard)
         self.checks_api.guard = guard
         self.page.reconfigure(settings, guard)
-        if self.gates is not None and self.gate_api is not None:
+        if self.gates is not None and self.gate_api is not None and self.gate_page is not None:
             self.gates.reconfigure(settings)
             self.gate_api.reconfigure(guard)
+            self.gate_page.guard = guard
         await self.suite.arrange(settings)
         self._loaded()
         _log.info("configuration loaded", checks=list(settings.active_checks))

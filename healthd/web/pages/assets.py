@@ -8,7 +8,6 @@ from pathlib import Path
 
 from aiohttp import web
 
-FOLDER = Path(__file__).with_name("static")
 _TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 _FOR_EVER = "public, max-age=31536000, immutable"
 
@@ -23,12 +22,14 @@ class Asset:
 
 
 class Assets:
-    """All files of the folder, read once."""
+    """All files of some folders, read once."""
 
     def __init__(self) -> None:
-        self._files = {
-            file.name: _read(file) for file in sorted(FOLDER.iterdir()) if file.suffix in _TYPES and file.is_file()
-        }
+        self._files: dict[str, Asset] = {}
+
+    def add(self, folder: Path) -> None:
+        """Serve what is in a folder as well."""
+        self._files |= {file.name: _read(file) for file in folder.iterdir() if file.suffix in _TYPES}
 
     def url(self, name: str) -> str:
         """Where a file is to be had. Raises KeyError."""

@@ -16,7 +16,7 @@ from healthd.web.pages.assets import Assets
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-TEMPLATES = Path(__file__).with_name("templates")
+FOLDER = Path(__file__).parent
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -35,13 +35,15 @@ class Renderer:
 
     def __init__(self) -> None:
         self.assets = Assets()
-        self._folders = [TEMPLATES]
+        self._templates: list[Path] = []
         self._environment: Environment | None = None
         self._macros: dict[tuple[str, str], Any] = {}
+        self.add(FOLDER)
 
-    def add(self, templates: Path) -> None:
-        """Look for templates there as well. Only before the first page is asked for."""
-        self._folders.append(templates)
+    def add(self, folder: Path) -> None:
+        """Use the `templates` and serve the `static` files of a folder as well, before the first page is asked for."""
+        self._templates.append(folder / "templates")
+        self.assets.add(folder / "static")
 
     async def ready(self) -> None:
         """Load what pages need, off the event loop: probes must not wait for it. Cheap once it is done."""
@@ -72,7 +74,7 @@ class Renderer:
         from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
         environment = Environment(
-            loader=FileSystemLoader(self._folders),
+            loader=FileSystemLoader(self._templates),
             autoescape=True,
             undefined=StrictUndefined,
             trim_blocks=True,

@@ -12,7 +12,6 @@
   let heard = performance.timeOrigin + performance.now();
   let title = document.title;
   let stream = null;
-  let ended = false;
 
   const now = () => Date.now() + skew;
 
@@ -74,10 +73,10 @@
 
   // What is on the screen is believed for as long as the server is heard.
   function show() {
-    const lost = !ended && Date.now() - heard > SILENCE;
+    const lost = Date.now() - heard > SILENCE;
     root.classList.toggle("live", !lost);
     root.classList.toggle("lost", lost);
-    byId("following").textContent = lost ? "" : ended ? ", and final" : ", live";
+    byId("following").textContent = lost ? "" : ", live";
     const name = lost ? `Not live · ${title}` : title;
     if (document.title !== name) document.title = name;
     if (lost) {

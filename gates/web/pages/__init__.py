@@ -1,0 +1,1 @@
+"""The live page of a gate, and what the status page shows of gates. Nothing is decided here."""

@@ -1,0 +1,220 @@
+"""A gate's page from its first moment to its last, on a real ledger."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp.test_utils import make_mocked_request
+
+from gates.gate import GateState
+from gates.model import Verdict
+from gates.request import Deployment
+from gates.web.pages.film import Films
+from gates.web.pages.latest import LatestGates
+from gates.web.pages.page import GatePage
+from healthd.settings import Settings
+from healthd.web.auth import Guard, hash_token
+from healthd.web.pages.deploys import UnknownDeploysError
+from healthd.web.pages.parts import Parts
+from healthd.web.pages.renderer import Renderer
+from healthd.web.pages.stream import Streams
+from healthd.web.problems import Problem
+from tests.unit.gates.stage import (
+    Counts,
+    Replica,
+    Script,
+    broken,
+    config,
+    healthy,
+    later,
+    replica,
+    request,
+    silent,
+)
+from tests.unit.stage import LoopClock
+
+HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>\"' {{ 7*7 }}"
+
+
+class Viewer:
+    """Somebody who looks at pages of a replica's gates."""
+
+    def __init__(self, running: Replica, clock: LoopClock) -> None:
+        tokens = [{"name": "reader", "hash": hash_token("t"), "scopes": ["gates:read"]}]
+        guard = Guard(Settings.model_validate({"auth": {"tokens": tokens}}))
+        films = Films(running.keeper, running.gates.ledger, running.gates.outbox)
+        self.page = GatePage(films, guard, clock, Renderer(), Streams(clock))
+
+    async def look(self, gate_id: str) -> str:
+        """The whole page, as text of HTML."""
+        asked = make_mocked_request(
+            "GET", f"/gates/{gate_id}/page", {"Authorization": "Bearer t"}, match_info={"gate_id": gate_id}
+        )
+        response = await self.page._showing(self.page._page)(asked)
+        assert response.status == 200, response.text
+        assert isinstance(response.text, str)
+        return response.text
+
+    async def parts(self, gate_id: str) -> Parts:
+        return await self.page._refresh(gate_id)
+
+
+@asynccontextmanager
+async def looking(file: Path, **changes: Any) -> AsyncIterator[tuple[Replica, Viewer]]:
+    async with replica(file, config(**changes)) as running:
+        yield running, Viewer(running, LoopClock())
+
+
+def has(html: str, *words: str) -> bool:
+    """Whether these words stand there in this order, tags left out."""
+    text = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", html))
+    return re.search(".*?".join(map(re.escape, words)), text) is not None
+
+
+async def test_from_settling_to_rollback(file: Path) -> None:
+    """Each stage is said in words; the interval, the limit, what is missing and the rollback's steps are there."""
+    Script.act = later(60, healthy, broken)
+    async with looking(file) as (running, viewer):
+        gate = await running.keeper.start(request(deployment=Deployment(actor="kim")), caller="ci")
+        assert has(await viewer.look(gate.id), "api 2.0", "Settling", "A verdict")
+        await asyncio.sleep(50)
+        html = await viewer.look(gate.id)
+        assert has(html, "Observing", "A verdict", "at the latest", "Asked", "by kim", "Verdict", "Watch or roll back")
+        assert has(
+            html, "Evidence of harm: none", "error_rate", "limit", "5 %", "requests seen", "still needed", "about"
+        )
+        assert 'class="truth" d="M' in html
+        assert 'class="settling"' in html
+        mark = (await viewer.parts(gate.id)).mark
+        await asyncio.sleep(60)
+        html = await viewer.look(gate.id)
+        assert has(
+            html, "Failed, rolling back", "The candidate is proven harmful", "Verdict: fail", "Roll back", "under way"
+        )
+        assert has(html, "Evidence of harm: proof", "Of", "harmless releases at most one ever shows as much")
+        assert has(html, "Rollback", "Called for by the verdict", "back on fail", "under way", "ci for kim")
+        assert has(html, "What happened", "verdict fail", "observing", "ci asks about api 2.0, policy quick")
+        changed = (await viewer.parts(gate.id)).since(mark)["html"]
+        assert {"title", "icon", "headline", "timeline", "evidence", "orders", "log"} <= changed.keys()
+        assert "about" not in changed
+
+
+async def test_watching(file: Path) -> None:
+    """After a pass the watch is shown with its end, and a watch that sees nothing is not green."""
+    Script.act = later(400, healthy, silent)
+    policy = {"watch": "1h"}
+    async with looking(file, policy=policy) as (running, viewer):
+        gate = await running.keeper.start(request(), caller="ci")
+        await asyncio.sleep(300)
+        html = await viewer.look(gate.id)
+        assert has(html, "Passed, watched", "The watch ends", "Verdict: pass", "Watch", "a late regression rolls back")
+        assert '<text class="decided"' in html
+        await asyncio.sleep(400)
+        html = await viewer.look(gate.id)
+        assert has(html, "Passed, the watch sees nothing", "no traffic")
+        assert 'class="headline degraded"' in html
+
+
+async def test_a_person_decides(file: Path) -> None:
+    """A held gate says how to decide it, and afterwards who did and why."""
+    Script.act = silent
+    async with looking(file, policy={"inconclusive": "hold"}) as (running, viewer):
+        gate = await running.keeper.start(request(), caller="ci")
+        await asyncio.sleep(400)
+        held = await viewer.look(gate.id)
+        assert has(held, "A person decides", "It fails unless a person decides", f"healthd gate resolve {gate.id} pass")
+        await running.keeper.resolve(gate.id, Verdict.PASS, caller="kim", reason="known outage of the logs")
+        await asyncio.sleep(5)
+        assert has(await viewer.look(gate.id), "Passed", "known outage of the logs", "Verdict: pass", "by kim")
+
+
+async def test_cancelled(file: Path) -> None:
+    """It is neither green nor red, and says who ended it."""
+    async with looking(file) as (running, viewer):
+        gate = await running.keeper.start(request(), caller="ci")
+        await running.keeper.cancel(gate.id, caller="kim", reason="wrong build")
+        html = await viewer.look(gate.id)
+        assert has(html, "Cancelled", "cancelled (by kim; why wrong build)")
+        assert 'class="headline unknown"' in html
+
+
+async def test_failed_and_not_rolled_back(file: Path) -> None:
+    """That nothing was done about a failed deploy is in the headline."""
+    Script.act = broken
+    async with looking(file, service={"on_fail": []}) as (running, viewer):
+        gate = await running.keeper.start(request(), caller="ci")
+        await asyncio.sleep(100)
+        assert has(await viewer.look(gate.id), "Failed, not rolled back", "no rollback action is configured")
+
+
+async def test_what_is_hostile_is_text(file: Path) -> None:
+    """Markup in what callers and sources say comes out as the characters that it is; no link leads into a script."""
+    async with looking(file) as (running, viewer):
+        deployment = Deployment(id=HOSTILE, url="javascript:alert(1)", actor=HOSTILE)
+        gate = await running.keeper.start(request(deployment=deployment), caller=HOSTILE)
+        await running.keeper.cancel(gate.id, caller=HOSTILE, reason=HOSTILE)
+        html = await viewer.look(gate.id)
+        assert html.count("<script") == 1
+        assert "<img" not in html
+        assert "&lt;script&gt;alert(1)" in html
+        assert 'href="javascript:' not in html
+        assert "49" not in re.sub(r"[0-9a-f]{12,}", "", html[html.index('id="about"') :])
+
+
+async def test_who_may_look(file: Path) -> None:
+    """Without a token a browser is asked for one; a gate that is not there is said so, on a page."""
+    async with looking(file) as (running, viewer):
+        gate = await running.keeper.start(request(), caller="ci")
+        for headers, gate_id, status, said in (
+            ({}, gate.id, 401, "sign in with a token as the password"),
+            ({"Authorization": "Bearer x"}, gate.id, 401, "this token is not known"),
+            ({"Authorization": "Bearer t"}, "nope", 404, "There is no gate nope."),
+        ):
+            asked = make_mocked_request("GET", "/", headers, match_info={"gate_id": gate_id})
+            response = await viewer.page._showing(viewer.page._page)(asked)
+            assert (response.status, response.content_type) == (status, "text/html")
+            assert said in str(response.text)
+            assert response.headers.get("WWW-Authenticate", "").startswith("Basic") == (status == 401)
+            with pytest.raises(Problem):
+                viewer.page.guard.challenge(make_mocked_request("GET", "/", {}), "gates:read")
+
+
+async def test_looks_are_read_once(file: Path) -> None:
+    """A long gate is not read again for every viewer, and its picture stays small."""
+    Script.act = later(1e9, lambda _: Counts(50, 1), healthy)
+    policy = {"observe": {"at_least": "1h", "at_most": "2h"}}
+    async with looking(file, policy=policy) as (running, viewer):
+        gate = await running.keeper.start(request(), caller="ci")
+        await asyncio.sleep(3500)
+        html = await viewer.look(gate.id)
+        assert len(html) < 40_000
+        film = await viewer.page._films.of(gate.id)
+        assert len(film.looks["error_rate"]) > 600
+        seen = film.seen
+        await asyncio.sleep(10)
+        again = await viewer.page._films.of(gate.id)
+        assert again is film
+        assert seen < again.seen < seen + 5
+
+
+async def test_latest_gates(file: Path) -> None:
+    """The status page is told of gates under way first; without a journal, why it is told nothing."""
+    async with looking(file) as (running, _viewer):
+        latest = LatestGates(running.keeper)
+        assert await latest.latest() == []
+        Script.act = broken
+        failed = await running.keeper.start(request(), caller="ci")
+        await asyncio.sleep(100)
+        Script.act = healthy
+        await running.keeper.start(request("web"), caller="ci")
+        deploys = await latest.latest()
+        assert (deploys[0].name, deploys[0].word) == ("web", "Settling")
+        assert deploys[1].address == f"/gates/{failed.id}/page"
+        assert (await running.keeper.get(failed.id)).state is GateState.ACTING
+        await running.database.close()
+        with pytest.raises(UnknownDeploysError, match="journal"):
+            await latest.latest()
