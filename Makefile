@@ -33,6 +33,7 @@ install: $(VENV)/.dev
 
 docs: install
 	$(BIN)/python -m docs.generate
+	$(BIN)/python -m grafana.build
 
 # Exact versions for every platform, with hashes.
 lock: $(BIN)/uv
