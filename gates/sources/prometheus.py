@@ -5,6 +5,8 @@ increases in `counters.py`.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from math import ceil
 from typing import ClassVar, Literal, Self
@@ -25,6 +27,7 @@ from healthd.units import Duration, show_duration
 _LONGEST = 3600.0  # seconds that one query reaches back at most; of a longer gap the restarts inside it are not seen
 _MEMORY = 3600.0  # seconds before the gate in which a series must have been seen to be called old
 _CHUNK = 300.0  # seconds of raw history asked for at a time
+_MISSED, _LATE = 3, 5.0  # scrapes, and seconds: what was silent for both of them when the gate began had stopped
 
 
 class PrometheusConfig(HttpConfig):
@@ -100,7 +103,7 @@ class Prometheus:
         at = now.timestamp()
         if since is None:
             readings = await all_of({name: self._read(name, at, at) for name in self._selectors})
-            return combined({name: ArmLook(None, _last(reading)) for name, reading in readings.items()}, now, None)
+            return combined({name: ArmLook(None, _start(reading, at)) for name, reading in readings.items()}, now, None)
         before = Standpoint.from_json(since)
         arms = await all_of({name: self._look(name, before, at) for name in self._selectors})
         return combined(arms, now, before)
@@ -136,7 +139,7 @@ class Prometheus:
         increase, fresh, after = Increase(), False, dict(states)
         for process, snapshots in reading.snapshots.items():
             known = states.get(process) or origins.get(process)
-            later = [snapshot for snapshot in snapshots if known is None or snapshot.at > known.at]
+            later = [snapshot for snapshot in snapshots if snapshot.at > (before.began if known is None else known.at)]
             fresh = fresh or tells_of_requests(later)
             if (last := follow(known, later, increase)) is not None:
                 after[process] = last
@@ -164,14 +167,18 @@ class Prometheus:
         Old ones, which come back from somewhere, are left out and begin at what they first say; the number of them is
         the second value. Age is what the process itself says, else whether anything was stored of it before.
         """
-        new = {process: found[0] for process, found in reading.snapshots.items() if process not in states}
-        young = {process: first for process, first in new.items() if first.at > began}
+        new = {
+            process: found
+            for process, found in reading.snapshots.items()
+            if process not in states and found[-1].at > began
+        }
+        young = {process: found[0] for process, found in new.items() if found[0].at > began}
         stated = {process: first.started for process, first in young.items() if first.started is not None}
         old = {process for process, started in stated.items() if started < began - self._config.lookback}
         if young.keys() - stated.keys():
             old |= (await self._existed(name, began) - stated.keys()) & young.keys()
         origins = {process: Snapshot.zero(began) for process in young.keys() - old}
-        return origins, len(old)
+        return origins, len(old) + len(new) - len(young)
 
     async def _existed(self, name: str, at: float) -> set[str]:
         """The processes of which anything was stored in the hour before `at`."""
@@ -211,6 +218,19 @@ def _cut_up(reading: Reading, origins: States, states: States, begin: float, ste
             if tells_of_requests([snapshot]):
                 told.add(place)
     return [(each.counts() if i in told else None, each.resets) for i, each in enumerate(increases)]
+
+
+def _start(reading: Reading, at: float) -> States:
+    """Where each process stands when a gate begins. One whose scrapes had stopped before is left out, for what is seen
+    of it later has in part been counted before the gate."""
+    going = {process: seen for process, seen in reading.snapshots.items() if not _had_stopped(seen, at)}
+    return _last(replace(reading, snapshots=going))
+
+
+def _had_stopped(seen: Sequence[Snapshot], at: float) -> bool:
+    if len(seen) < 2:
+        return False
+    return at - seen[-1].at > max(_LATE, _MISSED * (seen[-1].at - seen[0].at) / (len(seen) - 1))
 
 
 def _last(reading: Reading) -> States:

@@ -69,6 +69,8 @@ def server() -> Iterator[prometheus.Prometheus]:
     past.pod("pods", "old", every(10, -50, 60, 10))
     past.pod("pods", "new", [(20, 7), (30, 17), (40, 27)])
     past.pod("pods", "back", [(-1200, 400), (20, 9000), (30, 9005)])
+    # A server that was down when the gate began.
+    past.pod("down", "a", [*every(5, -55, -35, 10), (20, 5000), (30, 5010)])
     # The first error.
     past.pod("first", "a", every(10, -50, 60, 10))
     past.pod("first", "a", [(30, 2), (40, 2)], status="500")
@@ -165,6 +167,14 @@ async def test_a_new_pod_counts_from_zero_and_an_old_one_does_not(server: promet
     assert total is not None
     assert total.requests == 60 + 27 + 5
     assert gate.gaps == 1
+
+
+async def test_what_was_counted_before_the_gate_is_not_of_it(server: prometheus.Prometheus) -> None:
+    """Where scrapes had stopped when it began, counting starts with the first that comes; that is a gap."""
+    gate = await looked(desk(config(server, "down"), at(0)), until=40)
+    total = gate.total()
+    assert total is not None
+    assert (total.requests, gate.gaps) == (10, 1)
 
 
 async def test_the_first_error_is_one(server: prometheus.Prometheus) -> None:
