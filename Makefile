@@ -12,7 +12,7 @@ run: $(VENV)/.run
 
 test: install
 	$(BIN)/python -m tests.servers.install
-	$(BIN)/pytest -n $(WORKERS) --dist loadgroup
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile
 
 unit: install
 	$(BIN)/pytest -q -n $(WORKERS) tests/unit
