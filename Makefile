@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 COMPILE = $(BIN)/uv pip compile -q --universal --generate-hashes --no-header --no-annotate
 WORKERS ?= 4
 
-.PHONY: run test unit lint install docs lock bench build clean
+.PHONY: run test demo unit lint install docs lock bench build clean
 
 run: $(VENV)/.run
 	$(BIN)/python -m healthd run
@@ -13,6 +13,10 @@ run: $(VENV)/.run
 test: install
 	$(BIN)/python -m tests.servers.install
 	$(BIN)/pytest -n $(WORKERS) --dist loadfile
+
+# A good deploy and a bad one, with everything on loopback; ends by itself.
+demo: $(VENV)/.run
+	$(BIN)/python -m deploy.demo
 
 unit: install
 	$(BIN)/pytest -q -n $(WORKERS) tests/unit

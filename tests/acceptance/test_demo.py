@@ -1,0 +1,20 @@
+"""`make demo` ends as it promises."""
+
+import asyncio
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+async def test_demo_passes_the_good_and_rolls_back_the_bad() -> None:
+    """Version 2.0 stays, version 3.0 is rolled back by healthd alone, and nothing is left running."""
+    play = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "deploy.demo", cwd=ROOT, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+    )
+    said = (await play.communicate())[0].decode()
+    assert play.returncode == 0, said
+    assert "s  pass: " in said
+    assert "s  fail: The candidate is proven harmful." in said
+    assert "rollback: rolled_back" in said, said
+    assert "the traffic is on green" in said
