@@ -15,6 +15,7 @@ from pydantic import (
 )
 
 from gates import actions
+from gates.actions.command import CommandConfig
 from gates.actions.contract import ActionConfig
 from gates.actions.webhook import WebhookConfig
 from gates.criteria import Checks
@@ -66,7 +67,8 @@ def _no_trailing_slash(url: str) -> str:
 
 
 # The kinds that are named here are what the schema and the reference show; what counts is the registry.
-AnyAction = Annotated[SerializeAsAny[WebhookConfig], WrapValidator(lambda raw, _: _build_action(raw))]
+_BuiltIn = Annotated[CommandConfig | WebhookConfig, Field(discriminator="kind")]
+AnyAction = Annotated[SerializeAsAny[_BuiltIn], WrapValidator(lambda raw, _: _build_action(raw))]
 Url = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/?#]+[^\s?#]*$"), AfterValidator(_no_trailing_slash)]
 
 

@@ -8,6 +8,7 @@ from gates.actions.contract import Action
 
 # Loaded by name, so that an SDK is imported only when an action that needs it is configured.
 KINDS: dict[str, str] = {
+    "command": "gates.actions.command:Command",
     "webhook": "gates.actions.webhook:Webhook",
 }
 

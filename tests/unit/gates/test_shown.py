@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from gates import criteria
+from gates import actions, criteria
 from gates.freeze import Freeze
 from gates.policy import Observe, Policy, Risk
 from gates.settings import Config, Keeping, Service
@@ -14,7 +14,8 @@ from healthd.configfile import parse
 
 TOP = Path(__file__).parents[3]
 CRITERIA = (criteria.ErrorRate, criteria.Latency, criteria.MeanLatency, criteria.Checks, criteria.Smoke)
-MODELS = (Service, Policy, Observe, Risk, Freeze, Keeping, criteria.Compare, criteria.SmokeRequest, *CRITERIA)
+ACTIONS = tuple(actions.find_kind(kind).config_model for kind in actions.KINDS)
+MODELS = (*ACTIONS, Service, Policy, Observe, Risk, Freeze, Keeping, criteria.Compare, criteria.SmokeRequest, *CRITERIA)
 _WRITTEN_AS = {"method": "get", "path": "get"}
 
 
