@@ -13,7 +13,15 @@ import aiohttp
 from pydantic import BaseModel, ValidationError
 
 from gates.transport import Transport, Unreachable
-from gates.web.documents import GateDocument, GatesDocument, LockDocument, LocksDocument, QuarantineDocument
+from gates.web.documents import (
+    ActionsDocument,
+    GateDocument,
+    GatesDocument,
+    LockDocument,
+    LocksDocument,
+    QuarantineDocument,
+    RehearsalDocument,
+)
 
 DocumentT = TypeVar("DocumentT", bound=BaseModel)
 _POLL = 25.0  # seconds to hold a call open: proxies cut what is silent for 30 or 60
@@ -97,6 +105,14 @@ class GateClient:
 
     async def rollback(self, gate_id: str, reason: str) -> GateDocument:
         return await self._ask(GateDocument, "POST", f"/gates/{gate_id}/rollback", body={"reason": reason})
+
+    async def rehearse(self, gate_id: str) -> RehearsalDocument:
+        """What a rollback would do now."""
+        return await self._ask(RehearsalDocument, "GET", f"/gates/{gate_id}/rollback")
+
+    async def actions(self, gate_id: str) -> ActionsDocument:
+        """What the gate's verdict called for, and what came of it."""
+        return await self._ask(ActionsDocument, "GET", f"/gates/{gate_id}/actions")
 
     async def push(self, gate_id: str, evidence: Mapping[str, Any]) -> None:
         """Hand over counts. Without an `id` the push is given one, so that trying again counts once."""

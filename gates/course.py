@@ -147,6 +147,19 @@ def cancelled(gate: Gate, caller: str, reason: str, moment: datetime) -> Step:
     )
 
 
+def trying(gate: Gate, orders: Sequence[StoredOrder]) -> Step | None:
+    """The actions of a rollback are not done yet: what there is to say of that, where it is new."""
+    assert gate.rollback is not None
+    tried = next((order for order in orders if order.state is OrderState.DUE and order.tries), None)
+    if tried is None:
+        return None
+    times = "once" if tried.tries == 1 else f"{tried.tries} times"
+    detail = f"{tried.action} was tried {times} and is not done yet: {tried.detail}"
+    return (
+        Step(replace(gate, rollback=replace(gate.rollback, detail=detail))) if detail != gate.rollback.detail else None
+    )
+
+
 def acted(gate: Gate, orders: Sequence[StoredOrder], plan: Plan, moment: datetime) -> Step:
     """All actions of a rollback have come to an end. Where they are done, the gate watches the baseline take over."""
     assert gate.rollback is not None

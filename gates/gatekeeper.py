@@ -13,15 +13,17 @@ from dataclasses import replace
 from sqlalchemy.exc import IntegrityError
 
 from gates import course
+from gates.actions.attempt import Attempts
 from gates.course import Step
 from gates.gate import DeployLock, Gate, GateEvent, GateState, Page, QuarantinedVersion
 from gates.ledger.admission import Admission
 from gates.ledger.change import LeaseLost
 from gates.ledger.holds import Holds
 from gates.ledger.ledger import Ledger
+from gates.ledger.outbox import Outbox, StoredOrder
 from gates.model import Verdict
 from gates.news import News, within_seconds
-from gates.plan import Plan
+from gates.plan import Plan, recall_plan
 from gates.reception import known_service, receive
 from gates.refusals import (
     AlreadyDecided,
@@ -33,6 +35,7 @@ from gates.refusals import (
     TooManyGates,
     UnknownGate,
 )
+from gates.rehearsal import Rehearsed, rehearse
 from gates.request import PushedEvidence, VerifyRequest
 from gates.roster import Roster
 from healthd.clock import Clock
@@ -49,8 +52,20 @@ _UNDECIDED = (GateState.SETTLING, GateState.OBSERVING, GateState.HELD)
 class Gatekeeper:
     """Every method raises a `gates.refusals.Refusal` when it says no; any of them may be `JournalUnavailable`."""
 
-    def __init__(self, roster: Roster, ledger: Ledger, holds: Holds, news: News, clock: Clock, *, replica: str) -> None:
+    def __init__(
+        self,
+        roster: Roster,
+        ledger: Ledger,
+        holds: Holds,
+        outbox: Outbox,
+        attempts: Attempts,
+        news: News,
+        clock: Clock,
+        *,
+        replica: str,
+    ) -> None:
         self._roster, self._ledger, self._holds, self._news, self._clock = roster, ledger, holds, news, clock
+        self._outbox, self._attempts = outbox, attempts
         self._replica = replica
         self.draining = False
 
@@ -168,6 +183,21 @@ class Gatekeeper:
             return pulled
 
         return await self._intervene(gate_id, called_for, step)
+
+    async def orders(self, gate_id: str) -> Sequence[StoredOrder]:
+        """What its verdict called for. Raises UnknownGate."""
+        await self.get(gate_id)
+        with _refusing():
+            return await self._outbox.of_gate(gate_id)
+
+    async def rehearse(self, gate_id: str) -> Sequence[Rehearsed]:
+        """What a rollback would do now. Raises UnknownGate."""
+        gate, config = await self.get(gate_id), self._roster.config
+        with _refusing():
+            body = await self._ledger.policy_body(gate_id)
+        if body is None:
+            raise UnknownGate(gate_id=gate_id)
+        return await rehearse(gate, recall_plan(body, gate.policy, gate.service, config), config, self._attempts)
 
     async def push(self, gate_id: str, evidence: PushedEvidence, *, caller: str) -> None:
         """Keep what was pushed for the gate's source. Raises UnknownGate, NotPushed, AlreadyDecided."""

@@ -171,6 +171,8 @@ class Life:
             mine = [order for order in orders if order.purpose == rollback.purpose]
             if all(order.state is not OrderState.DUE for order in mine):
                 break
+            if (step := course.trying(self.gate, mine)) is not None:
+                await self._write(step)
             await within_seconds(change, _ASK_OUTBOX_SECONDS)
         await self._write(course.acted(self.gate, mine, self._plan, self._clock.now()))
 

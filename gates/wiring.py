@@ -63,7 +63,9 @@ class Gates:
         self._roster = Roster(leases, tools, config, self.metrics, self._news)
         registry.register(RunningGates(self._roster.gates))
         self._replica = Replica(self.ledger, leases, self._roster, clock, self.metrics)
-        self.gatekeeper = Gatekeeper(self._roster, self.ledger, Holds(database), self._news, clock, replica=replica)
+        self.gatekeeper = Gatekeeper(
+            self._roster, self.ledger, Holds(database), self.outbox, attempts, self._news, clock, replica=replica
+        )
 
     async def run(self) -> None:
         """Until cancelled."""

@@ -36,12 +36,22 @@ async def resolve(client: GateClient, gate_id: str, verdict: str, reason: str, a
 
 @click.command()
 @click.argument("gate_id", metavar="GATE")
-@_reason
+@click.option("--reason", help="Why; it goes to the audit.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@click.option("--dry-run", is_flag=True, help="Show what would happen, and change nothing.")
 @json_option
 @asking
-async def rollback(client: GateClient, gate_id: str, reason: str, yes: bool, as_json: bool) -> None:
+async def rollback(
+    client: GateClient, gate_id: str, reason: str | None, yes: bool, dry_run: bool, as_json: bool
+) -> None:
     """Pull the cord: roll the deploy back now, whatever the evidence says."""
+    if dry_run:
+        rehearsal = await client.rehearse(gate_id)
+        lines = [f"{it.action}: {it.would}" for it in rehearsal.actions] or ["no rollback action is configured"]
+        click.echo(rehearsal.model_dump_json(indent=2) if as_json else "\n".join(lines))
+        return
+    if reason is None:
+        raise click.UsageError("--reason is needed; it goes to the audit.")
     gate = await client.gate(gate_id)
     if not yes:
         click.confirm(f"Roll {gate.service} {gate.candidate.version} back now?", abort=True, err=True)

@@ -72,6 +72,13 @@ class Ledger:
             row = (await connection.execute(query)).mappings().one_or_none()
         return read_gate(row) if row is not None else None
 
+    async def policy_body(self, gate_id: str) -> str | None:
+        """The policy that a gate goes by, as JSON."""
+        query = sa.select(tables.gates.c.policy_body).where(tables.gates.c.id == gate_id)
+        async with self.database.read() as connection:
+            body: str | None = (await connection.execute(query)).scalar_one_or_none()
+        return body
+
     async def page(self, service: str | None, states: Sequence[GateState], limit: int, before: str | None) -> Page:
         """Gates, newest first: their ids ascend with time."""
         table = tables.gates

@@ -8,7 +8,14 @@ from gates.gatekeeper import Gatekeeper
 from gates.request import PushedEvidence
 from gates.web.answers import answer
 from gates.web.bodies import ListQuery, ReasonBody, ResolveBody, WaitQuery
-from gates.web.documents import GateDocument, GatesDocument
+from gates.web.documents import (
+    ActionDocument,
+    ActionsDocument,
+    GateDocument,
+    GatesDocument,
+    RehearsalDocument,
+    RehearsedDocument,
+)
 from gates.web.operation import Answer, Call, Nothing, Operation
 from gates.web.waiting import Patience
 
@@ -48,12 +55,31 @@ class GateCalls:
                 {409: "The gate is decided, or its service takes no pushed evidence."}, body=PushedEvidence,
             ),
             Operation(
+                "get_actions", "GET", "/gates/{gate_id}/actions", "gates:read",
+                "What the verdict called for: how often it was tried, and what came of it.", self._actions,
+                {200: Answer("The actions, in their order.", ActionsDocument)},
+            ),
+            Operation(
+                "rehearse_rollback", "GET", "/gates/{gate_id}/rollback", "gates:rollback",
+                "A dry run: what a rollback would do now. It looks, and changes nothing.", self._rehearse,
+                {200: Answer("The actions, in their order.", RehearsalDocument)},
+            ),
+            Operation(
                 "roll_back", "POST", "/gates/{gate_id}/rollback", "gates:rollback",
                 "A person pulls the cord: roll back now, whatever the evidence says. Twice is once.",
                 self._rollback, {202: Answer("The rollback is stored and under way.", GateDocument)},
                 {409: "There is nothing that could be rolled back."}, body=ReasonBody,
             ),
         ]  # fmt: skip
+
+    async def _actions(self, call: Call[Nothing, Nothing]) -> web.Response:
+        orders = await self._gatekeeper.orders(call.gate_id)
+        return answer(ActionsDocument(actions=list(map(ActionDocument.of, orders))))
+
+    async def _rehearse(self, call: Call[Nothing, Nothing]) -> web.Response:
+        rehearsed = await self._gatekeeper.rehearse(call.gate_id)
+        shown = [RehearsedDocument(action=it.action, kind=it.kind, would=it.would) for it in rehearsed]
+        return answer(RehearsalDocument(actions=shown))
 
     async def _list(self, call: Call[Nothing, ListQuery]) -> web.Response:
         asked = call.query

@@ -8,7 +8,9 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, PlainSerializer, WithJsonSchema
 
+from gates.actions.contract import Occasion
 from gates.gate import DeployLock, EventKind, Gate, GateEvent, GateState, Page, QuarantinedVersion, RollbackState
+from gates.ledger.outbox import OrderState, StoredOrder
 from gates.model import CriterionReport, Finding, Standing, Unit, Verdict
 from healthd.web.documents import stamp
 
@@ -125,11 +127,17 @@ class DecisionDocument(Shown):
 
 
 class RollbackDocument(Shown):
+    """A rollback that was called for. `detail` is how it goes, or why it ended as it did; `confirm_until` is when the
+    gate stops to watch for the baseline's recovery."""
+
     state: RollbackState
     trigger: Literal["decision", "watch", "person"]
     reason: str
     at: Moment
     by: str | None
+    detail: str | None
+    confirm_until: Moment | None
+    round: int
 
 
 class GateDocument(Shown):
@@ -183,6 +191,54 @@ class GateDocument(Shown):
             rollback=_plain(RollbackDocument, gate.rollback),
             notes=gate.notes,
         )
+
+
+class ActionDocument(Shown):
+    """One action that was called for: how often it was tried, what the latest try came to, and when the next one is."""
+
+    key: str
+    action: str
+    occasion: Occasion
+    state: OrderState
+    tries: int
+    detail: str
+    called_for_at: Moment
+    next_try_at: Moment | None
+    finished_at: Moment | None
+
+    @classmethod
+    def of(cls, order: StoredOrder) -> Self:
+        return cls(
+            key=order.key,
+            action=order.action,
+            occasion=order.occasion,
+            state=order.state,
+            tries=order.tries,
+            detail=order.detail,
+            called_for_at=order.created_at,
+            next_try_at=order.next_try_at if order.state is OrderState.DUE else None,
+            finished_at=order.finished_at,
+        )
+
+
+class ActionsDocument(Shown):
+    """What a gate's verdict called for, in its order."""
+
+    actions: list[ActionDocument]
+
+
+class RehearsedDocument(Shown):
+    """One action of a rollback, and what it would do now."""
+
+    action: str
+    kind: str | None
+    would: str
+
+
+class RehearsalDocument(Shown):
+    """A dry run of a rollback: its actions in their order. Nothing was changed."""
+
+    actions: list[RehearsedDocument]
 
 
 class GatesDocument(Shown):

@@ -81,11 +81,13 @@ def _rollback(gate: Gate) -> Step:
     state = gate.rollback.state
     signs: dict[RollbackState, Sign] = {
         RollbackState.DUE: "running",
+        RollbackState.CONFIRMING: "running",
         RollbackState.ROLLED_BACK: "healthy",
         RollbackState.UNCONFIRMED: "degraded",
         RollbackState.FAILED: "unhealthy",
+        RollbackState.IMPOSSIBLE: "unhealthy",
     }
     told = "under way" if state is RollbackState.DUE else state.value.removeprefix("rollback_").replace("_", " ")
     by = f", called for by {gate.rollback.by}" if gate.rollback.by else ""
-    when: Literal["done", "now"] = "now" if state is RollbackState.DUE else "done"
+    when: Literal["done", "now"] = "now" if state.is_under_way else "done"
     return Step("Roll back", when, signs[state], gate.rollback.at, note=f"{told}{by}")

@@ -13,9 +13,11 @@ _REASONS = {reason.value: sentence for reason, sentence in REASONS.items()}
 _BLIND = (Reason.NO_TELEMETRY, Reason.NO_TRAFFIC)
 _ROLLBACKS = {
     RollbackState.DUE: "rolling back",
+    RollbackState.CONFIRMING: "rolled back, watching it recover",
     RollbackState.ROLLED_BACK: "rolled back",
     RollbackState.UNCONFIRMED: "rollback not confirmed",
     RollbackState.FAILED: "rollback failed",
+    RollbackState.IMPOSSIBLE: "no baseline to roll back to",
 }
 
 

@@ -9,6 +9,7 @@ from tests.gating import Gating
 SCOPES = {
     ("GET", "/gates"): "read",
     ("GET", "/gates/g1"): "read",
+    ("GET", "/gates/g1/actions"): "read",
     ("GET", "/gates/g1/events"): "read",
     ("GET", "/locks"): "read",
     ("GET", "/locks/api-0"): "read",
@@ -19,6 +20,7 @@ SCOPES = {
     ("POST", "/locks/api-0"): "verify",
     ("DELETE", "/locks/api-0"): "verify",
     ("POST", "/gates/g1/resolve"): "rollback",
+    ("GET", "/gates/g1/rollback"): "rollback",
     ("POST", "/gates/g1/rollback"): "rollback",
     ("POST", "/quarantine/api-0/release"): "rollback",
 }

@@ -1,0 +1,36 @@
+"""A dry run: what a rollback of a gate would do if it were called for now. It looks, and changes nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gates.actions.attempt import Attempts
+from gates.actions.contract import Occasion, Order
+from gates.gate import Gate
+from gates.plan import Plan, arms_to_act_on
+from gates.settings import Config
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsed:
+    """One action, and what it would do in one sentence. `kind` is None where it is not configured any more."""
+
+    action: str
+    kind: str | None
+    would: str
+
+
+async def rehearse(gate: Gate, plan: Plan, config: Config, attempts: Attempts) -> Sequence[Rehearsed]:
+    """The actions of a rollback, in their order."""
+    arms = arms_to_act_on(gate.service, plan.service, gate.candidate, gate.baseline)
+
+    async def one(name: str) -> Rehearsed:
+        action = config.actions.get(name)
+        if action is None:
+            return Rehearsed(name, None, "nothing: it is not configured any more")
+        order = Order(f"{gate.id}:dry-run:{name}", name, Occasion.PERSON, gate, arms)
+        return Rehearsed(name, action.kind, await attempts.describe(action, order))
+
+    return await asyncio.gather(*map(one, plan.actions(Occasion.PERSON)))
