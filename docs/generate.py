@@ -44,7 +44,7 @@ def config_page() -> str:
         "## Top level\n\n" + "\n".join(_table(Config)),
     ]
     parts += [
-        f"## {model.__name__}\n\n{_first_line(model)}" + "\n".join(_table(model)) for model in _nested(Config, set())
+        f"## {model.__name__}\n\n{_first_line(model)}" + "\n".join(_table(model)) for model in nested(Config, set())
     ]
     parts.append("## Every check\n\n" + "\n".join(_table(CheckConfig)))
     for kind in sorted(KINDS):
@@ -53,7 +53,7 @@ def config_page() -> str:
         parts.append(f"### {kind}\n\n{inspect.getdoc(check) or ''}\n\n" + "\n".join(own))
         parts += [
             f"#### {kind}: {inner.__name__}\n\n{_first_line(inner)}" + "\n".join(_table(inner))
-            for inner in _nested(check.config_model, set())
+            for inner in nested(check.config_model, set())
         ]
     return "\n".join(parts)
 
@@ -79,13 +79,13 @@ def _metrics(metrics: Metrics) -> Iterator[tuple[str, str, str, str]]:
                 yield metric.name + suffix, metric.type, own, metric.documentation
 
 
-def _nested(model: type[BaseModel], seen: set[type[BaseModel]]) -> Iterator[type[BaseModel]]:
+def nested(model: type[BaseModel], seen: set[type[BaseModel]]) -> Iterator[type[BaseModel]]:
     for field in model.model_fields.values():
         for inner in _models_in(field.annotation):
             if inner not in seen and inner is not CheckConfig:
                 seen.add(inner)
                 yield inner
-                yield from _nested(inner, seen)
+                yield from nested(inner, seen)
 
 
 def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:

@@ -157,6 +157,7 @@ class SmokeRequest(Model):
     model_config = ConfigDict(json_schema_extra=_verbs_as_keys)
 
     method: Literal[_VERBS]  # type: ignore[valid-type]
+    """The request's method; `get: /health` is short for it and the path."""
     path: Annotated[str, StringConstraints(pattern=r"^/[!-~]*$"), AfterValidator(_path)]
     """The path, on the target of the candidate."""
     status: int = Field(200, ge=100, le=599)

@@ -68,7 +68,9 @@ class Basic(Model):
     """A name and a password."""
 
     username: str
+    """The user."""
     password: SecretStr
+    """The password."""
 
 
 class HttpConfig(SourceConfig):

@@ -54,16 +54,27 @@ class AWSConfig(CheckConfig):
     interval: Duration = 60.0
     timeout: Duration = 10.0
     region: str = Field(pattern=r"^[a-z0-9-]+$")
+    """The region to ask in."""
     account: str | None = Field(None, pattern=r"^\d{12}$")
+    """The account number that the caller must belong to."""
     vpc: str | None = None
+    """The VPC that must be there, by its tag `Name`."""
     security_groups: str | None = None
+    """Security groups that must be there, by name; `*` stands for anything."""
     load_balancer: str | None = None
+    """The load balancer that must be active, by name."""
     target_group: str | None = None
+    """The target group whose targets are looked at, by name."""
     healthy_targets: int = Field(1, ge=1)
+    """How many of them must be healthy."""
     access_key_id: SecretStr | None = None
+    """Without keys here the SDK's own chain finds them: variables, profiles, the role of the host."""
     secret_access_key: SecretStr | None = None
+    """Goes with `access_key_id`."""
     session_token: SecretStr | None = None
+    """For temporary keys."""
     endpoint_url: BaseURL | None = None
+    """Another endpoint than that of AWS, such as a simulator."""
 
     @model_validator(mode="after")
     def _keys_come_in_pairs(self) -> Self:

@@ -49,10 +49,15 @@ def _is_server(text: str) -> str:
 class DNSConfig(CheckConfig):
     kind: Literal["dns"] = "dns"
     name: str
+    """The name, or the address where `record` is PTR."""
     record: Record = "A"
+    """The type of record."""
     exactly: tuple[str, ...] | None = None
+    """The whole set of values, in any order."""
     contains: tuple[str, ...] = ()
+    """Values that must be in the set."""
     name_servers: tuple[Annotated[str, AfterValidator(_is_server)], ...] = ()
+    """Whom to ask instead of the system's name servers: addresses, with a port where it is not 53."""
 
     @model_validator(mode="after")
     def _readable(self) -> Self:

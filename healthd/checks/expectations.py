@@ -49,18 +49,24 @@ Regex = Annotated[str, AfterValidator(_regex)]
 
 
 class _Expectation(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 class HeaderExpectation(_Expectation):
     """One header of the answer. With a name alone, the header must be there."""
 
     name: str = Field(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")
+    """The header's name, in any case of letters."""
     exists: bool = True
+    """Whether it must be there, or must not."""
     equals: str | None = None
+    """The whole value."""
     contains: str | None = None
+    """A part of the value."""
     matches: Regex | None = None
+    """A regular expression that is found in the value."""
     max_age: Duration | None = None
+    """The least `max-age`, as in Strict-Transport-Security."""
 
     @model_validator(mode="after")
     def _absent_has_no_value(self) -> Self:
@@ -94,9 +100,13 @@ class JSONExpectation(_Expectation):
     """One value of a JSON body. `path` is dotted (`checks.db.status`, `items.0.id`) or a JSON pointer (`/a.b/0`)."""
 
     path: str
+    """`checks.db.status`, `items.0.id`, or a JSON pointer such as `/a.b/0`."""
     exists: bool = True
+    """Whether it must be there, or must not."""
     equals: str | int | float | bool | None = None
+    """The value."""
     matches: Regex | None = None
+    """A regular expression that is found in it."""
 
     @property
     def steps(self) -> list[str]:
@@ -122,11 +132,17 @@ class AnswerExpectation(_Expectation):
     """Everything an answer is held to. `latency` is the answer time above which it counts as degraded."""
 
     status: Statuses = ("2xx",)
+    """`200`, `2xx`, `200-299`, or a list of them."""
     headers: tuple[HeaderExpectation, ...] = ()
+    """What headers must say."""
     contains: str | None = None
+    """A text that the body must contain."""
     matches: Regex | None = None
+    """A regular expression that is found in the body."""
     json_values: tuple[JSONExpectation, ...] = Field((), alias="json")
+    """What values of a JSON body must be."""
     latency: Duration | None = None
+    """The answer time above which it is degraded."""
 
     def failures(self, answer: Answer) -> Iterator[Failure]:
         """Everything that is wrong with an answer, the most telling first; latency apart."""

@@ -18,7 +18,9 @@ class HeadersExpectation(AnswerExpectation):
     """Unless told otherwise: any status, and Strict-Transport-Security for at least a year."""
 
     status: Statuses = ("100-599",)
+    """`200`, `2xx`, `200-299`, or a list of them."""
     headers: tuple[HeaderExpectation, ...] = (HSTS,)
+    """What headers must say."""
 
 
 class HeadersConfig(RequestConfig):
@@ -26,6 +28,7 @@ class HeadersConfig(RequestConfig):
     interval: Duration = 60.0
     timeout: Duration = 5.0
     expect: HeadersExpectation = HeadersExpectation()
+    """What the answer must be; a year of HSTS unless given."""
 
 
 class Headers(Http):

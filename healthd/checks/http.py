@@ -43,14 +43,23 @@ class RequestConfig(CheckConfig):
     model_config = ConfigDict(hide_input_in_errors=True)
 
     url: HttpURL
+    """`http://` or `https://`; a user and password in it are sent as basic authentication."""
     method: Annotated[str, StringConstraints(pattern=r"^[A-Z]+$")] = "GET"
+    """The request's method."""
     headers: dict[HeaderName, HeaderValue] = Field(default_factory=dict)
+    """Headers to send; their values are secrets."""
     body: SecretStr | None = None
+    """A body to send; it is a secret."""
     expect: AnswerExpectation = AnswerExpectation()
+    """What the answer must be."""
     ca_file: Path | None = None
+    """Authorities to trust instead of the system's."""
     server_name: str | None = None
+    """The name for TLS where the URL has another."""
     keep_alive: bool = False
+    """Whether the connection is kept, or each probe looks at DNS, TCP and TLS as well."""
     body_limit: Size = Field(2**20, ge=1)
+    """How much of the body is read."""
 
     @field_validator("server_name")
     @classmethod

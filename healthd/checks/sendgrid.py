@@ -17,10 +17,13 @@ _SCOPES = "/v3/scopes"
 class SendGridConfig(ThirdPartyConfig):
     kind: Literal["sendgrid"] = "sendgrid"
     base_url: BaseURL = "https://api.sendgrid.com"
+    """Where the API is."""
     path: APIPath = _SCOPES
+    """What to ask; another path than that of the scopes only tells whether the key is accepted."""
     scopes: tuple[str, ...] = ("mail.send",)
-    # A 403 can be a temporary block after many bad requests, which more requests prolong.
+    """What the key must be allowed."""
     back_off: Duration = 300.0
+    """How long to leave it alone after a 403, which can be a temporary block that more requests prolong."""
 
 
 class SendGrid:

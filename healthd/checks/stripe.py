@@ -17,10 +17,13 @@ Mode = Literal["live", "test"]
 class StripeConfig(ThirdPartyConfig):
     kind: Literal["stripe"] = "stripe"
     base_url: BaseURL = "https://api.stripe.com"
-    # Unlike /v1/account, which restricted keys may not read whatever they are for.
+    """Where the API is."""
     path: APIPath = "/v1/balance"
+    """What to ask; restricted keys may not read `/v1/account`."""
     api_version: str | None = Field(None, pattern=r"^[0-9A-Za-z.-]+$")
+    """The API version to ask for."""
     mode: Mode | None = None
+    """`live` or `test`: which kind of key it must be."""
 
 
 class Stripe:

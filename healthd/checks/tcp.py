@@ -20,9 +20,13 @@ class TCPConfig(CheckConfig):
 
     kind: Literal["tcp"] = "tcp"
     host: str = Field(min_length=1)
+    """The name or address."""
     port: int = Field(ge=1, le=65535)
+    """The port."""
     send: SecretStr | None = None
+    """What to send first; it is a secret."""
     expect: str | None = Field(None, min_length=1)
+    """What the answer, or the banner, must contain."""
 
     @model_validator(mode="after")
     def _an_answer_is_looked_at(self) -> TCPConfig:

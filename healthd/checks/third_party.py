@@ -49,9 +49,13 @@ class ThirdPartyConfig(CheckConfig):
     interval: Duration = 60.0
     timeout: Duration = 10.0
     key: APIKey
+    """The API key."""
     base_url: BaseURL
+    """Where the API is."""
     path: APIPath
+    """What to ask."""
     ca_file: Path | None = None
+    """Authorities to trust instead of the system's."""
 
     @property
     def client(self) -> HttpClient:

@@ -25,12 +25,19 @@ class TLSConfig(CheckConfig):
     interval: Duration = 60.0
     timeout: Duration = 5.0
     host: str = Field(min_length=1)
+    """The name or address."""
     port: int = Field(443, ge=1, le=65535)
+    """The port."""
     server_name: str | None = Field(None, min_length=1)
+    """The name that the certificate must be for, where it is not `host`."""
     ca_file: Path | None = None
+    """Authorities to trust instead of the system's."""
     starttls: StartTLS | None = None
+    """The protocol that is spoken before TLS: `smtp` or `postgres`."""
     degraded: Duration = 30 * 86400.0
+    """The time left, over the whole chain, from which on it is degraded."""
     unhealthy: Duration = 7 * 86400.0
+    """The time left from which on it is unhealthy."""
 
     @model_validator(mode="after")
     def _warns_before_it_fails(self) -> Self:

@@ -1,13 +1,33 @@
 """The documentation is true."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel
 
-from docs.generate import pages
+from docs.generate import nested, pages
+from gates.settings import Config
+from healthd.checks import KINDS, find_kind
+from healthd.checks.contract import CheckConfig
 
 
 @pytest.mark.parametrize("page", pages(), ids=lambda page: page.name)
 def test_reference_is_drawn_from_the_code(page: Path) -> None:
     """A generated page is what the code generates; `make docs` renews it."""
     assert page.read_text(encoding="utf-8") == pages()[page]
+
+
+def _undescribed(model: type[BaseModel], seen: set[type[BaseModel]]) -> Iterator[str]:
+    for each in (model, *nested(model, seen)):
+        for name, field in each.model_fields.items():
+            inherited = each is not CheckConfig and name in CheckConfig.model_fields  # described once, for all
+            if not (field.description or name == "kind" or inherited):
+                yield f"{each.__name__}.{name}"
+
+
+def test_every_option_is_described() -> None:
+    """Each option of the configuration has a line that says what it is for."""
+    seen: set[type[BaseModel]] = set()
+    models = [Config, *(find_kind(kind).config_model for kind in KINDS)]
+    assert [place for model in models for place in _undescribed(model, seen)] == []
