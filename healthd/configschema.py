@@ -54,11 +54,17 @@ def _is_of(kind: str) -> dict[str, Any]:
 
 
 def _allow_references(definition: dict[str, Any]) -> None:
-    """Any single value may be `${VAR}`; a text of any form may already."""
+    """Any single value may be `${VAR}`, also one of a map; a text of any form may already."""
     for name, value in definition.get("properties", {}).items():
-        if name != "kind" and not _is_structure(value) and not _is_any_text(value):
+        if "patternProperties" in value:
+            value["patternProperties"] = {key: _or_reference(one) for key, one in value["patternProperties"].items()}
+        elif name != "kind" and not _is_structure(value) and not _is_any_text(value):
             described = {key: value.pop(key) for key in ("title", "description", "default") if key in value}
             definition["properties"][name] = {**described, "anyOf": [value, _REFERENCE]}
+
+
+def _or_reference(value: dict[str, Any]) -> dict[str, Any]:
+    return value if "$ref" in value or _is_structure(value) else {"anyOf": [value, _REFERENCE]}
 
 
 def _is_structure(value: dict[str, Any]) -> bool:

@@ -19,6 +19,7 @@ checks:
   db: {kind: postgresql, uri: 'postgresql://localhost/x', critical: "${CRITICAL:-true}", require: primary}
   cache: {kind: redis, uri: 'redis://localhost', timeout: 500ms}
 groups: {ready: {checks: [db]}}
+services: {api: {targets: {blue: "${BLUE:-http://blue.test}"}, source: {kind: push}}}
 """
 BAD = [
     "chekcs: {}",

@@ -10,11 +10,13 @@ import pytest
 from pydantic import BaseModel
 from ruamel.yaml import YAML
 
+from gates.criteria import Checks, ErrorRate, Latency, Smoke
+from gates.sources import KINDS as SOURCES
+from gates.sources import find_kind as find_source
 from healthd.app import Config
 from healthd.checks import KINDS, find_kind
 from healthd.configfile import load
 from healthd.configschema import config_schema
-from healthd.settings import Settings
 
 FOLDER = Path(__file__).parents[2] / "config"
 FILES = sorted(FOLDER.glob("*.yaml"))
@@ -72,7 +74,30 @@ def test_full_file_shows_every_option_of_a_check(kind: str) -> None:
     assert set(model.model_json_schema(by_alias=True)["properties"]) <= shown
 
 
+@pytest.mark.parametrize("kind", sorted(SOURCES))
+def test_full_file_shows_every_option_of_a_source(kind: str) -> None:
+    """In a service with a source of that kind, or in those that show what every source over HTTP can be told."""
+    sources = [service["source"] for service in YAML(typ="safe").load(FOLDER / "full.yaml")["services"].values()]
+    shown = {key for source in sources if source["kind"] in (kind, "prometheus", "scrape") for key in _keys(source)}
+    assert kind in {source["kind"] for source in sources}
+    assert set(find_source(kind).config_model.model_fields) <= shown
+
+
+def test_production_gates_as_its_guide_says() -> None:
+    """After the switch 30 s, then at most 5 % errors and 5 s; the smoke tests and the checklist are gates too."""
+    config = load(FOLDER / "production.yaml", Config, {})
+    policy = config.policies[config.services["api"].policy]
+    limits = {c.kind: c.limit for c in policy.criteria if isinstance(c, ErrorRate | Latency)}
+    assert (policy.settle, limits) == (30.0, {"error_rate": 0.05, "latency": 5.0})
+    assert policy.watch > 0
+    (smoke,), (preflight,) = config.policies["smoke"].criteria, config.policies["preflight"].criteria
+    assert isinstance(smoke, Smoke)
+    assert [request.status for request in smoke.requests] == [200, 200, 401, 401, 400]
+    assert isinstance(preflight, Checks)
+    assert preflight.group == "preflight"
+
+
 def test_full_file_shows_every_section() -> None:
-    """Every key of the daemon's own settings stands in full.yaml."""
+    """Every key of the whole configuration stands in full.yaml."""
     shown = set(YAML(typ="safe").load(FOLDER / "full.yaml"))
-    assert set(Settings.model_fields) <= shown
+    assert set(Config.model_fields) <= shown
