@@ -57,6 +57,7 @@ PROGRAMS = (
     Program("haproxy", "haproxy"),
     Program("nginx", "nginx"),
     Program("memcached", "memcached"),
+    Program("chromium", "chromium"),
     Program("ip", "iproute2"),
     Program("faketime", "faketime"),
     Program("wrk", "wrk"),

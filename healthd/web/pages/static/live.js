@@ -9,7 +9,7 @@
   let mark = root.dataset.mark;
   let truth = Date.parse(root.dataset.now); // the server's time of what is shown
   let skew = truth - Date.now(); // the viewer's clock may be wrong
-  let heard = performance.timeOrigin + performance.now();
+  let heard = Date.now();
   let title = document.title;
   let stream = null;
 
