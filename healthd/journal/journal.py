@@ -99,11 +99,13 @@ class Journal:
             return [dict(row) for row in (await connection.execute(query)).mappings()]
 
     async def changes(self, seconds: float, limit: int = 20_000) -> list[tuple[str, datetime, Status, Status]]:
-        """The transitions of the last seconds, oldest first: check, when, from what, to what; of very many the latest.
-        Raises JournalError."""
+        """The transitions of the last seconds, and of each check the one before them: check, when, from what, to what.
+        Oldest first, of very many the latest. Raises JournalError."""
         table = tables.transitions
+        start = self._clock.now() - timedelta(seconds=seconds)
+        before = sa.select(sa.func.max(table.c.id)).where(table.c.at < start).group_by(table.c.check_name)
         query = sa.select(table.c.check_name, table.c.at, table.c.old, table.c.new)
-        query = query.where(table.c.at >= self._clock.now() - timedelta(seconds=seconds))
+        query = query.where(sa.or_(table.c.at >= start, table.c.id.in_(before)))
         async with self.database.read() as connection:
             rows = (await connection.execute(query.order_by(table.c.id.desc()).limit(limit))).all()
         return [(row.check_name, row.at, Status(row.old), Status(row.new)) for row in reversed(rows)]

@@ -86,10 +86,7 @@ class Guard:
         """The caller, who has this scope. Raises Problem 401 or 403."""
         caller = self.caller(request)
         if caller is None:
-            detail = "send a token as `Authorization: Bearer …`"
-            if not self._tokens:
-                detail = _NOBODY if not self._trusts_this_host else _THIS_HOST
-            raise _unauthorized(detail)
+            raise _unauthorized(self._how_to_come_in("send a token as `Authorization: Bearer …`"))
         if not caller.may(scope):
             raise Problem(403, "Forbidden", f"token {caller.name!r} lacks the scope {scope}")
         return caller
@@ -99,12 +96,22 @@ class Guard:
         try:
             caller = self.caller(request)
             if caller is None:
-                raise _unauthorized("sign in with a token as the password")
+                raise _unauthorized(self._how_to_come_in("sign in with a token as the password"))
             return self.require(request, scope) if scope is not None else caller
         except Problem as problem:
-            if problem.status == 401:
+            if problem.status == 401 and self._tokens:
                 problem.headers = {"WWW-Authenticate": 'Basic realm="healthd", charset="UTF-8"'}
             raise
+
+    @property
+    def knows_tokens(self) -> bool:
+        """Whether signing in can get anyone anywhere."""
+        return bool(self._tokens)
+
+    def _how_to_come_in(self, with_token: str) -> str:
+        if self._tokens:
+            return with_token
+        return _THIS_HOST if self._trusts_this_host else _NOBODY
 
     def _by_token(self, request: web.Request) -> Caller:
         token = _presented(request)

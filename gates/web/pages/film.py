@@ -66,7 +66,7 @@ class Films:
         self._films.move_to_end(gate_id)
         if len(self._films) > _KEPT:
             self._films.popitem(last=False)
-        while film.seen < gate.sequence:
+        while True:  # also lines that are newer than the gate: others write of its actions
             events = await self._ledger.events(gate_id, film.seen, _AT_ONCE)
             for event in events:
                 if event.sequence > film.seen:  # another viewer may have been faster

@@ -79,15 +79,10 @@ def _watch(gate: Gate, entered: Mapping[GateState, datetime]) -> Step:
 def _rollback(gate: Gate) -> Step:
     assert gate.rollback is not None
     state = gate.rollback.state
-    signs: dict[RollbackState, Sign] = {
-        RollbackState.DUE: "running",
-        RollbackState.CONFIRMING: "running",
-        RollbackState.ROLLED_BACK: "healthy",
-        RollbackState.UNCONFIRMED: "degraded",
-        RollbackState.FAILED: "unhealthy",
-        RollbackState.IMPOSSIBLE: "unhealthy",
-    }
     told = "under way" if state is RollbackState.DUE else state.value.removeprefix("rollback_").replace("_", " ")
     by = f", called for by {gate.rollback.by}" if gate.rollback.by else ""
-    when: Literal["done", "now"] = "now" if state.is_under_way else "done"
-    return Step("Roll back", when, signs[state], gate.rollback.at, note=f"{told}{by}")
+    note, at = f"{told}{by}", gate.rollback.at
+    if state.is_under_way:
+        return Step("Roll back", "now", "running", at, gate.rollback.confirm_until, note)
+    sign: Sign = "unhealthy" if state.wants_a_person else "healthy"
+    return Step("Roll back", "done", sign, at, note=note)

@@ -97,6 +97,7 @@ class StatusPage:
             "version": self._settings.version,
             "environment": self._settings.environment,
             "sight": sight,
+            "may_sign_in": self._guard.knows_tokens and not sight.details,
             "events": "/events",
         }
         return self._renderer.page("status.html", context, headers={"X-Health-Status": self._board.overall().value})

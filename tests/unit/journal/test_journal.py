@@ -51,6 +51,19 @@ async def test_transitions_are_written_and_read_newest_first(tmp_path: Path) -> 
     await database.close()
 
 
+async def test_the_changes_of_a_day_begin_with_what_was_before(tmp_path: Path) -> None:
+    """A check that has not changed for a week is known all the same, by its last change."""
+    database = Database(f"sqlite:///{tmp_path}/j.db", HandClock(), BRANCHES)
+    journal = Journal(database, HandClock(), 90 * 86400)
+    for transition in (fell("calm", -300), fell("db", -60), fell("calm", -200), fell("db", -3), fell("db", -2)):
+        journal.changed(transition)
+    await database.open()
+    await journal.flush()
+    told = [(name, (at - MIDNIGHT).total_seconds() / 3600) for name, at, _, _ in await journal.changes(86400)]
+    assert told == [("db", -60), ("calm", -200), ("db", -3), ("db", -2)]
+    await database.close()
+
+
 async def test_transitions_wait_for_a_journal_that_is_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """They are written when it is back."""
     monkeypatch.setattr("healthd.journal.journal._RETRY_SECONDS", 0.05)

@@ -4,13 +4,15 @@ import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp.test_utils import make_mocked_request
 
-from gates.gate import GateState
+from gates.gate import GateState, RollbackState
+from gates.ledger.outbox import OrderState
 from gates.model import Verdict
 from gates.request import Deployment
 from gates.web.pages.film import Films
@@ -47,7 +49,9 @@ class Viewer:
         tokens = [{"name": "reader", "hash": hash_token("t"), "scopes": ["gates:read"]}]
         guard = Guard(Settings.model_validate({"auth": {"tokens": tokens}}))
         films = Films(running.keeper, running.gates.ledger, running.gates.outbox)
-        self.page = GatePage(films, guard, clock, Renderer(), Streams(clock))
+        renderer = Renderer()
+        self.page = GatePage(films, guard, clock, renderer, Streams(clock))
+        renderer._environment = renderer._load()  # not in a thread: virtual time does not wait for it
 
     async def look(self, gate_id: str) -> str:
         """The whole page, as text of HTML."""
@@ -101,6 +105,26 @@ async def test_from_settling_to_rollback(file: Path) -> None:
         changed = (await viewer.parts(gate.id)).since(mark)["html"]
         assert {"title", "icon", "headline", "timeline", "evidence", "orders", "log"} <= changed.keys()
         assert "about" not in changed
+
+
+async def test_every_end_of_a_rollback_has_words(file: Path) -> None:
+    """None of them is called by its name in the code, and what wants a person does not look done."""
+    Script.act = broken
+    async with looking(file) as (running, viewer):
+        gate = await running.keeper.start(request(), caller="ci")
+        await asyncio.sleep(60)
+        film = await viewer.page._films.of(gate.id)
+        rollback = film.gate.rollback
+        assert rollback is not None
+        await viewer.page._renderer.ready()
+        for state in RollbackState:
+            film.gate = replace(film.gate, rollback=replace(rollback, state=state, detail=HOSTILE))
+            for order_state in OrderState:
+                film.orders = [replace(order, state=order_state) for order in film.orders]
+                html = {name: part.draw() for name, part in viewer.page._whole(film).items()}
+                assert "rollback_" not in "".join(html.values())
+                assert "&lt;script&gt;" in html["orders"]
+            assert ("roll back again" in html["act"]) == state.wants_a_person
 
 
 async def test_watching(file: Path) -> None:
