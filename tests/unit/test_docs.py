@@ -1,5 +1,6 @@
 """The documentation is true."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -31,3 +32,15 @@ def test_every_option_is_described() -> None:
     seen: set[type[BaseModel]] = set()
     models = [Config, *(find_kind(kind).config_model for kind in KINDS)]
     assert [place for model in models for place in _undescribed(model, seen)] == []
+
+
+_LINK = re.compile(r"\]\((?!https?://|#)([^)#\s]+)(?:#[^)]*)?\)")
+_ROOT = Path(__file__).parents[2]
+_PAGES = [_ROOT / "README.md", *sorted((_ROOT / "docs").rglob("*.md")), *sorted((_ROOT / "deploy").rglob("*.md"))]
+
+
+@pytest.mark.parametrize("page", _PAGES, ids=lambda page: str(page.relative_to(_ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    """No page points at one that there is not."""
+    targets = _LINK.findall(page.read_text(encoding="utf-8"))
+    assert [target for target in targets if not (page.parent / target).exists()] == []
