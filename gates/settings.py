@@ -15,8 +15,10 @@ from pydantic import (
 )
 
 from gates import actions
+from gates.actions.aws_elbv2 import ElbConfig
 from gates.actions.command import CommandConfig
 from gates.actions.contract import ActionConfig
+from gates.actions.kubernetes import KubernetesConfig
 from gates.actions.webhook import WebhookConfig
 from gates.criteria import Checks
 from gates.freeze import Freeze
@@ -67,7 +69,7 @@ def _no_trailing_slash(url: str) -> str:
 
 
 # The kinds that are named here are what the schema and the reference show; what counts is the registry.
-_BuiltIn = Annotated[CommandConfig | WebhookConfig, Field(discriminator="kind")]
+_BuiltIn = Annotated[CommandConfig | ElbConfig | KubernetesConfig | WebhookConfig, Field(discriminator="kind")]
 AnyAction = Annotated[SerializeAsAny[_BuiltIn], WrapValidator(lambda raw, _: _build_action(raw))]
 Url = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/?#]+[^\s?#]*$"), AfterValidator(_no_trailing_slash)]
 

@@ -8,7 +8,9 @@ from gates.actions.contract import Action
 
 # Loaded by name, so that an SDK is imported only when an action that needs it is configured.
 KINDS: dict[str, str] = {
+    "aws_elbv2": "gates.actions.aws_elbv2:AwsElbv2",
     "command": "gates.actions.command:Command",
+    "kubernetes": "gates.actions.kubernetes:Kubernetes",
     "webhook": "gates.actions.webhook:Webhook",
 }
 

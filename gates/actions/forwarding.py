@@ -1,0 +1,64 @@
+"""What a listener or rule of an AWS load balancer forwards to, and the same with all at one target group. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+Action = Mapping[str, Any]
+_ALL = 100
+_AUTHENTICATION = {"authenticate-oidc": "AuthenticateOidcConfig"}
+
+
+def weights(actions: Sequence[Action]) -> dict[str, int]:
+    """The target groups that requests are forwarded to, with their weights; empty where nothing is forwarded."""
+    forward = next((action for action in actions if action["Type"] == "forward"), None)
+    if forward is None:
+        return {}
+    groups = forward.get("ForwardConfig", {}).get("TargetGroups") or [{"TargetGroupArn": forward["TargetGroupArn"]}]
+    if len(groups) == 1:
+        return {groups[0]["TargetGroupArn"]: _ALL}  # its weight, whatever it is, means all
+    return {group["TargetGroupArn"]: int(group.get("Weight", 1)) for group in groups}
+
+
+def is_all_at(actions: Sequence[Action], group: str) -> bool:
+    """Whether every request goes to that group; one that a cookie ties to another group may not."""
+    found = weights(actions)
+    others = [other for other in found if other != group]
+    return found.get(group, 0) > 0 and not (others and (any(found[o] for o in others) or _is_sticky(actions)))
+
+
+def all_at(actions: Sequence[Action], group: str) -> list[dict[str, Any]]:
+    """The actions as they are to be sent: all weight at that group, none at the others, and no cookie that ties a
+    caller to one of them. Actions before the forward, such as a login, stay as they are.
+    """
+    changed = []
+    for action in actions:
+        kept = {key: value for key, value in action.items() if key not in ("TargetGroupArn", "ForwardConfig")}
+        if action["Type"] == "forward":
+            groups = [{"TargetGroupArn": group, "Weight": _ALL}]
+            groups += [{"TargetGroupArn": other, "Weight": 0} for other in weights(actions) if other != group]
+            kept["ForwardConfig"] = {"TargetGroups": groups}
+            if len(groups) > 1:
+                kept["ForwardConfig"]["TargetGroupStickinessConfig"] = {"Enabled": False}
+        elif config := _AUTHENTICATION.get(action["Type"]):
+            # AWS does not show the client's secret, and takes "the one that you have" instead.
+            told = {key: value for key, value in action[config].items() if key != "ClientSecret"}
+            kept[config] = {**told, "UseExistingClientSecret": True}
+        changed.append(kept)
+    return changed
+
+
+def shares(actions: Sequence[Action], names: Mapping[str, str]) -> str:
+    """For people: `90 % to blue, 10 % to green`. `names` are those of target groups by their ARN."""
+    found = weights(actions)
+    total = sum(found.values())
+    if not total:
+        return "nothing to any target group"
+    said = [f"{weight / total:.0%} to {names.get(arn, arn)}" for arn, weight in found.items() if weight]
+    return ", ".join(said)
+
+
+def _is_sticky(actions: Sequence[Action]) -> bool:
+    configs = [action.get("ForwardConfig", {}) for action in actions if action["Type"] == "forward"]
+    return any(config.get("TargetGroupStickinessConfig", {}).get("Enabled", False) for config in configs)

@@ -1,0 +1,227 @@
+"""The load balancer action against moto's imitation of AWS and, for targets that are ill, a scripted answer."""
+
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from aiobotocore.session import get_session
+from pydantic import ValidationError
+
+from gates.actions.contract import ActionConfig, Ending
+from gates.request import Version
+from gates.sources.contract import ArmError
+from tests.integration.gates.actions.ordering import configured, described, order, tried
+from tests.servers import moto
+from tests.servers.peers import Answer, Peer, Received
+
+REGION = moto.CREDENTIALS["AWS_DEFAULT_REGION"]
+ARN = f"arn:aws:elasticloadbalancing:{REGION}:123456789012"
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[moto.Moto]:
+    with moto.running() as running:
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def _credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in moto.CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
+
+
+@dataclass
+class Balancer:
+    """A load balancer with a listener, a rule, and a group for blue and for green; green has the traffic."""
+
+    client: Any
+    url: str
+    listener: str
+    rule: str
+    groups: dict[str, str]
+
+    def action(self, **changes: Any) -> ActionConfig:
+        place = {} if "rule" in changes else {"listener": self.listener}
+        return configured(kind="aws_elbv2", target_groups=self.groups, endpoint=self.url, **place, **changes)
+
+    async def forwarded(self) -> dict[str, int]:
+        """The weights of the listener's default action."""
+        answer = await self.client.describe_listeners(ListenerArns=[self.listener])
+        (action,) = answer["Listeners"][0]["DefaultActions"]
+        names = {arn: name for name, arn in self.groups.items()}
+        groups = action.get("ForwardConfig", {}).get("TargetGroups") or [{**action, "Weight": 1}]
+        return {names[group["TargetGroupArn"]]: group["Weight"] for group in groups}
+
+    async def forward(self, **weights: int) -> None:
+        groups = [{"TargetGroupArn": self.groups[name], "Weight": weight} for name, weight in weights.items()]
+        actions = [{"Type": "forward", "ForwardConfig": {"TargetGroups": groups}}]
+        await self.client.modify_listener(ListenerArn=self.listener, DefaultActions=actions)
+
+
+@pytest.fixture
+async def balancer(server: moto.Moto) -> AsyncIterator[Balancer]:
+    server.reset()
+    session = get_session()
+    async with (
+        session.create_client("ec2", region_name=REGION, endpoint_url=server.url) as ec2,
+        session.create_client("elbv2", region_name=REGION, endpoint_url=server.url) as elbv2,
+    ):
+        vpc = (await ec2.create_vpc(CidrBlock="10.0.0.0/16"))["Vpc"]["VpcId"]
+        subnet = (await ec2.create_subnet(VpcId=vpc, CidrBlock="10.0.1.0/24"))["Subnet"]["SubnetId"]
+        image = (await ec2.describe_images())["Images"][0]["ImageId"]
+        ran = await ec2.run_instances(ImageId=image, MinCount=1, MaxCount=1, SubnetId=subnet)
+        made = await elbv2.create_load_balancer(Name="alb", Subnets=[subnet])
+        groups = {}
+        for name in ("blue", "green"):
+            group = await elbv2.create_target_group(Name=name, Protocol="HTTP", Port=3000, VpcId=vpc)
+            groups[name] = group["TargetGroups"][0]["TargetGroupArn"]
+            target = {"Id": ran["Instances"][0]["InstanceId"]}
+            await elbv2.register_targets(TargetGroupArn=groups[name], Targets=[target])
+        green = [{"Type": "forward", "TargetGroupArn": groups["green"]}]
+        listener = await elbv2.create_listener(
+            LoadBalancerArn=made["LoadBalancers"][0]["LoadBalancerArn"], Protocol="HTTP", Port=80, DefaultActions=green
+        )
+        arn = listener["Listeners"][0]["ListenerArn"]
+        path = [{"Field": "path-pattern", "Values": ["/api/*"]}]
+        rule = await elbv2.create_rule(ListenerArn=arn, Conditions=path, Priority=1, Actions=green)
+        yield Balancer(elbv2, server.url, arn, rule["Rules"][0]["RuleArn"], groups)
+
+
+async def test_the_listener_forwards_to_the_baseline_again(balancer: Balancer) -> None:
+    """And once it does, nothing is done."""
+    outcome = await tried(balancer.action(), order())
+    assert (outcome.ending, outcome.detail) == (
+        Ending.DONE,
+        "did forward everything to blue; before it was 100% to green",
+    )
+    assert await balancer.forwarded() == {"blue": 100, "green": 0}
+    again = await tried(balancer.action(), order())
+    assert (again.ending, again.detail) == (Ending.DONE, "nothing to do: it forwards 100% to blue already")
+
+
+async def test_a_rule_forwards_to_the_baseline_again(balancer: Balancer) -> None:
+    """The listener's default action stays as it is."""
+    outcome = await tried(balancer.action(rule=balancer.rule), order())
+    assert outcome.ending is Ending.DONE
+    answer = await balancer.client.describe_rules(RuleArns=[balancer.rule])
+    weights = [group["Weight"] for group in answer["Rules"][0]["Actions"][0]["ForwardConfig"]["TargetGroups"]]
+    assert weights == [100, 0]
+    assert await balancer.forwarded() == {"green": 1}
+
+
+async def test_a_canary_loses_its_share(balancer: Balancer) -> None:
+    """Weights of both groups are set."""
+    await balancer.forward(blue=90, green=10)
+    assert (await tried(balancer.action(), order())).ending is Ending.DONE
+    assert await balancer.forwarded() == {"blue": 100, "green": 0}
+
+
+async def test_of_two_groups_the_other_one_is_the_baselines(balancer: Balancer) -> None:
+    """Where the request does not say where the baseline is."""
+    outcome = await tried(balancer.action(), order(baseline=Version(version="1.0")))
+    assert outcome.ending is Ending.DONE
+    assert await balancer.forwarded() == {"blue": 100, "green": 0}
+
+
+async def test_what_somebody_else_switched_is_left_alone(balancer: Balancer) -> None:
+    """A candidate without traffic needs no rollback, and a page of maintenance has its reason."""
+    yellow = f"{ARN}:targetgroup/yellow/73e2d6bc24d8a067"
+    balancer.groups["yellow"] = balancer.groups["green"]
+    balancer.groups["green"] = yellow
+    outcome = await tried(balancer.action(), order())
+    assert outcome.ending is Ending.REFUSED
+    assert "somebody moved it" in outcome.detail
+    page = [{"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "503"}}]
+    await balancer.client.modify_listener(ListenerArn=balancer.listener, DefaultActions=page)
+    assert (await tried(balancer.action(), order())).ending is Ending.REFUSED
+
+
+async def test_nothing_is_rolled_back_into_nothing(balancer: Balancer) -> None:
+    """A baseline's group without targets, or that was deleted, is told."""
+    described_health = await balancer.client.describe_target_health(TargetGroupArn=balancer.groups["blue"])
+    targets = [target["Target"] for target in described_health["TargetHealthDescriptions"]]
+    await balancer.client.deregister_targets(TargetGroupArn=balancer.groups["blue"], Targets=targets)
+    outcome = await tried(balancer.action(), order())
+    assert outcome.ending is Ending.NO_BASELINE
+    assert outcome.detail.startswith("target group blue has no healthy target")
+    await balancer.client.delete_target_group(TargetGroupArn=balancer.groups["blue"])
+    assert (await tried(balancer.action(), order())).ending is Ending.NO_BASELINE
+    assert await balancer.forwarded() == {"green": 1}
+
+
+@pytest.mark.parametrize(
+    ("state", "reason", "able"),
+    [
+        ("unhealthy", "Target.FailedHealthChecks", False),
+        ("draining", "Target.DeregistrationInProgress", False),
+        ("unused", "Target.InvalidState", False),
+        ("unused", "Target.NotInUse", True),
+        ("initial", "Elb.InitialHealthChecking", True),
+    ],
+)
+async def test_which_targets_can_take_the_traffic(peer: Peer, state: str, reason: str, able: bool) -> None:
+    """Those of a group that nothing forwards to are not checked by AWS, and called unused: they are what is wanted."""
+    groups = {name: f"{ARN}:targetgroup/{name}/0123456789abcdef" for name in ("blue", "green")}
+    answers = {
+        "DescribeListeners": f"<Listeners><member><DefaultActions><member><Type>forward</Type><TargetGroupArn>"
+        f"{groups['green']}</TargetGroupArn></member></DefaultActions></member></Listeners>",
+        "DescribeTargetHealth": "<TargetHealthDescriptions><member><TargetHealth>"
+        f"<State>{state}</State><Reason>{reason}</Reason></TargetHealth></member></TargetHealthDescriptions>",
+    }
+
+    def answer(received: Received) -> Answer:
+        call = received.body.decode().partition("Action=")[2].partition("&")[0]
+        return Answer(200, body=f"<{call}Response><{call}Result>{answers[call]}</{call}Result></{call}Response>")
+
+    peer.fallback = answer
+    listener = f"{ARN}:listener/app/alb/0123456789abcdef/0123456789abcdef"
+    config = configured(kind="aws_elbv2", listener=listener, target_groups=groups, endpoint=peer.url)
+    told = await described(config, order())
+    assert ("would forward everything to blue" in told) is able, told
+
+
+async def test_a_dry_run_changes_nothing(balancer: Balancer) -> None:
+    """It says what would change, from what there is now."""
+    assert (
+        await described(balancer.action(), order()) == "would forward everything to blue; before it was 100% to green"
+    )
+    assert await balancer.forwarded() == {"green": 1}
+
+
+async def test_an_api_that_says_no_is_tried_again(balancer: Balancer, peer: Peer) -> None:
+    """Permissions can be mended, and throttling ends; the call that needs them is named."""
+    denied = "<ErrorResponse><Error><Code>AccessDenied</Code><Message>no</Message></Error></ErrorResponse>"
+    peer.fallback = Answer(403, body=denied)
+    outcome = await tried(balancer.action().model_copy(update={"endpoint": peer.url}), order())
+    assert outcome.ending is Ending.AGAIN
+    assert outcome.detail == "the credentials may not call elasticloadbalancing:DescribeListeners (AccessDenied)"
+    gone = await tried(balancer.action().model_copy(update={"endpoint": "http://127.0.0.1:9"}), order())
+    assert (gone.ending, gone.detail) == (Ending.AGAIN, "127.0.0.1:9 refused the connection")
+
+
+def test_a_gate_that_does_not_say_where_things_are_is_refused_at_its_start() -> None:
+    """With the field to fill in."""
+    groups = {name: f"{ARN}:targetgroup/{name}/0123456789abcdef" for name in ("blue", "green", "yellow")}
+    config = configured(kind="aws_elbv2", listener=f"{ARN}:listener/app/alb/0/1", target_groups=groups)
+    config.check(order().arms)
+    with pytest.raises(ArmError, match=r"baseline\.target: is needed: .* one of blue, green, yellow"):
+        config.check(order(baseline=Version(version="1.0")).arms)
+    with pytest.raises(ArmError, match="candidate's own"):
+        config.check(order(baseline=Version(version="1.0", target="green")).arms)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({}, "either listener or rule"),
+        ({"listener": f"{ARN}:listener/app/a/0/1", "rule": f"{ARN}:listener-rule/app/a/0/1/2"}, "either listener or"),
+        ({"listener": "my-listener"}, "pattern"),
+        ({"listener": f"{ARN}:listener/app/a/0/1", "target_groups": {"blue": f"{ARN}:targetgroup/a/0"}}, "at least 2"),
+    ],
+)
+def test_a_bad_configuration_is_refused(changes: dict[str, Any], message: str) -> None:
+    """With the reason."""
+    groups = {name: f"{ARN}:targetgroup/{name}/0" for name in ("blue", "green")}
+    with pytest.raises(ValidationError, match=message):
+        configured(**{"kind": "aws_elbv2", "target_groups": groups, **changes})

@@ -1,0 +1,234 @@
+"""The Kubernetes action against an API of the tests' own."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from gates.actions.contract import ActionConfig, Ending
+from gates.request import Version
+from gates.sources.contract import ArmError
+from tests.integration.gates.actions.ordering import configured, described, order, tried
+from tests.servers import kubernetes
+from tests.servers.kubernetes import Api
+
+SERVICE = "/api/v1/namespaces/shop/services/api"
+DEPLOYMENT = "/apis/apps/v1/namespaces/shop/deployments/api"
+ROLLOUT = "/apis/argoproj.io/v1alpha1/namespaces/shop/rollouts/api"
+REVISION = "deployment.kubernetes.io/revision"
+
+
+@pytest.fixture
+async def api() -> AsyncIterator[Api]:
+    async with kubernetes.running() as running:
+        yield running
+
+
+@pytest.fixture
+def kubeconfig(api: Api, tmp_path: Path) -> Path:
+    return api.kubeconfig(tmp_path)
+
+
+def action(kubeconfig: Path, **named: Any) -> ActionConfig:
+    return configured(kind="kubernetes", namespace="shop", kubeconfig=str(kubeconfig), **named)
+
+
+def service(kubeconfig: Path) -> ActionConfig:
+    return action(kubeconfig, service="api", selector={"color": "$target"})
+
+
+def put_service(api: Api, color: str, *ready: str) -> None:
+    """A Service that selects a color, and pods of others that are ready."""
+    api.put(SERVICE, {"spec": {"selector": {"app": "api", "color": color}, "ports": [{"port": 80}]}})
+    for pod in ready:
+        conditions = [{"type": "Ready", "status": "True"}]
+        labels = {"app": "api", "color": pod}
+        body = {"metadata": {"labels": labels}, "status": {"conditions": conditions}}
+        api.put(f"/api/v1/namespaces/shop/pods/api-{pod}", body)
+
+
+def template(version: str, *, labelled: bool = True) -> dict[str, Any]:
+    labels = {"app": "api", **({"app.kubernetes.io/version": version} if labelled else {})}
+    return {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "api", "image": f"shop/api:{version}"}]}}
+
+
+def put_revisions(
+    api: Api, *versions: str, path: str = DEPLOYMENT, revision: str = REVISION, labelled: bool = True, **spec: Any
+) -> None:
+    """A workload that has come through these versions, of which the last one runs."""
+    selector = {"matchLabels": {"app": "api"}}
+    numbered = {revision: str(len(versions))}
+    body = {"selector": selector, "template": template(versions[-1], labelled=labelled), **spec}
+    api.put(path, {"metadata": {"annotations": numbered}, "spec": body})
+    for number, version in enumerate(versions, 1):
+        pods = template(version, labelled=labelled)
+        pods["metadata"]["labels"]["pod-template-hash"] = f"h{number}"
+        metadata = {
+            "labels": {"app": "api"},
+            "annotations": {revision: str(number)},
+            "ownerReferences": [{"uid": path}],
+        }
+        api.put(
+            f"/apis/apps/v1/namespaces/shop/replicasets/api-h{number}",
+            {"metadata": metadata, "spec": {"template": pods}},
+        )
+
+
+async def test_a_service_selects_the_baseline_again(api: Api, kubeconfig: Path) -> None:
+    """Its other labels stay; and once it does, nothing is done."""
+    put_service(api, "green", "blue", "green")
+    outcome = await tried(service(kubeconfig), order())
+    assert outcome.ending is Ending.DONE
+    assert outcome.detail == "Service shop/api: did select color=blue instead of color=green"
+    assert api.get(SERVICE)["spec"] == {"selector": {"app": "api", "color": "blue"}, "ports": [{"port": 80}]}
+    again = await tried(service(kubeconfig), order())
+    assert (again.ending, len(api.patches)) == (Ending.DONE, 1)
+
+
+async def test_a_service_is_not_pointed_at_nothing(api: Api, kubeconfig: Path) -> None:
+    """No pod with the baseline's labels is ready."""
+    put_service(api, "green", "green")
+    outcome = await tried(service(kubeconfig), order())
+    assert outcome.ending is Ending.NO_BASELINE
+    assert outcome.detail == "Service shop/api: no pod with color=blue is ready"
+    assert not api.patches
+
+
+async def test_a_service_that_somebody_changed_is_left_alone(api: Api, kubeconfig: Path) -> None:
+    """It selects neither the candidate nor the baseline."""
+    put_service(api, "yellow", "blue", "yellow")
+    outcome = await tried(service(kubeconfig), order())
+    assert outcome.ending is Ending.REFUSED
+    assert not api.patches
+
+
+async def test_a_change_between_reading_and_writing_is_not_overwritten(api: Api, kubeconfig: Path) -> None:
+    """The next try reads again, and sees it."""
+    put_service(api, "green", "blue", "green")
+    api.before_patch = lambda: put_service(api, "yellow", "blue", "yellow")
+    outcome = await tried(service(kubeconfig), order())
+    assert outcome.ending is Ending.AGAIN
+    assert "changed meanwhile" in outcome.detail
+    assert api.get(SERVICE)["spec"]["selector"]["color"] == "yellow"
+    put_revisions(api, "1.0", "2.0")
+    api.before_patch = lambda: put_revisions(api, "1.0", "3.0")
+    assert (await tried(action(kubeconfig, deployment="api"), order())).ending is Ending.AGAIN
+    assert api.get(DEPLOYMENT)["spec"]["template"] == template("3.0")
+
+
+@pytest.mark.parametrize("labelled", [True, False], ids=["by label", "by image"])
+async def test_a_deployment_goes_back_to_the_baselines_revision(api: Api, kubeconfig: Path, labelled: bool) -> None:
+    """Not just to the one before, which may be another try at the candidate; the pods' hash is left to Kubernetes."""
+    put_revisions(api, "0.9", "1.0", "2.0-rc", "2.0", labelled=labelled)
+    outcome = await tried(action(kubeconfig, deployment="api"), order())
+    assert (outcome.ending, outcome.detail) == (Ending.DONE, "Deployment shop/api: did go back to revision 2")
+    after = api.get(DEPLOYMENT)
+    assert after["spec"]["template"] == template("1.0", labelled=labelled)
+    assert after["metadata"]["annotations"]["healthd/rolled-back"] == order().key
+    assert after["spec"]["selector"] == {"matchLabels": {"app": "api"}}
+
+
+async def test_a_deployment_is_not_rolled_back_twice(api: Api, kubeconfig: Path) -> None:
+    """After a crash between the change and its being stored, or when a person was faster: an undo of the undo would
+    bring the candidate back."""
+    put_revisions(api, "1.0", "2.0")
+    config = action(kubeconfig, deployment="api")
+    await tried(config, order())
+    assert (await tried(config, order())).ending is Ending.DONE
+    assert len(api.patches) == 1
+    put_revisions(api, "1.0", "2.0", "1.0")
+    by_hand = await tried(config, order(key="4567:rollback:back"))
+    assert (by_hand.ending, by_hand.detail) == (Ending.DONE, "Deployment shop/api: nothing to do: it runs 1.0 already")
+
+
+@pytest.mark.parametrize(
+    ("versions", "spec", "ending", "detail"),
+    [
+        (("2.0",), {}, Ending.NO_BASELINE, "no earlier revision without the candidate"),
+        (("2.0", "2.0"), {}, Ending.NO_BASELINE, "no earlier revision without the candidate"),
+        (("1.0", "2.0"), {"paused": True}, Ending.AGAIN, "it is paused"),
+        (("1.0", "3.0"), {}, Ending.REFUSED, "its pods are not 2.0"),
+    ],
+)
+async def test_a_deployment_that_cannot_be_rolled_back(
+    api: Api, kubeconfig: Path, versions: tuple[str, ...], spec: dict[str, Any], ending: Ending, detail: str
+) -> None:
+    """It is left as it is, with the reason."""
+    put_revisions(api, *versions, **spec)
+    outcome = await tried(action(kubeconfig, deployment="api"), order())
+    assert outcome.ending is ending
+    assert detail in outcome.detail
+    assert not api.patches
+
+
+async def test_a_rollout_is_aborted(api: Api, kubeconfig: Path) -> None:
+    """Once; the controller does the rest."""
+    api.put(ROLLOUT, {"spec": {"template": template("2.0")}, "status": {"stableRS": "h1", "currentPodHash": "h2"}})
+    config = action(kubeconfig, rollout="api")
+    assert (await tried(config, order())).detail == "Rollout shop/api: did abort it"
+    assert api.get(ROLLOUT)["status"]["abort"] is True
+    assert (await tried(config, order())).detail == "Rollout shop/api: nothing to do: it is aborted already"
+    assert api.patches == [(f"{ROLLOUT}/status", {"status": {"abort": True}})]
+
+
+async def test_a_rollout_that_is_promoted_is_undone(api: Api, kubeconfig: Path) -> None:
+    """After a late regression there is nothing to abort any more."""
+    put_revisions(api, "1.0", "2.0", path=ROLLOUT, revision="rollout.argoproj.io/revision")
+    promoted = api.get(ROLLOUT)
+    api.put(ROLLOUT, {**promoted, "status": {"stableRS": "h2", "currentPodHash": "h2"}})
+    outcome = await tried(action(kubeconfig, rollout="api"), order())
+    assert outcome.detail == "Rollout shop/api: did go back to revision 1"
+    assert api.get(ROLLOUT)["spec"]["template"] == template("1.0")
+
+
+async def test_a_dry_run_changes_nothing(api: Api, kubeconfig: Path) -> None:
+    """It looks, and tells."""
+    put_service(api, "green", "blue", "green")
+    put_revisions(api, "1.0", "2.0")
+    told = [await described(config, order()) for config in (service(kubeconfig), action(kubeconfig, deployment="api"))]
+    assert told[0] == "Service shop/api: would select color=blue instead of color=green"
+    assert told[1] == "Deployment shop/api: would go back to revision 1"
+    assert not api.patches
+
+
+async def test_what_the_cluster_says_no_with(api: Api, kubeconfig: Path, tmp_path: Path) -> None:
+    """An object that is not there needs a person; rights and outages can be mended."""
+    missing = await tried(action(kubeconfig, deployment="nothing"), order())
+    assert (missing.ending, "answered 404" in missing.detail) == (Ending.REFUSED, True)
+    wrong = tmp_path / "wrong"
+    wrong.write_text(kubeconfig.read_text().replace(kubernetes.TOKEN, "another"))
+    denied = await tried(action(wrong, deployment="api"), order())
+    assert (denied.ending, "answered 401: Unauthorized" in denied.detail) == (Ending.AGAIN, True)
+    nowhere = tmp_path / "nowhere"
+    nowhere.write_text(kubeconfig.read_text().replace(api.url, "http://127.0.0.1:9"))
+    assert (await tried(action(nowhere, deployment="api"), order())).ending is Ending.AGAIN
+
+
+def test_a_gate_without_what_the_selector_needs_is_refused_at_its_start(tmp_path: Path) -> None:
+    """With the field to fill in."""
+    config = service(tmp_path)
+    config.check(order().arms)
+    with pytest.raises(ArmError, match=r"baseline\.target: is needed: the label color has it"):
+        config.check(order(baseline=Version(version="1.0")).arms)
+    arms = order().arms
+    with pytest.raises(ArmError, match="baseline: is needed"):
+        config.check(type(arms)(arms.service, arms.candidate))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({}, "give one of service, deployment and rollout"),
+        ({"deployment": "a", "rollout": "b"}, "give one of"),
+        ({"service": "a"}, "selector belongs to service"),
+        ({"deployment": "a", "selector": {"color": "$target"}}, "selector belongs to service"),
+        ({"service": "a", "selector": {"color": "blue"}}, "the same for every version"),
+        ({"deployment": "../secrets"}, "pattern"),
+    ],
+)
+def test_a_bad_configuration_is_refused(changes: dict[str, Any], message: str) -> None:
+    """With the reason."""
+    with pytest.raises(ValidationError, match=message):
+        configured(**{"kind": "kubernetes", **changes})
