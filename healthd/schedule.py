@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -17,7 +16,7 @@ from apscheduler.triggers.interval import IntervalTrigger
 
 JITTER = 0.1  # share of the interval by which a run may come early or late
 STAGGER = 0.005  # seconds between the first runs of neighbours, so that a start is not a storm
-_CLOCK_STEP = 1.0  # seconds by which the wall clock may differ from the steady one before it counts as a jump
+_CLOCK_STEP = 1.0  # seconds by which the wall clock may differ from the event loop's before it counts as a jump
 
 
 class Schedule:
@@ -35,11 +34,11 @@ class Schedule:
         """Runs until cancelled. Meanwhile it looks for jumps of the wall clock, by which APScheduler counts: when the
         clock is set back an hour its timers sleep through that hour, so after a jump everything is due at once."""
         self._scheduler.start()
-        offset = time.time() - time.monotonic()
+        offset = _wall_against_loop()
         try:
             while True:
                 await asyncio.sleep(1)
-                before, offset = offset, time.time() - time.monotonic()
+                before, offset = offset, _wall_against_loop()
                 if abs(offset - before) > _CLOCK_STEP:
                     self._run_all_soon()
         finally:
@@ -82,6 +81,10 @@ async def _until_the_end(job: Callable[[], Awaitable[object]]) -> None:
     """A run of `job`. Its cancellation at the daemon's end stops here: APScheduler would log that as an error."""
     with suppress(asyncio.CancelledError):
         await job()
+
+
+def _wall_against_loop() -> float:
+    return datetime.now(UTC).timestamp() - asyncio.get_running_loop().time()
 
 
 def _in(seconds: float) -> datetime:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import time
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import psutil
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.lateness import Lateness
 from tests.servers import clock, daemon, tcp
 from tests.servers.daemon import Daemon
 from tests.servers.waiting import until
@@ -55,7 +57,7 @@ def footprint(process: psutil.Process) -> tuple[int, int, int]:
 
 async def test_everything_hangs(tmp_path: Path) -> None:
     """Endpoints answer at once, nothing grows, no probe overruns its deadline, and the daemon still stops."""
-    async with tcp.proxy(9) as hole, aiohttp.ClientSession() as session:
+    async with tcp.proxy(9) as hole, aiohttp.ClientSession() as session, AsyncExitStack() as stack:
         hole.black_hole()
         with tcp.unconnectable() as deaf:
             settings = {
@@ -64,6 +66,7 @@ async def test_everything_hangs(tmp_path: Path) -> None:
                 "journal": f"sqlite:///{tmp_path}/journal.db",
             }
             async with daemon.running(settings) as server:
+                late = stack.enter_context(Lateness())
                 process = psutil.Process(server.pid)
                 await asyncio.sleep(3)
                 before, took = footprint(process), []
@@ -76,18 +79,19 @@ async def test_everything_hangs(tmp_path: Path) -> None:
                 assert (await get(session, server, "/health/live"))[0] == 200
                 p99 = sorted(took)[int(len(took) * 0.99)]
                 print(f"ready p99 {p99 * 1000:.1f} ms; threads, files, bytes: {before} → {after}")
-                assert p99 < 0.25  # on a machine busy with other tests; a hung probe would cost its timeout
-                assert after[0] <= before[0] + 3
+                assert p99 < min(0.25 + late.seconds, TIMEOUT)  # which a hung probe would cost
+                assert after[0] <= before[0] + 8  # the pool of threads fills as it is used; a leak would be one a probe
                 assert after[1] <= before[1] + 30  # connections of two dozen probes come and go
                 assert after[2] <= before[2] + 15_000_000
                 assert {check["kind"] for check in body["checks"].values()} == {"timeout"}
-                assert all(check["duration"] <= (TIMEOUT + OVERRUN) * 1000 for check in body["checks"].values()), body
+                longest = max(check["duration"] / 1000 for check in body["checks"].values())
+                assert longest <= TIMEOUT + OVERRUN + late.seconds
                 probes, longest = probe_durations((await get(session, server, "/metrics"))[1])
                 assert probes > 24 * 5
-                assert longest <= 1.0  # the bucket above timeout and overrun
+                assert longest <= (1.0 if late.worst < 0.05 else 2.5)  # the bucket above timeout and overrun
                 stopping = time.perf_counter()
                 assert await server.stop() == 0
-                assert time.perf_counter() - stopping < 6
+                assert time.perf_counter() - stopping < 6 + late.seconds
                 assert '"level": "error"' not in server.log(), server.log()[-3000:]
 
 
@@ -143,10 +147,11 @@ async def test_a_dead_scheduler_turns_ready_red(tmp_path: Path) -> None:
         await until(is_ready, "ready once")
         await asyncio.sleep(2.5)
         assert await code() == 200
-        (tmp_path / "kill").touch()
-        killed = time.monotonic()
-        await until(is_red, "red")
-        assert time.monotonic() - killed < 3 * 0.5 + 0.3 + 1.0
+        with Lateness() as late:
+            (tmp_path / "kill").touch()
+            killed = time.monotonic()
+            await until(is_red, "red")
+            assert time.monotonic() - killed < 3 * 0.5 + 0.3 + 1.0 + late.seconds
         _, body, _ = await get(session, server, "/health/ready")
         assert body["checks"]["here"]["overdue"] is True
         assert (await get(session, server, "/health/live"))[0] == 200
@@ -160,7 +165,8 @@ async def test_the_wall_clock_jumps(tmp_path: Path, jump: int) -> None:
     """An hour back or forth: checks go on running and ready stays green."""
     check = {"kind": "process", "critical": True, "interval": "600ms", "timeout": "300ms"}
     with clock.jumping() as wall:
-        settings = {"checks": {"here": check}, "journal": f"sqlite:///{tmp_path}/journal.db"}
+        journal = f"sqlite:///{tmp_path}/journal.db"
+        settings = {"checks": {"here": check}, "http": {"drain": "10ms"}, "journal": journal}
         async with daemon.running(settings, env=wall.env) as server, aiohttp.ClientSession() as session:
             await asyncio.sleep(1.5)
             wall.set(jump)
@@ -169,3 +175,4 @@ async def test_the_wall_clock_jumps(tmp_path: Path, jump: int) -> None:
                 codes.append((await get(session, server, "/health/ready"))[0])
                 await asyncio.sleep(0.2)
             assert set(codes) == {200}
+            assert await server.stop() == 0  # killed, it would leave libfaketime's memory behind

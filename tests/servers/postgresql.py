@@ -163,7 +163,7 @@ def _ready(data: Path, process: Process) -> bool:
     # The postmaster writes its pid and state there for pg_ctl: no connection is spent on asking.
     with suppress(OSError):
         lines = (data / "postmaster.pid").read_text().splitlines()
-        return lines[0] == str(process.pid) and lines[-1].strip() == "ready"
+        return lines[:1] == [str(process.pid)] and lines[-1].strip() == "ready"  # empty while it is being written
     return False
 
 

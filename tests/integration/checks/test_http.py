@@ -1,7 +1,6 @@
 """The http check against real HTTP and HTTPS servers, good, odd and silent."""
 
 import asyncio
-import time
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -98,7 +97,7 @@ async def test_silent_server_leaves_nothing_behind(peer: Peer, keep_alive: bool)
     peer.answer("GET", "/", Answer())
     async with (
         tcp.proxy(peer.port) as proxy,
-        watched("http", url=f"http://localhost:{proxy.port}/", timeout="400ms", keep_alive=keep_alive) as check,
+        watched("http", url=f"http://localhost:{proxy.port}/", timeout="1s", keep_alive=keep_alive) as check,
     ):
         await check.finds(Status.HEALTHY)
         proxy.black_hole()
@@ -116,14 +115,11 @@ async def test_silent_server_leaves_nothing_behind(peer: Peer, keep_alive: bool)
 async def test_unconnectable_is_a_timeout() -> None:
     """Nothing answers the handshake of TCP, or of TLS: the message tells a connection from an answer."""
     with tcp.unconnectable() as listener:
-        async with watched("http", url=f"http://127.0.0.1:{listener.port}/", timeout="200ms") as check:
-            start = time.monotonic()
-            result = await check.finds(Status.UNHEALTHY, FailureKind.TIMEOUT)
-            assert "accepted no connection" in result.message
-            assert time.monotonic() - start < 0.3
+        async with watched("http", url=f"http://127.0.0.1:{listener.port}/", timeout="1s") as check:
+            assert "accepted no connection" in (await check.gives_up()).message
     with tcp.silent() as listener:
-        async with watched("http", url=f"https://127.0.0.1:{listener.port}/", timeout="200ms") as check:
-            assert "accepted no connection" in (await check.finds(Status.UNHEALTHY, FailureKind.TIMEOUT)).message
+        async with watched("http", url=f"https://127.0.0.1:{listener.port}/", timeout="1s") as check:
+            assert "accepted no connection" in (await check.gives_up()).message
 
 
 async def test_trickling_answer_is_a_timeout(peer: Peer) -> None:

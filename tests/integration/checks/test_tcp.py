@@ -1,7 +1,6 @@
 """The tcp check against listeners, refusals and silence."""
 
 import asyncio
-import time
 
 import pytest
 
@@ -67,11 +66,8 @@ async def test_closed_port_is_refused() -> None:
 async def test_silence_is_a_timeout_within_the_deadline() -> None:
     """A connection that hangs is given up by the check itself, which can say what it waited for."""
     with tcp.unconnectable() as listener:
-        async with watched("tcp", host=listener.host, port=listener.port, timeout="300ms") as check:
-            start = time.monotonic()
-            result = await check.finds(Status.UNHEALTHY, FailureKind.TIMEOUT)
-            assert time.monotonic() - start < 0.3
-            assert "no connection to" in result.message
+        async with watched("tcp", host=listener.host, port=listener.port, timeout="1s") as check:
+            assert "no connection to" in (await check.gives_up()).message
 
 
 async def test_no_route_is_unreachable() -> None:

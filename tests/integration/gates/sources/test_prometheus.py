@@ -270,7 +270,7 @@ async def test_a_server_that_is_down_or_hangs_is_no_telemetry() -> None:
     past = Past()
     past.pod("down", "a", every(10, -50, 100, 10))
     with prometheus.running(history=past.text()) as own:
-        gate = desk({**config(own, "down"), "timeout": "300ms"}, at(0))
+        gate = desk({**config(own, "down"), "timeout": "1s"}, at(0))
         await gate.look()
         own.pause()
         with pytest.raises(SourceUnavailable) as hung:

@@ -22,7 +22,7 @@ def result(*series: Any, **more: Any) -> Answer:
 
 def config(url: str, **more: Any) -> dict[str, Any]:
     given = {"kind": "prometheus", "url": url, "requests": "r_total", "errors": 'r_total{status="500"}'}
-    return {**given, "timeout": "300ms", **more}
+    return {**given, "timeout": "5s", **more}
 
 
 ONE = {"metric": {"instance": "a"}, "values": [[1, "1"]]}
@@ -45,7 +45,7 @@ REFUSED = {"status": "error", "errorType": "timeout", "error": "query timed out"
         (Answer(status=502), FailureKind.UNEXPECTED_RESPONSE, "answered 502"),
         (Answer(status=429), FailureKind.RATE_LIMITED, "answered 429"),
         (Answer(status=403), FailureKind.PERMISSION, "answered 403"),
-        (Answer(delay=2), FailureKind.TIMEOUT, "did not answer within 0.3 s"),
+        (Answer(delay=10), FailureKind.TIMEOUT, "did not answer within 1 s"),
         (Answer(hang_up=True), FailureKind.CONNECT, "ServerDisconnected"),
         (Answer(body=b"[" * 3000), FailureKind.UNEXPECTED_RESPONSE, "more than max_size"),
     ],
@@ -55,7 +55,7 @@ async def test_anything_but_a_whole_answer_is_no_telemetry(
 ) -> None:
     """Partial data is not counted: it could hide errors as well as invent them."""
     peer.answer("GET", QUERY, answer)
-    gate = desk(config(peer.url, max_series=1, max_size=2000))
+    gate = desk(config(peer.url, max_series=1, max_size=2000, timeout="1s" if answer.delay else "5s"))
     with pytest.raises(SourceUnavailable, match=message) as failure:
         await gate.look()
     await gate.source.close()
@@ -66,7 +66,7 @@ async def test_a_login_a_certificate_and_a_trusted_authority(authority: tls.Auth
     """A real server behind TLS and a password; without either the failure says which, and never the password."""
     login = {"username": prometheus.USER, "password": prometheus.PASSWORD}
     with prometheus.running(authenticates=True, certificate=authority.good()) as server:
-        trusted = {"timeout": "5s", "tls": {"ca": str(authority.trust)}}
+        trusted = {"tls": {"ca": str(authority.trust)}}
         refusals = []
         for more in ({**trusted, "basic": {**login, "password": "wrong-secret"}}, {**trusted, "tls": {}}):
             gate = desk(config(server.url, **more))

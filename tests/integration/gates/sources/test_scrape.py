@@ -15,7 +15,7 @@ from tests.unit.gates.sources.desk import Desk, HandClock, WallClock, desk
 
 CONFIG = {
     "kind": "scrape",
-    "timeout": "300ms",
+    "timeout": "5s",
     "requests": 'requests_total{version="$version"}',
     "errors": 'requests_total{version="$version",status=~"5.."}',
     "latency": "seconds_bucket",
@@ -45,8 +45,8 @@ def text(body: str) -> Answer:
     return Answer(body=body, headers={"Content-Type": "text/plain; version=0.0.4"})
 
 
-def gate_at(*targets: Peer, clock: HandClock | None = None) -> Desk:
-    return desk(CONFIG, clock, candidate=Arm("2", urls=tuple(target.url for target in targets)))
+def gate_at(*targets: Peer, clock: HandClock | None = None, **more: object) -> Desk:
+    return desk({**CONFIG, **more}, clock, candidate=Arm("2", urls=tuple(target.url for target in targets)))
 
 
 def seen(gate: Desk) -> tuple[float, float] | None:
@@ -96,7 +96,7 @@ async def test_targets_of_an_arm_add_up_and_one_that_is_away_catches_up(peer: Pe
     ("answer", "kind", "message"),
     [
         (Answer(status=500), FailureKind.UNEXPECTED_RESPONSE, "answered 500"),
-        (Answer(delay=2), FailureKind.TIMEOUT, "did not answer within 0.3 s"),
+        (Answer(delay=10), FailureKind.TIMEOUT, "did not answer within 1 s"),
         (text("<html>hello</html>"), FailureKind.UNEXPECTED_RESPONSE, "not a metrics page"),
         (text(page(1, float("nan"))), FailureKind.UNEXPECTED_RESPONSE, "requests_total is nan"),
         (text(page(1, -1)), FailureKind.UNEXPECTED_RESPONSE, "no counter can be"),
@@ -112,7 +112,7 @@ async def test_a_page_that_cannot_be_believed_is_no_telemetry(
     peer: Peer, answer: Answer, kind: FailureKind, message: str
 ) -> None:
     """It is neither traffic nor errors, and nothing is lost over it."""
-    gate = gate_at(peer)
+    gate = gate_at(peer, timeout="1s" if answer.delay else "5s")
     peer.answer("GET", "/metrics", text(page(10, 0)))
     await gate.look()
     peer.answer("GET", "/metrics", answer)
@@ -129,7 +129,7 @@ async def test_a_page_is_bounded_after_decompression(peer: Peer) -> None:
     """A small answer that unfolds into a huge one does not take the daemon with it."""
     bomb = gzip.compress(b"# " + b"x" * 50_000_000)
     peer.answer("GET", "/metrics", Answer(body=bomb, headers={"Content-Encoding": "gzip"}))
-    gate = desk({**CONFIG, "timeout": "5s", "max_size": "1MiB"}, candidate=Arm("2", urls=(peer.url,)))
+    gate = desk({**CONFIG, "max_size": "1MiB"}, candidate=Arm("2", urls=(peer.url,)))
     with pytest.raises(SourceUnavailable, match="more than max_size"):
         await gate.look()
     await gate.source.close()

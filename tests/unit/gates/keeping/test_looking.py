@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 import pytest
 from prometheus_client import generate_latest
+from structlog.testing import capture_logs
 
 from gates import sources
 from gates.gate import Gate
@@ -75,12 +76,14 @@ async def _end_of_stubborn() -> None:
 
 
 async def test_a_bug_in_a_source_is_an_outage_of_telemetry(file: Path) -> None:
-    """It neither ends the gate nor fails the candidate."""
+    """It neither ends the gate nor fails the candidate, and is logged."""
     Script.act = absurd
-    async with replica(file) as running:
-        gate = await verdict(running)
-        assert decided(gate) == (Verdict.INCONCLUSIVE, "no_telemetry")
-        assert gate.notes == ("the source failed: ZeroDivisionError",)
+    with capture_logs() as logged:
+        async with replica(file) as running:
+            gate = await verdict(running)
+            assert decided(gate) == (Verdict.INCONCLUSIVE, "no_telemetry")
+            assert gate.notes == ("the source failed: ZeroDivisionError",)
+    assert any(line["log_level"] == "error" and "exc_info" in line for line in logged)
 
 
 async def test_slow_looks_do_not_pile_up(file: Path) -> None:
