@@ -20,6 +20,8 @@ from healthd.checks.contract import CheckConfig
 from healthd.clock import SystemClock
 from healthd.configschema import config_schema
 from healthd.metrics import Metrics
+from healthd.notify import KINDS as NOTIFIERS
+from healthd.notify.contract import NotifierConfig
 from healthd.units import show_duration, show_ratio
 
 REFERENCE = Path(__file__).parent / "reference"
@@ -55,6 +57,10 @@ def config_page() -> str:
             f"#### {kind}: {inner.__name__}\n\n{_first_line(inner)}" + "\n".join(_table(inner))
             for inner in nested(check.config_model, set())
         ]
+    parts.append("## Every notifier\n\n" + "\n".join(_table(NotifierConfig)))
+    for name, notifier in NOTIFIERS.items():
+        own = _table(notifier.config_model, without=NotifierConfig)
+        parts.append(f"### {name}\n\n{inspect.getdoc(notifier) or ''}\n\n" + "\n".join(own))
     return "\n".join(parts)
 
 
@@ -82,7 +88,7 @@ def _metrics(metrics: Metrics) -> Iterator[tuple[str, str, str, str]]:
 def nested(model: type[BaseModel], seen: set[type[BaseModel]]) -> Iterator[type[BaseModel]]:
     for field in model.model_fields.values():
         for inner in _models_in(field.annotation):
-            if inner not in seen and inner is not CheckConfig:
+            if inner not in seen and inner not in (CheckConfig, NotifierConfig):
                 seen.add(inner)
                 yield inner
                 yield from nested(inner, seen)

@@ -10,7 +10,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from gates.actions.contract import Ending
-from gates.gate import Gate
+from gates.gate import Gate, RollbackState
 from gates.ledger.outbox import OrderState
 
 _DECISION_SECONDS = (10, 20, 30, 60, 90, 120, 180, 300, 600, 900, 1800, 3600)
@@ -80,10 +80,14 @@ class GateMetrics:
             seconds = (decision.at - after.created_at).total_seconds()
             self._seconds.labels(after.service, after.policy, decision.verdict.value).observe(max(0.0, seconds))
             self._verdict_at.labels(after.service, decision.verdict.value).set(decision.at.timestamp())
-        if after.rollback is not None and after.rollback != before.rollback:
+        if after.rollback is not None and _stage(after) != _stage(before):
             self._rollbacks.labels(after.service, after.rollback.trigger, after.rollback.state.value).inc()
             moment = after.finished_at or after.rollback.at
             self._rollback_at.labels(after.service, after.rollback.state.value).set(moment.timestamp())
+
+
+def _stage(gate: Gate) -> tuple[RollbackState, int] | None:
+    return (gate.rollback.state, gate.rollback.round) if gate.rollback else None
 
 
 class ActionMetrics:

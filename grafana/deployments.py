@@ -43,10 +43,8 @@ def dashboard() -> Dashboard:
         .with_panel(
             stat(
                 "Rollbacks not known to be well",
-                "Failed or unconfirmed since the daemon started.",
-                now(
-                    f'sum(healthd_gate_rollbacks_total{{{_WHERE},state=~"rollback_(failed|unconfirmed)"}}) or vector(0)'
-                ),
+                "Failed, impossible or unconfirmed since the daemon started.",
+                now(f'sum(healthd_gate_rollbacks_total{{{_WHERE},state=~"rollback_.*"}}) or vector(0)'),
                 steps=parts.BAD_FROM_ONE,
             )
         )

@@ -156,4 +156,28 @@ def dashboard() -> Dashboard:
                 unit="s",
             )
         )
+        .with_row(Row("Telling people"))
+        .with_panel(
+            lines(
+                "Notices",
+                "A second, by notifier and what became of them; zero when there is nothing to tell.",
+                over_time(
+                    f"sum by (notifier, outcome) (rate(healthd_notices_total{{{_HERE}}}{_RATE}))"
+                    ' or label_replace(vector(0), "notifier", "none", "", "")',
+                    "{{notifier}} {{outcome}}",
+                ),
+                unit="reqps",
+            )
+        )
+        .with_panel(
+            lines(
+                "Notices that wait",
+                "More than a moment: the notifier is down.",
+                over_time(
+                    f"sum by (notifier) (healthd_notices_waiting{{{_HERE}}})"
+                    ' or label_replace(vector(0), "notifier", "none configured", "", "")',
+                    "{{notifier}}",
+                ),
+            )
+        )
     )

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import structlog
 
+from gates import notices as gate_news
 from gates.gate import Gate
 from gates.ledger import tables as gate_tables
 from gates.settings import Config as Config
@@ -30,6 +31,7 @@ from healthd.journal.journal import Journal
 from healthd.metrics import Metrics
 from healthd.model import Probe, Transition
 from healthd.monitor import Listener
+from healthd.notify.notifications import Notifications
 from healthd.redaction import Redactor, secrets_of
 from healthd.schedule import Schedule
 from healthd.suite import Suite
@@ -94,6 +96,7 @@ class Daemon:
             alive_every=self.systemd.patience / 2 if self.systemd.patience else None,
         )
         self.reports: sentry.Reports | None = None
+        self.notifications: Notifications | None = None
         self._clock, self._guard = clock, guard
         self._reload, self._stopping = asyncio.Event(), asyncio.Event()
 
@@ -106,6 +109,8 @@ class Daemon:
             stack.push_async_callback(self._close_journal)
             stack.push_async_callback(self.suite.close)
             await self.suite.arrange(self.settings)
+            self.notifications = self._notifications()
+            stack.push_async_callback(self.notifications.close)
             self._build_gates()
             await self._listen(stack)
             self._loaded()
@@ -119,6 +124,7 @@ class Daemon:
                     tasks.create_task(self._reload_when_told(), name="reload"),
                     tasks.create_task(self.journal.run(), name="journal"),
                     tasks.create_task(self._run_gates(), name="gates"),
+                    tasks.create_task(self.notifications.run(), name="notifications"),
                 ]
                 await self._stopping.wait()
                 await self.suite.close()  # first: a scheduler that is stopped in mid-probe takes that for an error
@@ -137,6 +143,11 @@ class Daemon:
         if http.agent_check is not None:
             agent = await agent_check.listen(self.board, http.agent_check)
             stack.callback(agent.close)
+
+    def _notifications(self) -> Notifications:
+        return Notifications(
+            self.settings, board=self.board, clock=self._clock, redact=self.redact, metrics=self.metrics
+        )
 
     def _build_gates(self) -> None:
         if not self.settings.gates.enabled:
@@ -205,6 +216,8 @@ class Daemon:
             self.gate_api.reconfigure(guard)
             self.gate_page.guard = guard
         await self.suite.arrange(settings)
+        if self.notifications is not None:
+            self.notifications.reconfigure(settings)
         self._loaded()
         _log.info("configuration loaded", checks=list(settings.active_checks))
 
@@ -279,18 +292,10 @@ class Daemon:
         )
 
     def _gate_changed(self, before: Gate, after: Gate) -> None:
-        if after.state is not before.state or after.decision is not before.decision:
-            decision = after.decision
-            _log.info(
-                "gate",
-                gate=after.id,
-                service=after.service,
-                version=after.candidate.version,
-                state=after.state.value,
-                verdict=decision.verdict.value if decision else None,
-                reason=decision.reason if decision else None,
-                rollback=after.rollback.state.value if after.rollback else None,
-            )
+        gate_news.log(before, after)
+        if self.notifications is not None:
+            for notice in gate_news.notices(before, after):
+                self.notifications.tell(notice)
 
 
 def _fixed_at_start(old: Config, new: Config) -> list[tuple[str, object, object]]:

@@ -107,7 +107,8 @@ class _Filler:
 
     def fill(self, node: Any, path: KeyPath) -> Any:
         if isinstance(node, CommentedMap):
-            return self._check(node, path) if len(path) == 2 and path[0] == "checks" else self._map(node, path)
+            may_lack = len(path) == 2 and path[0] in _MAY_LACK
+            return self._lacking(node, path) if may_lack else self._map(node, path)
         if isinstance(node, CommentedSeq):
             return [self._leaf(item, node, i, (*path, i)) for i, item in enumerate(node)]
         return node
@@ -115,8 +116,9 @@ class _Filler:
     def _map(self, node: CommentedMap, path: KeyPath) -> dict[Any, Any]:
         return {key: self._leaf(item, node, key, (*path, key)) for key, item in node.items()}
 
-    def _check(self, node: CommentedMap, path: KeyPath) -> dict[Any, Any]:
-        """A check with an unset variable is not a broken file: it runs, and says that it is misconfigured."""
+    def _lacking(self, node: CommentedMap, path: KeyPath) -> dict[Any, Any]:
+        """A check with an unset variable is not a broken file: it runs, and says that it is misconfigured. So does a
+        notifier."""
         inner = _Filler(self._file, self._environ)
         inner.filled = self.filled
         filled = inner._map(node, path)
@@ -158,6 +160,7 @@ class _Filler:
 
 
 _NOT_SET = "not set: "
+_MAY_LACK = ("checks", "notify")
 
 
 def _trim(tree: Any, location: KeyPath) -> KeyPath:

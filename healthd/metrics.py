@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import datetime
 
 from prometheus_client import (
@@ -83,6 +84,25 @@ class Metrics:
             "When the configuration in force was loaded.",
             registry=registry,
         )
+
+        self.notices = Counter(
+            "healthd_notices_total",
+            "Notices by what became of them: sent, failed (and tried again), refused.",
+            ["notifier", "outcome"],
+            registry=registry,
+        )
+        self.notifier_up = Gauge(
+            "healthd_notifier_up", "Whether the notifier delivers.", ["notifier"], registry=registry
+        )
+        self.notices_waiting = Gauge(
+            "healthd_notices_waiting", "Notices that are not delivered yet.", ["notifier"], registry=registry
+        )
+
+    def forget_notifier(self, name: str) -> None:
+        """Show no more of one that is not configured any more."""
+        for gauge in (self.notifier_up, self.notices_waiting):
+            with suppress(KeyError):
+                gauge.remove(name)
 
     def watch_journal(self, waiting: Callable[[], float]) -> None:
         """Show at each scrape how many transitions the journal has not taken yet."""

@@ -24,6 +24,8 @@ from pydantic import (
 from healthd.checks.contract import CheckConfig, Level
 from healthd.checks.misconfigured import MisconfiguredConfig
 from healthd.checks.reading import read_check
+from healthd.notify.contract import MisconfiguredNotifier, NotifierConfig
+from healthd.notify.reading import AnyNotifier, KnownRoute
 from healthd.units import Duration
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9._-]{0,63}$")]
@@ -227,6 +229,19 @@ class Settings(Model):
     """Sets of checks with an endpoint each; `ready` is all critical checks unless given."""
     maintenance: tuple[Annotated[Maintenance, AfterValidator(_names_checks)], ...] = ()
     """Planned windows."""
+    notify: dict[Name, AnyNotifier] = {}
+    """Ways to tell people, by name."""
+    routes: tuple[KnownRoute, ...] = ()
+    """Who is told of what. Without one nobody is."""
+
+    @property
+    def active_notifiers(self) -> dict[str, NotifierConfig]:
+        """The notifiers that tell: enabled, and not an optional one whose variables are unset."""
+        return {
+            name: notifier
+            for name, notifier in self.notify.items()
+            if notifier.enabled and not (notifier.optional and isinstance(notifier, MisconfiguredNotifier))
+        }
 
     @property
     def active_checks(self) -> dict[str, CheckConfig]:

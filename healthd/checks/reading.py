@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 from healthd.checks import UnknownKindError, find_kind, known_kinds
@@ -43,14 +43,15 @@ def read_check(raw: Any, defaults: Mapping[str, Any]) -> CheckConfig:
 
 def _misconfigured(raw: dict[str, Any], model: type[CheckConfig]) -> MisconfiguredConfig:
     """A check with unset variables: what its kind has in common with all others, and the names of what is missing."""
-    _check_what_is_set(raw, model)
+    check_what_is_set(raw, model)
     own = {key: model.model_fields[key].get_default() for key in CheckConfig.model_fields if key != "kind"}
     given = {key: value for key, value in raw.items() if key in CheckConfig.model_fields and value is not None}
     return MisconfiguredConfig.model_validate({**own, **given, "missing": tuple(raw[MISSING])})
 
 
-def _check_what_is_set(raw: dict[str, Any], model: type[CheckConfig]) -> None:
-    """Options that need no unset variable are validated all the same: their mistakes must not wait for production."""
+def check_what_is_set(raw: dict[str, Any], model: type[BaseModel]) -> None:
+    """Options that need no unset variable are validated all the same: their mistakes must not wait for production.
+    Raises ValidationError."""
     whole = {key: value for key, value in raw.items() if key != MISSING and not _has_gap(value)}
     try:
         model.model_validate(whole)

@@ -17,6 +17,8 @@ from healthd.app import Config
 from healthd.checks import KINDS, find_kind
 from healthd.configfile import load
 from healthd.configschema import config_schema
+from healthd.notify import KINDS as NOTIFIERS
+from healthd.notify.contract import MisconfiguredNotifier
 
 FOLDER = Path(__file__).parents[2] / "config"
 FILES = sorted(FOLDER.glob("*.yaml"))
@@ -95,6 +97,27 @@ def test_production_gates_as_its_guide_says() -> None:
     assert [request.status for request in smoke.requests] == [200, 200, 401, 401, 400]
     assert isinstance(preflight, Checks)
     assert preflight.group == "preflight"
+
+
+@pytest.mark.parametrize("kind", sorted(NOTIFIERS))
+def test_full_file_shows_every_option_of_a_notifier(kind: str) -> None:
+    """In a notifier of its kind, or in the one that shows what every notifier can be told."""
+    entries = YAML(typ="safe").load(FOLDER / "full.yaml")["notify"].values()
+    shown = {key for entry in entries if entry["kind"] in (kind, "alertmanager") for key in entry}
+    assert set(NOTIFIERS[kind].config_model.model_json_schema(by_alias=True)["properties"]) <= shown
+
+
+def test_a_team_is_told_once_its_variables_are_set() -> None:
+    """Unset, development and staging leave their notifiers out, and production shows that its own is missing."""
+    for name, missing in (("development", []), ("staging", []), ("production", ["on-call-team"])):
+        settings = load(FOLDER / f"{name}.yaml", Config, {})
+        assert list(settings.active_notifiers) == missing
+        ways = {"SLACK_WEBHOOK_URL": "http://chat.test/hook", "ALERTMANAGER_URL": "http://alertmanager.test:9093"}
+        told = load(FOLDER / f"{name}.yaml", Config, ways)
+        assert [to for route in told.routes for to in route.to if to in told.active_notifiers] == list(
+            told.active_notifiers
+        )
+        assert not any(isinstance(n, MisconfiguredNotifier) for n in told.active_notifiers.values())
 
 
 def test_full_file_shows_every_section() -> None:

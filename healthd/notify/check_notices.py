@@ -1,0 +1,42 @@
+"""A check's state as a notice."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from healthd.board import CheckState
+from healthd.checks.contract import Scope
+from healthd.model import Status
+from healthd.notify.notice import Notice, Severity
+
+
+def check_notice(state: CheckState, source: str, now: datetime) -> Notice:
+    """How a check stands, in words. What only this host sees is a subject of its own on every host."""
+    local = state.config.scope is Scope.LOCAL
+    healthy = state.status is Status.HEALTHY or state.maintenance is not None
+    down = not state.status.is_up
+    severity = Severity.CRITICAL if down and state.config.critical else Severity.WARNING
+    result = state.probe.result if state.probe else None
+    facts = {"kind": state.config.kind, **({"host": source} if local else {})}
+    if result is not None and result.kind is not None and not healthy:
+        facts["failure"] = result.kind.value
+    standing = "in maintenance" if state.maintenance is not None else state.status.value
+    if state.maintenance is not None:
+        detail = state.maintenance
+    elif state.overdue:
+        detail = "Its last result is too old to be believed."
+    else:
+        detail = result.message if result else ""
+    return Notice(
+        key=f"check:{state.name}" + (f"@{source}" if local else ""),
+        about="check",
+        name=state.name,
+        standing=standing,
+        firing=not healthy,
+        severity=Severity.INFO if healthy else severity,
+        summary=f"{state.name} is {standing}",
+        since=state.since or now,
+        detail=detail,
+        facts=facts,
+        link=state.config.runbook,
+    )

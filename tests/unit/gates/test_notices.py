@@ -1,0 +1,78 @@
+"""What people are told of a gate."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+
+import pytest
+
+from gates.gate import Decision, Gate, GateState, Rollback, RollbackState
+from gates.model import Verdict
+from gates.notices import notices
+from gates.request import Deployment, Version
+from healthd.notify.notice import Severity
+
+START = datetime(2026, 3, 29, tzinfo=UTC)
+GATE = Gate(
+    id="g1",
+    service="api",
+    policy="post-switch",
+    candidate=Version(version="2.0"),
+    baseline=None,
+    deployment=Deployment(url="https://ci.test/7", actor="ada"),
+    rollback_mode="auto",
+    caller="ci",
+    state=GateState.OBSERVING,
+    created_at=START,
+    decides_by=START + timedelta(minutes=10),
+)
+
+
+def decided(verdict: Verdict, counts_as: Literal[Verdict.PASS, Verdict.FAIL]) -> Gate:
+    return replace(GATE, decision=Decision(verdict, counts_as, "harm", "Too many errors.", START))
+
+
+@pytest.mark.parametrize(
+    ("verdict", "firing", "severity", "words"),
+    [
+        (Verdict.PASS, False, Severity.INFO, "api 2.0 passed"),
+        (Verdict.FAIL, True, Severity.WARNING, "api 2.0 failed"),
+        (Verdict.INCONCLUSIVE, True, Severity.WARNING, "api 2.0 could not be decided"),
+    ],
+)
+def test_a_verdict_is_told(verdict: Verdict, firing: bool, severity: Severity, words: str) -> None:
+    """With its sentence, its times, who deployed and where to look; a later step does not tell it again."""
+    after = decided(verdict, Verdict.PASS if verdict is Verdict.PASS else Verdict.FAIL)
+    (notice,) = notices(GATE, after)
+    assert (notice.firing, notice.severity, notice.summary) == (firing, severity, words)
+    assert (notice.detail, notice.link, notice.facts["actor"]) == ("Too many errors.", "https://ci.test/7", "ada")
+    assert notice.began == START
+    assert list(notices(after, replace(after, sequence=7))) == []
+
+
+def test_a_pass_ends_what_a_fail_began() -> None:
+    """The verdicts of a service are one subject, and so are its rollbacks."""
+    (failed,) = notices(GATE, decided(Verdict.FAIL, Verdict.FAIL))
+    (passed,) = notices(GATE, decided(Verdict.PASS, Verdict.PASS))
+    assert failed.key == passed.key
+    assert passed.differs_from(failed)
+
+
+def test_a_rollback_is_told_from_its_beginning_to_its_end() -> None:
+    """One that did not take effect for certain is critical; one that did is over."""
+    due = replace(GATE, rollback=Rollback(RollbackState.DUE, "decision", "errors", START))
+    (begun,) = notices(GATE, due)
+    assert (begun.firing, begun.severity) == (True, Severity.WARNING)
+    ends = {}
+    for state in RollbackState:
+        assert due.rollback is not None
+        after = replace(due, rollback=replace(due.rollback, state=state), finished_at=START)
+        ends[state] = [(notice.firing, notice.severity) for notice in notices(due, after)]
+    assert ends == {
+        RollbackState.DUE: [],
+        RollbackState.CONFIRMING: [(True, Severity.WARNING)],
+        RollbackState.ROLLED_BACK: [(False, Severity.INFO)],
+        RollbackState.UNCONFIRMED: [(True, Severity.CRITICAL)],
+        RollbackState.FAILED: [(True, Severity.CRITICAL)],
+        RollbackState.IMPOSSIBLE: [(True, Severity.CRITICAL)],
+    }
