@@ -5,6 +5,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 from tests.servers.process import own_folder
 from tests.servers.programs import absent, require
 
@@ -42,4 +44,14 @@ def jumping() -> Iterator[WallClock]:
         }
         clock = WallClock(env, offset)
         clock.set(0)
-        yield clock
+        try:
+            yield clock
+        finally:
+            _clean_up()
+
+
+def _clean_up() -> None:
+    """Remove what the library left in shared memory for processes that were killed."""
+    for file in Path("/dev/shm").glob("*faketime_s*_*"):
+        if not psutil.pid_exists(int(file.name.rpartition("_")[2])):
+            file.unlink(missing_ok=True)

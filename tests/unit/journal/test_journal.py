@@ -1,6 +1,7 @@
 """The journal on SQLite: transitions, audit, their age, and what happens while it is away."""
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
@@ -10,6 +11,7 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from structlog.testing import capture_logs
 
 from gates.ledger import tables as gate_tables
 from healthd.journal import tables
@@ -17,6 +19,7 @@ from healthd.journal.database import Database, JournalError
 from healthd.journal.journal import AuditEntry, Journal, write_audit
 from healthd.journal.migrate import Branch
 from healthd.model import Probe, Status, Transition
+from tests.servers.waiting import until
 from tests.unit.stage import DOWN, MIDNIGHT, HandClock
 
 BRANCHES = (tables.BRANCH, gate_tables.BRANCH)
@@ -27,12 +30,16 @@ def fell(check: str = "db", hours: float = 0) -> Transition:
     return Transition(check, Status.HEALTHY, Status.UNHEALTHY, at, Probe(at, 0.1, DOWN))
 
 
-async def run_for(journal: Journal, seconds: float = 0.3) -> None:
+async def run_until(journal: Journal, happened: Callable[[], bool]) -> None:
     task = asyncio.create_task(journal.run())
-    await asyncio.sleep(seconds)
+    await until(happened, "what the journal does")
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task
+
+
+async def run_until_written(journal: Journal) -> None:
+    await run_until(journal, lambda: journal.waiting == 0)
 
 
 async def test_transitions_are_written_and_read_newest_first(tmp_path: Path) -> None:
@@ -41,7 +48,7 @@ async def test_transitions_are_written_and_read_newest_first(tmp_path: Path) -> 
     journal = Journal(database, HandClock(), 86400)
     journal.changed(fell())
     journal.changed(Transition("db", Status.UNHEALTHY, Status.UNKNOWN, MIDNIGHT, None))
-    await run_for(journal)
+    await run_until_written(journal)
     newest, oldest = await journal.transitions("db")
     assert (newest["new"], newest["kind"], newest["message"]) == ("unknown", None, "overdue")
     assert (oldest["old"], oldest["new"], oldest["kind"], oldest["message"]) == (
@@ -72,11 +79,12 @@ async def test_transitions_wait_for_a_journal_that_is_away(tmp_path: Path, monke
     database = Database(f"sqlite:///{folder}/j.db", HandClock(), BRANCHES)
     journal = Journal(database, HandClock(), 86400)
     journal.changed(fell())
-    await run_for(journal)
+    with capture_logs() as logged:
+        await run_until(journal, lambda: bool(logged))
     with pytest.raises(JournalError):
         await journal.transitions("db")
     folder.unlink()
-    await run_for(journal)
+    await run_until_written(journal)
     assert len(await journal.transitions("db")) == 1
     await database.close()
 
@@ -93,7 +101,7 @@ async def test_what_is_old_is_deleted(tmp_path: Path) -> None:
     journal.changed(fell(hours=0))
     journal.changed(fell(hours=30))
     clock.seconds = 31 * 3600
-    await run_for(journal)
+    await run_until(journal, lambda: journal._clean_at > 0)
     assert [row["at"] for row in await journal.transitions("db")] == [MIDNIGHT + timedelta(hours=30)]
     async with database.read() as connection:
         assert (await connection.execute(sa.select(sa.func.count()).select_from(tables.audit))).scalar_one() == 1

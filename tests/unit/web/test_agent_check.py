@@ -66,7 +66,7 @@ async def test_one_line_a_connection(sent: bytes) -> None:
     async with server:
         reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
         writer.write(sent)
-        assert await asyncio.wait_for(reader.read(), 1) == b"down #not ready: db, cache\n"
+        assert await asyncio.wait_for(reader.read(), 10) == b"down #not ready: db, cache\n"
         writer.close()
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from healthd.model import Status
+from tests.servers.waiting import until
 from tests.unit.stage import UP, Scripted
 from tests.unit.web.conftest import Client, Open, bearer
 
@@ -27,7 +28,7 @@ async def test_run(open_site: Open) -> None:
 async def test_runs_at_once_are_one_probe(open_site: Open) -> None:
     """Ten people who press the button cost one probe."""
     site, client = await open_site()
-    check = Scripted(lambda: asyncio.sleep(0.1, UP))
+    check = Scripted(lambda: asyncio.sleep(0.7, UP))
     site.suite._monitors["db"].check = check
     answers = await asyncio.gather(*(post(client, "/checks/db/run", **bearer("runner")) for _ in range(10)))
     assert [status for status, _ in answers] == [200] * 10
@@ -41,9 +42,9 @@ async def test_a_reload_in_mid_run(open_site: Open) -> None:
     async def hang() -> Any:
         await asyncio.sleep(60)
 
-    site.suite._monitors["db"].check = Scripted(hang)
+    site.suite._monitors["db"].check = check = Scripted(hang)
     asked = asyncio.create_task(post(client, "/checks/db/run", **bearer("runner")))
-    await asyncio.sleep(0.1)
+    await until(lambda: check.probes == 1, "the probe is under way")
     await site.suite.arrange(site.read({"checks": {"mail": {"kind": "process"}}, "groups": {}}))
     status, body = await asked
     assert (status, body["title"]) == (409, "Check changed")

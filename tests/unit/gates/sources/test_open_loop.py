@@ -8,6 +8,7 @@ import time
 import pytest
 
 from gates.sources.open_loop import OpenLoop
+from tests.lateness import Lateness
 
 
 @pytest.mark.looptime
@@ -39,16 +40,19 @@ async def test_a_loop_that_stood_still_is_noticed_and_not_made_up_for() -> None:
         doubts.append(pace.stood_still_since(began))
 
     pace = OpenLoop(20, fire)
-    task = asyncio.create_task(pace.run())
-    await asyncio.sleep(0.11)
-    time.sleep(0.5)
-    await asyncio.sleep(0.2)
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
-    assert doubts[0] is False
+    with Lateness() as late:
+        began, task = time.monotonic(), asyncio.create_task(pace.run())
+        await asyncio.sleep(0.11)
+        settled = late.worst
+        time.sleep(0.5)
+        await asyncio.sleep(0.2)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        due = 20 * (time.monotonic() - began)
+    assert doubts[0] is False or settled > 0.02
     assert any(doubts)
     assert pace.missed >= 8
-    assert len(fired) <= 12
+    assert len(fired) + pace.missed <= due + 1
 
 
 async def test_a_bug_in_a_request_ends_it_loudly() -> None:
