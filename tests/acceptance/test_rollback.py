@@ -69,6 +69,7 @@ class Stage:
     balancer: nginx.Nginx
     targets: dict[str, str]
     environment: dict[str, str]
+    journal: str
 
     def switch(self, target: str) -> None:
         """As the deploy tool does it."""
@@ -76,6 +77,7 @@ class Stage:
 
     def configuration(self) -> dict[str, Any]:
         return {
+            "journal": self.journal,
             "checks": {},
             "services": {
                 "shop": {
@@ -114,7 +116,7 @@ def staged(folder: Path) -> Iterator[Stage]:
             "SWITCH_FILE": str(include),
             "SWITCH_PID": str(balancer.file.parent / "pid"),
         }
-        yield Stage(balancer, targets, environment)
+        yield Stage(balancer, targets, environment, f"sqlite:///{folder}/journal.db")
 
 
 async def verified(gates: Daemon, candidate: tuple[str, str], baseline: tuple[str, str]) -> tuple[int, Any]:
