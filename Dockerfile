@@ -11,6 +11,7 @@ RUN python -m venv /opt/healthd \
 COPY pyproject.toml README.md LICENSE ./
 COPY healthd healthd
 COPY gates gates
+COPY deploy deploy
 RUN /opt/healthd/bin/pip install --no-deps --no-build-isolation . \
  && /opt/healthd/bin/pip uninstall --yes pip hatchling \
  && /opt/healthd/bin/python -m compileall -q /opt/healthd/lib

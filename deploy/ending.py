@@ -1,0 +1,33 @@
+"""How a deploy can end: the exceptions that stop one, and the exit code that each becomes."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+PROMOTED, FAILED, INCONCLUSIVE, COULD_NOT_ASK, NOT_UNDONE, INTERRUPTED = 0, 1, 2, 3, 4, 130
+
+
+class Stopped(Exception):  # noqa: N818 - it says how a deploy ended
+    """A deploy that must not go on. Its message is one sentence for people; what was done so far is undone."""
+
+    code: ClassVar[int] = FAILED
+
+
+class StepFailed(Stopped):
+    """A step could not be carried out."""
+
+
+class GateFailed(Stopped):
+    """A gate said no."""
+
+
+class GateInconclusive(Stopped):
+    """A gate could not tell, and only a pass promotes."""
+
+    code = INCONCLUSIVE
+
+
+class CouldNotAsk(Stopped):
+    """The daemon could not be asked: it does not answer, or refuses the call."""
+
+    code = COULD_NOT_ASK

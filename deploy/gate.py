@@ -1,0 +1,144 @@
+"""The daemon as a deploy tool sees it: a lock that is kept, and gates that must be passed."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import socket
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import aclosing, asynccontextmanager, suppress
+from typing import Any, TypeVar
+
+from deploy.ending import CouldNotAsk, GateFailed, GateInconclusive
+from deploy.report import Report
+from deploy.settings import DeployConfig
+from deploy.steps import Steps
+from gates.client import GateClient
+from gates.commands.codes import FAILED, code_of
+from gates.commands.view import showing
+from gates.transport import Refused, Unreachable
+from gates.web.documents import GateDocument
+from healthd.units import show_duration
+
+Arm = dict[str, Any]
+ResultT = TypeVar("ResultT")
+
+
+class Referee:
+    """Asks the gates of one service on behalf of one deploy. `key` names the deploy: the same one joins its gates."""
+
+    def __init__(self, client: GateClient, config: DeployConfig, key: str, steps: Steps) -> None:
+        self._client, self._config, self._key, self._steps = client, config, key, steps
+        self._holder = f"{getpass.getuser()}@{socket.gethostname()} {key}"
+        self.report = Report()
+
+    @asynccontextmanager
+    async def lock(self) -> AsyncIterator[None]:
+        """Hold the service's deploy lock, prolonged until the end. Raises CouldNotAsk when someone else has it."""
+        if self._steps.dry_run:
+            self._steps.say(f"would take the deploy lock of {self._config.service}", "○")
+            yield
+            return
+        await self._steps.look(f"take the deploy lock of {self._config.service}", self.hold)
+        prolonging = asyncio.create_task(self._prolong(), name="deploy lock")
+        try:
+            yield
+        finally:
+            prolonging.cancel()
+            await asyncio.wait({prolonging})
+            with suppress(Refused, Unreachable):  # it ends by itself
+                await self._client.unlock(self._config.service, self._holder)
+
+    async def hold(self) -> None:
+        """Make sure that the lock is still this deploy's. Raises CouldNotAsk."""
+        why = f"deploy {self._key}"
+        await self._asked(self._client.lock(self._config.service, self._holder, self._config.lock, why))
+
+    async def _prolong(self) -> None:
+        """The lock outlives a daemon that is away for a while; whether it is still held counts before the switch."""
+        while True:
+            await asyncio.sleep(self._config.lock / 3)
+            with suppress(CouldNotAsk):
+                await self.hold()
+
+    async def not_quarantined(self, version: str) -> None:
+        """Raises GateFailed for a version that failed a gate before: it must not get any traffic again."""
+        for kept in (await self._asked(self._client.quarantine())).versions:
+            if (kept.service, kept.version) == (self._config.service, version):
+                release = f"healthd gate release {kept.service} {version} --reason …"
+                raise GateFailed(f"{version} is in quarantine: {kept.reason} ({release} lets it out)")
+
+    async def passes(self, policy: str, candidate: Arm) -> None:
+        """A gate about a version without traffic. Raises GateFailed, GateInconclusive or CouldNotAsk."""
+        await self._passes({"policy": policy, "candidate": candidate, "rollback": "off"})
+
+    async def passes_in_traffic(
+        self, policy: str, candidate: Arm, baseline: Arm | None, baseline_kept: float | None = None
+    ) -> None:
+        """A gate whose fail rolls back: the daemon's actions are given time before it is raised.
+
+        `baseline_kept` is for how many seconds after a pass the baseline could still take the traffic; None: for good.
+        """
+        request: dict[str, Any] = {"policy": policy, "candidate": candidate, "rollback": "auto"}
+        if baseline is not None:
+            request["baseline"] = baseline
+        if baseline_kept is not None:
+            request["baseline_kept"] = show_duration(baseline_kept)
+        await self._passes(request)
+
+    async def _passes(self, request: dict[str, Any]) -> None:
+        policy = request["policy"]
+        if self._steps.dry_run:
+            self._steps.say(f"would ask the gate {policy} about {request['candidate']['version']}", "○")
+            return
+        request |= {
+            "service": self._config.service,
+            "deployment": {"id": self._key, "actor": getpass.getuser()},
+            "lock": self._holder,
+        }
+        await self._steps.look(f"gate {policy}", lambda: self._verdict(request))
+
+    async def _verdict(self, request: dict[str, Any]) -> str:
+        gate = await self._asked(self._client.verify(request, key=f"{self._key}:{request['policy']}"))
+        try:
+            gate = await self._asked(self._followed(gate.id))
+        except asyncio.CancelledError:
+            await self._cancel(gate.id)
+            raise
+        self.report.gates.append(gate)
+        if not gate.may_stay and request["rollback"] == "auto":
+            await self._rolled_back(gate)
+        sentence = gate.decision.sentence if gate.decision else "cancelled"
+        if gate.may_stay:
+            return sentence
+        raise (GateFailed if code_of(gate) == FAILED else GateInconclusive)(f"{gate.verdict}: {sentence}")
+
+    async def _followed(self, gate_id: str) -> GateDocument:
+        """The gate with its verdict, shown on the way."""
+        with showing(quiet=self._steps.quiet) as show:
+            async with aclosing(self._client.follow(gate_id)) as changes:
+                async for gate in changes:
+                    show(gate)
+        return gate
+
+    async def _rolled_back(self, gate: GateDocument) -> None:
+        """Give the daemon's actions their time."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._config.rollback_patience):
+                while (rollback := gate.rollback) is not None and rollback.state == "due":
+                    await asyncio.sleep(0.5)
+                    gate = await self._asked(self._client.gate(gate.id))
+        if gate.rollback is not None:
+            self._steps.say(f"healthd: {gate.rollback.state.value.replace('_', ' ')}")
+            self.report.gates[-1] = gate
+
+    async def _cancel(self, gate_id: str) -> None:
+        """The deploy was interrupted: the tool itself undoes it, so the daemon must not judge what is no more."""
+        with suppress(Refused, Unreachable):
+            await self._client.cancel(gate_id, f"the deploy {self._key} was interrupted")
+
+    async def _asked(self, call: Awaitable[ResultT]) -> ResultT:
+        try:
+            return await call
+        except (Refused, Unreachable) as error:
+            raise CouldNotAsk(str(error)) from error

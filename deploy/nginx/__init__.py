@@ -1,0 +1,1 @@
+"""Blue-green behind NGINX: the switch is an upstream that NGINX includes."""

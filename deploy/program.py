@@ -1,0 +1,58 @@
+"""A program that a deploy runs: an argument list, no shell, an end to its whole process group."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from deploy.ending import StepFailed
+
+_LINES = 5  # of output, its end, that are told when it fails
+
+
+async def run(
+    argv: Sequence[str], *, within: float, env: Mapping[str, str] | None = None, cwd: Path | None = None
+) -> str:
+    """What it wrote to standard output. Raises StepFailed when it cannot start, fails, or is not done `within` seconds.
+
+    `env` is added to the tool's own environment. When the tool is interrupted the program is ended too.
+    """
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *argv,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env={**os.environ, **(env or {})},
+            cwd=cwd,
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise StepFailed(f"{argv[0]} cannot be run: {error.strerror}") from None
+    try:
+        async with asyncio.timeout(within):
+            out, err = await process.communicate()
+    except TimeoutError:
+        raise StepFailed(f"{argv[0]} was not done within {within:g} s") from None
+    finally:
+        await _end(process)
+    if process.returncode:
+        raise StepFailed(f"{argv[0]} ended with {process.returncode}: {_last_lines(err or out)}")
+    return out.decode(errors="replace")
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """Nothing of its process group stays behind a program that was not done."""
+    if process.returncode is None:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()
+
+
+def _last_lines(output: bytes) -> str:
+    lines = output.decode(errors="replace").strip().splitlines()
+    return " / ".join(line.strip() for line in lines[-_LINES:]) or "it said nothing"
