@@ -38,6 +38,7 @@ install: $(VENV)/.dev
 docs: install
 	$(BIN)/python -m docs.generate
 	$(BIN)/python -m grafana.build
+	$(BIN)/python -m deploy.kubernetes.rules
 
 # Exact versions for every platform, with hashes.
 lock: $(BIN)/uv

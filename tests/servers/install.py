@@ -41,7 +41,7 @@ def _missing() -> list[Program]:
 
 
 def _packages(programs: list[Program]) -> list[str]:
-    return sorted({program.package for program in programs})
+    return sorted({program.package for program in programs if program.package})
 
 
 def _install_packages(packages: list[str]) -> None:

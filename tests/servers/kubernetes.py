@@ -32,6 +32,11 @@ class Api:
     def url(self) -> str:
         return self._peer.url
 
+    @property
+    def received(self) -> list[Received]:
+        """Every call, in order."""
+        return self._peer.received
+
     def put(self, path: str, body: Mapping[str, Any]) -> None:
         """An object as somebody else leaves it."""
         self._version += 1

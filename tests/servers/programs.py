@@ -61,6 +61,9 @@ PROGRAMS = (
     Program("ip", "iproute2"),
     Program("faketime", "faketime"),
     Program("wrk", "wrk"),
+    Program("kubectl", ""),
+    Program("docker-compose", ""),
+    Program("shellcheck", ""),
 )
 
 
