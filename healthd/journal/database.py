@@ -19,7 +19,8 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlch
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from healthd.clock import Clock
-from healthd.journal.migrate import Branch, upgrade
+from healthd.journal import migrate
+from healthd.journal.migrate import Branch
 
 _BUSY_SECONDS = 5.0
 _CONNECT_SECONDS = 5.0
@@ -107,8 +108,11 @@ class Database:
         """All or nothing, and one replica at a time."""
         async with _transaction(engine) as connection:
             await self.one_at_a_time(connection, "upgrade")
-            for branch in self._branches:
-                await connection.run_sync(upgrade, branch)
+            behind = [branch for branch in self._branches if await connection.run_sync(migrate.is_behind, branch)]
+            if behind:
+                await asyncio.to_thread(migrate.prepare)
+            for branch in behind:
+                await connection.run_sync(migrate.upgrade, branch)
 
     def _prepare_folder(self) -> None:
         if self.is_sqlite and self._url.database:

@@ -17,11 +17,21 @@ class Branch:
     head: str
 
 
+def is_behind(connection: sa.Connection, branch: Branch) -> bool:
+    """Whether migrations are missing. Raises SQLAlchemyError."""
+    return _version(connection, branch) != branch.head
+
+
+def prepare() -> None:
+    """Load what `upgrade` needs: a fifth of a second that only the first start of a release takes, and that must not be
+    the event loop's."""
+    import alembic.config
+    import alembic.runtime.environment
+    import alembic.script  # noqa: F401
+
+
 def upgrade(connection: sa.Connection, branch: Branch) -> None:
     """Run the migrations that are missing. Raises SQLAlchemyError; the transaction is the caller's."""
-    if _version(connection, branch) == branch.head:
-        return
-    # Imported here: it takes 0.2 s, and only the first start of a release needs it.
     from alembic.config import Config
     from alembic.runtime.environment import EnvironmentContext
     from alembic.script import ScriptDirectory

@@ -66,51 +66,39 @@ async def test_everything_hangs(tmp_path: Path) -> None:
                 "journal": f"sqlite:///{tmp_path}/journal.db",
             }
             async with daemon.running(settings) as server:
-                late = stack.enter_context(Lateness())
+                late = stack.enter_context(Lateness(server.pid))
                 process = psutil.Process(server.pid)
-                await asyncio.sleep(3)
-                before, took = footprint(process), []
-                for _ in range(300):
+                took, durations = [], []
+                for look in range(400):
                     status, body, seconds = await get(session, server, "/health/ready")
                     assert status == 503
                     took.append(seconds)
+                    durations += [check.get("duration", 0.0) / 1000 for check in body["checks"].values()]
+                    if look == 100:
+                        before = footprint(process)
                     await asyncio.sleep(0.02)
                 after = footprint(process)
                 assert (await get(session, server, "/health/live"))[0] == 200
-                p99 = sorted(took)[int(len(took) * 0.99)]
+                p99, longest = sorted(took)[int(len(took) * 0.99)], max(durations)
                 print(f"ready p99 {p99 * 1000:.1f} ms; threads, files, bytes: {before} → {after}")
-                assert p99 < min(0.25 + late.seconds, TIMEOUT)  # which a hung probe would cost
+                print(f"longest probe {longest:.3f} s; the machine was late by {late.during(longest):.3f} s meanwhile")
+                assert p99 < 0.25 + late.during(p99)  # a hung probe would cost its whole timeout
+                assert longest <= TIMEOUT + OVERRUN + late.during(longest)
                 assert after[0] <= before[0] + 8  # the pool of threads fills as it is used; a leak would be one a probe
                 assert after[1] <= before[1] + 30  # connections of two dozen probes come and go
                 assert after[2] <= before[2] + 15_000_000
                 assert {check["kind"] for check in body["checks"].values()} == {"timeout"}
-                longest = max(check["duration"] / 1000 for check in body["checks"].values())
-                assert longest <= TIMEOUT + OVERRUN + late.seconds
-                probes, longest = probe_durations((await get(session, server, "/metrics"))[1])
-                assert probes > 24 * 5
-                assert longest <= (1.0 if late.worst < 0.05 else 2.5)  # the bucket above timeout and overrun
+                assert probes((await get(session, server, "/metrics"))[1]) > 24 * 5
                 stopping = time.perf_counter()
                 assert await server.stop() == 0
                 assert time.perf_counter() - stopping < 6 + late.seconds
                 assert '"level": "error"' not in server.log(), server.log()[-3000:]
 
 
-def probe_durations(text: str) -> tuple[int, float]:
-    """How many probes there were, and the smallest bucket that holds them all."""
-    count, longest = 0, 0.0
-    for family in text_string_to_metric_families(text):
-        if family.name != "healthd_probe_duration_seconds":
-            continue
-        totals = {s.labels["check"]: s.value for s in family.samples if s.name.endswith("_count")}
-        count = int(sum(totals.values()))
-        for check, total in totals.items():
-            full = [
-                float(s.labels["le"])
-                for s in family.samples
-                if s.labels.get("check") == check and "le" in s.labels and s.value == total
-            ]
-            longest = max(longest, min(full))
-    return count, longest
+def probes(text: str) -> float:
+    """How many there were."""
+    families = [f for f in text_string_to_metric_families(text) if f.name == "healthd_probe_duration_seconds"]
+    return sum(sample.value for family in families for sample in family.samples if sample.name.endswith("_count"))
 
 
 KILLER = """
@@ -120,6 +108,7 @@ def kill():
     while not os.path.exists(os.environ["KILL_WHEN"]):
         time.sleep(0.02)
     from apscheduler.schedulers.asyncio import AsyncIOScheduler
+    gc.unfreeze()
     for scheduler in [thing for thing in gc.get_objects() if isinstance(thing, AsyncIOScheduler)]:
         scheduler._eventloop.call_soon_threadsafe(scheduler.pause)
 
@@ -147,7 +136,7 @@ async def test_a_dead_scheduler_turns_ready_red(tmp_path: Path) -> None:
         await until(is_ready, "ready once")
         await asyncio.sleep(2.5)
         assert await code() == 200
-        with Lateness() as late:
+        with Lateness(server.pid) as late:
             (tmp_path / "kill").touch()
             killed = time.monotonic()
             await until(is_red, "red")

@@ -176,6 +176,7 @@ async def test_no_secret_in_any_output(tmp_path: Path) -> None:
 
             await until(all_probed, "every check probed", timeout=30)
             await asyncio.sleep(3)
+            await until(lambda: server.log().count("cannot reach ***") > 1, "the careless check has been careless")
             for path in ("/health", "/health/ready", "/metrics", "/"):
                 for accept in ("*/*", "application/health+json", "text/html"):
                     async with session.get(server.url + path, headers={"Accept": accept}) as response:

@@ -43,7 +43,7 @@ async def test_sigterm_drains(base: Config) -> None:
     """Not ready at once, alive until the drain is over, and then an end in good order."""
     async with daemon.running({**base, "http": {"drain": "2s"}}) as server, aiohttp.ClientSession() as session:
         await ready(session, server)
-        with Lateness() as late:
+        with Lateness(server.pid) as late:
             server.process.send(signal.SIGTERM)
             began = time.monotonic()
             while await code(session, server) != 503:

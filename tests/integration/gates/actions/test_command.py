@@ -103,7 +103,7 @@ async def test_at_its_timeout_the_whole_group_ends(tmp_path: Path, after: str) -
     source = source.replace("{after}", after)
     begun = time.monotonic()
     outcome = await tried(python(source, timeout="3s", stop_within="500ms"), order())
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - begun < 30  # which what it started would outlive
     assert outcome.ending is Ending.AGAIN
     assert outcome.detail.startswith("killed after 3 s")
     for pid in map(int, note.read_text().split()):
@@ -112,10 +112,10 @@ async def test_at_its_timeout_the_whole_group_ends(tmp_path: Path, after: str) -
 
 async def test_what_it_leaves_running_does_not_keep_the_try_open() -> None:
     """A grandchild that holds on to the output is nobody's business once the command has ended well."""
-    source = "import subprocess; print(subprocess.Popen(['sleep', '5']).pid, flush=True)"
+    source = "import subprocess; print(subprocess.Popen(['sleep', '60']).pid, flush=True)"
     begun = time.monotonic()
     outcome = await tried(python(source), order())
-    assert time.monotonic() - begun < 4
+    assert time.monotonic() - begun < 30
     assert outcome.ending is Ending.DONE
     os.kill(int(outcome.detail.rpartition(" ")[2]), signal.SIGKILL)
 

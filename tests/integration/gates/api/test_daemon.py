@@ -5,8 +5,10 @@ import sqlite3
 from pathlib import Path
 
 import aiohttp
+import psutil
 
 from tests.gating import gating
+from tests.servers.waiting import until
 
 
 async def test_without_tokens_only_direct_callers_on_this_host_are_answered(tmp_path: Path) -> None:
@@ -27,6 +29,8 @@ async def test_a_daemon_that_stops_lets_go_of_those_who_wait(tmp_path: Path) -> 
             asyncio.create_task(api.verify(service, "endless", idempotency_key=service, wait=wait))
             for wait in ("60s", "verdict")
         ]
+        process = psutil.Process(api.daemon.pid)
+        await until(lambda: len(process.net_connections("tcp")) >= 1 + len(waiting), "both callers are let in")
         await asyncio.sleep(0.3)
         assert await api.daemon.stop() == 0
         assert [(await task).status for task in waiting] == [202, 503]
