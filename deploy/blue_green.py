@@ -60,7 +60,8 @@ class BlueGreen:
         traffic already.
         """
         steps, platform = self.steps, self.platform
-        live, idle = await steps.look("which target has the traffic", self._targets)
+        live = await steps.look("which target has the traffic", platform.live)
+        idle = await platform.idle()
         if await platform.version(live) == version:
             steps.say(f"{version} is on {live}, which has the traffic already")
             live, idle = idle, live
@@ -80,9 +81,6 @@ class BlueGreen:
         steps.settled()
         if self.retire_after is not None:
             await steps.afterwards(f"retire {live}", lambda: self._retire(live), wait=self.retire_after)
-
-    async def _targets(self) -> tuple[str, str]:
-        return await self.platform.live(), await self.platform.idle()
 
     async def _release(self, target: str, version: str) -> None:
         """Never onto a target that has traffic, unless that very version has it already."""

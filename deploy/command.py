@@ -18,6 +18,7 @@ import click
 
 from deploy.ending import COULD_NOT_ASK, INTERRUPTED, NOT_UNDONE, PROMOTED, Stopped
 from deploy.gate import Referee
+from deploy.report import Report
 from deploy.settings import DeployConfig
 from deploy.steps import Steps
 from gates.client import GateClient
@@ -113,20 +114,20 @@ async def carried_out(work: Callable[[], Awaitable[None]], referee: Referee, ste
         async with referee.lock():
             working = asyncio.ensure_future(work())
             await asyncio.wait({working})
-            code = _code(working, steps)
+            code = _code(working, referee.report)
             if code != PROMOTED and not await steps.unwind():
                 steps.say("NOT EVERYTHING COULD BE UNDONE: look at the lines above, a person is needed", "✗")
                 return NOT_UNDONE
             return code
     except Stopped as stopped:
-        steps.say(str(stopped), "✗")
+        referee.report.reason = str(stopped)
         return stopped.code
     finally:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.remove_signal_handler(number)
 
 
-def _code(working: asyncio.Task[None], steps: Steps) -> int:
+def _code(working: asyncio.Task[None], report: Report) -> int:
     """The exit code of what was done. Raises nothing: whatever went wrong, what was done must be undone."""
     if working.cancelled():
         return INTERRUPTED
@@ -134,6 +135,7 @@ def _code(working: asyncio.Task[None], steps: Steps) -> int:
     if error is None:
         return PROMOTED
     if isinstance(error, Stopped):
+        report.reason = str(error)
         return error.code
-    steps.say(f"a fault of the tool itself: {type(error).__name__}: {error}", "✗")
+    report.reason = f"a fault of the tool itself: {type(error).__name__}: {error}"
     return Stopped.code

@@ -24,6 +24,7 @@ class Report:
     """Filled in as the deploy goes on. `exposed_at` and `back_at` are on the monotonic clock."""
 
     version: str = ""
+    reason: str = ""
     gates: list[GateDocument] = field(default_factory=list)
     exposed_at: float | None = None
     back_at: float | None = None
@@ -50,6 +51,7 @@ class Report:
         return {
             "ending": _ENDINGS[code],
             "version": self.version,
+            "reason": self.reason or None,
             "requests": errors.requests if errors else None,
             "failed_requests": errors.bad if errors else None,
             "exposed_seconds": self.exposed_seconds,
@@ -59,6 +61,8 @@ class Report:
     def sentence(self, code: int) -> str:
         """For people."""
         text = f"{self.version}: {_ENDINGS[code]}"
+        if self.reason:
+            text += f": {self.reason.rstrip('.')}"
         if (errors := self._errors()) is not None:
             text += f"; {errors.bad:,.0f} of its {errors.requests:,.0f} requests that healthd saw failed"
         if (seconds := self.exposed_seconds) is not None:

@@ -5,9 +5,9 @@ import json
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,12 @@ import aiohttp
 import pytest
 
 from tests.acceptance.command import INSTALLED
+from tests.acceptance.requests import Load
 from tests.servers import daemon, nginx, version
 from tests.servers.daemon import Daemon
 from tests.servers.waiting import until
 
 SWITCH = Path(__file__).with_name("switch.py")
-_EVERY = 0.008  # seconds between two requests
 _FAILING = 0.1
 POLICY = {
     "settle": "1s",
@@ -30,36 +30,6 @@ POLICY = {
     "confirm": "15s",
     "watch": "0s",
 }
-
-
-@dataclass
-class Load:
-    """Requests at an even rate through the balancer, and what came back: by version and status, in order of time."""
-
-    url: str
-    seen: list[tuple[str, int]] = field(default_factory=list)
-
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator["Load"]:
-        task = asyncio.create_task(self._send())
-        try:
-            yield self
-        finally:
-            task.cancel()
-            await asyncio.wait({task})
-
-    async def _send(self) -> None:
-        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(5)) as client, asyncio.TaskGroup() as tasks:
-            while True:
-                tasks.create_task(self._one(client))
-                await asyncio.sleep(_EVERY)
-
-    async def _one(self, client: aiohttp.ClientSession) -> None:
-        try:
-            async with client.get(self.url) as response:
-                self.seen.append((await response.text(), response.status))
-        except (aiohttp.ClientError, TimeoutError) as error:
-            self.seen.append((type(error).__name__, 0))
 
 
 @dataclass(frozen=True)

@@ -35,11 +35,16 @@ def running(version: str, failing: float = 0.0) -> Iterator[Version]:
     with own_folder() as folder:
 
         def prepare(port: int) -> Process:
-            argv = [sys.executable, __file__, str(port), version, str(failing)]
-            return Process(argv, lambda process: process.listens(port), log=folder / "log")
+            return process_on(port, version, failing, folder / "log")
 
         with serving(prepare) as (port, process):
             yield Version(port, process)
+
+
+def process_on(port: int, version: str, failing: float, log: Path) -> Process:
+    """A version at a given port, not yet started."""
+    argv = [sys.executable, __file__, str(port), version, str(failing)]
+    return Process(argv, lambda process: process.listens(port), log=log)
 
 
 def _application(version: str, failing: float) -> web.Application:

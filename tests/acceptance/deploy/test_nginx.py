@@ -1,0 +1,248 @@
+"""`healthd-deploy nginx blue-green` under load, with a real NGINX, real versions and a real daemon."""
+
+import asyncio
+import json
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.acceptance.command import Outcome
+from tests.acceptance.deploy import fleet
+from tests.acceptance.deploy.fleet import Fleet
+from tests.acceptance.requests import Load
+from tests.servers import daemon, nginx
+from tests.servers.daemon import Daemon
+from tests.servers.waiting import until
+
+INSTALLED = Path(sys.executable).with_name("healthd-deploy")
+_FAILING = 0.1
+_POLICY = {
+    "settle": "1s",
+    "every": "1s",
+    "observe": {"at_least": "3s", "at_most": "25s"},
+    "criteria": [{"kind": "error_rate", "limit": "3%"}],
+    "confirm": "15s",
+    "watch": "0s",
+}
+
+
+@dataclass(frozen=True)
+class Stage:
+    """NGINX before blue and green, and the daemon that judges them."""
+
+    fleet: Fleet
+    balancer: nginx.Nginx
+    daemon: Daemon
+    folder: Path
+
+    @property
+    def upstream(self) -> str:
+        return (self.folder / "api.conf").read_text()
+
+    def live(self) -> str:
+        return str(json.loads(self.upstream.splitlines()[0].partition("healthd-deploy ")[2])["live"])
+
+    async def start(self, *words: str) -> asyncio.subprocess.Process:
+        argv = [str(INSTALLED), "nginx", *words, "--config", str(self.folder / "deploy.json")]
+        return await asyncio.create_subprocess_exec(*argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+    async def deploy(self, *words: str) -> Outcome:
+        return await ended(await self.start(*words))
+
+    async def gates(self) -> list[dict[str, Any]]:
+        listed = await asyncio.create_subprocess_exec(
+            INSTALLED.with_name("healthd"), "gate", "list", "--json",
+            env={"HEALTHD_URL": self.daemon.url}, stdout=subprocess.PIPE,
+        )  # fmt: skip
+        out, _ = await listed.communicate()
+        return list(json.loads(out)["gates"])
+
+
+async def ended(process: asyncio.subprocess.Process) -> Outcome:
+    out, err = await process.communicate()
+    assert b"Traceback" not in err, err.decode()
+    assert process.returncode is not None
+    return Outcome(process.returncode, out.decode(), err.decode())
+
+
+def _settings(hosts: Fleet, folder: Path, *, rolls_back: bool) -> dict[str, Any]:
+    switch = [str(INSTALLED), "nginx", "switch", "$baseline_target", "--config", str(folder / "deploy.json")]
+    return {
+        "journal": f"sqlite:///{folder}/journal.db",
+        "checks": {"here": {"kind": "process", "interval": "1s", "timeout": "500ms"}},
+        "groups": {"preflight": {"checks": ["here"]}},
+        "services": {
+            "api": {
+                "targets": hosts.urls,
+                "source": {
+                    "kind": "scrape",
+                    "requests": "app_requests_total",
+                    "errors": 'app_requests_total{status="500"}',
+                },
+                **({"on_fail": ["traffic-back"]} if rolls_back else {}),
+            }
+        },
+        "policies": {
+            "post-switch": _POLICY,
+            "smoke": {"criteria": [{"kind": "smoke", "requests": [{"get": "/health", "status": 200}]}]},
+        },
+        "actions": {"traffic-back": {"kind": "command", "argv": switch}},
+    }
+
+
+@asynccontextmanager
+async def staged(
+    folder: Path, failing: dict[str, float] | None = None, *, rolls_back: bool = True
+) -> AsyncIterator[Stage]:
+    """Version 1.0 on blue has the traffic."""
+    include = folder / "api.conf"
+    async with fleet.running(failing or {}, blue="1.0", green="0.9") as hosts:
+        servers = {host: [url.removeprefix("http://")] for host, url in hosts.urls.items()}
+        mark = json.dumps({"live": "blue", "versions": {"blue": "1.0", "green": "0.9"}})
+        include.write_text(f"# healthd-deploy {mark}\nupstream api {{ server {servers['blue'][0]}; }}\n")
+        location = "location / { proxy_pass http://api; proxy_next_upstream off; }"
+        http = f"include {include}; server {{ listen @LISTEN@; {location} }}"
+        with nginx.running(http) as balancer:
+            own = ["nginx", "-e", "stderr", "-p", str(balancer.file.parent), "-c", str(balancer.file)]
+            async with daemon.running(_settings(hosts, folder, rolls_back=rolls_back)) as gates:
+                settings = {
+                    "service": "api",
+                    "healthd": {"url": gates.url, "patience": "5s"},
+                    "gates": {"before": ["preflight"], "idle": ["smoke"]},
+                    "upstream": {
+                        "file": str(include),
+                        "name": "api",
+                        "targets": servers,
+                        "options": [],
+                        "test": [*own, "-t", "-q"],
+                        "reload": [*own, "-s", "reload"],
+                    },
+                    "release": {"argv": hosts.argv, "timeout": "20s"},
+                }
+                (folder / "deploy.json").write_text(json.dumps(settings))
+                yield Stage(hosts, balancer, gates, folder)
+
+
+@pytest.mark.timeout(120)
+async def test_good_is_promoted_and_bad_is_put_back(tmp_path: Path) -> None:
+    """Under load: nothing fails but what the bad version failed, and the report says how much and for how long."""
+    async with staged(tmp_path, {"2.0": _FAILING}) as stage:
+        load = Load(stage.balancer.url)
+        async with load.running():
+            good = await stage.deploy("blue-green", "1.1")
+            assert good.code == 0, good.err
+            assert stage.live() == "green"
+            assert {status for _, status in load.seen} == {200}
+            load.seen.clear()
+            bad = await stage.deploy("blue-green", "2.0", "--json")
+            settled = len(load.seen)
+            await until(lambda: len(load.seen) > settled + 100, "more requests")
+    assert bad.code == 1, bad.err
+    assert "healthd: " in bad.err
+    assert '"live": "green"' in stage.upstream
+    assert set(load.seen[settled:]) == {("1.1", 200)}
+    by_answer = Counter(load.seen)
+    failed = sum(count for (_, status), count in by_answer.items() if status != 200)
+    assert failed == by_answer["2.0", 500], by_answer
+    report = bad.json()
+    assert (report["ending"], report["version"]) == ("failed", "2.0")
+    assert 0 < report["failed_requests"] <= failed
+    assert 0 < report["exposed_seconds"] < 60
+    print(f"{failed} of {by_answer['2.0', 200] + failed} requests failed in {report['exposed_seconds']:.0f} s")
+
+
+@pytest.mark.timeout(90)
+async def test_without_actions_the_tool_itself_puts_the_traffic_back(tmp_path: Path) -> None:
+    """A service without `on_fail` is no reason to leave a bad version its traffic."""
+    async with staged(tmp_path, {"2.0": 0.5}, rolls_back=False) as stage, Load(stage.balancer.url).running():
+        bad = await stage.deploy("blue-green", "2.0")
+        assert bad.code == 1, bad.err
+        assert stage.live() == "blue"
+        assert "put the traffic back to blue" in bad.err
+        again = await stage.deploy("blue-green", "2.0")
+        assert again.code == 1
+        assert "in quarantine" in again.out
+        assert [version for _, version in stage.fleet.released].count("2.0") == 1
+
+
+@pytest.mark.timeout(90)
+async def test_the_tool_is_killed_and_run_again(tmp_path: Path) -> None:
+    """Killed in the middle of the gate, and run again with the same key: it joins the gate and ends as it would."""
+    async with staged(tmp_path) as stage, Load(stage.balancer.url).running():
+        first = await stage.start("blue-green", "1.1", "--key", "run-7")
+        await until(lambda: stage.live() == "green", "the switch", timeout=30)
+        first.kill()
+        await first.communicate()
+        second = await stage.deploy("blue-green", "1.1", "--key", "run-7")
+        assert second.code == 0, second.err
+        assert stage.live() == "green"
+        assert stage.fleet.released[-1] == ("green", "1.1")
+        assert len([gate for gate in await stage.gates() if gate["policy"] == "post-switch"]) == 1
+
+
+@pytest.mark.timeout(90)
+async def test_an_interrupted_deploy_is_undone(tmp_path: Path) -> None:
+    """SIGTERM in the middle of the gate: the traffic is put back, the gate cancelled, the lock free."""
+    async with staged(tmp_path) as stage, Load(stage.balancer.url).running():
+        deploy = await stage.start("blue-green", "1.1")
+        await until(lambda: stage.live() == "green", "the switch", timeout=30)
+        await asyncio.sleep(0.5)
+        deploy.send_signal(signal.SIGTERM)
+        outcome = await ended(deploy)
+        assert outcome.code == 130, outcome.err
+        assert stage.live() == "blue"
+        assert "interrupted" in outcome.out
+        again = await stage.deploy("blue-green", "1.1")
+        assert again.code == 0, again.err
+
+
+@pytest.mark.timeout(60)
+async def test_nothing_is_switched_to_what_cannot_serve(tmp_path: Path) -> None:
+    """A version that fails its smoke requests gets no traffic."""
+    async with staged(tmp_path, {"3.0": 1.0}) as stage:
+        outcome = await stage.deploy("blue-green", "3.0")
+        assert outcome.code == 1, outcome.err
+        assert "gate smoke" in outcome.err
+        assert stage.live() == "blue"
+        assert "switch the traffic" not in outcome.err
+
+
+@pytest.mark.timeout(60)
+async def test_a_dry_run_changes_nothing(tmp_path: Path) -> None:
+    """It says what it would do, and does none of it; a lock that someone holds is no obstacle to looking."""
+    async with staged(tmp_path) as stage:
+        before, released = stage.upstream, list(stage.fleet.released)
+        outcome = await stage.deploy("blue-green", "1.1", "--dry-run")
+        assert outcome.code == 0, outcome.err
+        said = [line.partition("○ would ")[2] for line in outcome.err.splitlines() if "○" in line]
+        assert said == [
+            "take the deploy lock of api",
+            "ask the gate preflight about 1.1",
+            "release 1.1 to green",
+            "ask the gate smoke about 1.1",
+            "switch the traffic from blue to green",
+            "ask the gate post-switch about 1.1",
+        ]
+        assert (stage.upstream, stage.fleet.released) == (before, released)
+        assert await stage.gates() == []
+
+
+@pytest.mark.timeout(60)
+async def test_two_deploys_at_once(tmp_path: Path) -> None:
+    """The second is told who holds the lock, and touches nothing."""
+    async with staged(tmp_path) as stage, Load(stage.balancer.url).running():
+        first = await stage.start("blue-green", "1.1", "--key", "first")
+        await until(lambda: stage.live() == "green", "the switch", timeout=30)
+        second = await stage.deploy("blue-green", "1.2")
+        assert second.code == 3
+        assert "first" in second.out
+        assert (await ended(first)).code == 0
+        assert ("blue", "1.2") not in stage.fleet.released
