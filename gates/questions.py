@@ -16,7 +16,8 @@ _SHOWN = 3
 
 
 def ask_checks(name: str, criterion: Checks, board: Board) -> Observation:
-    """Whether the checks are up. What never ran, or is overdue, is no answer: it fails no candidate and passes none."""
+    """Whether the checks are up. What nobody looked at, or looks at no more, is no answer: it fails no candidate
+    and passes none."""
     try:
         states = _states(criterion, board)
     except KeyError as missing:
@@ -28,7 +29,13 @@ def ask_checks(name: str, criterion: Checks, board: Board) -> Observation:
         return Observation(name, False, f"unhealthy: {_listed(down)}")
     if unknown:
         return Observation(name, None, f"not known: {_listed(unknown)}")
+    if not counted:
+        return Observation(name, None, "all its checks are in maintenance" if states else _none(criterion))
     return Observation(name, True, f"{len(counted)} up")
+
+
+def _none(criterion: Checks) -> str:
+    return f"no check is in the group {criterion.group}: name some under groups.{criterion.group}.checks"
 
 
 def _states(criterion: Checks, board: Board) -> Sequence[CheckState]:

@@ -157,7 +157,7 @@ def _freezes_what_there_is(window: Freeze, info: ValidationInfo) -> Freeze:
     return window
 
 
-_BUILT_IN_GROUPS = ("ready", "live", "startup")
+_BUILT_IN_GROUPS = ("ready", "live", "startup", "preflight")
 Ordering = TypeVar("Ordering", Policy, Service)
 KnownPolicy = Annotated[Policy, AfterValidator(_needs_what_there_is), AfterValidator(_orders_what_there_is)]
 KnownService = Annotated[Service, AfterValidator(_suits_its_policy), AfterValidator(_orders_what_there_is)]

@@ -43,7 +43,7 @@ SHIPPED: dict[str, dict[str, Any]] = {
         "settle": "0s",
         "every": "2s",
         "observe": {"at_least": "0s", "at_most": "1m"},
-        "criteria": [{"kind": "checks", "group": "ready", "failures": 3}],
+        "criteria": [{"kind": "checks", "group": "preflight", "failures": 3}],
         "quarantine": False,
     },
 }

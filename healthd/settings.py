@@ -226,7 +226,8 @@ class Settings(Model):
     checks: dict[Name, AnyCheck] = Field(default_factory=_embedded_checks, validate_default=True)
     """What is checked, by name. Without it: this host and this process."""
     groups: dict[Name, Annotated[Group, AfterValidator(_names_checks)]] = {}
-    """Sets of checks with an endpoint each; `ready` is all critical checks unless given."""
+    """Sets of checks with an endpoint each; `ready` is all critical checks unless given, and
+    `startup` and `preflight` (the pre-deployment checklist) are as `ready`."""
     maintenance: tuple[Annotated[Maintenance, AfterValidator(_names_checks)], ...] = ()
     """Planned windows."""
     notify: dict[Name, AnyNotifier] = {}
@@ -256,10 +257,10 @@ class Settings(Model):
 
     @property
     def active_groups(self) -> dict[str, Group]:
-        """The groups that answer, with what `ready`, `live` and `startup` mean when the file is silent."""
+        """The groups that answer, with what those of the daemon's own names mean when the file is silent."""
         critical = tuple(name for name, check in self.active_checks.items() if check.critical)
         ready = self.groups.get("ready", Group(checks=critical))
-        groups = {"ready": ready, "live": Group(), "startup": ready, **self.groups}
+        groups = {"ready": ready, "live": Group(), "startup": ready, "preflight": ready, **self.groups}
         return {
             name: group.model_copy(update={"checks": tuple(c for c in group.checks if c in self.active_checks)})
             for name, group in groups.items()

@@ -47,17 +47,19 @@ def check(config_file: Path | None, as_json: bool, names: tuple[str, ...]) -> No
 def preflight(config_file: Path | None, as_json: bool) -> None:
     """Run the pre-deployment checklist: the checks of the group `preflight`, in its order.
 
-    Exit code 0 when nothing stands in the way of a deploy, 1 when something does, 2 when the configuration cannot
-    be used or has no such group.
+    Without such a group in the file these are the checks of `ready`. Exit code 0 when nothing stands in the way of a
+    deploy, 1 when something does, 2 when the configuration cannot be used or there is nothing to check.
     """
     settings = settings_or_exit(config_file)
-    if PREFLIGHT not in settings.groups:
+    checklist = settings.active_groups[PREFLIGHT].checks
+    if PREFLIGHT in settings.groups:
+        for name in settings.groups[PREFLIGHT].checks:
+            if name not in checklist:
+                click.echo(f"{name}: on the checklist, but it does not run at level {settings.level}", err=True)
+    if not checklist:
         click.echo("no checklist: put the names of its checks under groups.preflight.checks", err=True)
         sys.exit(REFUSED)
-    left_out = [name for name in settings.groups[PREFLIGHT].checks if name not in settings.active_checks]
-    for name in left_out:
-        click.echo(f"{name}: on the checklist, but it does not run at level {settings.level}", err=True)
-    _run_and_exit(settings, settings.active_groups[PREFLIGHT].checks, as_json)
+    _run_and_exit(settings, checklist, as_json)
 
 
 def _run_and_exit(settings: Config, names: Sequence[str], as_json: bool) -> None:

@@ -138,7 +138,7 @@ def test_check_of_some(tmp_path: Path) -> None:
 
 
 def test_preflight(tmp_path: Path) -> None:
-    """The checklist is the group `preflight`, in its order; without one there is nothing to pass."""
+    """The checklist is the group `preflight`, in its order; without one, what `ready` needs; never nothing."""
     passing = healthd("preflight", "-c", written(tmp_path, f"{GREEN}\ngroups: {{preflight: {{checks: [self]}}}}"))
     assert (passing.code, "self" in passing.out) == (0, True)
     failing = healthd(

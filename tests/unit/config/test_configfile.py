@@ -139,12 +139,13 @@ def test_levels() -> None:
 
 
 def test_groups() -> None:
-    """`ready` is all that is critical unless it is given; `startup` follows it; `live` needs nothing."""
+    """`ready` is all that is critical unless given; `startup` and `preflight` follow it; `live` needs nothing."""
     settings = read("checks: {a: {kind: process, critical: true}, b: {kind: memory}}")
     assert {name: group.checks for name, group in settings.active_groups.items()} == {
         "ready": ("a",),
         "live": (),
         "startup": ("a",),
+        "preflight": ("a",),
     }
     settings = read(
         "checks: {a: {kind: process}, b: {kind: memory}}\ngroups: {ready: {checks: [b]}, own: {checks: [a]}}"

@@ -198,7 +198,7 @@ async def start_replica(
     if opened:
         await database.open()
     board = Board(clock)
-    board.arrange(configuration.active_checks, configuration.active_groups, ())
+    board.arrange(configuration.active_checks, configuration.active_groups, configuration.maintenance)
     steps: list[tuple[Gate, Gate]] = []
     registry = CollectorRegistry()
     gates = Gates(

@@ -194,7 +194,7 @@ async def test_groups(open_site: Open) -> None:
     assert (status, body["status"]) == (503, "not ready")
     status, body = await get(client, "/health/nothing")
     assert (status, body["title"]) == (404, "No such group")
-    assert body["detail"] == "groups are: live, own, ready, startup"
+    assert body["detail"] == "groups are: live, own, preflight, ready, startup"
     assert (await get(client, "/health/startup"))[0] == 200
 
 

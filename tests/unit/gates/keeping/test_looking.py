@@ -24,6 +24,7 @@ from tests.unit.stage import DOWN, MIDNIGHT, UP
 
 READY = {"criteria": [{"kind": "checks", "group": "ready", "failures": 3}], "settle": "0s"}
 CHECKED = {"checks": {"db": {"kind": "process", "critical": True}}}
+MAINTENANCE = {"checks": ["db"], "from": "2000-01-01T00:00:00Z", "to": "2100-01-01T00:00:00Z", "reason": "provider"}
 
 
 def decided(gate: Gate) -> tuple[Verdict, str]:
@@ -114,6 +115,24 @@ async def test_preflight_goes_by_the_checks(file: Path, result: Any, expected: t
         assert gate.decision is not None
         taken = (gate.decision.at - gate.created_at).total_seconds()
         assert taken < {Verdict.PASS: 1, Verdict.FAIL: 11, Verdict.INCONCLUSIVE: 70}[expected[0]]
+
+
+@pytest.mark.parametrize(
+    ("checked", "why"),
+    [
+        ({"checks": {}}, "no check is in the group ready: name some under groups.ready.checks"),
+        ({**CHECKED, "maintenance": [MAINTENANCE]}, "all its checks are in maintenance"),
+    ],
+    ids=["none there", "maintenance"],
+)
+async def test_nothing_to_look_at_passes_nobody(file: Path, checked: dict[str, Any], why: str) -> None:
+    """A checklist without a check that counts is no evidence of anything."""
+    policy = {**READY, "observe": {"at_least": "0s", "at_most": "1m"}}
+    async with replica(file, config(policy=policy, **checked)) as running:
+        gate = await verdict(running)
+        assert decided(gate)[0] is Verdict.INCONCLUSIVE
+        assert gate.standing is not None
+        assert why in gate.standing.criteria[0].sentence
 
 
 def put(running: Replica, result: Any) -> None:
