@@ -5,7 +5,7 @@ change of an object gets anew.
 """
 
 import json
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from copy import deepcopy
 from pathlib import Path
@@ -19,13 +19,18 @@ TOKEN = "token-of-the-tests"
 
 
 class Api:
-    """The objects by path. `before_patch` is called ahead of a patch, for a change by somebody else."""
+    """The objects by path.
+
+    `before_patch` is called ahead of a patch, for a change by somebody else; `after_patch` with the path and the object
+    before and after it, for what a controller does.
+    """
 
     def __init__(self, peer: Peer) -> None:
         self._peer, self._version = peer, 1000
         self._objects: dict[str, dict[str, Any]] = {}
         self.patches: list[tuple[str, Any]] = []
         self.before_patch: Any = None
+        self.after_patch: Callable[[str, dict[str, Any], dict[str, Any]], None] | None = None
         peer.fallback = self._answer
 
     @property
@@ -88,7 +93,7 @@ class Api:
     def _patch(self, path: str, part: str, received: Received) -> Answer:
         if self.before_patch is not None:
             self.before_patch()
-        change, changed = json.loads(received.body), self.get(path)
+        change, changed, before = json.loads(received.body), self.get(path), self.get(path)
         if "merge-patch" in received.headers["Content-Type"]:
             version = change.get("metadata", {}).get("resourceVersion")
             if version not in (None, changed["metadata"]["resourceVersion"]):
@@ -100,7 +105,10 @@ class Api:
             return _status(422, "the server rejected our request due to an error in our request")
         self.patches.append((received.path, change))
         self.put(path, changed)
-        return Answer(json=self._objects[path])
+        answer = Answer(json=self.get(path))
+        if self.after_patch is not None:
+            self.after_patch(path, before, self.get(path))
+        return answer
 
 
 @asynccontextmanager

@@ -4,10 +4,11 @@ It lives in the event loop of the test. What particular services answer is in `t
 """
 
 import asyncio
+import inspect
 import json
 import ssl
 from collections import defaultdict, deque
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -52,8 +53,8 @@ class Received:
         return json.loads(self.body)
 
 
-Respond = Callable[[Received], Answer]
-"""An answer that depends on the request."""
+Respond = Callable[[Received], Answer | Awaitable[Answer]]
+"""An answer that depends on the request, and may take its time."""
 
 
 class Peer:
@@ -95,13 +96,14 @@ class Peer:
             received = Received(request.method, request.path, dict(request.query), headers, body)
             self.received.append(received)
             self._arrived.notify_all()
-        answer = self._next(received)
+        said = self._next(received)
+        answer = await said if inspect.isawaitable(said) else said
         await asyncio.sleep(answer.delay)
         if answer.hang_up and request.transport:
             request.transport.abort()
         return answer.response()
 
-    def _next(self, received: Received) -> Answer:
+    def _next(self, received: Received) -> Answer | Awaitable[Answer]:
         place = (received.method, received.path)
         if self._once[place]:
             return self._once[place].popleft()

@@ -1,127 +1,193 @@
-"""kill -9 between any two steps of a rollback, decide → store → act → confirm: it is carried out, and once.
+"""kill -9 between any two steps of a rollback, decide → store → act → confirm: whatever kind of action puts the version
+back, it is put back, and once.
 
-`HEALTHD_CRASH_RUNS` says how often to kill, once at each step unless given.
+`HEALTHD_CRASH_RUNS` says how often to kill for each kind of action on each database.
 """
 
 import asyncio
+import multiprocessing
 import os
 import random
 import signal
-import subprocess
-import sys
 from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
-from gates.gate import EventKind, RollbackState
+from gates.gate import EventKind, Gate, RollbackState
 from gates.ledger import tables
 from gates.ledger.ledger import Ledger
 from gates.ledger.outbox import OrderState, Outbox
 from healthd.clock import SystemClock
 from healthd.journal.database import Database
-from tests.integration.gates.rollback_worker import ORDERED, STEPS
+from tests.integration.gates import rollback_places as places
+from tests.integration.gates.conftest import BRANCHES
+from tests.integration.gates.rollback_places import Effect, Place
+from tests.integration.gates.rollback_worker import STEPS, Task, main
 from tests.integration.gates.test_crash import all_over
+from tests.servers import moto, peers, postgresql
 from tests.servers.peers import Answer, Peer, Received
+from tests.servers.waiting import until
 
-RUNS = int(os.environ.get("HEALTHD_CRASH_RUNS", len(STEPS)))
+KINDS = ("webhook", "command", "aws_elbv2", "kubernetes")
+RUNS = int(os.environ.get("HEALTHD_CRASH_RUNS", "3"))
 _DIES_WITHIN = 60.0
+_FORKS = multiprocessing.get_context("forkserver")
+_FORKS.set_forkserver_preload(
+    ["tests.integration.gates.rollback_worker", "kubernetes_asyncio.client", "kubernetes_asyncio.config"]
+)
 
 
-class Receiver:
-    """Idempotent: what comes under a key has its effect the first time. Now and then it is slow, or out of order."""
-
-    def __init__(self, peer: Peer) -> None:
-        self.effects: list[str] = []
-        self.calls: Counter[str] = Counter()
-        peer.answer("POST", "/", self._answer)
-        self.url = f"{peer.url}/"
-
-    def _answer(self, received: Received) -> Answer:
-        if random.random() < 0.15:
-            return Answer(503)
-        key = received.headers["Idempotency-Key"]
-        self.calls[key] += 1
-        if self.calls[key] == 1:
-            self.effects.append(key)
-        return Answer(200, delay=random.choice((0.0, 0.0, 0.2)))
+@pytest.fixture(scope="module")
+def cloud() -> Iterator[moto.Moto]:
+    with moto.running() as running:
+        yield running
 
 
-class Workers:
-    """Replicas on one journal, each with a step at which it dies."""
+@pytest.fixture(autouse=True)
+def _credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in moto.CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
 
-    def __init__(self, url: str, receiver: str, folder: Path) -> None:
-        self._argv = [sys.executable, "-m", "tests.integration.gates.rollback_worker", url, receiver]
-        self._folder, self._started = folder, 0
-        self.alive: list[subprocess.Popen[bytes]] = []
 
-    def start(self, *words: str) -> None:
+class Theatre:
+    """Replicas on one journal, each with a step at which it dies, and the places where their rollbacks take effect."""
+
+    def __init__(self, url: str, folder: Path, places: dict[str, Place], deploy: Peer) -> None:
+        self.url, self.replicas = url, 2 if url.startswith("postgresql") else 1
+        self.died: Counter[str] = Counter()
+        self._folder, self._places, self._started = folder, places, 0
+        self._alive: dict[ForkServerProcess, str] = {}
+        self._deploy = f"{deploy.url}/deploy"
+        deploy.answer("GET", "/deploy", self._deployed)
+
+    async def _deployed(self, received: Received) -> Answer:
+        service = received.query["service"]
+        await self._places[service.partition("-")[0]].deploy(service, received.query["version"])
+        return Answer(200)
+
+    def start(self, kind: str, step: str | None = None, count: int = 1) -> None:
         self._started += 1
-        log = self._folder / f"log-{self._started}"
-        with log.open("wb") as out:
-            worker = subprocess.Popen([*self._argv, *words], stdout=out, stderr=out, cwd=Path(__file__).parents[3])
-        self.alive.append(worker)
+        actions = {name: action for place in self._places.values() for name, action in place.actions.items()}
+        task = Task(self.url, actions, self._deploy, kind, step, count)
+        worker = _FORKS.Process(target=main, args=(task, self._folder / f"log-{self._started}"))
+        worker.start()
+        self._alive[worker] = step or ""
 
     async def one_dies(self) -> None:
-        """Wait until one has killed itself, and let go of it."""
-        for _ in range(int(_DIES_WITHIN / 0.05)):
-            for worker in self.alive:
-                if worker.poll() is not None:
-                    assert worker.returncode == -signal.SIGKILL, "a worker ended by itself: see its log"
-                    self.alive.remove(worker)
-                    return
-            await asyncio.sleep(0.05)
-        raise AssertionError(f"no worker came to its step within {_DIES_WITHIN} s")
+        """Wait until one has killed itself."""
+        await until(lambda: any(worker.exitcode is not None for worker in self._alive), "a step", _DIES_WITHIN)
+        for worker in [worker for worker in self._alive if worker.exitcode is not None]:
+            assert worker.exitcode == -signal.SIGKILL, "a worker ended by itself: see its log"
+            self.died[self._alive.pop(worker)] += 1
+
+    async def play(self, kind: str, steps: list[str]) -> None:
+        for step in steps:
+            self.start(kind, step, random.randint(1, 2))
+            while len(self._alive) >= self.replicas:
+                await self.one_dies()
+        while self._alive:
+            await self.one_dies()
+
+    async def bring_to_an_end(self, database: Database) -> None:
+        self.start("")
+        await all_over(database)
 
     def kill_all(self) -> None:
-        while self.alive:
-            worker = self.alive.pop()
+        for worker in self._alive:
             worker.kill()
-            worker.wait()
+            worker.join()
 
 
-@pytest.mark.timeout(90 + 15 * RUNS)
-@pytest.mark.parametrize("url", ["sqlite", "postgresql"], indirect=True)
-async def test_a_rollback_is_carried_out_once_wherever_a_replica_dies(
-    url: str, tmp_path: Path, database: Database, peer: Peer
+@asynccontextmanager
+async def theatre(kind: str, url: str, folder: Path, cloud: moto.Moto) -> AsyncIterator[tuple[Theatre, list[Effect]]]:
+    """A theatre for one kind of action; the effects are all there once it has been left."""
+    folder.mkdir()
+    effects: list[Effect] = []
+    opened = {"webhook": places.receiver()}
+    if kind != "webhook":
+        at = {"command": places.host(folder), "kubernetes": places.cluster(folder)}
+        opened[kind] = at.get(kind) or places.balancers(cloud.url)
+    async with peers.peer() as deploy:
+        async with AsyncExitStack() as stack:
+            built = {name: await stack.enter_async_context(place) for name, place in opened.items()}
+            played = Theatre(url, folder, built, deploy)
+            stack.callback(played.kill_all)
+            yield played, effects
+        effects += sorted(effect for place in built.values() for effect in place.effects)
+
+
+@pytest.mark.timeout(120 + 60 * RUNS)
+@pytest.mark.parametrize("journal", ["sqlite", "postgresql"])
+async def test_a_version_is_put_back_once_wherever_a_replica_dies(
+    journal: str, tmp_path: Path, cloud: moto.Moto, postgresql_server: postgresql.PostgreSQL
 ) -> None:
-    """One process on SQLite, two replicas on PostgreSQL."""
-    receiver = Receiver(peer)
-    workers = Workers(url, receiver.url, tmp_path)
-    steps = [step for _ in range(RUNS // len(STEPS) + 1) for step in random.sample(list(STEPS), len(STEPS))][:RUNS]
-    try:
-        for step in steps:
-            workers.start(step, str(random.randint(1, 4)))
-            if len(workers.alive) > (1 if url.startswith("postgresql") else 0):
-                await workers.one_dies()
-        workers.kill_all()
-        workers.start()
-        await all_over(database)
-    finally:
-        workers.kill_all()
-    gates = await check(database, receiver)
-    repeated = sum(calls > 1 for calls in receiver.calls.values())
-    print(f"{RUNS} kills, {gates} rollbacks, {len(receiver.effects)} effects, {repeated} keys came more than once")
+    """One process on SQLite, two replicas on PostgreSQL; all kinds side by side, each on a journal of its own."""
+    plan = dict(zip(KINDS, steps_of(journal), strict=True))
+    async with AsyncExitStack() as stack:
+        databases = {}
+        for kind in KINDS:  # one after the other: of migrations a process bears no two at once
+            url = f"sqlite:///{tmp_path}/{kind}.db"
+            if journal == "postgresql":
+                url = await stack.enter_async_context(postgresql_server.database())
+            databases[kind] = url, await opened(url, stack)
+        plays = [play(kind, *databases[kind], tmp_path / kind, cloud, plan[kind]) for kind in KINDS]
+        died = dict(zip(KINDS, await asyncio.gather(*plays), strict=True))
+    for kind, wanted in plan.items():
+        assert died[kind] == Counter(wanted)
+    if len(STEPS) <= RUNS:
+        assert all(died[kind].keys() == STEPS.keys() for kind in KINDS)
 
 
-async def check(database: Database, receiver: Receiver) -> int:
-    """Every gate failed and was rolled back: each action's effect is there once, in the order of its gate."""
+async def opened(url: str, stack: AsyncExitStack) -> Database:
+    database = Database(url, SystemClock(), BRANCHES)
+    await database.open()
+    stack.push_async_callback(database.close)
+    return database
+
+
+def steps_of(journal: str) -> list[list[str]]:
+    """For each kind where its replicas die: all steps in turn, so that few runs come to each of them with some kind."""
+    names = list(STEPS)
+    shift = 0 if journal == "sqlite" else len(names) // 2
+    each = [[names[(shift + RUNS * kind + run) % len(names)] for run in range(RUNS)] for kind in range(len(KINDS))]
+    return [random.sample(steps, len(steps)) for steps in each]
+
+
+async def play(
+    kind: str, url: str, database: Database, folder: Path, cloud: moto.Moto, steps: list[str]
+) -> Counter[str]:
+    """Kill at each step, let the last replica bring everything to its end, and count."""
+    async with theatre(kind, url, folder, cloud) as (played, effects):
+        await played.play(kind, steps)
+        await played.bring_to_an_end(database)
+    gates = await check(database, effects)
+    assert len(gates) >= len(steps) / 3
+    print(f"{kind} on {url.partition(':')[0]}: {len(steps)} kills, {len(gates)} rollbacks, {len(effects)} effects")
+    return played.died
+
+
+async def check(database: Database, effects: list[Effect]) -> list[Gate]:
+    """Every gate failed and was rolled back: the effect of each of its actions is there once, in their order."""
     ledger, outbox = Ledger(database, SystemClock()), Outbox(database, "check")
     async with database.read() as connection:
         ids = (await connection.execute(sa.select(tables.gates.c.id))).scalars().all()
-    assert len(ids) >= RUNS / 3
-    for gate_id in ids:
-        gate = await ledger.find(gate_id)
-        assert gate is not None
+    gates = [gate for gate_id in ids if (gate := await ledger.find(gate_id))]
+    for gate in gates:
+        ordered = [gate.service, "tell"]
         assert gate.rollback is not None
-        assert gate.rollback.state is RollbackState.UNCONFIRMED
-        orders = await outbox.of_gate(gate_id)
-        assert [(order.action, order.state) for order in orders] == [(name, OrderState.DONE) for name in ORDERED]
-        assert [key for key in receiver.effects if key.startswith(gate_id)] == [order.key for order in orders]
-        events = await ledger.events(gate_id, 0)
+        assert gate.rollback.state is RollbackState.UNCONFIRMED, gate.rollback
+        orders = await outbox.of_gate(gate.id)
+        assert [(order.action, order.state) for order in orders] == [(name, OrderState.DONE) for name in ordered]
+        mine = [each for each in effects if (each.service, each.version) == (gate.service, gate.candidate.version)]
+        assert [each.action for each in mine] == ordered, (gate, mine)
+        events = await ledger.events(gate.id, 0)
         assert [event.sequence for event in events] == list(range(1, gate.sequence + 1))
         done = [e.body["key"] for e in events if e.kind is EventKind.ACTION and e.body["state"] == "done"]
         assert done == [order.key for order in orders]
-    assert len(receiver.effects) == len(ids) * len(ORDERED)
-    return len(ids)
+    assert len(effects) == 2 * len(gates)
+    return gates
