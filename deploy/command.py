@@ -9,6 +9,7 @@ import signal
 import sys
 import uuid
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
@@ -30,13 +31,17 @@ ModelT = TypeVar("ModelT", bound=DeployConfig)
 
 @dataclass(frozen=True, slots=True)
 class Deploy(Generic[ConfigT]):
-    """One run of a deploy tool. `key` names it: run again with the same key, it goes on where it stood."""
+    """One run of a deploy tool. `key` names it: run again with the same key, it goes on where it stood.
+
+    What is entered into `kept_open` is closed once everything is undone, not when the tool ends.
+    """
 
     version: str
     key: str
     config: ConfigT
     steps: Steps
     referee: Referee
+    kept_open: AsyncExitStack
 
 
 Tool = Callable[[Deploy[ConfigT]], Awaitable[None]]
@@ -82,11 +87,11 @@ def config_or_exit(file: Path, model: type[ModelT]) -> ModelT:
 async def _run(tool: Tool[ModelT], version: str, key: str, config: ModelT, steps: Steps, *, as_json: bool) -> int:
     daemon = config.healthd
     token = daemon.token.get_secret_value() if daemon.token else None
-    async with GateClient(daemon.url, token, patience=daemon.patience) as client:
+    async with GateClient(daemon.url, token, patience=daemon.patience) as client, AsyncExitStack() as kept_open:
         referee = Referee(client, config, key, steps)
         referee.report.version = version
         steps.say(f"deploy {key}: {config.service} {version}")
-        code = await carried_out(lambda: tool(Deploy(version, key, config, steps, referee)), referee, steps)
+        code = await carried_out(lambda: tool(Deploy(version, key, config, steps, referee, kept_open)), referee, steps)
     if as_json:
         click.echo(json.dumps(referee.report.document(code), indent=2))
     elif not steps.dry_run or code:

@@ -68,9 +68,15 @@ class Referee:
                 release = f"healthd gate release {kept.service} {version} --reason …"
                 raise GateFailed(f"{version} is in quarantine: {kept.reason} ({release} lets it out)")
 
-    async def passes(self, policy: str, candidate: Arm) -> None:
-        """A gate about a version without traffic. Raises GateFailed, GateInconclusive or CouldNotAsk."""
-        await self._passes({"policy": policy, "candidate": candidate, "rollback": "off"})
+    async def passes(self, policy: str, candidate: Arm, baseline: Arm | None = None, *, part: str = "") -> None:
+        """A gate whose fail the tool alone undoes. Raises GateFailed, GateInconclusive or CouldNotAsk.
+
+        `part` tells gates of the same policy in one deploy apart.
+        """
+        request: dict[str, Any] = {"policy": policy, "candidate": candidate, "rollback": "off"}
+        if baseline is not None:
+            request["baseline"] = baseline
+        await self._passes(request, part)
 
     async def passes_in_traffic(
         self, policy: str, candidate: Arm, baseline: Arm | None, baseline_kept: float | None = None
@@ -86,8 +92,9 @@ class Referee:
             request["baseline_kept"] = show_duration(baseline_kept)
         await self._passes(request)
 
-    async def _passes(self, request: dict[str, Any]) -> None:
+    async def _passes(self, request: dict[str, Any], part: str = "") -> None:
         policy = request["policy"]
+        key = ":".join(filter(None, (self._key, policy, part)))
         if self._steps.dry_run:
             self._steps.say(f"would ask the gate {policy} about {request['candidate']['version']}", "○")
             return
@@ -96,10 +103,10 @@ class Referee:
             "deployment": {"id": self._key, "actor": getpass.getuser()},
             "lock": self._holder,
         }
-        await self._steps.look(f"gate {policy}", lambda: self._verdict(request))
+        await self._steps.look(f"gate {policy}", lambda: self._verdict(request, key))
 
-    async def _verdict(self, request: dict[str, Any]) -> str:
-        gate = await self._asked(self._client.verify(request, key=f"{self._key}:{request['policy']}"))
+    async def _verdict(self, request: dict[str, Any], key: str) -> str:
+        gate = await self._asked(self._client.verify(request, key=key))
         try:
             gate = await self._asked(self._followed(gate.id))
         except asyncio.CancelledError:

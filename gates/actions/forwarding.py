@@ -28,16 +28,19 @@ def is_all_at(actions: Sequence[Action], group: str) -> bool:
     return found.get(group, 0) > 0 and not (others and (any(found[o] for o in others) or _is_sticky(actions)))
 
 
-def all_at(actions: Sequence[Action], group: str) -> list[dict[str, Any]]:
+def all_at(actions: Sequence[Action], group: str, beside: Sequence[str] = ()) -> list[dict[str, Any]]:
     """The actions as they are to be sent: all weight at that group, none at the others, and no cookie that ties a
     caller to one of them. Actions before the forward, such as a login, stay as they are.
+
+    Groups `beside` it are put in with no weight: AWS checks the targets of a group only where it is named.
     """
     changed = []
     for action in actions:
         kept = {key: value for key, value in action.items() if key not in ("TargetGroupArn", "ForwardConfig")}
         if action["Type"] == "forward":
+            others = [other for other in dict.fromkeys((*weights(actions), *beside)) if other != group]
             groups = [{"TargetGroupArn": group, "Weight": _ALL}]
-            groups += [{"TargetGroupArn": other, "Weight": 0} for other in weights(actions) if other != group]
+            groups += [{"TargetGroupArn": other, "Weight": 0} for other in others]
             kept["ForwardConfig"] = {"TargetGroups": groups}
             if len(groups) > 1:
                 kept["ForwardConfig"]["TargetGroupStickinessConfig"] = {"Enabled": False}

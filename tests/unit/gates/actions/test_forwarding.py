@@ -49,6 +49,14 @@ def test_both_weights_are_set_and_nobody_stays_tied_to_the_candidate() -> None:
     assert is_all_at([changed], "b")
 
 
+def test_a_group_without_traffic_can_be_named_beside() -> None:
+    """So that its targets are checked before it gets any; one that is named already is named once."""
+    (changed,) = all_at([single("b")], "b", beside=["g", "b"])
+    assert weights([changed]) == {"b": 100, "g": 0}
+    assert is_all_at([changed], "b")
+    assert all_at([changed], "b", beside=["g"]) == [changed]
+
+
 def test_a_login_before_the_forward_stays() -> None:
     """AWS keeps the client's secret, and does not show it."""
     login = {"Type": "authenticate-oidc", "Order": 1, "AuthenticateOidcConfig": {"ClientId": "x", "Issuer": "y"}}
