@@ -139,6 +139,11 @@ class Gate:
         """Whether whoever waits for a verdict need not wait longer."""
         return self.decision is not None or self.state.is_over
 
+    @property
+    def may_stay(self) -> bool:
+        """Whether the deploy passed, if only by its policy's leniency, and nothing has rolled it back since."""
+        return self.decision is not None and self.decision.counts_as is Verdict.PASS and self.rollback is None
+
 
 class EventKind(StrEnum):
     """What a gate's log tells."""

@@ -36,8 +36,11 @@ class Version(Model):
     """
 
     version: VersionName
+    """What it is called."""
     target: Name | None = None
+    """Which of the service's targets it runs on."""
     labels: dict[LabelName, LabelValue] = Field({}, max_length=16)
+    """By which the source tells its numbers from others'."""
 
 
 class Deployment(Model):

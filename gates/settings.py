@@ -22,6 +22,8 @@ from gates.actions.kubernetes import KubernetesConfig
 from gates.actions.webhook import WebhookConfig
 from gates.criteria import Checks
 from gates.freeze import Freeze
+from gates.hooks import AnyHook
+from gates.hooks.contract import HookConfig
 from gates.policy import Policy
 from gates.shipped import SHIPPED
 from gates.sources import AnySource
@@ -157,10 +159,26 @@ def _freezes_what_there_is(window: Freeze, info: ValidationInfo) -> Freeze:
     return window
 
 
+def _asks_about_what_there_is(hook: HookConfig, info: ValidationInfo) -> HookConfig:
+    """The services and policies that a hook names are configured."""
+    named = [("services", deploys.service) for deploys in hook.deploys()]
+    named += [("policies", deploys.policy) for deploys in hook.deploys() if deploys.policy]
+    named += [("policies", policy) for policy in hook.policies()]
+    for section, name in named:
+        if name not in info.data.get(section, (name,)):
+            raise ValueError(f"names {name!r}, which is not under {section}")
+    policies: dict[str, Policy] = info.data.get("policies", {})
+    for name in hook.policies():
+        if name in policies and policies[name].quarantine:
+            raise ValueError(f"names {name!r} for a preflight, before there is a version: give it quarantine: false")
+    return hook
+
+
 _BUILT_IN_GROUPS = ("ready", "live", "startup", "preflight")
 Ordering = TypeVar("Ordering", Policy, Service)
 KnownPolicy = Annotated[Policy, AfterValidator(_needs_what_there_is), AfterValidator(_orders_what_there_is)]
 KnownService = Annotated[Service, AfterValidator(_suits_its_policy), AfterValidator(_orders_what_there_is)]
+KnownHook = Annotated[AnyHook, AfterValidator(_asks_about_what_there_is)]
 KnownFreeze = Annotated[Freeze, AfterValidator(_freezes_what_there_is)]
 
 
@@ -177,5 +195,7 @@ class Config(Settings):
     """What is deployed, by name."""
     freeze: tuple[KnownFreeze, ...] = ()
     """Times in which no gate starts."""
+    hooks: dict[Name, KnownHook] = Field(default_factory=dict)
+    """Deploy tools that ask in their own way, by name. Without one none is answered."""
     gates: Keeping = Keeping()
     """How gates are kept."""

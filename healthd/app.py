@@ -164,7 +164,7 @@ class Daemon:
             listener=self._gate_changed,
         )
         gatekeeper = self.gates.gatekeeper
-        self.gate_api = GateApi(gatekeeper, self._guard, self._clock)
+        self.gate_api = GateApi(gatekeeper, self.settings, self._guard, self._clock)
         films = Films(gatekeeper, self.gates.ledger, self.gates.outbox)
         self.gate_page = GatePage(films, self._guard, self._clock, self.renderer, self.streams)
         self.page.deploys = LatestGates(gatekeeper)
@@ -215,7 +215,7 @@ class Daemon:
         self.page.reconfigure(settings, guard)
         if self.gates is not None and self.gate_api is not None and self.gate_page is not None:
             self.gates.reconfigure(settings)
-            self.gate_api.reconfigure(guard)
+            self.gate_api.reconfigure(settings, guard)
             self.gate_page.guard = guard
         await self.suite.arrange(settings)
         if self.notifications is not None:

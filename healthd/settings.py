@@ -36,6 +36,7 @@ SCOPES = (
     "gates:read",
     "gates:verify",
     "gates:rollback",
+    "gates:hooks",
     "admin",
 )
 

@@ -80,7 +80,7 @@ class Gating:
 async def gating(folder: Path, **changes: Any) -> AsyncIterator[Gating]:
     """A daemon with a journal in `folder`. Its policies: green passes and red fails at the first looks, endless goes
     on, held waits for a person, pushed judges what is pushed."""
-    made = {name: new_token() for name in ("admin", "read", "verify", "rollback", "busy", *FUZZERS)}
+    made = {name: new_token() for name in ("admin", "read", "verify", "rollback", "hooks", "busy", *FUZZERS)}
     scopes = {"admin": "admin", "busy": "gates:read", **dict.fromkeys(FUZZERS, "admin")}
     configuration = {
         "journal": f"sqlite:///{folder / 'journal.db'}",
@@ -97,6 +97,7 @@ async def gating(folder: Path, **changes: Any) -> AsyncIterator[Gating]:
         },
         "policies": POLICIES,
         "services": {f"api-{n}": {"source": {"kind": "push"}, "policy": "green"} for n in range(SERVICES)},
+        "hooks": HOOKS,
         **changes,
     }
     async with daemon.running(configuration) as healthd:
@@ -132,9 +133,21 @@ def _policy(criterion: dict[str, Any], at_most: str, at_least: str = "0s", **mor
 POLICIES = {
     "green": _policy({"kind": "checks", "checks": ["fine"]}, "10s"),
     "red": _policy({"kind": "checks", "checks": ["dead"], "failures": 1}, "10s"),
+    "open": _policy({"kind": "checks", "checks": ["fine"]}, "10s", quarantine=False),
+    "closed": _policy({"kind": "checks", "checks": ["dead"], "failures": 1}, "10s", quarantine=False),
     "endless": _policy({"kind": "checks", "checks": ["fine"]}, "1h", at_least="1h"),
     "held": _policy({"kind": "error_rate", "limit": "5%"}, "1s", inconclusive="hold"),
     "pushed": _policy({"kind": "error_rate", "limit": "5%"}, "15s", at_least="2s"),
     "silent": _policy({"kind": "error_rate", "limit": "5%"}, "1s"),
     "watched": _policy({"kind": "error_rate", "limit": "5%"}, "15s", watch="1h"),
 }
+_SERVICES = [(f"shop/api-{n}", {"service": f"api-{n}"}) for n in range(SERVICES)]
+HOOKS: dict[str, Any] = {
+    name: {"kind": "flagger", "canaries": {canary: {**asked, **policy} for canary, asked in _SERVICES}}
+    for name, policy in {
+        "flagger": {"preflight": "open"},
+        "flagger-red": {"policy": "red", "preflight": "closed"},
+        "flagger-endless": {"policy": "endless"},
+    }.items()
+}
+"""Each dialect under its own name, for all services."""

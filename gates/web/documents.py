@@ -176,7 +176,7 @@ class GateDocument(Shown):
             policy=gate.policy,
             state=gate.state,
             verdict=_outcome(gate),
-            may_stay=may_stay(gate),
+            may_stay=gate.may_stay,
             candidate=VersionDocument.model_validate(gate.candidate.model_dump()),
             baseline=VersionDocument.model_validate(gate.baseline.model_dump()) if gate.baseline else None,
             deployment=DeploymentDocument.model_validate(gate.deployment.model_dump()),
@@ -300,11 +300,6 @@ class QuarantinedDocument(Shown):
 
 class QuarantineDocument(Shown):
     versions: list[QuarantinedDocument]
-
-
-def may_stay(gate: Gate) -> bool:
-    """Whether the deploy passed, if only by its policy's leniency, and nothing has rolled it back since."""
-    return gate.decision is not None and gate.decision.counts_as is Verdict.PASS and gate.rollback is None
 
 
 def _outcome(gate: Gate) -> Outcome:

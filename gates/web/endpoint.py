@@ -33,7 +33,7 @@ class Endpoint:
     async def __call__(self, request: web.Request) -> web.StreamResponse:
         operation = self.operation
         try:
-            caller = self.door.guard.require(request, operation.scope)
+            caller = await operation.admit(request, self.door.guard, operation.scope)
             self.door.limiter.admit(caller.name)
             query = read_query(request, operation.query)
             body = await read_body(request, operation.body) if operation.takes_body else Nothing()

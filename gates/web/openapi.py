@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 from pydantic.json_schema import models_json_schema
 
-from gates.web.operation import PATH_PATTERNS, Answer, Nothing, Operation
+from gates.web.operation import Answer, Nothing, Operation
 from healthd import __version__
 
 _PROBLEM_TYPE = "application/problem+json"
@@ -117,7 +117,7 @@ def _operation(operation: Operation, references: dict[Any, Any], definitions: di
 
 def _refusals(operation: Operation) -> dict[int, str]:
     found = dict(_ALWAYS)
-    if operation.path_names:
+    if operation.path_patterns:
         found[404] = "There is no such thing."
     for taken, refusals in ((operation.query is not Nothing, _WITH_QUERY), (operation.takes_body, _WITH_BODY)):
         for status, text in refusals.items() if taken else ():
@@ -158,8 +158,7 @@ def _event(data: dict[str, Any]) -> dict[str, Any]:
 def _path(operation: Operation) -> list[dict[str, Any]]:
     return [
         {"name": name, "in": "path", "required": True, "schema": {"type": "string", "pattern": f"^{pattern}$"}}
-        for name, pattern in PATH_PATTERNS.items()
-        if name in operation.path_names
+        for name, pattern in operation.path_patterns.items()
     ]
 
 

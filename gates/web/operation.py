@@ -13,11 +13,11 @@ from aiohttp import web
 from pydantic import BaseModel
 
 from healthd.settings import Model
-from healthd.web.auth import Caller
+from healthd.web.auth import Caller, Guard
 
 GATE_ID = r"[A-Za-z0-9_-]{1,64}"
 NAME = r"[a-zA-Z0-9][a-zA-Z0-9._-]{0,63}"
-PATH_PATTERNS = {"gate_id": GATE_ID, "service": NAME}
+PATH_PATTERNS = {"gate_id": GATE_ID, "service": NAME, "hook": NAME}
 
 
 class Nothing(Model):
@@ -45,6 +45,10 @@ class Call(Generic[BodyT, QueryT]):
     def service(self) -> str:
         return self.request.match_info["service"]
 
+    @property
+    def hook(self) -> str:
+        return self.request.match_info["hook"]
+
 
 @dataclass(frozen=True, slots=True)
 class Header:
@@ -69,11 +73,20 @@ class Answer:
 
 
 Handler = Callable[[Call[Any, Any]], Awaitable[web.StreamResponse]]
+Admit = Callable[[web.Request, Guard, str], Awaitable[Caller]]
+"""Who calls, and that he has the scope. Raises Problem 401 or 403."""
+
+
+async def by_header(request: web.Request, guard: Guard, scope: str) -> Caller:
+    """A bearer token, as nearly every caller can send it."""
+    return guard.require(request, scope)
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One row of the API. `refusals` are the statuses above 400 that are its own, beside those every call can get."""
+    """One row of the API. `refusals` are the statuses above 400 that are its own, beside those every call can get;
+    `parts` are what those parts of its path that no other call has must look like.
+    """
 
     name: str
     method: str
@@ -86,11 +99,15 @@ class Operation:
     body: type[Model] = Nothing
     query: type[Model] = Nothing
     headers: Mapping[str, Header] = field(default_factory=dict)
+    parts: Mapping[str, str] = field(default_factory=dict)
+    admit: Admit = by_header
 
     @property
     def takes_body(self) -> bool:
         return self.body is not Nothing
 
     @property
-    def path_names(self) -> tuple[str, ...]:
-        return tuple(name for name in PATH_PATTERNS if f"{{{name}}}" in self.path)
+    def path_patterns(self) -> dict[str, str]:
+        """What each part of the path that is not fixed must look like."""
+        known = {**PATH_PATTERNS, **self.parts}
+        return {name: pattern for name, pattern in known.items() if f"{{{name}}}" in self.path}

@@ -35,7 +35,7 @@ async def read_body(request: web.Request, model: type[ModelT]) -> ModelT:
     """The JSON body. Raises Problem 400, 408, 413, 415 or 422."""
     if "Content-Type" in request.headers and not _is_json(request.content_type):
         raise Problem(415, "Not JSON", f"send application/json, not {request.content_type}")
-    raw = await _bytes(request)
+    raw = await read_raw(request)
     if not raw.strip():
         raw = b"{}"
     try:
@@ -56,7 +56,8 @@ def _is_json(content_type: str) -> bool:
     return content_type in _JSON_TYPES or content_type.endswith("+json")
 
 
-async def _bytes(request: web.Request) -> bytes:
+async def read_raw(request: web.Request) -> bytes:
+    """The body as it came, however often it is asked for. Raises Problem 408 and 413."""
     try:
         async with asyncio.timeout(_BODY_SECONDS):
             return await request.read()

@@ -8,12 +8,15 @@ from collections.abc import Iterable, Sequence
 from aiohttp import web
 
 from gates.gatekeeper import Gatekeeper
+from gates.hooks import KINDS, find_kind
+from gates.hooks.runs import Runs
+from gates.settings import Config
 from gates.web.calls import GateCalls
 from gates.web.endpoint import Door, Endpoint
 from gates.web.events import Events
 from gates.web.locks import Locks
 from gates.web.openapi import document
-from gates.web.operation import PATH_PATTERNS, Operation
+from gates.web.operation import Operation
 from gates.web.rate import Rate, RateLimiter
 from gates.web.verify import Verify
 from gates.web.waiting import Patience
@@ -21,26 +24,28 @@ from healthd.clock import Clock
 from healthd.web.auth import Guard
 from healthd.web.problems import Problem
 
-_ROOTS = ("/gates", "/locks", "/quarantine")
+_ROOTS = ("/gates", "/hooks", "/locks", "/quarantine")
 _RATE = Rate()
 
 
 class GateApi:
     """The HTTP face of one gatekeeper."""
 
-    def __init__(self, gatekeeper: Gatekeeper, guard: Guard, clock: Clock, rate: Rate = _RATE) -> None:
+    def __init__(self, gatekeeper: Gatekeeper, config: Config, guard: Guard, clock: Clock, rate: Rate = _RATE) -> None:
         self._patience = Patience(gatekeeper, clock)
         self._door = Door(guard, RateLimiter(rate, clock))
+        self._runs = Runs(gatekeeper, config, clock)
         self.operations: Sequence[Operation] = (
             *Verify(gatekeeper, self._patience).operations(),
             *GateCalls(gatekeeper, self._patience).operations(),
             *Events(gatekeeper, self._patience).operations(),
             *Locks(gatekeeper).operations(),
+            *(operation for kind in KINDS for operation in find_kind(kind)(self._runs).operations()),
         )
         self._description = json.dumps(document(self.operations), indent=1).encode()
 
-    def reconfigure(self, guard: Guard) -> None:
-        self._door.guard = guard
+    def reconfigure(self, config: Config, guard: Guard) -> None:
+        self._door.guard, self._runs.config = guard, config
 
     def drain(self) -> None:
         """Let go of everyone who waits or follows, so that the server can stop."""
@@ -56,15 +61,16 @@ class GateApi:
         streams = any(answer.streams for answer in operation.answers.values())
         with_head = {"allow_head": not streams} if operation.method == "GET" else {}
         endpoint = Endpoint(operation, self._door)
-        return web.RouteDef(operation.method, _pattern(operation.path), endpoint.__call__, with_head)
+        return web.RouteDef(operation.method, _pattern(operation), endpoint.__call__, with_head)
 
     async def _describe(self, _request: web.Request) -> web.Response:
         return web.Response(body=self._description, content_type="application/json")
 
 
-def _pattern(path: str) -> str:
+def _pattern(operation: Operation) -> str:
     """A path of the description as aiohttp writes it: with what its parts must look like."""
-    for name, pattern in PATH_PATTERNS.items():
+    path = operation.path
+    for name, pattern in operation.path_patterns.items():
         path = path.replace(f"{{{name}}}", f"{{{name}:{pattern}}}")
     return path
 

@@ -10,7 +10,7 @@ from gates.gate import Gate
 from gates.gatekeeper import Gatekeeper
 from gates.web.answers import answer
 from gates.web.bodies import VerifyBody, WaitQuery
-from gates.web.documents import GateDocument, may_stay
+from gates.web.documents import GateDocument
 from gates.web.operation import Answer, Call, Header, Operation
 from gates.web.waiting import Patience
 from healthd.web.problems import Problem
@@ -85,7 +85,7 @@ def status_of(gate: Gate) -> int:
     """200 for a deploy that may stay, 412 for one that may not, 202 while nobody knows."""
     if not gate.is_answered:
         return 202
-    return 200 if may_stay(gate) else 412
+    return 200 if gate.may_stay else 412
 
 
 def _key(header: str | None, field: str | None) -> str | None:

@@ -63,7 +63,7 @@ class Guard:
     def caller(self, request: web.Request) -> Caller | None:
         """The caller, or None for an anonymous one. Raises Problem 401 for a token that is not known."""
         if hdrs.AUTHORIZATION in request.headers:
-            return self._by_token(request)
+            return self._by_token(_presented(request))
         if self._trusts_this_host and _is_loopback(request.remote or "") and _is_direct(request.headers):
             return Caller("loopback", frozenset(SCOPES))
         return None
@@ -78,13 +78,19 @@ class Guard:
         if hdrs.AUTHORIZATION not in request.headers:
             return self._shows_this_host and _is_direct(request.headers)
         try:
-            return self._by_token(request).may("health:read")
+            return self._by_token(_presented(request)).may("health:read")
         except Problem:
             return False
 
-    def require(self, request: web.Request, scope: str) -> Caller:
-        """The caller, who has this scope. Raises Problem 401 or 403."""
-        caller = self.caller(request)
+    def require(self, request: web.Request, scope: str, token: str | None = None) -> Caller:
+        """The caller, who has this scope. Raises Problem 401 or 403.
+
+        `token` is one that came in another place, for callers who cannot send the header; the header goes first.
+        """
+        if token is not None and hdrs.AUTHORIZATION not in request.headers:
+            caller: Caller | None = self._by_token(token)
+        else:
+            caller = self.caller(request)
         if caller is None:
             raise _unauthorized(self._how_to_come_in("send a token as `Authorization: Bearer …`"))
         if not caller.may(scope):
@@ -113,8 +119,7 @@ class Guard:
             return with_token
         return _THIS_HOST if self._trusts_this_host else _NOBODY
 
-    def _by_token(self, request: web.Request) -> Caller:
-        token = _presented(request)
+    def _by_token(self, token: str | None) -> Caller:
         presented = hash_token(token or "")
         found: Token | None = None
         for known in self._tokens:  # all of them, so that the time taken tells nothing

@@ -12,6 +12,10 @@ SOURCE = {"kind": "push"}
 SERVICE: dict[str, Any] = {"source": {"kind": "prometheus", "url": "http://p", "requests": "r", "errors": "e"}}
 
 
+def _flagger(**more: str) -> dict[str, Any]:
+    return {"hooks": {"f": {"kind": "flagger", "canaries": {"a/b": {"service": "x", **more}}}}}
+
+
 @pytest.mark.parametrize(
     ("raw", "message"),
     [
@@ -35,6 +39,13 @@ SERVICE: dict[str, Any] = {"source": {"kind": "prometheus", "url": "http://p", "
         ({"actions": {"back": {}}}, "an action needs a kind"),
         ({"freeze": [{"cron": "0 17 * * FRI", "reason": "x"}]}, "either cron and for, or from and to"),
         ({"freeze": [{"cron": "0 17 * * FRI", "for": "2h", "reason": "x", "services": ["web"]}]}, "not under services"),
+        ({"hooks": {"f": {"kind": "gong"}}}, "a hook needs a kind, one of: flagger"),
+        ({"hooks": {"f": {"kind": "flagger", "canaries": {}}}}, "at least 1"),
+        ({"hooks": {"f": {"kind": "flagger", "canaries": {"api": {"service": "api"}}}}}, "pattern"),
+        ({"hooks": {"f": {"kind": "flagger", "canaries": {"a/b": {"service": "x"}}}}}, "'x', which is not under serv"),
+        ({"services": {"x": {"source": SOURCE}}, **_flagger(policy="none")}, "'none', which is not under policies"),
+        ({"services": {"x": {"source": SOURCE}}, **_flagger(preflight="none")}, "'none', which is not under policies"),
+        ({"services": {"x": {"source": SOURCE}}, **_flagger(preflight="canary")}, "give it quarantine: false"),
         ({"gates": {"lease": "1s"}}, "lease"),
         ({"journal": "mysql://x/y"}, "write sqlite:///"),
     ],

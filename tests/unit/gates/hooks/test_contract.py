@@ -1,0 +1,36 @@
+"""A gate in one word, and in a sentence."""
+
+from dataclasses import replace
+
+import pytest
+
+from gates.gate import Gate, GateState
+from gates.hooks.contract import Told, Word
+from gates.model import Verdict
+from tests.unit.gates.hooks.gates import DECIDED, PASSED, ROLLBACK, RUNNING
+
+WORDS = {
+    "running": (RUNNING, Word.RUNNING),
+    "held for a person": (replace(RUNNING, state=GateState.HELD), Word.RUNNING),
+    "passed": (PASSED, Word.PASS),
+    "watched": (replace(PASSED, state=GateState.WATCHING), Word.PASS),
+    "rolled back after its pass": (replace(PASSED, rollback=ROLLBACK), Word.FAIL),
+    "failed": (DECIDED["fail", Verdict.FAIL], Word.FAIL),
+    "inconclusive, a fail to its policy": (DECIDED["inconclusive", Verdict.FAIL], Word.FAIL),
+    "inconclusive, a pass to its policy": (DECIDED["inconclusive", Verdict.PASS], Word.PASS),
+    "rolled back by a person before its verdict": (replace(RUNNING, rollback=ROLLBACK), Word.FAIL),
+    "cancelled": (replace(RUNNING, state=GateState.CANCELLED), Word.CANCELLED),
+}
+
+
+@pytest.mark.parametrize(("gate", "word"), WORDS.values(), ids=WORDS)
+def test_a_gate_in_one_word(gate: Gate, word: Word) -> None:
+    """Only what may stay is a pass; the policy has said what inconclusive counts as."""
+    told = Told.of(gate)
+    assert (told.verdict, told.gate) == (word, gate.id)
+    assert told.sentence
+
+
+def test_no_gate_is_no_word() -> None:
+    """A tool that asks before anything was begun is not told of a verdict."""
+    assert Told.of(None).verdict is None
