@@ -73,11 +73,13 @@ class BlueGreen:
         await steps.do(f"release {version} to {idle}", lambda: self._release(idle, version))
         for policy in self.plan.idle:
             await self.referee.passes(policy, candidate)
-        if not steps.dry_run:
-            await self.referee.hold()
+        # Before the switch: what healthd refuses is not switched to, and from then on it puts a bad version back even
+        # if this tool is killed.
+        await self.referee.begin(self.plan.after, candidate, baseline, baseline_kept=self.retire_after)
+        await self.referee.hold()
         back = (f"put the traffic back to {live}", lambda: self._back(live))
         await steps.do(f"switch the traffic from {live} to {idle}", lambda: self._switch(idle), undo=back)
-        await self.referee.passes_in_traffic(self.plan.after, candidate, baseline, self.retire_after)
+        await self.referee.verdict()
         steps.settled()
         if self.retire_after is not None:
             await steps.afterwards(f"retire {live}", lambda: self._retire(live), wait=self.retire_after)

@@ -105,9 +105,13 @@ async def carried_out(work: Callable[[], Awaitable[None]], referee: Referee, ste
     The first Ctrl-C or SIGTERM stops the work, and what was done is undone; the undoing itself is not interrupted.
     """
     working: asyncio.Task[None] | None = None
+    waiting_for_lock = asyncio.current_task()
+    assert waiting_for_lock is not None
 
     def interrupt() -> None:
-        if working is None or working.done() or working.cancelling():
+        if working is None:
+            waiting_for_lock.cancel()
+        elif working.done() or working.cancelling():
             steps.say("what was done is being undone: let it end")
         else:
             working.cancel()
@@ -120,10 +124,15 @@ async def carried_out(work: Callable[[], Awaitable[None]], referee: Referee, ste
             working = asyncio.ensure_future(work())
             await asyncio.wait({working})
             code = _code(working, referee.report)
-            if code != PROMOTED and not await steps.unwind():
-                steps.say("NOT EVERYTHING COULD BE UNDONE: look at the lines above, a person is needed", "✗")
-                return NOT_UNDONE
-            return code
+            if code == PROMOTED:
+                return code
+            await referee.abandon()
+            if await steps.unwind():
+                return code
+            steps.say("NOT EVERYTHING COULD BE UNDONE: look at the lines above, a person is needed", "✗")
+            return NOT_UNDONE
+    except asyncio.CancelledError:
+        return INTERRUPTED  # nothing was done yet
     except Stopped as stopped:
         referee.report.reason = str(stopped)
         return stopped.code

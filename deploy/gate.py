@@ -29,7 +29,7 @@ class Referee:
 
     def __init__(self, client: GateClient, config: DeployConfig, key: str, steps: Steps) -> None:
         self._client, self._config, self._key, self._steps = client, config, key, steps
-        self._holder = f"{getpass.getuser()}@{socket.gethostname()} {key}"
+        self._gate: GateDocument | None = None
         self.report = Report()
 
     @asynccontextmanager
@@ -47,12 +47,14 @@ class Referee:
             prolonging.cancel()
             await asyncio.wait({prolonging})
             with suppress(Refused, Unreachable):  # it ends by itself
-                await self._client.unlock(self._config.service, self._holder)
+                await self._client.unlock(self._config.service, self._key)
 
     async def hold(self) -> None:
         """Make sure that the lock is still this deploy's. Raises CouldNotAsk."""
-        why = f"deploy {self._key}"
-        await self._asked(self._client.lock(self._config.service, self._holder, self._config.lock, why))
+        if self._steps.dry_run:
+            return
+        why = f"deploy of {getpass.getuser()}@{socket.gethostname()}"
+        await self._asked(self._client.lock(self._config.service, self._key, self._config.lock, why))
 
     async def _prolong(self) -> None:
         """The lock outlives a daemon that is away for a while; whether it is still held counts before the switch."""
@@ -73,51 +75,60 @@ class Referee:
 
         `part` tells gates of the same policy in one deploy apart.
         """
-        request: dict[str, Any] = {"policy": policy, "candidate": candidate, "rollback": "off"}
-        if baseline is not None:
-            request["baseline"] = baseline
-        await self._passes(request, part)
+        await self.begin(policy, candidate, baseline, rolls_back=False, part=part)
+        await self.verdict()
 
-    async def passes_in_traffic(
-        self, policy: str, candidate: Arm, baseline: Arm | None, baseline_kept: float | None = None
+    async def begin(
+        self,
+        policy: str,
+        candidate: Arm,
+        baseline: Arm | None = None,
+        *,
+        rolls_back: bool = True,
+        baseline_kept: float | None = None,
+        part: str = "",
     ) -> None:
-        """A gate whose fail rolls back: the daemon's actions are given time before it is raised.
+        """Start a gate, or join the one that this deploy started. Raises CouldNotAsk, also for what is not allowed now.
 
-        `baseline_kept` is for how many seconds after a pass the baseline could still take the traffic; None: for good.
+        With `rolls_back` a fail calls for the daemon's actions. `baseline_kept` is for how many seconds after a pass
+        the baseline could still take the traffic; None: for good.
         """
-        request: dict[str, Any] = {"policy": policy, "candidate": candidate, "rollback": "auto"}
+        if self._steps.dry_run:
+            self._steps.say(f"would ask the gate {policy} about {candidate['version']}", "○")
+            return
+        request = {
+            "service": self._config.service,
+            "policy": policy,
+            "candidate": candidate,
+            "deployment": {"id": self._key},
+            "rollback": "auto" if rolls_back else "off",
+            "lock": self._key,
+        }
         if baseline is not None:
             request["baseline"] = baseline
         if baseline_kept is not None:
             request["baseline_kept"] = show_duration(baseline_kept)
-        await self._passes(request)
-
-    async def _passes(self, request: dict[str, Any], part: str = "") -> None:
-        policy = request["policy"]
         key = ":".join(filter(None, (self._key, policy, part)))
-        if self._steps.dry_run:
-            self._steps.say(f"would ask the gate {policy} about {request['candidate']['version']}", "○")
-            return
-        request |= {
-            "service": self._config.service,
-            "deployment": {"id": self._key, "actor": getpass.getuser()},
-            "lock": self._holder,
-        }
-        await self._steps.look(f"gate {policy}", lambda: self._verdict(request, key))
+        self._gate = await self._asked(self._client.verify(request, key=key))
 
-    async def _verdict(self, request: dict[str, Any], key: str) -> str:
-        gate = await self._asked(self._client.verify(request, key=key))
-        try:
-            gate = await self._asked(self._followed(gate.id))
-        except asyncio.CancelledError:
-            await self._cancel(gate.id)
-            raise
+    async def verdict(self) -> None:
+        """Wait for the verdict of the gate that was begun. Raises GateFailed, GateInconclusive or CouldNotAsk."""
+        if (gate := self._gate) is not None:
+            await self._steps.look(f"gate {gate.policy}", lambda: self._verdict(gate))
+
+    async def abandon(self) -> None:
+        """The deploy is being undone: the daemon must not judge what is no more."""
+        if (gate := self._gate) is not None and not gate.is_answered:
+            with suppress(Refused, Unreachable):
+                await self._client.cancel(gate.id, f"the deploy {self._key} is being undone")
+
+    async def _verdict(self, gate: GateDocument) -> str:
+        self._gate = gate = await self._asked(self._followed(gate.id))
         self.report.gates.append(gate)
-        if not gate.may_stay and request["rollback"] == "auto":
-            await self._rolled_back(gate)
         sentence = gate.decision.sentence if gate.decision else "cancelled"
         if gate.may_stay:
             return sentence
+        await self._rolled_back(gate)
         raise (GateFailed if code_of(gate) == FAILED else GateInconclusive)(f"{gate.verdict}: {sentence}")
 
     async def _followed(self, gate_id: str) -> GateDocument:
@@ -138,11 +149,6 @@ class Referee:
         if gate.rollback is not None:
             self._steps.say(f"healthd: {gate.rollback.state.value.replace('_', ' ')}")
             self.report.gates[-1] = gate
-
-    async def _cancel(self, gate_id: str) -> None:
-        """The deploy was interrupted: the tool itself undoes it, so the daemon must not judge what is no more."""
-        with suppress(Refused, Unreachable):
-            await self._client.cancel(gate_id, f"the deploy {self._key} was interrupted")
 
     async def _asked(self, call: Awaitable[ResultT]) -> ResultT:
         try:

@@ -40,7 +40,9 @@ class DeployConfig(Model):
     service: Name
     """The service's name in healthd's configuration."""
     healthd: Daemon = Daemon()
+    """Where healthd is, and as whom to ask."""
     gates: GatePlan = GatePlan()
+    """Which policies must be passed, and when."""
     lock: Duration = Field(300.0, ge=15)
     """How long the deploy lock outlives a deploy tool that was killed; while it runs, it prolongs it."""
     rollback_patience: Span = 30.0

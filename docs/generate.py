@@ -12,6 +12,8 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from deploy.nginx.settings import NginxConfig
+from deploy.settings import DeployConfig
 from gates.metrics import GateMetrics, RunningGates
 from healthd.app import Config
 from healthd.board import Board
@@ -24,6 +26,7 @@ from healthd.notify import KINDS as NOTIFIERS
 from healthd.notify.contract import NotifierConfig
 from healthd.units import show_duration, show_ratio
 
+DEPLOY_TOOLS: dict[str, type[DeployConfig]] = {"nginx": NginxConfig}
 REFERENCE = Path(__file__).parent / "reference"
 _NOTE = "<!-- Drawn from the code by `make docs`; do not edit by hand. -->\n"
 
@@ -33,6 +36,7 @@ def pages() -> dict[Path, str]:
     return {
         REFERENCE / "config.md": config_page(),
         REFERENCE / "metrics.md": metrics_page(),
+        REFERENCE / "deploy.md": deploy_page(),
         Path(__file__).parents[1] / "config" / "schema.json": json.dumps(config_schema(), indent=1) + "\n",
     }
 
@@ -62,6 +66,27 @@ def config_page() -> str:
         own = _table(notifier.config_model, without=NotifierConfig)
         parts.append(f"### {name}\n\n{inspect.getdoc(notifier) or ''}\n\n" + "\n".join(own))
     return "\n".join(parts)
+
+
+def deploy_page() -> str:
+    parts = [
+        f"# Reference of the deploy tools' configuration\n\n{_NOTE}",
+        "What the files for `healthd-deploy` hold, written as [healthd's own](config.md).\n",
+        "## Every deploy tool\n\n" + "\n".join(_table(DeployConfig)),
+    ]
+    parts += _inner("", DeployConfig)
+    for tool, model in DEPLOY_TOOLS.items():
+        parts.append(f"## {tool}\n\n" + "\n".join(_table(model, without=DeployConfig)))
+        parts += _inner(f"{tool}: ", model, set(nested(DeployConfig, set())))
+    return "\n".join(parts)
+
+
+def _inner(prefix: str, model: type[BaseModel], seen: set[type[BaseModel]] | None = None) -> list[str]:
+    """A section for each model inside of another."""
+    return [
+        f"### {prefix}{inner.__name__}\n\n{_first_line(inner)}" + "\n".join(_table(inner))
+        for inner in nested(model, seen or set())
+    ]
 
 
 def metrics_page() -> str:

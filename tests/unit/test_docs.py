@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from docs.generate import nested, pages
+from deploy.settings import DeployConfig
+from docs.generate import DEPLOY_TOOLS, nested, pages
 from gates.settings import Config
 from healthd.checks import KINDS, find_kind
 from healthd.checks.contract import CheckConfig
@@ -22,7 +23,8 @@ def test_reference_is_drawn_from_the_code(page: Path) -> None:
 def _undescribed(model: type[BaseModel], seen: set[type[BaseModel]]) -> Iterator[str]:
     for each in (model, *nested(model, seen)):
         for name, field in each.model_fields.items():
-            inherited = each is not CheckConfig and name in CheckConfig.model_fields  # described once, for all
+            shared = next((base for base in (CheckConfig, DeployConfig) if issubclass(each, base)), each)
+            inherited = each is not shared and name in shared.model_fields  # described once, for all
             if not (field.description or name == "kind" or inherited):
                 yield f"{each.__name__}.{name}"
 
@@ -30,7 +32,7 @@ def _undescribed(model: type[BaseModel], seen: set[type[BaseModel]]) -> Iterator
 def test_every_option_is_described() -> None:
     """Each option of the configuration has a line that says what it is for."""
     seen: set[type[BaseModel]] = set()
-    models = [Config, *(find_kind(kind).config_model for kind in KINDS)]
+    models = [Config, DeployConfig, *(find_kind(kind).config_model for kind in KINDS), *DEPLOY_TOOLS.values()]
     assert [place for model in models for place in _undescribed(model, seen)] == []
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from gates.client import GateClient
 from tests.acceptance.command import Outcome
 from tests.acceptance.deploy import fleet
 from tests.acceptance.deploy.fleet import Fleet
@@ -176,9 +177,9 @@ async def test_without_actions_the_tool_itself_puts_the_traffic_back(tmp_path: P
 @pytest.mark.timeout(90)
 async def test_the_tool_is_killed_and_run_again(tmp_path: Path) -> None:
     """Killed in the middle of the gate, and run again with the same key: it joins the gate and ends as it would."""
-    async with staged(tmp_path) as stage, Load(stage.balancer.url).running():
+    async with staged(tmp_path) as stage, Load(stage.balancer.url).running() as load:
         first = await stage.start("blue-green", "1.1", "--key", "run-7")
-        await until(lambda: stage.live() == "green", "the switch", timeout=30)
+        await until(lambda: ("1.1", 200) in load.seen, "the switch", timeout=30)
         first.kill()
         await first.communicate()
         second = await stage.deploy("blue-green", "1.1", "--key", "run-7")
@@ -191,10 +192,9 @@ async def test_the_tool_is_killed_and_run_again(tmp_path: Path) -> None:
 @pytest.mark.timeout(90)
 async def test_an_interrupted_deploy_is_undone(tmp_path: Path) -> None:
     """SIGTERM in the middle of the gate: the traffic is put back, the gate cancelled, the lock free."""
-    async with staged(tmp_path) as stage, Load(stage.balancer.url).running():
+    async with staged(tmp_path) as stage, Load(stage.balancer.url).running() as load:
         deploy = await stage.start("blue-green", "1.1")
-        await until(lambda: stage.live() == "green", "the switch", timeout=30)
-        await asyncio.sleep(0.5)
+        await until(lambda: ("1.1", 200) in load.seen, "the switch", timeout=30)
         deploy.send_signal(signal.SIGTERM)
         outcome = await ended(deploy)
         assert outcome.code == 130, outcome.err
@@ -228,21 +228,44 @@ async def test_a_dry_run_changes_nothing(tmp_path: Path) -> None:
             "ask the gate preflight about 1.1",
             "release 1.1 to green",
             "ask the gate smoke about 1.1",
-            "switch the traffic from blue to green",
             "ask the gate post-switch about 1.1",
+            "switch the traffic from blue to green",
         ]
         assert (stage.upstream, stage.fleet.released) == (before, released)
         assert await stage.gates() == []
 
 
 @pytest.mark.timeout(60)
-async def test_two_deploys_at_once(tmp_path: Path) -> None:
-    """The second is told who holds the lock, and touches nothing."""
-    async with staged(tmp_path) as stage, Load(stage.balancer.url).running():
-        first = await stage.start("blue-green", "1.1", "--key", "first")
-        await until(lambda: stage.live() == "green", "the switch", timeout=30)
-        second = await stage.deploy("blue-green", "1.2")
-        assert second.code == 3
-        assert "first" in second.out
-        assert (await ended(first)).code == 0
-        assert ("blue", "1.2") not in stage.fleet.released
+async def test_one_deploy_at_a_time(tmp_path: Path) -> None:
+    """While someone else holds the deploy lock nothing is touched, and who it is is told."""
+    async with staged(tmp_path) as stage, GateClient(stage.daemon.url) as client:
+        await client.lock("api", "another", 60.0, "its turn")
+        outcome = await stage.deploy("blue-green", "1.1")
+        assert outcome.code == 3
+        assert "another" in outcome.out
+        assert ("green", "1.1") not in stage.fleet.released
+
+
+@pytest.mark.timeout(90)
+async def test_a_bad_version_is_put_back_though_the_tool_is_dead(tmp_path: Path) -> None:
+    """Killed right after the switch, it leaves a gate behind that puts the traffic back by itself."""
+    async with staged(tmp_path, {"2.0": 0.5}) as stage, Load(stage.balancer.url).running() as load:
+        deploy = await stage.start("blue-green", "2.0")
+        await until(lambda: ("2.0", 200) in load.seen, "the switch", timeout=30)
+        deploy.kill()
+        await deploy.communicate()
+        await until(lambda: stage.live() == "blue", "the rollback", timeout=45)
+
+
+@pytest.mark.timeout(60)
+async def test_what_healthd_refuses_is_not_switched_to(tmp_path: Path) -> None:
+    """In a freeze nothing is deployed, and the reason is told."""
+    async with staged(tmp_path) as stage:
+        settings = json.loads(stage.daemon.file.read_text())
+        settings["freeze"] = [{"cron": "* * * * *", "for": "1h", "reason": "the weekend"}]
+        stage.daemon.configure(settings)
+        await until(lambda: "reloaded" in stage.daemon.log() or "configuration" in stage.daemon.log(), "the reload")
+        outcome = await stage.deploy("blue-green", "1.1")
+        assert outcome.code == 3, outcome.err
+        assert "the weekend" in outcome.out
+        assert stage.live() == "blue"

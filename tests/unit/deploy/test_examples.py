@@ -1,0 +1,20 @@
+"""The configuration files that are shipped with the deploy tools are valid."""
+
+from pathlib import Path
+
+import pytest
+
+from deploy.settings import DeployConfig
+from docs.generate import DEPLOY_TOOLS
+from healthd.configfile import load
+
+_FOLDER = Path(__file__).parents[3] / "deploy"
+_ENVIRONMENT = {"HEALTHD_TOKEN": "a-token"}
+EXAMPLES = {"nginx": "nginx/blue-green.yaml"}
+
+
+@pytest.mark.parametrize("tool", DEPLOY_TOOLS)
+def test_the_example_is_valid(tool: str) -> None:
+    """Each tool has one, and it says what it would do for the first user's service."""
+    config: DeployConfig = load(_FOLDER / EXAMPLES[tool], DEPLOY_TOOLS[tool], _ENVIRONMENT)
+    assert config.service == "api"

@@ -1,0 +1,172 @@
+"""What was done is undone, in reverse order, whatever goes wrong."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any, cast
+
+import pytest
+
+from deploy.command import carried_out
+from deploy.ending import CouldNotAsk, GateInconclusive, StepFailed
+from deploy.gate import Referee
+from deploy.report import Report
+from deploy.steps import Steps, wait_until
+
+
+class Lenient:
+    """A referee that only lends its lock."""
+
+    def __init__(self) -> None:
+        self.report, self.abandoned = Report("1.1"), 0
+
+    @asynccontextmanager
+    async def lock(self) -> AsyncIterator[None]:
+        yield
+
+    async def abandon(self) -> None:
+        self.abandoned += 1
+
+
+class World:
+    """What was done and undone, in order; acts named in `broken` fail."""
+
+    def __init__(self, *broken: str) -> None:
+        self.log: list[str] = []
+        self._broken = broken
+
+    def act(self, name: str) -> Callable[[], Awaitable[None]]:
+        async def act() -> None:
+            self.log.append(name)
+            if name in self._broken:
+                raise StepFailed(f"{name} broke")
+
+        return act
+
+    async def do(self, steps: Steps, name: str) -> None:
+        await steps.do(name, self.act(name), undo=(f"undo {name}", self.act(f"undo {name}")))
+
+
+async def ended(work: Callable[[], Awaitable[None]], steps: Steps, referee: Lenient | None = None) -> tuple[int, str]:
+    """The exit code, and why."""
+    referee = referee or Lenient()
+    code = await carried_out(work, cast("Referee", referee), steps)
+    return code, referee.report.reason
+
+
+async def test_a_failed_step_undoes_all_before_it_and_itself() -> None:
+    """A step that failed halfway may have done something: it is undone too, and first."""
+    world, steps = World("c"), Steps(quiet=True)
+
+    async def work() -> None:
+        for name in ("a", "b", "c"):
+            await world.do(steps, name)
+
+    assert await ended(work, steps) == (1, "c broke")
+    assert world.log == ["a", "b", "c", "undo c", "undo b", "undo a"]
+
+
+async def test_one_undo_that_fails_keeps_no_other_from_being_tried() -> None:
+    """A person is told by an exit code of its own."""
+    world, steps = World("b", "undo b"), Steps(quiet=True)
+
+    async def work() -> None:
+        await world.do(steps, "a")
+        await world.do(steps, "b")
+
+    assert (await ended(work, steps))[0] == 4
+    assert world.log == ["a", "b", "undo b", "undo a"]
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(GateInconclusive("who knows"), 2), (CouldNotAsk("nobody there"), 3), (ZeroDivisionError("a bug"), 1)],
+    ids=["inconclusive", "could not ask", "a bug"],
+)
+async def test_how_it_ended(error: Exception, code: int) -> None:
+    """Whatever stops it, a bug of its own included, what was done is undone and the gate abandoned."""
+    world, steps, referee = World(), Steps(quiet=True), Lenient()
+
+    async def work() -> None:
+        await world.do(steps, "a")
+        raise error
+
+    found, reason = await ended(work, steps, referee)
+    assert (found, str(error) in reason) == (code, True)
+    assert (world.log, referee.abandoned) == (["a", "undo a"], 1)
+
+
+async def test_promoted_stays() -> None:
+    """What has passed is not undone by what comes after it."""
+    world, steps, referee = World("retire"), Steps(quiet=True), Lenient()
+
+    async def work() -> None:
+        await world.do(steps, "switch")
+        steps.settled()
+        await steps.afterwards("retire", world.act("retire"), wait=0.0)
+
+    assert await ended(work, steps, referee) == (0, "")
+    assert (world.log, referee.abandoned) == (["switch", "retire"], 0)
+
+
+async def test_an_interruption_undoes_and_a_second_one_does_not_interrupt_that() -> None:
+    """The first signal stops the work; further ones change nothing."""
+    world, steps = World(), Steps(quiet=True)
+
+    async def undo() -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        await asyncio.sleep(0.05)
+        world.log.append("undone")
+
+    async def work() -> None:
+        await steps.do("switch", world.act("switch"), undo=("undo", undo))
+        os.kill(os.getpid(), signal.SIGTERM)
+        await asyncio.sleep(3600)
+
+    assert (await ended(work, steps))[0] == 130
+    assert world.log == ["switch", "undone"]
+
+
+async def test_an_interruption_while_the_lock_is_awaited() -> None:
+    """Nothing is begun."""
+    world, steps, referee = World(), Steps(quiet=True), Lenient()
+
+    @asynccontextmanager
+    async def busy() -> AsyncIterator[None]:
+        os.kill(os.getpid(), signal.SIGTERM)
+        await asyncio.sleep(3600)
+        yield
+
+    referee.lock = busy  # type: ignore[method-assign]
+    assert (await ended(world.act("a"), steps, referee))[0] == 130
+    assert world.log == []
+
+
+async def test_a_dry_run_does_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    """Looks are taken; what would be done is told; nothing is there to undo."""
+    world, steps = World(), Steps(dry_run=True)
+
+    async def where() -> str:
+        return "blue"
+
+    async def work() -> None:
+        assert await steps.look("who has the traffic", where) == "blue"
+        await world.do(steps, "switch")
+
+    assert await ended(work, steps) == (0, "")
+    assert world.log == []
+    said = capsys.readouterr().err
+    assert "who has the traffic: blue" in said
+    assert "would switch" in said
+
+
+async def test_waiting_ends() -> None:
+    """What never comes about is a failed step that names it."""
+
+    async def never() -> Any:
+        return False
+
+    with pytest.raises(StepFailed, match="the targets are healthy: not within"):
+        await wait_until(never, within=0.05, every=0.01, what="the targets are healthy")
