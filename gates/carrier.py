@@ -18,9 +18,10 @@ from gates.actions.contract import Ending, Order, Outcome
 from gates.gate import Gate
 from gates.ledger.change import LeaseLost
 from gates.ledger.ledger import Ledger
-from gates.ledger.outbox import OrderState, Outbox, StoredOrder
+from gates.ledger.outbox import Outbox
 from gates.metrics import ActionMetrics
 from gates.news import News, within_seconds
+from gates.orders import OrderState, StoredOrder
 from gates.plan import arms_to_act_on
 from gates.settings import Config
 from healthd.clock import Clock

@@ -4,47 +4,36 @@ from __future__ import annotations
 
 import sys
 import traceback
-from importlib import import_module
 from typing import Any
 
 import click
 
 from gates.commands.codes import COULD_NOT_ASK, INTERRUPTED
+from healthd.commands.lazy import LazyGroup
 
-# Loaded when called, so that `healthd gate --help` does not wait for what it does not need.
 _COMMANDS = {
-    "cancel": "gates.commands.act:cancel",
-    "list": "gates.commands.look:list_gates",
-    "lock": "gates.commands.locks:lock",
-    "locks": "gates.commands.locks:locks",
-    "plan": "gates.commands.plan:plan",
-    "quarantine": "gates.commands.locks:quarantine",
-    "release": "gates.commands.locks:release",
-    "replay": "gates.commands.replay:replay_command",
-    "resolve": "gates.commands.act:resolve",
-    "rollback": "gates.commands.act:rollback",
-    "show": "gates.commands.look:show",
-    "unlock": "gates.commands.locks:unlock",
-    "verify": "gates.commands.verify:verify",
-    "watch": "gates.commands.look:watch",
+    "cancel": ("gates.commands.act:cancel", "End an undecided gate, or the watch after a pass."),
+    "list": ("gates.commands.look:list_gates", "List gates, newest first."),
+    "lock": ("gates.commands.locks:lock", "Take the deploy lock of SERVICE, or prolong it."),
+    "locks": ("gates.commands.locks:locks", "List the deploy locks that are held."),
+    "plan": ("gates.commands.plan:plan", "Simulate what a policy would see, and how soon."),
+    "quarantine": ("gates.commands.locks:quarantine", "List the versions that failed a gate and are refused."),
+    "release": ("gates.commands.locks:release", "Let VERSION of SERVICE out of quarantine."),
+    "replay": ("gates.commands.replay:replay_command", "Run a policy over the past."),
+    "resolve": ("gates.commands.act:resolve", "Decide a gate that is held because its evidence was inconclusive."),
+    "rollback": ("gates.commands.act:rollback", "Pull the cord: roll the deploy back now, whatever the evidence says."),
+    "show": ("gates.commands.look:show", "Show one gate as it stands."),
+    "unlock": ("gates.commands.locks:unlock", "Give the deploy lock of SERVICE back."),
+    "verify": ("gates.commands.verify:verify", "Start a gate for VERSION of SERVICE and wait for its verdict."),
+    "watch": ("gates.commands.look:watch", "Watch a gate until its verdict, and end with that verdict's exit code."),
 }
 
 
-class _Gate(click.Group):
-    """A group whose commands are imported by name, and whose accidents all end with the same code.
+class _Gate(LazyGroup):
+    """Accidents all end with the same code.
 
     Python ends a crash with 1 and click a typing error with 2, which a pipeline would read as a verdict.
     """
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted(_COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in _COMMANDS:
-            return None
-        module, _, name = _COMMANDS[cmd_name].partition(":")
-        command: click.Command = getattr(import_module(module), name)
-        return command
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -61,7 +50,7 @@ class _Gate(click.Group):
             sys.exit(COULD_NOT_ASK)
 
 
-@click.group(cls=_Gate)
+@click.group(cls=_Gate, registry=_COMMANDS)
 def gate() -> None:
     """Ask a daemon whether a deploy may stay, and look after its gates.
 

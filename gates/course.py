@@ -13,8 +13,8 @@ from typing import Any, Literal
 from gates.actions.contract import Occasion
 from gates.gate import Decision, EventKind, Gate, GateState, QuarantinedVersion, Rollback, RollbackState
 from gates.ledger.documents import decision_document, standing_document
-from gates.ledger.outbox import OrderState, StoredOrder
 from gates.model import Reason, Standing, Verdict
+from gates.orders import OrderState, StoredOrder
 from gates.plan import Plan
 from healthd.journal.journal import AuditEntry
 from healthd.units import show_duration

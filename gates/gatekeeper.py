@@ -20,9 +20,10 @@ from gates.ledger.admission import Admission
 from gates.ledger.change import LeaseLost
 from gates.ledger.holds import Holds
 from gates.ledger.ledger import Ledger
-from gates.ledger.outbox import Outbox, StoredOrder
+from gates.ledger.outbox import Outbox
 from gates.model import Verdict
 from gates.news import News, within_seconds
+from gates.orders import StoredOrder
 from gates.plan import Plan, recall_plan
 from gates.reception import known_service, receive
 from gates.refusals import (

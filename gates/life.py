@@ -17,10 +17,11 @@ from gates.judge.judge import Judge
 from gates.judge.rules import Rules
 from gates.ledger.change import SeenEvidence
 from gates.ledger.leases import Owned
-from gates.ledger.outbox import OrderState, Outbox
+from gates.ledger.outbox import Outbox
 from gates.lookout import Traffic
 from gates.model import Evidence
 from gates.news import News, within_seconds
+from gates.orders import OrderState
 from gates.plan import Plan
 from gates.record import Record
 from gates.recovery import Recovery, bounds_of, rate_of

@@ -11,7 +11,7 @@ from prometheus_client.registry import Collector
 
 from gates.actions.contract import Ending
 from gates.gate import Gate, RollbackState
-from gates.ledger.outbox import OrderState
+from gates.orders import OrderState
 
 _DECISION_SECONDS = (10, 20, 30, 60, 90, 120, 180, 300, 600, 900, 1800, 3600)
 _TRY_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from gates.web.documents import GateDocument
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # its import takes longer than to list the commands
+    from gates.web.documents import GateDocument
 
 PASSED, FAILED, INCONCLUSIVE, COULD_NOT_ASK, INTERRUPTED = 0, 1, 2, 3, 130
 

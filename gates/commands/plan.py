@@ -36,7 +36,7 @@ def _seconds(_ctx: click.Context, _param: click.Parameter, value: str) -> float:
         raise click.BadParameter(str(error)) from None
 
 
-@click.command(short_help="Simulate what a policy would see, and how soon.")
+@click.command()
 @click.argument("policy", default="post-switch")
 @click.option("--rate", required=True, type=click.FloatRange(min=0, min_open=True), help="Requests/s to the candidate.")
 @click.option(
@@ -59,8 +59,10 @@ def plan(
     config_file: Path | None,
     as_json: bool,
 ) -> None:
-    """Simulate gates under POLICY at a rate of traffic: how soon would it see twice or five times the errors, slower
-    answers or an outage, and how often would it roll back a healthy release?
+    """Simulate what a policy would see, and how soon.
+
+    At this rate of traffic, how soon would POLICY see twice or five times the errors, slower answers or an outage, and
+    how often would it roll back a healthy release?
 
     POLICY is one of the configuration or one that ships: post-switch, canary, batch. The judge is the real one, the
     traffic is drawn; checks and smoke requests are taken to hold. No daemon is asked.

@@ -44,7 +44,7 @@ def _moment(_ctx: click.Context, _param: click.Parameter, value: str) -> datetim
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-@click.command(short_help="Run a policy over the past.")
+@click.command()
 @click.argument("service")
 @click.argument("version")
 @click.option("--at", "switched", required=True, callback=_moment, metavar="TIME", help="When traffic was switched.")
@@ -60,11 +60,11 @@ def replay_command(
     as_json: bool,
     **arms: Any,
 ) -> None:
-    """Say what a gate would have said, had VERSION of SERVICE been deployed at a time of the past.
+    """Run a policy over the past.
 
-    Reads the stored numbers of the service's own source (prometheus) from the configuration file; no daemon is asked
-    and nothing is rolled back. What only the moment itself could answer, checks and smoke requests, is left out. Exit
-    codes are those of `verify`.
+    Says what a gate would have said, had VERSION of SERVICE been deployed at that time. The numbers are those that the
+    service's own source (prometheus) has stored; no daemon is asked and nothing is rolled back. What only the moment
+    itself could answer, checks and smoke requests, is left out. Exit codes are those of `verify`.
 
     \b
     healthd gate replay api 1.4.2 --at 2026-11-01T12:00:00Z -c healthd.yaml

@@ -19,7 +19,7 @@ from gates.web.documents import GateDocument
 from healthd.commands.options import json_option
 
 
-@click.command(short_help="Start a gate and wait for its verdict.")
+@click.command()
 @click.argument("service", required=False)
 @click.argument("version", required=False)
 @arm_options

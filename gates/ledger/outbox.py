@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
 from typing import Any
 
 import sqlalchemy as sa
@@ -18,39 +17,8 @@ from gates.actions.contract import Occasion
 from gates.ledger.change import LeaseLost
 from gates.ledger.log import lock_log, tell
 from gates.ledger.tables import orders
+from gates.orders import OrderState, StoredOrder
 from healthd.journal.database import Database
-
-
-class OrderState(StrEnum):
-    """How far an order has come. `NO_BASELINE` has ended because there is nothing to roll back to."""
-
-    DUE = "due"
-    DONE = "done"
-    GIVEN_UP = "given_up"
-    NO_BASELINE = "no_baseline"
-
-
-@dataclass(frozen=True, slots=True)
-class StoredOrder:
-    """One action of one gate, as stored. `token` is that of the worker who claimed it last."""
-
-    key: str
-    gate_id: str
-    position: int
-    action: str
-    occasion: Occasion
-    state: OrderState
-    created_at: datetime
-    next_try_at: datetime
-    tries: int
-    detail: str
-    token: int
-    finished_at: datetime | None = None
-
-    @property
-    def purpose(self) -> str:
-        """What it is for: the pass, or one round of a rollback."""
-        return self.key.split(":")[1]
 
 
 @dataclass(frozen=True, slots=True)

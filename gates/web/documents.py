@@ -10,8 +10,8 @@ from pydantic import BaseModel, ConfigDict, PlainSerializer, WithJsonSchema
 
 from gates.actions.contract import Occasion
 from gates.gate import DeployLock, EventKind, Gate, GateEvent, GateState, Page, QuarantinedVersion, RollbackState
-from gates.ledger.outbox import OrderState, StoredOrder
 from gates.model import CriterionReport, Finding, Standing, Unit, Verdict
+from gates.orders import OrderState, StoredOrder
 from healthd.web.documents import stamp
 
 ShownT = TypeVar("ShownT", bound="Shown")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from healthd.app import Config
+    from gates.settings import Config
 
 REFUSED = 2  # the exit code for a configuration or a call that cannot be used
 
@@ -27,7 +27,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, 
 
 def settings_or_exit(file: Path | None) -> Config:
     """The settings of a file; when it is refused, every problem on stderr and exit code 2."""
-    from healthd.app import Config  # not needed by the commands that ask a daemon, which would wait for it
+    from gates.settings import Config  # not needed by the commands that ask a daemon, which would wait for it
     from healthd.configfile import ConfigError, load
 
     try:

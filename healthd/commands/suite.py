@@ -11,8 +11,8 @@ from pathlib import Path
 
 import click
 
+from gates.settings import Config
 from healthd import logs, loop
-from healthd.app import Config
 from healthd.board import Board, CheckState
 from healthd.clock import SystemClock
 from healthd.commands.options import REFUSED, config_option, json_option, settings_or_exit
@@ -27,7 +27,7 @@ from healthd.web.documents import check_document
 PREFLIGHT = "preflight"
 
 
-@click.command(short_help="Run the checks once and print what they found.")
+@click.command()
 @config_option
 @json_option
 @click.argument("names", nargs=-1, metavar="[NAME]...")
@@ -41,14 +41,15 @@ def check(config_file: Path | None, as_json: bool, names: tuple[str, ...]) -> No
     _run_and_exit(settings, chosen, as_json)
 
 
-@click.command(short_help="Run the pre-deployment checklist.")
+@click.command()
 @config_option
 @json_option
 def preflight(config_file: Path | None, as_json: bool) -> None:
-    """Run the pre-deployment checklist: the checks of the group `preflight`, in its order.
+    """Run the pre-deployment checklist.
 
-    Without such a group in the file these are the checks of `ready`. Exit code 0 when nothing stands in the way of a
-    deploy, 1 when something does, 2 when the configuration cannot be used or there is nothing to check.
+    These are the checks of the group `preflight`, in its order; without such a group in the file, those of `ready`.
+    Exit code 0 when nothing stands in the way of a deploy, 1 when something does, 2 when the configuration cannot be
+    used or there is nothing to check.
     """
     settings = settings_or_exit(config_file)
     checklist = settings.active_groups[PREFLIGHT].checks

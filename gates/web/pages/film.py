@@ -11,7 +11,8 @@ from typing import Any
 from gates.gate import EventKind, Gate, GateEvent
 from gates.gatekeeper import Gatekeeper
 from gates.ledger.ledger import Ledger
-from gates.ledger.outbox import Outbox, StoredOrder
+from gates.ledger.outbox import Outbox
+from gates.orders import StoredOrder
 
 _KEPT = 32  # films
 _AT_ONCE = 500  # events

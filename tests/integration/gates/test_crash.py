@@ -19,7 +19,8 @@ import sqlalchemy as sa
 from gates.gate import EventKind, GateState
 from gates.ledger import tables
 from gates.ledger.ledger import Ledger
-from gates.ledger.outbox import OrderState, Outbox
+from gates.ledger.outbox import Outbox
+from gates.orders import OrderState
 from healthd.clock import SystemClock
 from healthd.journal.database import Database
 from tests.integration.gates.crash_worker import ORDERED, VERDICTS, kind_of

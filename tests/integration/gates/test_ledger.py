@@ -18,8 +18,9 @@ from gates.ledger.change import Change, LeaseLost, SeenEvidence
 from gates.ledger.holds import Holds
 from gates.ledger.leases import Leases, Owned
 from gates.ledger.ledger import Ledger
-from gates.ledger.outbox import OrderState, Outbox
+from gates.ledger.outbox import Outbox
 from gates.model import Counts, Evidence, Histogram
+from gates.orders import OrderState
 from gates.reception import receive
 from gates.refusals import Locked, ServiceBusy
 from gates.request import PushedCounts, PushedEvidence

@@ -21,7 +21,8 @@ import sqlalchemy as sa
 from gates.gate import EventKind, Gate, RollbackState
 from gates.ledger import tables
 from gates.ledger.ledger import Ledger
-from gates.ledger.outbox import OrderState, Outbox
+from gates.ledger.outbox import Outbox
+from gates.orders import OrderState
 from healthd.clock import SystemClock
 from healthd.journal.database import Database
 from tests.integration.gates import rollback_places as places

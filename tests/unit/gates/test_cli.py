@@ -45,7 +45,7 @@ def test_a_crash_is_3(monkeypatch: pytest.MonkeyPatch) -> None:
     def crash(_name: str) -> None:
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr("gates.cli.import_module", crash)
+    monkeypatch.setattr("healthd.commands.lazy.import_module", crash)
     result = CliRunner().invoke(gate, ["list"])
     assert result.exit_code == 3
     assert "a bug" in result.stderr

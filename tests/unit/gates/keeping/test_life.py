@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from gates.gate import EventKind, Gate, GateState, RollbackState
-from gates.ledger.outbox import OrderState, Outbox
+from gates.ledger.outbox import Outbox
 from gates.model import Verdict
+from gates.orders import OrderState
 from tests.unit.gates.stage import (
     Act,
     Replica,

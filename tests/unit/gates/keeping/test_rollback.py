@@ -9,8 +9,8 @@ import pytest
 
 from gates.actions.contract import Ending, Occasion, Order, Outcome
 from gates.gate import EventKind, Gate, GateEvent, GateState, Rollback, RollbackState
-from gates.ledger.outbox import OrderState
 from gates.model import Counts
+from gates.orders import OrderState
 from gates.request import Version
 from tests.unit.gates.stage import (
     Note,

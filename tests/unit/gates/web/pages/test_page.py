@@ -12,8 +12,8 @@ import pytest
 from aiohttp.test_utils import make_mocked_request
 
 from gates.gate import GateState, RollbackState
-from gates.ledger.outbox import OrderState
 from gates.model import Verdict
+from gates.orders import OrderState
 from gates.request import Deployment
 from gates.web.pages.film import Films
 from gates.web.pages.latest import LatestGates

@@ -1,0 +1,65 @@
+"""Commands are listed without being imported, and what the list says of them is true."""
+
+import subprocess
+import sys
+
+import click
+import pytest
+from click.shell_completion import BashComplete
+from click.testing import CliRunner
+
+from deploy.cli import main as deploy
+from gates.cli import gate
+from healthd.cli import main as healthd
+from healthd.commands.lazy import LazyGroup
+
+GROUPS = {"healthd": healthd, "healthd gate": gate, "healthd-deploy": deploy}
+
+
+@pytest.mark.parametrize("name", GROUPS)
+def test_the_list_says_what_each_command_says_of_itself(name: str) -> None:
+    """Its first sentence, word by word, and each command is where the list says."""
+    group = GROUPS[name]
+    assert isinstance(group, LazyGroup)
+    context = click.Context(group)
+    for word, (_, sentence) in group.registry.items():
+        command = group.get_command(context, word)
+        assert command is not None
+        assert command.get_short_help_str(limit=1000) == sentence
+
+
+@pytest.mark.parametrize("name", GROUPS)
+def test_help_lists_every_command(name: str) -> None:
+    """By its word."""
+    shown = CliRunner().invoke(GROUPS[name], ["--help"]).output
+    commands = shown.partition("Commands:\n")[2]
+    assert [line.split()[0] for line in commands.splitlines() if line[2:3].strip()] == sorted(GROUPS[name].registry)
+
+
+@pytest.mark.parametrize("words", [["healthd.cli"], ["healthd.cli", "gate"], ["deploy.cli"]], ids=" ".join)
+def test_help_imports_none_of_them(words: list[str]) -> None:
+    """Nor what they stand on: it comes at once."""
+    program = (
+        "import importlib, sys\n"
+        "try: importlib.import_module(sys.argv[1]).main(sys.argv[2:])\n"
+        "except SystemExit: pass\n"
+        "sys.exit(', '.join({'pydantic', 'aiohttp', 'sqlalchemy', 'rich'} & set(sys.modules)) or 0)"
+    )
+    command = [sys.executable, "-c", program, *words, "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("Usage: ")
+
+
+def test_a_client_of_the_gate_needs_no_database() -> None:
+    """Nor what the daemon alone stands on."""
+    program = "import sys, gates.client; sys.exit(', '.join({'sqlalchemy', 'apscheduler'} & set(sys.modules)) or 0)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_words_are_completed() -> None:
+    """With the sentence of each."""
+    found = BashComplete(healthd, {}, "healthd", "_HEALTHD_COMPLETE").get_completions(["gate"], "re")
+    assert [item.value for item in found] == ["release", "replay", "resolve"]
+    assert found[1].help == "Run a policy over the past."
