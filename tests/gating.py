@@ -150,4 +150,6 @@ HOOKS: dict[str, Any] = {
         "flagger-endless": {"policy": "endless"},
     }.items()
 }
+HOOKS["argo-rollouts"] = {"kind": "argo_rollouts", "rollouts": dict(_SERVICES)}
+HOOKS["spinnaker"] = {"kind": "spinnaker", "stages": {asked["service"]: asked for _, asked in _SERVICES}}
 """Each dialect under its own name, for all services."""

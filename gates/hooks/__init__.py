@@ -7,13 +7,17 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Annotated, Any
 
-from pydantic import SerializeAsAny, WrapValidator
+from pydantic import Field, SerializeAsAny, WrapValidator
 
+from gates.hooks.argo_rollouts import ArgoRolloutsConfig
 from gates.hooks.contract import Dialect, HookConfig
 from gates.hooks.flagger import FlaggerConfig
+from gates.hooks.spinnaker import SpinnakerConfig
 
 KINDS = {
+    "argo_rollouts": "gates.hooks.argo_rollouts:ArgoRollouts",
     "flagger": "gates.hooks.flagger:Flagger",
+    "spinnaker": "gates.hooks.spinnaker:Spinnaker",
 }
 
 
@@ -32,5 +36,6 @@ def _build_config(raw: Any) -> HookConfig:
 
 
 # What is named here is what the schema and the reference show; what counts is the registry.
-AnyHook = Annotated[SerializeAsAny[FlaggerConfig], WrapValidator(lambda raw, _: _build_config(raw))]
+_BuiltIn = Annotated[ArgoRolloutsConfig | FlaggerConfig | SpinnakerConfig, Field(discriminator="kind")]
+AnyHook = Annotated[SerializeAsAny[_BuiltIn], WrapValidator(lambda raw, _: _build_config(raw))]
 """An entry of `hooks:` in the configuration as the model of its kind."""

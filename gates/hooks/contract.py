@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, Self, TypeVar
 
@@ -133,6 +134,12 @@ def sentence_on(gate: Gate) -> str:
     if word is Word.CANCELLED:
         return "The gate was cancelled before it had a verdict."
     return gate.standing.sentence if gate.standing is not None else "The gate has just begun."
+
+
+def decided_for(gate: Gate, now: datetime) -> float:
+    """For how many seconds it has had its verdict, or been cancelled; 0 while neither is so."""
+    since = gate.decision.at if gate.decision is not None else gate.finished_at
+    return 0.0 if since is None else (now - since).total_seconds()
 
 
 ConfigT = TypeVar("ConfigT", bound=HookConfig)

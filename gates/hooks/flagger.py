@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -18,7 +17,7 @@ from aiohttp import web
 from pydantic import ConfigDict, Field, StringConstraints
 
 from gates.gate import Gate
-from gates.hooks.contract import SCOPE, Deploys, HookConfig, Run, Told, Word
+from gates.hooks.contract import SCOPE, Deploys, HookConfig, Run, Told, Word, decided_for
 from gates.request import VersionName
 from gates.web.answers import answer
 from gates.web.operation import Answer, Call, Nothing, Operation
@@ -34,7 +33,8 @@ _log = structlog.get_logger(__name__)
 _PART = r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?"
 CanaryName = Annotated[str, StringConstraints(pattern=rf"^{_PART}/{_PART}$")]
 _ENDED = ("Succeeded", "Failed")  # phases after which Flagger asks no more about a rollout
-_PREFLIGHT_KEEPS = timedelta(minutes=5)  # long enough for Flagger to ask again after an answer that was lost
+_FAIL_KEEPS = 3600.0  # seconds in which a fail makes Flagger roll back; later its own count of failed checks does
+_PREFLIGHT_KEEPS = 300.0  # seconds: long enough for Flagger to ask again after an answer that was lost
 
 
 class Webhook(StrEnum):
@@ -168,13 +168,22 @@ class Flagger:
             case Webhook.ROLLOUT | Webhook.CONFIRM_TRAFFIC_INCREASE | Webhook.CONFIRM_PROMOTION:
                 return await self._runs.begin(run, payload.version)
             case Webhook.ROLLBACK:
-                return await self._runs.find(run)
+                return await self._standing(run)
             case Webhook.POST_ROLLOUT | Webhook.EVENT:
                 told = {key: payload.metadata.get(key) for key in ("eventType", "eventMessage")}
                 _log.info("flagger tells", webhook=webhook.value, canary=payload.canary, phase=payload.phase, **told)
                 if payload.phase in _ENDED:
                     return await self._runs.end(run, f"Flagger ended the rollout: {payload.phase}")
                 return await self._runs.find(run)
+
+    async def _standing(self, run: Run) -> Gate | None:
+        """The gate of a run, unless its fail is no reason to roll back any more: when a version is tried again, Flagger
+        asks this before it says that an analysis begins."""
+        gate = await self._runs.find(run)
+        if gate is None or Word.on(gate) is not Word.FAIL:
+            return gate
+        spent = decided_for(gate, self._runs.clock.now()) > _FAIL_KEEPS
+        return None if spent or await self._runs.is_released(gate) else gate
 
     async def _preflight(self, canary: Canary, payload: Payload, run: Run) -> Gate:
         """A gate of its own: nothing is deployed yet, and the checksum is still that of the rollout before.
@@ -192,9 +201,9 @@ class Flagger:
     def _is_spent(self, gate: Gate) -> bool:
         """Whether a preflight gate says nothing of this rollout any more."""
         word = Word.on(gate)
-        if word is not Word.PASS or gate.decision is None:
+        if word is not Word.PASS:
             return word is not Word.RUNNING
-        return self._runs.clock.now() - gate.decision.at > _PREFLIGHT_KEEPS
+        return decided_for(gate, self._runs.clock.now()) > _PREFLIGHT_KEEPS
 
 
 def _failed(gate: Gate) -> bool:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from gates.gate import Gate
 from gates.gatekeeper import Gatekeeper
 from gates.hooks.contract import ConfigT, Run, never
+from gates.model import Verdict
 from gates.refusals import AlreadyDecided, UnfitRequest, UnknownGate
 from gates.settings import Config
 from healthd.clock import Clock
@@ -63,6 +64,15 @@ class Runs:
         """The tool is done with a run: cancel its gate if there is no verdict yet, so that the next may start."""
         gate = await self.find(run)
         return gate if gate is None or gate.is_answered else await self._cancel(gate, run, why)
+
+    async def is_released(self, gate: Gate) -> bool:
+        """Whether someone has let the version out of the quarantine that this gate's fail put it in."""
+        policy = self.config.policies.get(gate.policy)
+        harmful = gate.rollback is not None or (gate.decision is not None and gate.decision.verdict is Verdict.FAIL)
+        if policy is None or not policy.quarantine or not harmful:
+            return False
+        kept = await self.gatekeeper.quarantine()
+        return not any((it.service, it.version) == (gate.service, gate.candidate.version) for it in kept)
 
     async def own(self, hook: str, gate_id: str) -> Gate:
         """A gate that this hook began. Raises UnknownGate for any other."""

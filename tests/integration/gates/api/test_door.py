@@ -24,6 +24,10 @@ SCOPES = {
     ("POST", "/gates/{gate_id}/rollback"): "rollback",
     ("POST", "/quarantine/{service}/release"): "rollback",
     ("POST", "/hooks/flagger/{hook}/{webhook}"): "hooks",
+    ("POST", "/hooks/argo-rollouts/{hook}"): "hooks",
+    ("POST", "/hooks/spinnaker/{hook}"): "hooks",
+    ("GET", "/hooks/spinnaker/{hook}/{gate_id}"): "hooks",
+    ("POST", "/hooks/spinnaker/{hook}/cancel"): "hooks",
 }
 PARTS = {"gate_id": "g1", "service": "api-0", "hook": "flagger", "webhook": "rollout"}
 

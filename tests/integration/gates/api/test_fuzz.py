@@ -91,5 +91,7 @@ def name_what_exists(case: schemathesis.Case, gates: dict[str, str], dice: rando
 
 
 def name_what_a_tool_knows(body: Any, service: str) -> None:
-    if isinstance(body, dict) and "checksum" in body:
-        body.update(name=service, namespace="shop")
+    """What each of them calls the thing that it deploys."""
+    known = {"name": service, "namespace": "shop", "rollout": f"shop/{service}", "stage": service}
+    if isinstance(body, dict):
+        body.update({key: value for key, value in known.items() if key in body})
