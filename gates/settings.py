@@ -19,6 +19,7 @@ from gates.actions.aws_elbv2 import ElbConfig
 from gates.actions.command import CommandConfig
 from gates.actions.contract import ActionConfig
 from gates.actions.kubernetes import KubernetesConfig
+from gates.actions.misconfigured import MisconfiguredAction
 from gates.actions.webhook import WebhookConfig
 from gates.criteria import Checks
 from gates.freeze import Freeze
@@ -27,6 +28,7 @@ from gates.hooks.contract import HookConfig
 from gates.policy import Policy
 from gates.shipped import SHIPPED
 from gates.sources import AnySource
+from healthd.checks.reading import MISSING, check_what_is_set
 from healthd.settings import Model, Name, Settings
 from healthd.units import Duration, Span
 
@@ -39,11 +41,16 @@ def _build_action(raw: Any) -> ActionConfig:
     if not isinstance(raw, dict) or not isinstance(raw.get("kind"), str):
         raise ValueError(f"an action needs a kind, one of: {kinds}")
     try:
-        return actions.find_kind(raw["kind"]).config_model.model_validate(raw)
+        model = actions.find_kind(raw["kind"]).config_model
     except actions.UnknownKindError:
         raise ValueError(f"no kind of action is called {raw['kind']!r}; there are: {kinds}") from None
     except ImportError as error:
         raise ValueError(f"kind {raw['kind']!r} needs a package that is not installed: {error.name}") from None
+    if not raw.get(MISSING):
+        return model.model_validate(raw)
+    check_what_is_set(raw, model)
+    given = {key: value for key, value in raw.items() if key in ActionConfig.model_fields and value is not None}
+    return MisconfiguredAction.model_validate({**given, "missing": tuple(raw[MISSING])})
 
 
 def _with_shipped(raw: Any) -> Any:

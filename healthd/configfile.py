@@ -117,8 +117,8 @@ class _Filler:
         return {key: self._leaf(item, node, key, (*path, key)) for key, item in node.items()}
 
     def _lacking(self, node: CommentedMap, path: KeyPath) -> dict[Any, Any]:
-        """A check with an unset variable is not a broken file: it runs, and says that it is misconfigured. So does a
-        notifier."""
+        """A check with an unset variable is not a broken file: it runs, and says that it is misconfigured. So do a
+        notifier and an action."""
         inner = _Filler(self._file, self._environ)
         inner.filled = self.filled
         filled = inner._map(node, path)
@@ -160,7 +160,7 @@ class _Filler:
 
 
 _NOT_SET = "not set: "
-_MAY_LACK = ("checks", "notify")
+_MAY_LACK = ("checks", "notify", "actions")
 
 
 def _trim(tree: Any, location: KeyPath) -> KeyPath:

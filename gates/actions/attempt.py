@@ -15,6 +15,7 @@ import structlog
 
 from gates.actions import find_kind
 from gates.actions.contract import Action, ActionConfig, ActionContext, Ending, Order, Outcome
+from gates.actions.misconfigured import Misconfigured, MisconfiguredAction
 from healthd.checks.failures import describe as describe_error
 from healthd.clock import Clock
 from healthd.deadline import DeadlineExceededError, within
@@ -59,8 +60,11 @@ class Attempts:
 
     @asynccontextmanager
     async def _opened(self, config: ActionConfig, name: str) -> AsyncIterator[Action]:
-        kind = await asyncio.to_thread(find_kind, config.kind)  # an SDK's first import takes its time
-        action = kind(config, ActionContext(name, self.clock, self.redact, self.environ))
+        context = ActionContext(name, self.clock, self.redact, self.environ)
+        if isinstance(config, MisconfiguredAction):
+            action: Action = Misconfigured(config, context)
+        else:  # in a thread: an SDK's first import takes its time
+            action = (await asyncio.to_thread(find_kind, config.kind))(config, context)
         try:
             yield action
         finally:

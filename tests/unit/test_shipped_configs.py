@@ -10,9 +10,11 @@ import pytest
 from pydantic import BaseModel
 from ruamel.yaml import YAML
 
+from gates.actions.aws_elbv2 import ElbConfig
 from gates.criteria import Checks, ErrorRate, Latency, Smoke
 from gates.sources import KINDS as SOURCES
 from gates.sources import find_kind as find_source
+from gates.sources.contract import Arm, ArmError, Arms
 from healthd.app import Config
 from healthd.checks import KINDS, find_kind
 from healthd.configfile import load
@@ -32,12 +34,18 @@ VARIABLES = {
     "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE",
     "AWS_SECRET_ACCESS_KEY": "wJalrXUtnFEMI",
 }
+_HERE = "arn:aws:elasticloadbalancing:eu-west-1:123456789012"
+BALANCER = {
+    "ALB_LISTENER_ARN": f"{_HERE}:listener/app/7p-education-alb/50dc6c495c0c9188/f2f7dc8efc522ab2",
+    "BLUE_TARGET_GROUP_ARN": f"{_HERE}:targetgroup/blue/73e2d6bc24d8a067",
+    "GREEN_TARGET_GROUP_ARN": f"{_HERE}:targetgroup/green/6d0ecf831eec9f09",
+}
 
 _LIKE = {"headers": "http"}
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
-@pytest.mark.parametrize("environ", [VARIABLES, {}], ids=["configured", "bare"])
+@pytest.mark.parametrize("environ", [VARIABLES | BALANCER, {}], ids=["configured", "bare"])
 def test_shipped_file_is_valid(file: Path, environ: dict[str, str]) -> None:
     """Each file can be used, with its variables set and with none of them."""
     load(file, Config, environ)
@@ -97,6 +105,17 @@ def test_production_gates_as_its_guide_says() -> None:
     assert [request.status for request in smoke.requests] == [200, 200, 401, 401, 400]
     assert isinstance(preflight, Checks)
     assert preflight.group == "preflight"
+
+
+def test_production_puts_the_traffic_back() -> None:
+    """At its load balancer, once the environment names it; until then no gate starts that could not be rolled back."""
+    action = load(FOLDER / "production.yaml", Config, VARIABLES | BALANCER).actions["traffic-back"]
+    assert isinstance(action, ElbConfig)
+    assert set(action.target_groups) == {"blue", "green"}
+    unset = load(FOLDER / "production.yaml", Config, VARIABLES)
+    assert unset.services["api"].on_fail == ("traffic-back",)
+    with pytest.raises(ArmError, match="ALB_LISTENER_ARN, BLUE_TARGET_GROUP_ARN, GREEN_TARGET_GROUP_ARN"):
+        unset.actions["traffic-back"].check(Arms("api", Arm("2"), Arm("1")))
 
 
 @pytest.mark.parametrize("kind", sorted(NOTIFIERS))

@@ -81,6 +81,13 @@ async def test_a_failed_candidate_is_rolled_back_and_the_baseline_seen_to_recove
         assert rollback_of(gate).detail == "The baseline has the traffic: 2,000 requests, 4 of them failed."
         told = [event.body["state"] for event in await log_of(running, gate, EventKind.ROLLBACK)]
         assert list(dict.fromkeys(told)) == ["due", "confirming", "rolled_back"]
+        counted = [
+            (sample.labels["state"], sample.value)
+            for metric in running.registry.collect()
+            for sample in metric.samples
+            if sample.name == "healthd_gate_rollbacks_total"
+        ]
+        assert counted == [("due", 1), ("confirming", 1), ("rolled_back", 1)]
         (tried,) = await log_of(running, gate, EventKind.ACTION)
         assert tried.body["state"] == "done"
         assert (tried.body["try"], tried.body["detail"]) == (1, "switched")

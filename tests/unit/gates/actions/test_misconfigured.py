@@ -1,0 +1,55 @@
+"""An action whose variables are unset: the daemon runs, and no gate starts that could not be rolled back."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from gates.actions.attempt import Attempts
+from gates.actions.contract import Ending, Occasion, Order
+from gates.gate import Gate
+from gates.plan import arms_to_act_on
+from gates.reception import receive
+from gates.refusals import UnfitRequest
+from gates.request import VerifyRequest, Version
+from gates.settings import Config
+from healthd.clock import SystemClock
+from healthd.configfile import ConfigError, parse
+
+FILE = """
+services: {api: {source: {kind: push}, on_fail: [back]}}
+actions: {back: {kind: webhook, url: "${BACK_URL}", timeout: TIMEOUT}}
+"""
+NOW = datetime(2026, 11, 22, tzinfo=UTC)
+
+
+def read(timeout: str = "3s") -> Config:
+    return parse(FILE.replace("TIMEOUT", timeout), "healthd.yaml", Config, {})
+
+
+def received(rollback: str) -> Gate:
+    asked = VerifyRequest.model_validate({"service": "api", "candidate": {"version": "2"}, "rollback": rollback})
+    return receive(asked, read(), caller="ci", key=None, replica="here", moment=NOW)[0].gate
+
+
+def test_a_gate_that_could_not_be_rolled_back_is_refused() -> None:
+    """It names the variable; without rollback it starts."""
+    with pytest.raises(UnfitRequest, match="action back: not set: BACK_URL"):
+        received("auto")
+    assert received("off").service == "api"
+
+
+def test_its_other_options_are_looked_at_all_the_same() -> None:
+    """A mistake must not wait for the day on which the variable is set."""
+    with pytest.raises(ConfigError, match=r"actions\.back\.timeout"):
+        read(timeout="soon")
+    assert read().actions["back"].timeout == 3.0
+
+
+async def test_gates_that_began_before_try_it_again() -> None:
+    """The variable may be set in time; until then every try says what is missing."""
+    attempts, gate = Attempts(SystemClock(), str, {}), received("off")
+    arms = arms_to_act_on("api", None, Version(version="2"), None)
+    order, action = Order("k", "back", Occasion.FAIL, gate, arms), read().actions["back"]
+    outcome = await attempts.carry_out(action, order)
+    assert (outcome.ending, outcome.detail) == (Ending.AGAIN, "not set: BACK_URL")
+    assert await attempts.describe(action, order) == "nothing: not set: BACK_URL"
