@@ -74,13 +74,13 @@ class Life:
         while not self.gate.state.is_over:
             match self.gate.state:
                 case GateState.SETTLING | GateState.OBSERVING:
-                    await self._observe("gate", self._plan.policy.verdict_rules())
+                    await self._observe("gate", self._plan.verdict_rules)
                 case GateState.HELD:
                     await self._hold()
                 case GateState.ACTING:
                     await self._see_actions_through()
                 case GateState.WATCHING:
-                    await self._observe("watch", self._plan.policy.watch_rules())
+                    await self._observe("watch", self._plan.watch_rules)
 
     async def _observe(self, stage: str, rules: Rules) -> None:
         """At every tick look, judge and store, until the stage is over."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gates.actions.contract import Occasion
 from gates.criteria import Smoke
+from gates.judge.rules import Rules
 from gates.policy import Policy
 from gates.request import Version
 from gates.settings import Config, Service
@@ -41,6 +42,22 @@ class Plan:
         if requested is not None:
             return requested
         return self.service.baseline_kept if self.service else None
+
+    @property
+    def verdict_rules(self) -> Rules:
+        """What the judge is told for the verdict."""
+        return self._paced(self.policy.verdict_rules())
+
+    @property
+    def watch_rules(self) -> Rules:
+        """What the judge is told for the watch."""
+        return self._paced(self.policy.watch_rules())
+
+    def _paced(self, rules: Rules) -> Rules:
+        """How late numbers may come is the source's to say: CloudWatch's are minutes behind."""
+        if self.service is None or self.service.source is None:
+            return rules
+        return replace(rules, timing=replace(rules.timing, lateness=self.service.source.lateness))
 
     @property
     def edges(self) -> tuple[float, ...]:

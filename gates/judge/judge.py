@@ -29,7 +29,7 @@ class Judge:
         self._frame = Frame(rules.risk, rules.timing)
         past = [evidence.baseline for evidence in history if evidence.baseline is not None]
         self._criteria = [_at_work(rule, self._frame, past) for rule in rules.criteria]
-        self._traffic = Traffic()
+        self._traffic = Traffic(rules.timing.lateness)
         self._needs_traffic = any(rule.critical and not isinstance(rule, ObservedRule) for rule in rules.criteria)
         self._elapsed = 0.0
         self._warming_up = False

@@ -134,7 +134,7 @@ class Timing:
 
     During `warm_up` only a catastrophe decides. `minimum` and `maximum` count from its end: no pass
     before the one, a verdict at the other. `blip` is the length of a disturbance that never decides
-    alone, however it falls across the scrapes.
+    alone, however it falls across the scrapes. After `lateness` without numbers there is no telemetry.
     """
 
     interval: float = 10.0
@@ -142,14 +142,15 @@ class Timing:
     minimum: float = 120.0
     maximum: float = 1800.0
     blip: float = 10.0
+    lateness: float = 60.0
 
     def __post_init__(self) -> None:
         if not (isfinite(self.interval) and self.interval > 0):
             raise ValueError(f"interval must be positive, got {self.interval}")
         if not 0.0 <= self.minimum <= self.maximum < float("inf"):
             raise ValueError(f"need 0 ≤ minimum ≤ maximum, got {self.minimum} and {self.maximum}")
-        if self.warm_up < 0 or self.blip < 0:
-            raise ValueError("warm_up and blip must not be negative")
+        if self.warm_up < 0 or self.blip < 0 or self.lateness < 0:
+            raise ValueError("warm_up, blip and lateness must not be negative")
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,14 +2,14 @@
 
 from gates.model import Evidence, Finding
 
-_STALE_SECONDS = 60.0
 _MISSED_REQUESTS = 10.0
 
 
 class Traffic:
-    """The candidate's telemetry and traffic over the bake."""
+    """The candidate's telemetry and traffic over the bake. Its numbers may come up to `lateness` seconds apart."""
 
-    def __init__(self) -> None:
+    def __init__(self, lateness: float) -> None:
+        self._lateness = lateness
         self._seconds = self._requests = 0.0
         self._without_telemetry = self._without_traffic = 0.0
         self._reported = False
@@ -29,10 +29,10 @@ class Traffic:
     def silence(self) -> Finding | None:
         """Why nothing can be said now, if so.
 
-        Telemetry is silent when none came for a minute; traffic when none came in a span in which ten
-        requests were due, at the candidate's own average.
+        Telemetry is silent when none came for longer than its source may be late; traffic when none came in
+        a span in which ten requests were due, at the candidate's own average.
         """
-        if not self._reported or self._without_telemetry > _STALE_SECONDS:
+        if not self._reported or self._without_telemetry > self._lateness:
             return Finding.NO_TELEMETRY
         if self._requests <= 0:
             return Finding.NO_TRAFFIC

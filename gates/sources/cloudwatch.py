@@ -71,6 +71,10 @@ class CloudWatchConfig(SourceConfig):
             raise ValueError("the cloudwatch source needs the AWS SDK: install healthd[aws]")
         return self
 
+    @property
+    def lateness(self) -> float:
+        return self.late + MINUTE
+
     def check(self, arms: Arms) -> None:
         for name, arm in arms.named().items():
             if arm.target not in self.target_groups:
@@ -143,7 +147,7 @@ class CloudWatchSource:
             last = follow(begin, [Snapshot(begin.at + 1, seen)], increase)
             after[str(minute)] = last or begin
             news = True
-        if not news and quiet > self._config.late + MINUTE:
+        if not news and quiet > self._config.lateness:
             text = f"CloudWatch had nothing new for {show_duration(round(quiet))}"
             return ArmLook(None, after, 1, silence=SourceUnavailable(FailureKind.TIMEOUT, text)), False
         return ArmLook(increase.counts() if news else None, after), news

@@ -36,6 +36,11 @@ class SourceConfig(Model):
     timeout: Duration = 5.0
     """How long one look may take."""
 
+    @property
+    def lateness(self) -> float:
+        """Seconds for which a source that works may have nothing new. After that there is no telemetry."""
+        return 60.0
+
     def check(self, arms: Arms) -> None:
         """Raises ArmError when this source could not observe these arms, whatever happened."""
 

@@ -57,6 +57,10 @@ class PrometheusConfig(HttpConfig):
     max_series: int = Field(20_000, ge=1)
     """The most series that one selector may match."""
 
+    @property
+    def lateness(self) -> float:
+        return max(super().lateness, self.lookback)
+
     @model_validator(mode="after")
     def _params_are_free(self) -> Self:
         if reserved := {"query", "time"} & set(self.params):

@@ -27,6 +27,10 @@ class PushConfig(SourceConfig):
     silent_after: Duration = 30.0
     """After how long without a push an arm has no telemetry."""
 
+    @property
+    def lateness(self) -> float:
+        return max(super().lateness, self.silent_after)
+
 
 class Push:
     """One gate's letter box."""

@@ -10,6 +10,10 @@ from typing import Any
 import pytest
 from aiobotocore.session import get_session
 
+from gates.judge.judge import Judge
+from gates.judge.rules import ErrorRateRule, Rules, Timing
+from gates.model import Evidence, Finding
+from gates.sources.cloudwatch import CloudWatchConfig
 from gates.sources.contract import Arm, SourceUnavailable
 from healthd.model import FailureKind
 from tests.integration.gates.sources import trimmed_moto
@@ -75,8 +79,8 @@ class Balancer:
         await self._client.put_metric_data(Namespace="AWS/ApplicationELB", MetricData=metrics)
 
 
-def gate_at(server: Moto, *, minute: float = 0.0, baseline: bool = False, **more: Any) -> Desk:
-    config = {
+def configured(server: Moto, **more: Any) -> dict[str, Any]:
+    return {
         "kind": "cloudwatch",
         "region": "us-east-1",
         "endpoint": server.url,
@@ -85,9 +89,12 @@ def gate_at(server: Moto, *, minute: float = 0.0, baseline: bool = False, **more
         "edges": ["100ms", "1s"],
         **more,
     }
+
+
+def gate_at(server: Moto, *, minute: float = 0.0, baseline: bool = False, **more: Any) -> Desk:
     clock = HandClock(NOON + timedelta(minutes=minute))
     arms = {"candidate": Arm("2", target="green"), "baseline": Arm("1", target="blue") if baseline else None}
-    return desk(config, clock, **arms)
+    return desk(configured(server, **more), clock, **arms)
 
 
 async def test_counts_of_every_minute_since_the_gate_began(server: Moto, balancer: Balancer) -> None:
@@ -144,6 +151,29 @@ async def test_no_requests_are_no_traffic_and_no_numbers_no_telemetry(server: Mo
     with pytest.raises(SourceUnavailable, match="had nothing new for 7m"):
         await gate.look(after=420)
     await gate.source.close()
+
+
+async def test_between_its_numbers_a_gate_is_not_without_telemetry(server: Moto, balancer: Balancer) -> None:
+    """They come three minutes late and in pairs; only what is later than the source itself allows is missed."""
+    lateness = CloudWatchConfig.model_validate(configured(server)).lateness
+    judge = Judge(Rules((ErrorRateRule(comparison=None),), timing=Timing(interval=20, warm_up=0, lateness=lateness)))
+    gate, found = gate_at(server), []
+    await gate.look()
+    for minute in range(1, 16):
+        if minute % 2 == 0 and minute < 7:
+            await balancer.report(minute - 1, 1000, 5)
+            await balancer.report(minute, 1000, 5)
+        for _ in range(3):
+            try:
+                evidence = (await gate.look(after=20)).evidence
+            except SourceUnavailable:
+                evidence = Evidence(gate.clock.now(), 20.0, gaps=1)
+            assert evidence is not None
+            found.append((minute, judge.step(evidence).criteria[0].finding))
+    await gate.source.close()
+    heard = [finding for minute, finding in found if 4 <= minute <= 11]
+    assert Finding.NO_TELEMETRY not in heard
+    assert found[-1][1] is Finding.NO_TELEMETRY
 
 
 async def test_cloudwatch_is_not_asked_more_often_than_stated(server: Moto, balancer: Balancer) -> None:

@@ -25,7 +25,17 @@ BUSY, QUIET, NONE, MISSING = interval((500, 0)), interval((1, 0)), interval((0, 
 )
 def test_silence(stream: list[Evidence], silence: Finding | None) -> None:
     """Telemetry is missed after a minute, traffic after ten requests that were due."""
-    traffic = Traffic()
+    traffic = Traffic(60.0)
     for item in stream:
         traffic.step(item)
     assert traffic.silence is silence
+
+
+def test_a_source_may_be_later_than_a_minute() -> None:
+    """CloudWatch tells of each minute some minutes after it: between two of its numbers nothing is wrong."""
+    traffic = Traffic(360.0)
+    for item in [BUSY, *[MISSING] * 36]:
+        traffic.step(item)
+    assert traffic.silence is None
+    traffic.step(MISSING)
+    assert traffic.silence is Finding.NO_TELEMETRY
