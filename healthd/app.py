@@ -207,6 +207,7 @@ class Daemon:
             if new != old:
                 _log.warning(f"{option} changes only with a restart")
         self.redact.learn(secrets_of(settings))
+        gone = self.settings.active_checks.keys() - settings.active_checks.keys()
         self.settings = settings
         logs.configure(settings.log, self.redact)
         guard = Guard(settings)
@@ -218,6 +219,8 @@ class Daemon:
             self.gate_api.reconfigure(settings, guard)
             self.gate_page.guard = guard
         await self.suite.arrange(settings)
+        for name in gone:
+            self.metrics.forget_check(name)
         if self.notifications is not None:
             self.notifications.reconfigure(settings)
         self._loaded()

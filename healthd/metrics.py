@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from datetime import datetime
 
 from prometheus_client import (
@@ -100,9 +99,13 @@ class Metrics:
 
     def forget_notifier(self, name: str) -> None:
         """Show no more of one that is not configured any more."""
-        for gauge in (self.notifier_up, self.notices_waiting):
-            with suppress(KeyError):
-                gauge.remove(name)
+        for metric in (self.notifier_up, self.notices_waiting, self.notices):
+            metric.remove_by_labels({"notifier": name})
+
+    def forget_check(self, name: str) -> None:
+        """Show no more of one that does not run any more."""
+        for metric in (self._probe_seconds, self._failures, self._transitions, self.skipped):
+            metric.remove_by_labels({"check": name})
 
     def watch_journal(self, waiting: Callable[[], float]) -> None:
         """Show at each scrape how many transitions the journal has not taken yet."""

@@ -96,6 +96,13 @@ async def test_sighup_takes_a_valid_file(base: Config) -> None:
         async with session.post(f"{server.url}/checks/here/run", headers={"Authorization": f"Bearer {token}"}) as ran:
             assert ran.status == 200
         assert token not in server.log()
+        server.configure(base)
+
+        async def is_gone() -> bool:
+            async with session.get(f"{server.url}/metrics") as response:
+                return 'check="gone"' not in await response.text()
+
+        await until(is_gone, "a check that was taken out leaves no metric behind")
 
 
 async def test_sighup_refuses_an_invalid_file_whole(base: Config) -> None:

@@ -76,6 +76,23 @@ async def test_counters(open_site: Open) -> None:
     assert found["healthd_check_transitions_total"]["db", "unhealthy"] == 1
 
 
+async def test_a_check_that_is_gone_leaves_nothing(open_site: Open) -> None:
+    """None of its series stays, and all of the others do."""
+    site, client = await open_site()
+    for name in ("db", "mail"):
+        config = site.board.check(name).config
+        refused = Probe(MIDNIGHT, 0.3, Result.unhealthy(FailureKind.AUTH, "no"))
+        site.metrics.probed(name, config, refused)
+        site.metrics.changed(Transition(name, Status.HEALTHY, Status.UNHEALTHY, MIDNIGHT, refused), config)
+        site.metrics.skipped.labels(name, "missed").inc()
+    await site.suite.arrange(site.read({"checks": {"mail": {"kind": "process"}}, "groups": {}}))
+    site.metrics.forget_check("db")
+    found = await scrape(client)
+    assert not [(name, labels) for name, samples in found.items() for labels in samples if "db" in labels]
+    for name in ("probe_failures_total", "probe_duration_seconds_count", "check_transitions_total"):
+        assert any("mail" in labels for labels in found[f"healthd_{name}"])
+
+
 async def test_a_reload_tells_the_new_version(open_site: Open) -> None:
     """And the old one no more."""
     site, client = await open_site()
