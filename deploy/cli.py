@@ -8,6 +8,7 @@ from healthd import __version__
 from healthd.commands.lazy import LazyGroup
 
 _TOOLS = {
+    "aws": ("deploy.aws.command:aws", "Deploys behind an AWS load balancer."),
     "nginx": ("deploy.nginx.command:nginx", "Blue-green deploys behind NGINX."),
 }
 
