@@ -9,6 +9,7 @@ from healthd.commands.lazy import LazyGroup
 
 _TOOLS = {
     "aws": ("deploy.aws.command:aws", "Deploys behind an AWS load balancer."),
+    "kubernetes": ("deploy.kubernetes.command:kubernetes", "Blue-green deploys in Kubernetes."),
     "nginx": ("deploy.nginx.command:nginx", "Blue-green deploys behind NGINX."),
 }
 

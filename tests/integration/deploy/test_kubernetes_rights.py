@@ -8,13 +8,16 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from deploy.ending import StepFailed
+from deploy.kubernetes.platform import KubernetesPlatform
+from tests.integration.deploy import test_kubernetes_platform as deploys
 from tests.integration.gates.actions import test_kubernetes as actions
 from tests.integration.gates.actions.ordering import described, order, tried
-from tests.servers import kubernetes
+from tests.servers import kubernetes, kubernetes_controllers
 from tests.servers.kubernetes import Api
 from tests.servers.peers import Received
 
-FOLDER = Path(__file__).parents[3] / "deploy" / "kubernetes" / "rollback"
+FOLDER = Path(__file__).parents[3] / "deploy" / "kubernetes"
 _CALL = re.compile(
     r"^/(?:api/v1|apis/(?P<group>[^/]+)/[^/]+)/namespaces/shop/(?P<kind>[^/]+)(?:/(?P<name>[^/]+))?(?:/(?P<part>[^/]+))?$"
 )
@@ -82,7 +85,32 @@ async def test_a_role_has_the_rights_that_the_action_uses_and_no_other(
             await tried(config, order())
             assert api.patches
             used |= {right_of(call) for call in api.received}
-    role, binding = YAML(typ="safe").load_all(FOLDER / kind / "role.yaml")
+    role, binding = YAML(typ="safe").load_all(FOLDER / "rollback" / kind / "role.yaml")
     assert rights_in(role) == used
     assert binding["roleRef"]["name"] == role["metadata"]["name"]
     assert binding["subjects"] == [{"kind": "ServiceAccount", "name": "healthd", "namespace": "healthd"}]
+
+
+async def test_the_deployer_has_the_rights_that_a_deploy_uses_and_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Releases to either colour that go well and that do not, switches and the clean-up."""
+    monkeypatch.setenv("KUBECACHEDIR", str(tmp_path / "cache"))
+
+    async def runs(_name: str, image: str, _replicas: int) -> bool:
+        return not image.endswith("bad")
+
+    async with kubernetes.running() as api, kubernetes_controllers.running(api, runs):
+        api.put(deploys.SERVICE, {"spec": {"selector": {"app": "api", "color": "blue"}}})
+        deploys.put_deployment(api, "blue", "1.0", 1)
+        deploys.put_deployment(api, "green", "0.9", 0)
+        platform = KubernetesPlatform(deploys.config(api, tmp_path), every=0.05)
+        await platform.release("green", "2.0")
+        await platform.switch("green")
+        await platform.retire("blue")
+        with pytest.raises(StepFailed):
+            await platform.release("blue", "bad")
+        used = {right_of(call) for call in api.received if "/namespaces/" in call.path}
+    _, role, binding = YAML(typ="safe").load_all(FOLDER / "deployer" / "role.yaml")
+    assert rights_in(role) == used
+    assert binding["roleRef"]["name"] == role["metadata"]["name"]

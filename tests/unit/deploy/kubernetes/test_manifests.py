@@ -16,7 +16,7 @@ from tests.unit.deploy.kubernetes.cluster import FOLDER, VERSIONS, built, one, v
 
 ENVIRONMENTS = {"development": 1, "staging": 2, "production": 3}
 OVERLAYS = [f"overlays/{name}" for name in ENVIRONMENTS]
-PLACES = [*OVERLAYS, "example", "rollback/service", "rollback/deployment", "rollback/rollout"]
+PLACES = [*OVERLAYS, "example", "rollback/service", "rollback/deployment", "rollback/rollout", "deployer"]
 HASH = "sha256:" + "0" * 64
 SECRET = {"JOURNAL_URI": "postgresql://healthd@db/healthd", "CI_TOKEN_HASH": HASH, "PEOPLE_TOKEN_HASH": HASH}
 

@@ -1,0 +1,169 @@
+"""Kubernetes as a platform for blue-green deploys: the real kubectl against an API of the tests' own."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy.ending import StepFailed
+from deploy.kubernetes.platform import KubernetesPlatform
+from deploy.kubernetes.settings import KubernetesConfig
+from tests.servers import kubernetes, kubernetes_controllers
+from tests.servers.kubernetes import Api
+from tests.servers.programs import require
+
+SERVICE = "/api/v1/namespaces/shop/services/api"
+IMAGE = "registry.example.com/shop/api"
+
+
+def deployment_path(color: str) -> str:
+    return f"/apis/apps/v1/namespaces/shop/deployments/api-{color}"
+
+
+def put_deployment(api: Api, color: str, version: str, replicas: int, **spec: Any) -> None:
+    labels = {"app": "api", "color": color}
+    template = {
+        "metadata": {"labels": {**labels, "app.kubernetes.io/version": version}},
+        "spec": {"containers": [{"name": "proxy", "image": "proxy:1"}, {"name": "api", "image": f"{IMAGE}:{version}"}]},
+    }
+    body = {"replicas": replicas, "selector": {"matchLabels": labels}, "template": template, **spec}
+    api.put(deployment_path(color), {"spec": body})
+
+
+@pytest.fixture
+async def api(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> AsyncIterator[Api]:
+    """Blue has the traffic with 1.0, green nothing."""
+    monkeypatch.setenv("KUBECACHEDIR", str(tmp_path / "cache"))
+    async with kubernetes.running() as running:
+        running.put(SERVICE, {"spec": {"selector": {"app": "api", "color": "blue"}}})
+        put_deployment(running, "blue", "1.0", 3)
+        put_deployment(running, "green", "0.9", 0)
+        yield running
+
+
+def config(api: Api, folder: Path, **application: Any) -> KubernetesConfig:
+    named = {
+        "namespace": "shop",
+        "service": "api",
+        "deployments": {"blue": "api-blue", "green": "api-green"},
+        "container": "api",
+        "image": f"{IMAGE}:$version",
+        **application,
+    }
+    kubectl = {"program": str(require("kubectl")), "kubeconfig": str(api.kubeconfig(folder)), "context": "tests"}
+    return KubernetesConfig.model_validate({"service": "api", "application": named, "kubectl": kubectl})
+
+
+@pytest.fixture
+def platform(api: Api, tmp_path: Path) -> KubernetesPlatform:
+    return KubernetesPlatform(config(api, tmp_path), every=0.05)
+
+
+async def test_the_service_says_who_is_live(api: Api, platform: KubernetesPlatform) -> None:
+    """And the pods' label which version a target has."""
+    assert (await platform.live(), await platform.idle()) == ("blue", "green")
+    assert (await platform.version("blue"), await platform.version("green")) == ("1.0", "0.9")
+    api.put(SERVICE, {"spec": {"selector": {"app": "api"}}})
+    with pytest.raises(StepFailed, match="selects color=None: neither blue nor green"):
+        await platform.live()
+
+
+async def test_a_release_has_as_many_pods_as_the_live_target(api: Api, platform: KubernetesPlatform) -> None:
+    """It ends when all of them are available; nothing else of the Deployment changes; done twice it changes nothing."""
+    before = api.get(deployment_path("green"))["spec"]
+    async with kubernetes_controllers.running(api):
+        await platform.release("green", "2.0")
+        after = api.get(deployment_path("green"))
+        await platform.release("green", "2.0")
+        again = api.get(deployment_path("green"))
+    assert after["status"]["availableReplicas"] == 3
+    before["replicas"] = 3
+    before["template"]["metadata"]["labels"]["app.kubernetes.io/version"] = "2.0"
+    before["template"]["spec"]["containers"][1]["image"] = f"{IMAGE}:2.0"
+    assert after["spec"] == before
+    assert again["metadata"]["generation"] == after["metadata"]["generation"]
+
+
+async def test_a_release_whose_pods_do_not_start_says_why(api: Api, platform: KubernetesPlatform) -> None:
+    """The cluster's reason and the pods' own."""
+
+    async def fails(_name: str, image: str, _replicas: int) -> bool:
+        return not image.endswith("2.0")
+
+    with pytest.raises(StepFailed, match=r"has timed out progressing.*ImagePullBackOff \(Back-off pulling image\)"):
+        async with kubernetes_controllers.running(api, fails):
+            await platform.release("green", "2.0")
+
+
+async def test_a_release_does_not_wait_for_ever(api: Api, tmp_path: Path) -> None:
+    """Nobody acts on the change here."""
+    platform = KubernetesPlatform(config(api, tmp_path, ready_within="1s"), every=0.05)
+    with pytest.raises(StepFailed, match="Deployment api-green is available: not within 1 s"):
+        await platform.release("green", "2.0")
+
+
+@pytest.mark.parametrize(
+    ("spec", "application", "problem"),
+    [
+        ({}, {"container": "web"}, "no container web in it, only proxy, api"),
+        ({"selector": {"matchLabels": {"app.kubernetes.io/version": "1"}}}, {}, "its selector has"),
+        ({"paused": True}, {}, "kubectl rollout resume deployment/api-green"),
+    ],
+)
+async def test_a_deployment_that_cannot_be_released_to(
+    api: Api, tmp_path: Path, spec: dict[str, Any], application: dict[str, Any], problem: str
+) -> None:
+    """It is told what is wrong with it."""
+    put_deployment(api, "green", "0.9", 0, **spec)
+    with pytest.raises(StepFailed, match=problem):
+        await KubernetesPlatform(config(api, tmp_path, **application)).release("green", "2.0")
+
+
+async def test_a_switch_changes_the_selector_and_nothing_else(api: Api, platform: KubernetesPlatform) -> None:
+    """Once: where it is so already nothing is sent."""
+    async with kubernetes_controllers.running(api):
+        await platform.release("green", "2.0")
+    await platform.switch("green")
+    patches = len(api.patches)
+    await platform.switch("green")
+    assert api.get(SERVICE)["spec"] == {"selector": {"app": "api", "color": "green"}}
+    assert len(api.patches) == patches
+
+
+async def test_a_target_without_a_ready_pod_gets_no_traffic(api: Api, platform: KubernetesPlatform) -> None:
+    """Not even when a deploy is undone."""
+    with pytest.raises(StepFailed, match="no pod of Deployment api-green is ready"):
+        await platform.switch("green")
+    assert not api.patches
+
+
+async def test_a_switch_bears_somebody_faster(api: Api, platform: KubernetesPlatform) -> None:
+    """healthd's own rollback did the same: fine. Somebody did something else: that is not overwritten."""
+    async with kubernetes_controllers.running(api):
+        await platform.release("green", "2.0")
+    api.before_patch = lambda: api.put(SERVICE, {"spec": {"selector": {"app": "api", "color": "green"}}})
+    await platform.switch("green")
+    api.put(SERVICE, {"spec": {"selector": {"app": "api", "color": "blue"}}})
+    api.before_patch = lambda: api.put(SERVICE, {"spec": {"selector": {"app": "api", "color": "yellow"}}})
+    with pytest.raises(StepFailed, match="selects color=yellow"):
+        await platform.switch("green")
+    assert api.get(SERVICE)["spec"]["selector"]["color"] == "yellow"
+
+
+async def test_a_target_is_retired(api: Api, platform: KubernetesPlatform) -> None:
+    """Scaled to nothing; which version it had stays known."""
+    await platform.retire("blue")
+    assert api.get(deployment_path("blue"))["spec"]["replicas"] == 0
+    assert await platform.version("blue") == "1.0"
+
+
+async def test_what_kubectl_says_is_told(api: Api, tmp_path: Path) -> None:
+    """An object that is not there, a cluster that does not let one in."""
+    with pytest.raises(StepFailed, match='services "nothing" not found'):
+        await KubernetesPlatform(config(api, tmp_path, service="nothing")).live()
+    denied = config(api, tmp_path)
+    file = tmp_path / "kubeconfig"
+    file.write_text(file.read_text().replace(kubernetes.TOKEN, "another"))
+    with pytest.raises(StepFailed, match=r"must be logged in|Unauthorized"):
+        await KubernetesPlatform(denied).live()
