@@ -80,14 +80,19 @@ class Gating:
 async def gating(folder: Path, **changes: Any) -> AsyncIterator[Gating]:
     """A daemon with a journal in `folder`. Its policies: green passes and red fails at the first looks, endless goes
     on, held waits for a person, pushed judges what is pushed."""
-    made = {name: new_token() for name in ("admin", "read", "verify", "rollback", "hooks", "busy", *FUZZERS)}
-    scopes = {"admin": "admin", "busy": "gates:read", **dict.fromkeys(FUZZERS, "admin")}
+    made = {name: new_token() for name in ("admin", "read", "verify", "ci", "rollback", "hooks", "busy", *FUZZERS)}
+    scopes = {
+        "admin": "admin",
+        "busy": "gates:read",
+        "ci": "gates:read gates:verify",
+        **dict.fromkeys(FUZZERS, "admin"),
+    }
     configuration = {
         "journal": f"sqlite:///{folder / 'journal.db'}",
         "http": {"drain": "10ms"},
         "auth": {
             "tokens": [
-                {"name": name, "hash": hashed, "scopes": [scopes.get(name, f"gates:{name}")]}
+                {"name": name, "hash": hashed, "scopes": scopes.get(name, f"gates:{name}").split()}
                 for name, (_, hashed) in made.items()
             ]
         },

@@ -1,0 +1,59 @@
+#!/usr/bin/env bash
+# A gate with nothing but curl: for a pipeline that cannot install healthd's command. Starts the gate, or joins the one
+# of the same key, waits for its verdict, and leaves the gate's JSON in verdict.json.
+#
+#   HEALTHD_URL=… HEALTHD_TOKEN=… gate.sh SERVICE VERSION KEY [POLICY]
+#
+# Exit codes as of `healthd gate verify`: 0 passed, 1 failed, 2 inconclusive or cancelled, 3 could not ask. Only 0
+# promotes. LOCK names the holder of the deploy lock; VERDICT another file; PATIENCE for how many seconds a daemon that
+# does not answer is asked again.
+set -euo pipefail
+trap 'exit 3' ERR # a fault of this script is no verdict
+
+service=${1:?SERVICE} version=${2:?VERSION} key=${3:?KEY} policy=${4:-}
+verdict=${VERDICT:-verdict.json} patience=${PATIENCE:-60}
+for word in "$service" "$version" "$key" "$policy" "${LOCK:-}"; do # what goes into JSON needs no escaping then
+  if [[ ! $word =~ ^[A-Za-z0-9._:/@+~-]{0,128}$ ]]; then
+    echo "not a name: $word" >&2
+    exit 3
+  fi
+done
+request="{\"service\": \"$service\", \"candidate\": {\"version\": \"$version\"}"
+[[ -z $policy ]] || request+=", \"policy\": \"$policy\""
+[[ -z ${LOCK:-} ]] || request+=", \"lock\": \"$LOCK\""
+request+="}"
+
+ask() { # the token goes through a file descriptor: arguments are for every process on the host to read
+  curl --silent --show-error --max-time 40 --output "$verdict" --write-out '%{http_code}' \
+    --config <(printf 'header = "Authorization: Bearer %s"\n' "${HEALTHD_TOKEN:-}") \
+    --header "Idempotency-Key: $key" --header 'Content-Type: application/json' \
+    --data "$request" "${HEALTHD_URL:?}/gates/verify?wait=25s"
+}
+
+silent_since=$SECONDS
+while true; do
+  status=$(ask) || status=000
+  case $status in
+    200) echo "passed" && exit 0 ;;
+    412) break ;;
+    202) silent_since=$SECONDS ;; # it still runs: the same key joins it again
+    000 | 429 | 502 | 503 | 504)
+      if ((SECONDS - silent_since >= patience)); then
+        echo "healthd could not be asked: $status" >&2
+        exit 3
+      fi
+      sleep 2
+      ;;
+    *)
+      echo "healthd refused: $status $(cat "$verdict")" >&2
+      exit 3
+      ;;
+  esac
+done
+# The first of its kind is the gate's own. What was not decided, but is rolled back, has failed.
+gate=$(<"$verdict")
+if [[ ! $gate =~ \"verdict\":\ ?\"(inconclusive|cancelled)\" || $gate =~ \"rollback\":\ ?\{ ]]; then
+  echo "failed" && exit 1
+fi
+echo "inconclusive or cancelled"
+exit 2

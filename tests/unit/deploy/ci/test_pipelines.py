@@ -1,0 +1,70 @@
+"""The pipelines as GitHub, GitLab and the shell read them. That they gate is in tests/acceptance/deploy/test_ci.py."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from tests.servers.programs import require
+
+FOLDER = Path(__file__).parents[4] / "deploy" / "ci"
+
+
+def read(name: str) -> dict[str, Any]:
+    loaded: dict[str, Any] = YAML(typ="safe").load(FOLDER / name)
+    return loaded
+
+
+def scripts() -> dict[str, str]:
+    steps = [step for job in read("github.yml")["jobs"].values() for step in job["steps"]]
+    github = {f"github {step['name']}": step["run"] for step in steps if "run" in step}
+    jobs = {name: job for name, job in read("gitlab.yml").items() if isinstance(job, dict)}
+    gitlab = {f"gitlab {name}": "\n".join(job["script"]) for name, job in jobs.items() if "script" in job}
+    return {**github, **gitlab, "gate.sh": (FOLDER / "gate.sh").read_text()}
+
+
+@pytest.mark.parametrize(("schema", "file"), [("github-workflows", "github.yml"), ("gitlab-ci", "gitlab.yml")])
+def test_its_own_schema_takes_it(schema: str, file: str) -> None:
+    """That of SchemaStore, and of GitLab."""
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", f"vendor.{schema}", FOLDER / file]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("name", scripts())
+def test_shellcheck_finds_nothing(name: str) -> None:
+    """In any step."""
+    command = [require("shellcheck"), "--shell=bash", "-"]
+    done = subprocess.run(command, input=scripts()[name], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_no_expression_is_pasted_into_a_script() -> None:
+    """What a person typed as a version would be run as a command."""
+    assert not [name for name, script in scripts().items() if "${{" in script]
+
+
+def test_every_way_to_end_gives_the_lock_back() -> None:
+    """The last step runs whatever happened before, and so does the last job."""
+    *_, last = read("github.yml")["jobs"]["deploy"]["steps"]
+    assert (last["if"], "gate unlock" in last["run"]) == ("always()", True)
+    pipeline = read("gitlab.yml")
+    assert pipeline["unlock"]["stage"] == pipeline["stages"][-1]
+    assert pipeline["unlock"]["rules"][-1]["when"] == "always"
+
+
+def test_a_promotion_needs_the_gate() -> None:
+    """It comes after it, and nothing lets a failure of the gate pass."""
+    steps = read("github.yml")["jobs"]["deploy"]["steps"]
+    names = [step.get("name") for step in steps]
+    assert names.index("Deploy") < names.index("Gate") < names.index("Promote")
+    assert not [step for step in steps if "continue-on-error" in step]
+    assert [step["name"] for step in steps if "if" in step] == ["Keep the verdict", "Give the deploy lock back"]
+    pipeline = read("gitlab.yml")
+    assert pipeline["stages"].index("gate") < pipeline["stages"].index("promote")
+    assert "allow_failure" not in (FOLDER / "gitlab.yml").read_text()
+    assert not re.search(r"verify.*\|\|", (FOLDER / "github.yml").read_text() + (FOLDER / "gitlab.yml").read_text())
