@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from deploy.kubernetes.settings import KubernetesConfig
 from deploy.nginx.settings import NginxConfig
 from deploy.settings import DeployConfig
 from gates.metrics import GateMetrics, RunningGates
@@ -26,7 +27,7 @@ from healthd.notify import KINDS as NOTIFIERS
 from healthd.notify.contract import NotifierConfig
 from healthd.units import show_duration, show_ratio
 
-DEPLOY_TOOLS: dict[str, type[DeployConfig]] = {"nginx": NginxConfig}
+DEPLOY_TOOLS: dict[str, type[DeployConfig]] = {"kubernetes": KubernetesConfig, "nginx": NginxConfig}
 REFERENCE = Path(__file__).parent / "reference"
 _NOTE = "<!-- Drawn from the code by `make docs`; do not edit by hand. -->\n"
 

@@ -36,9 +36,10 @@ def main() -> None:
     parser.add_argument("version")
     parser.add_argument("--errors", type=float, default=0.0)
     parser.add_argument("--seconds", type=float, default=0.01)
+    parser.add_argument("--host", default="127.0.0.1")
     options = parser.parse_args()
     app = shop(options.version, options.errors, options.seconds)
-    web.run_app(app, host="127.0.0.1", port=options.port, access_log=None, print=None)
+    web.run_app(app, host=options.host, port=options.port, access_log=None, print=None)
 
 
 if __name__ == "__main__":

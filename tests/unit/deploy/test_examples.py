@@ -10,7 +10,7 @@ from healthd.configfile import load
 
 _FOLDER = Path(__file__).parents[3] / "deploy"
 _ENVIRONMENT = {"HEALTHD_TOKEN": "a-token"}
-EXAMPLES = {"nginx": "nginx/blue-green.yaml"}
+EXAMPLES = {"kubernetes": "kubernetes/blue-green.yaml", "nginx": "nginx/blue-green.yaml"}
 
 
 @pytest.mark.parametrize("tool", DEPLOY_TOOLS)

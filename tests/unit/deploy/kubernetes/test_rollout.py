@@ -12,7 +12,7 @@ from deploy.kubernetes.rollout import missing, troubles
 from deploy.kubernetes.settings import Application, KubernetesConfig
 from healthd.configfile import load
 
-EXAMPLE = Path(__file__).parents[4] / "deploy" / "kubernetes" / "blue_green.example.yaml"
+EXAMPLE = Path(__file__).parents[4] / "deploy" / "kubernetes" / "blue-green.yaml"
 DONE = {"observedGeneration": 2, "replicas": 3, "updatedReplicas": 3, "availableReplicas": 3}
 
 
