@@ -10,6 +10,10 @@ from healthd.commands.lazy import LazyGroup
 _TOOLS = {
     "aws": ("deploy.aws.command:aws", "Deploys behind an AWS load balancer."),
     "kubernetes": ("deploy.kubernetes.command:kubernetes", "Blue-green deploys in Kubernetes."),
+    "migrate": (
+        "deploy.migrate.command:migrate",
+        "Bring PostgreSQL and MongoDB up to date, one runner at a time, with a history.",
+    ),
     "nginx": ("deploy.nginx.command:nginx", "Blue-green deploys behind NGINX."),
 }
 

@@ -14,7 +14,7 @@ from healthd.checks import mongodb_client as mongodb
 from healthd.checks import postgresql_connection as postgresql
 from healthd.checks.contract import CheckConfig, CheckContext
 from healthd.checks.database import DatabaseConfig
-from healthd.checks.migrations_expected import Directory, Expected, UnreadableError, duplicates
+from healthd.checks.migrations_expected import DONE, FAILED, UNDONE, Directory, Expected, UnreadableError, duplicates
 from healthd.checks.migrations_history import (
     Findings,
     History,
@@ -81,10 +81,12 @@ class MigrationsConfig(DatabaseConfig):
     """The history in PostgreSQL."""
     mongodb: MongoDBPlace | None = None
     """The history in MongoDB."""
-    done: tuple[str, ...] = ("completed", "success", "applied", "done", "executed")
+    done: tuple[str, ...] = DONE
     """What `status` says of a migration that was applied; in any case of letters."""
-    failed: tuple[str, ...] = ("failed", "error")
+    failed: tuple[str, ...] = FAILED
     """What `status` says of one that failed."""
+    undone: tuple[str, ...] = UNDONE
+    """What `status` says of one that was undone on purpose: as if it had never been applied."""
 
     @model_validator(mode="after")
     def _somewhere(self) -> Self:
@@ -131,6 +133,7 @@ class _Source:
         self._words = {
             "done": [word.lower() for word in config.done],
             "failed": [word.lower() for word in config.failed],
+            "undone": [word.lower() for word in config.undone],
         }
 
     async def look(self) -> Findings | Result:

@@ -14,6 +14,11 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
+# What `status` says of a migration that was applied, of one that failed, and of one that was undone on purpose.
+DONE = ("completed", "success", "applied", "done", "executed")
+FAILED = ("failed", "error", "dirty")
+UNDONE = ("rolled_back", "reverted", "undone")
+
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 

@@ -109,14 +109,19 @@ class Findings:
 
 
 def compare(
-    history: Iterable[Migration], expected: Sequence[Expected], *, done: Sequence[str], failed: Sequence[str]
+    history: Iterable[Migration],
+    expected: Sequence[Expected],
+    *,
+    done: Sequence[str],
+    failed: Sequence[str],
+    undone: Sequence[str] = (),
 ) -> Findings:
-    """What differs. `done` and `failed` are the words in which the history says so, in lower case.
+    """What differs. `done`, `failed` and `undone` are the words in which the history says so, in lower case.
 
     A checksum counts as changed when both sides have one and they differ. What the history has and the list has not
     is older than the release, and fine.
     """
-    rows = {row.name: row for row in history}
+    rows = {row.name: row for row in history if row.status.lower() not in undone}
     applied = [row for row in rows.values() if row.status.lower() in done]
     broken = [row.name for row in rows.values() if row.status.lower() in failed]
     finished = {row.name: row for row in applied}

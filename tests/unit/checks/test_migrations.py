@@ -15,7 +15,7 @@ SUM, OTHER_SUM = "a" * 64, "b" * 64
 
 
 def found(history: list[Migration], *expected: Expected) -> Findings:
-    return compare(history, expected, done=["completed"], failed=["failed"])
+    return compare(history, expected, done=["completed"], failed=["failed"], undone=["rolled_back"])
 
 
 def test_history_of_the_release() -> None:
@@ -50,6 +50,13 @@ def test_migration_that_is_still_running() -> None:
     findings = found([running])
     assert findings.unfinished == ["001"]
     assert judge(findings).status is Status.DEGRADED
+
+
+def test_migration_that_was_undone_on_purpose() -> None:
+    """As if it had never been applied: pending where it is expected, else of no concern."""
+    undone = Migration("001", "Rolled_Back", SUM)
+    assert found([undone], Expected(name="001")).pending == ["001"]
+    assert judge(found([undone])).status is Status.HEALTHY
 
 
 def test_checksums_in_other_spellings() -> None:

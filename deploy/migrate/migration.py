@@ -1,0 +1,67 @@
+"""What a migration is: steps in phases, and how to undo them. How a file says so is each database's own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+
+class Phase(StrEnum):
+    """What a step is for. A plain migration has only `up`; the zero-downtime form has the four in the middle."""
+
+    UP = "up"
+    PREPARE = "prepare"
+    EXECUTE = "execute"
+    VALIDATE = "validate"
+    CLEANUP = "cleanup"
+    DOWN = "down"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """A part of a migration that is carried out whole, and counted as done only then."""
+
+    phase: Phase
+    atomic: bool
+    """Whether it is done in one transaction with the history: killed on the way, nothing of it is left."""
+    shown: str
+    """What is run, for people."""
+    place: str
+    """File and line, for messages."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batches(Step):
+    """A step that goes through many rows, a batch at a time, each in a transaction with the progress."""
+
+    size: int | None
+    """Rows in a batch; None: as configured."""
+    pause: float | None
+    """Seconds between two; None: as configured."""
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """A file of a release. `down` is empty where it cannot be undone; `rollback_script` is its text."""
+
+    name: str
+    file: Path
+    checksum: str
+    up: tuple[Step, ...]
+    down: tuple[Step, ...]
+    rollback_script: str | None
+
+    @property
+    def number(self) -> int:
+        return number_of(self.name)
+
+
+class MalformedError(Exception):
+    """A migration file cannot be read as one: the file, its line where known, and the fix."""
+
+
+def number_of(name: str) -> int:
+    """The leading digits, by which migrations are ordered; -1 without."""
+    digits = name[: len(name) - len(name.lstrip("0123456789"))]
+    return int(digits) if digits else -1
