@@ -13,7 +13,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field, StringConstraints, model_validator
 
 from gates.actions.contract import ActionConfig, ActionContext, Ending, Order, Outcome
-from gates.actions.forwarding import Action, all_at, is_all_at, shares, weights
+from gates.actions.forwarding import Action, all_at, is_all_at, reaches, shares, weights
 from gates.actions.targets import places
 from gates.sources.contract import Arms
 from healthd.settings import Name
@@ -130,7 +130,7 @@ class AwsElbv2:
             return Outcome(Ending.DONE, f"nothing to do: it forwards {now} already")
         if not weights(actions):
             return Outcome(Ending.REFUSED, "it forwards to no target group: somebody has put something else in place")
-        if candidate is not None and not weights(actions).get(candidate):
+        if candidate is not None and not reaches(actions, candidate):
             return Outcome(Ending.REFUSED, f"the candidate has no traffic, and it forwards {now}: somebody moved it")
         health = await self._health(client, baseline)
         name = self._names[baseline]

@@ -19,9 +19,11 @@ from healthd.redaction import Redactor
 from healthd.units import Duration
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-_KEPT = 4096  # bytes of output, its end
+_SHOWN = 1500  # characters of output, its end
+_KEPT = 12_288  # bytes of it in which secrets are looked for, so that none is cut where it is not seen
 _PIECE = 65_536
 _LAST_WORDS = 0.5  # seconds in which what it wrote before its end is still read
+_SPACE = re.compile(r"\s+")
 _PLACEHOLDER = re.compile(r"\$(\w+)")
 _SENSITIVE = re.compile(r"pass|secret|token|key|credential|auth", re.IGNORECASE)
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -87,7 +89,7 @@ class Command:
     def __init__(self, config: CommandConfig, context: ActionContext) -> None:
         self._config, self._environ = config, context.environ
         handed_on = (context.environ.get(name, "") for name in config.pass_env if _SENSITIVE.search(name))
-        self._redact = Redactor(value for value in handed_on if value)
+        self._handed_on, self._known = Redactor(value for value in handed_on if value), context.redact
 
     async def carry_out(self, order: Order) -> Outcome:
         run = _Run()
@@ -97,7 +99,7 @@ class Command:
             return Outcome(Ending.AGAIN, f"{self._config.argv[0]} cannot be run: {error.strerror or error}")
         finally:
             run.kill()
-        said = self._redact(run.output)
+        said = self._shown(run.output)
         if code is None:
             return Outcome(Ending.AGAIN, f"killed after {self._config.timeout:g} s{said}")
         if code == 0:
@@ -111,6 +113,21 @@ class Command:
 
     async def close(self) -> None:
         """Nothing outlives a try."""
+
+    def _shown(self, output: str) -> str:
+        """The end of what it wrote, cut where that leaves no half of a secret."""
+        whole = self._redact(output)
+        if len(output) <= _SHOWN:
+            return f": {whole}" if whole else ""
+        end = len(output) - _SHOWN
+        for cut in (end, *(space.end() for space in _SPACE.finditer(output, end))):
+            shown = self._redact(output[cut:])
+            if self._redact(output[:cut]) + shown == whole:
+                return f": …{shown}"
+        return ""
+
+    def _redact(self, text: str) -> str:
+        return self._handed_on(self._known(text))
 
     def _words(self, order: Order) -> list[str]:
         values = _fields(order)
@@ -134,7 +151,6 @@ class _Run:
     def __init__(self) -> None:
         self._child: asyncio.subprocess.Process | None = None
         self._kept = bytearray()
-        self._dropped = False
 
     async def to_the_end(
         self, words: list[str], cwd: Path, env: Mapping[str, str], ask_after: float, kill_after: float
@@ -183,7 +199,6 @@ class _Run:
                 self._kept += piece
                 if len(self._kept) > _KEPT:
                     del self._kept[:-_KEPT]
-                    self._dropped = True
         finally:
             transport.close()
 
@@ -199,9 +214,8 @@ class _Run:
 
     @property
     def output(self) -> str:
-        """The end of what it wrote, to be shown after a colon."""
-        text = bytes(self._kept).decode("utf-8", "replace").strip()
-        return f": {'…' if self._dropped else ''}{text}" if text else ""
+        """The end of what it wrote."""
+        return bytes(self._kept).decode("utf-8", "replace").strip()
 
 
 def _values_of(arms: Arms) -> dict[str, str | None]:

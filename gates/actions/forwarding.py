@@ -28,6 +28,12 @@ def is_all_at(actions: Sequence[Action], group: str) -> bool:
     return found.get(group, 0) > 0 and not (others and (any(found[o] for o in others) or _is_sticky(actions)))
 
 
+def reaches(actions: Sequence[Action], group: str) -> bool:
+    """Whether requests go to that group: by its weight, or by a cookie from when it had some."""
+    found = weights(actions)
+    return found.get(group, 0) > 0 or (group in found and len(found) > 1 and _is_sticky(actions))
+
+
 def all_at(actions: Sequence[Action], group: str, beside: Sequence[str] = ()) -> list[dict[str, Any]]:
     """The actions as they are to be sent: all weight at that group, none at the others, and no cookie that ties a
     caller to one of them. Actions before the forward, such as a login, stay as they are.
@@ -59,7 +65,8 @@ def shares(actions: Sequence[Action], names: Mapping[str, str]) -> str:
     if not total:
         return "nothing to any target group"
     said = [f"{weight / total:.0%} to {names.get(arn, arn)}" for arn, weight in found.items() if weight]
-    return ", ".join(said)
+    tied = " (callers stay where a cookie ties them)" if len(found) > 1 and _is_sticky(actions) else ""
+    return ", ".join(said) + tied
 
 
 def _is_sticky(actions: Sequence[Action]) -> bool:

@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import json
 import re
+from contextlib import suppress
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Annotated, Any, ClassVar, Literal
@@ -22,8 +23,11 @@ from healthd.web.documents import stamp
 
 _LONGEST_ANSWER = 16_384  # bytes that are read of it
 _SHOWN = 200
+_SAYING = 2.0  # seconds for what comes after a status that says it all
 _TRY_AGAIN = (408, 409, 425, 429)
-_OWN_HEADERS = frozenset({"content-type", "content-length", "host", "idempotency-key", "x-healthd-signature"})
+_OWN_HEADERS = frozenset(
+    {"accept-encoding", "content-type", "content-length", "host", "idempotency-key", "x-healthd-signature"}
+)
 
 
 def _address(url: SecretStr) -> SecretStr:
@@ -63,7 +67,7 @@ class Webhook:
     config_model: ClassVar[type[ActionConfig]] = WebhookConfig
 
     def __init__(self, config: WebhookConfig, context: ActionContext) -> None:
-        self._config, self._clock = config, context.clock
+        self._config, self._clock, self._redact = config, context.clock, context.redact
         self._session: aiohttp.ClientSession | None = None
 
     async def carry_out(self, order: Order) -> Outcome:
@@ -77,8 +81,9 @@ class Webhook:
                 allow_redirects=False,
                 server_hostname=self._config.tls.server_name,
             ) as response:
-                said = await response.content.read(_LONGEST_ANSWER)
-                return self._outcome(response, said)
+                if 200 <= response.status < 300:
+                    return Outcome(Ending.DONE, f"{self._place} answered {response.status}")
+                return self._outcome(response, await self._said(response))
         except (aiohttp.ClientError, OSError, ValueError) as error:
             return Outcome(Ending.AGAIN, _reason(error, self._endpoint))
 
@@ -92,17 +97,25 @@ class Webhook:
 
     def _headers(self, order: Order, body: bytes) -> dict[str, str]:
         headers = {name: value.get_secret_value() for name, value in self._config.headers.items()}
-        headers |= {"Content-Type": "application/json", "Idempotency-Key": order.key}
+        # What is packed small could be gigabytes, and is not unpacked.
+        headers |= {"Content-Type": "application/json", "Accept-Encoding": "identity", "Idempotency-Key": order.key}
         if self._config.secret is not None:
             seconds = int(self._clock.now().timestamp())
             headers["X-Healthd-Signature"] = signature(self._config.secret.get_secret_value(), seconds, body)
         return headers
 
-    def _outcome(self, response: aiohttp.ClientResponse, said: bytes) -> Outcome:
+    async def _said(self, response: aiohttp.ClientResponse) -> str:
+        """The beginning of an answer, to be shown after its status; a secret in it is gone before it is cut."""
+        said = b""
+        with suppress(TimeoutError, aiohttp.ClientError):
+            async with asyncio.timeout(_SAYING):
+                said = await response.content.read(_LONGEST_ANSWER)
+        text = " ".join(self._redact(said.decode("utf-8", "replace")).split())[:_SHOWN]
+        return f": {text}" if text else ""
+
+    def _outcome(self, response: aiohttp.ClientResponse, said: str) -> Outcome:
         status = response.status
-        detail = f"{self._place} answered {status}{_quoted(said)}"
-        if 200 <= status < 300:
-            return Outcome(Ending.DONE, f"{self._place} answered {status}")
+        detail = f"{self._place} answered {status}{said}"
         if 300 <= status < 400:
             return Outcome(Ending.REFUSED, f"{detail}: redirects are not followed, configure where it leads to")
         if status == 410:
@@ -140,6 +153,7 @@ class Webhook:
                 connector=aiohttp.TCPConnector(ssl=context, resolver=aiohttp.ThreadedResolver()),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 timeout=aiohttp.ClientTimeout(total=None),  # the whole try has a deadline
+                auto_decompress=False,
             )
         return self._session
 
@@ -178,11 +192,6 @@ def payload(order: Order) -> dict[str, Any]:
         },
         "deployment": gate.deployment.model_dump(mode="json"),
     }
-
-
-def _quoted(said: bytes) -> str:
-    text = " ".join(said.decode("utf-8", "replace").split())[:_SHOWN]
-    return f": {text}" if text else ""
 
 
 def _reason(error: Exception, endpoint: Endpoint) -> str:

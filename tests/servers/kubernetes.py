@@ -30,7 +30,7 @@ _VERBS = ["get", "list", "patch"]
 
 
 class Api:
-    """The objects by path.
+    """The objects by path. Whoever comes with another `token` is unknown, and `denied` methods are forbidden to all.
 
     `before_patch` is called ahead of a patch, for a change by somebody else; `after_patch` with the path and the object
     before and after it, for what a controller does.
@@ -38,6 +38,7 @@ class Api:
 
     def __init__(self, peer: Peer, trust: bytes) -> None:
         self._peer, self._trust, self._version = peer, trust, 1000
+        self.token, self.denied = TOKEN, set[str]()
         self._objects: dict[str, dict[str, Any]] = {}
         self.patches: list[tuple[str, Any]] = []
         self.before_patch: Any = None
@@ -88,8 +89,10 @@ class Api:
         return file
 
     def _answer(self, received: Received) -> Answer:
-        if received.headers.get("Authorization") != f"Bearer {TOKEN}":
+        if received.headers.get("Authorization") != f"Bearer {self.token}":
             return _status(401, "Unauthorized")
+        if received.method in self.denied:
+            return _status(403, f"User cannot {received.method.lower()} it")
         if received.method == "GET" and (discovered := _discovery(received.path)):
             return Answer(json=discovered)
         *parents, namespace = received.path.split("/")

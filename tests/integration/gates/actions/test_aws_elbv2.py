@@ -53,9 +53,10 @@ class Balancer:
         groups = action.get("ForwardConfig", {}).get("TargetGroups") or [{**action, "Weight": 1}]
         return {names[group["TargetGroupArn"]]: group["Weight"] for group in groups}
 
-    async def forward(self, **weights: int) -> None:
+    async def forward(self, *, sticky: bool = False, **weights: int) -> None:
         groups = [{"TargetGroupArn": self.groups[name], "Weight": weight} for name, weight in weights.items()]
-        actions = [{"Type": "forward", "ForwardConfig": {"TargetGroups": groups}}]
+        cookie = {"TargetGroupStickinessConfig": {"Enabled": True, "DurationSeconds": 3600}} if sticky else {}
+        actions = [{"Type": "forward", "ForwardConfig": {"TargetGroups": groups, **cookie}}]
         await self.client.modify_listener(ListenerArn=self.listener, DefaultActions=actions)
 
 
@@ -114,6 +115,19 @@ async def test_a_canary_loses_its_share(balancer: Balancer) -> None:
     """Weights of both groups are set."""
     await balancer.forward(blue=90, green=10)
     assert (await tried(balancer.action(), order())).ending is Ending.DONE
+    assert await balancer.forwarded() == {"blue": 100, "green": 0}
+
+
+async def test_callers_that_a_cookie_ties_to_the_candidate_are_freed(balancer: Balancer) -> None:
+    """Also where somebody has taken the candidate's weight away and forgotten the cookie."""
+    for weights in ({"blue": 90, "green": 10}, {"blue": 100, "green": 0}):
+        await balancer.forward(sticky=True, **weights)
+        outcome = await tried(balancer.action(), order())
+        assert outcome.ending is Ending.DONE, outcome.detail
+        assert outcome.detail.startswith("did forward everything to blue")
+        answer = await balancer.client.describe_listeners(ListenerArns=[balancer.listener])
+        (action,) = answer["Listeners"][0]["DefaultActions"]
+        assert action["ForwardConfig"]["TargetGroupStickinessConfig"]["Enabled"] is False
     assert await balancer.forwarded() == {"blue": 100, "green": 0}
 
 

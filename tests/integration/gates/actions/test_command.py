@@ -86,6 +86,14 @@ async def test_only_the_end_of_much_output_is_kept() -> None:
     outcome = await tried(python("import sys; sys.stdout.write('x' * 50_000_000 + 'the end')"), order())
     assert outcome.ending is Ending.DONE
     assert len(outcome.detail) <= 2000
+    assert outcome.detail.endswith("the end")
+
+
+async def test_half_a_secret_is_not_kept_either() -> None:
+    """One that begins before the end that is kept is replaced before that is cut off."""
+    source = "import os; print((os.environ['DEPLOY_KEY'] + ' ') * 500)"
+    outcome = await tried(python(source, env={"DEPLOY_KEY": "correct-horse-battery-staple"}), order())
+    assert set(outcome.detail.partition(": ")[2].lstrip("…").split()) <= {"***", "**", "*"}
 
 
 @pytest.mark.parametrize("after", ["None", "sys.exit()"], ids=["goes on", "ends"])

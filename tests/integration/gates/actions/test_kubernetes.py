@@ -206,6 +206,31 @@ async def test_what_the_cluster_says_no_with(api: Api, kubeconfig: Path, tmp_pat
     assert (await tried(action(nowhere, deployment="api"), order())).ending is Ending.AGAIN
 
 
+async def test_rights_that_come_later_are_in_time(api: Api, kubeconfig: Path) -> None:
+    """Who may read and not write learns so, and the next try after it was mended succeeds."""
+    put_service(api, "green", "blue", "green")
+    api.denied.add("PATCH")
+    told, outcome = await described(service(kubeconfig), order()), await tried(service(kubeconfig), order())
+    assert told == "Service shop/api: would select color=blue instead of color=green"
+    assert (outcome.ending, "answered 403: User cannot patch it" in outcome.detail) == (Ending.AGAIN, True)
+    api.denied.clear()
+    assert (await tried(service(kubeconfig), order())).ending is Ending.DONE
+
+
+async def test_a_token_is_read_anew_at_every_try(api: Api, kubeconfig: Path, tmp_path: Path) -> None:
+    """Those of service accounts change every hour."""
+    put_service(api, "green", "blue", "green")
+    file = tmp_path / "token"
+    file.write_text("old")
+    kubeconfig.write_text(kubeconfig.read_text().replace(f'"token": "{api.token}"', f'"tokenFile": "{file}"'))
+    api.token = "new"
+    refused = await tried(service(kubeconfig), order())
+    assert (refused.ending, "answered 401" in refused.detail) == (Ending.AGAIN, True)
+    file.write_text("new")
+    outcome = await tried(service(kubeconfig), order())
+    assert outcome.ending is Ending.DONE, outcome.detail
+
+
 def test_a_gate_without_what_the_selector_needs_is_refused_at_its_start(tmp_path: Path) -> None:
     """With the field to fill in."""
     config = service(tmp_path)

@@ -1,8 +1,12 @@
 """The webhook against a receiver that answers as it is told."""
 
+import asyncio
+import gzip
 import hashlib
 import hmac
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -108,6 +112,60 @@ async def test_nothing_secret_is_told(peer: Peer) -> None:
     for secret in ("S3CRET", "abc123xyz", "battery"):
         assert secret not in told
     assert "answered 400: bad key ***" in told
+
+
+@asynccontextmanager
+async def speaking(*said: bytes) -> AsyncIterator[str]:
+    """A receiver that says this to each request and then nothing any more, with the connection open."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"".join(said))
+        await writer.drain()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+
+
+@pytest.mark.parametrize(
+    ("status", "ending"), [("200 OK", Ending.DONE), ("410 Gone", Ending.NO_BASELINE), ("503 Down", Ending.AGAIN)]
+)
+async def test_a_status_counts_even_where_its_body_never_ends(status: str, ending: Ending) -> None:
+    """What was said is said: a 200 is no timeout, and is not asked for again."""
+    async with speaking(f"HTTP/1.1 {status}\r\nTransfer-Encoding: chunked\r\n\r\n".encode()) as url:
+        outcome = await tried(webhook(url, timeout="10s"), order())
+    assert outcome.ending is ending
+    assert outcome.detail.split(" answered ")[1] == status[:3]
+
+
+async def test_half_a_secret_is_not_told_either(peer: Peer) -> None:
+    """One that a receiver echoes is replaced before its answer is cut."""
+    secret = "tr0ub4dor&3-correct-horse"
+    for before in range(170, 201):
+        peer.answer("POST", "/", Answer(400, body="x" * before + secret))
+        outcome = await tried(webhook(peer.url, headers={"X-Api": secret}), order())
+        assert "tr0ub4" not in outcome.detail
+
+
+async def test_a_redirect_leads_nowhere(peer: Peer) -> None:
+    """Not to another host, where a signed order and its credentials would go."""
+    async with peers.peer() as elsewhere:
+        elsewhere.answer("POST", "/", Answer(200))
+        peer.answer("POST", "/", Answer(307, headers={"Location": f"{elsewhere.url}/"}))
+        outcome = await tried(webhook(peer.url), order())
+        assert (outcome.ending, elsewhere.received) == (Ending.REFUSED, [])
+    assert "redirects are not followed" in outcome.detail
+
+
+async def test_a_compressed_answer_is_not_unpacked(peer: Peer) -> None:
+    """A few bytes could become gigabytes."""
+    packed = gzip.compress(b"0" * 50_000_000)
+    peer.answer("POST", "/", Answer(400, body=packed, headers={"Content-Encoding": "gzip"}))
+    outcome = await tried(webhook(peer.url), order())
+    assert outcome.ending is Ending.REFUSED
+    assert "0000" not in outcome.detail
+    assert peer.received[0].headers["Accept-Encoding"] == "identity"
 
 
 async def test_a_receiver_is_trusted_by_the_configured_authority(authority: tls.Authority, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from gates.actions.forwarding import all_at, is_all_at, shares, weights
+from gates.actions.forwarding import all_at, is_all_at, reaches, shares, weights
 
 NAMES = {"b": "blue", "g": "green"}
 
@@ -36,6 +36,14 @@ def split(sticky: bool = False, **shares: int) -> dict[str, Any]:
 def test_whether_everything_is_back(action: dict[str, Any], back: bool) -> None:
     """A weight of none, and a cookie that ties callers to the other group, both count."""
     assert is_all_at([action], "b") is back
+
+
+def test_a_cookie_that_ties_callers_to_a_group_without_weight_is_traffic() -> None:
+    """Whoever came before keeps coming there, so that there is something to roll back."""
+    assert reaches([split(sticky=True, b=100, g=0)], "g")
+    assert not reaches([split(b=100, g=0)], "g")
+    assert not reaches([split(sticky=True, b=100)], "g")
+    assert reaches([single("g")], "g")
 
 
 def test_both_weights_are_set_and_nobody_stays_tied_to_the_candidate() -> None:
