@@ -25,11 +25,12 @@ from gates.orders import OrderState, StoredOrder
 from gates.plan import arms_to_act_on
 from gates.settings import Config
 from healthd.clock import Clock
+from healthd.deadline import to_the_end
 from healthd.journal.database import JournalError
 
 _log = structlog.get_logger(__name__)
 _LOOK_SECONDS = 1.0
-_AT_ONCE = 16
+_AT_ONCE = 64  # so many that receivers which hang leave room for one that does not
 _RENEWALS = 4  # within a lease, so that one that is late or fails loses no claim
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
 _LONGEST_WISH = 900.0  # of a receiver that asks to be left alone
@@ -127,7 +128,7 @@ class Carrier:
         room = _AT_ONCE - len(self._jobs)
         if not backlog.is_claimable or room <= 0:
             return
-        for order in await self._desk.outbox.claim(self._lease, room):
+        for order in await self._desk.outbox.claim(self._lease, room, but=self._jobs):
             task = asyncio.create_task(self._see_to(order), name=f"order:{order.key}")
             self._jobs[order.key] = _Job(order, task)
             task.add_done_callback(partial(self._strike_off, order.key))
@@ -176,7 +177,8 @@ class Carrier:
         state = self._state_after(order, outcome, pause)
         while True:
             try:
-                await self._desk.outbox.settle(order, state, outcome.detail, again_in=pause)
+                settling = self._desk.outbox.settle(order, state, outcome.detail, again_in=pause)
+                await to_the_end(settling, name=f"settle:{order.key}")
             except JournalError as error:
                 _log.warning("the outcome of an action waits for the journal", key=order.key, problem=str(error))
                 await asyncio.sleep(_JOURNAL_PAUSE)

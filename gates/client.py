@@ -33,8 +33,8 @@ class GateClient:
     """The gates of one daemon.
 
     What fails on the way is tried again for `patience` seconds: every call may be sent twice without harm, since a
-    gate is started under an idempotency key and the other calls change nothing the second time. Every method raises
-    Refused or Unreachable.
+    gate is started, and rolled back, under an idempotency key and the other calls change nothing the second time. Every
+    method raises Refused or Unreachable.
     """
 
     def __init__(self, url: str, token: str | None = None, *, patience: float = 60.0, timeout: float = 15.0) -> None:
@@ -104,7 +104,8 @@ class GateClient:
         return await self._ask(GateDocument, "POST", f"/gates/{gate_id}/resolve", body=body)
 
     async def rollback(self, gate_id: str, reason: str) -> GateDocument:
-        return await self._ask(GateDocument, "POST", f"/gates/{gate_id}/rollback", body={"reason": reason})
+        body = {"reason": reason, "idempotency_key": str(uuid.uuid4())}
+        return await self._ask(GateDocument, "POST", f"/gates/{gate_id}/rollback", body=body)
 
     async def rehearse(self, gate_id: str) -> RehearsalDocument:
         """What a rollback would do now."""

@@ -98,14 +98,14 @@ def watched(gate: Gate, moment: datetime) -> Step:
     return _finished(gate, moment, "the watch is over")
 
 
-def pulled(gate: Gate, plan: Plan, caller: str, reason: str, moment: datetime) -> Step:
+def pulled(gate: Gate, plan: Plan, caller: str, reason: str, moment: datetime, key: str | None = None) -> Step:
     """A person pulls the cord. An undecided gate has failed by it."""
     told: tuple[Event, ...] = ()
     if gate.decision is None:
         decision = Decision(Verdict.FAIL, Verdict.FAIL, "person", reason, moment, caller)
         gate = replace(gate, decision=decision, decides_by=min(gate.decides_by, moment))
         told = ((EventKind.DECISION, decision_document(decision)),)
-    step = _back(gate, Occasion.PERSON, "person", reason, plan, moment, by=caller).after(*told)
+    step = _back(gate, Occasion.PERSON, "person", reason, plan, moment, by=caller, key=key).after(*told)
     return replace(
         step,
         quarantine=_quarantined(gate, reason, moment) if plan.policy.quarantine else None,
@@ -210,14 +210,14 @@ def _back(
     plan: Plan,
     moment: datetime,
     by: str | None = None,
+    key: str | None = None,
 ) -> Step:
     """Put the traffic back, where that is wanted, someone has said how, and there is something to go back to."""
     wanted = gate.rollback_mode == "auto" or occasion is Occasion.PERSON
     orders = tuple((occasion, name) for name in plan.actions(occasion)) if wanted else ()
     if not orders:
         return _finished(gate, moment, "no rollback is asked for" if not wanted else "no rollback action is configured")
-    rounds = gate.rollback.round + 1 if gate.rollback else 1
-    rollback = Rollback(RollbackState.DUE, trigger, reason, moment, by, round=rounds)
+    rollback = Rollback(RollbackState.DUE, trigger, reason, moment, by, round=gate.next_round, key=key)
     called = replace(gate, rollback=rollback, finished_at=None)
     if occasion is not Occasion.PERSON and (gone := _baseline_is_gone(gate, plan, moment)):
         return ended(called, RollbackState.IMPOSSIBLE, gone, moment)

@@ -79,12 +79,18 @@ class RollbackState(StrEnum):
         return not self.is_under_way and self is not RollbackState.ROLLED_BACK
 
 
+def purpose_of(rounds: int) -> str:
+    """What the actions of a round of a rollback are for, as it stands in their keys."""
+    return "rollback" if rounds == 1 else f"rollback-{rounds}"
+
+
 @dataclass(frozen=True, slots=True)
 class Rollback:
     """A rollback that was called for: by the decision, by the watch after a pass, or by a person (`by`).
 
     `reason` is why it was called for, `detail` how it goes, or why it ended as it did. `confirm_until` is when the gate
-    stops to watch for recovery. `round` counts how often it was called for: a person may, again, when it failed.
+    stops to watch for recovery. `round` counts how often it was called for: a person may, again, when it failed. `key`
+    tells a repetition of that person's call.
     """
 
     state: RollbackState
@@ -95,11 +101,12 @@ class Rollback:
     detail: str | None = None
     confirm_until: datetime | None = None
     round: int = 1
+    key: str | None = None
 
     @property
     def purpose(self) -> str:
         """What its actions are for: part of their keys, so that a round of its own is no repetition to a receiver."""
-        return "rollback" if self.round == 1 else f"rollback-{self.round}"
+        return purpose_of(self.round)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +140,11 @@ class Gate:
     notes: tuple[str, ...] = ()
     sequence: int = 0
     holder: str | None = None
+
+    @property
+    def next_round(self) -> int:
+        """Which time it would be that a rollback is called for."""
+        return self.rollback.round + 1 if self.rollback else 1
 
     @property
     def is_answered(self) -> bool:

@@ -168,17 +168,20 @@ class Gatekeeper:
 
         return await self._intervene(gate_id, called_for, step)
 
-    async def rollback(self, gate_id: str, *, caller: str, reason: str) -> Gate:
-        """A person pulls the cord: once only, but again where it was not seen to succeed.
+    async def rollback(self, gate_id: str, *, caller: str, reason: str, key: str | None = None) -> Gate:
+        """A person pulls the cord: once only, but again where it was not seen to succeed. The same key again is the
+        same pull, however the first one ended.
 
         Raises UnknownGate, NothingToRollBack, and ServiceBusy where a newer gate holds the service.
         """
 
         def called_for(gate: Gate) -> bool:
-            return gate.rollback is None or gate.rollback.state.wants_a_person
+            if gate.rollback is None:
+                return True
+            return gate.rollback.state.wants_a_person and (key is None or gate.rollback.key != key)
 
         def step(gate: Gate, plan: Plan) -> Step:
-            pulled = course.pulled(gate, plan, caller, reason, self._clock.now())
+            pulled = course.pulled(gate, plan, caller, reason, self._clock.now(), key)
             if not pulled.orders:
                 raise NothingToRollBack(service=gate.service)
             return pulled
@@ -192,10 +195,12 @@ class Gatekeeper:
             return await self._outbox.of_gate(gate_id)
 
     async def rehearse(self, gate_id: str) -> Sequence[Rehearsed]:
-        """What a rollback would do now. Raises UnknownGate."""
+        """What a person's rollback would do now. Raises UnknownGate, and ServiceBusy as that would."""
         gate, config = await self.get(gate_id), self._roster.config
         with _refusing():
             body = await self._ledger.policy_body(gate_id)
+            if not gate.state.holds_service and (gate.rollback is None or gate.rollback.state.wants_a_person):
+                await self._refuse_busy(gate.service)
         if body is None:
             raise UnknownGate(gate_id=gate_id)
         return await rehearse(gate, recall_plan(body, gate.policy, gate.service, config), config, self._attempts)

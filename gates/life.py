@@ -34,6 +34,7 @@ _HISTORY = timedelta(hours=3)
 _HISTORY_TRIES = 3
 _HISTORY_SECONDS = 30.0
 _PAUSE_SECONDS = 2.0
+_LOOKS_AT_LEAST = 3
 _ASK_OUTBOX_SECONDS = 3.0  # of what other replicas do; what this one does is told
 _REPLAYED_AT_ONCE = 16  # intervals, between which other gates get their turn
 
@@ -187,9 +188,11 @@ class Life:
             await self._write(course.ended(self.gate, RollbackState.UNCONFIRMED, sentence, self._clock.now()))
             return
         recovery = Recovery(bounds_of(self._plan.policy), rate_of(self.gate.standing))
-        ticks = Ticks(self._clock, self._plan.policy.every)
+        ticks, until, looks = Ticks(self._clock, self._plan.policy.every), rollback.confirm_until or rollback.at, 0
         try:
-            while not (recovery.is_confirmed or self._clock.now() >= (rollback.confirm_until or rollback.at)):
+            # Some looks, also where the time was over before anybody was back from a crash to take one.
+            while not recovery.is_confirmed and (looks < _LOOKS_AT_LEAST or self._clock.now() < until):
+                looks += 1
                 self._tools.late(await ticks.wait())
                 look = await traffic.look()
                 recovery.take(look.evidence, look.notes)

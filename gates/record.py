@@ -14,6 +14,7 @@ from gates.gate import Gate, GateEvent
 from gates.ledger.change import Change, SeenEvidence
 from gates.ledger.ledger import Ledger
 from gates.sources.contract import Cursor
+from healthd.deadline import to_the_end
 from healthd.journal.database import JournalError
 
 _log = structlog.get_logger(__name__)
@@ -40,7 +41,11 @@ class Record:
                 await asyncio.sleep(_PATIENCE[min(attempt, len(_PATIENCE) - 1)])
 
     async def try_write(self, step: Step, moment: datetime, seen: SeenEvidence | None = None) -> None:
-        """Store a step. Raises LeaseLost and JournalError."""
+        """Store a step, and tell of it, also where whoever waits for that is cancelled. Raises LeaseLost and
+        JournalError."""
+        await to_the_end(self._store(step, moment, seen), name=f"store:{self.gate.id}")
+
+    async def _store(self, step: Step, moment: datetime, seen: SeenEvidence | None) -> None:
         before = self.gate
         first = before.sequence + 1
         events = tuple(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from gates.actions.attempt import Attempts
 from gates.actions.contract import Occasion, Order
-from gates.gate import Gate
+from gates.gate import Gate, purpose_of
 from gates.plan import Plan, arms_to_act_on
 from gates.settings import Config
 
@@ -23,14 +23,18 @@ class Rehearsed:
 
 
 async def rehearse(gate: Gate, plan: Plan, config: Config, attempts: Attempts) -> Sequence[Rehearsed]:
-    """The actions of a rollback, in their order."""
+    """The actions of a rollback, in their order: each with the key that it would have."""
     arms = arms_to_act_on(gate.service, plan.service, gate.candidate, gate.baseline)
+    rollback = gate.rollback
 
     async def one(name: str) -> Rehearsed:
         action = config.actions.get(name)
         if action is None:
             return Rehearsed(name, None, "nothing: it is not configured any more")
-        order = Order(f"{gate.id}:dry-run:{name}", name, Occasion.PERSON, gate, arms)
+        if rollback is not None and not rollback.state.wants_a_person:
+            stands = rollback.state.value.replace("_", " ")
+            return Rehearsed(name, action.kind, f"nothing more: it was called for already, and is {stands}")
+        order = Order(f"{gate.id}:{purpose_of(gate.next_round)}:{name}", name, Occasion.PERSON, gate, arms)
         return Rehearsed(name, action.kind, await attempts.describe(action, order))
 
     return await asyncio.gather(*map(one, plan.actions(Occasion.PERSON)))

@@ -47,6 +47,17 @@ async def within(seconds: float, work: Coroutine[Any, Any, T], *, name: str) -> 
     raise DeadlineExceededError(seconds, None if done else task)
 
 
+async def to_the_end(work: Coroutine[Any, Any, T], *, name: str) -> T:
+    """The result of `work`, which goes on to its end also where whoever waits for it is cancelled.
+
+    For what writes: a transaction that is cancelled amid a statement may keep SQLite locked until its cursor is
+    collected, and nobody would tell of what it has committed.
+    """
+    task = asyncio.create_task(work, name=name)
+    task.add_done_callback(_retrieve)
+    return await asyncio.shield(task)
+
+
 def _retrieve(task: asyncio.Task[Any]) -> None:
     """What a probe says after its time is up is not asked for; without this asyncio would complain about it."""
     if not task.cancelled():

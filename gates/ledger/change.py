@@ -48,12 +48,14 @@ class Change:
     audit: AuditEntry | None = None
 
 
-async def write_changes(connection: AsyncConnection, changes: Sequence[Change]) -> list[LeaseLost | int]:
+async def write_changes(
+    connection: AsyncConnection, changes: Sequence[Change], moment: datetime
+) -> list[LeaseLost | int]:
     """Write each change whose gate is still the writer's own; the others come back as LeaseLost.
 
     For those that are written the number of the gate's last event: it is higher than the change said when the log was
     written to from elsewhere meanwhile. A change that is there already, from a transaction whose end its writer never
-    heard of, counts as written.
+    heard of, counts as written. `moment` is now by the clock that leases go by, and so do orders.
     """
     standing = await _lock_rows(connection, [change.gate.id for change in changes])
     outcomes: list[LeaseLost | int] = []
@@ -70,7 +72,7 @@ async def write_changes(connection: AsyncConnection, changes: Sequence[Change]) 
         fresh.append(_moved(change, max(0, sequence - begun)))
         outcomes.append(fresh[-1].gate.sequence)
     if fresh:
-        await _write(connection, fresh)
+        await _write(connection, fresh, moment)
     return outcomes
 
 
@@ -96,7 +98,7 @@ async def _lock_rows(connection: AsyncConnection, ids: Sequence[str]) -> dict[st
     return {row.id: (row.token, row.sequence) for row in rows}
 
 
-async def _write(connection: AsyncConnection, changes: Sequence[Change]) -> None:
+async def _write(connection: AsyncConnection, changes: Sequence[Change], moment: datetime) -> None:
     table = tables.gates
     values = [
         {
@@ -117,15 +119,15 @@ async def _write(connection: AsyncConnection, changes: Sequence[Change]) -> None
     if seen := [row for change in changes for row in _evidence_rows(change)]:
         await connection.execute(sa.insert(tables.gate_evidence), seen)
     for change in changes:
-        await _write_consequences(connection, change)
+        await _write_consequences(connection, change, moment)
 
 
-async def _write_consequences(connection: AsyncConnection, change: Change) -> None:
+async def _write_consequences(connection: AsyncConnection, change: Change, moment: datetime) -> None:
     gate = change.gate
     if any(occasion.is_rollback for occasion, _ in change.orders):
-        await _overtake(connection, gate.id, change.events[-1].at)
+        await _overtake(connection, gate.id, moment)
     if change.orders:
-        await connection.execute(sa.insert(tables.orders), order_rows(change))
+        await connection.execute(sa.insert(tables.orders), order_rows(change, moment))
     if change.quarantine is not None:
         version = change.quarantine
         same = (tables.quarantine.c.service == version.service) & (tables.quarantine.c.version == version.version)
@@ -151,9 +153,10 @@ async def _overtake(connection: AsyncConnection, gate_id: str, moment: datetime)
     await connection.execute(ended.values(state="given_up", detail="overtaken by the rollback", finished_at=moment))
 
 
-def order_rows(change: Change) -> list[dict[str, object]]:
-    """The rows of the outbox for a change. By its key nothing is ordered twice, but for a person who tries again."""
-    gate, moment = change.gate, change.events[-1].at
+def order_rows(change: Change, moment: datetime) -> list[dict[str, object]]:
+    """The rows of the outbox for a change, due from `moment` on. By its key nothing is ordered twice, but for a person
+    who tries again."""
+    gate = change.gate
     back = gate.rollback.purpose if gate.rollback else "rollback"
     return [
         {

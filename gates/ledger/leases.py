@@ -57,7 +57,9 @@ class Leases:
         gates, replicas = tables.gates, tables.replicas
         async with self._database.write() as connection:
             moment = await self._database.moment(connection)
-            alive = sa.select(replicas.c.id).where(replicas.c.expires_at > moment)
+            # Whoever asks is alive, also where its lease ended while the journal was slow: its gates are in good hands.
+            others = sa.select(replicas.c.id).where(replicas.c.expires_at > moment)
+            alive = others.union(sa.select(sa.literal(self.replica)))
             orphaned = sa.or_(gates.c.owner.is_(None), gates.c.owner.not_in(alive))
             query = sa.select(gates.c.id).where(gates.c.state.not_in(_OVER), orphaned)
             query = query.order_by(gates.c.id).limit(at_most).with_for_update(skip_locked=True)

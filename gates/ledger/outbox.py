@@ -5,7 +5,7 @@ They are put in with the decision that calls for them, by `gates.ledger.change`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -19,6 +19,8 @@ from gates.ledger.log import lock_log, tell
 from gates.ledger.tables import orders
 from gates.orders import OrderState, StoredOrder
 from healthd.journal.database import Database
+
+_LONGEST_WAIT = 1000.0  # seconds; nobody asks for a longer pause between two tries
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +53,18 @@ class Outbox:
             claimable = sa.select(orders.c.key).where(_claimable(await self._database.moment(connection))).limit(1)
             return Backlog(oldest, (await connection.execute(claimable)).first() is not None)
 
-    async def claim(self, seconds: float, at_most: int = 20) -> Sequence[StoredOrder]:
+    async def claim(self, seconds: float, at_most: int = 20, but: Collection[str] = ()) -> Sequence[StoredOrder]:
         """Take orders that are due and that nobody works on; they are this worker's for that many seconds.
 
-        The orders of one gate are handed out one after the other: each once those before it have ended.
+        Those that were never tried come first, lest they wait for receivers that hang. `but` are keys that this worker
+        has in hand, whatever a clock that was set forward says of its claims. The orders of one gate are handed out
+        one after the other: each once those before it have ended.
         """
         async with self._database.write() as connection:
             moment = await self._database.moment(connection)
-            query = sa.select(orders.c.key).where(_claimable(moment)).limit(at_most)
-            query = query.order_by(orders.c.created_at, orders.c.position).with_for_update(skip_locked=True)
+            query = sa.select(orders.c.key).where(_claimable(moment), orders.c.key.not_in(but)).limit(at_most)
+            query = query.order_by(orders.c.tries > 0, orders.c.created_at, orders.c.position)
+            query = query.with_for_update(skip_locked=True)
             keys = (await connection.execute(query)).scalars().all()
             if not keys:
                 return []
@@ -124,7 +129,10 @@ def _claimable(moment: datetime) -> sa.ColumnElement[bool]:
     has_not_ended = sa.or_(earlier.c.state == OrderState.DUE.value, earlier.c.leased_until > moment)
     waits = sa.exists().where(earlier.c.gate_id == orders.c.gate_id, is_earlier, has_not_ended)
     free = sa.or_(orders.c.leased_until.is_(None), orders.c.leased_until <= moment)
-    return sa.and_(orders.c.state == OrderState.DUE.value, orders.c.next_try_at <= moment, free, sa.not_(waits))
+    # A time that no pause reaches was written by a clock that has been set back since.
+    out_of_reach = moment + timedelta(seconds=_LONGEST_WAIT)
+    is_time = sa.or_(orders.c.next_try_at <= moment, orders.c.next_try_at > out_of_reach)
+    return sa.and_(orders.c.state == OrderState.DUE.value, is_time, free, sa.not_(waits))
 
 
 async def _end_followers(connection: AsyncConnection, order: StoredOrder, moment: datetime) -> None:

@@ -53,7 +53,8 @@ class Writer:
     async def _write(self, batch: list[_Waiting]) -> None:
         try:
             async with self._database.write() as connection:
-                outcomes = await write_changes(connection, [entry.change for entry in batch])
+                moment = await self._database.moment(connection)
+                outcomes = await write_changes(connection, [entry.change for entry in batch], moment)
         except SQLAlchemyError as error:  # a value that the database refuses: find out whose
             if len(batch) == 1:
                 _fail(batch[0], error)

@@ -61,6 +61,12 @@ class ReasonBody(Model):
     reason: Text
 
 
+class RollbackBody(ReasonBody):
+    """Why; it goes to the audit. With a key the same call again is a repetition, also after a rollback that failed."""
+
+    idempotency_key: IdempotencyKey | None = None
+
+
 class ResolveBody(Model):
     """A person's verdict on a held gate."""
 

@@ -7,7 +7,7 @@ from aiohttp import web
 from gates.gatekeeper import Gatekeeper
 from gates.request import PushedEvidence
 from gates.web.answers import answer
-from gates.web.bodies import ListQuery, ReasonBody, ResolveBody, WaitQuery
+from gates.web.bodies import ListQuery, ReasonBody, ResolveBody, RollbackBody, WaitQuery
 from gates.web.documents import (
     ActionDocument,
     ActionsDocument,
@@ -68,7 +68,7 @@ class GateCalls:
                 "roll_back", "POST", "/gates/{gate_id}/rollback", "gates:rollback",
                 "A person pulls the cord: roll back now, whatever the evidence says. Twice is once.",
                 self._rollback, {202: Answer("The rollback is stored and under way.", GateDocument)},
-                {409: "There is nothing that could be rolled back."}, body=ReasonBody,
+                {409: "There is nothing that could be rolled back."}, body=RollbackBody,
             ),
         ]  # fmt: skip
 
@@ -106,6 +106,9 @@ class GateCalls:
         await self._gatekeeper.push(call.gate_id, call.body, caller=call.caller.name)
         return web.Response(status=202, headers={"Cache-Control": "no-store"})
 
-    async def _rollback(self, call: Call[ReasonBody, Nothing]) -> web.Response:
-        gate = await self._gatekeeper.rollback(call.gate_id, caller=call.caller.name, reason=call.body.reason)
+    async def _rollback(self, call: Call[RollbackBody, Nothing]) -> web.Response:
+        asked = call.body
+        gate = await self._gatekeeper.rollback(
+            call.gate_id, caller=call.caller.name, reason=asked.reason, key=asked.idempotency_key
+        )
         return answer(GateDocument.of(gate), 202, {"Location": f"/gates/{gate.id}"})

@@ -125,7 +125,7 @@ STEPS: dict[str, Callable[[Fuse], None]] = {
         Ledger, "store", fuse, lambda _, change: fuse.ordering([change])
     ),
     "before the decision is committed": lambda fuse: after(
-        writer, "write_changes", fuse, lambda _, changes, __: fuse.ordering(changes)
+        writer, "write_changes", fuse, lambda _, changes, *__: fuse.ordering(changes)
     ),
     "after the decision is stored": lambda fuse: after(
         Ledger, "store", fuse, lambda _, change, __: fuse.ordering([change])

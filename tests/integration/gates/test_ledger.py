@@ -237,6 +237,43 @@ async def test_an_order_is_worked_on_by_one_at_a_time(sides: tuple[Side, Side]) 
     assert states == [("first", OrderState.DONE, 1), ("second", OrderState.DUE, 1)]
 
 
+@pytest.mark.parametrize("wrong", [timedelta(hours=1), timedelta(hours=-1)], ids=["ahead", "behind"])
+async def test_an_order_is_due_at_once_whatever_its_owners_clock_says(
+    sides: tuple[Side, Side], wrong: timedelta
+) -> None:
+    """It goes by the clock that leases go by."""
+    left, right = sides
+    owned = await left.start()
+    acting = change(owned, GateState.ACTING, orders=((Occasion.FAIL, "back"),))
+    moved = replace(acting, events=tuple(replace(event, at=event.at + wrong) for event in acting.events))
+    await left.ledger.store(moved)
+    (claimed,) = await right.outbox.claim(30)
+    assert abs((claimed.created_at - CLOCK.now()).total_seconds()) < 60
+
+
+async def test_a_clock_that_is_set_back_puts_no_try_off(sides: tuple[Side, Side]) -> None:
+    """A next try that lies further away than any pause was written by a clock that was wrong."""
+    left, _ = sides
+    await left.ledger.store(change(await left.start(), GateState.ACTING, orders=((Occasion.FAIL, "back"),)))
+    async with left.database.write() as connection:
+        wrong = CLOCK.now() + timedelta(hours=2)
+        await connection.execute(sa.update(gate_tables.orders).values(next_try_at=wrong))
+    assert (await left.outbox.backlog()).is_claimable
+    assert await left.outbox.claim(30)
+
+
+async def test_what_was_never_tried_comes_first(sides: tuple[Side, Side]) -> None:
+    """And what a worker has in hand it does not get again."""
+    left, right = sides
+    for service in ("api", "web"):
+        await left.ledger.store(change(await left.start(service), GateState.ACTING, orders=((Occasion.FAIL, "back"),)))
+    (older,) = await left.outbox.claim(30, 1)
+    await left.outbox.settle(older, OrderState.DUE, "503")
+    (newer,) = await left.outbox.claim(0.0, 1)
+    assert newer.key != older.key
+    assert [order.key for order in await right.outbox.claim(30, but={newer.key})] == [older.key]
+
+
 async def test_pushes_are_numbered_in_the_order_in_which_they_can_be_read(sides: tuple[Side, Side]) -> None:
     """From both replicas at once, without holes, each id once."""
     left, right = sides

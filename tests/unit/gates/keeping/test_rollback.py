@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
+from gates.actions.attempt import Attempts
 from gates.actions.contract import Ending, Occasion, Order, Outcome
 from gates.gate import EventKind, Gate, GateEvent, GateState, Rollback, RollbackState
 from gates.model import Counts
 from gates.orders import OrderState
+from gates.refusals import ServiceBusy
 from gates.request import Version
 from tests.unit.gates.stage import (
     Note,
@@ -22,6 +24,7 @@ from tests.unit.gates.stage import (
     later,
     replica,
     request,
+    start_replica,
 )
 
 BASELINE = Version(version="1.0")
@@ -239,6 +242,25 @@ async def test_the_actions_of_different_gates_do_not_wait_for_each_other(file: P
         assert rollback_of(await running.keeper.get(stuck.id)).state is RollbackState.DUE
 
 
+async def test_receivers_that_hang_leave_room_for_one_that_does_not(file: Path) -> None:
+    """However many they are, and whether it is their first try or a later one."""
+    Script.act = broken
+    names = [f"s{number}" for number in range(30)]
+    service = {"source": {"kind": "scripted"}, "policy": "quick", "on_fail": ["back"]}
+    services = dict.fromkeys([*names, "web"], service)
+    Note.act = lambda order: DONE if order.gate.service == "web" else asyncio.Event().wait()
+    slow = {"back": {"kind": "note", "timeout": "10m"}}
+    async with replica(file, config(services=services, actions=slow)) as running:
+        for name in names:
+            await running.keeper.start(request(name), caller="ci")
+        while len(Note.tried) < len(names):
+            await asyncio.sleep(1)
+        gate = await finished(running, service="web", baseline=None)
+        (tried,) = await log_of(running, gate, EventKind.ACTION)
+        assert gate.decision is not None
+        assert (tried.at - gate.decision.at).total_seconds() < 5
+
+
 async def test_where_nothing_is_left_to_roll_back_to_people_are_told(file: Path) -> None:
     """After a few looks, since a health check may blink."""
     Script.act, Note.act = broken, always(Outcome(Ending.NO_BASELINE, "blue has no healthy target"))
@@ -326,6 +348,82 @@ async def test_a_person_may_pull_again_after_a_failure(file: Path) -> None:
         assert (rollback_of(gate).state, rollback_of(gate).round) == (RollbackState.UNCONFIRMED, 2)
         keys = [order.key for order in await running.gates.outbox.of_gate(gate.id)]
         assert keys == [f"{gate.id}:rollback:back", f"{gate.id}:rollback-2:back"]
+
+
+async def test_the_same_pull_twice_is_one_pull_though_it_has_failed_meanwhile(file: Path) -> None:
+    """A client that heard no answer asks again; only another key, or none, is another try."""
+    Script.act, Note.act = broken, always(Outcome(Ending.REFUSED, "403"))
+    async with replica(file) as running:
+        failed = await finished(running)
+        for _ in range(2):
+            await running.keeper.rollback(failed.id, caller="ann", reason="again", key="k-1")
+            gate = await over(running, failed)
+        assert (rollback_of(gate).round, len(Note.tried)) == (2, 2)
+        await running.keeper.rollback(failed.id, caller="ann", reason="again", key="k-2")
+        assert rollback_of(await over(running, failed)).round == 3
+
+
+async def test_a_person_who_pulls_during_a_rollback_pulls_nothing_twice(file: Path) -> None:
+    """Whether it is under way, or done."""
+    Script.act = switched_back(Counts(1000, 0))
+
+    async def slow(_order: Order) -> Outcome:
+        await asyncio.sleep(20)
+        return DONE
+
+    Note.act = slow
+    async with replica(file) as running:
+        gate = await running.keeper.start(request(baseline=BASELINE), caller="ci")
+        while not Note.tried:
+            await asyncio.sleep(1)
+        pulled = await running.keeper.rollback(gate.id, caller="ann", reason="customers call")
+        assert (rollback_of(pulled).trigger, rollback_of(pulled).by) == ("decision", None)
+        (told,) = await running.keeper.rehearse(gate.id)
+        assert told.would == "nothing more: it was called for already, and is due"
+        assert rollback_of(await over(running, gate)).state is RollbackState.ROLLED_BACK
+        await running.keeper.rollback(gate.id, caller="bob", reason="me too")
+        (told,) = await running.keeper.rehearse(gate.id)
+        assert told.would == "nothing more: it was called for already, and is rolled back"
+        assert len(Note.tried) == 1
+
+
+async def test_a_rehearsal_says_what_then_happens(file: Path) -> None:
+    """Under the keys that the actions would have, or with the refusal that the rollback would meet."""
+    Script.act, Note.act = broken, always(Outcome(Ending.REFUSED, "403"))
+    seen: list[str] = []
+    async with replica(file) as running:
+        gate = await finished(running)
+        describe = running.gates._carrier._desk.attempts.describe
+
+        async def noting(_attempts: Any, config: Any, order: Order) -> str:
+            seen.append(order.key)
+            return await describe(config, order)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Attempts, "describe", noting)
+            await running.keeper.rehearse(gate.id)
+        await running.keeper.rollback(gate.id, caller="ann", reason="again")
+        await over(running, gate)
+        assert [order.key for order in Note.tried][1:] == seen
+        Script.act = healthy
+        await running.keeper.start(request(version="3.0"), caller="ci")
+        for ask in (running.keeper.rehearse(gate.id), running.keeper.rollback(gate.id, caller="ann", reason="again")):
+            with pytest.raises(ServiceBusy):
+                await ask
+
+
+async def test_a_rollback_whose_time_went_by_in_a_crash_is_looked_at_all_the_same(file: Path) -> None:
+    """Nobody is called at night for what only nobody was there to see."""
+    Script.act, Note.act = switched_back(Counts(1000, 0)), always(DONE)
+    first = await start_replica(file, config(policy={"confirm": "1m"}))
+    gate = await first.keeper.start(request(baseline=BASELINE), caller="ci")
+    while not Note.tried:
+        await asyncio.sleep(0.5)
+    await first.crash()
+    await asyncio.sleep(1800)
+    async with replica(file, config(policy={"confirm": "1m"})) as second:
+        assert rollback_of(await over(second, gate)).state is RollbackState.ROLLED_BACK
+    assert len({order.key for order in Note.tried}) == 1
 
 
 async def test_another_replica_takes_over_what_a_crash_left_under_way(file: Path) -> None:

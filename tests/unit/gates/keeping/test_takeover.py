@@ -11,6 +11,7 @@ import pytest
 
 from gates import refusals
 from gates.gate import EventKind, Gate, GateState
+from gates.ledger.change import Change
 from gates.model import Verdict
 from tests.unit.gates.stage import Replica, Script, broken, config, healthy, later, replica, request, start_replica
 
@@ -64,6 +65,42 @@ async def test_after_a_crash_a_gate_is_taken_over_within_the_lease(file: Path) -
         decided = await second.keeper.wait(gate.id, 600)
         assert decided.decision is not None
         assert decided.decision.verdict is Verdict.FAIL
+
+
+async def test_nobody_takes_a_gate_from_himself(file: Path) -> None:
+    """A lease that ended while the journal was slow is no reason to begin all of one's gates anew, again and again."""
+    async with replica(file) as running:
+        gate = await running.keeper.start(request(), caller="ci")
+        running.gates._roster._leases._seconds = 0.0
+        await running.keeper.wait(gate.id, 42)
+        assert running.registry.get_sample_value("healthd_gate_takeovers_total") == 0
+        assert await looks_so_far(running, gate) >= 4
+
+
+async def looks_so_far(running: Replica, gate: Gate) -> int:
+    events = await running.gates.ledger.events(gate.id, 0)
+    return sum(event.kind is EventKind.LOOK for event in events)
+
+
+async def test_a_step_that_is_being_stored_is_told_of_though_its_gate_changes_hands(file: Path) -> None:
+    """A person who comes at the very moment of a verdict takes the gate over as decided, and people hear of both."""
+    async with replica(file) as running:
+        gate = await running.keeper.start(request(), caller="ci")
+        store, decided = running.gates.ledger.store, asyncio.Event()
+
+        async def slowly(change: Change) -> int:
+            if change.gate.decision is not None and not decided.is_set():
+                decided.set()
+                await asyncio.sleep(1)
+            return await store(change)
+
+        running.gates.ledger.store = slowly  # type: ignore[method-assign]
+        await decided.wait()
+        await running.keeper.cancel(gate.id, caller="ann", reason="enough")
+        await asyncio.sleep(5)
+        stored = await running.keeper.get(gate.id)
+        told = [after for before, after in running.steps if before.decision is None and after.decision is not None]
+        assert len(told) == (stored.decision is not None)
 
 
 async def test_any_replica_answers_for_any_gate(file: Path) -> None:
