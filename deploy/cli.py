@@ -8,7 +8,7 @@ from healthd import __version__
 from healthd.commands.lazy import LazyGroup
 
 _TOOLS = {
-    "aws": ("deploy.aws.command:aws", "Deploys behind an AWS load balancer."),
+    "aws": ("deploy.aws.command:aws", "Deploys behind an AWS load balancer, released by Systems Manager."),
     "kubernetes": ("deploy.kubernetes.command:kubernetes", "Blue-green deploys in Kubernetes."),
     "migrate": (
         "deploy.migrate.command:migrate",

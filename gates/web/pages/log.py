@@ -42,7 +42,17 @@ def _told(event: GateEvent) -> str:
             return (
                 f"rollback {str(body.get('state')).removeprefix('rollback_').replace('_', ' ')}{_rest(body, 'state')}"
             )
+        case EventKind.ACTION:
+            return _tried(body)
     return f"{event.kind.value}{_rest(body)}"
+
+
+def _tried(body: Mapping[str, Any]) -> str:
+    """One try of an action."""
+    state = "not done" if body.get("state") == "due" else str(body.get("state")).replace("_", " ")
+    told = f"{body.get('action')}, try {body.get('try')}, {state}: {body.get('detail')}"
+    again = body.get("next_try_at")
+    return f"{told}; next try at {_flat(again)}" if again else told
 
 
 def _rest(body: Mapping[str, Any], *told: str) -> str:

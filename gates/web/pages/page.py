@@ -14,6 +14,7 @@ from gates.gate import Gate
 from gates.refusals import JournalUnavailable, Refusal
 from gates.web.operation import GATE_ID
 from gates.web.pages import view
+from gates.web.pages.errands import errands
 from gates.web.pages.film import Film, Films
 from gates.web.pages.log import log
 from gates.web.pages.timeline import timeline
@@ -122,7 +123,7 @@ class GatePage:
             "evidence": Part(
                 (harm, gate.standing, film.seen), lambda: self._draw("evidence", harm, view.criteria(film))
             ),
-            "orders": self._part("orders", gate.rollback, gate.rollback_mode, tuple(film.orders)),
+            "orders": self._part("orders", gate.rollback, errands(film.orders)),
             "about": self._part("about", *_what_stays(gate)),
             "act": self._part("act", gate.id, headline.undecided, gate.state.value, gate.rollback),
             "log": self._part("log", log(film)),

@@ -10,7 +10,7 @@ from typing import Literal
 from gates.gate import EventKind, Gate, GateState, RollbackState
 from gates.model import Verdict
 from gates.web.pages.film import Film
-from gates.web.pages.words import state_of
+from gates.web.pages.words import is_stuck, state_of
 from healthd.web.pages.deploys import Sign
 
 
@@ -82,6 +82,8 @@ def _rollback(gate: Gate) -> Step:
     told = "under way" if state is RollbackState.DUE else state.value.removeprefix("rollback_").replace("_", " ")
     by = f", called for by {gate.rollback.by}" if gate.rollback.by else ""
     note, at = f"{told}{by}", gate.rollback.at
+    if is_stuck(gate.rollback):
+        return Step("Roll back", "now", "degraded", at, note=f"not done yet{by}")
     if state.is_under_way:
         return Step("Roll back", "now", "running", at, gate.rollback.confirm_until, note)
     sign: Sign = "unhealthy" if state.wants_a_person else "healthy"

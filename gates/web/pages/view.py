@@ -12,7 +12,7 @@ from gates.model import CriterionReport, Finding, Standing
 from gates.web.pages.chart import Chart, chart
 from gates.web.pages.film import Film
 from gates.web.pages.timeline import entered_states
-from gates.web.pages.words import chance, number, sentence_of, state_of, strength
+from gates.web.pages.words import chance, number, sentence_of, state_of, strength, trouble_of
 from healthd.web.pages.deploys import Sign
 
 _FINDINGS: dict[Finding, tuple[Sign, str]] = {
@@ -82,7 +82,8 @@ def headline(gate: Gate) -> Headline:
     elif gate.state is GateState.WATCHING:
         following = ("The watch ends", gate.watch_until)
     baseline = gate.baseline.version if gate.baseline else None
-    notes = () if gate.state.is_over else gate.notes
+    trouble = trouble_of(gate)
+    notes = (*((trouble,) if trouble else ()), *(() if gate.state.is_over else gate.notes))
     version = gate.candidate.version
     return Headline(gate.service, version, baseline, sign, word, sentence_of(gate), notes, *following, undecided)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import exp, isfinite
 
-from gates.gate import Gate, GateState, RollbackState
+from gates.gate import Gate, GateState, Rollback, RollbackState
 from gates.judge.explain import REASONS, percent, seconds
 from gates.model import Reason, Unit, Verdict
 from healthd.web.pages.deploys import Sign
@@ -25,7 +25,8 @@ def state_of(gate: Gate) -> tuple[Sign, str]:
     """The sign and the words for how a gate stands."""
     if gate.rollback is not None:
         first = "Late regression" if gate.rollback.trigger == "watch" else _verdict(gate)
-        return "unhealthy", f"{first}, {_ROLLBACKS[gate.rollback.state]}"
+        then = "not rolled back yet" if is_stuck(gate.rollback) else _ROLLBACKS[gate.rollback.state]
+        return "unhealthy", f"{first}, {then}"
     if gate.decision is not None:
         if _is_blind(gate):
             return "degraded", f"{_verdict(gate)}, the watch sees nothing"
@@ -47,6 +48,26 @@ def sentence_of(gate: Gate) -> str:
     if gate.standing is not None:
         return gate.standing.sentence
     return "Waiting for the first evidence." if not gate.state.is_over else "It ended before there was evidence."
+
+
+def trouble_of(gate: Gate) -> str | None:
+    """What is wrong with a gate's rollback, and what that means for whoever reads it at night."""
+    rollback = gate.rollback
+    if rollback is None or not rollback.detail:
+        return None
+    match rollback.state:
+        case RollbackState.DUE:
+            return f"The candidate may still have the traffic: {rollback.detail}"
+        case RollbackState.FAILED | RollbackState.IMPOSSIBLE:
+            return f"The candidate may still have the traffic, and a person must put it back. {rollback.detail}"
+        case RollbackState.UNCONFIRMED:
+            return f"A person must look where the traffic is. {rollback.detail}"
+    return None
+
+
+def is_stuck(rollback: Rollback) -> bool:
+    """Whether an action of a rollback was tried in vain so far."""
+    return rollback.state is RollbackState.DUE and bool(rollback.detail)
 
 
 def number(value: float | None, unit: Unit | None) -> str:

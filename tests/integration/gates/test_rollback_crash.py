@@ -81,7 +81,8 @@ class Theatre:
 
     async def one_dies(self) -> None:
         """Wait until one has killed itself."""
-        await until(lambda: any(worker.exitcode is not None for worker in self._alive), "a step", _DIES_WITHIN)
+        steps = f"a replica dies {' or '.join(self._alive.values())}"
+        await until(lambda: any(worker.exitcode is not None for worker in self._alive), steps, _DIES_WITHIN)
         for worker in [worker for worker in self._alive if worker.exitcode is not None]:
             assert worker.exitcode == -signal.SIGKILL, "a worker ended by itself: see its log"
             self.died[self._alive.pop(worker)] += 1

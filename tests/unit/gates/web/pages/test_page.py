@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 from aiohttp.test_utils import make_mocked_request
 
+from gates.actions.contract import Ending, Outcome
 from gates.gate import GateState, RollbackState
 from gates.model import Verdict
 from gates.orders import OrderState
 from gates.request import Deployment
+from gates.web.documents import ActionDocument, GateDocument
 from gates.web.pages.film import Films
 from gates.web.pages.latest import LatestGates
 from gates.web.pages.page import GatePage
@@ -27,6 +29,7 @@ from healthd.web.pages.stream import Streams
 from healthd.web.problems import Problem
 from tests.unit.gates.stage import (
     Counts,
+    Note,
     Replica,
     Script,
     broken,
@@ -100,11 +103,52 @@ async def test_from_settling_to_rollback(file: Path) -> None:
             html, "Failed, rolling back", "The candidate is proven harmful", "Verdict: fail", "Roll back", "under way"
         )
         assert has(html, "Evidence of harm: proof", "Of", "harmless releases at most one ever shows as much")
-        assert has(html, "Rollback", "Called for by the verdict", "back on fail", "under way", "ci for kim")
+        assert has(html, "Rollback", "Called for by the verdict", "back on fail", "being tried", "ci for kim")
         assert has(html, "What happened", "verdict fail", "observing", "ci asks about api 2.0, policy quick")
         changed = (await viewer.parts(gate.id)).since(mark)["html"]
         assert {"title", "icon", "headline", "timeline", "evidence", "orders", "log"} <= changed.keys()
         assert "about" not in changed
+
+
+async def test_a_receiver_that_is_down_for_an_hour_is_told_truly_all_along(file: Path) -> None:
+    """At any time: what is due, how often it was tried, what went wrong, when it goes on; that nothing is back."""
+    Script.act = broken
+    loop = asyncio.get_running_loop()
+    up_at = loop.time() + 4000
+    down = Outcome(Ending.AGAIN, "deploy.test answered 500")
+    Note.act = lambda _order: Outcome(Ending.DONE, "switched") if loop.time() >= up_at else down
+    actions = {name: {"kind": "note"} for name in ("back", "tell")}
+    async with looking(file, actions=actions, service={"on_fail": ["back", "tell"]}) as (running, viewer):
+        gate = await running.keeper.start(request(), caller="ci")
+        while not Note.tried:
+            await asyncio.sleep(1)
+        called_for = loop.time()
+        for _ in range(20):
+            await asyncio.sleep(179.5)
+            stands = GateDocument.of(await running.keeper.get(gate.id))
+            back, tell = map(ActionDocument.of, await running.keeper.orders(gate.id))
+            assert stands.rollback is not None
+            assert (stands.state, stands.may_stay, stands.rollback.state) == ("acting", False, "due")
+            assert (back.state, back.tries, back.detail) == ("due", len(Note.tried), down.detail)
+            assert back.next_try_at is not None
+            assert -2 <= (back.next_try_at - running.gates.ledger._clock.now()).total_seconds() <= 60
+            assert (tell.state, tell.tries) == ("due", 0)
+            told = stands.rollback.detail or ""
+            heard = re.fullmatch(rf"back was tried (\d+) times and is not done yet: {down.detail}", told)
+            assert heard is not None
+            assert back.tries - 1 <= int(heard[1]) <= back.tries  # the gate hears of a try a moment later
+            waits = running.registry.get_sample_value("healthd_action_oldest_due_seconds")
+            assert waits == pytest.approx(loop.time() - called_for, abs=5)
+            html = await viewer.look(gate.id)
+            assert has(html, "Failed, not rolled back yet", "The candidate may still have the traffic", told)
+            assert has(html, "Roll back", "not done yet", "back on fail", "not done yet", str(back.tries), down.detail)
+            assert has(html, "; next try", "tell on fail", "waits for back")
+            assert "being tried" not in html
+        await asyncio.sleep(500)
+        assert (await running.keeper.get(gate.id)).state is GateState.FINISHED
+        html = await viewer.look(gate.id)
+        assert has(html, "rollback not confirmed", "A person must look where the traffic is", "switched")
+        assert running.registry.get_sample_value("healthd_action_oldest_due_seconds") == 0
 
 
 async def test_every_end_of_a_rollback_has_words(file: Path) -> None:
