@@ -41,12 +41,15 @@ _REPLAYED_AT_ONCE = 16  # intervals, between which other gates get their turn
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """What the gates of one replica share. `changed` hears of every stored step, `late` of every late tick."""
+    """What the gates of one replica share. `changed` hears of every stored step, `inherited` of a rollback that ended
+    where nobody may have been told of it, `late` of every late tick.
+    """
 
     optics: Optics
     outbox: Outbox
     news: News
     changed: Callable[[Gate, Gate], None]
+    inherited: Callable[[Gate], None]
     late: Callable[[float], None]
 
 

@@ -82,8 +82,13 @@ class GateMetrics:
             self._verdict_at.labels(after.service, decision.verdict.value).set(decision.at.timestamp())
         if after.rollback is not None and _stage(after) != _stage(before):
             self._rollbacks.labels(after.service, after.rollback.trigger, after.rollback.state.value).inc()
-            moment = after.finished_at or after.rollback.at
-            self._rollback_at.labels(after.service, after.rollback.state.value).set(moment.timestamp())
+            self.inherited(after)
+
+    def inherited(self, gate: Gate) -> None:
+        """Show when a rollback came so far, also one that was counted elsewhere."""
+        assert gate.rollback is not None
+        moment = gate.finished_at or gate.rollback.at
+        self._rollback_at.labels(gate.service, gate.rollback.state.value).set(moment.timestamp())
 
 
 def _stage(gate: Gate) -> tuple[RollbackState, int] | None:

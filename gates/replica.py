@@ -1,4 +1,5 @@
-"""This replica among the others: it says that it lives, takes up gates that nobody runs, and deletes what is old."""
+"""This replica among the others: it says that it lives, takes up gates that nobody runs, tells
+what those may have kept to themselves that fell silent, and deletes what is old."""
 
 from __future__ import annotations
 
@@ -16,6 +17,7 @@ from healthd.journal.database import JournalError
 _log = structlog.get_logger(__name__)
 _RENEWALS = 4  # within a lease, so that one that is late or fails loses no gates
 _CLEANING_SECONDS = 3600.0
+_INHERITING_SECONDS = 15.0
 
 
 class Replica:
@@ -24,7 +26,7 @@ class Replica:
     def __init__(self, ledger: Ledger, leases: Leases, roster: Roster, clock: Clock, metrics: GateMetrics) -> None:
         self._ledger, self._leases, self._roster = ledger, leases, roster
         self._clock, self._metrics = clock, metrics
-        self._clean_at = 0.0
+        self._clean_at = self._inherit_at = 0.0
         self._trouble = ""
 
     async def run(self) -> None:
@@ -49,6 +51,9 @@ class Replica:
         await self._ledger.open()
         await self._leases.renew()
         await self._roster.take_over_orphans()
+        if self._clock.steady() >= self._inherit_at:
+            await self._roster.inherit()
+            self._inherit_at = self._clock.steady() + _INHERITING_SECONDS
         if self._clock.steady() >= self._clean_at:
             config = self._roster.config
             await self._ledger.clean(config.retention, config.gates.keep_looks)

@@ -26,6 +26,7 @@ _log = structlog.get_logger(__name__)
 _TAKEN_AT_ONCE = 100
 _STUMBLES = 3
 _PAUSE_SECONDS = 5.0
+_NEWS_FOR_SECONDS, _GOOD_NEWS_FOR_SECONDS = 86400.0, 300.0
 
 
 class _Running:
@@ -88,6 +89,17 @@ class Roster:
                 self.adopt(owned)
                 self._metrics.taken_over.inc()
             room -= len(taken)
+
+    async def inherit(self) -> None:
+        """Tell how rollbacks have ended at replicas that are gone since, for nobody knows whether they have told: of
+        those that want a person for a day, of the others for a moment. Raises JournalError."""
+        now = self._tools.optics.clock.now()
+        for gate in await self._leases.inherit(_NEWS_FOR_SECONDS):
+            assert gate.rollback is not None
+            assert gate.finished_at is not None
+            age = (now - gate.finished_at).total_seconds()
+            if gate.rollback.state.wants_a_person or age < _GOOD_NEWS_FOR_SECONDS:
+                self._tools.inherited(gate)
 
     async def seize(self, gate_id: str) -> Owned | None:
         """A gate in the caller's hands, wherever it ran; it runs no more until it is adopted. Raises JournalError."""

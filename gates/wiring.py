@@ -7,6 +7,7 @@ import os
 import secrets
 import socket
 from collections.abc import Callable
+from dataclasses import replace
 
 import aiohttp
 from prometheus_client import CollectorRegistry
@@ -58,7 +59,7 @@ class Gates:
         attempts = Attempts(clock, redact, os.environ)
         desk = Desk(self.outbox, self.ledger, attempts, ActionMetrics(registry), self._news, clock)
         self._carrier = Carrier(desk, config)
-        tools = Tools(optics, self.outbox, self._news, self._changed, self.metrics.late.observe)
+        tools = Tools(optics, self.outbox, self._news, self._changed, self._inherited, self.metrics.late.observe)
         leases = Leases(database, replica, config.gates.lease)
         self._roster = Roster(leases, tools, config, self.metrics, self._news)
         registry.register(RunningGates(self._roster.gates))
@@ -87,6 +88,10 @@ class Gates:
         await self._carrier.close()
         await self._replica.close()
         await self._session.close()
+
+    def _inherited(self, gate: Gate) -> None:
+        self.metrics.inherited(gate)
+        self._listener(replace(gate, rollback=None), gate)
 
     def _changed(self, before: Gate, after: Gate) -> None:
         self.metrics.changed(before, after)

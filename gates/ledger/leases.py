@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -54,14 +54,10 @@ class Leases:
 
     async def take_over(self, at_most: int) -> Sequence[Owned]:
         """Gates that are not over and whose replica is silent or gone; they are this one's now. Raises JournalError."""
-        gates, replicas = tables.gates, tables.replicas
+        gates = tables.gates
         async with self._database.write() as connection:
             moment = await self._database.moment(connection)
-            # Whoever asks is alive, also where its lease ended while the journal was slow: its gates are in good hands.
-            others = sa.select(replicas.c.id).where(replicas.c.expires_at > moment)
-            alive = others.union(sa.select(sa.literal(self.replica)))
-            orphaned = sa.or_(gates.c.owner.is_(None), gates.c.owner.not_in(alive))
-            query = sa.select(gates.c.id).where(gates.c.state.not_in(_OVER), orphaned)
+            query = sa.select(gates.c.id).where(gates.c.state.not_in(_OVER), self._is_orphaned(moment))
             query = query.order_by(gates.c.id).limit(at_most).with_for_update(skip_locked=True)
             ids = (await connection.execute(query)).scalars().all()
             if not ids:
@@ -69,6 +65,21 @@ class Leases:
             taken = sa.update(gates).where(gates.c.id.in_(ids))
             rows = await connection.execute(self._mine(taken))
             return [_owned(row) for row in rows.mappings()]
+
+    async def inherit(self, seconds: float) -> Sequence[Gate]:
+        """Gates of the last so many seconds that ended with a rollback at a replica that is silent or gone by now, each
+        while it is the latest of its service. They come to one replica only. Raises JournalError."""
+        gates, newer = tables.gates, tables.gates.alias("newer")
+        async with self._database.write() as connection:
+            moment = await self._database.moment(connection)
+            ended = sa.and_(gates.c.state.in_(_OVER), gates.c.finished_at > moment - timedelta(seconds=seconds))
+            followed = sa.exists().where(newer.c.service == gates.c.service, newer.c.id > gates.c.id)
+            query = sa.select(gates.c.id).where(ended, gates.c.rollback.is_not(None), self._is_orphaned(moment))
+            query = query.where(sa.not_(followed)).with_for_update(skip_locked=True)
+            if not (ids := (await connection.execute(query)).scalars().all()):
+                return []
+            rows = await connection.execute(self._mine(sa.update(gates).where(gates.c.id.in_(ids))))
+            return [read_gate(row) for row in rows.mappings()]
 
     async def seize(self, gate_id: str) -> Owned | None:
         """Take one gate, whoever has it; None when there is none. Raises JournalError."""
@@ -91,6 +102,12 @@ class Leases:
             mine = sa.and_(tables.gates.c.owner == self.replica, tables.gates.c.state.not_in(_OVER))
             await connection.execute(sa.update(tables.gates).where(mine).values(owner=None))
             await connection.execute(sa.delete(tables.replicas).where(tables.replicas.c.id == self.replica))
+
+    def _is_orphaned(self, moment: datetime) -> sa.ColumnElement[bool]:
+        """Whether nobody has a gate. Whoever asks is alive, also where its lease ended while the journal was slow."""
+        owner, replicas = tables.gates.c.owner, tables.replicas
+        others = sa.select(replicas.c.id).where(replicas.c.expires_at > moment)
+        return sa.or_(owner.is_(None), owner.not_in(others.union(sa.select(sa.literal(self.replica)))))
 
     def _mine(self, statement: sa.Update) -> Any:
         return statement.values(owner=self.replica, token=tables.gates.c.token + 1).returning(tables.gates)

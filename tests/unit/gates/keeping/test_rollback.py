@@ -258,7 +258,7 @@ async def test_receivers_that_hang_leave_room_for_one_that_does_not(file: Path) 
         gate = await finished(running, service="web", baseline=None)
         (tried,) = await log_of(running, gate, EventKind.ACTION)
         assert gate.decision is not None
-        assert (tried.at - gate.decision.at).total_seconds() < 5
+        assert (tried.at - gate.decision.at).total_seconds() < 120  # and not ten minutes
 
 
 async def test_where_nothing_is_left_to_roll_back_to_people_are_told(file: Path) -> None:

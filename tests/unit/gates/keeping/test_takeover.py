@@ -10,10 +10,23 @@ from pathlib import Path
 import pytest
 
 from gates import refusals
-from gates.gate import EventKind, Gate, GateState
+from gates.actions.contract import Ending, Outcome
+from gates.gate import EventKind, Gate, GateState, RollbackState
 from gates.ledger.change import Change
 from gates.model import Verdict
-from tests.unit.gates.stage import Replica, Script, broken, config, healthy, later, replica, request, start_replica
+from tests.unit.gates.stage import (
+    Note,
+    Replica,
+    Script,
+    broken,
+    config,
+    failing,
+    healthy,
+    later,
+    replica,
+    request,
+    start_replica,
+)
 
 
 async def looks(running: Replica, gate: Gate) -> list[float]:
@@ -75,6 +88,35 @@ async def test_nobody_takes_a_gate_from_himself(file: Path) -> None:
         await running.keeper.wait(gate.id, 42)
         assert running.registry.get_sample_value("healthd_gate_takeovers_total") == 0
         assert await looks_so_far(running, gate) >= 4
+
+
+async def test_the_end_of_a_rollback_is_told_though_its_replica_died_at_that_moment(file: Path) -> None:
+    """By one of those that are left, and once; what a newer gate has made history is not told."""
+    Script.act, Note.act = failing, lambda _order: Outcome(Ending.REFUSED, "403")
+    first = await start_replica(file, config())
+    for service in ("api", "web"):
+        gate = await first.keeper.start(request(service), caller="ci")
+        while not (await first.keeper.get(gate.id)).state.is_over:
+            await asyncio.sleep(1)
+    Script.act = healthy
+    await first.keeper.start(request("web", "3.0"), caller="ci")
+    await first.crash()
+    async with replica(file) as second:
+        await asyncio.sleep(60)
+        ends = [(before.rollback, after) for before, after in second.steps if after.rollback is not None]
+        ((before, told),) = ends
+        assert before is None
+        assert (told.service, told.rollback and told.rollback.state) == ("api", RollbackState.FAILED)
+        labels = {"service": "api", "state": "rollback_failed"}
+        at = second.registry.get_sample_value("healthd_gate_last_rollback_timestamp_seconds", labels)
+        assert told.finished_at is not None
+        assert at == told.finished_at.timestamp()
+        assert (
+            second.registry.get_sample_value("healthd_gate_rollbacks_total", {**labels, "trigger": "decision"}) is None
+        )
+        async with replica(file) as third:
+            await asyncio.sleep(60)
+            assert not third.steps
 
 
 async def looks_so_far(running: Replica, gate: Gate) -> int:
