@@ -12,7 +12,9 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from deploy.aws.settings import BlueGreenConfig, RollingConfig
 from deploy.kubernetes.settings import KubernetesConfig
+from deploy.migrate.settings import MigrateConfig
 from deploy.nginx.settings import NginxConfig
 from deploy.settings import DeployConfig
 from gates.metrics import GateMetrics, RunningGates
@@ -27,7 +29,13 @@ from healthd.notify import KINDS as NOTIFIERS
 from healthd.notify.contract import NotifierConfig
 from healthd.units import show_duration, show_ratio
 
-DEPLOY_TOOLS: dict[str, type[DeployConfig]] = {"kubernetes": KubernetesConfig, "nginx": NginxConfig}
+DEPLOY_TOOLS: dict[str, type[BaseModel]] = {
+    "aws blue-green": BlueGreenConfig,
+    "aws rolling": RollingConfig,
+    "kubernetes": KubernetesConfig,
+    "migrate": MigrateConfig,
+    "nginx": NginxConfig,
+}
 REFERENCE = Path(__file__).parent / "reference"
 _NOTE = "<!-- Drawn from the code by `make docs`; do not edit by hand. -->\n"
 
