@@ -170,14 +170,18 @@ class Gatekeeper:
 
     async def rollback(self, gate_id: str, *, caller: str, reason: str, key: str | None = None) -> Gate:
         """A person pulls the cord: once only, but again where it was not seen to succeed. The same key again is the
-        same pull, however the first one ended.
+        same pull, however the first one ended; and of two who pull at the same time one does.
 
         Raises UnknownGate, NothingToRollBack, and ServiceBusy where a newer gate holds the service.
         """
 
+        seen = 0  # the round that it would be when the call came: if that is past, somebody else was faster
+
         def called_for(gate: Gate) -> bool:
-            if gate.rollback is None:
-                return True
+            nonlocal seen
+            seen = seen or gate.next_round
+            if gate.rollback is None or gate.next_round != seen:
+                return gate.rollback is None
             return gate.rollback.state.wants_a_person and (key is None or gate.rollback.key != key)
 
         def step(gate: Gate, plan: Plan) -> Step:

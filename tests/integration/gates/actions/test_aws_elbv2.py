@@ -203,6 +203,19 @@ async def test_a_dry_run_changes_nothing(balancer: Balancer) -> None:
     assert await balancer.forwarded() == {"green": 1}
 
 
+async def test_a_dry_run_says_what_then_happens(balancer: Balancer) -> None:
+    """From wherever the traffic is, word for word; and to do nothing where nothing is to be done."""
+    for sticky, weights in (
+        (False, {"blue": 90, "green": 10}),
+        (True, {"blue": 50, "green": 50}),
+        (False, {"blue": 1}),
+    ):
+        await balancer.forward(sticky=sticky, **weights)
+        told = await described(balancer.action(), order())
+        outcome = await tried(balancer.action(), order())
+        assert outcome.detail == told.replace("would ", "did ")
+
+
 async def test_an_api_that_says_no_is_tried_again(balancer: Balancer, peer: Peer) -> None:
     """Permissions can be mended, and throttling ends; the call that needs them is named."""
     denied = "<ErrorResponse><Error><Code>AccessDenied</Code><Message>no</Message></Error></ErrorResponse>"

@@ -81,6 +81,14 @@ async def test_secrets_it_was_given_are_not_in_what_is_kept() -> None:
     assert outcome.detail == "exit code 0: *** ***"
 
 
+async def test_a_dry_run_shows_the_words_that_then_run() -> None:
+    """With the key that the action has."""
+    config = python("import sys; print(*sys.argv[1:])", "$service", "$baseline_target", "$key")
+    told, outcome = await described(config, order()), await tried(config, order())
+    assert outcome.detail.partition(": ")[2] == "api blue 0123:rollback:back"
+    assert "api blue 0123:rollback:back" in told
+
+
 async def test_only_the_end_of_much_output_is_kept() -> None:
     """A command that writes without end neither fills the memory nor hangs."""
     outcome = await tried(python("import sys; sys.stdout.write('x' * 50_000_000 + 'the end')"), order())

@@ -206,6 +206,23 @@ async def test_what_the_cluster_says_no_with(api: Api, kubeconfig: Path, tmp_pat
     assert (await tried(action(nowhere, deployment="api"), order())).ending is Ending.AGAIN
 
 
+async def test_a_dry_run_says_what_then_happens(api: Api, kubeconfig: Path) -> None:
+    """Word for word, whatever the object; and once it is done, that nothing is to be done."""
+
+    async def same(config: ActionConfig) -> None:
+        for _ in range(2):
+            told, outcome = await described(config, order()), await tried(config, order())
+            assert outcome.ending is Ending.DONE
+            assert outcome.detail == told.replace("would ", "did ")
+
+    put_service(api, "green", "blue", "green")
+    await same(service(kubeconfig))
+    put_revisions(api, "1.0", "2.0")
+    await same(action(kubeconfig, deployment="api"))
+    put_revisions(api, "1.0", "2.0", path=ROLLOUT, revision="rollout.argoproj.io/revision")
+    await same(action(kubeconfig, rollout="api"))
+
+
 async def test_rights_that_come_later_are_in_time(api: Api, kubeconfig: Path) -> None:
     """Who may read and not write learns so, and the next try after it was mended succeeds."""
     put_service(api, "green", "blue", "green")
