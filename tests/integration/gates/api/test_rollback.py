@@ -16,7 +16,7 @@ async def rolling(tmp_path: Path, peer: Peer) -> AsyncIterator[Gating]:
     """A daemon whose service is rolled back by a webhook to the peer."""
     action = {"kind": "webhook", "url": f"{peer.url}/back", "secret": "a secret of some length"}
     service = {"source": {"kind": "push"}, "policy": "endless", "on_fail": ["traffic-back"]}
-    async with gating(tmp_path, actions={"traffic-back": action}, services={"api-0": service}) as running:
+    async with gating(tmp_path, actions={"traffic-back": action}, services={"api-0": service}, hooks={}) as running:
         yield running
 
 
