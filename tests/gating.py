@@ -157,4 +157,7 @@ HOOKS: dict[str, Any] = {
 }
 HOOKS["argo-rollouts"] = {"kind": "argo_rollouts", "rollouts": dict(_SERVICES)}
 HOOKS["spinnaker"] = {"kind": "spinnaker", "stages": {asked["service"]: asked for _, asked in _SERVICES}}
+_ENDLESS = {asked["service"]: {**asked, "policy": "endless"} for _, asked in _SERVICES}
+HOOKS["argo-endless"] = {"kind": "argo_rollouts", "rollouts": {f"shop/{name}": it for name, it in _ENDLESS.items()}}
+HOOKS["spinnaker-endless"] = {"kind": "spinnaker", "stages": _ENDLESS}
 """Each dialect under its own name, for all services."""

@@ -76,7 +76,7 @@ class ArgoRollouts:
             raise Problem(
                 404, "Unknown rollout", f"{body.rollout} is not under hooks.{call.hook}.rollouts: name it there"
             )
-        run = Run(call.hook, body.rollout, body.revision, deploys, call.caller.name)
+        run = Run(call.hook, body.rollout, f"{body.revision}/{body.version}", deploys, call.caller.name)
         # A run of the analysis ends with its first verdict. Who asks later retries the rollout, or is at another step.
         gate = await self._runs.begin(
             run, body.version, anew=lambda gate: decided_for(gate, self._runs.clock.now()) > _REPEATED

@@ -78,6 +78,16 @@ async def test_a_rollout_has_one_gate_that_answers_all_webhooks(api: Gating, hoo
     assert {answer.body["gate"] for answer in answers if not answer.is_problem} == {begun.body["gate"]}
 
 
+async def test_what_forbids_a_deploy_is_a_no_to_every_webhook(api: Gating) -> None:
+    """A deploy lock: a failed check at the beginning, waiting where Flagger waits, and never a rollback."""
+    service = api.service()
+    lock = {"holder": "kim", "for": "5m", "reason": "migration"}
+    assert (await api.call("POST", f"/locks/{service}", lock)).status == 200
+    answers = [await call(api, webhook, payload(api, service)) for webhook in (*ASKED[:-1], "confirm-rollout")]
+    assert {answer.status for answer in answers} == {409}
+    assert answers[0].body["holder"] == "kim"
+
+
 async def test_only_begun_rollouts_have_gates(api: Gating) -> None:
     """What Flagger asks or tells beforehand begins none, and never makes it roll back."""
     service = api.service()

@@ -1,13 +1,15 @@
 """A gate in one word, and in a sentence."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 from gates.gate import Gate, GateState
-from gates.hooks.contract import Told, Word
+from gates.hooks.contract import Told, Word, decided_for
 from gates.model import Verdict
 from tests.unit.gates.hooks.gates import DECIDED, PASSED, ROLLBACK, RUNNING
+from tests.unit.stage import MIDNIGHT
 
 WORDS = {
     "running": (RUNNING, Word.RUNNING),
@@ -29,6 +31,13 @@ def test_a_gate_in_one_word(gate: Gate, word: Word) -> None:
     told = Told.of(gate)
     assert (told.verdict, told.gate) == (word, gate.id)
     assert told.sentence
+
+
+def test_a_verdict_grows_old() -> None:
+    """So does being cancelled; what runs is not old at all."""
+    later = MIDNIGHT + timedelta(minutes=2)
+    cancelled = replace(RUNNING, state=GateState.CANCELLED, finished_at=MIDNIGHT)
+    assert [decided_for(gate, later) for gate in (RUNNING, PASSED, cancelled)] == [0.0, 120.0, 120.0]
 
 
 def test_no_gate_is_no_word() -> None:

@@ -8,9 +8,12 @@ import pytest
 
 from gates import refusals
 from gates.gate import GateState
+from gates.hooks.argo_rollouts import ArgoRolloutsConfig
 from gates.hooks.contract import Deploys, Run
+from gates.hooks.flagger import FlaggerConfig
 from gates.hooks.runs import Runs
 from gates.request import Deployment
+from healthd.web.problems import Problem
 from tests.unit.gates.stage import Replica, Script, config, failing, replica, request
 from tests.unit.stage import LoopClock
 
@@ -71,6 +74,36 @@ async def test_a_version_that_failed_is_tried_again_once_someone_lets_it(file: P
             await runs.begin(API, "2.0", anew=lambda gate: True)
         await running.keeper.release("api", "2.0", caller="kim", reason="it was the network")
         assert (await runs.begin(API, "2.0", anew=lambda gate: True)).id != first.id
+
+
+async def test_a_release_undoes_a_fail(file: Path) -> None:
+    """Only one of quarantine can be released; a gate that passed needs none."""
+    async with replica(file) as running:
+        runs = runs_of(running)
+        passed = await runs.begin(API, "1.0")
+        await running.keeper.wait(passed.id, 600.0)
+        assert not await runs.is_released(await running.keeper.get(passed.id))
+        Script.act = failing
+        await asyncio.sleep(1)
+        failed = await runs.begin(replace(API, id="bbb"), "2.0")
+        failed = await running.keeper.wait(failed.id, 600.0)
+        assert not await runs.is_released(failed)
+        await running.keeper.release("api", "2.0", caller="kim", reason="it was the network")
+        assert await runs.is_released(failed)
+
+
+async def test_a_hook_is_what_the_configuration_says_now(file: Path) -> None:
+    """One that was taken out of it does not exist, nor does one of another kind."""
+    async with replica(file) as running:
+        canaries = {"shop/api": {"service": "api"}}
+        runs = Runs(running.keeper, config(hooks={"f": {"kind": "flagger", "canaries": canaries}}), LoopClock())
+        assert list(runs.hook(FlaggerConfig, "f").canaries) == ["shop/api"]
+        with pytest.raises(Problem):
+            runs.hook(ArgoRolloutsConfig, "f")
+        runs.config = config()
+        with pytest.raises(Problem) as refused:
+            runs.hook(FlaggerConfig, "f")
+        assert refused.value.status == 404
 
 
 async def test_nobody_elses_gate_is_taken_for_a_runs(file: Path) -> None:
