@@ -25,7 +25,7 @@ _KINDS = {
     "apps/v1": {"deployments": "Deployment", "replicasets": "ReplicaSet"},
     "argoproj.io/v1alpha1": {"rollouts": "Rollout"},
 }
-_REASONS = {401: "Unauthorized", 404: "NotFound", 409: "Conflict", 422: "Invalid"}
+_REASONS = {401: "Unauthorized", 403: "Forbidden", 404: "NotFound", 409: "Conflict", 422: "Invalid"}
 _VERBS = ["get", "list", "patch"]
 
 
