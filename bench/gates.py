@@ -93,7 +93,7 @@ async def serve(port: int, gates: int, folder: Path) -> None:
         late.clear()
         return said
 
-    api = GateApi(kept.gatekeeper, config, Guard(config), clock, Rate(per_second=10_000, burst=10_000))
+    api = GateApi(kept.gatekeeper, kept.courier, config, Guard(config), clock, Rate(per_second=10_000, burst=10_000))
     app = web.Application()
     app.add_routes([*api.routes(), web.get("/lateness", lateness)])
     runner = web.AppRunner(app, access_log=None)

@@ -12,6 +12,7 @@ from prometheus_client.registry import Collector
 from gates.actions.contract import Ending
 from gates.gate import Gate, RollbackState
 from gates.orders import OrderState
+from gates.replies import ReplyState
 
 _DECISION_SECONDS = (10, 20, 30, 60, 90, 120, 180, 300, 600, 900, 1800, 3600)
 _TRY_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
@@ -131,6 +132,22 @@ class ActionMetrics:
     def settled(self, action: str, state: OrderState) -> None:
         if state is not OrderState.DUE:
             self._settled.labels(action, state.value).inc()
+
+
+class ReplyMetrics:
+    """What is counted of replies that are owed to deploy tools."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._settled = Counter(
+            "healthd_hook_replies_total",
+            "Replies to deploy tools that have come to an end: taken by the tool (done), or given up.",
+            ["hook", "state"],
+            registry=registry,
+        )
+
+    def settled(self, hook: str, state: ReplyState) -> None:
+        if state.is_over:
+            self._settled.labels(hook, state.value).inc()
 
 
 class RunningGates(Collector):

@@ -86,5 +86,9 @@ class JournalUnavailable(Refusal):
     """The journal cannot be written, so nothing was started: {problem}."""
 
 
+PASSING = (ServiceBusy, Locked, Frozen, Draining, TooManyGates, JournalUnavailable)
+"""What passes by itself: asking again later may be answered otherwise."""
+
+
 def _shown(value: Any) -> Any:
     return f"{value:%Y-%m-%d %H:%M:%S} UTC" if isinstance(value, datetime) else value

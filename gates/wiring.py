@@ -17,12 +17,14 @@ from gates.carrier import Carrier, Desk
 from gates.eyes import Optics
 from gates.gate import Gate
 from gates.gatekeeper import Gatekeeper
+from gates.hooks.courier import Courier
 from gates.ledger.holds import Holds
 from gates.ledger.leases import Leases
 from gates.ledger.ledger import Ledger
 from gates.ledger.outbox import Outbox
+from gates.ledger.replies import Replies
 from gates.life import Tools
-from gates.metrics import ActionMetrics, GateMetrics, RunningGates
+from gates.metrics import ActionMetrics, GateMetrics, ReplyMetrics, RunningGates
 from gates.news import News
 from gates.replica import Replica
 from gates.roster import Roster
@@ -68,15 +70,26 @@ class Gates:
             self._roster, self.ledger, Holds(database), self.outbox, attempts, self._news, clock, replica=replica
         )
 
+        self.courier = Courier(
+            Replies(database),
+            self.gatekeeper,
+            config.hooks,
+            clock=clock,
+            metrics=ReplyMetrics(registry),
+            redact=redact,
+        )
+
     async def run(self) -> None:
         """Until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._replica.run(), name="replica")
             tasks.create_task(self._carrier.run(), name="carrier")
+            tasks.create_task(self.courier.run(), name="courier")
 
     def reconfigure(self, config: Config) -> None:
         """For gates that start from now on; those that run keep their policy."""
         self._roster.config = self._carrier.config = config
+        self.courier.reconfigure(config.hooks)
 
     def drain(self) -> None:
         """Take no more gates."""
@@ -85,6 +98,7 @@ class Gates:
     async def close(self) -> None:
         """Stop every gate where it stands and leave it to another replica, or to the next start."""
         self.drain()
+        await self.courier.close()
         await self._carrier.close()
         await self._replica.close()
         await self._session.close()
@@ -98,4 +112,5 @@ class Gates:
         self._news.publish(after.id)
         if after.decision is not before.decision or after.rollback is not before.rollback:
             self._carrier.wake()
+            self.courier.wake()
         self._listener(before, after)

@@ -164,7 +164,7 @@ class Daemon:
             listener=self._gate_changed,
         )
         gatekeeper = self.gates.gatekeeper
-        self.gate_api = GateApi(gatekeeper, self.settings, self._guard, self._clock)
+        self.gate_api = GateApi(gatekeeper, self.gates.courier, self.settings, self._guard, self._clock)
         films = Films(gatekeeper, self.gates.ledger, self.gates.outbox)
         self.gate_page = GatePage(films, self._guard, self._clock, self.renderer, self.streams)
         self.page.deploys = LatestGates(gatekeeper)

@@ -10,13 +10,21 @@ from typing import Annotated, Any
 from pydantic import Field, SerializeAsAny, WrapValidator
 
 from gates.hooks.argo_rollouts import ArgoRolloutsConfig
+from gates.hooks.codedeploy import CodeDeployConfig
 from gates.hooks.contract import Dialect, HookConfig
+from gates.hooks.datadog import DatadogConfig
+from gates.hooks.ecs import EcsConfig
 from gates.hooks.flagger import FlaggerConfig
+from gates.hooks.github.config import GitHubConfig
 from gates.hooks.spinnaker import SpinnakerConfig
 
 KINDS = {
     "argo_rollouts": "gates.hooks.argo_rollouts:ArgoRollouts",
+    "codedeploy": "gates.hooks.codedeploy:CodeDeployHook",
+    "datadog": "gates.hooks.datadog:Datadog",
+    "ecs": "gates.hooks.ecs:Ecs",
     "flagger": "gates.hooks.flagger:Flagger",
+    "github": "gates.hooks.github.webhook:GitHubWebhook",
     "spinnaker": "gates.hooks.spinnaker:Spinnaker",
 }
 
@@ -36,6 +44,9 @@ def _build_config(raw: Any) -> HookConfig:
 
 
 # What is named here is what the schema and the reference show; what counts is the registry.
-_BuiltIn = Annotated[ArgoRolloutsConfig | FlaggerConfig | SpinnakerConfig, Field(discriminator="kind")]
+_BuiltIn = Annotated[
+    ArgoRolloutsConfig | CodeDeployConfig | DatadogConfig | EcsConfig | FlaggerConfig | GitHubConfig | SpinnakerConfig,
+    Field(discriminator="kind"),
+]
 AnyHook = Annotated[SerializeAsAny[_BuiltIn], WrapValidator(lambda raw, _: _build_config(raw))]
 """An entry of `hooks:` in the configuration as the model of its kind."""

@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from gates.gate import Gate
+from gates.hooks.correspondence import Correspondent
 from gates.request import Deployment, LabelName, LabelValue, VerifyRequest, Version
 from gates.web.operation import Operation
+from healthd.clock import Clock
 from healthd.settings import Model, Name
 
-if TYPE_CHECKING:  # it knows the whole configuration, of which a dialect's is a part
+if TYPE_CHECKING:  # runs: it knows the whole configuration, of which a dialect's is a part
     from gates.hooks.runs import Runs
 
 SCOPE = "gates:hooks"
@@ -85,6 +87,10 @@ class HookConfig(Model):
     def deploys(self) -> Iterable[Deploys]:
         """Everything that it may ask about; the configuration checks that it exists."""
         return ()
+
+    def correspondent(self, clock: Clock) -> Correspondent | None:
+        """Who calls the tool back, where it hangs up before there is an answer."""
+        return None
 
     def policies(self) -> Iterable[str]:
         """Policies that it names for a preflight."""

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from gates.gate import Gate
 from gates.gatekeeper import Gatekeeper
 from gates.hooks.contract import ConfigT, Run, never
+from gates.hooks.courier import Courier
 from gates.model import Verdict
 from gates.refusals import AlreadyDecided, UnfitRequest, UnknownGate
 from gates.settings import Config
@@ -26,8 +27,8 @@ class Runs:
     with its id, but the newest of its subject: once another id came in between, the same id is another run.
     """
 
-    def __init__(self, gatekeeper: Gatekeeper, config: Config, clock: Clock) -> None:
-        self.gatekeeper, self.config, self.clock = gatekeeper, config, clock
+    def __init__(self, gatekeeper: Gatekeeper, courier: Courier, config: Config, clock: Clock) -> None:
+        self.gatekeeper, self.courier, self.config, self.clock = gatekeeper, courier, config, clock
 
     def hook(self, model: type[ConfigT], name: str) -> ConfigT:
         """A configured hook of this kind. Raises Problem 404."""

@@ -104,6 +104,30 @@ orders = sa.Table(
     sa.Column("leased_until", Moment),
 )
 
+# What is owed to deploy tools that asked and did not wait. `word` is the answer where no gate gives it; `said` is
+# the one that may have been heard already: no other follows it. `token` and `leased_until` are a worker's claim.
+replies = sa.Table(
+    "replies",
+    metadata,
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("hook", sa.Text, nullable=False),
+    sa.Column("address", sa.Text, nullable=False),
+    sa.Column("request", sa.Text),
+    sa.Column("word", sa.Text),
+    sa.Column("why", sa.Text),
+    sa.Column("gate_id", sa.Text),
+    sa.Column("state", sa.Text, nullable=False, index=True),
+    sa.Column("said", sa.Text),
+    sa.Column("reports", sa.Integer, nullable=False),
+    sa.Column("tries", sa.Integer, nullable=False),
+    sa.Column("detail", sa.Text, nullable=False),
+    sa.Column("created_at", Moment, nullable=False),
+    sa.Column("next_try_at", Moment, nullable=False),
+    sa.Column("finished_at", Moment),
+    sa.Column("token", sa.Integer, nullable=False),
+    sa.Column("leased_until", Moment),
+)
+
 deploy_locks = sa.Table(
     "deploy_locks",
     metadata,
@@ -124,4 +148,4 @@ quarantine = sa.Table(
     sa.Column("reason", sa.Text, nullable=False),
 )
 
-BRANCH = Branch(Path(__file__).with_name("migrations"), "alembic_version_gates", head="0001")
+BRANCH = Branch(Path(__file__).with_name("migrations"), "alembic_version_gates", head="0002")

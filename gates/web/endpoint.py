@@ -32,6 +32,8 @@ class Endpoint:
 
     async def __call__(self, request: web.Request) -> web.StreamResponse:
         operation = self.operation
+        if operation.largest_body is not None:
+            request = request.clone(client_max_size=operation.largest_body)
         try:
             caller = await operation.admit(request, self.door.guard, operation.scope)
             self.door.limiter.admit(caller.name)

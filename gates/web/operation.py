@@ -101,6 +101,7 @@ class Operation:
     headers: Mapping[str, Header] = field(default_factory=dict)
     parts: Mapping[str, str] = field(default_factory=dict)
     admit: Admit = by_header
+    largest_body: int | None = None  # bytes; the server's own limit unless given
 
     @property
     def takes_body(self) -> bool:

@@ -9,6 +9,7 @@ from aiohttp import web
 
 from gates.gatekeeper import Gatekeeper
 from gates.hooks import KINDS, find_kind
+from gates.hooks.courier import Courier
 from gates.hooks.runs import Runs
 from gates.settings import Config
 from gates.web.calls import GateCalls
@@ -24,17 +25,25 @@ from healthd.clock import Clock
 from healthd.web.auth import Guard
 from healthd.web.problems import Problem
 
-_ROOTS = ("/gates", "/hooks", "/locks", "/quarantine")
+_ROOTS = ("/api/v2/deployments", "/gates", "/hooks", "/locks", "/quarantine")
 _RATE = Rate()
 
 
 class GateApi:
     """The HTTP face of one gatekeeper."""
 
-    def __init__(self, gatekeeper: Gatekeeper, config: Config, guard: Guard, clock: Clock, rate: Rate = _RATE) -> None:
+    def __init__(
+        self,
+        gatekeeper: Gatekeeper,
+        courier: Courier,
+        config: Config,
+        guard: Guard,
+        clock: Clock,
+        rate: Rate = _RATE,
+    ) -> None:
         self._patience = Patience(gatekeeper, clock)
         self._door = Door(guard, RateLimiter(rate, clock))
-        self._runs = Runs(gatekeeper, config, clock)
+        self._runs = Runs(gatekeeper, courier, config, clock)
         self.operations: Sequence[Operation] = (
             *Verify(gatekeeper, self._patience).operations(),
             *GateCalls(gatekeeper, self._patience).operations(),

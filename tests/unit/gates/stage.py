@@ -175,6 +175,8 @@ class Replica:
         await self.gates._roster.close()
         for job in self.gates._carrier._jobs.values():
             job.task.cancel()
+        for task in self.gates.courier._jobs:
+            task.cancel()
         await self.gates._session.close()
         await self._end()
 

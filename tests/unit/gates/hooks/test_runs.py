@@ -21,7 +21,7 @@ API = Run("flagger", "shop/api", "aaa", Deploys(service="api"), "cluster")
 
 
 def runs_of(running: Replica) -> Runs:
-    return Runs(running.keeper, config(), LoopClock())
+    return Runs(running.keeper, running.gates.courier, config(), LoopClock())
 
 
 async def test_a_run_has_one_gate(file: Path) -> None:

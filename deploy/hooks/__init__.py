@@ -1,0 +1,1 @@
+"""What runs at a deploy tool's side to bring its hooks to healthd."""

@@ -1,0 +1,1 @@
+"""GitHub's custom deployment protection rules."""
