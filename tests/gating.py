@@ -155,6 +155,25 @@ HOOKS: dict[str, Any] = {
         "flagger-endless": {"policy": "endless"},
     }.items()
 }
+HOOKS["ecs"] = {
+    "kind": "ecs",
+    "services": {
+        f"main/api-{n}": {
+            "POST_TEST_TRAFFIC_SHIFT": {"service": f"api-{n}", "policy": "red"},
+            "PRODUCTION_TRAFFIC_SHIFT": {"service": f"api-{n}", "policy": "green"},
+            "POST_PRODUCTION_TRAFFIC_SHIFT": {"service": f"api-{n}", "policy": "green"},
+        }
+        for n in range(SERVICES)
+    },
+}
+HOOKS["datadog"] = {
+    "kind": "datadog",
+    "gates": {
+        f"api-{n}/{environment}": {"service": f"api-{n}", "policy": policy}
+        for n in range(SERVICES)
+        for environment, policy in (("prod", "green"), ("qa", "red"), ("dev", "endless"))
+    },
+}
 HOOKS["argo-rollouts"] = {"kind": "argo_rollouts", "rollouts": dict(_SERVICES)}
 HOOKS["spinnaker"] = {"kind": "spinnaker", "stages": {asked["service"]: asked for _, asked in _SERVICES}}
 _ENDLESS = {asked["service"]: {**asked, "policy": "endless"} for _, asked in _SERVICES}

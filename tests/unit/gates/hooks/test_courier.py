@@ -222,9 +222,10 @@ async def test_what_the_tool_refuses_is_given_up_until_it_asks_again(file: Path)
 async def test_a_tool_that_never_comes_back_is_given_up(file: Path) -> None:
     """At the end of the time that the configuration gives it."""
     Tool.act = lambda _word: LOST
-    async with replica(file, staged()) as running:
+    short = config(hooks={"tool": {"kind": "tool", "give_up": 200.0}})
+    async with replica(file, short) as running:
         await running.gates.courier.owe(owed())
-        await asyncio.sleep(720.0)
+        await asyncio.sleep(210.0)
         tried = len(Tool.told)
         await asyncio.sleep(300.0)
         assert len(Tool.told) == tried

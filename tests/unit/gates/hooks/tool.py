@@ -19,7 +19,7 @@ REFUSED = Delivery(Receipt.REFUSED, "no such run")
 class ToolConfig(HookConfig):
     kind: Literal["tool"]
     patience: float = 400.0
-    give_up: float = 700.0
+    give_up: float = 7200.0
 
     def correspondent(self, clock: Clock) -> "Tool":
         return Tool(self.patience, self.give_up)
