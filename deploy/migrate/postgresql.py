@@ -28,6 +28,7 @@ _NOT_OURS = (
     "PostgreSQL: the lock is not this connection's: connect to the server itself, not through a pooler that shares "
     "connections between transactions"
 )
+_PATIENCE = 30.0  # seconds for what is no migration: a silent server must not hold up even a ROLLBACK for ever
 _GRACE = 5.0  # seconds beyond its own timeout for which a silent server is waited for
 _HOLDERS = """SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 2
     AND classid = $1::int8::oid AND objid = (hashtext($2)::int8 & 4294967295)::oid
@@ -53,7 +54,11 @@ class PostgreSQLStore:
         """Connected. Raises UnreachableError."""
         who = f"healthd-deploy migrate on {socket.gethostname()}, process {os.getpid()}"[:63]
         connecting = asyncpg.connect(
-            place.uri.get_secret_value(), timeout=10, statement_cache_size=0, server_settings={"application_name": who}
+            place.uri.get_secret_value(),
+            timeout=10,
+            statement_cache_size=0,
+            command_timeout=_PATIENCE,
+            server_settings={"application_name": who},
         )
         try:
             return cls(place, await connecting)
@@ -117,7 +122,7 @@ class PostgreSQLStore:
         assert isinstance(step, Script)
         if step.atomic:
             async with self._transaction(step, within):
-                await self._run_script(step)
+                await self._run_script(step, within + _GRACE)
                 await self._tables.write(then)
         else:
             await self._run_alone(step, within)
@@ -137,9 +142,9 @@ class PostgreSQLStore:
                 if not self._connection.is_closed():
                     await self._connection.execute("RESET ALL; RESET ROLE")
 
-    async def _run_script(self, step: Script) -> None:
+    async def _run_script(self, step: Script, patience: float) -> None:
         if step.phase is Phase.VALIDATE:
-            found = await (await self._connection.cursor(step.text)).fetch(100)
+            found = await (await self._connection.cursor(step.text, timeout=patience)).fetch(100, timeout=patience)
             if found:
                 many = "a row" if len(found) == 1 else f"{len(found)} rows" if len(found) < 100 else "100 rows or more"
                 raise StepFailedError(
@@ -147,7 +152,7 @@ class PostgreSQLStore:
                 )
             return
         inside = await self._connection.fetchval("SELECT txid_current()")
-        await self._connection.execute(step.text)
+        await self._connection.execute(step.text, timeout=patience)
         # A script may have changed whom and where its session works as.
         still = self._connection.is_in_transaction() and await self._connection.fetchval("SELECT txid_current()")
         if still != inside:
@@ -170,7 +175,7 @@ class PostgreSQLStore:
         assert isinstance(step, SQLBatches)
         assert entry.progress is not None
         async with self._transaction(step.script, within):
-            progress = await next_batch(self._connection, step, size, entry.progress)
+            progress = await next_batch(self._connection, step, size, entry.progress, within + _GRACE)
             if progress is not None:
                 await self._tables.write(entry.going(progress))
             return progress

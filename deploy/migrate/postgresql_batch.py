@@ -16,7 +16,7 @@ _KEY = """SELECT format_type(atttypid, atttypmod) AS type, attnotnull AND EXISTS
 
 
 async def next_batch(
-    connection: asyncpg.Connection[asyncpg.Record], step: SQLBatches, size: int, progress: Progress
+    connection: asyncpg.Connection[asyncpg.Record], step: SQLBatches, size: int, progress: Progress, patience: float
 ) -> Progress | None:
     """Do the next `size` rows, in the caller's transaction; None when none is left after the last key.
 
@@ -32,13 +32,14 @@ async def next_batch(
         f"SELECT {step.key} AS key, {step.key}::text AS text FROM {step.table} WHERE ({step.where}) {after} "
         f"ORDER BY {step.key} LIMIT {size} FOR NO KEY UPDATE",
         *([] if progress.last_key is None else [progress.last_key]),
+        timeout=patience,
     )
     if not chosen:
         return None
     keys = [row["key"] for row in chosen]
-    await connection.execute(step.script.text, keys)
+    await connection.execute(step.script.text, keys, timeout=patience)
     query = f"SELECT count(*) FROM {step.table} WHERE {step.key} = ANY($1) AND ({step.where})"
-    if left := await connection.fetchval(query, keys):
+    if left := await connection.fetchval(query, keys, timeout=patience):
         raise StepFailedError(
             f"{step.place}: `where` still holds for {left:,} of {len(keys):,} rows after their batch: the statement "
             "must end that for every row that it is given, or the batches never end"

@@ -151,6 +151,23 @@ async def test_a_runner_that_does_not_wait(bench: Bench, database: Database[dict
             await bench.up(lock_wait="0s")
 
 
+async def test_killed_within_a_transaction(bench: Bench, uri: str, database: Database[dict[str, Any]]) -> None:
+    """What its transaction held is freed together with its lock, and nothing of it is committed."""
+    bench.write(f"{NAME}.yaml", SLUGS)
+    with pymongo.MongoClient[dict[str, Any]](uri) as killed, killed.start_session() as session:
+        lock = database["migration_history_lock"]
+        lock.insert_one({"_id": "lock", "token": 7, "beats": 3, "holder": "killed", "session": session.session_id})
+        lock.insert_one({"_id": "fence", "token": 7})
+        session.start_transaction()
+        its = killed[database.name]
+        its["migration_history_lock"].update_one({"_id": "fence"}, {"$inc": {"passed": 1}}, session=session)
+        its["courses"].update_one({"_id": 1}, {"$set": {"slug": "stale", "touched": 9}}, session=session)
+        assert await bench.up() == 1
+        with pytest.raises(pymongo.errors.OperationFailure):
+            session.commit_transaction()
+    assert all_once(database)
+
+
 async def test_killed_between_two_commands(bench: Bench, database: Database[dict[str, Any]]) -> None:
     """`down` clears away what may be left, and all is applied once more from the start."""
     inserts = "".join(f"  - {{insert: marks, documents: [{{_id: {n}}}]}}\n" for n in range(80))
