@@ -6,6 +6,7 @@ What is stored in it is the business of `tables` here and of the packages that b
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
@@ -152,6 +153,12 @@ class Database:
             for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
                 cursor.execute(f"PRAGMA {pragma}")
             cursor.close()
+
+        @event.listens_for(engine.sync_engine, "invalidate")
+        def let_go(connection: Any, _record: Any, _error: BaseException | None) -> None:
+            # Whoever was cancelled amid a statement has left a cursor: while it lives, closing alone keeps the lock.
+            with suppress(sqlite3.Error, ValueError):
+                connection.run_async(lambda driver: asyncio.shield(driver.rollback()))
 
         @event.listens_for(engine.sync_engine, "begin")
         def start(connection: sa.Connection) -> None:
