@@ -12,6 +12,7 @@ from deploy.aws.settings import Command
 from deploy.ending import StepFailed
 
 _UNDER_WAY = ("Pending", "InProgress", "Delayed", "Cancelling")
+_MARK = "healthd-deploy "  # begins the comment of every command
 _LINES = 5  # of output, its end, that are told when it fails
 _MOST = 50  # instances that one command can name
 _BACKOFF = 1.0  # seconds after the first failed try, doubled after each
@@ -39,7 +40,7 @@ class Remote:
                 await self._run(what, command, sorted(instances)[start : start + _MOST], values)
 
     async def _run(self, what: str, command: Command, instances: list[str], values: Mapping[str, str]) -> None:
-        comment = f"healthd-deploy {self.key}: {what}"[:100]
+        comment = f"{_MARK}{self.key}: {what}"[:100]
         sent = await self._sent(command, instances, command.filled(values), comment)
         self.say(f"{what}: SSM command {sent} on {', '.join(instances)}")
         limit = command.start_within + command.timeout
@@ -57,7 +58,7 @@ class Remote:
     async def _sent(self, command: Command, instances: list[str], parameters: Call, comment: str) -> str:
         """The id of the command. Every try looks first: one whose answer was lost may have been taken all the same."""
         for attempt in range(self.cloud.attempts):
-            if found := await self._under_way(instances, comment):
+            if found := await self._under_way(command, instances, comment):
                 return found
             try:
                 answer = await self.cloud.ssm_once.send_command(
@@ -74,13 +75,29 @@ class Remote:
             await asyncio.sleep(min(_BACKOFF * 2**attempt, 20))
         raise AssertionError("unreachable: the last attempt returns or raises")
 
-    async def _under_way(self, instances: list[str], comment: str) -> str | None:
-        answer = await self.cloud.ssm.list_commands(InstanceId=instances[0], MaxResults=50)
-        for found in answer["Commands"]:
-            same = found.get("Comment") == comment and sorted(found["InstanceIds"]) == instances
-            if same and found["Status"] in _UNDER_WAY:
+    async def _under_way(self, command: Command, instances: list[str], comment: str) -> str | None:
+        """The same command, if it still runs. Any other that a killed deploy left on these instances is cancelled: it
+        would end later, and undo what comes next.
+        """
+        left = [found for found in await self._executing() if set(found["InstanceIds"]) & set(instances)]
+        for found in left:
+            if found["Comment"] == comment and sorted(found["InstanceIds"]) == instances:
                 return str(found["CommandId"])
+        for found in left:
+            await self._cancel(found["CommandId"], len(found["InstanceIds"]), command.every)
         return None
+
+    async def _executing(self) -> list[Call]:
+        """What deploys have sent and still runs somewhere."""
+        found: list[Call] = []
+        token: Call = {}
+        while True:
+            filters = [{"key": "ExecutionStage", "value": "Executing"}]
+            answer = await self.cloud.ssm.list_commands(Filters=filters, MaxResults=50, **token)
+            found += [one for one in answer["Commands"] if one.get("Comment", "").startswith(_MARK)]
+            if not answer.get("NextToken"):
+                return found
+            token = {"NextToken": answer["NextToken"]}
 
     async def _followed(self, command: str, count: int, every: float) -> list[Call]:
         """Its invocations once all have ended; each is told when it does."""

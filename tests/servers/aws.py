@@ -124,7 +124,7 @@ class Front:
                 "InstanceIds": [run.instance.id for run in ordered.runs],
             }
             for name, ordered in self.commands.items()
-            if asked["InstanceId"] in [run.instance.id for run in ordered.runs]
+            if {"key": "ExecutionStage", "value": "Executing"} in asked["Filters"] and ordered.status == "InProgress"
         ]
         return {"Commands": found}
 

@@ -6,6 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from deploy.aws.cloud import opened
+from deploy.aws.platform import AwsPlatform
+from deploy.aws.remote import Remote
+from deploy.aws.settings import BlueGreenConfig
+from deploy.ending import StepFailed
+from deploy.steps import Steps
+from healthd.redaction import Redactor
 from tests.integration.deploy.stage import RELEASE, Stage, judged, staged
 from tests.servers import moto
 from tests.servers.aws import Failure
@@ -133,3 +140,38 @@ async def test_what_somebody_else_has_put_in_place_is_left_alone(server: moto.Mo
         ended = await stage.deploy("blue-green", "1.1")
         assert (ended.code, "forwards 90% to blue, 10% to green" in ended.err) == (1, True), ended.err
         assert changes(stage) == []
+
+
+async def test_a_rule_is_switched_and_its_instances_come_and_go(
+    server: moto.Moto, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The group without traffic is named beside the other, and so checked, before it gets any."""
+    for name, value in moto.CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
+    async with staged(server, tmp_path, **PAIR) as stage:
+        path = [{"Field": "path-pattern", "Values": ["/api/*"]}]
+        blue = [{"Type": "forward", "TargetGroupArn": stage.groups["blue"]}]
+        listener = stage.traffic.listener
+        made = await stage.elbv2.create_rule(ListenerArn=listener, Conditions=path, Priority=1, Actions=blue)
+        rule = made["Rules"][0]["RuleArn"]
+        members = {name: [one.id for one in found] for name, found in stage.members.items()}
+        more = {"instances": members, "deregister": True, "retire_after": "0s"}
+        config = BlueGreenConfig.model_validate({**stage.config("blue-green", rule=rule, **more), "listener": None})
+        steps = Steps(quiet=True)
+
+        async def weights() -> list[int]:
+            answer = await stage.elbv2.describe_rules(RuleArns=[rule])
+            return [group["Weight"] for group in answer["Rules"][0]["Actions"][0]["ForwardConfig"]["TargetGroups"]]
+
+        async with opened(config.aws, config.place) as cloud:
+            platform = AwsPlatform(config, cloud, Remote(cloud, "run-7", steps.say, Redactor()))
+            assert await platform.live() == "blue"
+            await platform.retire("green")
+            assert await stage.registered("green") == []
+            await platform.release("green", "1.1")
+            assert (await stage.registered("green"), await weights()) == (members["green"], [100, 0])
+            await platform.switch("green")
+            assert (await platform.live(), await platform.version("green"), stage.live()) == ("green", "1.1", "blue")
+            await platform.retire("blue")
+            with pytest.raises(StepFailed, match="blue has no target that could take the traffic"):
+                await platform.switch("blue")

@@ -92,3 +92,21 @@ async def test_enough_stay_healthy(server: moto.Moto, tmp_path: Path) -> None:
         assert f"2 others healthy: not within 1 s (there are 1): {ids(stage)[0]} must stay in" in ended.err
         assert "elasticloadbalancing:DeregisterTargets" not in stage.front.calls
         assert await stage.registered() == ids(stage)
+
+
+async def test_what_a_killed_run_left_comes_back_also_where_nothing_may_be_deployed(
+    server: moto.Moto, tmp_path: Path
+) -> None:
+    """The next run, here with a gate that cannot be asked, puts the version before on it again, and brings it in."""
+    async with staged(server, tmp_path, blue=["1.0"] * 2) as stage, judged(stage):
+        slow = {"commands": [f"{RELEASE}; [ $version = 1.0 ] || sleep 60"], "every": "50ms"}
+        tool = await stage.start("rolling", "1.1", "--key", "run-7", release=slow)
+        await until(lambda: stage.versions() == ["1.1", "1.0"], "the first release is under way", timeout=60)
+        tool.send_signal(signal.SIGKILL)
+        await tool.wait()
+        assert (await notes(stage, "version"))[ids(stage)[0]] == ""
+        gates = {"before": ["unknown"], "after": "quick"}
+        ended = await stage.deploy("rolling", "1.2", "--key", "run-7", release=slow, gates=gates)
+        assert ended.code == 3, ended.err
+        assert [run.status for one in stage.front.commands.values() for run in one.runs] == ["Cancelled", "Success"]
+        await settled(stage, "1.0", "1.0")
