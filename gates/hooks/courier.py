@@ -111,10 +111,6 @@ class Courier:
         for correspondent in (*self._retired, *(made for _, made in self._correspondents.values())):
             await correspondent.close()
 
-    async def clean(self, seconds: float) -> None:
-        """Forget what was over so many seconds ago. Raises JournalError."""
-        await self._replies.clean(seconds)
-
     async def _leave(self, slow: Collection[asyncio.Task[None]]) -> None:
         left = [self._jobs[task] for task in slow]
         for task in slow:

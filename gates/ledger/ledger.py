@@ -137,15 +137,16 @@ class Ledger:
         return [(row.position, PushedEvidence.model_validate_json(row.body)) for row in rows]
 
     async def clean(self, gates_after: float, looks_after: float) -> None:
-        """Delete gates that ended `gates_after` seconds ago with all that is theirs, and the single looks of those that
-        ended `looks_after` seconds ago."""
+        """Delete gates that ended `gates_after` seconds ago with all that is theirs, replies that were over then, and
+        the single looks of those that ended `looks_after` seconds ago."""
         gates = tables.gates
         now = self._clock.now()
         forgotten = now - timedelta(seconds=gates_after)
         faded = sa.select(gates.c.id).where(gates.c.finished_at < now - timedelta(seconds=looks_after))
         looks = tables.gate_events.c.kind == EventKind.LOOK.value
         async with self.database.write() as connection:
-            await connection.execute(sa.delete(gates).where(gates.c.finished_at < forgotten))
+            for table in (gates, tables.replies):
+                await connection.execute(sa.delete(table).where(table.c.finished_at < forgotten))
             await connection.execute(
                 sa.delete(tables.gate_events).where(looks, tables.gate_events.c.gate_id.in_(faded))
             )

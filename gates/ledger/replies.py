@@ -101,12 +101,6 @@ class Replies:
             for reply in claimed:
                 await connection.execute(sa.update(replies).where(_is(reply)).values(leased_until=None))
 
-    async def clean(self, seconds: float) -> None:
-        """Delete replies that were over so many seconds ago."""
-        async with self._database.write() as connection:
-            forgotten = await self._database.moment(connection) - timedelta(seconds=seconds)
-            await connection.execute(sa.delete(replies).where(replies.c.finished_at < forgotten))
-
 
 def _is(reply: Reply) -> sa.ColumnElement[bool]:
     """The reply, while it is in the hands of the one who claimed it under this token."""
