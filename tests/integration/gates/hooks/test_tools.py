@@ -44,7 +44,7 @@ async def api(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Gating]
         yield running
 
 
-CASES = [(tool, outcome) for tool in TOOLS for outcome in ("good", "bad", "killed")]
+CASES = [(tool, outcome) for tool in TOOLS for outcome in ("good", "bad", "killed", "again")]
 
 
 def _name(tool: str, outcome: str) -> str:
@@ -143,9 +143,11 @@ async def test_a_daemon_that_is_killed_loses_no_rollout(api: Gating) -> None:
 @pytest.mark.asyncio(loop_scope="module")
 async def test_flagger_sends_no_traffic_to_what_it_rolled_back(api: Gating) -> None:
     """A version in quarantine is not even tried again; once it is released it is, with a gate of its own."""
-    async with api.client() as client:
-        assert {kept.version for kept in (await client.quarantine()).versions if kept.service == "flagger-bad"}
-    rollout, flagger = roll_out("flagger", "bad", api.daemon.url, api.tokens["hooks"])
+    rollout, flagger = roll_out("flagger", "again", api.daemon.url, api.tokens["hooks"])
+    gate = await begun(api, "flagger-again")
+    async with api.client() as client, pushing(client, gate, bad=0.4):
+        await rollout.task
+    rollout, flagger = roll_out("flagger", "again", api.daemon.url, api.tokens["hooks"])
     steps = []
     while not flagger.is_over:
         steps.append(flagger.weight)
@@ -154,11 +156,11 @@ async def test_flagger_sends_no_traffic_to_what_it_rolled_back(api: Gating) -> N
     assert set(steps) == {0}
     assert flagger.events == ["Rolling back: manual webhook invoked"]
     async with api.client() as client:
-        await client.release("flagger-bad", "85d557f47b", "it was the network")
+        await client.release("flagger-again", "85d557f47b", "it was the network")
         again = Flagger(flagger.canary, "85d557f47b")
         retried = asyncio.create_task(again.roll_out(INTERVAL))
-        await until(lambda: _gates(api, "flagger-bad", 2), "the version is tried again", 30.0)
-        newest = (await client.gates(service="flagger-bad")).gates[0]
+        await until(lambda: _gates(api, "flagger-again", 2), "the version is tried again", 30.0)
+        newest = (await client.gates(service="flagger-again")).gates[0]
         async with pushing(client, newest.id, bad=0.0):
             await retried
     assert again.phase == "Succeeded"
@@ -174,13 +176,13 @@ async def test_a_cancelled_stage_leaves_no_gate_behind(api: Gating) -> None:
     """Spinnaker tells by the execution's id; nobody knows the gate's."""
     text = (FILES / "spinnaker-stage.json").read_text().replace(SHIPPED, api.daemon.url)
     context = {"execution.id": "01J000", "parameters.version": "1.4.3", "parameters.healthdToken": api.tokens["hooks"]}
-    cancelled = WebhookStage(json.loads(text.replace("api-production", "api-good")), context)
+    cancelled = WebhookStage(json.loads(text.replace("api-production", "api-again")), context)
     await cancelled.create()
     await cancelled.monitor()
     assert cancelled.status == "RUNNING"
     await cancelled.cancel()
     async with api.client() as client:
-        newest = (await client.gates(service="spinnaker-good")).gates[0]
+        newest = (await client.gates(service="spinnaker-again")).gates[0]
     assert (newest.candidate.version, newest.verdict) == ("1.4.3", "cancelled")
 
 
