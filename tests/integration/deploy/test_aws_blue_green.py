@@ -19,6 +19,7 @@ from tests.servers.aws import Failure
 from tests.servers.waiting import until
 
 PAIR = {"blue": ["1.0", "1.0"], "green": ["0.9", "0.9"]}
+pytestmark = pytest.mark.timeout(240)  # several deploys each, on a machine that may be busy
 CHANGES = ("Modify", "Register", "Deregister", "Send", "Cancel", "Add", "Create", "Delete")
 
 

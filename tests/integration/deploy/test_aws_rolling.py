@@ -11,6 +11,7 @@ from tests.servers import moto
 from tests.servers.waiting import until
 
 THREE = {"blue": ["1.0"] * 3}
+pytestmark = pytest.mark.timeout(240)  # several deploys each, on a machine that may be busy
 CHANGES = ("Modify", "Register", "Deregister", "Send", "Cancel", "Add", "Create", "Delete")
 
 
