@@ -33,6 +33,8 @@ _config_option = click.option(
     help="The YAML file that says what is migrated.  [env: HEALTHD_MIGRATE_CONFIG]",
 )  # fmt: skip
 
+_NOTHING = "nothing to do: all migrations are applied"
+
 
 @click.group()
 def migrate() -> None:
@@ -89,9 +91,10 @@ _out_of_order = click.option("--out-of-order", is_flag=True, help="Apply numbers
 async def up(work: Work, sites: list[Site], dry_run: bool, out_of_order: bool) -> int:
     """Apply every migration that is missing, or go on with one that was stopped."""
     if dry_run:
-        return await _look(sites, out_of_order=out_of_order, steps=True)
+        await _look(sites, out_of_order=out_of_order, steps=True)
+        return PROMOTED
     count = await work.up(sites, out_of_order=out_of_order)
-    click.echo(f"{count} migrations applied" if count else "nothing to do: all migrations are applied")
+    click.echo(f"applied: {count}" if count else _NOTHING)
     return PROMOTED
 
 
@@ -100,16 +103,16 @@ async def up(work: Work, sites: list[Site], dry_run: bool, out_of_order: bool) -
 @_out_of_order
 async def check(work: Work, sites: list[Site], out_of_order: bool) -> int:
     """Say what `up` would do: 0 nothing, 2 something, 3 it would refuse, 4 a person is needed."""
-    await _look(sites, out_of_order=out_of_order, steps=False)
-    return INCONCLUSIVE if any(it.todo for it in await planned(sites)) else PROMOTED
+    return INCONCLUSIVE if await _look(sites, out_of_order=out_of_order, steps=False) else PROMOTED
 
 
-async def _look(sites: list[Site], *, out_of_order: bool, steps: bool) -> int:
+async def _look(sites: list[Site], *, out_of_order: bool, steps: bool) -> bool:
+    """Print what would be done; whether that is anything. Raises Stopped when `up` would refuse."""
     plans = await planned(sites, out_of_order=out_of_order)
     refuse_problems(plans)
     lines = [line for site, it in zip(sites, plans, strict=True) for line in lines_of_plan(site.store.name, it, steps)]
-    click.echo("\n".join(lines) or "nothing to do: all migrations are applied")
-    return PROMOTED
+    click.echo("\n".join(lines) or _NOTHING)
+    return bool(lines)
 
 
 @migrate.command()

@@ -126,8 +126,8 @@ def _batches(section: _Section) -> SQLBatches:
     size, pause = options.pop("size", None), options.pop("pause", None)
     script = _script(section, Phase.EXECUTE, True, options)
     return SQLBatches(
-        phase=Phase.EXECUTE, atomic=True, shown=script.shown, place=script.place, size=size, pause=pause,
-        script=script, table=match["table"], key=match["key"], where=match["where"],
+        phase=Phase.EXECUTE, atomic=True, shown=f"{section.words}\n{script.shown}", place=script.place,
+        size=size, pause=pause, script=script, table=match["table"], key=match["key"], where=match["where"],
     )  # fmt: skip
 
 

@@ -275,7 +275,7 @@ async def test_a_dry_run_changes_nothing(bench: Bench, database: asyncpg.Connect
     assert "CREATE TABLE users" in done.stdout
     assert bench.run("check").returncode == 2
     assert await database.fetchval("SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace") == 0
-    assert bench.run("up").stdout == "1 migrations applied\n"
+    assert bench.run("up").stdout == "applied: 1\n"
     assert bench.run("check").returncode == 0
     assert postgresql_dsn.partition("@")[0].rpartition(":")[2] not in done.stdout + done.stderr
 
