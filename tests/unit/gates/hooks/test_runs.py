@@ -96,7 +96,12 @@ async def test_a_hook_is_what_the_configuration_says_now(file: Path) -> None:
     """One that was taken out of it does not exist, nor does one of another kind."""
     async with replica(file) as running:
         canaries = {"shop/api": {"service": "api"}}
-        runs = Runs(running.keeper, config(hooks={"f": {"kind": "flagger", "canaries": canaries}}), LoopClock())
+        runs = Runs(
+            running.keeper,
+            running.gates.courier,
+            config(hooks={"f": {"kind": "flagger", "canaries": canaries}}),
+            LoopClock(),
+        )
         assert list(runs.hook(FlaggerConfig, "f").canaries) == ["shop/api"]
         with pytest.raises(Problem):
             runs.hook(ArgoRolloutsConfig, "f")
