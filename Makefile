@@ -46,6 +46,7 @@ lock: $(BIN)/uv
 	$(COMPILE) --extra aws --extra kubernetes --group image pyproject.toml -c requirements/run.lock -o requirements/container.lock
 	$(COMPILE) --all-extras --group dev pyproject.toml -c requirements/run.lock -o requirements/dev.lock
 	$(BIN)/uv pip compile -q --universal --generate-hashes --no-header --no-annotate --no-deps --group servers -o requirements/servers.lock
+	$(BIN)/uv pip compile -q --universal --generate-hashes --no-header --no-annotate --no-deps --group node -o requirements/node.lock
 
 $(BIN)/uv: $(VENV)/bin/python
 	$(BIN)/pip install -q uv

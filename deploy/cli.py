@@ -9,6 +9,7 @@ from healthd.commands.lazy import LazyGroup
 
 _TOOLS = {
     "aws": ("deploy.aws.command:aws", "Deploys behind an AWS load balancer, released by Systems Manager."),
+    "host": ("deploy.host.command:host", "Releases of a Node.js application on this host, under PM2."),
     "kubernetes": ("deploy.kubernetes.command:kubernetes", "Blue-green deploys in Kubernetes."),
     "migrate": (
         "deploy.migrate.command:migrate",

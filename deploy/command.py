@@ -24,6 +24,7 @@ from deploy.settings import DeployConfig
 from deploy.steps import Steps
 from gates.client import GateClient
 from healthd.configfile import ConfigError, load
+from healthd.redaction import Redactor, secrets_of
 
 ConfigT = TypeVar("ConfigT", bound=DeployConfig)
 ModelT = TypeVar("ModelT", bound=DeployConfig)
@@ -65,7 +66,7 @@ def deploying(model: type[ModelT]) -> Callable[[Tool[ModelT]], Callable[..., Non
             version: str, file: Path, key: str | None, dry_run: bool, quiet: bool, as_json: bool, **more: Any
         ) -> None:
             config = config_or_exit(file, model)
-            steps = Steps(dry_run=dry_run, quiet=quiet)
+            steps = Steps(dry_run=dry_run, quiet=quiet, redact=Redactor(secrets_of(config)))
             code = asyncio.run(_run(tool, version, key or uuid.uuid4().hex[:12], config, steps, as_json=as_json))
             sys.exit(code)
 
@@ -93,9 +94,9 @@ async def _run(tool: Tool[ModelT], version: str, key: str, config: ModelT, steps
         steps.say(f"deploy {key}: {config.service} {version}")
         code = await carried_out(lambda: tool(Deploy(version, key, config, steps, referee, kept_open)), referee, steps)
     if as_json:
-        click.echo(json.dumps(referee.report.document(code), indent=2))
+        click.echo(json.dumps(steps.redact.deeply(referee.report.document(code)), indent=2))
     elif not steps.dry_run or code:
-        click.echo(referee.report.sentence(code))
+        click.echo(steps.redact(referee.report.sentence(code)))
     return code
 
 

@@ -5,32 +5,41 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 from deploy.ending import StepFailed
 
+_PAGE = 4096
 _LINES = 5  # of output, its end, that are told when it fails
 
 
 async def run(
-    argv: Sequence[str], *, within: float, env: Mapping[str, str] | None = None, cwd: Path | None = None
+    argv: Sequence[str],
+    *,
+    within: float,
+    env: Mapping[str, str | None] | None = None,
+    cwd: Path | None = None,
+    given: bytes = b"",
 ) -> str:
     """What it wrote to standard output. Raises StepFailed when it cannot start, fails, or is not done `within` seconds.
 
-    `env` is added to the tool's own environment. When the tool is interrupted the program is ended too.
+    `env` is added to the tool's own environment; None takes a variable away. `given` is its standard input, of a page
+    at most. When the tool is interrupted the program is ended too.
     """
     try:
-        process = await asyncio.create_subprocess_exec(
-            *argv,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            env={**os.environ, **(env or {})},
-            cwd=cwd,
-            start_new_session=True,
-        )
+        with _reading(given) as stdin:
+            process = await asyncio.create_subprocess_exec(
+                *argv,
+                stdin=stdin,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                env=_environment(env or {}),
+                cwd=cwd,
+                start_new_session=True,
+            )
     except OSError as error:
         raise StepFailed(f"{argv[0]} cannot be run: {error.strerror}") from None
     try:
@@ -43,6 +52,22 @@ async def run(
     if process.returncode:
         raise StepFailed(f"{argv[0]} ended with {process.returncode}: {_last_lines(err or out)}")
     return out.decode(errors="replace")
+
+
+def _environment(changes: Mapping[str, str | None]) -> dict[str, str]:
+    return {name: value for name, value in {**os.environ, **changes}.items() if value is not None}
+
+
+@contextmanager
+def _reading(given: bytes) -> Iterator[IO[bytes]]:
+    """A pipe that holds it already: a program can open its standard input by name, as it could not with a socket."""
+    if len(given) > _PAGE:
+        raise ValueError(f"more than {_PAGE} bytes would fill the pipe")
+    reading, writing = os.pipe()
+    with os.fdopen(reading, "rb") as stdin:
+        with os.fdopen(writing, "wb") as filling:
+            filling.write(given)
+        yield stdin
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:

