@@ -15,7 +15,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO
 
 from deploy.ending import CouldNotAsk, StepFailed
 
@@ -38,15 +37,13 @@ class Folders:
     def __init__(self, home: Path) -> None:
         self.home, self.releases, self.current = home, home / "releases", home / "current"
         self._previous, self._record = home / "previous", home / ".deploy.json"
-        self._claim: IO[str] | None = None
 
     def claim(self) -> None:
         """One deploy at a time on this host, until this process ends: however it ends, the kernel sees to that."""
-        self._claim = (self.home / ".deploy.lock").open("w")
-        try:
-            fcntl.flock(self._claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise CouldNotAsk(f"another deploy is under way on this host: it holds {self._claim.name}") from None
+        place = self.home / ".deploy.lock"
+        lock = os.open(place, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)  # never closed
+        if not _locked(lock):
+            raise CouldNotAsk(f"another deploy is under way on this host: it holds {place}")
         for left in self.releases.glob(".new-*"):  # by a deploy that was killed
             shutil.rmtree(left, ignore_errors=True)
 
@@ -56,7 +53,7 @@ class Folders:
         with (self.home / ".switch.lock").open("w") as lock:
             try:
                 async with asyncio.timeout(within):
-                    while not _locked(lock):  # noqa: ASYNC110 - by another process
+                    while not _locked(lock.fileno()):  # noqa: ASYNC110 - by another process
                         await asyncio.sleep(0.1)
             except TimeoutError:
                 raise StepFailed(f"another switch did not end within {within:g} s: it holds {lock.name}") from None
@@ -137,7 +134,7 @@ def _pointed(link: Path) -> str | None:
         raise StepFailed(f"{link} is not a link: move the application to {link.parent}/releases/VERSION") from None
 
 
-def _locked(lock: IO[str]) -> bool:
+def _locked(lock: int) -> bool:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -95,7 +95,9 @@ class Host:
         await self.processes.healthy(self.folders.release(version))
 
     async def put_back(self, standing: Standing) -> None:
-        """The old release runs, healthy, in time. Where none ran before, none runs."""
+        """The old release runs, healthy, in time. Where none ran before, none runs; what is back already stays."""
+        if self.folders.unfinished() is None:
+            return
         await self._in_time(standing.baseline, self._put_back(standing.baseline, standing.previous))
         self.folders.finish()
 

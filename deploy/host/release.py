@@ -31,11 +31,11 @@ class HostRelease:
         steps, host, plan = self.steps, self.host, self.config.gates
         if not steps.dry_run:
             host.folders.claim()
-        await steps.look("what the host must have", host.ready)
         standing = host.standing(version)
         back = (f"put {standing.baseline or 'nothing'} back", lambda: self._back(standing))
         if standing.unfinished is not None:
             await steps.do(f"go on where the deploy {standing.unfinished.key} was left", _nothing, undo=back)
+        await steps.look("what the host must have", host.ready)
         await self.referee.not_quarantined(version)
         candidate = self._arm(version)
         for policy in plan.before:
@@ -48,7 +48,7 @@ class HostRelease:
 
         await self.referee.hold()
         switch = f"switch current from {standing.baseline or 'nothing'} to {version}"
-        await steps.do(switch, lambda: self._switch(version, standing), undo=None if standing.unfinished else back)
+        await steps.do(switch, lambda: self._switch(version, standing), undo=back)
         await steps.do(f"wait until {version} is healthy", lambda: host.healthy(version))
         for policy in self.config.smoke:
             await self.referee.passes(policy, candidate)

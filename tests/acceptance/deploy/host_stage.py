@@ -118,7 +118,7 @@ def _ecosystem(home: Path, port: int) -> dict[str, Any]:
         "exec_mode": "cluster",
         "instances": INSTANCES,
         "wait_ready": True,
-        "listen_timeout": 10_000,
+        "listen_timeout": 5_000,
         "env": {"PORT": str(port)},
     }
     return {"apps": [app]}

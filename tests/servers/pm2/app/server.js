@@ -2,6 +2,7 @@
 // Each instance also listens on a port of its own, for those who scrape it.
 "use strict";
 
+const cluster = require("node:cluster");
 const http = require("node:http");
 const { version } = require("./package.json");
 const { failing, sick, broken } = require("./behaviour.json");
@@ -43,7 +44,14 @@ Promise.all(servers.map((server) => new Promise((listens) => server.once("listen
   if (process.send) process.send("ready");
 });
 
+// A connection that PM2 hands over in this moment is handed back, which takes until it confirms the disconnection: who
+// just exits loses it.
 process.on("SIGINT", () => {
   closing = true;
-  Promise.all(servers.map((server) => new Promise((closed) => server.close(closed)))).then(() => process.exit(0));
+  const ended = servers.map((server) => new Promise((closed) => server.close(closed)));
+  if (cluster.isWorker) {
+    ended.push(new Promise((disconnected) => process.once("disconnect", disconnected)));
+    cluster.worker.disconnect();
+  }
+  Promise.all(ended).then(() => process.exit(0));
 });

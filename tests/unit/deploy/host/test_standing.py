@@ -1,0 +1,100 @@
+"""What a release begins from, and what a rollback goes back to."""
+
+import os
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from deploy.ending import CouldNotAsk
+from deploy.host.folders import MARK, Folders, Unfinished
+from deploy.host.host import Host, Standing
+from deploy.host.processes import Processes
+from deploy.host.settings import HostConfig
+from tests.unit.deploy.host.test_backup import config
+
+
+def host(home: Path, current: str | None = None, previous: str | None = None) -> Host:
+    for version in ("1", "2", "3"):
+        (home / "releases" / version).mkdir(parents=True)
+        (home / "releases" / version / MARK).write_text("{}")
+    Folders(home).point(current=current, previous=previous)
+    return Host(config(home))
+
+
+def test_the_first_release_begins_from_nothing(tmp_path: Path) -> None:
+    """And there is nothing to go back to."""
+    assert host(tmp_path).standing("1") == Standing(None, None)
+
+
+def test_a_release_begins_from_what_is_current(tmp_path: Path) -> None:
+    """Put back, `previous` is what it was as well."""
+    assert host(tmp_path, "2", "1").standing("3") == Standing("2", "1")
+
+
+def test_a_release_of_what_is_current(tmp_path: Path) -> None:
+    """Judged again, it would go back to the one before."""
+    assert host(tmp_path, "2", "1").standing("2") == Standing("1", "1")
+
+
+def test_a_killed_deploy_hands_on_what_it_began_from(tmp_path: Path) -> None:
+    """A version that no gate has passed is never what another one goes back to."""
+    begun = host(tmp_path, "2", "1")
+    left = Unfinished("run-7", "3", "2", "1")
+    begun.folders.begin(left)
+    begun.folders.point(current="3", previous="2")
+    for version in ("3", "4"):
+        assert begun.standing(version) == Standing("2", "1", left)
+
+
+async def test_what_is_missing_is_named_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of it, with what to do, and nothing was changed."""
+    monkeypatch.delenv("MONGODB_URI", raising=False)
+    monkeypatch.setenv("JWT_SECRET", " ")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    document = config(tmp_path, mongodb={}).model_dump() | {"variables": ["JWT_SECRET"], "free": 2**60}
+    lacking = HostConfig.model_validate({**document, "shared": [".env"]})
+    with pytest.raises(CouldNotAsk) as refusal:
+        await Host(lacking).ready()
+    said = str(refusal.value)
+    for part in (
+        "the variable JWT_SECRET is not set",
+        "the variable MONGODB_URI is not set",
+        "the program pm2 is not there: npm install --global pm2",
+        "the program mongodump is not there: install the MongoDB Database Tools, or leave out backup.mongodb",
+        "pm2.ecosystem: there is no /srv/ecosystem.config.js",
+        f"shared: there is no {tmp_path}/shared/.env",
+        "MiB must be (free)",
+    ):
+        assert part in said
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"home": "relative"},
+        {"home": "/srv/../etc"},
+        {"gates": {"idle": ["smoke"]}},
+        {"keep_releases": 1},
+        {"shared": ["../outside"]},
+        {"shared": [".."]},
+        {"variables": ["not a name"]},
+    ],
+)
+def test_what_cannot_be_meant_is_refused(tmp_path: Path, changes: dict[str, object]) -> None:
+    """Before anything is looked at."""
+    with pytest.raises(ValidationError):
+        HostConfig.model_validate({**config(tmp_path).model_dump(), **changes})
+
+
+async def test_a_listing_after_other_words(tmp_path: Path) -> None:
+    """PM2 says more than its list when it has just been started."""
+    program = tmp_path / "pm2"
+    mine = f'{{"name": "api", "pid": {os.getpid()}, "pm2_env": {{"status": "online", "exec_mode": "cluster_mode"}}}}'
+    program.write_text(f"#!/bin/sh\necho '[PM2] Spawning PM2 daemon'\necho '[{mine}]'\n")
+    program.chmod(0o755)
+    settings = config(tmp_path)
+    pm2 = settings.pm2.model_copy(update={"program": str(program)})
+    (instance,) = await Processes(pm2, settings.health).instances()
+    assert (instance.status, instance.release) == ("online", Path.cwd())
