@@ -1,9 +1,12 @@
-"""From nothing to the first 200 of `/health/live`, and what is resident then, against a bare aiohttp server."""
+"""From nothing to the first 200 of `/health/live`, and what is resident then, against a bare aiohttp server. And what
+the command line costs before it does anything, against importing click alone."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import resource
+import subprocess
 import sys
 from statistics import median
 
@@ -11,6 +14,7 @@ from bench import daemon
 from bench.process import serving
 from bench.table import Row, show
 
+_COMMANDS = [("healthd --help", ["--help"]), ("healthd gate verify --help", ["gate", "verify", "--help"])]
 _CHECKS = "  self: {kind: process}\n  memory: {kind: memory}\n  disk: {kind: disk}"
 
 
@@ -44,7 +48,26 @@ async def measure(rounds: int = 5) -> list[Row]:
         digits = 2 if unit == "s" else 0
         what = f"cold start, against a bare aiohttp server: {name}"
         rows.append(Row(what, f"{one:.{digits}f} {unit}", f"{other:.{digits}f} {unit}", one / other, "–"))
+    return [*rows, *_commands(rounds)]
+
+
+def _commands(rounds: int) -> list[Row]:
+    bare, rows = [sys.executable, "-c", "import click"], []
+    for name, words in _COMMANDS:
+        command = [sys.executable, "-m", "healthd", *words]
+        seconds = [(_processor_seconds(command), _processor_seconds(bare)) for _ in range(rounds)]
+        one, other = (median(column) for column in zip(*seconds, strict=True))
+        what = f"`{name}`: processor time, against importing click"
+        rows.append(Row(what, f"{one:.2f} s", f"{other:.2f} s", one / other, "–"))
     return rows
+
+
+def _processor_seconds(command: list[str]) -> float:
+    """What a command uses from its start to its end, in user and system mode."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def main() -> None:
