@@ -1,18 +1,17 @@
 """The error-rate criterion: against a limit, against a baseline, and against catastrophe."""
 
 from collections.abc import Sequence
-from math import log
 
 from gates.judge import explain
 from gates.judge.arms import SharedIncident, errors
 from gates.judge.burstiness import Burstiness
-from gates.judge.criterion import END_SUSPICION, Frame, Look
+from gates.judge.criterion import Frame, Look
 from gates.judge.exceedance import AboveBaseline, AboveLimit
 from gates.judge.interval import RateInterval
-from gates.judge.mixtures import log_weighted
 from gates.judge.processes import Catastrophe
 from gates.judge.rules import Against, ErrorRateRule
-from gates.model import Counts, CriterionReport, Finding, Reason, Unit
+from gates.judge.weighing import Weighed
+from gates.model import Counts, CriterionReport, Finding, Unit
 
 _CATASTROPHE, _LIMIT = 0.05, 0.3
 """Shares of the risk for catastrophes and for the limit; the baseline has the rest, for it is the hardest to see.
@@ -20,7 +19,7 @@ Where there is no limit or no baseline the other one has its share too.
 """
 
 
-class ErrorRate:
+class ErrorRate(Weighed):
     """An `ErrorRateRule` at work."""
 
     def __init__(self, rule: ErrorRateRule, frame: Frame, history: Sequence[Counts]) -> None:
@@ -84,38 +83,10 @@ class ErrorRate:
         return [test for test in (self._against_limit, self._against_baseline) if test]
 
     @property
-    def log_e_harm(self) -> float:
-        """ln E of harm: a weighted mean over what can go wrong."""
-        return log_weighted([(weight, log_e) for weight, log_e, _ in self._parts])
-
-    @property
     def _parts(self) -> list[tuple[float, float, str]]:
-        """Weight, ln E and name of everything that can go wrong."""
         parts = [(_CATASTROPHE, self._catastrophe.log_e, "catastrophic")]
         weights = (_LIMIT, 1 - _CATASTROPHE - _LIMIT) if len(self._tests) == 2 else (1 - _CATASTROPHE,)
         return parts + [(w, test.log_e_harm, test.cause) for w, test in zip(weights, self._tests, strict=True)]
-
-    @property
-    def _cause(self) -> str:
-        return max(self._parts, key=lambda part: log(part[0]) + part[1])[2]
-
-    @property
-    def log_e_safe(self) -> float:
-        """ln E of safety: the weakest of the proofs that the rule asks for."""
-        return min(test.log_e_safe for test in self._tests)
-
-    failed = False
-    failure = Reason.HARM
-
-    @property
-    def proven(self) -> bool:
-        """Safety proven, and nothing that speaks for harm."""
-        return self.log_e_safe >= self._frame.safety_needed and self.log_e_harm <= 0
-
-    @property
-    def acceptable(self) -> bool:
-        """The limit proven (or the comparison, where there is no limit), and no suspicion of harm."""
-        return self._tests[0].log_e_safe >= self._frame.safety_needed and self.log_e_harm < END_SUSPICION
 
     def report(self, silence: Finding | None) -> CriterionReport:
         """How it stands."""
@@ -146,15 +117,6 @@ class ErrorRate:
             correlation=1 / (1 + self._odds),
             unit=Unit.RATIO,
         )
-
-    def _finding(self, silence: Finding | None) -> Finding:
-        if self.log_e_harm >= self._frame.harm_needed:
-            return Finding.HARM
-        if silence is not None:
-            return silence
-        if self.baseline_bad:
-            return Finding.BASELINE_ALREADY_BAD
-        return Finding.SAFE if self.proven else Finding.OPEN
 
     def _seen(self) -> str:
         requests, bad, when = self._interval.requests, self._interval.bad, ""

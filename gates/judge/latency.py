@@ -3,21 +3,21 @@ serve here too.
 """
 
 from collections.abc import Sequence
-from math import inf, log
+from math import inf
 
 from gates.judge import explain
-from gates.judge.criterion import END_SUSPICION, Frame, Look
-from gates.judge.mixtures import log_weighted
+from gates.judge.criterion import Frame, Look
 from gates.judge.quantiles import SeenLatency
 from gates.judge.rules import Against, LatencyRule
 from gates.judge.slowness import SlowerThanBaseline, SlowerThanLimit
-from gates.model import Counts, CriterionReport, Finding, Reason, Unit
+from gates.judge.weighing import Weighed
+from gates.model import Counts, CriterionReport, Finding, Unit
 
 _LIMIT = 0.4
 """Share of the risk for the limit where there is a baseline too."""
 
 
-class Latency:
+class Latency(Weighed):
     """A `LatencyRule` at work."""
 
     def __init__(self, rule: LatencyRule, frame: Frame, history: Sequence[Counts]) -> None:
@@ -53,37 +53,9 @@ class Latency:
         return min(test.odds for test in self._tests)
 
     @property
-    def log_e_harm(self) -> float:
-        """ln E of harm: a weighted mean of limit and baseline."""
-        return log_weighted([(weight, log_e) for weight, log_e, _ in self._parts])
-
-    @property
     def _parts(self) -> list[tuple[float, float, str]]:
-        """Weight, ln E and name of everything that can go wrong."""
         weights = (_LIMIT, 1 - _LIMIT) if len(self._tests) == 2 else (1.0,)
         return [(w, test.log_e_harm, test.cause) for w, test in zip(weights, self._tests, strict=True)]
-
-    @property
-    def _cause(self) -> str:
-        return max(self._parts, key=lambda part: log(part[0]) + part[1])[2]
-
-    @property
-    def log_e_safe(self) -> float:
-        """ln E of safety: the weakest of the proofs that the rule asks for."""
-        return min(test.log_e_safe for test in self._tests)
-
-    failed = False
-    failure = Reason.HARM
-
-    @property
-    def proven(self) -> bool:
-        """Safety proven, and nothing that speaks for harm."""
-        return self.log_e_safe >= self._frame.safety_needed and self.log_e_harm <= 0
-
-    @property
-    def acceptable(self) -> bool:
-        """The limit proven (or the comparison, where there is no limit), and no suspicion of harm."""
-        return self._tests[0].log_e_safe >= self._frame.safety_needed and self.log_e_harm < END_SUSPICION
 
     def report(self, silence: Finding | None) -> CriterionReport:
         """How it stands."""
@@ -127,15 +99,6 @@ class Latency:
     def baseline_bad(self) -> bool:
         """Whether the baseline itself is above half of what the limit allows, now or in the last minute."""
         return self._against_limit is not None and self._against_limit.baseline_bad
-
-    def _finding(self, silence: Finding | None) -> Finding:
-        if self.log_e_harm >= self._frame.harm_needed:
-            return Finding.HARM
-        if silence is not None:
-            return silence
-        if self.baseline_bad:
-            return Finding.BASELINE_ALREADY_BAD
-        return Finding.SAFE if self.proven else Finding.OPEN
 
     def _shown(self) -> str:
         value = self._seen.quantile
