@@ -13,15 +13,9 @@ import aiohttp
 from pydantic import BaseModel, ValidationError
 
 from gates.transport import Transport, Unreachable
-from gates.web.documents import (
-    ActionsDocument,
-    GateDocument,
-    GatesDocument,
-    LockDocument,
-    LocksDocument,
-    QuarantineDocument,
-    RehearsalDocument,
-)
+from gates.web.action_documents import ActionsDocument, RehearsalDocument
+from gates.web.documents import GateDocument, GatesDocument
+from gates.web.hold_documents import LockDocument, LocksDocument, QuarantineDocument
 
 DocumentT = TypeVar("DocumentT", bound=BaseModel)
 _POLL = 25.0  # seconds to hold a call open: proxies cut what is silent for 30 or 60

@@ -6,16 +6,10 @@ from aiohttp import web
 
 from gates.gatekeeper import Gatekeeper
 from gates.request import PushedEvidence
+from gates.web.action_documents import ActionDocument, ActionsDocument, RehearsalDocument, RehearsedDocument
 from gates.web.answers import answer
 from gates.web.bodies import ListQuery, ReasonBody, ResolveBody, RollbackBody, WaitQuery
-from gates.web.documents import (
-    ActionDocument,
-    ActionsDocument,
-    GateDocument,
-    GatesDocument,
-    RehearsalDocument,
-    RehearsedDocument,
-)
+from gates.web.documents import GateDocument, GatesDocument
 from gates.web.operation import Answer, Call, Nothing, Operation
 from gates.web.waiting import Patience
 

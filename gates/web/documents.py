@@ -1,32 +1,16 @@
-"""What the API shows: a gate and its kin as documents. The client reads the same models. No decisions are made here."""
+"""What the API shows of gates, as documents. The client reads the same models. No decisions are made here."""
 
 from __future__ import annotations
 
-from datetime import datetime
 from math import exp
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, PlainSerializer, WithJsonSchema
-
-from gates.actions.contract import Occasion
-from gates.gate import DeployLock, EventKind, Gate, GateEvent, GateState, Page, QuarantinedVersion, RollbackState
+from gates.gate import EventKind, Gate, GateEvent, GateState, Page, RollbackState
 from gates.model import CriterionReport, Finding, Standing, Unit, Verdict
-from gates.orders import OrderState, StoredOrder
-from healthd.web.documents import stamp
+from gates.web.shown import Moment, Shown
 
 ShownT = TypeVar("ShownT", bound="Shown")
-Moment = Annotated[
-    datetime,
-    PlainSerializer(stamp, return_type=str, when_used="json"),
-    WithJsonSchema({"type": "string", "format": "date-time"}),
-]
 Outcome = Literal["running", "pass", "fail", "inconclusive", "cancelled"]
-
-
-class Shown(BaseModel):
-    """Something that is answered. What is not a number in JSON (an infinity) is null."""
-
-    model_config = ConfigDict(frozen=True, ser_json_inf_nan="null")
 
 
 class VersionDocument(Shown):
@@ -193,54 +177,6 @@ class GateDocument(Shown):
         )
 
 
-class ActionDocument(Shown):
-    """One action that was called for: how often it was tried, what the latest try came to, and when the next one is."""
-
-    key: str
-    action: str
-    occasion: Occasion
-    state: OrderState
-    tries: int
-    detail: str
-    called_for_at: Moment
-    next_try_at: Moment | None
-    finished_at: Moment | None
-
-    @classmethod
-    def of(cls, order: StoredOrder) -> Self:
-        return cls(
-            key=order.key,
-            action=order.action,
-            occasion=order.occasion,
-            state=order.state,
-            tries=order.tries,
-            detail=order.detail,
-            called_for_at=order.created_at,
-            next_try_at=order.next_try_at if order.state is OrderState.DUE else None,
-            finished_at=order.finished_at,
-        )
-
-
-class ActionsDocument(Shown):
-    """What a gate's verdict called for, in its order."""
-
-    actions: list[ActionDocument]
-
-
-class RehearsedDocument(Shown):
-    """One action of a rollback, and what it would do now."""
-
-    action: str
-    kind: str | None
-    would: str
-
-
-class RehearsalDocument(Shown):
-    """A dry run of a rollback: its actions in their order. Nothing was changed."""
-
-    actions: list[RehearsedDocument]
-
-
 class GatesDocument(Shown):
     """Gates, newest first. `next` goes into `before` for the ones that follow; null at the end."""
 
@@ -264,42 +200,6 @@ class EventDocument(Shown):
     @classmethod
     def of(cls, event: GateEvent) -> Self:
         return cls(gate=event.gate_id, sequence=event.sequence, at=event.at, kind=event.kind, body=dict(event.body))
-
-
-class LockDocument(Shown):
-    """Nobody but `holder` may start a gate for the service until then."""
-
-    service: str
-    holder: str
-    until: Moment
-    reason: str
-    caller: str
-
-    @classmethod
-    def of(cls, lock: DeployLock) -> Self:
-        return cls(service=lock.service, holder=lock.holder, until=lock.until, reason=lock.reason, caller=lock.caller)
-
-
-class LocksDocument(Shown):
-    locks: list[LockDocument]
-
-
-class QuarantinedDocument(Shown):
-    """A version that failed a gate and is refused until someone releases it."""
-
-    service: str
-    version: str
-    gate: str
-    since: Moment
-    reason: str
-
-    @classmethod
-    def of(cls, kept: QuarantinedVersion) -> Self:
-        return cls(service=kept.service, version=kept.version, gate=kept.gate_id, since=kept.since, reason=kept.reason)
-
-
-class QuarantineDocument(Shown):
-    versions: list[QuarantinedDocument]
 
 
 def _outcome(gate: Gate) -> Outcome:

@@ -7,12 +7,7 @@ from aiohttp import web
 from gates.gatekeeper import Gatekeeper
 from gates.web.answers import answer
 from gates.web.bodies import HolderQuery, LockBody, ReleaseBody
-from gates.web.documents import (
-    LockDocument,
-    LocksDocument,
-    QuarantinedDocument,
-    QuarantineDocument,
-)
+from gates.web.hold_documents import LockDocument, LocksDocument, QuarantinedDocument, QuarantineDocument
 from gates.web.operation import Answer, Call, Nothing, Operation
 from healthd.web.problems import Problem
 
