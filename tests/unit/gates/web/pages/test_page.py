@@ -16,7 +16,8 @@ from gates.gate import GateState, RollbackState
 from gates.model import Verdict
 from gates.orders import OrderState
 from gates.request import Deployment
-from gates.web.documents import ActionDocument, GateDocument
+from gates.web.action_documents import ActionDocument
+from gates.web.documents import GateDocument
 from gates.web.pages.film import Films
 from gates.web.pages.latest import LatestGates
 from gates.web.pages.page import GatePage
