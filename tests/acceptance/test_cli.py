@@ -253,7 +253,7 @@ async def test_status() -> None:
         assert re.search(r"db +✗ unhealthy +connect", people.out)
         nobody = healthd("status", url, "--group", "nobody")
         assert nobody.code == 3
-        assert "answered 404: groups are: data, live, ready, startup" in nobody.err
+        assert "answered 404: groups are: data, live, preflight, ready, startup" in nobody.err
 
 
 async def test_status_of_what_is_no_healthd(peer: peers.Peer) -> None:

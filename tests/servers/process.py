@@ -117,8 +117,11 @@ class Process:
             time.sleep(_POLL)
 
     def pause(self) -> None:
-        """Freeze it and all its children: sockets stay open, nothing answers."""
+        """Freeze it and all its children: sockets stay open, nothing answers once this returns."""
         self._signal_tree(signal.SIGSTOP)
+        deadline = time.monotonic() + self._patience
+        while not all(map(_is_frozen, self.tree())) and time.monotonic() < deadline:
+            time.sleep(_POLL)
 
     def resume(self) -> None:
         self._signal_tree(signal.SIGCONT)
@@ -172,6 +175,15 @@ class Process:
             for process in self.tree():
                 with suppress(psutil.NoSuchProcess):
                     process.send_signal(number)
+
+
+def _is_frozen(process: psutil.Process) -> bool:
+    """Whether every thread has stopped: some time after the signal, where they wait for a processor."""
+    for thread in Path(f"/proc/{process.pid}/task").glob("*/stat"):
+        with suppress(OSError):
+            if thread.read_text().rpartition(")")[2].split()[0] not in "TtZX":
+                return False
+    return True
 
 
 def _lives(process: psutil.Process) -> bool:
