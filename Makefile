@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 COMPILE = $(BIN)/uv pip compile -q --universal --generate-hashes --no-header --no-annotate
-WORKERS ?= 4
+WORKERS ?= 3
 
 .PHONY: run test demo unit lint install docs lock bench build clean
 

@@ -24,6 +24,7 @@ from healthd.journal import migrate
 from healthd.journal.migrate import Branch
 
 _BUSY_SECONDS = 5.0
+_FREE_AGAIN = 0.05  # seconds between two looks whether a file is free
 _CONNECT_SECONDS = 5.0
 _OPENING_SECONDS = 2.0
 _COMMAND_SECONDS = 10.0
@@ -61,7 +62,7 @@ class Database:
                 self._prepare_folder()
             writer, reader = self._engines()
             try:
-                await self._upgrade(writer)
+                await self._upgrade_once_free(writer)
             except BaseException:
                 await _dispose(writer, reader)
                 raise
@@ -104,6 +105,18 @@ class Database:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_OPENING_SECONDS), self._lock:
                     pass
+
+    async def _upgrade_once_free(self, engine: AsyncEngine) -> None:
+        """SQLite makes a file's log a write-ahead log only while nobody else is there, and does not wait for that."""
+        deadline = asyncio.get_running_loop().time() + _BUSY_SECONDS
+        while True:
+            try:
+                return await self._upgrade(engine)
+            except JournalError as error:
+                locked = self.is_sqlite and "locked" in str(error)
+                if not locked or asyncio.get_running_loop().time() > deadline:
+                    raise
+            await asyncio.sleep(_FREE_AGAIN)
 
     async def _upgrade(self, engine: AsyncEngine) -> None:
         """All or nothing, and one replica at a time."""

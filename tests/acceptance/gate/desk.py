@@ -225,6 +225,7 @@ _QUICK = {"kind": "latency", "quantile": 0.95, "limit": "1s"}
 _NO_WORSE = {"kind": "error_rate", "limit": "15%", "compare": {"to": "concurrent"}}
 POLICIES = {
     "quick": _policy(_FEW_ERRORS, _QUICK),
+    "counts": _policy(_FEW_ERRORS),
     "canary": _policy(_NO_WORSE),
     "brief": _policy(_FEW_ERRORS, at_most="5s"),
     "patient": _policy(_FEW_ERRORS, at_least="12s", at_most="14s"),

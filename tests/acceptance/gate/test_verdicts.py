@@ -40,8 +40,9 @@ CASES = {
     "idle": Case("idle", policy="brief"),
     "good-by-scrape": Case("good", "scrape"),
     "errors-by-scrape": Case("errors", "scrape"),
-    "good-by-push": Case("good", "push"),
-    "errors-by-push": Case("errors", "push"),
+    # What is pushed are the load generator's own durations, which on a busy machine say little of the version.
+    "good-by-push": Case("good", "push", policy="counts"),
+    "errors-by-push": Case("errors", "push", policy="counts"),
     "good-by-probe": Case("probed-good", "probe"),
     "errors-by-probe": Case("probed-errors", "probe"),
     "good-by-command": Case("good"),
@@ -105,12 +106,20 @@ async def _come_second(on: Desk, name: str) -> Ended:
 def test_a_good_version_may_stay(told: Told, name: str) -> None:
     """curl exits with 0, and the gate is proven safe."""
     call = told.calls[name]
-    assert call.code == 0, (call, told.gates[name])
+    assert call.code == 0, _said(told.gates[name])
     assert (call.body["verdict"], call.body["may_stay"], call.body["decision"]["reason"]) == (
         "pass",
         True,
         "proven_safe",
     )
+
+
+def _said(gate: dict[str, Any]) -> str:
+    """How a gate ended, where the whole of it would be cut."""
+    standing = gate["standing"] or {"elapsed_seconds": 0, "gaps": 0, "criteria": []}
+    sentences = [criterion["sentence"] for criterion in standing["criteria"]]
+    about = f"{gate['decision']} after {standing['elapsed_seconds']} s, {standing['gaps']} gaps"
+    return f"{about}: {sentences} {gate['notes']}"
 
 
 @pytest.mark.parametrize("name", ["errors", "errors-by-scrape", "errors-by-probe", "errors-by-push"])

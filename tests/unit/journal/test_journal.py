@@ -162,7 +162,7 @@ async def test_migrations_lead_to_the_tables_of_the_code(tmp_path: Path, branch:
 
 async def test_replicas_that_start_together_upgrade_once(tmp_path: Path) -> None:
     """Each finds the tables there or makes them; none fails."""
-    databases = [Database(f"sqlite:///{tmp_path}/j.db", HandClock(), BRANCHES) for _ in range(4)]
+    databases = [Database(f"sqlite:///{tmp_path}/j.db", HandClock(), BRANCHES) for _ in range(8)]
     await asyncio.gather(*(database.open() for database in databases))
     for database in databases:
         await database.close()
