@@ -18,7 +18,8 @@ from yarl import URL
 
 from gates.actions.contract import ActionConfig, ActionContext, Ending, Order, Outcome
 from gates.sources.endpoint import Tls
-from healthd.checks.connecting import Endpoint, explain
+from gates.unreached import why_unreached
+from healthd.checks.connecting import Endpoint
 from healthd.web.documents import stamp
 
 _LONGEST_ANSWER = 16_384  # bytes that are read of it
@@ -85,7 +86,7 @@ class Webhook:
                     return Outcome(Ending.DONE, f"{self._place} answered {response.status}")
                 return self._outcome(response, await self._said(response))
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            return Outcome(Ending.AGAIN, _reason(error, self._endpoint))
+            return Outcome(Ending.AGAIN, why_unreached(error, self._endpoint))
 
     async def describe(self, order: Order) -> str:
         signed = "signed" if self._config.secret else "not signed"
@@ -192,17 +193,3 @@ def payload(order: Order) -> dict[str, Any]:
         },
         "deployment": gate.deployment.model_dump(mode="json"),
     }
-
-
-def _reason(error: Exception, endpoint: Endpoint) -> str:
-    """Without the address, which aiohttp likes to quote whole."""
-    match error:
-        case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientConnectorSSLError():
-            return f"TLS with {endpoint} failed: {error.__cause__ or type(error).__name__}"
-        case aiohttp.ClientConnectorError():
-            return explain(error.os_error, endpoint)[1]
-        case aiohttp.ServerDisconnectedError():
-            return f"{endpoint} closed the connection"
-        case OSError():
-            return explain(error, endpoint)[1]
-    return f"{endpoint} does not speak HTTP: {type(error).__name__}"

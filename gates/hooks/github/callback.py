@@ -17,7 +17,8 @@ from gates.hooks.correspondence import Delivery, Receipt
 from gates.hooks.github.config import App, GitHubConfig
 from gates.model import Verdict
 from gates.replies import FinalWord
-from healthd.checks.connecting import Endpoint, explain
+from gates.unreached import why_unreached
+from healthd.checks.connecting import Endpoint
 from healthd.clock import Clock
 
 _LONGEST_COMMENT = 1024  # characters, GitHub's limit
@@ -79,7 +80,9 @@ class GitHub:
             status, headers, text = await self._send(url, token, body)
         except (aiohttp.ClientError, OSError) as error:
             return Delivery(
-                Receipt.AGAIN, _reason(error, url), heard=not isinstance(error, aiohttp.ClientConnectorError)
+                Receipt.AGAIN,
+                why_unreached(error, _endpoint(url)),
+                heard=not isinstance(error, aiohttp.ClientConnectorError),
             )
         if status == 401:
             self._tokens.clear()
@@ -129,7 +132,7 @@ class GitHub:
         try:
             status, headers, text = await self._send(where, jwt, body, keep=True)
         except (aiohttp.ClientError, OSError) as error:
-            raise _NoTokenError(Delivery(Receipt.AGAIN, _reason(error, url), heard=False)) from error
+            raise _NoTokenError(Delivery(Receipt.AGAIN, why_unreached(error, _endpoint(url)), heard=False)) from error
         if status != 201:
             detail = f"no token for installation {installation}: {url.host} answered {status}{_quoted(text)}"
             raise _NoTokenError(Delivery(Receipt.AGAIN, detail, self._wish(headers), heard=False))
@@ -188,15 +191,5 @@ def _quoted(text: str) -> str:
     return f": {shown}" if shown else ""
 
 
-def _reason(error: Exception, url: URL) -> str:
-    endpoint = Endpoint(url.host or "", url.port or 443)
-    match error:
-        case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientConnectorSSLError():
-            return f"TLS with {endpoint} failed: {error.__cause__ or type(error).__name__}"
-        case aiohttp.ClientConnectorError():
-            return explain(error.os_error, endpoint)[1]
-        case aiohttp.ServerDisconnectedError():
-            return f"{endpoint} closed the connection"
-        case OSError():
-            return explain(error, endpoint)[1]
-    return f"{endpoint} does not speak HTTP: {type(error).__name__}"
+def _endpoint(url: URL) -> Endpoint:
+    return Endpoint(url.host or "", url.port or 443)
