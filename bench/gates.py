@@ -27,22 +27,22 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from bench.process import free_port
-from gates import sources
-from gates.ledger import tables as gate_tables
-from gates.model import Counts, Evidence, Histogram
-from gates.request import VerifyRequest, Version
-from gates.settings import Config
-from gates.sources.contract import Cursor, Look, SourceConfig
-from gates.ticks import Ticks
-from gates.web.rate import Rate
-from gates.web.routes import GateApi
-from gates.wiring import Gates
-from healthd.board import Board
-from healthd.clock import SystemClock
 from healthd.journal import tables
 from healthd.journal.database import Database
-from healthd.loop import run
+from healthd.monitoring.board import Board
+from healthd.runtime.clock import SystemClock
+from healthd.runtime.loop import run
 from healthd.web.auth import Guard
+from healthd_gates import sources
+from healthd_gates.api.rate_limit import Rate
+from healthd_gates.app import Gates
+from healthd_gates.config.settings import Config
+from healthd_gates.domain.evidence import Counts, Evidence, Histogram
+from healthd_gates.domain.request import VerifyRequest, Version
+from healthd_gates.engine.ticker import Ticks
+from healthd_gates.router import GateApi
+from healthd_gates.sources.contract import Cursor, Look, SourceConfig
+from healthd_gates.store import tables as gate_tables
 
 EVERY = 5.0
 _EDGES = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, inf)

@@ -12,23 +12,23 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from deploy.aws.settings import BlueGreenConfig, RollingConfig
-from deploy.host.settings import HostConfig
-from deploy.kubernetes.settings import KubernetesConfig
-from deploy.migrate.settings import MigrateConfig
-from deploy.nginx.settings import NginxConfig
-from deploy.settings import DeployConfig
-from gates.metrics import GateMetrics, RunningGates
 from healthd.app import Config
-from healthd.board import Board
 from healthd.checks import KINDS, find_kind
 from healthd.checks.contract import CheckConfig
-from healthd.clock import SystemClock
-from healthd.configschema import config_schema
+from healthd.config.json_schema import config_schema
 from healthd.metrics import Metrics
-from healthd.notify import KINDS as NOTIFIERS
-from healthd.notify.contract import NotifierConfig
+from healthd.monitoring.board import Board
+from healthd.notifiers import KINDS as NOTIFIERS
+from healthd.notifiers.contract import NotifierConfig
+from healthd.runtime.clock import SystemClock
 from healthd.units import show_duration, show_ratio
+from healthd_deploy.aws.settings import BlueGreenConfig, RollingConfig
+from healthd_deploy.core.settings import DeployConfig
+from healthd_deploy.host.settings import HostConfig
+from healthd_deploy.kubernetes.settings import KubernetesConfig
+from healthd_deploy.migrate.settings import MigrateConfig
+from healthd_deploy.nginx.settings import NginxConfig
+from healthd_gates.engine.metrics import GateMetrics, RunningGates
 
 DEPLOY_TOOLS: dict[str, type[BaseModel]] = {
     "aws blue-green": BlueGreenConfig,
@@ -48,7 +48,7 @@ def pages() -> dict[Path, str]:
         REFERENCE / "config.md": config_page(),
         REFERENCE / "metrics.md": metrics_page(),
         REFERENCE / "deploy.md": deploy_page(),
-        Path(__file__).parents[1] / "config" / "schema.json": json.dumps(config_schema(), indent=1) + "\n",
+        Path(__file__).parents[1] / "config" / "schema.json": json.dumps(config_schema(Config), indent=1) + "\n",
     }
 
 

@@ -11,33 +11,24 @@ from pathlib import Path
 
 import structlog
 
-from gates import notices as gate_news
-from gates.gate import Gate
-from gates.ledger import tables as gate_tables
-from gates.settings import Config as Config
-from gates.web.pages.film import Films
-from gates.web.pages.latest import LatestGates
-from gates.web.pages.page import GatePage
-from gates.web.routes import GateApi
-from gates.wiring import Gates
 from healthd import logs, sentry
-from healthd.board import Board
 from healthd.checks.contract import CheckConfig
-from healthd.clock import Clock, SystemClock
-from healthd.configfile import ConfigError, load
-from healthd.deadline import within
+from healthd.config.file import ConfigError, load
 from healthd.journal import tables as journal_tables
 from healthd.journal.database import Database, JournalError
 from healthd.journal.journal import Journal
 from healthd.metrics import Metrics
 from healthd.model import Probe, Transition
-from healthd.monitor import Listener
+from healthd.monitoring.board import Board
+from healthd.monitoring.monitor import Listener
+from healthd.monitoring.schedule import Schedule
+from healthd.monitoring.suite import Suite
 from healthd.notify.notifications import Notifications
-from healthd.redaction import Redactor, secrets_of
-from healthd.schedule import Schedule
-from healthd.suite import Suite
-from healthd.systemd import ServiceManager
-from healthd.watchdog import Watchdog
+from healthd.runtime.clock import Clock, SystemClock
+from healthd.runtime.deadline import within
+from healthd.runtime.redaction import Redactor, secrets_of
+from healthd.runtime.systemd import ServiceManager
+from healthd.runtime.watchdog import Watchdog
 from healthd.web import agent_check, server
 from healthd.web.auth import Guard
 from healthd.web.checks_api import ChecksApi
@@ -45,6 +36,15 @@ from healthd.web.health import HealthEndpoints
 from healthd.web.pages.renderer import Renderer
 from healthd.web.pages.status import StatusPage
 from healthd.web.pages.stream import Streams
+from healthd_gates.app import Gates
+from healthd_gates.config.settings import Config as Config
+from healthd_gates.domain.gate import Gate
+from healthd_gates.engine import notifications as gate_news
+from healthd_gates.pages.gate_history import Films
+from healthd_gates.pages.page import GatePage
+from healthd_gates.pages.recent import LatestGates
+from healthd_gates.router import GateApi
+from healthd_gates.store import tables as gate_tables
 
 _log = structlog.get_logger(__name__)
 _GATES_PAUSE = 5.0

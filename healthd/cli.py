@@ -11,7 +11,7 @@ _COMMANDS = {
     "check": ("healthd.commands.suite:check", "Run every check once, or those named, and print what they found."),
     "completion": ("healthd.commands.completion:completion", "Print the script that completes commands in SHELL."),
     "config": ("healthd.commands.config:config", "Look at a configuration without running it."),
-    "gate": ("gates.cli:gate", "Ask a daemon whether a deploy may stay, and look after its gates."),
+    "gate": ("healthd_gates.cli:gate", "Ask a daemon whether a deploy may stay, and look after its gates."),
     "preflight": ("healthd.commands.suite:preflight", "Run the pre-deployment checklist."),
     "run": ("healthd.commands.run:run", "Run the daemon until SIGTERM or Ctrl-C."),
     "status": ("healthd.commands.status:status", "Ask a running daemon how things stand."),

@@ -12,8 +12,8 @@ from typing import Any
 
 import structlog
 
-from healthd.redaction import Redactor
-from healthd.settings import Log
+from healthd.config.settings import Log
+from healthd.runtime.redaction import Redactor
 
 _log = structlog.get_logger(__name__)
 # Libraries that tell more than anybody asked: what the scheduler skips is counted, and AWS's log whole requests.

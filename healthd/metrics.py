@@ -17,9 +17,9 @@ from prometheus_client import (
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from healthd.board import Board, CheckState
 from healthd.checks.contract import CheckConfig
 from healthd.model import Probe, Status, Transition
+from healthd.monitoring.board import Board, CheckState
 
 _SECONDS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _USAGE = {"inodeUsage": "inodes", "connectionsUsedPercent": "connections", "usedMemoryPercent": "memory"}

@@ -7,9 +7,9 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from healthd import __version__
+from healthd.config.settings import Settings
 from healthd.model import Transition
-from healthd.redaction import Redactor
-from healthd.settings import Settings
+from healthd.runtime.redaction import Redactor
 
 if TYPE_CHECKING:
     from sentry_sdk.types import Breadcrumb, Event

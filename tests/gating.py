@@ -10,8 +10,8 @@ from typing import Any
 
 import aiohttp
 
-from gates.client import GateClient
 from healthd.web.auth import new_token
+from healthd_gates.client.client import GateClient
 from tests.servers import daemon
 from tests.servers.ports import HOST, free_port
 

@@ -8,9 +8,9 @@ from math import inf
 import numpy as np
 
 from bench.detection.streams import BAKE, EDGES, WARM_UP, Array, Stream
-from gates.judge.judge import Judge
-from gates.judge.rules import ErrorRateRule, LatencyRule, Rules, Timing
-from gates.model import Counts, Evidence, Histogram, Verdict
+from healthd_gates.domain.evidence import Counts, Evidence, Histogram, Verdict
+from healthd_gates.judge.judge import Judge
+from healthd_gates.judge.rules import ErrorRateRule, LatencyRule, Rules, Timing
 
 _START = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -8,7 +8,7 @@ import numpy as np
 from bench.detection.judged import Outcome, judged
 from bench.detection.peers import RULES, oracle
 from bench.detection.streams import INTERVAL, WARM_UP, Scenario, simulate
-from gates.model import Verdict
+from healthd_gates.domain.evidence import Verdict
 
 _NORMAL_95 = 1.645
 

@@ -15,6 +15,7 @@ from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession
 from pydantic import ConfigDict, Field, SecretStr, model_validator
 
+from healthd.checks.api_check import BaseURL
 from healthd.checks.aws_failures import AWSError, explain_aws
 from healthd.checks.aws_inventory import (
     Finding,
@@ -26,7 +27,6 @@ from healthd.checks.aws_inventory import (
     vpc,
 )
 from healthd.checks.contract import CheckConfig, CheckContext
-from healthd.checks.third_party import BaseURL
 from healthd.model import FailureKind, Result, Status
 from healthd.units import Duration
 

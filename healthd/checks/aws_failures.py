@@ -6,7 +6,7 @@ from botocore import exceptions as sdk
 from botocore.parsers import ResponseParserError
 from yarl import URL
 
-from healthd.checks.connecting import Endpoint
+from healthd.checks.connect import Endpoint
 from healthd.checks.http_failures import explain_exchange
 from healthd.model import FailureKind
 

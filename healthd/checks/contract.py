@@ -9,8 +9,8 @@ from typing import Any, ClassVar, Protocol
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from healthd.clock import Clock
 from healthd.model import Result
+from healthd.runtime.clock import Clock
 from healthd.units import Duration
 
 

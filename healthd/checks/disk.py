@@ -11,8 +11,8 @@ from typing import ClassVar, Literal
 
 from healthd.checks.contract import CheckContext, Scope
 from healthd.checks.thresholds import ThresholdConfig
-from healthd.clock import Clock
 from healthd.model import FailureKind, Observed, Result, Status
+from healthd.runtime.clock import Clock
 from healthd.units import Ratio
 
 

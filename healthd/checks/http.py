@@ -8,10 +8,10 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import AfterValidator, ConfigDict, Field, SecretStr, StringConstraints, field_validator, model_validator
 from yarl import URL
 
-from healthd.checks.back_off import asked_pause
 from healthd.checks.contract import CheckConfig, CheckContext
 from healthd.checks.expectations import AnswerExpectation
 from healthd.checks.http_client import Answer, HttpClient, Request
+from healthd.checks.retry_after import asked_pause
 from healthd.model import FailureKind, JSONScalar, Result
 from healthd.units import Size, show_duration
 

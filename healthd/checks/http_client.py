@@ -16,7 +16,7 @@ from yarl import URL
 
 from healthd import __version__
 from healthd.checks.certificates import Expiry, first_to_expire
-from healthd.checks.connecting import Endpoint
+from healthd.checks.connect import Endpoint
 from healthd.checks.http_failures import explain_exchange
 from healthd.checks.trust import CAFileError, trust
 from healthd.model import FailureKind, Result

@@ -9,7 +9,7 @@ import ssl
 
 import aiohttp
 
-from healthd.checks.connecting import Endpoint, explain
+from healthd.checks.connect import Endpoint, explain
 from healthd.checks.failures import classify
 from healthd.checks.trust import explain_distrust
 from healthd.model import FailureKind

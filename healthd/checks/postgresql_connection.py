@@ -15,8 +15,8 @@ from pydantic import AfterValidator, SecretStr
 
 from healthd.checks.database import checked_uri, first_line
 from healthd.checks.failures import classify, describe
-from healthd.clock import Clock
 from healthd.model import FailureKind, Result
+from healthd.runtime.clock import Clock
 
 PostgreSQLURI = Annotated[SecretStr, AfterValidator(lambda uri: checked_uri(uri, "postgresql", "postgres"))]
 

@@ -11,7 +11,7 @@ from redis import exceptions as errors
 
 from healthd.checks import redis_connection as redis
 from healthd.checks.contract import CheckConfig, CheckContext
-from healthd.checks.redis_standing import RedisConfig, Standing, judge
+from healthd.checks.redis_state import RedisConfig, Standing, judge
 from healthd.model import FailureKind, Result, Status
 
 _TRIES = 64  # keys to try until one belongs to the node that was asked: one in three or so does

@@ -14,8 +14,8 @@ from redis.asyncio.connection import AbstractConnection, ConnectionPool
 
 from healthd.checks.database import checked_uri, first_line
 from healthd.checks.failures import classify
-from healthd.clock import Clock
 from healthd.model import FailureKind, Result
+from healthd.runtime.clock import Clock
 
 
 def _readable(uri: SecretStr) -> SecretStr:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
+from healthd.checks.api_check import APIPath, BaseURL, ThirdPartyConfig, json_object, refusal
 from healthd.checks.contract import CheckConfig, CheckContext
 from healthd.checks.http_client import Answer
-from healthd.checks.third_party import APIPath, BaseURL, ThirdPartyConfig, json_object, refusal
 from healthd.model import FailureKind, Observed, Result
 from healthd.units import Duration
 

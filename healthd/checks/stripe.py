@@ -6,9 +6,9 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, SecretStr
 
+from healthd.checks.api_check import APIPath, BaseURL, ThirdPartyConfig, json_object, refusal
 from healthd.checks.contract import CheckConfig, CheckContext
 from healthd.checks.http_client import Answer
-from healthd.checks.third_party import APIPath, BaseURL, ThirdPartyConfig, json_object, refusal
 from healthd.model import FailureKind, JSONScalar, Result
 
 Mode = Literal["live", "test"]

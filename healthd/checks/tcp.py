@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 
 from pydantic import ConfigDict, Field, SecretStr, model_validator
 
-from healthd.checks.connecting import Endpoint, connect, explain
+from healthd.checks.connect import Endpoint, connect, explain
 from healthd.checks.contract import CheckConfig, CheckContext
 from healthd.model import FailureKind, Result
 

@@ -12,7 +12,7 @@ from typing import ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from healthd.checks.certificates import Expiry, first_to_expire
-from healthd.checks.connecting import Endpoint, connect, explain
+from healthd.checks.connect import Endpoint, connect, explain
 from healthd.checks.contract import CheckConfig, CheckContext
 from healthd.checks.starttls import NoTLSOfferedError, StartTLS, prepare
 from healthd.checks.trust import CAFileError, explain_distrust, trust

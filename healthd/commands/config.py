@@ -39,9 +39,10 @@ def show(config_file: Path | None) -> None:
 @config.command()
 def schema() -> None:
     """Print the JSON Schema of the configuration, for editors and for validation elsewhere."""
-    from healthd.configschema import config_schema
+    from healthd.app import Config
+    from healthd.config.json_schema import config_schema
 
-    click.echo(json.dumps(config_schema(), indent=2))
+    click.echo(json.dumps(config_schema(Config), indent=2))
 
 
 def _why_not(check: CheckConfig, level: Level) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from gates.settings import Config
+    from healthd_gates.config.settings import Config
 
 REFUSED = 2  # the exit code for a configuration or a call that cannot be used
 
@@ -27,8 +27,10 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, 
 
 def settings_or_exit(file: Path | None) -> Config:
     """The settings of a file; when it is refused, every problem on stderr and exit code 2."""
-    from gates.settings import Config  # not needed by the commands that ask a daemon, which would wait for it
-    from healthd.configfile import ConfigError, load
+    from healthd.config.file import ConfigError, load
+    from healthd_gates.config.settings import (
+        Config,  # not needed by the commands that ask a daemon, which would wait for it
+    )
 
     try:
         return load(file, Config, os.environ)

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import click
 
-from healthd import loop
 from healthd.app import Daemon
 from healthd.commands.options import config_option, settings_or_exit
+from healthd.runtime import loop
 from healthd.web.server import CannotListenError
 
 _LEAVING = 3.0  # seconds that the interpreter gets to end

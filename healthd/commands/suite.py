@@ -11,18 +11,19 @@ from pathlib import Path
 
 import click
 
-from gates.settings import Config
-from healthd import logs, loop
-from healthd.board import Board, CheckState
-from healthd.clock import SystemClock
+from healthd import logs
 from healthd.commands.options import REFUSED, config_option, json_option, settings_or_exit
 from healthd.commands.table import check_table, showing
-from healthd.monitor import Listener
-from healthd.redaction import Redactor, secrets_of
-from healthd.schedule import Schedule
-from healthd.settings import Log
-from healthd.suite import Suite
+from healthd.config.settings import Log
+from healthd.monitoring.board import Board, CheckState
+from healthd.monitoring.monitor import Listener
+from healthd.monitoring.schedule import Schedule
+from healthd.monitoring.suite import Suite
+from healthd.runtime import loop
+from healthd.runtime.clock import SystemClock
+from healthd.runtime.redaction import Redactor, secrets_of
 from healthd.web.documents import check_document
+from healthd_gates.config.settings import Config
 
 PREFLIGHT = "preflight"
 

@@ -10,8 +10,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from healthd.board import CheckState
 from healthd.model import Status
+from healthd.monitoring.board import CheckState
 
 # A sign beside the colour, for those who cannot tell the colours apart.
 _SIGNS = {

@@ -7,7 +7,7 @@ import json
 import click
 
 from healthd.commands.options import json_option
-from healthd.settings import SCOPES
+from healthd.config.settings import SCOPES
 from healthd.web.auth import new_token
 
 

@@ -19,9 +19,9 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from healthd.clock import Clock
 from healthd.journal import migrate
 from healthd.journal.migrate import Branch
+from healthd.runtime.clock import Clock
 
 _BUSY_SECONDS = 5.0
 _FREE_AGAIN = 0.05  # seconds between two looks whether a file is free

@@ -14,10 +14,10 @@ import sqlalchemy as sa
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from healthd.clock import Clock
 from healthd.journal import tables
 from healthd.journal.database import Database, JournalError
 from healthd.model import Status, Transition
+from healthd.runtime.clock import Clock
 
 _log = structlog.get_logger(__name__)
 _WAITING = 10_000  # transitions kept while the journal is down; beyond that the oldest go

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from healthd.board import CheckState
 from healthd.checks.contract import Scope
 from healthd.model import Status
-from healthd.notify.notice import Notice, Severity
+from healthd.monitoring.board import CheckState
+from healthd.notifiers.notice import Notice, Severity
 
 
 def check_notice(state: CheckState, source: str, now: datetime) -> Notice:

@@ -14,16 +14,16 @@ from dataclasses import replace
 import aiohttp
 import structlog
 
-from healthd.board import Board
-from healthd.clock import Clock
+from healthd.config.settings import Settings
 from healthd.metrics import Metrics
-from healthd.notify import KINDS
+from healthd.monitoring.board import Board
+from healthd.notifiers import KINDS
+from healthd.notifiers.contract import MisconfiguredNotifier, NotifierConfig, NotifierContext
+from healthd.notifiers.notice import Notice
+from healthd.notifiers.routes import Route
 from healthd.notify.check_notices import check_notice
-from healthd.notify.contract import MisconfiguredNotifier, NotifierConfig, NotifierContext
-from healthd.notify.mailbox import Bookkeeping, Mailbox
-from healthd.notify.notice import Notice
-from healthd.notify.routes import Route
-from healthd.settings import Settings
+from healthd.notify.delivery_queue import Bookkeeping, Mailbox
+from healthd.runtime.clock import Clock
 
 _log = structlog.get_logger(__name__)
 _SWEEP = 1.0  # seconds between two looks at the board

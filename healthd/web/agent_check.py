@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 
-from healthd.board import Board
+from healthd.config.settings import split_address
 from healthd.model import Status
-from healthd.settings import split_address
+from healthd.monitoring.board import Board
 from healthd.web.server import CannotListenError
 
 GROUP = "ready"

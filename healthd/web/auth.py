@@ -20,7 +20,7 @@ from ipaddress import ip_address
 from aiohttp import hdrs, web
 from multidict import istr
 
-from healthd.settings import SCOPES, Settings, Token, split_address
+from healthd.config.settings import SCOPES, Settings, Token, split_address
 from healthd.web.problems import Problem
 
 _X_REAL_IP = istr("X-Real-IP")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from healthd.board import Board
 from healthd.checks.heartbeat import Heartbeat
-from healthd.suite import Suite
+from healthd.monitoring.board import Board
+from healthd.monitoring.suite import Suite
 from healthd.web.auth import Guard
 from healthd.web.documents import check_document
 from healthd.web.problems import Problem, answering_problems

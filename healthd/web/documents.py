@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from healthd.board import CheckState, GroupState
 from healthd.model import Status
+from healthd.monitoring.board import CheckState, GroupState
 
 _IETF = {Status.HEALTHY: "pass", Status.DEGRADED: "warn", Status.UNHEALTHY: "fail", Status.UNKNOWN: "fail"}
 

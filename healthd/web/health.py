@@ -10,10 +10,10 @@ from typing import Any
 from aiohttp import hdrs, web
 from multidict import CIMultiDict
 
-from healthd.board import Board, GroupState
-from healthd.clock import Clock
+from healthd.config.settings import Details, Settings
 from healthd.model import Status
-from healthd.settings import Details, Settings
+from healthd.monitoring.board import Board, GroupState
+from healthd.runtime.clock import Clock
 from healthd.web.auth import Guard
 from healthd.web.documents import group_document, health_document, ietf_document, stamp
 from healthd.web.problems import Problem, answering_problems

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from aiohttp import web
 from prometheus_client.aiohttp import make_aiohttp_handler
 
+from healthd.config.settings import split_address
 from healthd.metrics import Metrics
-from healthd.settings import split_address
 from healthd.web.checks_api import ChecksApi
 from healthd.web.health import HealthEndpoints
 

@@ -12,9 +12,9 @@ import pytest
 import structlog
 
 from healthd import logs, sentry
+from healthd.config.settings import Settings
 from healthd.model import FailureKind, Probe, Result, Status, Transition
-from healthd.redaction import Redactor, secrets_of
-from healthd.settings import Settings
+from healthd.runtime.redaction import Redactor, secrets_of
 from tests.servers import peers
 from tests.servers.peers import Answer, Peer
 from tests.unit.stage import MIDNIGHT
@@ -85,7 +85,7 @@ async def test_an_error_with_the_transitions_before_it(ingestion: Peer, reports:
 async def test_errors_without_an_exception_and_from_threads(ingestion: Peer, reports: sentry.Reports) -> None:
     """A logged error is an event too, wherever it was logged, with the same breadcrumbs; warnings are none."""
     reports.changed(transition("refused"))
-    log = structlog.get_logger("healthd.watchdog")
+    log = structlog.get_logger("healthd.runtime.watchdog")
     log.warning("not an event")
     await asyncio.to_thread(log.error, "event loop stands still", stack=f"frame {SECRET}")
     (event,) = await events(ingestion, 1)

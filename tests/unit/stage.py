@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
-from healthd.board import Board
 from healthd.checks.contract import CheckConfig
+from healthd.config.settings import Group, Maintenance
 from healthd.model import FailureKind, Probe, Result, Transition
-from healthd.monitor import Listener, Monitor
-from healthd.redaction import Redactor
-from healthd.settings import Group, Maintenance
+from healthd.monitoring.board import Board
+from healthd.monitoring.monitor import Listener, Monitor
+from healthd.runtime.redaction import Redactor
 
 MIDNIGHT = datetime(2026, 3, 29, tzinfo=UTC)
 UP = Result.healthy()

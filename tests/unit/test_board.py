@@ -4,10 +4,10 @@ from datetime import timedelta
 
 import pytest
 
-from healthd.board import Board, CheckState
 from healthd.checks.contract import CheckConfig, Scope
+from healthd.config.settings import Group, Maintenance
 from healthd.model import Probe, Result, Status
-from healthd.settings import Group, Maintenance
+from healthd.monitoring.board import Board, CheckState
 from tests.unit.stage import DOWN, MIDNIGHT, SLOW, UP, HandClock
 
 

@@ -9,8 +9,8 @@ from ruamel.yaml import YAML
 
 from healthd.app import Config
 from healthd.checks import find_kind, known_kinds
-from healthd.configfile import ConfigError, parse
-from healthd.configschema import config_schema
+from healthd.config.file import ConfigError, parse
+from healthd.config.json_schema import config_schema
 
 GOOD = """\
 environment: ${ENVIRONMENT:-staging}
@@ -34,7 +34,7 @@ BAD = [
 
 def told_by_both(text: str) -> tuple[bool, bool]:
     """Whether the schema takes it, and whether the reader does."""
-    schema = Draft202012Validator(config_schema()).is_valid(YAML(typ="safe").load(text))
+    schema = Draft202012Validator(config_schema(Config)).is_valid(YAML(typ="safe").load(text))
     try:
         parse(text, "healthd.yaml", Config, os.environ)
     except ConfigError:
@@ -56,7 +56,7 @@ def test_refuses_what_is_not(text: str) -> None:
 @pytest.mark.parametrize("kind", known_kinds())
 def test_knows_every_kind(kind: str) -> None:
     """The schema of a check has every option of its kind."""
-    schema: dict[str, Any] = config_schema()
+    schema: dict[str, Any] = config_schema(Config)
     (by_name,) = schema["properties"]["checks"]["patternProperties"].values()
     (entry,) = [each for each in by_name["oneOf"] if each["properties"]["kind"]["const"] == kind]
     described = schema["$defs"][entry["$ref"].rpartition("/")[2]]["properties"]

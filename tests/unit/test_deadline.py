@@ -5,7 +5,7 @@ import gc
 
 import pytest
 
-from healthd.deadline import GRACE, DeadlineExceededError, SelfCancelledError, within
+from healthd.runtime.deadline import GRACE, DeadlineExceededError, SelfCancelledError, within
 from tests.unit.stage import forever, stubborn
 
 pytestmark = pytest.mark.looptime

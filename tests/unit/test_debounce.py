@@ -1,7 +1,7 @@
 """Rise and fall."""
 
-from healthd.debounce import Debounce
 from healthd.model import Status
+from healthd.monitoring.debounce import Debounce
 
 UP, SLOW, DOWN = Status.HEALTHY, Status.DEGRADED, Status.UNHEALTHY
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from deploy.settings import DeployConfig
 from docs.generate import DEPLOY_TOOLS, nested, pages
-from gates.settings import Config
 from healthd.checks import KINDS, find_kind
 from healthd.checks.contract import CheckConfig
+from healthd_deploy.core.settings import DeployConfig
+from healthd_gates.config.settings import Config
 
 
 @pytest.mark.parametrize("page", pages(), ids=lambda page: page.name)

@@ -8,7 +8,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from healthd.app import Config
-from healthd.configfile import parse
+from healthd.config.file import parse
 
 TOP = Path(__file__).parents[2]
 WRITTEN = sorted([TOP / "README.md", *TOP.glob("docs/*.md"), *TOP.glob("docs/checks/*.md")])

@@ -8,10 +8,10 @@ import pytest
 from click.shell_completion import BashComplete
 from click.testing import CliRunner
 
-from deploy.cli import main as deploy
-from gates.cli import gate
 from healthd.cli import main as healthd
 from healthd.commands.lazy import LazyGroup
+from healthd_deploy.cli import main as deploy
+from healthd_gates.cli import gate
 
 GROUPS = {"healthd": healthd, "healthd gate": gate, "healthd-deploy": deploy}
 
@@ -36,7 +36,7 @@ def test_help_lists_every_command(name: str) -> None:
     assert [line.split()[0] for line in commands.splitlines() if line[2:3].strip()] == sorted(GROUPS[name].registry)
 
 
-@pytest.mark.parametrize("words", [["healthd.cli"], ["healthd.cli", "gate"], ["deploy.cli"]], ids=" ".join)
+@pytest.mark.parametrize("words", [["healthd.cli"], ["healthd.cli", "gate"], ["healthd_deploy.cli"]], ids=" ".join)
 def test_help_imports_none_of_them(words: list[str]) -> None:
     """Nor what they stand on: it comes at once."""
     program = (
@@ -53,7 +53,10 @@ def test_help_imports_none_of_them(words: list[str]) -> None:
 
 def test_a_client_of_the_gate_needs_no_database() -> None:
     """Nor what the daemon alone stands on."""
-    program = "import sys, gates.client; sys.exit(', '.join({'sqlalchemy', 'apscheduler'} & set(sys.modules)) or 0)"
+    program = (
+        "import sys, healthd_gates.client.client; "
+        "sys.exit(', '.join({'sqlalchemy', 'apscheduler'} & set(sys.modules)) or 0)"
+    )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 

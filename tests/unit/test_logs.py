@@ -17,8 +17,8 @@ import pytest
 import structlog
 
 from healthd import logs
-from healthd.redaction import Redactor
-from healthd.settings import Log
+from healthd.config.settings import Log
+from healthd.runtime.redaction import Redactor
 
 SECRET = "hunter22-correct-horse"
 
@@ -166,8 +166,8 @@ def test_an_exception_that_ends_the_process_is_clean() -> None:
     """Not even the interpreter's last words tell a secret."""
     program = f"""
 from healthd import logs
-from healthd.redaction import Redactor
-from healthd.settings import Log
+from healthd.runtime.redaction import Redactor
+from healthd.config.settings import Log
 logs.configure(Log(), Redactor(["{SECRET[:8]}" + "{SECRET[8:]}"]))
 logs.catch_the_uncaught()
 raise ValueError("{SECRET[:8]}" + "{SECRET[8:]}")

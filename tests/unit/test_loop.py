@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from healthd import loop as loops
+from healthd.runtime import loop as loops
 
 
 @pytest.fixture

@@ -6,10 +6,10 @@ from typing import Any, cast
 
 import pytest
 
-from healthd.deadline import GRACE
 from healthd.model import FailureKind, Result, Status
-from healthd.monitor import CLOSING, LONGEST_MESSAGE, LONGEST_QUIET, RetiredError
-from healthd.redaction import Redactor
+from healthd.monitoring.monitor import CLOSING, LONGEST_MESSAGE, LONGEST_QUIET, RetiredError
+from healthd.runtime.deadline import GRACE
+from healthd.runtime.redaction import Redactor
 from tests.unit.stage import DOWN, UP, Act, Scripted, Stage, forever, stubborn
 
 pytestmark = pytest.mark.looptime

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, SecretStr
 
-from healthd.redaction import MASK, Redactor, secrets_of
+from healthd.runtime.redaction import MASK, Redactor, secrets_of
 
 # With everything that some layer quotes, escapes or splits at.
 awkward = string.ascii_letters + string.digits + string.punctuation + " äß€"

@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 import time_machine
 
-from healthd.schedule import JITTER, Schedule
+from healthd.monitoring.schedule import JITTER, Schedule
 
 pytestmark = pytest.mark.looptime
 

@@ -10,17 +10,17 @@ import pytest
 from pydantic import BaseModel
 from ruamel.yaml import YAML
 
-from gates.actions.aws_elbv2 import ElbConfig
-from gates.criteria import Checks, ErrorRate, Latency, Smoke
-from gates.sources import KINDS as SOURCES
-from gates.sources import find_kind as find_source
-from gates.sources.contract import Arm, ArmError, Arms
 from healthd.app import Config
 from healthd.checks import KINDS, find_kind
-from healthd.configfile import load
-from healthd.configschema import config_schema
-from healthd.notify import KINDS as NOTIFIERS
-from healthd.notify.contract import MisconfiguredNotifier
+from healthd.config.file import load
+from healthd.config.json_schema import config_schema
+from healthd.notifiers import KINDS as NOTIFIERS
+from healthd.notifiers.contract import MisconfiguredNotifier
+from healthd_gates.actions.aws_elbv2 import ElbConfig
+from healthd_gates.config.criteria import Checks, ErrorRate, Latency, Smoke
+from healthd_gates.sources import KINDS as SOURCES
+from healthd_gates.sources import find_kind as find_source
+from healthd_gates.sources.contract import Arm, ArmError, Arms
 
 FOLDER = Path(__file__).parents[2] / "config"
 FILES = sorted(FOLDER.glob("*.yaml"))
@@ -55,7 +55,7 @@ def test_shipped_file_is_valid(file: Path, environ: dict[str, str]) -> None:
 def test_shipped_file_fits_the_schema(file: Path) -> None:
     """An editor that has the schema sees nothing wrong."""
     tree = json.loads(json.dumps(YAML(typ="safe").load(file), default=str))
-    jsonschema.validate(tree, config_schema())
+    jsonschema.validate(tree, config_schema(Config))
 
 
 def _keys(node: Any) -> Iterator[str]:

@@ -7,10 +7,10 @@ import pytest
 
 from healthd import checks
 from healthd.checks.contract import CheckConfig, CheckContext
+from healthd.config.settings import Settings
 from healthd.model import FailureKind, Result, Status
-from healthd.schedule import Schedule
-from healthd.settings import Settings
-from healthd.suite import Suite
+from healthd.monitoring.schedule import Schedule
+from healthd.monitoring.suite import Suite
 from tests.unit.stage import UP, Scripted, Stage, forever
 
 BORN: list["Played"] = []

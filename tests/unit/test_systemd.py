@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from healthd.systemd import ServiceManager
+from healthd.runtime.systemd import ServiceManager
 
 
 @pytest.fixture

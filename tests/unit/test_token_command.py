@@ -5,7 +5,7 @@ import json
 from click.testing import CliRunner
 
 from healthd.commands.token import token
-from healthd.settings import Token
+from healthd.config.settings import Token
 from healthd.web.auth import hash_token
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import pytest
 from structlog.testing import capture_logs
 
-from healthd.watchdog import Watchdog
+from healthd.runtime.watchdog import Watchdog
 
 BLOCKS: list[tuple[float, float]] = []
 """From when to when the loop was blocked."""

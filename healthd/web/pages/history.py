@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from healthd.board import worst
 from healthd.model import Probe, Status, Transition
+from healthd.monitoring.board import worst
 
 PROBES = 60
 """Probes that are kept of each check."""

@@ -10,11 +10,11 @@ from typing import Any
 import structlog
 from aiohttp import web
 
-from healthd.board import Board, CheckState
-from healthd.clock import Clock
+from healthd.config.settings import Settings
 from healthd.journal.database import JournalError
 from healthd.journal.journal import Journal
-from healthd.settings import Settings
+from healthd.monitoring.board import Board, CheckState
+from healthd.runtime.clock import Clock
 from healthd.web.auth import Guard
 from healthd.web.health import HealthEndpoints
 from healthd.web.pages import status_view

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from healthd.board import Board, CheckState
 from healthd.model import Status
+from healthd.monitoring.board import Board, CheckState
 from healthd.web.pages import drawings
 from healthd.web.pages.history import SPANS, Past, span_of
 

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from healthd.clock import Clock
+from healthd.runtime.clock import Clock
 from healthd.web.documents import stamp
 from healthd.web.pages.parts import Parts
 from healthd.web.problems import Problem

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from gates.client import GateClient
+from healthd_gates.client.client import GateClient
 from tests.acceptance.command import Outcome
 from tests.acceptance.deploy import fleet
 from tests.acceptance.deploy.fleet import Fleet

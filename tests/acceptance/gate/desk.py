@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gates.client import GateClient
 from healthd.web.auth import new_token
+from healthd_gates.client.client import GateClient
 from tests.acceptance.gate import load, shop
 from tests.acceptance.gate.shop import Flaw, Shops
 from tests.servers import daemon, nginx, prometheus

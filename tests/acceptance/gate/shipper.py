@@ -2,7 +2,7 @@
 
 import asyncio
 
-from gates.transport import Refused
+from healthd_gates.client.transport import Refused
 from tests.acceptance.gate.desk import NEW, Desk
 from tests.acceptance.gate.load import Served
 from tests.acceptance.gate.shop import EDGES

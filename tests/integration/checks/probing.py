@@ -7,13 +7,13 @@ from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from healthd.board import Board
 from healthd.checks import find_kind
 from healthd.checks.contract import Check, CheckContext
-from healthd.clock import SystemClock
 from healthd.model import FailureKind, Result, Status
-from healthd.monitor import Listener, Monitor
-from healthd.redaction import Redactor, secrets_of
+from healthd.monitoring.board import Board
+from healthd.monitoring.monitor import Listener, Monitor
+from healthd.runtime.clock import SystemClock
+from healthd.runtime.redaction import Redactor, secrets_of
 from tests.lateness import Lateness
 
 OVERRUN = 0.25  # seconds by which a probe may at most be late

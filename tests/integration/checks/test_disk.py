@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from healthd.board import Board
 from healthd.checks.contract import CheckContext
 from healthd.checks.disk import Disk, DiskConfig
-from healthd.clock import SystemClock
 from healthd.model import FailureKind, Status
-from healthd.monitor import Listener, Monitor
-from healthd.redaction import Redactor
+from healthd.monitoring.board import Board
+from healthd.monitoring.monitor import Listener, Monitor
+from healthd.runtime.clock import SystemClock
+from healthd.runtime.redaction import Redactor
 from tests.lateness import Lateness
 from tests.servers.waiting import until
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from healthd import loop
 from healthd.model import FailureKind, Status
+from healthd.runtime import loop
 from tests.integration.checks.probing import watched
 
 AWS_KEYS = {"access_key_id": "x", "secret_access_key": "x"}

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from healthd import logs
-from healthd.redaction import Redactor
-from healthd.settings import Log
+from healthd.config.settings import Log
+from healthd.runtime.redaction import Redactor
 from tests.integration.checks.probing import watched
 from tests.servers import ports, streams, tcp, tls
 

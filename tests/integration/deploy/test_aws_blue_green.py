@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from deploy.aws.cloud import opened
-from deploy.aws.platform import AwsPlatform
-from deploy.aws.remote import Remote
-from deploy.aws.settings import BlueGreenConfig
-from deploy.ending import StepFailed
-from deploy.steps import Steps
-from healthd.redaction import Redactor
+from healthd.runtime.redaction import Redactor
+from healthd_deploy.aws.cloud import opened
+from healthd_deploy.aws.platform import AwsPlatform
+from healthd_deploy.aws.remote import Remote
+from healthd_deploy.aws.settings import BlueGreenConfig
+from healthd_deploy.core.exit import StepFailed
+from healthd_deploy.core.steps import Steps
 from tests.integration.deploy.stage import RELEASE, Stage, judged, staged
 from tests.servers import moto
 from tests.servers.aws import Failure

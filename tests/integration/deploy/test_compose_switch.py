@@ -7,8 +7,8 @@ from pathlib import Path
 
 import aiohttp
 
-from deploy.nginx.settings import Upstream
-from deploy.nginx.upstream import UpstreamFile
+from healthd_deploy.nginx.settings import Upstream
+from healthd_deploy.nginx.upstream import UpstreamFile
 from tests.servers import version
 from tests.servers.ports import HOST, free_port
 from tests.servers.programs import require

@@ -4,8 +4,8 @@ import json
 import subprocess
 from pathlib import Path
 
-from deploy.host.settings import HostConfig
-from healthd.configfile import load
+from healthd.config.file import load
+from healthd_deploy.host.settings import HostConfig
 from tests.servers.pm2 import INSTALLED
 from tests.servers.programs import require
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from deploy.ending import StepFailed
-from deploy.host import archive
-from deploy.host.settings import Source
+from healthd_deploy.core.exit import StepFailed
+from healthd_deploy.host import archive
+from healthd_deploy.host.settings import Source
 from tests.servers import peers, pm2
 from tests.servers.peers import Answer
 from tests.servers.tls import Authority

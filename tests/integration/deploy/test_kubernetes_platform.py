@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from deploy.ending import StepFailed
-from deploy.kubernetes.platform import KubernetesPlatform
-from deploy.kubernetes.settings import KubernetesConfig
+from healthd_deploy.core.exit import StepFailed
+from healthd_deploy.kubernetes.platform import KubernetesPlatform
+from healthd_deploy.kubernetes.settings import KubernetesConfig
 from tests.servers import kubernetes, kubernetes_controllers
 from tests.servers.kubernetes import Api
 from tests.servers.programs import require

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from deploy.ending import StepFailed
-from deploy.kubernetes.platform import KubernetesPlatform
+from healthd_deploy.core.exit import StepFailed
+from healthd_deploy.kubernetes.platform import KubernetesPlatform
 from tests.integration.deploy import test_kubernetes_platform as deploys
 from tests.integration.gates.actions import test_kubernetes as actions
 from tests.integration.gates.actions.ordering import described, order, tried

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from gates import actions, sources
-from gates.ledger import tables as gate_tables
-from healthd.clock import SystemClock
 from healthd.journal import tables
 from healthd.journal.database import Database
+from healthd.runtime.clock import SystemClock
+from healthd_gates import actions, sources
+from healthd_gates.store import tables as gate_tables
 
 BRANCHES = (tables.BRANCH, gate_tables.BRANCH)
 

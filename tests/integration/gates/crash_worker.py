@@ -8,12 +8,12 @@ import asyncio
 import random
 import sys
 
-from gates import actions, sources
-from gates.actions.contract import Ending, Order, Outcome
-from gates.gate import Gate
-from gates.refusals import Refusal
-from gates.sources.contract import Arms, SourceContext
-from healthd.clock import SystemClock
+from healthd.runtime.clock import SystemClock
+from healthd_gates import actions, sources
+from healthd_gates.actions.contract import Ending, Order, Outcome
+from healthd_gates.domain.errors import Refusal
+from healthd_gates.domain.gate import Gate
+from healthd_gates.sources.contract import Arms, SourceContext
 from tests.unit.gates import stage
 
 # What becomes of a candidate is in the service's name: it does not depend on who looks at it, and when.

@@ -14,18 +14,19 @@ from typing import Any
 
 import aiohttp
 
-from gates import sources
-from gates.actions.attempt import Attempts
-from gates.gate import RollbackState
-from gates.ledger import outbox, writer
-from gates.ledger.change import Change
-from gates.ledger.ledger import Ledger
-from gates.ledger.outbox import Outbox
-from gates.model import Counts
-from gates.refusals import Refusal
-from gates.request import Version
-from gates.sources.contract import Arms, Cursor, Look, SourceContext
-from healthd.clock import SystemClock
+from healthd.runtime.clock import SystemClock
+from healthd_gates import sources
+from healthd_gates.actions.executor import Attempts
+from healthd_gates.domain.errors import Refusal
+from healthd_gates.domain.evidence import Counts
+from healthd_gates.domain.gate import RollbackState
+from healthd_gates.domain.request import Version
+from healthd_gates.sources.contract import Arms, Cursor, Look, SourceContext
+from healthd_gates.store import group_commit as writer
+from healthd_gates.store import outbox
+from healthd_gates.store.gate_store import Ledger
+from healthd_gates.store.gate_update import Change
+from healthd_gates.store.outbox import Outbox
 from tests.integration.gates.rollback_places import BASELINE, named
 from tests.servers import moto
 from tests.unit.gates import stage

@@ -16,13 +16,13 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from gates.gate import EventKind, GateState
-from gates.ledger import tables
-from gates.ledger.ledger import Ledger
-from gates.ledger.outbox import Outbox
-from gates.orders import OrderState
-from healthd.clock import SystemClock
 from healthd.journal.database import Database
+from healthd.runtime.clock import SystemClock
+from healthd_gates.domain.action_order import OrderState
+from healthd_gates.domain.gate import EventKind, GateState
+from healthd_gates.store import tables
+from healthd_gates.store.gate_store import Ledger
+from healthd_gates.store.outbox import Outbox
 from tests.integration.gates.crash_worker import ORDERED, VERDICTS, kind_of
 from tests.servers.waiting import until
 

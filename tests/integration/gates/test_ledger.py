@@ -10,24 +10,23 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
-from gates.actions.contract import Occasion
-from gates.gate import EventKind, Gate, GateEvent, GateState, QuarantinedVersion
-from gates.ledger import tables as gate_tables
-from gates.ledger.admission import Admission
-from gates.ledger.change import Change, LeaseLost, SeenEvidence
-from gates.ledger.holds import Holds
-from gates.ledger.leases import Leases, Owned
-from gates.ledger.ledger import Ledger
-from gates.ledger.outbox import Outbox
-from gates.model import Counts, Evidence, Histogram
-from gates.orders import OrderState
-from gates.reception import receive
-from gates.refusals import Locked, ServiceBusy
-from gates.request import PushedCounts, PushedEvidence
-from gates.settings import Config
-from healthd.clock import SystemClock
 from healthd.journal import tables
 from healthd.journal.database import Database
+from healthd.runtime.clock import SystemClock
+from healthd_gates.config.settings import Config
+from healthd_gates.domain.action_order import Occasion, OrderState
+from healthd_gates.domain.errors import Locked, ServiceBusy
+from healthd_gates.domain.evidence import Counts, Evidence, Histogram
+from healthd_gates.domain.gate import EventKind, Gate, GateEvent, GateState, QuarantinedVersion
+from healthd_gates.domain.request import PushedCounts, PushedEvidence
+from healthd_gates.engine.validation import receive
+from healthd_gates.store import tables as gate_tables
+from healthd_gates.store.admission import Admission
+from healthd_gates.store.gate_store import Ledger
+from healthd_gates.store.gate_update import Change, LeaseLost, SeenEvidence
+from healthd_gates.store.leases import Leases, Owned
+from healthd_gates.store.locks import Holds
+from healthd_gates.store.outbox import Outbox
 from tests.integration.gates.conftest import BRANCHES
 from tests.unit.gates.stage import config, request
 

@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from gates import refusals
-from gates.model import Verdict
-from healthd.clock import SystemClock
+from healthd.runtime.clock import SystemClock
+from healthd_gates.domain import errors as refusals
+from healthd_gates.domain.evidence import Verdict
 from tests.servers import postgresql
 from tests.unit.gates.stage import config, request, start_replica
 

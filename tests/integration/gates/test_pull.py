@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from gates.actions.contract import Ending, Outcome
-from gates.gate import GateState, RollbackState
-from healthd.clock import SystemClock
+from healthd.runtime.clock import SystemClock
+from healthd_gates.actions.contract import Ending, Outcome
+from healthd_gates.domain.gate import GateState, RollbackState
 from tests.servers.waiting import until
 from tests.unit.gates.stage import Note, config, request, start_replica
 

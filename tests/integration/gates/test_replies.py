@@ -6,14 +6,14 @@ from dataclasses import replace
 
 import pytest
 
-from gates.ledger.change import LeaseLost
-from gates.ledger.ledger import Ledger
-from gates.ledger.replies import Replies
-from gates.model import Verdict
-from gates.reception import receive
-from gates.replies import Owed, ReplyState
-from healthd.clock import SystemClock
 from healthd.journal.database import Database
+from healthd.runtime.clock import SystemClock
+from healthd_gates.domain.callback import Owed, ReplyState
+from healthd_gates.domain.evidence import Verdict
+from healthd_gates.engine.validation import receive
+from healthd_gates.store.callbacks import Replies
+from healthd_gates.store.gate_store import Ledger
+from healthd_gates.store.gate_update import LeaseLost
 from tests.integration.gates.conftest import BRANCHES
 from tests.unit.gates.stage import config, request
 

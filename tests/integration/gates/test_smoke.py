@@ -6,8 +6,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from gates.criteria import Smoke
-from gates.questions import SmokeTest
+from healthd_gates.config.criteria import Smoke
+from healthd_gates.engine.smoke_and_checks import SmokeTest
 from tests.servers.peers import Answer, Peer
 from tests.servers.ports import free_port
 

@@ -12,10 +12,10 @@ from typing import Any
 import aiohttp
 import pytest
 
-from healthd.clock import SystemClock
-from healthd.notify import KINDS
-from healthd.notify.contract import DeliveryError, Notifier, NotifierContext
-from healthd.notify.notice import Notice, Severity
+from healthd.notifiers import KINDS
+from healthd.notifiers.contract import DeliveryError, Notifier, NotifierContext
+from healthd.notifiers.notice import Notice, Severity
+from healthd.runtime.clock import SystemClock
 from tests.servers import alertmanager, daemon
 from tests.servers.peers import Answer, Peer
 from tests.servers.ports import HOST, free_port

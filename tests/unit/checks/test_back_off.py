@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 import pytest
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from healthd.checks.back_off import LONGEST, asked_pause
 from healthd.checks.http_client import Answer
+from healthd.checks.retry_after import LONGEST, asked_pause
 
 NOW = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
 

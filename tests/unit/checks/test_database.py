@@ -5,9 +5,9 @@ from pydantic import SecretStr, ValidationError
 
 from healthd.checks.database import Limits, checked_uri, first_line, percent
 from healthd.checks.postgresql import PostgreSQLConfig
-from healthd.configfile import ConfigError, parse
+from healthd.config.file import ConfigError, parse
+from healthd.config.settings import Settings
 from healthd.model import FailureKind, Status
-from healthd.settings import Settings
 
 
 @pytest.mark.parametrize(

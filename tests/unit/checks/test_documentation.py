@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from healthd.checks.misconfigured import MisconfiguredConfig
-from healthd.configfile import parse
-from healthd.settings import Settings
+from healthd.config.file import parse
+from healthd.config.settings import Settings
 
 PAGES = Path(__file__).parents[3] / "docs" / "checks"
 EXAMPLES = [

@@ -11,8 +11,8 @@ import pytest
 
 from healthd.checks.contract import CheckContext
 from healthd.checks.process import Process, ProcessConfig
-from healthd.clock import SystemClock
 from healthd.model import FailureKind, Status
+from healthd.runtime.clock import SystemClock
 
 
 def process(**options: object) -> Process:

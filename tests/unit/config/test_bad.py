@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from healthd.configfile import ConfigError, load
-from healthd.settings import Settings
+from healthd.config.file import ConfigError, load
+from healthd.config.settings import Settings
 
 BAD = sorted((Path(__file__).parent / "bad").glob("*.yaml"))
 ENVIRON = {"SET": "only-a-value"}

@@ -6,8 +6,8 @@ import pytest
 
 from healthd.checks.contract import Scope
 from healthd.checks.misconfigured import MisconfiguredConfig
-from healthd.configfile import ConfigError, load, parse
-from healthd.settings import Settings
+from healthd.config.file import ConfigError, load, parse
+from healthd.config.settings import Settings
 
 
 def read(text: str, **environ: str) -> Settings:

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from deploy.settings import DeployConfig
 from docs.generate import DEPLOY_TOOLS
-from healthd.configfile import load
+from healthd.config.file import load
+from healthd_deploy.core.settings import DeployConfig
 
 _FOLDER = Path(__file__).parents[3] / "deploy"
 _ENVIRONMENT = {"HEALTHD_TOKEN": "a-token", "MONGODB_URI": "mongodb://db/app", "POSTGRESQL_URI": "postgresql://db/app"}

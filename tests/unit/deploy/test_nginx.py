@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from deploy.ending import StepFailed
-from deploy.nginx.settings import Upstream
-from deploy.nginx.upstream import UpstreamFile
+from healthd_deploy.core.exit import StepFailed
+from healthd_deploy.nginx.settings import Upstream
+from healthd_deploy.nginx.upstream import UpstreamFile
 
 TARGETS = {"blue": ["127.0.0.1:1"], "green": ["unix:/run/green.sock", "[::1]:3000"]}
 

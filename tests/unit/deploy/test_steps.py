@@ -9,11 +9,11 @@ from typing import Any, cast
 
 import pytest
 
-from deploy.command import carried_out
-from deploy.ending import CouldNotAsk, GateInconclusive, StepFailed
-from deploy.gate import Referee
-from deploy.report import Report
-from deploy.steps import Steps, wait_until
+from healthd_deploy.core.command import carried_out
+from healthd_deploy.core.exit import CouldNotAsk, GateInconclusive, StepFailed
+from healthd_deploy.core.report import Report
+from healthd_deploy.core.session import Referee
+from healthd_deploy.core.steps import Steps, wait_until
 
 
 class Lenient:

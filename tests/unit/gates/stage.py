@@ -10,20 +10,20 @@ from typing import Any, ClassVar, Literal
 
 from prometheus_client import CollectorRegistry
 
-from gates.actions.contract import ActionConfig, ActionContext, Order, Outcome
-from gates.gate import Gate
-from gates.gatekeeper import Gatekeeper
-from gates.ledger import tables as gate_tables
-from gates.model import Counts, Evidence
-from gates.request import VerifyRequest, Version
-from gates.settings import Config
-from gates.sources.contract import Cursor, Look, SourceConfig, SourceUnavailable
-from gates.wiring import Gates, Listener
-from healthd.board import Board
-from healthd.clock import Clock
 from healthd.journal import tables as journal_tables
 from healthd.journal.database import Database
 from healthd.model import FailureKind
+from healthd.monitoring.board import Board
+from healthd.runtime.clock import Clock
+from healthd_gates.actions.contract import ActionConfig, ActionContext, Order, Outcome
+from healthd_gates.app import Gates, Listener
+from healthd_gates.config.settings import Config
+from healthd_gates.domain.evidence import Counts, Evidence
+from healthd_gates.domain.gate import Gate
+from healthd_gates.domain.request import VerifyRequest, Version
+from healthd_gates.engine.service import Gatekeeper
+from healthd_gates.sources.contract import Cursor, Look, SourceConfig, SourceUnavailable
+from healthd_gates.store import tables as gate_tables
 from tests.unit.stage import LoopClock
 
 Act = Callable[[float], Any]

@@ -3,7 +3,7 @@
 import pytest
 from click.testing import CliRunner
 
-from gates.cli import gate
+from healthd_gates.cli import gate
 from tests.servers.ports import free_port
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from gates.freeze import Freeze, frozen
+from healthd_gates.config.freeze_window import Freeze, frozen
 
 WEEKEND = Freeze.model_validate({"cron": "0 17 * * FRI", "for": "62h", "reason": "weekend"})
 FRIDAY = datetime(2026, 11, 20, 17, tzinfo=UTC)

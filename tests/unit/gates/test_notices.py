@@ -6,11 +6,11 @@ from typing import Literal
 
 import pytest
 
-from gates.gate import Decision, Gate, GateState, Rollback, RollbackState
-from gates.model import Verdict
-from gates.notices import notices
-from gates.request import Deployment, Version
-from healthd.notify.notice import Severity
+from healthd.notifiers.notice import Severity
+from healthd_gates.domain.evidence import Verdict
+from healthd_gates.domain.gate import Decision, Gate, GateState, Rollback, RollbackState
+from healthd_gates.domain.request import Deployment, Version
+from healthd_gates.engine.notifications import notices
 
 START = datetime(2026, 3, 29, tzinfo=UTC)
 GATE = Gate(

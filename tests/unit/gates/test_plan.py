@@ -2,8 +2,8 @@
 
 import pytest
 
-from gates.plan import Plan
-from gates.settings import Config
+from healthd_gates.config.settings import Config
+from healthd_gates.engine.spec import Plan
 
 ARN = "arn:aws:elasticloadbalancing:eu-west-1:123456789012"
 SOURCES = {

@@ -2,8 +2,8 @@
 
 import pytest
 
-from gates.judge.rules import Comparison, ErrorRateRule, LatencyRule, ObservedRule, Rules, Timing
-from gates.planning import CHANGES, Change, Forecast, Traffic, forecast
+from healthd_gates.judge.rules import Comparison, ErrorRateRule, LatencyRule, ObservedRule, Rules, Timing
+from healthd_gates.judge.simulation import CHANGES, Change, Forecast, Traffic, forecast
 
 RULES = Rules((ErrorRateRule(), ObservedRule("ready")), timing=Timing(maximum=600))
 

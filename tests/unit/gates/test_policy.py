@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from gates.judge import rules
-from gates.plan import policy_body, recall_plan
-from gates.policy import Policy
-from gates.settings import Config
-from gates.shipped import SHIPPED
+from healthd_gates.config.builtin_policies import SHIPPED
+from healthd_gates.config.policy import Policy
+from healthd_gates.config.settings import Config
+from healthd_gates.engine.spec import policy_body, recall_plan
+from healthd_gates.judge import rules
 
 ERRORS = {"kind": "error_rate"}
 GOOD: dict[str, Any] = {"criteria": [ERRORS]}

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from gates.settings import Config
-from healthd.configfile import ConfigError, parse
+from healthd.config.file import ConfigError, parse
+from healthd_gates.config.settings import Config
 
 SOURCE = {"kind": "push"}
 SERVICE: dict[str, Any] = {"source": {"kind": "prometheus", "url": "http://p", "requests": "r", "errors": "e"}}

@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from gates import actions, criteria
-from gates.freeze import Freeze
-from gates.policy import Observe, Policy, Risk
-from gates.settings import Config, Keeping, Service
-from healthd.configfile import parse
+from healthd.config.file import parse
+from healthd_gates import actions
+from healthd_gates.config import criteria
+from healthd_gates.config.freeze_window import Freeze
+from healthd_gates.config.policy import Observe, Policy, Risk
+from healthd_gates.config.settings import Config, Keeping, Service
 
 TOP = Path(__file__).parents[3]
 CRITERIA = (criteria.ErrorRate, criteria.Latency, criteria.MeanLatency, criteria.Checks, criteria.Smoke)

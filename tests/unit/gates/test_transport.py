@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from gates.transport import Refused, Transport, Unreachable
+from healthd_gates.client.transport import Refused, Transport, Unreachable
 from tests.servers.peers import Answer, Peer
 from tests.servers.ports import free_port
 

@@ -8,9 +8,9 @@ import aiosqlite
 import pytest
 import sqlalchemy as sa
 
-from healthd.clock import SystemClock
 from healthd.journal import tables
 from healthd.journal.database import Database
+from healthd.runtime.clock import SystemClock
 
 
 async def test_it_leaves_no_lock_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,12 +13,12 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from structlog.testing import capture_logs
 
-from gates.ledger import tables as gate_tables
 from healthd.journal import tables
 from healthd.journal.database import Database, JournalError
 from healthd.journal.journal import AuditEntry, Journal, write_audit
 from healthd.journal.migrate import Branch
 from healthd.model import Probe, Status, Transition
+from healthd_gates.store import tables as gate_tables
 from tests.servers.waiting import until
 from tests.unit.stage import DOWN, MIDNIGHT, HandClock
 

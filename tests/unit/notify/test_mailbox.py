@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 
 import pytest
 
-from healthd.notify.contract import DeliveryError, NotifierConfig
-from healthd.notify.mailbox import Bookkeeping, Mailbox
-from healthd.notify.notice import Notice, Severity
+from healthd.notifiers.contract import DeliveryError, NotifierConfig
+from healthd.notifiers.notice import Notice, Severity
+from healthd.notify.delivery_queue import Bookkeeping, Mailbox
 from tests.unit.stage import MIDNIGHT, LoopClock, forever
 
 pytestmark = pytest.mark.looptime

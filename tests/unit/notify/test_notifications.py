@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
+from healthd.config.settings import Settings
 from healthd.metrics import Metrics
 from healthd.model import Probe, Result, Status
-from healthd.notify import KINDS
-from healthd.notify.notice import Notice, Severity
+from healthd.notifiers import KINDS
+from healthd.notifiers.notice import Notice, Severity
+from healthd.notifiers.routes import Route
 from healthd.notify.notifications import Notifications
-from healthd.notify.routes import Route
-from healthd.settings import Settings
 from tests.unit.stage import DOWN, MIDNIGHT, SLOW, UP, Stage
 
 pytestmark = pytest.mark.looptime

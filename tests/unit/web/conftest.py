@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
+from healthd.config.settings import Settings
 from healthd.journal.database import Database
 from healthd.journal.journal import Journal
 from healthd.metrics import Metrics
 from healthd.model import Probe, Result
-from healthd.schedule import Schedule
-from healthd.settings import Settings
-from healthd.suite import Suite
+from healthd.monitoring.schedule import Schedule
+from healthd.monitoring.suite import Suite
 from healthd.web import server
 from healthd.web.auth import Guard, hash_token
 from healthd.web.checks_api import ChecksApi

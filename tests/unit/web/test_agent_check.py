@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
+from healthd.config.settings import Group
 from healthd.model import Result
-from healthd.settings import Group
 from healthd.web import agent_check
 from healthd.web.server import CannotListenError
 from tests.unit.stage import DOWN, SLOW, UP

@@ -11,14 +11,14 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from deploy.migrate.command import MigrateConfig
-from deploy.migrate.console import Console
-from deploy.migrate.history import Row, Status
-from deploy.migrate.sites import connected, releases
-from deploy.migrate.stop import Stop
-from deploy.migrate.work import Work, planned
-from healthd.clock import SystemClock
-from healthd.redaction import Redactor
+from healthd.runtime.clock import SystemClock
+from healthd.runtime.redaction import Redactor
+from healthd_deploy.migrate.command import MigrateConfig
+from healthd_deploy.migrate.console import Console
+from healthd_deploy.migrate.history import Row, Status
+from healthd_deploy.migrate.sites import connected, releases
+from healthd_deploy.migrate.stop import Stop
+from healthd_deploy.migrate.work import Work, planned
 
 COMMAND = Path(sys.executable).with_name("healthd-deploy")
 QUICK: dict[str, Any] = {

@@ -11,11 +11,11 @@ import pymongo
 import pytest
 from pymongo.database import Database
 
-from deploy.migrate.history import HeldError, Status
-from deploy.migrate.run import MigrationFailedError, NotUndoneError
-from deploy.migrate.work import NeedsPersonError
 from healthd.model import FailureKind
 from healthd.model import Status as Health
+from healthd_deploy.migrate.history import HeldError, Status
+from healthd_deploy.migrate.run import MigrationFailedError, NotUndoneError
+from healthd_deploy.migrate.work import NeedsPersonError
 from tests.integration.checks.probing import watched
 from tests.integration.deploy.migrate.bench import Bench
 from tests.servers import mongodb

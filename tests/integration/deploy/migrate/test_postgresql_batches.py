@@ -9,12 +9,12 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from deploy.ending import INTERRUPTED
-from deploy.migrate.history import Status
-from deploy.migrate.run import MigrationFailedError, OutOfTimeError
-from deploy.migrate.stop import Stop
-from deploy.migrate.work import NeedsPersonError
-from healthd.clock import SystemClock
+from healthd.runtime.clock import SystemClock
+from healthd_deploy.core.exit import INTERRUPTED
+from healthd_deploy.migrate.history import Status
+from healthd_deploy.migrate.run import MigrationFailedError, OutOfTimeError
+from healthd_deploy.migrate.stop import Stop
+from healthd_deploy.migrate.work import NeedsPersonError
 from tests.integration.deploy.migrate.bench import Bench
 from tests.servers.waiting import until
 

@@ -3,15 +3,16 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from gates import actions
-from gates.actions.attempt import Attempts
-from gates.actions.contract import ActionConfig, Occasion, Order, Outcome
-from gates.gate import Decision, Gate, GateState, Rollback, RollbackState
-from gates.model import Verdict
-from gates.request import Deployment, Version
-from gates.sources.contract import Arm, Arms
-from healthd.clock import SystemClock
-from healthd.redaction import Redactor, secrets_of
+from healthd.runtime.clock import SystemClock
+from healthd.runtime.redaction import Redactor, secrets_of
+from healthd_gates import actions
+from healthd_gates.actions.contract import ActionConfig, Order, Outcome
+from healthd_gates.actions.executor import Attempts
+from healthd_gates.domain.action_order import Occasion
+from healthd_gates.domain.evidence import Verdict
+from healthd_gates.domain.gate import Decision, Gate, GateState, Rollback, RollbackState
+from healthd_gates.domain.request import Deployment, Version
+from healthd_gates.sources.contract import Arm, Arms
 
 MOMENT = datetime(2026, 3, 1, 3, 0, tzinfo=UTC)
 

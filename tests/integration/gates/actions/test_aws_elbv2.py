@@ -8,9 +8,9 @@ import pytest
 from aiobotocore.session import get_session
 from pydantic import ValidationError
 
-from gates.actions.contract import ActionConfig, Ending
-from gates.request import Version
-from gates.sources.contract import ArmError
+from healthd_gates.actions.contract import ActionConfig, Ending
+from healthd_gates.domain.request import Version
+from healthd_gates.sources.contract import ArmError
 from tests.integration.gates.actions.ordering import configured, described, order, tried
 from tests.servers import moto
 from tests.servers.peers import Answer, Peer, Received

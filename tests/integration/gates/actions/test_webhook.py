@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from gates.actions.contract import ActionConfig, Ending
+from healthd_gates.actions.contract import ActionConfig, Ending
 from tests.integration.gates.actions.ordering import configured, described, order, tried
 from tests.servers import peers, tls
 from tests.servers.peers import Answer, Peer

@@ -9,11 +9,13 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from gates.settings import Config
-from gates.web import events, reading, waiting
-from gates.web.routes import GateApi
-from healthd.clock import SystemClock
+from healthd.runtime.clock import SystemClock
 from healthd.web.auth import Guard
+from healthd_gates.api import events
+from healthd_gates.api import long_poll as waiting
+from healthd_gates.api import parsing as reading
+from healthd_gates.config.settings import Config
+from healthd_gates.router import GateApi
 from tests.gating import POLICIES
 from tests.unit.gates.stage import start_replica
 

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from aiobotocore.session import get_session
 
-from gates.judge.judge import Judge
-from gates.judge.rules import ErrorRateRule, Rules, Timing
-from gates.model import Evidence, Finding
-from gates.sources.cloudwatch import CloudWatchConfig
-from gates.sources.contract import Arm, SourceUnavailable
 from healthd.model import FailureKind
+from healthd_gates.domain.evidence import Evidence, Finding
+from healthd_gates.judge.judge import Judge
+from healthd_gates.judge.rules import ErrorRateRule, Rules, Timing
+from healthd_gates.sources.cloudwatch import CloudWatchConfig
+from healthd_gates.sources.contract import Arm, SourceUnavailable
 from tests.integration.gates.sources import trimmed_moto
 from tests.servers.moto import CREDENTIALS, Moto
 from tests.servers.ports import free_port

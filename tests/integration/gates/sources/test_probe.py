@@ -7,9 +7,9 @@ from collections import Counter as Tally
 
 import aiohttp
 
-from gates.model import Counts
-from gates.sources.contract import Arm, SourceUnavailable
 from healthd.model import FailureKind
+from healthd_gates.domain.evidence import Counts
+from healthd_gates.sources.contract import Arm, SourceUnavailable
 from tests.integration.gates.sources import shop
 from tests.integration.gates.sources.shop import Load, Shop
 from tests.servers import peers, tcp

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from gates.sources.contract import Arm, Historian, SourceUnavailable
 from healthd.model import FailureKind
+from healthd_gates.sources.contract import Arm, Historian, SourceUnavailable
 from tests.servers import prometheus
 from tests.unit.gates.sources.desk import Desk, HandClock, desk
 

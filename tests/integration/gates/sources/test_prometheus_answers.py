@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from gates.sources.contract import SourceUnavailable
 from healthd.model import FailureKind
+from healthd_gates.sources.contract import SourceUnavailable
 from tests.servers import peers, prometheus, tls
 from tests.servers.peers import Answer
 from tests.unit.gates.sources.desk import desk

@@ -10,7 +10,7 @@ from typing import Any
 
 import aiohttp
 
-from gates.sources.contract import Arm
+from healthd_gates.sources.contract import Arm
 from tests.integration.gates.sources import shop
 from tests.integration.gates.sources.shop import Load, Shop
 from tests.servers import prometheus

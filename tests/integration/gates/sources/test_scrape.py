@@ -7,8 +7,8 @@ from math import inf
 
 import pytest
 
-from gates.sources.contract import Arm, SourceUnavailable
 from healthd.model import FailureKind
+from healthd_gates.sources.contract import Arm, SourceUnavailable
 from tests.servers import peers
 from tests.servers.peers import Answer, Peer
 from tests.unit.gates.sources.desk import Desk, HandClock, WallClock, desk

@@ -19,7 +19,7 @@ def test_the_policy_names_every_call_and_no_other(tool: str) -> None:
     found = [
         (service, call)
         for name in _FILES[tool]
-        for service, call in _CALL.findall((ROOT / f"deploy/aws/{name}.py").read_text())
+        for service, call in _CALL.findall((ROOT / f"deploy/healthd_deploy/aws/{name}.py").read_text())
     ]
     called = {f"{_IAM[service]}:{''.join(word.title() for word in call.split('_'))}" for service, call in found}
     if tool == "rolling":

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from deploy.aws.settings import BlueGreenConfig, Command, RollingConfig
-from healthd.configfile import ConfigError, load, parse
+from healthd.config.file import ConfigError, load, parse
+from healthd_deploy.aws.settings import BlueGreenConfig, Command, RollingConfig
 
 HERE = Path(__file__).parents[4] / "deploy/aws"
 ELB = "arn:aws:elasticloadbalancing:eu-central-1:123456789012"

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from deploy.nginx.settings import NginxConfig
-from gates.settings import Config
-from healthd.configfile import load
+from healthd.config.file import load
+from healthd_deploy.nginx.settings import NginxConfig
+from healthd_gates.config.settings import Config
 from tests.servers.programs import require
 
 FOLDER = Path(__file__).parents[4] / "deploy" / "compose"

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from deploy.ending import StepFailed
-from deploy.host import archive
-from deploy.host.settings import Source
+from healthd_deploy.core.exit import StepFailed
+from healthd_deploy.host import archive
+from healthd_deploy.host.settings import Source
 
 PACKAGE = {"package.json": '{"name": "shop", "version": "1.0"}', "package-lock.json": "{}"}
 _MIB = 1024**2

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from deploy.ending import StepFailed
-from deploy.host import dumps
-from deploy.host.backup import Backups
-from deploy.host.settings import HostConfig, MongodbDump, PostgresqlDump
+from healthd_deploy.core.exit import StepFailed
+from healthd_deploy.host import dumps
+from healthd_deploy.host.backup import Backups
+from healthd_deploy.host.settings import HostConfig, MongodbDump, PostgresqlDump
 
 _URI = "mongodb://app:s3cret-word@127.0.0.1:1/shop?replicaSet=rs0"
 # In the form of mongodump: its configuration by name, its archive's first bytes. What it got is written down.

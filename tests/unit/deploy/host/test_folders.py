@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from deploy.ending import CouldNotAsk, StepFailed
-from deploy.host.folders import MARK, Folders, Unfinished
+from healthd_deploy.core.exit import CouldNotAsk, StepFailed
+from healthd_deploy.host.folders import MARK, Folders, Unfinished
 
 _HOLDS = """
 import sys, time
 from pathlib import Path
-from deploy.host.folders import Folders
+from healthd_deploy.host.folders import Folders
 Folders(Path(sys.argv[1])).claim()
 child = __import__("subprocess").Popen(["sleep", "60"])
 print(child.pid, flush=True)

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from deploy.ending import CouldNotAsk
-from deploy.host.folders import MARK, Folders, Unfinished
-from deploy.host.host import Host, Standing
-from deploy.host.processes import Processes
-from deploy.host.settings import HostConfig
+from healthd_deploy.core.exit import CouldNotAsk
+from healthd_deploy.host.folders import MARK, Folders, Unfinished
+from healthd_deploy.host.host import Host, Standing
+from healthd_deploy.host.processes import Processes
+from healthd_deploy.host.settings import HostConfig
 from tests.unit.deploy.host.test_backup import config
 
 

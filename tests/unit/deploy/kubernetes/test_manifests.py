@@ -10,8 +10,8 @@ from jsonschema import ValidationError
 from ruamel.yaml import YAML
 
 from deploy.kubernetes import rules
-from gates.settings import Config
-from healthd.configfile import load
+from healthd.config.file import load
+from healthd_gates.config.settings import Config
 from tests.unit.deploy.kubernetes.cluster import FOLDER, VERSIONS, built, one, validate
 
 ENVIRONMENTS = {"development": 1, "staging": 2, "production": 3}

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from deploy.ending import StepFailed
-from deploy.kubernetes.kubectl import pointer
-from deploy.kubernetes.rollout import missing, troubles
-from deploy.kubernetes.settings import Application, KubernetesConfig
-from healthd.configfile import load
+from healthd.config.file import load
+from healthd_deploy.core.exit import StepFailed
+from healthd_deploy.kubernetes.kubectl import pointer
+from healthd_deploy.kubernetes.rollout import missing, troubles
+from healthd_deploy.kubernetes.settings import Application, KubernetesConfig
 
 EXAMPLE = Path(__file__).parents[4] / "deploy" / "kubernetes" / "blue-green.yaml"
 DONE = {"observedGeneration": 2, "replicas": 3, "updatedReplicas": 3, "availableReplicas": 3}

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from bson import ObjectId
 
-from deploy.migrate import document_file, sql_file
-from deploy.migrate.document_file import CommandStep, DocumentBatches
-from deploy.migrate.folder import read_folder
-from deploy.migrate.migration import MalformedError, Migration, Phase
-from deploy.migrate.sql_file import Script, SQLBatches
+from healthd_deploy.migrate import document_file, sql_file
+from healthd_deploy.migrate.document_file import CommandStep, DocumentBatches
+from healthd_deploy.migrate.folder import read_folder
+from healthd_deploy.migrate.migration import MalformedError, Migration, Phase
+from healthd_deploy.migrate.sql_file import Script, SQLBatches
 
 PHASES = """\
 -- Why this is done.

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from deploy.migrate.history import Progress, Row, Status
-from deploy.migrate.migration import Migration
-from deploy.migrate.plan import Way, plan
+from healthd_deploy.migrate.history import Progress, Row, Status
+from healthd_deploy.migrate.migration import Migration
+from healthd_deploy.migrate.plan import Way, plan
 
 CHECKSUM = "a" * 64
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from gates.actions.forwarding import all_at, is_all_at, reaches, shares, weights
+from healthd_gates.actions.alb_forwarding import all_at, is_all_at, reaches, shares, weights
 
 NAMES = {"b": "blue", "g": "green"}
 

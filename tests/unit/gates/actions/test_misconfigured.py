@@ -4,16 +4,17 @@ from datetime import UTC, datetime
 
 import pytest
 
-from gates.actions.attempt import Attempts
-from gates.actions.contract import Ending, Occasion, Order
-from gates.gate import Gate
-from gates.plan import arms_to_act_on
-from gates.reception import receive
-from gates.refusals import UnfitRequest
-from gates.request import VerifyRequest, Version
-from gates.settings import Config
-from healthd.clock import SystemClock
-from healthd.configfile import ConfigError, parse
+from healthd.config.file import ConfigError, parse
+from healthd.runtime.clock import SystemClock
+from healthd_gates.actions.contract import Ending, Order
+from healthd_gates.actions.executor import Attempts
+from healthd_gates.config.settings import Config
+from healthd_gates.domain.action_order import Occasion
+from healthd_gates.domain.errors import UnfitRequest
+from healthd_gates.domain.gate import Gate
+from healthd_gates.domain.request import VerifyRequest, Version
+from healthd_gates.engine.spec import arms_to_act_on
+from healthd_gates.engine.validation import receive
 
 FILE = """
 services: {api: {source: {kind: push}, on_fail: [back]}}

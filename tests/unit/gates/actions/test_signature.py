@@ -4,9 +4,9 @@ import re
 from pathlib import Path
 from typing import Any
 
-from gates.actions.webhook import signature
-from gates.settings import Config
-from healthd.configfile import parse
+from healthd.config.file import parse
+from healthd_gates.actions.webhook import signature
+from healthd_gates.config.settings import Config
 
 PAGE = (Path(__file__).parents[4] / "docs" / "actions.md").read_text(encoding="utf-8")
 

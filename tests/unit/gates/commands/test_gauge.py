@@ -2,8 +2,8 @@
 
 import pytest
 
-from gates.commands.gauge import gauge, number
-from gates.model import Unit
+from healthd_gates.commands.gauge import gauge, number
+from healthd_gates.domain.evidence import Unit
 
 
 def drawn(

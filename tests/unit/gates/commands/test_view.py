@@ -6,14 +6,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from rich.console import Console
 
-from gates.commands.codes import code_of
-from gates.commands.view import picture, tell
-from gates.gate import Decision, Gate, GateState, Rollback, RollbackState
-from gates.judge.judge import Judge
-from gates.judge.rules import ErrorRateRule, Rules, Timing
-from gates.model import Counts, Evidence, Verdict
-from gates.request import Deployment, Version
-from gates.web.documents import GateDocument
+from healthd_gates.client.exit_codes import code_of
+from healthd_gates.commands.view import picture, tell
+from healthd_gates.domain.evidence import Counts, Evidence, Verdict
+from healthd_gates.domain.gate import Decision, Gate, GateState, Rollback, RollbackState
+from healthd_gates.domain.request import Deployment, Version
+from healthd_gates.judge.judge import Judge
+from healthd_gates.judge.rules import ErrorRateRule, Rules, Timing
+from healthd_gates.schema.gate import GateDocument
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 SILENT = "a series of the candidate is missing"

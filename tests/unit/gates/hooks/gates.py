@@ -3,9 +3,9 @@
 from dataclasses import replace
 from datetime import timedelta
 
-from gates.gate import Decision, Gate, GateState, Rollback, RollbackState
-from gates.model import Verdict
-from gates.request import Deployment, Version
+from healthd_gates.domain.evidence import Verdict
+from healthd_gates.domain.gate import Decision, Gate, GateState, Rollback, RollbackState
+from healthd_gates.domain.request import Deployment, Version
 from tests.unit.stage import MIDNIGHT
 
 RUNNING = Gate(

@@ -7,10 +7,10 @@ import pytest
 from pydantic import ValidationError
 from ruamel.yaml import YAML
 
-from gates.hooks.argo_rollouts import Measurement
-from gates.hooks.contract import Told, Word
-from gates.shipped import SHIPPED
 from healthd.units import parse_duration
+from healthd_gates.config.builtin_policies import SHIPPED
+from healthd_gates.hooks.argo_rollouts import Measurement
+from healthd_gates.hooks.contract import Told, Word
 from tests.deploytools.argo_rollouts import holds
 
 FILE = Path(__file__).parents[4] / "deploy" / "hooks" / "argo-analysis-template.yaml"

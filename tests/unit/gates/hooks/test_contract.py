@@ -5,9 +5,9 @@ from datetime import timedelta
 
 import pytest
 
-from gates.gate import Gate, GateState
-from gates.hooks.contract import Told, Word, decided_for
-from gates.model import Verdict
+from healthd_gates.domain.evidence import Verdict
+from healthd_gates.domain.gate import Gate, GateState
+from healthd_gates.hooks.contract import Told, Word, decided_for
 from tests.unit.gates.hooks.gates import DECIDED, PASSED, ROLLBACK, RUNNING
 from tests.unit.stage import MIDNIGHT
 

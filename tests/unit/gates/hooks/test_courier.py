@@ -6,14 +6,15 @@ from typing import Any
 
 import pytest
 
-from gates import hooks
-from gates import replies as stored
-from gates.gate import Gate
-from gates.hooks import courier
-from gates.refusals import JournalUnavailable
-from gates.request import Version
 from healthd.journal.database import Database, JournalError
-from tests.unit.gates.hooks.tool import LOST, REFUSED, TAKEN, UNSURE, Tool, owed, words
+from healthd_gates.config import any_hook
+from healthd_gates.domain import callback as stored
+from healthd_gates.domain.errors import JournalUnavailable
+from healthd_gates.domain.gate import Gate
+from healthd_gates.domain.request import Version
+from healthd_gates.hooks import callback_worker as courier
+from healthd_gates.hooks.correspondents import CORRESPONDENTS
+from tests.unit.gates.hooks.tool import LOST, REFUSED, TAKEN, UNSURE, Tool, ToolConfig, owed, words
 from tests.unit.gates.stage import Replica, Script, config, failing, healthy, later, replica, start_replica
 from tests.unit.gates.stage import request as verify
 
@@ -22,7 +23,8 @@ HOOKS = {"tool": {"kind": "tool"}}
 
 @pytest.fixture(autouse=True)
 def _tool(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(hooks.KINDS, "tool", "tests.unit.gates.hooks.tool:ToolDialect")
+    monkeypatch.setitem(any_hook.KINDS, "tool", ToolConfig)
+    monkeypatch.setitem(CORRESPONDENTS, ToolConfig, lambda config, _clock: Tool(config.patience, config.give_up))
     monkeypatch.setattr(Tool, "act", lambda _word: TAKEN)
     monkeypatch.setattr(Tool, "excused", None)
     monkeypatch.setattr(Tool, "told", [])

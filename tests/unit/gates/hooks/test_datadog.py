@@ -5,9 +5,9 @@ from uuid import UUID
 
 import pytest
 
-from gates.gate import Gate, GateState
-from gates.hooks.datadog import Status, evaluation_of, rules_of
-from gates.model import CriterionReport, Finding, Reason, Standing, Verdict
+from healthd_gates.domain.evidence import CriterionReport, Finding, Reason, Standing, Verdict
+from healthd_gates.domain.gate import Gate, GateState
+from healthd_gates.hooks.datadog import Status, evaluation_of, rules_of
 from tests.unit.gates.hooks.gates import DECIDED, PASSED, ROLLBACK, RUNNING
 from tests.unit.stage import MIDNIGHT
 

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from gates import refusals
-from gates.gate import Gate, GateState
-from gates.hooks.ecs import HookStatus, LifecycleEvent, Stage, answer_on, answer_to
-from gates.model import Verdict
+from healthd_gates.config.hooks import Stage
+from healthd_gates.domain import errors as refusals
+from healthd_gates.domain.evidence import Verdict
+from healthd_gates.domain.gate import Gate, GateState
+from healthd_gates.hooks.ecs import HookStatus, LifecycleEvent, answer_on, answer_to
 from tests.unit.gates.hooks.gates import DECIDED, PASSED, ROLLBACK, RUNNING
 
 GREEN = "arn:aws:ecs:us-west-2:123456789012:service-revision/main/api/9313423515462893900"

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from gates.hooks.contract import Word
-from gates.hooks.flagger import Payload, Webhook, status_of, token_in
+from healthd_gates.hooks.contract import Word
+from healthd_gates.hooks.flagger import Payload, Webhook, status_of, token_in
 
 SENT: dict[str, Any] = {
     "name": "podinfo",

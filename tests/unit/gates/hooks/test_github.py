@@ -14,9 +14,9 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from pydantic import SecretStr, ValidationError
 
-from gates.hooks.github.callback import app_token
-from gates.hooks.github.config import App, GitHubConfig
-from gates.hooks.github.event import UnusableEventError, is_signed, owed_for
+from healthd_gates.config.github_hook import App, GitHubConfig
+from healthd_gates.hooks.github.callback import app_token
+from healthd_gates.hooks.github.event import UnusableEventError, is_signed, owed_for
 
 SECRET = "it is a long secret"
 SHA = "f95f852bd8fca8fcc58a9a2d6c842781e32a215e"

@@ -6,14 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from gates import refusals
-from gates.gate import GateState
-from gates.hooks.argo_rollouts import ArgoRolloutsConfig
-from gates.hooks.contract import Deploys, Run
-from gates.hooks.flagger import FlaggerConfig
-from gates.hooks.runs import Runs
-from gates.request import Deployment
 from healthd.web.problems import Problem
+from healthd_gates.config.hooks import ArgoRolloutsConfig, Deploys, FlaggerConfig
+from healthd_gates.domain import errors as refusals
+from healthd_gates.domain.gate import GateState
+from healthd_gates.domain.request import Deployment
+from healthd_gates.hooks.contract import Run
+from healthd_gates.hooks.runs import Runs
 from tests.unit.gates.stage import Replica, Script, config, failing, replica, request
 from tests.unit.stage import LoopClock
 

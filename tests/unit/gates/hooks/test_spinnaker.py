@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from gates.gate import Gate
-from gates.hooks.contract import Word
-from gates.hooks.spinnaker import STATUSES, Execution, StageDocument, Start, Status
+from healthd_gates.domain.gate import Gate
+from healthd_gates.hooks.contract import Word
+from healthd_gates.hooks.spinnaker import STATUSES, Execution, StageDocument, Start, Status
 from tests.unit.gates.hooks.gates import DECIDED, PASSED, RUNNING
 
 STAGE: dict[str, Any] = json.loads(

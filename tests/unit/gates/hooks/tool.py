@@ -4,11 +4,10 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Literal
 
-from gates.hooks.contract import HookConfig
-from gates.hooks.correspondence import Delivery, Receipt
-from gates.replies import FinalWord, Owed
-from gates.request import VerifyRequest, Version
-from healthd.clock import Clock
+from healthd_gates.config.hooks import HookConfig
+from healthd_gates.domain.callback import FinalWord, Owed
+from healthd_gates.domain.request import VerifyRequest, Version
+from healthd_gates.hooks.callback import Delivery, Receipt
 
 TAKEN = Delivery(Receipt.TAKEN, "taken")
 LOST = Delivery(Receipt.AGAIN, "connection refused", heard=False)
@@ -20,13 +19,6 @@ class ToolConfig(HookConfig):
     kind: Literal["tool"]
     patience: float = 400.0
     give_up: float = 7200.0
-
-    def correspondent(self, clock: Clock) -> "Tool":
-        return Tool(self.patience, self.give_up)
-
-
-class ToolDialect:
-    config_model: ClassVar[type[HookConfig]] = ToolConfig
 
 
 class Tool:

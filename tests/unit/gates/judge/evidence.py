@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from math import inf
 
-from gates.judge.judge import Judge
-from gates.model import Counts, Evidence, Histogram, Observation, Standing
+from healthd_gates.domain.evidence import Counts, Evidence, Histogram, Observation, Standing
+from healthd_gates.judge.judge import Judge
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 EDGES = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, inf)

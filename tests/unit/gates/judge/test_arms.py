@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gates.judge.arms import Pairing, Past, SharedIncident, count_above, errors, quantile, slower_than
-from gates.model import Counts, Histogram
+from healthd_gates.domain.evidence import Counts, Histogram
+from healthd_gates.judge.arms import Pairing, Past, SharedIncident, count_above, errors, quantile, slower_than
 from tests.unit.gates.judge.evidence import EDGES, interval
 
 HISTOGRAM = Histogram((0.1, 0.4, 1.6, inf), (10, 40, 40, 10))

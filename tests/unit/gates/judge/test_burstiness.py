@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gates.judge.burstiness import BakeBurstiness, Burstiness, HistoryBurstiness, StepProofBurstiness
+from healthd_gates.judge.burstiness import BakeBurstiness, Burstiness, HistoryBurstiness, StepProofBurstiness
 
 Estimate = HistoryBurstiness | BakeBurstiness | StepProofBurstiness
 

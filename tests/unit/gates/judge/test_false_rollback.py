@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from gates.judge.judge import Judge
-from gates.judge.rules import Rules, Timing
-from gates.model import Evidence, Verdict
+from healthd_gates.domain.evidence import Evidence, Verdict
+from healthd_gates.judge.judge import Judge
+from healthd_gates.judge.rules import Rules, Timing
 from tests.unit.gates.judge.evidence import interval
 
 RUNS = 60

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from gates.judge.evalues import harm_above, harm_ratio, safe_below, safe_ratio
-from gates.judge.interval import RateInterval
-from gates.judge.mixtures import Mixture, OnsetMixture
+from healthd_gates.judge.evalues import harm_above, harm_ratio, safe_below, safe_ratio
+from healthd_gates.judge.interval import RateInterval
+from healthd_gates.judge.mixtures import Mixture, OnsetMixture
 
 GOLDEN: dict[str, Any] = json.loads(Path(__file__).with_name("golden.json").read_text())
 CAP = 3.0

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from gates.judge.judge import Judge, replay
-from gates.judge.rules import Comparison, ErrorRateRule, LatencyRule, ObservedRule, Risk, Rules, Timing
-from gates.model import Evidence, Finding, Observation, Reason, Standing, Verdict
+from healthd_gates.domain.evidence import Evidence, Finding, Observation, Reason, Standing, Verdict
+from healthd_gates.judge.judge import Judge, replay
+from healthd_gates.judge.rules import Comparison, ErrorRateRule, LatencyRule, ObservedRule, Risk, Rules, Timing
 from tests.unit.gates.judge.evidence import interval, until_verdict
 
 HISTORY = [interval(baseline=(500, 5)) for _ in range(60)]

@@ -2,9 +2,9 @@
 
 import pytest
 
-from gates.judge.judge import Judge
-from gates.judge.rules import Comparison, LatencyRule, Rules, Timing
-from gates.model import Finding, Histogram, Reason, Verdict
+from healthd_gates.domain.evidence import Finding, Histogram, Reason, Verdict
+from healthd_gates.judge.judge import Judge
+from healthd_gates.judge.rules import Comparison, LatencyRule, Rules, Timing
 from tests.unit.gates.judge.evidence import interval, slow_interval, until_verdict
 
 FAST = (300.0, 150.0, 40.0, 8.0, 2.0, 0.0, 0.0)

@@ -1,8 +1,8 @@
 """The criteria without statistics."""
 
-from gates.judge.judge import Judge
-from gates.judge.rules import LatencyRule, MeanLatencyRule, Rules, Timing
-from gates.model import Finding, Reason, Verdict
+from healthd_gates.domain.evidence import Finding, Reason, Verdict
+from healthd_gates.judge.judge import Judge
+from healthd_gates.judge.rules import LatencyRule, MeanLatencyRule, Rules, Timing
 from tests.unit.gates.judge.evidence import interval, slow_interval, until_verdict
 
 SLOW = (0.0, 0.0, 0.0, 0.0, 0.0, 10.0, 90.0)

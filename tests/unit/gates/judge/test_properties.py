@@ -6,9 +6,9 @@ from math import isnan
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gates.judge.judge import Judge
-from gates.judge.rules import ErrorRateRule, LatencyRule, MeanLatencyRule, ObservedRule, Rule, Rules, Timing
-from gates.model import Counts, Evidence, Histogram, Observation, Standing, Verdict
+from healthd_gates.domain.evidence import Counts, Evidence, Histogram, Observation, Standing, Verdict
+from healthd_gates.judge.judge import Judge
+from healthd_gates.judge.rules import ErrorRateRule, LatencyRule, MeanLatencyRule, ObservedRule, Rule, Rules, Timing
 from tests.unit.gates.judge.evidence import EDGES, START, interval
 
 QUICK = settings(max_examples=40, deadline=None)

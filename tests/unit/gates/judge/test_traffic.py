@@ -2,8 +2,8 @@
 
 import pytest
 
-from gates.judge.traffic import Traffic
-from gates.model import Evidence, Finding
+from healthd_gates.domain.evidence import Evidence, Finding
+from healthd_gates.judge.traffic import Traffic
 from tests.unit.gates.judge.evidence import interval
 
 BUSY, QUIET, NONE, MISSING = interval((500, 0)), interval((1, 0)), interval((0, 0)), interval()

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from scipy.special import gammaln, logsumexp
 from scipy.stats import binom
 
-from gates.judge.evalues import harm_above, harm_ratio, safe_below, safe_ratio
-from gates.judge.interval import RateInterval
-from gates.judge.processes import BaselineHarm, Catastrophe, LimitHarm, LimitSafety
+from healthd_gates.judge.evalues import harm_above, harm_ratio, safe_below, safe_ratio
+from healthd_gates.judge.interval import RateInterval
+from healthd_gates.judge.processes import BaselineHarm, Catastrophe, LimitHarm, LimitSafety
 
 ROUNDING = 1e-9
 RATES = (0.0005, 0.01, 0.05, 0.5)

@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from gates import actions, sources
+from healthd_gates import actions, sources
 from tests.unit.gates.stage import Note, Script, healthy
 from tests.virtual import VirtualLoop
 

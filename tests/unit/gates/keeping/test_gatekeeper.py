@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from gates import refusals
-from gates.gate import Gate, GateState
-from gates.model import Verdict
-from gates.request import Deployment, Override, PushedCounts, PushedEvidence, Version
 from healthd.journal import tables
+from healthd_gates.domain import errors as refusals
+from healthd_gates.domain.evidence import Verdict
+from healthd_gates.domain.gate import Gate, GateState
+from healthd_gates.domain.request import Deployment, Override, PushedCounts, PushedEvidence, Version
 from tests.unit.gates.stage import Replica, Script, broken, config, replica, request, silent
 from tests.unit.stage import MIDNIGHT
 

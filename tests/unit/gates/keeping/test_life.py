@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from gates.gate import EventKind, Gate, GateState, RollbackState
-from gates.ledger.outbox import Outbox
-from gates.model import Verdict
-from gates.orders import OrderState
+from healthd_gates.domain.action_order import OrderState
+from healthd_gates.domain.evidence import Verdict
+from healthd_gates.domain.gate import EventKind, Gate, GateState, RollbackState
+from healthd_gates.store.outbox import Outbox
 from tests.unit.gates.stage import (
     Act,
     Replica,
@@ -201,7 +201,7 @@ async def test_a_gate_that_stumbles_goes_on_and_one_that_keeps_stumbling_ends_in
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A fault in healthd itself neither passes nor fails a candidate, and hangs no gate."""
-    monkeypatch.setattr("gates.life.Judge.step", lambda *_: 1 / 0)
+    monkeypatch.setattr("healthd_gates.engine.runner.Judge.step", lambda *_: 1 / 0)
     async with replica(file) as running:
         gate = await verdict(running)
         assert gate.decision is not None

@@ -12,13 +12,13 @@ import pytest
 from prometheus_client import generate_latest
 from structlog.testing import capture_logs
 
-from gates import sources
-from gates.gate import Gate
-from gates.judge.rules import Against
-from gates.model import Counts, Evidence, Verdict
-from gates.refusals import AlreadyDecided
-from gates.request import PushedCounts, PushedEvidence
 from healthd.model import Probe
+from healthd_gates import sources
+from healthd_gates.domain.errors import AlreadyDecided
+from healthd_gates.domain.evidence import Counts, Evidence, Verdict
+from healthd_gates.domain.gate import Gate
+from healthd_gates.domain.request import PushedCounts, PushedEvidence
+from healthd_gates.judge.rules import Against
 from tests.unit.gates.stage import Replica, Script, Scripted, config, hanging, later, replica, request
 from tests.unit.stage import DOWN, MIDNIGHT, UP
 

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from gates.actions.attempt import Attempts
-from gates.actions.contract import Ending, Occasion, Order, Outcome
-from gates.gate import EventKind, Gate, GateEvent, GateState, Rollback, RollbackState
-from gates.model import Counts
-from gates.orders import OrderState
-from gates.refusals import ServiceBusy
-from gates.request import Version
+from healthd_gates.actions.contract import Ending, Order, Outcome
+from healthd_gates.actions.executor import Attempts
+from healthd_gates.domain.action_order import Occasion, OrderState
+from healthd_gates.domain.errors import ServiceBusy
+from healthd_gates.domain.evidence import Counts
+from healthd_gates.domain.gate import EventKind, Gate, GateEvent, GateState, Rollback, RollbackState
+from healthd_gates.domain.request import Version
 from tests.unit.gates.stage import (
     Note,
     Replica,

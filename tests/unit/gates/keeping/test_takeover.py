@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from gates import refusals
-from gates.actions.contract import Ending, Outcome
-from gates.gate import EventKind, Gate, GateState, RollbackState
-from gates.ledger.change import Change
-from gates.model import Verdict
+from healthd_gates.actions.contract import Ending, Outcome
+from healthd_gates.domain import errors as refusals
+from healthd_gates.domain.evidence import Verdict
+from healthd_gates.domain.gate import EventKind, Gate, GateState, RollbackState
+from healthd_gates.store.gate_update import Change
 from tests.unit.gates.stage import (
     Note,
     Replica,

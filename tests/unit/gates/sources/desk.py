@@ -11,10 +11,10 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from gates.model import Counts, Histogram
-from gates.sources import AnySource, build_source
-from gates.sources.contract import Arm, Arms, Cursor, Look, PushLog, Source, SourceConfig, SourceContext
-from healthd.redaction import Redactor, secrets_of
+from healthd.runtime.redaction import Redactor, secrets_of
+from healthd_gates.domain.evidence import Counts, Histogram
+from healthd_gates.sources import AnySource, build_source
+from healthd_gates.sources.contract import Arm, Arms, Cursor, Look, PushLog, Source, SourceConfig, SourceContext
 
 _config: TypeAdapter[SourceConfig] = TypeAdapter(AnySource)
 

@@ -10,8 +10,8 @@ import jsonschema
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from gates.sources import KINDS, AnySource, find_kind
-from gates.sources.contract import Arm, ArmError, Arms, SourceConfig
+from healthd_gates.sources import KINDS, AnySource, find_kind
+from healthd_gates.sources.contract import Arm, ArmError, Arms, SourceConfig
 
 config: TypeAdapter[SourceConfig] = TypeAdapter(AnySource)
 PROMETHEUS = {"kind": "prometheus", "url": "http://p:9090", "requests": "r_total", "errors": "e_total"}
@@ -102,7 +102,7 @@ def test_a_target_group_is_needed_where_the_load_balancer_counts() -> None:
 
 def test_no_sdk_is_loaded_before_it_is_used() -> None:
     """A daemon without AWS does not pay for it."""
-    script = "import sys, gates.sources.cloudwatch; assert not {'aiobotocore', 'botocore'} & set(sys.modules)"
+    script = "import sys, healthd_gates.sources.cloudwatch; assert not {'aiobotocore', 'botocore'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", script], check=True)
 
 

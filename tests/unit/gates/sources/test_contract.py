@@ -2,7 +2,7 @@
 
 import pytest
 
-from gates.sources.contract import Arm, ArmError
+from healthd_gates.sources.contract import Arm, ArmError
 
 HOSTILE = ['1"} or up{x="', "1\\", "a b", "a\nb", "a{b}", "", "ü", "$version", "x" * 129, "-rf", ".*", "1|2"]
 

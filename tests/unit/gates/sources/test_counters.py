@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gates.sources.counters import Counter, Family, Increase, Snapshot, follow, valid
+from healthd_gates.sources.counters import Counter, Family, Increase, Snapshot, follow, valid
 
 
 def requests(status: str = "200") -> Counter:

@@ -8,8 +8,8 @@ import pytest
 from pydantic import TypeAdapter
 from ruamel.yaml import YAML
 
-from gates.sources import KINDS, AnySource
-from gates.sources.contract import SourceConfig
+from healthd_gates.sources import KINDS, AnySource
+from healthd_gates.sources.contract import SourceConfig
 
 TEXT = Path(__file__).parents[4].joinpath("docs/sources.md").read_text()
 EXAMPLES = [part.partition("```")[0] for part in TEXT.split("```yaml\n")[1:]]

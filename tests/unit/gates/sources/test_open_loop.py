@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from gates.sources.open_loop import OpenLoop
+from healthd_gates.sources.open_loop import OpenLoop
 from tests.lateness import Lateness
 
 

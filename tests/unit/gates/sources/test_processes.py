@@ -2,9 +2,9 @@
 
 from math import nan
 
-from gates.sources.counters import Counter, Family
-from gates.sources.processes import Sign, process_of, read, tells_of_requests
-from gates.sources.prometheus_api import Series
+from healthd_gates.sources.counters import Counter, Family
+from healthd_gates.sources.processes import Sign, process_of, read, tells_of_requests
+from healthd_gates.sources.prometheus_api import Series
 
 APART = ("job", "instance")
 A = {"__name__": "requests_total", "job": "api", "instance": "a", "status": "200"}

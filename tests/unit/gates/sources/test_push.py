@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from gates.request import PushedEvidence
-from gates.sources.contract import Arm, SourceUnavailable
 from healthd.model import FailureKind
+from healthd_gates.domain.request import PushedEvidence
+from healthd_gates.sources.contract import Arm, SourceUnavailable
 from tests.unit.gates.sources.desk import Desk, HandClock, desk
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)

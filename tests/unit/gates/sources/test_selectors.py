@@ -2,8 +2,8 @@
 
 import pytest
 
-from gates.sources.contract import Arm, ArmError
-from gates.sources.selectors import Matcher, Selector
+from healthd_gates.sources.contract import Arm, ArmError
+from healthd_gates.sources.selectors import Matcher, Selector
 from tests.unit.gates.sources.test_contract import HOSTILE
 
 ARM = Arm("1.2.3", {"region": "eu-1"}, target="green")

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from gates.gate import GateState
-from gates.web.bodies import ListQuery, LockBody, ReasonBody, VerifyBody, WaitQuery
+from healthd_gates.api.requests import ListQuery, LockBody, ReasonBody, VerifyBody, WaitQuery
+from healthd_gates.domain.gate import GateState
 
 FINE: dict[str, Any] = {"service": "api", "candidate": {"version": "1.4.2"}}
 HOSTILE_NAMES = ["", "../api", "api/../../etc", "a b", "api\n", "$(id)", "http://169.254.169.254/", "ü", "a" * 65, "\0"]

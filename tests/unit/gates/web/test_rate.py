@@ -2,8 +2,8 @@
 
 import pytest
 
-from gates.web.rate import Rate, RateLimiter
 from healthd.web.problems import Problem
+from healthd_gates.api.rate_limit import Rate, RateLimiter
 from tests.unit.stage import HandClock
 
 

@@ -8,9 +8,9 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from gates.web.bodies import ReasonBody, WaitQuery
-from gates.web.reading import read_body, read_query
 from healthd.web.problems import answering_problems
+from healthd_gates.api.parsing import read_body, read_query
+from healthd_gates.api.requests import ReasonBody, WaitQuery
 
 
 @pytest.fixture

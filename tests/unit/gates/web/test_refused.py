@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from gates import refusals
-from gates.web.refused import problem_of
+from healthd_gates.api.problems import problem_of
+from healthd_gates.domain import errors as refusals
 
 UNTIL = datetime(2026, 11, 1, 12, 30, tzinfo=UTC)
 EVERY_KIND = refusals.Refusal.__subclasses__()

@@ -3,9 +3,9 @@
 import re
 from math import inf
 
-from gates.model import CriterionReport, Finding, Unit
-from gates.web.pages.chart import BOTTOM, LEFT, RIGHT, TOP, chart
-from gates.web.pages.film import Sample
+from healthd_gates.domain.evidence import CriterionReport, Finding, Unit
+from healthd_gates.pages.chart import BOTTOM, LEFT, RIGHT, TOP, chart
+from healthd_gates.pages.gate_history import Sample
 
 
 def report(limit: float | None = 0.05, unit: Unit | None = Unit.RATIO) -> CriterionReport:

@@ -11,23 +11,23 @@ from typing import Any
 import pytest
 from aiohttp.test_utils import make_mocked_request
 
-from gates.actions.contract import Ending, Outcome
-from gates.gate import GateState, RollbackState
-from gates.model import Verdict
-from gates.orders import OrderState
-from gates.request import Deployment
-from gates.web.action_documents import ActionDocument
-from gates.web.documents import GateDocument
-from gates.web.pages.film import Films
-from gates.web.pages.latest import LatestGates
-from gates.web.pages.page import GatePage
-from healthd.settings import Settings
+from healthd.config.settings import Settings
 from healthd.web.auth import Guard, hash_token
 from healthd.web.pages.deploys import UnknownDeploysError
 from healthd.web.pages.parts import Parts
 from healthd.web.pages.renderer import Renderer
 from healthd.web.pages.stream import Streams
 from healthd.web.problems import Problem
+from healthd_gates.actions.contract import Ending, Outcome
+from healthd_gates.domain.action_order import OrderState
+from healthd_gates.domain.evidence import Verdict
+from healthd_gates.domain.gate import GateState, RollbackState
+from healthd_gates.domain.request import Deployment
+from healthd_gates.pages.gate_history import Films
+from healthd_gates.pages.page import GatePage
+from healthd_gates.pages.recent import LatestGates
+from healthd_gates.schema.action import ActionDocument
+from healthd_gates.schema.gate import GateDocument
 from tests.unit.gates.stage import (
     Counts,
     Note,

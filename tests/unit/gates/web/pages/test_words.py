@@ -4,8 +4,8 @@ from math import inf, log
 
 import pytest
 
-from gates.model import Unit
-from gates.web.pages.words import chance, number, strength
+from healthd_gates.domain.evidence import Unit
+from healthd_gates.pages.labels import chance, number, strength
 
 
 @pytest.mark.parametrize(

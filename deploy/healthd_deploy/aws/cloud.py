@@ -1,0 +1,74 @@
+"""The clients of AWS that a deploy uses, and what AWS refuses with as the end of a step. The SDK is imported here."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from healthd_deploy.aws.settings import Aws
+from healthd_deploy.core.exit import StepFailed
+
+Call = dict[str, Any]
+_THROTTLED = {"RequestLimitExceeded", "Throttling", "ThrottlingException", "TooManyRequestsException"}
+
+
+@dataclass(frozen=True, slots=True)
+class Cloud:
+    """Every call is tried again by the SDK, but for SendCommand: `ssm_once` leaves that to its caller."""
+
+    elbv2: Any
+    ssm: Any
+    ssm_once: Any
+    ec2: Any
+    attempts: int
+
+
+@asynccontextmanager
+async def opened(config: Aws, arn: str) -> AsyncIterator[Cloud]:
+    """The clients, for the region of `arn` unless the configuration names another."""
+    from aiobotocore.config import AioConfig
+    from aiobotocore.session import get_session
+
+    session = get_session()
+
+    def client(service: str, attempts: int) -> Any:
+        limits = AioConfig(
+            connect_timeout=config.timeout,
+            read_timeout=config.timeout,
+            retries={"mode": config.retries, "total_max_attempts": attempts},
+            warm_up_loader_caches=True,  # reads the service's model in a thread
+        )
+        region = config.region or arn.split(":")[3]
+        return session.create_client(service, region_name=region, endpoint_url=config.endpoint, config=limits)
+
+    with explained():
+        async with (
+            client("elbv2", config.attempts) as elbv2,
+            client("ssm", config.attempts) as ssm,
+            client("ssm", 1) as ssm_once,
+            client("ec2", config.attempts) as ec2,
+        ):
+            yield Cloud(elbv2, ssm, ssm_once, ec2, config.attempts)
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """Raises StepFailed for what AWS or its SDK refuses with: the call, and what to do about it."""
+    from healthd.checks.aws_failures import AWSError, explain_aws
+
+    try:
+        yield
+    except AWSError as error:
+        call = getattr(error, "operation_name", None) or "a call"
+        message = explain_aws(error, str(call))[1]
+        said = getattr(error, "response", {}).get("Error", {}).get("Message", "")
+        raise StepFailed(f"AWS: {message}{f': {said[:300]}' if said else ''}") from error
+
+
+def is_refused(error: Exception) -> bool:
+    """Whether AWS said no, so that nothing has happened; throttling and its own faults may be tried again."""
+    answer = getattr(error, "response", {})
+    status = int(answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 500))
+    return status < 500 and answer.get("Error", {}).get("Code") not in _THROTTLED

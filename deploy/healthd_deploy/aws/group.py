@@ -1,0 +1,108 @@
+"""One target group: who is in it, how they are, and what is noted on it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from healthd_deploy.aws.cloud import Call, Cloud, explained
+from healthd_deploy.aws.settings import Wait
+from healthd_deploy.core.exit import StepFailed
+from healthd_deploy.core.steps import wait_until
+
+_VERSION = "healthd:version"
+# What AWS calls the targets of a group that no listener or rule names: it does not check them.
+_NOT_IN_USE = "Target.NotInUse"
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A registered target. `state` is AWS's word, but for `not in use`."""
+
+    instance: str
+    port: int
+    state: str
+
+    @property
+    def target(self) -> Call:
+        """As the API wants it."""
+        return {"Id": self.instance, "Port": self.port}
+
+
+@dataclass(frozen=True, slots=True)
+class TargetGroup:
+    """The group of one ARN; `name` is for people."""
+
+    cloud: Cloud
+    arn: str
+    name: str
+
+    async def members(self) -> list[Member]:
+        """All that are registered, those that drain included. Raises StepFailed for targets that are no instances."""
+        with explained():
+            answer = await self.cloud.elbv2.describe_target_health(TargetGroupArn=self.arn)
+        found = []
+        for one in answer["TargetHealthDescriptions"]:
+            health, target = one["TargetHealth"], one["Target"]
+            if not target["Id"].startswith("i-"):
+                raise StepFailed(
+                    f"{self.name} has the target {target['Id']}, which is no instance: SSM needs instances"
+                )
+            state = "not in use" if health.get("Reason") == _NOT_IN_USE else str(health["State"])
+            found.append(Member(target["Id"], int(target["Port"]), state))
+        return sorted(found, key=lambda member: (member.instance, member.port))
+
+    async def register(self, targets: Sequence[Call]) -> None:
+        """Put them in; those that are, stay."""
+        with explained():
+            await self.cloud.elbv2.register_targets(TargetGroupArn=self.arn, Targets=list(targets))
+
+    async def deregister(self, targets: Sequence[Call]) -> None:
+        """Take them out; they finish what they have in hand."""
+        with explained():
+            await self.cloud.elbv2.deregister_targets(TargetGroupArn=self.arn, Targets=list(targets))
+
+    async def healthy(self, instances: Collection[str], wait: Wait) -> None:
+        """Wait until the load balancer calls all of them healthy. Raises StepFailed, saying what they are instead."""
+        shown = "nothing registered"
+
+        async def all_are() -> bool:
+            nonlocal shown
+            mine = [member for member in await self.members() if member.instance in instances]
+            shown = states(mine)
+            missing = set(instances) - {member.instance for member in mine}
+            return not missing and all(member.state == "healthy" for member in mine)
+
+        try:
+            await wait_until(all_are, within=wait.within, every=wait.every, what=f"all targets of {self.name} healthy")
+        except StepFailed as failed:
+            raise StepFailed(f"{failed} ({shown})") from None
+
+    async def gone(self, instances: Collection[str], wait: Wait) -> None:
+        """Wait until they have drained."""
+
+        async def none_left() -> bool:
+            return not any(member.instance in instances for member in await self.members())
+
+        what = f"{', '.join(sorted(instances))} drained out of {self.name}"
+        await wait_until(none_left, within=wait.within, every=wait.every, what=what)
+
+    async def version(self) -> str | None:
+        """The one that was noted for all of the group; None where a release is under way or was given up."""
+        with explained():
+            answer = await self.cloud.elbv2.describe_tags(ResourceArns=[self.arn])
+        tags = {tag["Key"]: tag.get("Value", "") for found in answer["TagDescriptions"] for tag in found["Tags"]}
+        return tags.get(_VERSION) or None
+
+    async def note(self, version: str | None) -> None:
+        """Note the version, or that there is none to rely on."""
+        with explained():
+            tags = [{"Key": _VERSION, "Value": version or ""}]
+            await self.cloud.elbv2.add_tags(ResourceArns=[self.arn], Tags=tags)
+
+
+def states(members: Sequence[Member]) -> str:
+    """For people: `2 healthy, 1 draining`."""
+    counted = Counter(member.state for member in members)
+    return ", ".join(f"{count} {state}" for state, count in sorted(counted.items())) or "nothing registered"

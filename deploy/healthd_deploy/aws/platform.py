@@ -1,0 +1,122 @@
+"""Two target groups behind a listener, or behind one of its rules, as a platform for blue-green deploys."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from healthd_deploy.aws.cloud import Call, Cloud, explained
+from healthd_deploy.aws.group import TargetGroup, states
+from healthd_deploy.aws.remote import Remote
+from healthd_deploy.aws.settings import BlueGreenConfig
+from healthd_deploy.core.exit import StepFailed
+from healthd_gates.actions.alb_forwarding import Action, all_at, is_all_at, shares, weights
+
+# The same as healthd's own action asks for, before it puts traffic on a group.
+_ABLE = ("healthy", "initial", "not in use")
+
+
+class AwsPlatform:
+    """The listener's forward action is the only state of where the traffic goes; versions are tags of the groups."""
+
+    def __init__(self, config: BlueGreenConfig, cloud: Cloud, remote: Remote) -> None:
+        self._config, self._cloud, self._remote = config, cloud, remote
+        self._groups = {name: TargetGroup(cloud, arn, name) for name, arn in config.target_groups.items()}
+        self._names = {arn: name for name, arn in config.target_groups.items()}
+
+    async def live(self) -> str:
+        """The one with the most weight. Raises StepFailed where that is none of the two."""
+        actions = await self._actions()
+        self._refuse_strangers(actions)
+        (first, most), *others = sorted(weights(actions).items(), key=lambda item: -item[1])
+        if not most or (others and others[0][1] == most):
+            raise StepFailed(f"it forwards {shares(actions, self._names)}: give one of them all of it first")
+        return self._names[first]
+
+    async def idle(self) -> str:
+        live = await self.live()
+        return next(name for name in self._groups if name != live)
+
+    async def version(self, target: str) -> str | None:
+        return await self._groups[target].version()
+
+    async def release(self, target: str, version: str) -> None:
+        """On all its instances; once this returns, the load balancer calls them healthy."""
+        group = self._groups[target]
+        live = next(name for name in self._groups if name != target)
+        await self._name_beside(live, target)
+        instances = await self._instances(target)
+        # From here until its end nobody may take the group for what it was.
+        await group.note(None)
+        values = {"version": version, "target": target}
+        await self._remote.run(f"release {version} to {target}", self._config.release, instances, values)
+        if self._config.ready is not None:
+            await self._remote.run(f"{target} ready", self._config.ready, instances, values)
+        await group.healthy(instances, self._config.healthy)
+        await group.note(version)
+
+    async def switch(self, target: str) -> None:
+        """Reads first: what is so already stays, and what somebody else has put in place is left alone."""
+        actions = await self._actions()
+        group = self._groups[target]
+        if is_all_at(actions, group.arn):
+            return
+        self._refuse_strangers(actions)
+        members = await group.members()
+        if not any(member.state in _ABLE for member in members):
+            raise StepFailed(f"{target} has no target that could take the traffic ({states(members)})")
+        await self._forward(all_at(actions, group.arn))
+
+    async def retire(self, target: str) -> None:
+        instances = [member.instance for member in await self._groups[target].members() if member.state != "draining"]
+        if not instances:
+            return
+        if self._config.retire is not None:
+            values = {"version": await self.version(target) or "unknown", "target": target}
+            await self._remote.run(f"retire {target}", self._config.retire, instances, values)
+        if self._config.deregister:
+            await self._groups[target].deregister([{"Id": instance} for instance in instances])
+
+    async def _name_beside(self, live: str, target: str) -> None:
+        """Make sure that a group without traffic is named with no weight: else AWS does not check its targets."""
+        actions = await self._actions()
+        if not is_all_at(actions, self._groups[live].arn):
+            cookies = " and cookies may tie callers to a group" if len(weights(actions)) > 1 else ""
+            shown = shares(actions, self._names)
+            raise StepFailed(f"it forwards {shown}{cookies}: give {live} all of it, without stickiness, first")
+        if self._groups[target].arn not in weights(actions):
+            await self._forward(all_at(actions, self._groups[live].arn, beside=[self._groups[target].arn]))
+
+    async def _instances(self, target: str) -> list[str]:
+        """Those of the configuration, registered; or those that are registered."""
+        group = self._groups[target]
+        if listed := self._config.instances.get(target):
+            await group.register([{"Id": instance} for instance in listed])
+            return list(listed)
+        members = await group.members()
+        if found := sorted({member.instance for member in members if member.state != "draining"}):
+            return found
+        raise StepFailed(f"no instance is registered with {target}: register some, or name them under `instances`")
+
+    def _refuse_strangers(self, actions: Sequence[Action]) -> None:
+        """Where the traffic goes elsewhere, somebody has a reason for it, such as a page of maintenance."""
+        found = weights(actions)
+        if not found:
+            raise StepFailed("it forwards to no target group: somebody has put something else in place")
+        strangers = [arn for arn, weight in found.items() if weight and arn not in self._names]
+        if strangers:
+            raise StepFailed(f"it forwards to {', '.join(strangers)}, which is not one of target_groups")
+
+    async def _actions(self) -> Sequence[Action]:
+        with explained():
+            if self._config.listener is not None:
+                answer = await self._cloud.elbv2.describe_listeners(ListenerArns=[self._config.place])
+                return answer["Listeners"][0]["DefaultActions"]  # type: ignore[no-any-return]
+            answer = await self._cloud.elbv2.describe_rules(RuleArns=[self._config.place])
+            return answer["Rules"][0]["Actions"]  # type: ignore[no-any-return]
+
+    async def _forward(self, actions: list[Call]) -> None:
+        with explained():
+            if self._config.listener is not None:
+                await self._cloud.elbv2.modify_listener(ListenerArn=self._config.place, DefaultActions=actions)
+            else:
+                await self._cloud.elbv2.modify_rule(RuleArn=self._config.place, Actions=actions)

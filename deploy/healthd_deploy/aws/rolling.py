@@ -1,0 +1,167 @@
+"""A rolling deploy: batch by batch, each judged beside the instances that have the version before."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+
+from healthd_deploy.aws.fleet import Fleet, Instance
+from healthd_deploy.aws.remote import Remote
+from healthd_deploy.aws.settings import RollingConfig
+from healthd_deploy.core.exit import StepFailed
+from healthd_deploy.core.session import Arm, Referee
+from healthd_deploy.core.steps import Steps, wait_until
+
+
+@dataclass(frozen=True, slots=True)
+class Rolling:
+    """The parts of one deploy.
+
+    What is to be undone is read from the instances' notes: every one that is not settled gets the version before
+    again. So it does not matter whether it was this run that left it so, or one that was killed.
+    """
+
+    config: RollingConfig
+    fleet: Fleet
+    remote: Remote
+    referee: Referee
+    steps: Steps
+
+    async def deploy(self, version: str) -> None:
+        """Raises Stopped; then no instance is left out, and none that was not judged has the version."""
+        steps, plan = self.steps, self.config.gates
+        instances = await steps.look("which instances there are", self.fleet.instances)
+        self._leaves_enough(instances)
+        instances = self._with_versions(instances, version)
+        undo = ("put back every instance that is not settled", lambda: self._put_back(version))
+        await steps.do("note which version each instance has", lambda: self._note(instances), undo=undo)
+        await self.referee.not_quarantined(version)
+        for policy in plan.before:
+            await self.referee.passes(policy, self._arm(version))
+        todo = [one for one in instances if one.is_unsettled or one.version != version]
+        if done := len(instances) - len(todo):
+            steps.say(f"{done} of {len(instances)} instances have {version} already")
+        # What a killed run left comes first: it has been without a verdict, or without traffic, for longest.
+        todo.sort(key=lambda one: not one.is_unsettled)
+        batches = [todo[start : start + self.config.batch] for start in range(0, len(todo), self.config.batch)]
+        for number, batch in enumerate(batches, 1):
+            steps.say(f"batch {number} of {len(batches)}: {_ids(batch)}")
+            await self._batch(batch, version, is_last=number == len(batches))
+        await steps.do(f"settle {version} everywhere", lambda: self.fleet.settle(instances))
+        steps.settled()
+
+    async def _batch(self, batch: Sequence[Instance], version: str, *, is_last: bool) -> None:
+        steps, plan, ids = self.steps, self.config.gates, _ids(batch)
+        await self.referee.hold()
+        fresh = [one for one in batch if one.version != version]
+        if fresh:
+            await steps.do(f"take out {_ids(fresh)}", lambda: self._take_out(fresh))
+            await steps.do(f"release {version} to {_ids(fresh)}", lambda: self._release(fresh, version))
+        await steps.do(f"bring in {ids}", lambda: self._bring_in(batch))
+        policy = plan.last if is_last and plan.last else plan.after
+        before = batch[0].previous or batch[0].version or "unknown"
+        await self.referee.passes(policy, self._arm(version), self._arm(before), part=batch[0].id)
+        if self.config.on_fail == "batch":
+            await steps.do(f"settle {ids}", lambda: self.fleet.settle(batch))
+
+    async def _take_out(self, batch: Sequence[Instance]) -> None:
+        if any(not one.is_out for one in batch):
+            await self._enough_beside(batch)
+        await self.fleet.take_out(batch, self.config.drain)
+
+    async def _release(self, batch: Sequence[Instance], version: str) -> None:
+        """To instances that are out."""
+        for one in batch:
+            # One whose release was begun before has lost its version: what counts is the one before that.
+            await self.fleet.begun([one], one.version or one.previous or version)
+        await self._run(batch, version)
+        await self.fleet.noted(batch, version)
+
+    async def _run(self, batch: Sequence[Instance], version: str) -> None:
+        ids = [one.id for one in batch]
+        values = {"version": version, "target": self.config.target or ""}
+        await self.remote.run(f"release {version}", self.config.release, ids, values)
+        if self.config.ready is not None:
+            await self.remote.run(f"ready {version}", self.config.ready, ids, values)
+
+    async def _bring_in(self, batch: Sequence[Instance]) -> None:
+        if self.referee.report.exposed_at is None:
+            self.referee.report.exposed()
+        await self.fleet.bring_in(batch, self.config.healthy)
+
+    async def _put_back(self, version: str) -> None:
+        """As the notes say. Those that are out already come first: it costs no capacity."""
+        found = await self.fleet.instances()
+        unsettled = sorted((one for one in found if one.is_unsettled), key=lambda one: not one.is_out)
+        for start in range(0, len(unsettled), self.config.batch):
+            await self._restore(unsettled[start : start + self.config.batch])
+        if kept := [one for one in found if one.version == version and not one.is_unsettled]:
+            self.steps.say(f"{_ids(kept)} passed and keep {version}")
+        else:
+            self.referee.report.back()
+
+    async def _restore(self, batch: Sequence[Instance]) -> None:
+        changed = [one for one in batch if one.previous is not None and one.previous != one.version]
+        if changed:
+            await self._take_out(changed)
+        by_version = sorted(changed, key=lambda one: one.previous or "")
+        for previous, group in groupby(by_version, key=lambda one: one.previous or ""):
+            same = list(group)
+            self.steps.say(f"release {previous} to {_ids(same)} again")
+            await self.fleet.begun(same, previous)
+            await self._run(same, previous)
+            await self.fleet.noted(same, previous)
+        await self.fleet.bring_in(batch, self.config.healthy)
+        await self.fleet.settle(batch)
+
+    async def _enough_beside(self, batch: Sequence[Instance]) -> None:
+        """Wait for the others to be enough; raises StepFailed, with nothing taken out, when they are not in time."""
+        healthy, minimum, wait = 0, self.config.minimum_healthy, self.config.healthy
+
+        async def enough() -> bool:
+            nonlocal healthy
+            healthy = await self.fleet.healthy_beside(batch)
+            return healthy >= minimum
+
+        try:
+            await wait_until(enough, within=wait.within, every=wait.every, what=f"{minimum} others healthy")
+        except StepFailed as failed:
+            raise StepFailed(f"{failed} (there are {healthy}): {_ids(batch)} must stay in") from None
+
+    def _leaves_enough(self, instances: Sequence[Instance]) -> None:
+        if not instances:
+            raise StepFailed("no instance is registered with the target group")
+        left, minimum = len(instances) - min(self.config.batch, len(instances)), self.config.minimum_healthy
+        if left < minimum:
+            raise StepFailed(
+                f"a batch of {self.config.batch} of {len(instances)} instances leaves {left}, and minimum_healthy is "
+                f"{minimum}: make the batch smaller, or add instances"
+            )
+
+    def _with_versions(self, instances: Sequence[Instance], version: str) -> list[Instance]:
+        """The same, with a version on each where no note says one. Raises StepFailed where it is unknown.
+
+        An instance without notes, such as one that was launched since, is taken to have what the others have.
+        """
+        noted = {name for one in instances for name in (one.version, one.previous)} - {None, version}
+        common = noted.pop() if len(noted) == 1 else self.config.previous
+        known = []
+        for one in instances:
+            if one.is_without_notes and common is None:
+                raise StepFailed(f"nobody noted which version {one.id} has: say so once, with `previous`")
+            known.append(replace(one, version=common) if one.is_without_notes else one)
+        return known
+
+    async def _note(self, instances: Sequence[Instance]) -> None:
+        """Where a release is under way, its note stays."""
+        for one in instances:
+            if one.version is not None:
+                await self.fleet.noted([one], one.version)
+
+    def _arm(self, version: str) -> Arm:
+        return {"version": version, "target": self.config.target} if self.config.target else {"version": version}
+
+
+def _ids(batch: Sequence[Instance]) -> str:
+    return ", ".join(one.id for one in batch)

@@ -1,0 +1,34 @@
+"""`healthd-deploy`: which deploy tools there are. Each is a file of its platform's folder."""
+
+from __future__ import annotations
+
+import click
+
+from healthd import __version__
+from healthd.commands.lazy import LazyGroup
+
+_TOOLS = {
+    "aws": ("healthd_deploy.aws.command:aws", "Deploys behind an AWS load balancer, released by Systems Manager."),
+    "host": ("healthd_deploy.host.command:host", "Releases of a Node.js application on this host, under PM2."),
+    "kubernetes": ("healthd_deploy.kubernetes.command:kubernetes", "Blue-green deploys in Kubernetes."),
+    "migrate": (
+        "healthd_deploy.migrate.command:migrate",
+        "Bring PostgreSQL and MongoDB up to date, one runner at a time, with a history.",
+    ),
+    "nginx": ("healthd_deploy.nginx.command:nginx", "Blue-green deploys behind NGINX."),
+}
+
+
+@click.group(
+    cls=LazyGroup,
+    registry=_TOOLS,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(__version__, prog_name="healthd-deploy")
+def main() -> None:
+    """Deploy a version, and keep it only if healthd's gates pass.
+
+    \b
+    Exit codes: 0 promoted · 1 failed and put back · 2 inconclusive and put back · 3 could not ask ·
+    4 could not be put back: a person is needed · 130 interrupted and put back.
+    """

@@ -1,0 +1,111 @@
+"""A blue-green deploy, whatever the platform: one function shows all of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from healthd_deploy.core.exit import StepFailed
+from healthd_deploy.core.session import Referee
+from healthd_deploy.core.settings import GatePlan
+from healthd_deploy.core.steps import Steps
+
+
+class Platform(Protocol):
+    """What a blue-green deploy needs of a platform. Targets are named as in healthd's configuration.
+
+    Every method that changes something brings about a state: where it is so already, it does nothing. They raise
+    StepFailed with a sentence that says what to do.
+    """
+
+    async def live(self) -> str:
+        """The target that has the traffic."""
+        ...
+
+    async def idle(self) -> str:
+        """The target that has none."""
+        ...
+
+    async def version(self, target: str) -> str | None:
+        """The version that was released to a target, or None when nobody noted it."""
+        ...
+
+    async def release(self, target: str, version: str) -> None:
+        """Put a version on a target that has no traffic; it is ready for it when this returns."""
+        ...
+
+    async def switch(self, target: str) -> None:
+        """Give a target all the traffic."""
+        ...
+
+    async def retire(self, target: str) -> None:
+        """Clean up a target that has no traffic and will not be rolled back to."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class BlueGreen:
+    """The parts of one deploy."""
+
+    platform: Platform
+    referee: Referee
+    steps: Steps
+    plan: GatePlan
+    retire_after: float | None
+
+    async def deploy(self, version: str) -> None:
+        """Release to the idle target, switch, and stay there only if the gate passes. Raises Stopped.
+
+        A deploy whose tool was killed after the switch goes on at the gate when it is run again: the version has the
+        traffic already.
+        """
+        steps, platform = self.steps, self.platform
+        live = await steps.look("which target has the traffic", platform.live)
+        idle = await platform.idle()
+        if await platform.version(live) == version:
+            steps.say(f"{version} is on {live}, which has the traffic already")
+            live, idle = idle, live
+        await self.referee.not_quarantined(version)
+        baseline = arm(await platform.version(live), live)
+        candidate = arm(version, idle)
+        for policy in self.plan.before:
+            await self.referee.passes(policy, candidate)
+        await steps.do(f"release {version} to {idle}", lambda: self._release(idle, version))
+        for policy in self.plan.idle:
+            await self.referee.passes(policy, candidate)
+        # Before the switch: what healthd refuses is not switched to, and from then on it puts a bad version back even
+        # if this tool is killed.
+        await self.referee.begin(self.plan.after, candidate, baseline, baseline_kept=self.retire_after)
+        await self.referee.hold()
+        back = (f"put the traffic back to {live}", lambda: self._back(live))
+        await steps.do(f"switch the traffic from {live} to {idle}", lambda: self._switch(idle), undo=back)
+        await self.referee.verdict()
+        steps.settled()
+        if self.retire_after is not None:
+            await steps.afterwards(f"retire {live}", lambda: self._retire(live), wait=self.retire_after)
+
+    async def _release(self, target: str, version: str) -> None:
+        """Never onto a target that has traffic, unless that very version has it already."""
+        if await self.platform.live() == target:
+            if await self.platform.version(target) == version:
+                return
+            raise StepFailed(f"{target} has the traffic: nothing may be released to it")
+        await self.platform.release(target, version)
+
+    async def _switch(self, target: str) -> None:
+        self.referee.report.exposed()
+        await self.platform.switch(target)
+
+    async def _back(self, target: str) -> None:
+        await self.platform.switch(target)
+        self.referee.report.back()
+
+    async def _retire(self, target: str) -> None:
+        if await self.platform.live() == target:
+            raise StepFailed(f"{target} has the traffic again: it stays")
+        await self.platform.retire(target)
+
+
+def arm(version: str | None, target: str) -> dict[str, Any]:
+    """One side of a gate, as the API wants it."""
+    return {"version": version or "unknown", "target": target}

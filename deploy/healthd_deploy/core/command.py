@@ -1,0 +1,156 @@
+"""What every deploy command has in common: options, configuration, ending. The one place that builds the parts."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import uuid
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import click
+
+from healthd.config.file import ConfigError, load
+from healthd.runtime.redaction import Redactor, secrets_of
+from healthd_deploy.core.exit import COULD_NOT_ASK, INTERRUPTED, NOT_UNDONE, PROMOTED, Stopped
+from healthd_deploy.core.report import Report
+from healthd_deploy.core.session import Referee
+from healthd_deploy.core.settings import DeployConfig
+from healthd_deploy.core.steps import Steps
+from healthd_gates.client.client import GateClient
+
+ConfigT = TypeVar("ConfigT", bound=DeployConfig)
+ModelT = TypeVar("ModelT", bound=DeployConfig)
+
+
+@dataclass(frozen=True, slots=True)
+class Deploy(Generic[ConfigT]):
+    """One run of a deploy tool. `key` names it: run again with the same key, it goes on where it stood.
+
+    What is entered into `kept_open` is closed once everything is undone, not when the tool ends.
+    """
+
+    version: str
+    key: str
+    config: ConfigT
+    steps: Steps
+    referee: Referee
+    kept_open: AsyncExitStack
+
+
+Tool = Callable[[Deploy[ConfigT]], Awaitable[None]]
+
+
+def deploying(model: type[ModelT]) -> Callable[[Tool[ModelT]], Callable[..., None]]:
+    """A command that deploys VERSION as its `--config` says, and undoes what it did unless it was promoted."""
+
+    def decorate(tool: Tool[ModelT]) -> Callable[..., None]:
+        @click.argument("version")
+        @click.option(
+            "-c", "--config", "file", required=True, type=click.Path(path_type=Path, dir_okay=False),
+            help="The YAML file that says what is deployed where.",
+        )  # fmt: skip
+        @click.option("--key", help="Names this deploy, such as the pipeline's run: again with it goes on at the gate.")
+        @click.option("--dry-run", is_flag=True, help="Look at everything and say what would be done; change nothing.")
+        @click.option("-q", "--quiet", is_flag=True, help="Print how it ended, and nothing on the way.")
+        @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON, for scripts.")
+        @wraps(tool)
+        def command(
+            version: str, file: Path, key: str | None, dry_run: bool, quiet: bool, as_json: bool, **more: Any
+        ) -> None:
+            config = config_or_exit(file, model)
+            steps = Steps(dry_run=dry_run, quiet=quiet, redact=Redactor(secrets_of(config)))
+            code = asyncio.run(_run(tool, version, key or uuid.uuid4().hex[:12], config, steps, as_json=as_json))
+            sys.exit(code)
+
+        return command
+
+    return decorate
+
+
+def config_or_exit(file: Path, model: type[ModelT]) -> ModelT:
+    """The configuration of a file; when it is refused, every problem on stderr and exit code 3."""
+    try:
+        return load(file, model, os.environ)
+    except ConfigError as error:
+        for problem in error.problems:
+            click.echo(str(problem), err=True)
+        sys.exit(COULD_NOT_ASK)
+
+
+async def _run(tool: Tool[ModelT], version: str, key: str, config: ModelT, steps: Steps, *, as_json: bool) -> int:
+    daemon = config.healthd
+    token = daemon.token.get_secret_value() if daemon.token else None
+    async with GateClient(daemon.url, token, patience=daemon.patience) as client, AsyncExitStack() as kept_open:
+        referee = Referee(client, config, key, steps)
+        referee.report.version = version
+        steps.say(f"deploy {key}: {config.service} {version}")
+        code = await carried_out(lambda: tool(Deploy(version, key, config, steps, referee, kept_open)), referee, steps)
+    if as_json:
+        click.echo(json.dumps(steps.redact.deeply(referee.report.document(code)), indent=2))
+    elif not steps.dry_run or code:
+        click.echo(steps.redact(referee.report.sentence(code)))
+    return code
+
+
+async def carried_out(work: Callable[[], Awaitable[None]], referee: Referee, steps: Steps) -> int:
+    """Do it under the deploy lock; unless it ends well, undo it. Returns the exit code.
+
+    The first Ctrl-C or SIGTERM stops the work, and what was done is undone; the undoing itself is not interrupted.
+    """
+    working: asyncio.Task[None] | None = None
+    waiting_for_lock = asyncio.current_task()
+    assert waiting_for_lock is not None
+
+    def interrupt() -> None:
+        if working is None:
+            waiting_for_lock.cancel()
+        elif working.done() or working.cancelling():
+            steps.say("what was done is being undone: let it end")
+        else:
+            working.cancel()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, interrupt)
+    try:
+        async with referee.lock():
+            working = asyncio.ensure_future(work())
+            await asyncio.wait({working})
+            code = _code(working, referee.report)
+            if code == PROMOTED:
+                return code
+            await referee.abandon()
+            if await steps.unwind():
+                return code
+            steps.say("NOT EVERYTHING COULD BE UNDONE: look at the lines above, a person is needed", "✗")
+            return NOT_UNDONE
+    except asyncio.CancelledError:
+        return INTERRUPTED  # nothing was done yet
+    except Stopped as stopped:
+        referee.report.reason = str(stopped)
+        return stopped.code
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+
+
+def _code(working: asyncio.Task[None], report: Report) -> int:
+    """The exit code of what was done. Raises nothing: whatever went wrong, what was done must be undone."""
+    if working.cancelled():
+        return INTERRUPTED
+    error = working.exception()
+    if error is None:
+        return PROMOTED
+    if isinstance(error, Stopped):
+        report.reason = str(error)
+        return error.code
+    report.reason = f"a fault of the tool itself: {type(error).__name__}: {error}"
+    return Stopped.code

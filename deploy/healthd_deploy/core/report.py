@@ -1,0 +1,76 @@
+"""What a deploy came to: for how long the new version had the traffic, and how many of its requests failed."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from healthd_deploy.core.exit import COULD_NOT_ASK, FAILED, INCONCLUSIVE, INTERRUPTED, NOT_UNDONE, PROMOTED
+from healthd_gates.schema.gate import CriterionDocument, GateDocument
+
+_ENDINGS = {
+    PROMOTED: "promoted",
+    FAILED: "failed",
+    INCONCLUSIVE: "inconclusive",
+    COULD_NOT_ASK: "could not ask",
+    NOT_UNDONE: "not undone",
+    INTERRUPTED: "interrupted",
+}
+
+
+@dataclass(slots=True)
+class Report:
+    """Filled in as the deploy goes on. `exposed_at` and `back_at` are on the monotonic clock."""
+
+    version: str = ""
+    reason: str = ""
+    gates: list[GateDocument] = field(default_factory=list)
+    exposed_at: float | None = None
+    back_at: float | None = None
+
+    def exposed(self) -> None:
+        """The new version has the traffic from now on."""
+        self.exposed_at = time.monotonic()
+
+    def back(self) -> None:
+        """It has it no more; the first time counts."""
+        if self.exposed_at is not None and self.back_at is None:
+            self.back_at = time.monotonic()
+
+    @property
+    def exposed_seconds(self) -> float | None:
+        """For how long a version that was put back had the traffic."""
+        if self.exposed_at is None or self.back_at is None:
+            return None
+        return self.back_at - self.exposed_at
+
+    def document(self, code: int) -> dict[str, Any]:
+        """For scripts."""
+        errors = self._errors()
+        return {
+            "ending": _ENDINGS[code],
+            "version": self.version,
+            "reason": self.reason or None,
+            "requests": errors.requests if errors else None,
+            "failed_requests": errors.bad if errors else None,
+            "exposed_seconds": self.exposed_seconds,
+            "gates": [gate.model_dump(mode="json") for gate in self.gates],
+        }
+
+    def sentence(self, code: int) -> str:
+        """For people."""
+        text = f"{self.version}: {_ENDINGS[code]}"
+        if self.reason:
+            text += f": {self.reason.rstrip('.')}"
+        if (errors := self._errors()) is not None:
+            text += f"; {errors.bad:,.0f} of its {errors.requests:,.0f} requests that healthd saw failed"
+        if (seconds := self.exposed_seconds) is not None:
+            text += f"; it had the traffic for {seconds:.0f} s"
+        return text
+
+    def _errors(self) -> CriterionDocument | None:
+        """What the gate after the switch saw of errors."""
+        standing = self.gates[-1].standing if self.gates and self.exposed_at is not None else None
+        rates = [one for one in standing.criteria if one.name.startswith("error_rate")] if standing else []
+        return rates[0] if rates else None

@@ -1,0 +1,157 @@
+"""The daemon as a deploy tool sees it: a lock that is kept, and gates that must be passed."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import socket
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import aclosing, asynccontextmanager, suppress
+from typing import Any, TypeVar
+
+from healthd.units import show_duration
+from healthd_deploy.core.exit import CouldNotAsk, GateFailed, GateInconclusive
+from healthd_deploy.core.report import Report
+from healthd_deploy.core.settings import DeployConfig
+from healthd_deploy.core.steps import Steps
+from healthd_gates.client.client import GateClient
+from healthd_gates.client.exit_codes import FAILED, code_of
+from healthd_gates.client.transport import Refused, Unreachable
+from healthd_gates.commands.view import showing
+from healthd_gates.schema.gate import GateDocument
+
+Arm = dict[str, Any]
+ResultT = TypeVar("ResultT")
+
+
+class Referee:
+    """Asks the gates of one service on behalf of one deploy. `key` names the deploy: the same one joins its gates."""
+
+    def __init__(self, client: GateClient, config: DeployConfig, key: str, steps: Steps) -> None:
+        self._client, self._config, self._key, self._steps = client, config, key, steps
+        self._gate: GateDocument | None = None
+        self.report = Report()
+
+    @asynccontextmanager
+    async def lock(self) -> AsyncIterator[None]:
+        """Hold the service's deploy lock, prolonged until the end. Raises CouldNotAsk when someone else has it."""
+        if self._steps.dry_run:
+            self._steps.say(f"would take the deploy lock of {self._config.service}", "○")
+            yield
+            return
+        await self._steps.look(f"take the deploy lock of {self._config.service}", self.hold)
+        prolonging = asyncio.create_task(self._prolong(), name="deploy lock")
+        try:
+            yield
+        finally:
+            prolonging.cancel()
+            await asyncio.wait({prolonging})
+            with suppress(Refused, Unreachable):  # it ends by itself
+                await self._client.unlock(self._config.service, self._key)
+
+    async def hold(self) -> None:
+        """Make sure that the lock is still this deploy's. Raises CouldNotAsk."""
+        if self._steps.dry_run:
+            return
+        why = f"deploy of {getpass.getuser()}@{socket.gethostname()}"
+        await self._asked(self._client.lock(self._config.service, self._key, self._config.lock, why))
+
+    async def _prolong(self) -> None:
+        """The lock outlives a daemon that is away for a while; whether it is still held counts before the switch."""
+        while True:
+            await asyncio.sleep(self._config.lock / 3)
+            with suppress(CouldNotAsk):
+                await self.hold()
+
+    async def not_quarantined(self, version: str) -> None:
+        """Raises GateFailed for a version that failed a gate before: it must not get any traffic again."""
+        for kept in (await self._asked(self._client.quarantine())).versions:
+            if (kept.service, kept.version) == (self._config.service, version):
+                release = f"healthd gate release {kept.service} {version} --reason …"
+                raise GateFailed(f"{version} is in quarantine: {kept.reason} ({release} lets it out)")
+
+    async def passes(self, policy: str, candidate: Arm, baseline: Arm | None = None, *, part: str = "") -> None:
+        """A gate whose fail the tool alone undoes. Raises GateFailed, GateInconclusive or CouldNotAsk.
+
+        `part` tells gates of the same policy in one deploy apart.
+        """
+        await self.begin(policy, candidate, baseline, rolls_back=False, part=part)
+        await self.verdict()
+
+    async def begin(
+        self,
+        policy: str,
+        candidate: Arm,
+        baseline: Arm | None = None,
+        *,
+        rolls_back: bool = True,
+        baseline_kept: float | None = None,
+        part: str = "",
+    ) -> None:
+        """Start a gate, or join the one that this deploy started. Raises CouldNotAsk, also for what is not allowed now.
+
+        With `rolls_back` a fail calls for the daemon's actions. `baseline_kept` is for how many seconds after a pass
+        the baseline could still take the traffic; None: for good.
+        """
+        if self._steps.dry_run:
+            self._steps.say(f"would ask the gate {policy} about {candidate['version']}", "○")
+            return
+        request = {
+            "service": self._config.service,
+            "policy": policy,
+            "candidate": candidate,
+            "deployment": {"id": self._key},
+            "rollback": "auto" if rolls_back else "off",
+            "lock": self._key,
+        }
+        if baseline is not None:
+            request["baseline"] = baseline
+        if baseline_kept is not None:
+            request["baseline_kept"] = show_duration(baseline_kept)
+        key = ":".join(filter(None, (self._key, policy, part)))
+        self._gate = await self._asked(self._client.verify(request, key=key))
+
+    async def verdict(self) -> None:
+        """Wait for the verdict of the gate that was begun. Raises GateFailed, GateInconclusive or CouldNotAsk."""
+        if (gate := self._gate) is not None:
+            await self._steps.look(f"gate {gate.policy}", lambda: self._verdict(gate))
+
+    async def abandon(self) -> None:
+        """The deploy is being undone: the daemon must not judge what is no more."""
+        if (gate := self._gate) is not None and not gate.is_answered:
+            with suppress(Refused, Unreachable):
+                await self._client.cancel(gate.id, f"the deploy {self._key} is being undone")
+
+    async def _verdict(self, gate: GateDocument) -> str:
+        self._gate = gate = await self._asked(self._followed(gate.id))
+        self.report.gates.append(gate)
+        sentence = gate.decision.sentence if gate.decision else "cancelled"
+        if gate.may_stay:
+            return sentence
+        await self._rolled_back(gate)
+        raise (GateFailed if code_of(gate) == FAILED else GateInconclusive)(f"{gate.verdict}: {sentence}")
+
+    async def _followed(self, gate_id: str) -> GateDocument:
+        """The gate with its verdict, shown on the way."""
+        with showing(quiet=self._steps.quiet) as show:
+            async with aclosing(self._client.follow(gate_id)) as changes:
+                async for gate in changes:
+                    show(gate)
+        return gate
+
+    async def _rolled_back(self, gate: GateDocument) -> None:
+        """Give the daemon's actions their time."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._config.rollback_patience):
+                while (rollback := gate.rollback) is not None and rollback.state == "due":
+                    await asyncio.sleep(0.5)
+                    gate = await self._asked(self._client.gate(gate.id))
+        if gate.rollback is not None:
+            self._steps.say(f"healthd: {gate.rollback.state.value.replace('_', ' ')}")
+            self.report.gates[-1] = gate
+
+    async def _asked(self, call: Awaitable[ResultT]) -> ResultT:
+        try:
+            return await call
+        except (Refused, Unreachable) as error:
+            raise CouldNotAsk(str(error)) from error

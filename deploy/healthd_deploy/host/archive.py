@@ -1,0 +1,132 @@
+"""An archive becomes a release folder: fetched, checked, unpacked with no way out of the folder."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import re
+import shutil
+import ssl
+import tarfile
+from pathlib import Path
+
+import aiohttp
+
+from healthd.units import show_duration
+from healthd_deploy.core.exit import StepFailed
+from healthd_deploy.host.settings import Source
+
+_PIECE = 1024**2
+_SUMS_AT_MOST = 1024**2
+
+
+async def fetch(source: Source, version: str, folder: Path) -> tuple[Path, str]:
+    """The archive of a version, in `folder` or where it is, and its SHA-256. Raises StepFailed."""
+    place = source.archive.replace("$version", version)
+    try:
+        async with asyncio.timeout(source.timeout):
+            file = Path(place)
+            if place.startswith("https://"):
+                file = folder / "archive"
+                await _download(place, file, source, source.archive_at_most)
+            wanted = await _wanted(source, version, folder)
+            found = await asyncio.to_thread(_sha256, file)
+    except TimeoutError:
+        raise StepFailed(f"{place} was not fetched within {show_duration(source.timeout)}") from None
+    except OSError as error:
+        raise StepFailed(f"{place} cannot be read: {error.strerror or error}") from None
+    if wanted is not None and found != wanted:
+        raise StepFailed(f"{place} has the SHA-256 {found}, not {wanted}: it is damaged, or not what was released")
+    return file, found
+
+
+def unpack(archive: Path, into: Path, at_most: int) -> None:
+    """Files and folders alone, nothing outside of `into`, and no more than `at_most` bytes. Raises StepFailed.
+
+    What `npm pack` makes holds no links, and links are what most ways out of a folder are made of: they are refused.
+    """
+    if not hasattr(tarfile, "data_filter"):
+        raise StepFailed("this Python's tarfile cannot unpack safely: use 3.11.4 or newer")
+    try:
+        with tarfile.open(archive, "r:*") as tar:
+            total = 0
+            for member in tar:
+                if not (member.isreg() or member.isdir()):
+                    raise StepFailed(f"{archive.name} holds {member.name!r}, which is neither a file nor a folder")
+                if (total := total + member.size) > at_most:
+                    raise StepFailed(f"{archive.name} unpacks to more than {at_most} bytes (source.unpacked_at_most)")
+                tar.extract(member, into, filter="data")
+    except tarfile.FilterError as error:
+        raise StepFailed(f"{archive.name} is refused: {error}") from None
+    except (tarfile.TarError, EOFError, OSError) as error:
+        raise StepFailed(f"{archive.name} cannot be unpacked: {error}") from None
+    _flatten(into)
+    _check(into)
+
+
+async def _wanted(source: Source, version: str, folder: Path) -> str | None:
+    if source.sums is None:
+        return source.sha256
+    place = source.sums.replace("$version", version)
+    file = Path(place)
+    if place.startswith("https://"):
+        file = folder / "sums"
+        await _download(place, file, source, _SUMS_AT_MOST)
+    name = source.archive.replace("$version", version).rpartition("/")[2].partition("?")[0]
+    for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
+        found = re.fullmatch(r"([0-9a-fA-F]{64}) [ *](?:.*/)?(.+)", line.strip())
+        if found is not None and found[2] == name:
+            return found[1].lower()
+    raise StepFailed(f"{place} says nothing of {name}")
+
+
+async def _download(url: str, file: Path, source: Source, at_most: int) -> None:
+    headers = {"Authorization": f"Bearer {source.token.get_secret_value()}"} if source.token else {}
+    written, trusted = 0, ssl.create_default_context()
+    try:
+        async with aiohttp.ClientSession() as session, session.get(url, headers=headers, ssl=trusted) as answer:
+            if answer.status != 200:
+                raise StepFailed(f"{url} answers {answer.status}")
+            with file.open("wb") as stream:
+                async for piece in answer.content.iter_chunked(_PIECE):
+                    if (written := written + len(piece)) > at_most:
+                        raise StepFailed(f"{url} is larger than {at_most} bytes (source.archive_at_most)")
+                    stream.write(piece)
+    except aiohttp.ClientError as error:
+        raise StepFailed(f"{url} cannot be fetched: {error}") from None
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _flatten(folder: Path) -> None:
+    """A single folder at the top, as `npm pack` and `git archive --prefix` make it, is left out."""
+    top = list(folder.iterdir())
+    if len(top) != 1 or not top[0].is_dir():
+        return
+    moved = top[0].rename(folder.with_name(f"{folder.name}-top"))
+    folder.rmdir()
+    moved.rename(folder)
+
+
+def _check(folder: Path) -> None:
+    try:
+        package = json.loads((folder / "package.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise StepFailed("the archive holds no package.json, neither at its top nor in a single folder there") from None
+    except (OSError, ValueError) as error:
+        raise StepFailed(f"the archive's package.json is not valid: {error}") from None
+    if not isinstance(package, dict) or not isinstance(package.get("name"), str):
+        raise StepFailed("the archive's package.json is not valid: it must be an object with a name")
+    locks = ("package-lock.json", "npm-shrinkwrap.json")
+    if not any((folder / lock).is_file() for lock in locks):
+        raise StepFailed("the archive holds no package-lock.json: without it nobody knows what `npm ci` would install")
+
+
+def remove(folder: Path) -> None:
+    """A folder that a failed attempt left."""
+    for left in (folder, folder.with_name(f"{folder.name}-top")):
+        shutil.rmtree(left, ignore_errors=True)

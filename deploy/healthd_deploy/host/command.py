@@ -1,0 +1,70 @@
+"""`healthd-deploy host`."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from healthd.runtime.redaction import Redactor, secrets_of
+from healthd_deploy.core.command import Deploy, config_or_exit, deploying
+from healthd_deploy.core.exit import CouldNotAsk, Stopped
+from healthd_deploy.host.backup import Backups
+from healthd_deploy.host.host import Host
+from healthd_deploy.host.release import HostRelease
+from healthd_deploy.host.settings import VERSION, HostConfig
+
+_FILE = click.option(
+    "-c", "--config", "file", required=True, type=click.Path(path_type=Path, dir_okay=False),
+    help="The YAML file that says what is deployed where.",
+)  # fmt: skip
+
+
+@click.group()
+def host() -> None:
+    """Releases of a Node.js application on this host, under PM2."""
+
+
+@host.command()
+@deploying(HostConfig)
+async def release(deploy: Deploy[HostConfig]) -> None:
+    """Put VERSION in the place of what runs, and stay only if it is healthy and the gates pass."""
+    if not re.fullmatch(VERSION, deploy.version):
+        raise CouldNotAsk("a version is letters, digits and . _ + - after a letter or digit, 64 at most")
+    config = deploy.config
+    deploy.steps.redact.learn(config.secrets())
+    await HostRelease(Host(config), deploy.referee, deploy.steps, config, deploy.key).deploy(deploy.version)
+
+
+@host.command()
+@_FILE
+@click.option("--to", metavar="VERSION", help="The release to go back to, when it is not the one before.")
+def rollback(file: Path, to: str | None) -> None:
+    """Go back to the release before, or stay there. For healthd's own rollback, as an action of the kind `command`."""
+    config = config_or_exit(file, HostConfig)
+    redact = Redactor((*config.secrets(), *secrets_of(config)))
+    try:
+        version = asyncio.run(Host(config).roll_back(to))
+    except Stopped as stopped:
+        click.echo(redact(str(stopped)), err=True)
+        sys.exit(stopped.code)
+    click.echo(f"{version} is current, and healthy")
+
+
+@host.command()
+@_FILE
+@click.option("--json", "as_json", is_flag=True, help="As JSON, for scripts.")
+def backups(file: Path, as_json: bool) -> None:
+    """The backups that are whole, the newest first."""
+    listed = Backups(config_or_exit(file, HostConfig)).listed()
+    if as_json:
+        click.echo(json.dumps([{"folder": str(folder), **asdict(taken)} for folder, taken in listed], indent=2))
+        return
+    for folder, taken in listed:
+        size = sum(taken.files.values()) / 1024**2
+        click.echo(f"{folder}  {size:,.1f} MiB  {', '.join(taken.files) or 'empty'}")

@@ -1,0 +1,158 @@
+"""What a release does to the host, step by step. In which order, and what undoes what, is in `release.py`."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import uuid
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from healthd.units import show_duration
+from healthd_deploy.core import program
+from healthd_deploy.core.exit import StepFailed
+from healthd_deploy.host import archive
+from healthd_deploy.host.backup import Backups
+from healthd_deploy.host.folders import MARK, Folders, Unfinished
+from healthd_deploy.host.prerequisites import met
+from healthd_deploy.host.processes import Processes, application_environment
+from healthd_deploy.host.settings import HostConfig, Migrations
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What putting a deploy back comes to: the release that had the traffic, and the one before it."""
+
+    baseline: str | None
+    previous: str | None
+    unfinished: Unfinished | None = None
+
+
+class Host:
+    """One application on this host. Its methods bring about a state: done again they do no harm."""
+
+    def __init__(self, config: HostConfig) -> None:
+        self._config = config
+        self.folders = Folders(config.home)
+        self.processes = Processes(config.pm2, config.health)
+        self.backups = Backups(config)
+
+    async def ready(self) -> str:
+        """Raises CouldNotAsk with what the host lacks."""
+        return await met(self._config, self.processes)
+
+    def standing(self, version: str) -> Standing:
+        """Before `version` is released. A deploy that was killed after its switch hands on what it began from."""
+        left = self.folders.unfinished()
+        newest = (left.baseline, left.previous) if left else (self.folders.version(), self.folders.previous())
+        before = [release for release in newest if release is not None and release != version]
+        return Standing(before[0] if before else None, before[-1] if before else None, left)
+
+    async def back_up(self, key: str, version: str, baseline: str | None) -> str:
+        application = (baseline, self.folders.release(baseline)) if baseline else None
+        return await self.backups.take(key, version, application)
+
+    async def unpack(self, version: str) -> str:
+        """Fetch, unpack, install; the release folder appears when all of it is done."""
+        folders, source = self.folders, self._config.source
+        folders.releases.mkdir(exist_ok=True)
+        fresh = folders.releases / f".new-{uuid.uuid4().hex[:8]}"
+        fresh.mkdir()
+        try:
+            file, found = await archive.fetch(source, version, fresh)
+            if folders.is_whole(version):
+                return self._known(version, found)
+            inside = fresh / "release"
+            inside.mkdir()
+            await asyncio.to_thread(archive.unpack, file, inside, source.unpacked_at_most)
+            self._share(inside)
+            await self._installed(inside)
+            (inside / MARK).write_text(json.dumps({"version": version, "sha256": found}))
+            archive.remove(folders.release(version))  # without its mark: half removed
+            inside.rename(folders.release(version))
+            return f"SHA-256 {found[:12]}…"
+        finally:
+            archive.remove(fresh)
+
+    async def migrate(self, migrations: Migrations, version: str) -> str:
+        """In the new release's folder. Returns the last line that it said."""
+        said = await program.run(migrations.argv, within=migrations.timeout, cwd=self.folders.release(version))
+        return " / ".join(said.strip().splitlines()[-1:])
+
+    async def migrate_back(self, undo: Sequence[str], within: float, version: str) -> None:
+        await program.run(undo, within=within, cwd=self.folders.release(version))
+
+    async def switch(self, key: str, version: str, standing: Standing) -> None:
+        """The links, then the processes. What it began from is stored before."""
+        async with self.folders.switching(self._config.rollback_within):
+            self.folders.begin(Unfinished(key, version, standing.baseline, standing.previous))
+            self.folders.point(current=version, previous=standing.baseline)
+            await self.processes.reload()
+
+    async def healthy(self, version: str) -> None:
+        await self.processes.healthy(self.folders.release(version))
+
+    async def put_back(self, standing: Standing) -> None:
+        """The old release runs, healthy, in time. Where none ran before, none runs; what is back already stays."""
+        if self.folders.unfinished() is None:
+            return
+        await self._in_time(standing.baseline, self._put_back(standing.baseline, standing.previous))
+        self.folders.finish()
+
+    async def roll_back(self, to: str | None) -> str:
+        """To the release that an unfinished deploy began from, else to `previous`, unless `to` names one."""
+        left = self.folders.unfinished()
+        wanted = to or (left.baseline if left else self.folders.previous())
+        if wanted is None:
+            raise StepFailed("there is no previous release to go back to")
+        if not self.folders.is_whole(wanted):
+            raise StepFailed(f"{self.folders.release(wanted)} is not there, or not whole")
+        await self._in_time(wanted, self._put_back(wanted, wanted))
+        return wanted
+
+    async def promoted(self) -> None:
+        """What was begun is finished, and PM2 remembers what runs."""
+        self.folders.finish()
+        await self.processes.remembered()
+
+    async def prune(self) -> None:
+        await asyncio.to_thread(self.folders.prune, self._config.keep_releases)
+        await asyncio.to_thread(self.backups.prune, self._config.backup.keep)
+
+    async def _put_back(self, version: str | None, previous: str | None) -> None:
+        async with self.folders.switching(self._config.rollback_within):
+            if version is None:
+                await self.processes.remove()
+            self.folders.point(current=version, previous=previous)
+            if version is not None:
+                await self.processes.reload()
+        if version is not None:
+            await self.healthy(version)
+
+    async def _in_time(self, version: str | None, work: Coroutine[Any, Any, None]) -> None:
+        within = self._config.rollback_within
+        try:
+            await asyncio.wait_for(work, within)
+        except TimeoutError:
+            raise StepFailed(f"{version or 'nothing'} is not back within {show_duration(within)}") from None
+
+    def _known(self, version: str, found: str) -> str:
+        mark = json.loads((self.folders.release(version) / MARK).read_text())
+        if mark["sha256"] != found:
+            raise StepFailed(
+                f"{self.folders.release(version)} is there already, from an archive with another SHA-256: "
+                "give another version, or remove it if it is not current"
+            )
+        return "there already"
+
+    def _share(self, inside: Path) -> None:
+        for name in self._config.shared:
+            archive.remove(inside / name)
+            (inside / name).unlink(missing_ok=True)
+            (inside / name).symlink_to(self._config.home / "shared" / name)
+
+    async def _installed(self, inside: Path) -> None:
+        install = self._config.install
+        await program.run(install.argv, within=install.timeout, cwd=inside, env=application_environment())

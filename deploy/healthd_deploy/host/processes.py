@@ -1,0 +1,123 @@
+"""The application under PM2: reload it, and see whether it is healthy. Which release it runs from is `current`."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from healthd.units import show_duration
+from healthd_deploy.core import program
+from healthd_deploy.core.exit import StepFailed
+from healthd_deploy.host.settings import Health, Pm2
+
+_BUSY = "already in progress"  # what PM2 says of a reload while there is another one, if only a killed one's lock
+
+
+def application_environment() -> dict[str, str | None]:
+    """What is the deploy tool's alone is no business of the application and its packages: it may hold a token."""
+    return {name: None for name in os.environ if name.startswith("HEALTHD_")}
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """One process of the application. `release` is the folder that it runs from, None when it is gone."""
+
+    status: str
+    mode: str
+    release: Path | None
+
+
+class Processes:
+    """PM2, asked by its command."""
+
+    def __init__(self, pm2: Pm2, health: Health) -> None:
+        self._pm2, self._health = pm2, health
+
+    async def reload(self) -> None:
+        """New instances take over from old ones; the first time, they are started. Waits for a reload under way."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._pm2.timeout
+        words = ("startOrReload", str(self._pm2.ecosystem), "--only", self._pm2.app)
+        while True:
+            try:
+                await self._run(*words)
+                return
+            except StepFailed as failure:
+                if _BUSY not in str(failure) or loop.time() > deadline:
+                    raise
+            await asyncio.sleep(1)
+
+    async def remove(self) -> None:
+        """Stop the application: it is not to be there."""
+        if await self.instances():
+            await self._run("delete", self._pm2.app)
+
+    async def remembered(self) -> None:
+        """PM2 brings it back after a restart of the host."""
+        await self._run("save")
+
+    async def instances(self) -> list[Instance]:
+        """What PM2 knows of the application."""
+        said = await self._run("jlist")
+        for line in reversed(said.splitlines()):  # the first call may say before it that it starts PM2
+            if line.startswith("["):
+                try:
+                    listed = json.loads(line)
+                except ValueError:
+                    continue
+                return [_instance(one) for one in listed if one["name"] == self._pm2.app]
+        raise StepFailed(f"`{self._pm2.program} jlist` gave no list of processes")
+
+    async def healthy(self, release: Path) -> None:
+        """All instances run from that release, and it answers. Raises StepFailed with what was wrong at last."""
+        health, wrong = self._health, ""
+        for look in range(health.times):
+            if look:
+                await asyncio.sleep(health.every)
+            if not (wrong := await self._wrong(release)):
+                return
+        span = show_duration(health.every)
+        raise StepFailed(f"not healthy at the last of {health.times} looks, {span} apart: {wrong}")
+
+    async def _wrong(self, release: Path) -> str:
+        """One sentence, empty when it is healthy."""
+        instances = await self.instances()
+        if not instances:
+            return f"PM2 knows no {self._pm2.app}"
+        if down := [one.status for one in instances if one.status != "online"]:
+            return f"{len(down)} of {len(instances)} instances are {', '.join(sorted(set(down)))}"
+        if elsewhere := [one for one in instances if one.release != release.resolve()]:
+            return f"{len(elsewhere)} of {len(instances)} instances do not run from {release} (`cwd` must be current)"
+        return await self._answer()
+
+    async def _answer(self) -> str:
+        url = self._health.url
+        try:
+            async with (
+                aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(self._health.timeout)) as session,
+                session.get(url, allow_redirects=False) as answer,
+            ):
+                return "" if answer.status == 200 else f"{url} answers {answer.status}"
+        except TimeoutError:
+            return f"{url} does not answer within {show_duration(self._health.timeout)}"
+        except (aiohttp.ClientError, OSError) as error:
+            return f"{url} does not answer: {error}"
+
+    async def _run(self, *words: str) -> str:
+        argv = (self._pm2.program, *words)
+        return await program.run(argv, within=self._pm2.timeout, env=application_environment())
+
+
+def _instance(listed: dict[str, Any]) -> Instance:
+    pm2_env = listed["pm2_env"]
+    try:
+        release = Path(f"/proc/{listed['pid']}/cwd").readlink()
+    except OSError:
+        release = None
+    return Instance(pm2_env["status"], pm2_env["exec_mode"], release)

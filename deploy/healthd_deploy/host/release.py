@@ -1,0 +1,83 @@
+"""A release on one host: one function shows all of it, and what undoes each step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from healthd_deploy.core.blue_green import arm
+from healthd_deploy.core.session import Referee
+from healthd_deploy.core.steps import Act, Steps
+from healthd_deploy.host.host import Host, Standing
+from healthd_deploy.host.settings import HostConfig
+
+
+@dataclass(frozen=True, slots=True)
+class HostRelease:
+    """The parts of one release. `key` names it: run again with the same key, it goes on."""
+
+    host: Host
+    referee: Referee
+    steps: Steps
+    config: HostConfig
+    key: str
+
+    async def deploy(self, version: str) -> None:
+        """Prepare beside what runs, switch, and stay only if it is healthy and the gates pass. Raises Stopped.
+
+        Killed at any point and run again, it goes on: what is whole stays, what is not is made anew, and what putting
+        it back comes to was stored before the switch.
+        """
+        steps, host, plan = self.steps, self.host, self.config.gates
+        if not steps.dry_run:
+            host.folders.claim()
+        standing = host.standing(version)
+        back = (f"put {standing.baseline or 'nothing'} back", lambda: self._back(standing))
+        if standing.unfinished is not None:
+            await steps.do(f"go on where the deploy {standing.unfinished.key} was left", _nothing, undo=back)
+        await steps.look("what the host must have", host.ready)
+        await self.referee.not_quarantined(version)
+        candidate = self._arm(version)
+        for policy in plan.before:
+            await self.referee.passes(policy, candidate)
+
+        await steps.do("back up", lambda: host.back_up(self.key, version, standing.baseline))
+        await steps.do(f"fetch, unpack and install {version}", lambda: host.unpack(version))
+        if (migrations := self.config.migrations) is not None:
+            await steps.do("migrate", lambda: host.migrate(migrations, version), undo=self._migrate_back(version))
+
+        await self.referee.hold()
+        switch = f"switch current from {standing.baseline or 'nothing'} to {version}"
+        await steps.do(switch, lambda: self._switch(version, standing), undo=back)
+        await steps.do(f"wait until {version} is healthy", lambda: host.healthy(version))
+        for policy in self.config.smoke:
+            await self.referee.passes(policy, candidate)
+        baseline = self._arm(standing.baseline) if standing.baseline else None
+        await self.referee.begin(plan.after, candidate, baseline, rolls_back=baseline is not None)
+        await self.referee.verdict()
+
+        steps.settled()
+        await steps.afterwards("note that it was promoted", host.promoted, wait=0)
+        await steps.afterwards("remove what is older than is kept", host.prune, wait=0)
+
+    async def _switch(self, version: str, standing: Standing) -> None:
+        self.referee.report.exposed()
+        await self.host.switch(self.key, version, standing)
+
+    async def _back(self, standing: Standing) -> None:
+        await self.host.put_back(standing)
+        self.referee.report.back()
+
+    def _migrate_back(self, version: str) -> tuple[str, Act[None]] | None:
+        migrations = self.config.migrations
+        if migrations is None or (undo := migrations.undo) is None:
+            return None
+        return "undo the migrations", lambda: self.host.migrate_back(undo, migrations.timeout, version)
+
+    def _arm(self, version: str) -> dict[str, Any]:
+        side = arm(version, self.config.target or "")
+        return side if self.config.target else {"version": side["version"]}
+
+
+async def _nothing() -> None:
+    """Only what undoes it matters."""

@@ -1,0 +1,71 @@
+"""When a run must come to its end: someone interrupts it, or its time is up. What is in hand is finished first."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import Enum
+
+from healthd.runtime.clock import Clock
+
+
+class Reason(Enum):
+    """Why to stop."""
+
+    INTERRUPTED = "interrupted"
+    TIME = "the time limit is reached"
+
+
+class Stop:
+    """Says when to stop, and pauses that end at once when it is time to."""
+
+    def __init__(self, clock: Clock, limit: float) -> None:
+        self._clock = clock
+        self._end = clock.steady() + limit
+        self._interrupted = asyncio.Event()
+
+    @property
+    def reason(self) -> Reason | None:
+        """Why to stop; None to go on."""
+        if self._interrupted.is_set():
+            return Reason.INTERRUPTED
+        return Reason.TIME if self.remaining <= 0 else None
+
+    @property
+    def remaining(self) -> float:
+        """Seconds until the time limit."""
+        return self._end - self._clock.steady()
+
+    def interrupt(self) -> None:
+        """Finish what is in hand, and stop."""
+        self._interrupted.set()
+
+    async def pause(self, seconds: float) -> None:
+        """Wait, but not when it is time to stop."""
+        try:
+            async with asyncio.timeout(max(0.0, min(seconds, self.remaining))):
+                await self._interrupted.wait()
+        except TimeoutError:
+            pass
+
+    @contextmanager
+    def on_signals(self) -> Iterator[None]:
+        """The first Ctrl-C or SIGTERM asks to stop; the second breaks off what is in hand."""
+        loop = asyncio.get_running_loop()
+        running = asyncio.current_task()
+        assert running is not None
+
+        def caught() -> None:
+            if self._interrupted.is_set():
+                running.cancel()
+            self.interrupt()
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, caught)
+        try:
+            yield
+        finally:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.remove_signal_handler(number)

@@ -1,0 +1,122 @@
+"""What the commands do: bring databases up to date, undo, and set the history right after a person has looked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from healthd.runtime.clock import Clock
+from healthd_deploy.core.exit import COULD_NOT_ASK, NOT_UNDONE, Stopped
+from healthd_deploy.migrate.console import Console
+from healthd_deploy.migrate.forward import carry_out
+from healthd_deploy.migrate.history import Entry, Row, Status
+from healthd_deploy.migrate.migration import MalformedError, number_of
+from healthd_deploy.migrate.plan import Plan, is_done, plan, row_of
+from healthd_deploy.migrate.run import Manners, Run
+from healthd_deploy.migrate.settings import MigrateConfig
+from healthd_deploy.migrate.sites import Site, locked
+from healthd_deploy.migrate.stop import Stop
+from healthd_deploy.migrate.undo import undo
+
+
+class RefusedError(Stopped):
+    """Something speaks against it; nothing was done."""
+
+    code = COULD_NOT_ASK
+
+
+class NeedsPersonError(Stopped):
+    """A migration is half done, and nobody but a person can tell how far; nothing more was done."""
+
+    code = NOT_UNDONE
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One call of the command."""
+
+    config: MigrateConfig
+    clock: Clock
+    console: Console
+    stop: Stop
+
+    async def up(self, sites: Sequence[Site], *, out_of_order: bool) -> int:
+        """Apply all that is missing, in all databases; how many that were. Raises Stopped.
+
+        Nothing is begun in one database while something speaks against it in another.
+        """
+        async with locked(sites, self.config.lock_wait):
+            plans = await planned(sites, out_of_order=out_of_order)
+            refuse_problems(plans)
+            with self.stop.on_signals():
+                for site, its_plan in zip(sites, plans, strict=True):
+                    for todo in its_plan.todo:
+                        await carry_out(self._run(site), todo)
+        return sum(len(its_plan.todo) for its_plan in plans)
+
+    async def down(self, sites: Sequence[Site], name: str, *, and_later: bool) -> list[str]:
+        """Undo a migration, and the later ones first when asked to; the names. Raises Stopped."""
+        async with locked(sites, self.config.lock_wait):
+            site, rows = await self._found(sites, name)
+            undoing = to_undo(rows, name, and_later=and_later)
+            with self.stop.on_signals():
+                for row in undoing:
+                    try:
+                        await undo(self._run(site), row, Status.ROLLED_BACK)
+                    except MalformedError as error:
+                        raise RefusedError(f"{row.name}: {error}") from None
+        return [row.name for row in undoing]
+
+    async def resolve(self, sites: Sequence[Site], name: str, status: Status) -> None:
+        """Write what a person has found out. Raises Stopped."""
+        async with locked(sites, self.config.lock_wait):
+            site, rows = await self._found(sites, name)
+            known = {row.name: row for row in rows}
+            migration = next(
+                (it for it in site.migrations if it.name == name or row_of(it, known) == known[name]), None
+            )
+            row = known[name]
+            checksum = migration.checksum if migration else row.checksum or ""
+            script = migration.rollback_script if migration else row.rollback_script
+            await site.store.record(Entry(name, status, checksum, script, (row.execution_time_ms or 0) / 1000))
+
+    def _run(self, site: Site) -> Run:
+        it = self.config
+        manners = Manners(it.batches, it.phase_pause, it.undo_limit, it.attempts)
+        return Run(site.store, manners, self.stop, self.clock, self.console)
+
+    async def _found(self, sites: Sequence[Site], name: str) -> tuple[Site, list[Row]]:
+        for site in sites:
+            rows = await site.store.history()
+            if any(row.name == name for row in rows):
+                return site, rows
+        raise RefusedError(f"{name}: the history has no such migration; `status` lists them")
+
+
+async def planned(sites: Sequence[Site], *, out_of_order: bool = False) -> list[Plan]:
+    """What is to be done in each database; changes nothing. Raises UnreachableError."""
+    return [plan(site.migrations, await site.store.history(), out_of_order=out_of_order) for site in sites]
+
+
+def refuse_problems(plans: Sequence[Plan]) -> None:
+    """Raises RefusedError or NeedsPersonError with everything that speaks against going on."""
+    problems = [problem for it in plans for problem in it.problems]
+    if problems:
+        kind = NeedsPersonError if any(it.dirty for it in plans) else RefusedError
+        raise kind("\n".join(problems))
+
+
+def to_undo(rows: Sequence[Row], name: str, *, and_later: bool) -> list[Row]:
+    """The rows to undo, newest first. Raises RefusedError."""
+    chosen = next(row for row in rows if row.name == name)
+    if not is_done(chosen) and chosen.progress is None:
+        raise RefusedError(f"{name}: there is nothing to undo: the history says {chosen.status!r}")
+    order = (number_of(name), name)
+    later = [row for row in rows if (number_of(row.name), row.name) > order and (is_done(row) or row.progress)]
+    if later and not and_later:
+        names = ", ".join(row.name for row in later)
+        raise RefusedError(f"{name}: later ones may build on it: {names}; undo them first, or all with --and-later")
+    undoing = sorted([chosen, *later], key=lambda row: (number_of(row.name), row.name), reverse=True)
+    if missing := [row.name for row in undoing if not row.rollback_script]:
+        raise RefusedError(f"{', '.join(missing)}: has no `down` in the history: undo it by hand, then `resolve` it")
+    return undoing

@@ -1,0 +1,38 @@
+"""NGINX as a platform for blue-green deploys."""
+
+from __future__ import annotations
+
+from healthd_deploy.core import program
+from healthd_deploy.nginx.settings import NginxConfig
+from healthd_deploy.nginx.upstream import UpstreamFile
+
+
+class NginxPlatform:
+    """The two targets of one upstream."""
+
+    def __init__(self, config: NginxConfig) -> None:
+        self._config = config
+        self._upstream = UpstreamFile(config.upstream)
+
+    async def live(self) -> str:
+        return self._upstream.read().live
+
+    async def idle(self) -> str:
+        live = await self.live()
+        return next(target for target in self._config.upstream.targets if target != live)
+
+    async def version(self, target: str) -> str | None:
+        return self._upstream.read().versions.get(target)
+
+    async def release(self, target: str, version: str) -> None:
+        release = self._config.release
+        await program.run(release.words(target, version), within=release.timeout)
+        self._upstream.noted(target, version)
+
+    async def switch(self, target: str) -> None:
+        await self._upstream.switch(target)
+
+    async def retire(self, target: str) -> None:
+        if (retire := self._config.retire) is not None:
+            version = await self.version(target) or "unknown"
+            await program.run(retire.words(target, version), within=retire.timeout)

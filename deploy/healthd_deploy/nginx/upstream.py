@@ -1,0 +1,96 @@
+"""The file that NGINX includes: which target its upstream has, and which version is on each. It is the only state."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+
+from healthd_deploy.core import program
+from healthd_deploy.core.exit import StepFailed
+from healthd_deploy.nginx.settings import Upstream
+
+_MARK = "# healthd-deploy "
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Who has the traffic, and what is where."""
+
+    live: str
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+
+class UpstreamFile:
+    """Reads and replaces the file, whole or not at all."""
+
+    def __init__(self, config: Upstream) -> None:
+        self._config = config
+
+    def read(self) -> State:
+        """Raises StepFailed when there is no such file, or nothing of this tool in it."""
+        try:
+            text = self._config.file.read_text(encoding="utf-8")
+        except OSError as error:
+            first = "`healthd-deploy nginx switch` writes the first one"
+            raise StepFailed(f"{self._config.file} cannot be read: {error.strerror}; {first}") from None
+        for line in text.splitlines():
+            if line.startswith(_MARK):
+                state = State(**json.loads(line.removeprefix(_MARK)))
+                if state.live in self._config.targets:
+                    return state
+        raise StepFailed(f"{self._config.file} names none of the targets {', '.join(self._config.targets)}")
+
+    def noted(self, target: str, version: str) -> None:
+        """Note which version is on a target."""
+        with self._locked():
+            state = self.read()
+            self._write(replace(state, versions={**state.versions, target: version}))
+
+    async def switch(self, target: str) -> None:
+        """Give a target the traffic: write, check, reload. What NGINX would refuse is taken back."""
+        if target not in self._config.targets:
+            raise StepFailed(f"{target} is not one of the targets {', '.join(self._config.targets)}")
+        with self._locked():
+            before = self._config.file.read_bytes() if self._config.file.exists() else None
+            versions = self.read().versions if before is not None else {}
+            self._write(State(target, versions))
+            try:
+                await program.run(self._config.test, within=self._config.timeout)
+            except BaseException:
+                self._put_back(before)
+                raise
+            # Also where the file said so before: whoever wrote it may have been killed before the reload.
+            await program.run(self._config.reload, within=self._config.timeout)
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """One writer at a time: a deploy and a rollback by the daemon may come at once."""
+        with self._config.file.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def _write(self, state: State) -> None:
+        marked = json.dumps({"live": state.live, "versions": dict(state.versions)})
+        inside = [f"server {server};" for server in self._config.targets[state.live]]
+        inside += [f"{option};" for option in self._config.options]
+        body = "".join(f"    {line}\n" for line in inside)
+        text = f"{_MARK}{marked}\nupstream {self._config.name} {{\n{body}}}\n"
+        self._replace(text.encode())
+
+    def _put_back(self, before: bytes | None) -> None:
+        if before is None:
+            self._config.file.unlink(missing_ok=True)
+        else:
+            self._replace(before)
+
+    def _replace(self, content: bytes) -> None:
+        written = self._config.file.with_suffix(".new")
+        with written.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        written.replace(self._config.file)

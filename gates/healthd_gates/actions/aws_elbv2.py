@@ -1,0 +1,165 @@
+"""Puts the traffic back at an AWS load balancer: a listener or rule forwards to the baseline's target group again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import Field, StringConstraints, model_validator
+
+from healthd.config.settings import Name
+from healthd_gates.actions.alb_forwarding import Action, all_at, is_all_at, reaches, shares, weights
+from healthd_gates.actions.contract import ActionConfig, ActionContext, Ending, Order, Outcome
+from healthd_gates.actions.targets import places
+from healthd_gates.sources.contract import Arms
+
+_CALL_SECONDS = 10.0
+# AWS does not check the targets of a group that nothing forwards to: after a switch those of the baseline are idle.
+_IDLE, _NOT_IN_USE = "idle", "Target.NotInUse"
+_ABLE = ("healthy", "initial", _IDLE)
+
+
+def _arn(kind: str) -> StringConstraints:
+    return StringConstraints(pattern=rf"^arn:[a-z-]+:elasticloadbalancing:[a-z0-9-]+:\d{{12}}:{kind}/\S+$")
+
+
+class ElbConfig(ActionConfig):
+    """Credentials are the SDK's own: environment, profile, role. They need `elasticloadbalancing:` DescribeListeners or
+    DescribeRules, DescribeTargetHealth, and ModifyListener or ModifyRule."""
+
+    kind: Literal["aws_elbv2"] = "aws_elbv2"
+    listener: Annotated[str, _arn("listener")] | None = None
+    """The ARN of the listener whose default action forwards."""
+    rule: Annotated[str, _arn("listener-rule")] | None = None
+    """The ARN of a rule that forwards, instead of a listener."""
+    target_groups: dict[Name, Annotated[str, _arn("targetgroup")]] = Field(min_length=2)
+    """The ARN of the target group of each target."""
+    region: str | None = Field(None, pattern=r"^[a-z0-9-]+$")
+    """The one of the ARN, unless given."""
+    endpoint: str | None = Field(None, pattern=r"^https?://[^\s?#]+$")
+    """Where the API answers, if not at its public address."""
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        if find_spec("aiobotocore") is None:
+            raise ValueError("an aws_elbv2 action needs the AWS SDK: install healthd[aws]")
+        if (self.listener is None) == (self.rule is None):
+            raise ValueError("give either listener or rule: the place that forwards")
+        return self
+
+    def check(self, arms: Arms) -> None:
+        places(self.target_groups, arms)
+
+
+@dataclass(frozen=True, slots=True)
+class _Move:
+    """What is to be done: the actions to be set, and the same in words."""
+
+    actions: Sequence[Action]
+    says: str
+
+
+class AwsElbv2:
+    """Done when all requests are forwarded to the baseline's group; reads first, so that what is so already stays.
+
+    Where the candidate has no traffic and the baseline has not all of it, somebody else has moved it: then it is left
+    alone, and people are told.
+    """
+
+    config_model: ClassVar[type[ActionConfig]] = ElbConfig
+
+    def __init__(self, config: ElbConfig, context: ActionContext) -> None:
+        self._config = config
+        self._place = config.listener or config.rule or ""
+        self._names = {arn: name for name, arn in config.target_groups.items()}
+        self._open = AsyncExitStack()
+
+    async def carry_out(self, order: Order) -> Outcome:
+        return await self._asking(self._roll_back, order)
+
+    async def describe(self, order: Order) -> str:
+        async def look(client: Any, arms: Arms) -> Outcome:
+            found = await self._look(client, arms)
+            return found if isinstance(found, Outcome) else Outcome(Ending.AGAIN, f"would {found.says}")
+
+        return (await self._asking(look, order)).detail
+
+    async def close(self) -> None:
+        await self._open.aclose()
+
+    async def _asking(self, ask: Callable[[Any, Arms], Any], order: Order) -> Outcome:
+        """Whatever AWS says no with, as an outcome."""
+        from healthd.checks.aws_failures import AWSError, explain_aws
+
+        try:
+            outcome: Outcome = await ask(await self._client(), order.arms)
+        except AWSError as error:
+            code = getattr(error, "response", {}).get("Error", {}).get("Code", "")
+            if code.startswith("TargetGroupNotFound"):
+                return Outcome(Ending.NO_BASELINE, "the baseline's target group is not there any more")
+            call = getattr(error, "operation_name", "") or "the API"
+            return Outcome(Ending.AGAIN, explain_aws(error, f"elasticloadbalancing:{call}")[1])
+        return outcome
+
+    async def _roll_back(self, client: Any, arms: Arms) -> Outcome:
+        found = await self._look(client, arms)
+        if isinstance(found, Outcome):
+            return found
+        if self._config.listener is not None:
+            answer = await client.modify_listener(ListenerArn=self._place, DefaultActions=found.actions)
+            actions = answer["Listeners"][0]["DefaultActions"]
+        else:
+            answer = await client.modify_rule(RuleArn=self._place, Actions=found.actions)
+            actions = answer["Rules"][0]["Actions"]
+        _, baseline = places(self._config.target_groups, arms)
+        if not is_all_at(actions, baseline):
+            return Outcome(Ending.AGAIN, f"after the change it forwards {shares(actions, self._names)}")
+        return Outcome(Ending.DONE, f"did {found.says}")
+
+    async def _look(self, client: Any, arms: Arms) -> Outcome | _Move:
+        """What is to be done, or why nothing is."""
+        candidate, baseline = places(self._config.target_groups, arms)
+        actions = await self._actions(client)
+        now = shares(actions, self._names)
+        if is_all_at(actions, baseline):
+            return Outcome(Ending.DONE, f"nothing to do: it forwards {now} already")
+        if not weights(actions):
+            return Outcome(Ending.REFUSED, "it forwards to no target group: somebody has put something else in place")
+        if candidate is not None and not reaches(actions, candidate):
+            return Outcome(Ending.REFUSED, f"the candidate has no traffic, and it forwards {now}: somebody moved it")
+        health = await self._health(client, baseline)
+        name = self._names[baseline]
+        if not any(health[state] for state in _ABLE):
+            shown = ", ".join(f"{count} {state}" for state, count in sorted(health.items())) or "no targets"
+            return Outcome(Ending.NO_BASELINE, f"target group {name} has no healthy target ({shown})")
+        return _Move(all_at(actions, baseline), f"forward everything to {name}; before it was {now}")
+
+    async def _actions(self, client: Any) -> Sequence[Action]:
+        if self._config.listener is not None:
+            answer = await client.describe_listeners(ListenerArns=[self._place])
+            return answer["Listeners"][0]["DefaultActions"]  # type: ignore[no-any-return]
+        answer = await client.describe_rules(RuleArns=[self._place])
+        return answer["Rules"][0]["Actions"]  # type: ignore[no-any-return]
+
+    async def _health(self, client: Any, group: str) -> Counter[str]:
+        answer = await client.describe_target_health(TargetGroupArn=group)
+        states = [target["TargetHealth"] for target in answer["TargetHealthDescriptions"]]
+        return Counter(_IDLE if state.get("Reason") == _NOT_IN_USE else str(state["State"]) for state in states)
+
+    async def _client(self) -> Any:
+        from aiobotocore.config import AioConfig
+        from aiobotocore.session import get_session
+
+        session = get_session()
+        # Reading the SDK's description of the service takes long enough to hold up everything else.
+        loader = session.get_component("data_loader")
+        await asyncio.to_thread(loader.load_service_model, "elbv2", "service-2")
+        limits = AioConfig(connect_timeout=_CALL_SECONDS, read_timeout=_CALL_SECONDS, retries={"total_max_attempts": 1})
+        region = self._config.region or self._place.split(":")[3]
+        client = session.create_client("elbv2", region_name=region, endpoint_url=self._config.endpoint, config=limits)
+        return await self._open.enter_async_context(client)

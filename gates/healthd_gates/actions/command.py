@@ -1,0 +1,240 @@
+"""A command on this host: an argument list, no shell, a clean environment, and an end to its whole process group."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import AfterValidator, Field, SecretStr
+
+from healthd.runtime.redaction import Redactor
+from healthd.units import Duration
+from healthd_gates.actions.contract import ActionConfig, ActionContext, Ending, Order, Outcome
+from healthd_gates.sources.contract import ArmError, Arms
+
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_SHOWN = 1500  # characters of output, its end
+_KEPT = 12_288  # bytes of it in which secrets are looked for, so that none is cut where it is not seen
+_PIECE = 65_536
+_LAST_WORDS = 0.5  # seconds in which what it wrote before its end is still read
+_SPACE = re.compile(r"\s+")
+_PLACEHOLDER = re.compile(r"\$(\w+)")
+_SENSITIVE = re.compile(r"pass|secret|token|key|credential|auth", re.IGNORECASE)
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_FIELDS = (
+    "service", "gate", "action", "key", "occasion", "candidate", "candidate_target", "baseline", "baseline_target",
+)  # fmt: skip
+
+
+def _argv(words: tuple[str, ...]) -> tuple[str, ...]:
+    if _PLACEHOLDER.search(words[0]):
+        raise ValueError("which program runs is for the configuration alone to say: no placeholder in the first word")
+    for word in words:
+        if "\0" in word:
+            raise ValueError("a word holds a zero byte")
+        for name in _PLACEHOLDER.findall(word):
+            if name not in _FIELDS:
+                raise ValueError(f"${name} is not one of ${', $'.join(_FIELDS)}")
+    return words
+
+
+def _variables(names: tuple[str, ...]) -> tuple[str, ...]:
+    for name in names:
+        if not _VARIABLE.fullmatch(name) or name.startswith("HEALTHD_"):
+            raise ValueError(f"{name!r} is not the name of a variable that can be handed on")
+    return names
+
+
+def _values(variables: dict[str, SecretStr]) -> dict[str, SecretStr]:
+    _variables(tuple(variables))
+    return variables
+
+
+class CommandConfig(ActionConfig):
+    kind: Literal["command"] = "command"
+    argv: Annotated[tuple[str, ...], Field(min_length=1), AfterValidator(_argv)]
+    """The program and its arguments, which may hold $service, $candidate, $baseline_target and the like."""
+    cwd: Path = Path("/")
+    """The directory in which it runs."""
+    pass_env: Annotated[tuple[str, ...], AfterValidator(_variables)] = ()
+    """Names of the daemon's own variables to hand on; without them it has PATH and HEALTHD_* alone."""
+    env: Annotated[dict[str, SecretStr], AfterValidator(_values)] = Field(default_factory=dict)
+    """More variables; their values are treated as secrets."""
+    stop_within: Duration = 5.0
+    """How long before its timeout it is asked to end (SIGTERM), before it is killed."""
+    no_baseline_exit: int | None = Field(None, ge=1, le=255)
+    """The exit code by which it says that there is nothing to roll back to."""
+
+    def check(self, arms: Arms) -> None:
+        values = _values_of(arms)
+        for name in _PLACEHOLDER.findall(" ".join(self.argv)):
+            if name in values and values[name] is None:
+                field = name.replace("_", ".") if "_" in name else name
+                raise ArmError(field, f"the command's ${name} needs it")
+
+
+class Command:
+    """Done once it exits with 0; any other code is tried again. It must bear to be run twice with the same
+    $HEALTHD_IDEMPOTENCY_KEY: after a crash of the daemon the one before may even still be running.
+    """
+
+    config_model: ClassVar[type[ActionConfig]] = CommandConfig
+
+    def __init__(self, config: CommandConfig, context: ActionContext) -> None:
+        self._config, self._environ = config, context.environ
+        handed_on = (context.environ.get(name, "") for name in config.pass_env if _SENSITIVE.search(name))
+        self._handed_on, self._known = Redactor(value for value in handed_on if value), context.redact
+
+    async def carry_out(self, order: Order) -> Outcome:
+        run = _Run()
+        try:
+            code = await run.to_the_end(self._words(order), self._config.cwd, self._environment(order), *self._times())
+        except OSError as error:
+            return Outcome(Ending.AGAIN, f"{self._config.argv[0]} cannot be run: {error.strerror or error}")
+        finally:
+            run.kill()
+        said = self._shown(run.output)
+        if code is None:
+            return Outcome(Ending.AGAIN, f"killed after {self._config.timeout:g} s{said}")
+        if code == 0:
+            return Outcome(Ending.DONE, f"exit code 0{said}")
+        ended = f"exit code {code}" if code > 0 else f"killed by {signal.Signals(-code).name}"
+        ending = Ending.NO_BASELINE if code == self._config.no_baseline_exit else Ending.AGAIN
+        return Outcome(ending, f"{ended}{said}")
+
+    async def describe(self, order: Order) -> str:
+        return f"run {' '.join(self._words(order))} in {self._config.cwd}"
+
+    async def close(self) -> None:
+        """Nothing outlives a try."""
+
+    def _shown(self, output: str) -> str:
+        """The end of what it wrote, cut where that leaves no half of a secret."""
+        whole = self._redact(output)
+        if len(output) <= _SHOWN:
+            return f": {whole}" if whole else ""
+        end = len(output) - _SHOWN
+        for cut in (end, *(space.end() for space in _SPACE.finditer(output, end))):
+            shown = self._redact(output[cut:])
+            if self._redact(output[:cut]) + shown == whole:
+                return f": …{shown}"
+        return ""
+
+    def _redact(self, text: str) -> str:
+        return self._handed_on(self._known(text))
+
+    def _words(self, order: Order) -> list[str]:
+        values = _fields(order)
+        return [_PLACEHOLDER.sub(lambda match: values[match[1]], word) for word in self._config.argv]
+
+    def _times(self) -> tuple[float, float]:
+        """When it is asked to end, and when it is killed: before the whole try is over, so that it can be told."""
+        whole = max(self._config.timeout * 0.7, self._config.timeout - 2 * _LAST_WORDS)
+        return max(whole - self._config.stop_within, whole / 2), whole
+
+    def _environment(self, order: Order) -> dict[str, str]:
+        given = {name: self._environ[name] for name in self._config.pass_env if name in self._environ}
+        told = {f"HEALTHD_{name.upper()}": value for name, value in _fields(order).items() if name != "key"}
+        own = {name: value.get_secret_value() for name, value in self._config.env.items()}
+        return {"PATH": _PATH, **given, **own, **told, "HEALTHD_IDEMPOTENCY_KEY": order.key}
+
+
+class _Run:
+    """One child, and all that it starts: they share a process group of their own."""
+
+    def __init__(self) -> None:
+        self._child: asyncio.subprocess.Process | None = None
+        self._kept = bytearray()
+
+    async def to_the_end(
+        self, words: list[str], cwd: Path, env: Mapping[str, str], ask_after: float, kill_after: float
+    ) -> int | None:
+        """Its exit code, None when it had to be killed. Raises OSError."""
+        reading, writing = os.pipe()
+        try:
+            self._child = await asyncio.create_subprocess_exec(
+                *words, cwd=cwd, env=env, stdin=asyncio.subprocess.DEVNULL, stdout=writing, stderr=writing,
+                start_new_session=True,
+            )  # fmt: skip
+        except BaseException:
+            os.close(reading)
+            raise
+        finally:
+            os.close(writing)
+        # A pipe of our own: a grandchild that keeps it open must not keep us waiting after the end of the child.
+        reader = asyncio.create_task(self._read(reading), name="command-output")
+        try:
+            code = await self._wait(self._child, ask_after, kill_after)
+            await asyncio.wait({reader}, timeout=_LAST_WORDS)
+            return code
+        finally:
+            reader.cancel()
+            await asyncio.wait({reader})
+
+    async def _wait(self, child: asyncio.subprocess.Process, ask_after: float, kill_after: float) -> int | None:
+        try:
+            async with asyncio.timeout(ask_after):
+                return await child.wait()
+        except TimeoutError:
+            self._signal(signal.SIGTERM)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(kill_after - ask_after):
+                await child.wait()
+        self._signal(signal.SIGKILL)  # the group: what it started may have outlived it
+        return None
+
+    async def _read(self, descriptor: int) -> None:
+        loop = asyncio.get_running_loop()
+        stream = asyncio.StreamReader()
+        pipe = os.fdopen(descriptor, "rb", 0)
+        transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(stream), pipe)
+        try:
+            while piece := await stream.read(_PIECE):
+                self._kept += piece
+                if len(self._kept) > _KEPT:
+                    del self._kept[:-_KEPT]
+        finally:
+            transport.close()
+
+    def kill(self) -> None:
+        """The child and its group, where it has not ended by itself: one that did may leave others on purpose."""
+        if self._child is not None and self._child.returncode is None:
+            self._signal(signal.SIGKILL)
+
+    def _signal(self, number: signal.Signals) -> None:
+        assert self._child is not None
+        with suppress(ProcessLookupError):
+            os.killpg(self._child.pid, number)
+
+    @property
+    def output(self) -> str:
+        """The end of what it wrote."""
+        return bytes(self._kept).decode("utf-8", "replace").strip()
+
+
+def _values_of(arms: Arms) -> dict[str, str | None]:
+    baseline = arms.baseline
+    return {
+        "candidate": arms.candidate.version,
+        "candidate_target": arms.candidate.target,
+        "baseline": baseline.version if baseline else None,
+        "baseline_target": baseline.target if baseline else None,
+    }
+
+
+def _fields(order: Order) -> dict[str, str]:
+    """What placeholders stand for: names and ids that were validated when they came in, and nothing else."""
+    fixed = {
+        "service": order.arms.service,
+        "gate": order.gate.id,
+        "action": order.action,
+        "key": order.key,
+        "occasion": order.occasion.value,
+    }
+    return fixed | {name: value or "" for name, value in _values_of(order.arms).items()}

@@ -1,0 +1,97 @@
+"""What every action is: a config model and a class that carries it out. When and how often is not its business."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, ClassVar, Protocol
+
+from pydantic import ConfigDict
+
+from healthd.config.settings import Model
+from healthd.runtime.clock import Clock
+from healthd.units import Duration
+from healthd_gates.domain.action_order import Occasion
+from healthd_gates.domain.gate import Gate
+from healthd_gates.sources.contract import Arms
+
+
+class ActionConfig(Model):
+    """What every kind of action can be told."""
+
+    model_config = ConfigDict(hide_input_in_errors=True)
+
+    kind: str
+    """Which kind it is."""
+    timeout: Duration = 30.0
+    """How long one try may take."""
+    give_up: Duration = 86400.0
+    """For how long it is tried again, counted from the decision."""
+
+    def check(self, arms: Arms) -> None:
+        """Raises ArmError when it could never be carried out for these arms: a gate with no way back must not start."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One action that is due for one gate. `key` is the same at every try, so that a receiver can tell a repetition."""
+
+    key: str
+    action: str
+    occasion: Occasion
+    gate: Gate
+    arms: Arms
+
+
+class Ending(StrEnum):
+    """How a try ended.
+
+    `AGAIN`: not yet; another try may bring it about. `REFUSED`: no further try would, and a person is needed.
+    `NO_BASELINE`: there is nothing to roll back to.
+    """
+
+    DONE = "done"
+    AGAIN = "again"
+    REFUSED = "refused"
+    NO_BASELINE = "no_baseline"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a try came to. `after` is the fewest seconds to the next one. `detail` is for people; whoever
+    asked for the try redacts it, and cuts it where it is too long.
+    """
+
+    ending: Ending
+    detail: str = ""
+    after: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class ActionContext:
+    """What the daemon hands to an action at birth."""
+
+    name: str
+    clock: Clock
+    redact: Callable[[str], str]
+    environ: Mapping[str, str]
+
+
+class Action(Protocol):
+    """One configured action.
+
+    `carry_out` tries once and says what came of it; where it can read the present state it does so first, and what is
+    already there is done. It may raise: that is a try that failed. It is cancelled at the action's timeout.
+    `describe` says in one sentence what it would do, and changes nothing. `close` ends its connections.
+    """
+
+    config_model: ClassVar[type[ActionConfig]]
+
+    def __init__(self, config: Any, context: ActionContext) -> None: ...
+
+    async def carry_out(self, order: Order) -> Outcome: ...
+
+    async def describe(self, order: Order) -> str: ...
+
+    async def close(self) -> None: ...

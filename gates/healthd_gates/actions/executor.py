@@ -1,0 +1,78 @@
+"""One try of an action, behind a deadline and with nothing secret in what it says. How often is the carrier's business.
+
+An action is built for the try and closed after it: it always goes by the configuration of now, and keeps nothing open
+for the hours in which nothing is rolled back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+
+import structlog
+
+from healthd.checks.failures import describe as describe_error
+from healthd.runtime.clock import Clock
+from healthd.runtime.deadline import DeadlineExceededError, within
+from healthd_gates.actions import find_kind
+from healthd_gates.actions.contract import Action, ActionConfig, ActionContext, Ending, Order, Outcome
+from healthd_gates.actions.misconfigured import Misconfigured, MisconfiguredAction
+
+_log = structlog.get_logger(__name__)
+_CLOSING = 1.0
+_LONGEST_DETAIL = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Attempts:
+    """Tries of whatever is configured. `redact` keeps secrets out of what is stored and shown of them."""
+
+    clock: Clock
+    redact: Callable[[str], str]
+    environ: Mapping[str, str]
+
+    async def carry_out(self, config: ActionConfig, order: Order) -> Outcome:
+        """Try once. Whatever goes wrong is an outcome too."""
+        try:
+            async with self._opened(config, order.action) as action:
+                outcome = await within(config.timeout, action.carry_out(order), name=f"action:{order.action}")
+        except DeadlineExceededError as late:
+            outcome = Outcome(Ending.AGAIN, str(late))
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:  # the boundary of an action: its bugs must not end the outbox
+            _log.exception("an action failed in a way that it should not", action=order.action, key=order.key)
+            outcome = Outcome(Ending.AGAIN, describe_error(error))
+        return replace(outcome, detail=self._clean(outcome.detail))
+
+    async def describe(self, config: ActionConfig, order: Order) -> str:
+        """What a try would do now, in one sentence. Changes nothing."""
+        try:
+            async with self._opened(config, order.action) as action:
+                said = await within(config.timeout, action.describe(order), name=f"describe:{order.action}")
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            said = f"cannot tell: {describe_error(error)}"
+        return self._clean(said)
+
+    @asynccontextmanager
+    async def _opened(self, config: ActionConfig, name: str) -> AsyncIterator[Action]:
+        context = ActionContext(name, self.clock, self.redact, self.environ)
+        if isinstance(config, MisconfiguredAction):
+            action: Action = Misconfigured(config, context)
+        else:  # in a thread: an SDK's first import takes its time
+            action = (await asyncio.to_thread(find_kind, config.kind))(config, context)
+        try:
+            yield action
+        finally:
+            try:
+                await within(_CLOSING, action.close(), name=f"close:{name}")
+            except Exception as error:
+                _log.debug("an action did not close cleanly", action=name, error=describe_error(error))
+
+    def _clean(self, text: str) -> str:
+        cleaned = self.redact(text)
+        return cleaned if len(cleaned) <= _LONGEST_DETAIL else f"{cleaned[: _LONGEST_DETAIL - 1]}…"

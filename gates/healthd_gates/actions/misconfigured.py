@@ -1,0 +1,37 @@
+"""What an action becomes while a variable that it needs is unset: no gate that might call for it starts, as it says."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from healthd_gates.actions.contract import ActionConfig, Ending, Order, Outcome
+from healthd_gates.sources.contract import ArmError, Arms
+
+
+class MisconfiguredAction(ActionConfig):
+    missing: tuple[str, ...]
+
+    @property
+    def problem(self) -> str:
+        return f"not set: {', '.join(self.missing)}"
+
+    def check(self, arms: Arms) -> None:
+        raise ArmError("service", f"{self.problem}; until then only a gate with rollback off can start")
+
+
+class Misconfigured:
+    """Tried by gates that began before: the variables may be set, and the file read again, in time."""
+
+    config_model: ClassVar[type[ActionConfig]] = MisconfiguredAction
+
+    def __init__(self, config: MisconfiguredAction, *_: Any) -> None:
+        self._problem = config.problem
+
+    async def carry_out(self, _order: Order) -> Outcome:
+        return Outcome(Ending.AGAIN, self._problem)
+
+    async def describe(self, _order: Order) -> str:
+        return f"nothing: {self._problem}"
+
+    async def close(self) -> None:
+        """Holds nothing open."""

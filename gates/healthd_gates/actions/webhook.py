@@ -1,0 +1,195 @@
+"""A call to somebody else's HTTP endpoint: JSON by POST, signed, with a key by which repetitions are told."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import json
+import re
+from contextlib import suppress
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from typing import Annotated, Any, ClassVar, Literal
+
+import aiohttp
+from pydantic import AfterValidator, Field, SecretStr
+from yarl import URL
+
+from healthd.checks.connect import Endpoint
+from healthd.checks.unreachable import why_unreached
+from healthd.web.documents import stamp
+from healthd_gates.actions.contract import ActionConfig, ActionContext, Ending, Order, Outcome
+from healthd_gates.sources.endpoint import Tls
+
+_LONGEST_ANSWER = 16_384  # bytes that are read of it
+_SHOWN = 200
+_SAYING = 2.0  # seconds for what comes after a status that says it all
+_TRY_AGAIN = (408, 409, 425, 429)
+_OWN_HEADERS = frozenset(
+    {"accept-encoding", "content-type", "content-length", "host", "idempotency-key", "x-healthd-signature"}
+)
+
+
+def _address(url: SecretStr) -> SecretStr:
+    if not re.fullmatch(r"https?://[^\s/?#]+\S*", url.get_secret_value()):
+        raise ValueError("write a whole address: https://host/path")
+    return url
+
+
+def _free_headers(headers: dict[str, SecretStr]) -> dict[str, SecretStr]:
+    for name, value in headers.items():
+        if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name):
+            raise ValueError(f"{name!r} is not the name of a header")
+        if name.lower() in _OWN_HEADERS:
+            raise ValueError(f"{name} is set by the webhook itself")
+        if not value.get_secret_value().isprintable():
+            raise ValueError(f"{name} has characters that a header cannot carry")
+    return headers
+
+
+class WebhookConfig(ActionConfig):
+    kind: Literal["webhook"] = "webhook"
+    url: Annotated[SecretStr, AfterValidator(_address)]
+    """Where to POST; treated as a secret, since addresses often carry one."""
+    secret: SecretStr | None = Field(None, min_length=16)
+    """The key of the signature in `X-Healthd-Signature`, at least 16 characters; unsigned without one."""
+    headers: Annotated[dict[str, SecretStr], AfterValidator(_free_headers)] = Field(default_factory=dict)
+    """More headers to send, such as Authorization; they are treated as secrets."""
+    tls: Tls = Tls()
+    """How an https address is trusted: `ca`, `certificate`, `key`, `server_name`, `verify`."""
+
+
+class Webhook:
+    """Done once the receiver answers 2xx. It may be called more than once with the same `Idempotency-Key`: after an
+    answer that came too late, or a crash of this side between the answer and its being stored.
+    """
+
+    config_model: ClassVar[type[ActionConfig]] = WebhookConfig
+
+    def __init__(self, config: WebhookConfig, context: ActionContext) -> None:
+        self._config, self._clock, self._redact = config, context.clock, context.redact
+        self._session: aiohttp.ClientSession | None = None
+
+    async def carry_out(self, order: Order) -> Outcome:
+        body = json.dumps(payload(order), separators=(",", ":"), ensure_ascii=False).encode()
+        try:
+            session = await self._open()
+            async with session.post(
+                self._config.url.get_secret_value(),
+                data=body,
+                headers=self._headers(order, body),
+                allow_redirects=False,
+                server_hostname=self._config.tls.server_name,
+            ) as response:
+                if 200 <= response.status < 300:
+                    return Outcome(Ending.DONE, f"{self._place} answered {response.status}")
+                return self._outcome(response, await self._said(response))
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            return Outcome(Ending.AGAIN, why_unreached(error, self._endpoint))
+
+    async def describe(self, order: Order) -> str:
+        signed = "signed" if self._config.secret else "not signed"
+        return f"POST to {self._place} for {order.arms.service} {order.arms.candidate.version}, {signed}"
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    def _headers(self, order: Order, body: bytes) -> dict[str, str]:
+        headers = {name: value.get_secret_value() for name, value in self._config.headers.items()}
+        # What is packed small could be gigabytes, and is not unpacked.
+        headers |= {"Content-Type": "application/json", "Accept-Encoding": "identity", "Idempotency-Key": order.key}
+        if self._config.secret is not None:
+            seconds = int(self._clock.now().timestamp())
+            headers["X-Healthd-Signature"] = signature(self._config.secret.get_secret_value(), seconds, body)
+        return headers
+
+    async def _said(self, response: aiohttp.ClientResponse) -> str:
+        """The beginning of an answer, to be shown after its status; a secret in it is gone before it is cut."""
+        said = b""
+        with suppress(TimeoutError, aiohttp.ClientError):
+            async with asyncio.timeout(_SAYING):
+                said = await response.content.read(_LONGEST_ANSWER)
+        text = " ".join(self._redact(said.decode("utf-8", "replace")).split())[:_SHOWN]
+        return f": {text}" if text else ""
+
+    def _outcome(self, response: aiohttp.ClientResponse, said: str) -> Outcome:
+        status = response.status
+        detail = f"{self._place} answered {status}{said}"
+        if 300 <= status < 400:
+            return Outcome(Ending.REFUSED, f"{detail}: redirects are not followed, configure where it leads to")
+        if status == 410:
+            return Outcome(Ending.NO_BASELINE, detail)
+        if status >= 500 or status in _TRY_AGAIN:
+            return Outcome(Ending.AGAIN, detail, self._wish(response.headers.get("Retry-After", "")))
+        return Outcome(Ending.REFUSED, detail)
+
+    def _wish(self, header: str) -> float:
+        """`Retry-After` in seconds, from either of its forms; 0 where it is neither."""
+        if re.fullmatch(r"\d{1,9}", header.strip()):
+            return float(header)
+        try:
+            moment = parsedate_to_datetime(header)
+        except ValueError:
+            return 0.0
+        aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        return max(0.0, (aware - self._clock.now()).total_seconds())
+
+    @property
+    def _place(self) -> str:
+        """The host alone: the rest of an address may be a secret."""
+        scheme = self._config.url.get_secret_value().partition(":")[0]
+        return f"{scheme}://{self._endpoint}"
+
+    @property
+    def _endpoint(self) -> Endpoint:
+        url = URL(self._config.url.get_secret_value())
+        return Endpoint(url.host or "", url.port or 443)
+
+    async def _open(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            context = await asyncio.to_thread(self._config.tls.context)
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(ssl=context, resolver=aiohttp.ThreadedResolver()),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                timeout=aiohttp.ClientTimeout(total=None),  # the whole try has a deadline
+                auto_decompress=False,
+            )
+        return self._session
+
+
+def signature(secret: str, seconds: int, body: bytes) -> str:
+    """`t=…,v1=…`: seconds since 1970, and the HMAC-SHA-256 in hex over those, a dot, and the body as it is sent.
+
+    The form that Stripe made common. A receiver compares in constant time, and refuses what is minutes old.
+    """
+    signed = hmac.new(secret.encode(), f"{seconds}.".encode() + body, hashlib.sha256)
+    return f"t={seconds},v1={signed.hexdigest()}"
+
+
+def payload(order: Order) -> dict[str, Any]:
+    """What is sent; the same at every try."""
+    gate = order.gate
+    decision, rollback = gate.decision, gate.rollback
+    return {
+        "key": order.key,
+        "action": order.action,
+        "occasion": order.occasion.value,
+        "rollback": order.occasion.is_rollback,
+        "reason": rollback.reason if order.occasion.is_rollback and rollback else None,
+        "service": gate.service,
+        "candidate": gate.candidate.model_dump(mode="json"),
+        "baseline": gate.baseline.model_dump(mode="json") if gate.baseline else None,
+        "gate": {"id": gate.id, "policy": gate.policy, "created_at": stamp(gate.created_at)},
+        "decision": None
+        if decision is None
+        else {
+            "verdict": decision.verdict.value,
+            "reason": decision.reason,
+            "sentence": decision.sentence,
+            "at": stamp(decision.at),
+            "by": decision.by,
+        },
+        "deployment": gate.deployment.model_dump(mode="json"),
+    }

@@ -1,0 +1,108 @@
+"""Looking at gates, and what a person or a pipeline may do to a running one."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from healthd_gates.api.long_poll import Patience
+from healthd_gates.api.operation import Answer, Call, Nothing, Operation
+from healthd_gates.api.requests import ListQuery, ReasonBody, ResolveBody, RollbackBody, WaitQuery
+from healthd_gates.api.responses import answer
+from healthd_gates.domain.request import PushedEvidence
+from healthd_gates.engine.service import Gatekeeper
+from healthd_gates.schema.action import ActionDocument, ActionsDocument, RehearsalDocument, RehearsedDocument
+from healthd_gates.schema.gate import GateDocument, GatesDocument
+
+_GATE = {200: Answer("The gate as it stands now.", GateDocument)}
+_TOO_LATE = {409: "It is decided or over: that comes too late."}
+
+
+class GateCalls:
+    """The operations on `/gates` and `/gates/{id}`."""
+
+    def __init__(self, gatekeeper: Gatekeeper, patience: Patience) -> None:
+        self._gatekeeper, self._patience = gatekeeper, patience
+
+    def operations(self) -> list[Operation]:
+        return [
+            Operation(
+                "list_gates", "GET", "/gates", "gates:read", "Gates, newest first.", self._list,
+                {200: Answer("A page of gates.", GatesDocument)}, query=ListQuery,
+            ),
+            Operation(
+                "get_gate", "GET", "/gates/{gate_id}", "gates:read", "One gate, perhaps once it has its verdict.",
+                self._get, _GATE, query=WaitQuery,
+            ),
+            Operation(
+                "cancel_gate", "POST", "/gates/{gate_id}/cancel", "gates:verify",
+                "End an undecided gate, or the watch after a pass. Nothing is rolled back.",
+                self._cancel, _GATE, _TOO_LATE, body=ReasonBody,
+            ),
+            Operation(
+                "resolve_gate", "POST", "/gates/{gate_id}/resolve", "gates:rollback",
+                "A person's verdict on a gate that is held.", self._resolve, _GATE, _TOO_LATE, body=ResolveBody,
+            ),
+            Operation(
+                "push_evidence", "POST", "/gates/{gate_id}/evidence", "gates:verify",
+                "What the arms did since the push before; the same `id` again changes nothing.", self._push,
+                {202: Answer("Taken; it counts at the next look.")},
+                {409: "The gate is decided, or its service takes no pushed evidence."}, body=PushedEvidence,
+            ),
+            Operation(
+                "get_actions", "GET", "/gates/{gate_id}/actions", "gates:read",
+                "What the verdict called for: how often it was tried, and what came of it.", self._actions,
+                {200: Answer("The actions, in their order.", ActionsDocument)},
+            ),
+            Operation(
+                "rehearse_rollback", "GET", "/gates/{gate_id}/rollback", "gates:rollback",
+                "A dry run: what a rollback would do now. It looks, and changes nothing.", self._rehearse,
+                {200: Answer("The actions, in their order.", RehearsalDocument)},
+            ),
+            Operation(
+                "roll_back", "POST", "/gates/{gate_id}/rollback", "gates:rollback",
+                "A person pulls the cord: roll back now, whatever the evidence says. Twice is once.",
+                self._rollback, {202: Answer("The rollback is stored and under way.", GateDocument)},
+                {409: "There is nothing that could be rolled back."}, body=RollbackBody,
+            ),
+        ]  # fmt: skip
+
+    async def _actions(self, call: Call[Nothing, Nothing]) -> web.Response:
+        orders = await self._gatekeeper.orders(call.gate_id)
+        return answer(ActionsDocument(actions=list(map(ActionDocument.of, orders))))
+
+    async def _rehearse(self, call: Call[Nothing, Nothing]) -> web.Response:
+        rehearsed = await self._gatekeeper.rehearse(call.gate_id)
+        shown = [RehearsedDocument(action=it.action, kind=it.kind, would=it.would) for it in rehearsed]
+        return answer(RehearsalDocument(actions=shown))
+
+    async def _list(self, call: Call[Nothing, ListQuery]) -> web.Response:
+        asked = call.query
+        page = await self._gatekeeper.list(
+            service=asked.service, states=asked.states, limit=asked.limit, before=asked.before
+        )
+        return answer(GatesDocument.of(page))
+
+    async def _get(self, call: Call[Nothing, WaitQuery]) -> web.Response:
+        gate = await self._gatekeeper.get(call.gate_id)
+        gate = await self._patience.wait(call.request, gate, call.query.wait)
+        return answer(GateDocument.of(gate))
+
+    async def _cancel(self, call: Call[ReasonBody, Nothing]) -> web.Response:
+        gate = await self._gatekeeper.cancel(call.gate_id, caller=call.caller.name, reason=call.body.reason)
+        return answer(GateDocument.of(gate))
+
+    async def _resolve(self, call: Call[ResolveBody, Nothing]) -> web.Response:
+        body = call.body
+        gate = await self._gatekeeper.resolve(call.gate_id, body.verdict, caller=call.caller.name, reason=body.reason)
+        return answer(GateDocument.of(gate))
+
+    async def _push(self, call: Call[PushedEvidence, Nothing]) -> web.Response:
+        await self._gatekeeper.push(call.gate_id, call.body, caller=call.caller.name)
+        return web.Response(status=202, headers={"Cache-Control": "no-store"})
+
+    async def _rollback(self, call: Call[RollbackBody, Nothing]) -> web.Response:
+        asked = call.body
+        gate = await self._gatekeeper.rollback(
+            call.gate_id, caller=call.caller.name, reason=asked.reason, key=asked.idempotency_key
+        )
+        return answer(GateDocument.of(gate), 202, {"Location": f"/gates/{gate.id}"})

@@ -1,0 +1,57 @@
+"""The gatekeeper's refusals as problem documents: which status each has, who holds it up and until when."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from typing import Any
+
+from healthd.web.documents import stamp
+from healthd.web.problems import Problem
+from healthd_gates.domain import errors as refusals
+from healthd_gates.domain.errors import Refusal
+
+_STATUSES: dict[type[Refusal], int] = {
+    refusals.UnknownService: 404,
+    refusals.UnknownPolicy: 404,
+    refusals.UnknownGate: 404,
+    refusals.NotQuarantined: 404,
+    refusals.UnfitRequest: 422,
+    refusals.IdempotencyMismatch: 422,
+    refusals.ServiceBusy: 409,
+    refusals.Locked: 409,
+    refusals.Frozen: 409,
+    refusals.Quarantined: 409,
+    refusals.AlreadyDecided: 409,
+    refusals.NothingToRollBack: 409,
+    refusals.NotPushed: 409,
+    refusals.LockNotHeld: 409,
+}
+_UNAVAILABLE = 503  # every other refusal is about the daemon, not about the call
+_FIELDS: dict[type[Refusal], str] = {
+    refusals.UnknownService: "service",
+    refusals.UnknownPolicy: "policy",
+    refusals.IdempotencyMismatch: "idempotency_key",
+}
+_SOON = "1"  # seconds
+
+
+def problem_of(refusal: Refusal) -> Problem:
+    """The answer to a refused call. Its type names the refusal, its other members are the refusal's fields."""
+    kind = type(refusal)
+    status = _STATUSES.get(kind, _UNAVAILABLE)
+    detail = str(refusal)
+    told: dict[str, Any] = {name: _told(value) for name, value in refusal.fields.items()}
+    field = refusal.fields.get("field") if kind is refusals.UnfitRequest else _FIELDS.get(kind)
+    if field is not None:
+        told["errors"] = [{"field": field, "problem": refusal.fields.get("problem", detail)}]
+    words = re.sub(r"(?<!^)(?=[A-Z])", " ", kind.__name__).capitalize()
+    told["type"] = "urn:healthd:" + words.lower().replace(" ", "-")
+    headers = {"Retry-After": _SOON} if status == _UNAVAILABLE else None
+    return Problem(status, words, detail, headers, **told)
+
+
+def _told(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return stamp(value)
+    return value if isinstance(value, int | float | str) else str(value)

@@ -1,0 +1,118 @@
+"""What callers send beside a gate's own request and evidence: bodies and query parameters, validated."""
+
+from __future__ import annotations
+
+from math import inf
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, StringConstraints, WithJsonSchema
+
+from healthd.config.settings import Model, Name
+from healthd.units import parse_duration
+from healthd_gates.domain.evidence import Verdict
+from healthd_gates.domain.gate import GateState
+from healthd_gates.domain.request import IdempotencyKey, Text, VerifyRequest, VersionName
+
+LONGEST_WAIT = 3600.0
+_LONGEST_LOCK = 7 * 86400.0
+_DURATION = r"([0-9]{1,6}(\.[0-9]{1,3})?(ms|s|m|h|d))+"
+
+
+def _parse_wait(value: Any) -> Any:
+    if value == "verdict":
+        return inf
+    seconds = parse_duration(value)
+    return min(seconds, LONGEST_WAIT)
+
+
+Wait = Annotated[
+    float,
+    BeforeValidator(_parse_wait),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": f"^(verdict|{_DURATION})$",
+            "examples": ["30s", "5m", "verdict"],
+            "description": "How long to hold the call open, an hour at most; `verdict`: until there is one.",
+        }
+    ),
+]
+LockDuration = Annotated[
+    float,
+    BeforeValidator(parse_duration),
+    Field(ge=1, le=_LONGEST_LOCK),
+    WithJsonSchema({"type": "string", "pattern": f"^{_DURATION}$", "examples": ["30m"]}),
+]
+Cursor = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_=.:-]{1,128}$")]
+
+
+class VerifyBody(VerifyRequest):
+    """The request for a gate. The key may come in the header `Idempotency-Key` instead."""
+
+    idempotency_key: IdempotencyKey | None = None
+
+    def request(self) -> VerifyRequest:
+        return VerifyRequest(**{name: getattr(self, name) for name in VerifyRequest.model_fields})
+
+
+class ReasonBody(Model):
+    """Why; it goes to the audit."""
+
+    reason: Text
+
+
+class RollbackBody(ReasonBody):
+    """Why; it goes to the audit. With a key the same call again is a repetition, also after a rollback that failed."""
+
+    idempotency_key: IdempotencyKey | None = None
+
+
+class ResolveBody(Model):
+    """A person's verdict on a held gate."""
+
+    verdict: Literal[Verdict.PASS, Verdict.FAIL]
+    reason: Text
+
+
+class LockBody(Model):
+    """Who takes the deploy lock, for how long (a week at most), and why."""
+
+    holder: Text
+    duration: LockDuration = Field(alias="for")
+    reason: Text
+
+
+class ReleaseBody(Model):
+    """Which version is let out of quarantine, and why."""
+
+    version: VersionName
+    reason: Text
+
+
+class WaitQuery(Model):
+    wait: Wait = Field("0s", validate_default=True)
+
+
+class ListQuery(Model):
+    """Which gates to list; `active` are all that are not over."""
+
+    service: Name | None = None
+    state: GateState | Literal["active"] | None = None
+    limit: int = Field(50, ge=1, le=200)
+    before: Cursor | None = None
+
+    @property
+    def states(self) -> tuple[GateState, ...]:
+        if self.state == "active":
+            return tuple(state for state in GateState if not state.is_over)
+        return () if self.state is None else (GateState(self.state),)
+
+
+class EventsQuery(Model):
+    """Where the stream ends: at the verdict, or when the gate is over, watch and rollback included."""
+
+    until: Literal["verdict", "over"] = "verdict"
+
+
+class HolderQuery(Model):
+    holder: Text

@@ -1,0 +1,100 @@
+"""`POST /gates/verify`: start a gate, or join the one that the same key started, and perhaps wait for its verdict."""
+
+from __future__ import annotations
+
+import re
+
+from aiohttp import web
+
+from healthd.web.problems import Problem
+from healthd_gates.api.long_poll import Patience
+from healthd_gates.api.operation import Answer, Call, Header, Operation
+from healthd_gates.api.requests import VerifyBody, WaitQuery
+from healthd_gates.api.responses import answer
+from healthd_gates.domain.gate import Gate
+from healthd_gates.engine.service import Gatekeeper
+from healthd_gates.schema.gate import GateDocument
+
+POLL_SECONDS = 5
+_KEY = re.compile(r'"?(?P<key>[\x21\x23-\x7e]{1,200})"?')
+_LOCATION = {"Location": "Where the gate is."}
+
+
+class Verify:
+    """Starts gates."""
+
+    def __init__(self, gatekeeper: Gatekeeper, patience: Patience) -> None:
+        self._gatekeeper, self._patience = gatekeeper, patience
+
+    def operations(self) -> list[Operation]:
+        return [
+            Operation(
+                name="verify",
+                method="POST",
+                path="/gates/verify",
+                scope="gates:verify",
+                summary="May this deploy stay? Only 200 means yes.",
+                handle=self._verify,
+                body=VerifyBody,
+                query=WaitQuery,
+                headers={
+                    "Idempotency-Key": Header(
+                        "The same key with the same request gives the same gate, however often it is sent.",
+                        r'^"?[!#-~]{1,200}"?$',
+                    )
+                },
+                answers={
+                    200: Answer("Passed: the deploy may stay.", GateDocument, headers=_LOCATION),
+                    202: Answer(
+                        "Still running, or held for a person to decide: not a pass.",
+                        GateDocument,
+                        headers={**_LOCATION, "Retry-After": "Seconds after which to ask again."},
+                    ),
+                    412: Answer(
+                        "Not passed: failed, inconclusive under a policy that takes it for a fail, cancelled, or "
+                        "rolled back since.",
+                        GateDocument,
+                        headers=_LOCATION,
+                    ),
+                },
+                refusals={
+                    404: "No such service or policy.",
+                    409: "Another gate or a deploy lock holds the service, deploys are frozen, or the version is in "
+                    "quarantine: who and until when.",
+                },
+            )
+        ]
+
+    async def _verify(self, call: Call[VerifyBody, WaitQuery]) -> web.Response:
+        body = call.body
+        if body.override is not None and not call.caller.may("gates:rollback"):
+            raise Problem(
+                403, "Forbidden", f"token {call.caller.name!r} lacks the scope gates:rollback for an override"
+            )
+        key = _key(call.request.headers.get("Idempotency-Key"), body.idempotency_key)
+        gate = await self._gatekeeper.start(body.request(), caller=call.caller.name, idempotency_key=key)
+        gate = await self._patience.wait(call.request, gate, call.query.wait)
+        headers = {"Location": f"/gates/{gate.id}"}
+        status = status_of(gate)
+        if status == 202:
+            headers["Retry-After"] = str(POLL_SECONDS)
+        return answer(GateDocument.of(gate), status, headers)
+
+
+def status_of(gate: Gate) -> int:
+    """200 for a deploy that may stay, 412 for one that may not, 202 while nobody knows."""
+    if not gate.is_answered:
+        return 202
+    return 200 if gate.may_stay else 412
+
+
+def _key(header: str | None, field: str | None) -> str | None:
+    """The idempotency key of header or field. Raises Problem 400."""
+    if header is None:
+        return field
+    match = _KEY.fullmatch(header.strip())
+    if match is None:
+        raise Problem(400, "Bad Idempotency-Key", "Idempotency-Key: send 1 to 200 visible ASCII characters")
+    if field is not None and field != match["key"]:
+        raise Problem(400, "Bad Idempotency-Key", "Idempotency-Key and the field idempotency_key differ: send one")
+    return match["key"]

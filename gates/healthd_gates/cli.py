@@ -1,0 +1,73 @@
+"""`healthd gate`: which commands there are, and exit codes that never turn an accident into a verdict."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from typing import Any
+
+import click
+
+from healthd.commands.lazy import LazyGroup
+from healthd_gates.client.exit_codes import COULD_NOT_ASK, INTERRUPTED
+
+_COMMANDS = {
+    "cancel": ("healthd_gates.commands.act:cancel", "End an undecided gate, or the watch after a pass."),
+    "list": ("healthd_gates.commands.look:list_gates", "List gates, newest first."),
+    "lock": ("healthd_gates.commands.locks:lock", "Take the deploy lock of SERVICE, or prolong it."),
+    "locks": ("healthd_gates.commands.locks:locks", "List the deploy locks that are held."),
+    "plan": ("healthd_gates.commands.plan:plan", "Simulate what a policy would see, and how soon."),
+    "quarantine": ("healthd_gates.commands.locks:quarantine", "List the versions that failed a gate and are refused."),
+    "release": ("healthd_gates.commands.locks:release", "Let VERSION of SERVICE out of quarantine."),
+    "replay": ("healthd_gates.commands.replay:replay_command", "Run a policy over the past."),
+    "resolve": (
+        "healthd_gates.commands.act:resolve",
+        "Decide a gate that is held because its evidence was inconclusive.",
+    ),
+    "rollback": (
+        "healthd_gates.commands.act:rollback",
+        "Pull the cord: roll the deploy back now, whatever the evidence says.",
+    ),
+    "show": ("healthd_gates.commands.look:show", "Show one gate as it stands."),
+    "unlock": ("healthd_gates.commands.locks:unlock", "Give the deploy lock of SERVICE back."),
+    "verify": ("healthd_gates.commands.verify:verify", "Start a gate for VERSION of SERVICE and wait for its verdict."),
+    "watch": (
+        "healthd_gates.commands.look:watch",
+        "Watch a gate until its verdict, and end with that verdict's exit code.",
+    ),
+}
+
+
+class _Gate(LazyGroup):
+    """Accidents all end with the same code.
+
+    Python ends a crash with 1 and click a typing error with 2, which a pipeline would read as a verdict.
+    """
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except click.ClickException as error:
+            error.show()
+            sys.exit(COULD_NOT_ASK)
+        except click.Abort:
+            sys.exit(INTERRUPTED)
+        except click.exceptions.Exit:
+            raise
+        except Exception:
+            traceback.print_exc()
+            sys.exit(COULD_NOT_ASK)
+
+
+@click.group(cls=_Gate, registry=_COMMANDS)
+def gate() -> None:
+    """Ask a daemon whether a deploy may stay, and look after its gates.
+
+    \b
+    HEALTHD_URL    where the daemon is (http://127.0.0.1:8080)
+    HEALTHD_TOKEN  the bearer token to send
+
+    \b
+    Exit codes: 0 passed · 1 failed · 2 inconclusive · 3 could not ask · 130 interrupted.
+    Only 0 promotes. The other commands end with 0 when done and 3 when not.
+    """

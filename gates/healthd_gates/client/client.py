@@ -1,0 +1,165 @@
+"""A client of the gate API, for the command line and for programs. It prints nothing and decides nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import suppress
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import aiohttp
+from pydantic import BaseModel, ValidationError
+
+from healthd_gates.client.transport import Transport, Unreachable
+from healthd_gates.schema.action import ActionsDocument, RehearsalDocument
+from healthd_gates.schema.gate import GateDocument, GatesDocument
+from healthd_gates.schema.lock import LockDocument, LocksDocument, QuarantineDocument
+
+DocumentT = TypeVar("DocumentT", bound=BaseModel)
+_POLL = 25.0  # seconds to hold a call open: proxies cut what is silent for 30 or 60
+_SILENCE = 60.0  # seconds after which a stream without a heartbeat is given up
+_RECONNECT = 2.0
+
+
+class GateClient:
+    """The gates of one daemon.
+
+    What fails on the way is tried again for `patience` seconds: every call may be sent twice without harm, since a
+    gate is started, and rolled back, under an idempotency key and the other calls change nothing the second time. Every
+    method raises Refused or Unreachable.
+    """
+
+    def __init__(self, url: str, token: str | None = None, *, patience: float = 60.0, timeout: float = 15.0) -> None:
+        self._transport = Transport(url, token, patience=patience, timeout=timeout)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        await self._transport.close()
+
+    async def verify(self, request: Mapping[str, Any], *, key: str | None = None) -> GateDocument:
+        """Start a gate, or join the one that was started with the same key. Does not wait for the verdict."""
+        headers = {"Idempotency-Key": key or str(uuid.uuid4())}
+        return await self._ask(GateDocument, "POST", "/gates/verify", body=request, headers=headers, fine=(412,))
+
+    async def gate(self, gate_id: str, *, wait: float = 0.0) -> GateDocument:
+        """One gate; with `wait`, once it is answered or after that many seconds."""
+        query = {"wait": f"{wait:g}s"} if wait else {}
+        return await self._ask(GateDocument, "GET", f"/gates/{gate_id}", query=query, held=wait)
+
+    async def verdict(self, gate_id: str) -> GateDocument:
+        """The gate once it is answered, however long that takes."""
+        while True:
+            gate = await self.gate(gate_id, wait=_POLL)
+            if gate.is_answered:
+                return gate
+            await asyncio.sleep(_RECONNECT)  # a daemon that stops lets go at once
+
+    async def follow(
+        self, gate_id: str, *, every: float = 2.0, to_the_end: bool = False
+    ) -> AsyncGenerator[GateDocument]:
+        """The gate at each of its events and at least `every` so many seconds, until its verdict.
+
+        With `to_the_end` also through its watch and rollback. A stream that breaks costs nothing but speed.
+        """
+        news = asyncio.Event()
+        until = "over" if to_the_end else "verdict"
+        listener = asyncio.create_task(self._listen(gate_id, until, news), name=f"events of {gate_id}")
+        try:
+            while True:
+                news.clear()
+                gate = await self.gate(gate_id)
+                yield gate
+                if gate.state.is_over or (gate.is_answered and not to_the_end):
+                    return
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(every):
+                        await news.wait()
+        finally:
+            listener.cancel()
+            await asyncio.wait({listener})
+
+    async def gates(self, **query: Any) -> GatesDocument:
+        """A page of gates, newest first; `service`, `state`, `limit`, `before`."""
+        given = {name: str(value) for name, value in query.items() if value is not None}
+        return await self._ask(GatesDocument, "GET", "/gates", query=given)
+
+    async def cancel(self, gate_id: str, reason: str) -> GateDocument:
+        return await self._ask(GateDocument, "POST", f"/gates/{gate_id}/cancel", body={"reason": reason})
+
+    async def resolve(self, gate_id: str, verdict: str, reason: str) -> GateDocument:
+        """A person's verdict, `pass` or `fail`, on a held gate."""
+        body = {"verdict": verdict, "reason": reason}
+        return await self._ask(GateDocument, "POST", f"/gates/{gate_id}/resolve", body=body)
+
+    async def rollback(self, gate_id: str, reason: str) -> GateDocument:
+        body = {"reason": reason, "idempotency_key": str(uuid.uuid4())}
+        return await self._ask(GateDocument, "POST", f"/gates/{gate_id}/rollback", body=body)
+
+    async def rehearse(self, gate_id: str) -> RehearsalDocument:
+        """What a rollback would do now."""
+        return await self._ask(RehearsalDocument, "GET", f"/gates/{gate_id}/rollback")
+
+    async def actions(self, gate_id: str) -> ActionsDocument:
+        """What the gate's verdict called for, and what came of it."""
+        return await self._ask(ActionsDocument, "GET", f"/gates/{gate_id}/actions")
+
+    async def push(self, gate_id: str, evidence: Mapping[str, Any]) -> None:
+        """Hand over counts. Without an `id` the push is given one, so that trying again counts once."""
+        body = {"id": str(uuid.uuid4()), **evidence}
+        (await self._transport.send("POST", f"/gates/{gate_id}/evidence", body=body)).check()
+
+    async def lock(self, service: str, holder: str, seconds: float, reason: str) -> LockDocument:
+        body = {"holder": holder, "for": f"{seconds:g}s", "reason": reason}
+        return await self._ask(LockDocument, "POST", f"/locks/{service}", body=body)
+
+    async def unlock(self, service: str, holder: str) -> None:
+        (await self._transport.send("DELETE", f"/locks/{service}", query={"holder": holder})).check()
+
+    async def locks(self) -> LocksDocument:
+        return await self._ask(LocksDocument, "GET", "/locks")
+
+    async def quarantine(self) -> QuarantineDocument:
+        return await self._ask(QuarantineDocument, "GET", "/quarantine")
+
+    async def release(self, service: str, version: str, reason: str) -> None:
+        body = {"version": version, "reason": reason}
+        (await self._transport.send("POST", f"/quarantine/{service}/release", body=body)).check()
+
+    async def _ask(
+        self, model: type[DocumentT], method: str, path: str, *, fine: tuple[int, ...] = (), **sent: Any
+    ) -> DocumentT:
+        answered = await self._transport.send(method, path, **sent)
+        if answered.status not in fine:
+            answered.check()
+        try:
+            return model.model_validate_json(answered.body)
+        except ValidationError:
+            raise Unreachable(f"{self._transport.url} answered something that is not a {model.__name__}") from None
+
+    async def _listen(self, gate_id: str, until: str, news: asyncio.Event) -> None:
+        """Sets `news` at each event. Whatever goes wrong with the stream is left to the regular looks."""
+        last = ""
+        limit = aiohttp.ClientTimeout(total=None, sock_connect=15.0, sock_read=_SILENCE)
+        url = f"{self._transport.url}/gates/{gate_id}/events"
+        while True:
+            headers = {"Accept": "text/event-stream", "Last-Event-ID": last}
+            try:
+                async with self._transport.session.get(
+                    url, params={"until": until}, headers=headers, timeout=limit, allow_redirects=False
+                ) as response:
+                    if response.status != 200:
+                        return
+                    async for line in response.content:
+                        if line.startswith(b"id: "):
+                            last = line[4:].strip().decode("ascii", "replace")
+                        elif line.startswith(b"data:"):
+                            news.set()
+            except (aiohttp.ClientError, TimeoutError, OSError, ValueError):
+                pass
+            await asyncio.sleep(_RECONNECT)

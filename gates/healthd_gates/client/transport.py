@@ -1,0 +1,110 @@
+"""How a call reaches the daemon: retries, pauses, refusals as exceptions. The calls are in `client.client`."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+
+_AGAIN = frozenset({408, 429, 502, 503, 504})
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 10.0
+_MARGIN = 10.0  # seconds that the answer to a held call may be late
+
+
+class Unreachable(Exception):  # noqa: N818 - the caller's word for it
+    """The daemon gave no usable answer for as long as was waited."""
+
+
+class Refused(Exception):  # noqa: N818 - a refusal is an answer
+    """The daemon said no. `problem` is its problem document."""
+
+    def __init__(self, status: int, problem: Mapping[str, Any]) -> None:
+        self.status, self.problem = status, problem
+        title, detail = problem.get("title") or f"status {status}", problem.get("detail")
+        super().__init__(f"{title}: {detail}" if detail else str(title))
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """An answer, whatever it says. `retry_after` in seconds."""
+
+    status: int
+    body: bytes
+    retry_after: float | None
+
+    def check(self) -> None:
+        """Raises Refused unless the call succeeded."""
+        if 200 <= self.status < 300:
+            return
+        try:
+            problem = json.loads(self.body)
+        except ValueError:
+            problem = None
+        raise Refused(self.status, problem if isinstance(problem, dict) else {})
+
+
+class Transport:
+    """Sends calls to one daemon, again and again for `patience` seconds; each attempt has `timeout` seconds.
+
+    Redirects are not followed: a token goes to nobody but the daemon that it is meant for.
+    """
+
+    def __init__(self, url: str, token: str | None, *, patience: float, timeout: float) -> None:
+        self.url, self._patience, self._timeout = url.rstrip("/"), patience, timeout
+        bearer = {"Authorization": f"Bearer {token}"} if token else {}
+        self.session = aiohttp.ClientSession(headers={"Accept": "application/json", **bearer})
+
+    async def close(self) -> None:
+        await self.session.close()
+
+    async def send(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Mapping[str, Any] | None = None,
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        held: float = 0.0,
+    ) -> Answered:
+        """The daemon's answer; the last one when it only ever said that it cannot answer now.
+
+        `held` is for how many seconds the daemon is asked to hold the call open. Raises Unreachable.
+        """
+        loop = asyncio.get_running_loop()
+        deadline, pause = loop.time() + self._patience, _FIRST_PAUSE
+        limit = aiohttp.ClientTimeout(total=self._timeout + (held + _MARGIN if held else 0.0))
+        while True:
+            answered, failure = None, ""
+            try:
+                async with self.session.request(
+                    method,
+                    self.url + path,
+                    json=body,
+                    params=query,
+                    headers=headers,
+                    timeout=limit,
+                    allow_redirects=False,
+                ) as response:
+                    wanted = _seconds(response.headers.get("Retry-After"))
+                    answered = Answered(response.status, await response.read(), wanted)
+                if answered.status not in _AGAIN:
+                    return answered
+            except (aiohttp.ClientError, TimeoutError, OSError) as error:
+                answered, failure = None, str(error) or type(error).__name__
+            wait = (answered.retry_after if answered else None) or pause * random.uniform(0.5, 1.0)
+            if loop.time() + wait > deadline:
+                if answered is not None:
+                    return answered
+                raise Unreachable(f"{self.url} could not be reached for {self._patience:g} s: {failure}")
+            await asyncio.sleep(wait)
+            pause = min(pause * 2, _LONGEST_PAUSE)
+
+
+def _seconds(retry_after: str | None) -> float | None:
+    return float(retry_after) if retry_after and retry_after.isascii() and retry_after.isdigit() else None

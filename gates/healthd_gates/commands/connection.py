@@ -1,0 +1,73 @@
+"""How a command reaches the daemon: its options, and every way of not reaching it as one line and exit code 3."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Awaitable, Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any, Concatenate, NoReturn, ParamSpec, TypeVar
+
+import click
+
+from healthd_gates.client.client import GateClient
+from healthd_gates.client.exit_codes import COULD_NOT_ASK, INTERRUPTED
+from healthd_gates.client.transport import Refused, Unreachable
+
+_HERE = "http://127.0.0.1:8080"
+Params = ParamSpec("Params")
+ResultT = TypeVar("ResultT")
+
+
+def asking(command: Callable[Concatenate[GateClient, Params], Awaitable[ResultT]]) -> Callable[..., ResultT]:
+    """A command that talks to the daemon: adds the options for that, and hands it a client."""
+
+    @click.option("--url", envvar="HEALTHD_URL", default=_HERE, help="Where the daemon is.  [env: HEALTHD_URL]")
+    @click.option(
+        "--token-file",
+        type=click.Path(path_type=Path, dir_okay=False, exists=True),
+        help="A file that holds the bearer token; without one, $HEALTHD_TOKEN.",
+    )
+    @click.option(
+        "--patience",
+        default=60.0,
+        show_default=True,
+        metavar="SECONDS",
+        type=click.FloatRange(min=0),
+        help="How long to go on trying while the daemon does not answer.",
+    )
+    @wraps(command)
+    def wrapped(url: str, token_file: Path | None, patience: float, *args: Any, **kwargs: Any) -> ResultT:
+        token = token_file.read_text(encoding="utf-8").strip() if token_file else os.environ.get("HEALTHD_TOKEN")
+        if not url.startswith(("http://", "https://")):
+            fail(f"{url} is not a URL: write it as https://healthd.example.org")
+
+        async def ask() -> ResultT:
+            async with GateClient(url, token, patience=patience) as client:
+                return await command(client, *args, **kwargs)
+
+        try:
+            return asyncio.run(ask())
+        except Unreachable as error:
+            fail(str(error))
+        except Refused as error:
+            fail(_explained(error, token))
+        except KeyboardInterrupt:
+            sys.exit(INTERRUPTED)
+
+    return wrapped
+
+
+def fail(message: str) -> NoReturn:
+    """One line on stderr, and the exit code for a question that could not be asked."""
+    click.echo(message, err=True)
+    sys.exit(COULD_NOT_ASK)
+
+
+def _explained(refused: Refused, token: str | None) -> str:
+    text = str(refused)
+    if refused.status == 401 and not token:
+        return f"{text}. Set HEALTHD_TOKEN, or make a token with `healthd token new`."
+    return text

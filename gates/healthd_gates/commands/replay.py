@@ -1,0 +1,150 @@
+"""`healthd gate replay`: what a gate would have said about a deploy of the past."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+from pydantic import ValidationError
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from healthd.commands.options import config_option, json_option
+from healthd.runtime.clock import SystemClock
+from healthd.runtime.redaction import Redactor, secrets_of
+from healthd.units import show_duration
+from healthd_gates.client.exit_codes import FAILED, INCONCLUSIVE, PASSED
+from healthd_gates.commands.arms import arm, arm_options
+from healthd_gates.commands.connection import fail
+from healthd_gates.commands.settings import policy_of, service_of, settings_of
+from healthd_gates.commands.view import WIDE, criteria_table, evidence_line
+from healthd_gates.config.settings import Config
+from healthd_gates.domain.evidence import Standing, Verdict
+from healthd_gates.domain.request import Version
+from healthd_gates.engine.backtest import Deploy, NotReplayable, replay, replayed_rules
+from healthd_gates.engine.spec import Plan
+from healthd_gates.schema.gate import StandingDocument
+from healthd_gates.sources.contract import ArmError, SourceContext, SourceUnavailable
+
+_CODES = {Verdict.PASS: PASSED, Verdict.FAIL: FAILED, Verdict.INCONCLUSIVE: INCONCLUSIVE, None: INCONCLUSIVE}
+_SHOWN_EVERY = 60.0  # seconds of the past between two lines, unless something changes
+
+
+def _moment(_ctx: click.Context, _param: click.Parameter, value: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError:
+        raise click.BadParameter("write it as 2026-11-01T12:00:00Z") from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+@click.command()
+@click.argument("service")
+@click.argument("version")
+@click.option("--at", "switched", required=True, callback=_moment, metavar="TIME", help="When traffic was switched.")
+@arm_options
+@config_option
+@json_option
+def replay_command(
+    service: str,
+    version: str,
+    switched: datetime,
+    policy: str | None,
+    config_file: Path | None,
+    as_json: bool,
+    **arms: Any,
+) -> None:
+    """Run a policy over the past.
+
+    Says what a gate would have said, had VERSION of SERVICE been deployed at that time. The numbers are those that the
+    service's own source (prometheus) has stored; no daemon is asked and nothing is rolled back. What only the moment
+    itself could answer, checks and smoke requests, is left out. Exit codes are those of `verify`.
+
+    \b
+    healthd gate replay api 1.4.2 --at 2026-11-01T12:00:00Z -c healthd.yaml
+    """
+    settings = settings_of(config_file)
+    chosen = service_of(settings, service)
+    deploy = Deploy(
+        service,
+        chosen,
+        policy_of(settings, policy or chosen.policy),
+        candidate=_version(arm(version, arms["target"], arms["labels"]), "VERSION"),
+        baseline=_version(arm(arms["baseline"], arms["baseline_target"], arms["baseline_labels"]), "--baseline")
+        if arms["baseline"]
+        else None,
+        switched=switched,
+        until=datetime.now(UTC),
+    )
+    try:
+        _, left_out = replayed_rules(deploy.policy)
+        standings = asyncio.run(_replay(deploy, settings))
+    except (NotReplayable, ArmError, SourceUnavailable) as error:
+        fail(str(error))
+    except KeyError as error:
+        fail(f"service {service} has no target {error}")
+    if not standings:
+        fail("there is no interval between then and now")
+    (_print_json if as_json else _print)(deploy, standings, left_out)
+    sys.exit(_CODES[standings[-1].verdict])
+
+
+async def _replay(deploy: Deploy, settings: Config) -> list[Standing]:
+    context = SourceContext(SystemClock(), Redactor(secrets_of(settings)), Plan(deploy.policy, deploy.service).edges)
+    return [standing async for standing in replay(deploy, context)]
+
+
+def _version(said: dict[str, Any], name: str) -> Version:
+    try:
+        return Version.model_validate(said)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        raise click.UsageError(f"{name}: {'.'.join(map(str, problem['loc']))}: {problem['msg']}") from None
+
+
+def _print_json(_deploy: Deploy, standings: list[Standing], left_out: tuple[str, ...]) -> None:
+    last = standings[-1]
+    document = {
+        "verdict": last.verdict,
+        "seconds": last.elapsed_seconds,
+        "left_out": left_out,
+        "standings": [StandingDocument.of(standing).model_dump(mode="json") for standing in standings],
+    }
+    click.echo(json.dumps(document, indent=2))
+
+
+def _print(deploy: Deploy, standings: list[Standing], left_out: tuple[str, ...]) -> None:
+    console = Console()
+    said = f"{deploy.service_name} {deploy.candidate.version}, as if switched at {deploy.switched:%Y-%m-%d %H:%M:%S %Z}"
+    console.print(Text(said))
+    if left_out:
+        console.print(Text(f"left out, for they have no past: {', '.join(left_out)}", style="dim"))
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
+    for title in ("after", "evidence of harm", "how it stood"):
+        table.add_column(title)
+    for standing in _telling(standings):
+        table.add_row(show_duration(standing.elapsed_seconds), f"{standing.e_harm:.3g}", Text(standing.sentence))
+    console.print(table)
+    last = StandingDocument.of(standings[-1])
+    console.print(criteria_table(last, wide=console.width >= WIDE), evidence_line(last), sep="\n")
+    for criterion in last.criteria:
+        console.print(Text(f"  {criterion.sentence}", style="dim"))
+    verdict = standings[-1].verdict
+    took = show_duration(last.elapsed_seconds)
+    console.print(Text(f"{verdict} after {took}" if verdict else f"no verdict yet after {took}", style="bold"))
+
+
+def _telling(standings: list[Standing]) -> list[Standing]:
+    """The first, the last, those at which something changed, and one a minute."""
+    told = [standings[0]]
+    for standing in standings[1:]:
+        late = standing.elapsed_seconds - told[-1].elapsed_seconds >= _SHOWN_EVERY
+        if late or standing.reason is not told[-1].reason or standing is standings[-1]:
+            told.append(standing)
+    return told

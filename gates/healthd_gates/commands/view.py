@@ -1,0 +1,163 @@
+"""A gate on the terminal: live where someone looks, a few plain lines where a log is written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+import click
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from healthd.units import show_duration
+from healthd_gates.commands.gauge import gauge, number
+from healthd_gates.domain.evidence import Finding
+from healthd_gates.schema.gate import CriterionDocument, GateDocument, StandingDocument
+
+Show = Callable[[GateDocument], None]
+
+# A sign beside the colour, for those who cannot tell the colours apart.
+VERDICTS = {
+    "pass": ("✓", "bold green"),
+    "fail": ("✗", "bold red"),
+    "inconclusive": ("?", "bold yellow"),
+    "cancelled": ("–", "bold magenta"),
+    "running": ("…", "bold cyan"),
+}
+_FINDINGS = {
+    Finding.SAFE: ("✓", "green"),
+    Finding.HARM: ("✗", "red"),
+    Finding.OPEN: ("…", "cyan"),
+    Finding.NO_TRAFFIC: ("○", "yellow"),
+    Finding.NO_TELEMETRY: ("?", "yellow"),
+    Finding.BASELINE_ALREADY_BAD: ("▲", "yellow"),
+}
+WIDE = 100  # columns that a whole line of numbers needs
+_STILL_HERE = 60.0  # seconds between two lines in a log, so that nobody takes the job for hung
+
+
+@contextmanager
+def showing(*, quiet: bool) -> Iterator[Show]:
+    """Shows a gate again and again: a live view on a terminal; elsewhere a line on stderr when something changes."""
+    console = Console(stderr=True, quiet=quiet)
+    if quiet or not console.is_terminal:
+        yield (lambda _gate: None) if quiet else _Lines().show
+        return
+    with Live(console=console, auto_refresh=False, vertical_overflow="visible") as live:
+        yield lambda gate: live.update(picture(gate, datetime.now(UTC), console.width), refresh=True)
+
+
+class _Lines:
+    """Tells a log of changes, and once a minute that it still goes on."""
+
+    def __init__(self) -> None:
+        self._state: str | None = None
+        self._told: datetime | None = None
+
+    def show(self, gate: GateDocument) -> None:
+        now = datetime.now(UTC)
+        silent = self._told is None or (now - self._told).total_seconds() >= _STILL_HERE
+        if gate.state == self._state and not silent:
+            return
+        self._state, self._told = gate.state, now
+        click.echo(f"gate {gate.id} of {gate.service} {gate.candidate.version}: {line(gate)}", err=True)
+
+
+def line(gate: GateDocument) -> str:
+    """How a gate stands, in one plain line."""
+    said = gate.decision or gate.standing
+    return f"{gate.state}: {said.sentence}" if said else str(gate.state)
+
+
+def picture(gate: GateDocument, now: datetime, width: int) -> RenderableType:
+    """The whole gate: who is judged, how far it is, each criterion with its interval, and what that means."""
+    parts: list[RenderableType] = [_title(gate), _progress(gate, now)]
+    if gate.standing is not None:
+        parts += [Text(), criteria_table(gate.standing, wide=width >= WIDE), evidence_line(gate.standing), Text()]
+        parts += [_indented(criterion.sentence, "dim") for criterion in gate.standing.criteria]
+    parts += [_indented(note, "yellow") for note in gate.notes]
+    said = gate.decision or gate.standing
+    if said is not None:
+        parts.append(Text(said.sentence, style=VERDICTS[gate.verdict][1]))
+    if gate.rollback is not None:
+        parts.append(Text(f"rollback ({gate.rollback.trigger}): {gate.rollback.state} · {gate.rollback.reason}"))
+        parts += [Text(f"  {gate.rollback.detail}", style="dim")] if gate.rollback.detail else []
+    if gate.state == "held":
+        parts.append(Text(f"A person decides: healthd gate resolve {gate.id} pass|fail --reason …", style="bold"))
+    return Group(*parts)
+
+
+def _indented(text: str, style: str) -> Padding:
+    return Padding(Text(text, style=style), (0, 0, 0, 2))
+
+
+def _title(gate: GateDocument) -> Text:
+    sign, style = VERDICTS[gate.verdict]
+    against = f" against {gate.baseline.version}" if gate.baseline else ""
+    return Text.assemble(
+        (f"{sign} {gate.verdict}", style),
+        f"  {gate.service} {gate.candidate.version}{against}",
+        (f"  policy {gate.policy}\n  gate {gate.id}", "dim"),
+    )
+
+
+def _progress(gate: GateDocument, now: datetime) -> Text:
+    passed = max(0.0, (now - gate.created_at).total_seconds())
+    left = (gate.decides_by - now).total_seconds()
+    text = f"  {gate.state}, begun {show_duration(round(passed) or 1)} ago"
+    if gate.verdict == "running" and left > 0:
+        text += f", a verdict within {show_duration(round(left) or 1)}"
+    if gate.state == "watching" and gate.watch_until is not None:
+        text += f", watched until {gate.watch_until:%H:%M:%S} UTC"
+    return Text(text, style="dim")
+
+
+def criteria_table(standing: StandingDocument, *, wide: bool) -> Table:
+    """Each criterion on a line, with its interval drawn against its limit; numbers beside it where there is room."""
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
+    for title in ("", "criterion", "observed", *(("between", "limit", "baseline") if wide else ()), ""):
+        table.add_column(title, no_wrap=True)
+    for criterion in standing.criteria:
+        sign, style = _FINDINGS[criterion.finding]
+        unit = criterion.unit
+        table.add_row(
+            Text(sign, style=style),
+            Text(criterion.name if criterion.critical else f"{criterion.name} (warns)"),
+            number(criterion.observed, unit),
+            *((_between(criterion), number(criterion.limit, unit), number(criterion.baseline, unit)) if wide else ()),
+            gauge(criterion.interval, criterion.observed, criterion.limit),
+        )
+    return table
+
+
+def _between(criterion: CriterionDocument) -> str:
+    if criterion.interval is None:
+        return ""
+    low, high = criterion.interval
+    return f"{number(low, criterion.unit)} … {number(high, criterion.unit)}"
+
+
+def evidence_line(standing: StandingDocument) -> Text:
+    """How strong the evidence of harm is, and how strong it must be."""
+    missing = f" · {standing.gaps} gaps" if standing.gaps else ""
+    resets = f" · {standing.resets} counter resets" if standing.resets else ""
+    text = f"  evidence of harm {standing.e_harm:,.3g}, rolled back at {standing.e_needed:,.0f}{missing}{resets}"
+    return Text(text, style="dim")
+
+
+def tell(gate: GateDocument, *, as_json: bool) -> None:
+    """The last word on stdout: the verdict and why, or the whole document."""
+    if as_json:
+        click.echo(gate.model_dump_json(indent=2))
+        return
+    said = gate.decision or gate.standing
+    click.echo(f"{gate.verdict}: {gate.service} {gate.candidate.version}: {said.sentence if said else 'no evidence'}")
+    for criterion in gate.standing.criteria if gate.standing else ():
+        if said is None or criterion.sentence not in said.sentence:
+            click.echo(f"  {criterion.sentence}")
+    if gate.rollback is not None:
+        click.echo(f"  rollback: {gate.rollback.state}: {gate.rollback.detail or gate.rollback.reason}")

@@ -1,0 +1,93 @@
+"""Windows in which nothing is deployed: `{cron: "0 17 * * FRI", for: 62h}` or `{from: …, to: …}`. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from apscheduler.triggers.cron import CronTrigger
+from pydantic import AfterValidator, AwareDatetime, Field, model_validator
+
+from healthd.config.settings import Model, Name
+from healthd.units import Duration
+
+
+def _cron(text: str) -> str:
+    try:
+        CronTrigger.from_crontab(text, UTC)
+    except ValueError as error:
+        raise ValueError(f"{text!r} is not a cron line such as 0 17 * * FRI: {error}") from None
+    if re.search(r"\d", text.split()[4]):
+        raise ValueError("write the day of the week by name, such as FRI: its number is not the same day everywhere")
+    return text
+
+
+def _zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError):
+        raise ValueError(f"no time zone is called {name!r}; write one such as Europe/Berlin") from None
+    return name
+
+
+class Freeze(Model):
+    """One window. It starts at every time that `cron` names in `timezone` and lasts `for`; or it runs `from` … `to`.
+
+    No `services` means all of them.
+    """
+
+    cron: Annotated[str, AfterValidator(_cron)] | None = None
+    """When it starts, as a cron line; days of the week by name."""
+    lasts: Duration | None = Field(None, alias="for")
+    """How long it lasts."""
+    timezone: Annotated[str, AfterValidator(_zone)] = "UTC"
+    """The time zone of `cron`."""
+    start: AwareDatetime | None = Field(None, alias="from")
+    """When it starts, once."""
+    end: AwareDatetime | None = Field(None, alias="to")
+    """When it ends."""
+    services: tuple[Name, ...] = ()
+    """Which services; all of them unless given."""
+    reason: str = Field(min_length=1, max_length=200)
+    """What a refused caller is told."""
+
+    @model_validator(mode="after")
+    def _is_one_of_the_two(self) -> Self:
+        recurring = self.cron is not None and self.lasts is not None
+        once = self.start is not None and self.end is not None
+        given = sum(value is not None for value in (self.cron, self.lasts, self.start, self.end))
+        if given != 2 or recurring == once:
+            raise ValueError("a freeze has either cron and for, or from and to")
+        if self.start and self.end and self.end <= self.start:
+            raise ValueError("to must be later than from")
+        if self.lasts is not None and self.lasts > 366 * 86400:
+            raise ValueError("for must not be longer than a year")
+        return self
+
+    def until(self, moment: datetime) -> datetime | None:
+        """When the window that covers this moment ends; None when none does."""
+        if self.start is not None and self.end is not None:
+            return self.end if self.start <= moment < self.end else None
+        assert self.cron is not None
+        assert self.lasts is not None
+        trigger = CronTrigger.from_crontab(self.cron, ZoneInfo(self.timezone))
+        length = timedelta(seconds=self.lasts)
+        last: datetime | None = None
+        start = trigger.get_next_fire_time(None, moment - length + timedelta(microseconds=1))
+        while start is not None and start <= moment and (last is None or start > last):
+            last = start
+            start = trigger.get_next_fire_time(last, last + timedelta(microseconds=1))
+        return (last + length).astimezone(UTC) if last is not None else None
+
+
+def frozen(windows: Iterable[Freeze], service: str, moment: datetime) -> tuple[datetime, str] | None:
+    """Until when, and why, the service is frozen at this moment: the window that ends last."""
+    covering = [
+        (until, window.reason)
+        for window in windows
+        if (not window.services or service in window.services) and (until := window.until(moment)) is not None
+    ]
+    return max(covering, default=None)

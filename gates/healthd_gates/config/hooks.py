@@ -1,0 +1,174 @@
+"""The options of every kind of hook: what may ask, and which gate is for what. How a tool asks is its dialect's, in
+`hooks`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints
+
+from healthd.config.settings import Model, Name
+from healthd.units import Duration, Span
+from healthd_gates.domain.request import Deployment, LabelName, LabelValue, VerifyRequest, Version
+
+
+class Deploys(Model):
+    """What is asked of a gate about one thing that the tool deploys. The tool itself only says which version."""
+
+    service: Name
+    """The service, under `services`."""
+    policy: Name | None = None
+    """The policy; the service's own unless given."""
+    target: Name | None = None
+    """On which of the service's targets the new version runs, where there are several."""
+    labels: dict[LabelName, LabelValue] = Field({}, max_length=16)
+    """By which the source tells the new version's numbers from others'."""
+    baseline: Version | None = None
+    """The version beside it, for a policy that compares the two."""
+    rollback: Literal["auto", "off"] = "off"
+    """Whether healthd's own actions put the traffic back as well; the tool does so by itself."""
+
+    def request(self, version: str, deployment: str, caller: str) -> VerifyRequest:
+        """The request for a gate. Raises ValueError for a version that is none, or that is the baseline's."""
+        return VerifyRequest(
+            service=self.service,
+            policy=self.policy,
+            candidate=Version(version=version, target=self.target, labels=self.labels),
+            baseline=self.baseline,
+            deployment=Deployment(id=deployment, actor=caller),
+            rollback=self.rollback,
+        )
+
+
+class HookConfig(Model):
+    """What every kind of hook can be told."""
+
+    kind: str
+    """Which kind it is."""
+
+    def deploys(self) -> Iterable[Deploys]:
+        """Everything that it may ask about; the configuration checks that it exists."""
+        return ()
+
+    def policies(self) -> Iterable[str]:
+        """Policies that it names for a preflight."""
+        return ()
+
+
+_KUBERNETES_NAME = r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?"
+
+
+RolloutName = Annotated[str, StringConstraints(pattern=rf"^{_KUBERNETES_NAME}/{_KUBERNETES_NAME}$")]
+
+
+class ArgoRolloutsConfig(HookConfig):
+    """Answers the web metrics of Argo Rollouts."""
+
+    kind: Literal["argo_rollouts"]
+    rollouts: dict[RolloutName, Deploys] = Field(min_length=1)
+    """The rollouts that may ask, as namespace/name."""
+
+    def deploys(self) -> Iterable[Deploys]:
+        return self.rollouts.values()
+
+
+class CodeDeployConfig(HookConfig):
+    """Answers the lifecycle event hooks of CodeDeploy deployments."""
+
+    kind: Literal["codedeploy"]
+    services: dict[Name, Deploys] = Field(min_length=1)
+    """What may be asked about, by the last part of the address that the Lambda calls; the version is the deployment's
+    id."""
+    region: str | None = None
+    """The region of CodeDeploy; that of the environment unless given."""
+    endpoint: str | None = None
+    """Another address of CodeDeploy's, such as a VPC endpoint's."""
+    patience: Span = 1800.0
+    """For how long a gate waits for its turn before the hook is failed."""
+    give_up: Duration = 86400.0
+    """For how long an answer is tried."""
+
+    def deploys(self) -> Iterable[Deploys]:
+        return self.services.values()
+
+
+ServiceInEnvironment = Annotated[str, StringConstraints(pattern=r"^[^\s/][^\s]{0,199}$")]
+
+
+class DatadogConfig(HookConfig):
+    """Answers what Datadog's deployment gates are asked."""
+
+    kind: Literal["datadog"]
+    gates: dict[ServiceInEnvironment, Deploys] = Field(min_length=1)
+    """What may be asked about, as service/env: `--service` and `--env` of datadog-ci."""
+
+    def deploys(self) -> Iterable[Deploys]:
+        return self.gates.values()
+
+
+_ECS_PART = r"[A-Za-z0-9_-]{1,255}"
+
+
+EcsService = Annotated[str, StringConstraints(pattern=rf"^{_ECS_PART}/{_ECS_PART}$")]
+
+
+class Stage(StrEnum):
+    """The stages of a deployment at which ECS calls hooks."""
+
+    RECONCILE_SERVICE = "RECONCILE_SERVICE"
+    PRE_SCALE_UP = "PRE_SCALE_UP"
+    POST_SCALE_UP = "POST_SCALE_UP"
+    TEST_TRAFFIC_SHIFT = "TEST_TRAFFIC_SHIFT"
+    POST_TEST_TRAFFIC_SHIFT = "POST_TEST_TRAFFIC_SHIFT"
+    PRE_PRODUCTION_TRAFFIC_SHIFT = "PRE_PRODUCTION_TRAFFIC_SHIFT"
+    PRODUCTION_TRAFFIC_SHIFT = "PRODUCTION_TRAFFIC_SHIFT"
+    POST_PRODUCTION_TRAFFIC_SHIFT = "POST_PRODUCTION_TRAFFIC_SHIFT"
+
+
+class EcsConfig(HookConfig):
+    """Answers the lifecycle hooks of ECS services."""
+
+    kind: Literal["ecs"]
+    services: dict[EcsService, dict[Stage, Deploys]] = Field(min_length=1)
+    """The ECS services that may ask, as cluster/service, and the gate of each stage at which they do."""
+
+    def deploys(self) -> Iterable[Deploys]:
+        return (deploys for stages in self.services.values() for deploys in stages.values())
+
+
+CanaryName = Annotated[str, StringConstraints(pattern=rf"^{_KUBERNETES_NAME}/{_KUBERNETES_NAME}$")]
+
+
+class Canary(Deploys):
+    """What is asked about one canary."""
+
+    preflight: Name | None = None
+    """The policy that decides at `confirm-rollout`, before anything is deployed."""
+
+
+class FlaggerConfig(HookConfig):
+    """Answers the webhooks of Flagger's canaries."""
+
+    kind: Literal["flagger"]
+    canaries: dict[CanaryName, Canary] = Field(min_length=1)
+    """The canaries that may ask, as namespace/name."""
+
+    def deploys(self) -> Iterable[Deploys]:
+        return self.canaries.values()
+
+    def policies(self) -> Iterable[str]:
+        return (canary.preflight for canary in self.canaries.values() if canary.preflight)
+
+
+class SpinnakerConfig(HookConfig):
+    """Answers Spinnaker's webhook stages."""
+
+    kind: Literal["spinnaker"]
+    stages: dict[Name, Deploys] = Field(min_length=1)
+    """The stages that may ask, by the name in their payload."""
+
+    def deploys(self) -> Iterable[Deploys]:
+        return self.stages.values()

@@ -1,0 +1,148 @@
+"""Policies as validated models, and how one becomes the rules that the judge reads. The criteria are in `criteria`.
+
+The policies that ship are in `config.builtin_policies`; what a service says of itself is in `config.settings`.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import ConfigDict, Field, model_validator
+
+from healthd.config.settings import Model, Name
+from healthd.units import Duration, Ratio, Span
+from healthd_gates.config.criteria import AnyCriterion, ErrorRate, Latency, MeanLatency, Measured, Smoke
+from healthd_gates.judge import rules
+
+
+class Observe(Model):
+    """How long evidence is taken, counted from the end of the settle time."""
+
+    at_least: Span = 120.0
+    """No pass before it, however good the numbers."""
+    at_most: Span = 1800.0
+    """A verdict at the latest then."""
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.at_most < self.at_least:
+            raise ValueError("at_most must not be shorter than at_least")
+        return self
+
+
+class Risk(Model):
+    """The stated probabilities of rolling back a healthy release, and of passing a harmful one early."""
+
+    false_rollback: Ratio = 0.01
+    """How probable it may be that a healthy release fails."""
+    false_pass: Ratio = 0.05
+    """How probable it may be that a harmful one passes early."""
+
+    @model_validator(mode="after")
+    def _are_probabilities(self) -> Self:
+        if not (0 < self.false_rollback < 1 and 0 < self.false_pass < 1):
+            raise ValueError("both lie between 0% and 100%: no finite evidence could decide at either end")
+        return self
+
+
+class Policy(Model):
+    """What one kind of gate looks at, how long, at which risk, and what follows from each verdict."""
+
+    # In a file, one of a shipped name leaves out what it does not change.
+    model_config = ConfigDict(json_schema_extra=lambda schema: schema.pop("required", None))
+
+    settle: Span = 30.0
+    """Time after the switch in which only a catastrophe decides."""
+    every: Duration = 5.0
+    """How often the evidence is looked at."""
+    observe: Observe = Observe()
+    """How long evidence is taken."""
+    risk: Risk = Risk()
+    """The stated risk of a wrong verdict."""
+    criteria: tuple[AnyCriterion, ...] = Field(min_length=1)
+    """What must hold."""
+    inconclusive: Literal["fail", "pass", "hold"] = "fail"
+    """What it counts as when the evidence decides nothing; `hold` leaves it to a person."""
+    hold_at_most: Duration = 86400.0
+    """After it a held gate counts as failed."""
+    watch: Span = 0.0
+    """For how long after a pass a late regression still rolls back."""
+    confirm: Span = 120.0
+    """For how long after a rollback the baseline is watched for taking the traffic and recovering."""
+    quarantine: bool = True
+    """Whether a version that failed may not be tried again until it is released."""
+    on_fail: tuple[Name, ...] | None = None
+    """Actions on a fail and on a late regression, instead of the service's."""
+    on_pass: tuple[Name, ...] | None = None
+    """Actions on a pass, instead of the service's."""
+    on_inconclusive: tuple[Name, ...] | None = None
+    """Actions when an inconclusive gate counts as failed, instead of the service's."""
+
+    @model_validator(mode="after")
+    def _criteria_can_decide(self) -> Self:
+        names = list(self.named_criteria)
+        if len(names) < len(self.criteria):
+            raise ValueError("two criteria have the same name: give each of them a name of its own")
+        if not any(criterion.critical for criterion in self.criteria):
+            raise ValueError("at least one criterion must be critical, or nothing could ever fail")
+        if self.watch and not any(criterion.critical for criterion in self._measured.values()):
+            raise ValueError("a watch needs a critical criterion of traffic: error_rate, latency or mean_latency")
+        if self.every < 1:
+            raise ValueError("every must be at least 1s: no source counts more often")
+        return self
+
+    @property
+    def named_criteria(self) -> dict[str, AnyCriterion]:
+        """The criteria by name; where none is given, the kind is the name."""
+        return {criterion.name or criterion.kind: criterion for criterion in self.criteria}
+
+    @property
+    def needs_source(self) -> bool:
+        """Whether it looks at traffic."""
+        return bool(self._measured)
+
+    @property
+    def needs_target(self) -> bool:
+        """Whether it sends requests to the candidate itself."""
+        return any(isinstance(criterion, Smoke) for criterion in self.criteria)
+
+    @property
+    def needs_baseline(self) -> bool:
+        """Whether a criterion compares with a version that runs beside the candidate."""
+        return self._compares(rules.Against.CONCURRENT)
+
+    @property
+    def needs_history(self) -> bool:
+        """Whether a criterion compares with the time before the switch."""
+        return self._compares(rules.Against.HISTORY)
+
+    def _compares(self, against: rules.Against) -> bool:
+        return any(
+            isinstance(criterion, Measured) and criterion.compare is not None and criterion.compare.to is against
+            for criterion in self.criteria
+        )
+
+    def verdict_rules(self) -> rules.Rules:
+        """What the judge is told for the verdict."""
+        timing = rules.Timing(self.every, self.settle, self.observe.at_least, self.observe.at_most)
+        return rules.Rules(tuple(c.rule(name) for name, c in self.named_criteria.items()), self._risk, timing)
+
+    def watch_rules(self) -> rules.Rules:
+        """What the judge is told for the watch: harm alone ends it early, and only traffic tells of harm.
+
+        A dependency that fails an hour after the switch says nothing of the candidate.
+        """
+        timing = rules.Timing(self.every, 0.0, self.watch, self.watch)
+        return rules.Rules(tuple(c.rule(name) for name, c in self._measured.items()), self._risk, timing)
+
+    @property
+    def _measured(self) -> dict[str, ErrorRate | Latency | MeanLatency]:
+        return {
+            name: criterion
+            for name, criterion in self.named_criteria.items()
+            if isinstance(criterion, ErrorRate | Latency | MeanLatency)
+        }
+
+    @property
+    def _risk(self) -> rules.Risk:
+        return rules.Risk(self.risk.false_rollback, self.risk.false_pass)

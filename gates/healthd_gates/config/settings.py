@@ -1,0 +1,208 @@
+"""The gate's part of the configuration: services, policies, actions, freezes and how gates are kept."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, TypeVar
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SerializeAsAny,
+    StringConstraints,
+    ValidationInfo,
+    WrapValidator,
+)
+
+from healthd.checks.parsing import MISSING, check_what_is_set
+from healthd.config.settings import Model, Name, Settings
+from healthd.units import Duration, Span
+from healthd_gates import actions
+from healthd_gates.actions.aws_elbv2 import ElbConfig
+from healthd_gates.actions.command import CommandConfig
+from healthd_gates.actions.contract import ActionConfig
+from healthd_gates.actions.kubernetes import KubernetesConfig
+from healthd_gates.actions.misconfigured import MisconfiguredAction
+from healthd_gates.actions.webhook import WebhookConfig
+from healthd_gates.config.any_hook import AnyHook
+from healthd_gates.config.builtin_policies import SHIPPED
+from healthd_gates.config.criteria import Checks
+from healthd_gates.config.freeze_window import Freeze
+from healthd_gates.config.hooks import HookConfig
+from healthd_gates.config.policy import Policy
+from healthd_gates.sources import AnySource
+
+
+def _build_action(raw: Any) -> ActionConfig:
+    """One entry of `actions:` as the model of its kind."""
+    if isinstance(raw, ActionConfig):
+        return raw
+    kinds = ", ".join(sorted(actions.KINDS))
+    if not isinstance(raw, dict) or not isinstance(raw.get("kind"), str):
+        raise ValueError(f"an action needs a kind, one of: {kinds}")
+    try:
+        model = actions.find_kind(raw["kind"]).config_model
+    except actions.UnknownKindError:
+        raise ValueError(f"no kind of action is called {raw['kind']!r}; there are: {kinds}") from None
+    except ImportError as error:
+        raise ValueError(f"kind {raw['kind']!r} needs a package that is not installed: {error.name}") from None
+    if not raw.get(MISSING):
+        return model.model_validate(raw)
+    check_what_is_set(raw, model)
+    given = {key: value for key, value in raw.items() if key in ActionConfig.model_fields and value is not None}
+    return MisconfiguredAction.model_validate({**given, "missing": tuple(raw[MISSING])})
+
+
+def _with_shipped(raw: Any) -> Any:
+    """The shipped policies, and the file's: one of a shipped name changes only what it mentions."""
+    if not isinstance(raw, dict):
+        return raw
+    own = {
+        name: _changed(SHIPPED[name], policy) if name in SHIPPED and isinstance(policy, dict) else policy
+        for name, policy in raw.items()
+    }
+    return {**SHIPPED, **own}
+
+
+def _changed(shipped: dict[str, Any], policy: dict[str, Any]) -> dict[str, Any]:
+    inner = {
+        key: {**value, **policy[key]}
+        for key, value in shipped.items()
+        if isinstance(value, dict) and isinstance(policy.get(key), dict)
+    }
+    return {**shipped, **policy, **inner}
+
+
+def _no_trailing_slash(url: str) -> str:
+    return url.rstrip("/")
+
+
+# The kinds that are named here are what the schema and the reference show; what counts is the registry.
+_BuiltIn = Annotated[CommandConfig | ElbConfig | KubernetesConfig | WebhookConfig, Field(discriminator="kind")]
+AnyAction = Annotated[SerializeAsAny[_BuiltIn], WrapValidator(lambda raw, _: _build_action(raw))]
+Url = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/?#]+[^\s?#]*$"), AfterValidator(_no_trailing_slash)]
+
+
+class Service(Model):
+    """A thing that is deployed."""
+
+    targets: dict[Name, Url | tuple[Url, ...]] = Field(default_factory=dict)
+    """Base addresses by the name of the place, such as blue and green; several where there are several instances."""
+    source: AnySource | None = None
+    """Where its traffic numbers come from."""
+    policy: Name = "post-switch"
+    """The policy of a gate that names none."""
+    on_fail: tuple[Name, ...] = ()
+    """Actions that put the traffic back, on a fail and on a late regression."""
+    on_pass: tuple[Name, ...] = ()
+    """Actions on a pass."""
+    on_inconclusive: tuple[Name, ...] = ()
+    """Actions when an inconclusive gate counts as failed; none unless given, for missing numbers are nobody's fault."""
+    baseline_kept: Span | None = None
+    """For how long after a verdict the baseline can still take the traffic; for as long as it takes, unless given."""
+
+    def addresses(self, target: str) -> tuple[str, ...]:
+        """The base addresses of one target. Raises KeyError."""
+        urls = self.targets[target]
+        return (urls,) if isinstance(urls, str) else urls
+
+
+class Keeping(Model):
+    """How gates are kept."""
+
+    enabled: bool = True
+    """Whether there are gates at all."""
+    lease: Duration = Field(10.0, ge=2, le=300)
+    """How long a replica that fell silent still owns its gates."""
+    keep_looks: Duration = Field(14 * 86400.0, ge=3600)
+    """How long the single looks of a gate are kept after its end."""
+    at_most: int = Field(2000, ge=1, le=100_000)
+    """How many gates one replica runs at once."""
+
+
+def _needs_what_there_is(policy: Policy, info: ValidationInfo) -> Policy:
+    """The groups and checks that a policy names are configured. Says nothing while those are in error themselves."""
+    for number, criterion in enumerate(policy.criteria):
+        if not isinstance(criterion, Checks):
+            continue
+        groups = {*_BUILT_IN_GROUPS, *info.data.get("groups", ())}
+        if criterion.group is not None and "groups" in info.data and criterion.group not in groups:
+            raise ValueError(f"criteria.{number}.group names {criterion.group!r}, which is not under groups")
+        for check in criterion.checks:
+            if check not in info.data.get("checks", criterion.checks):
+                raise ValueError(f"criteria.{number}.checks names {check!r}, which is not under checks")
+    return policy
+
+
+def _orders_what_there_is(model: Ordering, info: ValidationInfo) -> Ordering:
+    """The actions that a policy or a service names are configured."""
+    for key in ("on_fail", "on_pass", "on_inconclusive"):
+        for name in getattr(model, key) or ():
+            if name not in info.data.get("actions", (name,)):
+                raise ValueError(f"{key} names {name!r}, which is not under actions")
+    return model
+
+
+def _suits_its_policy(service: Service, info: ValidationInfo) -> Service:
+    """The policy of a service is there, and so is all that the policy looks at."""
+    policies: dict[str, Policy] | None = info.data.get("policies")
+    if policies is None:
+        return service
+    policy = policies.get(service.policy)
+    if policy is None:
+        known = ", ".join(sorted(policies))
+        raise ValueError(f"policy is {service.policy!r}, which is not under policies; there are: {known}")
+    if policy.needs_source and service.source is None:
+        raise ValueError(f"source is missing: policy {service.policy} looks at traffic")
+    if policy.needs_target and not service.targets:
+        raise ValueError(f"targets is missing: policy {service.policy} sends smoke requests")
+    return service
+
+
+def _freezes_what_there_is(window: Freeze, info: ValidationInfo) -> Freeze:
+    for name in window.services:
+        if name not in info.data.get("services", (name,)):
+            raise ValueError(f"services names {name!r}, which is not under services")
+    return window
+
+
+def _asks_about_what_there_is(hook: HookConfig, info: ValidationInfo) -> HookConfig:
+    """The services and policies that a hook names are configured."""
+    named = [("services", deploys.service) for deploys in hook.deploys()]
+    named += [("policies", deploys.policy) for deploys in hook.deploys() if deploys.policy]
+    named += [("policies", policy) for policy in hook.policies()]
+    for section, name in named:
+        if name not in info.data.get(section, (name,)):
+            raise ValueError(f"names {name!r}, which is not under {section}")
+    policies: dict[str, Policy] = info.data.get("policies", {})
+    for name in hook.policies():
+        if name in policies and policies[name].quarantine:
+            raise ValueError(f"names {name!r} for a preflight, before there is a version: give it quarantine: false")
+    return hook
+
+
+_BUILT_IN_GROUPS = ("ready", "live", "startup", "preflight")
+Ordering = TypeVar("Ordering", Policy, Service)
+KnownPolicy = Annotated[Policy, AfterValidator(_needs_what_there_is), AfterValidator(_orders_what_there_is)]
+KnownService = Annotated[Service, AfterValidator(_suits_its_policy), AfterValidator(_orders_what_there_is)]
+KnownHook = Annotated[AnyHook, AfterValidator(_asks_about_what_there_is)]
+KnownFreeze = Annotated[Freeze, AfterValidator(_freezes_what_there_is)]
+
+
+class Config(Settings):
+    """The whole configuration: the daemon's and the gate's. What names something comes after it."""
+
+    actions: dict[Name, AnyAction] = Field(default_factory=dict)
+    """What a gate can do, by name."""
+    policies: Annotated[dict[Name, KnownPolicy], BeforeValidator(_with_shipped)] = Field(
+        default_factory=dict, validate_default=True
+    )
+    """Policies by name. One of a shipped name changes only what it mentions."""
+    services: dict[Name, KnownService] = Field(default_factory=dict)
+    """What is deployed, by name."""
+    freeze: tuple[KnownFreeze, ...] = ()
+    """Times in which no gate starts."""
+    hooks: dict[Name, KnownHook] = Field(default_factory=dict)
+    """Deploy tools that ask in their own way, by name. Without one none is answered."""
+    gates: Keeping = Keeping()
+    """How gates are kept."""

@@ -1,0 +1,199 @@
+"""What a gate looks at and what the judge says about it: frozen values, no behaviour beyond small
+derived numbers.
+
+How evidence is fetched lives in `sources`, how it is judged in `judge`.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from math import exp, inf, isfinite
+
+
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """Latencies of one interval, in buckets.
+
+    `edges` are upper bucket edges in seconds, ascending, the last one +inf; `counts` are the requests
+    in each bucket (not cumulative; fractions are allowed); `sum_seconds` is the sum of all latencies.
+    """
+
+    edges: tuple[float, ...]
+    counts: tuple[float, ...]
+    sum_seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not self.edges or self.edges[-1] != inf:
+            raise ValueError("the last bucket edge must be +inf")
+        if any(not low < high for low, high in zip(self.edges, self.edges[1:], strict=False)):
+            raise ValueError("bucket edges must ascend")
+        if len(self.counts) != len(self.edges):
+            raise ValueError(f"{len(self.edges)} bucket edges need as many counts, got {len(self.counts)}")
+        if any(not (isfinite(count) and count >= 0) for count in self.counts):
+            raise ValueError("bucket counts must be finite and not negative")
+
+    @property
+    def total(self) -> float:
+        """Requests in all buckets together."""
+        return sum(self.counts)
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What one version did in one interval. No requests at all is "no traffic", which is not "no errors".
+
+    `latency` is None when the source does not measure it.
+    """
+
+    requests: float
+    errors: float
+    latency: Histogram | None = None
+
+    def __post_init__(self) -> None:
+        for name, value in (("requests", self.requests), ("errors", self.errors)):
+            if not (isfinite(value) and value >= 0):
+                raise ValueError(f"{name} must be finite and not negative, got {value}")
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """A plain answer about a criterion that needs no statistics: a group of checks, a smoke request.
+
+    `ok` is None when it was asked and could not be answered. `detail` is shown to people.
+    """
+
+    criterion: str
+    ok: bool | None
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a source saw in the interval of `seconds` that ended `at`.
+
+    An arm that is None sent no telemetry in this interval; its next counts then cover the gap as well.
+    `gaps` counts the series or scrapes that were missing, `resets` the counters that went backwards.
+    """
+
+    at: datetime
+    seconds: float
+    candidate: Counts | None = None
+    baseline: Counts | None = None
+    observations: tuple[Observation, ...] = ()
+    gaps: int = 0
+    resets: int = 0
+
+    def __post_init__(self) -> None:
+        if self.at.tzinfo is None:
+            raise ValueError("evidence needs an aware time")
+        if not (isfinite(self.seconds) and self.seconds > 0):
+            raise ValueError(f"an interval has a positive length, got {self.seconds}")
+
+
+class Verdict(StrEnum):
+    """Only `PASS` promotes."""
+
+    PASS = "pass"
+    FAIL = "fail"
+    INCONCLUSIVE = "inconclusive"
+
+
+class Reason(StrEnum):
+    """Why the gate stands where it stands."""
+
+    WARMING_UP = "warming_up"
+    OBSERVING = "observing"
+    PROVEN_SAFE = "proven_safe"
+    NO_EVIDENCE_OF_HARM = "no_evidence_of_harm"
+    HARM = "harm"
+    THRESHOLD_EXCEEDED = "threshold_exceeded"
+    OBSERVATION_FAILED = "observation_failed"
+    HARM_SUSPECTED = "harm_suspected"
+    NO_TRAFFIC = "no_traffic"
+    NO_TELEMETRY = "no_telemetry"
+    NOT_ENOUGH_EVIDENCE = "not_enough_evidence"
+    BASELINE_ALREADY_BAD = "baseline_already_bad"
+
+
+class Finding(StrEnum):
+    """What one criterion has found so far."""
+
+    SAFE = "safe"
+    HARM = "harm"
+    OPEN = "open"
+    NO_TRAFFIC = "no_traffic"
+    NO_TELEMETRY = "no_telemetry"
+    BASELINE_ALREADY_BAD = "baseline_already_bad"
+
+
+class Unit(StrEnum):
+    """What a criterion's numbers are: a fraction of all requests, or a time."""
+
+    RATIO = "ratio"
+    SECONDS = "seconds"
+
+
+@dataclass(frozen=True, slots=True)
+class CriterionReport:
+    """One criterion as it stands after a look.
+
+    `unit` is that of observed, limit, baseline and interval, None where nothing is measured. `bad` counts errors, or
+    requests slower than the limit. `interval` holds the true value at every look at once with the gate's stated risk.
+    `requests_needed` and `seconds_needed` estimate what a proof of safety still takes if traffic goes on like this;
+    None where it would not come. `log_e_harm` and `log_e_safe` are natural logarithms of e-values, None for criteria
+    that have none.
+    """
+
+    name: str
+    critical: bool
+    finding: Finding
+    sentence: str
+    observed: float | None = None
+    limit: float | None = None
+    baseline: float | None = None
+    interval: tuple[float, float] | None = None
+    requests: float = 0.0
+    bad: float = 0.0
+    baseline_requests: float = 0.0
+    baseline_bad: float = 0.0
+    requests_needed: float | None = None
+    seconds_needed: float | None = None
+    log_e_harm: float | None = None
+    log_e_safe: float | None = None
+    correlation: float | None = None
+    unit: Unit | None = None
+
+    @property
+    def p_value(self) -> float | None:
+        """Anytime-valid p-value of harm, min(1, 1/E)."""
+        return None if self.log_e_harm is None else exp(-max(0.0, self.log_e_harm))
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What the judge says after one look. `verdict` is None while the gate goes on.
+
+    `log_e_harm` is the combined evidence of harm; the gate fails when it reaches `log_e_needed` = ln(1
+    / risk).
+    """
+
+    at: datetime
+    elapsed_seconds: float
+    verdict: Verdict | None
+    reason: Reason
+    sentence: str
+    log_e_harm: float
+    log_e_needed: float
+    criteria: tuple[CriterionReport, ...]
+    gaps: int = 0
+    resets: int = 0
+
+    @property
+    def e_harm(self) -> float:
+        """Strength of the evidence of harm, held within what a float can show."""
+        return exp(min(self.log_e_harm, 700.0))
+
+    @property
+    def p_value(self) -> float:
+        """Anytime-valid p-value of harm, min(1, 1/E)."""
+        return exp(-max(0.0, self.log_e_harm))

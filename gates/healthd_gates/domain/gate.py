@@ -1,0 +1,209 @@
+"""A gate and what happens in its life, as frozen values. How it is stored is `store`'s business."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Literal
+
+from healthd_gates.domain.evidence import Standing, Verdict
+from healthd_gates.domain.request import Deployment, Version
+
+
+class GateState(StrEnum):
+    """Where a gate stands in its life.
+
+    `SETTLING`: only a catastrophe decides. `OBSERVING`: evidence comes in. `HELD`: inconclusive, and a person decides.
+    `ACTING`: decided, and its actions are being carried out. `WATCHING`: passed, and a late regression still rolls
+    back. `FINISHED` and `CANCELLED` are for good.
+    """
+
+    SETTLING = "settling"
+    OBSERVING = "observing"
+    HELD = "held"
+    ACTING = "acting"
+    WATCHING = "watching"
+    FINISHED = "finished"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_over(self) -> bool:
+        return self in (GateState.FINISHED, GateState.CANCELLED)
+
+    @property
+    def holds_service(self) -> bool:
+        """Whether no other gate may start for the service."""
+        return not self.is_over and self is not GateState.WATCHING
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The verdict of a gate, final once stored.
+
+    `counts_as` is `pass` or `fail` also where the verdict is inconclusive: what the policy makes of it. `reason` is a
+    `domain.evidence.Reason`, `person` where one decided, or `configuration` where the service or policy is gone. `by`
+    is the person's or caller's name.
+    """
+
+    verdict: Verdict
+    counts_as: Literal[Verdict.PASS, Verdict.FAIL]
+    reason: str
+    sentence: str
+    at: datetime
+    by: str | None = None
+
+
+class RollbackState(StrEnum):
+    """How far a rollback has come.
+
+    `DUE`: its actions are being carried out. `CONFIRMING`: they are done, and the gate watches the numbers recover.
+    `ROLLED_BACK`: the baseline has the traffic, and its numbers are fine. `UNCONFIRMED`: nobody could see that in time.
+    `FAILED`: an action was given up. `IMPOSSIBLE`: there is no baseline to roll back to. The last three want a person.
+    """
+
+    DUE = "due"
+    CONFIRMING = "confirming"
+    ROLLED_BACK = "rolled_back"
+    UNCONFIRMED = "rollback_unconfirmed"
+    FAILED = "rollback_failed"
+    IMPOSSIBLE = "rollback_impossible"
+
+    @property
+    def is_under_way(self) -> bool:
+        return self in (RollbackState.DUE, RollbackState.CONFIRMING)
+
+    @property
+    def wants_a_person(self) -> bool:
+        return not self.is_under_way and self is not RollbackState.ROLLED_BACK
+
+
+def purpose_of(rounds: int) -> str:
+    """What the actions of a round of a rollback are for, as it stands in their keys."""
+    return "rollback" if rounds == 1 else f"rollback-{rounds}"
+
+
+@dataclass(frozen=True, slots=True)
+class Rollback:
+    """A rollback that was called for: by the decision, by the watch after a pass, or by a person (`by`).
+
+    `reason` is why it was called for, `detail` how it goes, or why it ended as it did. `confirm_until` is when the gate
+    stops to watch for recovery. `round` counts how often it was called for: a person may, again, when it failed. `key`
+    tells a repetition of that person's call.
+    """
+
+    state: RollbackState
+    trigger: Literal["decision", "watch", "person"]
+    reason: str
+    at: datetime
+    by: str | None = None
+    detail: str | None = None
+    confirm_until: datetime | None = None
+    round: int = 1
+    key: str | None = None
+
+    @property
+    def purpose(self) -> str:
+        """What its actions are for: part of their keys, so that a round of its own is no repetition to a receiver."""
+        return purpose_of(self.round)
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """One run of a policy for one candidate, as last stored.
+
+    `decides_by` is the latest time of a decision, but for a held gate; `watch_until` the end of the watch, known
+    after a pass. `baseline_kept` is for how many seconds after the verdict the request says that there is a baseline to
+    roll back to. `standing` is the judge's latest word, in a watch the word on the watch. `notes` are plain sentences
+    about the latest look, such as why an arm is silent. `sequence` is that of its last event. `holder` is the replica
+    that runs it.
+    """
+
+    id: str
+    service: str
+    policy: str
+    candidate: Version
+    baseline: Version | None
+    deployment: Deployment
+    rollback_mode: Literal["auto", "off"]
+    caller: str
+    state: GateState
+    created_at: datetime
+    decides_by: datetime
+    baseline_kept: float | None = None
+    standing: Standing | None = None
+    decision: Decision | None = None
+    rollback: Rollback | None = None
+    watch_until: datetime | None = None
+    finished_at: datetime | None = None
+    notes: tuple[str, ...] = ()
+    sequence: int = 0
+    holder: str | None = None
+
+    @property
+    def next_round(self) -> int:
+        """Which time it would be that a rollback is called for."""
+        return self.rollback.round + 1 if self.rollback else 1
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether whoever waits for a verdict need not wait longer."""
+        return self.decision is not None or self.state.is_over
+
+    @property
+    def may_stay(self) -> bool:
+        """Whether the deploy passed, if only by its policy's leniency, and nothing has rolled it back since."""
+        return self.decision is not None and self.decision.counts_as is Verdict.PASS and self.rollback is None
+
+
+class EventKind(StrEnum):
+    """What a gate's log tells."""
+
+    STARTED = "started"
+    STATE = "state"
+    LOOK = "look"
+    DECISION = "decision"
+    ROLLBACK = "rollback"
+    ACTION = "action"
+
+
+@dataclass(frozen=True, slots=True)
+class GateEvent:
+    """One line of a gate's log. `sequence` counts from 1 without holes; `body` is JSON."""
+
+    gate_id: str
+    sequence: int
+    at: datetime
+    kind: EventKind
+    body: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Gates, newest first; `next` goes into `before` to read on, None at the end."""
+
+    gates: tuple[Gate, ...]
+    next: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class DeployLock:
+    """Nobody but `holder` may start a gate for the service until then."""
+
+    service: str
+    holder: str
+    until: datetime
+    reason: str
+    caller: str
+
+
+@dataclass(frozen=True, slots=True)
+class QuarantinedVersion:
+    """A version that failed a gate and may not be tried again until someone releases it."""
+
+    service: str
+    version: str
+    gate_id: str
+    since: datetime
+    reason: str

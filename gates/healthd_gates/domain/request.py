@@ -1,0 +1,141 @@
+"""What a caller may ask of a gate. Requests name things that the configuration defines; they never carry an address,
+a command or a path that the daemon would follow.
+"""
+
+from __future__ import annotations
+
+from math import inf
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, AwareDatetime, Field, StringConstraints, model_validator
+
+from healthd.config.settings import Model, Name
+from healthd.units import Span
+from healthd_gates.domain.evidence import Counts, Histogram
+
+_TEXT = 200
+
+
+def _printable(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("has characters that cannot be printed")
+    return text
+
+
+# No dot or slash follows another: a version that ends up in a path cannot climb out of it.
+VersionName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9](?:[./]?[A-Za-z0-9_+:@~-])*$", max_length=128)]
+LabelName = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]{0,63}$")]
+LabelValue = Annotated[str, StringConstraints(max_length=_TEXT), AfterValidator(_printable)]
+Text = Annotated[str, StringConstraints(min_length=1, max_length=_TEXT), AfterValidator(_printable)]
+IdempotencyKey = Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]{1,200}$")]
+
+
+class Version(Model):
+    """One of the two arms: the version's name, the labels by which its numbers are told from others', and which of
+    the service's configured targets it runs on (needed where there are several).
+    """
+
+    version: VersionName
+    """What it is called."""
+    target: Name | None = None
+    """Which of the service's targets it runs on."""
+    labels: dict[LabelName, LabelValue] = Field({}, max_length=16)
+    """By which the source tells its numbers from others'."""
+
+
+class Deployment(Model):
+    """The run of the deploy tool that asks; shown to people, never followed."""
+
+    id: Text | None = None
+    url: Text | None = None
+    actor: Text | None = None
+
+
+class Override(Model):
+    """What a person has decided to pass by, and why. It is written to the audit."""
+
+    of: frozenset[Literal["freeze", "quarantine", "lock"]] = Field(min_length=1)
+    reason: Text
+
+
+class VerifyRequest(Model):
+    """`POST /gates/verify`. `lock` is the holder's name of the deploy lock under which this deploy runs.
+
+    `baseline_kept` is for how long after the verdict the baseline could still take the traffic, instead of what the
+    service's configuration says: after that a late regression is told to people, not rolled back into nothing.
+    """
+
+    service: Name
+    candidate: Version
+    policy: Name | None = None
+    baseline: Version | None = None
+    deployment: Deployment = Deployment()
+    baseline_kept: Span | None = None
+    rollback: Literal["auto", "off"] = "auto"
+    lock: Text | None = None
+    override: Override | None = None
+
+    @model_validator(mode="after")
+    def _arms_differ(self) -> Self:
+        if self.baseline is not None and self.baseline == self.candidate:
+            raise ValueError("baseline is the candidate itself: name the version before it, or leave it out")
+        return self
+
+
+Amount = Annotated[float, Field(ge=0, le=1e15, allow_inf_nan=False)]
+
+
+class PushedLatency(Model):
+    """Latencies in buckets: `edges` are upper edges in seconds, ascending; `counts` has one more, for all beyond."""
+
+    edges: tuple[Amount, ...] = Field(min_length=1, max_length=200)
+    counts: tuple[Amount, ...] = Field(max_length=201)
+    sum_seconds: Amount = 0.0
+
+    @model_validator(mode="after")
+    def _is_a_histogram(self) -> Self:
+        self.histogram()
+        return self
+
+    def histogram(self) -> Histogram:
+        return Histogram((*self.edges, inf), self.counts, self.sum_seconds)
+
+
+class PushedCounts(Model):
+    """What one arm did: since the push before, or in all where `totals` are pushed."""
+
+    requests: Amount
+    errors: Amount
+    latency: PushedLatency | None = None
+
+    @model_validator(mode="after")
+    def _errors_are_requests(self) -> Self:
+        if self.errors > self.requests:
+            raise ValueError("errors are counted among requests and cannot be more")
+        return self
+
+    def counts(self) -> Counts:
+        return Counts(self.requests, self.errors, self.latency.histogram() if self.latency else None)
+
+
+class PushedEvidence(Model):
+    """`POST /gates/{id}/evidence`. `id` names this push: the same one again changes nothing.
+
+    The counts are increases since the sender's push before, or `totals` since it began to count. Totals carry the time
+    `at` which they were read, so that a push that was overtaken is not taken for a counter that began anew.
+    """
+
+    id: IdempotencyKey
+    sender: Name = "push"
+    candidate: PushedCounts | None = None
+    baseline: PushedCounts | None = None
+    totals: bool = False
+    at: AwareDatetime | None = None
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if self.candidate is None and self.baseline is None:
+            raise ValueError("candidate or baseline is needed")
+        if self.totals and self.at is None:
+            raise ValueError("at is needed with totals: the time when they were read")
+        return self

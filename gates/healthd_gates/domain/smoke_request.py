@@ -1,0 +1,54 @@
+"""A smoke request: one request to the candidate and the status that it must have."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, ConfigDict, Field, SecretStr, StringConstraints, model_validator
+
+from healthd.config.settings import Model
+
+_VERBS = ("get", "head", "post", "put", "patch", "delete", "options")
+
+
+def _path(text: str) -> str:
+    if text.startswith("//") or "\\" in text:
+        raise ValueError("a path starts with one slash; the host is the service's target")
+    return text
+
+
+def _verbs_as_keys(schema: dict[str, Any]) -> None:
+    """In a file `get: /health` is as good as `method: get` and `path: /health`."""
+    path = schema["properties"]["path"]
+    schema["properties"] |= {verb: {**path, "title": verb} for verb in _VERBS}
+    schema["oneOf"] = [{"required": required} for required in (*([verb] for verb in _VERBS), ["method", "path"])]
+    del schema["required"]
+
+
+class SmokeRequest(Model):
+    """One request to the candidate's target and the status that it must have: `{get: /health, status: 200}`."""
+
+    model_config = ConfigDict(json_schema_extra=_verbs_as_keys)
+
+    method: Literal[_VERBS]  # type: ignore[valid-type]
+    """The request's method; `get: /health` is short for it and the path."""
+    path: Annotated[str, StringConstraints(pattern=r"^/[!-~]*$"), AfterValidator(_path)]
+    """The path, on the target of the candidate."""
+    status: int = Field(200, ge=100, le=599)
+    """The status that the answer must have."""
+    headers: dict[str, SecretStr] = Field(default_factory=dict)
+    """Headers to send; they are treated as secrets."""
+    json_body: Any = Field(None, alias="json")
+    """A body to send as JSON."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _verb_is_a_key(cls, raw: Any) -> Any:
+        """`get: /path` is `method: get` and `path: /path`."""
+        if not isinstance(raw, dict) or "method" in raw:
+            return raw
+        verbs = [verb for verb in _VERBS if verb in raw]
+        if len(verbs) != 1:
+            raise ValueError(f"a smoke request needs one of {', '.join(_VERBS)}, as in {{get: /health, status: 200}}")
+        rest = {key: value for key, value in raw.items() if key != verbs[0]}
+        return {"method": verbs[0], "path": raw[verbs[0]], **rest}

@@ -1,0 +1,1 @@
+"""Runs gates: from the request to the confirmed rollback."""

@@ -1,0 +1,212 @@
+"""Carries out what is due in the outbox, whichever replica put it there: claims, tries, settles, and tries again.
+
+What becomes of a gate is its owner's business, who looks at the outbox; what one try is, is `actions.executor`'s.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import structlog
+
+from healthd.journal.database import JournalError
+from healthd.runtime.clock import Clock
+from healthd.runtime.deadline import to_the_end
+from healthd_gates.actions.contract import Ending, Order, Outcome
+from healthd_gates.actions.executor import Attempts
+from healthd_gates.config.settings import Config
+from healthd_gates.domain.action_order import OrderState, StoredOrder
+from healthd_gates.domain.gate import Gate
+from healthd_gates.engine.change_events import News, within_seconds
+from healthd_gates.engine.metrics import ActionMetrics
+from healthd_gates.engine.spec import arms_to_act_on
+from healthd_gates.store.gate_store import Ledger
+from healthd_gates.store.gate_update import LeaseLost
+from healthd_gates.store.outbox import Outbox
+
+_log = structlog.get_logger(__name__)
+_LOOK_SECONDS = 1.0
+_AT_ONCE = 64  # so many that receivers which hang leave room for one that does not
+_RENEWALS = 4  # within a lease, so that one that is late or fails loses no claim
+_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
+_LONGEST_WISH = 900.0  # of a receiver that asks to be left alone
+_TRIES_WITHOUT_BASELINE = 3  # a health check may blink
+_GIVE_UP_UNKNOWN = 86400.0  # for an action that the configuration has no more, or not yet again
+_JOURNAL_PAUSE = 1.0
+_LAST_SECONDS = 2.0  # that tries under way get when the daemon stops
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    order: StoredOrder
+    task: asyncio.Task[None]
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What the carrier shares with the rest of the gates."""
+
+    outbox: Outbox
+    ledger: Ledger
+    attempts: Attempts
+    metrics: ActionMetrics
+    news: News
+    clock: Clock
+
+
+class Carrier:
+    """One replica's worker. A try of a replica that fell silent is taken over when its lease ends; then the same key
+    may reach a receiver twice, and is what it tells the repetition by.
+    """
+
+    def __init__(self, desk: Desk, config: Config) -> None:
+        self._desk, self.config = desk, config
+        self._jobs: dict[str, _Job] = {}
+        self._news = asyncio.Event()
+        self._hold_at = 0.0
+
+    def wake(self) -> None:
+        """Something may be due now."""
+        self._news.set()
+
+    async def run(self) -> None:
+        """Until cancelled. While the journal is down this tries again; what is under way goes on."""
+        while True:
+            self._news.clear()
+            try:
+                await self._hold()
+                await self._take_up()
+            except JournalError as error:
+                _log.debug("the outbox waits for the journal", problem=str(error))
+            await within_seconds(self._news, min(_LOOK_SECONDS, self._lease / _RENEWALS))
+
+    async def close(self) -> None:
+        """Let tries under way come to an end if they do so soon; the others are for another replica, or the next
+        start."""
+        jobs = list(self._jobs.values())
+        if not jobs:
+            return
+        _, slow = await asyncio.wait({job.task for job in jobs}, timeout=_LAST_SECONDS)
+        await self._drop([job for job in jobs if job.task in slow])
+
+    async def _drop(self, jobs: Sequence[_Job]) -> None:
+        for job in jobs:
+            job.task.cancel()
+        if not jobs:
+            return
+        await asyncio.wait({job.task for job in jobs})
+        try:
+            await self._desk.outbox.let_go([job.order for job in jobs])
+        except JournalError as error:
+            _log.warning("actions are left to be taken over when their lease ends", problem=str(error))
+
+    @property
+    def _lease(self) -> float:
+        return self.config.gates.lease
+
+    async def _hold(self) -> None:
+        """Keep the claims of what is under way; what another replica has claimed meanwhile is its own."""
+        now = self._desk.clock.steady()
+        if not self._jobs or now < self._hold_at:
+            return
+        orders = [job.order for job in self._jobs.values()]
+        held = await self._desk.outbox.hold(orders, self._lease)
+        self._hold_at = now + self._lease / _RENEWALS
+        for order in orders:
+            job = self._jobs.get(order.key)
+            if order.key not in held and job is not None:
+                job.task.cancel()
+
+    async def _take_up(self) -> None:
+        backlog = await self._desk.outbox.backlog()
+        waits = (self._desk.clock.now() - backlog.oldest).total_seconds() if backlog.oldest else 0.0
+        self._desk.metrics.oldest_due.set(max(0.0, waits))
+        room = _AT_ONCE - len(self._jobs)
+        if not backlog.is_claimable or room <= 0:
+            return
+        for order in await self._desk.outbox.claim(self._lease, room, but=self._jobs):
+            task = asyncio.create_task(self._see_to(order), name=f"order:{order.key}")
+            self._jobs[order.key] = _Job(order, task)
+            task.add_done_callback(partial(self._strike_off, order.key))
+
+    def _strike_off(self, key: str, task: asyncio.Task[None]) -> None:
+        job = self._jobs.get(key)
+        if job is not None and job.task is task:
+            del self._jobs[key]
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("a fault of ours kept an action from being settled", key=key, error=repr(error))
+        self.wake()
+
+    async def _see_to(self, order: StoredOrder) -> None:
+        gate = await self._gate_of(order)
+        if gate is None:
+            return
+        outcome = await self._try(order, gate)
+        await self._settle(order, outcome)
+        self._desk.news.publish(gate.id)
+
+    async def _gate_of(self, order: StoredOrder) -> Gate | None:
+        while True:
+            try:
+                return await self._desk.ledger.find(order.gate_id)
+            except JournalError:
+                await asyncio.sleep(_JOURNAL_PAUSE)
+
+    async def _try(self, order: StoredOrder, gate: Gate) -> Outcome:
+        config = self.config.actions.get(order.action)
+        if self._age(order) >= self._give_up_after(order):
+            return Outcome(Ending.REFUSED, f"too late to begin: {order.detail or 'it was never tried'}")
+        if config is None:
+            return Outcome(Ending.AGAIN, f"no action is called {order.action} in the configuration")
+        arms = arms_to_act_on(gate.service, self.config.services.get(gate.service), gate.candidate, gate.baseline)
+        begun = self._desk.clock.steady()
+        told = Order(order.key, order.action, order.occasion, gate, arms)
+        outcome = await self._desk.attempts.carry_out(config, told)
+        self._desk.metrics.tried(order.action, config.kind, outcome.ending, self._desk.clock.steady() - begun)
+        log = _log.info if outcome.ending is Ending.DONE else _log.warning
+        log("action", action=order.action, gate=gate.id, ending=outcome.ending.value, detail=outcome.detail)
+        return outcome
+
+    async def _settle(self, order: StoredOrder, outcome: Outcome) -> None:
+        """Store what came of a try, however long the journal is down: until then nobody else may try."""
+        pause = self._pause(order, outcome)
+        state = self._state_after(order, outcome, pause)
+        while True:
+            try:
+                settling = self._desk.outbox.settle(order, state, outcome.detail, again_in=pause)
+                await to_the_end(settling, name=f"settle:{order.key}")
+            except JournalError as error:
+                _log.warning("the outcome of an action waits for the journal", key=order.key, problem=str(error))
+                await asyncio.sleep(_JOURNAL_PAUSE)
+            except LeaseLost:
+                _log.info("an action was settled elsewhere", key=order.key)
+                return
+            else:
+                self._desk.metrics.settled(order.action, state)
+                return
+
+    def _state_after(self, order: StoredOrder, outcome: Outcome, pause: float) -> OrderState:
+        match outcome.ending:
+            case Ending.DONE:
+                return OrderState.DONE
+            case Ending.REFUSED:
+                return OrderState.GIVEN_UP
+            case Ending.NO_BASELINE if order.tries + 1 >= _TRIES_WITHOUT_BASELINE:
+                return OrderState.NO_BASELINE
+        return OrderState.GIVEN_UP if self._age(order) + pause >= self._give_up_after(order) else OrderState.DUE
+
+    def _pause(self, order: StoredOrder, outcome: Outcome) -> float:
+        """Seconds to the next try: doubled from one to the next, with jitter, and no less than the receiver asks."""
+        backoff: float = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(order.tries, 16))
+        return max(min(outcome.after, _LONGEST_WISH), backoff * random.uniform(0.5, 1.0))
+
+    def _age(self, order: StoredOrder) -> float:
+        return (self._desk.clock.now() - order.created_at).total_seconds()
+
+    def _give_up_after(self, order: StoredOrder) -> float:
+        config = self.config.actions.get(order.action)
+        return config.give_up if config else _GIVE_UP_UNKNOWN

@@ -1,0 +1,83 @@
+"""A policy over the past: what a gate would have said, had the deploy happened then. It changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from healthd_gates.config.policy import Policy
+from healthd_gates.config.settings import Service
+from healthd_gates.domain.evidence import Evidence, Standing
+from healthd_gates.domain.request import Version
+from healthd_gates.engine.spec import arms_of
+from healthd_gates.judge.judge import Judge
+from healthd_gates.judge.rules import ObservedRule, Rules
+from healthd_gates.sources import build_source, find_kind
+from healthd_gates.sources.contract import Historian, SourceContext
+
+_BEFORE = timedelta(hours=3)
+
+
+class NotReplayable(Exception):  # noqa: N818 - an answer for the person who asked
+    """There is no past to look at, or nothing in the policy that the past could answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deploy:
+    """A deploy as if it had happened at `switched`, and what was known of it by `until`."""
+
+    service_name: str
+    service: Service
+    policy: Policy
+    candidate: Version
+    baseline: Version | None
+    switched: datetime
+    until: datetime
+
+
+def replayed_rules(policy: Policy) -> tuple[Rules, tuple[str, ...]]:
+    """The policy's rules without what only the moment itself could answer, and the names of those left out.
+
+    Raises NotReplayable when nothing else is left.
+    """
+    rules = policy.verdict_rules()
+    kept = tuple(rule for rule in rules.criteria if not isinstance(rule, ObservedRule))
+    if not any(rule.critical for rule in kept):
+        raise NotReplayable("the policy has no critical criterion of traffic: checks and smoke requests have no past")
+    left_out = tuple(rule.name for rule in rules.criteria if isinstance(rule, ObservedRule))
+    return replace(rules, criteria=kept), left_out
+
+
+async def replay(deploy: Deploy, context: SourceContext) -> AsyncIterator[Standing]:
+    """The standing after each interval, up to the verdict.
+
+    Raises NotReplayable, ArmError for what the source cannot tell apart, SourceUnavailable.
+    """
+    rules, _ = replayed_rules(deploy.policy)
+    service = deploy.service
+    if service.source is None:
+        raise NotReplayable(f"service {deploy.service_name} has no source")
+    if not issubclass(find_kind(service.source.kind), Historian):
+        raise NotReplayable(f"a source of kind {service.source.kind} keeps no past; prometheus does")
+    arms = arms_of(deploy.service_name, service, deploy.candidate, deploy.baseline)
+    source = build_source(service.source, arms, context)
+    assert isinstance(source, Historian)
+    try:
+        before = await _before(deploy, source) if deploy.policy.needs_history else []
+        judge = Judge(rules, before)
+        longest = deploy.policy.settle + deploy.policy.observe.at_most + deploy.policy.every
+        end = min(deploy.until, deploy.switched + timedelta(seconds=longest))
+        for evidence in await source.history(deploy.switched, end, deploy.policy.every):
+            standing = judge.step(evidence)
+            yield standing
+            if standing.verdict is not None:
+                return
+    finally:
+        await source.close()
+
+
+async def _before(deploy: Deploy, source: Historian) -> list[Evidence]:
+    """What was before the switch, as the baseline."""
+    past = await source.history(deploy.switched - _BEFORE, deploy.switched, deploy.policy.every)
+    return [replace(interval, baseline=interval.baseline or interval.candidate) for interval in past]

@@ -1,0 +1,187 @@
+"""Every metric of the gate, in the daemon's registry. Labels are bounded by the configuration."""
+
+from __future__ import annotations
+
+from collections import Counter as Tally
+from collections.abc import Callable, Iterable, Iterator
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from healthd_gates.actions.contract import Ending
+from healthd_gates.domain.action_order import OrderState
+from healthd_gates.domain.callback import ReplyState
+from healthd_gates.domain.gate import Gate, RollbackState
+
+_DECISION_SECONDS = (10, 20, 30, 60, 90, 120, 180, 300, 600, 900, 1800, 3600)
+_TRY_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
+_LATE_SECONDS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5)
+
+
+class GateMetrics:
+    """What is counted."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._verdicts = Counter(
+            "healthd_gate_verdicts_total",
+            "Verdicts, by what they were and what decided them.",
+            ["service", "policy", "verdict", "reason"],
+            registry=registry,
+        )
+        self._seconds = Histogram(
+            "healthd_gate_decision_duration_seconds",
+            "From the start of a gate to its verdict.",
+            ["service", "policy", "verdict"],
+            buckets=_DECISION_SECONDS,
+            registry=registry,
+        )
+        self._rollbacks = Counter(
+            "healthd_gate_rollbacks_total",
+            "Rollbacks, by what called for them and how far they came.",
+            ["service", "trigger", "state"],
+            registry=registry,
+        )
+        self._verdict_at = Gauge(
+            "healthd_gate_last_verdict_timestamp_seconds",
+            "When a gate of the service last ended so.",
+            ["service", "verdict"],
+            registry=registry,
+        )
+        self._rollback_at = Gauge(
+            "healthd_gate_last_rollback_timestamp_seconds",
+            "When a rollback of the service last came so far.",
+            ["service", "state"],
+            registry=registry,
+        )
+        self.late = Histogram(
+            "healthd_gate_tick_lateness_seconds",
+            "How late gates looked.",
+            buckets=_LATE_SECONDS,
+            registry=registry,
+        )
+        self.stumbles = Counter(
+            "healthd_gate_stumbles_total", "Gates that fell over a fault in healthd.", registry=registry
+        )
+        self.taken_over = Counter(
+            "healthd_gate_takeovers_total", "Gates taken over from a replica that fell silent.", registry=registry
+        )
+        self.lost = Counter(
+            "healthd_gate_leases_lost_total", "Gates that another replica took from this one.", registry=registry
+        )
+        self.journal_errors = Counter(
+            "healthd_journal_errors_total", "Times that the journal could not be used by gates.", registry=registry
+        )
+
+    def changed(self, before: Gate, after: Gate) -> None:
+        """Count what a stored step has brought."""
+        if after.decision is not None and before.decision is None:
+            decision = after.decision
+            self._verdicts.labels(after.service, after.policy, decision.verdict.value, decision.reason).inc()
+            seconds = (decision.at - after.created_at).total_seconds()
+            self._seconds.labels(after.service, after.policy, decision.verdict.value).observe(max(0.0, seconds))
+            self._verdict_at.labels(after.service, decision.verdict.value).set(decision.at.timestamp())
+        if after.rollback is not None and _stage(after) != _stage(before):
+            self._rollbacks.labels(after.service, after.rollback.trigger, after.rollback.state.value).inc()
+            self.inherited(after)
+
+    def inherited(self, gate: Gate) -> None:
+        """Show when a rollback came so far, also one that was counted elsewhere."""
+        assert gate.rollback is not None
+        moment = gate.finished_at or gate.rollback.at
+        self._rollback_at.labels(gate.service, gate.rollback.state.value).set(moment.timestamp())
+
+
+def _stage(gate: Gate) -> tuple[RollbackState, int] | None:
+    return (gate.rollback.state, gate.rollback.round) if gate.rollback else None
+
+
+class ActionMetrics:
+    """What is counted of actions."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._tries = Counter(
+            "healthd_action_tries_total",
+            "Tries of actions, by how they ended.",
+            ["action", "kind", "ending"],
+            registry=registry,
+        )
+        self._seconds = Histogram(
+            "healthd_action_try_duration_seconds",
+            "How long a try of an action takes.",
+            ["action", "kind"],
+            buckets=_TRY_SECONDS,
+            registry=registry,
+        )
+        self._settled = Counter(
+            "healthd_actions_settled_total",
+            "Actions that have come to an end: done, given up, or without a baseline to roll back to.",
+            ["action", "state"],
+            registry=registry,
+        )
+        self.oldest_due = Gauge(
+            "healthd_action_oldest_due_seconds",
+            "How long the oldest action waits that is not done; 0 when none does.",
+            registry=registry,
+        )
+
+    def tried(self, action: str, kind: str, ending: Ending, seconds: float) -> None:
+        self._tries.labels(action, kind, ending.value).inc()
+        self._seconds.labels(action, kind).observe(seconds)
+
+    def settled(self, action: str, state: OrderState) -> None:
+        if state is not OrderState.DUE:
+            self._settled.labels(action, state.value).inc()
+
+
+class ReplyMetrics:
+    """What is counted of replies that are owed to deploy tools."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._settled = Counter(
+            "healthd_hook_replies_total",
+            "Replies to deploy tools that have come to an end: taken by the tool (done), or given up.",
+            ["hook", "state"],
+            registry=registry,
+        )
+
+    def settled(self, hook: str, state: ReplyState) -> None:
+        if state.is_over:
+            self._settled.labels(hook, state.value).inc()
+
+
+class RunningGates(Collector):
+    """The gates that this replica runs, at the moment of the scrape."""
+
+    def __init__(self, running: Callable[[], Iterable[Gate]]) -> None:
+        self._running = running
+
+    def collect(self) -> Iterator[Metric]:
+        gates = list(self._running())
+        active = GaugeMetricFamily("healthd_gates_active", "Gates that this replica runs.", labels=["service", "state"])
+        for (service, state), count in Tally((gate.service, gate.state.value) for gate in gates).items():
+            active.add_metric([service, state], count)
+        yield active
+        labels = ["service", "policy", "criterion"]
+        observed = GaugeMetricFamily(
+            "healthd_gate_observed", "What a criterion sees: a fraction, or seconds.", labels=labels
+        )
+        limit = GaugeMetricFamily("healthd_gate_limit", "The limit of a criterion, in the same unit.", labels=labels)
+        baseline = GaugeMetricFamily(
+            "healthd_gate_baseline", "What a criterion sees of the baseline, in the same unit.", labels=labels
+        )
+        evidence = GaugeMetricFamily(
+            "healthd_gate_log_evidence_of_harm", "Natural logarithm of the e-value of harm.", labels=labels
+        )
+        for gate in {gate.service: gate for gate in gates}.values():  # of two gates of a service, the newer one
+            for criterion in gate.standing.criteria if gate.standing else ():
+                where = [gate.service, gate.policy, criterion.name]
+                for family, value in (
+                    (observed, criterion.observed),
+                    (limit, criterion.limit),
+                    (baseline, criterion.baseline),
+                    (evidence, criterion.log_e_harm),
+                ):
+                    if value is not None:
+                        family.add_metric(where, value)
+        yield from (observed, limit, baseline, evidence)

@@ -1,0 +1,68 @@
+"""A gate in its owner's hands: every step is on disk before anybody sees it or acts on it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+
+import structlog
+
+from healthd.journal.database import JournalError
+from healthd.runtime.deadline import to_the_end
+from healthd_gates.domain.gate import Gate, GateEvent
+from healthd_gates.engine.transitions import Step
+from healthd_gates.sources.contract import Cursor
+from healthd_gates.store.gate_store import Ledger
+from healthd_gates.store.gate_update import Change, SeenEvidence
+
+_log = structlog.get_logger(__name__)
+_PATIENCE = (0.2, 0.5, 1.0, 2.0, 5.0)
+
+
+class Record:
+    """The latest stored state of a gate. `changed` is told after each step that has been stored."""
+
+    def __init__(
+        self, gate: Gate, token: int, cursor: Cursor | None, ledger: Ledger, changed: Callable[[Gate, Gate], None]
+    ) -> None:
+        self.gate, self.token, self.cursor = gate, token, cursor
+        self._ledger, self._changed = ledger, changed
+
+    async def write(self, step: Step, moment: datetime, seen: SeenEvidence | None = None) -> None:
+        """Store a step, however long the journal is down. Raises LeaseLost."""
+        for attempt in range(10**9):
+            try:
+                await self.try_write(step, moment, seen)
+                return
+            except JournalError as error:
+                _log.warning("a gate waits for the journal", gate=self.gate.id, problem=str(error))
+                await asyncio.sleep(_PATIENCE[min(attempt, len(_PATIENCE) - 1)])
+
+    async def try_write(self, step: Step, moment: datetime, seen: SeenEvidence | None = None) -> None:
+        """Store a step, and tell of it, also where whoever waits for that is cancelled. Raises LeaseLost and
+        JournalError."""
+        await to_the_end(self._store(step, moment, seen), name=f"store:{self.gate.id}")
+
+    async def _store(self, step: Step, moment: datetime, seen: SeenEvidence | None) -> None:
+        before = self.gate
+        first = before.sequence + 1
+        events = tuple(
+            GateEvent(before.id, number, moment, kind, body) for number, (kind, body) in enumerate(step.events, first)
+        )
+        gate = replace(step.gate, sequence=before.sequence + len(events))
+        last = await self._ledger.store(
+            Change(
+                gate,
+                self.token,
+                events,
+                cursor=self.cursor,
+                seen=seen,
+                orders=step.orders,
+                quarantine=step.quarantine,
+                audit=step.audit,
+            )
+        )
+        self.gate = replace(gate, sequence=last)
+        self._changed(before, self.gate)

@@ -1,0 +1,69 @@
+"""This replica among the others: it says that it lives, takes up gates that nobody runs, tells
+what those may have kept to themselves that fell silent, and deletes what is old."""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+
+from healthd.journal.database import JournalError
+from healthd.runtime.clock import Clock
+from healthd_gates.engine.metrics import GateMetrics
+from healthd_gates.engine.supervisor import Roster
+from healthd_gates.store.gate_store import Ledger
+from healthd_gates.store.leases import Leases
+
+_log = structlog.get_logger(__name__)
+_RENEWALS = 4  # within a lease, so that one that is late or fails loses no gates
+_CLEANING_SECONDS = 3600.0
+_INHERITING_SECONDS = 15.0
+
+
+class Replica:
+    """Keeps this replica's lease while it runs."""
+
+    def __init__(self, ledger: Ledger, leases: Leases, roster: Roster, clock: Clock, metrics: GateMetrics) -> None:
+        self._ledger, self._leases, self._roster = ledger, leases, roster
+        self._clock, self._metrics = clock, metrics
+        self._clean_at = self._inherit_at = 0.0
+        self._trouble = ""
+
+    async def run(self) -> None:
+        """Until cancelled. While the journal is down, gates wait and this tries again."""
+        while True:
+            try:
+                await self._tend()
+            except JournalError as error:
+                self._metrics.journal_errors.inc()
+                self._tell(str(error))
+            await asyncio.sleep(self._roster.config.gates.lease / _RENEWALS)
+
+    async def close(self) -> None:
+        """Leave the gates to the other replicas, or to the next start."""
+        await self._roster.close()
+        try:
+            await self._leases.let_go()
+        except JournalError as error:
+            _log.warning("gates are left to be taken over when the lease ends", problem=str(error))
+
+    async def _tend(self) -> None:
+        await self._ledger.open()
+        await self._leases.renew()
+        await self._roster.take_over_orphans()
+        if self._clock.steady() >= self._inherit_at:
+            await self._roster.inherit()
+            self._inherit_at = self._clock.steady() + _INHERITING_SECONDS
+        if self._clock.steady() >= self._clean_at:
+            config = self._roster.config
+            await self._ledger.clean(config.retention, config.gates.keep_looks)
+            self._clean_at = self._clock.steady() + _CLEANING_SECONDS
+        self._tell("")
+
+    def _tell(self, trouble: str) -> None:
+        """Log trouble when it comes and when it goes, not at every try."""
+        if trouble and trouble != self._trouble:
+            _log.error("gates have no journal", problem=trouble)
+        elif self._trouble and not trouble:
+            _log.info("gates have their journal again")
+        self._trouble = trouble

@@ -1,0 +1,123 @@
+"""Whether a rollback worked, from what is seen after its actions: the baseline has the traffic, and its numbers are
+fine. Pure; who looks, and for how long, is the gate's life.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from healthd_gates.config.criteria import ErrorRate, Latency
+from healthd_gates.config.policy import Policy
+from healthd_gates.domain.evidence import Counts, Evidence, Standing
+from healthd_gates.judge.arms import Reading, errors, slower_than
+
+_LEFT_OVER = 0.02  # of all requests: what health checks and connections that are kept open still bring to a candidate
+_AS_MUCH = 0.5  # of the traffic from before: what a baseline must take where the candidate has fallen silent
+_LOOKS = 3
+_FEWEST_LOOKS = 2
+_FEWEST_REQUESTS = 20.0
+_USUAL_LIMIT = 0.05  # of requests that may fail, where the policy has no limit of its own
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """The highest share of bad requests, as in the policy; `says` is what makes one bad."""
+
+    says: str
+    reading: Reading
+    highest: float
+
+
+def bounds_of(policy: Policy) -> list[Bound]:
+    """What the numbers of a baseline must keep to be called recovered."""
+    rates = [c.limit for c in policy.criteria if isinstance(c, ErrorRate) and c.critical and c.limit is not None]
+    found = [Bound("failed", errors, min(rates, default=_USUAL_LIMIT))]
+    for criterion in policy.criteria:
+        if isinstance(criterion, Latency) and criterion.critical and criterion.limit is not None:
+            says = f"took longer than {criterion.limit:g} s"
+            found.append(Bound(says, slower_than(criterion.limit), 1 - criterion.quantile))
+    return found
+
+
+def rate_of(standing: Standing | None) -> float | None:
+    """The candidate's requests a second while it was judged, None where nobody counted them."""
+    if standing is None or standing.elapsed_seconds <= 0:
+        return None
+    counted = max((criterion.requests for criterion in standing.criteria), default=0.0)
+    return counted / standing.elapsed_seconds if counted else None
+
+
+class Recovery:
+    """Takes one look after the other. `rate_before` is the candidate's traffic before the rollback, in requests a
+    second: a candidate that was stopped sends no numbers, and then the baseline must have taken over that much.
+    """
+
+    def __init__(self, bounds: Sequence[Bound], rate_before: float | None) -> None:
+        self._bounds, self._rate_before = bounds, rate_before
+        self._moved: deque[Counts] = deque(maxlen=_LOOKS)
+        self._problem = "nobody has looked yet"
+
+    def take(self, evidence: Evidence | None, notes: Sequence[str]) -> None:
+        """Take one look, with the reasons for what it did not see."""
+        if evidence is None:
+            self._problem = "; ".join(notes) or self._problem
+            return
+        problem = self._still_here(evidence)
+        if problem is None and evidence.baseline is not None:
+            self._moved.append(evidence.baseline)
+            self._problem = ""
+            return
+        self._moved.clear()
+        self._problem = "; ".join((problem or "the baseline sends no numbers", *notes))
+
+    @property
+    def is_confirmed(self) -> bool:
+        """Whether no further look is needed."""
+        enough = len(self._moved) >= _FEWEST_LOOKS and self._requests >= _FEWEST_REQUESTS
+        return enough and self.is_likely
+
+    @property
+    def is_likely(self) -> bool:
+        """Whether nothing speaks against it, be it on few requests: for when the time is over."""
+        return not self._problem and self._requests > 0 and not self._excess
+
+    @property
+    def sentence(self) -> str:
+        """How it stands, for people."""
+        if self._problem:
+            return f"Not confirmed: {self._problem}."
+        if self._excess:
+            return f"The baseline has the traffic, but {self._excess}."
+        failed = sum(counts.errors for counts in self._moved)
+        return f"The baseline has the traffic: {self._requests:,.0f} requests, {failed:,.0f} of them failed."
+
+    def _still_here(self, evidence: Evidence) -> str | None:
+        """Why the traffic has not moved, as far as this look tells."""
+        candidate, baseline = evidence.candidate, evidence.baseline
+        if baseline is None:
+            return None
+        if candidate is None:
+            if self._rate_before and baseline.requests / evidence.seconds >= _AS_MUCH * self._rate_before:
+                return None
+            return "the candidate sends no numbers, and the baseline has not taken as much traffic as it had"
+        total = candidate.requests + baseline.requests
+        if total <= 0:
+            return "there is no traffic"
+        share = candidate.requests / total
+        return f"the candidate still has {share:.0%} of the requests" if share > _LEFT_OVER else None
+
+    @property
+    def _requests(self) -> float:
+        return sum(counts.requests for counts in self._moved)
+
+    @property
+    def _excess(self) -> str | None:
+        """Which bound the baseline's numbers break."""
+        for bound in self._bounds:
+            read = [reading for counts in self._moved if (reading := bound.reading(counts)) is not None]
+            requests, bad = sum(r for r, _ in read), sum(b for _, b in read)
+            if requests > 0 and bad / requests > bound.highest:
+                return f"{bad / requests:.1%} of its requests {bound.says}, which is more than {bound.highest:.1%}"
+        return None

@@ -1,0 +1,295 @@
+"""What callers may ask of gates. Every answer is as stored; every change is stored, and audited, before it is answered.
+
+How a gate lives is `engine.runner`; which gates run here is `engine.supervisor`; how it is all stored is `store`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+
+from sqlalchemy.exc import IntegrityError
+
+from healthd.journal.database import JournalError
+from healthd.runtime.clock import Clock
+from healthd_gates.actions.executor import Attempts
+from healthd_gates.domain.action_order import StoredOrder
+from healthd_gates.domain.errors import (
+    AlreadyDecided,
+    Draining,
+    JournalUnavailable,
+    NothingToRollBack,
+    NotPushed,
+    ServiceBusy,
+    TooManyGates,
+    UnknownGate,
+)
+from healthd_gates.domain.evidence import Verdict
+from healthd_gates.domain.gate import DeployLock, Gate, GateEvent, GateState, Page, QuarantinedVersion
+from healthd_gates.domain.request import PushedEvidence, VerifyRequest
+from healthd_gates.engine import transitions as course
+from healthd_gates.engine.change_events import News, within_seconds
+from healthd_gates.engine.dry_run import Rehearsed, rehearse
+from healthd_gates.engine.spec import Plan, recall_plan
+from healthd_gates.engine.supervisor import Roster
+from healthd_gates.engine.transitions import Step
+from healthd_gates.engine.validation import known_service, receive
+from healthd_gates.store.admission import Admission
+from healthd_gates.store.gate_store import Ledger
+from healthd_gates.store.gate_update import LeaseLost
+from healthd_gates.store.locks import Holds
+from healthd_gates.store.outbox import Outbox
+
+_ELSEWHERE_SECONDS = 1.0  # between looks at a gate that another replica runs
+_HERE_SECONDS = 15.0
+_TUGS = 5
+_Asking = Callable[[Gate], bool]
+_Stepping = Callable[[Gate, Plan], Step]
+_UNDECIDED = (GateState.SETTLING, GateState.OBSERVING, GateState.HELD)
+
+
+class Gatekeeper:
+    """Every method raises a `domain.errors.Refusal` when it says no; any of them may be `JournalUnavailable`."""
+
+    def __init__(
+        self,
+        roster: Roster,
+        ledger: Ledger,
+        holds: Holds,
+        outbox: Outbox,
+        attempts: Attempts,
+        news: News,
+        clock: Clock,
+        *,
+        replica: str,
+    ) -> None:
+        self._roster, self._ledger, self._holds, self._news, self._clock = roster, ledger, holds, news, clock
+        self._outbox, self._attempts = outbox, attempts
+        self._replica = replica
+        self.draining = False
+
+    async def start(self, request: VerifyRequest, *, caller: str, idempotency_key: str | None = None) -> Gate:
+        """Store a gate and run it. The same key with the same request gives the same gate."""
+        config, moment = self._roster.config, self._clock.now()
+        admission, plan = receive(
+            request, config, caller=caller, key=idempotency_key, replica=self._replica, moment=moment
+        )
+        with _refusing():
+            if idempotency_key is not None and (before := await self._ledger.known(admission)) is not None:
+                return before
+            if self.draining:
+                raise Draining
+            if len(self._roster) >= config.gates.at_most:
+                raise TooManyGates(count=len(self._roster))
+            # Shielded: a caller who hangs up must not leave a gate behind that is stored but runs nowhere.
+            return await asyncio.shield(asyncio.create_task(self._store_and_run(admission, plan)))
+
+    async def _store_and_run(self, admission: Admission, plan: Plan) -> Gate:
+        started = await self._ledger.start(admission)
+        if isinstance(started, Gate):
+            return started
+        await self._roster.drop_watches(started.gate.service)  # the start has ended them
+        self._roster.adopt(started, plan)
+        return started.gate
+
+    async def get(self, gate_id: str) -> Gate:
+        """Raises UnknownGate."""
+        gate = self._roster.gate(gate_id)
+        if gate is None:
+            with _refusing():
+                gate = await self._ledger.find(gate_id)
+        if gate is None:
+            raise UnknownGate(gate_id=gate_id)
+        return gate
+
+    async def list(
+        self,
+        *,
+        service: str | None = None,
+        states: Sequence[GateState] = (),
+        limit: int = 50,
+        before: str | None = None,
+    ) -> Page:
+        """Newest first; no `states` means all."""
+        with _refusing():
+            return await self._ledger.page(service, states, limit, before)
+
+    async def wait(self, gate_id: str, seconds: float) -> Gate:
+        """The gate once it is answered, or as it stands after `seconds`; whichever replica runs it."""
+        end = self._clock.steady() + seconds
+        while True:
+            change = self._news.expect(gate_id)
+            gate = await self.get(gate_id)
+            left = end - self._clock.steady()
+            if gate.is_answered or left <= 0:
+                return gate
+            await within_seconds(change, min(left, self._pause(gate_id)))
+
+    async def events(self, gate_id: str, after: int = 0) -> AsyncGenerator[GateEvent]:
+        """The gate's log from the event after `after` on, until the gate is over. Raises UnknownGate."""
+        while True:
+            change = self._news.expect(gate_id)
+            gate = await self.get(gate_id)
+            with _refusing():
+                events = await self._ledger.events(gate_id, after)
+            for event in events:
+                yield event
+                after = event.sequence
+            if gate.state.is_over and after >= gate.sequence:
+                return
+            if not events:
+                await within_seconds(change, self._pause(gate_id))
+
+    async def cancel(self, gate_id: str, *, caller: str, reason: str) -> Gate:
+        """End an undecided gate, or a watch. Raises UnknownGate, AlreadyDecided."""
+
+        def called_for(gate: Gate) -> bool:
+            if gate.state not in (*_UNDECIDED, GateState.WATCHING, GateState.CANCELLED):
+                raise AlreadyDecided(gate_id=gate_id, state=gate.state.value)
+            return gate.state is not GateState.CANCELLED
+
+        def step(gate: Gate, _plan: Plan) -> Step:
+            return course.cancelled(gate, caller, reason, self._clock.now())
+
+        return await self._intervene(gate_id, called_for, step)
+
+    async def resolve(self, gate_id: str, verdict: Verdict, *, caller: str, reason: str) -> Gate:
+        """A person's decision, pass or fail, on a held gate. Raises UnknownGate, AlreadyDecided."""
+
+        def called_for(gate: Gate) -> bool:
+            if gate.state is not GateState.HELD:
+                raise AlreadyDecided(gate_id=gate_id, state=gate.state.value)
+            return True
+
+        def step(gate: Gate, plan: Plan) -> Step:
+            return course.resolved(gate, verdict, plan, caller, reason, self._clock.now())
+
+        return await self._intervene(gate_id, called_for, step)
+
+    async def rollback(self, gate_id: str, *, caller: str, reason: str, key: str | None = None) -> Gate:
+        """A person pulls the cord: once only, but again where it was not seen to succeed. The same key again is the
+        same pull, however the first one ended; and of two who pull at the same time one does.
+
+        Raises UnknownGate, NothingToRollBack, and ServiceBusy where a newer gate holds the service.
+        """
+
+        seen = 0  # the round that it would be when the call came: if that is past, somebody else was faster
+
+        def called_for(gate: Gate) -> bool:
+            nonlocal seen
+            seen = seen or gate.next_round
+            if gate.rollback is None or gate.next_round != seen:
+                return gate.rollback is None
+            return gate.rollback.state.wants_a_person and (key is None or gate.rollback.key != key)
+
+        def step(gate: Gate, plan: Plan) -> Step:
+            pulled = course.pulled(gate, plan, caller, reason, self._clock.now(), key)
+            if not pulled.orders:
+                raise NothingToRollBack(service=gate.service)
+            return pulled
+
+        return await self._intervene(gate_id, called_for, step)
+
+    async def orders(self, gate_id: str) -> Sequence[StoredOrder]:
+        """What its verdict called for. Raises UnknownGate."""
+        await self.get(gate_id)
+        with _refusing():
+            return await self._outbox.of_gate(gate_id)
+
+    async def rehearse(self, gate_id: str) -> Sequence[Rehearsed]:
+        """What a person's rollback would do now. Raises UnknownGate, and ServiceBusy as that would."""
+        gate, config = await self.get(gate_id), self._roster.config
+        with _refusing():
+            body = await self._ledger.policy_body(gate_id)
+            if not gate.state.holds_service and (gate.rollback is None or gate.rollback.state.wants_a_person):
+                await self._refuse_busy(gate.service)
+        if body is None:
+            raise UnknownGate(gate_id=gate_id)
+        return await rehearse(gate, recall_plan(body, gate.policy, gate.service, config), config, self._attempts)
+
+    async def push(self, gate_id: str, evidence: PushedEvidence, *, caller: str) -> None:
+        """Keep what was pushed for the gate's source. Raises UnknownGate, NotPushed, AlreadyDecided."""
+        gate = await self.get(gate_id)
+        service = self._roster.config.services.get(gate.service)
+        kind = service.source.kind if service and service.source else "none"
+        if kind != "push":
+            raise NotPushed(service=gate.service, kind=kind)
+        if gate.state.is_over or gate.state is GateState.ACTING:
+            raise AlreadyDecided(gate_id=gate_id, state=gate.state.value)
+        with _refusing():
+            await self._ledger.push(gate_id, evidence, caller)
+
+    async def lock(self, service: str, *, holder: str, seconds: float, reason: str, caller: str) -> DeployLock:
+        """Take the deploy lock, or prolong it for the same holder. Raises UnknownService, Locked."""
+        known_service(service, self._roster.config)
+        with _refusing():
+            return await self._holds.lock(service, holder, seconds, reason, caller)
+
+    async def unlock(self, service: str, *, holder: str, caller: str) -> None:
+        """Raises LockNotHeld."""
+        with _refusing():
+            await self._holds.unlock(service, holder, caller)
+
+    async def locks(self) -> Sequence[DeployLock]:
+        """The deploy locks that hold now."""
+        with _refusing():
+            return await self._holds.locks()
+
+    async def quarantine(self) -> Sequence[QuarantinedVersion]:
+        """The versions that failed and were not released."""
+        with _refusing():
+            return await self._holds.quarantined()
+
+    async def release(self, service: str, version: str, *, caller: str, reason: str) -> None:
+        """Let a quarantined version try again. Raises NotQuarantined."""
+        with _refusing():
+            await self._holds.release(service, version, caller, reason)
+
+    def _pause(self, gate_id: str) -> float:
+        return _HERE_SECONDS if gate_id in self._roster else _ELSEWHERE_SECONDS
+
+    async def _intervene(self, gate_id: str, called_for: _Asking, step: _Stepping) -> Gate:
+        """Take the gate out of whatever hands it is in, do one step, and let it live on here."""
+        gate = await self.get(gate_id)
+        with _refusing():
+            for _ in range(_TUGS):
+                if not called_for(gate):
+                    return gate
+                try:  # shielded: a caller who hangs up must not leave a gate that nobody runs
+                    return await asyncio.shield(asyncio.create_task(self._seize_and_step(gate_id, called_for, step)))
+                except LeaseLost:  # someone else intervened at the same moment; see what became of it
+                    gate = await self.get(gate_id)
+        raise JournalUnavailable(problem="too many callers change this gate at once")
+
+    async def _seize_and_step(self, gate_id: str, called_for: _Asking, step: _Stepping) -> Gate:
+        owned = await self._roster.seize(gate_id)
+        if owned is None:
+            raise UnknownGate(gate_id=gate_id)
+        record, unsure = self._roster.record(owned), False
+        try:
+            if called_for(owned.gate):
+                await record.try_write(step(owned.gate, self._roster.plan_of(owned)), self._clock.now())
+            return record.gate
+        except IntegrityError:  # it is to hold its service again, and another gate does by now
+            await self._refuse_busy(owned.gate.service)
+            raise
+        except JournalError:
+            unsure = True
+            raise
+        finally:
+            self._roster.adopt(replace(owned, gate=record.gate), unsure=unsure)
+
+    async def _refuse_busy(self, service: str) -> None:
+        if (gate := await self._ledger.holder(service)) is not None:
+            raise ServiceBusy(service=service, gate_id=gate.id, caller=gate.caller, until=gate.decides_by)
+
+
+@contextmanager
+def _refusing() -> Iterator[None]:
+    """A journal that is down is a refusal."""
+    try:
+        yield
+    except JournalError as error:
+        raise JournalUnavailable(problem=str(error)) from error

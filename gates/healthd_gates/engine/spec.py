@@ -1,0 +1,111 @@
+"""What a gate goes by: its policy as it was at the start, and its service as it is now."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+
+from healthd_gates.config.criteria import Smoke
+from healthd_gates.config.policy import Policy
+from healthd_gates.config.settings import Config, Service
+from healthd_gates.domain.action_order import Occasion
+from healthd_gates.domain.request import Version
+from healthd_gates.judge.rules import Rules
+from healthd_gates.sources.contract import Arm, Arms
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A gate's policy and service. `service` is None once the configuration has none of that name.
+
+    `without_secrets` says that the policy came from the journal, which keeps no secrets, and that the configuration no
+    longer has the same one.
+    """
+
+    policy: Policy
+    service: Service | None
+    without_secrets: bool = False
+
+    def actions(self, occasion: Occasion) -> tuple[str, ...]:
+        """The names of the actions that an occasion calls for: the policy's, or else the service's."""
+        match occasion:
+            case Occasion.PASS:
+                own, shared = self.policy.on_pass, self.service.on_pass if self.service else ()
+            case Occasion.INCONCLUSIVE:
+                own, shared = self.policy.on_inconclusive, self.service.on_inconclusive if self.service else ()
+            case _:
+                own, shared = self.policy.on_fail, self.service.on_fail if self.service else ()
+        return tuple(dict.fromkeys(shared if own is None else own))
+
+    def baseline_kept(self, requested: float | None) -> float | None:
+        """For how many seconds after the verdict there is something to roll back to; None for as long as it takes."""
+        if requested is not None:
+            return requested
+        return self.service.baseline_kept if self.service else None
+
+    @property
+    def verdict_rules(self) -> Rules:
+        """What the judge is told for the verdict."""
+        return self._paced(self.policy.verdict_rules())
+
+    @property
+    def watch_rules(self) -> Rules:
+        """What the judge is told for the watch."""
+        return self._paced(self.policy.watch_rules())
+
+    def _paced(self, rules: Rules) -> Rules:
+        """How late numbers may come is the source's to say: CloudWatch's are minutes behind."""
+        if self.service is None or self.service.source is None:
+            return rules
+        return replace(rules, timing=replace(rules.timing, lateness=self.service.source.lateness))
+
+    @property
+    def edges(self) -> tuple[float, ...]:
+        """The latencies in seconds at which the policy has limits."""
+        limits = {
+            criterion.limit for criterion in self.policy.criteria if criterion.kind in ("latency", "mean_latency")
+        }
+        return tuple(sorted(limit for limit in limits if limit is not None))
+
+
+def policy_body(policy: Policy) -> str:
+    """A policy for the journal; secrets are masked."""
+    return policy.model_dump_json(by_alias=True)
+
+
+def recall_plan(body: str, name: str, service: str, config: Config) -> Plan:
+    """The plan of a gate that was started before: by its own policy, whatever the configuration says now."""
+    current = config.policies.get(name)
+    if current is not None and policy_body(current) == body:
+        return Plan(current, config.services.get(service))
+    policy = Policy.model_validate(json.loads(body))
+    masked = any(request.headers for c in policy.criteria if isinstance(c, Smoke) for request in c.requests)
+    return Plan(policy, config.services.get(service), without_secrets=masked)
+
+
+def arms_to_act_on(gate_service: str, service: Service | None, candidate: Version, baseline: Version | None) -> Arms:
+    """Whom an action is about. It needs no addresses, so that it works where the configuration has them no more."""
+
+    def arm(version: Version) -> Arm:
+        target = target_of(service, version) if service else version.target
+        return Arm(version.version, version.labels, target)
+
+    return Arms(gate_service, arm(candidate), arm(baseline) if baseline else None)
+
+
+def arms_of(service_name: str, service: Service, candidate: Version, baseline: Version | None) -> Arms:
+    """Who is observed. Raises KeyError for a target that the service does not have."""
+    return Arms(service_name, _arm(service, candidate), _arm(service, baseline) if baseline else None)
+
+
+def _arm(service: Service, version: Version) -> Arm:
+    target = target_of(service, version)
+    urls = service.addresses(target) if target is not None else ()
+    return Arm(version.version, version.labels, target, urls)
+
+
+def target_of(service: Service, version: Version) -> str | None:
+    """The target that a version runs on: the one that it names, or the only one that there is."""
+    if version.target is not None:
+        return version.target
+    return next(iter(service.targets)) if len(service.targets) == 1 else None

@@ -1,0 +1,183 @@
+"""The gates that this replica runs: one task each, taken up, brought back after a stumble, handed on.
+
+What a task does is `engine.runner`; what callers may ask is `engine.service`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+
+from healthd.checks.failures import describe
+from healthd.journal.database import JournalError
+from healthd_gates.config.settings import Config
+from healthd_gates.domain.gate import Gate, GateState
+from healthd_gates.engine import transitions as course
+from healthd_gates.engine.change_events import News
+from healthd_gates.engine.metrics import GateMetrics
+from healthd_gates.engine.recorder import Record
+from healthd_gates.engine.runner import Life, Tools
+from healthd_gates.engine.spec import Plan, recall_plan
+from healthd_gates.store.gate_update import LeaseLost
+from healthd_gates.store.leases import Leases, Owned
+
+_log = structlog.get_logger(__name__)
+_TAKEN_AT_ONCE = 100
+_STUMBLES = 3
+_PAUSE_SECONDS = 5.0
+_NEWS_FOR_SECONDS, _GOOD_NEWS_FOR_SECONDS = 86400.0, 300.0
+
+
+class _Running:
+    """A gate's task, and its life, which is another one after a stumble."""
+
+    task: asyncio.Task[None]
+
+    def __init__(self, life: Life) -> None:
+        self.life = life
+
+
+class Roster:
+    """Owns the task of every gate that runs here."""
+
+    def __init__(self, leases: Leases, tools: Tools, config: Config, metrics: GateMetrics, news: News) -> None:
+        self._leases, self._tools, self.config = leases, tools, config
+        self._metrics, self._news = metrics, news
+        self._running: dict[str, _Running] = {}
+
+    def __len__(self) -> int:
+        return len(self._running)
+
+    def __contains__(self, gate_id: str) -> bool:
+        return gate_id in self._running
+
+    def gate(self, gate_id: str) -> Gate | None:
+        """A gate that runs here, as last stored."""
+        running = self._running.get(gate_id)
+        return running.life.gate if running else None
+
+    def gates(self) -> list[Gate]:
+        """All that run here, as last stored."""
+        return [running.life.gate for running in self._running.values()]
+
+    def adopt(self, owned: Owned, plan: Plan | None = None, *, unsure: bool = False) -> None:
+        """Run a gate that is this replica's. A fresh one brings its plan, others have theirs stored.
+
+        `unsure` says that the journal may know more of it by now, since a write ended nobody knows how.
+        """
+        gate = owned.gate
+        if gate.state.is_over and not unsure:
+            return
+        running = _Running(Life(owned, plan or self.plan_of(owned), self._tools))
+        work = self._see_through(gate.id, running, unsure=unsure)
+        running.task = asyncio.create_task(work, name=f"gate:{gate.id}")
+        running.task.add_done_callback(lambda _: self._strike_off(gate.id, running))
+        self._running[gate.id] = running
+
+    def plan_of(self, owned: Owned) -> Plan:
+        gate = owned.gate
+        return recall_plan(owned.policy_body, gate.policy, gate.service, self.config)
+
+    async def take_over_orphans(self) -> None:
+        """Take up the gates that nobody runs. Raises JournalError."""
+        room = self.config.gates.at_most - len(self)
+        while room > 0 and (taken := await self._leases.take_over(min(_TAKEN_AT_ONCE, room))):
+            for owned in taken:
+                _log.info("took over a gate", gate=owned.gate.id, service=owned.gate.service)
+                await self._stop(owned.gate.id)
+                self.adopt(owned)
+                self._metrics.taken_over.inc()
+            room -= len(taken)
+
+    async def inherit(self) -> None:
+        """Tell how rollbacks have ended at replicas that are gone since, for nobody knows whether they have told: of
+        those that want a person for a day, of the others for a moment. Raises JournalError."""
+        now = self._tools.optics.clock.now()
+        for gate in await self._leases.inherit(_NEWS_FOR_SECONDS):
+            assert gate.rollback is not None
+            assert gate.finished_at is not None
+            age = (now - gate.finished_at).total_seconds()
+            if gate.rollback.state.wants_a_person or age < _GOOD_NEWS_FOR_SECONDS:
+                self._tools.inherited(gate)
+
+    async def seize(self, gate_id: str) -> Owned | None:
+        """A gate in the caller's hands, wherever it ran; it runs no more until it is adopted. Raises JournalError."""
+        await self._stop(gate_id)
+        return await self._leases.seize(gate_id)
+
+    async def drop_watches(self, service: str) -> None:
+        """Stop the watches over a service, which are not this replica's any more."""
+        watches = [gate.id for gate in self.gates() if gate.service == service and gate.state is GateState.WATCHING]
+        for gate_id in watches:
+            await self._stop(gate_id)
+            self._news.publish(gate_id)
+
+    def record(self, owned: Owned) -> Record:
+        """Where the caller writes what becomes of a seized gate."""
+        return Record(owned.gate, owned.token, owned.cursor, self._tools.optics.ledger, self._tools.changed)
+
+    async def close(self) -> None:
+        """Stop every gate where it stands."""
+        tasks = {running.task for running in self._running.values()}
+        self._running.clear()
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+    async def _stop(self, gate_id: str) -> None:
+        running = self._running.pop(gate_id, None)
+        if running is not None:
+            running.task.cancel()
+            await asyncio.wait({running.task})
+
+    def _strike_off(self, gate_id: str, running: _Running) -> None:
+        if self._running.get(gate_id) is running:
+            del self._running[gate_id]
+
+    async def _see_through(self, gate_id: str, running: _Running, *, unsure: bool) -> None:
+        """Run a gate to its end. After a stumble it goes on from what is stored; after some it ends inconclusive."""
+        stumbles = 0
+        if unsure and not await self._pick_up(gate_id, running, give_up=False):
+            return
+        while True:
+            try:
+                await running.life.run()
+                return
+            except LeaseLost:
+                self._metrics.lost.inc()
+                _log.info("another replica runs this gate now", gate=gate_id)
+                return
+            except JournalError as error:
+                self._metrics.journal_errors.inc()
+                _log.warning("a gate cannot be read from the journal", gate=gate_id, problem=str(error))
+            except asyncio.CancelledError:
+                raise
+            except Exception as error:  # one gate's bug must not end the others
+                stumbles += 1
+                self._metrics.stumbles.inc()
+                _log.exception("a gate stumbled", gate=gate_id, error=describe(error))
+            await asyncio.sleep(_PAUSE_SECONDS)
+            if not await self._pick_up(gate_id, running, give_up=stumbles >= _STUMBLES):
+                return
+
+    async def _pick_up(self, gate_id: str, running: _Running, *, give_up: bool) -> bool:
+        """Bring a gate back from the journal; False when there is nothing more to run."""
+        while True:
+            try:
+                owned = await self._leases.recall(gate_id, running.life.token)
+                break
+            except JournalError:
+                self._metrics.journal_errors.inc()
+                await asyncio.sleep(_PAUSE_SECONDS)
+        if owned is None or owned.gate.state.is_over:
+            return False
+        plan = self.plan_of(owned)
+        if give_up:
+            moment = self._tools.optics.clock.now()
+            sentence = "The gate stumbled over a fault in healthd itself; the log has it."
+            await self.record(owned).write(course.stranded(owned.gate, sentence, plan, moment, "internal"), moment)
+            return False
+        running.life = Life(owned, plan, self._tools)
+        return True

@@ -1,0 +1,248 @@
+"""The course of a gate: what follows from a look, a verdict, a regression, a person's word. Pure.
+
+Every function gives the gate as it shall stand, with all that is stored in the same transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from healthd.journal.journal import AuditEntry
+from healthd.units import show_duration
+from healthd_gates.domain.action_order import Occasion, OrderState, StoredOrder
+from healthd_gates.domain.evidence import Reason, Standing, Verdict
+from healthd_gates.domain.gate import Decision, EventKind, Gate, GateState, QuarantinedVersion, Rollback, RollbackState
+from healthd_gates.engine.spec import Plan
+from healthd_gates.store.serialization import decision_document, standing_document
+
+Event = tuple[EventKind, dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of a gate. `events` have no numbers yet."""
+
+    gate: Gate
+    events: tuple[Event, ...] = ()
+    orders: tuple[tuple[Occasion, str], ...] = ()
+    quarantine: QuarantinedVersion | None = None
+    audit: AuditEntry | None = None
+
+    def after(self, *events: Event) -> Step:
+        """The same step, told after these events."""
+        return replace(self, events=(*events, *self.events))
+
+
+def looked(gate: Gate, standing: Standing, notes: tuple[str, ...], plan: Plan, moment: datetime) -> Step:
+    """A look at the evidence: goes on, or decides."""
+    look: Event = (EventKind.LOOK, {"standing": standing_document(standing), "notes": list(notes)})
+    seen = replace(gate, standing=standing, notes=notes)
+    if gate.state is GateState.WATCHING:
+        if standing.verdict is Verdict.FAIL:
+            return regressed(seen, plan, moment).after(look)
+        return Step(seen, (look,))
+    if standing.verdict is not None:
+        return judged(seen, standing, plan, moment).after(look)
+    state = GateState.SETTLING if standing.reason is Reason.WARMING_UP else GateState.OBSERVING
+    changed: tuple[Event, ...] = ((EventKind.STATE, {"state": state.value}),) if state is not gate.state else ()
+    return Step(replace(seen, state=state), (look, *changed))
+
+
+def judged(gate: Gate, standing: Standing, plan: Plan, moment: datetime) -> Step:
+    """The judge has come to a verdict."""
+    verdict = standing.verdict
+    assert verdict is not None
+    if verdict is Verdict.INCONCLUSIVE and plan.policy.inconclusive == "hold":
+        until = moment + timedelta(seconds=plan.policy.hold_at_most)
+        held = replace(gate, state=GateState.HELD, decides_by=until)
+        return Step(held, ((EventKind.STATE, {"state": held.state.value, "until": until.isoformat()}),))
+    promotes = verdict is Verdict.PASS or (verdict is Verdict.INCONCLUSIVE and plan.policy.inconclusive == "pass")
+    return decided(gate, decision_of(standing, moment, promotes=promotes), plan)
+
+
+def decision_of(standing: Standing, moment: datetime, *, promotes: bool) -> Decision:
+    """What the judge says, as a decision."""
+    assert standing.verdict is not None
+    counts_as: Literal[Verdict.PASS, Verdict.FAIL] = Verdict.PASS if promotes else Verdict.FAIL
+    telling = [criterion.sentence for criterion in standing.criteria if criterion.critical]
+    sentence = " ".join([standing.sentence, *telling])
+    return Decision(standing.verdict, counts_as, standing.reason.value, sentence, moment)
+
+
+def decided(gate: Gate, decision: Decision, plan: Plan) -> Step:
+    """A verdict is final: on a pass the watch begins, on a fail the traffic goes back."""
+    told: Event = (EventKind.DECISION, decision_document(decision))
+    settled = replace(gate, decision=decision, decides_by=min(gate.decides_by, decision.at))
+    if decision.counts_as is Verdict.PASS:
+        return _passed(settled, plan, decision.at).after(told)
+    occasion = Occasion.FAIL if decision.verdict is Verdict.FAIL else Occasion.INCONCLUSIVE
+    step = _back(settled, occasion, "decision", decision.sentence, plan, decision.at).after(told)
+    harmful = decision.verdict is Verdict.FAIL and plan.policy.quarantine
+    return replace(step, quarantine=_quarantined(gate, decision.sentence, decision.at)) if harmful else step
+
+
+def regressed(gate: Gate, plan: Plan, moment: datetime) -> Step:
+    """The watch has found harm."""
+    assert gate.standing is not None
+    step = _back(gate, Occasion.REGRESSION, "watch", gate.standing.sentence, plan, moment)
+    harmful = plan.policy.quarantine
+    return replace(step, quarantine=_quarantined(gate, gate.standing.sentence, moment)) if harmful else step
+
+
+def watched(gate: Gate, moment: datetime) -> Step:
+    """The watch is over without harm."""
+    return _finished(gate, moment, "the watch is over")
+
+
+def pulled(gate: Gate, plan: Plan, caller: str, reason: str, moment: datetime, key: str | None = None) -> Step:
+    """A person pulls the cord. An undecided gate has failed by it."""
+    told: tuple[Event, ...] = ()
+    if gate.decision is None:
+        decision = Decision(Verdict.FAIL, Verdict.FAIL, "person", reason, moment, caller)
+        gate = replace(gate, decision=decision, decides_by=min(gate.decides_by, moment))
+        told = ((EventKind.DECISION, decision_document(decision)),)
+    step = _back(gate, Occasion.PERSON, "person", reason, plan, moment, by=caller, key=key).after(*told)
+    return replace(
+        step,
+        quarantine=_quarantined(gate, reason, moment) if plan.policy.quarantine else None,
+        audit=AuditEntry(caller, "gate.rollback", gate.id, {"reason": reason}),
+    )
+
+
+def resolved(gate: Gate, verdict: Verdict, plan: Plan, caller: str, reason: str, moment: datetime) -> Step:
+    """A person decides a held gate."""
+    counts_as: Literal[Verdict.PASS, Verdict.FAIL] = Verdict.PASS if verdict is Verdict.PASS else Verdict.FAIL
+    step = decided(gate, Decision(counts_as, counts_as, "person", reason, moment, caller), plan)
+    return replace(step, audit=AuditEntry(caller, f"gate.{counts_as.value}", gate.id, {"reason": reason}))
+
+
+def expired(gate: Gate, plan: Plan, moment: datetime) -> Step:
+    """Nobody decided a held gate in time."""
+    reason = gate.standing.reason.value if gate.standing else Reason.NOT_ENOUGH_EVIDENCE.value
+    sentence = "The evidence was inconclusive, and nobody decided in time."
+    return decided(gate, Decision(Verdict.INCONCLUSIVE, Verdict.FAIL, reason, sentence, moment), plan)
+
+
+def stranded(gate: Gate, sentence: str, plan: Plan, moment: datetime, reason: str = "configuration") -> Step:
+    """The gate cannot go on: its service is gone, or it stumbles again and again."""
+    if gate.rollback is not None and gate.rollback.state.is_under_way:
+        return ended(gate, RollbackState.UNCONFIRMED, sentence, moment)
+    if gate.decision is not None:
+        return _finished(gate, moment, sentence)
+    return decided(gate, Decision(Verdict.INCONCLUSIVE, Verdict.FAIL, reason, sentence, moment), plan)
+
+
+def cancelled(gate: Gate, caller: str, reason: str, moment: datetime) -> Step:
+    """A person ends an undecided gate, or the watch after a pass."""
+    state = GateState.FINISHED if gate.state is GateState.WATCHING else GateState.CANCELLED
+    body = {"state": state.value, "by": caller, "why": reason}
+    return Step(
+        replace(gate, state=state, finished_at=moment),
+        ((EventKind.STATE, body),),
+        audit=AuditEntry(caller, "gate.cancel", gate.id, {"reason": reason}),
+    )
+
+
+def trying(gate: Gate, orders: Sequence[StoredOrder]) -> Step | None:
+    """The actions of a rollback are not done yet: what there is to say of that, where it is new."""
+    assert gate.rollback is not None
+    tried = next((order for order in orders if order.state is OrderState.DUE and order.tries), None)
+    if tried is None:
+        return None
+    times = "once" if tried.tries == 1 else f"{tried.tries} times"
+    detail = f"{tried.action} was tried {times} and is not done yet: {tried.detail}"
+    return (
+        Step(replace(gate, rollback=replace(gate.rollback, detail=detail))) if detail != gate.rollback.detail else None
+    )
+
+
+def acted(gate: Gate, orders: Sequence[StoredOrder], plan: Plan, moment: datetime) -> Step:
+    """All actions of a rollback have come to an end. Where they are done, the gate watches the baseline take over."""
+    assert gate.rollback is not None
+    for order in orders:
+        if order.state is OrderState.NO_BASELINE:
+            return ended(gate, RollbackState.IMPOSSIBLE, f"{order.action}: {order.detail}", moment)
+        if order.state is OrderState.GIVEN_UP:
+            return ended(gate, RollbackState.FAILED, f"{order.action} was given up: {order.detail}", moment)
+    if gate.baseline is None:
+        sentence = "Nobody can tell: the request names no baseline to look at."
+        return ended(gate, RollbackState.UNCONFIRMED, sentence, moment)
+    if not plan.policy.confirm:
+        return ended(gate, RollbackState.UNCONFIRMED, "The policy asks for no confirmation.", moment)
+    until = moment + timedelta(seconds=plan.policy.confirm)
+    rollback = replace(gate.rollback, state=RollbackState.CONFIRMING, detail=None, confirm_until=until)
+    return Step(replace(gate, rollback=rollback), (_told(rollback),))
+
+
+def recovering(gate: Gate, sentence: str) -> Step:
+    """A look at the traffic after a rollback has not confirmed it yet."""
+    assert gate.rollback is not None
+    rollback = replace(gate.rollback, detail=sentence)
+    return Step(replace(gate, rollback=rollback), (_told(rollback),) if rollback != gate.rollback else ())
+
+
+def ended(gate: Gate, state: RollbackState, sentence: str, moment: datetime) -> Step:
+    """A rollback has come to its end, good or bad."""
+    assert gate.rollback is not None
+    rollback = replace(gate.rollback, state=state, detail=sentence)
+    return _finished(replace(gate, rollback=rollback), moment).after(_told(rollback))
+
+
+def _passed(gate: Gate, plan: Plan, moment: datetime) -> Step:
+    orders = tuple((Occasion.PASS, name) for name in plan.actions(Occasion.PASS))
+    if not plan.policy.watch:
+        return replace(_finished(gate, moment), orders=orders)
+    until = moment + timedelta(seconds=plan.policy.watch)
+    watching = replace(gate, state=GateState.WATCHING, watch_until=until)
+    body = {"state": watching.state.value, "until": until.isoformat()}
+    return Step(watching, ((EventKind.STATE, body),), orders)
+
+
+def _back(
+    gate: Gate,
+    occasion: Occasion,
+    trigger: Literal["decision", "watch", "person"],
+    reason: str,
+    plan: Plan,
+    moment: datetime,
+    by: str | None = None,
+    key: str | None = None,
+) -> Step:
+    """Put the traffic back, where that is wanted, someone has said how, and there is something to go back to."""
+    wanted = gate.rollback_mode == "auto" or occasion is Occasion.PERSON
+    orders = tuple((occasion, name) for name in plan.actions(occasion)) if wanted else ()
+    if not orders:
+        return _finished(gate, moment, "no rollback is asked for" if not wanted else "no rollback action is configured")
+    rollback = Rollback(RollbackState.DUE, trigger, reason, moment, by, round=gate.next_round, key=key)
+    called = replace(gate, rollback=rollback, finished_at=None)
+    if occasion is not Occasion.PERSON and (gone := _baseline_is_gone(gate, plan, moment)):
+        return ended(called, RollbackState.IMPOSSIBLE, gone, moment)
+    acting = replace(called, state=GateState.ACTING)
+    told = _told(rollback, reason=reason, actions=[name for _, name in orders])
+    return Step(acting, (told, (EventKind.STATE, {"state": acting.state.value})), orders)
+
+
+def _baseline_is_gone(gate: Gate, plan: Plan, moment: datetime) -> str | None:
+    """Why nothing is left to roll back to, as far as the request or the configuration says so."""
+    kept = plan.baseline_kept(gate.baseline_kept)
+    decided_at = gate.decision.at if gate.decision else moment
+    if kept is None or (moment - decided_at).total_seconds() < kept:
+        return None
+    return f"The baseline is kept for {show_duration(kept)} after the verdict, and that time is over."
+
+
+def _told(rollback: Rollback, **more: Any) -> Event:
+    body = {"state": rollback.state.value, "trigger": rollback.trigger, "detail": rollback.detail, **more}
+    return EventKind.ROLLBACK, body
+
+
+def _finished(gate: Gate, moment: datetime, why: str | None = None) -> Step:
+    body = {"state": GateState.FINISHED.value, **({"why": why} if why else {})}
+    return Step(replace(gate, state=GateState.FINISHED, finished_at=moment), ((EventKind.STATE, body),))
+
+
+def _quarantined(gate: Gate, reason: str, moment: datetime) -> QuarantinedVersion:
+    return QuarantinedVersion(gate.service, gate.candidate.version, gate.id, moment, reason)

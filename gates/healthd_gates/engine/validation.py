@@ -1,0 +1,111 @@
+"""Whether a request fits the configuration, and the gate that it asks for. What the journal has to say comes later."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import datetime, timedelta
+
+from healthd_gates.config.freeze_window import frozen
+from healthd_gates.config.policy import Policy
+from healthd_gates.config.settings import Config, Service
+from healthd_gates.domain.action_order import Occasion
+from healthd_gates.domain.errors import Frozen, UnfitRequest, UnknownPolicy, UnknownService
+from healthd_gates.domain.gate import Gate, GateState
+from healthd_gates.domain.request import VerifyRequest, Version
+from healthd_gates.engine.spec import Plan, arms_of, arms_to_act_on, policy_body
+from healthd_gates.sources.contract import ArmError
+from healthd_gates.store.admission import Admission
+
+_SLACK = 4  # looks that a decision may come after the last one was due
+
+
+def receive(
+    request: VerifyRequest, config: Config, *, caller: str, key: str | None, replica: str, moment: datetime
+) -> tuple[Admission, Plan]:
+    """The gate, ready to be stored, and what it goes by. Raises UnknownService, UnknownPolicy, UnfitRequest, Frozen."""
+    service = known_service(request.service, config)
+    name = request.policy or service.policy
+    policy = config.policies.get(name)
+    if policy is None:
+        raise UnknownPolicy(policy=name, known=", ".join(sorted(config.policies)))
+    plan = Plan(policy, service)
+    _check_fit(request, service, name, policy)
+    _check_actions(request, plan, config)
+    _check_freeze(request, config, moment)
+    length = policy.settle + policy.observe.at_most + _SLACK * policy.every
+    gate = Gate(
+        id=new_id(moment),
+        service=request.service,
+        policy=name,
+        candidate=request.candidate,
+        baseline=request.baseline,
+        deployment=request.deployment,
+        rollback_mode=request.rollback,
+        caller=caller,
+        state=GateState.SETTLING if policy.settle else GateState.OBSERVING,
+        created_at=moment,
+        decides_by=moment + timedelta(seconds=length),
+        baseline_kept=request.baseline_kept,
+        sequence=1,
+        holder=replica,
+    )
+    return Admission(gate, request, policy_body(policy), key), plan
+
+
+def known_service(name: str, config: Config) -> Service:
+    """Raises UnknownService."""
+    service = config.services.get(name)
+    if service is None:
+        raise UnknownService(service=name, known=", ".join(sorted(config.services)) or "none")
+    return service
+
+
+def new_id(moment: datetime) -> str:
+    """An id that nobody can guess; ids ascend with the milliseconds of their birth."""
+    return f"{int(moment.timestamp() * 1000):012x}{secrets.token_hex(10)}"
+
+
+def _check_fit(request: VerifyRequest, service: Service, name: str, policy: Policy) -> None:
+    for place, version in (("candidate", request.candidate), ("baseline", request.baseline)):
+        _check_target(place, version, service, needed=place == "candidate" and policy.needs_target)
+    if policy.needs_baseline and request.baseline is None:
+        raise UnfitRequest(
+            field="baseline", problem=f"policy {name} compares with the version beside it: name that one"
+        )
+    if not policy.needs_source:
+        return
+    if service.source is None:
+        raise UnfitRequest(field="policy", problem=f"{name} looks at traffic, and {request.service} has no source")
+    try:
+        service.source.check(arms_of(request.service, service, request.candidate, request.baseline))
+    except ArmError as error:
+        raise UnfitRequest(field=error.field, problem=str(error).removeprefix(f"{error.field}: ")) from None
+
+
+def _check_actions(request: VerifyRequest, plan: Plan, config: Config) -> None:
+    """A deploy that could not be rolled back is refused while that is still somebody's problem at daytime."""
+    wanted = [Occasion.PASS, *((Occasion.FAIL, Occasion.INCONCLUSIVE) if request.rollback == "auto" else ())]
+    arms = arms_to_act_on(request.service, plan.service, request.candidate, request.baseline)
+    for occasion in wanted:
+        for name in plan.actions(occasion):
+            try:
+                config.actions[name].check(arms)
+            except ArmError as error:
+                problem = f"action {name}: {str(error).removeprefix(f'{error.field}: ')}"
+                raise UnfitRequest(field=error.field, problem=problem) from None
+
+
+def _check_target(place: str, version: Version | None, service: Service, *, needed: bool) -> None:
+    known = ", ".join(sorted(service.targets)) or "none"
+    if version is not None and version.target is not None and version.target not in service.targets:
+        problem = f"no target is called {version.target!r}; there are: {known}"
+        raise UnfitRequest(field=f"{place}.target", problem=problem)
+    if needed and version is not None and version.target is None and len(service.targets) != 1:
+        raise UnfitRequest(field=f"{place}.target", problem=f"say which target the version runs on, one of: {known}")
+
+
+def _check_freeze(request: VerifyRequest, config: Config, moment: datetime) -> None:
+    overridden = request.override is not None and "freeze" in request.override.of
+    window = frozen(config.freeze, request.service, moment)
+    if window is not None and not overridden:
+        raise Frozen(service=request.service, until=window[0], reason=window[1])

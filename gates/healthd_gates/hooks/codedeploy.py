@@ -1,0 +1,170 @@
+"""Lifecycle event hooks of AWS CodeDeploy. CodeDeploy calls a Lambda, which relays the event here and is done. The
+answer is a call to CodeDeploy itself, which waits for an hour; `hooks.callback_worker` makes it after the verdict.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Literal
+
+import structlog
+from aiohttp import web
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from healthd.config.settings import Model
+from healthd.model import FailureKind
+from healthd.web.problems import Problem
+from healthd_gates.api.operation import Answer, Call, Nothing, Operation
+from healthd_gates.api.responses import answer
+from healthd_gates.config.hooks import CodeDeployConfig, Deploys
+from healthd_gates.domain.callback import FinalWord, Owed
+from healthd_gates.domain.evidence import Verdict
+from healthd_gates.hooks.callback import Delivery, Receipt
+from healthd_gates.hooks.contract import SCOPE
+from healthd_gates.hooks.runs import Runs
+
+_log = structlog.get_logger(__name__)
+_CALL_SECONDS = 8.0
+_ROLLS_BACK = "codeDeployRollback"
+_FINAL = (  # what CodeDeploy says of a status that nobody waits for
+    "DeploymentDoesNotExistException",
+    "DeploymentIdRequiredException",
+    "InvalidDeploymentIdException",
+    "InvalidLifecycleEventHookExecutionIdException",
+    "LifecycleEventAlreadyCompletedException",
+    "UnsupportedActionForDeploymentTypeException",
+)
+
+
+class ExcuseUnknownError(Exception):
+    """CodeDeploy could not be asked whose deployment this is."""
+
+
+class HookEvent(Model):
+    """What CodeDeploy sends to its Lambda."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    deployment: str = Field(alias="DeploymentId", pattern=r"^d-[A-Z0-9]{1,64}$")
+    execution: str = Field(alias="LifecycleEventHookExecutionId", min_length=1, max_length=2048)
+
+
+class Heard(BaseModel):
+    """The event is stored: CodeDeploy will be told."""
+
+    deployment: str
+    heard: Literal["accepted", "known"]
+
+
+def owed_for(event: HookEvent, hook: str, deploys: Deploys) -> Owed:
+    """The reply that an event asks for; the same for every time that it is relayed."""
+    address = {"deployment": event.deployment, "execution": event.execution}
+    key = f"{hook}:{event.deployment}:{hashlib.sha256(event.execution.encode()).hexdigest()[:24]}"
+    try:
+        return Owed(key, hook, address, deploys.request(event.deployment, event.deployment, "CodeDeploy"))
+    except ValidationError as error:  # it is called as its baseline is
+        return Owed(key, hook, address, None, error.errors(include_url=False, include_input=False)[0]["msg"])
+
+
+class CodeDeployHook:
+    """The operation on `/hooks/codedeploy`."""
+
+    config_model = CodeDeployConfig
+
+    def __init__(self, runs: Runs) -> None:
+        self._runs = runs
+
+    def operations(self) -> Sequence[Operation]:
+        return [
+            Operation(
+                "codedeploy", "POST", "/hooks/codedeploy/{hook}/{service}", SCOPE,
+                "A lifecycle event hook of CodeDeploy, relayed by a Lambda.", self._answer,
+                {202: Answer("Heard: CodeDeploy is told the verdict.", Heard)},
+                {404: "No such hook, or the service is not under its services."},
+                body=HookEvent,
+            ),
+        ]  # fmt: skip
+
+    async def _answer(self, call: Call[HookEvent, Nothing]) -> web.Response:
+        deploys = self._runs.hook(CodeDeployConfig, call.hook).services.get(call.service)
+        if deploys is None:
+            raise Problem(
+                404, "Unknown service", f"{call.service} is not under hooks.{call.hook}.services: name it there"
+            )
+        is_new = await self._runs.courier.owe(owed_for(call.body, call.hook, deploys))
+        return answer(Heard(deployment=call.body.deployment, heard="accepted" if is_new else "known"), 202)
+
+
+class CodeDeploy:
+    """One hook's correspondent. It connects for each call: there are two in a deployment."""
+
+    def __init__(self, config: CodeDeployConfig) -> None:
+        self.patience, self.give_up = config.patience, config.give_up
+        self._config = config
+
+    async def excuse(self, address: Mapping[str, Any]) -> str | None:
+        """A deployment by which CodeDeploy itself rolls back is not judged: nothing may stand in its way."""
+        from healthd.checks.aws_failures import AWSError, explain_aws
+
+        try:
+            async with self._client() as client:
+                deployment = (await client.get_deployment(deploymentId=address["deployment"]))["deploymentInfo"]
+        except AWSError as error:
+            kind, why = explain_aws(error, "codedeploy:GetDeployment")
+            if kind is not FailureKind.PERMISSION:
+                raise ExcuseUnknownError(why) from error
+            _log.warning("a rollback cannot be told from a deployment, and is judged like one", problem=why)
+            return None
+        if deployment.get("creator") != _ROLLS_BACK:
+            return None
+        return f"{address['deployment']} rolls another deployment back: not judged."
+
+    async def tell(self, address: Mapping[str, Any], word: FinalWord, text: str) -> Delivery:
+        from healthd.checks.aws_failures import AWSError, explain_aws
+
+        status = "Succeeded" if word is Verdict.PASS else "Failed"
+        try:
+            async with self._client() as client:
+                await client.put_lifecycle_event_hook_execution_status(
+                    deploymentId=address["deployment"],
+                    lifecycleEventHookExecutionId=address["execution"],
+                    status=status,
+                )
+        except AWSError as error:
+            code, http_status = _refusal(error)
+            receipt = Receipt.REFUSED if code in _FINAL else Receipt.AGAIN
+            why = explain_aws(error, "codedeploy:PutLifecycleEventHookExecutionStatus")[1]
+            return Delivery(receipt, why, heard=not 400 <= http_status < 500)
+        return Delivery(Receipt.TAKEN, f"CodeDeploy took {status}")
+
+    async def report(self, address: Mapping[str, Any], text: str) -> None:
+        """CodeDeploy has no place for it."""
+
+    async def close(self) -> None:
+        """Nothing is kept open."""
+
+    @asynccontextmanager
+    async def _client(self) -> AsyncIterator[Any]:
+        from aiobotocore.config import AioConfig
+        from aiobotocore.session import get_session
+
+        session = get_session()
+        # Reading the SDK's description of the service takes long enough to hold up everything else.
+        loader = session.get_component("data_loader")
+        await asyncio.to_thread(loader.load_service_model, "codedeploy", "service-2")
+        limits = AioConfig(connect_timeout=_CALL_SECONDS, read_timeout=_CALL_SECONDS, retries={"total_max_attempts": 1})
+        region, endpoint = self._config.region, self._config.endpoint
+        async with session.create_client(
+            "codedeploy", region_name=region, endpoint_url=endpoint, config=limits
+        ) as client:
+            yield client
+
+
+def _refusal(error: BaseException) -> tuple[str, int]:
+    """AWS's name and HTTP status of an error that it answered with; nothing and 0 where it did not answer."""
+    response = getattr(error, "response", {})
+    status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    return response.get("Error", {}).get("Code", ""), status

@@ -1,0 +1,93 @@
+"""What every dialect is, and what all of them share: what a hook asks about, and a gate in the few words that any
+deploy tool understands. How a tool says it is the dialect's; which gate belongs to which of its runs is `runs`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict
+
+from healthd_gates.config.hooks import Deploys
+from healthd_gates.domain.gate import Gate
+
+SCOPE = "gates:hooks"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One rollout of a tool's. `subject` is what it deploys, `id` which deploy of it, `by` whose token it brought."""
+
+    hook: str
+    subject: str
+    id: str
+    deploys: Deploys
+    by: str
+
+    @property
+    def caller(self) -> str:
+        """Whose its gates are. No token has such a name, so that nobody else can start a gate that is taken for one
+        of the tool's."""
+        return f"hook:{self.hook}"
+
+    @property
+    def deployment(self) -> str:
+        return f"{self.subject} {self.id}"
+
+
+def never(_gate: Gate) -> bool:
+    return False
+
+
+class Word(StrEnum):
+    """A gate in one word. What is inconclusive is already the pass or the fail that its policy takes it for."""
+
+    RUNNING = "running"
+    PASS = "pass"
+    FAIL = "fail"
+    CANCELLED = "cancelled"
+
+    @classmethod
+    def on(cls, gate: Gate) -> Word:
+        if gate.rollback is not None:
+            return cls.FAIL
+        if gate.decision is not None:
+            return cls.PASS if gate.may_stay else cls.FAIL
+        return cls.CANCELLED if gate.state.is_over else cls.RUNNING
+
+
+class Told(BaseModel):
+    """What a deploy tool is told of a gate, short enough for its events and logs."""
+
+    model_config = ConfigDict(frozen=True)
+
+    verdict: Word | None
+    sentence: str
+    gate: str | None
+
+    @classmethod
+    def of(cls, gate: Gate | None) -> Self:
+        if gate is None:
+            return cls(verdict=None, sentence="There is no gate for this rollout yet.", gate=None)
+        return cls(verdict=Word.on(gate), sentence=sentence_on(gate), gate=gate.id)
+
+
+def sentence_on(gate: Gate) -> str:
+    """Where a gate stands, in a sentence or two for people."""
+    word = Word.on(gate)
+    if gate.rollback is not None:
+        return f"Rolled back: {gate.rollback.reason}"
+    if gate.decision is not None:
+        return gate.decision.sentence
+    if word is Word.CANCELLED:
+        return "The gate was cancelled before it had a verdict."
+    return gate.standing.sentence if gate.standing is not None else "The gate has just begun."
+
+
+def decided_for(gate: Gate, now: datetime) -> float:
+    """For how many seconds it has had its verdict, or been cancelled; 0 while neither is so."""
+    since = gate.decision.at if gate.decision is not None else gate.finished_at
+    return 0.0 if since is None else (now - since).total_seconds()

@@ -1,0 +1,214 @@
+"""Datadog's deployment gates: a pipeline that was written for them, such as one with `datadog-ci deployment gate`, is
+pointed at this daemon and goes on as before. Its rules are the criteria of the gate's policy.
+
+The tool knows no run of its own and sends the same request again when it heard no answer: what is asked about a version
+that is being judged, or was a moment ago, is about the same gate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+from typing import Literal
+from uuid import UUID
+
+from aiohttp import web
+from pydantic import BaseModel, ConfigDict, Field
+
+from healthd.config.settings import Model
+from healthd.web.auth import Caller, Guard
+from healthd.web.problems import Problem
+from healthd_gates.api.operation import Answer, Call, Header, Nothing, Operation
+from healthd_gates.api.responses import answer
+from healthd_gates.config.hooks import DatadogConfig, Deploys
+from healthd_gates.domain.errors import UnknownGate
+from healthd_gates.domain.evidence import Finding
+from healthd_gates.domain.gate import Gate
+from healthd_gates.domain.request import VersionName
+from healthd_gates.hooks.contract import SCOPE, Run, Word, sentence_on
+from healthd_gates.hooks.runs import Runs
+
+_PATH = "/api/v2/deployments/gates/evaluation"
+_RETRIED = timedelta(minutes=2)  # datadog-ci tries to start an evaluation for one minute
+_KEYS = ("DD-APPLICATION-KEY", "DD-API-KEY")
+_HEADERS = {"DD-APPLICATION-KEY": Header("A token of healthd's, where no Authorization is sent.", r"^[!-~]{1,200}$")}
+Status = Literal["in_progress", "pass", "fail"]
+_FOUND: dict[Finding, Status] = {Finding.SAFE: "pass", Finding.HARM: "fail"}
+
+
+class _Sent(Model):
+    """Datadog adds fields as it likes; those that say what to evaluate are the configuration's business here."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
+class EvaluationAttributes(_Sent):
+    service: str = Field(max_length=100)
+    env: str = Field(max_length=100)
+    version: VersionName
+    identifier: str | None = Field(None, max_length=64, pattern=r"^[!-~]*$")
+
+
+class EvaluationData(_Sent):
+    type: Literal["deployment_gates_evaluation_request"]
+    attributes: EvaluationAttributes
+
+
+class EvaluationRequest(_Sent):
+    """What asks for an evaluation."""
+
+    data: EvaluationData
+
+
+class Started(BaseModel):
+    evaluation_id: str
+
+
+class StartedData(BaseModel):
+    id: str
+    type: Literal["deployment_gates_evaluation_response"] = "deployment_gates_evaluation_response"
+    attributes: Started
+
+
+class EvaluationStarted(BaseModel):
+    """The evaluation is under way."""
+
+    data: StartedData
+
+
+class Rule(BaseModel):
+    """One criterion."""
+
+    name: str
+    status: Status
+    reason: str
+    dry_run: bool
+
+
+class Evaluated(BaseModel):
+    dry_run: bool
+    evaluation_id: str
+    evaluation_url: str
+    gate_id: str
+    gate_status: Status
+    rules: list[Rule]
+
+
+class EvaluatedData(BaseModel):
+    id: str
+    type: Literal["deployment_gates_evaluation_result_response"] = "deployment_gates_evaluation_result_response"
+    attributes: Evaluated
+
+
+class Evaluation(BaseModel):
+    """How an evaluation stands."""
+
+    data: EvaluatedData
+
+
+def status_of(word: Word) -> Status:
+    """A gate's word as Datadog's: a cancelled gate did not pass."""
+    match word:
+        case Word.RUNNING:
+            return "in_progress"
+        case Word.PASS:
+            return "pass"
+        case Word.FAIL | Word.CANCELLED:
+            return "fail"
+
+
+def rules_of(gate: Gate) -> list[Rule]:
+    """The verdict, which is there from the start and all that counts, and the criteria that led to it.
+
+    What is open as long as the gate runs is as the verdict takes it in the end; but where another criterion has failed,
+    it never came to an end.
+    """
+    verdict = status_of(Word.on(gate))
+    criteria = gate.standing.criteria if gate.standing is not None else ()
+    is_found = any(it.critical and it.finding is Finding.HARM for it in criteria)
+    of_the_rest: Status = "in_progress" if is_found else verdict
+    of_criteria = [
+        Rule(name=it.name, status=_FOUND.get(it.finding, of_the_rest), reason=it.sentence, dry_run=not it.critical)
+        for it in criteria
+    ]
+    return [Rule(name="verdict", status=verdict, reason=sentence_on(gate), dry_run=False), *of_criteria]
+
+
+def evaluation_of(gate: Gate, page: str) -> Evaluation:
+    attributes = Evaluated(
+        dry_run=False,
+        evaluation_id=gate.id,
+        evaluation_url=page,
+        gate_id=_uuid(gate.id),
+        gate_status=status_of(Word.on(gate)),
+        rules=rules_of(gate),
+    )
+    return Evaluation(data=EvaluatedData(id=gate.id, attributes=attributes))
+
+
+def _uuid(gate_id: str) -> str:
+    """Datadog's clients read a gate's id as a UUID; ours has as many digits."""
+    return str(UUID(gate_id))
+
+
+async def _admit(request: web.Request, guard: Guard, scope: str) -> Caller:
+    """A token of healthd's in the place of one of Datadog's keys; the application key goes first."""
+    token = next((request.headers[key] for key in _KEYS if key in request.headers), None)
+    return guard.require(request, scope, token)
+
+
+class Datadog:
+    """The operations on `/api/v2/deployments/gates/evaluation`."""
+
+    config_model = DatadogConfig
+
+    def __init__(self, runs: Runs) -> None:
+        self._runs = runs
+
+    def operations(self) -> Sequence[Operation]:
+        return [
+            Operation(
+                "datadog_evaluate", "POST", _PATH, SCOPE,
+                "Start what Datadog calls the evaluation of a deployment gate. The token comes as an application key.",
+                self._start, {202: Answer("Under way: ask for its result.", EvaluationStarted)},
+                {
+                    404: "No gate of this service and environment is configured.",
+                    409: "A lock, a freeze, a quarantine or another gate is in the way: who and until when.",
+                },
+                body=EvaluationRequest, headers=_HEADERS, admit=_admit,
+            ),
+            Operation(
+                "datadog_result", "GET", f"{_PATH}/{{gate_id}}", SCOPE, "How an evaluation stands.",
+                self._result, {200: Answer("As Datadog says it.", Evaluation)}, headers=_HEADERS, admit=_admit,
+            ),
+        ]  # fmt: skip
+
+    async def _start(self, call: Call[EvaluationRequest, Nothing]) -> web.Response:
+        asked = call.body.data.attributes
+        name = f"{asked.service}/{asked.env}"
+        hook, deploys = self._find(name)
+        run = Run(hook, name, f"{asked.version}#{asked.identifier or ''}", deploys, call.caller.name)
+        gate = await self._runs.begin(run, asked.version, anew=self._is_spent)
+        return answer(EvaluationStarted(data=StartedData(id=gate.id, attributes=Started(evaluation_id=gate.id))), 202)
+
+    async def _result(self, call: Call[Nothing, Nothing]) -> web.Response:
+        gate = await self._runs.gatekeeper.get(call.gate_id)
+        if gate.caller not in {f"hook:{name}" for name, _ in self._hooks()}:
+            raise UnknownGate(gate_id=call.gate_id)
+        return answer(evaluation_of(gate, f"{call.request.url.origin()}/gates/{gate.id}/page"))
+
+    def _hooks(self) -> Iterator[tuple[str, DatadogConfig]]:
+        """All of this kind: the address, which is Datadog's, names none."""
+        hooks = self._runs.config.hooks.items()
+        return ((name, config) for name, config in hooks if isinstance(config, DatadogConfig))
+
+    def _find(self, name: str) -> tuple[str, Deploys]:
+        """Raises Problem 404."""
+        for hook, config in self._hooks():
+            if name in config.gates:
+                return hook, config.gates[name]
+        raise Problem(404, "Unknown gate", f"{name[:128]} is under gates of no hook of kind datadog: name it there")
+
+    def _is_spent(self, gate: Gate) -> bool:
+        """Whether its verdict is too old for the request to be the one before, sent again."""
+        return gate.decision is not None and self._runs.clock.now() - gate.decision.at > _RETRIED

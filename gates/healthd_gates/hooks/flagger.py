@@ -1,0 +1,186 @@
+"""Flagger's webhooks. Flagger asks at every interval of its analysis and reads only the status: at most 202 is yes.
+
+It sends no header of one's own, so the token comes in the webhook's metadata; and it says which canary it is about, not
+which kind of webhook it calls, so that stands in the address.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from enum import StrEnum
+from typing import Any
+
+import structlog
+from aiohttp import web
+from pydantic import ConfigDict, Field
+
+from healthd.config.settings import Model
+from healthd.web.auth import Caller, Guard
+from healthd.web.problems import Problem
+from healthd_gates.api.operation import Answer, Call, Nothing, Operation
+from healthd_gates.api.parsing import read_raw
+from healthd_gates.api.responses import answer
+from healthd_gates.config.hooks import Canary, FlaggerConfig
+from healthd_gates.domain.gate import Gate
+from healthd_gates.domain.request import VersionName
+from healthd_gates.hooks.contract import SCOPE, Run, Told, Word, decided_for
+from healthd_gates.hooks.runs import Runs
+
+_log = structlog.get_logger(__name__)
+_ENDED = ("Succeeded", "Failed")  # phases after which Flagger asks no more about a rollout
+_FAIL_KEEPS = 3600.0  # seconds in which a fail makes Flagger roll back; later its own count of failed checks does
+_PREFLIGHT_KEEPS = 300.0  # seconds: long enough for Flagger to ask again after an answer that was lost
+
+
+class Webhook(StrEnum):
+    """The types of Flagger's webhooks."""
+
+    CONFIRM_ROLLOUT = "confirm-rollout"
+    PRE_ROLLOUT = "pre-rollout"
+    ROLLOUT = "rollout"
+    CONFIRM_TRAFFIC_INCREASE = "confirm-traffic-increase"
+    CONFIRM_PROMOTION = "confirm-promotion"
+    POST_ROLLOUT = "post-rollout"
+    ROLLBACK = "rollback"
+    EVENT = "event"
+
+
+class Payload(Model):
+    """What Flagger sends. A field that it may get one day does no harm."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    name: str = Field(max_length=253)
+    namespace: str = Field(max_length=253)
+    phase: str = Field(max_length=64)
+    checksum: VersionName
+    metadata: dict[str, str] = Field({}, max_length=100)
+
+    @property
+    def canary(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+    @property
+    def version(self) -> str:
+        """What people call the version, where the webhook's metadata say so; else its checksum."""
+        return self.metadata.get("version", self.checksum)
+
+
+def status_of(webhook: Webhook, word: Word | None) -> int:
+    """The status that says to Flagger what follows from where the gate stands; no word where there is no gate.
+
+    A `rollback` that succeeds makes Flagger roll back, so that only a gate that failed may do so. A `confirm` that
+    fails makes it wait; any other webhook that fails counts against the canary.
+    """
+    match webhook:
+        case Webhook.CONFIRM_ROLLOUT | Webhook.CONFIRM_TRAFFIC_INCREASE | Webhook.CONFIRM_PROMOTION:
+            return 200 if word is Word.PASS else 409
+        case Webhook.PRE_ROLLOUT | Webhook.ROLLOUT:
+            return 200 if word in (Word.RUNNING, Word.PASS) else 412
+        case Webhook.ROLLBACK:
+            return 200 if word is Word.FAIL else 409
+        case Webhook.POST_ROLLOUT | Webhook.EVENT:
+            return 200
+
+
+def token_in(raw: bytes) -> str | None:
+    """The token in a payload's metadata, whatever else is wrong with it."""
+    try:
+        token: Any = json.loads(raw)["metadata"]["token"]
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return None
+    return token if isinstance(token, str) else None
+
+
+async def _admit(request: web.Request, guard: Guard, scope: str) -> Caller:
+    return guard.require(request, scope, token_in(await read_raw(request)))
+
+
+class Flagger:
+    """The operation on `/hooks/flagger`."""
+
+    config_model = FlaggerConfig
+
+    def __init__(self, runs: Runs) -> None:
+        self._runs = runs
+
+    def operations(self) -> Sequence[Operation]:
+        return [
+            Operation(
+                "flagger", "POST", "/hooks/flagger/{hook}/{webhook}", SCOPE,
+                "A webhook of Flagger's. The token comes as `metadata.token`, or in the header.", self._answer,
+                {
+                    200: Answer("Yes: go on; for `rollback`: roll back.", Told),
+                    409: Answer("No: wait; for `rollback`: there is no reason to.", Told),
+                    412: Answer("No: it counts as a failed check.", Told),
+                },
+                {
+                    404: "No such hook, or the canary is not configured.",
+                    409: "A lock, a freeze, a quarantine or another gate is in the way: who and until when.",
+                },
+                body=Payload, parts={"webhook": f"({'|'.join(Webhook)})"}, admit=_admit,
+            ),
+        ]  # fmt: skip
+
+    async def _answer(self, call: Call[Payload, Nothing]) -> web.Response:
+        webhook, hook, payload = Webhook(call.request.match_info["webhook"]), call.hook, call.body
+        canary = self._runs.hook(FlaggerConfig, hook).canaries.get(payload.canary)
+        if canary is None:
+            raise Problem(
+                404, "Unknown canary", f"{payload.canary[:128]} is not under hooks.{hook}.canaries: name it there"
+            )
+        gate = await self._gate(webhook, canary, payload, hook, call.caller.name)
+        return answer(Told.of(gate), status_of(webhook, Word.on(gate) if gate else None))
+
+    async def _gate(self, webhook: Webhook, canary: Canary, payload: Payload, hook: str, by: str) -> Gate | None:
+        run = Run(hook, payload.canary, payload.checksum, canary, by)
+        match webhook:
+            case Webhook.CONFIRM_ROLLOUT:
+                return await self._preflight(canary, payload, run)
+            case Webhook.PRE_ROLLOUT:  # an analysis begins: if this one failed before, someone wants it tried again
+                return await self._runs.begin(run, payload.version, anew=_failed)
+            case Webhook.ROLLOUT | Webhook.CONFIRM_TRAFFIC_INCREASE | Webhook.CONFIRM_PROMOTION:
+                return await self._runs.begin(run, payload.version)
+            case Webhook.ROLLBACK:
+                return await self._standing(run)
+            case Webhook.POST_ROLLOUT | Webhook.EVENT:
+                told = {key: payload.metadata.get(key) for key in ("eventType", "eventMessage")}
+                _log.info("flagger tells", webhook=webhook.value, canary=payload.canary, phase=payload.phase, **told)
+                if payload.phase in _ENDED:
+                    return await self._runs.end(run, f"Flagger ended the rollout: {payload.phase}")
+                return await self._runs.find(run)
+
+    async def _standing(self, run: Run) -> Gate | None:
+        """The gate of a run, unless its fail is no reason to roll back any more: when a version is tried again, Flagger
+        asks this before it says that an analysis begins."""
+        gate = await self._runs.find(run)
+        if gate is None or Word.on(gate) is not Word.FAIL:
+            return gate
+        spent = decided_for(gate, self._runs.clock.now()) > _FAIL_KEEPS
+        return None if spent or await self._runs.is_released(gate) else gate
+
+    async def _preflight(self, canary: Canary, payload: Payload, run: Run) -> Gate:
+        """A gate of its own: nothing is deployed yet, and the checksum is still that of the rollout before.
+
+        Flagger waits for as long as the answer is no, so that one that failed is begun anew.
+        """
+        if canary.preflight is None:
+            problem = f"hooks.{run.hook}.canaries.{run.subject} has no preflight policy: name one, or drop this webhook"
+            _log.warning("flagger waits for an answer that cannot come", canary=run.subject, problem=problem)
+            raise Problem(409, "No preflight", problem)
+        deploys = canary.model_copy(update={"policy": canary.preflight})
+        before = replace(run, subject=f"{run.subject} preflight", id="next", deploys=deploys)
+        return await self._runs.begin(before, "next", anew=self._is_spent)
+
+    def _is_spent(self, gate: Gate) -> bool:
+        """Whether a preflight gate says nothing of this rollout any more."""
+        word = Word.on(gate)
+        if word is not Word.PASS:
+            return word is not Word.RUNNING
+        return decided_for(gate, self._runs.clock.now()) > _PREFLIGHT_KEEPS
+
+
+def _failed(gate: Gate) -> bool:
+    return Word.on(gate) in (Word.FAIL, Word.CANCELLED)

@@ -1,0 +1,157 @@
+"""What GitHub's webhook says, whether GitHub sent it, and the gate that it asks for. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from yarl import URL
+
+from healthd_gates.config.github_hook import GitHubConfig, Rule
+from healthd_gates.domain.callback import Owed
+from healthd_gates.domain.request import Deployment, VerifyRequest
+
+DIALECT = "GitHub"
+EVENT = "deployment_protection_rule"
+_CALLBACK = re.compile(rf"(/api/v3)?/repos/(?P<repository>[^/]+/[^/]+)/actions/runs/(?P<run>[0-9]+)/{EVENT}")
+_SHORT_SHA = 7
+_TEXT = 200
+
+
+class UnusableEventError(ValueError):
+    """Why an event cannot be answered, or only by a no: what is wrong with which of its fields."""
+
+
+class _Part(BaseModel):
+    """GitHub adds fields as it likes; those that matter here are checked."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Repository(_Part):
+    id: int
+    full_name: str = Field(pattern=r"^[^/\s]+/[^/\s]+$")
+    html_url: str | None = None
+
+
+class Installation(_Part):
+    id: int
+
+
+class Sender(_Part):
+    login: str
+
+
+class GitHubDeployment(_Part):
+    id: int
+    sha: str | None = None
+    ref: str | None = None
+
+
+class ProtectionRule(_Part):
+    """The event `deployment_protection_rule`."""
+
+    action: Literal["requested"]
+    environment: str = Field(min_length=1, max_length=255)
+    deployment_callback_url: str
+    repository: Repository
+    sha: str | None = None
+    ref: str | None = None
+    deployment: GitHubDeployment | None = None
+    installation: Installation | None = None
+    sender: Sender | None = None
+
+    @property
+    def commit(self) -> str:
+        return self.sha or (self.deployment and self.deployment.sha) or ""
+
+    @property
+    def branch_or_tag(self) -> str:
+        ref = self.ref or (self.deployment and self.deployment.ref) or ""
+        return re.sub(r"^refs/(heads|tags)/", "", ref)
+
+
+def is_signed(secret: str, header: str | None, body: bytes) -> bool:
+    """Whether `X-Hub-Signature-256` is that of the body. The time that it takes tells nothing of the right one."""
+    expected = "sha256=" + hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
+    return hmac.compare_digest(expected.encode(), (header or "").strip().encode("utf-8", "surrogateescape"))
+
+
+def owed_for(body: bytes, hook: str, config: GitHubConfig) -> Owed:
+    """The reply that an event asks for. Raises UnusableEventError where nobody must, or could, be called back.
+
+    Its key is the same for every delivery of one request, whatever the delivery's id; a job that is run again asks for
+    another deployment, and for a gate of its own.
+    """
+    event = _read(body)
+    run = _run(event, config)
+    deployment = str(event.deployment.id) if event.deployment else f"{event.sha} {event.ref}"
+    same = "\n".join((str(event.repository.id), run, event.environment, deployment))
+    address = {
+        "url": event.deployment_callback_url,
+        "environment": event.environment,
+        "repository": event.repository.id,
+        "installation": event.installation.id if event.installation else None,
+    }
+    key = f"{hook}:{run}:{hashlib.sha256(same.encode()).hexdigest()[:24]}"
+    try:
+        return Owed(key, hook, address, _request(event, run, config))
+    except UnusableEventError as refusal:
+        return Owed(key, hook, address, None, str(refusal))
+
+
+def _read(body: bytes) -> ProtectionRule:
+    try:
+        return ProtectionRule.model_validate_json(body)
+    except ValidationError as error:
+        raise UnusableEventError(_first(error)) from None
+
+
+def _run(event: ProtectionRule, config: GitHubConfig) -> str:
+    """The id of the workflow run, from an address that may be called."""
+    refused = config.refuses(event.deployment_callback_url)
+    if refused is not None:
+        raise UnusableEventError(f"deployment_callback_url: {refused}")
+    match = _CALLBACK.fullmatch(URL(event.deployment_callback_url).path)
+    if match is None or match["repository"].lower() != event.repository.full_name.lower():
+        problem = f"is not that of a run of {event.repository.full_name}"
+        raise UnusableEventError(f"deployment_callback_url: {problem}")
+    return match["run"]
+
+
+def _request(event: ProtectionRule, run: str, config: GitHubConfig) -> VerifyRequest:
+    """Raises UnusableEventError: then the deployment is rejected, where its people see why."""
+    repository = event.repository
+    rule = config.rule_for(repository.full_name, event.environment)
+    if rule is None:
+        raise UnusableEventError(f"No rule is for the environment {event.environment} of {repository.full_name}.")
+    page = f"{repository.html_url}/actions/runs/{run}" if repository.html_url else None
+    try:
+        shown = Deployment(
+            id=f"{repository.full_name} run {run}"[:_TEXT],
+            url=page[:_TEXT] if page else None,
+            actor=event.sender.login[:_TEXT] if event.sender else None,
+        )
+        request = rule.request(_version(event, rule), run, DIALECT)
+    except ValidationError as error:
+        raise UnusableEventError(f"It does not say what is deployed: {_first(error)}") from None
+    return request.model_copy(update={"deployment": shown})
+
+
+def _version(event: ProtectionRule, rule: Rule) -> str:
+    match rule.version:
+        case "ref":
+            return event.branch_or_tag
+        case "short_sha":
+            return event.commit[:_SHORT_SHA]
+        case _:
+            return event.commit
+
+
+def _first(error: ValidationError) -> str:
+    problem = error.errors(include_url=False, include_input=False)[0]
+    place = ".".join(map(str, problem["loc"]))
+    return f"{place}: {problem['msg']}" if place else problem["msg"]

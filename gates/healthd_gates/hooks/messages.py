@@ -1,0 +1,35 @@
+"""How a gate stands, in the sentences that a deploy tool shows its people when it is called back."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from healthd_gates.domain.callback import FinalWord
+from healthd_gates.domain.evidence import Verdict
+from healthd_gates.domain.gate import Gate, GateState
+from healthd_gates.hooks.contract import sentence_on
+
+
+def progress(gate: Gate) -> str:
+    """How a gate goes that has no verdict yet."""
+    by = _clock(gate.decides_by)
+    if gate.state is GateState.HELD:
+        return f"{_subject(gate)}: the evidence decides nothing, so a person does, until {by}."
+    return f"{_subject(gate)}: {sentence_on(gate)} There is a verdict at {by} at the latest."
+
+
+def verdict(gate: Gate) -> tuple[FinalWord, str]:
+    """The word that counts, and why; for a gate that is answered."""
+    outcome = gate.decision.verdict.value if gate.decision is not None else "cancelled"
+    passed = gate.may_stay
+    if passed and outcome == Verdict.INCONCLUSIVE:
+        outcome = "inconclusive, which its policy takes for a pass"
+    return Verdict.PASS if passed else Verdict.FAIL, f"{_subject(gate)}: {outcome}. {sentence_on(gate)}"
+
+
+def _subject(gate: Gate) -> str:
+    return f"{gate.service} {gate.candidate.version} (gate {gate.id}, policy {gate.policy})"
+
+
+def _clock(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M} UTC"

@@ -1,0 +1,152 @@
+"""Bringing the two arms together: what counts as bad, gaps in either arm, an earlier baseline in place
+of a live one.
+"""
+
+from bisect import bisect_left
+from collections import deque
+from collections.abc import Callable, Iterable
+from math import exp, isinf, log
+
+from healthd_gates.domain.evidence import Counts, Evidence, Histogram
+
+Pair = tuple[float, float, float, float]
+"""Candidate's requests and bad ones, baseline's requests and bad ones."""
+
+Reading = Callable[[Counts], tuple[float, float] | None]
+"""Requests and bad ones of one arm, or None where the source does not measure that."""
+
+_PAST_PER_LOOK = 6
+_INCIDENT_SECONDS = 60.0
+
+
+def errors(counts: Counts) -> tuple[float, float]:
+    """Requests and failed ones."""
+    return counts.requests, min(counts.errors, counts.requests)
+
+
+def slower_than(threshold: float) -> Reading:
+    """A reading of requests and those slower than `threshold` seconds."""
+
+    def reading(counts: Counts) -> tuple[float, float] | None:
+        if counts.latency is None:
+            return None
+        total = counts.latency.total
+        return total, min(total, count_above(counts.latency, threshold))
+
+    return reading
+
+
+def count_above(histogram: Histogram, threshold: float) -> float:
+    """Requests slower than `threshold` seconds: exact at an edge, log-linear inside a bucket (linear in
+    the first).
+
+    Inside the last bucket, which has no upper edge, all count as slower.
+    """
+    place = bisect_left(histogram.edges, threshold)
+    above = sum(histogram.counts[place + 1 :])
+    high = histogram.edges[place]
+    if high == threshold:
+        return above
+    if isinf(high):
+        return above + histogram.counts[place]
+    low = histogram.edges[place - 1] if place else 0.0
+    if threshold <= low:
+        share = 1.0
+    elif low > 0:
+        share = log(high / threshold) / log(high / low)
+    else:
+        share = (high - threshold) / (high - low)
+    return above + share * histogram.counts[place]
+
+
+def quantile(histogram: Histogram, level: float) -> float | None:
+    """The quantile in seconds, inverse to `count_above`; the last finite edge stands for all beyond it."""
+    total = histogram.total
+    if total <= 0:
+        return None
+    rank, below = level * total, 0.0
+    for place, (edge, count) in enumerate(zip(histogram.edges, histogram.counts, strict=True)):
+        if below + count >= rank and count > 0:
+            low = histogram.edges[place - 1] if place else 0.0
+            if isinf(edge):
+                return low
+            share = (rank - below) / count
+            return low * exp(share * log(edge / low)) if low > 0 else edge * share
+        below += count
+    return None
+
+
+class Past:
+    """An earlier baseline in place of a live one: each interval of it is used once, six to a live one."""
+
+    def __init__(self, history: Iterable[Counts], reading: Reading) -> None:
+        self._left = deque(history)
+        self._reading = reading
+
+    def take(self) -> tuple[float, float] | None:
+        """Requests and bad ones of the next intervals; None when the past is used up."""
+        taken = [self._left.popleft() for _ in range(min(_PAST_PER_LOOK, len(self._left)))]
+        read = [reading for counts in taken if (reading := self._reading(counts)) is not None]
+        return (sum(m for m, _ in read), sum(y for _, y in read)) if read else None
+
+
+class Pairing:
+    """Keeps what one arm reported until the other has, so that a missed scrape never compares unlike
+    spans.
+    """
+
+    def __init__(self) -> None:
+        self._pending = [0.0, 0.0, 0.0, 0.0]
+        self._totals = [0.0, 0.0, 0.0, 0.0]
+        self.count = 0
+
+    def add(self, candidate: tuple[float, float] | None, baseline: tuple[float, float] | None) -> Pair | None:
+        """Both arms since they last reported together, or None while one of them has no requests to
+        show.
+        """
+        pending = self._pending
+        if candidate is not None:
+            pending[0] += candidate[0]
+            pending[1] += candidate[1]
+        if baseline is not None:
+            pending[2] += baseline[0]
+            pending[3] += baseline[1]
+        if candidate is None or baseline is None or pending[0] <= 0 or pending[2] <= 0:
+            return None
+        self.count += 1
+        self._totals = [total + part for total, part in zip(self._totals, pending, strict=True)]
+        self._pending = [0.0, 0.0, 0.0, 0.0]
+        return pending[0], pending[1], pending[2], pending[3]
+
+    @property
+    def totals(self) -> Pair:
+        """All pairs so far, added up."""
+        n, x, m, y = self._totals
+        return n, x, m, y
+
+    @property
+    def mean(self) -> Pair:
+        """The average pair."""
+        n, x, m, y = (total / max(1, self.count) for total in self._totals)
+        return n, x, m, y
+
+
+class SharedIncident:
+    """Whether the live baseline itself is in trouble, in this interval or in the last minute."""
+
+    def __init__(self) -> None:
+        self._recent: deque[tuple[float, float, float]] = deque()
+
+    def step(self, evidence: Evidence, baseline: tuple[float, float] | None) -> None:
+        """Take the baseline's requests and bad ones of one interval."""
+        self._recent.append((evidence.seconds, *(baseline or (0.0, 0.0))))
+        while sum(seconds for seconds, _, _ in self._recent) - self._recent[0][0] >= _INCIDENT_SECONDS - 1e-6:
+            self._recent.popleft()
+
+    def above(self, rate: float) -> bool:
+        """Whether more than `rate` of its requests were bad."""
+        if not self._recent:
+            return False
+        _, requests, bad = self._recent[-1]
+        total = sum(requests for _, requests, _ in self._recent)
+        return bad > rate * requests or sum(bad for _, _, bad in self._recent) > rate * total

@@ -1,0 +1,150 @@
+"""The error-rate criterion: against a limit, against a baseline, and against catastrophe."""
+
+from collections.abc import Sequence
+
+from healthd_gates.domain.evidence import Counts, CriterionReport, Finding, Unit
+from healthd_gates.judge import explain
+from healthd_gates.judge.arms import SharedIncident, errors
+from healthd_gates.judge.burstiness import Burstiness
+from healthd_gates.judge.criterion import Frame, Look
+from healthd_gates.judge.exceedance import AboveBaseline, AboveLimit
+from healthd_gates.judge.interval import RateInterval
+from healthd_gates.judge.processes import Catastrophe
+from healthd_gates.judge.rules import Against, ErrorRateRule
+from healthd_gates.judge.weighing import Weighed
+
+_CATASTROPHE, _LIMIT = 0.05, 0.3
+"""Shares of the risk for catastrophes and for the limit; the baseline has the rest, for it is the hardest to see.
+Where there is no limit or no baseline the other one has its share too.
+"""
+
+
+class ErrorRate(Weighed):
+    """An `ErrorRateRule` at work."""
+
+    def __init__(self, rule: ErrorRateRule, frame: Frame, history: Sequence[Counts]) -> None:
+        self.name, self.critical, self.weight = rule.name, rule.critical, rule.weight
+        self._rule, self._frame = rule, frame
+        past = [errors(counts) for counts in history]
+        self._burstiness = Burstiness(past)
+        self._odds = self._burstiness.odds
+        self._catastrophe = Catastrophe(
+            rule.limit or 0.0, frame.horizon + round(frame.timing.warm_up / frame.timing.interval)
+        )
+        self._against_limit = None if rule.limit is None else AboveLimit(rule.limit, frame)
+        self._against_baseline = None if rule.comparison is None else AboveBaseline(rule.comparison, frame, history)
+        self._incident = SharedIncident()
+        self._interval = RateInterval()
+        self._looks = 0
+        self._warm_up = (0.0, 0.0)
+
+    def step(self, look: Look) -> None:
+        """Take one look: judge it with what was known before it, then learn from it."""
+        evidence = look.evidence
+        candidate = errors(evidence.candidate) if evidence.candidate else None
+        baseline = errors(evidence.baseline) if evidence.baseline else None
+        self._odds = self._burstiness.odds
+        self._incident.step(evidence, baseline)
+        if candidate is not None:
+            if look.warming_up:
+                self._warm_up = (self._warm_up[0] + candidate[0], self._warm_up[1] + candidate[1])
+            shared = self._incident.above(self._catastrophe.line / 2)
+            cap = 0.0 if shared else self._frame.catastrophe_cap(evidence.seconds)
+            self._catastrophe.step(candidate[1], candidate[0], self._odds, cap)
+        if not look.warming_up:
+            cap = self._frame.cap(evidence.seconds)
+            if candidate is not None:
+                self._looks += 1
+                self._interval.step(candidate[1], candidate[0], self._odds)
+                if self._against_limit:
+                    self._against_limit.step(candidate, self._odds, 0.0 if self.baseline_bad else cap)
+            if self._against_baseline:
+                self._against_baseline.step(candidate, baseline, self._odds, cap)
+        self._learn(candidate, baseline, look.warming_up)
+
+    def _learn(
+        self,
+        candidate: tuple[float, float] | None,
+        baseline: tuple[float, float] | None,
+        warming_up: bool,
+    ) -> None:
+        if baseline is not None:
+            self._burstiness.add_baseline(*baseline)
+        if candidate is not None and not warming_up:
+            self._burstiness.add_candidate(*candidate)
+
+    @property
+    def baseline_bad(self) -> bool:
+        """Whether the baseline itself is above half the limit, now or in the last minute."""
+        return self._rule.limit is not None and self._incident.above(self._rule.limit / 2)
+
+    @property
+    def _tests(self) -> list[AboveLimit | AboveBaseline]:
+        return [test for test in (self._against_limit, self._against_baseline) if test]
+
+    @property
+    def _parts(self) -> list[tuple[float, float, str]]:
+        parts = [(_CATASTROPHE, self._catastrophe.log_e, "catastrophic")]
+        weights = (_LIMIT, 1 - _CATASTROPHE - _LIMIT) if len(self._tests) == 2 else (1 - _CATASTROPHE,)
+        return parts + [(w, test.log_e_harm, test.cause) for w, test in zip(weights, self._tests, strict=True)]
+
+    def report(self, silence: Finding | None) -> CriterionReport:
+        """How it stands."""
+        seen, bad = self._interval.requests, self._interval.bad
+        compared = self._against_baseline.totals if self._against_baseline else (0.0, 0.0, 0.0, 0.0)
+        needed, needed_seconds = self._still_needed()
+        finding = self._finding(silence)
+        baseline = compared[3] / compared[2] if compared[2] else None
+        return CriterionReport(
+            name=self.name,
+            critical=self.critical,
+            finding=finding,
+            sentence=explain.finding_sentence(
+                finding, "error rate", self._cause, self._seen(), self._limits(baseline), needed, needed_seconds
+            ),
+            observed=bad / seen if seen else None,
+            limit=self._rule.limit,
+            baseline=baseline,
+            interval=self._interval.bounds(self._frame.risk.false_rollback) if seen else None,
+            requests=seen,
+            bad=bad,
+            baseline_requests=compared[2],
+            baseline_bad=compared[3],
+            requests_needed=needed,
+            seconds_needed=needed_seconds,
+            log_e_harm=self.log_e_harm,
+            log_e_safe=self.log_e_safe,
+            correlation=1 / (1 + self._odds),
+            unit=Unit.RATIO,
+        )
+
+    def _seen(self) -> str:
+        requests, bad, when = self._interval.requests, self._interval.bad, ""
+        if not requests:
+            (requests, bad), when = self._warm_up, " while warming up"
+        if not requests:
+            return "no requests yet"
+        return (
+            f"{explain.percent(bad / requests)} ({explain.number(bad)} of {explain.plural(requests, 'request')}{when})"
+        )
+
+    def _limits(self, baseline: float | None) -> str:
+        parts = []
+        if self._rule.limit is not None:
+            parts.append(f"limit {explain.percent(self._rule.limit)}")
+        if self._rule.comparison is not None:
+            before = self._rule.comparison.against is Against.HISTORY
+            name = "earlier baseline" if before else "baseline"
+            parts.append(f"{name} {'unknown' if baseline is None else explain.percent(baseline)}")
+        return ", ".join(parts)
+
+    def _still_needed(self) -> tuple[float | None, float | None]:
+        if not self._looks or not self._interval.requests:
+            return None, None
+        mean = (self._interval.requests / self._looks, self._interval.bad / self._looks)
+        looks = 0.0
+        if self._against_limit:
+            looks = max(looks, self._against_limit.looks_needed(mean, self._odds))
+        if self._against_baseline:
+            looks = max(looks, self._against_baseline.looks_needed(mean, self._odds))
+        return explain.still_needed(looks, self._frame.timing.interval, mean[0])

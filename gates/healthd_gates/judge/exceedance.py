@@ -1,0 +1,101 @@
+"""The two tests of an error rate: above a limit, and higher than the baseline's by more than a ratio."""
+
+from collections.abc import Sequence
+from math import inf, log
+
+from healthd_gates.domain.evidence import Counts
+from healthd_gates.judge.arms import Pair, Pairing, Past, errors
+from healthd_gates.judge.criterion import Frame
+from healthd_gates.judge.mixtures import log_weighted
+from healthd_gates.judge.processes import BaselineHarm, BaselineSafety, LimitHarm, LimitSafety
+from healthd_gates.judge.rules import Against, Comparison
+
+
+class AboveLimit:
+    """Harm and safety against the limit, a fraction."""
+
+    cause = "above the limit"
+
+    def __init__(self, limit: float, frame: Frame) -> None:
+        self._target = frame.safety_needed
+        self._harm, self._safety = LimitHarm(limit, frame.horizon), LimitSafety(limit)
+
+    def step(self, candidate: tuple[float, float], odds: float, cap: float) -> None:
+        """Take the candidate's requests and bad ones of one interval."""
+        self._harm.step(candidate[1], candidate[0], odds, cap)
+        self._safety.step(candidate[1], candidate[0], odds)
+
+    def looks_needed(self, mean: tuple[float, float], odds: float) -> float:
+        """Intervals like the mean one until safety is proven."""
+        return self._safety.looks_needed(self._target, mean[1], mean[0], odds)
+
+    @property
+    def log_e_harm(self) -> float:
+        """ln E of harm."""
+        return self._harm.log_e
+
+    @property
+    def log_e_safe(self) -> float:
+        """ln E of safety."""
+        return self._safety.log_e
+
+
+class AboveBaseline:
+    """Harm against the tolerated ratio; safety as the mean of "below the floor" and "below the harmful
+    ratio", both of which a harmful candidate would have to refute by chance.
+    """
+
+    cause = "higher than the baseline allows"
+
+    def __init__(self, comparison: Comparison, frame: Frame, history: Sequence[Counts]) -> None:
+        self._target = frame.safety_needed
+        self._past = Past(history, errors) if comparison.against is Against.HISTORY else None
+        self._pairing = Pairing()
+        self._harm = BaselineHarm(comparison.tolerated, frame.horizon)
+        self._floor = LimitSafety(comparison.floor) if comparison.floor else None
+        self._ratio = BaselineSafety(comparison.harmful)
+
+    @property
+    def totals(self) -> Pair:
+        """Both arms' counts so far."""
+        return self._pairing.totals
+
+    def step(
+        self,
+        candidate: tuple[float, float] | None,
+        baseline: tuple[float, float] | None,
+        odds: float,
+        cap: float,
+    ) -> None:
+        """Take one interval; an arm that is None sent nothing."""
+        if self._past is not None:
+            baseline = self._past.take() if candidate is not None else None
+        if self._floor and candidate is not None:
+            self._floor.step(candidate[1], candidate[0], odds)
+        pair = self._pairing.add(candidate, baseline)
+        if pair is None:
+            return
+        self._harm.step(pair, odds, cap)
+        self._ratio.step(pair, odds)
+
+    def looks_needed(self, mean: tuple[float, float], odds: float) -> float:
+        """Intervals like the mean one until safety is proven."""
+        half = self._target + (log(2) if self._floor else 0.0)
+        looks = inf
+        if self._floor:
+            looks = self._floor.looks_needed(half, mean[1], mean[0], odds)
+        if self._pairing.count:
+            looks = min(looks, self._ratio.looks_needed(half, self._pairing.mean, odds))
+        return looks
+
+    @property
+    def log_e_harm(self) -> float:
+        """ln E of harm."""
+        return self._harm.log_e
+
+    @property
+    def log_e_safe(self) -> float:
+        """ln E of safety."""
+        if self._floor is None:
+            return self._ratio.log_e
+        return log_weighted([(0.5, self._floor.log_e), (0.5, self._ratio.log_e)])

@@ -1,0 +1,72 @@
+"""Plain sentences for people. No decisions are made here."""
+
+from math import isfinite
+
+from healthd_gates.domain.evidence import Finding, Reason
+
+
+def percent(rate: float) -> str:
+    """0.0123 → "1.23 %"."""
+    return f"{100 * rate:.3g} %"
+
+
+def seconds(value: float) -> str:
+    """A time in the unit that reads best."""
+    if value < 1:
+        return f"{1000 * value:.3g} ms"
+    return f"{value:.3g} s" if value < 120 else f"{value / 60:.0f} min"
+
+
+def number(value: float) -> str:
+    """A count with thousands separated."""
+    return f"{value:,.0f}"
+
+
+def plural(count: float, noun: str) -> str:
+    """'1 request', '2,000 requests'."""
+    return f"{number(count)} {noun}{'' if round(count) == 1 else 's'}"
+
+
+def still_needed(looks: float, interval: float, requests_per_look: float) -> tuple[float | None, float | None]:
+    """Requests and seconds that so many looks take; None where no end is in sight."""
+    if not isfinite(looks):
+        return None, None
+    return looks * requests_per_look, looks * interval
+
+
+def finding_sentence(
+    finding: Finding, what: str, cause: str, seen: str, limits: str, needed: float | None, needed_seconds: float | None
+) -> str:
+    """One sentence about a statistical criterion; `cause` says what is wrong where something is."""
+    match finding:
+        case Finding.NO_TELEMETRY:
+            return f"The {what} is unknown: no telemetry from the candidate."
+        case Finding.NO_TRAFFIC:
+            return f"The {what} is unknown: the candidate gets no traffic."
+        case Finding.HARM:
+            return f"The {what} is {cause}: {seen}; {limits}."
+        case Finding.SAFE:
+            return f"The {what} is proven safe: {seen}; {limits}."
+        case Finding.BASELINE_ALREADY_BAD:
+            return f"Not this release: the baseline is in trouble too. The {what}: {seen}; {limits}."
+        case Finding.OPEN:
+            if needed is None or needed_seconds is None:
+                return f"The {what} is open: {seen}; {limits}; at this rate no proof is in sight."
+            more = f"{plural(max(1, needed), 'more request')} ({seconds(needed_seconds)})"
+            return f"The {what} is open: {seen}; {limits}; a proof takes about {more}."
+
+
+REASONS = {
+    Reason.WARMING_UP: "Warming up: only a catastrophe would decide now.",
+    Reason.OBSERVING: "Watching: the evidence does not suffice yet.",
+    Reason.PROVEN_SAFE: "Proven safe by every critical criterion.",
+    Reason.NO_EVIDENCE_OF_HARM: "The time is up: limits proven to hold, no evidence of harm.",
+    Reason.HARM: "The candidate is proven harmful.",
+    Reason.THRESHOLD_EXCEEDED: "A plain threshold was exceeded.",
+    Reason.OBSERVATION_FAILED: "A check that must hold failed.",
+    Reason.HARM_SUSPECTED: "The time is up: harm is suspected, yet not proven.",
+    Reason.NO_TRAFFIC: "The candidate gets no traffic, so nothing can be said about it.",
+    Reason.NO_TELEMETRY: "The candidate sends no telemetry, so nothing can be said about it.",
+    Reason.NOT_ENOUGH_EVIDENCE: "The time is up and the evidence does not suffice.",
+    Reason.BASELINE_ALREADY_BAD: "Not this release: the baseline is in trouble too.",
+}

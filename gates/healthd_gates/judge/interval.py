@@ -1,0 +1,64 @@
+"""The anytime interval of a rate: it holds the true value at all looks at once, bursts or not."""
+
+from collections.abc import Sequence
+from math import log, log1p
+
+from healthd_gates.judge.mixtures import log_mean
+
+_ABOVE = (1.05, 1.1, 1.2, 1.4, 1.7, 2.2, 3.0, 5.0, 10.0)
+_BELOW = (0.95, 0.9, 0.8, 0.65, 0.5, 0.3, 0.1)
+_HALVINGS = 30
+
+
+class RateInterval:
+    """Every rate p that no e-value speaks against: for the tilt `times`, ln E(p) = X·ln k − S − p·T is
+    linear in p.
+    """
+
+    def __init__(self) -> None:
+        self.requests = 0.0
+        self.bad = 0.0
+        self._sums = {times: [0.0, 0.0] for times in _ABOVE + _BELOW}
+
+    def step(self, bad: float, requests: float, odds: float) -> None:
+        """Take one interval."""
+        if requests <= 0:
+            return
+        self.bad += bad
+        self.requests += requests
+        spread = max(requests / odds, 1e-9)
+        for times, sums in self._sums.items():
+            bend = log1p(spread * (times - 1) / (1 + spread))
+            sums[0] += bad * bend
+            sums[1] += requests / spread * bend
+
+    def bounds(self, risk: float) -> tuple[float, float]:
+        """(low, high), wrong at any look ever with probability at most `risk`."""
+        if self.requests <= 0:
+            return 0.0, 1.0
+        needed = log(2 / risk)
+        seen = min(1.0, self.bad / self.requests)
+        return self._edge(0.0, seen, needed, _ABOVE), self._edge(1.0, seen, needed, _BELOW)
+
+    def side(self, rate: float, risk: float) -> int:
+        """Where the true rate is proven to lie: above `rate` (1), below it (−1), or neither (0)."""
+        if self.requests <= 0:
+            return 0
+        needed = log(2 / risk)
+        if self._log_e(rate, _ABOVE) >= needed:
+            return 1
+        return -1 if self._log_e(rate, _BELOW) >= needed else 0
+
+    def _edge(self, refuted: float, kept: float, needed: float, times: Sequence[float]) -> float:
+        for _ in range(_HALVINGS):
+            middle = (refuted + kept) / 2
+            if self._log_e(middle, times) >= needed:
+                refuted = middle
+            else:
+                kept = middle
+        return refuted
+
+    def _log_e(self, rate: float, alternatives: Sequence[float]) -> float:
+        return log_mean(
+            [self.bad * log(times) - self._sums[times][0] - rate * self._sums[times][1] for times in alternatives]
+        )

@@ -1,0 +1,139 @@
+"""The judge: a fold over evidence. It holds nothing that replaying the same evidence would not bring back."""
+
+from collections.abc import Iterable, Sequence
+
+from healthd_gates.domain.evidence import Counts, Evidence, Finding, Reason, Standing, Verdict
+from healthd_gates.judge import explain
+from healthd_gates.judge.criterion import END_SUSPICION, Criterion, Frame, Look
+from healthd_gates.judge.error_rate import ErrorRate
+from healthd_gates.judge.latency import Latency
+from healthd_gates.judge.mixtures import log_weighted
+from healthd_gates.judge.plain import MeanLatency, Observed
+from healthd_gates.judge.rules import ErrorRateRule, LatencyRule, MeanLatencyRule, ObservedRule, Rule, Rules
+from healthd_gates.judge.traffic import Traffic
+
+_ROUNDING = 0.05
+"""Part of an interval by which a clock may run early and still have reached a mark."""
+
+
+class Judge:
+    """Judges one candidate. The first verdict that `step` returns is the decision; the caller stops there.
+
+    `history` is the baseline before the switch, oldest interval first, cut into intervals as long as
+    the live ones. Judging is deterministic: the same rules, history and evidence give the same
+    standing, so that a judge is stored as its evidence and brought back by `replay`.
+    """
+
+    def __init__(self, rules: Rules, history: Sequence[Evidence] = ()) -> None:
+        self._rules = rules
+        self._frame = Frame(rules.risk, rules.timing)
+        past = [evidence.baseline for evidence in history if evidence.baseline is not None]
+        self._criteria = [_at_work(rule, self._frame, past) for rule in rules.criteria]
+        self._traffic = Traffic(rules.timing.lateness)
+        self._needs_traffic = any(rule.critical and not isinstance(rule, ObservedRule) for rule in rules.criteria)
+        self._elapsed = 0.0
+        self._warming_up = False
+        self._gaps = self._resets = 0
+
+    def step(self, evidence: Evidence) -> Standing:
+        """Take the evidence of the next interval and say how things stand."""
+        self.take(evidence)
+        verdict, reason = self.decision
+        silence = self._traffic.silence
+        return Standing(
+            at=evidence.at,
+            elapsed_seconds=self._elapsed,
+            verdict=verdict,
+            reason=reason,
+            sentence=explain.REASONS[reason],
+            log_e_harm=self.log_e_harm,
+            log_e_needed=self._frame.harm_needed,
+            criteria=tuple(criterion.report(silence) for criterion in self._criteria),
+            gaps=self._gaps,
+            resets=self._resets,
+        )
+
+    def take(self, evidence: Evidence) -> None:
+        """Take the evidence of the next interval without asking for a standing."""
+        middle = self._elapsed + evidence.seconds / 2
+        look = Look(evidence, warming_up=middle < self._rules.timing.warm_up)
+        self._warming_up = look.warming_up
+        self._elapsed += evidence.seconds
+        self._gaps += evidence.gaps
+        self._resets += evidence.resets
+        self._traffic.step(evidence)
+        for criterion in self._criteria:
+            criterion.step(look)
+
+    @property
+    def log_e_harm(self) -> float:
+        """ln of the weighted mean of all critical criteria's e-values, valid whatever their dependence
+        (Vovk & Wang 2021, theorem 3.2).
+        """
+        weighed = [
+            (criterion.weight, criterion.log_e_harm)
+            for criterion in self._criteria
+            if criterion.critical and criterion.log_e_harm is not None
+        ]
+        total = sum(weight for weight, _ in weighed)
+        return log_weighted([(weight / total, log_e) for weight, log_e in weighed]) if weighed else 0.0
+
+    @property
+    def decision(self) -> tuple[Verdict | None, Reason]:
+        """The verdict, None while the gate goes on, and why."""
+        critical = [c for c in self._criteria if c.critical]
+        for failed in (c for c in critical if c.failed):
+            return Verdict.FAIL, failed.failure
+        if self.log_e_harm >= self._frame.harm_needed:
+            return Verdict.FAIL, Reason.HARM
+        if self._warming_up:
+            return None, Reason.WARMING_UP
+        if self._needs_traffic and (silence := self._traffic.silence) is not None:
+            return (Verdict.INCONCLUSIVE if self._over else None), _SILENT[silence]
+        if self._reached(self._rules.timing.minimum) and all(c.proven for c in critical):
+            return Verdict.PASS, Reason.PROVEN_SAFE
+        if not self._over:
+            return None, Reason.BASELINE_ALREADY_BAD if self._baseline_bad else Reason.OBSERVING
+        if all(c.acceptable for c in critical):
+            return Verdict.PASS, Reason.NO_EVIDENCE_OF_HARM
+        return Verdict.INCONCLUSIVE, self._inconclusive_reason(critical)
+
+    def _inconclusive_reason(self, critical: list[Criterion]) -> Reason:
+        if any(c.log_e_harm is not None and c.log_e_harm >= END_SUSPICION for c in critical):
+            return Reason.HARM_SUSPECTED
+        return Reason.BASELINE_ALREADY_BAD if self._baseline_bad else Reason.NOT_ENOUGH_EVIDENCE
+
+    @property
+    def _baseline_bad(self) -> bool:
+        return any(c.critical and c.baseline_bad for c in self._criteria)
+
+    @property
+    def _over(self) -> bool:
+        return self._reached(self._rules.timing.maximum)
+
+    def _reached(self, mark: float) -> bool:
+        timing = self._rules.timing
+        return self._elapsed >= timing.warm_up + mark - _ROUNDING * timing.interval
+
+
+def replay(rules: Rules, history: Sequence[Evidence], evidence: Iterable[Evidence]) -> Judge:
+    """The judge as it stood after `evidence`."""
+    judge = Judge(rules, history)
+    for interval in evidence:
+        judge.take(interval)
+    return judge
+
+
+_SILENT = {Finding.NO_TELEMETRY: Reason.NO_TELEMETRY, Finding.NO_TRAFFIC: Reason.NO_TRAFFIC}
+
+
+def _at_work(rule: Rule, frame: Frame, past: Sequence[Counts]) -> Criterion:
+    match rule:
+        case ErrorRateRule():
+            return ErrorRate(rule, frame, past)
+        case LatencyRule():
+            return Latency(rule, frame, past)
+        case MeanLatencyRule():
+            return MeanLatency(rule, frame)
+        case ObservedRule():
+            return Observed(rule)

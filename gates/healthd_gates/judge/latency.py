@@ -1,0 +1,119 @@
+"""The latency criterion: "slower than a bucket edge" is a coin flip, so the tests of the error rate
+serve here too.
+"""
+
+from collections.abc import Sequence
+from math import inf
+
+from healthd_gates.domain.evidence import Counts, CriterionReport, Finding, Unit
+from healthd_gates.judge import explain
+from healthd_gates.judge.criterion import Frame, Look
+from healthd_gates.judge.quantiles import SeenLatency
+from healthd_gates.judge.rules import Against, LatencyRule
+from healthd_gates.judge.slowness import SlowerThanBaseline, SlowerThanLimit
+from healthd_gates.judge.weighing import Weighed
+
+_LIMIT = 0.4
+"""Share of the risk for the limit where there is a baseline too."""
+
+
+class Latency(Weighed):
+    """A `LatencyRule` at work."""
+
+    def __init__(self, rule: LatencyRule, frame: Frame, history: Sequence[Counts]) -> None:
+        self.name, self.critical, self.weight = rule.name, rule.critical, rule.weight
+        self._rule, self._frame = rule, frame
+        self._against_limit = (
+            None if rule.limit is None else SlowerThanLimit(rule.limit, 1 - rule.quantile, frame, history)
+        )
+        self._against_baseline = (
+            None if rule.comparison is None else SlowerThanBaseline(rule.comparison, 1 - rule.quantile, frame, history)
+        )
+        self._seen = SeenLatency(rule.quantile)
+        self._baseline_seen = SeenLatency(rule.quantile)
+
+    def step(self, look: Look) -> None:
+        """Take one look: judge it with what was known before it, then learn from it."""
+        evidence, warming_up = look.evidence, look.warming_up
+        if self._against_limit:
+            self._against_limit.step(evidence, warming_up)
+        if self._against_baseline:
+            self._against_baseline.step(evidence, warming_up)
+        if not warming_up:
+            odds = self._odds
+            self._seen.step(evidence.candidate, odds)
+            self._baseline_seen.step(evidence.baseline, odds)
+
+    @property
+    def _tests(self) -> list[SlowerThanLimit | SlowerThanBaseline]:
+        return [test for test in (self._against_limit, self._against_baseline) if test]
+
+    @property
+    def _odds(self) -> float:
+        return min(test.odds for test in self._tests)
+
+    @property
+    def _parts(self) -> list[tuple[float, float, str]]:
+        weights = (_LIMIT, 1 - _LIMIT) if len(self._tests) == 2 else (1.0,)
+        return [(w, test.log_e_harm, test.cause) for w, test in zip(weights, self._tests, strict=True)]
+
+    def report(self, silence: Finding | None) -> CriterionReport:
+        """How it stands."""
+        finding = self._finding(silence)
+        looks = max(test.looks_needed() for test in self._tests)
+        requests = self._seen.requests
+        needed = explain.still_needed(
+            looks if requests else inf, self._frame.timing.interval, requests / max(1, self._seen.looks)
+        )
+        slow = self._seen.slower_than(self._rule.limit) if self._rule.limit else 0.0
+        baseline = self._baseline_seen.quantile
+        return CriterionReport(
+            name=self.name,
+            critical=self.critical,
+            finding=finding,
+            sentence=explain.finding_sentence(
+                finding,
+                f"p{100 * self._rule.quantile:g} latency",
+                self._cause,
+                self._shown(),
+                self._limits(baseline, finding),
+                *needed,
+            ),
+            observed=self._seen.quantile,
+            limit=self._rule.limit,
+            baseline=baseline,
+            interval=self._seen.bounds(self._frame.risk.false_rollback),
+            requests=requests,
+            bad=slow,
+            baseline_requests=self._baseline_seen.requests,
+            baseline_bad=self._baseline_seen.slower_than(self._rule.limit) if self._rule.limit else 0.0,
+            requests_needed=needed[0],
+            seconds_needed=needed[1],
+            log_e_harm=self.log_e_harm,
+            log_e_safe=self.log_e_safe,
+            correlation=1 / (1 + self._odds),
+            unit=Unit.SECONDS,
+        )
+
+    @property
+    def baseline_bad(self) -> bool:
+        """Whether the baseline itself is above half of what the limit allows, now or in the last minute."""
+        return self._against_limit is not None and self._against_limit.baseline_bad
+
+    def _shown(self) -> str:
+        value = self._seen.quantile
+        if value is None:
+            return "no latencies since the warm-up"
+        return f"about {explain.seconds(value)} over {explain.plural(self._seen.requests, 'request')}"
+
+    def _limits(self, baseline: float | None, finding: Finding) -> str:
+        parts = []
+        if self._rule.limit is not None:
+            parts.append(f"limit {explain.seconds(self._rule.limit)}")
+        if finding is Finding.OPEN and self._against_limit and self._against_limit.too_coarse:
+            low, high = (explain.seconds(edge) for edge in self._against_limit.around)
+            parts.append(f"buckets too coarse between {low} and {high}")
+        if self._rule.comparison is not None:
+            name = "earlier baseline" if self._rule.comparison.against is Against.HISTORY else "baseline"
+            parts.append(f"{name} {'unknown' if baseline is None else explain.seconds(baseline)}")
+        return ", ".join(parts)

@@ -1,0 +1,137 @@
+"""The four running tests, each an e-process: harm and safety, against a limit and against a baseline.
+
+They take one interval after another; `log_e` may be looked at whenever one likes (Ville's inequality:
+under its null E ever reaching 1/α has probability at most α). What counts as bad, and in which arm, is
+the caller's.
+"""
+
+from collections.abc import Sequence
+from math import inf
+
+from healthd_gates.judge.evalues import harm_above, harm_ratio, safe_below, safe_ratio
+from healthd_gates.judge.mixtures import Mixture, OnsetMixture
+
+_HARM_TIMES = (1.2, 1.5, 2.0, 3.0, 5.0, 8.0, 12.0, 18.0)
+_SAFE_TIMES = (0.8, 0.6, 0.4, 0.2, 0.05)
+_FRACTIONS = (0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.7, 0.9)
+_HARM_RATIOS = (1.3, 1.8, 3.5, 12.0)
+
+
+class LimitHarm:
+    """Against "the rate is at most `limit`"."""
+
+    def __init__(self, limit: float, horizon: int, times: Sequence[float] = _HARM_TIMES) -> None:
+        self._limit = limit
+        self._times = (*(k for k in times if k * limit < 0.999), 0.999 / limit)
+        self._mixture = OnsetMixture(len(self._times), horizon)
+
+    def step(self, bad: float, requests: float, odds: float, cap: float = inf) -> None:
+        """Take one interval; no alternative gains more than `cap` nats (0: only what speaks for the
+        candidate).
+        """
+        self._mixture.step([min(cap, harm_above(bad, requests, self._limit, times, odds)) for times in self._times])
+
+    @property
+    def log_e(self) -> float:
+        """ln E so far."""
+        return self._mixture.log_e
+
+
+class BaselineHarm:
+    """Against "the rate is at most `ratio` times the baseline's", betting on so many times more than that.
+
+    A bet on k times the tolerated ratio r stakes the share of every baseline error that is best for independent
+    requests: 1 − (1−q₁)/(1−q₀), where q is the candidate's part of all errors, r·n/(r·n+m) and k·r·n/(k·r·n+m).
+    """
+
+    def __init__(self, ratio: float, horizon: int, times: Sequence[float] = _HARM_RATIOS) -> None:
+        self._ratio, self._times = ratio, times
+        self._mixture = OnsetMixture(len(times), horizon)
+
+    def step(self, pair: tuple[float, float, float, float], odds: float, cap: float = inf) -> None:
+        """Take one interval of both arms: candidate's requests and bad ones, baseline's requests and bad ones."""
+        requests, bad, baseline_requests, baseline_bad = pair
+        weight = self._ratio * requests
+        log_es = []
+        for times in self._times:
+            fraction = weight * (times - 1) / (weight * times + baseline_requests)
+            log_es.append(harm_ratio(bad, requests, baseline_bad, baseline_requests, self._ratio, fraction, odds))
+        self._mixture.step([min(cap, log_e) for log_e in log_es])
+
+    @property
+    def log_e(self) -> float:
+        """ln E so far."""
+        return self._mixture.log_e
+
+
+class LimitSafety:
+    """Against "the rate is at least `limit`"."""
+
+    def __init__(self, limit: float) -> None:
+        self._limit = limit
+        self._mixture = Mixture(len(_SAFE_TIMES))
+
+    def step(self, bad: float, requests: float, odds: float) -> None:
+        """Take one interval."""
+        self._mixture.step(self._steps(bad, requests, odds))
+
+    def looks_needed(self, target: float, bad: float, requests: float, odds: float) -> float:
+        """Intervals like this one until ln E reaches `target`; inf if it never would."""
+        return self._mixture.looks_needed(target, self._steps(bad, requests, odds))
+
+    def _steps(self, bad: float, requests: float, odds: float) -> list[float]:
+        return [safe_below(bad, requests, self._limit, times, odds) for times in _SAFE_TIMES]
+
+    @property
+    def log_e(self) -> float:
+        """ln E so far."""
+        return self._mixture.log_e
+
+
+class BaselineSafety:
+    """Against "the rate is at least `ratio` times the baseline's"."""
+
+    def __init__(self, ratio: float) -> None:
+        self._ratio = ratio
+        self._mixture = Mixture(len(_FRACTIONS))
+
+    def step(self, pair: tuple[float, float, float, float], odds: float) -> None:
+        """Take one interval of both arms."""
+        self._mixture.step(self._steps(pair, odds))
+
+    def looks_needed(self, target: float, pair: tuple[float, float, float, float], odds: float) -> float:
+        """Intervals like this one until ln E reaches `target`; inf if it never would."""
+        return self._mixture.looks_needed(target, self._steps(pair, odds))
+
+    def _steps(self, pair: tuple[float, float, float, float], odds: float) -> list[float]:
+        requests, bad, baseline_requests, baseline_bad = pair
+        return [
+            safe_ratio(bad, requests, baseline_bad, baseline_requests, self._ratio, fraction, odds)
+            for fraction in _FRACTIONS
+        ]
+
+    @property
+    def log_e(self) -> float:
+        """ln E so far."""
+        return self._mixture.log_e
+
+
+class Catastrophe:
+    """Against "at most half the requests fail".
+
+    With a `limit` above one half the line moves half-way between the limit and 1.
+    """
+
+    def __init__(self, limit: float, horizon: int) -> None:
+        self.line = max(0.5, (1 + limit) / 2) if limit > 0.5 else 0.5
+        room = 1 / self.line - 1
+        self._test = LimitHarm(self.line, horizon, times=(1 + 0.3 * room, 1 + 0.6 * room))
+
+    def step(self, bad: float, requests: float, odds: float, cap: float = inf) -> None:
+        """Take one interval; no alternative gains more than `cap` nats."""
+        self._test.step(bad, requests, odds, cap)
+
+    @property
+    def log_e(self) -> float:
+        """ln E so far."""
+        return self._test.log_e

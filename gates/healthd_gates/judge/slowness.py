@@ -1,0 +1,215 @@
+"""The two latency tests: requests slower than a limit, and slower than the baseline by more than a
+ratio.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from math import inf, isinf
+
+from healthd_gates.domain.evidence import Counts, Evidence, Histogram
+from healthd_gates.judge.arms import Pairing, Past, Reading, SharedIncident, count_above, slower_than
+from healthd_gates.judge.burstiness import Burstiness
+from healthd_gates.judge.criterion import Frame
+from healthd_gates.judge.mixtures import log_mean
+from healthd_gates.judge.processes import BaselineHarm, BaselineSafety, LimitHarm, LimitSafety
+from healthd_gates.judge.rules import Against, Comparison
+
+_MOST_EDGES = 6
+_HIGHEST_TAIL = 0.6
+_TIMES = (1.1, 1.25, 1.6, 3.0)
+"""Bets on the ratio of tails; a tail of 60 % cannot grow by much."""
+
+
+class SlowerThanLimit:
+    """Harm and safety of "at most the share `tail` is slower than `limit` seconds".
+
+    Only bucket edges can be counted: harm is tested at the next edge at or above the limit, safety at
+    the next one at or below; between the two the answer stays open.
+    """
+
+    cause = "above the limit"
+
+    def __init__(self, limit: float, tail: float, frame: Frame, history: Sequence[Counts]) -> None:
+        self._limit, self._tail, self._frame = limit, tail, frame
+        self._reading = slower_than(limit)
+        self._burstiness = Burstiness(_read_all(history, self._reading))
+        self._harm, self._safety = LimitHarm(tail, frame.horizon), LimitSafety(tail)
+        self._incident = SharedIncident()
+        self._last_edges: tuple[float, ...] = (inf,)
+        self._looks = 0
+        self._requests = self._not_fast = 0.0
+        self.odds = self._burstiness.odds
+
+    def step(self, evidence: Evidence, warming_up: bool) -> None:
+        """Take one look."""
+        self.odds = self._burstiness.odds
+        baseline = self._reading(evidence.baseline) if evidence.baseline else None
+        self._incident.step(evidence, baseline)
+        latency = evidence.candidate.latency if evidence.candidate else None
+        if latency is not None and not warming_up:
+            self._last_edges = latency.edges
+            self._judge(latency, evidence.seconds)
+            self._burstiness.add_candidate(latency.total, count_above(latency, self._limit))
+        if baseline is not None:
+            self._burstiness.add_baseline(*baseline)
+
+    def _judge(self, latency: Histogram, seconds: float) -> None:
+        low, high = self.around
+        slow = 0.0 if isinf(high) else count_above(latency, high)
+        not_fast = count_above(latency, low)
+        cap = 0.0 if self.baseline_bad else self._frame.cap(seconds)
+        self._harm.step(slow, latency.total, self.odds, cap)
+        self._safety.step(not_fast, latency.total, self.odds)
+        self._looks += 1
+        self._requests += latency.total
+        self._not_fast += not_fast
+
+    def looks_needed(self) -> float:
+        """Intervals until safety is proven, if all go on like this."""
+        if not self._looks:
+            return inf
+        requests, not_fast = self._requests / self._looks, self._not_fast / self._looks
+        return self._safety.looks_needed(self._frame.safety_needed, not_fast, requests, self.odds)
+
+    @property
+    def around(self) -> tuple[float, float]:
+        """The bucket edges next to the limit, in seconds: at or below it (0 if none), at or above it
+        (inf if none).
+        """
+        edges = self._last_edges
+        below = bisect_right(edges, self._limit) - 1
+        return (edges[below] if below >= 0 else 0.0), edges[bisect_left(edges, self._limit)]
+
+    @property
+    def too_coarse(self) -> bool:
+        """Whether the limit lies inside a bucket."""
+        return self._looks > 0 and self.around[0] != self.around[1]
+
+    @property
+    def baseline_bad(self) -> bool:
+        """Whether the baseline itself is above half of what is allowed."""
+        return self._incident.above(self._tail / 2)
+
+    @property
+    def log_e_harm(self) -> float:
+        """ln E of harm."""
+        return self._harm.log_e
+
+    @property
+    def log_e_safe(self) -> float:
+        """ln E of safety."""
+        return self._safety.log_e
+
+
+class SlowerThanBaseline:
+    """Harm of "slower than `tolerated` times the baseline", safety from "`harmful` times", averaged
+    over bucket edges.
+
+    The edges are those whose tail in the baseline's past lies between a tenth of `tail` and 60 %;
+    without a history they are chosen after the first interval of the baseline, and testing begins with
+    the next one.
+    """
+
+    cause = "longer than the baseline allows"
+
+    def __init__(self, comparison: Comparison, tail: float, frame: Frame, history: Sequence[Counts]) -> None:
+        self._comparison, self._tail, self._frame = comparison, tail, frame
+        self._history = history
+        self._edges: list[_Edge] = []
+        self._choose(history)
+
+    def step(self, evidence: Evidence, warming_up: bool) -> None:
+        """Take one look."""
+        for edge in self._edges:
+            edge.step(evidence, warming_up, self._frame.cap(evidence.seconds))
+        if not self._edges and evidence.baseline is not None:
+            self._choose([evidence.baseline])
+
+    def _choose(self, past: Sequence[Counts]) -> None:
+        histograms = [counts.latency for counts in past if counts.latency is not None]
+        total = sum(histogram.total for histogram in histograms)
+        if not total:
+            return
+        suitable = [
+            edge
+            for edge in histograms[-1].edges[:-1]
+            if self._tail / 10
+            <= sum(count_above(histogram, edge / self._comparison.tolerated) for histogram in histograms) / total
+            <= _HIGHEST_TAIL
+        ]
+        self._edges = [
+            _Edge(edge, self._comparison, self._frame, self._history) for edge in _spread(suitable, _MOST_EDGES)
+        ]
+
+    def looks_needed(self) -> float:
+        """Intervals until safety is proven, if all go on like this."""
+        if not self._edges:
+            return inf
+        # The edges mostly agree, so that the mean gets there when the typical edge does.
+        looks = sorted(edge.looks_needed(self._frame.safety_needed) for edge in self._edges)
+        return looks[len(looks) // 2]
+
+    @property
+    def odds(self) -> float:
+        """The smallest odds of all edges, that is the strongest burstiness."""
+        return min((edge.odds for edge in self._edges), default=inf)
+
+    @property
+    def log_e_harm(self) -> float:
+        """ln E of harm, averaged over the edges."""
+        return log_mean([edge.harm.log_e for edge in self._edges]) if self._edges else 0.0
+
+    @property
+    def log_e_safe(self) -> float:
+        """ln E of safety, averaged over the edges."""
+        return log_mean([edge.safety.log_e for edge in self._edges]) if self._edges else 0.0
+
+
+class _Edge:
+    """One bucket edge b: candidate beyond b against baseline beyond b/ratio, at equal chances."""
+
+    def __init__(self, edge: float, comparison: Comparison, frame: Frame, history: Sequence[Counts]) -> None:
+        self._slow = slower_than(edge)
+        self._tolerated = slower_than(edge / comparison.tolerated)
+        self._harmful = slower_than(edge / comparison.harmful)
+        self._past: tuple[Past, Past] | None = None
+        if comparison.against is Against.HISTORY:
+            self._past = (Past(history, self._tolerated), Past(history, self._harmful))
+        self._burstiness = Burstiness(_read_all(history, self._tolerated))
+        self._harm_pairs, self._safety_pairs = Pairing(), Pairing()
+        self.harm, self.safety = BaselineHarm(1.0, frame.horizon, _TIMES), BaselineSafety(1.0)
+        self.odds = self._burstiness.odds
+
+    def step(self, evidence: Evidence, warming_up: bool, cap: float) -> None:
+        self.odds = self._burstiness.odds
+        candidate = self._slow(evidence.candidate) if evidence.candidate else None
+        tolerated = self._tolerated(evidence.baseline) if evidence.baseline else None
+        harmful = self._harmful(evidence.baseline) if evidence.baseline else None
+        if tolerated is not None:
+            self._burstiness.add_baseline(*tolerated)
+        if warming_up:
+            return
+        if self._past is not None:
+            tolerated, harmful = (past.take() for past in self._past) if candidate else (None, None)
+        if pair := self._harm_pairs.add(candidate, tolerated):
+            self.harm.step(pair, self.odds, cap)
+        if pair := self._safety_pairs.add(candidate, harmful):
+            self.safety.step(pair, self.odds)
+        if candidate is not None:
+            self._burstiness.add_candidate(*candidate)
+
+    def looks_needed(self, target: float) -> float:
+        if not self._safety_pairs.count:
+            return inf
+        return self.safety.looks_needed(target, self._safety_pairs.mean, self.odds)
+
+
+def _read_all(history: Sequence[Counts], reading: Reading) -> list[tuple[float, float]]:
+    return [read for counts in history if (read := reading(counts)) is not None]
+
+
+def _spread(values: list[float], most: int) -> list[float]:
+    """At most `most` of the values, evenly spread over them."""
+    if len(values) <= most:
+        return values
+    return [values[round(place * (len(values) - 1) / (most - 1))] for place in range(most)]

@@ -1,0 +1,83 @@
+"""What the criteria of traffic have in common: tests against a limit and a baseline, weighed into one e-value of harm
+and one finding. What is counted, and how it is said, is each criterion's own."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from math import log
+from typing import Protocol
+
+from healthd_gates.domain.evidence import Finding, Reason
+from healthd_gates.judge.criterion import END_SUSPICION, Frame
+from healthd_gates.judge.mixtures import log_weighted
+
+
+class Proof(Protocol):
+    """A test of harm and of safety at once; `cause` names the harm that it looks for."""
+
+    cause: str
+
+    @property
+    def log_e_harm(self) -> float:
+        """ln E of harm."""
+
+    @property
+    def log_e_safe(self) -> float:
+        """ln E of safety."""
+
+
+class Weighed(ABC):
+    """A criterion that shares its part of the risk among several proofs."""
+
+    _frame: Frame
+    failed = False
+    failure = Reason.HARM
+
+    @property
+    @abstractmethod
+    def _tests(self) -> Sequence[Proof]:
+        """What the rule asks for: the limit, if any, before the comparison."""
+
+    @property
+    @abstractmethod
+    def _parts(self) -> Sequence[tuple[float, float, str]]:
+        """Weight, ln E and name of everything that can go wrong."""
+
+    @property
+    @abstractmethod
+    def baseline_bad(self) -> bool:
+        """Whether the baseline is in trouble by the same measure."""
+
+    @property
+    def log_e_harm(self) -> float:
+        """ln E of harm: a weighted mean over what can go wrong."""
+        return log_weighted([(weight, log_e) for weight, log_e, _ in self._parts])
+
+    @property
+    def log_e_safe(self) -> float:
+        """ln E of safety: the weakest of the proofs that the rule asks for."""
+        return min(test.log_e_safe for test in self._tests)
+
+    @property
+    def proven(self) -> bool:
+        """Safety proven, and nothing that speaks for harm."""
+        return self.log_e_safe >= self._frame.safety_needed and self.log_e_harm <= 0
+
+    @property
+    def acceptable(self) -> bool:
+        """The limit proven (or the comparison, where there is no limit), and no suspicion of harm."""
+        return self._tests[0].log_e_safe >= self._frame.safety_needed and self.log_e_harm < END_SUSPICION
+
+    @property
+    def _cause(self) -> str:
+        return max(self._parts, key=lambda part: log(part[0]) + part[1])[2]
+
+    def _finding(self, silence: Finding | None) -> Finding:
+        if self.log_e_harm >= self._frame.harm_needed:
+            return Finding.HARM
+        if silence is not None:
+            return silence
+        if self.baseline_bad:
+            return Finding.BASELINE_ALREADY_BAD
+        return Finding.SAFE if self.proven else Finding.OPEN

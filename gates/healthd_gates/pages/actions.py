@@ -1,0 +1,50 @@
+"""What a gate's page tells of the actions that were called for: how far each has come, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from healthd.web.pages.deploys import Sign
+from healthd_gates.domain.action_order import OrderState, StoredOrder
+
+_ENDED: dict[OrderState, tuple[Sign, str]] = {
+    OrderState.DONE: ("healthy", "done"),
+    OrderState.GIVEN_UP: ("unhealthy", "given up"),
+    OrderState.NO_BASELINE: ("unhealthy", "nothing to roll back to"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """One action. `again_at` is when it is tried again, None where it has not failed or has ended."""
+
+    action: str
+    occasion: str
+    sign: Sign
+    word: str
+    tries: int
+    detail: str
+    again_at: datetime | None
+
+
+def errands(orders: Sequence[StoredOrder]) -> tuple[Errand, ...]:
+    """The actions in their order, each of which waits for those before it."""
+    told, before = [], ""
+    for order in orders:
+        sign, word = _standing(order, before)
+        failed = order.state is OrderState.DUE and order.tries > 0
+        again = order.next_try_at if failed else None
+        told.append(Errand(order.action, order.occasion.value, sign, word, order.tries, order.detail, again))
+        if order.state is OrderState.DUE:
+            before = before or order.action
+    return tuple(told)
+
+
+def _standing(order: StoredOrder, before: str) -> tuple[Sign, str]:
+    if order.state in _ENDED:
+        return _ENDED[order.state]
+    if before:
+        return "unknown", f"waits for {before}"
+    return ("degraded", "not done yet") if order.tries else ("running", "being tried")

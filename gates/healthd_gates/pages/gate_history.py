@@ -1,0 +1,90 @@
+"""A gate with all that led to where it stands: its looks, its log, its orders. Read from the ledger once, then only
+what is new."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from healthd_gates.domain.action_order import StoredOrder
+from healthd_gates.domain.gate import EventKind, Gate, GateEvent
+from healthd_gates.engine.service import Gatekeeper
+from healthd_gates.store.gate_store import Ledger
+from healthd_gates.store.outbox import Outbox
+
+_KEPT = 32  # films
+_AT_ONCE = 500  # events
+_LOOKS = 5000  # of one gate; a watch may go on for days, and then the picture begins later
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One criterion at one look: seconds since the gate began, and its numbers then. An infinite end is open."""
+
+    seconds: float
+    low: float | None
+    high: float | None
+    observed: float | None
+    baseline: float | None
+
+
+@dataclass(slots=True)
+class Film:
+    """One gate. `looks` has the samples of each criterion; `log` every event that is no look."""
+
+    gate: Gate
+    looks: dict[str, list[Sample]] = field(default_factory=dict)
+    log: list[GateEvent] = field(default_factory=list)
+    orders: Sequence[StoredOrder] = ()
+    seen: int = 0
+
+    def absorb(self, event: GateEvent) -> None:
+        self.seen = event.sequence
+        if event.kind is not EventKind.LOOK:
+            self.log.append(event)
+            return
+        seconds = (event.at - self.gate.created_at).total_seconds()
+        for report in event.body.get("standing", {}).get("criteria", ()):
+            samples = self.looks.setdefault(report["name"], [])
+            samples.append(_sample(seconds, report))
+            if len(samples) > _LOOKS:
+                del samples[: _LOOKS // 10]
+
+
+class Films:
+    """The films that somebody looked at of late."""
+
+    def __init__(self, gatekeeper: Gatekeeper, ledger: Ledger, outbox: Outbox) -> None:
+        self._gatekeeper, self._ledger, self._outbox = gatekeeper, ledger, outbox
+        self._films: OrderedDict[str, Film] = OrderedDict()
+
+    async def of(self, gate_id: str) -> Film:
+        """A gate's film up to now. Raises UnknownGate, JournalUnavailable, JournalError."""
+        gate = await self._gatekeeper.get(gate_id)
+        film = self._films.setdefault(gate_id, Film(gate))
+        self._films.move_to_end(gate_id)
+        if len(self._films) > _KEPT:
+            self._films.popitem(last=False)
+        while True:  # also lines that are newer than the gate: others write of its actions
+            events = await self._ledger.events(gate_id, film.seen, _AT_ONCE)
+            for event in events:
+                if event.sequence > film.seen:  # another viewer may have been faster
+                    film.absorb(event)
+            if len(events) < _AT_ONCE:
+                break
+        if gate.decision is not None or gate.rollback is not None:
+            film.orders = await self._outbox.of_gate(gate_id)
+        film.gate = gate
+        return film
+
+
+def _sample(seconds: float, report: Mapping[str, Any]) -> Sample:
+    low, high = report.get("interval") or (None, None)
+    return Sample(seconds, _float(low), _float(high), _float(report.get("observed")), _float(report.get("baseline")))
+
+
+def _float(value: Any) -> float | None:
+    """A number of the ledger's JSON, in which infinity is a text."""
+    return None if value is None else float(value)

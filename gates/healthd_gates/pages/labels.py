@@ -1,0 +1,136 @@
+"""What gates are called on pages: plain words for a state, for a strength, for a number."""
+
+from __future__ import annotations
+
+from math import exp, isfinite
+
+from healthd.web.pages.deploys import Sign
+from healthd_gates.domain.evidence import Reason, Unit, Verdict
+from healthd_gates.domain.gate import Gate, GateState, Rollback, RollbackState
+from healthd_gates.judge.explain import REASONS, percent, seconds
+
+_REASONS = {reason.value: sentence for reason, sentence in REASONS.items()}
+_BLIND = (Reason.NO_TELEMETRY, Reason.NO_TRAFFIC)
+_ROLLBACKS = {
+    RollbackState.DUE: "rolling back",
+    RollbackState.CONFIRMING: "rolled back, watching it recover",
+    RollbackState.ROLLED_BACK: "rolled back",
+    RollbackState.UNCONFIRMED: "rollback not confirmed",
+    RollbackState.FAILED: "rollback failed",
+    RollbackState.IMPOSSIBLE: "no baseline to roll back to",
+}
+
+
+def state_of(gate: Gate) -> tuple[Sign, str]:
+    """The sign and the words for how a gate stands."""
+    if gate.rollback is not None:
+        first = "Late regression" if gate.rollback.trigger == "watch" else _verdict(gate)
+        then = "not rolled back yet" if is_stuck(gate.rollback) else _ROLLBACKS[gate.rollback.state]
+        return "unhealthy", f"{first}, {then}"
+    if gate.decision is not None:
+        if _is_blind(gate):
+            return "degraded", f"{_verdict(gate)}, the watch sees nothing"
+        return _sign_of_decision(gate), f"{_verdict(gate)}{_then(gate)}"
+    match gate.state:
+        case GateState.HELD:
+            return "degraded", "A person decides"
+        case GateState.CANCELLED:
+            return "unknown", "Cancelled"
+    return "running", gate.state.value.capitalize()
+
+
+def sentence_of(gate: Gate) -> str:
+    """Why it stands so, in one sentence."""
+    if gate.rollback is not None and gate.rollback.trigger != "decision":
+        return gate.rollback.reason
+    if gate.decision is not None and not _is_blind(gate):
+        return _REASONS.get(gate.decision.reason, gate.decision.sentence)
+    if gate.standing is not None:
+        return gate.standing.sentence
+    return "Waiting for the first evidence." if not gate.state.is_over else "It ended before there was evidence."
+
+
+def trouble_of(gate: Gate) -> str | None:
+    """What is wrong with a gate's rollback, and what that means for whoever reads it at night."""
+    rollback = gate.rollback
+    if rollback is None or not rollback.detail:
+        return None
+    match rollback.state:
+        case RollbackState.DUE:
+            return f"The candidate may still have the traffic: {rollback.detail}"
+        case RollbackState.FAILED | RollbackState.IMPOSSIBLE:
+            return f"The candidate may still have the traffic, and a person must put it back. {rollback.detail}"
+        case RollbackState.UNCONFIRMED:
+            return f"A person must look where the traffic is. {rollback.detail}"
+    return None
+
+
+def is_stuck(rollback: Rollback) -> bool:
+    """Whether an action of a rollback was tried in vain so far."""
+    return rollback.state is RollbackState.DUE and bool(rollback.detail)
+
+
+def number(value: float | None, unit: Unit | None) -> str:
+    """A measured value as a person would write it."""
+    if value is None:
+        return "–"
+    if not isfinite(value):
+        return "∞"
+    return percent(value) if unit is Unit.RATIO else seconds(value) if unit is Unit.SECONDS else f"{value:.3g}"
+
+
+def strength(log_e: float, log_e_needed: float) -> str:
+    """How strong the evidence of harm is. A harmless release reaches E at some time with a chance of 1 in E at most
+    (Ville's inequality), which is what the number means to a person.
+    """
+    if log_e >= log_e_needed:
+        return "proof"
+    strong = exp(log_e)
+    if strong < 2:
+        return "none"
+    for limit, word in ((10, "weak"), (30, "some")):
+        if strong < limit:
+            return word
+    return "strong"
+
+
+def chance(log_e: float) -> str:
+    """How often a harmless release shows this much."""
+    if log_e < 0.7:
+        return "A harmless release looks just like this."
+    often = min(exp(min(log_e, 700.0)), 1e9)
+    return f"Of {often:,.0f} harmless releases at most one ever shows as much."
+
+
+def _is_blind(gate: Gate) -> bool:
+    """Whether it passed and the watch that follows has nothing to look at."""
+    return gate.state is GateState.WATCHING and gate.standing is not None and gate.standing.reason in _BLIND
+
+
+def _then(gate: Gate) -> str:
+    """What follows a verdict that rolled nothing back."""
+    if gate.state is GateState.WATCHING:
+        return ", watched"
+    failed = gate.decision is not None and gate.decision.counts_as is Verdict.FAIL
+    return ", not rolled back" if failed and gate.state.is_over else ""
+
+
+def _verdict(gate: Gate) -> str:
+    decision = gate.decision
+    if decision is None:
+        return "Called back"
+    match decision.verdict, decision.counts_as:
+        case Verdict.INCONCLUSIVE, Verdict.PASS:
+            return "Inconclusive, let through"
+        case Verdict.INCONCLUSIVE, _:
+            return "Inconclusive, counts as failed"
+        case Verdict.PASS, _:
+            return "Passed"
+    return "Failed"
+
+
+def _sign_of_decision(gate: Gate) -> Sign:
+    assert gate.decision is not None
+    if gate.decision.counts_as is Verdict.FAIL:
+        return "unhealthy"
+    return "healthy" if gate.decision.verdict is Verdict.PASS else "degraded"

@@ -1,0 +1,142 @@
+"""`GET /gates/{id}/page`, the live page of a gate, and the events that keep it alive. It reads; it changes nothing."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from functools import partial, wraps
+from pathlib import Path
+
+from aiohttp import web
+
+from healthd.journal.database import JournalError
+from healthd.runtime.clock import Clock
+from healthd.web.auth import Guard
+from healthd.web.pages.parts import Part, Parts
+from healthd.web.pages.renderer import Renderer
+from healthd.web.pages.stream import Streams
+from healthd.web.problems import Problem
+from healthd_gates.api.operation import GATE_ID
+from healthd_gates.api.problems import problem_of
+from healthd_gates.domain.errors import JournalUnavailable, Refusal
+from healthd_gates.domain.gate import Gate
+from healthd_gates.pages import view
+from healthd_gates.pages.actions import errands
+from healthd_gates.pages.gate_history import Film, Films
+from healthd_gates.pages.log import log
+from healthd_gates.pages.timeline import timeline
+
+FOLDER = Path(__file__).parent
+_PARTS = "gate-parts.html"
+_PACE = 1.0  # seconds for which the parts serve
+_PACE_OF_OVER = 5.0
+_KEPT = 32  # scenes
+
+
+@dataclass(slots=True)
+class Scene:
+    """The page of one gate, the same for everyone, and until when (steady seconds) it needs no other look."""
+
+    parts: Parts = field(default_factory=Parts)
+    good_until: float = 0.0
+
+
+class GatePage:
+    """Pages of gates, for callers who may read gates."""
+
+    def __init__(self, films: Films, guard: Guard, clock: Clock, renderer: Renderer, streams: Streams) -> None:
+        self._films, self._clock, self._renderer, self._streams = films, clock, renderer, streams
+        self.guard = guard
+        self._scenes: OrderedDict[str, Scene] = OrderedDict()
+        renderer.add(FOLDER)
+
+    def routes(self) -> list[web.RouteDef]:
+        path = f"/gates/{{gate_id:{GATE_ID}}}/page"
+        return [web.get(path, self._showing(self._page)), web.get(f"{path}/events", self._events, allow_head=False)]
+
+    async def _page(self, request: web.Request) -> web.Response:
+        gate_id = request.match_info["gate_id"]
+        self.guard.challenge(request, "gates:read")
+        await self._renderer.ready()
+        parts = await self._refresh(gate_id)
+        context = {"parts": parts, "now": self._clock.now(), "events": f"/gates/{gate_id}/page/events"}
+        return self._renderer.page("gate.html", {**context, "gate_id": gate_id})
+
+    async def _events(self, request: web.Request) -> web.StreamResponse:
+        async def refresh() -> Parts:
+            self.guard.challenge(request, "gates:read")
+            return await self._refresh(request.match_info["gate_id"])
+
+        await self._renderer.ready()
+        try:
+            return await self._streams.follow(request, refresh)
+        except Problem as problem:
+            return problem.response()
+
+    def _showing(
+        self, handler: Callable[[web.Request], Awaitable[web.Response]]
+    ) -> Callable[..., Awaitable[web.Response]]:
+        """Whoever asked for a page gets one, also when it says no."""
+
+        @wraps(handler)
+        async def shown(request: web.Request) -> web.Response:
+            try:
+                return await handler(request)
+            except Problem as problem:
+                await self._renderer.ready()
+                context = {"title": problem.title, "detail": problem.detail}
+                return self._renderer.page("problem.html", context, problem.status, problem.headers)
+
+        return shown
+
+    async def _refresh(self, gate_id: str) -> Parts:
+        """The parts up to now. Raises Problem."""
+        scene = self._scenes.setdefault(gate_id, Scene())
+        self._scenes.move_to_end(gate_id)
+        if len(self._scenes) > _KEPT:
+            self._scenes.popitem(last=False)
+        if self._clock.steady() >= scene.good_until:
+            film = await self._look(gate_id)
+            scene.parts.update(self._whole(film))
+            scene.good_until = self._clock.steady() + (_PACE_OF_OVER if film.gate.state.is_over else _PACE)
+        return scene.parts
+
+    async def _look(self, gate_id: str) -> Film:
+        try:
+            return await self._films.of(gate_id)
+        except Refusal as refusal:
+            self._scenes.pop(gate_id, None)
+            raise problem_of(refusal) from None
+        except JournalError as error:
+            raise problem_of(JournalUnavailable(problem=str(error))) from None
+
+    def _whole(self, film: Film) -> dict[str, Part]:
+        gate = film.gate
+        headline = view.headline(gate)
+        harm = view.evidence_of_harm(gate.standing) if gate.standing else None
+        return {
+            "title": self._part("title", headline),
+            "icon": self._part("icon", headline.sign),
+            "headline": self._part("headline", headline),
+            "timeline": self._part("timeline", timeline(film)),
+            "evidence": Part(
+                (harm, gate.standing, film.seen), lambda: self._draw("evidence", harm, view.criteria(film))
+            ),
+            "orders": self._part("orders", gate.rollback, errands(film.orders)),
+            "about": self._part("about", *_what_stays(gate)),
+            "act": self._part("act", gate.id, headline.undecided, gate.state.value, gate.rollback),
+            "log": self._part("log", log(film)),
+        }
+
+    def _part(self, macro: str, *arguments: object) -> Part:
+        return Part(arguments, partial(self._draw, macro, *arguments))
+
+    def _draw(self, macro: str, *arguments: object) -> str:
+        return self._renderer.part(_PARTS, macro, *arguments)
+
+
+def _what_stays(gate: Gate) -> tuple[object, ...]:
+    """What is so for all of a gate's life."""
+    arms = (gate.candidate, gate.baseline)
+    return (gate.id, gate.policy, gate.caller, *arms, gate.deployment, gate.rollback_mode, gate.created_at)

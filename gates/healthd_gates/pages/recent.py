@@ -1,0 +1,34 @@
+"""What the status page shows of gates: those under way, and the latest verdicts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from healthd.web.pages.deploys import Deploy, UnknownDeploysError
+from healthd_gates.domain.errors import Refusal
+from healthd_gates.domain.gate import Gate
+from healthd_gates.engine.service import Gatekeeper
+from healthd_gates.pages.labels import sentence_of, state_of
+
+_SHOWN = 6
+
+
+class LatestGates:
+    """The gatekeeper as the status page's port."""
+
+    def __init__(self, gatekeeper: Gatekeeper) -> None:
+        self._gatekeeper = gatekeeper
+
+    async def latest(self) -> Sequence[Deploy]:
+        try:
+            page = await self._gatekeeper.list(limit=_SHOWN)
+        except Refusal as refusal:
+            raise UnknownDeploysError(str(refusal).rstrip(".")) from refusal
+        return [_shown(gate) for gate in sorted(page.gates, key=lambda gate: gate.state.is_over)]
+
+
+def _shown(gate: Gate) -> Deploy:
+    sign, word = state_of(gate)
+    last = gate.rollback or gate.decision
+    at = gate.finished_at or (last.at if last else gate.created_at)
+    return Deploy(gate.service, gate.candidate.version, sign, word, sentence_of(gate), at, f"/gates/{gate.id}/page")

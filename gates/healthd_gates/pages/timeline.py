@@ -1,0 +1,90 @@
+"""A gate's life as steps, from the question to the end, with what is still to come."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from healthd.web.pages.deploys import Sign
+from healthd_gates.domain.evidence import Verdict
+from healthd_gates.domain.gate import EventKind, Gate, GateState, RollbackState
+from healthd_gates.pages.gate_history import Film
+from healthd_gates.pages.labels import is_stuck, state_of
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of a gate's life."""
+
+    title: str
+    when: Literal["done", "now", "coming"]
+    sign: Sign
+    at: datetime | None = None
+    until: datetime | None = None
+    note: str = ""
+
+
+def timeline(film: Film) -> tuple[Step, ...]:
+    """From the question to the end, with what is still to come."""
+    gate, entered = film.gate, entered_states(film)
+    undecided = gate.decision is None and not gate.state.is_over
+    steps = [Step("Asked", "done", "healthy", gate.created_at, note=f"by {gate.deployment.actor or gate.caller}")]
+    steps.append(_phase(gate, GateState.SETTLING, "Settle", gate.created_at, "only a catastrophe decides"))
+    if undecided or GateState.OBSERVING in entered:
+        steps.append(_phase(gate, GateState.OBSERVING, "Observe", entered.get(GateState.OBSERVING)))
+    if GateState.HELD in entered:
+        steps.append(_phase(gate, GateState.HELD, "Hold", entered[GateState.HELD], "a person decides"))
+    if gate.decision is not None:
+        sign: Sign = "healthy" if gate.decision.counts_as is Verdict.PASS else "unhealthy"
+        by = f"by {gate.decision.by}" if gate.decision.by else gate.decision.reason.replace("_", " ")
+        steps.append(Step(f"Verdict: {gate.decision.verdict.value}", "done", sign, gate.decision.at, note=by))
+    elif undecided:
+        steps.append(Step("Verdict", "coming", "unknown", until=gate.decides_by, note="at the latest"))
+        steps.append(Step("Watch or roll back", "coming", "unknown"))
+    if gate.watch_until is not None:
+        steps.append(_watch(gate, entered))
+    if gate.rollback is not None:
+        steps.append(_rollback(gate))
+    if gate.state.is_over:
+        steps.append(Step(gate.state.value.capitalize(), "done", state_of(gate)[0], gate.finished_at))
+    return tuple(steps)
+
+
+def entered_states(film: Film) -> dict[GateState, datetime]:
+    """When each state began first."""
+    entered: dict[GateState, datetime] = {}
+    for event in film.log:
+        if event.kind is EventKind.STATE:
+            entered.setdefault(GateState(event.body["state"]), event.at)
+    return entered
+
+
+def _phase(gate: Gate, state: GateState, title: str, at: datetime | None, note: str = "") -> Step:
+    if gate.state is state:
+        return Step(title, "now", "running", at, note=note)
+    return Step(title, "coming" if at is None else "done", "unknown" if at is None else "healthy", at, note=note)
+
+
+def _watch(gate: Gate, entered: Mapping[GateState, datetime]) -> Step:
+    now = gate.state is GateState.WATCHING
+    late = gate.rollback is not None and gate.rollback.trigger == "watch"
+    sign: Sign = "running" if now else "unhealthy" if late else "healthy"
+    until = gate.watch_until if now else None
+    note = "a late regression rolls back" if now else "it found a regression" if late else ""
+    return Step("Watch", "now" if now else "done", sign, entered.get(GateState.WATCHING), until, note)
+
+
+def _rollback(gate: Gate) -> Step:
+    assert gate.rollback is not None
+    state = gate.rollback.state
+    told = "under way" if state is RollbackState.DUE else state.value.removeprefix("rollback_").replace("_", " ")
+    by = f", called for by {gate.rollback.by}" if gate.rollback.by else ""
+    note, at = f"{told}{by}", gate.rollback.at
+    if is_stuck(gate.rollback):
+        return Step("Roll back", "now", "degraded", at, note=f"not done yet{by}")
+    if state.is_under_way:
+        return Step("Roll back", "now", "running", at, gate.rollback.confirm_until, note)
+    sign: Sign = "unhealthy" if state.wants_a_person else "healthy"
+    return Step("Roll back", "done", sign, at, note=note)

@@ -1,0 +1,151 @@
+"""What a gate's page shows, as plain values: a film → a headline, criteria and their numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from math import exp
+
+from healthd.web.pages.deploys import Sign
+from healthd_gates.domain.evidence import CriterionReport, Finding, Standing
+from healthd_gates.domain.gate import Gate, GateState
+from healthd_gates.judge.explain import plural, seconds
+from healthd_gates.pages.chart import Chart, chart
+from healthd_gates.pages.gate_history import Film
+from healthd_gates.pages.labels import chance, number, sentence_of, state_of, strength, trouble_of
+from healthd_gates.pages.timeline import entered_states
+
+_FINDINGS: dict[Finding, tuple[Sign, str]] = {
+    Finding.SAFE: ("healthy", "proven safe"),
+    Finding.HARM: ("unhealthy", "harm"),
+    Finding.OPEN: ("running", "open"),
+    Finding.NO_TRAFFIC: ("degraded", "no traffic"),
+    Finding.NO_TELEMETRY: ("unknown", "no telemetry"),
+    Finding.BASELINE_ALREADY_BAD: ("degraded", "baseline in trouble"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Headline:
+    """The gate in a word and a sentence. `by` is the latest moment of what comes next, `next` what that is."""
+
+    service: str
+    version: str
+    baseline: str | None
+    sign: Sign
+    word: str
+    sentence: str
+    notes: tuple[str, ...]
+    next: str
+    by: datetime | None
+    undecided: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CriterionView:
+    """One criterion. `part` is how much of the evidence that a proof of safety takes is there, from 0 to 1."""
+
+    name: str
+    critical: bool
+    sign: Sign
+    word: str
+    sentence: str
+    numbers: tuple[tuple[str, str], ...]
+    part: float | None
+    needed: str
+    chart: Chart | None
+
+
+@dataclass(frozen=True, slots=True)
+class Strength:
+    """The evidence of harm in words; `part` is how far it is on the way to a rollback, from 0 to 1."""
+
+    word: str
+    e: float
+    needed: float
+    part: float
+    chance: str
+    gaps: int
+    resets: int
+
+
+def headline(gate: Gate) -> Headline:
+    """What whoever deploys wants to know first."""
+    sign, word = state_of(gate)
+    undecided = gate.decision is None and not gate.state.is_over
+    following: tuple[str, datetime | None] = ("", None)
+    if undecided:
+        following = (
+            "It fails unless a person decides" if gate.state is GateState.HELD else "A verdict",
+            gate.decides_by,
+        )
+    elif gate.state is GateState.WATCHING:
+        following = ("The watch ends", gate.watch_until)
+    baseline = gate.baseline.version if gate.baseline else None
+    trouble = trouble_of(gate)
+    notes = (*((trouble,) if trouble else ()), *(() if gate.state.is_over else gate.notes))
+    version = gate.candidate.version
+    return Headline(gate.service, version, baseline, sign, word, sentence_of(gate), notes, *following, undecided)
+
+
+def criteria(film: Film) -> tuple[CriterionView, ...]:
+    """Each criterion at the latest look, with how it came there."""
+    gate = film.gate
+    entered = entered_states(film)
+    settled = _seconds(gate, entered.get(GateState.OBSERVING))
+    decided = _seconds(gate, gate.decision.at if gate.decision else None)
+    found = []
+    for report in gate.standing.criteria if gate.standing else ():
+        sign, word = _FINDINGS[report.finding]
+        picture = chart(report, film.looks.get(report.name, ()), settled, decided)
+        part, needed = _needed(report)
+        found.append(
+            CriterionView(
+                report.name, report.critical, sign, word, report.sentence, _numbers(report), part, needed, picture
+            )
+        )
+    return tuple(found)
+
+
+def evidence_of_harm(standing: Standing) -> Strength | None:
+    """None where no criterion has statistics."""
+    if not any(report.log_e_harm is not None for report in standing.criteria):
+        return None
+    log_e, needed = standing.log_e_harm, standing.log_e_needed
+    part = min(1.0, max(0.0, log_e / needed)) if needed > 0 else 1.0
+    e, e_needed = standing.e_harm, exp(needed)
+    return Strength(strength(log_e, needed), e, e_needed, round(part, 3), chance(log_e), standing.gaps, standing.resets)
+
+
+def _seconds(gate: Gate, moment: datetime | None) -> float | None:
+    return None if moment is None else (moment - gate.created_at).total_seconds()
+
+
+def _numbers(report: CriterionReport) -> tuple[tuple[str, str], ...]:
+    if report.unit is None:
+        return ()
+    unit = report.unit
+    pairs = [("observed", number(report.observed, unit))]
+    if report.interval is not None:
+        low, high = report.interval
+        pairs.append(("the truth lies between", f"{number(low, unit)} and {number(high, unit)}"))
+    if report.limit is not None:
+        pairs.append(("limit", number(report.limit, unit)))
+    if report.baseline is not None:
+        pairs.append(("baseline", f"{number(report.baseline, unit)} of {report.baseline_requests:,.0f}"))
+    bad = "errors" if unit == "ratio" else "slower than the limit"
+    pairs.append(("requests seen", f"{report.requests:,.0f}, {report.bad:,.0f} {bad}"))
+    return tuple(pairs)
+
+
+def _needed(report: CriterionReport) -> tuple[float | None, str]:
+    """How far a proof of safety is, and what it still takes."""
+    if report.finding is Finding.SAFE:
+        return 1.0, "none: proven safe"
+    if report.finding is not Finding.OPEN or report.unit is None:
+        return None, ""
+    if report.requests_needed is None or report.seconds_needed is None:
+        return None, "no proof in sight at this rate"
+    needed = max(1.0, report.requests_needed)
+    part = report.requests / (report.requests + needed)
+    return round(part, 3), f"about {plural(needed, 'request')}, {seconds(report.seconds_needed)}"

@@ -1,0 +1,97 @@
+"""The gate API as routes: every operation behind the door, its description, and an answer to whatever is none of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+
+from aiohttp import web
+
+from healthd.runtime.clock import Clock
+from healthd.web.auth import Guard
+from healthd.web.problems import Problem
+from healthd_gates.api.endpoint import Door, Endpoint
+from healthd_gates.api.events import Events
+from healthd_gates.api.gates import GateCalls
+from healthd_gates.api.locks import Locks
+from healthd_gates.api.long_poll import Patience
+from healthd_gates.api.openapi import document
+from healthd_gates.api.operation import Operation
+from healthd_gates.api.rate_limit import Rate, RateLimiter
+from healthd_gates.api.verify import Verify
+from healthd_gates.config.settings import Config
+from healthd_gates.engine.service import Gatekeeper
+from healthd_gates.hooks import KINDS, find_kind
+from healthd_gates.hooks.callback_worker import Courier
+from healthd_gates.hooks.runs import Runs
+
+_ROOTS = ("/api/v2/deployments", "/gates", "/hooks", "/locks", "/quarantine")
+_RATE = Rate()
+
+
+class GateApi:
+    """The HTTP face of one gatekeeper."""
+
+    def __init__(
+        self,
+        gatekeeper: Gatekeeper,
+        courier: Courier,
+        config: Config,
+        guard: Guard,
+        clock: Clock,
+        rate: Rate = _RATE,
+    ) -> None:
+        self._patience = Patience(gatekeeper, clock)
+        self._door = Door(guard, RateLimiter(rate, clock))
+        self._runs = Runs(gatekeeper, courier, config, clock)
+        self.operations: Sequence[Operation] = (
+            *Verify(gatekeeper, self._patience).operations(),
+            *GateCalls(gatekeeper, self._patience).operations(),
+            *Events(gatekeeper, self._patience).operations(),
+            *Locks(gatekeeper).operations(),
+            *(operation for kind in KINDS for operation in find_kind(kind)(self._runs).operations()),
+        )
+        self._description = json.dumps(document(self.operations), indent=1).encode()
+
+    def reconfigure(self, config: Config, guard: Guard) -> None:
+        self._door.guard, self._runs.config = guard, config
+
+    def drain(self) -> None:
+        """Let go of everyone who waits or follows, so that the server can stop."""
+        self._patience.stop()
+
+    def routes(self, more: Iterable[web.RouteDef] = ()) -> list[web.RouteDef]:
+        """The routes, `more` of the same roots among them: what is left over under a root is answered as unknown."""
+        found = [self._route(operation) for operation in self.operations]
+        found += [web.get("/openapi.json", self._describe), *more]
+        return found + [web.route("*", f"{root}{{rest:(?s:/.*)?}}", _no_such_call) for root in _ROOTS]
+
+    def _route(self, operation: Operation) -> web.RouteDef:
+        streams = any(answer.streams for answer in operation.answers.values())
+        with_head = {"allow_head": not streams} if operation.method == "GET" else {}
+        endpoint = Endpoint(operation, self._door)
+        return web.RouteDef(operation.method, _pattern(operation), endpoint.__call__, with_head)
+
+    async def _describe(self, _request: web.Request) -> web.Response:
+        return web.Response(body=self._description, content_type="application/json")
+
+
+def _pattern(operation: Operation) -> str:
+    """A path of the description as aiohttp writes it: with what its parts must look like."""
+    path = operation.path
+    for name, pattern in operation.path_patterns.items():
+        path = path.replace(f"{{{name}}}", f"{{{name}:{pattern}}}")
+    return path
+
+
+async def _no_such_call(request: web.Request) -> web.Response:
+    """What no operation answers: 405 where another method would be answered, else 404."""
+    allowed: set[str] = set()
+    for resource in request.app.router.resources():
+        match, methods = await resource.resolve(request)
+        if match is None:
+            allowed |= methods
+    if allowed:
+        said = ", ".join(sorted(allowed))
+        return Problem(405, "Method not allowed", f"allowed here: {said}", {"Allow": said}).response()
+    return Problem(404, "Not found", "no such call; /openapi.json describes them all").response()

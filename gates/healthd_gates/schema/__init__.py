@@ -1,0 +1,1 @@
+"""The JSON documents of the API; the client reads the same models."""

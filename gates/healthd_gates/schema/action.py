@@ -1,0 +1,56 @@
+"""What the API shows of actions, called for or rehearsed. The client reads the same models."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from healthd_gates.domain.action_order import Occasion, OrderState, StoredOrder
+from healthd_gates.schema.base import Moment, Shown
+
+
+class ActionDocument(Shown):
+    """One action that was called for: how often it was tried, what the latest try came to, and when the next one is."""
+
+    key: str
+    action: str
+    occasion: Occasion
+    state: OrderState
+    tries: int
+    detail: str
+    called_for_at: Moment
+    next_try_at: Moment | None
+    finished_at: Moment | None
+
+    @classmethod
+    def of(cls, order: StoredOrder) -> Self:
+        return cls(
+            key=order.key,
+            action=order.action,
+            occasion=order.occasion,
+            state=order.state,
+            tries=order.tries,
+            detail=order.detail,
+            called_for_at=order.created_at,
+            next_try_at=order.next_try_at if order.state is OrderState.DUE else None,
+            finished_at=order.finished_at,
+        )
+
+
+class ActionsDocument(Shown):
+    """What a gate's verdict called for, in its order."""
+
+    actions: list[ActionDocument]
+
+
+class RehearsedDocument(Shown):
+    """One action of a rollback, and what it would do now."""
+
+    action: str
+    kind: str | None
+    would: str
+
+
+class RehearsalDocument(Shown):
+    """A dry run of a rollback: its actions in their order. Nothing was changed."""
+
+    actions: list[RehearsedDocument]

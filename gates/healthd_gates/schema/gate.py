@@ -1,0 +1,212 @@
+"""What the API shows of gates, as documents. The client reads the same models. No decisions are made here."""
+
+from __future__ import annotations
+
+from math import exp
+from typing import Any, Literal, Self, TypeVar
+
+from healthd_gates.domain.evidence import CriterionReport, Finding, Standing, Unit, Verdict
+from healthd_gates.domain.gate import EventKind, Gate, GateEvent, GateState, Page, RollbackState
+from healthd_gates.schema.base import Moment, Shown
+
+ShownT = TypeVar("ShownT", bound="Shown")
+Outcome = Literal["running", "pass", "fail", "inconclusive", "cancelled"]
+
+
+class VersionDocument(Shown):
+    version: str
+    target: str | None
+    labels: dict[str, str]
+
+
+class DeploymentDocument(Shown):
+    id: str | None
+    url: str | None
+    actor: str | None
+
+
+class CriterionDocument(Shown):
+    """One criterion. Rates are fractions, latencies seconds; `interval` holds the truth at every look at once."""
+
+    name: str
+    critical: bool
+    finding: Finding
+    sentence: str
+    unit: Unit | None
+    observed: float | None
+    limit: float | None
+    baseline: float | None
+    interval: tuple[float, float | None] | None
+    requests: float
+    bad: float
+    baseline_requests: float
+    baseline_bad: float
+    requests_needed: float | None
+    seconds_needed: float | None
+    e_harm: float | None
+    p_value: float | None
+
+    @classmethod
+    def of(cls, report: CriterionReport) -> Self:
+        return cls(
+            name=report.name,
+            critical=report.critical,
+            finding=report.finding,
+            sentence=report.sentence,
+            unit=report.unit,
+            observed=report.observed,
+            limit=report.limit,
+            baseline=report.baseline,
+            interval=report.interval,
+            requests=report.requests,
+            bad=report.bad,
+            baseline_requests=report.baseline_requests,
+            baseline_bad=report.baseline_bad,
+            requests_needed=report.requests_needed,
+            seconds_needed=report.seconds_needed,
+            e_harm=None if report.log_e_harm is None else exp(min(report.log_e_harm, 700.0)),
+            p_value=report.p_value,
+        )
+
+
+class StandingDocument(Shown):
+    """How things stand after the latest look. The gate fails once `e_harm` reaches `e_needed`, 1 / its stated risk."""
+
+    at: Moment
+    elapsed_seconds: float
+    reason: str
+    sentence: str
+    e_harm: float
+    e_needed: float
+    p_value: float
+    criteria: list[CriterionDocument]
+    gaps: int
+    resets: int
+
+    @classmethod
+    def of(cls, standing: Standing) -> Self:
+        return cls(
+            at=standing.at,
+            elapsed_seconds=standing.elapsed_seconds,
+            reason=standing.reason,
+            sentence=standing.sentence,
+            e_harm=standing.e_harm,
+            e_needed=exp(standing.log_e_needed),
+            p_value=standing.p_value,
+            criteria=[CriterionDocument.of(report) for report in standing.criteria],
+            gaps=standing.gaps,
+            resets=standing.resets,
+        )
+
+
+class DecisionDocument(Shown):
+    """The stored verdict; `counts_as` is what the policy makes of an inconclusive one."""
+
+    verdict: Verdict
+    counts_as: Literal[Verdict.PASS, Verdict.FAIL]
+    reason: str
+    sentence: str
+    at: Moment
+    by: str | None
+
+
+class RollbackDocument(Shown):
+    """A rollback that was called for. `detail` is how it goes, or why it ended as it did; `confirm_until` is when the
+    gate stops to watch for the baseline's recovery."""
+
+    state: RollbackState
+    trigger: Literal["decision", "watch", "person"]
+    reason: str
+    at: Moment
+    by: str | None
+    detail: str | None
+    confirm_until: Moment | None
+    round: int
+
+
+class GateDocument(Shown):
+    """One gate. `verdict` is `running` until there is one, and `may_stay` is true only of a deploy that passed. `notes`
+    are sentences about the latest look, such as why an arm is silent."""
+
+    id: str
+    service: str
+    policy: str
+    state: GateState
+    verdict: Outcome
+    may_stay: bool
+    candidate: VersionDocument
+    baseline: VersionDocument | None
+    deployment: DeploymentDocument
+    rollback_mode: Literal["auto", "off"]
+    caller: str
+    created_at: Moment
+    decides_by: Moment
+    watch_until: Moment | None
+    finished_at: Moment | None
+    decision: DecisionDocument | None
+    standing: StandingDocument | None
+    rollback: RollbackDocument | None
+    notes: tuple[str, ...]
+
+    @property
+    def is_answered(self) -> bool:
+        return self.verdict != "running"
+
+    @classmethod
+    def of(cls, gate: Gate) -> Self:
+        return cls(
+            id=gate.id,
+            service=gate.service,
+            policy=gate.policy,
+            state=gate.state,
+            verdict=_outcome(gate),
+            may_stay=gate.may_stay,
+            candidate=VersionDocument.model_validate(gate.candidate.model_dump()),
+            baseline=VersionDocument.model_validate(gate.baseline.model_dump()) if gate.baseline else None,
+            deployment=DeploymentDocument.model_validate(gate.deployment.model_dump()),
+            rollback_mode=gate.rollback_mode,
+            caller=gate.caller,
+            created_at=gate.created_at,
+            decides_by=gate.decides_by,
+            watch_until=gate.watch_until,
+            finished_at=gate.finished_at,
+            decision=_plain(DecisionDocument, gate.decision),
+            standing=StandingDocument.of(gate.standing) if gate.standing else None,
+            rollback=_plain(RollbackDocument, gate.rollback),
+            notes=gate.notes,
+        )
+
+
+class GatesDocument(Shown):
+    """Gates, newest first. `next` goes into `before` for the ones that follow; null at the end."""
+
+    gates: list[GateDocument]
+    next: str | None
+
+    @classmethod
+    def of(cls, page: Page) -> Self:
+        return cls(gates=list(map(GateDocument.of, page.gates)), next=page.next)
+
+
+class EventDocument(Shown):
+    """One line of a gate's log, as the `data` of a server-sent event; `sequence` is its id."""
+
+    gate: str
+    sequence: int
+    at: Moment
+    kind: EventKind
+    body: dict[str, Any]
+
+    @classmethod
+    def of(cls, event: GateEvent) -> Self:
+        return cls(gate=event.gate_id, sequence=event.sequence, at=event.at, kind=event.kind, body=dict(event.body))
+
+
+def _outcome(gate: Gate) -> Outcome:
+    if gate.decision is not None:
+        return gate.decision.verdict.value
+    return "cancelled" if gate.state.is_over else "running"
+
+
+def _plain(model: type[ShownT], value: object | None) -> ShownT | None:
+    return None if value is None else model.model_validate(value, from_attributes=True)

@@ -1,0 +1,85 @@
+"""What one look gave of each arm, and how the arms become one piece of evidence with a cursor. For sources that follow
+raw counters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from healthd_gates.domain.evidence import Counts, Evidence
+from healthd_gates.sources.contract import Look, SourceUnavailable
+from healthd_gates.sources.counters import Snapshot
+
+States = dict[str, Snapshot]
+"""The last snapshot of each process, by its name."""
+
+
+@dataclass(frozen=True, slots=True)
+class ArmLook:
+    """One arm at one look. `counts` is None where nobody said anything new; `silence` then says why, and is None while
+    there is only nothing new yet.
+    """
+
+    counts: Counts | None
+    states: States
+    gaps: int = 0
+    resets: int = 0
+    silence: SourceUnavailable | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Standpoint:
+    """A cursor, read: when the gate first looked and when it last did, in seconds since 1970, and where each process
+    of each arm stands."""
+
+    began: float
+    at: float
+    arms: Mapping[str, States]
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> Standpoint:
+        return cls(
+            raw["began"],
+            raw["at"],
+            {
+                name: {process: Snapshot.from_json(snapshot) for process, snapshot in states.items()}
+                for name, states in raw["arms"].items()
+            },
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        arms = {
+            name: {process: last.to_json() for process, last in states.items()} for name, states in self.arms.items()
+        }
+        return {"began": self.began, "at": self.at, "arms": arms}
+
+
+def _notes(arms: Mapping[str, ArmLook]) -> tuple[str, ...]:
+    """What people should know, with the arm's name before it."""
+    return tuple(f"{name}: {note}" for name, arm in arms.items() for note in (arm.silence, *arm.notes) if note)
+
+
+def combined(arms: Mapping[str, ArmLook], now: datetime, before: Standpoint | None) -> Look:
+    """The look that the arms give together; without evidence when it is the first. Raises SourceUnavailable when
+    nobody said anything of either.
+    """
+    silences = [arm.silence for arm in arms.values() if arm.silence is not None]
+    if len(silences) == len(arms):
+        raise SourceUnavailable(silences[0].kind, "; ".join(_notes(arms)))
+    at = now.timestamp()
+    states = {name: arm.states for name, arm in arms.items()}
+    if before is None:
+        return Look(None, Standpoint(at, at, states).to_json(), _notes(arms))
+    evidence = Evidence(
+        now,
+        max(at - before.at, 0.001),  # the clock may have been set back
+        candidate=arms["candidate"].counts,
+        baseline=arms["baseline"].counts if "baseline" in arms else None,
+        gaps=sum(arm.gaps for arm in arms.values()),
+        resets=sum(arm.resets for arm in arms.values()),
+    )
+    return Look(evidence, Standpoint(before.began, at, states).to_json(), _notes(arms))

@@ -1,0 +1,213 @@
+"""HTTP as sources need it: credentials and TLS from the configuration, bounded answers, and every failure as
+SourceUnavailable. What is asked and what the answer means is each source's own business.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from base64 import b64encode
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+import aiohttp
+from pydantic import Field, SecretStr, model_validator
+from yarl import URL
+
+from healthd.checks.failures import classify, describe
+from healthd.config.settings import Model
+from healthd.model import FailureKind
+from healthd.units import Size
+from healthd_gates.sources.contract import SourceConfig, SourceUnavailable
+
+K = TypeVar("K")
+T = TypeVar("T")
+_PIECE = 65_536
+_STATUS_KINDS = {
+    401: FailureKind.AUTH,
+    403: FailureKind.PERMISSION,
+    429: FailureKind.RATE_LIMITED,
+    504: FailureKind.TIMEOUT,
+}
+
+
+class Tls(Model):
+    """How an `https` address is trusted, and who this side is."""
+
+    ca: Path | None = None
+    """The authorities to trust, instead of the system's: a PEM file."""
+    certificate: Path | None = None
+    """The certificate to show: a PEM file."""
+    key: Path | None = None
+    """Its key: a PEM file."""
+    server_name: str | None = None
+    """The name that the certificate must be for, if not that of the address."""
+    verify: bool = True
+    """Whether the other side's certificate is checked at all."""
+
+    @model_validator(mode="after")
+    def _key_has_certificate(self) -> Self:
+        if self.key is not None and self.certificate is None:
+            raise ValueError("key needs the certificate that it belongs to")
+        return self
+
+    def context(self) -> ssl.SSLContext:
+        """Reads the files. Raises OSError or ssl.SSLError."""
+        context = ssl.create_default_context(cafile=self.ca)
+        if not self.verify:
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        if self.certificate is not None:
+            context.load_cert_chain(self.certificate, self.key)
+        return context
+
+
+class Basic(Model):
+    """A name and a password."""
+
+    username: str
+    """The user."""
+    password: SecretStr
+    """The password."""
+
+
+class HttpConfig(SourceConfig):
+    """What a source can be told that asks over HTTP."""
+
+    bearer: SecretStr | None = None
+    """A token that says who asks."""
+    basic: Basic | None = None
+    """A name and a password that say who asks."""
+    headers: dict[str, SecretStr] = Field(default_factory=dict)
+    """Sent with every request, such as a tenant's id."""
+    tls: Tls = Tls()
+    """Whom to trust, and as whom."""
+    max_size: Size = 64 * 1024**2
+    """The longest answer that is read, after decompression."""
+
+    @model_validator(mode="after")
+    def _one_authorization(self) -> Self:
+        if self.bearer is not None and self.basic is not None:
+            raise ValueError("bearer and basic are two ways to say who asks: give one")
+        return self
+
+    def sent_headers(self) -> dict[str, str]:
+        """With the secrets in plain text."""
+        headers = {name: value.get_secret_value() for name, value in self.headers.items()}
+        if self.bearer is not None:
+            headers["Authorization"] = f"Bearer {self.bearer.get_secret_value()}"
+        if self.basic is not None:
+            login = f"{self.basic.username}:{self.basic.password.get_secret_value()}"
+            headers["Authorization"] = f"Basic {b64encode(login.encode()).decode()}"
+        return headers
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A response as it came, decompressed."""
+
+    status: int
+    content_type: str
+    body: bytes
+
+
+class Endpoint:
+    """One gate's connections to the addresses that its source asks."""
+
+    def __init__(self, config: HttpConfig, redact: Callable[[str], str]) -> None:
+        self._config, self._redact = config, redact
+        self._session: aiohttp.ClientSession | None = None
+
+    async def get(self, url: str, params: Mapping[str, str] | None = None, accept: str = "*/*") -> Answer:
+        """The answer, whatever its status, within the configured time and size. Raises SourceUnavailable."""
+        try:
+            async with asyncio.timeout(self._config.timeout):
+                return await self._get(url, params, accept)
+        except TimeoutError as error:
+            message = f"{place_of(url)} did not answer within {self._config.timeout:g} s"
+            raise self.unavailable(FailureKind.TIMEOUT, message) from error
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise self.unavailable(_kind(error), f"{place_of(url)}: {describe(error)}") from error
+
+    @asynccontextmanager
+    async def one_look(self) -> AsyncIterator[None]:
+        """All requests of one look together take no longer than the configured time. Raises SourceUnavailable."""
+        try:
+            async with asyncio.timeout(self._config.timeout):
+                yield
+        except TimeoutError as error:
+            message = f"one look took longer than the {self._config.timeout:g} s of its timeout"
+            raise self.unavailable(FailureKind.TIMEOUT, message) from error
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    def unavailable(self, kind: FailureKind, message: str) -> SourceUnavailable:
+        return SourceUnavailable(kind, self._redact(message))
+
+    def refuse_status(self, url: str, answer: Answer) -> None:
+        """Raises SourceUnavailable for anything but a 2xx."""
+        if 200 <= answer.status < 300:
+            return
+        text = f"{place_of(url)} answered {answer.status}"
+        if 300 <= answer.status < 400:
+            text += ": redirects are not followed, configure the address that it leads to"
+        raise self.unavailable(_STATUS_KINDS.get(answer.status, FailureKind.UNEXPECTED_RESPONSE), text)
+
+    async def _get(self, url: str, params: Mapping[str, str] | None, accept: str) -> Answer:
+        session = self._session or await self._open()
+        tls = self._config.tls
+        async with session.get(
+            url, params=params, headers={"Accept": accept}, allow_redirects=False, server_hostname=tls.server_name
+        ) as response:
+            body = bytearray()
+            async for piece in response.content.iter_chunked(_PIECE):
+                body += piece
+                if len(body) > self._config.max_size:
+                    raise self.unavailable(
+                        FailureKind.UNEXPECTED_RESPONSE,
+                        f"{place_of(url)} sent more than max_size, {self._config.max_size} bytes",
+                    )
+            return Answer(response.status, response.headers.get("Content-Type", ""), bytes(body))
+
+    async def _open(self) -> aiohttp.ClientSession:
+        context = await asyncio.to_thread(self._config.tls.context)
+        if self._session is None:  # another request may have been faster
+            self._session = aiohttp.ClientSession(
+                # Names by the event loop's own lookups, which a hung resolver cannot exhaust.
+                connector=aiohttp.TCPConnector(ssl=context, limit=20, resolver=aiohttp.ThreadedResolver()),
+                headers=self._config.sent_headers(),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                timeout=aiohttp.ClientTimeout(total=None),
+            )
+        return self._session
+
+
+async def all_of(work: Mapping[K, Coroutine[Any, Any, T]]) -> dict[K, T]:
+    """Does everything at once; the first failure ends the rest and is raised."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = {key: group.create_task(each) for key, each in work.items()}
+    except ExceptionGroup as failures:
+        raise failures.exceptions[0] from None
+    return {key: task.result() for key, task in tasks.items()}
+
+
+def _kind(error: Exception) -> FailureKind:
+    known = classify(error)
+    if known is not FailureKind.INTERNAL:
+        return known
+    match error:
+        case aiohttp.InvalidURL():
+            return FailureKind.MISCONFIGURED
+        case aiohttp.ClientConnectionError():
+            return FailureKind.CONNECT
+    return FailureKind.UNEXPECTED_RESPONSE
+
+
+def place_of(url: str) -> str:
+    """Scheme, host and path: no user, no query."""
+    return str(URL(url).with_user(None).with_query(None)) if "://" in url else url

@@ -1,0 +1,108 @@
+"""Samples of many series → snapshots of the processes that they came from, each cut at one time.
+
+Requests, errors and buckets are asked for one after the other, and a scrape may be stored in between. Only what the
+requests know already is let through, so that no error is seen before its request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from math import inf
+
+from healthd_gates.sources.counters import Counter, Family, Snapshot, valid
+from healthd_gates.sources.prometheus_api import Series
+
+
+class Sign(StrEnum):
+    """What a selector selects that is no counter."""
+
+    PRESENT = "present"
+    STARTED = "started"
+
+
+Use = Family | Sign
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What was read of one arm: snapshots by process, oldest first. `matched` are the uses that any series had.
+
+    `dropped` counts samples that are no numbers that a counter can have. A scrape that holds one is not believed at
+    all, but for a sum, which a single odd latency spoils for good.
+    """
+
+    snapshots: Mapping[str, Sequence[Snapshot]]
+    matched: frozenset[Use]
+    dropped: int
+
+    @property
+    def newest(self) -> float:
+        """Seconds since 1970, -inf if there is nothing."""
+        return max((snapshots[-1].at for snapshots in self.snapshots.values()), default=-inf)
+
+
+def process_of(labels: Mapping[str, str], told_apart_by: Sequence[str]) -> str:
+    """The name of the process that a series belongs to; a series without any of these labels stands alone."""
+    values = [labels.get(label, "") for label in told_apart_by]
+    return " ".join(values) if any(values) else f"={Counter.of(Family.REQUESTS, labels).series}"
+
+
+def read(found: Mapping[Use, Sequence[Series]], told_apart_by: Sequence[str], news_after: float) -> Reading:
+    """Sorts samples by process and time. Nonsense is counted where it is later than `news_after`."""
+    horizon = _horizon(found, told_apart_by)
+    latest = max(horizon.values(), default=-inf)
+    at: dict[str, dict[float, dict[Counter, float]]] = {}
+    starts: dict[str, dict[float, float]] = {}
+    nonsense: set[tuple[str, float]] = set()
+    dropped = 0
+    for use, all_series in found.items():
+        for series in all_series:
+            process = process_of(series.labels, told_apart_by)
+            counter = Counter.of(use, series.labels) if isinstance(use, Family) else None
+            cut = horizon.get(process, latest)
+            for time, value in series.samples:
+                if not valid(value):
+                    dropped += time > news_after
+                    if use is not Family.SUM:
+                        nonsense.add((process, time))
+                elif time > cut:
+                    continue
+                elif use is Sign.STARTED:
+                    starts.setdefault(process, {})[time] = value
+                elif use is Sign.PRESENT:
+                    if value > 0:
+                        at.setdefault(process, {}).setdefault(time, {})
+                elif counter is not None:
+                    at.setdefault(process, {}).setdefault(time, {})[counter] = value
+    for process, time in nonsense:
+        at.get(process, {}).pop(time, None)
+    snapshots = {process: _in_order(times, starts.get(process, {})) for process, times in at.items() if times}
+    return Reading(snapshots, frozenset(use for use, all_series in found.items() if all_series), dropped)
+
+
+def _horizon(found: Mapping[Use, Sequence[Series]], told_apart_by: Sequence[str]) -> dict[str, float]:
+    """The time of the newest sample of each process that speaks of its requests."""
+    horizon: dict[str, float] = {}
+    for use in (Family.REQUESTS, Sign.PRESENT):
+        for series in found.get(use, ()):
+            process = process_of(series.labels, told_apart_by)
+            newest = max((time for time, _ in series.samples), default=-inf)
+            horizon[process] = max(newest, horizon.get(process, -inf))
+    return horizon
+
+
+def _in_order(times: Mapping[float, Mapping[Counter, float]], starts: Mapping[float, float]) -> list[Snapshot]:
+    started: float | None = None
+    snapshots = []
+    for time in sorted({*times, *starts}):
+        started = starts.get(time, started)
+        if time in times:
+            snapshots.append(Snapshot(time, times[time], started))
+    return snapshots
+
+
+def tells_of_requests(snapshots: Iterable[Snapshot]) -> bool:
+    """Whether they say how many requests there were: also by saying that the process is there and has counted none."""
+    return any(not s.values or any(counter.family is Family.REQUESTS for counter in s.values) for s in snapshots)

@@ -1,0 +1,244 @@
+"""Counts from a Prometheus-compatible server. How its API is spoken is in `prometheus_api.py`, how raw samples become
+increases in `counters.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from math import ceil
+from typing import ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from healthd.model import FailureKind
+from healthd.units import Duration, show_duration
+from healthd_gates.domain.evidence import Counts, Evidence
+from healthd_gates.sources.arm_look import ArmLook, Standpoint, States, combined
+from healthd_gates.sources.contract import Arm, Arms, Cursor, Look, SourceConfig, SourceContext, SourceUnavailable
+from healthd_gates.sources.counters import Family, Increase, Snapshot, follow
+from healthd_gates.sources.endpoint import Endpoint, HttpConfig, all_of
+from healthd_gates.sources.processes import Reading, Sign, Use, process_of, read, tells_of_requests
+from healthd_gates.sources.prometheus_api import QueryApi
+from healthd_gates.sources.selectors import BucketsText, Selector, SelectorText
+
+_LONGEST = 3600.0  # seconds that one query reaches back at most; of a longer gap the restarts inside it are not seen
+_MEMORY = 3600.0  # seconds before the gate in which a series must have been seen to be called old
+_CHUNK = 300.0  # seconds of raw history asked for at a time
+_MISSED, _LATE = 3, 5.0  # scrapes, and seconds: what was silent for both of them when the gate began had stopped
+
+
+class PrometheusConfig(HttpConfig):
+    """Counters in a Prometheus-compatible server, by vector selectors in which `$version`, `$target` and the names of
+    the request's labels stand for an arm's values.
+    """
+
+    kind: Literal["prometheus"]
+    url: str = Field(pattern=r"^https?://[^\s?#]+$")
+    """Where the query API is, without `/api/v1`."""
+    requests: SelectorText
+    """Selects the counters of requests."""
+    errors: SelectorText
+    """Selects the counters of those that failed."""
+    latency: BucketsText | None = None
+    """Selects the buckets of a histogram of seconds."""
+    present: SelectorText | None = None
+    """Selects what is above 0 while an arm is scraped, such as `up`: it tells no traffic from no telemetry."""
+    started: SelectorText | None = None
+    """Selects the start times of processes: they show restarts that no counter shows."""
+    process: tuple[str, ...] = ("job", "instance")
+    """The labels that tell processes apart; a series with none of them stands alone."""
+    lookback: Duration = 60.0
+    """How late a sample may come, and after how long without any there is no telemetry."""
+    params: dict[str, str] = Field(default_factory=dict)
+    """Parameters to send along, such as those of Thanos."""
+    max_series: int = Field(20_000, ge=1)
+    """The most series that one selector may match."""
+
+    @property
+    def lateness(self) -> float:
+        return max(super().lateness, self.lookback)
+
+    @model_validator(mode="after")
+    def _params_are_free(self) -> Self:
+        if reserved := {"query", "time"} & set(self.params):
+            raise ValueError(f"params: {min(reserved)} is healthd's own to set")
+        return self
+
+    def check(self, arms: Arms) -> None:
+        for name, arm in arms.named().items():
+            self.selectors(name, arm)
+
+    def selectors(self, name: str, arm: Arm) -> dict[Use, Selector]:
+        """The arm's selectors, filled in. Raises ArmError."""
+        written: dict[Use, Selector | None] = {
+            Family.REQUESTS: self.requests,
+            Family.ERRORS: self.errors,
+            Family.BUCKET: self.latency,
+            Family.SUM: self.latency and self.latency.sum_of_buckets(),
+            Sign.PRESENT: self.present,
+            Sign.STARTED: self.started,
+        }
+        return {use: selector.fill(name, arm) for use, selector in written.items() if selector is not None}
+
+
+_Step = tuple[Counts | None, int]
+"""What one arm did in one step of its history, and how often counters began anew."""
+
+
+class Prometheus:
+    """One gate's view of a Prometheus-compatible server."""
+
+    config_model: ClassVar[type[SourceConfig]] = PrometheusConfig
+
+    def __init__(self, config: PrometheusConfig, arms: Arms, context: SourceContext) -> None:
+        self._config, self._clock = config, context.clock
+        self._selectors = {name: config.selectors(name, arm) for name, arm in arms.named().items()}
+        self._endpoint = Endpoint(config, context.redact)
+        self._api = QueryApi(config.url, config.params, config.max_series, self._endpoint)
+
+    async def observe(self, since: Cursor | None) -> Look:
+        async with self._endpoint.one_look():
+            return await self._observe(since, self._clock.now())
+
+    async def _observe(self, since: Cursor | None, now: datetime) -> Look:
+        at = now.timestamp()
+        if since is None:
+            readings = await all_of({name: self._read(name, at, at) for name in self._selectors})
+            return combined({name: ArmLook(None, _start(reading, at)) for name, reading in readings.items()}, now, None)
+        before = Standpoint.from_json(since)
+        arms = await all_of({name: self._look(name, before, at) for name in self._selectors})
+        return combined(arms, now, before)
+
+    async def history(self, start: datetime, end: datetime, step: float) -> list[Evidence]:
+        """The evidence of every `step` seconds from `start` on, oldest first; an incomplete last step is left out."""
+        steps = int((end - start).total_seconds() / step + 1e-9)
+        arms = await all_of({name: self._past(name, start.timestamp(), step, steps) for name in self._selectors})
+        nothing = [(None, 0)] * steps
+        pairs = zip(arms["candidate"], arms.get("baseline", nothing), strict=True)
+        return [
+            Evidence(start + timedelta(seconds=step * (place + 1)), step, candidate, baseline, resets=resets + others)
+            for place, ((candidate, resets), (baseline, others)) in enumerate(pairs)
+        ]
+
+    async def close(self) -> None:
+        await self._endpoint.close()
+
+    async def _read(self, name: str, after: float, until: float) -> Reading:
+        """One arm's samples, and what may have come late. Requests are asked for first: see `processes`."""
+        selectors, seconds = self._selectors[name], until - after + self._config.lookback
+        first = [use for use in selectors if use in (Family.REQUESTS, Sign.PRESENT)]
+        found = await all_of({use: self._api.samples(selectors[use], until, seconds) for use in first})
+        rest = [use for use in selectors if use not in found]
+        found |= await all_of({use: self._api.samples(selectors[use], until, seconds) for use in rest})
+        return await asyncio.to_thread(read, found, self._config.process, after)  # long, where there are many series
+
+    async def _look(self, name: str, before: Standpoint, at: float) -> ArmLook:
+        states, lookback = before.arms.get(name, {}), self._config.lookback
+        gap = max(0.0, at - before.at)
+        reading = await self._read(name, at - min(gap, _LONGEST), at)
+        origins, old = await self._origins(name, reading, states, before.began)
+        increase, fresh, after = Increase(), False, dict(states)
+        for process, snapshots in reading.snapshots.items():
+            known = states.get(process) or origins.get(process)
+            later = [snapshot for snapshot in snapshots if snapshot.at > (before.began if known is None else known.at)]
+            fresh = fresh or tells_of_requests(later)
+            if (last := follow(known, later, increase)) is not None:
+                after[process] = last
+        silent = sum(before.at - lookback <= state.at < at - lookback for state in after.values())
+        gaps = old + silent + reading.dropped + (gap > _LONGEST)
+        if not fresh:
+            return ArmLook(None, states, gaps=gaps, silence=self._silence(name, reading, at))
+        return ArmLook(increase.counts(), after, gaps, increase.resets, notes=self._notes(name, reading))
+
+    async def _past(self, name: str, start: float, step: float, steps: int) -> list[_Step]:
+        states = _last(await self._read(name, start, start))
+        past: list[_Step] = []
+        at_once = max(1, round(_CHUNK / step))
+        for first in range(0, steps, at_once):
+            count = min(at_once, steps - first)
+            begin = start + first * step
+            reading = await self._read(name, begin, begin + count * step)
+            origins, _ = await self._origins(name, reading, states, start)
+            past += await asyncio.to_thread(_cut_up, reading, origins, states, begin, step, count)
+        return past
+
+    async def _origins(self, name: str, reading: Reading, states: States, began: float) -> tuple[States, int]:
+        """Where processes that were not known begin to count: most at 0, since they are younger than the gate.
+
+        Old ones, which come back from somewhere, are left out and begin at what they first say; the number of them is
+        the second value. Age is what the process itself says, else whether anything was stored of it before.
+        """
+        new = {
+            process: found
+            for process, found in reading.snapshots.items()
+            if process not in states and found[-1].at > began
+        }
+        young = {process: found[0] for process, found in new.items() if found[0].at > began}
+        stated = {process: first.started for process, first in young.items() if first.started is not None}
+        old = {process for process, started in stated.items() if started < began - self._config.lookback}
+        if young.keys() - stated.keys():
+            old |= (await self._existed(name, began) - stated.keys()) & young.keys()
+        origins = {process: Snapshot.zero(began) for process in young.keys() - old}
+        return origins, len(old) + len(new) - len(young)
+
+    async def _existed(self, name: str, at: float) -> set[str]:
+        """The processes of which anything was stored in the hour before `at`."""
+        counters = {use: selector for use, selector in self._selectors[name].items() if isinstance(use, Family)}
+        found = await all_of({use: self._api.existed(selector, at, _MEMORY) for use, selector in counters.items()})
+        return {process_of(each.labels, self._config.process) for series in found.values() for each in series}
+
+    def _silence(self, name: str, reading: Reading, at: float) -> SourceUnavailable | None:
+        """Why nothing was counted; None if the next scrape is merely not there yet."""
+        if reading.dropped:
+            why = f"{reading.dropped} samples are not numbers that a counter can have"
+        elif reading.newest >= at - self._config.lookback:
+            return None
+        elif reading.matched:
+            why = f"no sample is younger than {show_duration(self._config.lookback)}"
+        else:
+            why = f"no series matches {self._selectors[name][Family.REQUESTS]}"
+        return self._endpoint.unavailable(FailureKind.UNEXPECTED_RESPONSE, why)
+
+    def _notes(self, name: str, reading: Reading) -> tuple[str, ...]:
+        """What may be meant or may be a slip of the pen."""
+        asked = [use for use in (Family.ERRORS, Family.BUCKET) if use in self._selectors[name]]
+        return tuple(f"no series matches {self._selectors[name][use]}" for use in asked if use not in reading.matched)
+
+
+def _cut_up(reading: Reading, origins: States, states: States, begin: float, step: float, count: int) -> list[_Step]:
+    """Each of `count` steps from `begin` on; moves `states` to the end of them."""
+    increases, told = [Increase() for _ in range(count)], set()
+    for process, snapshots in reading.snapshots.items():
+        for snapshot in snapshots:
+            known = states.get(process) or origins.get(process)
+            if snapshot.at > begin + count * step or (known is not None and snapshot.at <= known.at):
+                continue
+            place = max(0, ceil((snapshot.at - begin) / step) - 1)
+            if (last := follow(known, [snapshot], increases[place])) is not None:
+                states[process] = last
+            if tells_of_requests([snapshot]):
+                told.add(place)
+    return [(each.counts() if i in told else None, each.resets) for i, each in enumerate(increases)]
+
+
+def _start(reading: Reading, at: float) -> States:
+    """Where each process stands when a gate begins. One whose scrapes had stopped before is left out, for what is seen
+    of it later has in part been counted before the gate."""
+    going = {process: seen for process, seen in reading.snapshots.items() if not _had_stopped(seen, at)}
+    return _last(replace(reading, snapshots=going))
+
+
+def _had_stopped(seen: Sequence[Snapshot], at: float) -> bool:
+    if len(seen) < 2:
+        return False
+    return at - seen[-1].at > max(_LATE, _MISSED * (seen[-1].at - seen[0].at) / (len(seen) - 1))
+
+
+def _last(reading: Reading) -> States:
+    """Where each process stands after a reading, with nothing counted."""
+    nothing = Increase()
+    ends = {process: follow(None, snapshots, nothing) for process, snapshots in reading.snapshots.items()}
+    return {process: last for process, last in ends.items() if last is not None}

@@ -1,0 +1,101 @@
+"""The query API that Prometheus, Thanos, Mimir and VictoriaMetrics share: raw samples of a selector, whole or not at
+all. What the samples mean is in `prometheus.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import ceil
+from typing import Any
+
+from healthd.model import FailureKind
+from healthd_gates.sources.contract import SourceUnavailable
+from healthd_gates.sources.endpoint import Answer, Endpoint
+from healthd_gates.sources.selectors import Selector
+
+_ERROR_KINDS = {
+    "timeout": FailureKind.TIMEOUT,
+    "canceled": FailureKind.TIMEOUT,
+    "bad_data": FailureKind.MISCONFIGURED,
+}
+_LONG = 262_144  # bytes above which parsing would hold up the event loop
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One series: its labels, and its samples as (seconds since 1970, value), oldest first."""
+
+    labels: Mapping[str, str]
+    samples: tuple[tuple[float, float], ...]
+
+
+class QueryApi:
+    """One Prometheus-compatible server. Every method raises SourceUnavailable."""
+
+    def __init__(self, url: str, params: Mapping[str, str], max_series: int, endpoint: Endpoint) -> None:
+        self._url = url.rstrip("/") + "/api/v1/query"
+        self._params, self._max_series, self._endpoint = params, max_series, endpoint
+
+    async def samples(self, selector: Selector, at: float, seconds: float) -> list[Series]:
+        """What was stored in the `seconds` before `at`, as it was scraped: nothing filled in, nothing smoothed."""
+        return await self._query(f"{selector}[{max(1, ceil(seconds))}s]", at, "matrix")
+
+    async def existed(self, selector: Selector, at: float, seconds: float) -> list[Series]:
+        """The series that had any sample in the `seconds` before `at`, each with its last value."""
+        return await self._query(f"last_over_time({selector}[{max(1, ceil(seconds))}s])", at, "vector")
+
+    async def _query(self, query: str, at: float, expected: str) -> list[Series]:
+        params = {**self._params, "query": query, "time": f"{at:.3f}"}
+        answer = await self._endpoint.get(self._url, params, "application/json")
+        body = await self._decode(answer)
+        if body.get("status") != "success":
+            kind = _ERROR_KINDS.get(str(body.get("errorType")), FailureKind.UNEXPECTED_RESPONSE)
+            raise self._unexpected(f"refused {query}: {str(body.get('error'))[:300]}", kind)
+        if warnings := body.get("warnings"):
+            raise self._unexpected(f"answered {query} with warnings: {'; '.join(map(str, warnings))[:300]}")
+        if body.get("isPartial"):
+            raise self._unexpected(f"answered {query} in part only: some of its storage is not there")
+        try:
+            return self._series(query, body["data"], expected)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise self._unexpected(f"answered {query} with something that is no result: {error!r}") from error
+
+    async def _decode(self, answer: Answer) -> dict[str, Any]:
+        try:
+            long = len(answer.body) > _LONG
+            body = await asyncio.to_thread(json.loads, answer.body) if long else json.loads(answer.body)
+        except ValueError:
+            body = None
+        if isinstance(body, dict) and "status" in body and answer.status != 401:
+            return body
+        self._endpoint.refuse_status(self._url, answer)
+        raise self._unexpected("does not speak the query API of Prometheus: check the url and its path")
+
+    def _series(self, query: str, data: dict[str, Any], expected: str) -> list[Series]:
+        if data["resultType"] != expected:
+            raise ValueError(f"a {data['resultType']} instead of a {expected}")
+        if len(data["result"]) > self._max_series:
+            raise self._endpoint.unavailable(
+                FailureKind.EXHAUSTED,
+                f"{query} matches {len(data['result'])} series, more than max_series ({self._max_series}): narrow it",
+            )
+        if any("histograms" in raw or "histogram" in raw for raw in data["result"]):
+            raise self._endpoint.unavailable(
+                FailureKind.MISCONFIGURED, f"{query} is a native histogram: only classic buckets (le) can be read"
+            )
+        return [
+            Series(
+                {str(name): str(value) for name, value in raw["metric"].items()},
+                tuple(
+                    (float(at), float(value))
+                    for at, value in (raw["values"] if expected == "matrix" else [raw["value"]])
+                ),
+            )
+            for raw in data["result"]
+        ]
+
+    def _unexpected(self, text: str, kind: FailureKind = FailureKind.UNEXPECTED_RESPONSE) -> SourceUnavailable:
+        return self._endpoint.unavailable(kind, f"{self._url} {text}")

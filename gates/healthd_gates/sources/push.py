@@ -1,0 +1,108 @@
+"""Counts that a load balancer or an application posts to the gate. How a push arrives and is kept is the business of
+the API and the ledger.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from itertools import accumulate
+from typing import ClassVar, Literal
+
+from healthd.checks.failures import classify, describe
+from healthd.model import FailureKind
+from healthd.units import Duration, show_duration
+from healthd_gates.domain.request import PushedCounts, PushedEvidence
+from healthd_gates.sources.arm_look import ArmLook, Standpoint, combined
+from healthd_gates.sources.contract import Arms, Cursor, Look, PushLog, SourceConfig, SourceContext, SourceUnavailable
+from healthd_gates.sources.counters import Counter, Family, Increase, Snapshot, follow
+
+_Pushes = Sequence[tuple[int, PushedEvidence]]
+
+
+class PushConfig(SourceConfig):
+    """Counts that are posted to the gate."""
+
+    kind: Literal["push"]
+    silent_after: Duration = 30.0
+    """After how long without a push an arm has no telemetry."""
+
+    @property
+    def lateness(self) -> float:
+        return max(super().lateness, self.silent_after)
+
+
+class Push:
+    """One gate's letter box."""
+
+    config_model: ClassVar[type[SourceConfig]] = PushConfig
+
+    def __init__(self, config: PushConfig, arms: Arms, context: SourceContext) -> None:
+        if context.pushes is None:
+            raise ValueError("the push source needs the ledger's pushes")
+        self._log: PushLog = context.pushes
+        self._config, self._clock, self._redact = config, context.clock, context.redact
+        self._arms = list(arms.named())
+
+    async def observe(self, since: Cursor | None) -> Look:
+        now = self._clock.now()
+        if since is None:
+            # What was pushed already is of this gate too, and comes with the next look.
+            first = combined({name: ArmLook(None, {}) for name in self._arms}, now, None)
+            heard = dict.fromkeys(self._arms, now.timestamp())
+            return replace(first, cursor={**first.cursor, "position": 0, "heard": heard})
+        before = Standpoint.from_json(since)
+        pushes = await self._read(since["position"])
+        heard = dict(since["heard"])
+        for name in self._arms:
+            if any(_of(push, name) for _, push in pushes):
+                heard[name] = now.timestamp()
+        arms = {name: self._look(name, before, pushes, now.timestamp() - heard[name]) for name in self._arms}
+        look = combined(arms, now, before)
+        position = max((position for position, _ in pushes), default=since["position"])
+        return replace(look, cursor={**look.cursor, "position": position, "heard": heard})
+
+    async def close(self) -> None:
+        """Holds nothing open."""
+
+    async def _read(self, position: int) -> _Pushes:
+        try:
+            return await self._log.after(position)
+        except Exception as error:  # the journal's driver may raise anything
+            raise SourceUnavailable(classify(error), self._redact(f"pushes: {describe(error)}")) from error
+
+    def _look(self, name: str, before: Standpoint, pushes: _Pushes, quiet: float) -> ArmLook:
+        increase, states, told = Increase(), dict(before.arms.get(name, {})), False
+        for position, push in pushes:
+            if (counts := _of(push, name)) is None:
+                continue
+            if push.totals and push.at is not None:
+                snapshot = Snapshot(push.at.timestamp(), _counters(counts, push.sender))
+                known = states.get(push.sender)
+                told = told or known is not None
+                if (last := follow(known, [snapshot], increase)) is not None:
+                    states[push.sender] = last
+            else:
+                # Each by itself: a sender may change its buckets from one push to the next.
+                increase.add(_counters(counts, f"{push.sender}@{position}"), resets=0)
+                told = True
+        if not told and quiet > self._config.silent_after:
+            text = f"nothing was pushed for {show_duration(round(quiet))}"
+            return ArmLook(None, states, gaps=1, silence=SourceUnavailable(FailureKind.TIMEOUT, text))
+        return ArmLook(increase.counts() if told else None, states, resets=increase.resets)
+
+
+def _of(push: PushedEvidence, name: str) -> PushedCounts | None:
+    return push.candidate if name == "candidate" else push.baseline
+
+
+def _counters(counts: PushedCounts, series: str) -> dict[Counter, float]:
+    """As counters of a process: buckets cumulative, as everywhere."""
+    values = {Counter(Family.REQUESTS, series): counts.requests, Counter(Family.ERRORS, series): counts.errors}
+    if counts.latency is not None:
+        histogram = counts.latency.histogram()
+        below: Iterable[float] = accumulate(histogram.counts)
+        for edge, count in zip(histogram.edges, below, strict=True):
+            values[Counter(Family.BUCKET, series, str(edge))] = count
+        values[Counter(Family.SUM, series)] = histogram.sum_seconds
+    return values

@@ -1,0 +1,144 @@
+"""Counts from the targets' own `/metrics`, with no Prometheus in between. What a page says is in `exposition.py`, how
+values become increases in `counters.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from hashlib import blake2b
+from typing import ClassVar, Literal
+
+from pydantic import Field
+from yarl import URL
+
+from healthd.model import FailureKind
+from healthd.units import Size
+from healthd_gates.sources.arm_look import ArmLook, Standpoint, combined
+from healthd_gates.sources.contract import (
+    Arm,
+    ArmError,
+    Arms,
+    Cursor,
+    Look,
+    SourceConfig,
+    SourceContext,
+    SourceUnavailable,
+)
+from healthd_gates.sources.counters import Family, Increase, Snapshot, follow
+from healthd_gates.sources.endpoint import Endpoint, HttpConfig, all_of, place_of
+from healthd_gates.sources.exposition import ACCEPT, Page, read_page
+from healthd_gates.sources.selectors import BucketsText, Selector, SelectorText
+
+_JUST_STARTED = 60.0  # seconds before the gate's first look within which a process that appears later is called new
+
+
+class ScrapeConfig(HttpConfig):
+    """Counters on the targets' own metrics pages, by the same selectors as in Prometheus."""
+
+    kind: Literal["scrape"]
+    requests: SelectorText
+    """Selects the counters of requests."""
+    errors: SelectorText
+    """Selects the counters of those that failed."""
+    latency: BucketsText | None = None
+    """Selects the buckets of a histogram of seconds."""
+    path: str = Field("/metrics", pattern=r"^/[!-~]*$")
+    """Where a target has its metrics."""
+    port: int | None = Field(None, ge=1, le=65535)
+    """The port of the metrics, if not that of the traffic."""
+    max_size: Size = 16 * 1024**2
+    """The longest page that is read, after decompression."""
+
+    def check(self, arms: Arms) -> None:
+        for name, arm in arms.named().items():
+            if not arm.urls:
+                raise ArmError(f"{name}.target", "is needed: the source scrapes the targets of the service")
+            self.selectors(name, arm)
+
+    def selectors(self, name: str, arm: Arm) -> dict[Family, Selector]:
+        """The arm's selectors, filled in. Raises ArmError."""
+        written = {Family.REQUESTS: self.requests, Family.ERRORS: self.errors}
+        if self.latency is not None:
+            written[Family.BUCKET] = self.latency
+            written[Family.SUM] = self.latency.sum_of_buckets()
+        return {family: selector.fill(name, arm) for family, selector in written.items()}
+
+    def page(self, url: str) -> str:
+        """Where a target has its metrics."""
+        base = URL(url)
+        at = base.with_port(self.port) if self.port else base
+        return str(at.joinpath(self.path.lstrip("/"), encoded=True))
+
+
+class Scrape:
+    """One gate's view of the targets' pages."""
+
+    config_model: ClassVar[type[SourceConfig]] = ScrapeConfig
+
+    def __init__(self, config: ScrapeConfig, arms: Arms, context: SourceContext) -> None:
+        self._config, self._clock = config, context.clock
+        self._selectors = {name: config.selectors(name, arm) for name, arm in arms.named().items()}
+        self._pages = {name: {_key(url): config.page(url) for url in arm.urls} for name, arm in arms.named().items()}
+        self._endpoint = Endpoint(config, context.redact)
+
+    async def observe(self, since: Cursor | None) -> Look:
+        now = self._clock.now()
+        before = None if since is None else Standpoint.from_json(since)
+        arms = await all_of({name: self._look(name, before) for name in self._pages})
+        return combined(arms, now, before)
+
+    async def close(self) -> None:
+        await self._endpoint.close()
+
+    async def _look(self, name: str, before: Standpoint | None) -> ArmLook:
+        pages = self._pages[name]
+        states = {} if before is None else before.arms.get(name, {})
+        answers = await asyncio.gather(*(self._scrape(name, page) for page in pages.values()))
+        failures = [answer for answer in answers if isinstance(answer, SourceUnavailable)]
+        increase, after, matched, gaps = Increase(), dict(states), set[Family](), len(failures)
+        for key, answer in zip(pages, answers, strict=True):
+            if isinstance(answer, SourceUnavailable):
+                continue
+            matched |= answer.matched
+            known = states.get(key)
+            if known is None and before is not None:
+                known = _origin(answer.snapshot, before.began)
+                gaps += known is None
+            if (last := follow(known, [_later(answer.snapshot, known)], increase)) is not None:
+                after[key] = last
+        if len(failures) == len(pages):
+            return ArmLook(None, after, gaps, silence=failures[0], notes=tuple(map(str, failures[1:])))
+        notes = [*map(str, failures)]
+        notes += [f"no series matches {s}" for use, s in self._selectors[name].items() if use not in matched]
+        return ArmLook(increase.counts(), after, gaps, increase.resets, notes=tuple(notes))
+
+    async def _scrape(self, name: str, page: str) -> Page | SourceUnavailable:
+        """One target. That another one fails is no reason not to count this one."""
+        try:
+            answer = await self._endpoint.get(page, accept=ACCEPT)
+            self._endpoint.refuse_status(page, answer)
+            at = self._clock.now().timestamp()
+            text = answer.body.decode()
+            return await asyncio.to_thread(read_page, text, answer.content_type, at, self._selectors[name])
+        except SourceUnavailable as failure:
+            return failure
+        except ValueError as error:
+            return self._endpoint.unavailable(FailureKind.UNEXPECTED_RESPONSE, f"{place_of(page)}: {error}")
+
+
+def _origin(first: Snapshot, began: float) -> Snapshot | None:
+    """Where a target that did not answer before begins to count: at 0 if it has only started, else at what it says."""
+    young = first.started is not None and first.started > began - _JUST_STARTED
+    return Snapshot.zero(began) if young else None
+
+
+def _later(snapshot: Snapshot, than: Snapshot | None) -> Snapshot:
+    """The clock may have been set back, but what was just scraped is later than what was scraped before."""
+    if than is None or snapshot.at > than.at:
+        return snapshot
+    return Snapshot(than.at + 0.001, snapshot.values, snapshot.started)
+
+
+def _key(url: str) -> str:
+    """A target in the cursor; its address is not shown there."""
+    return blake2b(url.encode(), digest_size=8).hexdigest()

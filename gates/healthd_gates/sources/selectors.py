@@ -1,0 +1,154 @@
+"""Vector selectors: read from the configuration, filled in for an arm, written as PromQL or matched against labels.
+
+Only `name{label="value"}` is a selector; functions, offsets and ranges are refused, since counts must be raw.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, cast, get_args
+
+from pydantic import AfterValidator, BeforeValidator, PlainSerializer, WithJsonSchema
+
+from healthd_gates.sources.contract import Arm, ArmError
+
+Operator = Literal["=", "!=", "=~", "!~"]
+_HEAD = re.compile(r"\s*(?P<name>[a-zA-Z_:][a-zA-Z0-9_:]*)\s*(?:\{(?P<matchers>.*)\})?\s*", re.DOTALL)
+_MATCHER = re.compile(
+    r"""\s*(?P<label>[a-zA-Z_][a-zA-Z0-9_]*)\s*(?P<operator>=~|!~|!=|=)\s*
+    (?:"(?P<double>(?:[^"\\\n]|\\.)*)"|'(?P<single>(?:[^'\\\n]|\\.)*)'|`(?P<raw>[^`]*)`)\s*(?P<comma>,|\Z)""",
+    re.VERBOSE,
+)
+_ESCAPES = {"\\": "\\", '"': '"', "'": "'", "n": "\n", "t": "\t", "r": "\r"}
+_PLACEHOLDER = re.compile(r"\$(?P<name>[a-zA-Z_][a-zA-Z0-9_]*)")
+
+
+@dataclass(frozen=True, slots=True)
+class Matcher:
+    """One condition on a label. `value` is the text itself, without quotes and escapes."""
+
+    label: str
+    operator: Operator
+    value: str
+
+    @property
+    def is_pattern(self) -> bool:
+        return self.operator in ("=~", "!~")
+
+    def matches(self, labels: Mapping[str, str]) -> bool:
+        """A label that is absent is empty, and a pattern must match the whole value, as in PromQL."""
+        value = labels.get(self.label, "")
+        same = bool(re.fullmatch(self.value, value)) if self.is_pattern else value == self.value
+        return same is (self.operator in ("=", "=~"))
+
+    def __str__(self) -> str:
+        quoted = self.value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\r", "\\r")
+        return f'{self.label}{self.operator}"{quoted}"'
+
+
+@dataclass(frozen=True, slots=True)
+class Selector:
+    """A metric's name and conditions on its labels. Its `str` is PromQL."""
+
+    name: str
+    matchers: tuple[Matcher, ...] = ()
+
+    @classmethod
+    def parse(cls, text: str) -> Selector:
+        """Raises ValueError for anything but a plain vector selector."""
+        head = _HEAD.fullmatch(text)
+        if not head:
+            raise ValueError(
+                f'{text!r} is not a vector selector: write name{{label="value"}}, without functions, ranges or offsets'
+            )
+        return cls(head["name"], tuple(_parse_matchers(head["matchers"] or "")))
+
+    def fill(self, name: str, arm: Arm) -> Selector:
+        """With the placeholders replaced. Raises ArmError; `name` is the arm's, for the message.
+
+        The values are put in after the text was taken apart, and quoted anew when it is written: none can end its
+        string. In a pattern they stand for themselves.
+        """
+        values = arm.values(name)
+
+        def replace(matcher: Matcher) -> Matcher:
+            def value(found: re.Match[str]) -> str:
+                if found["name"] not in values:
+                    field = found["name"] if found["name"] == "target" else f"labels.{found['name']}"
+                    raise ArmError(f"{name}.{field}", f"is needed: the source tells versions apart by {found[0]}")
+                return re.escape(values[found["name"]]) if matcher.is_pattern else values[found["name"]]
+
+            return Matcher(matcher.label, matcher.operator, _PLACEHOLDER.sub(value, matcher.value))
+
+        return Selector(self.name, tuple(map(replace, self.matchers)))
+
+    def sum_of_buckets(self) -> Selector:
+        """Of a histogram's buckets: the sum of what was put into them."""
+        return Selector(self.name.removesuffix("_bucket") + "_sum", self.matchers)
+
+    def matches(self, name: str, labels: Mapping[str, str]) -> bool:
+        return name == self.name and all(matcher.matches(labels) for matcher in self.matchers)
+
+    def __str__(self) -> str:
+        return f"{self.name}{{{','.join(map(str, self.matchers))}}}" if self.matchers else self.name
+
+
+def _parse_matchers(text: str) -> list[Matcher]:
+    matchers, place = [], 0
+    while text[place:].strip():
+        found = _MATCHER.match(text, place)
+        if not found:
+            raise ValueError(f'{text[place:].strip()!r} is not a label matcher: write label="value"')
+        place = found.end()
+        quoted = found["double"] if found["double"] is not None else found["single"]
+        value = found["raw"] if quoted is None else re.sub(r"\\(.)", _unescape, quoted)
+        operator = cast(Operator, found["operator"])
+        assert operator in get_args(Operator)
+        matcher = Matcher(found["label"], operator, value)
+        if matcher.is_pattern:
+            _check_pattern(matcher)
+        matchers.append(matcher)
+    return matchers
+
+
+def _unescape(found: re.Match[str]) -> str:
+    if found[1] not in _ESCAPES:
+        raise ValueError(f"{found[0]!r} is not an escape in PromQL: in a pattern write two backslashes")
+    return _ESCAPES[found[1]]
+
+
+def _check_pattern(matcher: Matcher) -> None:
+    try:
+        re.compile(_PLACEHOLDER.sub("x", matcher.value))
+    except re.error as error:
+        raise ValueError(f"{matcher.value!r} is not a regular expression: {error}") from None
+
+
+def _read(raw: Any) -> Any:
+    return Selector.parse(raw) if isinstance(raw, str) else raw
+
+
+def _check_buckets(selector: Selector) -> Selector:
+    if not selector.name.endswith("_bucket"):
+        raise ValueError("must select the buckets of a histogram in seconds: a name that ends in _bucket")
+    if any(matcher.label == "le" for matcher in selector.matchers):
+        raise ValueError("must not choose among the buckets: leave le out")
+    return selector
+
+
+SelectorText = Annotated[
+    Selector,
+    BeforeValidator(_read),
+    PlainSerializer(str),
+    WithJsonSchema({"type": "string", "examples": ['http_requests_total{version="$version"}']}),
+]
+"""A selector as a configuration writes it."""
+
+BucketsText = Annotated[
+    SelectorText,
+    AfterValidator(_check_buckets),
+    WithJsonSchema({"type": "string", "examples": ['http_request_duration_seconds_bucket{version="$version"}']}),
+]
+"""A selector of a histogram's buckets."""

@@ -1,0 +1,138 @@
+"""Whether a gate may start: idempotency, deploy lock, quarantine, one gate a service. Decided and stored in one
+transaction, so that what was acknowledged is kept and what was refused has left nothing behind.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from hashlib import sha256
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from healthd.journal.journal import AuditEntry, write_audit
+from healthd_gates.domain.errors import IdempotencyMismatch, Locked, Quarantined, ServiceBusy
+from healthd_gates.domain.gate import EventKind, Gate, GateEvent, GateState
+from healthd_gates.domain.request import VerifyRequest
+from healthd_gates.store import tables
+from healthd_gates.store.serialization import changing_columns, event_columns, read_gate
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """A gate that wants to start."""
+
+    gate: Gate
+    request: VerifyRequest
+    policy_body: str
+    idempotency_key: str | None
+
+    @property
+    def request_hash(self) -> str:
+        text = json.dumps(self.request.model_dump(mode="json"), sort_keys=True)
+        return sha256(text.encode()).hexdigest()
+
+    @property
+    def idempotency(self) -> str | None:
+        """The key, told apart from the same key of another caller."""
+        return f"{self.gate.caller} {self.idempotency_key}" if self.idempotency_key else None
+
+    def overrides(self, what: str) -> bool:
+        return self.request.override is not None and what in self.request.override.of
+
+
+async def known(connection: AsyncConnection, admission: Admission) -> Gate | None:
+    """The gate that this very request started before. Raises IdempotencyMismatch."""
+    if admission.idempotency is None:
+        return None
+    query = sa.select(tables.gates).where(tables.gates.c.idempotency == admission.idempotency)
+    row = (await connection.execute(query)).mappings().one_or_none()
+    if row is None:
+        return None
+    if row["request_hash"] != admission.request_hash:
+        raise IdempotencyMismatch(key=admission.idempotency_key, gate_id=row["id"])
+    return read_gate(row)
+
+
+async def admit(connection: AsyncConnection, admission: Admission, moment: datetime) -> None:
+    """Store the gate with token 1. Raises Locked, Quarantined, ServiceBusy, and IntegrityError where another replica
+    was faster by a moment: then asking again gives the refusal."""
+    await _refuse_locked(connection, admission, moment)
+    await _refuse_quarantined(connection, admission)
+    await _refuse_busy(connection, admission)
+    await _end_watches(connection, admission.gate.service, moment)
+    gate, request = admission.gate, admission.request
+    await connection.execute(
+        sa.insert(tables.gates).values(
+            id=gate.id,
+            service=gate.service,
+            policy=gate.policy,
+            policy_body=admission.policy_body,
+            request=request.model_dump_json(),
+            request_hash=admission.request_hash,
+            caller=gate.caller,
+            idempotency=admission.idempotency,
+            created_at=gate.created_at,
+            owner=gate.holder,
+            token=1,
+            **changing_columns(gate),
+        )
+    )
+    body = {"service": gate.service, "policy": gate.policy, "candidate": gate.candidate.version, "caller": gate.caller}
+    started = GateEvent(gate.id, 1, moment, EventKind.STARTED, body)
+    await connection.execute(sa.insert(tables.gate_events).values(event_columns(started)))
+    await write_audit(connection, moment, *_audit(admission))
+
+
+def _audit(admission: Admission) -> list[AuditEntry]:
+    gate, request = admission.gate, admission.request
+    detail: Mapping[str, Any] = {"gate": gate.id, "policy": gate.policy, "version": gate.candidate.version}
+    entries = [AuditEntry(gate.caller, "gate.start", gate.service, detail)]
+    if request.override is not None:
+        overridden = {**detail, "of": sorted(request.override.of), "reason": request.override.reason}
+        entries.append(AuditEntry(gate.caller, "override", gate.service, overridden))
+    return entries
+
+
+async def _refuse_locked(connection: AsyncConnection, admission: Admission, moment: datetime) -> None:
+    table = tables.deploy_locks
+    query = sa.select(table).where(table.c.service == admission.gate.service, table.c.until > moment)
+    row = (await connection.execute(query)).one_or_none()
+    if row is not None and row.holder != admission.request.lock and not admission.overrides("lock"):
+        raise Locked(service=row.service, holder=row.holder, until=row.until, reason=row.reason)
+
+
+async def _refuse_quarantined(connection: AsyncConnection, admission: Admission) -> None:
+    table, gate = tables.quarantine, admission.gate
+    query = sa.select(table).where(table.c.service == gate.service, table.c.version == gate.candidate.version)
+    row = (await connection.execute(query)).one_or_none()
+    if row is not None and not admission.overrides("quarantine"):
+        fields = {"service": row.service, "version": row.version, "gate_id": row.gate_id}
+        raise Quarantined(**fields, since=row.since, reason=row.reason)
+
+
+async def _refuse_busy(connection: AsyncConnection, admission: Admission) -> None:
+    table = tables.gates
+    row = (await connection.execute(sa.select(table).where(table.c.holds == admission.gate.service))).one_or_none()
+    if row is not None:
+        raise ServiceBusy(service=row.service, gate_id=row.id, caller=row.caller, until=row.decides_by)
+
+
+async def _end_watches(connection: AsyncConnection, service: str, moment: datetime) -> None:
+    """A new deploy ends the watch over the one before: rolling back to its baseline would now undo the new one."""
+    table = tables.gates
+    watching = (table.c.service == service) & (table.c.state == GateState.WATCHING.value)
+    rows = (await connection.execute(sa.select(table).where(watching).with_for_update())).mappings().all()
+    for row in rows:
+        gate = read_gate(row)
+        ended = replace(gate, state=GateState.FINISHED, finished_at=moment, sequence=gate.sequence + 1)
+        await connection.execute(
+            sa.update(table).where(table.c.id == gate.id).values(token=table.c.token + 1, **changing_columns(ended))
+        )
+        body = {"state": ended.state.value, "why": "a new deploy of the service has started"}
+        event = GateEvent(gate.id, ended.sequence, moment, EventKind.STATE, body)
+        await connection.execute(sa.insert(tables.gate_events).values(event_columns(event)))

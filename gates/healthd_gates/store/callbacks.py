@@ -1,0 +1,156 @@
+"""Replies that are owed to deploy tools which asked and did not wait: kept from the moment in which the tool was told
+that it was heard, until the reply is taken or can never be.
+
+A reply is stored before its gate is: what it says is read off the gate's stored decision, so that it needs no second
+copy of it. Who delivers is not said here.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from healthd.journal.database import Database
+from healthd.journal.journal import AuditEntry, write_audit
+from healthd_gates.domain.callback import FinalWord, Owed, Reply, ReplyState
+from healthd_gates.domain.evidence import Verdict
+from healthd_gates.domain.gate import GateState
+from healthd_gates.domain.request import VerifyRequest
+from healthd_gates.store.gate_update import LeaseLost
+from healthd_gates.store.tables import gates, replies
+
+
+class Replies:
+    """Every method raises JournalError when the journal cannot be used now."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def take(self, owed: Owed) -> bool:
+        """Keep a reply; False where it was asked for before. One that was given up is tried anew by that."""
+        async with self._database.write() as connection:
+            await self._database.one_at_a_time(connection, f"reply {owed.key}")
+            moment = await self._database.moment(connection)
+            known = sa.select(replies.c.state).where(replies.c.key == owed.key)
+            state = (await connection.execute(known)).scalar_one_or_none()
+            if state is None:
+                await connection.execute(sa.insert(replies).values(_first_row(owed, moment)))
+            elif state == ReplyState.GIVEN_UP.value:
+                again = sa.update(replies).where(replies.c.key == owed.key)
+                due = {"state": ReplyState.DUE.value, "created_at": moment, "next_try_at": moment, "finished_at": None}
+                await connection.execute(again.values(due))
+        return state is None
+
+    async def any_claimable(self) -> bool:
+        """Whether there is something to do; on SQLite asking waits for no writer and makes nobody wait."""
+        async with self._database.read() as connection:
+            query = sa.select(replies.c.key).where(_claimable(await self._database.moment(connection))).limit(1)
+            return (await connection.execute(query)).first() is not None
+
+    async def claim(self, seconds: float, at_most: int) -> Sequence[Reply]:
+        """Take replies for which there is something to do; they are this worker's for that many seconds."""
+        async with self._database.write() as connection:
+            moment = await self._database.moment(connection)
+            query = sa.select(replies.c.key).where(_claimable(moment)).order_by(replies.c.next_try_at).limit(at_most)
+            keys = (await connection.execute(query.with_for_update(skip_locked=True))).scalars().all()
+            if not keys:
+                return []
+            claimed = sa.update(replies).where(replies.c.key.in_(keys))
+            claimed = claimed.values(token=replies.c.token + 1, leased_until=moment + timedelta(seconds=seconds))
+            return [_stored(row) for row in (await connection.execute(claimed.returning(replies))).mappings()]
+
+    async def note(self, reply: Reply) -> None:
+        """Store what is about to be said, before it is said, and go on working at it. Raises LeaseLost."""
+        async with self._database.write() as connection:
+            noted = sa.update(replies).where(_is(reply)).values(said=reply.said, reports=reply.reports)
+            if (await connection.execute(noted)).rowcount == 0:
+                raise LeaseLost
+
+    async def settle(self, reply: Reply, again_in: float = 0.0) -> None:
+        """Store what became of a claimed reply, and let go of it; while it is not over, it is looked at again in that
+        many seconds, or sooner when its gate is decided. Raises LeaseLost."""
+        async with self._database.write() as connection:
+            moment = await self._database.moment(connection)
+            values: dict[str, Any] = {
+                "gate_id": reply.gate_id,
+                "word": reply.word,
+                "why": reply.why,
+                "state": reply.state.value,
+                "said": reply.said,
+                "reports": reply.reports,
+                "tries": reply.tries,
+                "detail": reply.detail,
+                "next_try_at": moment + timedelta(seconds=again_in),
+                "finished_at": moment if reply.state.is_over else None,
+                "leased_until": None,
+            }
+            if (await connection.execute(sa.update(replies).where(_is(reply)).values(values))).rowcount == 0:
+                raise LeaseLost
+            if reply.state.is_over:
+                told = {"said": reply.said, "detail": reply.detail, "state": reply.state.value}
+                entry = AuditEntry(f"hook:{reply.hook}", "gate.reply", reply.gate_id or reply.key, told)
+                await write_audit(connection, moment, entry)
+
+    async def let_go(self, claimed: Iterable[Reply]) -> None:
+        """Give claims back, so that nobody waits for their end."""
+        async with self._database.write() as connection:
+            for reply in claimed:
+                await connection.execute(sa.update(replies).where(_is(reply)).values(leased_until=None))
+
+
+def _is(reply: Reply) -> sa.ColumnElement[bool]:
+    """The reply, while it is in the hands of the one who claimed it under this token."""
+    return sa.and_(replies.c.key == reply.key, replies.c.token == reply.token)
+
+
+def _claimable(moment: datetime) -> sa.ColumnElement[bool]:
+    over = [state.value for state in GateState if state.is_over]
+    answered = sa.exists().where(
+        gates.c.id == replies.c.gate_id, sa.or_(gates.c.verdict.is_not(None), gates.c.state.in_(over))
+    )
+    waiting = replies.c.state == ReplyState.WAITING.value
+    open_ = sa.or_(waiting, replies.c.state == ReplyState.DUE.value)
+    free = sa.or_(replies.c.leased_until.is_(None), replies.c.leased_until <= moment)
+    return sa.and_(open_, free, sa.or_(replies.c.next_try_at <= moment, sa.and_(waiting, answered)))
+
+
+def _first_row(owed: Owed, moment: datetime) -> dict[str, Any]:
+    return {
+        "key": owed.key,
+        "hook": owed.hook,
+        "address": json.dumps(owed.address),
+        "request": owed.request.model_dump_json() if owed.request else None,
+        "word": None if owed.request else Verdict.FAIL.value,
+        "why": owed.why,
+        "state": ReplyState.DUE.value,
+        "reports": 0,
+        "tries": 0,
+        "detail": "",
+        "created_at": moment,
+        "next_try_at": moment,
+        "token": 0,
+    }
+
+
+def _stored(row: sa.RowMapping) -> Reply:
+    words: dict[str | None, FinalWord | None] = {None: None, "pass": Verdict.PASS, "fail": Verdict.FAIL}
+    return Reply(
+        key=row["key"],
+        hook=row["hook"],
+        address=json.loads(row["address"]),
+        request=VerifyRequest.model_validate_json(row["request"]) if row["request"] else None,
+        word=words[row["word"]],
+        why=row["why"],
+        gate_id=row["gate_id"],
+        state=ReplyState(row["state"]),
+        said=words[row["said"]],
+        reports=row["reports"],
+        tries=row["tries"],
+        detail=row["detail"],
+        created_at=row["created_at"],
+        token=row["token"],
+    )

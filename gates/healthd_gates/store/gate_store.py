@@ -1,0 +1,154 @@
+"""The ledger: gates in the journal, started, changed, read, and deleted when they are old."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
+
+from healthd.journal.database import Database, JournalError
+from healthd.journal.journal import AuditEntry, write_audit
+from healthd.runtime.clock import Clock
+from healthd_gates.domain.evidence import Evidence
+from healthd_gates.domain.gate import EventKind, Gate, GateEvent, GateState, Page
+from healthd_gates.domain.request import PushedEvidence
+from healthd_gates.store import tables
+from healthd_gates.store.admission import Admission, admit, known
+from healthd_gates.store.gate_update import Change
+from healthd_gates.store.group_commit import Writer
+from healthd_gates.store.leases import Owned
+from healthd_gates.store.serialization import read_event, read_evidence, read_gate
+
+_RACES = 5
+
+
+class Ledger:
+    """Every method raises JournalError when the journal cannot be used now."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self.database = database
+        self._clock = clock
+        self._writer = Writer(database)
+
+    async def open(self) -> None:
+        """Raises JournalError."""
+        await self.database.open()
+
+    async def known(self, admission: Admission) -> Gate | None:
+        """The gate that this very request started before. Raises IdempotencyMismatch."""
+        async with self.database.read() as connection:
+            return await known(connection, admission)
+
+    async def start(self, admission: Admission) -> Owned | Gate:
+        """The gate, owned by its `holder`; or the one that this very request started before. Raises a Refusal."""
+        for _ in range(_RACES):
+            try:
+                async with self.database.write() as connection:
+                    await self.database.one_at_a_time(connection, f"service {admission.gate.service}")
+                    if (before := await known(connection, admission)) is not None:
+                        return before
+                    await admit(connection, admission, await self.database.moment(connection))
+            except IntegrityError:  # another replica was faster; what it stored is the answer to the next try
+                continue
+            return Owned(admission.gate, 1, admission.policy_body, None)
+        raise JournalError("too many callers start gates for this service at once")
+
+    async def store(self, change: Change) -> int:
+        """The number of the gate's last event, once the change is on disk. Raises LeaseLost."""
+        return await self._writer.store(change)
+
+    async def find(self, gate_id: str) -> Gate | None:
+        async with self.database.read() as connection:
+            query = sa.select(tables.gates).where(tables.gates.c.id == gate_id)
+            row = (await connection.execute(query)).mappings().one_or_none()
+        return read_gate(row) if row is not None else None
+
+    async def holder(self, service: str) -> Gate | None:
+        """The gate for whose sake no other may start for the service."""
+        async with self.database.read() as connection:
+            query = sa.select(tables.gates).where(tables.gates.c.holds == service)
+            row = (await connection.execute(query)).mappings().one_or_none()
+        return read_gate(row) if row is not None else None
+
+    async def policy_body(self, gate_id: str) -> str | None:
+        """The policy that a gate goes by, as JSON."""
+        query = sa.select(tables.gates.c.policy_body).where(tables.gates.c.id == gate_id)
+        async with self.database.read() as connection:
+            body: str | None = (await connection.execute(query)).scalar_one_or_none()
+        return body
+
+    async def page(self, service: str | None, states: Sequence[GateState], limit: int, before: str | None) -> Page:
+        """Gates, newest first: their ids ascend with time."""
+        table = tables.gates
+        query = sa.select(table).order_by(table.c.id.desc()).limit(limit + 1)
+        if service is not None:
+            query = query.where(table.c.service == service)
+        if states:
+            query = query.where(table.c.state.in_([state.value for state in states]))
+        if before is not None:
+            query = query.where(table.c.id < before)
+        async with self.database.read() as connection:
+            rows = (await connection.execute(query)).mappings().all()
+        gates = tuple(read_gate(row) for row in rows[:limit])
+        return Page(gates, gates[-1].id if len(rows) > limit else None)
+
+    async def events(self, gate_id: str, after: int, limit: int = 500) -> list[GateEvent]:
+        """The gate's log beyond `after`, in order."""
+        table = tables.gate_events
+        query = sa.select(table).where(table.c.gate_id == gate_id, table.c.sequence > after)
+        async with self.database.read() as connection:
+            rows = await connection.execute(query.order_by(table.c.sequence).limit(limit))
+            return [read_event(row) for row in rows.mappings()]
+
+    async def evidence(self, gate_id: str, stage: str) -> list[Evidence]:
+        """What a judge took so far, in order."""
+        table = tables.gate_evidence
+        query = sa.select(table.c.body).where(table.c.gate_id == gate_id, table.c.stage == stage)
+        async with self.database.read() as connection:
+            bodies = (await connection.execute(query.order_by(table.c.sequence))).scalars().all()
+        return [evidence for body in bodies for evidence in read_evidence(body)]
+
+    async def push(self, gate_id: str, pushed: PushedEvidence, caller: str) -> bool:
+        """Keep a push; False when its id was there already."""
+        table = tables.gate_pushes
+        async with self.database.write() as connection:
+            # The gate's row is locked, so that positions appear in the order of commits.
+            locked = sa.select(tables.gates.c.id).where(tables.gates.c.id == gate_id).with_for_update()
+            await connection.execute(locked)
+            same = sa.select(table.c.position).where(table.c.gate_id == gate_id, table.c.push_id == pushed.id)
+            if (await connection.execute(same)).first() is not None:
+                return False
+            last = sa.select(sa.func.max(table.c.position)).where(table.c.gate_id == gate_id)
+            position = ((await connection.execute(last)).scalar_one_or_none() or 0) + 1
+            row = {"gate_id": gate_id, "position": position, "push_id": pushed.id, "body": pushed.model_dump_json()}
+            await connection.execute(sa.insert(table).values(row))
+            entry = AuditEntry(caller, "gate.push", gate_id, {"id": pushed.id})
+            await write_audit(connection, await self.database.moment(connection), entry)
+        return True
+
+    async def pushes(self, gate_id: str, after: int) -> list[tuple[int, PushedEvidence]]:
+        table = tables.gate_pushes
+        query = sa.select(table.c.position, table.c.body)
+        query = query.where(table.c.gate_id == gate_id, table.c.position > after).order_by(table.c.position)
+        async with self.database.read() as connection:
+            rows = (await connection.execute(query)).all()
+        return [(row.position, PushedEvidence.model_validate_json(row.body)) for row in rows]
+
+    async def clean(self, gates_after: float, looks_after: float) -> None:
+        """Delete gates that ended `gates_after` seconds ago with all that is theirs, replies that were over then, and
+        the single looks of those that ended `looks_after` seconds ago."""
+        gates = tables.gates
+        now = self._clock.now()
+        forgotten = now - timedelta(seconds=gates_after)
+        faded = sa.select(gates.c.id).where(gates.c.finished_at < now - timedelta(seconds=looks_after))
+        looks = tables.gate_events.c.kind == EventKind.LOOK.value
+        async with self.database.write() as connection:
+            for table in (gates, tables.replies):
+                await connection.execute(sa.delete(table).where(table.c.finished_at < forgotten))
+            await connection.execute(
+                sa.delete(tables.gate_events).where(looks, tables.gate_events.c.gate_id.in_(faded))
+            )
+            for table in (tables.gate_evidence, tables.gate_pushes):
+                await connection.execute(sa.delete(table).where(table.c.gate_id.in_(faded)))

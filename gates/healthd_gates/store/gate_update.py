@@ -1,0 +1,185 @@
+"""What an owner writes of its gate: one transaction, kept only while the gate is still its own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from healthd.journal.journal import AuditEntry, write_audit
+from healthd_gates.domain.action_order import Occasion
+from healthd_gates.domain.evidence import Evidence
+from healthd_gates.domain.gate import EventKind, Gate, GateEvent, QuarantinedVersion
+from healthd_gates.sources.contract import Cursor
+from healthd_gates.store import tables
+from healthd_gates.store.serialization import changing_columns, event_columns, write_evidence
+
+
+class LeaseLost(Exception):  # noqa: N818 - what has happened, not an error of ours
+    """Another replica owns the gate now; nothing was written."""
+
+
+@dataclass(frozen=True, slots=True)
+class SeenEvidence:
+    """The evidence of one look; `stage` is the judge that took it: `gate`, `watch`, or `history` before them."""
+
+    stage: str
+    evidence: Sequence[Evidence]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A gate as it shall stand, and all that goes with it. `gate.sequence` is that of the last of `events`.
+
+    `quarantine` and `orders` are stored with the decision that calls for them, or not at all.
+    """
+
+    gate: Gate
+    token: int
+    events: tuple[GateEvent, ...] = ()
+    cursor: Cursor | None = None
+    seen: SeenEvidence | None = None
+    orders: tuple[tuple[Occasion, str], ...] = ()
+    quarantine: QuarantinedVersion | None = None
+    audit: AuditEntry | None = None
+
+
+async def write_changes(
+    connection: AsyncConnection, changes: Sequence[Change], moment: datetime
+) -> list[LeaseLost | int]:
+    """Write each change whose gate is still the writer's own; the others come back as LeaseLost.
+
+    For those that are written the number of the gate's last event: it is higher than the change said when the log was
+    written to from elsewhere meanwhile. A change that is there already, from a transaction whose end its writer never
+    heard of, counts as written. `moment` is now by the clock that leases go by, and so do orders.
+    """
+    standing = await _lock_rows(connection, [change.gate.id for change in changes])
+    outcomes: list[LeaseLost | int] = []
+    fresh = []
+    for change in changes:
+        token, sequence = standing.get(change.gate.id, (None, 0))
+        if token != change.token:
+            outcomes.append(LeaseLost())
+            continue
+        begun = change.gate.sequence - len(change.events)
+        if sequence > begun and change.events and await _owner_wrote(connection, change.gate.id, begun):
+            outcomes.append(sequence)
+            continue
+        fresh.append(_moved(change, max(0, sequence - begun)))
+        outcomes.append(fresh[-1].gate.sequence)
+    if fresh:
+        await _write(connection, fresh, moment)
+    return outcomes
+
+
+async def _owner_wrote(connection: AsyncConnection, gate_id: str, after: int) -> bool:
+    """Whether there are events beyond `after` that are not of actions, of which others than the owner tell."""
+    table = tables.gate_events
+    own = sa.and_(table.c.gate_id == gate_id, table.c.sequence > after, table.c.kind != EventKind.ACTION.value)
+    return (await connection.execute(sa.select(table.c.sequence).where(own).limit(1))).first() is not None
+
+
+def _moved(change: Change, by: int) -> Change:
+    """The change with its events that many places further on."""
+    if by == 0:
+        return change
+    events = tuple(replace(event, sequence=event.sequence + by) for event in change.events)
+    return replace(change, gate=replace(change.gate, sequence=change.gate.sequence + by), events=events)
+
+
+async def _lock_rows(connection: AsyncConnection, ids: Sequence[str]) -> dict[str, tuple[int, int]]:
+    table = tables.gates
+    query = sa.select(table.c.id, table.c.token, table.c.sequence).where(table.c.id.in_(ids)).order_by(table.c.id)
+    rows = await connection.execute(query.with_for_update())
+    return {row.id: (row.token, row.sequence) for row in rows}
+
+
+async def _write(connection: AsyncConnection, changes: Sequence[Change], moment: datetime) -> None:
+    table = tables.gates
+    values = [
+        {
+            "b_id": change.gate.id,
+            "cursor": json.dumps(change.cursor) if change.cursor is not None else None,
+            **changing_columns(change.gate),
+        }
+        for change in changes
+    ]
+    await connection.execute(
+        sa.update(table)
+        .where(table.c.id == sa.bindparam("b_id"))
+        .values({name: sa.bindparam(name) for name in values[0] if name != "b_id"}),
+        values,
+    )
+    if events := [event_columns(event) for change in changes for event in change.events]:
+        await connection.execute(sa.insert(tables.gate_events), events)
+    if seen := [row for change in changes for row in _evidence_rows(change)]:
+        await connection.execute(sa.insert(tables.gate_evidence), seen)
+    for change in changes:
+        await _write_consequences(connection, change, moment)
+
+
+async def _write_consequences(connection: AsyncConnection, change: Change, moment: datetime) -> None:
+    gate = change.gate
+    if any(occasion.is_rollback for occasion, _ in change.orders):
+        await _overtake(connection, gate.id, moment)
+    if change.orders:
+        await connection.execute(sa.insert(tables.orders), order_rows(change, moment))
+    if change.quarantine is not None:
+        version = change.quarantine
+        same = (tables.quarantine.c.service == version.service) & (tables.quarantine.c.version == version.version)
+        await connection.execute(sa.delete(tables.quarantine).where(same))
+        await connection.execute(
+            sa.insert(tables.quarantine).values(
+                service=version.service,
+                version=version.version,
+                gate_id=gate.id,
+                since=version.since,
+                reason=version.reason,
+            )
+        )
+    if change.audit is not None:
+        await write_audit(connection, change.events[-1].at, change.audit)
+
+
+async def _overtake(connection: AsyncConnection, gate_id: str, moment: datetime) -> None:
+    """What a pass called for must not come after its rollback. A try under way stays leased: it is waited for."""
+    table = tables.orders
+    due = sa.and_(table.c.gate_id == gate_id, table.c.state == "due", table.c.occasion == Occasion.PASS.value)
+    ended = sa.update(table).where(due)
+    await connection.execute(ended.values(state="given_up", detail="overtaken by the rollback", finished_at=moment))
+
+
+def order_rows(change: Change, moment: datetime) -> list[dict[str, object]]:
+    """The rows of the outbox for a change, due from `moment` on. By its key nothing is ordered twice, but for a person
+    who tries again."""
+    gate = change.gate
+    back = gate.rollback.purpose if gate.rollback else "rollback"
+    return [
+        {
+            "key": f"{gate.id}:{back if occasion.is_rollback else occasion.value}:{action}",
+            "gate_id": gate.id,
+            "position": position,
+            "action": action,
+            "occasion": occasion.value,
+            "state": "due",
+            "created_at": moment,
+            "next_try_at": moment,
+            "tries": 0,
+            "detail": "",
+            "token": 0,
+        }
+        for position, (occasion, action) in enumerate(change.orders)
+    ]
+
+
+def _evidence_rows(change: Change) -> list[dict[str, object]]:
+    if change.seen is None:
+        return []
+    body = write_evidence(change.seen.evidence)
+    return [
+        {"gate_id": change.gate.id, "sequence": change.gate.sequence, "stage": change.seen.stage, "body": body},
+    ]

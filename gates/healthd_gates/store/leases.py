@@ -1,0 +1,117 @@
+"""Who runs which gate. A replica says at intervals that it lives; the gates of one that fell silent change hands.
+
+A gate's token grows with every change of hands. It fences: a replica that only seemed dead finds its token outdated at
+its next write and drops the gate.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from healthd.journal.database import Database
+from healthd_gates.domain.gate import Gate, GateState
+from healthd_gates.sources.contract import Cursor
+from healthd_gates.store import tables
+from healthd_gates.store.serialization import read_gate
+
+_OVER = [state.value for state in GateState if state.is_over]
+_FORGET_SECONDS = 86400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Owned:
+    """A gate in this replica's hands. `policy_body` is JSON as stored."""
+
+    gate: Gate
+    token: int
+    policy_body: str
+    cursor: Cursor | None
+
+
+class Leases:
+    """This replica among the others."""
+
+    def __init__(self, database: Database, replica: str, seconds: float) -> None:
+        self._database, self.replica, self._seconds = database, replica, seconds
+
+    async def renew(self) -> None:
+        """Say that this replica lives. Raises JournalError."""
+        table = tables.replicas
+        async with self._database.write() as connection:
+            moment = await self._database.moment(connection)
+            until = moment + timedelta(seconds=self._seconds)
+            mine = sa.update(table).where(table.c.id == self.replica).values(expires_at=until)
+            if (await connection.execute(mine)).rowcount == 0:
+                await connection.execute(sa.insert(table).values(id=self.replica, expires_at=until))
+                forgotten = moment - timedelta(seconds=_FORGET_SECONDS)
+                await connection.execute(sa.delete(table).where(table.c.expires_at < forgotten))
+
+    async def take_over(self, at_most: int) -> Sequence[Owned]:
+        """Gates that are not over and whose replica is silent or gone; they are this one's now. Raises JournalError."""
+        gates = tables.gates
+        async with self._database.write() as connection:
+            moment = await self._database.moment(connection)
+            query = sa.select(gates.c.id).where(gates.c.state.not_in(_OVER), self._is_orphaned(moment))
+            query = query.order_by(gates.c.id).limit(at_most).with_for_update(skip_locked=True)
+            ids = (await connection.execute(query)).scalars().all()
+            if not ids:
+                return []
+            taken = sa.update(gates).where(gates.c.id.in_(ids))
+            rows = await connection.execute(self._mine(taken))
+            return [_owned(row) for row in rows.mappings()]
+
+    async def inherit(self, seconds: float) -> Sequence[Gate]:
+        """Gates of the last so many seconds that ended with a rollback at a replica that is silent or gone by now, each
+        while it is the latest of its service. They come to one replica only. Raises JournalError."""
+        gates, newer = tables.gates, tables.gates.alias("newer")
+        async with self._database.write() as connection:
+            moment = await self._database.moment(connection)
+            ended = sa.and_(gates.c.state.in_(_OVER), gates.c.finished_at > moment - timedelta(seconds=seconds))
+            followed = sa.exists().where(newer.c.service == gates.c.service, newer.c.id > gates.c.id)
+            query = sa.select(gates.c.id).where(ended, gates.c.rollback.is_not(None), self._is_orphaned(moment))
+            query = query.where(sa.not_(followed)).with_for_update(skip_locked=True)
+            if not (ids := (await connection.execute(query)).scalars().all()):
+                return []
+            rows = await connection.execute(self._mine(sa.update(gates).where(gates.c.id.in_(ids))))
+            return [read_gate(row) for row in rows.mappings()]
+
+    async def seize(self, gate_id: str) -> Owned | None:
+        """Take one gate, whoever has it; None when there is none. Raises JournalError."""
+        async with self._database.write() as connection:
+            taken = sa.update(tables.gates).where(tables.gates.c.id == gate_id)
+            row = (await connection.execute(self._mine(taken))).mappings().one_or_none()
+        return None if row is None else _owned(row)
+
+    async def recall(self, gate_id: str, token: int) -> Owned | None:
+        """A gate as stored, while it is still owned under this token. Raises JournalError."""
+        table = tables.gates
+        query = sa.select(table).where(table.c.id == gate_id, table.c.token == token, table.c.owner == self.replica)
+        async with self._database.read() as connection:
+            row = (await connection.execute(query)).mappings().one_or_none()
+        return None if row is None else _owned(row)
+
+    async def let_go(self) -> None:
+        """Leave all gates to whoever takes them; at shutdown. Raises JournalError."""
+        async with self._database.write() as connection:
+            mine = sa.and_(tables.gates.c.owner == self.replica, tables.gates.c.state.not_in(_OVER))
+            await connection.execute(sa.update(tables.gates).where(mine).values(owner=None))
+            await connection.execute(sa.delete(tables.replicas).where(tables.replicas.c.id == self.replica))
+
+    def _is_orphaned(self, moment: datetime) -> sa.ColumnElement[bool]:
+        """Whether nobody has a gate. Whoever asks is alive, also where its lease ended while the journal was slow."""
+        owner, replicas = tables.gates.c.owner, tables.replicas
+        others = sa.select(replicas.c.id).where(replicas.c.expires_at > moment)
+        return sa.or_(owner.is_(None), owner.not_in(others.union(sa.select(sa.literal(self.replica)))))
+
+    def _mine(self, statement: sa.Update) -> Any:
+        return statement.values(owner=self.replica, token=tables.gates.c.token + 1).returning(tables.gates)
+
+
+def _owned(row: sa.RowMapping) -> Owned:
+    return Owned(read_gate(row), row["token"], row["policy_body"], json.loads(row["cursor"]) if row["cursor"] else None)

@@ -1,0 +1,171 @@
+"""The outbox: actions that are due, claimed by one worker at a time and kept until they are done or given up.
+
+They are put in with the decision that calls for them, by `store.gate_update`. Who carries them out is not said here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from healthd.journal.database import Database
+from healthd_gates.domain.action_order import Occasion, OrderState, StoredOrder
+from healthd_gates.store.event_log import lock_log, tell
+from healthd_gates.store.gate_update import LeaseLost
+from healthd_gates.store.tables import orders
+
+_LONGEST_WAIT = 1000.0  # seconds; nobody asks for a longer pause between two tries
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """Since when the oldest order waits that is not done, None when all are; and whether one could be tried now."""
+
+    oldest: datetime | None
+    is_claimable: bool
+
+
+class Outbox:
+    """Every method raises JournalError when the journal cannot be used now."""
+
+    def __init__(self, database: Database, replica: str) -> None:
+        self._database, self._replica = database, replica
+
+    async def of_gate(self, gate_id: str) -> Sequence[StoredOrder]:
+        """The orders of a gate, in their order."""
+        query = sa.select(orders).where(orders.c.gate_id == gate_id).order_by(orders.c.created_at, orders.c.position)
+        async with self._database.read() as connection:
+            return [_stored(row) for row in (await connection.execute(query)).mappings()]
+
+    async def backlog(self) -> Backlog:
+        """What is left to do; on SQLite asking waits for no writer and makes nobody wait."""
+        due = sa.select(sa.func.min(orders.c.created_at)).where(orders.c.state == OrderState.DUE.value)
+        async with self._database.read() as connection:
+            oldest: datetime | None = (await connection.execute(due)).scalar_one()
+            if oldest is None:
+                return Backlog(None, False)
+            claimable = sa.select(orders.c.key).where(_claimable(await self._database.moment(connection))).limit(1)
+            return Backlog(oldest, (await connection.execute(claimable)).first() is not None)
+
+    async def claim(self, seconds: float, at_most: int = 20, but: Collection[str] = ()) -> Sequence[StoredOrder]:
+        """Take orders that are due and that nobody works on; they are this worker's for that many seconds.
+
+        Those that were never tried come first, lest they wait for receivers that hang. `but` are keys that this worker
+        has in hand, whatever a clock that was set forward says of its claims. The orders of one gate are handed out
+        one after the other: each once those before it have ended.
+        """
+        async with self._database.write() as connection:
+            moment = await self._database.moment(connection)
+            query = sa.select(orders.c.key).where(_claimable(moment), orders.c.key.not_in(but)).limit(at_most)
+            query = query.order_by(orders.c.tries > 0, orders.c.created_at, orders.c.position)
+            query = query.with_for_update(skip_locked=True)
+            keys = (await connection.execute(query)).scalars().all()
+            if not keys:
+                return []
+            until = moment + timedelta(seconds=seconds)
+            claimed = sa.update(orders).where(orders.c.key.in_(keys))
+            claimed = claimed.values(owner=self._replica, token=orders.c.token + 1, leased_until=until)
+            rows = (await connection.execute(claimed.returning(orders))).mappings().all()
+        return sorted((_stored(row) for row in rows), key=lambda order: keys.index(order.key))
+
+    async def hold(self, claimed: Iterable[StoredOrder], seconds: float) -> frozenset[str]:
+        """Prolong claims. The keys of those that are still this worker's."""
+        mine = sa.or_(*(_is(order) for order in claimed))
+        async with self._database.write() as connection:
+            until = await self._database.moment(connection) + timedelta(seconds=seconds)
+            held = sa.update(orders).where(mine, orders.c.owner == self._replica).values(leased_until=until)
+            return frozenset((await connection.execute(held.returning(orders.c.key))).scalars())
+
+    async def let_go(self, claimed: Iterable[StoredOrder]) -> None:
+        """Give claims back, so that nobody waits for their end."""
+        mine = sa.or_(*(_is(order) for order in claimed))
+        async with self._database.write() as connection:
+            await connection.execute(sa.update(orders).where(mine).values(owner=None, leased_until=None))
+
+    async def settle(self, order: StoredOrder, state: OrderState, detail: str, again_in: float = 0.0) -> None:
+        """Say what a try came to, here and in the gate's log; `due` asks for another one in that many seconds.
+
+        Once an order has ended without being done, those that were to follow it end as well. Raises LeaseLost.
+        """
+        async with self._database.write() as connection:
+            last = await lock_log(connection, order.gate_id)
+            if last is None:
+                raise LeaseLost
+            moment = await self._database.moment(connection)
+            again_at = moment + timedelta(seconds=again_in)
+            values: dict[str, Any] = {"state": state.value, "detail": detail, "tries": orders.c.tries + 1}
+            values |= {"finished_at": moment} if state is not OrderState.DUE else {"next_try_at": again_at}
+            mine = sa.update(orders).where(_is(order), orders.c.state == OrderState.DUE.value)
+            settled = await connection.execute(mine.values(**values))
+            if settled.rowcount:
+                line = _line(order, state, detail, again_at if state is OrderState.DUE else None)
+                await tell(connection, order.gate_id, last, moment, line)
+                if state in (OrderState.GIVEN_UP, OrderState.NO_BASELINE):
+                    await _end_followers(connection, order, moment)
+            # Also where it was settled from elsewhere meanwhile: whoever waits for this try need not wait longer.
+            await connection.execute(sa.update(orders).where(_is(order)).values(owner=None, leased_until=None))
+        if settled.rowcount == 0:
+            raise LeaseLost
+
+
+def _is(order: StoredOrder) -> sa.ColumnElement[bool]:
+    """The order, while it is in the hands of the one who claimed it under this token."""
+    return sa.and_(orders.c.key == order.key, orders.c.token == order.token)
+
+
+def _claimable(moment: datetime) -> sa.ColumnElement[bool]:
+    earlier = orders.alias("earlier")
+    is_earlier = sa.or_(
+        earlier.c.created_at < orders.c.created_at,
+        sa.and_(earlier.c.created_at == orders.c.created_at, earlier.c.position < orders.c.position),
+    )
+    # A try may still be under way after its order was overtaken: its effect must not come after that of the next one.
+    has_not_ended = sa.or_(earlier.c.state == OrderState.DUE.value, earlier.c.leased_until > moment)
+    waits = sa.exists().where(earlier.c.gate_id == orders.c.gate_id, is_earlier, has_not_ended)
+    free = sa.or_(orders.c.leased_until.is_(None), orders.c.leased_until <= moment)
+    # A time that no pause reaches was written by a clock that has been set back since.
+    out_of_reach = moment + timedelta(seconds=_LONGEST_WAIT)
+    is_time = sa.or_(orders.c.next_try_at <= moment, orders.c.next_try_at > out_of_reach)
+    return sa.and_(orders.c.state == OrderState.DUE.value, is_time, free, sa.not_(waits))
+
+
+async def _end_followers(connection: AsyncConnection, order: StoredOrder, moment: datetime) -> None:
+    same = sa.and_(orders.c.gate_id == order.gate_id, orders.c.occasion == order.occasion.value)
+    after = sa.and_(orders.c.created_at == order.created_at, orders.c.position > order.position)
+    not_tried = f"not tried, since {order.action} came before it and was not done"
+    ended = sa.update(orders).where(same, after, orders.c.state == OrderState.DUE.value)
+    await connection.execute(ended.values(state=OrderState.GIVEN_UP.value, detail=not_tried, finished_at=moment))
+
+
+def _line(order: StoredOrder, state: OrderState, detail: str, again_at: datetime | None) -> dict[str, Any]:
+    return {
+        "action": order.action,
+        "occasion": order.occasion.value,
+        "key": order.key,
+        "try": order.tries + 1,
+        "state": state.value,
+        "detail": detail,
+        "next_try_at": again_at.isoformat() if again_at else None,
+    }
+
+
+def _stored(row: sa.RowMapping) -> StoredOrder:
+    return StoredOrder(
+        key=row["key"],
+        gate_id=row["gate_id"],
+        position=row["position"],
+        action=row["action"],
+        occasion=Occasion(row["occasion"]),
+        state=OrderState(row["state"]),
+        created_at=row["created_at"],
+        next_try_at=row["next_try_at"],
+        tries=row["tries"],
+        detail=row["detail"],
+        token=row["token"],
+        finished_at=row["finished_at"],
+    )

@@ -1,0 +1,1 @@
+"""The configuration: its models, its file and its JSON schema."""

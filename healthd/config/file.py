@@ -1,0 +1,228 @@
+"""A YAML file → a validated model: variables filled in, and every error with its file, line, key and fix."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from io import StringIO
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.error import MarkedYAMLError
+
+from healthd.checks.parsing import MISSING
+from healthd.runtime.redaction import Redactor
+
+_REFERENCE = re.compile(
+    r"\$\$|\$\{(?:file:(?P<file>[^}]+)|(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?)\}|(?P<typo>\$\{)"
+)
+ModelT = TypeVar("ModelT", bound=BaseModel)
+KeyPath = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong with a file. Never holds a value, which might be a secret."""
+
+    file: str
+    line: int | None
+    key: str
+    message: str
+
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.line}" if self.line else self.file
+        return f"{place}: {self.key}: {self.message}" if self.key else f"{place}: {self.message}"
+
+
+class ConfigError(Exception):
+    """The configuration was refused."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        self.problems = problems
+        super().__init__("\n".join(map(str, problems)))
+
+
+class _UnsetError(Exception):
+    """A variable that the file refers to has no value."""
+
+
+class _TypoError(Exception):
+    """A reference is written in a way that means nothing."""
+
+
+def load(path: Path | None, model: type[ModelT], environ: Mapping[str, str]) -> ModelT:
+    """The validated settings of a file, or the embedded defaults when there is none. Raises ConfigError."""
+    if path is None:
+        return parse("{}", "the embedded defaults", model, environ)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "is not UTF-8 text"
+        raise ConfigError([Problem(str(path), None, "", f"cannot be read: {reason}")]) from None
+    return parse(text, str(path), model, environ)
+
+
+def parse(text: str, file: str, model: type[ModelT], environ: Mapping[str, str]) -> ModelT:
+    """As `load`, from a text; `file` is the name for messages."""
+    tree = _read_yaml(text, file)
+    filler = _Filler(file, environ)
+    plain = filler.fill(tree, ())
+    if filler.problems:
+        raise ConfigError(filler.problems)
+    try:
+        return model.model_validate(plain)
+    except ValidationError as error:
+        hide = Redactor(filler.filled).known
+        problems = [replace(problem, message=hide(problem.message)) for problem in _explained(error, tree, file)]
+        raise ConfigError(problems) from None
+
+
+def _read_yaml(text: str, file: str) -> CommentedMap:
+    try:
+        tree = YAML(typ="rt").load(StringIO(text))
+    except MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else None
+        problem = (error.problem or "is not valid YAML").split("\n")[0].partition(" with value")[0]
+        raise ConfigError([Problem(file, line, "", problem)]) from None
+    if tree is None:
+        return CommentedMap()
+    if not isinstance(tree, CommentedMap):
+        raise ConfigError([Problem(file, 1, "", "the file must be a mapping of keys to values")])
+    return tree
+
+
+class _Filler:
+    """Replaces `${NAME}`, `${NAME:-default}` and `${file:/path}` in every text, after YAML has been read: a value
+    can never turn into structure."""
+
+    def __init__(self, file: str, environ: Mapping[str, str]) -> None:
+        self._file = file
+        self._environ = environ
+        self.problems: list[Problem] = []
+        self.filled: list[str] = []  # values that came from outside the file: one of them in a message may be a secret
+
+    def fill(self, node: Any, path: KeyPath) -> Any:
+        if isinstance(node, CommentedMap):
+            may_lack = len(path) == 2 and path[0] in _MAY_LACK
+            return self._lacking(node, path) if may_lack else self._map(node, path)
+        if isinstance(node, CommentedSeq):
+            return [self._leaf(item, node, i, (*path, i)) for i, item in enumerate(node)]
+        return node
+
+    def _map(self, node: CommentedMap, path: KeyPath) -> dict[Any, Any]:
+        return {key: self._leaf(item, node, key, (*path, key)) for key, item in node.items()}
+
+    def _lacking(self, node: CommentedMap, path: KeyPath) -> dict[Any, Any]:
+        """A check with an unset variable is not a broken file: it runs, and says that it is misconfigured. So do a
+        notifier and an action."""
+        inner = _Filler(self._file, self._environ)
+        inner.filled = self.filled
+        filled = inner._map(node, path)
+        unset = [problem for problem in inner.problems if problem.message.startswith(_NOT_SET)]
+        self.problems += [problem for problem in inner.problems if problem not in unset]
+        if unset:
+            filled[MISSING] = sorted({problem.message.removeprefix(_NOT_SET).split(":")[0] for problem in unset})
+        return filled
+
+    def _leaf(self, item: Any, parent: Any, key: Any, path: KeyPath) -> Any:
+        if not isinstance(item, str):
+            return self.fill(item, path)
+        try:
+            return _REFERENCE.sub(self._value, str(item))
+        except (_UnsetError, _TypoError) as problem:
+            self.problems.append(Problem(self._file, _mark(parent, key), ".".join(map(str, path)), str(problem)))
+            return None
+
+    def _value(self, match: re.Match[str]) -> str:
+        if match[0] == "$$":
+            return "$"
+        if match["typo"]:
+            raise _TypoError("write ${NAME}, ${NAME:-default} or ${file:/path}; a plain ${ is written $${")
+        if file := match["file"]:
+            try:
+                value = Path(file).read_text(encoding="utf-8").strip()
+            except (OSError, UnicodeDecodeError):
+                raise _UnsetError(f"{_NOT_SET}file {file}: it cannot be read") from None
+        else:
+            value = self._environ.get(match["name"], "")
+        if value:
+            self.filled.append(value)
+            return value
+        if match["default"] is not None:
+            return match["default"]
+        if file:
+            raise _UnsetError(f"{_NOT_SET}file {file}: it is empty")
+        raise _UnsetError(f"{_NOT_SET}{match['name']}: set it, or give a default as ${{{match['name']}:-…}}")
+
+
+_NOT_SET = "not set: "
+_MAY_LACK = ("checks", "notify", "actions")
+
+
+def _trim(tree: Any, location: KeyPath) -> KeyPath:
+    """The part of a validator's location that names a key a person wrote, and one key more for a missing one."""
+    return tuple(_existing(tree, location))
+
+
+def _existing(node: Any, location: KeyPath) -> Iterator[str | int]:
+    for step in location:
+        yield step
+        if (isinstance(node, CommentedMap) and step in node) or (
+            isinstance(node, CommentedSeq) and isinstance(step, int) and step < len(node)
+        ):
+            node = node[step]
+        else:
+            return
+
+
+def _line(tree: Any, location: KeyPath) -> int | None:
+    """The line of the deepest key on the way that the file has; None when it has none of them."""
+    node, line = tree, None
+    for step in location:
+        if not (
+            (isinstance(node, CommentedMap) and step in node)
+            or (isinstance(node, CommentedSeq) and isinstance(step, int) and step < len(node))
+        ):
+            break
+        line = _mark(node, step) or line
+        node = node[step]
+    return line
+
+
+def _mark(node: CommentedMap | CommentedSeq, key: str | int) -> int | None:
+    """The line of one key or item; None for a key that a merge (`<<: *other`) brought in."""
+    try:
+        row: int = (node.lc.key(key) if isinstance(node, CommentedMap) else node.lc.item(key))[0]
+    except KeyError:
+        return None
+    return row + 1
+
+
+def _explained(error: ValidationError, tree: Any, file: str) -> Iterator[Problem]:
+    details = error.errors(include_input=False, include_url=False)
+    for detail in details:
+        location = detail["loc"]
+        inside = any(other["loc"][: len(location)] == location for other in details if other is not detail)
+        if not (detail["type"] == "too_short" and inside):  # it is short because its items are in error
+            where = _trim(tree, location)
+            message = _explain(detail["type"], detail["msg"], detail.get("ctx", {}))
+            yield Problem(file, _line(tree, where), ".".join(str(step) for step in where if step != "[key]"), message)
+
+
+def _explain(kind: str, message: str, context: Mapping[str, Any]) -> str:
+    match kind:
+        case "extra_forbidden":
+            return "no such option; see `healthd config schema` or config/full.yaml for the names"
+        case "missing":
+            return "is required"
+        case "timezone_aware":
+            return "needs a time zone, such as 2026-12-01T01:00:00Z"
+        case "too_short":
+            return f"needs {context['min_length']} or more"
+        case "string_pattern_mismatch":
+            return f"is not a name of this kind: it must match {context['pattern']}"
+    return re.sub("^Input should ", "must ", message.removeprefix("Value error, "))

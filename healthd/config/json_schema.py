@@ -1,0 +1,76 @@
+"""The JSON Schema of a configuration file as a person writes it: every kind of check, and `${VAR}` anywhere."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from healthd.checks import find_kind, known_kinds
+
+_REFERENCE = {"type": "string", "pattern": r"\$\{"}
+
+
+def config_schema(config: type[BaseModel]) -> dict[str, Any]:
+    """JSON Schema 2020-12 of the model of a whole file. A kind that cannot be loaded, such as one whose extra is not
+    installed, is left open.
+    """
+    models = {kind: _model_of(kind) for kind in known_kinds()}
+    loaded: list[type[BaseModel]] = [config, *(model for model in models.values() if model)]
+    # All at once: pydantic then tells apart models that share a name.
+    places, whole = models_json_schema([(model, "validation") for model in dict.fromkeys(loaded)], by_alias=True)
+    definitions: dict[str, Any] = whole["$defs"]
+    for definition in definitions.values():
+        _allow_references(definition)
+    schema: dict[str, Any] = definitions.pop(places[config, "validation"]["$ref"].rpartition("/")[2])
+    checks = schema["properties"]["checks"]
+    checks.pop("default", None)
+    (names,) = checks["patternProperties"]
+    checks["patternProperties"] = {
+        names: {
+            "oneOf": [
+                {**(places[model, "validation"] if model else {}), **_is_of(kind)} for kind, model in models.items()
+            ]
+        }
+    }
+    checks["additionalProperties"] = False
+    return {
+        **schema,
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "healthd configuration",
+        "$defs": definitions,
+    }
+
+
+def _model_of(kind: str) -> type[BaseModel] | None:
+    try:
+        return find_kind(kind).config_model
+    except ImportError:
+        return None
+
+
+def _is_of(kind: str) -> dict[str, Any]:
+    return {"type": "object", "properties": {"kind": {"const": kind}}, "required": ["kind"]}
+
+
+def _allow_references(definition: dict[str, Any]) -> None:
+    """Any single value may be `${VAR}`, also one of a map; a text of any form may already."""
+    for name, value in definition.get("properties", {}).items():
+        if "patternProperties" in value:
+            value["patternProperties"] = {key: _or_reference(one) for key, one in value["patternProperties"].items()}
+        elif name != "kind" and not _is_structure(value) and not _is_any_text(value):
+            described = {key: value.pop(key) for key in ("title", "description", "default") if key in value}
+            definition["properties"][name] = {**described, "anyOf": [value, _REFERENCE]}
+
+
+def _or_reference(value: dict[str, Any]) -> dict[str, Any]:
+    return value if "$ref" in value or _is_structure(value) else {"anyOf": [value, _REFERENCE]}
+
+
+def _is_structure(value: dict[str, Any]) -> bool:
+    return value.get("type") in ("array", "object")
+
+
+def _is_any_text(value: dict[str, Any]) -> bool:
+    return value.get("type") == "string" and not {"pattern", "enum", "const", "minLength"} & value.keys()

@@ -1,0 +1,283 @@
+"""The validated configuration. Models only: reading a file is `configfile`, and the gate's part is the gate's own."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    SerializeAsAny,
+    StringConstraints,
+    ValidationInfo,
+    model_validator,
+)
+
+from healthd.checks.contract import CheckConfig, Level
+from healthd.checks.misconfigured import MisconfiguredConfig
+from healthd.checks.parsing import read_check
+from healthd.notifiers.contract import MisconfiguredNotifier, NotifierConfig
+from healthd.notifiers.parsing import AnyNotifier, KnownRoute
+from healthd.units import Duration
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9._-]{0,63}$")]
+SCOPES = (
+    "health:read",
+    "checks:run",
+    "heartbeats:write",
+    "gates:read",
+    "gates:verify",
+    "gates:rollback",
+    "gates:hooks",
+    "admin",
+)
+
+
+class Model(BaseModel):
+    """Frozen, and an unknown key is refused: a typing error must not switch something off in silence."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+def split_address(text: str) -> tuple[str, int]:
+    """`127.0.0.1:8080` or `[::]:8080` → host and port. Raises ValueError."""
+    host, colon, port = text.rpartition(":")
+    if not colon or not port.isdigit() or not 0 <= int(port) <= 65535:
+        raise ValueError(f"{text!r} is not an address: write host:port, such as 127.0.0.1:8080")
+    return host.strip("[]"), int(port)
+
+
+def _address(text: str) -> str:
+    split_address(text)
+    return text
+
+
+Address = Annotated[str, AfterValidator(_address)]
+
+
+def _journal(url: SecretStr) -> SecretStr:
+    if not re.match(r"sqlite:///.|postgres(ql)?://.", url.get_secret_value()):
+        raise ValueError("write sqlite:///path/to/file or postgresql://user:password@host/database")
+    return url
+
+
+class Details(StrEnum):
+    """Who sees failure messages, hosts and numbers."""
+
+    ALWAYS = "always"
+    AUTHORIZED = "authorized"
+    NEVER = "never"
+
+
+class Http(Model):
+    listen: Address = "127.0.0.1:8080"
+    """Where to serve, as host:port."""
+    details: Details = Details.AUTHORIZED
+    """Who sees failure messages, hosts and numbers."""
+    agent_check: Address | None = None
+    """Where to answer HAProxy's agent-check, as host:port; off by default."""
+    drain: Duration = 5.0
+    """How long to answer `not ready` after SIGTERM before stopping."""
+
+
+class Token(Model):
+    name: Name
+    """Who holds it; goes to the audit."""
+    hash: SecretStr
+    """What `healthd token new` printed for it; the token itself is stored nowhere."""
+    scopes: frozenset[Literal[SCOPES]] = Field(min_length=1)  # type: ignore[valid-type]
+    """What its holder may do; `admin` may do everything."""
+
+    @model_validator(mode="after")
+    def _hash_is_one(self) -> Self:
+        text = self.hash.get_secret_value()
+        if not re.fullmatch(r"sha256:[0-9a-f]{64}", text):
+            raise ValueError("hash is not a token's hash: `healthd token new` prints one")
+        return self
+
+
+class Auth(Model):
+    tokens: tuple[Token, ...] = ()
+    """Who may call."""
+    trust_this_host: bool | None = None
+    """Whether callers on this host may do everything where there are no tokens; by default only in development, since
+    behind a proxy on the same host everybody is a caller on this host."""
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> Self:
+        names = [token.name for token in self.tokens]
+        if len(set(names)) < len(names):
+            raise ValueError("two tokens have the same name: audit could not tell them apart")
+        return self
+
+
+class Log(Model):
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """What is logged, from here up."""
+    format: Literal["auto", "json", "console"] = "auto"
+    """`auto` is readable on a terminal and JSON elsewhere."""
+
+
+class Sentry(Model):
+    dsn: SecretStr | None = None
+    """The project's DSN; nothing is sent without one."""
+
+
+class Defaults(Model):
+    """What a check gets when neither it nor its kind says otherwise."""
+
+    interval: Duration = 15.0
+    """Time between probes, give or take a tenth."""
+    timeout: Duration = 2.0
+    """The hard deadline of a probe."""
+    fall: int = Field(3, ge=1)
+    """Failures in a row that make a check unhealthy."""
+    rise: int = Field(2, ge=1)
+    """Successes in a row that make it healthy again."""
+    fast_interval: Duration | None = None
+    """Time between probes while a status is about to change; a third of the interval by default."""
+
+
+class Group(Model):
+    """A named set of checks that answers `/health/NAME`."""
+
+    checks: tuple[str, ...] = ()
+    """Names of checks, all of which must be up."""
+    shared_failure: Literal["fail", "degrade"] = "fail"
+    """What an unhealthy dependency that all replicas share does: 503, or 200 with status `degraded`."""
+
+
+class Maintenance(Model):
+    """A planned window in which failures of these checks count for nothing and alert nobody."""
+
+    checks: tuple[str, ...] = Field(min_length=1)
+    """Names of checks."""
+    start: AwareDatetime = Field(alias="from")
+    """When it begins: ISO 8601 with a zone."""
+    end: AwareDatetime = Field(alias="to")
+    """When it ends."""
+    reason: str
+    """Shown beside the checks."""
+
+    @model_validator(mode="after")
+    def _ends_after_it_starts(self) -> Self:
+        if self.end <= self.start:
+            raise ValueError("to must be later than from")
+        return self
+
+    def covers(self, check: str, moment: datetime) -> bool:
+        return check in self.checks and self.start <= moment < self.end
+
+
+NamesChecks = TypeVar("NamesChecks", Group, Maintenance)
+
+
+def _names_checks(value: NamesChecks, info: ValidationInfo) -> NamesChecks:
+    """Refuses names of checks that there are not. Says nothing while the checks themselves are in error."""
+    known = info.data.get("checks", value.checks)
+    if strangers := [repr(name) for name in value.checks if name not in known]:
+        raise ValueError(f"names {', '.join(strangers)}, which is not under checks")
+    return value
+
+
+def _read_check(raw: Any, info: ValidationInfo) -> CheckConfig:
+    defaults = info.data.get("defaults") or Defaults()
+    return read_check(raw, {key: getattr(defaults, key) for key in defaults.model_fields_set})
+
+
+AnyCheck = Annotated[SerializeAsAny[CheckConfig], BeforeValidator(_read_check)]
+
+
+def _embedded_checks() -> dict[str, Any]:
+    """What runs when no file says otherwise: this host and this process."""
+    return {kind: {"kind": kind} for kind in ("memory", "disk", "process")}
+
+
+class Settings(Model):
+    """The whole configuration of the daemon. The order of fields matters: checks read the defaults above them."""
+
+    environment: Name = "development"
+    """Names this deployment in answers, metrics and alert routes."""
+    version: str = "unknown"
+    """The version of what is monitored, as shown in answers."""
+    level: Level = Level.COMPREHENSIVE
+    """How much is monitored: a check above this level does not run."""
+    http: Http = Http()
+    """The HTTP server."""
+    auth: Auth = Auth()
+    """Who may call what needs a token."""
+    log: Log = Log()
+    """Logging."""
+    sentry: Sentry = Sentry()
+    """Error reports."""
+    journal: Annotated[SecretStr, AfterValidator(_journal)] | None = None
+    """`sqlite:///path` or `postgresql://…`; `./var` in development, `/var/lib/healthd` elsewhere."""
+    retention: Duration = Field(90 * 86400.0, ge=3600)
+    """How long the journal keeps transitions, audit and gates that are over."""
+    defaults: Defaults = Defaults()
+    """What a check gets when neither it nor its kind says otherwise."""
+    checks: dict[Name, AnyCheck] = Field(default_factory=_embedded_checks, validate_default=True)
+    """What is checked, by name. Without it: this host and this process."""
+    groups: dict[Name, Annotated[Group, AfterValidator(_names_checks)]] = {}
+    """Sets of checks with an endpoint each; `ready` is all critical checks unless given, and
+    `startup` and `preflight` (the pre-deployment checklist) are as `ready`."""
+    maintenance: tuple[Annotated[Maintenance, AfterValidator(_names_checks)], ...] = ()
+    """Planned windows."""
+    notify: dict[Name, AnyNotifier] = {}
+    """Ways to tell people, by name."""
+    routes: tuple[KnownRoute, ...] = ()
+    """Who is told of what. Without one nobody is."""
+
+    @property
+    def active_notifiers(self) -> dict[str, NotifierConfig]:
+        """The notifiers that tell: enabled, and not an optional one whose variables are unset."""
+        return {
+            name: notifier
+            for name, notifier in self.notify.items()
+            if notifier.enabled and not (notifier.optional and isinstance(notifier, MisconfiguredNotifier))
+        }
+
+    @property
+    def active_checks(self) -> dict[str, CheckConfig]:
+        """The checks that run: enabled, within the level, and not an optional one whose variables are unset."""
+        return {
+            name: check
+            for name, check in self.checks.items()
+            if check.enabled
+            and self.level.includes(check.level)
+            and not (check.optional and isinstance(check, MisconfiguredConfig))
+        }
+
+    @property
+    def active_groups(self) -> dict[str, Group]:
+        """The groups that answer, with what those of the daemon's own names mean when the file is silent."""
+        critical = tuple(name for name, check in self.active_checks.items() if check.critical)
+        ready = self.groups.get("ready", Group(checks=critical))
+        groups = {"ready": ready, "live": Group(), "startup": ready, "preflight": ready, **self.groups}
+        return {
+            name: group.model_copy(update={"checks": tuple(c for c in group.checks if c in self.active_checks)})
+            for name, group in groups.items()
+        }
+
+    @property
+    def trusts_this_host(self) -> bool:
+        """Whether a caller on this host needs no token."""
+        if self.auth.tokens:
+            return False
+        told = self.auth.trust_this_host
+        return self.environment == "development" if told is None else told
+
+    @property
+    def journal_url(self) -> str:
+        if self.journal is not None:
+            return self.journal.get_secret_value()
+        local = self.environment == "development"
+        return "sqlite:///var/healthd.db" if local else "sqlite:////var/lib/healthd/healthd.db"

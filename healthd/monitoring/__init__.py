@@ -1,0 +1,1 @@
+"""Runs the checks: schedule, probe, rise and fall, and the board that everything reads."""

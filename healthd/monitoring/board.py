@@ -1,0 +1,153 @@
+"""The current state of every check and group: what the endpoints, the metrics and the pages read. It never probes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from healthd.checks.contract import CheckConfig, Scope
+from healthd.config.settings import Group, Maintenance
+from healthd.model import Probe, Status
+from healthd.runtime.clock import Clock
+
+_WORST_FIRST = (Status.UNHEALTHY, Status.UNKNOWN, Status.DEGRADED, Status.HEALTHY)
+
+
+@dataclass(frozen=True, slots=True)
+class CheckState:
+    """How one check stands at one moment.
+
+    `status` has passed rise and fall, and is unknown once the last probe is too old. `since` is when it took that
+    status; `good_until` (steady seconds) is when the last probe stops being believed. `maintenance` is the reason
+    of a window that covers it now.
+    """
+
+    name: str
+    config: CheckConfig
+    status: Status = Status.UNKNOWN
+    since: datetime | None = None
+    probe: Probe | None = None
+    last_healthy: datetime | None = None
+    good_until: float = 0.0
+    maintenance: str | None = None
+
+    @property
+    def overdue(self) -> bool:
+        """Whether it ran, but too long ago."""
+        return self.status is Status.UNKNOWN and self.probe is not None
+
+
+@dataclass(frozen=True, slots=True)
+class GroupState:
+    """How one group stands. `ready` decides the answer's code; `tolerating` says that it is ready in spite of a
+    failed shared dependency."""
+
+    name: str
+    status: Status
+    ready: bool
+    tolerating: bool
+    checks: tuple[CheckState, ...]
+
+
+def worst(statuses: Iterable[Status]) -> Status:
+    """The worst of some statuses; healthy when there are none."""
+    present = set(statuses)
+    return next((status for status in _WORST_FIRST if status in present), Status.HEALTHY)
+
+
+class Board:
+    """What is known, and for how long it may be believed."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._states: dict[str, CheckState] = {}
+        self._groups: dict[str, Group] = {}
+        self._maintenance: tuple[Maintenance, ...] = ()
+        self._started = False
+        self.draining = False
+        self.version = 0  # grows with every change, for whoever keeps rendered answers
+
+    def arrange(
+        self, checks: Mapping[str, CheckConfig], groups: Mapping[str, Group], maintenance: tuple[Maintenance, ...]
+    ) -> None:
+        """Take a configuration. What is known of a check stays when its configuration did not change."""
+        known = self._states
+        self._states = {
+            name: known[name] if name in known and known[name].config == config else CheckState(name, config)
+            for name, config in checks.items()
+        }
+        self._groups, self._maintenance = dict(groups), maintenance
+        self._note_change()
+
+    def put(self, state: CheckState) -> None:
+        """Take a new state; of a check that was removed meanwhile, nothing is kept."""
+        if state.name in self._states and self._states[state.name].config is state.config:
+            self._states[state.name] = state
+            self._note_change()
+
+    def drain(self) -> None:
+        """From now on not ready, whatever the checks say."""
+        self.draining = True
+        self.version += 1
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._states
+
+    def check(self, name: str) -> CheckState:
+        """The state of a check now. Raises KeyError."""
+        return self._as_of_now(self._states[name])
+
+    def checks(self) -> tuple[CheckState, ...]:
+        return tuple(map(self._as_of_now, self._states.values()))
+
+    def groups(self) -> tuple[str, ...]:
+        return tuple(self._groups)
+
+    def group(self, name: str) -> GroupState:
+        """The state of a group now. Raises KeyError."""
+        group = self._groups[name]
+        states = tuple(self._as_of_now(self._states[check]) for check in group.checks)
+        status = worst(_counted(state, group) for state in states)
+        ready = status.is_up
+        if name == "startup":
+            ready = ready or self._started
+        if name == "ready" and self.draining:
+            ready = False
+        tolerating = any(_counted(state, group) is not state.status for state in states if state.maintenance is None)
+        return GroupState(name, status, ready, tolerating, states)
+
+    def overall(self) -> Status:
+        """The worst critical status; what is not critical can only degrade."""
+        return worst(
+            state.status if state.config.critical or state.status.is_up else Status.DEGRADED
+            for state in self.checks()
+            if state.maintenance is None
+        )
+
+    def next_expiry(self) -> float:
+        """The steady moment at which the next result stops being believed; infinite when none will."""
+        now = self._clock.steady()
+        return min((s.good_until for s in self._states.values() if s.good_until > now), default=float("inf"))
+
+    def _note_change(self) -> None:
+        """Also here a start that was seen once stays seen, whether or not anyone asked at that moment."""
+        self.version += 1
+        self._started = self._started or ("startup" in self._groups and self.group("startup").ready)
+
+    def _as_of_now(self, state: CheckState) -> CheckState:
+        now = self._clock.now() if self._maintenance else None
+        reason = next((w.reason for w in self._maintenance if now and w.covers(state.name, now)), None)
+        stale = state.status is not Status.UNKNOWN and self._clock.steady() >= state.good_until
+        if stale:
+            since = self._clock.now() - timedelta(seconds=self._clock.steady() - state.good_until)
+            return replace(state, status=Status.UNKNOWN, since=since, maintenance=reason)
+        return state if reason == state.maintenance else replace(state, maintenance=reason)
+
+
+def _counted(state: CheckState, group: Group) -> Status:
+    """What a check's status counts for in a group."""
+    if state.maintenance is not None:
+        return Status.HEALTHY
+    tolerated = group.shared_failure == "degrade" and state.config.scope is Scope.SHARED
+    return Status.DEGRADED if tolerated and state.status is Status.UNHEALTHY else state.status

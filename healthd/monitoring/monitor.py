@@ -1,0 +1,164 @@
+"""One check's life: a probe under a hard deadline → Result → rise and fall → the board → whoever listens."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import structlog
+
+from healthd.checks.contract import Check, CheckConfig
+from healthd.checks.failures import classify, describe
+from healthd.model import FailureKind, Probe, Result, Status, Transition
+from healthd.monitoring.board import Board
+from healthd.monitoring.debounce import Debounce
+from healthd.runtime.clock import Clock
+from healthd.runtime.deadline import DeadlineExceededError, within
+from healthd.runtime.redaction import Redactor
+
+_log = structlog.get_logger(__name__)
+CLOSING = 0.1  # seconds that a check gets to drop its connections
+LONGEST_MESSAGE = 500  # characters
+LONGEST_QUIET = 900.0  # seconds; a dependency that asks to be left alone for a day is looked at sooner all the same
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """Who is told of probes and transitions: plain calls that must neither block nor fail."""
+
+    probed: Callable[[str, CheckConfig, Probe], None]
+    changed: Callable[[Transition, CheckConfig], None]
+
+
+class RetiredError(LookupError):
+    """The check was removed or changed while it was being probed."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"check {name!r} was removed or changed while it was being probed")
+
+
+class Monitor:
+    """Runs one check and keeps its state on the board. At most one probe is in flight, whoever asks."""
+
+    def __init__(
+        self,
+        name: str,
+        config: CheckConfig,
+        check: Check,
+        *,
+        board: Board,
+        clock: Clock,
+        redact: Redactor,
+        listener: Listener,
+    ) -> None:
+        self.name, self.config, self.check = name, config, check
+        self._board, self._clock, self._redact, self._listener = board, clock, redact, listener
+        self._debounce = Debounce(config.fall, config.rise)
+        self._flight: asyncio.Task[Probe] | None = None
+        self._abandoned: asyncio.Task[object] | None = None
+        self._last: Probe | None = None
+        self._quiet_until = float("-inf")
+        self._was_late = self._retired = False
+
+    async def run(self) -> Probe:
+        """Probe now, or join the probe that is under way. While the dependency has asked to be left alone, the last
+        probe stands. Raises RetiredError."""
+        if self._retired:
+            raise RetiredError(self.name)
+        if self._flight is None or self._flight.done():
+            if self._last is not None and self._clock.steady() < self._quiet_until:
+                return self._last
+            self._flight = asyncio.create_task(self._probe_and_record(), name=f"probe:{self.name}")
+        flight = self._flight
+        await asyncio.wait({flight})  # whoever stops waiting does not stop the probe
+        if flight.cancelled():
+            raise RetiredError(self.name)
+        return flight.result()
+
+    def retire(self) -> None:
+        """From now on nothing of it reaches the board; a probe under way is cancelled."""
+        self._retired = True
+        if self._flight is not None:
+            self._flight.cancel()
+
+    async def close(self) -> None:
+        self.retire()
+        await self._drop_connections()
+
+    @property
+    def shown(self) -> Status:
+        """The status after rise and fall, however old."""
+        return self._debounce.status
+
+    @property
+    def pause(self) -> float:
+        """Seconds until the next probe should start."""
+        usual = self.config.recheck_interval if self._debounce.settling else self.config.interval
+        return max(usual, self._quiet_until - self._clock.steady())
+
+    async def _probe_and_record(self) -> Probe:
+        start = self._clock.steady()
+        result = await self._look()
+        end = self._clock.steady()
+        self._last = probe = Probe(self._clock.now(), end - start, self._presentable(result))
+        self._quiet_until = end + min(max(result.retry_after or 0.0, 0.0), LONGEST_QUIET)
+        if not self._retired:
+            self._listener.probed(self.name, self.config, probe)
+            self._show(probe, end)
+        if self._was_late:  # only now: a result must not wait for the closing of a dead connection
+            await self._drop_connections()
+        return probe
+
+    async def _look(self) -> Result:
+        """One probe as a value. The only place where anything that a driver raises is caught."""
+        self._was_late = False
+        if self._abandoned is not None and not self._abandoned.done():
+            return Result.unhealthy(FailureKind.TIMEOUT, "the probe before this one still has not returned")
+        try:
+            result = await within(self.config.timeout, self.check.probe(), name=f"look:{self.name}")
+            if not isinstance(result, Result):
+                raise TypeError(f"the probe returned {type(result).__name__}, not a Result")
+            return result
+        except DeadlineExceededError as late:
+            self._was_late, self._abandoned = True, late.abandoned
+            return Result.unhealthy(FailureKind.TIMEOUT, str(late))
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            return Result.unhealthy(classify(error), describe(error))
+
+    def _presentable(self, result: Result) -> Result:
+        """Without secrets, and of a size that fits an alert: a driver may quote a whole page in its message."""
+        message = self._redact(result.message)
+        if len(message) > LONGEST_MESSAGE:
+            message = message[:LONGEST_MESSAGE] + "…"
+        return replace(result, message=message, observed=self._redact.deeply(dict(result.observed)))
+
+    async def _drop_connections(self) -> None:
+        try:
+            await within(CLOSING, self.check.close(), name=f"close:{self.name}")
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:  # a dead peer may make even this fail; the next probe opens anew
+            _log.debug("connections not closed cleanly", check=self.name, error=self._redact(describe(error)))
+
+    def _show(self, probe: Probe, end: float) -> None:
+        before = self._board.check(self.name)
+        if before.overdue:
+            self._debounce.forget()
+        status = self._debounce.observe(probe.result.status)
+        changed = status is not before.status
+        self._board.put(
+            replace(
+                before,
+                status=status,
+                since=probe.at if changed else before.since,
+                probe=probe,
+                last_healthy=probe.at if probe.result.status.is_up else before.last_healthy,
+                good_until=max(end, self._quiet_until) + self.config.fresh_for,
+                maintenance=None,
+            )
+        )
+        if changed:
+            self._listener.changed(Transition(self.name, before.status, status, probe.at, probe), self.config)

@@ -1,0 +1,116 @@
+"""All checks of a configuration: builds their monitors, keeps them scheduled, and notices the overdue ones."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from functools import partial
+
+from healthd.checks import find_kind
+from healthd.checks.contract import Check, CheckConfig, CheckContext
+from healthd.checks.failures import describe
+from healthd.checks.misconfigured import Misconfigured, MisconfiguredConfig, Stillborn
+from healthd.config.settings import Settings
+from healthd.model import Probe, Status, Transition
+from healthd.monitoring.board import Board
+from healthd.monitoring.monitor import Listener, Monitor, RetiredError
+from healthd.monitoring.schedule import Schedule
+from healthd.runtime.clock import Clock
+from healthd.runtime.redaction import Redactor
+
+_SWEEP = 1.0  # seconds between two looks for overdue checks
+
+
+class Suite:
+    """The running checks. `arrange` may be called again with a new configuration."""
+
+    def __init__(
+        self,
+        *,
+        board: Board,
+        schedule: Schedule,
+        clock: Clock,
+        redact: Redactor,
+        listener: Listener,
+        environ: Mapping[str, str],
+    ) -> None:
+        self._board, self._schedule, self._clock = board, schedule, clock
+        self._redact, self._listener, self._environ = redact, listener, environ
+        self._monitors: dict[str, Monitor] = {}
+        self._closed = False
+        self._told: set[tuple[str, float]] = set()  # what expired and when, as far as the listener knows
+
+    async def arrange(self, settings: Settings) -> None:
+        """Run exactly these checks. One whose configuration did not change goes on undisturbed."""
+        wanted = settings.active_checks
+        gone = [m for name, m in self._monitors.items() if wanted.get(name) != m.config]
+        for monitor in gone:
+            monitor.retire()
+            del self._monitors[monitor.name]
+            self._schedule.remove(monitor.name)
+        self._board.arrange(wanted, settings.active_groups, settings.maintenance)
+        for name, config in wanted.items():
+            if name not in self._monitors:
+                self._monitors[name] = self._build(name, config)
+                self._schedule.every(config.interval, name, partial(self._tick, self._monitors[name]))
+        await asyncio.gather(*(monitor.close() for monitor in gone))
+
+    async def probe(self, name: str) -> Probe:
+        """Run a check now. Raises KeyError, or RetiredError when a reload takes it away meanwhile."""
+        return await self._monitors[name].run()
+
+    def check(self, name: str) -> Check:
+        """The check behind a name. Raises KeyError."""
+        return self._monitors[name].check
+
+    async def close(self) -> None:
+        """Probe no more, and drop every connection."""
+        if self._closed:
+            return
+        self._closed = True
+        await asyncio.gather(*(monitor.close() for monitor in self._monitors.values()))
+
+    async def watch_overdue(self) -> None:
+        """Tells the listener of checks whose results grew too old. Runs until cancelled."""
+        while True:
+            await asyncio.sleep(_SWEEP)
+            self.sweep()
+
+    def sweep(self) -> None:
+        """One look for overdue checks; each expiry is told once."""
+        overdue = [state for state in self._board.checks() if state.overdue]
+        for state in overdue:
+            if (state.name, state.good_until) not in self._told:
+                old, moment = self._monitors[state.name].shown, self._clock.now()
+                self._listener.changed(Transition(state.name, old, Status.UNKNOWN, moment, None), state.config)
+        self._told = {(state.name, state.good_until) for state in overdue}
+
+    async def _tick(self, monitor: Monitor) -> None:
+        """What the schedule runs: one probe, and the next one sooner or later than usual where that is called for."""
+        try:
+            await monitor.run()
+        except RetiredError:
+            return
+        changed = self._monitors.get(monitor.name) is not monitor  # then the name's next run is the successor's
+        if not changed and (pause := monitor.pause) != monitor.config.interval:
+            self._schedule.next_in(pause, monitor.name)
+
+    def _build(self, name: str, config: CheckConfig) -> Monitor:
+        return Monitor(
+            name,
+            config,
+            self._bear(config, CheckContext(name, self._clock, self._environ)),
+            board=self._board,
+            clock=self._clock,
+            redact=self._redact,
+            listener=self._listener,
+        )
+
+    def _bear(self, config: CheckConfig, context: CheckContext) -> Check:
+        """The check of a configuration. One that cannot even be built fails by itself: the others must run."""
+        if isinstance(config, MisconfiguredConfig):
+            return Misconfigured(config, context)
+        try:
+            return find_kind(config.kind)(config, context)
+        except Exception as error:
+            return Stillborn(f"cannot be built: {describe(error)}")

@@ -1,0 +1,83 @@
+"""Prometheus' Alertmanager, API v2: what fires is sent again every minute, and lapses when nobody sends it any more."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field
+
+from healthd.notifiers.contract import NotifierConfig, NotifierContext
+from healthd.notifiers.notice import Notice
+from healthd.notifiers.posting import post
+
+_REPEAT = 60.0  # seconds
+_LAPSES = timedelta(seconds=4 * _REPEAT)
+_ALERTS = {"check": "HealthdCheck", "gate": "HealthdGate", "rollback": "HealthdRollback"}
+
+
+class AlertmanagerConfig(NotifierConfig):
+    kind: Literal["alertmanager"]
+    url: str = Field(pattern=r"^https?://[^\s/]+")
+    """Its base address."""
+    labels: Mapping[str, str] = {}
+    """Labels on every alert, such as `team`, for its routes."""
+
+
+class Alertmanager:
+    """Sends the same labels from every replica, so that what all of them see is one alert."""
+
+    config_model: ClassVar[type[NotifierConfig]] = AlertmanagerConfig
+    grouped: ClassVar[bool] = True
+    keeps_incidents: ClassVar[bool] = True
+    repeat: ClassVar[float | None] = _REPEAT
+
+    def __init__(self, config: AlertmanagerConfig, context: NotifierContext) -> None:
+        self._config, self._context = config, context
+        self._url = f"{config.url.rstrip('/')}/api/v2/alerts"
+        self._fired: dict[str, Notice] = {}
+
+    async def send(self, notices: Sequence[Notice]) -> None:
+        now = self._context.clock.now()
+        alerts = [alert for notice in notices for alert in self._alerts(notice, now)]
+        if alerts:
+            await post(self._context.session, self._url, json=alerts)
+        for notice in notices:
+            if notice.firing:
+                self._fired[notice.key] = notice
+            else:
+                self._fired.pop(notice.key, None)
+
+    def _alerts(self, notice: Notice, now: datetime) -> list[dict[str, Any]]:
+        """The alert, and the end of the one with other labels that it replaces: to Alertmanager that is another."""
+        before = self._fired.get(notice.key)
+        if not notice.firing:
+            return [self._alert(before, now)] if before is not None else []
+        alerts = [self._alert(notice, now + _LAPSES)]
+        if before is not None and before.severity is not notice.severity:
+            alerts.append(self._alert(before, now))
+        return alerts
+
+    def _alert(self, notice: Notice, ends: datetime) -> dict[str, Any]:
+        subject = {"check": notice.name} if notice.about == "check" else {"service": notice.name}
+        host = {"instance": notice.facts["host"]} if "host" in notice.facts else {}
+        labels = {
+            "alertname": _ALERTS[notice.about],
+            "environment": self._context.environment,
+            "severity": notice.severity.value,
+            **subject,
+            **host,
+            **self._config.labels,
+        }
+        annotations = {
+            "summary": f"{notice.summary} in {self._context.environment}",
+            "description": notice.detail,
+            "runbook_url": notice.link or "",
+        }
+        return {
+            "labels": labels,
+            "annotations": {name: text for name, text in annotations.items() if text},
+            "startsAt": min(notice.since, ends).isoformat(),
+            "endsAt": ends.isoformat(),
+        }

@@ -1,0 +1,50 @@
+"""Grafana annotations: a mark on every dashboard for each verdict and rollback, from its beginning to its end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import ClassVar, Literal
+
+from pydantic import Field, SecretStr
+
+from healthd.notifiers.contract import NotifierConfig, NotifierContext
+from healthd.notifiers.notice import Notice
+from healthd.notifiers.posting import post
+
+
+class GrafanaConfig(NotifierConfig):
+    kind: Literal["grafana"]
+    url: str = Field(pattern=r"^https?://[^\s/]+")
+    """Its base address."""
+    token: SecretStr
+    """A service account's token with the permission `annotations:write`."""
+
+
+class Grafana:
+    """One annotation a notice, tagged with its kind, name, environment and how it stands."""
+
+    config_model: ClassVar[type[NotifierConfig]] = GrafanaConfig
+    grouped: ClassVar[bool] = False
+    keeps_incidents: ClassVar[bool] = False
+    repeat: ClassVar[float | None] = None
+
+    def __init__(self, config: GrafanaConfig, context: NotifierContext) -> None:
+        self._context = context
+        self._url = f"{config.url.rstrip('/')}/api/annotations"
+        self._headers = {"Authorization": f"Bearer {config.token.get_secret_value()}"}
+
+    async def send(self, notices: Sequence[Notice]) -> None:
+        for notice in notices:
+            environment = self._context.environment
+            annotation = {
+                "time": _milliseconds(notice.began or notice.since),
+                "timeEnd": _milliseconds(notice.since),
+                "tags": ["healthd", notice.about, notice.name, environment, notice.standing],
+                "text": f"{notice.summary}\n{notice.detail}".strip(),
+            }
+            await post(self._context.session, self._url, json=annotation, headers=self._headers)
+
+
+def _milliseconds(moment: datetime) -> int:
+    return round(moment.timestamp() * 1000)

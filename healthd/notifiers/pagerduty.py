@@ -1,0 +1,62 @@
+"""PagerDuty's Events API v2: an incident for each subject that fires, resolved when it is over."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar, Literal
+
+from pydantic import SecretStr
+
+from healthd.notifiers.contract import NotifierConfig, NotifierContext
+from healthd.notifiers.notice import Notice
+from healthd.notifiers.posting import post
+
+_LONGEST_SUMMARY = 1024  # characters
+
+
+class PagerDutyConfig(NotifierConfig):
+    kind: Literal["pagerduty"]
+    routing_key: SecretStr
+    """The integration key of a service with an Events API v2 integration."""
+    url: str = "https://events.pagerduty.com/v2/enqueue"
+    """Another address of the API, such as the one in the EU."""
+
+
+class PagerDuty:
+    """The same `dedup_key` from every replica, so that what all of them see is one incident."""
+
+    config_model: ClassVar[type[NotifierConfig]] = PagerDutyConfig
+    grouped: ClassVar[bool] = False
+    keeps_incidents: ClassVar[bool] = True
+    repeat: ClassVar[float | None] = None
+
+    def __init__(self, config: PagerDutyConfig, context: NotifierContext) -> None:
+        self._config, self._context = config, context
+
+    async def send(self, notices: Sequence[Notice]) -> None:
+        for notice in notices:
+            await post(self._context.session, self._config.url, json=self._event(notice))
+
+    def _event(self, notice: Notice) -> dict[str, object]:
+        environment = self._context.environment
+        event: dict[str, object] = {
+            "routing_key": self._config.routing_key.get_secret_value(),
+            "event_action": "trigger" if notice.firing else "resolve",
+            "dedup_key": f"healthd:{environment}:{notice.key}",
+        }
+        if not notice.firing:
+            return event
+        return event | {
+            "client": "healthd",
+            "links": [{"href": notice.link, "text": "Runbook or deploy"}] if notice.link else [],
+            "payload": {
+                "summary": f"[{environment}] {notice.summary}"[:_LONGEST_SUMMARY],
+                "source": notice.facts.get("host", environment),
+                "severity": notice.severity.value,
+                "timestamp": notice.since.isoformat(),
+                "component": notice.name,
+                "group": environment,
+                "class": notice.about,
+                "custom_details": {"detail": notice.detail, "standing": notice.standing, **notice.facts},
+            },
+        }

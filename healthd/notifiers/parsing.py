@@ -1,0 +1,44 @@
+"""One entry of `notify:` and of `routes:` in a file → its model."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Union
+
+from pydantic import AfterValidator, BeforeValidator, Field, SerializeAsAny, ValidationInfo
+
+from healthd.checks.parsing import MISSING, check_what_is_set
+from healthd.notifiers import KINDS
+from healthd.notifiers.contract import MisconfiguredNotifier, NotifierConfig
+from healthd.notifiers.routes import Route
+
+
+def _read(raw: Any) -> NotifierConfig:
+    if isinstance(raw, NotifierConfig):
+        return raw
+    kinds = ", ".join(sorted(KINDS))
+    if not isinstance(raw, dict) or not isinstance(raw.get("kind"), str):
+        raise ValueError(f"a notifier needs a kind, one of: {kinds}")
+    if raw["kind"] not in KINDS:
+        raise ValueError(f"no kind of notifier is called {raw['kind']!r}; there are: {kinds}")
+    model = KINDS[raw["kind"]].config_model
+    if not raw.get(MISSING):
+        return model.model_validate(raw)
+    check_what_is_set(raw, model)
+    given = {key: value for key, value in raw.items() if key in NotifierConfig.model_fields and value is not None}
+    return MisconfiguredNotifier.model_validate({**given, "missing": tuple(raw[MISSING])})
+
+
+def _leads_somewhere(route: Route, info: ValidationInfo) -> Route:
+    """Refuses names of notifiers and checks that there are not. Says nothing while those are in error themselves."""
+    for name in route.to:
+        if name not in info.data.get("notify", route.to):
+            raise ValueError(f"to names {name!r}, which is not under notify")
+    for name in route.checks:
+        if "*" not in name and name not in info.data.get("checks", route.checks):
+            raise ValueError(f"checks names {name!r}, which is not under checks")
+    return route
+
+
+_AnyKind: Any = Annotated[Union[tuple(kind.config_model for kind in KINDS.values())], Field(discriminator="kind")]  # noqa: UP007
+AnyNotifier = Annotated[SerializeAsAny[NotifierConfig], BeforeValidator(_read, json_schema_input_type=_AnyKind)]
+KnownRoute = Annotated[Route, AfterValidator(_leads_somewhere)]

@@ -1,0 +1,43 @@
+"""One HTTP request of a notifier, and what its answer means for another try."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import aiohttp
+
+from healthd.notifiers.contract import DeliveryError
+
+_LONGEST_PAUSE = 900.0  # seconds
+_LONGEST_COMPLAINT = 200  # characters of a refusal's body
+_FINAL = frozenset({400, 405, 410, 411, 413, 414, 415, 422})  # the same message would be refused again
+
+
+async def post(session: aiohttp.ClientSession, url: str, **request: Any) -> None:
+    """Deliver, or raise DeliveryError. The address, which may be a secret, is in no message."""
+    try:
+        async with session.post(url, allow_redirects=False, **request) as response:
+            if response.ok and response.status < 300:
+                return
+            said = await response.content.read(_LONGEST_COMPLAINT)
+    except (aiohttp.ClientError, OSError) as error:
+        raise DeliveryError(f"cannot be reached: {_brief(error)}") from None
+    complaint = " ".join(said.decode(errors="replace").split())
+    raise DeliveryError(
+        f"answered {response.status}{': ' if complaint else ''}{complaint}",
+        retry_after=_retry_after(response.headers),
+        final=response.status in _FINAL,
+    )
+
+
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    text = headers.get("Retry-After", "").strip()
+    return min(float(text[:9]), _LONGEST_PAUSE) if text.isascii() and text.isdigit() else None
+
+
+def _brief(error: Exception) -> str:
+    """A connection's error names host and port; an invalid address may quote all of it."""
+    if isinstance(error, aiohttp.InvalidURL):
+        return "its address is not one"
+    return str(error) if isinstance(error, aiohttp.ClientConnectionError) and str(error) else type(error).__name__

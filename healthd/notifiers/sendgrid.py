@@ -1,0 +1,60 @@
+"""E-mail through SendGrid's v3 API."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import BeforeValidator, Field, SecretStr, StringConstraints
+
+from healthd.notifiers.contract import NotifierConfig, NotifierContext
+from healthd.notifiers.notice import Notice
+from healthd.notifiers.posting import post
+from healthd.notifiers.wording import headline, paragraph
+
+Mail = Annotated[str, StringConstraints(pattern=r"^[^@\s]+@[^@\s]+$", max_length=254)]
+_LONGEST_SUBJECT = 200  # characters
+
+
+def _several(raw: object) -> object:
+    return (raw,) if isinstance(raw, str) else raw
+
+
+class MailConfig(NotifierConfig):
+    kind: Literal["sendgrid"]
+    key: SecretStr
+    """An API key with the scope `mail.send`."""
+    sender: Mail = Field(alias="from")
+    """The verified address that it comes from."""
+    to: Annotated[tuple[Mail, ...], BeforeValidator(_several, json_schema_input_type=Mail | tuple[Mail, ...])] = Field(
+        min_length=1
+    )
+    """Who gets it."""
+    base_url: str = "https://api.sendgrid.com"
+    """Another address of the API, such as the one in the EU."""
+
+
+class SendGrid:
+    """One mail for all that happened within `wait`."""
+
+    config_model: ClassVar[type[NotifierConfig]] = MailConfig
+    grouped: ClassVar[bool] = True
+    keeps_incidents: ClassVar[bool] = False
+    repeat: ClassVar[float | None] = None
+
+    def __init__(self, config: MailConfig, context: NotifierContext) -> None:
+        self._config, self._context = config, context
+
+    async def send(self, notices: Sequence[Notice]) -> None:
+        text = "\n\n".join(map(paragraph, notices))
+        mail = {
+            "personalizations": [{"to": [{"email": address} for address in self._config.to]}],
+            "from": {"email": self._config.sender, "name": "healthd"},
+            "subject": headline(notices, self._context.environment)[:_LONGEST_SUBJECT],
+            "content": [{"type": "text/plain", "value": text}],
+            # A monitor's links must lead where they say.
+            "tracking_settings": {"click_tracking": {"enable": False}, "open_tracking": {"enable": False}},
+        }
+        headers = {"Authorization": f"Bearer {self._config.key.get_secret_value()}"}
+        url = f"{self._config.base_url.rstrip('/')}/v3/mail/send"
+        await post(self._context.session, url, json=mail, headers=headers)

@@ -1,0 +1,64 @@
+"""Any HTTP endpoint that takes CloudEvents 1.0 in structured mode: one event a notice."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import ClassVar, Literal
+from urllib.parse import quote
+
+from pydantic import SecretStr
+
+from healthd.notifiers.contract import NotifierConfig, NotifierContext
+from healthd.notifiers.notice import Notice
+from healthd.notifiers.posting import post
+
+
+class CloudEventsConfig(NotifierConfig):
+    kind: Literal["webhook"]
+    url: SecretStr
+    """Where to post."""
+    token: SecretStr | None = None
+    """Sent as a bearer token."""
+
+
+class Webhook:
+    """One event a notice. Its `id` is the same at every try, so that a receiver can tell a repetition."""
+
+    config_model: ClassVar[type[NotifierConfig]] = CloudEventsConfig
+    grouped: ClassVar[bool] = False
+    keeps_incidents: ClassVar[bool] = False
+    repeat: ClassVar[float | None] = None
+
+    def __init__(self, config: CloudEventsConfig, context: NotifierContext) -> None:
+        self._url, self._context = config.url.get_secret_value(), context
+        self._headers = {"Content-Type": "application/cloudevents+json"}
+        if config.token is not None:
+            self._headers["Authorization"] = f"Bearer {config.token.get_secret_value()}"
+
+    async def send(self, notices: Sequence[Notice]) -> None:
+        for notice in notices:
+            event = cloud_event(notice, self._context.environment, self._context.source)
+            await post(self._context.session, self._url, data=json.dumps(event).encode(), headers=self._headers)
+
+
+def cloud_event(notice: Notice, environment: str, source: str) -> dict[str, object]:
+    """The notice as a CloudEvent (specification 1.0.2, 2 and the JSON format)."""
+    return {
+        "specversion": "1.0",
+        "id": f"{notice.key}/{notice.standing}/{notice.since.isoformat()}",
+        "source": f"/healthd/{quote(environment, safe='')}/{quote(source, safe='')}",
+        "type": f"healthd.{notice.about}.{'firing' if notice.firing else 'over'}",
+        "subject": notice.name,
+        "time": notice.since.isoformat(),
+        "datacontenttype": "application/json",
+        "data": {
+            "environment": environment,
+            "standing": notice.standing,
+            "severity": notice.severity.value,
+            "summary": notice.summary,
+            "detail": notice.detail,
+            "facts": dict(notice.facts),
+            "link": notice.link,
+        },
+    }
