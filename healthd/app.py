@@ -8,12 +8,13 @@ import os
 import signal
 from contextlib import AsyncExitStack
 from pathlib import Path
+from traceback import format_tb
 
 import structlog
 
 from healthd import logs, sentry
 from healthd.checks.contract import CheckConfig
-from healthd.config.file import ConfigError, load
+from healthd.config.file import ConfigError, load_again
 from healthd.journal import tables as journal_tables
 from healthd.journal.database import Database, JournalError
 from healthd.journal.journal import Journal
@@ -197,12 +198,17 @@ class Daemon:
     async def reload(self) -> None:
         """Read the file again. An invalid one is refused whole, and what runs goes on."""
         try:
-            settings = load(self._config_file, Config, os.environ)
+            settings = await asyncio.to_thread(load_again, self._config_file, Config, os.environ)
         except ConfigError as error:
             self.metrics.reload_ok.set(0)
             problems = [str(problem) for problem in error.problems]
-            _log.error("configuration refused; the one before stays in force", problems=problems)
+            # Where an unforeseen fault arose, and not its text, which may quote a secret that is not in force.
+            fault = {"fault": "".join(format_tb(error.__cause__.__traceback__))} if error.__cause__ else {}
+            _log.error("configuration refused; the one before stays in force", problems=problems, **fault)
             return
+        await self._take(settings)
+
+    async def _take(self, settings: Config) -> None:
         for option, old, new in _fixed_at_start(self.settings, settings):
             if new != old:
                 _log.warning(f"{option} changes only with a restart")
@@ -231,7 +237,11 @@ class Daemon:
             await self._reload.wait()
             self._reload.clear()
             self.systemd.reloading()
-            await self.reload()
+            try:
+                await self.reload()
+            except Exception:  # a fault of ours: the daemon outlives it, and the metric tells of it
+                self.metrics.reload_ok.set(0)
+                _log.exception("the new configuration is not in force, or not all of it")
             self.systemd.ready()
 
     def _loaded(self) -> None:

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from io import StringIO
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
-from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
-from ruamel.yaml.error import MarkedYAMLError
 
 from healthd.checks.parsing import MISSING
+from healthd.config.yaml_text import YAMLTextError, read_yaml
 from healthd.runtime.redaction import Redactor
 
 _REFERENCE = re.compile(
     r"\$\$|\$\{(?:file:(?P<file>[^}]+)|(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?)\}|(?P<typo>\$\{)"
 )
+_LOOKS, _BETWEEN_LOOKS = 20, 0.1  # seconds
 ModelT = TypeVar("ModelT", bound=BaseModel)
 KeyPath = tuple[str | int, ...]
 
@@ -58,17 +58,44 @@ def load(path: Path | None, model: type[ModelT], environ: Mapping[str, str]) -> 
     """The validated settings of a file, or the embedded defaults when there is none. Raises ConfigError."""
     if path is None:
         return parse("{}", "the embedded defaults", model, environ)
+    return parse(_read(path), str(path), model, environ)
+
+
+def load_again(path: Path | None, model: type[ModelT], environ: Mapping[str, str]) -> ModelT:
+    """As `load`, of a file that somebody may be writing at this moment: a half of it may be valid too. Blocks until
+    two looks in a row find the same text."""
+    if path is None:
+        return load(path, model, environ)
+    text = _read(path)
+    for _ in range(_LOOKS):
+        time.sleep(_BETWEEN_LOOKS)
+        before, text = text, _read(path)
+        if text == before:
+            return parse(text, str(path), model, environ)
+    raise ConfigError([Problem(str(path), None, "", "changes all the time: reload once it is written")])
+
+
+def _read(path: Path) -> str:
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "is not UTF-8 text"
         raise ConfigError([Problem(str(path), None, "", f"cannot be read: {reason}")]) from None
-    return parse(text, str(path), model, environ)
 
 
 def parse(text: str, file: str, model: type[ModelT], environ: Mapping[str, str]) -> ModelT:
     """As `load`, from a text; `file` is the name for messages."""
-    tree = _read_yaml(text, file)
+    try:
+        return _parse(text, file, model, environ)
+    except ConfigError:
+        raise
+    except Exception as error:  # a fault of a library or of ours: a running daemon must outlive it all the same
+        message = f"cannot be read, and nobody foresaw why: {type(error).__name__}"
+        raise ConfigError([Problem(file, None, "", message)]) from error
+
+
+def _parse(text: str, file: str, model: type[ModelT], environ: Mapping[str, str]) -> ModelT:
+    tree = _read_tree(text, file)
     filler = _Filler(file, environ)
     plain = filler.fill(tree, ())
     if filler.problems:
@@ -81,15 +108,14 @@ def parse(text: str, file: str, model: type[ModelT], environ: Mapping[str, str])
         raise ConfigError(problems) from None
 
 
-def _read_yaml(text: str, file: str) -> CommentedMap:
+def _read_tree(text: str, file: str) -> CommentedMap:
     try:
-        tree = YAML(typ="rt").load(StringIO(text))
-    except MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else None
-        problem = (error.problem or "is not valid YAML").split("\n")[0].partition(" with value")[0]
-        raise ConfigError([Problem(file, line, "", problem)]) from None
-    if tree is None:
-        return CommentedMap()
+        tree = read_yaml(text)
+    except YAMLTextError as error:
+        raise ConfigError([Problem(file, error.line, error.key, str(error))]) from None
+    if tree is None:  # as a writer leaves it that truncates first: to take it for the defaults would drop every token
+        message = "holds no configuration; write {} into it to have nothing but the defaults"
+        raise ConfigError([Problem(file, None, "", message)])
     if not isinstance(tree, CommentedMap):
         raise ConfigError([Problem(file, 1, "", "the file must be a mapping of keys to values")])
     return tree

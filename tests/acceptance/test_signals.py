@@ -125,6 +125,31 @@ async def test_sighup_refuses_an_invalid_file_whole(base: Config) -> None:
         assert await code(session, server, "/health/new") == 200
 
 
+async def test_sighup_of_a_file_that_nobody_can_read_changes_nothing(base: Config) -> None:
+    """Neither a date that there is not, nor an odd byte, nor an emptied file ends the daemon, turns red to green or
+    opens what needs a token."""
+    _, hashed = new_token()
+    red = {**CHECK, "kind": "tcp", "host": "127.0.0.1", "port": 1}
+    token = {"name": "ci", "hash": hashed, "scopes": ["gates:read"]}
+    settings = {**base, "environment": "production", "checks": {"red": red}, "auth": {"tokens": [token]}}
+    window = b"maintenance: [{checks: [red], from: 2026-11-30T22:00:00Z, to: 2026-11-31T02:00:00Z, reason: x}]"
+    async with daemon.running(settings) as server, aiohttp.ClientSession() as session:
+        await until(lambda: '"check": "red"' in server.log(), "the first result")
+        good = server.file.read_bytes()
+        for number, text in enumerate(
+            (good[:-2] + b", " + window[:-1] + b"}", b"", good + b"\0\0", good + b"# \x1b[0m", b"\xff")
+        ):
+            server.file.write_bytes(text)
+            server.process.send(signal.SIGHUP)
+            await until(lambda n=number: server.log().count("configuration refused") == n + 1, repr(text[-20:]))
+            assert await code(session, server) == 503
+            assert await code(session, server, "/gates") == 401
+        server.file.write_bytes(good)
+        server.process.send(signal.SIGHUP)
+        await until(lambda: "configuration loaded" in server.log(), "mended")
+        assert await code(session, server) == 503
+
+
 async def test_sighup_says_what_needs_a_restart(base: Config) -> None:
     """Another address is not taken silently, nor is it a reason to refuse the rest."""
     async with daemon.running(base) as server, aiohttp.ClientSession() as session:

@@ -119,10 +119,26 @@ def test_no_file_is_a_configuration() -> None:
     assert list(load(None, Settings, {}).active_checks) == ["memory", "disk", "process"]
 
 
-def test_an_empty_file_is_one_too() -> None:
-    """As are two lines."""
-    assert read("").environment == "development"
+def test_two_lines_are_one_too() -> None:
+    """So are empty braces, by which somebody says that the defaults are meant."""
     assert read("environment: staging\n").environment == "staging"
+    assert read("{}").environment == "development"
+
+
+@pytest.mark.parametrize("text", ["", "\n", "# only a comment\n", "---\n", "null\n", "\ufeff"])
+def test_a_file_without_content_is_refused(text: str) -> None:
+    """A writer that truncates first, or a full disk, leaves such a file: it must not become the defaults."""
+    assert refused(text) == ["test.yaml: holds no configuration; write {} into it to have nothing but the defaults"]
+
+
+def test_a_fault_that_nobody_foresaw_is_a_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever a library raises, what runs goes on; the fault is kept as the cause, for whoever has to find it."""
+
+    def stumble(*_: object) -> None:
+        raise ZeroDivisionError("a secret")
+
+    monkeypatch.setattr(Settings, "model_validate", stumble)
+    assert refused("{}") == ["test.yaml: cannot be read, and nobody foresaw why: ZeroDivisionError"]
 
 
 def test_a_file_that_is_not_there() -> None:

@@ -1,0 +1,93 @@
+"""A YAML text → a tree that knows its lines, or one error with line and key, whatever the YAML library raises."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from io import StringIO
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.constructor import ConstructorError, RoundTripConstructor
+from ruamel.yaml.error import MarkedYAMLError, StreamMark, YAMLError
+from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
+from ruamel.yaml.reader import ReaderError
+
+_TIMESTAMP = "tag:yaml.org,2002:timestamp"
+_LINE_BREAK = re.compile(r"\r\n|\r|\n")
+
+
+class YAMLTextError(Exception):
+    """The text is not YAML that can be used. `line` counts from 1; `key` is dotted, and empty where none is known."""
+
+    def __init__(self, message: str, line: int | None = None, key: str = "") -> None:
+        self.line, self.key = line, key
+        super().__init__(message)
+
+
+class _UnusableScalarError(ConstructorError):
+    """A value has the form of a date or a number, and there is no such date or number."""
+
+
+class _Constructor(RoundTripConstructor):
+    """Knows the place of a value that cannot be built: the library passes on what `datetime` and `int` raise."""
+
+    def construct_object(self, node: Any, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except (YAMLError, RecursionError):
+            raise
+        except Exception as error:
+            why = f"is not a date that exists: {error}" if node.tag == _TIMESTAMP else "is not a value that exists"
+            raise _UnusableScalarError(None, None, f"{why}; quote it to have it as a text", node.start_mark) from None
+
+
+def read_yaml(text: str) -> Any:
+    """The document; None when there is none. Raises YAMLTextError."""
+    yaml = YAML(typ="rt")
+    yaml.Constructor = _Constructor
+    try:
+        return yaml.load(StringIO(text))
+    except _UnusableScalarError as error:
+        raise YAMLTextError(error.problem or "", *_place(text, error.problem_mark)) from None
+    except MarkedYAMLError as error:
+        problem = (error.problem or "is not valid YAML").split("\n")[0].partition(" with value")[0]
+        raise YAMLTextError(problem, error.problem_mark.line + 1 if error.problem_mark else None) from None
+    except ReaderError as error:
+        raise YAMLTextError(*_odd_character(text, error)) from None
+    except RecursionError:
+        raise YAMLTextError("is nested too deeply") from None
+    except Exception as error:
+        raise YAMLTextError(f"is not valid YAML ({type(error).__name__})") from None
+
+
+def _odd_character(text: str, error: ReaderError) -> tuple[str, int]:
+    code = error.character if isinstance(error.character, int) else ord(error.character[:1] or "\0")
+    before = text.partition(chr(code))[0]
+    line = len(_LINE_BREAK.findall(before)) + 1
+    return f"holds the character U+{code:04X}, which YAML does not allow: take it out", line
+
+
+def _place(text: str, mark: StreamMark | None) -> tuple[int | None, str]:
+    """The line of a value, and its key."""
+    if mark is None:
+        return None, ""
+    steps = _steps(YAML(typ="rt").compose(StringIO(text)), mark.index)
+    return mark.line + 1, ".".join(steps or ())
+
+
+def _steps(node: Node, index: int) -> list[str] | None:
+    """The keys on the way to the value that begins at a position; None where it is not below this node."""
+    for key, inner in _children(node):
+        if inner.start_mark.index == index and not isinstance(inner, MappingNode | SequenceNode):
+            return [key]
+        if inner.start_mark.index <= index <= inner.end_mark.index and (found := _steps(inner, index)) is not None:
+            return [key, *found]
+    return None
+
+
+def _children(node: Node) -> Iterator[tuple[str, Node]]:
+    if isinstance(node, MappingNode):
+        yield from ((str(key.value), inner) for key, inner in node.value)
+    elif isinstance(node, SequenceNode):
+        yield from ((str(number), inner) for number, inner in enumerate(node.value))
