@@ -1,54 +1,90 @@
-"""Keeps secrets out of everything that leaves the process. The one place that knows their values."""
+"""Keeps secrets out of everything that leaves the process. The one place that knows their values.
+
+Every text of a stranger passes here, on the event loop: the work is linear in the text's length, whatever stands in it
+and however many secrets are known.
+"""
 
 from __future__ import annotations
 
-import base64
-import json
 import math
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping
 from typing import Any
-from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
 
 from pydantic import BaseModel, SecretStr
 
+from healthd.runtime.secret_forms import forms_of
+
 MASK = "***"
 _SHORTEST = 4  # a shorter value would blank out ordinary words
+_SHORTEST_CUT = 8  # characters of a secret that was cut off; fewer tell nothing, and could be an ordinary word's
+_CUT = re.compile(r"$|[\n\"'<]|…|\.\.\.")  # where a text was cut: at its end, at that of a line or a quotation
+# What moves a terminal's cursor, sets its title, or turns the direction of writing.
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 _SENSITIVE = r"(?:password|passwd|pwd|pass|secret|token|api[_-]?key|authorization|credential|signature)"
-_USERINFO = re.compile(r"(?P<scheme>\b[a-z][a-z0-9+.-]*://)[^\s/@\"'<>]*@", re.IGNORECASE)
+# Neither begins with a run of characters, which would be tried anew from each of them.
+_USERINFO = re.compile(r"(?<=[a-z0-9+.-])://[^\s/@\"'<>]*@", re.IGNORECASE)
 _NAMED = re.compile(
-    rf"(?P<name>\b[\w-]*{_SENSITIVE}\b[\"']?\s*[=:]\s*[\"']?)(?:(?:bearer|basic)\s+)?[^\s\"',;&)}}\]]+", re.IGNORECASE
+    rf"(?P<name>{_SENSITIVE}\b[\"']?\s*[=:]\s*[\"']?)(?:(?:bearer|basic)\s+)?[^\s\"',;&)}}\]]+", re.IGNORECASE
 )
 
 
 class Redactor:
-    """Replaces known secrets, and whatever looks like a credential, by `***`.
+    """Replaces known secrets, and whatever looks like a credential, by `***`, and drops control characters.
 
-    A secret is known in every form in which it could come back: as given, quoted for a URL, escaped as in a repr or
-    in JSON, in base64, and, for a URI, its user part, its password and the sensitive parts of its query alone.
+    A secret is known in every form in which it could come back (see `secret_forms`), in upper and lower case, and where
+    its end was cut off.
     """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        self._known: set[str] = set()
-        self._pattern: re.Pattern[str] | None = None
+        self._forms: list[str] = []  # sorted, so that the ones that begin like a text stand together
+        self._heads: frozenset[str] = frozenset()
+        self._longest = 0
         self.learn(secrets)
 
     def learn(self, secrets: Iterable[str]) -> None:
         """Add secrets; what was known stays known, since an old value may still sit in an exception."""
-        for secret in secrets:
-            self._known.update(form for form in _forms(secret) if len(form) >= _SHORTEST)
-        longest_first = sorted(self._known, key=len, reverse=True)
-        self._pattern = re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
+        found = {form for secret in secrets for form in map(_folded, forms_of(secret)) if len(form) >= _SHORTEST}
+        self._forms = sorted(found.union(self._forms))
+        self._heads = frozenset(form[:_SHORTEST] for form in self._forms)
+        self._longest = max(map(len, self._forms), default=0)
 
     def __call__(self, text: str) -> str:
         if not text:
             return text
-        text = _USERINFO.sub(rf"\g<scheme>{MASK}@", self.known(text))
+        text = _USERINFO.sub(f"://{MASK}@", self.known(_CONTROLS.sub("", text)))
         return _NAMED.sub(rf"\g<name>{MASK}", text)
 
     def known(self, text: str) -> str:
         """Replaces known secrets alone, in a text of our own."""
-        return text if self._pattern is None else self._pattern.sub(MASK, text)
+        heads, folded = self._heads, _folded(text)
+        kept: list[str] = []
+        done = at = 0
+        while at <= len(folded) - _SHORTEST:
+            length = self._length(folded, at) if folded[at : at + _SHORTEST] in heads else 0
+            if length:
+                kept += (text[done:at], MASK)
+                done = at + length
+            at += length or 1
+        return "".join((*kept, text[done:])) if kept else text
+
+    def _length(self, folded: str, at: int) -> int:
+        """The length of the longest secret that stands there, whole or cut off; 0 where none does."""
+        forms, window = self._forms, folded[at : at + self._longest]
+        rest = window
+        while index := bisect_right(forms, rest):
+            form = forms[index - 1]  # what is longer and begins the text would stand between this and the text
+            if rest.startswith(form):
+                return len(form)
+            rest = _shared_beginning(form, rest)
+        end = cut.start() if (cut := _CUT.search(window)) else 0
+        if end < _SHORTEST_CUT or (end == len(window) and at + end < len(folded)):
+            return 0
+        begun = window[:end]
+        index = bisect_left(forms, begun)
+        is_begun = index < len(forms) and forms[index].startswith(begun) and "://" not in begun
+        return end if is_begun else 0
 
     def deeply(self, value: Any) -> Any:
         """A value as plain JSON, with every text in it cleaned, keys too; NaN and infinities, which JSON does not
@@ -82,31 +118,16 @@ def secrets_of(value: object) -> Iterable[str]:
             yield from secrets_of(item)
 
 
-def _forms(secret: str) -> Iterable[str]:
-    for part in {secret, secret.strip(), *_parts_of_uri(secret)}:
-        for plain in {part, unquote(part)}:
-            yield from (plain, quote(plain, safe=""), quote(plain), quote_plus(plain), quote_plus(plain).lower())
-            yield from (repr(plain)[1:-1], json.dumps(plain)[1:-1], json.dumps(plain, ensure_ascii=False)[1:-1])
-            yield from (_base64(plain), _base64(plain + ":"))
+def _folded(text: str) -> str:
+    """A text in lower case, as long as before."""
+    lower = text.lower()
+    if len(lower) == len(text):
+        return lower
+    return "".join(small if len(small := letter.lower()) == 1 else letter for letter in text)
 
 
-def _parts_of_uri(text: str) -> Iterable[str]:
-    _, separator, rest = text.partition("://")
-    if not separator:
-        return
-    # A password may hold an unquoted slash: so both what a parser takes for the user part, and all up to the last @.
-    for candidate in (re.split(r"[/?#]", rest)[0], re.split(r"[?#]", rest)[0], rest):
-        userinfo, at, _ = candidate.rpartition("@")
-        if at:
-            yield from (userinfo, userinfo.partition(":")[2])
-    try:
-        query = urlsplit(text).query
-    except ValueError:  # not a URI after all
-        return
-    for name, value in parse_qsl(query):
-        if re.search(rf"{_SENSITIVE}|key|sig", name, re.IGNORECASE):
-            yield value
-
-
-def _base64(text: str) -> str:
-    return base64.b64encode(text.encode(errors="surrogateescape")).decode().rstrip("=")
+def _shared_beginning(one: str, other: str) -> str:
+    for length, (letter, its) in enumerate(zip(one, other, strict=False)):
+        if letter != its:
+            return one[:length]
+    return min(one, other, key=len)

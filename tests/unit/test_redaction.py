@@ -4,6 +4,7 @@ import base64
 import json
 import math
 import string
+import time
 from typing import Any
 from urllib.parse import quote, quote_plus
 
@@ -132,3 +133,93 @@ def test_secrets_of() -> None:
         one=Inner(key=SecretStr("a")), many=(Inner(key=SecretStr("b")),), named={"x": [SecretStr("c"), SecretStr("d")]}
     )
     assert list(secrets_of(outer)) == ["a", "b", "c", "d"]
+
+
+SLACK = "https://hooks.example/services/T000/B00/s3cretpath"
+
+
+@pytest.mark.parametrize(
+    ("secret", "answer", "clean"),
+    [
+        (SLACK, "The requested URL /services/T000/B00/s3cretpath was not found", "The requested URL *** was not found"),
+        (SLACK, "Cannot POST /services/T000/B00/s3cretpath<br>", "Cannot POST ***<br>"),
+        (SLACK, '{"path": "\\/services\\/T000\\/B00\\/s3cretpath"}', '{"path": "***"}'),
+        (SLACK, "no route for /T000/B00/s3cretpath", "no route for ***"),
+        (SLACK, "unknown hook s3cretpath", "unknown hook ***"),
+        (SLACK, "unknown hook S3CRETPATH", "unknown hook ***"),
+        ("https://h/api/run?hook=Zyxwvuts1", "GET /api/run?hook=Zyxwvuts1", "GET /api/run?***"),
+        ("https://h/api/run?hook=Zyxwvuts1", '{"hook": "Zyxwvuts1"}', '{"hook": "***"}'),
+        ("https://h/supersecretpath", "/supersecretpath is gone", "*** is gone"),
+    ],
+)
+def test_the_parts_of_an_address(secret: str, answer: str, clean: str) -> None:
+    """A server repeats the path, with or without the query, or what is left of it behind a proxy."""
+    assert Redactor([secret])(answer) == clean
+
+
+@pytest.mark.parametrize(
+    ("address", "text"),
+    [
+        (SLACK, "https://hooks.example answered 404"),
+        (SLACK, "services and webhooks"),
+        ("https://shop.example/health/ready", "GET /health/ready answered 503"),
+        ("https://shop.example/v2/readiness?env=staging", "staging is not ready: /v2/readiness"),
+        ("postgresql://app:hunter22@db/production_orders", 'database "production_orders" does not exist'),
+    ],
+)
+def test_ordinary_words_of_an_address_stay(address: str, text: str) -> None:
+    """Which host, which path and which database it was is what people need to know."""
+    assert Redactor([address])(text) == text
+
+
+@pytest.mark.parametrize(
+    "echo",
+    [
+        "k&lt;y&quot;1&amp;2&#39;3x",
+        "k&lt;y&quot;1&amp;2&#x27;3x",
+        "K&lt;Y&#34;1&amp;2&#39;3X",
+        'k\\u003cy\\"1\\u00262\\u00273x',
+        "K<Y\"1&2'3X",
+    ],
+)
+def test_escaped_and_in_another_case(echo: str) -> None:
+    """A page of errors shows a header's value as HTML; proxies write names, and what they take for one, anew."""
+    assert Redactor(["k<y\"1&2'3x"])(f"bad value {echo}!") == "bad value ***!"
+
+
+@pytest.mark.parametrize("mark", ["", "...", "…", '"', "\nmore"])
+def test_a_secret_that_was_cut_off(mark: str) -> None:
+    """Whoever repeats what it was sent may cut it anywhere."""
+    redact = Redactor(["R0UTINGKEY123456"])
+    assert redact(f"bad key R0UTINGKEY1{mark}") == f"bad key ***{mark}"
+    assert redact(f"route{mark}") == f"route{mark}"
+
+
+def test_a_peer_does_not_drive_a_terminal() -> None:
+    """Escape sequences and changes of direction go; lines and tabs stay."""
+    assert Redactor()("a\x1b[2J\x9b\x07b\u202ec\u2066\td\ne") == "a[2Jbc\td\ne"
+
+
+@pytest.mark.parametrize("size", [1024, 8192, 65_536])
+@pytest.mark.parametrize(
+    "unit",
+    [
+        "a-",
+        "password",
+        "password  ",
+        "password=",
+        "token=bearer ",
+        "a://",
+        "https://",
+        "https://h00ks.",
+        "k3y",
+        "\x1b[",
+    ],
+)
+def test_cost_is_linear(unit: str, size: int) -> None:
+    """The worst that a stranger can write; what is quadratic takes minutes for the longest."""
+    redact = Redactor([f"https://h00ks.example/{number:08}/k3y{number:08}" for number in range(30)])
+    text = (unit * size)[:size]
+    began = time.thread_time()
+    redact(text)
+    assert time.thread_time() - began < 0.02 + size * 5e-6

@@ -1,0 +1,92 @@
+"""The forms in which a secret could come back: quoted, escaped, encoded, or one of its parts alone. Pure."""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+import re
+from collections.abc import Iterable
+from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
+
+_SENSITIVE = re.compile(r"pass|pwd|secret|token|key|auth|credential|sig|hook|code", re.IGNORECASE)
+_SHORTEST_PART = 8  # characters of an address from which one of its parts, alone, is taken for the secret
+_LONGEST_WORD = 16  # characters from which a word is none
+# Words of addresses that hold no secret: they stay readable where they stand alone.
+_ORDINARY = frozenset(
+    {
+        *("callback", "callbacks", "channels", "dashboard", "deployment", "deployments", "development", "discovery"),
+        *("endpoint", "healthcheck", "incoming", "integration", "integrations", "internal", "messages", "monitoring"),
+        *("notification", "notifications", "production", "readiness", "rollback", "rollbacks", "services", "triggers"),
+        *("webhook", "webhooks", "workflow", "workflows"),
+    }
+)
+
+
+def forms_of(secret: str) -> Iterable[str]:
+    """Every form of a secret and, where it is an address, of its secret parts; unordered, with repetitions."""
+    for part in {secret, secret.strip(), *_parts_of_uri(secret)}:
+        for plain in {part, unquote(part)}:
+            yield from (plain, quote(plain, safe=""), quote(plain), quote_plus(plain))
+            yield from (repr(plain)[1:-1], json.dumps(plain)[1:-1], json.dumps(plain, ensure_ascii=False)[1:-1])
+            yield json.dumps(plain)[1:-1].replace("/", "\\/")  # as PHP writes JSON
+            yield _escaped_for_script(json.dumps(plain, ensure_ascii=False)[1:-1])
+            escaped = html.escape(plain, quote=False)
+            yield from (escaped, html.escape(plain), escaped.replace('"', "&#34;").replace("'", "&#39;"))
+            yield escaped.replace('"', "&quot;").replace("'", "&#39;")
+            yield from (_base64(plain), _base64(plain + ":"))
+
+
+def _parts_of_uri(text: str) -> Iterable[str]:
+    scheme, separator, rest = text.partition("://")
+    if not separator:
+        return
+    # A password may hold an unquoted slash: so both what a parser takes for the user part, and all up to the last @.
+    for candidate in (re.split(r"[/?#]", rest)[0], re.split(r"[?#]", rest)[0], rest):
+        userinfo, at, _ = candidate.rpartition("@")
+        if at:
+            yield from (userinfo, userinfo.partition(":")[2])
+    try:
+        uri = urlsplit(text)
+    except ValueError:  # not a URI after all
+        return
+    is_web = scheme.lower() in ("http", "https")
+    values = [value for name, value in parse_qsl(uri.query) if _SENSITIVE.search(name) or (is_web and _is_key(value))]
+    yield from values
+    if is_web:
+        yield from _parts_of_path(uri.path)
+        if values:
+            yield uri.query
+
+
+def _parts_of_path(path: str) -> Iterable[str]:
+    """What a server repeats of a web address: its path, from each slash on since a proxy may have taken off the
+    beginning, and each segment alone. In databases' addresses the path is a name that people need.
+    """
+    segments = path.split("/")[1:]
+    for number, segment in enumerate(segments):
+        rest = segments[number:]
+        tail = "/" + "/".join(rest)
+        if len(tail) >= _SHORTEST_PART and any(map(_is_key, rest)):
+            yield from (tail, tail.rstrip("/"))
+        if len(segment) >= _SHORTEST_PART and _is_key(segment):
+            yield segment
+
+
+def _is_key(word: str) -> bool:
+    """Whether it is more than an ordinary word, or a version, of which addresses are made."""
+    if word in _ORDINARY or re.fullmatch(r"v?\d{1,4}(\.\d{1,4})*|\d{4}-\d\d-\d\d", word):
+        return False
+    parts = re.split(r"[-_.]", word)
+    return len(word) >= _LONGEST_WORD or not all(
+        re.fullmatch(r"[a-z]*", part) and (len(part) < _SHORTEST_PART or part in _ORDINARY) for part in parts
+    )
+
+
+def _escaped_for_script(text: str) -> str:
+    """As JSON that may stand in a page: Go, Rails and Jackson write it so."""
+    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e").replace("'", "\\u0027")
+
+
+def _base64(text: str) -> str:
+    return base64.b64encode(text.encode(errors="surrogateescape")).decode().rstrip("=")
