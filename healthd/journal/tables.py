@@ -12,7 +12,7 @@ from healthd.journal.migrate import Branch
 metadata = sa.MetaData()
 
 transitions = sa.Table(
-    "transitions",
+    "healthd_transitions",
     metadata,
     sa.Column("id", sa.Integer, sa.Identity(), primary_key=True),
     sa.Column("check_name", sa.Text, nullable=False),
@@ -24,7 +24,7 @@ transitions = sa.Table(
 )
 
 audit = sa.Table(
-    "audit",
+    "healthd_audit",
     metadata,
     sa.Column("id", sa.Integer, sa.Identity(), primary_key=True),
     sa.Column("at", Moment, nullable=False, index=True),
@@ -34,4 +34,4 @@ audit = sa.Table(
     sa.Column("detail", sa.Text, nullable=False),
 )
 
-BRANCH = Branch(Path(__file__).with_name("migrations"), "alembic_version", head="0001")
+BRANCH = Branch(Path(__file__).with_name("migrations"), "healthd_journal_version", head="0001")

@@ -13,11 +13,11 @@ metadata = sa.MetaData()
 
 
 def _of_gate() -> sa.ForeignKey:
-    return sa.ForeignKey("gates.id", ondelete="CASCADE")
+    return sa.ForeignKey("healthd_gates.id", ondelete="CASCADE")
 
 
 replicas = sa.Table(
-    "replicas",
+    "healthd_replicas",
     metadata,
     sa.Column("id", sa.Text, primary_key=True),
     sa.Column("expires_at", Moment, nullable=False),
@@ -27,7 +27,7 @@ replicas = sa.Table(
 # the token under which it owns the gate, and is refused once another one does. `holds` is the service while no other
 # gate may start for it; being unique it is what forbids that.
 gates = sa.Table(
-    "gates",
+    "healthd_gates",
     metadata,
     sa.Column("id", sa.Text, primary_key=True),
     sa.Column("service", sa.Text, nullable=False, index=True),
@@ -55,7 +55,7 @@ gates = sa.Table(
 )
 
 gate_events = sa.Table(
-    "gate_events",
+    "healthd_gate_events",
     metadata,
     sa.Column("gate_id", sa.Text, _of_gate(), primary_key=True),
     sa.Column("sequence", sa.Integer, primary_key=True, autoincrement=False),
@@ -66,7 +66,7 @@ gate_events = sa.Table(
 
 # What a look saw, apart from what the judge said of it (an event): only a judge that is brought back reads it.
 gate_evidence = sa.Table(
-    "gate_evidence",
+    "healthd_gate_evidence",
     metadata,
     sa.Column("gate_id", sa.Text, _of_gate(), primary_key=True),
     sa.Column("sequence", sa.Integer, primary_key=True, autoincrement=False),
@@ -75,18 +75,18 @@ gate_evidence = sa.Table(
 )
 
 gate_pushes = sa.Table(
-    "gate_pushes",
+    "healthd_gate_pushes",
     metadata,
     sa.Column("gate_id", sa.Text, _of_gate(), primary_key=True),
     sa.Column("position", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("push_id", sa.Text, nullable=False),
     sa.Column("body", sa.Text, nullable=False),
-    sa.UniqueConstraint("gate_id", "push_id", name="uq_gate_pushes_push_id"),
+    sa.UniqueConstraint("gate_id", "push_id", name="uq_healthd_gate_pushes_push_id"),
 )
 
 # The outbox. `key` is what a receiver tells repetitions by; `owner`, `token` and `leased_until` are a worker's claim.
 orders = sa.Table(
-    "orders",
+    "healthd_orders",
     metadata,
     sa.Column("key", sa.Text, primary_key=True),
     sa.Column("gate_id", sa.Text, _of_gate(), nullable=False, index=True),
@@ -107,7 +107,7 @@ orders = sa.Table(
 # What is owed to deploy tools that asked and did not wait. `word` is the answer where no gate gives it; `said` is
 # the one that may have been heard already: no other follows it. `token` and `leased_until` are a worker's claim.
 replies = sa.Table(
-    "replies",
+    "healthd_replies",
     metadata,
     sa.Column("key", sa.Text, primary_key=True),
     sa.Column("hook", sa.Text, nullable=False),
@@ -129,7 +129,7 @@ replies = sa.Table(
 )
 
 deploy_locks = sa.Table(
-    "deploy_locks",
+    "healthd_deploy_locks",
     metadata,
     sa.Column("service", sa.Text, primary_key=True),
     sa.Column("holder", sa.Text, nullable=False),
@@ -139,7 +139,7 @@ deploy_locks = sa.Table(
 )
 
 quarantine = sa.Table(
-    "quarantine",
+    "healthd_quarantine",
     metadata,
     sa.Column("service", sa.Text, primary_key=True),
     sa.Column("version", sa.Text, primary_key=True),
@@ -148,4 +148,4 @@ quarantine = sa.Table(
     sa.Column("reason", sa.Text, nullable=False),
 )
 
-BRANCH = Branch(Path(__file__).with_name("migrations"), "alembic_version_gates", head="0002")
+BRANCH = Branch(Path(__file__).with_name("migrations"), "healthd_gates_version", head="0002")

@@ -153,7 +153,7 @@ def test_no_traffic_is_inconclusive(told: Told, name: str) -> None:
     assert told.calls[name].code == (22 if name == "idle" else 2)
     decision = told.gates[name]["decision"]
     assert (decision["verdict"], decision["counts_as"], decision["reason"]) == ("inconclusive", "fail", "no_traffic")
-    assert name not in _rows(told.desk, "SELECT service FROM quarantine")
+    assert name not in _rows(told.desk, "SELECT service FROM healthd_quarantine")
 
 
 @pytest.mark.parametrize("name", ["good", "errors", "slow", "good-by-scrape", "errors-by-scrape"])
@@ -229,7 +229,7 @@ def test_the_log_can_be_followed_to_the_verdict(told: Told) -> None:
 
 def test_who_did_what_is_in_the_audit(told: Told) -> None:
     """A row for each gate that was started, with the caller's name; none for those that were refused."""
-    started = _rows(told.desk, "SELECT subject FROM audit WHERE action = 'gate.start' AND caller = 'pipeline'")
+    started = _rows(told.desk, "SELECT subject FROM healthd_audit WHERE action = 'gate.start' AND caller = 'pipeline'")
     assert sorted(started) == sorted(CASES)
 
 

@@ -85,7 +85,7 @@ async def test_a_reply_that_waits_is_due_with_its_verdict(sides: tuple[Replies, 
     await left.settle(replace(reply, gate_id=admission.gate.id, state=ReplyState.WAITING), again_in=3600.0)
     assert not await right.any_claimable()
     async with database.write() as connection:
-        await connection.exec_driver_sql("UPDATE gates SET verdict = 'pass'")
+        await connection.exec_driver_sql("UPDATE healthd_gates SET verdict = 'pass'")
     (reply,) = await right.claim(60.0, 1)
     await right.settle(replace(reply, state=ReplyState.DUE), again_in=3600.0)
     assert not await left.any_claimable()

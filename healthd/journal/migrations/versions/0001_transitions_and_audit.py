@@ -11,7 +11,7 @@ down_revision = None
 
 def upgrade() -> None:
     op.create_table(
-        "transitions",
+        "healthd_transitions",
         sa.Column("id", sa.Integer, sa.Identity(), primary_key=True),
         sa.Column("check_name", sa.Text, nullable=False),
         sa.Column("old", sa.Text, nullable=False),
@@ -21,7 +21,7 @@ def upgrade() -> None:
         sa.Column("message", sa.Text, nullable=False),
     )
     op.create_table(
-        "audit",
+        "healthd_audit",
         sa.Column("id", sa.Integer, sa.Identity(), primary_key=True),
         sa.Column("at", Moment, nullable=False, index=True),
         sa.Column("caller", sa.Text, nullable=False),

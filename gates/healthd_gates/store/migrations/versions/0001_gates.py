@@ -9,14 +9,18 @@ revision = "0001"
 down_revision = None
 
 
+def _of_gate() -> sa.ForeignKey:
+    return sa.ForeignKey("healthd_gates.id", ondelete="CASCADE")
+
+
 def upgrade() -> None:
     op.create_table(
-        "replicas",
+        "healthd_replicas",
         sa.Column("id", sa.Text, primary_key=True),
         sa.Column("expires_at", Moment, nullable=False),
     )
     op.create_table(
-        "gates",
+        "healthd_gates",
         sa.Column("id", sa.Text, primary_key=True),
         sa.Column("service", sa.Text, nullable=False, index=True),
         sa.Column("holds", sa.Text, unique=True),
@@ -42,32 +46,32 @@ def upgrade() -> None:
         sa.Column("token", sa.Integer, nullable=False),
     )
     op.create_table(
-        "gate_events",
-        sa.Column("gate_id", sa.Text, sa.ForeignKey("gates.id", ondelete="CASCADE"), primary_key=True),
+        "healthd_gate_events",
+        sa.Column("gate_id", sa.Text, _of_gate(), primary_key=True),
         sa.Column("sequence", sa.Integer, primary_key=True, autoincrement=False),
         sa.Column("at", Moment, nullable=False),
         sa.Column("kind", sa.Text, nullable=False),
         sa.Column("body", sa.Text, nullable=False),
     )
     op.create_table(
-        "gate_evidence",
-        sa.Column("gate_id", sa.Text, sa.ForeignKey("gates.id", ondelete="CASCADE"), primary_key=True),
+        "healthd_gate_evidence",
+        sa.Column("gate_id", sa.Text, _of_gate(), primary_key=True),
         sa.Column("sequence", sa.Integer, primary_key=True, autoincrement=False),
         sa.Column("stage", sa.Text, nullable=False),
         sa.Column("body", sa.Text, nullable=False),
     )
     op.create_table(
-        "gate_pushes",
-        sa.Column("gate_id", sa.Text, sa.ForeignKey("gates.id", ondelete="CASCADE"), primary_key=True),
+        "healthd_gate_pushes",
+        sa.Column("gate_id", sa.Text, _of_gate(), primary_key=True),
         sa.Column("position", sa.Integer, primary_key=True, autoincrement=False),
         sa.Column("push_id", sa.Text, nullable=False),
         sa.Column("body", sa.Text, nullable=False),
-        sa.UniqueConstraint("gate_id", "push_id", name="uq_gate_pushes_push_id"),
+        sa.UniqueConstraint("gate_id", "push_id", name="uq_healthd_gate_pushes_push_id"),
     )
     op.create_table(
-        "orders",
+        "healthd_orders",
         sa.Column("key", sa.Text, primary_key=True),
-        sa.Column("gate_id", sa.Text, sa.ForeignKey("gates.id", ondelete="CASCADE"), nullable=False, index=True),
+        sa.Column("gate_id", sa.Text, _of_gate(), nullable=False, index=True),
         sa.Column("position", sa.Integer, nullable=False),
         sa.Column("action", sa.Text, nullable=False),
         sa.Column("occasion", sa.Text, nullable=False),
@@ -82,7 +86,7 @@ def upgrade() -> None:
         sa.Column("leased_until", Moment),
     )
     op.create_table(
-        "deploy_locks",
+        "healthd_deploy_locks",
         sa.Column("service", sa.Text, primary_key=True),
         sa.Column("holder", sa.Text, nullable=False),
         sa.Column("until", Moment, nullable=False),
@@ -90,7 +94,7 @@ def upgrade() -> None:
         sa.Column("caller", sa.Text, nullable=False),
     )
     op.create_table(
-        "quarantine",
+        "healthd_quarantine",
         sa.Column("service", sa.Text, primary_key=True),
         sa.Column("version", sa.Text, primary_key=True),
         sa.Column("gate_id", sa.Text, nullable=False),

@@ -11,7 +11,7 @@ down_revision = "0001"
 
 def upgrade() -> None:
     op.create_table(
-        "replies",
+        "healthd_replies",
         sa.Column("key", sa.Text, primary_key=True),
         sa.Column("hook", sa.Text, nullable=False),
         sa.Column("address", sa.Text, nullable=False),
