@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -54,11 +54,16 @@ class _TypoError(Exception):
     """A reference is written in a way that means nothing."""
 
 
-def load(path: Path | None, model: type[ModelT], environ: Mapping[str, str]) -> ModelT:
-    """The validated settings of a file, or the embedded defaults when there is none. Raises ConfigError."""
+def load(
+    path: Path | None, model: type[ModelT], environ: Mapping[str, str], *, only: Collection[str] | None = None
+) -> ModelT:
+    """The validated settings of a file, or the embedded defaults when there is none. Raises ConfigError.
+
+    `only` are the sections that are read, so that a variable which another one needs may be unset.
+    """
     if path is None:
         return parse("{}", "the embedded defaults", model, environ)
-    return parse(_read(path), str(path), model, environ)
+    return parse(_read(path), str(path), model, environ, only=only)
 
 
 def load_again(path: Path | None, model: type[ModelT], environ: Mapping[str, str]) -> ModelT:
@@ -83,10 +88,12 @@ def _read(path: Path) -> str:
         raise ConfigError([Problem(str(path), None, "", f"cannot be read: {reason}")]) from None
 
 
-def parse(text: str, file: str, model: type[ModelT], environ: Mapping[str, str]) -> ModelT:
+def parse(
+    text: str, file: str, model: type[ModelT], environ: Mapping[str, str], *, only: Collection[str] | None = None
+) -> ModelT:
     """As `load`, from a text; `file` is the name for messages."""
     try:
-        return _parse(text, file, model, environ)
+        return _parse(text, file, model, environ, only)
     except ConfigError:
         raise
     except Exception as error:  # a fault of a library or of ours: a running daemon must outlive it all the same
@@ -94,8 +101,12 @@ def parse(text: str, file: str, model: type[ModelT], environ: Mapping[str, str])
         raise ConfigError([Problem(file, None, "", message)]) from error
 
 
-def _parse(text: str, file: str, model: type[ModelT], environ: Mapping[str, str]) -> ModelT:
+def _parse(
+    text: str, file: str, model: type[ModelT], environ: Mapping[str, str], only: Collection[str] | None
+) -> ModelT:
     tree = _read_tree(text, file)
+    for section in [key for key in tree if only is not None and key not in only]:
+        del tree[section]
     filler = _Filler(file, environ)
     plain = filler.fill(tree, ())
     if filler.problems:

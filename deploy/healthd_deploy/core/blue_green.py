@@ -56,14 +56,18 @@ class BlueGreen:
     async def deploy(self, version: str) -> None:
         """Release to the idle target, switch, and stay there only if the gate passes. Raises Stopped.
 
-        A deploy whose tool was killed after the switch goes on at the gate when it is run again: the version has the
-        traffic already.
+        A deploy whose tool was killed after the switch goes on at the gate when it is run again with its key: the
+        version has the traffic already. What another deploy has switched is not this one's to undo.
         """
         steps, platform = self.steps, self.platform
         live = await steps.look("which target has the traffic", platform.live)
         idle = await platform.idle()
         if await platform.version(live) == version:
             steps.say(f"{version} is on {live}, which has the traffic already")
+            if not await self.referee.switched(self.plan.after, arm(version, live)):
+                await self.referee.not_quarantined(version)
+                await self.referee.stays(self.plan.after, arm(version, live))
+                return
             live, idle = idle, live
         await self.referee.not_quarantined(version)
         baseline = arm(await platform.version(live), live)

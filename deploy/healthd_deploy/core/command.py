@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import wraps
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import click
+from pydantic import BaseModel
 
 from healthd.config.file import ConfigError, load
 from healthd.runtime.redaction import Redactor, secrets_of
@@ -28,6 +29,7 @@ from healthd_gates.client.client import GateClient
 
 ConfigT = TypeVar("ConfigT", bound=DeployConfig)
 ModelT = TypeVar("ModelT", bound=DeployConfig)
+PartT = TypeVar("PartT", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +77,13 @@ def deploying(model: type[ModelT]) -> Callable[[Tool[ModelT]], Callable[..., Non
     return decorate
 
 
-def config_or_exit(file: Path, model: type[ModelT]) -> ModelT:
-    """The configuration of a file; when it is refused, every problem on stderr and exit code 3."""
+def config_or_exit(file: Path, model: type[PartT], *, only: Collection[str] | None = None) -> PartT:
+    """The configuration of a file; when it is refused, every problem on stderr and exit code 3.
+
+    `only` are the sections that are read: a variable that another one needs, such as a token, may be unset.
+    """
     try:
-        return load(file, model, os.environ)
+        return load(file, model, os.environ, only=only)
     except ConfigError as error:
         for problem in error.problems:
             click.echo(str(problem), err=True)

@@ -17,6 +17,10 @@ class StepFailed(Stopped):
     """A step could not be carried out."""
 
 
+class TargetDown(StepFailed):
+    """A target cannot take the traffic: where the traffic is, some of it is answered at least."""
+
+
 class GateFailed(Stopped):
     """A gate said no."""
 

@@ -22,6 +22,7 @@ from healthd_gates.schema.gate import GateDocument
 
 Arm = dict[str, Any]
 ResultT = TypeVar("ResultT")
+_RECENT = 50  # gates of a service among which that of a version is looked for
 
 
 class Referee:
@@ -110,6 +111,39 @@ class Referee:
             request["baseline_kept"] = show_duration(baseline_kept)
         key = ":".join(filter(None, (self._key, policy, part)))
         self._gate = await self._asked(self._client.verify(request, key=key))
+
+    async def switched(self, policy: str, candidate: Arm) -> bool:
+        """Whether this very deploy gave a candidate the traffic that has it: it has begun the gate about it and was
+        not promoted since. Raises CouldNotAsk."""
+        gate = await self._latest(policy, candidate)
+        return gate is not None and gate.deployment.id == self._key and not gate.may_stay
+
+    async def stays(self, policy: str, candidate: Arm) -> None:
+        """Judge a version that has the traffic without a deploy of this run: nothing was switched, so that nothing is
+        undone, whatever the verdict. What passed is not judged again, and a gate that runs is joined.
+
+        Raises GateFailed, GateInconclusive or CouldNotAsk.
+        """
+        gate = await self._latest(policy, candidate)
+        if gate is not None and gate.may_stay:
+            self.report.reason = f"it has the traffic already, and passed gate {gate.id}: nothing was switched"
+            self._steps.say(self.report.reason)
+            return
+        self._steps.say("nothing is released and nothing switched")
+        if gate is not None and not gate.is_answered:
+            running = gate
+            await self._steps.look(f"gate {gate.policy} of {gate.caller}", lambda: self._verdict(running))
+        else:
+            await self.passes(policy, candidate)
+
+    async def _latest(self, policy: str, candidate: Arm) -> GateDocument | None:
+        """The newest gate of a policy about a candidate, whichever deploy asked for it. Raises CouldNotAsk."""
+        page = await self._asked(self._client.gates(service=self._config.service, limit=_RECENT))
+        for gate in page.gates:
+            named = {"version": gate.candidate.version, "target": gate.candidate.target}
+            if gate.policy == policy and named == {"version": candidate["version"], "target": candidate.get("target")}:
+                return gate
+        return None
 
     async def verdict(self) -> None:
         """Wait for the verdict of the gate that was begun. Raises GateFailed, GateInconclusive or CouldNotAsk."""

@@ -45,8 +45,11 @@ async def release(deploy: Deploy[HostConfig]) -> None:
 @_FILE
 @click.option("--to", metavar="VERSION", help="The release to go back to, when it is not the one before.")
 def rollback(file: Path, to: str | None) -> None:
-    """Go back to the release before, or stay there. For healthd's own rollback, as an action of the kind `command`."""
-    config = config_or_exit(file, HostConfig)
+    """Go back to the release before, or stay there. For healthd's own rollback, as an action of the kind `command`.
+
+    It asks healthd nothing, and needs no token.
+    """
+    config = config_or_exit(file, HostConfig, only=HostConfig.model_fields.keys() - {"healthd"})
     redact = Redactor((*config.secrets(), *secrets_of(config)))
     try:
         version = asyncio.run(Host(config).roll_back(to))

@@ -43,6 +43,10 @@ class Host:
         """Raises CouldNotAsk with what the host lacks."""
         return await met(self._config, self.processes)
 
+    def is_settled(self, version: str) -> bool:
+        """Whether a version is what runs here, with no deploy under way that could still be put back."""
+        return self.folders.version() == version and self.folders.unfinished() is None
+
     def standing(self, version: str) -> Standing:
         """Before `version` is released. A deploy that was killed after its switch hands on what it began from."""
         left = self.folders.unfinished()

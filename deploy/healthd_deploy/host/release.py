@@ -26,11 +26,17 @@ class HostRelease:
         """Prepare beside what runs, switch, and stay only if it is healthy and the gates pass. Raises Stopped.
 
         Killed at any point and run again, it goes on: what is whole stays, what is not is made anew, and what putting
-        it back comes to was stored before the switch.
+        it back comes to was stored before the switch. What is current and settled already is only judged.
         """
         steps, host, plan = self.steps, self.host, self.config.gates
         if not steps.dry_run:
             host.folders.claim()
+        if host.is_settled(version):
+            steps.say(f"{version} is current already")
+            await self.referee.not_quarantined(version)
+            await self.referee.stays(plan.after, self._arm(version))
+            await self._tidy()
+            return
         standing = host.standing(version)
         back = (f"put {standing.baseline or 'nothing'} back", lambda: self._back(standing))
         if standing.unfinished is not None:
@@ -57,8 +63,11 @@ class HostRelease:
         await self.referee.verdict()
 
         steps.settled()
-        await steps.afterwards("note that it was promoted", host.promoted, wait=0)
-        await steps.afterwards("remove what is older than is kept", host.prune, wait=0)
+        await self._tidy()
+
+    async def _tidy(self) -> None:
+        await self.steps.afterwards("note that it was promoted", self.host.promoted, wait=0)
+        await self.steps.afterwards("remove what is older than is kept", self.host.prune, wait=0)
 
     async def _switch(self, version: str, standing: Standing) -> None:
         self.referee.report.exposed()

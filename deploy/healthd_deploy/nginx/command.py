@@ -10,9 +10,9 @@ import click
 
 from healthd_deploy.core.blue_green import BlueGreen
 from healthd_deploy.core.command import Deploy, config_or_exit, deploying
-from healthd_deploy.core.exit import Stopped
+from healthd_deploy.core.exit import NOT_UNDONE, Stopped, TargetDown
 from healthd_deploy.nginx.platform import NginxPlatform
-from healthd_deploy.nginx.settings import NginxConfig
+from healthd_deploy.nginx.settings import NginxConfig, SwitchConfig
 from healthd_deploy.nginx.upstream import UpstreamFile
 
 
@@ -33,12 +33,20 @@ async def blue_green(deploy: Deploy[NginxConfig]) -> None:
 @nginx.command()
 @click.argument("target")
 @click.option("-c", "--config", "file", required=True, type=click.Path(path_type=Path, dir_okay=False))
-def switch(target: str, file: Path) -> None:
-    """Give TARGET the traffic, or leave it there. For healthd's own rollback, as an action of the kind `command`."""
-    config = config_or_exit(file, NginxConfig)
+@click.option("--dry-run", is_flag=True, help="Look whether it could be done, and change nothing.")
+@click.option("--force", is_flag=True, help="Also to a target that answers nobody, such as one that starts later.")
+def switch(target: str, file: Path, *, dry_run: bool, force: bool) -> None:
+    """Give TARGET the traffic, or leave it there. For healthd's own rollback, as an action of the kind `command`.
+
+    Of the file it reads `upstream` alone. Exit code 4: the target answers nobody, and nothing was changed.
+    """
+    upstream = UpstreamFile(config_or_exit(file, SwitchConfig, only=SwitchConfig.model_fields).upstream)
     try:
-        asyncio.run(UpstreamFile(config.upstream).switch(target))
+        if dry_run:
+            click.echo(asyncio.run(upstream.look(target)))
+            return
+        asyncio.run(upstream.switch(target, even_if_dead=force))
     except Stopped as stopped:
         click.echo(str(stopped), err=True)
-        sys.exit(stopped.code)
+        sys.exit(NOT_UNDONE if isinstance(stopped, TargetDown) else stopped.code)
     click.echo(f"the traffic goes to {target}")

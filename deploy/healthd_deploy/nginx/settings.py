@@ -55,6 +55,17 @@ class Upstream(Model):
     """How NGINX is reloaded."""
     timeout: Duration = 30.0
     """How long each of the two may take."""
+    health: Annotated[str, StringConstraints(pattern=r"^/[!-~]*$")] | None = None
+    """A path that a target must answer before it gets the traffic; without one, it must accept connections."""
+    answers_within: Duration = 5.0
+    """How long that may take."""
+
+
+class SwitchConfig(Model):
+    """The part of the configuration by which the traffic is switched."""
+
+    upstream: Upstream
+    """The upstream whose servers are switched."""
 
 
 class NginxConfig(DeployConfig):

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from healthd_deploy.core import program
 from healthd_deploy.core.exit import StepFailed
+from healthd_deploy.nginx.able import refuse_dead
 from healthd_deploy.nginx.settings import Upstream
 
 _MARK = "# healthd-deploy "
@@ -50,10 +51,21 @@ class UpstreamFile:
             state = self.read()
             self._write(replace(state, versions={**state.versions, target: version}))
 
-    async def switch(self, target: str) -> None:
-        """Give a target the traffic: write, check, reload. What NGINX would refuse is taken back."""
-        if target not in self._config.targets:
-            raise StepFailed(f"{target} is not one of the targets {', '.join(self._config.targets)}")
+    async def look(self, target: str) -> str:
+        """What a switch would do now. Changes nothing; raises as the switch would."""
+        await self._refuse(target, even_if_dead=False)
+        live = self.read().live if self._config.file.exists() else "nothing"
+        if not os.access(self._config.file.parent, os.W_OK):
+            raise StepFailed(f"{self._config.file.parent} cannot be written to as this user")
+        await program.run(self._config.test, within=self._config.timeout)
+        return f"{target} has the traffic" if live == target else f"the traffic would go from {live} to {target}"
+
+    async def switch(self, target: str, *, even_if_dead: bool = False) -> None:
+        """Give a target the traffic: write, check, reload. What NGINX would refuse is taken back.
+
+        Raises TargetDown, with nothing changed, for one that answers nobody.
+        """
+        await self._refuse(target, even_if_dead=even_if_dead)
         with self._locked():
             before = self._config.file.read_bytes() if self._config.file.exists() else None
             versions = self.read().versions if before is not None else {}
@@ -65,6 +77,12 @@ class UpstreamFile:
                 raise
             # Also where the file said so before: whoever wrote it may have been killed before the reload.
             await program.run(self._config.reload, within=self._config.timeout)
+
+    async def _refuse(self, target: str, *, even_if_dead: bool) -> None:
+        if target not in self._config.targets:
+            raise StepFailed(f"{target} is not one of the targets {', '.join(self._config.targets)}")
+        if not even_if_dead:
+            await refuse_dead(self._config, target)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:

@@ -189,6 +189,25 @@ async def test_the_tool_is_killed_and_run_again(tmp_path: Path) -> None:
         assert len([gate for gate in await stage.gates() if gate["policy"] == "post-switch"]) == 1
 
 
+@pytest.mark.timeout(120)
+async def test_the_pipeline_of_the_live_version_is_run_again(tmp_path: Path) -> None:
+    """It stays live whatever its gate says: nothing was switched, so that nothing is put back."""
+    async with staged(tmp_path) as stage:
+        before = list(stage.fleet.released)
+        nobody_calls = await stage.deploy("blue-green", "1.0")
+        assert nobody_calls.code == 2, nobody_calls.err
+        assert (stage.live(), stage.fleet.released) == ("blue", before)
+        async with Load(stage.balancer.url).running() as load:
+            first = await stage.deploy("blue-green", "1.1")
+            assert first.code == 0, first.err
+            released = list(stage.fleet.released)
+            again = await stage.deploy("blue-green", "1.1")
+        assert again.code == 0, again.err
+        assert "nothing was switched" in again.out
+        assert (stage.live(), stage.fleet.released) == ("green", released)
+        assert {status for _, status in load.seen} == {200}
+
+
 @pytest.mark.timeout(90)
 async def test_an_interrupted_deploy_is_undone(tmp_path: Path) -> None:
     """SIGTERM in the middle of the gate: the traffic is put back, the gate cancelled, the lock free."""

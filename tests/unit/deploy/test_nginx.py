@@ -1,12 +1,16 @@
 """The file that NGINX includes: replaced whole, taken back when NGINX refuses it, and nothing foreign gets in."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from pydantic import ValidationError
 
-from healthd_deploy.core.exit import StepFailed
+from healthd_deploy.cli import main
+from healthd_deploy.core.exit import StepFailed, TargetDown
+from healthd_deploy.nginx import able
 from healthd_deploy.nginx.settings import Upstream
 from healthd_deploy.nginx.upstream import UpstreamFile
 
@@ -21,32 +25,94 @@ def upstream(folder: Path, **changes: Any) -> Upstream:
 async def test_the_switch(tmp_path: Path) -> None:
     """The first one writes the file; which version is where outlives the next."""
     file = UpstreamFile(upstream(tmp_path))
-    await file.switch("green")
+    await file.switch("green", even_if_dead=True)
     file.noted("blue", "1.0")
-    await file.switch("blue")
+    await file.switch("blue", even_if_dead=True)
     assert (file.read().live, file.read().versions) == ("blue", {"blue": "1.0"})
     assert "server 127.0.0.1:1;\n" in (tmp_path / "api.conf").read_text()
-    await file.switch("green")
+    await file.switch("green", even_if_dead=True)
     text = (tmp_path / "api.conf").read_text()
     assert "server unix:/run/green.sock;\n    server [::1]:3000;\n" in text
 
 
 async def test_what_nginx_refuses_is_taken_back(tmp_path: Path) -> None:
     """The file is as it was, and NGINX's own words are told."""
-    await UpstreamFile(upstream(tmp_path)).switch("blue")
+    await UpstreamFile(upstream(tmp_path)).switch("blue", even_if_dead=True)
     before = (tmp_path / "api.conf").read_text()
     refusing = upstream(tmp_path, test=["sh", "-c", "echo no such directive >&2; exit 1"])
     with pytest.raises(StepFailed, match="sh ended with 1: no such directive"):
-        await UpstreamFile(refusing).switch("green")
+        await UpstreamFile(refusing).switch("green", even_if_dead=True)
     assert (tmp_path / "api.conf").read_text() == before
 
 
 async def test_no_file_yet(tmp_path: Path) -> None:
     """The first refusal takes the file away again; reading says how to write the first one."""
     with pytest.raises(StepFailed, match="false ended with 1"):
-        await UpstreamFile(upstream(tmp_path, test=["false"])).switch("blue")
+        await UpstreamFile(upstream(tmp_path, test=["false"])).switch("blue", even_if_dead=True)
     with pytest.raises(StepFailed, match="`healthd-deploy nginx switch` writes the first one"):
         UpstreamFile(upstream(tmp_path)).read()
+
+
+async def answering(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """A target that is ill: it accepts connections, and answers 503."""
+    await reader.readline()
+    writer.write(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n")
+    await writer.drain()
+    writer.close()
+
+
+async def test_the_traffic_stays_where_it_is_when_the_target_is_dead(tmp_path: Path) -> None:
+    """A version that fails some requests is better than one that is not there; one server that answers is enough."""
+    async with await asyncio.start_server(answering, "127.0.0.1") as server:
+        place = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        switched = upstream(tmp_path, targets={"blue": ["127.0.0.1:1", f"unix:{tmp_path}/none"], "green": [place]})
+        file = UpstreamFile(switched)
+        await file.switch("green")
+        before = (tmp_path / "api.conf").read_text()
+        with pytest.raises(TargetDown, match=r"blue cannot take the traffic \(127.0.0.1:1: .*none: "):
+            await file.switch("blue")
+        assert (tmp_path / "api.conf").read_text() == before
+        both = upstream(tmp_path, targets={"blue": ["127.0.0.1:1", place], "green": [place]})
+        await UpstreamFile(both).switch("blue")
+        assert UpstreamFile(both).read().live == "blue"
+        ill = upstream(tmp_path, targets={"blue": ["127.0.0.1:1"], "green": [place]}, health="/health")
+        with pytest.raises(TargetDown, match="GET /health gave 503"):
+            await UpstreamFile(ill).switch("green")
+
+
+async def test_a_target_behind_a_socket(tmp_path: Path) -> None:
+    """It is connected to where NGINX would."""
+    async with await asyncio.start_unix_server(answering, tmp_path / "green.sock"):
+        file = UpstreamFile(upstream(tmp_path, targets={"blue": ["a:1"], "green": [f"unix:{tmp_path}/green.sock"]}))
+        assert await file.look("green") == "the traffic would go from nothing to green"
+        assert not (tmp_path / "api.conf").exists()
+        await file.switch("green")
+        assert await file.look("green") == "green has the traffic"
+
+
+@pytest.mark.parametrize(
+    ("server", "place"),
+    [
+        ("10.0.1.10:3000", ("10.0.1.10", "3000")),
+        ("api.internal", ("api.internal", "80")),
+        ("[::1]:3000", ("::1", "3000")),
+        ("[::1]", ("::1", "80")),
+    ],
+)
+def test_addresses_are_read_as_nginx_reads_them(server: str, place: tuple[str, str]) -> None:
+    """With 80 for a port that is left out."""
+    assert able.place_of(server) == place
+
+
+def test_the_rollback_needs_no_token(tmp_path: Path) -> None:
+    """healthd hands its own variables to no action, and the switch asks healthd nothing."""
+    written = "healthd: {token: '${HEALTHD_TOKEN}'}\nupstream: " + upstream(tmp_path).model_dump_json()
+    (tmp_path / "blue-green.yaml").write_text(written)
+    words = ["nginx", "switch", "blue", "--config", str(tmp_path / "blue-green.yaml")]
+    dead = CliRunner().invoke(main, words, env={"HEALTHD_TOKEN": None})
+    assert (dead.exit_code, "blue cannot take the traffic" in dead.output) == (4, True)
+    forced = CliRunner().invoke(main, [*words, "--force"], env={"HEALTHD_TOKEN": None})
+    assert (forced.exit_code, forced.output) == (0, "the traffic goes to blue\n")
 
 
 def test_a_file_of_somebody_else(tmp_path: Path) -> None:

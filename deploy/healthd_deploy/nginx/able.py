@@ -1,0 +1,55 @@
+"""Whether a target could take the traffic: asked before it gets any, since a dead one answers nobody."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+
+import aiohttp
+
+from healthd_deploy.core.exit import TargetDown
+from healthd_deploy.nginx.settings import Upstream
+
+_DEFAULT_PORT = "80"  # NGINX's own, of an address that names none
+
+
+async def refuse_dead(config: Upstream, target: str) -> None:
+    """Raises TargetDown where none of a target's servers answers: NGINX goes by those that do."""
+    servers = config.targets[target]
+    problems = await asyncio.gather(*(_problem(config, server) for server in servers))
+    if all(problems):
+        each = [f"{server}: {problem}" for server, problem in zip(servers, problems, strict=True)]
+        raise TargetDown(f"{target} cannot take the traffic ({'; '.join(each)})")
+
+
+async def _problem(config: Upstream, server: str) -> str | None:
+    try:
+        async with asyncio.timeout(config.answers_within):
+            return await (_unhealthy(config.health, server) if config.health else _unconnected(server))
+    except TimeoutError:
+        return f"no answer within {config.answers_within:g} s"
+    except (OSError, aiohttp.ClientError) as error:
+        return getattr(error, "strerror", None) or str(error) or type(error).__name__
+
+
+async def _unconnected(server: str) -> None:
+    if server.startswith("unix:"):
+        _, writer = await asyncio.open_unix_connection(server.removeprefix("unix:"))
+    else:
+        _, writer = await asyncio.open_connection(*place_of(server))
+    writer.close()
+
+
+async def _unhealthy(path: str, server: str) -> str | None:
+    unix = server.startswith("unix:")
+    connector = aiohttp.UnixConnector(server.removeprefix("unix:")) if unix else aiohttp.TCPConnector()
+    async with aiohttp.ClientSession(connector=connector) as session:
+        url = f"http://{'localhost' if unix else server}{path}"
+        async with session.get(url, allow_redirects=False) as response:
+            return None if response.status < 400 else f"GET {path} gave {response.status}"
+
+
+def place_of(server: str) -> tuple[str, str]:
+    """Host and port of an address as NGINX reads it: `10.0.1.10:3000`, `api.internal`, `[::1]:3000`."""
+    match = re.fullmatch(r"\[?(?P<host>[^\[\]]+?)\]?(?::(?P<port>\d+))?", server)
+    return (match["host"], match["port"] or _DEFAULT_PORT) if match else (server, _DEFAULT_PORT)
