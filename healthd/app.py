@@ -25,6 +25,7 @@ from healthd.monitoring.monitor import Listener
 from healthd.monitoring.schedule import Schedule
 from healthd.monitoring.suite import Suite
 from healthd.notify.notifications import Notifications
+from healthd.notify.told import JournalStore, Memory
 from healthd.runtime.clock import Clock, SystemClock
 from healthd.runtime.deadline import within
 from healthd.runtime.redaction import Redactor, secrets_of
@@ -149,7 +150,12 @@ class Daemon:
 
     def _notifications(self) -> Notifications:
         return Notifications(
-            self.settings, board=self.board, clock=self._clock, redact=self.redact, metrics=self.metrics
+            self.settings,
+            board=self.board,
+            clock=self._clock,
+            redact=self.redact,
+            metrics=self.metrics,
+            memory=Memory(JournalStore(self.database, self._clock)),
         )
 
     def _build_gates(self) -> None:
@@ -293,6 +299,8 @@ class Daemon:
         self.metrics.changed(transition, config)
         self.journal.changed(transition)
         self.page.history.changed(transition)
+        if self.notifications is not None:
+            self.notifications.changed()
         if self.reports is not None:
             self.reports.changed(transition)
         result = transition.probe.result if transition.probe else None

@@ -1,4 +1,4 @@
-"""The daemon's own tables: what changed, and who changed what."""
+"""The daemon's own tables: what changed, who changed what, and what people were told."""
 
 from __future__ import annotations
 
@@ -34,4 +34,14 @@ audit = sa.Table(
     sa.Column("detail", sa.Text, nullable=False),
 )
 
-BRANCH = Branch(Path(__file__).with_name("migrations"), "healthd_journal_version", head="0001")
+told = sa.Table(
+    "healthd_told",
+    metadata,
+    sa.Column("receiver", sa.Text, primary_key=True),
+    sa.Column("subject", sa.Text, primary_key=True),
+    sa.Column("notice", sa.Text, nullable=False),
+    sa.Column("at", Moment, nullable=False),
+    sa.Column("within", sa.Text),
+)
+
+BRANCH = Branch(Path(__file__).with_name("migrations"), "healthd_journal_version", head="0002")

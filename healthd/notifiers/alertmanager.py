@@ -36,22 +36,16 @@ class Alertmanager:
     def __init__(self, config: AlertmanagerConfig, context: NotifierContext) -> None:
         self._config, self._context = config, context
         self._url = f"{config.url.rstrip('/')}/api/v2/alerts"
-        self._fired: dict[str, Notice] = {}
 
     async def send(self, notices: Sequence[Notice]) -> None:
         now = self._context.clock.now()
         alerts = [alert for notice in notices for alert in self._alerts(notice, now)]
         if alerts:
             await post(self._context.session, self._url, json=alerts)
-        for notice in notices:
-            if notice.firing:
-                self._fired[notice.key] = notice
-            else:
-                self._fired.pop(notice.key, None)
 
     def _alerts(self, notice: Notice, now: datetime) -> list[dict[str, Any]]:
         """The alert, and the end of the one with other labels that it replaces: to Alertmanager that is another."""
-        before = self._fired.get(notice.key)
+        before = notice.before if notice.before is not None and notice.before.firing else None
         if not notice.firing:
             return [self._alert(before, now)] if before is not None else []
         alerts = [self._alert(notice, now + _LAPSES)]

@@ -25,10 +25,10 @@ class NotifierConfig(BaseModel):
     """`false` leaves it out."""
     optional: bool = False
     """Leaves it out, rather than calling it down, when a variable that it needs is unset."""
-    wait: Duration = 5.0
-    """How long to gather what happens at the same time into one message."""
-    per_minute: int = Field(20, ge=1, le=600)
-    """Messages that it sends in a minute at most; what comes faster is put together."""
+    wait: Duration = 2.0
+    """How long to gather what happens at the same time, once; then it is told without further delay."""
+    per_minute: int = Field(60, ge=1, le=600)
+    """Messages that it sends in a minute at most, half of them at once; what comes faster is put together."""
     timeout: Duration = 10.0
     """How long one message may take to be delivered."""
 
@@ -62,9 +62,9 @@ class Notifier(Protocol):
     """One configured notifier.
 
     `send` delivers notices or raises DeliveryError; whatever else it raises counts as one. It is given all that is
-    news where `grouped`, else one at a time. It may be called again with the same notices: at least once is what is
-    promised. `keeps_incidents` says that the receiver knows what is firing, so that an end is told it even where this
-    process told it of no beginning. `repeat` (seconds) asks for firing notices again.
+    news where `grouped`, else one at a time, which may be a summary of many. It may be called again with the same
+    notices: at least once is what is promised. `keeps_incidents` says that the receiver knows what is firing: each end
+    is told by itself, and a summary is an incident that ends. `repeat` (seconds) asks for firing notices again.
     """
 
     config_model: ClassVar[type[NotifierConfig]]

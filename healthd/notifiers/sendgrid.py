@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import BeforeValidator, Field, SecretStr, StringConstraints
 
 from healthd.notifiers.contract import NotifierConfig, NotifierContext
-from healthd.notifiers.notice import Notice
+from healthd.notifiers.notice import Notice, urgency
 from healthd.notifiers.posting import post
 from healthd.notifiers.wording import headline, paragraph
 
@@ -46,7 +46,7 @@ class SendGrid:
         self._config, self._context = config, context
 
     async def send(self, notices: Sequence[Notice]) -> None:
-        text = "\n\n".join(map(paragraph, notices))
+        text = "\n\n".join(map(paragraph, sorted(notices, key=urgency)))
         mail = {
             "personalizations": [{"to": [{"email": address} for address in self._config.to]}],
             "from": {"email": self._config.sender, "name": "healthd"},

@@ -69,9 +69,8 @@ class Sentry:
             await post(self._context.session, self._url, data=envelope.serialize(), headers=self._headers)
 
     def _event(self, notice: Notice) -> dict[str, Any]:
-        said = f"{notice.key}/{notice.standing}/{notice.since.isoformat()}"
         return {
-            "event_id": hashlib.sha256(said.encode()).hexdigest()[:32],  # the same at every try
+            "event_id": hashlib.sha256(notice.id.encode()).hexdigest()[:32],  # the same at every try
             "timestamp": notice.since.isoformat(),
             "platform": "python",
             "logger": "healthd.notifiers",

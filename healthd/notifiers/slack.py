@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import ClassVar, Literal
 
 from pydantic import SecretStr
 
 from healthd.notifiers.contract import NotifierConfig, NotifierContext
-from healthd.notifiers.notice import Notice, Severity
+from healthd.notifiers.notice import Notice, Severity, urgency
 from healthd.notifiers.posting import post
-from healthd.notifiers.wording import headline, paragraph
+from healthd.notifiers.wording import headline, paragraph, word
 
 _COLOURS = {Severity.CRITICAL: "#d32f2f", Severity.WARNING: "#f9a825", Severity.INFO: "#388e3c"}
 _LONGEST = 2900  # characters of a section, of which Slack takes 3,000
 _SHOWN = 20  # attachments, of which Slack takes 100
+_LISTED, _LONGEST_LINE = 20, 140  # of what is not shown in full: lines of an attachment, characters of a line
 
 
 class SlackConfig(NotifierConfig):
@@ -36,7 +37,9 @@ class Slack:
 
     async def send(self, notices: Sequence[Notice]) -> None:
         text = _escaped(headline(notices, self._context.environment))
-        attachments = [_attachment(notice) for notice in notices[:_SHOWN]]
+        worst_first = sorted(notices, key=urgency)
+        attachments = [_attachment(notice) for notice in worst_first[:_SHOWN]]
+        attachments += [_list(part) for part in _batches(worst_first[_SHOWN:])]
         await post(self._context.session, self._url, json={"text": text, "attachments": attachments})
 
 
@@ -44,6 +47,20 @@ def _attachment(notice: Notice) -> dict[str, object]:
     colour = _COLOURS[notice.severity if notice.firing else Severity.INFO]
     section = {"type": "section", "text": {"type": "mrkdwn", "text": _escaped(paragraph(notice))[:_LONGEST]}}
     return {"color": colour, "fallback": _escaped(notice.summary), "blocks": [section]}
+
+
+def _batches(notices: Sequence[Notice]) -> Iterator[Sequence[Notice]]:
+    for start in range(0, len(notices), _LISTED):
+        yield notices[start : start + _LISTED]
+
+
+def _list(notices: Sequence[Notice]) -> dict[str, object]:
+    """What there is no room to show, a line each."""
+    worst = notices[0]
+    colour = _COLOURS[worst.severity if worst.firing else Severity.INFO]
+    lines = "\n".join(_escaped(f"{word(notice)}: {notice.summary}"[:_LONGEST_LINE]) for notice in notices)
+    section = {"type": "section", "text": {"type": "mrkdwn", "text": lines[:_LONGEST]}}
+    return {"color": colour, "fallback": _escaped(f"{len(notices)} more"), "blocks": [section]}
 
 
 def _escaped(text: str) -> str:

@@ -43,10 +43,12 @@ class Webhook:
 
 
 def cloud_event(notice: Notice, environment: str, source: str) -> dict[str, object]:
-    """The notice as a CloudEvent (specification 1.0.2, 2 and the JSON format)."""
+    """The notice as a CloudEvent (specification 1.0.2, 2 and the JSON format). A summary holds the events that it
+    puts together."""
+    together = {"events": [cloud_event(part, environment, source) for part in notice.parts]} if notice.parts else {}
     return {
         "specversion": "1.0",
-        "id": f"{notice.key}/{notice.standing}/{notice.since.isoformat()}",
+        "id": notice.id,
         "source": f"/healthd/{quote(environment, safe='')}/{quote(source, safe='')}",
         "type": f"healthd.{notice.about}.{'firing' if notice.firing else 'over'}",
         "subject": notice.name,
@@ -60,5 +62,6 @@ def cloud_event(notice: Notice, environment: str, source: str) -> dict[str, obje
             "detail": notice.detail,
             "facts": dict(notice.facts),
             "link": notice.link,
+            **together,
         },
     }

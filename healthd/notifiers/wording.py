@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from healthd.notifiers.notice import Notice, Severity
+from healthd.notifiers.notice import Notice, Severity, urgency
 
 _WORDS = {Severity.CRITICAL: "CRITICAL", Severity.WARNING: "WARNING", Severity.INFO: "INFO"}
+_NAMED = 5  # subjects in a headline, after the worst
 _TIME = "%Y-%m-%d %H:%M:%S UTC"
 
 
 def headline(notices: Sequence[Notice], environment: str) -> str:
-    """One line for all of them."""
-    if len(notices) == 1:
-        return f"[{environment}] {word(notices[0])}: {notices[0].summary}"
-    firing = sum(notice.firing for notice in notices)
-    counts = [f"{firing} firing"] * bool(firing) + [f"{len(notices) - firing} over"] * (firing < len(notices))
-    return f"[{environment}] {', '.join(counts)}: {', '.join(notice.name for notice in notices[:5])}"
+    """One line for all of them, with the worst in full."""
+    worst, *others = sorted(notices, key=urgency)
+    line = f"[{environment}] {word(worst)}: {worst.summary}"
+    if not others:
+        return line
+    named = ", ".join(notice.name for notice in others[:_NAMED])
+    more = f" and {len(others) - _NAMED} more" if len(others) > _NAMED else ""
+    firing = sum(notice.firing for notice in others)
+    counts = [f"{firing} firing"] * bool(firing) + [f"{len(others) - firing} over"] * (firing < len(others))
+    return f"{line}; also {', '.join(counts)}: {named}{more}"
 
 
 def word(notice: Notice) -> str:

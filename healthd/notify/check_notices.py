@@ -10,8 +10,13 @@ from healthd.monitoring.board import CheckState
 from healthd.notifiers.notice import Notice, Severity
 
 
+def key_of(state: CheckState, source: str) -> str:
+    """The subject that a check is. What only this host sees is a subject of its own on every host."""
+    return f"check:{state.name}" + (f"@{source}" if state.config.scope is Scope.LOCAL else "")
+
+
 def check_notice(state: CheckState, source: str, now: datetime) -> Notice:
-    """How a check stands, in words. What only this host sees is a subject of its own on every host."""
+    """How a check stands, in words."""
     local = state.config.scope is Scope.LOCAL
     healthy = state.status is Status.HEALTHY or state.maintenance is not None
     down = not state.status.is_up
@@ -28,7 +33,7 @@ def check_notice(state: CheckState, source: str, now: datetime) -> Notice:
     else:
         detail = result.message if result else ""
     return Notice(
-        key=f"check:{state.name}" + (f"@{source}" if local else ""),
+        key=key_of(state, source),
         about="check",
         name=state.name,
         standing=standing,

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
@@ -17,27 +17,32 @@ import structlog
 
 from healthd.checks.failures import describe
 from healthd.notifiers.contract import DeliveryError, Notifier, NotifierConfig
-from healthd.notifiers.notice import Notice
+from healthd.notifiers.notice import Notice, urgency
+from healthd.notify.pace import Pace
+from healthd.notify.summaries import end_of, summary_of
+from healthd.notify.told import Told
 from healthd.runtime.clock import Clock
 from healthd.runtime.deadline import within
 
 _log = structlog.get_logger(__name__)
-_AT_ONCE = 50  # notices in a message
+_AT_ONCE = 500  # notices in a message that takes several
+_ONE_BY_ONE = 2.0  # seconds for which notices are sent one by one; what is left then is put together
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 300.0
-_MINUTE = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class Bookkeeping:
-    """Who is told how it goes: plain calls. `told(outcome, notices)`; `up(works)`; `waiting(notices)`."""
+    """Who is told how it goes: plain calls. `told(outcome, notices)`; `up(works)`; `waiting(notices)`;
+    `note(subject, told)` keeps what was told beyond this process."""
 
     told: Callable[[str, int], None]
     up: Callable[[bool], None]
     waiting: Callable[[int], None]
+    note: Callable[[str, Told | None], None]
 
 
 class Mailbox:
-    """Delivers in the background what is news, put together, at a bounded rate, again until it is taken."""
+    """Delivers in the background what is news: the worst first, at a bounded rate, again until it is taken."""
 
     def __init__(
         self,
@@ -52,13 +57,23 @@ class Mailbox:
         self.name, self.config = name, config
         self._notifier, self._clock, self._redact, self._books = notifier, clock, redact, books
         self._now: dict[str, Notice] = {}
-        self._told: dict[str, tuple[Notice, float]] = {}
-        self._sent: deque[float] = deque(maxlen=config.per_minute)
+        self._told: dict[str, Told] = {}
+        self._sent_at: dict[str, float] = {}  # steady, for whoever wants it repeated
+        self._pace = Pace(config.per_minute)
         self._news = asyncio.Event()
         self._pause = 0.0
         self._down = False
         books.up(True)
         books.waiting(0)
+
+    def remember(self, told: Mapping[str, Told]) -> None:
+        """Take what was told before the start. It stands until something newer is known."""
+        for key, before in told.items():
+            if key not in self._told:
+                self._told[key] = before
+                self._now.setdefault(key, before.notice)
+                self._now[key] = self._with_its_beginning(self._now[key])
+        self._news.set()
 
     def put(self, notice: Notice, *, wanted: bool = True) -> None:
         """How a subject stands. One that is not `wanted` here any more, but was firing, is over here."""
@@ -66,8 +81,8 @@ class Mailbox:
             before = self._now.get(notice.key)
             if before is None or not before.firing:
                 return
-            notice = replace(notice, firing=False)
-        self._now[notice.key] = notice
+            notice = replace(notice, firing=False, always=False)
+        self._now[notice.key] = notice = self._with_its_beginning(notice)
         if self._is_news(notice):
             self._news.set()
 
@@ -85,55 +100,125 @@ class Mailbox:
         while True:
             await self._wait_for_news()
             await asyncio.sleep(self._pause or self.config.wait)
-            await self._wait_for_turn()
             await self.deliver()
 
-    async def deliver(self) -> None:
-        """One try to tell all that is news now."""
+    async def deliver(self, *, hurry: bool = False) -> None:
+        """Tell all that is news, message after message, until nothing is left or a message is not taken. In a `hurry`
+        all that can be put together is, and what the rate does not allow now is left to the next start."""
         self._news.clear()
-        news = self._all_news()
-        self._books.waiting(len(news))
-        if not news:
-            return
-        batch = news[:_AT_ONCE] if self._notifier.grouped else news[:1]
-        self._sent.append(self._clock.steady())
+        began = self._clock.steady() - (_ONE_BY_ONE if hurry else 0.0)
+        while news := self._all_news():
+            self._books.waiting(len(news))
+            urgent = news[0].is_urgent
+            free = self._pace.free(self._clock.steady(), urgent=urgent)
+            if not free:
+                if hurry:
+                    break
+                await self._wait_for_turn(urgent)
+                continue
+            late = self._clock.steady() - began >= _ONE_BY_ONE
+            if not await self._send(self._next_message(news, free=1 if late else free)):
+                self._news.set()
+                break
+        self._books.waiting(len(self._all_news()))
+
+    def _next_message(self, news: Sequence[Notice], free: int) -> list[Notice]:
+        """What the next message holds, when so many more may follow at once with it."""
+        if self._notifier.grouped:
+            return list(news[:_AT_ONCE])
+        together = [notice for notice in news if notice.firing or not self._notifier.keeps_incidents]
+        if news[0] not in together or len(together) <= max(free, 1):
+            return [news[0]]
+        return [news[0]] if free > 1 else [summary_of(together)]
+
+    async def _send(self, batch: list[Notice]) -> bool:
+        """One try. False when the receiver did not take it and is to be tried later."""
+        self._pace.sent(self._clock.steady())
+        batch = [replace(notice, before=self._before(notice)) for notice in batch]
         try:
             await within(self.config.timeout, self._notifier.send(batch), name=f"notify:{self.name}")
         except asyncio.CancelledError:
             raise
         except Exception as error:
-            self._failed(error, batch)
-        else:
-            self._delivered("sent", batch)
-            self._recovered()
-        if news := self._all_news():
-            self._news.set()
-        self._books.waiting(len(news))
+            return self._failed(error, batch)
+        self._delivered("sent", batch)
+        self._recovered()
+        return True
+
+    def _before(self, notice: Notice) -> Notice | None:
+        told = self._told.get(notice.key)
+        return told.notice if told is not None else None
+
+    def _with_its_beginning(self, notice: Notice) -> Notice:
+        """A notice that says what was told before is about the same event: it keeps that one's beginning and name."""
+        told = self._before(notice)
+        if told is None or notice.differs_from(told):
+            return notice
+        return replace(notice, since=told.since, began=told.began)
 
     def _all_news(self) -> list[Notice]:
         self._drop_what_is_over()
-        return [notice for notice in self._now.values() if self._is_news(notice)]
+        self._end_summaries()
+        return sorted((notice for notice in self._now.values() if self._is_news(notice)), key=urgency)
 
     def _is_news(self, notice: Notice) -> bool:
-        told = self._told.get(notice.key)
+        told = self._before(notice)
         if told is None:
-            return notice.firing or notice.always or self._notifier.keeps_incidents
-        before, at = told
-        if notice.differs_from(before):
-            return notice.firing or before.firing or notice.always
+            return notice.firing or notice.always
+        if notice.differs_from(told):
+            return notice.firing or told.firing or notice.always
         repeat = self._notifier.repeat
-        return notice.firing and repeat is not None and self._clock.steady() - at >= repeat
+        sent_at = self._sent_at.get(notice.key, float("-inf"))
+        return notice.firing and repeat is not None and self._clock.steady() - sent_at >= repeat
 
     def _drop_what_is_over(self) -> None:
         for key, notice in list(self._now.items()):
             if notice.lasts is not None and self._clock.now() >= notice.since + timedelta(seconds=notice.lasts):
                 del self._now[key]
-                self._told.pop(key, None)
+                self._forget(key)
+
+    def _end_summaries(self) -> None:
+        """Where the receiver keeps incidents, a summary is one: it ends when nothing of what it told fires any more."""
+        if not self._notifier.keeps_incidents:
+            return
+        for key, told in list(self._told.items()):
+            if told.within is not None and not self._now[key].firing:
+                self._forget(key)
+        alive = {told.within for told in self._told.values()}
+        for key, told in self._told.items():
+            if told.notice.about == "summary" and key not in alive and self._now[key].firing:
+                self._now[key] = end_of(told.notice, self._clock.now())
 
     def _delivered(self, outcome: str, batch: Sequence[Notice]) -> None:
-        self._books.told(outcome, len(batch))
         for notice in batch:
-            self._told[notice.key] = notice, self._clock.steady()
+            self._books.told(outcome, len(notice.parts) or 1)
+            for part in notice.parts:
+                self._note(part, notice.key if self._notifier.keeps_incidents else None)
+            if notice.about != "summary" or self._notifier.keeps_incidents:
+                self._note(notice)
+            if notice.about == "summary" and notice.firing and self._notifier.keeps_incidents:
+                self._now[notice.key] = notice
+
+    def _note(self, notice: Notice, summary: str | None = None) -> None:
+        """Keep what was told of a subject. Of one that is over nothing is kept, but that it was told where that is
+        told in any case."""
+        if not notice.firing and not notice.always:
+            self._forget(notice.key)
+            return
+        if not notice.firing and notice.about == "summary":
+            return
+        told = Told(replace(notice, before=None), self._clock.now(), summary)
+        before = self._told.get(notice.key)
+        self._told[notice.key], self._sent_at[notice.key] = told, self._clock.steady()
+        if before is None or before.notice.id != notice.id or before.within != summary:
+            self._books.note(notice.key, told)
+
+    def _forget(self, key: str) -> None:
+        if key.startswith("summary:"):
+            self._now.pop(key, None)
+        if self._told.pop(key, None) is not None:
+            self._sent_at.pop(key, None)
+            self._books.note(key, None)
 
     def _recovered(self) -> None:
         if self._down:
@@ -141,7 +226,7 @@ class Mailbox:
         self._down, self._pause = False, 0.0
         self._books.up(True)
 
-    def _failed(self, error: Exception, batch: Sequence[Notice]) -> None:
+    def _failed(self, error: Exception, batch: Sequence[Notice]) -> bool:
         final = isinstance(error, DeliveryError) and error.final
         text = str(error) if isinstance(error, DeliveryError | TimeoutError) else describe(error)
         if not self._down:
@@ -150,18 +235,19 @@ class Mailbox:
         self._books.up(False)
         if final:  # the next message may fare better; this one never will
             self._delivered("refused", batch)
-            return
-        self._books.told("failed", len(batch))
+            return True
+        self._books.told("failed", sum(len(notice.parts) or 1 for notice in batch))
         asked = error.retry_after if isinstance(error, DeliveryError) else None
         grown = min(_LONGEST_PAUSE, max(_FIRST_PAUSE, 2 * self._pause))
         self._pause = max(asked or 0.0, grown * random.uniform(0.8, 1.0))
+        return False
+
+    async def _wait_for_turn(self, urgent: bool) -> None:
+        """Wait until the rate allows a message, or until there is something that may be more urgent."""
+        self._news.clear()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._news.wait(), self._pace.pause(self._clock.steady(), urgent=urgent))
 
     async def _wait_for_news(self) -> None:
-        try:
+        with suppress(TimeoutError):
             await asyncio.wait_for(self._news.wait(), self._notifier.repeat)
-        except TimeoutError:
-            return
-
-    async def _wait_for_turn(self) -> None:
-        if len(self._sent) == self.config.per_minute:
-            await asyncio.sleep(max(0.0, self._sent[0] + _MINUTE - self._clock.steady()))

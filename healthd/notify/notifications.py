@@ -9,23 +9,29 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import replace
 
 import aiohttp
 import structlog
 
 from healthd.config.settings import Settings
+from healthd.journal.database import JournalError
 from healthd.metrics import Metrics
 from healthd.monitoring.board import Board
 from healthd.notifiers import KINDS
 from healthd.notifiers.contract import MisconfiguredNotifier, NotifierConfig, NotifierContext
 from healthd.notifiers.notice import Notice
 from healthd.notifiers.routes import Route
-from healthd.notify.check_notices import check_notice
+from healthd.notify.check_notices import check_notice, key_of
 from healthd.notify.delivery_queue import Bookkeeping, Mailbox
+from healthd.notify.told import Memory, receiver_of
 from healthd.runtime.clock import Clock
+from healthd.runtime.deadline import within
 
 _log = structlog.get_logger(__name__)
+_STUMBLED = 5.0
+_PATIENCE = 5.0  # seconds for which alarms wait for what the journal says was told
 _SWEEP = 1.0  # seconds between two looks at the board
 _LAST_WORDS = 2.0  # seconds that mailboxes get to be emptied when the daemon stops
 
@@ -34,7 +40,14 @@ class Notifications:
     """All notifiers of a configuration. Built in a running event loop."""
 
     def __init__(
-        self, settings: Settings, *, board: Board, clock: Clock, redact: Callable[[str], str], metrics: Metrics
+        self,
+        settings: Settings,
+        *,
+        board: Board,
+        clock: Clock,
+        redact: Callable[[str], str],
+        metrics: Metrics,
+        memory: Memory | None = None,
     ) -> None:
         self._board, self._clock, self._redact, self._metrics = board, clock, redact, metrics
         self._source = socket.gethostname()
@@ -43,6 +56,11 @@ class Notifications:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._routes: dict[str, list[Route]] = {}
         self._environment = settings.environment
+        self._memory = memory or Memory(None)
+        self._ready, self._changed = asyncio.Event(), asyncio.Event()
+        self._early: list[Notice] = []
+        if self._memory.loaded:
+            self._ready.set()
         self.reconfigure(settings)
 
     def reconfigure(self, settings: Settings) -> None:
@@ -65,16 +83,65 @@ class Notifications:
                 self._open(name, config)
 
     async def run(self) -> None:
-        """Look at the board until cancelled."""
+        """Look at the board until cancelled, at once when something changed."""
+        keeping = [asyncio.create_task(self._recall(), name="told"), asyncio.create_task(self._memory.run())]
+        try:
+            while True:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._changed.wait(), _SWEEP)
+                self._changed.clear()
+                self.sweep()
+        finally:
+            await _cancelled(keeping)
+
+    def changed(self) -> None:
+        """A check changed: look at the board now."""
+        self._changed.set()
+
+    async def _recall(self) -> None:
+        """Take up what was told before the start. A journal that cannot be read holds nobody's alarm for long."""
+        loading = asyncio.create_task(self._memory.load())
+        try:
+            await asyncio.wait({loading}, timeout=_PATIENCE)
+            if not loading.done():
+                _log.warning("the journal cannot be read: what was told before the start is told again")
+                self._start_telling()
+                await asyncio.wait({loading})
+            for mailbox in self._mailboxes.values():
+                self._remind(mailbox)
+            self._start_telling()
+        finally:
+            await _cancelled([loading])
+
+    def _start_telling(self) -> None:
+        self._ready.set()
+        while self._early:
+            self.tell(self._early.pop(0))
+
+    def _remind(self, mailbox: Mailbox) -> None:
+        """Tell a mailbox what its receiver was told; of what another host alone sees it is that one's to tell."""
+        told = self._memory.of(receiver_of(mailbox.name, mailbox.config))
+        mine = {key: was for key, was in told.items() if was.notice.facts.get("host", self._source) == self._source}
+        kept = {was.within for was in mine.values()}
+        mailbox.remember({key: was for key, was in mine.items() if was.notice.about != "summary" or key in kept})
+
+    async def _deliver(self, mailbox: Mailbox) -> None:
+        """Until cancelled. A fault in one mailbox is logged, costs its notifier a pause, and no other anything."""
+        await self._ready.wait()
         while True:
-            await asyncio.sleep(_SWEEP)
-            self.sweep()
+            try:
+                await mailbox.run()
+            except asyncio.CancelledError:
+                raise
+            except Exception:
+                _log.exception("a notifier stumbled", notifier=mailbox.name)
+                await asyncio.sleep(_STUMBLED)
 
     def sweep(self) -> None:
         """Tell every mailbox how the checks stand."""
         states = [state for state in self._board.checks() if state.probe is not None]
         notices = [check_notice(state, self._source, self._clock.now()) for state in states] if self._mailboxes else []
-        keys = {notice.key for notice in notices}
+        keys = {key_of(state, self._source) for state in self._board.checks()}
         for mailbox in self._mailboxes.values():
             mailbox.forget_all_but(keys)
             for notice in notices:
@@ -82,6 +149,9 @@ class Notifications:
 
     def tell(self, notice: Notice) -> None:
         """Tell of something else than a check. Neither blocks nor fails."""
+        if not self._ready.is_set():  # whether it ends what was told before the start is not known yet
+            self._early.append(notice)
+            return
         facts = {key: self._redact(value) for key, value in notice.facts.items()}
         clean = replace(notice, summary=self._redact(notice.summary), detail=self._redact(notice.detail), facts=facts)
         for mailbox in self._mailboxes.values():
@@ -90,17 +160,19 @@ class Notifications:
     async def close(self) -> None:
         """Deliver what is left, for a moment, and end."""
         await _cancelled(self._tasks.values())
-        last = [asyncio.create_task(mailbox.deliver()) for mailbox in self._mailboxes.values()]
+        last = [asyncio.create_task(mailbox.deliver(hurry=True)) for mailbox in self._mailboxes.values()]
         if last:
             _, late = await asyncio.wait(last, timeout=_LAST_WORDS)
             await _cancelled(late)
+        with suppress(JournalError, TimeoutError):  # then it is told once more after the next start
+            await within(_LAST_WORDS, self._memory.flush(), name="what was told")
         await self._session.close()
 
     def _put(self, mailbox: Mailbox, notice: Notice) -> None:
         mailbox.put(notice, wanted=any(route.takes(notice) for route in self._routes[mailbox.name]))
 
     def _open(self, name: str, config: NotifierConfig) -> None:
-        books = self._books(name)
+        books = self._books(name, config)
         if isinstance(config, MisconfiguredNotifier):
             books.up(False)
             _log.warning("notifier is misconfigured and tells nobody", notifier=name, not_set=list(config.missing))
@@ -109,14 +181,17 @@ class Notifications:
         notifier = KINDS[config.kind](config, context)
         mailbox = Mailbox(name, config, notifier, clock=self._clock, redact=self._redact, books=books)
         self._mailboxes[name] = mailbox
-        self._tasks[name] = asyncio.create_task(mailbox.run(), name=f"mailbox:{name}")
+        if self._memory.loaded:
+            self._remind(mailbox)
+        self._tasks[name] = asyncio.create_task(self._deliver(mailbox), name=f"mailbox:{name}")
 
-    def _books(self, name: str) -> Bookkeeping:
-        metrics = self._metrics
+    def _books(self, name: str, config: NotifierConfig) -> Bookkeeping:
+        metrics, receiver = self._metrics, receiver_of(name, config)
         return Bookkeeping(
             told=lambda outcome, notices: metrics.notices.labels(name, outcome).inc(notices),
             up=lambda works: metrics.notifier_up.labels(name).set(works),
             waiting=lambda notices: metrics.notices_waiting.labels(name).set(notices),
+            note=lambda subject, told: self._memory.note(receiver, subject, told),
         )
 
 

@@ -69,7 +69,7 @@ async def test_slack_is_sent_one_message_that_mentions_nobody(peer: Peer) -> Non
     async with notifying("slack", url=f"{peer.url}/hook") as slack:
         await slack.send([DOWN, GATE])
     (message,) = _posted(peer)
-    assert message["text"] == "[production] 2 firing: db, api"
+    assert message["text"] == "[production] CRITICAL: db is unhealthy; also 1 firing: api"
     first = message["attachments"][0]["blocks"][0]["text"]["text"]
     assert "CRITICAL: db is unhealthy" in first
     assert "refused &lt;@everyone&gt; &amp; gone" in first
@@ -196,10 +196,10 @@ async def test_alertmanager_receives_and_resolves() -> None:
             assert alert["annotations"]["runbook_url"] == "https://wiki.test/db"
             lapses = datetime.fromisoformat(alert["endsAt"]) - datetime.now(UTC)
             assert timedelta(minutes=3) < lapses < timedelta(minutes=5)
-            await notifier.send([replace(DOWN, standing="degraded", severity=Severity.WARNING)])
+            await notifier.send([slower := replace(DOWN, standing="degraded", severity=Severity.WARNING, before=DOWN)])
             (alert,) = await server.alerts()
             assert alert["labels"]["severity"] == "warning"
-            await notifier.send([WELL])
+            await notifier.send([replace(WELL, before=slower)])
             await until(lambda: _none_of(server), "the alert is resolved")
 
 

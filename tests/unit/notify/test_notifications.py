@@ -43,11 +43,11 @@ class Talk(Stage):
         self.settings = settings
         return settings
 
-    def put(self, name: str, result: Result) -> None:
+    def put(self, name: str, result: Result, fresh: float = 3600.0) -> None:
         before = self.board.check(name)
         now, steady = self.clock.now(), self.clock.steady()
         probe = Probe(now, 0.01, result)
-        self.board.put(replace(before, status=result.status, since=now, probe=probe, good_until=steady + 3600))
+        self.board.put(replace(before, status=result.status, since=now, probe=probe, good_until=steady + fresh))
 
 
 @asynccontextmanager
@@ -84,8 +84,8 @@ async def test_a_check_is_told_by_the_routes_of_the_environment(talk: Talk) -> N
 async def test_overdue_is_told(talk: Talk) -> None:
     """What nobody probes any more is unknown, and somebody hears of it."""
     async with telling(talk, talk.configure(notify={"team": CHAT}, routes=[{"to": "team"}])):
-        talk.put("db", UP)
-        await asyncio.sleep(3700)
+        talk.put("db", UP, fresh=60)
+        await asyncio.sleep(100)
     assert talk.said == {"hook": ["db unknown critical"]}
 
 
