@@ -39,7 +39,7 @@ from healthd_gates.app import Gates
 from healthd_gates.config.settings import Config
 from healthd_gates.domain.evidence import Counts, Evidence, Histogram
 from healthd_gates.domain.request import VerifyRequest, Version
-from healthd_gates.engine.ticker import Ticks
+from healthd_gates.engine.ticker import Ticker
 from healthd_gates.router import GateApi
 from healthd_gates.sources.contract import Cursor, Look, SourceConfig
 from healthd_gates.store import tables as gate_tables
@@ -93,7 +93,9 @@ async def serve(port: int, gates: int, folder: Path) -> None:
         late.clear()
         return said
 
-    api = GateApi(kept.gatekeeper, kept.courier, config, Guard(config), clock, Rate(per_second=10_000, burst=10_000))
+    api = GateApi(
+        kept.gate_service, kept.callback_worker, config, Guard(config), clock, Rate(per_second=10_000, burst=10_000)
+    )
     app = web.Application()
     app.add_routes([*api.routes(), web.get("/lateness", lateness)])
     runner = web.AppRunner(app, access_log=None)
@@ -101,7 +103,7 @@ async def serve(port: int, gates: int, folder: Path) -> None:
     await web.TCPSite(runner, "127.0.0.1", port).start()
     running = asyncio.create_task(kept.run())
     for name in services:
-        await kept.gatekeeper.start(VerifyRequest(service=name, candidate=Version(version="2.0")), caller="bench")
+        await kept.gate_service.start(VerifyRequest(service=name, candidate=Version(version="2.0")), caller="bench")
         await asyncio.sleep(EVERY / gates)
     await running
 
@@ -109,13 +111,13 @@ async def serve(port: int, gates: int, folder: Path) -> None:
 def _recorded_lateness() -> list[float]:
     """Filled with the seconds by which every tick comes late, finer than the metric has them."""
     late: list[float] = []
-    wait = Ticks.wait
+    wait = Ticker.wait
 
-    async def recording(ticks: Ticks) -> float:
+    async def recording(ticks: Ticker) -> float:
         late.append(await wait(ticks))
         return late[-1]
 
-    Ticks.wait = recording  # type: ignore[method-assign]
+    Ticker.wait = recording  # type: ignore[method-assign]
     return late
 
 

@@ -27,7 +27,7 @@ from healthd.monitoring.suite import Suite
 from healthd.notify.notifications import Notifications
 from healthd.notify.told import JournalStore, Memory
 from healthd.runtime.clock import Clock, SystemClock
-from healthd.runtime.deadline import within
+from healthd.runtime.deadline import with_deadline
 from healthd.runtime.redaction import Redactor, secrets_of
 from healthd.runtime.systemd import ServiceManager
 from healthd.runtime.watchdog import Watchdog
@@ -42,9 +42,9 @@ from healthd_gates.app import Gates
 from healthd_gates.config.settings import Config as Config
 from healthd_gates.domain.gate import Gate
 from healthd_gates.engine import notifications as gate_news
-from healthd_gates.pages.gate_history import Films
+from healthd_gates.pages.gate_history import GateHistories
 from healthd_gates.pages.page import GatePage
-from healthd_gates.pages.recent import LatestGates
+from healthd_gates.pages.recent import RecentGates
 from healthd_gates.router import GateApi
 from healthd_gates.store import tables as gate_tables
 
@@ -170,11 +170,11 @@ class Daemon:
             redact=self.redact,
             listener=self._gate_changed,
         )
-        gatekeeper = self.gates.gatekeeper
-        self.gate_api = GateApi(gatekeeper, self.gates.courier, self.settings, self._guard, self._clock)
-        films = Films(gatekeeper, self.gates.ledger, self.gates.outbox)
-        self.gate_page = GatePage(films, self._guard, self._clock, self.renderer, self.streams)
-        self.page.deploys = LatestGates(gatekeeper)
+        gate_service = self.gates.gate_service
+        self.gate_api = GateApi(gate_service, self.gates.callback_worker, self.settings, self._guard, self._clock)
+        gate_histories = GateHistories(gate_service, self.gates.gate_store, self.gates.outbox)
+        self.gate_page = GatePage(gate_histories, self._guard, self._clock, self.renderer, self.streams)
+        self.page.deploys = RecentGates(gate_service)
 
     async def _run_gates(self) -> None:
         """Health is served whatever becomes of the gates: their fault is logged, and they are started again."""
@@ -189,7 +189,7 @@ class Daemon:
 
     async def _close_journal(self) -> None:
         try:
-            await within(_LAST_WORDS, self._write_the_rest(), name="journal's end")
+            await with_deadline(_LAST_WORDS, self._write_the_rest(), name="journal's end")
         except (JournalError, TimeoutError) as error:
             _log.warning("the last transitions are not in the journal", problem=str(error))
 

@@ -53,9 +53,9 @@ def _healthy(results: Sequence[Result]) -> Iterator[Target]:
     yield Target("pooled false rollbacks ≤ 0.2 %", f"{pooled:.3%}", pooled <= 0.002)
 
 
-def _each(promise: str, results: Sequence[Result], applies: Question, holds: Question) -> Target:
+def _each(promise: str, results: Sequence[Result], applies: Question, lock_store: Question) -> Target:
     chosen = [result for result in results if applies(result)]
-    misses = tuple(_name(result) for result in chosen if not holds(result))
+    misses = tuple(_name(result) for result in chosen if not lock_store(result))
     return Target(promise, f"{len(chosen) - len(misses)} of {len(chosen)} cells", not misses, misses)
 
 

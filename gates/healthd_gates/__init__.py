@@ -1,1 +1,1 @@
-"""The deployment gate: evidence, judge, gatekeeper, actions. It uses healthd's ports, never the reverse."""
+"""The deployment gate: evidence, judge, engine, actions. It uses healthd's ports, never the reverse."""

@@ -18,19 +18,19 @@ from healthd.runtime.clock import Clock
 from healthd_gates.actions.executor import Attempts
 from healthd_gates.config.settings import Config
 from healthd_gates.domain.gate import Gate
-from healthd_gates.engine.action_worker import Carrier, Desk
-from healthd_gates.engine.change_events import News
+from healthd_gates.engine.action_worker import ActionWorker, Desk
+from healthd_gates.engine.change_events import ChangeEvents
 from healthd_gates.engine.metrics import ActionMetrics, GateMetrics, ReplyMetrics, RunningGates
-from healthd_gates.engine.observer_factory import Optics
+from healthd_gates.engine.observer_factory import ObserverContext
 from healthd_gates.engine.replica import Replica
 from healthd_gates.engine.runner import Tools
-from healthd_gates.engine.service import Gatekeeper
-from healthd_gates.engine.supervisor import Roster
-from healthd_gates.hooks.callback_worker import Courier
-from healthd_gates.store.callbacks import Replies
-from healthd_gates.store.gate_store import Ledger
+from healthd_gates.engine.service import GateService
+from healthd_gates.engine.supervisor import Supervisor
+from healthd_gates.hooks.callback_worker import CallbackWorker
+from healthd_gates.store.callbacks import CallbackStore
+from healthd_gates.store.gate_store import GateStore
 from healthd_gates.store.leases import Leases
-from healthd_gates.store.locks import Holds
+from healthd_gates.store.locks import LockStore
 from healthd_gates.store.outbox import Outbox
 
 Listener = Callable[[Gate, Gate], None]
@@ -52,27 +52,36 @@ class Gates:
         listener: Listener,
     ) -> None:
         self.replica = replica = f"{socket.gethostname()}:{secrets.token_hex(6)}"
-        self._listener, self._news = listener, News()
-        self.ledger = Ledger(database, clock)
+        self._listener, self._news = listener, ChangeEvents()
+        self.gate_store = GateStore(database, clock)
         self.metrics = GateMetrics(registry)
         self._session = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())
-        optics = Optics(self.ledger, clock, board, self._session, redact)
+        observer_context = ObserverContext(self.gate_store, clock, board, self._session, redact)
         self.outbox = Outbox(database, replica)
         attempts = Attempts(clock, redact, os.environ)
-        desk = Desk(self.outbox, self.ledger, attempts, ActionMetrics(registry), self._news, clock)
-        self._carrier = Carrier(desk, config)
-        tools = Tools(optics, self.outbox, self._news, self._changed, self._inherited, self.metrics.late.observe)
+        desk = Desk(self.outbox, self.gate_store, attempts, ActionMetrics(registry), self._news, clock)
+        self._action_worker = ActionWorker(desk, config)
+        tools = Tools(
+            observer_context, self.outbox, self._news, self._changed, self._inherited, self.metrics.late.observe
+        )
         leases = Leases(database, replica, config.gates.lease)
-        self._roster = Roster(leases, tools, config, self.metrics, self._news)
-        registry.register(RunningGates(self._roster.gates))
-        self._replica = Replica(self.ledger, leases, self._roster, clock, self.metrics)
-        self.gatekeeper = Gatekeeper(
-            self._roster, self.ledger, Holds(database), self.outbox, attempts, self._news, clock, replica=replica
+        self._supervisor = Supervisor(leases, tools, config, self.metrics, self._news)
+        registry.register(RunningGates(self._supervisor.gates))
+        self._replica = Replica(self.gate_store, leases, self._supervisor, clock, self.metrics)
+        self.gate_service = GateService(
+            self._supervisor,
+            self.gate_store,
+            LockStore(database),
+            self.outbox,
+            attempts,
+            self._news,
+            clock,
+            replica=replica,
         )
 
-        self.courier = Courier(
-            Replies(database),
-            self.gatekeeper,
+        self.callback_worker = CallbackWorker(
+            CallbackStore(database),
+            self.gate_service,
             config.hooks,
             clock=clock,
             metrics=ReplyMetrics(registry),
@@ -83,23 +92,23 @@ class Gates:
         """Until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._replica.run(), name="replica")
-            tasks.create_task(self._carrier.run(), name="carrier")
-            tasks.create_task(self.courier.run(), name="courier")
+            tasks.create_task(self._action_worker.run(), name="carrier")
+            tasks.create_task(self.callback_worker.run(), name="courier")
 
     def reconfigure(self, config: Config) -> None:
         """For gates that start from now on; those that run keep their policy."""
-        self._roster.config = self._carrier.config = config
-        self.courier.reconfigure(config.hooks)
+        self._supervisor.config = self._action_worker.config = config
+        self.callback_worker.reconfigure(config.hooks)
 
     def drain(self) -> None:
         """Take no more gates."""
-        self.gatekeeper.draining = True
+        self.gate_service.draining = True
 
     async def close(self) -> None:
         """Stop every gate where it stands and leave it to another replica, or to the next start."""
         self.drain()
-        await self.courier.close()
-        await self._carrier.close()
+        await self.callback_worker.close()
+        await self._action_worker.close()
         await self._replica.close()
         await self._session.close()
 
@@ -111,6 +120,6 @@ class Gates:
         self.metrics.changed(before, after)
         self._news.publish(after.id)
         if after.decision is not before.decision or after.rollback is not before.rollback:
-            self._carrier.wake()
-            self.courier.wake()
+            self._action_worker.wake()
+            self.callback_worker.wake()
         self._listener(before, after)

@@ -10,7 +10,7 @@ from aiohttp import web
 from healthd.runtime.clock import Clock
 from healthd.web.auth import Guard
 from healthd.web.problems import Problem
-from healthd_gates.api.endpoint import Door, Endpoint
+from healthd_gates.api.endpoint import AccessControl, Endpoint
 from healthd_gates.api.events import Events
 from healthd_gates.api.gates import GateCalls
 from healthd_gates.api.locks import Locks
@@ -20,9 +20,9 @@ from healthd_gates.api.operation import Operation
 from healthd_gates.api.rate_limit import Rate, RateLimiter
 from healthd_gates.api.verify import Verify
 from healthd_gates.config.settings import Config
-from healthd_gates.engine.service import Gatekeeper
+from healthd_gates.engine.service import GateService
 from healthd_gates.hooks import KINDS, find_kind
-from healthd_gates.hooks.callback_worker import Courier
+from healthd_gates.hooks.callback_worker import CallbackWorker
 from healthd_gates.hooks.runs import Runs
 
 _ROOTS = ("/api/v2/deployments", "/gates", "/hooks", "/locks", "/quarantine")
@@ -30,25 +30,25 @@ _RATE = Rate()
 
 
 class GateApi:
-    """The HTTP face of one gatekeeper."""
+    """The HTTP face of one gate service."""
 
     def __init__(
         self,
-        gatekeeper: Gatekeeper,
-        courier: Courier,
+        gate_service: GateService,
+        callback_worker: CallbackWorker,
         config: Config,
         guard: Guard,
         clock: Clock,
         rate: Rate = _RATE,
     ) -> None:
-        self._patience = Patience(gatekeeper, clock)
-        self._door = Door(guard, RateLimiter(rate, clock))
-        self._runs = Runs(gatekeeper, courier, config, clock)
+        self._patience = Patience(gate_service, clock)
+        self._door = AccessControl(guard, RateLimiter(rate, clock))
+        self._runs = Runs(gate_service, callback_worker, config, clock)
         self.operations: Sequence[Operation] = (
-            *Verify(gatekeeper, self._patience).operations(),
-            *GateCalls(gatekeeper, self._patience).operations(),
-            *Events(gatekeeper, self._patience).operations(),
-            *Locks(gatekeeper).operations(),
+            *Verify(gate_service, self._patience).operations(),
+            *GateCalls(gate_service, self._patience).operations(),
+            *Events(gate_service, self._patience).operations(),
+            *Locks(gate_service).operations(),
             *(operation for kind in KINDS for operation in find_kind(kind)(self._runs).operations()),
         )
         self._description = json.dumps(document(self.operations), indent=1).encode()

@@ -27,7 +27,7 @@ class Misconfigured:
         """Holds nothing open."""
 
 
-class Stillborn:
+class BrokenCheck:
     """Fails every probe with what its kind raised when the check was built."""
 
     config_model: ClassVar[type[CheckConfig]] = CheckConfig

@@ -14,7 +14,7 @@ from healthd.model import FailureKind, Probe, Result, Status, Transition
 from healthd.monitoring.board import Board
 from healthd.monitoring.debounce import Debounce
 from healthd.runtime.clock import Clock
-from healthd.runtime.deadline import DeadlineExceededError, within
+from healthd.runtime.deadline import DeadlineExceededError, with_deadline
 from healthd.runtime.redaction import Redactor
 
 _log = structlog.get_logger(__name__)
@@ -116,7 +116,7 @@ class Monitor:
         if self._abandoned is not None and not self._abandoned.done():
             return Result.unhealthy(FailureKind.TIMEOUT, "the probe before this one still has not returned")
         try:
-            result = await within(self.config.timeout, self.check.probe(), name=f"look:{self.name}")
+            result = await with_deadline(self.config.timeout, self.check.probe(), name=f"look:{self.name}")
             if not isinstance(result, Result):
                 raise TypeError(f"the probe returned {type(result).__name__}, not a Result")
             return result
@@ -137,7 +137,7 @@ class Monitor:
 
     async def _drop_connections(self) -> None:
         try:
-            await within(CLOSING, self.check.close(), name=f"close:{self.name}")
+            await with_deadline(CLOSING, self.check.close(), name=f"close:{self.name}")
         except asyncio.CancelledError:
             raise
         except Exception as error:  # a dead peer may make even this fail; the next probe opens anew

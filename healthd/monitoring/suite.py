@@ -9,7 +9,7 @@ from functools import partial
 from healthd.checks import find_kind
 from healthd.checks.contract import Check, CheckConfig, CheckContext
 from healthd.checks.failures import describe
-from healthd.checks.misconfigured import Misconfigured, MisconfiguredConfig, Stillborn
+from healthd.checks.misconfigured import BrokenCheck, Misconfigured, MisconfiguredConfig
 from healthd.config.settings import Settings
 from healthd.model import Probe, Status, Transition
 from healthd.monitoring.board import Board
@@ -113,4 +113,4 @@ class Suite:
         try:
             return find_kind(config.kind)(config, context)
         except Exception as error:
-            return Stillborn(f"cannot be built: {describe(error)}")
+            return BrokenCheck(f"cannot be built: {describe(error)}")

@@ -22,7 +22,7 @@ from healthd.notify.pace import Pace
 from healthd.notify.summaries import end_of, summary_of
 from healthd.notify.told import Told
 from healthd.runtime.clock import Clock
-from healthd.runtime.deadline import within
+from healthd.runtime.deadline import with_deadline
 
 _log = structlog.get_logger(__name__)
 _AT_ONCE = 500  # notices in a message that takes several
@@ -31,7 +31,7 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 300.0
 
 
 @dataclass(frozen=True, slots=True)
-class Bookkeeping:
+class DeliveryMetrics:
     """Who is told how it goes: plain calls. `told(outcome, notices)`; `up(works)`; `waiting(notices)`;
     `note(subject, told)` keeps what was told beyond this process."""
 
@@ -52,7 +52,7 @@ class Mailbox:
         *,
         clock: Clock,
         redact: Callable[[str], str],
-        books: Bookkeeping,
+        books: DeliveryMetrics,
     ) -> None:
         self.name, self.config = name, config
         self._notifier, self._clock, self._redact, self._books = notifier, clock, redact, books
@@ -136,7 +136,7 @@ class Mailbox:
         self._pace.sent(self._clock.steady())
         batch = [replace(notice, before=self._before(notice)) for notice in batch]
         try:
-            await within(self.config.timeout, self._notifier.send(batch), name=f"notify:{self.name}")
+            await with_deadline(self.config.timeout, self._notifier.send(batch), name=f"notify:{self.name}")
         except asyncio.CancelledError:
             raise
         except Exception as error:
@@ -182,9 +182,9 @@ class Mailbox:
         if not self._notifier.keeps_incidents:
             return
         for key, told in list(self._told.items()):
-            if told.within is not None and not self._now[key].firing:
+            if told.with_deadline is not None and not self._now[key].firing:
                 self._forget(key)
-        alive = {told.within for told in self._told.values()}
+        alive = {told.with_deadline for told in self._told.values()}
         for key, told in self._told.items():
             if told.notice.about == "summary" and key not in alive and self._now[key].firing:
                 self._now[key] = end_of(told.notice, self._clock.now())
@@ -210,7 +210,7 @@ class Mailbox:
         told = Told(replace(notice, before=None), self._clock.now(), summary)
         before = self._told.get(notice.key)
         self._told[notice.key], self._sent_at[notice.key] = told, self._clock.steady()
-        if before is None or before.notice.id != notice.id or before.within != summary:
+        if before is None or before.notice.id != notice.id or before.with_deadline != summary:
             self._books.note(notice.key, told)
 
     def _forget(self, key: str) -> None:

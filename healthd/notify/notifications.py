@@ -24,10 +24,10 @@ from healthd.notifiers.contract import MisconfiguredNotifier, NotifierConfig, No
 from healthd.notifiers.notice import Notice
 from healthd.notifiers.routes import Route
 from healthd.notify.check_notices import check_notice, key_of
-from healthd.notify.delivery_queue import Bookkeeping, Mailbox
+from healthd.notify.delivery_queue import DeliveryMetrics, Mailbox
 from healthd.notify.told import Memory, receiver_of
 from healthd.runtime.clock import Clock
-from healthd.runtime.deadline import within
+from healthd.runtime.deadline import with_deadline
 
 _log = structlog.get_logger(__name__)
 _STUMBLED = 5.0
@@ -122,7 +122,7 @@ class Notifications:
         """Tell a mailbox what its receiver was told; of what another host alone sees it is that one's to tell."""
         told = self._memory.of(receiver_of(mailbox.name, mailbox.config))
         mine = {key: was for key, was in told.items() if was.notice.facts.get("host", self._source) == self._source}
-        kept = {was.within for was in mine.values()}
+        kept = {was.with_deadline for was in mine.values()}
         mailbox.remember({key: was for key, was in mine.items() if was.notice.about != "summary" or key in kept})
 
     async def _deliver(self, mailbox: Mailbox) -> None:
@@ -165,7 +165,7 @@ class Notifications:
             _, late = await asyncio.wait(last, timeout=_LAST_WORDS)
             await _cancelled(late)
         with suppress(JournalError, TimeoutError):  # then it is told once more after the next start
-            await within(_LAST_WORDS, self._memory.flush(), name="what was told")
+            await with_deadline(_LAST_WORDS, self._memory.flush(), name="what was told")
         await self._session.close()
 
     def _put(self, mailbox: Mailbox, notice: Notice) -> None:
@@ -185,9 +185,9 @@ class Notifications:
             self._remind(mailbox)
         self._tasks[name] = asyncio.create_task(self._deliver(mailbox), name=f"mailbox:{name}")
 
-    def _books(self, name: str, config: NotifierConfig) -> Bookkeeping:
+    def _books(self, name: str, config: NotifierConfig) -> DeliveryMetrics:
         metrics, receiver = self._metrics, receiver_of(name, config)
-        return Bookkeeping(
+        return DeliveryMetrics(
             told=lambda outcome, notices: metrics.notices.labels(name, outcome).inc(notices),
             up=lambda works: metrics.notifier_up.labels(name).set(works),
             waiting=lambda notices: metrics.notices_waiting.labels(name).set(notices),

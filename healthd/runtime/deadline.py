@@ -25,7 +25,7 @@ class SelfCancelledError(Exception):
         super().__init__("it was cancelled from within")
 
 
-async def within(seconds: float, work: Coroutine[Any, Any, T], *, name: str) -> T:
+async def with_deadline(seconds: float, work: Coroutine[Any, Any, T], *, name: str) -> T:
     """The result of `work`, or DeadlineExceededError at most `seconds` + `GRACE` later.
 
     Unlike asyncio.timeout it does not wait for code that swallows its cancellation, and a cancellation that `work`
@@ -47,7 +47,7 @@ async def within(seconds: float, work: Coroutine[Any, Any, T], *, name: str) -> 
     raise DeadlineExceededError(seconds, None if done else task)
 
 
-async def to_the_end(work: Coroutine[Any, Any, T], *, name: str) -> T:
+async def shielded(work: Coroutine[Any, Any, T], *, name: str) -> T:
     """The result of `work`, which goes on to its end also where whoever waits for it is cancelled.
 
     For what writes: a transaction that is cancelled amid a statement may keep SQLite locked until its cursor is

@@ -50,8 +50,8 @@ class AnalysisRun:
         self.values.append(value)
         self.count += 1
         self.consecutive_errors = 0
-        succeeded = holds(metric["successCondition"], value)
-        if holds(metric["failureCondition"], value):
+        succeeded = lock_store(metric["successCondition"], value)
+        if lock_store(metric["failureCondition"], value):
             self.failed += 1
         elif not succeeded:
             self.inconclusive += 1
@@ -82,7 +82,7 @@ class AnalysisRun:
         return json.loads(_ARGUMENT.sub(lambda found: json.dumps(known[found["name"]])[1:-1], text))
 
 
-def holds(condition: str, result: str) -> bool:
+def lock_store(condition: str, result: str) -> bool:
     """A condition of the form that the template has: equalities, one of which is enough."""
     parts = [_EQUALS.fullmatch(part.strip()) for part in condition.split("||")]
     return any(part["value"] == result for part in parts if part or _refuse(condition))

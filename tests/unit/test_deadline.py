@@ -5,7 +5,7 @@ import gc
 
 import pytest
 
-from healthd.runtime.deadline import GRACE, DeadlineExceededError, SelfCancelledError, within
+from healthd.runtime.deadline import GRACE, DeadlineExceededError, SelfCancelledError, with_deadline
 from tests.unit.stage import forever, stubborn
 
 pytestmark = pytest.mark.looptime
@@ -17,7 +17,7 @@ def now() -> float:
 
 async def test_result_comes_through() -> None:
     """Work that ends in time is as if awaited directly."""
-    assert await within(1.0, asyncio.sleep(0.5, "answer"), name="work") == "answer"
+    assert await with_deadline(1.0, asyncio.sleep(0.5, "answer"), name="work") == "answer"
 
 
 async def test_exception_comes_through() -> None:
@@ -27,7 +27,7 @@ async def test_exception_comes_through() -> None:
         raise ConnectionResetError("gone")
 
     with pytest.raises(ConnectionResetError, match="gone"):
-        await within(1.0, fail(), name="work")
+        await with_deadline(1.0, fail(), name="work")
 
 
 async def test_late_work_is_cancelled_and_may_clean_up() -> None:
@@ -42,7 +42,7 @@ async def test_late_work_is_cancelled_and_may_clean_up() -> None:
             cleaned.append(now())
 
     with pytest.raises(DeadlineExceededError, match="no answer within 2 s") as caught:
-        await within(2.0, tidy(), name="work")
+        await with_deadline(2.0, tidy(), name="work")
     assert cleaned == [pytest.approx(2.0 + GRACE / 2)]
     assert caught.value.abandoned is None
 
@@ -50,7 +50,7 @@ async def test_late_work_is_cancelled_and_may_clean_up() -> None:
 async def test_work_that_swallows_its_cancellation_is_left_behind() -> None:
     """Nothing that a driver does holds the caller for longer than the grace, and what runs on is handed over."""
     with pytest.raises(DeadlineExceededError) as caught:
-        await within(2.0, stubborn(), name="work")
+        await with_deadline(2.0, stubborn(), name="work")
     assert now() == pytest.approx(2.0 + GRACE)
     assert caught.value.abandoned is not None
     assert not caught.value.abandoned.done()
@@ -68,7 +68,7 @@ async def test_outer_cancellation_reaches_the_work() -> None:
         finally:
             ended.set()
 
-    waiting = asyncio.create_task(within(10.0, work(), name="work"))
+    waiting = asyncio.create_task(with_deadline(10.0, work(), name="work"))
     await asyncio.sleep(1)
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -78,7 +78,7 @@ async def test_outer_cancellation_reaches_the_work() -> None:
 
 async def test_outer_cancellation_during_the_grace() -> None:
     """Cancelling wins over the deadline that has just passed."""
-    waiting = asyncio.create_task(within(1.0, stubborn(), name="work"))
+    waiting = asyncio.create_task(with_deadline(1.0, stubborn(), name="work"))
     await asyncio.sleep(1.0 + GRACE / 2)
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -92,7 +92,7 @@ async def test_work_that_cancels_itself_is_a_failure_not_a_cancellation() -> Non
         raise asyncio.CancelledError
 
     with pytest.raises(SelfCancelledError):
-        await within(1.0, work(), name="work")
+        await with_deadline(1.0, work(), name="work")
 
 
 async def test_late_failures_are_not_complained_about() -> None:
@@ -107,7 +107,7 @@ async def test_late_failures_are_not_complained_about() -> None:
             raise OSError("late") from None
 
     with pytest.raises(DeadlineExceededError):
-        await within(1.0, late_failure(), name="work")
+        await with_deadline(1.0, late_failure(), name="work")
     gc.collect()
     await asyncio.sleep(0)
     assert complaints == []

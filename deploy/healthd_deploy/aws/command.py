@@ -31,7 +31,9 @@ async def blue_green(deploy: Deploy[BlueGreenConfig]) -> None:
     _refuse_odd(deploy.version)
     cloud = await deploy.kept_open.enter_async_context(opened(config.aws, config.place))
     platform = AwsPlatform(config, cloud, _remote(deploy, cloud))
-    await BlueGreen(platform, deploy.referee, deploy.steps, config.gates, config.retire_after).deploy(deploy.version)
+    await BlueGreen(platform, deploy.gate_session, deploy.steps, config.gates, config.retire_after).deploy(
+        deploy.version
+    )
 
 
 @aws.command()
@@ -42,7 +44,7 @@ async def rolling(deploy: Deploy[RollingConfig]) -> None:
     _refuse_odd(deploy.version)
     cloud = await deploy.kept_open.enter_async_context(opened(config.aws, config.target_group))
     fleet = Fleet(cloud, TargetGroup(cloud, config.target_group, config.target_group.split("/")[1]))
-    await Rolling(config, fleet, _remote(deploy, cloud), deploy.referee, deploy.steps).deploy(deploy.version)
+    await Rolling(config, fleet, _remote(deploy, cloud), deploy.gate_session, deploy.steps).deploy(deploy.version)
 
 
 def _remote(deploy: Deploy[ConfigT], cloud: Cloud) -> Remote:

@@ -10,7 +10,7 @@ from healthd_deploy.aws.fleet import Fleet, Instance
 from healthd_deploy.aws.remote import Remote
 from healthd_deploy.aws.settings import RollingConfig
 from healthd_deploy.core.exit import StepFailed
-from healthd_deploy.core.session import Arm, Referee
+from healthd_deploy.core.session import Arm, GateSession
 from healthd_deploy.core.steps import Steps, wait_until
 
 
@@ -25,7 +25,7 @@ class Rolling:
     config: RollingConfig
     fleet: Fleet
     remote: Remote
-    referee: Referee
+    gate_session: GateSession
     steps: Steps
 
     async def deploy(self, version: str) -> None:
@@ -36,9 +36,9 @@ class Rolling:
         instances = self._with_versions(instances, version)
         undo = ("put back every instance that is not settled", lambda: self._put_back(version))
         await steps.do("note which version each instance has", lambda: self._note(instances), undo=undo)
-        await self.referee.not_quarantined(version)
+        await self.gate_session.not_quarantined(version)
         for policy in plan.before:
-            await self.referee.passes(policy, self._arm(version))
+            await self.gate_session.passes(policy, self._arm(version))
         todo = [one for one in instances if one.is_unsettled or one.version != version]
         if done := len(instances) - len(todo):
             steps.say(f"{done} of {len(instances)} instances have {version} already")
@@ -53,7 +53,7 @@ class Rolling:
 
     async def _batch(self, batch: Sequence[Instance], version: str, *, is_last: bool) -> None:
         steps, plan, ids = self.steps, self.config.gates, _ids(batch)
-        await self.referee.hold()
+        await self.gate_session.hold()
         fresh = [one for one in batch if one.version != version]
         if fresh:
             await steps.do(f"take out {_ids(fresh)}", lambda: self._take_out(fresh))
@@ -61,7 +61,7 @@ class Rolling:
         await steps.do(f"bring in {ids}", lambda: self._bring_in(batch))
         policy = plan.last if is_last and plan.last else plan.after
         before = batch[0].previous or batch[0].version or "unknown"
-        await self.referee.passes(policy, self._arm(version), self._arm(before), part=batch[0].id)
+        await self.gate_session.passes(policy, self._arm(version), self._arm(before), part=batch[0].id)
         if self.config.on_fail == "batch":
             await steps.do(f"settle {ids}", lambda: self.fleet.settle(batch))
 
@@ -86,8 +86,8 @@ class Rolling:
             await self.remote.run(f"ready {version}", self.config.ready, ids, values)
 
     async def _bring_in(self, batch: Sequence[Instance]) -> None:
-        if self.referee.report.exposed_at is None:
-            self.referee.report.exposed()
+        if self.gate_session.report.exposed_at is None:
+            self.gate_session.report.exposed()
         await self.fleet.bring_in(batch, self.config.healthy)
 
     async def _put_back(self, version: str) -> None:
@@ -99,7 +99,7 @@ class Rolling:
         if kept := [one for one in found if one.version == version and not one.is_unsettled]:
             self.steps.say(f"{_ids(kept)} passed and keep {version}")
         else:
-            self.referee.report.back()
+            self.gate_session.report.back()
 
     async def _restore(self, batch: Sequence[Instance]) -> None:
         changed = [one for one in batch if one.previous is not None and one.previous != one.version]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from healthd_deploy.core.exit import StepFailed
-from healthd_deploy.core.session import Referee
+from healthd_deploy.core.session import GateSession
 from healthd_deploy.core.settings import GatePlan
 from healthd_deploy.core.steps import Steps
 
@@ -48,7 +48,7 @@ class BlueGreen:
     """The parts of one deploy."""
 
     platform: Platform
-    referee: Referee
+    gate_session: GateSession
     steps: Steps
     plan: GatePlan
     retire_after: float | None
@@ -64,26 +64,26 @@ class BlueGreen:
         idle = await platform.idle()
         if await platform.version(live) == version:
             steps.say(f"{version} is on {live}, which has the traffic already")
-            if not await self.referee.switched(self.plan.after, arm(version, live)):
-                await self.referee.not_quarantined(version)
-                await self.referee.stays(self.plan.after, arm(version, live))
+            if not await self.gate_session.switched(self.plan.after, arm(version, live)):
+                await self.gate_session.not_quarantined(version)
+                await self.gate_session.stays(self.plan.after, arm(version, live))
                 return
             live, idle = idle, live
-        await self.referee.not_quarantined(version)
+        await self.gate_session.not_quarantined(version)
         baseline = arm(await platform.version(live), live)
         candidate = arm(version, idle)
         for policy in self.plan.before:
-            await self.referee.passes(policy, candidate)
+            await self.gate_session.passes(policy, candidate)
         await steps.do(f"release {version} to {idle}", lambda: self._release(idle, version))
         for policy in self.plan.idle:
-            await self.referee.passes(policy, candidate)
+            await self.gate_session.passes(policy, candidate)
         # Before the switch: what healthd refuses is not switched to, and from then on it puts a bad version back even
         # if this tool is killed.
-        await self.referee.begin(self.plan.after, candidate, baseline, baseline_kept=self.retire_after)
-        await self.referee.hold()
+        await self.gate_session.begin(self.plan.after, candidate, baseline, baseline_kept=self.retire_after)
+        await self.gate_session.hold()
         back = (f"put the traffic back to {live}", lambda: self._back(live))
         await steps.do(f"switch the traffic from {live} to {idle}", lambda: self._switch(idle), undo=back)
-        await self.referee.verdict()
+        await self.gate_session.verdict()
         steps.settled()
         if self.retire_after is not None:
             await steps.afterwards(f"retire {live}", lambda: self._retire(live), wait=self.retire_after)
@@ -97,12 +97,12 @@ class BlueGreen:
         await self.platform.release(target, version)
 
     async def _switch(self, target: str) -> None:
-        self.referee.report.exposed()
+        self.gate_session.report.exposed()
         await self.platform.switch(target)
 
     async def _back(self, target: str) -> None:
         await self.platform.switch(target)
-        self.referee.report.back()
+        self.gate_session.report.back()
 
     async def _retire(self, target: str) -> None:
         if await self.platform.live() == target:

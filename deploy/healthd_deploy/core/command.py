@@ -20,9 +20,9 @@ from pydantic import BaseModel
 
 from healthd.config.file import ConfigError, load
 from healthd.runtime.redaction import Redactor, secrets_of
-from healthd_deploy.core.exit import COULD_NOT_ASK, INTERRUPTED, NOT_UNDONE, PROMOTED, Stopped
+from healthd_deploy.core.exit import COULD_NOT_ASK, INTERRUPTED, NOT_UNDONE, PROMOTED, DeployAborted
 from healthd_deploy.core.report import Report
-from healthd_deploy.core.session import Referee
+from healthd_deploy.core.session import GateSession
 from healthd_deploy.core.settings import DeployConfig
 from healthd_deploy.core.steps import Steps
 from healthd_gates.client.client import GateClient
@@ -43,7 +43,7 @@ class Deploy(Generic[ConfigT]):
     key: str
     config: ConfigT
     steps: Steps
-    referee: Referee
+    gate_session: GateSession
     kept_open: AsyncExitStack
 
 
@@ -94,18 +94,20 @@ async def _run(tool: Tool[ModelT], version: str, key: str, config: ModelT, steps
     daemon = config.healthd
     token = daemon.token.get_secret_value() if daemon.token else None
     async with GateClient(daemon.url, token, patience=daemon.patience) as client, AsyncExitStack() as kept_open:
-        referee = Referee(client, config, key, steps)
-        referee.report.version = version
+        gate_session = GateSession(client, config, key, steps)
+        gate_session.report.version = version
         steps.say(f"deploy {key}: {config.service} {version}")
-        code = await carried_out(lambda: tool(Deploy(version, key, config, steps, referee, kept_open)), referee, steps)
+        code = await carried_out(
+            lambda: tool(Deploy(version, key, config, steps, gate_session, kept_open)), gate_session, steps
+        )
     if as_json:
-        click.echo(json.dumps(steps.redact.deeply(referee.report.document(code)), indent=2))
+        click.echo(json.dumps(steps.redact.deeply(gate_session.report.document(code)), indent=2))
     elif not steps.dry_run or code:
-        click.echo(steps.redact(referee.report.sentence(code)))
+        click.echo(steps.redact(gate_session.report.sentence(code)))
     return code
 
 
-async def carried_out(work: Callable[[], Awaitable[None]], referee: Referee, steps: Steps) -> int:
+async def carried_out(work: Callable[[], Awaitable[None]], gate_session: GateSession, steps: Steps) -> int:
     """Do it under the deploy lock; unless it ends well, undo it. Returns the exit code.
 
     The first Ctrl-C or SIGTERM stops the work, and what was done is undone; the undoing itself is not interrupted.
@@ -126,21 +128,21 @@ async def carried_out(work: Callable[[], Awaitable[None]], referee: Referee, ste
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, interrupt)
     try:
-        async with referee.lock():
+        async with gate_session.lock():
             working = asyncio.ensure_future(work())
             await asyncio.wait({working})
-            code = _code(working, referee.report)
+            code = _code(working, gate_session.report)
             if code == PROMOTED:
                 return code
-            await referee.abandon()
+            await gate_session.abandon()
             if await steps.unwind():
                 return code
             steps.say("NOT EVERYTHING COULD BE UNDONE: look at the lines above, a person is needed", "✗")
             return NOT_UNDONE
     except asyncio.CancelledError:
         return INTERRUPTED  # nothing was done yet
-    except Stopped as stopped:
-        referee.report.reason = str(stopped)
+    except DeployAborted as stopped:
+        gate_session.report.reason = str(stopped)
         return stopped.code
     finally:
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -154,8 +156,8 @@ def _code(working: asyncio.Task[None], report: Report) -> int:
     error = working.exception()
     if error is None:
         return PROMOTED
-    if isinstance(error, Stopped):
+    if isinstance(error, DeployAborted):
         report.reason = str(error)
         return error.code
     report.reason = f"a fault of the tool itself: {type(error).__name__}: {error}"
-    return Stopped.code
+    return DeployAborted.code

@@ -25,7 +25,7 @@ ResultT = TypeVar("ResultT")
 _RECENT = 50  # gates of a service among which that of a version is looked for
 
 
-class Referee:
+class GateSession:
     """Asks the gates of one service on behalf of one deploy. `key` names the deploy: the same one joins its gates."""
 
     def __init__(self, client: GateClient, config: DeployConfig, key: str, steps: Steps) -> None:

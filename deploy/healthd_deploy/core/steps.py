@@ -104,11 +104,11 @@ class Steps:
         return result
 
 
-async def wait_until(holds: Callable[[], Awaitable[bool]], *, within: float, every: float, what: str) -> None:
+async def wait_until(lock_store: Callable[[], Awaitable[bool]], *, within: float, every: float, what: str) -> None:
     """Ask again every so many seconds until it holds. Raises StepFailed after `within` seconds."""
     try:
         async with asyncio.timeout(within):
-            while not await holds():  # noqa: ASYNC110 - what it waits for is outside of this process
+            while not await lock_store():  # noqa: ASYNC110 - what it waits for is outside of this process
                 await asyncio.sleep(every)
     except TimeoutError:
         raise StepFailed(f"{what}: not within {within:g} s") from None

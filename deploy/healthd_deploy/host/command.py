@@ -13,7 +13,7 @@ import click
 
 from healthd.runtime.redaction import Redactor, secrets_of
 from healthd_deploy.core.command import Deploy, config_or_exit, deploying
-from healthd_deploy.core.exit import CouldNotAsk, Stopped
+from healthd_deploy.core.exit import CouldNotAsk, DeployAborted
 from healthd_deploy.host.backup import Backups
 from healthd_deploy.host.host import Host
 from healthd_deploy.host.release import HostRelease
@@ -38,7 +38,7 @@ async def release(deploy: Deploy[HostConfig]) -> None:
         raise CouldNotAsk("a version is letters, digits and . _ + - after a letter or digit, 64 at most")
     config = deploy.config
     deploy.steps.redact.learn(config.secrets())
-    await HostRelease(Host(config), deploy.referee, deploy.steps, config, deploy.key).deploy(deploy.version)
+    await HostRelease(Host(config), deploy.gate_session, deploy.steps, config, deploy.key).deploy(deploy.version)
 
 
 @host.command()
@@ -53,7 +53,7 @@ def rollback(file: Path, to: str | None) -> None:
     redact = Redactor((*config.secrets(), *secrets_of(config)))
     try:
         version = asyncio.run(Host(config).roll_back(to))
-    except Stopped as stopped:
+    except DeployAborted as stopped:
         click.echo(redact(str(stopped)), err=True)
         sys.exit(stopped.code)
     click.echo(f"{version} is current, and healthy")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from healthd_deploy.core.blue_green import arm
-from healthd_deploy.core.session import Referee
+from healthd_deploy.core.session import GateSession
 from healthd_deploy.core.steps import Act, Steps
 from healthd_deploy.host.host import Host, Standing
 from healthd_deploy.host.settings import HostConfig
@@ -17,7 +17,7 @@ class HostRelease:
     """The parts of one release. `key` names it: run again with the same key, it goes on."""
 
     host: Host
-    referee: Referee
+    gate_session: GateSession
     steps: Steps
     config: HostConfig
     key: str
@@ -33,8 +33,8 @@ class HostRelease:
             host.folders.claim()
         if host.is_settled(version):
             steps.say(f"{version} is current already")
-            await self.referee.not_quarantined(version)
-            await self.referee.stays(plan.after, self._arm(version))
+            await self.gate_session.not_quarantined(version)
+            await self.gate_session.stays(plan.after, self._arm(version))
             await self._tidy()
             return
         standing = host.standing(version)
@@ -42,25 +42,25 @@ class HostRelease:
         if standing.unfinished is not None:
             await steps.do(f"go on where the deploy {standing.unfinished.key} was left", _nothing, undo=back)
         await steps.look("what the host must have", host.ready)
-        await self.referee.not_quarantined(version)
+        await self.gate_session.not_quarantined(version)
         candidate = self._arm(version)
         for policy in plan.before:
-            await self.referee.passes(policy, candidate)
+            await self.gate_session.passes(policy, candidate)
 
         await steps.do("back up", lambda: host.back_up(self.key, version, standing.baseline))
         await steps.do(f"fetch, unpack and install {version}", lambda: host.unpack(version))
         if (migrations := self.config.migrations) is not None:
             await steps.do("migrate", lambda: host.migrate(migrations, version), undo=self._migrate_back(version))
 
-        await self.referee.hold()
+        await self.gate_session.hold()
         switch = f"switch current from {standing.baseline or 'nothing'} to {version}"
         await steps.do(switch, lambda: self._switch(version, standing), undo=back)
         await steps.do(f"wait until {version} is healthy", lambda: host.healthy(version))
         for policy in self.config.smoke:
-            await self.referee.passes(policy, candidate)
+            await self.gate_session.passes(policy, candidate)
         baseline = self._arm(standing.baseline) if standing.baseline else None
-        await self.referee.begin(plan.after, candidate, baseline, rolls_back=baseline is not None)
-        await self.referee.verdict()
+        await self.gate_session.begin(plan.after, candidate, baseline, rolls_back=baseline is not None)
+        await self.gate_session.verdict()
 
         steps.settled()
         await self._tidy()
@@ -70,12 +70,12 @@ class HostRelease:
         await self.steps.afterwards("remove what is older than is kept", self.host.prune, wait=0)
 
     async def _switch(self, version: str, standing: Standing) -> None:
-        self.referee.report.exposed()
+        self.gate_session.report.exposed()
         await self.host.switch(self.key, version, standing)
 
     async def _back(self, standing: Standing) -> None:
         await self.host.put_back(standing)
-        self.referee.report.back()
+        self.gate_session.report.back()
 
     def _migrate_back(self, version: str) -> tuple[str, Act[None]] | None:
         migrations = self.config.migrations

@@ -21,4 +21,6 @@ async def blue_green(deploy: Deploy[KubernetesConfig]) -> None:
     """Roll VERSION out to the idle Deployment, switch the Service to it, and stay only if the gates pass."""
     config = deploy.config
     platform = KubernetesPlatform(config)
-    await BlueGreen(platform, deploy.referee, deploy.steps, config.gates, config.retire_after).deploy(deploy.version)
+    await BlueGreen(platform, deploy.gate_session, deploy.steps, config.gates, config.retire_after).deploy(
+        deploy.version
+    )

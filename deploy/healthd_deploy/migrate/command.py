@@ -16,12 +16,12 @@ import click
 from healthd.config.file import ConfigError, load
 from healthd.runtime.clock import SystemClock
 from healthd.runtime.redaction import Redactor, secrets_of
-from healthd_deploy.core.exit import COULD_NOT_ASK, INCONCLUSIVE, INTERRUPTED, PROMOTED, Stopped
+from healthd_deploy.core.exit import COULD_NOT_ASK, INCONCLUSIVE, INTERRUPTED, PROMOTED, DeployAborted
 from healthd_deploy.migrate.console import Console
 from healthd_deploy.migrate.history import Status
 from healthd_deploy.migrate.migration import MalformedError
 from healthd_deploy.migrate.settings import MigrateConfig
-from healthd_deploy.migrate.sites import Site, connected, releases
+from healthd_deploy.migrate.sites import Target, connected, releases
 from healthd_deploy.migrate.stop import Stop
 from healthd_deploy.migrate.templates import new_file
 from healthd_deploy.migrate.view import document, lines_of_plan, lines_of_status
@@ -63,9 +63,9 @@ def _with_databases(command: Callable[..., Awaitable[int]]) -> Callable[..., Non
 
         try:
             sys.exit(asyncio.run(run()))
-        except (Stopped, MalformedError) as error:
+        except (DeployAborted, MalformedError) as error:
             click.echo(redact(str(error)), err=True)
-            sys.exit(error.code if isinstance(error, Stopped) else COULD_NOT_ASK)
+            sys.exit(error.code if isinstance(error, DeployAborted) else COULD_NOT_ASK)
         except (KeyboardInterrupt, asyncio.CancelledError):
             click.echo("broken off; `up` finds out what of it is left, and goes on or undoes it", err=True)
             sys.exit(INTERRUPTED)
@@ -88,7 +88,7 @@ _out_of_order = click.option("--out-of-order", is_flag=True, help="Apply numbers
 @_with_databases
 @click.option("--dry-run", is_flag=True, help="Print what would be run, and change nothing.")
 @_out_of_order
-async def up(work: Work, sites: list[Site], dry_run: bool, out_of_order: bool) -> int:
+async def up(work: Work, sites: list[Target], dry_run: bool, out_of_order: bool) -> int:
     """Apply every migration that is missing, or go on with one that was stopped."""
     if dry_run:
         await _look(sites, out_of_order=out_of_order, steps=True)
@@ -101,12 +101,12 @@ async def up(work: Work, sites: list[Site], dry_run: bool, out_of_order: bool) -
 @migrate.command()
 @_with_databases
 @_out_of_order
-async def check(work: Work, sites: list[Site], out_of_order: bool) -> int:
+async def check(work: Work, sites: list[Target], out_of_order: bool) -> int:
     """Say what `up` would do: 0 nothing, 2 something, 3 it would refuse, 4 a person is needed."""
     return INCONCLUSIVE if await _look(sites, out_of_order=out_of_order, steps=False) else PROMOTED
 
 
-async def _look(sites: list[Site], *, out_of_order: bool, steps: bool) -> bool:
+async def _look(sites: list[Target], *, out_of_order: bool, steps: bool) -> bool:
     """Print what would be done; whether that is anything. Raises Stopped when `up` would refuse."""
     plans = await planned(sites, out_of_order=out_of_order)
     refuse_problems(plans)
@@ -118,7 +118,7 @@ async def _look(sites: list[Site], *, out_of_order: bool, steps: bool) -> bool:
 @migrate.command()
 @_with_databases
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
-async def status(work: Work, sites: list[Site], as_json: bool) -> int:
+async def status(work: Work, sites: list[Target], as_json: bool) -> int:
     """Show every migration, and whether a runner is at work."""
     shown = [await document(site) for site in sites]
     click.echo(
@@ -132,7 +132,7 @@ async def status(work: Work, sites: list[Site], as_json: bool) -> int:
 @_with_databases
 @click.option("--and-later", is_flag=True, help="Undo the later ones too, newest first.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
-async def down(work: Work, sites: list[Site], name: str, and_later: bool, yes: bool) -> int:
+async def down(work: Work, sites: list[Target], name: str, and_later: bool, yes: bool) -> int:
     """Undo the migration NAME with the `down` that the history has kept."""
     if not yes:
         click.confirm(f"Undo {name}{' and all later ones' if and_later else ''}?", abort=True, err=True)
@@ -145,7 +145,7 @@ async def down(work: Work, sites: list[Site], name: str, and_later: bool, yes: b
 @click.argument("name")
 @_with_databases
 @click.option("--as", "found", required=True, type=click.Choice(["applied", "undone"]), help="What you have found.")
-async def resolve(work: Work, sites: list[Site], name: str, found: str) -> int:
+async def resolve(work: Work, sites: list[Target], name: str, found: str) -> int:
     """Write into the history what a person found out about NAME. Runs nothing."""
     await work.resolve(sites, name, Status.COMPLETED if found == "applied" else Status.ROLLED_BACK)
     click.echo(f"{name}: {found}")

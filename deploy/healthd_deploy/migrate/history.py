@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
 
-from healthd_deploy.core.exit import COULD_NOT_ASK, Stopped
+from healthd_deploy.core.exit import COULD_NOT_ASK, DeployAborted
 from healthd_deploy.migrate.migration import Batches, Migration, Step
 
 
@@ -99,13 +99,13 @@ class StepFailedError(Exception):
         super().__init__(message)
 
 
-class UnreachableError(Stopped):
+class UnreachableError(DeployAborted):
     """The database, or the lock, was lost or never had: nothing can be done or written from here."""
 
     code = COULD_NOT_ASK
 
 
-class HeldError(Stopped):
+class HeldError(DeployAborted):
     """Another runner has the lock."""
 
     code = COULD_NOT_ASK

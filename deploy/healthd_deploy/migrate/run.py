@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from healthd.runtime.clock import Clock
-from healthd_deploy.core.exit import INCONCLUSIVE, INTERRUPTED, NOT_UNDONE, Stopped
+from healthd_deploy.core.exit import INCONCLUSIVE, INTERRUPTED, NOT_UNDONE, DeployAborted
 from healthd_deploy.migrate.console import Console
 from healthd_deploy.migrate.history import StepFailedError, Store
 from healthd_deploy.migrate.settings import Batching
@@ -18,36 +18,36 @@ ResultT = TypeVar("ResultT")
 _LONGEST_WAIT = 10.0  # seconds between two attempts
 
 
-class MigrationFailedError(Stopped):
+class MigrationFailedError(DeployAborted):
     """A migration failed: it was undone, or can go on from where it failed."""
 
 
-class NotUndoneError(Stopped):
+class NotUndoneError(DeployAborted):
     """A migration failed and could not be undone: a person is needed."""
 
     code = NOT_UNDONE
 
 
-class OutOfTimeError(Stopped):
+class OutOfTimeError(DeployAborted):
     """The time limit was reached before a migration, or between two steps of one."""
 
     code = INCONCLUSIVE
 
 
-class InterruptedRunError(Stopped):
+class InterruptedRunError(DeployAborted):
     """Somebody interrupted the run before a migration, or between two steps of one."""
 
     code = INTERRUPTED
 
 
-def stopped(reason: Reason, message: str) -> Stopped:
+def stopped(reason: Reason, message: str) -> DeployAborted:
     """The exception for a run that came to its end early."""
     kind = InterruptedRunError if reason is Reason.INTERRUPTED else OutOfTimeError
     return kind(message)
 
 
 @dataclass(frozen=True, slots=True)
-class Manners:
+class Throttle:
     """How considerate a run is: `MigrateConfig` describes each."""
 
     batches: Batching
@@ -61,7 +61,7 @@ class Run:
     """A run in one database, whose lock the caller holds."""
 
     store: Store
-    manners: Manners
+    manners: Throttle
     stop: Stop
     clock: Clock
     console: Console

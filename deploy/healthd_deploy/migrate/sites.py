@@ -24,7 +24,7 @@ class Release:
 
 
 @dataclass(frozen=True, slots=True)
-class Site:
+class Target:
     """A database that is connected, and what a release brings for it."""
 
     store: Store
@@ -46,19 +46,19 @@ def releases(config: MigrateConfig) -> list[Release]:
 
 
 @asynccontextmanager
-async def connected(releases: Sequence[Release]) -> AsyncIterator[list[Site]]:
+async def connected(releases: Sequence[Release]) -> AsyncIterator[list[Target]]:
     """All of them at once. Raises UnreachableError."""
     async with AsyncExitStack() as opened:
         sites = []
         for release in releases:
             store = await release.open()
             opened.push_async_callback(store.close)
-            sites.append(Site(store, release.migrations))
+            sites.append(Target(store, release.migrations))
         yield sites
 
 
 @asynccontextmanager
-async def locked(sites: Sequence[Site], wait: float) -> AsyncIterator[None]:
+async def locked(sites: Sequence[Target], wait: float) -> AsyncIterator[None]:
     """Holds the locks of all, always taken in the same order. Raises HeldError."""
     async with AsyncExitStack() as held:
         for site in sites:

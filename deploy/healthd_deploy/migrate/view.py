@@ -7,7 +7,7 @@ from typing import Any
 
 from healthd_deploy.migrate.history import Progress, Row, Status
 from healthd_deploy.migrate.plan import Plan, Way, row_of
-from healthd_deploy.migrate.sites import Site
+from healthd_deploy.migrate.sites import Target
 
 
 def lines_of_plan(database: str, plan: Plan, steps: bool) -> Iterator[str]:
@@ -25,7 +25,7 @@ def _indented(text: str) -> Iterator[str]:
     yield from (f"    {line}" for line in text.splitlines())
 
 
-async def document(site: Site) -> dict[str, Any]:
+async def document(site: Target) -> dict[str, Any]:
     """A database's history and what is pending, as JSON. Raises UnreachableError."""
     rows = await site.store.history()
     holder = await site.store.holder()

@@ -6,26 +6,26 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from healthd.runtime.clock import Clock
-from healthd_deploy.core.exit import COULD_NOT_ASK, NOT_UNDONE, Stopped
+from healthd_deploy.core.exit import COULD_NOT_ASK, NOT_UNDONE, DeployAborted
 from healthd_deploy.migrate.console import Console
 from healthd_deploy.migrate.forward import carry_out
 from healthd_deploy.migrate.history import Entry, Row, Status
 from healthd_deploy.migrate.migration import MalformedError, number_of
 from healthd_deploy.migrate.plan import Plan, is_done, plan, row_of
-from healthd_deploy.migrate.run import Manners, Run
+from healthd_deploy.migrate.run import Run, Throttle
 from healthd_deploy.migrate.settings import MigrateConfig
-from healthd_deploy.migrate.sites import Site, locked
+from healthd_deploy.migrate.sites import Target, locked
 from healthd_deploy.migrate.stop import Stop
 from healthd_deploy.migrate.undo import undo
 
 
-class RefusedError(Stopped):
+class RefusedError(DeployAborted):
     """Something speaks against it; nothing was done."""
 
     code = COULD_NOT_ASK
 
 
-class NeedsPersonError(Stopped):
+class NeedsPersonError(DeployAborted):
     """A migration is half done, and nobody but a person can tell how far; nothing more was done."""
 
     code = NOT_UNDONE
@@ -40,7 +40,7 @@ class Work:
     console: Console
     stop: Stop
 
-    async def up(self, sites: Sequence[Site], *, out_of_order: bool) -> int:
+    async def up(self, sites: Sequence[Target], *, out_of_order: bool) -> int:
         """Apply all that is missing, in all databases; how many that were. Raises Stopped.
 
         Nothing is begun in one database while something speaks against it in another.
@@ -54,7 +54,7 @@ class Work:
                         await carry_out(self._run(site), todo)
         return sum(len(its_plan.todo) for its_plan in plans)
 
-    async def down(self, sites: Sequence[Site], name: str, *, and_later: bool) -> list[str]:
+    async def down(self, sites: Sequence[Target], name: str, *, and_later: bool) -> list[str]:
         """Undo a migration, and the later ones first when asked to; the names. Raises Stopped."""
         async with locked(sites, self.config.lock_wait):
             site, rows = await self._found(sites, name)
@@ -67,7 +67,7 @@ class Work:
                         raise RefusedError(f"{row.name}: {error}") from None
         return [row.name for row in undoing]
 
-    async def resolve(self, sites: Sequence[Site], name: str, status: Status) -> None:
+    async def resolve(self, sites: Sequence[Target], name: str, status: Status) -> None:
         """Write what a person has found out. Raises Stopped."""
         async with locked(sites, self.config.lock_wait):
             site, rows = await self._found(sites, name)
@@ -80,12 +80,12 @@ class Work:
             script = migration.rollback_script if migration else row.rollback_script
             await site.store.record(Entry(name, status, checksum, script, (row.execution_time_ms or 0) / 1000))
 
-    def _run(self, site: Site) -> Run:
+    def _run(self, site: Target) -> Run:
         it = self.config
-        manners = Manners(it.batches, it.phase_pause, it.undo_limit, it.attempts)
+        manners = Throttle(it.batches, it.phase_pause, it.undo_limit, it.attempts)
         return Run(site.store, manners, self.stop, self.clock, self.console)
 
-    async def _found(self, sites: Sequence[Site], name: str) -> tuple[Site, list[Row]]:
+    async def _found(self, sites: Sequence[Target], name: str) -> tuple[Target, list[Row]]:
         for site in sites:
             rows = await site.store.history()
             if any(row.name == name for row in rows):
@@ -93,7 +93,7 @@ class Work:
         raise RefusedError(f"{name}: the history has no such migration; `status` lists them")
 
 
-async def planned(sites: Sequence[Site], *, out_of_order: bool = False) -> list[Plan]:
+async def planned(sites: Sequence[Target], *, out_of_order: bool = False) -> list[Plan]:
     """What is to be done in each database; changes nothing. Raises UnreachableError."""
     return [plan(site.migrations, await site.store.history(), out_of_order=out_of_order) for site in sites]
 

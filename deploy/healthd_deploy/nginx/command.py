@@ -10,7 +10,7 @@ import click
 
 from healthd_deploy.core.blue_green import BlueGreen
 from healthd_deploy.core.command import Deploy, config_or_exit, deploying
-from healthd_deploy.core.exit import NOT_UNDONE, Stopped, TargetDown
+from healthd_deploy.core.exit import NOT_UNDONE, DeployAborted, TargetDown
 from healthd_deploy.nginx.platform import NginxPlatform
 from healthd_deploy.nginx.settings import NginxConfig, SwitchConfig
 from healthd_deploy.nginx.upstream import UpstreamFile
@@ -27,7 +27,9 @@ async def blue_green(deploy: Deploy[NginxConfig]) -> None:
     """Release VERSION to the idle target, switch the traffic, and stay only if the gates pass."""
     config = deploy.config
     platform = NginxPlatform(config)
-    await BlueGreen(platform, deploy.referee, deploy.steps, config.gates, config.retire_after).deploy(deploy.version)
+    await BlueGreen(platform, deploy.gate_session, deploy.steps, config.gates, config.retire_after).deploy(
+        deploy.version
+    )
 
 
 @nginx.command()
@@ -46,7 +48,7 @@ def switch(target: str, file: Path, *, dry_run: bool, force: bool) -> None:
             click.echo(asyncio.run(upstream.look(target)))
             return
         asyncio.run(upstream.switch(target, even_if_dead=force))
-    except Stopped as stopped:
+    except DeployAborted as stopped:
         click.echo(str(stopped), err=True)
         sys.exit(NOT_UNDONE if isinstance(stopped, TargetDown) else stopped.code)
     click.echo(f"the traffic goes to {target}")

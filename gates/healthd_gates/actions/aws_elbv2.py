@@ -14,7 +14,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from healthd.config.settings import Name
 from healthd_gates.actions.alb_forwarding import Action, all_at, is_all_at, reaches, shares, weights
-from healthd_gates.actions.contract import ActionConfig, ActionContext, Ending, Order, Outcome
+from healthd_gates.actions.contract import ActionConfig, ActionContext, ActionRequest, ActionResult, Ending
 from healthd_gates.actions.targets import places
 from healthd_gates.sources.contract import Arms
 
@@ -79,36 +79,36 @@ class AwsElbv2:
         self._names = {arn: name for name, arn in config.target_groups.items()}
         self._open = AsyncExitStack()
 
-    async def carry_out(self, order: Order) -> Outcome:
+    async def execute(self, order: ActionRequest) -> ActionResult:
         return await self._asking(self._roll_back, order)
 
-    async def describe(self, order: Order) -> str:
-        async def look(client: Any, arms: Arms) -> Outcome:
+    async def describe(self, order: ActionRequest) -> str:
+        async def look(client: Any, arms: Arms) -> ActionResult:
             found = await self._look(client, arms)
-            return found if isinstance(found, Outcome) else Outcome(Ending.AGAIN, f"would {found.says}")
+            return found if isinstance(found, ActionResult) else ActionResult(Ending.RETRY, f"would {found.says}")
 
         return (await self._asking(look, order)).detail
 
     async def close(self) -> None:
         await self._open.aclose()
 
-    async def _asking(self, ask: Callable[[Any, Arms], Any], order: Order) -> Outcome:
+    async def _asking(self, ask: Callable[[Any, Arms], Any], order: ActionRequest) -> ActionResult:
         """Whatever AWS says no with, as an outcome."""
         from healthd.checks.aws_failures import AWSError, explain_aws
 
         try:
-            outcome: Outcome = await ask(await self._client(), order.arms)
+            outcome: ActionResult = await ask(await self._client(), order.arms)
         except AWSError as error:
             code = getattr(error, "response", {}).get("Error", {}).get("Code", "")
             if code.startswith("TargetGroupNotFound"):
-                return Outcome(Ending.NO_BASELINE, "the baseline's target group is not there any more")
+                return ActionResult(Ending.NO_BASELINE, "the baseline's target group is not there any more")
             call = getattr(error, "operation_name", "") or "the API"
-            return Outcome(Ending.AGAIN, explain_aws(error, f"elasticloadbalancing:{call}")[1])
+            return ActionResult(Ending.RETRY, explain_aws(error, f"elasticloadbalancing:{call}")[1])
         return outcome
 
-    async def _roll_back(self, client: Any, arms: Arms) -> Outcome:
+    async def _roll_back(self, client: Any, arms: Arms) -> ActionResult:
         found = await self._look(client, arms)
-        if isinstance(found, Outcome):
+        if isinstance(found, ActionResult):
             return found
         if self._config.listener is not None:
             answer = await client.modify_listener(ListenerArn=self._place, DefaultActions=found.actions)
@@ -118,25 +118,29 @@ class AwsElbv2:
             actions = answer["Rules"][0]["Actions"]
         _, baseline = places(self._config.target_groups, arms)
         if not is_all_at(actions, baseline):
-            return Outcome(Ending.AGAIN, f"after the change it forwards {shares(actions, self._names)}")
-        return Outcome(Ending.DONE, f"did {found.says}")
+            return ActionResult(Ending.RETRY, f"after the change it forwards {shares(actions, self._names)}")
+        return ActionResult(Ending.DONE, f"did {found.says}")
 
-    async def _look(self, client: Any, arms: Arms) -> Outcome | _Move:
+    async def _look(self, client: Any, arms: Arms) -> ActionResult | _Move:
         """What is to be done, or why nothing is."""
         candidate, baseline = places(self._config.target_groups, arms)
         actions = await self._actions(client)
         now = shares(actions, self._names)
         if is_all_at(actions, baseline):
-            return Outcome(Ending.DONE, f"nothing to do: it forwards {now} already")
+            return ActionResult(Ending.DONE, f"nothing to do: it forwards {now} already")
         if not weights(actions):
-            return Outcome(Ending.REFUSED, "it forwards to no target group: somebody has put something else in place")
+            return ActionResult(
+                Ending.REFUSED, "it forwards to no target group: somebody has put something else in place"
+            )
         if candidate is not None and not reaches(actions, candidate):
-            return Outcome(Ending.REFUSED, f"the candidate has no traffic, and it forwards {now}: somebody moved it")
+            return ActionResult(
+                Ending.REFUSED, f"the candidate has no traffic, and it forwards {now}: somebody moved it"
+            )
         health = await self._health(client, baseline)
         name = self._names[baseline]
         if not any(health[state] for state in _ABLE):
             shown = ", ".join(f"{count} {state}" for state, count in sorted(health.items())) or "no targets"
-            return Outcome(Ending.NO_BASELINE, f"target group {name} has no healthy target ({shown})")
+            return ActionResult(Ending.NO_BASELINE, f"target group {name} has no healthy target ({shown})")
         return _Move(all_at(actions, baseline), f"forward everything to {name}; before it was {now}")
 
     async def _actions(self, client: Any) -> Sequence[Action]:

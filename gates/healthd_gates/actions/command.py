@@ -15,7 +15,7 @@ from pydantic import AfterValidator, Field, SecretStr
 
 from healthd.runtime.redaction import Redactor
 from healthd.units import Duration
-from healthd_gates.actions.contract import ActionConfig, ActionContext, Ending, Order, Outcome
+from healthd_gates.actions.contract import ActionConfig, ActionContext, ActionRequest, ActionResult, Ending
 from healthd_gates.sources.contract import ArmError, Arms
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -91,24 +91,24 @@ class Command:
         handed_on = (context.environ.get(name, "") for name in config.pass_env if _SENSITIVE.search(name))
         self._handed_on, self._known = Redactor(value for value in handed_on if value), context.redact
 
-    async def carry_out(self, order: Order) -> Outcome:
+    async def execute(self, order: ActionRequest) -> ActionResult:
         run = _Run()
         try:
             code = await run.to_the_end(self._words(order), self._config.cwd, self._environment(order), *self._times())
         except OSError as error:
-            return Outcome(Ending.AGAIN, f"{self._config.argv[0]} cannot be run: {error.strerror or error}")
+            return ActionResult(Ending.RETRY, f"{self._config.argv[0]} cannot be run: {error.strerror or error}")
         finally:
             run.kill()
         said = self._shown(run.output)
         if code is None:
-            return Outcome(Ending.AGAIN, f"killed after {self._config.timeout:g} s{said}")
+            return ActionResult(Ending.RETRY, f"killed after {self._config.timeout:g} s{said}")
         if code == 0:
-            return Outcome(Ending.DONE, f"exit code 0{said}")
+            return ActionResult(Ending.DONE, f"exit code 0{said}")
         ended = f"exit code {code}" if code > 0 else f"killed by {signal.Signals(-code).name}"
-        ending = Ending.NO_BASELINE if code == self._config.no_baseline_exit else Ending.AGAIN
-        return Outcome(ending, f"{ended}{said}")
+        ending = Ending.NO_BASELINE if code == self._config.no_baseline_exit else Ending.RETRY
+        return ActionResult(ending, f"{ended}{said}")
 
-    async def describe(self, order: Order) -> str:
+    async def describe(self, order: ActionRequest) -> str:
         return f"run {' '.join(self._words(order))} in {self._config.cwd}"
 
     async def close(self) -> None:
@@ -129,7 +129,7 @@ class Command:
     def _redact(self, text: str) -> str:
         return self._handed_on(self._known(text))
 
-    def _words(self, order: Order) -> list[str]:
+    def _words(self, order: ActionRequest) -> list[str]:
         values = _fields(order)
         return [_PLACEHOLDER.sub(lambda match: values[match[1]], word) for word in self._config.argv]
 
@@ -138,7 +138,7 @@ class Command:
         whole = max(self._config.timeout * 0.7, self._config.timeout - 2 * _LAST_WORDS)
         return max(whole - self._config.stop_within, whole / 2), whole
 
-    def _environment(self, order: Order) -> dict[str, str]:
+    def _environment(self, order: ActionRequest) -> dict[str, str]:
         given = {name: self._environ[name] for name in self._config.pass_env if name in self._environ}
         told = {f"HEALTHD_{name.upper()}": value for name, value in _fields(order).items() if name != "key"}
         own = {name: value.get_secret_value() for name, value in self._config.env.items()}
@@ -228,7 +228,7 @@ def _values_of(arms: Arms) -> dict[str, str | None]:
     }
 
 
-def _fields(order: Order) -> dict[str, str]:
+def _fields(order: ActionRequest) -> dict[str, str]:
     """What placeholders stand for: names and ids that were validated when they came in, and nothing else."""
     fixed = {
         "service": order.arms.service,

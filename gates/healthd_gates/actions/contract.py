@@ -34,7 +34,7 @@ class ActionConfig(Model):
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class ActionRequest:
     """One action that is due for one gate. `key` is the same at every try, so that a receiver can tell a repetition."""
 
     key: str
@@ -47,18 +47,18 @@ class Order:
 class Ending(StrEnum):
     """How a try ended.
 
-    `AGAIN`: not yet; another try may bring it about. `REFUSED`: no further try would, and a person is needed.
+    `RETRY`: not yet; another try may bring it about. `REFUSED`: no further try would, and a person is needed.
     `NO_BASELINE`: there is nothing to roll back to.
     """
 
     DONE = "done"
-    AGAIN = "again"
+    RETRY = "again"
     REFUSED = "refused"
     NO_BASELINE = "no_baseline"
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class ActionResult:
     """What a try came to. `after` is the fewest seconds to the next one. `detail` is for people; whoever
     asked for the try redacts it, and cuts it where it is too long.
     """
@@ -90,8 +90,8 @@ class Action(Protocol):
 
     def __init__(self, config: Any, context: ActionContext) -> None: ...
 
-    async def carry_out(self, order: Order) -> Outcome: ...
+    async def execute(self, order: ActionRequest) -> ActionResult: ...
 
-    async def describe(self, order: Order) -> str: ...
+    async def describe(self, order: ActionRequest) -> str: ...
 
     async def close(self) -> None: ...

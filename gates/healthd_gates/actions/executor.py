@@ -15,9 +15,9 @@ import structlog
 
 from healthd.checks.failures import describe as describe_error
 from healthd.runtime.clock import Clock
-from healthd.runtime.deadline import DeadlineExceededError, within
+from healthd.runtime.deadline import DeadlineExceededError, with_deadline
 from healthd_gates.actions import find_kind
-from healthd_gates.actions.contract import Action, ActionConfig, ActionContext, Ending, Order, Outcome
+from healthd_gates.actions.contract import Action, ActionConfig, ActionContext, ActionRequest, ActionResult, Ending
 from healthd_gates.actions.misconfigured import Misconfigured, MisconfiguredAction
 
 _log = structlog.get_logger(__name__)
@@ -33,25 +33,25 @@ class Attempts:
     redact: Callable[[str], str]
     environ: Mapping[str, str]
 
-    async def carry_out(self, config: ActionConfig, order: Order) -> Outcome:
+    async def execute(self, config: ActionConfig, order: ActionRequest) -> ActionResult:
         """Try once. Whatever goes wrong is an outcome too."""
         try:
             async with self._opened(config, order.action) as action:
-                outcome = await within(config.timeout, action.carry_out(order), name=f"action:{order.action}")
+                outcome = await with_deadline(config.timeout, action.execute(order), name=f"action:{order.action}")
         except DeadlineExceededError as late:
-            outcome = Outcome(Ending.AGAIN, str(late))
+            outcome = ActionResult(Ending.RETRY, str(late))
         except asyncio.CancelledError:
             raise
         except Exception as error:  # the boundary of an action: its bugs must not end the outbox
             _log.exception("an action failed in a way that it should not", action=order.action, key=order.key)
-            outcome = Outcome(Ending.AGAIN, describe_error(error))
+            outcome = ActionResult(Ending.RETRY, describe_error(error))
         return replace(outcome, detail=self._clean(outcome.detail))
 
-    async def describe(self, config: ActionConfig, order: Order) -> str:
+    async def describe(self, config: ActionConfig, order: ActionRequest) -> str:
         """What a try would do now, in one sentence. Changes nothing."""
         try:
             async with self._opened(config, order.action) as action:
-                said = await within(config.timeout, action.describe(order), name=f"describe:{order.action}")
+                said = await with_deadline(config.timeout, action.describe(order), name=f"describe:{order.action}")
         except asyncio.CancelledError:
             raise
         except Exception as error:
@@ -69,7 +69,7 @@ class Attempts:
             yield action
         finally:
             try:
-                await within(_CLOSING, action.close(), name=f"close:{name}")
+                await with_deadline(_CLOSING, action.close(), name=f"close:{name}")
             except Exception as error:
                 _log.debug("an action did not close cleanly", action=name, error=describe_error(error))
 

@@ -11,7 +11,7 @@ import aiohttp
 from pydantic import Field, StringConstraints, model_validator
 
 from healthd.checks.failures import describe
-from healthd_gates.actions.contract import ActionConfig, ActionContext, Ending, Order, Outcome
+from healthd_gates.actions.contract import ActionConfig, ActionContext, ActionRequest, ActionResult, Ending
 from healthd_gates.actions.kubernetes_api import ApiRefusal, Cluster, Object
 from healthd_gates.actions.kubernetes_moves import Move, Versions, abort, point_back, ready, undo
 from healthd_gates.sources.contract import Arm, ArmError, Arms
@@ -85,36 +85,36 @@ class Kubernetes:
         self._config = config
         self._cluster = Cluster(config.kubeconfig, config.context)
 
-    async def carry_out(self, order: Order) -> Outcome:
-        async def move(found: Move) -> Outcome:
+    async def execute(self, order: ActionRequest) -> ActionResult:
+        async def move(found: Move) -> ActionResult:
             await self._cluster.patch(found.patch)
-            return Outcome(Ending.DONE, f"did {found.says}")
+            return ActionResult(Ending.DONE, f"did {found.says}")
 
         return await self._asking(order, move)
 
-    async def describe(self, order: Order) -> str:
-        async def tell(found: Move) -> Outcome:
-            return Outcome(Ending.DONE, f"would {found.says}")
+    async def describe(self, order: ActionRequest) -> str:
+        async def tell(found: Move) -> ActionResult:
+            return ActionResult(Ending.DONE, f"would {found.says}")
 
         return (await self._asking(order, tell)).detail
 
     async def close(self) -> None:
         await self._cluster.close()
 
-    async def _asking(self, order: Order, then: Callable[[Move], Any]) -> Outcome:
+    async def _asking(self, order: ActionRequest, then: Callable[[Move], Any]) -> ActionResult:
         """Whatever the cluster says no with, as an outcome."""
         try:
             found = await self._look(order)
-            outcome: Outcome = found if isinstance(found, Outcome) else await then(found)
+            outcome: ActionResult = found if isinstance(found, ActionResult) else await then(found)
         except ApiRefusal as refusal:
             if refusal.status in _CHANGED_MEANWHILE:
-                return Outcome(Ending.AGAIN, f"it was changed meanwhile ({refusal})")
-            return Outcome(Ending.REFUSED if refusal.status == 404 else Ending.AGAIN, str(refusal))
+                return ActionResult(Ending.RETRY, f"it was changed meanwhile ({refusal})")
+            return ActionResult(Ending.REFUSED if refusal.status == 404 else Ending.RETRY, str(refusal))
         except (aiohttp.ClientError, OSError) as error:
-            return Outcome(Ending.AGAIN, f"the Kubernetes API was not reached: {describe(error)}")
-        return Outcome(outcome.ending, f"{self._name}: {outcome.detail}")
+            return ActionResult(Ending.RETRY, f"the Kubernetes API was not reached: {describe(error)}")
+        return ActionResult(outcome.ending, f"{self._name}: {outcome.detail}")
 
-    async def _look(self, order: Order) -> Outcome | Move:
+    async def _look(self, order: ActionRequest) -> ActionResult | Move:
         if self._config.service is not None:
             return await self._look_at_service(order.arms)
         baseline = order.arms.baseline
@@ -130,22 +130,22 @@ class Kubernetes:
             return await self._undo(rollout, path, _ROLLOUT_REVISION, versions, order.key)
         return found
 
-    async def _look_at_service(self, arms: Arms) -> Outcome | Move:
+    async def _look_at_service(self, arms: Arms) -> ActionResult | Move:
         wanted = labels_of(self._config.selector, arms.baseline, "baseline")
         candidates = labels_of(self._config.selector, arms.candidate, "candidate")
         path = self._path("api/v1", "services", self._config.service or "")
         service = await self._cluster.get(path)
         found = point_back(service, path, wanted, candidates)
-        if isinstance(found, Outcome):
+        if isinstance(found, ActionResult):
             return found
         selects = {**service["spec"].get("selector", {}), **wanted}
         pods = await self._cluster.list(self._path("api/v1", "pods"), selects)
         if not ready(pods):
             shown = ", ".join(f"{name}={value}" for name, value in sorted(wanted.items()))
-            return Outcome(Ending.NO_BASELINE, f"no pod with {shown} is ready")
+            return ActionResult(Ending.NO_BASELINE, f"no pod with {shown} is ready")
         return found
 
-    async def _undo(self, owner: Object, path: str, revision: str, versions: Versions, key: str) -> Outcome | Move:
+    async def _undo(self, owner: Object, path: str, revision: str, versions: Versions, key: str) -> ActionResult | Move:
         labels = owner["spec"].get("selector", {}).get("matchLabels", {})
         replica_sets = await self._cluster.list(self._path("apis/apps/v1", "replicasets"), labels)
         return undo(owner, path, replica_sets, revision, versions, key)

@@ -9,7 +9,7 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
-from healthd_gates.actions.contract import Ending, Outcome
+from healthd_gates.actions.contract import ActionResult, Ending
 from healthd_gates.actions.kubernetes_api import Object, Patch
 
 ROLLED_BACK = "healthd/rolled-back"
@@ -47,13 +47,15 @@ class Versions:
         return any(image.endswith((f":{version}", f"@{version}")) for image in images)
 
 
-def point_back(service: Object, path: str, wanted: Mapping[str, str], candidates: Mapping[str, str]) -> Outcome | Move:
+def point_back(
+    service: Object, path: str, wanted: Mapping[str, str], candidates: Mapping[str, str]
+) -> ActionResult | Move:
     """A Service whose selector is to have the wanted labels, in place of the candidate's."""
     selector = service["spec"].get("selector") or {}
     if all(selector.get(name) == value for name, value in wanted.items()):
-        return Outcome(Ending.DONE, f"nothing to do: it selects {_shown(selector)} already")
+        return ActionResult(Ending.DONE, f"nothing to do: it selects {_shown(selector)} already")
     if any(selector.get(name) != value for name, value in candidates.items()):
-        return Outcome(Ending.REFUSED, f"it selects {_shown(selector)}, not the candidate: somebody changed it")
+        return ActionResult(Ending.REFUSED, f"it selects {_shown(selector)}, not the candidate: somebody changed it")
     version = {"resourceVersion": service["metadata"]["resourceVersion"]}
     patch = Patch(path, "merge", {"metadata": version, "spec": {"selector": dict(wanted)}})
     return Move(patch, f"select {_shown(wanted)} instead of {_shown(candidates)}")
@@ -70,19 +72,19 @@ def ready(pods: Sequence[Object]) -> int:
 
 def undo(
     owner: Object, path: str, replica_sets: Sequence[Object], revision: str, versions: Versions, key: str
-) -> Outcome | Move:
+) -> ActionResult | Move:
     """A Deployment, or a Rollout, back at the baseline's pods. `revision` is the annotation that numbers revisions."""
     annotations = owner["metadata"].get("annotations") or {}
     if annotations.get(ROLLED_BACK) == key:
-        return Outcome(Ending.DONE, "nothing to do: it was rolled back already")
+        return ActionResult(Ending.DONE, "nothing to do: it was rolled back already")
     template = owner["spec"]["template"]
     if not versions.runs_candidate(template):
         return not_the_candidate(template, versions)
     if owner["spec"].get("paused"):
-        return Outcome(Ending.AGAIN, "it is paused: a change would have no effect until it is resumed")
+        return ActionResult(Ending.RETRY, "it is paused: a change would have no effect until it is resumed")
     earlier = _earlier(owner, replica_sets, revision, versions)
     if earlier is None:
-        return Outcome(Ending.NO_BASELINE, "there is no earlier revision without the candidate")
+        return ActionResult(Ending.NO_BASELINE, "there is no earlier revision without the candidate")
     number = earlier["metadata"]["annotations"][revision]
     pods = deepcopy(dict(earlier["spec"]["template"]))
     for name in _POD_HASHES:
@@ -96,28 +98,28 @@ def undo(
     return Move(Patch(path, "json", operations), f"go back to revision {number}")
 
 
-def abort(rollout: Object, path: str, versions: Versions) -> Outcome | Move | None:
+def abort(rollout: Object, path: str, versions: Versions) -> ActionResult | Move | None:
     """An Argo Rollout that gives its candidate up; None when the candidate is fully promoted, so that only an undo
     would help."""
     template, status = rollout["spec"].get("template"), rollout.get("status") or {}
     if template is not None and not versions.runs_candidate(template):
         return not_the_candidate(template, versions)
     if status.get("abort"):
-        return Outcome(Ending.DONE, "nothing to do: it is aborted already")
+        return ActionResult(Ending.DONE, "nothing to do: it is aborted already")
     if status.get("stableRS") and status.get("stableRS") == status.get("currentPodHash"):
         if template is None:
-            return Outcome(Ending.REFUSED, "it is promoted, and its pods are described elsewhere (workloadRef)")
+            return ActionResult(Ending.REFUSED, "it is promoted, and its pods are described elsewhere (workloadRef)")
         return None
     version = {"resourceVersion": rollout["metadata"]["resourceVersion"]}
     return Move(Patch(f"{path}/status", "merge", {"metadata": version, "status": {"abort": True}}), "abort it")
 
 
-def not_the_candidate(template: Object, versions: Versions) -> Outcome:
+def not_the_candidate(template: Object, versions: Versions) -> ActionResult:
     """Why a workload that does not run the candidate is left as it is."""
     if versions.runs_baseline(template):
-        return Outcome(Ending.DONE, f"nothing to do: it runs {versions.baseline} already")
+        return ActionResult(Ending.DONE, f"nothing to do: it runs {versions.baseline} already")
     says = f"its pods are not {versions.candidate}, by label {versions.label} or the tag of an image"
-    return Outcome(Ending.REFUSED, f"{says}: somebody changed it, or version_label must say where the version is")
+    return ActionResult(Ending.REFUSED, f"{says}: somebody changed it, or version_label must say where the version is")
 
 
 def _earlier(owner: Object, replica_sets: Sequence[Object], revision: str, versions: Versions) -> Object | None:

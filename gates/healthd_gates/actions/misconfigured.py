@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from healthd_gates.actions.contract import ActionConfig, Ending, Order, Outcome
+from healthd_gates.actions.contract import ActionConfig, ActionRequest, ActionResult, Ending
 from healthd_gates.sources.contract import ArmError, Arms
 
 
@@ -27,10 +27,10 @@ class Misconfigured:
     def __init__(self, config: MisconfiguredAction, *_: Any) -> None:
         self._problem = config.problem
 
-    async def carry_out(self, _order: Order) -> Outcome:
-        return Outcome(Ending.AGAIN, self._problem)
+    async def execute(self, _order: ActionRequest) -> ActionResult:
+        return ActionResult(Ending.RETRY, self._problem)
 
-    async def describe(self, _order: Order) -> str:
+    async def describe(self, _order: ActionRequest) -> str:
         return f"nothing: {self._problem}"
 
     async def close(self) -> None:

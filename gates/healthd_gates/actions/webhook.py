@@ -19,7 +19,7 @@ from yarl import URL
 from healthd.checks.connect import Endpoint
 from healthd.checks.unreachable import why_unreached
 from healthd.web.documents import stamp
-from healthd_gates.actions.contract import ActionConfig, ActionContext, Ending, Order, Outcome
+from healthd_gates.actions.contract import ActionConfig, ActionContext, ActionRequest, ActionResult, Ending
 from healthd_gates.sources.endpoint import Tls
 
 _LONGEST_ANSWER = 16_384  # bytes that are read of it
@@ -71,7 +71,7 @@ class Webhook:
         self._config, self._clock, self._redact = config, context.clock, context.redact
         self._session: aiohttp.ClientSession | None = None
 
-    async def carry_out(self, order: Order) -> Outcome:
+    async def execute(self, order: ActionRequest) -> ActionResult:
         body = json.dumps(payload(order), separators=(",", ":"), ensure_ascii=False).encode()
         try:
             session = await self._open()
@@ -83,12 +83,12 @@ class Webhook:
                 server_hostname=self._config.tls.server_name,
             ) as response:
                 if 200 <= response.status < 300:
-                    return Outcome(Ending.DONE, f"{self._place} answered {response.status}")
+                    return ActionResult(Ending.DONE, f"{self._place} answered {response.status}")
                 return self._outcome(response, await self._said(response))
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            return Outcome(Ending.AGAIN, why_unreached(error, self._endpoint))
+            return ActionResult(Ending.RETRY, why_unreached(error, self._endpoint))
 
-    async def describe(self, order: Order) -> str:
+    async def describe(self, order: ActionRequest) -> str:
         signed = "signed" if self._config.secret else "not signed"
         return f"POST to {self._place} for {order.arms.service} {order.arms.candidate.version}, {signed}"
 
@@ -96,7 +96,7 @@ class Webhook:
         if self._session is not None:
             await self._session.close()
 
-    def _headers(self, order: Order, body: bytes) -> dict[str, str]:
+    def _headers(self, order: ActionRequest, body: bytes) -> dict[str, str]:
         headers = {name: value.get_secret_value() for name, value in self._config.headers.items()}
         # What is packed small could be gigabytes, and is not unpacked.
         headers |= {"Content-Type": "application/json", "Accept-Encoding": "identity", "Idempotency-Key": order.key}
@@ -114,16 +114,16 @@ class Webhook:
         text = " ".join(self._redact(said.decode("utf-8", "replace")).split())[:_SHOWN]
         return f": {text}" if text else ""
 
-    def _outcome(self, response: aiohttp.ClientResponse, said: str) -> Outcome:
+    def _outcome(self, response: aiohttp.ClientResponse, said: str) -> ActionResult:
         status = response.status
         detail = f"{self._place} answered {status}{said}"
         if 300 <= status < 400:
-            return Outcome(Ending.REFUSED, f"{detail}: redirects are not followed, configure where it leads to")
+            return ActionResult(Ending.REFUSED, f"{detail}: redirects are not followed, configure where it leads to")
         if status == 410:
-            return Outcome(Ending.NO_BASELINE, detail)
+            return ActionResult(Ending.NO_BASELINE, detail)
         if status >= 500 or status in _TRY_AGAIN:
-            return Outcome(Ending.AGAIN, detail, self._wish(response.headers.get("Retry-After", "")))
-        return Outcome(Ending.REFUSED, detail)
+            return ActionResult(Ending.RETRY, detail, self._wish(response.headers.get("Retry-After", "")))
+        return ActionResult(Ending.REFUSED, detail)
 
     def _wish(self, header: str) -> float:
         """`Retry-After` in seconds, from either of its forms; 0 where it is neither."""
@@ -168,7 +168,7 @@ def signature(secret: str, seconds: int, body: bytes) -> str:
     return f"t={seconds},v1={signed.hexdigest()}"
 
 
-def payload(order: Order) -> dict[str, Any]:
+def payload(order: ActionRequest) -> dict[str, Any]:
     """What is sent; the same at every try."""
     gate = order.gate
     decision, rollback = gate.decision, gate.rollback

@@ -16,7 +16,7 @@ from healthd_gates.domain.errors import Refusal
 
 
 @dataclass(slots=True)
-class Door:
+class AccessControl:
     """Who may come in, and how often. The guard is replaced when the configuration is read again."""
 
     guard: Guard
@@ -28,7 +28,7 @@ class Endpoint:
     """One operation behind the door."""
 
     operation: Operation
-    door: Door
+    door: AccessControl
 
     async def __call__(self, request: web.Request) -> web.StreamResponse:
         operation = self.operation

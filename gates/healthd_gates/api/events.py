@@ -14,7 +14,7 @@ from healthd_gates.api.operation import Answer, Call, Header, Nothing, Operation
 from healthd_gates.api.requests import EventsQuery
 from healthd_gates.domain.errors import Refusal
 from healthd_gates.domain.gate import EventKind, Gate, GateEvent
-from healthd_gates.engine.service import Gatekeeper
+from healthd_gates.engine.service import GateService
 from healthd_gates.schema.gate import EventDocument
 
 _HEARTBEAT_SECONDS = 15.0
@@ -25,8 +25,8 @@ _RECONNECT_MS = 2000
 class Events:
     """The operation; a stream each caller."""
 
-    def __init__(self, gatekeeper: Gatekeeper, patience: Patience) -> None:
-        self._gatekeeper, self._patience = gatekeeper, patience
+    def __init__(self, gate_service: GateService, patience: Patience) -> None:
+        self._gate_service, self._patience = gate_service, patience
 
     def operations(self) -> list[Operation]:
         return [
@@ -53,7 +53,7 @@ class Events:
 
     async def _follow(self, call: Call[Nothing, EventsQuery]) -> web.StreamResponse:
         after = _last_seen(call.request)
-        gate = await self._gatekeeper.get(call.gate_id)
+        gate = await self._gate_service.get(call.gate_id)
         last = await self._last_event(gate, call.query)
         if last is not None and after >= last:
             return web.Response(status=204, headers={"Cache-Control": "no-store"})
@@ -76,7 +76,7 @@ class Events:
         """The number of the event that ends the stream, where it is known already."""
         if query.until == "over" or gate.decision is None:
             return gate.sequence if gate.state.is_over else None
-        async with aclosing(self._gatekeeper.events(gate.id)) as log:
+        async with aclosing(self._gate_service.events(gate.id)) as log:
             async for event in log:
                 if event.kind is EventKind.DECISION or event.sequence >= gate.sequence:
                     return event.sequence
@@ -84,7 +84,7 @@ class Events:
 
     async def _log(self, call: Call[Nothing, EventsQuery], after: int) -> AsyncGenerator[GateEvent | None]:
         """The events, and None when it is time for a heartbeat. Ends with the log, or when the daemon stops."""
-        log = self._gatekeeper.events(call.gate_id, after)
+        log = self._gate_service.events(call.gate_id, after)
         silent = 0.0
         coming: asyncio.Task[GateEvent | None] | None = None
         try:

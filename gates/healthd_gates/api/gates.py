@@ -9,7 +9,7 @@ from healthd_gates.api.operation import Answer, Call, Nothing, Operation
 from healthd_gates.api.requests import ListQuery, ReasonBody, ResolveBody, RollbackBody, WaitQuery
 from healthd_gates.api.responses import answer
 from healthd_gates.domain.request import PushedEvidence
-from healthd_gates.engine.service import Gatekeeper
+from healthd_gates.engine.service import GateService
 from healthd_gates.schema.action import ActionDocument, ActionsDocument, RehearsalDocument, RehearsedDocument
 from healthd_gates.schema.gate import GateDocument, GatesDocument
 
@@ -20,8 +20,8 @@ _TOO_LATE = {409: "It is decided or over: that comes too late."}
 class GateCalls:
     """The operations on `/gates` and `/gates/{id}`."""
 
-    def __init__(self, gatekeeper: Gatekeeper, patience: Patience) -> None:
-        self._gatekeeper, self._patience = gatekeeper, patience
+    def __init__(self, gate_service: GateService, patience: Patience) -> None:
+        self._gate_service, self._patience = gate_service, patience
 
     def operations(self) -> list[Operation]:
         return [
@@ -67,42 +67,42 @@ class GateCalls:
         ]  # fmt: skip
 
     async def _actions(self, call: Call[Nothing, Nothing]) -> web.Response:
-        orders = await self._gatekeeper.orders(call.gate_id)
+        orders = await self._gate_service.orders(call.gate_id)
         return answer(ActionsDocument(actions=list(map(ActionDocument.of, orders))))
 
     async def _rehearse(self, call: Call[Nothing, Nothing]) -> web.Response:
-        rehearsed = await self._gatekeeper.rehearse(call.gate_id)
+        rehearsed = await self._gate_service.rehearse(call.gate_id)
         shown = [RehearsedDocument(action=it.action, kind=it.kind, would=it.would) for it in rehearsed]
         return answer(RehearsalDocument(actions=shown))
 
     async def _list(self, call: Call[Nothing, ListQuery]) -> web.Response:
         asked = call.query
-        page = await self._gatekeeper.list(
+        page = await self._gate_service.list(
             service=asked.service, states=asked.states, limit=asked.limit, before=asked.before
         )
         return answer(GatesDocument.of(page))
 
     async def _get(self, call: Call[Nothing, WaitQuery]) -> web.Response:
-        gate = await self._gatekeeper.get(call.gate_id)
+        gate = await self._gate_service.get(call.gate_id)
         gate = await self._patience.wait(call.request, gate, call.query.wait)
         return answer(GateDocument.of(gate))
 
     async def _cancel(self, call: Call[ReasonBody, Nothing]) -> web.Response:
-        gate = await self._gatekeeper.cancel(call.gate_id, caller=call.caller.name, reason=call.body.reason)
+        gate = await self._gate_service.cancel(call.gate_id, caller=call.caller.name, reason=call.body.reason)
         return answer(GateDocument.of(gate))
 
     async def _resolve(self, call: Call[ResolveBody, Nothing]) -> web.Response:
         body = call.body
-        gate = await self._gatekeeper.resolve(call.gate_id, body.verdict, caller=call.caller.name, reason=body.reason)
+        gate = await self._gate_service.resolve(call.gate_id, body.verdict, caller=call.caller.name, reason=body.reason)
         return answer(GateDocument.of(gate))
 
     async def _push(self, call: Call[PushedEvidence, Nothing]) -> web.Response:
-        await self._gatekeeper.push(call.gate_id, call.body, caller=call.caller.name)
+        await self._gate_service.push(call.gate_id, call.body, caller=call.caller.name)
         return web.Response(status=202, headers={"Cache-Control": "no-store"})
 
     async def _rollback(self, call: Call[RollbackBody, Nothing]) -> web.Response:
         asked = call.body
-        gate = await self._gatekeeper.rollback(
+        gate = await self._gate_service.rollback(
             call.gate_id, caller=call.caller.name, reason=asked.reason, key=asked.idempotency_key
         )
         return answer(GateDocument.of(gate), 202, {"Location": f"/gates/{gate.id}"})

@@ -8,15 +8,15 @@ from healthd.web.problems import Problem
 from healthd_gates.api.operation import Answer, Call, Nothing, Operation
 from healthd_gates.api.requests import HolderQuery, LockBody, ReleaseBody
 from healthd_gates.api.responses import answer
-from healthd_gates.engine.service import Gatekeeper
+from healthd_gates.engine.service import GateService
 from healthd_gates.schema.lock import LockDocument, LocksDocument, QuarantinedDocument, QuarantineDocument
 
 
 class Locks:
     """The operations on `/locks` and `/quarantine`."""
 
-    def __init__(self, gatekeeper: Gatekeeper) -> None:
-        self._gatekeeper = gatekeeper
+    def __init__(self, gate_service: GateService) -> None:
+        self._gate_service = gate_service
 
     def operations(self) -> list[Operation]:
         return [
@@ -51,30 +51,30 @@ class Locks:
         ]  # fmt: skip
 
     async def _list(self, _call: Call[Nothing, Nothing]) -> web.Response:
-        return answer(LocksDocument(locks=[LockDocument.of(lock) for lock in await self._gatekeeper.locks()]))
+        return answer(LocksDocument(locks=[LockDocument.of(lock) for lock in await self._gate_service.locks()]))
 
     async def _get(self, call: Call[Nothing, Nothing]) -> web.Response:
-        for lock in await self._gatekeeper.locks():
+        for lock in await self._gate_service.locks():
             if lock.service == call.service:
                 return answer(LockDocument.of(lock))
         raise Problem(404, "Not locked", f"nobody holds the deploy lock of {call.service}")
 
     async def _take(self, call: Call[LockBody, Nothing]) -> web.Response:
         asked = call.body
-        lock = await self._gatekeeper.lock(
+        lock = await self._gate_service.lock(
             call.service, holder=asked.holder, seconds=asked.duration, reason=asked.reason, caller=call.caller.name
         )
         return answer(LockDocument.of(lock))
 
     async def _give_back(self, call: Call[Nothing, HolderQuery]) -> web.Response:
-        await self._gatekeeper.unlock(call.service, holder=call.query.holder, caller=call.caller.name)
+        await self._gate_service.unlock(call.service, holder=call.query.holder, caller=call.caller.name)
         return web.Response(status=204)
 
     async def _quarantine(self, _call: Call[Nothing, Nothing]) -> web.Response:
-        kept = await self._gatekeeper.quarantine()
+        kept = await self._gate_service.quarantine()
         return answer(QuarantineDocument(versions=[QuarantinedDocument.of(version) for version in kept]))
 
     async def _release(self, call: Call[ReleaseBody, Nothing]) -> web.Response:
         asked = call.body
-        await self._gatekeeper.release(call.service, asked.version, caller=call.caller.name, reason=asked.reason)
+        await self._gate_service.release(call.service, asked.version, caller=call.caller.name, reason=asked.reason)
         return web.Response(status=204)

@@ -11,7 +11,7 @@ from aiohttp import web
 from healthd.runtime.clock import Clock
 from healthd_gates.domain.errors import Draining
 from healthd_gates.domain.gate import Gate
-from healthd_gates.engine.service import Gatekeeper
+from healthd_gates.engine.service import GateService
 
 _SLICE = 5.0  # seconds between two looks for a caller who went away
 
@@ -19,8 +19,8 @@ _SLICE = 5.0  # seconds between two looks for a caller who went away
 class Patience:
     """Waits for verdicts, until `stop` lets go of everyone who waits."""
 
-    def __init__(self, gatekeeper: Gatekeeper, clock: Clock) -> None:
-        self._gatekeeper, self._clock = gatekeeper, clock
+    def __init__(self, gate_service: GateService, clock: Clock) -> None:
+        self._gate_service, self._clock = gate_service, clock
         self._stopped = asyncio.Event()
 
     def stop(self) -> None:
@@ -38,7 +38,7 @@ class Patience:
         """
         end = self._clock.steady() + seconds
         while not gate.is_answered and (left := end - self._clock.steady()) > 0 and self.lasts(request):
-            waiting = asyncio.create_task(self._gatekeeper.wait(gate.id, min(left, _SLICE)), name=f"wait:{gate.id}")
+            waiting = asyncio.create_task(self._gate_service.wait(gate.id, min(left, _SLICE)), name=f"wait:{gate.id}")
             try:
                 if await self.sees(waiting):
                     gate = waiting.result()

@@ -1,4 +1,4 @@
-"""The gatekeeper's refusals as problem documents: which status each has, who holds it up and until when."""
+"""The gate service's refusals as problem documents: which status each has, who holds it up and until when."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _STATUSES: dict[type[Refusal], int] = {
     refusals.UnknownPolicy: 404,
     refusals.UnknownGate: 404,
     refusals.NotQuarantined: 404,
-    refusals.UnfitRequest: 422,
+    refusals.InvalidRequest: 422,
     refusals.IdempotencyMismatch: 422,
     refusals.ServiceBusy: 409,
     refusals.Locked: 409,
@@ -42,7 +42,7 @@ def problem_of(refusal: Refusal) -> Problem:
     status = _STATUSES.get(kind, _UNAVAILABLE)
     detail = str(refusal)
     told: dict[str, Any] = {name: _told(value) for name, value in refusal.fields.items()}
-    field = refusal.fields.get("field") if kind is refusals.UnfitRequest else _FIELDS.get(kind)
+    field = refusal.fields.get("field") if kind is refusals.InvalidRequest else _FIELDS.get(kind)
     if field is not None:
         told["errors"] = [{"field": field, "problem": refusal.fields.get("problem", detail)}]
     words = re.sub(r"(?<!^)(?=[A-Z])", " ", kind.__name__).capitalize()

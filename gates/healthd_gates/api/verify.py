@@ -12,7 +12,7 @@ from healthd_gates.api.operation import Answer, Call, Header, Operation
 from healthd_gates.api.requests import VerifyBody, WaitQuery
 from healthd_gates.api.responses import answer
 from healthd_gates.domain.gate import Gate
-from healthd_gates.engine.service import Gatekeeper
+from healthd_gates.engine.service import GateService
 from healthd_gates.schema.gate import GateDocument
 
 POLL_SECONDS = 5
@@ -23,8 +23,8 @@ _LOCATION = {"Location": "Where the gate is."}
 class Verify:
     """Starts gates."""
 
-    def __init__(self, gatekeeper: Gatekeeper, patience: Patience) -> None:
-        self._gatekeeper, self._patience = gatekeeper, patience
+    def __init__(self, gate_service: GateService, patience: Patience) -> None:
+        self._gate_service, self._patience = gate_service, patience
 
     def operations(self) -> list[Operation]:
         return [
@@ -72,7 +72,7 @@ class Verify:
                 403, "Forbidden", f"token {call.caller.name!r} lacks the scope gates:rollback for an override"
             )
         key = _key(call.request.headers.get("Idempotency-Key"), body.idempotency_key)
-        gate = await self._gatekeeper.start(body.request(), caller=call.caller.name, idempotency_key=key)
+        gate = await self._gate_service.start(body.request(), caller=call.caller.name, idempotency_key=key)
         gate = await self._patience.wait(call.request, gate, call.query.wait)
         headers = {"Location": f"/gates/{gate.id}"}
         status = status_of(gate)

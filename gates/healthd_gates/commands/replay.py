@@ -28,7 +28,7 @@ from healthd_gates.config.settings import Config
 from healthd_gates.domain.evidence import Standing, Verdict
 from healthd_gates.domain.request import Version
 from healthd_gates.engine.backtest import Deploy, NotReplayable, replay, replayed_rules
-from healthd_gates.engine.spec import Plan
+from healthd_gates.engine.spec import GateSpec
 from healthd_gates.schema.gate import StandingDocument
 from healthd_gates.sources.contract import ArmError, SourceContext, SourceUnavailable
 
@@ -96,7 +96,9 @@ def replay_command(
 
 
 async def _replay(deploy: Deploy, settings: Config) -> list[Standing]:
-    context = SourceContext(SystemClock(), Redactor(secrets_of(settings)), Plan(deploy.policy, deploy.service).edges)
+    context = SourceContext(
+        SystemClock(), Redactor(secrets_of(settings)), GateSpec(deploy.policy, deploy.service).edges
+    )
     return [standing async for standing in replay(deploy, context)]
 
 

@@ -107,7 +107,7 @@ class Service(Model):
         return (urls,) if isinstance(urls, str) else urls
 
 
-class Keeping(Model):
+class GateLimits(Model):
     """How gates are kept."""
 
     enabled: bool = True
@@ -204,5 +204,5 @@ class Config(Settings):
     """Times in which no gate starts."""
     hooks: dict[Name, KnownHook] = Field(default_factory=dict)
     """Deploy tools that ask in their own way, by name. Without one none is answered."""
-    gates: Keeping = Keeping()
+    gates: GateLimits = GateLimits()
     """How gates are kept."""

@@ -32,7 +32,7 @@ class OrderState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class StoredOrder:
+class ActionRun:
     """One action of one gate, as stored. `token` is that of the worker who claimed it last."""
 
     key: str

@@ -30,7 +30,7 @@ class ReplyState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Owed:
+class PendingCallback:
     """A reply that somebody has asked for. `address` says to whom, in the terms of the hook's kind; it holds no secret.
 
     Either `request` is the gate to start, or `why` says why the answer is no without one.

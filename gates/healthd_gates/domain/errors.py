@@ -1,4 +1,4 @@
-"""Why the gatekeeper says no: one exception a reason. The docstring is the message; `fields` tell who and until when.
+"""Why the gate service says no: one exception a reason. The docstring is the message; `fields` tell who and until when.
 
 Which HTTP status each becomes is the web layer's business.
 """
@@ -10,7 +10,7 @@ from typing import Any
 
 
 class Refusal(Exception):  # noqa: N818 - a refusal is an answer, not a failure of the daemon
-    """The gatekeeper refused."""
+    """The gate service refused."""
 
     def __init__(self, **fields: Any) -> None:
         self.fields = {key: value for key, value in fields.items() if value is not None}
@@ -30,7 +30,7 @@ class UnknownGate(Refusal):
     """There is no gate {gate_id}."""
 
 
-class UnfitRequest(Refusal):
+class InvalidRequest(Refusal):
     """{field}: {problem}."""
 
 
@@ -86,7 +86,7 @@ class JournalUnavailable(Refusal):
     """The journal cannot be written, so nothing was started: {problem}."""
 
 
-PASSING = (ServiceBusy, Locked, Frozen, Draining, TooManyGates, JournalUnavailable)
+RETRYABLE = (ServiceBusy, Locked, Frozen, Draining, TooManyGates, JournalUnavailable)
 """What passes by itself: asking again later may be answered otherwise."""
 
 

@@ -15,16 +15,16 @@ import structlog
 
 from healthd.journal.database import JournalError
 from healthd.runtime.clock import Clock
-from healthd.runtime.deadline import to_the_end
-from healthd_gates.actions.contract import Ending, Order, Outcome
+from healthd.runtime.deadline import shielded
+from healthd_gates.actions.contract import ActionRequest, ActionResult, Ending
 from healthd_gates.actions.executor import Attempts
 from healthd_gates.config.settings import Config
-from healthd_gates.domain.action_order import OrderState, StoredOrder
+from healthd_gates.domain.action_order import ActionRun, OrderState
 from healthd_gates.domain.gate import Gate
-from healthd_gates.engine.change_events import News, within_seconds
+from healthd_gates.engine.change_events import ChangeEvents, within_seconds
 from healthd_gates.engine.metrics import ActionMetrics
-from healthd_gates.engine.spec import arms_to_act_on
-from healthd_gates.store.gate_store import Ledger
+from healthd_gates.engine.spec import action_arms
+from healthd_gates.store.gate_store import GateStore
 from healthd_gates.store.gate_update import LeaseLost
 from healthd_gates.store.outbox import Outbox
 
@@ -42,7 +42,7 @@ _LAST_SECONDS = 2.0  # that tries under way get when the daemon stops
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    order: StoredOrder
+    order: ActionRun
     task: asyncio.Task[None]
 
 
@@ -51,14 +51,14 @@ class Desk:
     """What the carrier shares with the rest of the gates."""
 
     outbox: Outbox
-    ledger: Ledger
+    gate_store: GateStore
     attempts: Attempts
     metrics: ActionMetrics
-    news: News
+    news: ChangeEvents
     clock: Clock
 
 
-class Carrier:
+class ActionWorker:
     """One replica's worker. A try of a replica that fell silent is taken over when its lease ends; then the same key
     may reach a receiver twice, and is what it tells the repetition by.
     """
@@ -141,7 +141,7 @@ class Carrier:
             _log.error("a fault of ours kept an action from being settled", key=key, error=repr(error))
         self.wake()
 
-    async def _see_to(self, order: StoredOrder) -> None:
+    async def _see_to(self, order: ActionRun) -> None:
         gate = await self._gate_of(order)
         if gate is None:
             return
@@ -149,36 +149,36 @@ class Carrier:
         await self._settle(order, outcome)
         self._desk.news.publish(gate.id)
 
-    async def _gate_of(self, order: StoredOrder) -> Gate | None:
+    async def _gate_of(self, order: ActionRun) -> Gate | None:
         while True:
             try:
-                return await self._desk.ledger.find(order.gate_id)
+                return await self._desk.gate_store.find(order.gate_id)
             except JournalError:
                 await asyncio.sleep(_JOURNAL_PAUSE)
 
-    async def _try(self, order: StoredOrder, gate: Gate) -> Outcome:
+    async def _try(self, order: ActionRun, gate: Gate) -> ActionResult:
         config = self.config.actions.get(order.action)
         if self._age(order) >= self._give_up_after(order):
-            return Outcome(Ending.REFUSED, f"too late to begin: {order.detail or 'it was never tried'}")
+            return ActionResult(Ending.REFUSED, f"too late to begin: {order.detail or 'it was never tried'}")
         if config is None:
-            return Outcome(Ending.AGAIN, f"no action is called {order.action} in the configuration")
-        arms = arms_to_act_on(gate.service, self.config.services.get(gate.service), gate.candidate, gate.baseline)
+            return ActionResult(Ending.RETRY, f"no action is called {order.action} in the configuration")
+        arms = action_arms(gate.service, self.config.services.get(gate.service), gate.candidate, gate.baseline)
         begun = self._desk.clock.steady()
-        told = Order(order.key, order.action, order.occasion, gate, arms)
-        outcome = await self._desk.attempts.carry_out(config, told)
+        told = ActionRequest(order.key, order.action, order.occasion, gate, arms)
+        outcome = await self._desk.attempts.execute(config, told)
         self._desk.metrics.tried(order.action, config.kind, outcome.ending, self._desk.clock.steady() - begun)
         log = _log.info if outcome.ending is Ending.DONE else _log.warning
         log("action", action=order.action, gate=gate.id, ending=outcome.ending.value, detail=outcome.detail)
         return outcome
 
-    async def _settle(self, order: StoredOrder, outcome: Outcome) -> None:
+    async def _settle(self, order: ActionRun, outcome: ActionResult) -> None:
         """Store what came of a try, however long the journal is down: until then nobody else may try."""
         pause = self._pause(order, outcome)
         state = self._state_after(order, outcome, pause)
         while True:
             try:
                 settling = self._desk.outbox.settle(order, state, outcome.detail, again_in=pause)
-                await to_the_end(settling, name=f"settle:{order.key}")
+                await shielded(settling, name=f"settle:{order.key}")
             except JournalError as error:
                 _log.warning("the outcome of an action waits for the journal", key=order.key, problem=str(error))
                 await asyncio.sleep(_JOURNAL_PAUSE)
@@ -189,7 +189,7 @@ class Carrier:
                 self._desk.metrics.settled(order.action, state)
                 return
 
-    def _state_after(self, order: StoredOrder, outcome: Outcome, pause: float) -> OrderState:
+    def _state_after(self, order: ActionRun, outcome: ActionResult, pause: float) -> OrderState:
         match outcome.ending:
             case Ending.DONE:
                 return OrderState.DONE
@@ -199,14 +199,14 @@ class Carrier:
                 return OrderState.NO_BASELINE
         return OrderState.GIVEN_UP if self._age(order) + pause >= self._give_up_after(order) else OrderState.DUE
 
-    def _pause(self, order: StoredOrder, outcome: Outcome) -> float:
+    def _pause(self, order: ActionRun, outcome: ActionResult) -> float:
         """Seconds to the next try: doubled from one to the next, with jitter, and no less than the receiver asks."""
         backoff: float = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(order.tries, 16))
         return max(min(outcome.after, _LONGEST_WISH), backoff * random.uniform(0.5, 1.0))
 
-    def _age(self, order: StoredOrder) -> float:
+    def _age(self, order: ActionRun) -> float:
         return (self._desk.clock.now() - order.created_at).total_seconds()
 
-    def _give_up_after(self, order: StoredOrder) -> float:
+    def _give_up_after(self, order: ActionRun) -> float:
         config = self.config.actions.get(order.action)
         return config.give_up if config else _GIVE_UP_UNKNOWN

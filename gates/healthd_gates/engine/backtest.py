@@ -14,7 +14,7 @@ from healthd_gates.engine.spec import arms_of
 from healthd_gates.judge.judge import Judge
 from healthd_gates.judge.rules import ObservedRule, Rules
 from healthd_gates.sources import build_source, find_kind
-from healthd_gates.sources.contract import Historian, SourceContext
+from healthd_gates.sources.contract import HistoricalSource, SourceContext
 
 _BEFORE = timedelta(hours=3)
 
@@ -58,11 +58,11 @@ async def replay(deploy: Deploy, context: SourceContext) -> AsyncIterator[Standi
     service = deploy.service
     if service.source is None:
         raise NotReplayable(f"service {deploy.service_name} has no source")
-    if not issubclass(find_kind(service.source.kind), Historian):
+    if not issubclass(find_kind(service.source.kind), HistoricalSource):
         raise NotReplayable(f"a source of kind {service.source.kind} keeps no past; prometheus does")
     arms = arms_of(deploy.service_name, service, deploy.candidate, deploy.baseline)
     source = build_source(service.source, arms, context)
-    assert isinstance(source, Historian)
+    assert isinstance(source, HistoricalSource)
     try:
         before = await _before(deploy, source) if deploy.policy.needs_history else []
         judge = Judge(rules, before)
@@ -77,7 +77,7 @@ async def replay(deploy: Deploy, context: SourceContext) -> AsyncIterator[Standi
         await source.close()
 
 
-async def _before(deploy: Deploy, source: Historian) -> list[Evidence]:
+async def _before(deploy: Deploy, source: HistoricalSource) -> list[Evidence]:
     """What was before the switch, as the baseline."""
     past = await source.history(deploy.switched - _BEFORE, deploy.switched, deploy.policy.every)
     return [replace(interval, baseline=interval.baseline or interval.candidate) for interval in past]

@@ -6,7 +6,7 @@ import asyncio
 from weakref import WeakValueDictionary
 
 
-class News:
+class ChangeEvents:
     """Waiters take an event before they read, so that no change between reading and waiting is missed."""
 
     def __init__(self) -> None:

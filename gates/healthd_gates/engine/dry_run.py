@@ -6,12 +6,12 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from healthd_gates.actions.contract import Order
+from healthd_gates.actions.contract import ActionRequest
 from healthd_gates.actions.executor import Attempts
 from healthd_gates.config.settings import Config
 from healthd_gates.domain.action_order import Occasion
 from healthd_gates.domain.gate import Gate, purpose_of
-from healthd_gates.engine.spec import Plan, arms_to_act_on
+from healthd_gates.engine.spec import GateSpec, action_arms
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +23,9 @@ class Rehearsed:
     would: str
 
 
-async def rehearse(gate: Gate, plan: Plan, config: Config, attempts: Attempts) -> Sequence[Rehearsed]:
+async def rehearse(gate: Gate, spec: GateSpec, config: Config, attempts: Attempts) -> Sequence[Rehearsed]:
     """The actions of a rollback, in their order: each with the key that it would have."""
-    arms = arms_to_act_on(gate.service, plan.service, gate.candidate, gate.baseline)
+    arms = action_arms(gate.service, spec.service, gate.candidate, gate.baseline)
     rollback = gate.rollback
 
     async def one(name: str) -> Rehearsed:
@@ -35,7 +35,7 @@ async def rehearse(gate: Gate, plan: Plan, config: Config, attempts: Attempts) -
         if rollback is not None and not rollback.state.wants_a_person:
             stands = rollback.state.value.replace("_", " ")
             return Rehearsed(name, action.kind, f"nothing more: it was called for already, and is {stands}")
-        order = Order(f"{gate.id}:{purpose_of(gate.next_round)}:{name}", name, Occasion.PERSON, gate, arms)
+        order = ActionRequest(f"{gate.id}:{purpose_of(gate.next_round)}:{name}", name, Occasion.PERSON, gate, arms)
         return Rehearsed(name, action.kind, await attempts.describe(action, order))
 
-    return await asyncio.gather(*map(one, plan.actions(Occasion.PERSON)))
+    return await asyncio.gather(*map(one, spec.actions(Occasion.PERSON)))

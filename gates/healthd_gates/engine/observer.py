@@ -11,7 +11,7 @@ import structlog
 
 from healthd.checks.failures import describe
 from healthd.runtime.clock import Clock
-from healthd.runtime.deadline import DeadlineExceededError, within
+from healthd.runtime.deadline import DeadlineExceededError, with_deadline
 from healthd_gates.domain.evidence import Evidence, Observation
 from healthd_gates.engine.smoke_and_checks import SmokeTest
 from healthd_gates.sources.contract import Cursor, Look, Source, SourceUnavailable
@@ -37,7 +37,7 @@ class Traffic:
     async def look(self) -> Look:
         """What the source saw since the look before; with no evidence and no cursor when it saw nothing."""
         try:
-            look = await within(self._limit, self._source.observe(self.cursor), name="source")
+            look = await with_deadline(self._limit, self._source.observe(self.cursor), name="source")
         except SourceUnavailable as outage:
             return Look(None, {}, (str(outage),))
         except DeadlineExceededError as stuck:
@@ -53,7 +53,7 @@ class Traffic:
 
     async def close(self) -> None:
         try:
-            await within(_CLOSING, self._source.close(), name="close-source")
+            await with_deadline(_CLOSING, self._source.close(), name="close-source")
         except asyncio.CancelledError:
             raise
         except Exception as error:  # a dead peer may make even this fail
@@ -74,7 +74,7 @@ class Seen:
     notes: tuple[str, ...] = ()
 
 
-class Lookout:
+class Observer:
     """Looks at everything that a policy names. `last` is when the look before ended, or when the gate began."""
 
     def __init__(

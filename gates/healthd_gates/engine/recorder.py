@@ -10,11 +10,11 @@ from datetime import datetime
 import structlog
 
 from healthd.journal.database import JournalError
-from healthd.runtime.deadline import to_the_end
+from healthd.runtime.deadline import shielded
 from healthd_gates.domain.gate import Gate, GateEvent
 from healthd_gates.engine.transitions import Step
 from healthd_gates.sources.contract import Cursor
-from healthd_gates.store.gate_store import Ledger
+from healthd_gates.store.gate_store import GateStore
 from healthd_gates.store.gate_update import Change, SeenEvidence
 
 _log = structlog.get_logger(__name__)
@@ -25,10 +25,15 @@ class Record:
     """The latest stored state of a gate. `changed` is told after each step that has been stored."""
 
     def __init__(
-        self, gate: Gate, token: int, cursor: Cursor | None, ledger: Ledger, changed: Callable[[Gate, Gate], None]
+        self,
+        gate: Gate,
+        token: int,
+        cursor: Cursor | None,
+        gate_store: GateStore,
+        changed: Callable[[Gate, Gate], None],
     ) -> None:
         self.gate, self.token, self.cursor = gate, token, cursor
-        self._ledger, self._changed = ledger, changed
+        self._gate_store, self._changed = gate_store, changed
 
     async def write(self, step: Step, moment: datetime, seen: SeenEvidence | None = None) -> None:
         """Store a step, however long the journal is down. Raises LeaseLost."""
@@ -43,7 +48,7 @@ class Record:
     async def try_write(self, step: Step, moment: datetime, seen: SeenEvidence | None = None) -> None:
         """Store a step, and tell of it, also where whoever waits for that is cancelled. Raises LeaseLost and
         JournalError."""
-        await to_the_end(self._store(step, moment, seen), name=f"store:{self.gate.id}")
+        await shielded(self._store(step, moment, seen), name=f"store:{self.gate.id}")
 
     async def _store(self, step: Step, moment: datetime, seen: SeenEvidence | None) -> None:
         before = self.gate
@@ -52,7 +57,7 @@ class Record:
             GateEvent(before.id, number, moment, kind, body) for number, (kind, body) in enumerate(step.events, first)
         )
         gate = replace(step.gate, sequence=before.sequence + len(events))
-        last = await self._ledger.store(
+        last = await self._gate_store.store(
             Change(
                 gate,
                 self.token,

@@ -10,8 +10,8 @@ import structlog
 from healthd.journal.database import JournalError
 from healthd.runtime.clock import Clock
 from healthd_gates.engine.metrics import GateMetrics
-from healthd_gates.engine.supervisor import Roster
-from healthd_gates.store.gate_store import Ledger
+from healthd_gates.engine.supervisor import Supervisor
+from healthd_gates.store.gate_store import GateStore
 from healthd_gates.store.leases import Leases
 
 _log = structlog.get_logger(__name__)
@@ -23,8 +23,10 @@ _INHERITING_SECONDS = 15.0
 class Replica:
     """Keeps this replica's lease while it runs."""
 
-    def __init__(self, ledger: Ledger, leases: Leases, roster: Roster, clock: Clock, metrics: GateMetrics) -> None:
-        self._ledger, self._leases, self._roster = ledger, leases, roster
+    def __init__(
+        self, gate_store: GateStore, leases: Leases, supervisor: Supervisor, clock: Clock, metrics: GateMetrics
+    ) -> None:
+        self._gate_store, self._leases, self._supervisor = gate_store, leases, supervisor
         self._clock, self._metrics = clock, metrics
         self._clean_at = self._inherit_at = 0.0
         self._trouble = ""
@@ -37,26 +39,26 @@ class Replica:
             except JournalError as error:
                 self._metrics.journal_errors.inc()
                 self._tell(str(error))
-            await asyncio.sleep(self._roster.config.gates.lease / _RENEWALS)
+            await asyncio.sleep(self._supervisor.config.gates.lease / _RENEWALS)
 
     async def close(self) -> None:
         """Leave the gates to the other replicas, or to the next start."""
-        await self._roster.close()
+        await self._supervisor.close()
         try:
             await self._leases.let_go()
         except JournalError as error:
             _log.warning("gates are left to be taken over when the lease ends", problem=str(error))
 
     async def _tend(self) -> None:
-        await self._ledger.open()
+        await self._gate_store.open()
         await self._leases.renew()
-        await self._roster.take_over_orphans()
+        await self._supervisor.take_over_orphans()
         if self._clock.steady() >= self._inherit_at:
-            await self._roster.inherit()
+            await self._supervisor.inherit()
             self._inherit_at = self._clock.steady() + _INHERITING_SECONDS
         if self._clock.steady() >= self._clean_at:
-            config = self._roster.config
-            await self._ledger.clean(config.retention, config.gates.keep_looks)
+            config = self._supervisor.config
+            await self._gate_store.clean(config.retention, config.gates.keep_looks)
             self._clean_at = self._clock.steady() + _CLEANING_SECONDS
         self._tell("")
 

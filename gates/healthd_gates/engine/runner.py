@@ -10,21 +10,21 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from healthd.runtime.deadline import DeadlineExceededError, within
+from healthd.runtime.deadline import DeadlineExceededError, with_deadline
 from healthd_gates.domain.action_order import OrderState
 from healthd_gates.domain.evidence import Evidence
 from healthd_gates.domain.gate import EventKind, Gate, GateState, Rollback, RollbackState
-from healthd_gates.engine import transitions as course
-from healthd_gates.engine.change_events import News, within_seconds
+from healthd_gates.engine import transitions
+from healthd_gates.engine.change_events import ChangeEvents, within_seconds
 from healthd_gates.engine.observer import Traffic
-from healthd_gates.engine.observer_factory import Blind, Optics, open_eyes, open_traffic
+from healthd_gates.engine.observer_factory import NotObservable, ObserverContext, build_observer, open_traffic
 from healthd_gates.engine.recorder import Record
 from healthd_gates.engine.rollback_confirmation import Recovery, bounds_of, rate_of
-from healthd_gates.engine.spec import Plan
-from healthd_gates.engine.ticker import Ticks
+from healthd_gates.engine.spec import GateSpec
+from healthd_gates.engine.ticker import Ticker
 from healthd_gates.judge.judge import Judge
 from healthd_gates.judge.rules import Rules
-from healthd_gates.sources.contract import Historian, SourceUnavailable
+from healthd_gates.sources.contract import HistoricalSource, SourceUnavailable
 from healthd_gates.store.gate_update import SeenEvidence
 from healthd_gates.store.leases import Owned
 from healthd_gates.store.outbox import Outbox
@@ -45,22 +45,22 @@ class Tools:
     where nobody may have been told of it, `late` of every late tick.
     """
 
-    optics: Optics
+    observer_context: ObserverContext
     outbox: Outbox
-    news: News
+    news: ChangeEvents
     changed: Callable[[Gate, Gate], None]
     inherited: Callable[[Gate], None]
     late: Callable[[float], None]
 
 
-class Life:
+class GateRunner:
     """A gate from where it stands to its end."""
 
-    def __init__(self, owned: Owned, plan: Plan, tools: Tools) -> None:
-        ledger = tools.optics.ledger
-        self._record = Record(owned.gate, owned.token, owned.cursor, ledger, tools.changed)
-        self._plan, self._tools, self._ledger = plan, tools, ledger
-        self._clock = tools.optics.clock
+    def __init__(self, owned: Owned, spec: GateSpec, tools: Tools) -> None:
+        gate_store = tools.observer_context.gate_store
+        self._record = Record(owned.gate, owned.token, owned.cursor, gate_store, tools.changed)
+        self._spec, self._tools, self._gate_store = spec, tools, gate_store
+        self._clock = tools.observer_context.clock
         self._resumed = owned.cursor is not None
 
     @property
@@ -78,41 +78,43 @@ class Life:
         while not self.gate.state.is_over:
             match self.gate.state:
                 case GateState.SETTLING | GateState.OBSERVING:
-                    await self._observe("gate", self._plan.verdict_rules)
+                    await self._observe("gate", self._spec.verdict_rules)
                 case GateState.HELD:
                     await self._hold()
                 case GateState.ACTING:
                     await self._see_actions_through()
                 case GateState.WATCHING:
-                    await self._observe("watch", self._plan.watch_rules)
+                    await self._observe("watch", self._spec.watch_rules)
 
     async def _observe(self, stage: str, rules: Rules) -> None:
         """At every tick look, judge and store, until the stage is over."""
         kept = self._record.cursor or {}
         last = datetime.fromisoformat(kept["at"]) if kept else self.gate.created_at
         try:
-            lookout, traffic = open_eyes(self.gate, self._plan, self._tools.optics, kept.get("source"), last)
-        except Blind as gone:
-            await self._write(course.stranded(self.gate, str(gone), self._plan, self._clock.now()))
+            lookout, traffic = build_observer(
+                self.gate, self._spec, self._tools.observer_context, kept.get("source"), last
+            )
+        except NotObservable as gone:
+            await self._write(transitions.abort(self.gate, str(gone), self._spec, self._clock.now()))
             return
         try:
             judge = await self._bring_back(stage, rules, traffic)
-            ticks = Ticks(self._clock, rules.timing.interval, self._first_tick(rules.timing.interval))
+            ticks = Ticker(self._clock, rules.timing.interval, self._first_tick(rules.timing.interval))
             while not self._is_past(stage):
                 self._tools.late(await ticks.wait())
                 seen = await lookout.look()
                 moment = self._clock.now()
                 self._record.cursor = {"source": traffic.cursor if traffic else None, "at": moment.isoformat()}
                 if seen.evidence is None:
-                    await self._write(course.Step(replace(self.gate, notes=seen.notes)))
+                    await self._write(transitions.Step(replace(self.gate, notes=seen.notes)))
                     continue
                 standing = judge.step(seen.evidence)
-                step = course.looked(self.gate, standing, seen.notes, self._plan, moment)
+                step = transitions.on_evaluation(self.gate, standing, seen.notes, self._spec, moment)
                 await self._write(step, SeenEvidence(stage, [seen.evidence]))
         finally:
             await lookout.close()
         if self.gate.state is GateState.WATCHING and stage == "watch":
-            await self._write(course.watched(self.gate, self._clock.now()))
+            await self._write(transitions.on_monitoring_end(self.gate, self._clock.now()))
 
     def _is_past(self, stage: str) -> bool:
         gate = self.gate
@@ -123,9 +125,9 @@ class Life:
 
     async def _bring_back(self, stage: str, rules: Rules, traffic: Traffic | None) -> Judge:
         """The judge as it stood after all evidence that was stored."""
-        history = await self._history(traffic) if self._plan.policy.needs_history else []
+        history = await self._history(traffic) if self._spec.policy.needs_history else []
         judge = Judge(rules, history)
-        for number, evidence in enumerate(await self._ledger.evidence(self.gate.id, stage), 1):
+        for number, evidence in enumerate(await self._gate_store.evidence(self.gate.id, stage), 1):
             judge.take(evidence)
             if number % _REPLAYED_AT_ONCE == 0:
                 await asyncio.sleep(0)
@@ -133,23 +135,25 @@ class Life:
 
     async def _history(self, traffic: Traffic | None) -> list[Evidence]:
         """The baseline before the switch: fetched once, then as it was stored."""
-        stored = await self._ledger.evidence(self.gate.id, "history")
+        stored = await self._gate_store.evidence(self.gate.id, "history")
         if stored or self._resumed or traffic is None:
             return stored
         fetched = await self._fetch_history(traffic)
-        told = course.Step(self.gate, ((EventKind.STATE, {"state": self.gate.state.value, "history": len(fetched)}),))
+        told = transitions.Step(
+            self.gate, ((EventKind.STATE, {"state": self.gate.state.value, "history": len(fetched)}),)
+        )
         await self._write(told, SeenEvidence("history", fetched))
         return fetched
 
     async def _fetch_history(self, traffic: Traffic) -> list[Evidence]:
         """Without it nothing can be proven against the baseline, so that the gate ends inconclusive, not wrong."""
         source, start = traffic.source, self.gate.created_at
-        if not isinstance(source, Historian):
+        if not isinstance(source, HistoricalSource):
             return []
         for attempt in range(_HISTORY_TRIES):
             try:
-                past = source.history(start - _HISTORY, start, self._plan.policy.every)
-                intervals = await within(_HISTORY_SECONDS, past, name="history")
+                past = source.history(start - _HISTORY, start, self._spec.policy.every)
+                intervals = await with_deadline(_HISTORY_SECONDS, past, name="history")
             except (SourceUnavailable, DeadlineExceededError) as outage:
                 _log.warning("no history of the baseline", gate=self.gate.id, attempt=attempt, problem=str(outage))
                 await asyncio.sleep(_PAUSE_SECONDS)
@@ -161,7 +165,7 @@ class Life:
         """Wait for a person, who takes the gate out of these hands; at the end of the time nobody has come."""
         left = (self.gate.decides_by - self._clock.now()).total_seconds()
         await asyncio.sleep(max(0.0, left))
-        await self._write(course.expired(self.gate, self._plan, self._clock.now()))
+        await self._write(transitions.on_hold_timeout(self.gate, self._spec, self._clock.now()))
 
     async def _see_actions_through(self) -> None:
         """Wait until what the rollback called for is carried out, or given up; then see what came of it."""
@@ -176,22 +180,24 @@ class Life:
             mine = [order for order in orders if order.purpose == rollback.purpose]
             if all(order.state is not OrderState.DUE for order in mine):
                 break
-            if (step := course.trying(self.gate, mine)) is not None:
+            if (step := transitions.on_retry(self.gate, mine)) is not None:
                 await self._write(step)
             await within_seconds(change, _ASK_OUTBOX_SECONDS)
-        await self._write(course.acted(self.gate, mine, self._plan, self._clock.now()))
+        await self._write(transitions.on_actions_done(self.gate, mine, self._spec, self._clock.now()))
 
     async def _confirm(self, rollback: Rollback) -> None:
         """Watch the traffic until the baseline is seen to have it and to be well, or the time for that is over."""
         kept = self._record.cursor or {}
         try:
-            traffic = open_traffic(self.gate, self._plan, self._tools.optics, kept.get("source"))
-        except Blind as gone:
+            traffic = open_traffic(self.gate, self._spec, self._tools.observer_context, kept.get("source"))
+        except NotObservable as gone:
             sentence = f"Nobody can tell: {gone}."
-            await self._write(course.ended(self.gate, RollbackState.UNCONFIRMED, sentence, self._clock.now()))
+            await self._write(
+                transitions.end_rollback(self.gate, RollbackState.UNCONFIRMED, sentence, self._clock.now())
+            )
             return
-        recovery = Recovery(bounds_of(self._plan.policy), rate_of(self.gate.standing))
-        ticks, until, looks = Ticks(self._clock, self._plan.policy.every), rollback.confirm_until or rollback.at, 0
+        recovery = Recovery(bounds_of(self._spec.policy), rate_of(self.gate.standing))
+        ticks, until, looks = Ticker(self._clock, self._spec.policy.every), rollback.confirm_until or rollback.at, 0
         try:
             # Some looks, also where the time was over before anybody was back from a crash to take one.
             while not recovery.is_confirmed and (looks < _LOOKS_AT_LEAST or self._clock.now() < until):
@@ -200,13 +206,13 @@ class Life:
                 look = await traffic.look()
                 recovery.take(look.evidence, look.notes)
                 self._record.cursor = {"source": traffic.cursor, "at": self._clock.now().isoformat()}
-                await self._write(course.recovering(self.gate, recovery.sentence))
+                await self._write(transitions.recovering(self.gate, recovery.sentence))
         finally:
             await traffic.close()
         state = RollbackState.ROLLED_BACK if recovery.is_likely else RollbackState.UNCONFIRMED
-        await self._write(course.ended(self.gate, state, recovery.sentence, self._clock.now()))
+        await self._write(transitions.end_rollback(self.gate, state, recovery.sentence, self._clock.now()))
 
-    async def _write(self, step: course.Step, seen: SeenEvidence | None = None) -> None:
+    async def _write(self, step: transitions.Step, seen: SeenEvidence | None = None) -> None:
         await self._record.write(step, self._clock.now(), seen)
 
     def _first_tick(self, every: float) -> float:

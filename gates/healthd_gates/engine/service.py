@@ -15,7 +15,7 @@ from sqlalchemy.exc import IntegrityError
 from healthd.journal.database import JournalError
 from healthd.runtime.clock import Clock
 from healthd_gates.actions.executor import Attempts
-from healthd_gates.domain.action_order import StoredOrder
+from healthd_gates.domain.action_order import ActionRun
 from healthd_gates.domain.errors import (
     AlreadyDecided,
     Draining,
@@ -29,77 +29,83 @@ from healthd_gates.domain.errors import (
 from healthd_gates.domain.evidence import Verdict
 from healthd_gates.domain.gate import DeployLock, Gate, GateEvent, GateState, Page, QuarantinedVersion
 from healthd_gates.domain.request import PushedEvidence, VerifyRequest
-from healthd_gates.engine import transitions as course
-from healthd_gates.engine.change_events import News, within_seconds
+from healthd_gates.engine import transitions
+from healthd_gates.engine.change_events import ChangeEvents, within_seconds
 from healthd_gates.engine.dry_run import Rehearsed, rehearse
-from healthd_gates.engine.spec import Plan, recall_plan
-from healthd_gates.engine.supervisor import Roster
+from healthd_gates.engine.spec import GateSpec, load_spec
+from healthd_gates.engine.supervisor import Supervisor
 from healthd_gates.engine.transitions import Step
-from healthd_gates.engine.validation import known_service, receive
+from healthd_gates.engine.validation import known_service, validate
 from healthd_gates.store.admission import Admission
-from healthd_gates.store.gate_store import Ledger
+from healthd_gates.store.gate_store import GateStore
 from healthd_gates.store.gate_update import LeaseLost
-from healthd_gates.store.locks import Holds
+from healthd_gates.store.locks import LockStore
 from healthd_gates.store.outbox import Outbox
 
 _ELSEWHERE_SECONDS = 1.0  # between looks at a gate that another replica runs
 _HERE_SECONDS = 15.0
 _TUGS = 5
 _Asking = Callable[[Gate], bool]
-_Stepping = Callable[[Gate, Plan], Step]
+_Stepping = Callable[[Gate, GateSpec], Step]
 _UNDECIDED = (GateState.SETTLING, GateState.OBSERVING, GateState.HELD)
 
 
-class Gatekeeper:
+class GateService:
     """Every method raises a `domain.errors.Refusal` when it says no; any of them may be `JournalUnavailable`."""
 
     def __init__(
         self,
-        roster: Roster,
-        ledger: Ledger,
-        holds: Holds,
+        supervisor: Supervisor,
+        gate_store: GateStore,
+        lock_store: LockStore,
         outbox: Outbox,
         attempts: Attempts,
-        news: News,
+        news: ChangeEvents,
         clock: Clock,
         *,
         replica: str,
     ) -> None:
-        self._roster, self._ledger, self._holds, self._news, self._clock = roster, ledger, holds, news, clock
+        self._supervisor, self._gate_store, self._lock_store, self._news, self._clock = (
+            supervisor,
+            gate_store,
+            lock_store,
+            news,
+            clock,
+        )
         self._outbox, self._attempts = outbox, attempts
         self._replica = replica
         self.draining = False
 
     async def start(self, request: VerifyRequest, *, caller: str, idempotency_key: str | None = None) -> Gate:
         """Store a gate and run it. The same key with the same request gives the same gate."""
-        config, moment = self._roster.config, self._clock.now()
-        admission, plan = receive(
+        config, moment = self._supervisor.config, self._clock.now()
+        admission, spec = validate(
             request, config, caller=caller, key=idempotency_key, replica=self._replica, moment=moment
         )
         with _refusing():
-            if idempotency_key is not None and (before := await self._ledger.known(admission)) is not None:
+            if idempotency_key is not None and (before := await self._gate_store.known(admission)) is not None:
                 return before
             if self.draining:
                 raise Draining
-            if len(self._roster) >= config.gates.at_most:
-                raise TooManyGates(count=len(self._roster))
+            if len(self._supervisor) >= config.gates.at_most:
+                raise TooManyGates(count=len(self._supervisor))
             # Shielded: a caller who hangs up must not leave a gate behind that is stored but runs nowhere.
-            return await asyncio.shield(asyncio.create_task(self._store_and_run(admission, plan)))
+            return await asyncio.shield(asyncio.create_task(self._store_and_run(admission, spec)))
 
-    async def _store_and_run(self, admission: Admission, plan: Plan) -> Gate:
-        started = await self._ledger.start(admission)
+    async def _store_and_run(self, admission: Admission, spec: GateSpec) -> Gate:
+        started = await self._gate_store.start(admission)
         if isinstance(started, Gate):
             return started
-        await self._roster.drop_watches(started.gate.service)  # the start has ended them
-        self._roster.adopt(started, plan)
+        await self._supervisor.drop_watches(started.gate.service)  # the start has ended them
+        self._supervisor.adopt(started, spec)
         return started.gate
 
     async def get(self, gate_id: str) -> Gate:
         """Raises UnknownGate."""
-        gate = self._roster.gate(gate_id)
+        gate = self._supervisor.gate(gate_id)
         if gate is None:
             with _refusing():
-                gate = await self._ledger.find(gate_id)
+                gate = await self._gate_store.find(gate_id)
         if gate is None:
             raise UnknownGate(gate_id=gate_id)
         return gate
@@ -114,7 +120,7 @@ class Gatekeeper:
     ) -> Page:
         """Newest first; no `states` means all."""
         with _refusing():
-            return await self._ledger.page(service, states, limit, before)
+            return await self._gate_store.page(service, states, limit, before)
 
     async def wait(self, gate_id: str, seconds: float) -> Gate:
         """The gate once it is answered, or as it stands after `seconds`; whichever replica runs it."""
@@ -133,7 +139,7 @@ class Gatekeeper:
             change = self._news.expect(gate_id)
             gate = await self.get(gate_id)
             with _refusing():
-                events = await self._ledger.events(gate_id, after)
+                events = await self._gate_store.events(gate_id, after)
             for event in events:
                 yield event
                 after = event.sequence
@@ -150,8 +156,8 @@ class Gatekeeper:
                 raise AlreadyDecided(gate_id=gate_id, state=gate.state.value)
             return gate.state is not GateState.CANCELLED
 
-        def step(gate: Gate, _plan: Plan) -> Step:
-            return course.cancelled(gate, caller, reason, self._clock.now())
+        def step(gate: Gate, _spec: GateSpec) -> Step:
+            return transitions.cancel(gate, caller, reason, self._clock.now())
 
         return await self._intervene(gate_id, called_for, step)
 
@@ -163,8 +169,8 @@ class Gatekeeper:
                 raise AlreadyDecided(gate_id=gate_id, state=gate.state.value)
             return True
 
-        def step(gate: Gate, plan: Plan) -> Step:
-            return course.resolved(gate, verdict, plan, caller, reason, self._clock.now())
+        def step(gate: Gate, spec: GateSpec) -> Step:
+            return transitions.on_person_verdict(gate, verdict, spec, caller, reason, self._clock.now())
 
         return await self._intervene(gate_id, called_for, step)
 
@@ -184,15 +190,15 @@ class Gatekeeper:
                 return gate.rollback is None
             return gate.rollback.state.wants_a_person and (key is None or gate.rollback.key != key)
 
-        def step(gate: Gate, plan: Plan) -> Step:
-            pulled = course.pulled(gate, plan, caller, reason, self._clock.now(), key)
+        def step(gate: Gate, spec: GateSpec) -> Step:
+            pulled = transitions.manual_rollback(gate, spec, caller, reason, self._clock.now(), key)
             if not pulled.orders:
                 raise NothingToRollBack(service=gate.service)
             return pulled
 
         return await self._intervene(gate_id, called_for, step)
 
-    async def orders(self, gate_id: str) -> Sequence[StoredOrder]:
+    async def orders(self, gate_id: str) -> Sequence[ActionRun]:
         """What its verdict called for. Raises UnknownGate."""
         await self.get(gate_id)
         with _refusing():
@@ -200,55 +206,55 @@ class Gatekeeper:
 
     async def rehearse(self, gate_id: str) -> Sequence[Rehearsed]:
         """What a person's rollback would do now. Raises UnknownGate, and ServiceBusy as that would."""
-        gate, config = await self.get(gate_id), self._roster.config
+        gate, config = await self.get(gate_id), self._supervisor.config
         with _refusing():
-            body = await self._ledger.policy_body(gate_id)
+            body = await self._gate_store.policy_body(gate_id)
             if not gate.state.holds_service and (gate.rollback is None or gate.rollback.state.wants_a_person):
                 await self._refuse_busy(gate.service)
         if body is None:
             raise UnknownGate(gate_id=gate_id)
-        return await rehearse(gate, recall_plan(body, gate.policy, gate.service, config), config, self._attempts)
+        return await rehearse(gate, load_spec(body, gate.policy, gate.service, config), config, self._attempts)
 
     async def push(self, gate_id: str, evidence: PushedEvidence, *, caller: str) -> None:
         """Keep what was pushed for the gate's source. Raises UnknownGate, NotPushed, AlreadyDecided."""
         gate = await self.get(gate_id)
-        service = self._roster.config.services.get(gate.service)
+        service = self._supervisor.config.services.get(gate.service)
         kind = service.source.kind if service and service.source else "none"
         if kind != "push":
             raise NotPushed(service=gate.service, kind=kind)
         if gate.state.is_over or gate.state is GateState.ACTING:
             raise AlreadyDecided(gate_id=gate_id, state=gate.state.value)
         with _refusing():
-            await self._ledger.push(gate_id, evidence, caller)
+            await self._gate_store.push(gate_id, evidence, caller)
 
     async def lock(self, service: str, *, holder: str, seconds: float, reason: str, caller: str) -> DeployLock:
         """Take the deploy lock, or prolong it for the same holder. Raises UnknownService, Locked."""
-        known_service(service, self._roster.config)
+        known_service(service, self._supervisor.config)
         with _refusing():
-            return await self._holds.lock(service, holder, seconds, reason, caller)
+            return await self._lock_store.lock(service, holder, seconds, reason, caller)
 
     async def unlock(self, service: str, *, holder: str, caller: str) -> None:
         """Raises LockNotHeld."""
         with _refusing():
-            await self._holds.unlock(service, holder, caller)
+            await self._lock_store.unlock(service, holder, caller)
 
     async def locks(self) -> Sequence[DeployLock]:
         """The deploy locks that hold now."""
         with _refusing():
-            return await self._holds.locks()
+            return await self._lock_store.locks()
 
     async def quarantine(self) -> Sequence[QuarantinedVersion]:
         """The versions that failed and were not released."""
         with _refusing():
-            return await self._holds.quarantined()
+            return await self._lock_store.quarantined()
 
     async def release(self, service: str, version: str, *, caller: str, reason: str) -> None:
         """Let a quarantined version try again. Raises NotQuarantined."""
         with _refusing():
-            await self._holds.release(service, version, caller, reason)
+            await self._lock_store.release(service, version, caller, reason)
 
     def _pause(self, gate_id: str) -> float:
-        return _HERE_SECONDS if gate_id in self._roster else _ELSEWHERE_SECONDS
+        return _HERE_SECONDS if gate_id in self._supervisor else _ELSEWHERE_SECONDS
 
     async def _intervene(self, gate_id: str, called_for: _Asking, step: _Stepping) -> Gate:
         """Take the gate out of whatever hands it is in, do one step, and let it live on here."""
@@ -264,13 +270,13 @@ class Gatekeeper:
         raise JournalUnavailable(problem="too many callers change this gate at once")
 
     async def _seize_and_step(self, gate_id: str, called_for: _Asking, step: _Stepping) -> Gate:
-        owned = await self._roster.seize(gate_id)
+        owned = await self._supervisor.seize(gate_id)
         if owned is None:
             raise UnknownGate(gate_id=gate_id)
-        record, unsure = self._roster.record(owned), False
+        record, unsure = self._supervisor.record(owned), False
         try:
             if called_for(owned.gate):
-                await record.try_write(step(owned.gate, self._roster.plan_of(owned)), self._clock.now())
+                await record.try_write(step(owned.gate, self._supervisor.spec_of(owned)), self._clock.now())
             return record.gate
         except IntegrityError:  # it is to hold its service again, and another gate does by now
             await self._refuse_busy(owned.gate.service)
@@ -279,10 +285,10 @@ class Gatekeeper:
             unsure = True
             raise
         finally:
-            self._roster.adopt(replace(owned, gate=record.gate), unsure=unsure)
+            self._supervisor.adopt(replace(owned, gate=record.gate), unsure=unsure)
 
     async def _refuse_busy(self, service: str) -> None:
-        if (gate := await self._ledger.holder(service)) is not None:
+        if (gate := await self._gate_store.holder(service)) is not None:
             raise ServiceBusy(service=service, gate_id=gate.id, caller=gate.caller, until=gate.decides_by)
 
 

@@ -15,7 +15,7 @@ from healthd_gates.sources.contract import Arm, Arms
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class GateSpec:
     """A gate's policy and service. `service` is None once the configuration has none of that name.
 
     `without_secrets` says that the policy came from the journal, which keeps no secrets, and that the configuration no
@@ -73,17 +73,17 @@ def policy_body(policy: Policy) -> str:
     return policy.model_dump_json(by_alias=True)
 
 
-def recall_plan(body: str, name: str, service: str, config: Config) -> Plan:
+def load_spec(body: str, name: str, service: str, config: Config) -> GateSpec:
     """The plan of a gate that was started before: by its own policy, whatever the configuration says now."""
     current = config.policies.get(name)
     if current is not None and policy_body(current) == body:
-        return Plan(current, config.services.get(service))
+        return GateSpec(current, config.services.get(service))
     policy = Policy.model_validate(json.loads(body))
     masked = any(request.headers for c in policy.criteria if isinstance(c, Smoke) for request in c.requests)
-    return Plan(policy, config.services.get(service), without_secrets=masked)
+    return GateSpec(policy, config.services.get(service), without_secrets=masked)
 
 
-def arms_to_act_on(gate_service: str, service: Service | None, candidate: Version, baseline: Version | None) -> Arms:
+def action_arms(gate_service: str, service: Service | None, candidate: Version, baseline: Version | None) -> Arms:
     """Whom an action is about. It needs no addresses, so that it works where the configuration has them no more."""
 
     def arm(version: Version) -> Arm:

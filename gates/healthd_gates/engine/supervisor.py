@@ -13,12 +13,12 @@ from healthd.checks.failures import describe
 from healthd.journal.database import JournalError
 from healthd_gates.config.settings import Config
 from healthd_gates.domain.gate import Gate, GateState
-from healthd_gates.engine import transitions as course
-from healthd_gates.engine.change_events import News
+from healthd_gates.engine import transitions
+from healthd_gates.engine.change_events import ChangeEvents
 from healthd_gates.engine.metrics import GateMetrics
 from healthd_gates.engine.recorder import Record
-from healthd_gates.engine.runner import Life, Tools
-from healthd_gates.engine.spec import Plan, recall_plan
+from healthd_gates.engine.runner import GateRunner, Tools
+from healthd_gates.engine.spec import GateSpec, load_spec
 from healthd_gates.store.gate_update import LeaseLost
 from healthd_gates.store.leases import Leases, Owned
 
@@ -34,14 +34,14 @@ class _Running:
 
     task: asyncio.Task[None]
 
-    def __init__(self, life: Life) -> None:
+    def __init__(self, life: GateRunner) -> None:
         self.life = life
 
 
-class Roster:
+class Supervisor:
     """Owns the task of every gate that runs here."""
 
-    def __init__(self, leases: Leases, tools: Tools, config: Config, metrics: GateMetrics, news: News) -> None:
+    def __init__(self, leases: Leases, tools: Tools, config: Config, metrics: GateMetrics, news: ChangeEvents) -> None:
         self._leases, self._tools, self.config = leases, tools, config
         self._metrics, self._news = metrics, news
         self._running: dict[str, _Running] = {}
@@ -61,7 +61,7 @@ class Roster:
         """All that run here, as last stored."""
         return [running.life.gate for running in self._running.values()]
 
-    def adopt(self, owned: Owned, plan: Plan | None = None, *, unsure: bool = False) -> None:
+    def adopt(self, owned: Owned, spec: GateSpec | None = None, *, unsure: bool = False) -> None:
         """Run a gate that is this replica's. A fresh one brings its plan, others have theirs stored.
 
         `unsure` says that the journal may know more of it by now, since a write ended nobody knows how.
@@ -69,15 +69,15 @@ class Roster:
         gate = owned.gate
         if gate.state.is_over and not unsure:
             return
-        running = _Running(Life(owned, plan or self.plan_of(owned), self._tools))
+        running = _Running(GateRunner(owned, spec or self.spec_of(owned), self._tools))
         work = self._see_through(gate.id, running, unsure=unsure)
         running.task = asyncio.create_task(work, name=f"gate:{gate.id}")
         running.task.add_done_callback(lambda _: self._strike_off(gate.id, running))
         self._running[gate.id] = running
 
-    def plan_of(self, owned: Owned) -> Plan:
+    def spec_of(self, owned: Owned) -> GateSpec:
         gate = owned.gate
-        return recall_plan(owned.policy_body, gate.policy, gate.service, self.config)
+        return load_spec(owned.policy_body, gate.policy, gate.service, self.config)
 
     async def take_over_orphans(self) -> None:
         """Take up the gates that nobody runs. Raises JournalError."""
@@ -93,7 +93,7 @@ class Roster:
     async def inherit(self) -> None:
         """Tell how rollbacks have ended at replicas that are gone since, for nobody knows whether they have told: of
         those that want a person for a day, of the others for a moment. Raises JournalError."""
-        now = self._tools.optics.clock.now()
+        now = self._tools.observer_context.clock.now()
         for gate in await self._leases.inherit(_NEWS_FOR_SECONDS):
             assert gate.rollback is not None
             assert gate.finished_at is not None
@@ -115,7 +115,9 @@ class Roster:
 
     def record(self, owned: Owned) -> Record:
         """Where the caller writes what becomes of a seized gate."""
-        return Record(owned.gate, owned.token, owned.cursor, self._tools.optics.ledger, self._tools.changed)
+        return Record(
+            owned.gate, owned.token, owned.cursor, self._tools.observer_context.gate_store, self._tools.changed
+        )
 
     async def close(self) -> None:
         """Stop every gate where it stands."""
@@ -173,11 +175,11 @@ class Roster:
                 await asyncio.sleep(_PAUSE_SECONDS)
         if owned is None or owned.gate.state.is_over:
             return False
-        plan = self.plan_of(owned)
+        spec = self.spec_of(owned)
         if give_up:
-            moment = self._tools.optics.clock.now()
+            moment = self._tools.observer_context.clock.now()
             sentence = "The gate stumbled over a fault in healthd itself; the log has it."
-            await self.record(owned).write(course.stranded(owned.gate, sentence, plan, moment, "internal"), moment)
+            await self.record(owned).write(transitions.abort(owned.gate, sentence, spec, moment, "internal"), moment)
             return False
-        running.life = Life(owned, plan, self._tools)
+        running.life = GateRunner(owned, spec, self._tools)
         return True

@@ -8,7 +8,7 @@ from math import floor
 from healthd.runtime.clock import Clock
 
 
-class Ticks:
+class Ticker:
     """The first tick comes `delay` seconds from now, the others `every` seconds after one another."""
 
     def __init__(self, clock: Clock, every: float, delay: float = 0.0) -> None:

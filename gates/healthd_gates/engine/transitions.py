@@ -12,10 +12,10 @@ from typing import Any, Literal
 
 from healthd.journal.journal import AuditEntry
 from healthd.units import show_duration
-from healthd_gates.domain.action_order import Occasion, OrderState, StoredOrder
+from healthd_gates.domain.action_order import ActionRun, Occasion, OrderState
 from healthd_gates.domain.evidence import Reason, Standing, Verdict
 from healthd_gates.domain.gate import Decision, EventKind, Gate, GateState, QuarantinedVersion, Rollback, RollbackState
-from healthd_gates.engine.spec import Plan
+from healthd_gates.engine.spec import GateSpec
 from healthd_gates.store.serialization import decision_document, standing_document
 
 Event = tuple[EventKind, dict[str, Any]]
@@ -36,31 +36,31 @@ class Step:
         return replace(self, events=(*events, *self.events))
 
 
-def looked(gate: Gate, standing: Standing, notes: tuple[str, ...], plan: Plan, moment: datetime) -> Step:
+def on_evaluation(gate: Gate, standing: Standing, notes: tuple[str, ...], spec: GateSpec, moment: datetime) -> Step:
     """A look at the evidence: goes on, or decides."""
     look: Event = (EventKind.LOOK, {"standing": standing_document(standing), "notes": list(notes)})
     seen = replace(gate, standing=standing, notes=notes)
     if gate.state is GateState.WATCHING:
         if standing.verdict is Verdict.FAIL:
-            return regressed(seen, plan, moment).after(look)
+            return on_regression(seen, spec, moment).after(look)
         return Step(seen, (look,))
     if standing.verdict is not None:
-        return judged(seen, standing, plan, moment).after(look)
+        return on_verdict(seen, standing, spec, moment).after(look)
     state = GateState.SETTLING if standing.reason is Reason.WARMING_UP else GateState.OBSERVING
     changed: tuple[Event, ...] = ((EventKind.STATE, {"state": state.value}),) if state is not gate.state else ()
     return Step(replace(seen, state=state), (look, *changed))
 
 
-def judged(gate: Gate, standing: Standing, plan: Plan, moment: datetime) -> Step:
+def on_verdict(gate: Gate, standing: Standing, spec: GateSpec, moment: datetime) -> Step:
     """The judge has come to a verdict."""
     verdict = standing.verdict
     assert verdict is not None
-    if verdict is Verdict.INCONCLUSIVE and plan.policy.inconclusive == "hold":
-        until = moment + timedelta(seconds=plan.policy.hold_at_most)
+    if verdict is Verdict.INCONCLUSIVE and spec.policy.inconclusive == "hold":
+        until = moment + timedelta(seconds=spec.policy.hold_at_most)
         held = replace(gate, state=GateState.HELD, decides_by=until)
         return Step(held, ((EventKind.STATE, {"state": held.state.value, "until": until.isoformat()}),))
-    promotes = verdict is Verdict.PASS or (verdict is Verdict.INCONCLUSIVE and plan.policy.inconclusive == "pass")
-    return decided(gate, decision_of(standing, moment, promotes=promotes), plan)
+    promotes = verdict is Verdict.PASS or (verdict is Verdict.INCONCLUSIVE and spec.policy.inconclusive == "pass")
+    return decide(gate, decision_of(standing, moment, promotes=promotes), spec)
 
 
 def decision_of(standing: Standing, moment: datetime, *, promotes: bool) -> Decision:
@@ -72,70 +72,72 @@ def decision_of(standing: Standing, moment: datetime, *, promotes: bool) -> Deci
     return Decision(standing.verdict, counts_as, standing.reason.value, sentence, moment)
 
 
-def decided(gate: Gate, decision: Decision, plan: Plan) -> Step:
+def decide(gate: Gate, decision: Decision, spec: GateSpec) -> Step:
     """A verdict is final: on a pass the watch begins, on a fail the traffic goes back."""
     told: Event = (EventKind.DECISION, decision_document(decision))
     settled = replace(gate, decision=decision, decides_by=min(gate.decides_by, decision.at))
     if decision.counts_as is Verdict.PASS:
-        return _passed(settled, plan, decision.at).after(told)
+        return start_monitoring(settled, spec, decision.at).after(told)
     occasion = Occasion.FAIL if decision.verdict is Verdict.FAIL else Occasion.INCONCLUSIVE
-    step = _back(settled, occasion, "decision", decision.sentence, plan, decision.at).after(told)
-    harmful = decision.verdict is Verdict.FAIL and plan.policy.quarantine
+    step = start_rollback(settled, occasion, "decision", decision.sentence, spec, decision.at).after(told)
+    harmful = decision.verdict is Verdict.FAIL and spec.policy.quarantine
     return replace(step, quarantine=_quarantined(gate, decision.sentence, decision.at)) if harmful else step
 
 
-def regressed(gate: Gate, plan: Plan, moment: datetime) -> Step:
+def on_regression(gate: Gate, spec: GateSpec, moment: datetime) -> Step:
     """The watch has found harm."""
     assert gate.standing is not None
-    step = _back(gate, Occasion.REGRESSION, "watch", gate.standing.sentence, plan, moment)
-    harmful = plan.policy.quarantine
+    step = start_rollback(gate, Occasion.REGRESSION, "watch", gate.standing.sentence, spec, moment)
+    harmful = spec.policy.quarantine
     return replace(step, quarantine=_quarantined(gate, gate.standing.sentence, moment)) if harmful else step
 
 
-def watched(gate: Gate, moment: datetime) -> Step:
+def on_monitoring_end(gate: Gate, moment: datetime) -> Step:
     """The watch is over without harm."""
-    return _finished(gate, moment, "the watch is over")
+    return finish(gate, moment, "the watch is over")
 
 
-def pulled(gate: Gate, plan: Plan, caller: str, reason: str, moment: datetime, key: str | None = None) -> Step:
+def manual_rollback(
+    gate: Gate, spec: GateSpec, caller: str, reason: str, moment: datetime, key: str | None = None
+) -> Step:
     """A person pulls the cord. An undecided gate has failed by it."""
     told: tuple[Event, ...] = ()
     if gate.decision is None:
         decision = Decision(Verdict.FAIL, Verdict.FAIL, "person", reason, moment, caller)
         gate = replace(gate, decision=decision, decides_by=min(gate.decides_by, moment))
         told = ((EventKind.DECISION, decision_document(decision)),)
-    step = _back(gate, Occasion.PERSON, "person", reason, plan, moment, by=caller, key=key).after(*told)
+    step = start_rollback(gate, Occasion.PERSON, "person", reason, spec, moment, by=caller, key=key).after(*told)
     return replace(
         step,
-        quarantine=_quarantined(gate, reason, moment) if plan.policy.quarantine else None,
+        quarantine=_quarantined(gate, reason, moment) if spec.policy.quarantine else None,
         audit=AuditEntry(caller, "gate.rollback", gate.id, {"reason": reason}),
     )
 
 
-def resolved(gate: Gate, verdict: Verdict, plan: Plan, caller: str, reason: str, moment: datetime) -> Step:
+def on_person_verdict(gate: Gate, verdict: Verdict, spec: GateSpec, caller: str, reason: str, moment: datetime) -> Step:
     """A person decides a held gate."""
     counts_as: Literal[Verdict.PASS, Verdict.FAIL] = Verdict.PASS if verdict is Verdict.PASS else Verdict.FAIL
-    step = decided(gate, Decision(counts_as, counts_as, "person", reason, moment, caller), plan)
+    step = decide(gate, Decision(counts_as, counts_as, "person", reason, moment, caller), spec)
     return replace(step, audit=AuditEntry(caller, f"gate.{counts_as.value}", gate.id, {"reason": reason}))
 
 
-def expired(gate: Gate, plan: Plan, moment: datetime) -> Step:
+def on_hold_timeout(gate: Gate, spec: GateSpec, moment: datetime) -> Step:
     """Nobody decided a held gate in time."""
     reason = gate.standing.reason.value if gate.standing else Reason.NOT_ENOUGH_EVIDENCE.value
     sentence = "The evidence was inconclusive, and nobody decided in time."
-    return decided(gate, Decision(Verdict.INCONCLUSIVE, Verdict.FAIL, reason, sentence, moment), plan)
+    return decide(gate, Decision(Verdict.INCONCLUSIVE, Verdict.FAIL, reason, sentence, moment), spec)
 
 
-def stranded(gate: Gate, sentence: str, plan: Plan, moment: datetime, reason: str = "configuration") -> Step:
+def abort(gate: Gate, sentence: str, spec: GateSpec, moment: datetime, reason: str = "configuration") -> Step:
     """The gate cannot go on: its service is gone, or it stumbles again and again."""
     if gate.rollback is not None and gate.rollback.state.is_under_way:
-        return ended(gate, RollbackState.UNCONFIRMED, sentence, moment)
+        return end_rollback(gate, RollbackState.UNCONFIRMED, sentence, moment)
     if gate.decision is not None:
-        return _finished(gate, moment, sentence)
-    return decided(gate, Decision(Verdict.INCONCLUSIVE, Verdict.FAIL, reason, sentence, moment), plan)
+        return finish(gate, moment, sentence)
+    return decide(gate, Decision(Verdict.INCONCLUSIVE, Verdict.FAIL, reason, sentence, moment), spec)
 
 
-def cancelled(gate: Gate, caller: str, reason: str, moment: datetime) -> Step:
+def cancel(gate: Gate, caller: str, reason: str, moment: datetime) -> Step:
     """A person ends an undecided gate, or the watch after a pass."""
     state = GateState.FINISHED if gate.state is GateState.WATCHING else GateState.CANCELLED
     body = {"state": state.value, "by": caller, "why": reason}
@@ -146,7 +148,7 @@ def cancelled(gate: Gate, caller: str, reason: str, moment: datetime) -> Step:
     )
 
 
-def trying(gate: Gate, orders: Sequence[StoredOrder]) -> Step | None:
+def on_retry(gate: Gate, orders: Sequence[ActionRun]) -> Step | None:
     """The actions of a rollback are not done yet: what there is to say of that, where it is new."""
     assert gate.rollback is not None
     tried = next((order for order in orders if order.state is OrderState.DUE and order.tries), None)
@@ -159,87 +161,87 @@ def trying(gate: Gate, orders: Sequence[StoredOrder]) -> Step | None:
     )
 
 
-def acted(gate: Gate, orders: Sequence[StoredOrder], plan: Plan, moment: datetime) -> Step:
+def on_actions_done(gate: Gate, orders: Sequence[ActionRun], spec: GateSpec, moment: datetime) -> Step:
     """All actions of a rollback have come to an end. Where they are done, the gate watches the baseline take over."""
     assert gate.rollback is not None
     for order in orders:
         if order.state is OrderState.NO_BASELINE:
-            return ended(gate, RollbackState.IMPOSSIBLE, f"{order.action}: {order.detail}", moment)
+            return end_rollback(gate, RollbackState.IMPOSSIBLE, f"{order.action}: {order.detail}", moment)
         if order.state is OrderState.GIVEN_UP:
-            return ended(gate, RollbackState.FAILED, f"{order.action} was given up: {order.detail}", moment)
+            return end_rollback(gate, RollbackState.FAILED, f"{order.action} was given up: {order.detail}", moment)
     if gate.baseline is None:
         sentence = "Nobody can tell: the request names no baseline to look at."
-        return ended(gate, RollbackState.UNCONFIRMED, sentence, moment)
-    if not plan.policy.confirm:
-        return ended(gate, RollbackState.UNCONFIRMED, "The policy asks for no confirmation.", moment)
-    until = moment + timedelta(seconds=plan.policy.confirm)
+        return end_rollback(gate, RollbackState.UNCONFIRMED, sentence, moment)
+    if not spec.policy.confirm:
+        return end_rollback(gate, RollbackState.UNCONFIRMED, "The policy asks for no confirmation.", moment)
+    until = moment + timedelta(seconds=spec.policy.confirm)
     rollback = replace(gate.rollback, state=RollbackState.CONFIRMING, detail=None, confirm_until=until)
-    return Step(replace(gate, rollback=rollback), (_told(rollback),))
+    return Step(replace(gate, rollback=rollback), (rollback_event(rollback),))
 
 
 def recovering(gate: Gate, sentence: str) -> Step:
     """A look at the traffic after a rollback has not confirmed it yet."""
     assert gate.rollback is not None
     rollback = replace(gate.rollback, detail=sentence)
-    return Step(replace(gate, rollback=rollback), (_told(rollback),) if rollback != gate.rollback else ())
+    return Step(replace(gate, rollback=rollback), (rollback_event(rollback),) if rollback != gate.rollback else ())
 
 
-def ended(gate: Gate, state: RollbackState, sentence: str, moment: datetime) -> Step:
+def end_rollback(gate: Gate, state: RollbackState, sentence: str, moment: datetime) -> Step:
     """A rollback has come to its end, good or bad."""
     assert gate.rollback is not None
     rollback = replace(gate.rollback, state=state, detail=sentence)
-    return _finished(replace(gate, rollback=rollback), moment).after(_told(rollback))
+    return finish(replace(gate, rollback=rollback), moment).after(rollback_event(rollback))
 
 
-def _passed(gate: Gate, plan: Plan, moment: datetime) -> Step:
-    orders = tuple((Occasion.PASS, name) for name in plan.actions(Occasion.PASS))
-    if not plan.policy.watch:
-        return replace(_finished(gate, moment), orders=orders)
-    until = moment + timedelta(seconds=plan.policy.watch)
+def start_monitoring(gate: Gate, spec: GateSpec, moment: datetime) -> Step:
+    orders = tuple((Occasion.PASS, name) for name in spec.actions(Occasion.PASS))
+    if not spec.policy.watch:
+        return replace(finish(gate, moment), orders=orders)
+    until = moment + timedelta(seconds=spec.policy.watch)
     watching = replace(gate, state=GateState.WATCHING, watch_until=until)
     body = {"state": watching.state.value, "until": until.isoformat()}
     return Step(watching, ((EventKind.STATE, body),), orders)
 
 
-def _back(
+def start_rollback(
     gate: Gate,
     occasion: Occasion,
     trigger: Literal["decision", "watch", "person"],
     reason: str,
-    plan: Plan,
+    spec: GateSpec,
     moment: datetime,
     by: str | None = None,
     key: str | None = None,
 ) -> Step:
     """Put the traffic back, where that is wanted, someone has said how, and there is something to go back to."""
     wanted = gate.rollback_mode == "auto" or occasion is Occasion.PERSON
-    orders = tuple((occasion, name) for name in plan.actions(occasion)) if wanted else ()
+    orders = tuple((occasion, name) for name in spec.actions(occasion)) if wanted else ()
     if not orders:
-        return _finished(gate, moment, "no rollback is asked for" if not wanted else "no rollback action is configured")
+        return finish(gate, moment, "no rollback is asked for" if not wanted else "no rollback action is configured")
     rollback = Rollback(RollbackState.DUE, trigger, reason, moment, by, round=gate.next_round, key=key)
     called = replace(gate, rollback=rollback, finished_at=None)
-    if occasion is not Occasion.PERSON and (gone := _baseline_is_gone(gate, plan, moment)):
-        return ended(called, RollbackState.IMPOSSIBLE, gone, moment)
+    if occasion is not Occasion.PERSON and (gone := _baseline_is_gone(gate, spec, moment)):
+        return end_rollback(called, RollbackState.IMPOSSIBLE, gone, moment)
     acting = replace(called, state=GateState.ACTING)
-    told = _told(rollback, reason=reason, actions=[name for _, name in orders])
+    told = rollback_event(rollback, reason=reason, actions=[name for _, name in orders])
     return Step(acting, (told, (EventKind.STATE, {"state": acting.state.value})), orders)
 
 
-def _baseline_is_gone(gate: Gate, plan: Plan, moment: datetime) -> str | None:
+def _baseline_is_gone(gate: Gate, spec: GateSpec, moment: datetime) -> str | None:
     """Why nothing is left to roll back to, as far as the request or the configuration says so."""
-    kept = plan.baseline_kept(gate.baseline_kept)
+    kept = spec.baseline_kept(gate.baseline_kept)
     decided_at = gate.decision.at if gate.decision else moment
     if kept is None or (moment - decided_at).total_seconds() < kept:
         return None
     return f"The baseline is kept for {show_duration(kept)} after the verdict, and that time is over."
 
 
-def _told(rollback: Rollback, **more: Any) -> Event:
+def rollback_event(rollback: Rollback, **more: Any) -> Event:
     body = {"state": rollback.state.value, "trigger": rollback.trigger, "detail": rollback.detail, **more}
     return EventKind.ROLLBACK, body
 
 
-def _finished(gate: Gate, moment: datetime, why: str | None = None) -> Step:
+def finish(gate: Gate, moment: datetime, why: str | None = None) -> Step:
     body = {"state": GateState.FINISHED.value, **({"why": why} if why else {})}
     return Step(replace(gate, state=GateState.FINISHED, finished_at=moment), ((EventKind.STATE, body),))
 

@@ -9,28 +9,28 @@ from healthd_gates.config.freeze_window import frozen
 from healthd_gates.config.policy import Policy
 from healthd_gates.config.settings import Config, Service
 from healthd_gates.domain.action_order import Occasion
-from healthd_gates.domain.errors import Frozen, UnfitRequest, UnknownPolicy, UnknownService
+from healthd_gates.domain.errors import Frozen, InvalidRequest, UnknownPolicy, UnknownService
 from healthd_gates.domain.gate import Gate, GateState
 from healthd_gates.domain.request import VerifyRequest, Version
-from healthd_gates.engine.spec import Plan, arms_of, arms_to_act_on, policy_body
+from healthd_gates.engine.spec import GateSpec, action_arms, arms_of, policy_body
 from healthd_gates.sources.contract import ArmError
 from healthd_gates.store.admission import Admission
 
 _SLACK = 4  # looks that a decision may come after the last one was due
 
 
-def receive(
+def validate(
     request: VerifyRequest, config: Config, *, caller: str, key: str | None, replica: str, moment: datetime
-) -> tuple[Admission, Plan]:
+) -> tuple[Admission, GateSpec]:
     """The gate, ready to be stored, and what it goes by. Raises UnknownService, UnknownPolicy, UnfitRequest, Frozen."""
     service = known_service(request.service, config)
     name = request.policy or service.policy
     policy = config.policies.get(name)
     if policy is None:
         raise UnknownPolicy(policy=name, known=", ".join(sorted(config.policies)))
-    plan = Plan(policy, service)
+    spec = GateSpec(policy, service)
     _check_fit(request, service, name, policy)
-    _check_actions(request, plan, config)
+    _check_actions(request, spec, config)
     _check_freeze(request, config, moment)
     length = policy.settle + policy.observe.at_most + _SLACK * policy.every
     gate = Gate(
@@ -49,7 +49,7 @@ def receive(
         sequence=1,
         holder=replica,
     )
-    return Admission(gate, request, policy_body(policy), key), plan
+    return Admission(gate, request, policy_body(policy), key), spec
 
 
 def known_service(name: str, config: Config) -> Service:
@@ -69,39 +69,39 @@ def _check_fit(request: VerifyRequest, service: Service, name: str, policy: Poli
     for place, version in (("candidate", request.candidate), ("baseline", request.baseline)):
         _check_target(place, version, service, needed=place == "candidate" and policy.needs_target)
     if policy.needs_baseline and request.baseline is None:
-        raise UnfitRequest(
+        raise InvalidRequest(
             field="baseline", problem=f"policy {name} compares with the version beside it: name that one"
         )
     if not policy.needs_source:
         return
     if service.source is None:
-        raise UnfitRequest(field="policy", problem=f"{name} looks at traffic, and {request.service} has no source")
+        raise InvalidRequest(field="policy", problem=f"{name} looks at traffic, and {request.service} has no source")
     try:
         service.source.check(arms_of(request.service, service, request.candidate, request.baseline))
     except ArmError as error:
-        raise UnfitRequest(field=error.field, problem=str(error).removeprefix(f"{error.field}: ")) from None
+        raise InvalidRequest(field=error.field, problem=str(error).removeprefix(f"{error.field}: ")) from None
 
 
-def _check_actions(request: VerifyRequest, plan: Plan, config: Config) -> None:
+def _check_actions(request: VerifyRequest, spec: GateSpec, config: Config) -> None:
     """A deploy that could not be rolled back is refused while that is still somebody's problem at daytime."""
     wanted = [Occasion.PASS, *((Occasion.FAIL, Occasion.INCONCLUSIVE) if request.rollback == "auto" else ())]
-    arms = arms_to_act_on(request.service, plan.service, request.candidate, request.baseline)
+    arms = action_arms(request.service, spec.service, request.candidate, request.baseline)
     for occasion in wanted:
-        for name in plan.actions(occasion):
+        for name in spec.actions(occasion):
             try:
                 config.actions[name].check(arms)
             except ArmError as error:
                 problem = f"action {name}: {str(error).removeprefix(f'{error.field}: ')}"
-                raise UnfitRequest(field=error.field, problem=problem) from None
+                raise InvalidRequest(field=error.field, problem=problem) from None
 
 
 def _check_target(place: str, version: Version | None, service: Service, *, needed: bool) -> None:
     known = ", ".join(sorted(service.targets)) or "none"
     if version is not None and version.target is not None and version.target not in service.targets:
         problem = f"no target is called {version.target!r}; there are: {known}"
-        raise UnfitRequest(field=f"{place}.target", problem=problem)
+        raise InvalidRequest(field=f"{place}.target", problem=problem)
     if needed and version is not None and version.target is None and len(service.targets) != 1:
-        raise UnfitRequest(field=f"{place}.target", problem=f"say which target the version runs on, one of: {known}")
+        raise InvalidRequest(field=f"{place}.target", problem=f"say which target the version runs on, one of: {known}")
 
 
 def _check_freeze(request: VerifyRequest, config: Config, moment: datetime) -> None:

@@ -13,10 +13,10 @@ from healthd_gates.domain.callback import FinalWord
 
 
 class Receipt(StrEnum):
-    """What became of one try. `AGAIN`: another one may succeed. `REFUSED`: no other one would."""
+    """What became of one try. `RETRY`: another one may succeed. `REFUSED`: no other one would."""
 
     TAKEN = "taken"
-    AGAIN = "again"
+    RETRY = "again"
     REFUSED = "refused"
 
 

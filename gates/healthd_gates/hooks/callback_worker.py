@@ -14,19 +14,19 @@ import structlog
 from healthd.checks.failures import describe
 from healthd.journal.database import JournalError
 from healthd.runtime.clock import Clock
-from healthd.runtime.deadline import DeadlineExceededError, within
+from healthd.runtime.deadline import DeadlineExceededError, with_deadline
 from healthd_gates.config.hooks import HookConfig
-from healthd_gates.domain.callback import FinalWord, Owed, Reply, ReplyState
-from healthd_gates.domain.errors import PASSING, JournalUnavailable, Refusal, UnknownGate
+from healthd_gates.domain.callback import FinalWord, PendingCallback, Reply, ReplyState
+from healthd_gates.domain.errors import RETRYABLE, JournalUnavailable, Refusal, UnknownGate
 from healthd_gates.domain.evidence import Verdict
 from healthd_gates.domain.gate import Gate
 from healthd_gates.engine.change_events import within_seconds
 from healthd_gates.engine.metrics import ReplyMetrics
-from healthd_gates.engine.service import Gatekeeper
+from healthd_gates.engine.service import GateService
 from healthd_gates.hooks.callback import Correspondent, Delivery, Receipt
 from healthd_gates.hooks.correspondents import correspondent_of
 from healthd_gates.hooks.messages import progress, verdict
-from healthd_gates.store.callbacks import Replies
+from healthd_gates.store.callbacks import CallbackStore
 from healthd_gates.store.gate_update import LeaseLost
 
 _log = structlog.get_logger(__name__)
@@ -44,20 +44,20 @@ _LAST_SECONDS = 2.0
 _GIVE_UP_UNKNOWN = 86400.0  # for a hook that the configuration has no more, or not yet again
 
 
-class Courier:
+class CallbackWorker:
     """One replica's worker."""
 
     def __init__(
         self,
-        replies: Replies,
-        gatekeeper: Gatekeeper,
+        replies: CallbackStore,
+        gate_service: GateService,
         hooks: Mapping[str, HookConfig],
         *,
         clock: Clock,
         metrics: ReplyMetrics,
         redact: Callable[[str], str],
     ) -> None:
-        self._replies, self._gatekeeper = replies, gatekeeper
+        self._replies, self._gate_service = replies, gate_service
         self._clock, self._metrics, self._redact = clock, metrics, redact
         self._correspondents: dict[str, tuple[HookConfig, Correspondent]] = {}
         self._retired: list[Correspondent] = []
@@ -75,7 +75,7 @@ class Courier:
                 self._correspondents[name] = config, made
         self._retired += [correspondent for _, correspondent in known.values()]
 
-    async def owe(self, owed: Owed) -> bool:
+    async def owe(self, owed: PendingCallback) -> bool:
         """Keep a reply; False where it was asked for before. Raises JournalUnavailable."""
         end = self._clock.steady() + _KEPT_TRYING
         while True:
@@ -154,14 +154,14 @@ class Courier:
         """The next thing to do, done: the reply as it is to be stored, and seconds to the next look."""
         _, correspondent = self._correspondents.get(reply.hook, (None, None))
         if correspondent is None:
-            gone = Delivery(Receipt.AGAIN, f"hooks.{reply.hook} is not configured any more", heard=False)
+            gone = Delivery(Receipt.RETRY, f"hooks.{reply.hook} is not configured any more", heard=False)
             return self._after(reply, gone, _GIVE_UP_UNKNOWN)
         if reply.word is not None:
             return await self._tell(reply, correspondent, reply.word, reply.why or "")
         if reply.gate_id is None:
             return await self._begin(reply, correspondent)
         try:
-            gate = await self._gatekeeper.get(reply.gate_id)
+            gate = await self._gate_service.get(reply.gate_id)
         except UnknownGate as error:
             return await self._tell(reply, correspondent, Verdict.FAIL, str(error))
         if gate.is_answered:
@@ -172,15 +172,15 @@ class Courier:
         """Start the gate, or join the one that was started before a crash."""
         assert reply.request is not None
         try:
-            excuse = await within(_TRY_SECONDS, correspondent.excuse(reply.address), name=f"excuse:{reply.key}")
+            excuse = await with_deadline(_TRY_SECONDS, correspondent.excuse(reply.address), name=f"excuse:{reply.key}")
         except asyncio.CancelledError:
             raise
         except Exception as error:
-            return self._after(reply, Delivery(Receipt.AGAIN, describe(error), heard=False), correspondent.give_up)
+            return self._after(reply, Delivery(Receipt.RETRY, describe(error), heard=False), correspondent.give_up)
         if excuse is not None:
             return replace(reply, word=Verdict.PASS, why=excuse), 0.0
         try:
-            gate = await self._gatekeeper.start(reply.request, caller=f"hook:{reply.hook}", idempotency_key=reply.key)
+            gate = await self._gate_service.start(reply.request, caller=f"hook:{reply.hook}", idempotency_key=reply.key)
         except Refusal as refusal:
             return await self._wait_or_refuse(reply, correspondent, refusal)
         return replace(reply, gate_id=gate.id, state=ReplyState.WAITING, detail=""), 0.0
@@ -192,7 +192,7 @@ class Courier:
         left = correspondent.patience - self._age(reply)
         until = refusal.fields.get("until")
         needed = (until - self._clock.now()).total_seconds() if until is not None else 0.0
-        if not isinstance(refusal, PASSING) or left <= 0 or needed > left:
+        if not isinstance(refusal, RETRYABLE) or left <= 0 or needed > left:
             return replace(reply, word=Verdict.FAIL, why=why), 0.0
         if why != reply.detail and reply.reports < _REPORTS:
             reply = await self._say(reply, correspondent, f"Waiting. {why}")
@@ -208,7 +208,7 @@ class Courier:
         reply = replace(reply, reports=reply.reports + 1)
         await self._replies.note(reply)
         try:
-            await within(_TRY_SECONDS, correspondent.report(reply.address, text), name=f"report:{reply.key}")
+            await with_deadline(_TRY_SECONDS, correspondent.report(reply.address, text), name=f"report:{reply.key}")
         except asyncio.CancelledError:
             raise
         except Exception as error:  # it may be lost; the verdict may not
@@ -226,14 +226,14 @@ class Courier:
             await self._replies.note(noted)
         try:
             told = correspondent.tell(reply.address, word, text)
-            delivery = await within(_TRY_SECONDS, told, name=f"tell:{reply.key}")
+            delivery = await with_deadline(_TRY_SECONDS, told, name=f"tell:{reply.key}")
         except DeadlineExceededError as late:
-            delivery = Delivery(Receipt.AGAIN, str(late))
+            delivery = Delivery(Receipt.RETRY, str(late))
         except asyncio.CancelledError:
             raise
         except Exception as error:  # the boundary of a dialect: its bugs must not lose a verdict
             _log.exception("a reply failed in a way that it should not", key=reply.key)
-            delivery = Delivery(Receipt.AGAIN, describe(error))
+            delivery = Delivery(Receipt.RETRY, describe(error))
         self._log_delivery(noted, delivery)
         return self._after(noted if delivery.heard else reply, delivery, correspondent.give_up)
 

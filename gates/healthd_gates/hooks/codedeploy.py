@@ -20,7 +20,7 @@ from healthd.web.problems import Problem
 from healthd_gates.api.operation import Answer, Call, Nothing, Operation
 from healthd_gates.api.responses import answer
 from healthd_gates.config.hooks import CodeDeployConfig, Deploys
-from healthd_gates.domain.callback import FinalWord, Owed
+from healthd_gates.domain.callback import FinalWord, PendingCallback
 from healthd_gates.domain.evidence import Verdict
 from healthd_gates.hooks.callback import Delivery, Receipt
 from healthd_gates.hooks.contract import SCOPE
@@ -59,14 +59,14 @@ class Heard(BaseModel):
     heard: Literal["accepted", "known"]
 
 
-def owed_for(event: HookEvent, hook: str, deploys: Deploys) -> Owed:
+def owed_for(event: HookEvent, hook: str, deploys: Deploys) -> PendingCallback:
     """The reply that an event asks for; the same for every time that it is relayed."""
     address = {"deployment": event.deployment, "execution": event.execution}
     key = f"{hook}:{event.deployment}:{hashlib.sha256(event.execution.encode()).hexdigest()[:24]}"
     try:
-        return Owed(key, hook, address, deploys.request(event.deployment, event.deployment, "CodeDeploy"))
+        return PendingCallback(key, hook, address, deploys.request(event.deployment, event.deployment, "CodeDeploy"))
     except ValidationError as error:  # it is called as its baseline is
-        return Owed(key, hook, address, None, error.errors(include_url=False, include_input=False)[0]["msg"])
+        return PendingCallback(key, hook, address, None, error.errors(include_url=False, include_input=False)[0]["msg"])
 
 
 class CodeDeployHook:
@@ -94,7 +94,7 @@ class CodeDeployHook:
             raise Problem(
                 404, "Unknown service", f"{call.service} is not under hooks.{call.hook}.services: name it there"
             )
-        is_new = await self._runs.courier.owe(owed_for(call.body, call.hook, deploys))
+        is_new = await self._runs.callback_worker.owe(owed_for(call.body, call.hook, deploys))
         return answer(Heard(deployment=call.body.deployment, heard="accepted" if is_new else "known"), 202)
 
 
@@ -135,7 +135,7 @@ class CodeDeploy:
                 )
         except AWSError as error:
             code, http_status = _refusal(error)
-            receipt = Receipt.REFUSED if code in _FINAL else Receipt.AGAIN
+            receipt = Receipt.REFUSED if code in _FINAL else Receipt.RETRY
             why = explain_aws(error, "codedeploy:PutLifecycleEventHookExecutionStatus")[1]
             return Delivery(receipt, why, heard=not 400 <= http_status < 500)
         return Delivery(Receipt.TAKEN, f"CodeDeploy took {status}")

@@ -192,7 +192,7 @@ class Datadog:
         return answer(EvaluationStarted(data=StartedData(id=gate.id, attributes=Started(evaluation_id=gate.id))), 202)
 
     async def _result(self, call: Call[Nothing, Nothing]) -> web.Response:
-        gate = await self._runs.gatekeeper.get(call.gate_id)
+        gate = await self._runs.gate_service.get(call.gate_id)
         if gate.caller not in {f"hook:{name}" for name, _ in self._hooks()}:
             raise UnknownGate(gate_id=call.gate_id)
         return answer(evaluation_of(gate, f"{call.request.url.origin()}/gates/{gate.id}/page"))

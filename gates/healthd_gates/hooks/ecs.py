@@ -16,7 +16,7 @@ from healthd.web.problems import Problem
 from healthd_gates.api.operation import Answer, Call, Nothing, Operation
 from healthd_gates.api.responses import answer
 from healthd_gates.config.hooks import EcsConfig, Stage
-from healthd_gates.domain.errors import PASSING, Refusal
+from healthd_gates.domain.errors import RETRYABLE, Refusal
 from healthd_gates.domain.gate import Gate
 from healthd_gates.hooks.contract import SCOPE, Run, Word, sentence_on
 from healthd_gates.hooks.runs import Runs
@@ -131,7 +131,7 @@ def answer_on(gate: Gate) -> HookAnswer:
 def answer_to(refusal: Refusal) -> HookAnswer:
     """A gate that cannot start yet is asked for again; one that never will fails the deployment."""
     told = {"healthdSays": str(refusal)[:_TEXT]}
-    if isinstance(refusal, PASSING):
+    if isinstance(refusal, RETRYABLE):
         return InProgress(hookDetails=told)
     return HookAnswer(hookStatus=HookStatus.FAILED, hookDetails=told)
 

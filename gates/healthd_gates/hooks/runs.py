@@ -12,11 +12,11 @@ from healthd.runtime.clock import Clock
 from healthd.web.problems import Problem
 from healthd_gates.config.hooks import HookConfig
 from healthd_gates.config.settings import Config
-from healthd_gates.domain.errors import AlreadyDecided, UnfitRequest, UnknownGate
+from healthd_gates.domain.errors import AlreadyDecided, InvalidRequest, UnknownGate
 from healthd_gates.domain.evidence import Verdict
 from healthd_gates.domain.gate import Gate
-from healthd_gates.engine.service import Gatekeeper
-from healthd_gates.hooks.callback_worker import Courier
+from healthd_gates.engine.service import GateService
+from healthd_gates.hooks.callback_worker import CallbackWorker
 from healthd_gates.hooks.contract import Run, never
 
 _RECENT = 50  # gates of a service among which a run's own is looked for
@@ -32,8 +32,10 @@ class Runs:
     with its id, but the newest of its subject: once another id came in between, the same id is another run.
     """
 
-    def __init__(self, gatekeeper: Gatekeeper, courier: Courier, config: Config, clock: Clock) -> None:
-        self.gatekeeper, self.courier, self.config, self.clock = gatekeeper, courier, config, clock
+    def __init__(
+        self, gate_service: GateService, callback_worker: CallbackWorker, config: Config, clock: Clock
+    ) -> None:
+        self.gate_service, self.callback_worker, self.config, self.clock = gate_service, callback_worker, config, clock
 
     def hook(self, model: type[ConfigT], name: str) -> ConfigT:
         """A configured hook of this kind. Raises Problem 404."""
@@ -62,9 +64,9 @@ class Runs:
             request = run.deploys.request(version, run.deployment, run.by)
         except ValueError:
             problem = f"{version[:64]!r} cannot be the name of a version, or is that of the baseline"
-            raise UnfitRequest(field="version", problem=problem) from None
+            raise InvalidRequest(field="version", problem=problem) from None
         key = f"{run.deployment} after {latest.id if latest else 'none'}"
-        return await self.gatekeeper.start(request, caller=run.caller, idempotency_key=key)
+        return await self.gate_service.start(request, caller=run.caller, idempotency_key=key)
 
     async def end(self, run: Run, why: str) -> Gate | None:
         """The tool is done with a run: cancel its gate if there is no verdict yet, so that the next may start."""
@@ -77,23 +79,23 @@ class Runs:
         harmful = gate.rollback is not None or (gate.decision is not None and gate.decision.verdict is Verdict.FAIL)
         if policy is None or not policy.quarantine or not harmful:
             return False
-        kept = await self.gatekeeper.quarantine()
+        kept = await self.gate_service.quarantine()
         return not any((it.service, it.version) == (gate.service, gate.candidate.version) for it in kept)
 
     async def own(self, hook: str, gate_id: str) -> Gate:
         """A gate that this hook began. Raises UnknownGate for any other."""
-        gate = await self.gatekeeper.get(gate_id)
+        gate = await self.gate_service.get(gate_id)
         if gate.caller != f"hook:{hook}":
             raise UnknownGate(gate_id=gate_id)
         return gate
 
     async def _latest(self, run: Run) -> Gate | None:
-        page = await self.gatekeeper.list(service=run.deploys.service, limit=_RECENT)
+        page = await self.gate_service.list(service=run.deploys.service, limit=_RECENT)
         own = (gate for gate in page.gates if gate.caller == run.caller)
         return next((gate for gate in own if (gate.deployment.id or "").rpartition(" ")[0] == run.subject), None)
 
     async def _cancel(self, gate: Gate, run: Run, why: str) -> Gate:
         try:
-            return await self.gatekeeper.cancel(gate.id, caller=run.caller, reason=why)
+            return await self.gate_service.cancel(gate.id, caller=run.caller, reason=why)
         except AlreadyDecided:  # at this very moment
-            return await self.gatekeeper.get(gate.id)
+            return await self.gate_service.get(gate.id)

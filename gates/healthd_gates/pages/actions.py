@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from healthd.web.pages.deploys import Sign
-from healthd_gates.domain.action_order import OrderState, StoredOrder
+from healthd_gates.domain.action_order import ActionRun, OrderState
 
 _ENDED: dict[OrderState, tuple[Sign, str]] = {
     OrderState.DONE: ("healthy", "done"),
@@ -29,7 +29,7 @@ class Errand:
     again_at: datetime | None
 
 
-def errands(orders: Sequence[StoredOrder]) -> tuple[Errand, ...]:
+def errands(orders: Sequence[ActionRun]) -> tuple[Errand, ...]:
     """The actions in their order, each of which waits for those before it."""
     told, before = [], ""
     for order in orders:
@@ -42,7 +42,7 @@ def errands(orders: Sequence[StoredOrder]) -> tuple[Errand, ...]:
     return tuple(told)
 
 
-def _standing(order: StoredOrder, before: str) -> tuple[Sign, str]:
+def _standing(order: ActionRun, before: str) -> tuple[Sign, str]:
     if order.state in _ENDED:
         return _ENDED[order.state]
     if before:

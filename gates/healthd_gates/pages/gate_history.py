@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from healthd_gates.domain.action_order import StoredOrder
+from healthd_gates.domain.action_order import ActionRun
 from healthd_gates.domain.gate import EventKind, Gate, GateEvent
-from healthd_gates.engine.service import Gatekeeper
-from healthd_gates.store.gate_store import Ledger
+from healthd_gates.engine.service import GateService
+from healthd_gates.store.gate_store import GateStore
 from healthd_gates.store.outbox import Outbox
 
 _KEPT = 32  # films
@@ -31,13 +31,13 @@ class Sample:
 
 
 @dataclass(slots=True)
-class Film:
+class GateHistory:
     """One gate. `looks` has the samples of each criterion; `log` every event that is no look."""
 
     gate: Gate
     looks: dict[str, list[Sample]] = field(default_factory=dict)
     log: list[GateEvent] = field(default_factory=list)
-    orders: Sequence[StoredOrder] = ()
+    orders: Sequence[ActionRun] = ()
     seen: int = 0
 
     def absorb(self, event: GateEvent) -> None:
@@ -53,22 +53,22 @@ class Film:
                 del samples[: _LOOKS // 10]
 
 
-class Films:
+class GateHistories:
     """The films that somebody looked at of late."""
 
-    def __init__(self, gatekeeper: Gatekeeper, ledger: Ledger, outbox: Outbox) -> None:
-        self._gatekeeper, self._ledger, self._outbox = gatekeeper, ledger, outbox
-        self._films: OrderedDict[str, Film] = OrderedDict()
+    def __init__(self, gate_service: GateService, gate_store: GateStore, outbox: Outbox) -> None:
+        self._gate_service, self._gate_store, self._outbox = gate_service, gate_store, outbox
+        self._gate_histories: OrderedDict[str, GateHistory] = OrderedDict()
 
-    async def of(self, gate_id: str) -> Film:
+    async def of(self, gate_id: str) -> GateHistory:
         """A gate's film up to now. Raises UnknownGate, JournalUnavailable, JournalError."""
-        gate = await self._gatekeeper.get(gate_id)
-        film = self._films.setdefault(gate_id, Film(gate))
-        self._films.move_to_end(gate_id)
-        if len(self._films) > _KEPT:
-            self._films.popitem(last=False)
+        gate = await self._gate_service.get(gate_id)
+        film = self._gate_histories.setdefault(gate_id, GateHistory(gate))
+        self._gate_histories.move_to_end(gate_id)
+        if len(self._gate_histories) > _KEPT:
+            self._gate_histories.popitem(last=False)
         while True:  # also lines that are newer than the gate: others write of its actions
-            events = await self._ledger.events(gate_id, film.seen, _AT_ONCE)
+            events = await self._gate_store.events(gate_id, film.seen, _AT_ONCE)
             for event in events:
                 if event.sequence > film.seen:  # another viewer may have been faster
                     film.absorb(event)

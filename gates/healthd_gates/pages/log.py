@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from healthd_gates.domain.gate import EventKind, GateEvent
-from healthd_gates.pages.gate_history import Film
+from healthd_gates.pages.gate_history import GateHistory
 
 _SECONDS_OF_A_TIME = re.compile(r"^\d{4}-\d\d-\d\dT(\d\d:\d\d:\d\d)(\.\d+)?(\+00:00|Z)$")
 
@@ -22,7 +22,7 @@ class Line:
     text: str
 
 
-def log(film: Film) -> tuple[Line, ...]:
+def log(film: GateHistory) -> tuple[Line, ...]:
     """What happened, newest first."""
     return tuple(Line(event.at, _told(event)) for event in reversed(film.log))
 

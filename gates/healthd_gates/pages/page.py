@@ -23,7 +23,7 @@ from healthd_gates.domain.errors import JournalUnavailable, Refusal
 from healthd_gates.domain.gate import Gate
 from healthd_gates.pages import view
 from healthd_gates.pages.actions import errands
-from healthd_gates.pages.gate_history import Film, Films
+from healthd_gates.pages.gate_history import GateHistories, GateHistory
 from healthd_gates.pages.log import log
 from healthd_gates.pages.timeline import timeline
 
@@ -45,8 +45,10 @@ class Scene:
 class GatePage:
     """Pages of gates, for callers who may read gates."""
 
-    def __init__(self, films: Films, guard: Guard, clock: Clock, renderer: Renderer, streams: Streams) -> None:
-        self._films, self._clock, self._renderer, self._streams = films, clock, renderer, streams
+    def __init__(
+        self, gate_histories: GateHistories, guard: Guard, clock: Clock, renderer: Renderer, streams: Streams
+    ) -> None:
+        self._gate_histories, self._clock, self._renderer, self._streams = gate_histories, clock, renderer, streams
         self.guard = guard
         self._scenes: OrderedDict[str, Scene] = OrderedDict()
         renderer.add(FOLDER)
@@ -102,16 +104,16 @@ class GatePage:
             scene.good_until = self._clock.steady() + (_PACE_OF_OVER if film.gate.state.is_over else _PACE)
         return scene.parts
 
-    async def _look(self, gate_id: str) -> Film:
+    async def _look(self, gate_id: str) -> GateHistory:
         try:
-            return await self._films.of(gate_id)
+            return await self._gate_histories.of(gate_id)
         except Refusal as refusal:
             self._scenes.pop(gate_id, None)
             raise problem_of(refusal) from None
         except JournalError as error:
             raise problem_of(JournalUnavailable(problem=str(error))) from None
 
-    def _whole(self, film: Film) -> dict[str, Part]:
+    def _whole(self, film: GateHistory) -> dict[str, Part]:
         gate = film.gate
         headline = view.headline(gate)
         harm = view.evidence_of_harm(gate.standing) if gate.standing else None

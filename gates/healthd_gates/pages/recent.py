@@ -7,21 +7,21 @@ from collections.abc import Sequence
 from healthd.web.pages.deploys import Deploy, UnknownDeploysError
 from healthd_gates.domain.errors import Refusal
 from healthd_gates.domain.gate import Gate
-from healthd_gates.engine.service import Gatekeeper
+from healthd_gates.engine.service import GateService
 from healthd_gates.pages.labels import sentence_of, state_of
 
 _SHOWN = 6
 
 
-class LatestGates:
-    """The gatekeeper as the status page's port."""
+class RecentGates:
+    """The gate service as the status page's port."""
 
-    def __init__(self, gatekeeper: Gatekeeper) -> None:
-        self._gatekeeper = gatekeeper
+    def __init__(self, gate_service: GateService) -> None:
+        self._gate_service = gate_service
 
     async def latest(self) -> Sequence[Deploy]:
         try:
-            page = await self._gatekeeper.list(limit=_SHOWN)
+            page = await self._gate_service.list(limit=_SHOWN)
         except Refusal as refusal:
             raise UnknownDeploysError(str(refusal).rstrip(".")) from refusal
         return [_shown(gate) for gate in sorted(page.gates, key=lambda gate: gate.state.is_over)]

@@ -10,7 +10,7 @@ from typing import Literal
 from healthd.web.pages.deploys import Sign
 from healthd_gates.domain.evidence import Verdict
 from healthd_gates.domain.gate import EventKind, Gate, GateState, RollbackState
-from healthd_gates.pages.gate_history import Film
+from healthd_gates.pages.gate_history import GateHistory
 from healthd_gates.pages.labels import is_stuck, state_of
 
 
@@ -26,7 +26,7 @@ class Step:
     note: str = ""
 
 
-def timeline(film: Film) -> tuple[Step, ...]:
+def timeline(film: GateHistory) -> tuple[Step, ...]:
     """From the question to the end, with what is still to come."""
     gate, entered = film.gate, entered_states(film)
     undecided = gate.decision is None and not gate.state.is_over
@@ -52,7 +52,7 @@ def timeline(film: Film) -> tuple[Step, ...]:
     return tuple(steps)
 
 
-def entered_states(film: Film) -> dict[GateState, datetime]:
+def entered_states(film: GateHistory) -> dict[GateState, datetime]:
     """When each state began first."""
     entered: dict[GateState, datetime] = {}
     for event in film.log:

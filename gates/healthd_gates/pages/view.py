@@ -11,7 +11,7 @@ from healthd_gates.domain.evidence import CriterionReport, Finding, Standing
 from healthd_gates.domain.gate import Gate, GateState
 from healthd_gates.judge.explain import plural, seconds
 from healthd_gates.pages.chart import Chart, chart
-from healthd_gates.pages.gate_history import Film
+from healthd_gates.pages.gate_history import GateHistory
 from healthd_gates.pages.labels import chance, number, sentence_of, state_of, strength, trouble_of
 from healthd_gates.pages.timeline import entered_states
 
@@ -88,7 +88,7 @@ def headline(gate: Gate) -> Headline:
     return Headline(gate.service, version, baseline, sign, word, sentence_of(gate), notes, *following, undecided)
 
 
-def criteria(film: Film) -> tuple[CriterionView, ...]:
+def criteria(film: GateHistory) -> tuple[CriterionView, ...]:
     """Each criterion at the latest look, with how it came there."""
     gate = film.gate
     entered = entered_states(film)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Self
 
-from healthd_gates.domain.action_order import Occasion, OrderState, StoredOrder
+from healthd_gates.domain.action_order import ActionRun, Occasion, OrderState
 from healthd_gates.schema.base import Moment, Shown
 
 
@@ -22,7 +22,7 @@ class ActionDocument(Shown):
     finished_at: Moment | None
 
     @classmethod
-    def of(cls, order: StoredOrder) -> Self:
+    def of(cls, order: ActionRun) -> Self:
         return cls(
             key=order.key,
             action=order.action,

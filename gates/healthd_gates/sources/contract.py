@@ -156,7 +156,7 @@ class Source(Protocol):
 
 
 @runtime_checkable
-class Historian(Protocol):
+class HistoricalSource(Protocol):
     """A source that can also tell what was: the baseline before the switch, or a whole deploy for a replay."""
 
     async def history(self, start: datetime, end: datetime, step: float) -> list[Evidence]:

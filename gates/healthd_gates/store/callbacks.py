@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from healthd.journal.database import Database
 from healthd.journal.journal import AuditEntry, write_audit
-from healthd_gates.domain.callback import FinalWord, Owed, Reply, ReplyState
+from healthd_gates.domain.callback import FinalWord, PendingCallback, Reply, ReplyState
 from healthd_gates.domain.evidence import Verdict
 from healthd_gates.domain.gate import GateState
 from healthd_gates.domain.request import VerifyRequest
@@ -24,13 +24,13 @@ from healthd_gates.store.gate_update import LeaseLost
 from healthd_gates.store.tables import gates, replies
 
 
-class Replies:
+class CallbackStore:
     """Every method raises JournalError when the journal cannot be used now."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def take(self, owed: Owed) -> bool:
+    async def take(self, owed: PendingCallback) -> bool:
         """Keep a reply; False where it was asked for before. One that was given up is tried anew by that."""
         async with self._database.write() as connection:
             await self._database.one_at_a_time(connection, f"reply {owed.key}")
@@ -118,7 +118,7 @@ def _claimable(moment: datetime) -> sa.ColumnElement[bool]:
     return sa.and_(open_, free, sa.or_(replies.c.next_try_at <= moment, sa.and_(waiting, answered)))
 
 
-def _first_row(owed: Owed, moment: datetime) -> dict[str, Any]:
+def _first_row(owed: PendingCallback, moment: datetime) -> dict[str, Any]:
     return {
         "key": owed.key,
         "hook": owed.hook,

@@ -24,7 +24,7 @@ from healthd_gates.store.serialization import read_event, read_evidence, read_ga
 _RACES = 5
 
 
-class Ledger:
+class GateStore:
     """Every method raises JournalError when the journal cannot be used now."""
 
     def __init__(self, database: Database, clock: Clock) -> None:

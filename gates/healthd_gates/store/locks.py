@@ -14,7 +14,7 @@ from healthd_gates.domain.gate import DeployLock, QuarantinedVersion
 from healthd_gates.store.tables import deploy_locks, quarantine
 
 
-class Holds:
+class LockStore:
     """Every method raises JournalError when the journal cannot be used now."""
 
     def __init__(self, database: Database) -> None:

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from healthd.journal.database import Database
-from healthd_gates.domain.action_order import Occasion, OrderState, StoredOrder
+from healthd_gates.domain.action_order import ActionRun, Occasion, OrderState
 from healthd_gates.store.event_log import lock_log, tell
 from healthd_gates.store.gate_update import LeaseLost
 from healthd_gates.store.tables import orders
@@ -36,7 +36,7 @@ class Outbox:
     def __init__(self, database: Database, replica: str) -> None:
         self._database, self._replica = database, replica
 
-    async def of_gate(self, gate_id: str) -> Sequence[StoredOrder]:
+    async def of_gate(self, gate_id: str) -> Sequence[ActionRun]:
         """The orders of a gate, in their order."""
         query = sa.select(orders).where(orders.c.gate_id == gate_id).order_by(orders.c.created_at, orders.c.position)
         async with self._database.read() as connection:
@@ -52,7 +52,7 @@ class Outbox:
             claimable = sa.select(orders.c.key).where(_claimable(await self._database.moment(connection))).limit(1)
             return Backlog(oldest, (await connection.execute(claimable)).first() is not None)
 
-    async def claim(self, seconds: float, at_most: int = 20, but: Collection[str] = ()) -> Sequence[StoredOrder]:
+    async def claim(self, seconds: float, at_most: int = 20, but: Collection[str] = ()) -> Sequence[ActionRun]:
         """Take orders that are due and that nobody works on; they are this worker's for that many seconds.
 
         Those that were never tried come first, lest they wait for receivers that hang. `but` are keys that this worker
@@ -73,7 +73,7 @@ class Outbox:
             rows = (await connection.execute(claimed.returning(orders))).mappings().all()
         return sorted((_stored(row) for row in rows), key=lambda order: keys.index(order.key))
 
-    async def hold(self, claimed: Iterable[StoredOrder], seconds: float) -> frozenset[str]:
+    async def hold(self, claimed: Iterable[ActionRun], seconds: float) -> frozenset[str]:
         """Prolong claims. The keys of those that are still this worker's."""
         mine = sa.or_(*(_is(order) for order in claimed))
         async with self._database.write() as connection:
@@ -81,13 +81,13 @@ class Outbox:
             held = sa.update(orders).where(mine, orders.c.owner == self._replica).values(leased_until=until)
             return frozenset((await connection.execute(held.returning(orders.c.key))).scalars())
 
-    async def let_go(self, claimed: Iterable[StoredOrder]) -> None:
+    async def let_go(self, claimed: Iterable[ActionRun]) -> None:
         """Give claims back, so that nobody waits for their end."""
         mine = sa.or_(*(_is(order) for order in claimed))
         async with self._database.write() as connection:
             await connection.execute(sa.update(orders).where(mine).values(owner=None, leased_until=None))
 
-    async def settle(self, order: StoredOrder, state: OrderState, detail: str, again_in: float = 0.0) -> None:
+    async def settle(self, order: ActionRun, state: OrderState, detail: str, again_in: float = 0.0) -> None:
         """Say what a try came to, here and in the gate's log; `due` asks for another one in that many seconds.
 
         Once an order has ended without being done, those that were to follow it end as well. Raises LeaseLost.
@@ -113,7 +113,7 @@ class Outbox:
             raise LeaseLost
 
 
-def _is(order: StoredOrder) -> sa.ColumnElement[bool]:
+def _is(order: ActionRun) -> sa.ColumnElement[bool]:
     """The order, while it is in the hands of the one who claimed it under this token."""
     return sa.and_(orders.c.key == order.key, orders.c.token == order.token)
 
@@ -134,7 +134,7 @@ def _claimable(moment: datetime) -> sa.ColumnElement[bool]:
     return sa.and_(orders.c.state == OrderState.DUE.value, is_time, free, sa.not_(waits))
 
 
-async def _end_followers(connection: AsyncConnection, order: StoredOrder, moment: datetime) -> None:
+async def _end_followers(connection: AsyncConnection, order: ActionRun, moment: datetime) -> None:
     same = sa.and_(orders.c.gate_id == order.gate_id, orders.c.occasion == order.occasion.value)
     after = sa.and_(orders.c.created_at == order.created_at, orders.c.position > order.position)
     not_tried = f"not tried, since {order.action} came before it and was not done"
@@ -142,7 +142,7 @@ async def _end_followers(connection: AsyncConnection, order: StoredOrder, moment
     await connection.execute(ended.values(state=OrderState.GIVEN_UP.value, detail=not_tried, finished_at=moment))
 
 
-def _line(order: StoredOrder, state: OrderState, detail: str, again_at: datetime | None) -> dict[str, Any]:
+def _line(order: ActionRun, state: OrderState, detail: str, again_at: datetime | None) -> dict[str, Any]:
     return {
         "action": order.action,
         "occasion": order.occasion.value,
@@ -154,8 +154,8 @@ def _line(order: StoredOrder, state: OrderState, detail: str, again_at: datetime
     }
 
 
-def _stored(row: sa.RowMapping) -> StoredOrder:
-    return StoredOrder(
+def _stored(row: sa.RowMapping) -> ActionRun:
+    return ActionRun(
         key=row["key"],
         gate_id=row["gate_id"],
         position=row["position"],

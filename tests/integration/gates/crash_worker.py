@@ -10,7 +10,7 @@ import sys
 
 from healthd.runtime.clock import SystemClock
 from healthd_gates import actions, sources
-from healthd_gates.actions.contract import Ending, Order, Outcome
+from healthd_gates.actions.contract import ActionRequest, ActionResult, Ending
 from healthd_gates.domain.errors import Refusal
 from healthd_gates.domain.gate import Gate
 from healthd_gates.sources.contract import Arms, SourceContext
@@ -39,8 +39,8 @@ class ByService(stage.Scripted):
 class Done(stage.Note):
     """Is done at once."""
 
-    async def carry_out(self, order: Order) -> Outcome:
-        return Outcome(Ending.DONE)
+    async def execute(self, order: ActionRequest) -> ActionResult:
+        return ActionResult(Ending.DONE)
 
 
 def kind_of(service: str) -> str:

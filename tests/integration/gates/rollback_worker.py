@@ -24,7 +24,7 @@ from healthd_gates.domain.request import Version
 from healthd_gates.sources.contract import Arms, Cursor, Look, SourceContext
 from healthd_gates.store import group_commit as writer
 from healthd_gates.store import outbox
-from healthd_gates.store.gate_store import Ledger
+from healthd_gates.store.gate_store import GateStore
 from healthd_gates.store.gate_update import Change
 from healthd_gates.store.outbox import Outbox
 from tests.integration.gates.rollback_places import BASELINE, named
@@ -123,13 +123,13 @@ def _changes(kind: str, method: str, data: Any) -> bool:
 # Each is a place between two steps: of what is in the journal before it, everything is; of what comes after, nothing.
 STEPS: dict[str, Callable[[Fuse], None]] = {
     "before the decision is stored": lambda fuse: before(
-        Ledger, "store", fuse, lambda _, change: fuse.ordering([change])
+        GateStore, "store", fuse, lambda _, change: fuse.ordering([change])
     ),
     "before the decision is committed": lambda fuse: after(
         writer, "write_changes", fuse, lambda _, changes, *__: fuse.ordering(changes)
     ),
     "after the decision is stored": lambda fuse: after(
-        Ledger, "store", fuse, lambda _, change, __: fuse.ordering([change])
+        GateStore, "store", fuse, lambda _, change, __: fuse.ordering([change])
     ),
     "after an action is claimed": lambda fuse: after(
         Outbox, "claim", fuse, lambda *rest: any(fuse.is_of(order.action) for order in rest[-1])
@@ -153,13 +153,13 @@ STEPS: dict[str, Callable[[Fuse], None]] = {
         Outbox, "settle", fuse, lambda _, order, *__: fuse.is_of(order.action)
     ),
     "after the confirmation begins": lambda fuse: after(
-        Ledger, "store", fuse, lambda _, change, __: fuse.rollback_is(change, RollbackState.CONFIRMING)
+        GateStore, "store", fuse, lambda _, change, __: fuse.rollback_is(change, RollbackState.CONFIRMING)
     ),
     "before the end is stored": lambda fuse: before(
-        Ledger, "store", fuse, lambda _, change: fuse.rollback_is(change, RollbackState.UNCONFIRMED)
+        GateStore, "store", fuse, lambda _, change: fuse.rollback_is(change, RollbackState.UNCONFIRMED)
     ),
     "after the end is stored": lambda fuse: after(
-        Ledger, "store", fuse, lambda _, change, __: fuse.rollback_is(change, RollbackState.UNCONFIRMED)
+        GateStore, "store", fuse, lambda _, change, __: fuse.rollback_is(change, RollbackState.UNCONFIRMED)
     ),
     "at any moment": lambda fuse: replace(fuse, left=1).burn(_ANY_MOMENT),
 }

@@ -21,7 +21,7 @@ from healthd.runtime.clock import SystemClock
 from healthd_gates.domain.action_order import OrderState
 from healthd_gates.domain.gate import EventKind, GateState
 from healthd_gates.store import tables
-from healthd_gates.store.gate_store import Ledger
+from healthd_gates.store.gate_store import GateStore
 from healthd_gates.store.outbox import Outbox
 from tests.integration.gates.crash_worker import ORDERED, VERDICTS, kind_of
 from tests.servers.waiting import until
@@ -113,7 +113,7 @@ async def all_over(database: Database) -> None:
 
 async def check(database: Database, acknowledged: dict[str, str]) -> None:
     """What is stored of each gate, acknowledged or not."""
-    ledger, outbox = Ledger(database, SystemClock()), Outbox(database, "check")
+    gate_store, outbox = GateStore(database, SystemClock()), Outbox(database, "check")
     events = defaultdict(list)
     async with database.read() as connection:
         rows = await connection.execute(sa.select(tables.gate_events).order_by(tables.gate_events.c.sequence))
@@ -121,7 +121,7 @@ async def check(database: Database, acknowledged: dict[str, str]) -> None:
             events[row.gate_id].append(row)
     assert acknowledged.keys() <= events.keys()
     for gate_id, log in events.items():
-        gate = await ledger.find(gate_id)
+        gate = await gate_store.find(gate_id)
         assert gate is not None
         assert gate.decision is not None
         expected = VERDICTS[kind_of(gate.service)]

@@ -19,13 +19,13 @@ from healthd_gates.domain.errors import Locked, ServiceBusy
 from healthd_gates.domain.evidence import Counts, Evidence, Histogram
 from healthd_gates.domain.gate import EventKind, Gate, GateEvent, GateState, QuarantinedVersion
 from healthd_gates.domain.request import PushedCounts, PushedEvidence
-from healthd_gates.engine.validation import receive
+from healthd_gates.engine.validation import validate
 from healthd_gates.store import tables as gate_tables
 from healthd_gates.store.admission import Admission
-from healthd_gates.store.gate_store import Ledger
+from healthd_gates.store.gate_store import GateStore
 from healthd_gates.store.gate_update import Change, LeaseLost, SeenEvidence
 from healthd_gates.store.leases import Leases, Owned
-from healthd_gates.store.locks import Holds
+from healthd_gates.store.locks import LockStore
 from healthd_gates.store.outbox import Outbox
 from tests.integration.gates.conftest import BRANCHES
 from tests.unit.gates.stage import config, request
@@ -42,13 +42,13 @@ class Side:
     name: str
 
     def __post_init__(self) -> None:
-        self.ledger = Ledger(self.database, CLOCK)
+        self.gate_store = GateStore(self.database, CLOCK)
         self.leases = Leases(self.database, self.name, 2.0)
         self.outbox = Outbox(self.database, self.name)
-        self.holds = Holds(self.database)
+        self.lock_store = LockStore(self.database)
 
     async def start(self, service: str = "api", version: str = "2.0", configuration: Config | None = None) -> Owned:
-        started = await self.ledger.start(self.admission(service, version, configuration))
+        started = await self.gate_store.start(self.admission(service, version, configuration))
         assert isinstance(started, Owned)
         return started
 
@@ -56,7 +56,7 @@ class Side:
         asked = request(service, version)
         moment = CLOCK.now()
         known = configuration or config()
-        return receive(asked, known, caller="ci", key=None, replica=self.name, moment=moment)[0]
+        return validate(asked, known, caller="ci", key=None, replica=self.name, moment=moment)[0]
 
 
 @pytest.fixture
@@ -107,7 +107,7 @@ async def test_the_same_key_at_both_replicas_at_once_gives_one_gate(sides: tuple
     """A deploy tool that retries against another replica gets the gate that it has."""
     admissions = [replace(side.admission("api", "2.0"), idempotency_key="run-1") for side in sides for _ in range(4)]
     answers = await asyncio.gather(
-        *(side.ledger.start(admission) for side, admission in zip(sides * 4, admissions, strict=True))
+        *(side.gate_store.start(admission) for side, admission in zip(sides * 4, admissions, strict=True))
     )
     gates = [answer.gate if isinstance(answer, Owned) else answer for answer in answers]
     assert len({gate.id for gate in gates}) == 1
@@ -120,9 +120,9 @@ async def test_evidence_comes_back_exactly(sides: tuple[Side, Side]) -> None:
     owned = await left.start()
     histogram = Histogram((0.1, 0.30000000000000004, float("inf")), (1.5, 2.0, 0.1), 1 / 3)
     evidence = Evidence(CLOCK.now(), 4.999999999, Counts(3.6, 0.1, histogram), Counts(1e15, 0))
-    await left.ledger.store(change(owned, seen=SeenEvidence("gate", [evidence])))
-    assert await right.ledger.evidence(owned.gate.id, "gate") == [evidence]
-    assert await right.ledger.evidence(owned.gate.id, "watch") == []
+    await left.gate_store.store(change(owned, seen=SeenEvidence("gate", [evidence])))
+    assert await right.gate_store.evidence(owned.gate.id, "gate") == [evidence]
+    assert await right.gate_store.evidence(owned.gate.id, "watch") == []
 
 
 async def test_who_lost_the_lease_writes_nothing(sides: tuple[Side, Side]) -> None:
@@ -134,12 +134,12 @@ async def test_who_lost_the_lease_writes_nothing(sides: tuple[Side, Side]) -> No
     quarantined = QuarantinedVersion("api", "2.0", old.gate.id, CLOCK.now(), "x")
     stale = change(old, GateState.FINISHED, orders=((Occasion.FAIL, "back"),), quarantine=quarantined)
     with pytest.raises(LeaseLost):
-        await left.ledger.store(stale)
-    assert await right.ledger.find(old.gate.id) == new.gate
-    assert len(await right.ledger.events(old.gate.id, 0)) == 1
+        await left.gate_store.store(stale)
+    assert await right.gate_store.find(old.gate.id) == new.gate
+    assert len(await right.gate_store.events(old.gate.id, 0)) == 1
     assert not await right.outbox.of_gate(old.gate.id)
-    assert not await right.holds.quarantined()
-    await right.ledger.store(change(new))
+    assert not await right.lock_store.quarantined()
+    await right.gate_store.store(change(new))
 
 
 async def test_a_change_that_was_written_before_counts_as_written(sides: tuple[Side, Side]) -> None:
@@ -147,9 +147,9 @@ async def test_a_change_that_was_written_before_counts_as_written(sides: tuple[S
     left, _ = sides
     owned = await left.start()
     decided = change(owned, GateState.ACTING, orders=((Occasion.FAIL, "back"),))
-    await left.ledger.store(decided)
-    await left.ledger.store(decided)
-    assert len(await left.ledger.events(owned.gate.id, 0)) == 2
+    await left.gate_store.store(decided)
+    await left.gate_store.store(decided)
+    assert len(await left.gate_store.events(owned.gate.id, 0)) == 2
     assert len(await left.outbox.of_gate(owned.gate.id)) == 1
 
 
@@ -162,23 +162,23 @@ async def test_changes_of_many_gates_share_commits_and_fail_apart(sides: tuple[S
     changes = [change(one) for one in owned]
     bad = GateEvent(owned[4].gate.id, 1, CLOCK.now(), EventKind.STATE, {})  # its number is taken
     changes[4] = replace(changes[4], events=(bad,))
-    answers = await asyncio.gather(*map(left.ledger.store, changes), return_exceptions=True)
+    answers = await asyncio.gather(*map(left.gate_store.store, changes), return_exceptions=True)
     assert isinstance(answers[3], LeaseLost)
     assert isinstance(answers[4], sa.exc.IntegrityError)
     assert [answer for n, answer in enumerate(answers) if n not in (3, 4)] == [2] * 28
-    assert all([(await right.ledger.find(one.gate.id)) for one in owned])
+    assert all([(await right.gate_store.find(one.gate.id)) for one in owned])
 
 
 async def test_a_write_that_was_given_up_takes_no_other_with_it(sides: tuple[Side, Side]) -> None:
     """Whoever wrote for all and was cancelled leaves the rest to the next."""
     left, _ = sides
     one, two = await left.start("api"), await left.start("web")
-    first = asyncio.create_task(left.ledger.store(change(one)))
-    second = asyncio.create_task(left.ledger.store(change(two)))
+    first = asyncio.create_task(left.gate_store.store(change(one)))
+    second = asyncio.create_task(left.gate_store.store(change(two)))
     await asyncio.sleep(0)
     first.cancel()
     await second
-    found = await left.ledger.find(two.gate.id)
+    found = await left.gate_store.find(two.gate.id)
     assert found is not None
     assert found.state is GateState.OBSERVING
 
@@ -217,7 +217,7 @@ async def test_an_order_is_worked_on_by_one_at_a_time(sides: tuple[Side, Side]) 
     left, right = sides
     owned = await left.start()
     orders = ((Occasion.FAIL, "first"), (Occasion.FAIL, "second"))
-    await left.ledger.store(change(owned, GateState.ACTING, orders=orders))
+    await left.gate_store.store(change(owned, GateState.ACTING, orders=orders))
     claims = await asyncio.gather(left.outbox.claim(1.0), right.outbox.claim(1.0))
     (claimed,) = [order for claim in claims for order in claim]
     assert claimed.action == "first"
@@ -245,7 +245,7 @@ async def test_an_order_is_due_at_once_whatever_its_owners_clock_says(
     owned = await left.start()
     acting = change(owned, GateState.ACTING, orders=((Occasion.FAIL, "back"),))
     moved = replace(acting, events=tuple(replace(event, at=event.at + wrong) for event in acting.events))
-    await left.ledger.store(moved)
+    await left.gate_store.store(moved)
     (claimed,) = await right.outbox.claim(30)
     assert abs((claimed.created_at - CLOCK.now()).total_seconds()) < 60
 
@@ -253,7 +253,7 @@ async def test_an_order_is_due_at_once_whatever_its_owners_clock_says(
 async def test_a_clock_that_is_set_back_puts_no_try_off(sides: tuple[Side, Side]) -> None:
     """A next try that lies further away than any pause was written by a clock that was wrong."""
     left, _ = sides
-    await left.ledger.store(change(await left.start(), GateState.ACTING, orders=((Occasion.FAIL, "back"),)))
+    await left.gate_store.store(change(await left.start(), GateState.ACTING, orders=((Occasion.FAIL, "back"),)))
     async with left.database.write() as connection:
         wrong = CLOCK.now() + timedelta(hours=2)
         await connection.execute(sa.update(gate_tables.orders).values(next_try_at=wrong))
@@ -265,7 +265,9 @@ async def test_what_was_never_tried_comes_first(sides: tuple[Side, Side]) -> Non
     """And what a worker has in hand it does not get again."""
     left, right = sides
     for service in ("api", "web"):
-        await left.ledger.store(change(await left.start(service), GateState.ACTING, orders=((Occasion.FAIL, "back"),)))
+        await left.gate_store.store(
+            change(await left.start(service), GateState.ACTING, orders=((Occasion.FAIL, "back"),))
+        )
     (older,) = await left.outbox.claim(30, 1)
     await left.outbox.settle(older, OrderState.DUE, "503")
     (newer,) = await left.outbox.claim(0.0, 1)
@@ -278,17 +280,17 @@ async def test_pushes_are_numbered_in_the_order_in_which_they_can_be_read(sides:
     left, right = sides
     gate: Gate = (await left.start()).gate
     pushes = [PushedEvidence(id=str(n % 12), candidate=PushedCounts(requests=n, errors=0)) for n in range(24)]
-    kept = await asyncio.gather(*(sides[n % 2].ledger.push(gate.id, push, "lb") for n, push in enumerate(pushes)))
+    kept = await asyncio.gather(*(sides[n % 2].gate_store.push(gate.id, push, "lb") for n, push in enumerate(pushes)))
     assert sum(kept) == 12
-    read = await right.ledger.pushes(gate.id, 0)
+    read = await right.gate_store.pushes(gate.id, 0)
     assert [position for position, _ in read] == list(range(1, 13))
     assert len({push.id for _, push in read}) == 12
-    assert await right.ledger.pushes(gate.id, 10) == read[10:]
+    assert await right.gate_store.pushes(gate.id, 10) == read[10:]
 
 
 async def test_a_lock_is_held_by_one(sides: tuple[Side, Side]) -> None:
     """Of many who ask at once."""
-    asked = [side.holds.lock("api", f"deploy-{n}", 60, "x", "ci") for n in range(4) for side in sides[: 1 + n % 2]]
+    asked = [side.lock_store.lock("api", f"deploy-{n}", 60, "x", "ci") for n in range(4) for side in sides[: 1 + n % 2]]
     answers = await asyncio.gather(*asked, return_exceptions=True)
     holders = {answer.holder for answer in answers if not isinstance(answer, BaseException)}
     assert len(holders) == 1
@@ -301,12 +303,12 @@ async def test_what_is_old_is_deleted_with_all_that_is_its_own(sides: tuple[Side
     over, running = await left.start("api"), await left.start("web")
     evidence = Evidence(CLOCK.now(), 5.0, Counts(1, 0))
     for owned, state in ((over, GateState.FINISHED), (running, GateState.OBSERVING)):
-        await left.ledger.store(change(owned, state, seen=SeenEvidence("gate", [evidence])))
-    await left.ledger.clean(timedelta(days=1).total_seconds(), 0)
-    assert await left.ledger.find(over.gate.id) is not None
-    assert not await left.ledger.evidence(over.gate.id, "gate")
-    assert await left.ledger.evidence(running.gate.id, "gate")
-    await left.ledger.clean(0, 0)
-    assert await left.ledger.find(over.gate.id) is None
-    assert not await left.ledger.events(over.gate.id, 0)
-    assert await left.ledger.find(running.gate.id) is not None
+        await left.gate_store.store(change(owned, state, seen=SeenEvidence("gate", [evidence])))
+    await left.gate_store.clean(timedelta(days=1).total_seconds(), 0)
+    assert await left.gate_store.find(over.gate.id) is not None
+    assert not await left.gate_store.evidence(over.gate.id, "gate")
+    assert await left.gate_store.evidence(running.gate.id, "gate")
+    await left.gate_store.clean(0, 0)
+    assert await left.gate_store.find(over.gate.id) is None
+    assert not await left.gate_store.events(over.gate.id, 0)
+    assert await left.gate_store.find(running.gate.id) is not None

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from healthd.runtime.clock import SystemClock
-from healthd_gates.actions.contract import Ending, Outcome
+from healthd_gates.actions.contract import ActionResult, Ending
 from healthd_gates.domain.gate import GateState, RollbackState
 from tests.servers.waiting import until
 from tests.unit.gates.stage import Note, config, request, start_replica
@@ -14,7 +14,7 @@ from tests.unit.gates.stage import Note, config, request, start_replica
 @pytest.mark.usefixtures("_scripted")
 async def test_two_who_pull_at_the_same_time_pull_once(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where the rollback is over before the second one comes to it."""
-    monkeypatch.setattr(Note, "act", lambda _order: Outcome(Ending.DONE, "switched"))
+    monkeypatch.setattr(Note, "act", lambda _order: ActionResult(Ending.DONE, "switched"))
     monkeypatch.setattr(Note, "tried", [])
     clock, configuration = SystemClock(), config(policy={"confirm": "0s", "quarantine": False})
     replicas = [await start_replica(url, configuration, clock) for _ in range(2)]

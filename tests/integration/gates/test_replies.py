@@ -8,11 +8,11 @@ import pytest
 
 from healthd.journal.database import Database
 from healthd.runtime.clock import SystemClock
-from healthd_gates.domain.callback import Owed, ReplyState
+from healthd_gates.domain.callback import PendingCallback, ReplyState
 from healthd_gates.domain.evidence import Verdict
-from healthd_gates.engine.validation import receive
-from healthd_gates.store.callbacks import Replies
-from healthd_gates.store.gate_store import Ledger
+from healthd_gates.engine.validation import validate
+from healthd_gates.store.callbacks import CallbackStore
+from healthd_gates.store.gate_store import GateStore
 from healthd_gates.store.gate_update import LeaseLost
 from tests.integration.gates.conftest import BRANCHES
 from tests.unit.gates.stage import config, request
@@ -21,20 +21,20 @@ pytestmark = pytest.mark.usefixtures("_scripted")
 CLOCK = SystemClock()
 
 
-def owed(key: str) -> Owed:
-    return Owed(key, "github", {"to": key}, request())
+def owed(key: str) -> PendingCallback:
+    return PendingCallback(key, "github", {"to": key}, request())
 
 
 @pytest.fixture
-async def sides(url: str) -> AsyncIterator[tuple[Replies, Replies]]:
+async def sides(url: str) -> AsyncIterator[tuple[CallbackStore, CallbackStore]]:
     databases = [Database(url, CLOCK, BRANCHES) for _ in range(2)]
     await asyncio.gather(*(database.open() for database in databases))
-    yield Replies(databases[0]), Replies(databases[1])
+    yield CallbackStore(databases[0]), CallbackStore(databases[1])
     for database in databases:
         await database.close()
 
 
-async def test_a_reply_is_kept_once(sides: tuple[Replies, Replies]) -> None:
+async def test_a_reply_is_kept_once(sides: tuple[CallbackStore, CallbackStore]) -> None:
     """However many replicas hear of it at the same moment."""
     left, right = sides
     taken = await asyncio.gather(*(side.take(owed("run-1")) for side in (left, right) * 4))
@@ -43,7 +43,7 @@ async def test_a_reply_is_kept_once(sides: tuple[Replies, Replies]) -> None:
     assert (reply.key, reply.address, reply.request, reply.word) == ("run-1", {"to": "run-1"}, request(), None)
 
 
-async def test_each_reply_is_worked_at_by_one(sides: tuple[Replies, Replies]) -> None:
+async def test_each_reply_is_worked_at_by_one(sides: tuple[CallbackStore, CallbackStore]) -> None:
     """And none is left out."""
     left, right = sides
     for number in range(20):
@@ -56,7 +56,7 @@ async def test_each_reply_is_worked_at_by_one(sides: tuple[Replies, Replies]) ->
     assert not await right.any_claimable()
 
 
-async def test_who_fell_silent_is_fenced_off(sides: tuple[Replies, Replies]) -> None:
+async def test_who_fell_silent_is_fenced_off(sides: tuple[CallbackStore, CallbackStore]) -> None:
     """What it was about to say is stored, and what it says too late is refused."""
     left, right = sides
     await left.take(owed("run-1"))
@@ -74,12 +74,14 @@ async def test_who_fell_silent_is_fenced_off(sides: tuple[Replies, Replies]) -> 
     assert not await left.any_claimable()
 
 
-async def test_a_reply_that_waits_is_due_with_its_verdict(sides: tuple[Replies, Replies], database: Database) -> None:
+async def test_a_reply_that_waits_is_due_with_its_verdict(
+    sides: tuple[CallbackStore, CallbackStore], database: Database
+) -> None:
     """And not before, unless it is time for a word on how it goes."""
     left, right = sides
-    admission, _ = receive(request(), config(), caller="hook:github", key="k", replica="left", moment=CLOCK.now())
-    ledger = Ledger(database, CLOCK)
-    await ledger.start(admission)
+    admission, _ = validate(request(), config(), caller="hook:github", key="k", replica="left", moment=CLOCK.now())
+    gate_store = GateStore(database, CLOCK)
+    await gate_store.start(admission)
     await left.take(owed("run-1"))
     (reply,) = await left.claim(60.0, 1)
     await left.settle(replace(reply, gate_id=admission.gate.id, state=ReplyState.WAITING), again_in=3600.0)
@@ -91,7 +93,9 @@ async def test_a_reply_that_waits_is_due_with_its_verdict(sides: tuple[Replies, 
     assert not await left.any_claimable()
 
 
-async def test_what_was_given_up_can_be_asked_for_again(sides: tuple[Replies, Replies], database: Database) -> None:
+async def test_what_was_given_up_can_be_asked_for_again(
+    sides: tuple[CallbackStore, CallbackStore], database: Database
+) -> None:
     """What is over is forgotten in the end."""
     left, _ = sides
     await left.take(owed("run-1"))
@@ -101,8 +105,8 @@ async def test_what_was_given_up_can_be_asked_for_again(sides: tuple[Replies, Re
     (reply,) = await left.claim(60.0, 1)
     assert reply.said is Verdict.FAIL
     await left.settle(replace(reply, state=ReplyState.DONE))
-    ledger = Ledger(database, CLOCK)
-    await ledger.clean(3600.0, 3600.0)
+    gate_store = GateStore(database, CLOCK)
+    await gate_store.clean(3600.0, 3600.0)
     assert not await left.take(owed("run-1"))
-    await ledger.clean(0.0, 0.0)
+    await gate_store.clean(0.0, 0.0)
     assert await left.take(owed("run-1"))

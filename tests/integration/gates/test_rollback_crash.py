@@ -24,7 +24,7 @@ from healthd.runtime.clock import SystemClock
 from healthd_gates.domain.action_order import OrderState
 from healthd_gates.domain.gate import EventKind, Gate, RollbackState
 from healthd_gates.store import tables
-from healthd_gates.store.gate_store import Ledger
+from healthd_gates.store.gate_store import GateStore
 from healthd_gates.store.outbox import Outbox
 from tests.integration.gates import rollback_places as places
 from tests.integration.gates.conftest import BRANCHES
@@ -176,10 +176,10 @@ async def play(
 
 async def check(database: Database, effects: list[Effect]) -> list[Gate]:
     """Every gate failed and was rolled back: the effect of each of its actions is there once, in their order."""
-    ledger, outbox = Ledger(database, SystemClock()), Outbox(database, "check")
+    gate_store, outbox = GateStore(database, SystemClock()), Outbox(database, "check")
     async with database.read() as connection:
         ids = (await connection.execute(sa.select(tables.gates.c.id))).scalars().all()
-    gates = [gate for gate_id in ids if (gate := await ledger.find(gate_id))]
+    gates = [gate for gate_id in ids if (gate := await gate_store.find(gate_id))]
     for gate in gates:
         ordered = [gate.service, "tell"]
         assert gate.rollback is not None
@@ -188,7 +188,7 @@ async def check(database: Database, effects: list[Effect]) -> list[Gate]:
         assert [(order.action, order.state) for order in orders] == [(name, OrderState.DONE) for name in ordered]
         mine = [each for each in effects if (each.service, each.version) == (gate.service, gate.candidate.version)]
         assert [each.action for each in mine] == ordered, (gate, mine)
-        events = await ledger.events(gate.id, 0)
+        events = await gate_store.events(gate.id, 0)
         assert [event.sequence for event in events] == list(range(1, gate.sequence + 1))
         done = [e.body["key"] for e in events if e.kind is EventKind.ACTION and e.body["state"] == "done"]
         assert done == [order.key for order in orders]

@@ -8,7 +8,7 @@ import pytest
 
 from healthd_deploy.core.blue_green import BlueGreen
 from healthd_deploy.core.command import carried_out
-from healthd_deploy.core.session import Referee
+from healthd_deploy.core.session import GateSession
 from healthd_deploy.core.settings import DeployConfig
 from healthd_deploy.core.steps import Steps
 from healthd_gates.client.client import GateClient
@@ -92,11 +92,11 @@ class TwoTargets:
         self.changed.append(f"retire {target}")
 
 
-async def deployed(daemon: Daemon) -> tuple[int, list[str], Referee]:
+async def deployed(daemon: Daemon) -> tuple[int, list[str], GateSession]:
     """The exit code of `blue-green 2.0 --key run-2`, and what it changed."""
     config = DeployConfig.model_validate({"service": "shop", "gates": {"before": []}, "rollback_patience": "0s"})
     steps, platform = Steps(quiet=True), TwoTargets()
-    referee = Referee(cast("GateClient", daemon), config, "run-2", steps)
+    referee = GateSession(cast("GateClient", daemon), config, "run-2", steps)
     deploy = BlueGreen(platform, referee, steps, config.gates, None)
     return await carried_out(lambda: deploy.deploy("2.0"), referee, steps), platform.changed, referee
 

@@ -1,4 +1,4 @@
-"""A stage for gates in virtual time: a source that follows a script, and a gatekeeper on a real SQLite file."""
+"""A stage for gates in virtual time: a source that follows a script, and a gate service on a real SQLite file."""
 
 import asyncio
 import inspect
@@ -15,13 +15,13 @@ from healthd.journal.database import Database
 from healthd.model import FailureKind
 from healthd.monitoring.board import Board
 from healthd.runtime.clock import Clock
-from healthd_gates.actions.contract import ActionConfig, ActionContext, Order, Outcome
+from healthd_gates.actions.contract import ActionConfig, ActionContext, ActionRequest, ActionResult
 from healthd_gates.app import Gates, Listener
 from healthd_gates.config.settings import Config
 from healthd_gates.domain.evidence import Counts, Evidence
 from healthd_gates.domain.gate import Gate
 from healthd_gates.domain.request import VerifyRequest, Version
-from healthd_gates.engine.service import Gatekeeper
+from healthd_gates.engine.service import GateService
 from healthd_gates.sources.contract import Cursor, Look, SourceConfig, SourceUnavailable
 from healthd_gates.store import tables as gate_tables
 from tests.unit.stage import LoopClock
@@ -106,18 +106,18 @@ class Note:
     """An action that follows a script: it hangs unless told otherwise. `tried` has the order of each try."""
 
     config_model: ClassVar[type[ActionConfig]] = NoteConfig
-    act: ClassVar[Callable[[Order], Any]] = lambda _order: asyncio.Event().wait()
-    tried: ClassVar[list[Order]] = []
+    act: ClassVar[Callable[[ActionRequest], Any]] = lambda _order: asyncio.Event().wait()
+    tried: ClassVar[list[ActionRequest]] = []
 
     def __init__(self, config: NoteConfig, context: ActionContext) -> None: ...
 
-    async def carry_out(self, order: Order) -> Outcome:
+    async def execute(self, order: ActionRequest) -> ActionResult:
         Note.tried.append(order)
         said = Note.act(order)
-        outcome: Outcome = await said if inspect.isawaitable(said) else said
+        outcome: ActionResult = await said if inspect.isawaitable(said) else said
         return outcome
 
-    async def describe(self, order: Order) -> str:
+    async def describe(self, order: ActionRequest) -> str:
         return f"note {order.arms.candidate.version}"
 
     async def close(self) -> None: ...
@@ -162,8 +162,8 @@ class Replica:
     steps: list[tuple[Gate, Gate]] = field(default_factory=list)
 
     @property
-    def keeper(self) -> Gatekeeper:
-        return self.gates.gatekeeper
+    def keeper(self) -> GateService:
+        return self.gates.gate_service
 
     async def stop(self) -> None:
         """As on SIGTERM: what runs here is handed on."""
@@ -172,10 +172,10 @@ class Replica:
 
     async def crash(self) -> None:
         """As on SIGKILL, as near as one process comes to it: nothing is handed on."""
-        await self.gates._roster.close()
-        for job in self.gates._carrier._jobs.values():
+        await self.gates._supervisor.close()
+        for job in self.gates._action_worker._jobs.values():
             job.task.cancel()
-        for task in self.gates.courier._jobs:
+        for task in self.gates.callback_worker._jobs:
             task.cancel()
         await self.gates._session.close()
         await self._end()

@@ -3,7 +3,7 @@
 import pytest
 
 from healthd_gates.config.settings import Config
-from healthd_gates.engine.spec import Plan
+from healthd_gates.engine.spec import GateSpec
 
 ARN = "arn:aws:elasticloadbalancing:eu-west-1:123456789012"
 SOURCES = {
@@ -25,7 +25,7 @@ def test_how_late_numbers_may_come_is_the_sources_to_say(name: str) -> None:
     """For the verdict and for the watch; a minute where it says nothing."""
     source, lateness = SOURCES[name]
     config = Config.model_validate({"services": {"api": {"source": source}}})
-    plan = Plan(config.policies["post-switch"], config.services["api"])
+    plan = GateSpec(config.policies["post-switch"], config.services["api"])
     assert plan.verdict_rules.timing.lateness == lateness
     assert plan.watch_rules.timing.lateness == lateness
 
@@ -33,4 +33,4 @@ def test_how_late_numbers_may_come_is_the_sources_to_say(name: str) -> None:
 def test_a_service_that_is_gone_has_no_say() -> None:
     """Its gate still has its rules."""
     policy = Config().policies["post-switch"]
-    assert Plan(policy, None).verdict_rules == policy.verdict_rules()
+    assert GateSpec(policy, None).verdict_rules == policy.verdict_rules()

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from healthd_gates.config.builtin_policies import SHIPPED
 from healthd_gates.config.policy import Policy
 from healthd_gates.config.settings import Config
-from healthd_gates.engine.spec import policy_body, recall_plan
+from healthd_gates.engine.spec import load_spec, policy_body
 from healthd_gates.judge import rules
 
 ERRORS = {"kind": "error_rate"}
@@ -86,7 +86,7 @@ def test_a_shipped_policy_changes_only_where_the_file_says_so() -> None:
 def test_a_policy_comes_back_from_the_journal_as_it_was(name: str) -> None:
     """A gate that outlives a restart is judged by the very same rules."""
     config = Config.model_validate({})
-    plan = recall_plan(policy_body(config.policies[name]), name, "api", Config.model_validate({"policies": {}}))
+    plan = load_spec(policy_body(config.policies[name]), name, "api", Config.model_validate({"policies": {}}))
     assert plan.policy == config.policies[name]
 
 
@@ -97,8 +97,8 @@ def test_a_policy_outlives_its_change_in_the_file() -> None:
     after = Config.model_validate({"policies": {"own": {"criteria": [smoke], "settle": "9s"}}})
     body = policy_body(before.policies["own"])
     assert "hush" not in body
-    assert recall_plan(body, "own", "api", before).policy is before.policies["own"]
-    changed = recall_plan(body, "own", "api", after)
+    assert load_spec(body, "own", "api", before).policy is before.policies["own"]
+    changed = load_spec(body, "own", "api", after)
     assert changed.policy.settle == 1
     assert changed.without_secrets
 

@@ -11,12 +11,23 @@ from healthd_gates import actions
 from healthd_gates.config import criteria
 from healthd_gates.config.freeze_window import Freeze
 from healthd_gates.config.policy import Observe, Policy, Risk
-from healthd_gates.config.settings import Config, Keeping, Service
+from healthd_gates.config.settings import Config, GateLimits, Service
 
 TOP = Path(__file__).parents[3]
 CRITERIA = (criteria.ErrorRate, criteria.Latency, criteria.MeanLatency, criteria.Checks, criteria.Smoke)
 ACTIONS = tuple(actions.find_kind(kind).config_model for kind in actions.KINDS)
-MODELS = (*ACTIONS, Service, Policy, Observe, Risk, Freeze, Keeping, criteria.Compare, criteria.SmokeRequest, *CRITERIA)
+MODELS = (
+    *ACTIONS,
+    Service,
+    Policy,
+    Observe,
+    Risk,
+    Freeze,
+    GateLimits,
+    criteria.Compare,
+    criteria.SmokeRequest,
+    *CRITERIA,
+)
 _WRITTEN_AS = {"method": "get", "path": "get"}
 
 

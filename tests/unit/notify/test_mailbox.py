@@ -10,7 +10,7 @@ import pytest
 
 from healthd.notifiers.contract import DeliveryError, NotifierConfig
 from healthd.notifiers.notice import Notice, Severity
-from healthd.notify.delivery_queue import Bookkeeping, Mailbox
+from healthd.notify.delivery_queue import DeliveryMetrics, Mailbox
 from tests.unit.stage import MIDNIGHT, LoopClock, forever
 
 pytestmark = pytest.mark.looptime
@@ -68,8 +68,8 @@ class Books:
         self.up: list[bool] = []
         self.waiting = 0
 
-    def __call__(self) -> Bookkeeping:
-        return Bookkeeping(self._told, self.up.append, self._wait, lambda *_: None)
+    def __call__(self) -> DeliveryMetrics:
+        return DeliveryMetrics(self._told, self.up.append, self._wait, lambda *_: None)
 
     def _told(self, outcome: str, notices: int) -> None:
         self.outcomes[outcome] = self.outcomes.get(outcome, 0) + notices

@@ -12,7 +12,7 @@ import pytest
 from healthd.notifiers import KINDS, alertmanager, grafana, pagerduty, sendgrid, sentry, slack, webhook
 from healthd.notifiers.contract import NotifierContext
 from healthd.notifiers.notice import Notice, Severity
-from healthd.notify.delivery_queue import Bookkeeping, Mailbox
+from healthd.notify.delivery_queue import DeliveryMetrics, Mailbox
 from tests.unit.stage import MIDNIGHT, LoopClock
 
 pytestmark = pytest.mark.looptime
@@ -85,7 +85,7 @@ async def mailbox(kind: str, **options: Any) -> AsyncIterator[Mailbox]:
     model = KINDS[kind].config_model
     config = model.model_validate({"kind": kind, **OPTIONS[kind], **options})
     notifier = KINDS[kind](config, NotifierContext(None, LoopClock(), "production", "host-1"))  # type: ignore[arg-type]
-    books = Bookkeeping(lambda *_: None, lambda _: None, lambda _: None, lambda *_: None)
+    books = DeliveryMetrics(lambda *_: None, lambda _: None, lambda _: None, lambda *_: None)
     box = Mailbox(kind, config, notifier, clock=LoopClock(), redact=str, books=books)
     task = asyncio.create_task(box.run())
     try:

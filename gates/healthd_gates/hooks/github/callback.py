@@ -70,7 +70,7 @@ class GitHub:
     async def _post(self, address: Mapping[str, Any], said: Mapping[str, str]) -> Delivery:
         url = URL(address["url"])
         if (refused := self._config.refuses(address["url"])) is not None:  # the configuration was another one then
-            return Delivery(Receipt.AGAIN, f"the callback address {refused}", heard=False)
+            return Delivery(Receipt.RETRY, f"the callback address {refused}", heard=False)
         try:
             token = await self._token(url, address)
         except _NoTokenError as error:
@@ -80,7 +80,7 @@ class GitHub:
             status, headers, text = await self._send(url, token, body)
         except (aiohttp.ClientError, OSError) as error:
             return Delivery(
-                Receipt.AGAIN,
+                Receipt.RETRY,
                 why_unreached(error, _endpoint(url)),
                 heard=not isinstance(error, aiohttp.ClientConnectorError),
             )
@@ -93,9 +93,9 @@ class GitHub:
             return Delivery(Receipt.TAKEN, f"GitHub answered {status}")
         detail = f"{url.host} answered {status}{text}"
         if status >= 500:
-            return Delivery(Receipt.AGAIN, detail, self._wish(headers))
+            return Delivery(Receipt.RETRY, detail, self._wish(headers))
         if status in _TRY_AGAIN:
-            return Delivery(Receipt.AGAIN, detail, self._wish(headers), heard=False)
+            return Delivery(Receipt.RETRY, detail, self._wish(headers), heard=False)
         return Delivery(Receipt.REFUSED, detail)
 
     def _wish(self, headers: Mapping[str, str]) -> float:
@@ -132,16 +132,16 @@ class GitHub:
         try:
             status, headers, text = await self._send(where, jwt, body, keep=True)
         except (aiohttp.ClientError, OSError) as error:
-            raise _NoTokenError(Delivery(Receipt.AGAIN, why_unreached(error, _endpoint(url)), heard=False)) from error
+            raise _NoTokenError(Delivery(Receipt.RETRY, why_unreached(error, _endpoint(url)), heard=False)) from error
         if status != 201:
             detail = f"no token for installation {installation}: {url.host} answered {status}{_quoted(text)}"
-            raise _NoTokenError(Delivery(Receipt.AGAIN, detail, self._wish(headers), heard=False))
+            raise _NoTokenError(Delivery(Receipt.RETRY, detail, self._wish(headers), heard=False))
         try:
             given = json.loads(text)
             return _Token(str(given["token"]), datetime.fromisoformat(given["expires_at"]))
         except (ValueError, KeyError, TypeError):
             detail = f"no token for installation {installation}: {url.host} gave something else"
-            raise _NoTokenError(Delivery(Receipt.AGAIN, detail, heard=False)) from None
+            raise _NoTokenError(Delivery(Receipt.RETRY, detail, heard=False)) from None
 
     async def _send(
         self, url: URL, token: str, body: Mapping[str, Any], *, keep: bool = False

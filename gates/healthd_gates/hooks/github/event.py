@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from yarl import URL
 
 from healthd_gates.config.github_hook import GitHubConfig, Rule
-from healthd_gates.domain.callback import Owed
+from healthd_gates.domain.callback import PendingCallback
 from healthd_gates.domain.request import Deployment, VerifyRequest
 
 DIALECT = "GitHub"
@@ -80,7 +80,7 @@ def is_signed(secret: str, header: str | None, body: bytes) -> bool:
     return hmac.compare_digest(expected.encode(), (header or "").strip().encode("utf-8", "surrogateescape"))
 
 
-def owed_for(body: bytes, hook: str, config: GitHubConfig) -> Owed:
+def owed_for(body: bytes, hook: str, config: GitHubConfig) -> PendingCallback:
     """The reply that an event asks for. Raises UnusableEventError where nobody must, or could, be called back.
 
     Its key is the same for every delivery of one request, whatever the delivery's id; a job that is run again asks for
@@ -98,9 +98,9 @@ def owed_for(body: bytes, hook: str, config: GitHubConfig) -> Owed:
     }
     key = f"{hook}:{run}:{hashlib.sha256(same.encode()).hexdigest()[:24]}"
     try:
-        return Owed(key, hook, address, _request(event, run, config))
+        return PendingCallback(key, hook, address, _request(event, run, config))
     except UnusableEventError as refusal:
-        return Owed(key, hook, address, None, str(refusal))
+        return PendingCallback(key, hook, address, None, str(refusal))
 
 
 def _read(body: bytes) -> ProtectionRule:

@@ -86,5 +86,5 @@ class GitHubWebhook:
             owed = owed_for(await read_raw(call.request), call.hook, config)
         except UnusableEventError as error:
             raise Problem(422, "The event cannot be answered", str(error)) from None
-        is_new = await self._runs.courier.owe(owed)
+        is_new = await self._runs.callback_worker.owe(owed)
         return answer(Heard(event=event, heard="accepted" if is_new else "known"), 202)

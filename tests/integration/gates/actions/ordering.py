@@ -6,7 +6,7 @@ from typing import Any
 from healthd.runtime.clock import SystemClock
 from healthd.runtime.redaction import Redactor, secrets_of
 from healthd_gates import actions
-from healthd_gates.actions.contract import ActionConfig, Order, Outcome
+from healthd_gates.actions.contract import ActionConfig, ActionRequest, ActionResult
 from healthd_gates.actions.executor import Attempts
 from healthd_gates.domain.action_order import Occasion
 from healthd_gates.domain.evidence import Verdict
@@ -23,7 +23,7 @@ def order(
     *,
     key: str = "0123:rollback:back",
     occasion: Occasion = Occasion.FAIL,
-) -> Order:
+) -> ActionRequest:
     """A rollback of `api` 2.0 on green to 1.0 on blue."""
     candidate = candidate or Version(version="2.0", target="green")
     baseline = baseline or Version(version="1.0", target="blue")
@@ -43,7 +43,7 @@ def order(
         rollback=Rollback(RollbackState.DUE, "decision", "Too many errors.", MOMENT),
     )
     arms = Arms("api", arm(candidate), arm(baseline))
-    return Order(key, "back", occasion, gate, arms)
+    return ActionRequest(key, "back", occasion, gate, arms)
 
 
 def arm(version: Version) -> Arm:
@@ -55,12 +55,12 @@ def configured(**raw: Any) -> ActionConfig:
     return actions.find_kind(raw["kind"]).config_model.model_validate(raw)
 
 
-async def tried(config: ActionConfig, ordered: Order, environ: dict[str, str] | None = None) -> Outcome:
+async def tried(config: ActionConfig, ordered: ActionRequest, environ: dict[str, str] | None = None) -> ActionResult:
     """One try."""
-    return await _attempts(config, environ).carry_out(config, ordered)
+    return await _attempts(config, environ).execute(config, ordered)
 
 
-async def described(config: ActionConfig, ordered: Order) -> str:
+async def described(config: ActionConfig, ordered: ActionRequest) -> str:
     """What a try would do."""
     return await _attempts(config, None).describe(config, ordered)
 

@@ -221,10 +221,10 @@ async def test_an_api_that_says_no_is_tried_again(balancer: Balancer, peer: Peer
     denied = "<ErrorResponse><Error><Code>AccessDenied</Code><Message>no</Message></Error></ErrorResponse>"
     peer.fallback = Answer(403, body=denied)
     outcome = await tried(balancer.action().model_copy(update={"endpoint": peer.url}), order())
-    assert outcome.ending is Ending.AGAIN
+    assert outcome.ending is Ending.RETRY
     assert outcome.detail == "the credentials may not call elasticloadbalancing:DescribeListeners (AccessDenied)"
     gone = await tried(balancer.action().model_copy(update={"endpoint": "http://127.0.0.1:9"}), order())
-    assert (gone.ending, gone.detail) == (Ending.AGAIN, "127.0.0.1:9 refused the connection")
+    assert (gone.ending, gone.detail) == (Ending.RETRY, "127.0.0.1:9 refused the connection")
 
 
 def test_a_gate_that_does_not_say_where_things_are_is_refused_at_its_start() -> None:

@@ -42,7 +42,7 @@ async def test_it_is_done_once_it_exits_with_0() -> None:
 async def test_any_other_end_is_tried_again(source: str, detail: str) -> None:
     """With its code, or the signal, and what it said."""
     outcome = await tried(python(source), order())
-    assert (outcome.ending, outcome.detail) == (Ending.AGAIN, detail)
+    assert (outcome.ending, outcome.detail) == (Ending.RETRY, detail)
 
 
 async def test_it_can_say_that_there_is_no_baseline() -> None:
@@ -120,7 +120,7 @@ async def test_at_its_timeout_the_whole_group_ends(tmp_path: Path, after: str) -
     begun = time.monotonic()
     outcome = await tried(python(source, timeout="3s", stop_within="500ms"), order())
     assert time.monotonic() - begun < 30  # which what it started would outlive
-    assert outcome.ending is Ending.AGAIN
+    assert outcome.ending is Ending.RETRY
     assert outcome.detail.startswith("killed after 3 s")
     for pid in map(int, note.read_text().split()):
         await until(lambda pid=pid: not _lives(pid), f"the end of {pid}")
@@ -140,7 +140,7 @@ async def test_what_it_leaves_running_does_not_keep_the_try_open() -> None:
 async def test_a_program_that_cannot_be_run_is_an_outcome(program: str, says: str) -> None:
     """It may be installed later."""
     outcome = await tried(command(program), order())
-    assert outcome.ending is Ending.AGAIN
+    assert outcome.ending is Ending.RETRY
     assert says in outcome.detail
 
 

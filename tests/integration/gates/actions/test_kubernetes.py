@@ -109,12 +109,12 @@ async def test_a_change_between_reading_and_writing_is_not_overwritten(api: Api,
     put_service(api, "green", "blue", "green")
     api.before_patch = lambda: put_service(api, "yellow", "blue", "yellow")
     outcome = await tried(service(kubeconfig), order())
-    assert outcome.ending is Ending.AGAIN
+    assert outcome.ending is Ending.RETRY
     assert "changed meanwhile" in outcome.detail
     assert api.get(SERVICE)["spec"]["selector"]["color"] == "yellow"
     put_revisions(api, "1.0", "2.0")
     api.before_patch = lambda: put_revisions(api, "1.0", "3.0")
-    assert (await tried(action(kubeconfig, deployment="api"), order())).ending is Ending.AGAIN
+    assert (await tried(action(kubeconfig, deployment="api"), order())).ending is Ending.RETRY
     assert api.get(DEPLOYMENT)["spec"]["template"] == template("3.0")
 
 
@@ -148,7 +148,7 @@ async def test_a_deployment_is_not_rolled_back_twice(api: Api, kubeconfig: Path)
     [
         (("2.0",), {}, Ending.NO_BASELINE, "no earlier revision without the candidate"),
         (("2.0", "2.0"), {}, Ending.NO_BASELINE, "no earlier revision without the candidate"),
-        (("1.0", "2.0"), {"paused": True}, Ending.AGAIN, "it is paused"),
+        (("1.0", "2.0"), {"paused": True}, Ending.RETRY, "it is paused"),
         (("1.0", "3.0"), {}, Ending.REFUSED, "its pods are not 2.0"),
     ],
 )
@@ -200,10 +200,10 @@ async def test_what_the_cluster_says_no_with(api: Api, kubeconfig: Path, tmp_pat
     wrong = tmp_path / "wrong"
     wrong.write_text(kubeconfig.read_text().replace(kubernetes.TOKEN, "another"))
     denied = await tried(action(wrong, deployment="api"), order())
-    assert (denied.ending, "answered 401: Unauthorized" in denied.detail) == (Ending.AGAIN, True)
+    assert (denied.ending, "answered 401: Unauthorized" in denied.detail) == (Ending.RETRY, True)
     nowhere = tmp_path / "nowhere"
     nowhere.write_text(kubeconfig.read_text().replace(api.url, "http://127.0.0.1:9"))
-    assert (await tried(action(nowhere, deployment="api"), order())).ending is Ending.AGAIN
+    assert (await tried(action(nowhere, deployment="api"), order())).ending is Ending.RETRY
 
 
 async def test_a_dry_run_says_what_then_happens(api: Api, kubeconfig: Path) -> None:
@@ -229,7 +229,7 @@ async def test_rights_that_come_later_are_in_time(api: Api, kubeconfig: Path) ->
     api.denied.add("PATCH")
     told, outcome = await described(service(kubeconfig), order()), await tried(service(kubeconfig), order())
     assert told == "Service shop/api: would select color=blue instead of color=green"
-    assert (outcome.ending, "answered 403: User cannot patch it" in outcome.detail) == (Ending.AGAIN, True)
+    assert (outcome.ending, "answered 403: User cannot patch it" in outcome.detail) == (Ending.RETRY, True)
     api.denied.clear()
     assert (await tried(service(kubeconfig), order())).ending is Ending.DONE
 
@@ -242,7 +242,7 @@ async def test_a_token_is_read_anew_at_every_try(api: Api, kubeconfig: Path, tmp
     kubeconfig.write_text(kubeconfig.read_text().replace(f'"token": "{api.token}"', f'"tokenFile": "{file}"'))
     api.token = "new"
     refused = await tried(service(kubeconfig), order())
-    assert (refused.ending, "answered 401" in refused.detail) == (Ending.AGAIN, True)
+    assert (refused.ending, "answered 401" in refused.detail) == (Ending.RETRY, True)
     file.write_text("new")
     outcome = await tried(service(kubeconfig), order())
     assert outcome.ending is Ending.DONE, outcome.detail

@@ -50,7 +50,7 @@ async def test_a_repetition_is_the_same_request(peer: Peer) -> None:
     """Key and body are the same, so that a receiver can tell it."""
     peer.answer_once("POST", "/", Answer(503), Answer(200))
     config = webhook(peer.url)
-    assert [(await tried(config, order())).ending for _ in range(2)] == [Ending.AGAIN, Ending.DONE]
+    assert [(await tried(config, order())).ending for _ in range(2)] == [Ending.RETRY, Ending.DONE]
     first, second = peer.received
     assert first.body == second.body
     assert first.headers["Idempotency-Key"] == second.headers["Idempotency-Key"]
@@ -65,14 +65,14 @@ async def test_a_repetition_is_the_same_request(peer: Peer) -> None:
         (400, Ending.REFUSED),
         (401, Ending.REFUSED),
         (404, Ending.REFUSED),
-        (408, Ending.AGAIN),
-        (409, Ending.AGAIN),
+        (408, Ending.RETRY),
+        (409, Ending.RETRY),
         (410, Ending.NO_BASELINE),
         (422, Ending.REFUSED),
-        (425, Ending.AGAIN),
-        (429, Ending.AGAIN),
-        (500, Ending.AGAIN),
-        (503, Ending.AGAIN),
+        (425, Ending.RETRY),
+        (429, Ending.RETRY),
+        (500, Ending.RETRY),
+        (503, Ending.RETRY),
     ],
 )
 async def test_what_each_status_means(peer: Peer, status: int, ending: Ending) -> None:
@@ -97,9 +97,9 @@ async def test_a_receiver_that_hangs_hangs_up_or_is_not_there_is_tried_again(pee
     peer.answer("POST", "/slow", Answer(delay=30))
     peer.answer("POST", "/abort", Answer(hang_up=True))
     slow = await tried(webhook(f"{peer.url}/slow", timeout="200ms"), order())
-    assert (slow.ending, slow.detail) == (Ending.AGAIN, "no answer within 0.2 s")
+    assert (slow.ending, slow.detail) == (Ending.RETRY, "no answer within 0.2 s")
     aborted = await tried(webhook(f"{peer.url}/abort"), order())
-    assert (aborted.ending, "closed the connection" in aborted.detail) == (Ending.AGAIN, True)
+    assert (aborted.ending, "closed the connection" in aborted.detail) == (Ending.RETRY, True)
     absent = await tried(webhook("http://127.0.0.1:9/x"), order())
     assert absent.detail == "127.0.0.1:9 refused the connection"
 
@@ -129,7 +129,7 @@ async def speaking(*said: bytes) -> AsyncIterator[str]:
 
 
 @pytest.mark.parametrize(
-    ("status", "ending"), [("200 OK", Ending.DONE), ("410 Gone", Ending.NO_BASELINE), ("503 Down", Ending.AGAIN)]
+    ("status", "ending"), [("200 OK", Ending.DONE), ("410 Gone", Ending.NO_BASELINE), ("503 Down", Ending.RETRY)]
 )
 async def test_a_status_counts_even_where_its_body_never_ends(status: str, ending: Ending) -> None:
     """What was said is said: a 200 is no timeout, and is not asked for again."""
@@ -174,7 +174,7 @@ async def test_a_receiver_is_trusted_by_the_configured_authority(authority: tls.
         secure.answer("POST", "/", Answer(200))
         assert (await tried(webhook(secure.url, tls={"ca": authority.trust}), order())).ending is Ending.DONE
         unknown = await tried(webhook(secure.url), order())
-        assert unknown.ending is Ending.AGAIN
+        assert unknown.ending is Ending.RETRY
         assert "TLS with 127.0.0.1" in unknown.detail
 
 

@@ -1,4 +1,4 @@
-"""Streams that are silent for long, and callers who hang up: the API over the real gatekeeper, in this process."""
+"""Streams that are silent for long, and callers who hang up: the API over the real gate service, in this process."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -38,7 +38,9 @@ async def url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[
     )
     replica = await start_replica(tmp_path / "journal.db", config, SystemClock())
     app = web.Application()
-    app.add_routes(GateApi(replica.keeper, replica.gates.courier, config, Guard(config), SystemClock()).routes())
+    app.add_routes(
+        GateApi(replica.keeper, replica.gates.callback_worker, config, Guard(config), SystemClock()).routes()
+    )
     async with TestServer(app) as server:
         yield str(server.make_url("")).rstrip("/")
     await replica.stop()

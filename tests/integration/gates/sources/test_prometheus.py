@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from healthd.model import FailureKind
-from healthd_gates.sources.contract import Arm, Historian, SourceUnavailable
+from healthd_gates.sources.contract import Arm, HistoricalSource, SourceUnavailable
 from tests.servers import prometheus
 from tests.unit.gates.sources.desk import Desk, HandClock, desk
 
@@ -244,7 +244,7 @@ async def test_a_series_that_belongs_to_no_process_is_followed_by_itself(server:
 async def test_history_gives_the_same_counts(server: prometheus.Prometheus) -> None:
     """A baseline before the switch, or a whole deploy for a replay, step by step."""
     gate = desk(config(server, "steady", latency="seconds_bucket{CHOSEN}"), baseline=Arm("1"))
-    assert isinstance(gate.source, Historian)
+    assert isinstance(gate.source, HistoricalSource)
     start = datetime.fromtimestamp(BEGIN, UTC)
     steps = await gate.source.history(start, start + timedelta(seconds=305), 20)
     await gate.source.close()
@@ -259,7 +259,7 @@ async def test_history_knows_restarts_and_pods(server: prometheus.Prometheus) ->
     start = datetime.fromtimestamp(BEGIN, UTC)
     for case, requests in (("restart", 266), ("pods", 92), ("first", 62)):
         gate = desk(config(server, case))
-        assert isinstance(gate.source, Historian)
+        assert isinstance(gate.source, HistoricalSource)
         steps = await gate.source.history(start, start + timedelta(seconds=60), 10)
         await gate.source.close()
         assert sum(step.candidate.requests for step in steps if step.candidate) == requests, case

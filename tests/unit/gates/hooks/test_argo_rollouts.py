@@ -11,7 +11,7 @@ from healthd.units import parse_duration
 from healthd_gates.config.builtin_policies import SHIPPED
 from healthd_gates.hooks.argo_rollouts import Measurement
 from healthd_gates.hooks.contract import Told, Word
-from tests.deploytools.argo_rollouts import holds
+from tests.deploytools.argo_rollouts import lock_store
 
 FILE = Path(__file__).parents[4] / "deploy" / "hooks" / "argo-analysis-template.yaml"
 METRIC: dict[str, Any] = YAML(typ="safe").load(FILE)["spec"]["metrics"][0]
@@ -28,8 +28,8 @@ METRIC: dict[str, Any] = YAML(typ="safe").load(FILE)["spec"]["metrics"][0]
 )
 def test_each_word_is_a_measurement(word: Word, succeeds: bool, fails: bool) -> None:
     """Only a pass succeeds; what runs is inconclusive."""
-    assert holds(METRIC["successCondition"], word.value) is succeeds
-    assert holds(METRIC["failureCondition"], word.value) is fails
+    assert lock_store(METRIC["successCondition"], word.value) is succeeds
+    assert lock_store(METRIC["failureCondition"], word.value) is fails
     assert METRIC["provider"]["web"]["jsonPath"].strip("{}$.") in Told.model_fields
 
 

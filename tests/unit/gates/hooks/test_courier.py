@@ -12,7 +12,7 @@ from healthd_gates.domain import callback as stored
 from healthd_gates.domain.errors import JournalUnavailable
 from healthd_gates.domain.gate import Gate
 from healthd_gates.domain.request import Version
-from healthd_gates.hooks import callback_worker as courier
+from healthd_gates.hooks import callback_worker
 from healthd_gates.hooks.correspondents import CORRESPONDENTS
 from tests.unit.gates.hooks.tool import LOST, REFUSED, TAKEN, UNSURE, Tool, ToolConfig, owed, words
 from tests.unit.gates.stage import Replica, Script, config, failing, healthy, later, replica, start_replica
@@ -51,7 +51,7 @@ async def test_the_verdict_is_told_once_and_progress_before_it(file: Path, act: 
     """In words that its people understand."""
     Script.act = act
     async with replica(file, staged()) as running:
-        assert await running.gates.courier.owe(owed())
+        assert await running.gates.callback_worker.owe(owed())
         await until_told()
         (gate,) = await gates_of(running)
         assert words() == [word]
@@ -65,10 +65,10 @@ async def test_the_verdict_is_told_once_and_progress_before_it(file: Path, act: 
 async def test_asking_twice_is_asking_once(file: Path) -> None:
     """A tool that sends its event again gets no second gate and no second answer."""
     async with replica(file, staged()) as running:
-        assert await running.gates.courier.owe(owed())
-        assert not await running.gates.courier.owe(owed())
+        assert await running.gates.callback_worker.owe(owed())
+        assert not await running.gates.callback_worker.owe(owed())
         await until_told()
-        assert not await running.gates.courier.owe(owed())
+        assert not await running.gates.callback_worker.owe(owed())
         await asyncio.sleep(60.0)
         assert (words(), len(await gates_of(running))) == (["pass"], 1)
 
@@ -77,7 +77,7 @@ async def test_asking_twice_is_asking_once(file: Path) -> None:
 async def test_a_crash_loses_nothing(file: Path, seconds: float) -> None:
     """Whenever it comes: before the gate began, while it ran, or at the verdict."""
     before = await start_replica(file, staged())
-    await before.gates.courier.owe(owed())
+    await before.gates.callback_worker.owe(owed())
     await asyncio.sleep(seconds)
     await before.crash()
     async with replica(file, staged()) as running:
@@ -90,7 +90,7 @@ async def test_a_crash_while_a_word_is_on_its_way_makes_no_other_of_it(file: Pat
     """The tool may have heard it: it hears the same again, although the gate has been rolled back since."""
     Tool.act = lambda _word: asyncio.Event().wait()
     before = await start_replica(file, staged(policy={"watch": "1h"}))
-    await before.gates.courier.owe(owed(baseline=Version(version="1.0")))
+    await before.gates.callback_worker.owe(owed(baseline=Version(version="1.0")))
     await until_told()
     await before.crash()
     Tool.act = lambda _word: TAKEN
@@ -106,7 +106,7 @@ async def test_a_tool_that_is_down_is_told_when_it_is_back(file: Path) -> None:
     """And no more often than it can bear."""
     Tool.act = lambda _word: LOST
     async with replica(file, staged()) as running:
-        await running.gates.courier.owe(owed())
+        await running.gates.callback_worker.owe(owed())
         await asyncio.sleep(500.0)
         assert 6 < len(Tool.told) < 14
         Tool.act = lambda _word: TAKEN
@@ -124,7 +124,7 @@ async def test_a_late_regression_is_told_unless_the_tool_may_have_heard(file: Pa
         asked = owed(baseline=Version(version="1.0"))
         assert asked.request is not None
         back = asked.request.model_copy(update={"rollback": "auto"})
-        await running.gates.courier.owe(stored.Owed(asked.key, asked.hook, asked.address, back))
+        await running.gates.callback_worker.owe(stored.PendingCallback(asked.key, asked.hook, asked.address, back))
         await until_told()
         assert words()[0] == "pass"
         await asyncio.sleep(300.0)
@@ -138,7 +138,7 @@ async def test_a_late_regression_is_told_unless_the_tool_may_have_heard(file: Pa
 async def test_a_gate_that_can_never_start_is_a_no(file: Path) -> None:
     """With the reason."""
     async with replica(file, staged()) as running:
-        await running.gates.courier.owe(owed(service="nothing"))
+        await running.gates.callback_worker.owe(owed(service="nothing"))
         await until_told()
         assert words() == ["fail"]
         assert "No service is called 'nothing'" in Tool.told[0][1]
@@ -148,7 +148,7 @@ async def test_a_gate_waits_for_its_turn(file: Path) -> None:
     """The tool is told once why, and judged when the service is free."""
     async with replica(file, staged()) as running:
         other = await running.keeper.start(verify(version="1.9"), caller="ci")
-        await running.gates.courier.owe(owed())
+        await running.gates.callback_worker.owe(owed())
         await running.keeper.wait(other.id, 600.0)
         await until_told()
         assert words() == ["pass"]
@@ -161,7 +161,7 @@ async def test_what_holds_for_longer_than_its_patience_is_a_no_at_once(file: Pat
     """Nobody waits for the end of a weekend's freeze to be told no."""
     frozen = [{"from": "2026-01-01T00:00:00Z", "to": "2099-01-01T00:00:00Z", "reason": "holidays"}]
     async with replica(file, staged(freeze=frozen)) as running:
-        await running.gates.courier.owe(owed())
+        await running.gates.callback_worker.owe(owed())
         await until_told()
         assert words() == ["fail"]
         assert "holidays" in Tool.told[0][1]
@@ -172,7 +172,7 @@ async def test_what_is_excused_is_not_judged(file: Path) -> None:
     """A rollback of the tool's own must go through, however bad things look."""
     Tool.excused = "It rolls back."
     async with replica(file, staged()) as running:
-        await running.gates.courier.owe(owed())
+        await running.gates.callback_worker.owe(owed())
         await until_told()
         assert Tool.told == [("pass", "It rolls back.")]
         assert not await gates_of(running)
@@ -181,7 +181,7 @@ async def test_what_is_excused_is_not_judged(file: Path) -> None:
 async def test_a_cancelled_gate_is_a_no(file: Path) -> None:
     """Only a pass promotes."""
     async with replica(file, staged()) as running:
-        await running.gates.courier.owe(owed())
+        await running.gates.callback_worker.owe(owed())
         await asyncio.sleep(12.0)
         (gate,) = await gates_of(running)
         await running.keeper.cancel(gate.id, caller="kim", reason="wrong version")
@@ -191,10 +191,10 @@ async def test_a_cancelled_gate_is_a_no(file: Path) -> None:
 
 async def test_progress_is_told_a_few_times_at_most(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A tool takes ten reports, however long the gate runs and however often it is restarted."""
-    monkeypatch.setattr(courier, "_FIRST_REPORT", 1.0)
+    monkeypatch.setattr(callback_worker, "_FIRST_REPORT", 1.0)
     long = staged(policy={"observe": {"at_least": "1h", "at_most": "2h"}, "every": "60s"})
     running = await start_replica(file, long)
-    await running.gates.courier.owe(owed())
+    await running.gates.callback_worker.owe(owed())
     for _ in range(4):
         await asyncio.sleep(60.0)
         await running.crash()
@@ -208,12 +208,12 @@ async def test_what_the_tool_refuses_is_given_up_until_it_asks_again(file: Path)
     """Then it is tried anew, with the same word."""
     Tool.act = lambda _word: REFUSED
     async with replica(file, staged()) as running:
-        await running.gates.courier.owe(owed())
+        await running.gates.callback_worker.owe(owed())
         await until_told()
         await asyncio.sleep(60.0)
         assert words() == ["pass"]
         Tool.act = lambda _word: TAKEN
-        await running.gates.courier.owe(owed())
+        await running.gates.callback_worker.owe(owed())
         await until_told(2)
         assert words() == ["pass", "pass"]
         counted = running.registry.get_sample_value
@@ -226,7 +226,7 @@ async def test_a_tool_that_never_comes_back_is_given_up(file: Path) -> None:
     Tool.act = lambda _word: LOST
     short = config(hooks={"tool": {"kind": "tool", "give_up": 200.0}})
     async with replica(file, short) as running:
-        await running.gates.courier.owe(owed())
+        await running.gates.callback_worker.owe(owed())
         await asyncio.sleep(210.0)
         tried = len(Tool.told)
         await asyncio.sleep(300.0)
@@ -236,7 +236,7 @@ async def test_a_tool_that_never_comes_back_is_given_up(file: Path) -> None:
 async def test_a_hook_that_is_taken_out_and_put_back_still_gets_its_answer(file: Path) -> None:
     """A mistake in a reload costs nothing."""
     async with replica(file, staged()) as running:
-        await running.gates.courier.owe(owed())
+        await running.gates.callback_worker.owe(owed())
         await asyncio.sleep(10.0)
         running.gates.reconfigure(config())
         await asyncio.sleep(120.0)
@@ -257,7 +257,7 @@ async def test_a_fault_of_the_dialect_loses_no_verdict(file: Path) -> None:
 
     Tool.act = act
     async with replica(file, staged()) as running:
-        await running.gates.courier.owe(owed())
+        await running.gates.callback_worker.owe(owed())
         await until_told(2)
         assert words() == ["pass", "pass"]
 
@@ -272,6 +272,6 @@ async def test_what_cannot_be_stored_is_not_acknowledged(file: Path, monkeypatch
         monkeypatch.setattr(Database, "write", down)
         begun = asyncio.get_running_loop().time()
         with pytest.raises(JournalUnavailable, match="disk full"):
-            await running.gates.courier.owe(owed())
+            await running.gates.callback_worker.owe(owed())
         assert asyncio.get_running_loop().time() - begun < 9.0
         monkeypatch.undo()

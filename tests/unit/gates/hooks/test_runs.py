@@ -20,7 +20,7 @@ API = Run("flagger", "shop/api", "aaa", Deploys(service="api"), "cluster")
 
 
 def runs_of(running: Replica) -> Runs:
-    return Runs(running.keeper, running.gates.courier, config(), LoopClock())
+    return Runs(running.keeper, running.gates.callback_worker, config(), LoopClock())
 
 
 async def test_a_run_has_one_gate(file: Path) -> None:
@@ -97,7 +97,7 @@ async def test_a_hook_is_what_the_configuration_says_now(file: Path) -> None:
         canaries = {"shop/api": {"service": "api"}}
         runs = Runs(
             running.keeper,
-            running.gates.courier,
+            running.gates.callback_worker,
             config(hooks={"f": {"kind": "flagger", "canaries": canaries}}),
             LoopClock(),
         )
@@ -142,5 +142,5 @@ async def test_what_a_run_leaves_open_ends_with_it(file: Path) -> None:
 async def test_a_version_must_have_a_name(file: Path) -> None:
     """Nothing is started for one that has none."""
     async with replica(file) as running:
-        with pytest.raises(refusals.UnfitRequest, match="version"):
+        with pytest.raises(refusals.InvalidRequest, match="version"):
             await runs_of(running).begin(API, "../2.0")

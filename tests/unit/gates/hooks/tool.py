@@ -5,13 +5,13 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Literal
 
 from healthd_gates.config.hooks import HookConfig
-from healthd_gates.domain.callback import FinalWord, Owed
+from healthd_gates.domain.callback import FinalWord, PendingCallback
 from healthd_gates.domain.request import VerifyRequest, Version
 from healthd_gates.hooks.callback import Delivery, Receipt
 
 TAKEN = Delivery(Receipt.TAKEN, "taken")
-LOST = Delivery(Receipt.AGAIN, "connection refused", heard=False)
-UNSURE = Delivery(Receipt.AGAIN, "connection reset")
+LOST = Delivery(Receipt.RETRY, "connection refused", heard=False)
+UNSURE = Delivery(Receipt.RETRY, "connection reset")
 REFUSED = Delivery(Receipt.REFUSED, "no such run")
 
 
@@ -47,9 +47,9 @@ class Tool:
     async def close(self) -> None: ...
 
 
-def owed(key: str = "run-1", *, service: str = "api", version: str = "2.0", **changes: Any) -> Owed:
+def owed(key: str = "run-1", *, service: str = "api", version: str = "2.0", **changes: Any) -> PendingCallback:
     request = VerifyRequest(service=service, candidate=Version(version=version), rollback="off", **changes)
-    return Owed(key, "tool", {"to": key}, request)
+    return PendingCallback(key, "tool", {"to": key}, request)
 
 
 def words() -> list[str]:

@@ -38,7 +38,7 @@ async def test_what_is_not_configured_is_refused(file: Path) -> None:
             await start(running, "shop")
         with pytest.raises(refusals.UnknownPolicy, match="'none'; there are: batch"):
             await start(running, policy="none")
-        with pytest.raises(refusals.UnfitRequest, match=r"candidate\.target: no target is called 'green'"):
+        with pytest.raises(refusals.InvalidRequest, match=r"candidate\.target: no target is called 'green'"):
             await running.keeper.start(
                 request().model_copy(update={"candidate": Version(version="2", target="green")}), caller="ci"
             )
@@ -49,7 +49,7 @@ async def test_what_is_not_configured_is_refused(file: Path) -> None:
 async def test_a_policy_that_compares_needs_a_baseline(file: Path) -> None:
     """Named before anything is started."""
     async with replica(file, config(policy={"criteria": [BOTH]})) as running:
-        with pytest.raises(refusals.UnfitRequest, match="baseline: policy quick compares"):
+        with pytest.raises(refusals.InvalidRequest, match="baseline: policy quick compares"):
             await start(running)
         assert (await start(running, baseline=Version(version="1.9"))).baseline is not None
 
@@ -59,7 +59,9 @@ async def test_a_target_is_asked_for_where_there_are_several(file: Path) -> None
     smoke = {"kind": "smoke", "requests": [{"get": "/health"}]}
     two = config(policy={"criteria": [smoke]}, service={"targets": {"blue": "http://a", "green": "http://b"}})
     async with replica(file, two) as running:
-        with pytest.raises(refusals.UnfitRequest, match=r"candidate\.target: say which target .* one of: blue, green"):
+        with pytest.raises(
+            refusals.InvalidRequest, match=r"candidate\.target: say which target .* one of: blue, green"
+        ):
             await start(running)
 
 

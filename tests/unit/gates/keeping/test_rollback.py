@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from healthd_gates.actions.contract import Ending, Order, Outcome
+from healthd_gates.actions.contract import ActionRequest, ActionResult, Ending
 from healthd_gates.actions.executor import Attempts
 from healthd_gates.domain.action_order import Occasion, OrderState
 from healthd_gates.domain.errors import ServiceBusy
@@ -29,18 +29,18 @@ from tests.unit.gates.stage import (
 
 BASELINE = Version(version="1.0")
 THREE = {"actions": {name: {"kind": "note"} for name in ("back", "tell", "page")}}
-DONE = Outcome(Ending.DONE, "switched")
+DONE = ActionResult(Ending.DONE, "switched")
 
 
-def always(outcome: Outcome) -> Callable[[Order], Outcome]:
+def always(outcome: ActionResult) -> Callable[[ActionRequest], ActionResult]:
     return lambda _order: outcome
 
 
-def downtime(running: Replica, seconds: float) -> Callable[[Order], Outcome]:
+def downtime(running: Replica, seconds: float) -> Callable[[ActionRequest], ActionResult]:
     """A receiver that answers 503 for so long, and then does as it is told."""
     loop = asyncio.get_running_loop()
     end = loop.time() + seconds
-    return lambda _order: DONE if loop.time() >= end else Outcome(Ending.AGAIN, "503")
+    return lambda _order: DONE if loop.time() >= end else ActionResult(Ending.RETRY, "503")
 
 
 def switched_back(after: Counts, candidate: float = 0.0) -> Callable[[float], Any]:
@@ -67,7 +67,7 @@ async def over(running: Replica, gate: Gate) -> Gate:
 
 
 async def log_of(running: Replica, gate: Gate, kind: EventKind) -> list[GateEvent]:
-    return [event for event in await running.gates.ledger.events(gate.id, 0, limit=10_000) if event.kind is kind]
+    return [event for event in await running.gates.gate_store.events(gate.id, 0, limit=10_000) if event.kind is kind]
 
 
 def rollback_of(gate: Gate) -> Rollback:
@@ -94,7 +94,7 @@ async def test_a_failed_candidate_is_rolled_back_and_the_baseline_seen_to_recove
         (tried,) = await log_of(running, gate, EventKind.ACTION)
         assert tried.body["state"] == "done"
         assert (tried.body["try"], tried.body["detail"]) == (1, "switched")
-        numbers = [event.sequence for event in await running.gates.ledger.events(gate.id, 0)]
+        numbers = [event.sequence for event in await running.gates.gate_store.events(gate.id, 0)]
         assert numbers == list(range(1, len(numbers) + 1))
 
 
@@ -160,14 +160,14 @@ async def test_the_gate_tells_the_truth_while_its_receiver_is_down(file: Path) -
         assert (gate.state, rollback_of(gate).state) == (GateState.ACTING, RollbackState.DUE)
         (order,) = await running.gates.outbox.of_gate(gate.id)
         assert (order.state, order.detail) == (OrderState.DUE, "503")
-        assert 0 < (order.next_try_at - running.gates.ledger._clock.now()).total_seconds() <= 60
+        assert 0 < (order.next_try_at - running.gates.gate_store._clock.now()).total_seconds() <= 60
 
 
 async def test_an_action_that_hangs_is_tried_again(file: Path) -> None:
     """Each try ends at the action's timeout."""
     Script.act = switched_back(Counts(1000, 0))
 
-    async def second_time(_order: Order) -> Outcome:
+    async def second_time(_order: ActionRequest) -> ActionResult:
         await asyncio.sleep(3600 if len(Note.tried) == 1 else 0)
         return DONE
 
@@ -182,7 +182,7 @@ async def test_an_action_that_hangs_is_tried_again(file: Path) -> None:
 async def test_a_receiver_that_asks_for_time_gets_it(file: Path) -> None:
     """The next try comes no sooner than the receiver said."""
     Script.act = switched_back(Counts(1000, 0))
-    Note.act = lambda _order: DONE if len(Note.tried) > 1 else Outcome(Ending.AGAIN, "429", after=300)
+    Note.act = lambda _order: DONE if len(Note.tried) > 1 else ActionResult(Ending.RETRY, "429", after=300)
     async with replica(file) as running:
         gate = await finished(running)
         first, second = await log_of(running, gate, EventKind.ACTION)
@@ -191,7 +191,7 @@ async def test_a_receiver_that_asks_for_time_gets_it(file: Path) -> None:
 
 async def test_an_action_is_given_up_after_its_time(file: Path) -> None:
     """The rollback has failed, and says at what."""
-    Script.act, Note.act = broken, always(Outcome(Ending.AGAIN, "503"))
+    Script.act, Note.act = broken, always(ActionResult(Ending.RETRY, "503"))
     async with replica(file, config(actions={"back": {"kind": "note", "give_up": "10m"}})) as running:
         gate = await finished(running)
         assert rollback_of(gate).state is RollbackState.FAILED
@@ -205,7 +205,7 @@ async def test_the_actions_of_a_gate_come_one_after_the_other(file: Path) -> Non
     Script.act = switched_back(Counts(1000, 0))
     under_way: list[str] = []
 
-    async def slow(order: Order) -> Outcome:
+    async def slow(order: ActionRequest) -> ActionResult:
         assert not under_way
         under_way.append(order.action)
         await asyncio.sleep(7)
@@ -221,7 +221,7 @@ async def test_the_actions_of_a_gate_come_one_after_the_other(file: Path) -> Non
 async def test_what_was_to_follow_an_action_that_is_refused_is_not_tried(file: Path) -> None:
     """It may build on it; the rollback has failed, and a person is told so."""
     Script.act = broken
-    Note.act = lambda order: Outcome(Ending.REFUSED, "403") if order.action == "tell" else DONE
+    Note.act = lambda order: ActionResult(Ending.REFUSED, "403") if order.action == "tell" else DONE
     async with replica(file, config(**THREE, service={"on_fail": ["back", "tell", "page"]})) as running:
         gate = await finished(running)
         assert (rollback_of(gate).state, rollback_of(gate).detail) == (RollbackState.FAILED, "tell was given up: 403")
@@ -234,7 +234,7 @@ async def test_what_was_to_follow_an_action_that_is_refused_is_not_tried(file: P
 async def test_the_actions_of_different_gates_do_not_wait_for_each_other(file: Path) -> None:
     """One service's receiver that is down keeps no other service from being rolled back."""
     Script.act = broken
-    Note.act = lambda order: DONE if order.gate.service == "web" else Outcome(Ending.AGAIN, "503")
+    Note.act = lambda order: DONE if order.gate.service == "web" else ActionResult(Ending.RETRY, "503")
     async with replica(file) as running:
         stuck = await running.keeper.start(request("api"), caller="ci")
         gate = await finished(running, service="web", baseline=None)
@@ -263,7 +263,7 @@ async def test_receivers_that_hang_leave_room_for_one_that_does_not(file: Path) 
 
 async def test_where_nothing_is_left_to_roll_back_to_people_are_told(file: Path) -> None:
     """After a few looks, since a health check may blink."""
-    Script.act, Note.act = broken, always(Outcome(Ending.NO_BASELINE, "blue has no healthy target"))
+    Script.act, Note.act = broken, always(ActionResult(Ending.NO_BASELINE, "blue has no healthy target"))
     async with replica(file) as running:
         gate = await finished(running)
         assert rollback_of(gate).state is RollbackState.IMPOSSIBLE
@@ -304,11 +304,11 @@ async def test_a_rollback_overtakes_what_the_pass_called_for(file: Path) -> None
     Script.act = later(1200, healthy, broken)
     ends: list[str] = []
 
-    async def act(order: Order) -> Outcome:
+    async def act(order: ActionRequest) -> ActionResult:
         if order.occasion is Occasion.PASS:
             await asyncio.sleep(29)
             ends.append("promote")
-            return Outcome(Ending.AGAIN, "503")
+            return ActionResult(Ending.RETRY, "503")
         ends.append("back")
         return DONE
 
@@ -326,11 +326,11 @@ async def test_a_rollback_overtakes_what_the_pass_called_for(file: Path) -> None
 
 async def test_the_log_has_no_holes_where_a_watch_and_actions_write_at_once(file: Path) -> None:
     """The owner's looks and the tries of a pass's action share one numbering."""
-    Note.act = lambda _order: DONE if len(Note.tried) > 8 else Outcome(Ending.AGAIN, "503")
+    Note.act = lambda _order: DONE if len(Note.tried) > 8 else ActionResult(Ending.RETRY, "503")
     configuration = config(**THREE, policy={"watch": "15m"}, service={"on_pass": ["tell"]})
     async with replica(file, configuration) as first, replica(file, configuration):
         gate = await finished(first)
-        events = await first.gates.ledger.events(gate.id, 0, limit=10_000)
+        events = await first.gates.gate_store.events(gate.id, 0, limit=10_000)
         assert [event.sequence for event in events] == list(range(1, gate.sequence + 1))
         kinds = [event.kind for event in events]
         assert kinds.count(EventKind.ACTION) == 9
@@ -339,7 +339,7 @@ async def test_the_log_has_no_holes_where_a_watch_and_actions_write_at_once(file
 
 async def test_a_person_may_pull_again_after_a_failure(file: Path) -> None:
     """With new keys, so that a receiver does not take it for a repetition of what it refused."""
-    Script.act, Note.act = broken, always(Outcome(Ending.REFUSED, "403"))
+    Script.act, Note.act = broken, always(ActionResult(Ending.REFUSED, "403"))
     async with replica(file) as running:
         failed = await finished(running)
         Note.act = always(DONE)
@@ -352,7 +352,7 @@ async def test_a_person_may_pull_again_after_a_failure(file: Path) -> None:
 
 async def test_the_same_pull_twice_is_one_pull_though_it_has_failed_meanwhile(file: Path) -> None:
     """A client that heard no answer asks again; only another key, or none, is another try."""
-    Script.act, Note.act = broken, always(Outcome(Ending.REFUSED, "403"))
+    Script.act, Note.act = broken, always(ActionResult(Ending.REFUSED, "403"))
     async with replica(file) as running:
         failed = await finished(running)
         for _ in range(2):
@@ -367,7 +367,7 @@ async def test_a_person_who_pulls_during_a_rollback_pulls_nothing_twice(file: Pa
     """Whether it is under way, or done."""
     Script.act = switched_back(Counts(1000, 0))
 
-    async def slow(_order: Order) -> Outcome:
+    async def slow(_order: ActionRequest) -> ActionResult:
         await asyncio.sleep(20)
         return DONE
 
@@ -389,13 +389,13 @@ async def test_a_person_who_pulls_during_a_rollback_pulls_nothing_twice(file: Pa
 
 async def test_a_rehearsal_says_what_then_happens(file: Path) -> None:
     """Under the keys that the actions would have, or with the refusal that the rollback would meet."""
-    Script.act, Note.act = broken, always(Outcome(Ending.REFUSED, "403"))
+    Script.act, Note.act = broken, always(ActionResult(Ending.REFUSED, "403"))
     seen: list[str] = []
     async with replica(file) as running:
         gate = await finished(running)
-        describe = running.gates._carrier._desk.attempts.describe
+        describe = running.gates._action_worker._desk.attempts.describe
 
-        async def noting(_attempts: Any, config: Any, order: Order) -> str:
+        async def noting(_attempts: Any, config: Any, order: ActionRequest) -> str:
             seen.append(order.key)
             return await describe(config, order)
 
@@ -436,7 +436,7 @@ async def test_another_replica_takes_over_what_a_crash_left_under_way(file: Path
             await first.keeper.wait(gate.id, 600)
             while not Note.tried:
                 await asyncio.sleep(0.1)
-            for job in first.gates._carrier._jobs.values():
+            for job in first.gates._action_worker._jobs.values():
                 job.task.cancel()
         gate = await over(second, gate)
         assert rollback_of(gate).state is RollbackState.UNCONFIRMED
@@ -448,7 +448,7 @@ async def test_an_action_that_is_not_configured_any_more_waits_for_its_return(fi
     Script.act, Note.act = broken, always(DONE)
     async with replica(file) as running:
         gate = await running.keeper.start(request(), caller="ci")
-        running.gates._carrier.config = config(actions={}, service={"on_fail": []})
+        running.gates._action_worker.config = config(actions={}, service={"on_fail": []})
         await asyncio.sleep(300)
         (order,) = await running.gates.outbox.of_gate(gate.id)
         assert order.detail == "no action is called back in the configuration"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from healthd_gates.actions.contract import Ending, Outcome
+from healthd_gates.actions.contract import ActionResult, Ending
 from healthd_gates.domain import errors as refusals
 from healthd_gates.domain.evidence import Verdict
 from healthd_gates.domain.gate import EventKind, Gate, GateState, RollbackState
@@ -84,7 +84,7 @@ async def test_nobody_takes_a_gate_from_himself(file: Path) -> None:
     """A lease that ended while the journal was slow is no reason to begin all of one's gates anew, again and again."""
     async with replica(file) as running:
         gate = await running.keeper.start(request(), caller="ci")
-        running.gates._roster._leases._seconds = 0.0
+        running.gates._supervisor._leases._seconds = 0.0
         await running.keeper.wait(gate.id, 42)
         assert running.registry.get_sample_value("healthd_gate_takeovers_total") == 0
         assert await looks_so_far(running, gate) >= 4
@@ -92,7 +92,7 @@ async def test_nobody_takes_a_gate_from_himself(file: Path) -> None:
 
 async def test_the_end_of_a_rollback_is_told_though_its_replica_died_at_that_moment(file: Path) -> None:
     """By one of those that are left, and once; what a newer gate has made history is not told."""
-    Script.act, Note.act = failing, lambda _order: Outcome(Ending.REFUSED, "403")
+    Script.act, Note.act = failing, lambda _order: ActionResult(Ending.REFUSED, "403")
     first = await start_replica(file, config())
     for service in ("api", "web"):
         gate = await first.keeper.start(request(service), caller="ci")
@@ -120,7 +120,7 @@ async def test_the_end_of_a_rollback_is_told_though_its_replica_died_at_that_mom
 
 
 async def looks_so_far(running: Replica, gate: Gate) -> int:
-    events = await running.gates.ledger.events(gate.id, 0)
+    events = await running.gates.gate_store.events(gate.id, 0)
     return sum(event.kind is EventKind.LOOK for event in events)
 
 
@@ -128,7 +128,7 @@ async def test_a_step_that_is_being_stored_is_told_of_though_its_gate_changes_ha
     """A person who comes at the very moment of a verdict takes the gate over as decided, and people hear of both."""
     async with replica(file) as running:
         gate = await running.keeper.start(request(), caller="ci")
-        store, decided = running.gates.ledger.store, asyncio.Event()
+        store, decided = running.gates.gate_store.store, asyncio.Event()
 
         async def slowly(change: Change) -> int:
             if change.gate.decision is not None and not decided.is_set():
@@ -136,7 +136,7 @@ async def test_a_step_that_is_being_stored_is_told_of_though_its_gate_changes_ha
                 await asyncio.sleep(1)
             return await store(change)
 
-        running.gates.ledger.store = slowly  # type: ignore[method-assign]
+        running.gates.gate_store.store = slowly  # type: ignore[method-assign]
         await decided.wait()
         await running.keeper.cancel(gate.id, caller="ann", reason="enough")
         await asyncio.sleep(5)
@@ -173,11 +173,11 @@ async def test_a_replica_that_only_seemed_dead_writes_nothing_more(file: Path) -
         await asyncio.sleep(30)
         assert (await second.keeper.get(gate.id)).holder == second.gates.replica
         decided = await second.keeper.wait(gate.id, 600)
-        assert gate.id not in first.gates._roster
+        assert gate.id not in first.gates._supervisor
         assert decided.decision is not None
         decisions = [
             event
-            for event in await second.gates.ledger.events(gate.id, after=0)
+            for event in await second.gates.gate_store.events(gate.id, after=0)
             if event.kind in (EventKind.DECISION, EventKind.ROLLBACK)
         ]
         assert [event.kind for event in decisions] == [EventKind.DECISION, EventKind.ROLLBACK]
@@ -193,7 +193,7 @@ async def test_two_people_at_two_replicas_cancel_and_pull_at_once(file: Path) ->
             second.keeper.cancel(gate.id, caller="bob", reason="y"),
             first.keeper.cancel(gate.id, caller="eve", reason="z"),
         )
-        events = await first.gates.ledger.events(gate.id, after=0)
+        events = await first.gates.gate_store.events(gate.id, after=0)
         assert sum(event.kind is EventKind.STATE for event in events) == 1
 
 
@@ -204,7 +204,7 @@ async def test_nothing_is_started_while_the_journal_is_away(file: Path, monkeypa
         with locked_away(file, monkeypatch), pytest.raises(refusals.JournalUnavailable, match="database is locked"):
             await running.keeper.start(request(), caller="ci")
         assert (await running.keeper.list()).gates == ()
-        assert len(running.gates._roster) == 0
+        assert len(running.gates._supervisor) == 0
 
 
 async def test_a_gate_outlasts_a_journal_that_is_away(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,7 @@ class _Anything(dict[str, str]):
 
 @pytest.mark.parametrize("kind", EVERY_KIND, ids=lambda kind: kind.__name__)
 def test_every_refusal_has_a_status(kind: type[refusals.Refusal], monkeypatch: pytest.MonkeyPatch) -> None:
-    """A refusal that is new in the gatekeeper cannot become a 500."""
+    """A refusal that is new in the gate service cannot become a 500."""
     monkeypatch.setattr(kind, "__doc__", "A message.")
     problem = problem_of(kind())
     assert problem.status in {404, 409, 422, 503}

@@ -18,14 +18,14 @@ from healthd.web.pages.parts import Parts
 from healthd.web.pages.renderer import Renderer
 from healthd.web.pages.stream import Streams
 from healthd.web.problems import Problem
-from healthd_gates.actions.contract import Ending, Outcome
+from healthd_gates.actions.contract import ActionResult, Ending
 from healthd_gates.domain.action_order import OrderState
 from healthd_gates.domain.evidence import Verdict
 from healthd_gates.domain.gate import GateState, RollbackState
 from healthd_gates.domain.request import Deployment
-from healthd_gates.pages.gate_history import Films
+from healthd_gates.pages.gate_history import GateHistories
 from healthd_gates.pages.page import GatePage
-from healthd_gates.pages.recent import LatestGates
+from healthd_gates.pages.recent import RecentGates
 from healthd_gates.schema.action import ActionDocument
 from healthd_gates.schema.gate import GateDocument
 from tests.unit.gates.stage import (
@@ -52,9 +52,9 @@ class Viewer:
     def __init__(self, running: Replica, clock: LoopClock) -> None:
         tokens = [{"name": "reader", "hash": hash_token("t"), "scopes": ["gates:read"]}]
         guard = Guard(Settings.model_validate({"auth": {"tokens": tokens}}))
-        films = Films(running.keeper, running.gates.ledger, running.gates.outbox)
+        gate_histories = GateHistories(running.keeper, running.gates.gate_store, running.gates.outbox)
         renderer = Renderer()
-        self.page = GatePage(films, guard, clock, renderer, Streams(clock))
+        self.page = GatePage(gate_histories, guard, clock, renderer, Streams(clock))
         renderer._environment = renderer._load()  # not in a thread: virtual time does not wait for it
 
     async def look(self, gate_id: str) -> str:
@@ -116,8 +116,8 @@ async def test_a_receiver_that_is_down_for_an_hour_is_told_truly_all_along(file:
     Script.act = broken
     loop = asyncio.get_running_loop()
     up_at = loop.time() + 4000
-    down = Outcome(Ending.AGAIN, "deploy.test answered 500")
-    Note.act = lambda _order: Outcome(Ending.DONE, "switched") if loop.time() >= up_at else down
+    down = ActionResult(Ending.RETRY, "deploy.test answered 500")
+    Note.act = lambda _order: ActionResult(Ending.DONE, "switched") if loop.time() >= up_at else down
     actions = {name: {"kind": "note"} for name in ("back", "tell")}
     async with looking(file, actions=actions, service={"on_fail": ["back", "tell"]}) as (running, viewer):
         gate = await running.keeper.start(request(), caller="ci")
@@ -133,7 +133,7 @@ async def test_a_receiver_that_is_down_for_an_hour_is_told_truly_all_along(file:
             assert (back.state, back.detail) == ("due", down.detail)
             assert len(Note.tried) - 1 <= back.tries <= len(Note.tried)
             assert back.next_try_at is not None
-            assert -60 <= (back.next_try_at - running.gates.ledger._clock.now()).total_seconds() <= 60
+            assert -60 <= (back.next_try_at - running.gates.gate_store._clock.now()).total_seconds() <= 60
             assert (tell.state, tell.tries) == ("due", 0)
             told = stands.rollback.detail or ""
             heard = re.fullmatch(rf"back was tried (\d+) times and is not done yet: {down.detail}", told)
@@ -159,7 +159,7 @@ async def test_every_end_of_a_rollback_has_words(file: Path) -> None:
     async with looking(file) as (running, viewer):
         gate = await running.keeper.start(request(), caller="ci")
         await asyncio.sleep(60)
-        film = await viewer.page._films.of(gate.id)
+        film = await viewer.page._gate_histories.of(gate.id)
         rollback = film.gate.rollback
         assert rollback is not None
         await viewer.page._renderer.ready()
@@ -262,11 +262,11 @@ async def test_looks_are_read_once(file: Path) -> None:
         await asyncio.sleep(1000)
         html = await viewer.look(gate.id)
         assert len(html) < 40_000
-        film = await viewer.page._films.of(gate.id)
+        film = await viewer.page._gate_histories.of(gate.id)
         assert len(film.looks["error_rate"]) > 150
         seen = film.seen
         await asyncio.sleep(10)
-        again = await viewer.page._films.of(gate.id)
+        again = await viewer.page._gate_histories.of(gate.id)
         assert again is film
         assert seen < again.seen < seen + 5
 
@@ -274,7 +274,7 @@ async def test_looks_are_read_once(file: Path) -> None:
 async def test_latest_gates(file: Path) -> None:
     """The status page is told of gates under way first; without a journal, why it is told nothing."""
     async with looking(file) as (running, _viewer):
-        latest = LatestGates(running.keeper)
+        latest = RecentGates(running.keeper)
         assert await latest.latest() == []
         Script.act = broken
         failed = await running.keeper.start(request(), caller="ci")
