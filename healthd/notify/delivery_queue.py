@@ -182,9 +182,9 @@ class Mailbox:
         if not self._notifier.keeps_incidents:
             return
         for key, told in list(self._told.items()):
-            if told.with_deadline is not None and not self._now[key].firing:
+            if told.within is not None and not self._now[key].firing:
                 self._forget(key)
-        alive = {told.with_deadline for told in self._told.values()}
+        alive = {told.within for told in self._told.values()}
         for key, told in self._told.items():
             if told.notice.about == "summary" and key not in alive and self._now[key].firing:
                 self._now[key] = end_of(told.notice, self._clock.now())
@@ -210,7 +210,7 @@ class Mailbox:
         told = Told(replace(notice, before=None), self._clock.now(), summary)
         before = self._told.get(notice.key)
         self._told[notice.key], self._sent_at[notice.key] = told, self._clock.steady()
-        if before is None or before.notice.id != notice.id or before.with_deadline != summary:
+        if before is None or before.notice.id != notice.id or before.within != summary:
             self._books.note(notice.key, told)
 
     def _forget(self, key: str) -> None:

@@ -122,7 +122,7 @@ class Notifications:
         """Tell a mailbox what its receiver was told; of what another host alone sees it is that one's to tell."""
         told = self._memory.of(receiver_of(mailbox.name, mailbox.config))
         mine = {key: was for key, was in told.items() if was.notice.facts.get("host", self._source) == self._source}
-        kept = {was.with_deadline for was in mine.values()}
+        kept = {was.within for was in mine.values()}
         mailbox.remember({key: was for key, was in mine.items() if was.notice.about != "summary" or key in kept})
 
     async def _deliver(self, mailbox: Mailbox) -> None:
