@@ -181,7 +181,7 @@ class GateSession:
                     await asyncio.sleep(0.5)
                     gate = await self._asked(self._client.gate(gate.id))
         if gate.rollback is not None:
-            self._steps.say(f"healthd: {gate.rollback.state.value.replace('_', ' ')}")
+            self._steps.say(f"healthd: {gate.rollback.told}")
             self.report.gates[-1] = gate
 
     async def _asked(self, call: Awaitable[ResultT]) -> ResultT:

@@ -84,8 +84,8 @@ def picture(gate: GateDocument, now: datetime, width: int) -> RenderableType:
     if said is not None:
         parts.append(Text(said.sentence, style=VERDICTS[gate.verdict][1]))
     if gate.rollback is not None:
-        parts.append(Text(f"rollback ({gate.rollback.trigger}): {gate.rollback.state} · {gate.rollback.reason}"))
-        parts += [Text(f"  {gate.rollback.detail}", style="dim")] if gate.rollback.detail else []
+        parts.append(Text(f"rollback ({gate.rollback.trigger}): {gate.rollback.state}"))
+        parts.append(_indented(gate.rollback.told, "bold red"))
     if gate.state == "held":
         parts.append(Text(f"A person decides: healthd gate resolve {gate.id} pass|fail --reason …", style="bold"))
     return Group(*parts)
@@ -160,4 +160,4 @@ def tell(gate: GateDocument, *, as_json: bool) -> None:
         if said is None or criterion.sentence not in said.sentence:
             click.echo(f"  {criterion.sentence}")
     if gate.rollback is not None:
-        click.echo(f"  rollback: {gate.rollback.state}: {gate.rollback.detail or gate.rollback.reason}")
+        click.echo(f"  rollback: {gate.rollback.state}: {gate.rollback.told}")

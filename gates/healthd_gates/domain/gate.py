@@ -60,7 +60,8 @@ class RollbackState(StrEnum):
 
     `DUE`: its actions are being carried out. `CONFIRMING`: they are done, and the gate watches the numbers recover.
     `ROLLED_BACK`: the baseline has the traffic, and its numbers are fine. `UNCONFIRMED`: nobody could see that in time.
-    `FAILED`: an action was given up. `IMPOSSIBLE`: there is no baseline to roll back to. The last three want a person.
+    `FAILED`: an action was given up. `IMPOSSIBLE`: there is no baseline to roll back to. These three want a person.
+    `LEFT`: the version got worse after its pass, and the request asks for no rollback, or none is configured.
     """
 
     DUE = "due"
@@ -69,6 +70,7 @@ class RollbackState(StrEnum):
     UNCONFIRMED = "rollback_unconfirmed"
     FAILED = "rollback_failed"
     IMPOSSIBLE = "rollback_impossible"
+    LEFT = "left_to_the_caller"
 
     @property
     def is_under_way(self) -> bool:
@@ -76,7 +78,12 @@ class RollbackState(StrEnum):
 
     @property
     def wants_a_person(self) -> bool:
-        return not self.is_under_way and self is not RollbackState.ROLLED_BACK
+        return self in (RollbackState.UNCONFIRMED, RollbackState.FAILED, RollbackState.IMPOSSIBLE)
+
+    @property
+    def may_be_called_for(self) -> bool:
+        """Whether a person may still, or again, pull the cord."""
+        return self.wants_a_person or self is RollbackState.LEFT
 
 
 def purpose_of(rounds: int) -> str:

@@ -32,7 +32,7 @@ async def rehearse(gate: Gate, spec: GateSpec, config: Config, attempts: Attempt
         action = config.actions.get(name)
         if action is None:
             return Rehearsed(name, None, "nothing: it is not configured any more")
-        if rollback is not None and not rollback.state.wants_a_person:
+        if rollback is not None and not rollback.state.may_be_called_for:
             stands = rollback.state.value.replace("_", " ")
             return Rehearsed(name, action.kind, f"nothing more: it was called for already, and is {stands}")
         order = ActionRequest(f"{gate.id}:{purpose_of(gate.next_round)}:{name}", name, Occasion.PERSON, gate, arms)

@@ -9,17 +9,19 @@ import structlog
 from healthd.notifiers.notice import Notice, Severity
 from healthd_gates.domain.evidence import Verdict
 from healthd_gates.domain.gate import Decision, Gate, Rollback, RollbackState
+from healthd_gates.domain.rollback_wording import WORDS
 
 _log = structlog.get_logger(__name__)
 _TOLD = 3600.0  # seconds for which a failed verdict stands, where no later one takes its place
 _ROLLBACK_TOLD = 86400.0
-_ENDED = {
-    RollbackState.DUE: ("is being rolled back", Severity.WARNING),
-    RollbackState.CONFIRMING: ("was told to go back, and is watched", Severity.WARNING),
-    RollbackState.ROLLED_BACK: ("was rolled back", Severity.INFO),
-    RollbackState.UNCONFIRMED: ("was rolled back, but nobody saw it take effect", Severity.CRITICAL),
-    RollbackState.FAILED: ("could not be rolled back", Severity.CRITICAL),
-    RollbackState.IMPOSSIBLE: ("has nothing to be rolled back to", Severity.CRITICAL),
+_SEVERITIES = {
+    RollbackState.DUE: Severity.WARNING,
+    RollbackState.CONFIRMING: Severity.WARNING,
+    RollbackState.ROLLED_BACK: Severity.INFO,
+    RollbackState.UNCONFIRMED: Severity.CRITICAL,
+    RollbackState.FAILED: Severity.CRITICAL,
+    RollbackState.IMPOSSIBLE: Severity.CRITICAL,
+    RollbackState.LEFT: Severity.WARNING,
 }
 
 
@@ -68,15 +70,14 @@ def _verdict(gate: Gate, decision: Decision) -> Notice:
 
 
 def _rollback(gate: Gate, rollback: Rollback) -> Notice:
-    words, severity = _ENDED[rollback.state]
     return Notice(
         key=f"rollback:{gate.service}",
         about="rollback",
         name=gate.service,
         standing=f"{rollback.state.value} {gate.id} {rollback.round}",
         firing=rollback.state is not RollbackState.ROLLED_BACK,
-        severity=severity,
-        summary=f"{gate.service} {gate.candidate.version} {words}",
+        severity=_SEVERITIES[rollback.state],
+        summary=f"{gate.service} {gate.candidate.version} {WORDS[rollback.state].of_version}",
         detail=rollback.detail or rollback.reason,
         since=gate.finished_at or rollback.at,
         began=rollback.at,

@@ -188,7 +188,7 @@ class GateService:
             seen = seen or gate.next_round
             if gate.rollback is None or gate.next_round != seen:
                 return gate.rollback is None
-            return gate.rollback.state.wants_a_person and (key is None or gate.rollback.key != key)
+            return gate.rollback.state.may_be_called_for and (key is None or gate.rollback.key != key)
 
         def step(gate: Gate, spec: GateSpec) -> Step:
             pulled = transitions.manual_rollback(gate, spec, caller, reason, self._clock.now(), key)
@@ -209,7 +209,7 @@ class GateService:
         gate, config = await self.get(gate_id), self._supervisor.config
         with _refusing():
             body = await self._gate_store.policy_body(gate_id)
-            if not gate.state.holds_service and (gate.rollback is None or gate.rollback.state.wants_a_person):
+            if not gate.state.holds_service and (gate.rollback is None or gate.rollback.state.may_be_called_for):
                 await self._refuse_busy(gate.service)
         if body is None:
             raise UnknownGate(gate_id=gate_id)

@@ -217,7 +217,11 @@ def start_rollback(
     wanted = gate.rollback_mode == "auto" or occasion is Occasion.PERSON
     orders = tuple((occasion, name) for name in spec.actions(occasion)) if wanted else ()
     if not orders:
-        return finish(gate, moment, "no rollback is asked for" if not wanted else "no rollback action is configured")
+        why = "no rollback is asked for" if not wanted else "no rollback action is configured"
+        if occasion is not Occasion.REGRESSION:
+            return finish(gate, moment, why)
+        left = Rollback(RollbackState.LEFT, trigger, reason, moment, round=gate.next_round)
+        return end_rollback(replace(gate, rollback=left), RollbackState.LEFT, f"{why[0].upper()}{why[1:]}.", moment)
     rollback = Rollback(RollbackState.DUE, trigger, reason, moment, by, round=gate.next_round, key=key)
     called = replace(gate, rollback=rollback, finished_at=None)
     if occasion is not Occasion.PERSON and (gone := _baseline_is_gone(gate, spec, moment)):

@@ -12,6 +12,7 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict
 
 from healthd_gates.config.hooks import Deploys
+from healthd_gates.domain import rollback_wording
 from healthd_gates.domain.gate import Gate
 
 SCOPE = "gates:hooks"
@@ -79,7 +80,7 @@ def sentence_on(gate: Gate) -> str:
     """Where a gate stands, in a sentence or two for people."""
     word = Word.on(gate)
     if gate.rollback is not None:
-        return f"Rolled back: {gate.rollback.reason}"
+        return rollback_wording.sentence(gate.rollback)
     if gate.decision is not None:
         return gate.decision.sentence
     if word is Word.CANCELLED:

@@ -7,25 +7,18 @@ from math import exp, isfinite
 from healthd.web.pages.deploys import Sign
 from healthd_gates.domain.evidence import Reason, Unit, Verdict
 from healthd_gates.domain.gate import Gate, GateState, Rollback, RollbackState
+from healthd_gates.domain.rollback_wording import WORDS
 from healthd_gates.judge.explain import REASONS, percent, seconds
 
 _REASONS = {reason.value: sentence for reason, sentence in REASONS.items()}
 _BLIND = (Reason.NO_TELEMETRY, Reason.NO_TRAFFIC)
-_ROLLBACKS = {
-    RollbackState.DUE: "rolling back",
-    RollbackState.CONFIRMING: "rolled back, watching it recover",
-    RollbackState.ROLLED_BACK: "rolled back",
-    RollbackState.UNCONFIRMED: "rollback not confirmed",
-    RollbackState.FAILED: "rollback failed",
-    RollbackState.IMPOSSIBLE: "no baseline to roll back to",
-}
 
 
 def state_of(gate: Gate) -> tuple[Sign, str]:
     """The sign and the words for how a gate stands."""
     if gate.rollback is not None:
         first = "Late regression" if gate.rollback.trigger == "watch" else _verdict(gate)
-        then = "not rolled back yet" if is_stuck(gate.rollback) else _ROLLBACKS[gate.rollback.state]
+        then = "not rolled back yet" if is_stuck(gate.rollback) else WORDS[gate.rollback.state].label
         return "unhealthy", f"{first}, {then}"
     if gate.decision is not None:
         if _is_blind(gate):
@@ -62,6 +55,8 @@ def trouble_of(gate: Gate) -> str | None:
             return f"The candidate may still have the traffic, and a person must put it back. {rollback.detail}"
         case RollbackState.UNCONFIRMED:
             return f"A person must look where the traffic is. {rollback.detail}"
+        case RollbackState.LEFT:
+            return f"The candidate still has its traffic as far as healthd knows. {rollback.detail}"
     return None
 
 

@@ -21,6 +21,7 @@ from healthd_gates.api.operation import GATE_ID
 from healthd_gates.api.problems import problem_of
 from healthd_gates.domain.errors import JournalUnavailable, Refusal
 from healthd_gates.domain.gate import Gate
+from healthd_gates.domain.rollback_wording import WORDS
 from healthd_gates.pages import view
 from healthd_gates.pages.actions import errands
 from healthd_gates.pages.gate_history import GateHistories, GateHistory
@@ -125,7 +126,7 @@ class GatePage:
             "evidence": Part(
                 (harm, gate.standing, film.seen), lambda: self._draw("evidence", harm, view.criteria(film))
             ),
-            "orders": self._part("orders", gate.rollback, errands(film.orders)),
+            "orders": self._part("orders", gate.rollback, _label(gate), errands(film.orders)),
             "about": self._part("about", *_what_stays(gate)),
             "act": self._part("act", gate.id, headline.undecided, gate.state.value, gate.rollback),
             "log": self._part("log", log(film)),
@@ -136,6 +137,10 @@ class GatePage:
 
     def _draw(self, macro: str, *arguments: object) -> str:
         return self._renderer.part(_PARTS, macro, *arguments)
+
+
+def _label(gate: Gate) -> str:
+    return WORDS[gate.rollback.state].label if gate.rollback else ""
 
 
 def _what_stays(gate: Gate) -> tuple[object, ...]:

@@ -10,6 +10,7 @@ from typing import Literal
 from healthd.web.pages.deploys import Sign
 from healthd_gates.domain.evidence import Verdict
 from healthd_gates.domain.gate import EventKind, Gate, GateState, RollbackState
+from healthd_gates.domain.rollback_wording import WORDS
 from healthd_gates.pages.gate_history import GateHistory
 from healthd_gates.pages.labels import is_stuck, state_of
 
@@ -79,12 +80,12 @@ def _watch(gate: Gate, entered: Mapping[GateState, datetime]) -> Step:
 def _rollback(gate: Gate) -> Step:
     assert gate.rollback is not None
     state = gate.rollback.state
-    told = "under way" if state is RollbackState.DUE else state.value.removeprefix("rollback_").replace("_", " ")
+    told = "under way" if state is RollbackState.DUE else WORDS[state].label
     by = f", called for by {gate.rollback.by}" if gate.rollback.by else ""
     note, at = f"{told}{by}", gate.rollback.at
     if is_stuck(gate.rollback):
         return Step("Roll back", "now", "degraded", at, note=f"not done yet{by}")
     if state.is_under_way:
         return Step("Roll back", "now", "running", at, gate.rollback.confirm_until, note)
-    sign: Sign = "unhealthy" if state.wants_a_person else "healthy"
+    sign: Sign = "healthy" if state is RollbackState.ROLLED_BACK else "unhealthy"
     return Step("Roll back", "done", sign, at, note=note)

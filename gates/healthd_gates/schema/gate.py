@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import exp
 from typing import Any, Literal, Self, TypeVar
 
+from healthd_gates.domain import rollback_wording
 from healthd_gates.domain.evidence import CriterionReport, Finding, Standing, Unit, Verdict
 from healthd_gates.domain.gate import EventKind, Gate, GateEvent, GateState, Page, RollbackState
 from healthd_gates.schema.base import Moment, Shown
@@ -122,6 +123,11 @@ class RollbackDocument(Shown):
     detail: str | None
     confirm_until: Moment | None
     round: int
+
+    @property
+    def told(self) -> str:
+        """How it stands, and why it was called for, for people."""
+        return rollback_wording.sentence(self)
 
 
 class GateDocument(Shown):

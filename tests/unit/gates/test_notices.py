@@ -75,4 +75,5 @@ def test_a_rollback_is_told_from_its_beginning_to_its_end() -> None:
         RollbackState.UNCONFIRMED: [(True, Severity.CRITICAL)],
         RollbackState.FAILED: [(True, Severity.CRITICAL)],
         RollbackState.IMPOSSIBLE: [(True, Severity.CRITICAL)],
+        RollbackState.LEFT: [(True, Severity.WARNING)],
     }

@@ -146,6 +146,21 @@ async def test_a_late_regression_in_the_watch_rolls_back(file: Path) -> None:
         assert [kept.version for kept in await running.keeper.quarantine()] == ["2.0"]
 
 
+async def test_a_late_regression_is_told_where_healthd_rolls_nothing_back(file: Path) -> None:
+    """The deploy may not stay, whoever asks; a person may still have healthd put the traffic back."""
+    Script.act = later(600, healthy, broken)
+    async with replica(file, config(**WATCH)) as running:
+        started = await running.keeper.start(request(rollback="off"), caller="ci")
+        assert (await running.keeper.wait(started.id, 3600)).may_stay
+        gate = await ended(running, started, GateState.FINISHED)
+        assert gate.rollback is not None
+        assert (gate.rollback.state, gate.may_stay) == (RollbackState.LEFT, False)
+        assert await running.keeper.orders(gate.id) == []
+        pulled = await running.keeper.rollback(gate.id, caller="kim", reason="nobody else does")
+        assert pulled.rollback is not None
+        assert (pulled.rollback.state, pulled.rollback.round) == (RollbackState.DUE, 2)
+
+
 async def test_a_quiet_watch_ends_by_itself(file: Path) -> None:
     """After the watch nothing is looked at any more."""
     async with replica(file, config(**WATCH)) as running:

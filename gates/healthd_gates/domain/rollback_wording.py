@@ -1,0 +1,66 @@
+"""A rollback in words, by its state. Whoever tells people or tools of a rollback takes the words from here: deploy
+tools, notices, pages and the command line.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from healthd_gates.domain.gate import RollbackState
+
+
+class ToldRollback(Protocol):
+    """What of a rollback is told; a stored one and the API's document both have it."""
+
+    @property
+    def state(self) -> RollbackState: ...
+    @property
+    def reason(self) -> str: ...
+    @property
+    def detail(self) -> str | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """`label` stands by itself or after a comma, `of_version` after a version's name, `opening` before a colon."""
+
+    label: str
+    of_version: str
+    opening: str
+
+
+WORDS = {
+    RollbackState.DUE: Words("rolling back", "is being rolled back", "Being rolled back"),
+    RollbackState.CONFIRMING: Words(
+        "rolled back, watching it recover",
+        "was rolled back, which is not confirmed yet",
+        "The rollback is carried out and not confirmed yet",
+    ),
+    RollbackState.ROLLED_BACK: Words("rolled back", "was rolled back", "Rolled back, and confirmed"),
+    RollbackState.UNCONFIRMED: Words(
+        "rollback not confirmed",
+        "was rolled back, but nobody saw it take effect",
+        "The rollback is carried out but could not be confirmed, so a person must look",
+    ),
+    RollbackState.FAILED: Words(
+        "rollback failed", "could not be rolled back", "The rollback FAILED, so a person must put the traffic back"
+    ),
+    RollbackState.IMPOSSIBLE: Words(
+        "no baseline to roll back to",
+        "has nothing to be rolled back to",
+        "NOT rolled back, since there is nothing to roll back to, so a person must look",
+    ),
+    RollbackState.LEFT: Words(
+        "not rolled back by healthd",
+        "got worse after its pass, and healthd does not roll it back",
+        "Got worse after its pass, and healthd does not roll it back",
+    ),
+}
+"""One entry a state. Only `ROLLED_BACK` may say that the version is gone."""
+
+
+def sentence(rollback: ToldRollback) -> str:
+    """How a rollback stands, what there is to say of that, and why it was called for."""
+    said = f"{WORDS[rollback.state].opening}: {rollback.reason}"
+    return f"{said} ({rollback.detail.rstrip('.')})" if rollback.detail else said
