@@ -38,7 +38,8 @@ def new_token() -> tuple[str, str]:
 
 
 def hash_token(token: str) -> str:
-    return "sha256:" + hashlib.sha256(token.encode(errors="surrogateescape")).hexdigest()
+    """The hash that stands for a token; of anything that a caller may have sent as one, half a character too."""
+    return "sha256:" + hashlib.sha256(token.encode(errors="surrogatepass")).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

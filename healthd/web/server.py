@@ -14,6 +14,8 @@ from healthd.web.checks_api import ChecksApi
 from healthd.web.health import HealthEndpoints
 
 _LARGEST_BODY = 64 * 1024
+_IDLE = 75.0  # seconds without a request after which a connection ends; longer than proxies keep theirs
+_LINGERING = 5.0  # seconds in which the rest of a body that was refused is taken and thrown away
 _FAREWELL = 2.0  # seconds that requests in hand get to end when the server stops
 
 
@@ -38,7 +40,15 @@ def build(
 
 async def listen(app: web.Application, address: str) -> web.AppRunner:
     """Serve until the runner is cleaned up. Raises CannotListenError."""
-    runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=_FAREWELL)
+    runner = web.AppRunner(
+        app,
+        access_log=None,
+        handle_signals=False,
+        shutdown_timeout=_FAREWELL,
+        keepalive_timeout=_IDLE,
+        lingering_time=_LINGERING,
+        auto_decompress=False,  # a body nobody asked for is not unpacked; who asks for one unpacks so much and no more
+    )
     await runner.setup()
     host, port = split_address(address)
     try:

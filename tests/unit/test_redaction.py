@@ -220,6 +220,9 @@ def test_cost_is_linear(unit: str, size: int) -> None:
     """The worst that a stranger can write; what is quadratic takes minutes for the longest."""
     redact = Redactor([f"https://h00ks.example/{number:08}/k3y{number:08}" for number in range(30)])
     text = (unit * size)[:size]
-    began = time.thread_time()
-    redact(text)
-    assert time.thread_time() - began < 0.02 + size * 5e-6
+    costs = []
+    for _ in range(3):
+        began = time.thread_time()
+        redact(text)
+        costs.append(time.thread_time() - began)
+    assert min(costs) < 0.02 + size * 5e-6

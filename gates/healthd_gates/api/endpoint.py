@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from aiohttp import web
 
 from healthd.web.auth import Guard
 from healthd.web.problems import Problem
+from healthd_gates.api.bodies import Bodies, taken
 from healthd_gates.api.operation import Call, Nothing, Operation
-from healthd_gates.api.parsing import read_body, read_query
+from healthd_gates.api.parsing import read_query, require_json
 from healthd_gates.api.problems import problem_of
 from healthd_gates.api.rate_limit import RateLimiter
 from healthd_gates.domain.errors import Refusal
 
+_MIB = 1024**2
+
 
 @dataclass(slots=True)
 class AccessControl:
-    """Who may come in, and how often. The guard is replaced when the configuration is read again."""
+    """Who may come in, how often, and with how much. The guard is replaced when the configuration is read again.
+
+    Whoever is only told by the body that he sends is a stranger until it is there.
+    """
 
     guard: Guard
     limiter: RateLimiter
+    strangers: Bodies = field(default_factory=lambda: Bodies(at_once=4 * _MIB, seconds=5.0))
+    callers: Bodies = field(default_factory=lambda: Bodies(at_once=16 * _MIB, seconds=15.0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +40,17 @@ class Endpoint:
 
     async def __call__(self, request: web.Request) -> web.StreamResponse:
         operation = self.operation
-        if operation.largest_body is not None:
-            request = request.clone(client_max_size=operation.largest_body)
         try:
+            if operation.told_by_body:
+                await self.door.strangers.read(request, operation.largest_body)
             caller = await operation.admit(request, self.door.guard, operation.scope)
             self.door.limiter.admit(caller.name)
             query = read_query(request, operation.query)
-            body = await read_body(request, operation.body) if operation.takes_body else Nothing()
+            if not operation.takes_body:
+                return await operation.handle(Call(request, caller, Nothing(), query))
+            require_json(request)
+            await self.door.callers.read(request, operation.largest_body)
+            body = operation.parse(taken(request), operation.body)
             return await operation.handle(Call(request, caller, body, query))
         except Refusal as refusal:
             return problem_of(refusal).response()

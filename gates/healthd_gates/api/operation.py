@@ -14,6 +14,8 @@ from pydantic import BaseModel
 
 from healthd.config.settings import Model
 from healthd.web.auth import Caller, Guard
+from healthd_gates.api.bodies import LARGEST_BODY
+from healthd_gates.api.parsing import read_body
 
 GATE_ID = r"[A-Za-z0-9_-]{1,64}"
 NAME = r"[a-zA-Z0-9][a-zA-Z0-9._-]{0,63}"
@@ -101,7 +103,9 @@ class Operation:
     headers: Mapping[str, Header] = field(default_factory=dict)
     parts: Mapping[str, str] = field(default_factory=dict)
     admit: Admit = by_header
-    largest_body: int | None = None  # bytes; the server's own limit unless given
+    told_by_body: bool = False  # whether it is the body that tells who calls
+    largest_body: int = LARGEST_BODY  # bytes
+    parse: Callable[[bytes, Any], Model] = read_body
 
     @property
     def takes_body(self) -> bool:

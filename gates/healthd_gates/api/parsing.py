@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
+from collections.abc import Iterable
 from typing import Any, NoReturn, TypeVar
 
 from aiohttp import web
@@ -17,81 +17,89 @@ ModelT = TypeVar("ModelT", bound=Model)
 
 # `curl -d` calls everything a form; its body is read as the JSON that it is.
 _JSON_TYPES = ("application/json", "application/x-www-form-urlencoded")
-_BODY_SECONDS = 15.0
+_SHOWN = 64  # characters of a name
+_MOST_NAMED, _MOST_SORTED = 10, 10_000  # problems that are named, and among how many the first are still looked for
 
 
 def read_query(request: web.Request, model: type[ModelT]) -> ModelT:
     """The query parameters. Raises Problem 400."""
-    for name in request.query:
-        if len(request.query.getall(name)) > 1:
-            raise _refused(400, "The query is not valid", [{"field": name, "problem": "is given more than once"}])
+    parameters = dict(request.query.items())
+    if len(parameters) < len(request.query):
+        problems = [{"field": _twice(name for name, _ in request.query.items()), "problem": "is given more than once"}]
+        raise _refused(400, "The query is not valid", problems)
     try:
-        return model.model_validate(dict(request.query))
+        return model.model_validate(parameters)
     except ValidationError as error:
-        raise _refused(400, "The query is not valid", list(map(_named, error.errors()))) from None
+        problems = list(map(_named, _first(error)))
+        raise _refused(400, "The query is not valid", problems, error.error_count()) from None
 
 
-async def read_body(request: web.Request, model: type[ModelT]) -> ModelT:
-    """The JSON body. Raises Problem 400, 408, 413, 415 or 422."""
-    if "Content-Type" in request.headers and not _is_json(request.content_type):
-        raise Problem(415, "Not JSON", f"send application/json, not {request.content_type}")
-    raw = await read_raw(request)
+def require_json(request: web.Request) -> None:
+    """Raises Problem 415 for a body that is said to be something else."""
+    given = request.content_type
+    if "Content-Type" in request.headers and given not in _JSON_TYPES and not given.endswith("+json"):
+        raise Problem(415, "Not JSON", f"send application/json, not {given[:_SHOWN]}")
+
+
+def read_body(raw: bytes, model: type[ModelT]) -> ModelT:
+    """The JSON of a body. Raises Problem 400 or 422."""
     if not raw.strip():
         raw = b"{}"
     try:
         json.loads(raw, object_pairs_hook=_once, parse_constant=_not_json)
         return model.model_validate_json(raw, strict=True)
     except ValidationError as error:
-        problems = error.errors(include_url=False, include_input=False)
-        if any(problem["type"] == "json_invalid" for problem in problems):
-            raise Problem(400, "Not JSON", problems[0]["msg"]) from None
-        raise _refused(422, "The request is not valid", list(map(_named, problems))) from None
+        details = _first(error)
+        if any(detail["type"] == "json_invalid" for detail in details):
+            raise Problem(400, "Not JSON", details[0]["msg"]) from None
+        raise _refused(422, "The request is not valid", list(map(_named, details)), error.error_count()) from None
     except RecursionError:
         raise Problem(400, "Not JSON", "it is nested too deeply") from None
     except ValueError as error:
         raise Problem(400, "Not JSON", str(error)) from None
 
 
-def _is_json(content_type: str) -> bool:
-    return content_type in _JSON_TYPES or content_type.endswith("+json")
-
-
-async def read_raw(request: web.Request) -> bytes:
-    """The body as it came, however often it is asked for. Raises Problem 408 and 413."""
-    try:
-        async with asyncio.timeout(_BODY_SECONDS):
-            return await request.read()
-    except web.HTTPRequestEntityTooLarge as error:
-        raise Problem(413, "Too large", error.text or "") from None
-    except TimeoutError:
-        raise Problem(408, "Too slow", f"the body did not arrive within {_BODY_SECONDS:g} s") from None
-
-
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """An object whose keys are unique: of two equal ones, two readers may each take another."""
     found = dict(pairs)
     if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"the key {twice[:64]!r} is given more than once")
+        raise ValueError(f"the key {_twice(name for name, _ in pairs)!r} is given more than once")
     return found
+
+
+def _twice(names: Iterable[str]) -> str:
+    """The first name that is there a second time."""
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            return name[:_SHOWN]
+        seen.add(name)
+    raise ValueError("no name is given twice")
 
 
 def _not_json(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is not a JSON number")
 
 
+def _first(error: ValidationError) -> list[ErrorDetails]:
+    """The first problems that validation found; none of far too many, as all of them would have to be worded."""
+    if error.error_count() > _MOST_SORTED:
+        return []
+    return error.errors(include_url=False, include_context=False, include_input=False)[:_MOST_NAMED]
+
+
 def _named(detail: ErrorDetails) -> dict[str, str]:
-    """One validation error as its field and what is wrong with it. The value itself is not repeated."""
+    """One problem as its field and what is wrong with it. The value itself is not repeated."""
     message = "no such field" if detail["type"] == "extra_forbidden" else detail["msg"]
     return {
-        "field": ".".join(str(step)[:64] for step in detail["loc"]),
+        "field": ".".join(str(step)[:_SHOWN] for step in detail["loc"]),
         "problem": message.removeprefix("Value error, "),
     }
 
 
-def _refused(status: int, title: str, errors: list[dict[str, str]]) -> Problem:
-    said = "; ".join(
-        f"{error['field']}: {error['problem']}" if error["field"] else error["problem"] for error in errors
-    )
-    return Problem(status, title, said, errors=errors)
+def _refused(status: int, title: str, problems: list[dict[str, str]], count: int = 1) -> Problem:
+    """What is wrong; the rest of very much is only counted."""
+    said = [f"{it['field']}: {it['problem']}" if it["field"] else it["problem"] for it in problems]
+    if more := count - len(problems):
+        said.append(f"and {more} more: /openapi.json says what is expected")
+    return Problem(status, title, "; ".join(said), errors=problems)

@@ -19,8 +19,8 @@ from pydantic import ConfigDict, Field
 from healthd.config.settings import Model
 from healthd.web.auth import Caller, Guard
 from healthd.web.problems import Problem
+from healthd_gates.api.bodies import body_of
 from healthd_gates.api.operation import Answer, Call, Nothing, Operation
-from healthd_gates.api.parsing import read_raw
 from healthd_gates.api.responses import answer
 from healthd_gates.config.hooks import Canary, FlaggerConfig
 from healthd_gates.domain.gate import Gate
@@ -95,7 +95,7 @@ def token_in(raw: bytes) -> str | None:
 
 
 async def _admit(request: web.Request, guard: Guard, scope: str) -> Caller:
-    return guard.require(request, scope, token_in(await read_raw(request)))
+    return guard.require(request, scope, token_in(body_of(request) or b""))
 
 
 class Flagger:
@@ -120,7 +120,7 @@ class Flagger:
                     404: "No such hook, or the canary is not configured.",
                     409: "A lock, a freeze, a quarantine or another gate is in the way: who and until when.",
                 },
-                body=Payload, parts={"webhook": f"({'|'.join(Webhook)})"}, admit=_admit,
+                body=Payload, parts={"webhook": f"({'|'.join(Webhook)})"}, admit=_admit, told_by_body=True,
             ),
         ]  # fmt: skip
 

@@ -9,7 +9,8 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from healthd.web.problems import answering_problems
-from healthd_gates.api.parsing import read_body, read_query
+from healthd_gates.api.bodies import Bodies, taken
+from healthd_gates.api.parsing import read_body, read_query, require_json
 from healthd_gates.api.requests import ReasonBody, WaitQuery
 
 
@@ -17,12 +18,16 @@ from healthd_gates.api.requests import ReasonBody, WaitQuery
 async def url() -> AsyncIterator[str]:
     """A server that answers with what it read."""
 
+    bodies = Bodies(at_once=2**20, seconds=10)
+
     async def echo(request: web.Request) -> web.Response:
         query = read_query(request, WaitQuery)
-        body = await read_body(request, ReasonBody)
+        require_json(request)
+        await bodies.read(request, largest=1000)
+        body = read_body(taken(request), ReasonBody)
         return web.json_response({"wait": query.wait, "reason": body.reason})
 
-    app = web.Application(client_max_size=1000)
+    app = web.Application()
     app.add_routes([web.post("/", answering_problems(echo))])
     async with TestServer(app) as server:
         yield str(server.make_url("/"))
