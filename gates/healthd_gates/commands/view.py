@@ -34,6 +34,7 @@ _FINDINGS = {
     Finding.OPEN: ("…", "cyan"),
     Finding.NO_TRAFFIC: ("○", "yellow"),
     Finding.NO_TELEMETRY: ("?", "yellow"),
+    Finding.TRAFFIC_LOST: ("○", "yellow"),
     Finding.BASELINE_ALREADY_BAD: ("▲", "yellow"),
 }
 WIDE = 100  # columns that a whole line of numbers needs

@@ -77,6 +77,9 @@ class Policy(Model):
     """Actions on a pass, instead of the service's."""
     on_inconclusive: tuple[Name, ...] | None = None
     """Actions when an inconclusive gate counts as failed, instead of the service's."""
+    on_loss: tuple[Name, ...] | None = None
+    """Actions when the candidate had traffic and lost it, or its numbers stopped, and that counts as failed; those of
+    `on_fail` unless given."""
 
     @model_validator(mode="after")
     def _criteria_can_decide(self) -> Self:

@@ -136,8 +136,8 @@ def _needs_what_there_is(policy: Policy, info: ValidationInfo) -> Policy:
 
 def _orders_what_there_is(model: Ordering, info: ValidationInfo) -> Ordering:
     """The actions that a policy or a service names are configured."""
-    for key in ("on_fail", "on_pass", "on_inconclusive"):
-        for name in getattr(model, key) or ():
+    for key in ("on_fail", "on_pass", "on_inconclusive", "on_loss"):
+        for name in getattr(model, key, None) or ():
             if name not in info.data.get("actions", (name,)):
                 raise ValueError(f"{key} names {name!r}, which is not under actions")
     return model

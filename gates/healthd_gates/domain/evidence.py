@@ -99,7 +99,7 @@ class Verdict(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why the gate stands where it stands."""
+    """Why the gate stands where it stands. What is lost was there before; what is missing never was."""
 
     WARMING_UP = "warming_up"
     OBSERVING = "observing"
@@ -111,8 +111,23 @@ class Reason(StrEnum):
     HARM_SUSPECTED = "harm_suspected"
     NO_TRAFFIC = "no_traffic"
     NO_TELEMETRY = "no_telemetry"
+    TRAFFIC_LOST = "traffic_lost"
+    TELEMETRY_LOST = "telemetry_lost"
+    TRAFFIC_FALLING = "traffic_falling"
+    NOT_FRESH = "not_fresh"
+    NO_BASELINE = "no_baseline"
     NOT_ENOUGH_EVIDENCE = "not_enough_evidence"
     BASELINE_ALREADY_BAD = "baseline_already_bad"
+
+    @property
+    def is_loss(self) -> bool:
+        """Whether the candidate had traffic, or numbers of it, and has them no more."""
+        return self in (Reason.TRAFFIC_LOST, Reason.TELEMETRY_LOST)
+
+    @property
+    def is_silence(self) -> bool:
+        """Whether there is nothing to look at."""
+        return self.is_loss or self in (Reason.NO_TRAFFIC, Reason.NO_TELEMETRY)
 
 
 class Finding(StrEnum):
@@ -123,6 +138,7 @@ class Finding(StrEnum):
     OPEN = "open"
     NO_TRAFFIC = "no_traffic"
     NO_TELEMETRY = "no_telemetry"
+    TRAFFIC_LOST = "traffic_lost"
     BASELINE_ALREADY_BAD = "baseline_already_bad"
 
 

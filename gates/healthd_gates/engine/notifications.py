@@ -8,11 +8,12 @@ import structlog
 
 from healthd.notifiers.notice import Notice, Severity
 from healthd_gates.domain.evidence import Verdict
-from healthd_gates.domain.gate import Decision, Gate, Rollback, RollbackState
+from healthd_gates.domain.gate import Decision, Gate, GateState, Rollback, RollbackState
 from healthd_gates.domain.rollback_wording import WORDS
 
 _log = structlog.get_logger(__name__)
 _TOLD = 3600.0  # seconds for which a failed verdict stands, where no later one takes its place
+_BLIND_AFTER = 180.0  # seconds of a watch, for its first numbers take their time
 _ROLLBACK_TOLD = 86400.0
 _SEVERITIES = {
     RollbackState.DUE: Severity.WARNING,
@@ -45,6 +46,8 @@ def notices(before: Gate, after: Gate) -> Iterator[Notice]:
     """What a stored step has brought that people should know."""
     if after.decision is not None and before.decision is None:
         yield _verdict(after, after.decision)
+    if _is_blind(after) and not _is_blind(before):
+        yield _blind(after)
     if after.rollback is not None and (before.rollback is None or after.rollback.state is not before.rollback.state):
         yield _rollback(after, after.rollback)
 
@@ -63,6 +66,34 @@ def _verdict(gate: Gate, decision: Decision) -> Notice:
         since=decision.at,
         began=gate.created_at,
         facts=_facts(gate) | {"reason": decision.reason} | ({"by": decision.by} if decision.by else {}),
+        link=gate.deployment.url,
+        always=True,
+        lasts=_TOLD,
+    )
+
+
+def _is_blind(gate: Gate) -> bool:
+    """Whether a watch has had nothing to look at for so long that somebody should know."""
+    standing = gate.standing
+    if gate.state is not GateState.WATCHING or standing is None:
+        return False
+    return standing.reason.is_silence and standing.elapsed_seconds >= _BLIND_AFTER
+
+
+def _blind(gate: Gate) -> Notice:
+    assert gate.standing is not None
+    return Notice(
+        key=f"gate:{gate.service}",
+        about="gate",
+        name=gate.service,
+        standing=f"blind {gate.id}",
+        firing=True,
+        severity=Severity.WARNING,
+        summary=f"{gate.service} {gate.candidate.version} passed, and its watch sees nothing",
+        detail=" ".join((gate.standing.sentence, *gate.notes)),
+        since=gate.standing.at,
+        began=gate.created_at,
+        facts=_facts(gate) | {"reason": gate.standing.reason.value},
         link=gate.deployment.url,
         always=True,
         lasts=_TOLD,

@@ -37,6 +37,14 @@ class GateSpec:
                 own, shared = self.policy.on_fail, self.service.on_fail if self.service else ()
         return tuple(dict.fromkeys(shared if own is None else own))
 
+    def actions_on_loss(self) -> tuple[str, ...]:
+        """The names of the actions for a candidate that has gone silent: a dead version must not keep the traffic, so
+        that they are those of a fail unless the configuration says otherwise.
+        """
+        if self.policy.on_loss is not None:
+            return tuple(dict.fromkeys(self.policy.on_loss))
+        return self.actions(Occasion.INCONCLUSIVE) or self.actions(Occasion.FAIL)
+
     def baseline_kept(self, requested: float | None) -> float | None:
         """For how many seconds after the verdict there is something to roll back to; None for as long as it takes."""
         if requested is not None:

@@ -18,6 +18,7 @@ from healthd_gates.domain.gate import Decision, EventKind, Gate, GateState, Quar
 from healthd_gates.engine.spec import GateSpec
 from healthd_gates.store.serialization import decision_document, standing_document
 
+_LOSSES = {reason.value for reason in Reason if reason.is_loss}
 Event = tuple[EventKind, dict[str, Any]]
 
 
@@ -79,7 +80,9 @@ def decide(gate: Gate, decision: Decision, spec: GateSpec) -> Step:
     if decision.counts_as is Verdict.PASS:
         return start_monitoring(settled, spec, decision.at).after(told)
     occasion = Occasion.FAIL if decision.verdict is Verdict.FAIL else Occasion.INCONCLUSIVE
-    step = start_rollback(settled, occasion, "decision", decision.sentence, spec, decision.at).after(told)
+    lost = decision.verdict is Verdict.INCONCLUSIVE and decision.reason in _LOSSES
+    names = spec.actions_on_loss() if lost else spec.actions(occasion)
+    step = start_rollback(settled, occasion, "decision", decision.sentence, spec, decision.at, names=names).after(told)
     harmful = decision.verdict is Verdict.FAIL and spec.policy.quarantine
     return replace(step, quarantine=_quarantined(gate, decision.sentence, decision.at)) if harmful else step
 
@@ -93,7 +96,10 @@ def on_regression(gate: Gate, spec: GateSpec, moment: datetime) -> Step:
 
 
 def on_monitoring_end(gate: Gate, moment: datetime) -> Step:
-    """The watch is over without harm."""
+    """The watch is over, without harm as far as it saw."""
+    standing = gate.standing
+    if standing is not None and standing.reason.is_silence:
+        return finish(gate, moment, f"the watch is over, and saw nothing at its end: {standing.sentence}")
     return finish(gate, moment, "the watch is over")
 
 
@@ -212,10 +218,12 @@ def start_rollback(
     moment: datetime,
     by: str | None = None,
     key: str | None = None,
+    names: Sequence[str] | None = None,
 ) -> Step:
     """Put the traffic back, where that is wanted, someone has said how, and there is something to go back to."""
     wanted = gate.rollback_mode == "auto" or occasion is Occasion.PERSON
-    orders = tuple((occasion, name) for name in spec.actions(occasion)) if wanted else ()
+    names = spec.actions(occasion) if names is None else names
+    orders = tuple((occasion, name) for name in names) if wanted else ()
     if not orders:
         why = "no rollback is asked for" if not wanted else "no rollback action is configured"
         if occasion is not Occasion.REGRESSION:

@@ -87,7 +87,10 @@ def _check_actions(request: VerifyRequest, spec: GateSpec, config: Config) -> No
     wanted = [Occasion.PASS, *((Occasion.FAIL, Occasion.INCONCLUSIVE) if request.rollback == "auto" else ())]
     arms = action_arms(request.service, spec.service, request.candidate, request.baseline)
     for occasion in wanted:
-        for name in spec.actions(occasion):
+        names = spec.actions(occasion)
+        if occasion is Occasion.INCONCLUSIVE:
+            names += spec.actions_on_loss()
+        for name in names:
             try:
                 config.actions[name].check(arms)
             except ArmError as error:

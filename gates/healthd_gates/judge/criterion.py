@@ -76,6 +76,10 @@ class Criterion(Protocol):
         """ln E of harm; None for a criterion that has no statistics."""
 
     @property
+    def uncompared(self) -> bool:
+        """Whether a comparison was asked for and not a single one made."""
+
+    @property
     def failed(self) -> bool:
         """Whether it fails by itself, for the reason `failure` and without a share in the risk."""
 

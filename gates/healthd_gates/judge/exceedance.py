@@ -15,6 +15,7 @@ class AboveLimit:
     """Harm and safety against the limit, a fraction."""
 
     cause = "above the limit"
+    uncompared = False
 
     def __init__(self, limit: float, frame: Frame) -> None:
         self._target = frame.safety_needed
@@ -49,6 +50,7 @@ class AboveBaseline:
 
     def __init__(self, comparison: Comparison, frame: Frame, history: Sequence[Counts]) -> None:
         self._target = frame.safety_needed
+        self._against = comparison.against
         self._past = Past(history, errors) if comparison.against is Against.HISTORY else None
         self._pairing = Pairing()
         self._harm = BaselineHarm(comparison.tolerated, frame.horizon)
@@ -78,6 +80,11 @@ class AboveBaseline:
         self._harm.step(pair, odds, cap)
         self._ratio.step(pair, odds)
 
+    @property
+    def uncompared(self) -> bool:
+        """Whether there has been nothing to compare with."""
+        return not self._pairing.count
+
     def looks_needed(self, mean: tuple[float, float], odds: float) -> float:
         """Intervals like the mean one until safety is proven."""
         half = self._target + (log(2) if self._floor else 0.0)
@@ -95,7 +102,7 @@ class AboveBaseline:
 
     @property
     def log_e_safe(self) -> float:
-        """ln E of safety."""
-        if self._floor is None:
+        """ln E of safety. Whoever asks for the version beside is not content with the floor alone."""
+        if self._floor is None or (self.uncompared and self._against is Against.CONCURRENT):
             return self._ratio.log_e
         return log_weighted([(0.5, self._floor.log_e), (0.5, self._ratio.log_e)])

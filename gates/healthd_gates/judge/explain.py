@@ -43,12 +43,14 @@ def finding_sentence(
             return f"The {what} is unknown: no telemetry from the candidate."
         case Finding.NO_TRAFFIC:
             return f"The {what} is unknown: the candidate gets no traffic."
+        case Finding.TRAFFIC_LOST:
+            return f"The {what} is open: the candidate has lost its traffic. It was {seen}; {limits}."
         case Finding.HARM:
             return f"The {what} is {cause}: {seen}; {limits}."
         case Finding.SAFE:
             return f"The {what} is proven safe: {seen}; {limits}."
         case Finding.BASELINE_ALREADY_BAD:
-            return f"Not this release: the baseline is in trouble too. The {what}: {seen}; {limits}."
+            return f"Not this release, for the baseline is in trouble too: the {what} is {seen}; {limits}."
         case Finding.OPEN:
             if needed is None or needed_seconds is None:
                 return f"The {what} is open: {seen}; {limits}; at this rate no proof is in sight."
@@ -67,6 +69,11 @@ REASONS = {
     Reason.HARM_SUSPECTED: "The time is up: harm is suspected, yet not proven.",
     Reason.NO_TRAFFIC: "The candidate gets no traffic, so nothing can be said about it.",
     Reason.NO_TELEMETRY: "The candidate sends no telemetry, so nothing can be said about it.",
+    Reason.TRAFFIC_LOST: "The candidate had traffic and has lost it, which is no sign of health.",
+    Reason.TELEMETRY_LOST: "The candidate's numbers have stopped coming, which is no sign of health.",
+    Reason.TRAFFIC_FALLING: "The candidate's traffic is falling: nothing passes while it does.",
+    Reason.NOT_FRESH: "The candidate's newest numbers are late: nothing passes without them.",
+    Reason.NO_BASELINE: "The baseline sends no numbers, so the comparison that the policy asks for cannot be made.",
     Reason.NOT_ENOUGH_EVIDENCE: "The time is up and the evidence does not suffice.",
-    Reason.BASELINE_ALREADY_BAD: "Not this release: the baseline is in trouble too.",
+    Reason.BASELINE_ALREADY_BAD: "The baseline is in trouble too.",
 }

@@ -2,14 +2,14 @@
 
 from collections.abc import Iterable, Sequence
 
-from healthd_gates.domain.evidence import Counts, Evidence, Finding, Reason, Standing, Verdict
+from healthd_gates.domain.evidence import Counts, Evidence, Reason, Standing, Verdict
 from healthd_gates.judge import explain
 from healthd_gates.judge.criterion import END_SUSPICION, Criterion, Frame, Look
 from healthd_gates.judge.error_rate import ErrorRate
 from healthd_gates.judge.latency import Latency
 from healthd_gates.judge.mixtures import log_weighted
 from healthd_gates.judge.plain import MeanLatency, Observed
-from healthd_gates.judge.rules import ErrorRateRule, LatencyRule, MeanLatencyRule, ObservedRule, Rule, Rules
+from healthd_gates.judge.rules import Against, ErrorRateRule, LatencyRule, MeanLatencyRule, ObservedRule, Rule, Rules
 from healthd_gates.judge.traffic import Traffic
 
 _ROUNDING = 0.05
@@ -31,6 +31,7 @@ class Judge:
         self._criteria = [_at_work(rule, self._frame, past) for rule in rules.criteria]
         self._traffic = Traffic(rules.timing.lateness)
         self._needs_traffic = any(rule.critical and not isinstance(rule, ObservedRule) for rule in rules.criteria)
+        self._compares = any(_asks_for_baseline(rule) for rule in rules.criteria)
         self._elapsed = 0.0
         self._warming_up = False
         self._gaps = self._resets = 0
@@ -88,8 +89,8 @@ class Judge:
             return Verdict.FAIL, Reason.HARM
         if self._warming_up:
             return None, Reason.WARMING_UP
-        if self._needs_traffic and (silence := self._traffic.silence) is not None:
-            return (Verdict.INCONCLUSIVE if self._over else None), _SILENT[silence]
+        if self._needs_traffic and (unseen := self._unseen) is not None:
+            return unseen
         if self._reached(self._rules.timing.minimum) and all(c.proven for c in critical):
             return Verdict.PASS, Reason.PROVEN_SAFE
         if not self._over:
@@ -98,10 +99,36 @@ class Judge:
             return Verdict.PASS, Reason.NO_EVIDENCE_OF_HARM
         return Verdict.INCONCLUSIVE, self._inconclusive_reason(critical)
 
+    @property
+    def _unseen(self) -> tuple[Verdict | None, Reason] | None:
+        """What follows from what is not seen: without fresh numbers of a candidate that still has its traffic, and of a
+        baseline where one was asked for, no gate passes.
+        """
+        if (loss := self._traffic.loss) is not None:
+            return Verdict.INCONCLUSIVE, loss
+        if self._misses_baseline and self._elapsed > self._rules.timing.warm_up + self._patience:
+            return Verdict.INCONCLUSIVE, Reason.NO_BASELINE
+        if (doubt := self._traffic.doubt) is None:
+            return None
+        waits = doubt in _PASSING and not self._reached(self._rules.timing.maximum + self._patience)
+        return (Verdict.INCONCLUSIVE if self._over and not waits else None), doubt
+
+    @property
+    def _patience(self) -> float:
+        """For how many seconds longer than its time a gate waits for numbers that are only late."""
+        return max(self._rules.timing.lateness, 2 * self._rules.timing.interval)
+
+    @property
+    def _misses_baseline(self) -> bool:
+        """Whether a criterion compares with a version that nobody has ever heard of, while the candidate speaks."""
+        return self._compares and self._traffic.silence is None and not self._traffic.has_baseline
+
     def _inconclusive_reason(self, critical: list[Criterion]) -> Reason:
         if any(c.log_e_harm is not None and c.log_e_harm >= END_SUSPICION for c in critical):
             return Reason.HARM_SUSPECTED
-        return Reason.BASELINE_ALREADY_BAD if self._baseline_bad else Reason.NOT_ENOUGH_EVIDENCE
+        if self._baseline_bad:
+            return Reason.BASELINE_ALREADY_BAD
+        return Reason.NO_BASELINE if any(c.uncompared for c in critical) else Reason.NOT_ENOUGH_EVIDENCE
 
     @property
     def _baseline_bad(self) -> bool:
@@ -124,7 +151,13 @@ def replay(rules: Rules, history: Sequence[Evidence], evidence: Iterable[Evidenc
     return judge
 
 
-_SILENT = {Finding.NO_TELEMETRY: Reason.NO_TELEMETRY, Finding.NO_TRAFFIC: Reason.NO_TRAFFIC}
+_PASSING = (Reason.NOT_FRESH, Reason.TRAFFIC_FALLING, Reason.TRAFFIC_LOST)
+"""Doubts that the next numbers may dispel."""
+
+
+def _asks_for_baseline(rule: Rule) -> bool:
+    comparison = rule.comparison if isinstance(rule, ErrorRateRule | LatencyRule) else None
+    return rule.critical and comparison is not None and comparison.against is Against.CONCURRENT
 
 
 def _at_work(rule: Rule, frame: Frame, past: Sequence[Counts]) -> Criterion:

@@ -17,6 +17,7 @@ class MeanLatency:
     weight = 0.0
     failure = Reason.THRESHOLD_EXCEEDED
     baseline_bad = False
+    uncompared = False
 
     def __init__(self, rule: MeanLatencyRule, frame: Frame) -> None:
         self.name, self.critical = rule.name, rule.critical
@@ -94,6 +95,7 @@ class Observed:
     weight = 0.0
     failure = Reason.OBSERVATION_FAILED
     baseline_bad = False
+    uncompared = False
 
     def __init__(self, rule: ObservedRule) -> None:
         self.name, self.critical = rule.name, rule.critical

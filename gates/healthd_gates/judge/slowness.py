@@ -28,6 +28,7 @@ class SlowerThanLimit:
     """
 
     cause = "above the limit"
+    uncompared = False
 
     def __init__(self, limit: float, tail: float, frame: Frame, history: Sequence[Counts]) -> None:
         self._limit, self._tail, self._frame = limit, tail, frame
@@ -141,6 +142,11 @@ class SlowerThanBaseline:
             _Edge(edge, self._comparison, self._frame, self._history) for edge in _spread(suitable, _MOST_EDGES)
         ]
 
+    @property
+    def uncompared(self) -> bool:
+        """Whether there has been nothing to compare with."""
+        return not any(edge.compared for edge in self._edges)
+
     def looks_needed(self) -> float:
         """Intervals until safety is proven, if all go on like this."""
         if not self._edges:
@@ -197,6 +203,10 @@ class _Edge:
             self.safety.step(pair, self.odds)
         if candidate is not None:
             self._burstiness.add_candidate(*candidate)
+
+    @property
+    def compared(self) -> bool:
+        return self._harm_pairs.count > 0
 
     def looks_needed(self, target: float) -> float:
         if not self._safety_pairs.count:

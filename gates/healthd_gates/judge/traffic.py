@@ -1,8 +1,43 @@
-"""Whether the candidate still speaks: silence in the middle of a bake must never look like health."""
+"""Whether the candidate still speaks and still has its traffic: silence in the middle of a bake must never look like
+health.
+"""
 
-from healthd_gates.domain.evidence import Evidence, Finding
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from math import sqrt
+from statistics import median
+
+from healthd_gates.domain.evidence import Evidence, Finding, Reason
 
 _MISSED_REQUESTS = 10.0
+_PATIENCE = 180.0  # seconds for which what is lost may come back, before the gate says so and ends
+_LATELY, _BEFORE = 20.0, 60.0  # seconds that are compared to tell a fall
+_FALLEN, _SIGMAS = 2 / 3, 2.0  # of the traffic just before, and beyond what chance does to so few requests
+_MINUTE, _FADED = 60.0, 0.2  # seconds, and the part of its own traffic below which a candidate has lost it
+_GAPS = 20
+_FEWEST = 4  # flows that a comparison needs
+
+
+@dataclass(frozen=True, slots=True)
+class _Flow:
+    """Requests of both arms while so many seconds passed."""
+
+    seconds: float = 0.0
+    candidate: float = 0.0
+    baseline: float = 0.0
+
+    def __add__(self, other: _Flow) -> _Flow:
+        return _Flow(self.seconds + other.seconds, self.candidate + other.candidate, self.baseline + other.baseline)
+
+    def due_after(self, before: _Flow) -> float:
+        """Requests due to the candidate now had nothing changed since `before`. What the baseline has lost as well is
+        nobody's loss."""
+        due = before.candidate / before.seconds * self.seconds
+        if before.baseline > 0:
+            due = min(due, before.candidate / before.baseline * self.baseline)
+        return due
 
 
 class Traffic:
@@ -10,31 +45,117 @@ class Traffic:
 
     def __init__(self, lateness: float) -> None:
         self._lateness = lateness
-        self._seconds = self._requests = 0.0
-        self._without_telemetry = self._without_traffic = 0.0
+        self._total = _Flow()
+        self._without_telemetry = self._without_traffic = self._faded_for = 0.0
         self._reported = False
+        self.has_baseline = False
+        self._look = 0.0
+        self._gaps: deque[float] = deque(maxlen=_GAPS)
+        self._pending = _Flow()
+        self._recent: deque[_Flow] = deque()
+        self._earlier = _Flow()
 
     def step(self, evidence: Evidence) -> None:
         """Take one interval."""
+        self._look = evidence.seconds
+        baseline = evidence.baseline.requests if evidence.baseline else 0.0
+        self._pending += _Flow(evidence.seconds, 0.0, baseline)
+        self.has_baseline = self.has_baseline or evidence.baseline is not None
         if evidence.candidate is None:
             self._without_telemetry += evidence.seconds
             return
-        self._reported = True
-        self._without_telemetry = 0.0
-        self._seconds += evidence.seconds
-        self._requests += evidence.candidate.requests
-        self._without_traffic = 0.0 if evidence.candidate.requests > 0 else self._without_traffic + evidence.seconds
+        if self._reported:
+            self._gaps.append(self._without_telemetry + evidence.seconds)
+        self._reported, self._without_telemetry = True, 0.0
+        flow, self._pending = self._pending + _Flow(0.0, evidence.candidate.requests), _Flow()
+        self._total += flow
+        self._without_traffic = 0.0 if flow.candidate > 0 else self._without_traffic + flow.seconds
+        self._recent.append(flow)
+        self._faded_for = self._faded_for + flow.seconds if self._is_faded else 0.0
+        self._age()
+
+    def _age(self) -> None:
+        """What is older than all comparisons need goes into the long run, unless the traffic is gone: then what it was
+        must not be forgotten."""
+        while len(self._recent) > _FEWEST and self._seconds_but_the_oldest >= _BEFORE + _LATELY:
+            oldest = self._recent.popleft()
+            if not self._faded_for:
+                self._earlier += oldest
+
+    @property
+    def _seconds_but_the_oldest(self) -> float:
+        return sum(flow.seconds for flow in self._recent) - self._recent[0].seconds
 
     @property
     def silence(self) -> Finding | None:
         """Why nothing can be said now, if so.
 
         Telemetry is silent when none came for longer than its source may be late; traffic when none came in
-        a span in which ten requests were due, at the candidate's own average.
+        a span in which ten requests were due, at the candidate's own average, or when it is next to nothing beside
+        what it was.
         """
         if not self._reported or self._without_telemetry > self._lateness:
             return Finding.NO_TELEMETRY
-        if self._requests <= 0:
+        if self._total.candidate <= 0:
             return Finding.NO_TRAFFIC
-        due = self._requests / self._seconds * self._without_traffic
-        return Finding.NO_TRAFFIC if due >= _MISSED_REQUESTS else None
+        if self._total.candidate / self._total.seconds * self._without_traffic >= _MISSED_REQUESTS:
+            return Finding.NO_TRAFFIC
+        return Finding.TRAFFIC_LOST if self._faded_for else None
+
+    @property
+    def loss(self) -> Reason | None:
+        """What the candidate had and has lost for so long that nobody needs to wait for it."""
+        if self._total.candidate < _MISSED_REQUESTS:
+            return None
+        if self._without_telemetry > max(self._lateness, _PATIENCE):
+            return Reason.TELEMETRY_LOST
+        gone = max(self._without_traffic, self._faded_for) >= _PATIENCE
+        return Reason.TRAFFIC_LOST if gone and self.silence is not None else None
+
+    @property
+    def doubt(self) -> Reason | None:
+        """Why a pass must wait, if so: a candidate that has just died looks like one whose numbers are a little late,
+        and one that is about to die still has some of its traffic.
+        """
+        had = self._total.candidate >= _MISSED_REQUESTS
+        match self.silence:
+            case Finding.NO_TELEMETRY:
+                return Reason.TELEMETRY_LOST if had else Reason.NO_TELEMETRY
+            case Finding.NO_TRAFFIC:
+                return Reason.TRAFFIC_LOST if had else Reason.NO_TRAFFIC
+            case Finding.TRAFFIC_LOST:
+                return Reason.TRAFFIC_LOST
+        usual = median(self._gaps) if self._gaps else self._look
+        if self._without_telemetry >= max(2 * self._look, 1.5 * usual) - 1e-6:
+            return Reason.NOT_FRESH
+        return Reason.TRAFFIC_FALLING if self._is_falling else None
+
+    @property
+    def _is_falling(self) -> bool:
+        lately, rest = _latest(list(self._recent), _LATELY)
+        before, _ = _latest(rest, _BEFORE)
+        if lately is None or before is None or before.candidate <= 0:
+            return False
+        due = lately.due_after(before)
+        chance = _SIGMAS * sqrt(due * (1 + lately.seconds / before.seconds))
+        return lately.candidate < min(_FALLEN * due, due - chance)
+
+    @property
+    def _is_faded(self) -> bool:
+        lately, rest = _latest(list(self._recent), _MINUTE)
+        before = sum(rest, self._earlier)
+        if lately is None or before.candidate <= 0:
+            return False
+        due = lately.due_after(before)
+        return due >= _MISSED_REQUESTS and lately.candidate < _FADED * due
+
+
+def _latest(flows: list[_Flow], seconds: float) -> tuple[_Flow | None, list[_Flow]]:
+    """The newest flows that make up so many seconds, at least two, and those before them; None where there are not as
+    many."""
+    whole = _Flow()
+    for count, flow in enumerate(reversed(flows), 1):
+        whole += flow
+        if count >= 2 and whole.seconds >= seconds - 1e-6:
+            return whole, flows[: len(flows) - count]
+    return None, flows

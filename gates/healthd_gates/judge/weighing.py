@@ -26,6 +26,10 @@ class Proof(Protocol):
     def log_e_safe(self) -> float:
         """ln E of safety."""
 
+    @property
+    def uncompared(self) -> bool:
+        """Whether it compares, and has not been able to yet."""
+
 
 class Weighed(ABC):
     """A criterion that shares its part of the risk among several proofs."""
@@ -66,8 +70,16 @@ class Weighed(ABC):
 
     @property
     def acceptable(self) -> bool:
-        """The limit proven (or the comparison, where there is no limit), and no suspicion of harm."""
-        return self._tests[0].log_e_safe >= self._frame.safety_needed and self.log_e_harm < END_SUSPICION
+        """The limit proven (or the comparison, where there is no limit), what was asked to be compared is compared, and
+        no suspicion of harm.
+        """
+        limit_holds = self._tests[0].log_e_safe >= self._frame.safety_needed
+        return limit_holds and self.log_e_harm < END_SUSPICION and (self.proven or not self.uncompared)
+
+    @property
+    def uncompared(self) -> bool:
+        """Whether a comparison was asked for and not a single one made."""
+        return any(test.uncompared for test in self._tests)
 
     @property
     def _cause(self) -> str:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from math import exp, isfinite
 
 from healthd.web.pages.deploys import Sign
-from healthd_gates.domain.evidence import Reason, Unit, Verdict
+from healthd_gates.domain.evidence import Unit, Verdict
 from healthd_gates.domain.gate import Gate, GateState, Rollback, RollbackState
 from healthd_gates.domain.rollback_wording import WORDS
 from healthd_gates.judge.explain import REASONS, percent, seconds
 
 _REASONS = {reason.value: sentence for reason, sentence in REASONS.items()}
-_BLIND = (Reason.NO_TELEMETRY, Reason.NO_TRAFFIC)
 
 
 def state_of(gate: Gate) -> tuple[Sign, str]:
@@ -99,7 +98,7 @@ def chance(log_e: float) -> str:
 
 def _is_blind(gate: Gate) -> bool:
     """Whether it passed and the watch that follows has nothing to look at."""
-    return gate.state is GateState.WATCHING and gate.standing is not None and gate.standing.reason in _BLIND
+    return gate.state is GateState.WATCHING and gate.standing is not None and gate.standing.reason.is_silence
 
 
 def _then(gate: Gate) -> str:

@@ -21,6 +21,7 @@ _FINDINGS: dict[Finding, tuple[Sign, str]] = {
     Finding.OPEN: ("running", "open"),
     Finding.NO_TRAFFIC: ("degraded", "no traffic"),
     Finding.NO_TELEMETRY: ("unknown", "no telemetry"),
+    Finding.TRAFFIC_LOST: ("degraded", "traffic lost"),
     Finding.BASELINE_ALREADY_BAD: ("degraded", "baseline in trouble"),
 }
 

@@ -1,5 +1,7 @@
 """What verdict the judge reaches, when, and for which reason."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -114,12 +116,78 @@ def test_silence_is_inconclusive(evidence: Evidence, reason: Reason) -> None:
 
 
 @pytest.mark.parametrize(
-    ("silence", "reason"), [(interval((0, 0), (500, 5)), Reason.NO_TRAFFIC), (interval(None), Reason.NO_TELEMETRY)]
+    ("silence", "reason"),
+    [(interval((0, 0), (500, 5)), Reason.TRAFFIC_LOST), (interval(None), Reason.TELEMETRY_LOST)],
 )
-def test_a_candidate_that_falls_silent_does_not_pass(silence: Evidence, reason: Reason) -> None:
-    """A candidate that was fine and then stopped speaking is inconclusive, not safe."""
-    standing = until_verdict(judge(), HEALTHY[:8] + [silence] * 183)
+@pytest.mark.parametrize("comparison", [None, Comparison()])
+@pytest.mark.parametrize("stop", [5, 8, 12, 14])
+def test_a_candidate_that_dies_never_passes(
+    silence: Evidence, reason: Reason, comparison: Comparison | None, stop: int
+) -> None:
+    """A candidate that was fine and then stopped speaking is inconclusive after some minutes, whenever it died."""
+    rules = Rules((ErrorRateRule(comparison=comparison),), timing=Timing(interval=5, minimum=60, maximum=600))
+    alive = [interval((2500, 2), (2500, 2), seconds=5)] * stop
+    gone = replace(silence, seconds=5)
+    standing = until_verdict(judge(rules), alive + [gone] * 183)
     assert (standing.verdict, standing.reason) == (Verdict.INCONCLUSIVE, reason)
+    assert standing.elapsed_seconds - 5 * stop == pytest.approx(180, abs=10)
+
+
+@pytest.mark.parametrize("baseline", [None, (250, 0)])
+def test_a_candidate_that_loses_its_customers_never_passes(baseline: tuple[int, int] | None) -> None:
+    """Traffic that halves every 20 s, down to 2 %, is no health although no error is counted."""
+    rules = Rules((ErrorRateRule(comparison=None),), timing=Timing(interval=5, minimum=60, maximum=600))
+    left = [max(0.02, 0.5 ** (max(0, 5 * k - 60) / 20)) for k in range(126)]
+    stream = [interval((round(250 * part), 0), baseline, seconds=5) for part in left]
+    standing = until_verdict(Judge(rules), stream)
+    assert (standing.verdict, standing.reason) == (Verdict.INCONCLUSIVE, Reason.TRAFFIC_LOST)
+    assert standing.elapsed_seconds <= 400
+    assert standing.criteria[0].finding is Finding.TRAFFIC_LOST
+
+
+def test_traffic_that_both_versions_lose_is_nobodys_loss() -> None:
+    """When the customers go home they leave both versions, and the release passes as before."""
+    evening = [interval((n, 0), (n, 0)) for k in range(60) for n in [round(500 * max(0.05, 0.8**k))]]
+    assert until_verdict(judge(), evening).reason is Reason.PROVEN_SAFE
+
+
+def test_numbers_that_come_in_their_own_rhythm_are_fresh() -> None:
+    """Counts of every third look, as a 15 s scrape gives them, and one missed scrape keep no release from passing."""
+    rules = Rules((ErrorRateRule(comparison=None),), timing=Timing(interval=5, minimum=60, maximum=600))
+    for missed in (None, 17):
+        stream = [interval((750, 0) if k % 3 == 2 and k != missed else None, seconds=5) for k in range(60)]
+        standing = until_verdict(Judge(rules), stream)
+        assert standing.reason is Reason.PROVEN_SAFE
+        assert standing.elapsed_seconds <= 90 + (15 if missed else 0)
+
+
+def test_a_last_look_without_numbers_is_waited_out() -> None:
+    """A gate whose time is over while a scrape is late waits for it, and not for ever."""
+    rules = Rules((ErrorRateRule(comparison=None),), timing=Timing(minimum=300, maximum=300))
+    seen, late = [interval((500, 5))] * 31, [interval(None)] * 2
+    assert until_verdict(Judge(rules), [*seen, *late, interval((1500, 15))]).verdict is Verdict.PASS
+    standing = until_verdict(Judge(rules), [*seen, *late, *[interval(None)] * 60])
+    assert (standing.verdict, standing.elapsed_seconds) == (Verdict.INCONCLUSIVE, 310 + 70)
+
+
+def test_a_baseline_that_never_speaks_is_told_at_once() -> None:
+    """A comparison that was asked for and cannot be made is no absence of evidence."""
+    standing = until_verdict(Judge(Rules()), [interval((500, 2))] * 183)
+    assert (standing.verdict, standing.reason) == (Verdict.INCONCLUSIVE, Reason.NO_BASELINE)
+    assert standing.elapsed_seconds == 30 + 60 + 10
+
+
+def test_a_baseline_without_traffic_is_no_comparison() -> None:
+    """Neither the limit nor the floor stands in for the comparison with a version that got no requests."""
+    standing = until_verdict(Judge(Rules(timing=Timing(maximum=300))), [interval((500, 0), (0, 0))] * 40)
+    assert (standing.verdict, standing.reason) == (Verdict.INCONCLUSIVE, Reason.NO_BASELINE)
+
+
+def test_without_a_past_only_what_is_below_the_floor_passes() -> None:
+    """Against history that is not there, an error rate below the floor needs no comparison; any other one does."""
+    rules = Rules((ErrorRateRule(comparison=Comparison.with_history()),), timing=Timing(maximum=300))
+    assert until_verdict(Judge(rules), [interval((500, 0))] * 40).reason is Reason.PROVEN_SAFE
+    assert until_verdict(Judge(rules), [interval((500, 10))] * 40).reason is Reason.NO_BASELINE
 
 
 def test_shared_incident_is_not_this_release() -> None:

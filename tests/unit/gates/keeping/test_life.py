@@ -7,6 +7,7 @@ import pytest
 from healthd_gates.domain.action_order import OrderState
 from healthd_gates.domain.evidence import Verdict
 from healthd_gates.domain.gate import EventKind, Gate, GateState, RollbackState
+from healthd_gates.engine.notifications import notices
 from healthd_gates.store.outbox import Outbox
 from tests.unit.gates.stage import (
     Act,
@@ -170,6 +171,37 @@ async def test_a_quiet_watch_ends_by_itself(file: Path) -> None:
         assert gate.watch_until is not None
         assert 0 <= (gate.finished_at - gate.watch_until).total_seconds() <= 10
         assert gate.rollback is None
+
+
+@pytest.mark.parametrize("gone", [silent, unreachable])
+@pytest.mark.parametrize(("on_loss", "state"), [(None, GateState.ACTING), ([], GateState.FINISHED)])
+async def test_a_candidate_that_dies_loses_its_traffic(
+    file: Path, gone: Act, on_loss: list[str] | None, state: GateState
+) -> None:
+    """It had traffic and went silent: no pass, an answer after minutes, and the traffic goes back unless told not to.
+    Nothing is proven against the version, so that it may be tried again.
+    """
+    Script.act = later(60, healthy, gone)
+    async with replica(file, config(policy={"on_loss": on_loss, "observe": {"at_most": "1h"}})) as running:
+        gate = await verdict(running)
+        assert gate.decision is not None
+        assert (gate.decision.verdict, gate.decision.counts_as) == (Verdict.INCONCLUSIVE, Verdict.FAIL)
+        assert gate.decision.reason in ("traffic_lost", "telemetry_lost")
+        assert 180 <= (gate.decision.at - gate.created_at).total_seconds() <= 270
+        assert gate.state is state
+        assert not await running.keeper.quarantine()
+
+
+async def test_a_watch_that_hears_nothing_says_so(file: Path) -> None:
+    """It rolls nothing back, for a night without customers looks the same; but it does not end as if all were well."""
+    Script.act = later(120, healthy, unreachable)
+    async with replica(file, config(policy={"watch": "5m"})) as running:
+        passed = await verdict(running)
+        gate = await ended(running, passed, GateState.FINISHED)
+        assert gate.rollback is None
+        log = [event async for event in running.keeper.events(gate.id)]
+        assert "saw nothing" in log[-1].body["why"]
+        assert any(notice.standing == f"blind {gate.id}" for step in running.steps for notice in notices(*step))
 
 
 async def test_a_new_deploy_ends_the_watch_over_the_one_before(file: Path) -> None:
