@@ -76,7 +76,7 @@ class Daemon:
         self.checks_api = ChecksApi(self.suite, self.board, guard)
         self.database = Database(settings.journal_url, clock, (journal_tables.BRANCH, gate_tables.BRANCH))
         self.journal = Journal(self.database, clock, settings.retention)
-        self.metrics.watch_journal(lambda: self.journal.waiting)
+        self.metrics.watch_journal(lambda: self.journal.waiting, lambda: self.database.works)
         self.renderer, self.streams = Renderer(), Streams(clock)
         self.page = StatusPage(
             board=self.board,
@@ -254,6 +254,8 @@ class Daemon:
         self.metrics.identify(self.settings.version, self.settings.environment)
         self.metrics.reload_ok.set(1)
         self.metrics.reload_at.set(self._clock.now().timestamp())
+        for note in self.settings.notes:
+            _log.warning(note)
         if not self.board.group("ready").checks:
             _log.warning("no check decides about readiness: mark one critical, or name some under groups.ready")
         if self.gates is not None and not self.settings.auth.tokens:

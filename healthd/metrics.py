@@ -107,8 +107,13 @@ class Metrics:
         for metric in (self._probe_seconds, self._failures, self._transitions, self.skipped):
             metric.remove_by_labels({"check": name})
 
-    def watch_journal(self, waiting: Callable[[], float]) -> None:
-        """Show at each scrape how many transitions the journal has not taken yet."""
+    def watch_journal(self, waiting: Callable[[], float], works: Callable[[], bool]) -> None:
+        """Show at each scrape whether the journal can be used, and how many transitions it has not taken yet."""
+        Gauge(
+            "healthd_journal_up",
+            "1 while the journal can be used, 0 for half a minute after an error and while its file is gone.",
+            registry=self.registry,
+        ).set_function(lambda: float(works()))
         Gauge(
             "healthd_journal_waiting_transitions",
             "Transitions that are not in the journal yet.",

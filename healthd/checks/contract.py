@@ -72,6 +72,11 @@ class CheckConfig(BaseModel):
         return self
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """What is told of the configuration that is no mistake. Nothing in it is secret."""
+        return ()
+
+    @property
     def recheck_interval(self) -> float:
         """Seconds between probes while a status is about to change."""
         return min(self.interval, self.fast_interval or max(1.0, self.interval / 3))

@@ -8,6 +8,7 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, SecretStr, model_validator
 
+from healthd.addresses.notes import notes_of
 from healthd.checks.contract import CheckConfig
 from healthd.model import FailureKind, Observed, Result
 from healthd.units import Ratio
@@ -25,6 +26,16 @@ class DatabaseConfig(CheckConfig):
     """A check whose URI holds a password: no validation error of it may show what was given."""
 
     model_config = ConfigDict(hide_input_in_errors=True)
+
+    @property
+    def addresses(self) -> tuple[SecretStr, ...]:
+        """Where it connects to."""
+        uri = getattr(self, "uri", None)
+        return (uri,) if isinstance(uri, SecretStr) else ()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return tuple(note for uri in self.addresses for note in notes_of(uri.get_secret_value()))
 
 
 class Limits(BaseModel):

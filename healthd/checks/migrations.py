@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, SecretStr, model_validator
 
 from healthd.checks import mongodb_client as mongodb
 from healthd.checks import postgresql_connection as postgresql
@@ -94,6 +94,10 @@ class MigrationsConfig(DatabaseConfig):
             raise ValueError("say where the history is: postgresql, mongodb or both")
         return self
 
+    @property
+    def addresses(self) -> tuple[SecretStr, ...]:
+        return tuple(place.uri for place in (self.postgresql, self.mongodb) if place is not None)
+
 
 class Migrations:
     """Compares the history of one database, or of two, with what is expected."""
@@ -103,7 +107,7 @@ class Migrations:
     def __init__(self, config: MigrationsConfig, context: CheckContext) -> None:
         self._sources: list[_Source] = []
         if (tables := config.postgresql) is not None:
-            connection = postgresql.Connection(tables.uri, context.clock)
+            connection = postgresql.Connection(tables.uri, context.clock, in_schema=True)
             self._sources.append(_Source("PostgreSQL", PostgreSQLHistory(connection, tables.table), tables, config))
         if (documents := config.mongodb) is not None:
             client = mongodb.Client(documents.uri, config.timeout)

@@ -17,10 +17,12 @@ from typing import Annotated, Any
 from dns.exception import DNSException
 from motor.motor_asyncio import AsyncIOMotorClient
 from pydantic import AfterValidator, SecretStr
-from pymongo import errors, monitoring
+from pymongo import common, errors, monitoring
 from pymongo.asynchronous.uri_parser import parse_uri
 from pymongo.uri_parser import parse_uri as parse_uri_now
 
+from healthd.addresses.mongodb import read_mongodb
+from healthd.addresses.words import split
 from healthd.checks.database import checked_uri, first_line
 from healthd.checks.failures import classify
 from healthd.model import FailureKind, Result
@@ -49,16 +51,26 @@ _KINDS: dict[type[BaseException], FailureKind] = {
 
 def _readable(uri: SecretStr) -> SecretStr:
     checked_uri(uri, "mongodb", "mongodb+srv")
-    text = uri.get_secret_value()
+    text, _ = read_mongodb(uri.get_secret_value())
     try:
         if text.startswith("mongodb://"):  # the other form is known only after a lookup
             parse_uri_now(text)
     except (errors.PyMongoError, ValueError, TypeError):
         raise ValueError(
-            "cannot be read by the MongoDB driver: see its options, and write special characters in user and "
-            "password as %XX"
+            _unreadable_option(text)
+            or "cannot be read by the MongoDB driver: write special characters in user and password as %XX"
         ) from None
     return uri
+
+
+def _unreadable_option(uri: str) -> str | None:
+    """The name of an option whose value the driver does not take."""
+    for word in split(uri, "&;")[1]:
+        try:
+            common.get_validated_options({word.name: word.value}, warn=False)
+        except (errors.PyMongoError, ValueError, TypeError):
+            return f"has a value of {word.name} that the MongoDB driver does not take"
+    return None
 
 
 MongoDBURI = Annotated[SecretStr, AfterValidator(_readable)]
@@ -68,7 +80,7 @@ class Client:
     """At most one driver client, for probes that may take `timeout` seconds."""
 
     def __init__(self, uri: SecretStr, timeout: float) -> None:
-        self._uri, self._timeout = uri.get_secret_value(), timeout
+        (self._uri, _), self._timeout = read_mongodb(uri.get_secret_value()), timeout
         self._client: Any = None
         self._stopwatch = _Stopwatch()
         self.set_name: str | None = None

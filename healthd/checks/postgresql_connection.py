@@ -5,6 +5,7 @@ What to ask and what the answers mean is the checks' own.
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -13,12 +14,20 @@ import asyncpg
 from asyncpg import exceptions as errors
 from pydantic import AfterValidator, SecretStr
 
+from healthd.addresses.postgresql import read_postgresql
 from healthd.checks.database import checked_uri, first_line
 from healthd.checks.failures import classify, describe
 from healthd.model import FailureKind, Result
 from healthd.runtime.clock import Clock
 
-PostgreSQLURI = Annotated[SecretStr, AfterValidator(lambda uri: checked_uri(uri, "postgresql", "postgres"))]
+
+def readable(uri: SecretStr) -> SecretStr:
+    """`uri` when the driver can make sense of it. Raises ValueError, never with any part of the value."""
+    read_postgresql(checked_uri(uri, "postgresql", "postgres").get_secret_value())
+    return uri
+
+
+PostgreSQLURI = Annotated[SecretStr, AfterValidator(readable)]
 
 # What a server, or the way to it, can do wrong; anything else is a bug of ours and left to the monitor.
 FAILURES: tuple[type[Exception], ...] = (
@@ -46,6 +55,7 @@ _KINDS: dict[type[BaseException], FailureKind] = {
     asyncpg.PostgresError: FailureKind.UNEXPECTED_RESPONSE,
     asyncpg.InternalClientError: FailureKind.UNEXPECTED_RESPONSE,
 }
+_CONNECT_SECONDS = 60.0  # where the URI says nothing; a probe's own deadline is nearer
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +67,12 @@ class Answer:
 
 
 class Connection:
-    """At most one open connection."""
+    """At most one open connection. `in_schema` asks for the tables of the schema that the URI names, if it names one;
+    where none is asked for, poolers that do not pass settings on are spared it."""
 
-    def __init__(self, uri: SecretStr, clock: Clock) -> None:
-        self._uri, self._clock = uri, clock
+    def __init__(self, uri: SecretStr, clock: Clock, *, in_schema: bool = False) -> None:
+        self._address, self._clock = read_postgresql(uri.get_secret_value()), clock
+        self._settings = self._address.search_path if in_schema else {}
         self._open: asyncpg.Connection[asyncpg.Record] | None = None
         self._asking = False
 
@@ -70,8 +82,15 @@ class Connection:
             with suppress(*FAILURES):  # it may have died since it was last used: only a new one proves anything
                 return await self._ask(self._open, sql, values)
         self._asking = False
+        if self._address.files and (missing := await asyncio.to_thread(self._address.missing_file)) is not None:
+            raise errors.ClientConfigurationError(missing)
         # Without a cache of statements it also works through a pooler that shares sessions.
-        self._open = await asyncpg.connect(self._uri.get_secret_value(), statement_cache_size=0)
+        self._open = await asyncpg.connect(
+            self._address.uri,
+            timeout=self._address.connect_timeout or _CONNECT_SECONDS,
+            statement_cache_size=0,
+            server_settings=self._settings,
+        )
         return await self._ask(self._open, sql, values)
 
     async def _ask(self, connection: asyncpg.Connection[asyncpg.Record], sql: str, values: tuple[Any, ...]) -> Answer:

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, SecretStr
 from redis import exceptions as errors
 from redis.asyncio.connection import AbstractConnection, ConnectionPool
 
+from healthd.addresses.redis import read_redis
 from healthd.checks.database import checked_uri, first_line
 from healthd.checks.failures import classify
 from healthd.model import FailureKind, Result
@@ -21,9 +22,9 @@ from healthd.runtime.clock import Clock
 def _readable(uri: SecretStr) -> SecretStr:
     checked_uri(uri, "redis", "rediss", "unix")
     try:
-        ConnectionPool.from_url(uri.get_secret_value()).make_connection()  # type: ignore[no-untyped-call]
-    except (TypeError, ValueError, errors.RedisError):
-        raise ValueError("has an option that the Redis driver does not know or cannot read") from None
+        ConnectionPool.from_url(read_redis(uri.get_secret_value())[0]).make_connection()  # type: ignore[no-untyped-call]
+    except (TypeError, errors.RedisError):
+        raise ValueError("has a value that the Redis driver does not take: see its words for TLS and db") from None
     return uri
 
 
@@ -56,7 +57,7 @@ class Connection:
     """At most one open connection."""
 
     def __init__(self, uri: SecretStr, clock: Clock) -> None:
-        self._uri, self._clock = uri, clock
+        (self._uri, _), self._clock = read_redis(uri.get_secret_value()), clock
         self._open: AbstractConnection | None = None
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
@@ -100,7 +101,7 @@ class Connection:
 
     async def _connect(self) -> None:
         pool = ConnectionPool.from_url(
-            self._uri.get_secret_value(),
+            self._uri,
             protocol=2,  # no notifications in between
             socket_timeout=None,  # the probe's deadline is the only one
             socket_connect_timeout=None,

@@ -27,6 +27,8 @@ def check_file(file: Path) -> None:
     for name, check in all_checks.items():
         if name not in running:
             click.echo(f"  {name}: does not run, {_why_not(check, settings.level)}")
+    for note in settings.notes:
+        click.echo(f"  {note}")
 
 
 @config.command()

@@ -21,7 +21,10 @@ from pydantic import (
     model_validator,
 )
 
+from healthd.addresses.notes import notes_of
+from healthd.addresses.postgresql import read_postgresql
 from healthd.checks.contract import CheckConfig, Level
+from healthd.checks.database import checked_uri
 from healthd.checks.misconfigured import MisconfiguredConfig
 from healthd.checks.parsing import read_check
 from healthd.notifiers.contract import MisconfiguredNotifier, NotifierConfig
@@ -66,6 +69,8 @@ Address = Annotated[str, AfterValidator(_address)]
 def _journal(url: SecretStr) -> SecretStr:
     if not re.match(r"sqlite:///.|postgres(ql)?://.", url.get_secret_value()):
         raise ValueError("write sqlite:///path/to/file or postgresql://user:password@host/database")
+    if url.get_secret_value().startswith("postgres"):
+        read_postgresql(checked_uri(url, "postgresql", "postgres").get_secret_value())
     return url
 
 
@@ -266,6 +271,12 @@ class Settings(Model):
             name: group.model_copy(update={"checks": tuple(c for c in group.checks if c in self.active_checks)})
             for name, group in groups.items()
         }
+
+    @property
+    def notes(self) -> list[str]:
+        """What is told of the configuration that is no mistake, each with its key. Nothing in it is secret."""
+        told = [f"checks.{name}: {note}" for name, check in self.active_checks.items() for note in check.notes]
+        return told + [f"journal: {note}" for note in notes_of(self.journal_url)]
 
     @property
     def trusts_this_host(self) -> bool:

@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Dialect
 
 from healthd.model import require_aware
+
+_UNWRITABLE = re.compile("[\x00\ud800-\udfff]")
+
+
+class Text(sa.types.TypeDecorator[str]):
+    """Text that either database takes: what a stranger's bytes became may hold NUL and halves of characters, which
+    PostgreSQL refuses, and with them all that is written beside."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        return _UNWRITABLE.sub("\ufffd", value) if value is not None else None
 
 
 class Moment(sa.types.TypeDecorator[datetime]):

@@ -11,31 +11,29 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import event
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+import structlog
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from healthd.journal import migrate
+from healthd.addresses.postgresql import PostgreSQLAddress, read_postgresql
+from healthd.journal import engines, migrate
+from healthd.journal.engines import Engines
+from healthd.journal.errors import CALLERS_OWN, JournalError, JournalGoneError, sentence
 from healthd.journal.migrate import Branch
+from healthd.journal.sqlite_files import SQLiteFiles
 from healthd.runtime.clock import Clock
 
-_BUSY_SECONDS = 5.0
+__all__ = ["Database", "JournalError"]
+_log = structlog.get_logger(__name__)
 _FREE_AGAIN = 0.05  # seconds between two looks whether a file is free
-_CONNECT_SECONDS = 5.0
 _OPENING_SECONDS = 2.0
-_COMMAND_SECONDS = 10.0
-_CONNECTIONS = 8
+_TROUBLED_SECONDS = 30.0  # for which an error is shown, also where others found nothing wrong meanwhile
+_PUT_IT_BACK = "nothing is stored until it is back, or a backup is in its place; a restart begins an empty one"
+_OF_THE_DATABASE = (SQLAlchemyError, sqlite3.Error, OSError, TimeoutError, EOFError, JournalError)
 _LOCK_SEED = 7263741  # keeps our locks apart from those of others in the same PostgreSQL
-
-
-class JournalError(Exception):
-    """The journal cannot be read or written now. Nothing of the transaction was kept, unless the connection broke while
-    it was being committed: then either all of it was kept or nothing.
-    """
 
 
 class Database:
@@ -43,47 +41,58 @@ class Database:
 
     def __init__(self, url: str, clock: Clock, branches: Sequence[Branch]) -> None:
         """Raises ValueError for an address that is neither SQLite's nor PostgreSQL's."""
-        self._url = _parse(url)
+        self._place = _parse(url)
         self._clock, self._branches = clock, branches
         self._lock = asyncio.Lock()
-        self._writer: AsyncEngine | None = None
-        self._reader: AsyncEngine | None = None
+        self._engines: Engines | None = None
+        self._was_open = False
+        self._failed_at: float | None = None
+        self._gone: str | None = None
 
     @property
     def is_sqlite(self) -> bool:
-        return self._url.get_backend_name() == "sqlite"
+        return isinstance(self._place, SQLiteFiles)
+
+    @property
+    def works(self) -> bool:
+        """Whether it could be used, by whoever has tried of late."""
+        if self._gone is not None:
+            return False
+        return self._failed_at is None or self._clock.steady() - self._failed_at > _TROUBLED_SECONDS
 
     async def open(self) -> None:
         """Connect, and bring the tables up to date; once only. Raises JournalError."""
         async with self._lock:
-            if self._writer is not None:
+            if self._engines is not None:
                 return
-            with _raising_journal_errors():
-                self._prepare_folder()
-            writer, reader = self._engines()
             try:
-                await self._upgrade_once_free(writer)
-            except BaseException:
-                await _dispose(writer, reader)
-                raise
-            self._writer, self._reader = writer, reader
+                opened = await self._opened()
+            except Exception as error:
+                failed = self._failed(error)
+                raise JournalGoneError(f"{self._gone} ({failed})") if self._gone else failed from error
+            if self._gone is not None:
+                _log.warning("the journal goes on with what its file holds now")
+            self._engines, self._was_open, self._gone, self._failed_at = opened, True, None, None
 
     async def close(self) -> None:
-        await _dispose(self._writer, self._reader)
-        self._writer = self._reader = None
+        opened, self._engines = self._engines, None
+        if opened is not None:
+            await opened.dispose()
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncConnection]:
         """A transaction that may write, committed at the end of the block. Raises JournalError."""
-        await self._settled()
-        async with _transaction(self._writer) as connection:
+        opened = await self._settled()
+        async with self._transaction(opened, opened.writer) as connection:
             yield connection
+            await self._look_at_files(connection)
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
         """A transaction that only reads; on SQLite it waits for no writer. Raises JournalError."""
-        await self._settled()
-        async with _transaction(self._reader) as connection:
+        opened = await self._settled()
+        async with self._transaction(opened, opened.reader) as connection:
+            await self._look_at_files(connection)
             yield connection
 
     async def moment(self, connection: AsyncConnection) -> datetime:
@@ -99,133 +108,122 @@ class Database:
             lock = sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(what, _LOCK_SEED)))
             await connection.execute(lock)
 
-    async def _settled(self) -> None:
-        """Wait a moment for an `open` that is under way: the first callers come with the start."""
-        if self._writer is None:
+    async def _settled(self) -> Engines:
+        """What is open. Waits a moment for an `open` that is under way: the first callers come with the start."""
+        if self._engines is None:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_OPENING_SECONDS), self._lock:
                     pass
+        if self._engines is None:
+            raise JournalGoneError(self._gone) if self._gone else JournalError("it is not open yet")
+        return self._engines
 
-    async def _upgrade_once_free(self, engine: AsyncEngine) -> None:
+    @asynccontextmanager
+    async def _transaction(
+        self, opened: Engines, engine: AsyncEngine, *, is_ours: bool = False
+    ) -> AsyncIterator[AsyncConnection]:
+        """What the block itself raises passes through, unless the block `is_ours`."""
+        in_block = False
+        try:
+            async with engine.connect() as connection:
+                try:
+                    async with connection.begin():
+                        in_block = not is_ours
+                        yield connection
+                        in_block = False
+                finally:
+                    if opened.stale:
+                        await connection.invalidate()
+        except CALLERS_OWN:
+            raise
+        except JournalGoneError as error:
+            await self._let_go_of(opened, str(error))
+            raise
+        except Exception as error:
+            if in_block and not isinstance(error, _OF_THE_DATABASE):
+                raise
+            if isinstance(self._place, SQLiteFiles) and self._engines is opened and self._place.is_missing():
+                problem = f"{self._place.path} was taken away while it was open: {_PUT_IT_BACK}"
+                await self._let_go_of(opened, problem)
+                raise JournalGoneError(problem) from error
+            raise self._failed(error) from error
+
+    def _failed(self, error: Exception) -> JournalError:
+        self._failed_at = self._clock.steady()
+        if isinstance(error, JournalError):
+            return error
+        place = self._place
+        named = {} if isinstance(place, SQLiteFiles) else {"role": place.role, "schema": place.schema}
+        return JournalError(sentence(error, **named))
+
+    async def _look_at_files(self, connection: AsyncConnection) -> None:
+        """Raises JournalGoneError where what is written would be lost with this process."""
+        if not self.is_sqlite:
+            return
+        problem = (await connection.exec_driver_sql(f"SELECT {engines.PROBLEM}()")).scalar_one()
+        if problem is not None:
+            raise JournalGoneError(f"{problem}: {_PUT_IT_BACK}")
+
+    async def _let_go_of(self, opened: Engines, problem: str) -> None:
+        """Close what a file is gone from under. What its log had, and the file not yet, goes into the file by that."""
+        if self._engines is opened:
+            self._engines, self._gone = None, problem
+            _log.error("the journal is gone", problem=problem)
+            await opened.dispose()
+
+    async def _opened(self) -> Engines:
+        if isinstance(self._place, SQLiteFiles):
+            await asyncio.to_thread(self._place.prepare, fresh=not self._was_open)
+            opened = engines.sqlite(self._place)
+        else:
+            opened = engines.postgresql(self._place)
+        try:
+            await self._upgrade_once_free(opened)
+        except BaseException:
+            await opened.dispose()
+            raise
+        return opened
+
+    async def _upgrade_once_free(self, opened: Engines) -> None:
         """SQLite makes a file's log a write-ahead log only while nobody else is there, and does not wait for that."""
-        deadline = asyncio.get_running_loop().time() + _BUSY_SECONDS
+        deadline = asyncio.get_running_loop().time() + engines.BUSY_SECONDS
         while True:
             try:
-                return await self._upgrade(engine)
+                return await self._upgrade(opened)
             except JournalError as error:
                 locked = self.is_sqlite and "locked" in str(error)
                 if not locked or asyncio.get_running_loop().time() > deadline:
                     raise
             await asyncio.sleep(_FREE_AGAIN)
 
-    async def _upgrade(self, engine: AsyncEngine) -> None:
+    async def _upgrade(self, opened: Engines) -> None:
         """All or nothing, and one replica at a time."""
-        async with _transaction(engine) as connection:
+        async with self._transaction(opened, opened.writer, is_ours=True) as connection:
             await self.one_at_a_time(connection, "upgrade")
+            if self.is_sqlite and self._was_open:
+                await self._require_the_same(connection)
             behind = [branch for branch in self._branches if await connection.run_sync(migrate.is_behind, branch)]
             if behind:
                 await asyncio.to_thread(migrate.prepare)
             for branch in behind:
                 await connection.run_sync(migrate.upgrade, branch)
 
-    def _prepare_folder(self) -> None:
-        if self.is_sqlite and self._url.database:
-            Path(self._url.database).parent.mkdir(parents=True, exist_ok=True)
-
-    def _engines(self) -> tuple[AsyncEngine, AsyncEngine]:
-        if not self.is_sqlite:
-            arguments = {"timeout": _CONNECT_SECONDS, "command_timeout": _COMMAND_SECONDS}
-            engine = create_async_engine(
-                self._url,
-                pool_size=_CONNECTIONS,
-                max_overflow=0,
-                pool_timeout=_COMMAND_SECONDS,
-                pool_pre_ping=True,
-                hide_parameters=True,
-                connect_args=arguments,
-            )
-            return engine, engine
-        # One writer: the queue for it is the pool's, not SQLite's busy handler.
-        writer, reader = self._sqlite(1, "BEGIN IMMEDIATE"), self._sqlite(_CONNECTIONS // 2, "BEGIN")
-        return writer, reader
-
-    def _sqlite(self, connections: int, begin: str) -> AsyncEngine:
-        engine = create_async_engine(
-            self._url,
-            pool_size=connections,
-            max_overflow=0,
-            pool_timeout=_COMMAND_SECONDS,
-            hide_parameters=True,
-            connect_args={"timeout": _BUSY_SECONDS},
-        )
-
-        @event.listens_for(engine.sync_engine, "connect")
-        def configure(connection: Any, _record: Any) -> None:
-            connection.isolation_level = None  # transactions are begun by `start` below and by nobody else
-            cursor = connection.cursor()
-            for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
-                cursor.execute(f"PRAGMA {pragma}")
-            cursor.close()
-
-        @event.listens_for(engine.sync_engine, "invalidate")
-        def let_go(connection: Any, _record: Any, _error: BaseException | None) -> None:
-            # Whoever was cancelled amid a statement has left a cursor: while it lives, closing alone keeps the lock.
-            with suppress(sqlite3.Error, ValueError):
-                connection.run_async(lambda driver: asyncio.shield(driver.rollback()))
-
-        @event.listens_for(engine.sync_engine, "begin")
-        def start(connection: sa.Connection) -> None:
-            connection.exec_driver_sql(begin)
-
-        return engine
+    async def _require_the_same(self, connection: AsyncConnection) -> None:
+        """Raises JournalError for a file that is not the journal that was open, or is broken."""
+        for branch in self._branches:
+            if await connection.run_sync(migrate.version, branch) is None:
+                raise JournalError("the file at its place is not the journal: its tables are not there")
+        if (found := (await connection.exec_driver_sql("PRAGMA quick_check(1)")).scalar_one()) != "ok":
+            raise JournalError(f"the file at its place is broken: {found}")
 
 
-@asynccontextmanager
-async def _transaction(engine: AsyncEngine | None) -> AsyncIterator[AsyncConnection]:
-    if engine is None:
-        raise JournalError("it is not open yet")
-    with _raising_journal_errors():
-        async with engine.begin() as connection:
-            yield connection
-
-
-async def _dispose(*engines: AsyncEngine | None) -> None:
-    for engine in {engine for engine in engines if engine is not None}:
-        await engine.dispose()
-
-
-class _raising_journal_errors:  # noqa: N801 - reads as the phrase that it is
-    """Turns what drivers and the operating system raise into JournalError; bugs pass through."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, _traceback: object) -> None:
-        match error:
-            case sa.exc.IntegrityError() | sa.exc.DataError() | sa.exc.ProgrammingError():
-                return  # not the database's fault
-            case DBAPIError(orig=cause) if cause is not None:
-                raise JournalError(_brief(cause)) from error
-            case SQLAlchemyError() | OSError() | TimeoutError():
-                raise JournalError(_brief(error)) from error
-
-
-def _brief(error: BaseException) -> str:
-    text = " ".join(str(error).split("\n")[0].split())
-    return text[:300] or type(error).__name__
-
-
-def _parse(text: str) -> URL:
+def _parse(text: str) -> SQLiteFiles | PostgreSQLAddress:
+    if text.startswith(("postgresql://", "postgres://")):
+        return read_postgresql(text)
     try:
         url = make_url(text)
-        backend = url.get_backend_name()
-    except (ArgumentError, NoSuchModuleError, ValueError):
+    except (ArgumentError, ValueError):
         raise ValueError("journal is not an address: write sqlite:///path/to/file or postgresql://…") from None
-    match backend:
-        case "sqlite" if url.database and url.database != ":memory:":
-            return url.set(drivername="sqlite+aiosqlite")
-        case "postgresql" | "postgres":
-            ssl = {"ssl": mode} if (mode := url.query.get("sslmode")) else {}  # libpq's name for asyncpg's option
-            url = url.difference_update_query(["sslmode"]).update_query_dict(ssl)
-            return url.set(drivername="postgresql+asyncpg")
+    if url.drivername == "sqlite" and url.database and url.database != ":memory:":
+        return SQLiteFiles(Path(url.database))
     raise ValueError("journal must be sqlite:///path/to/file or postgresql://user:password@host/database")

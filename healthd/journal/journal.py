@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,8 +14,10 @@ import sqlalchemy as sa
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from healthd.checks.failures import describe
 from healthd.journal import tables
-from healthd.journal.database import Database, JournalError
+from healthd.journal.database import Database
+from healthd.journal.errors import CALLERS_OWN, JournalError, JournalGoneError, sentence
 from healthd.model import Status, Transition
 from healthd.runtime.clock import Clock
 
@@ -78,14 +80,19 @@ class Journal:
         while True:
             try:
                 await self.database.open()
-                trouble = _told(trouble, None)
                 while True:
                     await self._write_waiting()
                     await self._clean()
+                    trouble = _told(trouble, None)
                     await self._wait_for_news()
+            except JournalGoneError as error:  # which the database has told
+                trouble = str(error)
             except JournalError as error:
                 trouble = _told(trouble, str(error))
-                await asyncio.sleep(_RETRY_SECONDS)
+            except Exception as error:  # a fault of ours must not take health away
+                trouble = _told(trouble, f"a fault in healthd itself: {describe(error)}")
+                _log.debug("the journal stumbled", exc_info=error)
+            await asyncio.sleep(_RETRY_SECONDS)
 
     async def flush(self) -> None:
         """Write what is left, at the end. Raises JournalError."""
@@ -112,10 +119,23 @@ class Journal:
 
     async def _write_waiting(self) -> None:
         while batch := list(self._waiting):
-            async with self.database.write() as connection:
-                await connection.execute(sa.insert(tables.transitions), [_row(transition) for transition in batch])
+            try:
+                await self._write(batch)
+            except CALLERS_OWN:  # one of them the database does not take: the others must not wait for it
+                batch = batch[:1]
+                await self._write_or_drop(batch[0])
             for _ in range(min(len(batch), len(self._waiting))):
                 self._waiting.popleft()
+
+    async def _write(self, batch: Sequence[Transition]) -> None:
+        async with self.database.write() as connection:
+            await connection.execute(sa.insert(tables.transitions), [_row(transition) for transition in batch])
+
+    async def _write_or_drop(self, transition: Transition) -> None:
+        try:
+            await self._write([transition])
+        except CALLERS_OWN as error:
+            _log.error("a transition cannot be kept", check=transition.check, problem=sentence(error))
 
     async def _clean(self) -> None:
         if self._clock.steady() < self._clean_at:

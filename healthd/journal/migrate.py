@@ -7,6 +7,8 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
+from healthd.journal.errors import JournalError
+
 
 @dataclass(frozen=True, slots=True)
 class Branch:
@@ -19,7 +21,7 @@ class Branch:
 
 def is_behind(connection: sa.Connection, branch: Branch) -> bool:
     """Whether migrations are missing. Raises SQLAlchemyError."""
-    return _version(connection, branch) != branch.head
+    return version(connection, branch) != branch.head
 
 
 def prepare() -> None:
@@ -31,12 +33,19 @@ def prepare() -> None:
 
 
 def upgrade(connection: sa.Connection, branch: Branch) -> None:
-    """Run the migrations that are missing. Raises SQLAlchemyError; the transaction is the caller's."""
+    """Run the migrations that are missing. Raises SQLAlchemyError, and JournalError for tables of a newer release; the
+    transaction is the caller's."""
     from alembic.config import Config
     from alembic.runtime.environment import EnvironmentContext
     from alembic.script import ScriptDirectory
 
     script = ScriptDirectory(str(branch.migrations))
+    found = version(connection, branch)
+    if found is not None and found not in {revision.revision for revision in script.walk_revisions()}:
+        raise JournalError(
+            f"it was written by a newer release of healthd: its tables are of version {found}, this release knows them "
+            f"up to {branch.head}; run the newer release, or bring back the backup from before it"
+        )
     with EnvironmentContext(
         Config(), script, fn=lambda current, _context: script._upgrade_revs("head", current)
     ) as environment:
@@ -46,7 +55,8 @@ def upgrade(connection: sa.Connection, branch: Branch) -> None:
         environment.run_migrations()
 
 
-def _version(connection: sa.Connection, branch: Branch) -> str | None:
+def version(connection: sa.Connection, branch: Branch) -> str | None:
+    """The version of the tables, None where there are none. Raises SQLAlchemyError."""
     if not sa.inspect(connection).has_table(branch.version_table):
         return None
     table = sa.table(branch.version_table, sa.column("version_num"))

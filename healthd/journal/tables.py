@@ -6,7 +6,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from healthd.journal.columns import Moment
+from healthd.journal.columns import Moment, Text
 from healthd.journal.migrate import Branch
 
 metadata = sa.MetaData()
@@ -15,12 +15,12 @@ transitions = sa.Table(
     "healthd_transitions",
     metadata,
     sa.Column("id", sa.Integer, sa.Identity(), primary_key=True),
-    sa.Column("check_name", sa.Text, nullable=False),
-    sa.Column("old", sa.Text, nullable=False),
-    sa.Column("new", sa.Text, nullable=False),
+    sa.Column("check_name", Text, nullable=False),
+    sa.Column("old", Text, nullable=False),
+    sa.Column("new", Text, nullable=False),
     sa.Column("at", Moment, nullable=False, index=True),
-    sa.Column("kind", sa.Text),
-    sa.Column("message", sa.Text, nullable=False),
+    sa.Column("kind", Text),
+    sa.Column("message", Text, nullable=False),
 )
 
 audit = sa.Table(
@@ -28,10 +28,10 @@ audit = sa.Table(
     metadata,
     sa.Column("id", sa.Integer, sa.Identity(), primary_key=True),
     sa.Column("at", Moment, nullable=False, index=True),
-    sa.Column("caller", sa.Text, nullable=False),
-    sa.Column("action", sa.Text, nullable=False),
-    sa.Column("subject", sa.Text, nullable=False),
-    sa.Column("detail", sa.Text, nullable=False),
+    sa.Column("caller", Text, nullable=False),
+    sa.Column("action", Text, nullable=False),
+    sa.Column("subject", Text, nullable=False),
+    sa.Column("detail", Text, nullable=False),
 )
 
 told = sa.Table(

@@ -6,9 +6,13 @@ import asyncio
 import gzip
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
-from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
+from urllib.parse import unquote, urlsplit
 
+from healthd.addresses.mongodb import read_mongodb
+from healthd.addresses.postgresql import for_libpq
+from healthd.addresses.words import joined, split
 from healthd_deploy.core import program
 from healthd_deploy.core.exit import StepFailed
 from healthd_deploy.host.settings import Dump, MongodbDump, PostgresqlDump
@@ -19,7 +23,7 @@ _MONGODB_ARCHIVE = (0x8199E26D).to_bytes(4, "little")  # mongo-tools, common/arc
 
 async def postgresql(dump: PostgresqlDump, file: Path) -> None:
     """In pg_dump's own format, compressed, for `pg_restore`. Raises StepFailed."""
-    uri, password = without_password(_uri(dump, "postgresql://", "postgres://"))
+    uri, password = without_password(_readable(dump, for_libpq, "postgresql://", "postgres://"))
     argv = (dump.program, "--format=custom", "--no-password", *dump.options, f"--file={file}", f"--dbname={uri}")
     # In the environment, which on Linux only this user and root can read: a file would outlive a kill.
     await program.run(argv, within=dump.timeout, env={"PGPASSWORD": password} if password else None)
@@ -28,7 +32,7 @@ async def postgresql(dump: PostgresqlDump, file: Path) -> None:
 
 async def mongodb(dump: MongodbDump, file: Path) -> None:
     """As one compressed archive, for `mongorestore --gzip --archive=FILE`. Raises StepFailed."""
-    config = json.dumps({"uri": _uri(dump, "mongodb://", "mongodb+srv://")})  # JSON is YAML
+    config = json.dumps({"uri": _readable(dump, read_mongodb, "mongodb://", "mongodb+srv://")})  # JSON is YAML
     argv = (dump.program, "--config=/dev/stdin", "--gzip", *dump.options, f"--archive={file}")
     await program.run(argv, within=dump.timeout, given=f"{config}\n".encode())
     await asyncio.to_thread(_read_back, file)
@@ -36,20 +40,24 @@ async def mongodb(dump: MongodbDump, file: Path) -> None:
 
 def without_password(uri: str) -> tuple[str, str | None]:
     """A PostgreSQL URI without its password, and the password."""
-    parts = urlsplit(uri)
+    head, words = split(uri)
+    parts = urlsplit(head)
     user, at, hosts = parts.netloc.rpartition("@")
     name, _, password = user.partition(":")
-    query = parse_qsl(parts.query, keep_blank_values=True)
-    password = unquote(password) or dict(query).get("password", "")
-    kept = urlencode([(key, value) for key, value in query if key != "password"])
-    return parts._replace(netloc=f"{name}{at}{hosts}", query=kept).geturl(), password or None
+    password = unquote(password) or next((word.value for word in words if word.name == "password"), "")
+    head = parts._replace(netloc=f"{name}{at}{hosts}").geturl()
+    return joined(head, [word for word in words if word.name != "password"]), password or None
 
 
-def _uri(dump: Dump, *schemes: str) -> str:
+def _readable(dump: Dump, read: Callable[[str], tuple[str, tuple[str, ...]]], *schemes: str) -> str:
+    """The URI with the words that the database's own tools take: they refuse those of an application's driver."""
     uri = os.environ.get(dump.variable, "")
     if not uri.startswith(schemes):
         raise StepFailed(f"{dump.variable} must hold a URI that begins with {' or '.join(schemes)}")
-    return uri
+    try:
+        return read(uri)[0]
+    except ValueError as error:
+        raise StepFailed(f"{dump.variable} {error}") from None
 
 
 def _read_back(file: Path) -> None:

@@ -17,6 +17,7 @@ from bson.errors import BSONError
 from pymongo import AsyncMongoClient, errors
 from pymongo.asynchronous.client_session import AsyncClientSession
 
+from healthd.addresses.mongodb import read_mongodb
 from healthd.checks.database import first_line
 from healthd_deploy.migrate import document_file
 from healthd_deploy.migrate.document_file import CommandStep, DocumentBatches, ValidateStep
@@ -47,9 +48,10 @@ class MongoDBStore:
     @classmethod
     async def open(cls, place: MongoDBPlace) -> MongoDBStore:
         """Connected. Raises UnreachableError."""
+        uri, _ = read_mongodb(place.uri.get_secret_value())
         try:
             client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(
-                place.uri.get_secret_value(), appname="healthd-deploy migrate", tz_aware=True, w="majority",
+                uri, appname="healthd-deploy migrate", tz_aware=True, w="majority",
                 serverSelectionTimeoutMS=10_000,
             )  # fmt: skip
         except (errors.PyMongoError, ValueError):

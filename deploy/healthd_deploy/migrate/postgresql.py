@@ -12,6 +12,7 @@ from typing import TypeVar
 import asyncpg
 from asyncpg import exceptions as errors
 
+from healthd.addresses.postgresql import read_postgresql
 from healthd.checks.database import first_line
 from healthd_deploy.migrate import sql_file
 from healthd_deploy.migrate.history import Entry, HeldError, Progress, Row, StepFailedError, UnreachableError
@@ -53,12 +54,15 @@ class PostgreSQLStore:
     async def open(cls, place: PostgreSQLPlace) -> PostgreSQLStore:
         """Connected. Raises UnreachableError."""
         who = f"healthd-deploy migrate on {socket.gethostname()}, process {os.getpid()}"[:63]
+        address = read_postgresql(place.uri.get_secret_value())
+        if (missing := await asyncio.to_thread(address.missing_file)) is not None:
+            raise UnreachableError(f"PostgreSQL: {missing}")
         connecting = asyncpg.connect(
-            place.uri.get_secret_value(),
-            timeout=10,
+            address.uri,
+            timeout=address.connect_timeout or 10,
             statement_cache_size=0,
             command_timeout=_PATIENCE,
-            server_settings={"application_name": who},
+            server_settings={"application_name": who, **address.search_path},
         )
         try:
             return cls(place, await connecting)

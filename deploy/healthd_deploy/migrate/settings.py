@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, StringConstraints, model_validator
 
+from healthd.addresses.mongodb import read_mongodb
+from healthd.addresses.postgresql import read_postgresql
 from healthd.checks.database import checked_uri
 from healthd.config.settings import Model
 from healthd.units import Duration, Span
@@ -19,13 +21,19 @@ def _mongodb(uri: SecretStr) -> SecretStr:
     checked_uri(uri, "mongodb", "mongodb+srv")
     if not urlsplit(uri.get_secret_value()).path.strip("/"):
         raise ValueError("names no database: mongodb://host/DATABASE")
+    read_mongodb(uri.get_secret_value())
+    return uri
+
+
+def _postgresql(uri: SecretStr) -> SecretStr:
+    read_postgresql(checked_uri(uri, "postgresql", "postgres").get_secret_value())
     return uri
 
 
 class PostgreSQLPlace(Model):
     """The migrations of a PostgreSQL database."""
 
-    uri: Annotated[SecretStr, AfterValidator(lambda uri: checked_uri(uri, "postgresql", "postgres"))]
+    uri: Annotated[SecretStr, AfterValidator(_postgresql)]
     """Where it is; directly, not through a pooler that shares connections between transactions."""
     directory: Path = Path("migrations/postgresql")
     """The release's migrations, one `.sql` file each."""

@@ -7,7 +7,7 @@ import asyncio
 
 import structlog
 
-from healthd.journal.database import JournalError
+from healthd.journal.errors import JournalError, JournalGoneError
 from healthd.runtime.clock import Clock
 from healthd_gates.engine.metrics import GateMetrics
 from healthd_gates.engine.supervisor import Supervisor
@@ -36,6 +36,9 @@ class Replica:
         while True:
             try:
                 await self._tend()
+            except JournalGoneError as error:  # which the database has told
+                self._metrics.journal_errors.inc()
+                self._trouble = str(error)
             except JournalError as error:
                 self._metrics.journal_errors.inc()
                 self._tell(str(error))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from healthd.journal.columns import Moment
+from healthd.journal.columns import Moment, Text
 from healthd.journal.migrate import Branch
 
 metadata = sa.MetaData()
@@ -19,7 +19,7 @@ def _of_gate() -> sa.ForeignKey:
 replicas = sa.Table(
     "healthd_replicas",
     metadata,
-    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("id", Text, primary_key=True),
     sa.Column("expires_at", Moment, nullable=False),
 )
 
@@ -29,58 +29,58 @@ replicas = sa.Table(
 gates = sa.Table(
     "healthd_gates",
     metadata,
-    sa.Column("id", sa.Text, primary_key=True),
-    sa.Column("service", sa.Text, nullable=False, index=True),
-    sa.Column("holds", sa.Text, unique=True),
-    sa.Column("policy", sa.Text, nullable=False),
-    sa.Column("policy_body", sa.Text, nullable=False),
-    sa.Column("request", sa.Text, nullable=False),
-    sa.Column("request_hash", sa.Text, nullable=False),
-    sa.Column("caller", sa.Text, nullable=False),
-    sa.Column("idempotency", sa.Text, unique=True),
-    sa.Column("state", sa.Text, nullable=False, index=True),
+    sa.Column("id", Text, primary_key=True),
+    sa.Column("service", Text, nullable=False, index=True),
+    sa.Column("holds", Text, unique=True),
+    sa.Column("policy", Text, nullable=False),
+    sa.Column("policy_body", Text, nullable=False),
+    sa.Column("request", Text, nullable=False),
+    sa.Column("request_hash", Text, nullable=False),
+    sa.Column("caller", Text, nullable=False),
+    sa.Column("idempotency", Text, unique=True),
+    sa.Column("state", Text, nullable=False, index=True),
     sa.Column("created_at", Moment, nullable=False),
     sa.Column("decides_by", Moment, nullable=False),
-    sa.Column("standing", sa.Text),
-    sa.Column("notes", sa.Text),
-    sa.Column("verdict", sa.Text),
-    sa.Column("decision", sa.Text),
-    sa.Column("rollback", sa.Text),
+    sa.Column("standing", Text),
+    sa.Column("notes", Text),
+    sa.Column("verdict", Text),
+    sa.Column("decision", Text),
+    sa.Column("rollback", Text),
     sa.Column("watch_until", Moment),
     sa.Column("finished_at", Moment),
     sa.Column("sequence", sa.Integer, nullable=False),
-    sa.Column("cursor", sa.Text),
-    sa.Column("owner", sa.Text),
+    sa.Column("cursor", Text),
+    sa.Column("owner", Text),
     sa.Column("token", sa.Integer, nullable=False),
 )
 
 gate_events = sa.Table(
     "healthd_gate_events",
     metadata,
-    sa.Column("gate_id", sa.Text, _of_gate(), primary_key=True),
+    sa.Column("gate_id", Text, _of_gate(), primary_key=True),
     sa.Column("sequence", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("at", Moment, nullable=False),
-    sa.Column("kind", sa.Text, nullable=False),
-    sa.Column("body", sa.Text, nullable=False),
+    sa.Column("kind", Text, nullable=False),
+    sa.Column("body", Text, nullable=False),
 )
 
 # What a look saw, apart from what the judge said of it (an event): only a judge that is brought back reads it.
 gate_evidence = sa.Table(
     "healthd_gate_evidence",
     metadata,
-    sa.Column("gate_id", sa.Text, _of_gate(), primary_key=True),
+    sa.Column("gate_id", Text, _of_gate(), primary_key=True),
     sa.Column("sequence", sa.Integer, primary_key=True, autoincrement=False),
-    sa.Column("stage", sa.Text, nullable=False),
-    sa.Column("body", sa.Text, nullable=False),
+    sa.Column("stage", Text, nullable=False),
+    sa.Column("body", Text, nullable=False),
 )
 
 gate_pushes = sa.Table(
     "healthd_gate_pushes",
     metadata,
-    sa.Column("gate_id", sa.Text, _of_gate(), primary_key=True),
+    sa.Column("gate_id", Text, _of_gate(), primary_key=True),
     sa.Column("position", sa.Integer, primary_key=True, autoincrement=False),
-    sa.Column("push_id", sa.Text, nullable=False),
-    sa.Column("body", sa.Text, nullable=False),
+    sa.Column("push_id", Text, nullable=False),
+    sa.Column("body", Text, nullable=False),
     sa.UniqueConstraint("gate_id", "push_id", name="uq_healthd_gate_pushes_push_id"),
 )
 
@@ -88,18 +88,18 @@ gate_pushes = sa.Table(
 orders = sa.Table(
     "healthd_orders",
     metadata,
-    sa.Column("key", sa.Text, primary_key=True),
-    sa.Column("gate_id", sa.Text, _of_gate(), nullable=False, index=True),
+    sa.Column("key", Text, primary_key=True),
+    sa.Column("gate_id", Text, _of_gate(), nullable=False, index=True),
     sa.Column("position", sa.Integer, nullable=False),
-    sa.Column("action", sa.Text, nullable=False),
-    sa.Column("occasion", sa.Text, nullable=False),
-    sa.Column("state", sa.Text, nullable=False, index=True),
+    sa.Column("action", Text, nullable=False),
+    sa.Column("occasion", Text, nullable=False),
+    sa.Column("state", Text, nullable=False, index=True),
     sa.Column("created_at", Moment, nullable=False),
     sa.Column("next_try_at", Moment, nullable=False),
     sa.Column("tries", sa.Integer, nullable=False),
-    sa.Column("detail", sa.Text, nullable=False),
+    sa.Column("detail", Text, nullable=False),
     sa.Column("finished_at", Moment),
-    sa.Column("owner", sa.Text),
+    sa.Column("owner", Text),
     sa.Column("token", sa.Integer, nullable=False),
     sa.Column("leased_until", Moment),
 )
@@ -109,18 +109,18 @@ orders = sa.Table(
 replies = sa.Table(
     "healthd_replies",
     metadata,
-    sa.Column("key", sa.Text, primary_key=True),
-    sa.Column("hook", sa.Text, nullable=False),
-    sa.Column("address", sa.Text, nullable=False),
-    sa.Column("request", sa.Text),
-    sa.Column("word", sa.Text),
-    sa.Column("why", sa.Text),
-    sa.Column("gate_id", sa.Text),
-    sa.Column("state", sa.Text, nullable=False, index=True),
-    sa.Column("said", sa.Text),
+    sa.Column("key", Text, primary_key=True),
+    sa.Column("hook", Text, nullable=False),
+    sa.Column("address", Text, nullable=False),
+    sa.Column("request", Text),
+    sa.Column("word", Text),
+    sa.Column("why", Text),
+    sa.Column("gate_id", Text),
+    sa.Column("state", Text, nullable=False, index=True),
+    sa.Column("said", Text),
     sa.Column("reports", sa.Integer, nullable=False),
     sa.Column("tries", sa.Integer, nullable=False),
-    sa.Column("detail", sa.Text, nullable=False),
+    sa.Column("detail", Text, nullable=False),
     sa.Column("created_at", Moment, nullable=False),
     sa.Column("next_try_at", Moment, nullable=False),
     sa.Column("finished_at", Moment),
@@ -131,21 +131,21 @@ replies = sa.Table(
 deploy_locks = sa.Table(
     "healthd_deploy_locks",
     metadata,
-    sa.Column("service", sa.Text, primary_key=True),
-    sa.Column("holder", sa.Text, nullable=False),
+    sa.Column("service", Text, primary_key=True),
+    sa.Column("holder", Text, nullable=False),
     sa.Column("until", Moment, nullable=False),
-    sa.Column("reason", sa.Text, nullable=False),
-    sa.Column("caller", sa.Text, nullable=False),
+    sa.Column("reason", Text, nullable=False),
+    sa.Column("caller", Text, nullable=False),
 )
 
 quarantine = sa.Table(
     "healthd_quarantine",
     metadata,
-    sa.Column("service", sa.Text, primary_key=True),
-    sa.Column("version", sa.Text, primary_key=True),
-    sa.Column("gate_id", sa.Text, nullable=False),
+    sa.Column("service", Text, primary_key=True),
+    sa.Column("version", Text, primary_key=True),
+    sa.Column("gate_id", Text, nullable=False),
     sa.Column("since", Moment, nullable=False),
-    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("reason", Text, nullable=False),
 )
 
 BRANCH = Branch(Path(__file__).with_name("migrations"), "healthd_gates_version", head="0002")

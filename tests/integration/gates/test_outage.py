@@ -17,8 +17,8 @@ QUICK = {"settle": "1s", "every": "1s", "observe": {"at_least": "3s", "at_most":
 @pytest.mark.parametrize("way", ["restart", "freeze"])
 async def test_gates_outlast_their_database(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is started meanwhile, and what was started comes to its verdict."""
-    monkeypatch.setattr("healthd.journal.database._COMMAND_SECONDS", 1.0)
-    monkeypatch.setattr("healthd.journal.database._CONNECT_SECONDS", 1.0)
+    monkeypatch.setattr("healthd.journal.engines.COMMAND_SECONDS", 1.0)
+    monkeypatch.setattr("healthd.journal.engines.CONNECT_SECONDS", 1.0)
     with postgresql.primary() as server:
         async with server.database() as dsn:
             replica = await start_replica(dsn, config(policy=QUICK, gates={"lease": "5s"}), SystemClock())

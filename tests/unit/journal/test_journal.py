@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -166,3 +167,41 @@ async def test_replicas_that_start_together_upgrade_once(tmp_path: Path) -> None
     await asyncio.gather(*(database.open() for database in databases))
     for database in databases:
         await database.close()
+
+
+async def test_a_strangers_bytes_keep_nothing_from_being_written(tmp_path: Path) -> None:
+    """NUL and halves of characters, which a banner or a page of errors may hold, become what text can hold."""
+    database = Database(f"sqlite:///{tmp_path}/j.db", HandClock(), BRANCHES)
+    journal = Journal(database, HandClock(), 86400)
+    journal.changed(replace(fell(), probe=Probe(MIDNIGHT, 0.1, replace(DOWN, message="220\0 \ud800 ready"))))
+    await run_until_written(journal)
+    (row,) = await journal.transitions("db")
+    assert row["message"] == "220\ufffd \ufffd ready"
+    await database.close()
+
+
+async def test_one_that_the_database_does_not_take_holds_up_no_other(tmp_path: Path) -> None:
+    """It is told, with the check, and left out."""
+    database = Database(f"sqlite:///{tmp_path}/j.db", HandClock(), BRANCHES)
+    journal = Journal(database, HandClock(), 86400)
+    for check in ("a", None, "b"):
+        journal.changed(replace(fell(), check=check))  # type: ignore[arg-type]
+    with capture_logs() as logged:
+        await run_until_written(journal)
+    assert [line["event"] for line in logged] == ["a transition cannot be kept"]
+    assert [len(await journal.transitions(check)) for check in "ab"] == [1, 1]
+    await database.close()
+
+
+async def test_a_fault_of_ours_ends_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The task that writes goes on: with it the daemon, and health, would end."""
+    monkeypatch.setattr("healthd.journal.journal._RETRY_SECONDS", 0.01)
+    database = Database(f"sqlite:///{tmp_path}/j.db", HandClock(), BRANCHES)
+    journal = Journal(database, HandClock(), 86400)
+    journal.changed(fell())
+    with monkeypatch.context() as patch, capture_logs() as logged:
+        patch.setattr("healthd.journal.journal._row", lambda _: 1 / 0)
+        await run_until(journal, lambda: len(logged) > 2)
+    assert [line["log_level"] for line in logged].count("error") == 1
+    await run_until_written(journal)
+    await database.close()

@@ -38,7 +38,7 @@ async def looks(running: Replica, gate: Gate) -> list[float]:
 @contextmanager
 def locked_away(file: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Nobody can write to the journal meanwhile."""
-    monkeypatch.setattr("healthd.journal.database._BUSY_SECONDS", 0.05)
+    monkeypatch.setattr("healthd.journal.engines.BUSY_SECONDS", 0.05)
     holder = sqlite3.connect(file, isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")
     try:
@@ -199,7 +199,7 @@ async def test_two_people_at_two_replicas_cancel_and_pull_at_once(file: Path) ->
 
 async def test_nothing_is_started_while_the_journal_is_away(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The refusal says why, and afterwards there is no trace of the gate."""
-    monkeypatch.setattr("healthd.journal.database._BUSY_SECONDS", 0.05)
+    monkeypatch.setattr("healthd.journal.engines.BUSY_SECONDS", 0.05)
     async with replica(file) as running:
         with locked_away(file, monkeypatch), pytest.raises(refusals.JournalUnavailable, match="database is locked"):
             await running.keeper.start(request(), caller="ci")
@@ -209,7 +209,7 @@ async def test_nothing_is_started_while_the_journal_is_away(file: Path, monkeypa
 
 async def test_a_gate_outlasts_a_journal_that_is_away(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It says nothing that is not stored; once the journal is back, what it saw meanwhile counts."""
-    monkeypatch.setattr("healthd.journal.database._BUSY_SECONDS", 0.05)
+    monkeypatch.setattr("healthd.journal.engines.BUSY_SECONDS", 0.05)
     Script.act = later(50, healthy, broken)
     async with replica(file) as running:
         gate = await running.keeper.start(request(), caller="ci")

@@ -1,0 +1,38 @@
+"""MongoDB: the options of its URI specification are understood; those of Mongoose and of old drivers set aside."""
+
+from __future__ import annotations
+
+from healthd.addresses.words import APPLICATIONS, joined, names, notes, refuse_misspelt, split
+
+_GUARDING = names("tls tlscafile tlscertificatekeyfile tlscertificatekeyfilepassword authsource authmechanism")
+_OLD = "it was an option of older drivers for Node, and has no effect"
+_WHY = {
+    **dict.fromkeys(
+        names("""
+        usenewurlparser useunifiedtopology usecreateindex usefindandmodify autoreconnect
+    """),
+        _OLD,
+    ),
+    **dict.fromkeys(
+        names("""
+            reconnecttries reconnectinterval poolsize keepalive keepaliveinitialdelay autoindex autocreate
+            buffercommands buffertimeoutms family ssl_ca sslvalidate sslca sslkey sslcert sslpass dbname nodelay
+            monitorcommands forceserverobjectid ignoreundefined promotelongs promotevalues
+        """),
+        APPLICATIONS,
+    ),
+}
+
+
+def read_mongodb(uri: str) -> tuple[str, tuple[str, ...]]:
+    """The address with the words that PyMongo knows, and the notes on the others. Raises ValueError, never with any
+    part of a value."""
+    from pymongo.common import URI_OPTIONS_VALIDATOR_MAP
+
+    head, given = split(uri, "&;")
+    known = {name.lower(): name for name in URI_OPTIONS_VALIDATOR_MAP}
+    words = [word for word in given if word.name.lower() in known]
+    aside = [word.name for word in given if word.name.lower() not in known]
+    refuse_misspelt([name for name in aside if name.lower() not in _WHY], _GUARDING)
+    clean = joined(head, words) if aside else uri
+    return clean, notes(aside, _WHY, list(known.values()))

@@ -1,0 +1,64 @@
+"""The words behind the `?` of an address: taken apart, put together, and what is told of those that are set aside."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from urllib.parse import quote, unquote
+
+_NAME = re.compile(r"[A-Za-z][\w.-]{0,62}")
+_ALIKE = 0.8
+APPLICATIONS = "it speaks to the application's own driver, not to the server"
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """`name=value`, as the address means it: no longer percent-encoded."""
+
+    name: str
+    value: str
+
+
+def names(text: str) -> frozenset[str]:
+    """The names in a text, which are apart by spaces."""
+    return frozenset(text.split())
+
+
+def split(uri: str, separators: str = "&") -> tuple[str, list[Word]]:
+    """What stands before the `?`, and the words behind it."""
+    head, _, query = uri.partition("?")
+    pieces = re.split(f"[{separators}]", query.partition("#")[0])
+    pairs = (piece.partition("=") for piece in pieces if piece)
+    return head, [Word(unquote(name), unquote(value)) for name, _, value in pairs]
+
+
+def joined(head: str, words: Iterable[Word]) -> str:
+    """The address again. Words without a value say nothing, and are left out."""
+    query = "&".join(f"{quote(word.name)}={quote(word.value, safe='')}" for word in words if word.value)
+    return f"{head}?{query}" if query else head
+
+
+def notes(aside: Sequence[str], why: Mapping[str, str], known: Collection[str]) -> tuple[str, ...]:
+    """A sentence for each name that was set aside. `why` has what is known of some; a name that no driver would write
+    may be part of a password that was not percent-encoded, and is not repeated."""
+    return tuple(dict.fromkeys(_note(name, why, known) for name in aside))
+
+
+def _note(name: str, why: Mapping[str, str], known: Collection[str]) -> str:
+    if not _NAME.fullmatch(name):
+        return "something behind the ? is no name=value, and is set aside"
+    reason = why.get(name.lower())
+    if reason is not None:
+        return f"{name} is set aside: {reason}"
+    alike = get_close_matches(name, known, n=1, cutoff=_ALIKE)
+    return f"{name} is set aside: the driver knows no such word{f'; did you mean {alike[0]}?' if alike else ''}"
+
+
+def refuse_misspelt(aside: Iterable[str], guarding: Collection[str]) -> None:
+    """Raises ValueError for a name that looks like one of `guarding`: without it a connection would be less safe than
+    its address asks for."""
+    for name in aside:
+        if _NAME.fullmatch(name) and (alike := get_close_matches(name.lower(), guarding, n=1, cutoff=_ALIKE)):
+            raise ValueError(f"has the word {name}, which nobody knows: did you mean {alike[0]}?")

@@ -1,0 +1,117 @@
+"""The connections to a journal's database: SQLAlchemy's engines over aiosqlite and asyncpg."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import uuid
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.engine import URL
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from healthd.addresses.postgresql import PostgreSQLAddress
+from healthd.journal.errors import JournalError
+from healthd.journal.sqlite_files import SQLiteFiles
+
+BUSY_SECONDS = 5.0
+CONNECT_SECONDS = 5.0
+COMMAND_SECONDS = 10.0
+_CONNECTIONS = 8
+_STATEMENTS = 100  # kept prepared by a connection, as is the driver's default
+PROBLEM = "journal_problem"  # an SQL function, so that files are looked at in the thread that uses them
+
+
+@dataclass(slots=True)
+class Engines:
+    """What is open. `stale` says that no connection of these may be kept when it is given back."""
+
+    writer: AsyncEngine
+    reader: AsyncEngine
+    stale: bool = False
+
+    async def dispose(self) -> None:
+        self.stale = True
+        for engine in {self.writer, self.reader}:
+            await engine.dispose()
+
+
+def postgresql(address: PostgreSQLAddress) -> Engines:
+    """One pool for all. Nothing is connected yet."""
+
+    async def connect(**_options: Any) -> Any:
+        import asyncpg
+
+        if address.files and (missing := await asyncio.to_thread(address.missing_file)) is not None:
+            raise JournalError(missing)
+        return await asyncpg.connect(
+            address.uri,
+            timeout=min(address.connect_timeout or CONNECT_SECONDS, COMMAND_SECONDS),
+            command_timeout=COMMAND_SECONDS,
+            server_settings=address.search_path,
+            statement_cache_size=0 if address.pooled else _STATEMENTS,
+        )
+
+    engine = create_async_engine(
+        URL.create("postgresql+asyncpg"),
+        pool_size=_CONNECTIONS,
+        max_overflow=0,
+        pool_timeout=COMMAND_SECONDS,
+        pool_pre_ping=True,
+        hide_parameters=True,
+        connect_args={"async_creator_fn": connect, **(_unnamed() if address.pooled else {})},
+    )
+    return Engines(engine, engine)
+
+
+def _unnamed() -> dict[str, Any]:
+    """For a pooler that gives each transaction another connection: no statement is prepared under a name twice."""
+    name = lambda: f"healthd_{uuid.uuid4().hex}"  # noqa: E731
+    return {"prepared_statement_cache_size": 0, "prepared_statement_name_func": name}
+
+
+def sqlite(files: SQLiteFiles) -> Engines:
+    """One writer: the queue for it is the pool's, not SQLite's busy handler."""
+    writer = _sqlite(files, 1, "BEGIN IMMEDIATE")
+    return Engines(writer, _sqlite(files, _CONNECTIONS // 2, "BEGIN"))
+
+
+def _sqlite(files: SQLiteFiles, connections: int, begin: str) -> AsyncEngine:
+    # mode=rw: a file that was taken away is not replaced by an empty one.
+    file = f"file:{quote(str(files.path))}"
+    engine = create_async_engine(
+        URL.create("sqlite+aiosqlite", database=file, query={"mode": "rw", "uri": "true"}),
+        pool_size=connections,
+        max_overflow=0,
+        pool_timeout=COMMAND_SECONDS,
+        hide_parameters=True,
+        connect_args={"timeout": BUSY_SECONDS},
+    )
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def configure(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # transactions are begun by `start` below and by nobody else
+        connection.create_function(PROBLEM, 0, files.watch())
+        cursor = connection.cursor()
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.execute("SELECT count(*) FROM sqlite_master")  # opens the log
+        cursor.execute(f"SELECT {PROBLEM}()")
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "invalidate")
+    def let_go(connection: Any, _record: Any, _error: BaseException | None) -> None:
+        # Whoever was cancelled amid a statement has left a cursor: while it lives, closing alone keeps the lock.
+        with suppress(sqlite3.Error, ValueError):
+            connection.run_async(lambda driver: asyncio.shield(driver.rollback()))
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def start(connection: sa.Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    return engine

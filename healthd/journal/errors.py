@@ -1,0 +1,48 @@
+"""One kind of error for whatever goes wrong with the journal, and the sentence that says so with the cure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
+
+
+class JournalError(Exception):
+    """The journal cannot be read or written now. Nothing of the transaction was kept, unless the connection broke while
+    it was being committed: then either all of it was kept or nothing.
+    """
+
+
+class JournalGoneError(JournalError):
+    """The file that the journal was in is not the one at its place any more. It has been told of already."""
+
+
+CALLERS_OWN = (IntegrityError, DataError)
+"""What a statement's own values bring about: whoever has written it knows what it means."""
+
+_CURES = {
+    "42501": "GRANT USAGE, CREATE ON SCHEMA {schema} TO {role}; GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN "
+    "SCHEMA {schema} TO {role}; or let {role} own its tables, which begin with healthd_",
+    "3F000": "CREATE SCHEMA {schema} AUTHORIZATION {role}",
+    "42P01": "bring the tables back from a backup, or drop those that are left of healthd_… to begin anew",
+    "42703": "bring the tables back from a backup: they are not as healthd made them",
+    "42P07": "the names that begin with healthd_ are for healthd: give it a schema of its own (?schema=…)",
+    "25006": "name the primary, or let the driver find it: target_session_attrs=read-write",
+    "53300": "let PostgreSQL take more connections: a daemon keeps up to 8",
+    "3D000": "CREATE DATABASE, and see docs/journal.md for the rights",
+}
+
+
+def sentence(error: BaseException, *, role: str | None = None, schema: str | None = None) -> str:
+    """What went wrong on one line, with the cure where there is one."""
+    cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+    text = " ".join(str(_innermost(cause)).split("\n")[0].split())[:300] or type(error).__name__
+    cure = _CURES.get(str(getattr(cause, "sqlstate", None)))
+    if cure is None:
+        return text
+    return f"{text}: {cure.format(role=role or 'its role', schema=schema or 'public')}"
+
+
+def _innermost(error: Any) -> Any:
+    """The driver's own error: SQLAlchemy puts the name of its class before its words."""
+    return error.__cause__ if hasattr(error, "sqlstate") and error.__cause__ is not None else error

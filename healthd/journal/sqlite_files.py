@@ -1,0 +1,154 @@
+"""The files of an SQLite journal: made for their owner alone, and looked at before anything is acknowledged.
+
+An open descriptor goes on working after its file was removed, replaced or cut: all that is written is lost with the
+process. The log's frames and how many of them are in the file already stand in the `-shm` file, as SQLite's
+"WAL-mode File Format" has it.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+
+_INDEX = struct.Struct("=12xBxHI12xII8x")  # of the wal-index header: isInit, szPage, mxFrame, two salts
+_COPIED, _COPYING = 96, 128  # where nBackfill and nBackfillAttempted are
+_FRAME_HEADER, _LOG_HEADER = 24, 32
+_LOG_MAGIC = (0x377F0682, 0x377F0683)
+_FILE_HEADER = 100
+
+
+@dataclass(frozen=True, slots=True)
+class _Log:
+    """The write-ahead log, as its index says. Frames up to `copied` are in the file, up to `copying` may be."""
+
+    page: int
+    frames: int
+    salts: tuple[int, int]
+    copied: int
+    copying: int
+
+    @property
+    def is_being_copied(self) -> bool:
+        return self.copying != self.copied
+
+    def has_not_moved(self, before: _Log) -> bool:
+        """Whether nothing was copied into the file since."""
+        return (self.salts, self.copied, self.copying) == (before.salts, before.copied, before.copying)
+
+    @property
+    def longest(self) -> int:
+        """How long the log must be at the least for what is in it alone."""
+        return _LOG_HEADER + self.frames * (_FRAME_HEADER + self.page) if self.frames > self.copied else 0
+
+
+class SQLiteFiles:
+    """The files of one journal. Used by several threads, one a connection."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._log, self._index = Path(f"{path}-wal"), Path(f"{path}-shm")
+        self._lock = Lock()
+        self._file: tuple[int, int] | None = None
+        self._seen: tuple[os.stat_result, _Log | None] | None = None
+
+    def is_missing(self) -> bool:
+        """Whether nothing is at its place."""
+        return not self.path.exists()
+
+    def prepare(self, *, fresh: bool) -> None:
+        """Make the file, for nobody else to read, where it is not there; only when it is `fresh`: what was open once
+        is not replaced by an empty one. Raises OSError."""
+        if fresh:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with suppress(FileExistsError):
+                os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        for file in (self.path, self._log, self._index):
+            with suppress(OSError):  # somebody else's, or not there: then SQLite says what is wrong
+                if (mode := file.stat().st_mode) & 0o007:
+                    file.chmod(mode & 0o770)
+        with self._lock:
+            self._file = self._seen = None
+
+    def watch(self) -> Callable[[], str | None]:
+        """Take the files as they are for those of a connection that was opened just now. What is returned says what is
+        wrong with them."""
+        opened: tuple[tuple[int, int] | None, ...] | None = None
+
+        def problem() -> str | None:
+            nonlocal opened
+            try:
+                now = tuple(_identity(file) for file in (self.path, self._log, self._index))
+                if opened is None:
+                    opened = now
+                return self._problem(opened, now)
+            except OSError as error:
+                return f"{self.path} cannot be looked at: {error.strerror}"
+
+        return problem
+
+    def _problem(self, opened: tuple[object, ...], now: tuple[tuple[int, int] | None, ...]) -> str | None:
+        with self._lock:
+            if self._file is None:
+                self._file = now[0]
+            for file, before, at_place in zip((self.path, self._log, self._index), opened, now, strict=True):
+                if at_place is None:
+                    return f"{file} was taken away while it was open"
+                if at_place != before:
+                    return f"{file} was replaced while it was open"
+            if now[0] != self._file:
+                return f"{self.path} was replaced while it was open"
+            return self._cut()
+
+    def _cut(self) -> str | None:
+        before, now = self._seen, (self.path.stat(), self._read_index())
+        self._seen = now
+        stat, log = now
+        if log is not None and log.longest:
+            with self._log.open("rb") as file:
+                magic = int.from_bytes(file.read(4), "big")
+                if os.fstat(file.fileno()).st_size < log.longest or magic not in _LOG_MAGIC:
+                    return f"{self._log} was cut or overwritten while it was open"
+        if before is None:
+            return None
+        if stat.st_size < before[0].st_size and stat.st_size < self._bytes_by_header():
+            return f"{self.path} was cut while it was open"
+        is_ours = log is None or before[1] is None or log.is_being_copied or not log.has_not_moved(before[1])
+        if _was_written(before[0], stat) and not is_ours:
+            return f"{self.path} was written to by something else while it was open"
+        return None
+
+    def _bytes_by_header(self) -> int:
+        with self.path.open("rb") as file:
+            header = file.read(_FILE_HEADER)
+        if len(header) < _FILE_HEADER:
+            return _FILE_HEADER
+        page = int.from_bytes(header[16:18], "big")
+        return (65536 if page == 1 else page) * int.from_bytes(header[28:32], "big")
+
+    def _read_index(self) -> _Log | None:
+        """None while somebody writes it."""
+        with self._index.open("rb") as file:
+            index = file.read(_COPYING + 4)
+        if len(index) < _COPYING + 4 or index[:48] != index[48:96]:
+            return None
+        is_ready, page, frames, *salts = _INDEX.unpack_from(index)
+        copied, copying = (struct.unpack_from("=I", index, place)[0] for place in (_COPIED, _COPYING))
+        first, second = salts
+        return _Log(65536 if page == 1 else page, frames, (first, second), copied, copying) if is_ready else None
+
+
+def _was_written(before: os.stat_result, now: os.stat_result) -> bool:
+    return (before.st_size, before.st_mtime_ns) != (now.st_size, now.st_mtime_ns)
+
+
+def _identity(file: Path) -> tuple[int, int] | None:
+    try:
+        stat = file.stat()
+    except FileNotFoundError:
+        return None
+    return stat.st_dev, stat.st_ino

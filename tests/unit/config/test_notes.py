@@ -1,0 +1,26 @@
+"""What is told of a configuration that is no mistake."""
+
+from pydantic import SecretStr
+
+from healthd.config.settings import Settings
+
+
+def test_words_that_are_set_aside_are_told_with_their_place() -> None:
+    """And nothing of the address is."""
+    checks = {
+        "db": {"kind": "postgresql", "uri": "postgresql://u:hunter2@h/d?connection_limit=1"},
+        "cache": {"kind": "redis", "uri": "redis://:hunter2@h/0?family=4"},
+        "off": {"kind": "redis", "uri": "redis://h/0?family=4", "enabled": False},
+        "old": {"kind": "mongodb", "uri": "mongodb://h/shop?useNewUrlParser=true"},
+        "schema": {"kind": "migrations", "postgresql": {"uri": "postgresql://h/d?pool_timeout=3"}},
+    }
+    journal = SecretStr("postgresql://u:hunter2@h/d?channel_binding=require")
+    notes = Settings.model_validate({"checks": checks, "journal": journal}).notes
+    assert [note.partition(" is set aside")[0] for note in notes] == [
+        "checks.db: connection_limit",
+        "checks.cache: family",
+        "checks.old: useNewUrlParser",
+        "checks.schema: pool_timeout",
+        "journal: channel_binding",
+    ]
+    assert "hunter2" not in str(notes)

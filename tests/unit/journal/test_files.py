@@ -1,0 +1,222 @@
+"""The files of a journal on SQLite: who may read them, and what is done once they are not what was opened."""
+
+import asyncio
+import os
+import shutil
+import sqlite3
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from structlog.testing import capture_logs
+
+from healthd.journal import tables
+from healthd.journal.database import Database, JournalError
+from healthd.journal.errors import JournalGoneError
+from healthd.journal.journal import AuditEntry, write_audit
+from healthd.runtime.clock import SystemClock
+
+CLOCK = SystemClock()
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "kept" / "journal.db"
+
+
+@pytest.fixture
+async def database(file: Path) -> AsyncIterator[Database]:
+    database = Database(f"sqlite:///{file}", CLOCK, (tables.BRANCH,))
+    await database.open()
+    yield database
+    await database.close()
+
+
+async def note(database: Database, subject: str = "api") -> None:
+    async with database.write() as connection:
+        await write_audit(connection, CLOCK.now(), AuditEntry("ann", "lock.take", subject))
+
+
+async def noted(database: Database) -> int:
+    async with database.read() as connection:
+        return int((await connection.execute(sa.select(sa.func.count()).select_from(tables.audit))).scalar_one())
+
+
+def beside(file: Path, suffix: str) -> Path:
+    return Path(f"{file}{suffix}")
+
+
+def remove_all(file: Path) -> None:
+    for suffix in ("", "-wal", "-shm"):
+        beside(file, suffix).unlink()
+
+
+def replace(file: Path) -> None:
+    shutil.copy(file, beside(file, ".copy"))
+    beside(file, ".copy").rename(file)
+
+
+def move_the_folder(file: Path) -> None:
+    file.parent.rename(file.parent.with_name("elsewhere"))
+
+
+def cut(file: Path) -> None:
+    os.truncate(file, 4096)
+
+
+def empty(file: Path) -> None:
+    os.truncate(file, 0)
+
+
+def overwrite(file: Path) -> None:
+    shutil.copyfile(beside(file, ".backup"), file)
+
+
+def empty_the_log(file: Path) -> None:
+    os.truncate(beside(file, "-wal"), 0)
+
+
+def remove_the_log(file: Path) -> None:
+    beside(file, "-wal").unlink()
+
+
+def remove_the_index(file: Path) -> None:
+    beside(file, "-shm").unlink()
+
+
+async def fold_back(file: Path) -> None:
+    """What the log has goes into the file, as SQLite does by itself from time to time."""
+    with sqlite3.connect(file) as other:
+        other.execute("PRAGMA wal_checkpoint(FULL)")
+    other.close()
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [remove_all, Path.unlink, replace, move_the_folder, cut, empty, overwrite, empty_the_log, remove_the_log,
+     remove_the_index],
+)  # fmt: skip
+async def test_nothing_is_acknowledged_once_the_file_is_not_what_was_opened(
+    database: Database, file: Path, harm: Callable[[Path], None]
+) -> None:
+    """It is told once, by name, and neither read nor written."""
+    await note(database)
+    await fold_back(file)
+    shutil.copyfile(file, beside(file, ".backup"))
+    await note(database)
+    assert await noted(database) == 2
+    harm(file)
+    with capture_logs() as logged:
+        with pytest.raises(JournalGoneError, match=str(file)):
+            await note(database)
+        with pytest.raises(JournalGoneError):
+            await noted(database)
+        with pytest.raises(JournalGoneError):
+            await note(database)
+    assert [(line["event"], line["log_level"]) for line in logged] == [("the journal is gone", "error")]
+    assert not database.works
+
+
+async def test_a_reader_notices_it_too(database: Database, file: Path) -> None:
+    """A list of what is lost is no answer."""
+    await note(database)
+    remove_all(file)
+    with pytest.raises(JournalGoneError, match="taken away"):
+        await noted(database)
+
+
+async def test_no_empty_file_takes_its_place(database: Database, file: Path) -> None:
+    """Until somebody puts one there: then the journal goes on with it, and a restart may begin anew."""
+    await note(database)
+    await fold_back(file)
+    backup = beside(file, ".backup")
+    shutil.copyfile(file, backup)
+    remove_all(file)
+    with pytest.raises(JournalGoneError):
+        await note(database)
+    with pytest.raises(JournalGoneError, match="taken away"):
+        await database.open()
+    assert not file.exists()
+    file.touch()
+    with pytest.raises(JournalGoneError, match="is not the journal"):
+        await database.open()
+    shutil.copyfile(backup, file)
+    await database.open()
+    assert database.works
+    await note(database)
+    assert await noted(database) == 2
+
+
+async def test_what_a_lost_log_held_is_saved(database: Database, file: Path) -> None:
+    """Closing writes it from the descriptor into the file, and the journal goes on whole."""
+    await note(database)
+    remove_the_log(file)
+    with pytest.raises(JournalGoneError):
+        await note(database)
+    await database.open()
+    assert await noted(database) == 1
+
+
+async def test_other_processes_do_no_harm(database: Database, file: Path) -> None:
+    """They read, write, fold the log back and make the file smaller while it is open."""
+    for number in range(60):
+        await note(database, "x" * 20_000)
+        if number == 30:
+            await fold_back(file)
+    other = sqlite3.connect(file)
+    other.execute("DELETE FROM healthd_audit WHERE id > 5")
+    other.commit()
+    await note(database)
+    for statement in ("VACUUM", "PRAGMA wal_checkpoint(TRUNCATE)"):
+        other.execute(statement).fetchall()
+        await note(database)
+    other.close()
+    await asyncio.gather(*(note(database) for _ in range(20)), *(noted(database) for _ in range(20)))
+    assert database.works
+
+
+@pytest.mark.parametrize("mask", [0o022, 0o000])
+async def test_it_is_for_its_owner_alone(tmp_path: Path, mask: int) -> None:
+    """Whatever the umask; one that is there keeps its group, who may be the backup's, and loses everybody else."""
+    kept = os.umask(mask)
+    try:
+        for name, before, after in (("new.db", None, 0o600), ("old.db", 0o664, 0o660)):
+            file = tmp_path / name
+            if before is not None:
+                file.touch()
+                file.chmod(before)
+            database = Database(f"sqlite:///{file}", CLOCK, (tables.BRANCH,))
+            await database.open()
+            await note(database)
+            assert {beside(file, suffix).stat().st_mode & 0o777 for suffix in ("", "-wal", "-shm")} == {after}
+            await database.close()
+    finally:
+        os.umask(kept)
+
+
+async def test_a_backup_is_taken_while_it_runs_and_brought_back(database: Database, file: Path, tmp_path: Path) -> None:
+    """As docs/journal.md says."""
+    await note(database)
+    backup = tmp_path / "backup.db"
+    with sqlite3.connect(file) as reader:
+        reader.execute("VACUUM INTO ?", (str(backup),))
+    reader.close()
+    await note(database)
+    await database.close()
+    remove_all(file) if beside(file, "-wal").exists() else file.unlink()
+    shutil.copyfile(backup, file)
+    again = Database(f"sqlite:///{file}", CLOCK, (tables.BRANCH,))
+    await again.open()
+    assert await noted(again) == 1
+    await again.close()
+
+
+async def test_a_newer_releases_tables(database: Database, file: Path) -> None:
+    """One sentence, which says what to do; health does not depend on it."""
+    with sqlite3.connect(file) as other:
+        other.execute("UPDATE healthd_journal_version SET version_num = 'zzz'")
+    other.close()
+    await database.close()
+    with pytest.raises(JournalError, match=r"newer release of healthd: its tables are of version zzz.*up to 0001"):
+        await Database(f"sqlite:///{file}", CLOCK, (tables.BRANCH,)).open()
