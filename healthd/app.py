@@ -26,6 +26,7 @@ from healthd.monitoring.schedule import Schedule
 from healthd.monitoring.suite import Suite
 from healthd.notify.notifications import Notifications
 from healthd.notify.told import JournalStore, Memory
+from healthd.runtime import descriptors
 from healthd.runtime.clock import Clock, SystemClock
 from healthd.runtime.deadline import with_deadline
 from healthd.runtime.redaction import Redactor, secrets_of
@@ -38,6 +39,7 @@ from healthd.web.health import HealthEndpoints
 from healthd.web.pages.renderer import Renderer
 from healthd.web.pages.status import StatusPage
 from healthd.web.pages.stream import Streams
+from healthd.web.refusals import Refusals
 from healthd_gates.app import Gates
 from healthd_gates.config.settings import Config as Config
 from healthd_gates.domain.gate import Gate
@@ -71,7 +73,8 @@ class Daemon:
             listener=Listener(self._probed, self._changed),
             environ=os.environ,
         )
-        guard = Guard(settings)
+        self.refusals = Refusals(lambda reason: self.metrics.http_refused.labels(reason).inc())
+        guard = Guard(settings, self.refusals)
         self.health = HealthEndpoints(self.board, guard, settings, clock)
         self.checks_api = ChecksApi(self.suite, self.board, guard)
         self.database = Database(settings.journal_url, clock, (journal_tables.BRANCH, gate_tables.BRANCH))
@@ -107,6 +110,7 @@ class Daemon:
         """Serve until SIGTERM or SIGINT. Raises CannotListenError."""
         self._speak()
         self._heed_signals()
+        descriptors.raise_limit()
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self._fall_silent)
             stack.push_async_callback(self._close_journal)
@@ -139,8 +143,9 @@ class Daemon:
         http, routes = self.settings.http, self.page.routes()
         if self.gate_api is not None and self.gate_page is not None:
             routes += self.gate_api.routes(self.gate_page.routes())
-        runner = await server.listen(server.build(self.health, self.checks_api, self.metrics, routes), http.listen)
-        stack.push_async_callback(runner.cleanup)
+        app = server.build(self.health, self.checks_api, self.metrics, routes)
+        serving = await server.listen(app, http.listen, self.refusals)
+        stack.push_async_callback(serving.close)
         stack.callback(self.streams.stop)
         if self.gate_api is not None:
             stack.callback(self.gate_api.drain)
@@ -222,7 +227,7 @@ class Daemon:
         gone = self.settings.active_checks.keys() - settings.active_checks.keys()
         self.settings = settings
         logs.configure(settings.log, self.redact)
-        guard = Guard(settings)
+        guard = Guard(settings, self.refusals)
         self.health.reconfigure(settings, guard)
         self.checks_api.guard = guard
         self.page.reconfigure(settings, guard)

@@ -14,6 +14,7 @@ import structlog
 
 from healthd.config.settings import Log
 from healthd.runtime.redaction import Redactor
+from healthd.runtime.repeats import Repeats
 
 _log = structlog.get_logger(__name__)
 # Libraries that tell more than anybody asked: what the scheduler skips is counted, and AWS's log whole requests.
@@ -75,14 +76,17 @@ def catch_the_uncaught() -> None:
 
 
 def catch_the_uncaught_in(loop: asyncio.AbstractEventLoop) -> None:
-    """As above, for what no task of a loop retrieved."""
+    """As above, for what no task of a loop retrieved. Without a descriptor to spare it comes a hundred times a second:
+    each kind is told once a minute, with how often it was."""
+    repeats = Repeats()
 
     def handle(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        if not (times := repeats.count((context["message"], type(error), str(error)[:100]))):
+            return
         task = context.get("task") or context.get("future")
         name = task.get_name() if isinstance(task, asyncio.Task) else None
-        _log.error(
-            "uncaught in the event loop", reason=context["message"], task=name, exc_info=context.get("exception")
-        )
+        _log.error("uncaught in the event loop", reason=context["message"], task=name, times=times, exc_info=error)
 
     loop.set_exception_handler(handle)
 

@@ -84,6 +84,13 @@ class Metrics:
             registry=registry,
         )
 
+        self.http_refused = Counter(
+            "healthd_http_refused_total",
+            "Callers who were turned away, by reason: an unknown token, a bad signature, bytes that are not HTTP, "
+            "a request's head that was slow or long, an idle connection that made room for another.",
+            ["reason"],
+            registry=registry,
+        )
         self.notices = Counter(
             "healthd_notices_total",
             "Notices by what became of them: sent, failed (and tried again), refused.",

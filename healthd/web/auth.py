@@ -22,6 +22,7 @@ from multidict import istr
 
 from healthd.config.settings import SCOPES, Settings, Token, split_address
 from healthd.web.problems import Problem
+from healthd.web.refusals import Reason, Refusals
 
 _X_REAL_IP = istr("X-Real-IP")
 _THIS_HOST = "no token is configured, so only direct callers on this host are answered"
@@ -56,7 +57,8 @@ class Caller:
 class Guard:
     """Tells callers apart. With no token configured, direct callers on this host may be trusted."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, refused: Refusals | None = None) -> None:
+        self.refused = refused or Refusals()
         self._tokens = settings.auth.tokens
         self._trusts_this_host = settings.trusts_this_host
         self._shows_this_host = self._trusts_this_host and _is_loopback(split_address(settings.http.listen)[0])
@@ -127,6 +129,7 @@ class Guard:
             if hmac.compare_digest(known.hash.get_secret_value(), presented):
                 found = known
         if token is None or found is None:
+            self.refused(Reason.UNKNOWN_TOKEN)
             raise _unauthorized("this token is not known")
         return Caller(found.name, frozenset(found.scopes))
 

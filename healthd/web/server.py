@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Iterable
 
@@ -10,12 +11,13 @@ from prometheus_client.aiohttp import make_aiohttp_handler
 
 from healthd.config.settings import split_address
 from healthd.metrics import Metrics
+from healthd.runtime import descriptors
 from healthd.web.checks_api import ChecksApi
+from healthd.web.connections import Connections, accept
 from healthd.web.health import HealthEndpoints
+from healthd.web.refusals import Refusals
 
 _LARGEST_BODY = 64 * 1024
-_IDLE = 75.0  # seconds without a request after which a connection ends; longer than proxies keep theirs
-_LINGERING = 5.0  # seconds in which the rest of a body that was refused is taken and thrown away
 _FAREWELL = 2.0  # seconds that requests in hand get to end when the server stops
 
 
@@ -38,22 +40,38 @@ def build(
     return app
 
 
-async def listen(app: web.Application, address: str) -> web.AppRunner:
-    """Serve until the runner is cleaned up. Raises CannotListenError."""
-    runner = web.AppRunner(
-        app,
-        access_log=None,
-        handle_signals=False,
-        shutdown_timeout=_FAREWELL,
-        keepalive_timeout=_IDLE,
-        lingering_time=_LINGERING,
-        auto_decompress=False,  # a body nobody asked for is not unpacked; who asks for one unpacks so much and no more
-    )
+class HttpServer:
+    """One that listens."""
+
+    def __init__(self, runner: web.AppRunner, connections: Connections, listening: asyncio.Server) -> None:
+        self._runner, self._connections, self._listening = runner, connections, listening
+
+    @property
+    def port(self) -> int:
+        """The one that it has got where it was told none."""
+        port: int = self._listening.sockets[0].getsockname()[1]
+        return port
+
+    async def close(self) -> None:
+        """Take no more calls, and give those in hand two seconds to end."""
+        self._listening.close()
+        await self._runner.cleanup()
+        self._connections.close()
+
+
+async def listen(
+    app: web.Application, address: str, refusals: Refusals, most_connections: int | None = None
+) -> HttpServer:
+    """Serve until closed. Raises CannotListenError."""
+    runner = web.AppRunner(app, handle_signals=False, shutdown_timeout=_FAREWELL)
     await runner.setup()
+    assert runner.server is not None
+    connections = Connections(runner.server, refusals, most_connections or descriptors.most_connections())
     host, port = split_address(address)
     try:
-        await web.TCPSite(runner, host, port, backlog=1024).start()
+        listening = await accept(connections, host, port)
     except OSError as error:
+        connections.close()
         await runner.cleanup()
         raise CannotListenError(address, error) from error
-    return runner
+    return HttpServer(runner, connections, listening)

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, PrivateAttr
 from healthd.config.settings import Model
 from healthd.web.auth import Caller, Guard
 from healthd.web.problems import Problem
+from healthd.web.refusals import Reason
 from healthd_gates.api.bodies import body_of
 from healthd_gates.api.operation import Answer, Call, Header, Nothing, Operation
 from healthd_gates.api.responses import answer
@@ -77,11 +78,12 @@ class GitHubWebhook:
             ),
         ]  # fmt: skip
 
-    async def _admit(self, request: web.Request, _guard: Guard, _scope: str) -> Caller:
+    async def _admit(self, request: web.Request, guard: Guard, _scope: str) -> Caller:
         """Whoever knows the secret. Raises Problem 401, and 404 where there is no such hook."""
         name = request.match_info["hook"]
         secret = self._runs.hook(GitHubConfig, name).secret.get_secret_value()
         if not is_signed(secret, request.headers.get("X-Hub-Signature-256"), body_of(request) or b""):
+            guard.refused(Reason.BAD_SIGNATURE)
             raise Problem(
                 401, "Unauthorized", "X-Hub-Signature-256 is not the signature of this body by the hook's secret"
             )

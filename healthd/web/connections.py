@@ -1,0 +1,184 @@
+"""The connections to the HTTP server: how many there may be, how long a request may be on its way, and what becomes of
+bytes that are no request.
+
+A connection is *waiting* while no whole request of it is being answered. Those cost a descriptor and are worth nothing:
+when there are too many, the one that has waited longest makes room.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from aiohttp import web
+
+from healthd.runtime.repeats import Repeats
+from healthd.web.problems import Problem
+from healthd.web.refusals import Reason, Refusals
+
+_log = structlog.get_logger(__name__)
+IDLE = 75.0  # seconds without a request after which a connection ends; proxies keep theirs for 60 or less
+_HEAD_SECONDS, _LARGEST_HEAD = 10.0, 32 * 1024
+_LINGERING = 5.0  # seconds in which the rest of a body that was refused is taken and thrown away
+_SWEEP = 1.0  # seconds between two looks for what has taken too long
+_ACCEPTED_IN_ONE_GO, _BACKLOG = 32, 1024
+
+
+class Connections:
+    """Makes the protocol of every new connection to one server."""
+
+    def __init__(
+        self, server: web.Server, refusals: Refusals, at_most: int, *, head_seconds: float = _HEAD_SECONDS
+    ) -> None:
+        self._server, self.refused, self._at_most, self._head_seconds = server, refusals, at_most, head_seconds
+        self._answer, server.request_handler = server.request_handler, self._in_hand
+        self._loop = asyncio.get_running_loop()
+        self._open: set[Connection] = set()
+        # Since when; in that order, as whoever begins is put at the end.
+        self._waiting: dict[Connection, float] = {}
+        self._heads: dict[Connection, float] = {}
+        self._sweeping = self._loop.call_later(_SWEEP, self._sweep)
+        self.faults = Repeats()
+
+    def __call__(self) -> Connection:
+        return Connection(
+            self,
+            self._server,
+            loop=self._loop,
+            access_log=None,
+            keepalive_timeout=IDLE,
+            lingering_time=_LINGERING,
+            auto_decompress=False,  # a body that nobody asked for is not unpacked; who asks unpacks so much of it
+        )
+
+    def close(self) -> None:
+        self._sweeping.cancel()
+
+    def made(self, connection: Connection) -> None:
+        self._open.add(connection)
+        if len(self._open) > self._at_most:
+            self.refused(Reason.CROWDED)
+            self._end(next(iter(self._waiting), connection))
+        if connection in self._open:
+            self._waiting[connection] = self._loop.time()
+
+    def heard(self, connection: Connection) -> bool:
+        """Bytes came. Whether no request is being answered, so that they are of the head of one."""
+        if connection not in self._waiting:
+            return False
+        self._heads.setdefault(connection, self._loop.time())
+        return True
+
+    def lost(self, connection: Connection) -> None:
+        self._open.discard(connection)
+        self._waiting.pop(connection, None)
+        self._heads.pop(connection, None)
+
+    async def _in_hand(self, request: web.BaseRequest) -> web.StreamResponse:
+        connection = request.protocol
+        assert isinstance(connection, Connection)
+        self._waiting.pop(connection, None)
+        self._heads.pop(connection, None)
+        connection.head_is_whole()
+        try:
+            return await self._answer(request)
+        finally:
+            if connection in self._open:
+                self._waiting[connection] = self._loop.time()
+
+    def _sweep(self) -> None:
+        self._sweeping = self._loop.call_later(_SWEEP, self._sweep)
+        for connection in self._since(self._heads, self._head_seconds):
+            self.refused(Reason.SLOW_HEAD)
+            connection.say(HTTPStatus.REQUEST_TIMEOUT)
+            self._end(connection)
+        for connection in self._since(self._waiting, IDLE + _LINGERING):  # it does not take its answer
+            self._end(connection)
+
+    def _since(self, begun: dict[Connection, float], seconds: float) -> list[Connection]:
+        found, now = [], self._loop.time()
+        for connection, moment in begun.items():
+            if now - moment < seconds:
+                break
+            found.append(connection)
+        return found
+
+    def _end(self, connection: Connection) -> None:
+        self.lost(connection)
+        if connection.transport is not None:
+            connection.transport.abort()
+
+
+class Connection(web.RequestHandler):
+    """One connection."""
+
+    def __init__(self, connections: Connections, server: web.Server, **options: Any) -> None:
+        super().__init__(server, **options)
+        self._connections = connections
+        self._head, self._whole = 0, 0  # bytes of the head so far; requests before it
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._connections.made(self)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self._connections.lost(self)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        is_of_head = self._connections.heard(self)
+        super().data_received(data)
+        if not is_of_head or self._request_count > self._whole:  # a request is there, and this may be of its body
+            return
+        self._head += len(data)
+        if self._head > _LARGEST_HEAD:  # the parser bounds a line and their number: together they are a megabyte
+            self._connections.refused(Reason.LONG_HEAD)
+            self.say(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+            self.force_close()
+
+    def head_is_whole(self) -> None:
+        self._head, self._whole = 0, self._request_count
+
+    def say(self, status: HTTPStatus) -> None:
+        """Answer what is no whole request, as far as the peer takes it."""
+        if self.transport is not None:
+            head = f"HTTP/1.1 {status.value} {status.phrase}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+            self.transport.write(head.encode())
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """What the parser refused is anybody's, and is counted; what a handler raised is a fault of the daemon's."""
+        if request.writer.output_size > 0:
+            raise ConnectionError("the answer has begun already")
+        if status < 500:
+            self._connections.refused(Reason.NOT_HTTP)
+            problem = Problem(status, "Not HTTP", "this is not a request of HTTP/1.1")
+        else:
+            place = request.match_info.handler if isinstance(request, web.Request) else None
+            if times := self._connections.faults.count((type(exc), place)):
+                _log.error(
+                    "a request failed", request=f"{request.method} {request.path[:200]}", times=times, exc_info=exc
+                )
+            problem = Problem(status, HTTPStatus(status).phrase, "the log says why")
+        response = problem.response()
+        response.force_close()
+        return response
+
+
+async def accept(connections: Connections, host: str, port: int) -> asyncio.Server:
+    """Listen until closed. Raises OSError."""
+    # What asyncio is told here is also how often it tries to accept in one go, with an error for each try while no
+    # descriptor is left; how many callers the kernel lets wait is set after that.
+    listening = await asyncio.get_running_loop().create_server(connections, host, port, backlog=_ACCEPTED_IN_ONE_GO)
+    for known in listening.sockets:
+        with socket.fromfd(known.fileno(), known.family, known.type) as same:
+            same.listen(_BACKLOG)
+    return listening

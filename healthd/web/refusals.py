@@ -1,0 +1,42 @@
+"""Counts the callers who were turned away, and tells of each kind of them once a minute at most."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import StrEnum
+
+import structlog
+
+from healthd.runtime.repeats import Repeats
+
+_log = structlog.get_logger(__name__)
+
+
+class Reason(StrEnum):
+    """Why a caller was turned away."""
+
+    UNKNOWN_TOKEN = "unknown_token"
+    BAD_SIGNATURE = "bad_signature"
+    NOT_HTTP = "not_http"
+    SLOW_HEAD = "slow_head"
+    LONG_HEAD = "long_head"
+    CROWDED = "crowded"
+
+
+_TOLD = {
+    Reason.UNKNOWN_TOKEN: "callers with a token that is not known were refused",
+    Reason.BAD_SIGNATURE: "events with a wrong signature were refused",
+    Reason.CROWDED: "idle connections were closed: there are too many",
+}
+
+
+class Refusals:
+    """Those of one daemon. What anybody can send, and is no sign of anything, is counted and not told."""
+
+    def __init__(self, count: Callable[[str], None] = lambda _reason: None, repeats: Repeats | None = None) -> None:
+        self._count, self._repeats = count, repeats or Repeats()
+
+    def __call__(self, reason: Reason) -> None:
+        self._count(reason.value)
+        if reason in _TOLD and (times := self._repeats.count(reason)):
+            _log.warning(_TOLD[reason], times=times)
