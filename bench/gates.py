@@ -93,9 +93,7 @@ async def serve(port: int, gates: int, folder: Path) -> None:
         late.clear()
         return said
 
-    api = GateApi(
-        kept.gate_service, kept.callback_worker, config, Guard(config), clock, Rate(per_second=10_000, burst=10_000)
-    )
+    api = GateApi(kept.gate_service, kept.runs, Guard(config), clock, Rate(per_second=10_000, burst=10_000))
     app = web.Application()
     app.add_routes([*api.routes(), web.get("/lateness", lateness)])
     runner = web.AppRunner(app, access_log=None)

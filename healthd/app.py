@@ -176,7 +176,7 @@ class Daemon:
             listener=self._gate_changed,
         )
         gate_service = self.gates.gate_service
-        self.gate_api = GateApi(gate_service, self.gates.callback_worker, self.settings, self._guard, self._clock)
+        self.gate_api = GateApi(gate_service, self.gates.runs, self._guard, self._clock)
         gate_histories = GateHistories(gate_service, self.gates.gate_store, self.gates.outbox)
         self.gate_page = GatePage(gate_histories, self._guard, self._clock, self.renderer, self.streams)
         self.page.deploys = RecentGates(gate_service)
@@ -233,7 +233,7 @@ class Daemon:
         self.page.reconfigure(settings, guard)
         if self.gates is not None and self.gate_api is not None and self.gate_page is not None:
             self.gates.reconfigure(settings)
-            self.gate_api.reconfigure(settings, guard)
+            self.gate_api.reconfigure(guard)
             self.gate_page.guard = guard
         await self.suite.arrange(settings)
         for name in gone:

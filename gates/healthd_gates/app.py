@@ -27,8 +27,11 @@ from healthd_gates.engine.runner import Tools
 from healthd_gates.engine.service import GateService
 from healthd_gates.engine.supervisor import Supervisor
 from healthd_gates.hooks.callback_worker import CallbackWorker
+from healthd_gates.hooks.runs import Runs
+from healthd_gates.hooks.silence import SilenceWatch
 from healthd_gates.store.callbacks import CallbackStore
 from healthd_gates.store.gate_store import GateStore
+from healthd_gates.store.hook_runs import HookRuns
 from healthd_gates.store.leases import Leases
 from healthd_gates.store.locks import LockStore
 from healthd_gates.store.outbox import Outbox
@@ -79,6 +82,8 @@ class Gates:
             replica=replica,
         )
 
+        hook_runs = HookRuns(database)
+        self._silence_watch = SilenceWatch(self._supervisor, self.gate_service, hook_runs, clock)
         self.callback_worker = CallbackWorker(
             CallbackStore(database),
             self.gate_service,
@@ -87,6 +92,7 @@ class Gates:
             metrics=ReplyMetrics(registry),
             redact=redact,
         )
+        self.runs = Runs(self.gate_service, self.callback_worker, hook_runs, config, clock)
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -94,10 +100,11 @@ class Gates:
             tasks.create_task(self._replica.run(), name="replica")
             tasks.create_task(self._action_worker.run(), name="carrier")
             tasks.create_task(self.callback_worker.run(), name="courier")
+            tasks.create_task(self._silence_watch.run(), name="silence")
 
     def reconfigure(self, config: Config) -> None:
         """For gates that start from now on; those that run keep their policy."""
-        self._supervisor.config = self._action_worker.config = config
+        self._supervisor.config = self._action_worker.config = self.runs.config = config
         self.callback_worker.reconfigure(config.hooks)
 
     def drain(self) -> None:

@@ -19,10 +19,8 @@ from healthd_gates.api.openapi import document
 from healthd_gates.api.operation import Operation
 from healthd_gates.api.rate_limit import Rate, RateLimiter
 from healthd_gates.api.verify import Verify
-from healthd_gates.config.settings import Config
 from healthd_gates.engine.service import GateService
 from healthd_gates.hooks import KINDS, find_kind
-from healthd_gates.hooks.callback_worker import CallbackWorker
 from healthd_gates.hooks.runs import Runs
 
 _ROOTS = ("/api/v2/deployments", "/gates", "/hooks", "/locks", "/quarantine")
@@ -35,26 +33,24 @@ class GateApi:
     def __init__(
         self,
         gate_service: GateService,
-        callback_worker: CallbackWorker,
-        config: Config,
+        runs: Runs,
         guard: Guard,
         clock: Clock,
         rate: Rate = _RATE,
     ) -> None:
         self._patience = Patience(gate_service, clock)
         self._door = AccessControl(guard, RateLimiter(rate, clock))
-        self._runs = Runs(gate_service, callback_worker, config, clock)
         self.operations: Sequence[Operation] = (
             *Verify(gate_service, self._patience).operations(),
             *GateCalls(gate_service, self._patience).operations(),
             *Events(gate_service, self._patience).operations(),
             *Locks(gate_service).operations(),
-            *(operation for kind in KINDS for operation in find_kind(kind)(self._runs).operations()),
+            *(operation for kind in KINDS for operation in find_kind(kind)(runs).operations()),
         )
         self._description = json.dumps(document(self.operations), indent=1).encode()
 
-    def reconfigure(self, config: Config, guard: Guard) -> None:
-        self._door.guard, self._runs.config = guard, config
+    def reconfigure(self, guard: Guard) -> None:
+        self._door.guard = guard
 
     def drain(self) -> None:
         """Let go of everyone who waits or follows, so that the server can stop."""

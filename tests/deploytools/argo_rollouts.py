@@ -1,4 +1,6 @@
-"""An AnalysisRun of Argo Rollouts with one web metric: its arguments, its measurements, and what becomes of them."""
+"""An AnalysisRun of Argo Rollouts with one web metric: its arguments, its measurements, and what becomes of them. Which
+facts of the original it keeps stands in README.md.
+"""
 
 import asyncio
 import json
@@ -10,7 +12,9 @@ from typing import Any
 import aiohttp
 
 _ARGUMENT = re.compile(r"\{\{\s*args\.(?P<name>[a-z-]+)\s*\}\}")
-_EQUALS = re.compile(r'result == "(?P<value>[a-z]+)"')
+_EQUALS = re.compile(r'result\.(?P<key>[a-z]+) == "(?P<value>[a-z]+)"')
+ERROR_RETRY = 10.0
+"""Seconds; a test may shorten it."""
 
 
 @dataclass
@@ -28,11 +32,16 @@ class AnalysisRun:
     values: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
 
-    async def run(self, interval: float) -> None:
+    async def run(self, interval: float, after_error: float = ERROR_RETRY) -> None:
         while self.phase == "Running":
             await self.measure()
             if self.phase == "Running":
-                await asyncio.sleep(interval)
+                await asyncio.sleep(after_error if self.consecutive_errors else interval)
+
+    def terminate(self) -> None:
+        """The rollout was aborted, retried, promoted in full or set back: the run is ended, and nobody is called."""
+        if self.phase == "Running":
+            self.phase = "Successful"
 
     async def measure(self) -> None:
         [metric] = self._resolved()["spec"]["metrics"]
@@ -46,12 +55,12 @@ class AnalysisRun:
             self._evaluate(metric, value)
         self.phase = self._assess(metric)
 
-    def _evaluate(self, metric: Mapping[str, Any], value: str) -> None:
-        self.values.append(value)
+    def _evaluate(self, metric: Mapping[str, Any], value: Any) -> None:
+        self.values.append(json.dumps(value, separators=(",", ":")))
         self.count += 1
         self.consecutive_errors = 0
-        succeeded = lock_store(metric["successCondition"], value)
-        if lock_store(metric["failureCondition"], value):
+        succeeded = holds(metric["successCondition"], value)
+        if holds(metric["failureCondition"], value):
             self.failed += 1
         elif not succeeded:
             self.inconclusive += 1
@@ -82,17 +91,17 @@ class AnalysisRun:
         return json.loads(_ARGUMENT.sub(lambda found: json.dumps(known[found["name"]])[1:-1], text))
 
 
-def lock_store(condition: str, result: str) -> bool:
+def holds(condition: str, result: Mapping[str, Any]) -> bool:
     """A condition of the form that the template has: equalities, one of which is enough."""
     parts = [_EQUALS.fullmatch(part.strip()) for part in condition.split("||")]
-    return any(part["value"] == result for part in parts if part or _refuse(condition))
+    return any(result[part["key"]] == part["value"] for part in parts if part or _refuse(condition))
 
 
 def _refuse(condition: str) -> bool:
     raise ValueError(f"this model does not know {condition!r}")
 
 
-async def _ask(web: Mapping[str, Any]) -> str:
+async def _ask(web: Mapping[str, Any]) -> Any:
     headers = {header["key"]: header["value"] for header in web["headers"]} | {"Content-Type": "application/json"}
     timeout = aiohttp.ClientTimeout(total=web.get("timeoutSeconds", 10))
     async with (
@@ -101,9 +110,6 @@ async def _ask(web: Mapping[str, Any]) -> str:
     ):
         body = await response.text()
         if not 200 <= response.status < 300:
-            raise ValueError(f"received non 2xx response code: {response.status}: {body}")
-    path = re.fullmatch(r"\{\$\.(?P<key>[a-z]+)\}", web["jsonPath"])
-    assert path is not None
-    value = json.loads(body)[path["key"]]
-    assert isinstance(value, str)
-    return value
+            raise ValueError(f"received non 2xx response code: {response.status}")
+    assert web["jsonPath"] == "{$}"
+    return json.loads(body)

@@ -23,6 +23,7 @@ SHIPPED: dict[str, dict[str, Any]] = {
             {"kind": "error_rate", "limit": "5%", "compare": {"to": "concurrent"}},
             {"kind": "latency", "quantile": 0.95, "limit": "5s", "compare": {"to": "concurrent"}},
         ],
+        "watch": "1h",
     },
     "batch": {
         "settle": "10s",

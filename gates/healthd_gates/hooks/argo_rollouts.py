@@ -15,11 +15,14 @@ from healthd.web.problems import Problem
 from healthd_gates.api.operation import Answer, Call, Nothing, Operation
 from healthd_gates.api.responses import answer
 from healthd_gates.config.hooks import ArgoRolloutsConfig
+from healthd_gates.domain.errors import Frozen, Locked, Quarantined, ServiceBusy
+from healthd_gates.domain.gate import Gate
+from healthd_gates.domain.hook_run import RunOver
 from healthd_gates.domain.request import VersionName
-from healthd_gates.hooks.contract import SCOPE, Run, Told, decided_for
-from healthd_gates.hooks.runs import Runs
+from healthd_gates.hooks.contract import SCOPE, Run, Told, Word, decided_for
+from healthd_gates.hooks.runs import Begun, Runs
 
-_REPEATED = 60.0  # seconds in which a verdict is told again, for a measurement whose answer was lost
+_REPEATED = 60.0  # seconds in which a verdict is told again to a run that has no name, as its answer may be lost
 
 
 class Measurement(Model):
@@ -31,6 +34,8 @@ class Measurement(Model):
     """Its annotation `rollout.argoproj.io/revision`, which tells one deploy from the next."""
     version: VersionName
     """What is judged: the hash of the pod template, unless the template says otherwise."""
+    run: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}$")] | None = None
+    """What tells one AnalysisRun from the next: the Rollout's resourceVersion when it was made."""
 
 
 class ArgoRollouts:
@@ -49,7 +54,6 @@ class ArgoRollouts:
                 {200: Answer("Where the gate stands: `verdict` is the measurement.", Told)},
                 {
                     404: "No such hook, or the rollout is not configured.",
-                    409: "A lock, a freeze, a quarantine or another gate is in the way: who and until when.",
                 },
                 body=Measurement,
             ),
@@ -62,9 +66,28 @@ class ArgoRollouts:
             raise Problem(
                 404, "Unknown rollout", f"{body.rollout} is not under hooks.{call.hook}.rollouts: name it there"
             )
-        run = Run(call.hook, body.rollout, f"{body.revision}/{body.version}", deploys, call.caller.name)
-        # A run of the analysis ends with its first verdict. Who asks later retries the rollout, or is at another step.
-        gate = await self._runs.begin(
-            run, body.version, anew=lambda gate: decided_for(gate, self._runs.clock.now()) > _REPEATED
-        )
-        return answer(Told.of(gate))
+        release = f"{body.revision}/{body.version}"
+        id = f"{release}@{body.run}" if body.run else release  # noqa: A001
+        run = Run(call.hook, body.rollout, id, deploys, call.caller.name, release)
+        try:
+            return answer(Told.of(await self._gate(run, body)))
+        except Quarantined as refused:  # as an error it would be tried again, with traffic on the version all the time
+            return answer(Told(verdict=Word.FAIL, sentence=str(refused), gate=refused.fields["gate_id"]))
+        except (Locked, Frozen, ServiceBusy) as refused:
+            return answer(Told(verdict=Word.RUNNING, sentence=f"Waiting. {refused}", gate=None))
+
+    async def _gate(self, run: Run, body: Measurement) -> Gate:
+        begun = await self._runs.recall(run)
+        if begun is None or (begun.run.over is RunOver.SILENT and begun.word in (Word.RUNNING, Word.CANCELLED)):
+            return await self._runs.start(run, body.version)
+        if body.run is None and await self._is_another(begun):
+            return await self._runs.start(run, body.version)
+        return await self._runs.note(begun)
+
+    async def _is_another(self, begun: Begun) -> bool:
+        """Whether another AnalysisRun asks, as far as that can be told where the template does not name it: an analysis
+        ends with the first verdict that it hears, and only an answer that was lost is asked for again."""
+        if not begun.run.told:
+            return False
+        spent = decided_for(begun.gate, self._runs.clock.now()) > _REPEATED
+        return spent or await self._runs.is_released(begun.gate)

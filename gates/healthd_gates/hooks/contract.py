@@ -13,20 +13,23 @@ from pydantic import BaseModel, ConfigDict
 
 from healthd_gates.config.hooks import Deploys
 from healthd_gates.domain import rollback_wording
-from healthd_gates.domain.gate import Gate
+from healthd_gates.domain.errors import Quarantined
+from healthd_gates.domain.gate import Gate, QuarantinedVersion
 
 SCOPE = "gates:hooks"
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One rollout of a tool's. `subject` is what it deploys, `id` which deploy of it, `by` whose token it brought."""
+    """One rollout of a tool's. `subject` is what it deploys, `id` which deploy of it, `by` whose token it brought.
+    `release` is what several runs of one deploy have in common, where a tool asks more than once about it."""
 
     hook: str
     subject: str
     id: str
     deploys: Deploys
     by: str
+    release: str | None = None
 
     @property
     def caller(self) -> str:
@@ -37,10 +40,6 @@ class Run:
     @property
     def deployment(self) -> str:
         return f"{self.subject} {self.id}"
-
-
-def never(_gate: Gate) -> bool:
-    return False
 
 
 class Word(StrEnum):
@@ -86,6 +85,15 @@ def sentence_on(gate: Gate) -> str:
     if word is Word.CANCELLED:
         return "The gate was cancelled before it had a verdict."
     return gate.standing.sentence if gate.standing is not None else "The gate has just begun."
+
+
+def quarantine_sentence(kept: QuarantinedVersion) -> str:
+    """Why a version is not even tried."""
+    return str(
+        Quarantined(
+            service=kept.service, version=kept.version, gate_id=kept.gate_id, since=kept.since, reason=kept.reason
+        )
+    )
 
 
 def decided_for(gate: Gate, now: datetime) -> float:

@@ -26,7 +26,7 @@ from healthd_gates.domain.evidence import Finding
 from healthd_gates.domain.gate import Gate
 from healthd_gates.domain.request import VersionName
 from healthd_gates.hooks.contract import SCOPE, Run, Word, sentence_on
-from healthd_gates.hooks.runs import Runs
+from healthd_gates.hooks.runs import Begun, Runs
 
 _PATH = "/api/v2/deployments/gates/evaluation"
 _RETRIED = timedelta(minutes=2)  # datadog-ci tries to start an evaluation for one minute
@@ -195,6 +195,7 @@ class Datadog:
         gate = await self._runs.gate_service.get(call.gate_id)
         if gate.caller not in {f"hook:{name}" for name, _ in self._hooks()}:
             raise UnknownGate(gate_id=call.gate_id)
+        await self._runs.noted(gate)
         return answer(evaluation_of(gate, f"{call.request.url.origin()}/gates/{gate.id}/page"))
 
     def _hooks(self) -> Iterator[tuple[str, DatadogConfig]]:
@@ -209,6 +210,8 @@ class Datadog:
                 return hook, config.gates[name]
         raise Problem(404, "Unknown gate", f"{name[:128]} is under gates of no hook of kind datadog: name it there")
 
-    def _is_spent(self, gate: Gate) -> bool:
+    def _is_spent(self, begun: Begun) -> bool:
         """Whether its verdict is too old for the request to be the one before, sent again."""
-        return gate.decision is not None and self._runs.clock.now() - gate.decision.at > _RETRIED
+        decision = begun.gate.decision
+        late = decision is not None and self._runs.clock.now() - decision.at > _RETRIED
+        return late or begun.is_over

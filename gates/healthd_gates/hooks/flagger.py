@@ -25,12 +25,11 @@ from healthd_gates.api.responses import answer
 from healthd_gates.config.hooks import Canary, FlaggerConfig
 from healthd_gates.domain.gate import Gate
 from healthd_gates.domain.request import VersionName
-from healthd_gates.hooks.contract import SCOPE, Run, Told, Word, decided_for
-from healthd_gates.hooks.runs import Runs
+from healthd_gates.hooks.contract import SCOPE, Run, Told, Word, decided_for, quarantine_sentence
+from healthd_gates.hooks.runs import Begun, Runs
 
 _log = structlog.get_logger(__name__)
 _ENDED = ("Succeeded", "Failed")  # phases after which Flagger asks no more about a rollout
-_FAIL_KEEPS = 3600.0  # seconds in which a fail makes Flagger roll back; later its own count of failed checks does
 _PREFLIGHT_KEEPS = 300.0  # seconds: long enough for Flagger to ask again after an answer that was lost
 
 
@@ -131,35 +130,50 @@ class Flagger:
             raise Problem(
                 404, "Unknown canary", f"{payload.canary[:128]} is not under hooks.{hook}.canaries: name it there"
             )
-        gate = await self._gate(webhook, canary, payload, hook, call.caller.name)
+        run = Run(hook, payload.canary, payload.checksum, canary, call.caller.name)
+        if webhook is Webhook.ROLLBACK:
+            return await self._rollback(run, payload)
+        gate = await self._gate(webhook, canary, payload, run)
         return answer(Told.of(gate), status_of(webhook, Word.on(gate) if gate else None))
 
-    async def _gate(self, webhook: Webhook, canary: Canary, payload: Payload, hook: str, by: str) -> Gate | None:
-        run = Run(hook, payload.canary, payload.checksum, canary, by)
+    async def _gate(self, webhook: Webhook, canary: Canary, payload: Payload, run: Run) -> Gate | None:
         match webhook:
             case Webhook.CONFIRM_ROLLOUT:
                 return await self._preflight(canary, payload, run)
-            case Webhook.PRE_ROLLOUT:  # an analysis begins: if this one failed before, someone wants it tried again
-                return await self._runs.begin(run, payload.version, anew=_failed)
+            case Webhook.PRE_ROLLOUT:
+                return await self._analysis(run, payload)
             case Webhook.ROLLOUT | Webhook.CONFIRM_TRAFFIC_INCREASE | Webhook.CONFIRM_PROMOTION:
-                return await self._runs.begin(run, payload.version)
-            case Webhook.ROLLBACK:
-                return await self._standing(run)
-            case Webhook.POST_ROLLOUT | Webhook.EVENT:
+                return await self._runs.begin(run, payload.version, advanced=webhook is Webhook.ROLLOUT)
+            case _:
                 told = {key: payload.metadata.get(key) for key in ("eventType", "eventMessage")}
                 _log.info("flagger tells", webhook=webhook.value, canary=payload.canary, phase=payload.phase, **told)
                 if payload.phase in _ENDED:
                     return await self._runs.end(run, f"Flagger ended the rollout: {payload.phase}")
-                return await self._runs.find(run)
+                begun = await self._runs.recall(run)
+                return begun.gate if begun else None
 
-    async def _standing(self, run: Run) -> Gate | None:
-        """The gate of a run, unless its fail is no reason to roll back any more: when a version is tried again, Flagger
-        asks this before it says that an analysis begins."""
-        gate = await self._runs.find(run)
-        if gate is None or Word.on(gate) is not Word.FAIL:
-            return gate
-        spent = decided_for(gate, self._runs.clock.now()) > _FAIL_KEEPS
-        return None if spent or await self._runs.is_released(gate) else gate
+    async def _analysis(self, run: Run, payload: Payload) -> Gate:
+        """Flagger asks `pre-rollout` as long as the canary has no traffic. Where it had some, or the run is over, the
+        same version comes anew: what was said of it before says nothing of now."""
+        begun = await self._runs.recall(run)
+        if begun is None or begun.is_over or begun.run.advanced or begun.word is Word.CANCELLED:
+            return await self._runs.start(run, payload.version)
+        if await self._runs.is_released(begun.gate):
+            return await self._runs.start(run, payload.version)
+        return await self._runs.note(begun)
+
+    async def _rollback(self, run: Run, payload: Payload) -> web.Response:
+        """Flagger asks this first at each interval, also of a version that comes anew: then only a quarantine is a
+        reason to roll back before anything is judged."""
+        begun = await self._runs.recall(run)
+        if begun is not None and not begun.is_over and not await self._runs.is_released(begun.gate):
+            gate = await self._runs.note(begun)
+            return answer(Told.of(gate), status_of(Webhook.ROLLBACK, begun.word))
+        version = begun.gate.candidate.version if begun else payload.version
+        if kept := await self._runs.quarantined(run.deploys.service, version):
+            told = Told(verdict=Word.FAIL, sentence=quarantine_sentence(kept), gate=kept.gate_id)
+            return answer(told, status_of(Webhook.ROLLBACK, Word.FAIL))
+        return answer(Told.of(None), status_of(Webhook.ROLLBACK, None))
 
     async def _preflight(self, canary: Canary, payload: Payload, run: Run) -> Gate:
         """A gate of its own: nothing is deployed yet, and the checksum is still that of the rollout before.
@@ -174,13 +188,8 @@ class Flagger:
         before = replace(run, subject=f"{run.subject} preflight", id="next", deploys=deploys)
         return await self._runs.begin(before, "next", anew=self._is_spent)
 
-    def _is_spent(self, gate: Gate) -> bool:
+    def _is_spent(self, begun: Begun) -> bool:
         """Whether a preflight gate says nothing of this rollout any more."""
-        word = Word.on(gate)
-        if word is not Word.PASS:
-            return word is not Word.RUNNING
-        return decided_for(gate, self._runs.clock.now()) > _PREFLIGHT_KEEPS
-
-
-def _failed(gate: Gate) -> bool:
-    return Word.on(gate) in (Word.FAIL, Word.CANCELLED)
+        if begun.word is not Word.PASS:
+            return begun.is_over or begun.word is not Word.RUNNING
+        return decided_for(begun.gate, self._runs.clock.now()) > _PREFLIGHT_KEEPS

@@ -1,41 +1,70 @@
 """Which gate belongs to which run of a deploy tool: found again at every call, begun once, ended with the run.
 
-What a tool sends and what it is answered is the dialects' business.
+What a tool sends and what it is answered is the dialects' business, and so is when a run counts as another one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
+from healthd.journal.database import JournalError
 from healthd.runtime.clock import Clock
 from healthd.web.problems import Problem
 from healthd_gates.config.hooks import HookConfig
 from healthd_gates.config.settings import Config
-from healthd_gates.domain.errors import AlreadyDecided, InvalidRequest, UnknownGate
+from healthd_gates.domain.errors import AlreadyDecided, InvalidRequest, JournalUnavailable, UnknownGate
 from healthd_gates.domain.evidence import Verdict
-from healthd_gates.domain.gate import Gate
+from healthd_gates.domain.gate import Gate, GateState, QuarantinedVersion
+from healthd_gates.domain.hook_run import HookRun, RunOver
 from healthd_gates.engine.service import GateService
 from healthd_gates.hooks.callback_worker import CallbackWorker
-from healthd_gates.hooks.contract import Run, never
-
-_RECENT = 50  # gates of a service among which a run's own is looked for
-
+from healthd_gates.hooks.contract import Run, Word
+from healthd_gates.store.hook_runs import HookRuns
 
 ConfigT = TypeVar("ConfigT", bound=HookConfig)
 
+_RECENT = 50  # gates of a service among which the newest of a subject is looked for
+_ALIVE_PAUSES, _ALIVE_AT_LEAST = 2.5, 30.0  # a run that asked so lately still goes on
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A run that has a gate."""
+
+    run: HookRun
+    gate: Gate
+
+    @property
+    def word(self) -> Word:
+        return Word.on(self.gate)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether its tool is done with it, so that its gate answers for no later run."""
+        return self.run.over is not None
+
+
+def if_over(begun: Begun) -> bool:
+    """For tools that deploy the same thing again under the same name."""
+    return begun.is_over
+
 
 class Runs:
-    """The gates of the tools' runs. The configuration is replaced when it is read again.
-
-    Tools name a run by what is deployed, and deploy the same thing again weeks later. So a run's gate is not just any
-    with its id, but the newest of its subject: once another id came in between, the same id is another run.
-    """
+    """The gates of the tools' runs. The configuration is replaced when it is read again."""
 
     def __init__(
-        self, gate_service: GateService, callback_worker: CallbackWorker, config: Config, clock: Clock
+        self,
+        gate_service: GateService,
+        callback_worker: CallbackWorker,
+        kept: HookRuns,
+        config: Config,
+        clock: Clock,
     ) -> None:
         self.gate_service, self.callback_worker, self.config, self.clock = gate_service, callback_worker, config, clock
+        self._kept, self._since = kept, clock.now()
 
     def hook(self, model: type[ConfigT], name: str) -> ConfigT:
         """A configured hook of this kind. Raises Problem 404."""
@@ -44,34 +73,72 @@ class Runs:
             raise Problem(404, "Unknown hook", f"no hook of this kind is called {name!r}: configure it under hooks")
         return found
 
-    async def find(self, run: Run) -> Gate | None:
-        """The gate of a run, if it was begun."""
-        latest = await self._latest(run)
-        return latest if latest is not None and latest.deployment.id == run.deployment else None
+    async def recall(self, run: Run) -> Begun | None:
+        """A run, if it was begun, whether or not it is over. Raises JournalUnavailable."""
+        with _refusing():
+            kept = await self._kept.find(run.hook, run.subject, run.id)
+            if kept is None:
+                return await self._adopt(run)
+            gate = await self.gate_service.get(kept.gate_id)
+            if kept.over is None and await self._fell_silent(kept):
+                kept = replace(kept, over=RunOver.SILENT)
+                await self._kept.end(kept, RunOver.SILENT)
+        return Begun(kept, gate)
 
-    async def begin(self, run: Run, version: str, *, anew: Callable[[Gate], bool] = never) -> Gate:
-        """The gate of a run, begun with its first call. `anew` says of one that there is whether it is another run's
-        after all. A gate of another run that has no verdict yet is cancelled: its tool is on to the next.
+    async def note(self, begun: Begun, *, advanced: bool = False) -> Gate:
+        """The tool asks about a run, and is answered by its gate as it stands; `advanced` when it shifts traffic."""
+        with _refusing():
+            told = begun.gate.is_answered
+            await self._kept.note(begun.run, since=self._since, advanced=advanced, told=told)
+        return begun.gate
+
+    async def begin(
+        self, run: Run, version: str, *, anew: Callable[[Begun], bool] = if_over, advanced: bool = False
+    ) -> Gate:
+        """The gate of a run, begun with its first call. `anew` says of one that there is whether this is another run.
 
         Raises Refusal.
         """
+        begun = await self.recall(run)
+        if begun is not None and not anew(begun):
+            return await self.note(begun, advanced=advanced)
+        return await self.start(run, version, advanced=advanced)
+
+    async def start(self, run: Run, version: str, *, advanced: bool = False) -> Gate:
+        """A new gate for a run, or that of another run of the same release that still goes on. A gate of another run
+        that has no verdict yet is cancelled: its tool is on to the next. Raises Refusal.
+        """
         latest = await self._latest(run)
-        if latest is not None and latest.deployment.id == run.deployment and not anew(latest):
-            return latest
-        if latest is not None and not latest.is_answered:
-            await self._cancel(latest, run, f"{run.deployment} came after it")
-        try:
-            request = run.deploys.request(version, run.deployment, run.by)
-        except ValueError:
-            problem = f"{version[:64]!r} cannot be the name of a version, or is that of the baseline"
-            raise InvalidRequest(field="version", problem=problem) from None
-        key = f"{run.deployment} after {latest.id if latest else 'none'}"
-        return await self.gate_service.start(request, caller=run.caller, idempotency_key=key)
+        kept = HookRun(run.hook, run.subject, run.id, "", self.clock.now(), advanced=advanced)
+        if latest is not None and await self._goes_on(latest, run):
+            gate = latest
+        else:
+            if latest is not None and not latest.is_answered:
+                await self._cancel(latest, run, f"{run.deployment} came after it")
+            gate = await self._start(run, version, latest)
+        with _refusing():
+            await self._kept.begin(replace(kept, gate_id=gate.id, told=gate.is_answered))
+        return gate
 
     async def end(self, run: Run, why: str) -> Gate | None:
         """The tool is done with a run: cancel its gate if there is no verdict yet, so that the next may start."""
-        gate = await self.find(run)
-        return gate if gate is None or gate.is_answered else await self._cancel(gate, run, why)
+        begun = await self.recall(run)
+        if begun is None:
+            return None
+        gate = begun.gate if begun.gate.is_answered else await self._cancel(begun.gate, run, why)
+        await self.close(begun)
+        return gate
+
+    async def close(self, begun: Begun) -> None:
+        """From now on a call under the same name is of another run."""
+        if not begun.is_over:
+            with _refusing():
+                await self._kept.end(begun.run, RunOver.ENDED)
+
+    async def quarantined(self, service: str, version: str) -> QuarantinedVersion | None:
+        """The version's entry in the quarantine, if it is there."""
+        kept = await self.gate_service.quarantine()
+        return next((it for it in kept if (it.service, it.version) == (service, version)), None)
 
     async def is_released(self, gate: Gate) -> bool:
         """Whether someone has let the version out of the quarantine that this gate's fail put it in."""
@@ -79,8 +146,7 @@ class Runs:
         harmful = gate.rollback is not None or (gate.decision is not None and gate.decision.verdict is Verdict.FAIL)
         if policy is None or not policy.quarantine or not harmful:
             return False
-        kept = await self.gate_service.quarantine()
-        return not any((it.service, it.version) == (gate.service, gate.candidate.version) for it in kept)
+        return await self.quarantined(gate.service, gate.candidate.version) is None
 
     async def own(self, hook: str, gate_id: str) -> Gate:
         """A gate that this hook began. Raises UnknownGate for any other."""
@@ -89,13 +155,71 @@ class Runs:
             raise UnknownGate(gate_id=gate_id)
         return gate
 
+    async def noted(self, gate: Gate) -> Gate:
+        """The same gate, asked about by its id."""
+        with _refusing():
+            for kept in (await self._kept.of_gate(gate.id))[:1]:
+                await self._kept.note(kept, since=self._since, advanced=False, told=gate.is_answered)
+        return gate
+
+    async def _start(self, run: Run, version: str, latest: Gate | None) -> Gate:
+        try:
+            request = run.deploys.request(version, run.deployment, run.by)
+        except ValueError:
+            problem = f"{version[:64]!r} cannot be the name of a version, or is that of the baseline"
+            raise InvalidRequest(field="version", problem=problem) from None
+        key = f"{run.deployment} after {latest.id if latest else 'none'}"
+        return await self.gate_service.start(request, caller=run.caller, idempotency_key=key)
+
     async def _latest(self, run: Run) -> Gate | None:
         page = await self.gate_service.list(service=run.deploys.service, limit=_RECENT)
         own = (gate for gate in page.gates if gate.caller == run.caller)
         return next((gate for gate in own if (gate.deployment.id or "").rpartition(" ")[0] == run.subject), None)
+
+    async def _adopt(self, run: Run) -> Begun | None:
+        """A gate that was started for this run, of which nothing else was stored before a crash."""
+        latest = await self._latest(run)
+        if latest is None or latest.is_answered or latest.deployment.id != run.deployment:
+            return None
+        if await self._kept.of_gate(latest.id):
+            return None
+        kept = HookRun(run.hook, run.subject, run.id, latest.id, self.clock.now())
+        await self._kept.begin(kept)
+        return Begun(kept, latest)
+
+    async def _goes_on(self, gate: Gate, run: Run) -> bool:
+        """Whether a gate answers for this run too: another one of the same release is judged by it right now, a person
+        is to decide it, or has decided it and nobody has heard that yet."""
+        if run.release is None:
+            return False
+        with _refusing():
+            kept = [it for it in await self._kept.of_gate(gate.id) if it.id.partition("@")[0] == run.release]
+            if not kept:
+                return False
+            if gate.decision is not None:
+                return gate.decision.reason == "person" and not any(it.told for it in kept)
+            if gate.state.is_over:
+                return False
+            pause = max(_ALIVE_AT_LEAST, _ALIVE_PAUSES * (kept[0].pause or 0.0))
+            quiet = (await self._kept.moment() - kept[0].asked_at).total_seconds()
+        return gate.state is GateState.HELD or (kept[0].over is None and quiet <= pause)
+
+    async def _fell_silent(self, kept: HookRun) -> bool:
+        """Its tool has not asked for long; but while healthd itself was away it could not."""
+        asked = max(kept.asked_at, self._since)
+        return (await self._kept.moment() - asked).total_seconds() > kept.silence
 
     async def _cancel(self, gate: Gate, run: Run, why: str) -> Gate:
         try:
             return await self.gate_service.cancel(gate.id, caller=run.caller, reason=why)
         except AlreadyDecided:  # at this very moment
             return await self.gate_service.get(gate.id)
+
+
+@contextmanager
+def _refusing() -> Iterator[None]:
+    """A journal that is down is a refusal."""
+    try:
+        yield
+    except JournalError as error:
+        raise JournalUnavailable(problem=str(error)) from error

@@ -18,10 +18,9 @@ from healthd_gates.api.responses import answer
 from healthd_gates.config.hooks import SpinnakerConfig
 from healthd_gates.domain.gate import Gate
 from healthd_gates.domain.request import VersionName
-from healthd_gates.hooks.contract import SCOPE, Run, Word, decided_for, sentence_on
+from healthd_gates.hooks.contract import SCOPE, Run, Word, sentence_on
 from healthd_gates.hooks.runs import Runs
 
-_REPEATED = 60.0  # seconds in which a start is told of the verdict that there is; later, the stage was restarted
 _GONE = {404: "No such hook, or the stage is not configured."}
 
 
@@ -105,13 +104,13 @@ class Spinnaker:
         gate = await self._runs.begin(
             self._run(call),
             call.body.version,
-            anew=lambda gate: decided_for(gate, self._runs.clock.now()) > _REPEATED,
+            anew=lambda begun: begun.run.told or begun.is_over or begun.word is Word.CANCELLED,
         )
         return answer(StageDocument.of(gate), 202, {"Location": f"/hooks/spinnaker/{call.hook}/{gate.id}"})
 
     async def _status(self, call: Call[Nothing, Nothing]) -> web.Response:
         self._runs.hook(SpinnakerConfig, call.hook)
-        return answer(StageDocument.of(await self._runs.own(call.hook, call.gate_id)))
+        return answer(StageDocument.of(await self._runs.noted(await self._runs.own(call.hook, call.gate_id))))
 
     async def _cancel(self, call: Call[Execution, Nothing]) -> web.Response:
         await self._runs.end(self._run(call), "Spinnaker gave the stage up")

@@ -128,6 +128,21 @@ replies = sa.Table(
     sa.Column("leased_until", Moment),
 )
 
+# Runs of deploy tools: which gate answers a run, when its tool asked last, and why it is over.
+hook_runs = sa.Table(
+    "healthd_hook_runs",
+    metadata,
+    sa.Column("hook", sa.Text, primary_key=True),
+    sa.Column("subject", sa.Text, primary_key=True),
+    sa.Column("run", sa.Text, primary_key=True),
+    sa.Column("gate_id", sa.Text, _of_gate(), nullable=False, index=True),
+    sa.Column("asked_at", Moment, nullable=False),
+    sa.Column("pause", sa.Float),
+    sa.Column("advanced", sa.Boolean, nullable=False),
+    sa.Column("told", sa.Boolean, nullable=False),
+    sa.Column("over", sa.Text),
+)
+
 deploy_locks = sa.Table(
     "healthd_deploy_locks",
     metadata,
@@ -148,4 +163,4 @@ quarantine = sa.Table(
     sa.Column("reason", Text, nullable=False),
 )
 
-BRANCH = Branch(Path(__file__).with_name("migrations"), "healthd_gates_version", head="0002")
+BRANCH = Branch(Path(__file__).with_name("migrations"), "healthd_gates_version", head="0003")

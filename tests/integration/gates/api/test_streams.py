@@ -38,9 +38,7 @@ async def url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[
     )
     replica = await start_replica(tmp_path / "journal.db", config, SystemClock())
     app = web.Application()
-    app.add_routes(
-        GateApi(replica.keeper, replica.gates.callback_worker, config, Guard(config), SystemClock()).routes()
-    )
+    app.add_routes(GateApi(replica.keeper, replica.gates.runs, Guard(config), SystemClock()).routes())
     async with TestServer(app) as server:
         yield str(server.make_url("")).rstrip("/")
     await replica.stop()

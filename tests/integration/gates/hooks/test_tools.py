@@ -71,9 +71,15 @@ def roll_out(tool: str, outcome: str, url: str, token: str) -> tuple[Rollout, An
             return Rollout(flagger.roll_out(INTERVAL), lambda: flagger.phase), flagger
         case "argo":
             template = YAML(typ="safe").load((FILES / "argo-analysis-template.yaml").read_text().replace(SHIPPED, url))
-            told = {"rollout": _name(tool, outcome), "revision": "7", "version": "6f8b9c7d5", "token": token}
-            analysis = AnalysisRun(template, told)
-            return Rollout(analysis.run(INTERVAL), lambda: analysis.phase), analysis
+            told = {
+                "rollout": _name(tool, outcome),
+                "revision": "7",
+                "version": "6f8b9c7d5",
+                "run": "88",
+                "token": token,
+            }
+            analysis = AnalysisRun(template, {**told, "token": token})
+            return Rollout(analysis.run(INTERVAL, INTERVAL), lambda: analysis.phase), analysis
         case _:
             text = (FILES / "spinnaker-stage.json").read_text().replace(SHIPPED, url)
             context = {"execution.id": "01HZX3", "parameters.version": "1.4.2", "parameters.healthdToken": token}

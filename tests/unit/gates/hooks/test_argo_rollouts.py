@@ -11,7 +11,7 @@ from healthd.units import parse_duration
 from healthd_gates.config.builtin_policies import SHIPPED
 from healthd_gates.hooks.argo_rollouts import Measurement
 from healthd_gates.hooks.contract import Told, Word
-from tests.deploytools.argo_rollouts import lock_store
+from tests.deploytools.argo_rollouts import holds
 
 FILE = Path(__file__).parents[4] / "deploy" / "hooks" / "argo-analysis-template.yaml"
 METRIC: dict[str, Any] = YAML(typ="safe").load(FILE)["spec"]["metrics"][0]
@@ -28,17 +28,19 @@ METRIC: dict[str, Any] = YAML(typ="safe").load(FILE)["spec"]["metrics"][0]
 )
 def test_each_word_is_a_measurement(word: Word, succeeds: bool, fails: bool) -> None:
     """Only a pass succeeds; what runs is inconclusive."""
-    assert lock_store(METRIC["successCondition"], word.value) is succeeds
-    assert lock_store(METRIC["failureCondition"], word.value) is fails
-    assert METRIC["provider"]["web"]["jsonPath"].strip("{}$.") in Told.model_fields
+    told = Told(verdict=word, sentence="It is so.", gate="g1").model_dump(mode="json")
+    assert holds(METRIC["successCondition"], told) is succeeds
+    assert holds(METRIC["failureCondition"], told) is fails
+    assert METRIC["provider"]["web"]["jsonPath"] == "{$}"  # the sentence goes along, and is seen in the AnalysisRun
 
 
 def test_the_template_sends_what_is_read() -> None:
     """With its arguments put in; one that was left as it is, is refused."""
     sent = METRIC["provider"]["web"]["jsonBody"]
-    filled = {"rollout": "shop/api", "revision": "7", "version": "6f8b9c7d5"}
+    filled = {"rollout": "shop/api", "revision": "7", "version": "6f8b9c7d5", "run": "88231"}
     assert set(sent) == set(filled)
     Measurement.model_validate(filled)
+    assert Measurement.model_validate({name: filled[name] for name in ("rollout", "revision", "version")}).run is None
     with pytest.raises(ValidationError):
         Measurement.model_validate(sent)
 

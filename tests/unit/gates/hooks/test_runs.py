@@ -14,24 +14,24 @@ from healthd_gates.domain.request import Deployment
 from healthd_gates.hooks.contract import Run
 from healthd_gates.hooks.runs import Runs
 from tests.unit.gates.stage import Replica, Script, config, failing, replica, request
-from tests.unit.stage import LoopClock
 
 API = Run("flagger", "shop/api", "aaa", Deploys(service="api"), "cluster")
 
 
 def runs_of(running: Replica) -> Runs:
-    return Runs(running.keeper, running.gates.callback_worker, config(), LoopClock())
+    return running.gates.runs
 
 
 async def test_a_run_has_one_gate(file: Path) -> None:
     """However often, and by however many at once, it is asked for."""
     async with replica(file) as running:
         runs = runs_of(running)
-        assert await runs.find(API) is None
+        assert await runs.recall(API) is None
         gates = await asyncio.gather(*(runs.begin(API, "2.0") for _ in range(5)))
         assert len({gate.id for gate in gates}) == 1
-        gate = await runs.find(API)
-        assert gate is not None
+        begun = await runs.recall(API)
+        assert begun is not None
+        gate = begun.gate
         assert (gate.id, gate.caller, gate.deployment.id) == (gates[0].id, "hook:flagger", "shop/api aaa")
         assert (gate.deployment.actor, gate.candidate.version, gate.rollback_mode) == ("cluster", "2.0", "off")
 
@@ -70,9 +70,9 @@ async def test_a_version_that_failed_is_tried_again_once_someone_lets_it(file: P
         await running.keeper.wait(first.id, 600.0)
         assert (await runs.begin(API, "2.0")).id == first.id
         with pytest.raises(refusals.Quarantined):
-            await runs.begin(API, "2.0", anew=lambda gate: True)
+            await runs.begin(API, "2.0", anew=lambda _begun: True)
         await running.keeper.release("api", "2.0", caller="kim", reason="it was the network")
-        assert (await runs.begin(API, "2.0", anew=lambda gate: True)).id != first.id
+        assert (await runs.begin(API, "2.0", anew=lambda _begun: True)).id != first.id
 
 
 async def test_a_release_undoes_a_fail(file: Path) -> None:
@@ -95,12 +95,8 @@ async def test_a_hook_is_what_the_configuration_says_now(file: Path) -> None:
     """One that was taken out of it does not exist, nor does one of another kind."""
     async with replica(file) as running:
         canaries = {"shop/api": {"service": "api"}}
-        runs = Runs(
-            running.keeper,
-            running.gates.callback_worker,
-            config(hooks={"f": {"kind": "flagger", "canaries": canaries}}),
-            LoopClock(),
-        )
+        runs = runs_of(running)
+        runs.config = config(hooks={"f": {"kind": "flagger", "canaries": canaries}})
         assert list(runs.hook(FlaggerConfig, "f").canaries) == ["shop/api"]
         with pytest.raises(Problem):
             runs.hook(ArgoRolloutsConfig, "f")
@@ -115,7 +111,7 @@ async def test_nobody_elses_gate_is_taken_for_a_runs(file: Path) -> None:
     async with replica(file) as running:
         runs = runs_of(running)
         foreign = await running.keeper.start(request(deployment=Deployment(id="shop/api aaa")), caller="flagger")
-        assert await runs.find(API) is None
+        assert await runs.recall(API) is None
         with pytest.raises(refusals.UnknownGate):
             await runs.own("flagger", foreign.id)
         with pytest.raises(refusals.ServiceBusy):

@@ -1,0 +1,54 @@
+"""Ends gates whose deploy tool has stopped asking: its rollout was aborted, deleted or suspended, which it tells
+nobody, and the service must not be held for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+
+from healthd.journal.database import JournalError
+from healthd.runtime.clock import Clock
+from healthd.units import show_duration
+from healthd_gates.domain.errors import Refusal
+from healthd_gates.domain.gate import Gate, GateState
+from healthd_gates.domain.hook_run import RunOver
+from healthd_gates.engine.service import GateService
+from healthd_gates.engine.supervisor import Supervisor
+from healthd_gates.store.hook_runs import HookRuns
+
+_log = structlog.get_logger(__name__)
+_LOOK_SECONDS = 5.0
+
+
+class SilenceWatch:
+    """One replica's worker. A held gate waits for a person, whatever its tool does."""
+
+    def __init__(self, supervisor: Supervisor, gate_service: GateService, kept: HookRuns, clock: Clock) -> None:
+        self._supervisor, self._gate_service, self._kept = supervisor, gate_service, kept
+        self._since = clock.now()
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            await asyncio.sleep(_LOOK_SECONDS)
+            for gate in self._supervisor.gates():
+                if gate.caller.startswith("hook:") and gate.state in (GateState.SETTLING, GateState.OBSERVING):
+                    try:
+                        await self._look_after(gate)
+                    except (JournalError, Refusal) as error:
+                        _log.debug("a gate could not be looked after", gate=gate.id, problem=str(error))
+
+    async def _look_after(self, gate: Gate) -> None:
+        runs = [run for run in await self._kept.of_gate(gate.id) if run.over is None]
+        if not runs:  # of a tool that is called back, or one that has said that it is done
+            return
+        now = await self._kept.moment()
+        quiet = [(now - max(run.asked_at, self._since)).total_seconds() for run in runs]
+        if any(seconds <= run.silence for seconds, run in zip(quiet, runs, strict=True)):
+            return
+        why = f"its deploy tool has not asked for {show_duration(round(min(quiet)))}"
+        await self._gate_service.cancel(gate.id, caller=gate.caller, reason=why)
+        for run in runs:
+            await self._kept.end(run, RunOver.SILENT)

@@ -1,0 +1,130 @@
+"""What Flagger is told over the life of a canary: the verdict of one rollout never answers for another."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+from healthd_gates.domain.gate import GateState
+from tests.unit.gates.hooks.asking import FlaggerCalls, Said, quick
+from tests.unit.gates.stage import Script, broken, failing, healthy, later, replica, silent
+
+INTERVAL = 10.0
+
+
+async def rolled_out(flagger: FlaggerCalls, checksum: str) -> Said:
+    """A rollout from its first tick until `rollout` is answered otherwise than at first; as Flagger ticks."""
+    assert (await flagger("rollback", checksum)).status == 409
+    first = await flagger("pre-rollout", checksum)
+    assert (first.status, first.verdict) == (200, "running"), first
+    while True:
+        await asyncio.sleep(INTERVAL)
+        if (back := await flagger("rollback", checksum)).status == 200:
+            await flagger("post-rollout", checksum, "Failed")
+            return back
+        said = await flagger("rollout", checksum)
+        if said.verdict == "pass":
+            assert (await flagger("confirm-promotion", checksum)).status == 200
+            return said
+
+
+async def test_a_passed_version_that_comes_back_is_judged_anew(file: Path) -> None:
+    """After its promotion, and also where nobody was asked about the version that came in between."""
+    async with replica(file, quick()) as running:
+        flagger = FlaggerCalls(running)
+        first = await rolled_out(flagger, "aaa")
+        await flagger("post-rollout", "aaa", "Succeeded")
+        await asyncio.sleep(90)
+        Script.act = broken
+        again = await rolled_out(flagger, "aaa")
+        assert (again.verdict, again.gate != first.gate) == ("fail", True)
+
+
+async def test_a_rollback_of_flaggers_own_ends_the_run(file: Path) -> None:
+    """Its own metric or load test failed after the gate had passed: the second try is not promoted unjudged."""
+    async with replica(file, quick()) as running:
+        flagger = FlaggerCalls(running)
+        first = await rolled_out(flagger, "aaa")
+        await flagger("post-rollout", "aaa", "Failed")
+        Script.act = broken
+        again = await rolled_out(flagger, "aaa")
+        assert (again.verdict, again.gate != first.gate) == ("fail", True)
+
+
+async def test_an_analysis_that_begins_anew_is_another_run_though_nobody_said_so(file: Path) -> None:
+    """`post-rollout` was lost: traffic had been shifted, and `pre-rollout` comes only without any."""
+    async with replica(file, quick()) as running:
+        flagger = FlaggerCalls(running)
+        first = await rolled_out(flagger, "aaa")
+        again = await flagger("pre-rollout", "aaa")
+        assert (again.verdict, again.gate != first.gate) == ("running", True)
+
+
+async def test_a_pass_before_any_traffic_holds_while_flagger_asks_for_it(file: Path) -> None:
+    """With a load test the gate may pass at weight 0, where `pre-rollout` is asked at every interval."""
+    async with replica(file, quick()) as running:
+        flagger = FlaggerCalls(running)
+        gates = set()
+        for _ in range(20):
+            said = await flagger("pre-rollout", "aaa")
+            gates.add(said.gate)
+            await asyncio.sleep(INTERVAL)
+        assert (said.verdict, len(gates)) == ("pass", 1)
+
+
+async def test_an_inconclusive_run_is_no_reason_to_roll_its_second_try_back(file: Path) -> None:
+    """There was no traffic; then there is some, and the same version is judged by it."""
+    Script.act = silent
+    async with replica(file, quick()) as running:
+        flagger = FlaggerCalls(running)
+        assert (await rolled_out(flagger, "aaa")).verdict == "fail"
+        Script.act = healthy
+        await asyncio.sleep(60)
+        assert (await rolled_out(flagger, "aaa")).verdict == "pass"
+
+
+async def test_a_version_in_quarantine_goes_back_at_its_first_tick(file: Path) -> None:
+    """Also long after it failed, and with the reason; once it is released it is judged anew."""
+    Script.act = failing
+    async with replica(file, quick()) as running:
+        flagger = FlaggerCalls(running)
+        first = await rolled_out(flagger, "aaa")
+        await asyncio.sleep(120)
+        again = await flagger("rollback", "aaa")
+        assert (again.status, again.gate) == (200, first.gate)
+        assert "Release it" in again.body["sentence"]
+        await running.keeper.release("api", "aaa", caller="kim", reason="it was the network")
+        Script.act = healthy
+        assert (await rolled_out(flagger, "aaa")).verdict == "pass"
+
+
+async def test_flagger_hears_of_a_regression_after_the_pass(file: Path) -> None:
+    """Its ramp takes longer than the verdict, and healthd itself rolls nothing back here."""
+    Script.act = later(40, healthy, broken)
+    async with replica(file, quick(policy={"watch": "1h"})) as running:
+        flagger = FlaggerCalls(running)
+        assert (await rolled_out(flagger, "aaa")).verdict == "pass"
+        statuses = []
+        for _ in range(20):
+            await asyncio.sleep(INTERVAL)
+            statuses.append((await flagger("rollout", "aaa")).status)
+            if (await flagger("rollback", "aaa")).status == 200:
+                break
+        assert statuses[0] == 200
+        assert statuses[-1] == 412
+
+
+async def test_a_canary_that_is_deleted_frees_its_service(file: Path) -> None:
+    """Flagger tells nobody; some intervals later the gate ends. Restarting healthd meanwhile is no silence."""
+    patient: dict[str, Any] = {"policy": {"observe": {"at_least": "1h", "at_most": "2h"}}}
+    async with replica(file, quick(**patient)) as running:
+        flagger = FlaggerCalls(running)
+        gate = (await flagger("pre-rollout", "aaa")).gate
+        for _ in range(5):
+            await asyncio.sleep(INTERVAL)
+            assert (await flagger("rollout", "aaa")).verdict == "running"
+        await asyncio.sleep(50)
+        assert not (await running.keeper.get(gate)).state.is_over
+        await asyncio.sleep(30)
+        assert (await running.keeper.get(gate)).state is GateState.CANCELLED
+        again = await flagger("rollout", "aaa")
+        assert (again.status, again.verdict, again.gate != gate) == (200, "running", True)
