@@ -44,7 +44,7 @@ docs: install
 # Exact versions for every platform, with hashes.
 lock: $(BIN)/uv
 	$(COMPILE) pyproject.toml -o requirements/run.lock
-	$(COMPILE) --extra aws --extra kubernetes --group image pyproject.toml -c requirements/run.lock -o requirements/container.lock
+	$(COMPILE) --extra aws --group image pyproject.toml -c requirements/run.lock -o requirements/container.lock
 	$(COMPILE) --all-extras --group dev pyproject.toml -c requirements/run.lock -o requirements/dev.lock
 	$(BIN)/uv pip compile -q --universal --generate-hashes --no-header --no-annotate --no-deps --group servers -o requirements/servers.lock
 	$(BIN)/uv pip compile -q --universal --generate-hashes --no-header --no-annotate --no-deps --group node -o requirements/node.lock

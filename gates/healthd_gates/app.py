@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import aiohttp
+import structlog
 from prometheus_client import CollectorRegistry
 
 from healthd.journal.database import Database
@@ -36,6 +37,8 @@ from healthd_gates.store.leases import Leases
 from healthd_gates.store.locks import LockStore
 from healthd_gates.store.outbox import Outbox
 
+_log = structlog.get_logger(__name__)
+
 Listener = Callable[[Gate, Gate], None]
 """Told of every stored step of a gate that runs here: the gate before it, and after. It must neither block nor fail."""
 
@@ -54,6 +57,7 @@ class Gates:
         redact: Callable[[str], str],
         listener: Listener,
     ) -> None:
+        _tell_problems(config)
         self.replica = replica = f"{socket.gethostname()}:{secrets.token_hex(6)}"
         self._listener, self._news = listener, ChangeEvents()
         self.gate_store = GateStore(database, clock)
@@ -62,7 +66,8 @@ class Gates:
         observer_context = ObserverContext(self.gate_store, clock, board, self._session, redact)
         self.outbox = Outbox(database, replica)
         attempts = Attempts(clock, redact, os.environ)
-        desk = Desk(self.outbox, self.gate_store, attempts, ActionMetrics(registry), self._news, clock)
+        lock_store = LockStore(database)
+        desk = Desk(self.outbox, self.gate_store, lock_store, attempts, ActionMetrics(registry), self._news, clock)
         self._action_worker = ActionWorker(desk, config)
         tools = Tools(
             observer_context, self.outbox, self._news, self._changed, self._inherited, self.metrics.late.observe
@@ -74,7 +79,7 @@ class Gates:
         self.gate_service = GateService(
             self._supervisor,
             self.gate_store,
-            LockStore(database),
+            lock_store,
             self.outbox,
             attempts,
             self._news,
@@ -104,6 +109,7 @@ class Gates:
 
     def reconfigure(self, config: Config) -> None:
         """For gates that start from now on; those that run keep their policy."""
+        _tell_problems(config)
         self._supervisor.config = self._action_worker.config = self.runs.config = config
         self.callback_worker.reconfigure(config.hooks)
 
@@ -130,3 +136,10 @@ class Gates:
             self._action_worker.wake()
             self.callback_worker.wake()
         self._listener(before, after)
+
+
+def _tell_problems(config: Config) -> None:
+    """Of actions that could not be carried out as this host is now: a gate that might call for one does not start."""
+    for name, action in config.actions.items():
+        if problem := action.problem_here(os.environ):
+            _log.warning("an action could not be carried out on this host", action=name, problem=problem)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import click
@@ -27,6 +28,9 @@ def check_file(file: Path) -> None:
     for name, check in all_checks.items():
         if name not in running:
             click.echo(f"  {name}: does not run, {_why_not(check, settings.level)}")
+    for name, action in settings.actions.items():
+        if problem := action.problem_here(os.environ):
+            click.echo(f"  action {name}: could not be carried out on this host, {problem}")
     for note in settings.notes:
         click.echo(f"  {note}")
 

@@ -10,7 +10,7 @@ from healthd_gates.actions.contract import Action
 KINDS: dict[str, str] = {
     "aws_elbv2": "healthd_gates.actions.aws_elbv2:AwsElbv2",
     "command": "healthd_gates.actions.command:Command",
-    "kubernetes": "healthd_gates.actions.kubernetes:Kubernetes",
+    "kubernetes": "healthd_gates.actions.kubernetes.action:Kubernetes",
     "webhook": "healthd_gates.actions.webhook:Webhook",
 }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from pydantic import ConfigDict
 
@@ -32,16 +32,24 @@ class ActionConfig(Model):
     def check(self, arms: Arms) -> None:
         """Raises ArmError when it could never be carried out for these arms: a gate with no way back must not start."""
 
+    def problem_here(self, environ: Mapping[str, str]) -> str | None:
+        """What on this host keeps it from being carried out, such as a file that is not there. Asks nobody else."""
+        return None
+
 
 @dataclass(frozen=True, slots=True)
 class ActionRequest:
-    """One action that is due for one gate. `key` is the same at every try, so that a receiver can tell a repetition."""
+    """One action that is due for one gate. `key` is the same at every try, so that a receiver can tell a repetition.
+
+    `quarantined` holds the versions of the service that failed a gate: none is to be brought back.
+    """
 
     key: str
     action: str
     occasion: Occasion
     gate: Gate
     arms: Arms
+    quarantined: frozenset[str] = frozenset()
 
 
 class Ending(StrEnum):
@@ -95,3 +103,12 @@ class Action(Protocol):
     async def describe(self, order: ActionRequest) -> str: ...
 
     async def close(self) -> None: ...
+
+
+@runtime_checkable
+class Testable(Protocol):
+    """An action that can ask the other side beforehand."""
+
+    async def test(self) -> ActionResult:
+        """Whether it could be carried out, by what and whom it would need. Changes nothing. It may raise, as a try."""
+        ...

@@ -17,7 +17,15 @@ from healthd.checks.failures import describe as describe_error
 from healthd.runtime.clock import Clock
 from healthd.runtime.deadline import DeadlineExceededError, with_deadline
 from healthd_gates.actions import find_kind
-from healthd_gates.actions.contract import Action, ActionConfig, ActionContext, ActionRequest, ActionResult, Ending
+from healthd_gates.actions.contract import (
+    Action,
+    ActionConfig,
+    ActionContext,
+    ActionRequest,
+    ActionResult,
+    Ending,
+    Testable,
+)
 from healthd_gates.actions.misconfigured import Misconfigured, MisconfiguredAction
 
 _log = structlog.get_logger(__name__)
@@ -57,6 +65,19 @@ class Attempts:
         except Exception as error:
             said = f"cannot tell: {describe_error(error)}"
         return self._clean(said)
+
+    async def test(self, config: ActionConfig, name: str) -> ActionResult | None:
+        """What a test of an action comes to; None for a kind that cannot be tested without being carried out."""
+        try:
+            async with self._opened(config, name) as action:
+                if not isinstance(action, Testable):
+                    return None
+                outcome = await with_deadline(config.timeout, action.test(), name=f"test:{name}")
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            outcome = ActionResult(Ending.RETRY, describe_error(error))
+        return replace(outcome, detail=self._clean(outcome.detail))
 
     @asynccontextmanager
     async def _opened(self, config: ActionConfig, name: str) -> AsyncIterator[Action]:

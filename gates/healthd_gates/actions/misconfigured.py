@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from healthd_gates.actions.contract import ActionConfig, ActionRequest, ActionResult, Ending
@@ -14,6 +15,9 @@ class MisconfiguredAction(ActionConfig):
     @property
     def problem(self) -> str:
         return f"not set: {', '.join(self.missing)}"
+
+    def problem_here(self, environ: Mapping[str, str]) -> str | None:
+        return self.problem
 
     def check(self, arms: Arms) -> None:
         raise ArmError("service", f"{self.problem}; until then only a gate with rollback off can start")

@@ -21,7 +21,7 @@ from healthd_gates import actions
 from healthd_gates.actions.aws_elbv2 import ElbConfig
 from healthd_gates.actions.command import CommandConfig
 from healthd_gates.actions.contract import ActionConfig
-from healthd_gates.actions.kubernetes import KubernetesConfig
+from healthd_gates.actions.kubernetes.config import KubernetesConfig
 from healthd_gates.actions.misconfigured import MisconfiguredAction
 from healthd_gates.actions.webhook import WebhookConfig
 from healthd_gates.config.any_hook import AnyHook

@@ -26,6 +26,7 @@ from healthd_gates.engine.metrics import ActionMetrics
 from healthd_gates.engine.spec import action_arms
 from healthd_gates.store.gate_store import GateStore
 from healthd_gates.store.gate_update import LeaseLost
+from healthd_gates.store.locks import LockStore
 from healthd_gates.store.outbox import Outbox
 
 _log = structlog.get_logger(__name__)
@@ -52,6 +53,7 @@ class Desk:
 
     outbox: Outbox
     gate_store: GateStore
+    lock_store: LockStore
     attempts: Attempts
     metrics: ActionMetrics
     news: ChangeEvents
@@ -142,21 +144,23 @@ class ActionWorker:
         self.wake()
 
     async def _see_to(self, order: ActionRun) -> None:
-        gate = await self._gate_of(order)
+        gate, quarantined = await self._gate_of(order)
         if gate is None:
             return
-        outcome = await self._try(order, gate)
+        outcome = await self._try(order, gate, quarantined)
         await self._settle(order, outcome)
         self._desk.news.publish(gate.id)
 
-    async def _gate_of(self, order: ActionRun) -> Gate | None:
+    async def _gate_of(self, order: ActionRun) -> tuple[Gate | None, frozenset[str]]:
+        """The gate, and which versions of its service failed one."""
         while True:
             try:
-                return await self._desk.gate_store.find(order.gate_id)
+                gate = await self._desk.gate_store.find(order.gate_id)
+                return gate, await self._desk.lock_store.quarantined_of(gate.service) if gate else frozenset()
             except JournalError:
                 await asyncio.sleep(_JOURNAL_PAUSE)
 
-    async def _try(self, order: ActionRun, gate: Gate) -> ActionResult:
+    async def _try(self, order: ActionRun, gate: Gate, quarantined: frozenset[str]) -> ActionResult:
         config = self.config.actions.get(order.action)
         if self._age(order) >= self._give_up_after(order):
             return ActionResult(Ending.REFUSED, f"too late to begin: {order.detail or 'it was never tried'}")
@@ -164,7 +168,7 @@ class ActionWorker:
             return ActionResult(Ending.RETRY, f"no action is called {order.action} in the configuration")
         arms = action_arms(gate.service, self.config.services.get(gate.service), gate.candidate, gate.baseline)
         begun = self._desk.clock.steady()
-        told = ActionRequest(order.key, order.action, order.occasion, gate, arms)
+        told = ActionRequest(order.key, order.action, order.occasion, gate, arms, quarantined)
         outcome = await self._desk.attempts.execute(config, told)
         self._desk.metrics.tried(order.action, config.kind, outcome.ending, self._desk.clock.steady() - begun)
         log = _log.info if outcome.ending is Ending.DONE else _log.warning

@@ -23,7 +23,9 @@ class Rehearsed:
     would: str
 
 
-async def rehearse(gate: Gate, spec: GateSpec, config: Config, attempts: Attempts) -> Sequence[Rehearsed]:
+async def rehearse(
+    gate: Gate, spec: GateSpec, config: Config, attempts: Attempts, quarantined: frozenset[str]
+) -> Sequence[Rehearsed]:
     """The actions of a rollback, in their order: each with the key that it would have."""
     arms = action_arms(gate.service, spec.service, gate.candidate, gate.baseline)
     rollback = gate.rollback
@@ -35,7 +37,8 @@ async def rehearse(gate: Gate, spec: GateSpec, config: Config, attempts: Attempt
         if rollback is not None and not rollback.state.may_be_called_for:
             stands = rollback.state.value.replace("_", " ")
             return Rehearsed(name, action.kind, f"nothing more: it was called for already, and is {stands}")
-        order = ActionRequest(f"{gate.id}:{purpose_of(gate.next_round)}:{name}", name, Occasion.PERSON, gate, arms)
+        key = f"{gate.id}:{purpose_of(gate.next_round)}:{name}"
+        order = ActionRequest(key, name, Occasion.PERSON, gate, arms, quarantined)
         return Rehearsed(name, action.kind, await attempts.describe(action, order))
 
     return await asyncio.gather(*map(one, spec.actions(Occasion.PERSON)))

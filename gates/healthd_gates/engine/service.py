@@ -211,9 +211,11 @@ class GateService:
             body = await self._gate_store.policy_body(gate_id)
             if not gate.state.holds_service and (gate.rollback is None or gate.rollback.state.may_be_called_for):
                 await self._refuse_busy(gate.service)
+            quarantined = await self._lock_store.quarantined_of(gate.service)
         if body is None:
             raise UnknownGate(gate_id=gate_id)
-        return await rehearse(gate, load_spec(body, gate.policy, gate.service, config), config, self._attempts)
+        spec = load_spec(body, gate.policy, gate.service, config)
+        return await rehearse(gate, spec, config, self._attempts, quarantined)
 
     async def push(self, gate_id: str, evidence: PushedEvidence, *, caller: str) -> None:
         """Keep what was pushed for the gate's source. Raises UnknownGate, NotPushed, AlreadyDecided."""

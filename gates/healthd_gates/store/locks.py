@@ -60,6 +60,12 @@ class LockStore:
             rows = (await connection.execute(query)).all()
         return [DeployLock(row.service, row.holder, row.until, row.reason, row.caller) for row in rows]
 
+    async def quarantined_of(self, service: str) -> frozenset[str]:
+        """The versions of one service."""
+        of = sa.select(quarantine.c.version).where(quarantine.c.service == service)
+        async with self._database.read() as connection:
+            return frozenset((await connection.execute(of)).scalars())
+
     async def quarantined(self) -> Sequence[QuarantinedVersion]:
         async with self._database.read() as connection:
             rows = (await connection.execute(sa.select(quarantine).order_by(quarantine.c.since.desc()))).all()

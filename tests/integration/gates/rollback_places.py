@@ -217,6 +217,9 @@ class Controller:
         self._api.put(_path("replicasets", f"{service}-{version}"), replica_set)
         spec = {"selector": {"matchLabels": {"app": service}}, "template": template}
         self._api.put(path, {"metadata": {"annotations": annotations}, "spec": spec})
+        seen = self._api.get(path)
+        counts = dict.fromkeys(("replicas", "updatedReplicas", "availableReplicas"), 1)
+        self._api.put(path, {**seen, "status": {**counts, "observedGeneration": seen["metadata"]["generation"]}})
 
     def _patched(self, path: str, before: dict[str, Any], after: dict[str, Any]) -> None:
         service = path.rsplit("/", 1)[1]

@@ -39,9 +39,7 @@ KINDS = ("webhook", "command", "aws_elbv2", "kubernetes")
 RUNS = int(os.environ.get("HEALTHD_CRASH_RUNS", "2"))
 _DIES_WITHIN = 180.0  # for leases of two seconds change hands often where the machine is busy
 _FORKS = multiprocessing.get_context("forkserver")
-_FORKS.set_forkserver_preload(
-    ["tests.integration.gates.rollback_worker", "kubernetes_asyncio.client", "kubernetes_asyncio.config"]
-)
+_FORKS.set_forkserver_preload(["tests.integration.gates.rollback_worker"])
 
 
 @pytest.fixture(scope="module")

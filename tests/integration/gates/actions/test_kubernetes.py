@@ -1,6 +1,7 @@
 """The Kubernetes action against an API of the tests' own."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,18 +12,23 @@ from healthd_gates.actions.contract import ActionConfig, Ending
 from healthd_gates.domain.request import Version
 from healthd_gates.sources.contract import ArmError
 from tests.integration.gates.actions.ordering import configured, described, order, tried
-from tests.servers import kubernetes
+from tests.servers import kubernetes, kubernetes_controllers
 from tests.servers.kubernetes import Api
+from tests.servers.waiting import until
 
 SERVICE = "/api/v1/namespaces/shop/services/api"
 DEPLOYMENT = "/apis/apps/v1/namespaces/shop/deployments/api"
+REPLICA_SETS = "/apis/apps/v1/namespaces/shop/replicasets"
 ROLLOUT = "/apis/argoproj.io/v1alpha1/namespaces/shop/rollouts/api"
 REVISION = "deployment.kubernetes.io/revision"
+ROLLOUT_REVISION = "rollout.argoproj.io/revision"
+CAUSE, APPLIED = "kubernetes.io/change-cause", "kubectl.kubernetes.io/last-applied-configuration"
 
 
 @pytest.fixture
 async def api() -> AsyncIterator[Api]:
-    async with kubernetes.running() as running:
+    """A cluster whose controllers act."""
+    async with kubernetes.running() as running, kubernetes_controllers.running(running):
         yield running
 
 
@@ -123,11 +129,12 @@ async def test_a_deployment_goes_back_to_the_baselines_revision(api: Api, kubeco
     """Not just to the one before, which may be another try at the candidate; the pods' hash is left to Kubernetes."""
     put_revisions(api, "0.9", "1.0", "2.0-rc", "2.0", labelled=labelled)
     outcome = await tried(action(kubeconfig, deployment="api"), order())
-    assert (outcome.ending, outcome.detail) == (Ending.DONE, "Deployment shop/api: did go back to revision 2")
+    assert (outcome.ending, outcome.detail) == (Ending.DONE, "Deployment shop/api: did go back to revision 2 (1.0)")
     after = api.get(DEPLOYMENT)
     assert after["spec"]["template"] == template("1.0", labelled=labelled)
     assert after["metadata"]["annotations"]["healthd/rolled-back"] == order().key
     assert after["spec"]["selector"] == {"matchLabels": {"app": "api"}}
+    assert after["status"]["availableReplicas"] == 1
 
 
 async def test_a_deployment_is_not_rolled_back_twice(api: Api, kubeconfig: Path) -> None:
@@ -149,7 +156,7 @@ async def test_a_deployment_is_not_rolled_back_twice(api: Api, kubeconfig: Path)
         (("2.0",), {}, Ending.NO_BASELINE, "no earlier revision without the candidate"),
         (("2.0", "2.0"), {}, Ending.NO_BASELINE, "no earlier revision without the candidate"),
         (("1.0", "2.0"), {"paused": True}, Ending.RETRY, "it is paused"),
-        (("1.0", "3.0"), {}, Ending.REFUSED, "its pods are not 2.0"),
+        (("1.0", "3.0"), {}, Ending.REFUSED, "its pods are 3.0, not 2.0"),
     ],
 )
 async def test_a_deployment_that_cannot_be_rolled_back(
@@ -163,24 +170,145 @@ async def test_a_deployment_that_cannot_be_rolled_back(
     assert not api.patches
 
 
-async def test_a_rollout_is_aborted(api: Api, kubeconfig: Path) -> None:
-    """Once; the controller does the rest."""
-    api.put(ROLLOUT, {"spec": {"template": template("2.0")}, "status": {"stableRS": "h1", "currentPodHash": "h2"}})
+def put_rollout(api: Api, strategy: str, *, promoted: bool) -> None:
+    """1.0 and then 2.0, which stands at its first step or has all of the traffic."""
+    strategies = {
+        "canary": {"canary": {"steps": [{"setWeight": 50}, {"pause": {}}]}},
+        "blueGreen": {"blueGreen": {"activeService": "api", "autoPromotionEnabled": False}},
+    }
+    put_revisions(api, "1.0", "2.0", path=ROLLOUT, revision=ROLLOUT_REVISION, strategy=strategies[strategy])
+    stable = "h2" if promoted else "h1"
+    status = {"stableRS": stable, "currentPodHash": "h2", "blueGreen": {"activeSelector": stable}}
+    api.put(ROLLOUT, {**api.get(ROLLOUT), "status": status})
+
+
+@pytest.mark.parametrize("strategy", ["canary", "blueGreen"])
+async def test_a_rollout_is_aborted(api: Api, kubeconfig: Path, strategy: str) -> None:
+    """Once; and done when the controller has done it."""
+    put_rollout(api, strategy, promoted=False)
     config = action(kubeconfig, rollout="api")
     assert (await tried(config, order())).detail == "Rollout shop/api: did abort it"
-    assert api.get(ROLLOUT)["status"]["abort"] is True
+    status = api.get(ROLLOUT)["status"]
+    assert (status["abort"], status["phase"], status.get("updatedReplicas", 0)) == (True, "Degraded", 0)
     assert (await tried(config, order())).detail == "Rollout shop/api: nothing to do: it is aborted already"
-    assert api.patches == [(f"{ROLLOUT}/status", {"status": {"abort": True}})]
+    ((path, change),) = api.patches
+    assert (path, change["status"]) == (f"{ROLLOUT}/status", {"abort": True})
 
 
-async def test_a_rollout_that_is_promoted_is_undone(api: Api, kubeconfig: Path) -> None:
-    """After a late regression there is nothing to abort any more."""
-    put_revisions(api, "1.0", "2.0", path=ROLLOUT, revision="rollout.argoproj.io/revision")
-    promoted = api.get(ROLLOUT)
-    api.put(ROLLOUT, {**promoted, "status": {"stableRS": "h2", "currentPodHash": "h2"}})
+@pytest.mark.parametrize("strategy", ["canary", "blueGreen"])
+async def test_a_rollout_that_is_promoted_is_undone_and_promoted_in_full(
+    api: Api, kubeconfig: Path, strategy: str
+) -> None:
+    """An undone template alone would be a new rollout, that waits at its first pause for ever with the candidate
+    beside it, or with the candidate behind the active Service."""
+    put_rollout(api, strategy, promoted=True)
+    config = action(kubeconfig, rollout="api")
+    outcome = await tried(config, order())
+    assert outcome.ending is Ending.DONE
+    assert outcome.detail == "Rollout shop/api: did go back to revision 1 (1.0) and promote it in full"
+    after = api.get(ROLLOUT)
+    assert after["spec"]["template"] == template("1.0")
+    assert (after["status"]["stableRS"], after["status"]["phase"]) == ("h1", "Healthy")
+    assert (await tried(config, order())).detail == "Rollout shop/api: nothing to do: it runs 1.0 already"
+
+
+async def test_a_rollout_that_somebody_undid_is_promoted_in_full(api: Api, kubeconfig: Path) -> None:
+    """It stands at its first pause: its template says that it is at the baseline, and half of its pods do not."""
+    put_rollout(api, "canary", promoted=True)
+    undone = api.get(ROLLOUT)
+    api.put(ROLLOUT, {**undone, "spec": {**undone["spec"], "template": template("1.0")}})
     outcome = await tried(action(kubeconfig, rollout="api"), order())
-    assert outcome.detail == "Rollout shop/api: did go back to revision 1"
-    assert api.get(ROLLOUT)["spec"]["template"] == template("1.0")
+    assert (outcome.ending, outcome.detail) == (Ending.DONE, "Rollout shop/api: did promote 1.0 in full")
+
+
+async def test_where_argo_rollouts_is_not_installed_it_says_so(api: Api, kubeconfig: Path) -> None:
+    """The API server answers for what it does not know at all in plain text."""
+    api.unserved.add("argoproj.io/v1alpha1")
+    outcome = await tried(action(kubeconfig, rollout="api"), order())
+    assert outcome.ending is Ending.REFUSED
+    assert "404 page not found: the cluster does not know this kind of object" in outcome.detail
+
+
+async def test_pods_that_do_not_come_back_are_waited_for_and_told(kubeconfig: Path, api: Api) -> None:
+    """A template that was changed is a wish: nobody acts on it here, and the try ends by telling how far it is."""
+    async with kubernetes.running() as idle:
+        put_revisions(idle, "1.0", "2.0")
+        config = action(idle.kubeconfig(kubeconfig.parent), deployment="api", timeout="1s")
+        first, second = await tried(config, order()), await tried(config, order())
+    assert (first.ending, second.ending) == (Ending.RETRY, Ending.RETRY)
+    waits = "it goes back to 1.0: the cluster has not seen the change yet"
+    assert first.detail == f"Deployment shop/api: did go back to revision 1 (1.0); {waits}"
+    assert second.detail == f"Deployment shop/api: {waits}"
+    assert len(idle.patches) == 1
+
+
+async def test_a_baseline_whose_pods_do_not_come_up_is_told(tmp_path: Path) -> None:
+    """Past its deadline nothing more is to be waited for: a person must look."""
+
+    async def only_the_candidate(_name: str, image: str, _replicas: int) -> bool:
+        return image.endswith("2.0")
+
+    async with kubernetes.running() as api, kubernetes_controllers.running(api, only_the_candidate):
+        put_revisions(api, "1.0", "2.0")
+        await until(lambda: "status" in api.get(DEPLOYMENT), "the candidate's pods")
+        outcome = await tried(action(api.kubeconfig(tmp_path), deployment="api"), order())
+    assert outcome.ending is Ending.REFUSED
+    assert "1 old pods are still there; ReplicaSet has timed out progressing" in outcome.detail
+
+
+async def test_the_history_stays_true(api: Api, kubeconfig: Path) -> None:
+    """The annotations come back with the revision, as with `kubectl rollout undo`; those of the tools stay; and the
+    change has a name that the next server-side apply can tell."""
+    put_revisions(api, "1.0", "2.0")
+    await until(lambda: "status" in api.get(DEPLOYMENT), "the controller has seen it")
+    for path, cause in (
+        (f"{REPLICA_SETS}/api-h1", "deploy 1.0"),
+        (f"{REPLICA_SETS}/api-h2", "deploy 2.0"),
+        (DEPLOYMENT, "deploy 2.0"),
+    ):
+        found = api.get(path)
+        annotations = {**found["metadata"]["annotations"], CAUSE: cause, APPLIED: f"of {path}"}
+        api.put(path, {**found, "metadata": {**found["metadata"], "annotations": annotations}})
+    assert (await tried(action(kubeconfig, deployment="api"), order())).ending is Ending.DONE
+    after = api.get(DEPLOYMENT)["metadata"]
+    assert after["annotations"][CAUSE] == "deploy 1.0"
+    assert after["annotations"][APPLIED] == f"of {DEPLOYMENT}"
+    assert [entry["manager"] for entry in after["managedFields"]] == ["healthd"]
+    assert {call.headers["User-Agent"].partition("/")[0] for call in api.received} == {"healthd"}
+
+
+async def test_a_candidate_that_was_set_again_is_told(api: Api, kubeconfig: Path) -> None:
+    """By a tool that goes by its repository, as a rule: undone once more, it would set it once more."""
+    put_revisions(api, "1.0", "2.0")
+    config = action(kubeconfig, deployment="api")
+    await tried(config, order())
+    found = api.get(DEPLOYMENT)
+    entry = {"manager": "argocd-controller", "time": "2999-01-01T00:00:00Z", "fieldsV1": {"f:spec": {"f:template": {}}}}
+    metadata = {**found["metadata"], "managedFields": [*found["metadata"]["managedFields"], entry]}
+    api.put(DEPLOYMENT, {**found, "metadata": metadata, "spec": {**found["spec"], "template": template("2.0")}})
+    outcome = await tried(config, order())
+    assert outcome.ending is Ending.REFUSED
+    assert "rolled back already, and argocd-controller (at 2999-01-01T00:00:00Z) set 2.0 again" in outcome.detail
+    assert len(api.patches) == 1
+
+
+@pytest.mark.parametrize(
+    ("versions", "quarantined", "ending", "detail"),
+    [
+        (("1.8", "1.9", "2.0"), (), Ending.DONE, "did go back to revision 2 (1.9), since 1.0 is not in its history"),
+        (("1.8", "1.9", "2.0"), ("1.9", "2.0"), Ending.DONE, "did go back to revision 1 (1.8), since 1.0 is not"),
+        (("1.8", "1.9", "2.0"), ("1.8", "1.9"), Ending.NO_BASELINE, "in quarantine: 1.9, 1.8"),
+        (("1.0", "1.9", "2.0"), ("1.9",), Ending.DONE, "did go back to revision 1 (1.0)"),
+    ],
+)
+async def test_what_failed_a_gate_is_not_brought_back(
+    api: Api, kubeconfig: Path, versions: tuple[str, ...], quarantined: tuple[str, ...], ending: Ending, detail: str
+) -> None:
+    """Where the baseline is not in the history, another one is brought back and named."""
+    put_revisions(api, *versions)
+    ordered = replace(order(), quarantined=frozenset(quarantined))
+    outcome = await tried(action(kubeconfig, deployment="api"), ordered)
+    assert (outcome.ending, detail in outcome.detail) == (ending, True), outcome.detail
 
 
 async def test_a_dry_run_changes_nothing(api: Api, kubeconfig: Path) -> None:
@@ -189,7 +317,7 @@ async def test_a_dry_run_changes_nothing(api: Api, kubeconfig: Path) -> None:
     put_revisions(api, "1.0", "2.0")
     told = [await described(config, order()) for config in (service(kubeconfig), action(kubeconfig, deployment="api"))]
     assert told[0] == "Service shop/api: would select color=blue instead of color=green"
-    assert told[1] == "Deployment shop/api: would go back to revision 1"
+    assert told[1] == "Deployment shop/api: would go back to revision 1 (1.0)"
     assert not api.patches
 
 
@@ -202,7 +330,7 @@ async def test_what_the_cluster_says_no_with(api: Api, kubeconfig: Path, tmp_pat
     denied = await tried(action(wrong, deployment="api"), order())
     assert (denied.ending, "answered 401: Unauthorized" in denied.detail) == (Ending.RETRY, True)
     nowhere = tmp_path / "nowhere"
-    nowhere.write_text(kubeconfig.read_text().replace(api.url, "http://127.0.0.1:9"))
+    nowhere.write_text(kubeconfig.read_text().replace(api.url, "https://127.0.0.1:9"))
     assert (await tried(action(nowhere, deployment="api"), order())).ending is Ending.RETRY
 
 
@@ -219,7 +347,7 @@ async def test_a_dry_run_says_what_then_happens(api: Api, kubeconfig: Path) -> N
     await same(service(kubeconfig))
     put_revisions(api, "1.0", "2.0")
     await same(action(kubeconfig, deployment="api"))
-    put_revisions(api, "1.0", "2.0", path=ROLLOUT, revision="rollout.argoproj.io/revision")
+    put_rollout(api, "canary", promoted=False)
     await same(action(kubeconfig, rollout="api"))
 
 
@@ -229,7 +357,7 @@ async def test_rights_that_come_later_are_in_time(api: Api, kubeconfig: Path) ->
     api.denied.add("PATCH")
     told, outcome = await described(service(kubeconfig), order()), await tried(service(kubeconfig), order())
     assert told == "Service shop/api: would select color=blue instead of color=green"
-    assert (outcome.ending, "answered 403: User cannot patch it" in outcome.detail) == (Ending.RETRY, True)
+    assert (outcome.ending, 'User "tests" cannot patch resource "services"' in outcome.detail) == (Ending.RETRY, True)
     api.denied.clear()
     assert (await tried(service(kubeconfig), order())).ending is Ending.DONE
 
@@ -243,14 +371,14 @@ async def test_a_token_is_read_anew_at_every_try(api: Api, kubeconfig: Path, tmp
     api.token = "new"
     refused = await tried(service(kubeconfig), order())
     assert (refused.ending, "answered 401" in refused.detail) == (Ending.RETRY, True)
-    file.write_text("new")
+    file.write_text("new\n")
     outcome = await tried(service(kubeconfig), order())
     assert outcome.ending is Ending.DONE, outcome.detail
 
 
-def test_a_gate_without_what_the_selector_needs_is_refused_at_its_start(tmp_path: Path) -> None:
+async def test_a_gate_without_what_the_selector_needs_is_refused_at_its_start(api: Api, tmp_path: Path) -> None:
     """With the field to fill in."""
-    config = service(tmp_path)
+    config = service(api.kubeconfig(tmp_path))
     config.check(order().arms)
     with pytest.raises(ArmError, match=r"baseline\.target: is needed: the label color has it"):
         config.check(order(baseline=Version(version="1.0")).arms)

@@ -13,6 +13,7 @@ from deploy.kubernetes import rules
 from healthd.config.file import load
 from healthd_gates.config.settings import Config
 from tests.unit.deploy.kubernetes.cluster import FOLDER, VERSIONS, built, one, validate
+from tests.unit.deploy.kubernetes.pods import pods_of, problems
 
 ENVIRONMENTS = {"development": 1, "staging": 2, "production": 3}
 OVERLAYS = [f"overlays/{name}" for name in ENVIRONMENTS]
@@ -40,6 +41,51 @@ def test_a_cluster_takes_every_object(place: str, version: str) -> None:
     """kustomize builds them without a warning, and no field is unknown or of the wrong type."""
     for each in built(place):
         validate(each, version)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("place", PLACES)
+def test_a_pod_can_be_made_of_every_template(place: str, version: str) -> None:
+    """The API server takes a Deployment whose pods it then refuses, without a word but in the Deployment's status."""
+    for pod in pods_of(built(place)):
+        validate(pod, version)
+        assert list(problems(pod)) == [], pod["metadata"]["name"]
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"topologySpreadConstraints": [{"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule",
+          "labelSelector": {"matchLabels": {"color": "blue"}}, "matchLabelKeys": ["color"]}]},
+         "'color' exists in both matchLabelKeys and labelSelector"),
+        ({"volumes": [{"name": "a", "emptyDir": {}}, {"name": "a", "emptyDir": {}}]}, "volumes: Duplicate value: 'a'"),
+        ({"volumes": [{"name": "a", "hostPath": {"path": "/"}}]}, "api: restricted volume types: a"),
+        ({"securityContext": {}}, "api: runAsNonRoot != true"),
+        ({"hostNetwork": True}, "api: host namespaces or privileged"),
+    ],
+)  # fmt: skip
+def test_a_pod_that_could_not_be_made_would_be_found(change: dict[str, Any], says: str) -> None:
+    """By the rules that hold between fields, which a schema does not know."""
+    pod = deepcopy(next(pods_of(built("example"))))
+    pod["spec"] |= change
+    assert says in " | ".join(problems(pod))
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"readinessProbe": {"httpGet": {"path": "/", "port": "htttp"}}}, "no port is called 'htttp'"),
+        ({"livenessProbe": {"successThreshold": 2}}, "livenessProbe.successThreshold: must be 1"),
+        ({"volumeMounts": [{"name": "gone", "mountPath": "/a"}]}, "volumeMounts: Not found: 'gone'"),
+        ({"resources": {"requests": {"memory": "1Gi"}, "limits": {"memory": "512Mi"}}}, "memory must be less than"),
+        ({"securityContext": {"capabilities": {"drop": ["ALL"]}}}, "allowPrivilegeEscalation != false"),
+    ],
+)
+def test_a_container_that_could_not_run_would_be_found(change: dict[str, Any], says: str) -> None:
+    """The same for what is in a container."""
+    pod = deepcopy(next(pods_of(built("example"))))
+    pod["spec"]["containers"][0] |= change
+    assert says in " | ".join(problems(pod))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,171 @@
+"""Rolls back in a Kubernetes cluster: looks, changes, and looks until it is so."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import ClassVar
+
+import aiohttp
+
+from healthd.checks.failures import describe
+from healthd_gates.actions.contract import ActionConfig, ActionContext, ActionRequest, ActionResult, Ending
+from healthd_gates.actions.kubernetes.api import Cluster, Object, Right
+from healthd_gates.actions.kubernetes.argo import look_at_rollout
+from healthd_gates.actions.kubernetes.config import KubernetesConfig, labels_of
+from healthd_gates.actions.kubernetes.failures import ApiRefusal, CredentialsError
+from healthd_gates.actions.kubernetes.move import Move, Waiting
+from healthd_gates.actions.kubernetes.revisions import look_at_deployment
+from healthd_gates.actions.kubernetes.service import point_back, ready, shown
+from healthd_gates.actions.kubernetes.versions import AmbiguousError, Versions
+from healthd_gates.sources.contract import Arms
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 1.0  # seconds between two looks at what the cluster makes of a change
+_PATIENT_FOR = 0.7  # of a try's timeout: then the rest is left to the next try, and people are told how far it is
+_MOVES = 3  # an undo and a promotion; more in one try would be a quarrel with somebody else
+
+
+class Kubernetes:
+    """Reads first: what is so already is done, and what somebody else has changed is left alone. Every change names
+    the version of the object that it was made for, so that it undoes nobody's work.
+    """
+
+    config_model: ClassVar[type[ActionConfig]] = KubernetesConfig
+
+    def __init__(self, config: KubernetesConfig, context: ActionContext) -> None:
+        self._config, self._clock = config, context.clock
+        self._cluster = Cluster(config.kubeconfig, config.context, context.environ)
+
+    async def execute(self, order: ActionRequest) -> ActionResult:
+        return await self._asking(lambda: self._execute(order))
+
+    async def describe(self, order: ActionRequest) -> str:
+        async def tell() -> ActionResult:
+            found = await self._look(order)
+            if isinstance(found, ActionResult):
+                return found
+            return ActionResult(Ending.RETRY, f"would {'' if isinstance(found, Move) else 'wait: '}{found.says}")
+
+        return (await self._asking(tell)).detail
+
+    async def test(self) -> ActionResult:
+        """The object is there, and every right that a rollback takes. Changes nothing."""
+
+        async def look() -> ActionResult:
+            missing = [right for right in self._rights() if not await self._cluster.may(right, self._config.namespace)]
+            if missing:
+                place = f"in namespace {self._config.namespace}"
+                return ActionResult(Ending.REFUSED, f"whoever asks here may not {', '.join(map(str, missing))} {place}")
+            await self._cluster.get(self._object_path)
+            return ActionResult(Ending.DONE, "it is there, and may be read and changed")
+
+        return await self._asking(look)
+
+    async def close(self) -> None:
+        await self._cluster.close()
+
+    async def _execute(self, order: ActionRequest) -> ActionResult:
+        """Change what there is to change, and wait for what the cluster makes of it as long as a try has time."""
+        until = self._clock.steady() + self._config.timeout * _PATIENT_FOR
+        did: list[str] = []
+        pause = _FIRST_PAUSE
+        while True:
+            found = await self._look(order)
+            if isinstance(found, Move) and len(did) < _MOVES:
+                await self._cluster.patch(found.patch)
+                did.append(found.says)
+            elif isinstance(found, ActionResult):
+                return _after(did, found)
+            elif isinstance(found, Move) or self._clock.steady() >= until:
+                return _after(did, ActionResult(Ending.RETRY, found.says))
+            else:
+                await asyncio.sleep(pause)
+                pause = min(_LONGEST_PAUSE, 2 * pause)
+
+    async def _asking(self, ask: Callable[[], Awaitable[ActionResult]]) -> ActionResult:
+        """Whatever the cluster says no with, as an outcome."""
+        try:
+            outcome = await ask()
+        except ApiRefusal as refusal:
+            outcome = refusal.outcome
+        except CredentialsError as error:
+            outcome = ActionResult(Ending.RETRY, str(error))
+        except AmbiguousError as error:
+            outcome = ActionResult(Ending.REFUSED, str(error))
+        except (aiohttp.ClientError, OSError) as error:
+            outcome = ActionResult(Ending.RETRY, f"the Kubernetes API was not reached: {describe(error)}")
+        return replace(outcome, detail=f"{self._config.object_name}: {outcome.detail}")
+
+    async def _look(self, order: ActionRequest) -> ActionResult | Move | Waiting:
+        if self._config.service is not None:
+            return await self._look_at_service(order.arms)
+        owner = await self._cluster.get(self._object_path)
+        labels = (owner["spec"].get("selector") or {}).get("matchLabels") or {}
+        replica_sets = await self._cluster.list(self._path("apis/apps/v1", "replicasets"), labels)
+        versions = self._versions(order).settled(_templates(owner, replica_sets))
+        look = look_at_rollout if self._config.rollout else look_at_deployment
+        return look(owner, self._object_path, replica_sets, versions, order.key)
+
+    async def _look_at_service(self, arms: Arms) -> ActionResult | Move:
+        wanted = labels_of(self._config.selector, arms.baseline, "baseline")
+        candidates = labels_of(self._config.selector, arms.candidate, "candidate")
+        service = await self._cluster.get(self._object_path)
+        found = point_back(service, self._object_path, wanted, candidates)
+        if isinstance(found, ActionResult):
+            return found
+        selects: Mapping[str, str] = {**(service["spec"].get("selector") or {}), **wanted}
+        pods = await self._cluster.list(self._path("api/v1", "pods"), selects)
+        return found if ready(pods) else ActionResult(Ending.NO_BASELINE, f"no pod with {shown(wanted)} is ready")
+
+    def _versions(self, order: ActionRequest) -> Versions:
+        baseline = order.arms.baseline
+        return Versions(
+            self._config.version_label,
+            order.arms.candidate.version,
+            baseline.version if baseline else None,
+            self._config.container,
+            order.quarantined,
+        )
+
+    def _rights(self) -> list[Right]:
+        """Those of `deploy/kubernetes/rollback`."""
+        config = self._config
+        if config.service:
+            return [*_get_and_patch("", "services", config.service), Right("list", "", "pods")]
+        replica_sets = Right("list", "apps", "replicasets")
+        if config.deployment:
+            return [*_get_and_patch("apps", "deployments", config.deployment), replica_sets]
+        rollout = config.rollout or ""
+        status = Right("patch", "argoproj.io", "rollouts/status", rollout)
+        return [*_get_and_patch("argoproj.io", "rollouts", rollout), status, replica_sets]
+
+    @property
+    def _object_path(self) -> str:
+        config = self._config
+        if config.service:
+            return self._path("api/v1", "services", config.service)
+        if config.deployment:
+            return self._path("apis/apps/v1", "deployments", config.deployment)
+        return self._path("apis/argoproj.io/v1alpha1", "rollouts", config.rollout or "")
+
+    def _path(self, group: str, plural: str, name: str = "") -> str:
+        return f"/{group}/namespaces/{self._config.namespace}/{plural}{f'/{name}' if name else ''}"
+
+
+def _after(did: Sequence[str], found: ActionResult) -> ActionResult:
+    """What came of a try that changed something: the first change says what the others were for."""
+    if not did:
+        return found
+    done = f"did {did[0]}"
+    return replace(found, detail=done if found.ending is Ending.DONE else f"{done}; {found.detail}")
+
+
+def _get_and_patch(group: str, resource: str, name: str) -> list[Right]:
+    return [Right(verb, group, resource, name) for verb in ("get", "patch")]
+
+
+def _templates(owner: Object, replica_sets: Sequence[Object]) -> list[Object]:
+    """The pods of a workload as they are now, and as they were."""
+    now = owner["spec"].get("template")
+    return [*([now] if now else []), *(each["spec"]["template"] for each in replica_sets)]

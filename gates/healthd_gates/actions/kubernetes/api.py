@@ -1,0 +1,136 @@
+"""A cluster's API as far as a rollback needs it: read an object, list some, patch one, ask for one's rights. Objects
+stay plain JSON, since models would drop what a newer cluster has more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import aiohttp
+from multidict import CIMultiDict
+
+from healthd import __version__
+from healthd_gates.actions.kubernetes.failures import ApiRefusal, CredentialsError
+from healthd_gates.actions.kubernetes.kubeconfig import Access, find
+from healthd_gates.actions.kubernetes.proxies import proxy_for
+
+Object = Mapping[str, Any]
+_LARGEST_REFUSAL = 1024**2
+_PATCHES = {"merge": "application/merge-patch+json", "json": "application/json-patch+json"}
+_REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+MANAGER = "healthd"
+"""The name that changes have in `managedFields`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """A change of one object: a merge patch, or a list of JSON Patch operations (RFC 7386, RFC 6902)."""
+
+    path: str
+    kind: Literal["merge", "json"]
+    body: Mapping[str, Any] | Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Right:
+    """What a role gives. `resource` may name a subresource after a slash."""
+
+    verb: str
+    group: str
+    resource: str
+    name: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.verb} {self.resource}{f' {self.name}' if self.name else ''}"
+
+
+class Cluster:
+    """One cluster, as the kubeconfig or the pod's service account says."""
+
+    def __init__(self, kubeconfig: Path | None, context: str | None, environ: Mapping[str, str]) -> None:
+        self._kubeconfig, self._context, self._environ = kubeconfig, context, environ
+        self._session: aiohttp.ClientSession | None = None
+        self._access: Access
+
+    async def get(self, path: str, **query: str) -> Object:
+        """Raises ApiRefusal, CredentialsError, and what aiohttp raises."""
+        return await self._call("GET", path, query)
+
+    async def list(self, path: str, labels: Mapping[str, str]) -> Sequence[Object]:
+        """Those that have all the labels. Raises as `get`."""
+        selector = ",".join(f"{name}={value}" for name, value in sorted(labels.items()))
+        found: Sequence[Object] = (await self.get(path, labelSelector=selector))["items"]
+        return found
+
+    async def patch(self, change: Patch) -> Object:
+        """The object as it is then. Raises as `get`."""
+        return await self._call("PATCH", change.path, {"fieldManager": MANAGER}, change.body, _PATCHES[change.kind])
+
+    async def may(self, right: Right, namespace: str) -> bool:
+        """Whether whoever asks here has a right. Raises as `get`."""
+        resource, _, part = right.resource.partition("/")
+        asked = {
+            "namespace": namespace,
+            "verb": right.verb,
+            "group": right.group,
+            "resource": resource,
+            "subresource": part,
+            "name": right.name,
+        }
+        review = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SelfSubjectAccessReview",
+            "spec": {"resourceAttributes": asked},
+        }
+        said = await self._call("POST", _REVIEWS, {}, review)
+        return bool((said.get("status") or {}).get("allowed"))
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def _call(
+        self, method: str, path: str, query: Mapping[str, str], body: Any = None, content_type: str = "application/json"
+    ) -> Object:
+        session = self._session or await self._connect()
+        async with session.request(
+            method,
+            f"{self._access.server}{path}",
+            params=query,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={} if body is None else {"Content-Type": content_type},
+            proxy=self._access.proxy,
+            server_hostname=self._access.server_name,
+            allow_redirects=False,
+        ) as response:
+            if response.status >= 300:
+                said = await response.content.read(_LARGEST_REFUSAL)
+                raise ApiRefusal.read(response.status, said, response.headers)
+            answer: Object = json.loads(await response.read())
+        return answer
+
+    async def _connect(self) -> aiohttp.ClientSession:
+        found = await asyncio.to_thread(find, self._kubeconfig, self._context, self._environ)
+        access = await found.complete()
+        proxy = access.proxy or proxy_for(access.server, self._environ)
+        if proxy and not proxy.startswith(("http://", "https://")):
+            raise CredentialsError(f"the proxy for {access.server} is none of http or https: no other can be used")
+        self._access = replace(access, proxy=proxy)
+        headers = CIMultiDict(access.headers, Accept="application/json")
+        headers["User-Agent"] = f"{MANAGER}/{__version__}"
+        if access.authorization is not None:
+            headers["Authorization"] = access.authorization
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                ssl=await asyncio.to_thread(access.tls), resolver=aiohttp.ThreadedResolver()
+            ),
+            headers=headers,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(total=None),  # the whole try has a deadline
+        )
+        return self._session

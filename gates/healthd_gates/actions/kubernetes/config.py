@@ -1,0 +1,85 @@
+"""What an action of the kind `kubernetes` can be told."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, StringConstraints, model_validator
+
+from healthd_gates.actions.contract import ActionConfig
+from healthd_gates.actions.kubernetes.failures import CredentialsError
+from healthd_gates.actions.kubernetes.kubeconfig import find
+from healthd_gates.sources.contract import Arm, ArmError, Arms
+
+ObjectName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$")]
+_LABEL = r"^([a-z0-9.-]+/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$"
+
+
+class KubernetesConfig(ActionConfig):
+    """In a pod, its service account; elsewhere the kubeconfig."""
+
+    kind: Literal["kubernetes"] = "kubernetes"
+    namespace: ObjectName = "default"
+    """Where the object is."""
+    service: ObjectName | None = None
+    """A Service whose selector goes back to the baseline's labels."""
+    selector: dict[Annotated[str, StringConstraints(pattern=_LABEL)], str] = Field(default_factory=dict)
+    """The labels by which the Service tells versions apart, with $version and $target for those of an arm."""
+    deployment: ObjectName | None = None
+    """A Deployment that goes back to its revision before the candidate."""
+    rollout: ObjectName | None = None
+    """An Argo Rollout that is aborted, or undone and promoted in full where the candidate is promoted already."""
+    version_label: Annotated[str, StringConstraints(pattern=_LABEL)] = "app.kubernetes.io/version"
+    """The label of the pods with the version; without it the tag or digest of an image tells."""
+    container: ObjectName | None = None
+    """The container whose image tells; without it, the only one whose image is the candidate's version."""
+    kubeconfig: Path | None = None
+    """A kubeconfig; without one that of the pod, or of the user."""
+    context: str | None = None
+    """A context of it, if not the current one."""
+
+    @model_validator(mode="after")
+    def _one_object(self) -> Self:
+        if sum(name is not None for name in (self.service, self.deployment, self.rollout)) != 1:
+            raise ValueError("give one of service, deployment and rollout")
+        if (self.service is None) == bool(self.selector):
+            raise ValueError("selector belongs to service: the labels by which it tells versions apart")
+        if self.selector and not any("$" in value for value in self.selector.values()):
+            raise ValueError("selector needs $version or $target, or it would be the same for every version")
+        return self
+
+    def check(self, arms: Arms) -> None:
+        if self.service is not None:
+            labels_of(self.selector, arms.candidate, "candidate")
+            labels_of(self.selector, arms.baseline, "baseline")
+        if problem := self.problem_here(os.environ):
+            raise ArmError("service", f"{problem}; until then only a gate with rollback off can start")
+
+    def problem_here(self, environ: Mapping[str, str]) -> str | None:
+        """Looks at files alone; whether the cluster lets one in is told by a test of the action."""
+        try:
+            find(self.kubeconfig, self.context, environ)
+        except CredentialsError as error:
+            return str(error)
+        return None
+
+    @property
+    def object_name(self) -> str:
+        """For people."""
+        kind = "Service" if self.service else "Deployment" if self.deployment else "Rollout"
+        return f"{kind} {self.namespace}/{self.service or self.deployment or self.rollout}"
+
+
+def labels_of(selector: dict[str, str], arm: Arm | None, name: str) -> dict[str, str]:
+    """The labels of one arm. Raises ArmError."""
+    if arm is None:
+        raise ArmError(name, "is needed: its labels are what the Service selects after a rollback")
+    filled = {}
+    for label, value in selector.items():
+        if "$target" in value and arm.target is None:
+            raise ArmError(f"{name}.target", f"is needed: the label {label} has it")
+        filled[label] = value.replace("$target", arm.target or "").replace("$version", arm.version)
+    return filled

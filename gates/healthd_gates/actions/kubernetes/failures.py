@@ -1,0 +1,61 @@
+"""Why a cluster was not asked, or said no; and which of that another try may mend."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from healthd_gates.actions.contract import ActionResult, Ending
+
+_LONGEST = 600
+_TEST_FAILED = "the server rejected our request due to an error in our request"
+_LATER = frozenset({401, 408, 425, 429})
+# What an admission webhook and Pod Security say: the same object would be refused again.
+_DENIALS = ("denied the request", "violates PodSecurity")
+
+
+class CredentialsError(Exception):
+    """The way to the cluster is not known, or there is nothing to be let in with. Its message says what is missing."""
+
+
+class ApiRefusal(Exception):  # noqa: N818 - an answer, not an error of ours
+    """The API said no. `status` is that of HTTP, `kind` that of the object that the answer is about; `after` is for how
+    many seconds it asks to be left alone.
+    """
+
+    def __init__(self, status: int, said: str, kind: str = "", after: float = 0.0) -> None:
+        self.status, self.said, self.kind, self.after = status, said, kind, after
+        super().__init__(f"the Kubernetes API answered {status}{f': {said}' if said else ''}")
+
+    @classmethod
+    def read(cls, status: int, body: bytes, headers: Mapping[str, str]) -> ApiRefusal:
+        """From the answer: a Status, or plain text where no such API is served at all."""
+        try:
+            told = json.loads(body)
+        except ValueError:
+            told = {"message": body.decode(errors="replace")}
+        told = told if isinstance(told, Mapping) else {}
+        details: Any = told.get("details") or {}
+        wish, kind = headers.get("Retry-After", ""), str(details.get("kind", ""))
+        return cls(status, _clean(str(told.get("message", ""))), kind, float(wish) if wish.isdigit() else 0.0)
+
+    @property
+    def outcome(self) -> ActionResult:
+        """Again where time, or a right that is given, may mend it; never where the same object would be refused again,
+        since then a person is needed, and should know at once."""
+        if self.status == 409 or (self.status == 422 and not self.kind and self.said.startswith(_TEST_FAILED)):
+            return ActionResult(Ending.RETRY, f"it was changed meanwhile ({self})", self.after)
+        if self.status == 403 and not any(denial in self.said for denial in _DENIALS):
+            return ActionResult(Ending.RETRY, str(self), self.after)
+        if self.status in _LATER or self.status >= 500:
+            return ActionResult(Ending.RETRY, str(self), self.after)
+        unknown = self.status == 404 and "page not found" in self.said
+        return ActionResult(
+            Ending.REFUSED, f"{self}{': the cluster does not know this kind of object' if unknown else ''}"
+        )
+
+
+def _clean(text: str) -> str:
+    line = "".join(each if each.isprintable() else " " for each in text)
+    return " ".join(line.split())[:_LONGEST]

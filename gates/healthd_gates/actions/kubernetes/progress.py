@@ -1,0 +1,65 @@
+"""How far a workload is with the pods of its template. Pure; the rules are those of `kubectl rollout status`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+Object = Mapping[str, Any]
+
+
+def missing(deployment: Object) -> str | None:
+    """What is still to be waited for, or None when every pod of a Deployment is of its template and available."""
+    status = deployment.get("status") or {}
+    wanted = deployment["spec"].get("replicas", 1)
+    if not is_seen(deployment):
+        return "the cluster has not seen the change yet"
+    updated = status.get("updatedReplicas", 0)
+    if updated < wanted:
+        return f"{updated} of {wanted} pods are new{_why(deployment)}"
+    if status.get("replicas", 0) > updated:
+        return f"{status['replicas'] - updated} old pods are still there"
+    available = status.get("availableReplicas", 0)
+    return f"{available} of {wanted} pods are available{_why(deployment)}" if available < updated else None
+
+
+def is_seen(deployment: Object) -> bool:
+    """Whether the status is about the Deployment as it is now."""
+    observed: int = (deployment.get("status") or {}).get("observedGeneration", 0)
+    return bool(deployment["metadata"].get("generation", 0) <= observed)
+
+
+def serves(deployment: Object) -> bool:
+    """Whether no pod of another template is left, and as many are available as its strategy asks for: a pod that
+    flaps does not hold this up."""
+    status = deployment.get("status") or {}
+    wanted, updated = deployment["spec"].get("replicas", 1), status.get("updatedReplicas", 0)
+    available = any(each["type"] == "Available" and each.get("status") == "True" for each in _conditions(deployment))
+    all_new = is_seen(deployment) and updated >= wanted and status.get("replicas", 0) <= updated
+    return bool(all_new and available and status.get("availableReplicas", 0))
+
+
+def is_stuck(deployment: Object) -> str | None:
+    """What the cluster says of a rollout that did not come about in `progressDeadlineSeconds`."""
+    for condition in _conditions(deployment):
+        if condition["type"] == "Progressing" and condition.get("reason") == "ProgressDeadlineExceeded":
+            return str(condition.get("message") or "its deadline is over")
+    return None
+
+
+def no_pods(workload: Object) -> str | None:
+    """Why no pod can be made: a quota, a policy, or a template of which no valid pod comes. Only the workload can say
+    it, since there is no pod that could."""
+    for condition in _conditions(workload):
+        if condition["type"] == "ReplicaFailure" and condition.get("status") == "True":
+            return f"{condition.get('reason', 'FailedCreate')}: {condition.get('message', '')}".rstrip(": ")
+    return None
+
+
+def _why(deployment: Object) -> str:
+    why = no_pods(deployment)
+    return f" ({why})" if why else ""
+
+
+def _conditions(workload: Object) -> Iterator[Mapping[str, Any]]:
+    yield from (workload.get("status") or {}).get("conditions") or ()

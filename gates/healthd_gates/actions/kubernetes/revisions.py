@@ -1,0 +1,151 @@
+"""The way back to the pods of an earlier revision, for a Deployment and for an Argo Rollout that is promoted. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from typing import Any
+
+from healthd_gates.actions.contract import ActionResult, Ending
+from healthd_gates.actions.kubernetes import progress
+from healthd_gates.actions.kubernetes.api import Object, Patch
+from healthd_gates.actions.kubernetes.move import Move, Waiting
+from healthd_gates.actions.kubernetes.versions import Versions
+
+DEPLOYMENT_REVISION = "deployment.kubernetes.io/revision"
+ROLLED_BACK = "healthd/rolled-back"
+"""The annotation with the key of the order that rolled a workload back."""
+_POD_HASHES = ("pod-template-hash", "rollouts-pod-template-hash")
+# What `kubectl rollout undo` leaves as it is; every other annotation comes from the revision that is brought back.
+_OF_THE_DEPLOYMENT = frozenset(
+    {
+        "kubectl.kubernetes.io/last-applied-configuration",
+        DEPLOYMENT_REVISION,
+        "deployment.kubernetes.io/revision-history",
+        "deployment.kubernetes.io/desired-replicas",
+        "deployment.kubernetes.io/max-replicas",
+        "deprecated.deployment.rollback.to",
+    }
+)
+
+
+def look_at_deployment(
+    owner: Object, path: str, replica_sets: Sequence[Object], versions: Versions, key: str
+) -> ActionResult | Move | Waiting:
+    """What there is to do for a Deployment to run the baseline, with its pods there."""
+    template = owner["spec"]["template"]
+    if not versions.runs_candidate(template):
+        return _came_back(owner, versions) if is_back(owner, versions, key) else not_the_candidate(template, versions)
+    if owner["spec"].get("paused"):
+        return ActionResult(Ending.RETRY, "it is paused: a change would have no effect until it is resumed")
+    return undo(owner, path, replica_sets, DEPLOYMENT_REVISION, versions, key)
+
+
+def is_back(owner: Object, versions: Versions, key: str) -> bool:
+    """Whether a workload that does not run the candidate runs what it is to go back to: the baseline, or what this
+    very order has brought back in its place."""
+    return versions.runs_baseline(owner["spec"]["template"]) or _annotations(owner).get(ROLLED_BACK) == key
+
+
+def undo(
+    owner: Object, path: str, replica_sets: Sequence[Object], revision: str, versions: Versions, key: str
+) -> ActionResult | Move:
+    """A workload that runs the candidate, back at the pods of an earlier revision. `revision` is the annotation that
+    numbers revisions."""
+    if _annotations(owner).get(ROLLED_BACK) == key:
+        says = f"it was rolled back already, and {_who_set_it(owner)} set {versions.candidate} again"
+        return ActionResult(Ending.REFUSED, says)
+    earlier = _earlier(owner, replica_sets, revision, versions)
+    if isinstance(earlier, ActionResult):
+        return earlier
+    source = earlier["spec"]["template"]
+    pods = deepcopy(dict(source))
+    for name in _POD_HASHES:
+        pods.get("metadata", {}).get("labels", {}).pop(name, None)
+    annotations = {**_restored(owner, earlier, revision), ROLLED_BACK: key}
+    operations: list[Mapping[str, Any]] = [
+        {"op": "test", "path": "/metadata/resourceVersion", "value": owner["metadata"]["resourceVersion"]},
+        {"op": "replace", "path": "/spec/template", "value": pods},
+        # `add` of the whole: below annotations that are not there, nothing can be added.
+        {"op": "add", "path": "/metadata/annotations", "value": annotations},
+    ]
+    says = f"go back to revision {_annotations(earlier)[revision]} ({versions.shown(source)})"
+    if versions.baseline is not None and not versions.runs_baseline(source):
+        says += f", since {versions.baseline} is not in its history"
+    return Move(Patch(path, "json", operations), says)
+
+
+def not_the_candidate(template: Object, versions: Versions) -> ActionResult:
+    """Why a workload that runs neither version is left as it is."""
+    says = f"its pods are {versions.shown(template)}, not {versions.candidate}"
+    return ActionResult(
+        Ending.REFUSED,
+        f"{says}, by label {versions.label} or the image: somebody changed it, or version_label or container must say "
+        "where the version is",
+    )
+
+
+def _came_back(deployment: Object, versions: Versions) -> ActionResult | Waiting:
+    """Done once its pods are there: a template that was changed is a wish."""
+    runs = versions.shown(deployment["spec"]["template"])
+    missing = progress.missing(deployment)
+    if missing is None or progress.serves(deployment):
+        return ActionResult(Ending.DONE, f"nothing to do: it runs {runs} already")
+    if deployment["spec"].get("paused"):
+        return ActionResult(Ending.RETRY, f"it is to run {runs}, and is paused: {missing}")
+    if (stuck := progress.is_stuck(deployment)) and progress.is_seen(deployment):
+        return ActionResult(Ending.REFUSED, f"it is to run {runs}, whose pods do not come up: {missing}; {stuck}")
+    return Waiting(f"it goes back to {runs}: {missing}")
+
+
+def _restored(owner: Object, earlier: Object, revision: str) -> dict[str, str]:
+    """The annotations as `kubectl rollout undo` leaves them, so that the history tells the truth of each revision. A
+    Rollout keeps its own, as with Argo's undo."""
+    own = _annotations(owner)
+    if revision != DEPLOYMENT_REVISION:
+        return dict(own)
+    kept = {name: value for name, value in own.items() if name in _OF_THE_DEPLOYMENT}
+    return kept | {name: value for name, value in _annotations(earlier).items() if name not in _OF_THE_DEPLOYMENT}
+
+
+def _earlier(owner: Object, replica_sets: Sequence[Object], revision: str, versions: Versions) -> Object | ActionResult:
+    """The latest revision before this one that runs the baseline, or else one that runs neither the candidate nor what
+    is in quarantine."""
+    uid, now = owner["metadata"]["uid"], _number(owner, revision)
+    past = [
+        each
+        for each in sorted(replica_sets, key=lambda each: -_number(each, revision))
+        if any(reference.get("uid") == uid for reference in each["metadata"].get("ownerReferences", ()))
+        and 0 < _number(each, revision) < now
+        and not versions.runs_candidate(each["spec"]["template"])
+    ]
+    for each in past:
+        if versions.runs_baseline(each["spec"]["template"]):
+            return each
+    for each in past:
+        if not versions.is_quarantined(each["spec"]["template"]):
+            return each
+    if not past:
+        return ActionResult(Ending.NO_BASELINE, "there is no earlier revision without the candidate")
+    bad = ", ".join(dict.fromkeys(versions.shown(each["spec"]["template"]) for each in past))
+    return ActionResult(Ending.NO_BASELINE, f"every earlier revision failed a gate and is in quarantine: {bad}")
+
+
+def _who_set_it(owner: Object) -> str:
+    """Whoever changed the pod template last, by `managedFields`."""
+    changes = [
+        entry
+        for entry in owner["metadata"].get("managedFields") or ()
+        if "f:template" in ((entry.get("fieldsV1") or {}).get("f:spec") or {})
+    ]
+    last = max(changes, key=lambda entry: str(entry.get("time", "")), default=None)
+    return "somebody" if last is None else f"{last.get('manager')} (at {last.get('time')})"
+
+
+def _number(each: Object, revision: str) -> int:
+    text = _annotations(each).get(revision, "0")
+    return int(text) if text.isdigit() else 0
+
+
+def _annotations(each: Object) -> Mapping[str, str]:
+    return each["metadata"].get("annotations") or {}

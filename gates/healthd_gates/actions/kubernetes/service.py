@@ -1,0 +1,39 @@
+"""A Service as the switch between two versions: its selector gets the baseline's labels. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from healthd_gates.actions.contract import ActionResult, Ending
+from healthd_gates.actions.kubernetes.api import Object, Patch
+from healthd_gates.actions.kubernetes.move import Move
+
+
+def point_back(
+    service: Object, path: str, wanted: Mapping[str, str], candidates: Mapping[str, str]
+) -> ActionResult | Move:
+    """A Service whose selector is to have the wanted labels, in place of the candidate's."""
+    selector = service["spec"].get("selector") or {}
+    if all(selector.get(name) == value for name, value in wanted.items()):
+        return ActionResult(Ending.DONE, f"nothing to do: it selects {shown(selector)} already")
+    if any(selector.get(name) != value for name, value in candidates.items()):
+        return ActionResult(Ending.REFUSED, f"it selects {shown(selector)}, not the candidate: somebody changed it")
+    version = {"resourceVersion": service["metadata"]["resourceVersion"]}
+    patch = Patch(path, "merge", {"metadata": version, "spec": {"selector": dict(wanted)}})
+    return Move(patch, f"select {shown(wanted)} instead of {shown(candidates)}")
+
+
+def ready(pods: Sequence[Object]) -> int:
+    """How many pods could take traffic."""
+    return sum(
+        "deletionTimestamp" not in pod["metadata"]
+        and any(
+            c["type"] == "Ready" and c["status"] == "True" for c in (pod.get("status") or {}).get("conditions") or ()
+        )
+        for pod in pods
+    )
+
+
+def shown(labels: Mapping[str, str]) -> str:
+    """Labels for people."""
+    return ", ".join(f"{name}={value}" for name, value in sorted(labels.items())) or "nothing"
