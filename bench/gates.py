@@ -27,6 +27,7 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from bench.process import free_port
+from healthd.config.in_force import InForce
 from healthd.journal import tables
 from healthd.journal.database import Database
 from healthd.monitoring.board import Board
@@ -83,8 +84,9 @@ async def serve(port: int, gates: int, folder: Path) -> None:
     clock, late = SystemClock(), _recorded_lateness()
     database = Database(f"sqlite:///{folder}/journal.db", clock, (tables.BRANCH, gate_tables.BRANCH))
     await database.open()
+    in_force = InForce(config)
     kept = Gates(
-        config, database=database, board=Board(clock), clock=clock, registry=CollectorRegistry(), redact=str,
+        in_force, database=database, board=Board(clock), clock=clock, registry=CollectorRegistry(), redact=str,
         listener=lambda _before, _after: None,
     )  # fmt: skip
 
@@ -93,7 +95,7 @@ async def serve(port: int, gates: int, folder: Path) -> None:
         late.clear()
         return said
 
-    api = GateApi(kept.gate_service, kept.runs, Guard(config), clock, Rate(per_second=10_000, burst=10_000))
+    api = GateApi(kept.gate_service, kept.runs, Guard(in_force), clock, Rate(per_second=10_000, burst=10_000))
     app = web.Application()
     app.add_routes([*api.routes(), web.get("/lateness", lateness)])
     runner = web.AppRunner(app, access_log=None)

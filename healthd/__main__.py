@@ -1,5 +1,18 @@
-"""`python -m healthd`."""
+"""`healthd`, and `python -m healthd`."""
 
-from healthd.cli import main
+import sys
 
-main(prog_name="healthd")
+from healthd.runtime import early_signals
+
+
+def main() -> None:
+    """Run the command line; of what follows, the imports take longest."""
+    if sys.argv[1:2] == ["run"]:
+        early_signals.hold_reload()
+    from healthd.cli import main as command_line
+
+    command_line(prog_name="healthd")
+
+
+if __name__ == "__main__":
+    main()

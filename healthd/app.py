@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import gc
+import io
 import os
 import signal
+import sys
 from contextlib import AsyncExitStack
 from pathlib import Path
 from traceback import format_tb
 
 import structlog
+from pydantic import SecretStr
 
 from healthd import logs, sentry
 from healthd.checks.contract import CheckConfig
 from healthd.config.file import ConfigError, load_again
+from healthd.config.in_force import InForce
 from healthd.journal import tables as journal_tables
 from healthd.journal.database import Database, JournalError
 from healthd.journal.journal import Journal
@@ -26,11 +31,14 @@ from healthd.monitoring.schedule import Schedule
 from healthd.monitoring.suite import Suite
 from healthd.notify.notifications import Notifications
 from healthd.notify.told import JournalStore, Memory
-from healthd.runtime import descriptors
+from healthd.runtime import descriptors, early_signals
 from healthd.runtime.clock import Clock, SystemClock
 from healthd.runtime.deadline import with_deadline
+from healthd.runtime.ending import end_within
+from healthd.runtime.line_writer import LineWriter
 from healthd.runtime.redaction import Redactor, secrets_of
 from healthd.runtime.systemd import ServiceManager
+from healthd.runtime.tasks import Pulse, Tasks
 from healthd.runtime.watchdog import Watchdog
 from healthd.web import agent_check, server
 from healthd.web.auth import Guard
@@ -51,8 +59,9 @@ from healthd_gates.router import GateApi
 from healthd_gates.store import tables as gate_tables
 
 _log = structlog.get_logger(__name__)
-_GATES_PAUSE = 5.0
 _LAST_WORDS = 5.0  # seconds that the journal gets to be written when the daemon stops
+_LONGEST_END = 20.0  # seconds that an end in good order may take after the drain; then it comes all the same
+UNTIL_RESTART = ("http.listen", "http.agent_check", "sentry.dsn", "journal", "gates.enabled", "gates.lease")
 
 
 class Daemon:
@@ -60,11 +69,14 @@ class Daemon:
 
     def __init__(self, settings: Config, config_file: Path | None, clock: Clock | None = None) -> None:
         clock = clock or SystemClock()
-        self.settings, self._config_file = settings, config_file
+        self._in_force, self._config_file = InForce(_explicit(settings), until_restart=UNTIL_RESTART), config_file
         self.redact = Redactor(secrets_of(settings))
         self.board = Board(clock)
         self.metrics = Metrics(self.board, settings.version, settings.environment)
-        self.schedule = Schedule(lambda check, reason: self.metrics.skipped.labels(check, reason).inc())
+        self.pulse = Pulse()
+        self.schedule = Schedule(
+            lambda check, reason: self.metrics.skipped.labels(check, reason).inc(), lambda: self.pulse.beat("schedule")
+        )
         self.suite = Suite(
             board=self.board,
             schedule=self.schedule,
@@ -74,18 +86,18 @@ class Daemon:
             environ=os.environ,
         )
         self.refusals = Refusals(lambda reason: self.metrics.http_refused.labels(reason).inc())
-        guard = Guard(settings, self.refusals)
-        self.health = HealthEndpoints(self.board, guard, settings, clock)
+        guard = Guard(self._in_force, self.refusals)
+        self.health = HealthEndpoints(self.board, guard, self._in_force, clock, stuck=lambda: self.pulse.stuck)
         self.checks_api = ChecksApi(self.suite, self.board, guard)
         self.database = Database(settings.journal_url, clock, (journal_tables.BRANCH, gate_tables.BRANCH))
-        self.journal = Journal(self.database, clock, settings.retention)
+        self.journal = Journal(self.database, clock, lambda: self.settings.retention)
         self.metrics.watch_journal(lambda: self.journal.waiting, lambda: self.database.works)
         self.renderer, self.streams = Renderer(), Streams(clock)
         self.page = StatusPage(
             board=self.board,
             health=self.health,
             guard=guard,
-            settings=settings,
+            settings=self._in_force,
             clock=clock,
             journal=self.journal,
             renderer=self.renderer,
@@ -96,15 +108,21 @@ class Daemon:
         self.gate_page: GatePage | None = None
         self.systemd = ServiceManager(os.environ)
         self.watchdog = Watchdog(
-            lagged=self.metrics.loop_lag.observe,
+            lagged=self._lagged,
             stalled=self.metrics.loop_stalls.inc,
-            alive=self.systemd.alive,
+            alive=self._tell_manager_of_life,
             alive_every=self.systemd.patience / 2 if self.systemd.patience else None,
         )
         self.reports: sentry.Reports | None = None
         self.notifications: Notifications | None = None
         self._clock, self._guard = clock, guard
         self._reload, self._stopping = asyncio.Event(), asyncio.Event()
+        self._log_writer: LineWriter | None = None
+
+    @property
+    def settings(self) -> Config:
+        """The configuration in force."""
+        return self._in_force.now
 
     async def run(self) -> None:
         """Serve until SIGTERM or SIGINT. Raises CannotListenError."""
@@ -124,20 +142,21 @@ class Daemon:
             gc.freeze()  # what the imports made stays: looking it all over again stops the event loop for 0.1 s
             self.systemd.ready()
             _log.info("serving", address=self.settings.http.listen, checks=list(self.settings.active_checks))
-            async with asyncio.TaskGroup() as tasks:
-                owned = [
-                    tasks.create_task(self.schedule.run(), name="schedule"),
-                    tasks.create_task(self.suite.watch_overdue(), name="overdue"),
-                    tasks.create_task(self.watchdog.run(), name="watchdog"),
-                    tasks.create_task(self._reload_when_told(), name="reload"),
-                    tasks.create_task(self.journal.run(), name="journal"),
-                    tasks.create_task(self._run_gates(), name="gates"),
-                    tasks.create_task(self.notifications.run(), name="notifications"),
-                ]
-                await self._stopping.wait()
-                await self.suite.close()  # first: a scheduler that is stopped in mid-probe takes that for an error
-                for task in owned:
-                    task.cancel()
+            works = {
+                "schedule": self.schedule.run,
+                "overdue": lambda: self.suite.watch_overdue(lambda: self.pulse.beat("overdue")),
+                "watchdog": self.watchdog.run,
+                "reload": self._reload_when_told,
+                "journal": self.journal.run,
+                "notifications": self.notifications.run,
+            }
+            if self.gates is not None:
+                works["gates"] = self.gates.run
+            for vital in ("loop", "schedule", "overdue"):
+                self.pulse.beat(vital)
+            tasks = Tasks(lambda name: self.metrics.task_failures.labels(name).inc())
+            # The suite is closed first: a scheduler that is stopped in mid-probe takes that for an error.
+            await tasks.run(works, self._stopping, self.suite.close)
 
     async def _listen(self, stack: AsyncExitStack) -> None:
         http, routes = self.settings.http, self.page.routes()
@@ -167,7 +186,7 @@ class Daemon:
         if not self.settings.gates.enabled:
             return
         self.gates = Gates(
-            self.settings,
+            self._in_force,
             database=self.database,
             board=self.board,
             clock=self._clock,
@@ -180,17 +199,6 @@ class Daemon:
         gate_histories = GateHistories(gate_service, self.gates.gate_store, self.gates.outbox)
         self.gate_page = GatePage(gate_histories, self._guard, self._clock, self.renderer, self.streams)
         self.page.deploys = RecentGates(gate_service)
-
-    async def _run_gates(self) -> None:
-        """Health is served whatever becomes of the gates: their fault is logged, and they are started again."""
-        while self.gates is not None:
-            try:
-                await self.gates.run()
-            except asyncio.CancelledError:
-                raise
-            except Exception:
-                _log.exception("the gates stumbled")
-                await asyncio.sleep(_GATES_PAUSE)
 
     async def _close_journal(self) -> None:
         try:
@@ -220,21 +228,15 @@ class Daemon:
         await self._take(settings)
 
     async def _take(self, settings: Config) -> None:
-        for option, old, new in _fixed_at_start(self.settings, settings):
-            if new != old:
-                _log.warning(f"{option} changes only with a restart")
         self.redact.learn(secrets_of(settings))
         gone = self.settings.active_checks.keys() - settings.active_checks.keys()
-        self.settings = settings
-        logs.configure(settings.log, self.redact)
-        guard = Guard(settings, self.refusals)
-        self.health.reconfigure(settings, guard)
-        self.checks_api.guard = guard
-        self.page.reconfigure(settings, guard)
-        if self.gates is not None and self.gate_api is not None and self.gate_page is not None:
-            self.gates.reconfigure(settings)
-            self.gate_api.reconfigure(guard)
-            self.gate_page.guard = guard
+        for option in self._in_force.replace(_explicit(settings)):
+            _log.warning(f"{option} changes only with a restart")
+        settings = self.settings
+        logs.configure(settings.log, self.redact, self._log_writer)
+        self.page.arrange()
+        if self.gates is not None:
+            self.gates.arrange()
         await self.suite.arrange(settings)
         for name in gone:
             self.metrics.forget_check(name)
@@ -270,8 +272,17 @@ class Daemon:
     def _heed_signals(self) -> None:
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGHUP, self._reload.set)
-        loop.add_signal_handler(signal.SIGINT, self._stopping.set)
-        loop.add_signal_handler(signal.SIGTERM, self._drain)
+        if early_signals.reload_came():
+            self._reload.set()
+
+        def end(told: int, _frame: object) -> None:
+            """Runs between two instructions of whatever runs, so also where the loop stands still."""
+            drain = told == signal.SIGTERM and not self.board.draining
+            loop.call_soon_threadsafe(self._drain if drain else self._stopping.set)
+            end_within(_LONGEST_END + (self.settings.http.drain if drain else 0.0))
+
+        signal.signal(signal.SIGINT, end)
+        signal.signal(signal.SIGTERM, end)
 
     def _drain(self) -> None:
         """Not ready at once, so that load balancers look elsewhere; alive and serving until they have. Who asks
@@ -288,7 +299,11 @@ class Daemon:
         asyncio.get_running_loop().call_later(self.settings.http.drain, self._stopping.set)
 
     def _speak(self) -> None:
-        logs.configure(self.settings.log, self.redact)
+        self._log_writer = _log_writer()
+        if self._log_writer is not None:
+            atexit.register(self._log_writer.close)
+            self.metrics.watch_log(self._log_writer.count_dropped)
+        logs.configure(self.settings.log, self.redact, self._log_writer)
         logs.catch_the_uncaught()
         logs.catch_the_uncaught_in(asyncio.get_running_loop())
         self.reports = sentry.start(self.settings, self.redact)
@@ -327,13 +342,23 @@ class Daemon:
             for notice in gate_news.notices(before, after):
                 self.notifications.tell(notice)
 
+    def _lagged(self, seconds: float) -> None:
+        self.metrics.loop_lag.observe(seconds)
+        self.pulse.beat("loop")
 
-def _fixed_at_start(old: Config, new: Config) -> list[tuple[str, object, object]]:
-    """What a reload does not change: the option, its value in force, and the one in the file."""
-    return [
-        ("http.listen", old.http.listen, new.http.listen),
-        ("http.agent_check", old.http.agent_check, new.http.agent_check),
-        ("sentry.dsn", old.sentry.dsn, new.sentry.dsn),
-        ("journal", old.journal, new.journal),
-        ("gates.enabled", old.gates.enabled, new.gates.enabled),
-    ]
+    def _tell_manager_of_life(self) -> None:
+        if not self.pulse.stuck:
+            self.systemd.alive()
+
+
+def _explicit(settings: Config) -> Config:
+    """With the journal named that is meant: the default depends on the environment, which a reload may change."""
+    return settings.model_copy(update={"journal": SecretStr(settings.journal_url)})
+
+
+def _log_writer() -> LineWriter | None:
+    """None where standard error is no file of the system's, as under some tools."""
+    try:
+        return LineWriter(sys.stderr.fileno())
+    except (AttributeError, OSError, ValueError, io.UnsupportedOperation):
+        return None

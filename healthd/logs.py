@@ -13,6 +13,7 @@ from typing import Any
 import structlog
 
 from healthd.config.settings import Log
+from healthd.runtime.line_writer import LineWriter
 from healthd.runtime.redaction import Redactor
 from healthd.runtime.repeats import Repeats
 
@@ -30,8 +31,11 @@ _CHATTY = {
 _CONTROLS = {code: None for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\n\t"}
 
 
-def configure(settings: Log, redact: Redactor) -> None:
-    """Send everything that is logged, by structlog or by a library through logging, to stderr in one form."""
+def configure(settings: Log, redact: Redactor, writer: LineWriter | None = None) -> None:
+    """Send everything that is logged, by structlog or by a library through logging, to stderr in one form.
+
+    Through `writer`, where there is one, nobody who logs ever waits for whoever reads.
+    """
     level = settings.level.upper()
     terminal = sys.stderr.isatty()
     as_json = settings.format == "json" or (settings.format == "auto" and not terminal)
@@ -47,7 +51,7 @@ def configure(settings: Log, redact: Redactor) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
         cache_logger_on_first_use=False,
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(sys.stderr) if writer is None else _LossTellingHandler(writer)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=known,
@@ -95,6 +99,15 @@ def _log_uncaught(kind: type[BaseException], error: BaseException | None, trace:
     if issubclass(kind, KeyboardInterrupt):
         return
     _log.critical("uncaught exception", exc_info=(kind, error, trace) if error is not None else None)
+
+
+class _LossTellingHandler(logging.StreamHandler[LineWriter]):
+    """Tells how many lines were dropped, once lines get through again."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        super().emit(record)
+        if lost := self.stream.take_losses():
+            _log.error("log lines were dropped: nobody read them in time", lines=lost)
 
 
 class _Redaction:

@@ -14,7 +14,7 @@ from prometheus_client import (
     PlatformCollector,
     ProcessCollector,
 )
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from healthd.checks.contract import CheckConfig
@@ -104,6 +104,19 @@ class Metrics:
             "healthd_notices_waiting", "Notices that are not delivered yet.", ["notifier"], registry=registry
         )
 
+        self.task_failures = Counter(
+            "healthd_task_failures_total",
+            "Times that a background task failed and was started again.",
+            ["task"],
+            registry=registry,
+        )
+        self._log_losses = _LogLosses()
+        registry.register(self._log_losses)
+
+    def watch_log(self, dropped: Callable[[], int]) -> None:
+        """Show at each scrape how many lines of the log nobody read in time."""
+        self._log_losses.dropped = dropped
+
     def forget_notifier(self, name: str) -> None:
         """Show no more of one that is not configured any more."""
         for metric in (self.notifier_up, self.notices_waiting, self.notices):
@@ -139,6 +152,17 @@ class Metrics:
 
     def changed(self, transition: Transition, _config: CheckConfig) -> None:
         self._transitions.labels(transition.check, transition.new.value).inc()
+
+
+class _LogLosses(Collector):
+    """The lines that the log has lost."""
+
+    dropped: Callable[[], int] = staticmethod(lambda: 0)
+
+    def collect(self) -> Iterator[Metric]:
+        yield CounterMetricFamily(
+            "healthd_log_lines_dropped", "Lines of the log that nobody read in time.", value=self.dropped()
+        )
 
 
 class BoardCollector(Collector):

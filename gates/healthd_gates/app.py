@@ -13,6 +13,7 @@ import aiohttp
 import structlog
 from prometheus_client import CollectorRegistry
 
+from healthd.config.in_force import Current
 from healthd.journal.database import Database
 from healthd.monitoring.board import Board
 from healthd.runtime.clock import Clock
@@ -48,7 +49,7 @@ class Gates:
 
     def __init__(
         self,
-        config: Config,
+        config: Current[Config],
         *,
         database: Database,
         board: Board,
@@ -57,7 +58,8 @@ class Gates:
         redact: Callable[[str], str],
         listener: Listener,
     ) -> None:
-        _tell_problems(config)
+        self._config = config
+        _tell_problems(config.now)
         self.replica = replica = f"{socket.gethostname()}:{secrets.token_hex(6)}"
         self._listener, self._news = listener, ChangeEvents()
         self.gate_store = GateStore(database, clock)
@@ -72,7 +74,7 @@ class Gates:
         tools = Tools(
             observer_context, self.outbox, self._news, self._changed, self._inherited, self.metrics.late.observe
         )
-        leases = Leases(database, replica, config.gates.lease)
+        leases = Leases(database, replica, config.now.gates.lease)
         self._supervisor = Supervisor(leases, tools, config, self.metrics, self._news)
         registry.register(RunningGates(self._supervisor.gates))
         self._replica = Replica(self.gate_store, leases, self._supervisor, clock, self.metrics)
@@ -92,7 +94,7 @@ class Gates:
         self.callback_worker = CallbackWorker(
             CallbackStore(database),
             self.gate_service,
-            config.hooks,
+            config.now.hooks,
             clock=clock,
             metrics=ReplyMetrics(registry),
             redact=redact,
@@ -107,11 +109,10 @@ class Gates:
             tasks.create_task(self.callback_worker.run(), name="courier")
             tasks.create_task(self._silence_watch.run(), name="silence")
 
-    def reconfigure(self, config: Config) -> None:
-        """For gates that start from now on; those that run keep their policy."""
-        _tell_problems(config)
-        self._supervisor.config = self._action_worker.config = self.runs.config = config
-        self.callback_worker.reconfigure(config.hooks)
+    def arrange(self) -> None:
+        """Open what the configuration in force needs. Gates that run keep their policy."""
+        _tell_problems(self._config.now)
+        self.callback_worker.reconfigure(self._config.now.hooks)
 
     def drain(self) -> None:
         """Take no more gates."""

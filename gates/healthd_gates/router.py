@@ -49,9 +49,6 @@ class GateApi:
         )
         self._description = json.dumps(document(self.operations), indent=1).encode()
 
-    def reconfigure(self, guard: Guard) -> None:
-        self._door.guard = guard
-
     def drain(self) -> None:
         """Let go of everyone who waits or follows, so that the server can stop."""
         self._patience.stop()

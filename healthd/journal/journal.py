@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -55,9 +55,9 @@ async def write_audit(connection: AsyncConnection, moment: datetime, *entries: A
 
 
 class Journal:
-    """Writes transitions behind the daemon's back and deletes what is older than `retention` seconds."""
+    """Writes transitions behind the daemon's back and deletes what is older than `retention()` seconds."""
 
-    def __init__(self, database: Database, clock: Clock, retention: float) -> None:
+    def __init__(self, database: Database, clock: Clock, retention: Callable[[], float]) -> None:
         self.database = database
         self._clock, self._retention = clock, retention
         self._waiting: deque[Transition] = deque(maxlen=_WAITING)
@@ -140,7 +140,7 @@ class Journal:
     async def _clean(self) -> None:
         if self._clock.steady() < self._clean_at:
             return
-        oldest = self._clock.now() - timedelta(seconds=self._retention)
+        oldest = self._clock.now() - timedelta(seconds=self._retention())
         async with self.database.write() as connection:
             for table in (tables.transitions, tables.audit):
                 await connection.execute(sa.delete(table).where(table.c.at < oldest))

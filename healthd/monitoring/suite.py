@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 
 from healthd.checks import find_kind
@@ -70,9 +70,10 @@ class Suite:
         self._closed = True
         await asyncio.gather(*(monitor.close() for monitor in self._monitors.values()))
 
-    async def watch_overdue(self) -> None:
-        """Tells the listener of checks whose results grew too old. Runs until cancelled."""
+    async def watch_overdue(self, beat: Callable[[], None] = lambda: None) -> None:
+        """Tells the listener of checks whose results grew too old, and `beat()` that it looks. Runs until cancelled."""
         while True:
+            beat()
             await asyncio.sleep(_SWEEP)
             self.sweep()
 

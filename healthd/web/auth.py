@@ -20,6 +20,7 @@ from ipaddress import ip_address
 from aiohttp import hdrs, web
 from multidict import istr
 
+from healthd.config.in_force import Current
 from healthd.config.settings import SCOPES, Settings, Token, split_address
 from healthd.web.problems import Problem
 from healthd.web.refusals import Reason, Refusals
@@ -55,13 +56,24 @@ class Caller:
 
 
 class Guard:
-    """Tells callers apart. With no token configured, direct callers on this host may be trusted."""
+    """Tells callers apart, by the configuration in force. Where it has no token, direct callers on this host may be
+    trusted."""
 
-    def __init__(self, settings: Settings, refused: Refusals | None = None) -> None:
+    def __init__(self, settings: Current[Settings], refused: Refusals | None = None) -> None:
         self.refused = refused or Refusals()
-        self._tokens = settings.auth.tokens
-        self._trusts_this_host = settings.trusts_this_host
-        self._shows_this_host = self._trusts_this_host and _is_loopback(split_address(settings.http.listen)[0])
+        self._settings = settings
+
+    @property
+    def _tokens(self) -> tuple[Token, ...]:
+        return self._settings.now.auth.tokens
+
+    @property
+    def _trusts_this_host(self) -> bool:
+        return self._settings.now.trusts_this_host
+
+    @property
+    def _shows_this_host(self) -> bool:
+        return self._trusts_this_host and _is_loopback(split_address(self._settings.now.http.listen)[0])
 
     def caller(self, request: web.Request) -> Caller | None:
         """The caller, or None for an anonymous one. Raises Problem 401 for a token that is not known."""

@@ -16,7 +16,7 @@ class ChecksApi:
     """What an authorised caller may ask of a check."""
 
     def __init__(self, suite: Suite, board: Board, guard: Guard) -> None:
-        self._suite, self._board, self.guard = suite, board, guard
+        self._suite, self._board, self._guard = suite, board, guard
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -26,7 +26,7 @@ class ChecksApi:
 
     async def _run(self, request: web.Request) -> web.Response:
         """Probe now, or join the probe under way, and answer with the check as it stands then."""
-        self.guard.require(request, "checks:run")
+        self._guard.require(request, "checks:run")
         name = request.match_info["name"]
         if name not in self._board:
             raise Problem(404, "No such check", f"checks are: {', '.join(s.name for s in self._board.checks())}")
@@ -34,7 +34,7 @@ class ChecksApi:
 
     async def _beat(self, request: web.Request) -> web.Response:
         """Take note that something reported in, and show it at once."""
-        self.guard.require(request, "heartbeats:write")
+        self._guard.require(request, "heartbeats:write")
         name = request.match_info["name"]
         known = {state.name for state in self._board.checks() if state.config.kind == "heartbeat"}
         check = self._suite.check(name) if name in known else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from aiohttp import hdrs, web
 from multidict import CIMultiDict
 
+from healthd.config.in_force import Current
 from healthd.config.settings import Details, Settings
 from healthd.model import Status
 from healthd.monitoring.board import Board, GroupState
@@ -36,10 +38,20 @@ class Rendered:
 class HealthEndpoints:
     """Renders each answer once and serves the bytes until they could be untrue."""
 
-    def __init__(self, board: Board, guard: Guard, settings: Settings, clock: Clock) -> None:
-        self._board, self._guard, self._settings = board, guard, settings
+    def __init__(
+        self,
+        board: Board,
+        guard: Guard,
+        settings: Current[Settings],
+        clock: Clock,
+        *,
+        stuck: Callable[[], tuple[str, ...]] = tuple,
+    ) -> None:
+        """`stuck()` names the tasks that do their work no more: with one of them only a restart helps."""
+        self._stuck = stuck
+        self._board, self._guard, self._in_force = board, guard, settings
         self._clock, self._started = clock, clock.steady()
-        self._details = settings.http.details
+        self._kept_for = settings.revision
         self._kept: dict[tuple[str, bool, bool], Rendered] = {}
 
     def routes(self) -> list[web.RouteDef]:
@@ -52,10 +64,9 @@ class HealthEndpoints:
         own = answering_problems(self._own_group)
         return [*routes, web.get("/health/{group}", own), web.options("/health/{group}", own)]
 
-    def reconfigure(self, settings: Settings, guard: Guard) -> None:
-        self._settings, self._guard = settings, guard
-        self._details = settings.http.details
-        self._kept.clear()
+    @property
+    def _settings(self) -> Settings:
+        return self._in_force.now
 
     def _handler(self, group: str) -> Any:
         async def handler(request: web.Request) -> web.Response:
@@ -72,6 +83,9 @@ class HealthEndpoints:
     def _answer(self, request: web.Request, group: str) -> web.Response:
         ietf = _IETF_TYPE in request.headers.get(hdrs.ACCEPT, "")
         key = (group, self.detailed(request), ietf)
+        if self._kept_for != self._in_force.revision:
+            self._kept.clear()
+            self._kept_for = self._in_force.revision
         kept = self._kept.get(key)
         if kept is None or kept.version != self._board.version or self._clock.steady() >= kept.until:
             kept = self._kept[key] = self._render(*key)
@@ -82,9 +96,10 @@ class HealthEndpoints:
 
     def detailed(self, request: web.Request) -> bool:
         """Whether this caller sees failure messages and numbers."""
-        if self._details is Details.AUTHORIZED:
+        details = self._settings.http.details
+        if details is Details.AUTHORIZED:
             return self._guard.sees_details(request)
-        return self._details is Details.ALWAYS
+        return details is Details.ALWAYS
 
     def _render(self, group: str, detailed: bool, ietf: bool) -> Rendered:
         version, until = self._board.version, min(self._board.next_expiry(), self._clock.steady() + _LONGEST)
@@ -102,6 +117,9 @@ class HealthEndpoints:
 
     def _document(self, name: str, detailed: bool, ietf: bool) -> tuple[bool, Status, dict[str, Any]]:
         now, board = self._clock.now(), self._board
+        if name == "live" and (stuck := self._stuck()):
+            told = {"status": "fail"} if ietf else {"status": "stuck", "timestamp": stamp(now), "tasks": list(stuck)}
+            return False, Status.UNHEALTHY, told
         if name == "live" and not board.group(name).checks:
             document = {"status": "pass"} if ietf else {"status": "alive", "timestamp": stamp(now)}
             return True, Status.HEALTHY, document

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import signal
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from healthd.web.auth import new_token
 from tests.lateness import Lateness
 from tests.servers import daemon, notify
 from tests.servers.daemon import Daemon
+from tests.servers.ports import HOST, free_port
+from tests.servers.process import Process
 from tests.servers.waiting import until
 
 CHECK = {"kind": "process", "critical": True, "interval": "1s", "timeout": "500ms"}
@@ -173,3 +176,22 @@ async def test_systemd_is_told(base: Config) -> None:
             await manager.wait_for("READY=1")
             server.process.send(signal.SIGTERM)
             await manager.wait_for("STOPPING=1")
+
+
+async def test_sighup_to_a_daemon_that_is_still_starting(base: Config, tmp_path: Path) -> None:
+    """It is remembered: whoever starts a daemon and reloads it at once ends it otherwise."""
+    file, port = tmp_path / "healthd.yaml", free_port()
+    file.write_text(json.dumps({**base, "http": {"listen": f"{HOST}:{port}"}}))
+    argv = [sys.executable, "-m", "healthd", "run", "--config", file]
+    process = Process(argv, lambda process: process.listens(port), log=tmp_path / "log")
+    process.launch()
+    try:
+        status = Path(f"/proc/{process.pid}/status")
+        while not int(status.read_text().partition("SigCgt:")[2].split()[0], 16) & 1 << signal.SIGHUP - 1:
+            await asyncio.sleep(0.001)
+        assert not process.listens(port), "nothing is imported yet"
+        process.send(signal.SIGHUP)
+        await asyncio.to_thread(process.await_ready)
+        await until(lambda: "configuration loaded" in process.log(), "the reload, once there is something to reload")
+    finally:
+        process.kill()

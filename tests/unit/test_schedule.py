@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 import time_machine
 
-from healthd.monitoring.schedule import JITTER, Schedule
+from healthd.monitoring.schedule import JITTER, Schedule, StuckError
 
 pytestmark = pytest.mark.looptime
 
@@ -149,3 +149,30 @@ async def test_goes_on_when_the_wall_clock_jumps(wall: Wall, jump: timedelta) ->
     assert after[0] < 2
     assert 30 < len(after) < 60
     assert abs(datetime.now(UTC) - began - jump) < timedelta(seconds=16)  # else this would prove nothing
+
+
+async def test_a_schedule_whose_timer_died_says_so_and_runs_again() -> None:
+    """APScheduler's timer ends for good with an error in it: nothing would ever run again, and nobody would know."""
+    beats: list[float] = []
+    loop = asyncio.get_running_loop()
+    ran: list[float] = []
+    schedule = Schedule(lambda *_: None, lambda: beats.append(loop.time()))
+
+    async def job() -> None:
+        ran.append(loop.time())
+
+    schedule.every(10, "job", job)
+    running = asyncio.create_task(schedule.run())
+    await asyncio.sleep(35)
+    before, last_beat = len(ran), beats[-1]
+    assert before >= 3
+    schedule._scheduler._stop_timer()
+    with pytest.raises(StuckError):
+        await asyncio.wait_for(running, 60)
+    assert len(ran) == before
+    assert beats[-1] - last_beat < 20
+    again = asyncio.create_task(schedule.run())
+    await asyncio.sleep(35)
+    assert len(ran) >= before + 3
+    again.cancel()
+    await asyncio.wait({again})

@@ -20,7 +20,7 @@ _MIB = 1024**2
 
 @dataclass(slots=True)
 class AccessControl:
-    """Who may come in, how often, and with how much. The guard is replaced when the configuration is read again.
+    """Who may come in, how often, and with how much.
 
     Whoever is only told by the body that he sends is a stranger until it is there.
     """

@@ -13,6 +13,7 @@ from functools import partial
 
 import structlog
 
+from healthd.config.in_force import Current
 from healthd.journal.database import JournalError
 from healthd.runtime.clock import Clock
 from healthd.runtime.deadline import shielded
@@ -65,11 +66,16 @@ class ActionWorker:
     may reach a receiver twice, and is what it tells the repetition by.
     """
 
-    def __init__(self, desk: Desk, config: Config) -> None:
-        self._desk, self.config = desk, config
+    def __init__(self, desk: Desk, config: Current[Config]) -> None:
+        self._desk, self._in_force = desk, config
         self._jobs: dict[str, _Job] = {}
         self._news = asyncio.Event()
         self._hold_at = 0.0
+
+    @property
+    def config(self) -> Config:
+        """The configuration in force."""
+        return self._in_force.now
 
     def wake(self) -> None:
         """Something may be due now."""

@@ -10,6 +10,7 @@ import asyncio
 import structlog
 
 from healthd.checks.failures import describe
+from healthd.config.in_force import Current
 from healthd.journal.database import JournalError
 from healthd_gates.config.settings import Config
 from healthd_gates.domain.gate import Gate, GateState
@@ -41,10 +42,17 @@ class _Running:
 class Supervisor:
     """Owns the task of every gate that runs here."""
 
-    def __init__(self, leases: Leases, tools: Tools, config: Config, metrics: GateMetrics, news: ChangeEvents) -> None:
-        self._leases, self._tools, self.config = leases, tools, config
+    def __init__(
+        self, leases: Leases, tools: Tools, config: Current[Config], metrics: GateMetrics, news: ChangeEvents
+    ) -> None:
+        self._leases, self._tools, self._in_force = leases, tools, config
         self._metrics, self._news = metrics, news
         self._running: dict[str, _Running] = {}
+
+    @property
+    def config(self) -> Config:
+        """The configuration in force."""
+        return self._in_force.now
 
     def __len__(self) -> int:
         return len(self._running)

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
+from healthd.config.in_force import Current
 from healthd.journal.database import JournalError
 from healthd.runtime.clock import Clock
 from healthd.web.problems import Problem
@@ -53,18 +54,22 @@ def if_over(begun: Begun) -> bool:
 
 
 class Runs:
-    """The gates of the tools' runs. The configuration is replaced when it is read again."""
+    """The gates of the tools' runs."""
 
     def __init__(
         self,
         gate_service: GateService,
         callback_worker: CallbackWorker,
         kept: HookRuns,
-        config: Config,
+        config: Current[Config],
         clock: Clock,
     ) -> None:
-        self.gate_service, self.callback_worker, self.config, self.clock = gate_service, callback_worker, config, clock
-        self._kept, self._since = kept, clock.now()
+        self.gate_service, self.callback_worker, self.clock = gate_service, callback_worker, clock
+        self._in_force, self._kept, self._since = config, kept, clock.now()
+
+    @property
+    def config(self) -> Config:
+        return self._in_force.now
 
     def hook(self, model: type[ConfigT], name: str) -> ConfigT:
         """A configured hook of this kind. Raises Problem 404."""

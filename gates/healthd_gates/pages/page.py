@@ -50,7 +50,7 @@ class GatePage:
         self, gate_histories: GateHistories, guard: Guard, clock: Clock, renderer: Renderer, streams: Streams
     ) -> None:
         self._gate_histories, self._clock, self._renderer, self._streams = gate_histories, clock, renderer, streams
-        self.guard = guard
+        self._guard = guard
         self._scenes: OrderedDict[str, Scene] = OrderedDict()
         renderer.add(FOLDER)
 
@@ -60,7 +60,7 @@ class GatePage:
 
     async def _page(self, request: web.Request) -> web.Response:
         gate_id = request.match_info["gate_id"]
-        self.guard.challenge(request, "gates:read")
+        self._guard.challenge(request, "gates:read")
         await self._renderer.ready()
         parts = await self._refresh(gate_id)
         context = {"parts": parts, "now": self._clock.now(), "events": f"/gates/{gate_id}/page/events"}
@@ -68,7 +68,7 @@ class GatePage:
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
         async def refresh() -> Parts:
-            self.guard.challenge(request, "gates:read")
+            self._guard.challenge(request, "gates:read")
             return await self._refresh(request.match_info["gate_id"])
 
         await self._renderer.ready()

@@ -10,6 +10,7 @@ from typing import Any
 import structlog
 from aiohttp import web
 
+from healthd.config.in_force import Current
 from healthd.config.settings import Settings
 from healthd.journal.database import JournalError
 from healthd.journal.journal import Journal
@@ -58,24 +59,28 @@ class StatusPage:
         board: Board,
         health: HealthEndpoints,
         guard: Guard,
-        settings: Settings,
+        settings: Current[Settings],
         clock: Clock,
         journal: Journal,
         renderer: Renderer,
         streams: Streams,
     ) -> None:
-        self._board, self._health, self._guard, self._settings = board, health, guard, settings
+        self._board, self._health, self._guard, self._in_force = board, health, guard, settings
         self._clock, self._journal, self._renderer, self._streams = clock, journal, renderer, streams
         self.deploys: Deploys | None = None
         self.history = History(clock.now())
-        self.history.arrange(settings.active_checks)
+        self.history.arrange(settings.now.active_checks)
         self._scenes: dict[Sight, Scene] = {}
         self._recall_at: float | None = 0.0
         self._seen_deploys: tuple[tuple[Deploy, ...] | str, float] = ((), 0.0)
 
-    def reconfigure(self, settings: Settings, guard: Guard) -> None:
-        self._settings, self._guard = settings, guard
-        self.history.arrange(settings.active_checks)
+    @property
+    def _settings(self) -> Settings:
+        return self._in_force.now
+
+    def arrange(self) -> None:
+        """Show the checks of the configuration in force, and those alone."""
+        self.history.arrange(self._settings.active_checks)
         self._scenes.clear()
 
     def routes(self) -> list[web.RouteDef]:

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal
 
 from prometheus_client import CollectorRegistry
 
+from healthd.config.in_force import InForce
 from healthd.journal import tables as journal_tables
 from healthd.journal.database import Database
 from healthd.model import FailureKind
@@ -154,6 +155,7 @@ def request(service: str = "api", version: str = "2.0", **changes: Any) -> Verif
 class Replica:
     """One process's gates, as far as a test needs a process."""
 
+    in_force: InForce[Config]
     gates: Gates
     database: Database
     board: Board
@@ -164,6 +166,11 @@ class Replica:
     @property
     def keeper(self) -> GateService:
         return self.gates.gate_service
+
+    def configure(self, configuration: Config) -> None:
+        """As on SIGHUP."""
+        self.in_force.replace(configuration)
+        self.gates.arrange()
 
     async def stop(self) -> None:
         """As on SIGTERM: what runs here is handed on."""
@@ -203,8 +210,9 @@ async def start_replica(
     board.arrange(configuration.active_checks, configuration.active_groups, configuration.maintenance)
     steps: list[tuple[Gate, Gate]] = []
     registry = CollectorRegistry()
+    in_force = InForce(configuration)
     gates = Gates(
-        configuration,
+        in_force,
         database=database,
         board=board,
         clock=clock,
@@ -213,7 +221,7 @@ async def start_replica(
         listener=told or (lambda before, after: steps.append((before, after))),
     )
     task = asyncio.create_task(gates.run(), name="gates")
-    return Replica(gates, database, board, task, registry, steps)
+    return Replica(in_force, gates, database, board, task, registry, steps)
 
 
 @asynccontextmanager

@@ -46,7 +46,7 @@ async def run_until_written(journal: Journal) -> None:
 async def test_transitions_are_written_and_read_newest_first(tmp_path: Path) -> None:
     """With the failure kind and what was found; one that went overdue has neither probe nor kind."""
     database = Database(f"sqlite:///{tmp_path}/j.db", HandClock(), BRANCHES)
-    journal = Journal(database, HandClock(), 86400)
+    journal = Journal(database, HandClock(), lambda: 86400)
     journal.changed(fell())
     journal.changed(Transition("db", Status.UNHEALTHY, Status.UNKNOWN, MIDNIGHT, None))
     await run_until_written(journal)
@@ -62,7 +62,7 @@ async def test_transitions_are_written_and_read_newest_first(tmp_path: Path) -> 
 async def test_the_changes_of_a_day_begin_with_what_was_before(tmp_path: Path) -> None:
     """A check that has not changed for a week is known all the same, by its last change."""
     database = Database(f"sqlite:///{tmp_path}/j.db", HandClock(), BRANCHES)
-    journal = Journal(database, HandClock(), 90 * 86400)
+    journal = Journal(database, HandClock(), lambda: 90 * 86400)
     for transition in (fell("calm", -300), fell("db", -60), fell("calm", -200), fell("db", -3), fell("db", -2)):
         journal.changed(transition)
     await database.open()
@@ -78,7 +78,7 @@ async def test_transitions_wait_for_a_journal_that_is_away(tmp_path: Path, monke
     folder = tmp_path / "folder"
     folder.write_text("in the way")
     database = Database(f"sqlite:///{folder}/j.db", HandClock(), BRANCHES)
-    journal = Journal(database, HandClock(), 86400)
+    journal = Journal(database, HandClock(), lambda: 86400)
     journal.changed(fell())
     with capture_logs() as logged:
         await run_until(journal, lambda: bool(logged))
@@ -98,7 +98,7 @@ async def test_what_is_old_is_deleted(tmp_path: Path) -> None:
     async with database.write() as connection:
         for hours in (0, 30):
             await write_audit(connection, MIDNIGHT + timedelta(hours=hours), AuditEntry("ann", "lock.take", "api"))
-    journal = Journal(database, clock, retention=24 * 3600.0)
+    journal = Journal(database, clock, lambda: 24 * 3600.0)
     journal.changed(fell(hours=0))
     journal.changed(fell(hours=30))
     clock.seconds = 31 * 3600

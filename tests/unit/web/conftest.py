@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
+from healthd.config.in_force import InForce
 from healthd.config.settings import Settings
 from healthd.journal.database import Database
 from healthd.journal.journal import Journal
@@ -29,6 +30,7 @@ class Site(Stage):
     """A daemon without its schedule: results are put by hand, or checks run on request."""
 
     clock: HandClock
+    stuck: tuple[str, ...] = ()
 
     def __init__(self, **options: Any) -> None:
         super().__init__(clock=HandClock())
@@ -42,17 +44,18 @@ class Site(Stage):
             environ={},
         )
         self.configured = self.read(options)
-        guard = Guard(self.configured)
-        self.health = HealthEndpoints(self.board, guard, self.configured, self.clock)
+        self.in_force = InForce(self.configured)
+        guard = Guard(self.in_force)
+        self.health = HealthEndpoints(self.board, guard, self.in_force, self.clock, stuck=lambda: self.stuck)
         self.streams = Streams(self.clock, at_most=2, pace=0.01)
         database = Database("sqlite:////nowhere/healthd.db", self.clock, ())  # a journal that is down
         self.page = StatusPage(
             board=self.board,
             health=self.health,
             guard=guard,
-            settings=self.configured,
+            settings=self.in_force,
             clock=self.clock,
-            journal=Journal(database, self.clock, 3600),
+            journal=Journal(database, self.clock, lambda: 3600),
             renderer=Renderer(),
             streams=self.streams,
         )

@@ -6,7 +6,6 @@ import json
 import pytest
 
 from healthd.model import FailureKind, Result
-from healthd.web.auth import Guard
 from tests.unit.stage import DOWN, UP
 from tests.unit.web.conftest import Client, Open, Site, bearer
 
@@ -292,5 +291,17 @@ async def test_a_reload_shows_at_once(open_site: Open) -> None:
     site, client = await open_site()
     assert (await get(client, "/health"))[1]["version"] == "1.2.3"
     changed = site.read({"version": "2.0.0", "http": {"details": "always"}})
-    site.health.reconfigure(changed, Guard(changed))
+    site.in_force.replace(changed)
     assert (await get(client, "/health"))[1]["version"] == "2.0.0"
+
+
+async def test_a_daemon_whose_tasks_are_stuck_is_not_alive(open_site: Open) -> None:
+    """Nothing but a restart helps then; that a check is red is no reason for one."""
+    site, client = await open_site()
+    site.stuck = ("schedule",)
+    site.clock.seconds += 2
+    status, body = await get(client, "/health/live")
+    assert (status, body["status"], body["tasks"]) == (503, "stuck", ["schedule"])
+    site.stuck = ()
+    site.clock.seconds += 2
+    assert (await get(client, "/health/live"))[0] == 200

@@ -38,7 +38,8 @@ async def url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[
     )
     replica = await start_replica(tmp_path / "journal.db", config, SystemClock())
     app = web.Application()
-    app.add_routes(GateApi(replica.keeper, replica.gates.runs, Guard(config), SystemClock()).routes())
+    api = GateApi(replica.keeper, replica.gates.runs, Guard(replica.in_force), SystemClock())
+    app.add_routes(api.routes())
     async with TestServer(app) as server:
         yield str(server.make_url("")).rstrip("/")
     await replica.stop()

@@ -238,10 +238,10 @@ async def test_a_hook_that_is_taken_out_and_put_back_still_gets_its_answer(file:
     async with replica(file, staged()) as running:
         await running.gates.callback_worker.owe(owed())
         await asyncio.sleep(10.0)
-        running.gates.reconfigure(config())
+        running.configure(config())
         await asyncio.sleep(120.0)
         assert not Tool.told
-        running.gates.reconfigure(staged())
+        running.configure(staged())
         await until_told()
         assert words() == ["pass"]
 

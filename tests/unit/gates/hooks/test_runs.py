@@ -96,11 +96,11 @@ async def test_a_hook_is_what_the_configuration_says_now(file: Path) -> None:
     async with replica(file) as running:
         canaries = {"shop/api": {"service": "api"}}
         runs = runs_of(running)
-        runs.config = config(hooks={"f": {"kind": "flagger", "canaries": canaries}})
+        running.in_force.replace(config(hooks={"f": {"kind": "flagger", "canaries": canaries}}))
         assert list(runs.hook(FlaggerConfig, "f").canaries) == ["shop/api"]
         with pytest.raises(Problem):
             runs.hook(ArgoRolloutsConfig, "f")
-        runs.config = config()
+        running.in_force.replace(config())
         with pytest.raises(Problem) as refused:
             runs.hook(FlaggerConfig, "f")
         assert refused.value.status == 404

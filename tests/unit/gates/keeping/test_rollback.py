@@ -448,9 +448,9 @@ async def test_an_action_that_is_not_configured_any_more_waits_for_its_return(fi
     Script.act, Note.act = broken, always(DONE)
     async with replica(file) as running:
         gate = await running.keeper.start(request(), caller="ci")
-        running.gates._action_worker.config = config(actions={}, service={"on_fail": []})
+        running.configure(config(actions={}, service={"on_fail": []}))
         await asyncio.sleep(300)
         (order,) = await running.gates.outbox.of_gate(gate.id)
         assert order.detail == "no action is called back in the configuration"
-        running.gates.reconfigure(config())
+        running.configure(config())
         assert rollback_of(await over(running, gate)).state is RollbackState.UNCONFIRMED

@@ -260,8 +260,9 @@ async def test_a_check_that_is_gone_leaves_the_page(open_site: Open) -> None:
     site, client = await open_site(**OPEN_TO_ALL)
     assert "check-mail" in await get(client)
     fewer = site.read({"checks": {"db": {"kind": "process"}}, "groups": {}, **OPEN_TO_ALL})
+    site.in_force.replace(fewer)
     await site.suite.arrange(fewer)
-    site.page.reconfigure(fewer, site.health._guard)
+    site.page.arrange()
     html = await get(client)
     assert "check-db" in html
     assert "check-mail" not in html

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from aiohttp.test_utils import make_mocked_request
 
+from healthd.config.in_force import InForce
 from healthd.config.settings import Settings
 from healthd.web.auth import Guard, hash_token
 from healthd.web.pages.deploys import UnknownDeploysError
@@ -51,7 +52,7 @@ class Viewer:
 
     def __init__(self, running: Replica, clock: LoopClock) -> None:
         tokens = [{"name": "reader", "hash": hash_token("t"), "scopes": ["gates:read"]}]
-        guard = Guard(Settings.model_validate({"auth": {"tokens": tokens}}))
+        guard = Guard(InForce(Settings.model_validate({"auth": {"tokens": tokens}})))
         gate_histories = GateHistories(running.keeper, running.gates.gate_store, running.gates.outbox)
         renderer = Renderer()
         self.page = GatePage(gate_histories, guard, clock, renderer, Streams(clock))
@@ -250,7 +251,7 @@ async def test_who_may_look(file: Path) -> None:
             assert said in str(response.text)
             assert response.headers.get("WWW-Authenticate", "").startswith("Basic") == (status == 401)
             with pytest.raises(Problem):
-                viewer.page.guard.challenge(make_mocked_request("GET", "/", {}), "gates:read")
+                viewer.page._guard.challenge(make_mocked_request("GET", "/", {}), "gates:read")
 
 
 async def test_looks_are_read_once(file: Path) -> None:

@@ -1,0 +1,74 @@
+"""Background tasks that go on whatever happens to one of them, and a word on which of them do their work no more."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any
+
+import structlog
+
+_log = structlog.get_logger(__name__)
+_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
+_STEADY_AFTER = 60.0  # seconds after which a task that runs again counts as well
+_ENDING = 5.0  # seconds that tasks get to end once they are cancelled
+SILENT_AFTER = 30.0  # seconds without a sign of life after which a vital task counts as stuck
+
+Work = Callable[[], Coroutine[Any, Any, None]]
+
+
+class Pulse:
+    """Signs of life of the tasks without which the daemon does nothing, by name.
+
+    Silence is counted up to the last sign of anybody: a process that was stopped as a whole has missed nothing.
+    """
+
+    def __init__(self) -> None:
+        self._last: dict[str, float] = {}
+
+    def beat(self, name: str) -> None:
+        self._last[name] = asyncio.get_running_loop().time()
+
+    @property
+    def stuck(self) -> tuple[str, ...]:
+        """Tasks that have been silent for too long."""
+        latest = max(self._last.values(), default=0.0)
+        return tuple(name for name, last in self._last.items() if latest - last > SILENT_AFTER)
+
+
+class Tasks:
+    """Runs tasks until told to stop. One that fails, ends or is cancelled from within is started again."""
+
+    def __init__(self, failed: Callable[[str], None]) -> None:
+        """`failed(name)` is told of each failure."""
+        self._failed = failed
+
+    async def run(self, works: Mapping[str, Work], stop: asyncio.Event, before_end: Work) -> None:
+        """Keep them running until `stop`; then `before_end`, and the end of each, which no task can hold up."""
+        kept = {asyncio.create_task(self._keep(name, work), name=name) for name, work in works.items()}
+        try:
+            await stop.wait()
+            await before_end()
+        finally:
+            for task in kept:
+                task.cancel()
+            _, late = await asyncio.wait(kept, timeout=_ENDING)
+            if late:
+                _log.error("tasks that do not end are left behind", tasks=sorted(task.get_name() for task in late))
+
+    async def _keep(self, name: str, work: Work) -> None:
+        pause, loop = _FIRST_PAUSE / 2, asyncio.get_running_loop()
+        while True:
+            began = loop.time()
+            try:
+                await work()
+                _log.error("a background task ended, and is started again", task=name)
+            except asyncio.CancelledError:
+                if (me := asyncio.current_task()) is not None and me.cancelling():
+                    raise
+                _log.error("a background task was cancelled from within, and is started again", task=name)
+            except Exception:
+                _log.exception("a background task failed, and is started again", task=name)
+            self._failed(name)
+            pause = _FIRST_PAUSE if loop.time() - began > _STEADY_AFTER else min(2 * pause, _LONGEST_PAUSE)
+            await asyncio.sleep(pause)
