@@ -199,6 +199,7 @@ class Daemon:
         gate_histories = GateHistories(gate_service, self.gates.gate_store, self.gates.outbox)
         self.gate_page = GatePage(gate_histories, self._guard, self._clock, self.renderer, self.streams)
         self.page.deploys = RecentGates(gate_service)
+        self.page.troubles = self.health.troubles = self.gates.troubles
 
     async def _close_journal(self) -> None:
         try:

@@ -6,7 +6,7 @@ import asyncio
 import os
 import secrets
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import aiohttp
@@ -17,6 +17,7 @@ from healthd.config.in_force import Current
 from healthd.journal.database import Database
 from healthd.monitoring.board import Board
 from healthd.runtime.clock import Clock
+from healthd.web.troubles import Trouble
 from healthd_gates.actions.executor import Attempts
 from healthd_gates.config.settings import Config
 from healthd_gates.domain.gate import Gate
@@ -28,9 +29,11 @@ from healthd_gates.engine.replica import Replica
 from healthd_gates.engine.runner import Tools
 from healthd_gates.engine.service import GateService
 from healthd_gates.engine.supervisor import Supervisor
+from healthd_gates.engine.troubled_rollbacks import TroubledRollbacks
 from healthd_gates.hooks.callback_worker import CallbackWorker
 from healthd_gates.hooks.runs import Runs
 from healthd_gates.hooks.silence import SilenceWatch
+from healthd_gates.pages.troubles import trouble_of
 from healthd_gates.store.callbacks import CallbackStore
 from healthd_gates.store.gate_store import GateStore
 from healthd_gates.store.hook_runs import HookRuns
@@ -89,6 +92,7 @@ class Gates:
             replica=replica,
         )
 
+        self._troubled = TroubledRollbacks(self.gate_store, clock)
         hook_runs = HookRuns(database)
         self._silence_watch = SilenceWatch(self._supervisor, self.gate_service, hook_runs, clock)
         self.callback_worker = CallbackWorker(
@@ -108,6 +112,11 @@ class Gates:
             tasks.create_task(self._action_worker.run(), name="carrier")
             tasks.create_task(self.callback_worker.run(), name="courier")
             tasks.create_task(self._silence_watch.run(), name="silence")
+            tasks.create_task(self._troubled.run(), name="troubled rollbacks")
+
+    def troubles(self) -> Sequence[Trouble]:
+        """The rollbacks that want a person."""
+        return [trouble_of(gate) for gate in self._troubled()]
 
     def arrange(self) -> None:
         """Open what the configuration in force needs. Gates that run keep their policy."""
@@ -136,6 +145,7 @@ class Gates:
         if after.decision is not before.decision or after.rollback is not before.rollback:
             self._action_worker.wake()
             self.callback_worker.wake()
+            self._troubled.changed()
         self._listener(before, after)
 
 

@@ -26,7 +26,7 @@ _COMMANDS = {
     ),
     "rollback": (
         "healthd_gates.commands.act:rollback",
-        "Pull the cord: roll the deploy back now, whatever the evidence says.",
+        "Roll the deploy back now, whatever the evidence says.",
     ),
     "show": ("healthd_gates.commands.look:show", "Show one gate as it stands."),
     "unlock": ("healthd_gates.commands.locks:unlock", "Give the deploy lock of SERVICE back."),

@@ -46,7 +46,7 @@ def status(url: URL, as_json: bool, group: str | None, timeout: float) -> None:
     """Ask a running daemon how things stand.
 
     URL defaults to $HEALTHD_URL; $HEALTHD_TOKEN is sent as bearer token and brings the details. Exit code 0 when it
-    is up, 1 when it is not, 3 when it could not be asked.
+    is up, 1 when it is not or when a rollback wants a person, 3 when it could not be asked.
     """
     shown = url.with_user(None).with_password(None)
     try:
@@ -58,7 +58,7 @@ def status(url: URL, as_json: bool, group: str | None, timeout: float) -> None:
         click.echo(f"{shown} answered {code}: {document.get('detail') or 'this is not a healthd'}", err=True)
         sys.exit(_COULD_NOT_ASK)
     click.echo(json.dumps(document, indent=2)) if as_json else _print(document)
-    sys.exit(0 if code == 200 else 1)
+    sys.exit(0 if code == 200 and not document.get("rollbacks") else 1)
 
 
 def _why(error: Exception, timeout: float) -> str:
@@ -93,6 +93,8 @@ async def _ask(url: URL, within: float) -> tuple[int, dict[str, Any]]:
 
 
 def _print(document: dict[str, Any]) -> None:
+    for rollback in document.get("rollbacks", []):
+        click.secho(_rollback(rollback), fg="red", bold=True)
     if "overall" in document:
         click.echo(f"{document['overall']} · {document['environment']} · version {document['version']}")
     else:
@@ -104,3 +106,12 @@ def _print(document: dict[str, Any]) -> None:
     if table.rows:
         with showing(quiet=False) as show:
             show(table)
+
+
+def _rollback(it: dict[str, Any]) -> str:
+    """A rollback that wants a person, in a line with where to look."""
+    name = f"{it.get('service')} {it.get('version', '')}".strip()
+    gate = f"healthd gate show {it['gate']}" if "gate" in it else f"healthd gate show --last {it.get('service')}"
+    state = str(it.get("state", "")).removeprefix("rollback_").replace("_", " ")
+    said = f": {it['message']}" if it.get("message") else "."
+    return f"✗ ROLLBACK {state.upper()}, {name}, since {it.get('since')}{said} See: {gate}"

@@ -19,6 +19,7 @@ from healthd.runtime.clock import Clock
 from healthd.web.auth import Guard
 from healthd.web.documents import group_document, health_document, ietf_document, stamp
 from healthd.web.problems import Problem, answering_problems
+from healthd.web.troubles import Troubles, none, trouble_document
 
 _IETF_TYPE = "application/health+json"
 _LONGEST = 1.0  # seconds for which rendered bytes serve, so that the timestamp stays true
@@ -53,6 +54,7 @@ class HealthEndpoints:
         self._clock, self._started = clock, clock.steady()
         self._kept_for = settings.revision
         self._kept: dict[tuple[str, bool, bool], Rendered] = {}
+        self.troubles: Troubles = none
 
     def routes(self) -> list[web.RouteDef]:
         named = {"/health": "", "/health/live": "live", "/health/ready": "ready", "/health/startup": "startup"}
@@ -121,7 +123,7 @@ class HealthEndpoints:
             told = {"status": "fail"} if ietf else {"status": "stuck", "timestamp": stamp(now), "tasks": list(stuck)}
             return False, Status.UNHEALTHY, told
         if name == "live" and not board.group(name).checks:
-            document = {"status": "pass"} if ietf else {"status": "alive", "timestamp": stamp(now)}
+            document: dict[str, Any] = {"status": "pass"} if ietf else {"status": "alive", "timestamp": stamp(now)}
             return True, Status.HEALTHY, document
         if name:
             group = board.group(name)
@@ -139,6 +141,8 @@ class HealthEndpoints:
                 environment=self._settings.environment,
                 detailed=detailed,
             )
+            if troubles := self.troubles():
+                document["rollbacks"] = [trouble_document(trouble, detailed=detailed) for trouble in troubles]
         return overall.is_up, overall, document
 
     def _group(self, group: GroupState, now: datetime, detailed: bool, ietf: bool) -> dict[str, Any]:

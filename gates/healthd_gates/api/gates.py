@@ -83,7 +83,7 @@ class GateCalls:
         return answer(GatesDocument.of(page))
 
     async def _get(self, call: Call[Nothing, WaitQuery]) -> web.Response:
-        gate = await self._gate_service.get(call.gate_id)
+        gate = await self._gate_service.named(call.gate_id)
         gate = await self._patience.wait(call.request, gate, call.query.wait)
         return answer(GateDocument.of(gate))
 

@@ -23,6 +23,7 @@ _STATUSES: dict[type[Refusal], int] = {
     refusals.Frozen: 409,
     refusals.Quarantined: 409,
     refusals.AlreadyDecided: 409,
+    refusals.AmbiguousGate: 409,
     refusals.NothingToRollBack: 409,
     refusals.NotPushed: 409,
     refusals.LockNotHeld: 409,

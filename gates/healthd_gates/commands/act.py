@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
 
 from healthd.commands.options import json_option
 from healthd_gates.client.client import GateClient
+from healthd_gates.commands.choosing import chosen_gate, find, gate_argument
 from healthd_gates.commands.connection import asking
 from healthd_gates.commands.view import line
 from healthd_gates.schema.gate import GateDocument
@@ -14,48 +17,58 @@ _reason = click.option("--reason", required=True, help="Why; it goes to the audi
 
 
 @click.command()
-@click.argument("gate_id", metavar="GATE")
+@chosen_gate
 @_reason
 @json_option
 @asking
-async def cancel(client: GateClient, gate_id: str, reason: str, as_json: bool) -> None:
+async def cancel(client: GateClient, gate_id: str | None, last: str | None, reason: str, as_json: bool) -> None:
     """End an undecided gate, or the watch after a pass. Nothing is promoted and nothing rolled back."""
-    _print(await client.cancel(gate_id, reason), as_json)
+    gate = await find(client, gate_id, last)
+    _print(await client.cancel(gate.id, reason), as_json)
 
 
 @click.command()
-@click.argument("gate_id", metavar="GATE")
+@gate_argument
 @click.argument("verdict", type=click.Choice(["pass", "fail"]))
 @_reason
 @json_option
 @asking
 async def resolve(client: GateClient, gate_id: str, verdict: str, reason: str, as_json: bool) -> None:
     """Decide a gate that is held because its evidence was inconclusive."""
-    _print(await client.resolve(gate_id, verdict, reason), as_json)
+    gate = await find(client, gate_id, None)
+    _print(await client.resolve(gate.id, verdict, reason), as_json)
 
 
 @click.command()
-@click.argument("gate_id", metavar="GATE")
+@chosen_gate
 @click.option("--reason", help="Why; it goes to the audit.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @click.option("--dry-run", is_flag=True, help="Show what would happen, and change nothing.")
 @json_option
 @asking
 async def rollback(
-    client: GateClient, gate_id: str, reason: str | None, yes: bool, dry_run: bool, as_json: bool
+    client: GateClient,
+    gate_id: str | None,
+    last: str | None,
+    reason: str | None,
+    yes: bool,
+    dry_run: bool,
+    as_json: bool,
 ) -> None:
-    """Pull the cord: roll the deploy back now, whatever the evidence says."""
+    """Roll the deploy back now, whatever the evidence says."""
+    gate = await find(client, gate_id, last)
     if dry_run:
-        rehearsal = await client.rehearse(gate_id)
+        rehearsal = await client.rehearse(gate.id)
         lines = [f"{it.action}: {it.would}" for it in rehearsal.actions] or ["no rollback action is configured"]
         click.echo(rehearsal.model_dump_json(indent=2) if as_json else "\n".join(lines))
         return
     if reason is None:
         raise click.UsageError("--reason is needed; it goes to the audit.")
-    gate = await client.gate(gate_id)
+    if not yes and not sys.stdin.isatty():
+        raise click.UsageError("--yes is needed where nobody can be asked.")
     if not yes:
         click.confirm(f"Roll {gate.service} {gate.candidate.version} back now?", abort=True, err=True)
-    _print(await client.rollback(gate_id, reason), as_json)
+    _print(await client.rollback(gate.id, reason), as_json)
 
 
 def _print(gate: GateDocument, as_json: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime
 
@@ -14,12 +15,15 @@ from rich.text import Text
 from healthd.commands.options import json_option
 from healthd_gates.client.client import GateClient
 from healthd_gates.client.exit_codes import code_of
+from healthd_gates.commands.choosing import chosen_gate, find
 from healthd_gates.commands.connection import asking
-from healthd_gates.commands.view import VERDICTS, picture, showing, tell
+from healthd_gates.commands.view import VERDICTS, WIDE, picture, showing, tell
 from healthd_gates.domain.gate import GateState
-from healthd_gates.schema.gate import GatesDocument
+from healthd_gates.schema.gate import GateDocument, GatesDocument
 
-_STATES = ["active", *GateState]
+_SHORT = 12  # characters of an id: its time to the millisecond
+_UNFOLDED = 240  # columns
+_STATES = ["active", *(state.value for state in GateState)]
 
 
 @click.command("list")
@@ -41,34 +45,54 @@ async def list_gates(
 
 
 def _print(page: GatesDocument) -> None:
+    console = Console()
+    if not console.is_terminal:  # a program reads it, or a pager that can scroll: nothing is folded or shortened
+        console = Console(width=_UNFOLDED)
+    wide, short = console.width >= WIDE, _shortest([gate.id for gate in page.gates]) if console.is_terminal else None
     table = Table(box=None, pad_edge=False, header_style="dim")
-    for title in ("gate", "service", "version", "policy", "state", "verdict", "started", "by"):
-        table.add_column(title, overflow="fold")
+    titles = ("gate", "service", "version", "verdict", "rollback", "started", *(("policy", "state", "by") * wide))
+    for title in titles:
+        folded = title in ("service", "version", "policy", "by")
+        table.add_column(title, overflow="fold", no_wrap=not folded)
     for gate in page.gates:
         sign, style = VERDICTS[gate.verdict]
         table.add_row(
-            Text(gate.id),
+            Text(gate.id[:short]),
             Text(gate.service),
             Text(gate.candidate.version),
-            Text(gate.policy),
-            Text(gate.state),
             Text(f"{sign} {gate.verdict}", style=style),
-            f"{gate.created_at.astimezone(UTC):%Y-%m-%d %H:%M:%S}",
-            Text(gate.caller),
+            _rollback(gate),
+            f"{gate.created_at.astimezone(UTC):{'%Y-%m-%d %H:%M:%S' if wide else '%m-%d %H:%M'}}",
+            *((Text(gate.policy), Text(gate.state), Text(gate.caller)) if wide else ()),
         )
-    console = Console()
     console.print(table if page.gates else "no gates")
     if page.next is not None:
         console.print(f"more: --before {page.next}", style="dim", markup=False)
 
 
+def _rollback(gate: GateDocument) -> Text:
+    if gate.rollback is None:
+        return Text("")
+    state = gate.rollback.state
+    style = "bold red" if state.wants_a_person else "yellow" if state.is_under_way else "green"
+    return Text(state.value.removeprefix("rollback_").replace("_", " "), style=style)
+
+
+def _shortest(ids: Sequence[str]) -> int:
+    """How many characters of each id tell it from the others here; the daemon takes them for the whole."""
+    length = _SHORT
+    while len({gate_id[:length] for gate_id in ids}) < len(ids):
+        length += 1
+    return length
+
+
 @click.command()
-@click.argument("gate_id", metavar="GATE")
+@chosen_gate
 @json_option
 @asking
-async def show(client: GateClient, gate_id: str, as_json: bool) -> None:
+async def show(client: GateClient, gate_id: str | None, last: str | None, as_json: bool) -> None:
     """Show one gate as it stands."""
-    gate = await client.gate(gate_id)
+    gate = await find(client, gate_id, last)
     if as_json:
         click.echo(gate.model_dump_json(indent=2))
     else:
@@ -77,14 +101,15 @@ async def show(client: GateClient, gate_id: str, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("gate_id", metavar="GATE")
+@chosen_gate
 @click.option("--to-the-end", is_flag=True, help="Stay through the watch after a pass, and through a rollback.")
 @json_option
 @asking
-async def watch(client: GateClient, gate_id: str, to_the_end: bool, as_json: bool) -> None:
+async def watch(client: GateClient, gate_id: str | None, last: str | None, to_the_end: bool, as_json: bool) -> None:
     """Watch a gate until its verdict, and end with that verdict's exit code. Ctrl-C only stops watching."""
+    found = await find(client, gate_id, last)
     with showing(quiet=as_json) as show_gate:
-        async with aclosing(client.follow(gate_id, to_the_end=to_the_end)) as changes:
+        async with aclosing(client.follow(found.id, to_the_end=to_the_end)) as changes:
             async for gate in changes:
                 show_gate(gate)
     tell(gate, as_json=as_json)

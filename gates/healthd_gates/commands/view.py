@@ -16,7 +16,8 @@ from rich.text import Text
 from healthd.units import show_duration
 from healthd_gates.commands.gauge import gauge, number
 from healthd_gates.domain.evidence import Finding
-from healthd_gates.schema.gate import CriterionDocument, GateDocument, StandingDocument
+from healthd_gates.domain.rollback_wording import WORDS
+from healthd_gates.schema.gate import CriterionDocument, GateDocument, RollbackDocument, StandingDocument
 
 Show = Callable[[GateDocument], None]
 
@@ -70,8 +71,16 @@ class _Lines:
 
 def line(gate: GateDocument) -> str:
     """How a gate stands, in one plain line."""
+    if gate.rollback is not None:
+        return f"{gate.state}: {gate.rollback.told}"
     said = gate.decision or gate.standing
     return f"{gate.state}: {said.sentence}" if said else str(gate.state)
+
+
+def rollback_words(rollback: RollbackDocument) -> str:
+    """How far a rollback has come, loud where it wants a person."""
+    label = WORDS[rollback.state].label
+    return label.upper() if rollback.state.wants_a_person else label
 
 
 def picture(gate: GateDocument, now: datetime, width: int) -> RenderableType:
@@ -86,10 +95,21 @@ def picture(gate: GateDocument, now: datetime, width: int) -> RenderableType:
         parts.append(Text(said.sentence, style=VERDICTS[gate.verdict][1]))
     if gate.rollback is not None:
         parts.append(Text(f"rollback ({gate.rollback.trigger}): {gate.rollback.state}"))
-        parts.append(_indented(gate.rollback.told, "bold red"))
+        parts.append(_indented(gate.rollback.told, "bold red" if gate.rollback.state.wants_a_person else ""))
+        parts += _next_steps(gate, gate.rollback)
     if gate.state == "held":
         parts.append(Text(f"A person decides: healthd gate resolve {gate.id} pass|fail --reason …", style="bold"))
     return Group(*parts)
+
+
+def _next_steps(gate: GateDocument, rollback: RollbackDocument) -> list[RenderableType]:
+    """What a person can do, where one is needed; a command is never broken over lines."""
+    if not rollback.state.wants_a_person:
+        return []
+    where = f"Look where the traffic of {gate.service} is. If it is on {gate.candidate.version}, put it back."
+    again = Text(f"  healthd gate rollback {gate.id} --reason …", no_wrap=True, overflow="ignore")
+    runbook = Text("More: docs/runbooks/rollback-failed.md")
+    return [Text(where, style="bold"), Text("To have healthd try again:"), again, runbook]
 
 
 def _indented(text: str, style: str) -> Padding:
@@ -98,9 +118,13 @@ def _indented(text: str, style: str) -> Padding:
 
 def _title(gate: GateDocument) -> Text:
     sign, style = VERDICTS[gate.verdict]
+    rollback = gate.rollback
+    word = f"{gate.verdict}, {rollback_words(rollback)}" if rollback is not None else gate.verdict
+    if rollback is not None and rollback.state.wants_a_person:
+        sign, style = VERDICTS["fail"]
     against = f" against {gate.baseline.version}" if gate.baseline else ""
     return Text.assemble(
-        (f"{sign} {gate.verdict}", style),
+        (f"{sign} {word}", style),
         f"  {gate.service} {gate.candidate.version}{against}",
         (f"  policy {gate.policy}\n  gate {gate.id}", "dim"),
     )

@@ -30,6 +30,10 @@ class UnknownGate(Refusal):
     """There is no gate {gate_id}."""
 
 
+class AmbiguousGate(Refusal):
+    """Several gates begin with {gate_id}: give more of the id."""
+
+
 class InvalidRequest(Refusal):
     """{field}: {problem}."""
 

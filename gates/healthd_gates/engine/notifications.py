@@ -27,11 +27,14 @@ _SEVERITIES = {
 
 
 def log(before: Gate, after: Gate) -> None:
-    """A line when the gate comes into another state, or to its decision."""
-    if after.state is not before.state or after.decision is not before.decision:
+    """A line when the gate comes into another state, to its decision, or its rollback to another state."""
+    rolled = _state_of(after.rollback) is not _state_of(before.rollback)
+    if after.state is not before.state or after.decision is not before.decision or rolled:
         decision = after.decision
-        _log.info(
-            "gate",
+        troubled = after.rollback is not None and after.rollback.state.wants_a_person
+        log = _log.error if troubled else _log.info
+        log(
+            "gate: a rollback wants a person" if troubled else "gate",
             gate=after.id,
             service=after.service,
             version=after.candidate.version,
@@ -39,7 +42,12 @@ def log(before: Gate, after: Gate) -> None:
             verdict=decision.verdict.value if decision else None,
             reason=decision.reason if decision else None,
             rollback=after.rollback.state.value if after.rollback else None,
+            **({"detail": after.rollback.detail} if troubled and after.rollback and after.rollback.detail else {}),
         )
+
+
+def _state_of(rollback: Rollback | None) -> RollbackState | None:
+    return rollback.state if rollback is not None else None
 
 
 def notices(before: Gate, after: Gate) -> Iterator[Notice]:

@@ -18,6 +18,7 @@ from healthd_gates.actions.executor import Attempts
 from healthd_gates.domain.action_order import ActionRun
 from healthd_gates.domain.errors import (
     AlreadyDecided,
+    AmbiguousGate,
     Draining,
     JournalUnavailable,
     NothingToRollBack,
@@ -44,6 +45,7 @@ from healthd_gates.store.outbox import Outbox
 
 _ELSEWHERE_SECONDS = 1.0  # between looks at a gate that another replica runs
 _HERE_SECONDS = 15.0
+_SHORTEST = 4  # characters of an id that may stand for the whole
 _TUGS = 5
 _Asking = Callable[[Gate], bool]
 _Stepping = Callable[[Gate, GateSpec], Step]
@@ -109,6 +111,19 @@ class GateService:
         if gate is None:
             raise UnknownGate(gate_id=gate_id)
         return gate
+
+    async def named(self, beginning: str) -> Gate:
+        """The gate whose id is or begins so. Raises UnknownGate, or AmbiguousGate where there are several."""
+        try:
+            return await self.get(beginning)
+        except UnknownGate:
+            if len(beginning) < _SHORTEST:
+                raise
+        with _refusing():
+            found = await self._gate_store.starting_with(beginning)
+        if len(found) != 1:
+            raise AmbiguousGate(gate_id=beginning) if found else UnknownGate(gate_id=beginning)
+        return await self.get(found[0].id)
 
     async def list(
         self,

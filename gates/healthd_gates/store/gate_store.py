@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
@@ -93,6 +93,21 @@ class GateStore:
             rows = (await connection.execute(query)).mappings().all()
         gates = tuple(read_gate(row) for row in rows[:limit])
         return Page(gates, gates[-1].id if len(rows) > limit else None)
+
+    async def starting_with(self, prefix: str) -> list[Gate]:
+        """Two gates at most whose ids begin so."""
+        table = tables.gates
+        query = sa.select(table).where(table.c.id.startswith(prefix, autoescape=True)).limit(2)
+        async with self.database.read() as connection:
+            return [read_gate(row) for row in (await connection.execute(query)).mappings()]
+
+    async def rollbacks(self, since: datetime) -> list[Gate]:
+        """Gates with a rollback that is under way, or that ended after `since`."""
+        table = tables.gates
+        recent = sa.or_(table.c.finished_at.is_(None), table.c.finished_at > since)
+        query = sa.select(table).where(table.c.rollback.is_not(None), recent)
+        async with self.database.read() as connection:
+            return [read_gate(row) for row in (await connection.execute(query)).mappings()]
 
     async def events(self, gate_id: str, after: int, limit: int = 500) -> list[GateEvent]:
         """The gate's log beyond `after`, in order."""

@@ -25,6 +25,7 @@ from healthd.web.pages.parts import Part, Parts
 from healthd.web.pages.renderer import Renderer
 from healthd.web.pages.stream import Streams
 from healthd.web.problems import Problem, answering_problems
+from healthd.web.troubles import Troubles, none
 
 _log = structlog.get_logger(__name__)
 _PARTS = "status-parts.html"
@@ -68,6 +69,7 @@ class StatusPage:
         self._board, self._health, self._guard, self._in_force = board, health, guard, settings
         self._clock, self._journal, self._renderer, self._streams = clock, journal, renderer, streams
         self.deploys: Deploys | None = None
+        self.troubles: Troubles = none
         self.history = History(clock.now())
         self.history.arrange(settings.now.active_checks)
         self._scenes: dict[Sight, Scene] = {}
@@ -131,13 +133,13 @@ class StatusPage:
                 await self._recall()
             deploys = await self._latest_deploys() if sight.deploys else ()
             order = sorted(self._board.checks(), key=status_view.severity)
-            wanted = self._whole(deploys) | {f"check-{s.name}": self._row(s, sight) for s in order}
+            wanted = self._whole(deploys, sight) | {f"check-{s.name}": self._row(s, sight) for s in order}
             scene.parts.update(wanted, tuple(f"check-{state.name}" for state in order))
             scene.good_until = self._clock.steady() + _PACE
         return scene.parts
 
-    def _whole(self, deploys: tuple[Deploy, ...] | str) -> dict[str, Part]:
-        headline = status_view.headline(self._board)
+    def _whole(self, deploys: tuple[Deploy, ...] | str, sight: Sight) -> dict[str, Part]:
+        headline = status_view.headline(self._board, self.troubles(), named=sight.deploys)
         title = self._settings.environment
         return {
             "title": self._part("title", headline, title),

@@ -11,8 +11,10 @@ from healthd.model import Status
 from healthd.monitoring.board import Board, CheckState
 from healthd.web.pages import drawings
 from healthd.web.pages.history import SPANS, Past, span_of
+from healthd.web.troubles import Trouble
 
 WORST_FIRST = (Status.UNHEALTHY, Status.UNKNOWN, Status.DEGRADED, Status.HEALTHY)
+_WORDS = {status: status.value.capitalize() for status in Status}
 _NAMED = 6  # checks that the headline names
 
 
@@ -50,13 +52,16 @@ class GroupView:
 
 @dataclass(frozen=True, slots=True)
 class Headline:
-    """The whole in a word and a sentence; `counts` has how many checks are in each status, worst first."""
+    """The whole in a word and a sentence; `counts` has how many checks are in each status, worst first. `links` lead to
+    the gates whose rollbacks want a person."""
 
     status: Status
+    word: str
     sentence: str
     traffic: str
     ready: bool
     counts: tuple[tuple[Status, int], ...]
+    links: tuple[tuple[str, str], ...] = ()
 
 
 def row(state: CheckState, past: Past, now: datetime, started: datetime, *, details: bool) -> Row:
@@ -89,15 +94,23 @@ def row(state: CheckState, past: Past, now: datetime, started: datetime, *, deta
     )
 
 
-def headline(board: Board) -> Headline:
-    """The whole, in words for whoever has five seconds."""
+def headline(board: Board, troubles: Sequence[Trouble] = (), *, named: bool = False) -> Headline:
+    """The whole, in words for whoever has five seconds. A rollback that wants a person comes before any check; which
+    one is said where gates may be `named`."""
     states = board.checks()
     counted = [state for state in states if state.maintenance is None]
     wrong = sorted((s for s in counted if s.status is not Status.HEALTHY), key=severity)
     counts = tuple((status, sum(s.status is status for s in states)) for status in WORST_FIRST)
     ready = board.group("ready").ready
     traffic = "ready" if ready else "draining" if board.draining else "not ready"
-    return Headline(board.overall(), _sentence(wrong, len(states)), traffic, ready, counts)
+    status, sentence = board.overall(), _sentence(wrong, len(states))
+    if not troubles:
+        return Headline(status, _WORDS[status], sentence, traffic, ready, counts)
+    worst = troubles[0]
+    more = f" ({len(troubles)} of them)" if len(troubles) > 1 else ""
+    said = " ".join(trouble.sentence for trouble in troubles[:_NAMED]) if named else "A person must look."
+    links = tuple((f"{it.service} {it.version}", it.address) for it in troubles[:_NAMED]) if named else ()
+    return Headline(Status.UNHEALTHY, f"{worst.word}{more}", f"{said} {sentence}", traffic, ready, counts, links)
 
 
 def groups(board: Board) -> tuple[GroupView, ...]:

@@ -5,12 +5,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 import pytest
+from structlog.testing import capture_logs
 
 from healthd.notifiers.notice import Severity
 from healthd_gates.domain.evidence import Verdict
 from healthd_gates.domain.gate import Decision, Gate, GateState, Rollback, RollbackState
 from healthd_gates.domain.request import Deployment, Version
-from healthd_gates.engine.notifications import notices
+from healthd_gates.engine.notifications import log, notices
 
 START = datetime(2026, 3, 29, tzinfo=UTC)
 GATE = Gate(
@@ -77,3 +78,15 @@ def test_a_rollback_is_told_from_its_beginning_to_its_end() -> None:
         RollbackState.IMPOSSIBLE: [(True, Severity.CRITICAL)],
         RollbackState.LEFT: [(True, Severity.WARNING)],
     }
+
+
+@pytest.mark.parametrize("state", RollbackState)
+def test_a_rollback_that_wants_a_person_is_an_error_in_the_log(state: RollbackState) -> None:
+    """Whoever logs warnings alone must see it; each new state of a rollback is a line."""
+    due = replace(GATE, rollback=Rollback(RollbackState.DUE, "decision", "errors", START))
+    after = replace(GATE, rollback=Rollback(state, "decision", "errors", START, detail="it answered 403"))
+    with capture_logs() as logs:
+        log(GATE if state is RollbackState.DUE else due, after)
+    (line,) = logs
+    assert line["log_level"] == ("error" if state.wants_a_person else "info")
+    assert line["rollback"] == state.value

@@ -307,3 +307,19 @@ async def test_a_caller_who_hangs_up_leaves_no_gate_behind_that_runs_nowhere(fil
         await asyncio.sleep(1)
         (gate,) = (await running.keeper.list()).gates
         assert (await running.keeper.wait(gate.id, 600)).decision is not None
+
+
+async def test_the_beginning_of_an_id_will_do(file: Path) -> None:
+    """While it is one gate's alone; what is too short, or a pattern, is nobody's."""
+    async with replica(file) as running:
+        first, second = await start(running), await start(running, "web")
+        length = next(n for n in range(len(first.id)) if first.id[: n + 1] != second.id[: n + 1])
+        common = first.id[:length]
+        assert (await running.keeper.named(second.id[: length + 1])).id == second.id
+        assert (await running.keeper.named(first.id)).id == first.id
+        with pytest.raises(refusals.AmbiguousGate, match="Several gates begin with"):
+            await running.keeper.named(common)
+        for nothing in ("%%%%", "____", first.id[:3], first.id + "0"):
+            with pytest.raises(refusals.UnknownGate):
+                await running.keeper.named(nothing)
+        assert await running.keeper._gate_store.rollbacks(MIDNIGHT - timedelta(days=1)) == []

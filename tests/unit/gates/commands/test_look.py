@@ -1,0 +1,67 @@
+"""`healthd gate list` and `show`, as a person at an 80-column terminal meets them, and as a script does."""
+
+import re
+from dataclasses import replace
+
+import pytest
+from click.testing import CliRunner
+
+from healthd_gates.client.client import GateClient
+from healthd_gates.commands import look
+from healthd_gates.domain.gate import Gate, Page, Rollback, RollbackState
+from healthd_gates.schema.gate import GateDocument, GatesDocument
+from tests.unit.gates.test_notices import GATE, START
+
+IDS = [f"01a2155b3c{number:02x}7{'0' * 19}" for number in range(12)]
+FAILED = Rollback(RollbackState.FAILED, "decision", "errors", START, detail="the webhook answered 403")
+GATES = [
+    replace(GATE, id=gate_id, candidate=GATE.candidate.model_copy(update={"version": "7.1.0-rc.1+build.20261125.3f9c"}))
+    for gate_id in IDS[:-1]
+] + [replace(GATE, id=IDS[-1], rollback=FAILED)]
+
+
+@pytest.fixture(autouse=True)
+def _daemon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A daemon that knows these gates."""
+
+    async def gates(_client: GateClient, *, service: str | None = None, limit: int = 20, **_: object) -> GatesDocument:
+        found: list[Gate] = [gate for gate in reversed(GATES) if service in (None, gate.service)]
+        return GatesDocument.of(Page(tuple(found[:limit]), None))
+
+    async def one(_client: GateClient, gate_id: str, **_: object) -> GateDocument:
+        return GateDocument.of(next(gate for gate in GATES if gate.id.startswith(gate_id)))
+
+    monkeypatch.setattr(GateClient, "gates", gates)
+    monkeypatch.setattr(GateClient, "gate", one)
+
+
+def test_a_script_reads_whole_ids_on_a_line_each() -> None:
+    """And finds the rollbacks that failed."""
+    lines = CliRunner(env={"COLUMNS": "80"}).invoke(look.list_gates, []).output.splitlines()
+    assert [line.split()[0] for line in lines[1:]] == IDS[::-1]
+    assert [line.split()[0] for line in lines if " failed " in line] == [IDS[-1]]
+
+
+@pytest.mark.parametrize("columns", [80, 100, 160])
+def test_on_a_terminal_ids_are_short_and_whole(monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
+    """As many characters as tell them apart, never broken over lines."""
+    for name, value in {"COLUMNS": str(columns), "FORCE_COLOR": "1", "TERM": "xterm"}.items():
+        monkeypatch.setenv(name, value)
+    output = re.sub(r"\x1b\[[0-9;]*m", "", CliRunner().invoke(look.list_gates, []).output)
+    assert all(f"{gate_id[:12]} " in output for gate_id in IDS)
+    assert {"gate", "verdict", "rollback"} <= set(output.splitlines()[0].split())
+
+
+def test_the_last_gate_of_a_service() -> None:
+    """Its headline says what matters, and the next step has the id in it."""
+    output = CliRunner().invoke(look.show, ["--last", "api"]).output
+    assert output.startswith("✗ running, ROLLBACK FAILED  api 2.0")
+    assert f"  healthd gate rollback {IDS[-1]} --reason" in output
+    assert "has no gate" in CliRunner().invoke(look.show, ["--last", "web"]).output
+
+
+@pytest.mark.parametrize("arguments", [[], [IDS[0], "--last", "api"]])
+def test_one_gate_is_asked_for(arguments: list[str]) -> None:
+    """Not none, and not two."""
+    result = CliRunner().invoke(look.show, arguments)
+    assert (result.exit_code, "--last SERVICE" in result.output) == (2, True)
