@@ -1,19 +1,26 @@
 """Servers that many tests share: one of each for a pytest-xdist worker, started when first asked for.
 
-A test that pauses, stops or breaks a server starts one of its own from `tests.servers`.
+A test that pauses, stops or breaks a server starts one of its own from `tests.servers`. Drivers are imported where a
+server is asked for: importing them all costs a test that needs none more than the test itself.
 """
+
+from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.servers import mongodb, peers, postgresql, redis, tls
+if TYPE_CHECKING:
+    from tests.servers import peers, postgresql, redis, tls
 
 
 @pytest.fixture(scope="session")
 def postgresql_server() -> Iterator[postgresql.PostgreSQL]:
     """A primary. Change nothing in it but what is in a database of your own."""
+    from tests.servers import postgresql
+
     with postgresql.primary() as server:
         yield server
 
@@ -27,6 +34,8 @@ async def postgresql_dsn(postgresql_server: postgresql.PostgreSQL) -> AsyncItera
 
 @pytest.fixture(scope="session")
 def _redis_of_worker() -> Iterator[redis.Redis]:
+    from tests.servers import redis
+
     with redis.standalone() as server:
         yield server
 
@@ -42,6 +51,8 @@ def redis_server(_redis_of_worker: redis.Redis) -> redis.Redis:
 @pytest.fixture(scope="session")
 def mongodb_uri() -> Iterator[str]:
     """A MongoDB that accepts writes: the one HEALTHD_TEST_MONGODB_URI names, else the tests' own."""
+    from tests.servers import mongodb
+
     given = mongodb.given_uri()
     if given:
         yield given
@@ -53,6 +64,8 @@ def mongodb_uri() -> Iterator[str]:
 @pytest.fixture
 async def peer() -> AsyncIterator[peers.Peer]:
     """An HTTP peer that answers 404 until told what to answer."""
+    from tests.servers import peers
+
     async with peers.peer() as answering:
         yield answering
 
@@ -60,4 +73,6 @@ async def peer() -> AsyncIterator[peers.Peer]:
 @pytest.fixture(scope="session")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> tls.Authority:
     """A certificate authority of the tests' own."""
+    from tests.servers import tls
+
     return tls.Authority(Path(tmp_path_factory.mktemp("authority")))

@@ -31,7 +31,7 @@ from healthd_gates.store.locks import LockStore
 from healthd_gates.store.outbox import Outbox
 
 _log = structlog.get_logger(__name__)
-_LOOK_SECONDS = 1.0
+_LOOK_SECONDS, _IDLE_SECONDS = 1.0, 5.0  # between looks while something is due; while nothing is
 _AT_ONCE = 64  # so many that receivers which hang leave room for one that does not
 _RENEWALS = 4  # within a lease, so that one that is late or fails loses no claim
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
@@ -85,12 +85,15 @@ class ActionWorker:
         """Until cancelled. While the journal is down this tries again; what is under way goes on."""
         while True:
             self._news.clear()
+            due_in = 0.0
             try:
                 await self._hold()
-                await self._take_up()
+                due_in = await self._take_up()
             except JournalError as error:
                 _log.debug("the outbox waits for the journal", problem=str(error))
-            await within_seconds(self._news, min(_LOOK_SECONDS, self._lease / _RENEWALS))
+            # New orders of this replica wake it; another replica's are that one's, and are looked for while it is dead.
+            pause = min(max(due_in, _LOOK_SECONDS), _IDLE_SECONDS)
+            await within_seconds(self._news, min(pause, self._lease / _RENEWALS))
 
     async def close(self) -> None:
         """Let tries under way come to an end if they do so soon; the others are for another replica, or the next
@@ -129,17 +132,19 @@ class ActionWorker:
             if order.key not in held and job is not None:
                 job.task.cancel()
 
-    async def _take_up(self) -> None:
+    async def _take_up(self) -> float:
+        """Begin what can be tried now. In how many seconds something else is due."""
         backlog = await self._desk.outbox.backlog()
         waits = (self._desk.clock.now() - backlog.oldest).total_seconds() if backlog.oldest else 0.0
         self._desk.metrics.oldest_due.set(max(0.0, waits))
         room = _AT_ONCE - len(self._jobs)
         if not backlog.is_claimable or room <= 0:
-            return
+            return backlog.due_in
         for order in await self._desk.outbox.claim(self._lease, room, but=self._jobs):
             task = asyncio.create_task(self._see_to(order), name=f"order:{order.key}")
             self._jobs[order.key] = _Job(order, task)
             task.add_done_callback(partial(self._strike_off, order.key))
+        return 0.0
 
     def _strike_off(self, key: str, task: asyncio.Task[None]) -> None:
         job = self._jobs.get(key)

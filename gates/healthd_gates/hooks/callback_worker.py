@@ -30,7 +30,7 @@ from healthd_gates.store.callbacks import CallbackStore
 from healthd_gates.store.gate_update import LeaseLost
 
 _log = structlog.get_logger(__name__)
-_LOOK_SECONDS = 1.0
+_LOOK_SECONDS, _IDLE_SECONDS = 1.0, 5.0  # between looks while a callback is open; while none is
 _AT_ONCE = 16
 _TRY_SECONDS = 10.0
 _LEASE_SECONDS = 20.0  # longer than a try and its bookkeeping take
@@ -97,11 +97,12 @@ class CallbackWorker:
         """Until cancelled. While the journal is down this tries again."""
         while True:
             self._news.clear()
+            is_open = True
             try:
-                await self._take_up()
+                is_open = await self._take_up()
             except JournalError as error:
                 _log.debug("replies wait for the journal", problem=str(error))
-            await within_seconds(self._news, _LOOK_SECONDS)
+            await within_seconds(self._news, _LOOK_SECONDS if is_open else _IDLE_SECONDS)
 
     async def close(self) -> None:
         """Let what is under way come to an end if it does so soon; the rest is for another replica, or the next
@@ -124,14 +125,19 @@ class CallbackWorker:
         except JournalError as error:
             _log.warning("replies are left to be taken over when their lease ends", problem=str(error))
 
-    async def _take_up(self) -> None:
+    async def _take_up(self) -> bool:
+        """Begin what there is to do now. Whether any callback is open."""
         room = _AT_ONCE - len(self._jobs)
-        if room <= 0 or not await self._replies.any_claimable():
-            return
+        if room <= 0:
+            return True
+        backlog = await self._replies.backlog()
+        if not backlog.is_claimable:
+            return backlog.is_open
         for reply in await self._replies.claim(_LEASE_SECONDS, room):
             task = asyncio.create_task(self._see_to(reply), name=f"reply:{reply.key}")
             self._jobs[task] = reply
             task.add_done_callback(self._strike_off)
+        return True
 
     def _strike_off(self, task: asyncio.Task[None]) -> None:
         reply = self._jobs.pop(task)

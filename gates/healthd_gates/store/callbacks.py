@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -22,6 +23,14 @@ from healthd_gates.domain.gate import GateState
 from healthd_gates.domain.request import VerifyRequest
 from healthd_gates.store.gate_update import LeaseLost
 from healthd_gates.store.tables import gates, replies
+
+
+@dataclass(frozen=True, slots=True)
+class CallbackBacklog:
+    """Whether any callback is not over, and whether there is something to do for one now."""
+
+    is_open: bool
+    is_claimable: bool
 
 
 class CallbackStore:
@@ -45,11 +54,15 @@ class CallbackStore:
                 await connection.execute(again.values(due))
         return state is None
 
-    async def any_claimable(self) -> bool:
-        """Whether there is something to do; on SQLite asking waits for no writer and makes nobody wait."""
+    async def backlog(self) -> CallbackBacklog:
+        """What is left to do; on SQLite asking waits for no writer and makes nobody wait."""
+        states = (ReplyState.WAITING.value, ReplyState.DUE.value)
         async with self._database.read() as connection:
+            open_ = sa.select(replies.c.key).where(replies.c.state.in_(states)).limit(1)
+            if (await connection.execute(open_)).first() is None:
+                return CallbackBacklog(False, False)
             query = sa.select(replies.c.key).where(_claimable(await self._database.moment(connection))).limit(1)
-            return (await connection.execute(query)).first() is not None
+            return CallbackBacklog(True, (await connection.execute(query)).first() is not None)
 
     async def claim(self, seconds: float, at_most: int) -> Sequence[Reply]:
         """Take replies for which there is something to do; they are this worker's for that many seconds."""

@@ -5,6 +5,7 @@ They are put in with the decision that calls for them, by `store.gate_update`. W
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -24,10 +25,13 @@ _LONGEST_WAIT = 1000.0  # seconds; nobody asks for a longer pause between two tr
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """Since when the oldest order waits that is not done, None when all are; and whether one could be tried now."""
+    """What is left to do: since when the oldest order waits that is not done, None when all are; whether one could be
+    tried now; and in how many seconds the next try is due or the next claim ends.
+    """
 
-    oldest: datetime | None
-    is_claimable: bool
+    oldest: datetime | None = None
+    is_claimable: bool = False
+    due_in: float = math.inf
 
 
 class Outbox:
@@ -44,13 +48,18 @@ class Outbox:
 
     async def backlog(self) -> Backlog:
         """What is left to do; on SQLite asking waits for no writer and makes nobody wait."""
-        due = sa.select(sa.func.min(orders.c.created_at)).where(orders.c.state == OrderState.DUE.value)
+        claimed = orders.c.leased_until > orders.c.next_try_at
+        free_at = sa.case((claimed, orders.c.leased_until), else_=orders.c.next_try_at)
+        due = sa.select(sa.func.min(orders.c.created_at), sa.func.min(free_at))
         async with self._database.read() as connection:
-            oldest: datetime | None = (await connection.execute(due)).scalar_one()
+            row = (await connection.execute(due.where(orders.c.state == OrderState.DUE.value))).one()
+            oldest, next_at = row
             if oldest is None:
-                return Backlog(None, False)
-            claimable = sa.select(orders.c.key).where(_claimable(await self._database.moment(connection))).limit(1)
-            return Backlog(oldest, (await connection.execute(claimable)).first() is not None)
+                return Backlog()
+            moment = await self._database.moment(connection)
+            claimable = sa.select(orders.c.key).where(_claimable(moment)).limit(1)
+            is_claimable = (await connection.execute(claimable)).first() is not None
+            return Backlog(oldest, is_claimable, max(0.0, (next_at - moment).total_seconds()))
 
     async def claim(self, seconds: float, at_most: int = 20, but: Collection[str] = ()) -> Sequence[ActionRun]:
         """Take orders that are due and that nobody works on; they are this worker's for that many seconds.

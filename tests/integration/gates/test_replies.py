@@ -53,7 +53,7 @@ async def test_each_reply_is_worked_at_by_one(sides: tuple[CallbackStore, Callba
     assert len(keys) == len(set(keys))
     keys += [reply.key for reply in await left.claim(60.0, 20)]
     assert sorted(keys) == sorted(f"run-{number}" for number in range(20))
-    assert not await right.any_claimable()
+    assert not (await right.backlog()).is_claimable
 
 
 async def test_who_fell_silent_is_fenced_off(sides: tuple[CallbackStore, CallbackStore]) -> None:
@@ -69,9 +69,9 @@ async def test_who_fell_silent_is_fenced_off(sides: tuple[CallbackStore, Callbac
     with pytest.raises(LeaseLost):
         await left.settle(replace(before, state=ReplyState.DONE))
     await right.settle(replace(after, state=ReplyState.DONE))
-    assert not await left.any_claimable()
+    assert not (await left.backlog()).is_claimable
     assert not await left.take(owed("run-1"))
-    assert not await left.any_claimable()
+    assert not (await left.backlog()).is_claimable
 
 
 async def test_a_reply_that_waits_is_due_with_its_verdict(
@@ -85,12 +85,12 @@ async def test_a_reply_that_waits_is_due_with_its_verdict(
     await left.take(owed("run-1"))
     (reply,) = await left.claim(60.0, 1)
     await left.settle(replace(reply, gate_id=admission.gate.id, state=ReplyState.WAITING), again_in=3600.0)
-    assert not await right.any_claimable()
+    assert not (await right.backlog()).is_claimable
     async with database.write() as connection:
         await connection.exec_driver_sql("UPDATE healthd_gates SET verdict = 'pass'")
     (reply,) = await right.claim(60.0, 1)
     await right.settle(replace(reply, state=ReplyState.DUE), again_in=3600.0)
-    assert not await left.any_claimable()
+    assert not (await left.backlog()).is_claimable
 
 
 async def test_what_was_given_up_can_be_asked_for_again(
