@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Self
 
@@ -108,7 +109,11 @@ class Http:
 
     async def probe(self) -> Result:
         answer = await self._client.ask(self._request)
-        return self._judge(answer) if isinstance(answer, Answer) else answer
+        if not isinstance(answer, Answer):
+            return answer
+        if self._expect.has_patterns:  # a search lets others run meanwhile, but not the loop that waits for it
+            return await asyncio.to_thread(self._judge, answer)
+        return self._judge(answer)
 
     async def close(self) -> None:
         await self._client.close()
@@ -118,7 +123,7 @@ class Http:
         observed: dict[str, JSONScalar | list[str]] = {"statusCode": answer.status}
         if answer.expiry is not None:
             observed |= answer.expiry.observed(now)
-        failures = list(self._expect.failures(answer))
+        failures = self._expect.failures(answer)
         if failures:
             return Result.unhealthy(
                 failures[0][0],

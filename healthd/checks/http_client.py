@@ -110,12 +110,12 @@ class HttpClient:
             return Answer(response.status, response.headers, body, whole, time.perf_counter() - start, connector.expiry)
 
     async def _read(self, content: aiohttp.StreamReader) -> tuple[bytes, bool]:
-        body = b""
+        body = bytearray()
         async for piece in content.iter_any():
             body += piece
             if len(body) > self._body_limit:
-                return body[: self._body_limit], False
-        return body, True
+                return bytes(body[: self._body_limit]), False
+        return bytes(body), True
 
     def _open(self) -> tuple[aiohttp.ClientSession, _Connector]:
         if self._session is None or self._connector is None:

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, cast, get_args
 
 from pydantic import AfterValidator, BeforeValidator, PlainSerializer, WithJsonSchema
 
+from healthd.runtime.patterns import checked_pattern, fits_whole
 from healthd_gates.sources.contract import Arm, ArmError
 
 Operator = Literal["=", "!=", "=~", "!~"]
@@ -38,9 +39,10 @@ class Matcher:
         return self.operator in ("=~", "!~")
 
     def matches(self, labels: Mapping[str, str]) -> bool:
-        """A label that is absent is empty, and a pattern must match the whole value, as in PromQL."""
+        """A label that is absent is empty, and a pattern must match the whole value, as in PromQL. Raises ValueError
+        for a pattern that takes too long."""
         value = labels.get(self.label, "")
-        same = bool(re.fullmatch(self.value, value)) if self.is_pattern else value == self.value
+        same = fits_whole(self.value, value) if self.is_pattern else value == self.value
         return same is (self.operator in ("=", "=~"))
 
     def __str__(self) -> str:
@@ -121,9 +123,9 @@ def _unescape(found: re.Match[str]) -> str:
 
 def _check_pattern(matcher: Matcher) -> None:
     try:
-        re.compile(_PLACEHOLDER.sub("x", matcher.value))
-    except re.error as error:
-        raise ValueError(f"{matcher.value!r} is not a regular expression: {error}") from None
+        checked_pattern(_PLACEHOLDER.sub("x", matcher.value))
+    except ValueError as error:
+        raise ValueError(f"{matcher.value!r} {error}") from None
 
 
 def _read(raw: Any) -> Any:

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from healthd.checks.expectations import AnswerExpectation
 from healthd.checks.http_client import Answer
 from healthd.model import FailureKind
+from healthd.runtime import patterns
 
 
 def failures(expect: dict[str, Any], *, status: int = 200, body: str = "", **headers: str) -> list[str]:
@@ -130,3 +131,12 @@ def test_bad_expectations(bad: dict[str, Any]) -> None:
     """A wrong expectation is found when the file is read."""
     with pytest.raises(ValidationError):
         AnswerExpectation.model_validate(bad)
+
+
+def test_a_pattern_that_takes_too_long_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is named with the cure, and hides nothing that was found before it."""
+    monkeypatch.setattr(patterns.is_found, "__defaults__", (0.1,))
+    page = "x y z all bad " * 18_000
+    slow = failures({"status": 204, "matches": "(.*)(.*)(.*)(.*)[!?]$"}, body=page)
+    assert slow[0] == "answered 200, not 204"
+    assert slow[1].startswith("the pattern '(.*)(.*)(.*)(.*)[!?]$' takes too long: leave out .* at its ends")

@@ -172,7 +172,7 @@ async def test_replicas_that_start_together_upgrade_once(tmp_path: Path) -> None
 async def test_a_strangers_bytes_keep_nothing_from_being_written(tmp_path: Path) -> None:
     """NUL and halves of characters, which a banner or a page of errors may hold, become what text can hold."""
     database = Database(f"sqlite:///{tmp_path}/j.db", HandClock(), BRANCHES)
-    journal = Journal(database, HandClock(), 86400)
+    journal = Journal(database, HandClock(), lambda: 86400)
     journal.changed(replace(fell(), probe=Probe(MIDNIGHT, 0.1, replace(DOWN, message="220\0 \ud800 ready"))))
     await run_until_written(journal)
     (row,) = await journal.transitions("db")
@@ -183,7 +183,7 @@ async def test_a_strangers_bytes_keep_nothing_from_being_written(tmp_path: Path)
 async def test_one_that_the_database_does_not_take_holds_up_no_other(tmp_path: Path) -> None:
     """It is told, with the check, and left out."""
     database = Database(f"sqlite:///{tmp_path}/j.db", HandClock(), BRANCHES)
-    journal = Journal(database, HandClock(), 86400)
+    journal = Journal(database, HandClock(), lambda: 86400)
     for check in ("a", None, "b"):
         journal.changed(replace(fell(), check=check))  # type: ignore[arg-type]
     with capture_logs() as logged:
@@ -197,7 +197,7 @@ async def test_a_fault_of_ours_ends_nothing(tmp_path: Path, monkeypatch: pytest.
     """The task that writes goes on: with it the daemon, and health, would end."""
     monkeypatch.setattr("healthd.journal.journal._RETRY_SECONDS", 0.01)
     database = Database(f"sqlite:///{tmp_path}/j.db", HandClock(), BRANCHES)
-    journal = Journal(database, HandClock(), 86400)
+    journal = Journal(database, HandClock(), lambda: 86400)
     journal.changed(fell())
     with monkeypatch.context() as patch, capture_logs() as logged:
         patch.setattr("healthd.journal.journal._row", lambda _: 1 / 0)

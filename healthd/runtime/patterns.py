@@ -1,0 +1,61 @@
+"""Regular expressions that somebody wrote into a configuration, searched within a deadline.
+
+Python's own engine cannot be interrupted, and holds Python's lock while it searches: one pattern with two `.*` over
+a page would stop every answer of the daemon for minutes, in whichever thread it ran. This engine takes the same
+language, lets go of the lock, and gives up in time.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import regex
+
+_SECONDS = 1.0
+_SHOWN = 80  # characters
+_LONGEST = 10_000  # characters of a pattern; a longer one takes seconds to compile
+
+
+class PatternTooSlowError(ValueError):
+    """A search was given up."""
+
+    def __init__(self, pattern: str) -> None:
+        shown = pattern if len(pattern) <= _SHOWN else pattern[:_SHOWN] + "…"
+        super().__init__(f"the pattern {shown!r} takes too long: leave out .* at its ends, and nested repetition")
+
+
+def checked_pattern(text: str) -> str:
+    """`text`, when it is a regular expression. Raises ValueError."""
+    if len(text) > _LONGEST:
+        raise ValueError(f"is a pattern of more than {_LONGEST} characters")
+    try:
+        _compiled(text)
+    except RecursionError:
+        raise ValueError("is not a regular expression: it is nested too deeply") from None
+    except (regex.error, OverflowError) as error:
+        raise ValueError(f"is not a regular expression: {error}") from None
+    return text
+
+
+def is_found(pattern: str, text: str, seconds: float = _SECONDS) -> bool:
+    """Whether the pattern is found anywhere in the text. Raises PatternTooSlowError after so many seconds of work."""
+    return _try(_compiled(pattern).search, pattern, text, seconds)
+
+
+@lru_cache(maxsize=8192)
+def fits_whole(pattern: str, text: str) -> bool:
+    """Whether the pattern fits the whole of a short text that comes again and again. Raises PatternTooSlowError."""
+    return _try(_compiled(pattern).fullmatch, pattern, text, _SECONDS)
+
+
+def _try(search: Any, pattern: str, text: str, seconds: float) -> bool:
+    try:
+        return search(text, timeout=seconds, concurrent=True) is not None
+    except TimeoutError:
+        raise PatternTooSlowError(pattern) from None
+
+
+@lru_cache(maxsize=1024)
+def _compiled(pattern: str) -> regex.Pattern[str]:
+    return regex.compile(pattern)
