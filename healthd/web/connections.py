@@ -12,6 +12,7 @@ import socket
 from http import HTTPStatus
 from typing import Any
 
+import aiohttp
 import structlog
 from aiohttp import web
 
@@ -82,7 +83,7 @@ class Connections:
         assert isinstance(connection, Connection)
         self._waiting.pop(connection, None)
         self._heads.pop(connection, None)
-        connection.head_is_whole()
+        connection.head_is_whole(request)
         try:
             return await self._answer(request)
         finally:
@@ -119,6 +120,7 @@ class Connection(web.RequestHandler):
         super().__init__(server, **options)
         self._connections = connections
         self._head, self._whole = 0, 0  # bytes of the head so far; requests before it
+        self._body: aiohttp.StreamReader | None = None  # of the request before it
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -129,9 +131,10 @@ class Connection(web.RequestHandler):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        is_of_head = self._connections.heard(self)
+        of_body = self._body is not None and not self._body.is_eof()  # perhaps of a request that was refused before
+        of_head = not of_body and self._connections.heard(self)
         super().data_received(data)
-        if not is_of_head or self._request_count > self._whole:  # a request is there, and this may be of its body
+        if not of_head or self._request_count > self._whole:  # a request is there, and this may be of its body
             return
         self._head += len(data)
         if self._head > _LARGEST_HEAD:  # the parser bounds a line and their number: together they are a megabyte
@@ -139,14 +142,19 @@ class Connection(web.RequestHandler):
             self.say(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
             self.force_close()
 
-    def head_is_whole(self) -> None:
-        self._head, self._whole = 0, self._request_count
+    def head_is_whole(self, request: web.BaseRequest) -> None:
+        self._head, self._whole, self._body = 0, self._request_count, request.content
 
     def say(self, status: HTTPStatus) -> None:
         """Answer what is no whole request, as far as the peer takes it."""
         if self.transport is not None:
             head = f"HTTP/1.1 {status.value} {status.phrase}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
             self.transport.write(head.encode())
+
+    def log_exception(self, *args: Any, **options: Any) -> None:
+        """A caller who hangs up in the middle of a body that nobody wants is no fault of the daemon's."""
+        if self.transport is not None and not self.transport.is_closing():
+            super().log_exception(*args, **options)
 
     def handle_error(
         self,

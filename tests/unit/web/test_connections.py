@@ -161,6 +161,19 @@ async def test_a_body_is_no_head() -> None:
         assert b"fine" in await reader.readuntil(b"fine")
 
 
+async def test_a_body_that_nobody_wants() -> None:
+    """It is thrown away for some seconds, so that its sender gets to read why."""
+    async with Stand().serving(at_most=100) as stand:
+        reader, writer = await stand.connect(b"GET /health HTTP/1.1\r\nHost: x\r\nContent-Length: 500000\r\n\r\n")
+        assert b"200 OK" in await reader.readline()
+        for _ in range(10):
+            writer.write(b"x" * 50_000)
+            await asyncio.sleep(0.05)
+        writer.write(HEALTH)
+        assert b"200 OK" in await reader.readuntil(b"200 OK")
+        assert not stand.refused
+
+
 WORST = [
     b"GET / HTTP/9.9\r\n\r\n",
     b"GET /" + b"a-" * 3500 + b" HTTP/9.9\r\nHost: x\r\n\r\n",
