@@ -20,6 +20,7 @@ AddressInfo = list[tuple[Any, ...]]
 
 _ENDING = 1.0  # seconds that tasks get to end when the loop does
 _MOST_IN_FLIGHT = 64
+_TRIED_ANEW_AFTER = 60.0  # seconds after which a resolver that hung may have been put right
 _HUNG_AFTER = 5.0  # seconds after which nobody waits for a lookup any longer: it is said to hang
 
 
@@ -35,6 +36,7 @@ class Loop(asyncio.SelectorEventLoop):
     def __init__(self) -> None:
         super().__init__()
         self._lookups: dict[tuple[Any, ...], _Lookup] = {}
+        self._in_flight = 0
 
     async def getaddrinfo(
         self,
@@ -48,20 +50,29 @@ class Loop(asyncio.SelectorEventLoop):
     ) -> AddressInfo:
         """As socket.getaddrinfo. Raises socket.gaierror also when the resolver hangs."""
         query = (host, port, family, type, proto, flags)
-        lookup = self._lookups.get(query) or self._begin(query)
+        lookup = self._lookups.get(query)
+        if lookup is None or (
+            self.time() - lookup.began > _TRIED_ANEW_AFTER and self._in_flight < _MOST_IN_FLIGHT // 2
+        ):
+            lookup = self._begin(query)
         if (age := self.time() - lookup.began) > _HUNG_AFTER:
             raise socket.gaierror(socket.EAI_AGAIN, f"the lookup begun {age:.0f} s ago has not returned")
         return await asyncio.shield(lookup.answer)
 
     def _begin(self, query: tuple[Any, ...]) -> _Lookup:
-        if len(self._lookups) >= _MOST_IN_FLIGHT:
-            raise socket.gaierror(socket.EAI_AGAIN, f"{len(self._lookups)} other name lookups have not returned")
-        lookup = self._lookups[query] = _Lookup(self.time(), self.create_future())
+        if self._in_flight >= _MOST_IN_FLIGHT:
+            raise socket.gaierror(socket.EAI_AGAIN, f"{self._in_flight} other name lookups have not returned")
+        lookup = _Lookup(self.time(), self.create_future())
         lookup.answer.add_done_callback(lambda answer: answer.exception())  # nobody may be left to ask for it
-        threading.Thread(target=self._look_up, args=(query,), name="lookup", daemon=True).start()
+        try:
+            threading.Thread(target=self._look_up, args=(query, lookup), name="lookup", daemon=True).start()
+        except RuntimeError as error:  # no more threads: what was not begun must not be waited for
+            raise socket.gaierror(socket.EAI_AGAIN, f"the lookup cannot be begun: {error}") from error
+        self._lookups[query] = lookup
+        self._in_flight += 1
         return lookup
 
-    def _look_up(self, query: tuple[Any, ...]) -> None:
+    def _look_up(self, query: tuple[Any, ...], lookup: _Lookup) -> None:
         found: AddressInfo | OSError
         try:
             found = socket.getaddrinfo(*query)
@@ -69,15 +80,19 @@ class Loop(asyncio.SelectorEventLoop):
             found = socket.gaierror(socket.EAI_NONAME, "this cannot be a host's name")
         except OSError as error:
             found = error
+        except Exception as error:
+            found = socket.gaierror(socket.EAI_FAIL, f"the lookup failed: {error!r}")
         with suppress(RuntimeError):  # the loop has closed meanwhile
-            self.call_soon_threadsafe(self._end, query, found)
+            self.call_soon_threadsafe(self._end, query, lookup, found)
 
-    def _end(self, query: tuple[Any, ...], found: AddressInfo | OSError) -> None:
-        answer = self._lookups.pop(query).answer
+    def _end(self, query: tuple[Any, ...], lookup: _Lookup, found: AddressInfo | OSError) -> None:
+        self._in_flight -= 1
+        if self._lookups.get(query) is lookup:  # rather than one that was begun since
+            del self._lookups[query]
         if isinstance(found, Exception):
-            answer.set_exception(found)
+            lookup.answer.set_exception(found)
         else:
-            answer.set_result(found)
+            lookup.answer.set_result(found)
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:

@@ -91,3 +91,64 @@ def test_answers_and_failures_are_those_of_getaddrinfo() -> None:
             await loop.getaddrinfo("a" * 70 + ".example", 80)
 
     loops.run(lookups())
+
+
+def test_a_lookup_that_could_not_be_begun_is_begun_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A moment without threads says so, and does not keep the name from being resolved when it is over."""
+
+    def fail(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    async def lookups() -> None:
+        loop = asyncio.get_running_loop()
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "start", fail)
+            for _ in range(100):
+                with pytest.raises(socket.gaierror, match="cannot be begun: can't start new thread"):
+                    await loop.getaddrinfo("localhost", 80)
+        assert await loop.getaddrinfo("localhost", 80)
+
+    loops.run(lookups())
+
+
+def test_a_fault_in_a_lookup_is_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the resolver raises, nobody waits for it, and the name may be asked for again."""
+
+    def break_down(*_: object) -> list[object]:
+        raise MemoryError("no more")
+
+    async def lookups() -> None:
+        loop = asyncio.get_running_loop()
+        with monkeypatch.context() as patch:
+            patch.setattr(socket, "getaddrinfo", break_down)
+            with pytest.raises(socket.gaierror, match="no more"):
+                await loop.getaddrinfo("localhost", 80)
+        assert await loop.getaddrinfo("localhost", 80)
+
+    loops.run(lookups())
+
+
+def test_a_name_that_hung_is_tried_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A resolver that was put right answers, though an old lookup never returns; and what it says then is not heard."""
+    release = threading.Event()
+    real = socket.getaddrinfo
+
+    def hang(*_: object) -> list[object]:
+        release.wait()
+        return []
+
+    async def lookups() -> None:
+        loop = asyncio.get_running_loop()
+        with monkeypatch.context() as patch:
+            patch.setattr(socket, "getaddrinfo", hang)
+            await give_up_on("localhost")
+        assert socket.getaddrinfo is real
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(loop.getaddrinfo("localhost", 80), 0.05)
+        monkeypatch.setattr(loops, "_TRIED_ANEW_AFTER", 0.0)
+        assert await loop.getaddrinfo("localhost", 80)
+        release.set()
+        await asyncio.sleep(0.05)
+        assert await loop.getaddrinfo("localhost", 80)
+
+    loops.run(lookups())

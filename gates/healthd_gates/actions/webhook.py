@@ -74,7 +74,7 @@ class Webhook:
     async def execute(self, order: ActionRequest) -> ActionResult:
         body = json.dumps(payload(order), separators=(",", ":"), ensure_ascii=False).encode()
         try:
-            session = await self._open()
+            session = self._session or await self._open()
             async with session.post(
                 self._config.url.get_secret_value(),
                 data=body,
@@ -148,8 +148,8 @@ class Webhook:
         return Endpoint(url.host or "", url.port or 443)
 
     async def _open(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            context = await asyncio.to_thread(self._config.tls.context)
+        context = await asyncio.to_thread(self._config.tls.context)
+        if self._session is None:  # nor has another call opened one meanwhile
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(ssl=context, resolver=aiohttp.ThreadedResolver()),
                 cookie_jar=aiohttp.DummyCookieJar(),

@@ -147,7 +147,7 @@ class GitHub:
         self, url: URL, token: str, body: Mapping[str, Any], *, keep: bool = False
     ) -> tuple[int, Mapping[str, str], str]:
         """Status, headers and text, which is for people unless it is to be kept as it is."""
-        session = await self._open()
+        session = self._session or await self._open()
         headers = {**_HEADERS, "Authorization": f"Bearer {token}"}
         name = self._config.tls.server_name
         async with session.post(
@@ -157,8 +157,8 @@ class GitHub:
             return response.status, response.headers, text if keep else _quoted(text)
 
     async def _open(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            context = await asyncio.to_thread(self._config.tls.context)
+        context = await asyncio.to_thread(self._config.tls.context)
+        if self._session is None:  # nor has another call opened one meanwhile
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(ssl=context, resolver=aiohttp.ThreadedResolver()),
                 cookie_jar=aiohttp.DummyCookieJar(),
