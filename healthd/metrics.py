@@ -216,7 +216,12 @@ def _measured(states: tuple[CheckState, ...]) -> Iterator[Metric]:
     )
     expiry = GaugeMetricFamily(
         "healthd_certificate_expiry_timestamp_seconds",
-        "When the first certificate of the chain expires.",
+        "When the certificate expires that is relied on and nearest to its end.",
+        labels=["check"],
+    )
+    lifetime = GaugeMetricFamily(
+        "healthd_certificate_lifetime_seconds",
+        "For how long that certificate is valid in all, from its first day to its last.",
         labels=["check"],
     )
     for state in states:
@@ -228,4 +233,6 @@ def _measured(states: tuple[CheckState, ...]) -> Iterator[Metric]:
                 usage.add_metric([state.name, resource], percent / 100)
         if isinstance(end := observed.get("certificateExpires"), str):
             expiry.add_metric([state.name], datetime.fromisoformat(end).timestamp())
-    yield from (usage, expiry)
+        if isinstance(days := observed.get("certificateLifetimeDays"), int | float):
+            lifetime.add_metric([state.name], days * 86400)
+    yield from (usage, expiry, lifetime)

@@ -1,4 +1,5 @@
-"""The certificates of a TLS connection: which one expires first, and when. Whether they are trusted is in `trust`."""
+"""The certificates of a TLS connection: which one is nearest to its end, and when. Whether they are trusted is in
+`trust`."""
 
 from __future__ import annotations
 
@@ -12,35 +13,68 @@ from cryptography.x509.oid import NameOID
 
 from healthd.model import Observed
 
+_RENEWED, _LATEST_RENEWAL = 1 / 5, timedelta(days=30)
+_EMERGENCY, _LATEST_EMERGENCY = 1 / 20, timedelta(days=7)
 _DER = 2  # ENCODING_DER of the `_ssl` module
 
 
 @dataclass(frozen=True, slots=True)
 class Expiry:
-    """The certificate of a chain that expires first. `relied_on` says whether the verified path goes through it: a
-    server may present others, by which other clients may find their path."""
+    """When one certificate expires, and how long it is valid in all, from its first day to its last."""
 
     at: datetime
     subject: str
-    relied_on: bool
+    lifetime: timedelta
 
     def left(self, now: datetime) -> timedelta:
         """The time until it expires; negative when it has."""
         return self.at - now
 
+    @property
+    def renewal(self) -> timedelta:
+        """The time left by which it should have been renewed: a fifth of its lifetime, a month at most."""
+        return min(_LATEST_RENEWAL, self.lifetime * _RENEWED)
+
+    @property
+    def emergency(self) -> timedelta:
+        """The time left from which on it is an emergency: a twentieth of its lifetime, a week at most."""
+        return min(_LATEST_EMERGENCY, self.lifetime * _EMERGENCY)
+
     def observed(self, now: datetime) -> Observed:
-        days = self.left(now) / timedelta(days=1)
-        return {"certificateExpires": self.at.isoformat(), "certificateDaysLeft": round(days, 1)}
+        day = timedelta(days=1)
+        return {
+            "certificateExpires": self.at.isoformat(),
+            "certificateDaysLeft": round(self.left(now) / day, 1),
+            "certificateLifetimeDays": round(self.lifetime / day, 1),
+        }
 
 
-def first_to_expire(tls: ssl.SSLObject) -> Expiry | None:
-    """Over the presented chain and, where the handshake was verified, the trusted root as well; None for a
-    connection without certificates. Raises ValueError for a certificate that cannot be read."""
+@dataclass(frozen=True, slots=True)
+class Expiries:
+    """Of the certificates that were relied on, the one that is nearest to its end, or furthest past its renewal;
+    and one that is presented for others and ends sooner, where there is one."""
+
+    relied_on: Expiry
+    unneeded: Expiry | None
+
+
+def expiries(tls: ssl.SSLObject, now: datetime) -> Expiries | None:
+    """Over the verified path with its root; over all that is presented where the handshake was not verified; None for
+    a connection without certificates. Raises ValueError for a certificate that cannot be read."""
     verified = {der: _read(der) for der in _chain(tls, verified=True)}
     presented = {der: _read(der) for der in _chain(tls, verified=False)}
-    relied_on = verified or presented
-    ends = [Expiry(c.not_valid_after_utc, _name(c), der in relied_on) for der, c in {**presented, **verified}.items()]
-    return min(ends, key=lambda end: end.at, default=None)
+    relied_on = [_expiry(certificate) for certificate in (verified or presented).values()]
+    if not relied_on:
+        return None
+    nearest = min(relied_on, key=lambda expiry: (expiry.left(now) - expiry.renewal, expiry.at))
+    unneeded = [_expiry(certificate) for der, certificate in presented.items() if der not in (verified or presented)]
+    sooner = [expiry for expiry in unneeded if expiry.at < nearest.at]
+    return Expiries(nearest, min(sooner, key=lambda expiry: expiry.at, default=None))
+
+
+def _expiry(certificate: x509.Certificate) -> Expiry:
+    end = certificate.not_valid_after_utc
+    return Expiry(end, _name(certificate), end - certificate.not_valid_before_utc)
 
 
 def _chain(tls: ssl.SSLObject, *, verified: bool) -> Iterable[bytes]:
@@ -58,5 +92,13 @@ def _read(der: bytes) -> x509.Certificate:
 
 
 def _name(certificate: x509.Certificate) -> str:
+    """Its common name; where there is none, as authorities leave it out by now, the first name that it is for."""
     names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-    return str(names[0].value) if names else certificate.subject.rfc4514_string() or "without a name"
+    if names:
+        return str(names[0].value)
+    try:
+        alternatives = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except (x509.ExtensionNotFound, ValueError):
+        alternatives = None
+    first = next(iter(alternatives or ()), None)
+    return str(first.value) if first is not None else certificate.subject.rfc4514_string() or "without a name"

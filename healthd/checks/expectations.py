@@ -4,6 +4,7 @@ repeat a text of the answer, which may echo a secret."""
 from __future__ import annotations
 
 import json
+import operator
 import re
 from collections.abc import Iterator
 from typing import Annotated, Any, Self
@@ -89,6 +90,33 @@ class HeaderExpectation(_Expectation):
         return FailureKind.THRESHOLD, short
 
 
+class LengthExpectation(_Expectation):
+    """How long something is. A number alone is an exact length."""
+
+    exactly: int | None = Field(None, ge=0)
+    """The length."""
+    at_least: int | None = Field(None, ge=0)
+    """The least length."""
+    at_most: int | None = Field(None, ge=0)
+    """The greatest length."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _number_alone(cls, raw: Any) -> Any:
+        return {"exactly": raw} if isinstance(raw, int) and not isinstance(raw, bool) else raw
+
+    def wrong(self, value: Any) -> str | None:
+        if not isinstance(value, str | list | dict):
+            return f"is {_shown(value)}, which has no length"
+        least = self.at_least if self.exactly is None else self.exactly
+        most = self.at_most if self.exactly is None else self.exactly
+        if (least is None or len(value) >= least) and (most is None or len(value) <= most):
+            return None
+        bounds = [f"at least {least}"] * (least is not None) + [f"at most {most}"] * (most is not None)
+        wanted = str(self.exactly) if self.exactly is not None else " and ".join(bounds)
+        return f"has the length {len(value)}, not {wanted}"
+
+
 class JSONExpectation(_Expectation):
     """One value of a JSON body. `path` is dotted (`checks.db.status`, `items.0.id`) or a JSON pointer (`/a.b/0`)."""
 
@@ -98,17 +126,31 @@ class JSONExpectation(_Expectation):
     """Whether it must be there, or must not."""
     equals: str | int | float | bool | None = None
     """The value."""
+    one_of: tuple[str | int | float | bool, ...] = ()
+    """The values that it may be."""
     matches: Regex | None = None
-    """A regular expression that is found in it."""
+    """A regular expression that is found in it; of a number or a boolean, in how JSON writes it."""
+    less_than: float | None = None
+    """The number that it must be below."""
+    at_most: float | None = None
+    """The greatest number that it may be."""
+    greater_than: float | None = None
+    """The number that it must be above."""
+    at_least: float | None = None
+    """The least number that it may be."""
+    same_as: str | None = None
+    """The path of another value that it must be equal to."""
+    length: LengthExpectation | None = None
+    """How many items a list, members an object or characters a text must have: a number, or bounds."""
 
-    @property
-    def steps(self) -> list[str]:
-        if self.path.startswith("/"):
-            return [step.replace("~1", "/").replace("~0", "~") for step in self.path[1:].split("/")]
-        return self.path.split(".") if self.path else []
+    @model_validator(mode="after")
+    def _absent_is_nothing(self) -> Self:
+        if not self.exists and self.model_fields_set - {"path", "exists"}:
+            raise ValueError("a value that must not exist has nothing else to expect")
+        return self
 
     def failure(self, document: Any) -> Failure | None:
-        value = _follow(document, self.steps)
+        value = _follow(document, _steps(self.path))
         name = f"JSON value {self.path!r}"
         if (value is not _ABSENT) != self.exists:
             return FailureKind.UNEXPECTED_RESPONSE, f"{name} {'is missing' if self.exists else 'should not be there'}"
@@ -116,8 +158,39 @@ class JSONExpectation(_Expectation):
             return None
         if "equals" in self.model_fields_set and not _same(value, self.equals):
             return FailureKind.UNEXPECTED_RESPONSE, f"{name} is {_shown(value)}, not {json.dumps(self.equals)}"
-        if self.matches is not None and not (isinstance(value, str) and is_found(self.matches, value)):
-            return FailureKind.UNEXPECTED_RESPONSE, f"{name} does not match"
+        if wrong := self._wrong(value, document):
+            return FailureKind.UNEXPECTED_RESPONSE, f"{name} {wrong}"
+        return None
+
+    def _wrong(self, value: Any, document: Any) -> str | None:
+        """What of the rest does not hold, after the value's name."""
+        if self.one_of and not any(_same(value, wanted) for wanted in self.one_of):
+            return f"is {_shown(value)}, not one of {', '.join(map(json.dumps, self.one_of))}"
+        if self.matches is not None:
+            if isinstance(value, dict | list) or value is None:
+                return f"is {_shown(value)}, which no pattern matches"
+            if not is_found(self.matches, value if isinstance(value, str) else json.dumps(value)):
+                return "does not match" if isinstance(value, str) else f"is {_shown(value)}, which does not match"
+        if self.same_as is not None:
+            other = _follow(document, _steps(self.same_as))
+            if other is _ABSENT or not _same(value, other):
+                return f"is not the same as {self.same_as!r}" + (", which is missing" if other is _ABSENT else "")
+        return self._out_of_bounds(value) or (self.length.wrong(value) if self.length is not None else None)
+
+    def _out_of_bounds(self, value: Any) -> str | None:
+        bounds = {
+            "less than": (self.less_than, operator.lt),
+            "at most": (self.at_most, operator.le),
+            "greater than": (self.greater_than, operator.gt),
+            "at least": (self.at_least, operator.ge),
+        }
+        for words, (limit, holds) in bounds.items():
+            if limit is None:
+                continue
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                return f"is {_shown(value)}, not a number"
+            if not holds(value, limit):
+                return f"is {_shown(value)}, not {words} {limit:g}"
         return None
 
 
@@ -195,6 +268,12 @@ def _text_fits(text: str, equals: str | None, contains: str | None, matches: str
         and (contains is None or contains in text)
         and (matches is None or is_found(matches, text))
     )
+
+
+def _steps(path: str) -> list[str]:
+    if path.startswith("/"):
+        return [step.replace("~1", "/").replace("~0", "~") for step in path[1:].split("/")]
+    return path.split(".") if path else []
 
 
 def _follow(node: Any, steps: list[str]) -> Any:

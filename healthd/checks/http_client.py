@@ -7,6 +7,7 @@ import ssl
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from multidict import CIMultiDictProxy
 from yarl import URL
 
 from healthd import __version__
-from healthd.checks.certificates import Expiry, first_to_expire
+from healthd.checks.certificates import Expiry, expiries
 from healthd.checks.connect import Endpoint
 from healthd.checks.http_failures import explain_exchange
 from healthd.checks.trust import CAFileError, trust
@@ -152,6 +153,7 @@ class _Connector(aiohttp.TCPConnector):
 
 def _expiry(tls: ssl.SSLObject) -> Expiry | None:
     try:
-        return first_to_expire(tls)
+        ends = expiries(tls, datetime.now(UTC))
     except ValueError:  # trusted by OpenSSL and yet unreadable: only the dates are lost
         return None
+    return ends.relied_on if ends is not None else None

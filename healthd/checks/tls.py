@@ -11,7 +11,7 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from healthd.checks.certificates import Expiry, first_to_expire
+from healthd.checks.certificates import Expiries, Expiry, expiries
 from healthd.checks.connect import Endpoint, connect, explain
 from healthd.checks.contract import CheckConfig, CheckContext
 from healthd.checks.starttls import NoTLSOfferedError, StartTLS, prepare
@@ -34,14 +34,14 @@ class TLSConfig(CheckConfig):
     """Authorities to trust instead of the system's."""
     starttls: StartTLS | None = None
     """The protocol that is spoken before TLS: `smtp` or `postgres`."""
-    degraded: Duration = 30 * 86400.0
-    """The time left, over the whole chain, from which on it is degraded."""
-    unhealthy: Duration = 7 * 86400.0
-    """The time left from which on it is unhealthy."""
+    degraded: Duration | None = None
+    """The time left from which on it is degraded; by default a fifth of the certificate's lifetime, 30 days at most."""
+    unhealthy: Duration | None = None
+    """The time left from which on it is unhealthy; by default a twentieth of its lifetime, 7 days at most."""
 
     @model_validator(mode="after")
     def _warns_before_it_fails(self) -> Self:
-        if self.unhealthy > self.degraded:
+        if self.degraded is not None and self.unhealthy is not None and self.unhealthy > self.degraded:
             raise ValueError("unhealthy must not be longer than degraded: the warning comes first")
         return self
 
@@ -90,10 +90,11 @@ class TLS:
         start = time.perf_counter()
         tls = await self._handshake(trust(self._config.ca_file))
         latency = time.perf_counter() - start
-        expiry = first_to_expire(tls)
-        if expiry is None:
+        now = self._clock.now()
+        ends = expiries(tls, now)
+        if ends is None:
             return Result.unhealthy(FailureKind.TLS, f"{self._endpoint} presents no certificate", latency=latency)
-        return self._judge(expiry, latency, {"tlsVersion": tls.version(), **expiry.observed(self._clock.now())})
+        return self._judge(ends, latency, {"tlsVersion": tls.version(), **ends.relied_on.observed(now)})
 
     async def _handshake(self, context: ssl.SSLContext) -> ssl.SSLObject:
         await self.close()
@@ -111,23 +112,36 @@ class TLS:
         blind.verify_mode = ssl.CERT_NONE
         try:
             async with asyncio.timeout_at(end):
-                expiry = first_to_expire(await self._handshake(blind))
+                now = self._clock.now()
+                ends = expiries(await self._handshake(blind), now)
         except (OSError, ValueError, NoTLSOfferedError):
             return {}
-        return expiry.observed(self._clock.now()) if expiry is not None else {}
+        return ends.relied_on.observed(now) if ends is not None else {}
 
-    def _judge(self, expiry: Expiry, latency: float, observed: Observed) -> Result:
-        left = expiry.left(self._clock.now())
-        if left > timedelta(seconds=self._config.degraded):
-            return Result.healthy(latency=latency, observed=observed)
-        kind = FailureKind.EXPIRED if left <= timedelta(0) else FailureKind.THRESHOLD
-        message = f"the certificate of {expiry.subject} {_remaining(left)}"
-        if not expiry.relied_on:
+    def _judge(self, ends: Expiries, latency: float, observed: Observed) -> Result:
+        degraded, unhealthy = self._limits(ends.relied_on)
+        if (left := ends.relied_on.left(self._clock.now())) <= degraded:
+            wrong = Result.unhealthy if left <= unhealthy else Result.degraded
+            return wrong(*self._told(ends.relied_on), latency=latency, observed=observed)
+        if ends.unneeded is not None and ends.unneeded.left(self._clock.now()) <= self._limits(ends.unneeded)[0]:
+            kind, message = self._told(ends.unneeded)
             message += "; it is presented, and this client does not need it, but others may"
             return Result.degraded(kind, message, latency=latency, observed=observed)
-        if left > timedelta(seconds=self._config.unhealthy):
-            return Result.degraded(kind, message, latency=latency, observed=observed)
-        return Result.unhealthy(kind, message, latency=latency, observed=observed)
+        return Result.healthy(latency=latency, observed=observed)
+
+    def _limits(self, expiry: Expiry) -> tuple[timedelta, timedelta]:
+        """The time left from which on a certificate is degraded, and unhealthy."""
+        config = self._config
+        unhealthy = expiry.emergency if config.unhealthy is None else timedelta(seconds=config.unhealthy)
+        if config.degraded is None:
+            return max(expiry.renewal, unhealthy), unhealthy
+        degraded = timedelta(seconds=config.degraded)
+        return degraded, min(degraded, unhealthy)
+
+    def _told(self, expiry: Expiry) -> tuple[FailureKind, str]:
+        left = expiry.left(self._clock.now())
+        kind = FailureKind.EXPIRED if left <= timedelta(0) else FailureKind.THRESHOLD
+        return kind, f"the certificate of {expiry.subject} {_remaining(left)}"
 
 
 def _remaining(left: timedelta) -> str:

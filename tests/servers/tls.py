@@ -67,8 +67,12 @@ class Authority:
         return self._issue(*_NAMES, until=-_DAY)
 
     def expiring(self, after: timedelta) -> Certificate:
-        """Valid now, not for longer than `after`."""
-        return self._issue(*_NAMES, until=after)
+        """Valid for a year, of which `after` is left."""
+        return self.of_lifetime(365 * _DAY, left=after)
+
+    def of_lifetime(self, lifetime: timedelta, *, left: timedelta) -> Certificate:
+        """Valid for `lifetime`, of which so much is left."""
+        return self._issue(*_NAMES, since=left - lifetime, until=left)
 
     def not_yet_valid(self) -> Certificate:
         """From tomorrow on."""
@@ -84,7 +88,8 @@ class Authority:
         leaf = child.issue_cert(*_NAMES, not_after=datetime.now(UTC) + 365 * _DAY)
         intermediate = x509.load_pem_x509_certificate(child.cert_pem.bytes())
         root = x509.load_pem_x509_certificate(self._ca.cert_pem.bytes())
-        sooner = _sign_again(intermediate, self._ca.private_key_pem.bytes(), root.subject, until=after)
+        signer = self._ca.private_key_pem.bytes()
+        sooner = _sign_again(intermediate, signer, root.subject, until=after, lifetime=365 * _DAY)
         return Certificate(leaf.private_key_pem.bytes(), (leaf.cert_chain_pems[0].bytes(), sooner))
 
     def _issue(self, *names: str, until: timedelta, since: timedelta = -30 * _DAY) -> Certificate:
@@ -120,13 +125,20 @@ async def _stay_silent(reader: asyncio.StreamReader, writer: asyncio.StreamWrite
     await reader.read()
 
 
-def _sign_again(certificate: x509.Certificate, key: bytes, issuer: x509.Name, until: timedelta) -> bytes:
-    """The same certificate with another signature, issuer and end, in PEM."""
+def _sign_again(
+    certificate: x509.Certificate, key: bytes, issuer: x509.Name, until: timedelta, lifetime: timedelta = 366 * _DAY
+) -> bytes:
+    """The same certificate with another signature, issuer, beginning and end, in PEM."""
     now = datetime.now(UTC)
     signer = load_pem_private_key(key, password=None)
     assert isinstance(signer, ec.EllipticCurvePrivateKey)
     builder = x509.CertificateBuilder(
-        issuer, certificate.subject, certificate.public_key(), x509.random_serial_number(), now - _DAY, now + until
+        issuer,
+        certificate.subject,
+        certificate.public_key(),
+        x509.random_serial_number(),
+        now + until - lifetime,
+        now + until,
     )
     for extension in certificate.extensions:
         if not isinstance(extension.value, x509.AuthorityKeyIdentifier) or issuer != certificate.subject:

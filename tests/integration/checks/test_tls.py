@@ -80,6 +80,48 @@ async def test_superfluous_expired_certificate_is_degraded(authority: tls.Author
     ):
         result = await check.finds(Status.DEGRADED, FailureKind.EXPIRED)
         assert "others may" in result.message
+        assert result.observed["certificateDaysLeft"] == pytest.approx(365, abs=0.1)
+
+
+HOUR = DAY / 24
+
+
+@pytest.mark.parametrize(
+    ("lifetime", "left", "options", "status"),
+    [
+        (90 * DAY, 29 * DAY, {}, Status.HEALTHY),  # ACME clients renew at a third
+        (90 * DAY, 15 * DAY, {}, Status.DEGRADED),
+        (90 * DAY, 4 * DAY, {}, Status.UNHEALTHY),
+        (45 * DAY, 14 * DAY, {}, Status.HEALTHY),
+        (45 * DAY, 8 * DAY, {}, Status.DEGRADED),
+        (6 * DAY, 5 * DAY, {}, Status.HEALTHY),
+        (6 * DAY, DAY, {}, Status.DEGRADED),
+        (6 * DAY, 6 * HOUR, {}, Status.UNHEALTHY),
+        (12 * HOUR, 4 * HOUR, {}, Status.HEALTHY),
+        (12 * HOUR, 2 * HOUR, {}, Status.DEGRADED),
+        (730 * DAY, 29 * DAY, {}, Status.DEGRADED),
+        (90 * DAY, 29 * DAY, {"degraded": "30d"}, Status.DEGRADED),
+        (90 * DAY, 29 * DAY, {"unhealthy": "30d"}, Status.UNHEALTHY),
+        (90 * DAY, 2 * DAY, {"degraded": "1d"}, Status.HEALTHY),
+    ],
+)
+async def test_what_is_left_is_held_against_the_lifetime(
+    authority: tls.Authority,
+    tmp_path: Path,
+    lifetime: timedelta,
+    left: timedelta,
+    options: dict[str, str],
+    status: Status,
+) -> None:
+    """A certificate that renews by itself is never degraded while it does; own limits are as they are given."""
+    certificate = authority.of_lifetime(lifetime, left=left)
+    async with (
+        tls.serving(certificate, tmp_path) as server,
+        watched("tls", host=server.host, port=server.port, ca_file=authority.trust, **options) as check,
+    ):
+        result = await check.finds(status, None if status is Status.HEALTHY else FailureKind.THRESHOLD)
+    assert result.observed["certificateLifetimeDays"] == pytest.approx(lifetime / DAY, abs=0.1)
+    assert "without a name" not in result.message
 
 
 async def test_server_name(authority: tls.Authority, tmp_path: Path) -> None:

@@ -103,11 +103,13 @@ async def test_a_reload_tells_the_new_version(open_site: Open) -> None:
 async def test_what_runs_out_can_be_foreseen(open_site: Open) -> None:
     """Shares in use and the end of a certificate are gauges of their own, and go when the result is too old."""
     site, client = await open_site()
-    seen = {"usage": 81.5, "inodeUsage": 3.0, "certificateExpires": "1970-01-02T00:00:00+00:00"}
+    ends = {"certificateExpires": "1970-01-02T00:00:00+00:00", "certificateLifetimeDays": 90}
+    seen = {"usage": 81.5, "inodeUsage": 3.0, **ends}
     site.put("db", Result.healthy(observed=seen))
     found = await scrape(client)
     kind = site.board.check("db").config.kind
     assert found["healthd_check_usage_ratio"] == {("db", kind): 0.815, ("db", "inodes"): 0.03}
     assert found["healthd_certificate_expiry_timestamp_seconds"] == {("db",): 86400}
+    assert found["healthd_certificate_lifetime_seconds"] == {("db",): 90 * 86400}
     site.clock.seconds += 3600
     assert "healthd_check_usage_ratio" not in await scrape(client)
