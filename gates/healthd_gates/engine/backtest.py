@@ -10,13 +10,12 @@ from healthd_gates.config.policy import Policy
 from healthd_gates.config.settings import Service
 from healthd_gates.domain.evidence import Evidence, Standing
 from healthd_gates.domain.request import Version
+from healthd_gates.engine.history import BEFORE, as_baseline, history_step
 from healthd_gates.engine.spec import arms_of
 from healthd_gates.judge.judge import Judge
 from healthd_gates.judge.rules import ObservedRule, Rules
 from healthd_gates.sources import build_source, find_kind
 from healthd_gates.sources.contract import HistoricalSource, SourceContext
-
-_BEFORE = timedelta(hours=3)
 
 
 class NotReplayable(Exception):  # noqa: N818 - an answer for the person who asked
@@ -64,7 +63,7 @@ async def replay(deploy: Deploy, context: SourceContext) -> AsyncIterator[Standi
     source = build_source(service.source, arms, context)
     assert isinstance(source, HistoricalSource)
     try:
-        before = await _before(deploy, source) if deploy.policy.needs_history else []
+        before = await _before(deploy, source)
         judge = Judge(rules, before)
         longest = deploy.policy.settle + deploy.policy.observe.at_most + deploy.policy.every
         end = min(deploy.until, deploy.switched + timedelta(seconds=longest))
@@ -79,5 +78,5 @@ async def replay(deploy: Deploy, context: SourceContext) -> AsyncIterator[Standi
 
 async def _before(deploy: Deploy, source: HistoricalSource) -> list[Evidence]:
     """What was before the switch, as the baseline."""
-    past = await source.history(deploy.switched - _BEFORE, deploy.switched, deploy.policy.every)
-    return [replace(interval, baseline=interval.baseline or interval.candidate) for interval in past]
+    step = history_step(deploy.policy.every)
+    return as_baseline(await source.history(deploy.switched - BEFORE, deploy.switched, step))

@@ -26,7 +26,7 @@ class Traffic:
     """A gate's source behind a deadline. What it raises, and when it hangs, is a gap in the evidence and no more."""
 
     def __init__(self, build: Callable[[], Source], timeout: float, cursor: Cursor | None) -> None:
-        self._build, self._limit = build, timeout + _GRACE
+        self.build, self._limit = build, timeout + _GRACE
         self._source = build()
         self.cursor = cursor
 
@@ -63,7 +63,7 @@ class Traffic:
         """One that ignored its cancellation still runs: from now on another one looks."""
         if abandoned:
             await self.close()
-            self._source = self._build()
+            self._source = self.build()
 
 
 @dataclass(frozen=True, slots=True)

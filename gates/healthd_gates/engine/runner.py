@@ -6,16 +6,15 @@ import asyncio
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import structlog
 
-from healthd.runtime.deadline import DeadlineExceededError, with_deadline
 from healthd_gates.domain.action_order import OrderState
-from healthd_gates.domain.evidence import Evidence
 from healthd_gates.domain.gate import EventKind, Gate, GateState, Rollback, RollbackState
 from healthd_gates.engine import transitions
 from healthd_gates.engine.change_events import ChangeEvents, within_seconds
+from healthd_gates.engine.history import HistoryFetch
 from healthd_gates.engine.observer import Traffic
 from healthd_gates.engine.observer_factory import NotObservable, ObserverContext, build_observer, open_traffic
 from healthd_gates.engine.recorder import Record
@@ -24,16 +23,12 @@ from healthd_gates.engine.spec import GateSpec
 from healthd_gates.engine.ticker import Ticker
 from healthd_gates.judge.judge import Judge
 from healthd_gates.judge.rules import Rules
-from healthd_gates.sources.contract import HistoricalSource, SourceUnavailable
+from healthd_gates.sources.contract import HistoricalSource
 from healthd_gates.store.gate_update import SeenEvidence
 from healthd_gates.store.leases import Owned
 from healthd_gates.store.outbox import Outbox
 
 _log = structlog.get_logger(__name__)
-_HISTORY = timedelta(hours=3)
-_HISTORY_TRIES = 3
-_HISTORY_SECONDS = 30.0
-_PAUSE_SECONDS = 2.0
 _LOOKS_AT_LEAST = 3
 _ASK_OUTBOX_SECONDS = 3.0  # of what other replicas do; what this one does is told
 _REPLAYED_AT_ONCE = 16  # intervals, between which other gates get their turn
@@ -97,8 +92,10 @@ class GateRunner:
         except NotObservable as gone:
             await self._write(transitions.abort(self.gate, str(gone), self._spec, self._clock.now()))
             return
+        fetch = None
         try:
-            judge = await self._bring_back(stage, rules, traffic)
+            judge = await self._bring_back(stage, rules)
+            fetch = await self._ask_for_history(traffic)
             ticks = Ticker(self._clock, rules.timing.interval, self._first_tick(rules.timing.interval))
             while not self._is_past(stage):
                 self._tools.late(await ticks.wait())
@@ -108,10 +105,13 @@ class GateRunner:
                 if seen.evidence is None:
                     await self._write(transitions.Step(replace(self.gate, notes=seen.notes)))
                     continue
+                judge = await self._learn_history(fetch, stage, rules, judge)
                 standing = judge.step(seen.evidence)
                 step = transitions.on_evaluation(self.gate, standing, seen.notes, self._spec, moment)
                 await self._write(step, SeenEvidence(stage, [seen.evidence]))
         finally:
+            if fetch is not None:
+                await fetch.close()
             await lookout.close()
         if self.gate.state is GateState.WATCHING and stage == "watch":
             await self._write(transitions.on_monitoring_end(self.gate, self._clock.now()))
@@ -123,43 +123,35 @@ class GateRunner:
         over = gate.watch_until is None or self._clock.now() >= gate.watch_until
         return gate.state is not GateState.WATCHING or over
 
-    async def _bring_back(self, stage: str, rules: Rules, traffic: Traffic | None) -> Judge:
-        """The judge as it stood after all evidence that was stored."""
-        history = await self._history(traffic) if self._spec.policy.needs_history else []
-        judge = Judge(rules, history)
+    async def _bring_back(self, stage: str, rules: Rules) -> Judge:
+        """The judge as it stood after all evidence that was stored. A watch is told what its gate saw."""
+        history = await self._gate_store.evidence(self.gate.id, "history")
+        bake = await self._gate_store.evidence(self.gate.id, "gate") if stage == "watch" else []
+        judge = Judge(rules, history, bake)
         for number, evidence in enumerate(await self._gate_store.evidence(self.gate.id, stage), 1):
             judge.take(evidence)
             if number % _REPLAYED_AT_ONCE == 0:
                 await asyncio.sleep(0)
         return judge
 
-    async def _history(self, traffic: Traffic | None) -> list[Evidence]:
-        """The baseline before the switch: fetched once, then as it was stored."""
-        stored = await self._gate_store.evidence(self.gate.id, "history")
-        if stored or self._resumed or traffic is None:
-            return stored
-        fetched = await self._fetch_history(traffic)
-        told = transitions.Step(
-            self.gate, ((EventKind.STATE, {"state": self.gate.state.value, "history": len(fetched)}),)
-        )
-        await self._write(told, SeenEvidence("history", fetched))
-        return fetched
+    async def _ask_for_history(self, traffic: Traffic | None) -> HistoryFetch | None:
+        """Asked once, then kept: whoever comes back after a restart judges by the same past."""
+        if traffic is None or not isinstance(traffic.source, HistoricalSource):
+            return None
+        if await self._gate_store.evidence(self.gate.id, "history"):
+            return None
+        return HistoryFetch(traffic.build, self.gate.created_at, self._spec.policy.every, self.gate.id)
 
-    async def _fetch_history(self, traffic: Traffic) -> list[Evidence]:
-        """Without it nothing can be proven against the baseline, so that the gate ends inconclusive, not wrong."""
-        source, start = traffic.source, self.gate.created_at
-        if not isinstance(source, HistoricalSource):
-            return []
-        for attempt in range(_HISTORY_TRIES):
-            try:
-                past = source.history(start - _HISTORY, start, self._spec.policy.every)
-                intervals = await with_deadline(_HISTORY_SECONDS, past, name="history")
-            except (SourceUnavailable, DeadlineExceededError) as outage:
-                _log.warning("no history of the baseline", gate=self.gate.id, attempt=attempt, problem=str(outage))
-                await asyncio.sleep(_PAUSE_SECONDS)
-            else:
-                return [replace(interval, baseline=interval.baseline or interval.candidate) for interval in intervals]
-        return []
+    async def _learn_history(self, fetch: HistoryFetch | None, stage: str, rules: Rules, judge: Judge) -> Judge:
+        """The judge, with the past as soon as it is there."""
+        past = fetch.take() if fetch is not None else None
+        if past is None:
+            return judge
+        told = {"state": self.gate.state.value, "history": len(past)}
+        await self._write(
+            transitions.Step(self.gate, ((EventKind.STATE, told),)), SeenEvidence("history", past) if past else None
+        )
+        return await self._bring_back(stage, rules) if past else judge
 
     async def _hold(self) -> None:
         """Wait for a person, who takes the gate out of these hands; at the end of the time nobody has come."""

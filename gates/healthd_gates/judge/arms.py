@@ -1,10 +1,8 @@
-"""Bringing the two arms together: what counts as bad, gaps in either arm, an earlier baseline in place
-of a live one.
-"""
+"""Bringing the two arms together: what counts as bad, and gaps in either arm."""
 
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from math import exp, isinf, log
 
 from healthd_gates.domain.evidence import Counts, Evidence, Histogram
@@ -15,7 +13,6 @@ Pair = tuple[float, float, float, float]
 Reading = Callable[[Counts], tuple[float, float] | None]
 """Requests and bad ones of one arm, or None where the source does not measure that."""
 
-_PAST_PER_LOOK = 6
 _INCIDENT_SECONDS = 60.0
 
 
@@ -74,20 +71,6 @@ def quantile(histogram: Histogram, level: float) -> float | None:
             return low * exp(share * log(edge / low)) if low > 0 else edge * share
         below += count
     return None
-
-
-class Past:
-    """An earlier baseline in place of a live one: each interval of it is used once, six to a live one."""
-
-    def __init__(self, history: Iterable[Counts], reading: Reading) -> None:
-        self._left = deque(history)
-        self._reading = reading
-
-    def take(self) -> tuple[float, float] | None:
-        """Requests and bad ones of the next intervals; None when the past is used up."""
-        taken = [self._left.popleft() for _ in range(min(_PAST_PER_LOOK, len(self._left)))]
-        read = [reading for counts in taken if (reading := self._reading(counts)) is not None]
-        return (sum(m for m, _ in read), sum(y for _, y in read)) if read else None
 
 
 class Pairing:

@@ -10,10 +10,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from math import sqrt
 
+from healthd_gates.judge.past import Span, without_incident
+
 _HIGHEST = 0.3
 _TINY = 1e-9
-_BLOCKS = (1, 3, 6, 18)
+_BLOCKS = (30.0, 60.0, 180.0)  # seconds, beside the look itself
 _FEWEST_BLOCKS = 8
+_JUMP, _JUMP_ERRORS = 3.0, 4.0  # times the mean, and errors beyond it, from which a look is out of the ordinary
 
 
 @dataclass(slots=True)
@@ -48,39 +51,65 @@ class _Sums:
 
 
 class HistoryBurstiness:
-    """ρ of the baseline over its history and the bake, at several block lengths: slow drifts count as bursts too.
+    """ρ of the baseline over its history and the bake, over several lengths of time: slow drifts count as bursts too.
 
-    Each block length ℓ stands for ℓ·ρ_ℓ, for a correlation across intervals hurts ℓ times. What is seen is raised
-    while few intervals hold errors.
+    A block of ℓ looks stands for ℓ·ρ_ℓ, for a correlation across looks hurts ℓ times; and so an interval of the past
+    may be longer than a look is. What is seen is raised while few intervals hold errors.
     """
 
-    def __init__(self, prior: float = 0.02, weight: float = 5.0) -> None:
-        self._prior, self._weight = prior, weight
-        self._sums = {length: _Sums() for length in _BLOCKS}
-        self._open = {length: [0.0, 0.0] for length in _BLOCKS}
+    def __init__(self, look: float = 10.0, prior: float = 0.02, weight: float = 5.0) -> None:
+        self._look, self._prior, self._weight = look, prior, weight
+        lengths = [look, *(length for length in _BLOCKS if length > 1.4 * look)]
+        self._blocks = [_Blocks(length) for length in lengths]
+        self._m = self._y = self._seconds = 0.0
         self.count = 0
         self._with_errors = 0
 
-    def add(self, m: float, y: float) -> None:
-        """Take one interval of the baseline."""
+    def add(self, m: float, y: float, seconds: float | None = None) -> None:
+        """Take what the baseline did in so many seconds, a look unless given."""
+        seconds = self._look if seconds is None else seconds
         self.count += 1
         self._with_errors += y > 0
-        for length in _BLOCKS:
-            block = self._open[length]
-            block[0] += m
-            block[1] += y
-            if self.count % length == 0:
-                self._sums[length].add(block[0], block[1])
-                self._open[length] = [0.0, 0.0]
+        self._m, self._y, self._seconds = self._m + m, self._y + y, self._seconds + seconds
+        for blocks in self._blocks:
+            blocks.add(m, y, seconds)
+
+    @property
+    def rate(self) -> float:
+        """The mean error rate."""
+        return _rate(self._y, self._m)
 
     @property
     def correlation(self) -> float:
         """ρ as known now."""
-        sums = self._sums[1]
-        known = [length for length in _BLOCKS if self._sums[length].count >= _FEWEST_BLOCKS]
-        seen = max((length * self._sums[length].correlation(sums.rate) for length in known), default=0.0)
+        known = [blocks for blocks in self._blocks if blocks.sums.count >= _FEWEST_BLOCKS]
+        seen = max((blocks.looks(self._look) * blocks.sums.correlation(self.rate) for blocks in known), default=0.0)
         raised = seen * (1 + 2 / sqrt(1 + self._with_errors))
-        return _shrunk(raised, self._prior, self._weight, sums.rate, sums.m, sums.count)
+        looks = max(1, round(self._seconds / self._look))
+        return _shrunk(raised, self._prior, self._weight, self.rate, self._m, looks if self.count else 0)
+
+
+class _Blocks:
+    """Intervals put together until they are `length` seconds long; longer ones have no place here."""
+
+    def __init__(self, length: float) -> None:
+        self._length = length
+        self.sums = _Sums()
+        self._seconds = 0.0
+        self._open = (0.0, 0.0, 0.0)
+
+    def add(self, m: float, y: float, seconds: float) -> None:
+        if seconds > 1.4 * self._length:
+            return
+        self._open = (self._open[0] + m, self._open[1] + y, self._open[2] + seconds)
+        if self._open[2] >= 0.95 * self._length:
+            self.sums.add(self._open[0], self._open[1])
+            self._seconds += self._open[2]
+            self._open = (0.0, 0.0, 0.0)
+
+    def looks(self, look: float) -> float:
+        """How many looks a block is long on the mean."""
+        return max(1.0, self._seconds / max(1, self.sums.count) / look)
 
 
 class BakeBurstiness:
@@ -134,6 +163,10 @@ class StepProofBurstiness:
             self._largest = max(self._largest, (square, pairs, inverse, 1.0))
         self._previous = (m, y / m)
 
+    def jumps(self, m: float, y: float) -> bool:
+        """Whether so many errors are far above the mean so far."""
+        return y > _JUMP * _rate(self._y, self._m) * m + _JUMP_ERRORS
+
     @property
     def correlation(self) -> float:
         """ρ as known now."""
@@ -148,25 +181,40 @@ class StepProofBurstiness:
 class Burstiness:
     """The largest of the estimates, for one stream of counts. With no baseline at all the candidate's own estimate
     takes the place of the history's, from the same prior.
+
+    `history` has requests, bad ones and seconds of each interval of the past; a look is `look` seconds long.
     """
 
-    def __init__(self, history: Iterable[tuple[float, float]] = ()) -> None:
-        self._history = HistoryBurstiness()
+    def __init__(self, history: Iterable[Span] = (), look: float = 10.0) -> None:
+        self._history = HistoryBurstiness(look)
         self._baseline = BakeBurstiness()
         self._candidate = StepProofBurstiness()
         self._alone = StepProofBurstiness(prior=0.02, weight=5.0)
-        for m, y in history:
-            self._history.add(m, y)
+        for m, y, seconds in without_incident(list(history)):
+            self._history.add(m, y, seconds)
 
-    def add_baseline(self, m: float, y: float) -> None:
-        """Take an interval of the baseline, after it was judged."""
-        self._history.add(m, y)
-        self._baseline.add(m, y)
+    def learn(
+        self,
+        candidate: tuple[float, float] | None,
+        baseline: tuple[float, float] | None,
+        seconds: float,
+        *,
+        warming_up: bool,
+    ) -> None:
+        """Take a look, after it was judged. Trouble that both arms share teaches nothing: it is no burst of one arm,
+        and does not hurt a test that compares the two.
+        """
+        if candidate and baseline and self._candidate.jumps(*candidate) and self._baseline_jumps(*baseline):
+            return
+        if baseline is not None:
+            self._history.add(*baseline, seconds)
+            self._baseline.add(*baseline)
+        if candidate is not None and not warming_up:
+            self._candidate.add(*candidate)
+            self._alone.add(*candidate)
 
-    def add_candidate(self, m: float, y: float) -> None:
-        """Take an interval of the candidate after the warm-up, after it was judged."""
-        self._candidate.add(m, y)
-        self._alone.add(m, y)
+    def _baseline_jumps(self, m: float, y: float) -> bool:
+        return y > _JUMP * self._history.rate * m + _JUMP_ERRORS
 
     @property
     def correlation(self) -> float:

@@ -1,14 +1,13 @@
 """The error-rate criterion: against a limit, against a baseline, and against catastrophe."""
 
-from collections.abc import Sequence
-
-from healthd_gates.domain.evidence import Counts, CriterionReport, Finding, Unit
+from healthd_gates.domain.evidence import CriterionReport, Finding, Unit
 from healthd_gates.judge import explain
 from healthd_gates.judge.arms import SharedIncident, errors
 from healthd_gates.judge.burstiness import Burstiness
 from healthd_gates.judge.criterion import Frame, Look
 from healthd_gates.judge.exceedance import AboveBaseline, AboveLimit
 from healthd_gates.judge.interval import RateInterval
+from healthd_gates.judge.past import Past
 from healthd_gates.judge.processes import Catastrophe
 from healthd_gates.judge.rules import Against, ErrorRateRule
 from healthd_gates.judge.weighing import Weighed
@@ -22,17 +21,16 @@ Where there is no limit or no baseline the other one has its share too.
 class ErrorRate(Weighed):
     """An `ErrorRateRule` at work."""
 
-    def __init__(self, rule: ErrorRateRule, frame: Frame, history: Sequence[Counts]) -> None:
+    def __init__(self, rule: ErrorRateRule, frame: Frame, past: Past) -> None:
         self.name, self.critical, self.weight = rule.name, rule.critical, rule.weight
         self._rule, self._frame = rule, frame
-        past = [errors(counts) for counts in history]
-        self._burstiness = Burstiness(past)
+        self._burstiness = Burstiness(past.spans(errors), frame.timing.interval)
         self._odds = self._burstiness.odds
         self._catastrophe = Catastrophe(
             rule.limit or 0.0, frame.horizon + round(frame.timing.warm_up / frame.timing.interval)
         )
         self._against_limit = None if rule.limit is None else AboveLimit(rule.limit, frame)
-        self._against_baseline = None if rule.comparison is None else AboveBaseline(rule.comparison, frame, history)
+        self._against_baseline = None if rule.comparison is None else AboveBaseline(rule.comparison, frame, past)
         self._incident = SharedIncident()
         self._interval = RateInterval()
         self._looks = 0
@@ -60,18 +58,7 @@ class ErrorRate(Weighed):
                     self._against_limit.step(candidate, self._odds, 0.0 if self.baseline_bad else cap)
             if self._against_baseline:
                 self._against_baseline.step(candidate, baseline, self._odds, cap)
-        self._learn(candidate, baseline, look.warming_up)
-
-    def _learn(
-        self,
-        candidate: tuple[float, float] | None,
-        baseline: tuple[float, float] | None,
-        warming_up: bool,
-    ) -> None:
-        if baseline is not None:
-            self._burstiness.add_baseline(*baseline)
-        if candidate is not None and not warming_up:
-            self._burstiness.add_candidate(*candidate)
+        self._burstiness.learn(candidate, baseline, evidence.seconds, warming_up=look.warming_up)
 
     @property
     def baseline_bad(self) -> bool:

@@ -1,12 +1,12 @@
 """The two tests of an error rate: above a limit, and higher than the baseline's by more than a ratio."""
 
-from collections.abc import Sequence
 from math import inf, log
 
-from healthd_gates.domain.evidence import Counts
-from healthd_gates.judge.arms import Pair, Pairing, Past, errors
+from healthd_gates.judge.against_past import AgainstPast
+from healthd_gates.judge.arms import Pair, Pairing, errors
 from healthd_gates.judge.criterion import Frame
 from healthd_gates.judge.mixtures import log_weighted
+from healthd_gates.judge.past import Past
 from healthd_gates.judge.processes import BaselineHarm, BaselineSafety, LimitHarm, LimitSafety
 from healthd_gates.judge.rules import Against, Comparison
 
@@ -48,10 +48,13 @@ class AboveBaseline:
 
     cause = "higher than the baseline allows"
 
-    def __init__(self, comparison: Comparison, frame: Frame, history: Sequence[Counts]) -> None:
+    def __init__(self, comparison: Comparison, frame: Frame, past: Past) -> None:
         self._target = frame.safety_needed
         self._against = comparison.against
-        self._past = Past(history, errors) if comparison.against is Against.HISTORY else None
+        self._earlier = past.baseline(errors) if comparison.against is Against.HISTORY else ()
+        ratios = ((self._earlier, comparison.tolerated), (self._earlier, comparison.harmful))
+        self._past = AgainstPast(*ratios, frame) if self._earlier else None
+        self._own = (0.0, 0.0)
         self._pairing = Pairing()
         self._harm = BaselineHarm(comparison.tolerated, frame.horizon)
         self._floor = LimitSafety(comparison.floor) if comparison.floor else None
@@ -60,7 +63,9 @@ class AboveBaseline:
     @property
     def totals(self) -> Pair:
         """Both arms' counts so far."""
-        return self._pairing.totals
+        if self._against is Against.CONCURRENT:
+            return self._pairing.totals
+        return *self._own, sum(m for m, _, _ in self._earlier), sum(y for _, y, _ in self._earlier)
 
     def step(
         self,
@@ -70,10 +75,13 @@ class AboveBaseline:
         cap: float,
     ) -> None:
         """Take one interval; an arm that is None sent nothing."""
-        if self._past is not None:
-            baseline = self._past.take() if candidate is not None else None
         if self._floor and candidate is not None:
             self._floor.step(candidate[1], candidate[0], odds)
+        if self._against is Against.HISTORY:
+            if candidate is not None and self._past is not None:
+                self._own = (self._own[0] + candidate[0], self._own[1] + candidate[1])
+                self._past.step(candidate, odds, cap)
+            return
         pair = self._pairing.add(candidate, baseline)
         if pair is None:
             return
@@ -83,7 +91,7 @@ class AboveBaseline:
     @property
     def uncompared(self) -> bool:
         """Whether there has been nothing to compare with."""
-        return not self._pairing.count
+        return not (self._pairing.count or self._past)
 
     def looks_needed(self, mean: tuple[float, float], odds: float) -> float:
         """Intervals like the mean one until safety is proven."""
@@ -91,18 +99,21 @@ class AboveBaseline:
         looks = inf
         if self._floor:
             looks = self._floor.looks_needed(half, mean[1], mean[0], odds)
-        if self._pairing.count:
+        if self._past is not None:
+            looks = min(looks, self._past.looks_needed(half, mean, odds))
+        elif self._pairing.count:
             looks = min(looks, self._ratio.looks_needed(half, self._pairing.mean, odds))
         return looks
 
     @property
     def log_e_harm(self) -> float:
         """ln E of harm."""
-        return self._harm.log_e
+        return self._past.log_e_harm if self._past else self._harm.log_e
 
     @property
     def log_e_safe(self) -> float:
         """ln E of safety. Whoever asks for the version beside is not content with the floor alone."""
+        ratio = self._past.log_e_safe if self._past else self._ratio.log_e
         if self._floor is None or (self.uncompared and self._against is Against.CONCURRENT):
-            return self._ratio.log_e
-        return log_weighted([(0.5, self._floor.log_e), (0.5, self._ratio.log_e)])
+            return ratio
+        return log_weighted([(0.5, self._floor.log_e), (0.5, ratio)])

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterable, Sequence
 
-from healthd_gates.domain.evidence import Counts, Evidence, Reason, Standing, Verdict
+from healthd_gates.domain.evidence import Evidence, Reason, Standing, Verdict
 from healthd_gates.judge import explain
 from healthd_gates.judge.criterion import END_SUSPICION, Criterion, Frame, Look
 from healthd_gates.judge.error_rate import ErrorRate
 from healthd_gates.judge.latency import Latency
 from healthd_gates.judge.mixtures import log_weighted
+from healthd_gates.judge.past import Past
 from healthd_gates.judge.plain import MeanLatency, Observed
 from healthd_gates.judge.rules import Against, ErrorRateRule, LatencyRule, MeanLatencyRule, ObservedRule, Rule, Rules
 from healthd_gates.judge.traffic import Traffic
@@ -19,15 +20,15 @@ _ROUNDING = 0.05
 class Judge:
     """Judges one candidate. The first verdict that `step` returns is the decision; the caller stops there.
 
-    `history` is the baseline before the switch, oldest interval first, cut into intervals as long as
-    the live ones. Judging is deterministic: the same rules, history and evidence give the same
+    `history` is the baseline before the switch, oldest interval first; `bake` what a gate saw before this judge takes
+    over for its watch. Judging is deterministic: the same rules, history and evidence give the same
     standing, so that a judge is stored as its evidence and brought back by `replay`.
     """
 
-    def __init__(self, rules: Rules, history: Sequence[Evidence] = ()) -> None:
+    def __init__(self, rules: Rules, history: Sequence[Evidence] = (), bake: Sequence[Evidence] = ()) -> None:
         self._rules = rules
         self._frame = Frame(rules.risk, rules.timing)
-        past = [evidence.baseline for evidence in history if evidence.baseline is not None]
+        past = Past.of(history, bake)
         self._criteria = [_at_work(rule, self._frame, past) for rule in rules.criteria]
         self._traffic = Traffic(rules.timing.lateness)
         self._needs_traffic = any(rule.critical and not isinstance(rule, ObservedRule) for rule in rules.criteria)
@@ -160,7 +161,7 @@ def _asks_for_baseline(rule: Rule) -> bool:
     return rule.critical and comparison is not None and comparison.against is Against.CONCURRENT
 
 
-def _at_work(rule: Rule, frame: Frame, past: Sequence[Counts]) -> Criterion:
+def _at_work(rule: Rule, frame: Frame, past: Past) -> Criterion:
     match rule:
         case ErrorRateRule():
             return ErrorRate(rule, frame, past)

@@ -2,12 +2,12 @@
 serve here too.
 """
 
-from collections.abc import Sequence
 from math import inf
 
-from healthd_gates.domain.evidence import Counts, CriterionReport, Finding, Unit
+from healthd_gates.domain.evidence import CriterionReport, Finding, Unit
 from healthd_gates.judge import explain
 from healthd_gates.judge.criterion import Frame, Look
+from healthd_gates.judge.past import Past
 from healthd_gates.judge.quantiles import SeenLatency
 from healthd_gates.judge.rules import Against, LatencyRule
 from healthd_gates.judge.slowness import SlowerThanBaseline, SlowerThanLimit
@@ -20,14 +20,14 @@ _LIMIT = 0.4
 class Latency(Weighed):
     """A `LatencyRule` at work."""
 
-    def __init__(self, rule: LatencyRule, frame: Frame, history: Sequence[Counts]) -> None:
+    def __init__(self, rule: LatencyRule, frame: Frame, past: Past) -> None:
         self.name, self.critical, self.weight = rule.name, rule.critical, rule.weight
         self._rule, self._frame = rule, frame
         self._against_limit = (
-            None if rule.limit is None else SlowerThanLimit(rule.limit, 1 - rule.quantile, frame, history)
+            None if rule.limit is None else SlowerThanLimit(rule.limit, 1 - rule.quantile, frame, past)
         )
         self._against_baseline = (
-            None if rule.comparison is None else SlowerThanBaseline(rule.comparison, 1 - rule.quantile, frame, history)
+            None if rule.comparison is None else SlowerThanBaseline(rule.comparison, 1 - rule.quantile, frame, past)
         )
         self._seen = SeenLatency(rule.quantile)
         self._baseline_seen = SeenLatency(rule.quantile)

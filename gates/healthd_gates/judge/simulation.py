@@ -12,13 +12,13 @@ from statistics import NormalDist
 
 from healthd_gates.domain.evidence import Counts, Evidence, Histogram, Observation, Verdict
 from healthd_gates.judge.judge import Judge
-from healthd_gates.judge.rules import Against, ErrorRateRule, LatencyRule, MeanLatencyRule, ObservedRule, Rules
+from healthd_gates.judge.rules import LatencyRule, MeanLatencyRule, ObservedRule, Rules
 
 _START = datetime(2026, 1, 1, tzinfo=UTC)
 _EDGES = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, inf)
 _SPREAD = 0.7
 """Standard deviation of the logarithm of simulated latencies: p95 is about three times the median."""
-_HISTORY, _LONG_HISTORY = 180, 1080
+_HISTORY, _HISTORY_SECONDS = 360, 30.0
 _MANY = 50.0
 
 
@@ -146,13 +146,12 @@ class _Service:
             Observation(rule.name, ok=True) for rule in rules.criteria if isinstance(rule, ObservedRule)
         )
         self._measures_latency = any(isinstance(rule, LatencyRule | MeanLatencyRule) for rule in rules.criteria)
-        self._intervals = _LONG_HISTORY if _uses_history(rules) else _HISTORY
 
     def history(self) -> Iterator[Evidence]:
-        """The baseline before the switch: the concurrent one's traffic, or all of it where there is none."""
+        """The three hours before the switch: the baseline's traffic, or all of it where nothing runs beside."""
         rate = self._traffic.baseline or self._traffic.candidate
-        for _ in range(self._intervals):
-            yield Evidence(_START, self._seconds, baseline=self._arm(rate, HEALTHY))
+        for _ in range(_HISTORY):
+            yield Evidence(_START, _HISTORY_SECONDS, baseline=self._arm(rate, HEALTHY, _HISTORY_SECONDS))
 
     def interval(self, elapsed: float) -> Evidence:
         """The interval that ended `elapsed` seconds after the switch."""
@@ -164,8 +163,8 @@ class _Service:
             observations=self._observations,
         )
 
-    def _arm(self, rate: float, change: Change) -> Counts:
-        requests = _poisson(self._random, rate * self._seconds)
+    def _arm(self, rate: float, change: Change, seconds: float | None = None) -> Counts:
+        requests = _poisson(self._random, rate * (seconds or self._seconds))
         errors = _binomial(self._random, requests, min(1.0, self._traffic.error_rate * change.errors))
         latency = self._histogram(requests, change.latency) if self._measures_latency else None
         return Counts(requests, errors, latency)
@@ -179,15 +178,6 @@ class _Service:
             counts.append(inside)
             left, beyond = left - inside, tail
         return Histogram(_EDGES, (*counts, left), requests * median * exp(_SPREAD**2 / 2))
-
-
-def _uses_history(rules: Rules) -> bool:
-    return any(
-        isinstance(rule, ErrorRateRule | LatencyRule)
-        and rule.comparison is not None
-        and rule.comparison.against is Against.HISTORY
-        for rule in rules.criteria
-    )
 
 
 def _poisson(random: Random, mean: float) -> int:

@@ -7,15 +7,18 @@ from collections.abc import Sequence
 from math import inf, isinf
 
 from healthd_gates.domain.evidence import Counts, Evidence, Histogram
-from healthd_gates.judge.arms import Pairing, Past, Reading, SharedIncident, count_above, slower_than
+from healthd_gates.judge.against_past import AgainstPast
+from healthd_gates.judge.arms import Pairing, SharedIncident, count_above, slower_than
 from healthd_gates.judge.burstiness import Burstiness
 from healthd_gates.judge.criterion import Frame
 from healthd_gates.judge.mixtures import log_mean
+from healthd_gates.judge.past import Past
 from healthd_gates.judge.processes import BaselineHarm, BaselineSafety, LimitHarm, LimitSafety
 from healthd_gates.judge.rules import Against, Comparison
 
 _MOST_EDGES = 6
 _HIGHEST_TAIL = 0.6
+_Read = tuple[float, float] | None
 _TIMES = (1.1, 1.25, 1.6, 3.0)
 """Bets on the ratio of tails; a tail of 60 % cannot grow by much."""
 
@@ -30,10 +33,10 @@ class SlowerThanLimit:
     cause = "above the limit"
     uncompared = False
 
-    def __init__(self, limit: float, tail: float, frame: Frame, history: Sequence[Counts]) -> None:
+    def __init__(self, limit: float, tail: float, frame: Frame, past: Past) -> None:
         self._limit, self._tail, self._frame = limit, tail, frame
         self._reading = slower_than(limit)
-        self._burstiness = Burstiness(_read_all(history, self._reading))
+        self._burstiness = Burstiness(past.spans(self._reading), frame.timing.interval)
         self._harm, self._safety = LimitHarm(tail, frame.horizon), LimitSafety(tail)
         self._incident = SharedIncident()
         self._last_edges: tuple[float, ...] = (inf,)
@@ -50,9 +53,8 @@ class SlowerThanLimit:
         if latency is not None and not warming_up:
             self._last_edges = latency.edges
             self._judge(latency, evidence.seconds)
-            self._burstiness.add_candidate(latency.total, count_above(latency, self._limit))
-        if baseline is not None:
-            self._burstiness.add_baseline(*baseline)
+        candidate = None if latency is None else self._reading(evidence.candidate) if evidence.candidate else None
+        self._burstiness.learn(candidate, baseline, evidence.seconds, warming_up=warming_up)
 
     def _judge(self, latency: Histogram, seconds: float) -> None:
         low, high = self.around
@@ -113,11 +115,11 @@ class SlowerThanBaseline:
 
     cause = "longer than the baseline allows"
 
-    def __init__(self, comparison: Comparison, tail: float, frame: Frame, history: Sequence[Counts]) -> None:
+    def __init__(self, comparison: Comparison, tail: float, frame: Frame, past: Past) -> None:
         self._comparison, self._tail, self._frame = comparison, tail, frame
-        self._history = history
+        self._past = past
         self._edges: list[_Edge] = []
-        self._choose(history)
+        self._choose([counts for counts, _ in past.before])
 
     def step(self, evidence: Evidence, warming_up: bool) -> None:
         """Take one look."""
@@ -139,7 +141,7 @@ class SlowerThanBaseline:
             <= _HIGHEST_TAIL
         ]
         self._edges = [
-            _Edge(edge, self._comparison, self._frame, self._history) for edge in _spread(suitable, _MOST_EDGES)
+            _Edge(edge, self._comparison, self._frame, self._past) for edge in _spread(suitable, _MOST_EDGES)
         ]
 
     @property
@@ -163,27 +165,28 @@ class SlowerThanBaseline:
     @property
     def log_e_harm(self) -> float:
         """ln E of harm, averaged over the edges."""
-        return log_mean([edge.harm.log_e for edge in self._edges]) if self._edges else 0.0
+        return log_mean([edge.log_e_harm for edge in self._edges]) if self._edges else 0.0
 
     @property
     def log_e_safe(self) -> float:
         """ln E of safety, averaged over the edges."""
-        return log_mean([edge.safety.log_e for edge in self._edges]) if self._edges else 0.0
+        return log_mean([edge.log_e_safe for edge in self._edges]) if self._edges else 0.0
 
 
 class _Edge:
     """One bucket edge b: candidate beyond b against baseline beyond b/ratio, at equal chances."""
 
-    def __init__(self, edge: float, comparison: Comparison, frame: Frame, history: Sequence[Counts]) -> None:
+    def __init__(self, edge: float, comparison: Comparison, frame: Frame, past: Past) -> None:
         self._slow = slower_than(edge)
         self._tolerated = slower_than(edge / comparison.tolerated)
         self._harmful = slower_than(edge / comparison.harmful)
-        self._past: tuple[Past, Past] | None = None
-        if comparison.against is Against.HISTORY:
-            self._past = (Past(history, self._tolerated), Past(history, self._harmful))
-        self._burstiness = Burstiness(_read_all(history, self._tolerated))
+        self._against, self._past = comparison.against, None
+        if comparison.against is Against.HISTORY and (earlier := past.baseline(self._tolerated)):
+            self._past = AgainstPast((earlier, 1.0), (past.baseline(self._harmful), 1.0), frame)
+        self._burstiness = Burstiness(past.spans(self._tolerated), frame.timing.interval)
         self._harm_pairs, self._safety_pairs = Pairing(), Pairing()
-        self.harm, self.safety = BaselineHarm(1.0, frame.horizon, _TIMES), BaselineSafety(1.0)
+        self._own = (0.0, 0.0, 0)
+        self._harm, self._safety = BaselineHarm(1.0, frame.horizon, _TIMES), BaselineSafety(1.0)
         self.odds = self._burstiness.odds
 
     def step(self, evidence: Evidence, warming_up: bool, cap: float) -> None:
@@ -191,31 +194,40 @@ class _Edge:
         candidate = self._slow(evidence.candidate) if evidence.candidate else None
         tolerated = self._tolerated(evidence.baseline) if evidence.baseline else None
         harmful = self._harmful(evidence.baseline) if evidence.baseline else None
-        if tolerated is not None:
-            self._burstiness.add_baseline(*tolerated)
-        if warming_up:
+        if not warming_up:
+            self._judge(candidate, tolerated, harmful, cap)
+        self._burstiness.learn(candidate, tolerated, evidence.seconds, warming_up=warming_up)
+
+    def _judge(self, candidate: _Read, tolerated: _Read, harmful: _Read, cap: float) -> None:
+        if self._against is Against.HISTORY:
+            if candidate is not None and self._past is not None:
+                self._past.step(candidate, self.odds, cap)
+                self._own = (self._own[0] + candidate[0], self._own[1] + candidate[1], self._own[2] + 1)
             return
-        if self._past is not None:
-            tolerated, harmful = (past.take() for past in self._past) if candidate else (None, None)
         if pair := self._harm_pairs.add(candidate, tolerated):
-            self.harm.step(pair, self.odds, cap)
+            self._harm.step(pair, self.odds, cap)
         if pair := self._safety_pairs.add(candidate, harmful):
-            self.safety.step(pair, self.odds)
-        if candidate is not None:
-            self._burstiness.add_candidate(*candidate)
+            self._safety.step(pair, self.odds)
+
+    @property
+    def log_e_harm(self) -> float:
+        return self._past.log_e_harm if self._past else self._harm.log_e
+
+    @property
+    def log_e_safe(self) -> float:
+        return self._past.log_e_safe if self._past else self._safety.log_e
 
     @property
     def compared(self) -> bool:
-        return self._harm_pairs.count > 0
+        return self._harm_pairs.count > 0 or self._past is not None
 
     def looks_needed(self, target: float) -> float:
+        requests, slow, looks = self._own
+        if self._past is not None and looks:
+            return self._past.looks_needed(target, (requests / looks, slow / looks), self.odds)
         if not self._safety_pairs.count:
             return inf
-        return self.safety.looks_needed(target, self._safety_pairs.mean, self.odds)
-
-
-def _read_all(history: Sequence[Counts], reading: Reading) -> list[tuple[float, float]]:
-    return [read for counts in history if (read := reading(counts)) is not None]
+        return self._safety.looks_needed(target, self._safety_pairs.mean, self.odds)
 
 
 def _spread(values: list[float], most: int) -> list[float]:

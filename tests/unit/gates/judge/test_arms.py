@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from healthd_gates.domain.evidence import Counts, Histogram
-from healthd_gates.judge.arms import Pairing, Past, SharedIncident, count_above, errors, quantile, slower_than
+from healthd_gates.judge.arms import Pairing, SharedIncident, count_above, errors, quantile, slower_than
 from tests.unit.gates.judge.evidence import EDGES, interval
 
 HISTOGRAM = Histogram((0.1, 0.4, 1.6, inf), (10, 40, 40, 10))
@@ -59,12 +59,6 @@ def test_pairing_waits_for_traffic() -> None:
     pairing = Pairing()
     assert pairing.add((0, 0), (20, 2)) is None
     assert pairing.add((3, 1), (20, 2)) == (3, 1, 40, 4)
-
-
-def test_past_is_used_once() -> None:
-    """Six intervals of the past stand for a live one, and none stands twice."""
-    past = Past([Counts(10, 1)] * 8, errors)
-    assert [past.take(), past.take(), past.take()] == [(60, 6), (20, 2), None]
 
 
 def test_shared_incident_lasts_a_minute() -> None:

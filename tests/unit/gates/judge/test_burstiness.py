@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from healthd_gates.judge.burstiness import BakeBurstiness, Burstiness, HistoryBurstiness, StepProofBurstiness
+from healthd_gates.judge.past import without_incident
 
 Estimate = HistoryBurstiness | BakeBurstiness | StepProofBurstiness
 
@@ -48,10 +49,10 @@ def test_a_step_is_not_a_burst() -> None:
 
 def test_the_largest_estimate_wins() -> None:
     """Bursts during the bake are believed at once, however quiet the past was."""
-    burstiness = Burstiness([(500.0, 5.0)] * 300)
+    burstiness = Burstiness([(500.0, 5.0, 10.0)] * 300)
     before = burstiness.correlation
     for bad in (0.0, 60.0, 0.0, 0.0, 45.0):
-        burstiness.add_baseline(500.0, bad)
+        burstiness.learn(None, (500.0, bad), 10.0, warming_up=False)
     assert burstiness.correlation > 20 * before
 
 
@@ -60,5 +61,44 @@ def test_the_candidate_stands_in_for_a_missing_baseline() -> None:
     burstiness = Burstiness()
     before = burstiness.correlation
     for _ in range(100):
-        burstiness.add_candidate(500.0, 5.0)
+        burstiness.learn((500.0, 5.0), None, 10.0, warming_up=False)
     assert burstiness.correlation < before / 5
+
+
+QUIET = [(500.0, 5.0, 30.0)] * 360
+
+
+@pytest.mark.parametrize("rate", [0.05, 0.3])
+def test_one_incident_in_the_past_does_not_blind(rate: float) -> None:
+    """Five minutes of trouble in three hours are left out, and are not what the baseline is held to either."""
+    past = [*QUIET[:200], *[(500.0, 500 * rate, 30.0)] * 10, *QUIET[:150]]
+    assert len(without_incident(past)) < len(past)
+    assert Burstiness(past).correlation < 1.5 * Burstiness(QUIET).correlation
+
+
+def test_bursts_that_come_again_and_again_are_kept() -> None:
+    """Spells of two minutes every quarter of an hour are how the service is."""
+    spell = [*[(500.0, 30.0, 30.0)] * 4, *QUIET[:26]]
+    assert without_incident(spell * 12) == spell * 12
+    assert Burstiness(spell * 12).correlation > 10 * Burstiness(QUIET).correlation
+
+
+def test_trouble_that_both_arms_share_is_no_burst() -> None:
+    """A minute of errors in both arms teaches nothing; in one of them it does."""
+    shared, alone = Burstiness(QUIET), Burstiness(QUIET)
+    for _ in range(20):
+        for each in (shared, alone):
+            each.learn((500.0, 5.0), (500.0, 5.0), 10.0, warming_up=False)
+    for _ in range(6):
+        shared.learn((500.0, 100.0), (500.0, 100.0), 10.0, warming_up=False)
+        alone.learn((500.0, 5.0), (500.0, 100.0), 10.0, warming_up=False)
+    assert shared.correlation < 0.002
+    assert alone.correlation > 0.02
+
+
+def test_a_past_in_longer_intervals_tells_the_same() -> None:
+    """Bursts of 10 s look alike whether the past comes in intervals of a look or of half a minute."""
+    random = np.random.default_rng(8)
+    fine = [(500.0, float(random.binomial(500, random.beta(0.4, 39.6))), 10.0) for _ in range(1080)]
+    coarse = [(1500.0, sum(y for _, y, _ in fine[k : k + 3]), 30.0) for k in range(0, 1080, 3)]
+    assert Burstiness(coarse).correlation == pytest.approx(Burstiness(fine).correlation, rel=0.4)

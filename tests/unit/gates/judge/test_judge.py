@@ -224,6 +224,27 @@ def test_earlier_baseline() -> None:
     assert standing.criteria[0].baseline == pytest.approx(0.002)
 
 
+def test_a_watch_compares_with_history_to_its_end() -> None:
+    """After an hour the past is as good a baseline as in the first minute."""
+    rules = Rules(
+        (ErrorRateRule(comparison=Comparison.with_history()),), timing=Timing(warm_up=0, minimum=7200, maximum=7200)
+    )
+    history = [interval(baseline=(1500, 15), seconds=30) for _ in range(360)]
+    stream = [interval((500, 5 if k < 360 else 22)) for k in range(720)]
+    standing = until_verdict(Judge(rules, history), stream)
+    assert standing.verdict is Verdict.FAIL
+    assert standing.elapsed_seconds <= 3600 + 600
+
+
+def test_a_watch_knows_what_its_gate_saw() -> None:
+    """The burstiness of the bake carries over, so that the watch neither starts blind nor takes old bursts for harm."""
+    watch = Rules((ErrorRateRule(comparison=None),), timing=Timing(warm_up=0, minimum=3600, maximum=3600))
+    quiet = [interval((500, 5))] * 60
+    told, untold = Judge(watch, bake=quiet), Judge(watch)
+    harm = [interval((500, 40))] * 60
+    assert until_verdict(told, harm).elapsed_seconds < until_verdict(untold, harm).elapsed_seconds
+
+
 def test_no_baseline_means_limit_only() -> None:
     """Without a comparison the limit decides alone, both ways."""
     rules = Rules((ErrorRateRule(comparison=None),))

@@ -185,7 +185,21 @@ async def test_history_is_fetched_once_and_stored(file: Path, monkeypatch: pytes
         assert gate.standing is not None
         assert gate.standing.criteria[0].baseline == pytest.approx(0.01)
     ((start, end, step),) = Remembering.asked
-    assert (end - start, step) == (timedelta(hours=3), 5.0)
+    assert (end - start, step) == (timedelta(hours=3), 30.0)
+
+
+async def test_every_gate_of_traffic_learns_from_the_past(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where nothing is compared with it: how errors come in bursts is the past's to say. No look waits for it."""
+    monkeypatch.setitem(sources.KINDS, "scripted", f"{__name__}:Remembering")
+    Remembering.asked.clear()
+    Script.act = lambda _: Counts(500, 2)
+    async with replica(file) as running:
+        started = await running.keeper.start(request(), caller="ci")
+        gate = await running.keeper.wait(started.id, 600)
+        assert decided(gate)[0] is Verdict.PASS
+        assert gate.standing is not None
+        assert gate.standing.criteria[0].correlation == pytest.approx(0.001, abs=0.001)
+    assert len(Remembering.asked) == 1
 
 
 async def test_pushed_counts_decide(file: Path) -> None:

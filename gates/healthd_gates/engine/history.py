@@ -1,0 +1,78 @@
+"""What was before the switch, fetched while the gate already looks: no outage waits for three hours of numbers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import structlog
+
+from healthd.checks.failures import describe
+from healthd.runtime.deadline import DeadlineExceededError, with_deadline
+from healthd_gates.domain.evidence import Evidence
+from healthd_gates.sources.contract import HistoricalSource, Source, SourceUnavailable
+
+BEFORE = timedelta(hours=3)
+_STEP = 30.0  # seconds; the judge needs no finer past, and a gate keeps what it was judged by
+_TRIES = 3
+_SECONDS = 30.0
+_PAUSE = 2.0
+_log = structlog.get_logger(__name__)
+
+
+def history_step(every: float) -> float:
+    """How long the intervals of the past are."""
+    return max(_STEP, every)
+
+
+def as_baseline(past: list[Evidence]) -> list[Evidence]:
+    """What ran before the switch is the baseline, also where no other version ran beside it."""
+    return [replace(interval, baseline=interval.baseline or interval.candidate) for interval in past]
+
+
+class HistoryFetch:
+    """One gate's question for its past, under way."""
+
+    def __init__(self, build: Callable[[], Source], start: datetime, every: float, gate_id: str) -> None:
+        self._build, self._start, self._step, self._gate_id = build, start, history_step(every), gate_id
+        self._task: asyncio.Task[list[Evidence]] | None = asyncio.create_task(self._fetch(), name=f"history:{gate_id}")
+
+    def take(self) -> list[Evidence] | None:
+        """The past, once, when it is there. Empty where there is none to be had."""
+        if self._task is None or not self._task.done():
+            return None
+        task, self._task = self._task, None
+        return task.result()
+
+    async def close(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait({self._task})
+
+    async def _fetch(self) -> list[Evidence]:
+        """Without it the judge is slower, and nothing can be proven against the past: the gate ends inconclusive, not
+        wrong."""
+        source = self._build()
+        try:
+            return await self._try(source)
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:  # the boundary of a source: its bugs must not end a gate
+            _log.exception("a source failed in a way that it should not", gate=self._gate_id, error=describe(error))
+            return []
+        finally:
+            await source.close()
+
+    async def _try(self, source: Source) -> list[Evidence]:
+        if not isinstance(source, HistoricalSource):
+            return []
+        for attempt in range(_TRIES):
+            try:
+                past = source.history(self._start - BEFORE, self._start, self._step)
+                return as_baseline(await with_deadline(_SECONDS, past, name="history"))
+            except (SourceUnavailable, DeadlineExceededError) as outage:
+                _log.warning("no history of the baseline", gate=self._gate_id, attempt=attempt, problem=str(outage))
+                await asyncio.sleep(_PAUSE)
+        return []

@@ -1,0 +1,70 @@
+"""Harm and safety against a baseline of the past, which is known as an interval and no better with time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import inf, log
+from statistics import median
+
+from healthd_gates.judge.burstiness import HistoryBurstiness
+from healthd_gates.judge.criterion import Frame
+from healthd_gates.judge.interval import RateInterval
+from healthd_gates.judge.past import Span
+from healthd_gates.judge.processes import LimitHarm, LimitSafety
+
+_SHARE = 0.1
+"""The part of the risk that the interval takes; the tests have the rest."""
+_HIGHEST, _LOWEST = 0.999, 1e-6
+
+
+class AgainstPast:
+    """The rate of the past times a ratio is a limit: its upper end for harm, its lower end for safety.
+
+    So the comparison is as good in the last hour of a watch as in its first minute. `tolerated` and `harmful` are the
+    past as the two tests read it, each with its ratio.
+    """
+
+    def __init__(self, tolerated: tuple[Sequence[Span], float], harmful: tuple[Sequence[Span], float], frame: Frame):
+        self._target = frame.safety_needed
+        _, high = _interval(tolerated[0], _SHARE * frame.risk.false_rollback)
+        low, _ = _interval(harmful[0], _SHARE * frame.risk.false_pass)
+        above, below = tolerated[1] * high, min(harmful[1] * low, _HIGHEST)
+        self._harm = LimitHarm(above, frame.horizon) if above < _HIGHEST else None
+        self._safety = LimitSafety(below) if below > _LOWEST else None
+
+    def step(self, candidate: tuple[float, float], odds: float, cap: float) -> None:
+        """Take the candidate's requests and bad ones of one interval."""
+        requests, bad = candidate
+        if self._harm:
+            self._harm.step(bad, requests, odds, cap)
+        if self._safety:
+            self._safety.step(bad, requests, odds)
+
+    def looks_needed(self, target: float, mean: tuple[float, float], odds: float) -> float:
+        """Intervals like the mean one until safety is proven."""
+        if self._safety is None:
+            return inf
+        return self._safety.looks_needed(target - log(1 - _SHARE), mean[1], mean[0], odds)
+
+    @property
+    def log_e_harm(self) -> float:
+        """ln E of harm."""
+        return self._harm.log_e + log(1 - _SHARE) if self._harm else 0.0
+
+    @property
+    def log_e_safe(self) -> float:
+        """ln E of safety."""
+        return self._safety.log_e + log(1 - _SHARE) if self._safety else 0.0
+
+
+def _interval(past: Sequence[Span], risk: float) -> tuple[float, float]:
+    """Where the rate of the past lies."""
+    if not past:
+        return 0.0, 1.0
+    burstiness, interval = HistoryBurstiness(median(seconds for _, _, seconds in past)), RateInterval()
+    for requests, bad, seconds in past:
+        burstiness.add(requests, bad, seconds)
+    odds = 1 / burstiness.correlation - 1
+    for requests, bad, _ in past:
+        interval.step(bad, requests, odds)
+    return interval.bounds(2 * risk)

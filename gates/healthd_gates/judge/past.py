@@ -1,0 +1,102 @@
+"""The baseline's past: what a comparison with history holds against, and what a burst is measured by.
+
+One incident must not blind a gate for hours. The estimates that are made here forget it; they do not forget bursts and
+drifts, which come again and again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from math import sqrt
+
+from healthd_gates.domain.evidence import Counts, Evidence
+from healthd_gates.judge.arms import Reading
+
+Span = tuple[float, float, float]
+"""Requests, bad ones, and the seconds in which they were."""
+
+Stretch = tuple[Counts, float]
+"""What one arm counted, and in how many seconds."""
+
+_INCIDENT = 720.0  # seconds; what lasts longer is how the service is
+_SHARE = 0.6  # of all that is beyond chance
+_PARTS = 5  # of its length a past must have beside the incident, at least
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """The baseline `before` the switch, and what the gate has seen of either arm since, where a watch follows it."""
+
+    before: Sequence[Stretch] = ()
+    bake: Sequence[Stretch] = ()
+
+    @classmethod
+    def of(cls, history: Iterable[Evidence], bake: Iterable[Evidence] = ()) -> Past:
+        """In a watch what was seen of the candidate that passed stands in for a baseline that there is not."""
+        seen = list(bake)
+        alone = all(evidence.baseline is None for evidence in seen)
+        return cls(_stretches(history), _stretches(seen, candidate=alone))
+
+    def spans(self, reading: Reading) -> list[Span]:
+        """All of it: what a burst is measured by."""
+        return [*_read(self.before, reading), *_read(self.bake, reading)]
+
+    def baseline(self, reading: Reading) -> Sequence[Span]:
+        """What a comparison with history holds against."""
+        return without_incident(_read(self.before, reading))
+
+
+def _stretches(evidence: Iterable[Evidence], *, candidate: bool = False) -> list[Stretch]:
+    """Counts with the time that they cover, which is longer where intervals before had none."""
+    found, seconds = [], 0.0
+    for each in evidence:
+        seconds += each.seconds
+        counts = each.candidate if candidate else each.baseline
+        if counts is not None:
+            found.append((counts, seconds))
+            seconds = 0.0
+    return found
+
+
+def _read(stretches: Sequence[Stretch], reading: Reading) -> list[Span]:
+    return [(*read, seconds) for counts, seconds in stretches if (read := reading(counts)) is not None]
+
+
+def without_incident(past: Sequence[Span]) -> Sequence[Span]:
+    """The past, but for the one window of some minutes that holds most of what is beyond chance, if there is such a
+    one.
+    """
+    if sum(seconds for _, _, seconds in past) < _PARTS * _INCIDENT:
+        return past
+    first, last = _worst_window(past, _rate(past))
+    rest = [*past[:first], *past[last:]]
+    rate = _rate(rest)
+    inside, outside = (_excess(part, rate) for part in (past[first:last], rest))
+    chance = sqrt(sum(2 * (m * rate) ** 2 + m * rate for m, _, _ in past))
+    dominates = inside > _SHARE * (inside + max(0.0, outside)) and inside > 3 * chance
+    return rest if dominates else past
+
+
+def _rate(past: Sequence[Span]) -> float:
+    return (sum(y for _, y, _ in past) + 0.5) / (sum(m for m, _, _ in past) + 100)
+
+
+def _excess(past: Sequence[Span], rate: float) -> float:
+    """Σ[(y − mp)² − mp(1−p)]: how much more the counts vary than chance lets them."""
+    return sum((y - m * rate) ** 2 - m * rate * (1 - rate) for m, y, _ in past)
+
+
+def _worst_window(past: Sequence[Span], rate: float) -> tuple[int, int]:
+    """First and end of the stretch of at most an incident's length with the largest excess."""
+    excess = [0.0, *accumulate(_excess([span], rate) for span in past)]
+    worst, found, first, length = 0.0, (0, 0), 0, 0.0
+    for last, (_, _, seconds) in enumerate(past, 1):
+        length += seconds
+        while length > _INCIDENT:
+            length -= past[first][2]
+            first += 1
+        if excess[last] - excess[first] > worst:
+            worst, found = excess[last] - excess[first], (first, last)
+    return found
