@@ -50,7 +50,7 @@ class Process:
         cwd: Path | None = None,
         stop_signal: signal.Signals = signal.SIGTERM,
         orphan_signal: signal.Signals = signal.SIGKILL,
-        patience: float = 20.0,
+        patience: float = 90.0,
     ) -> None:
         self.argv = [str(word) for word in argv]
         self._ready = ready

@@ -22,11 +22,14 @@ from healthd_gates.sources.cloudwatch_api import MINUTE, CloudWatch, Metric, Min
 from healthd_gates.sources.contract import ArmError, Arms, Cursor, Look, SourceConfig, SourceContext, SourceUnavailable
 from healthd_gates.sources.counters import Counter, Family, Increase, Snapshot, follow
 from healthd_gates.sources.endpoint import all_of
+from healthd_gates.sources.unanswered import Minute, balance, errors_of
 
 _EDGES = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _LONGEST = 3 * 3600.0  # seconds that one look reaches back at most
 _REQUESTS = Metric("RequestCount", "Sum")
 _ERRORS = (Metric("HTTPCode_Target_5XX_Count", "Sum"), Metric("TargetConnectionErrorCount", "Sum"))
+_GOOD = tuple(Metric(f"HTTPCode_Target_{status}_Count", "Sum") for status in ("2XX", "3XX", "4XX"))
+_ACCOUNT = "unanswered"  # where an arm's account of unanswered requests is kept, beside its minutes
 _PRESENT = (Metric("HealthyHostCount", "Maximum"), Metric("UnHealthyHostCount", "Maximum"))
 _ANSWERS = Metric("TargetResponseTime", "SampleCount")
 _SECONDS = Metric("TargetResponseTime", "Sum")
@@ -44,6 +47,11 @@ def _dimension(kind: str, marker: str) -> AfterValidator:
     return AfterValidator(cut)
 
 
+def _settled(values: Mapping[Metric, float]) -> Minute:
+    answered = sum(values.get(metric, 0.0) for metric in (*_ERRORS, *_GOOD))
+    return Minute(values.get(_REQUESTS, 0.0), answered, values.get(_SECONDS, 0.0), values.get(_ANSWERS, 0.0))
+
+
 class CloudWatchConfig(SourceConfig):
     """An Application Load Balancer's target groups. Credentials are the SDK's own: environment, profile, role."""
 
@@ -58,6 +66,9 @@ class CloudWatchConfig(SourceConfig):
     """Where CloudWatch answers, if not at its public address."""
     edges: tuple[Duration, ...] = Field(default_factory=lambda: _EDGES, max_length=40)
     """The latencies at which answers are counted, beside the limits of the policy; eight up to 10 s unless given."""
+    unanswered: Literal["errors", "ignored"] = "errors"
+    """What requests are that no target answered, such as those that end in a 504 of the load balancer; `ignored` for a
+    service of WebSockets, whose requests never end in a status that is counted."""
     every: Duration = 20.0
     """How often CloudWatch is asked, which costs money; it has a new number once a minute."""
     late: Duration = 300.0
@@ -124,7 +135,7 @@ class CloudWatchSource:
         if start >= end:
             return {name: {} for name in self._groups}
         buckets = [Metric("TargetResponseTime", f"TC(:{edge:.10g})") for edge in self._edges]
-        metrics = [_REQUESTS, *_ERRORS, *_PRESENT, _ANSWERS, _SECONDS, *buckets]
+        metrics = [_REQUESTS, *_ERRORS, *_GOOD, *_PRESENT, _ANSWERS, _SECONDS, *buckets]
         dimensions = {
             name: {"LoadBalancer": self._config.load_balancer, "TargetGroup": group}
             for name, group in self._groups.items()
@@ -133,20 +144,27 @@ class CloudWatchSource:
 
     def _look(self, states: States, found: Minutes, quiet: float, start: int) -> tuple[ArmLook, bool]:
         """One arm, and whether there was anything new. Each minute is followed by itself: its numbers begin at 0, and
-        grow while late ones come in."""
+        grow while late ones come in. Its unanswered requests are counted once it no longer grows."""
         increase, news = Increase(), False
-        after = {minute: state for minute, state in states.items() if int(minute) >= start}
+        account, settled = states.get(_ACCOUNT), dict[int, Minute]()
+        after = {minute: state for minute, state in states.items() if minute != _ACCOUNT and int(minute) >= start}
         for minute, values in sorted(found.items()):
             known = states.get(str(minute))
             seen = self._counters(values)
             if known is not None:
                 seen = {counter: max(value, known.values.get(counter, 0.0)) for counter, value in seen.items()}
                 if seen == known.values:
+                    settled[minute] = _settled(values)
                     continue
             begin = known or Snapshot.zero(0.0)
             last = follow(begin, [Snapshot(begin.at + 1, seen)], increase)
             after[str(minute)] = last or begin
             news = True
+        if self._config.unanswered == "errors":
+            after[_ACCOUNT] = now = balance(account, settled, start)
+            late = errors_of(now) - errors_of(account)
+            increase.add({Counter(Family.ERRORS, _ACCOUNT): late}, 0)
+            news = news or late > 0
         if not news and quiet > self._config.lateness:
             text = f"CloudWatch had nothing new for {show_duration(round(quiet))}"
             return ArmLook(None, after, 1, silence=SourceUnavailable(FailureKind.TIMEOUT, text)), False

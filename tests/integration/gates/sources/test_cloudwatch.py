@@ -59,6 +59,7 @@ class Balancer:
         requests: int = 0,
         errors: int = 0,
         refused: int = 0,
+        unanswered: int = 0,
         seconds: Sequence[float] = (),
         *,
         group: str = "green",
@@ -66,6 +67,7 @@ class Balancer:
     ) -> None:
         numbers: dict[str, list[float]] = {
             "RequestCount": [requests],
+            "HTTPCode_Target_2XX_Count": [requests - errors - refused - unanswered],
             "HTTPCode_Target_5XX_Count": [errors],
             "TargetConnectionErrorCount": [refused],
             "TargetResponseTime": list(seconds),
@@ -103,9 +105,9 @@ async def test_counts_of_every_minute_since_the_gate_began(server: Moto, balance
     await balancer.report(0, 900, 900)  # began before the gate
     gate = gate_at(server, minute=0.5, baseline=True)
     await gate.look()
-    await balancer.report(1, 4, 1, 1, [0.05, 0.1, 0.3, 2.0])
-    await balancer.report(1, 10, 0, 0, [0.01] * 10, group="blue")
-    await balancer.report(2, 3, 0, 0, [0.02, 0.5, 0.6])
+    await balancer.report(1, 4, 1, 1, seconds=[0.05, 0.1, 0.3, 2.0])
+    await balancer.report(1, 10, seconds=[0.01] * 10, group="blue")
+    await balancer.report(2, 3, seconds=[0.02, 0.5, 0.6])
     await gate.look(after=100)
     await gate.look(after=60)
     await gate.source.close()
@@ -138,6 +140,40 @@ async def test_late_numbers_are_added_to_their_minute(server: Moto, balancer: Ba
     assert total is not None
     assert (total.requests, total.errors) == (1017, 2)
     assert gate.resets == 0
+
+
+async def test_what_no_target_answered_has_failed(server: Moto, balancer: Balancer) -> None:
+    """A 502 or 504 of the load balancer itself is counted for no target group; the request is."""
+    gate, ignoring = gate_at(server), gate_at(server, unanswered="ignored")
+    await gate.look()
+    await ignoring.look()
+    for minute in range(1, 5):
+        await balancer.report(minute, 1000, unanswered=500, seconds=[0.05] * 50)
+    for desk_ in (gate, ignoring):
+        await desk_.look(after=310)
+        await desk_.look(after=30)
+        await desk_.source.close()
+    total, ignored = gate.total(), ignoring.total()
+    assert total is not None
+    assert ignored is not None
+    assert total.requests == ignored.requests == 4000
+    assert 1990 <= total.errors <= 2000
+    assert ignored.errors == 0
+
+
+async def test_numbers_that_come_piecemeal_are_no_errors(server: Moto, balancer: Balancer) -> None:
+    """Requests are reported before their answers now and then; a minute that still grows says nothing of them."""
+    gate = gate_at(server)
+    await gate.look()
+    await balancer.report(1, 1000, unanswered=1000)
+    await gate.look(after=130)
+    await balancer.report(1, 0, unanswered=-1000)  # the answers
+    for _ in range(3):
+        await gate.look(after=30)
+    await gate.source.close()
+    total = gate.total()
+    assert total is not None
+    assert (total.requests, total.errors) == (1000, 0)
 
 
 async def test_no_requests_are_no_traffic_and_no_numbers_no_telemetry(server: Moto, balancer: Balancer) -> None:
