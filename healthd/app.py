@@ -340,7 +340,7 @@ class Daemon:
     def _gate_changed(self, before: Gate, after: Gate) -> None:
         gate_news.log(before, after)
         if self.notifications is not None:
-            for notice in gate_news.notices(before, after):
+            for notice in gate_news.notices(before, after, self.settings.http.external_url):
                 self.notifications.tell(notice)
 
     def _lagged(self, seconds: float) -> None:

@@ -39,7 +39,7 @@ class GateApi:
         rate: Rate = _RATE,
     ) -> None:
         self._patience = Patience(gate_service, clock)
-        self._door = AccessControl(guard, RateLimiter(rate, clock))
+        self._door = AccessControl(guard, RateLimiter(rate, clock), lambda: runs.config.http.external_url)
         self.operations: Sequence[Operation] = (
             *Verify(gate_service, self._patience).operations(),
             *GateCalls(gate_service, self._patience).operations(),

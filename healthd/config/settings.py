@@ -27,6 +27,7 @@ from healthd.checks.contract import CheckConfig, Level
 from healthd.checks.database import checked_uri
 from healthd.checks.misconfigured import MisconfiguredConfig
 from healthd.checks.parsing import read_check
+from healthd.config.external_url import ExternalUrl
 from healthd.notifiers.contract import MisconfiguredNotifier, NotifierConfig
 from healthd.notifiers.parsing import AnyNotifier, KnownRoute
 from healthd.units import Duration
@@ -85,6 +86,9 @@ class Details(StrEnum):
 class Http(Model):
     listen: Address = "127.0.0.1:8080"
     """Where to serve, as host:port."""
+    external_url: ExternalUrl | None = None
+    """Where people and tools reach the daemon, for the links in notices, pages and answers:
+    `https://healthd.example.com`; as the call at hand was sent unless given."""
     details: Details = Details.AUTHORIZED
     """Who sees failure messages, hosts and numbers."""
     agent_check: Address | None = None

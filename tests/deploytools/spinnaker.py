@@ -1,4 +1,6 @@
-"""A webhook stage of Spinnaker's: how it is created, monitored, and cancelled when it does not succeed."""
+"""A webhook stage of Spinnaker's: how it is created, monitored, and cancelled when it does not succeed. Which facts of
+the original it keeps stands in README.md.
+"""
 
 import asyncio
 import json
@@ -6,12 +8,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urljoin
+from urllib.parse import urlsplit
 
 import aiohttp
 
 _EXPRESSION = re.compile(r"\$\{(?P<name>[a-zA-Z.]+)\}")
 _TIMEOUT = aiohttp.ClientTimeout(total=10.0)
+_FAILS_FAST = (504,)
 
 
 @dataclass
@@ -41,19 +44,50 @@ class WebhookStage:
             await self.cancel()
 
     async def create(self) -> None:
-        """5xx and 429 are tried again; anything else but a success, and a connection that breaks, is the end."""
-        answered = await self._exchange(self.stage["method"], self.stage["url"], self.stage["payload"])
-        if answered is None:
-            return
-        headers, _ = answered
-        # The host is as it was called, whatever the header says of it.
-        self.status_url = urljoin(self.stage["url"], headers["Location"])
+        """The first call. An answer that is lost is the end: a POST is not sent again for that."""
+        try:
+            status, headers, body = await self._send(self.stage["method"], self.stage["url"], self.stage["payload"])
+        except (aiohttp.ClientError, TimeoutError) as error:
+            return self._end(f"an exception occurred performing a request: {error!r}")
+        if status in self.stage.get("failFastStatusCodes", _FAILS_FAST):
+            return self._end(f"{status} is configured to fail fast")
+        if status >= 400:
+            again = status >= 500 or status == 429 or status in self.stage.get("webhookRetryStatusCodes", ())
+            return None if again else self._end(f"{status}: {body}")
+        self.status_url = self._status_url(headers, json.loads(body)) or ""
+        if not self.status_url:
+            self._end("the status URL couldn't be resolved, but 'Wait for completion' is configured")
+        return None
+
+    def _status_url(self, headers: Mapping[str, str], body: Any) -> str | None:
+        """As it came, but for its scheme where the host is the one that was called."""
+        match self.stage["statusUrlResolution"]:
+            case "getMethod":
+                return str(self.stage["url"])
+            case "locationHeader":
+                found = headers.get("Location")
+            case "webhookResponse":
+                found = body[_key(self.stage["statusUrlJsonPath"])]
+            case other:
+                raise ValueError(other)
+        called, told = urlsplit(self.stage["url"]), urlsplit(found or "")
+        return told._replace(scheme=called.scheme).geturl() if told.hostname == called.hostname else found
 
     async def monitor(self) -> None:
-        answered = await self._exchange("GET", self.status_url, None)
-        if answered is None:
-            return
-        _, body = answered
+        if not urlsplit(self.status_url).netloc:
+            return self._end(f"IllegalArgumentException: non absolute URI {self.status_url}")
+        try:
+            status, _, body = await self._send("GET", self.status_url, None)
+        except TimeoutError:
+            return None
+        except aiohttp.ClientError as error:
+            return self._end(f"an exception occurred in webhook monitor: {error!r}")
+        if status >= 400:
+            again = status >= 500 or status == 429 or status in self.stage.get("retryStatusCodes", ())
+            return None if again else self._end(f"{status}: {body}")
+        return self._read(json.loads(body))
+
+    def _read(self, body: Any) -> None:
         progress = body[_key(self.stage["progressJsonPath"])]
         assert isinstance(progress, str)  # anything else ends the stage
         self.progress.append(progress)
@@ -68,31 +102,21 @@ class WebhookStage:
 
     async def cancel(self) -> None:
         """As when a person cancels the execution, and after each stage that failed; nobody looks what comes of it."""
-        status, self.status = self.status, "RUNNING"
-        await self._exchange(self.stage["cancelMethod"], self.stage["cancelEndpoint"], self.stage["cancelPayload"])
-        self.status = "CANCELED" if status == "RUNNING" else status
+        await self._send(self.stage["cancelMethod"], self.stage["cancelEndpoint"], self.stage["cancelPayload"])
+        self.status = "CANCELED" if self.status == "RUNNING" else self.status
 
-    async def _exchange(self, method: str, url: str, payload: Any) -> tuple[Mapping[str, str], Any] | None:
-        try:
-            async with (
-                aiohttp.ClientSession(timeout=_TIMEOUT, headers=self.stage["customHeaders"]) as session,
-                session.request(method, url, json=payload) as response,
-            ):
-                raw = await response.read()
-        except aiohttp.ClientError as error:  # what is refused is not tried again
-            self.status, self.error = "TERMINAL", str(error)
-            return None
-        except TimeoutError:
-            return None
-        if response.status == 429 or response.status >= 500:
-            return None
-        if response.status >= 400:
-            self.status, self.error = "TERMINAL", f"{response.status}: {raw.decode()}"
-            return None
-        return response.headers, json.loads(raw) if raw else None
+    def _end(self, why: str) -> None:
+        self.status, self.error = "TERMINAL", why
+
+    async def _send(self, method: str, url: str, payload: Any) -> tuple[int, Mapping[str, str], str]:
+        async with (
+            aiohttp.ClientSession(timeout=_TIMEOUT, headers=self.stage["customHeaders"]) as session,
+            session.request(method, url, json=payload) as response,
+        ):
+            return response.status, response.headers, await response.text()
 
 
 def _key(path: str) -> str:
-    found = re.fullmatch(r"\$\.([a-z]+)", path)
+    found = re.fullmatch(r"\$\.([a-z_]+)", path)
     assert found is not None
     return found[1]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from aiohttp import web
 
 from healthd.web.auth import Guard
+from healthd.web.external import base_of
 from healthd.web.problems import Problem
 from healthd_gates.api.bodies import Bodies, taken
 from healthd_gates.api.operation import Call, Nothing, Operation
@@ -27,6 +29,7 @@ class AccessControl:
 
     guard: Guard
     limiter: RateLimiter
+    external_url: Callable[[], str | None] = lambda: None
     strangers: Bodies = field(default_factory=lambda: Bodies(at_once=4 * _MIB, seconds=5.0))
     callers: Bodies = field(default_factory=lambda: Bodies(at_once=16 * _MIB, seconds=15.0))
 
@@ -46,13 +49,14 @@ class Endpoint:
             caller = await operation.admit(request, self.door.guard, operation.scope)
             self.door.limiter.admit(caller.name)
             query = read_query(request, operation.query)
+            base = base_of(request, self.door.external_url())
             if not operation.takes_body:
-                return await operation.handle(Call(request, caller, Nothing(), query))
+                return await operation.handle(Call(request, caller, Nothing(), query, base))
             require_json(request)
             await self.door.callers.read(request, operation.largest_body)
             body = operation.parse(taken(request), operation.body)
-            return await operation.handle(Call(request, caller, body, query))
+            return await operation.handle(Call(request, caller, body, query, base))
         except Refusal as refusal:
-            return problem_of(refusal).response()
+            return operation.refuse(problem_of(refusal))
         except Problem as problem:
-            return problem.response()
+            return operation.refuse(problem)

@@ -8,12 +8,21 @@ from healthd_gates.api.long_poll import Patience
 from healthd_gates.api.operation import Answer, Call, Nothing, Operation
 from healthd_gates.api.requests import ListQuery, ReasonBody, ResolveBody, RollbackBody, WaitQuery
 from healthd_gates.api.responses import answer
+from healthd_gates.api.verify import retry_of, status_of
 from healthd_gates.domain.request import PushedEvidence
 from healthd_gates.engine.service import GateService
 from healthd_gates.schema.action import ActionDocument, ActionsDocument, RehearsalDocument, RehearsedDocument
 from healthd_gates.schema.gate import GateDocument, GatesDocument
 
 _GATE = {200: Answer("The gate as it stands now.", GateDocument)}
+_STRICT = {
+    412: Answer("Only with `answer=strict`: not passed.", GateDocument),
+    503: Answer(
+        "Only with `answer=strict`: no verdict yet.",
+        GateDocument,
+        headers={"Retry-After": "Seconds after which to ask again."},
+    ),
+}
 _TOO_LATE = {409: "It is decided or over: that comes too late."}
 
 
@@ -31,7 +40,7 @@ class GateCalls:
             ),
             Operation(
                 "get_gate", "GET", "/gates/{gate_id}", "gates:read", "One gate, perhaps once it has its verdict.",
-                self._get, _GATE, query=WaitQuery,
+                self._get, _GATE | _STRICT, query=WaitQuery,
             ),
             Operation(
                 "cancel_gate", "POST", "/gates/{gate_id}/cancel", "gates:verify",
@@ -85,7 +94,10 @@ class GateCalls:
     async def _get(self, call: Call[Nothing, WaitQuery]) -> web.Response:
         gate = await self._gate_service.named(call.gate_id)
         gate = await self._patience.wait(call.request, gate, call.query.wait)
-        return answer(GateDocument.of(gate))
+        if call.query.answer == "plain":
+            return answer(GateDocument.of(gate))
+        status = status_of(gate, strict=True)
+        return answer(GateDocument.of(gate), status, retry_of(status))
 
     async def _cancel(self, call: Call[ReasonBody, Nothing]) -> web.Response:
         gate = await self._gate_service.cancel(call.gate_id, caller=call.caller.name, reason=call.body.reason)
@@ -105,4 +117,4 @@ class GateCalls:
         gate = await self._gate_service.rollback(
             call.gate_id, caller=call.caller.name, reason=asked.reason, key=asked.idempotency_key
         )
-        return answer(GateDocument.of(gate), 202, {"Location": f"/gates/{gate.id}"})
+        return answer(GateDocument.of(gate), 202, {"Location": call.address(f"/gates/{gate.id}")})

@@ -14,6 +14,7 @@ from pydantic import BaseModel
 
 from healthd.config.settings import Model
 from healthd.web.auth import Caller, Guard
+from healthd.web.problems import Problem
 from healthd_gates.api.bodies import LARGEST_BODY
 from healthd_gates.api.parsing import read_body
 
@@ -38,6 +39,12 @@ class Call(Generic[BodyT, QueryT]):
     caller: Caller
     body: BodyT
     query: QueryT
+    base: str = ""
+    """What goes before a path for whoever calls: the scheme and host that it called, or the configured ones."""
+
+    def address(self, path: str) -> str:
+        """A path as an address that may be kept and called later."""
+        return f"{self.base}{path}"
 
     @property
     def gate_id(self) -> str:
@@ -75,8 +82,15 @@ class Answer:
 
 
 Handler = Callable[[Call[Any, Any]], Awaitable[web.StreamResponse]]
+Refuse = Callable[[Problem], web.Response]
+"""What is refused, in the caller's own form."""
 Admit = Callable[[web.Request, Guard, str], Awaitable[Caller]]
 """Who calls, and that he has the scope. Raises Problem 401 or 403."""
+
+
+def as_problem(problem: Problem) -> web.Response:
+    """As RFC 9457 has it, which nearly every caller can show."""
+    return problem.response()
 
 
 async def by_header(request: web.Request, guard: Guard, scope: str) -> Caller:
@@ -103,6 +117,7 @@ class Operation:
     headers: Mapping[str, Header] = field(default_factory=dict)
     parts: Mapping[str, str] = field(default_factory=dict)
     admit: Admit = by_header
+    refuse: Refuse = as_problem
     told_by_body: bool = False  # whether it is the body that tells who calls
     largest_body: int = LARGEST_BODY  # bytes
     parse: Callable[[bytes, Any], Model] = read_body

@@ -34,7 +34,7 @@ _FIELDS: dict[type[Refusal], str] = {
     refusals.UnknownPolicy: "policy",
     refusals.IdempotencyMismatch: "idempotency_key",
 }
-_SOON = "1"  # seconds
+_SOON, _IN_TURN = "1", "15"  # seconds
 
 
 def problem_of(refusal: Refusal) -> Problem:
@@ -48,7 +48,9 @@ def problem_of(refusal: Refusal) -> Problem:
         told["errors"] = [{"field": field, "problem": refusal.fields.get("problem", detail)}]
     words = re.sub(r"(?<!^)(?=[A-Z])", " ", kind.__name__).capitalize()
     told["type"] = "urn:healthd:" + words.lower().replace(" ", "-")
-    headers = {"Retry-After": _SOON} if status == _UNAVAILABLE else None
+    headers = None
+    if isinstance(refusal, refusals.RETRYABLE):
+        headers = {"Retry-After": _SOON if status == _UNAVAILABLE else _IN_TURN}
     return Problem(status, words, detail, headers, **told)
 
 

@@ -90,7 +90,10 @@ class ReleaseBody(Model):
 
 
 class WaitQuery(Model):
+    """`answer=strict` is for tools that take any 2xx for yes: only a pass is one then."""
+
     wait: Wait = Field("0s", validate_default=True)
+    answer: Literal["plain", "strict"] = "plain"
 
 
 class ListQuery(Model):

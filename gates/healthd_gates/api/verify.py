@@ -50,6 +50,11 @@ class Verify:
                         GateDocument,
                         headers={**_LOCATION, "Retry-After": "Seconds after which to ask again."},
                     ),
+                    503: Answer(
+                        "Only with `answer=strict`: no verdict yet.",
+                        GateDocument,
+                        headers={**_LOCATION, "Retry-After": "Seconds after which to ask again."},
+                    ),
                     412: Answer(
                         "Not passed: failed, inconclusive under a policy that takes it for a fail, cancelled, or "
                         "rolled back since.",
@@ -74,18 +79,22 @@ class Verify:
         key = _key(call.request.headers.get("Idempotency-Key"), body.idempotency_key)
         gate = await self._gate_service.start(body.request(), caller=call.caller.name, idempotency_key=key)
         gate = await self._patience.wait(call.request, gate, call.query.wait)
-        headers = {"Location": f"/gates/{gate.id}"}
-        status = status_of(gate)
-        if status == 202:
-            headers["Retry-After"] = str(POLL_SECONDS)
-        return answer(GateDocument.of(gate), status, headers)
+        headers = {"Location": call.address(f"/gates/{gate.id}")}
+        status = status_of(gate, strict=call.query.answer == "strict")
+        return answer(GateDocument.of(gate), status, headers | retry_of(status))
 
 
-def status_of(gate: Gate) -> int:
-    """200 for a deploy that may stay, 412 for one that may not, 202 while nobody knows."""
+def status_of(gate: Gate, *, strict: bool = False) -> int:
+    """200 for a deploy that may stay, 412 for one that may not, 202 while nobody knows; that is 503 for whoever takes
+    any 2xx for yes: what repeats calls by itself does so after a 503, and what does not has failed."""
     if not gate.is_answered:
-        return 202
+        return 503 if strict else 202
     return 200 if gate.may_stay else 412
+
+
+def retry_of(status: int) -> dict[str, str]:
+    """When to ask again, where there is no verdict yet."""
+    return {"Retry-After": str(POLL_SECONDS)} if status in (202, 503) else {}
 
 
 def _key(header: str | None, field: str | None) -> str | None:

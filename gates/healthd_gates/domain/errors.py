@@ -8,6 +8,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from healthd_gates.domain.gate import Gate
+
 
 class Refusal(Exception):  # noqa: N818 - a refusal is an answer, not a failure of the daemon
     """The gate service refused."""
@@ -39,7 +41,17 @@ class InvalidRequest(Refusal):
 
 
 class ServiceBusy(Refusal):
-    """Gate {gate_id} of {caller} holds {service} until {until} at the latest."""
+    """Gate {gate_id} of {caller} holds {service} {lasts}."""
+
+    @classmethod
+    def by(cls, gate: Gate, moment: datetime) -> ServiceBusy:
+        """What a gate keeps from starting. A deadline that is past is not shown: then something else is waited for."""
+        until = None if gate.is_answered or gate.decides_by <= moment else gate.decides_by
+        if until is not None:
+            lasts = f"until {_shown(until)} at the latest"
+        else:
+            lasts = "until its rollback is over" if gate.is_answered else "until its verdict, which is due"
+        return cls(service=gate.service, gate_id=gate.id, caller=gate.caller, until=until, lasts=lasts)
 
 
 class Locked(Refusal):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import structlog
 
@@ -50,8 +51,14 @@ def _state_of(rollback: Rollback | None) -> RollbackState | None:
     return rollback.state if rollback is not None else None
 
 
-def notices(before: Gate, after: Gate) -> Iterator[Notice]:
-    """What a stored step has brought that people should know."""
+def notices(before: Gate, after: Gate, external_url: str | None = None) -> Iterator[Notice]:
+    """What a stored step has brought that people should know. Where it is known how the daemon is reached, the link is
+    the gate's own page, which leads on to the deploy."""
+    for notice in _notices(before, after):
+        yield replace(notice, link=f"{external_url}/gates/{after.id}/page") if external_url else notice
+
+
+def _notices(before: Gate, after: Gate) -> Iterator[Notice]:
     if after.decision is not None and before.decision is None:
         yield _verdict(after, after.decision)
     if _is_blind(after) and not _is_blind(before):
@@ -131,4 +138,6 @@ def _facts(gate: Gate) -> dict[str, str]:
     facts = {"version": gate.candidate.version, "policy": gate.policy, "gate": gate.id}
     if gate.deployment.actor:
         facts["actor"] = gate.deployment.actor
+    if gate.deployment.url:
+        facts["deploy"] = gate.deployment.url
     return facts

@@ -306,7 +306,7 @@ class GateService:
 
     async def _refuse_busy(self, service: str) -> None:
         if (gate := await self._gate_store.holder(service)) is not None:
-            raise ServiceBusy(service=service, gate_id=gate.id, caller=gate.caller, until=gate.decides_by)
+            raise ServiceBusy.by(gate, self._clock.now())
 
 
 @contextmanager

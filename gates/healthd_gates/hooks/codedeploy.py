@@ -28,7 +28,7 @@ from healthd_gates.hooks.runs import Runs
 
 _log = structlog.get_logger(__name__)
 _CALL_SECONDS = 8.0
-_ROLLS_BACK = "codeDeployRollback"
+_ROLL_BACK = ("codeDeployRollback", "CloudFormationRollback")  # who makes a deployment that undoes another one
 _FINAL = (  # what CodeDeploy says of a status that nobody waits for
     "DeploymentDoesNotExistException",
     "DeploymentIdRequiredException",
@@ -118,7 +118,7 @@ class CodeDeploy:
                 raise ExcuseUnknownError(why) from error
             _log.warning("a rollback cannot be told from a deployment, and is judged like one", problem=why)
             return None
-        if deployment.get("creator") != _ROLLS_BACK:
+        if deployment.get("creator") not in _ROLL_BACK:
             return None
         return f"{address['deployment']} rolls another deployment back: not judged."
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
 from aiohttp import web
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from healthd.config.settings import Model
 from healthd.web.auth import Caller, Guard
@@ -47,6 +47,15 @@ class EvaluationAttributes(_Sent):
     env: str = Field(max_length=100)
     version: VersionName
     identifier: str | None = Field(None, max_length=64, pattern=r"^[!-~]*$")
+    configuration: Any = None
+    rules: Any = None
+    dry_run: Any = None
+
+    @field_validator("configuration", "rules", "dry_run")
+    @classmethod
+    def _is_not_given(cls, given: Any) -> None:
+        if given:
+            raise ValueError("rules and dry_run are not taken from the call: the policy of this gate has them")
 
 
 class EvaluationData(_Sent):
@@ -151,6 +160,20 @@ def _uuid(gate_id: str) -> str:
     return str(UUID(gate_id))
 
 
+_NEVER = (401, 404, 413, 415, 422)
+
+
+def refused(problem: Problem) -> web.Response:
+    """An error as Datadog's API words it. `datadog-ci` asks for a minute and more whatever the status, but for 400 and
+    403: what asking again cannot change is one of these."""
+    lasts = problem.extra.get("type") == "urn:healthd:quarantined"
+    status = 403 if problem.status == 401 else 400 if problem.status in _NEVER or lasts else problem.status
+    error = {"status": str(status), "title": problem.title, "detail": problem.detail or problem.title}
+    told = Problem(status, problem.title, problem.detail, problem.headers, **problem.extra)
+    told.extra["errors"] = [error]
+    return told.response()
+
+
 async def _admit(request: web.Request, guard: Guard, scope: str) -> Caller:
     """A token of healthd's in the place of one of Datadog's keys; the application key goes first."""
     token = next((request.headers[key] for key in _KEYS if key in request.headers), None)
@@ -175,11 +198,12 @@ class Datadog:
                     404: "No gate of this service and environment is configured.",
                     409: "A lock, a freeze, a quarantine or another gate is in the way: who and until when.",
                 },
-                body=EvaluationRequest, headers=_HEADERS, admit=_admit,
+                body=EvaluationRequest, headers=_HEADERS, admit=_admit, refuse=refused,
             ),
             Operation(
                 "datadog_result", "GET", f"{_PATH}/{{gate_id}}", SCOPE, "How an evaluation stands.",
-                self._result, {200: Answer("As Datadog says it.", Evaluation)}, headers=_HEADERS, admit=_admit,
+                self._result, {200: Answer("As Datadog says it.", Evaluation)},
+                headers=_HEADERS, admit=_admit, refuse=refused,
             ),
         ]  # fmt: skip
 
@@ -196,7 +220,7 @@ class Datadog:
         if gate.caller not in {f"hook:{name}" for name, _ in self._hooks()}:
             raise UnknownGate(gate_id=call.gate_id)
         await self._runs.noted(gate)
-        return answer(evaluation_of(gate, f"{call.request.url.origin()}/gates/{gate.id}/page"))
+        return answer(evaluation_of(gate, call.address(f"/gates/{gate.id}/page")))
 
     def _hooks(self) -> Iterator[tuple[str, DatadogConfig]]:
         """All of this kind: the address, which is Datadog's, names none."""

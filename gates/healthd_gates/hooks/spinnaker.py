@@ -1,12 +1,13 @@
-"""Spinnaker's webhook stage. It posts once, then polls the address under `Location` until it reads a status that the
-stage lists; any 4xx but 429 ends the stage, and so does a connection that is refused.
+"""Spinnaker's webhook stage. It posts once, then polls an address until it reads a status that the stage lists: the one
+in `Location`, one in the answer, or the one that it posted to. It keeps the address as it came, so that it must be a
+whole one. Any 4xx but 429 ends the stage, unless the stage lists it, and so does a connection that is refused.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
@@ -40,6 +41,13 @@ class Start(Execution):
     """What is judged."""
 
 
+class PolledAs(Model):
+    """With `getMethod` the address that is posted to is also the one that is polled, and says of which gate."""
+
+    stage: str | None = None
+    execution: str | None = None
+
+
 class Status(StrEnum):
     """The statuses that the stage lists; what it does not list goes on."""
 
@@ -65,10 +73,22 @@ class StageDocument(BaseModel):
     status: Status
     progress: str
     gate: str
+    status_url: str
 
     @classmethod
-    def of(cls, gate: Gate) -> Self:
-        return cls(status=STATUSES[Word.on(gate)], progress=sentence_on(gate), gate=gate.id)
+    def of(cls, gate: Gate, status_url: str) -> Self:
+        status = STATUSES[Word.on(gate)]
+        return cls(status=status, progress=sentence_on(gate), gate=gate.id, status_url=status_url)
+
+
+_PASSES = ("urn:healthd:service-busy", "urn:healthd:locked", "urn:healthd:frozen")
+
+
+def refused(problem: Problem) -> web.Response:
+    """What passes by itself as a 503: Spinnaker asks again after any 5xx, and takes every 4xx for the end."""
+    if problem.extra.get("type") in _PASSES:
+        problem = Problem(503, problem.title, problem.detail, problem.headers, **problem.extra)
+    return problem.response()
 
 
 class Spinnaker:
@@ -86,12 +106,23 @@ class Spinnaker:
                 "spinnaker_start", "POST", "/hooks/spinnaker/{hook}", SCOPE,
                 "A webhook stage begins: once for each execution.", self._start,
                 {202: Answer("The gate, which may have its verdict already.", StageDocument, headers=location)},
-                {**_GONE, 409: "A lock, a freeze, a quarantine or another gate is in the way: who and until when."},
-                body=Start,
+                {
+                    **_GONE,
+                    409: "The version is in quarantine.",
+                    503: "A lock, a freeze or another gate is in the way: who and until when.",
+                },
+                body=Start, query=PolledAs, refuse=refused,
             ),
             Operation(
                 "spinnaker_status", "GET", "/hooks/spinnaker/{hook}/{gate_id}", SCOPE,
                 "A webhook stage polls.", self._status, {200: Answer("Where the gate stands.", StageDocument)},
+            ),
+            Operation(
+                "spinnaker_poll", "GET", "/hooks/spinnaker/{hook}", SCOPE,
+                "A webhook stage polls the address that it posted to (`getMethod`).", self._poll,
+                {200: Answer("Where the gate of this execution stands.", StageDocument)},
+                {404: "No such hook, the stage is not configured, or it has no gate in this execution."},
+                query=Execution,
             ),
             Operation(
                 "spinnaker_cancel", "POST", "/hooks/spinnaker/{hook}/cancel", SCOPE,
@@ -100,25 +131,36 @@ class Spinnaker:
             ),
         ]  # fmt: skip
 
-    async def _start(self, call: Call[Start, Nothing]) -> web.Response:
+    async def _start(self, call: Call[Start, PolledAs]) -> web.Response:
         gate = await self._runs.begin(
-            self._run(call),
+            self._run(call, call.body),
             call.body.version,
             anew=lambda begun: begun.run.told or begun.is_over or begun.word is Word.CANCELLED,
         )
-        return answer(StageDocument.of(gate), 202, {"Location": f"/hooks/spinnaker/{call.hook}/{gate.id}"})
+        shown = StageDocument.of(gate, self._status_url(call, gate))
+        return answer(shown, 202, {"Location": shown.status_url})
+
+    async def _poll(self, call: Call[Nothing, Execution]) -> web.Response:
+        begun = await self._runs.recall(self._run(call, call.query))
+        if begun is None:
+            raise Problem(404, "No gate yet", f"{call.query.stage} has no gate in execution {call.query.execution}")
+        gate = await self._runs.note(begun)
+        return answer(StageDocument.of(gate, self._status_url(call, gate)))
 
     async def _status(self, call: Call[Nothing, Nothing]) -> web.Response:
         self._runs.hook(SpinnakerConfig, call.hook)
-        return answer(StageDocument.of(await self._runs.noted(await self._runs.own(call.hook, call.gate_id))))
+        gate = await self._runs.noted(await self._runs.own(call.hook, call.gate_id))
+        return answer(StageDocument.of(gate, self._status_url(call, gate)))
 
     async def _cancel(self, call: Call[Execution, Nothing]) -> web.Response:
-        await self._runs.end(self._run(call), "Spinnaker gave the stage up")
+        await self._runs.end(self._run(call, call.body), "Spinnaker gave the stage up")
         return web.Response(status=204, headers={"Cache-Control": "no-store"})
 
-    def _run(self, call: Call[Start, Nothing] | Call[Execution, Nothing]) -> Run:
+    def _status_url(self, call: Call[Any, Any], gate: Gate) -> str:
+        return call.address(f"/hooks/spinnaker/{call.hook}/{gate.id}")
+
+    def _run(self, call: Call[Any, Any], body: Execution) -> Run:
         """Executions of one pipeline may overlap: each is a subject of its own, and none ends another's gate."""
-        body = call.body
         deploys = self._runs.hook(SpinnakerConfig, call.hook).stages.get(body.stage)
         if deploys is None:
             raise Problem(404, "Unknown stage", f"{body.stage} is not under hooks.{call.hook}.stages: name it there")

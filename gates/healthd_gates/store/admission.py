@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from healthd.journal.journal import AuditEntry, write_audit
 from healthd_gates.domain.errors import IdempotencyMismatch, Locked, Quarantined, ServiceBusy
+from healthd_gates.domain.evidence import Verdict
 from healthd_gates.domain.gate import EventKind, Gate, GateEvent, GateState
 from healthd_gates.domain.request import VerifyRequest
 from healthd_gates.store import tables
@@ -51,7 +52,7 @@ async def known(connection: AsyncConnection, admission: Admission) -> Gate | Non
         return None
     query = sa.select(tables.gates).where(tables.gates.c.idempotency == admission.idempotency)
     row = (await connection.execute(query)).mappings().one_or_none()
-    if row is None:
+    if row is None or await _is_released(connection, row):
         return None
     if row["request_hash"] != admission.request_hash:
         raise IdempotencyMismatch(key=admission.idempotency_key, gate_id=row["id"])
@@ -63,9 +64,13 @@ async def admit(connection: AsyncConnection, admission: Admission, moment: datet
     was faster by a moment: then asking again gives the refusal."""
     await _refuse_locked(connection, admission, moment)
     await _refuse_quarantined(connection, admission)
-    await _refuse_busy(connection, admission)
+    await _refuse_busy(connection, admission, moment)
     await _end_watches(connection, admission.gate.service, moment)
     gate, request = admission.gate, admission.request
+    if admission.idempotency is not None:  # a gate that has it still was released: the key is the new one's
+        old = tables.gates.c.idempotency == admission.idempotency
+        freed = tables.gates.c.idempotency + sa.literal(" of ") + tables.gates.c.id
+        await connection.execute(sa.update(tables.gates).where(old).values(idempotency=freed))
     await connection.execute(
         sa.insert(tables.gates).values(
             id=gate.id,
@@ -86,6 +91,18 @@ async def admit(connection: AsyncConnection, admission: Admission, moment: datet
     started = GateEvent(gate.id, 1, moment, EventKind.STARTED, body)
     await connection.execute(sa.insert(tables.gate_events).values(event_columns(started)))
     await write_audit(connection, moment, *_audit(admission))
+
+
+async def _is_released(connection: AsyncConnection, row: sa.RowMapping) -> bool:
+    """Whether someone has let the version out of the quarantine that this gate put it in: whoever deploys it again,
+    under whatever key, asks anew."""
+    gate = read_gate(row)
+    harmful = gate.rollback is not None or (gate.decision is not None and gate.decision.verdict is Verdict.FAIL)
+    if not harmful or not json.loads(row["policy_body"]).get("quarantine", True):
+        return False
+    table = tables.quarantine
+    query = sa.select(table.c.gate_id).where(table.c.service == gate.service, table.c.version == gate.candidate.version)
+    return (await connection.execute(query)).first() is None
 
 
 def _audit(admission: Admission) -> list[AuditEntry]:
@@ -115,11 +132,15 @@ async def _refuse_quarantined(connection: AsyncConnection, admission: Admission)
         raise Quarantined(**fields, since=row.since, reason=row.reason)
 
 
-async def _refuse_busy(connection: AsyncConnection, admission: Admission) -> None:
+async def _refuse_busy(connection: AsyncConnection, admission: Admission, moment: datetime) -> None:
     table = tables.gates
-    row = (await connection.execute(sa.select(table).where(table.c.holds == admission.gate.service))).one_or_none()
+    row = (
+        (await connection.execute(sa.select(table).where(table.c.holds == admission.gate.service)))
+        .mappings()
+        .one_or_none()
+    )
     if row is not None:
-        raise ServiceBusy(service=row.service, gate_id=row.id, caller=row.caller, until=row.decides_by)
+        raise ServiceBusy.by(read_gate(row), moment)
 
 
 async def _end_watches(connection: AsyncConnection, service: str, moment: datetime) -> None:

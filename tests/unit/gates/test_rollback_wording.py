@@ -61,7 +61,7 @@ def _notice(gate: Gate) -> str:
 
 OUTLETS: dict[str, Callable[[Gate], str]] = {
     "Flagger, Argo Rollouts": lambda gate: Told.of(gate).sentence,
-    "Spinnaker": lambda gate: StageDocument.of(gate).progress,
+    "Spinnaker": lambda gate: StageDocument.of(gate, "http://healthd/x").progress,
     "ECS": lambda gate: str(answer_on(gate).hookDetails["healthdSays"]),
     "Datadog": lambda gate: rules_of(gate)[0].reason,
     "GitHub": lambda gate: verdict(gate)[1],

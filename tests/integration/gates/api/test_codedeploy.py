@@ -96,13 +96,14 @@ async def test_codedeploy_is_told_the_verdict_once(tmp_path: Path, monkeypatch: 
             await invoke(api, "d-NEW", "nothing", monkeypatch)
 
 
-async def test_a_rollback_of_codedeploys_is_not_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is a deployment of its own, and nothing may stand in its way."""
+async def test_a_rollback_of_awss_own_is_not_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """CodeDeploy's, and that of a CloudFormation stack: each is a deployment, and nothing may stand in its way."""
     async with asking(tmp_path) as (api, codedeploy):
-        codedeploy.creators["d-BACK"] = "codeDeployRollback"
-        await invoke(api, "d-BACK", "bad", monkeypatch)
-        await until(lambda: bool(codedeploy.told), "the answer", timeout=60)
-        assert codedeploy.told == [("d-BACK", _EXECUTION, "Succeeded")]
+        codedeploy.creators |= {"d-BACK": "codeDeployRollback", "d-STACK": "CloudFormationRollback"}
+        for deployment in codedeploy.creators:
+            await invoke(api, deployment, "bad", monkeypatch)
+        await until(lambda: len(codedeploy.told) == 2, "the answers", timeout=60)
+        assert sorted(codedeploy.told) == [(name, _EXECUTION, "Succeeded") for name in ("d-BACK", "d-STACK")]
         assert (await api.call("GET", "/gates?service=api-1")).body["gates"] == []
 
 

@@ -31,13 +31,14 @@ async def test_executions_that_overlap_leave_each_other_alone(api: Gating) -> No
     """The second is told who holds the service, until the first has given up."""
     service = api.service()
     first, second = await start(api, service, "01A"), await start(api, service, "01B")
-    assert (first.status, second.status, second.body["gate_id"]) == (202, 409, first.body["gate"])
-    assert first.headers["Location"] == f"/hooks/spinnaker/spinnaker-endless/{first.body['gate']}"
+    assert (first.status, second.status, second.body["gate_id"]) == (202, 503, first.body["gate"])
+    path = f"/hooks/spinnaker/spinnaker-endless/{first.body['gate']}"
+    assert first.headers["Location"] == first.body["status_url"] == f"{api.daemon.url}{path}"
     for execution in ("01B", "01A", "01A"):
         body = {"stage": service, "execution": execution}
         given_up = await api.call("POST", "/hooks/spinnaker/spinnaker-endless/cancel", body, token="hooks")
         assert given_up.status == 204
-        polled = await api.call("GET", first.headers["Location"], token="hooks")
+        polled = await api.call("GET", path, token="hooks")
         assert polled.body["status"] == ("RUNNING" if execution == "01B" else "CANCELED")
     assert (await start(api, service, "01B")).status == 202
     assert (await start(api, "stranger", "01C")).status == 404

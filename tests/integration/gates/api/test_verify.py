@@ -28,10 +28,10 @@ async def test_no_verdict_yet_is_202(api: Gating) -> None:
     """With the gate's address and the time after which to ask."""
     answer = await api.verify(api.service(), "endless", wait="100ms")
     assert answer.status == 202
-    assert answer.headers["Location"] == f"/gates/{answer.body['id']}"
+    assert answer.headers["Location"] == f"{api.daemon.url}/gates/{answer.body['id']}"
     assert int(answer.headers["Retry-After"]) > 0
     assert (answer.body["verdict"], answer.body["may_stay"]) == ("running", False)
-    found = await api.call("GET", answer.headers["Location"])
+    found = await api.call("GET", f"/gates/{answer.body['id']}")
     assert (found.status, found.body["id"]) == (200, answer.body["id"])
 
 

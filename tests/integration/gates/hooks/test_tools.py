@@ -24,6 +24,7 @@ from tests.servers.waiting import until
 
 FILES = Path(__file__).parents[4] / "deploy" / "hooks"
 SHIPPED = "http://healthd.monitoring:8080"
+INGRESS = "https://healthd.example.com"
 INTERVAL = 0.5
 TOOLS = ("flagger", "argo", "spinnaker")
 
@@ -81,7 +82,7 @@ def roll_out(tool: str, outcome: str, url: str, token: str) -> tuple[Rollout, An
             analysis = AnalysisRun(template, {**told, "token": token})
             return Rollout(analysis.run(INTERVAL, INTERVAL), lambda: analysis.phase), analysis
         case _:
-            text = (FILES / "spinnaker-stage.json").read_text().replace(SHIPPED, url)
+            text = (FILES / "spinnaker-stage.json").read_text().replace(INGRESS, url)
             context = {"execution.id": "01HZX3", "parameters.version": "1.4.2", "parameters.healthdToken": token}
             stage = WebhookStage(json.loads(text.replace("api-production", _name(tool, outcome))), context)
             return Rollout(stage.run(INTERVAL), lambda: stage.status), stage
@@ -180,7 +181,7 @@ async def _gates(api: Gating, service: str, number: int) -> bool:
 @pytest.mark.asyncio(loop_scope="module")
 async def test_a_cancelled_stage_leaves_no_gate_behind(api: Gating) -> None:
     """Spinnaker tells by the execution's id; nobody knows the gate's."""
-    text = (FILES / "spinnaker-stage.json").read_text().replace(SHIPPED, api.daemon.url)
+    text = (FILES / "spinnaker-stage.json").read_text().replace(INGRESS, api.daemon.url)
     context = {"execution.id": "01J000", "parameters.version": "1.4.3", "parameters.healthdToken": api.tokens["hooks"]}
     cancelled = WebhookStage(json.loads(text.replace("api-production", "api-again")), context)
     await cancelled.create()
@@ -200,7 +201,9 @@ async def ingress(upstream: str) -> AsyncIterator[tuple[str, Callable[[], int]]]
 
     async def forward(request: web.Request) -> web.Response:
         nonlocal missed
-        kept = {key: value for key, value in request.headers.items() if key in ("Authorization", "Content-Type")}
+        kept = {
+            key: value for key, value in request.headers.items() if key in ("Authorization", "Content-Type", "Host")
+        }
         body = await request.read()
         tries = 1 if missed < 3 else 40
         for _ in range(tries):

@@ -9,6 +9,7 @@ from aiohttp.test_utils import make_mocked_request
 
 from healthd.config.settings import Model
 from healthd.web.auth import Caller
+from healthd.web.problems import Problem
 from healthd_gates.api.operation import Call, Nothing, Operation
 from healthd_gates.api.problems import problem_of
 from healthd_gates.config.settings import Config
@@ -43,16 +44,23 @@ class Asking:
         }
         self._hook = hook
 
-    async def ask(self, operation: str, body: dict[str, Any] | None = None, **parts: str) -> Said:
+    async def ask(
+        self, operation: str, body: dict[str, Any] | None = None, query: dict[str, Any] | None = None, **parts: str
+    ) -> Said:
         asked = self._operations[operation]
         match_info = {"hook": self._hook, **parts}
         path = asked.path.format(**match_info)
         request = make_mocked_request(asked.method, path, headers={"Host": "healthd.example"}, match_info=match_info)
         read: Model = asked.body.model_validate(body) if body is not None else Nothing()
         try:
-            response = await asked.handle(Call(request, Caller("cluster", frozenset()), read, Nothing()))
+            caller = Caller("cluster", frozenset())
+            response = await asked.handle(
+                Call(request, caller, read, asked.query.model_validate(query or {}), "https://healthd.example")
+            )
         except Refusal as refusal:
-            response = problem_of(refusal).response()
+            response = asked.refuse(problem_of(refusal))
+        except Problem as problem:
+            response = asked.refuse(problem)
         assert isinstance(response, web.Response)
         said = json.loads(response.body) if response.body else {}
         return Said(response.status, said, dict(response.headers))

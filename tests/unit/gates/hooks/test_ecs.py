@@ -107,7 +107,7 @@ def test_ecs_is_told_what_follows_from_the_gate(gate: Gate, status: HookStatus) 
 
 def test_what_stands_in_the_way_for_a_time_is_waited_for() -> None:
     """What stands in the way for good fails the deployment."""
-    busy = refusals.ServiceBusy(service="api", gate_id="g0", caller="ci", until="noon")
+    busy = refusals.ServiceBusy(service="api", gate_id="g0", caller="ci", lasts="until noon")
     assert answer_to(busy).hookStatus is HookStatus.IN_PROGRESS
     assert answer_to(refusals.JournalUnavailable(problem="disk full")).hookStatus is HookStatus.IN_PROGRESS
     assert answer_to(refusals.UnknownPolicy(policy="x", known="y")).hookStatus is HookStatus.FAILED

@@ -39,6 +39,6 @@ def test_the_stage_sends_what_is_read() -> None:
 @pytest.mark.parametrize("gate", [RUNNING, PASSED, *DECIDED.values()])
 def test_a_stage_reads_text(gate: Gate) -> None:
     """Where the stage looks for it; a progress that is no text would end it."""
-    shown = StageDocument.of(gate).model_dump(mode="json")
+    shown = StageDocument.of(gate, "http://healthd/x").model_dump(mode="json")
     for path in (STAGE["statusJsonPath"], STAGE["progressJsonPath"]):
         assert isinstance(shown[path.removeprefix("$.")], str)

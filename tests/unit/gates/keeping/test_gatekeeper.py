@@ -12,7 +12,7 @@ from healthd_gates.domain import errors as refusals
 from healthd_gates.domain.evidence import Verdict
 from healthd_gates.domain.gate import Gate, GateState
 from healthd_gates.domain.request import Deployment, Override, PushedCounts, PushedEvidence, Version
-from tests.unit.gates.stage import Replica, Script, broken, config, replica, request, silent
+from tests.unit.gates.stage import Replica, Script, broken, config, failing, replica, request, silent
 from tests.unit.stage import MIDNIGHT
 
 PUSHED = PushedEvidence(id="1", candidate=PushedCounts(requests=10, errors=0))
@@ -323,3 +323,31 @@ async def test_the_beginning_of_an_id_will_do(file: Path) -> None:
             with pytest.raises(refusals.UnknownGate):
                 await running.keeper.named(nothing)
         assert await running.keeper._gate_store.rollbacks(MIDNIGHT - timedelta(days=1)) == []
+
+
+async def test_a_key_starts_anew_once_its_version_is_released(file: Path) -> None:
+    """The pipeline that is run again deploys the version again: the old fail is not the answer to that."""
+    Script.act = failing
+    async with replica(file, config(policy={"settle": "0s"})) as running:
+        asked = request(rollback="off")
+        first = await running.keeper.start(asked, caller="ci", idempotency_key="run-7")
+        assert not (await running.keeper.wait(first.id, 600)).may_stay
+        assert (await running.keeper.start(asked, caller="ci", idempotency_key="run-7")).id == first.id
+        await running.keeper.release("api", "2.0", caller="kim", reason="it was the network")
+        second = await running.keeper.start(asked, caller="ci", idempotency_key="run-7")
+        assert (second.id != first.id, second.is_answered) == (True, False)
+        assert (await running.keeper.start(asked, caller="ci", idempotency_key="run-7")).id == second.id
+
+
+async def test_no_deadline_that_is_past_is_shown(file: Path) -> None:
+    """A service that is held by a rollback is held until that is over."""
+    Script.act = failing
+    async with replica(file, config(policy={"settle": "0s"})) as running:
+        first = await running.keeper.start(request(), caller="ci")
+        with pytest.raises(refusals.ServiceBusy, match=r"until \d{4}-.* UTC at the latest") as refused:
+            await running.keeper.start(request(version="3.0"), caller="ci")
+        assert refused.value.fields["until"] > first.created_at
+        await running.keeper.wait(first.id, 600)
+        with pytest.raises(refusals.ServiceBusy, match="until its rollback is over") as refused:
+            await running.keeper.start(request(version="3.0"), caller="ci")
+        assert "until" not in refused.value.fields
