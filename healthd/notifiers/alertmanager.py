@@ -14,6 +14,7 @@ from healthd.notifiers.posting import post
 
 _REPEAT = 60.0  # seconds
 _LAPSES = timedelta(seconds=4 * _REPEAT)
+_TOLD = ("gate", "version", "policy", "state", "kind", "failure")  # facts that annotations carry
 _ALERTS = {"check": "HealthdCheck", "gate": "HealthdGate", "rollback": "HealthdRollback"}
 
 
@@ -67,7 +68,8 @@ class Alertmanager:
         annotations = {
             "summary": f"{notice.summary} in {self._context.environment}",
             "description": notice.detail,
-            "runbook_url": notice.link or "",
+            "runbook_url" if notice.about == "check" else "deploy_url": notice.link or "",
+            **{name: text for name, text in notice.facts.items() if name in _TOLD},
         }
         return {
             "labels": labels,

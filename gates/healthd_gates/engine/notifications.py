@@ -127,7 +127,9 @@ def _rollback(gate: Gate, rollback: Rollback) -> Notice:
         detail=rollback.detail or rollback.reason,
         since=gate.finished_at or rollback.at,
         began=rollback.at,
-        facts=_facts(gate) | {"trigger": rollback.trigger} | ({"by": rollback.by} if rollback.by else {}),
+        facts=_facts(gate)
+        | {"trigger": rollback.trigger, "state": rollback.state.value}
+        | ({"by": rollback.by} if rollback.by else {}),
         link=gate.deployment.url,
         always=True,
         lasts=_ROLLBACK_TOLD,
