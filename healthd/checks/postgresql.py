@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
 from healthd.checks import postgresql_connection as postgresql
@@ -14,7 +14,8 @@ from healthd.units import Duration, show_duration
 
 # One round trip, and nothing in it needs a grant. Without pg_read_all_stats the kind of another user's session is
 # hidden, and so is the state of the WAL receiver: then sessions with a database and a user are counted, and a
-# receiver that shows itself is taken for one that streams (it does so only once it is connected).
+# receiver that shows itself is taken for one that streams (it does so only once it is connected). After a restart the
+# position that was received begins at a segment, behind what is replayed, until something is written: hence `>=`.
 _QUERY = """
 SELECT recovering,
        current_setting('transaction_read_only')::boolean AS read_only,
@@ -27,7 +28,10 @@ SELECT recovering,
        CASE WHEN recovering THEN
          EXISTS (SELECT FROM pg_stat_wal_receiver WHERE coalesce(status, 'streaming') = 'streaming') END AS streaming,
        CASE WHEN recovering THEN pg_is_wal_replay_paused() END AS paused,
-       CASE WHEN recovering THEN pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() END AS all_replayed,
+       CASE WHEN recovering THEN pg_postmaster_start_time()::text END AS server,
+       CASE WHEN recovering THEN
+         pg_last_wal_replay_lsn() >= greatest(
+           pg_last_wal_receive_lsn(), (SELECT latest_end_lsn FROM pg_stat_wal_receiver LIMIT 1)) END AS all_replayed,
        CASE WHEN recovering THEN
          extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp())::double precision END AS replay_age
   FROM pg_is_in_recovery() AS recovering
@@ -48,7 +52,9 @@ class PostgreSQLConfig(DatabaseConfig):
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What a server says of itself: a row of the query. `replay_age` is in seconds."""
+    """What a server says of itself: a row of the query. `replay_age` is in seconds; `server` tells a standby from
+    another one, or from itself before a restart. `since_in_step`, which is not in the row, is in seconds: since this
+    check saw the same standby in step with its primary."""
 
     recovering: bool
     read_only: bool
@@ -60,6 +66,8 @@ class Standing:
     paused: bool | None = None
     all_replayed: bool | None = None
     replay_age: float | None = None
+    server: str | None = None
+    since_in_step: float | None = None
 
     @property
     def available(self) -> int:
@@ -68,13 +76,21 @@ class Standing:
 
     @property
     def lag(self) -> float | None:
-        """Seconds that a standby is behind; None when nobody can know.
+        """Seconds that a standby is behind at most; None when nobody can know.
 
-        That all is replayed which was received says nothing once nothing is received any more.
+        That all is replayed which was received says nothing once nothing is received any more. The age of the last
+        transaction says how long nobody has written, unless something was: a standby that was in step a moment ago is
+        no further behind than that.
         """
-        if self.all_replayed and self.streaming:
+        if self.is_in_step:
             return 0.0
-        return None if self.replay_age is None else max(0.0, self.replay_age)
+        bounds = [bound for bound in (self.replay_age, self.since_in_step) if bound is not None]
+        return max(0.0, min(bounds)) if bounds else None
+
+    @property
+    def is_in_step(self) -> bool:
+        """Whether a standby has replayed all that its primary says there is."""
+        return bool(self.all_replayed and self.streaming)
 
     def observed(self) -> dict[str, Any]:
         seen: dict[str, Any] = {
@@ -100,6 +116,8 @@ class PostgreSQL:
 
     def __init__(self, config: PostgreSQLConfig, context: CheckContext) -> None:
         self._config = config
+        self._clock = context.clock
+        self._in_step: tuple[str | None, float] | None = None  # the standby, and when (steady seconds)
         self._connection = postgresql.Connection(config.uri, context.clock)
 
     async def probe(self) -> Result:
@@ -110,10 +128,19 @@ class PostgreSQL:
             return Result.unhealthy(FailureKind.TIMEOUT, self._connection.waited_for(self._config.patience))
         except postgresql.FAILURES as error:
             return postgresql.failure(error)
-        result = judge(Standing(**answer.rows[0]), self._config, answer.latency)
+        standing = self._with_its_past(Standing(**answer.rows[0]))
+        result = judge(standing, self._config, answer.latency)
         if result.kind in (FailureKind.NOT_PRIMARY, FailureKind.READ_ONLY, FailureKind.UNEXPECTED_RESPONSE):
             self._connection.drop()  # after a failover the name leads elsewhere: look it up anew
         return result
+
+    def _with_its_past(self, standing: Standing) -> Standing:
+        now = self._clock.steady()
+        if standing.is_in_step:
+            self._in_step = standing.server, now
+        if self._in_step is None or self._in_step[0] != standing.server:
+            return standing
+        return replace(standing, since_in_step=now - self._in_step[1])
 
     async def close(self) -> None:
         self._connection.drop()

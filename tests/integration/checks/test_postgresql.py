@@ -208,6 +208,30 @@ async def test_standby_whose_receiver_died(small_server: postgresql.PostgreSQL, 
         await until(lambda: _is_up(strict), "the standby has caught up again")
 
 
+async def test_standby_that_was_restarted_in_a_quiet_night() -> None:
+    """Its receiver begins at a segment's start, behind what is replayed, and nobody writes: it is in step all the same.
+    When its primary dies it falls behind from then on, not from the last transaction on."""
+    with postgresql.primary({"autovacuum": "off"}) as server:
+        await server.execute("CREATE TABLE quiet (at timestamptz)")
+        await _restart_in_a_quiet_night(server)
+
+
+async def _restart_in_a_quiet_night(server: postgresql.PostgreSQL) -> None:
+    async with postgresql.standby(server) as standby:
+        for node in (server, standby):
+            await node.execute("CHECKPOINT")
+        await asyncio.sleep(1)
+        async with watched("postgresql", uri=standby.dsn, require="replica", max_lag="2s") as check:
+            await until(lambda: _is_up(check), "the standby has caught up")
+            await asyncio.to_thread(standby.stop)
+            await asyncio.to_thread(standby.start)
+            await asyncio.sleep(2.5)
+            await until(lambda: _is_up(check), "it is in step though nobody writes", 20)
+            assert (await check.look()).observed["lagSeconds"] == 0.0
+            await standby.cut_off()
+            await check.finds(Status.DEGRADED, FailureKind.LAGGING)
+
+
 async def test_standby_whose_replay_is_paused(small_server: postgresql.PostgreSQL, standby: postgresql.Standby) -> None:
     """Received and not replayed is behind, and the message says why."""
     async with watched("postgresql", uri=standby.dsn, require="replica", max_lag="50ms") as check:

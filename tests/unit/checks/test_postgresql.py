@@ -37,6 +37,18 @@ def test_receiver_gone_means_that_nobody_knows_what_is_missing() -> None:
     assert judged(replace(cut_off, replay_age=5.0), require="replica").status is Status.DEGRADED
 
 
+def test_what_was_in_step_a_moment_ago_is_no_further_behind() -> None:
+    """The primary of a quiet night dies: the last transaction is an hour old, and nothing is missing yet."""
+    cut_off = replace(STANDBY, streaming=False, since_in_step=4.0)
+    result = judged(cut_off, require="replica")
+    assert (result.status, result.kind) == (Status.DEGRADED, FailureKind.LAGGING)
+    assert result.message == "4.0 s behind the primary; no WAL receiver is streaming"
+    late = judged(replace(cut_off, since_in_step=31.0), require="replica")
+    assert (late.status, late.observed["lagSeconds"]) == (Status.UNHEALTHY, 31.0)
+    behind = replace(STANDBY, all_replayed=False, since_in_step=15.0)  # the first transaction after that hour
+    assert judged(behind, require="replica").status is Status.HEALTHY
+
+
 def test_unknown_lag_is_not_green() -> None:
     """A standby that never replayed a transaction and receives nothing cannot say how old its data are."""
     result = judged(replace(STANDBY, streaming=False, all_replayed=None, replay_age=None), require="any")
