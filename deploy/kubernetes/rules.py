@@ -4,7 +4,7 @@ from pathlib import Path
 from textwrap import indent
 
 RULES = Path(__file__).parents[1] / "prometheus" / "healthd.rules.yml"
-MANIFEST = Path(__file__).parent / "base" / "prometheusrule.yaml"
+MANIFEST = Path(__file__).parent / "operator" / "prometheusrule.yaml"
 _HEAD = """\
 # Written by `make docs` from deploy/prometheus/healthd.rules.yml; change that. Needs the Prometheus operator.
 apiVersion: monitoring.coreos.com/v1

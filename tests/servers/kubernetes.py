@@ -32,6 +32,7 @@ _TYPE = ("kind", "apiVersion")
 _REASONS = {
     400: "BadRequest", 401: "Unauthorized", 403: "Forbidden", 404: "NotFound", 409: "Conflict",
     415: "UnsupportedMediaType", 422: "Invalid", 429: "TooManyRequests", 500: "InternalError",
+    503: "ServiceUnavailable",
 }  # fmt: skip
 _VERBS = ["get", "list", "patch"]
 _REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
@@ -49,7 +50,7 @@ class Api:
 
     `before_patch` is called ahead of a patch, for a change by somebody else; `after_patch` with the path and the object
     before and after it, for what a controller does. `admission` may refuse what a patch would leave; the groups and
-    versions that are `unserved` are not installed.
+    versions that are `unserved` are not installed. While it is `away` it gives that answer alone.
     """
 
     def __init__(self, peer: Peer, trust: bytes) -> None:
@@ -61,6 +62,7 @@ class Api:
         self.after_patch: Callable[[str, dict[str, Any], dict[str, Any]], None] | None = None
         self.admission: Refuse | None = None
         self.unserved = set[str]()
+        self.away: Answer | None = None
         peer.fallback = self._answer
 
     @property
@@ -111,6 +113,8 @@ class Api:
         return file
 
     def _answer(self, received: Received) -> Answer:
+        if self.away is not None:
+            return self.away
         authorization = received.headers.get("Authorization")
         if authorization is None:
             return status(

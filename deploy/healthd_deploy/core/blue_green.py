@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from functools import partial
+from typing import Any, Protocol, runtime_checkable
 
 from healthd_deploy.core.exit import StepFailed
 from healthd_deploy.core.session import GateSession
@@ -43,6 +44,15 @@ class Platform(Protocol):
         ...
 
 
+@runtime_checkable
+class PutsBack(Protocol):
+    """A platform that can put a target back to what it was before its release."""
+
+    async def put_back(self, target: str) -> None:
+        """Only one that has no traffic."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class BlueGreen:
     """The parts of one deploy."""
@@ -74,7 +84,10 @@ class BlueGreen:
         candidate = arm(version, idle)
         for policy in self.plan.before:
             await self.gate_session.passes(policy, candidate)
-        await steps.do(f"release {version} to {idle}", lambda: self._release(idle, version))
+        before = None
+        if isinstance(platform, PutsBack):
+            before = (f"put {idle} back to what it was", partial(platform.put_back, idle))
+        await steps.do(f"release {version} to {idle}", lambda: self._release(idle, version), undo=before)
         for policy in self.plan.idle:
             await self.gate_session.passes(policy, candidate)
         # Before the switch: what healthd refuses is not switched to, and from then on it puts a bad version back even

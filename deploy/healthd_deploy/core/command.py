@@ -68,7 +68,11 @@ def deploying(model: type[ModelT]) -> Callable[[Tool[ModelT]], Callable[..., Non
             version: str, file: Path, key: str | None, dry_run: bool, quiet: bool, as_json: bool, **more: Any
         ) -> None:
             config = config_or_exit(file, model)
-            steps = Steps(dry_run=dry_run, quiet=quiet, redact=Redactor(secrets_of(config)))
+            if problem := config.problem_with(version):
+                click.echo(problem, err=True)
+                sys.exit(COULD_NOT_ASK)
+            redact = Redactor(secrets_of(config))
+            steps = Steps(dry_run=dry_run, quiet=quiet, redact=redact, undo_within=config.undo_within)
             code = asyncio.run(_run(tool, version, key or uuid.uuid4().hex[:12], config, steps, as_json=as_json))
             sys.exit(code)
 
@@ -138,6 +142,8 @@ async def carried_out(work: Callable[[], Awaitable[None]], gate_session: GateSes
             if await steps.unwind():
                 return code
             steps.say("NOT EVERYTHING COULD BE UNDONE: look at the lines above, a person is needed", "✗")
+            if still := await gate_session.still_rolling_back():
+                steps.say(still)
             return NOT_UNDONE
     except asyncio.CancelledError:
         return INTERRUPTED  # nothing was done yet

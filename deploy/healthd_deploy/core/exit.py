@@ -17,6 +17,10 @@ class StepFailed(DeployAborted):
     """A step could not be carried out."""
 
 
+class NoAnswer(StepFailed):
+    """A platform could not be asked, or did not say how it is: another look may, a moment later."""
+
+
 class TargetDown(StepFailed):
     """A target cannot take the traffic: where the traffic is, some of it is answered at least."""
 

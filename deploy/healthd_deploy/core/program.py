@@ -16,6 +16,10 @@ _PAGE = 4096
 _LINES = 5  # of output, its end, that are told when it fails
 
 
+class ProgramTimedOut(StepFailed):
+    """It was ended: whether it did anything is not known."""
+
+
 async def run(
     argv: Sequence[str],
     *,
@@ -46,7 +50,7 @@ async def run(
         async with asyncio.timeout(within):
             out, err = await process.communicate()
     except TimeoutError:
-        raise StepFailed(f"{argv[0]} was not done within {within:g} s") from None
+        raise ProgramTimedOut(f"{argv[0]} was not done within {within:g} s") from None
     finally:
         await _end(process)
     if process.returncode:

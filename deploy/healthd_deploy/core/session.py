@@ -184,6 +184,16 @@ class GateSession:
             self._steps.say(f"healthd: {gate.rollback.told}")
             self.report.gates[-1] = gate
 
+    async def still_rolling_back(self) -> str | None:
+        """What healthd itself is still about, for whoever comes to look; None when that is nothing, or not known."""
+        if self._gate is None:
+            return None
+        with suppress(Refused, Unreachable):
+            gate = await self._client.gate(self._gate.id)
+            if gate.rollback is not None and gate.rollback.state == "due":
+                return f"healthd goes on trying to roll back: `healthd gate show {gate.id}` tells how far it is"
+        return None
+
     async def _asked(self, call: Awaitable[ResultT]) -> ResultT:
         try:
             return await call

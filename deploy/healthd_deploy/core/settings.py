@@ -47,3 +47,9 @@ class DeployConfig(Model):
     """How long the deploy lock outlives a deploy tool that was killed; while it runs, it prolongs it."""
     rollback_patience: Span = 30.0
     """After a fail: how long healthd's own actions have to put the traffic back, before the tool does it itself."""
+    undo_within: Span = 600.0
+    """For how long the tool goes on trying to undo a step while the platform does not answer."""
+
+    def problem_with(self, version: str) -> str | None:
+        """Why a version could never be deployed as this says; None when nothing speaks against it."""
+        return None

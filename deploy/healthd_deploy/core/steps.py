@@ -13,10 +13,11 @@ import click
 
 from healthd.runtime.redaction import Redactor
 from healthd.units import show_duration
-from healthd_deploy.core.exit import StepFailed
+from healthd_deploy.core.exit import NoAnswer, StepFailed
 
 ResultT = TypeVar("ResultT")
 Act = Callable[[], Awaitable[ResultT]]
+_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 15.0  # seconds between two tries to undo a step
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +32,10 @@ class Steps:
     In a dry run steps that change something are told and not carried out; looks are taken all the same.
     """
 
-    def __init__(self, *, dry_run: bool = False, quiet: bool = False, redact: Redactor | None = None) -> None:
-        self.dry_run, self.quiet = dry_run, quiet
+    def __init__(
+        self, *, dry_run: bool = False, quiet: bool = False, redact: Redactor | None = None, undo_within: float = 0.0
+    ) -> None:
+        self.dry_run, self.quiet, self._undo_within = dry_run, quiet, undo_within
         self.redact = redact or Redactor()
         self._begun = time.monotonic()
         self._undos: list[_Undo] = []
@@ -77,15 +80,30 @@ class Steps:
         self._undos.clear()
 
     async def unwind(self) -> bool:
-        """Undo what was done, last first. Whether all of it could be; what could not is told."""
+        """Undo what was done, last first. Whether all of it could be; what could not is told.
+
+        A platform that does not answer is asked again for `undo_within`: nobody but this tool may be there to do it.
+        """
         complete = True
+        until = time.monotonic() + self._undo_within
         while self._undos:
             undo = self._undos.pop()
             try:
-                await self._told(undo.what, undo.act)
+                await self._undone(undo, until)
             except Exception:
                 complete = False
         return complete
+
+    async def _undone(self, undo: _Undo, until: float) -> None:
+        pause = _FIRST_PAUSE
+        while True:
+            try:
+                return await self._told(undo.what, undo.act)
+            except NoAnswer:
+                if time.monotonic() + pause > until:
+                    raise
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
 
     async def _told(self, what: str, act: Act[ResultT]) -> ResultT:
         start = time.monotonic()
@@ -104,11 +122,21 @@ class Steps:
         return result
 
 
-async def wait_until(lock_store: Callable[[], Awaitable[bool]], *, within: float, every: float, what: str) -> None:
-    """Ask again every so many seconds until it holds. Raises StepFailed after `within` seconds."""
+async def wait_until(holds: Callable[[], Awaitable[bool]], *, within: float, every: float, what: str) -> None:
+    """Ask again every so many seconds until it holds. Raises StepFailed after `within` seconds.
+
+    A look that fails (NoAnswer) says nothing about what is looked at: the next one may.
+    """
+    unanswered = ""
     try:
         async with asyncio.timeout(within):
-            while not await lock_store():  # noqa: ASYNC110 - what it waits for is outside of this process
+            while True:
+                try:
+                    if await holds():
+                        return
+                    unanswered = ""
+                except NoAnswer as error:
+                    unanswered = f"; the last look failed: {error}"
                 await asyncio.sleep(every)
     except TimeoutError:
-        raise StepFailed(f"{what}: not within {within:g} s") from None
+        raise StepFailed(f"{what}: not within {within:g} s{unanswered}") from None

@@ -2,31 +2,45 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import re
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from healthd_deploy.core import program
+from healthd_deploy.core.exit import NoAnswer, StepFailed
 from healthd_deploy.kubernetes.settings import Kubectl
 
 Object = Mapping[str, Any]
 Operation = Mapping[str, Any]
 """One of JSON Patch, RFC 6902."""
+_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 10.0  # seconds between two calls while there is no answer
+# How kubectl says that there was none, or that the server is not itself; whatever else it says is an answer.
+_NO_ANSWER = re.compile(
+    r"unable to connect to the server|the connection to the server .* was refused|couldn't get current server API|"
+    r"TLS handshake timeout|i/o timeout|deadline exceeded|Client\.Timeout|unexpected EOF|connection (refused|reset)|"
+    r"etcdserver: |currently unable to handle the request|"
+    r"from server \((ServiceUnavailable|InternalError|Timeout|ServerTimeout|TooManyRequests)\)",
+    re.IGNORECASE,
+)
 
 
 class Cluster:
-    """One namespace of a cluster. Every method raises StepFailed with what kubectl said."""
+    """One namespace of a cluster. Every method raises StepFailed with what kubectl said, NoAnswer where the cluster
+    said nothing."""
 
     def __init__(self, config: Kubectl, namespace: str) -> None:
-        self._within = config.timeout
+        self._within, self._patience = config.timeout, config.patience
         self._call = [config.program, f"--request-timeout={config.timeout:g}s", f"--namespace={namespace}"]
         if config.kubeconfig is not None:
             self._call.append(f"--kubeconfig={config.kubeconfig}")
         if config.context is not None:
             self._call.append(f"--context={config.context}")
 
-    async def get(self, kind: str, name: str) -> Object:
-        return await self._json("get", kind, name)
+    async def get(self, kind: str, name: str, *, patient: bool = True) -> Object:
+        return await self._json("get", kind, name, patient=patient)
 
     async def pods(self, labels: Mapping[str, str]) -> Sequence[Object]:
         """Those that have all the labels."""
@@ -38,8 +52,28 @@ class Cluster:
         """All of the operations, or none when a test among them fails. The object as it is then."""
         return await self._json("patch", kind, name, "--type=json", f"--patch={json.dumps(operations)}")
 
-    async def _json(self, *words: str) -> Object:
-        said = await program.run([*self._call, *words, "--output=json"], within=self._within + 5)
+    async def _json(self, *words: str, patient: bool = True) -> Object:
+        """Asked again for as long as `patience` says while there is no answer: a patch brings about a state, and tests
+        what it was made for, so that it may be sent twice."""
+        until, pause = time.monotonic() + self._patience * patient, _FIRST_PAUSE
+        while True:
+            try:
+                return await self._once(*words)
+            except NoAnswer:
+                if time.monotonic() + pause > until:
+                    raise
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+
+    async def _once(self, *words: str) -> Object:
+        try:
+            said = await program.run([*self._call, *words, "--output=json"], within=self._within + 5)
+        except program.ProgramTimedOut as late:
+            raise NoAnswer(str(late)) from None
+        except StepFailed as failed:
+            if _NO_ANSWER.search(str(failed)):
+                raise NoAnswer(str(failed)) from None
+            raise
         found: Object = json.loads(said)
         return found
 

@@ -2,22 +2,45 @@
 
 from __future__ import annotations
 
-from healthd_deploy.core.exit import StepFailed
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import partial
+from typing import NamedTuple
+
+from healthd_deploy.core.exit import StepFailed, TargetDown
 from healthd_deploy.core.steps import wait_until
 from healthd_deploy.kubernetes.kubectl import Cluster, Object, Operation, pointer
 from healthd_deploy.kubernetes.rollout import missing, troubles
-from healthd_deploy.kubernetes.settings import KubernetesConfig
+from healthd_deploy.kubernetes.settings import KubernetesConfig, Wanted
+from healthd_gates.actions.kubernetes import progress
 
 _EVERY = 2.0  # seconds between two looks at a rollout
+_RESTARTED = "kubectl.kubernetes.io/restartedAt"
+
+
+class _Running(NamedTuple):
+    """What a Deployment is to run."""
+
+    image: str
+    version: str | None
+    replicas: int
 
 
 class KubernetesPlatform:
     """The cluster holds all state: who is live is what the Service selects, a version is a label of the pods."""
 
-    def __init__(self, config: KubernetesConfig, *, every: float = _EVERY) -> None:
+    def __init__(
+        self,
+        config: KubernetesConfig,
+        *,
+        digest: str | None = None,
+        say: Callable[[str], None] = lambda _said: None,
+        every: float = _EVERY,
+    ) -> None:
         self._app = config.application
         self._cluster = Cluster(config.kubectl, config.application.namespace)
-        self._every = every
+        self._digest, self._say, self._every = digest, say, every
+        self._before: dict[str, _Running] = {}
 
     async def live(self) -> str:
         selector = (await self._cluster.get("service", self._app.service))["spec"].get("selector") or {}
@@ -32,20 +55,28 @@ class KubernetesPlatform:
         return next(target for target in self._app.deployments if target != live)
 
     async def version(self, target: str) -> str | None:
-        labels = (await self._deployment(target))["spec"]["template"]["metadata"].get("labels") or {}
-        version: str | None = labels.get(self._app.version_label)
-        return version
+        return self._running(await self._deployment(target)).version
+
+    async def refuse_other_digest(self, version: str) -> None:
+        """Raises StepFailed where a version is live that was made of something else under the same name."""
+        if self._digest is None:
+            return
+        running = self._running(await self._deployment(await self.live()))
+        if running.version == version and not running.image.endswith(f"@{self._digest}"):
+            raise StepFailed(f"{version} is live as {running.image}: give what is to be deployed a version of its own")
 
     async def release(self, target: str, version: str) -> None:
         """As many pods of the new version as the live target has; each of them available."""
         live = await self._deployment(await self.live())
         deployment = await self._deployment(target)
-        replicas = max(1, live["spec"].get("replicas", 1))
+        wanted = Wanted(version, self._digest)
+        running = _Running(wanted.image(self._app.image), version, max(1, live["spec"].get("replicas", 1)))
+        self._before.setdefault(target, self._running(deployment))
         name = self._app.deployments[target]
-        await self._cluster.patch("deployment", name, self._released(deployment, version, replicas))
+        await self._cluster.patch("deployment", name, self._changes(deployment, running, again=True))
         try:
             await wait_until(
-                lambda: self._is_rolled_out(target),
+                partial(self._is_rolled_out, target, _Told(self._say)),
                 within=self._app.ready_within,
                 every=self._every,
                 what=f"Deployment {name} is available",
@@ -53,13 +84,28 @@ class KubernetesPlatform:
         except StepFailed as failed:
             raise StepFailed(f"{failed}{await self._why(target)}") from None
 
+    async def put_back(self, target: str) -> None:
+        """To the image, version and number of pods from before its release. What this run did not change stays."""
+        before = self._before.get(target)
+        if before is None:
+            return
+        if await self.live() == target:
+            raise StepFailed(f"{target} has the traffic: it stays as it is")
+        deployment = await self._deployment(target)
+        if self._running(deployment) != before:
+            changes = self._changes(deployment, before)
+            await self._cluster.patch("deployment", self._app.deployments[target], changes)
+
     async def switch(self, target: str) -> None:
         """Never to a target without a ready pod, and never over a change that somebody else made meanwhile."""
         before = await self.live()
         if before == target:
             return
-        if not (await self._deployment(target)).get("status", {}).get("readyReplicas"):
-            raise StepFailed(f"no pod of Deployment {self._app.deployments[target]} is ready: it gets no traffic")
+        selector = (await self._cluster.get("service", self._app.service))["spec"]["selector"]
+        selects = {**selector, self._app.label: target}
+        if not any(map(is_ready, await self._cluster.pods(selects))):
+            shown = ", ".join(f"{name}={value}" for name, value in sorted(selects.items()))
+            raise TargetDown(f"no pod with {shown} is ready: {target} gets no traffic")
         place = pointer("spec", "selector", self._app.label)
         operations = [
             {"op": "test", "path": place, "value": before},
@@ -76,36 +122,80 @@ class KubernetesPlatform:
         scaled = [{"op": "add", "path": pointer("spec", "replicas"), "value": 0}]
         await self._cluster.patch("deployment", self._app.deployments[target], scaled)
 
-    async def _deployment(self, target: str) -> Object:
-        return await self._cluster.get("deployment", self._app.deployments[target])
+    async def _deployment(self, target: str, *, patient: bool = True) -> Object:
+        return await self._cluster.get("deployment", self._app.deployments[target], patient=patient)
 
-    def _released(self, deployment: Object, version: str, replicas: int) -> list[Operation]:
-        """What makes a Deployment run a version; it fails when its containers are not those that were read."""
+    def _running(self, deployment: Object) -> _Running:
         template = deployment["spec"]["template"]
-        names = [container["name"] for container in template["spec"]["containers"]]
+        labels = (template.get("metadata") or {}).get("labels") or {}
+        image = template["spec"]["containers"][self._place(deployment)]["image"]
+        return _Running(image, labels.get(self._app.version_label), deployment["spec"].get("replicas", 1))
+
+    def _place(self, deployment: Object) -> int:
+        """Which of the containers it is."""
+        names = [container["name"] for container in deployment["spec"]["template"]["spec"]["containers"]]
         if self._app.container not in names:
             raise StepFailed(f"no container {self._app.container} in it, only {', '.join(names)}")
+        return names.index(self._app.container)
+
+    def _changes(self, deployment: Object, running: _Running, *, again: bool = False) -> list[Operation]:
+        """What makes a Deployment run a version; it fails when its containers are not those that were read.
+
+        `again`: also where it should run it already, and the cluster has given that up. A verdict about a template
+        stays until the template changes, so the pods are made anew, as `kubectl rollout restart` does.
+        """
         if self._app.version_label in (deployment["spec"]["selector"].get("matchLabels") or {}):
             raise StepFailed(f"its selector has {self._app.version_label}, which a release must be able to change")
-        at = names.index(self._app.container)
-        container = ("spec", "template", "spec", "containers", at)
+        container = ("spec", "template", "spec", "containers", self._place(deployment))
+        metadata = deployment["spec"]["template"].get("metadata") or {}
         label = pointer("spec", "template", "metadata", "labels", self._app.version_label)
-        image = self._app.image.replace("$version", version)
-        return [
+        changes: list[Operation] = [
             {"op": "test", "path": pointer(*container, "name"), "value": self._app.container},
-            {"op": "replace", "path": pointer(*container, "image"), "value": image},
-            {"op": "add", "path": label, "value": version},
-            {"op": "add", "path": pointer("spec", "replicas"), "value": replicas},
+            {"op": "replace", "path": pointer(*container, "image"), "value": running.image},
+            {"op": "add", "path": pointer("spec", "replicas"), "value": running.replicas},
         ]
+        if running.version is not None:
+            changes.append({"op": "add", "path": label, "value": running.version})
+        elif self._app.version_label in (metadata.get("labels") or {}):
+            changes.append({"op": "remove", "path": label})
+        now = self._running(deployment)
+        if again and (now.image, now.version) == (running.image, running.version) and progress.is_stuck(deployment):
+            annotations = {**(metadata.get("annotations") or {}), _RESTARTED: datetime.now(UTC).isoformat()}
+            place = pointer("spec", "template", "metadata", "annotations")
+            changes.append({"op": "add", "path": place, "value": annotations})
+        return changes
 
-    async def _is_rolled_out(self, target: str) -> bool:
-        return missing(await self._deployment(target)) is None
+    async def _is_rolled_out(self, target: str, told: _Told) -> bool:
+        waits = missing(await self._deployment(target, patient=False))
+        if waits is not None:
+            told.of(f"{self._app.deployments[target]}: {waits}")
+        return waits is None
 
     async def _why(self, target: str) -> str:
-        """What the pods say for themselves, to be added to a failure."""
+        """What the cluster and the pods say for themselves, to be added to a failure."""
         try:
-            labels = (await self._deployment(target))["spec"]["selector"].get("matchLabels") or {}
-            said = troubles(await self._cluster.pods(labels))
+            deployment = await self._deployment(target)
+            labels = deployment["spec"]["selector"].get("matchLabels") or {}
+            said = troubles(deployment, await self._cluster.pods(labels))
         except StepFailed:
             return ""
-        return f"; its pods: {said}" if said else ""
+        return f"; the cluster says: {said}" if said else ""
+
+
+class _Told:
+    """Says what a wait is about, each time that changes."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say, self._last = say, ""
+
+    def of(self, said: str) -> None:
+        if said != self._last:
+            self._say(said)
+        self._last = said
+
+
+def is_ready(pod: Object) -> bool:
+    """Whether a pod can take traffic."""
+    conditions = (pod.get("status") or {}).get("conditions") or ()
+    is_up = any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
+    return is_up and "deletionTimestamp" not in pod["metadata"]

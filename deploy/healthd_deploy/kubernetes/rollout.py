@@ -1,11 +1,12 @@
-"""How far a Deployment's rollout is, and what holds it up. Pure; the rules are those of `kubectl rollout status`."""
+"""How far a Deployment's rollout is, and what holds it up. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from healthd_deploy.core.exit import StepFailed
 from healthd_deploy.kubernetes.kubectl import Object
+from healthd_gates.actions.kubernetes import progress
 
 
 def missing(deployment: Object) -> str | None:
@@ -13,32 +14,34 @@ def missing(deployment: Object) -> str | None:
 
     Raises StepFailed when it will not come about.
     """
-    spec, status = deployment["spec"], deployment.get("status") or {}
-    name, wanted = deployment["metadata"]["name"], spec.get("replicas", 1)
-    if spec.get("paused"):
+    name = deployment["metadata"]["name"]
+    if deployment["spec"].get("paused"):
         raise StepFailed(f"Deployment {name} is paused: `kubectl rollout resume deployment/{name}`")
-    if deployment["metadata"].get("generation", 0) > status.get("observedGeneration", 0):
-        return "the cluster has not seen the change yet"
-    for condition in status.get("conditions", ()):
-        if condition["type"] == "Progressing" and condition.get("reason") == "ProgressDeadlineExceeded":
-            raise StepFailed(f"Deployment {name} does not progress: {condition.get('message', 'its deadline is over')}")
-    updated = status.get("updatedReplicas", 0)
-    if updated < wanted:
-        return f"{updated} of {wanted} pods are new"
-    if status.get("replicas", 0) > updated:
-        return f"{status['replicas'] - updated} old pods are still there"
-    available = status.get("availableReplicas", 0)
-    return f"{available} of {wanted} pods are available" if available < updated else None
+    if progress.is_seen(deployment) and (stuck := progress.is_stuck(deployment)):
+        raise StepFailed(f"Deployment {name} does not progress: {stuck}")
+    return progress.missing(deployment)
 
 
-def troubles(pods: Sequence[Object]) -> str:
-    """Why pods are not ready, as their containers say: one sentence, empty when none says anything."""
-    found = set()
-    for pod in pods:
-        for container in (pod.get("status") or {}).get("containerStatuses", ()):
-            state = container.get("state") or {}
-            why = state.get("waiting") or state.get("terminated")
-            if why and not container.get("ready"):
-                said = why.get("message") or (f"exit code {why['exitCode']}" if "exitCode" in why else "")
-                found.add(f"{why.get('reason', 'not ready')}{f' ({said})' if said else ''}")
+def troubles(deployment: Object, pods: Sequence[Object]) -> str:
+    """Why pods are not ready, in the words of the cluster: one sentence, empty when nobody says anything."""
+    found = {why for pod in pods for why in _of_pod(pod)}
+    if why := progress.no_pods(deployment):
+        found.add(why)
     return ", ".join(sorted(found))
+
+
+def _of_pod(pod: Object) -> Iterator[str]:
+    status = pod.get("status") or {}
+    for condition in status.get("conditions") or ():
+        if condition["type"] == "PodScheduled" and condition["status"] == "False":
+            yield _told(condition.get("reason", "not scheduled"), condition.get("message", ""))
+    for container in (*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())):
+        state = container.get("state") or {}
+        why = state.get("waiting") or state.get("terminated")
+        if why and not container.get("ready") and why.get("exitCode") != 0:
+            code = f"exit code {why['exitCode']}" if "exitCode" in why else ""
+            yield _told(why.get("reason", "not ready"), why.get("message") or code)
+
+
+def _told(reason: str, message: str) -> str:
+    return f"{reason} ({message})" if message else reason

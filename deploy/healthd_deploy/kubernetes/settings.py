@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
-from pydantic import Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints
 
 from healthd.config.settings import Model, Name
 from healthd.units import Duration, Span
@@ -13,7 +14,20 @@ from healthd_deploy.core.settings import DeployConfig
 
 ObjectName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$")]
 Label = Annotated[str, StringConstraints(pattern=r"^([a-z0-9.-]+/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$")]
-Image = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][A-Za-z0-9._/:-]*[:@]\$version$")]
+_IMAGE = re.compile(r"[a-z0-9][A-Za-z0-9._/-]*(:[0-9]+/[A-Za-z0-9._/-]+)?(:\$version)?(@\$digest)?")
+_LABEL_VALUE = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
+_DIGEST = re.compile(r"[a-z0-9]+:[a-fA-F0-9]{32,}")
+
+
+def _image(image: str) -> str:
+    if image.endswith("@$version"):
+        raise ValueError("a digest cannot be the label of a version: end it in @$digest, and deploy VERSION@DIGEST")
+    if "$" not in image or not _IMAGE.fullmatch(image):
+        raise ValueError("end it in :$version, in @$digest, or in :$version@$digest")
+    return image
+
+
+Image = Annotated[str, AfterValidator(_image)]
 
 
 class Application(Model):
@@ -30,7 +44,7 @@ class Application(Model):
     container: ObjectName
     """The container of their pods that gets the new image."""
     image: Image
-    """The image, with $version: registry.example.com/shop/api:$version."""
+    """The image, with $version, or $digest of VERSION@DIGEST: registry.example.com/shop/api:$version@$digest."""
     version_label: Label = "app.kubernetes.io/version"
     """The label of the pods that gets the version."""
     ready_within: Duration = 600.0
@@ -48,6 +62,8 @@ class Kubectl(Model):
     """A context of it. Name it: the current one is whichever somebody used last."""
     timeout: Duration = 30.0
     """How long one call may take."""
+    patience: Span = 60.0
+    """For how long a call is tried again while the cluster does not answer. Rollouts are looked at for ready_within."""
 
 
 class KubernetesConfig(DeployConfig):
@@ -59,3 +75,38 @@ class KubernetesConfig(DeployConfig):
     """How the cluster is reached."""
     retire_after: Span | None = None
     """How long after the pass the target that lost the traffic is scaled down; without it, it goes on running."""
+
+    def problem_with(self, version: str) -> str | None:
+        """The version becomes a label, and the digest a part of the image."""
+        wanted = Wanted.parse(version)
+        if not _LABEL_VALUE.fullmatch(wanted.version):
+            instead = f": {wanted.version.replace('+', '_')}, say" if "+" in wanted.version else ""
+            if _DIGEST.fullmatch(wanted.version):
+                instead = f": deploy VERSION@{wanted.version}, with @$digest in application.image"
+            label = self.application.version_label
+            return (
+                f"{wanted.version} cannot be the label {label}: at most 63 letters, digits, '.', '_' and '-'{instead}"
+            )
+        if wanted.digest is not None and not _DIGEST.fullmatch(wanted.digest):
+            return f"{wanted.digest} is no digest, such as sha256:0123…"
+        if wanted.digest is None and "$digest" in self.application.image:
+            return f"application.image has $digest: deploy {version}@sha256:…"
+        if wanted.digest is not None and "$digest" not in self.application.image:
+            return "application.image has no $digest: end it in @$digest, or give the version alone"
+        return None
+
+
+class Wanted(NamedTuple):
+    """What is to be deployed: `VERSION` or `VERSION@DIGEST`. The gates know it by its version."""
+
+    version: str
+    digest: str | None
+
+    @classmethod
+    def parse(cls, text: str) -> Wanted:
+        version, _, digest = text.partition("@")
+        return cls(version, digest or None)
+
+    def image(self, pattern: str) -> str:
+        """The pattern filled in."""
+        return pattern.replace("$version", self.version).replace("$digest", self.digest or "")

@@ -1,5 +1,6 @@
 """Kubernetes as a platform for blue-green deploys: the real kubectl against an API of the tests' own."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -91,9 +92,97 @@ async def test_a_release_whose_pods_do_not_start_says_why(api: Api, platform: Ku
     async def fails(_name: str, image: str, _replicas: int) -> bool:
         return not image.endswith("2.0")
 
-    with pytest.raises(StepFailed, match=r"has timed out progressing.*ImagePullBackOff \(Back-off pulling image\)"):
+    says = r"has timed out progressing.*; the cluster says: ImagePullBackOff \(Back-off pulling image\)"
+    with pytest.raises(StepFailed, match=says):
         async with kubernetes_controllers.running(api, fails):
             await platform.release("green", "2.0")
+
+
+async def test_the_same_version_again_gets_new_pods_where_the_cluster_had_given_up(
+    api: Api, platform: KubernetesPlatform
+) -> None:
+    """A verdict about a template stays with it, whatever was mended since: read again, it would fail at the first
+    look. And while it runs, the same version again changes nothing."""
+    pulls = False
+
+    async def runs(_name: str, image: str, _replicas: int) -> bool:
+        return pulls or not image.endswith("2.0")
+
+    async with kubernetes_controllers.running(api, runs):
+        with pytest.raises(StepFailed, match="timed out progressing"):
+            await platform.release("green", "2.0")
+        pulls = True
+        await platform.release("green", "2.0")
+        after = api.get(deployment_path("green"))
+        await platform.release("green", "2.0")
+        again = api.get(deployment_path("green"))
+    assert "kubectl.kubernetes.io/restartedAt" in after["spec"]["template"]["metadata"]["annotations"]
+    assert (after["status"]["availableReplicas"], again["metadata"]["generation"]) == (
+        3,
+        after["metadata"]["generation"],
+    )
+
+
+async def test_pods_that_cannot_be_made_are_told_at_once(api: Api, tmp_path: Path) -> None:
+    """By the Deployment, since there is no pod that could: while it is waited for, and at the end."""
+    said: list[str] = []
+    platform = KubernetesPlatform(config(api, tmp_path, ready_within="4s"), every=0.05, say=said.append)
+    quota = 'pods "api-green" is forbidden: exceeded quota: q, requested: pods=1, used: pods=3, limited: pods=3'
+    with pytest.raises(StepFailed, match=r"not within 4 s; the cluster says: FailedCreate: pods .* exceeded quota"):
+        async with kubernetes_controllers.running(
+            api, refuse=lambda pod: quota if pod["metadata"]["labels"]["color"] == "green" else None
+        ):
+            await platform.release("green", "2.0")
+    assert f"api-green: 0 of 3 pods are new (FailedCreate: {quota})" in said
+    assert len(said) == len(set(said))
+
+
+async def test_a_cluster_that_is_away_for_a_while_ends_no_release(api: Api, platform: KubernetesPlatform) -> None:
+    """A look that fails is none that says no: an upgrade of the control plane takes longer than a call."""
+    back = asyncio.get_running_loop()
+    api.after_patch = lambda *_: setattr(api, "away", kubernetes.status(503, "apiserver is shutting down"))
+    back.call_later(3, lambda: setattr(api, "away", None))
+    async with kubernetes_controllers.running(api):
+        await platform.release("green", "2.0")
+    assert api.get(deployment_path("green"))["status"]["availableReplicas"] == 3
+
+
+async def test_a_target_is_put_back_to_what_it_was(api: Api, platform: KubernetesPlatform) -> None:
+    """Its image, its version, its pods: what a failed release would leave costs as much as what is live. Not while it
+    has the traffic; and a target to which nothing was released stays."""
+    before = api.get(deployment_path("green"))["spec"]
+    async with kubernetes_controllers.running(api):
+        await platform.put_back("green")
+        assert not api.patches
+        await platform.release("green", "2.0")
+        await platform.switch("green")
+        with pytest.raises(StepFailed, match="green has the traffic: it stays as it is"):
+            await platform.put_back("green")
+        await platform.switch("blue")
+        await platform.put_back("green")
+        patches = len(api.patches)
+        await platform.put_back("green")
+    assert api.get(deployment_path("green"))["spec"] == before
+    assert len(api.patches) == patches
+
+
+async def test_a_version_and_a_digest_are_deployed_together(api: Api, tmp_path: Path) -> None:
+    """The label has the version, which the gates know, and the image both; the same version made of something else is
+    refused where it is live."""
+    digest, other = f"sha256:{'1' * 64}", f"sha256:{'2' * 64}"
+    settings = config(api, tmp_path, image=f"{IMAGE}:$version@$digest")
+    async with kubernetes_controllers.running(api):
+        platform = KubernetesPlatform(settings, digest=digest, every=0.05)
+        await platform.release("green", "2.0")
+        assert (
+            api.get(deployment_path("green"))["spec"]["template"]["spec"]["containers"][1]["image"]
+            == f"{IMAGE}:2.0@{digest}"
+        )
+        assert await platform.version("green") == "2.0"
+        await platform.switch("green")
+        await platform.refuse_other_digest("2.0")
+        with pytest.raises(StepFailed, match=r"2\.0 is live as .*: give what is to be deployed a version of its own"):
+            await KubernetesPlatform(settings, digest=other).refuse_other_digest("2.0")
 
 
 async def test_a_release_does_not_wait_for_ever(api: Api, tmp_path: Path) -> None:
@@ -132,10 +221,15 @@ async def test_a_switch_changes_the_selector_and_nothing_else(api: Api, platform
 
 
 async def test_a_target_without_a_ready_pod_gets_no_traffic(api: Api, platform: KubernetesPlatform) -> None:
-    """Not even when a deploy is undone."""
-    with pytest.raises(StepFailed, match="no pod of Deployment api-green is ready"):
+    """Not even when a deploy is undone; and the pods that count are those that the Service would select."""
+    with pytest.raises(StepFailed, match="no pod with app=api, color=green is ready: green gets no traffic"):
         await platform.switch("green")
     assert not api.patches
+    async with kubernetes_controllers.running(api):
+        await platform.release("green", "2.0")
+    api.put(SERVICE, {"spec": {"selector": {"app": "api", "color": "blue", "tier": "web"}}})
+    with pytest.raises(StepFailed, match="no pod with app=api, color=green, tier=web is ready"):
+        await platform.switch("green")
 
 
 async def test_a_switch_bears_somebody_faster(api: Api, platform: KubernetesPlatform) -> None:

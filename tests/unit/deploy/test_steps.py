@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 
 from healthd_deploy.core.command import carried_out
-from healthd_deploy.core.exit import CouldNotAsk, GateInconclusive, StepFailed
+from healthd_deploy.core.exit import CouldNotAsk, GateInconclusive, NoAnswer, StepFailed
 from healthd_deploy.core.report import Report
 from healthd_deploy.core.steps import Steps, wait_until
 
@@ -27,6 +27,9 @@ class Lenient:
 
     async def abandon(self) -> None:
         self.abandoned += 1
+
+    async def still_rolling_back(self) -> str | None:
+        return None
 
 
 class World:
@@ -77,6 +80,42 @@ async def test_one_undo_that_fails_keeps_no_other_from_being_tried() -> None:
 
     assert (await ended(work, steps))[0] == 4
     assert world.log == ["a", "b", "undo b", "undo a"]
+
+
+@pytest.mark.parametrize(("patience", "code"), [(60.0, 1), (0.0, 4)])
+async def test_an_undo_waits_for_a_platform_that_does_not_answer(
+    patience: float, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Healthd or a person may be as cut off as this tool is: it goes on as long as it is told to."""
+    monkeypatch.setattr("healthd_deploy.core.steps._FIRST_PAUSE", 0.001)
+    world, steps, away = World(), Steps(quiet=True, undo_within=patience), ["down", "down"]
+
+    async def back() -> None:
+        if away:
+            raise NoAnswer(away.pop())
+        world.log.append("back")
+
+    async def work() -> None:
+        await steps.do("switch", world.act("switch"), undo=("back", back))
+        raise StepFailed("the gate said no")
+
+    assert (await ended(work, steps))[0] == code
+    assert world.log == (["switch", "back"] if patience else ["switch"])
+
+
+async def test_a_look_that_fails_is_no_answer() -> None:
+    """Neither yes nor no: the next one may be; and where none came in time, that is what is said."""
+    answers: list[bool | Exception] = [NoAnswer("TLS handshake timeout"), False, NoAnswer("refused"), True]
+
+    async def look() -> bool:
+        answer = answers.pop(0) if answers else NoAnswer("refused")
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    await wait_until(look, within=5, every=0.001, what="it is up")
+    with pytest.raises(StepFailed, match=r"it is up: not within 0.05 s; the last look failed: refused"):
+        await wait_until(look, within=0.05, every=0.001, what="it is up")
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """The manifests: that a cluster takes them, and what they promise."""
 
+import re
+import shutil
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -236,3 +238,34 @@ def test_the_job_is_the_one_that_the_alerts_know() -> None:
     """`HealthdAbsent` asks for job="healthd"."""
     label = one(built("overlays/production"), "ServiceMonitor")["spec"]["jobLabel"]
     assert one(built("overlays/production"), "Service")["metadata"]["labels"][label] == "healthd"
+
+
+@pytest.mark.parametrize("place", [*OVERLAYS, "example"])
+def test_a_cluster_without_the_prometheus_operator_needs_one_line_less(place: str, tmp_path: Path) -> None:
+    """It does not know the two kinds, and would refuse the rest of the overlay with them."""
+    custom = {each["kind"] for each in built(place) if not _is_built_in(each)}
+    assert custom
+    copy = tmp_path / "kubernetes"
+    shutil.copytree(FOLDER, copy)
+    file = copy / place / "kustomization.yaml"
+    kept = [line for line in file.read_text().splitlines() if "without the Prometheus operator" not in line]
+    file.write_text("\n".join(kept))
+    left = built(str(copy / place))
+    assert [each["kind"] for each in left if not _is_built_in(each)] == []
+    assert len(left) == len(built(place)) - len([each for each in built(place) if not _is_built_in(each)])
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_every_namespace_is_there_before_it_is_needed(place: str) -> None:
+    """On an empty cluster: made by the page's own commands ahead of `kubectl apply`, or by the manifests."""
+    page = (FOLDER.parents[1] / "docs" / "deploy" / "kubernetes.md").read_text()
+    commands = page[: page.index("kubectl apply -k")]
+    made = set(re.findall(r"kubectl create namespace (\S+)", commands))
+    made |= {each["metadata"]["name"] for each in built(place) if each["kind"] == "Namespace"}
+    assert {each["metadata"]["namespace"] for each in built(place) if "namespace" in each["metadata"]} <= made
+
+
+def _is_built_in(each: dict[str, Any]) -> bool:
+    """As its group tells: those of Kubernetes have no dot, or end in k8s.io."""
+    group = each["apiVersion"].rpartition("/")[0]
+    return "." not in group or group.endswith(".k8s.io")
