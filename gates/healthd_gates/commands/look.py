@@ -66,6 +66,8 @@ def _print(page: GatesDocument) -> None:
             *((Text(gate.policy), Text(gate.state), Text(gate.caller)) if wide else ()),
         )
     console.print(table if page.gates else "no gates")
+    for gate_id in page.unreadable:
+        console.print(f"{gate_id}: written by another release of healthd, and not shown by this one", markup=False)
     if page.next is not None:
         console.print(f"more: --before {page.next}", style="dim", markup=False)
 

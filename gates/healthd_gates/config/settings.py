@@ -32,6 +32,8 @@ from healthd_gates.config.hooks import HookConfig
 from healthd_gates.config.policy import Policy
 from healthd_gates.sources import AnySource
 
+LONGEST_LEASE = 300.0  # seconds; what ends later was written by a clock that was ahead
+
 
 def _build_action(raw: Any) -> ActionConfig:
     """One entry of `actions:` as the model of its kind."""
@@ -112,7 +114,7 @@ class GateLimits(Model):
 
     enabled: bool = True
     """Whether there are gates at all."""
-    lease: Duration = Field(10.0, ge=2, le=300)
+    lease: Duration = Field(10.0, ge=2, le=LONGEST_LEASE)
     """How long a replica that fell silent still owns its gates."""
     keep_looks: Duration = Field(14 * 86400.0, ge=3600)
     """How long the single looks of a gate are kept after its end."""

@@ -188,10 +188,12 @@ class GateEvent:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Gates, newest first; `next` goes into `before` to read on, None at the end."""
+    """Gates, newest first; `next` goes into `before` to read on, None at the end. `unreadable` are the ids of those
+    among them that this release cannot read."""
 
     gates: tuple[Gate, ...]
     next: str | None
+    unreadable: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

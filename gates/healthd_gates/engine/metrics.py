@@ -69,6 +69,11 @@ class GateMetrics:
         self.lost = Counter(
             "healthd_gate_leases_lost_total", "Gates that another replica took from this one.", registry=registry
         )
+        self.unreadable = Gauge(
+            "healthd_gates_unreadable",
+            "Gates that nobody runs, since this release of healthd cannot read what is stored of them.",
+            registry=registry,
+        )
         self.journal_errors = Counter(
             "healthd_journal_errors_total", "Times that the journal could not be used by gates.", registry=registry
         )

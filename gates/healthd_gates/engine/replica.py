@@ -7,6 +7,7 @@ import asyncio
 
 import structlog
 
+from healthd.checks.failures import describe
 from healthd.journal.errors import JournalError, JournalGoneError
 from healthd.runtime.clock import Clock
 from healthd_gates.engine.metrics import GateMetrics
@@ -42,6 +43,9 @@ class Replica:
             except JournalError as error:
                 self._metrics.journal_errors.inc()
                 self._tell(str(error))
+            except Exception as error:  # a fault of ours must leave no gate to itself
+                self._metrics.stumbles.inc()
+                _log.exception("a replica stumbled", error=describe(error))
             await asyncio.sleep(self._supervisor.config.gates.lease / _RENEWALS)
 
     async def close(self) -> None:
@@ -56,6 +60,8 @@ class Replica:
         await self._gate_store.open()
         await self._leases.renew()
         await self._supervisor.take_over_orphans()
+        await self._supervisor.take_back()
+        self._metrics.unreadable.set(len(self._supervisor.unreadable))
         if self._clock.steady() >= self._inherit_at:
             await self._supervisor.inherit()
             self._inherit_at = self._clock.steady() + _INHERITING_SECONDS

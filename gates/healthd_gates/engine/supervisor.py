@@ -6,6 +6,7 @@ What a task does is `engine.runner`; what callers may ask is `engine.service`.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection, Sequence
 
 import structlog
 
@@ -22,11 +23,13 @@ from healthd_gates.engine.runner import GateRunner, Tools
 from healthd_gates.engine.spec import GateSpec, load_spec
 from healthd_gates.store.gate_update import LeaseLost
 from healthd_gates.store.leases import Leases, Owned
+from healthd_gates.store.serialization import UnreadableGate, reading
 
 _log = structlog.get_logger(__name__)
 _TAKEN_AT_ONCE = 100
 _STUMBLES = 3
 _PAUSE_SECONDS = 5.0
+_LOOK_AGAIN_SECONDS = 60.0  # at a gate that could not be read: another release may have brought it on
 _NEWS_FOR_SECONDS, _GOOD_NEWS_FOR_SECONDS = 86400.0, 300.0
 
 
@@ -48,6 +51,9 @@ class Supervisor:
         self._leases, self._tools, self._in_force = leases, tools, config
         self._metrics, self._news = metrics, news
         self._running: dict[str, _Running] = {}
+        self._missed: dict[str, float] = {}
+        self._looked_at: dict[str, float] = {}
+        self._told: set[str] = set()
 
     @property
     def config(self) -> Config:
@@ -84,19 +90,57 @@ class Supervisor:
         self._running[gate.id] = running
 
     def spec_of(self, owned: Owned) -> GateSpec:
+        """What the gate is decided by. Raises UnreadableGate."""
         gate = owned.gate
-        return load_spec(owned.policy_body, gate.policy, gate.service, self.config)
+        with reading(gate.id):
+            return load_spec(owned.policy_body, gate.policy, gate.service, self.config)
 
     async def take_over_orphans(self) -> None:
         """Take up the gates that nobody runs. Raises JournalError."""
         room = self.config.gates.at_most - len(self)
-        while room > 0 and (taken := await self._leases.take_over(min(_TAKEN_AT_ONCE, room))):
+        while room > 0:
+            taken, unreadable = await self._leases.take_over(min(_TAKEN_AT_ONCE, room), self.unreadable, self.spec_of)
+            self._leave(unreadable)
+            if not taken and not unreadable:
+                return
             for owned in taken:
                 _log.info("took over a gate", gate=owned.gate.id, service=owned.gate.service)
                 await self._stop(owned.gate.id)
                 self.adopt(owned)
                 self._metrics.taken_over.inc()
             room -= len(taken)
+
+    async def take_back(self) -> None:
+        """Take up what the journal says runs here, and does not, for a lease or longer. Raises JournalError."""
+        now = self._tools.observer_context.clock.steady()
+        lost = [gate_id for gate_id in await self._leases.mine() if gate_id not in self]
+        self._missed = {gate_id: self._missed.get(gate_id, now) for gate_id in lost}
+        for gate_id, since in self._missed.items():
+            if now - since < self.config.gates.lease or gate_id in self:
+                continue
+            try:
+                owned = await self._leases.seize(gate_id)
+                if owned is not None:
+                    self.adopt(owned)
+            except UnreadableGate as error:
+                self._leave([error])
+            else:
+                _log.error("a gate that was to run here did not run: it does now", gate=gate_id)
+
+    def _leave(self, unreadable: Sequence[UnreadableGate]) -> None:
+        """Leave a gate to a replica that can read it; it is looked at again after a while."""
+        now = self._tools.observer_context.clock.steady()
+        self._looked_at = {gate_id: at for gate_id, at in self._looked_at.items() if now - at < _LOOK_AGAIN_SECONDS}
+        for error in unreadable:
+            if error.gate_id not in self._told:
+                _log.error("a gate is left as it is", gate=error.gate_id, problem=str(error))
+            self._told.add(error.gate_id)
+            self._looked_at[error.gate_id] = now
+
+    @property
+    def unreadable(self) -> Collection[str]:
+        """The gates that nobody runs, and this release cannot read."""
+        return self._looked_at.keys()
 
     async def inherit(self) -> None:
         """Tell how rollbacks have ended at replicas that are gone since, for nobody knows whether they have told: of
@@ -147,12 +191,14 @@ class Supervisor:
             del self._running[gate_id]
 
     async def _see_through(self, gate_id: str, running: _Running, *, unsure: bool) -> None:
-        """Run a gate to its end. After a stumble it goes on from what is stored; after some it ends inconclusive."""
-        stumbles = 0
-        if unsure and not await self._pick_up(gate_id, running, give_up=False):
-            return
+        """Run a gate to its end. After a stumble it goes on from what is stored; after some it ends inconclusive. While
+        the journal is away it waits."""
+        stumbles, trouble = 0, ""
         while True:
             try:
+                if unsure and not await self._pick_up(gate_id, running, give_up=stumbles >= _STUMBLES):
+                    return
+                unsure, trouble = True, ""
                 await running.life.run()
                 return
             except LeaseLost:
@@ -161,26 +207,20 @@ class Supervisor:
                 return
             except JournalError as error:
                 self._metrics.journal_errors.inc()
-                _log.warning("a gate cannot be read from the journal", gate=gate_id, problem=str(error))
+                if trouble != str(error):
+                    _log.warning("a gate cannot be read from the journal", gate=gate_id, problem=str(error))
+                trouble, unsure = str(error), True
             except asyncio.CancelledError:
                 raise
             except Exception as error:  # one gate's bug must not end the others
-                stumbles += 1
+                stumbles, unsure = stumbles + 1, True
                 self._metrics.stumbles.inc()
                 _log.exception("a gate stumbled", gate=gate_id, error=describe(error))
-            await asyncio.sleep(_PAUSE_SECONDS)
-            if not await self._pick_up(gate_id, running, give_up=stumbles >= _STUMBLES):
-                return
+            await asyncio.sleep(_PAUSE_SECONDS * max(1, stumbles))
 
     async def _pick_up(self, gate_id: str, running: _Running, *, give_up: bool) -> bool:
-        """Bring a gate back from the journal; False when there is nothing more to run."""
-        while True:
-            try:
-                owned = await self._leases.recall(gate_id, running.life.token)
-                break
-            except JournalError:
-                self._metrics.journal_errors.inc()
-                await asyncio.sleep(_PAUSE_SECONDS)
+        """Bring a gate back from the journal; False when there is nothing more to run. Raises JournalError."""
+        owned = await self._leases.recall(gate_id, running.life.token)
         if owned is None or owned.gate.state.is_over:
             return False
         spec = self.spec_of(owned)

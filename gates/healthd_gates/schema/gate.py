@@ -184,14 +184,16 @@ class GateDocument(Shown):
 
 
 class GatesDocument(Shown):
-    """Gates, newest first. `next` goes into `before` for the ones that follow; null at the end."""
+    """Gates, newest first. `next` goes into `before` for the ones that follow; null at the end. `unreadable` has the
+    ids of those among them that another release of healthd wrote, and this one cannot show."""
 
     gates: list[GateDocument]
     next: str | None
+    unreadable: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, page: Page) -> Self:
-        return cls(gates=list(map(GateDocument.of, page.gates)), next=page.next)
+        return cls(gates=list(map(GateDocument.of, page.gates)), next=page.next, unreadable=page.unreadable)
 
 
 class EventDocument(Shown):

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 from typing import Any
@@ -148,12 +148,10 @@ async def _end_watches(connection: AsyncConnection, service: str, moment: dateti
     table = tables.gates
     watching = (table.c.service == service) & (table.c.state == GateState.WATCHING.value)
     rows = (await connection.execute(sa.select(table).where(watching).with_for_update())).mappings().all()
-    for row in rows:
-        gate = read_gate(row)
-        ended = replace(gate, state=GateState.FINISHED, finished_at=moment, sequence=gate.sequence + 1)
-        await connection.execute(
-            sa.update(table).where(table.c.id == gate.id).values(token=table.c.token + 1, **changing_columns(ended))
-        )
-        body = {"state": ended.state.value, "why": "a new deploy of the service has started"}
-        event = GateEvent(gate.id, ended.sequence, moment, EventKind.STATE, body)
+    for row in rows:  # of which only this is read and changed, also where another release wrote it
+        sequence, ended = row["sequence"] + 1, GateState.FINISHED.value
+        values = {"state": ended, "finished_at": moment, "sequence": sequence, "token": table.c.token + 1}
+        await connection.execute(sa.update(table).where(table.c.id == row["id"]).values(values))
+        body = {"state": ended, "why": "a new deploy of the service has started"}
+        event = GateEvent(row["id"], sequence, moment, EventKind.STATE, body)
         await connection.execute(sa.insert(tables.gate_events).values(event_columns(event)))

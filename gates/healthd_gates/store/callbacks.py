@@ -14,7 +14,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
+import structlog
 
+from healthd.checks.failures import describe
 from healthd.journal.database import Database
 from healthd.journal.journal import AuditEntry, write_audit
 from healthd_gates.domain.callback import FinalWord, PendingCallback, Reply, ReplyState
@@ -22,7 +24,11 @@ from healthd_gates.domain.evidence import Verdict
 from healthd_gates.domain.gate import GateState
 from healthd_gates.domain.request import VerifyRequest
 from healthd_gates.store.gate_update import LeaseLost
+from healthd_gates.store.lease_terms import holds
 from healthd_gates.store.tables import gates, replies
+
+_log = structlog.get_logger(__name__)
+_LONGEST_WAIT = 7200.0  # seconds; no longer pause is made between two looks
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +80,8 @@ class CallbackStore:
                 return []
             claimed = sa.update(replies).where(replies.c.key.in_(keys))
             claimed = claimed.values(token=replies.c.token + 1, leased_until=moment + timedelta(seconds=seconds))
-            return [_stored(row) for row in (await connection.execute(claimed.returning(replies))).mappings()]
+            rows = (await connection.execute(claimed.returning(replies))).mappings().all()
+        return [reply for row in rows if (reply := _readable(row)) is not None]
 
     async def note(self, reply: Reply) -> None:
         """Store what is about to be said, before it is said, and go on working at it. Raises LeaseLost."""
@@ -127,8 +134,11 @@ def _claimable(moment: datetime) -> sa.ColumnElement[bool]:
     )
     waiting = replies.c.state == ReplyState.WAITING.value
     open_ = sa.or_(waiting, replies.c.state == ReplyState.DUE.value)
-    free = sa.or_(replies.c.leased_until.is_(None), replies.c.leased_until <= moment)
-    return sa.and_(open_, free, sa.or_(replies.c.next_try_at <= moment, sa.and_(waiting, answered)))
+    free = sa.or_(replies.c.leased_until.is_(None), sa.not_(holds(replies.c.leased_until, moment)))
+    # A time that no pause reaches was written by a clock that has been set back since.
+    out_of_reach = moment + timedelta(seconds=_LONGEST_WAIT)
+    is_time = sa.or_(replies.c.next_try_at <= moment, replies.c.next_try_at > out_of_reach)
+    return sa.and_(open_, free, sa.or_(is_time, sa.and_(waiting, answered)))
 
 
 def _first_row(owed: PendingCallback, moment: datetime) -> dict[str, Any]:
@@ -147,6 +157,15 @@ def _first_row(owed: PendingCallback, moment: datetime) -> dict[str, Any]:
         "next_try_at": moment,
         "token": 0,
     }
+
+
+def _readable(row: sa.RowMapping) -> Reply | None:
+    """None for what another release wrote, or is broken: the others are delivered all the same."""
+    try:
+        return _stored(row)
+    except (ValueError, TypeError, KeyError) as error:
+        _log.error("a reply cannot be read, and is left as it is", key=row["key"], problem=describe(error))
+        return None
 
 
 def _stored(row: sa.RowMapping) -> Reply:

@@ -19,7 +19,7 @@ from healthd_gates.store.admission import Admission, admit, known
 from healthd_gates.store.gate_update import Change
 from healthd_gates.store.group_commit import Writer
 from healthd_gates.store.leases import Owned
-from healthd_gates.store.serialization import read_event, read_evidence, read_gate
+from healthd_gates.store.serialization import UnreadableGate, read_event, read_evidence, read_gate
 
 _RACES = 5
 
@@ -91,8 +91,13 @@ class GateStore:
             query = query.where(table.c.id < before)
         async with self.database.read() as connection:
             rows = (await connection.execute(query)).mappings().all()
-        gates = tuple(read_gate(row) for row in rows[:limit])
-        return Page(gates, gates[-1].id if len(rows) > limit else None)
+        gates, unreadable = [], []
+        for row in rows[:limit]:
+            try:
+                gates.append(read_gate(row))
+            except UnreadableGate as error:
+                unreadable.append(error.gate_id)
+        return Page(tuple(gates), rows[limit - 1]["id"] if len(rows) > limit else None, tuple(unreadable))
 
     async def starting_with(self, prefix: str) -> list[Gate]:
         """Two gates at most whose ids begin so."""
@@ -115,7 +120,7 @@ class GateStore:
         query = sa.select(table).where(table.c.gate_id == gate_id, table.c.sequence > after)
         async with self.database.read() as connection:
             rows = await connection.execute(query.order_by(table.c.sequence).limit(limit))
-            return [read_event(row) for row in rows.mappings()]
+            return [event for row in rows.mappings() if (event := read_event(row)) is not None]
 
     async def evidence(self, gate_id: str, stage: str) -> list[Evidence]:
         """What a judge took so far, in order."""

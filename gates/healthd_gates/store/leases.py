@@ -7,7 +7,7 @@ its next write and drops the gate.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -18,7 +18,8 @@ from healthd.journal.database import Database
 from healthd_gates.domain.gate import Gate, GateState
 from healthd_gates.sources.contract import Cursor
 from healthd_gates.store import tables
-from healthd_gates.store.serialization import read_gate
+from healthd_gates.store.lease_terms import lives
+from healthd_gates.store.serialization import UnreadableGate, read_gate, reading
 
 _OVER = [state.value for state in GateState if state.is_over]
 _FORGET_SECONDS = 86400.0
@@ -46,25 +47,36 @@ class Leases:
         async with self._database.write() as connection:
             moment = await self._database.moment(connection)
             until = moment + timedelta(seconds=self._seconds)
-            mine = sa.update(table).where(table.c.id == self.replica).values(expires_at=until)
+            times = {"expires_at": until, "renewed_at": moment}
+            mine = sa.update(table).where(table.c.id == self.replica).values(times)
             if (await connection.execute(mine)).rowcount == 0:
-                await connection.execute(sa.insert(table).values(id=self.replica, expires_at=until))
+                await connection.execute(sa.insert(table).values(id=self.replica, **times))
                 forgotten = moment - timedelta(seconds=_FORGET_SECONDS)
                 await connection.execute(sa.delete(table).where(table.c.expires_at < forgotten))
 
-    async def take_over(self, at_most: int) -> Sequence[Owned]:
-        """Gates that are not over and whose replica is silent or gone; they are this one's now. Raises JournalError."""
+    async def take_over(
+        self, at_most: int, but: Collection[str] = (), require: Callable[[Owned], object] = lambda _: None
+    ) -> tuple[Sequence[Owned], Sequence[UnreadableGate]]:
+        """Gates that are not over and whose replica is silent or gone; they are this one's now. Those that cannot be
+        read, or of which `require` raises, are left to a replica that can. Raises JournalError."""
         gates = tables.gates
         async with self._database.write() as connection:
             moment = await self._database.moment(connection)
-            query = sa.select(gates.c.id).where(gates.c.state.not_in(_OVER), self._is_orphaned(moment))
-            query = query.order_by(gates.c.id).limit(at_most).with_for_update(skip_locked=True)
-            ids = (await connection.execute(query)).scalars().all()
-            if not ids:
-                return []
-            taken = sa.update(gates).where(gates.c.id.in_(ids))
-            rows = await connection.execute(self._mine(taken))
-            return [_owned(row) for row in rows.mappings()]
+            query = sa.select(gates).where(gates.c.state.not_in(_OVER), self._is_orphaned(moment))
+            query = query.where(gates.c.id.not_in(list(but))).order_by(gates.c.id).limit(at_most)
+            rows = (await connection.execute(query.with_for_update(skip_locked=True))).mappings().all()
+            readable, unreadable = _sorted_out(rows, require)
+            if not readable:
+                return [], unreadable
+            taken = self._mine(sa.update(gates).where(gates.c.id.in_(readable)))
+            return [_owned(row) for row in (await connection.execute(taken)).mappings()], unreadable
+
+    async def mine(self) -> Collection[str]:
+        """The gates that are not over and, as the journal says, run here. Raises JournalError."""
+        gates = tables.gates
+        query = sa.select(gates.c.id).where(gates.c.owner == self.replica, gates.c.state.not_in(_OVER))
+        async with self._database.read() as connection:
+            return set((await connection.execute(query)).scalars())
 
     async def inherit(self, seconds: float) -> Sequence[Gate]:
         """Gates of the last so many seconds that ended with a rollback at a replica that is silent or gone by now, each
@@ -74,19 +86,21 @@ class Leases:
             moment = await self._database.moment(connection)
             ended = sa.and_(gates.c.state.in_(_OVER), gates.c.finished_at > moment - timedelta(seconds=seconds))
             followed = sa.exists().where(newer.c.service == gates.c.service, newer.c.id > gates.c.id)
-            query = sa.select(gates.c.id).where(ended, gates.c.rollback.is_not(None), self._is_orphaned(moment))
+            query = sa.select(gates).where(ended, gates.c.rollback.is_not(None), self._is_orphaned(moment))
             query = query.where(sa.not_(followed)).with_for_update(skip_locked=True)
-            if not (ids := (await connection.execute(query)).scalars().all()):
+            readable, _ = _sorted_out((await connection.execute(query)).mappings().all())
+            if not readable:
                 return []
-            rows = await connection.execute(self._mine(sa.update(gates).where(gates.c.id.in_(ids))))
+            rows = await connection.execute(self._mine(sa.update(gates).where(gates.c.id.in_(readable))))
             return [read_gate(row) for row in rows.mappings()]
 
     async def seize(self, gate_id: str) -> Owned | None:
-        """Take one gate, whoever has it; None when there is none. Raises JournalError."""
+        """Take one gate, whoever has it; None when there is none. One that cannot be read stays where it is. Raises
+        JournalError."""
         async with self._database.write() as connection:
             taken = sa.update(tables.gates).where(tables.gates.c.id == gate_id)
             row = (await connection.execute(self._mine(taken))).mappings().one_or_none()
-        return None if row is None else _owned(row)
+            return None if row is None else _owned(row)
 
     async def recall(self, gate_id: str, token: int) -> Owned | None:
         """A gate as stored, while it is still owned under this token. Raises JournalError."""
@@ -106,7 +120,7 @@ class Leases:
     def _is_orphaned(self, moment: datetime) -> sa.ColumnElement[bool]:
         """Whether nobody has a gate. Whoever asks is alive, also where its lease ended while the journal was slow."""
         owner, replicas = tables.gates.c.owner, tables.replicas
-        others = sa.select(replicas.c.id).where(replicas.c.expires_at > moment)
+        others = sa.select(replicas.c.id).where(lives(moment))
         return sa.or_(owner.is_(None), owner.not_in(others.union(sa.select(sa.literal(self.replica)))))
 
     def _mine(self, statement: sa.Update) -> Any:
@@ -114,4 +128,23 @@ class Leases:
 
 
 def _owned(row: sa.RowMapping) -> Owned:
-    return Owned(read_gate(row), row["token"], row["policy_body"], json.loads(row["cursor"]) if row["cursor"] else None)
+    """Raises UnreadableGate."""
+    gate = read_gate(row, to_run=True)
+    with reading(gate.id):
+        return Owned(gate, int(row["token"]), row["policy_body"], json.loads(row["cursor"]) if row["cursor"] else None)
+
+
+def _sorted_out(
+    rows: Iterable[sa.RowMapping], require: Callable[[Owned], object] = lambda _: None
+) -> tuple[Sequence[str], Sequence[UnreadableGate]]:
+    """The ids of those that can be read, and what is wrong with the others."""
+    readable, unreadable = [], []
+    for row in rows:
+        try:
+            owned = _owned(row)
+            with reading(owned.gate.id):
+                require(owned)
+            readable.append(owned.gate.id)
+        except UnreadableGate as error:
+            unreadable.append(error)
+    return readable, unreadable

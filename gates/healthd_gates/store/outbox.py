@@ -18,6 +18,8 @@ from healthd.journal.database import Database
 from healthd_gates.domain.action_order import ActionRun, Occasion, OrderState
 from healthd_gates.store.event_log import lock_log, tell
 from healthd_gates.store.gate_update import LeaseLost
+from healthd_gates.store.lease_terms import is_free
+from healthd_gates.store.serialization import reading
 from healthd_gates.store.tables import orders
 
 _LONGEST_WAIT = 1000.0  # seconds; nobody asks for a longer pause between two tries
@@ -134,13 +136,15 @@ def _claimable(moment: datetime) -> sa.ColumnElement[bool]:
         sa.and_(earlier.c.created_at == orders.c.created_at, earlier.c.position < orders.c.position),
     )
     # A try may still be under way after its order was overtaken: its effect must not come after that of the next one.
-    has_not_ended = sa.or_(earlier.c.state == OrderState.DUE.value, earlier.c.leased_until > moment)
+    is_claimed = sa.not_(is_free(earlier.c.leased_until, earlier.c.owner, moment))
+    has_not_ended = sa.or_(earlier.c.state == OrderState.DUE.value, is_claimed)
     waits = sa.exists().where(earlier.c.gate_id == orders.c.gate_id, is_earlier, has_not_ended)
-    free = sa.or_(orders.c.leased_until.is_(None), orders.c.leased_until <= moment)
+    free = is_free(orders.c.leased_until, orders.c.owner, moment)
+    known = orders.c.occasion.in_([occasion.value for occasion in Occasion])  # others are a newer release's
     # A time that no pause reaches was written by a clock that has been set back since.
     out_of_reach = moment + timedelta(seconds=_LONGEST_WAIT)
     is_time = sa.or_(orders.c.next_try_at <= moment, orders.c.next_try_at > out_of_reach)
-    return sa.and_(orders.c.state == OrderState.DUE.value, is_time, free, sa.not_(waits))
+    return sa.and_(orders.c.state == OrderState.DUE.value, known, is_time, free, sa.not_(waits))
 
 
 async def _end_followers(connection: AsyncConnection, order: ActionRun, moment: datetime) -> None:
@@ -164,6 +168,12 @@ def _line(order: ActionRun, state: OrderState, detail: str, again_at: datetime |
 
 
 def _stored(row: sa.RowMapping) -> ActionRun:
+    """Raises UnreadableGate."""
+    with reading(row["gate_id"]):
+        return _order(row)
+
+
+def _order(row: sa.RowMapping) -> ActionRun:
     return ActionRun(
         key=row["key"],
         gate_id=row["gate_id"],

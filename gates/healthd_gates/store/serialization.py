@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
+from healthd.checks.failures import describe
+from healthd.journal.errors import JournalError
 from healthd_gates.domain.evidence import Evidence, Standing
 from healthd_gates.domain.gate import Decision, EventKind, Gate, GateEvent, GateState, Rollback
 from healthd_gates.domain.request import VerifyRequest
+
+_TIMES = ("created_at", "decides_by", "watch_until", "finished_at")
 
 
 class _Document(BaseModel):
@@ -53,9 +59,43 @@ def read_evidence(text: str) -> list[Evidence]:
     return _Evidence.model_validate_json(text).it
 
 
-def read_gate(row: sa.RowMapping) -> Gate:
-    """A row of `gates` as a value."""
-    request = VerifyRequest.model_validate_json(row["request"])
+class UnreadableGate(JournalError):  # noqa: N818 - a state of the row, which another release may end
+    """A row that this release cannot read: another one wrote it, or it is broken. It concerns this gate alone."""
+
+    def __init__(self, gate_id: str, error: Exception) -> None:
+        self.gate_id = gate_id
+        super().__init__(
+            f"what is stored of gate {gate_id} cannot be read by this release of healthd: {_in_short(error)}"
+        )
+
+
+@contextmanager
+def reading(gate_id: str) -> Iterator[None]:
+    """Raises UnreadableGate for whatever is wrong with a row of the gate's."""
+    try:
+        yield
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise UnreadableGate(gate_id, error) from error
+
+
+def _in_short(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False, include_input=False)[0]
+        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+    return describe(error)
+
+
+def read_gate(row: sa.RowMapping, *, to_run: bool = False) -> Gate:
+    """A row of `gates` as a value. What a newer release has added is passed over where the gate is only shown, and is
+    refused where it is `to_run`: it may change what is to be decided. Raises UnreadableGate."""
+    with reading(row["id"]):
+        return _gate(row, VerifyRequest.model_validate_json(row["request"], extra=None if to_run else "ignore"))
+
+
+def _gate(row: sa.RowMapping, request: VerifyRequest) -> Gate:
+    for name in _TIMES:
+        if not isinstance(row[name], datetime | None):
+            raise ValueError(f"{name} is no time")
     return Gate(
         id=row["id"],
         service=row["service"],
@@ -75,7 +115,7 @@ def read_gate(row: sa.RowMapping) -> Gate:
         watch_until=row["watch_until"],
         finished_at=row["finished_at"],
         notes=tuple(json.loads(row["notes"])) if row["notes"] else (),
-        sequence=row["sequence"],
+        sequence=int(row["sequence"]),
         holder=row["owner"],
     )
 
@@ -97,7 +137,15 @@ def changing_columns(gate: Gate) -> dict[str, Any]:
     }
 
 
-def read_event(row: sa.RowMapping) -> GateEvent:
+def read_event(row: sa.RowMapping) -> GateEvent | None:
+    """None for one of a kind that this release does not know, or that is broken: the others are told all the same."""
+    try:
+        return _event(row)
+    except ValueError:
+        return None
+
+
+def _event(row: sa.RowMapping) -> GateEvent:
     return GateEvent(row["gate_id"], row["sequence"], row["at"], EventKind(row["kind"]), json.loads(row["body"]))
 
 

@@ -20,6 +20,7 @@ replicas = sa.Table(
     "healthd_replicas",
     metadata,
     sa.Column("id", Text, primary_key=True),
+    sa.Column("renewed_at", Moment, nullable=False),
     sa.Column("expires_at", Moment, nullable=False),
 )
 

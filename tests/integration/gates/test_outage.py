@@ -1,6 +1,7 @@
 """A PostgreSQL that freezes or restarts while gates run."""
 
 import asyncio
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -34,4 +35,25 @@ async def test_gates_outlast_their_database(way: str, monkeypatch: pytest.Monkey
             assert decided.decision is not None
             assert decided.decision.verdict is Verdict.PASS
             assert [each.service for each in (await replica.keeper.list()).gates] == ["api"]
+            await replica.stop()
+
+
+async def test_rights_that_are_taken_for_a_while_leave_no_gate_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Calls are refused meanwhile; once they are given back all go on, without a restart."""
+    monkeypatch.setattr("healthd_gates.engine.supervisor._PAUSE_SECONDS", 0.5)
+    with postgresql.primary() as server:
+        async with server.database() as dsn:
+            name = urlsplit(dsn).path.strip("/")
+            replica = await start_replica(dsn, config(policy=QUICK, gates={"lease": "2s"}), SystemClock())
+            gate = await replica.keeper.start(request(), caller="ci")
+            await asyncio.sleep(1.5)
+            await server.execute("ALTER TABLE healthd_gates OWNER TO postgres", name)
+            with pytest.raises(refusals.JournalUnavailable, match="GRANT"):
+                await replica.keeper.start(request("web"), caller="ci")
+            await asyncio.sleep(2)
+            assert not replica.task.done()
+            await server.execute(f"ALTER TABLE healthd_gates OWNER TO {name}", name)
+            decided = await replica.keeper.wait(gate.id, 60)
+            assert decided.decision is not None
+            assert decided.decision.verdict is Verdict.PASS
             await replica.stop()

@@ -17,6 +17,7 @@ def upgrade() -> None:
     op.create_table(
         "healthd_replicas",
         sa.Column("id", sa.Text, primary_key=True),
+        sa.Column("renewed_at", Moment, nullable=False),
         sa.Column("expires_at", Moment, nullable=False),
     )
     op.create_table(

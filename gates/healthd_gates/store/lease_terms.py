@@ -1,0 +1,36 @@
+"""When a lease holds. Leases end at times of the wall clock, and that may have been ahead when one was written: what
+ends later than any lease can last was written by such a clock, and holds nothing."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+
+from healthd_gates.config.settings import LONGEST_LEASE
+from healthd_gates.store.tables import replicas
+
+_SLACK = timedelta(seconds=5)  # by which two clocks of one host or of one network may differ in good order
+
+
+def lives(moment: datetime) -> sa.ColumnElement[bool]:
+    """Whether a row of `replicas` is of one that lives: its lease has not ended, nor was it written in the future."""
+    return sa.and_(replicas.c.expires_at > moment, replicas.c.renewed_at <= moment + _SLACK)
+
+
+def holds(until: sa.ColumnElement[datetime | None], moment: datetime) -> sa.ColumnElement[bool]:
+    """Whether a claim that ends then holds."""
+    return sa.and_(until > moment, until <= moment + timedelta(seconds=LONGEST_LEASE) + _SLACK)
+
+
+def was_ahead(owner: sa.ColumnElement[str | None], moment: datetime) -> sa.ColumnElement[bool]:
+    """Whether the clock of that replica was ahead when it last gave a sign of life."""
+    ahead = replicas.alias("ahead")
+    return sa.exists().where(ahead.c.id == owner, ahead.c.renewed_at > moment + _SLACK)
+
+
+def is_free(
+    until: sa.ColumnElement[datetime | None], owner: sa.ColumnElement[str | None], moment: datetime
+) -> sa.ColumnElement[bool]:
+    """Whether nobody has a claim that ends then."""
+    return sa.or_(until.is_(None), sa.not_(holds(until, moment)), was_ahead(owner, moment))
