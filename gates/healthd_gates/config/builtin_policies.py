@@ -17,8 +17,8 @@ SHIPPED: dict[str, dict[str, Any]] = {
     },
     "canary": {
         "settle": "30s",
-        "every": "10s",
-        "observe": {"at_least": "2m", "at_most": "30m"},
+        "every": "5s",
+        "observe": {"at_least": "45s", "at_most": "30m"},
         "criteria": [
             {"kind": "error_rate", "limit": "5%", "compare": {"to": "concurrent"}},
             {"kind": "latency", "quantile": 0.95, "limit": "5s", "compare": {"to": "concurrent"}},

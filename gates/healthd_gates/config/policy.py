@@ -57,6 +57,8 @@ class Policy(Model):
     """How often the evidence is looked at."""
     observe: Observe = Observe()
     """How long evidence is taken."""
+    blip: Span = 10.0
+    """A disturbance of this length does not decide alone; longer is safer where errors come in bursts, and slower."""
     risk: Risk = Risk()
     """The stated risk of a wrong verdict."""
     criteria: tuple[AnyCriterion, ...] = Field(min_length=1)
@@ -127,7 +129,7 @@ class Policy(Model):
 
     def verdict_rules(self) -> rules.Rules:
         """What the judge is told for the verdict."""
-        timing = rules.Timing(self.every, self.settle, self.observe.at_least, self.observe.at_most)
+        timing = rules.Timing(self.every, self.settle, self.observe.at_least, self.observe.at_most, self.blip)
         return rules.Rules(tuple(c.rule(name) for name, c in self.named_criteria.items()), self._risk, timing)
 
     def watch_rules(self) -> rules.Rules:
@@ -135,7 +137,7 @@ class Policy(Model):
 
         A dependency that fails an hour after the switch says nothing of the candidate.
         """
-        timing = rules.Timing(self.every, 0.0, self.watch, self.watch)
+        timing = rules.Timing(self.every, 0.0, self.watch, self.watch, self.blip)
         return rules.Rules(tuple(c.rule(name) for name, c in self._measured.items()), self._risk, timing)
 
     @property

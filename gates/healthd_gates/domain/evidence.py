@@ -72,7 +72,9 @@ class Evidence:
     """What a source saw in the interval of `seconds` that ended `at`.
 
     An arm that is None sent no telemetry in this interval; its next counts then cover the gap as well.
-    `gaps` counts the series or scrapes that were missing, `resets` the counters that went backwards.
+    `gaps` counts the series or scrapes that were missing, `resets` the counters that went backwards. `span` is how many
+    seconds the counts of one of the candidate's processes reach back at most, where that is longer than the interval:
+    processes are scraped at times of their own.
     """
 
     at: datetime
@@ -82,6 +84,7 @@ class Evidence:
     observations: tuple[Observation, ...] = ()
     gaps: int = 0
     resets: int = 0
+    span: float | None = None
 
     def __post_init__(self) -> None:
         if self.at.tzinfo is None:

@@ -106,6 +106,7 @@ class Observer:
                 observations=(*self._checks(), *answers),
                 gaps=numbers.gaps if numbers else int(look is not None),
                 resets=numbers.resets if numbers else 0,
+                span=numbers.span if numbers else None,
             ),
             look.notes if look else (),
         )

@@ -32,11 +32,16 @@ class AgainstPast:
         self._harm = LimitHarm(above, frame.horizon) if above < _HIGHEST else None
         self._safety = LimitSafety(below) if below > _LOWEST else None
 
-    def step(self, candidate: tuple[float, float], odds: float, cap: float) -> None:
-        """Take the candidate's requests and bad ones of one interval."""
+    def step(
+        self, candidate: tuple[float, float], odds: float, cap: float, keeping: tuple[float, float] | None = None
+    ) -> None:
+        """Take the candidate's requests and bad ones of one interval; `keeping` is how the test of safety reads it,
+        where that is another way.
+        """
         requests, bad = candidate
         if self._harm:
             self._harm.step(bad, requests, odds, cap)
+        requests, bad = keeping or candidate
         if self._safety:
             self._safety.step(bad, requests, odds)
 

@@ -1,6 +1,6 @@
 """Bringing the two arms together: what counts as bad, and gaps in either arm."""
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Callable
 from math import exp, isinf, log
@@ -29,6 +29,30 @@ def slower_than(threshold: float) -> Reading:
             return None
         total = counts.latency.total
         return total, min(total, count_above(counts.latency, threshold))
+
+    return reading
+
+
+def surely_slower_than(threshold: float) -> Reading:
+    """As few as can be slower than `threshold`: those beyond the next bucket edge."""
+
+    def reading(counts: Counts) -> tuple[float, float] | None:
+        if counts.latency is None:
+            return None
+        edges = counts.latency.edges
+        return counts.latency.total, sum(counts.latency.counts[bisect_left(edges, threshold) + 1 :])
+
+    return reading
+
+
+def perhaps_slower_than(threshold: float) -> Reading:
+    """As many as can be slower than `threshold`: those beyond the bucket edge before it."""
+
+    def reading(counts: Counts) -> tuple[float, float] | None:
+        if counts.latency is None:
+            return None
+        edges = counts.latency.edges
+        return counts.latency.total, sum(counts.latency.counts[bisect_right(edges, threshold) :])
 
     return reading
 

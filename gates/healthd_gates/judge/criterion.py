@@ -1,16 +1,17 @@
 """What the judge asks of every criterion, and what it hands to them at each look."""
 
 from dataclasses import dataclass
-from math import ceil, inf, log
+from math import inf, log
 from typing import Protocol
 
 from healthd_gates.domain.evidence import CriterionReport, Evidence, Finding, Reason
+from healthd_gates.judge.rhythm import Rhythm
 from healthd_gates.judge.rules import Risk, Timing
 
 END_SUSPICION = log(10)
 """ln E from which a criterion is suspect: no benefit of the doubt at the end of the bake."""
 
-_CATASTROPHE_MARGIN = 5.0
+_CATASTROPHE_MARGIN = 7.5
 """Nats that the catastrophe's share of the risk and its mixture cost, roughly."""
 
 
@@ -20,6 +21,7 @@ class Look:
 
     evidence: Evidence
     warming_up: bool
+    rhythm: Rhythm
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,20 +46,19 @@ class Frame:
         """ln E at which safety is proven."""
         return log(1 / self.risk.false_pass)
 
-    def cap(self, seconds: float) -> float:
-        """The most that one interval may speak for harm, in nats.
-
-        A disturbance of `blip` seconds touches at most ⌈blip / interval⌉ + 1 intervals; together they
-        stay below what a verdict needs.
+    def cap(self, rhythm: Rhythm) -> float:
+        """The most that one report may speak for harm, in nats. All that one disturbance touches stays together below
+        what a verdict needs.
         """
-        touched = ceil(self.timing.blip / seconds - 0.1) + 1 if self.timing.blip else 1
-        return self.harm_needed / touched
+        return self.harm_needed / rhythm.touched(self.timing.blip)
 
-    def catastrophe_cap(self, seconds: float) -> float:
-        """The most that one interval may speak for a catastrophe, in nats: it takes about a whole `blip` of it."""
-        if seconds >= 0.9 * self.timing.blip:
-            return inf
-        return (self.harm_needed + _CATASTROPHE_MARGIN) * seconds / self.timing.blip
+    def catastrophe_caps(self, rhythm: Rhythm) -> tuple[float, float]:
+        """The most that one report may speak for a catastrophe, in nats: for one of any kind, and for a total outage,
+        which takes about a whole `blip` of it.
+        """
+        enough = self.harm_needed + _CATASTROPHE_MARGIN
+        whole = rhythm.spacing >= 0.9 * self.timing.blip
+        return enough / rhythm.touched(self.timing.blip), inf if whole else enough * rhythm.spacing / self.timing.blip
 
 
 class Criterion(Protocol):

@@ -12,7 +12,7 @@ from healthd_gates.judge.processes import Catastrophe
 from healthd_gates.judge.rules import Against, ErrorRateRule
 from healthd_gates.judge.weighing import Weighed
 
-_CATASTROPHE, _LIMIT = 0.05, 0.3
+_CATASTROPHE, _LIMIT = 0.02, 0.1
 """Shares of the risk for catastrophes and for the limit; the baseline has the rest, for it is the hardest to see.
 Where there is no limit or no baseline the other one has its share too.
 """
@@ -47,10 +47,10 @@ class ErrorRate(Weighed):
             if look.warming_up:
                 self._warm_up = (self._warm_up[0] + candidate[0], self._warm_up[1] + candidate[1])
             shared = self._incident.above(self._catastrophe.line / 2)
-            cap = 0.0 if shared else self._frame.catastrophe_cap(evidence.seconds)
-            self._catastrophe.step(candidate[1], candidate[0], self._odds, cap)
+            caps = (0.0, 0.0) if shared else self._frame.catastrophe_caps(look.rhythm)
+            self._catastrophe.step(candidate[1], candidate[0], self._odds, *caps)
         if not look.warming_up:
-            cap = self._frame.cap(evidence.seconds)
+            cap = self._frame.cap(look.rhythm)
             if candidate is not None:
                 self._looks += 1
                 self._interval.step(candidate[1], candidate[0], self._odds)

@@ -10,6 +10,7 @@ from healthd_gates.judge.latency import Latency
 from healthd_gates.judge.mixtures import log_weighted
 from healthd_gates.judge.past import Past
 from healthd_gates.judge.plain import MeanLatency, Observed
+from healthd_gates.judge.rhythm import Rhythm
 from healthd_gates.judge.rules import Against, ErrorRateRule, LatencyRule, MeanLatencyRule, ObservedRule, Rule, Rules
 from healthd_gates.judge.traffic import Traffic
 
@@ -33,6 +34,7 @@ class Judge:
         self._traffic = Traffic(rules.timing.lateness)
         self._needs_traffic = any(rule.critical and not isinstance(rule, ObservedRule) for rule in rules.criteria)
         self._compares = any(_asks_for_baseline(rule) for rule in rules.criteria)
+        self._rhythm = Rhythm()
         self._elapsed = 0.0
         self._warming_up = False
         self._gaps = self._resets = 0
@@ -58,7 +60,8 @@ class Judge:
     def take(self, evidence: Evidence) -> None:
         """Take the evidence of the next interval without asking for a standing."""
         middle = self._elapsed + evidence.seconds / 2
-        look = Look(evidence, warming_up=middle < self._rules.timing.warm_up)
+        self._rhythm.step(evidence)
+        look = Look(evidence, middle < self._rules.timing.warm_up, self._rhythm)
         self._warming_up = look.warming_up
         self._elapsed += evidence.seconds
         self._gaps += evidence.gaps

@@ -35,10 +35,11 @@ class Latency(Weighed):
     def step(self, look: Look) -> None:
         """Take one look: judge it with what was known before it, then learn from it."""
         evidence, warming_up = look.evidence, look.warming_up
+        cap = self._frame.cap(look.rhythm)
         if self._against_limit:
-            self._against_limit.step(evidence, warming_up)
+            self._against_limit.step(evidence, warming_up, cap)
         if self._against_baseline:
-            self._against_baseline.step(evidence, warming_up)
+            self._against_baseline.step(evidence, warming_up, cap)
         if not warming_up:
             odds = self._odds
             self._seen.step(evidence.candidate, odds)
@@ -116,4 +117,6 @@ class Latency(Weighed):
         if self._rule.comparison is not None:
             name = "earlier baseline" if self._rule.comparison.against is Against.HISTORY else "baseline"
             parts.append(f"{name} {'unknown' if baseline is None else explain.seconds(baseline)}")
+            if self._against_baseline and self._against_baseline.unlike:
+                parts.append("whose buckets are others, so that only large differences show")
         return ", ".join(parts)

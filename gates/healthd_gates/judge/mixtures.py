@@ -20,11 +20,9 @@ def log_mean(values: Sequence[float]) -> float:
 
 def log_weighted(parts: Iterable[tuple[float, float]]) -> float:
     """ln Σ w·eᵛ for pairs (w, v) with w ≥ 0."""
-    total = -inf
-    for weight, value in parts:
-        if weight > 0:
-            total = log_add(total, log(weight) + value)
-    return total
+    known = [(weight, value) for weight, value in parts if weight > 0 and value > -inf]
+    high = max((value for _, value in known), default=-inf)
+    return high + log(sum(weight * exp(value - high) for weight, value in known)) if known else -inf
 
 
 class Mixture:
@@ -58,13 +56,17 @@ class OnsetMixture:
     """A mixture over alternatives and over the interval in which the harm began, so that a late harm is
     seen as fast as an early one (in the spirit of e-detectors; Shin, Ramdas & Rinaldo 2023).
 
-    Half the weight lies on the first interval, the rest evenly on the others up to `horizon` intervals.
+    The weight `first` lies on the first interval, the rest evenly on the others up to `horizon` intervals; `weights`
+    are those of the alternatives, even unless given.
     """
 
-    def __init__(self, alternatives: int, horizon: int) -> None:
+    def __init__(
+        self, alternatives: int, horizon: int, first: float = 0.5, weights: Sequence[float] | None = None
+    ) -> None:
         self._logs = [-inf] * alternatives
-        self._first = 0.5
-        self._later = 0.5 / max(1, horizon - 1)
+        self._weights = weights or [1 / alternatives] * alternatives
+        self._first = first
+        self._later = (1 - first) / max(1, horizon - 1)
         self._waiting = 1.0
 
     def step(self, log_es: Sequence[float]) -> None:
@@ -80,5 +82,5 @@ class OnsetMixture:
     @property
     def log_e(self) -> float:
         """ln E so far; the weight that has not started yet counts as 1."""
-        started = log_mean(self._logs)
+        started = log_weighted(zip(self._weights, self._logs, strict=True))
         return log_add(started, log(self._waiting)) if self._waiting > 1e-15 else started

@@ -9,12 +9,14 @@ from collections.abc import Sequence
 from math import inf
 
 from healthd_gates.judge.evalues import harm_above, harm_ratio, safe_below, safe_ratio
-from healthd_gates.judge.mixtures import Mixture, OnsetMixture
+from healthd_gates.judge.mixtures import Mixture, OnsetMixture, log_mean
 
 _HARM_TIMES = (1.2, 1.5, 2.0, 3.0, 5.0, 8.0, 12.0, 18.0)
-_SAFE_TIMES = (0.8, 0.6, 0.4, 0.2, 0.05)
-_FRACTIONS = (0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.7, 0.9)
+_SAFE_TIMES = (0.97, 0.9, 0.8, 0.6, 0.4, 0.2, 0.05)
+_FRACTIONS = (0.1, 0.35, 0.9)
+_SCALED = (0.02, 0.08, 0.2, 0.35, 0.6)
 _HARM_RATIOS = (1.3, 1.8, 3.5, 12.0)
+_RATIO_WEIGHTS = (0.3, 0.35, 0.25, 0.1)
 
 
 class LimitHarm:
@@ -46,7 +48,8 @@ class BaselineHarm:
 
     def __init__(self, ratio: float, horizon: int, times: Sequence[float] = _HARM_RATIOS) -> None:
         self._ratio, self._times = ratio, times
-        self._mixture = OnsetMixture(len(times), horizon)
+        weights = _RATIO_WEIGHTS if times == _HARM_RATIOS else None
+        self._mixture = OnsetMixture(len(times), horizon, first=0.7, weights=weights)
 
     def step(self, pair: tuple[float, float, float, float], odds: float, cap: float = inf) -> None:
         """Take one interval of both arms: candidate's requests and bad ones, baseline's requests and bad ones."""
@@ -89,11 +92,15 @@ class LimitSafety:
 
 
 class BaselineSafety:
-    """Against "the rate is at least `ratio` times the baseline's"."""
+    """Against "the rate is at least `ratio` times the baseline's".
+
+    Some stakes shrink as requests come in larger bursts: the best one does, and with much traffic a fixed one would
+    lose at every look.
+    """
 
     def __init__(self, ratio: float) -> None:
         self._ratio = ratio
-        self._mixture = Mixture(len(_FRACTIONS))
+        self._mixture = Mixture(len(_FRACTIONS) + len(_SCALED))
 
     def step(self, pair: tuple[float, float, float, float], odds: float) -> None:
         """Take one interval of both arms."""
@@ -105,9 +112,10 @@ class BaselineSafety:
 
     def _steps(self, pair: tuple[float, float, float, float], odds: float) -> list[float]:
         requests, bad, baseline_requests, baseline_bad = pair
+        scale = 1 + requests / odds
         return [
             safe_ratio(bad, requests, baseline_bad, baseline_requests, self._ratio, fraction, odds)
-            for fraction in _FRACTIONS
+            for fraction in (*_FRACTIONS, *(stake / scale for stake in _SCALED))
         ]
 
     @property
@@ -117,7 +125,8 @@ class BaselineSafety:
 
 
 class Catastrophe:
-    """Against "at most half the requests fail".
+    """Against "at most half the requests fail": one bet on most of them, and one on all, with a cap of its own. The
+    second loses so much on each success that only a total outage makes it gain.
 
     With a `limit` above one half the line moves half-way between the limit and 1.
     """
@@ -125,13 +134,15 @@ class Catastrophe:
     def __init__(self, limit: float, horizon: int) -> None:
         self.line = max(0.5, (1 + limit) / 2) if limit > 0.5 else 0.5
         room = 1 / self.line - 1
-        self._test = LimitHarm(self.line, horizon, times=(1 + 0.3 * room, 1 + 0.6 * room))
+        self._most = LimitHarm(self.line, horizon, times=(1 + 0.3 * room, 1 + 0.6 * room))
+        self._all = LimitHarm(self.line, horizon, times=())
 
-    def step(self, bad: float, requests: float, odds: float, cap: float = inf) -> None:
-        """Take one interval; no alternative gains more than `cap` nats."""
-        self._test.step(bad, requests, odds, cap)
+    def step(self, bad: float, requests: float, odds: float, cap: float = inf, outage_cap: float = inf) -> None:
+        """Take one interval; no alternative gains more than its cap in nats."""
+        self._most.step(bad, requests, odds, cap)
+        self._all.step(bad, requests, odds, outage_cap)
 
     @property
     def log_e(self) -> float:
         """ln E so far."""
-        return self._test.log_e
+        return log_mean([self._most.log_e, self._all.log_e])

@@ -7,20 +7,17 @@ from collections.abc import Sequence
 from math import inf, isinf
 
 from healthd_gates.domain.evidence import Counts, Evidence, Histogram
-from healthd_gates.judge.against_past import AgainstPast
-from healthd_gates.judge.arms import Pairing, SharedIncident, count_above, slower_than
+from healthd_gates.judge.arms import SharedIncident, count_above, slower_than
 from healthd_gates.judge.burstiness import Burstiness
 from healthd_gates.judge.criterion import Frame
 from healthd_gates.judge.mixtures import log_mean
 from healthd_gates.judge.past import Past
-from healthd_gates.judge.processes import BaselineHarm, BaselineSafety, LimitHarm, LimitSafety
+from healthd_gates.judge.processes import LimitHarm, LimitSafety
 from healthd_gates.judge.rules import Against, Comparison
+from healthd_gates.judge.tail_comparison import TailComparison
 
 _MOST_EDGES = 6
 _HIGHEST_TAIL = 0.6
-_Read = tuple[float, float] | None
-_TIMES = (1.1, 1.25, 1.6, 3.0)
-"""Bets on the ratio of tails; a tail of 60 % cannot grow by much."""
 
 
 class SlowerThanLimit:
@@ -44,7 +41,7 @@ class SlowerThanLimit:
         self._requests = self._not_fast = 0.0
         self.odds = self._burstiness.odds
 
-    def step(self, evidence: Evidence, warming_up: bool) -> None:
+    def step(self, evidence: Evidence, warming_up: bool, cap: float) -> None:
         """Take one look."""
         self.odds = self._burstiness.odds
         baseline = self._reading(evidence.baseline) if evidence.baseline else None
@@ -52,16 +49,15 @@ class SlowerThanLimit:
         latency = evidence.candidate.latency if evidence.candidate else None
         if latency is not None and not warming_up:
             self._last_edges = latency.edges
-            self._judge(latency, evidence.seconds)
+            self._judge(latency, cap)
         candidate = None if latency is None else self._reading(evidence.candidate) if evidence.candidate else None
         self._burstiness.learn(candidate, baseline, evidence.seconds, warming_up=warming_up)
 
-    def _judge(self, latency: Histogram, seconds: float) -> None:
+    def _judge(self, latency: Histogram, cap: float) -> None:
         low, high = self.around
         slow = 0.0 if isinf(high) else count_above(latency, high)
         not_fast = count_above(latency, low)
-        cap = 0.0 if self.baseline_bad else self._frame.cap(seconds)
-        self._harm.step(slow, latency.total, self.odds, cap)
+        self._harm.step(slow, latency.total, self.odds, 0.0 if self.baseline_bad else cap)
         self._safety.step(not_fast, latency.total, self.odds)
         self._looks += 1
         self._requests += latency.total
@@ -118,15 +114,27 @@ class SlowerThanBaseline:
     def __init__(self, comparison: Comparison, tail: float, frame: Frame, past: Past) -> None:
         self._comparison, self._tail, self._frame = comparison, tail, frame
         self._past = past
-        self._edges: list[_Edge] = []
+        self._edges: list[TailComparison] = []
+        self.unlike = False
         self._choose([counts for counts, _ in past.before])
 
-    def step(self, evidence: Evidence, warming_up: bool) -> None:
+    def step(self, evidence: Evidence, warming_up: bool, cap: float) -> None:
         """Take one look."""
+        alike = self._alike(evidence)
+        self.unlike = self.unlike or not alike
         for edge in self._edges:
-            edge.step(evidence, warming_up, self._frame.cap(evidence.seconds))
+            edge.step(evidence, warming_up, cap, alike=alike)
         if not self._edges and evidence.baseline is not None:
             self._choose([evidence.baseline])
+
+    def _alike(self, evidence: Evidence) -> bool:
+        """Whether the candidate's buckets are those of what it is compared with."""
+        candidate, baseline = evidence.candidate, evidence.baseline
+        if self._comparison.against is Against.HISTORY:
+            baseline = next((counts for counts, _ in reversed(self._past.before) if counts.latency), None)
+        if candidate is None or candidate.latency is None or baseline is None or baseline.latency is None:
+            return not self.unlike
+        return candidate.latency.edges == baseline.latency.edges
 
     def _choose(self, past: Sequence[Counts]) -> None:
         histograms = [counts.latency for counts in past if counts.latency is not None]
@@ -141,7 +149,7 @@ class SlowerThanBaseline:
             <= _HIGHEST_TAIL
         ]
         self._edges = [
-            _Edge(edge, self._comparison, self._frame, self._past) for edge in _spread(suitable, _MOST_EDGES)
+            TailComparison(edge, self._comparison, self._frame, self._past) for edge in _spread(suitable, _MOST_EDGES)
         ]
 
     @property
@@ -171,63 +179,6 @@ class SlowerThanBaseline:
     def log_e_safe(self) -> float:
         """ln E of safety, averaged over the edges."""
         return log_mean([edge.log_e_safe for edge in self._edges]) if self._edges else 0.0
-
-
-class _Edge:
-    """One bucket edge b: candidate beyond b against baseline beyond b/ratio, at equal chances."""
-
-    def __init__(self, edge: float, comparison: Comparison, frame: Frame, past: Past) -> None:
-        self._slow = slower_than(edge)
-        self._tolerated = slower_than(edge / comparison.tolerated)
-        self._harmful = slower_than(edge / comparison.harmful)
-        self._against, self._past = comparison.against, None
-        if comparison.against is Against.HISTORY and (earlier := past.baseline(self._tolerated)):
-            self._past = AgainstPast((earlier, 1.0), (past.baseline(self._harmful), 1.0), frame)
-        self._burstiness = Burstiness(past.spans(self._tolerated), frame.timing.interval)
-        self._harm_pairs, self._safety_pairs = Pairing(), Pairing()
-        self._own = (0.0, 0.0, 0)
-        self._harm, self._safety = BaselineHarm(1.0, frame.horizon, _TIMES), BaselineSafety(1.0)
-        self.odds = self._burstiness.odds
-
-    def step(self, evidence: Evidence, warming_up: bool, cap: float) -> None:
-        self.odds = self._burstiness.odds
-        candidate = self._slow(evidence.candidate) if evidence.candidate else None
-        tolerated = self._tolerated(evidence.baseline) if evidence.baseline else None
-        harmful = self._harmful(evidence.baseline) if evidence.baseline else None
-        if not warming_up:
-            self._judge(candidate, tolerated, harmful, cap)
-        self._burstiness.learn(candidate, tolerated, evidence.seconds, warming_up=warming_up)
-
-    def _judge(self, candidate: _Read, tolerated: _Read, harmful: _Read, cap: float) -> None:
-        if self._against is Against.HISTORY:
-            if candidate is not None and self._past is not None:
-                self._past.step(candidate, self.odds, cap)
-                self._own = (self._own[0] + candidate[0], self._own[1] + candidate[1], self._own[2] + 1)
-            return
-        if pair := self._harm_pairs.add(candidate, tolerated):
-            self._harm.step(pair, self.odds, cap)
-        if pair := self._safety_pairs.add(candidate, harmful):
-            self._safety.step(pair, self.odds)
-
-    @property
-    def log_e_harm(self) -> float:
-        return self._past.log_e_harm if self._past else self._harm.log_e
-
-    @property
-    def log_e_safe(self) -> float:
-        return self._past.log_e_safe if self._past else self._safety.log_e
-
-    @property
-    def compared(self) -> bool:
-        return self._harm_pairs.count > 0 or self._past is not None
-
-    def looks_needed(self, target: float) -> float:
-        requests, slow, looks = self._own
-        if self._past is not None and looks:
-            return self._past.looks_needed(target, (requests / looks, slow / looks), self.odds)
-        if not self._safety_pairs.count:
-            return inf
-        return self._safety.looks_needed(target, self._safety_pairs.mean, self.odds)
 
 
 def _spread(values: list[float], most: int) -> list[float]:

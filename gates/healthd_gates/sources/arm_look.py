@@ -20,7 +20,7 @@ States = dict[str, Snapshot]
 @dataclass(frozen=True, slots=True)
 class ArmLook:
     """One arm at one look. `counts` is None where nobody said anything new; `silence` then says why, and is None while
-    there is only nothing new yet.
+    there is only nothing new yet. `span` is how many seconds one process's part of the counts reaches back at most.
     """
 
     counts: Counts | None
@@ -29,6 +29,7 @@ class ArmLook:
     resets: int = 0
     silence: SourceUnavailable | None = None
     notes: tuple[str, ...] = ()
+    span: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,5 +82,6 @@ def combined(arms: Mapping[str, ArmLook], now: datetime, before: Standpoint | No
         baseline=arms["baseline"].counts if "baseline" in arms else None,
         gaps=sum(arm.gaps for arm in arms.values()),
         resets=sum(arm.resets for arm in arms.values()),
+        span=arms["candidate"].span,
     )
     return Look(evidence, Standpoint(before.began, at, states).to_json(), _notes(arms))

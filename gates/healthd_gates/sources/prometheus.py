@@ -140,18 +140,19 @@ class Prometheus:
         gap = max(0.0, at - before.at)
         reading = await self._read(name, at - min(gap, _LONGEST), at)
         origins, old = await self._origins(name, reading, states, before.began)
-        increase, fresh, after = Increase(), False, dict(states)
+        increase, fresh, after, span = Increase(), False, dict(states), 0.0
         for process, snapshots in reading.snapshots.items():
             known = states.get(process) or origins.get(process)
             later = [snapshot for snapshot in snapshots if snapshot.at > (before.began if known is None else known.at)]
             fresh = fresh or tells_of_requests(later)
             if (last := follow(known, later, increase)) is not None:
+                span = max(span, last.at - known.at if known is not None else 0.0)
                 after[process] = last
         silent = sum(before.at - lookback <= state.at < at - lookback for state in after.values())
         gaps = old + silent + reading.dropped + (gap > _LONGEST)
         if not fresh:
             return ArmLook(None, states, gaps=gaps, silence=self._silence(name, reading, at))
-        return ArmLook(increase.counts(), after, gaps, increase.resets, notes=self._notes(name, reading))
+        return ArmLook(increase.counts(), after, gaps, increase.resets, notes=self._notes(name, reading), span=span)
 
     async def _past(self, name: str, start: float, step: float, steps: int) -> list[_Step]:
         states = _last(await self._read(name, start, start))

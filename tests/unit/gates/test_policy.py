@@ -77,7 +77,7 @@ def test_a_shipped_policy_changes_only_where_the_file_says_so() -> None:
     assert config.policies["post-switch"].watch == 7200
     assert config.policies["post-switch"].settle == 30
     shorter = Config.model_validate({"policies": {"canary": {"observe": {"at_most": "5m"}}}}).policies["canary"]
-    assert (shorter.observe.at_least, shorter.observe.at_most) == (120, 300)
+    assert (shorter.observe.at_least, shorter.observe.at_most) == (45, 300)
     with pytest.raises(ValidationError, match="criteria"):
         Config.model_validate({"policies": {"own": {"watch": "2h"}}})
 

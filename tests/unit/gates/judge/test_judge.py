@@ -27,6 +27,15 @@ def test_healthy_release_passes_at_the_minimum() -> None:
     assert standing.criteria[0].finding is Finding.SAFE
 
 
+@pytest.mark.parametrize(("requests", "errors"), [(50_000, 500), (5_000, 225)])
+def test_much_traffic_is_no_obstacle(requests: int, errors: int) -> None:
+    """The more is seen of two equal versions the sooner a release passes, also close below the limit."""
+    history = [interval(baseline=(3 * requests, 3 * errors), seconds=30) for _ in range(60)]
+    standing = until_verdict(Judge(Rules(), history), [interval((requests, errors), (requests, errors))] * 183)
+    assert standing.reason is Reason.PROVEN_SAFE
+    assert standing.elapsed_seconds <= 300
+
+
 def test_outage_fails_in_ten_seconds() -> None:
     """A total outage decides in its first interval, even while warming up."""
     standing = until_verdict(judge(), [interval((50, 50), (50, 0))])
@@ -73,6 +82,54 @@ def test_blip_never_decides(seconds: float) -> None:
     timing = Timing(interval=seconds, minimum=1800)
     judged = judge(Rules(timing=timing))
     assert until_verdict(judged, stream).verdict is None
+
+
+@pytest.mark.parametrize(("level", "length"), [(0.3, 10), (0.6, 10), (0.8, 10), (1.0, 8)])
+@pytest.mark.parametrize("pods", [1, 10])
+def test_a_disturbance_of_a_fleet_never_decides(level: float, length: float, pods: int) -> None:
+    """Ten processes scraped every 30 s, at times of their own, smear ten seconds over four looks and more; one process
+    scraped every 5 s shows it at any phase.
+    """
+    every, look = (30, 10) if pods == 10 else (5, 5)
+    rules = Rules(timing=Timing(interval=look, minimum=600, maximum=600))
+    for phase in (0.0, 2.5, 4.0):
+        judged, start = Judge(rules, HISTORY), 200 + phase
+
+        def bad(begin: float, end: float, start: float = start) -> float:
+            """Seconds of the disturbance that lie within."""
+            return max(0.0, min(end, start + length) - max(begin, start))
+
+        for tick in range(look, 640, look):
+            scrapes = [t for pod in range(pods) for t in range(tick - look + 1, tick + 1) if (t + 3 * pod) % every == 0]
+            requests, seconds = 500.0 * every / pods, sum(bad(t - every, t) for t in scrapes)
+            arm = (requests * len(scrapes), 500 / pods * (0.001 * every * len(scrapes) + level * seconds))
+            well = (arm[0], 0.001 * arm[0])
+            judged.take(replace(interval(arm, well, seconds=look), span=float(every)))
+            assert judged.decision[0] is not Verdict.FAIL
+
+
+def test_scrapes_that_are_farther_apart_than_looks_decide_as_soon() -> None:
+    """An outage takes two scrapes at most, half of all errors three, whether a look brings something new or not."""
+    for every in (15, 60):
+        for level, scrapes in ((1.0, 2), (0.5, 3)):
+            requests = 50 * every
+            timing = Timing(interval=5, warm_up=0, minimum=600, maximum=600)
+            rules = Rules((ErrorRateRule(comparison=None),), timing=timing)
+            stream = [
+                interval((requests, level * requests), seconds=5)
+                if k % (every // 5) == 0
+                else interval(None, seconds=5)
+                for k in range(1, 200)
+            ]
+            assert until_verdict(Judge(rules, HISTORY), stream).elapsed_seconds <= scrapes * every + 5
+
+
+def test_a_longer_blip_is_forgiven_where_the_policy_says_so() -> None:
+    """A minute of errors does not decide with `blip` at a minute; it does at 10 s."""
+    stream = [*HEALTHY[:20], *[interval((500, 150), (500, 5))] * 6, *HEALTHY[:20]]
+    for blip, verdict in ((10, Verdict.FAIL), (60, None)):
+        rules = Rules(timing=Timing(minimum=1800, blip=blip))
+        assert until_verdict(judge(rules), stream).verdict is verdict
 
 
 def test_late_regression_is_seen_by_a_watch() -> None:
@@ -208,8 +265,8 @@ def test_shared_outage_does_not_fail() -> None:
 
 def test_suspicion_at_the_end_is_not_passed() -> None:
     """Harm that is likely but not proven ends inconclusive."""
-    stream = [*HEALTHY[:3], *[interval((50, 1.1), (50, 0.5)) for _ in range(120)]]
-    standing = until_verdict(Judge(Rules(timing=Timing(minimum=1150, maximum=1150)), HISTORY), stream)
+    stream = [*HEALTHY[:3], *[interval((50, 1.1), (50, 0.5)) for _ in range(102)]]
+    standing = until_verdict(Judge(Rules(timing=Timing(minimum=990, maximum=990)), HISTORY), stream)
     assert standing.verdict is Verdict.INCONCLUSIVE
     assert standing.reason is Reason.HARM_SUSPECTED
 

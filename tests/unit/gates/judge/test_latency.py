@@ -1,11 +1,15 @@
 """Latency quantiles, against a limit and against a baseline, from bucket counts alone."""
 
+from itertools import pairwise, permutations
+from math import inf, log
+from statistics import NormalDist
+
 import pytest
 
-from healthd_gates.domain.evidence import Finding, Histogram, Reason, Verdict
+from healthd_gates.domain.evidence import Counts, Evidence, Finding, Histogram, Reason, Verdict
 from healthd_gates.judge.judge import Judge
-from healthd_gates.judge.rules import Comparison, LatencyRule, Rules, Timing
-from tests.unit.gates.judge.evidence import interval, slow_interval, until_verdict
+from healthd_gates.judge.rules import Against, Comparison, LatencyRule, Rules, Timing
+from tests.unit.gates.judge.evidence import START, interval, slow_interval, until_verdict
 
 FAST = (300.0, 150.0, 40.0, 8.0, 2.0, 0.0, 0.0)
 """p95 about 0.39 s."""
@@ -58,6 +62,41 @@ def test_comparison_without_history_or_warm_up() -> None:
     rules = Rules((LatencyRule(limit=None),), timing=Timing(warm_up=0))
     assert until_verdict(Judge(rules), [slow_interval(SHIFTED, FAST)] * 183).verdict is Verdict.FAIL
     assert until_verdict(Judge(rules), [slow_interval(FAST, FAST)] * 183).verdict is Verdict.PASS
+
+
+CLIENT = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0, inf)
+EXPRESS = (0.003, 0.03, 0.1, 0.3, 1.5, 10.0, inf)
+COARSE = (0.1, 0.3, 1.2, 5.0, inf)
+PLAIN = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, inf)
+
+
+def lognormal(edges: tuple[float, ...], median: float, spread: float) -> Counts:
+    """A thousand requests of one law, counted in these buckets."""
+    below = [NormalDist().cdf(log(edge / median) / spread) for edge in edges[:-1]] + [1.0]
+    counts = tuple(1000 * (high - low) for low, high in pairwise([0.0, *below]))
+    return Counts(1000, 0, Histogram(edges, counts, 1000 * median))
+
+
+@pytest.mark.parametrize(("mine", "theirs"), list(permutations((CLIENT, EXPRESS, COARSE, PLAIN), 2)))
+@pytest.mark.parametrize("against", list(Against))
+def test_other_buckets_are_no_slowness(mine: tuple[float, ...], theirs: tuple[float, ...], against: Against) -> None:
+    """A release that changes its histogram's buckets is no slower for it, whatever the latencies are."""
+    rules = Rules((LatencyRule(limit=5.0, comparison=Comparison(against=against)),), timing=Timing(maximum=600))
+    for median in (0.02, 0.08, 0.28, 0.9):
+        for spread in (0.15, 0.7):
+            candidate, baseline = lognormal(mine, median, spread), lognormal(theirs, median, spread)
+            judged = Judge(rules, [Evidence(START, 30.0, None, baseline)] * 60)
+            standing = until_verdict(judged, [Evidence(START, 10.0, candidate, baseline)] * 40)
+            assert standing.verdict is not Verdict.FAIL
+            assert "buckets are others" in standing.criteria[0].sentence
+
+
+def test_large_differences_show_through_other_buckets() -> None:
+    """Five times the latency is seen all the same."""
+    rules = Rules((LatencyRule(limit=5.0, comparison=Comparison()),))
+    candidate, baseline = lognormal(PLAIN, 1.0, 0.5), lognormal(CLIENT, 0.2, 0.5)
+    stream = [Evidence(START, 10.0, candidate, baseline)] * 60
+    assert until_verdict(Judge(rules), stream).verdict is Verdict.FAIL
 
 
 def test_earlier_baseline() -> None:

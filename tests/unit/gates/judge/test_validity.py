@@ -16,7 +16,7 @@ from scipy.stats import binom
 
 from healthd_gates.judge.evalues import harm_above, harm_ratio, safe_below, safe_ratio
 from healthd_gates.judge.interval import RateInterval
-from healthd_gates.judge.processes import BaselineHarm, Catastrophe, LimitHarm, LimitSafety
+from healthd_gates.judge.processes import BaselineHarm, BaselineSafety, Catastrophe, LimitHarm, LimitSafety
 
 ROUNDING = 1e-9
 RATES = (0.0005, 0.01, 0.05, 0.5)
@@ -113,6 +113,23 @@ def test_baseline_process() -> None:
     terms = []
     for x1, y1, x2, y2 in product(*(range(size + 1) for pair in sizes for size in pair)):
         process = BaselineHarm(1.25, horizon=2)
+        process.step((sizes[0][0], x1, sizes[0][1], y1), odds(correlation))
+        process.step((sizes[1][0], x2, sizes[1][1], y2), odds(correlation))
+        terms.append(arms[0][0][x1] + arms[0][1][y1] + arms[1][0][x2] + arms[1][1][y2] + process.log_e)
+    assert logsumexp(terms) <= ROUNDING
+
+
+@pytest.mark.parametrize("sizes", [((6, 12), (9, 3)), ((2, 2), (12, 12))])
+def test_baseline_safety_process(sizes: tuple[tuple[int, int], tuple[int, int]]) -> None:
+    """The stakes that follow the traffic are known before the errors are, and expect at most 1 at the harmful ratio."""
+    correlation, rates = 0.05, (0.05, 0.2)
+    arms = [
+        (log_counts(n, 2 * rate, correlation), log_counts(m, rate, correlation))
+        for (n, m), rate in zip(sizes, rates, strict=True)
+    ]
+    terms = []
+    for x1, y1, x2, y2 in product(*(range(size + 1) for pair in sizes for size in pair)):
+        process = BaselineSafety(2.0)
         process.step((sizes[0][0], x1, sizes[0][1], y1), odds(correlation))
         process.step((sizes[1][0], x2, sizes[1][1], y2), odds(correlation))
         terms.append(arms[0][0][x1] + arms[0][1][y1] + arms[1][0][x2] + arms[1][1][y2] + process.log_e)
