@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import secrets
+import socket
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, ClassVar, Literal
 
-from pymongo import ReadPreference
+from pydantic import Field
+from pymongo import ReadPreference, ReturnDocument, WriteConcern
 
 from healthd.checks import mongodb_client as mongodb
 from healthd.checks.contract import CheckConfig, CheckContext
 from healthd.checks.database import DatabaseConfig, Require
-from healthd.model import FailureKind, Result
+from healthd.model import FailureKind, Result, Status
 from healthd.units import Duration, show_duration
 
 _QUIET = 15.0  # seconds: an idle primary writes a no-op every 10 s (periodicNoopIntervalSecs)
@@ -31,6 +35,8 @@ class MongoDBConfig(DatabaseConfig):
     """The role that a member must have: `primary`, `replica` (a secondary) or `any`."""
     max_lag: Duration = 30.0
     """How far a secondary may be behind."""
+    canary: str | None = Field(None, pattern=r"^[^.$\s/\\\"]+\.[^$\s]+$")
+    """`database.collection` in which each probe writes one document for the majority; a secondary reads there."""
 
 
 class MongoDB:
@@ -42,6 +48,7 @@ class MongoDB:
         self._config = config
         self._client = mongodb.Client(config.uri, config.timeout)
         self._version: str | None = None
+        self._document = f"healthd:{socket.gethostname()}:{context.name}"
 
     async def probe(self) -> Result:
         preference = _PREFERENCES[self._config.require]
@@ -59,6 +66,32 @@ class MongoDB:
         result = judge(hello, self._version, self._config, self._client.set_name, latency)
         if result.kind in (FailureKind.NOT_PRIMARY, FailureKind.READ_ONLY, FailureKind.UNEXPECTED_RESPONSE):
             self._client.drop()  # after a failover the name leads elsewhere: look it up anew
+        if self._config.canary is not None and result.status is not Status.UNHEALTHY:
+            return await self._with_canary(client, self._config.canary, hello, result)
+        return result
+
+    async def _with_canary(self, client: Any, canary: str, hello: Mapping[str, Any], result: Result) -> Result:
+        """`result`, unless the store behind the server does not take a document, or read one."""
+        database, _, name = canary.partition(".")
+        try:
+            if _role(hello) == "secondary":
+                secondary = client[database].get_collection(name, read_preference=ReadPreference.SECONDARY)
+                await secondary.find_one({"_id": self._document})
+                return result
+            collection = client[database].get_collection(name, write_concern=WriteConcern("majority"))
+            value = secrets.token_hex(8)
+            change = {"$set": {"value": value}, "$currentDate": {"at": True}}
+            found = await collection.find_one_and_update(
+                {"_id": self._document}, change, upsert=True, return_document=ReturnDocument.AFTER
+            )
+        except mongodb.FAILURES as error:
+            failure = self._client.failure(error)
+            text = f"it says that it is well, and the canary fails: {failure.message}"
+            return replace(failure, message=text, latency=result.latency, observed=result.observed)
+        if found is None or found.get("value") != value:
+            text = "the canary that was just written reads differently"
+            kind = FailureKind.UNEXPECTED_RESPONSE
+            return Result.unhealthy(kind, text, latency=result.latency, observed=result.observed)
         return result
 
     async def close(self) -> None:

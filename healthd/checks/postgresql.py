@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
+
+from pydantic import Field
 
 from healthd.checks import postgresql_connection as postgresql
 from healthd.checks.contract import CheckConfig, CheckContext
 from healthd.checks.database import DatabaseConfig, Limits, Require, percent
-from healthd.model import FailureKind, Result
+from healthd.model import FailureKind, Result, Status
 from healthd.units import Duration, show_duration
 
 # One round trip, and nothing in it needs a grant. Without pg_read_all_stats the kind of another user's session is
@@ -48,6 +51,8 @@ class PostgreSQLConfig(DatabaseConfig):
     """How far a standby may be behind."""
     connections: Limits = Limits()
     """Shares of the connections that ordinary roles can have."""
+    canary: str | None = Field(None, pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)?$")
+    """A table in which each probe commits one row; a standby reads there. Its columns are `id` and `at`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +121,7 @@ class PostgreSQL:
 
     def __init__(self, config: PostgreSQLConfig, context: CheckContext) -> None:
         self._config = config
-        self._clock = context.clock
+        self._clock, self._row = context.clock, f"healthd:{socket.gethostname()}:{context.name}"
         self._in_step: tuple[str | None, float] | None = None  # the standby, and when (steady seconds)
         self._connection = postgresql.Connection(config.uri, context.clock)
 
@@ -132,7 +137,27 @@ class PostgreSQL:
         result = judge(standing, self._config, answer.latency)
         if result.kind in (FailureKind.NOT_PRIMARY, FailureKind.READ_ONLY, FailureKind.UNEXPECTED_RESPONSE):
             self._connection.drop()  # after a failover the name leads elsewhere: look it up anew
+        if self._config.canary is not None and result.status is not Status.UNHEALTHY:
+            return await self._with_canary(self._config.canary, standing, result)
         return result
+
+    async def _with_canary(self, table: str, standing: Standing, result: Result) -> Result:
+        """`result`, unless the store behind the server does not take a row, or read one."""
+        name = ".".join(f'"{part}"' for part in table.split("."))
+        read = f"SELECT at FROM {name} WHERE id = $1"
+        write = f"INSERT INTO {name} AS canary (id, at) VALUES ($1, clock_timestamp())"
+        write += " ON CONFLICT (id) DO UPDATE SET at = excluded.at RETURNING at"
+        try:
+            async with asyncio.timeout(self._config.patience):
+                await self._connection.ask(read if standing.recovering else write, self._row)
+        except TimeoutError:
+            failure = Result.unhealthy(FailureKind.TIMEOUT, self._connection.waited_for(self._config.patience))
+        except postgresql.FAILURES as error:
+            failure = postgresql.failure(error)
+        else:
+            return result
+        text = f"it says that it is well, and the canary fails: {failure.message}"
+        return replace(failure, message=text, latency=result.latency, observed=result.observed)
 
     def _with_its_past(self, standing: Standing) -> Standing:
         now = self._clock.steady()

@@ -6,7 +6,7 @@ Answers the wire protocol's messages with documents given by the test; stores no
 
 import asyncio
 import struct
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -16,6 +16,7 @@ from tests.servers.ports import HOST
 from tests.servers.streams import listening
 
 Document = Mapping[str, Any]
+Reply = Document | Callable[[Document], Document] | None
 
 _HEADER = struct.Struct("<iiii")
 _OP_REPLY, _OP_QUERY, _OP_MSG = 1, 2004, 2013
@@ -30,7 +31,7 @@ class MongoPeer:
         self.port = 0
         self.commands: list[str] = []
         """The names of the commands it was sent, in lower case."""
-        self._answers: dict[str, Document | None] = {"ping": {"ok": 1.0}, "endsessions": {"ok": 1.0}}
+        self._answers: dict[str, Reply] = {"ping": {"ok": 1.0}, "endsessions": {"ok": 1.0}}
         for command, document in answers.items():
             self.answer(command, document)
 
@@ -38,8 +39,9 @@ class MongoPeer:
     def uri(self) -> str:
         return f"mongodb://{self.host}:{self.port}/?directConnection=true"
 
-    def answer(self, command: str, document: Document | None) -> None:
-        """From now on; None is to stay silent. The answer to `hello` is also that to its old name."""
+    def answer(self, command: str, document: Reply) -> None:
+        """From now on; None is to stay silent, and a function is called with the command. The answer to `hello` is also
+        that to its old name."""
         names = ("hello", "ismaster") if command == "hello" else (command.lower(),)
         self._answers.update((name, document) for name in names)
 
@@ -55,7 +57,8 @@ class MongoPeer:
     def _reply(self, command: Document) -> Document | None:
         name = next(iter(command)).lower()
         self.commands.append(name)
-        return self._answers.get(name, _NOT_FOUND)
+        answer = self._answers.get(name, _NOT_FOUND)
+        return answer(command) if callable(answer) else answer
 
 
 @asynccontextmanager

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -88,6 +88,35 @@ async def test_secondary_that_fell_behind() -> None:
             result = await check.finds(Status.UNHEALTHY, FailureKind.LAGGING)
             assert result.observed["lagSeconds"] == 40.0
         async with watched("mongodb", uri=peer.uri, require="replica", max_lag="1m") as check:
+            await check.finds(Status.HEALTHY)
+
+
+def _taken(command: Mapping[str, Any]) -> dict[str, Any]:
+    """What findAndModify answers, as its page has it: the new document under `value`."""
+    return {"ok": 1.0, "value": {"_id": command["query"]["_id"], "value": command["update"]["$set"]["value"]}}
+
+
+FULL = {"ok": 0.0, "code": 14031, "codeName": "OutOfDiskSpace", "errmsg": "available disk space is less than required"}
+LATE = {"ok": 1.0, "value": {}, "writeConcernError": {"code": 64, "errmsg": "waiting for replication timed out"}}
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "words"),
+    [
+        (_taken, Status.HEALTHY, ""),
+        (FULL, Status.UNHEALTHY, "the canary fails: available disk space"),
+        (LATE, Status.UNHEALTHY, "the canary fails"),
+        ({"ok": 1.0, "value": {"value": "of yesterday"}}, Status.UNHEALTHY, "reads differently"),
+    ],
+)
+async def test_a_dead_store_behind_a_well_server(answer: Any, status: Status, words: str) -> None:
+    """`hello` comes from memory; the canary asks for a write that the majority has."""
+    async with mongodb_peer.peer({"hello": hello()}) as peer:
+        peer.answer("findAndModify", answer)
+        async with watched("mongodb", uri=peer.uri, canary="healthd.canary") as check:
+            result = await check.look()
+        assert (result.status, words in result.message) == (status, True)
+        async with watched("mongodb", uri=peer.uri) as check:
             await check.finds(Status.HEALTHY)
 
 

@@ -208,6 +208,21 @@ async def test_standby_whose_receiver_died(small_server: postgresql.PostgreSQL, 
         await until(lambda: _is_up(strict), "the standby has caught up again")
 
 
+async def test_canary(postgresql_server: postgresql.PostgreSQL, postgresql_dsn: str) -> None:
+    """A row is written at each probe, one in all; without its table, or where it cannot be committed, it is red."""
+    database = urlsplit(postgresql_dsn).path[1:]
+    async with watched("postgresql", uri=postgresql_dsn, canary="public.canary", timeout="1s") as check:
+        result = await check.look()
+        assert (result.status, '"public.canary" does not exist' in result.message) == (Status.UNHEALTHY, True)
+        await postgresql_server.execute("CREATE TABLE canary (id text PRIMARY KEY, at timestamptz)", database)
+        await postgresql_server.execute("GRANT ALL ON canary TO public", database)
+        for _ in range(2):
+            await check.finds(Status.HEALTHY)
+        await postgresql_server.execute("ALTER TABLE canary ADD CHECK (at < '2000-01-01') NOT VALID", database)
+        result = await check.look()
+        assert (result.status, "the canary fails" in result.message) == (Status.UNHEALTHY, True)
+
+
 async def test_standby_that_was_restarted_in_a_quiet_night() -> None:
     """Its receiver begins at a segment's start, behind what is replayed, and nobody writes: it is in step all the same.
     When its primary dies it falls behind from then on, not from the last transaction on."""
