@@ -18,7 +18,7 @@ from healthd_gates.client.exit_codes import code_of
 from healthd_gates.commands.choosing import chosen_gate, find
 from healthd_gates.commands.connection import asking
 from healthd_gates.commands.view import VERDICTS, WIDE, picture, showing, tell
-from healthd_gates.domain.gate import GateState
+from healthd_gates.domain.gate import GateState, RollbackState
 from healthd_gates.schema.gate import GateDocument, GatesDocument
 
 _SHORT = 12  # characters of an id: its time to the millisecond
@@ -76,7 +76,7 @@ def _rollback(gate: GateDocument) -> Text:
     if gate.rollback is None:
         return Text("")
     state = gate.rollback.state
-    style = "bold red" if state.wants_a_person else "yellow" if state.is_under_way else "green"
+    style = "bold red" if state.wants_a_person else "green" if state is RollbackState.ROLLED_BACK else "yellow"
     return Text(state.value.removeprefix("rollback_").replace("_", " "), style=style)
 
 

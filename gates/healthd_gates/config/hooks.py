@@ -6,9 +6,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, model_validator
 
 from healthd.config.settings import Model, Name
 from healthd.units import Duration, Span
@@ -147,6 +147,25 @@ class Canary(Deploys):
 
     preflight: Name | None = None
     """The policy that decides at `confirm-rollout`, before anything is deployed."""
+    steps: Literal["unless_harm", "after_pass"] = "unless_harm"
+    """When `confirm-traffic-increase` lets Flagger shift more traffic: as long as nothing speaks against the version,
+    or only after the pass, where the canary gets requests without weight, as from a load test or a mirror."""
+    after_promotion: Name | None = None
+    """The policy of a gate that begins when Flagger has promoted the version: it looks where the version is then, at
+    the primary, by the target and labels of `baseline`, and compares with nobody beside it."""
+
+    @model_validator(mode="after")
+    def _primary_is_known(self) -> Self:
+        told = self.baseline is not None and (self.baseline.target or self.baseline.labels)
+        if self.after_promotion is not None and not told:
+            raise ValueError("after_promotion looks at the primary: give baseline the target or labels of its pods")
+        return self
+
+    def promoted(self) -> Deploys:
+        """What is asked once the primary runs the version. The canary's own pods are gone by then."""
+        assert self.baseline is not None
+        changes = {"policy": self.after_promotion, "target": self.baseline.target, "labels": self.baseline.labels}
+        return self.model_copy(update={**changes, "baseline": None})
 
 
 class FlaggerConfig(HookConfig):
@@ -157,7 +176,10 @@ class FlaggerConfig(HookConfig):
     """The canaries that may ask, as namespace/name."""
 
     def deploys(self) -> Iterable[Deploys]:
-        return self.canaries.values()
+        for canary in self.canaries.values():
+            yield canary
+            if canary.after_promotion is not None:
+                yield canary.promoted()
 
     def policies(self) -> Iterable[str]:
         return (canary.preflight for canary in self.canaries.values() if canary.preflight)

@@ -10,6 +10,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from enum import StrEnum
+from math import log
 from typing import Any
 
 import structlog
@@ -19,10 +20,14 @@ from pydantic import ConfigDict, Field
 from healthd.config.settings import Model
 from healthd.web.auth import Caller, Guard
 from healthd.web.problems import Problem
+from healthd_gates.actions.kubernetes.config import KubernetesConfig
 from healthd_gates.api.bodies import body_of
 from healthd_gates.api.operation import Answer, Call, Nothing, Operation
 from healthd_gates.api.responses import answer
 from healthd_gates.config.hooks import Canary, FlaggerConfig
+from healthd_gates.config.settings import Config
+from healthd_gates.domain.errors import InvalidRequest, Refusal
+from healthd_gates.domain.evidence import CriterionReport, Finding
 from healthd_gates.domain.gate import Gate
 from healthd_gates.domain.request import VersionName
 from healthd_gates.hooks.contract import SCOPE, Run, Told, Word, decided_for, quarantine_sentence
@@ -30,6 +35,7 @@ from healthd_gates.hooks.runs import Begun, Runs
 
 _log = structlog.get_logger(__name__)
 _ENDED = ("Succeeded", "Failed")  # phases after which Flagger asks no more about a rollout
+_SUSPICION = log(3.0)  # evidence of harm that one in three harmless releases ever shows
 _PREFLIGHT_KEEPS = 300.0  # seconds: long enough for Flagger to ask again after an answer that was lost
 
 
@@ -84,6 +90,38 @@ def status_of(webhook: Webhook, word: Word | None) -> int:
             return 200
 
 
+def speaks_for_more(gate: Gate) -> bool:
+    """Whether more traffic may be sent to a version: it has passed, or nothing speaks against it. A look over a limit
+    holds the weight where it is until later ones, or the verdict, say otherwise; nothing seen yet does not, for without
+    weight nothing would ever be seen."""
+    word = Word.on(gate)
+    if word is not Word.RUNNING or gate.standing is None:
+        return word in (Word.PASS, Word.RUNNING)
+    if gate.standing.log_e_harm >= _SUSPICION:
+        return False
+    return not any(_is_over_limit(it) for it in gate.standing.criteria if it.critical)
+
+
+def _is_over_limit(report: CriterionReport) -> bool:
+    over = report.observed is not None and report.limit is not None and report.observed > report.limit
+    return over or report.finding is Finding.HARM
+
+
+def _on_primary(run: Run, canary: Canary) -> Run:
+    return replace(run, subject=f"{run.subject} promoted", id="now", deploys=canary.promoted())
+
+
+def undoes_workload(config: Config, canary: Canary) -> str | None:
+    """The action, if there is one, that reads a version off the template of a Deployment or a Rollout."""
+    service, policy = config.services[canary.service], config.policies.get(canary.policy or "")
+    names = service.on_fail if policy is None or policy.on_fail is None else policy.on_fail
+    for name in names:
+        action = config.actions.get(name)
+        if isinstance(action, KubernetesConfig) and action.service is None:
+            return name
+    return None
+
+
 def token_in(raw: bytes) -> str | None:
     """The token in a payload's metadata, whatever else is wrong with it."""
     try:
@@ -134,9 +172,13 @@ class Flagger:
         if webhook is Webhook.ROLLBACK:
             return await self._rollback(run, payload)
         gate = await self._gate(webhook, canary, payload, run)
+        if webhook is Webhook.CONFIRM_TRAFFIC_INCREASE and canary.steps == "unless_harm" and gate is not None:
+            return answer(Told.of(gate), 200 if speaks_for_more(gate) else 409)
         return answer(Told.of(gate), status_of(webhook, Word.on(gate) if gate else None))
 
     async def _gate(self, webhook: Webhook, canary: Canary, payload: Payload, run: Run) -> Gate | None:
+        if webhook in (Webhook.PRE_ROLLOUT, Webhook.ROLLOUT):
+            self._check_name(canary, payload)
         match webhook:
             case Webhook.CONFIRM_ROLLOUT:
                 return await self._preflight(canary, payload, run)
@@ -145,16 +187,50 @@ class Flagger:
             case Webhook.ROLLOUT | Webhook.CONFIRM_TRAFFIC_INCREASE | Webhook.CONFIRM_PROMOTION:
                 return await self._runs.begin(run, payload.version, advanced=webhook is Webhook.ROLLOUT)
             case _:
-                told = {key: payload.metadata.get(key) for key in ("eventType", "eventMessage")}
-                _log.info("flagger tells", webhook=webhook.value, canary=payload.canary, phase=payload.phase, **told)
-                if payload.phase in _ENDED:
-                    return await self._runs.end(run, f"Flagger ended the rollout: {payload.phase}")
-                begun = await self._runs.recall(run)
-                return begun.gate if begun else None
+                return await self._heard(webhook, canary, payload, run)
+
+    def _check_name(self, canary: Canary, payload: Payload) -> None:
+        """A rollback that could never find the version it is to undo is refused before anything is shifted."""
+        if canary.rollback == "off" or "version" in payload.metadata:
+            return
+        if action := undoes_workload(self._runs.config, canary):
+            problem = (
+                f"action {action} looks for the version in the workload's own template, where Flagger's checksum does "
+                "not stand: give the webhooks the version in their metadata, or set rollback: off, since Flagger rolls "
+                "back by itself"
+            )
+            raise InvalidRequest(field="metadata.version", problem=problem)
+
+    async def _heard(self, webhook: Webhook, canary: Canary, payload: Payload, run: Run) -> Gate | None:
+        """What Flagger only tells. After its promotion the version is where the primary is."""
+        told = {key: payload.metadata.get(key) for key in ("eventType", "eventMessage")}
+        _log.info("flagger tells", webhook=webhook.value, canary=payload.canary, phase=payload.phase, **told)
+        if payload.phase not in _ENDED:
+            begun = await self._runs.recall(run)
+            return begun.gate if begun else None
+        gate = await self._runs.end(run, f"Flagger ended the rollout: {payload.phase}")
+        if webhook is Webhook.POST_ROLLOUT and payload.phase == "Succeeded" and canary.after_promotion:
+            await self._look_at_primary(_on_primary(run, canary), payload)
+        return gate
+
+    async def _look_at_primary(self, run: Run, payload: Payload) -> None:
+        """Flagger asks nothing more of it: what it finds is for healthd's own actions, and for people."""
+        begun = await self._runs.recall(run)
+        if begun is not None and begun.word is Word.RUNNING and begun.gate.candidate.version == payload.version:
+            return  # told twice
+        try:
+            gate = await self._runs.start(run, payload.version)
+        except Refusal as refused:
+            _log.warning("the promoted version is not looked at", canary=payload.canary, problem=str(refused))
+            return
+        await self._runs.close(run)
+        _log.info("the promoted version is looked at", canary=payload.canary, gate=gate.id)
 
     async def _analysis(self, run: Run, payload: Payload) -> Gate:
         """Flagger asks `pre-rollout` as long as the canary has no traffic. Where it had some, or the run is over, the
         same version comes anew: what was said of it before says nothing of now."""
+        if isinstance(run.deploys, Canary) and run.deploys.after_promotion:
+            await self._runs.end(_on_primary(run, run.deploys), "the next rollout began")
         begun = await self._runs.recall(run)
         if begun is None or begun.is_over or begun.run.advanced or begun.word is Word.CANCELLED:
             return await self._runs.start(run, payload.version)

@@ -126,19 +126,23 @@ class Runs:
         return gate
 
     async def end(self, run: Run, why: str) -> Gate | None:
-        """The tool is done with a run: cancel its gate if there is no verdict yet, so that the next may start."""
+        """The tool is done with a run: its gate ends where there is no verdict yet, so that the next may start, and so
+        does the watch after a pass, for its numbers are no longer where it looks."""
         begun = await self.recall(run)
         if begun is None:
             return None
-        gate = begun.gate if begun.gate.is_answered else await self._cancel(begun.gate, run, why)
-        await self.close(begun)
+        watched = begun.gate.state is GateState.WATCHING and not begun.is_over
+        ends = watched or not begun.gate.is_answered
+        gate = await self._cancel(begun.gate, run, why) if ends else begun.gate
+        await self.close(run)
         return gate
 
-    async def close(self, begun: Begun) -> None:
+    async def close(self, run: Run) -> None:
         """From now on a call under the same name is of another run."""
-        if not begun.is_over:
-            with _refusing():
-                await self._kept.end(begun.run, RunOver.ENDED)
+        with _refusing():
+            kept = await self._kept.find(run.hook, run.subject, run.id)
+            if kept is not None and kept.over is None:
+                await self._kept.end(kept, RunOver.ENDED)
 
     async def quarantined(self, service: str, version: str) -> QuarantinedVersion | None:
         """The version's entry in the quarantine, if it is there."""

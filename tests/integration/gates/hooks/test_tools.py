@@ -68,7 +68,7 @@ def roll_out(tool: str, outcome: str, url: str, token: str) -> tuple[Rollout, An
             text = (FILES / "flagger-canary.yaml").read_text().replace(SHIPPED, url).replace("${HEALTHD_TOKEN}", token)
             canary = YAML(typ="safe").load(text)
             canary["metadata"]["name"] = f"api-{outcome}"
-            flagger = Flagger(canary, "85d557f47b")
+            flagger = Flagger(canary, "85d557f47b", backoff=0.2)
             return Rollout(flagger.roll_out(INTERVAL), lambda: flagger.phase), flagger
         case "argo":
             template = YAML(typ="safe").load((FILES / "argo-analysis-template.yaml").read_text().replace(SHIPPED, url))

@@ -75,8 +75,8 @@ def quick(**changes: Any) -> Config:
 class FlaggerCalls(Asking):
     """Flagger's webhooks for the canary shop/api."""
 
-    def __init__(self, running: Replica) -> None:
-        super().__init__(running, "flagger", "flagger")
+    def __init__(self, running: Replica, hook: str = "flagger") -> None:
+        super().__init__(running, "flagger", hook)
 
     async def __call__(self, webhook: str, checksum: str, phase: str = "Progressing", **metadata: str) -> Said:
         payload = {"name": "api", "namespace": "shop", "phase": phase, "checksum": checksum, "metadata": metadata}
@@ -97,6 +97,16 @@ class ArgoCalls(Asking):
 
 HOOKS: dict[str, Any] = {
     "flagger": {"kind": "flagger", "canaries": {"shop/api": {"service": "api"}}},
+    "flagger-primary": {
+        "kind": "flagger",
+        "canaries": {
+            "shop/api": {
+                "service": "api",
+                "baseline": {"version": "primary", "labels": {"pod": "api-primary"}},
+                "after_promotion": "quick",
+            }
+        },
+    },
     "argo": {"kind": "argo_rollouts", "rollouts": {"shop/api": {"service": "api"}}},
     "spinnaker": {"kind": "spinnaker", "stages": {"api-production": {"service": "api"}}},
 }

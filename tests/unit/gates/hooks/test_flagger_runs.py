@@ -4,9 +4,10 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+from healthd_gates.domain.evidence import Counts
 from healthd_gates.domain.gate import GateState
 from tests.unit.gates.hooks.asking import FlaggerCalls, Said, quick
-from tests.unit.gates.stage import Script, broken, failing, healthy, later, replica, silent
+from tests.unit.gates.stage import Script, broken, config, failing, healthy, later, replica, silent
 
 INTERVAL = 10.0
 
@@ -128,3 +129,49 @@ async def test_a_canary_that_is_deleted_frees_its_service(file: Path) -> None:
         assert (await running.keeper.get(gate)).state is GateState.CANCELLED
         again = await flagger("rollout", "aaa")
         assert (again.status, again.verdict, again.gate != gate) == (200, "running", True)
+
+
+async def test_weight_is_held_while_something_speaks_against_the_version(file: Path) -> None:
+    """The first step needs no evidence, for without weight there is none; a rate over the limit holds the next."""
+    patient: dict[str, Any] = {"policy": {"observe": {"at_least": "1h", "at_most": "2h"}}}
+    for errors, status in ((0, 200), (1, 409)):
+        Script.act = lambda _seconds, errors=errors: Counts(10, errors)
+        async with replica(file.with_suffix(f".{errors}"), quick(**patient)) as running:
+            flagger = FlaggerCalls(running)
+            await flagger("pre-rollout", "aaa")
+            assert (await flagger("confirm-traffic-increase", "aaa")).status == 200
+            await asyncio.sleep(INTERVAL + 1)
+            said = await flagger("confirm-traffic-increase", "aaa")
+            assert (said.status, said.verdict) == (status, "running")
+
+
+async def test_after_the_promotion_the_primary_is_looked_at(file: Path) -> None:
+    """Once, however often Flagger tells; the watch over pods that are gone ends, and so does this at the next."""
+    async with replica(file, quick(policy={"watch": "1h"})) as running:
+        flagger = FlaggerCalls(running, "flagger-primary")
+        passed = await rolled_out(flagger, "aaa")
+        assert (await running.keeper.get(passed.gate)).state is GateState.WATCHING
+        for _ in range(2):
+            assert (await flagger("post-rollout", "aaa", "Succeeded")).status == 200
+        gates = (await running.keeper.list(service="api")).gates
+        newest = gates[0]
+        assert len(gates) == 2
+        assert (newest.candidate.version, newest.candidate.labels) == ("aaa", {"pod": "api-primary"})
+        assert newest.baseline is None
+        assert (await running.keeper.get(passed.gate)).state is GateState.FINISHED
+        await asyncio.sleep(INTERVAL)
+        begun = await flagger("pre-rollout", "bbb")
+        assert (begun.status, begun.verdict) == (200, "running")
+        assert (await running.keeper.get(newest.id)).state is GateState.CANCELLED
+
+
+async def test_a_rollback_that_could_not_find_its_version_is_refused(file: Path) -> None:
+    """Before any traffic is shifted, and with the cure."""
+    hooks = {"flagger": {"kind": "flagger", "canaries": {"shop/api": {"service": "api", "rollback": "auto"}}}}
+    undo = {"back": {"kind": "kubernetes", "deployment": "api"}}
+    async with replica(file, config(hooks=hooks, actions=undo)) as running:
+        flagger = FlaggerCalls(running)
+        refused = await flagger("pre-rollout", "aaa")
+        assert (refused.status, refused.body["errors"][0]["field"]) == (422, "metadata.version")
+        named = await flagger("pre-rollout", "aaa", version="1.4.2")
+        assert "metadata.version" not in str(named.body)
