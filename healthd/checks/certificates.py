@@ -4,9 +4,9 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from cryptography import x509
 from cryptography.x509.oid import NameOID
@@ -61,8 +61,7 @@ class Expiries:
 def expiries(tls: ssl.SSLObject, now: datetime) -> Expiries | None:
     """Over the verified path with its root; over all that is presented where the handshake was not verified; None for
     a connection without certificates. Raises ValueError for a certificate that cannot be read."""
-    verified = {der: _read(der) for der in _chain(tls, verified=True)}
-    presented = {der: _read(der) for der in _chain(tls, verified=False)}
+    verified, presented = _chain(tls, verified=True), _chain(tls, verified=False)
     relied_on = [_expiry(certificate) for certificate in (verified or presented).values()]
     if not relied_on:
         return None
@@ -72,23 +71,27 @@ def expiries(tls: ssl.SSLObject, now: datetime) -> Expiries | None:
     return Expiries(nearest, min(sooner, key=lambda expiry: expiry.at, default=None))
 
 
-def _expiry(certificate: x509.Certificate) -> Expiry:
-    end = certificate.not_valid_after_utc
-    return Expiry(end, _name(certificate), end - certificate.not_valid_before_utc)
-
-
-def _chain(tls: ssl.SSLObject, *, verified: bool) -> Iterable[bytes]:
-    """The chain in DER. Python 3.13 has a method for it; 3.11 and 3.12, which change no more, have the same one
-    a layer below."""
+def _chain(tls: ssl.SSLObject, *, verified: bool) -> dict[bytes, Any]:
+    """OpenSSL's own certificates, by their DER. Python 3.13 has a method for it that gives the DER alone; below it is
+    the one that all versions have."""
     method = "get_verified_chain" if verified else "get_unverified_chain"
-    if hasattr(tls, method):
-        return list(getattr(tls, method)() or ())
     certificates = getattr(tls._sslobj, method)() or ()  # type: ignore[attr-defined]
-    return [certificate.public_bytes(_DER) for certificate in certificates]
+    return {certificate.public_bytes(_DER): certificate for certificate in certificates}
 
 
-def _read(der: bytes) -> x509.Certificate:
-    return x509.load_der_x509_certificate(der)
+def _expiry(certificate: Any) -> Expiry:
+    """When it expires, and whose it is. What OpenSSL trusts and a stricter reader does not take, as names with letters
+    that their type has not, is read by OpenSSL: old appliances have such, and the dates are what matters."""
+    try:
+        known = x509.load_der_x509_certificate(certificate.public_bytes(_DER))
+        end = known.not_valid_after_utc
+        return Expiry(end, _name(known), end - known.not_valid_before_utc)
+    except ValueError:
+        told = certificate.get_info()
+        begins, ends = (ssl.cert_time_to_seconds(told[key]) for key in ("notBefore", "notAfter"))
+        names = [value for part in told.get("subject", ()) for key, value in part if key == "commonName"]
+        lifetime = timedelta(seconds=ends - begins)
+        return Expiry(datetime.fromtimestamp(ends, UTC), names[0] if names else "without a name", lifetime)
 
 
 def _name(certificate: x509.Certificate) -> str:

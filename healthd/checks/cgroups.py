@@ -12,7 +12,8 @@ from pathlib import Path
 class MemoryScope:
     """One limit that the process lives under: `used` and `limit` in bytes. `name` is a cgroup's path, or `host`.
 
-    File pages that nobody used lately do not count as used: the kernel takes them back before it kills anything.
+    The cache of files, and the part of the kernel's own memory that it can take back, do not count as used: the kernel
+    takes them back before it kills anything. The host's MemAvailable is made by the same arithmetic.
     """
 
     name: str
@@ -62,14 +63,14 @@ def _v2(root: Path) -> Iterator[MemoryScope]:
     for folder, name in _lineage(root, "cgroup2"):
         limit, used = _number(folder / "memory.max"), _number(folder / "memory.current")
         if limit is not None and used is not None:  # absent in the root of all, "max" where there is no limit
-            yield MemoryScope(name, _without(used, folder, "inactive_file"), limit)
+            yield MemoryScope(name, _without(used, folder, "inactive_file", "active_file", "slab_reclaimable"), limit)
 
 
 def _v1(root: Path) -> Iterator[MemoryScope]:
     for folder, name in _lineage(root, "memory"):
         limit, used = _number(folder / "memory.limit_in_bytes"), _number(folder / "memory.usage_in_bytes")
         if limit is not None and used is not None:
-            yield MemoryScope(name, _without(used, folder, "total_inactive_file"), limit)
+            yield MemoryScope(name, _without(used, folder, "total_inactive_file", "total_active_file"), limit)
 
 
 def _host(root: Path) -> MemoryScope:
@@ -79,9 +80,10 @@ def _host(root: Path) -> MemoryScope:
     return MemoryScope("host", total - kib["MemAvailable"] * 1024, total)
 
 
-def _without(used: int, folder: Path, inactive: str) -> int:
+def _without(used: int, folder: Path, *given_back: str) -> int:
+    told = _words(folder / "memory.stat")
     try:
-        return max(0, used - int(_words(folder / "memory.stat").get(inactive, "0")))
+        return max(0, used - sum(int(told.get(name, "0")) for name in given_back))
     except ValueError:
         return used
 
@@ -126,7 +128,7 @@ def _mountinfo(root: Path, hierarchy: str) -> tuple[str, str] | None:
     """(root, mount point) of a hierarchy, by proc(5): the fields before and after the lone hyphen."""
     for line in _lines(root / "proc/self/mountinfo"):
         before, _, after = line.partition(" - ")
-        fields, (kind, _, options) = before.split(), after.split(maxsplit=2)
+        fields, (kind, _, options) = before.split(" "), after.split(" ", 2)  # a source may be empty
         if kind == hierarchy or (kind == "cgroup" and hierarchy in options.split(",")):
             return fields[3], fields[4]
     return None
@@ -141,7 +143,7 @@ def _number(file: Path) -> int | None:
 
 def _lines(file: Path) -> list[str]:
     try:
-        return file.read_text().splitlines()
+        return file.read_text(errors="surrogateescape").splitlines()  # a path need not be UTF-8
     except OSError:
         return []
 

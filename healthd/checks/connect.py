@@ -11,6 +11,7 @@ import aiohappyeyeballs
 
 from healthd.checks.failures import classify
 from healthd.model import FailureKind
+from healthd.runtime.hosts import ascii_name
 
 _HEAD_START = 0.25  # seconds an address gets before the next one is tried beside it (RFC 8305, 5)
 _UNREACHABLE = {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EHOSTDOWN}
@@ -35,7 +36,7 @@ async def connect(endpoint: Endpoint) -> socket.socket:
 
 
 async def _addresses(endpoint: Endpoint) -> list[aiohappyeyeballs.AddrInfoType]:
-    where, stream = (endpoint.host, endpoint.port), socket.SOCK_STREAM
+    where, stream = (ascii_name(endpoint.host), endpoint.port), socket.SOCK_STREAM
     try:  # an address needs no lookup, and must not fail with those that hang
         found = socket.getaddrinfo(*where, type=stream, flags=socket.AI_NUMERICHOST)
     except socket.gaierror:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
+import re
+import tempfile
 import threading
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -14,6 +18,9 @@ from healthd.checks.thresholds import ThresholdConfig
 from healthd.model import FailureKind, Observed, Result, Status
 from healthd.runtime.clock import Clock
 from healthd.units import Ratio
+
+_MOUNTS = Path("/proc/self/mountinfo")
+_TAKES_NO_WRITES = {errno.EROFS, errno.EIO, errno.EUCLEAN, errno.ENODEV, errno.ENXIO}
 
 
 class DiskConfig(ThresholdConfig):
@@ -26,7 +33,10 @@ class DiskConfig(ThresholdConfig):
     unhealthy: Ratio = 0.85
     """The share of space, or of inodes, in use from which on it is unhealthy."""
     writable: Literal["auto"] | bool = "auto"
-    """`true`: must take writes; `false`: need not; `auto`: must not have turned read-only, as after a disk error."""
+    """`true`: must take writes, which is tried; `false`: need not; `auto`: must not have turned read-only, as after a
+    disk error. Of a container's own file system only a try can tell."""
+    mount_point: bool = False
+    """Whether something must be mounted at the path: else it answers for the file system above, at length."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +45,9 @@ class Look:
 
     stat: os.statvfs_result
     turned_read_only: bool
+    is_mount_point: bool
+    refusal: str | None = None
+    """What the system said to a try to write; None where it took it, or was not asked."""
 
 
 class Disk:
@@ -52,7 +65,7 @@ class Disk:
             message = f"{path} has not answered for {waited:.0f} s: a dead network file system?"
             return Result.unhealthy(FailureKind.TIMEOUT, message)
         try:
-            look = await _look_from_thread(path, self._clock)
+            look = await _look_from_thread(path, self._clock, try_to_write=self._config.writable is True)
         except FileNotFoundError:
             return Result.unhealthy(FailureKind.MISCONFIGURED, f"{path} does not exist")
         return self._judge(look)
@@ -72,10 +85,18 @@ class Disk:
             "total": stat.f_blocks * stat.f_frsize,
             "readOnly": read_only,
         }
+        if self._config.mount_point and not look.is_mount_point:
+            missing = f"nothing is mounted at {self._config.path}"
+            return Result.unhealthy(FailureKind.MISCONFIGURED, missing, observed=observed)
+        if look.refusal is not None:
+            refused = f"{self._config.path} does not take writes: {look.refusal}"
+            return Result.unhealthy(FailureKind.READ_ONLY, refused, observed=observed)
         turned = look.turned_read_only or self._was_writable
         self._was_writable = self._was_writable or not read_only
         if read_only and (self._config.writable is True or (self._config.writable == "auto" and turned)):
             return Result.unhealthy(FailureKind.READ_ONLY, f"{self._config.path} is read-only", observed=observed)
+        if read_only:  # an image, full by design: nobody wants to write to it
+            return Result.healthy(f"{self._config.path} is read-only", observed=observed)
         fullest, text = max((space, "space"), (inodes, "inodes"))
         text = f"{fullest:.1%} of the {text} of {self._config.path} is in use"
         match self._config.judge(fullest):
@@ -95,7 +116,7 @@ def _waiting(path: str, clock: Clock) -> float:
     return clock.steady() - since if thread is not None and thread.is_alive() else 0.0
 
 
-async def _look_from_thread(path: str, clock: Clock) -> Look:
+async def _look_from_thread(path: str, clock: Clock, *, try_to_write: bool) -> Look:
     loop = asyncio.get_running_loop()
     answer: asyncio.Future[Look] = loop.create_future()
 
@@ -109,7 +130,7 @@ async def _look_from_thread(path: str, clock: Clock) -> Look:
 
     def ask() -> None:
         try:
-            look, error = Look(os.statvfs(path), _turned_read_only(path)), None
+            look, error = _look(path, try_to_write), None
         except BaseException as failure:
             look, error = None, failure
         if not loop.is_closed():
@@ -122,19 +143,59 @@ async def _look_from_thread(path: str, clock: Clock) -> Look:
     return await answer
 
 
+def _look(path: str, try_to_write: bool) -> Look:
+    mounts = [line.partition(" - ") for line in _MOUNTS.read_text(errors="surrogateescape").splitlines()]
+    turned = _turned_read_only(path, [(before.split(" "), after.split(" ")) for before, _, after in mounts])
+    points = {_unescaped(before.split(" ")[4]) for before, _, _ in mounts}
+    return Look(os.statvfs(path), turned, os.path.realpath(path) in points, _refusal(path) if try_to_write else None)
+
+
+def _unescaped(path: str) -> str:
+    """A path of mountinfo, in which spaces and their like stand as octal numbers."""
+    return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), path)
+
+
+def _refusal(path: str) -> str | None:
+    """Why a file, of which nothing stays, cannot be written there; None where it can, and where nobody can say, since
+    this user may not write there."""
+    try:
+        file = _nameless_file(path)
+        try:
+            os.write(file, b"healthd")
+            os.fsync(file)
+        finally:
+            os.close(file)
+    except OSError as error:
+        return os.strerror(error.errno) if error.errno in _TAKES_NO_WRITES else None
+    return None
+
+
+def _nameless_file(path: str) -> int:
+    try:
+        return os.open(path, os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        if error.errno not in (errno.EOPNOTSUPP, errno.EISDIR):  # as older overlays and NFS have none without a name
+            raise
+    file, name = tempfile.mkstemp(prefix=".healthd-", dir=path)
+    Path(name).unlink()
+    return file
+
+
 def _share(used: int, available: int) -> float:
     """As `df` counts: what is reserved for root is neither used nor available. A file system without a fixed number
     of inodes says zero."""
     return used / (used + available) if used + available > 0 else 0.0
 
 
-def _turned_read_only(path: str) -> bool:
-    """Whether the kernel stopped writes after an error: the file system is read-only while its mount is not."""
+def _turned_read_only(path: str, mounts: Iterable[tuple[list[str], list[str]]]) -> bool:
+    """Whether the kernel stopped writes after an error: the file system is read-only while its mount is not.
+
+    The fields of mountinfo stand between single spaces, and the source, the second of the last ones, may be empty.
+    """
     device = Path(path).stat().st_dev
     number = f"{os.major(device)}:{os.minor(device)}"
-    for line in Path("/proc/self/mountinfo").read_text().splitlines():
-        before, _, after = line.partition(" - ")
-        fields, options = before.split(), after.split()[2].split(",")
+    for fields, after in mounts:
         if fields[2] == number:
+            options = after[2].split(",")
             return "emergency_ro" in options or ("ro" in options and "rw" in fields[5].split(","))
     return False

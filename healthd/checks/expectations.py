@@ -69,12 +69,14 @@ class HeaderExpectation(_Expectation):
         return self
 
     def failure(self, headers: CIMultiDictProxy[str]) -> Failure | None:
-        value = headers.get(self.name)
+        values = headers.getall(self.name, [])
+        value = values[0] if values else None
         if value is None or not self.exists:
             missing = (value is None) == self.exists
             wrong = f"header {self.name} is {'missing' if self.exists else 'there and should not be'}"
             return (FailureKind.UNEXPECTED_RESPONSE, wrong) if missing else None
-        if not _text_fits(value, self.equals, self.contains, self.matches):
+        # Of a header that comes several times any may fit, and so may the list that they mean (RFC 9110, 5.3).
+        if not any(_text_fits(text, self.equals, self.contains, self.matches) for text in (*values, ", ".join(values))):
             return FailureKind.UNEXPECTED_RESPONSE, f"header {self.name} is not as expected"
         return self._too_short(value) if self.max_age is not None else None
 
@@ -240,7 +242,7 @@ class AnswerExpectation(_Expectation):
         if not answer.whole:
             yield FailureKind.UNEXPECTED_RESPONSE, f"the body is longer than {len(answer.body)} bytes"
             return
-        if not _text_fits(answer.body.decode(errors="replace"), None, self.contains, self.matches):
+        if not _text_fits(answer.text, None, self.contains, self.matches):
             yield FailureKind.UNEXPECTED_RESPONSE, "the body is not as expected"
         if not self.json_values:
             return

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import re
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Self
 
@@ -27,12 +29,19 @@ def _http_url(secret: SecretStr) -> SecretStr:
     return secret
 
 
+def _as_written(secret: SecretStr) -> URL:
+    """The URL with its escapes as they were written: a signature over it would not fit another spelling."""
+    text = secret.get_secret_value()
+    return URL(text, encoded=bool(_NOTHING_TO_ESCAPE.fullmatch(text)))
+
+
 def _one_line(secret: SecretStr) -> SecretStr:
     if not secret.get_secret_value().isprintable():
         raise ValueError("a header value cannot hold line breaks or other control characters")
     return secret
 
 
+_NOTHING_TO_ESCAPE = re.compile(r"(?:[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*")  # RFC 3986
 HttpURL = Annotated[SecretStr, AfterValidator(_http_url)]
 HeaderName = Annotated[str, StringConstraints(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")]
 HeaderValue = Annotated[SecretStr, AfterValidator(_one_line)]
@@ -78,10 +87,16 @@ class RequestConfig(CheckConfig):
 
     @property
     def request(self) -> Request:
+        url, headers = _as_written(self.url), {name: value.get_secret_value() for name, value in self.headers.items()}
+        if url.user is not None or url.password is not None:
+            # In UTF-8 (RFC 7617, 2.1): aiohttp would do it in Latin-1, which has no €.
+            credentials = f"{url.user or ''}:{url.password or ''}".encode()
+            headers["Authorization"] = f"Basic {base64.b64encode(credentials).decode()}"
+            url = url.with_user(None)
         return Request(
-            url=URL(self.url.get_secret_value()),
+            url=url,
             method=self.method,
-            headers={name: value.get_secret_value() for name, value in self.headers.items()},
+            headers=headers,
             body=self.body.get_secret_value().encode() if self.body is not None else None,
         )
 

@@ -17,11 +17,14 @@ from yarl import URL
 
 from healthd import __version__
 from healthd.checks.certificates import Expiry, expiries
+from healthd.checks.charset import decoded
 from healthd.checks.connect import Endpoint
 from healthd.checks.http_failures import explain_exchange
 from healthd.checks.trust import CAFileError, trust
 from healthd.model import FailureKind, Result
+from healthd.runtime.hosts import tls_name
 
+_LONGEST_LINE = 64 * 1024  # bytes of one header: twice what curl takes of all of them in a line
 _USER_AGENT = f"healthd/{__version__}"
 
 
@@ -50,6 +53,11 @@ class Answer:
     whole: bool
     latency: float
     expiry: Expiry | None
+
+    @property
+    def text(self) -> str:
+        """The body in the character set that the header names, a byte order mark shows, or a page says of itself."""
+        return decoded(self.body, self.headers.get("Content-Type", ""))
 
 
 class HttpClient:
@@ -105,7 +113,7 @@ class HttpClient:
             data=request.body,
             allow_redirects=False,
             ssl=trust(self._ca_file),
-            server_hostname=self._server_name,
+            server_hostname=tls_name(self._server_name) if self._server_name else None,
         ) as response:
             body, whole = await self._read(response.content)
             return Answer(response.status, response.headers, body, whole, time.perf_counter() - start, connector.expiry)
@@ -132,6 +140,8 @@ class HttpClient:
                 cookie_jar=aiohttp.DummyCookieJar(),
                 timeout=aiohttp.ClientTimeout(total=None),
                 headers={"User-Agent": _USER_AGENT},
+                max_line_size=_LONGEST_LINE,
+                max_field_size=_LONGEST_LINE,
             )
         return self._session, self._connector
 

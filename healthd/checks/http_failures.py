@@ -30,6 +30,8 @@ def explain_exchange(
             return FailureKind.CONNECT, f"{endpoint} closed the connection before it answered"
         case aiohttp.ClientPayloadError():
             return FailureKind.UNEXPECTED_RESPONSE, f"the answer of {endpoint} broke off"
+        case aiohttp.ClientResponseError() if "content-encoding" in str(error).lower():
+            return FailureKind.UNEXPECTED_RESPONSE, f"{endpoint} answered in a content encoding that was not asked for"
         case aiohttp.ClientResponseError():
             return FailureKind.UNEXPECTED_RESPONSE, f"the answer of {endpoint} is not valid HTTP"
     return classify(error), f"no answer from {endpoint}: {type(error).__name__}"

@@ -45,7 +45,7 @@ class MongoDB:
     config_model: ClassVar[type[CheckConfig]] = MongoDBConfig
 
     def __init__(self, config: MongoDBConfig, context: CheckContext) -> None:
-        self._config = config
+        self._config, self._clock = config, context.clock
         self._client = mongodb.Client(config.uri, config.timeout)
         self._version: str | None = None
         self._document = f"healthd:{socket.gethostname()}:{context.name}"
@@ -63,7 +63,7 @@ class MongoDB:
         except mongodb.FAILURES as error:
             self._version = None  # it may come back as another one
             return self._client.failure(error)
-        result = judge(hello, self._version, self._config, self._client.set_name, latency)
+        result = judge(hello, self._version, self._config, self._client.set_name, latency, self._clock.now())
         if result.kind in (FailureKind.NOT_PRIMARY, FailureKind.READ_ONLY, FailureKind.UNEXPECTED_RESPONSE):
             self._client.drop()  # after a failover the name leads elsewhere: look it up anew
         if self._config.canary is not None and result.status is not Status.UNHEALTHY:
@@ -99,10 +99,15 @@ class MongoDB:
 
 
 def judge(
-    hello: Mapping[str, Any], version: str | None, config: MongoDBConfig, set_name: str | None, latency: float | None
+    hello: Mapping[str, Any],
+    version: str | None,
+    config: MongoDBConfig,
+    set_name: str | None,
+    latency: float | None,
+    now: datetime | None = None,
 ) -> Result:
     """The worst that is true of a member that answered `hello`."""
-    role, lag = _role(hello), _lag(hello)
+    role, lag = _role(hello), _lag(hello, now)
     seen: dict[str, Any] = {"role": role, "version": version, "setName": hello.get("setName")}
     if lag is not None:
         seen["lagSeconds"] = round(lag, 3)
@@ -139,9 +144,14 @@ def _role(hello: Mapping[str, Any]) -> str:
     return "primary" if hello.get("setName") else "standalone"
 
 
-def _lag(hello: Mapping[str, Any]) -> float | None:
-    """Seconds since the last write that a secondary has; None for others, or when it does not say."""
-    last, now = (hello.get("lastWrite") or {}).get("lastWriteDate"), hello.get("localTime")
-    if not hello.get("secondary") or not isinstance(last, datetime) or not isinstance(now, datetime):
+def _lag(hello: Mapping[str, Any], now: datetime | None) -> float | None:
+    """Seconds since the last write that a secondary has; None for others, or when it does not say.
+
+    The write has the primary's time. By which clock it is old, the secondary's or this host's `now`, only both
+    together tell: one that is wrong must not pass for a lag.
+    """
+    last, local = (hello.get("lastWrite") or {}).get("lastWriteDate"), hello.get("localTime")
+    if not hello.get("secondary") or not isinstance(last, datetime) or not isinstance(local, datetime):
         return None
-    return max(0.0, (now - last).total_seconds())
+    seen = local if now is None else min(local, now.replace(tzinfo=local.tzinfo))
+    return max(0.0, float((seen - last).total_seconds()))

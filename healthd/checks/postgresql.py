@@ -7,6 +7,7 @@ import socket
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
+from asyncpg import exceptions as errors
 from pydantic import Field
 
 from healthd.checks import postgresql_connection as postgresql
@@ -41,6 +42,13 @@ SELECT recovering,
 """
 
 
+# For servers that speak PostgreSQL over a storage of their own, such as Aurora: they have no WAL to ask about.
+_QUERY_WITHOUT_WAL = (
+    _QUERY.partition("       CASE WHEN recovering THEN\n         EXISTS")[0]
+    + "       false AS knows_lag\n  FROM pg_is_in_recovery() AS recovering"
+)
+
+
 class PostgreSQLConfig(DatabaseConfig):
     kind: Literal["postgresql"] = "postgresql"
     uri: postgresql.PostgreSQLURI
@@ -73,6 +81,7 @@ class Standing:
     replay_age: float | None = None
     server: str | None = None
     since_in_step: float | None = None
+    knows_lag: bool = True
 
     @property
     def available(self) -> int:
@@ -107,7 +116,7 @@ class Standing:
             "reservedConnections": self.reserved,
             "connectionsUsedPercent": percent(self.used, self.available),
         }
-        if self.recovering:
+        if self.recovering and self.knows_lag:
             seen["lagSeconds"] = None if self.lag is None else round(self.lag, 3)
             seen["streaming"] = self.streaming
             seen["replayPaused"] = self.paused
@@ -123,12 +132,13 @@ class PostgreSQL:
         self._config = config
         self._clock, self._row = context.clock, f"healthd:{socket.gethostname()}:{context.name}"
         self._in_step: tuple[str | None, float] | None = None  # the standby, and when (steady seconds)
-        self._connection = postgresql.Connection(config.uri, context.clock)
+        self._connection = postgresql.Connection(config.uri, context.clock, patience=config.patience)
+        self._query = _QUERY
 
     async def probe(self) -> Result:
         try:
             async with asyncio.timeout(self._config.patience):
-                answer = await self._connection.ask(_QUERY)
+                answer = await self._ask()
         except TimeoutError:
             return Result.unhealthy(FailureKind.TIMEOUT, self._connection.waited_for(self._config.patience))
         except postgresql.FAILURES as error:
@@ -170,6 +180,15 @@ class PostgreSQL:
     async def close(self) -> None:
         self._connection.drop()
 
+    async def _ask(self) -> postgresql.Answer:
+        try:
+            return await self._connection.ask(self._query)
+        except errors.FeatureNotSupportedError:
+            if self._query is _QUERY_WITHOUT_WAL:
+                raise
+            self._query = _QUERY_WITHOUT_WAL
+            return await self._connection.ask(self._query)
+
 
 def judge(standing: Standing, config: PostgreSQLConfig, latency: float) -> Result:
     """The worst that is true of a server that answered."""
@@ -202,7 +221,7 @@ def _role(standing: Standing, require: Require, seen: dict[str, Any], latency: f
 
 
 def _lag(standing: Standing, max_lag: float, seen: dict[str, Any], latency: float) -> Result | None:
-    if not standing.recovering:
+    if not standing.recovering or not standing.knows_lag:
         return None
     lag = standing.lag
     why = "" if standing.streaming else "; no WAL receiver is streaming"

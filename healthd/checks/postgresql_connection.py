@@ -55,6 +55,7 @@ _KINDS: dict[type[BaseException], FailureKind] = {
     asyncpg.PostgresError: FailureKind.UNEXPECTED_RESPONSE,
     asyncpg.InternalClientError: FailureKind.UNEXPECTED_RESPONSE,
 }
+_POOLER_IS_FULL = "no more connections allowed"  # of PgBouncer, which has one SQLSTATE for all its refusals
 _CONNECT_SECONDS = 60.0  # where the URI says nothing; a probe's own deadline is nearer
 
 
@@ -70,7 +71,9 @@ class Connection:
     """At most one open connection. `in_schema` asks for the tables of the schema that the URI names, if it names one;
     where none is asked for, poolers that do not pass settings on are spared it."""
 
-    def __init__(self, uri: SecretStr, clock: Clock, *, in_schema: bool = False) -> None:
+    def __init__(self, uri: SecretStr, clock: Clock, *, in_schema: bool = False, patience: float | None = None) -> None:
+        """`patience`: seconds that a probe has, of which a connection of an earlier one gets half at most."""
+        self._patience = patience
         self._address, self._clock = read_postgresql(uri.get_secret_value()), clock
         self._settings = self._address.search_path if in_schema else {}
         self._open: asyncpg.Connection[asyncpg.Record] | None = None
@@ -79,8 +82,11 @@ class Connection:
     async def ask(self, sql: str, *values: Any) -> Answer:
         """Run a query. Raises FAILURES; after any failure, cancellation among them, the connection is gone."""
         if self._open is not None and not self._open.is_closed():
-            with suppress(*FAILURES):  # it may have died since it was last used: only a new one proves anything
-                return await self._ask(self._open, sql, values)
+            # It may have died since it was last used, or be forgotten by a firewall on the way, which then is silent:
+            # only a new one proves anything.
+            with suppress(*FAILURES):
+                async with asyncio.timeout(self._patience / 2 if self._patience else None):
+                    return await self._ask(self._open, sql, values)
         self._asking = False
         if self._address.files and (missing := await asyncio.to_thread(self._address.missing_file)) is not None:
             raise errors.ClientConfigurationError(missing)
@@ -119,6 +125,8 @@ class Connection:
 
 def failure(error: BaseException) -> Result:
     """What one of FAILURES says about the server."""
+    if _POOLER_IS_FULL in str(error):
+        return Result.unhealthy(FailureKind.EXHAUSTED, first_line(error))
     for kind_of_error in type(error).__mro__:
         if kind := _KINDS.get(kind_of_error):
             return Result.unhealthy(kind, first_line(error))

@@ -24,7 +24,7 @@ class Redis:
 
     def __init__(self, config: RedisConfig, context: CheckContext) -> None:
         self._config = config
-        self._connection = redis.Connection(config.uri, context.clock)
+        self._connection = redis.Connection(config.uri, context.clock, config.patience)
         self._key = self._new_key()
 
     async def probe(self) -> Result:

@@ -56,7 +56,9 @@ _REFUSALS = {  # what the driver has no class for, by how the server begins
 class Connection:
     """At most one open connection."""
 
-    def __init__(self, uri: SecretStr, clock: Clock) -> None:
+    def __init__(self, uri: SecretStr, clock: Clock, patience: float) -> None:
+        """`patience`: seconds that a probe has, of which a connection of an earlier one gets half at most."""
+        self._patience = patience
         (self._uri, _), self._clock = read_redis(uri.get_secret_value()), clock
         self._open: AbstractConnection | None = None
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
@@ -65,9 +67,12 @@ class Connection:
         """Seconds until PING is answered, on a connection that works; and the answer where it is a refusal."""
         if self._open is not None and self._open.is_connected:
             try:
-                return await self._ping()
+                async with asyncio.timeout(self._patience / 2):
+                    return await self._ping()
             except FAILURES:
-                self.drop()  # it may have died since it was last used: only a new one proves anything
+                # It may have died since it was last used, or be forgotten by a firewall on the way, which then is
+                # silent: only a new one proves anything.
+                self.drop()
         try:
             await self._connect()
             return await self._ping()

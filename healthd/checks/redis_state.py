@@ -14,6 +14,7 @@ from healthd.model import FailureKind, Result
 from healthd.units import Duration, show_duration
 
 _SLOTS = 16_384
+_PRIMARY = ("master", "active-replica")  # the latter is KeyDB's, of replicas that take writes
 _QUIET = 15.0  # seconds: an idle primary is heard of every 10 s (repl-ping-replica-period)
 
 
@@ -43,7 +44,7 @@ class Standing:
 
     @property
     def is_primary(self) -> bool:
-        return self.info.get("role") == "master"
+        return self.info.get("role") in _PRIMARY
 
     @property
     def is_loading(self) -> bool:

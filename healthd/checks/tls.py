@@ -17,6 +17,7 @@ from healthd.checks.contract import CheckConfig, CheckContext
 from healthd.checks.starttls import NoTLSOfferedError, StartTLS, prepare
 from healthd.checks.trust import CAFileError, explain_distrust, trust
 from healthd.model import FailureKind, Observed, Result
+from healthd.runtime.hosts import tls_name
 from healthd.units import Duration
 
 
@@ -101,7 +102,7 @@ class TLS:
         reader, self._writer = await asyncio.open_connection(sock=await connect(self._endpoint))
         if self._config.starttls is not None:
             await prepare(self._config.starttls, reader, self._writer)
-        await self._writer.start_tls(context, server_hostname=self._server_name)
+        await self._writer.start_tls(context, server_hostname=tls_name(self._server_name))
         tls: ssl.SSLObject = self._writer.get_extra_info("ssl_object")
         return tls
 

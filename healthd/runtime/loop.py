@@ -15,11 +15,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from healthd.runtime.hosts import ascii_name
+
 T = TypeVar("T")
 AddressInfo = list[tuple[Any, ...]]
 
 _ENDING = 1.0  # seconds that tasks get to end when the loop does
-_MOST_IN_FLIGHT = 64
+_HEAD_START = 0.25  # seconds an address gets before the next one is tried beside it
+_MOST_IN_FLIGHT, _MOST_THREADS = 64, 256
+_LOOK_AGAIN = 0.5
 _TRIED_ANEW_AFTER = 60.0  # seconds after which a resolver that hung may have been put right
 _HUNG_AFTER = 5.0  # seconds after which nobody waits for a lookup any longer: it is said to hang
 
@@ -49,8 +53,9 @@ class Loop(asyncio.SelectorEventLoop):
         flags: int = 0,
     ) -> AddressInfo:
         """As socket.getaddrinfo. Raises socket.gaierror also when the resolver hangs."""
-        query = (host, port, family, type, proto, flags)
-        lookup = self._lookups.get(query)
+        query = (ascii_name(host) if isinstance(host, str) else host, port, family, type, proto, flags)
+        while (lookup := self._lookups.get(query)) is None and self._is_busy():
+            await self._one_less()
         if lookup is None or (
             self.time() - lookup.began > _TRIED_ANEW_AFTER and self._in_flight < _MOST_IN_FLIGHT // 2
         ):
@@ -59,8 +64,27 @@ class Loop(asyncio.SelectorEventLoop):
             raise socket.gaierror(socket.EAI_AGAIN, f"the lookup begun {age:.0f} s ago has not returned")
         return await asyncio.shield(lookup.answer)
 
+    async def create_connection(self, *args: Any, **options: Any) -> Any:
+        """As asyncio's; of a name with several addresses none that is silent holds up the others (RFC 8305). Drivers
+        of databases do not ask for that themselves."""
+        if options.get("sock") is None and (len(args) > 1 or options.get("host") is not None):
+            options.setdefault("happy_eyeballs_delay", _HEAD_START)
+        return await super().create_connection(*args, **options)
+
+    def _is_busy(self) -> bool:
+        """Whether one more lookup has to wait for another. One that hangs holds up nobody, but for its thread."""
+        if self._in_flight >= _MOST_THREADS:
+            return False  # it is refused
+        now = self.time()
+        return sum(now - lookup.began <= _HUNG_AFTER for lookup in self._lookups.values()) >= _MOST_IN_FLIGHT
+
+    async def _one_less(self) -> None:
+        """Returns when a lookup has ended, or may have begun to hang."""
+        answers = {lookup.answer for lookup in self._lookups.values()}
+        await asyncio.wait(answers, timeout=_LOOK_AGAIN, return_when=asyncio.FIRST_COMPLETED)
+
     def _begin(self, query: tuple[Any, ...]) -> _Lookup:
-        if self._in_flight >= _MOST_IN_FLIGHT:
+        if self._in_flight >= _MOST_THREADS:
             raise socket.gaierror(socket.EAI_AGAIN, f"{self._in_flight} other name lookups have not returned")
         lookup = _Lookup(self.time(), self.create_future())
         lookup.answer.add_done_callback(lambda answer: answer.exception())  # nobody may be left to ask for it

@@ -3,10 +3,13 @@
 import asyncio
 import socket
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 
+from healthd.runtime import hosts
 from healthd.runtime import loop as loops
 
 
@@ -69,7 +72,7 @@ def test_long_hang_is_said_at_once(hung_resolver: list[str], monkeypatch: pytest
 
 def test_lookups_in_flight_are_bounded(hung_resolver: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """However many names are configured, threads are not."""
-    monkeypatch.setattr(loops, "_MOST_IN_FLIGHT", 3)
+    monkeypatch.setattr(loops, "_MOST_THREADS", 3)
 
     async def probes() -> None:
         for number in range(3):
@@ -78,6 +81,88 @@ def test_lookups_in_flight_are_bounded(hung_resolver: list[str], monkeypatch: py
             await asyncio.get_running_loop().getaddrinfo("next.example", 80)
 
     loops.run(probes())
+
+
+def test_a_lookup_waits_for_another_to_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At a start many names are looked up at once; a resolver that is slow is no reason to call them unknown."""
+    monkeypatch.setattr(loops, "_MOST_IN_FLIGHT", 3)
+    at_once: list[int] = []
+    running: list[str] = []
+
+    def slow(host: str, *_: object) -> list[object]:
+        running.append(host)
+        at_once.append(len(running))
+        time.sleep(0.02)
+        running.remove(host)
+        return [host]
+
+    monkeypatch.setattr(socket, "getaddrinfo", slow)
+
+    async def lookups() -> list[object]:
+        loop = asyncio.get_running_loop()
+        return await asyncio.gather(*(loop.getaddrinfo(f"{number}.example", 80) for number in range(20)))
+
+    assert loops.run(lookups()) == [[f"{number}.example"] for number in range(20)]
+    assert max(at_once) <= 3
+
+
+def test_lookups_that_hang_hold_up_no_other(hung_resolver: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many names of one dead zone do not keep the others from being looked up."""
+    monkeypatch.setattr(loops, "_MOST_IN_FLIGHT", 3)
+    monkeypatch.setattr(loops, "_HUNG_AFTER", 0.05)
+
+    async def probes() -> None:
+        for number in range(3):
+            await give_up_on(f"{number}.example")
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(asyncio.get_running_loop().getaddrinfo("other.example", 80), 2)
+
+    loops.run(probes())
+    assert hung_resolver[-1] == "other.example"
+
+
+def test_a_silent_address_does_not_hide_the_next_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a name with two addresses, for drivers that leave connecting to the loop."""
+    with socket.create_server(("127.0.0.1", 0)) as good, socket.socket() as silent, ExitStack() as callers:
+        port = good.getsockname()[1]
+        silent.bind(("127.0.0.2", port))
+        silent.listen(0)
+        for _ in range(3):  # who comes after them gets no answer
+            caller = callers.enter_context(socket.socket())
+            caller.setblocking(False)
+            caller.connect_ex(("127.0.0.2", port))
+
+        def both(*_: object, **__: object) -> list[object]:
+            stream = socket.AF_INET, socket.SOCK_STREAM, 6, ""
+            return [(*stream, ("127.0.0.2", port)), (*stream, ("127.0.0.1", port))]
+
+        monkeypatch.setattr(socket, "getaddrinfo", both)
+
+        async def connect() -> object:
+            loop = asyncio.get_running_loop()
+            transport, _ = await asyncio.wait_for(loop.create_connection(asyncio.Protocol, "db.example", port), 10)
+            try:
+                return transport.get_extra_info("peername")
+            finally:
+                transport.abort()
+
+        assert loops.run(connect()) == ("127.0.0.1", port)
+
+
+@pytest.mark.parametrize(
+    ("host", "ascii_", "in_tls"),
+    [
+        ("straße.test", "xn--strae-oqa.test", "xn--strae-oqa.test"),
+        ("bücher.test.", "xn--bcher-kva.test.", "xn--bcher-kva.test"),
+        ("db.example.", "db.example.", "db.example"),
+        ("my_host", "my_host", "my_host"),
+        ("::1", "::1", "::1"),
+        ("a\u2024\ud800", "a\u2024\ud800", "a\u2024\ud800"),
+    ],
+)
+def test_names_on_the_wire(host: str, ascii_: str, in_tls: str) -> None:
+    """By IDNA 2008, by which the ß of a name is not ss, which may be somebody else's."""
+    assert (hosts.ascii_name(host), hosts.tls_name(host)) == (ascii_, in_tls)
 
 
 def test_answers_and_failures_are_those_of_getaddrinfo() -> None:

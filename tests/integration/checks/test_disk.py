@@ -2,6 +2,7 @@
 
 import asyncio
 import ctypes
+import errno
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from healthd.checks import disk as disk_check
 from healthd.checks.contract import CheckContext
 from healthd.checks.disk import Disk, DiskConfig
 from healthd.model import FailureKind, Status
@@ -107,6 +109,63 @@ async def test_remounted_read_only(tmpfs: Mounting) -> None:
     assert (await disk(path, writable=False).probe()).status is Status.HEALTHY
     mount("tmpfs", path, "size=1m", _REMOUNT)
     assert (await check.probe()).status is Status.HEALTHY
+
+
+async def test_what_is_read_only_by_design_is_full_by_design(tmpfs: Mounting) -> None:
+    """As a squashfs image, `/` of an embedded system: its space is of no interest to anybody."""
+    path = tmpfs("size=1m")
+    (path / "data").write_bytes(bytes(2**20))
+    assert (await disk(path).probe()).kind is FailureKind.EXHAUSTED
+    mount("tmpfs", path, "", _REMOUNT | _READ_ONLY)
+    result = await disk(path).probe()
+    assert (result.status, result.observed["usage"]) == (Status.HEALTHY, 100.0)
+
+
+async def test_a_mount_that_is_missing(tmpfs: Mounting, tmp_path: Path) -> None:
+    """A path answers for whatever file system it is on, unless something is to be mounted there."""
+    path = tmpfs("size=1m")
+    (path / "below").mkdir()
+    assert (await disk(path, mount_point=True).probe()).status is Status.HEALTHY
+    result = await disk(path / "below", mount_point=True).probe()
+    assert (result.kind, result.message) == (FailureKind.MISCONFIGURED, f"nothing is mounted at {path}/below")
+    assert (await disk(path / "below").probe()).status is Status.HEALTHY
+
+
+async def test_a_file_system_that_must_take_writes_is_written_to(tmpfs: Mounting) -> None:
+    """And nothing of it is left."""
+    path = tmpfs("size=1m")
+    assert (await disk(path, writable=True).probe()).status is Status.HEALTHY
+    assert not list(path.iterdir())
+
+
+@pytest.mark.parametrize("number", [errno.EROFS, errno.EIO])
+async def test_a_container_whose_file_system_takes_no_writes(
+    tmpfs: Mounting, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """After a disk error below an overlay no flag of the overlay says so; a write does."""
+
+    def refuse(*_: object, **__: object) -> int:
+        raise OSError(number, os.strerror(number))
+
+    path = tmpfs("size=1m")
+    monkeypatch.setattr(disk_check, "_nameless_file", refuse)
+    result = await disk(path, writable=True).probe()
+    assert (result.status, result.kind) == (Status.UNHEALTHY, FailureKind.READ_ONLY)
+    assert result.message == f"{path} does not take writes: {os.strerror(number)}"
+    assert (await disk(path, writable=False).probe()).status is Status.HEALTHY
+
+
+async def test_a_mount_without_a_source(tmp_path: Path) -> None:
+    """As some runtimes make them: it is read, and so is whatever is listed after it."""
+    if os.geteuid():
+        pytest.skip("needs root")
+    (tmp_path / "none").mkdir()
+    assert _libc.mount(b"", bytes(tmp_path / "none"), b"tmpfs", 0, b"size=1m") == 0
+    try:
+        assert (await disk(tmp_path / "none").probe()).status is Status.HEALTHY
+        assert (await disk(tmp_path).probe()).kind is not FailureKind.INTERNAL
+    finally:
+        _libc.umount2(bytes(tmp_path / "none"), _DETACH)
 
 
 async def test_no_such_path(tmp_path: Path) -> None:

@@ -165,6 +165,30 @@ async def test_no_http(reply: bytes, kind: FailureKind) -> None:
         await check.finds(Status.UNHEALTHY, kind)
 
 
+@pytest.mark.parametrize(
+    ("reply", "status", "message"),
+    [
+        (b"HTTP/1.1 200 OK\r\nX-Policy: " + 30_000 * b"a" + b"\r\nContent-Length: 0\r\n\r\n", Status.HEALTHY, ""),
+        (
+            b"HTTP/1.1 200 OK\r\nContent-Encoding: zstd\r\nContent-Length: 4\r\n\r\nhalf",
+            Status.UNHEALTHY,
+            "in a content encoding that was not asked for",
+        ),
+    ],
+)
+async def test_what_other_clients_take(reply: bytes, status: Status, message: str) -> None:
+    """A long header is one; a content encoding that nobody asked for is said to be that."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(reply)
+        await writer.drain()
+
+    async with streams.listening(answer) as port, watched("http", url=f"http://localhost:{port}/") as check:
+        result = await check.finds(status, FailureKind.UNEXPECTED_RESPONSE if message else None)
+        assert message in result.message
+
+
 async def test_certificate_expiry_is_a_by_product(authority: tls.Authority, tmp_path: Path) -> None:
     """The earliest end of the chain is reported, also where the connection is kept."""
     certificate = authority.intermediate_expiring(timedelta(days=10))

@@ -321,3 +321,22 @@ async def test_peer_that_speaks_something_else(peer: peers.Peer) -> None:
         result = await check.look()
         assert result.status is Status.UNHEALTHY
         assert result.kind in (FailureKind.CONNECT, FailureKind.UNEXPECTED_RESPONSE, FailureKind.TIMEOUT)
+
+
+async def test_standby_that_was_restarted_while_nobody_writes() -> None:
+    """What it received then counts from the start of a segment again, and it is in step all the same."""
+    with postgresql.primary({"autovacuum": "off"}) as source:
+        async with postgresql.standby(source) as restarted:
+            await source.execute("CREATE TABLE kept (at timestamptz)")
+            await source.execute("CHECKPOINT")
+            async with watched("postgresql", uri=restarted.dsn, require="replica") as check:
+                await until(lambda: _is_up(check), "the standby has caught up", timeout=60)
+            await restarted.execute("CHECKPOINT")
+            await asyncio.to_thread(restarted.process.stop)
+            await asyncio.to_thread(restarted.process.start)
+            await until(restarted.streams, "the standby streams again", timeout=60)
+            received = "SELECT pg_last_wal_receive_lsn() < pg_last_wal_replay_lsn()"
+            assert await restarted.execute(received), "else this would prove nothing"
+            async with watched("postgresql", uri=restarted.dsn, require="replica") as check:
+                result = await check.finds(Status.HEALTHY)
+                assert result.observed["lagSeconds"] == 0.0

@@ -166,3 +166,34 @@ def test_a_pattern_that_takes_too_long_is_a_failure(monkeypatch: pytest.MonkeyPa
     slow = failures({"status": 204, "matches": "(.*)(.*)(.*)(.*)[!?]$"}, body=page)
     assert slow[0] == "answered 200, not 204"
     assert slow[1].startswith("the pattern '(.*)(.*)(.*)(.*)[!?]$' takes too long: leave out .* at its ends")
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type"),
+    [
+        ("Größe".encode(), "text/plain"),
+        ("Größe".encode("iso-8859-1"), "text/html; charset=ISO-8859-1"),
+        ("Größe".encode("cp1252"), 'text/html; charset="latin-1"'),
+        ("Größe".encode("utf-16"), "text/plain"),
+        (b"\xef\xbb\xbf" + "Größe".encode(), "text/plain; charset=iso-8859-1"),
+        (b'<html><meta charset="iso-8859-1">' + "Größe".encode("iso-8859-1"), "text/html"),
+        ("Größe".encode(), "text/plain; charset=nonsense"),
+        ("Größe".encode(), "text/plain; charset=base64"),
+    ],
+)
+def test_a_body_is_read_in_its_own_character_set(body: bytes, content_type: str) -> None:
+    """That of its mark, of the header, or of the page; one that nobody knows is UTF-8."""
+    headers = CIMultiDictProxy(CIMultiDict({"Content-Type": content_type}))
+    answer = Answer(200, headers, body, True, 0.01, None)
+    assert list(AnswerExpectation.model_validate({"contains": "Größe"}).failures(answer)) == []
+
+
+@pytest.mark.parametrize("expected", [{"contains": "Origin"}, {"equals": "Accept"}, {"equals": "Accept, Origin"}])
+def test_a_header_that_comes_twice(expected: dict[str, str]) -> None:
+    """Each of its values counts, and the list that they mean."""
+    headers = CIMultiDictProxy(CIMultiDict([("Vary", "Accept"), ("Vary", "Origin")]))
+    answer = Answer(200, headers, b"", True, 0.01, None)
+    held = AnswerExpectation.model_validate({"headers": [{"name": "Vary", **expected}]})
+    assert list(held.failures(answer)) == []
+    held = AnswerExpectation.model_validate({"headers": [{"name": "Vary", "equals": "Cookie"}]})
+    assert len(list(held.failures(answer))) == 1

@@ -39,7 +39,7 @@ class Machine:
             folder = "sys/fs/cgroup/" + name.replace("__", "/")
             self.write(f"{folder}/memory.max", limit)
             self.write(f"{folder}/memory.current", used)
-            self.write(f"{folder}/memory.stat", f"anon 1\ninactive_file {inactive}\nactive_file 2")
+            self.write(f"{folder}/memory.stat", f"anon 1\ninactive_file {inactive}\nactive_file 0")
 
     def v1(self, own: str, mounted_from: str = "/", **limits: tuple[int, int, int]) -> None:
         self.write("proc/self/cgroup", f"9:name=systemd:/\n4:memory:{own}\n3:cpu,cpuacct:/elsewhere\n0::/")
@@ -218,3 +218,20 @@ def test_degraded_above_unhealthy_is_refused() -> None:
     with pytest.raises(ValueError, match="must not be higher than unhealthy"):
         MemoryConfig.model_validate({"degraded": "95%", "unhealthy": "90%"})
     assert MemoryConfig.model_validate({"unhealthy": "70%"}).judge(0.75) is Status.UNHEALTHY
+
+
+def test_what_the_kernel_takes_back_is_not_used(machine: Machine) -> None:
+    """The cache of files, read often or not, and what of its own memory the kernel gives back: nothing was killed
+    where 300 MB were asked for beside such a cache."""
+    machine.v2("/app", app=(400 * MIB, 372 * MIB, 0))
+    stat = f"anon {30 * MIB}\ninactive_file {2 * MIB}\nactive_file {325 * MIB}\nslab_reclaimable {5 * MIB}"
+    machine.write("sys/fs/cgroup/app/memory.stat", stat)
+    assert machine.tightest() == ("/app", 40, 400)
+
+
+def test_a_mount_without_a_source_and_one_that_is_no_text(machine: Machine) -> None:
+    """Neither hides the limit that stands after it."""
+    machine.v2("/app", app=(400 * MIB, 100 * MIB, 0))
+    odd = b"50 23 0:50 / /mnt/none rw - tmpfs  rw\n51 23 0:51 / /mnt/\xff rw - tmpfs tmpfs rw\n"
+    (machine.root / "proc/self/mountinfo").write_bytes(odd + V2_MOUNT.encode() + b"\n")
+    assert machine.tightest() == ("/app", 100, 400)

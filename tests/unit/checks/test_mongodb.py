@@ -102,3 +102,16 @@ def test_unusable_uris_are_refused_without_a_word_of_them(uri: str) -> None:
     with pytest.raises(ValidationError) as refused:
         MongoDBConfig(uri=SecretStr(uri))
     assert "marked" not in str(refused.value)
+
+
+@pytest.mark.parametrize("ahead", [40, -40])
+def test_a_clock_that_is_wrong_is_no_lag(ahead: float) -> None:
+    """Of the secondary's clock and of this host's the one that speaks for it counts: the write has the primary's."""
+    now = NOW + timedelta(seconds=ahead)
+    config = MongoDBConfig(uri=URI, require="replica")
+    result = judge(SECONDARY | written(1), "7.0", config, "rs0", latency=0.001, now=now)
+    skewed = SECONDARY | written(1) | {"localTime": NOW + timedelta(seconds=ahead)}
+    assert outcome(result) == (Status.HEALTHY, None)
+    assert outcome(judge(skewed, "7.0", config, "rs0", latency=0.001, now=NOW)) == (Status.HEALTHY, None)
+    late = SECONDARY | written(60)
+    assert judge(late, "7.0", config, "rs0", latency=0.001, now=NOW).kind is FailureKind.LAGGING

@@ -1,5 +1,6 @@
 """Every rule of the network checks' configuration has a bad example that is refused with its reason."""
 
+from base64 import b64decode
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ from pydantic import SecretStr, ValidationError
 from healthd.checks import find_kind
 from healthd.checks.contract import CheckConfig
 from healthd.checks.dns import DNSConfig
+from healthd.checks.http import HttpConfig
 from healthd.checks.stripe import StripeConfig
 
 KEY = "sk_test_1"
@@ -93,3 +95,25 @@ def test_dns_takes_an_address_for_a_reverse_name() -> None:
 def test_name_servers(server: str) -> None:
     """An address, with a port or without."""
     build("dns", name="a", name_servers=[server])
+
+
+@pytest.mark.parametrize(
+    ("url", "asked"),
+    [
+        ("http://h/h?sig=ab%2Fcd%2Bef%3D&t=10%3A30", "/h?sig=ab%2Fcd%2Bef%3D&t=10%3A30"),
+        ("http://h/%41/d/../e", "/%41/d/../e"),
+        ("http://h/ä b?q=ü", "/%C3%A4%20b?q=%C3%BC"),
+        ("http://h", "/"),
+    ],
+)
+def test_the_url_that_is_asked_is_the_one_that_was_written(url: str, asked: str) -> None:
+    """A signature over it fits no other spelling; only what cannot be on the wire is escaped."""
+    assert HttpConfig.model_validate({"url": url}).request.url.raw_path_qs == asked
+
+
+def test_basic_authentication_is_in_utf8() -> None:
+    """As RFC 7617 has it, and with whatever a password holds."""
+    request = HttpConfig.model_validate({"url": "http://user:p%E2%82%ACss@h/"}).request
+    assert request.url.user is None
+    assert request.headers is not None
+    assert b64decode(request.headers["Authorization"].removeprefix("Basic ")).decode() == "user:p€ss"

@@ -99,3 +99,18 @@ def test_errors_have_kinds(error: Exception, kind: FailureKind) -> None:
     result = failure(error)
     assert (result.status, result.kind) == (Status.UNHEALTHY, kind)
     assert "part of the URI" not in result.message
+
+
+def test_a_storage_without_wal_has_no_lag_to_tell() -> None:
+    """As a reader of Aurora: its role and connections are judged, and nobody claims to know how far it is behind."""
+    reader = replace(PRIMARY, recovering=True, read_only=True, knows_lag=False)
+    result = judged(reader, require="replica")
+    assert result.status is Status.HEALTHY
+    assert "lagSeconds" not in result.observed
+    assert judged(reader).kind is FailureKind.NOT_PRIMARY
+
+
+def test_a_pooler_that_is_full() -> None:
+    """PgBouncer says it with the SQLSTATE of everything that it refuses."""
+    error = errors.ProtocolViolationError("no more connections allowed (max_client_conn)")
+    assert failure(error).kind is FailureKind.EXHAUSTED

@@ -111,3 +111,8 @@ def test_unusable_uris_are_refused_without_a_word_of_them(uri: str) -> None:
     with pytest.raises(ValidationError) as refused:
         RedisConfig(uri=SecretStr(uri))
     assert "marked" not in str(refused.value)
+
+
+def test_an_active_replica_of_keydb_is_a_primary() -> None:
+    """It takes writes."""
+    assert Standing({**PRIMARY, "role": "active-replica"}, {}).is_primary
