@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
@@ -16,6 +16,8 @@ from healthd_gates.sources.contract import Arm, ArmError, Arms
 
 ObjectName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$")]
 _LABEL = r"^([a-z0-9.-]+/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$"
+
+_OTHERS = {"statefulset", "daemonset", "replicaset", "cronjob", "job", "pod", "ingress"}
 
 
 class KubernetesConfig(ActionConfig):
@@ -40,6 +42,17 @@ class KubernetesConfig(ActionConfig):
     """A kubeconfig; without one that of the pod, or of the user."""
     context: str | None = None
     """A context of it, if not the current one."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _a_kind_that_goes_back(cls, raw: Any) -> Any:
+        strange = sorted(_OTHERS & raw.keys()) if isinstance(raw, dict) else []
+        if strange:
+            raise ValueError(
+                f"a {strange[0]} cannot be rolled back by this kind, only a service, a deployment or a rollout: "
+                "an action of the kind command can run `kubectl rollout undo`"
+            )
+        return raw
 
     @model_validator(mode="after")
     def _one_object(self) -> Self:

@@ -65,5 +65,12 @@ async def described(config: ActionConfig, ordered: ActionRequest) -> str:
     return await _attempts(config, None).describe(config, ordered)
 
 
+async def examined(config: ActionConfig) -> ActionResult:
+    """What a test of it comes to."""
+    outcome = await _attempts(config, None).test(config, "back")
+    assert outcome is not None
+    return outcome
+
+
 def _attempts(config: ActionConfig, environ: dict[str, str] | None) -> Attempts:
     return Attempts(SystemClock(), Redactor(secrets_of(config)), environ or {})

@@ -11,8 +11,8 @@ from pydantic import ValidationError
 from healthd_gates.actions.contract import ActionConfig, Ending
 from healthd_gates.domain.request import Version
 from healthd_gates.sources.contract import ArmError
-from tests.integration.gates.actions.ordering import configured, described, order, tried
-from tests.servers import kubernetes, kubernetes_controllers
+from tests.integration.gates.actions.ordering import configured, described, examined, order, tried
+from tests.servers import kubernetes, kubernetes_controllers, peers
 from tests.servers.kubernetes import Api
 from tests.servers.waiting import until
 
@@ -376,6 +376,46 @@ async def test_a_token_is_read_anew_at_every_try(api: Api, kubeconfig: Path, tmp
     assert outcome.ending is Ending.DONE, outcome.detail
 
 
+@pytest.mark.parametrize("kind", ["service", "deployment", "rollout"])
+async def test_an_action_can_be_tested(api: Api, kubeconfig: Path, kind: str) -> None:
+    """By asking for one's rights, and for the object: nothing is changed, and what is missing is named."""
+    config = service(kubeconfig) if kind == "service" else action(kubeconfig, **{kind: "api"})
+    gone = await examined(config)
+    assert (gone.ending, '"api" not found' in gone.detail) == (Ending.REFUSED, True)
+    put_service(api, "green", "blue")
+    put_revisions(api, "1.0", "2.0")
+    put_rollout(api, "canary", promoted=False)
+    assert (await examined(config)).ending is Ending.DONE
+    api.denied.add("PATCH")
+    denied = await examined(config)
+    assert denied.ending is Ending.REFUSED
+    assert f"may not patch {kind}s api" in denied.detail
+    assert "in namespace shop" in denied.detail
+    assert not api.patches
+
+
+async def test_what_is_missing_on_the_host_is_told_before_it_is_needed(tmp_path: Path) -> None:
+    """By a look at the configuration, and to a gate that might need it: it does not start."""
+    config = action(tmp_path / "gone", deployment="api")
+    problem = config.problem_here({})
+    assert problem == f"the kubeconfig {tmp_path}/gone cannot be read: No such file or directory"
+    with pytest.raises(ArmError, match=r"cannot be read: .*; until then only a gate with rollback off can start"):
+        config.check(order().arms)
+
+
+async def test_a_proxy_is_asked_only_for_what_is_not_excepted(api: Api, kubeconfig: Path) -> None:
+    """The usual NO_PROXY of a cluster has networks in it."""
+    put_service(api, "green", "blue", "green")
+    async with peers.peer() as proxy:
+        kubeconfig.write_text(kubeconfig.read_text().replace("127.0.0.1", "localtest.example.com"))
+        environ = {"HTTPS_PROXY": proxy.url, "NO_PROXY": "10.0.0.0/8,.svc"}
+        outcome = await tried(service(kubeconfig), order(), environ)
+        assert outcome.ending is Ending.RETRY
+        assert [call.method for call in proxy.received] == ["CONNECT"]
+        await tried(service(kubeconfig), order(), {**environ, "NO_PROXY": "10.0.0.0/8,.example.com"})
+        assert len(proxy.received) == 1
+
+
 async def test_a_gate_without_what_the_selector_needs_is_refused_at_its_start(api: Api, tmp_path: Path) -> None:
     """With the field to fill in."""
     config = service(api.kubeconfig(tmp_path))
@@ -396,6 +436,7 @@ async def test_a_gate_without_what_the_selector_needs_is_refused_at_its_start(ap
         ({"deployment": "a", "selector": {"color": "$target"}}, "selector belongs to service"),
         ({"service": "a", "selector": {"color": "blue"}}, "the same for every version"),
         ({"deployment": "../secrets"}, "pattern"),
+        ({"statefulset": "db"}, "a statefulset cannot be rolled back by this kind"),
     ],
 )
 def test_a_bad_configuration_is_refused(changes: dict[str, Any], message: str) -> None:

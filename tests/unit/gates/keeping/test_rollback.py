@@ -75,6 +75,14 @@ def rollback_of(gate: Gate) -> Rollback:
     return gate.rollback
 
 
+async def test_an_action_is_told_which_versions_failed(file: Path) -> None:
+    """The candidate among them: what is brought back must be none of those."""
+    Script.act, Note.act = switched_back(Counts(1000, 2)), always(DONE)
+    async with replica(file) as running:
+        await finished(running)
+        assert [order.quarantined for order in Note.tried] == [frozenset({"2.0"})]
+
+
 async def test_a_failed_candidate_is_rolled_back_and_the_baseline_seen_to_recover(file: Path) -> None:
     """The gate tells each step, and holds its service until the baseline has the traffic."""
     Script.act, Note.act = switched_back(Counts(1000, 2)), always(DONE)
