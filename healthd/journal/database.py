@@ -48,6 +48,7 @@ class Database:
         self._was_open = False
         self._failed_at: float | None = None
         self._gone: str | None = None
+        self._unopened = "it is not open yet"
 
     @property
     def is_sqlite(self) -> bool:
@@ -67,8 +68,11 @@ class Database:
                 return
             try:
                 opened = await self._opened()
+            except JournalGoneError:
+                raise
             except Exception as error:
                 failed = self._failed(error)
+                self._unopened = str(failed)
                 raise JournalGoneError(f"{self._gone} ({failed})") if self._gone else failed from error
             if self._gone is not None:
                 _log.warning("the journal goes on with what its file holds now")
@@ -115,7 +119,7 @@ class Database:
                 async with asyncio.timeout(_OPENING_SECONDS), self._lock:
                     pass
         if self._engines is None:
-            raise JournalGoneError(self._gone) if self._gone else JournalError("it is not open yet")
+            raise JournalGoneError(self._gone) if self._gone else JournalError(self._unopened)
         return self._engines
 
     @asynccontextmanager
@@ -142,10 +146,10 @@ class Database:
         except Exception as error:
             if in_block and not isinstance(error, _OF_THE_DATABASE):
                 raise
-            if isinstance(self._place, SQLiteFiles) and self._engines is opened and self._place.is_missing():
+            if isinstance(self._place, SQLiteFiles) and self._was_open and self._place.is_missing():
                 problem = f"{self._place.path} was taken away while it was open: {_PUT_IT_BACK}"
                 await self._let_go_of(opened, problem)
-                raise JournalGoneError(problem) from error
+                raise JournalGoneError(self._gone or problem) from error
             raise self._failed(error) from error
 
     def _failed(self, error: Exception) -> JournalError:

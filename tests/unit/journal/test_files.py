@@ -218,5 +218,5 @@ async def test_a_newer_releases_tables(database: Database, file: Path) -> None:
         other.execute("UPDATE healthd_journal_version SET version_num = 'zzz'")
     other.close()
     await database.close()
-    with pytest.raises(JournalError, match=r"newer release of healthd: its tables are of version zzz.*up to 0001"):
+    with pytest.raises(JournalError, match=r"newer release of healthd: its tables are of version zzz"):
         await Database(f"sqlite:///{file}", CLOCK, (tables.BRANCH,)).open()
