@@ -31,4 +31,6 @@ def _shown(gate: Gate) -> Deploy:
     sign, word = state_of(gate)
     last = gate.rollback or gate.decision
     at = gate.finished_at or (last.at if last else gate.created_at)
-    return Deploy(gate.service, gate.candidate.version, sign, word, sentence_of(gate), at, f"/gates/{gate.id}/page")
+    return Deploy(
+        gate.service, gate.candidate.version, sign, word, sentence_of(gate), at, f"/gates/{gate.id}/page", gate.policy
+    )

@@ -13,7 +13,8 @@ Sign = Literal["healthy", "degraded", "unhealthy", "unknown", "running"]
 
 @dataclass(frozen=True, slots=True)
 class Deploy:
-    """One deploy that is or was judged. `at` is when it took its present state; `address` is the page about it."""
+    """One deploy that is or was judged by `policy`. `at` is when it took its present state, `address` the page about
+    it."""
 
     name: str
     version: str
@@ -22,6 +23,7 @@ class Deploy:
     sentence: str
     at: datetime
     address: str
+    policy: str = ""
 
 
 class UnknownDeploysError(Exception):

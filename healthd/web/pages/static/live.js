@@ -31,6 +31,7 @@
     skew = truth - heard;
     for (const [name, html] of Object.entries(news.html ?? {})) replace(name, html);
     if (news.order) arrange(news.order);
+    sift();
     const asOf = byId("as-of");
     asOf.dateTime = news.now;
     asOf.textContent = news.now.slice(11, 19);
@@ -71,6 +72,15 @@
     });
   }
 
+  // The names that somebody looks for; rows that come later are sifted too.
+  function sift() {
+    const word = byId("sift")?.value.trim().toLowerCase() ?? "";
+    const rows = byId("rows");
+    if (!rows) return;
+    rows.classList.toggle("sifted", word !== "");
+    for (const row of rows.children) row.classList.toggle("elsewhere", !row.id.toLowerCase().slice("check-".length).includes(word));
+  }
+
   // What is on the screen is believed for as long as the server is heard.
   function show() {
     const lost = Date.now() - heard > SILENCE;
@@ -109,6 +119,10 @@
 
   connect();
   show();
+  if (byId("sift")) {
+    byId("sift").hidden = false;
+    byId("sift").addEventListener("input", sift);
+  }
   setInterval(show, 1000);
   addEventListener("visibilitychange", show);
   addEventListener("pageshow", (event) => { if (event.persisted) connect(); });

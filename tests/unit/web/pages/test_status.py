@@ -201,10 +201,12 @@ class Unknown:
 async def test_deploys_for_those_who_may_read_gates(open_site: Open) -> None:
     """They are shown with their page, and a journal that is down is said to be."""
     site, client = await open_site()
-    site.page.deploys = Known(Deploy("api", "2.0", "running", "observing", "So far so good.", site.clock.now(), "/g/1"))
+    site.page.deploys = Known(
+        Deploy("api", "2.0", "running", "observing", "So far so good.", site.clock.now(), "/g/1", "smoke")
+    )
     assert "So far so good." not in await get(client, headers=bearer("reader"))
     html = await get(client, headers=bearer("root"))
-    assert '<a href="/g/1">api 2.0</a>' in html
+    assert '<a href="/g/1">api 2.0 <small>smoke</small></a>' in html
     site.page.deploys = Unknown()
     site.clock.seconds += 10
     assert "They cannot be told now: the journal is down." in await get(client, headers=bearer("root"))
@@ -293,6 +295,16 @@ async def test_a_page_of_200_checks_is_small(open_site: Open) -> None:
     html = await get(client)
     assert html.count("<tr id=") == 200
     assert len(html.encode()) < 100_000
+
+
+async def test_many_checks_fold_and_few_do_not(open_site: Open) -> None:
+    """Above twenty there is a fold for the healthy ones and a field that sifts by name; every row is in the page."""
+    for count, folds in ((20, False), (21, True)):
+        checks = {f"check-number-{n}": {"kind": "process", "timeout": "2s", "interval": "10s"} for n in range(count)}
+        _, client = await open_site(checks=checks, groups={}, **OPEN_TO_ALL)
+        html = await get(client)
+        assert html.count("<tr id=") == count
+        assert ('id="fold" type="checkbox" checked' in html, 'id="sift" type="search"' in html) == (folds, folds)
 
 
 async def test_history_of_overdue_checks(open_site: Open) -> None:
