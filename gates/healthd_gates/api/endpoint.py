@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 from aiohttp import web
 
-from healthd.web.auth import Guard
+from healthd.web.auth import Caller, Guard
 from healthd.web.external import base_of
 from healthd.web.problems import Problem
 from healthd_gates.api.bodies import Bodies, taken
@@ -46,17 +47,22 @@ class Endpoint:
         try:
             if operation.told_by_body:
                 await self.door.strangers.read(request, operation.largest_body)
-            caller = await operation.admit(request, self.door.guard, operation.scope)
+            caller = await self._admit(request)
             self.door.limiter.admit(caller.name)
             query = read_query(request, operation.query)
+            again = partial(self._admit, request)
             base = base_of(request, self.door.external_url())
             if not operation.takes_body:
-                return await operation.handle(Call(request, caller, Nothing(), query, base))
+                return await operation.handle(Call(request, caller, Nothing(), query, again, base))
             require_json(request)
             await self.door.callers.read(request, operation.largest_body)
             body = operation.parse(taken(request), operation.body)
-            return await operation.handle(Call(request, caller, body, query, base))
+            return await operation.handle(Call(request, caller, body, query, again, base))
         except Refusal as refusal:
             return operation.refuse(problem_of(refusal))
         except Problem as problem:
             return operation.refuse(problem)
+
+    async def _admit(self, request: web.Request) -> Caller:
+        """Who calls, by the guard that is in force now. Raises Problem 401 or 403."""
+        return await self.operation.admit(request, self.door.guard, self.operation.scope)

@@ -57,6 +57,10 @@ class Events:
         last = await self._last_event(gate, call.query)
         if last is not None and after >= last:
             return web.Response(status=204, headers={"Cache-Control": "no-store"})
+        with self._patience.hold(call.caller.name):
+            return await self._send(call, after, last)
+
+    async def _send(self, call: Call[Nothing, EventsQuery], after: int, last: int | None) -> web.StreamResponse:
         stream = web.StreamResponse(
             headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         )
@@ -68,7 +72,7 @@ class Events:
                     await stream.write(b": heartbeat\n\n" if event is None else _frame(event))
                     if event is not None and _is_last(event, last, call.query):
                         break
-        except (ConnectionResetError, Refusal):  # the caller has hung up, or must ask again: the journal is down
+        except (ConnectionResetError, Refusal, Problem):  # gone, or must ask again: the journal is down, the token too
             pass
         return stream
 
@@ -90,7 +94,9 @@ class Events:
         try:
             while self._patience.lasts(call.request):
                 coming = coming or asyncio.create_task(_next(log), name=f"events of {call.gate_id}")
-                if await self._patience.sees(coming, _LOOK_SECONDS):
+                has_come = await self._patience.sees(coming, _LOOK_SECONDS)
+                await call.ask_again()
+                if has_come:
                     event, coming, silent = coming.result(), None, 0.0
                     if event is None:
                         return

@@ -93,7 +93,7 @@ class GateCalls:
 
     async def _get(self, call: Call[Nothing, WaitQuery]) -> web.Response:
         gate = await self._gate_service.named(call.gate_id)
-        gate = await self._patience.wait(call.request, gate, call.query.wait)
+        gate = await self._patience.wait(call, gate, call.query.wait)
         if call.query.answer == "plain":
             return answer(GateDocument.of(gate))
         status = status_of(gate, strict=True)

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from math import inf
 from typing import Any
 
 from aiohttp import web
 
 from healthd.runtime.clock import Clock
+from healthd.runtime.descriptors import most_connections
+from healthd.web.problems import Problem
+from healthd_gates.api.operation import Call
 from healthd_gates.domain.errors import Draining
 from healthd_gates.domain.gate import Gate
 from healthd_gates.engine.service import GateService
@@ -17,10 +23,15 @@ _SLICE = 5.0  # seconds between two looks for a caller who went away
 
 
 class Patience:
-    """Waits for verdicts, until `stop` lets go of everyone who waits."""
+    """Waits for verdicts, until `stop` lets go of everyone who waits.
 
-    def __init__(self, gate_service: GateService, clock: Clock) -> None:
+    Each who waits holds a connection: there is an end to their number, and one caller gets half of it.
+    """
+
+    def __init__(self, gate_service: GateService, clock: Clock, at_most: int | None = None) -> None:
         self._gate_service, self._clock = gate_service, clock
+        self._at_most = at_most or most_connections() // 2
+        self._held: Counter[str] = Counter()
         self._stopped = asyncio.Event()
 
     def stop(self) -> None:
@@ -30,20 +41,43 @@ class Patience:
         """Whether it still makes sense to hold this call open."""
         return not self._stopped.is_set() and request.transport is not None and not request.transport.is_closing()
 
-    async def wait(self, request: web.Request, gate: Gate, seconds: float) -> Gate:
+    @contextmanager
+    def hold(self, caller: str) -> Iterator[None]:
+        """A place among those who wait. Raises Problem 429."""
+        if self._held[caller] >= self._at_most // 2 or self._held.total() >= self._at_most:
+            raise Problem(
+                429,
+                "Too many calls are held open",
+                f"{caller} waits in {self._held[caller]} calls: ask without wait",
+                headers={"Retry-After": "5"},
+            )
+        self._held[caller] += 1
+        try:
+            yield
+        finally:
+            self._held[caller] -= 1
+
+    async def wait(self, call: Call[Any, Any], gate: Gate, seconds: float) -> Gate:
         """The gate as it stands once it is answered or the seconds have passed.
 
         Infinite seconds mean until the verdict. Raises Draining when that cannot be waited for: a call that asked
-        for the verdict is never answered without one.
+        for the verdict is never answered without one; and Problem when the caller may no longer look, or too many wait.
         """
+        if seconds <= 0 or gate.is_answered:
+            return gate
+        with self.hold(call.caller.name):
+            return await self._wait(call, gate, seconds)
+
+    async def _wait(self, call: Call[Any, Any], gate: Gate, seconds: float) -> Gate:
         end = self._clock.steady() + seconds
-        while not gate.is_answered and (left := end - self._clock.steady()) > 0 and self.lasts(request):
+        while not gate.is_answered and (left := end - self._clock.steady()) > 0 and self.lasts(call.request):
             waiting = asyncio.create_task(self._gate_service.wait(gate.id, min(left, _SLICE)), name=f"wait:{gate.id}")
             try:
                 if await self.sees(waiting):
                     gate = waiting.result()
             finally:
                 waiting.cancel()
+            await call.ask_again()
         if seconds == inf and not gate.is_answered:
             raise Draining
         return gate

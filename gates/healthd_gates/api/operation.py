@@ -33,12 +33,17 @@ QueryT = TypeVar("QueryT", bound=Model)
 
 @dataclass(frozen=True, slots=True)
 class Call(Generic[BodyT, QueryT]):
-    """One authorised call whose parts have been read and validated."""
+    """One authorised call whose parts have been read and validated.
+
+    A call that is held open has to `ask_again` whether its caller still may: a token can be taken away meanwhile. That
+    raises Problem 401 or 403.
+    """
 
     request: web.Request
     caller: Caller
     body: BodyT
     query: QueryT
+    ask_again: Callable[[], Awaitable[object]]
     base: str = ""
     """What goes before a path for whoever calls: the scheme and host that it called, or the configured ones."""
 

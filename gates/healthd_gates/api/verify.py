@@ -78,7 +78,7 @@ class Verify:
             )
         key = _key(call.request.headers.get("Idempotency-Key"), body.idempotency_key)
         gate = await self._gate_service.start(body.request(), caller=call.caller.name, idempotency_key=key)
-        gate = await self._patience.wait(call.request, gate, call.query.wait)
+        gate = await self._patience.wait(call, gate, call.query.wait)
         headers = {"Location": call.address(f"/gates/{gate.id}")}
         status = status_of(gate, strict=call.query.answer == "strict")
         return answer(GateDocument.of(gate), status, headers | retry_of(status))

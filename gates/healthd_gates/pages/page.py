@@ -73,7 +73,7 @@ class GatePage:
 
         await self._renderer.ready()
         try:
-            return await self._streams.follow(request, refresh)
+            return await self._streams.follow(request, refresh, known=True)
         except Problem as problem:
             return problem.response()
 

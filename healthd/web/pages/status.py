@@ -16,7 +16,7 @@ from healthd.journal.database import JournalError
 from healthd.journal.journal import Journal
 from healthd.monitoring.board import Board, CheckState
 from healthd.runtime.clock import Clock
-from healthd.web.auth import Guard
+from healthd.web.auth import Caller, Guard
 from healthd.web.health import HealthEndpoints
 from healthd.web.pages import status_view
 from healthd.web.pages.deploys import Deploy, Deploys, UnknownDeploysError
@@ -111,18 +111,22 @@ class StatusPage:
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
         await self._renderer.ready()
-        return await self._streams.follow(request, lambda: self._refresh(self._sight(request)))
+        known = self._known(request) is not None
+        return await self._streams.follow(request, lambda: self._refresh(self._sight(request)), known=known)
 
     async def _sign_in(self, request: web.Request) -> web.Response:
         """Have the browser ask for a token, as the password of any user, and go back to the page."""
         self._guard.challenge(request)
         return web.Response(status=303, headers={"Location": "/", "Cache-Control": "no-store"})
 
-    def _sight(self, request: web.Request) -> Sight:
+    def _known(self, request: web.Request) -> Caller | None:
         try:
-            caller = self._guard.caller(request)
+            return self._guard.caller(request)
         except Problem:  # as on /health: a token that is not known is nobody's
-            caller = None
+            return None
+
+    def _sight(self, request: web.Request) -> Sight:
+        caller = self._known(request)
         deploys = self.deploys is not None and caller is not None and caller.may("gates:read")
         return Sight(self._health.detailed(request), deploys)
 

@@ -9,12 +9,14 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 
 from healthd.runtime.clock import Clock
+from healthd.runtime.descriptors import most_connections
 from healthd.web.documents import stamp
 from healthd.web.pages.parts import Parts
 from healthd.web.problems import Problem
 
 BEAT_SECONDS = 4.0
 _RECONNECT_MS = 2000
+_MOST = 100
 _HEADERS = {"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 Refresh = Callable[[], Awaitable[Parts]]
@@ -22,27 +24,31 @@ Refresh = Callable[[], Awaitable[Parts]]
 
 class Streams:
     """Everyone who follows a page. There is an end to their number, and to what each costs: a slow one skips what came
-    between, and nothing waits for it."""
+    between, and nothing waits for it. Half of the places are for those who have signed in."""
 
-    def __init__(self, clock: Clock, at_most: int = 100, pace: float = 1.0) -> None:
+    def __init__(self, clock: Clock, at_most: int | None = None, pace: float = 1.0) -> None:
         """`pace` is the least number of seconds between two looks at what changed."""
+        at_most = at_most or min(_MOST, most_connections() // 4)
         self._clock, self._at_most, self._pace = clock, at_most, pace
         self._stopping = asyncio.Event()
-        self.followers = 0
+        self.followers, self._strangers = 0, 0
 
     def stop(self) -> None:
         """Let go of everyone, so that the server can stop."""
         self._stopping.set()
 
-    async def follow(self, request: web.Request, refresh: Refresh) -> web.StreamResponse:
-        """Send what changes until either side ends it. Raises Problem 503 when there are too many already."""
-        if self.followers >= self._at_most:
+    async def follow(self, request: web.Request, refresh: Refresh, *, known: bool) -> web.StreamResponse:
+        """Send what changes until either side ends it; `known` is whoever has signed in. Raises Problem 503 when there
+        are too many already."""
+        if self.followers >= self._at_most or (not known and self._strangers >= self._at_most // 2):
             raise Problem(503, "Too many viewers", "reload the page instead", headers={"Retry-After": "30"})
         self.followers += 1
+        self._strangers += not known
         try:
             return await self._send(request, refresh)
         finally:
             self.followers -= 1
+            self._strangers -= not known
 
     async def _send(self, request: web.Request, refresh: Refresh) -> web.StreamResponse:
         mark = request.headers.get("Last-Event-ID") or request.query.get("after", "")

@@ -47,7 +47,7 @@ class Site(Stage):
         self.in_force = InForce(self.configured)
         guard = Guard(self.in_force)
         self.health = HealthEndpoints(self.board, guard, self.in_force, self.clock, stuck=lambda: self.stuck)
-        self.streams = Streams(self.clock, at_most=2, pace=0.01)
+        self.streams = Streams(self.clock, at_most=4, pace=0.01)
         database = Database("sqlite:////nowhere/healthd.db", self.clock, ())  # a journal that is down
         self.page = StatusPage(
             board=self.board,

@@ -9,11 +9,12 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from healthd.config.in_force import InForce
 from healthd.runtime.clock import SystemClock
-from healthd.web.auth import Guard
+from healthd.web.auth import Guard, hash_token
 from healthd_gates.api import events
 from healthd_gates.api import long_poll as waiting
-from healthd_gates.api import parsing as reading
+from healthd_gates.api.bodies import Bodies
 from healthd_gates.config.settings import Config
 from healthd_gates.router import GateApi
 from tests.gating import POLICIES
@@ -23,12 +24,11 @@ BODY = {"service": "api", "policy": "endless", "candidate": {"version": "2"}}
 
 
 @pytest.fixture
-async def url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[str]:
+async def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[GateApi, str]]:
     """The API where seconds are tenths."""
     monkeypatch.setattr(events, "_HEARTBEAT_SECONDS", 0.2)
     monkeypatch.setattr(events, "_LOOK_SECONDS", 0.1)
     monkeypatch.setattr(waiting, "_SLICE", 0.1)
-    monkeypatch.setattr(reading, "_BODY_SECONDS", 0.2)
     config = Config.model_validate(
         {
             "services": {"api": {"source": {"kind": "push"}, "policy": "endless"}},
@@ -39,10 +39,16 @@ async def url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[
     replica = await start_replica(tmp_path / "journal.db", config, SystemClock())
     app = web.Application()
     api = GateApi(replica.keeper, replica.gates.runs, Guard(replica.in_force), SystemClock())
+    api._door.callers = Bodies(at_once=2**20, seconds=0.2)
     app.add_routes(api.routes())
     async with TestServer(app) as server:
-        yield str(server.make_url("")).rstrip("/")
+        yield api, str(server.make_url("")).rstrip("/")
     await replica.stop()
+
+
+@pytest.fixture
+def url(served: tuple[GateApi, str]) -> str:
+    return served[1]
 
 
 def serving() -> list[str]:
@@ -90,3 +96,54 @@ async def test_a_body_that_does_not_come_is_408(url: str) -> None:
     async with asyncio.timeout(10):
         assert b" 408 " in await reader.readline()
     writer.close()
+
+
+TOKEN = {"Authorization": "Bearer reader-token"}
+
+
+def reading(hashed: str) -> Guard:
+    """A guard that lets one token read."""
+    token = {"name": "reader", "hash": hashed, "scopes": ["gates:read"]}
+    return Guard(InForce(Config.model_validate({"auth": {"tokens": [token]}})))
+
+
+@pytest.mark.parametrize("path", ["/events", "/events?until=over", "?wait=1h", "?wait=verdict"])
+async def test_a_token_that_is_taken_away_is_let_go(served: tuple[GateApi, str], path: str) -> None:
+    """What is held open ends with the token that opened it, and tells nothing of what came after."""
+    api, url = served
+    async with aiohttp.ClientSession() as session, asyncio.timeout(20):
+        async with session.post(f"{url}/gates/verify", json=BODY) as response:
+            gate = (await response.json())["id"]
+        api._door.guard = reading(hash_token("reader-token"))
+        held = asyncio.create_task(session.get(f"{url}/gates/{gate}{path}", headers=TOKEN))
+        while not serving():
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.3)
+        assert serving()
+        api._door.guard = reading(hash_token("another"))
+        async with await held as response:
+            await response.read()
+            assert response.status == (401 if "wait" in path else 200)
+    assert not serving()
+
+
+async def test_calls_that_are_held_open_have_an_end(served: tuple[GateApi, str]) -> None:
+    """One caller takes half of the places, and is told to ask without waiting; that needs none."""
+    api, url = served
+    api._patience._at_most = 4
+    async with aiohttp.ClientSession() as session, asyncio.timeout(20):
+        async with session.post(f"{url}/gates/verify", json=BODY) as response:
+            gate = (await response.json())["id"]
+        held = [
+            asyncio.create_task(session.get(f"{url}/gates/{gate}{path}")) for path in ("?wait=1h", "/events?until=over")
+        ]
+        while len(serving()) < 2:
+            await asyncio.sleep(0.01)
+        for path, status in (("?wait=1h", 429), ("/events", 429), ("", 200)):
+            async with session.get(f"{url}/gates/{gate}{path}") as response:
+                assert response.status == status
+                assert ("Retry-After" in response.headers) == (status == 429)
+        api.drain()
+        for response in await asyncio.gather(*held):
+            await response.read()
+        assert api._patience._held.total() == 0

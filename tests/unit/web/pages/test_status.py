@@ -257,6 +257,19 @@ async def test_events_have_an_end(open_site: Open) -> None:
     assert site.streams.followers == 0
 
 
+async def test_strangers_leave_places(open_site: Open) -> None:
+    """Whoever has signed in sees the page live, however many others look at it."""
+    site, client = await open_site()
+    async with client.get("/events") as stranger, client.get("/events") as another:
+        await message(stranger)
+        await message(another)
+        async with client.get("/events") as another:
+            assert another.status == 503
+        async with client.get("/events", headers=bearer("reader")) as known:
+            assert (await message(known))["html"]
+            site.streams.stop()
+
+
 async def test_a_check_that_is_gone_leaves_the_page(open_site: Open) -> None:
     """After a reload the page shows the checks that there are."""
     site, client = await open_site(**OPEN_TO_ALL)
