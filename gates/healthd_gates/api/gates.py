@@ -95,18 +95,18 @@ class GateCalls:
         gate = await self._gate_service.named(call.gate_id)
         gate = await self._patience.wait(call, gate, call.query.wait)
         if call.query.answer == "plain":
-            return answer(GateDocument.of(gate))
+            return answer(GateDocument.of(gate, call.base))
         status = status_of(gate, strict=True)
-        return answer(GateDocument.of(gate), status, retry_of(status))
+        return answer(GateDocument.of(gate, call.base), status, retry_of(status))
 
     async def _cancel(self, call: Call[ReasonBody, Nothing]) -> web.Response:
         gate = await self._gate_service.cancel(call.gate_id, caller=call.caller.name, reason=call.body.reason)
-        return answer(GateDocument.of(gate))
+        return answer(GateDocument.of(gate, call.base))
 
     async def _resolve(self, call: Call[ResolveBody, Nothing]) -> web.Response:
         body = call.body
         gate = await self._gate_service.resolve(call.gate_id, body.verdict, caller=call.caller.name, reason=body.reason)
-        return answer(GateDocument.of(gate))
+        return answer(GateDocument.of(gate, call.base))
 
     async def _push(self, call: Call[PushedEvidence, Nothing]) -> web.Response:
         await self._gate_service.push(call.gate_id, call.body, caller=call.caller.name)
@@ -117,4 +117,4 @@ class GateCalls:
         gate = await self._gate_service.rollback(
             call.gate_id, caller=call.caller.name, reason=asked.reason, key=asked.idempotency_key
         )
-        return answer(GateDocument.of(gate), 202, {"Location": call.address(f"/gates/{gate.id}")})
+        return answer(GateDocument.of(gate, call.base), 202, {"Location": call.address(f"/gates/{gate.id}")})

@@ -81,7 +81,7 @@ class Verify:
         gate = await self._patience.wait(call, gate, call.query.wait)
         headers = {"Location": call.address(f"/gates/{gate.id}")}
         status = status_of(gate, strict=call.query.answer == "strict")
-        return answer(GateDocument.of(gate), status, headers | retry_of(status))
+        return answer(GateDocument.of(gate, call.base), status, headers | retry_of(status))
 
 
 def status_of(gate: Gate, *, strict: bool = False) -> int:

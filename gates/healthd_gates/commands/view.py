@@ -127,6 +127,7 @@ def _title(gate: GateDocument) -> Text:
         (f"{sign} {word}", style),
         f"  {gate.service} {gate.candidate.version}{against}",
         (f"  policy {gate.policy}\n  gate {gate.id}", "dim"),
+        (f"\n  {gate.page}" if gate.page else "", "dim"),
     )
 
 
@@ -186,3 +187,5 @@ def tell(gate: GateDocument, *, as_json: bool) -> None:
             click.echo(f"  {criterion.sentence}")
     if gate.rollback is not None:
         click.echo(f"  rollback: {gate.rollback.state}: {gate.rollback.told}")
+    if gate.page:
+        click.echo(f"  {gate.page}")

@@ -132,7 +132,7 @@ class RollbackDocument(Shown):
 
 class GateDocument(Shown):
     """One gate. `verdict` is `running` until there is one, and `may_stay` is true only of a deploy that passed. `notes`
-    are sentences about the latest look, such as why an arm is silent."""
+    are sentences about the latest look, such as why an arm is silent, `page` is where people look at it."""
 
     id: str
     service: str
@@ -153,15 +153,18 @@ class GateDocument(Shown):
     standing: StandingDocument | None
     rollback: RollbackDocument | None
     notes: tuple[str, ...]
+    page: str | None = None
 
     @property
     def is_answered(self) -> bool:
         return self.verdict != "running"
 
     @classmethod
-    def of(cls, gate: Gate) -> Self:
+    def of(cls, gate: Gate, base: str | None = None) -> Self:
+        """`base` is what goes before a path for whoever asks."""
         return cls(
             id=gate.id,
+            page=None if base is None else f"{base}/gates/{gate.id}/page",
             service=gate.service,
             policy=gate.policy,
             state=gate.state,
@@ -193,7 +196,7 @@ class GatesDocument(Shown):
 
     @classmethod
     def of(cls, page: Page) -> Self:
-        return cls(gates=list(map(GateDocument.of, page.gates)), next=page.next, unreadable=page.unreadable)
+        return cls(gates=[GateDocument.of(gate) for gate in page.gates], next=page.next, unreadable=page.unreadable)
 
 
 class EventDocument(Shown):

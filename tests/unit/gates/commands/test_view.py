@@ -97,3 +97,15 @@ ROLLED_BACK = Rollback(RollbackState.ROLLED_BACK, "watch", "late harm", NOW)
 def test_only_a_deploy_that_may_stay_is_0(shown: Gate, code: int) -> None:
     """Whatever else became of it."""
     assert code_of(GateDocument.of(shown)) == code
+
+
+def test_the_page_is_shown_where_it_is_known(capsys: pytest.CaptureFixture[str]) -> None:
+    """As the daemon says it is reached; on a line of its own, to be clicked."""
+    shown = GateDocument.of(decided(Verdict.PASS), "https://healthd.example.com")
+    address = "https://healthd.example.com/gates/g1/page"
+    tell(shown, as_json=False)
+    console = Console(width=60)
+    console.print(picture(shown, NOW, 60))
+    assert [line.strip() for line in capsys.readouterr().out.splitlines()].count(address) == 2
+    tell(GateDocument.of(decided(Verdict.PASS)), as_json=False)
+    assert "http" not in capsys.readouterr().out
