@@ -17,6 +17,7 @@ from pydantic import AfterValidator, SecretStr
 from healthd.addresses.postgresql import read_postgresql
 from healthd.checks.database import checked_uri, first_line
 from healthd.checks.failures import classify, describe
+from healthd.checks.postgresql_hosts import without_silent_hosts
 from healthd.model import FailureKind, Result
 from healthd.runtime.clock import Clock
 
@@ -92,7 +93,7 @@ class Connection:
             raise errors.ClientConfigurationError(missing)
         # Without a cache of statements it also works through a pooler that shares sessions.
         self._open = await asyncpg.connect(
-            self._address.uri,
+            await without_silent_hosts(self._address.uri, self._patience),
             timeout=self._address.connect_timeout or _CONNECT_SECONDS,
             statement_cache_size=0,
             server_settings=self._settings,
@@ -130,6 +131,9 @@ def failure(error: BaseException) -> Result:
     for kind_of_error in type(error).__mro__:
         if kind := _KINDS.get(kind_of_error):
             return Result.unhealthy(kind, first_line(error))
+    if isinstance(error, PermissionError) and ".postgresql" in str(error.filename or ""):
+        text = f"may not look for {error.filename}: set HOME to this user's own folder, or name sslcert and sslkey"
+        return Result.unhealthy(FailureKind.MISCONFIGURED, text)
     if isinstance(error, ConnectionError) and "SSL upgrade" in str(error):
         return Result.unhealthy(FailureKind.TLS, "the server does not offer TLS, which the URI demands")
     # Its text would show a part of the URI. A certificate that does not verify is both, and not meant here.

@@ -47,7 +47,12 @@ class Redis:
 
     async def _look(self) -> Result:
         latency, refusal = await self._connection.ping()
-        info = await self._connection.figures("INFO")
+        try:
+            info = await self._connection.figures("INFO")
+        except (errors.ConnectionError, OSError) as error:
+            if refusal is not None:  # as in protected mode, where the server explains itself once and hangs up
+                raise refusal from error
+            raise
         cluster = await self._connection.figures("CLUSTER", "INFO") if info.get("cluster_enabled") == "1" else {}
         standing = Standing(info, cluster, refusal)
         result = judge(standing, self._config, latency)

@@ -45,6 +45,7 @@ _KINDS: dict[type[BaseException], FailureKind] = {
     errors.InvalidResponse: FailureKind.UNEXPECTED_RESPONSE,
 }
 _REFUSALS = {  # what the driver has no class for, by how the server begins
+    "DENIED": FailureKind.PERMISSION,
     "MISCONF": FailureKind.READ_ONLY,
     "NOREPLICAS": FailureKind.READ_ONLY,
     "max number of clients": FailureKind.EXHAUSTED,

@@ -179,9 +179,11 @@ class _Filler:
             return "$"
         if match["typo"]:
             raise _TypoError("write ${NAME}, ${NAME:-default} or ${file:/path}; a plain ${ is written $${")
+        if "${" in (match["default"] or ""):
+            raise _TypoError(f"the default of {match['name']} holds another variable: write a plain text there")
         if file := match["file"]:
             try:
-                value = Path(file).read_text(encoding="utf-8").strip()
+                value = Path(file).read_text(encoding="utf-8-sig").strip()  # some editors leave a byte order mark
             except (OSError, UnicodeDecodeError):
                 raise _UnsetError(f"{_NOT_SET}file {file}: it cannot be read") from None
         else:

@@ -85,7 +85,7 @@ class Details(StrEnum):
 
 class Http(Model):
     listen: Address = "127.0.0.1:8080"
-    """Where to serve, as host:port."""
+    """Where to serve, as host:port; `[::]:8080` is every address, of IPv4 too."""
     external_url: ExternalUrl | None = None
     """Where people and tools reach the daemon, for the links in notices, pages and answers:
     `https://healthd.example.com`; as the call at hand was sent unless given."""

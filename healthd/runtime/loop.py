@@ -71,6 +71,17 @@ class Loop(asyncio.SelectorEventLoop):
             options.setdefault("happy_eyeballs_delay", _HEAD_START)
         return await super().create_connection(*args, **options)
 
+    async def create_server(
+        self, protocol_factory: Any, host: Any = None, port: Any = None, **options: Any
+    ) -> asyncio.Server:
+        """As asyncio's; but `::` is every address of both families, as everywhere else, and not those of IPv6 alone."""
+        if host != "::" or options.get("sock") is not None:
+            return await super().create_server(protocol_factory, host, port, **options)
+        if not socket.has_dualstack_ipv6():  # a machine without IPv6
+            return await super().create_server(protocol_factory, "0.0.0.0", port, **options)
+        both = socket.create_server(("::", port), family=socket.AF_INET6, dualstack_ipv6=True)
+        return await super().create_server(protocol_factory, sock=both, **options)
+
     def _is_busy(self) -> bool:
         """Whether one more lookup has to wait for another. One that hangs holds up nobody, but for its thread."""
         if self._in_flight >= _MOST_THREADS:

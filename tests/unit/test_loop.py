@@ -237,3 +237,22 @@ def test_a_name_that_hung_is_tried_anew(monkeypatch: pytest.MonkeyPatch) -> None
         assert await loop.getaddrinfo("localhost", 80)
 
     loops.run(lookups())
+
+
+def test_every_address_is_of_both_families() -> None:
+    """As `[::]:8080` means elsewhere: a pod's network may have either."""
+    if not socket.has_dualstack_ipv6():
+        pytest.skip("needs IPv6")
+
+    async def serve() -> list[str]:
+        loop, answered = asyncio.get_running_loop(), []
+        server = await asyncio.start_server(lambda _reader, writer: writer.close(), "::", 0)
+        port = server.sockets[0].getsockname()[1]
+        for host in ("127.0.0.1", "::1"):
+            transport, _ = await loop.create_connection(asyncio.Protocol, host, port)
+            answered.append(host)
+            transport.abort()
+        server.close()
+        return answered
+
+    assert loops.run(serve()) == ["127.0.0.1", "::1"]

@@ -116,3 +116,10 @@ def test_unusable_uris_are_refused_without_a_word_of_them(uri: str) -> None:
 def test_an_active_replica_of_keydb_is_a_primary() -> None:
     """It takes writes."""
     assert Standing({**PRIMARY, "role": "active-replica"}, {}).is_primary
+
+
+def test_protected_mode_is_a_permission() -> None:
+    """Its explanation is what helps."""
+    told = "DENIED Redis is running in protected mode because protected mode is enabled and no password is set"
+    result = failure(errors.ResponseError(told))
+    assert (result.kind, result.message) == (FailureKind.PERMISSION, told)

@@ -177,3 +177,16 @@ def test_windows_keep_their_zone() -> None:
         "maintenance: [{checks: [a], from: 2026-12-01T01:00:00+02:00, to: 2026-12-01T01:00:00Z, reason: x}]"
     ).maintenance
     assert window.start.astimezone(window.end.tzinfo).hour == 23
+
+
+@pytest.mark.parametrize("environ", [{}, {"A": "one"}])
+def test_a_default_that_holds_a_variable_is_refused(environ: dict[str, str]) -> None:
+    """Taken apart at the first brace it would be another text, in silence."""
+    told = "test.yaml:1: version: the default of A holds another variable: write a plain text there"
+    assert refused('version: "${A:-${B}}"', B="bee", **environ) == [told]
+
+
+def test_a_file_of_an_editor_that_marks_its_texts(tmp_path: Path) -> None:
+    """The byte order mark is no part of a secret."""
+    (tmp_path / "version").write_bytes(b"\xef\xbb\xbf1.2\r\n")
+    assert read(f"version: ${{file:{tmp_path}/version}}").version == "1.2"
