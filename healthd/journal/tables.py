@@ -37,11 +37,11 @@ audit = sa.Table(
 told = sa.Table(
     "healthd_told",
     metadata,
-    sa.Column("receiver", sa.Text, primary_key=True),
-    sa.Column("subject", sa.Text, primary_key=True),
-    sa.Column("notice", sa.Text, nullable=False),
+    sa.Column("receiver", Text, primary_key=True),
+    sa.Column("subject", Text, primary_key=True),
+    sa.Column("notice", Text, nullable=False),
     sa.Column("at", Moment, nullable=False),
-    sa.Column("within", sa.Text),
+    sa.Column("within", Text),
 )
 
 BRANCH = Branch(Path(__file__).with_name("migrations"), "healthd_journal_version", head="0002")

@@ -133,15 +133,15 @@ replies = sa.Table(
 hook_runs = sa.Table(
     "healthd_hook_runs",
     metadata,
-    sa.Column("hook", sa.Text, primary_key=True),
-    sa.Column("subject", sa.Text, primary_key=True),
-    sa.Column("run", sa.Text, primary_key=True),
-    sa.Column("gate_id", sa.Text, _of_gate(), nullable=False, index=True),
+    sa.Column("hook", Text, primary_key=True),
+    sa.Column("subject", Text, primary_key=True),
+    sa.Column("run", Text, primary_key=True),
+    sa.Column("gate_id", Text, _of_gate(), nullable=False, index=True),
     sa.Column("asked_at", Moment, nullable=False),
     sa.Column("pause", sa.Float),
     sa.Column("advanced", sa.Boolean, nullable=False),
     sa.Column("told", sa.Boolean, nullable=False),
-    sa.Column("over", sa.Text),
+    sa.Column("over", Text),
 )
 
 deploy_locks = sa.Table(

@@ -96,6 +96,26 @@ async def test_database_closed_to_the_role(postgresql_server: postgresql.Postgre
         await check.finds(Status.UNHEALTHY, FailureKind.PERMISSION)
 
 
+async def test_words_of_an_application(postgresql_dsn: str) -> None:
+    """Prisma's, node-postgres', libpq's own that the driver has not: none of them makes a database ill."""
+    for query in (
+        "schema=public&pgbouncer=true&connection_limit=1&pool_timeout=30",
+        "connect_timeout=10&channel_binding=prefer&application_name=x&keepalives=1",
+        "ssl=false&sslmode=prefer&uselibpqcompat=true",
+        "schema=nowhere&currentSchema=nowhere&prepareThreshold=0&nonsense",
+    ):
+        async with watched("postgresql", uri=f"{postgresql_dsn}?{query}") as check:
+            await check.finds(Status.HEALTHY)
+
+
+async def test_an_authority_that_is_not_there(postgresql_dsn: str) -> None:
+    """The file is named: the database is not to blame."""
+    uri = f"{postgresql_dsn}?sslmode=verify-full&sslrootcert=/nowhere.pem"
+    async with watched("postgresql", uri=uri) as check:
+        result = await check.finds(Status.UNHEALTHY, FailureKind.MISCONFIGURED)
+        assert result.message == "sslrootcert: the file /nowhere.pem does not exist"
+
+
 async def test_tls_demanded_of_a_server_without(postgresql_dsn: str) -> None:
     """`sslmode=require` and a server that does not speak TLS."""
     async with watched("postgresql", uri=f"{postgresql_dsn}?sslmode=require") as check:

@@ -34,6 +34,16 @@ async def test_primary_is_healthy(redis_server: redis.Redis) -> None:
         assert 1 <= int(str(seen["connectionsUsed"])) < int(str(seen["maxConnections"]))
 
 
+async def test_words_of_an_application(redis_server: redis.Redis) -> None:
+    """ioredis', and what would change how the driver here waits and reads: none of them makes a server ill."""
+    for query in (
+        "family=4&tls=false&keepAlive=true",
+        "socket_timeout=0.000001&decode_responses=false&protocol=3&db=1",
+    ):
+        async with watched("redis", uri=f"{redis_server.url}?{query}") as check:
+            await check.finds(Status.HEALTHY)
+
+
 async def test_one_connection_serves_all_probes(redis_server: redis.Redis) -> None:
     """No connection storm: ten probes are one client."""
     async with watched("redis", uri=redis_server.url) as check:

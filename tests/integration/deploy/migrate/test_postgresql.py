@@ -88,6 +88,16 @@ async def test_the_history_has_the_agreed_columns(bench: Bench, database: asyncp
     assert await database.fetchval("SELECT count(*) FROM migration_history_progress") == 0
 
 
+async def test_words_of_an_application(tmp_path: Path, postgresql_dsn: str, database: asyncpg.Connection) -> None:
+    """Prisma's are understood: its schema is where the scripts create their tables."""
+    await database.execute('CREATE SCHEMA "Shop"')
+    uri = f"{postgresql_dsn}?schema=Shop&pgbouncer=true&connection_limit=1&connect_timeout=10"
+    bench = Bench(tmp_path, {"postgresql": {"uri": uri}})
+    bench.write("001_a.sql", "-- migrate: up\nCREATE TABLE a (id int);\n-- migrate: down\nDROP TABLE a;\n")
+    assert await bench.up() == 1
+    assert await database.fetchval('SELECT count(*) FROM "Shop".a') == 0
+
+
 async def test_two_runners_at_once(bench: Bench) -> None:
     """One waits for the other, and each migration is applied once."""
     for number in range(1, 6):

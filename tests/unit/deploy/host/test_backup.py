@@ -143,3 +143,26 @@ async def test_a_variable_with_something_else(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setenv("POSTGRESQL_URI", value)
     with pytest.raises(StepFailed, match="POSTGRESQL_URI must hold a URI that begins with postgresql://"):
         await dumps.postgresql(PostgresqlDump(), tmp_path / "a")
+
+
+@pytest.mark.parametrize(
+    ("query", "told"),
+    [
+        ("?schema=public&connection_limit=1", ""),
+        ("?ssl=true&connect_timeout=9", "?sslmode=require&connect_timeout=9"),
+        ("?options=-c%20work_mem%3D1MB&password=x", "?options=-c%20work_mem%3D1MB"),
+    ],
+)
+async def test_a_dump_is_spared_the_words_of_an_application(
+    query: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """pg_dump takes libpq's alone, and refuses the whole address for any other."""
+    ran: list[tuple[str, ...]] = []
+
+    async def run(argv: tuple[str, ...], **_options: object) -> None:
+        ran.append(tuple(argv))
+
+    monkeypatch.setattr(dumps.program, "run", run)
+    monkeypatch.setenv("POSTGRESQL_URI", f"postgresql://app:s3cret@db/shop{query}")
+    await dumps.postgresql(PostgresqlDump(), tmp_path / "dump")
+    assert ran[0][-1] == f"--dbname=postgresql://app@db/shop{told}"
