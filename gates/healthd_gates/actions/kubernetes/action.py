@@ -16,7 +16,7 @@ from healthd_gates.actions.kubernetes.argo import look_at_rollout
 from healthd_gates.actions.kubernetes.config import KubernetesConfig, labels_of
 from healthd_gates.actions.kubernetes.failures import ApiRefusal, CredentialsError
 from healthd_gates.actions.kubernetes.move import Move, Waiting
-from healthd_gates.actions.kubernetes.revisions import look_at_deployment
+from healthd_gates.actions.kubernetes.revisions import look_at_deployment, revisions_of
 from healthd_gates.actions.kubernetes.service import point_back, ready, shown
 from healthd_gates.actions.kubernetes.versions import AmbiguousError, Versions
 from healthd_gates.sources.contract import Arms
@@ -73,7 +73,13 @@ class Kubernetes:
         while True:
             found = await self._look(order)
             if isinstance(found, Move) and len(did) < _MOVES:
-                await self._cluster.patch(found.patch)
+                try:
+                    await self._cluster.patch(found.patch)
+                except ApiRefusal as refusal:
+                    if not refusal.is_conflict or self._clock.steady() >= until:
+                        raise
+                    await asyncio.sleep(pause)  # a controller writes often: look again at what it has left
+                    continue
                 did.append(found.says)
             elif isinstance(found, ActionResult):
                 return _after(did, found)
@@ -102,7 +108,8 @@ class Kubernetes:
             return await self._look_at_service(order.arms)
         owner = await self._cluster.get(self._object_path)
         labels = (owner["spec"].get("selector") or {}).get("matchLabels") or {}
-        replica_sets = await self._cluster.list(self._path("apis/apps/v1", "replicasets"), labels)
+        matching = await self._cluster.list(self._path("apis/apps/v1", "replicasets"), labels)
+        replica_sets = revisions_of(owner, matching)
         versions = self._versions(order).settled(_templates(owner, replica_sets))
         look = look_at_rollout if self._config.rollout else look_at_deployment
         return look(owner, self._object_path, replica_sets, versions, order.key)

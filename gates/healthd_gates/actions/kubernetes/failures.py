@@ -41,10 +41,15 @@ class ApiRefusal(Exception):  # noqa: N818 - an answer, not an error of ours
         return cls(status, _clean(str(told.get("message", ""))), kind, float(wish) if wish.isdigit() else 0.0)
 
     @property
+    def is_conflict(self) -> bool:
+        """Whether what was to be changed is not what it was when it was read."""
+        return self.status == 409 or (self.status == 422 and not self.kind and self.said.startswith(_TEST_FAILED))
+
+    @property
     def outcome(self) -> ActionResult:
         """Again where time, or a right that is given, may mend it; never where the same object would be refused again,
         since then a person is needed, and should know at once."""
-        if self.status == 409 or (self.status == 422 and not self.kind and self.said.startswith(_TEST_FAILED)):
+        if self.is_conflict:
             return ActionResult(Ending.RETRY, f"it was changed meanwhile ({self})", self.after)
         if self.status == 403 and not any(denial in self.said for denial in _DENIALS):
             return ActionResult(Ending.RETRY, str(self), self.after)

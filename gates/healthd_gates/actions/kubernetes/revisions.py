@@ -29,6 +29,16 @@ _OF_THE_DEPLOYMENT = frozenset(
 )
 
 
+def revisions_of(owner: Object, replica_sets: Sequence[Object]) -> list[Object]:
+    """The ReplicaSets of a workload, among all that its labels match: another one's tell nothing about it."""
+    uid = owner["metadata"]["uid"]
+    return [
+        each
+        for each in replica_sets
+        if any(reference.get("uid") == uid for reference in each["metadata"].get("ownerReferences") or ())
+    ]
+
+
 def look_at_deployment(
     owner: Object, path: str, replica_sets: Sequence[Object], versions: Versions, key: str
 ) -> ActionResult | Move | Waiting:
@@ -111,13 +121,11 @@ def _restored(owner: Object, earlier: Object, revision: str) -> dict[str, str]:
 def _earlier(owner: Object, replica_sets: Sequence[Object], revision: str, versions: Versions) -> Object | ActionResult:
     """The latest revision before this one that runs the baseline, or else one that runs neither the candidate nor what
     is in quarantine."""
-    uid, now = owner["metadata"]["uid"], _number(owner, revision)
+    now = _number(owner, revision)
     past = [
         each
         for each in sorted(replica_sets, key=lambda each: -_number(each, revision))
-        if any(reference.get("uid") == uid for reference in each["metadata"].get("ownerReferences", ()))
-        and 0 < _number(each, revision) < now
-        and not versions.runs_candidate(each["spec"]["template"])
+        if 0 < _number(each, revision) < now and not versions.runs_candidate(each["spec"]["template"])
     ]
     for each in past:
         if versions.runs_baseline(each["spec"]["template"]):

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from healthd.runtime.clock import SystemClock
+from healthd.runtime.clock import Clock, SystemClock
 from healthd.runtime.redaction import Redactor, secrets_of
 from healthd_gates import actions
 from healthd_gates.actions.contract import ActionConfig, ActionRequest, ActionResult
@@ -55,9 +55,22 @@ def configured(**raw: Any) -> ActionConfig:
     return actions.find_kind(raw["kind"]).config_model.model_validate(raw)
 
 
-async def tried(config: ActionConfig, ordered: ActionRequest, environ: dict[str, str] | None = None) -> ActionResult:
+class Hurried(SystemClock):
+    """A clock on which half a minute passes between any two looks at it: a try has no time to wait."""
+
+    def __init__(self) -> None:
+        self._now = 0.0
+
+    def steady(self) -> float:
+        self._now += 30.0
+        return self._now
+
+
+async def tried(
+    config: ActionConfig, ordered: ActionRequest, environ: dict[str, str] | None = None, clock: Clock | None = None
+) -> ActionResult:
     """One try."""
-    return await _attempts(config, environ).execute(config, ordered)
+    return await _attempts(config, environ, clock).execute(config, ordered)
 
 
 async def described(config: ActionConfig, ordered: ActionRequest) -> str:
@@ -72,5 +85,5 @@ async def examined(config: ActionConfig) -> ActionResult:
     return outcome
 
 
-def _attempts(config: ActionConfig, environ: dict[str, str] | None) -> Attempts:
-    return Attempts(SystemClock(), Redactor(secrets_of(config)), environ or {})
+def _attempts(config: ActionConfig, environ: dict[str, str] | None, clock: Clock | None = None) -> Attempts:
+    return Attempts(clock or SystemClock(), Redactor(secrets_of(config)), environ or {})

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from healthd_gates.actions.contract import ActionConfig, Ending
 from healthd_gates.domain.request import Version
 from healthd_gates.sources.contract import ArmError
-from tests.integration.gates.actions.ordering import configured, described, examined, order, tried
+from tests.integration.gates.actions.ordering import Hurried, configured, described, examined, order, tried
 from tests.servers import kubernetes, kubernetes_controllers, peers
 from tests.servers.kubernetes import Api
 from tests.servers.waiting import until
@@ -111,17 +111,46 @@ async def test_a_service_that_somebody_changed_is_left_alone(api: Api, kubeconfi
 
 
 async def test_a_change_between_reading_and_writing_is_not_overwritten(api: Api, kubeconfig: Path) -> None:
-    """The next try reads again, and sees it."""
+    """It is read again, and left alone where somebody wants something else."""
     put_service(api, "green", "blue", "green")
     api.before_patch = lambda: put_service(api, "yellow", "blue", "yellow")
     outcome = await tried(service(kubeconfig), order())
-    assert outcome.ending is Ending.RETRY
-    assert "changed meanwhile" in outcome.detail
+    assert (outcome.ending, "color=yellow, not the candidate" in outcome.detail) == (Ending.REFUSED, True)
     assert api.get(SERVICE)["spec"]["selector"]["color"] == "yellow"
     put_revisions(api, "1.0", "2.0")
     api.before_patch = lambda: put_revisions(api, "1.0", "3.0")
-    assert (await tried(action(kubeconfig, deployment="api"), order())).ending is Ending.RETRY
+    outcome = await tried(action(kubeconfig, deployment="api"), order())
+    assert (outcome.ending, "its pods are 3.0, not 2.0" in outcome.detail) == (Ending.REFUSED, True)
     assert api.get(DEPLOYMENT)["spec"]["template"] == template("3.0")
+
+
+async def test_an_object_that_is_written_all_the_time_is_changed_all_the_same(api: Api, kubeconfig: Path) -> None:
+    """By controllers, in the midst of a rollout; and one that never holds still is told, and tried again."""
+    put_service(api, "green", "blue", "green")
+    writes = iter(range(2))
+
+    def note() -> None:
+        found = api.get(SERVICE)
+        if (number := next(writes, None)) is not None:
+            api.put(SERVICE, {**found, "metadata": {**found["metadata"], "annotations": {"seen": str(number)}}})
+
+    api.before_patch = note
+    assert (await tried(service(kubeconfig), order())).ending is Ending.DONE
+    put_service(api, "green", "blue", "green")
+    writes = iter(range(10_000))
+    outcome = await tried(service(kubeconfig), order(), clock=Hurried())
+    assert (outcome.ending, "it was changed meanwhile" in outcome.detail) == (Ending.RETRY, True)
+
+
+async def test_the_revisions_of_another_workload_tell_nothing(api: Api, kubeconfig: Path) -> None:
+    """Its labels match, its container had the candidate's tag, and it is nobody's business here."""
+    put_revisions(api, "1.0", "2.0", labelled=False)
+    pods = template("2.0", labelled=False)
+    pods["spec"]["containers"] = [{"name": "worker", "image": "shop/worker:2.0"}]
+    metadata = {"labels": {"app": "api"}, "annotations": {REVISION: "1"}, "ownerReferences": [{"uid": "another"}]}
+    api.put(f"{REPLICA_SETS}/worker-h1", {"metadata": metadata, "spec": {"template": pods}})
+    outcome = await tried(action(kubeconfig, deployment="api"), order())
+    assert (outcome.ending, outcome.detail) == (Ending.DONE, "Deployment shop/api: did go back to revision 1 (1.0)")
 
 
 @pytest.mark.parametrize("labelled", [True, False], ids=["by label", "by image"])
@@ -233,8 +262,8 @@ async def test_pods_that_do_not_come_back_are_waited_for_and_told(kubeconfig: Pa
     """A template that was changed is a wish: nobody acts on it here, and the try ends by telling how far it is."""
     async with kubernetes.running() as idle:
         put_revisions(idle, "1.0", "2.0")
-        config = action(idle.kubeconfig(kubeconfig.parent), deployment="api", timeout="1s")
-        first, second = await tried(config, order()), await tried(config, order())
+        config = action(idle.kubeconfig(kubeconfig.parent), deployment="api")
+        first, second = [await tried(config, order(), clock=Hurried()) for _ in range(2)]
     assert (first.ending, second.ending) == (Ending.RETRY, Ending.RETRY)
     waits = "it goes back to 1.0: the cluster has not seen the change yet"
     assert first.detail == f"Deployment shop/api: did go back to revision 1 (1.0); {waits}"
