@@ -7,7 +7,7 @@ of two values that were read.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from hashlib import blake2b
 from math import inf, isfinite
@@ -15,6 +15,8 @@ from typing import Any, NamedTuple, Self
 
 from healthd_gates.domain.evidence import Counts, Histogram
 
+_FASTER, _FEW = 5.0, 50.0  # times its fastest, and requests, beyond which a process cannot have counted so much
+_LIFETIME = 1000.0  # the same, where nobody knows how fast it counts
 _SAME_START = 1.0  # seconds by which one process may state its start differently from scrape to scrape
 
 
@@ -25,6 +27,9 @@ class Family(StrEnum):
     ERRORS = "errors"
     BUCKET = "bucket"
     SUM = "sum"
+
+
+_TOGETHER = (Family.BUCKET, Family.SUM)
 
 
 class Counter(NamedTuple):
@@ -39,19 +44,21 @@ class Counter(NamedTuple):
         """`labels` may hold `le` and `__name__`. Buckets of one histogram differ in `edge` alone."""
         rest = sorted((name, value) for name, value in labels.items() if name not in ("le", "__name__"))
         digest = blake2b(repr(rest).encode(), digest_size=8).hexdigest()
-        return cls(family, digest, labels.get("le", "") if family is Family.BUCKET else "")
+        return cls(family, digest, _edge(labels.get("le", "")) if family is Family.BUCKET else "")
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """The counters of one process at one time.
 
-    `at` and `started` (when the process began, None if it does not say) are seconds since 1970.
+    `at` and `started` (when the process began, None if it does not say) are seconds since 1970. `pace` is the fastest
+    that it was seen to count requests, in requests a second.
     """
 
     at: float
     values: Mapping[Counter, float]
     started: float | None = None
+    pace: float = 0.0
 
     @classmethod
     def zero(cls, at: float) -> Self:
@@ -59,12 +66,21 @@ class Snapshot:
         return cls(at, {})
 
     def to_json(self) -> list[Any]:
-        return [self.at, self.started, {" ".join(counter).rstrip(): value for counter, value in self.values.items()}]
+        values = {" ".join(counter).rstrip(): value for counter, value in self.values.items()}
+        return [self.at, self.started, values, self.pace]
 
     @classmethod
     def from_json(cls, raw: Sequence[Any]) -> Self:
-        at, started, values = raw
-        return cls(at, {_counter(text): value for text, value in values.items()}, started)
+        at, started, values, *pace = raw
+        return cls(at, {_counter(text): value for text, value in values.items()}, started, *pace)
+
+
+def _edge(label: str) -> str:
+    """A bucket's edge, however it is spelled: client libraries do not agree on `1` and `1.0`."""
+    try:
+        return str(float(label))
+    except ValueError:
+        return label
 
 
 def _counter(text: str) -> Counter:
@@ -74,10 +90,24 @@ def _counter(text: str) -> Counter:
 
 @dataclass(slots=True)
 class Increase:
-    """What was counted, and how often a counter began anew meanwhile. Holds every counter seen, also unmoved ones."""
+    """What was counted, and how often a counter began anew meanwhile. Holds every counter seen, also unmoved ones.
+
+    `doubtful` counts the series that were left out because what they said cannot have been counted meanwhile.
+    """
 
     amounts: dict[Counter, float] = field(default_factory=dict)
     resets: int = 0
+    doubtful: int = 0
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What people should know of it."""
+        if not self.doubtful:
+            return ()
+        return (
+            f"{self.doubtful} counters fell by little or changed their labels, and were left out: are there several "
+            "workers behind one address, or other labels since a reload?",
+        )
 
     def add(self, amounts: Mapping[Counter, float], resets: int) -> None:
         for counter, amount in amounts.items():
@@ -116,38 +146,83 @@ def follow(before: Snapshot | None, seen: Iterable[Snapshot], into: Increase) ->
         if before is None:
             before = snapshot
         elif snapshot.at > before.at:
-            amounts, resets, before = _step(before, snapshot)
-            into.add(amounts, resets)
+            before = _step(before, snapshot, into)
     return before
 
 
-def _step(before: Snapshot, now: Snapshot) -> tuple[dict[Counter, float], int, Snapshot]:
+def _step(before: Snapshot, now: Snapshot, into: Increase) -> Snapshot:
     fallen = {counter for counter, value in now.values.items() if value < before.values.get(counter, 0.0)}
-    restarted = _restarted(before, now, fallen)
+    stated = _is_stated_anew(before, now)
+    views = set() if stated else {counter for counter in fallen if _is_another_view(counter, before, now)}
+    if views and _holds_most(views, before, now):
+        into.doubtful += 1
+        return replace(before, at=now.at)
+    fallen -= views
+    restarted = stated or _restarted(before, now, fallen)
+    renamed = set() if restarted else _renamed(before, now)
     # The buckets of a histogram begin anew together, also those that have already climbed past where they were.
-    anew = {counter.series for counter in fallen if counter.family in (Family.BUCKET, Family.SUM)}
-    amounts = {}
+    anew = {counter.series for counter in fallen if counter.family in _TOGETHER}
+    amounts, kept = {}, {} if restarted else dict(before.values)
     for counter, value in now.values.items():
-        from_zero = (
+        if counter in renamed or counter in views:
+            amounts[counter] = 0.0
+        elif (
             restarted or counter in fallen or (counter.series in anew and counter.family in (Family.BUCKET, Family.SUM))
-        )
-        amounts[counter] = value if from_zero else value - before.values.get(counter, 0.0)
-    kept = {} if restarted else before.values
-    after = Snapshot(now.at, {**kept, **now.values}, before.started if now.started is None else now.started)
-    resets = 1 if restarted else len({(counter.family, counter.series) for counter in fallen})
-    return amounts, resets, after
+        ):
+            amounts[counter] = value
+        else:
+            amounts[counter] = value - before.values.get(counter, 0.0)
+        if counter not in views:
+            kept[counter] = value
+    into.add(amounts, 1 if restarted else len({(counter.family, counter.series) for counter in fallen}))
+    into.doubtful += len({(counter.family, counter.series) for counter in views | renamed})
+    counted = sum(amount for counter, amount in amounts.items() if counter.family is Family.REQUESTS)
+    pace = before.pace if restarted else max(before.pace, counted / (now.at - before.at))
+    return Snapshot(now.at, kept, before.started if now.started is None else now.started, pace)
+
+
+def _is_stated_anew(before: Snapshot, now: Snapshot) -> bool:
+    """Whether the process says itself that it has begun anew."""
+    return now.started is not None and before.started is not None and now.started > before.started + _SAME_START
+
+
+def _is_another_view(counter: Counter, before: Snapshot, now: Snapshot) -> bool:
+    """Whether a fall is no new beginning: what is left is more than a process can have counted since.
+
+    Replicas of a server that lag, a reload of its configuration and several workers behind one address look so.
+    """
+    value, seconds = now.values[counter], now.at - before.at
+    if value < before.values[counter] / 2:
+        return False
+    return value > _FASTER * before.pace * seconds + _FEW if before.pace else value > _LIFETIME
+
+
+def _renamed(before: Snapshot, now: Snapshot) -> set[Counter]:
+    """Counters that are new where others of their family vanished that had about as much: the labels have changed, and
+    a life is not what was counted since.
+    """
+    found: set[Counter] = set()
+    for family in Family:
+        new = {c: v for c, v in now.values.items() if c.family is family and c not in before.values}
+        gone = sum(v for c, v in before.values.items() if c.family is family and c not in now.values)
+        if new and gone > 0 and gone <= sum(new.values()) <= 2 * gone:
+            found |= new.keys()
+    return found
 
 
 def _restarted(before: Snapshot, now: Snapshot, fallen: set[Counter]) -> bool:
     """Whether all counters began anew, also those that have already climbed past where they were.
 
-    The process says so itself, or counters fell that held more than half of all that it had counted. A single small
-    one may have been dropped and created again while the process went on.
+    Counters fell that held more than half of all that the process had counted. A single small one may have been dropped
+    and created again while the process went on.
     """
-    if now.started is not None and before.started is not None and now.started > before.started + _SAME_START:
-        return True
+    return _holds_most(fallen, before, now)
+
+
+def _holds_most(some: set[Counter], before: Snapshot, now: Snapshot) -> bool:
+    """Whether these are more than half of all that the process had counted."""
     known = sum(before.values.get(counter, 0.0) for counter in now.values)
-    return sum(before.values[counter] for counter in fallen) > known / 2
+    return sum(before.values[counter] for counter in some) > known / 2
 
 
 def valid(value: float) -> bool:

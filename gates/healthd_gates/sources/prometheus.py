@@ -152,7 +152,8 @@ class Prometheus:
         gaps = old + silent + reading.dropped + (gap > _LONGEST)
         if not fresh:
             return ArmLook(None, states, gaps=gaps, silence=self._silence(name, reading, at))
-        return ArmLook(increase.counts(), after, gaps, increase.resets, notes=self._notes(name, reading), span=span)
+        notes = (*self._notes(name, reading), *increase.notes)
+        return ArmLook(increase.counts(), after, gaps, increase.resets, notes=notes, span=span)
 
     async def _past(self, name: str, start: float, step: float, steps: int) -> list[_Step]:
         states = _last(await self._read(name, start, start))

@@ -110,7 +110,7 @@ class Scrape:
             return ArmLook(None, after, gaps, silence=failures[0], notes=tuple(map(str, failures[1:])))
         notes = [*map(str, failures)]
         notes += [f"no series matches {s}" for use, s in self._selectors[name].items() if use not in matched]
-        return ArmLook(increase.counts(), after, gaps, increase.resets, notes=tuple(notes))
+        return ArmLook(increase.counts(), after, gaps, increase.resets, notes=(*notes, *increase.notes))
 
     async def _scrape(self, name: str, page: str) -> Page | SourceUnavailable:
         """One target. That another one fails is no reason not to count this one."""

@@ -155,3 +155,50 @@ def test_any_split_into_looks_gives_the_same_sum(
     if stated:
         assert whole.counts().requests == sum(good + bad for life in lives for good, bad in life)
         assert whole.resets == len(lives) - 1
+
+
+def life(at: float, *values: float, label: str = "200", errors: str = "500") -> Snapshot:
+    """A process whose good and bad requests are so many."""
+    return Snapshot(at, dict(zip((requests(label), requests(errors)), values, strict=True)))
+
+
+@pytest.mark.parametrize("first", [0, 5])
+def test_a_small_fall_of_a_long_life_is_no_restart(first: int) -> None:
+    """A replica that lags, or a reload, shows a little less for once: no life is counted again, and nothing twice."""
+    seen = [life(10.0 * n, 200_000 + 300 * n, 40 + 75 * n) for n in range(12)]
+    dip = life(seen[first].at + 5, seen[first].values[requests()] - 40, seen[first].values[requests("500")])
+    increase = followed(*seen[: first + 1], dip, *seen[first + 1 :])
+    assert (increase.counts().requests, increase.resets) == (11 * 375, 0)
+    assert increase.notes
+
+
+def test_a_process_that_restarts_at_every_scrape_is_counted() -> None:
+    """What fell is about what a scrape brings, so that it can have been counted since."""
+    assert followed(life(0, 0, 0), life(10, 400, 4), life(20, 380, 9), life(30, 370, 2)).counts().requests == 1165
+
+
+def test_workers_behind_one_address_make_no_errors() -> None:
+    """Each scrape meets another one: what both have behind them is not of this gate."""
+    braid = [life(10.0 * n, (50_000, 52_000)[n % 2] + 150 * n, (900, 20)[n % 2]) for n in range(13)]
+    counts = followed(*braid).counts()
+    assert counts.requests < 13 * 300
+    assert followed(*braid).notes
+
+
+def test_a_label_more_is_no_new_life() -> None:
+    """After a reload the same counters have another label; yesterday's errors do not come back."""
+    before = [life(10.0 * n, 180_000 + 300 * n, 20_000) for n in range(4)]
+    after = [life(40 + 10.0 * n, 181_200 + 300 * n, 20_000, label="200x", errors="500x") for n in range(4)]
+    counts = followed(*before, *after).counts()
+    assert counts.requests == 3 * 300 + 3 * 300
+
+
+def test_an_error_that_is_new_counts_from_its_first() -> None:
+    """A series that appears beside the others began at zero."""
+    assert followed(Snapshot(0, {requests(): 1000}), life(10, 1300, 30)).counts().requests == 330
+
+
+def test_a_bucket_may_spell_its_edge_otherwise() -> None:
+    """`1` and `1.0` are one edge, also from one scrape to the next."""
+    assert bucket("1") == bucket("1.0")
+    assert bucket("+Inf") == bucket("Inf")
