@@ -9,6 +9,8 @@ from datetime import datetime
 from enum import StrEnum
 from math import exp, inf, isfinite
 
+_MOST = 1e15  # requests of one interval; beyond it a float does not count
+
 
 @dataclass(frozen=True, slots=True)
 class Histogram:
@@ -51,8 +53,8 @@ class Counts:
 
     def __post_init__(self) -> None:
         for name, value in (("requests", self.requests), ("errors", self.errors)):
-            if not (isfinite(value) and value >= 0):
-                raise ValueError(f"{name} must be finite and not negative, got {value}")
+            if not 0 <= value <= _MOST:
+                raise ValueError(f"{name} must lie between 0 and {_MOST:g}, got {value}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +121,7 @@ class Reason(StrEnum):
     TRAFFIC_FALLING = "traffic_falling"
     NOT_FRESH = "not_fresh"
     NO_BASELINE = "no_baseline"
+    MISCOUNTED = "miscounted"
     NOT_ENOUGH_EVIDENCE = "not_enough_evidence"
     BASELINE_ALREADY_BAD = "baseline_already_bad"
 

@@ -138,22 +138,48 @@ class Pairing:
         return n, x, m, y
 
 
-class SharedIncident:
-    """Whether the live baseline itself is in trouble, in this interval or in the last minute."""
+class LastMinute:
+    """What one arm did in the last minute."""
 
     def __init__(self) -> None:
         self._recent: deque[tuple[float, float, float]] = deque()
 
-    def step(self, evidence: Evidence, baseline: tuple[float, float] | None) -> None:
-        """Take the baseline's requests and bad ones of one interval."""
-        self._recent.append((evidence.seconds, *(baseline or (0.0, 0.0))))
+    def step(self, seconds: float, read: tuple[float, float] | None) -> None:
+        """Take the requests and bad ones of one interval."""
+        self._recent.append((seconds, *(read or (0.0, 0.0))))
         while sum(seconds for seconds, _, _ in self._recent) - self._recent[0][0] >= _INCIDENT_SECONDS - 1e-6:
             self._recent.popleft()
 
+    @property
+    def newest(self) -> tuple[float, float]:
+        """Requests and bad ones of the last interval."""
+        return self._recent[-1][1:] if self._recent else (0.0, 0.0)
+
+    @property
+    def requests(self) -> float:
+        return sum(requests for _, requests, _ in self._recent)
+
+    @property
+    def bad(self) -> float:
+        return sum(bad for _, _, bad in self._recent)
+
+    @property
+    def rate(self) -> float:
+        """The share of bad ones, 0 without requests."""
+        return self.bad / self.requests if self.requests else 0.0
+
+
+class SharedIncident:
+    """Whether the live baseline itself is in trouble, in this interval or in the last minute."""
+
+    def __init__(self) -> None:
+        self._recent = LastMinute()
+
+    def step(self, evidence: Evidence, baseline: tuple[float, float] | None) -> None:
+        """Take the baseline's requests and bad ones of one interval."""
+        self._recent.step(evidence.seconds, baseline)
+
     def above(self, rate: float) -> bool:
         """Whether more than `rate` of its requests were bad."""
-        if not self._recent:
-            return False
-        _, requests, bad = self._recent[-1]
-        total = sum(requests for _, requests, _ in self._recent)
-        return bad > rate * requests or sum(bad for _, _, bad in self._recent) > rate * total
+        requests, bad = self._recent.newest
+        return bad > rate * requests or self._recent.bad > rate * self._recent.requests

@@ -2,7 +2,7 @@
 
 from healthd_gates.domain.evidence import CriterionReport, Finding, Unit
 from healthd_gates.judge import explain
-from healthd_gates.judge.arms import SharedIncident, errors
+from healthd_gates.judge.arms import LastMinute, SharedIncident, errors
 from healthd_gates.judge.burstiness import Burstiness
 from healthd_gates.judge.criterion import Frame, Look
 from healthd_gates.judge.exceedance import AboveBaseline, AboveLimit
@@ -31,7 +31,7 @@ class ErrorRate(Weighed):
         )
         self._against_limit = None if rule.limit is None else AboveLimit(rule.limit, frame)
         self._against_baseline = None if rule.comparison is None else AboveBaseline(rule.comparison, frame, past)
-        self._incident = SharedIncident()
+        self._incident, self._lately = SharedIncident(), LastMinute()
         self._interval = RateInterval()
         self._looks = 0
         self._warm_up = (0.0, 0.0)
@@ -43,6 +43,7 @@ class ErrorRate(Weighed):
         baseline = errors(evidence.baseline) if evidence.baseline else None
         self._odds = self._burstiness.odds
         self._incident.step(evidence, baseline)
+        self._lately.step(evidence.seconds, candidate)
         if candidate is not None:
             if look.warming_up:
                 self._warm_up = (self._warm_up[0] + candidate[0], self._warm_up[1] + candidate[1])
@@ -66,6 +67,10 @@ class ErrorRate(Weighed):
         return self._rule.limit is not None and self._incident.above(self._rule.limit / 2)
 
     @property
+    def _is_beyond_limit(self) -> bool:
+        return self._rule.limit is not None and self._interval.bad > self._rule.limit * self._interval.requests + 1e-9
+
+    @property
     def _tests(self) -> list[AboveLimit | AboveBaseline]:
         return [test for test in (self._against_limit, self._against_baseline) if test]
 
@@ -87,12 +92,12 @@ class ErrorRate(Weighed):
             critical=self.critical,
             finding=finding,
             sentence=explain.finding_sentence(
-                finding, "error rate", self._cause, self._seen(), self._limits(baseline), needed, needed_seconds
+                finding, "error rate", self._cause, self._seen(finding), self._limits(baseline), needed, needed_seconds
             ),
             observed=bad / seen if seen else None,
             limit=self._rule.limit,
             baseline=baseline,
-            interval=self._interval.bounds(self._frame.risk.false_rollback) if seen else None,
+            interval=self._bounds(finding) if seen else None,
             requests=seen,
             bad=bad,
             baseline_requests=compared[2],
@@ -105,7 +110,19 @@ class ErrorRate(Weighed):
             unit=Unit.RATIO,
         )
 
-    def _seen(self) -> str:
+    def _bounds(self, finding: Finding) -> tuple[float, float]:
+        """The interval, which claims no harm that the verdict does not: it has no caps, and so says more of one
+        disturbance than the verdict may.
+        """
+        low, high = self._interval.bounds(self._frame.risk.false_rollback)
+        limit = self._rule.limit
+        return (low, high) if finding is Finding.HARM or limit is None else (min(low, limit), high)
+
+    def _seen(self, finding: Finding) -> str:
+        recent, mean = self._lately.rate, self._interval.bad / max(1.0, self._interval.requests)
+        if finding is Finding.HARM and self._interval.requests and recent > 1.5 * mean:
+            now, all_in_all = explain.percent(recent), explain.percent(mean)
+            return f"{now} of the requests of the last minute, {all_in_all} since it settled"
         requests, bad, when = self._interval.requests, self._interval.bad, ""
         if not requests:
             (requests, bad), when = self._warm_up, " while warming up"

@@ -87,6 +87,8 @@ class Judge:
     def decision(self) -> tuple[Verdict | None, Reason]:
         """The verdict, None while the gate goes on, and why."""
         critical = [c for c in self._criteria if c.critical]
+        if self._needs_traffic and self._traffic.is_miscounted:
+            return Verdict.INCONCLUSIVE, Reason.MISCOUNTED
         for failed in (c for c in critical if c.failed):
             return Verdict.FAIL, failed.failure
         if self.log_e_harm >= self._frame.harm_needed:

@@ -46,6 +46,11 @@ class Latency(Weighed):
             self._baseline_seen.step(evidence.baseline, odds)
 
     @property
+    def _is_beyond_limit(self) -> bool:
+        limit, seen = self._rule.limit, self._seen
+        return limit is not None and seen.slower_than(limit) > (1 - self._rule.quantile) * seen.requests + 1e-9
+
+    @property
     def _tests(self) -> list[SlowerThanLimit | SlowerThanBaseline]:
         return [test for test in (self._against_limit, self._against_baseline) if test]
 

@@ -17,6 +17,7 @@ _LATELY, _BEFORE = 20.0, 60.0  # seconds that are compared to tell a fall
 _FALLEN, _SIGMAS = 2 / 3, 2.0  # of the traffic just before, and beyond what chance does to so few requests
 _MINUTE, _FADED = 60.0, 0.2  # seconds, and the part of its own traffic below which a candidate has lost it
 _GAPS = 20
+_TORN = 20.0  # errors that may be seen before their requests
 _FEWEST = 4  # flows that a comparison needs
 
 
@@ -49,6 +50,7 @@ class Traffic:
         self._without_telemetry = self._without_traffic = self._faded_for = 0.0
         self._reported = False
         self.has_baseline = False
+        self._errors = 0.0
         self._look = 0.0
         self._gaps: deque[float] = deque(maxlen=_GAPS)
         self._pending = _Flow()
@@ -69,6 +71,7 @@ class Traffic:
         self._reported, self._without_telemetry = True, 0.0
         flow, self._pending = self._pending + _Flow(0.0, evidence.candidate.requests), _Flow()
         self._total += flow
+        self._errors += evidence.candidate.errors
         self._without_traffic = 0.0 if flow.candidate > 0 else self._without_traffic + flow.seconds
         self._recent.append(flow)
         self._faded_for = self._faded_for + flow.seconds if self._is_faded else 0.0
@@ -101,6 +104,11 @@ class Traffic:
         if self._total.candidate / self._total.seconds * self._without_traffic >= _MISSED_REQUESTS:
             return Finding.NO_TRAFFIC
         return Finding.TRAFFIC_LOST if self._faded_for else None
+
+    @property
+    def is_miscounted(self) -> bool:
+        """Whether errors are counted that are no requests, such as attempts upstream. Torn scrapes are less apart."""
+        return self._errors > 1.1 * self._total.candidate + _TORN
 
     @property
     def loss(self) -> Reason | None:

@@ -50,6 +50,13 @@ class Weighed(ABC):
 
     @property
     @abstractmethod
+    def _is_beyond_limit(self) -> bool:
+        """Whether what was seen in all is worse than the limit: one burst of old numbers can be so, and then nobody
+        should read that it is safe.
+        """
+
+    @property
+    @abstractmethod
     def baseline_bad(self) -> bool:
         """Whether the baseline is in trouble by the same measure."""
 
@@ -66,14 +73,14 @@ class Weighed(ABC):
     @property
     def proven(self) -> bool:
         """Safety proven, and nothing that speaks for harm."""
-        return self.log_e_safe >= self._frame.safety_needed and self.log_e_harm <= 0
+        return self.log_e_safe >= self._frame.safety_needed and self.log_e_harm <= 0 and not self._is_beyond_limit
 
     @property
     def acceptable(self) -> bool:
         """The limit proven (or the comparison, where there is no limit), what was asked to be compared is compared, and
         no suspicion of harm.
         """
-        limit_holds = self._tests[0].log_e_safe >= self._frame.safety_needed
+        limit_holds = self._tests[0].log_e_safe >= self._frame.safety_needed and not self._is_beyond_limit
         return limit_holds and self.log_e_harm < END_SUSPICION and (self.proven or not self.uncompared)
 
     @property
@@ -90,6 +97,6 @@ class Weighed(ABC):
             return Finding.HARM
         if silence is not None:
             return silence
-        if self.baseline_bad:
-            return Finding.BASELINE_ALREADY_BAD
-        return Finding.SAFE if self.proven else Finding.OPEN
+        if self.proven:
+            return Finding.SAFE
+        return Finding.BASELINE_ALREADY_BAD if self.baseline_bad else Finding.OPEN

@@ -191,10 +191,15 @@ def _is_another_view(counter: Counter, before: Snapshot, now: Snapshot) -> bool:
 
     Replicas of a server that lag, a reload of its configuration and several workers behind one address look so.
     """
-    value, seconds = now.values[counter], now.at - before.at
-    if value < before.values[counter] / 2:
-        return False
-    return value > _FASTER * before.pace * seconds + _FEW if before.pace else value > _LIFETIME
+    value = now.values[counter]
+    return value >= before.values[counter] / 2 and _is_a_life(value, before, now)
+
+
+def _is_a_life(value: float, before: Snapshot, now: Snapshot) -> bool:
+    """Whether so much is more than the process can have counted since, as fast as it has ever been seen to."""
+    if not before.pace:
+        return value > _LIFETIME
+    return value > _FASTER * before.pace * (now.at - before.at) + _FEW
 
 
 def _renamed(before: Snapshot, now: Snapshot) -> set[Counter]:
@@ -205,7 +210,8 @@ def _renamed(before: Snapshot, now: Snapshot) -> set[Counter]:
     for family in Family:
         new = {c: v for c, v in now.values.items() if c.family is family and c not in before.values}
         gone = sum(v for c, v in before.values.items() if c.family is family and c not in now.values)
-        if new and gone > 0 and gone <= sum(new.values()) <= 2 * gone:
+        seen = sum(new.values())
+        if gone > 0 and gone <= seen <= 2 * gone and _is_a_life(seen, before, now):
             found |= new.keys()
     return found
 

@@ -6,7 +6,7 @@ from math import isnan
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from healthd_gates.domain.evidence import Counts, Evidence, Histogram, Observation, Standing, Verdict
+from healthd_gates.domain.evidence import Counts, Evidence, Finding, Histogram, Observation, Reason, Standing, Verdict
 from healthd_gates.judge.judge import Judge
 from healthd_gates.judge.rules import ErrorRateRule, LatencyRule, MeanLatencyRule, ObservedRule, Rule, Rules, Timing
 from tests.unit.gates.judge.evidence import EDGES, START, interval
@@ -108,11 +108,48 @@ def test_no_verdict_without_traffic(stream: list[Evidence]) -> None:
 
 @QUICK
 @given(streams)
+def test_what_is_said_agrees_with_itself(stream: list[Evidence]) -> None:
+    """Nothing beyond its limit is safe, nothing within it harmful, and no interval proves what the finding denies."""
+    judge = Judge(Rules((ErrorRateRule(),), timing=Timing(warm_up=0, minimum=30, maximum=100)))
+    for item in stream:
+        standing = judge.step(item)
+        (report,) = standing.criteria
+        assert (standing.verdict is Verdict.FAIL) <= (report.finding is Finding.HARM)
+        assert (standing.reason is Reason.PROVEN_SAFE) <= (report.finding is Finding.SAFE)
+        if report.observed is None or report.interval is None or report.limit is None:
+            continue
+        if report.finding is Finding.SAFE:
+            assert report.observed <= report.limit + 1e-9
+            assert "proven safe" in report.sentence
+        if report.interval[0] > report.limit + 1e-9:
+            assert report.finding is Finding.HARM
+
+
+def test_late_harm_is_told_as_it_is_now() -> None:
+    """A mean over the whole bake would read as if the limit were kept."""
+    judge = Judge(Rules((ErrorRateRule(comparison=None),), timing=Timing(minimum=1800)))
+    for bad in [5] * 60 + [400] * 5:
+        standing = judge.step(interval((500, bad)))
+    assert standing.verdict is Verdict.FAIL
+    assert "of the last minute" in standing.criteria[0].sentence
+
+
+def test_more_errors_than_requests_are_a_slip_of_the_pen() -> None:
+    """Errors that are counted for each attempt upstream fail nobody; the verdict names them."""
+    judge = Judge(Rules((ErrorRateRule(comparison=None),)))
+    standing = judge.step(interval((50, 150)))
+    assert (standing.verdict, standing.reason) == (Verdict.INCONCLUSIVE, Reason.MISCOUNTED)
+
+
+@QUICK
+@given(streams)
 def test_errors_beyond_the_requests_are_clamped(stream: list[Evidence]) -> None:
-    """Counters that tear apart (more errors than requests) count as all requests failed."""
+    """Counters that tear apart for a look (more errors than requests) count as all requests failed."""
     rules = Rules((ErrorRateRule(),), timing=TIMING)
     torn, clamped = Judge(rules), Judge(rules)
     for item in stream:
+        if item.candidate is not None and item.candidate.errors > item.candidate.requests + 1:
+            continue
         sane = [arm and Counts(arm.requests, min(arm.errors, arm.requests)) for arm in (item.candidate, item.baseline)]
         expected = clamped.step(Evidence(START, item.seconds, sane[0], sane[1]))
         actual = torn.step(Evidence(START, item.seconds, item.candidate, item.baseline))
