@@ -5,7 +5,7 @@ body: every status but 2xx is an error to it, so that a gate that runs, or faile
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Literal
 
 from aiohttp import web
 from pydantic import Field, StringConstraints
@@ -36,6 +36,9 @@ class Measurement(Model):
     """What is judged: the hash of the pod template, unless the template says otherwise."""
     run: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}$")] | None = None
     """What tells one AnalysisRun from the next: the Rollout's resourceVersion when it was made."""
+    stable: VersionName | Literal[""] | None = None
+    """The hash of the stable pods, for the baseline of the configuration: its version, where pods are told apart by
+    `rollouts-pod-template-hash`."""
 
 
 class ArgoRollouts:
@@ -66,6 +69,9 @@ class ArgoRollouts:
             raise Problem(
                 404, "Unknown rollout", f"{body.rollout} is not under hooks.{call.hook}.rollouts: name it there"
             )
+        if body.stable and deploys.baseline is not None:
+            baseline = deploys.baseline.model_copy(update={"version": body.stable})
+            deploys = deploys.model_copy(update={"baseline": baseline})
         release = f"{body.revision}/{body.version}"
         id = f"{release}@{body.run}" if body.run else release  # noqa: A001
         run = Run(call.hook, body.rollout, id, deploys, call.caller.name, release)

@@ -87,6 +87,9 @@ class GitHubWebhook:
             raise Problem(
                 401, "Unauthorized", "X-Hub-Signature-256 is not the signature of this body by the hook's secret"
             )
+        if (body_of(request) or b"").startswith(b"payload="):
+            problem = "the event came as a form: set the webhook's content type to application/json at GitHub"
+            raise Problem(415, "Not JSON", problem)
         return Caller(f"hook:{name}", frozenset({SCOPE}))
 
     async def _answer(self, call: Call[Event, Nothing]) -> web.Response:

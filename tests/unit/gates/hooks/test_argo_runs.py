@@ -125,3 +125,19 @@ async def test_an_aborted_rollout_frees_its_service(file: Path) -> None:
         await asyncio.sleep(80)
         assert (await running.keeper.get(second.gate)).state is GateState.CANCELLED
         assert (await argo("aaa", run="1002")).verdict == "running"
+
+
+async def test_the_stable_hash_names_the_baseline(file: Path) -> None:
+    """Where pods are told apart by their hash; without it, and with a configured name, that one stands."""
+    beside = {"service": "api", "baseline": {"version": "stable", "labels": {"role": "stable"}}}
+    hooks = {"argo": {"kind": "argo_rollouts", "rollouts": {"shop/api": beside}}}
+    async with replica(file, quick(hooks=hooks)) as running:
+        argo = ArgoCalls(running)
+        baselines = []
+        for run, stable in (("1001", "5d4f8b9c7"), ("1002", ""), ("1003", None)):
+            body = {"rollout": "shop/api", "revision": "7", "version": "aaa", "run": run}
+            said = await argo.ask("argo_rollouts", body if stable is None else {**body, "stable": stable})
+            baselines.append((await running.keeper.get(said.gate)).baseline)
+            await running.keeper.cancel(said.gate, caller="kim", reason="next")
+        assert [it.version for it in baselines if it] == ["5d4f8b9c7", "stable", "stable"]
+        assert {it.labels["role"] for it in baselines if it} == {"stable"}
