@@ -104,6 +104,8 @@ class Token(Model):
     """What `healthd token new` printed for it; the token itself is stored nowhere."""
     scopes: frozenset[Literal[SCOPES]] = Field(min_length=1)  # type: ignore[valid-type]
     """What its holder may do; `admin` may do everything."""
+    hooks: tuple[Name, ...] | None = None
+    """Which of the hooks a token with `gates:hooks` opens; all unless given."""
 
     @model_validator(mode="after")
     def _hash_is_one(self) -> Self:

@@ -12,12 +12,11 @@ import hashlib
 import hmac
 import re
 import secrets
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import ip_address
 
-from aiohttp import hdrs, web
+from aiohttp import HttpVersion11, hdrs, web
 from multidict import istr
 
 from healthd.config.in_force import Current
@@ -25,7 +24,17 @@ from healthd.config.settings import SCOPES, Settings, Token, split_address
 from healthd.web.problems import Problem
 from healthd.web.refusals import Reason, Refusals
 
-_X_REAL_IP = istr("X-Real-IP")
+_SEC_FETCH_SITE = istr("Sec-Fetch-Site")
+# What proxies and content delivery networks add, and the origin that a browser names for a page.
+_FORWARDING = (
+    *(hdrs.FORWARDED, hdrs.ORIGIN, hdrs.VIA, hdrs.X_FORWARDED_FOR, hdrs.X_FORWARDED_HOST, hdrs.X_FORWARDED_PROTO),
+    *map(
+        istr, ("X-Forwarded-By", "X-Forwarded-Port", "X-Forwarded-Prefix", "X-Forwarded-Scheme", "X-Forwarded-Server")
+    ),
+    *map(istr, ("X-Real-IP", "X-Client-IP", "X-Cluster-Client-IP", "X-Original-Forwarded-For", "True-Client-IP")),
+    *map(istr, ("CDN-Loop", "CF-Connecting-IP", "CF-Ray", "Fastly-Client-IP", "Fly-Client-IP", "X-Azure-ClientIP")),
+    *map(istr, ("X-Amzn-Trace-Id", "X-Appengine-User-IP", "X-Envoy-External-Address", "X-Original-URL")),
+)
 _THIS_HOST = "no token is configured, so only direct callers on this host are answered"
 _NOBODY = "no token is configured: put one under auth.tokens, or set auth.trust_this_host"
 
@@ -50,6 +59,10 @@ class Caller:
 
     name: str
     scopes: frozenset[str]
+    hooks: frozenset[str] | None = None  # all unless given
+
+    def opens(self, hook: str) -> bool:
+        return self.hooks is None or hook in self.hooks
 
     def may(self, scope: str) -> bool:
         return scope in self.scopes or "admin" in self.scopes
@@ -79,7 +92,7 @@ class Guard:
         """The caller, or None for an anonymous one. Raises Problem 401 for a token that is not known."""
         if hdrs.AUTHORIZATION in request.headers:
             return self._by_token(_presented(request))
-        if self._trusts_this_host and _is_loopback(request.remote or "") and _is_direct(request.headers):
+        if self._trusts_this_host and _is_loopback(request.remote or "") and _is_direct(request):
             return Caller("loopback", frozenset(SCOPES))
         return None
 
@@ -91,7 +104,7 @@ class Guard:
         rather than refused: a credential that was changed must not turn a load balancer's probe red.
         """
         if hdrs.AUTHORIZATION not in request.headers:
-            return self._shows_this_host and _is_direct(request.headers)
+            return self._shows_this_host and _is_direct(request)
         try:
             return self._by_token(_presented(request)).may("health:read")
         except Problem:
@@ -143,7 +156,8 @@ class Guard:
         if token is None or found is None:
             self.refused(Reason.UNKNOWN_TOKEN)
             raise _unauthorized("this token is not known")
-        return Caller(found.name, frozenset(found.scopes))
+        hooks = None if found.hooks is None or "admin" in found.scopes else frozenset(found.hooks)
+        return Caller(found.name, frozenset(found.scopes), hooks)
 
 
 def _presented(request: web.Request) -> str | None:
@@ -164,26 +178,22 @@ def _unauthorized(detail: str) -> Problem:
     return Problem(401, "Unauthorized", detail, headers={"WWW-Authenticate": 'Bearer realm="healthd"'})
 
 
-def _is_direct(headers: Mapping[str, str]) -> bool:
-    """Whether neither a proxy nor a page in somebody's browser stands between. Such a page can have its own name
-    resolve to loopback, but then that name is in the Host header, which it cannot choose."""
-    return not _is_forwarded(headers) and _names_this_host(headers.get(hdrs.HOST, ""))
-
-
-def _is_forwarded(headers: Mapping[str, str]) -> bool:
-    """Whether a proxy, or a page that somebody's browser on this host was lured to, stands between."""
+def _is_direct(request: web.Request) -> bool:
+    """Whether neither a proxy nor a page in somebody's browser stands between, as far as that can be seen: a proxy says
+    so in a header, or speaks HTTP/1.0 as NGINX does unless told otherwise. A page can have its own name resolve to
+    loopback, but then that name is in the Host header, which it cannot choose."""
+    headers = request.headers
     return (
-        hdrs.X_FORWARDED_FOR in headers
-        or hdrs.ORIGIN in headers
-        or hdrs.FORWARDED in headers
-        or hdrs.VIA in headers
-        or _X_REAL_IP in headers
+        request.version >= HttpVersion11
+        and not any(name in headers for name in _FORWARDING)
+        and headers.get(_SEC_FETCH_SITE, "none") in ("none", "same-origin")
+        and _names_this_host(headers.get(hdrs.HOST, ""))
     )
 
 
 @lru_cache(maxsize=256)
 def _names_this_host(host: str) -> bool:
-    """An HTTP/1.0 client may name none; a browser always does."""
+    """A simple client may name none; a browser always does."""
     return not host or _is_loopback(re.sub(r":\d*$", "", host).strip("[]").lower())
 
 

@@ -65,4 +65,8 @@ class Endpoint:
 
     async def _admit(self, request: web.Request) -> Caller:
         """Who calls, by the guard that is in force now. Raises Problem 401 or 403."""
-        return await self.operation.admit(request, self.door.guard, self.operation.scope)
+        caller = await self.operation.admit(request, self.door.guard, self.operation.scope)
+        hook = request.match_info.get("hook")
+        if hook is not None and not caller.opens(hook):
+            raise Problem(403, "Forbidden", f"token {caller.name!r} does not open the hook {hook}")
+        return caller

@@ -15,7 +15,7 @@ from pydantic import (
 )
 
 from healthd.checks.parsing import MISSING, check_what_is_set
-from healthd.config.settings import Model, Name, Settings
+from healthd.config.settings import Auth, Model, Name, Settings
 from healthd.units import Duration, Span
 from healthd_gates import actions
 from healthd_gates.actions.aws_elbv2 import ElbConfig
@@ -168,6 +168,17 @@ def _freezes_what_there_is(window: Freeze, info: ValidationInfo) -> Freeze:
     return window
 
 
+def _has_what_tokens_open(hooks: dict[str, HookConfig], info: ValidationInfo) -> dict[str, HookConfig]:
+    """The hooks that tokens name are configured."""
+    auth: Auth | None = info.data.get("auth")
+    for token in auth.tokens if auth is not None else ():
+        for name in token.hooks or ():
+            if name not in hooks:
+                known = ", ".join(sorted(hooks)) or "none"
+                raise ValueError(f"the token {token.name} opens {name!r}, which is not here; there are: {known}")
+    return hooks
+
+
 def _asks_about_what_there_is(hook: HookConfig, info: ValidationInfo) -> HookConfig:
     """The services and policies that a hook names are configured."""
     named = [("services", deploys.service) for deploys in hook.deploys()]
@@ -204,7 +215,7 @@ class Config(Settings):
     """What is deployed, by name."""
     freeze: tuple[KnownFreeze, ...] = ()
     """Times in which no gate starts."""
-    hooks: dict[Name, KnownHook] = Field(default_factory=dict)
+    hooks: Annotated[dict[Name, KnownHook], AfterValidator(_has_what_tokens_open)] = Field({}, validate_default=True)
     """Deploy tools that ask in their own way, by name. Without one none is answered."""
     gates: GateLimits = GateLimits()
     """How gates are kept."""

@@ -210,26 +210,26 @@ class Datadog:
     async def _start(self, call: Call[EvaluationRequest, Nothing]) -> web.Response:
         asked = call.body.data.attributes
         name = f"{asked.service}/{asked.env}"
-        hook, deploys = self._find(name)
+        hook, deploys = self._find(name, call.caller)
         run = Run(hook, name, f"{asked.version}#{asked.identifier or ''}", deploys, call.caller.name)
         gate = await self._runs.begin(run, asked.version, anew=self._is_spent)
         return answer(EvaluationStarted(data=StartedData(id=gate.id, attributes=Started(evaluation_id=gate.id))), 202)
 
     async def _result(self, call: Call[Nothing, Nothing]) -> web.Response:
         gate = await self._runs.gate_service.get(call.gate_id)
-        if gate.caller not in {f"hook:{name}" for name, _ in self._hooks()}:
+        if gate.caller not in {f"hook:{name}" for name, _ in self._hooks(call.caller)}:
             raise UnknownGate(gate_id=call.gate_id)
         await self._runs.noted(gate)
         return answer(evaluation_of(gate, call.address(f"/gates/{gate.id}/page")))
 
-    def _hooks(self) -> Iterator[tuple[str, DatadogConfig]]:
-        """All of this kind: the address, which is Datadog's, names none."""
+    def _hooks(self, caller: Caller) -> Iterator[tuple[str, DatadogConfig]]:
+        """All of this kind that the caller's token opens: the address, which is Datadog's, names none."""
         hooks = self._runs.config.hooks.items()
-        return ((name, config) for name, config in hooks if isinstance(config, DatadogConfig))
+        return ((name, config) for name, config in hooks if isinstance(config, DatadogConfig) and caller.opens(name))
 
-    def _find(self, name: str) -> tuple[str, Deploys]:
+    def _find(self, name: str, caller: Caller) -> tuple[str, Deploys]:
         """Raises Problem 404."""
-        for hook, config in self._hooks():
+        for hook, config in self._hooks(caller):
             if name in config.gates:
                 return hook, config.gates[name]
         raise Problem(404, "Unknown gate", f"{name[:128]} is under gates of no hook of kind datadog: name it there")

@@ -24,6 +24,8 @@ from healthd_gates.hooks.runs import Runs
 
 _GONE = {404: "No such hook, or the stage is not configured."}
 
+_GATE_ID = r"[A-Za-z_-]{0,63}[0-9][A-Za-z0-9_-]{0,63}"  # has a digit, which other words in its place have not
+
 
 class Execution(Model):
     """Which run of a pipeline asks, or gives up."""
@@ -116,6 +118,7 @@ class Spinnaker:
             Operation(
                 "spinnaker_status", "GET", "/hooks/spinnaker/{hook}/{gate_id}", SCOPE,
                 "A webhook stage polls.", self._status, {200: Answer("Where the gate stands.", StageDocument)},
+                parts={"gate_id": _GATE_ID},
             ),
             Operation(
                 "spinnaker_poll", "GET", "/hooks/spinnaker/{hook}", SCOPE,

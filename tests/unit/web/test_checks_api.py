@@ -75,10 +75,32 @@ async def test_without_tokens_only_this_host_may(open_site: Open) -> None:
     """Direct callers on this host, not those whom a proxy or a browser's page sends."""
     _, client = await open_site(auth={"trust_this_host": True})
     assert (await post(client, "/checks/db/run"))[0] == 200
-    for header in ("X-Forwarded-For", "Origin", "Via", "Forwarded", "X-Real-IP"):
+    for header in (
+        "X-Forwarded-For",
+        "Origin",
+        "Via",
+        "Forwarded",
+        "X-Real-IP",
+        "X-Forwarded-Host",
+        "CDN-Loop",
+        "CF-Connecting-IP",
+        "True-Client-IP",
+        "X-Envoy-External-Address",
+        "Sec-Fetch-Site",
+    ):
         status, body = await post(client, "/checks/db/run", **{header: "x"})
         assert (status, body["title"]) == (401, "Unauthorized")
     assert (await post(client, "/checks/db/run", Host="rebound.attacker.io"))[0] == 401
+
+
+@pytest.mark.parametrize(("version", "status"), [("1.0", b"401"), ("1.1", b"200")])
+async def test_a_proxy_that_hides_speaks_an_old_http(open_site: Open, version: str, status: bytes) -> None:
+    """NGINX passes on with HTTP/1.0, its own Host and no other sign, unless it is configured."""
+    _, client = await open_site(auth={"trust_this_host": True})
+    reader, writer = await asyncio.open_connection(client.server.host, client.server.port)
+    writer.write(f"POST /checks/db/run HTTP/{version}\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n".encode())
+    assert status in await reader.readline()
+    writer.close()
 
 
 async def test_a_heartbeat_shows_at_once(open_site: Open) -> None:
