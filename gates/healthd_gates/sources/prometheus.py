@@ -150,9 +150,10 @@ class Prometheus:
                 after[process] = last
         silent = sum(before.at - lookback <= state.at < at - lookback for state in after.values())
         gaps = old + silent + reading.dropped + (gap > _LONGEST)
+        native = await self._native(name, reading, at)
         if not fresh:
-            return ArmLook(None, states, gaps=gaps, silence=self._silence(name, reading, at))
-        notes = (*self._notes(name, reading), *increase.notes)
+            return ArmLook(None, states, gaps=gaps, silence=self._silence(name, reading, at, native))
+        notes = (*self._notes(name, reading), *increase.notes, *native)
         return ArmLook(increase.counts(), after, gaps, increase.resets, notes=notes, span=span)
 
     async def _past(self, name: str, start: float, step: float, steps: int) -> list[_Step]:
@@ -192,7 +193,21 @@ class Prometheus:
         found = await all_of({use: self._api.existed(selector, at, _MEMORY) for use, selector in counters.items()})
         return {process_of(each.labels, self._config.process) for series in found.values() for each in series}
 
-    def _silence(self, name: str, reading: Reading, at: float) -> SourceUnavailable | None:
+    async def _native(self, name: str, reading: Reading, at: float) -> tuple[str, ...]:
+        """That a metric is there as a native histogram, where its classic series are asked for and are not there."""
+        for use in (Family.REQUESTS, Family.BUCKET):
+            selector = self._selectors[name].get(use)
+            whole = selector.histogram() if selector is not None and use not in reading.matched else None
+            if whole is not None and await self._api.is_native(whole, at, self._config.lookback):
+                return (
+                    f"{whole.name} is a native histogram, and its classic series are not stored: have Prometheus keep"
+                    " both (always_scrape_classic_histograms; before version 3, scrape_classic_histograms)",
+                )
+        return ()
+
+    def _silence(
+        self, name: str, reading: Reading, at: float, native: tuple[str, ...] = ()
+    ) -> SourceUnavailable | None:
         """Why nothing was counted; None if the next scrape is merely not there yet."""
         if reading.dropped:
             why = f"{reading.dropped} samples are not numbers that a counter can have"
@@ -201,7 +216,7 @@ class Prometheus:
         elif reading.matched:
             why = f"no sample is younger than {show_duration(self._config.lookback)}"
         else:
-            why = f"no series matches {self._selectors[name][Family.REQUESTS]}"
+            why = "; ".join((f"no series matches {self._selectors[name][Family.REQUESTS]}", *native))
         return self._endpoint.unavailable(FailureKind.UNEXPECTED_RESPONSE, why)
 
     def _notes(self, name: str, reading: Reading) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ _ERROR_KINDS = {
     "canceled": FailureKind.TIMEOUT,
     "bad_data": FailureKind.MISCONFIGURED,
 }
+_NATIVE = "is a native histogram"
 _LONG = 262_144  # bytes above which parsing would hold up the event loop
 
 
@@ -42,6 +43,14 @@ class QueryApi:
     async def samples(self, selector: Selector, at: float, seconds: float) -> list[Series]:
         """What was stored in the `seconds` before `at`, as it was scraped: nothing filled in, nothing smoothed."""
         return await self._query(f"{selector}[{max(1, ceil(seconds))}s]", at, "matrix")
+
+    async def is_native(self, selector: Selector, at: float, seconds: float) -> bool:
+        """Whether it selects native histograms. Any other trouble is no answer here: who counts tells of it."""
+        try:
+            await self.samples(selector, at, seconds)
+        except SourceUnavailable as error:
+            return _NATIVE in str(error)
+        return False
 
     async def existed(self, selector: Selector, at: float, seconds: float) -> list[Series]:
         """The series that had any sample in the `seconds` before `at`, each with its last value."""
@@ -84,7 +93,7 @@ class QueryApi:
             )
         if any("histograms" in raw or "histogram" in raw for raw in data["result"]):
             raise self._endpoint.unavailable(
-                FailureKind.MISCONFIGURED, f"{query} is a native histogram: only classic buckets (le) can be read"
+                FailureKind.MISCONFIGURED, f"{query} {_NATIVE}: only classic buckets (le) can be read"
             )
         return [
             Series(

@@ -1,6 +1,7 @@
 """Vector selectors: read from the configuration, filled in for an arm, written as PromQL or matched against labels.
 
-Only `name{label="value"}` is a selector; functions, offsets and ranges are refused, since counts must be raw.
+Only `name{label="value"}` is a selector, or `{"any.name", "any.label"="value"}` where a name is not a classic one, as
+Prometheus 3 and OpenTelemetry have them. Functions, offsets and ranges are refused, since counts must be raw.
 """
 
 from __future__ import annotations
@@ -16,12 +17,17 @@ from healthd.runtime.patterns import checked_pattern, fits_whole
 from healthd_gates.sources.contract import Arm, ArmError
 
 Operator = Literal["=", "!=", "=~", "!~"]
-_HEAD = re.compile(r"\s*(?P<name>[a-zA-Z_:][a-zA-Z0-9_:]*)\s*(?:\{(?P<matchers>.*)\})?\s*", re.DOTALL)
+_HEAD = re.compile(r"\s*(?P<name>[a-zA-Z_:][a-zA-Z0-9_:]*)?\s*(?:\{(?P<matchers>.*)\})?\s*", re.DOTALL)
+_QUOTED = r"""(?:"(?P<{0}double>(?:[^"\\\n]|\\.)*)"|'(?P<{0}single>(?:[^'\\\n]|\\.)*)'|`(?P<{0}raw>[^`]*)`)"""
 _MATCHER = re.compile(
-    r"""\s*(?P<label>[a-zA-Z_][a-zA-Z0-9_]*)\s*(?P<operator>=~|!~|!=|=)\s*
-    (?:"(?P<double>(?:[^"\\\n]|\\.)*)"|'(?P<single>(?:[^'\\\n]|\\.)*)'|`(?P<raw>[^`]*)`)\s*(?P<comma>,|\Z)""",
-    re.VERBOSE,
+    r"\s*(?:(?P<label>[a-zA-Z_][a-zA-Z0-9_]*)|"
+    + _QUOTED.replace("{0}", "l")
+    + r")\s*(?P<operator>=~|!~|!=|=)\s*"
+    + _QUOTED.replace("{0}", "")
+    + r"\s*(?P<comma>,|\Z)"
 )
+_NAME_ALONE = re.compile(r"\s*" + _QUOTED.replace("{0}", "") + r"\s*(?P<comma>,|\Z)")
+_CLASSIC_NAME, _CLASSIC_LABEL = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*"), re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _ESCAPES = {"\\": "\\", '"': '"', "'": "'", "n": "\n", "t": "\t", "r": "\r"}
 _PLACEHOLDER = re.compile(r"\$(?P<name>[a-zA-Z_][a-zA-Z0-9_]*)")
 
@@ -46,8 +52,8 @@ class Matcher:
         return same is (self.operator in ("=", "=~"))
 
     def __str__(self) -> str:
-        quoted = self.value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\r", "\\r")
-        return f'{self.label}{self.operator}"{quoted}"'
+        label = self.label if _CLASSIC_LABEL.fullmatch(self.label) else _quoted(self.label)
+        return f"{label}{self.operator}{_quoted(self.value)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +67,14 @@ class Selector:
     def parse(cls, text: str) -> Selector:
         """Raises ValueError for anything but a plain vector selector."""
         head = _HEAD.fullmatch(text)
-        if not head:
+        names, matchers = _parse_matchers(head["matchers"] or "") if head else ([], [])
+        names = [head["name"], *names] if head and head["name"] else names
+        if len(names) != 1 or not names[0]:
             raise ValueError(
                 f'{text!r} is not a vector selector: write name{{label="value"}}, without functions, ranges or offsets'
+                ' (a name with other characters: {"any.name",label="value"})'
             )
-        return cls(head["name"], tuple(_parse_matchers(head["matchers"] or "")))
+        return cls(names[0], tuple(matchers))
 
     def fill(self, name: str, arm: Arm) -> Selector:
         """With the placeholders replaced. Raises ArmError; `name` is the arm's, for the message.
@@ -90,29 +99,57 @@ class Selector:
         """Of a histogram's buckets: the sum of what was put into them."""
         return Selector(self.name.removesuffix("_bucket") + "_sum", self.matchers)
 
+    def histogram(self) -> Selector | None:
+        """The histogram that a classic series of it belongs to; None for a name that is not one's."""
+        for suffix in ("_bucket", "_count", "_sum"):
+            if self.name.endswith(suffix):
+                return Selector(self.name.removesuffix(suffix), self.matchers)
+        return None
+
     def matches(self, name: str, labels: Mapping[str, str]) -> bool:
         return name == self.name and all(matcher.matches(labels) for matcher in self.matchers)
 
     def __str__(self) -> str:
+        if not _CLASSIC_NAME.fullmatch(self.name):
+            return f"{{{','.join([_quoted(self.name), *map(str, self.matchers)])}}}"
         return f"{self.name}{{{','.join(map(str, self.matchers))}}}" if self.matchers else self.name
 
 
-def _parse_matchers(text: str) -> list[Matcher]:
-    matchers, place = [], 0
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\r", "\\r")
+    return f'"{escaped}"'
+
+
+def _text(found: re.Match[str], part: str = "") -> str:
+    """The quoted text of a match, without quotes and escapes."""
+    quoted = found[f"{part}double"] if found[f"{part}double"] is not None else found[f"{part}single"]
+    return found[f"{part}raw"] if quoted is None else re.sub(r"\\(.)", _unescape, quoted)
+
+
+def _parse_matchers(text: str) -> tuple[list[str], list[Matcher]]:
+    """The metric's name, where it stands among the matchers, and the matchers. Raises ValueError."""
+    names: list[str] = []
+    matchers: list[Matcher] = []
+    place = 0
     while text[place:].strip():
+        if (alone := _NAME_ALONE.match(text, place)) is not None:
+            names.append(_text(alone))
+            place = alone.end()
+            continue
         found = _MATCHER.match(text, place)
         if not found:
             raise ValueError(f'{text[place:].strip()!r} is not a label matcher: write label="value"')
         place = found.end()
-        quoted = found["double"] if found["double"] is not None else found["single"]
-        value = found["raw"] if quoted is None else re.sub(r"\\(.)", _unescape, quoted)
         operator = cast(Operator, found["operator"])
         assert operator in get_args(Operator)
-        matcher = Matcher(found["label"], operator, value)
+        matcher = Matcher(found["label"] or _text(found, "l"), operator, _text(found))
+        if matcher.label == "__name__" and operator == "=":
+            names.append(matcher.value)
+            continue
         if matcher.is_pattern:
             _check_pattern(matcher)
         matchers.append(matcher)
-    return matchers
+    return names, matchers
 
 
 def _unescape(found: re.Match[str]) -> str:

@@ -8,6 +8,7 @@ import pytest
 
 from healthd.model import FailureKind
 from healthd_gates.sources.contract import SourceUnavailable
+from healthd_gates.sources.prometheus_api import QueryApi, Series
 from tests.servers import peers, prometheus, tls
 from tests.servers.peers import Answer
 from tests.unit.gates.sources.desk import desk
@@ -94,3 +95,24 @@ async def test_tokens_headers_and_parameters_are_sent_and_never_shown(peer: peer
     assert request.headers["X-Scope-OrgID"] == "tenant-1"
     assert request.query["dedup"] == "true"
     assert SECRET not in str(failure.value)
+
+
+@pytest.mark.parametrize("classic", ["", "lat_count"], ids=["nothing classic", "counts alone"])
+async def test_a_native_histogram_is_named_as_the_cause(monkeypatch: pytest.MonkeyPatch, classic: str) -> None:
+    """Whoever switches native histograms on loses the classic series, and learns why the gate sees none."""
+
+    async def answered(api: QueryApi, query: str, at: float, expected: str) -> list[Series]:
+        series: list[Any] = [NATIVE] if query.startswith("lat[") else []
+        if classic and query.startswith(f"{classic}["):
+            series = [{"metric": {"instance": "a"}, "values": [[at, "5"]]}]
+        return api._series(query, {"resultType": expected, "result": series}, expected)
+
+    monkeypatch.setattr(QueryApi, "_query", answered)
+    gate = desk(config("http://prometheus.invalid", requests="lat_count", errors="e_total", latency="lat_bucket"))
+    await gate.look()
+    try:
+        said = " ".join((await gate.look()).notes)
+    except SourceUnavailable as silence:
+        said = str(silence)
+    assert "lat is a native histogram, and its classic series are not stored" in said
+    await gate.source.close()
