@@ -8,6 +8,10 @@ from healthd import __version__
 from healthd.commands.lazy import LazyGroup
 
 _COMMANDS = {
+    "action": (
+        "healthd_gates.commands.action:action",
+        "Look at what the daemon can do about a verdict, before one calls for it.",
+    ),
     "check": ("healthd.commands.suite:check", "Run every check once, or those named, and print what they found."),
     "completion": ("healthd.commands.completion:completion", "Print the script that completes commands in SHELL."),
     "config": ("healthd.commands.config:config", "Look at a configuration without running it."),

@@ -13,6 +13,10 @@ from healthd_gates.client.exit_codes import COULD_NOT_ASK, INTERRUPTED
 
 _COMMANDS = {
     "cancel": ("healthd_gates.commands.act:cancel", "End an undecided gate, or the watch after a pass."),
+    "give-up": (
+        "healthd_gates.commands.act:give_up",
+        "End a rollback that does not get done: its actions are tried no more, and the next deploy may come.",
+    ),
     "list": ("healthd_gates.commands.look:list_gates", "List gates, newest first."),
     "lock": ("healthd_gates.commands.locks:lock", "Take the deploy lock of SERVICE, or prolong it."),
     "locks": ("healthd_gates.commands.locks:locks", "List the deploy locks that are held."),

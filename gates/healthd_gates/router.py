@@ -10,6 +10,7 @@ from aiohttp import web
 from healthd.runtime.clock import Clock
 from healthd.web.auth import Guard
 from healthd.web.problems import Problem
+from healthd_gates.api.actions import Actions
 from healthd_gates.api.endpoint import AccessControl, Endpoint
 from healthd_gates.api.events import Events
 from healthd_gates.api.gates import GateCalls
@@ -23,7 +24,7 @@ from healthd_gates.engine.service import GateService
 from healthd_gates.hooks import KINDS, find_kind
 from healthd_gates.hooks.runs import Runs
 
-_ROOTS = ("/api/v2/deployments", "/gates", "/hooks", "/locks", "/quarantine")
+_ROOTS = ("/actions", "/api/v2/deployments", "/gates", "/hooks", "/locks", "/quarantine")
 _RATE = Rate()
 
 
@@ -45,6 +46,7 @@ class GateApi:
             *GateCalls(gate_service, self._patience).operations(),
             *Events(gate_service, self._patience).operations(),
             *Locks(gate_service).operations(),
+            *Actions(gate_service).operations(),
             *(operation for kind in KINDS for operation in find_kind(kind)(runs).operations()),
         )
         self._description = json.dumps(document(self.operations), indent=1).encode()

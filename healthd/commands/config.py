@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from healthd.checks.contract import CheckConfig, Level
 from healthd.checks.misconfigured import MisconfiguredConfig
-from healthd.commands.options import config_option, settings_or_exit
+from healthd.commands.options import REFUSED, config_option, settings_or_exit
+from healthd.config.file import problem_at
+
+if TYPE_CHECKING:
+    from healthd_gates.config.settings import Config
 
 
 @click.group()
@@ -20,9 +26,15 @@ def config() -> None:
 
 @config.command("check")
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
-def check_file(file: Path) -> None:
-    """Say whether FILE is valid: every problem with its line, its key and the fix. Exit code 0 or 2."""
+@click.option("--elsewhere", is_flag=True, help="The daemon runs on another host: do not look for programs here.")
+def check_file(file: Path, *, elsewhere: bool) -> None:
+    """Say whether FILE is valid: every problem with its line, its key and the fix. Exit code 0 or 2.
+
+    The programs of its actions are looked for as the daemon will look for them.
+    """
     settings = settings_or_exit(file)
+    if not elsewhere:
+        _refuse_unable(settings, file)
     running, all_checks = settings.active_checks, settings.checks
     click.echo(f"{file}: valid; {len(running)} of {len(all_checks)} checks run at level {settings.level}")
     for name, check in all_checks.items():
@@ -49,6 +61,17 @@ def schema() -> None:
     from healthd.config.json_schema import config_schema
 
     click.echo(json.dumps(config_schema(Config), indent=2))
+
+
+def _refuse_unable(settings: Config, file: Path) -> None:
+    """An action that could not be carried out on this host is found out now, and not when it is needed."""
+    commands = {name: action for name, action in settings.actions.items() if action.kind == "command"}
+    found = {name: problem for name, it in commands.items() if (problem := it.problem_here(os.environ))}
+    for name, problem in found.items():
+        click.echo(str(problem_at(file, ("actions", name, "argv"), problem)), err=True)
+    if found:
+        click.echo("On another host than the daemon's, check with --elsewhere.", err=True)
+        sys.exit(REFUSED)
 
 
 def _why_not(check: CheckConfig, level: Level) -> str:

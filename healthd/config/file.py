@@ -80,6 +80,11 @@ def load_again(path: Path | None, model: type[ModelT], environ: Mapping[str, str
     raise ConfigError([Problem(str(path), None, "", "changes all the time: reload once it is written")])
 
 
+def problem_at(path: Path, where: KeyPath, message: str) -> Problem:
+    """A problem with a key of a file that is valid otherwise, with its line."""
+    return Problem(str(path), _line(_read_tree(_read(path), str(path)), where), ".".join(map(str, where)), message)
+
+
 def _read(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")

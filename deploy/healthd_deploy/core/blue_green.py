@@ -72,13 +72,14 @@ class BlueGreen:
         steps, platform = self.steps, self.platform
         live = await steps.look("which target has the traffic", platform.live)
         idle = await platform.idle()
+        resumed = False
         if await platform.version(live) == version:
             steps.say(f"{version} is on {live}, which has the traffic already")
             if not await self.gate_session.switched(self.plan.after, arm(version, live)):
                 await self.gate_session.not_quarantined(version)
                 await self.gate_session.stays(self.plan.after, arm(version, live))
                 return
-            live, idle = idle, live
+            live, idle, resumed = idle, live, True
         await self.gate_session.not_quarantined(version)
         baseline = arm(await platform.version(live), live)
         candidate = arm(version, idle)
@@ -92,7 +93,8 @@ class BlueGreen:
             await self.gate_session.passes(policy, candidate)
         # Before the switch: what healthd refuses is not switched to, and from then on it puts a bad version back even
         # if this tool is killed.
-        await self.gate_session.begin(self.plan.after, candidate, baseline, baseline_kept=self.retire_after)
+        kept = self.retire_after
+        await self.gate_session.begin(self.plan.after, candidate, baseline, baseline_kept=kept, resumed=resumed)
         await self.gate_session.hold()
         back = (f"put the traffic back to {live}", lambda: self._back(live))
         await steps.do(f"switch the traffic from {live} to {idle}", lambda: self._switch(idle), undo=back)

@@ -22,6 +22,7 @@ from healthd_gates.schema.gate import GateDocument
 
 Arm = dict[str, Any]
 ResultT = TypeVar("ResultT")
+_STALE = "urn:healthd:stale-verdict"
 _RECENT = 50  # gates of a service among which that of a version is looked for
 
 
@@ -88,8 +89,10 @@ class GateSession:
         rolls_back: bool = True,
         baseline_kept: float | None = None,
         part: str = "",
+        resumed: bool = False,
     ) -> None:
-        """Start a gate, or join the one that this deploy started. Raises CouldNotAsk, also for what is not allowed now.
+        """Start a gate, or join the one that this deploy started; one that `resumed` after its switch joins it also
+        long after the verdict. Raises CouldNotAsk, also for what is not allowed now.
 
         With `rolls_back` a fail calls for the daemon's actions. `baseline_kept` is for how many seconds after a pass
         the baseline could still take the traffic; None: for good.
@@ -110,7 +113,15 @@ class GateSession:
         if baseline_kept is not None:
             request["baseline_kept"] = show_duration(baseline_kept)
         key = ":".join(filter(None, (self._key, policy, part)))
-        self._gate = await self._asked(self._client.verify(request, key=key))
+        try:
+            self._gate = await self._client.verify(request, key=key)
+        except Refused as refusal:
+            problem = refusal.problem
+            if not resumed or problem.get("type") != _STALE or "followed_by" in problem:
+                raise CouldNotAsk(str(refusal)) from refusal
+            self._gate = await self._asked(self._client.gate(str(problem["gate_id"])))
+        except Unreachable as error:
+            raise CouldNotAsk(str(error)) from error
 
     async def switched(self, policy: str, candidate: Arm) -> bool:
         """Whether this very deploy gave a candidate the traffic that has it: it has begun the gate about it and was

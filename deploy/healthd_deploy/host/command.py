@@ -44,7 +44,8 @@ async def release(deploy: Deploy[HostConfig]) -> None:
 @host.command()
 @_FILE
 @click.option("--to", metavar="VERSION", help="The release to go back to, when it is not the one before.")
-def rollback(file: Path, to: str | None) -> None:
+@click.option("--dry-run", is_flag=True, help="Look whether it could be done, and change nothing.")
+def rollback(file: Path, to: str | None, *, dry_run: bool) -> None:
     """Go back to the release before, or stay there. For healthd's own rollback, as an action of the kind `command`.
 
     It asks healthd nothing, and needs no token.
@@ -52,6 +53,9 @@ def rollback(file: Path, to: str | None) -> None:
     config = config_or_exit(file, HostConfig, only=HostConfig.model_fields.keys() - {"healthd"})
     redact = Redactor((*config.secrets(), *secrets_of(config)))
     try:
+        if dry_run:
+            click.echo(f"would go back to {Host(config).goes_back_to(to)}")
+            return
         version = asyncio.run(Host(config).roll_back(to))
     except DeployAborted as stopped:
         click.echo(redact(str(stopped)), err=True)

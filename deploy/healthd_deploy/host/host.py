@@ -107,13 +107,18 @@ class Host:
 
     async def roll_back(self, to: str | None) -> str:
         """To the release that an unfinished deploy began from, else to `previous`, unless `to` names one."""
+        wanted = self.goes_back_to(to)
+        await self._in_time(wanted, self._put_back(wanted, wanted))
+        return wanted
+
+    def goes_back_to(self, to: str | None) -> str:
+        """The release that a rollback would put in place. Raises StepFailed where there is none."""
         left = self.folders.unfinished()
         wanted = to or (left.baseline if left else self.folders.previous())
         if wanted is None:
             raise StepFailed("there is no previous release to go back to")
         if not self.folders.is_whole(wanted):
             raise StepFailed(f"{self.folders.release(wanted)} is not there, or not whole")
-        await self._in_time(wanted, self._put_back(wanted, wanted))
         return wanted
 
     async def promoted(self) -> None:

@@ -59,7 +59,9 @@ class HostRelease:
         for policy in self.config.smoke:
             await self.gate_session.passes(policy, candidate)
         baseline = self._arm(standing.baseline) if standing.baseline else None
-        await self.gate_session.begin(plan.after, candidate, baseline, rolls_back=baseline is not None)
+        left = standing.unfinished
+        resumed = left is not None and (left.key, left.version) == (self.key, version)
+        await self.gate_session.begin(plan.after, candidate, baseline, rolls_back=baseline is not None, resumed=resumed)
         await self.gate_session.verdict()
 
         steps.settled()

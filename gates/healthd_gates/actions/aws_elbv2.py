@@ -119,7 +119,7 @@ class AwsElbv2:
         _, baseline = places(self._config.target_groups, arms)
         if not is_all_at(actions, baseline):
             return ActionResult(Ending.RETRY, f"after the change it forwards {shares(actions, self._names)}")
-        return ActionResult(Ending.DONE, f"did {found.says}")
+        return ActionResult(Ending.DONE, f"did {found.says}", seen=True)
 
     async def _look(self, client: Any, arms: Arms) -> ActionResult | _Move:
         """What is to be done, or why nothing is."""
@@ -127,7 +127,7 @@ class AwsElbv2:
         actions = await self._actions(client)
         now = shares(actions, self._names)
         if is_all_at(actions, baseline):
-            return ActionResult(Ending.DONE, f"nothing to do: it forwards {now} already")
+            return ActionResult(Ending.DONE, f"nothing to do: it forwards {now} already", seen=True)
         if not weights(actions):
             return ActionResult(
                 Ending.REFUSED, "it forwards to no target group: somebody has put something else in place"

@@ -6,7 +6,7 @@ import asyncio
 import os
 import re
 import signal
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
@@ -15,10 +15,10 @@ from pydantic import AfterValidator, Field, SecretStr
 
 from healthd.runtime.redaction import Redactor
 from healthd.units import Duration
-from healthd_gates.actions.contract import ActionConfig, ActionContext, ActionRequest, ActionResult, Ending
+from healthd_gates.actions.contract import ActionConfig, ActionContext, ActionRequest, ActionResult, Ending, Unable
+from healthd_gates.actions.program import OWN, PATH, trouble_with
 from healthd_gates.sources.contract import ArmError, Arms
 
-_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _SHOWN = 1500  # characters of output, its end
 _KEPT = 12_288  # bytes of it in which secrets are looked for, so that none is cut where it is not seen
 _PIECE = 65_536
@@ -33,7 +33,7 @@ _FIELDS = (
 
 
 def _argv(words: tuple[str, ...]) -> tuple[str, ...]:
-    if _PLACEHOLDER.search(words[0]):
+    if words and _PLACEHOLDER.search(words[0]):
         raise ValueError("which program runs is for the configuration alone to say: no placeholder in the first word")
     for word in words:
         if "\0" in word:
@@ -70,13 +70,35 @@ class CommandConfig(ActionConfig):
     """How long before its timeout it is asked to end (SIGTERM), before it is killed."""
     no_baseline_exit: int | None = Field(None, ge=1, le=255)
     """The exit code by which it says that there is nothing to roll back to."""
+    looks: bool | None = None
+    """Whether its exit code 0 says that it has read that the baseline has the traffic; so of healthd-deploy, unless
+    given."""
+    dry_run: Annotated[tuple[str, ...], AfterValidator(_argv)] = ()
+    """What a dry run runs: a program and its arguments, as in argv, that look and change nothing. For healthd-deploy it
+    is argv with --dry-run, unless given."""
 
     def check(self, arms: Arms) -> None:
-        values = _values_of(arms)
-        for name in _PLACEHOLDER.findall(" ".join(self.argv)):
+        used, values = _PLACEHOLDER.findall(" ".join(self.argv)), _values_of(arms)
+        for name in used:
             if name in values and values[name] is None:
                 field = name.replace("_", ".") if "_" in name else name
                 raise ArmError(field, f"the command's ${name} needs it")
+        if "baseline_target" in used and arms.baseline_target == arms.candidate.target:
+            raise ArmError("baseline.target", "is the candidate's own: there is nowhere else to roll back to")
+
+    def problem_here(self, environ: Mapping[str, str]) -> str | None:
+        return trouble_with(self.argv[0], self.path(environ), self.cwd)
+
+    def path(self, environ: Mapping[str, str]) -> str:
+        """The PATH that the program has and is looked for in."""
+        own = self.env.get("PATH")
+        handed_on = environ.get("PATH") if "PATH" in self.pass_env else None
+        return own.get_secret_value() if own is not None else handed_on or PATH
+
+    @property
+    def is_own(self) -> bool:
+        """Whether it is healthd's own deploy tool, whose words are known here."""
+        return Path(self.argv[0]).name == OWN
 
 
 class Command:
@@ -103,13 +125,33 @@ class Command:
         if code is None:
             return ActionResult(Ending.RETRY, f"killed after {self._config.timeout:g} s{said}")
         if code == 0:
-            return ActionResult(Ending.DONE, f"exit code 0{said}")
+            looks = self._config.is_own if self._config.looks is None else self._config.looks
+            return ActionResult(Ending.DONE, f"exit code 0{said}", seen=looks)
         ended = f"exit code {code}" if code > 0 else f"killed by {signal.Signals(-code).name}"
         ending = Ending.NO_BASELINE if code == self._config.no_baseline_exit else Ending.RETRY
         return ActionResult(ending, f"{ended}{said}")
 
     async def describe(self, order: ActionRequest) -> str:
-        return f"run {' '.join(self._words(order))} in {self._config.cwd}"
+        would = f"run {' '.join(self._words(order))} in {self._config.cwd}"
+        if (problem := self._config.problem_here(self._environ)) is not None:
+            raise Unable(f"{problem}; it is to {would}")
+        argv = self._config.dry_run or ((*self._config.argv, "--dry-run") if self._config.is_own else ())
+        return f"{would}: {await self._rehearsed(argv, order)}" if argv else would
+
+    async def _rehearsed(self, argv: Sequence[str], order: ActionRequest) -> str:
+        """What a program says that looks and changes nothing. Raises Unable unless it ends with 0."""
+        run, words = _Run(), self._filled(argv, order)
+        try:
+            code = await run.to_the_end(words, self._config.cwd, self._environment(order), *self._times())
+        except OSError as error:
+            raise Unable(f"{words[0]} cannot be run: {error.strerror or error}") from None
+        finally:
+            run.kill()
+        said = self._shown(run.output)
+        if code != 0:
+            ended = f"is not done within {self._config.timeout:g} s" if code is None else f"ends with {code}"
+            raise Unable(f"the dry run {ended}{said}")
+        return f"can be done{said}"
 
     async def close(self) -> None:
         """Nothing outlives a try."""
@@ -130,8 +172,12 @@ class Command:
         return self._handed_on(self._known(text))
 
     def _words(self, order: ActionRequest) -> list[str]:
+        return self._filled(self._config.argv, order)
+
+    @staticmethod
+    def _filled(argv: Sequence[str], order: ActionRequest) -> list[str]:
         values = _fields(order)
-        return [_PLACEHOLDER.sub(lambda match: values[match[1]], word) for word in self._config.argv]
+        return [_PLACEHOLDER.sub(lambda match: values[match[1]], word) for word in argv]
 
     def _times(self) -> tuple[float, float]:
         """When it is asked to end, and when it is killed: before the whole try is over, so that it can be told."""
@@ -142,7 +188,7 @@ class Command:
         given = {name: self._environ[name] for name in self._config.pass_env if name in self._environ}
         told = {f"HEALTHD_{name.upper()}": value for name, value in _fields(order).items() if name != "key"}
         own = {name: value.get_secret_value() for name, value in self._config.env.items()}
-        return {"PATH": _PATH, **given, **own, **told, "HEALTHD_IDEMPOTENCY_KEY": order.key}
+        return {"PATH": PATH, **given, **own, **told, "HEALTHD_IDEMPOTENCY_KEY": order.key}
 
 
 class _Run:
@@ -224,7 +270,7 @@ def _values_of(arms: Arms) -> dict[str, str | None]:
         "candidate": arms.candidate.version,
         "candidate_target": arms.candidate.target,
         "baseline": baseline.version if baseline else None,
-        "baseline_target": baseline.target if baseline else None,
+        "baseline_target": arms.baseline_target,
     }
 
 

@@ -68,12 +68,14 @@ class Ending(StrEnum):
 @dataclass(frozen=True, slots=True)
 class ActionResult:
     """What a try came to. `after` is the fewest seconds to the next one. `detail` is for people; whoever
-    asked for the try redacts it, and cuts it where it is too long.
+    asked for the try redacts it, and cuts it where it is too long. `seen` says of one that is done that the action has
+    read where the traffic goes, and did not only ask for it.
     """
 
     ending: Ending
     detail: str = ""
     after: float = 0.0
+    seen: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +88,17 @@ class ActionContext:
     environ: Mapping[str, str]
 
 
+class Unable(Exception):  # noqa: N818 - what a dry run has found
+    """An action could not be carried out now. Its message says why, and what it was to do."""
+
+
 class Action(Protocol):
     """One configured action.
 
     `carry_out` tries once and says what came of it; where it can read the present state it does so first, and what is
     already there is done. It may raise: that is a try that failed. It is cancelled at the action's timeout.
-    `describe` says in one sentence what it would do, and changes nothing. `close` ends its connections.
+    `describe` says in one sentence what it would do, and changes nothing; it raises Unable where it sees that this
+    could not be done. `close` ends its connections.
     """
 
     config_model: ClassVar[type[ActionConfig]]

@@ -25,6 +25,7 @@ from healthd_gates.actions.contract import (
     ActionResult,
     Ending,
     Testable,
+    Unable,
 )
 from healthd_gates.actions.misconfigured import Misconfigured, MisconfiguredAction
 
@@ -57,14 +58,22 @@ class Attempts:
 
     async def describe(self, config: ActionConfig, order: ActionRequest) -> str:
         """What a try would do now, in one sentence. Changes nothing."""
+        return (await self.look(config, order))[1]
+
+    async def look(self, config: ActionConfig, order: ActionRequest) -> tuple[bool, str]:
+        """Whether a try could come to something now, as far as that can be seen, and what it would do."""
+        able = False
         try:
             async with self._opened(config, order.action) as action:
                 said = await with_deadline(config.timeout, action.describe(order), name=f"describe:{order.action}")
+            able = True
+        except Unable as unable:
+            said = f"cannot be done now: {unable}"
         except asyncio.CancelledError:
             raise
         except Exception as error:
             said = f"cannot tell: {describe_error(error)}"
-        return self._clean(said)
+        return able, self._clean(said)
 
     async def test(self, config: ActionConfig, name: str) -> ActionResult | None:
         """What a test of an action comes to; None for a kind that cannot be tested without being carried out."""

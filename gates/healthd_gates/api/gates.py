@@ -6,7 +6,7 @@ from aiohttp import web
 
 from healthd_gates.api.long_poll import Patience
 from healthd_gates.api.operation import Answer, Call, Nothing, Operation
-from healthd_gates.api.requests import ListQuery, ReasonBody, ResolveBody, RollbackBody, WaitQuery
+from healthd_gates.api.requests import GiveUpBody, ListQuery, ReasonBody, ResolveBody, RollbackBody, WaitQuery
 from healthd_gates.api.responses import answer
 from healthd_gates.api.verify import retry_of, status_of
 from healthd_gates.domain.request import PushedEvidence
@@ -73,6 +73,11 @@ class GateCalls:
                 self._rollback, {202: Answer("The rollback is stored and under way.", GateDocument)},
                 {409: "There is nothing that could be rolled back."}, body=RollbackBody,
             ),
+            Operation(
+                "give_up_rollback", "POST", "/gates/{gate_id}/rollback/end", "gates:rollback",
+                "A person ends a rollback that does not get done: its actions are tried no more, the service is free.",
+                self._give_up, _GATE, {409: "No rollback of it is under way or wants a person."}, body=GiveUpBody,
+            ),
         ]  # fmt: skip
 
     async def _actions(self, call: Call[Nothing, Nothing]) -> web.Response:
@@ -111,6 +116,13 @@ class GateCalls:
     async def _push(self, call: Call[PushedEvidence, Nothing]) -> web.Response:
         await self._gate_service.push(call.gate_id, call.body, caller=call.caller.name)
         return web.Response(status=202, headers={"Cache-Control": "no-store"})
+
+    async def _give_up(self, call: Call[GiveUpBody, Nothing]) -> web.Response:
+        asked = call.body
+        gate = await self._gate_service.give_up(
+            call.gate_id, caller=call.caller.name, reason=asked.reason, done=asked.done
+        )
+        return answer(GateDocument.of(gate, call.base))
 
     async def _rollback(self, call: Call[RollbackBody, Nothing]) -> web.Response:
         asked = call.body

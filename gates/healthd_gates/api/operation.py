@@ -20,7 +20,7 @@ from healthd_gates.api.parsing import read_body
 
 GATE_ID = r"[A-Za-z0-9_-]{1,64}"
 NAME = r"[a-zA-Z0-9][a-zA-Z0-9._-]{0,63}"
-PATH_PATTERNS = {"gate_id": GATE_ID, "service": NAME, "hook": NAME}
+PATH_PATTERNS = {"gate_id": GATE_ID, "service": NAME, "hook": NAME, "action": NAME}
 
 
 class Nothing(Model):

@@ -15,15 +15,18 @@ _STATUSES: dict[type[Refusal], int] = {
     refusals.UnknownService: 404,
     refusals.UnknownPolicy: 404,
     refusals.UnknownGate: 404,
+    refusals.UnknownAction: 404,
     refusals.NotQuarantined: 404,
     refusals.InvalidRequest: 422,
     refusals.IdempotencyMismatch: 422,
+    refusals.StaleVerdict: 422,
     refusals.ServiceBusy: 409,
     refusals.Locked: 409,
     refusals.Frozen: 409,
     refusals.Quarantined: 409,
     refusals.AlreadyDecided: 409,
     refusals.AmbiguousGate: 409,
+    refusals.NotRollingBack: 409,
     refusals.NothingToRollBack: 409,
     refusals.NotPushed: 409,
     refusals.LockNotHeld: 409,
@@ -33,6 +36,7 @@ _FIELDS: dict[type[Refusal], str] = {
     refusals.UnknownService: "service",
     refusals.UnknownPolicy: "policy",
     refusals.IdempotencyMismatch: "idempotency_key",
+    refusals.StaleVerdict: "idempotency_key",
 }
 _SOON, _IN_TURN = "1", "15"  # seconds
 

@@ -67,6 +67,12 @@ class RollbackBody(ReasonBody):
     idempotency_key: IdempotencyKey | None = None
 
 
+class GiveUpBody(ReasonBody):
+    """Why, for the audit; and whether the traffic was put back by hand."""
+
+    done: bool = False
+
+
 class ResolveBody(Model):
     """A person's verdict on a held gate."""
 

@@ -16,6 +16,7 @@ from healthd_gates.engine.service import GateService
 from healthd_gates.schema.gate import GateDocument
 
 POLL_SECONDS = 5
+_JOINS_FOR = 900.0  # seconds after a verdict in which the same key asks for it, not for another one
 _KEY = re.compile(r'"?(?P<key>[\x21\x23-\x7e]{1,200})"?')
 _LOCATION = {"Location": "Where the gate is."}
 
@@ -39,7 +40,7 @@ class Verify:
                 query=WaitQuery,
                 headers={
                     "Idempotency-Key": Header(
-                        "The same key with the same request gives the same gate, however often it is sent.",
+                        "The same key with the same request gives the same gate, until some minutes after its verdict.",
                         r'^"?[!#-~]{1,200}"?$',
                     )
                 },
@@ -66,6 +67,8 @@ class Verify:
                     404: "No such service or policy.",
                     409: "Another gate or a deploy lock holds the service, deploys are frozen, or the version is in "
                     "quarantine: who and until when.",
+                    422: "The request does not fit the configuration, or its key is that of another request, or of a "
+                    "deploy whose verdict is old.",
                 },
             )
         ]
@@ -77,7 +80,9 @@ class Verify:
                 403, "Forbidden", f"token {call.caller.name!r} lacks the scope gates:rollback for an override"
             )
         key = _key(call.request.headers.get("Idempotency-Key"), body.idempotency_key)
-        gate = await self._gate_service.start(body.request(), caller=call.caller.name, idempotency_key=key)
+        gate = await self._gate_service.start(
+            body.request(), caller=call.caller.name, idempotency_key=key, joins_for=_JOINS_FOR
+        )
         gate = await self._patience.wait(call, gate, call.query.wait)
         headers = {"Location": call.address(f"/gates/{gate.id}")}
         status = status_of(gate, strict=call.query.answer == "strict")

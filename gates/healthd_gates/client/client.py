@@ -13,7 +13,7 @@ import aiohttp
 from pydantic import BaseModel, ValidationError
 
 from healthd_gates.client.transport import Transport, Unreachable
-from healthd_gates.schema.action import ActionsDocument, RehearsalDocument
+from healthd_gates.schema.action import ActionsDocument, ActionTestDocument, RehearsalDocument
 from healthd_gates.schema.gate import GateDocument, GatesDocument
 from healthd_gates.schema.lock import LockDocument, LocksDocument, QuarantineDocument
 
@@ -21,6 +21,7 @@ DocumentT = TypeVar("DocumentT", bound=BaseModel)
 _POLL = 25.0  # seconds to hold a call open: proxies cut what is silent for 30 or 60
 _SILENCE = 60.0  # seconds after which a stream without a heartbeat is given up
 _RECONNECT = 2.0
+_LONGEST_TRY = 600.0  # seconds for which a test of an action is waited for
 
 
 class GateClient:
@@ -100,6 +101,15 @@ class GateClient:
     async def rollback(self, gate_id: str, reason: str) -> GateDocument:
         body = {"reason": reason, "idempotency_key": str(uuid.uuid4())}
         return await self._ask(GateDocument, "POST", f"/gates/{gate_id}/rollback", body=body)
+
+    async def test_action(self, action: str, asked: Mapping[str, Any]) -> ActionTestDocument:
+        """What an action would do for a service; with `run`, what a try of it came to."""
+        return await self._ask(ActionTestDocument, "POST", f"/actions/{action}/test", body=asked, held=_LONGEST_TRY)
+
+    async def give_up(self, gate_id: str, reason: str, *, done: bool = False) -> GateDocument:
+        """End a rollback; `done` says that the traffic was put back by hand."""
+        body = {"reason": reason, "done": done}
+        return await self._ask(GateDocument, "POST", f"/gates/{gate_id}/rollback/end", body=body)
 
     async def rehearse(self, gate_id: str) -> RehearsalDocument:
         """What a rollback would do now."""

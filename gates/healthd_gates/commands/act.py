@@ -1,4 +1,4 @@
-"""`healthd gate cancel|resolve|rollback`: what a person does to a gate. Each asks for a reason, for the audit."""
+"""`healthd gate cancel|give-up|resolve|rollback`: what a person does to a gate. Each asks for a reason."""
 
 from __future__ import annotations
 
@@ -69,6 +69,25 @@ async def rollback(
     if not yes:
         click.confirm(f"Roll {gate.service} {gate.candidate.version} back now?", abort=True, err=True)
     _print(await client.rollback(gate.id, reason), as_json)
+
+
+@click.command("give-up")
+@click.argument("gate_id", metavar="GATE")
+@_reason
+@click.option("--done", is_flag=True, help="The traffic was put back by hand: take the rollback for done.")
+@json_option
+@asking
+async def give_up(client: GateClient, gate_id: str, reason: str, done: bool, as_json: bool) -> None:
+    """End a rollback that does not get done: its actions are tried no more, and the next deploy may come.
+
+    Nothing is moved. Without --done the rollback has failed.
+    """
+    gate = await client.give_up(gate_id, reason, done=done)
+    rollback = gate.rollback
+    if as_json or rollback is None:
+        click.echo(gate.model_dump_json(indent=2))
+    else:
+        click.echo(f"gate {gate.id}: {rollback.state.value.replace('_', ' ')}: {rollback.detail}")
 
 
 def _print(gate: GateDocument, as_json: bool) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 SHIPPED: dict[str, dict[str, Any]] = {
     "post-switch": {
+        "exposure": "all",
         "settle": "30s",
         "every": "5s",
         "observe": {"at_least": "60s", "at_most": "10m"},
@@ -38,7 +39,10 @@ SHIPPED: dict[str, dict[str, Any]] = {
         "settle": "0s",
         "every": "2s",
         "observe": {"at_least": "0s", "at_most": "1m"},
-        "criteria": [{"kind": "smoke", "requests": [{"get": "/health", "status": 200}], "failures": 3}],
+        "criteria": [
+            {"kind": "smoke", "requests": [{"get": "/health", "status": 200}], "failures": 3, "startup": "50s"}
+        ],
+        "quarantine": False,
     },
     "preflight": {
         "settle": "0s",

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from healthd.config.settings import Model, Name
-from healthd.units import Duration, Ratio
+from healthd.units import Duration, Ratio, Span
 from healthd_gates.domain.smoke_request import SmokeRequest
 from healthd_gates.judge import rules
 
@@ -145,9 +145,11 @@ class Smoke(Criterion):
     """How long an answer may take."""
     failures: int = Field(2, ge=1)
     """How many times in a row it must fail to decide."""
+    startup: Span = 0.0
+    """For how long from the gate's start it may fail before its first success: the candidate may still be starting."""
 
     def rule(self, name: str) -> rules.Rule:
-        return rules.ObservedRule(name, self.failures, self.critical)
+        return rules.ObservedRule(name, self.failures, self.critical, self.startup)
 
 
 AnyCriterion = Annotated[ErrorRate | Latency | MeanLatency | Checks | Smoke, Field(discriminator="kind")]

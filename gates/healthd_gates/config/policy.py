@@ -53,6 +53,9 @@ class Policy(Model):
 
     settle: Span = 30.0
     """Time after the switch in which only a catastrophe decides."""
+    exposure: Literal["all", "part"] = "part"
+    """How much of the traffic the candidate has: with `all`, no pass while the baseline that the request names still
+    has most of it."""
     every: Duration = 5.0
     """How often the evidence is looked at."""
     observe: Observe = Observe()

@@ -23,10 +23,13 @@ class Occasion(StrEnum):
 
 
 class OrderState(StrEnum):
-    """How far an order has come. `NO_BASELINE` has ended because there is nothing to roll back to."""
+    """How far an order has come. `SEEN` is done, and the action has read that the traffic is where it shall be;
+    `NO_BASELINE` has ended because there is nothing to roll back to.
+    """
 
     DUE = "due"
     DONE = "done"
+    SEEN = "seen"
     GIVEN_UP = "given_up"
     NO_BASELINE = "no_baseline"
 

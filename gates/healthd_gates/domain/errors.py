@@ -17,7 +17,7 @@ class Refusal(Exception):  # noqa: N818 - a refusal is an answer, not a failure 
     def __init__(self, **fields: Any) -> None:
         self.fields = {key: value for key, value in fields.items() if value is not None}
         shown = {key: _shown(value) for key, value in self.fields.items()}
-        super().__init__((type(self).__doc__ or "").format(**shown))
+        super().__init__(" ".join((type(self).__doc__ or "").format(**shown).split()))
 
 
 class UnknownService(Refusal):
@@ -26,6 +26,10 @@ class UnknownService(Refusal):
 
 class UnknownPolicy(Refusal):
     """No policy is called {policy!r}; there are: {known}."""
+
+
+class UnknownAction(Refusal):
+    """No action is called {action!r}; there are: {known}."""
 
 
 class UnknownGate(Refusal):
@@ -44,14 +48,20 @@ class ServiceBusy(Refusal):
     """Gate {gate_id} of {caller} holds {service} {lasts}."""
 
     @classmethod
-    def by(cls, gate: Gate, moment: datetime) -> ServiceBusy:
-        """What a gate keeps from starting. A deadline that is past is not shown: then something else is waited for."""
+    def by(cls, gate: Gate, moment: datetime, gives_up_at: datetime | None = None) -> ServiceBusy:
+        """What a gate keeps from starting. A deadline that is past is not shown: then something else is waited for.
+        `gives_up_at` is when its rollback, that is not done by then, is given up."""
         until = None if gate.is_answered or gate.decides_by <= moment else gate.decides_by
+        given_up = gives_up_at if gives_up_at is not None and gives_up_at > moment else None
         if until is not None:
             lasts = f"until {_shown(until)} at the latest"
+        elif gate.is_answered:
+            lasts = f"until its rollback is over{f', or given up at {_shown(given_up)}' if given_up else ''}"
+            lasts += f"; to end it by hand: healthd gate give-up {gate.id} --reason …"
         else:
-            lasts = "until its rollback is over" if gate.is_answered else "until its verdict, which is due"
-        return cls(service=gate.service, gate_id=gate.id, caller=gate.caller, until=until, lasts=lasts)
+            lasts = "until its verdict, which is due"
+        fields = {"service": gate.service, "gate_id": gate.id, "caller": gate.caller}
+        return cls(**fields, until=until, gives_up_at=given_up, lasts=lasts)
 
 
 class Locked(Refusal):
@@ -70,12 +80,32 @@ class IdempotencyMismatch(Refusal):
     """Idempotency key {key!r} was used for another request, gate {gate_id}; a new request needs a new key."""
 
 
+class StaleVerdict(Refusal):
+    """Idempotency key {key!r} belongs to gate {gate_id}, and its verdict ({verdict}) is of {since}{before}; a new
+    deploy needs a new key."""
+
+    def __init__(self, **fields: Any) -> None:
+        follower = fields.get("followed_by")
+        super().__init__(before=f", before gate {follower} of the same service" if follower else "", **fields)
+        del self.fields["before"]
+
+
 class AlreadyDecided(Refusal):
-    """Gate {gate_id} is {state}: that comes too late."""
+    """Gate {gate_id} is {state}: that comes too late{instead}."""
+
+    def __init__(self, **fields: Any) -> None:
+        by_hand = f"; its rollback is ended by: healthd gate give-up {fields.get('gate_id')} --reason …"
+        super().__init__(instead=by_hand if fields.get("state") == "acting" else "", **fields)
+        del self.fields["instead"]
+
+
+class NotRollingBack(Refusal):
+    """Gate {gate_id} is {state}, and no rollback of it is under way or wants a person: there is nothing to give up."""
 
 
 class NothingToRollBack(Refusal):
-    """No rollback action is configured for {service}: name one under services.{service}.on_fail."""
+    """No rollback action is configured for {service}: name one under services.{service}.on_fail; a gate that comes
+    before the switch, such as a preflight, has those of its policy alone."""
 
 
 class NotPushed(Refusal):

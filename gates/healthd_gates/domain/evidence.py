@@ -122,6 +122,7 @@ class Reason(StrEnum):
     NOT_FRESH = "not_fresh"
     NO_BASELINE = "no_baseline"
     MISCOUNTED = "miscounted"
+    NOT_SWITCHED = "not_switched"
     NOT_ENOUGH_EVIDENCE = "not_enough_evidence"
     BASELINE_ALREADY_BAD = "baseline_already_bad"
 

@@ -59,7 +59,8 @@ class RollbackState(StrEnum):
     """How far a rollback has come.
 
     `DUE`: its actions are being carried out. `CONFIRMING`: they are done, and the gate watches the numbers recover.
-    `ROLLED_BACK`: the baseline has the traffic, and its numbers are fine. `UNCONFIRMED`: nobody could see that in time.
+    `ROLLED_BACK`: the baseline has the traffic, and its numbers are fine. `UNSEEN`: they are done and the baseline is
+    fine, and who has the traffic is not visible to the service's source. `UNCONFIRMED`: nobody could see that in time.
     `FAILED`: an action was given up. `IMPOSSIBLE`: there is no baseline to roll back to. These three want a person.
     `LEFT`: the version got worse after its pass, and the request asks for no rollback, or none is configured.
     """
@@ -67,6 +68,7 @@ class RollbackState(StrEnum):
     DUE = "due"
     CONFIRMING = "confirming"
     ROLLED_BACK = "rolled_back"
+    UNSEEN = "rolled_back_unseen"
     UNCONFIRMED = "rollback_unconfirmed"
     FAILED = "rollback_failed"
     IMPOSSIBLE = "rollback_impossible"
@@ -83,7 +85,7 @@ class RollbackState(StrEnum):
     @property
     def may_be_called_for(self) -> bool:
         """Whether a person may still, or again, pull the cord."""
-        return self.wants_a_person or self is RollbackState.LEFT
+        return self.wants_a_person or self in (RollbackState.LEFT, RollbackState.UNSEEN)
 
 
 def purpose_of(rounds: int) -> str:
@@ -97,7 +99,7 @@ class Rollback:
 
     `reason` is why it was called for, `detail` how it goes, or why it ended as it did. `confirm_until` is when the gate
     stops to watch for recovery. `round` counts how often it was called for: a person may, again, when it failed. `key`
-    tells a repetition of that person's call.
+    tells a repetition of that person's call. `seen_by` is an action that has read that the baseline has the traffic.
     """
 
     state: RollbackState
@@ -109,6 +111,7 @@ class Rollback:
     confirm_until: datetime | None = None
     round: int = 1
     key: str | None = None
+    seen_by: str | None = None
 
     @property
     def purpose(self) -> str:

@@ -82,6 +82,18 @@ class VerifyRequest(Model):
         return self
 
 
+class ActionTest(Model):
+    """`POST /actions/{action}/test`. Unless `run` says so, it is looked at what would be done, and nothing is changed.
+
+    The action is told of these versions as if the candidate were to be rolled back now.
+    """
+
+    service: Name
+    candidate: Version = Version(version="candidate")
+    baseline: Version | None = None
+    run: bool = False
+
+
 Amount = Annotated[float, Field(ge=0, le=1e15, allow_inf_nan=False)]
 
 

@@ -38,6 +38,11 @@ WORDS = {
         "The rollback is carried out and not confirmed yet",
     ),
     RollbackState.ROLLED_BACK: Words("rolled back", "was rolled back", "Rolled back, and confirmed"),
+    RollbackState.UNSEEN: Words(
+        "rolled back, not visible to the source",
+        "was rolled back, which its source cannot see",
+        "The rollback is carried out, and not visible to the source of the service",
+    ),
     RollbackState.UNCONFIRMED: Words(
         "rollback not confirmed",
         "was rolled back, but nobody saw it take effect",

@@ -207,7 +207,7 @@ class ActionWorker:
     def _state_after(self, order: ActionRun, outcome: ActionResult, pause: float) -> OrderState:
         match outcome.ending:
             case Ending.DONE:
-                return OrderState.DONE
+                return OrderState.SEEN if outcome.seen else OrderState.DONE
             case Ending.REFUSED:
                 return OrderState.GIVEN_UP
             case Ending.NO_BASELINE if order.tries + 1 >= _TRIES_WITHOUT_BASELINE:

@@ -67,6 +67,7 @@ class Record:
                 orders=step.orders,
                 quarantine=step.quarantine,
                 audit=step.audit,
+                gives_up=step.gives_up,
             )
         )
         self.gate = replace(gate, sequence=last)

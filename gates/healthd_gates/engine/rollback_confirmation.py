@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from healthd_gates.config.criteria import ErrorRate, Latency
 from healthd_gates.config.policy import Policy
 from healthd_gates.domain.evidence import Counts, Evidence, Standing
+from healthd_gates.domain.gate import RollbackState
 from healthd_gates.judge.arms import Reading, errors, slower_than
 
 _LEFT_OVER = 0.02  # of all requests: what health checks and connections that are kept open still bring to a candidate
@@ -54,15 +55,18 @@ class Recovery:
     second: a candidate that was stopped sends no numbers, and then the baseline must have taken over that much.
     """
 
-    def __init__(self, bounds: Sequence[Bound], rate_before: float | None) -> None:
-        self._bounds, self._rate_before = bounds, rate_before
+    def __init__(self, bounds: Sequence[Bound], rate_before: float | None, *, sees_traffic: bool = True) -> None:
+        """A source that does not `see_traffic`, such as one that sends requests of its own, tells of the baseline's
+        health alone."""
+        self._bounds, self._rate_before, self._sees_traffic = bounds, rate_before, sees_traffic
         self._moved: deque[Counts] = deque(maxlen=_LOOKS)
         self._problem = "nobody has looked yet"
+        self._candidate_has_traffic = False
 
     def take(self, evidence: Evidence | None, notes: Sequence[str]) -> None:
         """Take one look, with the reasons for what it did not see."""
-        if evidence is None:
-            self._problem = "; ".join(notes) or self._problem
+        if evidence is None or (evidence.candidate is None and evidence.baseline is None and not notes):
+            self._problem = "; ".join(notes) or self._problem  # nothing new is no news: a push comes when it comes
             return
         problem = self._still_here(evidence)
         if problem is None and evidence.baseline is not None:
@@ -84,19 +88,36 @@ class Recovery:
         return not self._problem and self._requests > 0 and not self._excess
 
     @property
+    def contradicts(self) -> bool:
+        """Whether the numbers speak against it, and not only do not tell."""
+        return self._candidate_has_traffic or self._excess is not None
+
+    def ends(self, seen_by: str | None) -> tuple[RollbackState, str]:
+        """What the rollback has come to once the time is over. `seen_by` is an action that has read where the traffic
+        goes: its word counts where the numbers say nothing against it."""
+        if not self._sees_traffic and not seen_by:
+            state = RollbackState.UNSEEN if self.is_likely else RollbackState.UNCONFIRMED
+            return state, f"{self.sentence} Who has the traffic is not visible to this source."
+        if seen_by and not self.contradicts and not (self.is_likely and self._sees_traffic):
+            return RollbackState.ROLLED_BACK, f"{seen_by} has seen the traffic at the baseline. {self.sentence}"
+        return RollbackState.ROLLED_BACK if self.is_likely else RollbackState.UNCONFIRMED, self.sentence
+
+    @property
     def sentence(self) -> str:
         """How it stands, for people."""
         if self._problem:
             return f"Not confirmed: {self._problem}."
+        has = "has the traffic" if self._sees_traffic else "answers"
         if self._excess:
-            return f"The baseline has the traffic, but {self._excess}."
+            return f"The baseline {has}, but {self._excess}."
         failed = sum(counts.errors for counts in self._moved)
-        return f"The baseline has the traffic: {self._requests:,.0f} requests, {failed:,.0f} of them failed."
+        return f"The baseline {has}: {self._requests:,.0f} requests, {failed:,.0f} of them failed."
 
     def _still_here(self, evidence: Evidence) -> str | None:
         """Why the traffic has not moved, as far as this look tells."""
         candidate, baseline = evidence.candidate, evidence.baseline
-        if baseline is None:
+        self._candidate_has_traffic = False
+        if baseline is None or not self._sees_traffic:
             return None
         if candidate is None:
             if self._rate_before and baseline.requests / evidence.seconds >= _AS_MUCH * self._rate_before:
@@ -106,6 +127,7 @@ class Recovery:
         if total <= 0:
             return "there is no traffic"
         share = candidate.requests / total
+        self._candidate_has_traffic = share > _LEFT_OVER
         return f"the candidate still has {share:.0%} of the requests" if share > _LEFT_OVER else None
 
     @property

@@ -183,12 +183,12 @@ class GateRunner:
         try:
             traffic = open_traffic(self.gate, self._spec, self._tools.observer_context, kept.get("source"))
         except NotObservable as gone:
-            sentence = f"Nobody can tell: {gone}."
-            await self._write(
-                transitions.end_rollback(self.gate, RollbackState.UNCONFIRMED, sentence, self._clock.now())
-            )
+            step = transitions.unobserved(self.gate, str(gone), RollbackState.UNCONFIRMED, self._clock.now())
+            await self._write(step)
             return
-        recovery = Recovery(bounds_of(self._spec.policy), rate_of(self.gate.standing))
+        source = self._spec.service.source if self._spec.service else None
+        sees = source is None or source.sees_traffic
+        recovery = Recovery(bounds_of(self._spec.policy), rate_of(self.gate.standing), sees_traffic=sees)
         ticks, until, looks = Ticker(self._clock, self._spec.policy.every), rollback.confirm_until or rollback.at, 0
         try:
             # Some looks, also where the time was over before anybody was back from a crash to take one.
@@ -201,8 +201,8 @@ class GateRunner:
                 await self._write(transitions.recovering(self.gate, recovery.sentence))
         finally:
             await traffic.close()
-        state = RollbackState.ROLLED_BACK if recovery.is_likely else RollbackState.UNCONFIRMED
-        await self._write(transitions.end_rollback(self.gate, state, recovery.sentence, self._clock.now()))
+        state, sentence = recovery.ends(rollback.seen_by)
+        await self._write(transitions.end_rollback(self.gate, state, sentence, self._clock.now()))
 
     async def _write(self, step: transitions.Step, seen: SeenEvidence | None = None) -> None:
         await self._record.write(step, self._clock.now(), seen)

@@ -13,6 +13,7 @@ from dataclasses import replace
 from sqlalchemy.exc import IntegrityError
 
 from healthd.journal.database import JournalError
+from healthd.journal.journal import AuditEntry
 from healthd.runtime.clock import Clock
 from healthd_gates.actions.executor import Attempts
 from healthd_gates.domain.action_order import ActionRun
@@ -23,16 +24,19 @@ from healthd_gates.domain.errors import (
     JournalUnavailable,
     NothingToRollBack,
     NotPushed,
+    NotRollingBack,
     ServiceBusy,
     TooManyGates,
     UnknownGate,
 )
 from healthd_gates.domain.evidence import Verdict
 from healthd_gates.domain.gate import DeployLock, Gate, GateEvent, GateState, Page, QuarantinedVersion
-from healthd_gates.domain.request import PushedEvidence, VerifyRequest
+from healthd_gates.domain.request import ActionTest, PushedEvidence, VerifyRequest
 from healthd_gates.engine import transitions
+from healthd_gates.engine.action_test import Tested, try_out
 from healthd_gates.engine.change_events import ChangeEvents, within_seconds
 from healthd_gates.engine.dry_run import Rehearsed, rehearse
+from healthd_gates.engine.hold import gives_up_at
 from healthd_gates.engine.spec import GateSpec, load_spec
 from healthd_gates.engine.supervisor import Supervisor
 from healthd_gates.engine.transitions import Step
@@ -78,11 +82,25 @@ class GateService:
         self._replica = replica
         self.draining = False
 
-    async def start(self, request: VerifyRequest, *, caller: str, idempotency_key: str | None = None) -> Gate:
-        """Store a gate and run it. The same key with the same request gives the same gate."""
+    async def start(
+        self,
+        request: VerifyRequest,
+        *,
+        caller: str,
+        idempotency_key: str | None = None,
+        joins_for: float | None = None,
+    ) -> Gate:
+        """Store a gate and run it. The same key with the same request gives the same gate, for `joins_for` seconds
+        after its verdict; None: for good. Raises StaleVerdict after that."""
         config, moment = self._supervisor.config, self._clock.now()
         admission, spec = validate(
-            request, config, caller=caller, key=idempotency_key, replica=self._replica, moment=moment
+            request,
+            config,
+            caller=caller,
+            key=idempotency_key,
+            replica=self._replica,
+            moment=moment,
+            joins_for=joins_for,
         )
         with _refusing():
             if idempotency_key is not None and (before := await self._gate_store.known(admission)) is not None:
@@ -95,10 +113,14 @@ class GateService:
             return await asyncio.shield(asyncio.create_task(self._store_and_run(admission, spec)))
 
     async def _store_and_run(self, admission: Admission, spec: GateSpec) -> Gate:
-        started = await self._gate_store.start(admission)
+        try:
+            started = await self._gate_store.start(admission)
+        except ServiceBusy as refusal:
+            raise await self._busy(refusal) from None
         if isinstance(started, Gate):
             return started
-        await self._supervisor.drop_watches(started.gate.service)  # the start has ended them
+        if spec.follows_switch:
+            await self._supervisor.drop_watches(started.gate.service)  # the start has ended them
         self._supervisor.adopt(started, spec)
         return started.gate
 
@@ -213,6 +235,22 @@ class GateService:
 
         return await self._intervene(gate_id, called_for, step)
 
+    async def give_up(self, gate_id: str, *, caller: str, reason: str, done: bool = False) -> Gate:
+        """A person ends a rollback that does not get done, or that nobody could confirm; `done` says that it was done
+        by hand. Raises UnknownGate, NotRollingBack."""
+
+        def called_for(gate: Gate) -> bool:
+            rollback = gate.rollback
+            if rollback is None or not (rollback.state.is_under_way or (done and rollback.state.wants_a_person)):
+                stands = (rollback.state if rollback else gate.state).value.replace("_", " ")
+                raise NotRollingBack(gate_id=gate_id, state=stands)
+            return True
+
+        def step(gate: Gate, _spec: GateSpec) -> Step:
+            return transitions.given_up(gate, caller, reason, self._clock.now(), done=done)
+
+        return await self._intervene(gate_id, called_for, step)
+
     async def orders(self, gate_id: str) -> Sequence[ActionRun]:
         """What its verdict called for. Raises UnknownGate."""
         await self.get(gate_id)
@@ -232,6 +270,18 @@ class GateService:
         spec = load_spec(body, gate.policy, gate.service, config)
         return await rehearse(gate, spec, config, self._attempts, quarantined)
 
+    async def test_action(self, action: str, asked: ActionTest, *, caller: str) -> Tested:
+        """What an action would do, or, where it is asked to run, what a try of it came to; audited before.
+
+        Raises UnknownAction, UnknownService, InvalidRequest, and ServiceBusy where a gate has the service's traffic.
+        """
+        moment = self._clock.now()
+        if asked.run:
+            with _refusing():
+                await self._refuse_busy(asked.service)
+                await self._gate_store.audit(AuditEntry(caller, "action.test", action, asked.model_dump(mode="json")))
+        return await try_out(action, asked, self._supervisor.config, self._attempts, caller, moment)
+
     async def push(self, gate_id: str, evidence: PushedEvidence, *, caller: str) -> None:
         """Keep what was pushed for the gate's source. Raises UnknownGate, NotPushed, AlreadyDecided."""
         gate = await self.get(gate_id)
@@ -239,7 +289,7 @@ class GateService:
         kind = service.source.kind if service and service.source else "none"
         if kind != "push":
             raise NotPushed(service=gate.service, kind=kind)
-        if gate.state.is_over or gate.state is GateState.ACTING:
+        if gate.state.is_over:
             raise AlreadyDecided(gate_id=gate_id, state=gate.state.value)
         with _refusing():
             await self._gate_store.push(gate_id, evidence, caller)
@@ -306,7 +356,16 @@ class GateService:
 
     async def _refuse_busy(self, service: str) -> None:
         if (gate := await self._gate_store.holder(service)) is not None:
-            raise ServiceBusy.by(gate, self._clock.now())
+            raise await self._busy(ServiceBusy.by(gate, self._clock.now()))
+
+    async def _busy(self, refusal: ServiceBusy) -> ServiceBusy:
+        """The same, with the time at which the rollback that is waited for is given up."""
+        gate_id, config = refusal.fields["gate_id"], self._supervisor.config
+        gate, body = await self._gate_store.find(gate_id), await self._gate_store.policy_body(gate_id)
+        if gate is None or body is None:
+            return refusal
+        spec = load_spec(body, gate.policy, gate.service, config)
+        return ServiceBusy.by(gate, self._clock.now(), gives_up_at(gate, spec, config))
 
 
 @contextmanager

@@ -18,23 +18,35 @@ from healthd_gates.sources.contract import Arm, Arms
 class GateSpec:
     """A gate's policy and service. `service` is None once the configuration has none of that name.
 
-    `without_secrets` says that the policy came from the journal, which keeps no secrets, and that the configuration no
-    longer has the same one.
+    `name` is the policy's. `without_secrets` says that the policy came from the journal, which keeps no secrets, and
+    that the configuration no longer has the same one.
     """
 
     policy: Policy
     service: Service | None
     without_secrets: bool = False
+    name: str = ""
+
+    @property
+    def follows_switch(self) -> bool:
+        """Whether it judges a version that was given traffic: by its criteria, or because it is the service's own.
+
+        A preflight and a smoke test come before: there is nothing to promote or to roll back yet, and whatever has the
+        traffic stays watched.
+        """
+        return self.policy.needs_source or (self.service is not None and self.name == self.service.policy)
 
     def actions(self, occasion: Occasion) -> tuple[str, ...]:
-        """The names of the actions that an occasion calls for: the policy's, or else the service's."""
+        """The names of the actions that an occasion calls for: the policy's, or else the service's, unless nothing was
+        switched yet."""
+        service = self.service if self.follows_switch else None
         match occasion:
             case Occasion.PASS:
-                own, shared = self.policy.on_pass, self.service.on_pass if self.service else ()
+                own, shared = self.policy.on_pass, service.on_pass if service else ()
             case Occasion.INCONCLUSIVE:
-                own, shared = self.policy.on_inconclusive, self.service.on_inconclusive if self.service else ()
+                own, shared = self.policy.on_inconclusive, service.on_inconclusive if service else ()
             case _:
-                own, shared = self.policy.on_fail, self.service.on_fail if self.service else ()
+                own, shared = self.policy.on_fail, service.on_fail if service else ()
         return tuple(dict.fromkeys(shared if own is None else own))
 
     def actions_on_loss(self) -> tuple[str, ...]:
@@ -54,7 +66,9 @@ class GateSpec:
     @property
     def verdict_rules(self) -> Rules:
         """What the judge is told for the verdict."""
-        return self._paced(self.policy.verdict_rules())
+        source = self.service.source if self.service else None
+        whole = self.policy.exposure == "all" and source is not None and source.sees_traffic
+        return replace(self._paced(self.policy.verdict_rules()), whole=whole)
 
     @property
     def watch_rules(self) -> Rules:
@@ -85,10 +99,10 @@ def load_spec(body: str, name: str, service: str, config: Config) -> GateSpec:
     """The plan of a gate that was started before: by its own policy, whatever the configuration says now."""
     current = config.policies.get(name)
     if current is not None and policy_body(current) == body:
-        return GateSpec(current, config.services.get(service))
+        return GateSpec(current, config.services.get(service), name=name)
     policy = Policy.model_validate(json.loads(body))
     masked = any(request.headers for c in policy.criteria if isinstance(c, Smoke) for request in c.requests)
-    return GateSpec(policy, config.services.get(service), without_secrets=masked)
+    return GateSpec(policy, config.services.get(service), without_secrets=masked, name=name)
 
 
 def action_arms(gate_service: str, service: Service | None, candidate: Version, baseline: Version | None) -> Arms:
@@ -98,7 +112,8 @@ def action_arms(gate_service: str, service: Service | None, candidate: Version, 
         target = target_of(service, version) if service else version.target
         return Arm(version.version, version.labels, target)
 
-    return Arms(gate_service, arm(candidate), arm(baseline) if baseline else None)
+    places = tuple(service.targets) if service else ()
+    return Arms(gate_service, arm(candidate), arm(baseline) if baseline else None, places)
 
 
 def arms_of(service_name: str, service: Service, candidate: Version, baseline: Version | None) -> Arms:

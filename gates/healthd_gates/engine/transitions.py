@@ -24,13 +24,16 @@ Event = tuple[EventKind, dict[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step of a gate. `events` have no numbers yet."""
+    """One step of a gate. `events` have no numbers yet. `gives_up` says why its actions that are due are not tried
+    again.
+    """
 
     gate: Gate
     events: tuple[Event, ...] = ()
     orders: tuple[tuple[Occasion, str], ...] = ()
     quarantine: QuarantinedVersion | None = None
     audit: AuditEntry | None = None
+    gives_up: str | None = None
 
     def after(self, *events: Event) -> Step:
         """The same step, told after these events."""
@@ -154,6 +157,18 @@ def cancel(gate: Gate, caller: str, reason: str, moment: datetime) -> Step:
     )
 
 
+def given_up(gate: Gate, caller: str, reason: str, moment: datetime, *, done: bool) -> Step:
+    """A person ends a rollback, having done it by hand or not. What is due of its actions is not tried again."""
+    state = RollbackState.ROLLED_BACK if done else RollbackState.FAILED
+    sentence = f"{caller} did it by hand: {reason}" if done else f"{caller} gave it up: {reason}"
+    step = end_rollback(gate, state, sentence, moment)
+    return replace(
+        step,
+        gives_up=sentence,
+        audit=AuditEntry(caller, "gate.give_up", gate.id, {"reason": reason, "done": done}),
+    )
+
+
 def on_retry(gate: Gate, orders: Sequence[ActionRun]) -> Step | None:
     """The actions of a rollback are not done yet: what there is to say of that, where it is new."""
     assert gate.rollback is not None
@@ -175,14 +190,29 @@ def on_actions_done(gate: Gate, orders: Sequence[ActionRun], spec: GateSpec, mom
             return end_rollback(gate, RollbackState.IMPOSSIBLE, f"{order.action}: {order.detail}", moment)
         if order.state is OrderState.GIVEN_UP:
             return end_rollback(gate, RollbackState.FAILED, f"{order.action} was given up: {order.detail}", moment)
+    seen_by = next((order.action for order in orders if order.state is OrderState.SEEN), None)
+    gate = replace(gate, rollback=replace(gate.rollback, seen_by=seen_by))
     if gate.baseline is None:
-        sentence = "Nobody can tell: the request names no baseline to look at."
-        return end_rollback(gate, RollbackState.UNCONFIRMED, sentence, moment)
+        return unobserved(gate, "the request names no baseline to look at", RollbackState.UNCONFIRMED, moment)
+    if spec.service is not None and spec.service.source is None:
+        return unobserved(gate, "the service has no source of traffic numbers", RollbackState.UNSEEN, moment)
     if not spec.policy.confirm:
         return end_rollback(gate, RollbackState.UNCONFIRMED, "The policy asks for no confirmation.", moment)
     until = moment + timedelta(seconds=spec.policy.confirm)
+    assert gate.rollback is not None
     rollback = replace(gate.rollback, state=RollbackState.CONFIRMING, detail=None, confirm_until=until)
     return Step(replace(gate, rollback=rollback), (rollback_event(rollback),))
+
+
+def unobserved(gate: Gate, why: str, state: RollbackState, moment: datetime) -> Step:
+    """The actions of a rollback are done, and no numbers can say what came of it: the word of an action that has looked
+    counts, and without one the gate ends in `state`."""
+    assert gate.rollback is not None
+    if (action := gate.rollback.seen_by) is not None:
+        return end_rollback(
+            gate, RollbackState.ROLLED_BACK, f"{action} has seen the traffic at the baseline; {why}.", moment
+        )
+    return end_rollback(gate, state, f"Nobody can tell: {why}.", moment)
 
 
 def recovering(gate: Gate, sentence: str) -> Step:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from datetime import datetime, timedelta
 
+from healthd_gates.actions.contract import ActionConfig
 from healthd_gates.config.freeze_window import frozen
 from healthd_gates.config.policy import Policy
 from healthd_gates.config.settings import Config, Service
@@ -13,14 +15,21 @@ from healthd_gates.domain.errors import Frozen, InvalidRequest, UnknownPolicy, U
 from healthd_gates.domain.gate import Gate, GateState
 from healthd_gates.domain.request import VerifyRequest, Version
 from healthd_gates.engine.spec import GateSpec, action_arms, arms_of, policy_body
-from healthd_gates.sources.contract import ArmError
+from healthd_gates.sources.contract import ArmError, Arms
 from healthd_gates.store.admission import Admission
 
 _SLACK = 4  # looks that a decision may come after the last one was due
 
 
 def validate(
-    request: VerifyRequest, config: Config, *, caller: str, key: str | None, replica: str, moment: datetime
+    request: VerifyRequest,
+    config: Config,
+    *,
+    caller: str,
+    key: str | None,
+    replica: str,
+    moment: datetime,
+    joins_for: float | None = None,
 ) -> tuple[Admission, GateSpec]:
     """The gate, ready to be stored, and what it goes by. Raises UnknownService, UnknownPolicy, UnfitRequest, Frozen."""
     service = known_service(request.service, config)
@@ -28,7 +37,7 @@ def validate(
     policy = config.policies.get(name)
     if policy is None:
         raise UnknownPolicy(policy=name, known=", ".join(sorted(config.policies)))
-    spec = GateSpec(policy, service)
+    spec = GateSpec(policy, service, name=name)
     _check_fit(request, service, name, policy)
     _check_actions(request, spec, config)
     _check_freeze(request, config, moment)
@@ -49,7 +58,7 @@ def validate(
         sequence=1,
         holder=replica,
     )
-    return Admission(gate, request, policy_body(policy), key), spec
+    return Admission(gate, request, policy_body(policy), key, spec.follows_switch, joins_for), spec
 
 
 def known_service(name: str, config: Config) -> Service:
@@ -91,11 +100,19 @@ def _check_actions(request: VerifyRequest, spec: GateSpec, config: Config) -> No
         if occasion is Occasion.INCONCLUSIVE:
             names += spec.actions_on_loss()
         for name in names:
-            try:
-                config.actions[name].check(arms)
-            except ArmError as error:
-                problem = f"action {name}: {str(error).removeprefix(f'{error.field}: ')}"
-                raise InvalidRequest(field=error.field, problem=problem) from None
+            check_action(name, config.actions[name], arms)
+
+
+def check_action(name: str, action: ActionConfig, arms: Arms) -> None:
+    """Raises InvalidRequest for an action that could not be carried out for these arms, or not on this host."""
+    try:
+        action.check(arms)
+    except ArmError as error:
+        problem = f"action {name}: {str(error).removeprefix(f'{error.field}: ')}"
+        raise InvalidRequest(field=error.field, problem=problem) from None
+    if (missing := action.problem_here(os.environ)) is not None:
+        problem = f"action {name}: {missing}; until then only a gate with rollback off can start"
+        raise InvalidRequest(field="service", problem=problem)
 
 
 def _check_target(place: str, version: Version | None, service: Service, *, needed: bool) -> None:

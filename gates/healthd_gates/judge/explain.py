@@ -75,6 +75,7 @@ REASONS = {
     Reason.NOT_FRESH: "The candidate's newest numbers are late: nothing passes without them.",
     Reason.NO_BASELINE: "The baseline sends no numbers, so the comparison that the policy asks for cannot be made.",
     Reason.MISCOUNTED: "More errors than requests are counted: the two selectors do not count the same thing.",
+    Reason.NOT_SWITCHED: "The baseline still has most of the requests: the traffic was not switched to the candidate.",
     Reason.NOT_ENOUGH_EVIDENCE: "The time is up and the evidence does not suffice.",
     Reason.BASELINE_ALREADY_BAD: "The baseline is in trouble too.",
 }

@@ -31,7 +31,7 @@ class Judge:
         self._frame = Frame(rules.risk, rules.timing)
         past = Past.of(history, bake)
         self._criteria = [_at_work(rule, self._frame, past) for rule in rules.criteria]
-        self._traffic = Traffic(rules.timing.lateness)
+        self._traffic = Traffic(rules.timing.lateness, whole=rules.whole)
         self._needs_traffic = any(rule.critical and not isinstance(rule, ObservedRule) for rule in rules.criteria)
         self._compares = any(_asks_for_baseline(rule) for rule in rules.criteria)
         self._rhythm = Rhythm()
@@ -114,6 +114,8 @@ class Judge:
             return Verdict.INCONCLUSIVE, loss
         if self._misses_baseline and self._elapsed > self._rules.timing.warm_up + self._patience:
             return Verdict.INCONCLUSIVE, Reason.NO_BASELINE
+        if self._traffic.is_elsewhere:
+            return (Verdict.INCONCLUSIVE if self._over else None), Reason.NOT_SWITCHED
         if (doubt := self._traffic.doubt) is None:
             return None
         waits = doubt in _PASSING and not self._reached(self._rules.timing.maximum + self._patience)

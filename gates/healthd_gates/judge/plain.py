@@ -103,17 +103,23 @@ class Observed:
         self._ok: bool | None = None
         self._detail = ""
         self._noes = 0
+        self._seconds, self._started = 0.0, False
 
     def step(self, look: Look) -> None:
         """Take one look. An interval without an answer changes nothing; the answer "unknown" does."""
+        self._seconds += look.evidence.seconds
         for observation in look.evidence.observations:
             if observation.criterion != self.name:
                 continue
             self._ok, self._detail = observation.ok, observation.detail
             if observation.ok:
-                self._noes = 0
-            elif observation.ok is False and not look.warming_up:
+                self._noes, self._started = 0, True
+            elif observation.ok is False and not look.warming_up and not self._may_be_starting:
                 self._noes += 1
+
+    @property
+    def _may_be_starting(self) -> bool:
+        return not self._started and self._seconds < self._rule.startup
 
     @property
     def failed(self) -> bool:
@@ -146,4 +152,6 @@ class Observed:
             return f"{self.name} has not been answered{detail}."
         if self._ok:
             return f"{self.name} holds{detail}."
+        if self._may_be_starting:
+            return f"{self.name} does not hold yet{detail} (it may start for {explain.seconds(self._rule.startup)})."
         return f"{self.name} does not hold{detail} ({self._noes} of {self._rule.failures} in a row)."

@@ -101,11 +101,15 @@ class MeanLatencyRule:
 
 @dataclass(frozen=True, slots=True)
 class ObservedRule:
-    """A criterion that is answered elsewhere, yes or no: it fails after `failures` noes in a row."""
+    """A criterion that is answered elsewhere, yes or no: it fails after `failures` noes in a row.
+
+    For `startup` seconds noes before the first yes do not count: what is judged may still be starting.
+    """
 
     name: str
     failures: int = 1
     critical: bool = True
+    startup: float = 0.0
 
     def __post_init__(self) -> None:
         if self.failures < 1:
@@ -155,11 +159,12 @@ class Timing:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """Everything that the judge needs to know of a policy."""
+    """Everything that the judge needs to know of a policy. `whole`: the candidate is to have all the traffic."""
 
     criteria: tuple[Rule, ...] = (ErrorRateRule(),)
     risk: Risk = field(default_factory=Risk)
     timing: Timing = field(default_factory=Timing)
+    whole: bool = False
 
     def __post_init__(self) -> None:
         names = [rule.name for rule in self.criteria]

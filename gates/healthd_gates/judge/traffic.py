@@ -19,6 +19,8 @@ _MINUTE, _FADED = 60.0, 0.2  # seconds, and the part of its own traffic below wh
 _GAPS = 20
 _TORN = 20.0  # errors that may be seen before their requests
 _FEWEST = 4  # flows that a comparison needs
+_FEWEST_REQUESTS = 20.0
+_SWITCHED = 0.4  # of all requests; what checks the health of both versions brings each of them alike
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +46,9 @@ class _Flow:
 class Traffic:
     """The candidate's telemetry and traffic over the bake. Its numbers may come up to `lateness` seconds apart."""
 
-    def __init__(self, lateness: float) -> None:
-        self._lateness = lateness
+    def __init__(self, lateness: float, *, whole: bool = False) -> None:
+        """`whole` says that the candidate is to have all the traffic, and not a part of it."""
+        self._lateness, self._whole = lateness, whole
         self._total = _Flow()
         self._without_telemetry = self._without_traffic = self._faded_for = 0.0
         self._reported = False
@@ -137,6 +140,14 @@ class Traffic:
         if self._without_telemetry >= max(2 * self._look, 1.5 * usual) - 1e-6:
             return Reason.NOT_FRESH
         return Reason.TRAFFIC_FALLING if self._is_falling else None
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether the baseline still has most of what the candidate was to take over: the switch did not happen, or not
+        everywhere."""
+        lately = sum(self._recent, _Flow())
+        requests = lately.candidate + lately.baseline
+        return self._whole and requests >= _FEWEST_REQUESTS and lately.candidate < _SWITCHED * requests
 
     @property
     def _is_falling(self) -> bool:

@@ -11,6 +11,7 @@ from healthd_gates.domain.action_order import ActionRun, OrderState
 
 _ENDED: dict[OrderState, tuple[Sign, str]] = {
     OrderState.DONE: ("healthy", "done"),
+    OrderState.SEEN: ("healthy", "done, and seen"),
     OrderState.GIVEN_UP: ("unhealthy", "given up"),
     OrderState.NO_BASELINE: ("unhealthy", "nothing to roll back to"),
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Self
 
+from healthd_gates.actions.contract import Ending
 from healthd_gates.domain.action_order import ActionRun, Occasion, OrderState
 from healthd_gates.schema.base import Moment, Shown
 
@@ -40,6 +41,17 @@ class ActionsDocument(Shown):
     """What a gate's verdict called for, in its order."""
 
     actions: list[ActionDocument]
+
+
+class ActionTestDocument(Shown):
+    """What a test of an action came to. `ok`: it was done, or nothing speaks against it. `ending` is that of a try,
+    null where it was only looked at."""
+
+    action: str
+    kind: str
+    ok: bool
+    ending: Ending | None
+    detail: str
 
 
 class RehearsedDocument(Shown):

@@ -41,6 +41,11 @@ class SourceConfig(Model):
         """Seconds for which a source that works may have nothing new. After that there is no telemetry."""
         return 60.0
 
+    @property
+    def sees_traffic(self) -> bool:
+        """Whether it counts what users ask, so that it can tell which of two versions has their traffic."""
+        return True
+
     def check(self, arms: Arms) -> None:
         """Raises ArmError when this source could not observe these arms, whatever happened."""
 
@@ -80,11 +85,22 @@ class Arm:
 
 @dataclass(frozen=True, slots=True)
 class Arms:
-    """Who is judged, and against whom; no baseline means that nobody runs beside the candidate."""
+    """Who is judged, and against whom; no baseline means that nobody runs beside the candidate. `places` are the names
+    of the service's targets, as far as an action may need them.
+    """
 
     service: str
     candidate: Arm
     baseline: Arm | None = None
+    places: tuple[str, ...] = ()
+
+    @property
+    def baseline_target(self) -> str | None:
+        """Where the baseline runs: where the request says, or at the other one of two places than the candidate."""
+        if self.baseline is not None and self.baseline.target is not None:
+            return self.baseline.target
+        others = [place for place in self.places if place != self.candidate.target]
+        return others[0] if len(self.places) == 2 and len(others) == 1 else None
 
     def named(self) -> dict[str, Arm]:
         """The arms that there are, by the names that evidence has for them."""

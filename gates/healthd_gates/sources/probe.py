@@ -43,6 +43,10 @@ class ProbeConfig(HttpConfig):
     max_size: Size = 1024**2
     """How much of an answer is read."""
 
+    @property
+    def sees_traffic(self) -> bool:
+        return False
+
     @model_validator(mode="after")
     def _keeps_its_rate(self) -> Self:
         if self.rate * self.timeout > _MOST_AT_ONCE:

@@ -5,7 +5,7 @@ transaction, so that what was acknowledged is kept and what was refused has left
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
@@ -15,48 +15,82 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from healthd.journal.journal import AuditEntry, write_audit
-from healthd_gates.domain.errors import IdempotencyMismatch, Locked, Quarantined, ServiceBusy
+from healthd_gates.domain.errors import IdempotencyMismatch, Locked, Quarantined, ServiceBusy, StaleVerdict
 from healthd_gates.domain.evidence import Verdict
 from healthd_gates.domain.gate import EventKind, Gate, GateEvent, GateState
 from healthd_gates.domain.request import VerifyRequest
 from healthd_gates.store import tables
 from healthd_gates.store.serialization import changing_columns, event_columns, read_gate
 
+_PREFLIGHT_STANDS = 30.0  # seconds for which its verdict answers the same question again, such as after a cut line
+
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """A gate that wants to start."""
+    """A gate that wants to start.
+
+    `follows_switch` says that its version was given traffic. For `joins_for` seconds after its verdict the gate of the
+    same key is joined; None: for good.
+    """
 
     gate: Gate
     request: VerifyRequest
     policy_body: str
     idempotency_key: str | None
+    follows_switch: bool = True
+    joins_for: float | None = None
 
     @property
     def request_hash(self) -> str:
-        text = json.dumps(self.request.model_dump(mode="json"), sort_keys=True)
-        return sha256(text.encode()).hexdigest()
+        """Of what is asked. Who asks, and in which run, is shown to people and changes no verdict."""
+        return _hash(self.request, {"deployment"})
+
+    def is_of(self, request_hash: str) -> bool:
+        """Whether that is the hash of this request; also as earlier versions of healthd have stored it."""
+        return request_hash in (self.request_hash, _hash(self.request, set()))
 
     @property
     def idempotency(self) -> str | None:
-        """The key, told apart from the same key of another caller."""
-        return f"{self.gate.caller} {self.idempotency_key}" if self.idempotency_key else None
+        """The key, told apart from the same key of another caller or for another service."""
+        return f"{self.gate.caller} {self.gate.service} {self.idempotency_key}" if self.idempotency_key else None
+
+    @property
+    def keys(self) -> Sequence[str]:
+        """That, and what earlier versions of healthd have stored in its place."""
+        return [f"{self.gate.caller} {self.idempotency_key}", self.idempotency or ""]
 
     def overrides(self, what: str) -> bool:
         return self.request.override is not None and what in self.request.override.of
 
 
-async def known(connection: AsyncConnection, admission: Admission) -> Gate | None:
-    """The gate that this very request started before. Raises IdempotencyMismatch."""
+async def known(connection: AsyncConnection, admission: Admission, moment: datetime) -> Gate | None:
+    """The gate that this very request started before, unless its verdict is too old to be this one's.
+
+    Raises IdempotencyMismatch, and StaleVerdict for a deploy that was judged before. A preflight is asked anew.
+    """
     if admission.idempotency is None:
         return None
-    query = sa.select(tables.gates).where(tables.gates.c.idempotency == admission.idempotency)
-    row = (await connection.execute(query)).mappings().one_or_none()
+    table = tables.gates
+    query = sa.select(table).where(table.c.idempotency.in_(admission.keys), table.c.service == admission.gate.service)
+    row = (await connection.execute(query.order_by(table.c.id.desc()).limit(1))).mappings().one_or_none()
     if row is None or await _is_released(connection, row):
         return None
-    if row["request_hash"] != admission.request_hash:
+    if not admission.is_of(row["request_hash"]):
         raise IdempotencyMismatch(key=admission.idempotency_key, gate_id=row["id"])
-    return read_gate(row)
+    gate = read_gate(row)
+    ended = gate.decision.at if gate.decision else gate.finished_at
+    if ended is None or admission.joins_for is None:
+        return gate
+    age = (moment - ended).total_seconds()
+    if not admission.follows_switch:
+        return gate if age <= _PREFLIGHT_STANDS else None
+    after = sa.select(table.c.id).where(table.c.service == gate.service, table.c.policy == gate.policy)
+    follower = (await connection.execute(after.where(table.c.id > gate.id).limit(1))).scalar_one_or_none()
+    if age > admission.joins_for or follower is not None:
+        verdict = gate.decision.verdict.value if gate.decision else gate.state.value
+        fields = {"key": admission.idempotency_key, "gate_id": gate.id, "verdict": verdict, "since": ended}
+        raise StaleVerdict(**fields, followed_by=follower)
+    return gate
 
 
 async def admit(connection: AsyncConnection, admission: Admission, moment: datetime) -> None:
@@ -65,12 +99,14 @@ async def admit(connection: AsyncConnection, admission: Admission, moment: datet
     await _refuse_locked(connection, admission, moment)
     await _refuse_quarantined(connection, admission)
     await _refuse_busy(connection, admission, moment)
-    await _end_watches(connection, admission.gate.service, moment)
+    if admission.follows_switch:
+        await _end_watches(connection, admission.gate.service, moment)
     gate, request = admission.gate, admission.request
-    if admission.idempotency is not None:  # a gate that has it still was released: the key is the new one's
-        old = tables.gates.c.idempotency == admission.idempotency
-        freed = tables.gates.c.idempotency + sa.literal(" of ") + tables.gates.c.id
-        await connection.execute(sa.update(tables.gates).where(old).values(idempotency=freed))
+    if admission.idempotency is not None:  # whose gate was released, or is stale: it is the new one's
+        table = tables.gates
+        old = sa.and_(table.c.idempotency.in_(admission.keys), table.c.service == gate.service)
+        freed = table.c.idempotency + sa.literal(" of ") + table.c.id
+        await connection.execute(sa.update(table).where(old).values(idempotency=freed))
     await connection.execute(
         sa.insert(tables.gates).values(
             id=gate.id,
@@ -115,6 +151,11 @@ def _audit(admission: Admission) -> list[AuditEntry]:
     return entries
 
 
+def _hash(request: VerifyRequest, without: set[str]) -> str:
+    text = json.dumps(request.model_dump(mode="json", exclude=without), sort_keys=True)
+    return sha256(text.encode()).hexdigest()
+
+
 async def _refuse_locked(connection: AsyncConnection, admission: Admission, moment: datetime) -> None:
     table = tables.deploy_locks
     query = sa.select(table).where(table.c.service == admission.gate.service, table.c.until > moment)
@@ -134,11 +175,11 @@ async def _refuse_quarantined(connection: AsyncConnection, admission: Admission)
 
 async def _refuse_busy(connection: AsyncConnection, admission: Admission, moment: datetime) -> None:
     table = tables.gates
-    row = (
-        (await connection.execute(sa.select(table).where(table.c.holds == admission.gate.service)))
-        .mappings()
-        .one_or_none()
-    )
+    service = admission.gate.service
+    # What a watch rolls back acts without the hold where a preflight had it.
+    acts = sa.and_(table.c.service == service, table.c.state == GateState.ACTING.value)
+    query = sa.select(table).where(sa.or_(table.c.holds == service, acts)).limit(1)
+    row = (await connection.execute(query)).mappings().one_or_none()
     if row is not None:
         raise ServiceBusy.by(read_gate(row), moment)
 

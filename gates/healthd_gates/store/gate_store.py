@@ -37,9 +37,9 @@ class GateStore:
         await self.database.open()
 
     async def known(self, admission: Admission) -> Gate | None:
-        """The gate that this very request started before. Raises IdempotencyMismatch."""
+        """The gate that this very request started before. Raises IdempotencyMismatch and StaleVerdict."""
         async with self.database.read() as connection:
-            return await known(connection, admission)
+            return await known(connection, admission, self._clock.now())
 
     async def start(self, admission: Admission) -> Owned | Gate:
         """The gate, owned by its `holder`; or the one that this very request started before. Raises a Refusal."""
@@ -47,13 +47,18 @@ class GateStore:
             try:
                 async with self.database.write() as connection:
                     await self.database.one_at_a_time(connection, f"service {admission.gate.service}")
-                    if (before := await known(connection, admission)) is not None:
+                    if (before := await known(connection, admission, self._clock.now())) is not None:
                         return before
                     await admit(connection, admission, await self.database.moment(connection))
             except IntegrityError:  # another replica was faster; what it stored is the answer to the next try
                 continue
             return Owned(admission.gate, 1, admission.policy_body, None)
         raise JournalError("too many callers start gates for this service at once")
+
+    async def audit(self, entry: AuditEntry) -> None:
+        """Keep who did what, where no gate changes with it."""
+        async with self.database.write() as connection:
+            await write_audit(connection, await self.database.moment(connection), entry)
 
     async def store(self, change: Change) -> int:
         """The number of the gate's last event, once the change is on disk. Raises LeaseLost."""

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from healthd.journal.journal import AuditEntry, write_audit
 from healthd_gates.domain.action_order import Occasion
 from healthd_gates.domain.evidence import Evidence
-from healthd_gates.domain.gate import EventKind, Gate, GateEvent, QuarantinedVersion
+from healthd_gates.domain.gate import EventKind, Gate, GateEvent, GateState, QuarantinedVersion
 from healthd_gates.sources.contract import Cursor
 from healthd_gates.store import tables
 from healthd_gates.store.serialization import changing_columns, event_columns, write_evidence
@@ -35,7 +35,8 @@ class SeenEvidence:
 class Change:
     """A gate as it shall stand, and all that goes with it. `gate.sequence` is that of the last of `events`.
 
-    `quarantine` and `orders` are stored with the decision that calls for them, or not at all.
+    `quarantine` and `orders` are stored with the decision that calls for them, or not at all. `gives_up` says why those
+    orders of the gate that are due are not tried again.
     """
 
     gate: Gate
@@ -46,6 +47,7 @@ class Change:
     orders: tuple[tuple[Occasion, str], ...] = ()
     quarantine: QuarantinedVersion | None = None
     audit: AuditEntry | None = None
+    gives_up: str | None = None
 
 
 async def write_changes(
@@ -105,6 +107,7 @@ async def _write(connection: AsyncConnection, changes: Sequence[Change], moment:
             "b_id": change.gate.id,
             "cursor": json.dumps(change.cursor) if change.cursor is not None else None,
             **changing_columns(change.gate),
+            "holds": await _hold(connection, change.gate),
         }
         for change in changes
     ]
@@ -122,10 +125,24 @@ async def _write(connection: AsyncConnection, changes: Sequence[Change], moment:
         await _write_consequences(connection, change, moment)
 
 
+async def _hold(connection: AsyncConnection, gate: Gate) -> str | None:
+    """The service that a gate holds. What a watch rolls back does not wait for the preflight of the next deploy."""
+    if not gate.state.holds_service:
+        return None
+    if gate.state is GateState.ACTING and gate.rollback is not None and gate.rollback.trigger == "watch":
+        table = tables.gates
+        other = sa.select(table.c.id).where(table.c.holds == gate.service, table.c.id != gate.id)
+        if (await connection.execute(other)).first() is not None:
+            return None
+    return gate.service
+
+
 async def _write_consequences(connection: AsyncConnection, change: Change, moment: datetime) -> None:
     gate = change.gate
     if any(occasion.is_rollback for occasion, _ in change.orders):
         await _overtake(connection, gate.id, moment)
+    if change.gives_up is not None:
+        await _give_up(connection, gate.id, change.gives_up, moment)
     if change.orders:
         await connection.execute(sa.insert(tables.orders), order_rows(change, moment))
     if change.quarantine is not None:
@@ -151,6 +168,14 @@ async def _overtake(connection: AsyncConnection, gate_id: str, moment: datetime)
     due = sa.and_(table.c.gate_id == gate_id, table.c.state == "due", table.c.occasion == Occasion.PASS.value)
     ended = sa.update(table).where(due)
     await connection.execute(ended.values(state="given_up", detail="overtaken by the rollback", finished_at=moment))
+
+
+async def _give_up(connection: AsyncConnection, gate_id: str, why: str, moment: datetime) -> None:
+    """Their new token ends a try that is under way: its worker finds its claim gone."""
+    table = tables.orders
+    due = sa.and_(table.c.gate_id == gate_id, table.c.state == "due")
+    ended = {"state": "given_up", "detail": why, "finished_at": moment, "token": table.c.token + 1}
+    await connection.execute(sa.update(table).where(due).values(**ended, owner=None, leased_until=None))
 
 
 def order_rows(change: Change, moment: datetime) -> list[dict[str, object]]:

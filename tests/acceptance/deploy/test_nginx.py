@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -10,9 +11,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
 import pytest
+from ruamel.yaml import YAML
 
 from healthd_gates.client.client import GateClient
 from tests.acceptance.command import Outcome
@@ -23,6 +26,7 @@ from tests.servers import daemon, nginx
 from tests.servers.daemon import Daemon
 from tests.servers.waiting import until
 
+PAGE = Path(__file__).parents[3] / "docs/deploy/nginx.md"
 INSTALLED = Path(sys.executable).with_name("healthd-deploy")
 _FAILING = 0.1
 _POLICY = {
@@ -74,8 +78,15 @@ async def ended(process: asyncio.subprocess.Process) -> Outcome:
     return Outcome(process.returncode, out.decode(), err.decode())
 
 
+def documented(folder: Path) -> dict[str, Any]:
+    """The action of the page as it stands, but for where the tool's configuration is."""
+    blocks = re.findall(r" *```yaml\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    block = next(block for block in blocks if "traffic-back" in block)
+    written = dedent(block).replace("/etc/healthd/blue-green.yaml", str(folder / "deploy.json"))
+    return dict(YAML(typ="safe").load(written)["actions"])
+
+
 def _settings(hosts: Fleet, folder: Path, *, rolls_back: bool) -> dict[str, Any]:
-    switch = [str(INSTALLED), "nginx", "switch", "$baseline_target", "--config", str(folder / "deploy.json")]
     return {
         "journal": f"sqlite:///{folder}/journal.db",
         "checks": {"here": {"kind": "process", "interval": "1s", "timeout": "500ms"}},
@@ -95,7 +106,7 @@ def _settings(hosts: Fleet, folder: Path, *, rolls_back: bool) -> dict[str, Any]
             "post-switch": _POLICY,
             "smoke": {"criteria": [{"kind": "smoke", "requests": [{"get": "/health", "status": 200}]}]},
         },
-        "actions": {"traffic-back": {"kind": "command", "argv": switch}},
+        "actions": documented(folder),
     }
 
 
@@ -274,6 +285,12 @@ async def test_a_bad_version_is_put_back_though_the_tool_is_dead(tmp_path: Path)
         deploy.kill()
         await deploy.communicate()
         await until(lambda: stage.live() == "blue", "the rollback", timeout=45)
+        async with GateClient(stage.daemon.url) as client:
+            gate_id = (await stage.gates())[0]["id"]
+            async for gate in client.follow(gate_id, to_the_end=True):
+                ended = gate
+        assert ended.rollback is not None
+        assert ended.rollback.state == "rolled_back", ended.rollback
 
 
 @pytest.mark.timeout(60)

@@ -1,0 +1,23 @@
+"""Until when a rollback may hold its service: told to whoever has to wait for it."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from healthd_gates.config.settings import Config
+from healthd_gates.domain.action_order import Occasion
+from healthd_gates.domain.evidence import Verdict
+from healthd_gates.domain.gate import Gate, RollbackState
+from healthd_gates.engine.spec import GateSpec
+
+
+def gives_up_at(gate: Gate, spec: GateSpec, config: Config) -> datetime | None:
+    """When the actions of a rollback are given up that are not done by then; None where none is due."""
+    rollback = gate.rollback
+    if rollback is None or rollback.state is not RollbackState.DUE:
+        return None
+    decision = gate.decision if rollback.trigger == "decision" else None
+    inconclusive = decision is not None and decision.verdict is Verdict.INCONCLUSIVE
+    names = spec.actions(Occasion.INCONCLUSIVE if inconclusive else Occasion.FAIL) or spec.actions_on_loss()
+    longest = max((config.actions[name].give_up for name in names if name in config.actions), default=0.0)
+    return rollback.at + timedelta(seconds=longest)

@@ -1,0 +1,69 @@
+"""A switch that did not happen passes nobody, and what is still starting is given its time."""
+
+import pytest
+
+from healthd_gates.domain.evidence import Counts, Evidence, Observation, Reason, Verdict
+from healthd_gates.judge.judge import Judge
+from healthd_gates.judge.rules import ErrorRateRule, ObservedRule, Rules, Timing
+from tests.unit.stage import MIDNIGHT
+
+
+def judged(candidate: float, baseline: float | None, *, whole: bool = True) -> tuple[Verdict | None, Reason]:
+    """Ten minutes of so many good requests a look, at the end of the time that the gate has."""
+    timing = Timing(interval=5, warm_up=30, minimum=60, maximum=600)
+    judge = Judge(Rules((ErrorRateRule(comparison=None),), timing=timing, whole=whole))
+    for _ in range(126):
+        other = None if baseline is None else Counts(baseline, 0)
+        standing = judge.step(Evidence(MIDNIGHT, 5.0, Counts(candidate, 0), other))
+        if standing.verdict is not None:
+            break
+    return standing.verdict, standing.reason
+
+
+@pytest.mark.parametrize(
+    ("candidate", "baseline", "whole", "verdict"),
+    [
+        (25, 300, True, Verdict.INCONCLUSIVE),
+        (25, 300, False, Verdict.PASS),
+        (300, 6, True, Verdict.PASS),
+        (26, 25, True, Verdict.PASS),
+        (25, None, True, Verdict.PASS),
+    ],
+    ids=["only health checks", "a canary", "switched", "health checks of both at night", "no baseline is named"],
+)
+def test_a_switch_that_did_not_happen_passes_nobody(
+    candidate: float, baseline: float | None, *, whole: bool, verdict: Verdict
+) -> None:
+    """A version that is asked by nothing but health checks proves nothing about what users will see."""
+    found, reason = judged(candidate, baseline, whole=whole)
+    assert found is verdict
+    assert (reason is Reason.NOT_SWITCHED) == (verdict is Verdict.INCONCLUSIVE)
+
+
+@pytest.mark.parametrize(
+    ("answers", "verdict", "looks"),
+    [
+        ([False] * 6 + [True], Verdict.PASS, 7),
+        ([False] * 30, Verdict.FAIL, 27),
+        ([True, False, False, False], Verdict.PASS, 1),
+    ],
+    ids=["starts for 12 s", "never starts", "at once"],
+)
+def test_what_may_still_be_starting_has_its_time(answers: list[bool], verdict: Verdict, looks: int) -> None:
+    """Its noes count from the end of it on, or from its first yes."""
+    rule = ObservedRule("smoke", failures=3, startup=50)
+    judge = Judge(Rules((rule,), timing=Timing(interval=2, warm_up=0, minimum=0, maximum=60)))
+    for taken, ok in enumerate(answers, 1):
+        standing = judge.step(Evidence(MIDNIGHT, 2.0, observations=(Observation("smoke", ok),)))
+        if standing.verdict is not None:
+            assert (standing.verdict, taken) == (verdict, looks)
+            return
+    raise AssertionError("it came to no verdict")
+
+
+def test_what_has_started_fails_as_before() -> None:
+    """A yes ends the patience: three noes in a row after it decide."""
+    judge = Judge(Rules((ErrorRateRule(comparison=None), ObservedRule("smoke", failures=3, startup=500))))
+    for ok in (False, False, True, False, False, False):
+        standing = judge.step(Evidence(MIDNIGHT, 60.0, Counts(10, 0), observations=(Observation("smoke", ok),)))
+    assert (standing.verdict, standing.reason) == (Verdict.FAIL, Reason.OBSERVATION_FAILED)
