@@ -235,6 +235,8 @@ class Daemon:
             _log.warning(f"{option} changes only with a restart")
         settings = self.settings
         logs.configure(settings.log, self.redact, self._log_writer)
+        if self.reports is not None:
+            self.reports.environment = settings.environment
         self.page.arrange()
         if self.gates is not None:
             self.gates.arrange()

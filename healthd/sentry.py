@@ -23,11 +23,14 @@ class Reports:
     """What goes to Sentry. Nothing leaves unredacted: neither events nor breadcrumbs, and no local variables."""
 
     def __init__(self, dsn: str, environment: str, redact: Redactor) -> None:
+        self.environment = environment
+        """Named in every event; a reload may change it."""
         import sentry_sdk
         from sentry_sdk.integrations.dedupe import DedupeIntegration
 
         def clean_event(event: Event, _hint: dict[str, Any]) -> Event:
             cleaned: Event = redact.deeply(event)
+            cleaned["environment"] = self.environment
             return cleaned
 
         def clean_breadcrumb(crumb: Breadcrumb, _hint: dict[str, Any]) -> Breadcrumb:

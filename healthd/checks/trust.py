@@ -28,7 +28,10 @@ def trust(ca_file: Path | None) -> ssl.SSLContext:
 
 @lru_cache(maxsize=64)
 def _context(ca_file: Path | None, _changed: int) -> ssl.SSLContext:
-    return ssl.create_default_context(cafile=ca_file)
+    context = ssl.create_default_context(cafile=ca_file)
+    if ca_file is not None:  # what is named is trusted, be it an intermediate or the very certificate
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # as Python 3.13 has it
+    return context
 
 
 # By the X509_V_ERR_… codes of OpenSSL's x509_vfy.h.

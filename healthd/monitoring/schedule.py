@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from apscheduler.events import EVENT_JOB_MAX_INSTANCES, EVENT_JOB_MISSED, JobEvent
 from apscheduler.jobstores.base import JobLookupError
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from apscheduler.schedulers.base import STATE_RUNNING
 from apscheduler.triggers.interval import IntervalTrigger
 
 JITTER = 0.1  # share of the interval by which a run may come early or late
@@ -80,6 +81,18 @@ class Schedule:
             next_run_time=_in(first),
             replace_existing=True,
         )
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """While many runs are planned nothing begins: APScheduler looks all of them over after each that is added."""
+        if self._scheduler.state != STATE_RUNNING:
+            yield
+            return
+        self._scheduler.pause()
+        try:
+            yield
+        finally:
+            self._scheduler.resume()
 
     def next_in(self, seconds: float, name: str) -> None:
         """Have the next run of `name` in so many seconds or up to a tenth later; the rhythm goes on from there."""

@@ -18,6 +18,7 @@ from healthd.monitoring.schedule import Schedule
 from healthd.runtime.clock import Clock
 from healthd.runtime.redaction import Redactor
 
+_AT_ONCE = 20  # checks that are built in one go
 _SWEEP = 1.0  # seconds between two looks for overdue checks
 
 
@@ -49,10 +50,13 @@ class Suite:
             del self._monitors[monitor.name]
             self._schedule.remove(monitor.name)
         self._board.arrange(wanted, settings.active_groups, settings.maintenance)
-        for name, config in wanted.items():
-            if name not in self._monitors:
+        new = {name: config for name, config in wanted.items() if name not in self._monitors}
+        with self._schedule.held():
+            for number, (name, config) in enumerate(new.items(), 1):
                 self._monitors[name] = self._build(name, config)
                 self._schedule.every(config.interval, name, partial(self._tick, self._monitors[name]))
+                if number % _AT_ONCE == 0:
+                    await asyncio.sleep(0)  # a thousand of them must not hold an answer
         await asyncio.gather(*(monitor.close() for monitor in gone))
 
     async def probe(self, name: str) -> Probe:

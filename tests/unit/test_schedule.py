@@ -176,3 +176,20 @@ async def test_a_schedule_whose_timer_died_says_so_and_runs_again() -> None:
     assert len(ran) >= before + 3
     again.cancel()
     await asyncio.wait({again})
+
+
+async def test_what_is_planned_while_it_is_held_runs_afterwards() -> None:
+    """A reload plans hundreds of runs at once; nothing else is lost meanwhile."""
+    ticking = Ticking()
+    ticking.every(1, "before")
+    running = asyncio.create_task(ticking.schedule.run())
+    await asyncio.sleep(5)
+    with ticking.schedule.held():
+        for number in range(50):
+            ticking.every(1, f"new-{number}")
+        before = len(ticking.runs["before"])
+    await asyncio.sleep(5)
+    assert all(len(ticking.runs[f"new-{number}"]) >= 3 for number in range(50))
+    assert len(ticking.runs["before"]) >= before + 3
+    running.cancel()
+    await asyncio.wait({running})

@@ -232,3 +232,14 @@ async def _serve_postgres(
     if tls_context:
         await writer.start_tls(tls_context)
     await reader.read()
+
+
+async def test_what_is_named_is_trusted(authority: tls.Authority, tmp_path: Path) -> None:
+    """The very certificate, or one between it and the root, in place of an authority: the same on every Python."""
+    certificate = authority.good()
+    named, _ = certificate.save(tmp_path, "named")
+    async with (
+        tls.serving(certificate, tmp_path) as server,
+        watched("tls", host=server.host, port=server.port, ca_file=named) as check,
+    ):
+        await check.finds(Status.HEALTHY)

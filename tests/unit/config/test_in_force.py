@@ -31,6 +31,7 @@ def configuration(n: int, folder: Path) -> Config:
                 "details": ["always", "never"][n],
                 "agent_check": f"127.0.0.1:{n + 3}",
                 "drain": f"{n + 11}s",
+                "external_url": f"https://healthd-{n}.test",
             },
             "auth": {
                 "tokens": [{"name": f"token-{n}", "hash": f"sha256:{n}" + 63 * "0", "scopes": ["admin"]}],
