@@ -12,9 +12,9 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from pydantic import BaseModel, SecretStr
+from pydantic import BaseModel, Secret, SecretStr
 
-from healthd.runtime.secret_forms import forms_of
+from healthd.runtime.secret_forms import forms_of, keys_in
 
 MASK = "***"
 _SHORTEST = 4  # a shorter value would blank out ordinary words
@@ -107,6 +107,8 @@ def secrets_of(value: object) -> Iterable[str]:
     """Every secret that a settings model, or a container of models, holds."""
     if isinstance(value, SecretStr):
         yield value.get_secret_value()
+    elif isinstance(value, Secret):  # a document, of which the keys are none
+        yield from keys_in(value.get_secret_value())
     elif isinstance(value, BaseModel):
         for name in type(value).model_fields:
             yield from secrets_of(getattr(value, name))

@@ -7,6 +7,7 @@ import html
 import json
 import re
 from collections.abc import Iterable
+from typing import Any
 from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
 
 _SENSITIVE = re.compile(r"pass|pwd|secret|token|key|auth|credential|sig|hook|code", re.IGNORECASE)
@@ -35,6 +36,19 @@ def forms_of(secret: str) -> Iterable[str]:
             yield from (escaped, html.escape(plain), escaped.replace('"', "&#34;").replace("'", "&#39;"))
             yield escaped.replace('"', "&quot;").replace("'", "&#39;")
             yield from (_base64(plain), _base64(plain + ":"))
+
+
+def keys_in(document: Any, name: str = "") -> Iterable[str]:
+    """The texts of a JSON document that are secret: by the name that they have, or by their look."""
+    if isinstance(document, str):
+        if _SENSITIVE.search(name) or (len(document) >= _SHORTEST_PART and _is_key(document)):
+            yield document
+    elif isinstance(document, dict):
+        for key, value in document.items():
+            yield from keys_in(value, str(key))
+    elif isinstance(document, list):
+        for value in document:
+            yield from keys_in(value, name)
 
 
 def _parts_of_uri(text: str) -> Iterable[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, ConfigDict, Field, SecretStr, StringConstraints, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, Secret, SecretStr, StringConstraints, model_validator
 
 from healthd.config.settings import Model
 
@@ -38,8 +38,18 @@ class SmokeRequest(Model):
     """The status that the answer must have."""
     headers: dict[str, SecretStr] = Field(default_factory=dict)
     """Headers to send; they are treated as secrets."""
-    json_body: Any = Field(None, alias="json")
-    """A body to send as JSON."""
+    json_body: Secret[Any] | None = Field(None, alias="json")
+    """A body to send as JSON; it is treated as a secret, since a login carries one."""
+
+    @property
+    def has_secrets(self) -> bool:
+        """Whether it cannot be sent as the journal keeps it, which keeps no secrets."""
+        return bool(self.headers) or self.json_body is not None
+
+    @property
+    def sent_json(self) -> Any:
+        """The body in plain text; None for none."""
+        return self.json_body.get_secret_value() if self.json_body is not None else None
 
     @model_validator(mode="before")
     @classmethod

@@ -59,7 +59,7 @@ class SmokeTest:
     ) -> None:
         self._name, self._criterion = name, criterion
         self._addresses, self._session = addresses, session
-        self._unable = without_secrets and any(request.headers for request in criterion.requests)
+        self._unable = without_secrets and any(request.has_secrets for request in criterion.requests)
 
     async def ask(self) -> Observation:
         """Whether every request is answered with the status that it must have."""
@@ -80,7 +80,7 @@ class SmokeTest:
                 request.method,
                 address + request.path,
                 headers=headers,
-                json=request.json_body,
+                json=request.sent_json,
                 allow_redirects=False,
                 timeout=aiohttp.ClientTimeout(total=self._criterion.timeout),
             ) as response:

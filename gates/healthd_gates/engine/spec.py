@@ -101,7 +101,7 @@ def load_spec(body: str, name: str, service: str, config: Config) -> GateSpec:
     if current is not None and policy_body(current) == body:
         return GateSpec(current, config.services.get(service), name=name)
     policy = Policy.model_validate(json.loads(body))
-    masked = any(request.headers for c in policy.criteria if isinstance(c, Smoke) for request in c.requests)
+    masked = any(request.has_secrets for c in policy.criteria if isinstance(c, Smoke) for request in c.requests)
     return GateSpec(policy, config.services.get(service), without_secrets=masked, name=name)
 
 

@@ -142,7 +142,7 @@ class Volley:
                     request.method,
                     url,
                     headers={key: value.get_secret_value() for key, value in request.headers.items()},
-                    json=request.json_body,
+                    json=request.sent_json,
                     allow_redirects=False,
                     server_hostname=self._orders.http.tls.server_name,
                 ) as response,
