@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
+import structlog
 from aiohttp import web
 
 from healthd.runtime.clock import Clock
@@ -21,9 +22,10 @@ from healthd_gates.api.operation import Operation
 from healthd_gates.api.rate_limit import Rate, RateLimiter
 from healthd_gates.api.verify import Verify
 from healthd_gates.engine.service import GateService
-from healthd_gates.hooks import KINDS, find_kind
+from healthd_gates.hooks import find_kind, known_kinds
 from healthd_gates.hooks.runs import Runs
 
+_log = structlog.get_logger(__name__)
 _ROOTS = ("/actions", "/api/v2/deployments", "/gates", "/hooks", "/locks", "/quarantine")
 _RATE = Rate()
 
@@ -47,7 +49,7 @@ class GateApi:
             *Events(gate_service, self._patience).operations(),
             *Locks(gate_service).operations(),
             *Actions(gate_service).operations(),
-            *(operation for kind in KINDS for operation in find_kind(kind)(runs).operations()),
+            *_of_dialects(runs),
         )
         self._description = json.dumps(document(self.operations), indent=1).encode()
 
@@ -69,6 +71,17 @@ class GateApi:
 
     async def _describe(self, _request: web.Request) -> web.Response:
         return web.Response(body=self._description, content_type="application/json")
+
+
+def _of_dialects(runs: Runs) -> Iterator[Operation]:
+    """The calls of every dialect. A package whose dialect cannot be loaded takes no other with it."""
+    for kind in known_kinds():
+        try:
+            dialect = find_kind(kind)
+        except ImportError as error:
+            _log.error("a dialect cannot be loaded: its hooks are not served", kind=kind, problem=str(error))
+        else:
+            yield from dialect(runs).operations()
 
 
 def _pattern(operation: Operation) -> str:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-
-from healthd.checks import extensions
-from healthd.checks.contract import Check
+from healthd.checks.contract import Check, CheckConfig
+from healthd.registry import Registry
 
 # Loaded by name, so that a driver is imported only when a check that needs it is configured.
 KINDS = {
@@ -29,22 +27,14 @@ KINDS = {
 }
 
 
-class UnknownKindError(LookupError):
-    """No check has this kind."""
+CHECKS: Registry[Check] = Registry("check", "healthd.checks", KINDS, CheckConfig, ("probe", "close"))
 
 
 def known_kinds() -> list[str]:
     """Every kind that can be configured: the built-in ones and those of installed packages."""
-    return sorted({*KINDS, *extensions.kinds()})
+    return CHECKS.kinds()
 
 
 def find_kind(kind: str) -> type[Check]:
-    """The class of a kind. Raises UnknownKindError, or ImportError when it cannot be loaded: an extra is not
-    installed, somebody's package is broken, or two packages bring the same kind."""
-    if kind in KINDS:
-        extensions.refuse_rivals(kind)
-        module, _, name = KINDS[kind].partition(":")
-        return getattr(import_module(module), name)  # type: ignore[no-any-return]
-    if kind in extensions.kinds():
-        return extensions.load(kind)
-    raise UnknownKindError(kind)
+    """The class of a kind. Raises UnknownKindError, or ImportError when it cannot be loaded."""
+    return CHECKS.find(kind)

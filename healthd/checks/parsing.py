@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
-from healthd.checks import UnknownKindError, find_kind, known_kinds
+from healthd.checks import CHECKS
 from healthd.checks.contract import CheckConfig
 from healthd.checks.misconfigured import MisconfiguredConfig
 
@@ -19,14 +19,7 @@ def read_check(raw: Any, defaults: Mapping[str, Any]) -> CheckConfig:
     """The model, with the file's defaults where neither the entry nor its kind says otherwise. Raises ValueError."""
     if isinstance(raw, CheckConfig):
         return raw
-    if not isinstance(raw, dict) or not isinstance(raw.get("kind"), str):
-        raise ValueError(f"a check needs a kind, one of: {', '.join(known_kinds())}")
-    try:
-        model = find_kind(raw["kind"]).config_model
-    except UnknownKindError:
-        raise ValueError(f"no kind of check is called {raw['kind']!r}; there are: {', '.join(known_kinds())}") from None
-    except ImportError as error:
-        raise ValueError(f"kind {raw['kind']!r} cannot be loaded: {error}") from None
+    model: type[CheckConfig] = CHECKS.model_of(raw)
     for key, default in defaults.items():
         own = model.model_fields[key].default != CheckConfig.model_fields[key].default
         if key not in raw and not own:

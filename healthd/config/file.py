@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from healthd.checks.parsing import MISSING
+from healthd.config.explain import KeyPath, Problem, explained, mark
 from healthd.config.yaml_text import YAMLTextError, read_yaml
 from healthd.runtime.redaction import Redactor
 
@@ -21,21 +22,6 @@ _REFERENCE = re.compile(
 )
 _LOOKS, _BETWEEN_LOOKS = 20, 0.1  # seconds
 ModelT = TypeVar("ModelT", bound=BaseModel)
-KeyPath = tuple[str | int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One thing that is wrong with a file. Never holds a value, which might be a secret."""
-
-    file: str
-    line: int | None
-    key: str
-    message: str
-
-    def __str__(self) -> str:
-        place = f"{self.file}:{self.line}" if self.line else self.file
-        return f"{place}: {self.key}: {self.message}" if self.key else f"{place}: {self.message}"
 
 
 class ConfigError(Exception):
@@ -120,7 +106,7 @@ def _parse(
         return model.model_validate(plain)
     except ValidationError as error:
         hide = Redactor(filler.filled).known
-        problems = [replace(problem, message=hide(problem.message)) for problem in _explained(error, tree, file)]
+        problems = [replace(problem, message=hide(problem.message)) for problem in explained(error, tree, file, model)]
         raise ConfigError(problems) from None
 
 
@@ -176,7 +162,7 @@ class _Filler:
         try:
             return _REFERENCE.sub(self._value, str(item))
         except (_UnsetError, _TypoError) as problem:
-            self.problems.append(Problem(self._file, _mark(parent, key), ".".join(map(str, path)), str(problem)))
+            self.problems.append(Problem(self._file, mark(parent, key), ".".join(map(str, path)), str(problem)))
             return None
 
     def _value(self, match: re.Match[str]) -> str:
@@ -205,68 +191,3 @@ class _Filler:
 
 _NOT_SET = "not set: "
 _MAY_LACK = ("checks", "notify", "actions")
-
-
-def _trim(tree: Any, location: KeyPath) -> KeyPath:
-    """The part of a validator's location that names a key a person wrote, and one key more for a missing one."""
-    return tuple(_existing(tree, location))
-
-
-def _existing(node: Any, location: KeyPath) -> Iterator[str | int]:
-    for step in location:
-        yield step
-        if (isinstance(node, CommentedMap) and step in node) or (
-            isinstance(node, CommentedSeq) and isinstance(step, int) and step < len(node)
-        ):
-            node = node[step]
-        else:
-            return
-
-
-def _line(tree: Any, location: KeyPath) -> int | None:
-    """The line of the deepest key on the way that the file has; None when it has none of them."""
-    node, line = tree, None
-    for step in location:
-        if not (
-            (isinstance(node, CommentedMap) and step in node)
-            or (isinstance(node, CommentedSeq) and isinstance(step, int) and step < len(node))
-        ):
-            break
-        line = _mark(node, step) or line
-        node = node[step]
-    return line
-
-
-def _mark(node: CommentedMap | CommentedSeq, key: str | int) -> int | None:
-    """The line of one key or item; None for a key that a merge (`<<: *other`) brought in."""
-    try:
-        row: int = (node.lc.key(key) if isinstance(node, CommentedMap) else node.lc.item(key))[0]
-    except KeyError:
-        return None
-    return row + 1
-
-
-def _explained(error: ValidationError, tree: Any, file: str) -> Iterator[Problem]:
-    details = error.errors(include_input=False, include_url=False)
-    for detail in details:
-        location = detail["loc"]
-        inside = any(other["loc"][: len(location)] == location for other in details if other is not detail)
-        if not (detail["type"] == "too_short" and inside):  # it is short because its items are in error
-            where = _trim(tree, location)
-            message = _explain(detail["type"], detail["msg"], detail.get("ctx", {}))
-            yield Problem(file, _line(tree, where), ".".join(str(step) for step in where if step != "[key]"), message)
-
-
-def _explain(kind: str, message: str, context: Mapping[str, Any]) -> str:
-    match kind:
-        case "extra_forbidden":
-            return "no such option; see `healthd config schema` or config/full.yaml for the names"
-        case "missing":
-            return "is required"
-        case "timezone_aware":
-            return "needs a time zone, such as 2026-12-01T01:00:00Z"
-        case "too_short":
-            return f"needs {context['min_length']} or more"
-        case "string_pattern_mismatch":
-            return f"is not a name of this kind: it must match {context['pattern']}"
-    return re.sub("^Input should ", "must ", message.removeprefix("Value error, "))

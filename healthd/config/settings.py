@@ -28,6 +28,7 @@ from healthd.checks.database import checked_uri
 from healthd.checks.misconfigured import MisconfiguredConfig
 from healthd.checks.parsing import read_check
 from healthd.config.external_url import ExternalUrl
+from healthd.nearest import not_under
 from healthd.notifiers.contract import MisconfiguredNotifier, NotifierConfig
 from healthd.notifiers.parsing import AnyNotifier, KnownRoute
 from healthd.units import Duration
@@ -64,7 +65,13 @@ def _address(text: str) -> str:
     return text
 
 
-Address = Annotated[str, AfterValidator(_address)]
+def _port_alone(raw: Any) -> Any:
+    if isinstance(raw, int) and not isinstance(raw, bool):
+        raise ValueError(f"write host:port, such as 0.0.0.0:{raw} for every address or 127.0.0.1:{raw} for this host")
+    return raw
+
+
+Address = Annotated[str, BeforeValidator(_port_alone), AfterValidator(_address)]
 
 
 def _journal(url: SecretStr) -> SecretStr:
@@ -194,8 +201,8 @@ NamesChecks = TypeVar("NamesChecks", Group, Maintenance)
 def _names_checks(value: NamesChecks, info: ValidationInfo) -> NamesChecks:
     """Refuses names of checks that there are not. Says nothing while the checks themselves are in error."""
     known = info.data.get("checks", value.checks)
-    if strangers := [repr(name) for name in value.checks if name not in known]:
-        raise ValueError(f"names {', '.join(strangers)}, which is not under checks")
+    if strangers := [name for name in value.checks if name not in known]:
+        raise ValueError("; ".join(f"names {not_under('checks', name, known)}" for name in strangers))
     return value
 
 

@@ -16,6 +16,18 @@ from ruamel.yaml.reader import ReaderError
 _TIMESTAMP = "tag:yaml.org,2002:timestamp"
 _LINE_BREAK = re.compile(r"\r\n|\r|\n")
 
+# What the YAML library says, and what the person who wrote the file can do about it.
+_PLAINLY = {
+    "found character '\\t'": "a tab cannot be used here: indent with spaces",
+    "mapping values are not allowed here": "this key does not line up with its neighbours, or a text with `: ` in it "
+    "is not quoted: indent all keys of one mapping alike",
+    "expected <block end>": "this line does not line up with its neighbours: indent all keys of one mapping alike",
+    "expected ',' or '}'": "a { is not closed: a } or a comma is missing before here",
+    "expected ',' or ']'": "a [ is not closed: a ] or a comma is missing before here",
+    "could not find expected ':'": "a key without a colon: write `key: value`",
+    "found unexpected end of stream": "a quoted text is not closed",
+}
+
 
 class YAMLTextError(Exception):
     """The text is not YAML that can be used. `line` counts from 1; `key` is dotted, and empty where none is known."""
@@ -52,6 +64,7 @@ def read_yaml(text: str) -> Any:
         raise YAMLTextError(error.problem or "", *_place(text, error.problem_mark)) from None
     except MarkedYAMLError as error:
         problem = (error.problem or "is not valid YAML").split("\n")[0].partition(" with value")[0]
+        problem = next((said for start, said in _PLAINLY.items() if problem.startswith(start)), problem)
         raise YAMLTextError(problem, error.problem_mark.line + 1 if error.problem_mark else None) from None
     except ReaderError as error:
         raise YAMLTextError(*_odd_character(text, error)) from None

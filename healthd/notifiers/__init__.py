@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from healthd.notifiers.alertmanager import Alertmanager
-from healthd.notifiers.contract import Notifier
-from healthd.notifiers.grafana import Grafana
-from healthd.notifiers.pagerduty import PagerDuty
-from healthd.notifiers.sendgrid import SendGrid
-from healthd.notifiers.sentry import Sentry
-from healthd.notifiers.slack import Slack
-from healthd.notifiers.webhook import Webhook
+from healthd.notifiers.contract import Notifier, NotifierConfig
+from healthd.registry import Registry
 
-KINDS: dict[str, type[Notifier]] = {
-    "alertmanager": Alertmanager,
-    "grafana": Grafana,
-    "pagerduty": PagerDuty,
-    "sendgrid": SendGrid,
-    "sentry": Sentry,
-    "slack": Slack,
-    "webhook": Webhook,
+KINDS = {
+    "alertmanager": "healthd.notifiers.alertmanager:Alertmanager",
+    "grafana": "healthd.notifiers.grafana:Grafana",
+    "pagerduty": "healthd.notifiers.pagerduty:PagerDuty",
+    "sendgrid": "healthd.notifiers.sendgrid:SendGrid",
+    "sentry": "healthd.notifiers.sentry:Sentry",
+    "slack": "healthd.notifiers.slack:Slack",
+    "webhook": "healthd.notifiers.webhook:Webhook",
 }
+NOTIFIERS: Registry[Notifier] = Registry("notifier", "healthd.notifiers", KINDS, NotifierConfig, ("send",))

@@ -7,7 +7,8 @@ from typing import Annotated, Any, Union
 from pydantic import AfterValidator, BeforeValidator, Field, SerializeAsAny, ValidationInfo
 
 from healthd.checks.parsing import MISSING, check_what_is_set
-from healthd.notifiers import KINDS
+from healthd.nearest import not_under
+from healthd.notifiers import KINDS, NOTIFIERS
 from healthd.notifiers.contract import MisconfiguredNotifier, NotifierConfig
 from healthd.notifiers.routes import Route
 
@@ -15,12 +16,7 @@ from healthd.notifiers.routes import Route
 def _read(raw: Any) -> NotifierConfig:
     if isinstance(raw, NotifierConfig):
         return raw
-    kinds = ", ".join(sorted(KINDS))
-    if not isinstance(raw, dict) or not isinstance(raw.get("kind"), str):
-        raise ValueError(f"a notifier needs a kind, one of: {kinds}")
-    if raw["kind"] not in KINDS:
-        raise ValueError(f"no kind of notifier is called {raw['kind']!r}; there are: {kinds}")
-    model = KINDS[raw["kind"]].config_model
+    model: type[NotifierConfig] = NOTIFIERS.model_of(raw)
     if not raw.get(MISSING):
         return model.model_validate(raw)
     check_what_is_set(raw, model)
@@ -31,14 +27,15 @@ def _read(raw: Any) -> NotifierConfig:
 def _leads_somewhere(route: Route, info: ValidationInfo) -> Route:
     """Refuses names of notifiers and checks that there are not. Says nothing while those are in error themselves."""
     for name in route.to:
-        if name not in info.data.get("notify", route.to):
-            raise ValueError(f"to names {name!r}, which is not under notify")
+        if name not in (known := info.data.get("notify", route.to)):
+            raise ValueError(f"to names {not_under('notify', name, known)}")
     for name in route.checks:
-        if "*" not in name and name not in info.data.get("checks", route.checks):
-            raise ValueError(f"checks names {name!r}, which is not under checks")
+        if "*" not in name and name not in (known := info.data.get("checks", route.checks)):
+            raise ValueError(f"checks names {not_under('checks', name, known)}")
     return route
 
 
-_AnyKind: Any = Annotated[Union[tuple(kind.config_model for kind in KINDS.values())], Field(discriminator="kind")]  # noqa: UP007
+_MODELS = tuple(NOTIFIERS.find(kind).config_model for kind in KINDS)
+_AnyKind: Any = Annotated[Union[_MODELS], Field(discriminator="kind")]  # noqa: UP007
 AnyNotifier = Annotated[SerializeAsAny[NotifierConfig], BeforeValidator(_read, json_schema_input_type=_AnyKind)]
 KnownRoute = Annotated[Route, AfterValidator(_leads_somewhere)]

@@ -19,7 +19,7 @@ from healthd.config.settings import Settings
 from healthd.journal.database import JournalError
 from healthd.metrics import Metrics
 from healthd.monitoring.board import Board
-from healthd.notifiers import KINDS
+from healthd.notifiers import NOTIFIERS
 from healthd.notifiers.contract import MisconfiguredNotifier, NotifierConfig, NotifierContext
 from healthd.notifiers.notice import Notice
 from healthd.notifiers.routes import Route
@@ -178,7 +178,7 @@ class Notifications:
             _log.warning("notifier is misconfigured and tells nobody", notifier=name, not_set=list(config.missing))
             return
         context = NotifierContext(self._session, self._clock, self._environment, self._source)
-        notifier = KINDS[config.kind](config, context)
+        notifier = NOTIFIERS.find(config.kind)(config, context)
         mailbox = Mailbox(name, config, notifier, clock=self._clock, redact=self._redact, books=books)
         self._mailboxes[name] = mailbox
         if self._memory.loaded:

@@ -34,7 +34,7 @@ def healthd(*words: object, env: Mapping[str, str] | None = None, cwd: Path | No
         cwd=cwd,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=120,
         check=False,
     )
     assert "Traceback" not in done.stdout + done.stderr, done.stderr

@@ -30,14 +30,14 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def packaged(folder: Path, name: str, points: str, code: str = "") -> None:
+def packaged(folder: Path, name: str, points: str, code: str = "", group: str = "healthd.checks") -> None:
     """A package as pip leaves it behind."""
     module = name.replace("-", "_")
     (folder / f"{module}.py").write_text(code)
     info = folder / f"{module}-2.1.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 2.1\n")
-    (info / "entry_points.txt").write_text(f"[healthd.checks]\n{points}\n")
+    (info / "entry_points.txt").write_text(f"[{group}]\n{points}\n")
 
 
 def with_packages(folder: Path, *words: object) -> Outcome:
@@ -122,6 +122,74 @@ def test_packages_that_cannot_be_used(tmp_path: Path) -> None:
     file.write_text("checks: {self: {kind: process}}")
     assert with_packages(tmp_path, "check", "--config", file).code == 0
     assert with_packages(tmp_path, "config", "schema").code == 0
+
+
+OTHERS = {
+    "source": """
+from typing import Literal
+from healthd_gates.sources.contract import Look, SourceConfig
+
+class LedgerConfig(SourceConfig):
+    kind: Literal["ledger"] = "ledger"
+    book: str
+    timeout: float = 1.0
+
+class Ledger:
+    config_model = LedgerConfig
+    def __init__(self, config, arms, context): ...
+    async def observe(self, since): return Look(None, {})
+    async def close(self): ...
+""",
+    "action": """
+from typing import Literal
+from healthd_gates.actions.contract import ActionConfig, ActionResult, Ending
+
+class LedgerConfig(ActionConfig):
+    kind: Literal["ledger"] = "ledger"
+    book: str
+
+class Ledger:
+    config_model = LedgerConfig
+    def __init__(self, config, context): ...
+    async def execute(self, order): return ActionResult(Ending.DONE)
+    async def describe(self, order): return "writes it down"
+    async def close(self): ...
+""",
+    "notifier": """
+from typing import Literal
+from healthd.notifiers.contract import NotifierConfig
+
+class LedgerConfig(NotifierConfig):
+    kind: Literal["ledger"] = "ledger"
+    book: str
+
+class Ledger:
+    config_model = LedgerConfig
+    def __init__(self, config, context): ...
+    async def send(self, notices): ...
+""",
+}
+
+
+def test_sources_actions_and_notifiers_of_other_packages(tmp_path: Path) -> None:
+    """They are configured like those that ship, and their mistakes are named as those are."""
+    for what, code in OTHERS.items():
+        packaged(tmp_path, f"ledger-{what}", f"ledger = ledger_{what}:Ledger", code, f"healthd.{what}s")
+    file = tmp_path / "healthd.yaml"
+    text = (
+        "actions:\n  note: {kind: ledger, book: red}\n"
+        "notify:\n  diary: {kind: ledger, book: blue}\n"
+        "services:\n  shop:\n    source: {kind: ledger, book: green}\n    on_fail: [note]\n"
+    )
+    file.write_text(text)
+    done = with_packages(tmp_path, "config", "check", file)
+    assert (done.code, done.err) == (0, "")
+    file.write_text(text.replace("book: red", "bok: red"))
+    refused = with_packages(tmp_path, "config", "check", file)
+    assert refused.code == 2
+    assert f"{file}:2: actions.note.bok: no such option; did you mean book?" in refused.err
+    file.write_text("notify: {diary: {kind: legder, book: blue}}")
+    assert "did you mean ledger?" in with_packages(tmp_path, "config", "check", file).err
 
 
 FAULTY = """

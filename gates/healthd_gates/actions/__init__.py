@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-
-from healthd_gates.actions.contract import Action
+from healthd.registry import Registry
+from healthd_gates.actions.contract import Action, ActionConfig
 
 # Loaded by name, so that an SDK is imported only when an action that needs it is configured.
 KINDS: dict[str, str] = {
@@ -15,14 +14,9 @@ KINDS: dict[str, str] = {
 }
 
 
-class UnknownKindError(LookupError):
-    """No action has this kind."""
+ACTIONS: Registry[Action] = Registry("action", "healthd.actions", KINDS, ActionConfig, ("execute", "describe", "close"))
 
 
 def find_kind(kind: str) -> type[Action]:
-    """The class of a kind. Raises UnknownKindError, or ImportError when an extra is not installed."""
-    try:
-        module, _, name = KINDS[kind].partition(":")
-    except KeyError:
-        raise UnknownKindError(kind) from None
-    return getattr(import_module(module), name)  # type: ignore[no-any-return]
+    """The class of a kind. Raises UnknownKindError, or ImportError when it cannot be loaded."""
+    return ACTIONS.find(kind)

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, SerializeAsAny, WrapValidator
 
+from healthd.registry import Registry
 from healthd_gates.config.github_hook import GitHubConfig
 from healthd_gates.config.hooks import (
     ArgoRolloutsConfig,
@@ -17,23 +18,21 @@ from healthd_gates.config.hooks import (
     SpinnakerConfig,
 )
 
-KINDS: dict[str, type[HookConfig]] = {
-    "argo_rollouts": ArgoRolloutsConfig,
-    "codedeploy": CodeDeployConfig,
-    "datadog": DatadogConfig,
-    "ecs": EcsConfig,
-    "flagger": FlaggerConfig,
-    "github": GitHubConfig,
-    "spinnaker": SpinnakerConfig,
+# A dialect lies above the configuration and is loaded by name, when a hook of its kind is configured.
+KINDS = {
+    "argo_rollouts": "healthd_gates.hooks.argo_rollouts:ArgoRollouts",
+    "codedeploy": "healthd_gates.hooks.codedeploy:CodeDeployHook",
+    "datadog": "healthd_gates.hooks.datadog:Datadog",
+    "ecs": "healthd_gates.hooks.ecs:Ecs",
+    "flagger": "healthd_gates.hooks.flagger:Flagger",
+    "github": "healthd_gates.hooks.github.webhook:GitHubWebhook",
+    "spinnaker": "healthd_gates.hooks.spinnaker:Spinnaker",
 }
+HOOKS: Registry[Any] = Registry("hook", "healthd.hooks", KINDS, HookConfig, ())
 
 
 def _build_config(raw: Any) -> HookConfig:
-    if isinstance(raw, HookConfig):
-        return raw
-    if not isinstance(raw, dict) or raw.get("kind") not in KINDS:
-        raise ValueError(f"a hook needs a kind, one of: {', '.join(KINDS)}")
-    return KINDS[raw["kind"]].model_validate(raw)
+    return raw if isinstance(raw, HookConfig) else HOOKS.model_of(raw).model_validate(raw)
 
 
 # What is named here is what the schema and the reference show; what counts is the registry.

@@ -16,8 +16,9 @@ from pydantic import (
 
 from healthd.checks.parsing import MISSING, check_what_is_set
 from healthd.config.settings import Auth, Model, Name, Settings
+from healthd.nearest import did_you_mean, not_under
 from healthd.units import Duration, Span
-from healthd_gates import actions
+from healthd_gates.actions import ACTIONS
 from healthd_gates.actions.aws_elbv2 import ElbConfig
 from healthd_gates.actions.command import CommandConfig
 from healthd_gates.actions.contract import ActionConfig
@@ -39,15 +40,7 @@ def _build_action(raw: Any) -> ActionConfig:
     """One entry of `actions:` as the model of its kind."""
     if isinstance(raw, ActionConfig):
         return raw
-    kinds = ", ".join(sorted(actions.KINDS))
-    if not isinstance(raw, dict) or not isinstance(raw.get("kind"), str):
-        raise ValueError(f"an action needs a kind, one of: {kinds}")
-    try:
-        model = actions.find_kind(raw["kind"]).config_model
-    except actions.UnknownKindError:
-        raise ValueError(f"no kind of action is called {raw['kind']!r}; there are: {kinds}") from None
-    except ImportError as error:
-        raise ValueError(f"kind {raw['kind']!r} needs a package that is not installed: {error.name}") from None
+    model: type[ActionConfig] = ACTIONS.model_of(raw)
     if not raw.get(MISSING):
         return model.model_validate(raw)
     check_what_is_set(raw, model)
@@ -129,10 +122,10 @@ def _needs_what_there_is(policy: Policy, info: ValidationInfo) -> Policy:
             continue
         groups = {*_BUILT_IN_GROUPS, *info.data.get("groups", ())}
         if criterion.group is not None and "groups" in info.data and criterion.group not in groups:
-            raise ValueError(f"criteria.{number}.group names {criterion.group!r}, which is not under groups")
+            raise ValueError(f"criteria.{number}.group names {not_under('groups', criterion.group, groups)}")
         for check in criterion.checks:
-            if check not in info.data.get("checks", criterion.checks):
-                raise ValueError(f"criteria.{number}.checks names {check!r}, which is not under checks")
+            if check not in (known := info.data.get("checks", criterion.checks)):
+                raise ValueError(f"criteria.{number}.checks names {not_under('checks', check, known)}")
     return policy
 
 
@@ -140,8 +133,8 @@ def _orders_what_there_is(model: Ordering, info: ValidationInfo) -> Ordering:
     """The actions that a policy or a service names are configured."""
     for key in ("on_fail", "on_pass", "on_inconclusive", "on_loss"):
         for name in getattr(model, key, None) or ():
-            if name not in info.data.get("actions", (name,)):
-                raise ValueError(f"{key} names {name!r}, which is not under actions")
+            if name not in (known := info.data.get("actions", (name,))):
+                raise ValueError(f"{key} names {not_under('actions', name, known)}")
     return model
 
 
@@ -153,7 +146,8 @@ def _suits_its_policy(service: Service, info: ValidationInfo) -> Service:
     policy = policies.get(service.policy)
     if policy is None:
         known = ", ".join(sorted(policies))
-        raise ValueError(f"policy is {service.policy!r}, which is not under policies; there are: {known}")
+        hint = did_you_mean(service.policy, policies)
+        raise ValueError(f"policy is {service.policy!r}, which is not under policies; there are: {known}.{hint}")
     if policy.needs_source and service.source is None:
         raise ValueError(f"source is missing: policy {service.policy} looks at traffic")
     if policy.needs_target and not service.targets:
@@ -163,8 +157,8 @@ def _suits_its_policy(service: Service, info: ValidationInfo) -> Service:
 
 def _freezes_what_there_is(window: Freeze, info: ValidationInfo) -> Freeze:
     for name in window.services:
-        if name not in info.data.get("services", (name,)):
-            raise ValueError(f"services names {name!r}, which is not under services")
+        if name not in (known := info.data.get("services", (name,))):
+            raise ValueError(f"services names {not_under('services', name, known)}")
     return window
 
 
@@ -185,8 +179,8 @@ def _asks_about_what_there_is(hook: HookConfig, info: ValidationInfo) -> HookCon
     named += [("policies", deploys.policy) for deploys in hook.deploys() if deploys.policy]
     named += [("policies", policy) for policy in hook.policies()]
     for section, name in named:
-        if name not in info.data.get(section, (name,)):
-            raise ValueError(f"names {name!r}, which is not under {section}")
+        if name not in (known := info.data.get(section, (name,))):
+            raise ValueError(f"names {not_under(section, name, known)}")
     policies: dict[str, Policy] = info.data.get("policies", {})
     for name in hook.policies():
         if name in policies and policies[name].quarantine:

@@ -4,11 +4,11 @@ docs.
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import Annotated, Any
 
 from pydantic import Field, SerializeAsAny, WrapValidator
 
+from healthd.registry import Registry
 from healthd_gates.sources.cloudwatch import CloudWatchConfig
 from healthd_gates.sources.contract import Arms, Source, SourceConfig, SourceContext
 from healthd_gates.sources.probe import ProbeConfig
@@ -25,10 +25,12 @@ KINDS = {
 }
 
 
+SOURCES: Registry[Source] = Registry("source", "healthd.sources", KINDS, SourceConfig, ("observe", "close"))
+
+
 def find_kind(kind: str) -> type[Source]:
-    """The class of a kind. Raises KeyError."""
-    module, _, name = KINDS[kind].partition(":")
-    return getattr(import_module(module), name)  # type: ignore[no-any-return]
+    """The class of a kind. Raises UnknownKindError, or ImportError when it cannot be loaded."""
+    return SOURCES.find(kind)
 
 
 def build_source(config: SourceConfig, arms: Arms, context: SourceContext) -> Source:
@@ -38,11 +40,7 @@ def build_source(config: SourceConfig, arms: Arms, context: SourceContext) -> So
 
 
 def _build_config(raw: Any) -> SourceConfig:
-    if isinstance(raw, SourceConfig):
-        return raw
-    if not isinstance(raw, dict) or raw.get("kind") not in KINDS:
-        raise ValueError(f"a source needs a kind, one of: {', '.join(KINDS)}")
-    return find_kind(raw["kind"]).config_model.model_validate(raw)
+    return raw if isinstance(raw, SourceConfig) else SOURCES.model_of(raw).model_validate(raw)
 
 
 _BuiltIn = Annotated[

@@ -12,7 +12,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from healthd.notifiers import KINDS
+from healthd.notifiers import NOTIFIERS
 from healthd.notifiers.contract import DeliveryError, Notifier, NotifierContext
 from healthd.notifiers.notice import Notice, Severity
 from healthd.runtime.clock import SystemClock
@@ -53,7 +53,7 @@ GATE = Notice(
 
 @asynccontextmanager
 async def notifying(kind: str, **options: Any) -> AsyncIterator[Notifier]:
-    notifier = KINDS[kind]
+    notifier = NOTIFIERS.find(kind)
     async with aiohttp.ClientSession() as session:
         config = notifier.config_model.model_validate({"kind": kind, **options})
         yield notifier(config, NotifierContext(session, SystemClock(), "production", "host-1"))

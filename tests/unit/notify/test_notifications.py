@@ -12,7 +12,7 @@ import pytest
 from healthd.config.settings import Settings
 from healthd.metrics import Metrics
 from healthd.model import Probe, Result, Status
-from healthd.notifiers import KINDS
+from healthd.notifiers import NOTIFIERS
 from healthd.notifiers.notice import Notice, Severity
 from healthd.notifiers.routes import Route
 from healthd.notify.notifications import Notifications
@@ -35,7 +35,7 @@ class Talk(Stage):
             said = self.said.setdefault(notifier._url.rpartition("/")[2], [])
             said.extend(f"{notice.name} {notice.standing} {notice.severity}" for notice in notices)
 
-        monkeypatch.setattr(KINDS["slack"], "send", send)
+        monkeypatch.setattr(NOTIFIERS.find("slack"), "send", send)
 
     def configure(self, **options: Any) -> Settings:
         settings = Settings.model_validate({"environment": "production", "checks": CHECKS, **options})

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from healthd.notifiers import KINDS, alertmanager, grafana, pagerduty, sendgrid, sentry, slack, webhook
+from healthd.notifiers import KINDS, NOTIFIERS, alertmanager, grafana, pagerduty, sendgrid, sentry, slack, webhook
 from healthd.notifiers.contract import NotifierContext
 from healthd.notifiers.notice import Notice, Severity
 from healthd.notify.delivery_queue import DeliveryMetrics, Mailbox
@@ -82,9 +82,9 @@ def wire(monkeypatch: pytest.MonkeyPatch) -> Wire:
 
 @asynccontextmanager
 async def mailbox(kind: str, **options: Any) -> AsyncIterator[Mailbox]:
-    model = KINDS[kind].config_model
+    model = NOTIFIERS.find(kind).config_model
     config = model.model_validate({"kind": kind, **OPTIONS[kind], **options})
-    notifier = KINDS[kind](config, NotifierContext(None, LoopClock(), "production", "host-1"))  # type: ignore[arg-type]
+    notifier = NOTIFIERS.find(kind)(config, NotifierContext(None, LoopClock(), "production", "host-1"))  # type: ignore[arg-type]
     books = DeliveryMetrics(lambda *_: None, lambda _: None, lambda _: None, lambda *_: None)
     box = Mailbox(kind, config, notifier, clock=LoopClock(), redact=str, books=books)
     task = asyncio.create_task(box.run())

@@ -11,7 +11,7 @@ import pytest
 
 from healthd.journal.database import JournalError
 from healthd.metrics import Metrics
-from healthd.notifiers import KINDS
+from healthd.notifiers import NOTIFIERS
 from healthd.notifiers.notice import Notice, Severity
 from healthd.notify.notifications import Notifications
 from healthd.notify.told import Key, Memory, Told, receiver_of
@@ -64,7 +64,7 @@ class Heard(Talk):
             self.before += [notice.before for notice in notices]
 
         for kind in ("slack", "pagerduty", "alertmanager"):
-            monkeypatch.setattr(KINDS[kind], "send", send)
+            monkeypatch.setattr(NOTIFIERS.find(kind), "send", send)
 
 
 @pytest.fixture

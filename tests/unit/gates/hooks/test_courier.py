@@ -23,7 +23,7 @@ HOOKS = {"tool": {"kind": "tool"}}
 
 @pytest.fixture(autouse=True)
 def _tool(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(any_hook.KINDS, "tool", ToolConfig)
+    monkeypatch.setitem(any_hook.KINDS, "tool", "tests.unit.gates.hooks.tool:ToolDialect")
     monkeypatch.setitem(CORRESPONDENTS, ToolConfig, lambda config, _clock: Tool(config.patience, config.give_up))
     monkeypatch.setattr(Tool, "act", lambda _word: TAKEN)
     monkeypatch.setattr(Tool, "excused", None)

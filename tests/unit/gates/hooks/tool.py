@@ -21,6 +21,10 @@ class ToolConfig(HookConfig):
     give_up: float = 7200.0
 
 
+class ToolDialect:
+    config_model: ClassVar[type[HookConfig]] = ToolConfig
+
+
 class Tool:
     """Takes everything unless told otherwise. `told` are the words of all tries, `reports` what it was told of."""
 

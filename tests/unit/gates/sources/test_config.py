@@ -43,7 +43,7 @@ def test_every_kind_loads_and_has_a_good_example() -> None:
     [
         ("prometheus", "a source needs a kind"),
         ({}, "a source needs a kind"),
-        ({"kind": "graphite"}, "one of: .*prometheus"),
+        ({"kind": "graphite"}, "there are: .*prometheus"),
         ({"kind": "prometheus"}, "url"),
         ({**PROMETHEUS, "uri": "x"}, "Extra inputs"),
         ({**PROMETHEUS, "url": "prometheus:9090"}, "url"),

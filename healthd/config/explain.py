@@ -1,0 +1,132 @@
+"""What a validator found wrong → file, line, key, and what to write instead."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+
+from healthd.config.options import options_at
+from healthd.nearest import did_you_mean, nearest
+
+KeyPath = tuple[str | int, ...]
+_LIKE_NUMBERS = ("int_parsing", "int_from_float", "float_parsing", "int_type", "float_type")
+_EXPECTED = {
+    "dict_type": "must be a mapping of keys to values, such as `key: value`, one a line",
+    "model_type": "must be a mapping of keys to values, such as `key: value`, one a line",
+    "list_type": "must be a list, such as [a, b]",
+    "tuple_type": "must be a list, such as [a, b]",
+    "frozen_set_type": "must be a list, such as [a, b]",
+    "string_type": "must be text, in quotes if it looks like a number or a date",
+    "bool_type": "must be true or false",
+    "bool_parsing": "must be true or false",
+    "datetime_from_date_parsing": "must be a date and time with its zone, such as 2026-12-01T01:00:00Z",
+    "datetime_parsing": "must be a date and time with its zone, such as 2026-12-01T01:00:00Z",
+    "timezone_aware": "needs a time zone, such as 2026-12-01T01:00:00Z",
+    "missing": "is required",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong with a file. Never holds a value, which might be a secret."""
+
+    file: str
+    line: int | None
+    key: str
+    message: str
+
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.line}" if self.line else self.file
+        return f"{place}: {self.key}: {self.message}" if self.key else f"{place}: {self.message}"
+
+
+def explained(error: ValidationError, tree: Any, file: str, model: type[BaseModel]) -> Iterator[Problem]:
+    """Every problem of a file, `tree`, that was read as a `model`."""
+    details = error.errors(include_input=False, include_url=False)
+    for detail in details:
+        location = detail["loc"]
+        inside = any(other["loc"][: len(location)] == location for other in details if other is not detail)
+        if not (detail["type"] == "too_short" and inside):  # it is short because its items are in error
+            where = tuple(_written(tree, location))
+            message = _explain(detail["type"], detail["msg"], detail.get("ctx", {}))
+            if detail["type"] == "extra_forbidden":
+                message += _meant(model, tree, where)
+            yield Problem(file, _line(tree, where), ".".join(str(step) for step in where if step != "[key]"), message)
+
+
+def mark(node: CommentedMap | CommentedSeq, key: str | int) -> int | None:
+    """The line of one key or item; None for a key that a merge (`<<: *other`) brought in."""
+    try:
+        row: int = (node.lc.key(key) if isinstance(node, CommentedMap) else node.lc.item(key))[0]
+    except KeyError:
+        return None
+    return row + 1
+
+
+def _has(node: Any, step: str | int) -> bool:
+    if isinstance(node, CommentedSeq):
+        return isinstance(step, int) and step < len(node)
+    return isinstance(node, CommentedMap) and step in node
+
+
+def _written(node: Any, location: KeyPath) -> Iterator[str | int]:
+    """The part of a validator's location that names keys a person wrote, and one key more for a missing one. What the
+    validator adds for itself is left out: an entry's kind, where that tells which model it is read as."""
+    for step in location:
+        if isinstance(node, CommentedMap) and step not in node and step == node.get("kind"):
+            continue
+        yield step
+        if not _has(node, step):
+            return
+        node = node[step]
+
+
+def _line(tree: Any, location: KeyPath) -> int | None:
+    """The line of the deepest key on the way that the file has; None when it has none of them."""
+    node, line = tree, None
+    for step in location:
+        if not _has(node, step):
+            break
+        line = mark(node, step) or line
+        node = node[step]
+    return line
+
+
+def _meant(model: type[BaseModel], tree: Any, where: KeyPath) -> str:
+    """What may have been meant by an option that does not exist: `; did you mean interval?`."""
+    known = options_at(model, tree, where[:-1])
+    alike = nearest(str(where[-1]), known)
+    if alike is not None:
+        return f"; did you mean {alike}?"
+    return f"; there are: {', '.join(sorted(known))}" if 0 < len(known) <= _MOST_NAMES else ""
+
+
+_MOST_NAMES = 24
+
+
+def _explain(kind: str, message: str, context: Mapping[str, Any]) -> str:
+    if kind in _EXPECTED:
+        return _EXPECTED[kind]
+    if kind in _LIKE_NUMBERS:
+        return "must be a number" if kind.startswith("float") else "must be a whole number"
+    match kind:
+        case "extra_forbidden":
+            return "no such option"
+        case "too_short":
+            return f"needs {context['min_length']} or more"
+        case "string_pattern_mismatch":
+            return f"is not a name of this kind: it must match {context['pattern']}"
+        case "union_tag_invalid":
+            known = re.findall(r"'([^']+)'", context["expected_tags"])
+            there_are = ", ".join(known)
+            return f"no kind is called {context['tag']!r}; there are: {there_are}.{did_you_mean(context['tag'], known)}"
+        case "union_tag_not_found":
+            return f"needs a {str(context['discriminator']).strip(chr(39))}"
+        case "literal_error":
+            return re.sub("^Input should ", "must ", message)
+    return re.sub("^Input should ", "must ", message.removeprefix("Value error, "))

@@ -1,0 +1,31 @@
+"""The nearest valid word to one that is not: for messages that say what was probably meant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+_ALIKE = 0.6
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """The known word most like this one; letters' case, `-` and `_` make no difference. None where none is alike."""
+    plain = {_plain(each): each for each in known}
+    found = get_close_matches(_plain(word[:64]), plain, n=1, cutoff=_ALIKE)
+    return plain[found[0]] if found else None
+
+
+def not_under(section: str, name: str, known: Iterable[str]) -> str:
+    """`'trafic-back', which is not under actions; did you mean traffic-back?`"""
+    alike = nearest(name, known)
+    return f"{name!r}, which is not under {section}" + (f"; did you mean {alike}?" if alike else "")
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """` Did you mean interval?` to put behind a sentence; nothing where no known word is alike."""
+    found = nearest(word, known)
+    return f" Did you mean {found}?" if found is not None else ""
+
+
+def _plain(word: str) -> str:
+    return word.lower().replace("-", "_")

@@ -1,0 +1,133 @@
+"""The registry of a kind of plug-in: checks, sources, actions, notifiers, dialects.
+
+What ships is loaded by name when something configured needs it; other packages bring theirs through an entry-point
+group. What is wrong with one names its package.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from inspect import iscoroutinefunction
+from typing import Any, Generic, TypeVar
+
+from pydantic import BaseModel
+
+from healthd.nearest import nearest
+
+PluginT = TypeVar("PluginT")
+
+
+class UnknownKindError(LookupError):
+    """No plug-in has this kind."""
+
+
+class ExtensionError(ImportError):
+    """A package's plug-in cannot be used."""
+
+
+class Registry(Generic[PluginT]):
+    """The kinds of one thing that a configuration can name.
+
+    `what` is the thing's name (`check`), `group` the entry-point group, `built_in` the kinds that ship as
+    `module:Class`. A plug-in is a class with a `config_model` that is a subclass of `base`, and `methods`, which are
+    coroutine functions.
+    """
+
+    def __init__(
+        self, what: str, group: str, built_in: Mapping[str, str], base: type[BaseModel], methods: tuple[str, ...]
+    ) -> None:
+        self.what, self.group, self.base = what, group, base
+        self._built_in, self._methods = built_in, methods
+        _REGISTRIES.append(self)
+
+    def kinds(self) -> list[str]:
+        """Every kind that can be configured: those that ship and those of installed packages, broken or not."""
+        return sorted({*self._built_in, *_installed(self.group)})
+
+    def foreign(self) -> list[str]:
+        """The kinds that installed packages bring."""
+        return sorted(set(_installed(self.group)) - set(self._built_in))
+
+    def find(self, kind: str) -> type[PluginT]:
+        """The class of a kind. Raises UnknownKindError, or ImportError when it cannot be loaded: an extra is not
+        installed, somebody's package is broken, or two packages bring the same kind."""
+        rivals = _installed(self.group).get(kind, ())
+        if kind in self._built_in:
+            if rivals:
+                named = _named(*rivals)
+                raise ExtensionError(
+                    f"it is built in, and {named} brings another of that name: uninstall it, or have it renamed"
+                )
+            module, _, name = self._built_in[kind].partition(":")
+            return getattr(import_module(module), name)  # type: ignore[no-any-return]
+        if rivals:
+            return self._load(rivals)
+        raise UnknownKindError(kind)
+
+    def model_of(self, raw: Any) -> type[Any]:
+        """The configuration model of one entry as read from a file. Raises ValueError, which says what to write."""
+        article = f"{'an' if self.what[0] in 'aeiou' else 'a'} {self.what}"
+        kinds = ", ".join(self.kinds())
+        if not isinstance(raw, Mapping) or not isinstance(raw.get("kind"), str):
+            meant = next((key for key in raw if str(key).lower() == "kind"), None) if isinstance(raw, Mapping) else None
+            hint = f"; write kind, not {meant}" if meant not in (None, "kind") else ""
+            raise ValueError(f"{article} needs a kind, one of: {kinds}{hint}")
+        kind = raw["kind"]
+        try:
+            return self.find(kind).config_model  # type: ignore[attr-defined, no-any-return]
+        except UnknownKindError:
+            alike = nearest(kind, self.kinds())
+            hint = f"; did you mean {alike}?" if alike else ""
+            raise ValueError(f"no kind of {self.what} is called {kind!r}; there are: {kinds}{hint}") from None
+        except ImportError as error:
+            raise ValueError(f"kind {kind!r} cannot be loaded: {error}") from None
+
+    def _load(self, points: tuple[EntryPoint, ...]) -> type[PluginT]:
+        point, *others = points
+        if others:
+            raise ExtensionError(f"several packages bring it, {_named(*points)}: uninstall all but one")
+        try:
+            found = point.load()
+        except (Exception, SystemExit) as error:
+            said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+            raise ExtensionError(f"{_named(point)} is broken: {point.value}: {said}") from error
+        if fault := self._fault(found):
+            raise ExtensionError(f"{_named(point)} is broken: {point.value} {fault}")
+        return found  # type: ignore[no-any-return]
+
+    def _fault(self, found: object) -> str | None:
+        """How what was loaded fails to be such a plug-in; None when it is one."""
+        if not isinstance(found, type):
+            return "is not a class"
+        model = getattr(found, "config_model", None)
+        if not (isinstance(model, type) and issubclass(model, self.base)):
+            return f"has no config_model that is a subclass of {self.base.__module__}.{self.base.__qualname__}"
+        for method in self._methods:
+            if not iscoroutinefunction(getattr(found, method, None)):
+                return f"has no `async def {method}`"
+        return None
+
+
+_REGISTRIES: list[Registry[Any]] = []
+
+
+def registries() -> tuple[Registry[Any], ...]:
+    """Every registry that was made, one for each kind of plug-in."""
+    return tuple(_REGISTRIES)
+
+
+@cache
+def _installed(group: str) -> dict[str, tuple[EntryPoint, ...]]:
+    found: dict[str, tuple[EntryPoint, ...]] = {}
+    for point in entry_points(group=group):
+        found[point.name] = (*found.get(point.name, ()), point)
+    return found
+
+
+def _named(*points: EntryPoint) -> str:
+    return " and ".join(
+        f"package {point.dist.name} {point.dist.version}" if point.dist else point.value for point in points
+    )

@@ -1,0 +1,51 @@
+"""What is said of mistakes in the gate's part of a configuration: the key, and the nearest valid word."""
+
+import pytest
+
+from healthd.config.file import ConfigError, parse
+from healthd_gates.config.settings import Config
+
+_POLICY = "policies:\n  p:\n    criteria:\n      - {%s}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (_POLICY % "kind: latency, quantile: 95", "4: policies.p.criteria.0.quantile: must be less than 1"),
+        (
+            _POLICY % "kind: latency, quantil: 0.9",
+            "4: policies.p.criteria.0.quantil: no such option; did you mean q",
+        ),
+        (
+            _POLICY % "kind: error-rate",
+            "4: policies.p.criteria.0: no kind is called 'error-rate'; there are: error_rate,",
+        ),
+        (_POLICY % "kind: error_rate, limit: 5", "4: policies.p.criteria.0.limit: 5 is not a percentage"),
+        ("services: [api]\n", "1: services: must be a mapping of keys to values"),
+        (
+            "services:\n  api:\n    targets: [http://a]\n",
+            "3: services.api.targets: must be a mapping of",
+        ),
+        (
+            "services:\n  api:\n    source: {kind: prometeus}\n",
+            "3: services.api.source: no kind of source is called 'prometeus'; there are: cloudwatch,",
+        ),
+        ("services:\n  api:\n    policy: canry\n", "2: services.api: policy is 'canry', which is not under policies;"),
+        ("actions:\n  back: {kind: comand}\n", "2: actions.back: no kind of action is called 'comand'; there are:"),
+        ("hooks:\n  flux: {kind: fluger}\n", "2: hooks.flux: no kind of hook is called 'fluger'; there are:"),
+        (
+            "actions:\n  back: {kind: webhook, url: 'http://a', timout: 3s}\n",
+            "2: actions.back.timout: no such option; did you mean timeout?",
+        ),
+        (
+            "services:\n  api:\n    source: {kind: push}\n    on_fail: [trafic-back]\n"
+            "actions:\n  traffic-back: {kind: webhook, url: 'http://a'}\n",
+            "2: services.api: on_fail names 'trafic-back', which is not under actions; did you mean traffic-back?",
+        ),
+    ],
+)
+def test_a_mistake(text: str, said: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        parse(text, "healthd.yaml", Config, {})
+    (problem,) = [str(problem).removeprefix("healthd.yaml:") for problem in refused.value.problems]
+    assert problem.startswith(said)
