@@ -18,7 +18,8 @@ from healthd.checks.contract import CheckConfig
 from healthd.config.json_schema import config_schema
 from healthd.metrics import Metrics
 from healthd.monitoring.board import Board
-from healthd.notifiers import KINDS as NOTIFIERS
+from healthd.notifiers import KINDS as NOTIFIER_KINDS
+from healthd.notifiers import NOTIFIERS
 from healthd.notifiers.contract import NotifierConfig
 from healthd.runtime.clock import SystemClock
 from healthd.units import show_duration, show_ratio
@@ -73,7 +74,8 @@ def config_page() -> str:
             for inner in nested(check.config_model, set())
         ]
     parts.append("## Every notifier\n\n" + "\n".join(_table(NotifierConfig)))
-    for name, notifier in NOTIFIERS.items():
+    for name in NOTIFIER_KINDS:
+        notifier = NOTIFIERS.find(name)
         own = _table(notifier.config_model, without=NotifierConfig)
         parts.append(f"### {name}\n\n{inspect.getdoc(notifier) or ''}\n\n" + "\n".join(own))
     return "\n".join(parts)

@@ -14,7 +14,7 @@ from healthd.app import Config
 from healthd.checks import KINDS, find_kind
 from healthd.config.file import load
 from healthd.config.json_schema import config_schema
-from healthd.notifiers import KINDS as NOTIFIERS
+from healthd.notifiers import NOTIFIERS
 from healthd.notifiers.contract import MisconfiguredNotifier
 from healthd_gates.actions.aws_elbv2 import ElbConfig
 from healthd_gates.config.criteria import Checks, ErrorRate, Latency, Smoke
@@ -118,12 +118,12 @@ def test_production_puts_the_traffic_back() -> None:
         unset.actions["traffic-back"].check(Arms("api", Arm("2"), Arm("1")))
 
 
-@pytest.mark.parametrize("kind", sorted(NOTIFIERS))
+@pytest.mark.parametrize("kind", NOTIFIERS.kinds())
 def test_full_file_shows_every_option_of_a_notifier(kind: str) -> None:
     """In a notifier of its kind, or in the one that shows what every notifier can be told."""
     entries = YAML(typ="safe").load(FOLDER / "full.yaml")["notify"].values()
     shown = {key for entry in entries if entry["kind"] in (kind, "alertmanager") for key in entry}
-    assert set(NOTIFIERS[kind].config_model.model_json_schema(by_alias=True)["properties"]) <= shown
+    assert set(NOTIFIERS.find(kind).config_model.model_json_schema(by_alias=True)["properties"]) <= shown
 
 
 def test_a_team_is_told_once_its_variables_are_set() -> None:
