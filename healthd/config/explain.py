@@ -56,7 +56,7 @@ def explained(error: ValidationError, tree: Any, file: str, model: type[BaseMode
             message = _explain(detail["type"], detail["msg"], detail.get("ctx", {}))
             if detail["type"] == "extra_forbidden":
                 message += _meant(model, tree, where)
-            yield Problem(file, _line(tree, where), ".".join(str(step) for step in where if step != "[key]"), message)
+            yield Problem(file, line_of(tree, where), ".".join(str(step) for step in where if step != "[key]"), message)
 
 
 def mark(node: CommentedMap | CommentedSeq, key: str | int) -> int | None:
@@ -86,7 +86,7 @@ def _written(node: Any, location: KeyPath) -> Iterator[str | int]:
         node = node[step]
 
 
-def _line(tree: Any, location: KeyPath) -> int | None:
+def line_of(tree: Any, location: KeyPath) -> int | None:
     """The line of the deepest key on the way that the file has; None when it has none of them."""
     node, line = tree, None
     for step in location:

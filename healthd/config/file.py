@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from healthd.checks.parsing import MISSING
-from healthd.config.explain import KeyPath, Problem, explained, mark
+from healthd.config.explain import KeyPath, Problem, explained, line_of, mark
 from healthd.config.yaml_text import YAMLTextError, read_yaml
 from healthd.runtime.redaction import Redactor
 
@@ -68,7 +68,7 @@ def load_again(path: Path | None, model: type[ModelT], environ: Mapping[str, str
 
 def problem_at(path: Path, where: KeyPath, message: str) -> Problem:
     """A problem with a key of a file that is valid otherwise, with its line."""
-    return Problem(str(path), _line(_read_tree(_read(path), str(path)), where), ".".join(map(str, where)), message)
+    return Problem(str(path), line_of(_read_tree(_read(path), str(path)), where), ".".join(map(str, where)), message)
 
 
 def _read(path: Path) -> str:

@@ -31,11 +31,7 @@ def configuration(n: int, folder: Path) -> Config:
                 "details": ["always", "never"][n],
                 "agent_check": f"127.0.0.1:{n + 3}",
                 "drain": f"{n + 11}s",
-<<<<<<< HEAD
                 "external_url": f"https://healthd-{n}.test",
-=======
-                "external_url": f"https://healthd-{n}.example.com",
->>>>>>> 5ca91af (Show every option in the file of all options, and change each in the test of reloads)
             },
             "auth": {
                 "tokens": [{"name": f"token-{n}", "hash": f"sha256:{n}" + 63 * "0", "scopes": ["admin"]}],
