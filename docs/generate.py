@@ -104,6 +104,7 @@ def _inner(prefix: str, model: type[BaseModel], seen: set[type[BaseModel]] | Non
 
 def metrics_page() -> str:
     metrics = Metrics(Board(SystemClock()), "", "")
+    metrics.watch_journal(lambda: 0.0, lambda: True)
     GateMetrics(metrics.registry)
     metrics.registry.register(RunningGates(list))
     rows = [f"| `{name}` | {kind} | {labels} | {text} |" for name, kind, labels, text in sorted(_metrics(metrics))]
