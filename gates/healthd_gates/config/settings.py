@@ -31,6 +31,7 @@ from healthd_gates.config.criteria import Checks
 from healthd_gates.config.freeze_window import Freeze
 from healthd_gates.config.hooks import HookConfig
 from healthd_gates.config.policy import Policy
+from healthd_gates.config.unmeasurable import unmeasurable
 from healthd_gates.sources import AnySource
 
 LONGEST_LEASE = 300.0  # seconds; what ends later was written by a clock that was ahead
@@ -213,3 +214,8 @@ class Config(Settings):
     """Deploy tools that ask in their own way, by name. Without one none is answered."""
     gates: GateLimits = GateLimits()
     """How gates are kept."""
+
+    @property
+    def notes(self) -> list[str]:
+        """Also of gates that could never pass."""
+        return [*super().notes, *unmeasurable(self)]

@@ -1,0 +1,27 @@
+"""What a policy wants to know and a service's source is not told how to measure: such a gate could never pass."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from healthd_gates.config.criteria import Latency, MeanLatency
+
+if TYPE_CHECKING:  # which tells what this finds
+    from healthd_gates.config.settings import Config
+
+
+def unmeasurable(config: Config) -> Iterator[str]:
+    """A sentence for each service and policy that go together and do not fit: the service's own, and a hook's."""
+    asked = [(name, service.policy) for name, service in config.services.items()]
+    asked += [(it.service, it.policy) for hook in config.hooks.values() for it in hook.deploys() if it.policy]
+    for name, policy_name in dict.fromkeys(asked):
+        source, policy = config.services[name].source, config.policies.get(policy_name)
+        if source is None or policy is None or getattr(source, "latency", "unasked") is not None:
+            continue
+        slow = [it for it in policy.criteria if isinstance(it, Latency | MeanLatency) and it.critical]
+        if slow:
+            yield (
+                f"services.{name}: policy {policy_name} has a criterion of latency, and the source has no `latency`: "
+                "name the histogram there, or take a policy without that criterion"
+            )

@@ -1,0 +1,42 @@
+"""A policy and a source that do not fit are told before a release finds out."""
+
+from typing import Any
+
+import pytest
+
+from healthd_gates.config.settings import Config
+from healthd_gates.config.unmeasurable import unmeasurable
+
+SCRAPE = {"kind": "scrape", "requests": "http_requests_total", "errors": 'http_requests_total{status=~"5.."}'}
+
+
+def config(source: dict[str, Any], policy: str = "canary", **more: Any) -> Config:
+    service = {"source": source, "policy": policy, "targets": {"blue": ["http://127.0.0.1:3000"]}}
+    errors = {"criteria": [{"kind": "error_rate"}], "observe": {"at_least": "1m", "at_most": "5m"}}
+    return Config.model_validate({"services": {"api": service}, "policies": {"errors": errors}, **more})
+
+
+@pytest.mark.parametrize(
+    ("source", "policy", "fits"),
+    [
+        (SCRAPE, "canary", False),
+        ({**SCRAPE, "latency": "http_request_duration_seconds_bucket"}, "canary", True),
+        (SCRAPE, "errors", True),
+        ({"kind": "push"}, "canary", True),
+    ],
+)
+def test_a_criterion_of_latency_needs_latencies(source: dict[str, Any], policy: str, fits: bool) -> None:
+    """Where the source has to be told where they are."""
+    assert (list(unmeasurable(config(source, policy))) == []) is fits
+
+
+def test_what_a_hook_names_is_looked_at_too() -> None:
+    """It may take another policy than the service's own."""
+    hook = {"kind": "flagger", "canaries": {"shop/api": {"service": "api", "policy": "canary"}}}
+    [problem] = unmeasurable(config(SCRAPE, "errors", hooks={"flagger": hook}))
+    assert problem.startswith("services.api: policy canary has a criterion of latency")
+
+
+def test_a_check_of_the_configuration_tells_it() -> None:
+    """As a note: the rest of the configuration is fine."""
+    assert any("policy canary" in note for note in config(SCRAPE).notes)
