@@ -95,7 +95,7 @@ class Unable(Exception):  # noqa: N818 - what a dry run has found
 class Action(Protocol):
     """One configured action.
 
-    `carry_out` tries once and says what came of it; where it can read the present state it does so first, and what is
+    `execute` tries once and says what came of it; where it can read the present state it does so first, and what is
     already there is done. It may raise: that is a try that failed. It is cancelled at the action's timeout.
     `describe` says in one sentence what it would do, and changes nothing; it raises Unable where it sees that this
     could not be done. `close` ends its connections.

@@ -135,13 +135,13 @@ STEPS: dict[str, Callable[[Fuse], None]] = {
         Outbox, "claim", fuse, lambda *rest: any(fuse.is_of(order.action) for order in rest[-1])
     ),
     "before an action is tried": lambda fuse: before(
-        Attempts, "carry_out", fuse, lambda _, __, order: fuse.is_of(order.action)
+        Attempts, "execute", fuse, lambda _, __, order: fuse.is_of(order.action)
     ),
     "before the effect": lambda fuse: effect("before", fuse),
     "while the effect is under way": lambda fuse: effect("under way", fuse),
     "after the effect": lambda fuse: effect("after", fuse),
     "after an action is done": lambda fuse: after(
-        Attempts, "carry_out", fuse, lambda _, __, order, ___: fuse.is_of(order.action)
+        Attempts, "execute", fuse, lambda _, __, order, ___: fuse.is_of(order.action)
     ),
     "before an action is settled": lambda fuse: before(
         Outbox, "settle", fuse, lambda _, order, *__: fuse.is_of(order.action)

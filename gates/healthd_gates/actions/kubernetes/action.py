@@ -10,7 +10,7 @@ from typing import ClassVar
 import aiohttp
 
 from healthd.checks.failures import describe
-from healthd_gates.actions.contract import ActionConfig, ActionContext, ActionRequest, ActionResult, Ending
+from healthd_gates.actions.contract import ActionConfig, ActionContext, ActionRequest, ActionResult, Ending, Unable
 from healthd_gates.actions.kubernetes.api import Cluster, Object, Right
 from healthd_gates.actions.kubernetes.argo import look_at_rollout
 from healthd_gates.actions.kubernetes.config import KubernetesConfig, labels_of
@@ -45,9 +45,12 @@ class Kubernetes:
             found = await self._look(order)
             if isinstance(found, ActionResult):
                 return found
-            return ActionResult(Ending.RETRY, f"would {'' if isinstance(found, Move) else 'wait: '}{found.says}")
+            return ActionResult(Ending.DONE, f"would {'' if isinstance(found, Move) else 'wait: '}{found.says}")
 
-        return (await self._asking(tell)).detail
+        told = await self._asking(tell)
+        if told.ending is not Ending.DONE:
+            raise Unable(told.detail)
+        return told.detail
 
     async def test(self) -> ActionResult:
         """The object is there, and every right that a rollback takes. Changes nothing."""
@@ -82,7 +85,8 @@ class Kubernetes:
                     continue
                 did.append(found.says)
             elif isinstance(found, ActionResult):
-                return _after(did, found)
+                # Whatever is done was read off the cluster, after the last change too.
+                return replace(_after(did, found), seen=found.ending is Ending.DONE)
             elif isinstance(found, Move) or self._clock.steady() >= until:
                 return _after(did, ActionResult(Ending.RETRY, found.says))
             else:

@@ -86,7 +86,7 @@ async def test_a_service_selects_the_baseline_again(api: Api, kubeconfig: Path) 
     """Its other labels stay; and once it does, nothing is done."""
     put_service(api, "green", "blue", "green")
     outcome = await tried(service(kubeconfig), order())
-    assert outcome.ending is Ending.DONE
+    assert (outcome.ending, outcome.seen) == (Ending.DONE, True)
     assert outcome.detail == "Service shop/api: did select color=blue instead of color=green"
     assert api.get(SERVICE)["spec"] == {"selector": {"app": "api", "color": "blue"}, "ports": [{"port": 80}]}
     again = await tried(service(kubeconfig), order())
