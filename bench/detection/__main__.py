@@ -1,15 +1,17 @@
-"""python -m bench.detection [--quick] [--runs N] [--seed N] [--interval SECONDS]
+"""python -m bench.detection [--quick] [--runs N] [--seed N] [--interval SECONDS] [--jobs N]
 
 Prints Markdown. The default seed was not used while the judge was being tuned.
 """
 
 import argparse
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from itertools import groupby, product
 from math import inf
 from statistics import mean
 
-from bench.detection.cells import BASES, HARMFUL, HARMFUL_LATENCY, HEALTHY, HEALTHY_LATENCY, RATES
+from bench.detection.cells import BASES, HARMFUL, HARMFUL_LATENCY, HEALTHY, HEALTHY_LATENCY, RATES, SILENT
 from bench.detection.peers import RULES
 from bench.detection.streams import INTERVAL, Scenario
 from bench.detection.targets import targets
@@ -24,11 +26,13 @@ def main() -> None:
     """Run the cells that were asked for and print what came of them."""
     asked = _arguments()
     rates, bases = ((0.5, 5.0, 50.0), (0.01,)) if asked.quick else (RATES, BASES)
-    runs = asked.runs or (30 if asked.quick else 200)
-    results = []
-    for cell in _cells(rates, bases):
-        share = 1.0 if not cell.scenario.harmful else 0.5
-        results.append(run(cell, max(1, round(runs * share)), asked.seed, interval=asked.interval))
+    runs = asked.runs or (4 if asked.quick else 200)
+    cells = list(_cells(rates, bases))
+    shares = [1.0 if not cell.scenario.harmful else 0.5 for cell in cells]
+    counts = [max(1, round(runs * share)) for share in shares]
+    one = partial(run, seed=asked.seed, interval=asked.interval)
+    with ProcessPoolExecutor(asked.jobs) as pool:
+        results = list(pool.map(one, cells, counts))
     print(f"{runs} runs of every healthy cell, half as many of the others; seed {asked.seed};", end=" ")
     print(
         f"{asked.interval:g} s intervals; {', '.join(f'{rate:g}' for rate in rates)} requests/s in each arm;", end=" "
@@ -38,6 +42,7 @@ def main() -> None:
         ("False rollbacks of healthy releases: worst cell (mean of all cells)", _healthy_table(results)),
         ("Detection: share of runs, and median seconds after the switch", _harmful_table(results)),
         ("Latency", _latency_table(results)),
+        ("Candidates that die or lose their traffic: passes", _silent_table(results)),
         ("Targets", _target_table(results)),
     ):
         print(f"\n### {title}\n")
@@ -46,17 +51,18 @@ def main() -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.detection", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="fewer cells and runs, within a minute on one core")
+    parser.add_argument("--quick", action="store_true", help="fewer cells and runs, two minutes on two cores")
     parser.add_argument("--runs", type=int, help="runs of a healthy cell")
     parser.add_argument("--seed", type=int, default=_UNTUNED_SEED)
+    parser.add_argument("--jobs", type=int, help="processes; as many as there are cores unless given")
     parser.add_argument("--interval", type=float, default=INTERVAL, help="scrape interval in seconds")
     return parser.parse_args()
 
 
 def _cells(rates: Sequence[float], bases: Sequence[float]) -> Iterator[Cell]:
-    for scenario, base, rate in product(HEALTHY + HARMFUL, bases, rates):
+    for scenario, base, rate in product(HEALTHY + HARMFUL + SILENT, bases, rates):
         cell = Cell(scenario, rate, base)
-        if not scenario.harmful or cell.level >= 1.5 * base:
+        if not scenario.harmful or scenario.intermittent or cell.level >= 1.5 * base:
             yield cell
     for scenario, rate in product(
         HEALTHY_LATENCY + HARMFUL_LATENCY, [rate for rate in rates if rate in _LATENCY_RATES]
@@ -75,7 +81,9 @@ def _by_scenario(
 def _healthy_table(results: Sequence[Result]) -> Iterator[str]:
     yield _row(["release", "**judge**", *RULES])
     yield _row(["---"] * (2 + len(RULES)))
-    for scenario, group in _by_scenario(results, lambda scenario: not scenario.harmful and not scenario.latency):
+    for scenario, group in _by_scenario(
+        results, lambda scenario: not (scenario.harmful or scenario.latency or scenario.silent)
+    ):
         tallies = [[result.judge for result in group]]
         tallies += [[result.peers[rule] for result in group] for rule in RULES]
         yield _row([scenario.name, *(_worst(column) for column in tallies)])
@@ -110,6 +118,13 @@ def _latency_table(results: Sequence[Result]) -> Iterator[str]:
     yield _row(["---"] * (1 + len(rates)))
     for scenario, group in _by_scenario(results, lambda scenario: scenario.latency):
         yield _row([scenario.name, *(_seen(result.judge) for result in group)])
+
+
+def _silent_table(results: Sequence[Result]) -> Iterator[str]:
+    yield _row(["release", "passes, worst cell"])
+    yield _row(["---"] * 2)
+    for scenario, group in _by_scenario(results, lambda scenario: scenario.silent):
+        yield _row([scenario.name, f"{max(result.passed for result in group):.0%}"])
 
 
 def _target_table(results: Sequence[Result]) -> Iterator[str]:

@@ -11,10 +11,13 @@ HEALTHY = (
     Scenario("bursts ρ=.01", burst=0.01),
     Scenario("bursts ρ=.05", burst=0.05),
     Scenario("bursts after a quiet past", burst=0.05, history_burst=0.0),
+    Scenario("each arm's own spells ×6", own_spells=6.0),
+    Scenario("each arm's own drift", own_wander=0.6),
     Scenario("wandering rate", wander=0.5),
     Scenario("shared incident", shared_incident=0.2),
     Scenario("warm-up spike", warm_up_spike=0.2),
     Scenario("10 s blip of 30 %", blip=0.3),
+    Scenario("10 s blip of 80 %", blip=0.8),
     Scenario("gaps and resets", missing=0.2, resets=0.02),
 )
 HARMFUL = (
@@ -28,6 +31,13 @@ HARMFUL = (
     Scenario("×5 after 300 s", harmful=True, ratio=5.0, onset=300.0),
     Scenario("10 % after 300 s", harmful=True, level=0.1, onset=300.0),
     Scenario("outage after 300 s", harmful=True, level=1.0, onset=300.0),
+    Scenario("×5, incident in the past", harmful=True, ratio=5.0, history_incident=0.3),
+    Scenario("50 % for 10 s of 60", harmful=True, level=None, intermittent=0.5),
+)
+SILENT = (
+    Scenario("fades to 2 %", fades=True),
+    Scenario("dies at 60 s", dies=60.0),
+    Scenario("dies at 100 s", dies=100.0),
 )
 HEALTHY_LATENCY = (
     Scenario("latency steady", slower=1.0),

@@ -1,17 +1,19 @@
 """Simulated traffic of two versions: counts an interval, with everything that real telemetry does to them."""
 
 from dataclasses import dataclass, replace
-from math import erf, inf, log, sqrt
+from math import erf, exp, inf, log, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-INTERVAL = 10.0
+INTERVAL = 5.0
 BAKE = 1800.0
 WARM_UP = 30.0
-HISTORY_INTERVALS = 1080
+HISTORY_INTERVALS, HISTORY_SECONDS = 360, 30.0
+_BURST = 10  # seconds
+_SPELL, _SPELLS_APART = 120, 720
 EDGES = (0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.5, 5.0, 10.0, inf)
 _MEDIAN, _SIGMA = 0.2, 0.7
 
@@ -33,8 +35,19 @@ class Scenario:
     blip: float = 0.0
     missing: float = 0.0
     resets: float = 0.0
+    own_spells: float = 0.0
+    own_wander: float = 0.0
+    history_incident: float = 0.0
+    intermittent: float = 0.0
+    fades: bool = False
+    dies: float | None = None
     slower: float | None = None
     jitter: float = 0.0
+
+    @property
+    def silent(self) -> bool:
+        """Whether the candidate loses its traffic or its numbers."""
+        return self.fades or self.dies is not None
 
     @property
     def latency(self) -> bool:
@@ -51,7 +64,7 @@ class Stream:
     m: Array
     y: Array
     history: tuple[Array, Array]
-    slow: tuple[Array, Array, Array] | None = None
+    slow: tuple[Array, Array, Array]
     """Bucket counts of candidate, baseline and history, shape (intervals, edges)."""
 
 
@@ -60,54 +73,79 @@ def simulate(
 ) -> Stream:
     """One deploy at `rate` requests/s in each arm and a base error rate of `base`."""
     steps = round((WARM_UP + BAKE) / interval)
-    time = np.arange(steps) * interval
-    drift, past_drift = _wander(scenario.wander, steps, rng), _wander(scenario.wander, HISTORY_INTERVALS, rng)
-    p, q = np.full(steps, base) * drift, np.full(steps, base) * drift
+    seconds, past_seconds = round(steps * interval), round(HISTORY_INTERVALS * HISTORY_SECONDS)
+    time = np.arange(seconds)
+    p, q = _own(scenario, base, seconds, rng), _own(scenario, base, seconds, rng)
+    past = _own(scenario, base, past_seconds, rng, past=True)
+    shared = _wander(scenario.wander, seconds, rng)
+    p, q, past = p * shared, q * shared, past * _wander(scenario.wander, past_seconds, rng)
     harmed = time >= scenario.onset
     p = np.where(harmed, p * scenario.ratio if scenario.level is None else scenario.level, p)
-    at = rng.integers(round((WARM_UP + 30) / interval), steps // 2)
+    at = int(rng.integers(60, seconds // 2))
     if scenario.shared_incident:
-        during = slice(at, at + round(60 / interval))
-        p[during] = q[during] = scenario.shared_incident
+        p[at : at + 60] = q[at : at + 60] = scenario.shared_incident
     if scenario.warm_up_spike:
-        p[: round(WARM_UP / interval)] = scenario.warm_up_spike
+        p[: int(WARM_UP)] = scenario.warm_up_spike
     if scenario.blip:
-        p[at : at + max(1, round(10 / interval))] = scenario.blip
-    n, m, past = (rng.poisson(rate * interval, size).astype(float) for size in (steps, steps, HISTORY_INTERVALS))
-    past_burst = scenario.burst if scenario.history_burst is None else scenario.history_burst
-    x, y = _bad(n, p, scenario.burst, rng), _bad(m, q, scenario.burst, rng)
-    history = (past, _bad(past, np.full(HISTORY_INTERVALS, base) * past_drift, past_burst, rng))
-    stream = Stream(n, x, m, y, history, _latencies(scenario, n, m, past, harmed, rng))
+        p[at : at + 10] = scenario.blip
+    if scenario.intermittent:
+        p = np.where((time + at) % 60 < 10, scenario.intermittent, p)
+    if scenario.history_incident:
+        past[3000:3300] = scenario.history_incident
+    flow = np.full(seconds, rate)
+    if scenario.fades:
+        flow = rate * np.maximum(0.02, 0.5 ** (np.maximum(0, time - 60) / 20))
+    n, x = _counted(flow, p, interval, rng)
+    m, y = _counted(np.full(seconds, rate), q, interval, rng)
+    history = _counted(np.full(past_seconds, rate), past, HISTORY_SECONDS, rng)
+    late = np.arange(steps) * interval >= scenario.onset
+    stream = Stream(n, x, m, y, history, _latencies(scenario, n, m, history[0], late, rng))
+    if scenario.dies is not None:
+        stream.n[round(scenario.dies / interval) :] = np.nan
     return _spoil(stream, scenario, rng)
 
 
-def _wander(deviation: float, steps: int, rng: np.random.Generator) -> Array:
-    """A factor on the rate: exp of an AR(1) process with the given deviation, the same for both arms."""
+def _own(scenario: Scenario, base: float, seconds: int, rng: np.random.Generator, *, past: bool = False) -> Array:
+    """The error rate of one arm, second by second: what it does on its own."""
+    rate = np.full(seconds, base)
+    burst = scenario.history_burst if past and scenario.history_burst is not None else scenario.burst
+    if burst:
+        size = 1 / burst - 1
+        bursts = rng.beta(base * size, (1 - base) * size, seconds // _BURST + 2).repeat(_BURST)
+        phase = int(rng.integers(_BURST))
+        rate = bursts[phase : phase + seconds]
+    if scenario.own_spells:
+        begin = 0
+        while (begin := begin + int(rng.exponential(_SPELLS_APART))) < seconds:
+            rate[begin : begin + _SPELL] *= scenario.own_spells
+            begin += _SPELL
+        rate *= base / max(base, rate.mean())
+    return rate * _wander(scenario.own_wander, seconds, rng)
+
+
+def _counted(flow: Array, rate: Array, interval: float, rng: np.random.Generator) -> tuple[Array, Array]:
+    """Requests and errors of each interval, from the flow and the error rate of each second."""
+    steps, each = round(flow.size / interval), round(interval)
+    requests = rng.poisson(flow)
+    bad = rng.binomial(requests, np.clip(rate, 0.0, 1.0))
+    return tuple(part[: steps * each].reshape(steps, each).sum(axis=1).astype(float) for part in (requests, bad))
+
+
+def _wander(deviation: float, seconds: int, rng: np.random.Generator) -> Array:
+    """A factor on the rate: exp of an AR(1) process with the given deviation and a memory of two minutes."""
     if not deviation:
-        return np.ones(steps)
-    memory, level, values = 0.9, rng.normal(0, deviation), np.empty(steps)
-    for step in range(steps):
+        return np.ones(seconds)
+    memory, level, values = exp(-10 / 120), rng.normal(0, deviation), np.empty(seconds // 10 + 1)
+    for step in range(values.size):
         level = memory * level + rng.normal(0, deviation * sqrt(1 - memory**2))
         values[step] = level
-    return np.exp(values - deviation**2 / 2)
-
-
-def _bad(requests: Array, rate: Array, correlation: float, rng: np.random.Generator) -> Array:
-    """Beta-binomial counts."""
-    p = np.clip(rate, 0.0, 1.0)
-    if correlation:
-        size = 1 / correlation - 1
-        inner = (p > 0) & (p < 1)
-        p = np.where(inner, rng.beta(np.where(inner, p * size, 1), np.where(inner, (1 - p) * size, 1)), p)
-    return rng.binomial(requests.astype(int), p).astype(float)
+    return np.asarray(np.exp(values - deviation**2 / 2).repeat(10)[:seconds])
 
 
 def _latencies(
     scenario: Scenario, n: Array, m: Array, past: Array, harmed: NDArray[np.bool_], rng: np.random.Generator
-) -> tuple[Array, Array, Array] | None:
-    if scenario.slower is None:
-        return None
-    factor = np.where(harmed, scenario.slower, 1.0)
+) -> tuple[Array, Array, Array]:
+    factor = np.where(harmed, scenario.slower or 1.0, 1.0)
     return (
         _buckets(n, factor * np.exp(rng.normal(0, scenario.jitter, n.size)), rng),
         _buckets(m, np.exp(rng.normal(0, scenario.jitter, m.size)), rng),
@@ -117,11 +155,12 @@ def _latencies(
 
 def _buckets(requests: Array, factor: Array, rng: np.random.Generator) -> Array:
     """Log-normal latencies, median 200 ms times `factor`, counted in buckets."""
-    rows = []
-    for count, scale in zip(requests, factor, strict=True):
-        below = [0.5 * (1 + erf(log(edge / (_MEDIAN * scale)) / _SIGMA / sqrt(2))) for edge in EDGES[:-1]]
-        rows.append(rng.multinomial(int(count), np.diff([0.0, *below, 1.0])))
-    return np.array(rows, dtype=float)
+    scales, place = np.unique(factor, return_inverse=True)
+    below = np.array(
+        [[0.5 * (1 + erf(log(edge / (_MEDIAN * scale)) / _SIGMA / sqrt(2))) for edge in EDGES[:-1]] for scale in scales]
+    )
+    parts = np.diff(np.pad(below, ((0, 0), (1, 0))), append=1.0, axis=1)
+    return rng.multinomial(requests.astype(int), parts[place]).astype(float)
 
 
 def _spoil(stream: Stream, scenario: Scenario, rng: np.random.Generator) -> Stream:

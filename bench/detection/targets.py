@@ -24,7 +24,7 @@ class Target:
 
 def targets(results: Sequence[Result]) -> Iterator[Target]:
     """All promises, checked on all results."""
-    healthy = [result for result in results if not result.cell.scenario.harmful]
+    healthy = [result for result in results if not (result.cell.scenario.harmful or result.cell.scenario.silent)]
     harmful = [result for result in results if result.cell.scenario.harmful and _counts(result)]
     yield from _healthy(healthy)
     outages = [result for result in harmful if result.cell.scenario.level == 1.0]

@@ -67,6 +67,7 @@ class Result:
     cell: Cell
     judge: Tally
     passed_early: float
+    passed: float
     oracle: Tally | None
     peers: dict[str, Tally]
 
@@ -75,10 +76,11 @@ def run(cell: Cell, runs: int, seed: int, peers: bool = True, interval: float = 
     """Run one cell; the seed of each run depends on the cell's content alone, not on its place in a list."""
     scenario = cell.scenario
     name = f"{scenario.name} {cell.rate} {cell.base} {interval}".encode()
-    early_pass = scenario.harmful and scenario.onset == 0
+    early_pass = scenario.harmful or scenario.silent
     outcomes: list[Outcome] = []
     others: dict[str, list[float]] = {rule: [] for rule in RULES} if peers and not scenario.latency else {}
     ideal: list[float] = []
+    # Peers count by intervals of their own; the oracle by the judge's.
     perfect = oracle(cell.level / cell.base, scenario.onset) if scenario.harmful and not scenario.latency else None
     for number in range(runs):
         stream = simulate(scenario, cell.rate, cell.base, np.random.default_rng([seed, number, *name]), interval)
@@ -91,6 +93,7 @@ def run(cell: Cell, runs: int, seed: int, peers: bool = True, interval: float = 
         cell=cell,
         judge=Tally(tuple(outcome.rollback for outcome in outcomes)),
         passed_early=sum(o.verdict is Verdict.PASS and o.seconds < 1800 for o in outcomes) / runs,
+        passed=sum(o.verdict is Verdict.PASS for o in outcomes) / runs,
         oracle=Tally(tuple(ideal)) if perfect else None,
         peers={rule: Tally(tuple(times)) for rule, times in others.items()},
     )
