@@ -195,7 +195,7 @@ class Datadog:
                 "Start what Datadog calls the evaluation of a deployment gate. The token comes as an application key.",
                 self._start, {202: Answer("Under way: ask for its result.", EvaluationStarted)},
                 {
-                    404: "No gate of this service and environment is configured.",
+                    400: "No gate of this service and environment is configured, or the version is in quarantine.",
                     409: "A lock, a freeze, a quarantine or another gate is in the way: who and until when.",
                 },
                 body=EvaluationRequest, headers=_HEADERS, admit=_admit, refuse=refused,
@@ -203,6 +203,7 @@ class Datadog:
             Operation(
                 "datadog_result", "GET", f"{_PATH}/{{gate_id}}", SCOPE, "How an evaluation stands.",
                 self._result, {200: Answer("As Datadog says it.", Evaluation)},
+                {400: "No such evaluation."},
                 headers=_HEADERS, admit=_admit, refuse=refused,
             ),
         ]  # fmt: skip
