@@ -162,11 +162,11 @@ checks:
 http: {listen: 8080}
 """
 PROBLEMS = [
-    r":1: chekcs: no such option",
-    r":3: checks\.a\.intervall: no such option",
+    r":1: chekcs: no such option; did you mean checks\?",
+    r":3: checks\.a\.intervall: no such option; did you mean interval\?",
     r":4: checks\.b: no kind of check is called 'proces'; there are: .*process",
     r":7: checks\.c\.interval: .*5 parsecs.* is not a duration: write",
-    r":8: http\.listen: .*string",
+    r":8: http\.listen: write host:port, such as 0\.0\.0\.0:8080",
 ]
 
 

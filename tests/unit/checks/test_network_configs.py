@@ -51,7 +51,7 @@ def build(kind: str, **options: Any) -> CheckConfig:
         ("dns", {"name": "a", "name_servers": ["10.0.0.1:99999"]}, "not a name server"),
         ("tls", {"host": ""}, "host"),
         ("tls", {"host": "a", "server_name": ""}, "server_name"),
-        ("tls", {"host": "a", "degraded": "3d"}, "the warning comes first"),
+        ("tls", {"host": "a", "degraded": "3d", "unhealthy": "5d"}, "the warning comes first"),
         ("tls", {"host": "a", "starttls": "ftp"}, "starttls"),
         ("aws", {"region": "Ireland"}, "region"),
         ("aws", {"region": "eu-west-1", "account": "12"}, "account"),

@@ -32,6 +32,7 @@ SAID = {
     RollbackState.DUE: r"being rolled back|rolling back|under way|not rolled back yet|not done yet",
     RollbackState.CONFIRMING: r"not confirmed yet|watching it recover",
     RollbackState.ROLLED_BACK: r"rolled back",
+    RollbackState.UNSEEN: r"not visible to the source|its source cannot see",
     RollbackState.UNCONFIRMED: r"not confirmed|could not be confirmed|nobody saw it take effect",
     RollbackState.FAILED: r"rollback failed|could not be rolled back",
     RollbackState.IMPOSSIBLE: r"NOT rolled back|nothing to be rolled back to|no baseline to roll back to",

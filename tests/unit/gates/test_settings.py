@@ -39,7 +39,7 @@ def _flagger(**more: str) -> dict[str, Any]:
         ({"actions": {"back": {}}}, "an action needs a kind"),
         ({"freeze": [{"cron": "0 17 * * FRI", "reason": "x"}]}, "either cron and for, or from and to"),
         ({"freeze": [{"cron": "0 17 * * FRI", "for": "2h", "reason": "x", "services": ["web"]}]}, "not under services"),
-        ({"hooks": {"f": {"kind": "gong"}}}, "a hook needs a kind, one of: argo_rollouts"),
+        ({"hooks": {"f": {"kind": "gong"}}}, "no kind of hook is called 'gong'; there are: argo_rollouts"),
         ({"hooks": {"f": {"kind": "flagger", "canaries": {}}}}, "at least 1"),
         ({"hooks": {"f": {"kind": "flagger", "canaries": {"api": {"service": "api"}}}}}, "pattern"),
         ({"hooks": {"f": {"kind": "flagger", "canaries": {"a/b": {"service": "x"}}}}}, "'x', which is not under serv"),
