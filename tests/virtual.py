@@ -5,6 +5,7 @@ Time jumps to the next timer when nothing is left to do, and while a thread work
 
 import asyncio
 import selectors
+from collections.abc import Callable
 from typing import Any
 
 import aiosqlite
@@ -22,6 +23,11 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def time(self) -> float:
         return self._selector_in_time.now
+
+    def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:
+        future = super().run_in_executor(executor, func, *args)
+        _CallsOfThreads.add(future)
+        return future
 
 
 class _Selector(selectors.DefaultSelector):
@@ -43,7 +49,7 @@ class _Selector(selectors.DefaultSelector):
 
 
 class _CallsOfThreads:
-    """How many calls SQLite's threads have not answered yet."""
+    """How many calls to threads, SQLite's among them, have no answer yet."""
 
     pending = 0
 

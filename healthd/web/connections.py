@@ -168,7 +168,11 @@ class Connection(web.RequestHandler):
             raise ConnectionError("the answer has begun already")
         if status < 500:
             self._connections.refused(Reason.NOT_HTTP)
-            problem = Problem(status, "Not HTTP", "this is not a request of HTTP/1.1")
+            problem = Problem(
+                status,
+                "Not HTTP",
+                "this is no request of HTTP/1.1, which has a Host header",
+            )
         else:
             place = request.match_info.handler if isinstance(request, web.Request) else None
             if times := self._connections.faults.count((type(exc), place)):

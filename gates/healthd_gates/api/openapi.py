@@ -35,6 +35,14 @@ class FieldProblem(BaseModel):
     problem: str
 
 
+class ToolError(BaseModel):
+    """An error as the API of a deploy tool words it, for the dialects that do."""
+
+    status: str
+    title: str
+    detail: str
+
+
 class ProblemDocument(BaseModel):
     """What went wrong and how to mend it (RFC 9457)."""
 
@@ -44,7 +52,7 @@ class ProblemDocument(BaseModel):
     title: str
     status: int
     detail: str | None = None
-    errors: list[FieldProblem] | None = None
+    errors: list[FieldProblem | ToolError] | None = None
 
 
 def document(operations: Iterable[Operation]) -> dict[str, Any]:

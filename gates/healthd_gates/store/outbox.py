@@ -52,7 +52,9 @@ class Outbox:
         """What is left to do; on SQLite asking waits for no writer and makes nobody wait."""
         claimed = orders.c.leased_until > orders.c.next_try_at
         free_at = sa.case((claimed, orders.c.leased_until), else_=orders.c.next_try_at)
-        due = sa.select(sa.func.min(orders.c.created_at), sa.func.min(free_at))
+        earlier, is_earlier = _earlier()  # what waits for another order is not due before that one has ended
+        waits = sa.exists().where(is_earlier, earlier.c.state == OrderState.DUE.value)
+        due = sa.select(sa.func.min(orders.c.created_at), sa.func.min(sa.case((sa.not_(waits), free_at))))
         async with self._database.read() as connection:
             row = (await connection.execute(due.where(orders.c.state == OrderState.DUE.value))).one()
             oldest, next_at = row
@@ -129,16 +131,22 @@ def _is(order: ActionRun) -> sa.ColumnElement[bool]:
     return sa.and_(orders.c.key == order.key, orders.c.token == order.token)
 
 
-def _claimable(moment: datetime) -> sa.ColumnElement[bool]:
+def _earlier() -> tuple[sa.FromClause, sa.ColumnElement[bool]]:
+    """The orders that stand before an order of the same gate, and by what they are told."""
     earlier = orders.alias("earlier")
     is_earlier = sa.or_(
         earlier.c.created_at < orders.c.created_at,
         sa.and_(earlier.c.created_at == orders.c.created_at, earlier.c.position < orders.c.position),
     )
+    return earlier, sa.and_(earlier.c.gate_id == orders.c.gate_id, is_earlier)
+
+
+def _claimable(moment: datetime) -> sa.ColumnElement[bool]:
+    earlier, is_earlier = _earlier()
     # A try may still be under way after its order was overtaken: its effect must not come after that of the next one.
     is_claimed = sa.not_(is_free(earlier.c.leased_until, earlier.c.owner, moment))
     has_not_ended = sa.or_(earlier.c.state == OrderState.DUE.value, is_claimed)
-    waits = sa.exists().where(earlier.c.gate_id == orders.c.gate_id, is_earlier, has_not_ended)
+    waits = sa.exists().where(is_earlier, has_not_ended)
     free = is_free(orders.c.leased_until, orders.c.owner, moment)
     known = orders.c.occasion.in_([occasion.value for occasion in Occasion])  # others are a newer release's
     # A time that no pause reaches was written by a clock that has been set back since.

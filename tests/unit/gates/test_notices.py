@@ -73,6 +73,7 @@ def test_a_rollback_is_told_from_its_beginning_to_its_end() -> None:
         RollbackState.DUE: [],
         RollbackState.CONFIRMING: [(True, Severity.WARNING)],
         RollbackState.ROLLED_BACK: [(False, Severity.INFO)],
+        RollbackState.UNSEEN: [(False, Severity.INFO)],
         RollbackState.UNCONFIRMED: [(True, Severity.CRITICAL)],
         RollbackState.FAILED: [(True, Severity.CRITICAL)],
         RollbackState.IMPOSSIBLE: [(True, Severity.CRITICAL)],

@@ -112,20 +112,21 @@ async def test_from_settling_to_rollback(file: Path) -> None:
         assert "about" not in changed
 
 
-async def test_a_receiver_that_is_down_for_an_hour_is_told_truly_all_along(file: Path) -> None:
+async def test_a_receiver_that_is_down_for_long_is_told_truly_all_along(file: Path) -> None:
     """At any time: what is due, how often it was tried, what went wrong, when it goes on; that nothing is back."""
     Script.act = broken
     loop = asyncio.get_running_loop()
-    up_at = loop.time() + 4000
+    up_at = loop.time() + 1800
     down = ActionResult(Ending.RETRY, "deploy.test answered 500")
     Note.act = lambda _order: ActionResult(Ending.DONE, "switched") if loop.time() >= up_at else down
     actions = {name: {"kind": "note"} for name in ("back", "tell")}
-    async with looking(file, actions=actions, service={"on_fail": ["back", "tell"]}) as (running, viewer):
+    changes = {"actions": actions, "service": {"on_fail": ["back", "tell"]}, "gates": {"lease": "60s"}}
+    async with looking(file, **changes) as (running, viewer):
         gate = await running.keeper.start(request(), caller="ci")
         while not Note.tried:
             await asyncio.sleep(1)
         called_for = loop.time()
-        for _ in range(20):
+        for _ in range(9):
             await asyncio.sleep(179.5)
             stands = GateDocument.of(await running.keeper.get(gate.id))
             back, tell = map(ActionDocument.of, await running.keeper.orders(gate.id))
