@@ -74,7 +74,7 @@ async def main(url: str, *, drain: bool) -> None:
     configuration = stage.config(
         services=dict.fromkeys(services, service),
         actions={name: {"kind": "note"} for name in ORDERED},
-        policy={"settle": "1s", "every": "1s", "observe": {"at_least": "2s", "at_most": "20s"}},
+        policy={"settle": "1s", "every": "1s", "observe": {"at_least": "2s", "at_most": "40s"}},
         gates={"lease": "2s"},
     )
     replica = await stage.start_replica(url, configuration, SystemClock(), told=told)

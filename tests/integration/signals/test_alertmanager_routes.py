@@ -8,7 +8,7 @@ from typing import Any
 
 import aiohttp
 
-from healthd.notifiers import KINDS
+from healthd.notifiers import NOTIFIERS
 from healthd.notifiers.contract import NotifierContext
 from healthd.notifiers.notice import Notice, Severity
 from healthd.runtime.clock import SystemClock
@@ -137,11 +137,11 @@ async def test_a_fault_that_two_roads_lead_from_is_told_once(peer: Peer) -> None
                     if alert["status"] == "firing"
                 }
 
-            config = KINDS["alertmanager"].config_model.model_validate(
+            config = NOTIFIERS.find("alertmanager").config_model.model_validate(
                 {"kind": "alertmanager", "url": server.url, "labels": {"team": "on-call-team"}}
             )
             context = NotifierContext(client, SystemClock(), "production", "h1")
-            notifier = KINDS["alertmanager"](config, context)
+            notifier = NOTIFIERS.find("alertmanager")(config, context)
             await notifier.send([DOWN, FAILED, ROLLBACK])
             own = {("HealthdCheck", "db"), ("HealthdGate", ""), ("HealthdRollback", "")}
             await until(lambda: told() == own, "healthd's own alerts are told", 20)

@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass
 from typing import Any
+from unittest.mock import AsyncMock
 
 from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
@@ -54,9 +55,9 @@ class Asking:
         read: Model = asked.body.model_validate(body) if body is not None else Nothing()
         try:
             caller = Caller("cluster", frozenset())
-            response = await asked.handle(
-                Call(request, caller, read, asked.query.model_validate(query or {}), "https://healthd.example")
-            )
+            sought = asked.query.model_validate(query or {})
+            call = Call(request, caller, read, sought, AsyncMock(), base="https://healthd.example")
+            response = await asked.handle(call)
         except Refusal as refusal:
             response = asked.refuse(problem_of(refusal))
         except Problem as problem:
