@@ -8,7 +8,7 @@ WORKERS ?= 3
 .PHONY: run test demo unit lint install docs lock bench build clean
 
 run: $(VENV)/.run
-	PYTHONPATH=gates:deploy $(BIN)/python -m healthd run
+	PYTHONPATH=$(CURDIR)/gates:$(CURDIR)/deploy $(BIN)/python -m healthd run
 
 # What failed is tried once more, alone: a test of real servers can starve beside others; a broken one fails again.
 test: install
@@ -17,7 +17,7 @@ test: install
 
 # A good deploy and a bad one, with everything on loopback; ends by itself.
 demo: $(VENV)/.run
-	PYTHONPATH=gates:deploy $(BIN)/python -m deploy.demo
+	PYTHONPATH=$(CURDIR)/gates:$(CURDIR)/deploy $(BIN)/python -m deploy.demo $(ARGS)
 
 unit: install
 	$(BIN)/pytest -q -n $(WORKERS) tests/unit
