@@ -37,13 +37,13 @@ class TroubledRollbacks:
     async def run(self) -> None:
         """Until cancelled."""
         while True:
+            self._changed.clear()  # before the look: what changes during it is looked at once more
             try:
                 await self.look()
             except JournalError:  # which others log
                 pass
             except Exception:
                 _log.exception("rollbacks that want a person cannot be told")
-            self._changed.clear()
             await within_seconds(self._changed, _AGAIN)
 
     async def look(self) -> None:
