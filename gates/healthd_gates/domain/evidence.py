@@ -70,13 +70,27 @@ class Observation:
 
 
 @dataclass(frozen=True, slots=True)
+class Lives:
+    """How the processes of one version fared in one interval, as far as its source can tell.
+
+    `restarts` counts those that began anew, or that were new since the gate began and are gone. `repeated` are those of
+    them that were not the first: of one process, or of processes that do not live long. `down` is how many cannot be
+    reached now.
+    """
+
+    restarts: int = 0
+    repeated: int = 0
+    down: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
     """What a source saw in the interval of `seconds` that ended `at`.
 
     An arm that is None sent no telemetry in this interval; its next counts then cover the gap as well.
     `gaps` counts the series or scrapes that were missing, `resets` the counters that went backwards. `span` is how many
     seconds the counts of one of the candidate's processes reach back at most, where that is longer than the interval:
-    processes are scraped at times of their own.
+    processes are scraped at times of their own. `lives` are the candidate's.
     """
 
     at: datetime
@@ -87,6 +101,8 @@ class Evidence:
     gaps: int = 0
     resets: int = 0
     span: float | None = None
+    lives: Lives = Lives()
+    baseline_lives: Lives = Lives()
 
     def __post_init__(self) -> None:
         if self.at.tzinfo is None:
@@ -123,6 +139,9 @@ class Reason(StrEnum):
     NO_BASELINE = "no_baseline"
     MISCOUNTED = "miscounted"
     NOT_SWITCHED = "not_switched"
+    CRASH_LOOPING = "crash_looping"
+    RESTARTED = "restarted"
+    UNREACHABLE = "unreachable"
     NOT_ENOUGH_EVIDENCE = "not_enough_evidence"
     BASELINE_ALREADY_BAD = "baseline_already_bad"
 
@@ -130,6 +149,11 @@ class Reason(StrEnum):
     def is_loss(self) -> bool:
         """Whether the candidate had traffic, or numbers of it, and has them no more."""
         return self in (Reason.TRAFFIC_LOST, Reason.TELEMETRY_LOST)
+
+    @property
+    def is_death(self) -> bool:
+        """Whether the candidate serves no more, or never for long."""
+        return self.is_loss or self is Reason.CRASH_LOOPING
 
     @property
     def is_silence(self) -> bool:

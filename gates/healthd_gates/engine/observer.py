@@ -12,7 +12,7 @@ import structlog
 from healthd.checks.failures import describe
 from healthd.runtime.clock import Clock
 from healthd.runtime.deadline import DeadlineExceededError, with_deadline
-from healthd_gates.domain.evidence import Evidence, Observation
+from healthd_gates.domain.evidence import Evidence, Lives, Observation
 from healthd_gates.engine.smoke_and_checks import SmokeTest
 from healthd_gates.sources.contract import Cursor, Look, Source, SourceUnavailable
 
@@ -107,6 +107,8 @@ class Observer:
                 gaps=numbers.gaps if numbers else int(look is not None),
                 resets=numbers.resets if numbers else 0,
                 span=numbers.span if numbers else None,
+                lives=numbers.lives if numbers else Lives(),
+                baseline_lives=numbers.baseline_lives if numbers else Lives(),
             ),
             look.notes if look else (),
         )

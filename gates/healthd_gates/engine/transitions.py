@@ -18,7 +18,7 @@ from healthd_gates.domain.gate import Decision, EventKind, Gate, GateState, Quar
 from healthd_gates.engine.spec import GateSpec
 from healthd_gates.store.serialization import decision_document, standing_document
 
-_LOSSES = {reason.value for reason in Reason if reason.is_loss}
+_DEATHS = {reason.value for reason in Reason if reason.is_death}
 Event = tuple[EventKind, dict[str, Any]]
 
 
@@ -45,7 +45,7 @@ def on_evaluation(gate: Gate, standing: Standing, notes: tuple[str, ...], spec: 
     look: Event = (EventKind.LOOK, {"standing": standing_document(standing), "notes": list(notes)})
     seen = replace(gate, standing=standing, notes=notes)
     if gate.state is GateState.WATCHING:
-        if standing.verdict is Verdict.FAIL:
+        if standing.verdict is Verdict.FAIL or standing.reason is Reason.CRASH_LOOPING:
             return on_regression(seen, spec, moment).after(look)
         return Step(seen, (look,))
     if standing.verdict is not None:
@@ -83,7 +83,7 @@ def decide(gate: Gate, decision: Decision, spec: GateSpec) -> Step:
     if decision.counts_as is Verdict.PASS:
         return start_monitoring(settled, spec, decision.at).after(told)
     occasion = Occasion.FAIL if decision.verdict is Verdict.FAIL else Occasion.INCONCLUSIVE
-    lost = decision.verdict is Verdict.INCONCLUSIVE and decision.reason in _LOSSES
+    lost = decision.verdict is Verdict.INCONCLUSIVE and decision.reason in _DEATHS
     names = spec.actions_on_loss() if lost else spec.actions(occasion)
     step = start_rollback(settled, occasion, "decision", decision.sentence, spec, decision.at, names=names).after(told)
     harmful = decision.verdict is Verdict.FAIL and spec.policy.quarantine
@@ -91,10 +91,12 @@ def decide(gate: Gate, decision: Decision, spec: GateSpec) -> Step:
 
 
 def on_regression(gate: Gate, spec: GateSpec, moment: datetime) -> Step:
-    """The watch has found harm."""
+    """The watch has found harm, or a candidate that starts again and again."""
     assert gate.standing is not None
-    step = start_rollback(gate, Occasion.REGRESSION, "watch", gate.standing.sentence, spec, moment)
-    harmful = spec.policy.quarantine
+    crashed = gate.standing.reason is Reason.CRASH_LOOPING
+    names = spec.actions_on_loss() if crashed else None
+    step = start_rollback(gate, Occasion.REGRESSION, "watch", gate.standing.sentence, spec, moment, names=names)
+    harmful = spec.policy.quarantine and not crashed
     return replace(step, quarantine=_quarantined(gate, gate.standing.sentence, moment)) if harmful else step
 
 

@@ -76,6 +76,9 @@ REASONS = {
     Reason.NO_BASELINE: "The baseline sends no numbers, so the comparison that the policy asks for cannot be made.",
     Reason.MISCOUNTED: "More errors than requests are counted: the two selectors do not count the same thing.",
     Reason.NOT_SWITCHED: "The baseline still has most of the requests: the traffic was not switched to the candidate.",
+    Reason.CRASH_LOOPING: "The candidate's processes start again and again; what they fail as they die nobody counts.",
+    Reason.RESTARTED: "A process of the candidate began anew: nothing passes until its processes stay alive.",
+    Reason.UNREACHABLE: "A process of the candidate cannot be reached: nothing passes until all of them can.",
     Reason.NOT_ENOUGH_EVIDENCE: "The time is up and the evidence does not suffice.",
     Reason.BASELINE_ALREADY_BAD: "The baseline is in trouble too.",
 }

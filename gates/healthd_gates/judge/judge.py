@@ -12,6 +12,7 @@ from healthd_gates.judge.past import Past
 from healthd_gates.judge.plain import MeanLatency, Observed
 from healthd_gates.judge.rhythm import Rhythm
 from healthd_gates.judge.rules import Against, ErrorRateRule, LatencyRule, MeanLatencyRule, ObservedRule, Rule, Rules
+from healthd_gates.judge.stability import Stability
 from healthd_gates.judge.traffic import Traffic
 
 _ROUNDING = 0.05
@@ -32,6 +33,7 @@ class Judge:
         past = Past.of(history, bake)
         self._criteria = [_at_work(rule, self._frame, past) for rule in rules.criteria]
         self._traffic = Traffic(rules.timing.lateness, whole=rules.whole)
+        self._stability = Stability()
         self._needs_traffic = any(rule.critical and not isinstance(rule, ObservedRule) for rule in rules.criteria)
         self._compares = any(_asks_for_baseline(rule) for rule in rules.criteria)
         self._rhythm = Rhythm()
@@ -49,7 +51,7 @@ class Judge:
             elapsed_seconds=self._elapsed,
             verdict=verdict,
             reason=reason,
-            sentence=explain.REASONS[reason],
+            sentence=explain.REASONS[reason] + self._stability.remark,
             log_e_harm=self.log_e_harm,
             log_e_needed=self._frame.harm_needed,
             criteria=tuple(criterion.report(silence) for criterion in self._criteria),
@@ -67,6 +69,7 @@ class Judge:
         self._gaps += evidence.gaps
         self._resets += evidence.resets
         self._traffic.step(evidence)
+        self._stability.step(evidence, warming_up=look.warming_up)
         for criterion in self._criteria:
             criterion.step(look)
 
@@ -110,13 +113,15 @@ class Judge:
         """What follows from what is not seen: without fresh numbers of a candidate that still has its traffic, and of a
         baseline where one was asked for, no gate passes.
         """
+        if self._stability.is_crash_looping:
+            return Verdict.INCONCLUSIVE, Reason.CRASH_LOOPING
         if (loss := self._traffic.loss) is not None:
             return Verdict.INCONCLUSIVE, loss
         if self._misses_baseline and self._elapsed > self._rules.timing.warm_up + self._patience:
             return Verdict.INCONCLUSIVE, Reason.NO_BASELINE
         if self._traffic.is_elsewhere:
             return (Verdict.INCONCLUSIVE if self._over else None), Reason.NOT_SWITCHED
-        if (doubt := self._traffic.doubt) is None:
+        if (doubt := self._traffic.doubt or self._stability.doubt) is None:
             return None
         waits = doubt in _PASSING and not self._reached(self._rules.timing.maximum + self._patience)
         return (Verdict.INCONCLUSIVE if self._over and not waits else None), doubt
@@ -159,7 +164,13 @@ def replay(rules: Rules, history: Sequence[Evidence], evidence: Iterable[Evidenc
     return judge
 
 
-_PASSING = (Reason.NOT_FRESH, Reason.TRAFFIC_FALLING, Reason.TRAFFIC_LOST)
+_PASSING = (
+    Reason.NOT_FRESH,
+    Reason.TRAFFIC_FALLING,
+    Reason.TRAFFIC_LOST,
+    Reason.RESTARTED,
+    Reason.UNREACHABLE,
+)
 """Doubts that the next numbers may dispel."""
 
 

@@ -5,11 +5,11 @@ raw counters.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from healthd_gates.domain.evidence import Counts, Evidence
+from healthd_gates.domain.evidence import Counts, Evidence, Lives
 from healthd_gates.sources.contract import Look, SourceUnavailable
 from healthd_gates.sources.counters import Snapshot
 
@@ -20,7 +20,8 @@ States = dict[str, Snapshot]
 @dataclass(frozen=True, slots=True)
 class ArmLook:
     """One arm at one look. `counts` is None where nobody said anything new; `silence` then says why, and is None while
-    there is only nothing new yet. `span` is how many seconds one process's part of the counts reaches back at most.
+    there is only nothing new yet. `span` is how many seconds one process's part of the counts reaches back at most,
+    and `lives` how its processes fared.
     """
 
     counts: Counts | None
@@ -30,6 +31,7 @@ class ArmLook:
     silence: SourceUnavailable | None = None
     notes: tuple[str, ...] = ()
     span: float | None = None
+    lives: Lives = field(default_factory=Lives)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,5 +85,7 @@ def combined(arms: Mapping[str, ArmLook], now: datetime, before: Standpoint | No
         gaps=sum(arm.gaps for arm in arms.values()),
         resets=sum(arm.resets for arm in arms.values()),
         span=arms["candidate"].span,
+        lives=arms["candidate"].lives,
+        baseline_lives=arms["baseline"].lives if "baseline" in arms else Lives(),
     )
     return Look(evidence, Standpoint(before.began, at, states).to_json(), _notes(arms))

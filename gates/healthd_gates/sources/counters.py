@@ -18,6 +18,7 @@ from healthd_gates.domain.evidence import Counts, Histogram
 _FASTER, _FEW = 5.0, 50.0  # times its fastest, and requests, beyond which a process cannot have counted so much
 _LIFETIME = 1000.0  # the same, where nobody knows how fast it counts
 _SAME_START = 1.0  # seconds by which one process may state its start differently from scrape to scrape
+_HALF = 0.5  # of what it was, below which a counter that fell is surely of another life, and not of another worker
 
 
 class Family(StrEnum):
@@ -52,13 +53,16 @@ class Snapshot:
     """The counters of one process at one time.
 
     `at` and `started` (when the process began, None if it does not say) are seconds since 1970. `pace` is the fastest
-    that it was seen to count requests, in requests a second.
+    that it was seen to count requests, in requests a second. `restarts` is how often it surely began anew, and `born`
+    when it was first seen, of one that began after the gate.
     """
 
     at: float
     values: Mapping[Counter, float]
     started: float | None = None
     pace: float = 0.0
+    restarts: int = 0
+    born: float | None = None
 
     @classmethod
     def zero(cls, at: float) -> Self:
@@ -67,12 +71,12 @@ class Snapshot:
 
     def to_json(self) -> list[Any]:
         values = {" ".join(counter).rstrip(): value for counter, value in self.values.items()}
-        return [self.at, self.started, values, self.pace]
+        return [self.at, self.started, values, self.pace, self.restarts, self.born]
 
     @classmethod
     def from_json(cls, raw: Sequence[Any]) -> Self:
-        at, started, values, *pace = raw
-        return cls(at, {_counter(text): value for text, value in values.items()}, started, *pace)
+        at, started, values, *rest = raw
+        return cls(at, {_counter(text): value for text, value in values.items()}, started, *rest)
 
 
 def _edge(label: str) -> str:
@@ -93,11 +97,14 @@ class Increase:
     """What was counted, and how often a counter began anew meanwhile. Holds every counter seen, also unmoved ones.
 
     `doubtful` counts the series that were left out because what they said cannot have been counted meanwhile.
+    `restarts` counts whole processes that surely began anew, and `repeated` those of them that had done so before.
     """
 
     amounts: dict[Counter, float] = field(default_factory=dict)
     resets: int = 0
     doubtful: int = 0
+    restarts: int = 0
+    repeated: int = 0
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -178,12 +185,26 @@ def _step(before: Snapshot, now: Snapshot, into: Increase) -> Snapshot:
     into.doubtful += len({(counter.family, counter.series) for counter in views | renamed})
     counted = sum(amount for counter, amount in amounts.items() if counter.family is Family.REQUESTS)
     pace = before.pace if restarted else max(before.pace, counted / (now.at - before.at))
-    return Snapshot(now.at, kept, before.started if now.started is None else now.started, pace)
+    died = restarted and _surely_began_anew(before, now, fallen)
+    into.restarts += died
+    into.repeated += died and before.restarts > 0
+    started = before.started if now.started is None else now.started
+    return Snapshot(now.at, kept, started, pace, before.restarts + died, before.born)
 
 
 def _is_stated_anew(before: Snapshot, now: Snapshot) -> bool:
     """Whether the process says itself that it has begun anew."""
     return now.started is not None and before.started is not None and now.started > before.started + _SAME_START
+
+
+def _surely_began_anew(before: Snapshot, now: Snapshot, fallen: set[Counter]) -> bool:
+    """Whether a process began anew since the look before. Workers behind one address look much like it, yet each of
+    them has been there for longer, and has counted about as much as the others.
+    """
+    if now.started is not None and now.started > before.at - _SAME_START:
+        return True
+    was = sum(before.values.get(counter, 0.0) for counter in fallen)
+    return sum(now.values[counter] for counter in fallen) < _HALF * was
 
 
 def _is_another_view(counter: Counter, before: Snapshot, now: Snapshot) -> bool:

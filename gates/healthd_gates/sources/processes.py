@@ -30,12 +30,14 @@ class Reading:
     """What was read of one arm: snapshots by process, oldest first. `matched` are the uses that any series had.
 
     `dropped` counts samples that are no numbers that a counter can have. A scrape that holds one is not believed at
-    all, but for a sum, which a single odd latency spoils for good.
+    all, but for a sum, which a single odd latency spoils for good. `down` are the processes that `present` says to be
+    away at the last.
     """
 
     snapshots: Mapping[str, Sequence[Snapshot]]
     matched: frozenset[Use]
     dropped: int
+    down: frozenset[str] = frozenset()
 
     @property
     def newest(self) -> float:
@@ -79,7 +81,17 @@ def read(found: Mapping[Use, Sequence[Series]], told_apart_by: Sequence[str], ne
     for process, time in nonsense:
         at.get(process, {}).pop(time, None)
     snapshots = {process: _in_order(times, starts.get(process, {})) for process, times in at.items() if times}
-    return Reading(snapshots, frozenset(use for use, all_series in found.items() if all_series), dropped)
+    matched = frozenset(use for use, all_series in found.items() if all_series)
+    return Reading(snapshots, matched, dropped, _down(found, told_apart_by))
+
+
+def _down(found: Mapping[Use, Sequence[Series]], told_apart_by: Sequence[str]) -> frozenset[str]:
+    """The processes whose newest sign of presence says that they are not there."""
+    last: dict[str, tuple[float, float]] = {}
+    for series in found.get(Sign.PRESENT, ()):
+        process = process_of(series.labels, told_apart_by)
+        last[process] = max(last.get(process, (-inf, 0.0)), max(series.samples, default=(-inf, 0.0)))
+    return frozenset(process for process, (at, value) in last.items() if at > -inf and value <= 0)
 
 
 def _horizon(found: Mapping[Use, Sequence[Series]], told_apart_by: Sequence[str]) -> dict[str, float]:

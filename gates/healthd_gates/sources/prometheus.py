@@ -20,6 +20,7 @@ from healthd_gates.sources.arm_look import ArmLook, Standpoint, States, combined
 from healthd_gates.sources.contract import Arm, Arms, Cursor, Look, SourceConfig, SourceContext, SourceUnavailable
 from healthd_gates.sources.counters import Family, Increase, Snapshot, follow
 from healthd_gates.sources.endpoint import Endpoint, HttpConfig, all_of
+from healthd_gates.sources.lives import lives_of
 from healthd_gates.sources.processes import Reading, Sign, Use, process_of, read, tells_of_requests
 from healthd_gates.sources.prometheus_api import QueryApi
 from healthd_gates.sources.selectors import BucketsText, Selector, SelectorText
@@ -151,10 +152,11 @@ class Prometheus:
         silent = sum(before.at - lookback <= state.at < at - lookback for state in after.values())
         gaps = old + silent + reading.dropped + (gap > _LONGEST)
         native = await self._native(name, reading, at)
+        lives = lives_of(increase, after, reading.down, gone_between=(before.at - lookback, at - lookback))
         if not fresh:
-            return ArmLook(None, states, gaps=gaps, silence=self._silence(name, reading, at, native))
+            return ArmLook(None, states, gaps=gaps, silence=self._silence(name, reading, at, native), lives=lives)
         notes = (*self._notes(name, reading), *increase.notes, *native)
-        return ArmLook(increase.counts(), after, gaps, increase.resets, notes=notes, span=span)
+        return ArmLook(increase.counts(), after, gaps, increase.resets, notes=notes, span=span, lives=lives)
 
     async def _past(self, name: str, start: float, step: float, steps: int) -> list[_Step]:
         states = _last(await self._read(name, start, start))
@@ -184,7 +186,7 @@ class Prometheus:
         old = {process for process, started in stated.items() if started < began - self._config.lookback}
         if young.keys() - stated.keys():
             old |= (await self._existed(name, began) - stated.keys()) & young.keys()
-        origins = {process: Snapshot.zero(began) for process in young.keys() - old}
+        origins = {process: replace(Snapshot.zero(began), born=young[process].at) for process in young.keys() - old}
         return origins, len(old) + len(new) - len(young)
 
     async def _existed(self, name: str, at: float) -> set[str]:

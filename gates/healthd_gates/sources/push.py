@@ -12,6 +12,7 @@ from typing import ClassVar, Literal
 from healthd.checks.failures import classify, describe
 from healthd.model import FailureKind
 from healthd.units import Duration, show_duration
+from healthd_gates.domain.evidence import Lives
 from healthd_gates.domain.request import PushedCounts, PushedEvidence
 from healthd_gates.sources.arm_look import ArmLook, Standpoint, combined
 from healthd_gates.sources.contract import Arms, Cursor, Look, PushLog, SourceConfig, SourceContext, SourceUnavailable
@@ -89,7 +90,8 @@ class Push:
         if not told and quiet > self._config.silent_after:
             text = f"nothing was pushed for {show_duration(round(quiet))}"
             return ArmLook(None, states, gaps=1, silence=SourceUnavailable(FailureKind.TIMEOUT, text))
-        return ArmLook(increase.counts() if told else None, states, resets=increase.resets)
+        lives = Lives(increase.restarts, increase.repeated)
+        return ArmLook(increase.counts() if told else None, states, resets=increase.resets, lives=lives)
 
 
 def _of(push: PushedEvidence, name: str) -> PushedCounts | None:

@@ -13,6 +13,7 @@ from yarl import URL
 
 from healthd.model import FailureKind
 from healthd.units import Size
+from healthd_gates.domain.evidence import Lives
 from healthd_gates.sources.arm_look import ArmLook, Standpoint, combined
 from healthd_gates.sources.contract import (
     Arm,
@@ -106,11 +107,13 @@ class Scrape:
                 gaps += known is None
             if (last := follow(known, [_later(answer.snapshot, known)], increase)) is not None:
                 after[key] = last
+        down = sum(failure.kind is FailureKind.CONNECT for failure in failures)
+        lives = Lives(increase.restarts, increase.repeated, down)
         if len(failures) == len(pages):
-            return ArmLook(None, after, gaps, silence=failures[0], notes=tuple(map(str, failures[1:])))
+            return ArmLook(None, after, gaps, silence=failures[0], notes=tuple(map(str, failures[1:])), lives=lives)
         notes = [*map(str, failures)]
         notes += [f"no series matches {s}" for use, s in self._selectors[name].items() if use not in matched]
-        return ArmLook(increase.counts(), after, gaps, increase.resets, notes=(*notes, *increase.notes))
+        return ArmLook(increase.counts(), after, gaps, increase.resets, notes=(*notes, *increase.notes), lives=lives)
 
     async def _scrape(self, name: str, page: str) -> Page | SourceUnavailable:
         """One target. That another one fails is no reason not to count this one."""

@@ -4,7 +4,7 @@ import asyncio
 import inspect
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -29,7 +29,7 @@ from tests.unit.stage import LoopClock
 
 Act = Callable[[float], Any]
 """Seconds since the source was first asked → Counts of the candidate for one interval, a pair of Counts with the
-baseline's, an exception, or a coroutine."""
+baseline's, whole evidence, an exception, or a coroutine."""
 
 
 def healthy(_seconds: float) -> Counts:
@@ -93,6 +93,8 @@ class Scripted:
             return Look(None, {"start": now})
         said = (self.act or Script.act)(now - since["start"])
         counts = await said if asyncio.iscoroutine(said) else said
+        if isinstance(counts, Evidence):
+            return Look(replace(counts, at=self._clock.now()), since)
         arms = counts if isinstance(counts, tuple) else (counts, None)
         return Look(Evidence(self._clock.now(), 5.0, *arms), since)
 

@@ -8,6 +8,7 @@ from math import inf
 import pytest
 
 from healthd.model import FailureKind
+from healthd_gates.domain.evidence import Lives
 from healthd_gates.sources.contract import Arm, SourceUnavailable
 from tests.servers import peers
 from tests.servers.peers import Answer, Peer
@@ -204,3 +205,30 @@ async def test_metrics_may_be_at_another_port_and_path(peer: Peer) -> None:
     peer.answer("GET", "/shop/internal/metrics", text(page(1, 0)))
     await gate.look()
     await gate.source.close()
+
+
+async def test_a_crash_loop_is_seen_in_the_candidate_alone(peer: Peer) -> None:
+    """Each life counts from zero; an address that refuses the connection is down, one that answers 503 is not."""
+    async with peers.peer() as steady:
+        clock = HandClock(WallClock().now())
+        arms = {"candidate": Arm("2", urls=(peer.url,)), "baseline": Arm("2", urls=(steady.url,))}
+        gate = desk(CONFIG, clock, **arms)
+        seen: list[Lives] = []
+        for good in (40, 80, 9, 50, 7):
+            peer.answer("GET", "/metrics", text(page(good, 0)))
+            steady.answer("GET", "/metrics", text(page(500 + good, 0)))
+            look = await gate.look(after=5)
+            seen += [look.evidence.lives] if look.evidence else []
+        assert seen == [Lives(), Lives(restarts=1), Lives(), Lives(restarts=1, repeated=1)]
+        peer.answer("GET", "/metrics", Answer(status=503))
+        look = await gate.look(after=5)
+        assert look.evidence is not None
+        assert look.evidence.lives.down == 0
+        await gate.source.close()
+    dead = desk(CONFIG, clock, candidate=Arm("2", urls=(peer.url, steady.url)))
+    peer.answer("GET", "/metrics", text(page(1, 0)))
+    await dead.look()
+    look = await dead.look(after=5)
+    assert look.evidence is not None
+    assert look.evidence.lives == Lives(down=1)
+    await dead.source.close()

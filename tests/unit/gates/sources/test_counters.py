@@ -202,3 +202,32 @@ def test_a_bucket_may_spell_its_edge_otherwise() -> None:
     """`1` and `1.0` are one edge, also from one scrape to the next."""
     assert bucket("1") == bucket("1.0")
     assert bucket("+Inf") == bucket("Inf")
+
+
+@pytest.mark.parametrize(
+    ("seen", "restarts", "repeated"),
+    [
+        ([Snapshot(5, {OK: 90}), Snapshot(10, {OK: 30}), Snapshot(15, {OK: 20}), Snapshot(20, {OK: 5})], 2, 1),
+        ([Snapshot(5, {OK: 90}, 0), Snapshot(10, {OK: 95}, 7), Snapshot(15, {OK: 98}, 13)], 2, 1),
+        ([Snapshot(5, {OK: 90}), Snapshot(10, {OK: 70}), Snapshot(15, {OK: 95}), Snapshot(20, {OK: 75})], 0, 0),
+        ([Snapshot(5, {OK: 90}, 1), Snapshot(10, {OK: 95}, 3), Snapshot(15, {OK: 98}, 1)], 0, 0),
+        ([Snapshot(5, {OK: 90, BAD: 9}), Snapshot(10, {OK: 95, BAD: 1})], 0, 0),
+    ],
+    ids=["counters fall", "starts are stated", "workers take turns", "workers state their starts", "one is dropped"],
+)
+def test_a_process_that_dies_is_told_from_what_only_looks_like_it(
+    seen: list[Snapshot], restarts: int, repeated: int
+) -> None:
+    """Several workers behind one address, and a counter that is created anew, are no restarts."""
+    before, *later = seen
+    increase = followed(*later, before=before)
+    assert (increase.restarts, increase.repeated) == (restarts, repeated)
+
+
+def test_restarts_are_remembered_with_the_cursor() -> None:
+    """A gate that was killed in a crash loop goes on to count it."""
+    state = follow(Snapshot(1, {OK: 90}), [Snapshot(2, {OK: 3})], Increase())
+    assert state is not None
+    increase = followed(Snapshot(3, {OK: 1}), before=Snapshot.from_json(json.loads(json.dumps(state.to_json()))))
+    assert (increase.restarts, increase.repeated) == (1, 1)
+    assert Snapshot.from_json([1.0, None, {}]) == Snapshot(1.0, {})

@@ -1,0 +1,77 @@
+"""Whether the candidate's processes stay alive: one that dies counts none of the requests that die with it, so that a
+crash loop shows no errors in its own numbers.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from healthd_gates.domain.evidence import Evidence, Lives, Reason
+from healthd_gates.judge import explain
+
+_WINDOW = 600.0  # seconds in which restarts are seen together
+_REPEATED = 2  # restarts that were not the first, which make a crash loop
+_QUIET = 60.0  # seconds without a restart before a pass, and as long again for each that was repeated
+
+
+class _Restarts:
+    """One arm's restarts of the last minutes."""
+
+    def __init__(self) -> None:
+        self._recent: deque[tuple[float, Lives]] = deque()
+        self.now = 0.0
+        self.all = 0
+        self.down = 0
+
+    def step(self, seconds: float, lives: Lives, *, counts: bool) -> None:
+        self.now += seconds
+        self.down = lives.down
+        if counts and lives.restarts:
+            self._recent.append((self.now, lives))
+            self.all += lives.restarts
+        while self._recent and self._recent[0][0] <= self.now - _WINDOW:
+            self._recent.popleft()
+
+    @property
+    def is_loop(self) -> bool:
+        return sum(lives.repeated for _, lives in self._recent) >= _REPEATED
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether the last restart is not long ago, measured by how many there were."""
+        quiet = _QUIET * (1 + sum(lives.repeated for _, lives in self._recent))
+        return bool(self._recent) and self.now - self._recent[-1][0] < quiet
+
+
+class Stability:
+    """The lives of both arms' processes over the bake. A restart during the warm-up is part of the deploy."""
+
+    def __init__(self) -> None:
+        self._candidate, self._baseline = _Restarts(), _Restarts()
+
+    def step(self, evidence: Evidence, *, warming_up: bool) -> None:
+        """Take one interval."""
+        self._candidate.step(evidence.seconds, evidence.lives, counts=not warming_up)
+        self._baseline.step(evidence.seconds, evidence.baseline_lives, counts=True)
+
+    @property
+    def is_crash_looping(self) -> bool:
+        """Whether the candidate alone starts again and again; where the baseline does too, it is not this release."""
+        return self._candidate.is_loop and not self._baseline.is_loop
+
+    @property
+    def doubt(self) -> Reason | None:
+        """Why a pass must wait, if so."""
+        if self._candidate.down:
+            return Reason.UNREACHABLE
+        if self._candidate.is_loop and self._baseline.is_loop:
+            return Reason.BASELINE_ALREADY_BAD
+        return Reason.RESTARTED if self._candidate.is_fresh else None
+
+    @property
+    def remark(self) -> str:
+        """What people should know whatever the verdict; empty where all processes stayed alive."""
+        if not self._candidate.all:
+            return ""
+        times = "once" if self._candidate.all == 1 else f"{explain.number(self._candidate.all)} times"
+        return f" Processes of the candidate began anew {times} since the settle time."

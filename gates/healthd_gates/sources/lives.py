@@ -1,0 +1,29 @@
+"""How the processes of an arm fared, from where each of them stands."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from healthd_gates.domain.evidence import Lives
+from healthd_gates.sources.arm_look import States
+from healthd_gates.sources.counters import Increase, Snapshot
+
+_LONG = 120.0  # seconds; what a scaler or a rollout takes away has as a rule served for longer
+
+
+def lives_of(increase: Increase, states: States, away: Collection[str], *, gone_between: tuple[float, float]) -> Lives:
+    """The lives of an arm whose processes can come and go under new names. Those that were last heard of in
+    `gone_between` have been given up by this look.
+
+    The first new process that was gone early may have been scaled away; each further one is a repetition.
+    """
+    start, end = gone_between
+    early = [state for state in states.values() if _was_gone_early(state) and state.at < end]
+    now = sum(start <= state.at for state in early)
+    repeated = min(now, len(early) - 1) if now else 0
+    down = sum(process in states and states[process].at >= start for process in away)
+    return Lives(increase.restarts + now, increase.repeated + repeated, down)
+
+
+def _was_gone_early(state: Snapshot) -> bool:
+    return state.born is not None and state.at - state.born < _LONG
