@@ -12,6 +12,8 @@ COPY pyproject.toml README.md LICENSE ./
 COPY healthd healthd
 COPY gates gates
 COPY deploy deploy
+COPY config config
+COPY grafana/dashboards grafana/dashboards
 RUN /opt/healthd/bin/pip install --no-deps --no-build-isolation . \
  && /opt/healthd/bin/pip uninstall --yes pip hatchling \
  && /opt/healthd/bin/python -m compileall -q /opt/healthd/lib
@@ -21,7 +23,7 @@ RUN groupadd --gid 10001 healthd \
  && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /var/lib/healthd --shell /usr/sbin/nologin healthd \
  && install --directory --owner=healthd --group=healthd --mode=0750 /var/lib/healthd
 COPY --from=build /opt/healthd /opt/healthd
-COPY config/production.yaml /etc/healthd/config.yaml
+COPY config/container.yaml /etc/healthd/config.yaml
 ENV PATH=/opt/healthd/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \

@@ -1,6 +1,7 @@
-"""The files in `config/` are valid, and `full.yaml` shows all there is."""
+"""The files in `config/` are valid, `full.yaml` shows all there is, and one user's names stand in one folder."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,8 +23,9 @@ from healthd_gates.sources import KINDS as SOURCES
 from healthd_gates.sources import find_kind as find_source
 from healthd_gates.sources.contract import Arm, ArmError, Arms
 
-FOLDER = Path(__file__).parents[2] / "config"
-FILES = sorted(FOLDER.glob("*.yaml"))
+ROOT = Path(__file__).parents[2]
+FOLDER = ROOT / "config"
+FILES = sorted(FOLDER.rglob("*.yaml"))
 VARIABLES = {
     "MONGODB_URI": "mongodb://app:s3cret-word@127.0.0.1/edu?authSource=admin&replicaSet=rs0",
     "POSTGRESQL_URI": "postgresql://app:s3cret-word@127.0.0.1/edu",
@@ -36,26 +38,55 @@ VARIABLES = {
 }
 _HERE = "arn:aws:elasticloadbalancing:eu-west-1:123456789012"
 BALANCER = {
-    "ALB_LISTENER_ARN": f"{_HERE}:listener/app/7p-education-alb/50dc6c495c0c9188/f2f7dc8efc522ab2",
+    "ALB_LISTENER_ARN": f"{_HERE}:listener/app/shop-alb/50dc6c495c0c9188/f2f7dc8efc522ab2",
     "BLUE_TARGET_GROUP_ARN": f"{_HERE}:targetgroup/blue/73e2d6bc24d8a067",
     "GREEN_TARGET_GROUP_ARN": f"{_HERE}:targetgroup/green/6d0ecf831eec9f09",
 }
 
 _LIKE = {"headers": "http"}
+_TEXT = {".css", ".html", ".json", ".md", ".py", ".sh", ".yaml", ".yml"}
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(FOLDER)))
 @pytest.mark.parametrize("environ", [VARIABLES | BALANCER, {}], ids=["configured", "bare"])
 def test_shipped_file_is_valid(file: Path, environ: dict[str, str]) -> None:
     """Each file can be used, with its variables set and with none of them."""
     load(file, Config, environ)
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(FOLDER)))
 def test_shipped_file_fits_the_schema(file: Path) -> None:
     """An editor that has the schema sees nothing wrong."""
     tree = json.loads(json.dumps(YAML(typ="safe").load(file), default=str))
     jsonschema.validate(tree, config_schema(Config))
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(FOLDER)))
+def test_shipped_file_names_its_schema(file: Path) -> None:
+    """An editor finds the schema from where the file lies."""
+    (schema,) = re.findall(r"^# yaml-language-server: \$schema=(.+)$", file.read_text(encoding="utf-8"), re.MULTILINE)
+    assert (file.parent / schema).resolve() == FOLDER / "schema.json"
+
+
+def test_one_users_names_stand_in_one_folder() -> None:
+    """Everybody else's example is of example.com."""
+    (own,) = (FOLDER / "examples").glob("7p-*")
+    name = re.compile(r"7p[- _]?education", re.IGNORECASE)
+    places = (ROOT / place for place in ("bench", "config", "deploy", "docs", "gates", "grafana", "healthd", "tests"))
+    files = [file for place in places for file in place.rglob("*") if file.suffix in _TEXT and own not in file.parents]
+    found = [file for file in (*files, *ROOT.glob("*.md"), ROOT / "Dockerfile") if name.search(file.read_text("utf-8"))]
+    assert found == []
+
+
+def test_image_starts_without_a_variable() -> None:
+    """What the image runs unless told otherwise looks at nothing that was not named, and calls nobody."""
+    assert "COPY config/container.yaml /etc/healthd/config.yaml" in (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    config = load(FOLDER / "container.yaml", Config, {})
+    assert {check.kind for check in config.active_checks.values()} == {"memory", "disk", "process"}
+    assert (config.active_notifiers, config.notes) == ({}, [])
+    named = load(FOLDER / "container.yaml", Config, VARIABLES | {"ALERTMANAGER_URL": "http://alertmanager.test:9093"})
+    assert set(named.active_groups["ready"].checks) == {"mongodb", "postgresql", "redis", "process"}
+    assert list(named.active_notifiers) == ["alertmanager"]
 
 
 def _keys(node: Any) -> Iterator[str]:
