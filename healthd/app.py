@@ -14,6 +14,7 @@ from pathlib import Path
 from traceback import format_tb
 
 import structlog
+from aiohttp import web
 from pydantic import SecretStr
 
 from healthd import logs, sentry
@@ -44,6 +45,7 @@ from healthd.web import agent_check, server
 from healthd.web.auth import Guard
 from healthd.web.checks_api import ChecksApi
 from healthd.web.health import HealthEndpoints
+from healthd.web.pages.api_docs import ApiDocs
 from healthd.web.pages.renderer import Renderer
 from healthd.web.pages.status import StatusPage
 from healthd.web.pages.stream import Streams
@@ -93,6 +95,7 @@ class Daemon:
         self.journal = Journal(self.database, clock, lambda: self.settings.retention)
         self.metrics.watch_journal(lambda: self.journal.waiting, lambda: self.database.works)
         self.renderer, self.streams = Renderer(), Streams(clock)
+        self.api_docs = ApiDocs(self.renderer)
         self.page = StatusPage(
             board=self.board,
             health=self.health,
@@ -136,7 +139,6 @@ class Daemon:
             await self.suite.arrange(self.settings)
             self.notifications = self._notifications()
             stack.push_async_callback(self.notifications.close)
-            self._build_gates()
             await self._listen(stack)
             self._loaded()
             gc.freeze()  # what the imports made stays: looking it all over again stops the event loop for 0.1 s
@@ -158,11 +160,18 @@ class Daemon:
             # The suite is closed first: a scheduler that is stopped in mid-probe takes that for an error.
             await tasks.run(works, self._stopping, self.suite.close)
 
-    async def _listen(self, stack: AsyncExitStack) -> None:
-        http, routes = self.settings.http, self.page.routes()
+    def assemble(self) -> web.Application:
+        """Build the gates and the application, with every route and every metric; neither runs yet. In a running
+        event loop, and once."""
+        self._build_gates()
+        routes = [*self.page.routes(), *self.api_docs.routes()]
         if self.gate_api is not None and self.gate_page is not None:
-            routes += self.gate_api.routes(self.gate_page.routes())
-        app = server.build(self.health, self.checks_api, self.metrics, routes)
+            routes += [*self.gate_api.routes(), *self.gate_page.routes()]
+            self.api_docs.add(self.gate_api.operations)
+        return server.build(self.health, self.checks_api, self.metrics, routes)
+
+    async def _listen(self, stack: AsyncExitStack) -> None:
+        http, app = self.settings.http, self.assemble()
         serving = await server.listen(app, http.listen, self.refusals)
         stack.push_async_callback(serving.close)
         stack.callback(self.streams.stop)

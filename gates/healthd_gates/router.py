@@ -1,23 +1,20 @@
-"""The gate API as routes: every operation behind the door, its description, and an answer to whatever is none of it."""
+"""The gate API as routes: every operation behind the door, those of the dialects among them."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import structlog
 from aiohttp import web
 
 from healthd.runtime.clock import Clock
 from healthd.web.auth import Guard
-from healthd.web.problems import Problem
 from healthd_gates.api.actions import Actions
 from healthd_gates.api.endpoint import AccessControl, Endpoint
 from healthd_gates.api.events import Events
 from healthd_gates.api.gates import GateCalls
 from healthd_gates.api.locks import Locks
 from healthd_gates.api.long_poll import Patience
-from healthd_gates.api.openapi import document
 from healthd_gates.api.operation import Operation
 from healthd_gates.api.rate_limit import Rate, RateLimiter
 from healthd_gates.api.verify import Verify
@@ -26,7 +23,6 @@ from healthd_gates.hooks import find_kind, known_kinds
 from healthd_gates.hooks.runs import Runs
 
 _log = structlog.get_logger(__name__)
-_ROOTS = ("/actions", "/api/v2/deployments", "/gates", "/hooks", "/locks", "/quarantine")
 _RATE = Rate()
 
 
@@ -51,26 +47,19 @@ class GateApi:
             *Actions(gate_service).operations(),
             *_of_dialects(runs),
         )
-        self._description = json.dumps(document(self.operations), indent=1).encode()
 
     def drain(self) -> None:
         """Let go of everyone who waits or follows, so that the server can stop."""
         self._patience.stop()
 
-    def routes(self, more: Iterable[web.RouteDef] = ()) -> list[web.RouteDef]:
-        """The routes, `more` of the same roots among them: what is left over under a root is answered as unknown."""
-        found = [self._route(operation) for operation in self.operations]
-        found += [web.get("/openapi.json", self._describe), *more]
-        return found + [web.route("*", f"{root}{{rest:(?s:/.*)?}}", _no_such_call) for root in _ROOTS]
+    def routes(self) -> list[web.RouteDef]:
+        return [self._route(operation) for operation in self.operations]
 
     def _route(self, operation: Operation) -> web.RouteDef:
         streams = any(answer.streams for answer in operation.answers.values())
         with_head = {"allow_head": not streams} if operation.method == "GET" else {}
         endpoint = Endpoint(operation, self._door)
         return web.RouteDef(operation.method, _pattern(operation), endpoint.__call__, with_head)
-
-    async def _describe(self, _request: web.Request) -> web.Response:
-        return web.Response(body=self._description, content_type="application/json")
 
 
 def _of_dialects(runs: Runs) -> Iterator[Operation]:
@@ -90,16 +79,3 @@ def _pattern(operation: Operation) -> str:
     for name, pattern in operation.path_patterns.items():
         path = path.replace(f"{{{name}}}", f"{{{name}:{pattern}}}")
     return path
-
-
-async def _no_such_call(request: web.Request) -> web.Response:
-    """What no operation answers: 405 where another method would be answered, else 404."""
-    allowed: set[str] = set()
-    for resource in request.app.router.resources():
-        match, methods = await resource.resolve(request)
-        if match is None:
-            allowed |= methods
-    if allowed:
-        said = ", ".join(sorted(allowed))
-        return Problem(405, "Method not allowed", f"allowed here: {said}", {"Allow": said}).response()
-    return Problem(404, "Not found", "no such call; /openapi.json describes them all").response()

@@ -10,21 +10,33 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from aiohttp import web
-from pydantic import BaseModel
 
 from healthd.config.settings import Model
 from healthd.web.auth import Caller, Guard
+from healthd.web.description import NAME as NAME
+from healthd.web.description import Answer as Answer
+from healthd.web.description import Header as Header
+from healthd.web.description import Nothing as Nothing
 from healthd.web.problems import Problem
 from healthd_gates.api.bodies import LARGEST_BODY
 from healthd_gates.api.parsing import read_body
 
 GATE_ID = r"[A-Za-z0-9_-]{1,64}"
-NAME = r"[a-zA-Z0-9][a-zA-Z0-9._-]{0,63}"
 PATH_PATTERNS = {"gate_id": GATE_ID, "service": NAME, "hook": NAME, "action": NAME}
-
-
-class Nothing(Model):
-    """No body, or no query parameters."""
+_ALWAYS = {
+    401: "No token, or one that is not known.",
+    403: "The token lacks the scope.",
+    429: "Too many calls; `Retry-After` says when the next one is welcome.",
+    503: "The journal cannot be read or written. Nothing was started or changed.",
+}
+_WITH_QUERY = {400: "The query is not valid; `errors` names the parameters."}
+_WITH_BODY = {
+    400: "The body is not JSON.",
+    408: "The body took too long to arrive.",
+    413: "The body is too large.",
+    415: "The body is not said to be JSON.",
+    422: "The body is JSON, yet not a valid request; `errors` names the fields.",
+}
 
 
 BodyT = TypeVar("BodyT", bound=Model)
@@ -62,28 +74,6 @@ class Call(Generic[BodyT, QueryT]):
     @property
     def hook(self) -> str:
         return self.request.match_info["hook"]
-
-
-@dataclass(frozen=True, slots=True)
-class Header:
-    """A request header that means something; `pattern` is what it must look like."""
-
-    description: str
-    pattern: str
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """One status that an operation can answer with. `headers` maps names to what they tell."""
-
-    description: str
-    model: type[BaseModel] | None = None
-    media_type: str = "application/json"
-    headers: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def streams(self) -> bool:
-        return self.media_type == "text/event-stream"
 
 
 Handler = Callable[[Call[Any, Any]], Awaitable[web.StreamResponse]]
@@ -136,3 +126,20 @@ class Operation:
         """What each part of the path that is not fixed must look like."""
         known = {**PATH_PATTERNS, **self.parts}
         return {name: pattern for name, pattern in known.items() if f"{{{name}}}" in self.path}
+
+    @property
+    def tag(self) -> str:
+        """The part of the API to which the call belongs: its first word, and what tools call is a hook."""
+        first = self.path.split("/")[1]
+        return "hooks" if first == "api" else first
+
+    @property
+    def every_refusal(self) -> dict[int, str]:
+        """Every status that is answered with a problem document."""
+        found = dict(_ALWAYS)
+        if self.path_patterns:
+            found[404] = "There is no such thing."
+        for taken, refusals in ((self.query is not Nothing, _WITH_QUERY), (self.takes_body, _WITH_BODY)):
+            for status, text in refusals.items() if taken else ():
+                found[status] = f"{found[status]} {text}" if status in found else text
+        return {**found, **self.refusals}

@@ -58,14 +58,20 @@ class Renderer:
             self._macros[key] = getattr(self._environment.get_template(template).module, macro)
         return str(self._macros[key](*arguments))
 
+    def text(self, template: str, context: Mapping[str, Any]) -> str:
+        """A whole page. `ready` comes first."""
+        assert self._environment is not None
+        return self._environment.get_template(template).render(context)
+
     def page(
         self, template: str, context: Mapping[str, Any], status: int = 200, headers: Mapping[str, str] | None = None
     ) -> web.Response:
         """A whole page as an answer that nobody keeps. `ready` comes first."""
-        assert self._environment is not None
-        html = self._environment.get_template(template).render(context)
         response = web.Response(
-            text=html, status=status, content_type="text/html", headers={**HEADERS, **(headers or {})}
+            text=self.text(template, context),
+            status=status,
+            content_type="text/html",
+            headers={**HEADERS, **(headers or {})},
         )
         response.enable_compression()
         return response

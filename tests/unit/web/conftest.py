@@ -18,6 +18,7 @@ from healthd.web import server
 from healthd.web.auth import Guard, hash_token
 from healthd.web.checks_api import ChecksApi
 from healthd.web.health import HealthEndpoints
+from healthd.web.pages.api_docs import ApiDocs
 from healthd.web.pages.renderer import Renderer
 from healthd.web.pages.status import StatusPage
 from healthd.web.pages.stream import Streams
@@ -49,6 +50,7 @@ class Site(Stage):
         self.health = HealthEndpoints(self.board, guard, self.in_force, self.clock, stuck=lambda: self.stuck)
         self.streams = Streams(self.clock, at_most=4, pace=0.01)
         database = Database("sqlite:////nowhere/healthd.db", self.clock, ())  # a journal that is down
+        renderer = Renderer()
         self.page = StatusPage(
             board=self.board,
             health=self.health,
@@ -56,11 +58,13 @@ class Site(Stage):
             settings=self.in_force,
             clock=self.clock,
             journal=Journal(database, self.clock, lambda: 3600),
-            renderer=Renderer(),
+            renderer=renderer,
             streams=self.streams,
         )
         checks_api = ChecksApi(self.suite, self.board, guard)
-        self.app = server.build(self.health, checks_api, self.metrics, self.page.routes())
+        self.api_docs = ApiDocs(renderer)
+        routes = [*self.page.routes(), *self.api_docs.routes()]
+        self.app = server.build(self.health, checks_api, self.metrics, routes)
 
     def read(self, options: dict[str, Any]) -> Settings:
         interval = {"interval": "10s", "timeout": "2s"}

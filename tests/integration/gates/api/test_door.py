@@ -36,6 +36,22 @@ SCOPES = {
     ("POST", "/api/v2/deployments/gates/evaluation"): "hooks",
     ("GET", "/api/v2/deployments/gates/evaluation/{gate_id}"): "hooks",
 }
+ANYBODY = {
+    ("GET", "/health"),
+    ("GET", "/health/live"),
+    ("GET", "/health/ready"),
+    ("GET", "/health/startup"),
+    ("GET", "/health/{group}"),
+    ("GET", "/metrics"),
+    ("GET", "/openapi.json"),
+    ("OPTIONS", "/"),
+    ("OPTIONS", "/health"),
+    ("OPTIONS", "/health/live"),
+    ("OPTIONS", "/health/ready"),
+    ("OPTIONS", "/health/startup"),
+    ("OPTIONS", "/health/{group}"),
+}
+CHECKS = {("POST", "/checks/{name}/run"), ("POST", "/heartbeats/{name}")}  # tests/unit/web/test_checks_api.py
 SIGNED = {("POST", "/hooks/github/{hook}")}  # no token opens it: its own tests say who may come in
 NO_TOKEN = {"/api/v2/deployments": 403}  # datadog-ci asks again after every status but 400 and 403
 PARTS = {"gate_id": "g1", "action": "back", "service": "api-0", "hook": "flagger", "webhook": "rollout"}
@@ -57,7 +73,13 @@ async def test_the_table_of_scopes_is_complete(api: Gating) -> None:
     """No call of the description is missing from the test above."""
     paths = (await api.call("GET", "/openapi.json", token=None)).body["paths"]
     described = {(method.upper(), path) for path, methods in paths.items() for method in methods}
-    assert described == set(SCOPES) | SIGNED
+    assert described == set(SCOPES) | SIGNED | ANYBODY | CHECKS
+
+
+@pytest.mark.parametrize(("method", "path"), sorted(ANYBODY))
+async def test_some_calls_need_no_token(api: Gating, method: str, path: str) -> None:
+    """Load balancers and Prometheus have none."""
+    assert (await api.call(method, path.format(group="ready"), token=None)).status == 200
 
 
 @pytest.mark.parametrize(

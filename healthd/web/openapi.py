@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document, made from the operations that are served. It describes; it checks nothing."""
+"""The OpenAPI 3.1 document, made from the descriptions of what is served. It describes; it checks nothing."""
 
 from __future__ import annotations
 
@@ -9,22 +9,19 @@ from pydantic import BaseModel, ConfigDict
 from pydantic.json_schema import models_json_schema
 
 from healthd import __version__
-from healthd_gates.api.operation import Answer, Nothing, Operation
+from healthd.web.description import Answer, Described, Nothing
 
 _PROBLEM_TYPE = "application/problem+json"
-_ALWAYS = {
-    401: "No token, or one that is not known.",
-    403: "The token lacks the scope.",
-    429: "Too many calls; `Retry-After` says when the next one is welcome.",
-    503: "The journal cannot be read or written. Nothing was started or changed.",
-}
-_WITH_QUERY = {400: "The query is not valid; `errors` names the parameters."}
-_WITH_BODY = {
-    400: "The body is not JSON.",
-    408: "The body took too long to arrive.",
-    413: "The body is too large.",
-    415: "The body is not said to be JSON.",
-    422: "The body is JSON, yet not a valid request; `errors` names the fields.",
+_TAGS = {
+    "health": "How the daemon and what it watches stand, for load balancers, probes and people.",
+    "checks": "Run a check now, or report in.",
+    "metrics": "For Prometheus.",
+    "gates": "May this deploy stay?",
+    "actions": "What the daemon can do about a verdict.",
+    "locks": "Deploy locks.",
+    "quarantine": "Versions that failed and are refused.",
+    "hooks": "Deploy tools that ask in their own way.",
+    "description": "This description.",
 }
 
 
@@ -55,11 +52,12 @@ class ProblemDocument(BaseModel):
     errors: list[FieldProblem | ToolError] | None = None
 
 
-def document(operations: Iterable[Operation]) -> dict[str, Any]:
-    """The whole document."""
+def document(operations: Iterable[Described]) -> dict[str, Any]:
+    """The whole document. A call by GET may be made by HEAD as well, which is not written."""
     operations = tuple(operations)
     models = {op.body for op in operations} | {op.query for op in operations} | {ProblemDocument}
-    answered = {answer.model for op in operations for answer in op.answers.values() if answer.model}
+    given = [answer for op in operations for answer in op.answers.values()]
+    answered = {model for answer in given for model in (answer.model, *answer.also.values()) if model}
     sent = sorted(models - {Nothing}, key=lambda model: model.__name__)
     shown = sorted(answered - set(sent), key=lambda model: model.__name__)
     schemas, definitions = models_json_schema(
@@ -73,12 +71,17 @@ def document(operations: Iterable[Operation]) -> dict[str, Any]:
     return {
         "openapi": "3.1.0",
         "info": {
-            "title": "healthd gates",
+            "title": "healthd",
             "version": __version__,
-            "summary": "May this deploy stay?",
+            "summary": "Is it healthy, and may this deploy stay?",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "/"}],
+        "tags": [
+            {"name": tag, "description": text}
+            for tag, text in _TAGS.items()
+            if any(operation.tag == tag for operation in operations)
+        ],
         "security": [{"token": []}],
         "paths": paths,
         "components": {
@@ -95,53 +98,46 @@ def document(operations: Iterable[Operation]) -> dict[str, Any]:
     }
 
 
-def statuses(operation: Operation) -> frozenset[int]:
-    """Every status that the operation may answer with."""
-    return frozenset(operation.answers) | frozenset(_refusals(operation))
-
-
-def _operation(operation: Operation, references: dict[Any, Any], definitions: dict[str, Any]) -> dict[str, Any]:
+def _operation(operation: Described, references: dict[Any, Any], definitions: dict[str, Any]) -> dict[str, Any]:
     answers = {str(status): _answer(answer, references) for status, answer in operation.answers.items()}
     problem = Answer("", ProblemDocument, _PROBLEM_TYPE)
-    for status, description in _refusals(operation).items():
+    for status, description in operation.every_refusal.items():
         shown = _answer(problem, references)
         if str(status) in answers:
-            answers[str(status)]["content"] |= shown["content"]
+            answers[str(status)].setdefault("content", {}).update(shown["content"])
             answers[str(status)]["description"] += f" Or: {description}"
         else:
             answers[str(status)] = shown | {"description": description}
     described: dict[str, Any] = {
         "operationId": operation.name,
+        "tags": [operation.tag],
         "summary": operation.summary,
-        "description": f"Needs the scope `{operation.scope}`.",
+        "description": f"Needs the scope `{operation.scope}`." if operation.scope else "Needs no token.",
         "parameters": [*_path(operation), *_query(operation, references, definitions), *_headers(operation)],
         "responses": dict(sorted(answers.items())),
     }
-    if operation.takes_body:
+    if operation.scope is None:
+        described["security"] = [{}, {"token": []}]
+    if operation.body is not Nothing:
         content = {"application/json": {"schema": references[operation.body]}}
         described["requestBody"] = {"content": content, "required": _needs_body(operation)}
     return described
 
 
-def _refusals(operation: Operation) -> dict[int, str]:
-    found = dict(_ALWAYS)
-    if operation.path_patterns:
-        found[404] = "There is no such thing."
-    for taken, refusals in ((operation.query is not Nothing, _WITH_QUERY), (operation.takes_body, _WITH_BODY)):
-        for status, text in refusals.items() if taken else ():
-            found[status] = f"{found[status]} {text}" if status in found else text
-    return {**found, **operation.refusals}
-
-
-def _needs_body(operation: Operation) -> bool:
+def _needs_body(operation: Described) -> bool:
     return any(field.is_required() for field in operation.body.model_fields.values())
 
 
 def _answer(answer: Answer, references: dict[Any, Any]) -> dict[str, Any]:
     shown: dict[str, Any] = {"description": answer.description}
-    if answer.model is not None:
-        schema = references[answer.model]
-        shown["content"] = {answer.media_type: {"schema": _event(schema) if answer.streams else schema}}
+    content = {answer.media_type: answer.model, **answer.also}
+    if answer.model is not None or answer.media_type != "application/json":
+        shown["content"] = {
+            media_type: {"schema": references[model] if model else {"type": "string"}}
+            for media_type, model in content.items()
+        }
+    if answer.streams:
+        shown["content"][answer.media_type]["schema"] = _event(shown["content"][answer.media_type]["schema"])
     if answer.headers:
         shown["headers"] = {
             name: {"description": text, "schema": {"type": "string"}} for name, text in answer.headers.items()
@@ -163,14 +159,14 @@ def _event(data: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _path(operation: Operation) -> list[dict[str, Any]]:
+def _path(operation: Described) -> list[dict[str, Any]]:
     return [
         {"name": name, "in": "path", "required": True, "schema": {"type": "string", "pattern": f"^{pattern}$"}}
         for name, pattern in operation.path_patterns.items()
     ]
 
 
-def _query(operation: Operation, references: dict[Any, Any], definitions: dict[str, Any]) -> list[dict[str, Any]]:
+def _query(operation: Described, references: dict[Any, Any], definitions: dict[str, Any]) -> list[dict[str, Any]]:
     if operation.query is Nothing:
         return []
     name = references[operation.query]["$ref"].rpartition("/")[2]
@@ -181,7 +177,7 @@ def _query(operation: Operation, references: dict[Any, Any], definitions: dict[s
     ]
 
 
-def _headers(operation: Operation) -> list[dict[str, Any]]:
+def _headers(operation: Described) -> list[dict[str, Any]]:
     return [
         {
             "name": name,

@@ -1,0 +1,86 @@
+"""`GET /openapi.json`, the description of every call, and `GET /docs`, the same for people. Made when the first asks,
+off the event loop; from then on the same bytes for everybody. Neither holds anything of the configuration."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from aiohttp import hdrs, web
+
+from healthd.web import openapi, own_calls
+from healthd.web.description import Described
+from healthd.web.pages.renderer import HEADERS, Renderer
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """The bytes of an answer, plain and compressed."""
+
+    body: bytes
+    compressed: bytes
+    headers: Mapping[str, str]
+
+    def answer(self, request: web.Request) -> web.Response:
+        """As this caller can read it."""
+        if "gzip" in request.headers.get(hdrs.ACCEPT_ENCODING, ""):
+            return web.Response(body=self.compressed, headers={**self.headers, hdrs.CONTENT_ENCODING: "gzip"})
+        return web.Response(body=self.body, headers=self.headers)
+
+
+class ApiDocs:
+    """The description of the calls of this daemon: its own, and those that `add` names."""
+
+    def __init__(self, renderer: Renderer) -> None:
+        self._renderer = renderer
+        self._described: list[Described] = [*own_calls.descriptions()]
+        self._kept: dict[str, Kept] = {}
+        self._making = asyncio.Lock()
+
+    def add(self, described: Sequence[Described]) -> None:
+        """Describe these as well. Before the first call."""
+        self._described += described
+
+    def routes(self) -> list[web.RouteDef]:
+        return [web.get("/openapi.json", self._json), web.get("/docs", self._page)]
+
+    def document(self) -> dict[str, Any]:
+        """The OpenAPI document."""
+        return openapi.document(self._described)
+
+    async def _json(self, request: web.Request) -> web.Response:
+        return (await self._made("json", self._as_json)).answer(request)
+
+    async def _page(self, request: web.Request) -> web.Response:
+        await self._renderer.ready()
+        return (await self._made("page", self._as_page)).answer(request)
+
+    async def _made(self, what: str, make: Callable[[], Kept]) -> Kept:
+        async with self._making:
+            if what not in self._kept:
+                self._kept[what] = await asyncio.to_thread(make)
+        return self._kept[what]
+
+    def _as_json(self) -> Kept:
+        headers = {"Content-Type": "application/json", "Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
+        return _kept(json.dumps(self.document(), indent=1), headers)
+
+    def _as_page(self) -> Kept:
+        document = self.document()
+        tags = {tag["name"]: {**tag, "calls": []} for tag in document["tags"]}
+        for path, methods in document["paths"].items():
+            for method, call in methods.items():
+                tags[call["tags"][0]]["calls"].append({"path": path, "method": method.upper(), **call})
+        schemas = sorted(document["components"]["schemas"].items())
+        text = self._renderer.text("docs.html", {"info": document["info"], "tags": tags.values(), "schemas": schemas})
+        return _kept(text, {**HEADERS, "Content-Type": "text/html; charset=utf-8"})
+
+
+def _kept(text: str, headers: Mapping[str, str]) -> Kept:
+    body = text.encode()
+    vary = ", ".join(filter(None, (headers.get(hdrs.VARY), hdrs.ACCEPT_ENCODING)))
+    return Kept(body, gzip.compress(body, mtime=0), {**headers, hdrs.VARY: vary})
