@@ -278,8 +278,7 @@ class Daemon:
         if not self.board.group("ready").checks:
             _log.warning("no check decides about readiness: mark one critical, or name some under groups.ready")
         if self.gates is not None and not self.settings.auth.tokens:
-            trusted = "direct callers on this host" if self.settings.trusts_this_host else "nobody"
-            _log.warning(f"no token is configured: gates are for {trusted}; see `healthd token new`")
+            _log.warning("no token is configured: nobody may ask a gate; `healthd token new` makes one")
 
     def _heed_signals(self) -> None:
         loop = asyncio.get_running_loop()

@@ -20,12 +20,16 @@ from time import monotonic
 import aiohttp
 
 from deploy.demo.customers import Customers
+from healthd.web.auth import new_token
 
 RATE = 150.0
 _CONFIG = """\
 http: {{listen: "127.0.0.1:{healthd}", drain: 100ms}}
 journal: sqlite:///{folder}/healthd.db
 log: {{level: warning}}
+auth:
+  trust_this_host: true
+  tokens: [{{name: demo, hash: "{token_hash}", scopes: [admin]}}]
 defaults: {{interval: 5s}}
 checks:
   shop: {{kind: http, url: "http://127.0.0.1:{switch}/", expect: {{status: [200, 500]}}, critical: true}}
@@ -61,6 +65,7 @@ class Stage:
         self.ports = {name: _free_port() for name in ("blue", "green", "switch", "prometheus")}
         self.ports["healthd"] = _free_port(8080)
         self.secret = secrets.token_hex(16)
+        self.token, self.token_hash = new_token()
         self._running: dict[str, asyncio.subprocess.Process] = {}
 
     def url(self, name: str, path: str = "") -> str:
@@ -112,7 +117,9 @@ async def staged() -> AsyncIterator[Stage]:
         port = str(stage.ports["switch"])
         await stage.start("switch", sys.executable, "-m", "deploy.demo.switch", port, stage.secret, *colours)
         config = folder / "healthd.yaml"
-        config.write_text(_CONFIG.format(folder=folder, secret=stage.secret, **stage.ports))
+        config.write_text(
+            _CONFIG.format(folder=folder, secret=stage.secret, token_hash=stage.token_hash, **stage.ports)
+        )
         await stage.start("healthd", sys.executable, "-m", "healthd", "run", "--config", str(config))
         if prometheus := shutil.which("prometheus"):
             file = folder / "prometheus.yml"
@@ -157,7 +164,8 @@ class Play:
             "candidate": {"version": version, "target": colour},
             "baseline": {"version": baseline[0], "target": baseline[1]},
         }
-        async with self._session.post(self._stage.url("healthd", "/gates/verify"), json=body) as answer:
+        token = {"Authorization": f"Bearer {self._stage.token}"}
+        async with self._session.post(self._stage.url("healthd", "/gates/verify"), json=body, headers=token) as answer:
             answer.raise_for_status()
             gate = (await answer.json())["id"]
         self.say(f"POST /gates/verify · watch it on {self._stage.url('healthd', f'/gates/{gate}/page')}")

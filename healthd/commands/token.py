@@ -27,10 +27,14 @@ def token() -> None:
     show_default=True,
     help="What it allows; may be given several times.",
 )
+@click.option("--env", "as_env", is_flag=True, help='Print both as variables for a shell: eval "$(… --env)".')
 @json_option
-def new(name: str, scopes: tuple[str, ...], as_json: bool) -> None:
+def new(name: str, scopes: tuple[str, ...], as_env: bool, as_json: bool) -> None:
     """Print a fresh token, which is shown only now, and its hash for the configuration."""
     secret, hashed = new_token()
+    if as_env:
+        click.echo(f"export HEALTHD_TOKEN={secret} HEALTHD_TOKEN_HASH={hashed}")
+        return
     if as_json:
         click.echo(json.dumps({"name": name, "token": secret, "hash": hashed, "scopes": scopes}, indent=2))
         return

@@ -125,9 +125,9 @@ class Token(Model):
 class Auth(Model):
     tokens: tuple[Token, ...] = ()
     """Who may call."""
-    trust_this_host: bool | None = None
-    """Whether callers on this host may do everything where there are no tokens; by default only in development, since
-    behind a proxy on the same host everybody is a caller on this host."""
+    trust_this_host: bool = False
+    """Whether direct callers on this host may read without a token. Behind a proxy on the same host everybody may be a
+    caller on this host; so what changes something always needs a token."""
 
     @model_validator(mode="after")
     def _names_differ(self) -> Self:
@@ -290,14 +290,6 @@ class Settings(Model):
         """What is told of the configuration that is no mistake, each with its key. Nothing in it is secret."""
         told = [f"checks.{name}: {note}" for name, check in self.active_checks.items() for note in check.notes]
         return told + [f"journal: {note}" for note in notes_of(self.journal_url)]
-
-    @property
-    def trusts_this_host(self) -> bool:
-        """Whether a caller on this host needs no token."""
-        if self.auth.tokens:
-            return False
-        told = self.auth.trust_this_host
-        return self.environment == "development" if told is None else told
 
     @property
     def journal_url(self) -> str:

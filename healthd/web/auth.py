@@ -20,7 +20,7 @@ from aiohttp import HttpVersion11, hdrs, web
 from multidict import istr
 
 from healthd.config.in_force import Current
-from healthd.config.settings import SCOPES, Settings, Token, split_address
+from healthd.config.settings import Settings, Token, split_address
 from healthd.web.problems import Problem
 from healthd.web.refusals import Reason, Refusals
 
@@ -35,8 +35,7 @@ _FORWARDING = (
     *map(istr, ("CDN-Loop", "CF-Connecting-IP", "CF-Ray", "Fastly-Client-IP", "Fly-Client-IP", "X-Azure-ClientIP")),
     *map(istr, ("X-Amzn-Trace-Id", "X-Appengine-User-IP", "X-Envoy-External-Address", "X-Original-URL")),
 )
-_THIS_HOST = "no token is configured, so only direct callers on this host are answered"
-_NOBODY = "no token is configured: put one under auth.tokens, or set auth.trust_this_host"
+_NO_TOKEN = "no token is configured: put one under auth.tokens (`healthd token new` makes it)"
 
 
 def new_token() -> tuple[str, str]:
@@ -68,9 +67,12 @@ class Caller:
         return scope in self.scopes or "admin" in self.scopes
 
 
+_THIS_HOST = Caller("loopback", frozenset({"health:read", "gates:read"}))
+
+
 class Guard:
-    """Tells callers apart, by the configuration in force. Where it has no token, direct callers on this host may be
-    trusted."""
+    """Tells callers apart, by the configuration in force. Direct callers on this host may be trusted to read, never to
+    change anything: no header tells of every proxy."""
 
     def __init__(self, settings: Current[Settings], refused: Refusals | None = None) -> None:
         self.refused = refused or Refusals()
@@ -82,7 +84,7 @@ class Guard:
 
     @property
     def _trusts_this_host(self) -> bool:
-        return self._settings.now.trusts_this_host
+        return self._settings.now.auth.trust_this_host
 
     @property
     def _shows_this_host(self) -> bool:
@@ -93,7 +95,7 @@ class Guard:
         if hdrs.AUTHORIZATION in request.headers:
             return self._by_token(_presented(request))
         if self._trusts_this_host and _is_loopback(request.remote or "") and _is_direct(request):
-            return Caller("loopback", frozenset(SCOPES))
+            return _THIS_HOST
         return None
 
     def sees_details(self, request: web.Request) -> bool:
@@ -121,6 +123,8 @@ class Guard:
             caller = self.caller(request)
         if caller is None:
             raise _unauthorized(self._how_to_come_in("send a token as `Authorization: Bearer …`"))
+        if caller is _THIS_HOST and not caller.may(scope):
+            raise _unauthorized(self._how_to_come_in("on this host too, what changes something needs a token"))
         if not caller.may(scope):
             raise Problem(403, "Forbidden", f"token {caller.name!r} lacks the scope {scope}")
         return caller
@@ -143,9 +147,7 @@ class Guard:
         return bool(self._tokens)
 
     def _how_to_come_in(self, with_token: str) -> str:
-        if self._tokens:
-            return with_token
-        return _THIS_HOST if self._trusts_this_host else _NOBODY
+        return with_token if self._tokens else _NO_TOKEN
 
     def _by_token(self, token: str | None) -> Caller:
         presented = hash_token(token or "")

@@ -90,8 +90,8 @@ def document(operations: Iterable[Described]) -> dict[str, Any]:
                 "token": {
                     "type": "http",
                     "scheme": "bearer",
-                    "description": "A token of the configuration. Where none is configured, direct callers on the "
-                    "daemon's own host need none and nobody else is answered.",
+                    "description": "A token of the configuration. With `auth.trust_this_host`, direct callers on "
+                    "the daemon's own host read without one.",
                 }
             },
         },

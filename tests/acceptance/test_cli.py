@@ -241,7 +241,7 @@ async def test_status() -> None:
     settings = {"checks": checks, "groups": {"ready": {"checks": ["self"]}, "data": {"checks": ["db"]}}}
     async with daemon.running(settings) as running:
         url = f"127.0.0.1:{running.port}"
-        async with aiohttp.ClientSession(running.url) as client:
+        async with aiohttp.ClientSession(running.url, headers=daemon.AUTHORIZED) as client:
             for name in checks:
                 await client.post(f"/checks/{name}/run")
         whole = healthd("status", "--json", env={"HEALTHD_URL": running.url})

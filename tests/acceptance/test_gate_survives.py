@@ -9,7 +9,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.servers.daemon import Daemon, running
+from tests.servers.daemon import AUTHORIZED, Daemon, running
 from tests.servers.peers import Answer, Peer
 
 ASKED = {"service": "api", "candidate": {"version": "2.0"}}
@@ -30,7 +30,7 @@ def configuration(peer: Peer, journal: Path, **more: Any) -> dict[str, Any]:
 
 @pytest.fixture
 async def session() -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession() as session:
+    async with aiohttp.ClientSession(headers=AUTHORIZED) as session:
         yield session
 
 

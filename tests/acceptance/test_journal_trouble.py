@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 
 from tests.servers import postgresql
-from tests.servers.daemon import Daemon, running
+from tests.servers.daemon import AUTHORIZED, Daemon, running
 from tests.servers.peers import Answer, Peer
 from tests.servers.waiting import until
 
@@ -33,7 +33,7 @@ def configuration(peer: Peer, journal: str) -> dict[str, Any]:
 
 @pytest.fixture
 async def session() -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession() as session:
+    async with aiohttp.ClientSession(headers=AUTHORIZED) as session:
         yield session
 
 

@@ -7,7 +7,7 @@ import asyncio
 import os
 import re
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +66,7 @@ async def test_status_page(pictures: Path, journal: dict[str, str]) -> None:
     settings = {**journal, "version": HOSTILE, "checks": CHECKS, "maintenance": [WINDOW]}
     async with (
         daemon.running(settings) as healthd,
-        aiohttp.ClientSession() as client,
+        aiohttp.ClientSession(headers=daemon.AUTHORIZED) as client,
         chromium.browser() as browser,
         looking(browser) as (page, complaints),
     ):
@@ -161,7 +161,10 @@ async def test_gate_page(pictures: Path, journal: dict[str, str]) -> None:
         "candidate": {"version": "4.12.0"},
         "deployment": {"id": HOSTILE, "url": "javascript:alert(3)", "actor": HOSTILE},
     }
-    async with daemon.running(settings) as healthd, chromium.browser() as browser, aiohttp.ClientSession() as client:
+    async with AsyncExitStack() as stack:
+        healthd = await stack.enter_async_context(daemon.running(settings))
+        browser = await stack.enter_async_context(chromium.browser())
+        client = await stack.enter_async_context(aiohttp.ClientSession(headers=daemon.AUTHORIZED))
         async with client.post(f"{healthd.url}/gates/verify", json=asked) as answer:
             gate = f"{healthd.url}/gates/{(await answer.json())['id']}"
         async with looking(browser) as (page, complaints):

@@ -94,12 +94,13 @@ async def verified(gates: Daemon, candidate: tuple[str, str], baseline: tuple[st
     words = ["verify", "shop", candidate[0], "--target", candidate[1], "--baseline", baseline[0]]
     words += ["--baseline-target", baseline[1], "--json"]
     process = await asyncio.create_subprocess_exec(
-        INSTALLED, "gate", *words, env={"HEALTHD_URL": gates.url}, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
+        INSTALLED, "gate", *words, env={"HEALTHD_URL": gates.url, "HEALTHD_TOKEN": daemon.TOKEN},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
     out, err = await process.communicate()
     assert process.returncode in (0, 1), err.decode()
     gate = json.loads(out)
-    async with aiohttp.ClientSession(gates.url) as client:
+    async with aiohttp.ClientSession(gates.url, headers=daemon.AUTHORIZED) as client:
 
         async def over() -> bool:
             async with client.get(f"/gates/{gate['id']}") as response:

@@ -67,7 +67,10 @@ async def test_a_rollback_waits_for_its_receiver_and_says_so(peer: Peer, tmp_pat
         },
         "actions": {name: {"kind": "webhook", "url": f"{peer.url}/{name}", "timeout": "1s"} for name in names},
     }
-    async with daemon.running(settings) as healthd, aiohttp.ClientSession(healthd.url) as client:
+    async with (
+        daemon.running(settings) as healthd,
+        aiohttp.ClientSession(healthd.url, headers=daemon.AUTHORIZED) as client,
+    ):
 
         async def get(path: str) -> Any:
             async with client.get(path) as response:

@@ -9,9 +9,14 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from healthd.web.auth import hash_token
 from tests.servers.ports import HOST, free_port
 from tests.servers.process import DidNotStartError, Process, own_folder
 
+TOKEN = "hd_of-the-tests"
+"""Opens everything where a configuration says nothing else; who sends none may read."""
+AUTHORIZED = {"Authorization": f"Bearer {TOKEN}"}
+AUTH = {"trust_this_host": True, "tokens": [{"name": "tests", "hash": hash_token(TOKEN), "scopes": ["admin"]}]}
 _ATTEMPTS = 3
 
 
@@ -118,4 +123,4 @@ def _write(file: Path, configuration: Mapping[str, object], port: int) -> None:
     http = configuration.get("http", {})
     assert isinstance(http, Mapping)
     # JSON is YAML.
-    file.write_text(json.dumps({**configuration, "http": {**http, "listen": f"{HOST}:{port}"}}, indent=2))
+    file.write_text(json.dumps({"auth": AUTH, **configuration, "http": {**http, "listen": f"{HOST}:{port}"}}, indent=2))

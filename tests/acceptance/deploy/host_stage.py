@@ -128,7 +128,7 @@ def _release(folder: Path, home: Path, port: int, daemon_url: str) -> dict[str, 
     return {
         "service": "shop",
         "target": "here",
-        "healthd": {"url": daemon_url, "patience": "5s"},
+        "healthd": {"url": daemon_url, "token": daemon.TOKEN, "patience": "5s"},
         "gates": {"before": ["preflight"]},
         "smoke": ["smoke"],
         "home": str(home),

@@ -113,7 +113,7 @@ async def staged(folder: Path, failing: dict[str, float] | None = None) -> Async
         gates = await stack.enter_async_context(daemon.running(_settings(hosts, folder, kubeconfig)))
         settings = {
             "service": "api",
-            "healthd": {"url": gates.url, "patience": "5s"},
+            "healthd": {"url": gates.url, "token": daemon.TOKEN, "patience": "5s"},
             "gates": {"before": ["preflight"], "idle": ["smoke"]},
             "application": {
                 "namespace": "shop",

@@ -65,7 +65,7 @@ class Stage:
     async def gates(self) -> list[dict[str, Any]]:
         listed = await asyncio.create_subprocess_exec(
             INSTALLED.with_name("healthd"), "gate", "list", "--json",
-            env={"HEALTHD_URL": self.daemon.url}, stdout=subprocess.PIPE,
+            env={"HEALTHD_URL": self.daemon.url, "HEALTHD_TOKEN": daemon.TOKEN}, stdout=subprocess.PIPE,
         )  # fmt: skip
         out, _ = await listed.communicate()
         return list(json.loads(out)["gates"])
@@ -127,7 +127,7 @@ async def staged(
             async with daemon.running(_settings(hosts, folder, rolls_back=rolls_back)) as gates:
                 settings = {
                     "service": "api",
-                    "healthd": {"url": gates.url, "patience": "5s"},
+                    "healthd": {"url": gates.url, "token": daemon.TOKEN, "patience": "5s"},
                     "gates": {"before": ["preflight"], "idle": ["smoke"]},
                     "upstream": {
                         "file": str(include),
@@ -268,7 +268,7 @@ async def test_a_dry_run_changes_nothing(tmp_path: Path) -> None:
 @pytest.mark.timeout(60)
 async def test_one_deploy_at_a_time(tmp_path: Path) -> None:
     """While someone else holds the deploy lock nothing is touched, and who it is is told."""
-    async with staged(tmp_path) as stage, GateClient(stage.daemon.url) as client:
+    async with staged(tmp_path) as stage, GateClient(stage.daemon.url, daemon.TOKEN) as client:
         await client.lock("api", "another", 60.0, "its turn")
         outcome = await stage.deploy("blue-green", "1.1")
         assert outcome.code == 3
@@ -285,7 +285,7 @@ async def test_a_bad_version_is_put_back_though_the_tool_is_dead(tmp_path: Path)
         deploy.kill()
         await deploy.communicate()
         await until(lambda: stage.live() == "blue", "the rollback", timeout=45)
-        async with GateClient(stage.daemon.url) as client:
+        async with GateClient(stage.daemon.url, daemon.TOKEN) as client:
             gate_id = (await stage.gates())[0]["id"]
             async for gate in client.follow(gate_id, to_the_end=True):
                 ended = gate

@@ -55,13 +55,14 @@ class Stage:
 
     def config(self, tool: str, **changes: Any) -> dict[str, Any]:
         """What the tool is told."""
+        where = self.daemon.url if self.daemon else "http://127.0.0.1:9"
         place: dict[str, Any] = {"listener": self.traffic.listener, "target_groups": self.groups}
         if tool == "rolling":
             place = {"target_group": self.groups["blue"], "target": "blue", "previous": "1.0"}
             place["gates"] = {"before": [], "after": "quick"}
         return {
             "service": "shop",
-            "healthd": {"url": self.daemon.url if self.daemon else "http://127.0.0.1:9", "patience": "5s"},
+            "healthd": {"url": where, "token": daemon.TOKEN, "patience": "5s"},
             "gates": {"before": [], "after": "quick"},
             "aws": {"endpoint": self.front.url, "timeout": "5s"},
             "release": {"commands": [RELEASE], "every": "50ms", "timeout": "20s"},

@@ -11,11 +11,13 @@ from tests.gating import gating
 from tests.servers.waiting import until
 
 
-async def test_without_tokens_only_direct_callers_on_this_host_are_answered(tmp_path: Path) -> None:
-    """The daemon says so when it starts; what came through a proxy or a browser is refused."""
-    async with gating(tmp_path, auth={}) as api:
-        assert "gates are for direct callers on this host" in api.daemon.log()
+async def test_without_tokens_direct_callers_on_this_host_read_where_it_is_asked_for(tmp_path: Path) -> None:
+    """The daemon says so when it starts; what came through a proxy or a browser is refused, and so is every change."""
+    async with gating(tmp_path, auth={"trust_this_host": True}) as api:
+        assert "nobody may ask a gate" in api.daemon.log()
         assert (await api.call("GET", "/gates", token=None)).status == 200
+        asked = {"service": api.service(), "candidate": {"version": "2"}}
+        assert (await api.call("POST", "/gates/verify", asked, token=None)).status == 401
         for header in ({"X_Forwarded_For": "203.0.113.7"}, {"Origin": "https://example.org"}):
             assert (await api.call("GET", "/gates", token=None, **header)).status == 401
 

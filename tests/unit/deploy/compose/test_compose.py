@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from healthd.config.file import load
+from healthd.web.auth import hash_token
 from healthd_deploy.nginx.settings import NginxConfig
 from healthd_gates.config.settings import Config
 from tests.servers.programs import require
@@ -92,7 +93,8 @@ def test_secrets_are_files_of_their_own(tmp_path: Path) -> None:
     names = {Path(each["file"]).name for each in composed()["secrets"].values()}
     made = {file.name: file.read_text() for file in (tmp_path / "secrets").iterdir()}
     assert made.keys() == names
-    assert {len(password) for password in made.values()} == {32}
+    assert made["healthd_token_hash"] == hash_token(made["healthd_token"])
+    assert {len(text) for name, text in made.items() if not name.endswith("_hash")} == {32}
     assert len(set(made.values())) == len(made)
     assert (tmp_path / "secrets").stat().st_mode & 0o777 == 0o700
     passes("bash", tmp_path / "secrets.sh")
@@ -111,7 +113,7 @@ def test_healthd_takes_its_configuration(tmp_path: Path) -> None:
     """With the secrets where Compose puts them, and every service that it names in the Compose file."""
     text = (FOLDER / "healthd" / "healthd.yaml").read_text()
     for name in composed()["secrets"]:
-        (tmp_path / name).write_text("secret")
+        (tmp_path / name).write_text(hash_token("secret") if name.endswith("_hash") else "secret")
         text = text.replace(f"/run/secrets/{name}", str(tmp_path / name))
     assert "/run/secrets" not in text
     file = tmp_path / "healthd.yaml"
@@ -119,7 +121,10 @@ def test_healthd_takes_its_configuration(tmp_path: Path) -> None:
     config = load(file, Config, {})
     grace = composed()["services"]["healthd"]["stop_grace_period"]
     assert config.http.drain + 20 <= float(grace.removesuffix("s"))
-    deploy = load(FOLDER / "healthd" / "deploy.yaml", NginxConfig, {})
+    file.write_text((FOLDER / "healthd" / "deploy.yaml").read_text().replace("/run/secrets", str(tmp_path)))
+    deploy = load(file, NginxConfig, {})
+    assert deploy.healthd.token is not None
+    assert config.auth.tokens[0].hash.get_secret_value() == hash_token(deploy.healthd.token.get_secret_value())
     servers = {name: list(addresses) for name, addresses in deploy.upstream.targets.items()}
     assert servers == {name: [f"shop-{name}:3000"] for name in config.services["shop"].targets}
     assert {f"shop-{name}" for name in servers} <= {*SERVICES}
