@@ -18,6 +18,7 @@ from healthd_gates.domain.gate import Decision, EventKind, Gate, GateState, Quar
 from healthd_gates.engine.spec import GateSpec
 from healthd_gates.store.serialization import decision_document, standing_document
 
+_NOTES_TOLD = 3
 _DEATHS = {reason.value for reason in Reason if reason.is_death}
 Event = tuple[EventKind, dict[str, Any]]
 
@@ -64,15 +65,19 @@ def on_verdict(gate: Gate, standing: Standing, spec: GateSpec, moment: datetime)
         held = replace(gate, state=GateState.HELD, decides_by=until)
         return Step(held, ((EventKind.STATE, {"state": held.state.value, "until": until.isoformat()}),))
     promotes = verdict is Verdict.PASS or (verdict is Verdict.INCONCLUSIVE and spec.policy.inconclusive == "pass")
-    return decide(gate, decision_of(standing, moment, promotes=promotes), spec)
+    return decide(gate, decision_of(standing, moment, promotes=promotes, notes=gate.notes), spec)
 
 
-def decision_of(standing: Standing, moment: datetime, *, promotes: bool) -> Decision:
-    """What the judge says, as a decision."""
+def decision_of(standing: Standing, moment: datetime, *, promotes: bool, notes: Sequence[str] = ()) -> Decision:
+    """What the judge says, as a decision, with the `notes` of the last look: they are the cause where numbers are
+    missing, and a caveat where there are some.
+    """
     assert standing.verdict is not None
     counts_as: Literal[Verdict.PASS, Verdict.FAIL] = Verdict.PASS if promotes else Verdict.FAIL
     telling = [criterion.sentence for criterion in standing.criteria if criterion.critical]
-    sentence = " ".join([standing.sentence, *telling])
+    said = [f"The source says: {'; '.join(notes[:_NOTES_TOLD])}."] if notes else []
+    parts = (*said, *telling) if standing.reason.is_silence else (*telling, *said)
+    sentence = " ".join((standing.sentence, *parts))
     return Decision(standing.verdict, counts_as, standing.reason.value, sentence, moment)
 
 

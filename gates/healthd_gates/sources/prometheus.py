@@ -216,7 +216,8 @@ class Prometheus:
         elif reading.newest >= at - self._config.lookback:
             return None
         elif reading.matched:
-            why = f"no sample is younger than {show_duration(self._config.lookback)}"
+            age, most = show_duration(max(1, round(at - reading.newest))), show_duration(self._config.lookback)
+            why = f"the newest sample is {age} old, and lookback is {most}: is a clock off?"
         else:
             why = "; ".join((f"no series matches {self._selectors[name][Family.REQUESTS]}", *native))
         return self._endpoint.unavailable(FailureKind.UNEXPECTED_RESPONSE, why)
