@@ -32,8 +32,8 @@ class Registry(Generic[PluginT]):
     """The kinds of one thing that a configuration can name.
 
     `what` is the thing's name (`check`), `group` the entry-point group, `built_in` the kinds that ship as
-    `module:Class`. A plug-in is a class with a `config_model` that is a subclass of `base`, and `methods`, which are
-    coroutine functions.
+    `module:Class`. A plug-in is a class with a `config_model` that is a subclass of `base`, or that model itself, and
+    has `methods`, which are coroutine functions.
     """
 
     def __init__(
@@ -67,6 +67,11 @@ class Registry(Generic[PluginT]):
             return self._load(rivals)
         raise UnknownKindError(kind)
 
+    def model(self, kind: str) -> type[Any]:
+        """The configuration model of a kind. Raises as `find`."""
+        found: Any = self.find(kind)
+        return getattr(found, "config_model", found)  # type: ignore[no-any-return]
+
     def model_of(self, raw: Any) -> type[Any]:
         """The configuration model of one entry as read from a file. Raises ValueError, which says what to write."""
         article = f"{'an' if self.what[0] in 'aeiou' else 'a'} {self.what}"
@@ -77,7 +82,7 @@ class Registry(Generic[PluginT]):
             raise ValueError(f"{article} needs a kind, one of: {kinds}{hint}")
         kind = raw["kind"]
         try:
-            return self.find(kind).config_model  # type: ignore[attr-defined, no-any-return]
+            return self.model(kind)
         except UnknownKindError:
             alike = nearest(kind, self.kinds())
             hint = f"; did you mean {alike}?" if alike else ""
@@ -102,12 +107,14 @@ class Registry(Generic[PluginT]):
         """How what was loaded fails to be such a plug-in; None when it is one."""
         if not isinstance(found, type):
             return "is not a class"
-        model = getattr(found, "config_model", None)
+        model = getattr(found, "config_model", found)
         if not (isinstance(model, type) and issubclass(model, self.base)):
             return f"has no config_model that is a subclass of {self.base.__module__}.{self.base.__qualname__}"
         for method in self._methods:
             if not iscoroutinefunction(getattr(found, method, None)):
                 return f"has no `async def {method}`"
+        if missing := sorted(getattr(model, "__abstractmethods__", ())):
+            return f"has no `def {missing[0]}`"
         return None
 
 

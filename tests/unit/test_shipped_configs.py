@@ -18,7 +18,10 @@ from healthd.config.json_schema import config_schema
 from healthd.notifiers import NOTIFIERS
 from healthd.notifiers.contract import MisconfiguredNotifier
 from healthd_gates.actions.aws_elbv2 import ElbConfig
-from healthd_gates.config.criteria import Checks, ErrorRate, Latency, Smoke
+from healthd_gates.criteria.checks import Checks
+from healthd_gates.criteria.error_rate import ErrorRate
+from healthd_gates.criteria.latency import Latency
+from healthd_gates.criteria.smoke import Smoke
 from healthd_gates.sources import KINDS as SOURCES
 from healthd_gates.sources import find_kind as find_source
 from healthd_gates.sources.contract import Arm, ArmError, Arms

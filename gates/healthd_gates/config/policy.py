@@ -1,4 +1,4 @@
-"""Policies as validated models, and how one becomes the rules that the judge reads. The criteria are in `criteria`.
+"""Policies as validated models, and how one becomes the rules that the judge reads.
 
 The policies that ship are in `config.builtin_policies`; what a service says of itself is in `config.settings`.
 """
@@ -11,7 +11,8 @@ from pydantic import ConfigDict, Field, model_validator
 
 from healthd.config.settings import Model, Name
 from healthd.units import Duration, Ratio, Span
-from healthd_gates.config.criteria import AnyCriterion, ErrorRate, Latency, MeanLatency, Measured, Smoke
+from healthd_gates.criteria import AnyCriterion
+from healthd_gates.criteria.contract import CriterionConfig
 from healthd_gates.judge import rules
 
 
@@ -93,26 +94,26 @@ class Policy(Model):
             raise ValueError("two criteria have the same name: give each of them a name of its own")
         if not any(criterion.critical for criterion in self.criteria):
             raise ValueError("at least one criterion must be critical, or nothing could ever fail")
-        if self.watch and not any(criterion.critical for criterion in self._measured.values()):
+        if self.watch and not any(criterion.critical and criterion.reads_traffic for criterion in self.criteria):
             raise ValueError("a watch needs a critical criterion of traffic: error_rate, latency or mean_latency")
         if self.every < 1:
             raise ValueError("every must be at least 1s: no source counts more often")
         return self
 
     @property
-    def named_criteria(self) -> dict[str, AnyCriterion]:
+    def named_criteria(self) -> dict[str, CriterionConfig]:
         """The criteria by name; where none is given, the kind is the name."""
-        return {criterion.name or criterion.kind: criterion for criterion in self.criteria}
+        return {criterion.name: criterion for criterion in self.criteria}
 
     @property
     def needs_source(self) -> bool:
         """Whether it looks at traffic."""
-        return bool(self._measured)
+        return any(criterion.reads_traffic for criterion in self.criteria)
 
     @property
     def needs_target(self) -> bool:
         """Whether it sends requests to the candidate itself."""
-        return any(isinstance(criterion, Smoke) for criterion in self.criteria)
+        return any(criterion.sends_requests for criterion in self.criteria)
 
     @property
     def needs_baseline(self) -> bool:
@@ -125,15 +126,12 @@ class Policy(Model):
         return self._compares(rules.Against.HISTORY)
 
     def _compares(self, against: rules.Against) -> bool:
-        return any(
-            isinstance(criterion, Measured) and criterion.compare is not None and criterion.compare.to is against
-            for criterion in self.criteria
-        )
+        return any(criterion.compares_with is against for criterion in self.criteria)
 
     def verdict_rules(self) -> rules.Rules:
         """What the judge is told for the verdict."""
         timing = rules.Timing(self.every, self.settle, self.observe.at_least, self.observe.at_most, self.blip)
-        return rules.Rules(tuple(c.rule(name) for name, c in self.named_criteria.items()), self._risk, timing)
+        return rules.Rules(self.criteria, self._risk, timing)
 
     def watch_rules(self) -> rules.Rules:
         """What the judge is told for the watch: harm alone ends it early, and only traffic tells of harm.
@@ -141,15 +139,8 @@ class Policy(Model):
         A dependency that fails an hour after the switch says nothing of the candidate.
         """
         timing = rules.Timing(self.every, 0.0, self.watch, self.watch, self.blip)
-        return rules.Rules(tuple(c.rule(name) for name, c in self._measured.items()), self._risk, timing)
-
-    @property
-    def _measured(self) -> dict[str, ErrorRate | Latency | MeanLatency]:
-        return {
-            name: criterion
-            for name, criterion in self.named_criteria.items()
-            if isinstance(criterion, ErrorRate | Latency | MeanLatency)
-        }
+        traffic = tuple(criterion for criterion in self.criteria if criterion.reads_traffic)
+        return rules.Rules(traffic, self._risk, timing)
 
     @property
     def _risk(self) -> rules.Risk:

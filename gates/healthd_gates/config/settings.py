@@ -27,11 +27,11 @@ from healthd_gates.actions.misconfigured import MisconfiguredAction
 from healthd_gates.actions.webhook import WebhookConfig
 from healthd_gates.config.any_hook import AnyHook
 from healthd_gates.config.builtin_policies import SHIPPED
-from healthd_gates.config.criteria import Checks
 from healthd_gates.config.freeze_window import Freeze
 from healthd_gates.config.hooks import HookConfig
 from healthd_gates.config.policy import Policy
 from healthd_gates.config.unmeasurable import unmeasurable
+from healthd_gates.criteria.contract import Configured
 from healthd_gates.sources import AnySource
 
 LONGEST_LEASE = 300.0  # seconds; what ends later was written by a clock that was ahead
@@ -118,15 +118,13 @@ class GateLimits(Model):
 
 def _needs_what_there_is(policy: Policy, info: ValidationInfo) -> Policy:
     """The groups and checks that a policy names are configured. Says nothing while those are in error themselves."""
+    groups = {*_BUILT_IN_GROUPS, *info.data["groups"]} if "groups" in info.data else None
+    configured = Configured(checks=info.data.get("checks"), groups=groups)
     for number, criterion in enumerate(policy.criteria):
-        if not isinstance(criterion, Checks):
-            continue
-        groups = {*_BUILT_IN_GROUPS, *info.data.get("groups", ())}
-        if criterion.group is not None and "groups" in info.data and criterion.group not in groups:
-            raise ValueError(f"criteria.{number}.group names {not_under('groups', criterion.group, groups)}")
-        for check in criterion.checks:
-            if check not in (known := info.data.get("checks", criterion.checks)):
-                raise ValueError(f"criteria.{number}.checks names {not_under('checks', check, known)}")
+        try:
+            criterion.check(configured)
+        except ValueError as error:
+            raise ValueError(f"criteria.{number}.{error}") from None
     return policy
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from healthd_gates.config.criteria import Latency, MeanLatency
-
 if TYPE_CHECKING:  # which tells what this finds
     from healthd_gates.config.settings import Config
 
@@ -19,8 +17,7 @@ def unmeasurable(config: Config) -> Iterator[str]:
         source, policy = config.services[name].source, config.policies.get(policy_name)
         if source is None or policy is None or getattr(source, "latency", "unasked") is not None:
             continue
-        slow = [it for it in policy.criteria if isinstance(it, Latency | MeanLatency) and it.critical]
-        if slow:
+        if any(criterion.reads_latency and criterion.critical for criterion in policy.criteria):
             yield (
                 f"services.{name}: policy {policy_name} has a criterion of latency, and the source has no `latency`: "
                 "name the histogram there, or take a policy without that criterion"

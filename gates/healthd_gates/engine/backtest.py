@@ -13,7 +13,7 @@ from healthd_gates.domain.request import Version
 from healthd_gates.engine.history import BEFORE, as_baseline, history_step
 from healthd_gates.engine.spec import arms_of
 from healthd_gates.judge.judge import Judge
-from healthd_gates.judge.rules import ObservedRule, Rules
+from healthd_gates.judge.rules import Rules
 from healthd_gates.sources import build_source, find_kind
 from healthd_gates.sources.contract import HistoricalSource, SourceContext
 
@@ -41,10 +41,10 @@ def replayed_rules(policy: Policy) -> tuple[Rules, tuple[str, ...]]:
     Raises NotReplayable when nothing else is left.
     """
     rules = policy.verdict_rules()
-    kept = tuple(rule for rule in rules.criteria if not isinstance(rule, ObservedRule))
+    kept = tuple(rule for rule in rules.criteria if rule.reads_traffic)
     if not any(rule.critical for rule in kept):
         raise NotReplayable("the policy has no critical criterion of traffic: checks and smoke requests have no past")
-    left_out = tuple(rule.name for rule in rules.criteria if isinstance(rule, ObservedRule))
+    left_out = tuple(rule.name for rule in rules.criteria if not rule.reads_traffic)
     return replace(rules, criteria=kept), left_out
 
 

@@ -1,4 +1,4 @@
-"""One look for one gate: the source, the checks and the smoke requests, all at once and each within its deadline."""
+"""One look for one gate: the source and the criteria that ask themselves, all at once and each within its deadline."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import structlog
 from healthd.checks.failures import describe
 from healthd.runtime.clock import Clock
 from healthd.runtime.deadline import DeadlineExceededError, with_deadline
+from healthd_gates.criteria.contract import CriterionContext, ObservedCriterion
 from healthd_gates.domain.evidence import Evidence, Lives, Observation
-from healthd_gates.engine.smoke_and_checks import SmokeTest
 from healthd_gates.sources.contract import Cursor, Look, Source, SourceUnavailable
 
 _log = structlog.get_logger(__name__)
@@ -66,6 +66,28 @@ class Traffic:
             self._source = self.build()
 
 
+class Question:
+    """A criterion that is answered yes or no, behind a deadline. When it raises or hangs nobody can tell."""
+
+    def __init__(self, criterion: ObservedCriterion, context: CriterionContext, redact: Callable[[str], str]) -> None:
+        self._criterion, self._context, self._redact = criterion, context, redact
+
+    async def ask(self) -> Observation:
+        """The answer. One that hangs is left behind: it holds no state that the next one needs."""
+        name = self._criterion.name
+        try:
+            limit = self._criterion.longest + _GRACE
+            answer = await with_deadline(limit, self._criterion.observe(self._context), name=f"criterion {name}")
+            return Observation(name, answer.ok, self._redact(answer.detail))
+        except DeadlineExceededError as stuck:
+            return Observation(name, None, f"it gave {stuck}")
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:  # the boundary of a criterion: its bugs must not end a gate
+            _log.exception("a criterion failed in a way that it should not", criterion=name, error=describe(error))
+            return Observation(name, None, f"it failed: {type(error).__name__}")
+
+
 @dataclass(frozen=True, slots=True)
 class Seen:
     """What one look gave. `evidence` is None where the source has only found its starting point."""
@@ -80,18 +102,17 @@ class Observer:
     def __init__(
         self,
         traffic: Traffic | None,
-        checks: Callable[[], Sequence[Observation]],
-        smoke: Sequence[SmokeTest],
+        questions: Sequence[Question],
         clock: Clock,
         last: datetime,
     ) -> None:
-        self._traffic, self._checks, self._smoke, self._clock = traffic, checks, smoke, clock
+        self._traffic, self._questions, self._clock = traffic, questions, clock
         self._last = clock.steady() - max(0.0, (clock.now() - last).total_seconds())
 
     async def look(self) -> Seen:
         """Look once. The evidence is of the time since the look before, whatever the clock on the wall did."""
         begun = self._traffic is None or self._traffic.cursor is not None
-        look, answers = await asyncio.gather(self._look_at_traffic(), self._send_smoke_requests())
+        look, answers = await asyncio.gather(self._look_at_traffic(), self._ask())
         now = self._clock.steady()
         seconds, self._last = max(_SHORTEST, now - self._last), now
         if not begun and look is not None and look.evidence is None and look.cursor:
@@ -103,7 +124,7 @@ class Observer:
                 seconds=seconds,
                 candidate=numbers.candidate if numbers else None,
                 baseline=numbers.baseline if numbers else None,
-                observations=(*self._checks(), *answers),
+                observations=tuple(answers),
                 gaps=numbers.gaps if numbers else int(look is not None),
                 resets=numbers.resets if numbers else 0,
                 span=numbers.span if numbers else None,
@@ -117,8 +138,8 @@ class Observer:
         if self._traffic is not None:
             await self._traffic.close()
 
-    async def _send_smoke_requests(self) -> Sequence[Observation]:
-        return await asyncio.gather(*(test.ask() for test in self._smoke))
+    async def _ask(self) -> Sequence[Observation]:
+        return await asyncio.gather(*(question.ask() for question in self._questions))
 
     async def _look_at_traffic(self) -> Look | None:
         return await self._traffic.look() if self._traffic else None

@@ -1,4 +1,4 @@
-"""What a gate looks with, built from its plan: the source of its service, the checks, the smoke requests."""
+"""What a gate looks with, built from its plan: the source of its service, and what its criteria ask themselves."""
 
 from __future__ import annotations
 
@@ -10,13 +10,11 @@ import aiohttp
 
 from healthd.monitoring.board import Board
 from healthd.runtime.clock import Clock
-from healthd_gates.config.criteria import Checks, Smoke
 from healthd_gates.config.settings import Service
-from healthd_gates.domain.evidence import Observation
+from healthd_gates.criteria.contract import CriterionContext, ObservedCriterion
 from healthd_gates.domain.gate import Gate
 from healthd_gates.domain.request import PushedEvidence
-from healthd_gates.engine.observer import Observer, Traffic
-from healthd_gates.engine.smoke_and_checks import SmokeTest, ask_checks
+from healthd_gates.engine.observer import Observer, Question, Traffic
 from healthd_gates.engine.spec import GateSpec, arms_of
 from healthd_gates.sources import build_source
 from healthd_gates.sources.contract import Arms, Cursor, SourceContext
@@ -55,21 +53,12 @@ def build_observer(
     """What looks for a gate, and the part of it that sees traffic. Raises Blind."""
     service, arms = _whom(gate, spec)
     traffic = _traffic(gate, spec, service, arms, observer_context, cursor) if spec.policy.needs_source else None
-    criteria = spec.policy.named_criteria
-
-    def checks() -> list[Observation]:
-        return [ask_checks(name, c, observer_context.board) for name, c in criteria.items() if isinstance(c, Checks)]
-
-    smoke = [
-        SmokeTest(name, c, arms.candidate.urls, observer_context.session, without_secrets=spec.without_secrets)
-        for name, c in criteria.items()
-        if isinstance(c, Smoke)
-    ]
+    context = CriterionContext(arms, observer_context.board, observer_context.session, spec.without_secrets)
     # The watch looks at traffic alone; to the judge the answers of other criteria would be nobody's.
     watching = gate.decision is not None
-    return Observer(
-        traffic, list if watching else checks, () if watching else smoke, observer_context.clock, last
-    ), traffic
+    asked = [each for each in spec.policy.criteria if isinstance(each, ObservedCriterion) and not watching]
+    questions = [Question(each, context, observer_context.redact) for each in asked]
+    return Observer(traffic, questions, observer_context.clock, last), traffic
 
 
 def open_traffic(gate: Gate, spec: GateSpec, observer_context: ObserverContext, cursor: Cursor | None) -> Traffic:

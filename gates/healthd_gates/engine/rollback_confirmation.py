@@ -6,13 +6,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-from healthd_gates.config.criteria import ErrorRate, Latency
 from healthd_gates.config.policy import Policy
+from healthd_gates.criteria.contract import Bound
 from healthd_gates.domain.evidence import Counts, Evidence, Standing
 from healthd_gates.domain.gate import RollbackState
-from healthd_gates.judge.arms import Reading, errors, slower_than
+from healthd_gates.judge.arms import errors
 
 _LEFT_OVER = 0.02  # of all requests: what health checks and connections that are kept open still bring to a candidate
 _AS_MUCH = 0.5  # of the traffic from before: what a baseline must take where the candidate has fallen silent
@@ -22,24 +21,12 @@ _FEWEST_REQUESTS = 20.0
 _USUAL_LIMIT = 0.05  # of requests that may fail, where the policy has no limit of its own
 
 
-@dataclass(frozen=True, slots=True)
-class Bound:
-    """The highest share of bad requests, as in the policy; `says` is what makes one bad."""
-
-    says: str
-    reading: Reading
-    highest: float
-
-
 def bounds_of(policy: Policy) -> list[Bound]:
-    """What the numbers of a baseline must keep to be called recovered."""
-    rates = [c.limit for c in policy.criteria if isinstance(c, ErrorRate) and c.critical and c.limit is not None]
-    found = [Bound("failed", errors, min(rates, default=_USUAL_LIMIT))]
-    for criterion in policy.criteria:
-        if isinstance(criterion, Latency) and criterion.critical and criterion.limit is not None:
-            says = f"took longer than {criterion.limit:g} s"
-            found.append(Bound(says, slower_than(criterion.limit), 1 - criterion.quantile))
-    return found
+    """What the numbers of a baseline must keep to be called recovered. Errors are bounded in any case."""
+    found = [bound for criterion in policy.criteria if criterion.critical for bound in criterion.bounds]
+    if not any(bound.reading is errors for bound in found):
+        found.append(Bound("failed", errors, _USUAL_LIMIT))
+    return sorted(found, key=lambda bound: (bound.reading is not errors, bound.highest))
 
 
 def rate_of(standing: Standing | None) -> float | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, replace
 
-from healthd_gates.config.criteria import Smoke
 from healthd_gates.config.policy import Policy
 from healthd_gates.config.settings import Config, Service
 from healthd_gates.domain.action_order import Occasion
@@ -84,10 +83,7 @@ class GateSpec:
     @property
     def edges(self) -> tuple[float, ...]:
         """The latencies in seconds at which the policy has limits."""
-        limits = {
-            criterion.limit for criterion in self.policy.criteria if criterion.kind in ("latency", "mean_latency")
-        }
-        return tuple(sorted(limit for limit in limits if limit is not None))
+        return tuple(sorted({limit for criterion in self.policy.criteria for limit in criterion.latency_limits}))
 
 
 def policy_body(policy: Policy) -> str:
@@ -101,7 +97,7 @@ def load_spec(body: str, name: str, service: str, config: Config) -> GateSpec:
     if current is not None and policy_body(current) == body:
         return GateSpec(current, config.services.get(service), name=name)
     policy = Policy.model_validate(json.loads(body))
-    masked = any(request.has_secrets for c in policy.criteria if isinstance(c, Smoke) for request in c.requests)
+    masked = any(criterion.has_secrets for criterion in policy.criteria)
     return GateSpec(policy, config.services.get(service), without_secrets=masked, name=name)
 
 

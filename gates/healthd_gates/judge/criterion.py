@@ -6,7 +6,7 @@ from typing import Protocol
 
 from healthd_gates.domain.evidence import CriterionReport, Evidence, Finding, Reason
 from healthd_gates.judge.rhythm import Rhythm
-from healthd_gates.judge.rules import Risk, Timing
+from healthd_gates.judge.risk import Risk, Timing
 
 END_SUSPICION = log(10)
 """ln E from which a criterion is suspect: no benefit of the doubt at the end of the bake."""

@@ -5,13 +5,10 @@ from collections.abc import Iterable, Sequence
 from healthd_gates.domain.evidence import Evidence, Reason, Standing, Verdict
 from healthd_gates.judge import explain
 from healthd_gates.judge.criterion import END_SUSPICION, Criterion, Frame, Look
-from healthd_gates.judge.error_rate import ErrorRate
-from healthd_gates.judge.latency import Latency
 from healthd_gates.judge.mixtures import log_weighted
 from healthd_gates.judge.past import Past
-from healthd_gates.judge.plain import MeanLatency, Observed
 from healthd_gates.judge.rhythm import Rhythm
-from healthd_gates.judge.rules import Against, ErrorRateRule, LatencyRule, MeanLatencyRule, ObservedRule, Rule, Rules
+from healthd_gates.judge.rules import Against, Rules
 from healthd_gates.judge.stability import Stability
 from healthd_gates.judge.traffic import Traffic
 
@@ -31,11 +28,11 @@ class Judge:
         self._rules = rules
         self._frame = Frame(rules.risk, rules.timing)
         past = Past.of(history, bake)
-        self._criteria = [_at_work(rule, self._frame, past) for rule in rules.criteria]
+        self._criteria = [rule.build(self._frame, past) for rule in rules.criteria]
         self._traffic = Traffic(rules.timing.lateness, whole=rules.whole)
         self._stability = Stability()
-        self._needs_traffic = any(rule.critical and not isinstance(rule, ObservedRule) for rule in rules.criteria)
-        self._compares = any(_asks_for_baseline(rule) for rule in rules.criteria)
+        self._needs_traffic = any(rule.critical and rule.reads_traffic for rule in rules.criteria)
+        self._compares = any(rule.critical and rule.compares_with is Against.CONCURRENT for rule in rules.criteria)
         self._rhythm = Rhythm()
         self._elapsed = 0.0
         self._warming_up = False
@@ -172,20 +169,3 @@ _PASSING = (
     Reason.UNREACHABLE,
 )
 """Doubts that the next numbers may dispel."""
-
-
-def _asks_for_baseline(rule: Rule) -> bool:
-    comparison = rule.comparison if isinstance(rule, ErrorRateRule | LatencyRule) else None
-    return rule.critical and comparison is not None and comparison.against is Against.CONCURRENT
-
-
-def _at_work(rule: Rule, frame: Frame, past: Past) -> Criterion:
-    match rule:
-        case ErrorRateRule():
-            return ErrorRate(rule, frame, past)
-        case LatencyRule():
-            return Latency(rule, frame, past)
-        case MeanLatencyRule():
-            return MeanLatency(rule, frame)
-        case ObservedRule():
-            return Observed(rule)

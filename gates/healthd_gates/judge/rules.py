@@ -1,10 +1,19 @@
-"""What the judge is told to decide by: criteria, risk and timing. Reading them from a config happens
-elsewhere.
+"""What the judge is told to decide by: criteria, risk and timing.
+
+The rules are protocols: what a policy's criteria say of themselves is what the judge reads, and their defaults and
+bounds stand in the models that a configuration is read by.
 """
+
+from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from math import isfinite
+from typing import Protocol
+
+from healthd_gates.judge.criterion import Criterion, Frame
+from healthd_gates.judge.past import Past
+from healthd_gates.judge.risk import Risk as Risk
+from healthd_gates.judge.risk import Timing as Timing
 
 
 class Against(StrEnum):
@@ -35,133 +44,98 @@ class Comparison:
             raise ValueError(f"floor is a fraction below 1, got {self.floor}")
 
     @classmethod
-    def with_history(cls) -> "Comparison":
+    def with_history(cls) -> Comparison:
         """The defaults against an earlier baseline: wider, because load drifts between then and now."""
         return cls(tolerated=3.0, harmful=5.0, against=Against.HISTORY)
 
 
-def _check_weight(name: str, weight: float) -> None:
-    if not (isfinite(weight) and weight > 0):
-        raise ValueError(f"{name}: weight must be positive, got {weight}")
+class _Named(Protocol):
+    """Names are unique in a policy. One that is not critical takes no part in the verdict."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def critical(self) -> bool: ...
 
 
-@dataclass(frozen=True, slots=True)
-class ErrorRateRule:
+class Rule(_Named, Protocol):
+    """A criterion as configured, and what the judge asks of it before it puts it to work."""
+
+    @property
+    def reads_traffic(self) -> bool:
+        """Whether it goes by the counts in the evidence; answers to others are in its observations."""
+
+    @property
+    def reads_latency(self) -> bool:
+        """Whether it goes by the histograms."""
+
+    @property
+    def compares_with(self) -> Against | None:
+        """The baseline that it cannot do without."""
+
+    def build(self, frame: Frame, past: Past) -> Criterion:
+        """The criterion at work in one judge. Deterministic: the same evidence gives the same reports."""
+
+
+class _Weighed(_Named, Protocol):
+    """`weight` is its share in the risk, against those of the others."""
+
+    @property
+    def comparison(self) -> Comparison | None: ...
+
+    @property
+    def weight(self) -> float: ...
+
+
+class ErrorRateRule(_Weighed, Protocol):
     """Share of failed requests: below `limit` (a fraction), and no worse than the baseline allows."""
 
-    name: str = "error_rate"
-    limit: float | None = 0.05
-    comparison: Comparison | None = field(default_factory=Comparison)
-    weight: float = 1.0
-    critical: bool = True
-
-    def __post_init__(self) -> None:
-        if self.limit is None and self.comparison is None:
-            raise ValueError(f"{self.name}: a limit or a comparison is needed")
-        if self.limit is not None and not 0.0 < self.limit < 1.0:
-            raise ValueError(f"{self.name}: limit is a fraction between 0 and 1, got {self.limit}")
-        _check_weight(self.name, self.weight)
+    @property
+    def limit(self) -> float | None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class LatencyRule:
+class LatencyRule(_Weighed, Protocol):
     """The `quantile` of latency: below `limit` seconds, and no slower than the baseline allows."""
 
-    name: str = "latency"
-    quantile: float = 0.95
-    limit: float | None = 5.0
-    comparison: Comparison | None = field(default_factory=Comparison)
-    weight: float = 1.0
-    critical: bool = True
+    @property
+    def quantile(self) -> float: ...
 
-    def __post_init__(self) -> None:
-        if self.limit is None and self.comparison is None:
-            raise ValueError(f"{self.name}: a limit or a comparison is needed")
-        if self.limit is not None and not (isfinite(self.limit) and self.limit > 0):
-            raise ValueError(f"{self.name}: limit is a positive number of seconds, got {self.limit}")
-        if not 0.0 < self.quantile < 1.0:
-            raise ValueError(f"{self.name}: quantile lies between 0 and 1, got {self.quantile}")
-        _check_weight(self.name, self.weight)
+    @property
+    def limit(self) -> float | None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class MeanLatencyRule:
+class MeanLatencyRule(_Named, Protocol):
     """Mean latency over the last `window` seconds against a plain threshold. It carries no guarantee."""
 
-    name: str = "mean_latency"
-    limit: float = 5.0
-    window: float = 60.0
-    requests: int = 20
-    critical: bool = True
+    @property
+    def limit(self) -> float: ...
 
-    def __post_init__(self) -> None:
-        if not (isfinite(self.limit) and self.limit > 0):
-            raise ValueError(f"{self.name}: limit is a positive number of seconds, got {self.limit}")
+    @property
+    def window(self) -> float: ...
+
+    @property
+    def requests(self) -> int: ...
 
 
-@dataclass(frozen=True, slots=True)
-class ObservedRule:
+class ObservedRule(_Named, Protocol):
     """A criterion that is answered elsewhere, yes or no: it fails after `failures` noes in a row.
 
     For `startup` seconds noes before the first yes do not count: what is judged may still be starting.
     """
 
-    name: str
-    failures: int = 1
-    critical: bool = True
-    startup: float = 0.0
+    @property
+    def failures(self) -> int: ...
 
-    def __post_init__(self) -> None:
-        if self.failures < 1:
-            raise ValueError(f"{self.name}: failures must be at least 1, got {self.failures}")
-
-
-Rule = ErrorRateRule | LatencyRule | MeanLatencyRule | ObservedRule
-
-
-@dataclass(frozen=True, slots=True)
-class Risk:
-    """The stated probabilities of a wrong answer."""
-
-    false_rollback: float = 0.01
-    false_pass: float = 0.05
-
-    def __post_init__(self) -> None:
-        for name, value in (("false_rollback", self.false_rollback), ("false_pass", self.false_pass)):
-            if not 0.0 < value < 1.0:
-                raise ValueError(f"{name} lies between 0 and 1, got {value}")
-
-
-@dataclass(frozen=True, slots=True)
-class Timing:
-    """When the judge looks and when it may decide, in seconds.
-
-    During `warm_up` only a catastrophe decides. `minimum` and `maximum` count from its end: no pass
-    before the one, a verdict at the other. `blip` is the length of a disturbance that never decides
-    alone, however it falls across the scrapes. After `lateness` without numbers there is no telemetry.
-    """
-
-    interval: float = 10.0
-    warm_up: float = 30.0
-    minimum: float = 120.0
-    maximum: float = 1800.0
-    blip: float = 10.0
-    lateness: float = 60.0
-
-    def __post_init__(self) -> None:
-        if not (isfinite(self.interval) and self.interval > 0):
-            raise ValueError(f"interval must be positive, got {self.interval}")
-        if not 0.0 <= self.minimum <= self.maximum < float("inf"):
-            raise ValueError(f"need 0 ≤ minimum ≤ maximum, got {self.minimum} and {self.maximum}")
-        if self.warm_up < 0 or self.blip < 0 or self.lateness < 0:
-            raise ValueError("warm_up, blip and lateness must not be negative")
+    @property
+    def startup(self) -> float: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
     """Everything that the judge needs to know of a policy. `whole`: the candidate is to have all the traffic."""
 
-    criteria: tuple[Rule, ...] = (ErrorRateRule(),)
+    criteria: tuple[Rule, ...]
     risk: Risk = field(default_factory=Risk)
     timing: Timing = field(default_factory=Timing)
     whole: bool = False

@@ -12,7 +12,7 @@ from statistics import NormalDist
 
 from healthd_gates.domain.evidence import Counts, Evidence, Histogram, Observation, Verdict
 from healthd_gates.judge.judge import Judge
-from healthd_gates.judge.rules import LatencyRule, MeanLatencyRule, ObservedRule, Rules
+from healthd_gates.judge.rules import Rules
 
 _START = datetime(2026, 1, 1, tzinfo=UTC)
 _EDGES = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, inf)
@@ -87,7 +87,7 @@ def forecast(
     """
     if runs < 1:
         raise ValueError(f"runs must be at least 1, got {runs}")
-    looks_at_latency = any(isinstance(rule, LatencyRule | MeanLatencyRule) for rule in rules.criteria)
+    looks_at_latency = any(rule.reads_latency for rule in rules.criteria)
     return [
         _forecast(rules, traffic, change, runs, seed) for change in changes if change.latency == 1.0 or looks_at_latency
     ]
@@ -142,10 +142,8 @@ class _Service:
     def __init__(self, rules: Rules, traffic: Traffic, change: Change, random: Random) -> None:
         self._traffic, self._change, self._random = traffic, change, random
         self._seconds = rules.timing.interval
-        self._observations = tuple(
-            Observation(rule.name, ok=True) for rule in rules.criteria if isinstance(rule, ObservedRule)
-        )
-        self._measures_latency = any(isinstance(rule, LatencyRule | MeanLatencyRule) for rule in rules.criteria)
+        self._observations = tuple(Observation(rule.name, ok=True) for rule in rules.criteria if not rule.reads_traffic)
+        self._measures_latency = any(rule.reads_latency for rule in rules.criteria)
 
     def history(self) -> Iterator[Evidence]:
         """The three hours before the switch: the baseline's traffic, or all of it where nothing runs beside."""

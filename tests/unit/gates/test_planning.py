@@ -2,10 +2,16 @@
 
 import pytest
 
-from healthd_gates.judge.rules import Comparison, ErrorRateRule, LatencyRule, ObservedRule, Rules, Timing
+from healthd_gates.criteria.checks import Checks
+from healthd_gates.criteria.comparison import Compare
+from healthd_gates.criteria.error_rate import ErrorRate
+from healthd_gates.criteria.latency import Latency
+from healthd_gates.judge.rules import Against, Rules, Timing
 from healthd_gates.judge.simulation import CHANGES, Change, Forecast, Traffic, forecast
 
-RULES = Rules((ErrorRateRule(), ObservedRule("ready")), timing=Timing(maximum=600))
+RULES = Rules(
+    (ErrorRate(compare=Compare()), Checks(name="ready", group="ready", failures=1)), timing=Timing(maximum=600)
+)
 
 
 def rows(rules: Rules, traffic: Traffic, runs: int = 20) -> dict[str, Forecast]:
@@ -35,7 +41,7 @@ def test_quiet_service() -> None:
 
 def test_latency_is_forecast_where_it_is_judged() -> None:
     """A latency criterion adds the row of slower answers."""
-    rules = Rules((LatencyRule(limit=2.5),), timing=Timing(maximum=300))
+    rules = Rules((Latency(limit=2.5, compare=Compare()),), timing=Timing(maximum=300))
     slower = next(change for change in CHANGES if change.latency > 1)
     (row,) = forecast(rules, Traffic(candidate=50, baseline=50), (slower,), runs=10)
     assert row.failed >= 0.9
@@ -43,7 +49,7 @@ def test_latency_is_forecast_where_it_is_judged() -> None:
 
 def test_no_baseline_and_history() -> None:
     """Without a live baseline history takes its place; ten times the errors are seen."""
-    rules = Rules((ErrorRateRule(comparison=Comparison.with_history()),), timing=Timing(maximum=300))
+    rules = Rules((ErrorRate(compare=Compare(to=Against.HISTORY)),), timing=Timing(maximum=300))
     (row,) = forecast(rules, Traffic(candidate=50, baseline=0), (Change("10× errors", errors=10),), runs=10)
     assert row.failed == 1
 

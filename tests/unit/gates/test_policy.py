@@ -8,8 +8,10 @@ from pydantic import ValidationError
 from healthd_gates.config.builtin_policies import SHIPPED
 from healthd_gates.config.policy import Policy
 from healthd_gates.config.settings import Config
+from healthd_gates.criteria.error_rate import ErrorRate
+from healthd_gates.criteria.latency import Latency
 from healthd_gates.engine.spec import load_spec, policy_body
-from healthd_gates.judge import rules
+from healthd_gates.judge.rules import Comparison
 
 ERRORS = {"kind": "error_rate"}
 GOOD: dict[str, Any] = {"criteria": [ERRORS]}
@@ -67,7 +69,7 @@ def test_shipped_policies_are_what_the_documentation_says() -> None:
     assert set(config.policies) == {"post-switch", "canary", "batch", "smoke", "preflight"}
     judged = config.policies["post-switch"].verdict_rules()
     assert judged.timing.warm_up == 30
-    assert [rule.limit for rule in judged.criteria if not isinstance(rule, rules.ObservedRule)] == [0.05, 5.0]
+    assert [rule.limit for rule in judged.criteria if isinstance(rule, ErrorRate | Latency)] == [0.05, 5.0]
     assert config.policies["canary"].needs_baseline
 
 
@@ -114,7 +116,7 @@ def test_comparing_with_history_is_wider() -> None:
     """Load drifts between then and now."""
     policy = Policy.model_validate({"criteria": [{**ERRORS, "compare": {"to": "history"}}]})
     rule = policy.verdict_rules().criteria[0]
-    assert isinstance(rule, rules.ErrorRateRule)
-    assert rule.comparison == rules.Comparison.with_history()
+    assert isinstance(rule, ErrorRate)
+    assert rule.comparison == Comparison.with_history()
     assert policy.needs_history
     assert not policy.needs_baseline

@@ -7,14 +7,15 @@ import pytest
 from pydantic import BaseModel
 
 from healthd.config.file import parse
-from healthd_gates import actions
-from healthd_gates.config import criteria
+from healthd_gates import actions, criteria
 from healthd_gates.config.freeze_window import Freeze
 from healthd_gates.config.policy import Observe, Policy, Risk
 from healthd_gates.config.settings import Config, GateLimits, Service
+from healthd_gates.criteria.comparison import Compare
+from healthd_gates.domain.smoke_request import SmokeRequest
 
 TOP = Path(__file__).parents[3]
-CRITERIA = (criteria.ErrorRate, criteria.Latency, criteria.MeanLatency, criteria.Checks, criteria.Smoke)
+CRITERIA = tuple(criteria.CRITERIA.model(kind) for kind in criteria.KINDS)
 ACTIONS = tuple(actions.find_kind(kind).config_model for kind in actions.KINDS)
 MODELS = (
     *ACTIONS,
@@ -24,8 +25,8 @@ MODELS = (
     Risk,
     Freeze,
     GateLimits,
-    criteria.Compare,
-    criteria.SmokeRequest,
+    Compare,
+    SmokeRequest,
     *CRITERIA,
 )
 _WRITTEN_AS = {"method": "get", "path": "get"}

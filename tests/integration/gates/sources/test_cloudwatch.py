@@ -11,9 +11,10 @@ import pytest
 from aiobotocore.session import get_session
 
 from healthd.model import FailureKind
+from healthd_gates.criteria.error_rate import ErrorRate
 from healthd_gates.domain.evidence import Evidence, Finding
 from healthd_gates.judge.judge import Judge
-from healthd_gates.judge.rules import ErrorRateRule, Rules, Timing
+from healthd_gates.judge.rules import Rules, Timing
 from healthd_gates.sources.cloudwatch import CloudWatchConfig
 from healthd_gates.sources.contract import Arm, SourceUnavailable
 from tests.integration.gates.sources import trimmed_moto
@@ -192,7 +193,7 @@ async def test_no_requests_are_no_traffic_and_no_numbers_no_telemetry(server: Mo
 async def test_between_its_numbers_a_gate_is_not_without_telemetry(server: Moto, balancer: Balancer) -> None:
     """They come three minutes late and in pairs; only what is later than the source itself allows is missed."""
     lateness = CloudWatchConfig.model_validate(configured(server)).lateness
-    judge = Judge(Rules((ErrorRateRule(comparison=None),), timing=Timing(interval=20, warm_up=0, lateness=lateness)))
+    judge = Judge(Rules((ErrorRate(),), timing=Timing(interval=20, warm_up=0, lateness=lateness)))
     gate, found = gate_at(server), []
     await gate.look()
     for minute in range(1, 16):

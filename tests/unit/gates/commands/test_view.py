@@ -8,11 +8,12 @@ from rich.console import Console
 
 from healthd_gates.client.exit_codes import code_of
 from healthd_gates.commands.view import picture, tell
+from healthd_gates.criteria.error_rate import ErrorRate
 from healthd_gates.domain.evidence import Counts, Evidence, Verdict
 from healthd_gates.domain.gate import Decision, Gate, GateState, Rollback, RollbackState
 from healthd_gates.domain.request import Deployment, Version
 from healthd_gates.judge.judge import Judge
-from healthd_gates.judge.rules import ErrorRateRule, Rules, Timing
+from healthd_gates.judge.rules import Rules, Timing
 from healthd_gates.schema.gate import GateDocument
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
@@ -21,7 +22,7 @@ SILENT = "a series of the candidate is missing"
 
 def gate(errors: int = 1, looks: int = 3) -> Gate:
     """A gate of 100 requests a look."""
-    judge = Judge(Rules((ErrorRateRule(comparison=None),), timing=Timing(5, 0, 60, 600)))
+    judge = Judge(Rules((ErrorRate(),), timing=Timing(5, 0, 60, 600)))
     for look in range(1, looks + 1):
         standing = judge.step(Evidence(NOW + timedelta(seconds=5 * look), 5, Counts(100, errors)))
     return Gate(

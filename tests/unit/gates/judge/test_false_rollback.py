@@ -7,9 +7,10 @@ from healthd_gates.domain.evidence import Evidence, Verdict
 from healthd_gates.judge.judge import Judge
 from healthd_gates.judge.rules import Rules, Timing
 from tests.unit.gates.judge.evidence import interval
+from tests.unit.gates.judge.rules import BY_ERRORS
 
 RUNS = 60
-WATCH = Rules(timing=Timing(minimum=900, maximum=900))
+WATCH = Rules(BY_ERRORS, timing=Timing(minimum=900, maximum=900))
 
 
 def counts(random: np.random.Generator, rate: float, correlation: float, mean: float = 250) -> tuple[int, int]:

@@ -5,10 +5,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from healthd_gates.criteria.checks import Checks
+from healthd_gates.criteria.comparison import Compare
+from healthd_gates.criteria.error_rate import ErrorRate
+from healthd_gates.criteria.latency import Latency
 from healthd_gates.domain.evidence import Evidence, Finding, Observation, Reason, Standing, Verdict
 from healthd_gates.judge.judge import Judge, replay
-from healthd_gates.judge.rules import Comparison, ErrorRateRule, LatencyRule, ObservedRule, Risk, Rules, Timing
+from healthd_gates.judge.rules import Against, Risk, Rules, Timing
 from tests.unit.gates.judge.evidence import interval, until_verdict
+from tests.unit.gates.judge.rules import BY_ERRORS
 
 HISTORY = [interval(baseline=(500, 5)) for _ in range(60)]
 HEALTHY = [interval((500, 5), (500, 5)) for _ in range(183)]
@@ -16,7 +21,7 @@ HEALTHY = [interval((500, 5), (500, 5)) for _ in range(183)]
 
 def judge(rules: Rules | None = None) -> Judge:
     """A judge with an hour of healthy history."""
-    return Judge(rules or Rules(), HISTORY)
+    return Judge(rules or Rules(BY_ERRORS), HISTORY)
 
 
 def test_healthy_release_passes_at_the_minimum() -> None:
@@ -31,7 +36,7 @@ def test_healthy_release_passes_at_the_minimum() -> None:
 def test_much_traffic_is_no_obstacle(requests: int, errors: int) -> None:
     """The more is seen of two equal versions the sooner a release passes, also close below the limit."""
     history = [interval(baseline=(3 * requests, 3 * errors), seconds=30) for _ in range(60)]
-    standing = until_verdict(Judge(Rules(), history), [interval((requests, errors), (requests, errors))] * 183)
+    standing = until_verdict(Judge(Rules(BY_ERRORS), history), [interval((requests, errors), (requests, errors))] * 183)
     assert standing.reason is Reason.PROVEN_SAFE
     assert standing.elapsed_seconds <= 300
 
@@ -48,7 +53,7 @@ def test_outage_takes_as_long_at_shorter_intervals(seconds: float) -> None:
     """A total outage of 5 s does not decide, one of 10 s does, however short the scrape interval."""
     requests = 50 * seconds
     outage = interval((requests, requests), (requests, 0), seconds=seconds)
-    judged = judge(Rules(timing=Timing(interval=seconds)))
+    judged = judge(Rules(BY_ERRORS, timing=Timing(interval=seconds)))
     half = round(5 / seconds)
     assert until_verdict(judged, [outage] * half).verdict is None
     assert until_verdict(judged, [outage] * (round(10 / seconds) - half)).verdict is Verdict.FAIL
@@ -80,7 +85,7 @@ def test_blip_never_decides(seconds: float) -> None:
     whole = round(10 / seconds)
     stream = [quiet] * (10 * whole) + [half] + [blip] * max(0, whole - 1) + [half] + [quiet] * (20 * whole)
     timing = Timing(interval=seconds, minimum=1800)
-    judged = judge(Rules(timing=timing))
+    judged = judge(Rules(BY_ERRORS, timing=timing))
     assert until_verdict(judged, stream).verdict is None
 
 
@@ -91,7 +96,7 @@ def test_a_disturbance_of_a_fleet_never_decides(level: float, length: float, pod
     scraped every 5 s shows it at any phase.
     """
     every, look = (30, 10) if pods == 10 else (5, 5)
-    rules = Rules(timing=Timing(interval=look, minimum=600, maximum=600))
+    rules = Rules(BY_ERRORS, timing=Timing(interval=look, minimum=600, maximum=600))
     for phase in (0.0, 2.5, 4.0):
         judged, start = Judge(rules, HISTORY), 200 + phase
 
@@ -114,7 +119,7 @@ def test_scrapes_that_are_farther_apart_than_looks_decide_as_soon() -> None:
         for level, scrapes in ((1.0, 2), (0.5, 3)):
             requests = 50 * every
             timing = Timing(interval=5, warm_up=0, minimum=600, maximum=600)
-            rules = Rules((ErrorRateRule(comparison=None),), timing=timing)
+            rules = Rules((ErrorRate(),), timing=timing)
             stream = [
                 interval((requests, level * requests), seconds=5)
                 if k % (every // 5) == 0
@@ -128,14 +133,14 @@ def test_a_longer_blip_is_forgiven_where_the_policy_says_so() -> None:
     """A minute of errors does not decide with `blip` at a minute; it does at 10 s."""
     stream = [*HEALTHY[:20], *[interval((500, 150), (500, 5))] * 6, *HEALTHY[:20]]
     for blip, verdict in ((10, Verdict.FAIL), (60, None)):
-        rules = Rules(timing=Timing(minimum=1800, blip=blip))
+        rules = Rules(BY_ERRORS, timing=Timing(minimum=1800, blip=blip))
         assert until_verdict(judge(rules), stream).verdict is verdict
 
 
 def test_late_regression_is_seen_by_a_watch() -> None:
     """With minimum and maximum alike the judge watches: no early pass, and a late regression fails."""
     bad = [interval((500, 50), (500, 5)) for _ in range(10)]
-    standing = until_verdict(judge(Rules(timing=Timing(minimum=1800))), HEALTHY[:60] + bad)
+    standing = until_verdict(judge(Rules(BY_ERRORS, timing=Timing(minimum=1800))), HEALTHY[:60] + bad)
     assert standing.verdict is Verdict.FAIL
     assert standing.elapsed_seconds <= 600 + 60
 
@@ -149,7 +154,7 @@ def test_end_of_bake_without_proof_of_the_ratio() -> None:
 def test_few_requests_are_not_enough() -> None:
     """Sixty error-free requests do not prove 5 %: inconclusive."""
     stream = [interval((1, 0), (1, 0)) for _ in range(60)]
-    standing = until_verdict(judge(Rules(timing=Timing(maximum=570))), stream)
+    standing = until_verdict(judge(Rules(BY_ERRORS, timing=Timing(maximum=570))), stream)
     assert (standing.verdict, standing.reason) == (Verdict.INCONCLUSIVE, Reason.NOT_ENOUGH_EVIDENCE)
     needed = standing.criteria[0].requests_needed
     assert needed is not None
@@ -176,13 +181,13 @@ def test_silence_is_inconclusive(evidence: Evidence, reason: Reason) -> None:
     ("silence", "reason"),
     [(interval((0, 0), (500, 5)), Reason.TRAFFIC_LOST), (interval(None), Reason.TELEMETRY_LOST)],
 )
-@pytest.mark.parametrize("comparison", [None, Comparison()])
+@pytest.mark.parametrize("comparison", [None, Compare()])
 @pytest.mark.parametrize("stop", [5, 8, 12, 14])
 def test_a_candidate_that_dies_never_passes(
-    silence: Evidence, reason: Reason, comparison: Comparison | None, stop: int
+    silence: Evidence, reason: Reason, comparison: Compare | None, stop: int
 ) -> None:
     """A candidate that was fine and then stopped speaking is inconclusive after some minutes, whenever it died."""
-    rules = Rules((ErrorRateRule(comparison=comparison),), timing=Timing(interval=5, minimum=60, maximum=600))
+    rules = Rules((ErrorRate(compare=comparison),), timing=Timing(interval=5, minimum=60, maximum=600))
     alive = [interval((2500, 2), (2500, 2), seconds=5)] * stop
     gone = replace(silence, seconds=5)
     standing = until_verdict(judge(rules), alive + [gone] * 183)
@@ -193,7 +198,7 @@ def test_a_candidate_that_dies_never_passes(
 @pytest.mark.parametrize("baseline", [None, (250, 0)])
 def test_a_candidate_that_loses_its_customers_never_passes(baseline: tuple[int, int] | None) -> None:
     """Traffic that halves every 20 s, down to 2 %, is no health although no error is counted."""
-    rules = Rules((ErrorRateRule(comparison=None),), timing=Timing(interval=5, minimum=60, maximum=600))
+    rules = Rules((ErrorRate(),), timing=Timing(interval=5, minimum=60, maximum=600))
     left = [max(0.02, 0.5 ** (max(0, 5 * k - 60) / 20)) for k in range(126)]
     stream = [interval((round(250 * part), 0), baseline, seconds=5) for part in left]
     standing = until_verdict(Judge(rules), stream)
@@ -210,7 +215,7 @@ def test_traffic_that_both_versions_lose_is_nobodys_loss() -> None:
 
 def test_numbers_that_come_in_their_own_rhythm_are_fresh() -> None:
     """Counts of every third look, as a 15 s scrape gives them, and one missed scrape keep no release from passing."""
-    rules = Rules((ErrorRateRule(comparison=None),), timing=Timing(interval=5, minimum=60, maximum=600))
+    rules = Rules((ErrorRate(),), timing=Timing(interval=5, minimum=60, maximum=600))
     for missed in (None, 17):
         stream = [interval((750, 0) if k % 3 == 2 and k != missed else None, seconds=5) for k in range(60)]
         standing = until_verdict(Judge(rules), stream)
@@ -220,7 +225,7 @@ def test_numbers_that_come_in_their_own_rhythm_are_fresh() -> None:
 
 def test_a_last_look_without_numbers_is_waited_out() -> None:
     """A gate whose time is over while a scrape is late waits for it, and not for ever."""
-    rules = Rules((ErrorRateRule(comparison=None),), timing=Timing(minimum=300, maximum=300))
+    rules = Rules((ErrorRate(),), timing=Timing(minimum=300, maximum=300))
     seen, late = [interval((500, 5))] * 31, [interval(None)] * 2
     assert until_verdict(Judge(rules), [*seen, *late, interval((1500, 15))]).verdict is Verdict.PASS
     standing = until_verdict(Judge(rules), [*seen, *late, *[interval(None)] * 60])
@@ -229,20 +234,20 @@ def test_a_last_look_without_numbers_is_waited_out() -> None:
 
 def test_a_baseline_that_never_speaks_is_told_at_once() -> None:
     """A comparison that was asked for and cannot be made is no absence of evidence."""
-    standing = until_verdict(Judge(Rules()), [interval((500, 2))] * 183)
+    standing = until_verdict(Judge(Rules(BY_ERRORS)), [interval((500, 2))] * 183)
     assert (standing.verdict, standing.reason) == (Verdict.INCONCLUSIVE, Reason.NO_BASELINE)
     assert standing.elapsed_seconds == 30 + 60 + 10
 
 
 def test_a_baseline_without_traffic_is_no_comparison() -> None:
     """Neither the limit nor the floor stands in for the comparison with a version that got no requests."""
-    standing = until_verdict(Judge(Rules(timing=Timing(maximum=300))), [interval((500, 0), (0, 0))] * 40)
+    standing = until_verdict(Judge(Rules(BY_ERRORS, timing=Timing(maximum=300))), [interval((500, 0), (0, 0))] * 40)
     assert (standing.verdict, standing.reason) == (Verdict.INCONCLUSIVE, Reason.NO_BASELINE)
 
 
 def test_without_a_past_only_what_is_below_the_floor_passes() -> None:
     """Against history that is not there, an error rate below the floor needs no comparison; any other one does."""
-    rules = Rules((ErrorRateRule(comparison=Comparison.with_history()),), timing=Timing(maximum=300))
+    rules = Rules((ErrorRate(compare=Compare(to=Against.HISTORY)),), timing=Timing(maximum=300))
     assert until_verdict(Judge(rules), [interval((500, 0))] * 40).reason is Reason.PROVEN_SAFE
     assert until_verdict(Judge(rules), [interval((500, 10))] * 40).reason is Reason.NO_BASELINE
 
@@ -250,7 +255,7 @@ def test_without_a_past_only_what_is_below_the_floor_passes() -> None:
 def test_shared_incident_is_not_this_release() -> None:
     """While the baseline fails as well nothing speaks against the candidate, and the judge says so."""
     incident = [interval((500, 100), (500, 100)) for _ in range(6)]
-    judged = judge(Rules(timing=Timing(minimum=1800)))
+    judged = judge(Rules(BY_ERRORS, timing=Timing(minimum=1800)))
     standing = until_verdict(judged, HEALTHY[:20] + incident)
     assert (standing.verdict, standing.reason) == (None, Reason.BASELINE_ALREADY_BAD)
     assert standing.criteria[0].sentence.startswith("Not this release")
@@ -266,14 +271,14 @@ def test_shared_outage_does_not_fail() -> None:
 def test_suspicion_at_the_end_is_not_passed() -> None:
     """Harm that is likely but not proven ends inconclusive."""
     stream = [*HEALTHY[:3], *[interval((50, 1.1), (50, 0.5)) for _ in range(102)]]
-    standing = until_verdict(Judge(Rules(timing=Timing(minimum=990, maximum=990)), HISTORY), stream)
+    standing = until_verdict(Judge(Rules(BY_ERRORS, timing=Timing(minimum=990, maximum=990)), HISTORY), stream)
     assert standing.verdict is Verdict.INCONCLUSIVE
     assert standing.reason is Reason.HARM_SUSPECTED
 
 
 def test_earlier_baseline() -> None:
     """After a full switch history is the baseline: thrice its error rate is tolerated, ten times is not."""
-    rules = Rules((ErrorRateRule(comparison=Comparison.with_history()),))
+    rules = Rules((ErrorRate(compare=Compare(to=Against.HISTORY)),))
     history = [interval(baseline=(500, 1)) for _ in range(1080)]
     assert until_verdict(Judge(rules, history), [interval((500, 2))] * 183).verdict is Verdict.PASS
     standing = until_verdict(Judge(rules, history), [interval((500, 12))] * 183)
@@ -284,7 +289,7 @@ def test_earlier_baseline() -> None:
 def test_a_watch_compares_with_history_to_its_end() -> None:
     """After an hour the past is as good a baseline as in the first minute."""
     rules = Rules(
-        (ErrorRateRule(comparison=Comparison.with_history()),), timing=Timing(warm_up=0, minimum=7200, maximum=7200)
+        (ErrorRate(compare=Compare(to=Against.HISTORY)),), timing=Timing(warm_up=0, minimum=7200, maximum=7200)
     )
     history = [interval(baseline=(1500, 15), seconds=30) for _ in range(360)]
     stream = [interval((500, 5 if k < 360 else 22)) for k in range(720)]
@@ -295,7 +300,7 @@ def test_a_watch_compares_with_history_to_its_end() -> None:
 
 def test_a_watch_knows_what_its_gate_saw() -> None:
     """The burstiness of the bake carries over, so that the watch neither starts blind nor takes old bursts for harm."""
-    watch = Rules((ErrorRateRule(comparison=None),), timing=Timing(warm_up=0, minimum=3600, maximum=3600))
+    watch = Rules((ErrorRate(),), timing=Timing(warm_up=0, minimum=3600, maximum=3600))
     quiet = [interval((500, 5))] * 60
     told, untold = Judge(watch, bake=quiet), Judge(watch)
     harm = [interval((500, 40))] * 60
@@ -304,14 +309,14 @@ def test_a_watch_knows_what_its_gate_saw() -> None:
 
 def test_no_baseline_means_limit_only() -> None:
     """Without a comparison the limit decides alone, both ways."""
-    rules = Rules((ErrorRateRule(comparison=None),))
+    rules = Rules((ErrorRate(),))
     assert until_verdict(Judge(rules), [interval((500, 5))] * 183).reason is Reason.PROVEN_SAFE
     assert until_verdict(Judge(rules), [interval((500, 60))] * 183).verdict is Verdict.FAIL
 
 
 def test_only_a_comparison() -> None:
     """Without a limit the end of the bake passes only what the comparison has proven."""
-    rules = Rules((ErrorRateRule(limit=None),), timing=Timing(maximum=300))
+    rules = Rules((ErrorRate(limit=None, compare=Compare()),), timing=Timing(maximum=300))
     few = until_verdict(Judge(rules, HISTORY), [interval((5, 0), (5, 0))] * 40)
     assert few.verdict is Verdict.INCONCLUSIVE
     assert until_verdict(Judge(rules, HISTORY), HEALTHY).verdict is Verdict.PASS
@@ -319,8 +324,8 @@ def test_only_a_comparison() -> None:
 
 def test_non_critical_criteria_only_warn() -> None:
     """A non-critical criterion reports harm and decides nothing."""
-    mild = ErrorRateRule(limit=0.2, comparison=None)
-    strict = ErrorRateRule(name="strict", limit=0.02, comparison=None, critical=False)
+    mild = ErrorRate(limit=0.2)
+    strict = ErrorRate(name="strict", limit=0.02, critical=False)
     standing = until_verdict(judge(Rules((mild, strict))), [interval((500, 25), (500, 4))] * 183)
     assert standing.verdict is Verdict.PASS
     assert standing.criteria[1].finding is Finding.HARM
@@ -328,7 +333,7 @@ def test_non_critical_criteria_only_warn() -> None:
 
 def test_risk_is_shared_between_criteria() -> None:
     """The combined evidence is the weighted mean of the criteria's."""
-    rules = Rules((ErrorRateRule(weight=3.0), ErrorRateRule(name="other", limit=0.2, comparison=None)))
+    rules = Rules((ErrorRate(weight=3.0, compare=Compare()), ErrorRate(name="other", limit=0.2)))
     judged = judge(rules)
     standing = until_verdict(judged, [interval((500, 12), (500, 5))] * 5)
     parts = [np.exp(report.log_e_harm or 0.0) for report in standing.criteria]
@@ -339,7 +344,7 @@ def test_smaller_risk_decides_later() -> None:
     """A smaller false-rollback risk asks for more evidence."""
 
     def seconds(risk: float) -> float:
-        rules = Rules(risk=Risk(false_rollback=risk))
+        rules = Rules(BY_ERRORS, risk=Risk(false_rollback=risk))
         return until_verdict(judge(rules), [interval((500, 15), (500, 5))] * 183).elapsed_seconds
 
     assert seconds(0.1) < seconds(0.01) < seconds(0.0001)
@@ -347,7 +352,7 @@ def test_smaller_risk_decides_later() -> None:
 
 def test_failed_observation_decides_at_once_after_its_tolerance() -> None:
     """Two noes in a row fail a criterion that tolerates one; noes of the warm-up do not count."""
-    rules = Rules((ErrorRateRule(), ObservedRule("ready", failures=2)))
+    rules = Rules((ErrorRate(compare=Compare()), Checks(name="ready", group="ready", failures=2)))
     no, yes = Observation("ready", ok=False, detail="redis refused"), Observation("ready", ok=True)
     answers = [no, no, no, no, yes, no, no]
     stream = [interval((500, 5), (500, 5), observations=(answer,)) for answer in answers]
@@ -360,7 +365,7 @@ def test_failed_observation_decides_at_once_after_its_tolerance() -> None:
 @pytest.mark.parametrize("answer", [None, Observation("ready", ok=None)])
 def test_missing_observation_cannot_pass(answer: Observation | None) -> None:
     """A criterion that nobody answered keeps the gate from passing and does not fail it."""
-    rules = Rules((ErrorRateRule(), ObservedRule("ready")))
+    rules = Rules((ErrorRate(compare=Compare()), Checks(name="ready", group="ready", failures=1)))
     stream = [interval((500, 5), (500, 5), observations=(answer,) if answer else ())] * 183
     standing = until_verdict(judge(rules), stream)
     assert standing.verdict is Verdict.INCONCLUSIVE
@@ -368,7 +373,10 @@ def test_missing_observation_cannot_pass(answer: Observation | None) -> None:
 
 def test_observations_alone_need_no_traffic() -> None:
     """A policy of plain answers passes at its first look when all hold."""
-    rules = Rules((ObservedRule("home"), ObservedRule("login")), timing=Timing(warm_up=0, minimum=0, maximum=60))
+    rules = Rules(
+        (Checks(name="home", group="ready", failures=1), Checks(name="login", group="ready", failures=1)),
+        timing=Timing(warm_up=0, minimum=0, maximum=60),
+    )
     answers = (Observation("home", ok=True), Observation("login", ok=True))
     assert Judge(rules).step(interval(observations=answers)).verdict is Verdict.PASS
     assert Judge(rules).step(interval(observations=answers[:1])).verdict is None
@@ -383,12 +391,12 @@ def test_replay_is_exact() -> None:
     ]
     first = judge()
     standings: list[Standing] = [first.step(item) for item in stream]
-    assert replay(Rules(), HISTORY, stream[:-1]).step(stream[-1]) == standings[-1]
+    assert replay(Rules(BY_ERRORS), HISTORY, stream[:-1]).step(stream[-1]) == standings[-1]
 
 
 def test_report_numbers() -> None:
     """A report carries what was seen after the warm-up, the limits and an interval around the rate."""
-    standing = until_verdict(judge(Rules(timing=Timing(minimum=1800))), HEALTHY[:13])
+    standing = until_verdict(judge(Rules(BY_ERRORS, timing=Timing(minimum=1800))), HEALTHY[:13])
     report = standing.criteria[0]
     assert (report.requests, report.bad, report.baseline_requests, report.baseline_bad) == (5000, 50, 5000, 50)
     assert (report.observed, report.limit, report.baseline) == (0.01, 0.05, 0.01)
@@ -401,7 +409,7 @@ def test_report_numbers() -> None:
 
 def test_latency_alone_without_telemetry_for_it() -> None:
     """Requests without latencies leave a latency criterion open, and the gate inconclusive."""
-    rules = Rules((LatencyRule(),), timing=Timing(maximum=300))
+    rules = Rules((Latency(compare=Compare()),), timing=Timing(maximum=300))
     standing = until_verdict(Judge(rules), HEALTHY)
     assert standing.verdict is Verdict.INCONCLUSIVE
     assert standing.criteria[0].finding is Finding.OPEN

@@ -6,9 +6,11 @@ from statistics import NormalDist
 
 import pytest
 
+from healthd_gates.criteria.comparison import Compare
+from healthd_gates.criteria.latency import Latency
 from healthd_gates.domain.evidence import Counts, Evidence, Finding, Histogram, Reason, Verdict
 from healthd_gates.judge.judge import Judge
-from healthd_gates.judge.rules import Against, Comparison, LatencyRule, Rules, Timing
+from healthd_gates.judge.rules import Against, Rules, Timing
 from tests.unit.gates.judge.evidence import START, interval, slow_interval, until_verdict
 
 FAST = (300.0, 150.0, 40.0, 8.0, 2.0, 0.0, 0.0)
@@ -20,9 +22,9 @@ SLOW = (100.0, 150.0, 100.0, 70.0, 50.0, 20.0, 10.0)
 HISTORY = [slow_interval(FAST, FAST)] * 60
 
 
-def judge(limit: float | None = 1.0, comparison: Comparison | None = None, timing: Timing | None = None) -> Judge:
+def judge(limit: float | None = 1.0, comparison: Compare | None = None, timing: Timing | None = None) -> Judge:
     """A judge of the 95th percentile."""
-    rule = LatencyRule(limit=limit, comparison=comparison)
+    rule = Latency(limit=limit, compare=comparison)
     return Judge(Rules((rule,), timing=timing or Timing()), HISTORY)
 
 
@@ -45,7 +47,7 @@ def test_above_the_limit_fails() -> None:
 
 def test_slower_than_the_baseline_fails_below_the_limit() -> None:
     """Twice the baseline's times fail although the limit is kept."""
-    standing = until_verdict(judge(5.0, Comparison()), [slow_interval(SHIFTED, FAST)] * 183)
+    standing = until_verdict(judge(5.0, Compare()), [slow_interval(SHIFTED, FAST)] * 183)
     assert standing.verdict is Verdict.FAIL
     assert standing.elapsed_seconds <= 90
     assert "longer than the baseline allows" in standing.criteria[0].sentence
@@ -53,13 +55,13 @@ def test_slower_than_the_baseline_fails_below_the_limit() -> None:
 
 def test_as_fast_as_the_baseline_passes() -> None:
     """A release as fast as its baseline is proven safe against limit and baseline."""
-    standing = until_verdict(judge(5.0, Comparison()), [slow_interval(FAST, FAST)] * 183)
+    standing = until_verdict(judge(5.0, Compare()), [slow_interval(FAST, FAST)] * 183)
     assert standing.reason is Reason.PROVEN_SAFE
 
 
 def test_comparison_without_history_or_warm_up() -> None:
     """With no past at all the edges come from the first interval, and the comparison still works."""
-    rules = Rules((LatencyRule(limit=None),), timing=Timing(warm_up=0))
+    rules = Rules((Latency(limit=None, compare=Compare()),), timing=Timing(warm_up=0))
     assert until_verdict(Judge(rules), [slow_interval(SHIFTED, FAST)] * 183).verdict is Verdict.FAIL
     assert until_verdict(Judge(rules), [slow_interval(FAST, FAST)] * 183).verdict is Verdict.PASS
 
@@ -81,7 +83,7 @@ def lognormal(edges: tuple[float, ...], median: float, spread: float) -> Counts:
 @pytest.mark.parametrize("against", list(Against))
 def test_other_buckets_are_no_slowness(mine: tuple[float, ...], theirs: tuple[float, ...], against: Against) -> None:
     """A release that changes its histogram's buckets is no slower for it, whatever the latencies are."""
-    rules = Rules((LatencyRule(limit=5.0, comparison=Comparison(against=against)),), timing=Timing(maximum=600))
+    rules = Rules((Latency(limit=5.0, compare=Compare(to=against)),), timing=Timing(maximum=600))
     for median in (0.02, 0.08, 0.28, 0.9):
         for spread in (0.15, 0.7):
             candidate, baseline = lognormal(mine, median, spread), lognormal(theirs, median, spread)
@@ -93,7 +95,7 @@ def test_other_buckets_are_no_slowness(mine: tuple[float, ...], theirs: tuple[fl
 
 def test_large_differences_show_through_other_buckets() -> None:
     """Five times the latency is seen all the same."""
-    rules = Rules((LatencyRule(limit=5.0, comparison=Comparison()),))
+    rules = Rules((Latency(limit=5.0, compare=Compare()),))
     candidate, baseline = lognormal(PLAIN, 1.0, 0.5), lognormal(CLIENT, 0.2, 0.5)
     stream = [Evidence(START, 10.0, candidate, baseline)] * 60
     assert until_verdict(Judge(rules), stream).verdict is Verdict.FAIL
@@ -101,7 +103,7 @@ def test_large_differences_show_through_other_buckets() -> None:
 
 def test_earlier_baseline() -> None:
     """History is the baseline after a full switch."""
-    earlier = Comparison(tolerated=1.5, harmful=3.0, against=Comparison.with_history().against)
+    earlier = Compare(to=Against.HISTORY, tolerated=1.5, harmful=3.0)
     assert until_verdict(judge(None, earlier), [slow_interval(SLOW)] * 183).verdict is Verdict.FAIL
     healthy = until_verdict(judge(None, earlier, Timing(maximum=60, minimum=60)), [slow_interval(FAST)] * 183)
     assert healthy.verdict is Verdict.PASS
@@ -130,7 +132,7 @@ def test_slow_baseline_is_not_this_release() -> None:
 
 def test_other_buckets_in_mid_bake() -> None:
     """A restart with other bucket edges goes on counting where the edges allow."""
-    judged = judge(1.0, Comparison())
+    judged = judge(1.0, Compare())
     until_verdict(judged, [slow_interval(FAST, FAST)] * 8)
     item = slow_interval(FAST, FAST)
     assert item.candidate is not None

@@ -1,13 +1,15 @@
 """The criteria without statistics."""
 
+from healthd_gates.criteria.latency import Latency
+from healthd_gates.criteria.mean_latency import MeanLatency
 from healthd_gates.domain.evidence import Finding, Reason, Verdict
 from healthd_gates.judge.judge import Judge
-from healthd_gates.judge.rules import LatencyRule, MeanLatencyRule, Rules, Timing
+from healthd_gates.judge.rules import Rules, Timing
 from tests.unit.gates.judge.evidence import interval, slow_interval, until_verdict
 
 SLOW = (0.0, 0.0, 0.0, 0.0, 0.0, 10.0, 90.0)
 QUICK = (90.0, 10.0, 0.0, 0.0, 0.0, 0.0, 0.0)
-RULES = Rules((MeanLatencyRule(limit=5.0),), timing=Timing(minimum=60, maximum=300))
+RULES = Rules((MeanLatency(limit=5.0),), timing=Timing(minimum=60, maximum=300))
 
 
 def test_mean_above_the_threshold_fails_after_a_full_window() -> None:
@@ -27,8 +29,8 @@ def test_mean_below_the_threshold_passes_and_promises_nothing() -> None:
 
 def test_old_slowness_leaves_the_window() -> None:
     """The window slides: slowness of minutes ago no longer fails."""
-    watched = MeanLatencyRule(limit=5.0, critical=False)
-    judge = Judge(Rules((watched, LatencyRule(limit=1.0, comparison=None))))
+    watched = MeanLatency(limit=5.0, critical=False)
+    judge = Judge(Rules((watched, Latency(limit=1.0))))
     standings = [judge.step(item) for item in [slow_interval(SLOW)] * 12 + [slow_interval(QUICK)] * 6]
     assert standings[11].criteria[0].finding is Finding.HARM
     assert standings[-1].criteria[0].finding is Finding.SAFE

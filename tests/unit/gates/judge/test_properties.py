@@ -6,18 +6,24 @@ from math import isnan
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from healthd_gates.criteria.checks import Checks
+from healthd_gates.criteria.comparison import Compare
+from healthd_gates.criteria.error_rate import ErrorRate
+from healthd_gates.criteria.latency import Latency
+from healthd_gates.criteria.mean_latency import MeanLatency
 from healthd_gates.domain.evidence import Counts, Evidence, Finding, Histogram, Observation, Reason, Standing, Verdict
 from healthd_gates.judge.judge import Judge
-from healthd_gates.judge.rules import ErrorRateRule, LatencyRule, MeanLatencyRule, ObservedRule, Rule, Rules, Timing
+from healthd_gates.judge.rules import Rule, Rules, Timing
 from tests.unit.gates.judge.evidence import EDGES, START, interval
+from tests.unit.gates.judge.rules import BY_ERRORS
 
 QUICK = settings(max_examples=40, deadline=None)
 TIMING = Timing(warm_up=10, minimum=30, maximum=100)
 CRITERIA: tuple[Rule, ...] = (
-    ErrorRateRule(),
-    LatencyRule(limit=1.0),
-    MeanLatencyRule(window=30),
-    ObservedRule("ready", failures=3),
+    ErrorRate(compare=Compare()),
+    Latency(limit=1.0, compare=Compare()),
+    MeanLatency(window=30.0),
+    Checks(name="ready", group="ready", failures=3),
 )
 
 sizes = st.one_of(st.just(0), st.integers(0, 20), st.integers(0, 100_000), st.floats(0, 1e7))
@@ -88,7 +94,7 @@ def test_order_of_criteria_does_not_matter(stream: list[Evidence], order: list[R
 @given(streams)
 def test_gaps_never_speak_against_the_candidate(stream: list[Evidence]) -> None:
     """An interval without the candidate's telemetry leaves the evidence of harm exactly as it was."""
-    judge = Judge(Rules((ErrorRateRule(), LatencyRule(limit=1.0)), timing=TIMING))
+    judge = Judge(Rules((ErrorRate(compare=Compare()), Latency(limit=1.0, compare=Compare())), timing=TIMING))
     for item in stream:
         judge.take(item)
         before = judge.log_e_harm
@@ -100,7 +106,7 @@ def test_gaps_never_speak_against_the_candidate(stream: list[Evidence]) -> None:
 @given(streams)
 def test_no_verdict_without_traffic(stream: list[Evidence]) -> None:
     """A candidate without requests neither passes nor fails, whatever the baseline does."""
-    judge = Judge(Rules((ErrorRateRule(), LatencyRule(limit=1.0)), timing=TIMING))
+    judge = Judge(Rules((ErrorRate(compare=Compare()), Latency(limit=1.0, compare=Compare())), timing=TIMING))
     for item in stream:
         silent = Counts(0, 0) if item.candidate else None
         assert judge.step(Evidence(START, item.seconds, silent, item.baseline)).verdict in (None, Verdict.INCONCLUSIVE)
@@ -110,7 +116,7 @@ def test_no_verdict_without_traffic(stream: list[Evidence]) -> None:
 @given(streams)
 def test_what_is_said_agrees_with_itself(stream: list[Evidence]) -> None:
     """Nothing beyond its limit is safe, nothing within it harmful, and no interval proves what the finding denies."""
-    judge = Judge(Rules((ErrorRateRule(),), timing=Timing(warm_up=0, minimum=30, maximum=100)))
+    judge = Judge(Rules((ErrorRate(compare=Compare()),), timing=Timing(warm_up=0, minimum=30, maximum=100)))
     for item in stream:
         standing = judge.step(item)
         (report,) = standing.criteria
@@ -127,7 +133,7 @@ def test_what_is_said_agrees_with_itself(stream: list[Evidence]) -> None:
 
 def test_late_harm_is_told_as_it_is_now() -> None:
     """A mean over the whole bake would read as if the limit were kept."""
-    judge = Judge(Rules((ErrorRateRule(comparison=None),), timing=Timing(minimum=1800)))
+    judge = Judge(Rules((ErrorRate(),), timing=Timing(minimum=1800)))
     for bad in [5] * 60 + [400] * 5:
         standing = judge.step(interval((500, bad)))
     assert standing.verdict is Verdict.FAIL
@@ -136,7 +142,7 @@ def test_late_harm_is_told_as_it_is_now() -> None:
 
 def test_more_errors_than_requests_are_a_slip_of_the_pen() -> None:
     """Errors that are counted for each attempt upstream fail nobody; the verdict names them."""
-    judge = Judge(Rules((ErrorRateRule(comparison=None),)))
+    judge = Judge(Rules((ErrorRate(),)))
     standing = judge.step(interval((50, 150)))
     assert (standing.verdict, standing.reason) == (Verdict.INCONCLUSIVE, Reason.MISCOUNTED)
 
@@ -145,7 +151,7 @@ def test_more_errors_than_requests_are_a_slip_of_the_pen() -> None:
 @given(streams)
 def test_errors_beyond_the_requests_are_clamped(stream: list[Evidence]) -> None:
     """Counters that tear apart for a look (more errors than requests) count as all requests failed."""
-    rules = Rules((ErrorRateRule(),), timing=TIMING)
+    rules = Rules((ErrorRate(compare=Compare()),), timing=TIMING)
     torn, clamped = Judge(rules), Judge(rules)
     for item in stream:
         if item.candidate is not None and item.candidate.errors > item.candidate.requests + 1:
@@ -162,7 +168,7 @@ def test_more_errors_never_look_better(requests: int, one: float, two: float, ot
     """Of two intervals that differ only in the candidate's errors the one with more speaks more for harm."""
     standings = []
     for bad in sorted((one * requests, two * requests)):
-        judge = Judge(Rules(timing=Timing(warm_up=0)))
+        judge = Judge(Rules(BY_ERRORS, timing=Timing(warm_up=0)))
         standings.append(judge.step(interval((requests, bad), (others, rate * others))).criteria[0])
     better, worse = standings
     assert (worse.log_e_harm or 0) >= (better.log_e_harm or 0) - 1e-9
@@ -176,7 +182,7 @@ def test_splitting_an_interval_keeps_the_meaning(requests: int, part: float, bad
     bad = min(bad * requests // 10, requests)
     verdicts = []
     for cuts in ((1.0,), (part, 1 - part)):
-        judge = Judge(Rules(timing=Timing(warm_up=0, minimum=60, maximum=600)))
+        judge = Judge(Rules(BY_ERRORS, timing=Timing(warm_up=0, minimum=60, maximum=600)))
         verdict = None
         for _ in range(60):
             for share in cuts:

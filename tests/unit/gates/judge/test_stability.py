@@ -2,9 +2,10 @@
 
 import pytest
 
+from healthd_gates.criteria.error_rate import ErrorRate
 from healthd_gates.domain.evidence import Counts, Evidence, Lives, Reason, Verdict
 from healthd_gates.judge.judge import Judge
-from healthd_gates.judge.rules import ErrorRateRule, Rules, Timing
+from healthd_gates.judge.rules import Rules, Timing
 from tests.unit.stage import MIDNIGHT
 
 _TIMING = Timing(interval=5, warm_up=30, minimum=60, maximum=600)
@@ -12,7 +13,7 @@ _TIMING = Timing(interval=5, warm_up=30, minimum=60, maximum=600)
 
 def judged(lives: dict[int, Lives], baseline: dict[int, Lives] | None = None) -> tuple[Verdict | None, Reason, int]:
     """A gate of good requests in whose looks, by their number, processes fared so."""
-    judge = Judge(Rules((ErrorRateRule(comparison=None),), timing=_TIMING))
+    judge = Judge(Rules((ErrorRate(),), timing=_TIMING))
     for number in range(1, 160):
         theirs = (baseline or {}).get(number, Lives())
         evidence = Evidence(MIDNIGHT, 5.0, Counts(300, 0), lives=lives.get(number, Lives()), baseline_lives=theirs)
@@ -53,7 +54,7 @@ def test_a_crash_loop_of_both_versions_is_not_this_release() -> None:
 
 def test_restarts_are_told_with_the_verdict() -> None:
     """Also where it is a pass."""
-    judge = Judge(Rules((ErrorRateRule(comparison=None),), timing=_TIMING))
+    judge = Judge(Rules((ErrorRate(),), timing=_TIMING))
     for number in range(1, 40):
         standing = judge.step(Evidence(MIDNIGHT, 5.0, Counts(300, 0), lives=ONCE if number == 8 else Lives()))
         if standing.verdict is not None:

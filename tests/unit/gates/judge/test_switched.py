@@ -2,16 +2,18 @@
 
 import pytest
 
+from healthd_gates.criteria.checks import Checks
+from healthd_gates.criteria.error_rate import ErrorRate
 from healthd_gates.domain.evidence import Counts, Evidence, Observation, Reason, Verdict
 from healthd_gates.judge.judge import Judge
-from healthd_gates.judge.rules import ErrorRateRule, ObservedRule, Rules, Timing
+from healthd_gates.judge.rules import Rules, Timing
 from tests.unit.stage import MIDNIGHT
 
 
 def judged(candidate: float, baseline: float | None, *, whole: bool = True) -> tuple[Verdict | None, Reason]:
     """Ten minutes of so many good requests a look, at the end of the time that the gate has."""
     timing = Timing(interval=5, warm_up=30, minimum=60, maximum=600)
-    judge = Judge(Rules((ErrorRateRule(comparison=None),), timing=timing, whole=whole))
+    judge = Judge(Rules((ErrorRate(),), timing=timing, whole=whole))
     for _ in range(126):
         other = None if baseline is None else Counts(baseline, 0)
         standing = judge.step(Evidence(MIDNIGHT, 5.0, Counts(candidate, 0), other))
@@ -51,7 +53,7 @@ def test_a_switch_that_did_not_happen_passes_nobody(
 )
 def test_what_may_still_be_starting_has_its_time(answers: list[bool], verdict: Verdict, looks: int) -> None:
     """Its noes count from the end of it on, or from its first yes."""
-    rule = ObservedRule("smoke", failures=3, startup=50)
+    rule = Checks(name="smoke", group="ready", failures=3, startup=50.0)
     judge = Judge(Rules((rule,), timing=Timing(interval=2, warm_up=0, minimum=0, maximum=60)))
     for taken, ok in enumerate(answers, 1):
         standing = judge.step(Evidence(MIDNIGHT, 2.0, observations=(Observation("smoke", ok),)))
@@ -63,7 +65,7 @@ def test_what_may_still_be_starting_has_its_time(answers: list[bool], verdict: V
 
 def test_what_has_started_fails_as_before() -> None:
     """A yes ends the patience: three noes in a row after it decide."""
-    judge = Judge(Rules((ErrorRateRule(comparison=None), ObservedRule("smoke", failures=3, startup=500))))
+    judge = Judge(Rules((ErrorRate(), Checks(name="smoke", group="ready", failures=3, startup=500.0))))
     for ok in (False, False, True, False, False, False):
         standing = judge.step(Evidence(MIDNIGHT, 60.0, Counts(10, 0), observations=(Observation("smoke", ok),)))
     assert (standing.verdict, standing.reason) == (Verdict.FAIL, Reason.OBSERVATION_FAILED)

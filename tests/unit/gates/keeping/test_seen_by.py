@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from healthd_gates.actions.contract import ActionResult, Ending
+from healthd_gates.criteria.contract import Bound
 from healthd_gates.domain.evidence import Counts, Evidence
 from healthd_gates.domain.gate import Gate, Rollback, RollbackState
 from healthd_gates.domain.request import PushedCounts, PushedEvidence, Version
-from healthd_gates.engine.rollback_confirmation import Bound, Recovery
+from healthd_gates.engine.rollback_confirmation import Recovery
 from healthd_gates.judge.arms import errors
 from tests.unit.gates.stage import Note, Replica, Script, ScriptedConfig, config, replica, request
 from tests.unit.stage import MIDNIGHT

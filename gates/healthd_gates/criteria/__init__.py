@@ -1,0 +1,30 @@
+"""The kinds of criterion. A new one is a file here, a line in the registry, a test and a paragraph in the docs."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Union
+
+from pydantic import Field, SerializeAsAny, WrapValidator
+
+from healthd.registry import Registry
+from healthd_gates.criteria.contract import CriterionConfig
+
+KINDS = {
+    "checks": "healthd_gates.criteria.checks:Checks",
+    "error_rate": "healthd_gates.criteria.error_rate:ErrorRate",
+    "latency": "healthd_gates.criteria.latency:Latency",
+    "mean_latency": "healthd_gates.criteria.mean_latency:MeanLatency",
+    "smoke": "healthd_gates.criteria.smoke:Smoke",
+}
+CRITERIA: Registry[CriterionConfig] = Registry("criterion", "healthd.criteria", KINDS, CriterionConfig, ())
+
+
+def _build_config(raw: Any) -> CriterionConfig:
+    return raw if isinstance(raw, CriterionConfig) else CRITERIA.model_of(raw).model_validate(raw)
+
+
+# What is named here is what the schema and the reference show; what counts is the registry.
+_MODELS = tuple(CRITERIA.find(kind) for kind in KINDS)
+_BuiltIn: Any = Annotated[Union[_MODELS], Field(discriminator="kind")]  # noqa: UP007
+AnyCriterion = Annotated[SerializeAsAny[_BuiltIn], WrapValidator(lambda raw, _: _build_config(raw))]
+"""An entry of a policy's `criteria:` as the model of its kind."""

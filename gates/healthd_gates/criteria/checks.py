@@ -1,0 +1,65 @@
+"""The daemon's own checks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, Self
+
+from pydantic import model_validator
+
+from healthd.config.settings import Name
+from healthd.model import Status
+from healthd.monitoring.board import Board, CheckState
+from healthd.nearest import not_under
+from healthd_gates.criteria.contract import Configured, CriterionContext, ObservedCriterion
+from healthd_gates.criteria.wording import listed
+from healthd_gates.domain.evidence import Observation
+
+
+class Checks(ObservedCriterion):
+    """The daemon's own checks: a group, or some by name. Fails when they are unhealthy `failures` times in a row."""
+
+    kind: Literal["checks"] = "checks"
+    group: Name | None = None
+    """A group, as under `groups`."""
+    checks: tuple[Name, ...] = ()
+    """Checks by name, instead of a group."""
+
+    @model_validator(mode="after")
+    def _names_one_or_the_other(self) -> Self:
+        if bool(self.group) == bool(self.checks):
+            raise ValueError("name either a group or a list of checks")
+        return self
+
+    def check(self, configured: Configured) -> None:
+        if self.group is not None and configured.groups is not None and self.group not in configured.groups:
+            raise ValueError(f"group names {not_under('groups', self.group, configured.groups)}")
+        for check in self.checks if configured.checks is not None else ():
+            if check not in (configured.checks or ()):
+                raise ValueError(f"checks names {not_under('checks', check, configured.checks or ())}")
+
+    async def observe(self, context: CriterionContext) -> Observation:
+        """Whether the checks are up. What nobody looked at, or looks at no more, is no answer."""
+        try:
+            states = self._states(context.board)
+        except KeyError as missing:
+            return self.unknown(f"{missing.args[0]} is not configured any more")
+        counted = [state for state in states if state.maintenance is None]
+        down = [state.name for state in counted if state.status is Status.UNHEALTHY]
+        unknown = [state.name for state in counted if state.status is Status.UNKNOWN]
+        if down:
+            return self.no(f"unhealthy: {listed(down)}")
+        if unknown:
+            return self.unknown(f"not known: {listed(unknown)}")
+        if not counted:
+            return self.unknown("all its checks are in maintenance" if states else self._none)
+        return self.yes(f"{len(counted)} up")
+
+    @property
+    def _none(self) -> str:
+        return f"no check is in the group {self.group}: name some under groups.{self.group}.checks"
+
+    def _states(self, board: Board) -> Sequence[CheckState]:
+        if self.group is not None:
+            return board.group(self.group).checks
+        return [board.check(check) for check in self.checks]

@@ -1,0 +1,61 @@
+"""What the criteria with statistics have in common: a comparison with the baseline, and a share in the risk."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+from pydantic import Field, model_validator
+
+from healthd.config.settings import Model
+from healthd.units import Ratio
+from healthd_gates.criteria.contract import TrafficCriterion
+from healthd_gates.judge.rules import Against, Comparison
+
+_USUAL, _WIDE = Comparison(), Comparison.with_history()
+
+
+class Compare(Model):
+    """How much worse than the baseline the candidate may be. For latency both ratios are of times."""
+
+    to: Against = _USUAL.against
+    """`concurrent`: the baseline that the request names and that runs beside; `history`: the time before the switch."""
+    tolerated: float = Field(_USUAL.tolerated, ge=1)
+    """The ratio to the baseline above which the candidate is harmful; 3 against history."""
+    harmful: float = Field(_USUAL.harmful, gt=1)
+    """The ratio that a pass must rule out; 5 against history."""
+    floor: Ratio = _USUAL.floor
+    """An error rate below it is harmless whatever the ratio."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _wider_against_history(cls, raw: Any) -> Any:
+        """Load drifts between then and now, so that an earlier baseline is given more room."""
+        if isinstance(raw, dict) and raw.get("to") == Against.HISTORY:
+            return {"tolerated": _WIDE.tolerated, "harmful": _WIDE.harmful, **raw}
+        return raw
+
+    @model_validator(mode="after")
+    def _harmful_is_more(self) -> Self:
+        if self.harmful <= self.tolerated:
+            raise ValueError("harmful must be more than tolerated: between the two the judge may decide either way")
+        return self
+
+
+class Weighed(TrafficCriterion):
+    """A criterion with a guarantee: it holds to a limit, to a baseline, or to both."""
+
+    compare: Compare | None = None
+    """What to compare with, beside the limit or instead of it."""
+    weight: float = Field(1.0, gt=0, le=1000)
+    """Its share in the risk, against those of the others."""
+
+    @property
+    def comparison(self) -> Comparison | None:
+        """`compare` as the judge reads it."""
+        if self.compare is None:
+            return None
+        return Comparison(self.compare.tolerated, self.compare.harmful, self.compare.floor, self.compare.to)
+
+    @property
+    def compares_with(self) -> Against | None:
+        return self.compare.to if self.compare else None

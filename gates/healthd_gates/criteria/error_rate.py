@@ -1,0 +1,38 @@
+"""The share of failed requests."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import model_validator
+
+from healthd.units import Ratio
+from healthd_gates.criteria.comparison import Weighed
+from healthd_gates.criteria.contract import Bound
+from healthd_gates.judge import error_rate
+from healthd_gates.judge.arms import errors
+from healthd_gates.judge.criterion import Criterion, Frame
+from healthd_gates.judge.past import Past
+
+
+class ErrorRate(Weighed):
+    """The share of failed requests: below `limit`, and no worse than `compare` allows."""
+
+    kind: Literal["error_rate"] = "error_rate"
+    limit: Ratio | None = 0.05
+    """The highest share of failed requests."""
+
+    @model_validator(mode="after")
+    def _has_something_to_hold_to(self) -> Self:
+        if self.limit is None and self.compare is None:
+            raise ValueError("a limit or something to compare with is needed")
+        if self.limit is not None and not 0 < self.limit < 1:
+            raise ValueError("limit must lie between 0% and 100%: no finite evidence could prove either")
+        return self
+
+    @property
+    def bounds(self) -> tuple[Bound, ...]:
+        return () if self.limit is None else (Bound("failed", errors, self.limit),)
+
+    def build(self, frame: Frame, past: Past) -> Criterion:
+        return error_rate.ErrorRate(self, frame, past)

@@ -1,0 +1,70 @@
+"""Requests to the candidate, each with the status that it must be answered with."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import ClassVar, Literal
+
+import aiohttp
+from pydantic import Field
+
+from healthd.units import Duration
+from healthd_gates.criteria.contract import CriterionContext, ObservedCriterion
+from healthd_gates.criteria.wording import listed
+from healthd_gates.domain.evidence import Observation
+from healthd_gates.domain.smoke_request import SmokeRequest
+
+
+class Smoke(ObservedCriterion):
+    """Requests that must be answered with the right status. Fails when one is not, `failures` times in a row."""
+
+    sends_requests: ClassVar[bool] = True
+
+    kind: Literal["smoke"] = "smoke"
+    requests: tuple[SmokeRequest, ...] = Field(min_length=1, max_length=50)
+    """The requests, all sent at every look."""
+    timeout: Duration = 5.0
+    """How long an answer may take."""
+
+    @property
+    def longest(self) -> float:
+        return self.timeout
+
+    @property
+    def has_secrets(self) -> bool:
+        return any(request.has_secrets for request in self.requests)
+
+    async def observe(self, context: CriterionContext) -> Observation:
+        """Whether every request to every address of the candidate is answered with the status that it must have."""
+        if context.without_secrets and self.has_secrets:
+            return self.unknown("its headers are no longer configured, and are not kept elsewhere")
+        asked = [
+            self._send(context.session, url, request)
+            for url in context.arms.candidate.urls
+            for request in self.requests
+        ]
+        problems = [problem for problem in await asyncio.gather(*asked) if problem is not None]
+        if problems:
+            return self.no(listed(problems))
+        return self.yes(f"{len(asked)} of {len(asked)} requests answered as they must be")
+
+    async def _send(self, session: aiohttp.ClientSession, address: str, request: SmokeRequest) -> str | None:
+        """What is wrong with the answer, if anything. A candidate that cannot be reached is at fault for it."""
+        what = f"{request.method.upper()} {request.path}"
+        headers = {key: value.get_secret_value() for key, value in request.headers.items()}
+        try:
+            async with session.request(
+                request.method,
+                address + request.path,
+                headers=headers,
+                json=request.sent_json,
+                allow_redirects=False,
+                timeout=aiohttp.ClientTimeout(total=self.timeout),
+            ) as response:
+                if response.status == request.status:
+                    return None
+                return f"{what} gave {response.status}, must be {request.status}"
+        except TimeoutError:
+            return f"{what} gave no answer within {self.timeout:g} s"
+        except aiohttp.ClientError as error:
+            return f"{what} failed: {type(error).__name__}"
