@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
+from healthd.runtime.web_address import ShownMasked
+
 _DURATION = re.compile(r"(?P<number>\d+(?:\.\d+)?)(?P<unit>ms|s|m|h|d)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _SIZE = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>B|kB|KB|MB|GB|TB|KiB|MiB|GiB|TiB)?")
@@ -85,6 +87,8 @@ Ratio = Annotated[
     Field(ge=0, le=1),
     WithJsonSchema({"type": "string", "pattern": r"^\d+(\.\d+)?%$|^\$\{", "examples": ["90%"]}),
 ]
+HttpAddress = Annotated[str, Field(pattern=r"^https?://[^\s/?#]+"), ShownMasked()]
+"""An address whose user, keys and secret parts of the path are shown as `***`."""
 Size = Annotated[
     int,
     BeforeValidator(parse_size),

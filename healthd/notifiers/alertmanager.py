@@ -6,11 +6,10 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field
-
 from healthd.notifiers.contract import NotifierConfig, NotifierContext
 from healthd.notifiers.notice import Notice
 from healthd.notifiers.posting import post
+from healthd.units import HttpAddress
 
 _REPEAT = 60.0  # seconds
 _LAPSES = timedelta(seconds=4 * _REPEAT)
@@ -20,7 +19,7 @@ _ALERTS = {"check": "HealthdCheck", "gate": "HealthdGate", "rollback": "HealthdR
 
 class AlertmanagerConfig(NotifierConfig):
     kind: Literal["alertmanager"]
-    url: str = Field(pattern=r"^https?://[^\s/]+")
+    url: HttpAddress
     """Its base address."""
     labels: Mapping[str, str] = {}
     """Labels on every alert, such as `team`, for its routes."""

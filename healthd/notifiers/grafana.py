@@ -6,16 +6,17 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import ClassVar, Literal
 
-from pydantic import Field, SecretStr
+from pydantic import SecretStr
 
 from healthd.notifiers.contract import NotifierConfig, NotifierContext
 from healthd.notifiers.notice import Notice
 from healthd.notifiers.posting import post
+from healthd.units import HttpAddress
 
 
 class GrafanaConfig(NotifierConfig):
     kind: Literal["grafana"]
-    url: str = Field(pattern=r"^https?://[^\s/]+")
+    url: HttpAddress
     """Its base address."""
     token: SecretStr
     """A service account's token with the permission `annotations:write`."""

@@ -10,6 +10,7 @@ from pydantic import SecretStr
 from healthd.notifiers.contract import NotifierConfig, NotifierContext
 from healthd.notifiers.notice import Notice
 from healthd.notifiers.posting import post
+from healthd.units import HttpAddress
 
 _LONGEST_SUMMARY = 1024  # characters
 
@@ -18,7 +19,7 @@ class PagerDutyConfig(NotifierConfig):
     kind: Literal["pagerduty"]
     routing_key: SecretStr
     """The integration key of a service with an Events API v2 integration."""
-    url: str = "https://events.pagerduty.com/v2/enqueue"
+    url: HttpAddress = "https://events.pagerduty.com/v2/enqueue"
     """Another address of the API, such as the one in the EU."""
 
 

@@ -11,6 +11,7 @@ from healthd.notifiers.contract import NotifierConfig, NotifierContext
 from healthd.notifiers.notice import Notice, urgency
 from healthd.notifiers.posting import post
 from healthd.notifiers.wording import headline, paragraph
+from healthd.units import HttpAddress
 
 Mail = Annotated[str, StringConstraints(pattern=r"^[^@\s]+@[^@\s]+$", max_length=254)]
 _LONGEST_SUBJECT = 200  # characters
@@ -30,7 +31,7 @@ class MailConfig(NotifierConfig):
         min_length=1
     )
     """Who gets it."""
-    base_url: str = "https://api.sendgrid.com"
+    base_url: HttpAddress = "https://api.sendgrid.com"
     """Another address of the API, such as the one in the EU."""
 
 

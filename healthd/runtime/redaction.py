@@ -15,6 +15,7 @@ from typing import Any
 from pydantic import BaseModel, Secret, SecretStr
 
 from healthd.runtime.secret_forms import forms_of, keys_in
+from healthd.runtime.web_address import WebAddress
 
 MASK = "***"
 _SHORTEST = 4  # a shorter value would blank out ordinary words
@@ -109,6 +110,8 @@ def secrets_of(value: object) -> Iterable[str]:
         yield value.get_secret_value()
     elif isinstance(value, Secret):  # a document, of which the keys are none
         yield from keys_in(value.get_secret_value())
+    elif isinstance(value, WebAddress):
+        yield from value.secrets
     elif isinstance(value, BaseModel):
         for name in type(value).model_fields:
             yield from secrets_of(getattr(value, name))

@@ -16,6 +16,7 @@ _LONGEST_WORD = 16  # characters from which a word is none
 # Words of addresses that hold no secret: they stay readable where they stand alone.
 _ORDINARY = frozenset(
     {
+        *("alertmanager", "annotations", "datasources", "prometheus", "victoriametrics", "workspaces"),
         *("callback", "callbacks", "channels", "dashboard", "deployment", "deployments", "development", "discovery"),
         *("endpoint", "healthcheck", "incoming", "integration", "integrations", "internal", "messages", "monitoring"),
         *("notification", "notifications", "production", "readiness", "rollback", "rollbacks", "services", "triggers"),
@@ -26,7 +27,7 @@ _ORDINARY = frozenset(
 
 def forms_of(secret: str) -> Iterable[str]:
     """Every form of a secret and, where it is an address, of its secret parts; unordered, with repetitions."""
-    for part in {secret, secret.strip(), *_parts_of_uri(secret)}:
+    for part in {secret, secret.strip(), *parts_of_address(secret)}:
         for plain in {part, unquote(part)}:
             yield from (plain, quote(plain, safe=""), quote(plain), quote_plus(plain))
             yield from (repr(plain)[1:-1], json.dumps(plain)[1:-1], json.dumps(plain, ensure_ascii=False)[1:-1])
@@ -41,7 +42,7 @@ def forms_of(secret: str) -> Iterable[str]:
 def keys_in(document: Any, name: str = "") -> Iterable[str]:
     """The texts of a JSON document that are secret: by the name that they have, or by their look."""
     if isinstance(document, str):
-        if _SENSITIVE.search(name) or (len(document) >= _SHORTEST_PART and _is_key(document)):
+        if _SENSITIVE.search(name) or is_key(document):
             yield document
     elif isinstance(document, dict):
         for key, value in document.items():
@@ -51,7 +52,8 @@ def keys_in(document: Any, name: str = "") -> Iterable[str]:
             yield from keys_in(value, name)
 
 
-def _parts_of_uri(text: str) -> Iterable[str]:
+def parts_of_address(text: str) -> Iterable[str]:
+    """The parts of a URI that are secret: its user, keys in its path, and values of its query."""
     scheme, separator, rest = text.partition("://")
     if not separator:
         return
@@ -65,7 +67,7 @@ def _parts_of_uri(text: str) -> Iterable[str]:
     except ValueError:  # not a URI after all
         return
     is_web = scheme.lower() in ("http", "https")
-    values = [value for name, value in parse_qsl(uri.query) if _SENSITIVE.search(name) or (is_web and _is_key(value))]
+    values = [value for name, value in parse_qsl(uri.query) if is_secret_name(name) or (is_web and looks_secret(value))]
     yield from values
     if is_web:
         yield from _parts_of_path(uri.path)
@@ -83,8 +85,23 @@ def _parts_of_path(path: str) -> Iterable[str]:
         tail = "/" + "/".join(rest)
         if len(tail) >= _SHORTEST_PART and any(map(_is_key, rest)):
             yield from (tail, tail.rstrip("/"))
-        if len(segment) >= _SHORTEST_PART and _is_key(segment):
+        if is_key(segment):
             yield segment
+
+
+def is_secret_name(name: str) -> bool:
+    """Whether what has this name is a secret."""
+    return _SENSITIVE.search(name) is not None
+
+
+def looks_secret(value: str) -> bool:
+    """Whether a value of an address's query is a secret, by its look."""
+    return bool(value) and _is_key(value)
+
+
+def is_key(segment: str) -> bool:
+    """Whether a segment of a path, or a text of a document, is a secret by its look."""
+    return len(segment) >= _SHORTEST_PART and _is_key(segment)
 
 
 def _is_key(word: str) -> bool:

@@ -8,6 +8,7 @@ from pydantic import (
     AfterValidator,
     BeforeValidator,
     Field,
+    PlainSerializer,
     SerializeAsAny,
     StringConstraints,
     ValidationInfo,
@@ -17,6 +18,7 @@ from pydantic import (
 from healthd.checks.parsing import MISSING, check_what_is_set
 from healthd.config.settings import Auth, Model, Name, Settings
 from healthd.nearest import did_you_mean, not_under
+from healthd.runtime.web_address import WebAddress
 from healthd.units import Duration, Span
 from healthd_gates.actions import ACTIONS
 from healthd_gates.actions.aws_elbv2 import ElbConfig
@@ -70,13 +72,23 @@ def _changed(shipped: dict[str, Any], policy: dict[str, Any]) -> dict[str, Any]:
 
 
 def _no_trailing_slash(url: str) -> str:
-    return url.rstrip("/")
+    url = url.rstrip("/")
+    return WebAddress(url) if "@" in url else url
+
+
+def _shown(url: str) -> str:
+    return url.masked if isinstance(url, WebAddress) else url
 
 
 # The kinds that are named here are what the schema and the reference show; what counts is the registry.
 _BuiltIn = Annotated[CommandConfig | ElbConfig | KubernetesConfig | WebhookConfig, Field(discriminator="kind")]
 AnyAction = Annotated[SerializeAsAny[_BuiltIn], WrapValidator(lambda raw, _: _build_action(raw))]
-Url = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/?#]+[^\s?#]*$"), AfterValidator(_no_trailing_slash)]
+Url = Annotated[
+    str,
+    StringConstraints(pattern=r"^https?://[^\s/?#]+[^\s?#]*$"),
+    AfterValidator(_no_trailing_slash),
+    PlainSerializer(_shown, when_used="json"),
+]
 
 
 class Service(Model):

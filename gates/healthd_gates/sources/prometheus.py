@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from math import ceil
-from typing import ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, Secret, model_validator
 
 from healthd.model import FailureKind
+from healthd.runtime.web_address import ShownMasked
 from healthd.units import Duration, show_duration
 from healthd_gates.domain.evidence import Counts, Evidence
 from healthd_gates.sources.arm_look import ArmLook, Standpoint, States, combined
@@ -37,7 +38,7 @@ class PrometheusConfig(HttpConfig):
     """
 
     kind: Literal["prometheus"]
-    url: str = Field(pattern=r"^https?://[^\s?#]+$")
+    url: Annotated[str, Field(pattern=r"^https?://[^\s?#]+$"), ShownMasked()]
     """Where the query API is, without `/api/v1`."""
     requests: SelectorText
     """Selects the counters of requests."""
@@ -53,8 +54,8 @@ class PrometheusConfig(HttpConfig):
     """The labels that tell processes apart; a series with none of them stands alone."""
     lookback: Duration = 60.0
     """How late a sample may come, and after how long without any there is no telemetry."""
-    params: dict[str, str] = Field(default_factory=dict)
-    """Parameters to send along, such as those of Thanos."""
+    params: Secret[dict[str, str]] = Field(default_factory=lambda: Secret({}))
+    """Parameters to send along, such as those of Thanos; they are treated as secrets."""
     max_series: int = Field(20_000, ge=1)
     """The most series that one selector may match."""
 
@@ -64,7 +65,7 @@ class PrometheusConfig(HttpConfig):
 
     @model_validator(mode="after")
     def _params_are_free(self) -> Self:
-        if reserved := {"query", "time"} & set(self.params):
+        if reserved := {"query", "time"} & set(self.params.get_secret_value()):
             raise ValueError(f"params: {min(reserved)} is healthd's own to set")
         return self
 
@@ -98,7 +99,7 @@ class Prometheus:
         self._config, self._clock = config, context.clock
         self._selectors = {name: config.selectors(name, arm) for name, arm in arms.named().items()}
         self._endpoint = Endpoint(config, context.redact)
-        self._api = QueryApi(config.url, config.params, config.max_series, self._endpoint)
+        self._api = QueryApi(config.url, config.params.get_secret_value(), config.max_series, self._endpoint)
 
     async def observe(self, since: Cursor | None) -> Look:
         async with self._endpoint.one_look():
