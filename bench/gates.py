@@ -77,13 +77,13 @@ async def serve(port: int, gates: int, folder: Path) -> None:
     sources.KINDS["made_up"] = "bench.gates:MadeUp"
     services = {f"service-{n}": {"source": {"kind": "made_up"}, "policy": "bench"} for n in range(gates)}
     criteria = [{"kind": "error_rate"}, {"kind": "latency", "limit": "2500ms"}]
-    policy = {"every": f"{EVERY:g}s", "observe": {"at_least": "1h", "at_most": "2h"}, "criteria": criteria}
+    policy = {"interval": f"{EVERY:g}s", "observe": {"min": "1h", "max": "2h"}, "criteria": criteria}
     config = Config.model_validate(
         {
             "services": services,
             "policies": {"bench": policy},
             "http": {"listen": f"127.0.0.1:{port}"},
-            "auth": {"trust_this_host": True},
+            "auth": {"trust_loopback": True},
         }
     )
     clock, late = SystemClock(), _recorded_lateness()

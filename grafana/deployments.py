@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from grafana_foundation_sdk.builders.dashboard import Dashboard, Row
 from grafana_foundation_sdk.builders.stat import Panel as Stat
 from grafana_foundation_sdk.builders.timeseries import Panel as TimeSeries
@@ -10,6 +12,7 @@ from grafana import parts
 from grafana.parts import lines, now, over_time, stat
 
 _WHERE = 'instance=~"$instance",service=~"$service"'
+_UNITS = {"ratio": "percentunit", "seconds": "s"}
 
 
 def _or(label: str, word: str) -> str:
@@ -72,8 +75,8 @@ def dashboard() -> Dashboard:
                 width=24,
             )
         )
-        .with_panel(_against_limits("Error rate against its limit", 'criterion!~".*latency.*"', "percentunit"))
-        .with_panel(_against_limits("Latency against its limit", 'criterion=~".*latency.*"', "s"))
+        .with_panel(_against_limits("Error rate against its limit", "ratio"))
+        .with_panel(_against_limits("Latency against its limit", "seconds"))
         .with_panel(
             lines(
                 "Evidence of harm",
@@ -116,13 +119,13 @@ def _verdicts(title: str, verdict: str, steps: parts.Steps) -> Stat:
     return stat(title, "Since the daemon started.", now(query), steps=steps)
 
 
-def _against_limits(title: str, criteria: str, unit: str) -> TimeSeries:
+def _against_limits(title: str, unit: Literal["ratio", "seconds"]) -> TimeSeries:
     queries = [
         over_time(
-            f"max by (service, criterion) (healthd_gate_{what}{{{_WHERE},{criteria}}})"
+            f"max by (service, criterion) (healthd_gate_{what}_{unit}{{{_WHERE}}})"
             + _or("criterion", "no gate in flight"),
-            f"{{{{service}}}} {{{{criterion}}}} {word}",
+            f"{{{{service}}}} {{{{criterion}}}} {what}",
         )
-        for what, word in (("observed", "candidate"), ("limit", "limit"), ("baseline", "baseline"))
+        for what in ("candidate", "limit", "baseline")
     ]
-    return lines(title, "What the newest gate of a service sees, while it runs.", *queries, unit=unit)
+    return lines(title, "What the newest gate of a service sees, while it runs.", *queries, unit=_UNITS[unit])

@@ -52,7 +52,7 @@ def dashboard() -> Dashboard:
             stat(
                 "Waiting for the journal",
                 "Transitions that are in memory only.",
-                now(f"sum(healthd_journal_waiting_transitions{{{_HERE}}})"),
+                now(f"sum(healthd_journal_queue_length{{{_HERE}}})"),
                 steps=parts.WARN_FROM_ONE,
             )
         )
@@ -86,7 +86,7 @@ def dashboard() -> Dashboard:
                 "Runs left out",
                 "Scheduled probes that did not happen, a second, by reason.",
                 over_time(
-                    f"sum by (reason) (rate(healthd_scheduler_skipped_total{{{_HERE}}}{_RATE}))"
+                    f"sum by (reason) (rate(healthd_scheduler_skipped_runs_total{{{_HERE}}}{_RATE}))"
                     ' or label_replace(vector(0), "reason", "none", "", "")',
                     "{{reason}}",
                 ),
@@ -141,7 +141,7 @@ def dashboard() -> Dashboard:
                     f"sum by (instance) (rate(healthd_journal_errors_total{{{_HERE}}}{_RATE})) or vector(0)",
                     "errors {{instance}}",
                 ),
-                over_time(f"healthd_journal_waiting_transitions{{{_HERE}}}", "waiting {{instance}}"),
+                over_time(f"healthd_journal_queue_length{{{_HERE}}}", "waiting {{instance}}"),
             )
         )
         .with_panel(
@@ -162,7 +162,7 @@ def dashboard() -> Dashboard:
                 "Notices",
                 "A second, by notifier and what became of them; zero when there is nothing to tell.",
                 over_time(
-                    f"sum by (notifier, outcome) (rate(healthd_notices_total{{{_HERE}}}{_RATE}))"
+                    f"sum by (notifier, outcome) (rate(healthd_notifications_total{{{_HERE}}}{_RATE}))"
                     ' or label_replace(vector(0), "notifier", "none", "", "")',
                     "{{notifier}} {{outcome}}",
                 ),
@@ -174,7 +174,7 @@ def dashboard() -> Dashboard:
                 "Notices that wait",
                 "More than a moment: the notifier is down.",
                 over_time(
-                    f"sum by (notifier) (healthd_notices_waiting{{{_HERE}}})"
+                    f"sum by (notifier) (healthd_notifications_queue_length{{{_HERE}}})"
                     ' or label_replace(vector(0), "notifier", "none configured", "", "")',
                     "{{notifier}}",
                 ),

@@ -63,7 +63,7 @@ from healthd_gates.store import tables as gate_tables
 _log = structlog.get_logger(__name__)
 _LAST_WORDS = 5.0  # seconds that the journal gets to be written when the daemon stops
 _LONGEST_END = 20.0  # seconds that an end in good order may take after the drain; then it comes all the same
-UNTIL_RESTART = ("http.listen", "http.agent_check", "sentry.dsn", "journal", "gates.enabled", "gates.lease")
+UNTIL_RESTART = ("http.listen", "http.agent_check", "sentry.dsn", "journal", "gates.enabled", "gates.lease_duration")
 
 
 class Daemon:
@@ -214,7 +214,7 @@ class Daemon:
         try:
             await with_deadline(_LAST_WORDS, self._write_the_rest(), name="journal's end")
         except (JournalError, TimeoutError) as error:
-            _log.warning("the last transitions are not in the journal", problem=str(error))
+            _log.warning("last transitions not stored in the journal", problem=str(error))
 
     async def _write_the_rest(self) -> None:
         if self.gates is not None:
@@ -233,7 +233,7 @@ class Daemon:
             problems = [str(problem) for problem in error.problems]
             # Where an unforeseen fault arose, and not its text, which may quote a secret that is not in force.
             fault = {"fault": "".join(format_tb(error.__cause__.__traceback__))} if error.__cause__ else {}
-            _log.error("configuration refused; the one before stays in force", problems=problems, **fault)
+            _log.error("configuration refused, previous configuration stays in force", problems=problems, **fault)
             return
         await self._take(settings)
 
@@ -266,7 +266,7 @@ class Daemon:
                 await self.reload()
             except Exception:  # a fault of ours: the daemon outlives it, and the metric tells of it
                 self.metrics.reload_ok.set(0)
-                _log.exception("the new configuration is not in force, or not all of it")
+                _log.exception("configuration reload failed, new configuration only partly in force")
             self.systemd.ready()
 
     def _loaded(self) -> None:

@@ -90,7 +90,9 @@ def catch_the_uncaught_in(loop: asyncio.AbstractEventLoop) -> None:
             return
         task = context.get("task") or context.get("future")
         name = task.get_name() if isinstance(task, asyncio.Task) else None
-        _log.error("uncaught in the event loop", reason=context["message"], task=name, times=times, exc_info=error)
+        _log.error(
+            "uncaught exception in the event loop", reason=context["message"], task=name, times=times, exc_info=error
+        )
 
     loop.set_exception_handler(handle)
 
@@ -107,7 +109,7 @@ class _LossTellingHandler(logging.StreamHandler[LineWriter]):
     def emit(self, record: logging.LogRecord) -> None:
         super().emit(record)
         if lost := self.stream.take_losses():
-            _log.error("log lines were dropped: nobody read them in time", lines=lost)
+            _log.error("log lines dropped, output too slow", lines=lost)
 
 
 class _Redaction:

@@ -57,7 +57,7 @@ class Metrics:
             registry=registry,
         )
         self.skipped = Counter(
-            "healthd_scheduler_skipped_total",
+            "healthd_scheduler_skipped_runs_total",
             "Scheduled runs that did not happen.",
             ["check", "reason"],
             registry=registry,
@@ -92,7 +92,7 @@ class Metrics:
             registry=registry,
         )
         self.notices = Counter(
-            "healthd_notices_total",
+            "healthd_notifications_total",
             "Notices by what became of them: sent, failed (and tried again), refused.",
             ["notifier", "outcome"],
             registry=registry,
@@ -101,7 +101,7 @@ class Metrics:
             "healthd_notifier_up", "Whether the notifier delivers.", ["notifier"], registry=registry
         )
         self.notices_waiting = Gauge(
-            "healthd_notices_waiting", "Notices that are not delivered yet.", ["notifier"], registry=registry
+            "healthd_notifications_queue_length", "Notices that are not delivered yet.", ["notifier"], registry=registry
         )
 
         self.task_failures = Counter(
@@ -135,7 +135,7 @@ class Metrics:
             registry=self.registry,
         ).set_function(lambda: float(works()))
         Gauge(
-            "healthd_journal_waiting_transitions",
+            "healthd_journal_queue_length",
             "Transitions that are not in the journal yet.",
             registry=self.registry,
         ).set_function(waiting)

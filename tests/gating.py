@@ -46,7 +46,7 @@ class Gating:
         return f"api-{next(self._numbers)}"
 
     def client(self, token: str = "admin") -> GateClient:
-        return GateClient(self.daemon.url, self.tokens.get(token), patience=10.0)
+        return GateClient(self.daemon.url, self.tokens.get(token), retry_for=10.0)
 
     async def call(
         self, method: str, path: str, body: Any = None, *, token: str | None = "admin", **headers: str
@@ -130,9 +130,9 @@ async def pushing(client: GateClient, gate_id: str, *, bad: float) -> AsyncItera
         await asyncio.wait({task})
 
 
-def _policy(criterion: dict[str, Any], at_most: str, at_least: str = "0s", **more: Any) -> dict[str, Any]:
-    observe = {"at_least": at_least, "at_most": at_most}
-    return {"settle": "0s", "every": "1s", "observe": observe, "criteria": [criterion], **more}
+def _policy(criterion: dict[str, Any], most: str, least: str = "0s", **more: Any) -> dict[str, Any]:
+    observe = {"min": least, "max": most}
+    return {"initial_delay": "0s", "interval": "1s", "observe": observe, "criteria": [criterion], **more}
 
 
 POLICIES = {
@@ -140,9 +140,9 @@ POLICIES = {
     "red": _policy({"kind": "checks", "checks": ["dead"], "failures": 1}, "10s"),
     "open": _policy({"kind": "checks", "checks": ["fine"]}, "10s", quarantine=False),
     "closed": _policy({"kind": "checks", "checks": ["dead"], "failures": 1}, "10s", quarantine=False),
-    "endless": _policy({"kind": "checks", "checks": ["fine"]}, "1h", at_least="1h"),
+    "endless": _policy({"kind": "checks", "checks": ["fine"]}, "1h", least="1h"),
     "held": _policy({"kind": "error_rate", "limit": "5%"}, "1s", inconclusive="hold"),
-    "pushed": _policy({"kind": "error_rate", "limit": "5%"}, "15s", at_least="2s"),
+    "pushed": _policy({"kind": "error_rate", "limit": "5%"}, "15s", least="2s"),
     "silent": _policy({"kind": "error_rate", "limit": "5%"}, "1s"),
     "watched": _policy({"kind": "error_rate", "limit": "5%"}, "15s", watch="1h"),
 }

@@ -29,7 +29,7 @@ class Outcome:
 
 def judged(stream: Stream, interval: float, early_pass: bool) -> Outcome:
     """What the shipped policy makes of it; without `early_pass` the gate watches for the whole bake."""
-    policy = Policy.model_validate(SHIPPED["canary"] | {"every": interval})
+    policy = Policy.model_validate(SHIPPED["canary"] | {"interval": interval})
     rules = policy.verdict_rules()
     if not early_pass:
         rules = replace(rules, timing=replace(rules.timing, minimum=rules.timing.maximum))

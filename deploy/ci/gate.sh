@@ -5,13 +5,13 @@
 #   HEALTHD_URL=… HEALTHD_TOKEN=… gate.sh SERVICE VERSION KEY [POLICY]
 #
 # Exit codes as of `healthd gate verify`: 0 passed, 1 failed, 2 inconclusive or cancelled, 3 could not ask. Only 0
-# promotes. LOCK names the holder of the deploy lock; VERDICT another file; PATIENCE for how many seconds a daemon that
+# promotes. LOCK names the holder of the deploy lock; VERDICT another file; RETRY_FOR for how many seconds a daemon that
 # does not answer is asked again.
 set -euo pipefail
 trap 'exit 3' ERR # a fault of this script is no verdict
 
 service=${1:?SERVICE} version=${2:?VERSION} key=${3:?KEY} policy=${4:-}
-verdict=${VERDICT:-verdict.json} patience=${PATIENCE:-60}
+verdict=${VERDICT:-verdict.json} retry_for=${RETRY_FOR:-60}
 for word in "$service" "$version" "$key" "$policy" "${LOCK:-}"; do # what goes into JSON needs no escaping then
   if [[ ! $word =~ ^[A-Za-z0-9._:/@+~-]{0,128}$ ]]; then
     echo "not a name: $word" >&2
@@ -38,7 +38,7 @@ while true; do
     412) break ;;
     202) silent_since=$SECONDS ;; # it still runs: the same key joins it again
     000 | 429 | 502 | 503 | 504)
-      if ((SECONDS - silent_since >= patience)); then
+      if ((SECONDS - silent_since >= retry_for)); then
         echo "healthd could not be asked: $status" >&2
         exit 3
       fi

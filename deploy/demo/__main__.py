@@ -28,7 +28,7 @@ http: {{listen: "127.0.0.1:{healthd}", drain: 100ms}}
 journal: sqlite:///{folder}/healthd.db
 log: {{level: warning}}
 auth:
-  trust_this_host: true
+  trust_loopback: true
   tokens: [{{name: demo, hash: "{token_hash}", scopes: [admin]}}]
 defaults: {{interval: 5s}}
 checks:
@@ -47,7 +47,7 @@ services:
 actions:
   traffic-back: {{kind: webhook, url: "http://127.0.0.1:{switch}/back", secret: {secret}}}
 policies:
-  post-switch: {{settle: 5s, every: 1s, observe: {{at_least: 10s, at_most: 2m}}, watch: 0s, confirm: 30s}}
+  post-switch: {{initial_delay: 5s, interval: 1s, observe: {{min: 10s, max: 2m}}, watch: 0s, confirm_timeout: 30s}}
 """
 _PROMETHEUS = """\
 global: {{scrape_interval: 2s}}

@@ -77,7 +77,7 @@ class Gates:
         tools = Tools(
             observer_context, self.outbox, self._news, self._changed, self._inherited, self.metrics.late.observe
         )
-        leases = Leases(database, replica, config.now.gates.lease)
+        leases = Leases(database, replica, config.now.gates.lease_duration)
         self._supervisor = Supervisor(leases, tools, config, self.metrics, self._news)
         registry.register(RunningGates(self._supervisor.gates))
         self._replica = Replica(self.gate_store, leases, self._supervisor, clock, self.metrics)
@@ -153,4 +153,4 @@ def _tell_problems(config: Config) -> None:
     """Of actions that could not be carried out as this host is now: a gate that might call for one does not start."""
     for name, action in config.actions.items():
         if problem := action.problem_here(os.environ):
-            _log.warning("an action could not be carried out on this host", action=name, problem=problem)
+            _log.warning("action cannot run on this host", action=name, problem=problem)

@@ -12,6 +12,10 @@ from healthd.commands.lazy import LazyGroup
 from healthd_gates.client.exit_codes import COULD_NOT_ASK, INTERRUPTED
 
 _COMMANDS = {
+    "approve": (
+        "healthd_gates.commands.act:approve",
+        "Pass a gate that is held because its evidence was inconclusive.",
+    ),
     "cancel": ("healthd_gates.commands.act:cancel", "End an undecided gate, or the watch after a pass."),
     "give-up": (
         "healthd_gates.commands.act:give_up",
@@ -20,20 +24,20 @@ _COMMANDS = {
     "list": ("healthd_gates.commands.look:list_gates", "List gates, newest first."),
     "lock": ("healthd_gates.commands.locks:lock", "Take the deploy lock of SERVICE, or prolong it."),
     "locks": ("healthd_gates.commands.locks:locks", "List the deploy locks that are held."),
-    "plan": ("healthd_gates.commands.plan:plan", "Simulate what a policy would see, and how soon."),
     "quarantine": ("healthd_gates.commands.locks:quarantine", "List the versions that failed a gate and are refused."),
-    "release": ("healthd_gates.commands.locks:release", "Let VERSION of SERVICE out of quarantine."),
-    "replay": ("healthd_gates.commands.replay:replay_command", "Run a policy over the past."),
-    "resolve": (
-        "healthd_gates.commands.act:resolve",
-        "Decide a gate that is held because its evidence was inconclusive.",
+    "reject": (
+        "healthd_gates.commands.act:reject",
+        "Fail a gate that is held because its evidence was inconclusive.",
     ),
+    "replay": ("healthd_gates.commands.replay:replay_command", "Run a policy over the past."),
     "rollback": (
         "healthd_gates.commands.act:rollback",
         "Roll the deploy back now, whatever the evidence says.",
     ),
     "show": ("healthd_gates.commands.look:show", "Show one gate as it stands."),
+    "simulate": ("healthd_gates.commands.simulate:simulate", "Simulate what a policy would see, and how soon."),
     "unlock": ("healthd_gates.commands.locks:unlock", "Give the deploy lock of SERVICE back."),
+    "unquarantine": ("healthd_gates.commands.locks:unquarantine", "Let VERSION of SERVICE out of quarantine."),
     "verify": ("healthd_gates.commands.verify:verify", "Start a gate for VERSION of SERVICE and wait for its verdict."),
     "watch": (
         "healthd_gates.commands.look:watch",

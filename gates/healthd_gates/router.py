@@ -68,7 +68,7 @@ def _of_dialects(runs: Runs) -> Iterator[Operation]:
         try:
             dialect = find_kind(kind)
         except ImportError as error:
-            _log.error("a dialect cannot be loaded: its hooks are not served", kind=kind, problem=str(error))
+            _log.error("dialect not loaded, its hooks are not served", kind=kind, problem=str(error))
         else:
             yield from dialect(runs).operations()
 

@@ -60,7 +60,7 @@ class CheckConfig(BaseModel):
     """Successes in a row that make it healthy again."""
     optional: bool = False
     """Leaves it out, rather than calling it misconfigured, when a variable that it needs is unset."""
-    runbook: str | None = None
+    runbook_url: str | None = None
     """A link for whoever is called at night."""
 
     @model_validator(mode="after")

@@ -190,4 +190,4 @@ class _Filler:
 
 
 _NOT_SET = "not set: "
-_MAY_LACK = ("checks", "notify", "actions")
+_MAY_LACK = ("checks", "notifiers", "actions")

@@ -125,7 +125,7 @@ class Token(Model):
 class Auth(Model):
     tokens: tuple[Token, ...] = ()
     """Who may call."""
-    trust_this_host: bool = False
+    trust_loopback: bool = False
     """Whether direct callers on this host may read without a token. Behind a proxy on the same host everybody may be a
     caller on this host; so what changes something always needs a token."""
 
@@ -249,7 +249,7 @@ class Settings(Model):
     `startup` and `preflight` (the pre-deployment checklist) are as `ready`."""
     maintenance: tuple[Annotated[Maintenance, AfterValidator(_names_checks)], ...] = ()
     """Planned windows."""
-    notify: dict[Name, AnyNotifier] = {}
+    notifiers: dict[Name, AnyNotifier] = {}
     """Ways to tell people, by name."""
     routes: tuple[KnownRoute, ...] = ()
     """Who is told of what. Without one nobody is."""
@@ -259,7 +259,7 @@ class Settings(Model):
         """The notifiers that tell: enabled, and not an optional one whose variables are unset."""
         return {
             name: notifier
-            for name, notifier in self.notify.items()
+            for name, notifier in self.notifiers.items()
             if notifier.enabled and not (notifier.optional and isinstance(notifier, MisconfiguredNotifier))
         }
 

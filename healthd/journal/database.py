@@ -75,7 +75,7 @@ class Database:
                 self._unopened = str(failed)
                 raise JournalGoneError(f"{self._gone} ({failed})") if self._gone else failed from error
             if self._gone is not None:
-                _log.warning("the journal goes on with what its file holds now")
+                _log.warning("journal file replaced, continuing with its present content")
             self._engines, self._was_open, self._gone, self._failed_at = opened, True, None, None
 
     async def close(self) -> None:
@@ -172,7 +172,7 @@ class Database:
         """Close what a file is gone from under. What its log had, and the file not yet, goes into the file by that."""
         if self._engines is opened:
             self._engines, self._gone = None, problem
-            _log.error("the journal is gone", problem=problem)
+            _log.error("journal file removed or replaced", problem=problem)
             await opened.dispose()
 
     async def _opened(self) -> Engines:

@@ -91,7 +91,7 @@ class Journal:
                 trouble = _told(trouble, str(error))
             except Exception as error:  # a fault of ours must not take health away
                 trouble = _told(trouble, f"a fault in healthd itself: {describe(error)}")
-                _log.debug("the journal stumbled", exc_info=error)
+                _log.debug("journal write failed", exc_info=error)
             await asyncio.sleep(_RETRY_SECONDS)
 
     async def flush(self) -> None:
@@ -135,7 +135,7 @@ class Journal:
         try:
             await self._write([transition])
         except CALLERS_OWN as error:
-            _log.error("a transition cannot be kept", check=transition.check, problem=sentence(error))
+            _log.error("transition not stored", check=transition.check, problem=sentence(error))
 
     async def _clean(self) -> None:
         if self._clock.steady() < self._clean_at:
@@ -171,7 +171,7 @@ def _row(transition: Transition) -> dict[str, Any]:
 def _told(before: str | None, now: str | None) -> str | None:
     """Log trouble when it comes and when it goes, not at every try."""
     if now is not None and before != now:
-        _log.error("the journal cannot be written", problem=now)
+        _log.error("journal write failed", problem=now)
     elif now is None and before is not None:
-        _log.info("the journal can be written again")
+        _log.info("journal write recovered")
     return now

@@ -25,7 +25,7 @@ class NotifierConfig(BaseModel):
     """`false` leaves it out."""
     optional: bool = False
     """Leaves it out, rather than calling it down, when a variable that it needs is unset."""
-    wait: Duration = 2.0
+    group_wait: Duration = 2.0
     """How long to gather what happens at the same time, once; then it is told without further delay."""
     per_minute: int = Field(60, ge=1, le=600)
     """Messages that it sends in a minute at most, half of them at once; what comes faster is put together."""

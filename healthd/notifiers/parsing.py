@@ -1,4 +1,4 @@
-"""One entry of `notify:` and of `routes:` in a file → its model."""
+"""One entry of `notifiers:` and of `routes:` in a file → its model."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _read(raw: Any) -> NotifierConfig:
 def _leads_somewhere(route: Route, info: ValidationInfo) -> Route:
     """Refuses names of notifiers and checks that there are not. Says nothing while those are in error themselves."""
     for name in route.to:
-        if name not in (known := info.data.get("notify", route.to)):
+        if name not in (known := info.data.get("notifiers", route.to)):
             raise ValueError(f"to names {not_under('notify', name, known)}")
     for name in route.checks:
         if "*" not in name and name not in (known := info.data.get("checks", route.checks)):

@@ -43,5 +43,5 @@ def check_notice(state: CheckState, source: str, now: datetime) -> Notice:
         since=state.since or now,
         detail=detail,
         facts=facts,
-        link=state.config.runbook,
+        link=state.config.runbook_url,
     )

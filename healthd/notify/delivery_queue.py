@@ -99,7 +99,7 @@ class Mailbox:
         """Deliver until cancelled."""
         while True:
             await self._wait_for_news()
-            await asyncio.sleep(self._pause or self.config.wait)
+            await asyncio.sleep(self._pause or self.config.group_wait)
             await self.deliver()
 
     async def deliver(self, *, hurry: bool = False) -> None:
@@ -222,7 +222,7 @@ class Mailbox:
 
     def _recovered(self) -> None:
         if self._down:
-            _log.info("notifier delivers again", notifier=self.name)
+            _log.info("notifier recovered", notifier=self.name)
         self._down, self._pause = False, 0.0
         self._books.up(True)
 
@@ -230,7 +230,7 @@ class Mailbox:
         final = isinstance(error, DeliveryError) and error.final
         text = str(error) if isinstance(error, DeliveryError | TimeoutError) else describe(error)
         if not self._down:
-            _log.error("notifier cannot deliver", notifier=self.name, problem=self._redact(text), gives_up=final)
+            _log.error("notifier delivery failed", notifier=self.name, problem=self._redact(text), gives_up=final)
         self._down = True
         self._books.up(False)
         if final:  # the next message may fare better; this one never will

@@ -104,7 +104,7 @@ class Notifications:
         try:
             await asyncio.wait({loading}, timeout=_PATIENCE)
             if not loading.done():
-                _log.warning("the journal cannot be read: what was told before the start is told again")
+                _log.warning("journal unreadable, notifications from before the start are sent again")
                 self._start_telling()
                 await asyncio.wait({loading})
             for mailbox in self._mailboxes.values():
@@ -134,7 +134,7 @@ class Notifications:
             except asyncio.CancelledError:
                 raise
             except Exception:
-                _log.exception("a notifier stumbled", notifier=mailbox.name)
+                _log.exception("notifier failed with an internal error", notifier=mailbox.name)
                 await asyncio.sleep(_STUMBLED)
 
     def sweep(self) -> None:
@@ -175,7 +175,7 @@ class Notifications:
         books = self._books(name, config)
         if isinstance(config, MisconfiguredNotifier):
             books.up(False)
-            _log.warning("notifier is misconfigured and tells nobody", notifier=name, not_set=list(config.missing))
+            _log.warning("notifier misconfigured, it sends nothing", notifier=name, not_set=list(config.missing))
             return
         context = NotifierContext(self._session, self._clock, self._environment, self._source)
         notifier = NOTIFIERS.find(config.kind)(config, context)

@@ -22,7 +22,7 @@ from healthd.runtime.clock import Clock
 _log = structlog.get_logger(__name__)
 _RETRY_SECONDS = 2.0
 _LONGEST = timedelta(days=90)  # whatever nobody spoke of for so long is forgotten
-_PACE = {"enabled", "optional", "wait", "per_minute", "timeout"}
+_PACE = {"enabled", "optional", "group_wait", "per_minute", "timeout"}
 _NOTICE = TypeAdapter(Notice)
 
 Key = tuple[str, str]
@@ -74,7 +74,7 @@ class JournalStore:
             try:
                 told[row.receiver, row.subject] = Told(_NOTICE.validate_json(row.notice), row.at, row.within)
             except ValidationError:  # of another release
-                _log.warning("what was told of a subject cannot be read, and is told again", subject=row.subject)
+                _log.warning("stored notification unreadable, sending again", subject=row.subject)
         return told
 
     async def save(self, changes: Mapping[Key, Told | None]) -> None:
@@ -124,7 +124,7 @@ class Memory:
             except JournalError:
                 await asyncio.sleep(_RETRY_SECONDS)
             except Exception:  # alarms must not hang on it
-                _log.exception("what was told before the start cannot be read, and is told again")
+                _log.exception("stored notifications unreadable, sending again")
                 self.loaded = True
 
     async def run(self) -> None:
@@ -136,7 +136,7 @@ class Memory:
             except JournalError:  # which the journal itself logs
                 await asyncio.sleep(_RETRY_SECONDS)
             except Exception:
-                _log.exception("what was told cannot be written")
+                _log.exception("sent notifications not stored")
                 await asyncio.sleep(_RETRY_SECONDS)
 
     async def flush(self) -> None:

@@ -54,7 +54,9 @@ class Tasks:
                 task.cancel()
             _, late = await asyncio.wait(kept, timeout=_ENDING)
             if late:
-                _log.error("tasks that do not end are left behind", tasks=sorted(task.get_name() for task in late))
+                _log.error(
+                    "tasks did not end in time and were abandoned", tasks=sorted(task.get_name() for task in late)
+                )
 
     async def _keep(self, name: str, work: Work) -> None:
         pause, loop = _FIRST_PAUSE / 2, asyncio.get_running_loop()
@@ -62,13 +64,13 @@ class Tasks:
             began = loop.time()
             try:
                 await work()
-                _log.error("a background task ended, and is started again", task=name)
+                _log.error("background task ended, restarting", task=name)
             except asyncio.CancelledError:
                 if (me := asyncio.current_task()) is not None and me.cancelling():
                     raise
-                _log.error("a background task was cancelled from within, and is started again", task=name)
+                _log.error("background task cancelled itself, restarting", task=name)
             except Exception:
-                _log.exception("a background task failed, and is started again", task=name)
+                _log.exception("background task failed, restarting", task=name)
             self._failed(name)
             pause = _FIRST_PAUSE if loop.time() - began > _STEADY_AFTER else min(2 * pause, _LONGEST_PAUSE)
             await asyncio.sleep(pause)

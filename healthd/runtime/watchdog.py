@@ -65,13 +65,13 @@ class Watchdog:
             if now - looked > look_every + self._limit / 2:  # this thread did not run either: all were stopped
                 continue
             if reported is not None and beat != reported:
-                _log.warning("event loop runs again", stood_still_seconds=round(beat - reported, 1))
+                _log.warning("event loop no longer blocked", stood_still_seconds=round(beat - reported, 1))
                 reported = None
             if reported is None and now - beat > self._limit:
                 reported = beat
                 self._stalled()
                 stack = _stack(loop_thread)
-                _log.error("event loop stands still", for_seconds=round(now - beat, 1), stack=stack)
+                _log.error("event loop blocked", for_seconds=round(now - beat, 1), stack=stack)
 
 
 def _stack(thread: int) -> str:

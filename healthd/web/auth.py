@@ -84,7 +84,7 @@ class Guard:
 
     @property
     def _trusts_this_host(self) -> bool:
-        return self._settings.now.auth.trust_this_host
+        return self._settings.now.auth.trust_loopback
 
     @property
     def _shows_this_host(self) -> bool:

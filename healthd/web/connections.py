@@ -177,7 +177,10 @@ class Connection(web.RequestHandler):
             place = request.match_info.handler if isinstance(request, web.Request) else None
             if times := self._connections.faults.count((type(exc), place)):
                 _log.error(
-                    "a request failed", request=f"{request.method} {request.path[:200]}", times=times, exc_info=exc
+                    "request failed with an internal error",
+                    request=f"{request.method} {request.path[:200]}",
+                    times=times,
+                    exc_info=exc,
                 )
             problem = Problem(status, HTTPStatus(status).phrase, "the log says why")
         response = problem.response()

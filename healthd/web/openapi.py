@@ -90,7 +90,7 @@ def document(operations: Iterable[Described]) -> dict[str, Any]:
                 "token": {
                     "type": "http",
                     "scheme": "bearer",
-                    "description": "A token of the configuration. With `auth.trust_this_host`, direct callers on "
+                    "description": "A token of the configuration. With `auth.trust_loopback`, direct callers on "
                     "the daemon's own host read without one.",
                 }
             },

@@ -1,4 +1,4 @@
-"""`healthd gate plan` and `healthd gate replay`: what a policy would say, without a daemon."""
+"""`healthd gate simulate` and `healthd gate replay`: what a policy would say, without a daemon."""
 
 import json
 import time
@@ -65,8 +65,8 @@ def written(folder: Path, url: str) -> Path:
             "pushed": {"source": {"kind": "push"}},
         },
         "policies": {
-            "quick": {"observe": {"at_least": "60s", "at_most": "10m"}, "criteria": [*limits, checks]},
-            "against-old": {"observe": {"at_least": "60s", "at_most": "10m"}, "criteria": [compared]},
+            "quick": {"observe": {"min": "60s", "max": "10m"}, "criteria": [*limits, checks]},
+            "against-old": {"observe": {"min": "60s", "max": "10m"}, "criteria": [compared]},
             "only-checks": {"criteria": [checks]},
         },
     }
@@ -131,7 +131,7 @@ def test_what_cannot_be_replayed_is_3(config: Path, tmp_path: Path) -> None:
 
 def test_a_plan_says_how_soon_and_at_which_risk() -> None:
     """A line for each kind of release; a healthy one passes, an outage is seen within half a minute."""
-    planned = healthd("gate", "plan", "--rate", "50", "--runs", "20", "--json")
+    planned = healthd("gate", "simulate", "--rate", "50", "--runs", "20", "--json")
     assert planned.code == 0
     found = {row["change"]["name"]: row for row in planned.json()["forecasts"]}
     assert found["healthy"]["passed"] == 1.0
@@ -141,9 +141,9 @@ def test_a_plan_says_how_soon_and_at_which_risk() -> None:
 
 def test_a_plan_is_a_table_for_people() -> None:
     """It ends with the promise, and with what so few runs can say about it."""
-    planned = healthd("gate", "plan", "batch", "--rate", "5", "--runs", "10")
+    planned = healthd("gate", "simulate", "batch", "--rate", "5", "--runs", "10")
     assert "roll back at most 1 %" in planned.out.replace("\n", " ")
     assert "outage" in planned.out
-    refused = healthd("gate", "plan", "nothing", "--rate", "5")
+    refused = healthd("gate", "simulate", "nothing", "--rate", "5")
     assert (refused.code, refused.out) == (3, "")
     assert "no policy is called 'nothing'" in refused.err

@@ -17,13 +17,13 @@ ASKED = {"service": "api", "candidate": {"version": "2.0"}}
 
 def configuration(peer: Peer, journal: Path, **more: Any) -> dict[str, Any]:
     smoke = {"kind": "smoke", "requests": [{"get": "/health"}], "failures": 2}
-    policy = {"settle": "0s", "every": "1s", "observe": {"at_least": "6s", "at_most": "60s"}, "criteria": [smoke]}
+    policy = {"initial_delay": "0s", "interval": "1s", "observe": {"min": "6s", "max": "60s"}, "criteria": [smoke]}
     return {
         "journal": f"sqlite:///{journal}",
         "http": {"drain": "100ms"},
         "services": {"api": {"targets": {"only": peer.url}, "policy": "quick"}},
         "policies": {"quick": policy},
-        "gates": {"lease": "2s"},
+        "gates": {"lease_duration": "2s"},
         **more,
     }
 

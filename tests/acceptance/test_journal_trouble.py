@@ -20,14 +20,14 @@ ASKED = {"service": "api", "candidate": {"version": "2.0"}}
 
 def configuration(peer: Peer, journal: str) -> dict[str, Any]:
     smoke = {"kind": "smoke", "requests": [{"get": "/health"}], "failures": 2}
-    policy = {"settle": "0s", "every": "1s", "observe": {"at_least": "6s", "at_most": "60s"}, "criteria": [smoke]}
+    policy = {"initial_delay": "0s", "interval": "1s", "observe": {"min": "6s", "max": "60s"}, "criteria": [smoke]}
     return {
         "journal": journal,
         "http": {"drain": "100ms"},
         "checks": {"memory": {"kind": "memory", "critical": True, "interval": "1s", "timeout": "500ms"}},
         "services": {"api": {"targets": {"only": peer.url}, "policy": "quick"}},
         "policies": {"quick": policy},
-        "gates": {"lease": "2s"},
+        "gates": {"lease_duration": "2s"},
     }
 
 
@@ -101,7 +101,7 @@ async def test_a_file_that_is_taken_away(peer: Peer, session: aiohttp.ClientSess
         await asyncio.sleep(3)
         assert not await up(session, daemon)
         await is_served(session, daemon)
-        assert [line["event"] for line in errors(daemon)] == ["the journal is gone"]
+        assert [line["event"] for line in errors(daemon)] == ["journal file removed or replaced"]
         assert not file.exists()
         assert await daemon.stop() == 0
 

@@ -22,14 +22,14 @@ HOSTILE = "<img src=x onerror=alert(1)><script>alert(2)</script>"
 CHECKS = {
     "self": {"kind": "process", "critical": True, "interval": "2s", "timeout": "1s"},
     "memory": {"kind": "memory", "interval": "2s", "timeout": "1s"},
-    "backup": {"kind": "heartbeat", "period": "1h", "runbook": "https://runbooks.example.org/backup"},
+    "backup": {"kind": "heartbeat", "period": "1h", "runbook_url": "https://runbooks.example.org/backup"},
     "database": {"kind": "tcp", "host": "127.0.0.1", "port": 1, "interval": "2s", "timeout": "1s", "fall": 1},
 }
 WINDOW = {"checks": ["memory"], "from": "2020-01-01T00:00:00Z", "to": "2099-01-01T00:00:00Z", "reason": HOSTILE}
 POLICY = {
-    "settle": "1s",
-    "every": "1s",
-    "observe": {"at_least": "2s", "at_most": "1m"},
+    "initial_delay": "1s",
+    "interval": "1s",
+    "observe": {"min": "2s", "max": "1m"},
     "watch": "1m",
     "criteria": [{"kind": "error_rate", "limit": "5%"}, {"kind": "latency", "limit": "500ms"}],
 }

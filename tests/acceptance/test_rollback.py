@@ -23,11 +23,11 @@ from tests.servers.waiting import until
 SWITCH = Path(__file__).with_name("switch.py")
 _FAILING = 0.1
 POLICY = {
-    "settle": "1s",
-    "every": "1s",
-    "observe": {"at_least": "3s", "at_most": "25s"},
+    "initial_delay": "1s",
+    "interval": "1s",
+    "observe": {"min": "3s", "max": "25s"},
     "criteria": [{"kind": "error_rate", "limit": "3%"}],
-    "confirm": "15s",
+    "confirm_timeout": "15s",
     "watch": "0s",
 }
 

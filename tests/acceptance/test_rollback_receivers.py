@@ -16,11 +16,11 @@ from tests.servers.peers import Answer, Peer, Received
 from tests.servers.waiting import until
 
 POLICY = {
-    "settle": "0s",
-    "every": "1s",
-    "observe": {"at_least": "1s", "at_most": "1s"},
+    "initial_delay": "0s",
+    "interval": "1s",
+    "observe": {"min": "1s", "max": "1s"},
     "criteria": [{"kind": "error_rate", "limit": "5%"}],
-    "confirm": "0s",
+    "confirm_timeout": "0s",
     "quarantine": False,
 }
 
@@ -97,7 +97,7 @@ async def test_a_rollback_waits_for_its_receiver_and_says_so(peer: Peer, tmp_pat
             assert (action["state"], says in action["detail"]) == ("due", True)
             assert action["next_try_at"] is not None
         await look(healthd.url + gates["down"], Path(os.environ.get("HEALTHD_TEST_PICTURES", tmp_path)))
-        assert _value(await get("/metrics"), "healthd_action_oldest_due_seconds") > 0
+        assert _value(await get("/metrics"), "healthd_action_queue_oldest_age_seconds") > 0
         receivers.is_up = True
         for name, gate in gates.items():
 
@@ -122,7 +122,7 @@ async def look(gate: str, pictures: Path) -> None:
 
 
 async def _nothing_due(get: Callable[[str], Awaitable[Any]]) -> bool:
-    return _value(await get("/metrics"), "healthd_action_oldest_due_seconds") == 0
+    return _value(await get("/metrics"), "healthd_action_queue_oldest_age_seconds") == 0
 
 
 def _value(metrics: str, name: str) -> float:

@@ -87,9 +87,9 @@ async def test_errors_without_an_exception_and_from_threads(ingestion: Peer, rep
     reports.changed(transition("refused"))
     log = structlog.get_logger("healthd.runtime.watchdog")
     log.warning("not an event")
-    await asyncio.to_thread(log.error, "event loop stands still", stack=f"frame {SECRET}")
+    await asyncio.to_thread(log.error, "event loop blocked", stack=f"frame {SECRET}")
     (event,) = await events(ingestion, 1)
-    assert event["message"] == "event loop stands still"
+    assert event["message"] == "event loop blocked"
     assert event["extra"]["stack"] == "frame ***"
     assert event["breadcrumbs"]["values"]
 

@@ -16,7 +16,7 @@ from tests.servers.process import DidNotStartError, Process, own_folder
 TOKEN = "hd_of-the-tests"
 """Opens everything where a configuration says nothing else; who sends none may read."""
 AUTHORIZED = {"Authorization": f"Bearer {TOKEN}"}
-AUTH = {"trust_this_host": True, "tokens": [{"name": "tests", "hash": hash_token(TOKEN), "scopes": ["admin"]}]}
+AUTH = {"trust_loopback": True, "tokens": [{"name": "tests", "hash": hash_token(TOKEN), "scopes": ["admin"]}]}
 _ATTEMPTS = 3
 
 

@@ -15,7 +15,7 @@ from healthd.config.json_schema import config_schema
 GOOD = """\
 environment: ${ENVIRONMENT:-staging}
 checks:
-  self: {kind: process, interval: 5s, fall: 2, runbook: https://runbooks.test/self}
+  self: {kind: process, interval: 5s, fall: 2, runbook_url: https://runbooks.test/self}
   db: {kind: postgresql, uri: 'postgresql://localhost/x', critical: "${CRITICAL:-true}", require: primary}
   cache: {kind: redis, uri: 'redis://localhost', timeout: 500ms}
 groups: {ready: {checks: [db]}}

@@ -132,7 +132,7 @@ def test_production_gates_as_its_guide_says() -> None:
     config = load(FOLDER / "production.yaml", Config, {})
     policy = config.policies[config.services["api"].policy]
     limits = {c.kind: c.limit for c in policy.criteria if isinstance(c, ErrorRate | Latency)}
-    assert (policy.settle, limits) == (30.0, {"error_rate": 0.05, "latency": 5.0})
+    assert (policy.initial_delay, limits) == (30.0, {"error_rate": 0.05, "latency": 5.0})
     assert policy.watch > 0
     (smoke,), (preflight,) = config.policies["smoke"].criteria, config.policies["preflight"].criteria
     assert isinstance(smoke, Smoke)
@@ -155,7 +155,7 @@ def test_production_puts_the_traffic_back() -> None:
 @pytest.mark.parametrize("kind", NOTIFIERS.kinds())
 def test_full_file_shows_every_option_of_a_notifier(kind: str) -> None:
     """In a notifier of its kind, or in the one that shows what every notifier can be told."""
-    entries = YAML(typ="safe").load(FOLDER / "full.yaml")["notify"].values()
+    entries = YAML(typ="safe").load(FOLDER / "full.yaml")["notifiers"].values()
     shown = {key for entry in entries if entry["kind"] in (kind, "alertmanager") for key in entry}
     assert set(NOTIFIERS.find(kind).config_model.model_json_schema(by_alias=True)["properties"]) <= shown
 

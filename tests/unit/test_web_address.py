@@ -38,7 +38,7 @@ def with_address(url: str) -> dict[str, Any]:
     }
     return {
         "services": {"api": {"targets": {"one": "http://me:hunter22@shop:3000"}, "source": source}},
-        "notify": {
+        "notifiers": {
             "alerts": {"kind": "alertmanager", "url": url},
             "boards": {"kind": "grafana", "url": url, "token": "glsa-token"},
             "pager": {"kind": "pagerduty", "url": url, "routing_key": "R0UTINGKEY123456"},

@@ -75,7 +75,9 @@ class TargetGroup:
             return not missing and all(member.state == "healthy" for member in mine)
 
         try:
-            await wait_until(all_are, within=wait.within, every=wait.every, what=f"all targets of {self.name} healthy")
+            await wait_until(
+                all_are, within=wait.within, every=wait.interval, what=f"all targets of {self.name} healthy"
+            )
         except StepFailed as failed:
             raise StepFailed(f"{failed} ({shown})") from None
 
@@ -86,7 +88,7 @@ class TargetGroup:
             return not any(member.instance in instances for member in await self.members())
 
         what = f"{', '.join(sorted(instances))} drained out of {self.name}"
-        await wait_until(none_left, within=wait.within, every=wait.every, what=what)
+        await wait_until(none_left, within=wait.within, every=wait.interval, what=what)
 
     async def version(self) -> str | None:
         """The one that was noted for all of the group; None where a release is under way or was given up."""

@@ -46,12 +46,12 @@ class Remote:
         limit = command.start_within + command.timeout
         try:
             async with asyncio.timeout(limit):
-                ended = await self._followed(sent, len(instances), command.every)
+                ended = await self._followed(sent, len(instances), command.interval)
         except TimeoutError:
-            await self._cancel(sent, len(instances), command.every)
+            await self._cancel(sent, len(instances), command.interval)
             raise StepFailed(f"SSM command {sent} was not done within {limit:g} s") from None
         except asyncio.CancelledError:
-            await self._cancel(sent, len(instances), command.every)
+            await self._cancel(sent, len(instances), command.interval)
             raise
         self._judge(sent, ended)
 
@@ -84,7 +84,7 @@ class Remote:
             if found["Comment"] == comment and sorted(found["InstanceIds"]) == instances:
                 return str(found["CommandId"])
         for found in left:
-            await self._cancel(found["CommandId"], len(found["InstanceIds"]), command.every)
+            await self._cancel(found["CommandId"], len(found["InstanceIds"]), command.interval)
         return None
 
     async def _executing(self) -> list[Call]:

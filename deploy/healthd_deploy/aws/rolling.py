@@ -125,7 +125,7 @@ class Rolling:
             return healthy >= minimum
 
         try:
-            await wait_until(enough, within=wait.within, every=wait.every, what=f"{minimum} others healthy")
+            await wait_until(enough, within=wait.within, every=wait.interval, what=f"{minimum} others healthy")
         except StepFailed as failed:
             raise StepFailed(f"{failed} (there are {healthy}): {_ids(batch)} must stay in") from None
 

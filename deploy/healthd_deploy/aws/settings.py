@@ -47,7 +47,7 @@ class Wait(Model):
 
     within: Duration = 300.0
     """It fails after so long."""
-    every: Duration = 10.0
+    interval: Duration = 10.0
     """Time between two looks."""
 
 
@@ -64,7 +64,7 @@ class Command(Model):
     """How long it may run on each instance."""
     start_within: Duration = Field(60.0, ge=_SHORTEST_TO_START)
     """How long an instance may take to begin: one without a working agent never does."""
-    every: Duration = 3.0
+    interval: Duration = 3.0
     """How often its status is asked for."""
 
     @model_validator(mode="after")

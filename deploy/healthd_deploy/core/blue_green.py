@@ -94,7 +94,7 @@ class BlueGreen:
         # Before the switch: what healthd refuses is not switched to, and from then on it puts a bad version back even
         # if this tool is killed.
         kept = self.retire_after
-        await self.gate_session.begin(self.plan.after, candidate, baseline, baseline_kept=kept, resumed=resumed)
+        await self.gate_session.begin(self.plan.after, candidate, baseline, rollback_window=kept, resumed=resumed)
         await self.gate_session.hold()
         back = (f"put the traffic back to {live}", lambda: self._back(live))
         await steps.do(f"switch the traffic from {live} to {idle}", lambda: self._switch(idle), undo=back)

@@ -97,7 +97,7 @@ def config_or_exit(file: Path, model: type[PartT], *, only: Collection[str] | No
 async def _run(tool: Tool[ModelT], version: str, key: str, config: ModelT, steps: Steps, *, as_json: bool) -> int:
     daemon = config.healthd
     token = daemon.token.get_secret_value() if daemon.token else None
-    async with GateClient(daemon.url, token, patience=daemon.patience) as client, AsyncExitStack() as kept_open:
+    async with GateClient(daemon.url, token, retry_for=daemon.retry_for) as client, AsyncExitStack() as kept_open:
         gate_session = GateSession(client, config, key, steps)
         gate_session.report.version = version
         steps.say(f"deploy {key}: {config.service} {version}")

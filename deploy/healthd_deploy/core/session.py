@@ -69,7 +69,7 @@ class GateSession:
         """Raises GateFailed for a version that failed a gate before: it must not get any traffic again."""
         for kept in (await self._asked(self._client.quarantine())).versions:
             if (kept.service, kept.version) == (self._config.service, version):
-                release = f"healthd gate release {kept.service} {version} --reason …"
+                release = f"healthd gate unquarantine {kept.service} {version} --reason …"
                 raise GateFailed(f"{version} is in quarantine: {kept.reason} ({release} lets it out)")
 
     async def passes(self, policy: str, candidate: Arm, baseline: Arm | None = None, *, part: str = "") -> None:
@@ -87,14 +87,14 @@ class GateSession:
         baseline: Arm | None = None,
         *,
         rolls_back: bool = True,
-        baseline_kept: float | None = None,
+        rollback_window: float | None = None,
         part: str = "",
         resumed: bool = False,
     ) -> None:
         """Start a gate, or join the one that this deploy started; one that `resumed` after its switch joins it also
         long after the verdict. Raises CouldNotAsk, also for what is not allowed now.
 
-        With `rolls_back` a fail calls for the daemon's actions. `baseline_kept` is for how many seconds after a pass
+        With `rolls_back` a fail calls for the daemon's actions. `rollback_window` is for how many seconds after a pass
         the baseline could still take the traffic; None: for good.
         """
         if self._steps.dry_run:
@@ -110,8 +110,8 @@ class GateSession:
         }
         if baseline is not None:
             request["baseline"] = baseline
-        if baseline_kept is not None:
-            request["baseline_kept"] = show_duration(baseline_kept)
+        if rollback_window is not None:
+            request["rollback_window"] = show_duration(rollback_window)
         key = ":".join(filter(None, (self._key, policy, part)))
         try:
             self._gate = await self._client.verify(request, key=key)

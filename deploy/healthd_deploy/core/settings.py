@@ -19,7 +19,7 @@ class Daemon(Model):
     """The daemon's address."""
     token: SecretStr | None = None
     """A bearer token with the scopes gates:read and gates:verify."""
-    patience: Duration = 60.0
+    retry_for: Duration = 60.0
     """How long to go on trying while it does not answer."""
 
 

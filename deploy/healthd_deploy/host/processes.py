@@ -79,10 +79,10 @@ class Processes:
         health, wrong = self._health, ""
         for look in range(health.times):
             if look:
-                await asyncio.sleep(health.every)
+                await asyncio.sleep(health.interval)
             if not (wrong := await self._wrong(release)):
                 return
-        span = show_duration(health.every)
+        span = show_duration(health.interval)
         raise StepFailed(f"not healthy at the last of {health.times} looks, {span} apart: {wrong}")
 
     async def _wrong(self, release: Path) -> str:

@@ -144,7 +144,7 @@ class Health(Model):
     """What is asked."""
     times: int = Field(30, ge=1)
     """How often it is looked at, before it is given up."""
-    every: Duration = 10.0
+    interval: Duration = 10.0
     """How long between two looks."""
     timeout: Duration = 5.0
     """How long an answer may take."""

@@ -32,7 +32,7 @@ class Cluster:
     said nothing."""
 
     def __init__(self, config: Kubectl, namespace: str) -> None:
-        self._within, self._patience = config.timeout, config.patience
+        self._within, self._retry_for = config.timeout, config.retry_for
         self._call = [config.program, f"--request-timeout={config.timeout:g}s", f"--namespace={namespace}"]
         if config.kubeconfig is not None:
             self._call.append(f"--kubeconfig={config.kubeconfig}")
@@ -53,9 +53,9 @@ class Cluster:
         return await self._json("patch", kind, name, "--type=json", f"--patch={json.dumps(operations)}")
 
     async def _json(self, *words: str, patient: bool = True) -> Object:
-        """Asked again for as long as `patience` says while there is no answer: a patch brings about a state, and tests
+        """Asked again for as long as `retry_for` says while there is no answer: a patch brings about a state, and tests
         what it was made for, so that it may be sent twice."""
-        until, pause = time.monotonic() + self._patience * patient, _FIRST_PAUSE
+        until, pause = time.monotonic() + self._retry_for * patient, _FIRST_PAUSE
         while True:
             try:
                 return await self._once(*words)

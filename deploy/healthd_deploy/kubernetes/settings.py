@@ -62,7 +62,7 @@ class Kubectl(Model):
     """A context of it. Name it: the current one is whichever somebody used last."""
     timeout: Duration = 30.0
     """How long one call may take."""
-    patience: Span = 60.0
+    retry_for: Span = 60.0
     """For how long a call is tried again while the cluster does not answer. Rollouts are looked at for ready_within."""
 
 

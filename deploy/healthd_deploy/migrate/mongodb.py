@@ -43,7 +43,7 @@ class MongoDBStore:
         self._session = client.start_session() if transactions else None
         self._history = Collections(self._database, place.collection)
         who = f"healthd-deploy migrate on {socket.gethostname()}, process {os.getpid()}"
-        self._lease = Lease(self._database[f"{place.collection}_lock"], place.lease, who)
+        self._lease = Lease(self._database[f"{place.collection}_lock"], place.lease_duration, who)
 
     @classmethod
     async def open(cls, place: MongoDBPlace) -> MongoDBStore:

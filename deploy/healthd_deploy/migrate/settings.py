@@ -54,7 +54,7 @@ class MongoDBPlace(Model):
     """The release's migrations, one `.yaml` or `.json` file each."""
     collection: str = "migration_history"
     """The history; progress and lock are beside it, with `_progress` and `_lock` added."""
-    lease: Duration = Field(30.0, ge=0.5)
+    lease_duration: Duration = Field(30.0, ge=0.5)
     """How long the lock outlives a runner that was killed."""
 
 

@@ -66,11 +66,11 @@ class CommandConfig(ActionConfig):
     """Names of the daemon's own variables to hand on; without them it has PATH and HEALTHD_* alone."""
     env: Annotated[dict[str, SecretStr], AfterValidator(_values)] = Field(default_factory=dict)
     """More variables; their values are treated as secrets."""
-    stop_within: Duration = 5.0
+    grace_period: Duration = 5.0
     """How long before its timeout it is asked to end (SIGTERM), before it is killed."""
     no_baseline_exit: int | None = Field(None, ge=1, le=255)
     """The exit code by which it says that there is nothing to roll back to."""
-    looks: bool | None = None
+    confirms: bool | None = None
     """Whether its exit code 0 says that it has read that the baseline has the traffic; so of healthd-deploy, unless
     given."""
     dry_run: Annotated[tuple[str, ...], AfterValidator(_argv)] = ()
@@ -125,7 +125,7 @@ class Command:
         if code is None:
             return ActionResult(Ending.RETRY, f"killed after {self._config.timeout:g} s{said}")
         if code == 0:
-            looks = self._config.is_own if self._config.looks is None else self._config.looks
+            looks = self._config.is_own if self._config.confirms is None else self._config.confirms
             return ActionResult(Ending.DONE, f"exit code 0{said}", seen=looks)
         ended = f"exit code {code}" if code > 0 else f"killed by {signal.Signals(-code).name}"
         ending = Ending.NO_BASELINE if code == self._config.no_baseline_exit else Ending.RETRY
@@ -182,7 +182,7 @@ class Command:
     def _times(self) -> tuple[float, float]:
         """When it is asked to end, and when it is killed: before the whole try is over, so that it can be told."""
         whole = max(self._config.timeout * 0.7, self._config.timeout - 2 * _LAST_WORDS)
-        return max(whole - self._config.stop_within, whole / 2), whole
+        return max(whole - self._config.grace_period, whole / 2), whole
 
     def _environment(self, order: ActionRequest) -> dict[str, str]:
         given = {name: self._environ[name] for name in self._config.pass_env if name in self._environ}

@@ -26,7 +26,7 @@ class ActionConfig(Model):
     """Which kind it is."""
     timeout: Duration = 30.0
     """How long one try may take."""
-    give_up: Duration = 86400.0
+    retry_for: Duration = 86400.0
     """For how long it is tried again, counted from the decision."""
 
     def check(self, arms: Arms) -> None:

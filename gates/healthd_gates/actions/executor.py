@@ -52,7 +52,7 @@ class Attempts:
         except asyncio.CancelledError:
             raise
         except Exception as error:  # the boundary of an action: its bugs must not end the outbox
-            _log.exception("an action failed in a way that it should not", action=order.action, key=order.key)
+            _log.exception("action failed with an internal error", action=order.action, key=order.key)
             outcome = ActionResult(Ending.RETRY, describe_error(error))
         return replace(outcome, detail=self._clean(outcome.detail))
 
@@ -101,7 +101,7 @@ class Attempts:
             try:
                 await with_deadline(_CLOSING, action.close(), name=f"close:{name}")
             except Exception as error:
-                _log.debug("an action did not close cleanly", action=name, error=describe_error(error))
+                _log.debug("action not closed cleanly", action=name, error=describe_error(error))
 
     def _clean(self, text: str) -> str:
         cleaned = self.redact(text)

@@ -27,13 +27,13 @@ _LONGEST_TRY = 600.0  # seconds for which a test of an action is waited for
 class GateClient:
     """The gates of one daemon.
 
-    What fails on the way is tried again for `patience` seconds: every call may be sent twice without harm, since a
+    What fails on the way is tried again for `retry_for` seconds: every call may be sent twice without harm, since a
     gate is started, and rolled back, under an idempotency key and the other calls change nothing the second time. Every
     method raises Refused or Unreachable.
     """
 
-    def __init__(self, url: str, token: str | None = None, *, patience: float = 60.0, timeout: float = 15.0) -> None:
-        self._transport = Transport(url, token, patience=patience, timeout=timeout)
+    def __init__(self, url: str, token: str | None = None, *, retry_for: float = 60.0, timeout: float = 15.0) -> None:
+        self._transport = Transport(url, token, retry_for=retry_for, timeout=timeout)
 
     async def __aenter__(self) -> Self:
         return self

@@ -49,13 +49,13 @@ class Answered:
 
 
 class Transport:
-    """Sends calls to one daemon, again and again for `patience` seconds; each attempt has `timeout` seconds.
+    """Sends calls to one daemon, again and again for `retry_for` seconds; each attempt has `timeout` seconds.
 
     Redirects are not followed: a token goes to nobody but the daemon that it is meant for.
     """
 
-    def __init__(self, url: str, token: str | None, *, patience: float, timeout: float) -> None:
-        self.url, self._patience, self._timeout = url.rstrip("/"), patience, timeout
+    def __init__(self, url: str, token: str | None, *, retry_for: float, timeout: float) -> None:
+        self.url, self._retry_for, self._timeout = url.rstrip("/"), retry_for, timeout
         bearer = {"Authorization": f"Bearer {token}"} if token else {}
         self.session = aiohttp.ClientSession(headers={"Accept": "application/json", **bearer})
 
@@ -77,7 +77,7 @@ class Transport:
         `held` is for how many seconds the daemon is asked to hold the call open. Raises Unreachable.
         """
         loop = asyncio.get_running_loop()
-        deadline, pause = loop.time() + self._patience, _FIRST_PAUSE
+        deadline, pause = loop.time() + self._retry_for, _FIRST_PAUSE
         limit = aiohttp.ClientTimeout(total=self._timeout + (held + _MARGIN if held else 0.0))
         while True:
             answered, failure = None, ""
@@ -101,7 +101,7 @@ class Transport:
             if loop.time() + wait > deadline:
                 if answered is not None:
                     return answered
-                raise Unreachable(f"{self.url} could not be reached for {self._patience:g} s: {failure}")
+                raise Unreachable(f"{self.url} could not be reached for {self._retry_for:g} s: {failure}")
             await asyncio.sleep(wait)
             pause = min(pause * 2, _LONGEST_PAUSE)
 

@@ -1,4 +1,4 @@
-"""`healthd gate cancel|give-up|resolve|rollback`: what a person does to a gate. Each asks for a reason."""
+"""`healthd gate approve|reject|cancel|give-up|rollback`: what a person does to a gate. Each asks for a reason."""
 
 from __future__ import annotations
 
@@ -29,14 +29,24 @@ async def cancel(client: GateClient, gate_id: str | None, last: str | None, reas
 
 @click.command()
 @gate_argument
-@click.argument("verdict", type=click.Choice(["pass", "fail"]))
 @_reason
 @json_option
 @asking
-async def resolve(client: GateClient, gate_id: str, verdict: str, reason: str, as_json: bool) -> None:
-    """Decide a gate that is held because its evidence was inconclusive."""
+async def approve(client: GateClient, gate_id: str, reason: str, as_json: bool) -> None:
+    """Pass a gate that is held because its evidence was inconclusive."""
     gate = await find(client, gate_id, None)
-    _print(await client.resolve(gate.id, verdict, reason), as_json)
+    _print(await client.resolve(gate.id, "pass", reason), as_json)
+
+
+@click.command()
+@gate_argument
+@_reason
+@json_option
+@asking
+async def reject(client: GateClient, gate_id: str, reason: str, as_json: bool) -> None:
+    """Fail a gate that is held because its evidence was inconclusive. What a fail calls for follows: the rollback."""
+    gate = await find(client, gate_id, None)
+    _print(await client.resolve(gate.id, "fail", reason), as_json)
 
 
 @click.command()

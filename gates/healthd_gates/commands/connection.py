@@ -31,7 +31,7 @@ def asking(command: Callable[Concatenate[GateClient, Params], Awaitable[ResultT]
         help="A file that holds the bearer token; without one, $HEALTHD_TOKEN.",
     )
     @click.option(
-        "--patience",
+        "--retry-for",
         default=60.0,
         show_default=True,
         metavar="SECONDS",
@@ -39,13 +39,13 @@ def asking(command: Callable[Concatenate[GateClient, Params], Awaitable[ResultT]
         help="How long to go on trying while the daemon does not answer.",
     )
     @wraps(command)
-    def wrapped(url: str, token_file: Path | None, patience: float, *args: Any, **kwargs: Any) -> ResultT:
+    def wrapped(url: str, token_file: Path | None, retry_for: float, *args: Any, **kwargs: Any) -> ResultT:
         token = token_file.read_text(encoding="utf-8").strip() if token_file else os.environ.get("HEALTHD_TOKEN")
         if not url.startswith(("http://", "https://")):
             fail(f"{url} is not a URL: write it as https://healthd.example.org")
 
         async def ask() -> ResultT:
-            async with GateClient(url, token, patience=patience) as client:
+            async with GateClient(url, token, retry_for=retry_for) as client:
                 return await command(client, *args, **kwargs)
 
         try:

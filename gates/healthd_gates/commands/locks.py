@@ -1,4 +1,4 @@
-"""`healthd gate lock|unlock|locks|quarantine|release`: who may deploy, and which versions may not."""
+"""`healthd gate lock|unlock|locks|quarantine|unquarantine`: who may deploy, and which versions may not."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ async def quarantine(client: GateClient, as_json: bool) -> None:
 @click.argument("version")
 @click.option("--reason", required=True, help="Why it may try again; it goes to the audit.")
 @asking
-async def release(client: GateClient, service: str, version: str, reason: str) -> None:
+async def unquarantine(client: GateClient, service: str, version: str, reason: str) -> None:
     """Let VERSION of SERVICE out of quarantine."""
     await client.release(service, version, reason)
     click.echo(f"{service} {version} may be deployed again")

@@ -98,7 +98,7 @@ def picture(gate: GateDocument, now: datetime, width: int) -> RenderableType:
         parts.append(_indented(gate.rollback.told, "bold red" if gate.rollback.state.wants_a_person else ""))
         parts += _next_steps(gate, gate.rollback)
     if gate.state == "held":
-        parts.append(Text(f"A person decides: healthd gate resolve {gate.id} pass|fail --reason …", style="bold"))
+        parts.append(Text(f"A person decides: healthd gate approve|reject {gate.id} --reason …", style="bold"))
     return Group(*parts)
 
 

@@ -7,9 +7,9 @@ from typing import Any
 SHIPPED: dict[str, dict[str, Any]] = {
     "post-switch": {
         "exposure": "all",
-        "settle": "30s",
-        "every": "5s",
-        "observe": {"at_least": "60s", "at_most": "10m"},
+        "initial_delay": "30s",
+        "interval": "5s",
+        "observe": {"min": "60s", "max": "10m"},
         "criteria": [
             {"kind": "error_rate", "limit": "5%"},
             {"kind": "latency", "quantile": 0.95, "limit": "5s"},
@@ -17,9 +17,9 @@ SHIPPED: dict[str, dict[str, Any]] = {
         "watch": "1h",
     },
     "canary": {
-        "settle": "30s",
-        "every": "5s",
-        "observe": {"at_least": "45s", "at_most": "30m"},
+        "initial_delay": "30s",
+        "interval": "5s",
+        "observe": {"min": "45s", "max": "30m"},
         "criteria": [
             {"kind": "error_rate", "limit": "5%", "compare": {"to": "concurrent"}},
             {"kind": "latency", "quantile": 0.95, "limit": "5s", "compare": {"to": "concurrent"}},
@@ -27,27 +27,27 @@ SHIPPED: dict[str, dict[str, Any]] = {
         "watch": "1h",
     },
     "batch": {
-        "settle": "10s",
-        "every": "5s",
-        "observe": {"at_least": "30s", "at_most": "5m"},
+        "initial_delay": "10s",
+        "interval": "5s",
+        "observe": {"min": "30s", "max": "5m"},
         "criteria": [
             {"kind": "error_rate", "limit": "5%"},
             {"kind": "latency", "quantile": 0.95, "limit": "5s"},
         ],
     },
     "smoke": {
-        "settle": "0s",
-        "every": "2s",
-        "observe": {"at_least": "0s", "at_most": "1m"},
+        "initial_delay": "0s",
+        "interval": "2s",
+        "observe": {"min": "0s", "max": "1m"},
         "criteria": [
             {"kind": "smoke", "requests": [{"get": "/health", "status": 200}], "failures": 3, "startup": "50s"}
         ],
         "quarantine": False,
     },
     "preflight": {
-        "settle": "0s",
-        "every": "2s",
-        "observe": {"at_least": "0s", "at_most": "1m"},
+        "initial_delay": "0s",
+        "interval": "2s",
+        "observe": {"min": "0s", "max": "1m"},
         "criteria": [{"kind": "checks", "group": "preflight", "failures": 3}],
         "quarantine": False,
     },

@@ -86,9 +86,9 @@ class GitHubConfig(HookConfig):
     """How they are trusted."""
     rules: tuple[Rule, ...] = Field(min_length=1)
     """Which gate is for which environment; the first that fits counts, and where none does, GitHub is told no."""
-    patience: Span = 3600.0
+    wait_timeout: Span = 3600.0
     """For how long a gate waits for its turn, behind another one, a lock or a freeze, before GitHub is told no."""
-    give_up: Duration = 30 * 86400.0
+    retry_for: Duration = 30 * 86400.0
     """For how long an answer is tried; GitHub itself waits for 30 days."""
 
     @model_validator(mode="after")

@@ -86,9 +86,9 @@ class CodeDeployConfig(HookConfig):
     """The region of CodeDeploy; that of the environment unless given."""
     endpoint: str | None = None
     """Another address of CodeDeploy's, such as a VPC endpoint's."""
-    patience: Span = 1800.0
+    wait_timeout: Span = 1800.0
     """For how long a gate waits for its turn before the hook is failed."""
-    give_up: Duration = 86400.0
+    retry_for: Duration = 86400.0
     """For how long an answer is tried."""
 
     def deploys(self) -> Iterable[Deploys]:

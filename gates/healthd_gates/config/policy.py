@@ -19,15 +19,15 @@ from healthd_gates.judge import rules
 class Observe(Model):
     """How long evidence is taken, counted from the end of the settle time."""
 
-    at_least: Span = 120.0
+    min: Span = 120.0
     """No pass before it, however good the numbers."""
-    at_most: Span = 1800.0
+    max: Span = 1800.0
     """A verdict at the latest then."""
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
-        if self.at_most < self.at_least:
-            raise ValueError("at_most must not be shorter than at_least")
+        if self.max < self.min:
+            raise ValueError("max must not be shorter than min")
         return self
 
 
@@ -52,12 +52,12 @@ class Policy(Model):
     # In a file, one of a shipped name leaves out what it does not change.
     model_config = ConfigDict(json_schema_extra=lambda schema: schema.pop("required", None))
 
-    settle: Span = 30.0
+    initial_delay: Span = 30.0
     """Time after the switch in which only a catastrophe decides."""
     exposure: Literal["all", "part"] = "part"
     """How much of the traffic the candidate has: with `all`, no pass while the baseline that the request names still
     has most of it."""
-    every: Duration = 5.0
+    interval: Duration = 5.0
     """How often the evidence is looked at."""
     observe: Observe = Observe()
     """How long evidence is taken."""
@@ -69,11 +69,11 @@ class Policy(Model):
     """What must hold."""
     inconclusive: Literal["fail", "pass", "hold"] = "fail"
     """What it counts as when the evidence decides nothing; `hold` leaves it to a person."""
-    hold_at_most: Duration = 86400.0
+    hold_timeout: Duration = 86400.0
     """After it a held gate counts as failed."""
     watch: Span = 0.0
     """For how long after a pass a late regression still rolls back."""
-    confirm: Span = 120.0
+    confirm_timeout: Span = 120.0
     """For how long after a rollback the baseline is watched for taking the traffic and recovering."""
     quarantine: bool = True
     """Whether a version that failed may not be tried again until it is released."""
@@ -96,7 +96,7 @@ class Policy(Model):
             raise ValueError("at least one criterion must be critical, or nothing could ever fail")
         if self.watch and not any(criterion.critical and criterion.reads_traffic for criterion in self.criteria):
             raise ValueError("a watch needs a critical criterion of traffic: error_rate, latency or mean_latency")
-        if self.every < 1:
+        if self.interval < 1:
             raise ValueError("every must be at least 1s: no source counts more often")
         return self
 
@@ -130,7 +130,7 @@ class Policy(Model):
 
     def verdict_rules(self) -> rules.Rules:
         """What the judge is told for the verdict."""
-        timing = rules.Timing(self.every, self.settle, self.observe.at_least, self.observe.at_most, self.blip)
+        timing = rules.Timing(self.interval, self.initial_delay, self.observe.min, self.observe.max, self.blip)
         return rules.Rules(self.criteria, self._risk, timing)
 
     def watch_rules(self) -> rules.Rules:
@@ -138,7 +138,7 @@ class Policy(Model):
 
         A dependency that fails an hour after the switch says nothing of the candidate.
         """
-        timing = rules.Timing(self.every, 0.0, self.watch, self.watch, self.blip)
+        timing = rules.Timing(self.interval, 0.0, self.watch, self.watch, self.blip)
         traffic = tuple(criterion for criterion in self.criteria if criterion.reads_traffic)
         return rules.Rules(traffic, self._risk, timing)
 

@@ -106,7 +106,7 @@ class Service(Model):
     """Actions on a pass."""
     on_inconclusive: tuple[Name, ...] = ()
     """Actions when an inconclusive gate counts as failed; none unless given, for missing numbers are nobody's fault."""
-    baseline_kept: Span | None = None
+    rollback_window: Span | None = None
     """For how long after a verdict the baseline can still take the traffic; for as long as it takes, unless given."""
 
     def addresses(self, target: str) -> tuple[str, ...]:
@@ -120,11 +120,11 @@ class GateLimits(Model):
 
     enabled: bool = True
     """Whether there are gates at all."""
-    lease: Duration = Field(10.0, ge=2, le=LONGEST_LEASE)
+    lease_duration: Duration = Field(10.0, ge=2, le=LONGEST_LEASE)
     """How long a replica that fell silent still owns its gates."""
-    keep_looks: Duration = Field(14 * 86400.0, ge=3600)
+    keep_evaluations: Duration = Field(14 * 86400.0, ge=3600)
     """How long the single looks of a gate are kept after its end."""
-    at_most: int = Field(2000, ge=1, le=100_000)
+    max_running: int = Field(2000, ge=1, le=100_000)
     """How many gates one replica runs at once."""
 
 

@@ -125,7 +125,7 @@ class Draining(Refusal):
 
 
 class TooManyGates(Refusal):
-    """This replica runs {count} gates already, which is as many as gates.at_most allows."""
+    """This replica runs {count} gates already, which is as many as gates.max_running allows."""
 
 
 class JournalUnavailable(Refusal):

@@ -124,10 +124,10 @@ class Gate:
     """One run of a policy for one candidate, as last stored.
 
     `decides_by` is the latest time of a decision, but for a held gate; `watch_until` the end of the watch, known
-    after a pass. `baseline_kept` is for how many seconds after the verdict the request says that there is a baseline to
-    roll back to. `standing` is the judge's latest word, in a watch the word on the watch. `notes` are plain sentences
-    about the latest look, such as why an arm is silent. `sequence` is that of its last event. `holder` is the replica
-    that runs it.
+    after a pass. `rollback_window` is for how many seconds after the verdict the request says that there is a
+    baseline to roll back to. `standing` is the judge's latest word, in a watch the word on the watch. `notes` are
+    plain sentences about the latest look, such as why an arm is silent. `sequence` is that of its last event.
+    `holder` is the replica that runs it.
     """
 
     id: str
@@ -141,7 +141,7 @@ class Gate:
     state: GateState
     created_at: datetime
     decides_by: datetime
-    baseline_kept: float | None = None
+    rollback_window: float | None = None
     standing: Standing | None = None
     decision: Decision | None = None
     rollback: Rollback | None = None

@@ -61,7 +61,7 @@ class Override(Model):
 class VerifyRequest(Model):
     """`POST /gates/verify`. `lock` is the holder's name of the deploy lock under which this deploy runs.
 
-    `baseline_kept` is for how long after the verdict the baseline could still take the traffic, instead of what the
+    `rollback_window` is for how long after the verdict the baseline could still take the traffic, instead of what the
     service's configuration says: after that a late regression is told to people, not rolled back into nothing.
     """
 
@@ -70,7 +70,7 @@ class VerifyRequest(Model):
     policy: Name | None = None
     baseline: Version | None = None
     deployment: Deployment = Deployment()
-    baseline_kept: Span | None = None
+    rollback_window: Span | None = None
     rollback: Literal["auto", "off"] = "auto"
     lock: Text | None = None
     override: Override | None = None

@@ -90,7 +90,7 @@ class ActionWorker:
                 await self._hold()
                 due_in = await self._take_up()
             except JournalError as error:
-                _log.debug("the outbox waits for the journal", problem=str(error))
+                _log.debug("outbox waiting for the journal", problem=str(error))
             # New orders of this replica wake it; another replica's are that one's, and are looked for while it is dead.
             pause = min(max(due_in, _LOOK_SECONDS), _IDLE_SECONDS)
             await within_seconds(self._news, min(pause, self._lease / _RENEWALS))
@@ -113,11 +113,11 @@ class ActionWorker:
         try:
             await self._desk.outbox.let_go([job.order for job in jobs])
         except JournalError as error:
-            _log.warning("actions are left to be taken over when their lease ends", problem=str(error))
+            _log.warning("actions not released, another replica takes over after the lease", problem=str(error))
 
     @property
     def _lease(self) -> float:
-        return self.config.gates.lease
+        return self.config.gates.lease_duration
 
     async def _hold(self) -> None:
         """Keep the claims of what is under way; what another replica has claimed meanwhile is its own."""
@@ -151,7 +151,7 @@ class ActionWorker:
         if job is not None and job.task is task:
             del self._jobs[key]
         if not task.cancelled() and (error := task.exception()) is not None:
-            _log.error("a fault of ours kept an action from being settled", key=key, error=repr(error))
+            _log.error("action result not stored, internal error", key=key, error=repr(error))
         self.wake()
 
     async def _see_to(self, order: ActionRun) -> None:
@@ -195,10 +195,10 @@ class ActionWorker:
                 settling = self._desk.outbox.settle(order, state, outcome.detail, again_in=pause)
                 await shielded(settling, name=f"settle:{order.key}")
             except JournalError as error:
-                _log.warning("the outcome of an action waits for the journal", key=order.key, problem=str(error))
+                _log.warning("action result waiting for the journal", key=order.key, problem=str(error))
                 await asyncio.sleep(_JOURNAL_PAUSE)
             except LeaseLost:
-                _log.info("an action was settled elsewhere", key=order.key)
+                _log.info("action completed by another replica", key=order.key)
                 return
             else:
                 self._desk.metrics.settled(order.action, state)
@@ -224,4 +224,4 @@ class ActionWorker:
 
     def _give_up_after(self, order: ActionRun) -> float:
         config = self.config.actions.get(order.action)
-        return config.give_up if config else _GIVE_UP_UNKNOWN
+        return config.retry_for if config else _GIVE_UP_UNKNOWN

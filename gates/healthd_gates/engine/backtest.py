@@ -65,9 +65,9 @@ async def replay(deploy: Deploy, context: SourceContext) -> AsyncIterator[Standi
     try:
         before = await _before(deploy, source)
         judge = Judge(rules, before)
-        longest = deploy.policy.settle + deploy.policy.observe.at_most + deploy.policy.every
+        longest = deploy.policy.initial_delay + deploy.policy.observe.max + deploy.policy.interval
         end = min(deploy.until, deploy.switched + timedelta(seconds=longest))
-        for evidence in await source.history(deploy.switched, end, deploy.policy.every):
+        for evidence in await source.history(deploy.switched, end, deploy.policy.interval):
             standing = judge.step(evidence)
             yield standing
             if standing.verdict is not None:
@@ -78,5 +78,5 @@ async def replay(deploy: Deploy, context: SourceContext) -> AsyncIterator[Standi
 
 async def _before(deploy: Deploy, source: HistoricalSource) -> list[Evidence]:
     """What was before the switch, as the baseline."""
-    step = history_step(deploy.policy.every)
+    step = history_step(deploy.policy.interval)
     return as_baseline(await source.history(deploy.switched - BEFORE, deploy.switched, step))

@@ -60,7 +60,7 @@ class HistoryFetch:
         except asyncio.CancelledError:
             raise
         except Exception as error:  # the boundary of a source: its bugs must not end a gate
-            _log.exception("a source failed in a way that it should not", gate=self._gate_id, error=describe(error))
+            _log.exception("source failed with an internal error", gate=self._gate_id, error=describe(error))
             return []
         finally:
             await source.close()
@@ -73,6 +73,6 @@ class HistoryFetch:
                 past = source.history(self._start - BEFORE, self._start, self._step)
                 return as_baseline(await with_deadline(_SECONDS, past, name="history"))
             except (SourceUnavailable, DeadlineExceededError) as outage:
-                _log.warning("no history of the baseline", gate=self._gate_id, attempt=attempt, problem=str(outage))
+                _log.warning("baseline history not available", gate=self._gate_id, attempt=attempt, problem=str(outage))
                 await asyncio.sleep(_PAUSE)
         return []

@@ -12,10 +12,17 @@ from prometheus_client.registry import Collector
 from healthd_gates.actions.contract import Ending
 from healthd_gates.domain.action_order import OrderState
 from healthd_gates.domain.callback import ReplyState
+from healthd_gates.domain.evidence import Unit
 from healthd_gates.domain.gate import Gate, RollbackState
 
 _DECISION_SECONDS = (10, 20, 30, 60, 90, 120, 180, 300, 600, 900, 1800, 3600)
 _TRY_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
+_SUFFIXES = {Unit.RATIO: "ratio", Unit.SECONDS: "seconds"}
+_MEASURED = {
+    "candidate": "What a criterion measures of the candidate.",
+    "baseline": "What a criterion measures of the baseline.",
+    "limit": "The limit of a criterion.",
+}
 _LATE_SECONDS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5)
 
 
@@ -55,13 +62,15 @@ class GateMetrics:
             registry=registry,
         )
         self.late = Histogram(
-            "healthd_gate_tick_lateness_seconds",
-            "How late gates looked.",
+            "healthd_gate_evaluation_delay_seconds",
+            "How long after the intended time a gate evaluated its evidence.",
             buckets=_LATE_SECONDS,
             registry=registry,
         )
         self.stumbles = Counter(
-            "healthd_gate_stumbles_total", "Gates that fell over a fault in healthd.", registry=registry
+            "healthd_gate_internal_errors_total",
+            "Times that a gate failed with an internal error of healthd, and was started again.",
+            registry=registry,
         )
         self.taken_over = Counter(
             "healthd_gate_takeovers_total", "Gates taken over from a replica that fell silent.", registry=registry
@@ -106,27 +115,27 @@ class ActionMetrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._tries = Counter(
-            "healthd_action_tries_total",
-            "Tries of actions, by how they ended.",
+            "healthd_action_attempts_total",
+            "Attempts of actions, by how they ended.",
             ["action", "kind", "ending"],
             registry=registry,
         )
         self._seconds = Histogram(
-            "healthd_action_try_duration_seconds",
-            "How long a try of an action takes.",
+            "healthd_action_attempt_duration_seconds",
+            "Duration of an attempt of an action.",
             ["action", "kind"],
             buckets=_TRY_SECONDS,
             registry=registry,
         )
         self._settled = Counter(
-            "healthd_actions_settled_total",
+            "healthd_actions_completed_total",
             "Actions that have come to an end: done, given up, or without a baseline to roll back to.",
             ["action", "state"],
             registry=registry,
         )
         self.oldest_due = Gauge(
-            "healthd_action_oldest_due_seconds",
-            "How long the oldest action waits that is not done; 0 when none does.",
+            "healthd_action_queue_oldest_age_seconds",
+            "Age of the oldest action that is due and not done; 0 when there is none.",
             registry=registry,
         )
 
@@ -144,7 +153,7 @@ class ReplyMetrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._settled = Counter(
-            "healthd_hook_replies_total",
+            "healthd_hook_callbacks_total",
             "Replies to deploy tools that have come to an end: taken by the tool (done), or given up.",
             ["hook", "state"],
             registry=registry,
@@ -168,25 +177,21 @@ class RunningGates(Collector):
             active.add_metric([service, state], count)
         yield active
         labels = ["service", "policy", "criterion"]
-        observed = GaugeMetricFamily(
-            "healthd_gate_observed", "What a criterion sees: a fraction, or seconds.", labels=labels
-        )
-        limit = GaugeMetricFamily("healthd_gate_limit", "The limit of a criterion, in the same unit.", labels=labels)
-        baseline = GaugeMetricFamily(
-            "healthd_gate_baseline", "What a criterion sees of the baseline, in the same unit.", labels=labels
-        )
+        measured = {
+            (what, unit): GaugeMetricFamily(f"healthd_gate_{what}_{suffix}", help_text, labels=labels)
+            for what, help_text in _MEASURED.items()
+            for unit, suffix in _SUFFIXES.items()
+        }
         evidence = GaugeMetricFamily(
             "healthd_gate_log_evidence_of_harm", "Natural logarithm of the e-value of harm.", labels=labels
         )
         for gate in {gate.service: gate for gate in gates}.values():  # of two gates of a service, the newer one
             for criterion in gate.standing.criteria if gate.standing else ():
                 where = [gate.service, gate.policy, criterion.name]
-                for family, value in (
-                    (observed, criterion.observed),
-                    (limit, criterion.limit),
-                    (baseline, criterion.baseline),
-                    (evidence, criterion.log_e_harm),
-                ):
-                    if value is not None:
-                        family.add_metric(where, value)
-        yield from (observed, limit, baseline, evidence)
+                values = {"candidate": criterion.observed, "baseline": criterion.baseline, "limit": criterion.limit}
+                for what, value in values.items():
+                    if value is not None and criterion.unit is not None:
+                        measured[what, criterion.unit].add_metric(where, value)
+                if criterion.log_e_harm is not None:
+                    evidence.add_metric(where, criterion.log_e_harm)
+        yield from (*measured.values(), evidence)

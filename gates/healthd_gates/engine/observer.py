@@ -46,7 +46,7 @@ class Traffic:
         except asyncio.CancelledError:
             raise
         except Exception as error:  # the boundary of a source: its bugs must not end a gate
-            _log.exception("a source failed in a way that it should not", error=describe(error))
+            _log.exception("source failed with an internal error", error=describe(error))
             return Look(None, {}, (f"the source failed: {type(error).__name__}",))
         self.cursor = look.cursor
         return look
@@ -57,7 +57,7 @@ class Traffic:
         except asyncio.CancelledError:
             raise
         except Exception as error:  # a dead peer may make even this fail
-            _log.debug("a source did not close cleanly", error=describe(error))
+            _log.debug("source not closed cleanly", error=describe(error))
 
     async def _replace(self, *, abandoned: bool) -> None:
         """One that ignored its cancellation still runs: from now on another one looks."""

@@ -42,7 +42,7 @@ class Record:
                 await self.try_write(step, moment, seen)
                 return
             except JournalError as error:
-                _log.warning("a gate waits for the journal", gate=self.gate.id, problem=str(error))
+                _log.warning("gate waiting for the journal", gate=self.gate.id, problem=str(error))
                 await asyncio.sleep(_PATIENCE[min(attempt, len(_PATIENCE) - 1)])
 
     async def try_write(self, step: Step, moment: datetime, seen: SeenEvidence | None = None) -> None:

@@ -45,8 +45,8 @@ class Replica:
                 self._tell(str(error))
             except Exception as error:  # a fault of ours must leave no gate to itself
                 self._metrics.stumbles.inc()
-                _log.exception("a replica stumbled", error=describe(error))
-            await asyncio.sleep(self._supervisor.config.gates.lease / _RENEWALS)
+                _log.exception("replica heartbeat failed with an internal error", error=describe(error))
+            await asyncio.sleep(self._supervisor.config.gates.lease_duration / _RENEWALS)
 
     async def close(self) -> None:
         """Leave the gates to the other replicas, or to the next start."""
@@ -54,7 +54,7 @@ class Replica:
         try:
             await self._leases.let_go()
         except JournalError as error:
-            _log.warning("gates are left to be taken over when the lease ends", problem=str(error))
+            _log.warning("gates not released, another replica takes over after the lease", problem=str(error))
 
     async def _tend(self) -> None:
         await self._gate_store.open()
@@ -67,14 +67,14 @@ class Replica:
             self._inherit_at = self._clock.steady() + _INHERITING_SECONDS
         if self._clock.steady() >= self._clean_at:
             config = self._supervisor.config
-            await self._gate_store.clean(config.retention, config.gates.keep_looks)
+            await self._gate_store.clean(config.retention, config.gates.keep_evaluations)
             self._clean_at = self._clock.steady() + _CLEANING_SECONDS
         self._tell("")
 
     def _tell(self, trouble: str) -> None:
         """Log trouble when it comes and when it goes, not at every try."""
         if trouble and trouble != self._trouble:
-            _log.error("gates have no journal", problem=trouble)
+            _log.error("gate journal unavailable", problem=trouble)
         elif self._trouble and not trouble:
-            _log.info("gates have their journal again")
+            _log.info("gate journal available again")
         self._trouble = trouble

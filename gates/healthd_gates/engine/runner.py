@@ -140,7 +140,7 @@ class GateRunner:
             return None
         if await self._gate_store.evidence(self.gate.id, "history"):
             return None
-        return HistoryFetch(traffic.build, self.gate.created_at, self._spec.policy.every, self.gate.id)
+        return HistoryFetch(traffic.build, self.gate.created_at, self._spec.policy.interval, self.gate.id)
 
     async def _learn_history(self, fetch: HistoryFetch | None, stage: str, rules: Rules, judge: Judge) -> Judge:
         """The judge, with the past as soon as it is there."""
@@ -189,7 +189,7 @@ class GateRunner:
         source = self._spec.service.source if self._spec.service else None
         sees = source is None or source.sees_traffic
         recovery = Recovery(bounds_of(self._spec.policy), rate_of(self.gate.standing), sees_traffic=sees)
-        ticks, until, looks = Ticker(self._clock, self._spec.policy.every), rollback.confirm_until or rollback.at, 0
+        ticks, until, looks = Ticker(self._clock, self._spec.policy.interval), rollback.confirm_until or rollback.at, 0
         try:
             # Some looks, also where the time was over before anybody was back from a crash to take one.
             while not recovery.is_confirmed and (looks < _LOOKS_AT_LEAST or self._clock.now() < until):

@@ -107,7 +107,7 @@ class GateService:
                 return before
             if self.draining:
                 raise Draining
-            if len(self._supervisor) >= config.gates.at_most:
+            if len(self._supervisor) >= config.gates.max_running:
                 raise TooManyGates(count=len(self._supervisor))
             # Shielded: a caller who hangs up must not leave a gate behind that is stored but runs nowhere.
             return await asyncio.shield(asyncio.create_task(self._store_and_run(admission, spec)))

@@ -56,11 +56,11 @@ class GateSpec:
             return tuple(dict.fromkeys(self.policy.on_loss))
         return self.actions(Occasion.INCONCLUSIVE) or self.actions(Occasion.FAIL)
 
-    def baseline_kept(self, requested: float | None) -> float | None:
+    def rollback_window(self, requested: float | None) -> float | None:
         """For how many seconds after the verdict there is something to roll back to; None for as long as it takes."""
         if requested is not None:
             return requested
-        return self.service.baseline_kept if self.service else None
+        return self.service.rollback_window if self.service else None
 
     @property
     def verdict_rules(self) -> Rules:

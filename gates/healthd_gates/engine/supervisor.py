@@ -97,14 +97,14 @@ class Supervisor:
 
     async def take_over_orphans(self) -> None:
         """Take up the gates that nobody runs. Raises JournalError."""
-        room = self.config.gates.at_most - len(self)
+        room = self.config.gates.max_running - len(self)
         while room > 0:
             taken, unreadable = await self._leases.take_over(min(_TAKEN_AT_ONCE, room), self.unreadable, self.spec_of)
             self._leave(unreadable)
             if not taken and not unreadable:
                 return
             for owned in taken:
-                _log.info("took over a gate", gate=owned.gate.id, service=owned.gate.service)
+                _log.info("gate taken over", gate=owned.gate.id, service=owned.gate.service)
                 await self._stop(owned.gate.id)
                 self.adopt(owned)
                 self._metrics.taken_over.inc()
@@ -116,7 +116,7 @@ class Supervisor:
         lost = [gate_id for gate_id in await self._leases.mine() if gate_id not in self]
         self._missed = {gate_id: self._missed.get(gate_id, now) for gate_id in lost}
         for gate_id, since in self._missed.items():
-            if now - since < self.config.gates.lease or gate_id in self:
+            if now - since < self.config.gates.lease_duration or gate_id in self:
                 continue
             try:
                 owned = await self._leases.seize(gate_id)
@@ -125,7 +125,7 @@ class Supervisor:
             except UnreadableGate as error:
                 self._leave([error])
             else:
-                _log.error("a gate that was to run here did not run: it does now", gate=gate_id)
+                _log.error("gate was not running, restarted", gate=gate_id)
 
     def _leave(self, unreadable: Sequence[UnreadableGate]) -> None:
         """Leave a gate to a replica that can read it; it is looked at again after a while."""
@@ -133,7 +133,7 @@ class Supervisor:
         self._looked_at = {gate_id: at for gate_id, at in self._looked_at.items() if now - at < _LOOK_AGAIN_SECONDS}
         for error in unreadable:
             if error.gate_id not in self._told:
-                _log.error("a gate is left as it is", gate=error.gate_id, problem=str(error))
+                _log.error("gate unreadable, left unchanged", gate=error.gate_id, problem=str(error))
             self._told.add(error.gate_id)
             self._looked_at[error.gate_id] = now
 
@@ -203,19 +203,19 @@ class Supervisor:
                 return
             except LeaseLost:
                 self._metrics.lost.inc()
-                _log.info("another replica runs this gate now", gate=gate_id)
+                _log.info("gate taken over by another replica", gate=gate_id)
                 return
             except JournalError as error:
                 self._metrics.journal_errors.inc()
                 if trouble != str(error):
-                    _log.warning("a gate cannot be read from the journal", gate=gate_id, problem=str(error))
+                    _log.warning("gate unreadable in the journal", gate=gate_id, problem=str(error))
                 trouble, unsure = str(error), True
             except asyncio.CancelledError:
                 raise
             except Exception as error:  # one gate's bug must not end the others
                 stumbles, unsure = stumbles + 1, True
                 self._metrics.stumbles.inc()
-                _log.exception("a gate stumbled", gate=gate_id, error=describe(error))
+                _log.exception("gate failed with an internal error", gate=gate_id, error=describe(error))
             await asyncio.sleep(_PAUSE_SECONDS * max(1, stumbles))
 
     async def _pick_up(self, gate_id: str, running: _Running, *, give_up: bool) -> bool:
@@ -226,7 +226,7 @@ class Supervisor:
         spec = self.spec_of(owned)
         if give_up:
             moment = self._tools.observer_context.clock.now()
-            sentence = "The gate stumbled over a fault in healthd itself; the log has it."
+            sentence = "The gate failed with an internal error of healthd; see its log."
             await self.record(owned).write(transitions.abort(owned.gate, sentence, spec, moment, "internal"), moment)
             return False
         running.life = GateRunner(owned, spec, self._tools)

@@ -61,7 +61,7 @@ def on_verdict(gate: Gate, standing: Standing, spec: GateSpec, moment: datetime)
     verdict = standing.verdict
     assert verdict is not None
     if verdict is Verdict.INCONCLUSIVE and spec.policy.inconclusive == "hold":
-        until = moment + timedelta(seconds=spec.policy.hold_at_most)
+        until = moment + timedelta(seconds=spec.policy.hold_timeout)
         held = replace(gate, state=GateState.HELD, decides_by=until)
         return Step(held, ((EventKind.STATE, {"state": held.state.value, "until": until.isoformat()}),))
     promotes = verdict is Verdict.PASS or (verdict is Verdict.INCONCLUSIVE and spec.policy.inconclusive == "pass")
@@ -203,9 +203,9 @@ def on_actions_done(gate: Gate, orders: Sequence[ActionRun], spec: GateSpec, mom
         return unobserved(gate, "the request names no baseline to look at", RollbackState.UNCONFIRMED, moment)
     if spec.service is not None and spec.service.source is None:
         return unobserved(gate, "the service has no source of traffic numbers", RollbackState.UNSEEN, moment)
-    if not spec.policy.confirm:
+    if not spec.policy.confirm_timeout:
         return end_rollback(gate, RollbackState.UNCONFIRMED, "The policy asks for no confirmation.", moment)
-    until = moment + timedelta(seconds=spec.policy.confirm)
+    until = moment + timedelta(seconds=spec.policy.confirm_timeout)
     assert gate.rollback is not None
     rollback = replace(gate.rollback, state=RollbackState.CONFIRMING, detail=None, confirm_until=until)
     return Step(replace(gate, rollback=rollback), (rollback_event(rollback),))
@@ -278,7 +278,7 @@ def start_rollback(
 
 def _baseline_is_gone(gate: Gate, spec: GateSpec, moment: datetime) -> str | None:
     """Why nothing is left to roll back to, as far as the request or the configuration says so."""
-    kept = spec.baseline_kept(gate.baseline_kept)
+    kept = spec.rollback_window(gate.rollback_window)
     decided_at = gate.decision.at if gate.decision else moment
     if kept is None or (moment - decided_at).total_seconds() < kept:
         return None

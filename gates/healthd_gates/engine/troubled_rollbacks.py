@@ -43,7 +43,7 @@ class TroubledRollbacks:
             except JournalError:  # which others log
                 pass
             except Exception:
-                _log.exception("rollbacks that want a person cannot be told")
+                _log.exception("failed rollbacks not read for notification")
             await within_seconds(self._changed, _AGAIN)
 
     async def look(self) -> None:

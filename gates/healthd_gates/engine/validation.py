@@ -41,7 +41,7 @@ def validate(
     _check_fit(request, service, name, policy)
     _check_actions(request, spec, config)
     _check_freeze(request, config, moment)
-    length = policy.settle + policy.observe.at_most + _SLACK * policy.every
+    length = policy.initial_delay + policy.observe.max + _SLACK * policy.interval
     gate = Gate(
         id=new_id(moment),
         service=request.service,
@@ -51,10 +51,10 @@ def validate(
         deployment=request.deployment,
         rollback_mode=request.rollback,
         caller=caller,
-        state=GateState.SETTLING if policy.settle else GateState.OBSERVING,
+        state=GateState.SETTLING if policy.initial_delay else GateState.OBSERVING,
         created_at=moment,
         decides_by=moment + timedelta(seconds=length),
-        baseline_kept=request.baseline_kept,
+        rollback_window=request.rollback_window,
         sequence=1,
         holder=replica,
     )

@@ -34,13 +34,14 @@ class Delivery:
 class Correspondent(Protocol):
     """Calls one kind of tool back.
 
-    `patience` is for how many seconds a gate may wait until it can start; `give_up` for how many an answer is tried.
+    `wait_timeout` is the number of seconds that a gate may wait until it can start, `retry_for` the number of seconds
+    for which an answer is tried.
     `excuse` says why the answer is yes with nothing judged, or None where a gate is needed. `tell` tries once to bring
     the verdict, `report` once to say how it goes, which may be lost. What they raise counts as a try that failed.
     """
 
-    patience: float
-    give_up: float
+    wait_timeout: float
+    retry_for: float
 
     async def excuse(self, address: Mapping[str, Any]) -> str | None: ...
 

@@ -101,7 +101,7 @@ class CallbackWorker:
             try:
                 is_open = await self._take_up()
             except JournalError as error:
-                _log.debug("replies wait for the journal", problem=str(error))
+                _log.debug("callbacks waiting for the journal", problem=str(error))
             await within_seconds(self._news, _LOOK_SECONDS if is_open else _IDLE_SECONDS)
 
     async def close(self) -> None:
@@ -123,7 +123,7 @@ class CallbackWorker:
         try:
             await self._replies.let_go(left)
         except JournalError as error:
-            _log.warning("replies are left to be taken over when their lease ends", problem=str(error))
+            _log.warning("callbacks not released, another replica takes over after the lease", problem=str(error))
 
     async def _take_up(self) -> bool:
         """Begin what there is to do now. Whether any callback is open."""
@@ -142,7 +142,7 @@ class CallbackWorker:
     def _strike_off(self, task: asyncio.Task[None]) -> None:
         reply = self._jobs.pop(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            _log.error("a fault of ours kept a reply from being settled", key=reply.key, error=repr(error))
+            _log.error("callback result not stored, internal error", key=reply.key, error=repr(error))
         self.wake()
 
     async def _see_to(self, reply: Reply) -> None:
@@ -150,9 +150,9 @@ class CallbackWorker:
             after, pause = await self._step(reply)
             await self._replies.settle(replace(after, detail=self._redact(after.detail)), again_in=pause)
         except LeaseLost:
-            _log.info("a reply was settled elsewhere", key=reply.key)
+            _log.info("callback completed by another replica", key=reply.key)
         except JournalError as error:  # its lease ends by itself, and what may have been heard is stored
-            _log.warning("a reply waits for the journal", key=reply.key, problem=str(error))
+            _log.warning("callback waiting for the journal", key=reply.key, problem=str(error))
         else:
             self._metrics.settled(reply.hook, after.state)
 
@@ -182,7 +182,7 @@ class CallbackWorker:
         except asyncio.CancelledError:
             raise
         except Exception as error:
-            return self._after(reply, Delivery(Receipt.RETRY, describe(error), heard=False), correspondent.give_up)
+            return self._after(reply, Delivery(Receipt.RETRY, describe(error), heard=False), correspondent.retry_for)
         if excuse is not None:
             return replace(reply, word=Verdict.PASS, why=excuse), 0.0
         try:
@@ -195,7 +195,7 @@ class CallbackWorker:
         self, reply: Reply, correspondent: Correspondent, refusal: Refusal
     ) -> tuple[Reply, float]:
         why = str(refusal)
-        left = correspondent.patience - self._age(reply)
+        left = correspondent.wait_timeout - self._age(reply)
         until = refusal.fields.get("until")
         needed = (until - self._clock.now()).total_seconds() if until is not None else 0.0
         if not isinstance(refusal, RETRYABLE) or left <= 0 or needed > left:
@@ -218,7 +218,7 @@ class CallbackWorker:
         except asyncio.CancelledError:
             raise
         except Exception as error:  # it may be lost; the verdict may not
-            _log.info("progress was not told", key=reply.key, problem=self._redact(describe(error)))
+            _log.info("progress callback failed", key=reply.key, problem=self._redact(describe(error)))
         return reply
 
     async def _tell(
@@ -238,18 +238,18 @@ class CallbackWorker:
         except asyncio.CancelledError:
             raise
         except Exception as error:  # the boundary of a dialect: its bugs must not lose a verdict
-            _log.exception("a reply failed in a way that it should not", key=reply.key)
+            _log.exception("callback failed with an internal error", key=reply.key)
             delivery = Delivery(Receipt.RETRY, describe(error))
         self._log_delivery(noted, delivery)
-        return self._after(noted if delivery.heard else reply, delivery, correspondent.give_up)
+        return self._after(noted if delivery.heard else reply, delivery, correspondent.retry_for)
 
-    def _after(self, reply: Reply, delivery: Delivery, give_up: float) -> tuple[Reply, float]:
+    def _after(self, reply: Reply, delivery: Delivery, retry_for: float) -> tuple[Reply, float]:
         backoff = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(reply.tries, 16)) * random.uniform(0.5, 1.0)
         pause = max(min(delivery.after, _LONGEST_WISH), backoff)
         state = ReplyState.DUE
         if delivery.receipt is Receipt.TAKEN:
             state = ReplyState.DONE
-        elif delivery.receipt is Receipt.REFUSED or self._age(reply) + pause >= give_up:
+        elif delivery.receipt is Receipt.REFUSED or self._age(reply) + pause >= retry_for:
             state = ReplyState.GIVEN_UP
         return replace(reply, state=state, tries=reply.tries + 1, detail=delivery.detail), pause
 

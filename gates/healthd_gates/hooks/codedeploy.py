@@ -102,7 +102,7 @@ class CodeDeploy:
     """One hook's correspondent. It connects for each call: there are two in a deployment."""
 
     def __init__(self, config: CodeDeployConfig) -> None:
-        self.patience, self.give_up = config.patience, config.give_up
+        self.wait_timeout, self.retry_for = config.wait_timeout, config.retry_for
         self._config = config
 
     async def excuse(self, address: Mapping[str, Any]) -> str | None:
@@ -116,7 +116,7 @@ class CodeDeploy:
             kind, why = explain_aws(error, "codedeploy:GetDeployment")
             if kind is not FailureKind.PERMISSION:
                 raise ExcuseUnknownError(why) from error
-            _log.warning("a rollback cannot be told from a deployment, and is judged like one", problem=why)
+            _log.warning("rollback not distinguishable from a deployment, judging it as one", problem=why)
             return None
         if deployment.get("creator") not in _ROLL_BACK:
             return None

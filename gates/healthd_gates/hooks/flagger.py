@@ -204,7 +204,7 @@ class Flagger:
     async def _heard(self, webhook: Webhook, canary: Canary, payload: Payload, run: Run) -> Gate | None:
         """What Flagger only tells. After its promotion the version is where the primary is."""
         told = {key: payload.metadata.get(key) for key in ("eventType", "eventMessage")}
-        _log.info("flagger tells", webhook=webhook.value, canary=payload.canary, phase=payload.phase, **told)
+        _log.info("flagger event", webhook=webhook.value, canary=payload.canary, phase=payload.phase, **told)
         if payload.phase not in _ENDED:
             begun = await self._runs.recall(run)
             return begun.gate if begun else None
@@ -221,10 +221,10 @@ class Flagger:
         try:
             gate = await self._runs.start(run, payload.version)
         except Refusal as refused:
-            _log.warning("the promoted version is not looked at", canary=payload.canary, problem=str(refused))
+            _log.warning("promoted version not monitored", canary=payload.canary, problem=str(refused))
             return
         await self._runs.close(run)
-        _log.info("the promoted version is looked at", canary=payload.canary, gate=gate.id)
+        _log.info("promoted version monitored", canary=payload.canary, gate=gate.id)
 
     async def _analysis(self, run: Run, payload: Payload) -> Gate:
         """Flagger asks `pre-rollout` as long as the canary has no traffic. Where it had some, or the run is over, the
@@ -258,7 +258,7 @@ class Flagger:
         """
         if canary.preflight is None:
             problem = f"hooks.{run.hook}.canaries.{run.subject} has no preflight policy: name one, or drop this webhook"
-            _log.warning("flagger waits for an answer that cannot come", canary=run.subject, problem=problem)
+            _log.warning("flagger preflight gate refused", canary=run.subject, problem=problem)
             raise Problem(409, "No preflight", problem)
         deploys = canary.model_copy(update={"policy": canary.preflight})
         before = replace(run, subject=f"{run.subject} preflight", id="next", deploys=deploys)

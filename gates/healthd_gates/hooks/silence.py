@@ -38,9 +38,9 @@ class SilenceWatch:
                     try:
                         await self._look_after(gate)
                     except (JournalError, Refusal) as error:
-                        _log.debug("a gate could not be looked after", gate=gate.id, problem=str(error))
+                        _log.debug("abandoned gate not ended", gate=gate.id, problem=str(error))
                     except Exception:  # one gate's trouble must not end the others
-                        _log.exception("a gate could not be looked after", gate=gate.id)
+                        _log.exception("abandoned gate not ended", gate=gate.id)
 
     async def _look_after(self, gate: Gate) -> None:
         runs = [run for run in await self._kept.of_gate(gate.id) if run.over is None]

@@ -69,9 +69,9 @@ class CloudWatchConfig(SourceConfig):
     unanswered: Literal["errors", "ignored"] = "errors"
     """What requests are that no target answered, such as those that end in a 504 of the load balancer; `ignored` for a
     service of WebSockets, whose requests never end in a status that is counted."""
-    every: Duration = 20.0
+    interval: Duration = 20.0
     """How often CloudWatch is asked, which costs money; it has a new number once a minute."""
-    late: Duration = 300.0
+    delay: Duration = 300.0
     """For how long the numbers of a minute may still grow, and after how long without any there is no telemetry."""
     timeout: Duration = 10.0
     """How long one look may take."""
@@ -84,7 +84,7 @@ class CloudWatchConfig(SourceConfig):
 
     @property
     def lateness(self) -> float:
-        return self.late + MINUTE
+        return self.delay + MINUTE
 
     def check(self, arms: Arms) -> None:
         for name, arm in arms.named().items():
@@ -112,13 +112,13 @@ class CloudWatchSource:
             first = combined({name: ArmLook(None, {}) for name in self._groups}, now, None)
             return replace(first, cursor={**first.cursor, "asked": at, "heard": dict.fromkeys(self._groups, at)})
         before = Standpoint.from_json(since)
-        if 0 <= at - since["asked"] < self._config.every:
+        if 0 <= at - since["asked"] < self._config.interval:
             waiting = {name: ArmLook(None, before.arms.get(name, {})) for name in self._groups}
             look = combined(waiting, now, before)
             return replace(look, cursor={**look.cursor, "asked": since["asked"], "heard": since["heard"]})
         # Only minutes that began after the gate, and only those that are over.
         start = max(ceil(before.began / MINUTE) * MINUTE, int(at - _LONGEST) // MINUTE * MINUTE)
-        start = max(start, int(min(since["asked"], at) - self._config.late) // MINUTE * MINUTE)
+        start = max(start, int(min(since["asked"], at) - self._config.delay) // MINUTE * MINUTE)
         minutes = await self._read_all(start, int(at) // MINUTE * MINUTE)
         arms, heard = {}, dict(since["heard"])
         for name, found in minutes.items():

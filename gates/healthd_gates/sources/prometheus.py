@@ -46,7 +46,7 @@ class PrometheusConfig(HttpConfig):
     """Selects the counters of those that failed."""
     latency: BucketsText | None = None
     """Selects the buckets of a histogram of seconds."""
-    present: SelectorText | None = None
+    up: SelectorText | None = None
     """Selects what is above 0 while an arm is scraped, such as `up`: it tells no traffic from no telemetry."""
     started: SelectorText | None = None
     """Selects the start times of processes: they show restarts that no counter shows."""
@@ -80,7 +80,7 @@ class PrometheusConfig(HttpConfig):
             Family.ERRORS: self.errors,
             Family.BUCKET: self.latency,
             Family.SUM: self.latency and self.latency.sum_of_buckets(),
-            Sign.PRESENT: self.present,
+            Sign.PRESENT: self.up,
             Sign.STARTED: self.started,
         }
         return {use: selector.fill(name, arm) for use, selector in written.items() if selector is not None}

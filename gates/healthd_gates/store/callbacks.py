@@ -164,7 +164,7 @@ def _readable(row: sa.RowMapping) -> Reply | None:
     try:
         return _stored(row)
     except (ValueError, TypeError, KeyError) as error:
-        _log.error("a reply cannot be read, and is left as it is", key=row["key"], problem=describe(error))
+        _log.error("callback unreadable, left unchanged", key=row["key"], problem=describe(error))
         return None
 
 

@@ -191,6 +191,6 @@ class StatusPage:
             async with asyncio.timeout(_PATIENCE):
                 self.history.recall(await self._journal.changes(DAY))
         except (JournalError, TimeoutError) as error:
-            _log.debug("the pages know nothing of the day before", problem=str(error))
+            _log.debug("status history not loaded from the journal", problem=str(error))
         else:
             self._recall_at = None

@@ -32,7 +32,7 @@ class Row:
     since: datetime | None = None
     message: str = ""
     last_healthy: datetime | None = None
-    runbook: str | None = None
+    runbook_url: str | None = None
     day: tuple[tuple[str, str], ...] = ()
     day_said: str = ""
     recalled: int = 0
@@ -84,7 +84,7 @@ def row(state: CheckState, past: Past, now: datetime, started: datetime, *, deta
         since=state.since,
         message=result.message if result is not None and result.kind is not None else "",
         last_healthy=None if state.status.is_up else state.last_healthy,
-        runbook=_web_address(state.config.runbook),
+        runbook_url=_web_address(state.config.runbook_url),
         day=tuple((status.value, path) for status, path in drawings.strip(spans).items()),
         day_said=_day_in_words(spans),
         recalled=began if any(spans[:began]) else 0,

@@ -22,18 +22,18 @@ INSTALLED = Path(sys.executable).with_name("healthd-deploy")
 INSTANCES = 2
 _POLICIES = {
     "post-switch": {
-        "settle": "0s",
-        "every": "1s",
-        "observe": {"at_least": "3s", "at_most": "30s"},
+        "initial_delay": "0s",
+        "interval": "1s",
+        "observe": {"min": "3s", "max": "30s"},
         "criteria": [{"kind": "error_rate", "limit": "3%"}],
-        "confirm": "15s",
+        "confirm_timeout": "15s",
         "watch": "0s",
     },
     # For tests of what is around the gate.
     "quick": {
-        "settle": "0s",
-        "every": "1s",
-        "observe": {"at_least": "0s", "at_most": "20s"},
+        "initial_delay": "0s",
+        "interval": "1s",
+        "observe": {"min": "0s", "max": "20s"},
         "criteria": [{"kind": "checks", "checks": ["here"]}],
         "watch": "0s",
     },
@@ -128,7 +128,7 @@ def _release(folder: Path, home: Path, port: int, daemon_url: str) -> dict[str, 
     return {
         "service": "shop",
         "target": "here",
-        "healthd": {"url": daemon_url, "token": daemon.TOKEN, "patience": "5s"},
+        "healthd": {"url": daemon_url, "token": daemon.TOKEN, "retry_for": "5s"},
         "gates": {"before": ["preflight"]},
         "smoke": ["smoke"],
         "home": str(home),
@@ -138,7 +138,7 @@ def _release(folder: Path, home: Path, port: int, daemon_url: str) -> dict[str, 
         "install": {"argv": ["npm", "ci", "--omit=dev", "--offline", "--no-audit", "--no-fund"], "timeout": "60s"},
         "backup": {"postgresql": {}},
         "pm2": {"app": "shop", "ecosystem": str(folder / "ecosystem.config.json"), "timeout": "60s"},
-        "health": {"url": f"http://{HOST}:{port}/health", "times": 20, "every": "500ms"},
+        "health": {"url": f"http://{HOST}:{port}/health", "times": 20, "interval": "500ms"},
     }
 
 

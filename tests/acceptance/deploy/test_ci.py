@@ -27,7 +27,7 @@ OUR_OWN = "#!/bin/sh\necho $(basename $0) $1 >> done\n"
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def gates(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Gating]:
     """Services called by the verdict of their gates, and one whose platform is unfit for a deploy."""
-    unclear = {**POLICIES["held"], "inconclusive": "fail", "confirm": "1s"}
+    unclear = {**POLICIES["held"], "inconclusive": "fail", "confirm_timeout": "1s"}
     policies = {**POLICIES, "held": unclear, "preflight": POLICIES["open"]}
     services = {name: {"source": {"kind": "push"}, "policy": policy} for name, policy in _VERDICTS.items()}
     async with gating(tmp_path_factory.mktemp("ci"), policies=policies, services=services, hooks={}) as running:

@@ -131,7 +131,7 @@ async def test_by_hand(tmp_path: Path, postgresql_dsn: str) -> None:
 
 
 def _health(url: str, times: int) -> dict[str, object]:
-    return {"url": f"{url}/health", "times": times, "every": "500ms"}
+    return {"url": f"{url}/health", "times": times, "interval": "500ms"}
 
 
 def _source(folder: Path, **more: str) -> dict[str, str]:

@@ -23,11 +23,11 @@ from tests.servers.programs import require
 INSTALLED = Path(sys.executable).with_name("healthd-deploy")
 SERVICE = "/api/v1/namespaces/shop/services/api"
 _POLICY = {
-    "settle": "1s",
-    "every": "1s",
-    "observe": {"at_least": "3s", "at_most": "25s"},
+    "initial_delay": "1s",
+    "interval": "1s",
+    "observe": {"min": "3s", "max": "25s"},
     "criteria": [{"kind": "error_rate", "limit": "3%"}],
-    "confirm": "15s",
+    "confirm_timeout": "15s",
     "watch": "0s",
 }
 
@@ -113,7 +113,7 @@ async def staged(folder: Path, failing: dict[str, float] | None = None) -> Async
         gates = await stack.enter_async_context(daemon.running(_settings(hosts, folder, kubeconfig)))
         settings = {
             "service": "api",
-            "healthd": {"url": gates.url, "token": daemon.TOKEN, "patience": "5s"},
+            "healthd": {"url": gates.url, "token": daemon.TOKEN, "retry_for": "5s"},
             "gates": {"before": ["preflight"], "idle": ["smoke"]},
             "application": {
                 "namespace": "shop",

@@ -30,11 +30,11 @@ PAGE = Path(__file__).parents[3] / "docs/deploy/nginx.md"
 INSTALLED = Path(sys.executable).with_name("healthd-deploy")
 _FAILING = 0.1
 _POLICY = {
-    "settle": "1s",
-    "every": "1s",
-    "observe": {"at_least": "3s", "at_most": "25s"},
+    "initial_delay": "1s",
+    "interval": "1s",
+    "observe": {"min": "3s", "max": "25s"},
     "criteria": [{"kind": "error_rate", "limit": "3%"}],
-    "confirm": "15s",
+    "confirm_timeout": "15s",
     "watch": "0s",
 }
 
@@ -127,7 +127,7 @@ async def staged(
             async with daemon.running(_settings(hosts, folder, rolls_back=rolls_back)) as gates:
                 settings = {
                     "service": "api",
-                    "healthd": {"url": gates.url, "token": daemon.TOKEN, "patience": "5s"},
+                    "healthd": {"url": gates.url, "token": daemon.TOKEN, "retry_for": "5s"},
                     "gates": {"before": ["preflight"], "idle": ["smoke"]},
                     "upstream": {
                         "file": str(include),

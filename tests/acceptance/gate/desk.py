@@ -63,7 +63,7 @@ class Desk:
     shops: tuple[str, ...]
 
     def client(self) -> GateClient:
-        return GateClient(self.healthd.url, self.token, patience=PATIENCE)
+        return GateClient(self.healthd.url, self.token, retry_for=PATIENCE)
 
     async def curl(self, path: str, *words: str) -> Ended:
         """The real one, with the token of a pipeline."""
@@ -128,7 +128,7 @@ async def desk(
             "journal": f"sqlite:///{folder / 'journal.db'}",
             "auth": {"tokens": [{"name": "pipeline", "hash": hashed, "scopes": ["gates:verify", "gates:read"]}]},
             "policies": POLICIES,
-            "gates": {"lease": "2s"},
+            "gates": {"lease_duration": "2s"},
             "services": {
                 name: {
                     "targets": {"blue": old.url, "green": new.url},
@@ -180,7 +180,7 @@ def _source(case: Case, server: prometheus.Prometheus | None) -> dict[str, Any]:
     match case.source:
         case "prometheus":
             assert server is not None
-            signs = {"present": 'up{job="$version"}', "started": 'process_start_time_seconds{job="$version"}'}
+            signs = {"up": 'up{job="$version"}', "started": 'process_start_time_seconds{job="$version"}'}
             return {"kind": "prometheus", "url": server.url, "timeout": "2s", **counted, **signs}
         case "scrape":
             return {"kind": "scrape", **counted}
@@ -211,11 +211,11 @@ def _split(share: int) -> str:
     return {0: "* old;", 100: "* new;"}.get(share, f"{share}% new; * old;")
 
 
-def _policy(*criteria: dict[str, Any], at_least: str = "5s", at_most: str = "80s") -> dict[str, Any]:
+def _policy(*criteria: dict[str, Any], least: str = "5s", most: str = "80s") -> dict[str, Any]:
     return {
-        "settle": "2s",
-        "every": "1s",
-        "observe": {"at_least": at_least, "at_most": at_most},
+        "initial_delay": "2s",
+        "interval": "1s",
+        "observe": {"min": least, "max": most},
         "criteria": criteria,
     }
 
@@ -227,6 +227,6 @@ POLICIES = {
     "quick": _policy(_FEW_ERRORS, _QUICK),
     "counts": _policy(_FEW_ERRORS),
     "canary": _policy(_NO_WORSE),
-    "brief": _policy(_FEW_ERRORS, at_most="5s"),
-    "patient": _policy(_FEW_ERRORS, at_least="12s", at_most="14s"),
+    "brief": _policy(_FEW_ERRORS, most="5s"),
+    "patient": _policy(_FEW_ERRORS, least="12s", most="14s"),
 }

@@ -203,7 +203,7 @@ async def test_who_cannot_be_asked_gives_no_verdict(told: Told) -> None:
     again = await told.desk.command("gate", "verify", "errors-by-command", NEW, "--target", "green", "--quiet")
     assert (again.code, again.out) == (3, "")
     assert told.gates["errors-by-command"]["id"] in again.err
-    nobody = ("--url", f"http://{HOST}:{free_port()}", "--patience", "0")
+    nobody = ("--url", f"http://{HOST}:{free_port()}", "--retry-for", "0")
     assert (await told.desk.command("gate", "verify", "good", NEW, "--target", "green", *nobody)).code == 3
 
 

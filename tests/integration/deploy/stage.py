@@ -27,11 +27,11 @@ RELEASE = "touch stopped && echo $version > current && rm stopped && echo unpack
 FAILING = {"2.0": 0.25, "ill": 2.0}
 """Version 2.0 is bad, and `ill` does not even start."""
 POLICY = {
-    "settle": "0s",
-    "every": "1s",
-    "observe": {"at_least": "2s", "at_most": "25s"},
+    "initial_delay": "0s",
+    "interval": "1s",
+    "observe": {"min": "2s", "max": "25s"},
     "criteria": [{"kind": "error_rate", "limit": "5%"}],
-    "confirm": "10s",
+    "confirm_timeout": "10s",
     "watch": "0s",
 }
 
@@ -62,13 +62,13 @@ class Stage:
             place["gates"] = {"before": [], "after": "quick"}
         return {
             "service": "shop",
-            "healthd": {"url": where, "token": daemon.TOKEN, "patience": "5s"},
+            "healthd": {"url": where, "token": daemon.TOKEN, "retry_for": "5s"},
             "gates": {"before": [], "after": "quick"},
             "aws": {"endpoint": self.front.url, "timeout": "5s"},
-            "release": {"commands": [RELEASE], "every": "50ms", "timeout": "20s"},
-            "healthy": {"within": "20s", "every": "100ms"},
+            "release": {"commands": [RELEASE], "interval": "50ms", "timeout": "20s"},
+            "healthy": {"within": "20s", "interval": "100ms"},
             "rollback_patience": "20s",
-            **({"drain": {"within": "20s", "every": "100ms"}} if tool == "rolling" else {}),
+            **({"drain": {"within": "20s", "interval": "100ms"}} if tool == "rolling" else {}),
             **place,
             **changes,
         }

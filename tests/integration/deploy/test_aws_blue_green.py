@@ -73,7 +73,7 @@ async def test_one_instance_that_fails_stops_it_before_the_switch(server: moto.M
     async with staged(server, tmp_path, **PAIR) as stage, judged(stage):
         broken = stage.members["green"][1]
         script = f"[ $INSTANCE != {broken.id} ] || {{ echo token=hunter22 no disk; exit 28; }}; {RELEASE}"
-        ended = await stage.deploy("blue-green", "1.1", release={"commands": [script], "every": "50ms"})
+        ended = await stage.deploy("blue-green", "1.1", release={"commands": [script], "interval": "50ms"})
         assert ended.code == 1
         assert f"failed on 1 of 2 instances: {broken.id} Failed (exit code 28): token=*** no disk" in ended.err
         assert "hunter22" not in ended.err + ended.out
@@ -85,7 +85,7 @@ async def test_one_instance_that_fails_stops_it_before_the_switch(server: moto.M
 async def test_targets_that_stay_ill_get_no_traffic(server: moto.Moto, tmp_path: Path) -> None:
     """Nothing was switched, and the message says what they are."""
     async with staged(server, tmp_path, **PAIR) as stage, judged(stage):
-        ended = await stage.deploy("blue-green", "ill", healthy={"within": "1s", "every": "100ms"})
+        ended = await stage.deploy("blue-green", "ill", healthy={"within": "1s", "interval": "100ms"})
         assert ended.code == 1
         assert "all targets of green healthy: not within 1 s (2 unhealthy)" in ended.err
         assert stage.live() == "blue"
@@ -99,7 +99,7 @@ async def test_an_api_that_falters_does_not_stop_it(server: moto.Moto, tmp_path:
         stage.front.fail("elasticloadbalancing:ModifyListener", throttled)
         stage.front.fail("ssm:ListCommandInvocations", Failure(400, "ThrottlingException"))
         stage.front.fail("ssm:SendCommand", Failure(400, "ThrottlingException"), Failure(503, "Lost", lost=True))
-        release = {"commands": [f"sleep 4; {RELEASE}"], "every": "50ms"}
+        release = {"commands": [f"sleep 4; {RELEASE}"], "interval": "50ms"}
         ended = await stage.deploy("blue-green", "1.1", release=release)
         assert ended.code == 0, ended.err
         assert len(stage.front.commands) == 1
@@ -115,7 +115,7 @@ async def test_an_interrupted_release_is_cancelled(server: moto.Moto, tmp_path: 
         dry = await stage.deploy("blue-green", "1.1", "--dry-run")
         assert (dry.code, changes(stage)) == (0, []), dry.err
         assert "would switch the traffic from blue to green" in dry.err
-        tool = await stage.start("blue-green", "1.1", release={"commands": ["sleep 60"], "every": "50ms"})
+        tool = await stage.start("blue-green", "1.1", release={"commands": ["sleep 60"], "interval": "50ms"})
         running = lambda: any(run.status == "InProgress" for one in stage.front.commands.values() for run in one.runs)  # noqa: E731
         await until(running, "the command runs", timeout=40)
         tool.send_signal(signal.SIGTERM)

@@ -60,12 +60,12 @@ async def test_killed_it_is_taken_on_by_the_next(server: moto.Moto, tmp_path: Pa
     """An instance that is out is not forgotten: the same key goes on, and nothing settled is released again."""
     async with staged(server, tmp_path, **THREE) as stage, judged(stage, loaded=True):
         slow = f"[ $INSTANCE != {ids(stage)[1]} ] || sleep 3; {RELEASE}"
-        tool = await stage.start("rolling", "1.1", "--key", "run-7", release={"commands": [slow], "every": "50ms"})
+        tool = await stage.start("rolling", "1.1", "--key", "run-7", release={"commands": [slow], "interval": "50ms"})
         await until(lambda: len(stage.front.commands) == 2, "the second batch is released", timeout=60)
         tool.send_signal(signal.SIGKILL)
         await tool.wait()
         assert len(await stage.registered()) == 2
-        again = await stage.deploy("rolling", "1.1", "--key", "run-7", release={"commands": [slow], "every": "50ms"})
+        again = await stage.deploy("rolling", "1.1", "--key", "run-7", release={"commands": [slow], "interval": "50ms"})
         assert again.code == 0, again.err
         await settled(stage, "1.1", "1.1", "1.1")
         assert "1 of 3 instances have 1.1 already" in again.err
@@ -77,7 +77,7 @@ async def test_what_a_failed_batch_takes_back(server: moto.Moto, tmp_path: Path,
     """Itself alone, or the batches before it too; here a command fails on the second instance."""
     async with staged(server, tmp_path, blue=["1.0"] * 2) as stage, judged(stage, loaded=True):
         fails = f"[ $INSTANCE/$version != {ids(stage)[1]}/1.1 ] || exit 9; {RELEASE}"
-        ended = await stage.deploy("rolling", "1.1", on_fail=on_fail, release={"commands": [fails], "every": "50ms"})
+        ended = await stage.deploy("rolling", "1.1", on_fail=on_fail, release={"commands": [fails], "interval": "50ms"})
         assert ended.code == 1, ended.err
         assert f"{ids(stage)[1]} Failed (exit code 9)" in ended.err
         await settled(stage, *left)
@@ -88,7 +88,7 @@ async def test_enough_stay_healthy(server: moto.Moto, tmp_path: Path) -> None:
     async with staged(server, tmp_path, blue=["1.0", "1.0", "ill"]) as stage, judged(stage):
         ended = await stage.deploy("rolling", "1.1", batch=2, minimum_healthy=2)
         assert (ended.code, "make the batch smaller" in ended.out) == (1, True), ended.out
-        ended = await stage.deploy("rolling", "1.1", minimum_healthy=2, healthy={"within": "1s", "every": "100ms"})
+        ended = await stage.deploy("rolling", "1.1", minimum_healthy=2, healthy={"within": "1s", "interval": "100ms"})
         assert ended.code == 1
         assert f"2 others healthy: not within 1 s (there are 1): {ids(stage)[0]} must stay in" in ended.err
         assert "elasticloadbalancing:DeregisterTargets" not in stage.front.calls
@@ -100,7 +100,7 @@ async def test_what_a_killed_run_left_comes_back_also_where_nothing_may_be_deplo
 ) -> None:
     """The next run, here with a gate that cannot be asked, puts the version before on it again, and brings it in."""
     async with staged(server, tmp_path, blue=["1.0"] * 2) as stage, judged(stage):
-        slow = {"commands": [f"{RELEASE}; [ $version = 1.0 ] || sleep 60"], "every": "50ms"}
+        slow = {"commands": [f"{RELEASE}; [ $version = 1.0 ] || sleep 60"], "interval": "50ms"}
         tool = await stage.start("rolling", "1.1", "--key", "run-7", release=slow)
         await until(lambda: stage.versions() == ["1.1", "1.0"], "the first release is under way", timeout=60)
         tool.send_signal(signal.SIGKILL)

@@ -74,8 +74,8 @@ async def main(url: str, *, drain: bool) -> None:
     configuration = stage.config(
         services=dict.fromkeys(services, service),
         actions={name: {"kind": "note"} for name in ORDERED},
-        policy={"settle": "1s", "every": "1s", "observe": {"at_least": "2s", "at_most": "40s"}},
-        gates={"lease": "2s"},
+        policy={"initial_delay": "1s", "interval": "1s", "observe": {"min": "2s", "max": "40s"}},
+        gates={"lease_duration": "2s"},
     )
     replica = await stage.start_replica(url, configuration, SystemClock(), told=told)
     await asyncio.gather(replica.task, *([] if drain else [start_gates(replica, services)]))

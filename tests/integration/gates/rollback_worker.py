@@ -219,8 +219,13 @@ async def work(task: Task) -> None:
     configuration = stage.config(
         services={name: {"source": {"kind": "scripted"}, "policy": "quick", **undone(name)} for name in ordered},
         actions=task.actions,
-        policy={"settle": "0s", "every": "1s", "observe": {"at_least": "1s", "at_most": "1s"}, "confirm": "1s"},
-        gates={"lease": "2s"},
+        policy={
+            "initial_delay": "0s",
+            "interval": "1s",
+            "observe": {"min": "1s", "max": "1s"},
+            "confirm_timeout": "1s",
+        },
+        gates={"lease_duration": "2s"},
     )
     Failing.deploy_at = task.deploy
     if task.step is not None:

@@ -12,7 +12,7 @@ from tests.servers import postgresql
 from tests.unit.gates.stage import config, request, start_replica
 
 pytestmark = pytest.mark.usefixtures("_scripted")
-QUICK = {"settle": "1s", "every": "1s", "observe": {"at_least": "3s", "at_most": "60s"}}
+QUICK = {"initial_delay": "1s", "interval": "1s", "observe": {"min": "3s", "max": "60s"}}
 
 
 @pytest.mark.parametrize("way", ["restart", "freeze"])
@@ -22,7 +22,7 @@ async def test_gates_outlast_their_database(way: str, monkeypatch: pytest.Monkey
     monkeypatch.setattr("healthd.journal.engines.CONNECT_SECONDS", 1.0)
     with postgresql.primary() as server:
         async with server.database() as dsn:
-            replica = await start_replica(dsn, config(policy=QUICK, gates={"lease": "5s"}), SystemClock())
+            replica = await start_replica(dsn, config(policy=QUICK, gates={"lease_duration": "5s"}), SystemClock())
             gate = await replica.keeper.start(request(), caller="ci")
             await asyncio.sleep(1.5)
             await asyncio.to_thread(server.kill if way == "restart" else server.pause)
@@ -44,7 +44,7 @@ async def test_rights_that_are_taken_for_a_while_leave_no_gate_alone(monkeypatch
     with postgresql.primary() as server:
         async with server.database() as dsn:
             name = urlsplit(dsn).path.strip("/")
-            replica = await start_replica(dsn, config(policy=QUICK, gates={"lease": "2s"}), SystemClock())
+            replica = await start_replica(dsn, config(policy=QUICK, gates={"lease_duration": "2s"}), SystemClock())
             gate = await replica.keeper.start(request(), caller="ci")
             await asyncio.sleep(1.5)
             await server.execute("ALTER TABLE healthd_gates OWNER TO postgres", name)

@@ -16,7 +16,7 @@ async def test_two_who_pull_at_the_same_time_pull_once(url: str, monkeypatch: py
     """Also where the rollback is over before the second one comes to it."""
     monkeypatch.setattr(Note, "act", lambda _order: ActionResult(Ending.DONE, "switched"))
     monkeypatch.setattr(Note, "tried", [])
-    clock, configuration = SystemClock(), config(policy={"confirm": "0s", "quarantine": False})
+    clock, configuration = SystemClock(), config(policy={"confirm_timeout": "0s", "quarantine": False})
     replicas = [await start_replica(url, configuration, clock) for _ in range(2)]
     try:
         for pulls in range(1, 7):

@@ -219,9 +219,9 @@ async def test_the_daemon_tells_and_a_dead_notifier_disturbs_nothing(peer: Peer,
             "journal": f"sqlite:///{tmp_path / 'journal.db'}",
             "gates": {"enabled": False},
             "checks": {"db": {"kind": "tcp", "host": HOST, "port": port, **soon}},
-            "notify": {
-                "on-call-team": {"kind": "alertmanager", "url": server.url, "wait": "100ms"},
-                "chat": {"kind": "slack", "url": f"http://{HOST}:{free_port()}/s3cret-path", "wait": "100ms"},
+            "notifiers": {
+                "on-call-team": {"kind": "alertmanager", "url": server.url, "group_wait": "100ms"},
+                "chat": {"kind": "slack", "url": f"http://{HOST}:{free_port()}/s3cret-path", "group_wait": "100ms"},
             },
             "routes": [{"to": ["on-call-team", "chat"]}],
         }
@@ -239,13 +239,13 @@ async def test_the_daemon_tells_and_a_dead_notifier_disturbs_nothing(peer: Peer,
                 await until(shown, "the dead notifier is seen", 30)
                 text = await metrics()
                 assert 'healthd_notifier_up{notifier="on-call-team"} 1.0' in text
-                assert 'healthd_notices_waiting{notifier="chat"} 1.0' in text
+                assert 'healthd_notifications_queue_length{notifier="chat"} 1.0' in text
                 async with client.get(f"{healthd.url}/health") as response:
                     assert response.status == 503
             listener = await asyncio.start_server(lambda _, writer: writer.close(), HOST, port)
             async with listener:
                 await until(lambda: _paged(peer, "resolved"), "the end is told", 30)
-            assert "notifier cannot deliver" in healthd.log()
+            assert "notifier delivery failed" in healthd.log()
             assert "s3cret-path" not in healthd.log() + text
 
 

@@ -91,9 +91,9 @@ async def _watched(folder: Path, authority: Authority) -> AsyncIterator[tuple[Ga
 
 
 _PUSHED = {
-    "settle": "0s",
-    "every": "1s",
-    "observe": {"at_least": "2s", "at_most": "30s"},
+    "initial_delay": "0s",
+    "interval": "1s",
+    "observe": {"min": "2s", "max": "30s"},
     "criteria": [{"kind": "error_rate", "limit": "5%"}],
 }
 _SERVICE = {"source": {"kind": "push"}, "policy": "pushed"}

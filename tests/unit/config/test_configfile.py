@@ -64,13 +64,13 @@ class TestUnset:
 
     def test_is_misconfigured_and_named(self) -> None:
         """It runs and says what it lacks; the file is valid."""
-        check = read("checks: {b: {kind: heartbeat, period: '${PERIOD}', runbook: '${LINK}'}}").checks["b"]
+        check = read("checks: {b: {kind: heartbeat, period: '${PERIOD}', runbook_url: '${LINK}'}}").checks["b"]
         assert isinstance(check, MisconfiguredConfig)
         assert check.missing == ("LINK", "PERIOD")
 
     def test_keeps_what_it_is_told(self) -> None:
         """How it counts stays as configured, or as its kind has it."""
-        memory = read("checks: {m: {kind: memory, critical: true, interval: 1m, runbook: '${LINK}'}}").checks["m"]
+        memory = read("checks: {m: {kind: memory, critical: true, interval: 1m, runbook_url: '${LINK}'}}").checks["m"]
         assert (memory.critical, memory.interval, memory.scope) == (True, 60.0, Scope.LOCAL)
 
     def test_does_not_hide_other_mistakes(self) -> None:
@@ -91,7 +91,7 @@ class TestUnset:
 
     def test_through_a_merge(self) -> None:
         """A key that an alias brought in has no line of its own."""
-        text = "checks:\n  a: &a {kind: process, runbook: '${LINK}'}\n  b: {<<: *a, interval: 5s}\n"
+        text = "checks:\n  a: &a {kind: process, runbook_url: '${LINK}'}\n  b: {<<: *a, interval: 5s}\n"
         assert {type(check) for check in read(text).checks.values()} == {MisconfiguredConfig}
 
 

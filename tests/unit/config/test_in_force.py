@@ -35,7 +35,7 @@ def configuration(n: int, folder: Path) -> Config:
             },
             "auth": {
                 "tokens": [{"name": f"token-{n}", "hash": f"sha256:{n}" + 63 * "0", "scopes": ["admin"]}],
-                "trust_this_host": [True, False][n],
+                "trust_loopback": [True, False][n],
             },
             "log": {"level": ["info", "warning"][n], "format": ["json", "console"][n]},
             "sentry": {"dsn": f"http://key-{n}@127.0.0.1:1/1"},
@@ -51,14 +51,19 @@ def configuration(n: int, folder: Path) -> Config:
             "checks": {"web": {"kind": "http", "url": url}, f"only-{n}": {"kind": "process"}},
             "groups": {"mine": {"checks": [f"only-{n}"]}},
             "maintenance": [{"checks": ["web"], **window}],
-            "notify": {"team": {"kind": "webhook", "url": url}},
+            "notifiers": {"team": {"kind": "webhook", "url": url}},
             "routes": [{"to": ["team"], "severity": ["critical", "warning"][n]}],
-            "policies": {"post-switch": {"observe": {"at_most": f"{n + 7}m"}}},
+            "policies": {"post-switch": {"observe": {"max": f"{n + 7}m"}}},
             "actions": {"back": {"kind": "webhook", "url": url}},
             "services": {"api": {"targets": {"blue": url}, "source": {"kind": "push"}}},
             "freeze": [window],
             "hooks": {"canary": {"kind": "flagger", "canaries": {f"shop/{n}": {"service": "api"}}}},
-            "gates": {"enabled": not n, "lease": f"{n + 11}s", "keep_looks": f"{n + 9}d", "at_most": 700 + n},
+            "gates": {
+                "enabled": not n,
+                "lease_duration": f"{n + 11}s",
+                "keep_evaluations": f"{n + 9}d",
+                "max_running": 700 + n,
+            },
         }
     )
 

@@ -128,9 +128,9 @@ class Note:
 
 BRANCHES = (journal_tables.BRANCH, gate_tables.BRANCH)
 POLICY: dict[str, Any] = {
-    "settle": "30s",
-    "every": "5s",
-    "observe": {"at_least": "60s", "at_most": "5m"},
+    "initial_delay": "30s",
+    "interval": "5s",
+    "observe": {"min": "60s", "max": "5m"},
     "criteria": [{"kind": "error_rate", "limit": "5%"}],
 }
 

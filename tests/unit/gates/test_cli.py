@@ -34,7 +34,7 @@ def test_a_question_that_cannot_be_asked_is_3(arguments: list[str]) -> None:
 def test_a_daemon_that_is_not_there_is_3() -> None:
     """And the message names its address."""
     url = f"http://127.0.0.1:{free_port()}"
-    result = CliRunner().invoke(gate, ["verify", "api", "1", "--url", url, "--patience", "0"])
+    result = CliRunner().invoke(gate, ["verify", "api", "1", "--url", url, "--retry-for", "0"])
     assert result.exit_code == 3
     assert url in result.stderr
 
@@ -51,7 +51,9 @@ def test_a_crash_is_3(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "a bug" in result.stderr
 
 
-@pytest.mark.parametrize("command", ["cancel", "list", "lock", "resolve", "rollback", "show", "verify", "watch"])
+@pytest.mark.parametrize(
+    "command", ["approve", "cancel", "list", "lock", "reject", "rollback", "show", "verify", "watch"]
+)
 def test_every_command_explains_itself(command: str) -> None:
     """`--help` is not an accident."""
     result = CliRunner().invoke(gate, [command, "--help"])

@@ -48,13 +48,13 @@ GOOD: dict[str, Any] = {"criteria": [ERRORS]}
         ({"criteria": [{"kind": "smoke", "requests": [{"get": "//elsewhere/"}]}]}, "starts with one slash"),
         ({"criteria": [{"kind": "smoke", "requests": [{"get": "/a b"}]}]}, "pattern"),
         ({"criteria": [{"kind": "smoke", "requests": [{"get": "/", "status": 20}]}]}, "status"),
-        ({**GOOD, "settle": 30}, "duration"),
-        ({**GOOD, "every": "100ms"}, "at least 1s"),
-        ({**GOOD, "observe": {"at_least": "5m", "at_most": "1m"}}, "not be shorter"),
+        ({**GOOD, "initial_delay": 30}, "duration"),
+        ({**GOOD, "interval": "100ms"}, "at least 1s"),
+        ({**GOOD, "observe": {"min": "5m", "max": "1m"}}, "not be shorter"),
         ({**GOOD, "risk": {"false_rollback": "0%"}}, "between 0% and 100%"),
         ({**GOOD, "inconclusive": "maybe"}, "hold"),
         ({"criteria": [{"kind": "checks", "group": "ready"}], "watch": "1h"}, "criterion of traffic"),
-        ({**GOOD, "wait": "30s"}, "Extra inputs"),
+        ({**GOOD, "group_wait": "30s"}, "Extra inputs"),
     ],
 )
 def test_what_is_wrong_is_refused_and_named(raw: dict[str, Any], message: str) -> None:
@@ -77,9 +77,9 @@ def test_a_shipped_policy_changes_only_where_the_file_says_so() -> None:
     """`post-switch: {watch: 2h}` is still post-switch; a name of one's own starts from nothing."""
     config = Config.model_validate({"policies": {"post-switch": {"watch": "2h"}}})
     assert config.policies["post-switch"].watch == 7200
-    assert config.policies["post-switch"].settle == 30
-    shorter = Config.model_validate({"policies": {"canary": {"observe": {"at_most": "5m"}}}}).policies["canary"]
-    assert (shorter.observe.at_least, shorter.observe.at_most) == (45, 300)
+    assert config.policies["post-switch"].initial_delay == 30
+    shorter = Config.model_validate({"policies": {"canary": {"observe": {"max": "5m"}}}}).policies["canary"]
+    assert (shorter.observe.min, shorter.observe.max) == (45, 300)
     with pytest.raises(ValidationError, match="criteria"):
         Config.model_validate({"policies": {"own": {"watch": "2h"}}})
 
@@ -95,13 +95,13 @@ def test_a_policy_comes_back_from_the_journal_as_it_was(name: str) -> None:
 def test_a_policy_outlives_its_change_in_the_file() -> None:
     """The rules of a running gate do not change under it, and secrets are not kept in the journal."""
     smoke = {"kind": "smoke", "requests": [{"get": "/me", "headers": {"authorization": "hush-hush"}}]}
-    before = Config.model_validate({"policies": {"own": {"criteria": [smoke], "settle": "1s"}}})
-    after = Config.model_validate({"policies": {"own": {"criteria": [smoke], "settle": "9s"}}})
+    before = Config.model_validate({"policies": {"own": {"criteria": [smoke], "initial_delay": "1s"}}})
+    after = Config.model_validate({"policies": {"own": {"criteria": [smoke], "initial_delay": "9s"}}})
     body = policy_body(before.policies["own"])
     assert "hush" not in body
     assert load_spec(body, "own", "api", before).policy is before.policies["own"]
     changed = load_spec(body, "own", "api", after)
-    assert changed.policy.settle == 1
+    assert changed.policy.initial_delay == 1
     assert changed.without_secrets
 
 

@@ -46,7 +46,7 @@ def _flagger(**more: str) -> dict[str, Any]:
         ({"services": {"x": {"source": SOURCE}}, **_flagger(policy="none")}, "'none', which is not under policies"),
         ({"services": {"x": {"source": SOURCE}}, **_flagger(preflight="none")}, "'none', which is not under policies"),
         ({"services": {"x": {"source": SOURCE}}, **_flagger(preflight="canary")}, "give it quarantine: false"),
-        ({"gates": {"lease": "1s"}}, "lease"),
+        ({"gates": {"lease_duration": "1s"}}, "lease"),
         ({"journal": "mysql://x/y"}, "write sqlite:///"),
     ],
 )

@@ -11,8 +11,8 @@ from tests.servers.ports import free_port
 BUSY = Answer(503, headers={"Retry-After": "0"})
 
 
-async def send(url: str, *, patience: float = 5.0, token: str | None = None) -> int:
-    transport = Transport(url, token, patience=patience, timeout=2.0)
+async def send(url: str, *, retry_for: float = 5.0, token: str | None = None) -> int:
+    transport = Transport(url, token, retry_for=retry_for, timeout=2.0)
     try:
         return (await transport.send("POST", "/gates/verify", body={"a": 1}, headers={"Idempotency-Key": "k"})).status
     finally:
@@ -47,7 +47,7 @@ async def test_patience_ends() -> None:
     """The message says who was not there, and for how long."""
     url = f"http://127.0.0.1:{free_port()}"
     with pytest.raises(Unreachable, match=rf"{url} could not be reached for 0\.1 s: "):
-        await send(url, patience=0.1)
+        await send(url, retry_for=0.1)
 
 
 async def test_a_token_goes_to_nobody_else(peer: Peer) -> None:

@@ -12,7 +12,7 @@ SCRAPE = {"kind": "scrape", "requests": "http_requests_total", "errors": 'http_r
 
 def config(source: dict[str, Any], policy: str = "canary", **more: Any) -> Config:
     service = {"source": source, "policy": policy, "targets": {"blue": ["http://127.0.0.1:3000"]}}
-    errors = {"criteria": [{"kind": "error_rate"}], "observe": {"at_least": "1m", "at_most": "5m"}}
+    errors = {"criteria": [{"kind": "error_rate"}], "observe": {"min": "1m", "max": "5m"}}
     return Config.model_validate({"services": {"api": service}, "policies": {"errors": errors}, **more})
 
 

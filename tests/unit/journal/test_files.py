@@ -114,7 +114,7 @@ async def test_nothing_is_acknowledged_once_the_file_is_not_what_was_opened(
             await noted(database)
         with pytest.raises(JournalGoneError):
             await note(database)
-    assert [(line["event"], line["log_level"]) for line in logged] == [("the journal is gone", "error")]
+    assert [(line["event"], line["log_level"]) for line in logged] == [("journal file removed or replaced", "error")]
     assert not database.works
 
 

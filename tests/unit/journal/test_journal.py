@@ -188,7 +188,7 @@ async def test_one_that_the_database_does_not_take_holds_up_no_other(tmp_path: P
         journal.changed(replace(fell(), check=check))  # type: ignore[arg-type]
     with capture_logs() as logged:
         await run_until_written(journal)
-    assert [line["event"] for line in logged] == ["a transition cannot be kept"]
+    assert [line["event"] for line in logged] == ["transition not stored"]
     assert [len(await journal.transitions(check)) for check in "ab"] == [1, 1]
     await database.close()
 

@@ -92,7 +92,7 @@ async def mailbox(receiver: Receiver, books: Books | None = None, **options: Any
 
 async def test_what_happens_together_is_one_message() -> None:
     """Within `wait`, everything goes into one."""
-    async with mailbox(receiver := Receiver(), wait="5s") as box:
+    async with mailbox(receiver := Receiver(), group_wait="5s") as box:
         box.put(DOWN)
         await asyncio.sleep(3)
         box.put(replace(SLOW, key="check:mail", name="mail"))
@@ -207,7 +207,7 @@ async def test_a_receiver_that_hangs_is_left() -> None:
 
 async def test_no_more_messages_than_allowed() -> None:
     """A storm is put together rather than lost: three messages a minute, and in the end how things stand."""
-    async with mailbox(receiver := Receiver(), wait="1s", per_minute=3) as box:
+    async with mailbox(receiver := Receiver(), group_wait="1s", per_minute=3) as box:
         for second in range(180):
             box.put(replace(DOWN, standing=f"state {second}"))
             await asyncio.sleep(1)

@@ -21,7 +21,7 @@ from tests.unit.stage import DOWN, MIDNIGHT, SLOW, UP, Stage
 pytestmark = pytest.mark.looptime
 SOON = {"interval": "1h", "timeout": "1s"}
 CHECKS = {"db": {"kind": "process", "critical": True, **SOON}, "disk": {"kind": "disk", "scope": "local", **SOON}}
-CHAT = {"kind": "slack", "url": "http://chat.invalid/hook", "wait": "1s"}
+CHAT = {"kind": "slack", "url": "http://chat.invalid/hook", "group_wait": "1s"}
 
 
 class Talk(Stage):
@@ -72,7 +72,7 @@ async def test_a_check_is_told_by_the_routes_of_the_environment(talk: Talk) -> N
     """A critical failure is critical, another a warning; another environment's route is not taken."""
     notify = {"team": CHAT, "others": {**CHAT, "url": "http://chat.invalid/others"}}
     routes = [{"environment": "production", "to": "team"}, {"environment": "staging", "to": "others"}]
-    async with telling(talk, talk.configure(notify=notify, routes=routes)):
+    async with telling(talk, talk.configure(notifiers=notify, routes=routes)):
         talk.put("db", DOWN)
         talk.put("disk", SLOW)
         await asyncio.sleep(5)
@@ -83,7 +83,7 @@ async def test_a_check_is_told_by_the_routes_of_the_environment(talk: Talk) -> N
 
 async def test_overdue_is_told(talk: Talk) -> None:
     """What nobody probes any more is unknown, and somebody hears of it."""
-    async with telling(talk, talk.configure(notify={"team": CHAT}, routes=[{"to": "team"}])):
+    async with telling(talk, talk.configure(notifiers={"team": CHAT}, routes=[{"to": "team"}])):
         talk.put("db", UP, fresh=60)
         await asyncio.sleep(100)
     assert talk.said == {"hook": ["db unknown critical"]}
@@ -97,7 +97,7 @@ async def test_maintenance_is_quiet_and_its_end_is_not(talk: Talk) -> None:
         "to": (MIDNIGHT + timedelta(seconds=100)).isoformat(),
         "reason": "upgrade",
     }
-    async with telling(talk, talk.configure(notify={"team": CHAT}, routes=[{"to": "team"}], maintenance=[window])):
+    async with telling(talk, talk.configure(notifiers={"team": CHAT}, routes=[{"to": "team"}], maintenance=[window])):
         talk.put("db", DOWN)
         await asyncio.sleep(90)
         assert talk.said == {}
@@ -107,14 +107,14 @@ async def test_maintenance_is_quiet_and_its_end_is_not(talk: Talk) -> None:
 
 async def test_a_reload_tells_who_is_new(talk: Talk) -> None:
     """A notifier that stayed is told nothing again; one that is new is told what is wrong now; a gone one nothing."""
-    async with telling(talk, talk.configure(notify={"team": CHAT}, routes=[{"to": "team"}])) as notifications:
+    async with telling(talk, talk.configure(notifiers={"team": CHAT}, routes=[{"to": "team"}])) as notifications:
         talk.put("db", DOWN)
         await asyncio.sleep(5)
         both = {"team": CHAT, "new": {**CHAT, "url": "http://chat.invalid/new"}}
-        notifications.reconfigure(talk.configure(notify=both, routes=[{"to": ["team", "new"]}]))
+        notifications.reconfigure(talk.configure(notifiers=both, routes=[{"to": ["team", "new"]}]))
         await asyncio.sleep(5)
         assert talk.said == {"hook": ["db unhealthy critical"], "new": ["db unhealthy critical"]}
-        notifications.reconfigure(talk.configure(notify=both, routes=[{"to": "new"}]))
+        notifications.reconfigure(talk.configure(notifiers=both, routes=[{"to": "new"}]))
         talk.put("db", UP)
         await asyncio.sleep(5)
     assert talk.said["new"] == ["db unhealthy critical", "db healthy info"]
@@ -123,7 +123,7 @@ async def test_a_reload_tells_who_is_new(talk: Talk) -> None:
 async def test_secrets_are_not_told(talk: Talk) -> None:
     """Whatever a gate's words quote."""
     heard: list[Notice] = []
-    async with telling(talk, talk.configure(notify={"team": CHAT}, routes=[{"to": "team"}])) as notifications:
+    async with telling(talk, talk.configure(notifiers={"team": CHAT}, routes=[{"to": "team"}])) as notifications:
         talk.redact.learn(["hunter-two"])
         box = notifications._mailboxes["team"]
         put: Callable[..., None] = box.put
@@ -162,7 +162,7 @@ async def test_an_unset_variable_is_visible_unless_it_may_be_unset() -> None:
     stage = Stage()
     missing = {"kind": "slack", "__missing__": ["SLACK_WEBHOOK_URL"], "url": None}
     settings = Settings.model_validate(
-        {"notify": {"team": missing, "maybe": {**missing, "optional": True}}, "routes": [{"to": ["team", "maybe"]}]}
+        {"notifiers": {"team": missing, "maybe": {**missing, "optional": True}}, "routes": [{"to": ["team", "maybe"]}]}
     )
     metrics = Metrics(stage.board, "1", "production")
     notifications = Notifications(settings, board=stage.board, clock=stage.clock, redact=stage.redact, metrics=metrics)

@@ -22,8 +22,8 @@ pytestmark = pytest.mark.looptime
 ROLLBACK = Notice(
     "rollback:api", "rollback", "api", "rollback_failed g1 1", True, Severity.CRITICAL, "could not", MIDNIGHT
 )
-PAGER = {"kind": "pagerduty", "routing_key": "k", "url": "http://pager.invalid/pager", "wait": "1s"}
-ALERTS = {"kind": "alertmanager", "url": "http://alerts.invalid", "wait": "1s"}
+PAGER = {"kind": "pagerduty", "routing_key": "k", "url": "http://pager.invalid/pager", "group_wait": "1s"}
+ALERTS = {"kind": "alertmanager", "url": "http://alerts.invalid", "group_wait": "1s"}
 
 
 class Table:
@@ -78,7 +78,7 @@ async def life(
 ) -> AsyncIterator[Notifications]:
     """One process, from its start to its end; the board knows nothing at first."""
     talk.heard, talk.ids, talk.before = [], [], []
-    settings = talk.configure(notify={"team": notifier}, **{"routes": [{"to": "team"}], **options})
+    settings = talk.configure(notifiers={"team": notifier}, **{"routes": [{"to": "team"}], **options})
     talk.board.arrange({}, {}, ())
     talk.board.arrange(settings.active_checks, settings.active_groups, settings.maintenance)
     notifications = Notifications(
@@ -163,7 +163,7 @@ async def test_another_receiver_is_told_what_is_wrong_now(talk: Heard) -> None:
     table = Table()
     for notifier, heard in (
         (CHAT, ["db unhealthy"]),
-        ({**CHAT, "per_minute": 5, "wait": "2s"}, []),
+        ({**CHAT, "per_minute": 5, "group_wait": "2s"}, []),
         ({**CHAT, "url": "http://chat.invalid/other"}, ["db unhealthy"]),
     ):
         async with life(talk, table, notifier):
@@ -193,7 +193,7 @@ async def test_a_journal_that_is_down_holds_nobody_up(talk: Heard) -> None:
 async def test_what_another_host_alone_sees_is_its_own(talk: Heard) -> None:
     """Replicas that share a journal leave each other's local checks alone."""
     table = Table()
-    chat = talk.configure(notify={"team": CHAT}, routes=[{"to": "team"}]).notify["team"]
+    chat = talk.configure(notifiers={"team": CHAT}, routes=[{"to": "team"}]).notifiers["team"]
     elsewhere = Notice(
         "check:disk@other", "check", "disk", "unhealthy", True, Severity.WARNING, "", MIDNIGHT, facts={"host": "other"}
     )

@@ -8,7 +8,7 @@ from tests.unit.stage import UP
 from tests.unit.web.conftest import Open
 
 NONE: dict[str, Any] = {"auth": {"tokens": []}}
-TRUSTING: dict[str, Any] = {"auth": {"trust_this_host": True}}
+TRUSTING: dict[str, Any] = {"auth": {"trust_loopback": True}}
 RUN = "/checks/db/run"
 
 
@@ -37,7 +37,7 @@ async def test_beside_tokens(open_site: Open) -> None:
     """Trust that was asked for reads, with tokens as without; a token that is not known is nobody's."""
     site, client = await open_site()
     tokens = [{**token.model_dump(), "hash": token.hash.get_secret_value()} for token in site.configured.auth.tokens]
-    site, client = await open_site(auth={"trust_this_host": True, "tokens": tokens})
+    site, client = await open_site(auth={"trust_loopback": True, "tokens": tokens})
     site.put("db", UP)
     refused = await client.post(RUN)
     assert (refused.status, "needs a token" in (await refused.json(content_type=None))["detail"]) == (401, True)

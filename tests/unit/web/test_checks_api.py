@@ -73,7 +73,7 @@ async def test_refusals(open_site: Open, path: str, headers: dict[str, str], sta
 
 async def test_without_tokens_only_this_host_may_read(open_site: Open) -> None:
     """Direct callers on this host, not those whom a proxy or a browser's page sends; and none may change anything."""
-    site, client = await open_site(auth={"trust_this_host": True})
+    site, client = await open_site(auth={"trust_loopback": True})
     site.put("db", UP)
     assert await details(client)
     assert (await post(client, "/checks/db/run"))[0] == 401
@@ -103,7 +103,7 @@ async def details(client: Client, **headers: str) -> bool:
 @pytest.mark.parametrize(("version", "reads"), [("1.0", False), ("1.1", True)])
 async def test_a_proxy_that_hides_speaks_an_old_http(open_site: Open, version: str, reads: bool) -> None:
     """NGINX passes on with HTTP/1.0, its own Host and no other sign, unless it is configured."""
-    site, client = await open_site(auth={"trust_this_host": True})
+    site, client = await open_site(auth={"trust_loopback": True})
     site.put("db", UP)
     reader, writer = await asyncio.open_connection(client.server.host, client.server.port)
     writer.write(f"GET /health HTTP/{version}\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n".encode())

@@ -86,7 +86,7 @@ async def test_overall_is_503_when_a_critical_check_fails(open_site: Open) -> No
     assert (await get(client, "/health"))[0] == 503
 
 
-TRUSTING = {"trust_this_host": True}
+TRUSTING = {"trust_loopback": True}
 
 
 @pytest.mark.parametrize(

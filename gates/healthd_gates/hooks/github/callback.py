@@ -48,7 +48,7 @@ class GitHub:
     """One hook's correspondent."""
 
     def __init__(self, config: GitHubConfig, clock: Clock) -> None:
-        self.patience, self.give_up = config.patience, config.give_up
+        self.wait_timeout, self.retry_for = config.wait_timeout, config.retry_for
         self._config, self._clock = config, clock
         self._tokens: dict[tuple[str, int, int], _Token] = {}
         self._session: aiohttp.ClientSession | None = None

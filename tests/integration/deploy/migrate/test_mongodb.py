@@ -58,7 +58,7 @@ def database(uri: str) -> Iterator[Database[dict[str, Any]]]:
 def bench(uri: str, tmp_path: Path, database: object) -> Bench:
     folder = tmp_path / "migrations"
     folder.mkdir()
-    return Bench(folder, {"mongodb": {"uri": uri, "lease": LEASE}})
+    return Bench(folder, {"mongodb": {"uri": uri, "lease_duration": LEASE}})
 
 
 def all_once(database: Database[dict[str, Any]]) -> bool:
@@ -106,7 +106,7 @@ async def test_on_a_server_without_transactions(tmp_path: Path) -> None:
         with pymongo.MongoClient[dict[str, Any]](uri) as client:
             database = client.get_default_database()
             database["courses"].insert_many([{"_id": n, "title": f"Course {n}"} for n in range(30)])
-            bench = Bench(tmp_path, {"mongodb": {"uri": uri, "lease": LEASE}})
+            bench = Bench(tmp_path, {"mongodb": {"uri": uri, "lease_duration": LEASE}})
             bench.write(f"{NAME}.yaml", SLUGS)
             assert await bench.up() == 1
             assert all_once(database)

@@ -118,7 +118,7 @@ async def test_at_its_timeout_the_whole_group_ends(tmp_path: Path, after: str) -
     )
     source = source.replace("{after}", after)
     begun = time.monotonic()
-    outcome = await tried(python(source, timeout="3s", stop_within="500ms"), order())
+    outcome = await tried(python(source, timeout="3s", grace_period="500ms"), order())
     assert time.monotonic() - begun < 30  # which what it started would outlive
     assert outcome.ending is Ending.RETRY
     assert outcome.detail.startswith("killed after 3 s")

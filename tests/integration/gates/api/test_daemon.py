@@ -13,7 +13,7 @@ from tests.servers.waiting import until
 
 async def test_without_tokens_direct_callers_on_this_host_read_where_it_is_asked_for(tmp_path: Path) -> None:
     """The daemon says so when it starts; what came through a proxy or a browser is refused, and so is every change."""
-    async with gating(tmp_path, auth={"trust_this_host": True}) as api:
+    async with gating(tmp_path, auth={"trust_loopback": True}) as api:
         assert "nobody may ask a gate" in api.daemon.log()
         assert (await api.call("GET", "/gates", token=None)).status == 200
         asked = {"service": api.service(), "candidate": {"version": "2"}}

@@ -32,7 +32,7 @@ async def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterat
     config = Config.model_validate(
         {
             "services": {"api": {"source": {"kind": "push"}, "policy": "endless"}},
-            "policies": {"endless": {**POLICIES["endless"], "every": "1h"}},
+            "policies": {"endless": {**POLICIES["endless"], "interval": "1h"}},
             "checks": {"fine": {"kind": "process"}},
         }
     )

@@ -33,7 +33,7 @@ TOOLS = ("flagger", "argo", "spinnaker")
 async def api(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Gating]:
     """A daemon whose hooks are configured as the files say, one service a tool and outcome."""
     services = {f"{tool}-{outcome}": {"source": {"kind": "push"}, "policy": "patient"} for tool, outcome in CASES}
-    patient = {**POLICIES["pushed"], "observe": {"at_least": "3s", "at_most": "5m"}}
+    patient = {**POLICIES["pushed"], "observe": {"min": "3s", "max": "5m"}}
     names = {tool: {_name(tool, o): {"service": f"{t}-{o}"} for t, o in CASES if t == tool} for tool in TOOLS}
     hooks = {
         "flagger": {"kind": "flagger", "canaries": names["flagger"]},

@@ -189,7 +189,7 @@ async def test_the_first_error_is_one(server: prometheus.Prometheus) -> None:
 
 async def test_no_traffic_is_not_no_telemetry(server: prometheus.Prometheus) -> None:
     """Targets that are there and have no requests: zero. Not even a target: nobody knows."""
-    gate = await looked(desk(config(server, "idle", present="there{CHOSEN}"), at(0)), until=30)
+    gate = await looked(desk(config(server, "idle", up="there{CHOSEN}"), at(0)), until=30)
     total = gate.total()
     assert total is not None
     assert total.requests == 0
@@ -202,7 +202,7 @@ async def test_no_traffic_is_not_no_telemetry(server: prometheus.Prometheus) -> 
 
 async def test_the_first_request_of_an_idle_target_counts(server: prometheus.Prometheus) -> None:
     """It was there with none, so that all that it says is new."""
-    gate = await looked(desk(config(server, "idle", present="there{CHOSEN}"), at(0)), until=60)
+    gate = await looked(desk(config(server, "idle", up="there{CHOSEN}"), at(0)), until=60)
     total = gate.total()
     assert total is not None
     assert total.requests == 3

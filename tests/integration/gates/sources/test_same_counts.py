@@ -53,7 +53,7 @@ async def test_prometheus_and_scrape_count_what_was_sent() -> None:
         scraped = {"v1": [old.address], "v2": [new.address]}
         with prometheus.running(scraped) as server:
             arms = {"candidate": Arm("v2", urls=(new.url,)), "baseline": Arm("v1", urls=(old.url,))}
-            through: dict[str, Any] = {"kind": "prometheus", "url": server.url, "present": 'up{job="$version"}'}
+            through: dict[str, Any] = {"kind": "prometheus", "url": server.url, "up": 'up{job="$version"}'}
             started = {"started": 'process_start_time_seconds{job="$version"}', "lookback": "5s"}
             gates = [
                 desk({**through, **started, **COUNTED}, **arms),

@@ -120,7 +120,7 @@ def test_each_environment_has_its_scale_and_its_configuration(name: str, tmp_pat
     written = YAML(typ="safe").load(one(built(place), "ConfigMap")["data"]["config.yaml"])
     expected = shipped(name)
     assert {**written["checks"], "disk": 0} == {**expected["checks"], "disk": 0}
-    assert written["notify"] == expected["notify"]
+    assert written["notifiers"] == expected["notifiers"]
     assert written["routes"] == expected["routes"]
 
 

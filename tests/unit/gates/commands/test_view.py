@@ -66,7 +66,7 @@ def test_the_view_says_how_things_stand(width: int) -> None:
 
 def test_a_held_gate_says_what_to_do() -> None:
     """The command is there to be copied."""
-    assert "healthd gate resolve g1 pass|fail" in drawn(replace(gate(), state=GateState.HELD))
+    assert "healthd gate approve|reject g1" in drawn(replace(gate(), state=GateState.HELD))
 
 
 def test_the_last_word_repeats_nothing(capsys: pytest.CaptureFixture[str]) -> None:

@@ -69,7 +69,7 @@ class Asking:
 
 def quick(**changes: Any) -> Config:
     """Hooks, and a policy that decides within seconds: each virtual second costs real ones."""
-    policy = {"settle": "0s", "observe": {"at_least": "20s", "at_most": "40s"}, **changes.pop("policy", {})}
+    policy = {"initial_delay": "0s", "observe": {"min": "20s", "max": "40s"}, **changes.pop("policy", {})}
     return config(**{"hooks": HOOKS, "policy": policy, **changes})
 
 

@@ -50,4 +50,4 @@ def test_the_template_waits_as_long_as_a_gate_may_take() -> None:
     waits = parse_duration(METRIC["interval"]) * METRIC["count"]
     assert METRIC["inconclusiveLimit"] >= METRIC["count"]
     for policy in SHIPPED.values():
-        assert waits > parse_duration(policy["settle"]) + parse_duration(policy["observe"]["at_most"]) + 60
+        assert waits > parse_duration(policy["initial_delay"]) + parse_duration(policy["observe"]["max"]) + 60

@@ -10,7 +10,7 @@ from tests.unit.gates.hooks.asking import ArgoCalls, Said, quick
 from tests.unit.gates.stage import Script, broken, failing, healthy, replica, request, silent
 
 INTERVAL = 10.0
-PATIENT: dict[str, Any] = {"policy": {"observe": {"at_least": "1h", "at_most": "2h"}}}
+PATIENT: dict[str, Any] = {"policy": {"observe": {"min": "1h", "max": "2h"}}}
 
 
 async def analysed(argo: ArgoCalls, version: str, run: str | None, revision: str = "7") -> Said:

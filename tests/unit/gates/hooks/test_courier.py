@@ -24,7 +24,7 @@ HOOKS = {"tool": {"kind": "tool"}}
 @pytest.fixture(autouse=True)
 def _tool(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(any_hook.KINDS, "tool", "tests.unit.gates.hooks.tool:ToolDialect")
-    monkeypatch.setitem(CORRESPONDENTS, ToolConfig, lambda config, _clock: Tool(config.patience, config.give_up))
+    monkeypatch.setitem(CORRESPONDENTS, ToolConfig, lambda config, _clock: Tool(config.wait_timeout, config.retry_for))
     monkeypatch.setattr(Tool, "act", lambda _word: TAKEN)
     monkeypatch.setattr(Tool, "excused", None)
     monkeypatch.setattr(Tool, "told", [])
@@ -192,7 +192,7 @@ async def test_a_cancelled_gate_is_a_no(file: Path) -> None:
 async def test_progress_is_told_a_few_times_at_most(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A tool takes ten reports, however long the gate runs and however often it is restarted."""
     monkeypatch.setattr(callback_worker, "_FIRST_REPORT", 1.0)
-    long = staged(policy={"observe": {"at_least": "1h", "at_most": "2h"}, "every": "60s"})
+    long = staged(policy={"observe": {"min": "1h", "max": "2h"}, "interval": "60s"})
     running = await start_replica(file, long)
     await running.gates.callback_worker.owe(owed())
     for _ in range(4):
@@ -217,14 +217,14 @@ async def test_what_the_tool_refuses_is_given_up_until_it_asks_again(file: Path)
         await until_told(2)
         assert words() == ["pass", "pass"]
         counted = running.registry.get_sample_value
-        assert counted("healthd_hook_replies_total", {"hook": "tool", "state": "given_up"}) == 1
-        assert counted("healthd_hook_replies_total", {"hook": "tool", "state": "done"}) == 1
+        assert counted("healthd_hook_callbacks_total", {"hook": "tool", "state": "given_up"}) == 1
+        assert counted("healthd_hook_callbacks_total", {"hook": "tool", "state": "done"}) == 1
 
 
 async def test_a_tool_that_never_comes_back_is_given_up(file: Path) -> None:
     """At the end of the time that the configuration gives it."""
     Tool.act = lambda _word: LOST
-    short = config(hooks={"tool": {"kind": "tool", "give_up": 200.0}})
+    short = config(hooks={"tool": {"kind": "tool", "retry_for": 200.0}})
     async with replica(file, short) as running:
         await running.gates.callback_worker.owe(owed())
         await asyncio.sleep(210.0)

@@ -116,7 +116,7 @@ async def test_flagger_hears_of_a_regression_after_the_pass(file: Path) -> None:
 
 async def test_a_canary_that_is_deleted_frees_its_service(file: Path) -> None:
     """Flagger tells nobody; some intervals later the gate ends. Restarting healthd meanwhile is no silence."""
-    patient: dict[str, Any] = {"policy": {"observe": {"at_least": "1h", "at_most": "2h"}}}
+    patient: dict[str, Any] = {"policy": {"observe": {"min": "1h", "max": "2h"}}}
     async with replica(file, quick(**patient)) as running:
         flagger = FlaggerCalls(running)
         gate = (await flagger("pre-rollout", "aaa")).gate
@@ -133,7 +133,7 @@ async def test_a_canary_that_is_deleted_frees_its_service(file: Path) -> None:
 
 async def test_weight_is_held_while_something_speaks_against_the_version(file: Path) -> None:
     """The first step needs no evidence, for without weight there is none; a rate over the limit holds the next."""
-    patient: dict[str, Any] = {"policy": {"observe": {"at_least": "1h", "at_most": "2h"}}}
+    patient: dict[str, Any] = {"policy": {"observe": {"min": "1h", "max": "2h"}}}
     for errors, status in ((0, 200), (1, 409)):
         Script.act = lambda _seconds, errors=errors: Counts(10, errors)
         async with replica(file.with_suffix(f".{errors}"), quick(**patient)) as running:

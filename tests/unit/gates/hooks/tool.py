@@ -17,8 +17,8 @@ REFUSED = Delivery(Receipt.REFUSED, "no such run")
 
 class ToolConfig(HookConfig):
     kind: Literal["tool"]
-    patience: float = 400.0
-    give_up: float = 7200.0
+    wait_timeout: float = 400.0
+    retry_for: float = 7200.0
 
 
 class ToolDialect:
@@ -33,8 +33,8 @@ class Tool:
     told: ClassVar[list[tuple[str, str]]] = []
     reports: ClassVar[list[str]] = []
 
-    def __init__(self, patience: float, give_up: float) -> None:
-        self.patience, self.give_up = patience, give_up
+    def __init__(self, wait_timeout: float, retry_for: float) -> None:
+        self.wait_timeout, self.retry_for = wait_timeout, retry_for
 
     async def excuse(self, address: Mapping[str, Any]) -> str | None:
         return Tool.excused

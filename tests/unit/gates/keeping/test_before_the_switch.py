@@ -13,13 +13,13 @@ from healthd_gates.domain.request import Version
 from tests.unit.gates.keeping.test_looking import CHECKED, DOWN, UP, put
 from tests.unit.gates.stage import POLICY, Note, Replica, Script, config, failing, healthy, replica, request
 
-FIRST = {"criteria": [{"kind": "checks", "group": "ready", "failures": 3}], "settle": "0s", "quarantine": False}
-WATCHED = {"watch": "1h", "settle": "0s", "observe": {"at_least": "5s", "at_most": "1m"}}
+FIRST = {"criteria": [{"kind": "checks", "group": "ready", "failures": 3}], "initial_delay": "0s", "quarantine": False}
+WATCHED = {"watch": "1h", "initial_delay": "0s", "observe": {"min": "5s", "max": "1m"}}
 
 
 def shop(**changes: Any) -> Any:
     """`quick` is the service's own policy, `first` a preflight with a name of the user's."""
-    first = {**FIRST, "observe": {"at_least": "0s", "at_most": "1m"}, **changes}
+    first = {**FIRST, "observe": {"min": "0s", "max": "1m"}, **changes}
     service = {"source": {"kind": "scripted"}, "policy": "quick", "on_fail": ["back"], "on_pass": ["promote"]}
     return config(
         policies={"quick": {**POLICY, **WATCHED}, "first": first},

@@ -14,7 +14,7 @@ from tests.unit.stage import MIDNIGHT
 async def test_an_outage_of_the_source_is_named_in_the_verdict(file: Path) -> None:
     """Also on the page of a gate that is over, which shows the decision's sentence."""
     Script.act = unreachable
-    async with replica(file, config(policy={"observe": {"at_most": "2m"}})) as running:
+    async with replica(file, config(policy={"observe": {"max": "2m"}})) as running:
         gate = await running.keeper.start(request(), caller="ci")
         gate = await running.keeper.wait(gate.id, 900)
         assert gate.decision is not None

@@ -20,7 +20,7 @@ def _crashing(seconds: float) -> Evidence:
 async def test_a_crash_loop_puts_the_traffic_back(file: Path, from_second: int, *, watched: bool) -> None:
     """It is no proof of harm, so that the version is not put into quarantine."""
     Script.act = later(from_second, healthy, _crashing)
-    policy = {"watch": "1h", "observe": {"at_least": "1m", "at_most": "10m"}}
+    policy = {"watch": "1h", "observe": {"min": "1m", "max": "10m"}}
     async with replica(file, config(policy=policy)) as running:
         gate = await running.keeper.start(request(), caller="ci")
         await running.keeper.wait(gate.id, 900)

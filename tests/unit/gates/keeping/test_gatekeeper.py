@@ -290,7 +290,7 @@ async def test_a_replica_that_drains_takes_no_more_gates(file: Path) -> None:
 
 async def test_a_replica_runs_only_so_many_gates(file: Path) -> None:
     """Beyond that it says so instead of doing all of them badly."""
-    async with replica(file, config(gates={"at_most": 1})) as running:
+    async with replica(file, config(gates={"max_running": 1})) as running:
         await start(running)
         with pytest.raises(refusals.TooManyGates):
             await start(running, "web")
@@ -328,7 +328,7 @@ async def test_the_beginning_of_an_id_will_do(file: Path) -> None:
 async def test_a_key_starts_anew_once_its_version_is_released(file: Path) -> None:
     """The pipeline that is run again deploys the version again: the old fail is not the answer to that."""
     Script.act = failing
-    async with replica(file, config(policy={"settle": "0s"})) as running:
+    async with replica(file, config(policy={"initial_delay": "0s"})) as running:
         asked = request(rollback="off")
         first = await running.keeper.start(asked, caller="ci", idempotency_key="run-7")
         assert not (await running.keeper.wait(first.id, 600)).may_stay
@@ -342,7 +342,7 @@ async def test_a_key_starts_anew_once_its_version_is_released(file: Path) -> Non
 async def test_no_deadline_that_is_past_is_shown(file: Path) -> None:
     """A service that is held by a rollback is held until that is over."""
     Script.act = failing
-    async with replica(file, config(policy={"settle": "0s"})) as running:
+    async with replica(file, config(policy={"initial_delay": "0s"})) as running:
         first = await running.keeper.start(request(), caller="ci")
         with pytest.raises(refusals.ServiceBusy, match=r"until \d{4}-.* UTC at the latest") as refused:
             await running.keeper.start(request(version="3.0"), caller="ci")

@@ -17,7 +17,7 @@ from tests.unit.gates.keeping.test_before_the_switch import shop
 from tests.unit.gates.keeping.test_looking import DOWN, UP, put
 from tests.unit.gates.stage import Replica, Script, config, failing, replica, request
 
-QUICK = {"settle": "0s", "observe": {"at_least": "5s", "at_most": "1m"}}
+QUICK = {"initial_delay": "0s", "observe": {"min": "5s", "max": "1m"}}
 
 
 async def verify(running: Replica, key: str = "run-77", service: str = "api", **more: Any) -> Gate:

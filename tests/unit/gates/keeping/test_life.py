@@ -25,7 +25,7 @@ from tests.unit.gates.stage import (
     unreachable,
 )
 
-HOLD = {"policy": {"inconclusive": "hold", "hold_at_most": "10m"}}
+HOLD = {"policy": {"inconclusive": "hold", "hold_timeout": "10m"}}
 WATCH = {"policy": {"watch": "15m"}}
 
 
@@ -182,7 +182,7 @@ async def test_a_candidate_that_dies_loses_its_traffic(
     Nothing is proven against the version, so that it may be tried again.
     """
     Script.act = later(60, healthy, gone)
-    async with replica(file, config(policy={"on_loss": on_loss, "observe": {"at_most": "1h"}})) as running:
+    async with replica(file, config(policy={"on_loss": on_loss, "observe": {"max": "1h"}})) as running:
         gate = await verdict(running)
         assert gate.decision is not None
         assert (gate.decision.verdict, gate.decision.counts_as) == (Verdict.INCONCLUSIVE, Verdict.FAIL)

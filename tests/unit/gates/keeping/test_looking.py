@@ -22,7 +22,7 @@ from healthd_gates.judge.rules import Against
 from tests.unit.gates.stage import Replica, Script, Scripted, config, hanging, later, replica, request
 from tests.unit.stage import DOWN, MIDNIGHT, UP
 
-READY = {"criteria": [{"kind": "checks", "group": "ready", "failures": 3}], "settle": "0s"}
+READY = {"criteria": [{"kind": "checks", "group": "ready", "failures": 3}], "initial_delay": "0s"}
 CHECKED = {"checks": {"db": {"kind": "process", "critical": True}}}
 MAINTENANCE = {"checks": ["db"], "from": "2000-01-01T00:00:00Z", "to": "2100-01-01T00:00:00Z", "reason": "provider"}
 
@@ -107,7 +107,7 @@ async def test_slow_looks_do_not_pile_up(file: Path) -> None:
 )
 async def test_preflight_goes_by_the_checks(file: Path, result: Any, expected: tuple[Verdict, str]) -> None:
     """At once when they are up, after some looks when they are down; what is not known passes nobody."""
-    policy = {**READY, "observe": {"at_least": "0s", "at_most": "1m"}}
+    policy = {**READY, "observe": {"min": "0s", "max": "1m"}}
     async with replica(file, config(policy=policy, **CHECKED)) as running:
         put(running, result)
         gate = await verdict(running)
@@ -127,7 +127,7 @@ async def test_preflight_goes_by_the_checks(file: Path, result: Any, expected: t
 )
 async def test_nothing_to_look_at_passes_nobody(file: Path, checked: dict[str, Any], why: str) -> None:
     """A checklist without a check that counts is no evidence of anything."""
-    policy = {**READY, "observe": {"at_least": "0s", "at_most": "1m"}}
+    policy = {**READY, "observe": {"min": "0s", "max": "1m"}}
     async with replica(file, config(policy=policy, **checked)) as running:
         gate = await verdict(running)
         assert decided(gate)[0] is Verdict.INCONCLUSIVE
@@ -231,8 +231,8 @@ async def test_metrics_show_what_a_gate_sees_and_said(file: Path) -> None:
         during = generate_latest(running.registry).decode()
         assert 'healthd_gates_active{service="api",state="observing"} 1.0' in during
         where = 'criterion="error_rate",policy="quick",service="api"'
-        assert f"healthd_gate_observed{{{where}}} 0.0" in during
-        assert f"healthd_gate_limit{{{where}}} 0.05" in during
+        assert f"healthd_gate_candidate_ratio{{{where}}} 0.0" in during
+        assert f"healthd_gate_limit_ratio{{{where}}} 0.05" in during
         await running.keeper.wait(started.id, 600)
         await asyncio.sleep(1)
         after = generate_latest(running.registry).decode()

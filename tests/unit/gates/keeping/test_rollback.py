@@ -122,7 +122,7 @@ async def test_what_nobody_could_see_is_not_called_rolled_back(
 ) -> None:
     """The gate ends `rollback_unconfirmed` after the policy's time, and says what is missing."""
     Script.act, Note.act = act, always(DONE)
-    async with replica(file, config(policy={"confirm": "1m"})) as running:
+    async with replica(file, config(policy={"confirm_timeout": "1m"})) as running:
         gate = await finished(running, **asked)
         assert rollback_of(gate).state is RollbackState.UNCONFIRMED
         assert detail in (rollback_of(gate).detail or "")
@@ -200,7 +200,7 @@ async def test_a_receiver_that_asks_for_time_gets_it(file: Path) -> None:
 async def test_an_action_is_given_up_after_its_time(file: Path) -> None:
     """The rollback has failed, and says at what."""
     Script.act, Note.act = broken, always(ActionResult(Ending.RETRY, "503"))
-    async with replica(file, config(actions={"back": {"kind": "note", "give_up": "10m"}})) as running:
+    async with replica(file, config(actions={"back": {"kind": "note", "retry_for": "10m"}})) as running:
         gate = await finished(running)
         assert rollback_of(gate).state is RollbackState.FAILED
         assert rollback_of(gate).detail == "back was given up: 503"
@@ -285,9 +285,9 @@ async def test_a_regression_after_the_baseline_was_cleaned_up_is_told_and_not_ro
 ) -> None:
     """The request, or else the configuration, says for how long there is a baseline."""
     Script.act, Note.act = later(1200, healthy, broken), always(DONE)
-    kept = {"baseline_kept": "10m"} if where == "service" else {}
+    kept = {"rollback_window": "10m"} if where == "service" else {}
     async with replica(file, config(policy={"watch": "1h"}, service=kept)) as running:
-        gate = await finished(running, **({"baseline_kept": 600.0} if where == "request" else {}))
+        gate = await finished(running, **({"rollback_window": 600.0} if where == "request" else {}))
         assert (gate.state, rollback_of(gate).state) == (GateState.FINISHED, RollbackState.IMPOSSIBLE)
         assert "kept for 10m after the verdict" in (rollback_of(gate).detail or "")
         assert rollback_of(gate).trigger == "watch"
@@ -301,7 +301,7 @@ async def test_a_late_regression_is_rolled_back_like_a_fail(file: Path) -> None:
         return switched_back(Counts(1000, 0))(seconds) if seconds > 1200 else (Counts(1000, 0), Counts(0, 0))
 
     Script.act, Note.act = act, always(DONE)
-    async with replica(file, config(policy={"watch": "1h"}, service={"baseline_kept": "2h"})) as running:
+    async with replica(file, config(policy={"watch": "1h"}, service={"rollback_window": "2h"})) as running:
         gate = await finished(running)
         assert (rollback_of(gate).state, rollback_of(gate).trigger) == (RollbackState.ROLLED_BACK, "watch")
         assert [order.occasion for order in Note.tried] == [Occasion.REGRESSION]
@@ -423,13 +423,13 @@ async def test_a_rehearsal_says_what_then_happens(file: Path) -> None:
 async def test_a_rollback_whose_time_went_by_in_a_crash_is_looked_at_all_the_same(file: Path) -> None:
     """Nobody is called at night for what only nobody was there to see."""
     Script.act, Note.act = switched_back(Counts(1000, 0)), always(DONE)
-    first = await start_replica(file, config(policy={"confirm": "1m"}))
+    first = await start_replica(file, config(policy={"confirm_timeout": "1m"}))
     gate = await first.keeper.start(request(baseline=BASELINE), caller="ci")
     while not Note.tried:
         await asyncio.sleep(0.5)
     await first.crash()
     await asyncio.sleep(1800)
-    async with replica(file, config(policy={"confirm": "1m"})) as second:
+    async with replica(file, config(policy={"confirm_timeout": "1m"})) as second:
         assert rollback_of(await over(second, gate)).state is RollbackState.ROLLED_BACK
     assert len({order.key for order in Note.tried}) == 1
 

@@ -60,7 +60,7 @@ async def test_a_source_that_sends_its_own_requests(
     """It sends as many to the candidate as to the baseline, which is nobody's traffic."""
     monkeypatch.setattr(ScriptedConfig, "sees_traffic", False)
     Script.act, Note.act = after_the_action(Counts(50, 25), baseline), lambda _order: outcome
-    async with replica(file, config(policy={"confirm": "1m"})) as running:
+    async with replica(file, config(policy={"confirm_timeout": "1m"})) as running:
         rollback = await rolled_back(running)
         assert rollback.state is state
         assert says in (rollback.detail or "")
@@ -81,7 +81,7 @@ async def test_the_word_of_an_action_that_looked(
 ) -> None:
     """It counts where the numbers do not tell, and not against what they say."""
     Script.act, Note.act = after_the_action(candidate, baseline), lambda _order: LOOKED
-    async with replica(file, config(policy={"confirm": "1m"})) as running:
+    async with replica(file, config(policy={"confirm_timeout": "1m"})) as running:
         assert (await rolled_back(running, **asked)).state is state
 
 

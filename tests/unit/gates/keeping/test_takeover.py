@@ -169,7 +169,7 @@ async def test_a_replica_that_only_seemed_dead_writes_nothing_more(file: Path) -
     Script.act = later(60, healthy, broken)
     async with replica(file) as first, replica(file) as second:
         gate = await first.keeper.start(request(), caller="ci")
-        first.task.cancel()  # it renews its lease no more, as when its event loop stands still
+        first.task.cancel()  # it renews its lease no more, as when its event loop blocked
         await asyncio.sleep(30)
         assert (await second.keeper.get(gate.id)).holder == second.gates.replica
         decided = await second.keeper.wait(gate.id, 600)

@@ -128,7 +128,7 @@ async def test_stale_is_not_green(open_site: Open) -> None:
 
 async def test_what_is_hostile_is_text(open_site: Open) -> None:
     """Markup in messages, reasons, versions and deploys comes out as the characters that it is."""
-    site, client = await open_site(version=HOSTILE, auth={"trust_this_host": True}, **OPEN_TO_ALL)
+    site, client = await open_site(version=HOSTILE, auth={"trust_loopback": True}, **OPEN_TO_ALL)
     site.page.deploys = Known(
         Deploy(HOSTILE, HOSTILE, "unhealthy", HOSTILE, HOSTILE, site.clock.now(), "/gates/1/page")
     )
@@ -150,7 +150,7 @@ def attrs_of_script(html: str) -> str:
 async def test_only_links_to_the_web(open_site: Open) -> None:
     """A runbook that is no web address is no link."""
     checks = {
-        name: {"kind": "process", "timeout": "2s", "interval": "10s", "runbook": runbook}
+        name: {"kind": "process", "timeout": "2s", "interval": "10s", "runbook_url": runbook}
         for name, runbook in {"bad": "javascript:alert(1)", "good": "https://runbooks.example.org/a"}.items()
     }
     site, client = await open_site(checks=checks, groups={}, **OPEN_TO_ALL)

@@ -120,7 +120,7 @@ async def test_a_receiver_that_is_down_for_long_is_told_truly_all_along(file: Pa
     down = ActionResult(Ending.RETRY, "deploy.test answered 500")
     Note.act = lambda _order: ActionResult(Ending.DONE, "switched") if loop.time() >= up_at else down
     actions = {name: {"kind": "note"} for name in ("back", "tell")}
-    changes = {"actions": actions, "service": {"on_fail": ["back", "tell"]}, "gates": {"lease": "60s"}}
+    changes = {"actions": actions, "service": {"on_fail": ["back", "tell"]}, "gates": {"lease_duration": "60s"}}
     async with looking(file, **changes) as (running, viewer):
         gate = await running.keeper.start(request(), caller="ci")
         while not Note.tried:
@@ -141,7 +141,7 @@ async def test_a_receiver_that_is_down_for_long_is_told_truly_all_along(file: Pa
             heard = re.fullmatch(rf"back was tried (\d+) times and is not done yet: {down.detail}", told)
             assert heard is not None
             assert back.tries - 2 <= int(heard[1]) <= back.tries  # the gate hears of a try a moment later
-            waits = running.registry.get_sample_value("healthd_action_oldest_due_seconds")
+            waits = running.registry.get_sample_value("healthd_action_queue_oldest_age_seconds")
             assert waits == pytest.approx(loop.time() - called_for, abs=60)
             html = await viewer.look(gate.id)
             assert has(html, "Failed, not rolled back yet", "The candidate may still have the traffic", down.detail)
@@ -152,7 +152,7 @@ async def test_a_receiver_that_is_down_for_long_is_told_truly_all_along(file: Pa
         assert (await running.keeper.get(gate.id)).state is GateState.FINISHED
         html = await viewer.look(gate.id)
         assert has(html, "rollback not confirmed", "A person must look where the traffic is", "switched")
-        assert running.registry.get_sample_value("healthd_action_oldest_due_seconds") == 0
+        assert running.registry.get_sample_value("healthd_action_queue_oldest_age_seconds") == 0
 
 
 async def test_every_end_of_a_rollback_has_words(file: Path) -> None:
@@ -198,7 +198,7 @@ async def test_a_person_decides(file: Path) -> None:
         gate = await running.keeper.start(request(), caller="ci")
         await asyncio.sleep(400)
         held = await viewer.look(gate.id)
-        assert has(held, "A person decides", "It fails unless a person decides", f"healthd gate resolve {gate.id} pass")
+        assert has(held, "A person decides", "It fails unless a person decides", f"healthd gate approve {gate.id}")
         await running.keeper.resolve(gate.id, Verdict.PASS, caller="kim", reason="known outage of the logs")
         await asyncio.sleep(5)
         assert has(await viewer.look(gate.id), "Passed", "known outage of the logs", "Verdict: pass", "by kim")
@@ -258,7 +258,7 @@ async def test_who_may_look(file: Path) -> None:
 async def test_looks_are_read_once(file: Path) -> None:
     """A long gate is not read again for every viewer, and its picture stays small."""
     Script.act = later(1e9, lambda _: Counts(50, 1), healthy)
-    policy = {"observe": {"at_least": "30m", "at_most": "1h"}}
+    policy = {"observe": {"min": "30m", "max": "1h"}}
     async with looking(file, policy=policy) as (running, viewer):
         gate = await running.keeper.start(request(), caller="ci")
         await asyncio.sleep(1000)

@@ -1,4 +1,4 @@
-"""`healthd gate plan`: what a policy would see, and how soon, before it ever guards a deploy."""
+"""`healthd gate simulate`: what a policy would see, and how soon, before it ever guards a deploy."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def _seconds(_ctx: click.Context, _param: click.Parameter, value: str) -> float:
 @click.option("--seed", default=1, show_default=True, help="The same seed gives the same numbers.")
 @config_option
 @json_option
-def plan(
+def simulate(
     policy: str,
     rate: float,
     baseline_rate: float | None,
@@ -68,7 +68,7 @@ def plan(
     traffic is drawn; checks and smoke requests are taken to hold. No daemon is asked.
 
     \b
-    healthd gate plan canary --rate 50 --errors 0.5%
+    healthd gate simulate canary --rate 50 --errors 0.5%
     """
     chosen = policy_of(settings_of(config_file), policy)
     if baseline_rate is None:
