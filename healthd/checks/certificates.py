@@ -58,7 +58,7 @@ class Expiries:
     unneeded: Expiry | None
 
 
-def expiries(tls: ssl.SSLObject, now: datetime) -> Expiries | None:
+def expiries(tls: ssl.SSLObject | ssl.SSLSocket, now: datetime) -> Expiries | None:
     """Over the verified path with its root; over all that is presented where the handshake was not verified; None for
     a connection without certificates. Raises ValueError for a certificate that cannot be read."""
     verified, presented = _chain(tls, verified=True), _chain(tls, verified=False)
@@ -71,11 +71,11 @@ def expiries(tls: ssl.SSLObject, now: datetime) -> Expiries | None:
     return Expiries(nearest, min(sooner, key=lambda expiry: expiry.at, default=None))
 
 
-def _chain(tls: ssl.SSLObject, *, verified: bool) -> dict[bytes, Any]:
+def _chain(tls: ssl.SSLObject | ssl.SSLSocket, *, verified: bool) -> dict[bytes, Any]:
     """OpenSSL's own certificates, by their DER. Python 3.13 has a method for it that gives the DER alone; below it is
     the one that all versions have."""
     method = "get_verified_chain" if verified else "get_unverified_chain"
-    certificates = getattr(tls._sslobj, method)() or ()  # type: ignore[attr-defined]
+    certificates = getattr(tls._sslobj, method)() or ()  # type: ignore[union-attr]
     return {certificate.public_bytes(_DER): certificate for certificate in certificates}
 
 

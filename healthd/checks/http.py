@@ -70,6 +70,8 @@ class RequestConfig(CheckConfig):
     """Whether the connection is kept, or each probe looks at DNS, TCP and TLS as well."""
     body_limit: Size = Field(2**20, ge=1)
     """How much of the body is read."""
+    follow_redirects: int = Field(0, ge=0, le=20)
+    """How many redirects are followed, one after the other; to another host no header and no body goes along."""
 
     @field_validator("server_name")
     @classmethod
@@ -89,7 +91,7 @@ class RequestConfig(CheckConfig):
     def request(self) -> Request:
         url, headers = _as_written(self.url), {name: value.get_secret_value() for name, value in self.headers.items()}
         if url.user is not None or url.password is not None:
-            # In UTF-8 (RFC 7617, 2.1): aiohttp would do it in Latin-1, which has no €.
+            # In UTF-8 (RFC 7617, 2.1).
             credentials = f"{url.user or ''}:{url.password or ''}".encode()
             headers["Authorization"] = f"Basic {base64.b64encode(credentials).decode()}"
             url = url.with_user(None)
@@ -120,6 +122,7 @@ class Http:
             ca_file=config.ca_file,
             server_name=config.server_name,
             body_limit=config.body_limit,
+            follow_redirects=config.follow_redirects,
         )
 
     async def probe(self) -> Result:

@@ -3,43 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 import time
-from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-import aiohttp
 from multidict import CIMultiDictProxy
 from yarl import URL
 
-from healthd import __version__
-from healthd.checks.certificates import Expiry, expiries
+from healthd.checks.certificates import Expiry
 from healthd.checks.charset import decoded
-from healthd.checks.connect import Endpoint
-from healthd.checks.http_failures import explain_exchange
+from healthd.checks.connect import Endpoint, explain
+from healthd.checks.http_connection import Connection, HandshakeError, open_connection
+from healthd.checks.http_failures import explain_exchange, explain_handshake
+from healthd.checks.http_redirects import RedirectError, is_same_host, next_request
+from healthd.checks.http_request import Request as Request
+from healthd.checks.http_response import BrokenOffError, ExchangeError, HungUpError, Response
 from healthd.checks.trust import CAFileError, trust
 from healthd.model import FailureKind, Result
-from healthd.runtime.hosts import tls_name
 
-_LONGEST_LINE = 64 * 1024  # bytes of one header: twice what curl takes of all of them in a line
-_USER_AGENT = f"healthd/{__version__}"
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What is asked. Header values and the URL may hold secrets: none of them goes into a message."""
-
-    url: URL
-    method: str = "GET"
-    headers: Mapping[str, str] | None = None
-    body: bytes | None = None
-
-    @property
-    def endpoint(self) -> Endpoint:
-        return Endpoint(self.url.host or "", self.url.port or 0)
+_REPEATABLE = ("GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +44,7 @@ class Answer:
 
 
 class HttpClient:
-    """One session and at most one connection. Redirects are never followed and cookies never kept."""
+    """At most one connection. Cookies are never kept, and redirects not followed unless it is told to."""
 
     def __init__(
         self,
@@ -71,99 +54,116 @@ class HttpClient:
         ca_file: Path | None = None,
         server_name: str | None = None,
         body_limit: int = 2**20,
+        follow_redirects: int = 0,
     ) -> None:
-        """`patience` is in seconds, for the whole exchange; `body_limit` in bytes, after decompression."""
-        self._patience = patience
-        self._keep_alive = keep_alive
-        self._ca_file = ca_file
-        self._server_name = server_name
-        self._body_limit = body_limit
-        self._session: aiohttp.ClientSession | None = None
-        self._connector: _Connector | None = None
+        """`patience` is in seconds, for the whole exchange; `body_limit` in bytes, after decompression;
+        `follow_redirects` is how many of them are followed, one after the other."""
+        self._patience, self._keep_alive, self._body_limit = patience, keep_alive, body_limit
+        self._ca_file, self._server_name, self._redirects = ca_file, server_name, follow_redirects
+        self._kept: tuple[Place, Connection] | None = None
+        self._is_connected = False
+        self._expiry: Expiry | None = None
+        self._written: tuple[Request, bytes] | None = None
 
     async def ask(self, request: Request) -> Answer | Result:
+        asked, start = request, time.perf_counter()
         try:
             async with asyncio.timeout(self._patience):
-                return await self._exchange(request)
+                for _ in range(self._redirects + 1):
+                    response = await self._exchange(asked, self._place(asked.url, request.url))
+                    status, headers = response.message.code, response.message.headers
+                    following = next_request(asked, status, headers.get("Location")) if self._redirects else None
+                    if following is None:
+                        latency = time.perf_counter() - start
+                        return Answer(status, headers, bytes(response.body), response.whole, latency, self._expiry)
+                    asked = following
+                raise RedirectError(f"redirects more than {self._redirects} times")
         except CAFileError as error:
             return Result.unhealthy(FailureKind.MISCONFIGURED, str(error))
-        except TimeoutError:
-            connected = self._connector is not None and self._connector.connected
-            late = "did not answer" if connected else "accepted no connection"
-            return Result.unhealthy(FailureKind.TIMEOUT, f"{request.endpoint} {late} within {self._patience:g} s")
-        except (aiohttp.ClientError, OSError) as error:
-            return Result.unhealthy(*explain_exchange(error, request.endpoint, self._server_name))
+        except RedirectError as error:
+            return Result.unhealthy(FailureKind.UNEXPECTED_RESPONSE, f"{asked.endpoint} {error}")
+        except ExchangeError as error:
+            return Result.unhealthy(*explain_exchange(error, asked.endpoint))
+        except TimeoutError as error:
+            if error.errno is not None:  # TCP itself has given up
+                return Result.unhealthy(*explain(error, asked.endpoint))
+            late = "did not answer" if self._is_connected else "accepted no connection"
+            return Result.unhealthy(FailureKind.TIMEOUT, f"{asked.endpoint} {late} within {self._patience:g} s")
+        except HandshakeError as error:
+            return Result.unhealthy(*explain_handshake(error, asked.endpoint, self._server_name))
+        except OSError as error:
+            return Result.unhealthy(*explain(error, asked.endpoint))
 
     async def close(self) -> None:
         """Drops the connection at once, without a goodbye."""
-        connector, session = self._connector, self._session
-        self._connector = self._session = None
-        if connector is not None and session is not None:
-            session.detach()
-            await connector.close(abort_ssl=True)
+        if self._kept is not None:
+            self._kept[1].close()
+            self._kept = None
 
-    async def _exchange(self, request: Request) -> Answer:
-        session, connector = self._open()
-        connector.connected = False
-        start = time.perf_counter()
-        async with session.request(
-            request.method,
-            request.url,
-            headers=request.headers,
-            data=request.body,
-            allow_redirects=False,
-            ssl=trust(self._ca_file),
-            server_hostname=tls_name(self._server_name) if self._server_name else None,
-        ) as response:
-            body, whole = await self._read(response.content)
-            return Answer(response.status, response.headers, body, whole, time.perf_counter() - start, connector.expiry)
+    def _place(self, url: URL, configured: URL) -> Place:
+        """Where to connect to; the name for TLS is that of the configured host alone."""
+        name = self._server_name if is_same_host(configured, url) else None
+        return Place(Endpoint(url.host or "", url.port or 0), url.scheme == "https", name)
 
-    async def _read(self, content: aiohttp.StreamReader) -> tuple[bytes, bool]:
-        body = bytearray()
-        async for piece in content.iter_any():
-            body += piece
-            if len(body) > self._body_limit:
-                return bytes(body[: self._body_limit]), False
-        return bytes(body), True
+    async def _exchange(self, request: Request, place: Place) -> Response:
+        """Over the connection that is kept, or a fresh one. Raises ExchangeError, HandshakeError, OSError and
+        CAFileError."""
+        if (connection := self._take_kept(place)) is not None:
+            try:
+                return await self._over(connection, request, place)
+            except HungUpError:  # its time may have been up just then
+                if request.method not in _REPEATABLE:
+                    raise
+        self._is_connected = False
+        tls = trust(self._ca_file) if place.is_tls or self._ca_file is not None else None
+        connection = await open_connection(place.endpoint, tls if place.is_tls else None, place.server_name)
+        return await self._over(connection, request, place)
 
-    def _open(self) -> tuple[aiohttp.ClientSession, _Connector]:
-        if self._session is None or self._connector is None:
-            self._connector = _Connector(
-                limit=1,
-                force_close=not self._keep_alive,
-                use_dns_cache=False,
-                # By the event loop's own lookups; the alternative, c-ares, keeps answers for as long as their TTL.
-                resolver=aiohttp.ThreadedResolver(),
-            )
-            self._session = aiohttp.ClientSession(
-                connector=self._connector,
-                cookie_jar=aiohttp.DummyCookieJar(),
-                timeout=aiohttp.ClientTimeout(total=None),
-                headers={"User-Agent": _USER_AGENT},
-                max_line_size=_LONGEST_LINE,
-                max_field_size=_LONGEST_LINE,
-            )
-        return self._session, self._connector
+    async def _over(self, connection: Connection, request: Request, place: Place) -> Response:
+        self._is_connected, self._expiry = True, connection.expiry
+        response, is_kept = Response(request.method, self._body_limit, asyncio.get_running_loop()), False
+        try:
+            is_sent = await exchange(connection, self._bytes_of(request), response)
+            is_kept = self._keep_alive and is_sent and response.keeps_alive
+        finally:
+            if is_kept:
+                self._kept = place, connection
+            else:
+                connection.close()
+        return response
 
-
-class _Connector(aiohttp.TCPConnector):
-    """Remembers, of the connection in use, whether it came about and when its certificates expire: by the time that
-    a response is there, aiohttp may have given the connection back."""
-
-    connected = False
-    expiry: Expiry | None = None
-
-    async def connect(self, *args: Any, **kwargs: Any) -> aiohttp.connector.Connection:
-        connection = await super().connect(*args, **kwargs)
-        self.connected = True
-        tls = connection.transport.get_extra_info("ssl_object") if connection.transport else None
-        self.expiry = _expiry(tls) if tls is not None else None
-        return connection
-
-
-def _expiry(tls: ssl.SSLObject) -> Expiry | None:
-    try:
-        ends = expiries(tls, datetime.now(UTC))
-    except ValueError:  # trusted by OpenSSL and yet unreadable: only the dates are lost
+    def _take_kept(self, place: Place) -> Connection | None:
+        if self._kept is None:
+            return None
+        (led_to, connection), self._kept = self._kept, None
+        if led_to == place and connection.is_idle():
+            return connection
+        connection.close()
         return None
-    return ends.relied_on if ends is not None else None
+
+    def _bytes_of(self, request: Request) -> bytes:
+        if self._written is None or self._written[0] is not request:
+            self._written = request, request.to_bytes(keep_alive=self._keep_alive)
+        return self._written[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a connection leads."""
+
+    endpoint: Endpoint
+    is_tls: bool
+    server_name: str | None
+
+
+async def exchange(connection: Connection, request: bytes, response: Response) -> bool:
+    """Sends the one and reads the other; whether all was sent. Raises ExchangeError."""
+    is_sent = False
+    with suppress(OSError):  # it may have answered before it hung up
+        is_sent = await connection.send(request)
+    try:
+        while not response.is_over:
+            response.feed(await connection.receive())
+    except OSError as error:
+        raise (BrokenOffError if response.has_begun else HungUpError) from error
+    return is_sent

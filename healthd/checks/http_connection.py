@@ -1,0 +1,148 @@
+"""One HTTP connection of a probe, on a non-blocking socket: bytes out, bytes in, and TLS where it is asked for.
+
+asyncio's transports are left out. They would cost a probe more than its request does, and a probe waits for one thing
+at a time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from datetime import UTC, datetime
+
+from healthd.checks.certificates import Expiry, expiries
+from healthd.checks.connect import Endpoint, connect
+from healthd.runtime.hosts import tls_name
+
+_PIECE = 64 * 1024  # bytes that are read at once
+_READ_FIRST = (BlockingIOError, ssl.SSLWantReadError)
+_WRITE_FIRST = (BlockingIOError, ssl.SSLWantWriteError)
+
+
+class HandshakeError(Exception):
+    """TCP came about and TLS did not; its cause says why."""
+
+
+class Connection:
+    """An open connection, and when the certificates of its peer expire."""
+
+    def __init__(self, sock: socket.socket, expiry: Expiry | None) -> None:
+        self.expiry = expiry
+        self._socket, self._is_tls = sock, isinstance(sock, ssl.SSLSocket)
+        self._early: bytes | None = None
+
+    async def send(self, data: bytes) -> bool:
+        """Whether all was taken: not, where the peer answers or hangs up before it has read to the end. Raises
+        OSError."""
+        rest = memoryview(data)
+        while rest:
+            try:
+                rest = rest[self._socket.send(rest) :]
+            except _WRITE_FIRST:
+                await _ready(self._socket, reading=True, writing=True)
+                self._early = self._receive_now()
+                if self._early is not None:
+                    return False
+            except ssl.SSLWantReadError:
+                await _ready(self._socket, reading=True)
+        return True
+
+    async def receive(self) -> bytes:
+        """What comes next; nothing when the peer has closed. Raises OSError."""
+        if self._early is not None:
+            early, self._early = self._early, None
+            return early
+        if self._is_tls and (waiting := self._receive_now()) is not None:  # OpenSSL may hold what no select sees
+            return waiting
+        while True:
+            await _ready(self._socket, reading=True)
+            if (found := self._receive_now()) is not None:
+                return found
+
+    def is_idle(self) -> bool:
+        """Whether it can be used once more: still open, and nothing came that nobody asked for."""
+        try:
+            return self._receive_now() is None
+        except OSError:
+            return False
+
+    def close(self) -> None:
+        """Drops it at once, without a goodbye."""
+        self._socket.close()
+
+    def _receive_now(self) -> bytes | None:
+        try:
+            return self._socket.recv(_PIECE)
+        except _READ_FIRST:
+            return None
+        except ssl.SSLWantWriteError:  # a change of keys, which the next call goes on with
+            return None
+
+
+async def open_connection(endpoint: Endpoint, tls: ssl.SSLContext | None, server_name: str | None) -> Connection:
+    """Raises OSError, which `connect.explain` puts into words, and HandshakeError."""
+    sock = await connect(endpoint)
+    if tls is None:
+        return Connection(sock, None)
+    try:
+        secure = tls.wrap_socket(
+            sock, server_hostname=tls_name(server_name or endpoint.host), do_handshake_on_connect=False
+        )
+    except BaseException:
+        sock.close()
+        raise
+    try:
+        await _shake_hands(secure)
+        return Connection(secure, _expiry(secure))
+    except (ssl.SSLEOFError, ssl.SSLZeroReturnError) as error:
+        secure.close()
+        raise ConnectionResetError from error
+    except ssl.SSLError as error:
+        secure.close()
+        raise HandshakeError from error
+    except BaseException:
+        secure.close()
+        raise
+
+
+async def _shake_hands(secure: ssl.SSLSocket) -> None:
+    while True:
+        try:
+            secure.do_handshake()
+        except ssl.SSLWantReadError:
+            await _ready(secure, reading=True)
+        except ssl.SSLWantWriteError:
+            await _ready(secure, writing=True)
+        else:
+            return
+
+
+async def _ready(sock: socket.socket, *, reading: bool = False, writing: bool = False) -> None:
+    """Returns when the socket can be read, or written to."""
+    loop, descriptor = asyncio.get_running_loop(), sock.fileno()
+    ready: asyncio.Future[None] = loop.create_future()
+    try:
+        if reading:
+            loop.add_reader(descriptor, _wake, ready)
+        if writing:
+            loop.add_writer(descriptor, _wake, ready)
+        await ready
+    finally:
+        if reading:
+            loop.remove_reader(descriptor)
+        if writing:
+            loop.remove_writer(descriptor)
+
+
+def _wake(ready: asyncio.Future[None]) -> None:
+    if not ready.done():
+        ready.set_result(None)
+
+
+def _expiry(tls: ssl.SSLSocket) -> Expiry | None:
+    try:
+        ends = expiries(tls, datetime.now(UTC))
+    except ValueError:  # trusted by OpenSSL and yet unreadable: only the dates are lost
+        return None
+    return ends.relied_on if ends is not None else None
