@@ -7,7 +7,6 @@ things stand when it is back rather than of all that has been.
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -19,6 +18,7 @@ from healthd.checks.failures import describe
 from healthd.notifiers.contract import DeliveryError, Notifier, NotifierConfig
 from healthd.notifiers.notice import Notice, urgency
 from healthd.notify.pace import Pace
+from healthd.notify.set_aside import SetAside, longer
 from healthd.notify.summaries import end_of, summary_of
 from healthd.notify.told import Told
 from healthd.runtime.clock import Clock
@@ -27,7 +27,6 @@ from healthd.runtime.deadline import with_deadline
 _log = structlog.get_logger(__name__)
 _AT_ONCE = 500  # notices in a message that takes several
 _ONE_BY_ONE = 2.0  # seconds for which notices are sent one by one; what is left then is put together
-_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +59,9 @@ class Mailbox:
         self._told: dict[str, Told] = {}
         self._sent_at: dict[str, float] = {}  # steady, for whoever wants it repeated
         self._pace = Pace(config.per_minute)
+        self._aside = SetAside(_AT_ONCE)
         self._news = asyncio.Event()
-        self._pause = 0.0
+        self._pause, self._asked_to_wait = 0.0, False
         self._down = False
         books.up(True)
         books.waiting(0)
@@ -99,16 +99,22 @@ class Mailbox:
         """Deliver until cancelled."""
         while True:
             await self._wait_for_news()
-            await asyncio.sleep(self._pause or self.config.group_wait)
+            await self._rest()
             await self.deliver()
 
     async def deliver(self, *, hurry: bool = False) -> None:
-        """Tell all that is news, message after message, until nothing is left or a message is not taken. In a `hurry`
-        all that can be put together is, and what the rate does not allow now is left to the next start."""
+        """Tell all that is news, message after message, until nothing is left or a message is not taken; that one waits
+        by itself. In a `hurry` all that can be put together is, and what the rate does not allow now is left to the
+        next start."""
         self._news.clear()
         began = self._clock.steady() - (_ONE_BY_ONE if hurry else 0.0)
         while news := self._all_news():
             self._books.waiting(len(news))
+            if not (ready := self._aside.ready(news, self._clock.steady())):
+                self._pause = self._aside.due_in(news, self._clock.steady())
+                self._news.set()
+                break
+            news = ready
             urgent = news[0].is_urgent
             free = self._pace.free(self._clock.steady(), urgent=urgent)
             if not free:
@@ -142,6 +148,7 @@ class Mailbox:
         except Exception as error:
             return self._failed(error, batch)
         self._delivered("sent", batch)
+        self._aside.taken(batch, self._clock.steady())
         self._recovered()
         return True
 
@@ -223,24 +230,43 @@ class Mailbox:
     def _recovered(self) -> None:
         if self._down:
             _log.info("notifier recovered", notifier=self.name)
-        self._down, self._pause = False, 0.0
+        self._down, self._pause, self._asked_to_wait = False, 0.0, False
         self._books.up(True)
 
     def _failed(self, error: Exception, batch: Sequence[Notice]) -> bool:
-        final = isinstance(error, DeliveryError) and error.final
+        now = self._clock.steady()
+        hopeless = self._aside.is_hopeless(batch, now)
+        final = hopeless or (isinstance(error, DeliveryError) and error.final)
         text = str(error) if isinstance(error, DeliveryError | TimeoutError) else describe(error)
-        if not self._down:
+        if hopeless or not self._down:
             _log.error("notifier delivery failed", notifier=self.name, problem=self._redact(text), gives_up=final)
         self._down = True
         self._books.up(False)
         if final:  # the next message may fare better; this one never will
             self._delivered("refused", batch)
+            self._aside.forget(notice.key for notice in batch)
             return True
         self._books.told("failed", sum(len(notice.parts) or 1 for notice in batch))
         asked = error.retry_after if isinstance(error, DeliveryError) else None
-        grown = min(_LONGEST_PAUSE, max(_FIRST_PAUSE, 2 * self._pause))
-        self._pause = max(asked or 0.0, grown * random.uniform(0.8, 1.0))
+        self._aside.failed(batch, now)
+        self._pause, self._asked_to_wait = max(asked or 0.0, longer(self._pause)), asked is not None
         return False
+
+    async def _rest(self) -> None:
+        """Gather what happens at the same time; after a message that was not taken wait, unless there is another one
+        and nothing says yet that the receiver is at fault."""
+        if not self._pause:
+            await asyncio.sleep(self.config.group_wait)
+            return
+        if self._asked_to_wait or self._aside.receiver_is_down:
+            await asyncio.sleep(self._pause)
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._pause):
+                while not self._aside.never_tried(self._all_news()):
+                    self._news.clear()
+                    await self._news.wait()
+                await asyncio.sleep(self.config.group_wait)
 
     async def _wait_for_turn(self, urgent: bool) -> None:
         """Wait until the rate allows a message, or until there is something that may be more urgent."""

@@ -244,3 +244,59 @@ async def test_a_check_that_is_removed_is_over() -> None:
         box.forget_all_but({"check:other"})
         await asyncio.sleep(10)
     assert receiver.words == [["db unhealthy"], ["db removed"]]
+
+
+class Choosy(Receiver):
+    """Answers whatever names a poisoned subject with an error for as long as it lives."""
+
+    def __init__(self, poison: str) -> None:
+        super().__init__()
+        self.poison = poison
+
+    async def send(self, notices: Sequence[Notice]) -> None:
+        if any(self.poison in (each.name for each in (notice, *notice.parts)) for notice in notices):
+            self.tries.append(asyncio.get_running_loop().time())
+            raise DeliveryError("answered 500")
+        await super().send(notices)
+
+
+class ChoosyPager(Choosy):
+    grouped = False
+    keeps_incidents = True
+
+
+def of(name: str, **changes: Any) -> Notice:
+    return replace(DOWN, key=f"check:{name}", name=name, **changes)
+
+
+@pytest.mark.parametrize("kind", [Choosy, ChoosyPager])
+async def test_a_message_that_is_never_taken_holds_up_no_other(kind: type[Choosy]) -> None:
+    """One that the receiver answers with 500 for ever: the others are told within seconds, those that come later too,
+    and after an hour it is given up, counted and said."""
+    books = Books()
+    async with mailbox(receiver := kind("poison"), books) as box:
+        for name in ("poison", "a", "b", "c", "d"):
+            box.put(of(name))
+        await asyncio.sleep(30)
+        assert sorted(word for _, words in receiver.told for word in words) == [f"{n} unhealthy" for n in "abcd"]
+        await asyncio.sleep(600)
+        box.put(of("late"))
+        await asyncio.sleep(10)
+        assert receiver.words[-1] == ["late unhealthy"]
+        assert books.up[-1] is True
+        await asyncio.sleep(4000)
+    assert books.outcomes["refused"] == 1
+    assert books.waiting == 0
+    assert 10 < len(receiver.tries) < 40
+
+
+async def test_what_a_receiver_that_is_down_was_not_told_is_not_given_up() -> None:
+    """It takes nothing, for hours: then all of it is told."""
+    books = Books()
+    async with mailbox(receiver := Receiver(*[DeliveryError("answered 503")] * 60), books) as box:
+        for name in "abcde":
+            box.put(of(name))
+        await asyncio.sleep(9 * 3600)
+    assert sorted(word for _, words in receiver.told for word in words) == [f"{name} unhealthy" for name in "abcde"]
+    assert "refused" not in books.outcomes
+    assert len(receiver.tries) < 70
