@@ -16,8 +16,8 @@ from jsonschema import Draft202012Validator
 
 from healthd import __version__
 from healthd.cli import main
-from tests.acceptance.command import INSTALLED, healthd
 from tests.servers import daemon, peers, tcp
+from tests.servers.command import INSTALLED, healthd
 
 GREEN = "checks: {self: {kind: process}}"
 UNREACHABLE = "postgresql://u:p4ssw0rd@127.0.0.1:1/x"

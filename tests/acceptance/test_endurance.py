@@ -12,9 +12,9 @@ import psutil
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.lateness import Lateness
 from tests.servers import clock, daemon, tcp
 from tests.servers.daemon import Daemon
+from tests.servers.lateness import Lateness
 from tests.servers.waiting import until
 
 TIMEOUT = 0.7

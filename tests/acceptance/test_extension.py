@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.command import Outcome, healthd
 from tests.servers import memcached
+from tests.servers.command import Outcome, healthd
 
 DOCS = Path(__file__).parents[2] / "docs"
 EXAMPLE = DOCS / "extending" / "healthd-check-memcached"

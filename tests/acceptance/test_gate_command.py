@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from tests.gating import Gating, gating, pushing
+from tests.servers.gating import Gating, gating, pushing
 from tests.servers.ports import free_port
 
 HEALTHD = Path(sys.executable).with_name("healthd")

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.command import Outcome, healthd
 from tests.servers import prometheus
+from tests.servers.command import Outcome, healthd
 from tests.servers.ports import free_port
 
 SWITCHED = float(int(time.time()) // 10 * 10 - 3600)

@@ -14,10 +14,10 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.acceptance.command import INSTALLED
-from tests.acceptance.requests import Load
 from tests.servers import daemon, nginx, version
+from tests.servers.command import INSTALLED
 from tests.servers.daemon import Daemon
+from tests.servers.requests import Load
 from tests.servers.waiting import until
 
 SWITCH = Path(__file__).with_name("switch.py")

@@ -15,8 +15,8 @@ import aiohttp
 import pytest
 
 from healthd.web.auth import new_token
-from tests.acceptance.command import INSTALLED
 from tests.servers import daemon, peers, tcp
+from tests.servers.command import INSTALLED
 from tests.servers.peers import Answer
 from tests.servers.ports import free_port
 from tests.servers.waiting import until

@@ -12,9 +12,9 @@ import aiohttp
 import pytest
 
 from healthd.web.auth import new_token
-from tests.lateness import Lateness
 from tests.servers import daemon, notify
 from tests.servers.daemon import Daemon
+from tests.servers.lateness import Lateness
 from tests.servers.ports import HOST, free_port
 from tests.servers.process import Process
 from tests.servers.waiting import until

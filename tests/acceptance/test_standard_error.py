@@ -11,7 +11,7 @@ from pathlib import Path
 
 import aiohttp
 
-from tests.lateness import Lateness
+from tests.servers.lateness import Lateness
 from tests.servers.ports import HOST, free_port
 from tests.servers.waiting import until
 

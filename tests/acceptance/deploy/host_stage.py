@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.acceptance.command import Outcome
 from tests.servers import daemon, pm2
+from tests.servers.command import Outcome
 from tests.servers.daemon import Daemon
 from tests.servers.pm2 import Pm2
 from tests.servers.ports import HOST, free_port

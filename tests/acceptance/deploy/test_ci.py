@@ -14,7 +14,7 @@ import pytest
 import pytest_asyncio
 from ruamel.yaml import YAML
 
-from tests.gating import POLICIES, Gating, gating
+from tests.servers.gating import POLICIES, Gating, gating
 from tests.servers.ports import free_port
 from tests.servers.waiting import until
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.deploy.host_stage import INSTANCES, staged
-from tests.acceptance.requests import Load
+from tests.servers.requests import Load
 from tests.servers.waiting import until
 
 _FAILING = 0.25

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.deploy.host_stage import INSTANCES, Stage, staged
-from tests.acceptance.requests import Load
+from tests.servers.requests import Load
 from tests.servers.waiting import until
 
 _TOLD = (

@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.command import Outcome
 from tests.acceptance.deploy import fleet
 from tests.acceptance.deploy.fleet import Fleet
-from tests.acceptance.requests import Load
 from tests.servers import daemon, kubernetes, kubernetes_controllers
+from tests.servers.command import Outcome
 from tests.servers.kubernetes import Api
 from tests.servers.programs import require
+from tests.servers.requests import Load
 
 INSTALLED = Path(sys.executable).with_name("healthd-deploy")
 SERVICE = "/api/v1/namespaces/shop/services/api"

@@ -18,12 +18,12 @@ import pytest
 from ruamel.yaml import YAML
 
 from healthd_gates.client.client import GateClient
-from tests.acceptance.command import Outcome
 from tests.acceptance.deploy import fleet
 from tests.acceptance.deploy.fleet import Fleet
-from tests.acceptance.requests import Load
 from tests.servers import daemon, nginx
+from tests.servers.command import Outcome
 from tests.servers.daemon import Daemon
+from tests.servers.requests import Load
 from tests.servers.waiting import until
 
 PAGE = Path(__file__).parents[3] / "docs/deploy/nginx.md"

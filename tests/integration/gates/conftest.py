@@ -1,15 +1,17 @@
-"""Every test of the ledger runs on both databases."""
+"""The journal of these tests, on both databases, and one daemon for all tests of the API that one worker runs."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from healthd.journal import tables
 from healthd.journal.database import Database
 from healthd.runtime.clock import SystemClock
 from healthd_gates import actions, sources
 from healthd_gates.store import tables as gate_tables
+from tests.servers.gating import Gating, gating
 
 BRANCHES = (tables.BRANCH, gate_tables.BRANCH)
 
@@ -35,5 +37,11 @@ async def database(url: str) -> AsyncIterator[Database]:
 @pytest.fixture
 def _scripted(monkeypatch: pytest.MonkeyPatch) -> None:
     """There is a source that follows a script, and an action to order."""
-    monkeypatch.setitem(sources.KINDS, "scripted", "tests.unit.gates.stage:Scripted")
-    monkeypatch.setitem(actions.KINDS, "note", "tests.unit.gates.stage:Note")
+    monkeypatch.setitem(sources.KINDS, "scripted", "tests.fakes.gates:Scripted")
+    monkeypatch.setitem(actions.KINDS, "note", "tests.fakes.gates:Note")
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def api(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Gating]:
+    async with gating(tmp_path_factory.mktemp("gating")) as running:
+        yield running

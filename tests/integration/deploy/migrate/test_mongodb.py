@@ -16,8 +16,8 @@ from healthd.model import Status as Health
 from healthd_deploy.migrate.history import HeldError, Status
 from healthd_deploy.migrate.run import MigrationFailedError, NotUndoneError
 from healthd_deploy.migrate.work import NeedsPersonError
-from tests.integration.checks.probing import watched
-from tests.integration.deploy.migrate.bench import Bench
+from tests.integration.deploy.migrate.migrating import Bench
+from tests.integration.healthd.checks.probing import watched
 from tests.servers import mongodb
 from tests.servers.waiting import until
 

@@ -12,8 +12,8 @@ from healthd.model import Status as Health
 from healthd_deploy.migrate.history import HeldError, Status
 from healthd_deploy.migrate.run import MigrationFailedError, NotUndoneError
 from healthd_deploy.migrate.work import NeedsPersonError, RefusedError
-from tests.integration.checks.probing import watched
-from tests.integration.deploy.migrate.bench import Bench
+from tests.integration.deploy.migrate.migrating import Bench
+from tests.integration.healthd.checks.probing import watched
 from tests.servers.waiting import until
 
 USERS = "-- migrate: up\nCREATE TABLE users (id int PRIMARY KEY);\n-- migrate: down\nDROP TABLE users;\n"

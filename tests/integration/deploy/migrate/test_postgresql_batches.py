@@ -15,7 +15,7 @@ from healthd_deploy.migrate.history import Status
 from healthd_deploy.migrate.run import MigrationFailedError, OutOfTimeError
 from healthd_deploy.migrate.stop import Stop
 from healthd_deploy.migrate.work import NeedsPersonError
-from tests.integration.deploy.migrate.bench import Bench
+from tests.integration.deploy.migrate.migrating import Bench
 from tests.servers.waiting import until
 
 PREPARE = "-- migrate: prepare\nALTER TABLE users ADD COLUMN lowered text, ADD COLUMN touched int NOT NULL DEFAULT 0;\n"

@@ -7,7 +7,7 @@ from pathlib import Path
 import aiohttp
 import psutil
 
-from tests.gating import gating
+from tests.servers.gating import gating
 from tests.servers.waiting import until
 
 

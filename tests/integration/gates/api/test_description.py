@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from openapi_spec_validator import validate
 
-from tests.gating import Gating
+from tests.servers.gating import Gating
 
 PAGE = Path(__file__).parents[4] / "docs" / "http.md"
 

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tests.gating import Gating
+from tests.servers.gating import Gating
 
 SCOPES = {
     ("GET", "/gates"): "read",
@@ -51,7 +51,7 @@ ANYBODY = {
     ("OPTIONS", "/health/startup"),
     ("OPTIONS", "/health/{group}"),
 }
-CHECKS = {("POST", "/checks/{name}/run"), ("POST", "/heartbeats/{name}")}  # tests/unit/web/test_checks_api.py
+CHECKS = {("POST", "/checks/{name}/run"), ("POST", "/heartbeats/{name}")}  # tests/unit/healthd/web/test_checks_api.py
 SIGNED = {("POST", "/hooks/github/{hook}")}  # no token opens it: its own tests say who may come in
 NO_TOKEN = {"/api/v2/deployments": 403}  # datadog-ci asks again after every status but 400 and 403
 PARTS = {"gate_id": "g1", "action": "back", "service": "api-0", "hook": "flagger", "webhook": "rollout"}

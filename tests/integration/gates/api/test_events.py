@@ -6,7 +6,7 @@ from typing import Any
 
 import aiohttp
 
-from tests.gating import Gating
+from tests.servers.gating import Gating
 
 
 async def stream(api: Gating, gate: str, last: str | None = None, query: str = "") -> tuple[int, list[dict[str, Any]]]:

@@ -17,7 +17,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from tests.gating import FUZZERS, SERVICES, Gating
+from tests.servers.gating import FUZZERS, SERVICES, Gating
 from tests.integration.gates.api.test_door import ANYBODY, CHECKS, SCOPES
 
 PROMISES = [

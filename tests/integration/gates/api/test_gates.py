@@ -1,6 +1,6 @@
 """Looking at gates, and acting on them."""
 
-from tests.gating import Gating, pushing
+from tests.servers.gating import Gating, pushing
 
 
 async def test_gates_are_listed_newest_first_in_pages(api: Gating) -> None:

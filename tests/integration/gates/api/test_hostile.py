@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tests.gating import POLICIES, gating
+from tests.servers.gating import POLICIES, gating
 from tests.servers.peers import Answer, Peer
 
 EMPTY = {"status": "success", "data": {"resultType": "matrix", "result": []}}

@@ -1,6 +1,6 @@
 """Deploy locks."""
 
-from tests.gating import Gating
+from tests.servers.gating import Gating
 
 
 def wanting(holder: str, duration: str = "10m") -> dict[str, str]:

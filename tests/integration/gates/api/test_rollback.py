@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.gating import Gating, gating
+from tests.servers.gating import Gating, gating
 from tests.servers.peers import Answer, Peer
 from tests.servers.waiting import until
 

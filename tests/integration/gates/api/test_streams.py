@@ -17,8 +17,8 @@ from healthd_gates.api import long_poll as waiting
 from healthd_gates.api.bodies import Bodies
 from healthd_gates.config.settings import Config
 from healthd_gates.router import GateApi
-from tests.gating import POLICIES
-from tests.unit.gates.stage import start_replica
+from tests.fakes.gates import start_replica
+from tests.servers.gating import POLICIES
 
 BODY = {"service": "api", "policy": "endless", "candidate": {"version": "2"}}
 

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tests.gating import Gating, pushing
+from tests.servers.gating import Gating, pushing
 from tests.servers.waiting import until
 
 

@@ -17,10 +17,10 @@ from healthd_gates.judge.judge import Judge
 from healthd_gates.judge.rules import Rules, Timing
 from healthd_gates.sources.cloudwatch import CloudWatchConfig
 from healthd_gates.sources.contract import Arm, SourceUnavailable
+from tests.fakes.sources import Desk, HandClock, desk
 from tests.integration.gates.sources import trimmed_moto
 from tests.servers.moto import CREDENTIALS, Moto
 from tests.servers.ports import free_port
-from tests.unit.gates.sources.desk import Desk, HandClock, desk
 
 BALANCER = "app/shop/50dc6c495c0c9188"
 GROUPS = {"blue": "targetgroup/blue/73e2d6bc24d8a067", "green": "targetgroup/green/943f017f100becff"}

@@ -10,13 +10,13 @@ import aiohttp
 from healthd.model import FailureKind
 from healthd_gates.domain.evidence import Counts
 from healthd_gates.sources.contract import Arm, SourceUnavailable
+from tests.fakes.sources import Desk, desk
 from tests.integration.gates.sources import shop
 from tests.integration.gates.sources.shop import Load, Shop
 from tests.servers import peers, tcp
 from tests.servers.peers import Answer, Peer
 from tests.servers.ports import free_port
 from tests.servers.waiting import until
-from tests.unit.gates.sources.desk import Desk, desk
 
 RATE = 40.0  # requests a second
 

@@ -12,8 +12,8 @@ import pytest
 
 from healthd.model import FailureKind
 from healthd_gates.sources.contract import Arm, HistoricalSource, SourceUnavailable
+from tests.fakes.sources import Desk, HandClock, desk
 from tests.servers import prometheus
-from tests.unit.gates.sources.desk import Desk, HandClock, desk
 
 BEGIN = float(int(time.time()) // 10 * 10 - 1800)
 Samples = list[tuple[float, float]]

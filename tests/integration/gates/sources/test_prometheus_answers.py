@@ -9,9 +9,9 @@ import pytest
 from healthd.model import FailureKind
 from healthd_gates.sources.contract import SourceUnavailable
 from healthd_gates.sources.prometheus_api import QueryApi, Series
+from tests.fakes.sources import desk
 from tests.servers import peers, prometheus, tls
 from tests.servers.peers import Answer
-from tests.unit.gates.sources.desk import desk
 
 QUERY = "/api/v1/query"
 SECRET = "prometheus-secret"

@@ -11,11 +11,11 @@ from typing import Any
 import aiohttp
 
 from healthd_gates.sources.contract import Arm
+from tests.fakes.sources import Desk, desk
 from tests.integration.gates.sources import shop
 from tests.integration.gates.sources.shop import Load, Shop
 from tests.servers import prometheus
 from tests.servers.waiting import until
-from tests.unit.gates.sources.desk import Desk, desk
 
 COUNTED = {
     "requests": 'shop_requests_total{version="$version"}',

@@ -10,9 +10,9 @@ import pytest
 from healthd.model import FailureKind
 from healthd_gates.domain.evidence import Lives
 from healthd_gates.sources.contract import Arm, SourceUnavailable
+from tests.fakes.sources import Desk, HandClock, WallClock, desk
 from tests.servers import peers
 from tests.servers.peers import Answer, Peer
-from tests.unit.gates.sources.desk import Desk, HandClock, WallClock, desk
 
 CONFIG = {
     "kind": "scrape",

@@ -10,7 +10,7 @@ from healthd_gates.client.client import GateClient
 from healthd_gates.commands import look
 from healthd_gates.domain.gate import Gate, Page, Rollback, RollbackState
 from healthd_gates.schema.gate import GateDocument, GatesDocument
-from tests.unit.gates.test_notices import GATE, START
+from tests.unit.gates.engine.test_notifications import GATE, START
 
 IDS = [f"01a2155b3c{number:02x}7{'0' * 19}" for number in range(12)]
 FAILED = Rollback(RollbackState.FAILED, "decision", "errors", START, detail="the webhook answered 403")

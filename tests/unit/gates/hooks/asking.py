@@ -16,7 +16,7 @@ from healthd_gates.api.problems import problem_of
 from healthd_gates.config.settings import Config
 from healthd_gates.domain.errors import Refusal
 from healthd_gates.hooks import find_kind
-from tests.unit.gates.stage import Replica, config
+from tests.fakes.gates import Replica, config
 
 
 @dataclass(frozen=True)

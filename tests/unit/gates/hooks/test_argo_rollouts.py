@@ -11,7 +11,7 @@ from healthd.units import parse_duration
 from healthd_gates.config.builtin_policies import SHIPPED
 from healthd_gates.hooks.argo_rollouts import Measurement
 from healthd_gates.hooks.contract import Told, Word
-from tests.deploytools.argo_rollouts import holds
+from tests.fakes.deploytools.argo_rollouts import holds
 
 FILE = Path(__file__).parents[4] / "deploy" / "hooks" / "argo-analysis-template.yaml"
 METRIC: dict[str, Any] = YAML(typ="safe").load(FILE)["spec"]["metrics"][0]

@@ -6,8 +6,8 @@ from typing import Any
 
 from healthd_gates.domain.evidence import Verdict
 from healthd_gates.domain.gate import GateState
+from tests.fakes.gates import Script, broken, failing, healthy, replica, request, silent
 from tests.unit.gates.hooks.asking import ArgoCalls, Said, quick
-from tests.unit.gates.stage import Script, broken, failing, healthy, replica, request, silent
 
 INTERVAL = 10.0
 PATIENT: dict[str, Any] = {"policy": {"observe": {"min": "1h", "max": "2h"}}}

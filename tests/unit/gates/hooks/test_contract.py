@@ -8,8 +8,8 @@ import pytest
 from healthd_gates.domain.evidence import Verdict
 from healthd_gates.domain.gate import Gate, GateState
 from healthd_gates.hooks.contract import Told, Word, decided_for
-from tests.unit.gates.hooks.gates import DECIDED, PASSED, ROLLBACK, RUNNING
-from tests.unit.stage import MIDNIGHT
+from tests.fakes.gate_states import DECIDED, PASSED, ROLLBACK, RUNNING
+from tests.fakes.monitoring import MIDNIGHT
 
 WORDS = {
     "running": (RUNNING, Word.RUNNING),

@@ -8,8 +8,8 @@ import pytest
 from healthd_gates.domain.evidence import CriterionReport, Finding, Reason, Standing, Verdict
 from healthd_gates.domain.gate import Gate, GateState
 from healthd_gates.hooks.datadog import Status, evaluation_of, rules_of
-from tests.unit.gates.hooks.gates import DECIDED, PASSED, ROLLBACK, RUNNING
-from tests.unit.stage import MIDNIGHT
+from tests.fakes.gate_states import DECIDED, PASSED, ROLLBACK, RUNNING
+from tests.fakes.monitoring import MIDNIGHT
 
 ID = "019a5c3e1b2f" + "0123456789abcdef0123"
 

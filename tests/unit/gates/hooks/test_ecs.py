@@ -12,7 +12,7 @@ from healthd_gates.domain import errors as refusals
 from healthd_gates.domain.evidence import Verdict
 from healthd_gates.domain.gate import Gate, GateState
 from healthd_gates.hooks.ecs import HookStatus, LifecycleEvent, answer_on, answer_to
-from tests.unit.gates.hooks.gates import DECIDED, PASSED, ROLLBACK, RUNNING
+from tests.fakes.gate_states import DECIDED, PASSED, ROLLBACK, RUNNING
 
 GREEN = "arn:aws:ecs:us-west-2:123456789012:service-revision/main/api/9313423515462893900"
 BLUE = "arn:aws:ecs:us-west-2:123456789012:service-revision/main/api/1920498462936580504"

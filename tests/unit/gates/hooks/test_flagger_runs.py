@@ -6,8 +6,8 @@ from typing import Any
 
 from healthd_gates.domain.evidence import Counts
 from healthd_gates.domain.gate import GateState
+from tests.fakes.gates import Script, broken, config, failing, healthy, later, replica, silent
 from tests.unit.gates.hooks.asking import FlaggerCalls, Said, quick
-from tests.unit.gates.stage import Script, broken, config, failing, healthy, later, replica, silent
 
 INTERVAL = 10.0
 

@@ -13,7 +13,7 @@ from healthd_gates.domain.gate import GateState
 from healthd_gates.domain.request import Deployment
 from healthd_gates.hooks.contract import Run
 from healthd_gates.hooks.runs import Runs
-from tests.unit.gates.stage import Replica, Script, config, failing, replica, request
+from tests.fakes.gates import Replica, Script, config, failing, replica, request
 
 API = Run("flagger", "shop/api", "aaa", Deploys(service="api"), "cluster")
 

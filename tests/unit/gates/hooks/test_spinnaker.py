@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from healthd_gates.domain.gate import Gate
 from healthd_gates.hooks.contract import Word
 from healthd_gates.hooks.spinnaker import STATUSES, Execution, StageDocument, Start, Status
-from tests.unit.gates.hooks.gates import DECIDED, PASSED, RUNNING
+from tests.fakes.gate_states import DECIDED, PASSED, RUNNING
 
 STAGE: dict[str, Any] = json.loads(
     (Path(__file__).parents[4] / "deploy" / "hooks" / "spinnaker-stage.json").read_text(encoding="utf-8")

@@ -5,8 +5,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from tests.fakes.gates import Replica, replica
 from tests.unit.gates.hooks.asking import Asking, Said, quick
-from tests.unit.gates.stage import Replica, replica
 
 RUN = {"stage": "api-production", "execution": "01HZX3"}
 HOOK = "https://healthd.example/hooks/spinnaker/spinnaker"

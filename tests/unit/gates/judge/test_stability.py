@@ -6,7 +6,7 @@ from healthd_gates.criteria.error_rate import ErrorRate
 from healthd_gates.domain.evidence import Counts, Evidence, Lives, Reason, Verdict
 from healthd_gates.judge.judge import Judge
 from healthd_gates.judge.rules import Rules, Timing
-from tests.unit.stage import MIDNIGHT
+from tests.fakes.monitoring import MIDNIGHT
 
 _TIMING = Timing(interval=5, warm_up=30, minimum=60, maximum=600)
 

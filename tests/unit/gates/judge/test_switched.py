@@ -7,7 +7,7 @@ from healthd_gates.criteria.error_rate import ErrorRate
 from healthd_gates.domain.evidence import Counts, Evidence, Observation, Reason, Verdict
 from healthd_gates.judge.judge import Judge
 from healthd_gates.judge.rules import Rules, Timing
-from tests.unit.stage import MIDNIGHT
+from tests.fakes.monitoring import MIDNIGHT
 
 
 def judged(candidate: float, baseline: float | None, *, whole: bool = True) -> tuple[Verdict | None, Reason]:

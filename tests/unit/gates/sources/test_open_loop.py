@@ -8,7 +8,7 @@ import time
 import pytest
 
 from healthd_gates.sources.open_loop import OpenLoop
-from tests.lateness import Lateness
+from tests.servers.lateness import Lateness
 
 
 @pytest.mark.looptime

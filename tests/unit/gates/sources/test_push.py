@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from healthd.model import FailureKind
 from healthd_gates.domain.request import PushedEvidence
 from healthd_gates.sources.contract import Arm, SourceUnavailable
-from tests.unit.gates.sources.desk import Desk, HandClock, desk
+from tests.fakes.sources import Desk, HandClock, desk
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

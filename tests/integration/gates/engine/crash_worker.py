@@ -1,0 +1,87 @@
+"""A replica that starts gates as fast as it may and runs them, until it is killed: `python -m … URL [drain]`.
+
+It writes a line for what it has done, after that is stored: `ack ID SERVICE`, `verdict ID VERDICT`. With `drain` it
+starts nothing and only brings to an end what others left.
+"""
+
+import asyncio
+import random
+import sys
+
+from healthd.runtime.clock import SystemClock
+from healthd_gates import actions, sources
+from healthd_gates.actions.contract import ActionRequest, ActionResult, Ending
+from healthd_gates.domain.errors import Refusal
+from healthd_gates.domain.gate import Gate
+from healthd_gates.sources.contract import Arms, SourceContext
+from tests.fakes import gates as stage
+
+# What becomes of a candidate is in the service's name: it does not depend on who looks at it, and when.
+VERDICTS = {"good": "pass", "bad": "fail", "late": "fail", "quiet": "inconclusive"}
+ACTS = {
+    "good": stage.healthy,
+    "bad": stage.failing,
+    "late": stage.later(2, stage.healthy, stage.failing),
+    "quiet": stage.silent,
+}
+ORDERED = ("back", "page")
+_EACH = 3
+
+
+class ByService(stage.Scripted):
+    """Follows the script of its service."""
+
+    def __init__(self, config: stage.ScriptedConfig, arms: Arms, context: SourceContext) -> None:
+        super().__init__(config, arms, context)
+        self.act = ACTS[kind_of(arms.service)]
+
+
+class Done(stage.Note):
+    """Is done at once."""
+
+    async def execute(self, order: ActionRequest) -> ActionResult:
+        return ActionResult(Ending.DONE)
+
+
+def kind_of(service: str) -> str:
+    return service.split("-")[0]
+
+
+def tell(*words: str) -> None:
+    print(*words, flush=True)
+
+
+def told(before: Gate, after: Gate) -> None:
+    if after.decision is not None and before.decision is None:
+        tell("verdict", after.id, after.decision.verdict.value)
+
+
+async def start_gates(replica: stage.Replica, services: list[str]) -> None:
+    """A gate for every service as soon as it is free."""
+    while True:
+        service, version = random.choice(services), f"{random.getrandbits(64):x}"
+        try:
+            gate = await replica.keeper.start(stage.request(service, version), caller="crash")
+        except Refusal:
+            await asyncio.sleep(0.01)
+        else:
+            tell("ack", gate.id, service)
+
+
+async def main(url: str, *, drain: bool) -> None:
+    services = [f"{kind}-{n}" for kind in VERDICTS for n in range(_EACH)]
+    service = {"source": {"kind": "scripted"}, "policy": "quick", "on_fail": ORDERED}
+    configuration = stage.config(
+        services=dict.fromkeys(services, service),
+        actions={name: {"kind": "note"} for name in ORDERED},
+        policy={"initial_delay": "1s", "interval": "1s", "observe": {"min": "2s", "max": "40s"}},
+        gates={"lease_duration": "2s"},
+    )
+    replica = await stage.start_replica(url, configuration, SystemClock(), told=told)
+    await asyncio.gather(replica.task, *([] if drain else [start_gates(replica, services)]))
+
+
+if __name__ == "__main__":
+    sources.KINDS["scripted"] = "tests.integration.gates.engine.crash_worker:ByService"
+    actions.KINDS["note"] = "tests.integration.gates.engine.crash_worker:Done"
+    asyncio.run(main(sys.argv[1], drain="drain" in sys.argv))

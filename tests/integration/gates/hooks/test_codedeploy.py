@@ -1,0 +1,133 @@
+"""A lifecycle event hook of CodeDeploy: the Lambda that ships relays it, and the daemon tells CodeDeploy the verdict.
+
+moto has no such call: a peer checks the form that it has in AWS's JSON protocol.
+"""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy.hooks import aws_relay
+from tests.servers.gating import Gating, gating
+from tests.servers.moto import CREDENTIALS
+from tests.servers.peers import Answer, Peer, Received, peer
+from tests.servers.ports import HOST, free_port
+from tests.servers.waiting import until
+
+_EXECUTION = "eyJlbmNyeXB0ZWREYXRhIjoiVGVzdCIsIml2UGFyYW1ldGVyU3BlYyI6IklWIn0="
+_SIGNED = r"AWS4-HMAC-SHA256 Credential=testing/\d{8}/us-east-1/codedeploy/aws4_request, SignedHeaders=.+"
+_FORM = "application/x-amz-json-1.1"
+
+
+class CodeDeploy:
+    """Answers on a peer. `creators` are who began a deployment, a person unless said; `told` what it was told."""
+
+    def __init__(self, answering: Peer) -> None:
+        self.url = answering.url
+        self.is_down = False
+        self.creators: dict[str, str] = {}
+        self.told: list[tuple[str, str, str]] = []
+        self.tries = 0
+        answering.answer("POST", "/", self._answer)
+
+    def _answer(self, received: Received) -> Answer:
+        self.tries += 1
+        if self.is_down:
+            return Answer(503, json={"__type": "ServiceUnavailableException"})
+        assert received.headers["Content-Type"] == _FORM
+        assert re.fullmatch(_SIGNED, received.headers["Authorization"])
+        body = received.json()
+        assert isinstance(body, dict)
+        match received.headers["X-Amz-Target"]:
+            case "CodeDeploy_20141006.GetDeployment":
+                creator = self.creators.get(body["deploymentId"], "user")
+                info = {"deploymentId": body["deploymentId"], "creator": creator, "status": "InProgress"}
+                return Answer(200, json={"deploymentInfo": info})
+            case "CodeDeploy_20141006.PutLifecycleEventHookExecutionStatus":
+                assert set(body) == {"deploymentId", "lifecycleEventHookExecutionId", "status"}
+                if body["deploymentId"] == "d-GONE":
+                    gone = {"__type": "DeploymentDoesNotExistException", "message": "The deployment does not exist."}
+                    return Answer(400, json=gone)
+                self.told.append((body["deploymentId"], body["lifecycleEventHookExecutionId"], body["status"]))
+                execution = {"lifecycleEventHookExecutionId": body["lifecycleEventHookExecutionId"]}
+                return Answer(200, json=execution)
+        raise AssertionError(f"an unknown call: {received.headers['X-Amz-Target']}")
+
+
+@asynccontextmanager
+async def asking(folder: Path) -> AsyncIterator[tuple[Gating, CodeDeploy]]:
+    """A daemon, and the CodeDeploy that it tells."""
+    async with peer() as answering:
+        services = {"good": {"service": "api-0", "policy": "green"}, "bad": {"service": "api-1", "policy": "red"}}
+        hook = {"kind": "codedeploy", "endpoint": answering.url, "region": "us-east-1", "services": services}
+        async with gating(folder, hooks={"blue-green": hook}) as api:
+            yield api, CodeDeploy(answering)
+
+
+@pytest.fixture(autouse=True)
+def _credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(aws_relay, "_PAUSE", 0.0)
+
+
+async def invoke(api: Gating, deployment: str, service: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """One invocation of the Lambda, as CodeDeploy invokes it."""
+    monkeypatch.setenv("HEALTHD_HOOK", f"{api.daemon.url}/hooks/codedeploy/blue-green/{service}")
+    monkeypatch.setenv("HEALTHD_TOKEN", api.tokens["hooks"])
+    event = {"DeploymentId": deployment, "LifecycleEventHookExecutionId": _EXECUTION}
+    return await asyncio.to_thread(aws_relay.handler, event, None)
+
+
+async def test_codedeploy_is_told_the_verdict_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a good version and of a bad one, and however often the Lambda is run."""
+    async with asking(tmp_path) as (api, codedeploy):
+        assert (await invoke(api, "d-GOOD", "good", monkeypatch))["heard"] == "accepted"
+        assert (await invoke(api, "d-GOOD", "good", monkeypatch))["heard"] == "known"
+        await invoke(api, "d-BAD", "bad", monkeypatch)
+        await until(lambda: len(codedeploy.told) == 2, "both verdicts", timeout=60)
+        assert sorted(codedeploy.told) == [("d-BAD", _EXECUTION, "Failed"), ("d-GOOD", _EXECUTION, "Succeeded")]
+        with pytest.raises(aws_relay.Refused, match="nothing is not under"):
+            await invoke(api, "d-NEW", "nothing", monkeypatch)
+
+
+async def test_a_rollback_of_awss_own_is_not_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """CodeDeploy's, and that of a CloudFormation stack: each is a deployment, and nothing may stand in its way."""
+    async with asking(tmp_path) as (api, codedeploy):
+        codedeploy.creators |= {"d-BACK": "codeDeployRollback", "d-STACK": "CloudFormationRollback"}
+        for deployment in codedeploy.creators:
+            await invoke(api, deployment, "bad", monkeypatch)
+        await until(lambda: len(codedeploy.told) == 2, "the answers", timeout=60)
+        assert sorted(codedeploy.told) == [(name, _EXECUTION, "Succeeded") for name in ("d-BACK", "d-STACK")]
+        assert (await api.call("GET", "/gates?service=api-1")).body["gates"] == []
+
+
+async def test_a_crash_and_a_codedeploy_that_is_down_lose_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor does a deployment that is gone keep it busy for ever."""
+    async with asking(tmp_path) as (api, codedeploy):
+        codedeploy.is_down = True
+        await invoke(api, "d-GOOD", "good", monkeypatch)
+        await until(lambda: codedeploy.tries > 0, "a try", timeout=60)
+        await api.daemon.kill()
+        codedeploy.is_down = False
+        await api.daemon.start()
+        await until(lambda: bool(codedeploy.told), "the answer", timeout=60)
+        assert codedeploy.told == [("d-GOOD", _EXECUTION, "Succeeded")]
+        await invoke(api, "d-GONE", "good", monkeypatch)
+        await until(lambda: re.search(r"receipt\W+refused", api.daemon.log()) is not None, "its end", timeout=60)
+
+
+async def test_a_healthd_out_of_reach_fails_the_lambda(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After some tries: CodeDeploy then fails the hook when its time is over."""
+    monkeypatch.setenv("HEALTHD_HOOK", f"http://{HOST}:{free_port()}/")
+    monkeypatch.setenv("HEALTHD_TOKEN", "none")
+    event = {"DeploymentId": "d-GOOD", "LifecycleEventHookExecutionId": _EXECUTION}
+    with pytest.raises(aws_relay.Unreachable):
+        await asyncio.to_thread(aws_relay.handler, event, None)

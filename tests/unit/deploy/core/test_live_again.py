@@ -1,0 +1,137 @@
+"""A pipeline that is run again for the version that has the traffic already: nothing is switched, so nothing undone."""
+
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import replace
+from typing import Any, cast
+
+import pytest
+
+from healthd_deploy.core.blue_green import BlueGreen
+from healthd_deploy.core.command import carried_out
+from healthd_deploy.core.session import GateSession
+from healthd_deploy.core.settings import DeployConfig
+from healthd_deploy.core.steps import Steps
+from healthd_gates.client.client import GateClient
+from healthd_gates.domain.evidence import Verdict
+from healthd_gates.domain.gate import Gate, GateState
+from healthd_gates.domain.request import Deployment, Version
+from healthd_gates.schema.gate import GateDocument, GatesDocument
+from healthd_gates.schema.lock import LockDocument, QuarantineDocument
+from tests.fakes import gate_states as gates
+
+
+def decided(verdict: Verdict) -> Gate:
+    """A gate with its verdict; only a pass may stay."""
+    return gates.DECIDED[verdict.value, Verdict.PASS if verdict is Verdict.PASS else Verdict.FAIL]
+
+
+GREEN = Version(version="2.0", target="green")
+
+
+class Daemon:
+    """The gate client as far as a deploy asks it: lists what is there, and gives each new gate the same verdict.
+
+    As the daemon does, it lists the newest first and joins a gate by its key.
+    """
+
+    def __init__(self, verdict: Verdict, *gates: Gate) -> None:
+        self._verdict, self._gates = verdict, list(gates)
+        self.asked: list[Mapping[str, Any]] = []
+        self.cancelled: list[str] = []
+
+    async def gates(self, **_query: Any) -> GatesDocument:
+        return GatesDocument(gates=list(map(GateDocument.of, self._gates)), next=None)
+
+    async def verify(self, request: Mapping[str, Any], *, key: str) -> GateDocument:
+        self.asked.append({**request, "key": key})
+        known = [gate for gate in self._gates if gate.deployment.id == request["deployment"]["id"]]
+        if not known or known[0].policy != request["policy"]:
+            gate = replace(decided(self._verdict), id=f"new-{len(self.asked)}", policy=request["policy"])
+            self._gates.insert(0, replace(gate, candidate=GREEN, deployment=Deployment(**request["deployment"])))
+        return GateDocument.of(self._gates[0])
+
+    async def follow(self, gate_id: str) -> AsyncGenerator[GateDocument]:
+        (gate,) = [gate for gate in self._gates if gate.id == gate_id]
+        yield GateDocument.of(gate if gate.decision else replace(decided(self._verdict), id=gate_id))
+
+    async def quarantine(self) -> QuarantineDocument:
+        return QuarantineDocument(versions=[])
+
+    async def lock(self, service: str, holder: str, _seconds: float, reason: str) -> LockDocument:
+        at = decided(Verdict.PASS).created_at
+        return LockDocument(service=service, holder=holder, until=at, reason=reason, caller="ci")
+
+    async def unlock(self, _service: str, _holder: str) -> None: ...
+
+    async def cancel(self, gate_id: str, _reason: str) -> None:
+        self.cancelled.append(gate_id)
+
+
+class TwoTargets:
+    """Version 2.0 has the traffic on green; `changed` holds what was done."""
+
+    def __init__(self) -> None:
+        self.changed: list[str] = []
+
+    async def live(self) -> str:
+        return "green"
+
+    async def idle(self) -> str:
+        return "blue"
+
+    async def version(self, target: str) -> str | None:
+        return {"green": "2.0", "blue": "1.0"}[target]
+
+    async def release(self, target: str, version: str) -> None:
+        self.changed.append(f"release {version} to {target}")
+
+    async def switch(self, target: str) -> None:
+        self.changed.append(f"switch to {target}")
+
+    async def retire(self, target: str) -> None:
+        self.changed.append(f"retire {target}")
+
+
+async def deployed(daemon: Daemon) -> tuple[int, list[str], GateSession]:
+    """The exit code of `blue-green 2.0 --key run-2`, and what it changed."""
+    config = DeployConfig.model_validate({"service": "shop", "gates": {"before": []}, "rollback_patience": "0s"})
+    steps, platform = Steps(quiet=True), TwoTargets()
+    referee = GateSession(cast("GateClient", daemon), config, "run-2", steps)
+    deploy = BlueGreen(platform, referee, steps, config.gates, None)
+    return await carried_out(lambda: deploy.deploy("2.0"), referee, steps), platform.changed, referee
+
+
+def of(gate: Gate, key: str) -> Gate:
+    return replace(gate, candidate=GREEN, policy="post-switch", deployment=Deployment(id=key))
+
+
+RUNNING = replace(decided(Verdict.PASS), id="running", decision=None, state=GateState.OBSERVING)
+PASSED = replace(decided(Verdict.PASS), id="passed")
+FAILED = replace(decided(Verdict.FAIL), id="failed")
+
+
+@pytest.mark.parametrize(("verdict", "code"), [(Verdict.PASS, 0), (Verdict.FAIL, 1), (Verdict.INCONCLUSIVE, 2)])
+@pytest.mark.parametrize("before", [[], [of(RUNNING, "run-1")], [of(FAILED, "run-1")]], ids=["none", "runs", "failed"])
+async def test_it_is_judged_and_left_where_it_is(before: list[Gate], verdict: Verdict, code: int) -> None:
+    """Whatever the verdict, such as too little traffic at night; a gate that runs is joined, and never cancelled."""
+    daemon = Daemon(verdict, *before)
+    assert (await deployed(daemon))[:2] == (code, [])
+    assert [asked["rollback"] for asked in daemon.asked] == ([] if before[:1] == [of(RUNNING, "run-1")] else ["off"])
+    assert daemon.cancelled == []
+
+
+async def test_what_has_passed_is_not_asked_about_again() -> None:
+    """A new gate would end the watch over it."""
+    daemon = Daemon(Verdict.FAIL, of(replace(PASSED, state=GateState.WATCHING), "run-1"))
+    code, changed, referee = await deployed(daemon)
+    assert (code, changed, daemon.asked) == (0, [], [])
+    assert "passed gate passed: nothing was switched" in referee.report.sentence(0)
+
+
+async def test_a_switch_of_its_own_is_undone() -> None:
+    """The tool was killed after it: with its key it goes on at the gate, and puts back what does not pass."""
+    assert (await deployed(Daemon(Verdict.FAIL, of(RUNNING, "run-2"))))[:2] == (
+        1,
+        ["switch to green", "switch to blue"],
+    )
+    assert (await deployed(Daemon(Verdict.PASS, of(RUNNING, "run-2"))))[:2] == (0, ["switch to green"])

@@ -1,0 +1,116 @@
+"""A rollback whose action never works: a person ends it, and the service is free for the fix."""
+
+import asyncio
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from healthd_gates.actions.contract import ActionResult, Ending
+from healthd_gates.domain.action_order import OrderState
+from healthd_gates.domain.errors import AlreadyDecided, NotRollingBack, ServiceBusy
+from healthd_gates.domain.gate import EventKind, Gate, GateState, RollbackState
+from healthd_gates.domain.request import Version
+from tests.fakes.gates import Note, Replica, Script, broken, config, healthy, replica, request, start_replica
+from tests.unit.gates.engine.test_service import audited
+
+
+async def stuck(running: Replica) -> Gate:
+    """A gate of a bad version, some minutes after its verdict: its action exits with 1 again and again."""
+    Script.act, Note.act = broken, lambda _order: ActionResult(Ending.RETRY, "exit code 1")
+    gate = await running.keeper.start(request(baseline=Version(version="1.0")), caller="ci")
+    await running.keeper.wait(gate.id, 600)
+    await asyncio.sleep(400)
+    return await running.keeper.get(gate.id)
+
+
+async def test_the_refusal_says_when_and_how(file: Path) -> None:
+    """No time in it is past: the one by which the gate was to decide is."""
+    async with replica(file) as running:
+        gate = await stuck(running)
+        with pytest.raises(ServiceBusy, match=f"healthd gate give-up {gate.id}") as busy:
+            await running.keeper.start(request(version="2.1"), caller="ci")
+        assert "until" not in busy.value.fields
+        assert gate.decision is not None
+        assert busy.value.fields["gives_up_at"] - gate.decision.at == timedelta(days=1)
+        with pytest.raises(AlreadyDecided, match="healthd gate give-up"):
+            await running.keeper.cancel(gate.id, caller="ann", reason="enough")
+
+
+@pytest.mark.parametrize(
+    ("done", "state", "detail"),
+    [
+        (True, RollbackState.ROLLED_BACK, "ann did it by hand: the old way"),
+        (False, RollbackState.FAILED, "ann gave it up: the old way"),
+    ],
+)
+async def test_a_person_ends_it(file: Path, *, done: bool, state: RollbackState, detail: str) -> None:
+    """At once, with the reason in the gate and in the audit; the action is tried no more, and the fix may come."""
+    async with replica(file) as running:
+        gate = await stuck(running)
+        tries = len(Note.tried)
+        ended = await running.keeper.give_up(gate.id, caller="ann", reason="the old way", done=done)
+        assert ended.rollback is not None
+        assert (ended.state, ended.rollback.state, ended.rollback.detail) == (GateState.FINISHED, state, detail)
+        (order,) = await running.keeper.orders(gate.id)
+        assert (order.state, order.detail) == (OrderState.GIVEN_UP, detail)
+        Script.act = healthy
+        assert (await running.keeper.start(request(version="2.1"), caller="ci")).state is GateState.SETTLING
+        await asyncio.sleep(300)
+        assert len(Note.tried) == tries
+        assert ("ann", "gate.give_up", gate.id) in await audited(running)
+        log = [event.body["state"] for event in await running.gates.gate_store.events(gate.id, 0, limit=10_000)
+               if event.kind is EventKind.ROLLBACK]  # fmt: skip
+        assert log[-1] == state.value
+
+
+async def test_a_try_that_hangs_is_ended_with_it(file: Path) -> None:
+    """What it comes to after that counts for nothing."""
+    ended: list[str] = []
+
+    async def hang(_order: Any) -> ActionResult:
+        try:
+            await asyncio.sleep(25)
+        except asyncio.CancelledError:
+            ended.append("cancelled")
+            raise
+        return ActionResult(Ending.DONE)
+
+    async with replica(file) as running:
+        Script.act, Note.act = broken, hang
+        gate = await running.keeper.start(request(), caller="ci")
+        await running.keeper.wait(gate.id, 600)
+        await asyncio.sleep(1)
+        await running.keeper.give_up(gate.id, caller="ann", reason="it hangs")
+        await asyncio.sleep(30)
+        assert ended == ["cancelled"]
+        (order,) = await running.keeper.orders(gate.id)
+        assert order.state is OrderState.GIVEN_UP
+
+
+async def test_what_failed_already_can_be_called_done(file: Path) -> None:
+    """So that the alert ends once the traffic was put back by hand; a gate without a rollback has none to end."""
+    Script.act, Note.act = broken, lambda _order: ActionResult(Ending.REFUSED, "403")
+    async with replica(file) as running:
+        gate = await running.keeper.start(request(), caller="ci")
+        with pytest.raises(NotRollingBack, match=f"{gate.id} is settling"):
+            await running.keeper.give_up(gate.id, caller="ann", reason="now")
+        async for _ in running.keeper.events(gate.id):
+            pass
+        with pytest.raises(NotRollingBack, match="is rollback failed"):
+            await running.keeper.give_up(gate.id, caller="ann", reason="now")
+        ended = await running.keeper.give_up(gate.id, caller="ann", reason="by hand", done=True)
+        assert ended.rollback is not None
+        assert ended.rollback.state is RollbackState.ROLLED_BACK
+
+
+async def test_a_gate_of_a_crashed_replica_can_be_ended(file: Path) -> None:
+    """Whoever has it; a restart does not bring it back."""
+    first = await start_replica(file, config())
+    gate = await stuck(first)
+    await first.crash()
+    async with replica(file) as second:
+        await second.keeper.give_up(gate.id, caller="ann", reason="by hand", done=True)
+        await asyncio.sleep(120)
+        assert (await second.keeper.get(gate.id)).state is GateState.FINISHED

@@ -1,0 +1,234 @@
+"""Gates that change hands: restarts, crashes, replicas that only seemed dead, a journal that is away."""
+
+import asyncio
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from healthd_gates.actions.contract import ActionResult, Ending
+from healthd_gates.domain import errors as refusals
+from healthd_gates.domain.evidence import Verdict
+from healthd_gates.domain.gate import EventKind, Gate, GateState, RollbackState
+from healthd_gates.store.gate_update import Change
+from tests.fakes.gates import (
+    Note,
+    Replica,
+    Script,
+    broken,
+    config,
+    failing,
+    healthy,
+    later,
+    replica,
+    request,
+    start_replica,
+)
+
+
+async def looks(running: Replica, gate: Gate) -> list[float]:
+    """When the gate was looked at, in seconds since its start."""
+    events = [event async for event in running.keeper.events(gate.id) if event.kind is EventKind.LOOK]
+    return [(event.at - gate.created_at).total_seconds() for event in events]
+
+
+@contextmanager
+def locked_away(file: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Nobody can write to the journal meanwhile."""
+    monkeypatch.setattr("healthd.journal.engines.BUSY_SECONDS", 0.05)
+    holder = sqlite3.connect(file, isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    finally:
+        holder.execute("ROLLBACK")
+        holder.close()
+
+
+async def test_a_restart_goes_on_at_once_where_the_gate_stood(file: Path) -> None:
+    """What was released on shutdown is taken up without waiting for a lease, and no look is lost."""
+    async with replica(file) as running:
+        gate = await running.keeper.start(request(), caller="ci")
+        await running.keeper.wait(gate.id, 42)
+    async with replica(file) as running:
+        decided = await running.keeper.wait(gate.id, 600)
+        assert decided.decision is not None
+        assert decided.decision.verdict is Verdict.PASS
+        assert (decided.decision.at - gate.created_at).total_seconds() <= 100
+        times = await looks(running, gate)
+        assert times == sorted(times)
+        assert max(later - sooner for sooner, later in pairwise(times)) <= 10.1
+
+
+async def test_after_a_crash_a_gate_is_taken_over_within_the_lease(file: Path) -> None:
+    """By whoever runs, and the judge knows what was seen before."""
+    Script.act = later(45, healthy, broken)
+    first = await start_replica(file, config())
+    gate = await first.keeper.start(request(), caller="ci")
+    await first.keeper.wait(gate.id, 42)
+    await first.crash()
+    async with replica(file) as second:
+        taken = await second.keeper.get(gate.id)
+        assert taken.holder != second.gates.replica
+        await asyncio.sleep(13)
+        assert (await second.keeper.get(gate.id)).holder == second.gates.replica
+        decided = await second.keeper.wait(gate.id, 600)
+        assert decided.decision is not None
+        assert decided.decision.verdict is Verdict.FAIL
+
+
+async def test_nobody_takes_a_gate_from_himself(file: Path) -> None:
+    """A lease that ended while the journal was slow is no reason to begin all of one's gates anew, again and again."""
+    async with replica(file) as running:
+        gate = await running.keeper.start(request(), caller="ci")
+        running.gates._supervisor._leases._seconds = 0.0
+        await running.keeper.wait(gate.id, 42)
+        assert running.registry.get_sample_value("healthd_gate_takeovers_total") == 0
+        assert await looks_so_far(running, gate) >= 4
+
+
+async def test_the_end_of_a_rollback_is_told_though_its_replica_died_at_that_moment(file: Path) -> None:
+    """By one of those that are left, and once; what a newer gate has made history is not told."""
+    Script.act, Note.act = failing, lambda _order: ActionResult(Ending.REFUSED, "403")
+    first = await start_replica(file, config())
+    for service in ("api", "web"):
+        gate = await first.keeper.start(request(service), caller="ci")
+        while not (await first.keeper.get(gate.id)).state.is_over:
+            await asyncio.sleep(1)
+    Script.act = healthy
+    await first.keeper.start(request("web", "3.0"), caller="ci")
+    await first.crash()
+    async with replica(file) as second:
+        await asyncio.sleep(60)
+        ends = [(before.rollback, after) for before, after in second.steps if after.rollback is not None]
+        ((before, told),) = ends
+        assert before is None
+        assert (told.service, told.rollback and told.rollback.state) == ("api", RollbackState.FAILED)
+        labels = {"service": "api", "state": "rollback_failed"}
+        at = second.registry.get_sample_value("healthd_gate_last_rollback_timestamp_seconds", labels)
+        assert told.finished_at is not None
+        assert at == told.finished_at.timestamp()
+        assert (
+            second.registry.get_sample_value("healthd_gate_rollbacks_total", {**labels, "trigger": "decision"}) is None
+        )
+        async with replica(file) as third:
+            await asyncio.sleep(60)
+            assert not third.steps
+
+
+async def looks_so_far(running: Replica, gate: Gate) -> int:
+    events = await running.gates.gate_store.events(gate.id, 0)
+    return sum(event.kind is EventKind.LOOK for event in events)
+
+
+async def test_a_step_that_is_being_stored_is_told_of_though_its_gate_changes_hands(file: Path) -> None:
+    """A person who comes at the very moment of a verdict takes the gate over as decided, and people hear of both."""
+    async with replica(file) as running:
+        gate = await running.keeper.start(request(), caller="ci")
+        store, decided = running.gates.gate_store.store, asyncio.Event()
+
+        async def slowly(change: Change) -> int:
+            if change.gate.decision is not None and not decided.is_set():
+                decided.set()
+                await asyncio.sleep(1)
+            return await store(change)
+
+        running.gates.gate_store.store = slowly  # type: ignore[method-assign]
+        await decided.wait()
+        await running.keeper.cancel(gate.id, caller="ann", reason="enough")
+        await asyncio.sleep(5)
+        stored = await running.keeper.get(gate.id)
+        told = [after for before, after in running.steps if before.decision is None and after.decision is not None]
+        assert len(told) == (stored.decision is not None)
+
+
+async def test_any_replica_answers_for_any_gate(file: Path) -> None:
+    """Waiting, the log, cancelling and the cord work on a replica that does not run the gate."""
+    async with replica(file) as first, replica(file) as second:
+        gate = await first.keeper.start(request(), caller="ci")
+        other = await first.keeper.start(request("web"), caller="ci")
+        waiting = asyncio.create_task(second.keeper.wait(gate.id, 600))
+        following = asyncio.create_task(looks(second, gate))
+        cancelled = await second.keeper.cancel(other.id, caller="ann", reason="x")
+        assert cancelled.state is GateState.CANCELLED
+        assert (await waiting).decision is not None
+        assert len(await following) >= 12
+        assert (await first.keeper.wait(other.id, 60)).state is GateState.CANCELLED
+        with pytest.raises(refusals.ServiceBusy):
+            await asyncio.gather(
+                first.keeper.start(request(version="3"), caller="ci"),
+                second.keeper.start(request(version="4"), caller="ci"),
+            )
+
+
+async def test_a_replica_that_only_seemed_dead_writes_nothing_more(file: Path) -> None:
+    """Its token is outdated: there is one verdict, and one order for the rollback."""
+    Script.act = later(60, healthy, broken)
+    async with replica(file) as first, replica(file) as second:
+        gate = await first.keeper.start(request(), caller="ci")
+        first.task.cancel()  # it renews its lease no more, as when its event loop blocked
+        await asyncio.sleep(30)
+        assert (await second.keeper.get(gate.id)).holder == second.gates.replica
+        decided = await second.keeper.wait(gate.id, 600)
+        assert gate.id not in first.gates._supervisor
+        assert decided.decision is not None
+        decisions = [
+            event
+            for event in await second.gates.gate_store.events(gate.id, after=0)
+            if event.kind in (EventKind.DECISION, EventKind.ROLLBACK)
+        ]
+        assert [event.kind for event in decisions] == [EventKind.DECISION, EventKind.ROLLBACK]
+        assert len(await second.gates.outbox.of_gate(gate.id)) == 1
+
+
+async def test_two_people_at_two_replicas_cancel_and_pull_at_once(file: Path) -> None:
+    """One of them is first; the gate has one end."""
+    async with replica(file) as first, replica(file) as second:
+        gate = await first.keeper.start(request(), caller="ci")
+        await asyncio.gather(
+            first.keeper.cancel(gate.id, caller="ann", reason="x"),
+            second.keeper.cancel(gate.id, caller="bob", reason="y"),
+            first.keeper.cancel(gate.id, caller="eve", reason="z"),
+        )
+        events = await first.gates.gate_store.events(gate.id, after=0)
+        assert sum(event.kind is EventKind.STATE for event in events) == 1
+
+
+async def test_nothing_is_started_while_the_journal_is_away(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The refusal says why, and afterwards there is no trace of the gate."""
+    monkeypatch.setattr("healthd.journal.engines.BUSY_SECONDS", 0.05)
+    async with replica(file) as running:
+        with locked_away(file, monkeypatch), pytest.raises(refusals.JournalUnavailable, match="database is locked"):
+            await running.keeper.start(request(), caller="ci")
+        assert (await running.keeper.list()).gates == ()
+        assert len(running.gates._supervisor) == 0
+
+
+async def test_a_gate_outlasts_a_journal_that_is_away(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It says nothing that is not stored; once the journal is back, what it saw meanwhile counts."""
+    monkeypatch.setattr("healthd.journal.engines.BUSY_SECONDS", 0.05)
+    Script.act = later(50, healthy, broken)
+    async with replica(file) as running:
+        gate = await running.keeper.start(request(), caller="ci")
+        await running.keeper.wait(gate.id, 48)
+        with locked_away(file, monkeypatch):
+            assert (await running.keeper.wait(gate.id, 60)).decision is None
+        decided = await running.keeper.wait(gate.id, 60)
+        assert decided.decision is not None
+        assert decided.decision.verdict is Verdict.FAIL
+
+
+async def test_the_daemon_can_start_before_its_journal(tmp_path: Path) -> None:
+    """Until it is there gates are refused; then they are taken."""
+    folder = tmp_path / "later"
+    folder.write_text("in the way")
+    running = await start_replica(folder / "journal.db", config(), opened=False)
+    with pytest.raises(refusals.JournalUnavailable):
+        await running.keeper.start(request(), caller="ci")
+    folder.unlink()
+    await asyncio.sleep(10)
+    assert (await running.keeper.start(request(), caller="ci")).sequence == 1
+    await running.stop()

@@ -1,0 +1,72 @@
+"""Which rollbacks want a person, and for how long."""
+
+from dataclasses import replace
+from datetime import datetime
+
+import pytest
+
+from healthd_gates.domain.evidence import Verdict
+from healthd_gates.domain.gate import Decision, Gate, GateState, Page, Rollback, RollbackState
+from healthd_gates.engine.troubled_rollbacks import TroubledRollbacks
+from healthd_gates.pages.troubles import trouble_of
+from tests.fakes.monitoring import HandClock
+from tests.unit.gates.engine.test_notifications import GATE, START
+
+
+def rolled(gate_id: str, state: RollbackState, detail: str | None = None, service: str = "api") -> Gate:
+    rollback = Rollback(state, "decision", "errors", START, detail=detail)
+    return replace(GATE, id=gate_id, service=service, rollback=rollback, finished_at=START)
+
+
+def passed(gate_id: str) -> Gate:
+    decision = Decision(Verdict.PASS, Verdict.PASS, "harmless", "Fine.", START)
+    return replace(GATE, id=gate_id, state=GateState.FINISHED, decision=decision)
+
+
+class Stored:
+    """The ledger's two questions, over a list."""
+
+    def __init__(self, *gates: Gate) -> None:
+        self.gates = gates
+
+    async def rollbacks(self, _since: datetime) -> list[Gate]:
+        return [gate for gate in self.gates if gate.rollback is not None]
+
+    async def page(self, service: str, *_rest: object) -> Page:
+        return Page(tuple(gate for gate in self.gates if gate.service == service), None)
+
+
+FAILED = rolled("g2", RollbackState.FAILED, "the webhook answered 403")
+
+
+@pytest.mark.parametrize(
+    ("gates", "troubled"),
+    [
+        ((FAILED,), ["g2"]),
+        ((rolled("g2", RollbackState.UNCONFIRMED),), ["g2"]),
+        ((rolled("g2", RollbackState.IMPOSSIBLE),), ["g2"]),
+        ((rolled("g2", RollbackState.DUE, "tried 3 times"),), ["g2"]),
+        ((rolled("g2", RollbackState.DUE),), []),
+        ((rolled("g2", RollbackState.CONFIRMING),), []),
+        ((rolled("g2", RollbackState.ROLLED_BACK),), []),
+        ((passed("g1"), FAILED), ["g2"]),
+        ((FAILED, passed("g3")), []),
+        ((FAILED, rolled("g3", RollbackState.ROLLED_BACK)), []),
+        ((FAILED, replace(GATE, id="g3")), ["g2"]),
+        ((FAILED, rolled("g3", RollbackState.FAILED, service="web")), ["g3", "g2"]),
+    ],
+)
+async def test_trouble_lasts_until_the_service_is_well(gates: tuple[Gate, ...], troubled: list[str]) -> None:
+    """A later version that passed, or that was rolled back well, ends it; one that is still judged does not."""
+    rollbacks = TroubledRollbacks(Stored(*gates), HandClock())  # type: ignore[arg-type]
+    await rollbacks.look()
+    assert [gate.id for gate in rollbacks()] == troubled
+
+
+@pytest.mark.parametrize("state", RollbackState)
+def test_every_state_has_words(state: RollbackState) -> None:
+    """That name the version and what a person must do."""
+    trouble = trouble_of(rolled("g2", state, "x"))
+    assert "api 2.0" in trouble.sentence
+    assert "person" in trouble.sentence
+    assert trouble.address == "/gates/g2/page"

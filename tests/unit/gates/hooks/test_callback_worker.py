@@ -1,0 +1,277 @@
+"""What a deploy tool is owed that hung up: told once there is a verdict, whatever happens meanwhile."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from healthd.journal.database import Database, JournalError
+from healthd_gates.config import any_hook
+from healthd_gates.domain import callback as stored
+from healthd_gates.domain.errors import JournalUnavailable
+from healthd_gates.domain.gate import Gate
+from healthd_gates.domain.request import Version
+from healthd_gates.hooks import callback_worker
+from healthd_gates.hooks.correspondents import CORRESPONDENTS
+from tests.fakes.gates import Replica, Script, config, failing, healthy, later, replica, start_replica
+from tests.fakes.gates import request as verify
+from tests.unit.gates.hooks.tool import LOST, REFUSED, TAKEN, UNSURE, Tool, ToolConfig, owed, words
+
+HOOKS = {"tool": {"kind": "tool"}}
+
+
+@pytest.fixture(autouse=True)
+def _tool(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(any_hook.KINDS, "tool", "tests.unit.gates.hooks.tool:ToolDialect")
+    monkeypatch.setitem(CORRESPONDENTS, ToolConfig, lambda config, _clock: Tool(config.wait_timeout, config.retry_for))
+    monkeypatch.setattr(Tool, "act", lambda _word: TAKEN)
+    monkeypatch.setattr(Tool, "excused", None)
+    monkeypatch.setattr(Tool, "told", [])
+    monkeypatch.setattr(Tool, "reports", [])
+
+
+def staged(**changes: Any) -> Any:
+    return config(hooks=HOOKS, **changes)
+
+
+async def gates_of(running: Replica) -> tuple[Gate, ...]:
+    return (await running.keeper.list()).gates
+
+
+async def until_told(count: int = 1) -> None:
+    async with asyncio.timeout(900.0):
+        while len(Tool.told) < count:
+            await asyncio.sleep(1.0)
+    await asyncio.sleep(5.0)
+
+
+@pytest.mark.parametrize(("act", "word"), [(healthy, "pass"), (failing, "fail")])
+async def test_the_verdict_is_told_once_and_progress_before_it(file: Path, act: Any, word: str) -> None:
+    """In words that its people understand."""
+    Script.act = act
+    async with replica(file, staged()) as running:
+        assert await running.gates.callback_worker.owe(owed())
+        await until_told()
+        (gate,) = await gates_of(running)
+        assert words() == [word]
+        assert gate.decision is not None
+        assert gate.decision.sentence in Tool.told[0][1]
+        assert gate.caller == "hook:tool"
+        assert Tool.reports
+        assert all("api 2.0" in text and gate.id in text for text in Tool.reports)
+
+
+async def test_asking_twice_is_asking_once(file: Path) -> None:
+    """A tool that sends its event again gets no second gate and no second answer."""
+    async with replica(file, staged()) as running:
+        assert await running.gates.callback_worker.owe(owed())
+        assert not await running.gates.callback_worker.owe(owed())
+        await until_told()
+        assert not await running.gates.callback_worker.owe(owed())
+        await asyncio.sleep(60.0)
+        assert (words(), len(await gates_of(running))) == (["pass"], 1)
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.5, 2.0, 45.0, 89.0, 91.0, 100.0])
+async def test_a_crash_loses_nothing(file: Path, seconds: float) -> None:
+    """Whenever it comes: before the gate began, while it ran, or at the verdict."""
+    before = await start_replica(file, staged())
+    await before.gates.callback_worker.owe(owed())
+    await asyncio.sleep(seconds)
+    await before.crash()
+    async with replica(file, staged()) as running:
+        await until_told()
+        assert set(words()) == {"pass"}
+        assert len(await gates_of(running)) == 1
+
+
+async def test_a_crash_while_a_word_is_on_its_way_makes_no_other_of_it(file: Path) -> None:
+    """The tool may have heard it: it hears the same again, although the gate has been rolled back since."""
+    Tool.act = lambda _word: asyncio.Event().wait()
+    before = await start_replica(file, staged(policy={"watch": "1h"}))
+    await before.gates.callback_worker.owe(owed(baseline=Version(version="1.0")))
+    await until_told()
+    await before.crash()
+    Tool.act = lambda _word: TAKEN
+    async with replica(file, staged(policy={"watch": "1h"})) as running:
+        (gate,) = await gates_of(running)
+        await running.keeper.rollback(gate.id, caller="kim", reason="it looks odd")
+        await until_told(2)
+        assert words() == ["pass", "pass"]
+        assert "As said before" in Tool.told[1][1]
+
+
+async def test_a_tool_that_is_down_is_told_when_it_is_back(file: Path) -> None:
+    """And no more often than it can bear."""
+    Tool.act = lambda _word: LOST
+    async with replica(file, staged()) as running:
+        await running.gates.callback_worker.owe(owed())
+        await asyncio.sleep(500.0)
+        assert 6 < len(Tool.told) < 14
+        Tool.act = lambda _word: TAKEN
+        tried = len(Tool.told)
+        await until_told(tried + 1)
+        assert words() == ["pass"] * (tried + 1)
+
+
+@pytest.mark.parametrize(("first", "then"), [(LOST, "fail"), (UNSURE, "pass")])
+async def test_a_late_regression_is_told_unless_the_tool_may_have_heard(file: Path, first: Any, then: str) -> None:
+    """A pass that surely did not get through is no pass any more once the traffic went back."""
+    Script.act = later(300.0, healthy, failing)
+    Tool.act = lambda _word: first
+    async with replica(file, staged(policy={"watch": "1h"})) as running:
+        asked = owed(baseline=Version(version="1.0"))
+        assert asked.request is not None
+        back = asked.request.model_copy(update={"rollback": "auto"})
+        await running.gates.callback_worker.owe(stored.PendingCallback(asked.key, asked.hook, asked.address, back))
+        await until_told()
+        assert words()[0] == "pass"
+        await asyncio.sleep(300.0)
+        (gate,) = await gates_of(running)
+        assert gate.rollback is not None
+        Tool.act = lambda _word: TAKEN
+        await until_told(len(Tool.told) + 1)
+        assert words()[-1] == then
+
+
+async def test_a_gate_that_can_never_start_is_a_no(file: Path) -> None:
+    """With the reason."""
+    async with replica(file, staged()) as running:
+        await running.gates.callback_worker.owe(owed(service="nothing"))
+        await until_told()
+        assert words() == ["fail"]
+        assert "No service is called 'nothing'" in Tool.told[0][1]
+
+
+async def test_a_gate_waits_for_its_turn(file: Path) -> None:
+    """The tool is told once why, and judged when the service is free."""
+    async with replica(file, staged()) as running:
+        other = await running.keeper.start(verify(version="1.9"), caller="ci")
+        await running.gates.callback_worker.owe(owed())
+        await running.keeper.wait(other.id, 600.0)
+        await until_told()
+        assert words() == ["pass"]
+        assert [text for text in Tool.reports if text.startswith("Waiting.")] == [
+            text for text in Tool.reports if other.id in text
+        ][:1]
+
+
+async def test_what_holds_for_longer_than_its_patience_is_a_no_at_once(file: Path) -> None:
+    """Nobody waits for the end of a weekend's freeze to be told no."""
+    frozen = [{"from": "2026-01-01T00:00:00Z", "to": "2099-01-01T00:00:00Z", "reason": "holidays"}]
+    async with replica(file, staged(freeze=frozen)) as running:
+        await running.gates.callback_worker.owe(owed())
+        await until_told()
+        assert words() == ["fail"]
+        assert "holidays" in Tool.told[0][1]
+        assert not await gates_of(running)
+
+
+async def test_what_is_excused_is_not_judged(file: Path) -> None:
+    """A rollback of the tool's own must go through, however bad things look."""
+    Tool.excused = "It rolls back."
+    async with replica(file, staged()) as running:
+        await running.gates.callback_worker.owe(owed())
+        await until_told()
+        assert Tool.told == [("pass", "It rolls back.")]
+        assert not await gates_of(running)
+
+
+async def test_a_cancelled_gate_is_a_no(file: Path) -> None:
+    """Only a pass promotes."""
+    async with replica(file, staged()) as running:
+        await running.gates.callback_worker.owe(owed())
+        await asyncio.sleep(12.0)
+        (gate,) = await gates_of(running)
+        await running.keeper.cancel(gate.id, caller="kim", reason="wrong version")
+        await until_told()
+        assert words() == ["fail"]
+
+
+async def test_progress_is_told_a_few_times_at_most(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tool takes ten reports, however long the gate runs and however often it is restarted."""
+    monkeypatch.setattr(callback_worker, "_FIRST_REPORT", 1.0)
+    long = staged(policy={"observe": {"min": "1h", "max": "2h"}, "interval": "60s"})
+    running = await start_replica(file, long)
+    await running.gates.callback_worker.owe(owed())
+    for _ in range(4):
+        await asyncio.sleep(60.0)
+        await running.crash()
+        running = await start_replica(file, long)
+    await asyncio.sleep(120.0)
+    assert 5 <= len(Tool.reports) <= 8
+    await running.stop()
+
+
+async def test_what_the_tool_refuses_is_given_up_until_it_asks_again(file: Path) -> None:
+    """Then it is tried anew, with the same word."""
+    Tool.act = lambda _word: REFUSED
+    async with replica(file, staged()) as running:
+        await running.gates.callback_worker.owe(owed())
+        await until_told()
+        await asyncio.sleep(60.0)
+        assert words() == ["pass"]
+        Tool.act = lambda _word: TAKEN
+        await running.gates.callback_worker.owe(owed())
+        await until_told(2)
+        assert words() == ["pass", "pass"]
+        counted = running.registry.get_sample_value
+        assert counted("healthd_hook_callbacks_total", {"hook": "tool", "state": "given_up"}) == 1
+        assert counted("healthd_hook_callbacks_total", {"hook": "tool", "state": "done"}) == 1
+
+
+async def test_a_tool_that_never_comes_back_is_given_up(file: Path) -> None:
+    """At the end of the time that the configuration gives it."""
+    Tool.act = lambda _word: LOST
+    short = config(hooks={"tool": {"kind": "tool", "retry_for": 200.0}})
+    async with replica(file, short) as running:
+        await running.gates.callback_worker.owe(owed())
+        await asyncio.sleep(210.0)
+        tried = len(Tool.told)
+        await asyncio.sleep(300.0)
+        assert len(Tool.told) == tried
+
+
+async def test_a_hook_that_is_taken_out_and_put_back_still_gets_its_answer(file: Path) -> None:
+    """A mistake in a reload costs nothing."""
+    async with replica(file, staged()) as running:
+        await running.gates.callback_worker.owe(owed())
+        await asyncio.sleep(10.0)
+        running.configure(config())
+        await asyncio.sleep(120.0)
+        assert not Tool.told
+        running.configure(staged())
+        await until_told()
+        assert words() == ["pass"]
+
+
+async def test_a_fault_of_the_dialect_loses_no_verdict(file: Path) -> None:
+    """It counts as a try that failed."""
+    faults = iter([RuntimeError("a bug")])
+
+    def act(_word: object) -> Any:
+        for fault in faults:
+            raise fault
+        return TAKEN
+
+    Tool.act = act
+    async with replica(file, staged()) as running:
+        await running.gates.callback_worker.owe(owed())
+        await until_told(2)
+        assert words() == ["pass", "pass"]
+
+
+async def test_what_cannot_be_stored_is_not_acknowledged(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tool hears so within its ten seconds, rather than wait for an answer that nobody knows of."""
+    async with replica(file, staged()) as running:
+
+        def down(*_: object) -> None:
+            raise JournalError("disk full")
+
+        monkeypatch.setattr(Database, "write", down)
+        begun = asyncio.get_running_loop().time()
+        with pytest.raises(JournalUnavailable, match="disk full"):
+            await running.gates.callback_worker.owe(owed())
+        assert asyncio.get_running_loop().time() - begun < 9.0
+        monkeypatch.undo()

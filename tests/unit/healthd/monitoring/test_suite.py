@@ -1,0 +1,162 @@
+"""All checks of a configuration, and what a reload does to them."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from healthd import checks
+from healthd.checks.contract import CheckConfig, CheckContext
+from healthd.config.settings import Settings
+from healthd.model import FailureKind, Result, Status
+from healthd.monitoring.schedule import Schedule
+from healthd.monitoring.suite import Suite
+from tests.fakes.monitoring import UP, Scripted, Stage, forever
+
+BORN: list["Played"] = []
+
+
+class PlayedConfig(CheckConfig):
+    act: str = "up"
+
+
+class Played(Scripted):
+    """A kind of check for these tests: what it does is in its configuration."""
+
+    config_model = PlayedConfig
+
+    def __init__(self, config: PlayedConfig, context: CheckContext) -> None:
+        if config.act == "broken":
+            raise ValueError("bad URI for app:hunter22")
+        super().__init__({"up": UP, "hangs": forever}[config.act])
+        BORN.append(self)
+
+
+@pytest.fixture(autouse=True)
+def _kind(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(checks.KINDS, "played", f"{__name__}:Played")
+    BORN.clear()
+
+
+def settings(**kinds: dict[str, Any]) -> Settings:
+    named = {name: {"kind": "played", "interval": "10s", "timeout": "1s", **check} for name, check in kinds.items()}
+    return Settings.model_validate({"checks": named})
+
+
+class Running(Stage):
+    """A suite whose schedule is not started: tests run the checks themselves."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.schedule = Schedule(lambda *_: None)
+        self.suite = Suite(
+            board=self.board,
+            schedule=self.schedule,
+            clock=self.clock,
+            redact=self.redact,
+            listener=self.listener,
+            environ={},
+        )
+
+
+async def test_unchanged_checks_go_on_undisturbed() -> None:
+    """A reload builds nothing anew, closes nothing and forgets nothing where nothing changed."""
+    running = Running()
+    await running.suite.arrange(settings(a={}, b={}))
+    await running.suite.probe("a")
+    kept = running.suite.check("a")
+    await running.suite.arrange(settings(a={}, b={"fall": 1}, c={}))
+    assert running.suite.check("a") is kept
+    assert running.board.check("a").status is Status.HEALTHY
+    assert [played.closes for played in BORN] == [0, 1, 0, 0]
+
+
+async def test_a_reload_in_mid_probe() -> None:
+    """The probe of a changed check is given up, its joiners are told, and its result never shows."""
+    running = Running()
+    await running.suite.arrange(settings(a={"act": "hangs"}))
+    probing = asyncio.create_task(running.suite.probe("a"))
+    await asyncio.sleep(0)
+    await running.suite.arrange(settings(a={"act": "up"}))
+    with pytest.raises(LookupError, match="removed or changed"):
+        await probing
+    assert running.board.check("a").probe is None
+    await running.suite.probe("a")
+    assert running.board.check("a").status is Status.HEALTHY
+
+
+async def test_removed_checks_are_closed_and_gone() -> None:
+    """Nothing of them is probed or shown any more."""
+    running = Running()
+    await running.suite.arrange(settings(a={}, b={}))
+    await running.suite.arrange(settings(a={}))
+    assert [s.name for s in running.board.checks()] == ["a"]
+    assert [played.closes for played in BORN] == [0, 1]
+    with pytest.raises(KeyError):
+        await running.suite.probe("b")
+
+
+async def test_a_check_that_cannot_be_built_is_red_by_itself() -> None:
+    """The others run, and what was wrong is told without secrets."""
+    running = Running()
+    running.redact.learn(["hunter22"])
+    await running.suite.arrange(settings(a={"act": "broken"}, b={}))
+    found = (await running.suite.probe("a")).result
+    assert found.kind is FailureKind.MISCONFIGURED
+    assert found.message == "cannot be built: ValueError: bad URI for app:***"
+    assert (await running.suite.probe("b")).result == UP
+
+
+async def test_unset_variables_are_named() -> None:
+    """A check with an unset variable is there and red."""
+    running = Running()
+    await running.suite.arrange(settings(a={"__missing__": ["DB_URI"]}))
+    assert (await running.suite.probe("a")).result.message == "not set: DB_URI"
+
+
+@pytest.mark.looptime
+async def test_overdue_is_told_once() -> None:
+    """The transition to unknown is announced when it happens, once, and again after a recovery."""
+    running = Running()
+    await running.suite.arrange(settings(a={}, b={}))
+    await running.suite.probe("a")
+    for _ in range(3):
+        await asyncio.sleep(20)
+        running.suite.sweep()
+    assert [(t.check, t.new, t.probe is None) for t in running.transitions] == [
+        ("a", Status.HEALTHY, False),
+        ("a", Status.UNKNOWN, True),
+    ]
+    await running.suite.probe("a")
+    await asyncio.sleep(40)
+    running.suite.sweep()
+    assert [t.new for t in running.transitions[2:]] == [Status.HEALTHY, Status.UNKNOWN]
+
+
+async def test_a_tick_of_the_past_does_not_move_its_successor() -> None:
+    """A probe that ends as a reload replaces its check leaves the new one's schedule alone."""
+    running = Running()
+    moved: list[str] = []
+    running.schedule.next_in = lambda _seconds, name: moved.append(name)  # type: ignore[method-assign]
+    await running.suite.arrange(settings(a={}))
+    busy = Result.degraded(FailureKind.RATE_LIMITED, "slow down", retry_after=600.0)
+    BORN[0].acts = [busy]
+    old = running.suite._monitors["a"]
+    ticking = asyncio.create_task(running.suite._tick(old))
+    while running.board.check("a").probe is None:
+        await asyncio.sleep(0)
+    await running.suite.arrange(settings(a={"fall": 1}))
+    await ticking
+    assert moved == []
+
+
+async def test_close_ends_everything() -> None:
+    """Every check gets to drop its connections."""
+    running = Running()
+    await running.suite.arrange(settings(a={}, b={"act": "hangs"}))
+    probing = asyncio.create_task(running.suite.probe("b"))
+    await asyncio.sleep(0)
+    await running.suite.close()
+    assert all(played.closes for played in BORN)
+    with pytest.raises(LookupError):
+        await probing

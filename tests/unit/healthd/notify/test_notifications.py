@@ -1,0 +1,172 @@
+"""From the board and the routes to the mailboxes."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from healthd.config.settings import Settings
+from healthd.metrics import Metrics
+from healthd.model import Probe, Result, Status
+from healthd.notifiers import NOTIFIERS
+from healthd.notifiers.notice import Notice, Severity
+from healthd.notifiers.routes import Route
+from healthd.notify.notifications import Notifications
+from tests.fakes.monitoring import DOWN, MIDNIGHT, SLOW, UP, Stage
+
+pytestmark = pytest.mark.looptime
+SOON = {"interval": "1h", "timeout": "1s"}
+CHECKS = {"db": {"kind": "process", "critical": True, **SOON}, "disk": {"kind": "disk", "scope": "local", **SOON}}
+CHAT = {"kind": "slack", "url": "http://chat.invalid/hook", "group_wait": "1s"}
+
+
+class Talk(Stage):
+    """A board that is filled by hand, and what each notifier sent."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        super().__init__()
+        self.said: dict[str, list[str]] = {}
+
+        async def send(notifier: Any, notices: Sequence[Notice]) -> None:
+            said = self.said.setdefault(notifier._url.rpartition("/")[2], [])
+            said.extend(f"{notice.name} {notice.standing} {notice.severity}" for notice in notices)
+
+        monkeypatch.setattr(NOTIFIERS.find("slack"), "send", send)
+
+    def configure(self, **options: Any) -> Settings:
+        settings = Settings.model_validate({"environment": "production", "checks": CHECKS, **options})
+        self.board.arrange(settings.active_checks, settings.active_groups, settings.maintenance)
+        self.settings = settings
+        return settings
+
+    def put(self, name: str, result: Result, fresh: float = 3600.0) -> None:
+        before = self.board.check(name)
+        now, steady = self.clock.now(), self.clock.steady()
+        probe = Probe(now, 0.01, result)
+        self.board.put(replace(before, status=result.status, since=now, probe=probe, good_until=steady + fresh))
+
+
+@asynccontextmanager
+async def telling(talk: Talk, settings: Settings) -> AsyncIterator[Notifications]:
+    metrics = Metrics(talk.board, "1", "production")
+    notifications = Notifications(settings, board=talk.board, clock=talk.clock, redact=talk.redact, metrics=metrics)
+    task = asyncio.create_task(notifications.run())
+    try:
+        yield notifications
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
+        await notifications.close()
+
+
+@pytest.fixture
+def talk(monkeypatch: pytest.MonkeyPatch) -> Talk:
+    return Talk(monkeypatch)
+
+
+async def test_a_check_is_told_by_the_routes_of_the_environment(talk: Talk) -> None:
+    """A critical failure is critical, another a warning; another environment's route is not taken."""
+    notify = {"team": CHAT, "others": {**CHAT, "url": "http://chat.invalid/others"}}
+    routes = [{"environment": "production", "to": "team"}, {"environment": "staging", "to": "others"}]
+    async with telling(talk, talk.configure(notifiers=notify, routes=routes)):
+        talk.put("db", DOWN)
+        talk.put("disk", SLOW)
+        await asyncio.sleep(5)
+        talk.put("db", UP)
+        await asyncio.sleep(5)
+    assert talk.said == {"hook": ["db unhealthy critical", "disk degraded warning", "db healthy info"]}
+
+
+async def test_overdue_is_told(talk: Talk) -> None:
+    """What nobody probes any more is unknown, and somebody hears of it."""
+    async with telling(talk, talk.configure(notifiers={"team": CHAT}, routes=[{"to": "team"}])):
+        talk.put("db", UP, fresh=60)
+        await asyncio.sleep(100)
+    assert talk.said == {"hook": ["db unknown critical"]}
+
+
+async def test_maintenance_is_quiet_and_its_end_is_not(talk: Talk) -> None:
+    """A failure in the window is told when the window ends, without a transition."""
+    window = {
+        "checks": ["db"],
+        "from": MIDNIGHT.isoformat(),
+        "to": (MIDNIGHT + timedelta(seconds=100)).isoformat(),
+        "reason": "upgrade",
+    }
+    async with telling(talk, talk.configure(notifiers={"team": CHAT}, routes=[{"to": "team"}], maintenance=[window])):
+        talk.put("db", DOWN)
+        await asyncio.sleep(90)
+        assert talk.said == {}
+        await asyncio.sleep(20)
+    assert talk.said == {"hook": ["db unhealthy critical"]}
+
+
+async def test_a_reload_tells_who_is_new(talk: Talk) -> None:
+    """A notifier that stayed is told nothing again; one that is new is told what is wrong now; a gone one nothing."""
+    async with telling(talk, talk.configure(notifiers={"team": CHAT}, routes=[{"to": "team"}])) as notifications:
+        talk.put("db", DOWN)
+        await asyncio.sleep(5)
+        both = {"team": CHAT, "new": {**CHAT, "url": "http://chat.invalid/new"}}
+        notifications.reconfigure(talk.configure(notifiers=both, routes=[{"to": ["team", "new"]}]))
+        await asyncio.sleep(5)
+        assert talk.said == {"hook": ["db unhealthy critical"], "new": ["db unhealthy critical"]}
+        notifications.reconfigure(talk.configure(notifiers=both, routes=[{"to": "new"}]))
+        talk.put("db", UP)
+        await asyncio.sleep(5)
+    assert talk.said["new"] == ["db unhealthy critical", "db healthy info"]
+
+
+async def test_secrets_are_not_told(talk: Talk) -> None:
+    """Whatever a gate's words quote."""
+    heard: list[Notice] = []
+    async with telling(talk, talk.configure(notifiers={"team": CHAT}, routes=[{"to": "team"}])) as notifications:
+        talk.redact.learn(["hunter-two"])
+        box = notifications._mailboxes["team"]
+        put: Callable[..., None] = box.put
+        box.put = lambda notice, **_: (heard.append(notice), put(notice))[0]  # type: ignore[method-assign, func-returns-value]
+        said = "the password hunter-two"
+        notifications.tell(
+            Notice("gate:api", "gate", "api", "fail", True, Severity.WARNING, said, MIDNIGHT, said, facts={"by": said})
+        )
+    assert "hunter-two" not in repr(heard)
+
+
+@pytest.mark.parametrize(
+    ("route", "taken"),
+    [
+        ({}, {"db", "disk", "api"}),
+        ({"severity": "critical"}, {"db"}),
+        ({"checks": "d*"}, {"db", "disk"}),
+        ({"services": "*"}, {"api"}),
+        ({"checks": ["disk"], "services": ["web"]}, {"disk"}),
+    ],
+)
+def test_routes_take_what_they_name(route: dict[str, Any], taken: set[str]) -> None:
+    """By check, by service, by severity; none named is all."""
+    reads = Route.model_validate({"to": "team", **route})
+    subjects = [
+        ("check", "db", Severity.CRITICAL),
+        ("check", "disk", Severity.WARNING),
+        ("gate", "api", Severity.WARNING),
+    ]
+    notices = [Notice(n, about, n, "bad", True, severity, n, MIDNIGHT) for about, n, severity in subjects]  # type: ignore[arg-type]
+    assert {notice.name for notice in notices if reads.takes(notice)} == taken
+
+
+async def test_an_unset_variable_is_visible_unless_it_may_be_unset() -> None:
+    """A notifier without its address is down in the metrics; an optional one is not there."""
+    stage = Stage()
+    missing = {"kind": "slack", "__missing__": ["SLACK_WEBHOOK_URL"], "url": None}
+    settings = Settings.model_validate(
+        {"notifiers": {"team": missing, "maybe": {**missing, "optional": True}}, "routes": [{"to": ["team", "maybe"]}]}
+    )
+    metrics = Metrics(stage.board, "1", "production")
+    notifications = Notifications(settings, board=stage.board, clock=stage.clock, redact=stage.redact, metrics=metrics)
+    await notifications.close()
+    assert metrics.registry.get_sample_value("healthd_notifier_up", {"notifier": "team"}) == 0
+    assert metrics.registry.get_sample_value("healthd_notifier_up", {"notifier": "maybe"}) is None
+    assert stage.board.overall() is Status.HEALTHY

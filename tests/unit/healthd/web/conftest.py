@@ -1,0 +1,128 @@
+"""The web application in front of a board that tests fill by hand."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+from aiohttp.test_utils import TestClient, TestServer
+
+from healthd.config.in_force import InForce
+from healthd.config.settings import Settings
+from healthd.journal.database import Database
+from healthd.journal.journal import Journal
+from healthd.metrics import Metrics
+from healthd.model import Probe, Result
+from healthd.monitoring.schedule import Schedule
+from healthd.monitoring.suite import Suite
+from healthd.web import server
+from healthd.web.auth import Guard, hash_token
+from healthd.web.checks_api import ChecksApi
+from healthd.web.health import HealthEndpoints
+from healthd.web.pages.api_docs import ApiDocs
+from healthd.web.pages.renderer import Renderer
+from healthd.web.pages.status import StatusPage
+from healthd.web.pages.stream import Streams
+from tests.fakes.monitoring import HandClock, Stage
+
+TOKENS = {"reader": ["health:read"], "runner": ["checks:run"], "nightly": ["heartbeats:write"], "root": ["admin"]}
+
+
+class Site(Stage):
+    """A daemon without its schedule: results are put by hand, or checks run on request."""
+
+    clock: HandClock
+    stuck: tuple[str, ...] = ()
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(clock=HandClock())
+        self.metrics = Metrics(self.board, "1.2.3", "test")
+        self.suite = Suite(
+            board=self.board,
+            schedule=Schedule(lambda *_: None),
+            clock=self.clock,
+            redact=self.redact,
+            listener=self.listener,
+            environ={},
+        )
+        self.configured = self.read(options)
+        self.in_force = InForce(self.configured)
+        guard = Guard(self.in_force)
+        self.health = HealthEndpoints(self.board, guard, self.in_force, self.clock, stuck=lambda: self.stuck)
+        self.streams = Streams(self.clock, at_most=4, pace=0.01)
+        database = Database("sqlite:////nowhere/healthd.db", self.clock, ())  # a journal that is down
+        renderer = Renderer()
+        self.page = StatusPage(
+            board=self.board,
+            health=self.health,
+            guard=guard,
+            settings=self.in_force,
+            clock=self.clock,
+            journal=Journal(database, self.clock, lambda: 3600),
+            renderer=renderer,
+            streams=self.streams,
+        )
+        checks_api = ChecksApi(self.suite, self.board, guard)
+        self.api_docs = ApiDocs(renderer)
+        routes = [*self.page.routes(), *self.api_docs.routes()]
+        self.app = server.build(self.health, checks_api, self.metrics, routes)
+
+    def read(self, options: dict[str, Any]) -> Settings:
+        interval = {"interval": "10s", "timeout": "2s"}
+        checks = {
+            "db": {"kind": "process", "critical": True, **interval},
+            "mail": {"kind": "process", **interval},
+            "backup": {"kind": "heartbeat", "period": "1h", **interval},
+        }
+        tokens = [{"name": n, "hash": hash_token(f"{n}-token"), "scopes": s} for n, s in TOKENS.items()]
+        return Settings.model_validate(
+            {
+                "environment": "test",
+                "version": "1.2.3",
+                "checks": checks,
+                "groups": {"own": {"checks": ["db", "mail"]}},
+                "auth": {"tokens": tokens},
+                **options,
+            }
+        )
+
+    async def start(self) -> None:
+        await self.suite.arrange(self.configured)
+
+    def put(self, name: str, result: Result, duration: float = 0.0125) -> None:
+        probe = Probe(self.clock.now(), duration, result)
+        self.page.history.probed(name, probe)
+        told = len(self.transitions)
+        self.suite._monitors[name]._show(probe, self.clock.steady())
+        for transition in self.transitions[told:]:
+            self.page.history.changed(transition)
+
+    async def close(self) -> None:
+        await self.suite.close()
+
+
+Client = TestClient[Any, Any]
+Open = Callable[..., Awaitable[tuple[Site, Client]]]
+
+
+@pytest.fixture
+async def open_site() -> AsyncIterator[Open]:
+    """A site with the given settings, and a client of it."""
+    opened: list[tuple[Site, Client]] = []
+
+    async def start(**options: Any) -> tuple[Site, Client]:
+        site = Site(**options)
+        await site.start()
+        client = TestClient(TestServer(site.app))
+        await client.start_server()
+        opened.append((site, client))
+        return site, client
+
+    yield start
+    for site, client in opened:
+        site.streams.stop()
+        await client.close()
+        await site.close()
+
+
+def bearer(name: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {name}-token"}

@@ -1,0 +1,46 @@
+"""Who is trusted where no token is configured."""
+
+from typing import Any
+
+import pytest
+
+from tests.fakes.monitoring import UP
+from tests.unit.healthd.web.conftest import Open
+
+NONE: dict[str, Any] = {"auth": {"tokens": []}}
+TRUSTING: dict[str, Any] = {"auth": {"trust_loopback": True}}
+RUN = "/checks/db/run"
+
+
+@pytest.mark.parametrize(
+    ("options", "reads"),
+    [
+        ({**NONE, "environment": "development"}, False),
+        ({**NONE, "environment": "production"}, False),
+        ({**TRUSTING, "environment": "production"}, True),
+        ({**TRUSTING, "environment": "development"}, True),
+    ],
+    ids=["development", "elsewhere", "told to", "told to in development"],
+)
+async def test_a_caller_on_this_host(open_site: Open, options: dict[str, Any], reads: bool) -> None:
+    """Behind a proxy on the same host everybody is one, and no header tells of every proxy: nobody is trusted unasked,
+    and nobody changes anything without a token."""
+    site, client = await open_site(**options)
+    site.put("db", UP)
+    response = await client.post(RUN)
+    assert response.status == 401
+    assert "no token is configured" in (await response.json(content_type=None))["detail"]
+    assert ("duration" in (await (await client.get("/health")).json())["checks"]["db"]) == reads
+
+
+async def test_beside_tokens(open_site: Open) -> None:
+    """Trust that was asked for reads, with tokens as without; a token that is not known is nobody's."""
+    site, client = await open_site()
+    tokens = [{**token.model_dump(), "hash": token.hash.get_secret_value()} for token in site.configured.auth.tokens]
+    site, client = await open_site(auth={"trust_loopback": True, "tokens": tokens})
+    site.put("db", UP)
+    refused = await client.post(RUN)
+    assert (refused.status, "needs a token" in (await refused.json(content_type=None))["detail"]) == (401, True)
+    assert "duration" in (await (await client.get("/health")).json())["checks"]["db"]
+    wrong = {"Authorization": "Bearer nobody"}
+    assert "duration" not in (await (await client.get("/health", headers=wrong)).json())["checks"]["db"]
