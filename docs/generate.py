@@ -145,8 +145,8 @@ def _table(model: type[BaseModel], without: type[BaseModel] | None = None) -> li
     schema = model.model_json_schema(by_alias=True)["properties"]
     for name, field in model.model_fields.items():
         key = field.alias or name
-        inherited = without is not None and name in without.model_fields
-        if inherited and (name == "kind" or without.model_fields[name].default == field.default):
+        inherited = without.model_fields.get(name) if without else None
+        if inherited and (name == "kind" or inherited.default == field.default):
             continue
         meaning = field.description or ""
         choices = schema.get(key, {}).get("enum")

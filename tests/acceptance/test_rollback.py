@@ -105,7 +105,7 @@ async def verified(gates: Daemon, candidate: tuple[str, str], baseline: tuple[st
         async def over() -> bool:
             async with client.get(f"/gates/{gate['id']}") as response:
                 gate.update(await response.json())
-            return gate["state"] == "finished"
+            return bool(gate["state"] == "finished")
 
         await until(over, "the end of the gate", timeout=40)
         async with client.get(f"/gates/{gate['id']}/actions") as response:

@@ -102,7 +102,7 @@ async def test_a_rollback_waits_for_its_receiver_and_says_so(peer: Peer, tmp_pat
         for name, gate in gates.items():
 
             async def over(gate: str = gate) -> bool:
-                return (await get(gate))["state"] == "finished"
+                return bool((await get(gate))["state"] == "finished")
 
             await until(over, f"the end of {name}", 30)
             assert (await get(gate))["rollback"]["state"] == "rollback_unconfirmed"

@@ -144,7 +144,11 @@ async def test_sighup_of_a_file_that_nobody_can_read_changes_nothing(base: Confi
         ):
             server.file.write_bytes(text)
             server.process.send(signal.SIGHUP)
-            await until(lambda n=number: server.log().count("configuration refused") == n + 1, repr(text[-20:]))
+
+            def refused(times: int = number + 1) -> bool:
+                return server.log().count("configuration refused") == times
+
+            await until(refused, repr(text[-20:]))
             assert await code(session, server) == 503
             assert await code(session, server, "/gates") == 401
         server.file.write_bytes(good)

@@ -37,7 +37,7 @@ async def test_a_log_that_nobody_reads_holds_no_answer(tmp_path: Path) -> None:
             async def red_is_known() -> bool:
                 try:
                     async with session.get("/health") as answer:
-                        return (await answer.json())["overall"] == "degraded"
+                        return bool((await answer.json())["overall"] == "degraded")
                 except aiohttp.ClientConnectionError:
                     return False
 

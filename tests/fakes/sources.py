@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from healthd.runtime.redaction import Redactor, secrets_of
-from healthd_gates.domain.evidence import Counts, Histogram
+from healthd_gates.domain.evidence import Counts, Evidence, Histogram
 from healthd_gates.sources import AnySource, build_source
 from healthd_gates.sources.contract import Arm, Arms, Cursor, Look, PushLog, Source, SourceConfig, SourceContext
 
@@ -64,6 +64,12 @@ class Desk:
         self.cursor = json.loads(json.dumps(look.cursor))
         self.looks.append(look)
         return look
+
+    async def seen(self, after: float = 0.0) -> Evidence:
+        """The evidence of a look that has some."""
+        evidence = (await self.look(after)).evidence
+        assert evidence is not None
+        return evidence
 
     def total(self, arm: str = "candidate") -> Counts | None:
         """All counts of an arm so far; None if it never said anything."""

@@ -24,7 +24,9 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self._selector_in_time.now
 
-    def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:
+    def run_in_executor(  # type: ignore[override]
+        self, executor: Any, func: Callable[..., Any], *args: Any
+    ) -> asyncio.Future[Any]:
         future = super().run_in_executor(executor, func, *args)
         _CallsOfThreads.add(future)
         return future
@@ -83,7 +85,7 @@ def _count_calls_of_threads() -> None:
 
         connection._tx = Counting()  # type: ignore[assignment]
 
-    aiosqlite.Connection.__init__ = counting  # type: ignore[method-assign]
+    setattr(aiosqlite.Connection, "__init__", counting)  # noqa: B010
 
 
 _count_calls_of_threads()

@@ -292,7 +292,7 @@ def _note_manager(changed: dict[str, Any], before: dict[str, Any], received: Rec
     """Who changed which part of the spec: by `fieldManager`, or by the User-Agent up to its slash."""
     manager = received.query.get("fieldManager") or received.headers.get("User-Agent", "").partition("/")[0]
     spec, had = changed.get("spec") or {}, before.get("spec") or {}
-    fields = {f"f:{key}": {} for key in spec if spec[key] != had.get(key)}
+    fields: dict[str, Any] = {f"f:{key}": {} for key in spec if spec[key] != had.get(key)}
     entry = {
         "manager": manager, "operation": "Update", "time": datetime.now(UTC).isoformat(), "fieldsV1": {"f:spec": fields}
     }  # fmt: skip

@@ -47,7 +47,7 @@ async def test_both_formats_are_sound() -> None:
                 text = await response.text()
             async with client.get(f"{healthd.url}/metrics", headers={"Accept": OPENMETRICS}) as response:
                 assert response.headers["Content-Type"].startswith("application/openmetrics-text; version=1.0.0")
-                families = list(openmetrics(await response.text()))
+                families = list(openmetrics(await response.text()))  # type: ignore[no-untyped-call]
     linted = subprocess.run([require("promtool"), "check", "metrics"], input=text, text=True, capture_output=True)
     assert (linted.returncode, linted.stdout + linted.stderr) == (0, "")
     names = {family.name for family in families}

@@ -55,8 +55,8 @@ class Stage:
         return int(self.api.get(_deployment(color))["spec"]["replicas"])
 
     async def deploy(self, *words: str) -> Outcome:
-        argv = [INSTALLED, "kubernetes", "blue-green", *words, "--config", self.folder / "deploy.json"]
-        process = await asyncio.create_subprocess_exec(*argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        argv = ["kubernetes", "blue-green", *words, "--config", str(self.folder / "deploy.json")]
+        process = await asyncio.create_subprocess_exec(INSTALLED, *argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         out, err = await process.communicate()
         assert b"Traceback" not in err, err.decode()
         assert process.returncode is not None

@@ -93,12 +93,13 @@ class AnalysisRun:
 
 def holds(condition: str, result: Mapping[str, Any]) -> bool:
     """A condition of the form that the template has: equalities, one of which is enough."""
-    parts = [_EQUALS.fullmatch(part.strip()) for part in condition.split("||")]
-    return any(result[part["key"]] == part["value"] for part in parts if part or _refuse(condition))
-
-
-def _refuse(condition: str) -> bool:
-    raise ValueError(f"this model does not know {condition!r}")
+    parts = []
+    for text in condition.split("||"):
+        part = _EQUALS.fullmatch(text.strip())
+        if part is None:
+            raise ValueError(f"this model does not know {condition!r}")
+        parts.append(part)
+    return any(result[part["key"]] == part["value"] for part in parts)
 
 
 async def _ask(web: Mapping[str, Any]) -> Any:

@@ -60,7 +60,7 @@ async def test_the_switch_is_seen_and_a_broken_one_is_not(tmp_path: Path) -> Non
 async def test_a_release_is_one_when_the_version_answers() -> None:
     """The step waits for it, and does not take another version for it."""
     with version.running("shop 2.0") as shop:
-        script = [sys.executable, FOLDER / "healthd" / "released.py", shop.url]
+        script: list[str | Path] = [sys.executable, FOLDER / "healthd" / "released.py", shop.url]
         there = await asyncio.create_subprocess_exec(*script, "2.0")
         assert await there.wait() == 0
         elsewhere = await asyncio.create_subprocess_exec(*script, "3.0")

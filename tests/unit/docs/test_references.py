@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import BaseModel
@@ -32,7 +33,8 @@ def _undescribed(model: type[BaseModel], seen: set[type[BaseModel]]) -> Iterator
 def test_every_option_is_described() -> None:
     """Each option of the configuration has a line that says what it is for."""
     seen: set[type[BaseModel]] = set()
-    models = [Config, DeployConfig, *(find_kind(kind).config_model for kind in KINDS), *DEPLOY_TOOLS.values()]
+    checks = [find_kind(kind).config_model for kind in KINDS]
+    models: list[Any] = [Config, DeployConfig, *checks, *DEPLOY_TOOLS.values()]
     assert [place for model in models for place in _undescribed(model, seen)] == []
 
 

@@ -123,7 +123,8 @@ async def staged(server: moto.Moto, folder: Path, **versions: list[str]) -> Asyn
         vpc = (await ec2.create_vpc(CidrBlock="10.0.0.0/16"))["Vpc"]["VpcId"]
         subnet = (await ec2.create_subnet(VpcId=vpc, CidrBlock="10.0.1.0/24"))["Subnet"]["SubnetId"]
         image = (await ec2.describe_images())["Images"][0]["ImageId"]
-        groups, members = {}, {}
+        groups: dict[str, str] = {}
+        members: dict[str, list[Instance]] = {}
         for name, each in versions.items():
             ran = await ec2.run_instances(ImageId=image, MinCount=len(each), MaxCount=len(each), SubnetId=subnet)
             made = await elbv2.create_target_group(Name=name, Protocol="HTTP", Port=3000, VpcId=vpc)

@@ -13,9 +13,9 @@ from ruamel.yaml import YAML
 
 from healthd.runtime.clock import SystemClock
 from healthd.runtime.redaction import Redactor
-from healthd_deploy.migrate.command import MigrateConfig
 from healthd_deploy.migrate.console import Console
 from healthd_deploy.migrate.history import Row, Status
+from healthd_deploy.migrate.settings import MigrateConfig
 from healthd_deploy.migrate.sites import connected, releases
 from healthd_deploy.migrate.stop import Stop
 from healthd_deploy.migrate.work import Work, planned
@@ -84,7 +84,7 @@ class Bench:
 
     def run(self, *words: str, **options: Any) -> "subprocess.CompletedProcess[str]":
         """`healthd-deploy migrate WORDS` to its end."""
-        argv = [COMMAND, "migrate", *words, "-c", self.configured(**options)]
+        argv: list[str | Path] = [COMMAND, "migrate", *words, "-c", self.configured(**options)]
         done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
         assert "Traceback" not in done.stderr, done.stderr
         return done
@@ -92,7 +92,7 @@ class Bench:
     @contextmanager
     def running(self, *words: str, **options: Any) -> Iterator["subprocess.Popen[str]"]:
         """The same, under way."""
-        argv = [COMMAND, "migrate", *words, "-c", self.configured(**options)]
+        argv: list[str | Path] = [COMMAND, "migrate", *words, "-c", self.configured(**options)]
         pipe = subprocess.PIPE
         with subprocess.Popen(argv, stdout=pipe, stderr=pipe, text=True, env={**os.environ}) as process:
             try:

@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -123,7 +124,7 @@ async def test_at_its_timeout_the_whole_group_ends(tmp_path: Path, after: str) -
     assert outcome.ending is Ending.RETRY
     assert outcome.detail.startswith("killed after 3 s")
     for pid in map(int, note.read_text().split()):
-        await until(lambda pid=pid: not _lives(pid), f"the end of {pid}")
+        await until(partial(_is_gone, pid), f"the end of {pid}")
 
 
 async def test_what_it_leaves_running_does_not_keep_the_try_open() -> None:
@@ -177,8 +178,8 @@ def test_a_bad_configuration_is_refused(changes: dict[str, Any], message: str) -
         configured(kind="command", **changes)
 
 
-def _lives(pid: int) -> bool:
+def _is_gone(pid: int) -> bool:
     try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+        return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
-        return False
+        return True

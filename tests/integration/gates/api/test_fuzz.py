@@ -17,8 +17,8 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from tests.servers.gating import FUZZERS, SERVICES, Gating
 from tests.integration.gates.api.test_door import ANYBODY, CHECKS, SCOPES
+from tests.servers.gating import FUZZERS, SERVICES, Gating
 
 PROMISES = [
     not_a_server_error,
@@ -48,7 +48,7 @@ def gates(api: Gating) -> dict[str, str]:
     """A gate that is over, and one that runs."""
     found = {}
     for name, policy, wait in (("over", "green", "10s"), ("running", "endless", "0s")):
-        body = {"service": api.service(), "policy": policy, "candidate": {"version": "1"}}
+        body: Any = {"service": api.service(), "policy": policy, "candidate": {"version": "1"}}
         headers = {"Authorization": f"Bearer {api.tokens['admin']}"}
         answer = requests.post(f"{api.daemon.url}/gates/verify?wait={wait}", json=body, headers=headers, timeout=20)
         found[name] = answer.json()["id"]
@@ -71,7 +71,7 @@ def test_no_call_surprises(
         suppress_health_check=list(HealthCheck),
     )
     @given(case=described[path][method].as_strategy(generation_mode=mode))
-    def call(case: schemathesis.Case) -> None:
+    def call(case: schemathesis.Case[Any]) -> None:
         if dice.random() < 0.5:
             name_what_exists(case, gates, dice)
         token = api.tokens[next(callers)]
@@ -81,14 +81,14 @@ def test_no_call_surprises(
     call()
 
 
-def is_no_verdict_yet(case: schemathesis.Case, response: Any) -> bool:
+def is_no_verdict_yet(case: schemathesis.Case[Any], response: Any) -> bool:
     """Whether a 503 is the answer that was asked for with `answer=strict`: a gate, and when to ask again."""
-    strict = isinstance(case.query, dict) and case.query.get("answer") == "strict" and response.status_code == 503
+    strict = case.query.get("answer") == "strict" and response.status_code == 503
     told = {name.lower() for name in response.headers}
     return strict and response.json().get("verdict") == "running" and "retry-after" in told
 
 
-def name_what_exists(case: schemathesis.Case, gates: dict[str, str], dice: random.Random) -> None:
+def name_what_exists(case: schemathesis.Case[Any], gates: dict[str, str], dice: random.Random) -> None:
     service = f"api-{dice.randrange(SERVICES)}"
     streams = case.path.endswith("/events")  # that of a running gate would not end
     if "gate_id" in (case.path_parameters or {}):
@@ -105,7 +105,7 @@ def name_what_exists(case: schemathesis.Case, gates: dict[str, str], dice: rando
     if isinstance(case.body, dict) and "service" in case.body:
         case.body["service"] = service
         case.body.pop("policy", None)
-    if isinstance(case.query, dict) and "wait" in case.query:
+    if "wait" in case.query:
         case.query["wait"] = "10ms"
 
 

@@ -108,7 +108,12 @@ async def test_a_crash_while_the_answer_is_on_its_way_repeats_it(tmp_path: Path)
         assert await github.ask(url, "400") == 202
         await until(lambda: any("state" in body for body in taken), "the answer", timeout=60)
         await api.daemon.kill()
-        github.peer.answer("POST", place, lambda received: taken.append(received.json()) or Answer(204))
+
+        def at_once(received: Any) -> Answer:
+            taken.append(received.json())
+            return Answer(204)
+
+        github.peer.answer("POST", place, at_once)
         await api.daemon.start()
         said = [body["state"] for body in taken if "state" in body]
         assert said == ["approved"]

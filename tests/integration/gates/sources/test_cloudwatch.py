@@ -96,8 +96,8 @@ def configured(server: Moto, **more: Any) -> dict[str, Any]:
 
 def gate_at(server: Moto, *, minute: float = 0.0, baseline: bool = False, **more: Any) -> Desk:
     clock = HandClock(NOON + timedelta(minutes=minute))
-    arms = {"candidate": Arm("2", target="green"), "baseline": Arm("1", target="blue") if baseline else None}
-    return desk(configured(server, **more), clock, **arms)
+    before = Arm("1", target="blue") if baseline else None
+    return desk(configured(server, **more), clock, candidate=Arm("2", target="green"), baseline=before)
 
 
 async def test_counts_of_every_minute_since_the_gate_began(server: Moto, balancer: Balancer) -> None:
@@ -181,10 +181,11 @@ async def test_no_requests_are_no_traffic_and_no_numbers_no_telemetry(server: Mo
     """The load balancer reports nothing for zero: that it has hosts tells the two apart."""
     gate = gate_at(server)
     await gate.look()
-    assert (await gate.look(after=70)).evidence.candidate is None
+    assert (await gate.seen(after=70)).candidate is None
     await balancer.report(1)
-    look = await gate.look(after=60)
-    assert look.evidence.candidate.requests == 0
+    seen = (await gate.seen(after=60)).candidate
+    assert seen is not None
+    assert seen.requests == 0
     with pytest.raises(SourceUnavailable, match="had nothing new for 7m"):
         await gate.look(after=420)
     await gate.source.close()
@@ -220,10 +221,10 @@ async def test_cloudwatch_is_not_asked_more_often_than_stated(server: Moto, bala
     await balancer.report(0, 5)
     server.pause()
     try:
-        look = await gate.look(after=10)
+        seen = await gate.seen(after=10)
     finally:
         server.resume()
-    assert look.evidence.candidate is None
+    assert seen.candidate is None
     await gate.look(after=110)
     await gate.source.close()
     total = gate.total()

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from healthd.model import FailureKind
+from healthd_gates.domain.evidence import Counts
 from healthd_gates.sources.contract import Arm, HistoricalSource, SourceUnavailable
 from tests.fakes.sources import Desk, HandClock, desk
 from tests.servers import prometheus
@@ -212,8 +213,8 @@ async def test_targets_that_fall_silent_are_no_telemetry(server: prometheus.Prom
     """What was last heard of them does not go on counting as no traffic."""
     gate = desk(config(server, "gone"), at(0))
     await gate.look()
-    assert (await gate.look(after=10)).evidence.candidate.requests == 10
-    assert (await gate.look(after=30)).evidence.candidate is None
+    assert (await gate.seen(after=10)).candidate == Counts(10, 0)
+    assert (await gate.seen(after=30)).candidate is None
     with pytest.raises(SourceUnavailable, match="old, and lookback is 1m: is a clock off"):
         await gate.look(after=40)
     await gate.source.close()

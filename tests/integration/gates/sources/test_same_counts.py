@@ -52,7 +52,7 @@ async def test_prometheus_and_scrape_count_what_was_sent() -> None:
     with shop.running("v2") as new, shop.running("v1") as old:
         scraped = {"v1": [old.address], "v2": [new.address]}
         with prometheus.running(scraped) as server:
-            arms = {"candidate": Arm("v2", urls=(new.url,)), "baseline": Arm("v1", urls=(old.url,))}
+            arms: dict[str, Any] = {"candidate": Arm("v2", urls=(new.url,)), "baseline": Arm("v1", urls=(old.url,))}
             through: dict[str, Any] = {"kind": "prometheus", "url": server.url, "up": 'up{job="$version"}'}
             started = {"started": 'process_start_time_seconds{job="$version"}', "lookback": "5s"}
             gates = [

@@ -211,8 +211,8 @@ async def test_a_crash_loop_is_seen_in_the_candidate_alone(peer: Peer) -> None:
     """Each life counts from zero; an address that refuses the connection is down, one that answers 503 is not."""
     async with peers.peer() as steady:
         clock = HandClock(WallClock().now())
-        arms = {"candidate": Arm("2", urls=(peer.url,)), "baseline": Arm("2", urls=(steady.url,))}
-        gate = desk(CONFIG, clock, **arms)
+        before = Arm("2", urls=(steady.url,))
+        gate = desk(CONFIG, clock, candidate=Arm("2", urls=(peer.url,)), baseline=before)
         seen: list[Lives] = []
         for good in (40, 80, 9, 50, 7):
             peer.answer("GET", "/metrics", text(page(good, 0)))

@@ -196,7 +196,7 @@ async def test_a_dead_file_system_costs_one_thread(dead: Path) -> None:
     board.arrange({"disk": config}, {}, ())
 
     def monitor() -> Monitor:
-        check = Disk(config, CheckContext("disk", clock, {}))
+        check: Any = Disk(config, CheckContext("disk", clock, {}))
         deaf: Any = lambda *_: None  # noqa: E731
         return Monitor(
             "disk", config, check, board=board, clock=clock, redact=Redactor(), listener=Listener(deaf, deaf)

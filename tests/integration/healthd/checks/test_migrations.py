@@ -37,7 +37,8 @@ def documents_uri(mongodb_uri: str) -> str:
 
 @pytest.fixture
 def documents(documents_uri: str) -> Iterator[pymongo.MongoClient[dict[str, object]]]:
-    with pymongo.MongoClient(documents_uri) as client:
+    client: pymongo.MongoClient[dict[str, object]] = pymongo.MongoClient(documents_uri)
+    with client:
         yield client
         client.drop_database(client.get_default_database().name)
 

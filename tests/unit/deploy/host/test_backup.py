@@ -162,7 +162,7 @@ async def test_a_dump_is_spared_the_words_of_an_application(
     async def run(argv: tuple[str, ...], **_options: object) -> None:
         ran.append(tuple(argv))
 
-    monkeypatch.setattr(dumps.program, "run", run)
+    monkeypatch.setattr("healthd_deploy.core.program.run", run)
     monkeypatch.setenv("POSTGRESQL_URI", f"postgresql://app:s3cret@db/shop{query}")
     await dumps.postgresql(PostgresqlDump(), tmp_path / "dump")
     assert ran[0][-1] == f"--dbname=postgresql://app@db/shop{told}"

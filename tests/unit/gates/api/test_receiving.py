@@ -5,12 +5,13 @@ import gzip
 import json
 import time
 import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import aiohttp
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from yarl import URL
 
 from healthd.web.auth import hash_token
 from healthd.web.problems import Problem, answering_problems
@@ -96,7 +97,7 @@ async def test_only_so_much_at_once(url: str) -> None:
 
 async def test_a_body_that_is_not_as_it_says(url: str) -> None:
     """Broken chunks are 400."""
-    host = aiohttp.client.URL(url)
+    host = URL(url)
     reader, writer = await asyncio.open_connection(host.host, host.port)
     writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\nzz\r\n")
     assert b" 400 " in await reader.readline()
@@ -113,7 +114,7 @@ def keys(size: int, last: str = "") -> bytes:
     return ("{" + ",".join([*found, *([last] if last else [])]) + "}").encode()
 
 
-WORST = {
+WORST: dict[str, Callable[[int], bytes]] = {
     "unknown keys": keys,
     "one double key": lambda size: keys(size, '"0":0'),
     "many double keys": lambda size: b"{" + b",".join([b'"a":0'] * (size // 6)) + b"}",

@@ -6,12 +6,14 @@ from typing import Any
 
 import pytest
 
-from healthd_gates.actions.contract import ActionResult, Ending, Occasion
+from healthd_gates.actions.contract import ActionResult, Ending
+from healthd_gates.domain.action_order import Occasion
 from healthd_gates.domain.errors import NothingToRollBack, ServiceBusy
 from healthd_gates.domain.gate import Gate, GateState, RollbackState
 from healthd_gates.domain.request import Version
 from tests.fakes.gates import POLICY, Note, Replica, Script, config, failing, healthy, replica, request
-from tests.unit.gates.engine.test_observer import CHECKED, DOWN, UP, put
+from tests.fakes.monitoring import DOWN, UP
+from tests.unit.gates.engine.test_observer import CHECKED, put
 
 FIRST = {"criteria": [{"kind": "checks", "group": "ready", "failures": 3}], "initial_delay": "0s", "quarantine": False}
 WATCHED = {"watch": "1h", "initial_delay": "0s", "observe": {"min": "5s", "max": "1m"}}

@@ -14,8 +14,9 @@ from healthd_gates.domain.gate import Gate
 from healthd_gates.domain.request import Deployment
 from healthd_gates.store import tables
 from tests.fakes.gates import Replica, Script, config, failing, replica, request
+from tests.fakes.monitoring import DOWN, UP
 from tests.unit.gates.engine.test_before_the_switch import shop
-from tests.unit.gates.engine.test_observer import DOWN, UP, put
+from tests.unit.gates.engine.test_observer import put
 
 QUICK = {"initial_delay": "0s", "observe": {"min": "5s", "max": "1m"}}
 

@@ -135,7 +135,7 @@ async def test_a_freeze_refuses_and_an_override_is_audited(file: Path) -> None:
     async with replica(file, config(freeze=[window])) as running:
         with pytest.raises(refusals.Frozen, match="frozen until 2026-03-31 00:00:00 UTC: weekend"):
             await start(running)
-        assert await start(running, "web")
+        assert (await start(running, "web")).service == "web"
         await start(running, override=Override(of=frozenset({"freeze"}), reason="the site is down"))
         assert await audited(running) == [
             ("ci", "gate.start", "web"),
@@ -159,7 +159,7 @@ async def test_a_version_that_failed_stays_out_until_it_is_released(file: Path) 
         await running.keeper.release("api", "2.0", caller="ann", reason="it was the database")
         with pytest.raises(refusals.NotQuarantined):
             await running.keeper.release("api", "2.0", caller="ann", reason="again")
-        assert await start(running)
+        assert (await start(running)).service == "api"
         assert ("ann", "quarantine.release", "api") in await audited(running)
 
 

@@ -63,7 +63,7 @@ class Asking:
         except Problem as problem:
             response = asked.refuse(problem)
         assert isinstance(response, web.Response)
-        said = json.loads(response.body) if response.body else {}
+        said = json.loads(response.text) if response.text else {}
         return Said(response.status, said, dict(response.headers))
 
 

@@ -24,7 +24,8 @@ HOOKS = {"tool": {"kind": "tool"}}
 @pytest.fixture(autouse=True)
 def _tool(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(any_hook.KINDS, "tool", "tests.unit.gates.hooks.tool:ToolDialect")
-    monkeypatch.setitem(CORRESPONDENTS, ToolConfig, lambda config, _clock: Tool(config.wait_timeout, config.retry_for))
+    kinds: dict[Any, Any] = CORRESPONDENTS
+    monkeypatch.setitem(kinds, ToolConfig, lambda config, _clock: Tool(config.wait_timeout, config.retry_for))
     monkeypatch.setattr(Tool, "act", lambda _word: TAKEN)
     monkeypatch.setattr(Tool, "excused", None)
     monkeypatch.setattr(Tool, "told", [])

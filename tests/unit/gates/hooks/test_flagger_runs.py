@@ -135,7 +135,11 @@ async def test_weight_is_held_while_something_speaks_against_the_version(file: P
     """The first step needs no evidence, for without weight there is none; a rate over the limit holds the next."""
     patient: dict[str, Any] = {"policy": {"observe": {"min": "1h", "max": "2h"}}}
     for errors, status in ((0, 200), (1, 409)):
-        Script.act = lambda _seconds, errors=errors: Counts(10, errors)
+
+        def ten(_seconds: float, errors: int = errors) -> Counts:
+            return Counts(10, errors)
+
+        Script.act = ten
         async with replica(file.with_suffix(f".{errors}"), quick(**patient)) as running:
             flagger = FlaggerCalls(running)
             await flagger("pre-rollout", "aaa")

@@ -71,8 +71,8 @@ def test_the_preconfigured_webhook_says_what_the_stage_says() -> None:
     folder = Path(__file__).parents[4] / "deploy" / "hooks"
     stage: dict[str, Any] = json.loads((folder / "spinnaker-stage.json").read_text())
     [kept] = YAML(typ="safe").load(folder / "spinnaker-preconfigured.yaml")["webhook"]["preconfigured"]
-    same = ("url", "method", "failFastStatusCodes", "waitForCompletion", "statusUrlResolution", "statusJsonPath")
-    same += ("progressJsonPath", "successStatuses", "canceledStatuses", "terminalStatuses", "cancelEndpoint")
+    same = ["url", "method", "failFastStatusCodes", "waitForCompletion", "statusUrlResolution", "statusJsonPath"]
+    same += ["progressJsonPath", "successStatuses", "canceledStatuses", "terminalStatuses", "cancelEndpoint"]
     assert {key: kept[key] for key in same} == {key: stage[key] for key in same}
     for payload in ("payload", "cancelPayload"):
         assert set(json.loads(kept[payload])) == set(stage[payload])

@@ -21,7 +21,7 @@ from healthd.web.pages.stream import Streams
 from healthd.web.problems import Problem
 from healthd_gates.actions.contract import ActionResult, Ending
 from healthd_gates.domain.action_order import OrderState
-from healthd_gates.domain.evidence import Verdict
+from healthd_gates.domain.evidence import Counts, Verdict
 from healthd_gates.domain.gate import GateState, RollbackState
 from healthd_gates.domain.request import Deployment
 from healthd_gates.pages.gate_history import GateHistories
@@ -30,7 +30,6 @@ from healthd_gates.pages.recent import RecentGates
 from healthd_gates.schema.action import ActionDocument
 from healthd_gates.schema.gate import GateDocument
 from tests.fakes.gates import (
-    Counts,
     Note,
     Replica,
     Script,

@@ -1,11 +1,13 @@
 """Samples become snapshots of processes."""
 
+from collections.abc import Sequence
 from math import nan
 
 from healthd_gates.sources.counters import Counter, Family
 from healthd_gates.sources.processes import Sign, process_of, read, tells_of_requests
 from healthd_gates.sources.prometheus_api import Series
 
+Found = dict[Family | Sign, Sequence[Series]]
 APART = ("job", "instance")
 A = {"__name__": "requests_total", "job": "api", "instance": "a", "status": "200"}
 OK, BAD = Counter.of(Family.REQUESTS, A), Counter.of(Family.ERRORS, {**A, "status": "500"})
@@ -33,20 +35,21 @@ def test_what_one_scrape_found_is_one_snapshot() -> None:
 
 def test_an_error_waits_for_its_request() -> None:
     """A scrape that was stored after the requests were asked for is left to the next look."""
-    later = {Family.REQUESTS: [series(A, (1, 10))], Family.ERRORS: [series({**A, "status": "500"}, (1, 0), (2, 5))]}
+    errors = series({**A, "status": "500"}, (1, 0), (2, 5))
+    later: Found = {Family.REQUESTS: [series(A, (1, 10))], Family.ERRORS: [errors]}
     (only,) = read(later, APART, news_after=0).snapshots["api a"]
     assert only.values == {OK: 10, BAD: 0}
 
 
 def test_errors_of_another_exporter_are_not_lost() -> None:
     """The load balancer may count errors, and the application requests."""
-    found = {Family.REQUESTS: [series(A, (9, 10))], Family.ERRORS: [series({"instance": "lb"}, (8, 5))]}
+    found: Found = {Family.REQUESTS: [series(A, (9, 10))], Family.ERRORS: [series({"instance": "lb"}, (8, 5))]}
     assert set(read(found, APART, news_after=0).snapshots) == {"api a", " lb"}
 
 
 def test_a_scrape_with_nonsense_is_not_believed() -> None:
     """NaN in the errors must not make their requests look free of errors; a spoilt sum spoils nothing else."""
-    found = {
+    found: Found = {
         Family.REQUESTS: [series(A, (1, 10), (2, 20))],
         Family.ERRORS: [series({**A, "status": "500"}, (1, 1), (2, nan))],
         Family.SUM: [series({**A, "__name__": "sum"}, (1, nan))],

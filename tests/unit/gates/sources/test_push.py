@@ -59,7 +59,10 @@ async def test_increases_add_up_and_count_once() -> None:
     await gate.look(after=5)
     await gate.look(after=5)
     assert (seen(gate), seen(gate, "baseline")) == ((30, 1), (5, 0))
-    latency = gate.total().latency
+    total = gate.total()
+    assert total is not None
+    latency = total.latency
+    assert latency is not None
     assert (latency.edges, latency.counts, latency.sum_seconds) == ((0.1, 1, inf), (27, 2, 1), 3.0)
 
 
@@ -71,7 +74,7 @@ async def test_a_push_without_requests_is_no_traffic_and_none_is_no_telemetry() 
     letters.post(candidate=counts(0, 0), baseline=counts(0, 0))
     await gate.look(after=5)
     assert seen(gate) == (0, 0)
-    assert (await gate.look(after=20)).evidence.candidate is None
+    assert (await gate.seen(after=20)).candidate is None
     with pytest.raises(SourceUnavailable, match="nothing was pushed for 35s") as silence:
         await gate.look(after=15)
     assert silence.value.kind is FailureKind.TIMEOUT

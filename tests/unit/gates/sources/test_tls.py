@@ -44,7 +44,7 @@ async def test_two_at_once_open_one_session() -> None:
     for opens in (
         Webhook(webhook, ActionContext("undo", SystemClock(), str, {})),
         GitHub(hook, SystemClock()),
-        Endpoint(HttpConfig.model_construct(headers={}, bearer=None, basic=None, tls=Tls()), str),
+        Endpoint(HttpConfig.model_construct(kind="http", headers={}, bearer=None, basic=None, tls=Tls()), str),
     ):
         first, second = await asyncio.gather(opens._open(), opens._open())
         assert first is second

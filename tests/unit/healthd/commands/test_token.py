@@ -16,7 +16,7 @@ def test_a_new_token_fits_its_hash_and_the_configuration() -> None:
     secret = made.pop("token")
     configured = Token.model_validate(made)
     assert configured.hash.get_secret_value() == hash_token(secret)
-    assert (configured.name, configured.scopes) == ("deploy", {"gates:read"})
+    assert (configured.name, configured.scopes) == ("deploy", frozenset({"gates:read"}))
     assert secret not in made["hash"]
 
 

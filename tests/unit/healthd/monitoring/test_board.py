@@ -1,5 +1,6 @@
 """What is known of checks and groups, and for how long it is believed."""
 
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -247,7 +248,12 @@ def test_version_grows_with_every_change() -> None:
     """Whoever keeps rendered answers sees that they are old."""
     wall = Wall({"db": config()}, {})
     versions = [wall.board.version]
-    for change in (lambda: wall.put("db", UP), wall.board.drain, lambda: wall.board.arrange({}, {}, ())):
+    changes: list[Callable[[], object]] = [
+        lambda: wall.put("db", UP),
+        wall.board.drain,
+        lambda: wall.board.arrange({}, {}, ()),
+    ]
+    for change in changes:
         change()
         versions.append(wall.board.version)
     assert sorted(set(versions)) == versions

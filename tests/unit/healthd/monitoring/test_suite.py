@@ -11,7 +11,7 @@ from healthd.config.settings import Settings
 from healthd.model import FailureKind, Result, Status
 from healthd.monitoring.schedule import Schedule
 from healthd.monitoring.suite import Suite
-from tests.fakes.monitoring import UP, Scripted, Stage, forever
+from tests.fakes.monitoring import UP, Act, Scripted, Stage, forever
 
 BORN: list["Played"] = []
 
@@ -28,7 +28,8 @@ class Played(Scripted):
     def __init__(self, config: PlayedConfig, context: CheckContext) -> None:
         if config.act == "broken":
             raise ValueError("bad URI for app:hunter22")
-        super().__init__({"up": UP, "hangs": forever}[config.act])
+        acts: dict[str, Act] = {"up": UP, "hangs": forever}
+        super().__init__(acts[config.act])
         BORN.append(self)
 
 
@@ -133,11 +134,11 @@ async def test_overdue_is_told_once() -> None:
     assert [t.new for t in running.transitions[2:]] == [Status.HEALTHY, Status.UNKNOWN]
 
 
-async def test_a_tick_of_the_past_does_not_move_its_successor() -> None:
+async def test_a_tick_of_the_past_does_not_move_its_successor(monkeypatch: pytest.MonkeyPatch) -> None:
     """A probe that ends as a reload replaces its check leaves the new one's schedule alone."""
     running = Running()
     moved: list[str] = []
-    running.schedule.next_in = lambda _seconds, name: moved.append(name)  # type: ignore[method-assign]
+    monkeypatch.setattr(running.schedule, "next_in", lambda _seconds, name: moved.append(name))
     await running.suite.arrange(settings(a={}))
     busy = Result.degraded(FailureKind.RATE_LIMITED, "slow down", retry_after=600.0)
     BORN[0].acts = [busy]

@@ -1,5 +1,7 @@
 """What Prometheus scrapes."""
 
+from typing import Any
+
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
@@ -104,7 +106,7 @@ async def test_what_runs_out_can_be_foreseen(open_site: Open) -> None:
     """Shares in use and the end of a certificate are gauges of their own, and go when the result is too old."""
     site, client = await open_site()
     ends = {"certificateExpires": "1970-01-02T00:00:00+00:00", "certificateLifetimeDays": 90}
-    seen = {"usage": 81.5, "inodeUsage": 3.0, **ends}
+    seen: dict[str, Any] = {"usage": 81.5, "inodeUsage": 3.0, **ends}
     site.put("db", Result.healthy(observed=seen))
     found = await scrape(client)
     kind = site.board.check("db").config.kind

@@ -8,8 +8,7 @@ from click.testing import CliRunner
 from healthd.commands import status as command
 from healthd.web.troubles import Trouble
 from tests.fakes.monitoring import MIDNIGHT, UP
-from tests.unit.healthd.web.conftest import Open
-from tests.unit.healthd.web.pages.test_status import bearer
+from tests.unit.healthd.web.conftest import Open, bearer
 from tests.unit.healthd.web.pages.test_status import get as page
 from tests.unit.healthd.web.test_health import get
 

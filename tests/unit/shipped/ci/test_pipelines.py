@@ -30,7 +30,7 @@ def scripts() -> dict[str, str]:
 @pytest.mark.parametrize(("schema", "file"), [("github-workflows", "github.yml"), ("gitlab-ci", "gitlab.yml")])
 def test_its_own_schema_takes_it(schema: str, file: str) -> None:
     """That of SchemaStore, and of GitLab."""
-    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", f"vendor.{schema}", FOLDER / file]
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", f"vendor.{schema}", str(FOLDER / file)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -38,7 +38,7 @@ def test_its_own_schema_takes_it(schema: str, file: str) -> None:
 @pytest.mark.parametrize("name", scripts())
 def test_shellcheck_finds_nothing(name: str) -> None:
     """In any step."""
-    command = [require("shellcheck"), "--shell=bash", "-"]
+    command: list[str | Path] = [require("shellcheck"), "--shell=bash", "-"]
     done = subprocess.run(command, input=scripts()[name], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 

@@ -26,7 +26,8 @@ ONCE = {"switch"}
 @cache
 def composed() -> dict[str, Any]:
     """The file as `docker compose` understands it, variables filled in."""
-    command = [require("docker-compose"), "--file", FOLDER / "compose.yaml", "config", "--format=json"]
+    file = str(FOLDER / "compose.yaml")
+    command = [str(require("docker-compose")), "--file", file, "config", "--format=json"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "level=warning" not in done.stderr, done.stderr

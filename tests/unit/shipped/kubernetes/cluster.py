@@ -22,7 +22,7 @@ Object = dict[str, Any]
 @cache
 def built(place: str) -> tuple[Object, ...]:
     """The objects of a kustomization, as `kubectl apply -k` would send them."""
-    command = [require("kubectl"), "kustomize", FOLDER / place]
+    command: list[str | Path] = [require("kubectl"), "kustomize", FOLDER / place]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert not done.stderr, "kustomize warns"

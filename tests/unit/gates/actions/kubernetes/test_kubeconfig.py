@@ -99,7 +99,11 @@ def test_certificates_are_used_without_a_file_that_stays(
 
 def test_a_server_may_go_unverified_or_by_another_name(tmp_path: Path) -> None:
     """As the cluster says."""
-    named = {"insecure-skip-tls-verify": True, "tls-server-name": "kubernetes", "proxy-url": "http://proxy:3128"}
+    named: dict[str, Any] = {
+        "insecure-skip-tls-verify": True,
+        "tls-server-name": "kubernetes",
+        "proxy-url": "http://proxy:3128",
+    }
     found = find(write(tmp_path, **named), None, {})
     assert (found.server_name, found.proxy) == ("kubernetes", "http://proxy:3128")
     assert found.tls().verify_mode is ssl.CERT_NONE

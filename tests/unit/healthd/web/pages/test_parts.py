@@ -12,7 +12,11 @@ def test_only_changes_are_drawn_and_sent() -> None:
     drawn: list[str] = []
 
     def part(key: str) -> Part:
-        return Part(key, lambda: drawn.append(key) or key)  # type: ignore[func-returns-value]
+        def draw() -> str:
+            drawn.append(key)
+            return key
+
+        return Part(key, draw)
 
     parts = Parts()
     parts.update({"a": part("1"), "b": part("2")})
