@@ -13,7 +13,9 @@ from importlib.metadata import EntryPoint, entry_points
 from inspect import iscoroutinefunction
 from typing import Any, Generic, TypeVar
 
-from pydantic import BaseModel
+from pydantic import BaseModel, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from healthd.nearest import nearest
 
@@ -32,8 +34,8 @@ class Registry(Generic[PluginT]):
     """The kinds of one thing that a configuration can name.
 
     `what` is the thing's name (`check`), `group` the entry-point group, `built_in` the kinds that ship as
-    `module:Class`. A plug-in is a class with a `config_model` that is a subclass of `base`, or that model itself, and
-    has `methods`, which are coroutine functions.
+    `module:Class`. A plug-in is a class with a `config_model` that is a subclass of `base`, and `methods`, which are
+    coroutine functions.
     """
 
     def __init__(
@@ -67,11 +69,6 @@ class Registry(Generic[PluginT]):
             return self._load(rivals)
         raise UnknownKindError(kind)
 
-    def model(self, kind: str) -> type[Any]:
-        """The configuration model of a kind. Raises as `find`."""
-        found: Any = self.find(kind)
-        return getattr(found, "config_model", found)  # type: ignore[no-any-return]
-
     def model_of(self, raw: Any) -> type[Any]:
         """The configuration model of one entry as read from a file. Raises ValueError, which says what to write."""
         article = f"{'an' if self.what[0] in 'aeiou' else 'a'} {self.what}"
@@ -82,7 +79,7 @@ class Registry(Generic[PluginT]):
             raise ValueError(f"{article} needs a kind, one of: {kinds}{hint}")
         kind = raw["kind"]
         try:
-            return self.model(kind)
+            return self.find(kind).config_model  # type: ignore[attr-defined, no-any-return]
         except UnknownKindError:
             alike = nearest(kind, self.kinds())
             hint = f"; did you mean {alike}?" if alike else ""
@@ -107,7 +104,7 @@ class Registry(Generic[PluginT]):
         """How what was loaded fails to be such a plug-in; None when it is one."""
         if not isinstance(found, type):
             return "is not a class"
-        model = getattr(found, "config_model", found)
+        model = getattr(found, "config_model", None)
         if not (isinstance(model, type) and issubclass(model, self.base)):
             return f"has no config_model that is a subclass of {self.base.__module__}.{self.base.__qualname__}"
         for method in self._methods:
@@ -116,6 +113,18 @@ class Registry(Generic[PluginT]):
         if missing := sorted(getattr(model, "__abstractmethods__", ())):
             return f"has no `def {missing[0]}`"
         return None
+
+
+class SchemaOfKinds:
+    """Metadata of an annotation, which stands in its JSON schema for the models of all kinds of a registry."""
+
+    KEY = "x-kinds"
+
+    def __init__(self, registry: Registry[Any]) -> None:
+        self._registry = registry
+
+    def __get_pydantic_json_schema__(self, _: CoreSchema, __: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {self.KEY: self._registry.what}
 
 
 _REGISTRIES: list[Registry[Any]] = []

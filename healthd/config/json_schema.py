@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from healthd.checks import find_kind, known_kinds
+from healthd.registry import Registry, SchemaOfKinds, registries
 
 _REFERENCE = {"type": "string", "pattern": r"\$\{"}
 
@@ -16,24 +16,24 @@ def config_schema(config: type[BaseModel]) -> dict[str, Any]:
     """JSON Schema 2020-12 of the model of a whole file. A kind that cannot be loaded, such as one whose extra is not
     installed, is left open.
     """
-    models = {kind: _model_of(kind) for kind in known_kinds()}
-    loaded: list[type[BaseModel]] = [config, *(model for model in models.values() if model)]
+    kinds = {each.what: {kind: _model_of(each, kind) for kind in each.kinds()} for each in registries()}
+    plug_ins = [model for models in kinds.values() for model in models.values() if model]
     # All at once: pydantic then tells apart models that share a name.
-    places, whole = models_json_schema([(model, "validation") for model in dict.fromkeys(loaded)], by_alias=True)
+    places, whole = models_json_schema(
+        [(model, "validation") for model in dict.fromkeys([config, *plug_ins])], by_alias=True
+    )
     definitions: dict[str, Any] = whole["$defs"]
     for definition in definitions.values():
         _allow_references(definition)
     schema: dict[str, Any] = definitions.pop(places[config, "validation"]["$ref"].rpartition("/")[2])
+    one_of = {
+        what: [{**(places[model, "validation"] if model else {}), **_is_of(kind)} for kind, model in models.items()]
+        for what, models in kinds.items()
+    }
+    _fill_in(schema, one_of)
+    _fill_in(definitions, one_of)
     checks = schema["properties"]["checks"]
     checks.pop("default", None)
-    (names,) = checks["patternProperties"]
-    checks["patternProperties"] = {
-        names: {
-            "oneOf": [
-                {**(places[model, "validation"] if model else {}), **_is_of(kind)} for kind, model in models.items()
-            ]
-        }
-    }
     checks["additionalProperties"] = False
     return {
         **schema,
@@ -43,15 +43,27 @@ def config_schema(config: type[BaseModel]) -> dict[str, Any]:
     }
 
 
-def _model_of(kind: str) -> type[BaseModel] | None:
+def _model_of(registry: Registry[Any], kind: str) -> type[BaseModel] | None:
     try:
-        return find_kind(kind).config_model
+        return registry.find(kind).config_model  # type: ignore[no-any-return]
     except ImportError:
         return None
 
 
 def _is_of(kind: str) -> dict[str, Any]:
     return {"type": "object", "properties": {"kind": {"const": kind}}, "required": ["kind"]}
+
+
+def _fill_in(node: Any, one_of: dict[str, Any]) -> None:
+    """Put the kinds of each registry where an option takes one of them."""
+    if isinstance(node, dict):
+        if (what := node.pop(SchemaOfKinds.KEY, None)) is not None:
+            node["oneOf"] = one_of[what]
+        for inner in list(node.values()):
+            _fill_in(inner, one_of)
+    elif isinstance(node, list):
+        for inner in node:
+            _fill_in(inner, one_of)
 
 
 def _allow_references(definition: dict[str, Any]) -> None:

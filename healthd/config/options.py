@@ -62,7 +62,7 @@ def _of_kind(model: type[BaseModel], kind: Any) -> Iterator[type[BaseModel]]:
     registry = next((each for each in registries() if issubclass(model, each.base)), None)
     if registry is not None and isinstance(kind, str):
         try:
-            yield registry.model(kind)
+            yield registry.find(kind).config_model
         except (UnknownKindError, ImportError):
             return
         return

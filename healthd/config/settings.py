@@ -23,6 +23,7 @@ from pydantic import (
 
 from healthd.addresses.notes import notes_of
 from healthd.addresses.postgresql import read_postgresql
+from healthd.checks import CHECKS
 from healthd.checks.contract import CheckConfig, Level
 from healthd.checks.database import checked_uri
 from healthd.checks.misconfigured import MisconfiguredConfig
@@ -31,6 +32,7 @@ from healthd.config.external_url import ExternalUrl
 from healthd.nearest import not_under
 from healthd.notifiers.contract import MisconfiguredNotifier, NotifierConfig
 from healthd.notifiers.parsing import AnyNotifier, KnownRoute
+from healthd.registry import SchemaOfKinds
 from healthd.units import Duration
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9._-]{0,63}$")]
@@ -211,7 +213,7 @@ def _read_check(raw: Any, info: ValidationInfo) -> CheckConfig:
     return read_check(raw, {key: getattr(defaults, key) for key in defaults.model_fields_set})
 
 
-AnyCheck = Annotated[SerializeAsAny[CheckConfig], BeforeValidator(_read_check)]
+AnyCheck = Annotated[SerializeAsAny[CheckConfig], BeforeValidator(_read_check), SchemaOfKinds(CHECKS)]
 
 
 def _embedded_checks() -> dict[str, Any]:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Union
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field, SerializeAsAny, ValidationInfo
+from pydantic import AfterValidator, BeforeValidator, SerializeAsAny, ValidationInfo
 
 from healthd.checks.parsing import MISSING, check_what_is_set
 from healthd.nearest import not_under
-from healthd.notifiers import KINDS, NOTIFIERS
+from healthd.notifiers import NOTIFIERS
 from healthd.notifiers.contract import MisconfiguredNotifier, NotifierConfig
 from healthd.notifiers.routes import Route
+from healthd.registry import SchemaOfKinds
 
 
 def _read(raw: Any) -> NotifierConfig:
@@ -35,7 +36,5 @@ def _leads_somewhere(route: Route, info: ValidationInfo) -> Route:
     return route
 
 
-_MODELS = tuple(NOTIFIERS.find(kind).config_model for kind in KINDS)
-_AnyKind: Any = Annotated[Union[_MODELS], Field(discriminator="kind")]  # noqa: UP007
-AnyNotifier = Annotated[SerializeAsAny[NotifierConfig], BeforeValidator(_read, json_schema_input_type=_AnyKind)]
+AnyNotifier = Annotated[SerializeAsAny[NotifierConfig], BeforeValidator(_read), SchemaOfKinds(NOTIFIERS)]
 KnownRoute = Annotated[Route, AfterValidator(_leads_somewhere)]

@@ -1,5 +1,6 @@
 """Checks of other packages: the documentation's example installed and run, and packages that are wrong."""
 
+import asyncio
 import json
 import re
 import socket
@@ -7,10 +8,12 @@ import subprocess
 import sys
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
+from aiohttp import ClientSession
 
-from tests.servers import memcached
+from tests.servers import daemon, memcached
 from tests.servers.command import Outcome, healthd
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -190,6 +193,51 @@ def test_sources_actions_and_notifiers_of_other_packages(tmp_path: Path) -> None
     assert f"{file}:2: actions.note.bok: no such option; did you mean book?" in refused.err
     file.write_text("notify: {diary: {kind: legder, book: blue}}")
     assert "did you mean ledger?" in with_packages(tmp_path, "config", "check", file).err
+
+
+def shown(first_line: str) -> str:
+    """The block of code in docs/extending.md that begins so."""
+    (block,) = re.findall(
+        rf"```python\n({re.escape(first_line)}.*?)```", (DOCS / "extending.md").read_text(), re.DOTALL
+    )
+    return str(block)
+
+
+async def test_criterion_of_another_package_decides_a_gate(tmp_path: Path) -> None:
+    """The documentation's example: configured in a policy, asked at every look, and what it says is the verdict."""
+    code = shown('"""A criterion: how many messages wait')
+    packaged(tmp_path, "queue-criterion", "queue = queue_criterion:Queue", code, "healthd.criteria")
+    criteria = [{"kind": "queue", "most": 100, "failures": 1, "file": str(tmp_path / "depth")}]
+    policy = {"initial_delay": "0s", "interval": "1s", "observe": {"min": "0s", "max": "1m"}, "criteria": criteria}
+    configuration = {
+        "journal": f"sqlite:///{tmp_path}/healthd.db",
+        "policies": {"drained": policy},
+        "services": {"api": {"policy": "drained"}},
+    }
+    file = tmp_path / "healthd.yaml"
+    file.write_text(json.dumps(configuration).replace('"most"', '"mots"'))
+    refused = with_packages(tmp_path, "config", "check", file)
+    assert "policies.drained.criteria.0.mots: no such option; did you mean most?" in refused.err
+    schema = with_packages(tmp_path, "config", "schema").json()
+    assert "most" in schema["$defs"]["Queue"]["properties"]
+    async with daemon.running(configuration, env={"PYTHONPATH": str(tmp_path)}) as running, ClientSession() as session:
+
+        async def verdict(version: str) -> tuple[int, dict[str, Any]]:
+            body = {"service": "api", "candidate": {"version": version}}
+            url = f"{running.url}/gates/verify?wait=60s"
+            async with session.post(url, json=body, headers=daemon.AUTHORIZED) as answer:
+                return answer.status, await answer.json()
+
+        (tmp_path / "depth").write_text("7")
+        while (passed := await verdict("1.0.0"))[0] == 503:  # the journal is being made
+            await asyncio.sleep(0.2)
+        assert passed[0] == 200
+        (tmp_path / "depth").write_text("4000")
+        status, document = await verdict("1.1.0")
+        assert status == 412
+        (report,) = document["standing"]["criteria"]
+        assert (report["name"], report["finding"]) == ("queue", "harm")
+        assert "4000 messages wait, and 100 may" in report["sentence"]
 
 
 FAULTY = """

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, SerializeAsAny, WrapValidator
 
-from healthd.registry import Registry
+from healthd.registry import Registry, SchemaOfKinds
 from healthd_gates.config.github_hook import GitHubConfig
 from healthd_gates.config.hooks import (
     ArgoRolloutsConfig,
@@ -35,10 +35,10 @@ def _build_config(raw: Any) -> HookConfig:
     return raw if isinstance(raw, HookConfig) else HOOKS.model_of(raw).model_validate(raw)
 
 
-# What is named here is what the schema and the reference show; what counts is the registry.
+# What is named here is what the reference shows; what counts is the registry.
 _BuiltIn = Annotated[
     ArgoRolloutsConfig | CodeDeployConfig | DatadogConfig | EcsConfig | FlaggerConfig | GitHubConfig | SpinnakerConfig,
     Field(discriminator="kind"),
 ]
-AnyHook = Annotated[SerializeAsAny[_BuiltIn], WrapValidator(lambda raw, _: _build_config(raw))]
+AnyHook = Annotated[SerializeAsAny[_BuiltIn], WrapValidator(lambda raw, _: _build_config(raw)), SchemaOfKinds(HOOKS)]
 """An entry of `hooks:` in the configuration as the model of its kind."""

@@ -18,6 +18,7 @@ from pydantic import (
 from healthd.checks.parsing import MISSING, check_what_is_set
 from healthd.config.settings import Auth, Model, Name, Settings
 from healthd.nearest import did_you_mean, not_under
+from healthd.registry import SchemaOfKinds
 from healthd.runtime.web_address import WebAddress
 from healthd.units import Duration, Span
 from healthd_gates.actions import ACTIONS
@@ -80,9 +81,11 @@ def _shown(url: str) -> str:
     return url.masked if isinstance(url, WebAddress) else url
 
 
-# The kinds that are named here are what the schema and the reference show; what counts is the registry.
+# The kinds that are named here are what the reference shows; what counts is the registry.
 _BuiltIn = Annotated[CommandConfig | ElbConfig | KubernetesConfig | WebhookConfig, Field(discriminator="kind")]
-AnyAction = Annotated[SerializeAsAny[_BuiltIn], WrapValidator(lambda raw, _: _build_action(raw))]
+AnyAction = Annotated[
+    SerializeAsAny[_BuiltIn], WrapValidator(lambda raw, _: _build_action(raw)), SchemaOfKinds(ACTIONS)
+]
 Url = Annotated[
     str,
     StringConstraints(pattern=r"^https?://[^\s/?#]+[^\s?#]*$"),

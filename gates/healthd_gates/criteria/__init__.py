@@ -6,7 +6,7 @@ from typing import Annotated, Any, Union
 
 from pydantic import Field, SerializeAsAny, WrapValidator
 
-from healthd.registry import Registry
+from healthd.registry import Registry, SchemaOfKinds
 from healthd_gates.criteria.contract import CriterionConfig
 
 KINDS = {
@@ -23,8 +23,10 @@ def _build_config(raw: Any) -> CriterionConfig:
     return raw if isinstance(raw, CriterionConfig) else CRITERIA.model_of(raw).model_validate(raw)
 
 
-# What is named here is what the schema and the reference show; what counts is the registry.
+# What is named here is what the reference shows; what counts is the registry.
 _MODELS = tuple(CRITERIA.find(kind) for kind in KINDS)
 _BuiltIn: Any = Annotated[Union[_MODELS], Field(discriminator="kind")]  # noqa: UP007
-AnyCriterion = Annotated[SerializeAsAny[_BuiltIn], WrapValidator(lambda raw, _: _build_config(raw))]
+AnyCriterion = Annotated[
+    SerializeAsAny[_BuiltIn], WrapValidator(lambda raw, _: _build_config(raw)), SchemaOfKinds(CRITERIA)
+]
 """An entry of a policy's `criteria:` as the model of its kind."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import aiohttp
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from healthd.config.settings import Model, Name
 from healthd.monitoring.board import Board
@@ -44,15 +44,11 @@ class Bound:
     highest: float
 
 
-def _kind_is_written(schema: dict[str, Any]) -> None:
-    schema["required"] = ["kind", *schema.get("required", ())]
-
-
 class CriterionConfig(Model):
     """What all criteria can be told. One that is not critical only warns."""
 
-    model_config = ConfigDict(json_schema_extra=_kind_is_written)
-
+    config_model: ClassVar[type[CriterionConfig]]
+    """Itself."""
     reads_traffic: ClassVar[bool] = False
     """Whether it goes by the numbers of the service's source."""
     reads_latency: ClassVar[bool] = False
@@ -66,6 +62,10 @@ class CriterionConfig(Model):
     """The kind, unless given; needed where two criteria are of one kind."""
     critical: bool = True
     """Whether it takes part in the verdict, or only warns."""
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **_: Any) -> None:
+        cls.config_model = cls
 
     @property
     def name(self) -> str:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, SerializeAsAny, WrapValidator
 
-from healthd.registry import Registry
+from healthd.registry import Registry, SchemaOfKinds
 from healthd_gates.sources.cloudwatch import CloudWatchConfig
 from healthd_gates.sources.contract import Arms, Source, SourceConfig, SourceContext
 from healthd_gates.sources.probe import ProbeConfig
@@ -46,6 +46,8 @@ def _build_config(raw: Any) -> SourceConfig:
 _BuiltIn = Annotated[
     CloudWatchConfig | ProbeConfig | PrometheusConfig | PushConfig | ScrapeConfig, Field(discriminator="kind")
 ]
-# The union is what the schema and the reference show; what counts is the registry.
-AnySource = Annotated[SerializeAsAny[_BuiltIn], WrapValidator(lambda raw, _: _build_config(raw))]
+# The union is what the reference shows; what counts is the registry.
+AnySource = Annotated[
+    SerializeAsAny[_BuiltIn], WrapValidator(lambda raw, _: _build_config(raw)), SchemaOfKinds(SOURCES)
+]
 """A `source:` of the configuration as the model of its kind."""

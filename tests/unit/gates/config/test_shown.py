@@ -15,7 +15,7 @@ from healthd_gates.criteria.comparison import Compare
 from healthd_gates.domain.smoke_request import SmokeRequest
 
 TOP = Path(__file__).parents[4]
-CRITERIA = tuple(criteria.CRITERIA.model(kind) for kind in criteria.KINDS)
+CRITERIA = tuple(criteria.CRITERIA.find(kind).config_model for kind in criteria.KINDS)
 ACTIONS = tuple(actions.find_kind(kind).config_model for kind in actions.KINDS)
 MODELS = (
     *ACTIONS,
