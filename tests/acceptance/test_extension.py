@@ -181,7 +181,7 @@ def test_sources_actions_and_notifiers_of_other_packages(tmp_path: Path) -> None
     file = tmp_path / "healthd.yaml"
     text = (
         "actions:\n  note: {kind: ledger, book: red}\n"
-        "notify:\n  diary: {kind: ledger, book: blue}\n"
+        "notifiers:\n  diary: {kind: ledger, book: blue}\n"
         "services:\n  shop:\n    source: {kind: ledger, book: green}\n    on_fail: [note]\n"
     )
     file.write_text(text)
@@ -191,7 +191,7 @@ def test_sources_actions_and_notifiers_of_other_packages(tmp_path: Path) -> None
     refused = with_packages(tmp_path, "config", "check", file)
     assert refused.code == 2
     assert f"{file}:2: actions.note.bok: no such option; did you mean book?" in refused.err
-    file.write_text("notify: {diary: {kind: legder, book: blue}}")
+    file.write_text("notifiers: {diary: {kind: legder, book: blue}}")
     assert "did you mean ledger?" in with_packages(tmp_path, "config", "check", file).err
 
 
