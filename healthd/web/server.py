@@ -7,7 +7,6 @@ import os
 from collections.abc import Iterable
 
 from aiohttp import web
-from prometheus_client.aiohttp import make_aiohttp_handler
 
 from healthd.config.settings import split_address
 from healthd.metrics import Metrics
@@ -15,8 +14,10 @@ from healthd.runtime import descriptors
 from healthd.web.checks_api import ChecksApi
 from healthd.web.connections import Connections, accept
 from healthd.web.health import HealthEndpoints
+from healthd.web.metrics_page import MetricsPage
 from healthd.web.problems import Problem
 from healthd.web.refusals import Refusals
+from healthd.web.spending import Spending
 
 _LARGEST_BODY = 64 * 1024
 _FAREWELL = 2.0  # seconds that requests in hand get to end when the server stops
@@ -37,7 +38,7 @@ def build(
     app = web.Application(client_max_size=_LARGEST_BODY)
     app.add_routes(health.routes())
     app.add_routes(checks.routes())
-    app.add_routes([web.get("/metrics", make_aiohttp_handler(metrics.registry)), *more])
+    app.add_routes([web.get("/metrics", MetricsPage(metrics.registry, Spending()).__call__), *more])
     app.add_routes([web.route("*", "/{rest:(?s:.*)}", _no_such_call)])
     return app
 

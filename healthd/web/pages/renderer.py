@@ -67,8 +67,11 @@ class Renderer:
         self, template: str, context: Mapping[str, Any], status: int = 200, headers: Mapping[str, str] | None = None
     ) -> web.Response:
         """A whole page as an answer that nobody keeps. `ready` comes first."""
+        return self.answer(self.text(template, context), status, headers)
+
+    def answer(self, text: str, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
         response = web.Response(
-            text=self.text(template, context),
+            text=text,
             status=status,
             content_type="text/html",
             headers={**HEADERS, **(headers or {})},

@@ -25,6 +25,7 @@ from healthd.web.pages.parts import Part, Parts
 from healthd.web.pages.renderer import Renderer
 from healthd.web.pages.stream import Streams
 from healthd.web.problems import Problem, answering_problems
+from healthd.web.spending import Spending
 from healthd.web.troubles import Troubles, none
 
 _log = structlog.get_logger(__name__)
@@ -73,6 +74,8 @@ class StatusPage:
         self.history = History(clock.now())
         self.history.arrange(settings.now.active_checks)
         self._scenes: dict[Sight, Scene] = {}
+        self._drawn: dict[Sight, str] = {}
+        self._spending = Spending()
         self._recall_at: float | None = 0.0
         self._seen_deploys: tuple[tuple[Deploy, ...] | str, float] = ((), 0.0)
 
@@ -84,6 +87,7 @@ class StatusPage:
         """Show the checks of the configuration in force, and those alone."""
         self.history.arrange(self._settings.active_checks)
         self._scenes.clear()
+        self._drawn.clear()
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -94,8 +98,12 @@ class StatusPage:
         ]
 
     async def _page(self, request: web.Request) -> web.Response:
+        """Needs no token, so its cost is bounded: who asks faster than it may be drawn is shown what was drawn last."""
         sight = self._sight(request)
+        headers = {"X-Health-Status": self._board.overall().value}
         await self._renderer.ready()
+        if sight in self._drawn and self._spending.is_over:
+            return self._renderer.answer(self._drawn[sight], headers=headers)
         parts = await self._refresh(sight)
         context: dict[str, Any] = {
             "parts": parts,
@@ -107,7 +115,9 @@ class StatusPage:
             "may_sign_in": self._guard.knows_tokens and not sight.details,
             "events": "/events",
         }
-        return self._renderer.page("status.html", context, headers={"X-Health-Status": self._board.overall().value})
+        with self._spending.counted():
+            text = self._drawn[sight] = self._renderer.text("status.html", context)
+        return self._renderer.answer(text, headers=headers)
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
         await self._renderer.ready()
