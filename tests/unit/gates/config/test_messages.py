@@ -18,7 +18,7 @@ _POLICY = "policies:\n  p:\n    criteria:\n      - {%s}\n"
         ),
         (
             _POLICY % "kind: error-rate",
-            "4: policies.p.criteria.0: no kind is called 'error-rate'; there are: error_rate,",
+            "4: policies.p.criteria.0: no kind of criterion is called 'error-rate'; there are: checks, error_rate,",
         ),
         (_POLICY % "kind: error_rate, limit: 5", "4: policies.p.criteria.0.limit: 5 is not a percentage"),
         ("services: [api]\n", "1: services: must be a mapping of keys to values"),
