@@ -11,7 +11,7 @@ SHIPPED: dict[str, dict[str, Any]] = {
         "interval": "5s",
         "observe": {"min": "60s", "max": "10m"},
         "criteria": [
-            {"kind": "error_rate", "limit": "5%"},
+            {"kind": "error_rate", "limit": "5%", "weight": 2},
             {"kind": "latency", "quantile": 0.95, "limit": "5s"},
         ],
         "watch": "1h",
@@ -21,7 +21,7 @@ SHIPPED: dict[str, dict[str, Any]] = {
         "interval": "5s",
         "observe": {"min": "45s", "max": "30m"},
         "criteria": [
-            {"kind": "error_rate", "limit": "5%", "compare": {"to": "concurrent"}},
+            {"kind": "error_rate", "limit": "5%", "compare": {"to": "concurrent"}, "weight": 2},
             {"kind": "latency", "quantile": 0.95, "limit": "5s", "compare": {"to": "concurrent"}},
         ],
         "watch": "1h",

@@ -140,7 +140,7 @@ class StepProofBurstiness:
     Weighted by h = 1/(1/m + 1/m'), a squared difference of rates expects p(1−p)·(1 + (2h−1)ρ).
     """
 
-    def __init__(self, prior: float = 0.001, weight: float = 1.0) -> None:
+    def __init__(self, prior: float = 0.0003, weight: float = 1.0) -> None:
         self._prior, self._weight = prior, weight
         self._m = self._y = 0.0
         self._count = 0

@@ -9,12 +9,17 @@ from healthd_gates.judge.exceedance import AboveBaseline, AboveLimit
 from healthd_gates.judge.interval import RateInterval
 from healthd_gates.judge.past import Past
 from healthd_gates.judge.processes import Catastrophe
+from healthd_gates.judge.recurrence import Recurrence
 from healthd_gates.judge.rules import Against, ErrorRateRule
 from healthd_gates.judge.weighing import Weighed
 
-_CATASTROPHE, _LIMIT = 0.02, 0.1
-"""Shares of the risk for catastrophes and for the limit; the baseline has the rest, for it is the hardest to see.
-Where there is no limit or no baseline the other one has its share too.
+_CATASTROPHE, _RECURRENCE, _LIMIT = 0.015, 0.02, 0.06
+"""Shares of the risk for catastrophes, for trouble that comes again and for the limit; the baseline has the rest, for
+it is the hardest to see.
+"""
+_RECURRENCE_ALONE = 0.1
+"""The share of trouble that comes again where nothing is compared. The limit, or the baseline where there is no limit,
+has the rest.
 """
 
 
@@ -30,6 +35,7 @@ class ErrorRate(Weighed):
             rule.limit or 0.0, frame.horizon + round(frame.timing.warm_up / frame.timing.interval)
         )
         self._against_limit = None if rule.limit is None else AboveLimit(rule.limit, frame)
+        self._recurrence = None if rule.limit is None else Recurrence(rule.limit, frame, past.baseline(errors))
         self._against_baseline = None if rule.comparison is None else AboveBaseline(rule.comparison, frame, past)
         self._incident, self._lately = SharedIncident(), LastMinute()
         self._interval = RateInterval()
@@ -55,8 +61,9 @@ class ErrorRate(Weighed):
             if candidate is not None:
                 self._looks += 1
                 self._interval.step(candidate[1], candidate[0], self._odds)
-                if self._against_limit:
+                if self._against_limit and self._recurrence:
                     self._against_limit.step(candidate, self._odds, 0.0 if self.baseline_bad else cap)
+                    self._recurrence.step(candidate, look.rhythm, excused=self.baseline_bad)
             if self._against_baseline:
                 self._against_baseline.step(candidate, baseline, self._odds, cap)
         self._burstiness.learn(candidate, baseline, evidence.seconds, warming_up=look.warming_up)
@@ -77,7 +84,12 @@ class ErrorRate(Weighed):
     @property
     def _parts(self) -> list[tuple[float, float, str]]:
         parts = [(_CATASTROPHE, self._catastrophe.log_e, "catastrophic")]
-        weights = (_LIMIT, 1 - _CATASTROPHE - _LIMIT) if len(self._tests) == 2 else (1 - _CATASTROPHE,)
+        rest = 1 - _CATASTROPHE
+        if self._recurrence:
+            share = _RECURRENCE if self._against_baseline else _RECURRENCE_ALONE
+            parts.append((share, self._recurrence.log_e, self._recurrence.cause))
+            rest -= share
+        weights = (_LIMIT, rest - _LIMIT) if len(self._tests) == 2 else (rest,)
         return parts + [(w, test.log_e_harm, test.cause) for w, test in zip(weights, self._tests, strict=True)]
 
     def report(self, silence: Finding | None) -> CriterionReport:

@@ -41,8 +41,14 @@ class AboveLimit:
         return self._safety.log_e
 
 
+_EXPECTED = 0.85
+"""Weight of the proof that the past lets expect to be the shorter one."""
+_BELOW = 0.6
+"""Times the floor: a version that fails less often is sooner proven by it than by the ratio."""
+
+
 class AboveBaseline:
-    """Harm against the tolerated ratio; safety as the mean of "below the floor" and "below the harmful
+    """Harm against the tolerated ratio; safety as a weighted mean of "below the floor" and "below the harmful
     ratio", both of which a harmful candidate would have to refute by chance.
     """
 
@@ -57,7 +63,9 @@ class AboveBaseline:
         self._own = (0.0, 0.0)
         self._pairing = Pairing()
         self._harm = BaselineHarm(comparison.tolerated, frame.horizon)
-        self._floor = LimitSafety(comparison.floor) if comparison.floor else None
+        rate = past.rate(errors)
+        self._floor = LimitSafety(comparison.floor, rate) if comparison.floor else None
+        self._share = _floor_share(rate, comparison.floor)
         self._ratio = BaselineSafety(comparison.harmful)
 
     @property
@@ -95,14 +103,14 @@ class AboveBaseline:
 
     def looks_needed(self, mean: tuple[float, float], odds: float) -> float:
         """Intervals like the mean one until safety is proven."""
-        half = self._target + (log(2) if self._floor else 0.0)
         looks = inf
         if self._floor:
-            looks = self._floor.looks_needed(half, mean[1], mean[0], odds)
+            looks = self._floor.looks_needed(self._target - log(self._share), mean[1], mean[0], odds)
+        target = self._target - log(1 - self._share)
         if self._past is not None:
-            looks = min(looks, self._past.looks_needed(half, mean, odds))
+            looks = min(looks, self._past.looks_needed(target, mean, odds))
         elif self._pairing.count:
-            looks = min(looks, self._ratio.looks_needed(half, self._pairing.mean, odds))
+            looks = min(looks, self._ratio.looks_needed(target, self._pairing.mean, odds))
         return looks
 
     @property
@@ -116,4 +124,11 @@ class AboveBaseline:
         ratio = self._past.log_e_safe if self._past else self._ratio.log_e
         if self._floor is None or (self.uncompared and self._against is Against.CONCURRENT):
             return ratio
-        return log_weighted([(0.5, self._floor.log_e), (0.5, ratio)])
+        return log_weighted([(self._share, self._floor.log_e), (1 - self._share, ratio)])
+
+
+def _floor_share(rate: float | None, floor: float) -> float:
+    """The weight of the proof by the floor."""
+    if not floor or rate is None:
+        return 0.5 if floor else 0.0
+    return _EXPECTED if rate < _BELOW * floor else 1 - _EXPECTED

@@ -26,12 +26,13 @@ def log_weighted(parts: Iterable[tuple[float, float]]) -> float:
 
 
 class Mixture:
-    """The even mixture over alternatives: as good as the best of them, less the logarithm of their
-    number.
+    """A mixture over alternatives: as good as the best of them, less the logarithm of 1 / its weight. The weights are
+    even unless given.
     """
 
-    def __init__(self, alternatives: int) -> None:
+    def __init__(self, alternatives: int, weights: Sequence[float] | None = None) -> None:
         self._logs = [0.0] * alternatives
+        self._weights = weights or [1 / alternatives] * alternatives
 
     def step(self, log_es: Sequence[float]) -> None:
         """Take one interval's log e-value for each alternative."""
@@ -41,15 +42,13 @@ class Mixture:
         """Steps like `log_es` until ln E reaches `target`: 0 if it has, inf if it never would."""
         if self.log_e >= target:
             return 0.0
-        share = target + log(len(self._logs))
-        return min(
-            ((share - total) / step if step > 0 else inf) for total, step in zip(self._logs, log_es, strict=True)
-        )
+        alternatives = zip(self._weights, self._logs, log_es, strict=True)
+        return min((target - log(weight) - total) / step if step > 0 else inf for weight, total, step in alternatives)
 
     @property
     def log_e(self) -> float:
         """ln E so far."""
-        return log_mean(self._logs)
+        return log_weighted(zip(self._weights, self._logs, strict=True))
 
 
 class OnsetMixture:

@@ -22,6 +22,7 @@ Stretch = tuple[Counts, float]
 
 _INCIDENT = 720.0  # seconds; what lasts longer is how the service is
 _SHARE = 0.6  # of all that is beyond chance
+_FEWEST_REQUESTS = 1000.0
 _PARTS = 5  # of its length a past must have beside the incident, at least
 
 
@@ -46,6 +47,11 @@ class Past:
     def baseline(self, reading: Reading) -> Sequence[Span]:
         """What a comparison with history holds against."""
         return without_incident(_read(self.before, reading))
+
+    def rate(self, reading: Reading) -> float | None:
+        """What a version like the baseline is to be expected to do, None where too little is known."""
+        before = self.baseline(reading)
+        return _rate(before) if sum(m for m, _, _ in before) >= _FEWEST_REQUESTS else None
 
 
 def _stretches(evidence: Iterable[Evidence], *, candidate: bool = False) -> list[Stretch]:

@@ -15,8 +15,12 @@ _HARM_TIMES = (1.2, 1.5, 2.0, 3.0, 5.0, 8.0, 12.0, 18.0)
 _SAFE_TIMES = (0.97, 0.9, 0.8, 0.6, 0.4, 0.2, 0.05)
 _FRACTIONS = (0.1, 0.35, 0.9)
 _SCALED = (0.02, 0.08, 0.2, 0.35, 0.6)
-_HARM_RATIOS = (1.3, 1.8, 3.5, 12.0)
-_RATIO_WEIGHTS = (0.3, 0.35, 0.25, 0.1)
+_HARM_RATIOS = (1.25, 1.6, 3.5, 9.0)
+_RATIO_WEIGHTS = (0.12, 0.46, 0.28, 0.14)
+_FIRST = 0.85
+"""Weight of harm that is there from the first look on: the release brings it."""
+_KNOWN = 0.8
+"""Weight of the bet on what the past lets expect."""
 
 
 class LimitHarm:
@@ -49,7 +53,7 @@ class BaselineHarm:
     def __init__(self, ratio: float, horizon: int, times: Sequence[float] = _HARM_RATIOS) -> None:
         self._ratio, self._times = ratio, times
         weights = _RATIO_WEIGHTS if times == _HARM_RATIOS else None
-        self._mixture = OnsetMixture(len(times), horizon, first=0.7, weights=weights)
+        self._mixture = OnsetMixture(len(times), horizon, first=_FIRST, weights=weights)
 
     def step(self, pair: tuple[float, float, float, float], odds: float, cap: float = inf) -> None:
         """Take one interval of both arms: candidate's requests and bad ones, baseline's requests and bad ones."""
@@ -68,11 +72,19 @@ class BaselineHarm:
 
 
 class LimitSafety:
-    """Against "the rate is at least `limit`"."""
+    """Against "the rate is at least `limit`".
 
-    def __init__(self, limit: float) -> None:
+    Where the rate is `expected` most of the weight is on a bet on just that, which is known before the first look.
+    """
+
+    def __init__(self, limit: float, expected: float | None = None) -> None:
         self._limit = limit
-        self._mixture = Mixture(len(_SAFE_TIMES))
+        self._times: tuple[float, ...] = _SAFE_TIMES
+        weights: list[float] | None = None
+        if expected is not None and expected < _SAFE_TIMES[0] * limit:
+            self._times = (*_SAFE_TIMES, max(_SAFE_TIMES[-1], expected / limit))
+            weights = [*[(1 - _KNOWN) / len(_SAFE_TIMES)] * len(_SAFE_TIMES), _KNOWN]
+        self._mixture = Mixture(len(self._times), weights)
 
     def step(self, bad: float, requests: float, odds: float) -> None:
         """Take one interval."""
@@ -83,7 +95,7 @@ class LimitSafety:
         return self._mixture.looks_needed(target, self._steps(bad, requests, odds))
 
     def _steps(self, bad: float, requests: float, odds: float) -> list[float]:
-        return [safe_below(bad, requests, self._limit, times, odds) for times in _SAFE_TIMES]
+        return [safe_below(bad, requests, self._limit, times, odds) for times in self._times]
 
     @property
     def log_e(self) -> float:

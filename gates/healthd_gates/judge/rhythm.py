@@ -16,15 +16,15 @@ _REMEMBERED = 20
 
 
 class Rhythm:
-    """The candidate's reports so far. `spacing` is how far apart they usually are, `span` how long the newest one
-    reaches back.
+    """The candidate's reports so far. `newest` is how long after the one before it the newest came, `spacing` how far
+    apart they usually are, `span` how long the newest one reaches back.
     """
 
     def __init__(self) -> None:
         self._since = 0.0
         self._spacings: deque[float] = deque(maxlen=_REMEMBERED)
         self._spans: deque[float] = deque(maxlen=_REMEMBERED)
-        self.spacing = self.span = 1.0
+        self.newest = self.spacing = self.span = 1.0
 
     def step(self, evidence: Evidence) -> None:
         """Take one interval."""
@@ -33,7 +33,7 @@ class Rhythm:
             return
         self._spacings.append(self._since)
         self._spans.append(max(self._since, evidence.span or 0.0))
-        self._since = 0.0
+        self.newest, self._since = self._since, 0.0
         self.spacing, self.span = median(self._spacings), max(self._spans[-1], median(self._spans))
 
     def touched(self, blip: float) -> int:

@@ -88,6 +88,8 @@ def test_design_effect_is_not_valid() -> None:
     [
         (lambda: LimitHarm(0.05, 10), 0.05),
         (lambda: LimitSafety(0.05), 0.05),
+        (lambda: LimitSafety(0.05, 0.01), 0.05),
+        (lambda: LimitSafety(0.05, 0.0), 0.05),
         (lambda: Catastrophe(0.05, 10), 0.5),
         (lambda: Catastrophe(0.8, 10), 0.9),
     ],
