@@ -11,6 +11,7 @@ from healthd_gates.judge.risk import Risk, Timing
 END_SUSPICION = log(10)
 """ln E from which a criterion is suspect: no benefit of the doubt at the end of the bake."""
 
+_BURST, _BURST_REPORTS = 45.0, 9  # seconds, and reports where these are far apart
 _CATASTROPHE_MARGIN = 7.5
 """Nats that the catastrophe's share of the risk and its mixture cost, roughly."""
 
@@ -35,6 +36,11 @@ class Frame:
     def horizon(self) -> int:
         """Intervals from the end of the warm-up to the end of the bake."""
         return max(1, round(self.timing.maximum / self.timing.interval))
+
+    @property
+    def burst(self) -> int:
+        """Reports in a row that may be no more than a burst."""
+        return max(_BURST_REPORTS, round(_BURST / self.timing.interval))
 
     @property
     def harm_needed(self) -> float:

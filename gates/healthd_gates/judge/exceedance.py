@@ -62,7 +62,7 @@ class AboveBaseline:
         self._past = AgainstPast(*ratios, frame) if self._earlier else None
         self._own = (0.0, 0.0)
         self._pairing = Pairing()
-        self._harm = BaselineHarm(comparison.tolerated, frame.horizon)
+        self._harm = BaselineHarm(comparison.tolerated, frame.horizon, burst=frame.burst)
         rate = past.rate(errors)
         self._floor = LimitSafety(comparison.floor, rate) if comparison.floor else None
         self._share = _floor_share(rate, comparison.floor)

@@ -10,6 +10,7 @@ from math import inf
 
 from healthd_gates.judge.evalues import harm_above, harm_ratio, safe_below, safe_ratio
 from healthd_gates.judge.mixtures import Mixture, OnsetMixture, log_mean
+from healthd_gates.judge.refutation import Refutation
 
 _HARM_TIMES = (1.2, 1.5, 2.0, 3.0, 5.0, 8.0, 12.0, 18.0)
 _SAFE_TIMES = (0.97, 0.9, 0.8, 0.6, 0.4, 0.2, 0.05)
@@ -50,10 +51,12 @@ class BaselineHarm:
     requests: 1 − (1−q₁)/(1−q₀), where q is the candidate's part of all errors, r·n/(r·n+m) and k·r·n/(k·r·n+m).
     """
 
-    def __init__(self, ratio: float, horizon: int, times: Sequence[float] = _HARM_RATIOS) -> None:
+    def __init__(self, ratio: float, horizon: int, times: Sequence[float] = _HARM_RATIOS, burst: int = 9) -> None:
+        """`burst` is how many reports in a row may be no more than a burst."""
         self._ratio, self._times = ratio, times
         weights = _RATIO_WEIGHTS if times == _HARM_RATIOS else None
         self._mixture = OnsetMixture(len(times), horizon, first=_FIRST, weights=weights)
+        self._bursts = Refutation(len(times), burst)
 
     def step(self, pair: tuple[float, float, float, float], odds: float, cap: float = inf) -> None:
         """Take one interval of both arms: candidate's requests and bad ones, baseline's requests and bad ones."""
@@ -63,7 +66,8 @@ class BaselineHarm:
         for times in self._times:
             fraction = weight * (times - 1) / (weight * times + baseline_requests)
             log_es.append(harm_ratio(bad, requests, baseline_bad, baseline_requests, self._ratio, fraction, odds))
-        self._mixture.step([min(cap, log_e) for log_e in log_es])
+        capped = [min(cap, log_e) for log_e in log_es]
+        self._mixture.step(self._bursts.step(capped, requests, bad))
 
     @property
     def log_e(self) -> float:

@@ -42,7 +42,7 @@ class TailComparison:
         self._burstiness = Burstiness(past.spans(self._alike[1]), frame.timing.interval)
         self._harm_pairs, self._safety_pairs = Pairing(), Pairing()
         self._own = (0.0, 0.0, 0)
-        self._harm, self._safety = BaselineHarm(1.0, frame.horizon, _TIMES), BaselineSafety(1.0)
+        self._harm, self._safety = BaselineHarm(1.0, frame.horizon, _TIMES, frame.burst), BaselineSafety(1.0)
         self.odds = self._burstiness.odds
 
     def step(self, evidence: Evidence, warming_up: bool, cap: float, *, alike: bool) -> None:

@@ -1,0 +1,53 @@
+"""Bursts that are over: what a few bad reports have said for harm is taken back once the next ones refute it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import sqrt
+
+_STRONG = 2.0  # nats, from which a run of bad reports is more than luck
+_KEPT = 0.5  # nats that are left of it
+_FEWEST, _PART, _SIGMAS = 5.0, 0.5, 3.0  # errors due at the rate of the run, and how far fewer there must be
+
+
+class Refutation:
+    """What each bet has gained in the run of bad reports that is under way, and whether it was only a burst.
+
+    Harm stays: at the rate of the run errors go on. Where less than half of them come, so few that it is no chance, the
+    run is over and is worth next to nothing. This only lowers an e-value, and so costs no validity.
+    """
+
+    def __init__(self, bets: int, longest: int) -> None:
+        """What lasts for more than `longest` reports is no burst."""
+        self._bets, self._longest = bets, longest
+        self._forget()
+
+    def _forget(self) -> None:
+        self._gains = [0.0] * self._bets
+        self._reports = 0
+        self._run, self._calm = (0.0, 0.0), (0.0, 0.0)
+
+    def step(self, log_es: Sequence[float], requests: float, bad: float) -> list[float]:
+        """Take a report of the candidate and what the bets make of it; return what they are credited with."""
+        worse = max(log_es) > 0
+        if not worse and not self._reports:
+            return list(log_es)
+        self._reports += 1
+        self._calm = (self._calm[0] + requests, self._calm[1] + bad)
+        credited = list(log_es)
+        if worse:
+            self._run = (self._run[0] + self._calm[0], self._run[1] + self._calm[1])
+            self._calm = (0.0, 0.0)
+            self._gains = [gain + max(0.0, step) for gain, step in zip(self._gains, log_es, strict=True)]
+        elif self._is_refuted:
+            credited = [step - max(0.0, gain - _KEPT) for gain, step in zip(self._gains, log_es, strict=True)]
+            self._forget()
+        if self._reports > self._longest:
+            self._forget()
+        return credited
+
+    @property
+    def _is_refuted(self) -> bool:
+        due = self._calm[0] * self._run[1] / self._run[0] if self._run[0] else 0.0
+        few = self._calm[1] <= min(_PART * due, due - _SIGMAS * sqrt(due) + 1)
+        return due >= _FEWEST and few and max(self._gains) > _STRONG

@@ -1,0 +1,74 @@
+"""Bursts that are over are worth next to nothing; harm that goes on keeps what it has said."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from healthd_gates.domain.evidence import Verdict
+from healthd_gates.judge.judge import Judge
+from healthd_gates.judge.refutation import Refutation
+from healthd_gates.judge.rules import Rules, Timing
+from tests.unit.gates.judge.evidence import interval
+from tests.unit.gates.judge.rules import BY_ERRORS
+
+QUIET = [interval(baseline=(7500, 7.5), seconds=30) for _ in range(360)]
+RULES = Rules(BY_ERRORS, timing=Timing(interval=5, minimum=1800, maximum=1800))
+
+
+def gained(counts: list[tuple[float, float, float]]) -> float:
+    """What one bet is credited with over reports of (ln e, requests, bad)."""
+    refutation = Refutation(1, 9)
+    return sum(refutation.step([log_e], requests, bad)[0] for log_e, requests, bad in counts)
+
+
+def test_a_burst_that_is_over_is_taken_back() -> None:
+    """Two reports with 10 of 250 requests failed, then none: what is left is half a nat, less what calm reports say."""
+    assert gained([(1.5, 250, 10)] * 2 + [(-0.1, 250, 0)] * 3) == pytest.approx(0.5 - 0.3)
+
+
+@pytest.mark.parametrize("after", [(-0.1, 250, 7), (-0.1, 20, 0), (0.4, 250, 10)])
+def test_what_does_not_refute_takes_nothing_back(after: tuple[float, float, float]) -> None:
+    """Neither nearly as many errors as before, nor too few requests to tell, nor more of the same."""
+    assert gained([(1.5, 250, 10)] * 2 + [after]) == pytest.approx(3 + after[0])
+
+
+def test_luck_is_not_a_burst() -> None:
+    """Where harm is faint good reports alternate with bad ones, and nothing is taken back."""
+    assert gained([(0.4, 250, 10), (-0.2, 250, 2)] * 4) == pytest.approx(0.8)
+
+
+def test_what_lasts_is_no_burst() -> None:
+    """After more reports than a burst has, what was said stays."""
+    assert gained([(1.0, 250, 10)] * 10 + [(-0.1, 250, 0)] * 3) == pytest.approx(10 - 0.3)
+
+
+def bursts(starts: tuple[int, ...], length: int = 3, errors: float = 10) -> list[int]:
+    """The candidate's errors of each report, for 60 reports."""
+    return [errors if any(start <= k < start + length for start in starts) else 0 for k in range(60)]
+
+
+@pytest.mark.parametrize("starts", [(8,), (8, 20), (8, 20, 32)])
+def test_bursts_after_a_quiet_past_do_not_roll_back(starts: tuple[int, ...]) -> None:
+    """10 s of 4 % errors, which the past has never shown, decide neither once nor twice nor three times."""
+    judge = Judge(RULES, QUIET)
+    for bad in bursts(starts):
+        judge.take(interval((250, bad), (250, 0), seconds=5))
+        assert judge.decision[0] is not Verdict.FAIL
+
+
+def test_the_same_errors_without_a_pause_do() -> None:
+    """4 % that stay are harm within half a minute of the settle time."""
+    judge = Judge(RULES, QUIET)
+    for _ in range(12):
+        judge.take(interval((250, 10), (250, 0), seconds=5))
+    assert judge.decision[0] is Verdict.FAIL
+
+
+@given(st.lists(st.tuples(st.floats(-3, 1.5), st.integers(0, 300), st.floats(0, 1)), max_size=40))
+def test_nothing_is_added(reports: list[tuple[float, int, float]]) -> None:
+    """At no time is more credited than was said since any report before it, so that E expects at most 1 as before."""
+    refutation, more = Refutation(1, 9), 0.0
+    for log_e, requests, share in reports:
+        credited = refutation.step([log_e], requests, share * requests)[0]
+        more = max(more, credited - log_e)
+    assert more <= 0
