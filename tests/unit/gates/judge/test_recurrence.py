@@ -29,14 +29,13 @@ def bad_for_ten_seconds(beginnings: tuple[int, ...]) -> list[Evidence]:
 
 def ended(stream: list[Evidence], seconds: float = 5) -> tuple[Verdict | None, Reason, float]:
     """How the shipped policy judges it, and when."""
-    judge, at, ending = Judge(POST_SWITCH, PAST), 0.0, (None, Reason.OBSERVING)
+    judge, at = Judge(POST_SWITCH, PAST), 0.0
     for item in stream:
         judge.take(item)
         at += seconds
-        ending = judge.decision
-        if ending[0]:
+        if judge.decision[0]:
             break
-    return *ending, at
+    return *judge.decision, at
 
 
 @pytest.mark.parametrize("phase", [30, 45, 60, 75])

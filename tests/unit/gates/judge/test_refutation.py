@@ -1,5 +1,7 @@
 """Bursts that are over are worth next to nothing; harm that goes on keeps what it has said."""
 
+from collections.abc import Sequence
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,7 +17,7 @@ QUIET = [interval(baseline=(7500, 7.5), seconds=30) for _ in range(360)]
 RULES = Rules(BY_ERRORS, timing=Timing(interval=5, minimum=1800, maximum=1800))
 
 
-def gained(counts: list[tuple[float, float, float]]) -> float:
+def gained(counts: Sequence[tuple[float, float, float]]) -> float:
     """What one bet is credited with over reports of (ln e, requests, bad)."""
     refutation = Refutation(1, 9)
     return sum(refutation.step([log_e], requests, bad)[0] for log_e, requests, bad in counts)
@@ -42,9 +44,9 @@ def test_what_lasts_is_no_burst() -> None:
     assert gained([(1.0, 250, 10)] * 10 + [(-0.1, 250, 0)] * 3) == pytest.approx(10 - 0.3)
 
 
-def bursts(starts: tuple[int, ...], length: int = 3, errors: float = 10) -> list[int]:
+def bursts(starts: tuple[int, ...], length: int = 3) -> list[int]:
     """The candidate's errors of each report, for 60 reports."""
-    return [errors if any(start <= k < start + length for start in starts) else 0 for k in range(60)]
+    return [10 if any(start <= k < start + length for start in starts) else 0 for k in range(60)]
 
 
 @pytest.mark.parametrize("starts", [(8,), (8, 20), (8, 20, 32)])
