@@ -18,6 +18,10 @@ _COMMANDS = {
     "gate": ("healthd_gates.cli:gate", "Ask a daemon whether a deploy may stay, and look after its gates."),
     "preflight": ("healthd.commands.suite:preflight", "Run the pre-deployment checklist."),
     "run": ("healthd.commands.run:run", "Run the daemon until SIGTERM or Ctrl-C."),
+    "source": (
+        "healthd_gates.commands.source:source",
+        "Look at where a gate's numbers come from, before one depends on them.",
+    ),
     "status": ("healthd.commands.status:status", "Ask a running daemon how things stand."),
     "token": ("healthd.commands.token:token", "Make tokens for those who may call the API."),
 }

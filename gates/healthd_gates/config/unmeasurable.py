@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from healthd_gates.sources.prometheus import PrometheusConfig
+
 if TYPE_CHECKING:  # which tells what this finds
     from healthd_gates.config.settings import Config
 
@@ -15,6 +17,12 @@ def unmeasurable(config: Config) -> Iterator[str]:
     asked += [(it.service, it.policy) for hook in config.hooks.values() for it in hook.deploys() if it.policy]
     for name, policy_name in dict.fromkeys(asked):
         source, policy = config.services[name].source, config.policies.get(policy_name)
+        compares = policy is not None and policy.needs_baseline
+        if compares and isinstance(source, PrometheusConfig) and not source.requests.tells_apart:
+            yield (
+                f"services.{name}: policy {policy_name} compares two versions, and nothing in the source's "
+                "`requests` tells them apart: use $version, $target or a label there"
+            )
         if source is None or policy is None or getattr(source, "latency", "unasked") is not None:
             continue
         if any(criterion.reads_latency and criterion.critical for criterion in policy.criteria):

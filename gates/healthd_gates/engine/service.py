@@ -37,10 +37,13 @@ from healthd_gates.engine.action_test import Tested, try_out
 from healthd_gates.engine.change_events import ChangeEvents, within_seconds
 from healthd_gates.engine.dry_run import Rehearsed, rehearse
 from healthd_gates.engine.hold import gives_up_at
-from healthd_gates.engine.spec import GateSpec, load_spec
+from healthd_gates.engine.observer_factory import Pushes
+from healthd_gates.engine.source_check import check_before_start
+from healthd_gates.engine.spec import GateSpec, arms_of, load_spec
 from healthd_gates.engine.supervisor import Supervisor
 from healthd_gates.engine.transitions import Step
 from healthd_gates.engine.validation import known_service, validate
+from healthd_gates.sources.contract import SourceContext
 from healthd_gates.store.admission import Admission
 from healthd_gates.store.gate_store import GateStore
 from healthd_gates.store.gate_update import LeaseLost
@@ -109,8 +112,20 @@ class GateService:
                 raise Draining
             if len(self._supervisor) >= config.gates.max_running:
                 raise TooManyGates(count=len(self._supervisor))
+            admission = await self._with_checked_source(admission, spec)
             # Shielded: a caller who hangs up must not leave a gate behind that is stored but runs nowhere.
             return await asyncio.shield(asyncio.create_task(self._store_and_run(admission, spec)))
+
+    async def _with_checked_source(self, admission: Admission, spec: GateSpec) -> Admission:
+        """With what is doubtful about the numbers to come. Raises InvalidRequest where none could be judged by them."""
+        source = spec.service.source if spec.service else None
+        if spec.service is None or source is None or not spec.policy.needs_source:
+            return admission
+        gate, looks = admission.gate, self._supervisor.observer_context
+        arms = arms_of(gate.service, spec.service, gate.candidate, gate.baseline)
+        context = SourceContext(looks.clock, looks.redact, spec.edges, Pushes(self._gate_store, gate.id))
+        notes = await check_before_start(source, arms, context)
+        return replace(admission, gate=replace(gate, notes=notes)) if notes else admission
 
     async def _store_and_run(self, admission: Admission, spec: GateSpec) -> Gate:
         try:

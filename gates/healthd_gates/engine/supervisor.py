@@ -18,6 +18,7 @@ from healthd_gates.domain.gate import Gate, GateState
 from healthd_gates.engine import transitions
 from healthd_gates.engine.change_events import ChangeEvents
 from healthd_gates.engine.metrics import GateMetrics
+from healthd_gates.engine.observer_factory import ObserverContext
 from healthd_gates.engine.recorder import Record
 from healthd_gates.engine.runner import GateRunner, Tools
 from healthd_gates.engine.spec import GateSpec, load_spec
@@ -65,6 +66,11 @@ class Supervisor:
 
     def __contains__(self, gate_id: str) -> bool:
         return gate_id in self._running
+
+    @property
+    def observer_context(self) -> ObserverContext:
+        """What gates that run here look through."""
+        return self._tools.observer_context
 
     def gate(self, gate_id: str) -> Gate | None:
         """A gate that runs here, as last stored."""

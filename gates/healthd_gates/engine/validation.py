@@ -85,10 +85,17 @@ def _check_fit(request: VerifyRequest, service: Service, name: str, policy: Poli
         return
     if service.source is None:
         raise InvalidRequest(field="policy", problem=f"{name} looks at traffic, and {request.service} has no source")
+    arms = arms_of(request.service, service, request.candidate, request.baseline)
     try:
-        service.source.check(arms_of(request.service, service, request.candidate, request.baseline))
+        service.source.check(arms)
     except ArmError as error:
         raise InvalidRequest(field=error.field, problem=str(error).removeprefix(f"{error.field}: ")) from None
+    if policy.needs_baseline and not service.source.tells_apart(arms):
+        raise InvalidRequest(
+            field="baseline",
+            problem=f"the source of {request.service} counts the same requests for both versions, so that they cannot "
+            "be compared: give them targets of their own, or use $version, $target or a label in its selectors",
+        )
 
 
 def _check_actions(request: VerifyRequest, spec: GateSpec, config: Config) -> None:

@@ -22,9 +22,11 @@ from healthd_gates.sources.cloudwatch_api import MINUTE, CloudWatch, Metric, Min
 from healthd_gates.sources.contract import ArmError, Arms, Cursor, Look, SourceConfig, SourceContext, SourceUnavailable
 from healthd_gates.sources.counters import Counter, Family, Increase, Snapshot, follow
 from healthd_gates.sources.endpoint import all_of
+from healthd_gates.sources.inspection import ArmInspection, Inspection
 from healthd_gates.sources.unanswered import Minute, balance, errors_of
 
 _EDGES = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_INSPECTED = 600  # seconds of which people are shown what there is
 _LONGEST = 3 * 3600.0  # seconds that one look reaches back at most
 _REQUESTS = Metric("RequestCount", "Sum")
 _ERRORS = (Metric("HTTPCode_Target_5XX_Count", "Sum"), Metric("TargetConnectionErrorCount", "Sum"))
@@ -86,6 +88,10 @@ class CloudWatchConfig(SourceConfig):
     def lateness(self) -> float:
         return self.delay + MINUTE
 
+    def tells_apart(self, arms: Arms) -> bool:
+        groups = [self.target_groups.get(arm.target or "") for arm in arms.named().values()]
+        return len(groups) == len(set(groups))
+
     def check(self, arms: Arms) -> None:
         for name, arm in arms.named().items():
             if arm.target not in self.target_groups:
@@ -127,6 +133,21 @@ class CloudWatchSource:
                 heard[name] = at
         look = combined(arms, now, before)
         return replace(look, cursor={**look.cursor, "asked": at, "heard": heard})
+
+    async def inspect(self) -> Inspection:
+        """The last minutes of each target group."""
+        end = int(self._clock.now().timestamp()) // MINUTE * MINUTE
+        found = await self._read_all(end - _INSPECTED, end)
+        arms, doubtful = dict[str, ArmInspection](), list[str]()
+        for name, minutes in found.items():
+            look, _ = self._look({}, minutes, 0.0, end - _INSPECTED)
+            newest = float(end - max(minutes)) if minutes else None
+            edges = (*self._edges, inf)
+            arms[name] = ArmInspection({}, newest, MINUTE, edges, look.counts, float(_INSPECTED))
+            if not minutes:
+                group = self._groups[name]
+                doubtful.append(f"{name}: CloudWatch has nothing of {group} in the last {_INSPECTED // MINUTE} minutes")
+        return Inspection(arms, doubtful=tuple(doubtful))
 
     async def close(self) -> None:
         await self._api.close()

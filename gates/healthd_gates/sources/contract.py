@@ -46,6 +46,10 @@ class SourceConfig(Model):
         """Whether it counts what users ask, so that it can tell which of two versions has their traffic."""
         return True
 
+    def tells_apart(self, arms: Arms) -> bool:
+        """Whether the numbers of the two arms are not the same ones."""
+        return True
+
     def check(self, arms: Arms) -> None:
         """Raises ArmError when this source could not observe these arms, whatever happened."""
 

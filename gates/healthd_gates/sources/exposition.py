@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from prometheus_client import Metric
@@ -11,10 +11,12 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from prometheus_client.samples import Sample
 
 from healthd_gates.sources.counters import Counter, Family, Snapshot, valid
+from healthd_gates.sources.inspection import missing_label
 from healthd_gates.sources.selectors import Selector
 
 OPENMETRICS = "application/openmetrics-text"
-ACCEPT = f"{OPENMETRICS};version=1.0.0,text/plain;version=0.0.4;q=0.5"
+PLAIN = "text/plain;version=0.0.4"
+ACCEPT = f"{OPENMETRICS};version=1.0.0,{PLAIN};q=0.5"
 _START = "process_start_time_seconds"
 _parse: Mapping[bool, Callable[[str], Iterable[Metric]]] = {True: parse_openmetrics, False: parse_text}
 
@@ -27,12 +29,22 @@ class Page:
     matched: frozenset[Family]
 
 
-def read_page(text: str, content_type: str, at: float, selectors: Mapping[Family, Selector]) -> Page:
-    """Takes long for long pages. Raises ValueError for what is no exposition, or holds numbers that no counter has."""
+class NotAPage(ValueError):  # noqa: N818 - what came
+    """What came is no exposition, or breaks the rules of its format."""
+
+
+def families_of(text: str, content_type: str) -> list[Metric]:
+    """All that a page says. Takes long for long pages. Raises NotAPage."""
     try:
-        samples = [s for family in _parse[content_type.startswith(OPENMETRICS)](text) for s in family.samples]
+        return list(_parse[content_type.startswith(OPENMETRICS)](text))
     except Exception as error:  # the parsers raise whatever their input makes them stumble over
-        raise ValueError(f"not a metrics page: {error}") from error
+        raise NotAPage(f"not a metrics page: {error}") from error
+
+
+def read_page(text: str, content_type: str, at: float, selectors: Mapping[Family, Selector]) -> Page:
+    """Takes long for long pages. Raises NotAPage, and ValueError for numbers that no counter has, or where the errors
+    cannot be told from the requests."""
+    samples = [sample for family in families_of(text, content_type) for sample in family.samples]
     created = {_series(sample): sample.value for sample in samples if sample.name.endswith("_created")}
     values: dict[Counter, float] = {}
     for family, selector in selectors.items():
@@ -44,7 +56,23 @@ def read_page(text: str, content_type: str, at: float, selectors: Mapping[Family
             elif family is not Family.SUM:  # which a single odd latency spoils for good
                 raise ValueError(f"{sample.name} is {sample.value}, which no counter can be")
     started = next((sample.value for sample in samples if sample.name == _START), None)
-    return Page(Snapshot(at, values, started), frozenset(counter.family for counter in values))
+    matched = frozenset(counter.family for counter in values)
+    if Family.REQUESTS in matched and Family.ERRORS not in matched:
+        _refuse_misnamed(selectors, samples)
+    return Page(Snapshot(at, values, started), matched)
+
+
+def series_of(metric: str, samples: Iterable[Sample]) -> list[Mapping[str, str]]:
+    """The labels of each series of a metric."""
+    return [sample.labels for sample in samples if metric in (sample.name, sample.name.removesuffix("_total"))]
+
+
+def _refuse_misnamed(selectors: Mapping[Family, Selector], samples: Sequence[Sample]) -> None:
+    errors = selectors[Family.ERRORS]
+    if errors.name != selectors[Family.REQUESTS].name:
+        return
+    if (wrong := missing_label(errors, series_of(errors.name, samples))) is not None:
+        raise ValueError(f"errors: {wrong}")
 
 
 def _selected(selector: Selector, sample: Sample) -> bool:

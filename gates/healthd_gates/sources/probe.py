@@ -53,6 +53,9 @@ class ProbeConfig(HttpConfig):
             raise ValueError(f"rate times timeout is above {_MOST_AT_ONCE} requests at once: lower one of them")
         return self
 
+    def tells_apart(self, arms: Arms) -> bool:
+        return arms.baseline is None or arms.candidate.urls != arms.baseline.urls
+
     def check(self, arms: Arms) -> None:
         for name, arm in arms.named().items():
             if not arm.urls:

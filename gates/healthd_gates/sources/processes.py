@@ -18,7 +18,7 @@ from healthd_gates.sources.prometheus_api import Series
 class Sign(StrEnum):
     """What a selector selects that is no counter."""
 
-    PRESENT = "present"
+    UP = "up"
     STARTED = "started"
 
 
@@ -30,7 +30,7 @@ class Reading:
     """What was read of one arm: snapshots by process, oldest first. `matched` are the uses that any series had.
 
     `dropped` counts samples that are no numbers that a counter can have. A scrape that holds one is not believed at
-    all, but for a sum, which a single odd latency spoils for good. `down` are the processes that `present` says to be
+    all, but for a sum, which a single odd latency spoils for good. `down` are the processes that `up` says to be
     away at the last.
     """
 
@@ -73,7 +73,7 @@ def read(found: Mapping[Use, Sequence[Series]], told_apart_by: Sequence[str], ne
                     continue
                 elif use is Sign.STARTED:
                     starts.setdefault(process, {})[time] = value
-                elif use is Sign.PRESENT:
+                elif use is Sign.UP:
                     if value > 0:
                         at.setdefault(process, {}).setdefault(time, {})
                 elif counter is not None:
@@ -88,7 +88,7 @@ def read(found: Mapping[Use, Sequence[Series]], told_apart_by: Sequence[str], ne
 def _down(found: Mapping[Use, Sequence[Series]], told_apart_by: Sequence[str]) -> frozenset[str]:
     """The processes whose newest sign of presence says that they are not there."""
     last: dict[str, tuple[float, float]] = {}
-    for series in found.get(Sign.PRESENT, ()):
+    for series in found.get(Sign.UP, ()):
         process = process_of(series.labels, told_apart_by)
         last[process] = max(last.get(process, (-inf, 0.0)), max(series.samples, default=(-inf, 0.0)))
     return frozenset(process for process, (at, value) in last.items() if at > -inf and value <= 0)
@@ -97,7 +97,7 @@ def _down(found: Mapping[Use, Sequence[Series]], told_apart_by: Sequence[str]) -
 def _horizon(found: Mapping[Use, Sequence[Series]], told_apart_by: Sequence[str]) -> dict[str, float]:
     """The time of the newest sample of each process that speaks of its requests."""
     horizon: dict[str, float] = {}
-    for use in (Family.REQUESTS, Sign.PRESENT):
+    for use in (Family.REQUESTS, Sign.UP):
         for series in found.get(use, ()):
             process = process_of(series.labels, told_apart_by)
             newest = max((time for time, _ in series.samples), default=-inf)

@@ -5,7 +5,7 @@ increases in `counters.py`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from math import ceil
@@ -21,10 +21,12 @@ from healthd_gates.sources.arm_look import ArmLook, Standpoint, States, combined
 from healthd_gates.sources.contract import Arm, Arms, Cursor, Look, SourceConfig, SourceContext, SourceUnavailable
 from healthd_gates.sources.counters import Family, Increase, Snapshot, follow
 from healthd_gates.sources.endpoint import Endpoint, HttpConfig, all_of
+from healthd_gates.sources.inspection import Inspection, missing_label
 from healthd_gates.sources.lives import lives_of
 from healthd_gates.sources.processes import Reading, Sign, Use, process_of, read, tells_of_requests
-from healthd_gates.sources.prometheus_api import QueryApi
-from healthd_gates.sources.selectors import BucketsText, Selector, SelectorText
+from healthd_gates.sources.prometheus_api import QueryApi, Series
+from healthd_gates.sources.prometheus_inspection import inspect
+from healthd_gates.sources.selectors import BucketsText, CounterText, Selector, SelectorText
 
 _LONGEST = 3600.0  # seconds that one query reaches back at most; of a longer gap the restarts inside it are not seen
 _MEMORY = 3600.0  # seconds before the gate in which a series must have been seen to be called old
@@ -40,9 +42,9 @@ class PrometheusConfig(HttpConfig):
     kind: Literal["prometheus"]
     url: Annotated[str, Field(pattern=r"^https?://[^\s?#]+$"), ShownMasked()]
     """Where the query API is, without `/api/v1`."""
-    requests: SelectorText
+    requests: CounterText
     """Selects the counters of requests."""
-    errors: SelectorText
+    errors: CounterText
     """Selects the counters of those that failed."""
     latency: BucketsText | None = None
     """Selects the buckets of a histogram of seconds."""
@@ -73,17 +75,26 @@ class PrometheusConfig(HttpConfig):
         for name, arm in arms.named().items():
             self.selectors(name, arm)
 
+    def tells_apart(self, arms: Arms) -> bool:
+        candidate, *baseline = (self.selectors(name, arm) for name, arm in arms.named().items())
+        return not baseline or candidate[Family.REQUESTS] != baseline[0][Family.REQUESTS]
+
     def selectors(self, name: str, arm: Arm) -> dict[Use, Selector]:
         """The arm's selectors, filled in. Raises ArmError."""
-        written: dict[Use, Selector | None] = {
+        return {use: selector.fill(name, arm) for use, selector in self.written.items()}
+
+    @property
+    def written(self) -> dict[Use, Selector]:
+        """The selectors as they stand in the configuration."""
+        selectors: dict[Use, Selector | None] = {
             Family.REQUESTS: self.requests,
             Family.ERRORS: self.errors,
             Family.BUCKET: self.latency,
             Family.SUM: self.latency and self.latency.sum_of_buckets(),
-            Sign.PRESENT: self.up,
+            Sign.UP: self.up,
             Sign.STARTED: self.started,
         }
-        return {use: selector.fill(name, arm) for use, selector in written.items() if selector is not None}
+        return {use: selector for use, selector in selectors.items() if selector is not None}
 
 
 _Step = tuple[Counts | None, int]
@@ -98,6 +109,7 @@ class Prometheus:
     def __init__(self, config: PrometheusConfig, arms: Arms, context: SourceContext) -> None:
         self._config, self._clock = config, context.clock
         self._selectors = {name: config.selectors(name, arm) for name, arm in arms.named().items()}
+        self._limits = context.edges
         self._endpoint = Endpoint(config, context.redact)
         self._api = QueryApi(config.url, config.params.get_secret_value(), config.max_series, self._endpoint)
 
@@ -125,17 +137,31 @@ class Prometheus:
             for place, ((candidate, resets), (baseline, others)) in enumerate(pairs)
         ]
 
+    async def inspect(self) -> Inspection:
+        async with self._endpoint.one_look():
+            at = self._clock.now().timestamp()
+            return await inspect(self._api, self._config.written, self._selectors, at, self._limits)
+
     async def close(self) -> None:
         await self._endpoint.close()
 
     async def _read(self, name: str, after: float, until: float) -> Reading:
         """One arm's samples, and what may have come late. Requests are asked for first: see `processes`."""
         selectors, seconds = self._selectors[name], until - after + self._config.lookback
-        first = [use for use in selectors if use in (Family.REQUESTS, Sign.PRESENT)]
+        first = [use for use in selectors if use in (Family.REQUESTS, Sign.UP)]
         found = await all_of({use: self._api.samples(selectors[use], until, seconds) for use in first})
         rest = [use for use in selectors if use not in found]
         found |= await all_of({use: self._api.samples(selectors[use], until, seconds) for use in rest})
+        self._refuse_misnamed(selectors, found)
         return await asyncio.to_thread(read, found, self._config.process, after)  # long, where there are many series
+
+    def _refuse_misnamed(self, selectors: Mapping[Use, Selector], found: Mapping[Use, Sequence[Series]]) -> None:
+        """Raises SourceUnavailable where the errors cannot be told from the requests: that is not zero errors."""
+        errors, requests = selectors[Family.ERRORS], selectors[Family.REQUESTS]
+        if found[Family.ERRORS] or errors.name != requests.name:
+            return
+        if (wrong := missing_label(errors, [series.labels for series in found[Family.REQUESTS]])) is not None:
+            raise self._endpoint.unavailable(FailureKind.MISCONFIGURED, f"errors: {wrong}")
 
     async def _look(self, name: str, before: Standpoint, at: float) -> ArmLook:
         states, lookback = before.arms.get(name, {}), self._config.lookback

@@ -22,6 +22,7 @@ _ERROR_KINDS = {
     "bad_data": FailureKind.MISCONFIGURED,
 }
 _NATIVE = "is a native histogram"
+_A_FEW = 100  # series whose labels are looked at
 _LONG = 262_144  # bytes above which parsing would hold up the event loop
 
 
@@ -56,6 +57,20 @@ class QueryApi:
         """The series that had any sample in the `seconds` before `at`, each with its last value."""
         return await self._query(f"last_over_time({selector}[{max(1, ceil(seconds))}s])", at, "vector")
 
+    async def some(self, selector: Selector, at: float, seconds: float) -> list[Series]:
+        """A few of the series that had any sample in the `seconds` before `at`."""
+        return await self._query(f"topk({_A_FEW}, last_over_time({selector}[{ceil(seconds)}s]))", at, "vector")
+
+    async def names(self) -> list[str]:
+        """The names of all metrics; none where the server does not tell, for only a hint hangs on it."""
+        try:
+            url = self._url.removesuffix("/query") + "/label/__name__/values"
+            body = await self._decode(await self._endpoint.get(url, self._params, "application/json"))
+        except SourceUnavailable:
+            return []
+        data = body.get("data")
+        return [str(name) for name in data] if isinstance(data, list) else []
+
     async def _query(self, query: str, at: float, expected: str) -> list[Series]:
         params = {**self._params, "query": query, "time": f"{at:.3f}"}
         answer = await self._endpoint.get(self._url, params, "application/json")
@@ -80,8 +95,16 @@ class QueryApi:
             body = None
         if isinstance(body, dict) and "status" in body and answer.status != 401:
             return body
-        self._endpoint.refuse_status(self._url, answer)
-        raise self._unexpected("does not speak the query API of Prometheus: check the url and its path")
+        wrong_place = answer.status == 404 or 200 <= answer.status < 400
+        try:
+            self._endpoint.refuse_status(self._url, answer)
+        except SourceUnavailable as refused:
+            if not wrong_place:
+                raise
+            raise SourceUnavailable(FailureKind.MISCONFIGURED, f"{refused}; check the url and its path") from None
+        raise self._unexpected(
+            "does not speak the query API of Prometheus: check the url and its path", FailureKind.MISCONFIGURED
+        )
 
     def _series(self, query: str, data: dict[str, Any], expected: str) -> list[Series]:
         if data["resultType"] != expected:

@@ -27,8 +27,10 @@ from healthd_gates.sources.contract import (
 )
 from healthd_gates.sources.counters import Family, Increase, Snapshot, follow
 from healthd_gates.sources.endpoint import Endpoint, HttpConfig, all_of, place_of
-from healthd_gates.sources.exposition import ACCEPT, Page, read_page
-from healthd_gates.sources.selectors import BucketsText, Selector, SelectorText
+from healthd_gates.sources.exposition import ACCEPT, OPENMETRICS, PLAIN, NotAPage, Page, read_page
+from healthd_gates.sources.inspection import Inspection
+from healthd_gates.sources.scrape_inspection import inspect
+from healthd_gates.sources.selectors import BucketsText, CounterText, Selector
 
 _JUST_STARTED = 60.0  # seconds before the gate's first look within which a process that appears later is called new
 
@@ -37,9 +39,9 @@ class ScrapeConfig(HttpConfig):
     """Counters on the targets' own metrics pages, by the same selectors as in Prometheus."""
 
     kind: Literal["scrape"]
-    requests: SelectorText
+    requests: CounterText
     """Selects the counters of requests."""
-    errors: SelectorText
+    errors: CounterText
     """Selects the counters of those that failed."""
     latency: BucketsText | None = None
     """Selects the buckets of a histogram of seconds."""
@@ -56,13 +58,24 @@ class ScrapeConfig(HttpConfig):
                 raise ArmError(f"{name}.target", "is needed: the source scrapes the targets of the service")
             self.selectors(name, arm)
 
+    def tells_apart(self, arms: Arms) -> bool:
+        candidate, *baseline = (
+            (arm.urls, self.selectors(name, arm)[Family.REQUESTS]) for name, arm in arms.named().items()
+        )
+        return not baseline or candidate != baseline[0]
+
     def selectors(self, name: str, arm: Arm) -> dict[Family, Selector]:
         """The arm's selectors, filled in. Raises ArmError."""
-        written = {Family.REQUESTS: self.requests, Family.ERRORS: self.errors}
+        return {family: selector.fill(name, arm) for family, selector in self.written.items()}
+
+    @property
+    def written(self) -> dict[Family, Selector]:
+        """The selectors as they stand in the configuration."""
+        written: dict[Family, Selector] = {Family.REQUESTS: self.requests, Family.ERRORS: self.errors}
         if self.latency is not None:
             written[Family.BUCKET] = self.latency
             written[Family.SUM] = self.latency.sum_of_buckets()
-        return {family: selector.fill(name, arm) for family, selector in written.items()}
+        return written
 
     def page(self, url: str) -> str:
         """Where a target has its metrics."""
@@ -80,6 +93,7 @@ class Scrape:
         self._config, self._clock = config, context.clock
         self._selectors = {name: config.selectors(name, arm) for name, arm in arms.named().items()}
         self._pages = {name: {_key(url): config.page(url) for url in arm.urls} for name, arm in arms.named().items()}
+        self._limits = context.edges
         self._endpoint = Endpoint(config, context.redact)
 
     async def observe(self, since: Cursor | None) -> Look:
@@ -115,14 +129,31 @@ class Scrape:
         notes += [f"no series matches {s}" for use, s in self._selectors[name].items() if use not in matched]
         return ArmLook(increase.counts(), after, gaps, increase.resets, notes=(*notes, *increase.notes), lives=lives)
 
+    async def inspect(self) -> Inspection:
+        pages = {name: list(addresses.values()) for name, addresses in self._pages.items()}
+        return await inspect(pages, self._selectors, self._config.written, self._get, self._limits)
+
+    async def _get(self, page: str, accept: str) -> tuple[str, str]:
+        """A page and its content type. Raises SourceUnavailable, and ValueError for what is no text."""
+        answer = await self._endpoint.get(page, accept=accept)
+        self._endpoint.refuse_status(page, answer)
+        return answer.body.decode(), answer.content_type
+
     async def _scrape(self, name: str, page: str) -> Page | SourceUnavailable:
         """One target. That another one fails is no reason not to count this one."""
+        selectors = self._selectors[name]
         try:
-            answer = await self._endpoint.get(page, accept=ACCEPT)
-            self._endpoint.refuse_status(page, answer)
+            text, content_type = await self._get(page, ACCEPT)
             at = self._clock.now().timestamp()
-            text = answer.body.decode()
-            return await asyncio.to_thread(read_page, text, answer.content_type, at, self._selectors[name])
+            try:
+                return await asyncio.to_thread(read_page, text, content_type, at, selectors)
+            except NotAPage:
+                if not content_type.startswith(OPENMETRICS):
+                    raise
+            # Prometheus takes pages that break the rules of OpenMetrics; the older format has fewer.
+            text, _ = await self._get(page, PLAIN)
+            at = self._clock.now().timestamp()
+            return await asyncio.to_thread(read_page, text, PLAIN, at, selectors)
         except SourceUnavailable as failure:
             return failure
         except ValueError as error:

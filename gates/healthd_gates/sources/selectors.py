@@ -29,6 +29,7 @@ _MATCHER = re.compile(
 _NAME_ALONE = re.compile(r"\s*" + _QUOTED.replace("{0}", "") + r"\s*(?P<comma>,|\Z)")
 _CLASSIC_NAME, _CLASSIC_LABEL = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*"), re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _ESCAPES = {"\\": "\\", '"': '"', "'": "'", "n": "\n", "t": "\t", "r": "\r"}
+_RATE = re.compile(r":(?:i?rate|increase|i?delta|deriv)(?:\d+[smhd])?(?::|$)|_rate\d*[smhd]?$|_per_(?:second|minute)$")
 _PLACEHOLDER = re.compile(r"\$(?P<name>[a-zA-Z_][a-zA-Z0-9_]*)")
 
 
@@ -94,6 +95,16 @@ class Selector:
             return Matcher(matcher.label, matcher.operator, _PLACEHOLDER.sub(value, matcher.value))
 
         return Selector(self.name, tuple(map(replace, self.matchers)))
+
+    @property
+    def tells_apart(self) -> bool:
+        """Whether anything in it stands for the arm."""
+        return any(_PLACEHOLDER.search(matcher.value) for matcher in self.matchers)
+
+    def of_any_arm(self) -> Selector:
+        """Without the conditions that stand for an arm."""
+        fixed = (matcher for matcher in self.matchers if not _PLACEHOLDER.search(matcher.value))
+        return Selector(self.name, tuple(fixed))
 
     def sum_of_buckets(self) -> Selector:
         """Of a histogram's buckets: the sum of what was put into them."""
@@ -169,6 +180,15 @@ def _read(raw: Any) -> Any:
     return Selector.parse(raw) if isinstance(raw, str) else raw
 
 
+def _check_counter(selector: Selector) -> Selector:
+    """Raises ValueError for a name that can only be a rate's: its values do not add up to requests."""
+    if (found := _RATE.search(selector.name)) is not None:
+        raise ValueError(
+            f"{selector.name} is a rate by its name ({found[0].strip(':_')}): select the counter that it was made of"
+        )
+    return selector
+
+
 def _check_buckets(selector: Selector) -> Selector:
     if not selector.name.endswith("_bucket"):
         raise ValueError("must select the buckets of a histogram in seconds: a name that ends in _bucket")
@@ -184,6 +204,9 @@ SelectorText = Annotated[
     WithJsonSchema({"type": "string", "examples": ['http_requests_total{version="$version"}']}),
 ]
 """A selector as a configuration writes it."""
+
+CounterText = Annotated[SelectorText, AfterValidator(_check_counter)]
+"""A selector of counters."""
 
 BucketsText = Annotated[
     SelectorText,

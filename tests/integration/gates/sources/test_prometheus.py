@@ -13,6 +13,7 @@ import pytest
 from healthd.model import FailureKind
 from healthd_gates.domain.evidence import Counts
 from healthd_gates.sources.contract import Arm, HistoricalSource, SourceUnavailable
+from healthd_gates.sources.inspection import InspectableSource
 from tests.fakes.sources import Desk, HandClock, desk
 from tests.servers import prometheus
 
@@ -286,3 +287,57 @@ async def test_a_server_that_is_down_or_hangs_is_no_telemetry() -> None:
     assert look.evidence is not None
     assert look.evidence.candidate is not None
     assert look.evidence.candidate.requests == 30
+
+
+async def test_what_is_stored_now_is_shown(server: prometheus.Prometheus) -> None:
+    """Series, age, spacing and buckets of each arm; the buckets end below the policy's limit."""
+    given = config(server, "steady", latency="seconds_bucket{CHOSEN}")
+    gate = desk(given, at(300), baseline=Arm("1"), edges=(5.0,))
+    assert isinstance(gate.source, InspectableSource)
+    seen = await gate.source.inspect()
+    await gate.source.close()
+    candidate = seen.arms["candidate"]
+    assert candidate.series == {"requests": 4, "errors": 2, "bucket": 6, "sum": 2}
+    assert (candidate.spacing, candidate.edges) == (10, (0.1, 0.5, inf))
+    assert candidate.newest == pytest.approx(3)
+    assert seen.arms["baseline"].series == {"requests": 1}
+    assert seen.refused == ()
+    assert any("end at 500ms, below the limit of 5s" in each for each in seen.doubtful)
+
+
+@pytest.mark.parametrize(
+    ("changes", "refused", "doubtful"),
+    [
+        (
+            {"errors": 'requests_total{CHOSEN,code=~"5.."}'},
+            "errors: no series of requests_total has the label code",
+            "",
+        ),
+        ({"errors": 'requests_total{CHOSEN,stat=~"5.."}'}, "Did you mean status?", ""),
+        ({"errors": 'requests_total{CHOSEN,status="503"}'}, "", ""),
+        ({"requests": "request_total{CHOSEN}"}, "", "there is no metric request_total. Did you mean requests_total?"),
+        ({"requests": 'requests_total{CHOSEN,color="$color"}'}, "", "has the label color"),
+        ({"errors": 'requests_total{CHOSEN,status!="200"}'}, "", ""),
+        ({"up": 'there{app="shop"}'}, "", "up: no series of there has the label app"),
+    ],
+)
+async def test_what_is_misnamed_is_found_before_a_gate_starts(
+    server: prometheus.Prometheus, changes: dict[str, str], refused: str, doubtful: str
+) -> None:
+    """A label that only the version to come may bring is doubtful; one that errors are told by is refused."""
+    gate = desk(config(server, "steady", **changes), at(300), candidate=Arm("2", {"color": "red"}))
+    assert isinstance(gate.source, InspectableSource)
+    seen = await gate.source.inspect()
+    await gate.source.close()
+    assert refused in "; ".join(seen.refused)
+    assert doubtful in "; ".join(seen.doubtful)
+    assert (bool(seen.refused), bool(seen.doubtful)) == (bool(refused), bool(doubtful)), seen
+
+
+async def test_errors_that_cannot_be_told_are_no_telemetry(server: prometheus.Prometheus) -> None:
+    """Half of the requests may fail: the label is called otherwise, and zero errors would be a pass."""
+    gate = desk(config(server, "steady", errors='requests_total{CHOSEN,code=~"5.."}'), at(100))
+    with pytest.raises(SourceUnavailable, match="no series of requests_total has the label code") as error:
+        await gate.look()
+    assert error.value.kind is FailureKind.MISCONFIGURED
+    await gate.source.close()

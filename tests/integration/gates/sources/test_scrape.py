@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from functools import partial
 from math import inf
 
 import pytest
@@ -12,7 +13,7 @@ from healthd_gates.domain.evidence import Lives
 from healthd_gates.sources.contract import Arm, SourceUnavailable
 from tests.fakes.sources import Desk, HandClock, WallClock, desk
 from tests.servers import peers
-from tests.servers.peers import Answer, Peer
+from tests.servers.peers import Answer, Peer, Received
 
 CONFIG = {
     "kind": "scrape",
@@ -232,3 +233,23 @@ async def test_a_crash_loop_is_seen_in_the_candidate_alone(peer: Peer) -> None:
     assert look.evidence is not None
     assert look.evidence.lives == Lives(down=1)
     await dead.source.close()
+
+
+async def test_a_page_that_breaks_the_rules_of_openmetrics_is_read_as_text(peer: Peer) -> None:
+    """Prometheus takes it, and healthd itself asked for that format: families that are interleaved, and a bare name."""
+
+    def answers(n: int, request: Received) -> Answer:
+        if "openmetrics" not in request.headers["Accept"]:
+            return text(f'requests_total{{version="2",status="200"}} {n}\n')
+        broken = (
+            f'# TYPE requests counter\nrequests_total{{version="2"}} {n}\n# TYPE requests counter\nother 1\n# EOF\n'
+        )
+        return Answer(body=broken, headers={"Content-Type": "application/openmetrics-text; version=1.0.0"})
+
+    gate = gate_at(peer, latency=None)
+    for n in (10, 25):
+        peer.answer("GET", "/metrics", partial(answers, n))
+        await gate.look(after=1)
+    await gate.source.close()
+    assert seen(gate) == (15, 0)
+    assert "openmetrics" not in peer.received[-1].headers["Accept"]

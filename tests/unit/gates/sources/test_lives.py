@@ -41,7 +41,7 @@ def test_a_process_that_is_known_and_away_is_down() -> None:
         Series({**labels, "instance": "b"}, ((1, 0), (2, 1))),
         Series({**labels, "instance": "c"}, ((1, 0), (2, 0))),
     ]
-    reading = read({Sign.PRESENT: signs}, ("job", "instance"), news_after=0)
+    reading = read({Sign.UP: signs}, ("job", "instance"), news_after=0)
     assert reading.down == {"api a", "api c"}
     states = {"api a": pod(None, 104), "api b": pod(None, 104)}
     assert lives_of(Increase(), states, reading.down, gone_between=LOOK) == Lives(down=1)

@@ -64,9 +64,9 @@ def test_a_scrape_with_nonsense_is_not_believed() -> None:
 def test_a_process_that_is_there_and_counted_nothing_tells_of_no_requests() -> None:
     """That is no traffic; a process that is not there says nothing."""
     up = {"__name__": "up", "job": "api", "instance": "a"}
-    there = read({Family.REQUESTS: [], Sign.PRESENT: [series(up, (1, 1))]}, APART, news_after=0)
+    there = read({Family.REQUESTS: [], Sign.UP: [series(up, (1, 1))]}, APART, news_after=0)
     assert tells_of_requests(there.snapshots["api a"])
-    gone = read({Family.REQUESTS: [], Sign.PRESENT: [series(up, (1, 0))]}, APART, news_after=0)
+    gone = read({Family.REQUESTS: [], Sign.UP: [series(up, (1, 0))]}, APART, news_after=0)
     assert not gone.snapshots
 
 

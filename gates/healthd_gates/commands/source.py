@@ -1,0 +1,201 @@
+"""`healthd source test`: what a service's source sees now, and whether a gate could be judged by it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from math import inf
+from pathlib import Path
+from typing import Any
+
+import click
+from pydantic import ValidationError
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from healthd.commands.options import config_option, json_option
+from healthd.runtime.clock import SystemClock
+from healthd.runtime.redaction import Redactor, secrets_of
+from healthd.units import show_duration
+from healthd_gates.commands.arms import arm, arm_options
+from healthd_gates.commands.connection import fail
+from healthd_gates.commands.settings import policy_of, service_of, settings_of
+from healthd_gates.config.settings import Config
+from healthd_gates.domain.request import Version
+from healthd_gates.engine.source_test import ArmSeen, SourceTested, try_source
+from healthd_gates.engine.spec import GateSpec, arms_of
+from healthd_gates.judge.explain import seconds
+from healthd_gates.sources.contract import ArmError, SourceContext
+
+_NOT_ABLE = 1
+
+
+@click.group()
+def source() -> None:
+    """Look at where a gate's numbers come from, before one depends on them."""
+
+
+@source.command()
+@click.argument("service")
+@click.option(
+    "--version", metavar="VERSION", help="The version whose numbers to look at, such as the one that is live."
+)
+@arm_options
+@click.option(
+    "--for",
+    "length",
+    default=15.0,
+    show_default=True,
+    type=click.FloatRange(1, 600),
+    help="Seconds to look for, where a source keeps no past.",
+)
+@config_option
+@json_option
+def test(
+    service: str,
+    version: str | None,
+    policy: str | None,
+    length: float,
+    config_file: Path | None,
+    as_json: bool,
+    **arms: Any,
+) -> None:
+    """Look at the source of SERVICE as a gate would.
+
+    Says what it sees: requests and errors a minute, latencies, series, scrapes, buckets, and what looks misnamed. It is
+    asked by this command, from this host, as the configuration says; no daemon is asked, and no gate starts. Exit code
+    0 when a gate could be judged now; 1 when not; 3 when the source could not be tried.
+
+    \b
+    healthd source test api --version 1.4.1 -c healthd.yaml
+    healthd source test api --version 1.4.2 --target green --baseline 1.4.1 --baseline-target blue
+    """
+    settings = settings_of(config_file)
+    chosen = service_of(settings, service)
+    if chosen.source is None:
+        fail(f"service {service} has no source")
+    if chosen.source.kind == "push":
+        fail(f"the source of {service} is push: nothing can be asked, counts are posted to a gate while it runs")
+    spec = GateSpec(policy_of(settings, policy or chosen.policy), chosen, name=policy or chosen.policy)
+    try:
+        candidate = _version(version or "unnamed", arms["target"], arms["labels"])
+        baseline = (
+            _version(arms["baseline"], arms["baseline_target"], arms["baseline_labels"]) if arms["baseline"] else None
+        )
+        named = arms_of(service, chosen, candidate, baseline)
+        if version is None and "$version" in str(chosen.source.model_dump(mode="json")):
+            fail("the selectors ask for $version: say which one with --version, such as the one that is live")
+        chosen.source.check(named)
+        tested = asyncio.run(_try(settings, spec, named, length))
+    except ArmError as error:
+        fail(str(error))
+    except KeyError as error:
+        fail(f"service {service} has no target {error}; there are: {', '.join(chosen.targets) or 'none'}")
+    (_print_json if as_json else _print)(tested, spec)
+    if not tested.able:
+        sys.exit(_NOT_ABLE)
+
+
+async def _try(settings: Config, spec: GateSpec, arms: Any, length: float) -> SourceTested:
+    assert spec.service is not None
+    assert spec.service.source is not None
+    context = SourceContext(SystemClock(), Redactor(secrets_of(settings)), spec.edges)
+    return await try_source(spec.service.source, arms, context, length)
+
+
+def _version(version: str, target: str | None, labels: tuple[str, ...]) -> Version:
+    try:
+        return Version.model_validate(arm(version, target, labels))
+    except ValidationError as error:
+        problem = error.errors()[0]
+        raise click.UsageError(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}") from None
+
+
+def _print_json(tested: SourceTested, _spec: GateSpec) -> None:
+    document = {
+        "kind": tested.kind,
+        "able": tested.able,
+        "gaps": tested.gaps,
+        "refused": list(tested.refused),
+        "doubtful": list(tested.doubtful),
+        "arms": {name: _arm_document(seen) for name, seen in tested.arms.items()},
+    }
+    click.echo(json.dumps(document, indent=2))
+
+
+def _arm_document(seen: ArmSeen) -> dict[str, Any]:
+    counts, inspection = seen.counts, seen.inspection
+    return {
+        "requests_per_minute": seen.per_minute(counts.requests) if counts else None,
+        "errors_per_minute": seen.per_minute(counts.errors) if counts else None,
+        "quantiles": {f"p{100 * level:g}": value for level, value in seen.quantiles.items()},
+        "series": dict(inspection.series),
+        "newest_seconds_ago": inspection.newest,
+        "seconds_between_scrapes": inspection.spacing,
+        "edges": [edge if edge < inf else "+Inf" for edge in inspection.edges],
+    }
+
+
+def _print(tested: SourceTested, spec: GateSpec) -> None:
+    console = Console(highlight=False)
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
+    table.add_column(tested.kind)
+    for name in tested.arms:
+        table.add_column(name)
+    for title, cells in _rows(tested):
+        table.add_row(title, *cells)
+    if tested.arms:
+        console.print(table)
+    if tested.gaps:
+        console.print(Text(f"{tested.gaps} gaps"))
+    for line in tested.doubtful:
+        console.print(Text(f"look at this: {line}", style="yellow"))
+    for line in tested.refused:
+        console.print(Text(f"refused: {line}", style="red"))
+    console.print(Text(_conclusion(tested, spec), style="bold"))
+
+
+def _rows(tested: SourceTested) -> list[tuple[str, list[str]]]:
+    seen = list(tested.arms.values())
+    rows = [
+        ("requests a minute", [_rate(arm, arm.counts.requests) if arm.counts else "unknown" for arm in seen]),
+        ("errors a minute", [_rate(arm, arm.counts.errors) if arm.counts else "unknown" for arm in seen]),
+        ("latency", [_latency(arm) for arm in seen]),
+        ("series", [", ".join(f"{use} {count}" for use, count in arm.inspection.series.items()) for arm in seen]),
+        ("newest sample", [_ago(arm.inspection.newest) for arm in seen]),
+        ("between scrapes", [_span(arm.inspection.spacing) for arm in seen]),
+        ("buckets end at", [_end(arm) for arm in seen]),
+    ]
+    return [(title, cells) for title, cells in rows if any(cells)]
+
+
+def _rate(arm: ArmSeen, count: float) -> str:
+    return f"{arm.per_minute(count):,.4g}"
+
+
+def _latency(arm: ArmSeen) -> str:
+    told = {level: value for level, value in arm.quantiles.items() if value is not None}
+    return ", ".join(f"p{100 * level:g} {seconds(value)}" for level, value in told.items())
+
+
+def _ago(newest: float | None) -> str:
+    return "" if newest is None else f"{show_duration(max(1, round(newest)))} ago"
+
+
+def _span(spacing: float | None) -> str:
+    return "" if spacing is None else show_duration(round(spacing, 1))
+
+
+def _end(arm: ArmSeen) -> str:
+    finite = [edge for edge in arm.inspection.edges if edge < inf]
+    return show_duration(max(finite)) if finite else ""
+
+
+def _conclusion(tested: SourceTested, spec: GateSpec) -> str:
+    if tested.able:
+        return f"A gate under {spec.name} could be judged by this."
+    if tested.refused:
+        return f"No gate under {spec.name} could start."
+    return f"A gate under {spec.name} would have nothing to judge: no requests were seen."

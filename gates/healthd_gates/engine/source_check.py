@@ -1,0 +1,56 @@
+"""A source looked at before a gate starts: what could never be judged is refused while nothing is switched yet."""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+
+from healthd.checks.failures import describe
+from healthd.model import FailureKind
+from healthd.runtime.deadline import DeadlineExceededError, with_deadline
+from healthd_gates.domain.errors import InvalidRequest
+from healthd_gates.sources import build_source
+from healthd_gates.sources.contract import Arms, SourceConfig, SourceContext, SourceUnavailable
+from healthd_gates.sources.inspection import InspectableSource
+
+_log = structlog.get_logger(__name__)
+_SECONDS = 5.0
+_CLOSING = 1.0
+_LASTING = (FailureKind.AUTH, FailureKind.PERMISSION, FailureKind.MISCONFIGURED, FailureKind.TLS, FailureKind.EXPIRED)
+"""What does not heal while a gate waits."""
+
+
+async def check_before_start(config: SourceConfig, arms: Arms, context: SourceContext) -> tuple[str, ...]:
+    """What is doubtful about the numbers that a gate is to be judged by. Raises InvalidRequest where it could never be.
+
+    A source that is down or slow refuses nothing: it may be back before it is needed.
+    """
+    try:
+        source = build_source(config, arms, context)
+        if not isinstance(source, InspectableSource):
+            return ()
+        try:
+            found = await with_deadline(_SECONDS, source.inspect(), name="inspect-source")
+        finally:
+            await with_deadline(_CLOSING, source.close(), name="close-source")
+    except SourceUnavailable as outage:
+        if outage.kind in _LASTING:
+            raise _refusal(str(outage)) from None
+        return (str(outage),)
+    except DeadlineExceededError:
+        return ()
+    except asyncio.CancelledError:
+        raise
+    except Exception as error:  # the boundary of a source: its bugs must not keep a gate from starting
+        _log.exception("a source could not be inspected", error=describe(error))
+        return ()
+    if found.refused:
+        raise _refusal("; ".join(found.refused))
+    return found.doubtful
+
+
+def _refusal(problem: str) -> InvalidRequest:
+    return InvalidRequest(
+        field="service", problem=f"no gate could be judged by its source: {problem} (see `healthd source test`)"
+    )

@@ -1,0 +1,139 @@
+"""A source looked at as a gate would, for people who set it up."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from healthd.runtime.deadline import DeadlineExceededError, with_deadline
+from healthd_gates.domain.evidence import Counts, Evidence, Histogram
+from healthd_gates.engine.observer import Traffic
+from healthd_gates.judge.arms import quantile
+from healthd_gates.sources import build_source
+from healthd_gates.sources.contract import (
+    Arms,
+    HistoricalSource,
+    Source,
+    SourceConfig,
+    SourceContext,
+    SourceUnavailable,
+)
+from healthd_gates.sources.inspection import ArmInspection, InspectableSource, Inspection
+
+_INSPECTION = 15.0
+_GRACE = 2.0
+_PAST = 300.0
+_LOOK_EVERY = 1.0
+QUANTILES = (0.5, 0.95, 0.99)
+
+
+@dataclass(frozen=True, slots=True)
+class ArmSeen:
+    """One arm: what was counted in `seconds`, None where nobody could say, and how it looks to the source."""
+
+    counts: Counts | None
+    seconds: float
+    inspection: ArmInspection = field(default_factory=ArmInspection)
+
+    @property
+    def quantiles(self) -> Mapping[float, float | None]:
+        latency = self.counts.latency if self.counts else None
+        return {level: quantile(latency, level) for level in QUANTILES} if latency else {}
+
+    def per_minute(self, count: float) -> float:
+        return count * 60.0 / self.seconds if self.seconds else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class SourceTested:
+    """What a source sees. `refused` keeps a gate from starting, `doubtful` may be meant."""
+
+    kind: str
+    arms: Mapping[str, ArmSeen]
+    gaps: int = 0
+    refused: Sequence[str] = ()
+    doubtful: Sequence[str] = ()
+
+    @property
+    def able(self) -> bool:
+        """Whether a gate could be judged by it now: it is not refused, and the candidate has requests."""
+        counts = self.arms["candidate"].counts if "candidate" in self.arms else None
+        return not self.refused and counts is not None and counts.requests > 0
+
+
+async def try_source(config: SourceConfig, arms: Arms, context: SourceContext, seconds: float) -> SourceTested:
+    """Look at a source as a gate would: at the last minutes where it keeps a past, else for `seconds`.
+
+    Raises ArmError for arms that it cannot tell apart.
+    """
+    source = build_source(config, arms, context)
+    inspection, problems = Inspection({}), list[str]()
+    try:
+        if isinstance(source, InspectableSource):
+            inspection = await with_deadline(_INSPECTION, source.inspect(), name="inspect-source")
+        past = list[Evidence]()
+        if any(arm.counts is not None for arm in inspection.arms.values()):
+            pass  # what it has at hand
+        elif isinstance(source, HistoricalSource):
+            now = context.clock.now()
+            past = await with_deadline(
+                config.timeout + _GRACE, source.history(now - timedelta(seconds=_PAST), now, _PAST), name="history"
+            )
+        else:
+            past, problems = await _watch(lambda: build_source(config, arms, context), config, context, seconds)
+    except SourceUnavailable as outage:
+        return SourceTested(config.kind, {}, refused=(str(outage),))
+    except DeadlineExceededError as late:
+        return SourceTested(config.kind, {}, refused=(f"the source gave {late}",))
+    finally:
+        await source.close()
+    seen = {name: _arm(name, past, inspection) for name in arms.named()}
+    refused = [*inspection.refused]
+    candidate = seen["candidate"].counts
+    if context.edges and candidate is not None and candidate.requests > 0 and candidate.latency is None:
+        refused.append("the policy has a limit of latency, and no latencies are seen")
+    if not config.tells_apart(arms):
+        refused.append("both versions are counted by the same numbers: use $version, $target or a label")
+    doubtful = dict.fromkeys((*inspection.doubtful, *problems))
+    return SourceTested(config.kind, seen, sum(each.gaps for each in past), refused, tuple(doubtful))
+
+
+async def _watch(
+    build: Callable[[], Source], config: SourceConfig, context: SourceContext, seconds: float
+) -> tuple[list[Evidence], list[str]]:
+    traffic = Traffic(build, config.timeout, None)
+    seen, notes = list[Evidence](), list[str]()
+    end = context.clock.steady() + seconds
+    try:
+        while True:
+            look = await traffic.look()
+            notes += look.notes
+            if look.evidence is not None:
+                seen.append(look.evidence)
+            if context.clock.steady() >= end:
+                return seen, notes
+            await asyncio.sleep(_LOOK_EVERY)
+    finally:
+        await traffic.close()
+
+
+def _arm(name: str, past: Sequence[Evidence], inspection: Inspection) -> ArmSeen:
+    inspected = inspection.arms.get(name, ArmInspection())
+    if inspected.counts is not None:
+        return ArmSeen(inspected.counts, inspected.counted, inspected)
+    told = [(each, getattr(each, name)) for each in past if getattr(each, name) is not None]
+    total: Counts | None = None
+    for _, counts in told:
+        total = counts if total is None else _together(total, counts)
+    return ArmSeen(total, sum(each.seconds for each, _ in told), inspected)
+
+
+def _together(one: Counts, other: Counts) -> Counts:
+    """Both; of latencies the newer ones, where the buckets have changed."""
+    latency = other.latency or one.latency
+    if one.latency and other.latency and one.latency.edges == other.latency.edges:
+        counts = tuple(a + b for a, b in zip(one.latency.counts, other.latency.counts, strict=True))
+        latency = Histogram(one.latency.edges, counts, one.latency.sum_seconds + other.latency.sum_seconds)
+    return Counts(one.requests + other.requests, one.errors + other.errors, latency)

@@ -1,0 +1,91 @@
+"""What a source sees now, for people who set it up, and what no gate could be judged by: for `healthd source test`, and
+for the start of a gate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from math import inf
+from typing import Protocol, runtime_checkable
+
+from healthd.nearest import did_you_mean, nearest
+from healthd.units import show_duration
+from healthd_gates.domain.evidence import Counts
+from healthd_gates.sources.selectors import Selector
+
+Labels = Mapping[str, str]
+_SHOWN = 8
+
+
+@dataclass(frozen=True, slots=True)
+class ArmInspection:
+    """One arm as it is seen now.
+
+    `series` says how many of them each selector matches, `newest` how many seconds old the newest sample is, `spacing`
+    how many are between two scrapes, `edges` where its buckets end, in seconds. None, or nothing, where nobody knows.
+    `counts` are those of the last `counted` seconds, where the source has them at hand.
+    """
+
+    series: Mapping[str, int] = field(default_factory=dict)
+    newest: float | None = None
+    spacing: float | None = None
+    edges: tuple[float, ...] = ()
+    counts: Counts | None = None
+    counted: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """Both arms, by name. `refused` is what makes any verdict wrong or impossible; `doubtful` what may be meant."""
+
+    arms: Mapping[str, ArmInspection]
+    refused: tuple[str, ...] = ()
+    doubtful: tuple[str, ...] = ()
+
+
+@runtime_checkable
+class InspectableSource(Protocol):
+    """A source that can say what it sees before any gate looks."""
+
+    async def inspect(self) -> Inspection:
+        """Raises SourceUnavailable."""
+
+
+def missing_label(selector: Selector, series: Iterable[Labels]) -> str | None:
+    """What is wrong where no series of the metric has a label that the selector needs; None without any series.
+
+    A label that may as well be absent, as in `status!="500"`, is not needed.
+    """
+    known: set[str] = set()
+    found = False
+    for labels in series:
+        known |= {name for name, value in labels.items() if value}
+        found = True
+    for matcher in selector.matchers if found else ():
+        if matcher.label not in known and not matcher.matches({}):
+            names = sorted(known - {"__name__", "le"})
+            hint = did_you_mean(matcher.label, names) if nearest(matcher.label, names) else ""
+            has = ", ".join(names[:_SHOWN]) or "none"
+            return f"no series of {selector.name} has the label {matcher.label}; there are: {has}.{hint}"
+    return None
+
+
+def missing_metric(selector: Selector, names: Iterable[str]) -> str:
+    """That nothing has the metric's name, with the nearest that something has."""
+    return f"there is no metric {selector.name}.{did_you_mean(selector.name, names)}"
+
+
+def short_buckets(metric: str, edges: Sequence[float], limits: Sequence[float]) -> tuple[list[str], list[str]]:
+    """What is wrong, and what is doubtful, about the buckets' edges for a policy with these limits in seconds."""
+    if not edges:
+        return [], []
+    if inf not in edges:
+        return [f'{metric} has no bucket le="+Inf", so that nobody knows how many requests were slower'], []
+    highest = max((edge for edge in edges if edge < inf), default=0.0)
+    return [], [
+        f"the buckets of {metric} end at {show_duration(highest)}, below the limit of {show_duration(limit)}:"
+        " whatever is slower counts as above the limit"
+        for limit in limits
+        if limit > highest
+    ]

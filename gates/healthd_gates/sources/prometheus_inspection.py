@@ -1,0 +1,95 @@
+"""What a Prometheus-compatible server has stored of the last minutes, and which labels and metrics look misnamed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
+from statistics import median
+
+from healthd_gates.sources.counters import Counter, Family
+from healthd_gates.sources.endpoint import all_of
+from healthd_gates.sources.inspection import ArmInspection, Inspection, missing_label, missing_metric, short_buckets
+from healthd_gates.sources.processes import Use
+from healthd_gates.sources.prometheus_api import QueryApi, Series
+from healthd_gates.sources.selectors import Matcher, Selector
+
+_SHOWN = 300.0  # seconds of which people are shown what is stored
+_MEMORY = 3600.0  # seconds in which a metric or a label must have been seen to be there
+
+Selectors = Mapping[Use, Selector]
+
+
+async def inspect(
+    api: QueryApi, written: Selectors, filled: Mapping[str, Selectors], at: float, limits: Sequence[float]
+) -> Inspection:
+    """`written` are the selectors of the configuration, `filled` those of each arm, `limits` the policy's, in seconds.
+    Raises SourceUnavailable."""
+    arms = await all_of({name: _inspect_arm(api, selectors, at) for name, selectors in filled.items()})
+    refused, doubtful = list[str](), list[str]()
+    for use, selector in written.items():
+        missing, odd = await _misnamed(api, selector, written[Family.REQUESTS], at)
+        refused += [f"{use.value}: {what}" for what in missing if _is_needed(use, limits)]
+        doubtful += [f"{use.value}: {what}" for what in missing if not _is_needed(use, limits)]
+        seen = any(use.value in arm.series for arm in arms.values())
+        doubtful += [f"{use.value}: {what}" for what in odd if not seen]
+    for name, arm in arms.items():
+        wrong, odd = short_buckets(str(filled[name].get(Family.BUCKET, "")), arm.edges, limits)
+        refused += [f"{name}: {what}" for what in wrong if limits]
+        doubtful += [f"{name}: {what}" for what in odd]
+    return Inspection(arms, tuple(refused), tuple(doubtful))
+
+
+def _is_needed(use: Use, limits: Sequence[float]) -> bool:
+    return use in (Family.REQUESTS, Family.ERRORS) or (use is Family.BUCKET and bool(limits))
+
+
+async def _inspect_arm(api: QueryApi, selectors: Selectors, at: float) -> ArmInspection:
+    found = await all_of({use: api.samples(selector, at, _SHOWN) for use, selector in selectors.items()})
+    between = [time - before for before, time in _pairs(found[Family.REQUESTS])]
+    newest = max((series.samples[-1][0] for uses in found.values() for series in uses if series.samples), default=None)
+    edges = {float(Counter.of(Family.BUCKET, series.labels).edge) for series in found.get(Family.BUCKET, ())}
+    return ArmInspection(
+        {use.value: len(series) for use, series in found.items() if series},
+        None if newest is None else max(0.0, at - newest),
+        median(between) if between else None,
+        tuple(sorted(edges)),
+    )
+
+
+def _pairs(found: Iterable[Series]) -> Iterator[tuple[float, float]]:
+    """The times of samples that follow one another."""
+    for series in found:
+        yield from pairwise(time for time, _ in series.samples)
+
+
+async def _misnamed(
+    api: QueryApi, written: Selector, requests: Selector, at: float
+) -> tuple[Sequence[str], Sequence[str]]:
+    """What is missing, and what is odd, about a selector: whatever the version, as the candidate may be about to start,
+    and with it a label that no other version has.
+
+    Labels are looked for on the series of the requests' own fixed conditions, where there are any: other services may
+    have the same metric with other labels.
+    """
+    narrow = set(requests.of_any_arm().matchers)
+    fixed = written.of_any_arm()
+    scope = Selector(fixed.name, tuple(matcher for matcher in fixed.matchers if matcher in narrow))
+    if not (series := await api.some(scope, at, _MEMORY)):
+        scope = Selector(fixed.name)
+        series = await api.some(scope, at, _MEMORY)
+    if not series:
+        return (), (missing_metric(fixed, await api.names()),)
+    known = [each.labels for each in series]
+    for matcher in written.matchers:
+        if not any(matcher.label in labels for labels in known):  # the few that were asked for may not be all
+            having = Selector(scope.name, (*scope.matchers, Matcher(matcher.label, "!=", "")))
+            known += [each.labels for each in await api.some(having, at, _MEMORY)]
+    if (wrong := missing_label(fixed, known)) is not None:
+        return (wrong,), ()
+    odd = missing_label(Selector(written.name, tuple(_any_value(matcher) for matcher in written.matchers)), known)
+    return (), (odd,) if odd else ()
+
+
+def _any_value(matcher: Matcher) -> Matcher:
+    """The same need of a label, whatever its value is to be."""
+    return matcher if matcher.matches({}) else Matcher(matcher.label, "!=", "")

@@ -1,0 +1,80 @@
+"""What targets' metrics pages say now, and which labels and metrics look misnamed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+from prometheus_client import Metric
+
+from healthd.model import FailureKind
+from healthd_gates.sources.contract import SourceUnavailable
+from healthd_gates.sources.counters import Family
+from healthd_gates.sources.endpoint import place_of
+from healthd_gates.sources.exposition import PLAIN, families_of, series_of
+from healthd_gates.sources.inspection import ArmInspection, Inspection, missing_label, missing_metric, short_buckets
+from healthd_gates.sources.selectors import Selector
+
+Get = Callable[[str, str], Awaitable[tuple[str, str]]]
+"""An address and the formats that are taken → a page and its format. Raises SourceUnavailable."""
+_REFUSED = (FailureKind.AUTH, FailureKind.PERMISSION)
+_COUNTED = (Family.REQUESTS, Family.ERRORS)
+
+
+async def inspect(
+    pages: Mapping[str, Sequence[str]],
+    selectors: Mapping[str, Mapping[Family, Selector]],
+    written: Mapping[Family, Selector],
+    get: Get,
+    limits: Sequence[float],
+) -> Inspection:
+    """The pages of each arm, by the arm's selectors; `limits` are the policy's, in seconds. A page that does not answer
+    may belong to a version that is not there yet."""
+    arms, refused, doubtful = dict[str, ArmInspection](), list[str](), list[str]()
+    for name, addresses in pages.items():
+        found: list[Metric] = []
+        for address in addresses:
+            try:
+                text, _ = await get(address, PLAIN)
+                found += await asyncio.to_thread(families_of, text, PLAIN)
+            except SourceUnavailable as failure:
+                (refused if failure.kind in _REFUSED else doubtful).append(f"{name}: {failure}")
+            except ValueError as error:
+                doubtful.append(f"{name}: {place_of(address)}: {error}")
+        if found:
+            arms[name], wrong, odd = _arm(found, selectors[name], written, limits)
+            refused += [f"{name}: {what}" for what in wrong]
+            doubtful += [f"{name}: {what}" for what in odd]
+        else:
+            arms[name] = ArmInspection()
+    return Inspection(arms, tuple(dict.fromkeys(refused)), tuple(dict.fromkeys(doubtful)))
+
+
+def _arm(
+    found: Sequence[Metric],
+    selectors: Mapping[Family, Selector],
+    written: Mapping[Family, Selector],
+    limits: Sequence[float],
+) -> tuple[ArmInspection, list[str], list[str]]:
+    samples = [sample for family in found for sample in family.samples]
+    kinds = {sample.name: family.type for family in found for sample in family.samples}
+    wrong, odd, series = list[str](), list[str](), dict[str, int]()
+    edges: set[float] = set()
+    for family, selector in selectors.items():
+        labels = series_of(selector.name, samples)
+        matched = [each for each in labels if selector.matches(selector.name, each)]
+        if matched:
+            series[family.value] = len(matched)
+        if not labels:
+            odd.append(f"{family.value}: {missing_metric(selector, sorted(kinds))}")
+        elif (misnamed := missing_label(written[family].of_any_arm(), labels)) is not None:
+            (wrong if family in _COUNTED else odd).append(f"{family.value}: {misnamed}")
+        elif (misnamed := missing_label(selector, labels)) is not None:  # the version's own label may come with it
+            odd.append(f"{family.value}: {misnamed}")
+        if family in _COUNTED and kinds.get(selector.name) == "gauge":
+            wrong.append(f"{family.value}: {selector.name} is a gauge, which does not count requests: select a counter")
+        if family is Family.BUCKET:
+            edges = {float(each["le"]) for each in matched if "le" in each}
+    short, doubtful = short_buckets(str(selectors.get(Family.BUCKET, "")), sorted(edges), limits)
+    wrong += short if limits else []
+    return ArmInspection(series, edges=tuple(sorted(edges))), wrong, odd + doubtful

@@ -1,0 +1,81 @@
+"""A source that cannot work is refused before anything is switched; one that is only down for now is not."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from healthd.model import FailureKind
+from healthd_gates.domain.errors import InvalidRequest
+from healthd_gates.domain.request import Version
+from healthd_gates.sources.contract import SourceUnavailable
+from healthd_gates.sources.inspection import Inspection
+from tests.fakes.gates import Scripted, ScriptedConfig, config, hanging, replica, request
+
+
+def _answers(said: Any) -> Any:
+    async def inspect(_self: Scripted) -> Inspection:
+        if isinstance(said, Exception):
+            raise said
+        if callable(said):
+            await said(0)
+        assert isinstance(said, Inspection)
+        return said
+
+    return inspect
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        SourceUnavailable(FailureKind.AUTH, "Prometheus answered 401"),
+        SourceUnavailable(FailureKind.MISCONFIGURED, "answered 404; check the url and its path"),
+        Inspection({}, refused=("errors: no series of x has the label status",)),
+    ],
+    ids=["expired token", "wrong path", "misnamed label"],
+)
+async def test_what_no_gate_could_be_judged_by_is_refused(
+    file: Path, monkeypatch: pytest.MonkeyPatch, said: Any
+) -> None:
+    """With the cause, and while the old version still has the traffic. A smoke test needs no source."""
+    monkeypatch.setattr(Scripted, "inspect", _answers(said), raising=False)
+    async with replica(file, config()) as running:
+        with pytest.raises(InvalidRequest, match="healthd source test") as refusal:
+            await running.keeper.start(request(), caller="ci")
+        cause = str(said) if isinstance(said, Exception) else said.refused[0]
+        assert cause in refusal.value.fields["problem"]
+        assert not (await running.keeper.list()).gates
+        await running.keeper.start(request(policy="preflight"), caller="ci")
+
+
+@pytest.mark.parametrize(
+    ("said", "notes"),
+    [
+        (SourceUnavailable(FailureKind.CONNECT, "connection refused"), ("connection refused",)),
+        (SourceUnavailable(FailureKind.TIMEOUT, "no answer"), ("no answer",)),
+        (Inspection({}, doubtful=("the buckets end at 1s",)), ("the buckets end at 1s",)),
+        (hanging, ()),
+        (RuntimeError("a bug"), ()),
+    ],
+    ids=["down", "slow", "doubtful", "hangs", "has a bug"],
+)
+async def test_what_may_heal_refuses_nothing(
+    file: Path, monkeypatch: pytest.MonkeyPatch, said: Any, notes: tuple[str, ...]
+) -> None:
+    """What is doubtful is told with the gate."""
+    monkeypatch.setattr(Scripted, "inspect", _answers(said), raising=False)
+    async with replica(file, config()) as running:
+        gate = await running.keeper.start(request(), caller="ci")
+        assert gate.notes == notes
+
+
+async def test_two_versions_with_the_same_numbers_are_not_compared(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They would be alike, whatever the candidate does; without a comparison it is the operator's choice."""
+    monkeypatch.setattr(ScriptedConfig, "tells_apart", lambda _self, _arms: False)
+    compare = [{"kind": "error_rate", "compare": {"to": "concurrent"}}]
+    asked = request(baseline=Version(version="1.0"))
+    async with replica(file, config(policy={"criteria": compare})) as running:
+        with pytest.raises(InvalidRequest, match="counts the same requests for both versions"):
+            await running.keeper.start(asked, caller="ci")
+        running.configure(config())
+        await running.keeper.start(asked, caller="ci")

@@ -1,0 +1,76 @@
+"""What is misnamed, too short or no counter at all, found before it costs a verdict."""
+
+from math import inf
+
+import pytest
+from pydantic import TypeAdapter, ValidationError
+
+from healthd_gates.sources.counters import Family
+from healthd_gates.sources.exposition import PLAIN, read_page
+from healthd_gates.sources.inspection import missing_label, missing_metric, short_buckets
+from healthd_gates.sources.selectors import CounterText, Selector
+
+_SERIES = [{"__name__": "http_requests_total", "code": "200", "method": "get", "version": "2"}]
+_counter: TypeAdapter[Selector] = TypeAdapter(CounterText)
+
+
+@pytest.mark.parametrize(
+    ("selector", "says"),
+    [
+        ('http_requests_total{status=~"5.."}', "no series of http_requests_total has the label status"),
+        ('http_requests_total{cod=~"5.."}', "has the label cod; there are: code, method, version. Did you mean code?"),
+        ('http_requests_total{code=~"5.."}', None),
+        ('http_requests_total{status!="200"}', None),
+        ('http_requests_total{status=~"5..|"}', None),
+        ('http_requests_total{version="3"}', None),
+    ],
+)
+def test_a_label_that_no_series_has_is_no_health(selector: str, says: str | None) -> None:
+    """A value that none has yet may come; a condition that an absent label fits may be meant."""
+    found = missing_label(Selector.parse(selector), _SERIES)
+    assert (found is None) if says is None else (found is not None and says in found)
+    assert missing_label(Selector.parse(selector), []) is None
+
+
+def test_the_nearest_metric_is_named() -> None:
+    selector = Selector.parse("http_request_total")
+    assert missing_metric(selector, ["up", "http_requests_total"]).endswith("Did you mean http_requests_total?")
+    assert missing_metric(selector, []) == "there is no metric http_request_total."
+
+
+def test_buckets_are_held_against_the_limits() -> None:
+    """Without +Inf nothing can be said; with too low an end, only of what is faster."""
+    assert short_buckets("x_bucket", (0.1, 1.0), (0.5,))[0] != []
+    assert short_buckets("x_bucket", (0.1, 1.0, inf), (0.5, 1.0)) == ([], [])
+    (_, (odd,)) = short_buckets("x_bucket", (0.1, 2.5, inf), (0.5, 5.0))
+    assert "end at 2.5s, below the limit of 5s" in odd
+    assert short_buckets("x_bucket", (), (5.0,)) == ([], [])
+
+
+@pytest.mark.parametrize(
+    "name", ["job:http_requests:rate5s", "job:http_requests:irate", "http:requests:increase1h", "requests_per_second"]
+)
+def test_a_rate_is_no_counter(name: str) -> None:
+    """Its values, followed as a counter, would be nonsense that looks like traffic."""
+    with pytest.raises(ValidationError, match="is a rate by its name"):
+        _counter.validate_python(name)
+
+
+@pytest.mark.parametrize(
+    "name", ["job:http_requests_total:sum", "http_rate_limited_total", "exchange_rate_requests_total"]
+)
+def test_a_counter_may_have_a_name_like_a_rate(name: str) -> None:
+    assert _counter.validate_python(name).name == name
+
+
+def test_a_page_whose_errors_cannot_be_told_is_not_read() -> None:
+    """Half of the requests fail, and the label is called otherwise: that is not zero errors."""
+    text = 'requests_total{code="200"} 5\nrequests_total{code="500"} 5\n'
+    selectors = {Family.REQUESTS: Selector.parse("requests_total")}
+    for label, fits in (("code", True), ("status", False)):
+        both = {**selectors, Family.ERRORS: Selector.parse(f'requests_total{{{label}="503"}}')}
+        if fits:
+            assert read_page(text, PLAIN, 1.0, both).matched == {Family.REQUESTS}
+        else:
+            with pytest.raises(ValueError, match="no series of requests_total has the label status"):
+                read_page(text, PLAIN, 1.0, both)
