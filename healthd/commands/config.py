@@ -1,9 +1,10 @@
-"""`healthd config check|show|schema`: look at a configuration without running it."""
+"""`healthd config check|show|schema|example`: look at a configuration without running it."""
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,8 +13,10 @@ import click
 
 from healthd.checks.contract import CheckConfig, Level
 from healthd.checks.misconfigured import MisconfiguredConfig
-from healthd.commands.options import REFUSED, config_option, settings_or_exit
+from healthd.commands import shipped
+from healthd.commands.options import REFUSED, config_option, reason, settings_or_exit
 from healthd.config.file import problem_at
+from healthd.nearest import did_you_mean
 
 if TYPE_CHECKING:
     from healthd_gates.config.settings import Config
@@ -61,6 +64,47 @@ def schema() -> None:
     from healthd.config.json_schema import config_schema
 
     click.echo(json.dumps(config_schema(Config), indent=2))
+
+
+@config.command()
+@click.argument("name", required=False)
+@click.option(
+    "--into",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Write every file that ships into this folder, as they lie in the repository; nothing is overwritten.",
+)
+def example(name: str | None, into: Path | None) -> None:
+    """Print the example NAME; without one, say which there are.
+
+    Examples are configurations, files for healthd-deploy, alert rules, dashboards and more.
+    """
+    if into is not None and name is not None:
+        raise click.UsageError("--into writes every example: leave NAME out")
+    if into is not None:
+        _write_all(into)
+    elif name is None:
+        width = max(map(len, shipped.NAMES))
+        for each, (_, what) in shipped.NAMES.items():
+            click.echo(f"{each:{width}}  {what}")
+    elif name in shipped.NAMES:
+        click.echo(shipped.read(name), nl=False)
+    else:
+        hint = did_you_mean(name, shipped.NAMES) or " `healthd config example` lists them."
+        raise click.UsageError(f"no example is called {name!r}.{hint}")
+
+
+def _write_all(folder: Path) -> None:
+    files = list(shipped.files())
+    if there := [file for file in files if (folder / file).exists()]:
+        raise click.UsageError(f"{folder / there[0]} is there already: nothing was written")
+    try:
+        for file in files:
+            (folder / file).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(shipped.ROOT / file, folder / file)
+    except OSError as error:
+        click.echo(f"{folder} cannot be written: {reason(error)}", err=True)
+        sys.exit(REFUSED)
+    click.echo(f"{len(files)} files are in {folder}")
 
 
 def _refuse_unable(settings: Config, file: Path) -> None:

@@ -1,16 +1,15 @@
 """The documentation is true."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from pydantic import BaseModel
 
-from docs.generate import DEPLOY_TOOLS, nested, pages
-from healthd.checks import KINDS, find_kind
-from healthd.checks.contract import CheckConfig
+from docs.generate import pages
+from docs.generator.config import DEPLOY_TOOLS
+from docs.generator.options import own_fields
+from docs.generator.sections import Section, sections
 from healthd_deploy.core.settings import DeployConfig
 from healthd_gates.config.settings import Config
 
@@ -21,21 +20,32 @@ def test_reference_is_drawn_from_the_code(page: Path) -> None:
     assert page.read_text(encoding="utf-8") == pages()[page]
 
 
-def _undescribed(model: type[BaseModel], seen: set[type[BaseModel]]) -> Iterator[str]:
-    for each in (model, *nested(model, seen)):
-        for name, field in each.model_fields.items():
-            shared = next((base for base in (CheckConfig, DeployConfig) if issubclass(each, base)), each)
-            inherited = each is not shared and name in shared.model_fields  # described once, for all
-            if not (field.description or name == "kind" or inherited):
-                yield f"{each.__name__}.{name}"
+@pytest.mark.parametrize("model", [Config, DeployConfig, *DEPLOY_TOOLS.values()], ids=lambda model: model.__name__)
+def test_every_option_is_described(model: type[BaseModel]) -> None:
+    """Each option of the configuration has a line that says what it is for, and each thing that has options too."""
+    inner = list({section.model: section for section in sections(model)}.values())
+    places = [Section("", "", model), *inner]
+    options = [
+        (each, name, field) for each in places for name, field in own_fields(each.model, each.base or DeployConfig)
+    ]
+    assert [f"{each.title}.{name}" for each, name, field in options if not field.description] == []
 
 
-def test_every_option_is_described() -> None:
-    """Each option of the configuration has a line that says what it is for."""
-    seen: set[type[BaseModel]] = set()
-    checks = [find_kind(kind).config_model for kind in KINDS]
-    models: list[Any] = [Config, DeployConfig, *checks, *DEPLOY_TOOLS.values()]
-    assert [place for model in models for place in _undescribed(model, seen)] == []
+@pytest.mark.parametrize("page", ["config.md", "deploy.md"])
+def test_anchors_of_the_reference_are_single(page: str) -> None:
+    """Each leads to one place, and each link within the page leads to one."""
+    text = (_ROOT / "docs" / "reference" / page).read_text(encoding="utf-8")
+    anchors = re.findall(r'<a id="([^"]+)">', text)
+    assert [anchor for anchor in set(anchors) if anchors.count(anchor) > 1] == []
+    assert set(re.findall(r"\]\(#([^)]+)\)", text)) <= set(anchors)
+
+
+def test_the_reference_has_every_option_at_its_path() -> None:
+    """Among them those that a person looks for by name."""
+    text = (_ROOT / "docs" / "reference" / "config.md").read_text(encoding="utf-8")
+    anchors = set(re.findall(r'<a id="([^"]+)">', text))
+    assert {"http.listen", "services.NAME.source-prometheus.url", "checks.NAME-postgresql.require"} <= anchors
+    assert "**A change needs a restart.**" in next(line for line in text.splitlines() if 'id="http.listen"' in line)
 
 
 _LINK = re.compile(r"\]\((?!https?://|#)([^)#\s]+)(?:#[^)]*)?\)")

@@ -4,24 +4,16 @@ from pathlib import Path
 
 import pytest
 
-from docs.generate import DEPLOY_TOOLS
+from docs.generator.config import DEPLOY_TOOLS, EXAMPLES
 from healthd.config.file import load
 from healthd_deploy.core.settings import DeployConfig
 
 _FOLDER = Path(__file__).parents[3] / "deploy"
 _ENVIRONMENT = {"HEALTHD_TOKEN": "a-token", "MONGODB_URI": "mongodb://db/app", "POSTGRESQL_URI": "postgresql://db/app"}
-EXAMPLES = {
-    "aws blue-green": "aws/blue-green.yaml",
-    "aws rolling": "aws/rolling.yaml",
-    "host": "host/release.yaml",
-    "kubernetes": "kubernetes/blue-green.yaml",
-    "migrate": "migrate/migrate.yaml",
-    "nginx": "nginx/blue-green.yaml",
-}
 
 
 @pytest.mark.parametrize("tool", DEPLOY_TOOLS)
 def test_the_example_is_valid(tool: str) -> None:
-    """Each tool has one, and those that deploy do so for the first user's service."""
+    """Each tool has one, and those that deploy do so for the same service."""
     config = load(_FOLDER / EXAMPLES[tool], DEPLOY_TOOLS[tool], _ENVIRONMENT)
     assert not isinstance(config, DeployConfig) or config.service == "api"

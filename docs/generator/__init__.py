@@ -1,0 +1,1 @@
+"""Draws the reference pages from the code: each page is a file of this folder."""

@@ -1,0 +1,87 @@
+"""The files that come with healthd: example configurations, files for the deploy tools, alert rules, dashboards.
+
+A wheel carries them below `healthd/shipped`; in a checkout they lie at the top. `pyproject.toml` says which.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import healthd
+
+_PACKAGE = Path(healthd.__file__).parent
+ROOT = _PACKAGE / "shipped" if (_PACKAGE / "shipped").is_dir() else _PACKAGE.parent
+PLACES = (
+    "config",
+    "deploy/aws",
+    "deploy/ci",
+    "deploy/compose/healthd",
+    "deploy/hooks",
+    "deploy/host",
+    "deploy/kubernetes/base",
+    "deploy/kubernetes/blue-green.yaml",
+    "deploy/kubernetes/deployer",
+    "deploy/kubernetes/example",
+    "deploy/kubernetes/operator",
+    "deploy/kubernetes/overlays",
+    "deploy/kubernetes/rollback",
+    "deploy/migrate",
+    "deploy/nginx",
+    "deploy/prometheus",
+    "deploy/systemd",
+    "grafana/dashboards",
+    "grafana/provisioning",
+)
+NAMES = {
+    "minimal": ("config/examples/minimal.yaml", "one service, judged by requests that healthd sends itself"),
+    "full": ("config/full.yaml", "every option, with its default or an example"),
+    "development": ("config/development.yaml", "one instance on somebody's machine"),
+    "staging": ("config/staging.yaml", "watched closely, and nobody is woken"),
+    "production": ("config/production.yaml", "everything is watched; gates behind an AWS load balancer"),
+    "nginx": ("config/examples/nginx.yaml", "two instances behind NGINX on one host, without Prometheus"),
+    "docker": ("config/container.yaml", "what the image runs unless told otherwise"),
+    "compose": ("deploy/compose/healthd/healthd.yaml", "a shop in two colours behind NGINX, with Docker Compose"),
+    "kubernetes": ("deploy/kubernetes/overlays/production/config.yaml", "in a cluster: the ConfigMap of production"),
+    "7p-education": (
+        "config/examples/7p-education/production.yaml",
+        "production of one user, with its own names",
+    ),
+    "deploy-aws-blue-green": ("deploy/aws/blue-green.yaml", "for healthd-deploy aws blue-green"),
+    "deploy-aws-rolling": ("deploy/aws/rolling.yaml", "for healthd-deploy aws rolling"),
+    "deploy-host": ("deploy/host/release.yaml", "for healthd-deploy host"),
+    "deploy-kubernetes": ("deploy/kubernetes/blue-green.yaml", "for healthd-deploy kubernetes"),
+    "deploy-migrate": ("deploy/migrate/migrate.yaml", "for healthd-deploy migrate"),
+    "deploy-nginx": ("deploy/nginx/blue-green.yaml", "for healthd-deploy nginx"),
+    "ci-curl": ("deploy/ci/gate.sh", "a gate in a pipeline that has nothing but curl"),
+    "ci-github": ("deploy/ci/github.yml", "GitHub Actions"),
+    "ci-gitlab": ("deploy/ci/gitlab.yml", "GitLab CI"),
+    "hook-argo-rollouts": ("deploy/hooks/argo-analysis-template.yaml", "an AnalysisTemplate that is a gate"),
+    "hook-aws": ("deploy/hooks/aws_relay.py", "the Lambda between ECS or CodeDeploy and healthd"),
+    "hook-flagger": ("deploy/hooks/flagger-canary.yaml", "a Canary that healthd decides about"),
+    "hook-spinnaker": ("deploy/hooks/spinnaker-stage.json", "a webhook stage that is a gate"),
+    "prometheus": ("deploy/prometheus/prometheus.yml", "how Prometheus scrapes healthd"),
+    "prometheus-rules": ("deploy/prometheus/healthd.rules.yml", "alert rules"),
+    "alertmanager": ("deploy/prometheus/alertmanager.yml", "routes for what healthd and the rules alert"),
+    "grafana-overview": ("grafana/dashboards/overview.json", "a dashboard: how everything stands"),
+    "grafana-deployments": ("grafana/dashboards/deployments.json", "a dashboard: gates and rollbacks"),
+    "grafana-dependencies": ("grafana/dashboards/dependencies.json", "a dashboard: databases and third parties"),
+    "grafana-healthd": ("grafana/dashboards/healthd-itself.json", "a dashboard: healthd itself"),
+    "systemd": ("deploy/systemd/healthd.service", "the unit of systemd"),
+}
+"""What can be printed: the file, and what it is."""
+
+
+def read(name: str) -> str:
+    """The text of a shipped file. Raises KeyError."""
+    return (ROOT / NAMES[name][0]).read_text(encoding="utf-8")
+
+
+def files() -> Iterator[Path]:
+    """Every shipped file, relative to `ROOT`."""
+    for place in PLACES:
+        path = ROOT / place
+        found = path.rglob("*") if path.is_dir() else [path]
+        yield from (
+            file.relative_to(ROOT) for file in sorted(found) if file.is_file() and "__pycache__" not in file.parts
+        )
