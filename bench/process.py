@@ -39,7 +39,7 @@ def free_port() -> int:
 
 @asynccontextmanager
 async def serving(
-    command: Callable[[int], list[str]], path: str, *, patience: float = 30, env: Mapping[str, str] | None = None
+    command: Callable[[int], list[str]], path: str, *, patience: float = 120, env: Mapping[str, str] | None = None
 ) -> AsyncIterator[Served]:
     """Runs `command(port)` and waits until `path` answers 200. Raises TimeoutError."""
     port = free_port()

@@ -33,8 +33,8 @@ class _Answering(asyncio.Protocol):
             body = str(_HITS[name]).encode()
         else:
             _HITS[first] += 1
-            body = b"ok"
-        head = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n" % len(body)
+            body = b'{"status": "ok"}'
+        head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n" % len(body)
         closing = b"connection: close" in request.lower()
         self._transport.write(head + (b"Connection: close\r\n\r\n" if closing else b"\r\n") + body)
         if closing:
