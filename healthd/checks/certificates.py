@@ -6,12 +6,12 @@ from __future__ import annotations
 import ssl
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
-
-from cryptography import x509
-from cryptography.x509.oid import NameOID
+from typing import TYPE_CHECKING, Any
 
 from healthd.model import Observed
+
+if TYPE_CHECKING:
+    from cryptography import x509
 
 _RENEWED, _LATEST_RENEWAL = 1 / 5, timedelta(days=30)
 _EMERGENCY, _LATEST_EMERGENCY = 1 / 20, timedelta(days=7)
@@ -82,6 +82,8 @@ def _chain(tls: ssl.SSLObject | ssl.SSLSocket, *, verified: bool) -> dict[bytes,
 def _expiry(certificate: Any) -> Expiry:
     """When it expires, and whose it is. What OpenSSL trusts and a stricter reader does not take, as names with letters
     that their type has not, is read by OpenSSL: old appliances have such, and the dates are what matters."""
+    from cryptography import x509  # loaded by the first certificate: it takes 12 MB
+
     try:
         known = x509.load_der_x509_certificate(certificate.public_bytes(_DER))
         end = known.not_valid_after_utc
@@ -96,7 +98,9 @@ def _expiry(certificate: Any) -> Expiry:
 
 def _name(certificate: x509.Certificate) -> str:
     """Its common name; where there is none, as authorities leave it out by now, the first name that it is for."""
-    names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    from cryptography import x509
+
+    names = certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
     if names:
         return str(names[0].value)
     try:

@@ -8,9 +8,10 @@ language, lets go of the lock, and gives up in time.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import regex
+if TYPE_CHECKING:
+    import regex
 
 _SECONDS = 1.0
 _SHOWN = 80  # characters
@@ -27,6 +28,8 @@ class PatternTooSlowError(ValueError):
 
 def checked_pattern(text: str) -> str:
     """`text`, when it is a regular expression. Raises ValueError."""
+    import regex  # loaded by the first pattern: it takes 8 MB
+
     if len(text) > _LONGEST:
         raise ValueError(f"is a pattern of more than {_LONGEST} characters")
     try:
@@ -58,4 +61,6 @@ def _try(search: Any, pattern: str, text: str, seconds: float) -> bool:
 
 @lru_cache(maxsize=1024)
 def _compiled(pattern: str) -> regex.Pattern[str]:
+    import regex
+
     return regex.compile(pattern)
