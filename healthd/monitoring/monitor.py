@@ -61,16 +61,24 @@ class Monitor:
         self._quiet_until = float("-inf")
         self._was_late = self._retired = False
 
-    async def run(self) -> Probe:
-        """Probe now, or join the probe that is under way. While the dependency has asked to be left alone, the last
-        probe stands. Raises RetiredError."""
+    def begin(self) -> asyncio.Task[Probe] | None:
+        """The probe that is under way, begun now unless it was; None while the dependency has asked to be left alone.
+        Raises RetiredError."""
         if self._retired:
             raise RetiredError(self.name)
         if self._flight is None or self._flight.done():
             if self._last is not None and self._clock.steady() < self._quiet_until:
-                return self._last
+                return None
             self._flight = asyncio.create_task(self._probe_and_record(), name=f"probe:{self.name}")
-        flight = self._flight
+        return self._flight
+
+    async def run(self) -> Probe:
+        """Probe now, or join the probe that is under way. While the dependency has asked to be left alone, the last
+        probe stands. Raises RetiredError."""
+        flight = self.begin()
+        if flight is None:
+            assert self._last is not None
+            return self._last
         await asyncio.wait({flight})  # whoever stops waiting does not stop the probe
         if flight.cancelled():
             raise RetiredError(self.name)

@@ -1,25 +1,35 @@
-"""When things run: a thin adapter over APScheduler. It knows names and intervals, not checks."""
+"""When things run: names and intervals, no checks. Runs wait in one heap, which APScheduler has looked at every second.
+
+A job of APScheduler's for each check would cost more than many a probe does; one job that hands out what is due in the
+next seconds costs the same for ten checks as for a thousand.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
-from datetime import UTC, datetime, timedelta
-from functools import partial
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from heapq import heappop, heappush
+from itertools import count
 
-from apscheduler.events import EVENT_JOB_MAX_INSTANCES, EVENT_JOB_MISSED, JobEvent
-from apscheduler.jobstores.base import JobLookupError
+import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
-from apscheduler.schedulers.base import STATE_RUNNING
 from apscheduler.triggers.interval import IntervalTrigger
 
+_log = structlog.get_logger(__name__)
 JITTER = 0.1  # share of the interval by which a run may come early or late
 STAGGER = 0.005  # seconds between the first runs of neighbours, so that a start is not a storm
-_LOOK = 1.0  # seconds between two looks at the schedule itself
+_LOOK = 1.0  # seconds between two looks at the heap, and at the schedule itself
+_AHEAD = 2.5 * _LOOK  # seconds for which runs are handed out, so that a look may be late
 _LATE, _GIVEN_UP_AFTER = 5.0, 10.0  # seconds that a run may be late, and that such lateness may last
 _CLOCK_STEP = 1.0  # seconds by which the wall clock may differ from the event loop's before it counts as a jump
+_HAND_OUT = "hand out"
+
+
+Job = Callable[[], Awaitable[object] | None]
+"""Begins a run: a coroutine function, or a function that tells by a future when what it began has ended."""
 
 
 class StuckError(Exception):
@@ -29,8 +39,32 @@ class StuckError(Exception):
         super().__init__("runs are due and do not begin")
 
 
+@dataclass(slots=True, eq=False)
+class _Plan:
+    """One thing that runs again and again; `due` is when, by the event loop's clock."""
+
+    name: str
+    seconds: float
+    job: Job
+    due: float = 0.0
+    timer: asyncio.TimerHandle | None = None
+    run: asyncio.Future[object] | None = None
+
+    def stop(self) -> None:
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
+
+
+@dataclass(slots=True, order=True)
+class _Entry:
+    due: float
+    number: int
+    plan: _Plan = field(compare=False)
+
+
 class Schedule:
-    """Runs coroutine functions at intervals: never twice at once, late ones merged into one, none dropped."""
+    """Runs things at intervals: never twice at once, late ones merged into one, none dropped."""
 
     def __init__(self, skipped: Callable[[str, str], None], beat: Callable[[], None] = lambda: None) -> None:
         """`skipped(name, reason)` is told of each run that did not happen, `beat()` that the schedule works."""
@@ -38,16 +72,19 @@ class Schedule:
             timezone=UTC, job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
         )
         self._skipped, self._beat = skipped, beat
-        self._planned: dict[str, tuple[float, Callable[[], Awaitable[object]]]] = {}
-        self._scheduler.add_listener(self._on_skip, EVENT_JOB_MAX_INSTANCES | EVENT_JOB_MISSED)
+        self._plans: dict[str, _Plan] = {}
+        self._heap: list[_Entry] = []
+        self._numbers = count()
+        self._handed_out_until = float("-inf")
+        self._own: set[asyncio.Task[object]] = set()
 
     async def run(self) -> None:
         """Runs until cancelled. Meanwhile it looks for jumps of the wall clock, by which APScheduler counts: when the
         clock is set back an hour its timers sleep through that hour, so after a jump everything is due at once."""
         self._scheduler.start()
-        for name, (seconds, job) in self._planned.items():  # of a run before this one nothing is left
-            if self._scheduler.get_job(name) is None:
-                self.every(seconds, name, job)
+        every_look = IntervalTrigger(seconds=_LOOK, timezone=UTC)
+        now = datetime.now(UTC)
+        self._scheduler.add_job(self._hand_out, every_look, id=_HAND_OUT, replace_existing=True, next_run_time=now)
         offset, behind = _wall_against_loop(), 0
         try:
             while True:
@@ -61,69 +98,86 @@ class Schedule:
                 if not behind:
                     self._beat()
         finally:
-            self._scheduler.shutdown(wait=False)
+            self._end()
 
-    def _is_behind(self) -> bool:
-        """Whether a run is due that APScheduler has not begun: once an error ends its timer, nothing runs any more."""
-        late = datetime.now(UTC) - timedelta(seconds=_LATE)
-        return any(job.next_run_time is not None and job.next_run_time < late for job in self._scheduler.get_jobs())
-
-    def every(self, seconds: float, name: str, job: Callable[[], Awaitable[object]]) -> None:
+    def every(self, seconds: float, name: str, job: Job) -> None:
         """Run `job` soon and then every `seconds`, give or take a tenth."""
-        first = len(self._planned) * STAGGER
-        self._planned[name] = seconds, job
-        self._scheduler.add_job(
-            partial(_until_the_end, job),
-            # APScheduler's jitter only delays: around a shorter interval it comes to a tenth either way.
-            IntervalTrigger(seconds=seconds * (1 - JITTER), timezone=UTC, jitter=2 * seconds * JITTER),
-            id=name,
-            name=name,
-            next_run_time=_in(first),
-            replace_existing=True,
-        )
-
-    @contextmanager
-    def held(self) -> Iterator[None]:
-        """While many runs are planned nothing begins: APScheduler looks all of them over after each that is added."""
-        if self._scheduler.state != STATE_RUNNING:
-            yield
-            return
-        self._scheduler.pause()
-        try:
-            yield
-        finally:
-            self._scheduler.resume()
+        self.remove(name)
+        plan = self._plans[name] = _Plan(name, seconds, job)
+        self._put(plan, len(self._plans) * STAGGER)
 
     def next_in(self, seconds: float, name: str) -> None:
         """Have the next run of `name` in so many seconds or up to a tenth later; the rhythm goes on from there."""
-        wait = seconds * (1 + random.uniform(0, JITTER))
-        try:
-            self._scheduler.modify_job(name, next_run_time=_in(wait))
-        except JobLookupError:
-            return  # removed while it ran
+        if (plan := self._plans.get(name)) is not None:  # else it was removed while it ran
+            self._put(plan, seconds * (1 + random.uniform(0, JITTER)))
 
     def remove(self, name: str) -> None:
-        self._planned.pop(name, None)
-        if self._scheduler.get_job(name):
-            self._scheduler.remove_job(name)
+        if (plan := self._plans.pop(name, None)) is not None:
+            plan.stop()
+
+    def _put(self, plan: _Plan, seconds: float) -> None:
+        """Plan the next run, instead of the one that was."""
+        plan.stop()
+        loop = asyncio.get_running_loop()
+        plan.due = loop.time() + seconds
+        if plan.due < self._handed_out_until:
+            plan.timer = loop.call_at(plan.due, self._begin, plan)
+        else:
+            heappush(self._heap, _Entry(plan.due, next(self._numbers), plan))
+
+    async def _hand_out(self) -> None:
+        """Set a timer for each run that is due before the next look, and for a while after it."""
+        loop = asyncio.get_running_loop()
+        self._handed_out_until = loop.time() + _AHEAD
+        while self._heap and (self._heap[0].due < self._handed_out_until or self._is_past(self._heap[0])):
+            entry = heappop(self._heap)
+            if not self._is_past(entry):
+                entry.plan.timer = loop.call_at(entry.due, self._begin, entry.plan)
+
+    def _is_past(self, entry: _Entry) -> bool:
+        """Whether something else was planned since, or nothing any more."""
+        plan = entry.plan
+        return entry.due != plan.due or plan.timer is not None or self._plans.get(plan.name) is not plan
+
+    def _begin(self, plan: _Plan) -> None:
+        self._put(plan, plan.seconds * (1 + random.uniform(-JITTER, JITTER)))
+        if plan.run is not None and not plan.run.done():
+            self._skipped(plan.name, "still_running")
+            return
+        work = plan.job()
+        if not asyncio.iscoroutine(work):
+            plan.run = work if asyncio.isfuture(work) else None
+            return
+        plan.run = task = asyncio.create_task(work, name=plan.name)
+        self._own.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[object]) -> None:
+        self._own.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("a scheduled run failed", error=repr(error))
+
+    def _is_behind(self) -> bool:
+        """Whether a run is due that was not handed out: once an error ends APScheduler's timer, nothing runs any more,
+        and nobody would know."""
+        late = asyncio.get_running_loop().time() - _LATE
+        return bool(self._heap) and self._heap[0].due < late
 
     def _run_all_soon(self) -> None:
-        for place, job in enumerate(self._scheduler.get_jobs()):
-            job.modify(next_run_time=_in(place * STAGGER))
+        self._scheduler.modify_job(_HAND_OUT, next_run_time=datetime.now(UTC))
+        for place, plan in enumerate(self._plans.values()):
+            self._put(plan, place * STAGGER)
 
-    def _on_skip(self, event: JobEvent) -> None:
-        self._skipped(event.job_id, "still_running" if event.code == EVENT_JOB_MAX_INSTANCES else "missed")
-
-
-async def _until_the_end(job: Callable[[], Awaitable[object]]) -> None:
-    """A run of `job`. Its cancellation at the daemon's end stops here: APScheduler would log that as an error."""
-    with suppress(asyncio.CancelledError):
-        await job()
+    def _end(self) -> None:
+        """Whoever runs again begins anew; until then everything waits in the heap."""
+        self._scheduler.shutdown(wait=False)
+        self._handed_out_until = float("-inf")
+        self._heap.clear()
+        for place, plan in enumerate(self._plans.values()):
+            self._put(plan, place * STAGGER)
+        for task in self._own:
+            task.cancel()
 
 
 def _wall_against_loop() -> float:
     return datetime.now(UTC).timestamp() - asyncio.get_running_loop().time()
-
-
-def _in(seconds: float) -> datetime:
-    return datetime.now(UTC) + timedelta(seconds=seconds)

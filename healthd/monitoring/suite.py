@@ -13,7 +13,7 @@ from healthd.checks.misconfigured import BrokenCheck, Misconfigured, Misconfigur
 from healthd.config.settings import Settings
 from healthd.model import Probe, Status, Transition
 from healthd.monitoring.board import Board
-from healthd.monitoring.monitor import Listener, Monitor, RetiredError
+from healthd.monitoring.monitor import Listener, Monitor
 from healthd.monitoring.schedule import Schedule
 from healthd.runtime.clock import Clock
 from healthd.runtime.redaction import Redactor
@@ -51,12 +51,11 @@ class Suite:
             self._schedule.remove(monitor.name)
         self._board.arrange(wanted, settings.active_groups, settings.maintenance)
         new = {name: config for name, config in wanted.items() if name not in self._monitors}
-        with self._schedule.held():
-            for number, (name, config) in enumerate(new.items(), 1):
-                self._monitors[name] = self._build(name, config)
-                self._schedule.every(config.interval, name, partial(self._tick, self._monitors[name]))
-                if number % _AT_ONCE == 0:
-                    await asyncio.sleep(0)  # a thousand of them must not hold an answer
+        for number, (name, config) in enumerate(new.items(), 1):
+            self._monitors[name] = self._build(name, config)
+            self._schedule.every(config.interval, name, partial(self._tick, self._monitors[name]))
+            if number % _AT_ONCE == 0:
+                await asyncio.sleep(0)  # a thousand of them must not hold an answer
         await asyncio.gather(*(monitor.close() for monitor in gone))
 
     async def probe(self, name: str) -> Probe:
@@ -90,12 +89,16 @@ class Suite:
                 self._listener.changed(Transition(state.name, old, Status.UNKNOWN, moment, None), state.config)
         self._told = {(state.name, state.good_until) for state in overdue}
 
-    async def _tick(self, monitor: Monitor) -> None:
+    def _tick(self, monitor: Monitor) -> asyncio.Task[Probe] | None:
         """What the schedule runs: one probe, and the next one sooner or later than usual where that is called for."""
-        try:
-            await monitor.run()
-        except RetiredError:
-            return
+        flight = monitor.begin()
+        if flight is None:
+            self._pace(monitor)
+        else:
+            flight.add_done_callback(lambda _: self._pace(monitor))
+        return flight
+
+    def _pace(self, monitor: Monitor) -> None:
         changed = self._monitors.get(monitor.name) is not monitor  # then the name's next run is the successor's
         if not changed and (pause := monitor.pause) != monitor.config.interval:
             self._schedule.next_in(pause, monitor.name)

@@ -143,7 +143,8 @@ async def test_a_tick_of_the_past_does_not_move_its_successor(monkeypatch: pytes
     busy = Result.degraded(FailureKind.RATE_LIMITED, "slow down", retry_after=600.0)
     BORN[0].acts = [busy]
     old = running.suite._monitors["a"]
-    ticking = asyncio.create_task(running.suite._tick(old))
+    ticking = running.suite._tick(old)
+    assert ticking is not None
     while running.board.check("a").probe is None:
         await asyncio.sleep(0)
     await running.suite.arrange(settings(a={"fall": 1}))
