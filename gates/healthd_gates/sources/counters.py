@@ -98,6 +98,7 @@ class Increase:
 
     `doubtful` counts the series that were left out because what they said cannot have been counted meanwhile.
     `restarts` counts whole processes that surely began anew, and `repeated` those of them that had done so before.
+    `per_second` is how many units of the histogram are a second.
     """
 
     amounts: dict[Counter, float] = field(default_factory=dict)
@@ -105,6 +106,7 @@ class Increase:
     doubtful: int = 0
     restarts: int = 0
     repeated: int = 0
+    per_second: float = 1.0
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -140,7 +142,8 @@ class Increase:
         edges = sorted(set.intersection(*(set(histogram) for histogram in whole)))
         below = [sum(histogram[edge] for histogram in whole) for edge in edges]
         counts = tuple(max(0.0, high - low) for low, high in zip([0.0, *below], below, strict=False))
-        return Histogram(tuple(edges), counts, self._total(Family.SUM))
+        seconds = self._total(Family.SUM) / self.per_second
+        return Histogram(tuple(edge / self.per_second for edge in edges), counts, seconds)
 
 
 def follow(before: Snapshot | None, seen: Iterable[Snapshot], into: Increase) -> Snapshot | None:

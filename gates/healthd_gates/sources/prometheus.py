@@ -47,7 +47,7 @@ class PrometheusConfig(HttpConfig):
     errors: CounterText
     """Selects the counters of those that failed."""
     latency: BucketsText | None = None
-    """Selects the buckets of a histogram of seconds."""
+    """Selects the buckets of a histogram: of seconds, or of milli-, micro- or nanoseconds where its name ends so."""
     up: SelectorText | None = None
     """Selects what is above 0 while an arm is scraped, such as `up`: it tells no traffic from no telemetry."""
     started: SelectorText | None = None
@@ -82,6 +82,11 @@ class PrometheusConfig(HttpConfig):
     def selectors(self, name: str, arm: Arm) -> dict[Use, Selector]:
         """The arm's selectors, filled in. Raises ArmError."""
         return {use: selector.fill(name, arm) for use, selector in self.written.items()}
+
+    @property
+    def latency_per_second(self) -> float:
+        """How many units of the latencies are a second."""
+        return self.latency.per_second if self.latency is not None else 1.0
 
     @property
     def written(self) -> dict[Use, Selector]:
@@ -168,7 +173,7 @@ class Prometheus:
         gap = max(0.0, at - before.at)
         reading = await self._read(name, at - min(gap, _LONGEST), at)
         origins, old = await self._origins(name, reading, states, before.began)
-        increase, fresh, after, span = Increase(), False, dict(states), 0.0
+        increase, fresh, after, span = Increase(per_second=self._config.latency_per_second), False, dict(states), 0.0
         for process, snapshots in reading.snapshots.items():
             known = states.get(process) or origins.get(process)
             later = [snapshot for snapshot in snapshots if snapshot.at > (before.began if known is None else known.at)]
@@ -194,7 +199,9 @@ class Prometheus:
             begin = start + first * step
             reading = await self._read(name, begin, begin + count * step)
             origins, _ = await self._origins(name, reading, states, start)
-            past += await asyncio.to_thread(_cut_up, reading, origins, states, begin, step, count)
+            past += await asyncio.to_thread(
+                _cut_up, reading, origins, states, begin, step, count, self._config.latency_per_second
+            )
         return past
 
     async def _origins(self, name: str, reading: Reading, states: States, began: float) -> tuple[States, int]:
@@ -255,9 +262,11 @@ class Prometheus:
         return tuple(f"no series matches {self._selectors[name][use]}" for use in asked if use not in reading.matched)
 
 
-def _cut_up(reading: Reading, origins: States, states: States, begin: float, step: float, count: int) -> list[_Step]:
+def _cut_up(
+    reading: Reading, origins: States, states: States, begin: float, step: float, count: int, per_second: float
+) -> list[_Step]:
     """Each of `count` steps from `begin` on; moves `states` to the end of them."""
-    increases, told = [Increase() for _ in range(count)], set()
+    increases, told = [Increase(per_second=per_second) for _ in range(count)], set()
     for process, snapshots in reading.snapshots.items():
         for snapshot in snapshots:
             known = states.get(process) or origins.get(process)

@@ -47,7 +47,10 @@ async def _inspect_arm(api: QueryApi, selectors: Selectors, at: float) -> ArmIns
     found = await all_of({use: api.samples(selector, at, _SHOWN) for use, selector in selectors.items()})
     between = [time - before for before, time in _pairs(found[Family.REQUESTS])]
     newest = max((series.samples[-1][0] for uses in found.values() for series in uses if series.samples), default=None)
-    edges = {float(Counter.of(Family.BUCKET, series.labels).edge) for series in found.get(Family.BUCKET, ())}
+    per_second = selectors[Family.BUCKET].per_second if Family.BUCKET in selectors else 1.0
+    edges = {
+        float(Counter.of(Family.BUCKET, series.labels).edge) / per_second for series in found.get(Family.BUCKET, ())
+    }
     return ArmInspection(
         {use.value: len(series) for use, series in found.items() if series},
         None if newest is None else max(0.0, at - newest),

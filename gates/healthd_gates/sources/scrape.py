@@ -44,7 +44,7 @@ class ScrapeConfig(HttpConfig):
     errors: CounterText
     """Selects the counters of those that failed."""
     latency: BucketsText | None = None
-    """Selects the buckets of a histogram of seconds."""
+    """Selects the buckets of a histogram: of seconds, or of milli-, micro- or nanoseconds where its name ends so."""
     path: str = Field("/metrics", pattern=r"^/[!-~]*$")
     """Where a target has its metrics."""
     port: int | None = Field(None, ge=1, le=65535)
@@ -67,6 +67,11 @@ class ScrapeConfig(HttpConfig):
     def selectors(self, name: str, arm: Arm) -> dict[Family, Selector]:
         """The arm's selectors, filled in. Raises ArmError."""
         return {family: selector.fill(name, arm) for family, selector in self.written.items()}
+
+    @property
+    def latency_per_second(self) -> float:
+        """How many units of the latencies are a second."""
+        return self.latency.per_second if self.latency is not None else 1.0
 
     @property
     def written(self) -> dict[Family, Selector]:
@@ -110,7 +115,12 @@ class Scrape:
         states = {} if before is None else before.arms.get(name, {})
         answers = await asyncio.gather(*(self._scrape(name, page) for page in pages.values()))
         failures = [answer for answer in answers if isinstance(answer, SourceUnavailable)]
-        increase, after, matched, gaps = Increase(), dict(states), set[Family](), len(failures)
+        increase, after, matched, gaps = (
+            Increase(per_second=self._config.latency_per_second),
+            dict(states),
+            set[Family](),
+            len(failures),
+        )
         for key, answer in zip(pages, answers, strict=True):
             if isinstance(answer, SourceUnavailable):
                 continue

@@ -74,7 +74,7 @@ def _arm(
         if family in _COUNTED and kinds.get(selector.name) == "gauge":
             wrong.append(f"{family.value}: {selector.name} is a gauge, which does not count requests: select a counter")
         if family is Family.BUCKET:
-            edges = {float(each["le"]) for each in matched if "le" in each}
+            edges = {float(each["le"]) / selector.per_second for each in matched if "le" in each}
     short, doubtful = short_buckets(str(selectors.get(Family.BUCKET, "")), sorted(edges), limits)
     wrong += short if limits else []
     return ArmInspection(series, edges=tuple(sorted(edges))), wrong, odd + doubtful

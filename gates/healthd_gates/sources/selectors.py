@@ -30,6 +30,12 @@ _NAME_ALONE = re.compile(r"\s*" + _QUOTED.replace("{0}", "") + r"\s*(?P<comma>,|
 _CLASSIC_NAME, _CLASSIC_LABEL = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*"), re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _ESCAPES = {"\\": "\\", '"': '"', "'": "'", "n": "\n", "t": "\t", "r": "\r"}
 _RATE = re.compile(r":(?:i?rate|increase|i?delta|deriv)(?:\d+[smhd])?(?::|$)|_rate\d*[smhd]?$|_per_(?:second|minute)$")
+_PER_SECOND = {
+    **dict.fromkeys(("milliseconds", "millis", "ms"), 1e3),
+    **dict.fromkeys(("microseconds", "micros", "us"), 1e6),
+    **dict.fromkeys(("nanoseconds", "nanos", "ns"), 1e9),
+}
+_UNIT = re.compile(rf"[_.]({'|'.join(_PER_SECOND)})$", re.IGNORECASE)
 _PLACEHOLDER = re.compile(r"\$(?P<name>[a-zA-Z_][a-zA-Z0-9_]*)")
 
 
@@ -95,6 +101,12 @@ class Selector:
             return Matcher(matcher.label, matcher.operator, _PLACEHOLDER.sub(value, matcher.value))
 
         return Selector(self.name, tuple(map(replace, self.matchers)))
+
+    @property
+    def per_second(self) -> float:
+        """How many of a histogram's units are a second, as its name says it: Istio and Envoy count milliseconds."""
+        found = _UNIT.search(self.name.removesuffix("_bucket"))
+        return 1.0 if found is None else _PER_SECOND[found[1].lower()]
 
     @property
     def tells_apart(self) -> bool:
@@ -191,7 +203,7 @@ def _check_counter(selector: Selector) -> Selector:
 
 def _check_buckets(selector: Selector) -> Selector:
     if not selector.name.endswith("_bucket"):
-        raise ValueError("must select the buckets of a histogram in seconds: a name that ends in _bucket")
+        raise ValueError("must select the buckets of a histogram: a name that ends in _bucket")
     if any(matcher.label == "le" for matcher in selector.matchers):
         raise ValueError("must not choose among the buckets: leave le out")
     return selector

@@ -231,3 +231,18 @@ def test_restarts_are_remembered_with_the_cursor() -> None:
     increase = followed(Snapshot(3, {OK: 1}), before=Snapshot.from_json(json.loads(json.dumps(state.to_json()))))
     assert (increase.restarts, increase.repeated) == (1, 1)
     assert Snapshot.from_json([1.0, None, {}]) == Snapshot(1.0, {})
+
+
+def test_a_histogram_of_milliseconds_is_one_of_seconds() -> None:
+    """Istio's and Envoy's; taken as seconds, 20 ms would be called 20 s."""
+    total = Counter(Family.SUM, "a")
+    edges = [Counter(Family.BUCKET, "a", edge) for edge in ("70.0", "5000.0", "inf")]
+    increase = Increase(per_second=1000)
+    follow(
+        Snapshot(1, {**dict.fromkeys(edges, 0.0), total: 0}),
+        [Snapshot(2, {**dict.fromkeys(edges, 8.0), total: 160})],
+        increase,
+    )
+    latency = increase.counts().latency
+    assert latency is not None
+    assert (latency.edges, latency.counts, latency.sum_seconds) == ((0.07, 5.0, inf), (8, 0, 0), 0.16)

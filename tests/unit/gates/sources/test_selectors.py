@@ -109,3 +109,18 @@ def test_a_label_that_the_request_lacks_is_named() -> None:
 def test_matching_is_that_of_promql(matcher: Matcher, labels: dict[str, str], matches: bool) -> None:
     """A missing label is empty; a pattern is anchored at both ends."""
     assert matcher.matches(labels) is matches
+
+
+@pytest.mark.parametrize(
+    ("name", "per_second"),
+    [
+        ("istio_request_duration_milliseconds_bucket", 1e3),
+        ("http_request_duration_ms_bucket", 1e3),
+        ("rpc_latency_us_bucket", 1e6),
+        ("http_request_duration_seconds_bucket", 1.0),
+        ("http_server_duration_bucket", 1.0),
+        ("rooms_bucket", 1.0),
+    ],
+)
+def test_the_unit_of_a_histogram_is_in_its_name(name: str, per_second: float) -> None:
+    assert Selector.parse(name).per_second == per_second
