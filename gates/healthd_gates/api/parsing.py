@@ -18,6 +18,7 @@ ModelT = TypeVar("ModelT", bound=Model)
 # `curl -d` calls everything a form; its body is read as the JSON that it is.
 _JSON_TYPES = ("application/json", "application/x-www-form-urlencoded")
 _SHOWN = 64  # characters of a name
+_MOST_COMMAS = 8192  # of a body: each value costs twice, read once for its keys and once for what it must be
 _MOST_NAMED, _MOST_SORTED = 10, 10_000  # problems that are named, and among how many the first are still looked for
 
 
@@ -45,6 +46,8 @@ def read_body(raw: bytes, model: type[ModelT]) -> ModelT:
     """The JSON of a body. Raises Problem 400 or 422."""
     if not raw.strip():
         raw = b"{}"
+    if raw.count(b",") > _MOST_COMMAS:
+        raise Problem(422, "The request is not valid", f"it has more than {_MOST_COMMAS} values")
     try:
         _refuse_many_strangers(json.loads(raw, object_pairs_hook=_once, parse_constant=_not_json), model)
         return model.model_validate_json(raw, strict=True)

@@ -8,6 +8,7 @@ import re
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import from_json
 from yarl import URL
 
 from healthd_gates.config.github_hook import GitHubConfig, Rule
@@ -104,8 +105,15 @@ def owed_for(body: bytes, hook: str, config: GitHubConfig) -> PendingCallback:
 
 
 def _read(body: bytes) -> ProtectionRule:
+    """Validates the parts of an event that matter: an error keeps what it was found in, and the rest is large."""
     try:
-        return ProtectionRule.model_validate_json(body)
+        document = from_json(body)
+    except ValueError as error:
+        raise UnusableEventError(f"it is not JSON: {error}") from None
+    if isinstance(document, dict):
+        document = {name: document[name] for name in ProtectionRule.model_fields if name in document}
+    try:
+        return ProtectionRule.model_validate(document)
     except ValidationError as error:
         raise UnusableEventError(_first(error)) from None
 
