@@ -1,4 +1,5 @@
-"""python -m bench.detection [--quick] [--runs N] [--seed N] [--interval SECONDS] [--jobs N]
+"""python -m bench.detection [--quick] [--runs N] [--seed N] [--interval SECONDS] [--jobs N] [--only TEXT]
+    [--rates N,…] [--bases N,…] [--policy NAME]
 
 Prints Markdown. The default seed was not used while the judge was being tuned.
 """
@@ -6,6 +7,7 @@ Prints Markdown. The default seed was not used while the judge was being tuned.
 import argparse
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from functools import partial
 from itertools import groupby, product
 from math import inf
@@ -26,8 +28,9 @@ def main() -> None:
     """Run the cells that were asked for and print what came of them."""
     asked = _arguments()
     rates, bases = ((0.5, 5.0, 50.0), (0.01,)) if asked.quick else (RATES, BASES)
+    rates, bases = asked.rates or rates, asked.bases or bases
     runs = asked.runs or (4 if asked.quick else 200)
-    cells = list(_cells(rates, bases))
+    cells = [replace(c, policy=asked.policy) for c in _cells(rates, bases) if asked.only in c.scenario.name]
     shares = [1.0 if not cell.scenario.harmful else 0.5 for cell in cells]
     counts = [max(1, round(runs * share)) for share in shares]
     one = partial(run, seed=asked.seed, interval=asked.interval)
@@ -39,14 +42,15 @@ def main() -> None:
     )
     print(f"base error rates {', '.join(f'{base:.1%}' for base in bases)}.")
     for title, table in (
-        ("False rollbacks of healthy releases: worst cell (mean of all cells)", _healthy_table(results)),
+        ("False rollbacks of healthy releases: worst cell [95 % bounds] (mean of all cells)", _healthy_table(results)),
         ("Detection: share of runs, and median seconds after the switch", _harmful_table(results)),
         ("Latency", _latency_table(results)),
         ("Candidates that die or lose their traffic: passes", _silent_table(results)),
         ("Targets", _target_table(results)),
     ):
-        print(f"\n### {title}\n")
-        print("\n".join(table))
+        if len(lines := list(table)) > 2:
+            print(f"\n### {title}\n")
+            print("\n".join(lines))
 
 
 def _arguments() -> argparse.Namespace:
@@ -55,8 +59,16 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--runs", type=int, help="runs of a healthy cell")
     parser.add_argument("--seed", type=int, default=_UNTUNED_SEED)
     parser.add_argument("--jobs", type=int, help="processes; as many as there are cores unless given")
+    parser.add_argument("--only", default="", help="releases whose name has this text in it")
+    parser.add_argument("--rates", type=_numbers, help="requests/s in each arm, with commas")
+    parser.add_argument("--bases", type=_numbers, help="base error rates, with commas")
+    parser.add_argument("--policy", default="canary", help="the shipped policy that is measured")
     parser.add_argument("--interval", type=float, default=INTERVAL, help="scrape interval in seconds")
     return parser.parse_args()
+
+
+def _numbers(text: str) -> tuple[float, ...]:
+    return tuple(float(part) for part in text.split(","))
 
 
 def _cells(rates: Sequence[float], bases: Sequence[float]) -> Iterator[Cell]:
@@ -90,8 +102,9 @@ def _healthy_table(results: Sequence[Result]) -> Iterator[str]:
 
 
 def _worst(tallies: Sequence[Tally]) -> str:
-    shares = [tally.share for tally in tallies]
-    return f"{max(shares):.1%} ({mean(shares):.1%})"
+    worst = max(tallies, key=lambda tally: tally.share)
+    bounds = f"[{worst.share_at_least:.1%}, {worst.share_at_most:.1%}]"
+    return f"{worst.share:.1%} {bounds} ({mean(tally.share for tally in tallies):.1%})"
 
 
 def _harmful_table(results: Sequence[Result]) -> Iterator[str]:

@@ -18,6 +18,7 @@ HEALTHY = (
     Scenario("warm-up spike", warm_up_spike=0.2),
     Scenario("10 s blip of 30 %", blip=0.3),
     Scenario("10 s blip of 80 %", blip=0.8),
+    Scenario("10 s blip of 30 %, staggered scrapes", blip=0.3, staggered=True),
     Scenario("gaps and resets", missing=0.2, resets=0.02),
 )
 HARMFUL = (
@@ -32,10 +33,13 @@ HARMFUL = (
     Scenario("10 % after 300 s", harmful=True, level=0.1, onset=300.0),
     Scenario("outage after 300 s", harmful=True, level=1.0, onset=300.0),
     Scenario("×5, incident in the past", harmful=True, ratio=5.0, history_incident=0.3),
+    Scenario("one route of twenty fails", harmful=True, level=0.06),
+    Scenario("10 % errors, staggered scrapes", harmful=True, level=0.1, staggered=True),
     Scenario("50 % for 10 s of 60", harmful=True, level=None, intermittent=0.5),
 )
 SILENT = (
     Scenario("fades to 2 %", fades=True),
+    Scenario("black hole: requests that never end", swallowed=45.0),
     Scenario("dies at 60 s", dies=60.0),
     Scenario("dies at 100 s", dies=100.0),
 )

@@ -1,4 +1,4 @@
-"""The product's own judge on a simulated stream: the shipped `canary` as a gate gets it, with its watch."""
+"""The product's own judge on a simulated stream: a shipped policy as a gate gets it, with its watch."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -27,13 +27,13 @@ class Outcome:
     rollback: float
 
 
-def judged(stream: Stream, interval: float, early_pass: bool) -> Outcome:
+def judged(stream: Stream, interval: float, early_pass: bool, name: str = "canary") -> Outcome:
     """What the shipped policy makes of it; without `early_pass` the gate watches for the whole bake."""
-    policy = Policy.model_validate(SHIPPED["canary"] | {"interval": interval})
+    policy = Policy.model_validate(SHIPPED[name] | {"interval": interval})
     rules = policy.verdict_rules()
     if not early_pass:
         rules = replace(rules, timing=replace(rules.timing, minimum=rules.timing.maximum))
-    history, evidence = list(_history(stream)), list(_evidence(stream, interval))
+    history, evidence = list(_history(stream)), list(_evidence(stream, interval, beside=policy.needs_baseline))
     judge = Judge(rules, history)
     for step, item in enumerate(evidence, 1):
         judge.take(item)
@@ -62,13 +62,14 @@ def _watched(
     return inf
 
 
-def _evidence(stream: Stream, interval: float) -> Iterator[Evidence]:
+def _evidence(stream: Stream, interval: float, *, beside: bool) -> Iterator[Evidence]:
     for step in range(stream.n.size):
         yield Evidence(
             at=_START + timedelta(seconds=interval * (step + 1)),
             seconds=interval,
             candidate=_counts(stream.n, stream.x, stream.slow[0], step),
-            baseline=_counts(stream.m, stream.y, stream.slow[1], step),
+            baseline=_counts(stream.m, stream.y, stream.slow[1], step) if beside else None,
+            span=stream.span,
         )
 
 

@@ -13,6 +13,7 @@ BAKE = 1800.0
 WARM_UP = 30.0
 HISTORY_INTERVALS, HISTORY_SECONDS = 360, 30.0
 _BURST = 10  # seconds
+_PODS, _SCRAPE = 10, 30  # processes of each arm, and seconds between two scrapes of one
 _SPELL, _SPELLS_APART = 120, 720
 EDGES = (0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.5, 5.0, 10.0, inf)
 _MEDIAN, _SIGMA = 0.2, 0.7
@@ -40,6 +41,8 @@ class Scenario:
     history_incident: float = 0.0
     intermittent: float = 0.0
     fades: bool = False
+    swallowed: float | None = None
+    staggered: bool = False
     dies: float | None = None
     slower: float | None = None
     jitter: float = 0.0
@@ -47,7 +50,7 @@ class Scenario:
     @property
     def silent(self) -> bool:
         """Whether the candidate loses its traffic or its numbers."""
-        return self.fades or self.dies is not None
+        return self.fades or self.dies is not None or self.swallowed is not None
 
     @property
     def latency(self) -> bool:
@@ -66,6 +69,8 @@ class Stream:
     history: tuple[Array, Array]
     slow: tuple[Array, Array, Array]
     """Bucket counts of candidate, baseline and history, shape (intervals, edges)."""
+    span: float | None = None
+    """How many seconds the counts of one process reach back, where that is longer than an interval."""
 
 
 def simulate(
@@ -95,11 +100,16 @@ def simulate(
     flow = np.full(seconds, rate)
     if scenario.fades:
         flow = rate * np.maximum(0.02, 0.5 ** (np.maximum(0, time - 60) / 20))
-    n, x = _counted(flow, p, interval, rng)
-    m, y = _counted(np.full(seconds, rate), q, interval, rng)
+    if scenario.swallowed is not None:
+        flow = np.where(time >= scenario.swallowed, 0.0, rate)
+    count = _scraped if scenario.staggered else _counted
+    n, x = count(flow, p, interval, rng)
+    m, y = count(np.full(seconds, rate), q, interval, rng)
     history = _counted(np.full(past_seconds, rate), past, HISTORY_SECONDS, rng)
     late = np.arange(steps) * interval >= scenario.onset
     stream = Stream(n, x, m, y, history, _latencies(scenario, n, m, history[0], late, rng))
+    if scenario.staggered:
+        stream = replace(stream, span=float(_SCRAPE))
     if scenario.dies is not None:
         stream.n[round(scenario.dies / interval) :] = np.nan
     return _spoil(stream, scenario, rng)
@@ -129,6 +139,19 @@ def _counted(flow: Array, rate: Array, interval: float, rng: np.random.Generator
     requests = rng.poisson(flow)
     bad = rng.binomial(requests, np.clip(rate, 0.0, 1.0))
     return tuple(part[: steps * each].reshape(steps, each).sum(axis=1).astype(float) for part in (requests, bad))
+
+
+def _scraped(flow: Array, rate: Array, interval: float, rng: np.random.Generator) -> tuple[Array, Array]:
+    """The same of a fleet, each process of which is scraped at times of its own."""
+    steps, requests = round(flow.size / interval), rng.poisson(flow / _PODS, (_PODS, flow.size))
+    kinds = (requests, rng.binomial(requests, np.clip(rate, 0.0, 1.0)))
+    seen = np.zeros((2, steps))
+    for pod, phase in enumerate(rng.integers(1, _SCRAPE, _PODS)):
+        scrapes = np.arange(phase, flow.size, _SCRAPE)
+        for kind, counts in enumerate(kinds):
+            totals = np.concatenate(([0], np.cumsum(counts[pod])))[scrapes]
+            np.add.at(seen[kind], ((scrapes - 1) // interval).astype(int), np.diff(totals, prepend=0))
+    return seen[0], seen[1]
 
 
 def _wander(deviation: float, seconds: int, rng: np.random.Generator) -> Array:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from math import inf
+from statistics import median
 
 from bench.detection.trials import Result, at_least
 
@@ -28,14 +29,36 @@ def targets(results: Sequence[Result]) -> Iterator[Target]:
     harmful = [result for result in results if result.cell.scenario.harmful and _counts(result)]
     yield from _healthy(healthy)
     outages = [result for result in harmful if result.cell.scenario.level == 1.0]
-    yield _each("outage within 10 s at 5 requests/s and more", outages, lambda r: r.cell.rate >= 5, _within(10))
-    yield _each("outage within 60 s at 0.5 requests/s, median", outages, lambda r: r.cell.rate < 5, _within(60))
+    yield from _each("outage within 10 s at 5 requests/s and more", outages, lambda r: r.cell.rate >= 5, _within(10))
+    yield from _each("outage within 60 s at 0.5 requests/s, median", outages, lambda r: r.cell.rate < 5, _within(60))
     seen = [result for result in harmful if result.oracle and result.oracle.share >= 0.5]
-    yield _each("median detection ≤ 2.5 × oracle where that takes 60 s or more", seen, _slow_oracle, _near_oracle)
-    yield _each("median detection ≤ oracle + 60 s elsewhere", seen, lambda r: not _slow_oracle(r), _soon_after_oracle)
+    yield from _each("median detection ≤ 2.5 × oracle where that takes 60 s or more", seen, _slow_oracle, _near_oracle)
+    yield from _each(
+        "median detection ≤ oracle + 60 s elsewhere", seen, lambda r: not _slow_oracle(r), _soon_after_oracle
+    )
+    for words, start, aim in (("switch", lambda _: 0.0, 1.25), ("end of settling", lambda r: r.cell.start, 1.7)):
+        yield from _beside_oracle(words, seen, start, aim)
     early = [result for result in harmful if result.cell.scenario.onset == 0 and result.cell.scenario.slower != 1.5]
-    yield _each("no cell of ≥ ×2 above the floor proven above 5 % early passes", early, lambda _: True, _rarely_early)
-    yield _each("detected ≥ 93 % where the oracle reaches 50 %", seen, lambda _: True, lambda r: r.judge.share >= 0.93)
+    yield from _each(
+        "no cell of ≥ ×2 above the floor proven above 5 % early passes", early, lambda _: True, _rarely_early
+    )
+    yield from _each(
+        "detected ≥ 93 % where the oracle reaches 50 %", seen, lambda _: True, lambda r: r.judge.share >= 0.93
+    )
+
+
+def _beside_oracle(
+    words: str, results: Sequence[Result], start: Callable[[Result], float], aim: float
+) -> Iterator[Target]:
+    """The median over cells of how much longer the judge takes than the oracle, from `start` on."""
+    ratios = []
+    for result in results:
+        judge, oracle = (tally.quantile(0.5) - start(result) for tally in (result.judge, result.oracle) if tally)
+        if oracle > 0:
+            ratios.append(judge / oracle)
+    if ratios:
+        found = median(ratios)
+        yield Target(f"detection ÷ oracle, median of cells, from the {words} ≤ {aim}", f"{found:.2f}", found <= aim)
 
 
 def _healthy(results: Sequence[Result]) -> Iterator[Target]:
@@ -53,10 +76,11 @@ def _healthy(results: Sequence[Result]) -> Iterator[Target]:
     yield Target("pooled false rollbacks ≤ 0.2 %", f"{pooled:.3%}", pooled <= 0.002)
 
 
-def _each(promise: str, results: Sequence[Result], applies: Question, lock_store: Question) -> Target:
+def _each(promise: str, results: Sequence[Result], applies: Question, keeps: Question) -> Iterator[Target]:
     chosen = [result for result in results if applies(result)]
-    misses = tuple(_name(result) for result in chosen if not lock_store(result))
-    return Target(promise, f"{len(chosen) - len(misses)} of {len(chosen)} cells", not misses, misses)
+    misses = tuple(_name(result) for result in chosen if not keeps(result))
+    if chosen:
+        yield Target(promise, f"{len(chosen) - len(misses)} of {len(chosen)} cells", not misses, misses)
 
 
 def _counts(result: Result) -> bool:

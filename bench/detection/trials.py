@@ -20,6 +20,11 @@ def at_least(share: float, runs: int) -> float:
     return max(0.0, (middle - spread) / (1 + z * z / runs))
 
 
+def at_most(share: float, runs: int) -> float:
+    """Wilson's upper 95 % bound of a share seen in so many runs."""
+    return 1 - at_least(1 - share, runs)
+
+
 @dataclass(frozen=True)
 class Cell:
     """One scenario at one traffic rate (requests/s in each arm) and base error rate."""
@@ -27,6 +32,7 @@ class Cell:
     scenario: Scenario
     rate: float
     base: float
+    policy: str = "canary"
 
     @property
     def level(self) -> float:
@@ -54,6 +60,11 @@ class Tally:
     def share_at_least(self) -> float:
         """The lower 95 % bound of that share."""
         return at_least(self.share, len(self.times))
+
+    @property
+    def share_at_most(self) -> float:
+        """The upper 95 % bound of that share."""
+        return at_most(self.share, len(self.times))
 
     def quantile(self, level: float) -> float:
         """When that share of the runs had been rolled back; inf if it never was."""
@@ -84,7 +95,7 @@ def run(cell: Cell, runs: int, seed: int, peers: bool = True, interval: float = 
     perfect = oracle(cell.level / cell.base, scenario.onset) if scenario.harmful and not scenario.latency else None
     for number in range(runs):
         stream = simulate(scenario, cell.rate, cell.base, np.random.default_rng([seed, number, *name]), interval)
-        outcomes.append(judged(stream, interval, early_pass))
+        outcomes.append(judged(stream, interval, early_pass, cell.policy))
         for rule, times in others.items():
             times.append(RULES[rule](stream, interval))
         if perfect:
