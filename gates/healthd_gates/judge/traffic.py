@@ -13,8 +13,9 @@ from healthd_gates.domain.evidence import Evidence, Finding, Reason
 
 _MISSED_REQUESTS = 10.0
 _PATIENCE = 180.0  # seconds for which what is lost may come back, before the gate says so and ends
-_LATELY, _BEFORE = 20.0, 60.0  # seconds that are compared to tell a fall
-_FALLEN, _SIGMAS = 2 / 3, 2.0  # of the traffic just before, and beyond what chance does to so few requests
+_BEFORE = 60.0  # seconds that the newest are compared with to tell a fall
+_FALLS = ((20.0, 2 / 3, 2.0), (10.0, 0.8, 3.0))
+"""The newest seconds, the part of the traffic before them that is a fall, and deviations beyond chance."""
 _MINUTE, _FADED = 60.0, 0.2  # seconds, and the part of its own traffic below which a candidate has lost it
 _GAPS = 20
 _TORN = 20.0  # errors that may be seen before their requests
@@ -83,7 +84,7 @@ class Traffic:
     def _age(self) -> None:
         """What is older than all comparisons need goes into the long run, unless the traffic is gone: then what it was
         must not be forgotten."""
-        while len(self._recent) > _FEWEST and self._seconds_but_the_oldest >= _BEFORE + _LATELY:
+        while len(self._recent) > _FEWEST and self._seconds_but_the_oldest >= _BEFORE + _FALLS[0][0]:
             oldest = self._recent.popleft()
             if not self._faded_for:
                 self._earlier += oldest
@@ -151,13 +152,19 @@ class Traffic:
 
     @property
     def _is_falling(self) -> bool:
-        lately, rest = _latest(list(self._recent), _LATELY)
-        before, _ = _latest(rest, _BEFORE)
-        if lately is None or before is None or before.candidate <= 0:
+        return any(self._has_fallen(*fall) for fall in _FALLS)
+
+    def _has_fallen(self, seconds: float, part: float, deviations: float) -> bool:
+        lately, rest = _latest(list(self._recent), seconds)
+        if lately is None:
+            return False
+        known = sum(flow.seconds for flow in rest)
+        before, _ = _latest(rest, min(_BEFORE, max(lately.seconds, known)))
+        if before is None or before.candidate <= 0:
             return False
         due = lately.due_after(before)
-        chance = _SIGMAS * sqrt(due * (1 + lately.seconds / before.seconds))
-        return lately.candidate < min(_FALLEN * due, due - chance)
+        chance = deviations * sqrt(due * (1 + lately.seconds / before.seconds))
+        return lately.candidate < min(part * due, due - chance)
 
     @property
     def _is_faded(self) -> bool:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from healthd_gates.domain.evidence import Evidence, Finding
+from healthd_gates.domain.evidence import Evidence, Finding, Reason
 from healthd_gates.judge.traffic import Traffic
 from tests.unit.gates.judge.evidence import interval
 
@@ -39,3 +39,24 @@ def test_a_source_may_be_later_than_a_minute() -> None:
     assert traffic.silence is None
     traffic.step(MISSING)
     assert traffic.silence is Finding.NO_TELEMETRY
+
+
+@pytest.mark.parametrize("beside", [True, False])
+@pytest.mark.parametrize("begins", [25, 40, 60, 80])
+def test_a_fade_is_noticed_while_most_of_the_traffic_is_there(begins: int, *, beside: bool) -> None:
+    """Traffic that halves every 20 s lets nothing pass from 15 s on."""
+    traffic = Traffic(60.0)
+    for second in range(5, begins + 35, 5):
+        left = 0.5 ** (max(0, second - begins) / 20)
+        traffic.step(interval((250 * left, 0), (250, 0) if beside else None, seconds=5))
+        if second >= begins + 15:
+            assert traffic.doubt is Reason.TRAFFIC_FALLING
+
+
+def test_what_falls_in_both_versions_is_no_fade() -> None:
+    """The evening comes for both."""
+    traffic = Traffic(60.0)
+    for look in range(40):
+        requests = 250 * 0.95 ** max(0, look - 15)
+        traffic.step(interval((requests, 0), (requests, 0), seconds=5))
+        assert traffic.doubt is None
