@@ -51,7 +51,7 @@ async def gatus(program: Path, origin: str) -> AsyncIterator[Served]:
             yield served
 
 
-async def measure(program: Path, windows: int = 6, seconds: float = 15) -> list[Row]:
+async def measure(program: Path, windows: int = 6, seconds: float = 15, starts: int = 3) -> list[Row]:
     async with target.running() as peer, AsyncExitStack() as stack:
         served = {
             "gatus": await stack.enter_async_context(gatus(program, peer.origin)),
@@ -70,7 +70,7 @@ async def measure(program: Path, windows: int = 6, seconds: float = 15) -> list[
     rows.append(_processor("the same with keep_alive", shares, "kept"))
     ours, theirs = sizes["fresh"] / 1e6, sizes["gatus"] / 1e6
     rows.append(Row("the same: resident", f"{ours:.0f} MB", f"{theirs:.0f} MB", ours / theirs, "≤ 75 MB"))
-    return [*rows, *await _starts(program)]
+    return [*rows, *(await _starts(program, starts) if starts else ())]
 
 
 async def _window(served: dict[str, Served], peer: target.Target, seconds: float) -> dict[str, float]:
@@ -90,7 +90,7 @@ def _processor(what: str, shares: dict[str, list[float]], name: str) -> Row:
     return Row(f"{what} ({ratios[0]:.2f}–{ratios[-1]:.2f})", f"{ours:.1%}", f"{theirs:.1%}", median(ratios), "≤ 1")
 
 
-async def _starts(program: Path, rounds: int = 3) -> list[Row]:
+async def _starts(program: Path, rounds: int) -> list[Row]:
     """From nothing to the first 200, with all 200 configured and nobody there to be asked."""
     origin = "http://127.0.0.1:1"
     used: dict[str, list[tuple[float, float]]] = {"ours": [], "theirs": []}
@@ -111,8 +111,9 @@ def main() -> None:
     parser.add_argument("program", type=Path, help="the path of a Gatus that was built elsewhere")
     parser.add_argument("--windows", type=int, default=6)
     parser.add_argument("--seconds", type=float, default=15, help="of each window")
+    parser.add_argument("--starts", type=int, default=3, help="of each, one after the other; 0 leaves them out")
     options = parser.parse_args()
-    show(asyncio.run(measure(options.program, options.windows, options.seconds)))
+    show(asyncio.run(measure(options.program, options.windows, options.seconds, options.starts)))
 
 
 if __name__ == "__main__":
