@@ -6,12 +6,14 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 _ALIKE = 0.6
+ALMOST_THE_SAME = 0.8
+"""How alike words must be where a wrong guess would do harm."""
 
 
-def nearest(word: str, known: Iterable[str]) -> str | None:
-    """The known word most like this one; letters' case, `-` and `_` make no difference. None where none is alike."""
+def nearest(word: str, known: Iterable[str], alike: float = _ALIKE) -> str | None:
+    """The known word most like this one; letters' case, `-` and `_` make no difference. None where none is `alike`."""
     plain = {_plain(each): each for each in known}
-    found = get_close_matches(_plain(word[:64]), plain, n=1, cutoff=_ALIKE)
+    found = get_close_matches(_plain(word[:64]), plain, n=1, cutoff=alike)
     return plain[found[0]] if found else None
 
 

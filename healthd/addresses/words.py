@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from urllib.parse import quote, unquote
 
+from healthd.nearest import ALMOST_THE_SAME, nearest
+
 _NAME = re.compile(r"[A-Za-z][\w.-]{0,62}")
-_ALIKE = 0.8
 APPLICATIONS = "it speaks to the application's own driver, not to the server"
 
 
@@ -52,13 +52,13 @@ def _note(name: str, why: Mapping[str, str], known: Collection[str]) -> str:
     reason = why.get(name.lower())
     if reason is not None:
         return f"{name} is set aside: {reason}"
-    alike = get_close_matches(name, known, n=1, cutoff=_ALIKE)
-    return f"{name} is set aside: the driver knows no such word{f'; did you mean {alike[0]}?' if alike else ''}"
+    alike = nearest(name, known, ALMOST_THE_SAME)
+    return f"{name} is set aside: the driver knows no such word{f'; did you mean {alike}?' if alike else ''}"
 
 
 def refuse_misspelt(aside: Iterable[str], guarding: Collection[str]) -> None:
     """Raises ValueError for a name that looks like one of `guarding`: without it a connection would be less safe than
     its address asks for."""
     for name in aside:
-        if _NAME.fullmatch(name) and (alike := get_close_matches(name.lower(), guarding, n=1, cutoff=_ALIKE)):
-            raise ValueError(f"has the word {name}, which nobody knows: did you mean {alike[0]}?")
+        if _NAME.fullmatch(name) and (alike := nearest(name, guarding, ALMOST_THE_SAME)):
+            raise ValueError(f"has the word {name}, which nobody knows: did you mean {alike}?")

@@ -7,6 +7,7 @@ from typing import Any
 
 import aiohttp
 
+from healthd.http.retry_after import seconds_to_wait
 from healthd.notifiers.contract import DeliveryError
 
 _LONGEST_PAUSE = 900.0  # seconds
@@ -32,8 +33,8 @@ async def post(session: aiohttp.ClientSession, url: str, **request: Any) -> None
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
-    text = headers.get("Retry-After", "").strip()
-    return min(float(text[:9]), _LONGEST_PAUSE) if text.isascii() and text.isdigit() else None
+    wanted = seconds_to_wait(headers)
+    return None if wanted is None else min(wanted, _LONGEST_PAUSE)
 
 
 def _brief(error: Exception) -> str:

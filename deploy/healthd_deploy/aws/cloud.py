@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from healthd.aws.client import new_client
 from healthd_deploy.aws.settings import Aws
 from healthd_deploy.core.exit import StepFailed
 
@@ -28,20 +29,17 @@ class Cloud:
 @asynccontextmanager
 async def opened(config: Aws, arn: str) -> AsyncIterator[Cloud]:
     """The clients, for the region of `arn` unless the configuration names another."""
-    from aiobotocore.config import AioConfig
-    from aiobotocore.session import get_session
-
-    session = get_session()
+    region = config.region or arn.split(":")[3]
 
     def client(service: str, attempts: int) -> Any:
-        limits = AioConfig(
-            connect_timeout=config.timeout,
-            read_timeout=config.timeout,
-            retries={"mode": config.retries, "total_max_attempts": attempts},
-            warm_up_loader_caches=True,  # reads the service's model in a thread
+        return new_client(
+            service,
+            region=region,
+            endpoint=config.endpoint,
+            timeout=config.timeout,
+            attempts=attempts,
+            retries=config.retries,
         )
-        region = config.region or arn.split(":")[3]
-        return session.create_client(service, region_name=region, endpoint_url=config.endpoint, config=limits)
 
     with explained():
         async with (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
@@ -12,6 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
+from healthd.aws.client import new_client
 from healthd.config.settings import Name
 from healthd_gates.actions.alb_forwarding import Action, all_at, is_all_at, reaches, shares, weights
 from healthd_gates.actions.contract import ActionConfig, ActionContext, ActionRequest, ActionResult, Ending
@@ -156,14 +156,6 @@ class AwsElbv2:
         return Counter(_IDLE if state.get("Reason") == _NOT_IN_USE else str(state["State"]) for state in states)
 
     async def _client(self) -> Any:
-        from aiobotocore.config import AioConfig
-        from aiobotocore.session import get_session
-
-        session = get_session()
-        # Reading the SDK's description of the service takes long enough to hold up everything else.
-        loader = session.get_component("data_loader")
-        await asyncio.to_thread(loader.load_service_model, "elbv2", "service-2")
-        limits = AioConfig(connect_timeout=_CALL_SECONDS, read_timeout=_CALL_SECONDS, retries={"total_max_attempts": 1})
         region = self._config.region or self._place.split(":")[3]
-        client = session.create_client("elbv2", region_name=region, endpoint_url=self._config.endpoint, config=limits)
+        client = new_client("elbv2", region=region, endpoint=self._config.endpoint, timeout=_CALL_SECONDS)
         return await self._open.enter_async_context(client)

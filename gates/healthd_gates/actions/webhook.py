@@ -8,8 +8,6 @@ import hmac
 import json
 import re
 from contextlib import suppress
-from datetime import UTC
-from email.utils import parsedate_to_datetime
 from typing import Annotated, Any, ClassVar, Literal
 
 import aiohttp
@@ -18,6 +16,8 @@ from yarl import URL
 
 from healthd.checks.connect import Endpoint
 from healthd.checks.unreachable import why_unreached
+from healthd.http.retry_after import seconds_to_wait
+from healthd.http.session import new_session
 from healthd.web.documents import stamp
 from healthd_gates.actions.contract import ActionConfig, ActionContext, ActionRequest, ActionResult, Ending
 from healthd_gates.sources.endpoint import Tls
@@ -122,19 +122,8 @@ class Webhook:
         if status == 410:
             return ActionResult(Ending.NO_BASELINE, detail)
         if status >= 500 or status in _TRY_AGAIN:
-            return ActionResult(Ending.RETRY, detail, self._wish(response.headers.get("Retry-After", "")))
+            return ActionResult(Ending.RETRY, detail, seconds_to_wait(response.headers, self._clock.now()) or 0.0)
         return ActionResult(Ending.REFUSED, detail)
-
-    def _wish(self, header: str) -> float:
-        """`Retry-After` in seconds, from either of its forms; 0 where it is neither."""
-        if re.fullmatch(r"\d{1,9}", header.strip()):
-            return float(header)
-        try:
-            moment = parsedate_to_datetime(header)
-        except ValueError:
-            return 0.0
-        aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-        return max(0.0, (aware - self._clock.now()).total_seconds())
 
     @property
     def _place(self) -> str:
@@ -150,12 +139,7 @@ class Webhook:
     async def _open(self) -> aiohttp.ClientSession:
         context = await asyncio.to_thread(self._config.tls.context)
         if self._session is None:  # nor has another call opened one meanwhile
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(ssl=context, resolver=aiohttp.ThreadedResolver()),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                timeout=aiohttp.ClientTimeout(total=None),  # the whole try has a deadline
-                auto_decompress=False,
-            )
+            self._session = new_session(context, unpack=False)
         return self._session
 
 

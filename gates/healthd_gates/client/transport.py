@@ -11,6 +11,8 @@ from typing import Any
 
 import aiohttp
 
+from healthd.http.retry_after import seconds_to_wait
+
 _AGAIN = frozenset({408, 429, 502, 503, 504})
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 10.0
 _MARGIN = 10.0  # seconds that the answer to a held call may be late
@@ -91,7 +93,7 @@ class Transport:
                     timeout=limit,
                     allow_redirects=False,
                 ) as response:
-                    wanted = _seconds(response.headers.get("Retry-After"))
+                    wanted = seconds_to_wait(response.headers)
                     answered = Answered(response.status, await response.read(), wanted)
                 if answered.status not in _AGAIN:
                     return answered
@@ -104,7 +106,3 @@ class Transport:
                 raise Unreachable(f"{self.url} could not be reached for {self._retry_for:g} s: {failure}")
             await asyncio.sleep(wait)
             pause = min(pause * 2, _LONGEST_PAUSE)
-
-
-def _seconds(retry_after: str | None) -> float | None:
-    return float(retry_after) if retry_after and retry_after.isascii() and retry_after.isdigit() else None

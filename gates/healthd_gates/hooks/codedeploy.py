@@ -4,16 +4,15 @@ answer is a call to CodeDeploy itself, which waits for an hour; `hooks.callback_
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import structlog
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from healthd.aws.client import new_client
 from healthd.config.settings import Model
 from healthd.model import FailureKind
 from healthd.web.problems import Problem
@@ -146,21 +145,9 @@ class CodeDeploy:
     async def close(self) -> None:
         """Nothing is kept open."""
 
-    @asynccontextmanager
-    async def _client(self) -> AsyncIterator[Any]:
-        from aiobotocore.config import AioConfig
-        from aiobotocore.session import get_session
-
-        session = get_session()
-        # Reading the SDK's description of the service takes long enough to hold up everything else.
-        loader = session.get_component("data_loader")
-        await asyncio.to_thread(loader.load_service_model, "codedeploy", "service-2")
-        limits = AioConfig(connect_timeout=_CALL_SECONDS, read_timeout=_CALL_SECONDS, retries={"total_max_attempts": 1})
-        region, endpoint = self._config.region, self._config.endpoint
-        async with session.create_client(
-            "codedeploy", region_name=region, endpoint_url=endpoint, config=limits
-        ) as client:
-            yield client
+    def _client(self) -> Any:
+        config = self._config
+        return new_client("codedeploy", region=config.region, endpoint=config.endpoint, timeout=_CALL_SECONDS)
 
 
 def _refusal(error: BaseException) -> tuple[str, int]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from healthd.aws.client import new_client
 from healthd.checks.failures import classify, describe
 from healthd.model import FailureKind
 from healthd_gates.sources.contract import SourceUnavailable
@@ -96,19 +97,7 @@ class CloudWatch:
 
     async def _connected(self) -> Any:
         if self._client is None:
-            from aiobotocore.config import AioConfig
-            from aiobotocore.session import get_session
-
-            session = get_session()
-            # Reading the SDK's description of the service takes long enough to hold up everything else.
-            loader = session.get_component("data_loader")
-            await asyncio.to_thread(loader.load_service_model, "cloudwatch", "service-2")
-            limits = AioConfig(
-                connect_timeout=self._timeout, read_timeout=self._timeout, retries={"total_max_attempts": 1}
-            )
-            client = session.create_client(
-                "cloudwatch", region_name=self._region, endpoint_url=self._endpoint, config=limits
-            )
+            client = new_client("cloudwatch", region=self._region, endpoint=self._endpoint, timeout=self._timeout)
             self._client = await self._open.enter_async_context(client)
         return self._client
 

@@ -20,6 +20,7 @@ from yarl import URL
 
 from healthd.checks.failures import classify, describe
 from healthd.config.settings import Model
+from healthd.http.session import new_session
 from healthd.model import FailureKind
 from healthd.units import Size
 from healthd_gates.sources.contract import SourceConfig, SourceUnavailable
@@ -186,13 +187,7 @@ class Endpoint:
     async def _open(self) -> aiohttp.ClientSession:
         context = await asyncio.to_thread(self._config.tls.context)
         if self._session is None:  # another request may have been faster
-            self._session = aiohttp.ClientSession(
-                # Names by the event loop's own lookups, which a hung resolver cannot exhaust.
-                connector=aiohttp.TCPConnector(ssl=context, limit=20, resolver=aiohttp.ThreadedResolver()),
-                headers=self._config.sent_headers(),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                timeout=aiohttp.ClientTimeout(total=None),
-            )
+            self._session = new_session(context, headers=self._config.sent_headers(), connections=20)
         return self._session
 
 

@@ -15,6 +15,7 @@ import aiohttp
 from multidict import CIMultiDict
 
 from healthd import __version__
+from healthd.http.session import new_session
 from healthd_gates.actions.kubernetes.failures import ApiRefusal, CredentialsError
 from healthd_gates.actions.kubernetes.kubeconfig import Access, find
 from healthd_gates.actions.kubernetes.proxies import proxy_for
@@ -125,12 +126,5 @@ class Cluster:
         headers["User-Agent"] = f"{MANAGER}/{__version__}"
         if access.authorization is not None:
             headers["Authorization"] = access.authorization
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                ssl=await asyncio.to_thread(access.tls), resolver=aiohttp.ThreadedResolver()
-            ),
-            headers=headers,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(total=None),  # the whole try has a deadline
-        )
+        self._session = new_session(await asyncio.to_thread(access.tls), headers=headers)
         return self._session

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from healthd.http.retry_after import seconds_to_wait
 from healthd_gates.actions.contract import ActionResult, Ending
 
 _LONGEST = 600
@@ -37,8 +38,8 @@ class ApiRefusal(Exception):  # noqa: N818 - an answer, not an error of ours
             told = {"message": body.decode(errors="replace")}
         told = told if isinstance(told, Mapping) else {}
         details: Any = told.get("details") or {}
-        wish, kind = headers.get("Retry-After", ""), str(details.get("kind", ""))
-        return cls(status, _clean(str(told.get("message", ""))), kind, float(wish) if wish.isdigit() else 0.0)
+        kind, wanted = str(details.get("kind", "")), seconds_to_wait(headers)
+        return cls(status, _clean(str(told.get("message", ""))), kind, wanted or 0.0)
 
     @property
     def is_conflict(self) -> bool:

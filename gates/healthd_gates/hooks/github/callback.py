@@ -15,6 +15,8 @@ from yarl import URL
 
 from healthd.checks.connect import Endpoint
 from healthd.checks.unreachable import why_unreached
+from healthd.http.retry_after import seconds_to_reset, seconds_to_wait
+from healthd.http.session import new_session
 from healthd.runtime.clock import Clock
 from healthd_gates.config.github_hook import App, GitHubConfig
 from healthd_gates.domain.callback import FinalWord
@@ -100,13 +102,11 @@ class GitHub:
 
     def _wish(self, headers: Mapping[str, str]) -> float:
         """For how many seconds GitHub wants to be left alone: after too many calls it says until when."""
-        asked = headers.get("Retry-After", "")
-        if asked.isdigit():
-            return float(asked)
-        reset = headers.get("X-RateLimit-Reset", "")
-        if headers.get("X-RateLimit-Remaining") == "0" and reset.isdigit():
-            return max(0.0, float(reset) - self._clock.now().timestamp())
-        return 0.0
+        now = self._clock.now()
+        wanted = seconds_to_wait(headers, now)
+        if wanted is None and headers.get("X-RateLimit-Remaining") == "0":
+            wanted = seconds_to_reset(headers, now)
+        return wanted or 0.0
 
     async def _token(self, url: URL, address: Mapping[str, Any]) -> str:
         """What to answer with. Raises _NoTokenError."""
@@ -159,11 +159,7 @@ class GitHub:
     async def _open(self) -> aiohttp.ClientSession:
         context = await asyncio.to_thread(self._config.tls.context)
         if self._session is None:  # nor has another call opened one meanwhile
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(ssl=context, resolver=aiohttp.ThreadedResolver()),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                timeout=aiohttp.ClientTimeout(total=None),  # the whole try has a deadline
-            )
+            self._session = new_session(context)
         return self._session
 
 

@@ -1,0 +1,1 @@
+"""AWS as every client of ours calls it."""
