@@ -12,7 +12,7 @@ import structlog
 from healthd.journal.database import JournalError
 from healthd.runtime.deadline import shielded
 from healthd_gates.domain.gate import Gate, GateEvent
-from healthd_gates.engine.transitions import Step
+from healthd_gates.engine.step import Step
 from healthd_gates.sources.contract import Cursor
 from healthd_gates.store.gate_store import GateStore
 from healthd_gates.store.gate_update import Change, SeenEvidence

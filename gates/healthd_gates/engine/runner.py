@@ -12,7 +12,7 @@ import structlog
 
 from healthd_gates.domain.action_order import OrderState
 from healthd_gates.domain.gate import EventKind, Gate, GateState, Rollback, RollbackState
-from healthd_gates.engine import transitions
+from healthd_gates.engine import rollback_transitions, transitions
 from healthd_gates.engine.change_events import ChangeEvents, within_seconds
 from healthd_gates.engine.history import HistoryFetch
 from healthd_gates.engine.observer import Traffic
@@ -20,6 +20,7 @@ from healthd_gates.engine.observer_factory import NotObservable, ObserverContext
 from healthd_gates.engine.recorder import Record
 from healthd_gates.engine.rollback_confirmation import Recovery, bounds_of, rate_of
 from healthd_gates.engine.spec import GateSpec
+from healthd_gates.engine.step import Step
 from healthd_gates.engine.ticker import Ticker
 from healthd_gates.judge.judge import Judge
 from healthd_gates.judge.rules import Rules
@@ -103,7 +104,7 @@ class GateRunner:
                 moment = self._clock.now()
                 self._record.cursor = {"source": traffic.cursor if traffic else None, "at": moment.isoformat()}
                 if seen.evidence is None:
-                    await self._write(transitions.Step(replace(self.gate, notes=seen.notes)))
+                    await self._write(Step(replace(self.gate, notes=seen.notes)))
                     continue
                 judge = await self._learn_history(fetch, stage, rules, judge)
                 standing = judge.step(seen.evidence)
@@ -148,9 +149,7 @@ class GateRunner:
         if past is None:
             return judge
         told = {"state": self.gate.state.value, "history": len(past)}
-        await self._write(
-            transitions.Step(self.gate, ((EventKind.STATE, told),)), SeenEvidence("history", past) if past else None
-        )
+        await self._write(Step(self.gate, ((EventKind.STATE, told),)), SeenEvidence("history", past) if past else None)
         return await self._bring_back(stage, rules) if past else judge
 
     async def _hold(self) -> None:
@@ -172,10 +171,10 @@ class GateRunner:
             mine = [order for order in orders if order.purpose == rollback.purpose]
             if all(order.state is not OrderState.DUE for order in mine):
                 break
-            if (step := transitions.on_retry(self.gate, mine)) is not None:
+            if (step := rollback_transitions.on_retry(self.gate, mine)) is not None:
                 await self._write(step)
             await within_seconds(change, _ASK_OUTBOX_SECONDS)
-        await self._write(transitions.on_actions_done(self.gate, mine, self._spec, self._clock.now()))
+        await self._write(rollback_transitions.on_actions_done(self.gate, mine, self._spec, self._clock.now()))
 
     async def _confirm(self, rollback: Rollback) -> None:
         """Watch the traffic until the baseline is seen to have it and to be well, or the time for that is over."""
@@ -183,7 +182,7 @@ class GateRunner:
         try:
             traffic = open_traffic(self.gate, self._spec, self._tools.observer_context, kept.get("source"))
         except NotObservable as gone:
-            step = transitions.unobserved(self.gate, str(gone), RollbackState.UNCONFIRMED, self._clock.now())
+            step = rollback_transitions.unobserved(self.gate, str(gone), RollbackState.UNCONFIRMED, self._clock.now())
             await self._write(step)
             return
         source = self._spec.service.source if self._spec.service else None
@@ -198,13 +197,13 @@ class GateRunner:
                 look = await traffic.look()
                 recovery.take(look.evidence, look.notes)
                 self._record.cursor = {"source": traffic.cursor, "at": self._clock.now().isoformat()}
-                await self._write(transitions.recovering(self.gate, recovery.sentence))
+                await self._write(rollback_transitions.recovering(self.gate, recovery.sentence))
         finally:
             await traffic.close()
         state, sentence = recovery.ends(rollback.seen_by)
-        await self._write(transitions.end_rollback(self.gate, state, sentence, self._clock.now()))
+        await self._write(rollback_transitions.end_rollback(self.gate, state, sentence, self._clock.now()))
 
-    async def _write(self, step: transitions.Step, seen: SeenEvidence | None = None) -> None:
+    async def _write(self, step: Step, seen: SeenEvidence | None = None) -> None:
         await self._record.write(step, self._clock.now(), seen)
 
     def _first_tick(self, every: float) -> float:

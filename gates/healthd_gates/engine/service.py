@@ -32,7 +32,7 @@ from healthd_gates.domain.errors import (
 from healthd_gates.domain.evidence import Verdict
 from healthd_gates.domain.gate import DeployLock, Gate, GateEvent, GateState, Page, QuarantinedVersion
 from healthd_gates.domain.request import ActionTest, PushedEvidence, VerifyRequest
-from healthd_gates.engine import transitions
+from healthd_gates.engine import rollback_transitions, transitions
 from healthd_gates.engine.action_test import Tested, try_out
 from healthd_gates.engine.change_events import ChangeEvents, within_seconds
 from healthd_gates.engine.dry_run import Rehearsed, rehearse
@@ -40,8 +40,8 @@ from healthd_gates.engine.hold import gives_up_at
 from healthd_gates.engine.observer_factory import Pushes
 from healthd_gates.engine.source_check import check_before_start
 from healthd_gates.engine.spec import GateSpec, arms_of, load_spec
+from healthd_gates.engine.step import Step
 from healthd_gates.engine.supervisor import Supervisor
-from healthd_gates.engine.transitions import Step
 from healthd_gates.engine.validation import known_service, validate
 from healthd_gates.sources.contract import SourceContext
 from healthd_gates.store.admission import Admission
@@ -262,7 +262,7 @@ class GateService:
             return True
 
         def step(gate: Gate, _spec: GateSpec) -> Step:
-            return transitions.given_up(gate, caller, reason, self._clock.now(), done=done)
+            return rollback_transitions.given_up(gate, caller, reason, self._clock.now(), done=done)
 
         return await self._intervene(gate_id, called_for, step)
 

@@ -6,39 +6,21 @@ Every function gives the gate as it shall stand, with all that is stored in the 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Literal
 
 from healthd.journal.journal import AuditEntry
-from healthd.units import show_duration
-from healthd_gates.domain.action_order import ActionRun, Occasion, OrderState
+from healthd_gates.domain.action_order import Occasion
 from healthd_gates.domain.evidence import Reason, Standing, Verdict
-from healthd_gates.domain.gate import Decision, EventKind, Gate, GateState, QuarantinedVersion, Rollback, RollbackState
+from healthd_gates.domain.gate import Decision, EventKind, Gate, GateState, QuarantinedVersion, RollbackState
+from healthd_gates.engine.rollback_transitions import end_rollback, start_rollback
 from healthd_gates.engine.spec import GateSpec
+from healthd_gates.engine.step import Event, Step, finish
 from healthd_gates.store.serialization import decision_document, standing_document
 
 _NOTES_TOLD = 3
 _DEATHS = {reason.value for reason in Reason if reason.is_death}
-Event = tuple[EventKind, dict[str, Any]]
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One step of a gate. `events` have no numbers yet. `gives_up` says why its actions that are due are not tried
-    again.
-    """
-
-    gate: Gate
-    events: tuple[Event, ...] = ()
-    orders: tuple[tuple[Occasion, str], ...] = ()
-    quarantine: QuarantinedVersion | None = None
-    audit: AuditEntry | None = None
-    gives_up: str | None = None
-
-    def after(self, *events: Event) -> Step:
-        """The same step, told after these events."""
-        return replace(self, events=(*events, *self.events))
 
 
 def on_evaluation(gate: Gate, standing: Standing, notes: tuple[str, ...], spec: GateSpec, moment: datetime) -> Step:
@@ -164,78 +146,6 @@ def cancel(gate: Gate, caller: str, reason: str, moment: datetime) -> Step:
     )
 
 
-def given_up(gate: Gate, caller: str, reason: str, moment: datetime, *, done: bool) -> Step:
-    """A person ends a rollback, having done it by hand or not. What is due of its actions is not tried again."""
-    state = RollbackState.ROLLED_BACK if done else RollbackState.FAILED
-    sentence = f"{caller} did it by hand: {reason}" if done else f"{caller} gave it up: {reason}"
-    step = end_rollback(gate, state, sentence, moment)
-    return replace(
-        step,
-        gives_up=sentence,
-        audit=AuditEntry(caller, "gate.give_up", gate.id, {"reason": reason, "done": done}),
-    )
-
-
-def on_retry(gate: Gate, orders: Sequence[ActionRun]) -> Step | None:
-    """The actions of a rollback are not done yet: what there is to say of that, where it is new."""
-    assert gate.rollback is not None
-    tried = next((order for order in orders if order.state is OrderState.DUE and order.tries), None)
-    if tried is None:
-        return None
-    times = "once" if tried.tries == 1 else f"{tried.tries} times"
-    detail = f"{tried.action} was tried {times} and is not done yet: {tried.detail}"
-    return (
-        Step(replace(gate, rollback=replace(gate.rollback, detail=detail))) if detail != gate.rollback.detail else None
-    )
-
-
-def on_actions_done(gate: Gate, orders: Sequence[ActionRun], spec: GateSpec, moment: datetime) -> Step:
-    """All actions of a rollback have come to an end. Where they are done, the gate watches the baseline take over."""
-    assert gate.rollback is not None
-    for order in orders:
-        if order.state is OrderState.NO_BASELINE:
-            return end_rollback(gate, RollbackState.IMPOSSIBLE, f"{order.action}: {order.detail}", moment)
-        if order.state is OrderState.GIVEN_UP:
-            return end_rollback(gate, RollbackState.FAILED, f"{order.action} was given up: {order.detail}", moment)
-    seen_by = next((order.action for order in orders if order.state is OrderState.SEEN), None)
-    gate = replace(gate, rollback=replace(gate.rollback, seen_by=seen_by))
-    if gate.baseline is None:
-        return unobserved(gate, "the request names no baseline to look at", RollbackState.UNCONFIRMED, moment)
-    if spec.service is not None and spec.service.source is None:
-        return unobserved(gate, "the service has no source of traffic numbers", RollbackState.UNSEEN, moment)
-    if not spec.policy.confirm_timeout:
-        return end_rollback(gate, RollbackState.UNCONFIRMED, "The policy asks for no confirmation.", moment)
-    until = moment + timedelta(seconds=spec.policy.confirm_timeout)
-    assert gate.rollback is not None
-    rollback = replace(gate.rollback, state=RollbackState.CONFIRMING, detail=None, confirm_until=until)
-    return Step(replace(gate, rollback=rollback), (rollback_event(rollback),))
-
-
-def unobserved(gate: Gate, why: str, state: RollbackState, moment: datetime) -> Step:
-    """The actions of a rollback are done, and no numbers can say what came of it: the word of an action that has looked
-    counts, and without one the gate ends in `state`."""
-    assert gate.rollback is not None
-    if (action := gate.rollback.seen_by) is not None:
-        return end_rollback(
-            gate, RollbackState.ROLLED_BACK, f"{action} has seen the traffic at the baseline; {why}.", moment
-        )
-    return end_rollback(gate, state, f"Nobody can tell: {why}.", moment)
-
-
-def recovering(gate: Gate, sentence: str) -> Step:
-    """A look at the traffic after a rollback has not confirmed it yet."""
-    assert gate.rollback is not None
-    rollback = replace(gate.rollback, detail=sentence)
-    return Step(replace(gate, rollback=rollback), (rollback_event(rollback),) if rollback != gate.rollback else ())
-
-
-def end_rollback(gate: Gate, state: RollbackState, sentence: str, moment: datetime) -> Step:
-    """A rollback has come to its end, good or bad."""
-    assert gate.rollback is not None
-    rollback = replace(gate.rollback, state=state, detail=sentence)
-    return finish(replace(gate, rollback=rollback), moment).after(rollback_event(rollback))
-
-
 def start_monitoring(gate: Gate, spec: GateSpec, moment: datetime) -> Step:
     orders = tuple((Occasion.PASS, name) for name in spec.actions(Occasion.PASS))
     if not spec.policy.watch:
@@ -244,55 +154,6 @@ def start_monitoring(gate: Gate, spec: GateSpec, moment: datetime) -> Step:
     watching = replace(gate, state=GateState.WATCHING, watch_until=until)
     body = {"state": watching.state.value, "until": until.isoformat()}
     return Step(watching, ((EventKind.STATE, body),), orders)
-
-
-def start_rollback(
-    gate: Gate,
-    occasion: Occasion,
-    trigger: Literal["decision", "watch", "person"],
-    reason: str,
-    spec: GateSpec,
-    moment: datetime,
-    by: str | None = None,
-    key: str | None = None,
-    names: Sequence[str] | None = None,
-) -> Step:
-    """Put the traffic back, where that is wanted, someone has said how, and there is something to go back to."""
-    wanted = gate.rollback_mode == "auto" or occasion is Occasion.PERSON
-    names = spec.actions(occasion) if names is None else names
-    orders = tuple((occasion, name) for name in names) if wanted else ()
-    if not orders:
-        why = "no rollback is asked for" if not wanted else "no rollback action is configured"
-        if occasion is not Occasion.REGRESSION:
-            return finish(gate, moment, why)
-        left = Rollback(RollbackState.LEFT, trigger, reason, moment, round=gate.next_round)
-        return end_rollback(replace(gate, rollback=left), RollbackState.LEFT, f"{why[0].upper()}{why[1:]}.", moment)
-    rollback = Rollback(RollbackState.DUE, trigger, reason, moment, by, round=gate.next_round, key=key)
-    called = replace(gate, rollback=rollback, finished_at=None)
-    if occasion is not Occasion.PERSON and (gone := _baseline_is_gone(gate, spec, moment)):
-        return end_rollback(called, RollbackState.IMPOSSIBLE, gone, moment)
-    acting = replace(called, state=GateState.ACTING)
-    told = rollback_event(rollback, reason=reason, actions=[name for _, name in orders])
-    return Step(acting, (told, (EventKind.STATE, {"state": acting.state.value})), orders)
-
-
-def _baseline_is_gone(gate: Gate, spec: GateSpec, moment: datetime) -> str | None:
-    """Why nothing is left to roll back to, as far as the request or the configuration says so."""
-    kept = spec.rollback_window(gate.rollback_window)
-    decided_at = gate.decision.at if gate.decision else moment
-    if kept is None or (moment - decided_at).total_seconds() < kept:
-        return None
-    return f"The baseline is kept for {show_duration(kept)} after the verdict, and that time is over."
-
-
-def rollback_event(rollback: Rollback, **more: Any) -> Event:
-    body = {"state": rollback.state.value, "trigger": rollback.trigger, "detail": rollback.detail, **more}
-    return EventKind.ROLLBACK, body
-
-
-def finish(gate: Gate, moment: datetime, why: str | None = None) -> Step:
-    body = {"state": GateState.FINISHED.value, **({"why": why} if why else {})}
-    return Step(replace(gate, state=GateState.FINISHED, finished_at=moment), ((EventKind.STATE, body),))
 
 
 def _quarantined(gate: Gate, reason: str, moment: datetime) -> QuarantinedVersion:

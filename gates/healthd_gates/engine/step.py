@@ -1,0 +1,36 @@
+"""One step of a gate: how it shall stand, and all that is stored in the same transaction. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from healthd.journal.journal import AuditEntry
+from healthd_gates.domain.action_order import Occasion
+from healthd_gates.domain.gate import EventKind, Gate, GateState, QuarantinedVersion
+
+Event = tuple[EventKind, dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of a gate. `events` have no numbers yet. `gives_up` says why its actions that are due are not tried
+    again.
+    """
+
+    gate: Gate
+    events: tuple[Event, ...] = ()
+    orders: tuple[tuple[Occasion, str], ...] = ()
+    quarantine: QuarantinedVersion | None = None
+    audit: AuditEntry | None = None
+    gives_up: str | None = None
+
+    def after(self, *events: Event) -> Step:
+        """The same step, told after these events."""
+        return replace(self, events=(*events, *self.events))
+
+
+def finish(gate: Gate, moment: datetime, why: str | None = None) -> Step:
+    body = {"state": GateState.FINISHED.value, **({"why": why} if why else {})}
+    return Step(replace(gate, state=GateState.FINISHED, finished_at=moment), ((EventKind.STATE, body),))
