@@ -41,7 +41,7 @@ async def test_a_log_that_nobody_reads_holds_no_answer(tmp_path: Path) -> None:
                 except aiohttp.ClientConnectionError:
                     return False
 
-            await until(red_is_known, "the first result, of which a line tells", timeout=60)
+            await until(red_is_known, "the first result, of which a line tells")
             for _ in range(20):
                 with Lateness(process.pid) as late:
                     began = time.monotonic()
@@ -51,7 +51,7 @@ async def test_a_log_that_nobody_reads_holds_no_answer(tmp_path: Path) -> None:
                 process.send_signal(signal.SIGHUP)
                 await asyncio.sleep(0.05)
             process.terminate()
-            await until(lambda: process.poll() is not None, "the end", timeout=30)
+            await until(lambda: process.poll() is not None, "the end")
             assert process.returncode == 0
     finally:
         process.kill()

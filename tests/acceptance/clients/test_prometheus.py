@@ -25,7 +25,7 @@ async def test_scrapes_and_follows_a_dependency() -> None:
                     group = await scraper.query('healthd_group_ready{group="ready"}')
                     return [s["metric"]["status"] for s in now] == [status] and group[0]["value"][1] == ready
 
-                await until(lambda: sees("healthy", "1"), "the first scrape shows it healthy", 20)
+                await until(lambda: sees("healthy", "1"), "the first scrape shows it healthy")
                 server.pause()
                 await until(lambda: sees("unhealthy", "0"), "the scrape shows it unhealthy")
                 server.resume()

@@ -3,8 +3,6 @@
 from collections import Counter
 from pathlib import Path
 
-import pytest
-
 from tests.acceptance.deploy.host_stage import INSTANCES, staged
 from tests.servers.requests import Load
 from tests.servers.waiting import until
@@ -12,7 +10,6 @@ from tests.servers.waiting import until
 _FAILING = 0.25
 
 
-@pytest.mark.timeout(180)
 async def test_good_is_promoted_and_bad_is_put_back(tmp_path: Path, postgresql_dsn: str) -> None:
     """Under load: no request is lost by a release, and what fails is what the bad version failed until it was gone."""
     async with staged(tmp_path, postgresql_dsn) as stage:

@@ -163,7 +163,6 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KUBECACHEDIR", str(tmp_path / "cache"))
 
 
-@pytest.mark.timeout(180)
 async def test_good_is_promoted_and_bad_is_put_back(tmp_path: Path) -> None:
     """The old pods go once the good one may stay; the bad one loses the traffic to it, switched back exactly once."""
     async with staged(tmp_path, {"2.0": 0.1}) as stage, stage.load.running():
@@ -179,7 +178,6 @@ async def test_good_is_promoted_and_bad_is_put_back(tmp_path: Path) -> None:
     assert "healthd: " in bad.err
 
 
-@pytest.mark.timeout(120)
 async def test_a_dry_run_changes_nothing(tmp_path: Path) -> None:
     """It asks the cluster who is live, says what it would do, and patches nothing."""
     async with staged(tmp_path) as stage:
@@ -189,7 +187,6 @@ async def test_a_dry_run_changes_nothing(tmp_path: Path) -> None:
         assert not stage.api.patches
 
 
-@pytest.mark.timeout(120)
 async def test_nothing_is_switched_to_what_cannot_serve(tmp_path: Path) -> None:
     """A version that fails its smoke requests gets no traffic."""
     async with staged(tmp_path, {"3.0": 1.0}) as stage:

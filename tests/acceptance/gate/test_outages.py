@@ -11,7 +11,7 @@ import pytest_asyncio
 from tests.acceptance.gate.desk import NEW, PATIENCE, Case, Desk, desk, scraping_now
 from tests.servers.waiting import until
 
-pytestmark = [pytest.mark.timeout(240), pytest.mark.asyncio(loop_scope="module")]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 SLACK = 3.5  # seconds by which the ends of the evidence and of the log may differ
 CASES = {

@@ -19,8 +19,6 @@ from tests.acceptance.gate.shipper import ship
 from tests.acceptance.gate.shop import Flaw
 from tests.servers.ports import HOST, free_port
 
-pytestmark = pytest.mark.timeout(240)
-
 SETTLED = 2.0
 SLACK = 3.5  # seconds by which the ends of the evidence and of the log may differ: a scrape, a look, a late machine
 OLD_FLAWS = {"worse": Flaw(failing=0.01)}

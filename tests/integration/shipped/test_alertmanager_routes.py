@@ -74,13 +74,13 @@ async def test_each_environment_reaches_its_team_once(peer: Peer) -> None:
             _alert("production", "on-call-team", "h2"),
             _alert("staging", "qa-team", "s1"),
         )
-        await until(lambda: bool(told("on-call-team", "firing") and told("qa-team", "firing")), "both are told", 20)
+        await until(lambda: bool(told("on-call-team", "firing") and told("qa-team", "firing")), "both are told")
         assert told("on-call-team", "firing") == [["h1", "h2"]]
         assert told("qa-team", "firing") == [["s1"]]
         assert not told("development-team", "firing")
         over = datetime.now(UTC)
         await post(*(_alert("production", "on-call-team", instance, over) for instance in ("h1", "h2")))
-        await until(lambda: told("on-call-team", "resolved") == [["h1", "h2"]], "the end is told", 20)
+        await until(lambda: told("on-call-team", "resolved") == [["h1", "h2"]], "the end is told")
 
 
 DOWN = Notice(
@@ -144,11 +144,11 @@ async def test_a_fault_that_two_roads_lead_from_is_told_once(peer: Peer) -> None
             notifier = NOTIFIERS.find("alertmanager")(config, context)
             await notifier.send([DOWN, FAILED, ROLLBACK])
             own = {("HealthdCheck", "db"), ("HealthdGate", ""), ("HealthdRollback", "")}
-            await until(lambda: told() == own, "healthd's own alerts are told", 20)
+            await until(lambda: told() == own, "healthd's own alerts are told")
             await post(RULES)
             await post(OTHERS)
             other = own | {("HealthdCheckUnhealthy", "redis")}
-            await until(lambda: told() >= other, "another fault is told", 20)
+            await until(lambda: told() >= other, "another fault is told")
             await asyncio.sleep(2)
             assert told() == other
             (rollback,) = [it for it in await server.alerts() if it["labels"]["alertname"] == "HealthdRollback"]
@@ -161,4 +161,4 @@ async def test_a_fault_that_two_roads_lead_from_is_told_once(peer: Peer) -> None
             assert annotations["deploy_url"] == "https://ci.test/7"
             assert "runbook_url" not in annotations
             await notifier.send([replace(DOWN, firing=False, before=DOWN)])
-            await until(lambda: ("HealthdCheckUnhealthy", "db") in told(), "the rule's alert is heard", 30)
+            await until(lambda: ("HealthdCheckUnhealthy", "db") in told(), "the rule's alert is heard")

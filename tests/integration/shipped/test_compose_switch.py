@@ -42,9 +42,9 @@ async def test_the_switch_is_seen_and_a_broken_one_is_not(tmp_path: Path) -> Non
                 return False
 
         try:
-            await until(lambda: serves("1.0"), "blue", timeout=30)
+            await until(lambda: serves("1.0"), "blue")
             await upstream.switch("green")
-            await until(lambda: serves("2.0"), "green", timeout=30)
+            await until(lambda: serves("2.0"), "green")
             switch.write_text("upstream shop { nonsense; }")
             assert running.stderr is not None
             async with asyncio.timeout(30):

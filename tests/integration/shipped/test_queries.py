@@ -107,9 +107,9 @@ async def test_every_query_has_data(tmp_path: Path, authority: Authority) -> Non
         async def complete() -> bool:
             return not await _without_data(server, panel_queries())
 
-        await until(lambda: _has(server, "healthd_group_ready == 1"), "healthd is scraped", 60)
+        await until(lambda: _has(server, "healthd_group_ready == 1"), "healthd is scraped")
         with suppress(NeverHappenedError):  # the next line says which has none
-            await until(complete, "every panel has data", 30)
+            await until(complete, "every panel has data")
         assert await _without_data(server, panel_queries()) == []
         assert await _without_data(server, (q for q in choice_queries() if "$service" not in q[0])) == []
         firing = [rule["name"] for rule in await _rules(server) if rule.get("state") == "firing"]
@@ -124,7 +124,7 @@ async def test_every_query_has_data(tmp_path: Path, authority: Authority) -> Non
         assert await _without_data(server, choice_queries()) == []
         for _, query in mark_queries():
             await server.query(query)
-        await until(lambda: _fires(server, "HealthdGateFailed"), "the failed gate is told", 30)
+        await until(lambda: _fires(server, "HealthdGateFailed"), "the failed gate is told")
         broken = [(rule["name"], rule.get("lastError")) for rule in await _rules(server) if rule["health"] != "ok"]
         assert broken == []
 

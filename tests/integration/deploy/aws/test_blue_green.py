@@ -19,7 +19,6 @@ from tests.servers.aws import Failure
 from tests.servers.waiting import until
 
 PAIR = {"blue": ["1.0", "1.0"], "green": ["0.9", "0.9"]}
-pytestmark = pytest.mark.timeout(240)  # several deploys each, on a machine that may be busy
 CHANGES = ("Modify", "Register", "Deregister", "Send", "Cancel", "Add", "Create", "Delete")
 
 
@@ -59,7 +58,7 @@ async def test_killed_after_the_switch_it_goes_on_at_the_gate(server: moto.Moto,
     """The same key joins the same gate; nothing is released again."""
     async with staged(server, tmp_path, **PAIR) as stage, judged(stage, loaded=True):
         tool = await stage.start("blue-green", "1.1", "--key", "run-7")
-        await until(lambda: stage.traffic.weights.get(stage.groups["green"]) == 100, "the switch", timeout=40)
+        await until(lambda: stage.traffic.weights.get(stage.groups["green"]) == 100, "the switch")
         tool.send_signal(signal.SIGKILL)
         await tool.wait()
         stage.front.calls.clear()
@@ -117,7 +116,7 @@ async def test_an_interrupted_release_is_cancelled(server: moto.Moto, tmp_path: 
         assert "would switch the traffic from blue to green" in dry.err
         tool = await stage.start("blue-green", "1.1", release={"commands": ["sleep 60"], "interval": "50ms"})
         running = lambda: any(run.status == "InProgress" for one in stage.front.commands.values() for run in one.runs)  # noqa: E731
-        await until(running, "the command runs", timeout=40)
+        await until(running, "the command runs")
         tool.send_signal(signal.SIGTERM)
         _, err = await tool.communicate()
         assert tool.returncode == 130, err.decode()

@@ -11,7 +11,6 @@ from tests.servers import moto
 from tests.servers.waiting import until
 
 THREE = {"blue": ["1.0"] * 3}
-pytestmark = pytest.mark.timeout(240)  # several deploys each, on a machine that may be busy
 CHANGES = ("Modify", "Register", "Deregister", "Send", "Cancel", "Add", "Create", "Delete")
 
 
@@ -61,7 +60,7 @@ async def test_killed_it_is_taken_on_by_the_next(server: moto.Moto, tmp_path: Pa
     async with staged(server, tmp_path, **THREE) as stage, judged(stage, loaded=True):
         slow = f"[ $INSTANCE != {ids(stage)[1]} ] || sleep 3; {RELEASE}"
         tool = await stage.start("rolling", "1.1", "--key", "run-7", release={"commands": [slow], "interval": "50ms"})
-        await until(lambda: len(stage.front.commands) == 2, "the second batch is released", timeout=60)
+        await until(lambda: len(stage.front.commands) == 2, "the second batch is released")
         tool.send_signal(signal.SIGKILL)
         await tool.wait()
         assert len(await stage.registered()) == 2
@@ -102,7 +101,7 @@ async def test_what_a_killed_run_left_comes_back_also_where_nothing_may_be_deplo
     async with staged(server, tmp_path, blue=["1.0"] * 2) as stage, judged(stage):
         slow = {"commands": [f"{RELEASE}; [ $version = 1.0 ] || sleep 60"], "interval": "50ms"}
         tool = await stage.start("rolling", "1.1", "--key", "run-7", release=slow)
-        await until(lambda: stage.versions() == ["1.1", "1.0"], "the first release is under way", timeout=60)
+        await until(lambda: stage.versions() == ["1.1", "1.0"], "the first release is under way")
         tool.send_signal(signal.SIGKILL)
         await tool.wait()
         assert (await notes(stage, "version"))[ids(stage)[0]] == ""

@@ -119,7 +119,7 @@ async def test_ended_in_the_middle_of_the_batches(
     """The next run takes the lock over, goes on after the last batch, and does no document twice."""
     bench.write(f"{NAME}.yaml", SLUGS)
     with bench.running("up", batches={"size": 5, "pause": "50ms"}) as runner:
-        await until(lambda: done(database) > 0, "the batches are under way", timeout=30)
+        await until(lambda: done(database) > 0, "the batches are under way")
         runner.send_signal(how)
         await asyncio.to_thread(runner.wait, 30)
     assert 0 < done(database) < ROWS
@@ -131,7 +131,7 @@ async def test_frozen_for_longer_than_its_lease(bench: Bench, database: Database
     """Another runner takes over; the frozen one wakes up, cannot pass the fence, and changes nothing more."""
     bench.write(f"{NAME}.yaml", SLUGS)
     with bench.running("up", batches={"size": 5, "pause": "50ms"}) as runner:
-        await until(lambda: done(database) > 0, "the batches are under way", timeout=30)
+        await until(lambda: done(database) > 0, "the batches are under way")
         runner.send_signal(signal.SIGSTOP)
         assert await bench.up() == 1
         runner.send_signal(signal.SIGCONT)
@@ -146,7 +146,7 @@ async def test_a_runner_that_does_not_wait(bench: Bench, database: Database[dict
     """As soon as the holder has shown a sign of life it says who that is, and begins nothing."""
     bench.write(f"{NAME}.yaml", SLUGS)
     with bench.running("up", batches={"size": 1, "pause": "1s"}) as runner:
-        await until(lambda: done(database) > 0, "the batches are under way", timeout=30)
+        await until(lambda: done(database) > 0, "the batches are under way")
         with pytest.raises(HeldError, match=f"process {runner.pid} is at work"):
             await bench.up(lock_wait="0s")
 
@@ -173,7 +173,7 @@ async def test_killed_between_two_commands(bench: Bench, database: Database[dict
     inserts = "".join(f"  - {{insert: marks, documents: [{{_id: {n}}}]}}\n" for n in range(80))
     bench.write("0001_marks.yaml", f"up:\n{inserts}down:\n  - {{delete: marks, deletes: [{{q: {{}}, limit: 0}}]}}\n")
     with bench.running("up") as runner:
-        await until(lambda: database["marks"].count_documents({}) > 3, "commands are under way", timeout=30)
+        await until(lambda: database["marks"].count_documents({}) > 3, "commands are under way")
         runner.kill()
     assert (await bench.rows())["0001_marks"].status == Status.RUNNING
     assert await bench.up() == 1

@@ -225,9 +225,9 @@ async def test_killed_in_the_middle_of_a_script(bench: Bench, database: asyncpg.
     """Nothing of it is left; the next run finds out by the lock that its runner is gone, and applies it."""
     bench.write("0001_slow.sql", f"-- migrate: up\nCREATE TABLE half (id int);\n{GATED}")
     with bench.running("up") as runner:
-        await until(lambda: sleeps(database), "the script is under way", timeout=30)
+        await until(lambda: sleeps(database), "the script is under way")
         runner.kill()
-    await until(lambda: _gone(database), "the server has noticed", timeout=30)
+    await until(lambda: _gone(database), "the server has noticed")
     assert not await exists(database, "half")
     assert (await bench.rows())["0001_slow"].status == Status.RUNNING
     shown = bench.run("status").stdout
@@ -251,7 +251,7 @@ async def test_killed_outside_of_a_transaction(bench: Bench, database: asyncpg.C
         f"-- migrate: up no-transaction\nCREATE TABLE half (id int);\n-- migrate: up no-transaction\n{GATED}{down}",
     )
     with bench.running("up") as runner:
-        await until(lambda: sleeps(database), "the script is under way", timeout=30)
+        await until(lambda: sleeps(database), "the script is under way")
         runner.kill()
     await database.execute("CREATE TABLE go ()")
     if with_down:

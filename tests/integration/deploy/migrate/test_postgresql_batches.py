@@ -104,7 +104,7 @@ async def test_ended_in_the_middle_of_the_batches(
 ) -> None:
     """Killed, or asked to stop: the next run goes on after the last batch, and no row is skipped or done twice."""
     with bench.running("up", batches={"size": 5, "pause": "20ms"}) as runner:
-        await until(lambda: _begun(database), "the batches are under way", timeout=30)
+        await until(lambda: _begun(database), "the batches are under way")
         runner.send_signal(how)
         _, err = await asyncio.to_thread(runner.communicate, None, 30)
     assert 0 < await done(database) < ROWS

@@ -43,7 +43,7 @@ async def test_nobody_decides_without_traffic(api: Gating) -> None:
     async def is_held() -> bool:
         return bool((await api.call("GET", f"/gates/{answer.body['id']}")).body["state"] == "held")
 
-    await until(is_held, "a person is waited for", timeout=30)
+    await until(is_held, "a person is waited for")
     strict = await api.verify(api.service(), "pushed", wait="0s")
     assert strict.status == 202
 

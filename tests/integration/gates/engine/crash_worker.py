@@ -7,6 +7,7 @@ starts nothing and only brings to an end what others left.
 import asyncio
 import random
 import sys
+from typing import Any
 
 from healthd.runtime.clock import SystemClock
 from healthd_gates import actions, sources
@@ -68,13 +69,23 @@ async def start_gates(replica: stage.Replica, services: list[str]) -> None:
             tell("ack", gate.id, service)
 
 
+def service(name: str) -> dict[str, Any]:
+    """One whose traffic calls for a verdict has all the time for it: replicas that are killed all the time look seldom,
+    and an interval that ends after a few looks rightly ends inconclusive."""
+    policy = "brief" if VERDICTS[kind_of(name)] == "inconclusive" else "quick"
+    return {"source": {"kind": "scripted"}, "policy": policy, "on_fail": ORDERED}
+
+
+def policy(longest: str) -> dict[str, Any]:
+    return {**stage.POLICY, "initial_delay": "1s", "interval": "1s", "observe": {"min": "2s", "max": longest}}
+
+
 async def main(url: str, *, drain: bool) -> None:
     services = [f"{kind}-{n}" for kind in VERDICTS for n in range(_EACH)]
-    service = {"source": {"kind": "scripted"}, "policy": "quick", "on_fail": ORDERED}
     configuration = stage.config(
-        services=dict.fromkeys(services, service),
+        services={name: service(name) for name in services},
         actions={name: {"kind": "note"} for name in ORDERED},
-        policy={"initial_delay": "1s", "interval": "1s", "observe": {"min": "2s", "max": "40s"}},
+        policies={"quick": policy("1h"), "brief": policy("40s")},
         gates={"lease_duration": "2s"},
     )
     replica = await stage.start_replica(url, configuration, SystemClock(), told=told)

@@ -29,7 +29,7 @@ from tests.servers.waiting import until
 RUNS = int(os.environ.get("HEALTHD_CRASH_RUNS", "10"))
 _SECONDS_A_RUN = (0.0, 2.0)
 _WHILE_STARTING = 4  # every fourth kill comes whenever it comes, the others after a gate was acknowledged
-_WORST_SECONDS = 60.0
+_WORST_SECONDS = 150.0
 
 
 @dataclass
@@ -70,7 +70,7 @@ class Workers:
                 yield from (line.split() for line in whole.splitlines())
 
 
-@pytest.mark.timeout(60 + 15 * RUNS)
+@pytest.mark.timeout(300 + 15 * RUNS)
 @pytest.mark.parametrize("url", ["sqlite", "postgresql"], indirect=True)
 async def test_every_acknowledged_gate_comes_to_one_verdict(url: str, tmp_path: Path, database: Database) -> None:
     """One process on SQLite, two replicas on PostgreSQL; the verdict is the one that the traffic calls for."""

@@ -122,7 +122,7 @@ async def theatre(kind: str, url: str, folder: Path, cloud: moto.Moto) -> AsyncI
         effects += sorted(effect for place in built.values() for effect in place.effects)
 
 
-@pytest.mark.timeout(120 + 60 * RUNS)
+@pytest.mark.timeout(300 + 60 * RUNS)
 @pytest.mark.parametrize("journal", ["sqlite", "postgresql"])
 async def test_a_version_is_put_back_once_wherever_a_replica_dies(
     journal: str, tmp_path: Path, cloud: moto.Moto, postgresql_server: postgresql.PostgreSQL

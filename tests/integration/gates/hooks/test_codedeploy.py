@@ -90,7 +90,7 @@ async def test_codedeploy_is_told_the_verdict_once(tmp_path: Path, monkeypatch: 
         assert (await invoke(api, "d-GOOD", "good", monkeypatch))["heard"] == "accepted"
         assert (await invoke(api, "d-GOOD", "good", monkeypatch))["heard"] == "known"
         await invoke(api, "d-BAD", "bad", monkeypatch)
-        await until(lambda: len(codedeploy.told) == 2, "both verdicts", timeout=60)
+        await until(lambda: len(codedeploy.told) == 2, "both verdicts")
         assert sorted(codedeploy.told) == [("d-BAD", _EXECUTION, "Failed"), ("d-GOOD", _EXECUTION, "Succeeded")]
         with pytest.raises(aws_relay.Refused, match="nothing is not under"):
             await invoke(api, "d-NEW", "nothing", monkeypatch)
@@ -102,7 +102,7 @@ async def test_a_rollback_of_awss_own_is_not_judged(tmp_path: Path, monkeypatch:
         codedeploy.creators |= {"d-BACK": "codeDeployRollback", "d-STACK": "CloudFormationRollback"}
         for deployment in codedeploy.creators:
             await invoke(api, deployment, "bad", monkeypatch)
-        await until(lambda: len(codedeploy.told) == 2, "the answers", timeout=60)
+        await until(lambda: len(codedeploy.told) == 2, "the answers")
         assert sorted(codedeploy.told) == [(name, _EXECUTION, "Succeeded") for name in ("d-BACK", "d-STACK")]
         assert (await api.call("GET", "/gates?service=api-1")).body["gates"] == []
 
@@ -114,14 +114,14 @@ async def test_a_crash_and_a_codedeploy_that_is_down_lose_nothing(
     async with asking(tmp_path) as (api, codedeploy):
         codedeploy.is_down = True
         await invoke(api, "d-GOOD", "good", monkeypatch)
-        await until(lambda: codedeploy.tries > 0, "a try", timeout=60)
+        await until(lambda: codedeploy.tries > 0, "a try")
         await api.daemon.kill()
         codedeploy.is_down = False
         await api.daemon.start()
-        await until(lambda: bool(codedeploy.told), "the answer", timeout=60)
+        await until(lambda: bool(codedeploy.told), "the answer")
         assert codedeploy.told == [("d-GOOD", _EXECUTION, "Succeeded")]
         await invoke(api, "d-GONE", "good", monkeypatch)
-        await until(lambda: re.search(r"receipt\W+refused", api.daemon.log()) is not None, "its end", timeout=60)
+        await until(lambda: re.search(r"receipt\W+refused", api.daemon.log()) is not None, "its end")
 
 
 async def test_a_healthd_out_of_reach_fails_the_lambda(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -139,9 +139,9 @@ async def test_a_daemon_that_is_killed_loses_no_rollout(api: Gating) -> None:
     gates: dict[str, str] = {}
     async with ingress(api.daemon.url) as (url, asked):
         seen = [asyncio.create_task(see_through(tool)) for tool in TOOLS]
-        await until(lambda: len(gates) == len(TOOLS), "each tool begins its gate", 60.0)
+        await until(lambda: len(gates) == len(TOOLS), "each tool begins its gate")
         await api.daemon.kill()
-        await until(lambda: asked() > 2, "the tools get no answer", 60.0)
+        await until(lambda: asked() > 2, "the tools get no answer")
         await api.daemon.start()
         started.set()
         await asyncio.gather(*seen)
@@ -166,7 +166,7 @@ async def test_flagger_sends_no_traffic_to_what_it_rolled_back(api: Gating) -> N
         await client.release("flagger-again", "85d557f47b", "it was the network")
         again = Flagger(flagger.canary, "85d557f47b")
         retried = asyncio.create_task(again.roll_out(INTERVAL))
-        await until(lambda: _gates(api, "flagger-again", 2), "the version is tried again", 30.0)
+        await until(lambda: _gates(api, "flagger-again", 2), "the version is tried again")
         newest = (await client.gates(service="flagger-again")).gates[0]
         async with pushing(client, newest.id, bad=0.0):
             await retried

@@ -34,7 +34,7 @@ async def asking(folder: Path) -> AsyncIterator[tuple[Gating, GitHub, str]]:
 async def reviewed(github: GitHub, run: str, environment: str = "production") -> str:
     """The state of a review, once there is one."""
     place = (run, environment)
-    await until(lambda: place in github.reviews and github.reviews[place].state is not None, "a review", timeout=60)
+    await until(lambda: place in github.reviews and github.reviews[place].state is not None, "a review")
     return str(github.reviews[place].state)
 
 
@@ -65,7 +65,7 @@ async def test_deliveries_again_and_a_job_again(tmp_path: Path) -> None:
         assert await github.ask(url, "200", delivery="9") == 202
         again = {"id": 4711, "sha": "a" * 40, "ref": "main"}
         assert await github.ask(url, "200", deployment=again) == 202
-        await until(lambda: _gates(api, "api-0", 2), "another gate", timeout=30)
+        await until(lambda: _gates(api, "api-0", 2), "another gate")
         assert len((await api.call("GET", "/gates?service=api-0")).body["gates"]) == 2
 
 
@@ -77,9 +77,9 @@ async def test_a_crash_and_a_github_that_is_down_lose_nothing(tmp_path: Path) ->
     """Killed while the gate runs, and again while GitHub is down: the answer comes when both are back, and once."""
     async with asking(tmp_path) as (api, github, url):
         assert await github.ask(url, "300", environment="canary") == 202
-        await until(lambda: _gates(api, "api-2", 1), "the gate", timeout=30)
+        await until(lambda: _gates(api, "api-2", 1), "the gate")
         gate = (await api.call("GET", "/gates?service=api-2")).body["gates"][0]["id"]
-        await until(lambda: bool(github.reviews), "a report of how it goes", timeout=30)
+        await until(lambda: bool(github.reviews), "a report of how it goes")
         assert gate in github.reviews["300", "canary"].reports[0]
         await api.daemon.kill()
         github.is_down = True
@@ -87,7 +87,7 @@ async def test_a_crash_and_a_github_that_is_down_lose_nothing(tmp_path: Path) ->
         async with api.client() as client, pushing(client, gate, bad=0.0):
             assert (await client.verdict(gate)).verdict == "pass"
         asked = len(github.peer.received)
-        await until(lambda: len(github.peer.received) > asked, "a try", timeout=30)
+        await until(lambda: len(github.peer.received) > asked, "a try")
         await api.daemon.kill()
         await api.daemon.start()
         github.is_down = False
@@ -106,7 +106,7 @@ async def test_a_crash_while_the_answer_is_on_its_way_repeats_it(tmp_path: Path)
 
         github.peer.answer("POST", place, slowly)
         assert await github.ask(url, "400") == 202
-        await until(lambda: any("state" in body for body in taken), "the answer", timeout=60)
+        await until(lambda: any("state" in body for body in taken), "the answer")
         await api.daemon.kill()
 
         def at_once(received: Any) -> Answer:
@@ -117,7 +117,7 @@ async def test_a_crash_while_the_answer_is_on_its_way_repeats_it(tmp_path: Path)
         await api.daemon.start()
         said = [body["state"] for body in taken if "state" in body]
         assert said == ["approved"]
-        await until(lambda: sum("state" in body for body in taken) == 2, "the answer again", timeout=60)
+        await until(lambda: sum("state" in body for body in taken) == 2, "the answer again")
         assert {body["state"] for body in taken if "state" in body} == {"approved"}
 
 

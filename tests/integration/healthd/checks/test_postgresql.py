@@ -261,7 +261,7 @@ async def _restart_in_a_quiet_night(server: postgresql.PostgreSQL) -> None:
             await asyncio.to_thread(standby.stop)
             await asyncio.to_thread(standby.start)
             await asyncio.sleep(2.5)
-            await until(lambda: _is_up(check), "it is in step though nobody writes", 20)
+            await until(lambda: _is_up(check), "it is in step though nobody writes")
             assert (await check.look()).observed["lagSeconds"] == 0.0
             await standby.cut_off()
             await check.finds(Status.DEGRADED, FailureKind.LAGGING)
@@ -350,11 +350,11 @@ async def test_standby_that_was_restarted_while_nobody_writes() -> None:
             await source.execute("CREATE TABLE kept (at timestamptz)")
             await source.execute("CHECKPOINT")
             async with watched("postgresql", uri=restarted.dsn, require="replica") as check:
-                await until(lambda: _is_up(check), "the standby has caught up", timeout=60)
+                await until(lambda: _is_up(check), "the standby has caught up")
             await restarted.execute("CHECKPOINT")
             await asyncio.to_thread(restarted.process.stop)
             await asyncio.to_thread(restarted.process.start)
-            await until(restarted.streams, "the standby streams again", timeout=60)
+            await until(restarted.streams, "the standby streams again")
             received = "SELECT pg_last_wal_receive_lsn() < pg_last_wal_replay_lsn()"
             assert await restarted.execute(received), "else this would prove nothing"
             async with watched("postgresql", uri=restarted.dsn, require="replica") as check:

@@ -226,7 +226,7 @@ async def test_the_daemon_tells_and_a_dead_notifier_disturbs_nothing(peer: Peer,
             "routes": [{"to": ["on-call-team", "chat"]}],
         }
         async with daemon.running(configuration) as healthd:
-            await until(lambda: _paged(peer, "firing"), "somebody is called", 30)
+            await until(lambda: _paged(peer, "firing"), "somebody is called")
             async with aiohttp.ClientSession() as client:
 
                 async def metrics() -> str:
@@ -236,7 +236,7 @@ async def test_the_daemon_tells_and_a_dead_notifier_disturbs_nothing(peer: Peer,
                 async def shown() -> bool:
                     return 'healthd_notifier_up{notifier="chat"} 0.0' in await metrics()
 
-                await until(shown, "the dead notifier is seen", 30)
+                await until(shown, "the dead notifier is seen")
                 text = await metrics()
                 assert 'healthd_notifier_up{notifier="on-call-team"} 1.0' in text
                 assert 'healthd_notifications_queue_length{notifier="chat"} 1.0' in text
@@ -244,7 +244,7 @@ async def test_the_daemon_tells_and_a_dead_notifier_disturbs_nothing(peer: Peer,
                     assert response.status == 503
             listener = await asyncio.start_server(lambda _, writer: writer.close(), HOST, port)
             async with listener:
-                await until(lambda: _paged(peer, "resolved"), "the end is told", 30)
+                await until(lambda: _paged(peer, "resolved"), "the end is told")
             assert "notifier delivery failed" in healthd.log()
             assert "s3cret-path" not in healthd.log() + text
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from healthd_gates.actions.contract import ActionResult, Ending
+from healthd_gates.config.settings import Config
 from healthd_gates.domain.action_order import OrderState
 from healthd_gates.domain.errors import AlreadyDecided, NotRollingBack, ServiceBusy
 from healthd_gates.domain.gate import EventKind, Gate, GateState, RollbackState
@@ -16,18 +17,24 @@ from tests.fakes.gates import Note, Replica, Script, broken, config, healthy, re
 from tests.unit.gates.engine.test_service import audited
 
 
+def short() -> Config:
+    return config(
+        policy={"initial_delay": "5s", "observe": {"min": "10s", "max": "60s"}}, gates={"lease_duration": "60s"}
+    )
+
+
 async def stuck(running: Replica) -> Gate:
-    """A gate of a bad version, some minutes after its verdict: its action exits with 1 again and again."""
+    """A gate of a bad version, after the time by which it was to decide: its action exits with 1 again and again."""
     Script.act, Note.act = broken, lambda _order: ActionResult(Ending.RETRY, "exit code 1")
     gate = await running.keeper.start(request(baseline=Version(version="1.0")), caller="ci")
     await running.keeper.wait(gate.id, 600)
-    await asyncio.sleep(400)
+    await asyncio.sleep(120)
     return await running.keeper.get(gate.id)
 
 
 async def test_the_refusal_says_when_and_how(file: Path) -> None:
     """No time in it is past: the one by which the gate was to decide is."""
-    async with replica(file) as running:
+    async with replica(file, short()) as running:
         gate = await stuck(running)
         with pytest.raises(ServiceBusy, match=f"healthd gate give-up {gate.id}") as busy:
             await running.keeper.start(request(version="2.1"), caller="ci")
@@ -47,7 +54,7 @@ async def test_the_refusal_says_when_and_how(file: Path) -> None:
 )
 async def test_a_person_ends_it(file: Path, *, done: bool, state: RollbackState, detail: str) -> None:
     """At once, with the reason in the gate and in the audit; the action is tried no more, and the fix may come."""
-    async with replica(file) as running:
+    async with replica(file, short()) as running:
         gate = await stuck(running)
         tries = len(Note.tried)
         ended = await running.keeper.give_up(gate.id, caller="ann", reason="the old way", done=done)
@@ -57,7 +64,7 @@ async def test_a_person_ends_it(file: Path, *, done: bool, state: RollbackState,
         assert (order.state, order.detail) == (OrderState.GIVEN_UP, detail)
         Script.act = healthy
         assert (await running.keeper.start(request(version="2.1"), caller="ci")).state is GateState.SETTLING
-        await asyncio.sleep(300)
+        await asyncio.sleep(100)
         assert len(Note.tried) == tries
         assert ("ann", "gate.give_up", gate.id) in await audited(running)
         log = [event.body["state"] for event in await running.gates.gate_store.events(gate.id, 0, limit=10_000)
@@ -107,10 +114,10 @@ async def test_what_failed_already_can_be_called_done(file: Path) -> None:
 
 async def test_a_gate_of_a_crashed_replica_can_be_ended(file: Path) -> None:
     """Whoever has it; a restart does not bring it back."""
-    first = await start_replica(file, config())
+    first = await start_replica(file, short())
     gate = await stuck(first)
     await first.crash()
-    async with replica(file) as second:
+    async with replica(file, short()) as second:
         await second.keeper.give_up(gate.id, caller="ann", reason="by hand", done=True)
         await asyncio.sleep(120)
         assert (await second.keeper.get(gate.id)).state is GateState.FINISHED

@@ -45,7 +45,7 @@ async def test_one_pipeline_of_two_services(file: Path) -> None:
 
 async def test_an_old_verdict_is_named_and_not_given(file: Path) -> None:
     """A run that is started again weeks later deploys again, and that deploy was judged by nobody."""
-    async with replica(file, config(policy=QUICK)) as running:
+    async with replica(file, config(policy=QUICK, gates={"lease_duration": "60s"})) as running:
         first = await verify(running)
         await asyncio.sleep(600)
         assert (await verify(running)).id == first.id
