@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 FOLDER = Path(__file__).parent
+_CODE = re.compile(r"`([^`]+)`")
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -81,6 +83,11 @@ class Renderer:
 
     def _load(self) -> Environment:
         from jinja2 import Environment, FileSystemLoader, StrictUndefined
+        from markupsafe import Markup, escape
+
+        def code(text: str) -> Markup:
+            """What stands between backquotes, as code; the rest as it is."""
+            return Markup(_CODE.sub(r"<code>\1</code>", str(escape(text))))
 
         environment = Environment(
             loader=FileSystemLoader(self._templates),
@@ -90,7 +97,7 @@ class Renderer:
             lstrip_blocks=True,
             auto_reload=False,
         )
-        environment.filters |= {"stamp": stamp_seconds, "clock": clock_time, "day": day_time}
+        environment.filters |= {"code": code, "stamp": stamp_seconds, "clock": clock_time, "day": day_time}
         environment.globals["asset"] = self.assets.url
         for name in environment.list_templates():
             environment.get_template(name)

@@ -97,7 +97,8 @@ async def test_people_see_every_call(open_site: Open) -> None:
     fetched = re.findall(r'<(?:link|script|img)[^>]+(?:href|src)="([^"]+)"', page)
     assert fetched
     assert all(address.startswith("/static/") for address in fetched)
-    assert not re.search(r"<script|style=|//[a-z]", page)
+    assert not re.search(r"<script|style=|//[a-z]|`", page)
+    assert "<code>degraded</code>: an unhealthy dependency" in page
     plain = await client.get("/docs", headers={"Accept-Encoding": "identity", **bearer("root")})
     assert await plain.text() == page
 
