@@ -41,5 +41,8 @@ def test_what_the_gates_page_scripts_is_shell(text: str) -> None:
 
 
 def _headings(page: Path) -> set[str]:
-    lines = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
-    return {re.sub(r"[^\w -]", "", line).strip().lower().replace(" ", "-") for line in lines}
+    """What a link can lead to: headings, as they are turned into anchors, and anchors of their own."""
+    text = page.read_text(encoding="utf-8")
+    lines = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    anchors = re.findall(r'<a id="([^"]+)"></a>', text)
+    return {re.sub(r"[^\w -]", "", line).strip().lower().replace(" ", "-") for line in lines}.union(anchors)
