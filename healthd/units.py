@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
 from healthd.runtime.web_address import ShownMasked
+from healthd.wording import shape
 
 _DURATION = re.compile(r"(?P<number>\d+(?:\.\d+)?)(?P<unit>ms|s|m|h|d)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -87,7 +88,11 @@ Ratio = Annotated[
     Field(ge=0, le=1),
     WithJsonSchema({"type": "string", "pattern": r"^\d+(\.\d+)?%$|^\$\{", "examples": ["90%"]}),
 ]
-HttpAddress = Annotated[str, Field(pattern=r"^https?://[^\s/?#]+"), ShownMasked()]
+HttpAddress = Annotated[
+    str,
+    Field(pattern=shape(r"^https?://[^\s/?#]+", "an address that begins with http:// or https://")),
+    ShownMasked(),
+]
 """An address whose user, keys and secret parts of the path are shown as `***`."""
 Size = Annotated[
     int,

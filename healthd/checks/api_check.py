@@ -15,6 +15,7 @@ from healthd.checks.http_client import Answer, HttpClient, Request
 from healthd.checks.retry_after import asked_pause
 from healthd.model import FailureKind, Observed, Result
 from healthd.units import Duration
+from healthd.wording import shape
 
 
 def _one_word(key: SecretStr) -> SecretStr:
@@ -38,7 +39,9 @@ def _base_url(text: str) -> str:
 
 APIKey = Annotated[SecretStr, AfterValidator(_one_word)]
 BaseURL = Annotated[str, AfterValidator(_base_url)]
-APIPath = Annotated[str, StringConstraints(pattern=r"^/[^\s?#]*$")]
+APIPath = Annotated[
+    str, StringConstraints(pattern=shape(r"^/[^\s?#]*$", "a path that begins with a slash, without a query"))
+]
 
 
 class ThirdPartyConfig(CheckConfig):

@@ -29,6 +29,7 @@ from healthd.checks.aws_inventory import (
 from healthd.checks.contract import CheckConfig, CheckContext
 from healthd.model import FailureKind, Result, Status
 from healthd.units import Duration
+from healthd.wording import shape
 
 _MAY_BE_DEGRADED = (FailureKind.PERMISSION, FailureKind.RATE_LIMITED)  # as with every third party: it is there
 
@@ -53,9 +54,9 @@ class AWSConfig(CheckConfig):
     kind: Literal["aws"] = "aws"
     interval: Duration = 60.0
     timeout: Duration = 10.0
-    region: str = Field(pattern=r"^[a-z0-9-]+$")
+    region: str = Field(pattern=shape(r"^[a-z0-9-]+$", "a region, such as eu-central-1"))
     """The region to ask in."""
-    account: str | None = Field(None, pattern=r"^\d{12}$")
+    account: str | None = Field(None, pattern=shape(r"^\d{12}$", "an account of 12 digits, in quotes"))
     """The account number that the caller must belong to."""
     vpc: str | None = None
     """The VPC that must be there, by its tag `Name`."""

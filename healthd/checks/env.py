@@ -10,8 +10,11 @@ from pydantic import Field
 
 from healthd.checks.contract import CheckConfig, CheckContext, Scope
 from healthd.model import FailureKind, Observed, Result
+from healthd.wording import shape
 
-Variable = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+Variable = Annotated[
+    str, Field(pattern=shape(r"^[A-Za-z_][A-Za-z0-9_]*$", "the name of a variable, such as POSTGRESQL_URI"))
+]
 
 # What templates and their readers leave where a value belongs.
 _PLACEHOLDERS = (

@@ -16,6 +16,7 @@ from healthd.checks.http_client import Answer
 from healthd.model import FailureKind
 from healthd.runtime.patterns import PatternTooSlowError, checked_pattern, is_found
 from healthd.units import Duration, show_duration
+from healthd.wording import shape
 
 _STATUS = re.compile(r"(?P<first>[1-5]\d\d)(?:-(?P<last>[1-5]\d\d))?|(?P<hundred>[1-5])xx")
 _BY_STATUS = {401: FailureKind.AUTH, 403: FailureKind.PERMISSION, 429: FailureKind.RATE_LIMITED}
@@ -49,7 +50,7 @@ class _Expectation(BaseModel):
 class HeaderExpectation(_Expectation):
     """One header of the answer. With a name alone, the header must be there."""
 
-    name: str = Field(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")
+    name: str = Field(pattern=shape(r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$", "the name of a header, such as X-Request-Id"))
     """The header's name, in any case of letters."""
     exists: bool = True
     """Whether it must be there, or must not."""

@@ -17,6 +17,7 @@ from healthd.checks.http_client import Answer, HttpClient, Request
 from healthd.checks.retry_after import asked_pause
 from healthd.model import FailureKind, JSONScalar, Result
 from healthd.units import Size, show_duration
+from healthd.wording import shape
 
 
 def _http_url(secret: SecretStr) -> SecretStr:
@@ -43,7 +44,10 @@ def _one_line(secret: SecretStr) -> SecretStr:
 
 _NOTHING_TO_ESCAPE = re.compile(r"(?:[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*")  # RFC 3986
 HttpURL = Annotated[SecretStr, AfterValidator(_http_url)]
-HeaderName = Annotated[str, StringConstraints(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")]
+HeaderName = Annotated[
+    str,
+    StringConstraints(pattern=shape(r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$", "the name of a header, such as X-Request-Id")),
+]
 HeaderValue = Annotated[SecretStr, AfterValidator(_one_line)]
 
 
@@ -54,7 +58,7 @@ class RequestConfig(CheckConfig):
 
     url: HttpURL
     """`http://` or `https://`; a user and password in it are sent as basic authentication."""
-    method: Annotated[str, StringConstraints(pattern=r"^[A-Z]+$")] = "GET"
+    method: Annotated[str, StringConstraints(pattern=shape(r"^[A-Z]+$", "a method in capitals, such as GET"))] = "GET"
     """The request's method."""
     headers: dict[HeaderName, HeaderValue] = Field(default_factory=dict)
     """Headers to send; their values are secrets."""

@@ -13,8 +13,14 @@ from healthd.checks import mongodb_client as mongodb
 from healthd.checks import postgresql_connection as postgresql
 from healthd.checks.migrations_expected import Expected, normal_checksum
 from healthd.model import Result
+from healthd.wording import shape
 
-TableName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)?$")]
+TableName = Annotated[
+    str,
+    StringConstraints(
+        pattern=shape(r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)?$", "a table, or a schema, a dot and a table")
+    ),
+]
 
 
 @dataclass(frozen=True, slots=True)

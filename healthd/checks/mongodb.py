@@ -18,6 +18,7 @@ from healthd.checks.contract import CheckConfig, CheckContext
 from healthd.checks.database import DatabaseConfig, Require
 from healthd.model import FailureKind, Result, Status
 from healthd.units import Duration, show_duration
+from healthd.wording import shape
 
 _QUIET = 15.0  # seconds: an idle primary writes a no-op every 10 s (periodicNoopIntervalSecs)
 _PREFERENCES = {
@@ -35,7 +36,7 @@ class MongoDBConfig(DatabaseConfig):
     """The role that a member must have: `primary`, `replica` (a secondary) or `any`."""
     max_lag: Duration = 30.0
     """How far a secondary may be behind."""
-    canary: str | None = Field(None, pattern=r"^[^.$\s/\\\"]+\.[^$\s]+$")
+    canary: str | None = Field(None, pattern=shape(r"^[^.$\s/\\\"]+\.[^$\s]+$", "a database, a dot and a collection"))
     """`database.collection` in which each probe writes one document for the majority; a secondary reads there."""
 
 

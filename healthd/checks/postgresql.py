@@ -15,6 +15,7 @@ from healthd.checks.contract import CheckConfig, CheckContext
 from healthd.checks.database import DatabaseConfig, Limits, Require, percent
 from healthd.model import FailureKind, Result, Status
 from healthd.units import Duration, show_duration
+from healthd.wording import shape
 
 # One round trip, and nothing in it needs a grant. Without pg_read_all_stats the kind of another user's session is
 # hidden, and so is the state of the WAL receiver: then sessions with a database and a user are counted, and a
@@ -59,7 +60,9 @@ class PostgreSQLConfig(DatabaseConfig):
     """How far a standby may be behind."""
     connections: Limits = Limits()
     """Shares of the connections that ordinary roles can have."""
-    canary: str | None = Field(None, pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)?$")
+    canary: str | None = Field(
+        None, pattern=shape(r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)?$", "a table, or a schema, a dot and a table")
+    )
     """A table in which each probe commits one row; a standby reads there. Its columns are `id` and `at`."""
 
 

@@ -10,6 +10,7 @@ from healthd.checks.api_check import APIPath, BaseURL, ThirdPartyConfig, json_ob
 from healthd.checks.contract import CheckConfig, CheckContext
 from healthd.checks.http_client import Answer
 from healthd.model import FailureKind, JSONScalar, Result
+from healthd.wording import shape
 
 Mode = Literal["live", "test"]
 
@@ -20,7 +21,9 @@ class StripeConfig(ThirdPartyConfig):
     """Where the API is."""
     path: APIPath = "/v1/balance"
     """What to ask; restricted keys may not read `/v1/account`."""
-    api_version: str | None = Field(None, pattern=r"^[0-9A-Za-z.-]+$")
+    api_version: str | None = Field(
+        None, pattern=shape(r"^[0-9A-Za-z.-]+$", "a version of the API, such as 2024-06-20")
+    )
     """The API version to ask for."""
     mode: Mode | None = None
     """`live` or `test`: which kind of key it must be."""

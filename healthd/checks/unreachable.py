@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import aiohttp
+from yarl import URL
 
 from healthd.checks.connect import Endpoint, explain
 
@@ -19,3 +20,25 @@ def why_unreached(error: Exception, endpoint: Endpoint) -> str:
         case OSError():
             return explain(error, endpoint)[1]
     return f"{endpoint} does not speak HTTP: {type(error).__name__}"
+
+
+def why_not_asked(error: Exception, url: str, seconds: float | None) -> str:
+    """Why a daemon at `url` gave no answer, and what may be wrong with the address; `seconds` is how long it had."""
+    address = URL(url)
+    other = "http" if address.scheme == "https" else "https"
+    match error:
+        case TimeoutError():
+            return f"no answer within {seconds:g} s"
+        case aiohttp.ClientConnectorCertificateError():
+            return str(why_unreached(error, _endpoint(address)))
+        case aiohttp.ClientConnectorSSLError():
+            return f"it does not speak TLS; is it {other}://{address.authority}?"
+        case aiohttp.ClientResponseError() | aiohttp.ServerDisconnectedError():
+            return f"it does not speak HTTP; is it {other}://{address.authority}, or another port?"
+        case aiohttp.ClientConnectorError(os_error=ConnectionRefusedError()):
+            return "nobody listens there: is the daemon running, and is this its port?"
+    return why_unreached(error, _endpoint(address))
+
+
+def _endpoint(address: URL) -> Endpoint:
+    return Endpoint(address.host or "", address.port or 0)

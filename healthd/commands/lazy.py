@@ -9,6 +9,8 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
+from healthd.nearest import did_you_mean
+
 Registry = Mapping[str, tuple[str, str]]
 """By its word: where a command is, as `module:name`, and the sentence about it in the list of commands."""
 
@@ -29,6 +31,28 @@ class LazyGroup(click.Group):
         module, _, name = self.registry[cmd_name][0].partition(":")
         command: click.Command = getattr(import_module(module), name)
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As of any group; of a word that is no command it says which one was probably meant."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            if args[0] in self.registry or args[0].startswith("-"):
+                raise
+            raise click.UsageError(f"{error.message.rstrip('.')}.{self._meant(ctx, args[0])}", ctx) from None
+
+    def _meant(self, ctx: click.Context, word: str) -> str:
+        """The command of another group that goes by this word, or the one here that is most like it."""
+        for other in self.list_commands(ctx):
+            group = self.get_command(ctx, other)
+            if isinstance(group, click.Group) and word in group.list_commands(ctx):
+                return f" Did you mean {ctx.command_path} {other} {word}?"
+        parent = ctx.parent
+        if parent is not None and isinstance(parent.command, click.Group) and word in parent.command.list_commands(ctx):
+            return f" Did you mean {parent.command_path} {word}?"
+        return did_you_mean(word, self.registry)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

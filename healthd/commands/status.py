@@ -12,7 +12,8 @@ import aiohttp
 import click
 from yarl import URL
 
-from healthd.commands.options import json_option, reason
+from healthd.checks.unreachable import why_not_asked
+from healthd.commands.options import json_option
 from healthd.commands.table import add_row, empty_table, showing
 from healthd.model import Status
 
@@ -52,24 +53,24 @@ def status(url: URL, as_json: bool, group: str | None, timeout: float) -> None:
     try:
         code, document = asyncio.run(_ask(url.joinpath("health", *([group] if group else [])), timeout))
     except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-        click.echo(f"{shown} could not be asked: {_why(error, timeout)}", err=True)
+        click.echo(f"{shown} could not be asked: {_why(error, shown, timeout)}", err=True)
         sys.exit(_COULD_NOT_ASK)
     if code not in (200, 503) or not _is_ours(document):
-        click.echo(f"{shown} answered {code}: {document.get('detail') or 'this is not a healthd'}", err=True)
+        said = document.get("detail") or "this is no healthd: is it the address of an application?"
+        click.echo(f"{shown} answered {code}: {said}", err=True)
         sys.exit(_COULD_NOT_ASK)
     click.echo(json.dumps(document, indent=2)) if as_json else _print(document)
+    checks = document.get("checks", {}).values()
+    if os.environ.get("HEALTHD_TOKEN") and checks and not any("duration" in check for check in checks):
+        said = "no details: the token in HEALTHD_TOKEN is not known there, or lacks the scope health:read"
+        click.echo(said, err=True)
     sys.exit(0 if code == 200 and not document.get("rollbacks") else 1)
 
 
-def _why(error: Exception, timeout: float) -> str:
-    match error:
-        case TimeoutError():
-            return f"no answer within {timeout:g} s"
-        case aiohttp.ClientConnectorError():
-            return reason(error.os_error)
-        case json.JSONDecodeError() | UnicodeDecodeError():
-            return "it answered, but not with JSON: this is not a healthd"
-    return str(error) or type(error).__name__
+def _why(error: Exception, url: URL, timeout: float) -> str:
+    if isinstance(error, aiohttp.ClientError | TimeoutError):
+        return why_not_asked(error, str(url), timeout)
+    return "it answers, and not with JSON: is this the address of the daemon, and not of an application?"
 
 
 def _is_ours(document: dict[str, Any]) -> bool:

@@ -12,6 +12,7 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from healthd.config.options import options_at
 from healthd.nearest import did_you_mean, nearest
+from healthd.wording import shape_in_words
 
 KeyPath = tuple[str | int, ...]
 _LIKE_NUMBERS = ("int_parsing", "int_from_float", "float_parsing", "int_type", "float_type")
@@ -53,9 +54,9 @@ def explained(error: ValidationError, tree: Any, file: str, model: type[BaseMode
         inside = any(other["loc"][: len(location)] == location for other in details if other is not detail)
         if not (detail["type"] == "too_short" and inside):  # it is short because its items are in error
             where = tuple(_written(tree, location))
-            message = _explain(detail["type"], detail["msg"], detail.get("ctx", {}))
+            message = in_words(detail["type"], detail["msg"], detail.get("ctx", {}))
             if detail["type"] == "extra_forbidden":
-                message += _meant(model, tree, where)
+                message += meant(model, tree, where)
             yield Problem(file, line_of(tree, where), ".".join(str(step) for step in where if step != "[key]"), message)
 
 
@@ -97,7 +98,7 @@ def line_of(tree: Any, location: KeyPath) -> int | None:
     return line
 
 
-def _meant(model: type[BaseModel], tree: Any, where: KeyPath) -> str:
+def meant(model: type[BaseModel], tree: Any, where: KeyPath) -> str:
     """What may have been meant by an option that does not exist: `; did you mean interval?`."""
     known = options_at(model, tree, where[:-1])
     alike = nearest(str(where[-1]), known)
@@ -109,7 +110,8 @@ def _meant(model: type[BaseModel], tree: Any, where: KeyPath) -> str:
 _MOST_NAMES = 24
 
 
-def _explain(kind: str, message: str, context: Mapping[str, Any]) -> str:
+def in_words(kind: str, message: str, context: Mapping[str, Any]) -> str:
+    """What a person is told in place of a validator's message, by its kind."""
     if kind in _EXPECTED:
         return _EXPECTED[kind]
     if kind in _LIKE_NUMBERS:
@@ -119,8 +121,14 @@ def _explain(kind: str, message: str, context: Mapping[str, Any]) -> str:
             return "no such option"
         case "too_short":
             return f"needs {context['min_length']} or more"
+        case "too_long":
+            return f"must not have more than {context['max_length']}"
+        case "string_too_short":
+            return "must not be empty" if context["min_length"] == 1 else f"needs {context['min_length']} characters"
+        case "string_too_long":
+            return f"must not have more than {context['max_length']} characters"
         case "string_pattern_mismatch":
-            return f"is not a name of this kind: it must match {context['pattern']}"
+            return f"must be {shape_in_words(context['pattern']) or 'of the form ' + context['pattern']}"
         case "union_tag_invalid":
             known = re.findall(r"'([^']+)'", context["expected_tags"])
             there_are = ", ".join(known)

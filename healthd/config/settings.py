@@ -34,8 +34,17 @@ from healthd.notifiers.contract import MisconfiguredNotifier, NotifierConfig
 from healthd.notifiers.parsing import AnyNotifier, KnownRoute
 from healthd.registry import SchemaOfKinds
 from healthd.units import Duration
+from healthd.wording import shape
 
-Name = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9._-]{0,63}$")]
+Name = Annotated[
+    str,
+    StringConstraints(
+        pattern=shape(
+            r"^[a-zA-Z0-9][a-zA-Z0-9._-]{0,63}$",
+            "a name of at most 64 letters, digits, dots, dashes and underscores that begins with a letter or digit",
+        )
+    ),
+]
 SCOPES = (
     "health:read",
     "checks:run",

@@ -12,8 +12,9 @@ from healthd.notifiers.notice import Notice, urgency
 from healthd.notifiers.posting import post
 from healthd.notifiers.wording import headline, paragraph
 from healthd.units import HttpAddress
+from healthd.wording import shape
 
-Mail = Annotated[str, StringConstraints(pattern=r"^[^@\s]+@[^@\s]+$", max_length=254)]
+Mail = Annotated[str, StringConstraints(pattern=shape(r"^[^@\s]+@[^@\s]+$", "a mail address"), max_length=254)]
 _LONGEST_SUBJECT = 200  # characters
 
 

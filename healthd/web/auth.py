@@ -36,6 +36,8 @@ _FORWARDING = (
     *map(istr, ("X-Amzn-Trace-Id", "X-Appengine-User-IP", "X-Envoy-External-Address", "X-Original-URL")),
 )
 _NO_TOKEN = "no token is configured: put one under auth.tokens (`healthd token new` makes it)"
+_UNKNOWN = "this token is not known: no hash under auth.tokens is its own"
+_FORM = "send `Authorization: Bearer TOKEN`"
 
 
 def new_token() -> tuple[str, str]:
@@ -93,7 +95,7 @@ class Guard:
     def caller(self, request: web.Request) -> Caller | None:
         """The caller, or None for an anonymous one. Raises Problem 401 for a token that is not known."""
         if hdrs.AUTHORIZATION in request.headers:
-            return self._by_token(_presented(request))
+            return self._by_token(_presented(request), self._fault(request))
         if self._trusts_this_host and _is_loopback(request.remote or "") and _is_direct(request):
             return _THIS_HOST
         return None
@@ -126,7 +128,8 @@ class Guard:
         if caller is _THIS_HOST and not caller.may(scope):
             raise _unauthorized(self._how_to_come_in("on this host too, what changes something needs a token"))
         if not caller.may(scope):
-            raise Problem(403, "Forbidden", f"token {caller.name!r} lacks the scope {scope}")
+            cure = f"give it that scope under auth.tokens, or make one with `healthd token new --scope {scope}`"
+            raise Problem(403, "Forbidden", f"token {caller.name!r} lacks the scope {scope}: {cure}")
         return caller
 
     def challenge(self, request: web.Request, scope: str | None = None) -> Caller:
@@ -149,7 +152,21 @@ class Guard:
     def _how_to_come_in(self, with_token: str) -> str:
         return with_token if self._tokens else _NO_TOKEN
 
-    def _by_token(self, token: str | None) -> Caller:
+    def _fault(self, request: web.Request) -> str:
+        """Why what came in the header is nobody's token, as far as its form tells."""
+        kind, _, given = request.headers[hdrs.AUTHORIZATION].partition(" ")
+        given = given.strip()
+        if not self._tokens:
+            return f"{_NO_TOKEN}, or leave the Authorization header out" if self._trusts_this_host else _NO_TOKEN
+        if kind.lower() == "basic":
+            return _UNKNOWN if _presented(request) is not None else f"a password is taken for reading alone: {_FORM}"
+        if kind.lower() != "bearer":
+            return f"the word Bearer is missing: {_FORM}"
+        if not given:
+            return "the Authorization header holds no token: is the variable that should hold it unset?"
+        return f"the word Bearer is there twice: {_FORM}" if given.lower().startswith("bearer ") else _UNKNOWN
+
+    def _by_token(self, token: str | None, fault: str = _UNKNOWN) -> Caller:
         presented = hash_token(token or "")
         found: Token | None = None
         for known in self._tokens:  # all of them, so that the time taken tells nothing
@@ -157,7 +174,7 @@ class Guard:
                 found = known
         if token is None or found is None:
             self.refused(Reason.UNKNOWN_TOKEN)
-            raise _unauthorized("this token is not known")
+            raise _unauthorized(fault)
         hooks = None if found.hooks is None or "admin" in found.scopes else frozenset(found.hooks)
         return Caller(found.name, frozenset(found.scopes), hooks)
 

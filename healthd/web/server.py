@@ -15,9 +15,9 @@ from healthd.web.checks_api import ChecksApi
 from healthd.web.connections import Connections, accept
 from healthd.web.health import HealthEndpoints
 from healthd.web.metrics_page import MetricsPage
-from healthd.web.problems import Problem
 from healthd.web.refusals import Refusals
 from healthd.web.spending import Spending
+from healthd.web.unanswered import no_such_call
 
 _LARGEST_BODY = 64 * 1024
 _FAREWELL = 2.0  # seconds that requests in hand get to end when the server stops
@@ -39,21 +39,8 @@ def build(
     app.add_routes(health.routes())
     app.add_routes(checks.routes())
     app.add_routes([web.get("/metrics", MetricsPage(metrics.registry, Spending()).__call__), *more])
-    app.add_routes([web.route("*", "/{rest:(?s:.*)}", _no_such_call)])
+    app.add_routes([web.route("*", "/{rest:(?s:.*)}", no_such_call)])
     return app
-
-
-async def _no_such_call(request: web.Request) -> web.Response:
-    """What nothing else answers: 405 where another method would be answered, else 404."""
-    allowed: set[str] = set()
-    for resource in request.app.router.resources():
-        match, methods = await resource.resolve(request)
-        if match is None:
-            allowed |= methods
-    if allowed:
-        said = ", ".join(sorted(allowed))
-        return Problem(405, "Method not allowed", f"allowed here: {said}", {"Allow": said}).response()
-    return Problem(404, "Not found", "no such call; /openapi.json describes them all").response()
 
 
 class HttpServer:

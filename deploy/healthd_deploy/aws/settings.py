@@ -11,6 +11,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from healthd.config.settings import Model, Name
 from healthd.units import Duration, Span
+from healthd.wording import shape
 from healthd_deploy.core.settings import DeployConfig, GatePlan
 
 _SHELLS = ("AWS-RunShellScript", "AWS-RunPowerShellScript")
@@ -18,21 +19,38 @@ _SHORTEST_TO_START = 30  # seconds, as the API has it
 
 
 def _arn(kind: str, shown: str) -> StringConstraints:
-    return StringConstraints(pattern=rf"^arn:[a-z-]+:elasticloadbalancing:[a-z0-9-]+:\d{{12}}:{kind}/{shown}\S+$")
+    return StringConstraints(
+        pattern=shape(
+            rf"^arn:[a-z-]+:elasticloadbalancing:[a-z0-9-]+:\d{{12}}:{kind}/{shown}\S+$", f"the ARN of a {kind}"
+        )
+    )
 
 
 GroupArn = Annotated[str, _arn("targetgroup", "")]
 # Goes into shell commands and into tags, which know fewer characters than versions may have elsewhere.
-VersionName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9](?:[./]?[A-Za-z0-9_+:@-])*$", max_length=128)]
-InstanceId = Annotated[str, StringConstraints(pattern=r"^i-[0-9a-f]{8,17}$")]
+VersionName = Annotated[
+    str,
+    StringConstraints(
+        pattern=shape(
+            r"^[A-Za-z0-9](?:[./]?[A-Za-z0-9_+:@-])*$",
+            "one word of letters, digits and . / _ + : @ - such as 1.4.2, without spaces",
+        ),
+        max_length=128,
+    ),
+]
+InstanceId = Annotated[
+    str, StringConstraints(pattern=shape(r"^i-[0-9a-f]{8,17}$", "the id of an instance, such as i-0abc1234"))
+]
 
 
 class Aws(Model):
     """How AWS is asked. Credentials are the SDK's own: environment, profile, role."""
 
-    region: str | None = Field(None, pattern=r"^[a-z0-9-]+$")
+    region: str | None = Field(None, pattern=shape(r"^[a-z0-9-]+$", "a region, such as eu-central-1"))
     """The one of the ARNs, unless given."""
-    endpoint: str | None = Field(None, pattern=r"^https?://[^\s?#]+$")
+    endpoint: str | None = Field(
+        None, pattern=shape(r"^https?://[^\s?#]+$", "an address that begins with http:// or https://, without a query")
+    )
     """Where the APIs answer, if not at their public addresses."""
     retries: Literal["standard", "adaptive"] = "standard"
     """How the SDK tries again; adaptive also slows down after it was throttled."""
@@ -56,7 +74,7 @@ class Command(Model):
 
     commands: tuple[str, ...] = ()
     """Lines of a shell script; $version and $target are filled in."""
-    document: str = Field("AWS-RunShellScript", pattern=r"^[a-zA-Z0-9_.:/-]{3,256}$")
+    document: str = Field("AWS-RunShellScript", pattern=shape(r"^[a-zA-Z0-9_.:/-]{3,256}$", "the name of a document"))
     """The document, by name or ARN."""
     parameters: dict[str, tuple[str, ...]] = Field({})
     """The document's parameters; $version and $target are filled in."""

@@ -8,8 +8,11 @@ from pydantic import Field, SecretStr, StringConstraints
 
 from healthd.config.settings import Model, Name
 from healthd.units import Duration, Span
+from healthd.wording import shape
 
-Url = Annotated[str, StringConstraints(pattern=r"^https?://\S+$")]
+Url = Annotated[
+    str, StringConstraints(pattern=shape(r"^https?://\S+$", "an address that begins with http:// or https://"))
+]
 
 
 class Daemon(Model):

@@ -10,12 +10,18 @@ from pydantic import AfterValidator, Field, SecretStr, StringConstraints, model_
 
 from healthd.config.settings import Model, Name
 from healthd.units import Duration, Size
+from healthd.wording import shape
 from healthd_deploy.core.settings import DeployConfig
 
 VERSION = r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,63}$"
-Variable = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
-Place = Annotated[str, StringConstraints(pattern=r"^(https://|/)\S+$")]
-Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F]{64}$", to_lower=True)]
+Variable = Annotated[
+    str, StringConstraints(pattern=shape(r"^[A-Za-z_][A-Za-z0-9_]*$", "the name of a variable, such as POSTGRESQL_URI"))
+]
+Place = Annotated[
+    str,
+    StringConstraints(pattern=shape(r"^(https://|/)\S+$", "an address that begins with https://, or an absolute path")),
+]
+Sha256 = Annotated[str, StringConstraints(pattern=shape(r"^[0-9a-fA-F]{64}$", "64 hexadecimal digits"), to_lower=True)]
 Argv = Annotated[tuple[str, ...], Field(min_length=1)]
 
 
@@ -140,7 +146,9 @@ class Pm2(Model):
 class Health(Model):
     """When the application is healthy: all instances run, from the right release, and the address answers 200."""
 
-    url: Annotated[str, StringConstraints(pattern=r"^https?://\S+$")]
+    url: Annotated[
+        str, StringConstraints(pattern=shape(r"^https?://\S+$", "an address that begins with http:// or https://"))
+    ]
     """What is asked."""
     times: int = Field(30, ge=1)
     """How often it is looked at, before it is given up."""
@@ -165,7 +173,17 @@ class HostConfig(DeployConfig):
     """Where releases come from."""
     install: Program = Program(argv=("npm", "ci", "--omit=dev", "--no-audit", "--no-fund"))
     """How its dependencies are installed."""
-    shared: tuple[Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.][A-Za-z0-9_-][A-Za-z0-9._-]*$")], ...] = ()
+    shared: tuple[
+        Annotated[
+            str,
+            StringConstraints(
+                pattern=shape(
+                    r"^[A-Za-z0-9_.][A-Za-z0-9_-][A-Za-z0-9._-]*$", "the name of a file or folder, without a path"
+                )
+            ),
+        ],
+        ...,
+    ] = ()
     """Files and folders of HOME/shared, such as `.env` and `uploads`, that every release links to."""
     migrations: Migrations | None = None
     """What migrates the databases before the switch."""

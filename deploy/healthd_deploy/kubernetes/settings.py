@@ -10,10 +10,27 @@ from pydantic import AfterValidator, Field, StringConstraints
 
 from healthd.config.settings import Model, Name
 from healthd.units import Duration, Span
+from healthd.wording import shape
 from healthd_deploy.core.settings import DeployConfig
 
-ObjectName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$")]
-Label = Annotated[str, StringConstraints(pattern=r"^([a-z0-9.-]+/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$")]
+ObjectName = Annotated[
+    str,
+    StringConstraints(
+        pattern=shape(
+            r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$",
+            "a name as Kubernetes has it: small letters, digits, dashes and dots",
+        )
+    ),
+]
+Label = Annotated[
+    str,
+    StringConstraints(
+        pattern=shape(
+            r"^([a-z0-9.-]+/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$",
+            "a label's name as Kubernetes has it, such as app.kubernetes.io/version",
+        )
+    ),
+]
 _IMAGE = re.compile(r"[a-z0-9][A-Za-z0-9._/-]*(:[0-9]+/[A-Za-z0-9._/-]+)?(:\$version)?(@\$digest)?")
 _LABEL_VALUE = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 _DIGEST = re.compile(r"[a-z0-9]+:[a-fA-F0-9]{32,}")

@@ -13,8 +13,14 @@ from healthd.addresses.postgresql import read_postgresql
 from healthd.checks.database import checked_uri
 from healthd.config.settings import Model
 from healthd.units import Duration, Span
+from healthd.wording import shape
 
-TableName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)?$")]
+TableName = Annotated[
+    str,
+    StringConstraints(
+        pattern=shape(r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)?$", "a table, or a schema, a dot and a table")
+    ),
+]
 
 
 def _mongodb(uri: SecretStr) -> SecretStr:

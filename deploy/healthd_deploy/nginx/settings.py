@@ -10,11 +10,20 @@ from pydantic import AfterValidator, Field, StringConstraints
 
 from healthd.config.settings import Model, Name
 from healthd.units import Duration, Span
+from healthd.wording import shape
 from healthd_deploy.core.settings import DeployConfig
 
 _PLACEHOLDERS = ("$target", "$version")
 # An address is written into NGINX's configuration: nothing that could end the directive gets in.
-Server = Annotated[str, StringConstraints(pattern=r"^(unix:)?[A-Za-z0-9_./\[\]:-]{1,255}$")]
+Server = Annotated[
+    str,
+    StringConstraints(
+        pattern=shape(
+            r"^(unix:)?[A-Za-z0-9_./\[\]:-]{1,255}$",
+            "a server as NGINX has it, such as 10.0.1.10:3000 or unix:/run/api.sock",
+        )
+    ),
+]
 
 
 def _argv(words: tuple[str, ...]) -> tuple[str, ...]:
@@ -47,7 +56,17 @@ class Upstream(Model):
     """The upstream's name, as in `proxy_pass http://NAME`."""
     targets: dict[Name, Annotated[tuple[Server, ...], Field(min_length=1)]] = Field(min_length=2, max_length=2)
     """The two targets, named as in healthd's configuration, and the addresses of each."""
-    options: tuple[Annotated[str, StringConstraints(pattern=r"^[a-z_]+[ a-z0-9_=]*$")], ...] = ("keepalive 32",)
+    options: tuple[
+        Annotated[
+            str,
+            StringConstraints(
+                pattern=shape(
+                    r"^[a-z_]+[ a-z0-9_=]*$", "a directive of an upstream without its semicolon, such as keepalive 32"
+                )
+            ),
+        ],
+        ...,
+    ] = ("keepalive 32",)
     """More directives of the upstream."""
     test: Annotated[tuple[str, ...], Field(min_length=1)] = ("nginx", "-t", "-q")
     """How NGINX checks its configuration, before it is reloaded."""
@@ -55,7 +74,15 @@ class Upstream(Model):
     """How NGINX is reloaded."""
     timeout: Duration = 30.0
     """How long each of the two may take."""
-    health: Annotated[str, StringConstraints(pattern=r"^/[!-~]*$")] | None = None
+    health: (
+        Annotated[
+            str,
+            StringConstraints(
+                pattern=shape(r"^/[!-~]*$", "a path that begins with a slash, of visible ASCII characters")
+            ),
+        ]
+        | None
+    ) = None
     """A path that a target must answer before it gets the traffic; without one, it must accept connections."""
     answers_within: Duration = 5.0
     """How long that may take."""

@@ -13,6 +13,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from healthd.aws.client import new_client
 from healthd.config.settings import Name
+from healthd.wording import shape
 from healthd_gates.actions.alb_forwarding import Action, all_at, is_all_at, reaches, shares, weights
 from healthd_gates.actions.contract import ActionConfig, ActionContext, ActionRequest, ActionResult, Ending
 from healthd_gates.actions.targets import places
@@ -25,7 +26,9 @@ _ABLE = ("healthy", "initial", _IDLE)
 
 
 def _arn(kind: str) -> StringConstraints:
-    return StringConstraints(pattern=rf"^arn:[a-z-]+:elasticloadbalancing:[a-z0-9-]+:\d{{12}}:{kind}/\S+$")
+    return StringConstraints(
+        pattern=shape(rf"^arn:[a-z-]+:elasticloadbalancing:[a-z0-9-]+:\d{{12}}:{kind}/\S+$", f"the ARN of a {kind}")
+    )
 
 
 class ElbConfig(ActionConfig):
@@ -39,9 +42,11 @@ class ElbConfig(ActionConfig):
     """The ARN of a rule that forwards, instead of a listener."""
     target_groups: dict[Name, Annotated[str, _arn("targetgroup")]] = Field(min_length=2)
     """The ARN of the target group of each target."""
-    region: str | None = Field(None, pattern=r"^[a-z0-9-]+$")
+    region: str | None = Field(None, pattern=shape(r"^[a-z0-9-]+$", "a region, such as eu-central-1"))
     """The one of the ARN, unless given."""
-    endpoint: str | None = Field(None, pattern=r"^https?://[^\s?#]+$")
+    endpoint: str | None = Field(
+        None, pattern=shape(r"^https?://[^\s?#]+$", "an address that begins with http:// or https://, without a query")
+    )
     """Where the API answers, if not at its public address."""
 
     @model_validator(mode="after")

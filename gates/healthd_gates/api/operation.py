@@ -21,7 +21,7 @@ from healthd.web.problems import Problem
 from healthd_gates.api.bodies import LARGEST_BODY
 from healthd_gates.api.parsing import read_body
 
-GATE_ID = r"[A-Za-z0-9_-]{1,64}"
+GATE_ID = r"(?!verify$)[A-Za-z0-9_-]{1,64}"
 PATH_PATTERNS = {"gate_id": GATE_ID, "service": NAME, "hook": NAME, "action": NAME}
 _ALWAYS = {
     401: "No token, or one that is not known.",

@@ -10,8 +10,10 @@ from aiohttp import web
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from healthd.config.explain import in_words, meant
 from healthd.config.settings import Model
 from healthd.web.problems import Problem
+from healthd.wording import json_fault
 
 ModelT = TypeVar("ModelT", bound=Model)
 
@@ -31,7 +33,7 @@ def read_query(request: web.Request, model: type[ModelT]) -> ModelT:
     try:
         return model.model_validate(parameters)
     except ValidationError as error:
-        problems = list(map(_named, _first(error)))
+        problems = [_named(detail, model, parameters) for detail in _first(error)]
         raise _refused(400, "The query is not valid", problems, error.error_count()) from None
 
 
@@ -48,18 +50,21 @@ def read_body(raw: bytes, model: type[ModelT]) -> ModelT:
         raw = b"{}"
     if raw.count(b",") > _MOST_COMMAS:
         raise Problem(422, "The request is not valid", f"it has more than {_MOST_COMMAS} values")
+    document: Any = {}
     try:
-        _refuse_many_strangers(json.loads(raw, object_pairs_hook=_once, parse_constant=_not_json), model)
+        document = json.loads(raw, object_pairs_hook=_once, parse_constant=_not_json)
+        _refuse_many_strangers(document, model)
         return model.model_validate_json(raw, strict=True)
     except ValidationError as error:
         details = _first(error)
-        if any(detail["type"] == "json_invalid" for detail in details):
-            raise Problem(400, "Not JSON", details[0]["msg"]) from None
-        raise _refused(422, "The request is not valid", list(map(_named, details)), error.error_count()) from None
+        if any(detail["type"] == "json_invalid" for detail in details):  # what Python's reader takes and JSON has not
+            raise Problem(400, "Not JSON", "a text holds an escape that is half a character") from None
+        problems = [_named(detail, model, document) for detail in details]
+        raise _refused(422, "The request is not valid", problems, error.error_count()) from None
     except RecursionError:
         raise Problem(400, "Not JSON", "it is nested too deeply") from None
     except ValueError as error:
-        raise Problem(400, "Not JSON", str(error)) from None
+        raise Problem(400, "Not JSON", json_fault(error)) from None
 
 
 def _refuse_many_strangers(document: Any, model: type[Model]) -> None:
@@ -99,16 +104,24 @@ def _first(error: ValidationError) -> list[ErrorDetails]:
     """The first problems that validation found; none of far too many, as all of them would have to be worded."""
     if error.error_count() > _MOST_SORTED:
         return []
-    return error.errors(include_url=False, include_context=False, include_input=False)[:_MOST_NAMED]
+    return error.errors(include_url=False, include_input=False)[:_MOST_NAMED]
 
 
-def _named(detail: ErrorDetails) -> dict[str, str]:
+_AS_JSON = {
+    "dict_type": 'must be an object, such as {"key": "value"}',
+    "model_type": 'must be an object, such as {"key": "value"}',
+    "string_type": "must be text, in double quotes",
+}
+
+
+def _named(detail: ErrorDetails, model: type[Model], document: Any) -> dict[str, str]:
     """One problem as its field and what is wrong with it. The value itself is not repeated."""
-    message = "no such field" if detail["type"] == "extra_forbidden" else detail["msg"]
-    return {
-        "field": ".".join(str(step)[:_SHOWN] for step in detail["loc"]),
-        "problem": message.removeprefix("Value error, "),
-    }
+    kind, where = detail["type"], detail["loc"]
+    if kind == "extra_forbidden":
+        message = "no such field" + meant(model, document, where)
+    else:
+        message = _AS_JSON.get(kind) or in_words(kind, detail["msg"], detail.get("ctx", {}))
+    return {"field": ".".join(str(step)[:_SHOWN] for step in where), "problem": message}
 
 
 def _refused(status: int, title: str, problems: list[dict[str, str]], count: int = 1) -> Problem:

@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field, StringConstraints, WithJsonSchema
 
 from healthd.config.settings import Model, Name
 from healthd.units import parse_duration
+from healthd.wording import shape
 from healthd_gates.domain.evidence import Verdict
 from healthd_gates.domain.gate import GateState
 from healthd_gates.domain.request import IdempotencyKey, Text, VerifyRequest, VersionName
@@ -43,7 +44,7 @@ LockDuration = Annotated[
     Field(ge=1, le=_LONGEST_LOCK),
     WithJsonSchema({"type": "string", "pattern": f"^{_DURATION}$", "examples": ["30m"]}),
 ]
-Cursor = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_=.:-]{1,128}$")]
+Cursor = Annotated[str, StringConstraints(pattern=shape(r"^[A-Za-z0-9_=.:-]{1,128}$", "the `next` of the page before"))]
 
 
 class VerifyBody(VerifyRequest):
@@ -106,7 +107,9 @@ class ListQuery(Model):
     """Which gates to list; `active` are all that are not over."""
 
     service: Name | None = None
-    state: GateState | Literal["active"] | None = None
+    state: Literal["active", "settling", "observing", "held", "acting", "watching", "finished", "cancelled"] | None = (
+        None
+    )
     limit: int = Field(50, ge=1, le=200)
     before: Cursor | None = None
 

@@ -150,7 +150,10 @@ class GateClient:
         try:
             return model.model_validate_json(answered.body)
         except ValidationError:
-            raise Unreachable(f"{self._transport.url} answered something that is not a {model.__name__}") from None
+            raise Unreachable(
+                f"{self._transport.url} answers, and not as healthd does: does it lead to the daemon, and not to an"
+                " application or a proxy?"
+            ) from None
 
     async def _listen(self, gate_id: str, until: str, news: asyncio.Event) -> None:
         """Sets `news` at each event. Whatever goes wrong with the stream is left to the regular looks."""

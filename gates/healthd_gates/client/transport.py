@@ -11,6 +11,7 @@ from typing import Any
 
 import aiohttp
 
+from healthd.checks.unreachable import why_not_asked
 from healthd.http.retry_after import seconds_to_wait
 
 _AGAIN = frozenset({408, 429, 502, 503, 504})
@@ -38,16 +39,27 @@ class Answered:
     status: int
     body: bytes
     retry_after: float | None
+    location: str | None = None
 
     def check(self) -> None:
         """Raises Refused unless the call succeeded."""
         if 200 <= self.status < 300:
             return
+        raise Refused(self.status, self._problem())
+
+    def _problem(self) -> Mapping[str, Any]:
+        """The daemon's own; where it is not the daemon's, what is likely meant by an answer like that."""
         try:
             problem = json.loads(self.body)
         except ValueError:
             problem = None
-        raise Refused(self.status, problem if isinstance(problem, dict) else {})
+        if isinstance(problem, dict) and "title" in problem:
+            return problem
+        title = f"status {self.status}"
+        if self.location is not None:
+            return {"title": title, "detail": f"it sends to {self.location}: give the address of the daemon itself"}
+        return {"title": title, "detail": "that is no answer of healthd's: does the URL lead to the daemon, and not to"
+                " an application or a proxy?"}  # fmt: skip
 
 
 class Transport:
@@ -94,15 +106,17 @@ class Transport:
                     allow_redirects=False,
                 ) as response:
                     wanted = seconds_to_wait(response.headers)
-                    answered = Answered(response.status, await response.read(), wanted)
+                    location = response.headers.get("Location") if 300 <= response.status < 400 else None
+                    answered = Answered(response.status, await response.read(), wanted, location)
                 if answered.status not in _AGAIN:
                     return answered
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
-                answered, failure = None, str(error) or type(error).__name__
+                answered, failure = None, why_not_asked(error, self.url, limit.total)
             wait = (answered.retry_after if answered else None) or pause * random.uniform(0.5, 1.0)
             if loop.time() + wait > deadline:
                 if answered is not None:
                     return answered
-                raise Unreachable(f"{self.url} could not be reached for {self._retry_for:g} s: {failure}")
+                tried = f" for {self._retry_for:g} s" if self._retry_for else ""
+                raise Unreachable(f"{self.url} could not be asked{tried}: {failure}")
             await asyncio.sleep(wait)
             pause = min(pause * 2, _LONGEST_PAUSE)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import sys
 from collections.abc import Awaitable, Callable
 from functools import wraps
 from pathlib import Path
 from typing import Any, Concatenate, NoReturn, ParamSpec, TypeVar
+from urllib.parse import urlsplit
 
 import click
 
@@ -40,9 +42,11 @@ def asking(command: Callable[Concatenate[GateClient, Params], Awaitable[ResultT]
     )
     @wraps(command)
     def wrapped(url: str, token_file: Path | None, retry_for: float, *args: Any, **kwargs: Any) -> ResultT:
-        token = token_file.read_text(encoding="utf-8").strip() if token_file else os.environ.get("HEALTHD_TOKEN")
+        token = _token(token_file)
         if not url.startswith(("http://", "https://")):
             fail(f"{url} is not a URL: write it as https://healthd.example.org")
+        if not _is_address(url):
+            fail(f"{url} names no host: write it as https://healthd.example.org")
 
         async def ask() -> ResultT:
             async with GateClient(url, token, retry_for=retry_for) as client:
@@ -53,7 +57,7 @@ def asking(command: Callable[Concatenate[GateClient, Params], Awaitable[ResultT]
         except Unreachable as error:
             fail(str(error))
         except Refused as error:
-            fail(_explained(error, token))
+            fail(_explained(error, token, url))
         except KeyboardInterrupt:
             sys.exit(INTERRUPTED)
 
@@ -66,8 +70,35 @@ def fail(message: str) -> NoReturn:
     sys.exit(COULD_NOT_ASK)
 
 
-def _explained(refused: Refused, token: str | None) -> str:
+def _token(file: Path | None) -> str | None:
+    """The token of a file, or of $HEALTHD_TOKEN; in a form that can be sent."""
+    place = str(file) if file else "HEALTHD_TOKEN"
+    try:
+        token = file.read_text(encoding="utf-8").strip() if file else os.environ.get("HEALTHD_TOKEN", "").strip()
+    except OSError as error:
+        fail(f"{place} cannot be read: {error.strerror}")
+    except UnicodeDecodeError:
+        fail(f"{place} holds no token: it is not text")
+    if file and not token:
+        fail(f"{place} is empty: it must hold a token, as `healthd token new` prints it")
+    if token.lower().startswith("bearer "):
+        fail(f"{place} begins with the word Bearer: leave it out, it is added")
+    if not re.fullmatch(r"[!-~]*", token):
+        fail(f"{place} holds no token: a token is one word, as `healthd token new` prints it")
+    return token or None
+
+
+def _is_address(url: str) -> bool:
+    try:
+        return bool(urlsplit(url).hostname) and (urlsplit(url).port or 1) > 0
+    except ValueError:
+        return False
+
+
+def _explained(refused: Refused, token: str | None, url: str) -> str:
     text = str(refused)
+    if refused.status == 404 and (path := urlsplit(url).path.rstrip("/")):
+        return f"{text} (asked below {path}: the URL is the daemon's address, mostly without a path)"
     if refused.status == 401 and not token:
         return f"{text}. Set HEALTHD_TOKEN, or make a token with `healthd token new`."
     return text

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from healthd.commands.options import json_option
+from healthd.wording import json_fault
 from healthd_gates.client.client import GateClient
 from healthd_gates.client.exit_codes import INTERRUPTED, code_of
 from healthd_gates.commands.arms import arm, arm_options, given
@@ -115,7 +116,7 @@ def _read(file: Any) -> dict[str, Any]:
     try:
         found = json.load(file)
     except ValueError as error:
-        fail(f"{file.name} is not JSON: {error}")
+        fail(f"{file.name} is not JSON: {json_fault(error)}")
     if not isinstance(found, dict):
         fail(f"{file.name} must hold a JSON object")
     return found

@@ -14,6 +14,8 @@ from pydantic import AfterValidator, AwareDatetime, Field, model_validator
 from healthd.config.settings import Model, Name
 from healthd.units import Duration
 
+_MINUTE = timedelta(minutes=1)
+
 
 def _cron(text: str) -> str:
     try:
@@ -73,14 +75,37 @@ class Freeze(Model):
             return self.end if self.start <= moment < self.end else None
         assert self.cron is not None
         assert self.lasts is not None
-        trigger = CronTrigger.from_crontab(self.cron, ZoneInfo(self.timezone))
         length = timedelta(seconds=self.lasts)
-        last: datetime | None = None
-        start = trigger.get_next_fire_time(None, moment - length + timedelta(microseconds=1))
-        while start is not None and start <= moment and (last is None or start > last):
-            last = start
-            start = trigger.get_next_fire_time(last, last + timedelta(microseconds=1))
-        return (last + length).astimezone(UTC) if last is not None else None
+        start = _last_start(
+            CronTrigger.from_crontab(self.cron, ZoneInfo(self.timezone)), moment.astimezone(UTC), length
+        )
+        return start + length if start is not None else None
+
+
+def _last_start(trigger: CronTrigger, moment: datetime, length: timedelta) -> datetime | None:
+    """The last start up to the moment and less than `length` before it. However many there are in between, few are
+    looked at: twice as far back until there is one, and from there on half as far each time."""
+    trigger.end_date = moment  # nor is looked for one that comes later
+    earliest, back = moment - length + timedelta(microseconds=1), _MINUTE
+    while (start := _next_start(trigger, max(moment - back, earliest))) is None:
+        if moment - back <= earliest:
+            return None
+        back *= 2
+    none_after = moment
+    while none_after - start > _MINUTE:
+        middle = start + (none_after - start) / 2
+        later = _next_start(trigger, middle)
+        if later is None:
+            none_after = middle
+        else:
+            start = later
+    return start
+
+
+def _next_start(trigger: CronTrigger, moment: datetime) -> datetime | None:
+    """The first start from the moment on, up to the trigger's end."""
+    start: datetime | None = trigger.get_next_fire_time(None, moment)
+    return None if start is None else start.astimezone(UTC)
 
 
 def frozen(windows: Iterable[Freeze], service: str, moment: datetime) -> tuple[datetime, str] | None:

@@ -14,6 +14,7 @@ from yarl import URL
 
 from healthd.config.settings import Model
 from healthd.units import Duration, Span
+from healthd.wording import shape
 from healthd_gates.config.hooks import Deploys, HookConfig
 from healthd_gates.sources.endpoint import Tls
 
@@ -41,7 +42,13 @@ def _as_text(raw: Any) -> Any:
     return str(raw) if isinstance(raw, int) else raw
 
 
-AppId = Annotated[str, BeforeValidator(_as_text), StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
+AppId = Annotated[
+    str,
+    BeforeValidator(_as_text),
+    StringConstraints(
+        pattern=shape(r"^[A-Za-z0-9._-]{1,64}$", "at most 64 letters, digits, dots, dashes and underscores")
+    ),
+]
 
 
 class App(Model):

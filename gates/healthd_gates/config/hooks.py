@@ -12,6 +12,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from healthd.config.settings import Model, Name
 from healthd.units import Duration, Span
+from healthd.wording import shape
 from healthd_gates.domain.request import Deployment, LabelName, LabelValue, VerifyRequest, Version
 
 
@@ -61,7 +62,12 @@ class HookConfig(Model):
 _KUBERNETES_NAME = r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?"
 
 
-RolloutName = Annotated[str, StringConstraints(pattern=rf"^{_KUBERNETES_NAME}/{_KUBERNETES_NAME}$")]
+RolloutName = Annotated[
+    str,
+    StringConstraints(
+        pattern=shape(rf"^{_KUBERNETES_NAME}/{_KUBERNETES_NAME}$", "a namespace, a slash and a name, such as shop/api")
+    ),
+]
 
 
 class ArgoRolloutsConfig(HookConfig):
@@ -95,7 +101,10 @@ class CodeDeployConfig(HookConfig):
         return self.services.values()
 
 
-ServiceInEnvironment = Annotated[str, StringConstraints(pattern=r"^[^\s/][^\s]{0,199}$")]
+ServiceInEnvironment = Annotated[
+    str,
+    StringConstraints(pattern=shape(r"^[^\s/][^\s]{0,199}$", "a service, or a service, a slash and an environment")),
+]
 
 
 class DatadogConfig(HookConfig):
@@ -112,7 +121,9 @@ class DatadogConfig(HookConfig):
 _ECS_PART = r"[A-Za-z0-9_-]{1,255}"
 
 
-EcsService = Annotated[str, StringConstraints(pattern=rf"^{_ECS_PART}/{_ECS_PART}$")]
+EcsService = Annotated[
+    str, StringConstraints(pattern=shape(rf"^{_ECS_PART}/{_ECS_PART}$", "a cluster, a slash and a service"))
+]
 
 
 class Stage(StrEnum):
@@ -139,7 +150,12 @@ class EcsConfig(HookConfig):
         return (deploys for stages in self.services.values() for deploys in stages.values())
 
 
-CanaryName = Annotated[str, StringConstraints(pattern=rf"^{_KUBERNETES_NAME}/{_KUBERNETES_NAME}$")]
+CanaryName = Annotated[
+    str,
+    StringConstraints(
+        pattern=shape(rf"^{_KUBERNETES_NAME}/{_KUBERNETES_NAME}$", "a namespace, a slash and a name, such as shop/api")
+    ),
+]
 
 
 class Canary(Deploys):

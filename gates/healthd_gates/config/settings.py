@@ -21,6 +21,7 @@ from healthd.nearest import did_you_mean, not_under
 from healthd.registry import SchemaOfKinds
 from healthd.runtime.web_address import WebAddress
 from healthd.units import Duration, Span
+from healthd.wording import shape
 from healthd_gates.actions import ACTIONS
 from healthd_gates.actions.aws_elbv2 import ElbConfig
 from healthd_gates.actions.command import CommandConfig
@@ -88,7 +89,11 @@ AnyAction = Annotated[
 ]
 Url = Annotated[
     str,
-    StringConstraints(pattern=r"^https?://[^\s/?#]+[^\s?#]*$"),
+    StringConstraints(
+        pattern=shape(
+            r"^https?://[^\s/?#]+[^\s?#]*$", "an address that begins with http:// or https://, without a query"
+        )
+    ),
     AfterValidator(_no_trailing_slash),
     PlainSerializer(_shown, when_used="json"),
 ]

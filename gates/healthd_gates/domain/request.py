@@ -11,6 +11,7 @@ from pydantic import AfterValidator, AwareDatetime, Field, StringConstraints, mo
 
 from healthd.config.settings import Model, Name
 from healthd.units import Span
+from healthd.wording import shape
 from healthd_gates.domain.evidence import Counts, Histogram
 
 _TEXT = 200
@@ -23,11 +24,30 @@ def _printable(text: str) -> str:
 
 
 # No dot or slash follows another: a version that ends up in a path cannot climb out of it.
-VersionName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9](?:[./]?[A-Za-z0-9_+:@~-])*$", max_length=128)]
-LabelName = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]{0,63}$")]
+VersionName = Annotated[
+    str,
+    StringConstraints(
+        pattern=shape(
+            r"^[A-Za-z0-9](?:[./]?[A-Za-z0-9_+:@~-])*$",
+            "one word of letters, digits and . / _ + : @ ~ - such as 1.4.2, without spaces",
+        ),
+        max_length=128,
+    ),
+]
+LabelName = Annotated[
+    str,
+    StringConstraints(
+        pattern=shape(
+            r"^[a-zA-Z_][a-zA-Z0-9_]{0,63}$",
+            "a label's name: letters, digits and underscores, not beginning with a digit",
+        )
+    ),
+]
 LabelValue = Annotated[str, StringConstraints(max_length=_TEXT), AfterValidator(_printable)]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=_TEXT), AfterValidator(_printable)]
-IdempotencyKey = Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]{1,200}$")]
+IdempotencyKey = Annotated[
+    str, StringConstraints(pattern=shape(r"^[\x21-\x7e]{1,200}$", "1 to 200 visible ASCII characters, without spaces"))
+]
 
 
 class Version(Model):

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, ConfigDict, Field, Secret, SecretStr, StringConstraints, model_validator
 
 from healthd.config.settings import Model
+from healthd.wording import shape
 
 _VERBS = ("get", "head", "post", "put", "patch", "delete", "options")
 
@@ -32,7 +33,11 @@ class SmokeRequest(Model):
 
     method: Literal[_VERBS]  # type: ignore[valid-type]
     """The request's method; `get: /health` is short for it and the path."""
-    path: Annotated[str, StringConstraints(pattern=r"^/[!-~]*$"), AfterValidator(_path)]
+    path: Annotated[
+        str,
+        StringConstraints(pattern=shape(r"^/[!-~]*$", "a path that begins with a slash, of visible ASCII characters")),
+        AfterValidator(_path),
+    ]
     """The path, on the target of the candidate."""
     status: int = Field(200, ge=100, le=599)
     """The status that the answer must have."""

@@ -12,6 +12,7 @@ from pydantic import Field, StringConstraints
 
 from healthd.config.settings import Model
 from healthd.web.problems import Problem
+from healthd.wording import shape
 from healthd_gates.api.operation import Answer, Call, Nothing, Operation
 from healthd_gates.api.responses import answer
 from healthd_gates.config.hooks import ArgoRolloutsConfig
@@ -30,11 +31,19 @@ class Measurement(Model):
 
     rollout: str = Field(max_length=128)
     """The rollout, as namespace/name."""
-    revision: Annotated[str, StringConstraints(pattern=r"^[0-9]{1,20}$")]
+    revision: Annotated[str, StringConstraints(pattern=shape(r"^[0-9]{1,20}$", "a number"))]
     """Its annotation `rollout.argoproj.io/revision`, which tells one deploy from the next."""
     version: VersionName
     """What is judged: the hash of the pod template, unless the template says otherwise."""
-    run: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}$")] | None = None
+    run: (
+        Annotated[
+            str,
+            StringConstraints(
+                pattern=shape(r"^[A-Za-z0-9._-]{1,64}$", "at most 64 letters, digits, dots, dashes and underscores")
+            ),
+        ]
+        | None
+    ) = None
     """What tells one AnalysisRun from the next: the Rollout's resourceVersion when it was made."""
     stable: VersionName | Literal[""] | None = None
     """The hash of the stable pods, for the baseline of the configuration: its version, where pods are told apart by

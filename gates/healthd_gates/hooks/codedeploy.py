@@ -16,6 +16,7 @@ from healthd.aws.client import new_client
 from healthd.config.settings import Model
 from healthd.model import FailureKind
 from healthd.web.problems import Problem
+from healthd.wording import shape
 from healthd_gates.api.operation import Answer, Call, Nothing, Operation
 from healthd_gates.api.responses import answer
 from healthd_gates.config.hooks import CodeDeployConfig, Deploys
@@ -47,7 +48,9 @@ class HookEvent(Model):
 
     model_config = ConfigDict(extra="ignore")
 
-    deployment: str = Field(alias="DeploymentId", pattern=r"^d-[A-Z0-9]{1,64}$")
+    deployment: str = Field(
+        alias="DeploymentId", pattern=shape(r"^d-[A-Z0-9]{1,64}$", "the id of a deployment, such as d-A1B2C3D4E")
+    )
     execution: str = Field(alias="LifecycleEventHookExecutionId", min_length=1, max_length=2048)
 
 

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from healthd.config.settings import Model
 from healthd.web.auth import Caller, Guard
 from healthd.web.problems import Problem
+from healthd.wording import shape
 from healthd_gates.api.operation import Answer, Call, Header, Nothing, Operation
 from healthd_gates.api.responses import answer
 from healthd_gates.config.hooks import DatadogConfig, Deploys
@@ -46,7 +47,9 @@ class EvaluationAttributes(_Sent):
     service: str = Field(max_length=100)
     env: str = Field(max_length=100)
     version: VersionName
-    identifier: str | None = Field(None, max_length=64, pattern=r"^[!-~]*$")
+    identifier: str | None = Field(
+        None, max_length=64, pattern=shape(r"^[!-~]*$", "text of visible ASCII characters, without spaces")
+    )
     configuration: Any = None
     rules: Any = None
     dry_run: Any = None

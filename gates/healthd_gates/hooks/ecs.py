@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from healthd.config.settings import Model
 from healthd.web.problems import Problem
+from healthd.wording import shape
 from healthd_gates.api.operation import Answer, Call, Nothing, Operation
 from healthd_gates.api.responses import answer
 from healthd_gates.config.hooks import EcsConfig, Stage
@@ -42,9 +43,13 @@ class _Sent(Model):
 
 
 class ExecutionDetails(_Sent):
-    service: str = Field(alias="serviceArn", max_length=2048, pattern=_ARN.format(kind="service"))
+    service: str = Field(
+        alias="serviceArn", max_length=2048, pattern=shape(_ARN.format(kind="service"), "the ARN of an ECS service")
+    )
     revision: str = Field(
-        alias="targetServiceRevisionArn", max_length=2048, pattern=_ARN.format(kind="service-revision")
+        alias="targetServiceRevisionArn",
+        max_length=2048,
+        pattern=shape(_ARN.format(kind="service-revision"), "the ARN of a service revision"),
     )
     test_weights: Weights = Field(alias="testTrafficWeights", default={})
     production_weights: Weights = Field(alias="productionTrafficWeights", default={})
@@ -55,7 +60,11 @@ class LifecycleEvent(_Sent):
 
     execution: str = Field(alias="executionId", max_length=256)
     stage: Stage = Field(alias="lifecycleStage")
-    deployment: str = Field(alias="resourceArn", max_length=2048, pattern=_ARN.format(kind="service-deployment"))
+    deployment: str = Field(
+        alias="resourceArn",
+        max_length=2048,
+        pattern=shape(_ARN.format(kind="service-deployment"), "the ARN of a service deployment"),
+    )
     details: ExecutionDetails = Field(alias="executionDetails")
     hook_details: dict[str, Any] | None = Field(alias="hookDetails", default=None)
 

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from healthd.config.settings import Model
 from healthd.web.problems import Problem
+from healthd.wording import shape
 from healthd_gates.api.operation import Answer, Call, Nothing, Operation
 from healthd_gates.api.responses import answer
 from healthd_gates.config.hooks import SpinnakerConfig
@@ -32,7 +33,9 @@ class Execution(Model):
 
     stage: str = Field(max_length=64)
     """The stage, as the configuration calls it."""
-    execution: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]{1,64}$")]
+    execution: Annotated[
+        str, StringConstraints(pattern=shape(r"^[A-Za-z0-9-]{1,64}$", "at most 64 letters, digits and dashes"))
+    ]
     """Spinnaker's `${execution.id}`."""
 
 

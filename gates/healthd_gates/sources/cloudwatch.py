@@ -17,6 +17,7 @@ from pydantic import AfterValidator, Field, model_validator
 from healthd.config.settings import Name
 from healthd.model import FailureKind
 from healthd.units import Duration, show_duration
+from healthd.wording import shape
 from healthd_gates.sources.arm_look import ArmLook, Standpoint, States, combined
 from healthd_gates.sources.cloudwatch_api import MINUTE, CloudWatch, Metric, Minutes
 from healthd_gates.sources.contract import ArmError, Arms, Cursor, Look, SourceConfig, SourceContext, SourceUnavailable
@@ -64,7 +65,9 @@ class CloudWatchConfig(SourceConfig):
     """The ARN of the target group of each target."""
     region: str | None = None
     """The SDK's own unless given."""
-    endpoint: str | None = Field(None, pattern=r"^https?://[^\s?#]+$")
+    endpoint: str | None = Field(
+        None, pattern=shape(r"^https?://[^\s?#]+$", "an address that begins with http:// or https://, without a query")
+    )
     """Where CloudWatch answers, if not at its public address."""
     edges: tuple[Duration, ...] = Field(default_factory=lambda: _EDGES, max_length=40)
     """The latencies at which answers are counted, beside the limits of the policy; eight up to 10 s unless given."""

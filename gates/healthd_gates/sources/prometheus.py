@@ -16,6 +16,7 @@ from pydantic import Field, Secret, model_validator
 from healthd.model import FailureKind
 from healthd.runtime.web_address import ShownMasked
 from healthd.units import Duration, show_duration
+from healthd.wording import shape
 from healthd_gates.domain.evidence import Counts, Evidence
 from healthd_gates.sources.arm_look import ArmLook, Standpoint, States, combined
 from healthd_gates.sources.contract import Arm, Arms, Cursor, Look, SourceConfig, SourceContext, SourceUnavailable
@@ -40,7 +41,13 @@ class PrometheusConfig(HttpConfig):
     """
 
     kind: Literal["prometheus"]
-    url: Annotated[str, Field(pattern=r"^https?://[^\s?#]+$"), ShownMasked()]
+    url: Annotated[
+        str,
+        Field(
+            pattern=shape(r"^https?://[^\s?#]+$", "an address that begins with http:// or https://, without a query")
+        ),
+        ShownMasked(),
+    ]
     """Where the query API is, without `/api/v1`."""
     requests: CounterText
     """Selects the counters of requests."""

@@ -13,6 +13,7 @@ from yarl import URL
 
 from healthd.model import FailureKind
 from healthd.units import Size
+from healthd.wording import shape
 from healthd_gates.domain.evidence import Lives
 from healthd_gates.sources.arm_look import ArmLook, Standpoint, combined
 from healthd_gates.sources.contract import (
@@ -45,7 +46,9 @@ class ScrapeConfig(HttpConfig):
     """Selects the counters of those that failed."""
     latency: BucketsText | None = None
     """Selects the buckets of a histogram: of seconds, or of milli-, micro- or nanoseconds where its name ends so."""
-    path: str = Field("/metrics", pattern=r"^/[!-~]*$")
+    path: str = Field(
+        "/metrics", pattern=shape(r"^/[!-~]*$", "a path that begins with a slash, of visible ASCII characters")
+    )
     """Where a target has its metrics."""
     port: int | None = Field(None, ge=1, le=65535)
     """The port of the metrics, if not that of the traffic."""

@@ -9,12 +9,21 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
+from healthd.wording import shape
 from healthd_gates.actions.contract import ActionConfig
 from healthd_gates.actions.kubernetes.failures import CredentialsError
 from healthd_gates.actions.kubernetes.kubeconfig import find
 from healthd_gates.sources.contract import Arm, ArmError, Arms
 
-ObjectName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$")]
+ObjectName = Annotated[
+    str,
+    StringConstraints(
+        pattern=shape(
+            r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$",
+            "a name as Kubernetes has it: small letters, digits, dashes and dots",
+        )
+    ),
+]
 _LABEL = r"^([a-z0-9.-]+/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$"
 
 _OTHERS = {"statefulset", "daemonset", "replicaset", "cronjob", "job", "pod", "ingress"}
@@ -28,13 +37,26 @@ class KubernetesConfig(ActionConfig):
     """Where the object is."""
     service: ObjectName | None = None
     """A Service whose selector goes back to the baseline's labels."""
-    selector: dict[Annotated[str, StringConstraints(pattern=_LABEL)], str] = Field(default_factory=dict)
+    selector: dict[
+        Annotated[
+            str,
+            StringConstraints(
+                pattern=shape(_LABEL, "a label's name as Kubernetes has it, such as app.kubernetes.io/version")
+            ),
+        ],
+        str,
+    ] = Field(default_factory=dict)
     """The labels by which the Service tells versions apart, with $version and $target for those of an arm."""
     deployment: ObjectName | None = None
     """A Deployment that goes back to its revision before the candidate."""
     rollout: ObjectName | None = None
     """An Argo Rollout that is aborted, or undone and promoted in full where the candidate is promoted already."""
-    version_label: Annotated[str, StringConstraints(pattern=_LABEL)] = "app.kubernetes.io/version"
+    version_label: Annotated[
+        str,
+        StringConstraints(
+            pattern=shape(_LABEL, "a label's name as Kubernetes has it, such as app.kubernetes.io/version")
+        ),
+    ] = "app.kubernetes.io/version"
     """The label of the pods with the version; without it the tag or digest of an image tells."""
     container: ObjectName | None = None
     """The container whose image tells; without it, the only one whose image is the candidate's version."""

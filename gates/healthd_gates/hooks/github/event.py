@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import from_json
 from yarl import URL
 
+from healthd.wording import shape
 from healthd_gates.config.github_hook import GitHubConfig, Rule
 from healthd_gates.domain.callback import PendingCallback
 from healthd_gates.domain.request import Deployment, VerifyRequest
@@ -34,7 +35,7 @@ class _Part(BaseModel):
 
 class Repository(_Part):
     id: int
-    full_name: str = Field(pattern=r"^[^/\s]+/[^/\s]+$")
+    full_name: str = Field(pattern=shape(r"^[^/\s]+/[^/\s]+$", "an owner, a slash and a repository"))
     html_url: str | None = None
 
 

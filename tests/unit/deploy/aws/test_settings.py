@@ -27,7 +27,7 @@ def test_the_examples_are_valid(name: str, model: Any) -> None:
     [
         ({"target_groups": {"blue": BLUE, "green": BLUE}}, "both have the same ARN"),
         ({"target_groups": {"blue": BLUE}}, "target_groups: needs 2 or more"),
-        ({"listener": "arn:aws:elasticloadbalancing:eu:1:listener/app"}, "listener: is not a name of this kind"),
+        ({"listener": "arn:aws:elasticloadbalancing:eu:1:listener/app"}, "listener: must be the ARN of a listener"),
         ({"rule": f"{ELB}:listener-rule/app/a/0/1/2"}, "give either listener or rule"),
         ({"listener": None}, "give either listener or rule"),
         ({"instances": {"red": ["i-0123456789abcdef0"]}}, "red is not one of target_groups"),
@@ -48,11 +48,11 @@ def test_a_bad_blue_green_names_field_and_fix(changes: dict[str, Any], problem: 
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [
-        ({"target_group": "web"}, "target_group: is not a name of this kind"),
+        ({"target_group": "web"}, "target_group: must be the ARN of a targetgroup"),
         ({"gates": {"idle": ["smoke"]}}, "a rolling deploy has no target without traffic"),
         ({"batch": 0}, "batch: must be greater"),
         ({"on_fail": "none"}, "on_fail: must be 'batch' or 'all'"),
-        ({"previous": "1; reboot"}, "previous: is not a name of this kind"),
+        ({"previous": "1; reboot"}, "previous: must be one word of letters"),
     ],
 )
 def test_a_bad_rolling_names_field_and_fix(changes: dict[str, Any], problem: str) -> None:

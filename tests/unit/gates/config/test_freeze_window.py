@@ -2,8 +2,12 @@
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
+from apscheduler.triggers.cron import CronTrigger
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from healthd_gates.config.freeze_window import Freeze, frozen
@@ -64,3 +68,75 @@ def test_of_several_windows_the_one_that_ends_last_is_named() -> None:
     )
     assert frozen((WEEKEND, audit, other), "api", FRIDAY) == (audit.end, "audit")
     assert frozen((WEEKEND,), "api", FRIDAY - timedelta(days=1)) is None
+
+
+_ZONES = ("UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Africa/Casablanca", "Asia/Kathmandu")
+_CLOCKS_CHANGE = (
+    datetime(2026, 3, 8, 7, tzinfo=UTC),  # in New York
+    datetime(2026, 3, 29, 1, tzinfo=UTC),  # in Berlin
+    datetime(2026, 4, 4, 15, tzinfo=UTC),  # on Lord Howe Island, by half an hour
+    datetime(2026, 10, 25, 1, tzinfo=UTC),
+    datetime(2026, 11, 1, 6, tzinfo=UTC),
+)
+_FIELDS = (
+    ["*", "0", "30", "*/15", "15-45", "0,29", "59"],
+    ["*", "*/6", "0", "1", "2", "3", "1-3", "23"],
+    ["*", "1", "8", "28-31", "last"],
+    ["*", "3", "APR", "10-11"],
+    ["*", "SUN", "SAT,SUN", "MON-FRI"],
+)
+
+
+def _by_every_minute(window: Freeze, moment: datetime) -> datetime | None:
+    """The same in the simplest way: each minute before the moment is looked at as the clock on the wall shows it."""
+    assert window.cron is not None
+    assert window.lasts is not None
+    fields = {field.name: field for field in CronTrigger.from_crontab(window.cron, UTC).fields}
+    start, length = moment.replace(second=0, microsecond=0), timedelta(seconds=window.lasts)
+    while start > moment - length:
+        wall = start.astimezone(ZoneInfo(window.timezone))
+        if all(fields[it].get_next_value(wall) == fields[it].get_value(wall) for it in _NAMES):
+            return start + length
+        start -= timedelta(minutes=1)
+    return None
+
+
+_NAMES = ("minute", "hour", "day", "month", "day_of_week")
+
+
+@given(
+    fields=st.tuples(*map(st.sampled_from, _FIELDS)),
+    zone=st.sampled_from(_ZONES),
+    moment=st.builds(
+        lambda change, seconds: change + timedelta(seconds=seconds),
+        st.sampled_from(_CLOCKS_CHANGE),
+        st.integers(-90_000, 90_000),
+    ),
+    minutes=st.sampled_from([1, 20, 60, 90, 1440]),
+)
+@settings(deadline=None, max_examples=150)
+def test_a_window_is_what_every_minute_says(fields: tuple[str, ...], zone: str, moment: datetime, minutes: int) -> None:
+    """In any zone, around the changes of its clocks. A start in the hour that a clock skips may count when it skips."""
+    window = Freeze.model_validate({"cron": " ".join(fields), "for": f"{minutes}m", "timezone": zone, "reason": "x"})
+    found, expected = window.until(moment), _by_every_minute(window, moment)
+    if found != expected:
+        assert found is not None
+        start = found - timedelta(minutes=minutes)
+        wall = start.astimezone(ZoneInfo(zone))
+        assert wall.utcoffset() != (start - timedelta(hours=2)).astimezone(ZoneInfo(zone)).utcoffset(), (wall, expected)
+
+
+@pytest.mark.parametrize("cron", ["* * * * *", "0 17 * * FRI", "0 0 29 2 *", "0 0 30 2 *", "59 23 31 12 SUN"])
+def test_the_longest_window_costs_few_looks(cron: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A window of a year may hold half a million starts, or none: what is looked at does not grow with them."""
+    looks = 0
+    look = CronTrigger.get_next_fire_time
+
+    def counted(self: CronTrigger, previous: datetime | None, now: datetime) -> datetime | None:
+        nonlocal looks
+        looks += 1
+        return look(self, previous, now)
+
+    monkeypatch.setattr(CronTrigger, "get_next_fire_time", counted)
+    Freeze.model_validate({"cron": cron, "for": "366d", "reason": "x"}).until(FRIDAY)
+    assert looks < 50
