@@ -19,6 +19,7 @@ from ruamel.yaml import YAML
 from healthd_gates.client.client import GateClient
 from tests.acceptance.deploy import fleet
 from tests.acceptance.deploy.fleet import Fleet
+from tests.acceptance.guide import Shell, blocks, carry_out
 from tests.servers import daemon, nginx
 from tests.servers.command import Outcome
 from tests.servers.daemon import Daemon
@@ -293,4 +294,21 @@ async def test_what_healthd_refuses_is_not_switched_to(tmp_path: Path) -> None:
         outcome = await stage.deploy("blue-green", "1.1")
         assert outcome.code == 3, outcome.err
         assert "the weekend" in outcome.out
+        assert stage.live() == "blue"
+
+
+@pytest.mark.timeout(90)
+async def test_the_drill_of_the_page(tmp_path: Path) -> None:
+    """As it is written: the rollback is carried out on a real NGINX, and confirmed."""
+    async with staged(tmp_path) as stage, Load(stage.balancer.url).running():
+        places = {
+            "/etc/healthd/blue-green.yaml": str(tmp_path / "deploy.json"),
+            "/etc/nginx/healthd/api.conf": str(tmp_path / "api.conf"),
+        }
+        (drill,) = [text for kind, text in blocks(PAGE, places) if kind == "console"]
+        shell = Shell(tmp_path, stage.daemon.url, HEALTHD_TOKEN=daemon.TOKEN)
+        try:
+            await asyncio.to_thread(carry_out, shell, drill)
+        finally:
+            await asyncio.to_thread(shell.close)
         assert stage.live() == "blue"

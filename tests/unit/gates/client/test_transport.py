@@ -46,7 +46,7 @@ async def test_a_daemon_is_given_the_time_that_it_asks_for(peer: Peer) -> None:
 async def test_patience_ends() -> None:
     """The message says who was not there, and for how long."""
     url = f"http://127.0.0.1:{free_port()}"
-    with pytest.raises(Unreachable, match=rf"{url} could not be reached for 0\.1 s: "):
+    with pytest.raises(Unreachable, match=rf"{url} could not be asked for 0\.1 s: "):
         await send(url, retry_for=0.1)
 
 

@@ -67,7 +67,8 @@ async def test_refusals(open_site: Open, path: str, headers: dict[str, str], sta
     _, client = await open_site()
     response = await client.post(path, headers=headers)
     body = await response.json(content_type="application/problem+json")
-    assert (response.status, body["detail"]) == (status, detail)
+    assert response.status == status
+    assert body["detail"].startswith(detail)  # what comes behind is the cure
     assert (response.headers.get("WWW-Authenticate") is not None) == (status == 401)
 
 
