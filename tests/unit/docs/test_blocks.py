@@ -138,8 +138,8 @@ def check_sql(block: Block, _secrets: Path) -> None:
 
 def check_nginx(block: Block, tmp_path: Path) -> None:
     (tmp_path / "api.conf").write_text("upstream api { server 127.0.0.1:9; }\n")
-    command = [
-        require("openssl"),
+    key, certificate = tmp_path / "key.pem", tmp_path / "cert.pem"
+    made = [
         "req",
         "-x509",
         "-newkey",
@@ -147,15 +147,17 @@ def check_nginx(block: Block, tmp_path: Path) -> None:
         "-pkeyopt",
         "ec_paramgen_curve:prime256v1",
         "-nodes",
+        "-subj",
+        "/CN=api.example.com",
     ]
-    files = ["-keyout", tmp_path / "key.pem", "-out", tmp_path / "cert.pem", "-subj", "/CN=api.example.com"]
-    subprocess.run([*command, *files], check=True, capture_output=True)
+    command = [str(require("openssl")), *made, "-keyout", str(key), "-out", str(certificate)]
+    subprocess.run(command, check=True, capture_output=True)
     text = block.text.replace("/etc/nginx/healthd/api.conf", str(tmp_path / "api.conf"))
     text = re.sub(r"(ssl_certificate(?:_key)?) \S+/(fullchain|privkey)\.pem;", lambda it: (
         f"{it[1]} {tmp_path}/{'cert' if it[2] == 'fullchain' else 'key'}.pem;"), text)  # fmt: skip
     (tmp_path / "nginx.conf").write_text(f"pid {tmp_path}/pid;\nevents {{}}\nhttp {{\naccess_log off;\n{text}\n}}\n")
-    command = [require("nginx"), "-t", "-q", "-e", "stderr", "-p", str(tmp_path), "-c", str(tmp_path / "nginx.conf")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    looked = [str(require("nginx")), "-t", "-q", "-e", "stderr", "-p", str(tmp_path), "-c", f"{tmp_path}/nginx.conf"]
+    done = subprocess.run(looked, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 
@@ -165,7 +167,7 @@ def check_systemd(block: Block, tmp_path: Path) -> None:
     (tmp_path / "healthd.service").write_text(re.sub(r"(?m)^Exec(\w+)=\S+", r"Exec\1=/bin/true", unit))
     (tmp_path / "healthd.service.d").mkdir()
     (tmp_path / "healthd.service.d" / "override.conf").write_text(block.text)
-    command = [require("systemd-analyze"), "verify", "--man=no", str(tmp_path / "healthd.service")]
+    command: list[str | Path] = [require("systemd-analyze"), "verify", "--man=no", str(tmp_path / "healthd.service")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
 

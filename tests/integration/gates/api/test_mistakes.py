@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.gating import Gating
+from tests.servers.gating import Gating
 
 RAW = re.compile(
     r"Input should|String should|should match|Field required|Expecting |Traceback|codec|\^\[|str-enum|literal\["

@@ -135,7 +135,8 @@ def test_the_longest_window_costs_few_looks(cron: str, monkeypatch: pytest.Monke
     def counted(self: CronTrigger, previous: datetime | None, now: datetime) -> datetime | None:
         nonlocal looks
         looks += 1
-        return look(self, previous, now)
+        found: datetime | None = look(self, previous, now)
+        return found
 
     monkeypatch.setattr(CronTrigger, "get_next_fire_time", counted)
     Freeze.model_validate({"cron": cron, "for": "366d", "reason": "x"}).until(FRIDAY)

@@ -1,19 +1,16 @@
 """The JSON Schema agrees with what reads the file."""
 
 import os
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
 from ruamel.yaml import YAML
 
-from docs.generate import DEPLOY_TOOLS
 from healthd.app import Config
-from healthd.checks import KINDS, find_kind, known_kinds
+from healthd.checks import find_kind, known_kinds
 from healthd.config.file import ConfigError, parse
 from healthd.config.json_schema import config_schema
-from healthd.wording import shape_in_words
 
 GOOD = """\
 environment: ${ENVIRONMENT:-staging}
@@ -65,27 +62,3 @@ def test_knows_every_kind(kind: str) -> None:
     described = schema["$defs"][entry["$ref"].rpartition("/")[2]]["properties"]
     options = {field.alias or name for name, field in find_kind(kind).config_model.model_fields.items()}
     assert options == described.keys()
-
-
-def _patterns(node: object) -> Iterator[str]:
-    if isinstance(node, dict):
-        if isinstance(node.get("pattern"), str):
-            yield node["pattern"]
-        for inner in node.values():
-            yield from _patterns(inner)
-    elif isinstance(node, list):
-        for inner in node:
-            yield from _patterns(inner)
-
-
-def test_every_pattern_is_told_in_words() -> None:
-    """Nobody who has written a wrong name is shown a regular expression."""
-    models = [Config, *(find_kind(kind).config_model for kind in KINDS), *DEPLOY_TOOLS.values()]
-    unworded = {
-        pattern
-        for model in models
-        for pattern in _patterns(model.model_json_schema())
-        if shape_in_words(pattern) is None
-        and r"\$\{" not in pattern  # durations and percentages have words of their own
-    }
-    assert unworded == set()
