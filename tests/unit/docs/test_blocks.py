@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from pydantic import BaseModel
 from ruamel.yaml import YAML
 
-from docs.generate import DEPLOY_TOOLS
+from docs.generator.config import DEPLOY_TOOLS
 from healthd.app import Config
 from healthd.checks.misconfigured import MisconfiguredConfig
 from healthd.config.file import parse

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from pydantic import BaseModel
 
-from docs.generate import DEPLOY_TOOLS
+from docs.generator.config import DEPLOY_TOOLS
 from healthd.app import Config
 from healthd.checks import KINDS, find_kind
 from healthd.wording import shape_in_words
