@@ -297,7 +297,6 @@ async def test_what_healthd_refuses_is_not_switched_to(tmp_path: Path) -> None:
         assert stage.live() == "blue"
 
 
-@pytest.mark.timeout(90)
 async def test_the_drill_of_the_page(tmp_path: Path) -> None:
     """As it is written: the rollback is carried out on a real NGINX, and confirmed."""
     async with staged(tmp_path) as stage, Load(stage.balancer.url).running():
