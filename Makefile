@@ -4,9 +4,11 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 COMPILE = $(BIN)/uv pip compile -q --universal --generate-hashes --no-header --no-annotate
 WORKERS ?= 3
-# Tests without a server, a database or a tool of others; the gates' lives in virtual time are left to `make unit`.
+# Tests without a server, a database or a tool of others; gates in virtual time and what is proven of the judge by many
+# examples are left to `make unit`.
 QUICK = $(addprefix tests/unit/, gates/judge gates/sources gates/config gates/domain gates/commands \
-	healthd/addresses healthd/checks healthd/monitoring healthd/notify deploy)
+	healthd/addresses healthd/checks healthd/monitoring healthd/notify deploy) \
+	$(addprefix --ignore=tests/unit/gates/judge/test_, false_rollback.py properties.py validity.py)
 
 .PHONY: run test quick demo unit lint install docs lock bench build clean
 
@@ -24,7 +26,7 @@ demo: $(VENV)/.run
 unit: install
 	$(BIN)/pytest -q -n $(WORKERS) tests/unit
 
-# What can be told in half a minute, without a server: for the time between two lines of code.
+# What can be told without a server: for the time between two lines of code.
 quick: install
 	$(BIN)/pytest -q -n 2 $(QUICK)
 
