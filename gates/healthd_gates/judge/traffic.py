@@ -14,7 +14,7 @@ from healthd_gates.domain.evidence import Evidence, Finding, Reason
 _MISSED_REQUESTS = 10.0
 _PATIENCE = 180.0  # seconds for which what is lost may come back, before the gate says so and ends
 _BEFORE = 60.0  # seconds that the newest are compared with to tell a fall
-_FALLS = ((20.0, 2 / 3, 2.0), (10.0, 0.8, 3.0))
+_FALLS = ((20.0, 2 / 3, 2.0), (10.0, 0.85, 2.0))
 """The newest seconds, the part of the traffic before them that is a fall, and deviations beyond chance."""
 _MINUTE, _FADED = 60.0, 0.2  # seconds, and the part of its own traffic below which a candidate has lost it
 _GAPS = 20
