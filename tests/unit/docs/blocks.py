@@ -11,7 +11,8 @@ from textwrap import dedent
 ROOT = Path(__file__).parents[3]
 PAGES = [
     *ROOT.glob("*.md"),
-    *(ROOT / "docs").rglob("*.md"),
+    # What is generated shows parts of config/full.yaml and of the shipped files, which are checked whole.
+    *(page for page in (ROOT / "docs").rglob("*.md") if "reference" not in page.parts),
     *(ROOT / "deploy").rglob("*.md"),
     *(ROOT / "grafana").rglob("*.md"),
 ]
