@@ -1,4 +1,4 @@
-"""The composition root: the one place that builds everything and owns start, reload and stop."""
+"""Composition root: the one place that builds everything and does start, reload and stop."""
 
 from __future__ import annotations
 
@@ -61,13 +61,13 @@ from healthd_gates.router import GateApi
 from healthd_gates.store import tables as gate_tables
 
 _log = structlog.get_logger(__name__)
-_LAST_WORDS = 5.0  # seconds that the journal gets to be written when the daemon stops
-_LONGEST_END = 20.0  # seconds that an end in good order may take after the drain; then it comes all the same
+_LAST_WORDS = 5.0  # seconds to write the journal when the daemon stops
+_LONGEST_END = 20.0  # seconds that an orderly stop may take after the drain; then the process ends anyway
 UNTIL_RESTART = ("http.listen", "http.agent_check", "sentry.dsn", "journal", "gates.enabled", "gates.lease_duration")
 
 
 class Daemon:
-    """Everything that runs, from one configuration."""
+    """Daemon with everything that runs, built from one configuration."""
 
     def __init__(self, settings: Config, config_file: Path | None, clock: Clock | None = None) -> None:
         clock = clock or SystemClock()
@@ -124,7 +124,7 @@ class Daemon:
 
     @property
     def settings(self) -> Config:
-        """The configuration in force."""
+        """Configuration in force."""
         return self._in_force.now
 
     async def run(self) -> None:
@@ -157,12 +157,12 @@ class Daemon:
             for vital in ("loop", "schedule", "overdue"):
                 self.pulse.beat(vital)
             tasks = Tasks(lambda name: self.metrics.task_failures.labels(name).inc())
-            # The suite is closed first: a scheduler that is stopped in mid-probe takes that for an error.
+            # The suite is closed first: a scheduler that is stopped during a probe logs that as an error.
             await tasks.run(works, self._stopping, self.suite.close)
 
     def assemble(self) -> web.Application:
-        """Build the gates and the application, with every route and every metric; neither runs yet. In a running
-        event loop, and once."""
+        """Build the gates and the application, with every route and every metric; neither runs yet. Needs a running
+        event loop; call it once."""
         self._build_gates()
         routes = [*self.page.routes(), *self.api_docs.routes()]
         if self.gate_api is not None and self.gate_page is not None:
@@ -225,13 +225,14 @@ class Daemon:
             await self.database.close()
 
     async def reload(self) -> None:
-        """Read the file again. An invalid one is refused whole, and what runs goes on."""
+        """Read the file again. An invalid one is refused as a whole, and the daemon goes on with the old
+        configuration."""
         try:
             settings = await asyncio.to_thread(load_again, self._config_file, Config, os.environ)
         except ConfigError as error:
             self.metrics.reload_ok.set(0)
             problems = [str(problem) for problem in error.problems]
-            # Where an unforeseen fault arose, and not its text, which may quote a secret that is not in force.
+            # Where an unexpected error was raised, and not its text, which may quote a secret that is not in force.
             fault = {"fault": "".join(format_tb(error.__cause__.__traceback__))} if error.__cause__ else {}
             _log.error("configuration refused, previous configuration stays in force", problems=problems, **fault)
             return
@@ -264,7 +265,7 @@ class Daemon:
             self.systemd.reloading()
             try:
                 await self.reload()
-            except Exception:  # a fault of ours: the daemon outlives it, and the metric tells of it
+            except Exception:  # a bug of ours: the daemon survives it, and a metric counts it
                 self.metrics.reload_ok.set(0)
                 _log.exception("configuration reload failed, new configuration only partly in force")
             self.systemd.ready()
@@ -287,7 +288,7 @@ class Daemon:
             self._reload.set()
 
         def end(told: int, _frame: object) -> None:
-            """Runs between two instructions of whatever runs, so also where the loop stands still."""
+            """Handle the signal between any two instructions, so also where the event loop is blocked."""
             drain = told == signal.SIGTERM and not self.board.draining
             loop.call_soon_threadsafe(self._drain if drain else self._stopping.set)
             end_within(_LONGEST_END + (self.settings.http.drain if drain else 0.0))
@@ -296,8 +297,8 @@ class Daemon:
         signal.signal(signal.SIGTERM, end)
 
     def _drain(self) -> None:
-        """Not ready at once, so that load balancers look elsewhere; alive and serving until they have. Who asks
-        twice is in a hurry."""
+        """Become not ready at once, so that load balancers send traffic elsewhere; stay alive and serve until they do.
+        A second signal ends the wait."""
         if self.board.draining:
             self._stopping.set()
             return
@@ -363,12 +364,13 @@ class Daemon:
 
 
 def _explicit(settings: Config) -> Config:
-    """With the journal named that is meant: the default depends on the environment, which a reload may change."""
+    """Return the settings with the journal named explicitly: its default depends on the environment, which a reload may
+    change."""
     return settings.model_copy(update={"journal": SecretStr(settings.journal_url)})
 
 
 def _log_writer() -> LineWriter | None:
-    """None where standard error is no file of the system's, as under some tools."""
+    """Return a writer for the log; None where standard error is no file of the system, as under some tools."""
     try:
         return LineWriter(sys.stderr.fileno())
     except (AttributeError, OSError, ValueError, io.UnsupportedOperation):

@@ -1,4 +1,4 @@
-"""The command line. Each family of commands is a file of `healthd.commands`; the gate brings its own."""
+"""Command line. Each family of commands is a file of `healthd.commands`; the gate brings its own."""
 
 from __future__ import annotations
 

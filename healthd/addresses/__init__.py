@@ -1,2 +1,2 @@
-"""Addresses of databases as applications have them. Each driver puts words of its own behind the `?`; those that the
-driver here knows are handed to it, the others are set aside with a note: no database is ill because of a word."""
+"""Addresses of databases, as applications write them. Each driver has its own parameters behind the `?`: those that the
+driver here knows are passed to it; the others are dropped with a note, so that no unknown parameter fails a check."""

@@ -1,4 +1,5 @@
-"""MongoDB: the options of its URI specification are understood; those of Mongoose and of old drivers set aside."""
+"""MongoDB addresses: the options of its URI specification are passed on; those of Mongoose and of old drivers are
+dropped."""
 
 from __future__ import annotations
 
@@ -25,8 +26,8 @@ _WHY = {
 
 
 def read_mongodb(uri: str) -> tuple[str, tuple[str, ...]]:
-    """The address with the words that PyMongo knows, and the notes on the others. Raises ValueError, never with any
-    part of a value."""
+    """Return the address with the options that PyMongo knows, and the notes on the others. Raises ValueError, never
+    with any part of a value."""
     from pymongo.common import URI_OPTIONS_VALIDATOR_MAP
 
     head, given = split(uri, "&;")

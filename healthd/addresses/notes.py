@@ -1,4 +1,4 @@
-"""What is told of an address, whichever database it is of."""
+"""Notes on the parameters of an address that are dropped, for any kind of database."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from healthd.addresses.redis import read_redis
 
 
 def notes_of(uri: str) -> tuple[str, ...]:
-    """A sentence for each word that is set aside; nothing in it is secret. Raises ValueError."""
+    """Return a sentence for each parameter that is dropped; none contains a secret. Raises ValueError."""
     scheme = uri.partition("://")[0]
     if scheme in ("postgresql", "postgres"):
         return read_postgresql(uri).notes

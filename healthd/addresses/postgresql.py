@@ -1,7 +1,8 @@
-"""PostgreSQL: libpq's words are understood, and those of Prisma, node-postgres, JDBC and their like told apart.
+"""PostgreSQL addresses: libpq's parameters are read, and those of Prisma, node-postgres, JDBC and similar are
+translated.
 
-libpq's are of PostgreSQL 18, section "Parameter Key Words"; that it reads `ssl=true` as `sslmode=require` is in its
-`conninfo_uri_parse_params`.
+libpq's are those of PostgreSQL 18, section "Parameter Key Words"; that it reads `ssl=true` as `sslmode=require` is in
+its `conninfo_uri_parse_params`.
 """
 
 from __future__ import annotations
@@ -21,12 +22,12 @@ _DRIVER = names("""
         host port dbname user password passfile service sslmode sslcert sslkey sslrootcert sslnegotiation sslcrl
         sslpassword ssl_min_protocol_version ssl_max_protocol_version target_session_attrs krbsrvname gsslib
     """)
-# Settings of a session, which the driver sends as it connects, as Go's and Node's drivers do.
+# Settings of a session, which the driver sends when it connects, as Go's and Node's drivers do.
 _SETTINGS = names("""
         application_name options search_path statement_timeout lock_timeout idle_in_transaction_session_timeout
         idle_session_timeout timezone datestyle role
     """)
-# What libpq has and asyncpg has not; `connect_timeout` and `hostaddr` are seen to below.
+# Parameters that libpq has and asyncpg lacks; `connect_timeout` and `hostaddr` are handled below.
 _LIBPQ_ALONE = names("""
         hostaddr connect_timeout require_auth channel_binding client_encoding fallback_application_name
         keepalives keepalives_idle keepalives_interval keepalives_count tcp_user_timeout replication gssencmode
@@ -59,32 +60,33 @@ _SYSTEM = "/etc/ssl/certs/ca-certificates.crt"
 
 @dataclass(frozen=True, slots=True)
 class PostgreSQLAddress:
-    """An address whose words are those that asyncpg knows. It holds a password: never show it."""
+    """Address whose parameters are those that asyncpg knows. It holds a password: never show it."""
 
     uri: str
     notes: tuple[str, ...] = ()
-    """What is told of words that are set aside; nothing in it is secret."""
+    """Notes on the parameters that are dropped; none contains a secret."""
     connect_timeout: float | None = None
-    """Seconds that connecting may take."""
+    """Timeout of connecting, in seconds."""
     schema: str | None = None
-    """Where an application has its tables, as Prisma and JDBC say it."""
+    """Schema of the application's tables, as Prisma and JDBC name it."""
     pooled: bool = False
-    """Whether a pooler gives each transaction another connection, as Prisma says it."""
+    """True if a pooler gives each transaction another connection, as Prisma says it."""
     role: str | None = None
-    """As whom it connects, where it says so."""
+    """Role that the connection switches to, where the address names one."""
     files: tuple[tuple[str, str], ...] = ()
-    """The files that it names, by word."""
+    """Files that the address names, by parameter."""
 
     @property
     def search_path(self) -> dict[str, str]:
-        """The session's setting that finds the tables of `schema`, where that is not the one of every database."""
+        """Return the session setting `search_path` that finds the tables of `schema`, where it is not the database's
+        default."""
         if self.schema is None or self.schema == "public":
             return {}
         quoted = self.schema.replace('"', '""')
         return {"search_path": f'"{quoted}"'}
 
     def missing_file(self) -> str | None:
-        """A sentence on the first file that cannot be read. Looks at the disk."""
+        """Return a sentence on the first file that cannot be read. Reads the disk."""
         for word, name in self.files:
             if not os.access(name, os.R_OK):
                 why = "cannot be read" if Path(name).exists() else "does not exist"
@@ -93,7 +95,7 @@ class PostgreSQLAddress:
 
 
 def read_postgresql(uri: str) -> PostgreSQLAddress:
-    """Raises ValueError, never with any part of a value but a mode of TLS."""
+    """Read an address. Raises ValueError, never with any part of a value except a TLS mode."""
     head, given = split(uri)
     words, aside = _translated(given)
     unknown = [word.name for word in aside if word.name.lower() not in _WHY]
@@ -112,7 +114,7 @@ def read_postgresql(uri: str) -> PostgreSQLAddress:
 
 
 def for_libpq(uri: str) -> tuple[str, tuple[str, ...]]:
-    """The address for programs that use libpq itself, such as pg_dump, and the notes. Raises ValueError."""
+    """Return the address for programs that use libpq itself, such as pg_dump, and the notes. Raises ValueError."""
     head, given = split(uri)
     words, aside = _translated(given)
     refuse_misspelt([word.name for word in aside if word.name.lower() not in _WHY], _GUARDING)
@@ -127,7 +129,7 @@ _UNDERSTOOD = frozenset(("ssl", "requiressl", "database"))
 
 
 def _translated(given: Iterable[Word]) -> tuple[dict[str, Word], list[Word]]:
-    """The words for the driver by name, and those that it does not know."""
+    """Return the parameters for the driver by name, and those that it does not know."""
     words: dict[str, Word] = {}
     aside: list[Word] = []
     for word in given:
@@ -147,7 +149,7 @@ def _translated(given: Iterable[Word]) -> tuple[dict[str, Word], list[Word]]:
     _fill_in(words, {word.name: word.value for word in aside})
     _rest_on_the_system(words)
     if "sslcert" in words and "sslkey" not in words and not _is_at_home("postgresql.key"):
-        aside.append(words.pop("sslcert"))  # Prisma's word for the authority's certificate
+        aside.append(words.pop("sslcert"))  # Prisma's parameter for the authority's certificate
     return words, aside
 
 
@@ -158,8 +160,8 @@ def _fill_in(words: dict[str, Word], aside: dict[str, str]) -> None:
 
 
 def _rest_on_the_system(words: dict[str, Word]) -> None:
-    """`sslrootcert=system` is the system's authorities, and asks for all of the certificate; so does `verify-…` where
-    no authority is named or kept at home."""
+    """Use the system's authorities for `sslrootcert=system`, with full verification of the certificate; the same for
+    `verify-…` where no authority is named or in the home directory."""
     mode, root = words.get("sslmode"), words.get("sslrootcert")
     if root is not None and root.value == "system":
         words["sslmode"] = Word("sslmode", "verify-full")
@@ -175,7 +177,7 @@ def _role(head: str) -> str | None:
 
 def _mode(value: str) -> str:
     mode = value.strip().lower().replace("_", "-")
-    if mode == "no-verify":  # node-postgres' for TLS whose certificate is not looked at
+    if mode == "no-verify":  # node-postgres' mode for TLS without verification of the certificate
         return "require"
     if mode and mode not in _MODES:
         raise ValueError(f"has an sslmode that nobody knows: write one of {', '.join(_MODES)}")
@@ -189,14 +191,14 @@ def _mode_of_flag(value: str) -> str:
 
 
 def _seconds(value: str | None) -> float | None:
-    """libpq's: whole seconds, two at the least; none and less than one are no limit."""
+    """Return a timeout as libpq reads it: whole seconds, at least two; no value, or less than one, is no limit."""
     if value is None or not value.isdigit() or int(value) == 0:
         return None
     return float(max(2, int(value)))
 
 
 def _as_it_is(word: Word) -> bool:
-    """Whether the word asks for what the driver does anyway."""
+    """True if the parameter asks for what the driver does anyway."""
     name, value = word.name.lower(), word.value.lower()
     return (name, value) in {
         ("channel_binding", "disable"), ("channel_binding", "prefer"), ("gssencmode", "disable"),
@@ -211,8 +213,8 @@ def _has_authorities() -> bool:
 
 
 def _is_at_home(name: str) -> bool:
-    """Whether libpq's folder in the home directory has the file."""
+    """True if libpq's folder in the home directory has the file."""
     try:
         return (Path.home() / ".postgresql" / name).exists()
-    except (OSError, RuntimeError):  # no home
+    except (OSError, RuntimeError):  # no home directory
         return False

@@ -1,5 +1,5 @@
-"""Redis: what says where and as whom to connect is understood in the words of redis-py, ioredis, Lettuce and Celery;
-pools, pauses and repetitions are an application's own, and are set aside."""
+"""Redis addresses: parameters that say where and as which user to connect are read as redis-py, ioredis, Lettuce and
+Celery write them; pools, pauses and retries are the application's own, and are dropped."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ _WHY = dict.fromkeys(
 
 
 def read_redis(uri: str) -> tuple[str, tuple[str, ...]]:
-    """The address with the words that say where and as whom to connect, and the notes on the others. Raises ValueError,
-    never with any part of a value."""
+    """Return the address with the parameters that say where and as which user to connect, and the notes on the others.
+    Raises ValueError, never with any part of a value."""
     head, given = split(uri)
     words: dict[str, Word] = {}
     aside = []
@@ -53,7 +53,7 @@ def read_redis(uri: str) -> tuple[str, tuple[str, ...]]:
             aside.append(word.name)
     if not head.startswith("rediss:"):
         for name in [name for name in words if name.startswith("ssl_")]:
-            del words[name]  # of a connection without TLS, which cannot take them
+            del words[name]  # of a connection without TLS, which does not accept them
     refuse_misspelt([name for name in aside if name.lower() not in _WHY], [*_DRIVER])
     return joined(head, words.values()), notes(aside, _WHY, _DRIVER)
 

@@ -1,4 +1,4 @@
-"""The words behind the `?` of an address: taken apart, put together, and what is told of those that are set aside."""
+"""Parameters behind the `?` of an address: split, join, and the notes on those that are dropped."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ APPLICATIONS = "it speaks to the application's own driver, not to the server"
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """`name=value`, as the address means it: no longer percent-encoded."""
+    """Parameter `name=value` of an address, with percent-encoding removed."""
 
     name: str
     value: str
 
 
 def names(text: str) -> frozenset[str]:
-    """The names in a text, which are apart by spaces."""
+    """Return the names in a text, which are separated by spaces."""
     return frozenset(text.split())
 
 
 def split(uri: str, separators: str = "&") -> tuple[str, list[Word]]:
-    """What stands before the `?`, and the words behind it."""
+    """Return the part before the `?`, and the parameters behind it."""
     head, _, query = uri.partition("?")
     pieces = re.split(f"[{separators}]", query.partition("#")[0])
     pairs = (piece.partition("=") for piece in pieces if piece)
@@ -35,14 +35,14 @@ def split(uri: str, separators: str = "&") -> tuple[str, list[Word]]:
 
 
 def joined(head: str, words: Iterable[Word]) -> str:
-    """The address again. Words without a value say nothing, and are left out."""
+    """Join the address again. Parameters without a value have no effect, and are left out."""
     query = "&".join(f"{quote(word.name)}={quote(word.value, safe='')}" for word in words if word.value)
     return f"{head}?{query}" if query else head
 
 
 def notes(aside: Sequence[str], why: Mapping[str, str], known: Collection[str]) -> tuple[str, ...]:
-    """A sentence for each name that was set aside. `why` has what is known of some; a name that no driver would write
-    may be part of a password that was not percent-encoded, and is not repeated."""
+    """Return a sentence for each parameter that is dropped. `why` gives the known reasons; a name that no driver would
+    use may be part of a password that was not percent-encoded, and is not repeated."""
     return tuple(dict.fromkeys(_note(name, why, known) for name in aside))
 
 
@@ -57,8 +57,8 @@ def _note(name: str, why: Mapping[str, str], known: Collection[str]) -> str:
 
 
 def refuse_misspelt(aside: Iterable[str], guarding: Collection[str]) -> None:
-    """Raises ValueError for a name that looks like one of `guarding`: without it a connection would be less safe than
-    its address asks for."""
+    """Raise ValueError for a name that resembles one of `guarding`: without it a connection would be less safe than its
+    address asks for."""
     for name in aside:
         if _NAME.fullmatch(name) and (alike := nearest(name, guarding, ALMOST_THE_SAME)):
             raise ValueError(f"has the word {name}, which nobody knows: did you mean {alike}?")

@@ -1,1 +1,1 @@
-"""AWS as every client of ours calls it."""
+"""AWS clients for the whole daemon."""

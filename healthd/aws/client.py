@@ -15,9 +15,10 @@ def new_client(
     retries: str = "legacy",
     **more: Any,
 ) -> Any:
-    """An asynchronous context manager that gives the client of a service such as `elbv2`.
+    """Return an asynchronous context manager that gives the client of a service such as `elbv2`.
 
-    `timeout` is in seconds, for connecting and for each read; `retries` is the SDK's mode, for more than one attempt.
+    `timeout` is in seconds, for connecting and for each read; `retries` is the SDK's retry mode, for more than one
+    attempt.
     """
     from aiobotocore.config import AioConfig
     from aiobotocore.session import get_session
@@ -26,7 +27,7 @@ def new_client(
         connect_timeout=timeout,
         read_timeout=timeout,
         retries={"mode": retries, "total_max_attempts": attempts},
-        # Reading the SDK's description of a service takes long enough to hold up everything else: this does it in a
+        # Reading the SDK's description of a service takes long enough to block the event loop: this does it in a
         # thread.
         warm_up_loader_caches=True,
     )

@@ -31,10 +31,10 @@ CHECKS: Registry[Check] = Registry("check", "healthd.checks", KINDS, CheckConfig
 
 
 def known_kinds() -> list[str]:
-    """Every kind that can be configured: the built-in ones and those of installed packages."""
+    """Return every kind that can be configured: the built-in ones and those of installed packages."""
     return CHECKS.kinds()
 
 
 def find_kind(kind: str) -> type[Check]:
-    """The class of a kind. Raises UnknownKindError, or ImportError when it cannot be loaded."""
+    """Return the class of a kind. Raises UnknownKindError, or ImportError when it cannot be loaded."""
     return CHECKS.find(kind)

@@ -1,4 +1,4 @@
-"""What the checks of paid APIs share: a key, one cheap call, and what the refusals of such an API mean."""
+"""Common parts of the checks of paid APIs: a key, one cheap call, and the meaning of such an API's refusals."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ APIPath = Annotated[
 
 
 class ThirdPartyConfig(CheckConfig):
-    """The rate limits of such an API are shared with production traffic, hence the long interval."""
+    """Options of a check of a paid API. Its rate limits are shared with production traffic, hence the long interval."""
 
     model_config = ConfigDict(hide_input_in_errors=True)
 
@@ -54,11 +54,11 @@ class ThirdPartyConfig(CheckConfig):
     key: APIKey
     """The API key."""
     base_url: BaseURL
-    """Where the API is."""
+    """Address of the API."""
     path: APIPath
-    """What to ask."""
+    """Path of the request."""
     ca_file: Path | None = None
-    """Authorities to trust instead of the system's."""
+    """CA file to trust instead of the system's authorities."""
 
     @property
     def client(self) -> HttpClient:
@@ -70,7 +70,7 @@ class ThirdPartyConfig(CheckConfig):
 
 
 def refusal(answer: Answer, now: datetime, observed: Observed) -> Result | None:
-    """What an answer other than 200 means; None for a 200."""
+    """Return the result for an answer with another status than 200; None for a 200."""
 
     def unhealthy(kind: FailureKind, text: str) -> Result:
         return Result.unhealthy(kind, f"{text} ({answer.status})", latency=answer.latency, observed=observed)
@@ -99,7 +99,7 @@ def refusal(answer: Answer, now: datetime, observed: Observed) -> Result | None:
 
 
 def json_object(answer: Answer) -> dict[str, Any] | None:
-    """The body as a JSON object; None when it is anything else."""
+    """Return the body as a JSON object; None when it is anything else."""
     try:
         document = json.loads(answer.body) if answer.whole else None
     except (ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""An AWS account: whose credentials these are, and whether what the service stands on is there."""
+"""Check of an AWS account: which account the credentials belong to, and whether the resources of the service exist."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ Look = Callable[[Any, str, Observations], Awaitable[Finding | None]]
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """Something to look for by its name; `call` is what IAM calls the call for it."""
+    """Resource to look for by its name; `call` is IAM's name of the API call."""
 
     name: str
     service: str
@@ -47,7 +47,8 @@ class Question:
 
 
 class AWSConfig(CheckConfig):
-    """Without keys here the SDK's own chain finds credentials: variables, profiles, the role of the host."""
+    """Options of the check. Without keys here the SDK's own chain finds credentials: variables, profiles, the role of
+    the host."""
 
     model_config = ConfigDict(hide_input_in_errors=True)
 
@@ -55,27 +56,27 @@ class AWSConfig(CheckConfig):
     interval: Duration = 60.0
     timeout: Duration = 10.0
     region: str = Field(pattern=shape(r"^[a-z0-9-]+$", "a region, such as eu-central-1"))
-    """The region to ask in."""
+    """Region of the resources."""
     account: str | None = Field(None, pattern=shape(r"^\d{12}$", "an account of 12 digits, in quotes"))
-    """The account number that the caller must belong to."""
+    """Account number that the credentials must belong to."""
     vpc: str | None = None
-    """The VPC that must be there, by its tag `Name`."""
+    """VPC that must exist, by its tag `Name`."""
     security_groups: str | None = None
-    """Security groups that must be there, by name; `*` stands for anything."""
+    """Security groups that must exist, by name; `*` matches any text."""
     load_balancer: str | None = None
-    """The load balancer that must be active, by name."""
+    """Load balancer that must be active, by name."""
     target_group: str | None = None
-    """The target group whose targets are looked at, by name."""
+    """Target group whose targets are checked, by name."""
     healthy_targets: int = Field(1, ge=1)
-    """How many of them must be healthy."""
+    """Number of targets in the target group that must be healthy."""
     access_key_id: SecretStr | None = None
-    """Without keys here the SDK's own chain finds them: variables, profiles, the role of the host."""
+    """Access key. Without keys here the SDK's own chain finds them: variables, profiles, the role of the host."""
     secret_access_key: SecretStr | None = None
-    """Goes with `access_key_id`."""
+    """Secret of `access_key_id`."""
     session_token: SecretStr | None = None
-    """For temporary keys."""
+    """Session token of temporary keys."""
     endpoint_url: BaseURL | None = None
-    """Another endpoint than that of AWS, such as a simulator."""
+    """Endpoint to use instead of AWS's own, such as a simulator."""
 
     @model_validator(mode="after")
     def _keys_come_in_pairs(self) -> Self:
@@ -84,7 +85,7 @@ class AWSConfig(CheckConfig):
         return self
 
     def credentials(self) -> dict[str, str | None]:
-        """As arguments of a client."""
+        """Return the credentials as arguments of a client."""
         if self.access_key_id is None or self.secret_access_key is None:
             return {}
         token = self.session_token.get_secret_value() if self.session_token is not None else None
@@ -96,7 +97,8 @@ class AWSConfig(CheckConfig):
 
 
 class AWS:
-    """Asks who it is, then for each thing that is named. One that may not be looked at does not hide the others."""
+    """Reads the caller's identity, then each resource that is configured. A permission that is missing for one of them
+    does not hide the others."""
 
     config_model: ClassVar[type[CheckConfig]] = AWSConfig
 
@@ -116,7 +118,7 @@ class AWS:
                 start = time.perf_counter()
                 findings += await self._ask(first, observed)
                 latency = time.perf_counter() - start
-                # Whoever is not let in, or is somebody else, need not ask further.
+                # Without access, or in another account, further calls make no sense.
                 for asking in [] if findings else others:
                     findings += await self._ask(asking, observed)
         except TimeoutError:
@@ -129,7 +131,7 @@ class AWS:
         await stack.aclose()
 
     def _questions(self) -> list[Question]:
-        """Who we are, then what is configured."""
+        """Return the identity call, then one for each configured resource."""
         config = self._config
         targets = partial(target_group, at_least=config.healthy_targets)
         things: list[tuple[str | None, str, str, Look]] = [

@@ -1,4 +1,4 @@
-"""What AWS and its SDK refuse with → a failure kind and a line for people. The lines hold no part of a request."""
+"""Map errors of AWS and its SDK to a failure kind and a line for people. The lines hold no part of a request."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from healthd.checks.failures import classify
 from healthd.checks.trust import explain_distrust
 from healthd.model import FailureKind
 
-# KeyError and IndexError: an answer that can be parsed and yet lacks what the API promises.
+# KeyError and IndexError: an answer that can be parsed but lacks what the API promises.
 AWSError = (sdk.BotoCoreError, sdk.ClientError, ResponseParserError, KeyError, IndexError)
 
 _AUTH = {
@@ -34,7 +34,8 @@ _NO_CREDENTIALS = (
 
 
 def explain_aws(error: BaseException, call: str) -> tuple[FailureKind, str]:
-    """`call` is the name of the call that failed, such as `ec2:DescribeVpcs`."""
+    """Return failure kind and message of an AWS error; `call` is the API call that failed, such as
+    `ec2:DescribeVpcs`."""
     match error:
         case sdk.ClientError():
             return _refused(str(error.response.get("Error", {}).get("Code", "")), call)
@@ -67,7 +68,7 @@ def _unconnected(error: sdk.HTTPClientError | sdk.ConnectionError) -> tuple[Fail
 
 
 def _explain_aiohttp(error: BaseException, endpoint: Endpoint) -> tuple[FailureKind, str]:
-    """For what the SDK's HTTP client raises."""
+    """Return failure kind and message of an error of the SDK's HTTP client."""
     match error:
         case aiohttp.ClientConnectorCertificateError(certificate_error=ssl.SSLCertVerificationError() as cause):
             return explain_distrust(cause, endpoint.host)

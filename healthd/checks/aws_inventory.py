@@ -1,4 +1,5 @@
-"""What must be there in an AWS account, and what is wrong when it is not. Asks; decides no status of a whole check."""
+"""Resources that must exist in an AWS account, and the finding when one does not. Decides no status of a whole
+check."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ Observations = dict[str, JSONScalar | list[str]]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that is not as it should be."""
+    """Finding: one resource that is not as expected."""
 
     status: Status
     kind: FailureKind
@@ -25,7 +26,7 @@ def _missing(what: str) -> Finding:
 
 
 async def caller(sts: Any, account: str, observed: Observations) -> Finding | None:
-    """Whose credentials these are: those of `account`, unless that is empty."""
+    """Return a finding unless the credentials belong to `account`; any account passes if that is empty."""
     answer = await sts.get_caller_identity()
     observed |= {"account": str(answer["Account"]), "identity": str(answer["Arn"])}
     if account in ("", answer["Account"]):
@@ -35,7 +36,7 @@ async def caller(sts: Any, account: str, observed: Observations) -> Finding | No
 
 
 async def vpc(ec2: Any, name: str, observed: Observations) -> Finding | None:
-    """The VPC whose tag Name is `name`."""
+    """Check the VPC whose tag Name is `name`."""
     answer = await ec2.describe_vpcs(Filters=[{"Name": "tag:Name", "Values": [name]}])
     found = answer["Vpcs"]
     if not found:
@@ -47,14 +48,15 @@ async def vpc(ec2: Any, name: str, observed: Observations) -> Finding | None:
 
 
 async def security_groups(ec2: Any, pattern: str, observed: Observations) -> Finding | None:
-    """At least one security group whose name fits `pattern`, in which * and ? are AWS's own wildcards."""
+    """Check that at least one security group has a name that matches `pattern`, in which * and ? are AWS's own
+    wildcards."""
     answer = await ec2.describe_security_groups(Filters=[{"Name": "group-name", "Values": [pattern]}])
     observed["securityGroups"] = sorted(str(group["GroupName"]) for group in answer["SecurityGroups"])
     return None if answer["SecurityGroups"] else _missing(f"security group named {pattern}")
 
 
 async def load_balancer(elbv2: Any, name: str, observed: Observations) -> Finding | None:
-    """The load balancer of that name, and whether it is active."""
+    """Check that the load balancer of that name exists and is active."""
     try:
         answer = await elbv2.describe_load_balancers(Names=[name])
     except elbv2.exceptions.LoadBalancerNotFoundException:
@@ -68,7 +70,7 @@ async def load_balancer(elbv2: Any, name: str, observed: Observations) -> Findin
 
 
 async def target_group(elbv2: Any, name: str, observed: Observations, at_least: int) -> Finding | None:
-    """The target group of that name, with `at_least` healthy targets and no unhealthy one."""
+    """Check that the target group of that name has `at_least` healthy targets and no unhealthy one."""
     try:
         groups = await elbv2.describe_target_groups(Names=[name])
     except elbv2.exceptions.TargetGroupNotFoundException:

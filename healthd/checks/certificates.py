@@ -1,4 +1,4 @@
-"""The certificates of a TLS connection: which one is nearest to its end, and when. Whether they are trusted is in
+"""Certificates of a TLS connection: which one expires next, and when. Whether they are trusted is decided in
 `trust`."""
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ _DER = 2  # ENCODING_DER of the `_ssl` module
 
 @dataclass(frozen=True, slots=True)
 class Expiry:
-    """When one certificate expires, and how long it is valid in all, from its first day to its last."""
+    """Expiry of one certificate, and its whole validity, from its first day to its last."""
 
     at: datetime
     subject: str
     lifetime: timedelta
 
     def left(self, now: datetime) -> timedelta:
-        """The time until it expires; negative when it has."""
+        """Return the time until it expires; negative when it has expired."""
         return self.at - now
 
     @property
     def renewal(self) -> timedelta:
-        """The time left by which it should have been renewed: a fifth of its lifetime, a month at most."""
+        """Time left at which it should have been renewed: a fifth of its lifetime, at most a month."""
         return min(_LATEST_RENEWAL, self.lifetime * _RENEWED)
 
     @property
     def emergency(self) -> timedelta:
-        """The time left from which on it is an emergency: a twentieth of its lifetime, a week at most."""
+        """Time left at which it becomes an emergency: a twentieth of its lifetime, at most a week."""
         return min(_LATEST_EMERGENCY, self.lifetime * _EMERGENCY)
 
     def observed(self, now: datetime) -> Observed:
@@ -51,16 +51,17 @@ class Expiry:
 
 @dataclass(frozen=True, slots=True)
 class Expiries:
-    """Of the certificates that were relied on, the one that is nearest to its end, or furthest past its renewal;
-    and one that is presented for others and ends sooner, where there is one."""
+    """Expiries of the certificates in use: the one that expires next, or is furthest past its renewal; and one that is
+    presented for others and ends sooner, where there is one."""
 
     relied_on: Expiry
     unneeded: Expiry | None
 
 
 def expiries(tls: ssl.SSLObject | ssl.SSLSocket, now: datetime) -> Expiries | None:
-    """Over the verified path with its root; over all that is presented where the handshake was not verified; None for
-    a connection without certificates. Raises ValueError for a certificate that cannot be read."""
+    """Return the expiries over the verified path with its root; over all certificates presented where the handshake was
+    not verified; None for a connection without certificates. Raises ValueError for a certificate that cannot be
+    read."""
     verified, presented = _chain(tls, verified=True), _chain(tls, verified=False)
     relied_on = [_expiry(certificate) for certificate in (verified or presented).values()]
     if not relied_on:
@@ -72,17 +73,18 @@ def expiries(tls: ssl.SSLObject | ssl.SSLSocket, now: datetime) -> Expiries | No
 
 
 def _chain(tls: ssl.SSLObject | ssl.SSLSocket, *, verified: bool) -> dict[bytes, Any]:
-    """OpenSSL's own certificates, by their DER. Python 3.13 has a method for it that gives the DER alone; below it is
-    the one that all versions have."""
+    """Return OpenSSL's own certificates, by their DER. Python 3.13 has a method for it that gives the DER alone; the
+    one below exists in all versions."""
     method = "get_verified_chain" if verified else "get_unverified_chain"
     certificates = getattr(tls._sslobj, method)() or ()  # type: ignore[union-attr]
     return {certificate.public_bytes(_DER): certificate for certificate in certificates}
 
 
 def _expiry(certificate: Any) -> Expiry:
-    """When it expires, and whose it is. What OpenSSL trusts and a stricter reader does not take, as names with letters
-    that their type has not, is read by OpenSSL: old appliances have such, and the dates are what matters."""
-    from cryptography import x509  # loaded by the first certificate: it takes 12 MB
+    """Return expiry and name of a certificate. One that OpenSSL trusts and a stricter parser refuses, such as a name
+    with letters that its type does not allow, is read by OpenSSL: old appliances have such, and the dates are what
+    matters."""
+    from cryptography import x509  # loaded for the first certificate: it takes 12 MB
 
     try:
         known = x509.load_der_x509_certificate(certificate.public_bytes(_DER))
@@ -97,7 +99,7 @@ def _expiry(certificate: Any) -> Expiry:
 
 
 def _name(certificate: x509.Certificate) -> str:
-    """Its common name; where there is none, as authorities leave it out by now, the first name that it is for."""
+    """Return its common name; without one, as authorities leave it out by now, the first name that it is valid for."""
     from cryptography import x509
 
     names = certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)

@@ -1,4 +1,4 @@
-"""How much memory this process may have and has: read from cgroup v2, cgroup v1 or the host. Reads files, no more."""
+"""Memory limit and usage of this process: read from cgroup v2, cgroup v1 or the host. Only reads files."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class MemoryScope:
-    """One limit that the process lives under: `used` and `limit` in bytes. `name` is a cgroup's path, or `host`.
+    """Limit on the memory of the process: `used` and `limit` in bytes. `name` is a cgroup's path, or `host`.
 
     The cache of files, and the part of the kernel's own memory that it can take back, do not count as used: the kernel
-    takes them back before it kills anything. The host's MemAvailable is made by the same arithmetic.
+    takes them back before it kills anything. The host's MemAvailable is computed in the same way.
     """
 
     name: str
@@ -27,8 +27,8 @@ class MemoryScope:
 
 @dataclass(frozen=True, slots=True)
 class MemoryEvents:
-    """Processes that the kernel killed in this cgroup for want of memory, ever, and the share of the last 10 s (in
-    percent) in which some, or all, tasks waited for memory. None where the kernel does not say."""
+    """Number of processes that the kernel ever killed in this cgroup for lack of memory, and the share of the last 10 s
+    (in percent) in which some, or all, tasks waited for memory. None where the kernel does not report it."""
 
     oom_kills: int | None
     stalled_some: float | None
@@ -36,20 +36,21 @@ class MemoryEvents:
 
 
 def tightest(root: Path) -> MemoryScope:
-    """The fullest of the process's own cgroup and all its ancestors; the host's memory when none has a limit.
+    """Return the fullest of the process's own cgroup and all its ancestors; the host's memory when none has a limit.
 
-    `root` is `/`, but for tests. Raises OSError when not even `/proc/meminfo` can be read.
+    `root` is `/` except in tests. Raises OSError when not even `/proc/meminfo` can be read.
     """
     host = _host(root)
     for scopes in (_v2(root), _v1(root)):
-        limited = [scope for scope in scopes if scope.limit < host.limit]  # a limit above the host's memory is none
+        limited = [scope for scope in scopes if scope.limit < host.limit]  # a limit above the host's memory is no limit
         if limited:
             return max(limited, key=lambda scope: scope.share)
     return host
 
 
 def events(root: Path) -> MemoryEvents:
-    """What the kernel tells about want of memory in the process's own cgroup; pressure, failing that, of the host."""
+    """Return what the kernel reports about lack of memory in the process's own cgroup; pressure of the host as a
+    fallback."""
     kills, pressure = None, _words(root / "proc/pressure/memory")
     for own, controller in ((_own(root, "cgroup2"), "memory.events"), (_own(root, "memory"), "memory.oom_control")):
         if own is not None and kills is None:
@@ -89,7 +90,7 @@ def _without(used: int, folder: Path, *given_back: str) -> int:
 
 
 def _lineage(root: Path, hierarchy: str) -> Iterator[tuple[Path, str]]:
-    """The process's own folder in a hierarchy and those above it, as far as they are mounted here."""
+    """Yield the process's own folder in a hierarchy and its ancestors, as far as they are mounted here."""
     mount, own = _mount(root, hierarchy), _own(root, hierarchy)
     while mount is not None and own is not None:
         yield own, "/" + str(own.relative_to(mount)).removeprefix(".")
@@ -99,7 +100,7 @@ def _lineage(root: Path, hierarchy: str) -> Iterator[tuple[Path, str]]:
 
 
 def _own(root: Path, hierarchy: str) -> Path | None:
-    """The folder of the process's own cgroup; the mount itself when the path is not to be seen from here."""
+    """Return the folder of the process's own cgroup; the mount itself when the path is not visible from here."""
     mount = _mount(root, hierarchy)
     if mount is None:
         return None
@@ -119,13 +120,14 @@ def _mount(root: Path, hierarchy: str) -> Path | None:
 
 
 def _mounted_from(root: Path, hierarchy: str) -> str | None:
-    """The cgroup that the mount shows as its root: a container without a namespace of its own has its own there."""
+    """Return the cgroup that the mount shows as its root: in a container without a cgroup namespace this is its own
+    cgroup."""
     found = _mountinfo(root, hierarchy)
     return None if found is None or found[0] == "/" else found[0]
 
 
 def _mountinfo(root: Path, hierarchy: str) -> tuple[str, str] | None:
-    """(root, mount point) of a hierarchy, by proc(5): the fields before and after the lone hyphen."""
+    """Return (root, mount point) of a hierarchy, by proc(5): the fields before and after the lone hyphen."""
     for line in _lines(root / "proc/self/mountinfo"):
         before, _, after = line.partition(" - ")
         fields, (kind, _, options) = before.split(" "), after.split(" ", 2)  # a source may be empty
@@ -149,11 +151,11 @@ def _lines(file: Path) -> list[str]:
 
 
 def _words(file: Path) -> dict[str, str]:
-    """A file of `name value` lines."""
+    """Read a file of `name value` lines."""
     return {name: value for name, _, value in (line.partition(" ") for line in _lines(file))}
 
 
 def _avg10(pressure: dict[str, str], line: str) -> float | None:
-    """`some avg10=1.25 avg60=…` → 1.25."""
+    """Read `some avg10=1.25 avg60=…` as 1.25."""
     first = pressure.get(line, "").partition(" ")[0]
     return float(first.removeprefix("avg10=")) if first.startswith("avg10=") else None

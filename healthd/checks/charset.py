@@ -1,4 +1,4 @@
-"""The character set of an HTTP body, found as browsers find it: by mark, by header, by what a page says of itself."""
+"""Character set of an HTTP body, found as browsers do: by byte order mark, by header, by the page's own declaration."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ _WIDER = {"iso-8859-1": "cp1252", "latin-1": "cp1252", "us-ascii": "cp1252", "as
 
 
 def decoded(body: bytes, content_type: str) -> str:
-    """The text; what does not fit the character set is replaced."""
+    """Return the text; bytes that do not fit the character set are replaced."""
     name = next((name for mark, name in _MARKS.items() if body.startswith(mark)), None)
     name = name or _named(content_type) or (_said(body) if "html" in content_type else None) or "utf-8"
     try:
         return body.decode(_WIDER.get(name.lower(), name), errors="replace")
-    except (LookupError, ValueError):  # nobody knows it, or it is no character set of texts
+    except (LookupError, ValueError):  # an unknown character set, or one that is not for text
         return body.decode(errors="replace")
 
 

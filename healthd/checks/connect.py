@@ -1,4 +1,4 @@
-"""A TCP connection for a probe: by name, to whichever address answers first. And why one could not be had."""
+"""TCP connection of a probe: resolves a name and takes the address that answers first. Explains connection errors."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from healthd.checks.failures import classify
 from healthd.model import FailureKind
 from healthd.runtime.hosts import ascii_name
 
-_HEAD_START = 0.25  # seconds an address gets before the next one is tried beside it (RFC 8305, 5)
+_HEAD_START = 0.25  # seconds before the next address is tried in parallel (RFC 8305, 5)
 _UNREACHABLE = {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EHOSTDOWN}
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A host and a port, written as people write them."""
+    """Host and port, in the notation that people use."""
 
     host: str
     port: int
@@ -29,7 +29,7 @@ class Endpoint:
 
 
 async def connect(endpoint: Endpoint) -> socket.socket:
-    """A connected, non-blocking socket. Raises OSError, which `explain` puts into words."""
+    """Return a connected, non-blocking socket. Raises OSError, which `explain` puts into words."""
     return await aiohappyeyeballs.start_connection(
         await _addresses(endpoint), happy_eyeballs_delay=_HEAD_START, interleave=1
     )
@@ -37,7 +37,7 @@ async def connect(endpoint: Endpoint) -> socket.socket:
 
 async def _addresses(endpoint: Endpoint) -> list[aiohappyeyeballs.AddrInfoType]:
     where, stream = (ascii_name(endpoint.host), endpoint.port), socket.SOCK_STREAM
-    try:  # an address needs no lookup, and must not fail with those that hang
+    try:  # an address needs no lookup, and must not fail when the resolver hangs
         found = socket.getaddrinfo(*where, type=stream, flags=socket.AI_NUMERICHOST)
     except socket.gaierror:
         loop = asyncio.get_running_loop()
@@ -46,7 +46,7 @@ async def _addresses(endpoint: Endpoint) -> list[aiohappyeyeballs.AddrInfoType]:
 
 
 def explain(error: OSError, endpoint: Endpoint) -> tuple[FailureKind, str]:
-    """The failure kind and a line for people."""
+    """Return the failure kind and a line for people."""
     if isinstance(error, socket.gaierror):
         return FailureKind.DNS, f"the name {endpoint.host} was not resolved: {error.strerror}"
     if error.errno == errno.ECONNREFUSED:

@@ -1,4 +1,5 @@
-"""What every check is: a config model and a class with `probe` and `close`. The kinds themselves live beside this."""
+"""Contract of every check: a config model and a class with `probe` and `close`. Each kind has its own file in this
+folder."""
 
 from __future__ import annotations
 
@@ -15,14 +16,14 @@ from healthd.units import Duration
 
 
 class Scope(StrEnum):
-    """Whom a failure concerns: this host alone, or every replica at once."""
+    """Scope of a failure: this host alone, or every replica at once."""
 
     LOCAL = "local"
     SHARED = "shared"
 
 
 class Level(StrEnum):
-    """How much is monitored; each level includes the one before."""
+    """Monitoring level; each level includes the one before."""
 
     BASIC = "basic"
     ENHANCED = "enhanced"
@@ -34,34 +35,34 @@ class Level(StrEnum):
 
 
 class CheckConfig(BaseModel):
-    """What every kind of check can be told. Durations are seconds in code."""
+    """Options of every kind of check. Durations are seconds in code."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     kind: str
-    """What it looks at; see below."""
+    """Kind of check; see below."""
     enabled: bool = True
-    """`false` leaves it out."""
+    """`false` switches the check off."""
     level: Level = Level.BASIC
-    """The monitoring level from which on it runs."""
+    """Lowest monitoring level at which the check runs."""
     critical: bool = False
-    """Whether its failure makes the whole unhealthy, and not ready."""
+    """True if a failure of the check makes the overall status unhealthy, and the daemon not ready."""
     scope: Scope = Scope.SHARED
-    """Whom its failure concerns: this host alone, or every replica at once."""
+    """Scope of a failure: this host alone, or every replica at once."""
     interval: Duration = 15.0
-    """Time between probes, give or take a tenth."""
+    """Time between probes, plus or minus a tenth."""
     timeout: Duration = 2.0
-    """The hard deadline of a probe."""
+    """Hard deadline of a probe."""
     fast_interval: Duration | None = None
     """Time between probes while a status is about to change; a third of the interval by default."""
     fall: int = 3
-    """Failures in a row that make it unhealthy."""
+    """Number of failures in a row that make the check unhealthy."""
     rise: int = 2
-    """Successes in a row that make it healthy again."""
+    """Number of successes in a row that make the check healthy again."""
     optional: bool = False
-    """Leaves it out, rather than calling it misconfigured, when a variable that it needs is unset."""
+    """True to skip the check, rather than report it as misconfigured, when a variable that it needs is unset."""
     runbook_url: str | None = None
-    """A link for whoever is called at night."""
+    """Link to instructions for the person on call."""
 
     @model_validator(mode="after")
     def _consistent(self) -> CheckConfig:
@@ -73,7 +74,7 @@ class CheckConfig(BaseModel):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What is told of the configuration that is no mistake. Nothing in it is secret."""
+        """Notes on options that are valid but deserve attention. None contains a secret."""
         return ()
 
     @property
@@ -83,19 +84,19 @@ class CheckConfig(BaseModel):
 
     @property
     def patience(self) -> float:
-        """Seconds for which a check itself should wait for its peer: a little less than the timeout, after which
-        the monitor takes the probe away and nobody can say what it was waiting for."""
+        """Seconds that a check itself should wait for its peer: a little less than the timeout, after which the monitor
+        cancels the probe and no message can say what it was waiting for."""
         return max(self.timeout - 0.1, 0.9 * self.timeout)
 
     @property
     def fresh_for(self) -> float:
-        """Seconds for which a result is believed: three intervals, and the time that a probe may take."""
+        """Seconds for which a result stays valid: three intervals, and the time that a probe may take."""
         return 3 * self.interval + self.timeout
 
 
 @dataclass(frozen=True, slots=True)
 class CheckContext:
-    """What the daemon hands to a check at birth."""
+    """Objects that the daemon passes to a check when it creates it."""
 
     name: str
     clock: Clock
@@ -105,10 +106,10 @@ class CheckContext:
 class Check(Protocol):
     """One configured check.
 
-    `probe` looks once and says what it found; it may raise: the monitor turns an exception into a result by
-    `healthd.checks.failures`. It is given up at the check's timeout, by cancellation. `close` drops every
-    connection at once, without a polite goodbye to a peer that may be dead; it is called after a timeout (the
-    next probe starts afresh) and at the end.
+    `probe` looks once and returns a result; it may raise: the monitor turns an exception into a result by
+    `healthd.checks.failures`. It is cancelled at the check's timeout. `close` drops every connection at once, without a
+    polite goodbye to a peer that may be dead; it is called after a timeout (the next probe opens a new connection) and
+    at the end.
     """
 
     config_model: ClassVar[type[CheckConfig]]

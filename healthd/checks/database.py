@@ -1,4 +1,4 @@
-"""What the database checks have in common in their configuration. How to ask a database is each kind's own."""
+"""Options that the database checks have in common. The queries are each kind's own."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from healthd.units import Ratio
 
 
 class Require(StrEnum):
-    """Which role the server must have for the check to be green."""
+    """Role that the server must have for the check to be healthy."""
 
     PRIMARY = "primary"
     REPLICA = "replica"
@@ -23,13 +23,13 @@ class Require(StrEnum):
 
 
 class DatabaseConfig(CheckConfig):
-    """A check whose URI holds a password: no validation error of it may show what was given."""
+    """Options of a check whose URI holds a password: no validation error of it may show the given value."""
 
     model_config = ConfigDict(hide_input_in_errors=True)
 
     @property
     def addresses(self) -> tuple[SecretStr, ...]:
-        """Where it connects to."""
+        """Addresses that the check connects to."""
         uri = getattr(self, "uri", None)
         return (uri,) if isinstance(uri, SecretStr) else ()
 
@@ -39,14 +39,14 @@ class DatabaseConfig(CheckConfig):
 
 
 class Limits(BaseModel):
-    """Shares of a resource's capacity, both inclusive, from which it is short or gone."""
+    """Limits as shares of a resource's capacity, both inclusive: one for degraded, one for unhealthy."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     degraded: Ratio = 0.8
-    """The share in use from which on it is degraded."""
+    """Share in use at which the check becomes degraded."""
     unhealthy: Ratio = 1.0
-    """The share in use from which on it is unhealthy."""
+    """Share in use at which the check becomes unhealthy."""
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
@@ -55,7 +55,7 @@ class Limits(BaseModel):
         return self
 
     def judge(self, used: float, of: float, text: str, observed: Observed, latency: float | None) -> Result | None:
-        """A result that says `text` when `used` of `of` reaches a limit; None while there is enough."""
+        """Return a result with the message `text` when `used` of `of` reaches a limit; None below both."""
         share = used / of if of > 0 else 1.0
         if share >= self.unhealthy:
             return Result.unhealthy(FailureKind.EXHAUSTED, text, latency=latency, observed=observed)
@@ -65,12 +65,12 @@ class Limits(BaseModel):
 
 
 def percent(used: float, of: float) -> float:
-    """A share as the JSON shows it: 12.3."""
+    """Return a share as the JSON shows it: 12.3."""
     return round(100 * used / of, 1) if of > 0 else 100.0
 
 
 def checked_uri(uri: SecretStr, *schemes: str) -> SecretStr:
-    """`uri` when a driver has a chance to read it. Raises ValueError, never with any part of the value."""
+    """Return `uri` when a driver has a chance to read it. Raises ValueError, never with any part of the value."""
     scheme, _, rest = uri.get_secret_value().partition("://")
     if scheme not in schemes:
         raise ValueError(f"must begin with {' or '.join(f'{known}://' for known in schemes)}")
@@ -86,5 +86,5 @@ def checked_uri(uri: SecretStr, *schemes: str) -> SecretStr:
 
 
 def first_line(error: BaseException) -> str:
-    """What an exception says, without the details that a driver adds below; not yet redacted."""
+    """Return the message of an exception, without the details that a driver adds below; not yet redacted."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]

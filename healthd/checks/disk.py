@@ -1,4 +1,4 @@
-"""Disk: space and inodes that an ordinary user can still have, and whether the file system takes writes."""
+"""Disk: space and inodes that are left for an ordinary user, and whether the file system accepts writes."""
 
 from __future__ import annotations
 
@@ -27,31 +27,33 @@ class DiskConfig(ThresholdConfig):
     kind: Literal["disk"] = "disk"
     scope: Scope = Scope.LOCAL
     path: Path = Path("/")
-    """Any path on the file system to look at."""
+    """Any path on the file system to check."""
     degraded: Ratio = 0.75
-    """The share of space, or of inodes, in use from which on it is degraded."""
+    """Share of space, or of inodes, in use at which the check becomes degraded."""
     unhealthy: Ratio = 0.85
-    """The share of space, or of inodes, in use from which on it is unhealthy."""
+    """Share of space, or of inodes, in use at which the check becomes unhealthy."""
     writable: Literal["auto"] | bool = "auto"
-    """`true`: must take writes, which is tried; `false`: need not; `auto`: must not have turned read-only, as after a
-    disk error. Of a container's own file system only a try can tell."""
+    """`true`: the file system must accept writes, which each probe tests by a write; `false`: it need not; `auto`: it
+    must not have turned read-only, as after a disk error. For a container's own file system only a test write can
+    tell."""
     mount_point: bool = False
-    """Whether something must be mounted at the path: else it answers for the file system above, at length."""
+    """True if something must be mounted at the path; without that, the check silently measures the file system above
+    when the mount is missing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What one look at a file system saw. `turned_read_only`: the kernel made it so, nobody mounted it like that."""
+    """State of a file system in one probe. `turned_read_only`: the kernel made it read-only, it was not mounted so."""
 
     stat: os.statvfs_result
     turned_read_only: bool
     is_mount_point: bool
     refusal: str | None = None
-    """What the system said to a try to write; None where it took it, or was not asked."""
+    """Error of the system at a test write; None where it succeeded, or was not tried."""
 
 
 class Disk:
-    """Looks from a thread of its own: a dead network file system holds up whoever asks it, for ever if need be."""
+    """Reads the file system in a thread of its own: a dead network file system blocks its caller, possibly for ever."""
 
     config_model: ClassVar[type[DiskConfig]] = DiskConfig
 
@@ -71,7 +73,7 @@ class Disk:
         return self._judge(look)
 
     async def close(self) -> None:
-        """Holds nothing open; a thread that hangs is left alone, and no second one is started."""
+        """Do nothing: no resource is open; a thread that hangs is left alone, and no second one is started."""
 
     def _judge(self, look: Look) -> Result:
         stat = look.stat
@@ -95,7 +97,7 @@ class Disk:
         self._was_writable = self._was_writable or not read_only
         if read_only and (self._config.writable is True or (self._config.writable == "auto" and turned)):
             return Result.unhealthy(FailureKind.READ_ONLY, f"{self._config.path} is read-only", observed=observed)
-        if read_only:  # an image, full by design: nobody wants to write to it
+        if read_only:  # an image, full by design: nobody writes to it
             return Result.healthy(f"{self._config.path} is read-only", observed=observed)
         fullest, text = max((space, "space"), (inodes, "inodes"))
         text = f"{fullest:.1%} of the {text} of {self._config.path} is in use"
@@ -111,7 +113,7 @@ _asking: dict[str, tuple[threading.Thread, float]] = {}  # by path, for the proc
 
 
 def _waiting(path: str, clock: Clock) -> float:
-    """Seconds for which a thread has been waiting for an answer; 0 when none is."""
+    """Return the seconds for which a thread has been waiting for an answer; 0 when none is."""
     thread, since = _asking.get(path, (None, 0.0))
     return clock.steady() - since if thread is not None and thread.is_alive() else 0.0
 
@@ -121,7 +123,7 @@ async def _look_from_thread(path: str, clock: Clock, *, try_to_write: bool) -> L
     answer: asyncio.Future[Look] = loop.create_future()
 
     def settle(look: Look | None, error: BaseException | None) -> None:
-        if answer.done():  # given up meanwhile
+        if answer.done():  # its probe was cancelled meanwhile
             return
         if look is not None:
             answer.set_result(look)
@@ -136,7 +138,7 @@ async def _look_from_thread(path: str, clock: Clock, *, try_to_write: bool) -> L
         if not loop.is_closed():
             loop.call_soon_threadsafe(settle, look, error)
 
-    # Daemonic, and not of the default executor: those are waited for at exit.
+    # Daemonic, and not of the default executor: the interpreter waits for those at exit.
     thread = threading.Thread(target=ask, name=f"disk:{path}", daemon=True)
     _asking[path] = thread, clock.steady()
     thread.start()
@@ -151,13 +153,13 @@ def _look(path: str, try_to_write: bool) -> Look:
 
 
 def _unescaped(path: str) -> str:
-    """A path of mountinfo, in which spaces and their like stand as octal numbers."""
+    """Return a path of mountinfo with its octal escapes decoded, as of spaces."""
     return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), path)
 
 
 def _refusal(path: str) -> str | None:
-    """Why a file, of which nothing stays, cannot be written there; None where it can, and where nobody can say, since
-    this user may not write there."""
+    """Return why a temporary file cannot be written there; None where it can, and where this user may not write there,
+    so that it cannot be tested."""
     try:
         file = _nameless_file(path)
         try:
@@ -182,15 +184,15 @@ def _nameless_file(path: str) -> int:
 
 
 def _share(used: int, available: int) -> float:
-    """As `df` counts: what is reserved for root is neither used nor available. A file system without a fixed number
-    of inodes says zero."""
+    """Return the share in use as `df` counts it: what is reserved for root is neither used nor available. A file system
+    without a fixed number of inodes reports zero."""
     return used / (used + available) if used + available > 0 else 0.0
 
 
 def _turned_read_only(path: str, mounts: Iterable[tuple[list[str], list[str]]]) -> bool:
-    """Whether the kernel stopped writes after an error: the file system is read-only while its mount is not.
+    """True if the kernel stopped writes after an error: the file system is read-only while its mount is not.
 
-    The fields of mountinfo stand between single spaces, and the source, the second of the last ones, may be empty.
+    The fields of mountinfo are separated by single spaces, and the source, the second of the last ones, may be empty.
     """
     device = Path(path).stat().st_dev
     number = f"{os.major(device)}:{os.minor(device)}"

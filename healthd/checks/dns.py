@@ -1,4 +1,4 @@
-"""The record set behind a name: all of it, not only that something answers."""
+"""DNS records of a name: compares the whole record set, not only that something answers."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Record = Literal["A", "AAAA", "CAA", "CNAME", "MX", "NS", "PTR", "SOA", "SRV", "
 
 
 def _server(text: str) -> dns.nameserver.Do53Nameserver:
-    """`10.0.0.2`, `10.0.0.2:5353` or `[::1]:53`. Raises ValueError."""
+    """Read `10.0.0.2`, `10.0.0.2:5353` or `[::1]:53`. Raises ValueError."""
     host, port = text, "53"
     if text.startswith("[") or text.count(":") == 1:
         host, _, port = text.rpartition(":")
@@ -49,15 +49,15 @@ def _is_server(text: str) -> str:
 class DNSConfig(CheckConfig):
     kind: Literal["dns"] = "dns"
     name: str
-    """The name, or the address where `record` is PTR."""
+    """Name to look up, or the address where `record` is PTR."""
     record: Record = "A"
-    """The type of record."""
+    """Type of record."""
     exactly: tuple[str, ...] | None = None
-    """The whole set of values, in any order."""
+    """Complete set of expected values, in any order."""
     contains: tuple[str, ...] = ()
     """Values that must be in the set."""
     name_servers: tuple[Annotated[str, AfterValidator(_is_server)], ...] = ()
-    """Whom to ask instead of the system's name servers: addresses, with a port where it is not 53."""
+    """Name servers to ask instead of the system's: addresses, with a port where it is not 53."""
 
     @model_validator(mode="after")
     def _readable(self) -> Self:
@@ -76,7 +76,7 @@ class DNSConfig(CheckConfig):
 
     @property
     def query_name(self) -> dns.name.Name:
-        """Absolute; the reverse name of an address where PTR is asked."""
+        """Absolute name to query; the reverse name of an address for PTR."""
         if self.record == "PTR":
             try:
                 return dns.reversename.from_address(self.name)
@@ -86,7 +86,8 @@ class DNSConfig(CheckConfig):
 
 
 class DNS:
-    """Asks the system's name servers, or those that are named, and compares what they hold."""
+    """Queries the system's name servers, or those that are configured, and compares the records with the expected
+    ones."""
 
     config_model: ClassVar[type[CheckConfig]] = DNSConfig
 
@@ -113,10 +114,10 @@ class DNS:
             return self._explain(error)
 
     async def close(self) -> None:
-        """Holds nothing open between two probes."""
+        """Do nothing: no connection is kept between two probes."""
 
     def _resolver(self) -> dns.asyncresolver.Resolver:
-        """A new one each time: resolv.conf may have changed, and nothing is cached."""
+        """Return a new resolver for each probe: resolv.conf may have changed, and nothing is cached."""
         resolver = dns.asyncresolver.Resolver(configure=not self._config.name_servers)
         if self._config.name_servers:
             resolver.nameservers = [_server(text) for text in self._config.name_servers]
@@ -139,7 +140,7 @@ class DNS:
         return Result.healthy(latency=latency, observed=observed)
 
     def _explain(self, error: dns.resolver.NoNameservers) -> Result:
-        """Every server was asked and none could say: because it failed, or because it was not there."""
+        """Return the result when no server could answer: it failed, or was not reachable."""
         responses = [attempt[4] for attempt in error.kwargs.get("errors", ())]
         codes = {dns.rcode.to_text(response.rcode()) for response in responses if response is not None}
         if codes:
@@ -149,7 +150,7 @@ class DNS:
 
 
 def _expected(record: str, text: str) -> object:
-    """A configured value in the form of `_comparable`. Raises ValueError or DNSException."""
+    """Return a configured value in the form of `_comparable`. Raises ValueError or DNSException."""
     if record == "TXT":
         return text
     data = dns.rdata.from_text(dns.rdataclass.IN, record, text, origin=dns.name.root, relativize=False)
@@ -157,7 +158,8 @@ def _expected(record: str, text: str) -> object:
 
 
 def _comparable(data: dns.rdata.Rdata) -> object:
-    """Equal for records that mean the same, whatever the case of names and the split of a text."""
+    """Return a value that is equal for records with the same meaning, whatever the case of names and the split of a
+    text."""
     return _text(data) if isinstance(data, TXTBase) else data
 
 

@@ -1,4 +1,4 @@
-"""Environment variables: present, not empty, not a template's placeholder. Values are looked at and never shown."""
+"""Environment variables: present, not empty, not a template's placeholder. Values are read and never shown."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Variable = Annotated[
     str, Field(pattern=shape(r"^[A-Za-z_][A-Za-z0-9_]*$", "the name of a variable, such as POSTGRESQL_URI"))
 ]
 
-# What templates and their readers leave where a value belongs.
+# Placeholders that templates, and the people who fill them in, leave instead of a value.
 _PLACEHOLDERS = (
     r"(?:^|[/:@=,\s])your[-_ .]",  # your-super-secure-jwt-secret-256-bit, postgresql://your-user:…
     r"^(?:insert|enter)[-_ ]",
@@ -34,7 +34,7 @@ _PLACEHOLDERS = (
 
 
 def is_placeholder(value: str) -> bool:
-    """Whether a value is what a template says rather than what somebody set."""
+    """True if a value is a template's placeholder rather than a real value."""
     return any(re.search(each, value, re.IGNORECASE) for each in _PLACEHOLDERS)
 
 
@@ -42,13 +42,13 @@ class EnvConfig(CheckConfig):
     kind: Literal["env"] = "env"
     scope: Scope = Scope.LOCAL
     required: tuple[Variable, ...] = Field(min_length=1)
-    """The variables that must have a value of their own."""
+    """Variables that must have a real value."""
     min_length: dict[Variable, Annotated[int, Field(ge=1)]] = Field(default_factory=dict)
-    """The least number of characters of some of them, such as `{JWT_SECRET: 32}`."""
+    """Minimum number of characters of some of them, such as `{JWT_SECRET: 32}`."""
 
 
 class Env:
-    """Looks at the environment that the daemon itself was started with."""
+    """Checks the environment that the daemon itself was started with."""
 
     config_model: ClassVar[type[EnvConfig]] = EnvConfig
 
@@ -67,7 +67,7 @@ class Env:
         return Result.unhealthy(FailureKind.MISCONFIGURED, text, observed=observed)
 
     async def close(self) -> None:
-        """Holds nothing open."""
+        """Do nothing: no resource is open."""
 
 
 _KEYS = {"not set": "missing", "empty": "empty", "still a placeholder": "placeholders", "too short": "tooShort"}

@@ -1,5 +1,5 @@
-"""What an HTTP answer must be: status, headers, body, JSON. Pure; the messages name what was expected and never
-repeat a text of the answer, which may echo a secret."""
+"""Expectations of an HTTP answer: status, headers, body, JSON. Pure; the messages name the expectation and never repeat
+a text of the answer, which may echo a secret."""
 
 from __future__ import annotations
 
@@ -48,20 +48,20 @@ class _Expectation(BaseModel):
 
 
 class HeaderExpectation(_Expectation):
-    """One header of the answer. With a name alone, the header must be there."""
+    """Expectation of one header of the answer. With a name alone, the header must be present."""
 
     name: str = Field(pattern=shape(r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$", "the name of a header, such as X-Request-Id"))
-    """The header's name, in any case of letters."""
+    """Name of the header, in upper or lower case."""
     exists: bool = True
-    """Whether it must be there, or must not."""
+    """True if the header must be present, false if it must be absent."""
     equals: str | None = None
-    """The whole value."""
+    """Exact value."""
     contains: str | None = None
-    """A part of the value."""
+    """Text that the value must contain."""
     matches: Regex | None = None
-    """A regular expression that is found in the value."""
+    """Regular expression that must be found in the value."""
     max_age: Duration | None = None
-    """The least `max-age`, as in Strict-Transport-Security."""
+    """Minimum of the `max-age` directive, as in Strict-Transport-Security."""
 
     @model_validator(mode="after")
     def _absent_has_no_value(self) -> Self:
@@ -76,13 +76,13 @@ class HeaderExpectation(_Expectation):
             missing = (value is None) == self.exists
             wrong = f"header {self.name} is {'missing' if self.exists else 'there and should not be'}"
             return (FailureKind.UNEXPECTED_RESPONSE, wrong) if missing else None
-        # Of a header that comes several times any may fit, and so may the list that they mean (RFC 9110, 5.3).
+        # If a header is repeated, any one may match, and so may their joined list (RFC 9110, 5.3).
         if not any(_text_fits(text, self.equals, self.contains, self.matches) for text in (*values, ", ".join(values))):
             return FailureKind.UNEXPECTED_RESPONSE, f"header {self.name} is not as expected"
         return self._too_short(value) if self.max_age is not None else None
 
     def _too_short(self, value: str) -> Failure | None:
-        """The `max-age` directive, as in Strict-Transport-Security (RFC 6797, 6.1.1) and Cache-Control."""
+        """Check the `max-age` directive, as in Strict-Transport-Security (RFC 6797, 6.1.1) and Cache-Control."""
         found = re.search(r"(?:^|[;,\s])max-age\s*=\s*\"?(\d{1,18})\"?\s*(?:$|[;,])", value, re.IGNORECASE)
         if found is None:
             return FailureKind.UNEXPECTED_RESPONSE, f"header {self.name} has no max-age"
@@ -94,14 +94,14 @@ class HeaderExpectation(_Expectation):
 
 
 class LengthExpectation(_Expectation):
-    """How long something is. A number alone is an exact length."""
+    """Expectation of a length. A number alone is an exact length."""
 
     exactly: int | None = Field(None, ge=0)
-    """The length."""
+    """Exact length."""
     at_least: int | None = Field(None, ge=0)
-    """The least length."""
+    """Minimum length."""
     at_most: int | None = Field(None, ge=0)
-    """The greatest length."""
+    """Maximum length."""
 
     @model_validator(mode="before")
     @classmethod
@@ -121,30 +121,31 @@ class LengthExpectation(_Expectation):
 
 
 class JSONExpectation(_Expectation):
-    """One value of a JSON body. `path` is dotted (`checks.db.status`, `items.0.id`) or a JSON pointer (`/a.b/0`)."""
+    """Expectation of one value of a JSON body. `path` is dotted (`checks.db.status`, `items.0.id`) or a JSON pointer
+    (`/a.b/0`)."""
 
     path: str
-    """`checks.db.status`, `items.0.id`, or a JSON pointer such as `/a.b/0`."""
+    """Path of the value: `checks.db.status`, `items.0.id`, or a JSON pointer such as `/a.b/0`."""
     exists: bool = True
-    """Whether it must be there, or must not."""
+    """True if the value must be present, false if it must be absent."""
     equals: str | int | float | bool | None = None
-    """The value."""
+    """Exact value."""
     one_of: tuple[str | int | float | bool, ...] = ()
-    """The values that it may be."""
+    """Allowed values."""
     matches: Regex | None = None
-    """A regular expression that is found in it; of a number or a boolean, in how JSON writes it."""
+    """Regular expression that must be found in the value; a number or a boolean is searched in its JSON form."""
     less_than: float | None = None
-    """The number that it must be below."""
+    """Number that the value must be below."""
     at_most: float | None = None
-    """The greatest number that it may be."""
+    """Maximum of the value."""
     greater_than: float | None = None
-    """The number that it must be above."""
+    """Number that the value must be above."""
     at_least: float | None = None
-    """The least number that it may be."""
+    """Minimum of the value."""
     same_as: str | None = None
-    """The path of another value that it must be equal to."""
+    """Path of another value that it must be equal to."""
     length: LengthExpectation | None = None
-    """How many items a list, members an object or characters a text must have: a number, or bounds."""
+    """Length of a list (items), an object (members) or a text (characters): a number, or bounds."""
 
     @model_validator(mode="after")
     def _absent_is_nothing(self) -> Self:
@@ -166,7 +167,7 @@ class JSONExpectation(_Expectation):
         return None
 
     def _wrong(self, value: Any, document: Any) -> str | None:
-        """What of the rest does not hold, after the value's name."""
+        """Return the first of the other expectations that fails, as text to follow the value's name."""
         if self.one_of and not any(_same(value, wanted) for wanted in self.one_of):
             return f"is {_shown(value)}, not one of {', '.join(map(json.dumps, self.one_of))}"
         if self.matches is not None:
@@ -198,29 +199,29 @@ class JSONExpectation(_Expectation):
 
 
 class AnswerExpectation(_Expectation):
-    """Everything an answer is held to. `latency` is the answer time above which it counts as degraded."""
+    """All expectations of an answer. `latency` is the response time above which the check is degraded."""
 
     status: Statuses = ("2xx",)
-    """`200`, `2xx`, `200-299`, or a list of them."""
+    """Expected status: `200`, `2xx`, `200-299`, or a list of them."""
     headers: tuple[HeaderExpectation, ...] = ()
-    """What headers must say."""
+    """Expectations of headers."""
     contains: str | None = None
-    """A text that the body must contain."""
+    """Text that the body must contain."""
     matches: Regex | None = None
-    """A regular expression that is found in the body."""
+    """Regular expression that must be found in the body."""
     json_values: tuple[JSONExpectation, ...] = Field((), alias="json")
-    """What values of a JSON body must be."""
+    """Expectations of values of a JSON body."""
     latency: Duration | None = None
-    """The answer time above which it is degraded."""
+    """Response time above which the check is degraded."""
 
     @property
     def has_patterns(self) -> bool:
-        """Whether looking at an answer may take long."""
+        """True if judging an answer may take long, as it searches regular expressions."""
         patterns = (self.matches, *(header.matches for header in self.headers), *(v.matches for v in self.json_values))
         return any(pattern is not None for pattern in patterns)
 
     def failures(self, answer: Answer) -> list[Failure]:
-        """Everything that is wrong with an answer, the most telling first; latency apart."""
+        """Return everything that is wrong with an answer, the most important first; latency is not included."""
         found = []
         try:
             for failure in self._failures(answer):
@@ -291,12 +292,12 @@ def _follow(node: Any, steps: list[str]) -> Any:
 
 
 def _same(value: Any, wanted: Any) -> bool:
-    """Equality of JSON values, in which true is not 1."""
+    """Compare JSON values; true is not equal to 1."""
     return isinstance(value, bool) == isinstance(wanted, bool) and bool(value == wanted)
 
 
 def _shown(value: Any) -> str:
-    """Numbers, true, false and null are shown; of everything else only what it is."""
+    """Show numbers, true, false and null; of every other value only its type."""
     if value is None or isinstance(value, bool | int | float):
         return json.dumps(value)
     return "another text" if isinstance(value, str) else "an object" if isinstance(value, dict) else "a list"

@@ -1,4 +1,4 @@
-"""Exceptions that any driver can raise → a failure kind. What only one driver raises is told apart in its own file."""
+"""Map exceptions that any driver can raise to a failure kind. Those of a single driver are mapped in its own file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _OUT_OF_RESOURCES = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, er
 
 
 def classify(error: BaseException) -> FailureKind:
-    """The failure kind of an exception, looking through the causes that drivers wrap it in."""
+    """Return the failure kind of an exception, following the causes that drivers wrap it in."""
     for cause in _causes(error):
         match cause:
             case ssl.SSLCertVerificationError() if "expired" in str(cause):
@@ -34,7 +34,7 @@ def classify(error: BaseException) -> FailureKind:
 
 
 def describe(error: BaseException) -> str:
-    """One line about an exception; not yet redacted."""
+    """Return one line about an exception; not yet redacted."""
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 

@@ -1,5 +1,5 @@
-"""Security headers, as an item of the checklist before a deployment: an HTTP check that holds the answer to its headers
-and lets any status pass."""
+"""Security headers, as an item of the checklist before a deployment: an HTTP check with expectations of headers that
+accepts any status."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ HSTS = HeaderExpectation(name="Strict-Transport-Security", max_age=_YEAR)
 
 
 class HeadersExpectation(AnswerExpectation):
-    """Unless told otherwise: any status, and Strict-Transport-Security for at least a year."""
+    """Defaults: any status, and Strict-Transport-Security for at least a year."""
 
     status: Statuses = ("100-599",)
-    """`200`, `2xx`, `200-299`, or a list of them."""
+    """Expected status: `200`, `2xx`, `200-299`, or a list of them."""
     headers: tuple[HeaderExpectation, ...] = (HSTS,)
-    """What headers must say."""
+    """Expectations of headers."""
 
 
 class HeadersConfig(RequestConfig):
@@ -28,10 +28,10 @@ class HeadersConfig(RequestConfig):
     interval: Duration = 60.0
     timeout: Duration = 5.0
     expect: HeadersExpectation = HeadersExpectation()
-    """What the answer must be; a year of HSTS unless given."""
+    """Expectations of the answer; a year of HSTS by default."""
 
 
 class Headers(Http):
-    """The checks of `http`, with expectations of its own."""
+    """Same probe as `http`, with other default expectations."""
 
     config_model: ClassVar[type[CheckConfig]] = HeadersConfig

@@ -1,4 +1,4 @@
-"""Heartbeat: something else, such as a nightly job, must report in within its period."""
+"""Heartbeat: another program, such as a nightly job, must report in within its period."""
 
 from __future__ import annotations
 
@@ -13,17 +13,18 @@ from healthd.units import Duration, show_duration
 class HeartbeatConfig(CheckConfig):
     kind: Literal["heartbeat"] = "heartbeat"
     period: Duration
-    """How often it reports in."""
+    """Maximum time between two heartbeats."""
     grace: Duration = 60.0
-    """How much later than that it may be."""
+    """Extra time by which a heartbeat may be late."""
     fall: int = 1
-    """Failures in a row that make it unhealthy; the grace is patience enough."""
+    """Number of failures in a row that make the check unhealthy; one is enough, since `grace` already allows for
+    delays."""
     rise: int = 1
-    """Successes in a row that make it healthy again."""
+    """Number of successes in a row that make the check healthy again."""
 
 
 class Heartbeat:
-    """Unhealthy when nothing came within the period and its grace, which are also granted after a start."""
+    """Unhealthy when no heartbeat arrived within the period and its grace; both are also granted after a start."""
 
     config_model: ClassVar[type[HeartbeatConfig]] = HeartbeatConfig
 
@@ -34,7 +35,7 @@ class Heartbeat:
         self._last: float | None = None
 
     def beat(self) -> None:
-        """It reported in just now."""
+        """Record a heartbeat now."""
         self._last = self._clock.steady()
 
     async def probe(self) -> Result:
@@ -53,7 +54,7 @@ class Heartbeat:
         return Result.healthy(f"reported in {ago} ago", observed=observed)
 
     async def close(self) -> None:
-        """Holds nothing open."""
+        """Do nothing: no resource is open."""
 
     def _moment(self, seconds: float) -> str:
         return (self._clock.now() + timedelta(seconds=seconds)).isoformat(timespec="seconds").replace("+00:00", "Z")

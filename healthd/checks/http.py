@@ -1,4 +1,4 @@
-"""Any HTTP service: one request, and the answer held to what is expected of it."""
+"""Any HTTP service: sends one request and compares the answer with the expectations."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _http_url(secret: SecretStr) -> SecretStr:
 
 
 def _as_written(secret: SecretStr) -> URL:
-    """The URL with its escapes as they were written: a signature over it would not fit another spelling."""
+    """Return the URL with its escapes unchanged: a signature over it would not match another spelling."""
     text = secret.get_secret_value()
     return URL(text, encoded=bool(_NOTHING_TO_ESCAPE.fullmatch(text)))
 
@@ -52,30 +52,30 @@ HeaderValue = Annotated[SecretStr, AfterValidator(_one_line)]
 
 
 class RequestConfig(CheckConfig):
-    """What to ask, how to connect, and what to expect."""
+    """Options of the request, the connection and the expectations."""
 
     model_config = ConfigDict(hide_input_in_errors=True)
 
     url: HttpURL
     """`http://` or `https://`; a user and password in it are sent as basic authentication."""
     method: Annotated[str, StringConstraints(pattern=shape(r"^[A-Z]+$", "a method in capitals, such as GET"))] = "GET"
-    """The request's method."""
+    """Method of the request."""
     headers: dict[HeaderName, HeaderValue] = Field(default_factory=dict)
-    """Headers to send; their values are secrets."""
+    """Headers to send; their values are secret."""
     body: SecretStr | None = None
-    """A body to send; it is a secret."""
+    """Body to send; it is secret."""
     expect: AnswerExpectation = AnswerExpectation()
-    """What the answer must be."""
+    """Expectations of the answer."""
     ca_file: Path | None = None
-    """Authorities to trust instead of the system's."""
+    """CA file to trust instead of the system's authorities."""
     server_name: str | None = None
-    """The name for TLS where the URL has another."""
+    """Server name for TLS where the URL has another."""
     keep_alive: bool = False
-    """Whether the connection is kept, or each probe looks at DNS, TCP and TLS as well."""
+    """True to keep the connection; otherwise each probe also checks DNS, TCP and TLS."""
     body_limit: Size = Field(2**20, ge=1)
-    """How much of the body is read."""
+    """Maximum size of the body that is read."""
     follow_redirects: int = Field(0, ge=0, le=20)
-    """How many redirects are followed, one after the other; to another host no header and no body goes along."""
+    """Maximum number of redirects that are followed; to another host neither headers nor body are sent."""
 
     @field_validator("server_name")
     @classmethod
@@ -112,7 +112,7 @@ class HttpConfig(RequestConfig):
 
 
 class Http:
-    """Asks over a fresh connection each time, unless told to keep one, and judges the answer."""
+    """Sends each request over a new connection, unless `keep_alive` is set, and judges the answer."""
 
     config_model: ClassVar[type[CheckConfig]] = HttpConfig
 

@@ -1,4 +1,4 @@
-"""One HTTP exchange for a probe: an Answer, or the Result that says why there is none. It judges no answer."""
+"""HTTP exchange of a probe: returns an Answer, or the Result that explains why there is none. It judges no answer."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ _REPEATABLE = ("GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE")
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back. `latency` is in seconds, from the start (name resolution and handshake included, unless the
-    connection was kept) to the end of the body; `whole` is false when the body went on beyond the limit."""
+    """Answer of a server. `latency` is in seconds, from the start (name resolution and handshake included, unless the
+    connection was kept) to the end of the body; `whole` is false when the body exceeded the limit."""
 
     status: int
     headers: CIMultiDictProxy[str]
@@ -39,12 +39,13 @@ class Answer:
 
     @property
     def text(self) -> str:
-        """The body in the character set that the header names, a byte order mark shows, or a page says of itself."""
+        """Body in the character set that the header names, a byte order mark shows, or a page declares."""
         return decoded(self.body, self.headers.get("Content-Type", ""))
 
 
 class HttpClient:
-    """At most one connection. Cookies are never kept, and redirects not followed unless it is told to."""
+    """HTTP client with at most one connection. Cookies are never kept; redirects are followed only up to
+    `follow_redirects`."""
 
     def __init__(
         self,
@@ -56,8 +57,8 @@ class HttpClient:
         body_limit: int = 2**20,
         follow_redirects: int = 0,
     ) -> None:
-        """`patience` is in seconds, for the whole exchange; `body_limit` in bytes, after decompression;
-        `follow_redirects` is how many of them are followed, one after the other."""
+        """Create a client. `patience` is in seconds, for the whole exchange; `body_limit` in bytes, after
+        decompression; `follow_redirects` is the maximum number of redirects."""
         self._patience, self._keep_alive, self._body_limit = patience, keep_alive, body_limit
         self._ca_file, self._server_name, self._redirects = ca_file, server_name, follow_redirects
         self._kept: tuple[Place, Connection] | None = None
@@ -85,7 +86,7 @@ class HttpClient:
         except ExchangeError as error:
             return Result.unhealthy(*explain_exchange(error, asked.endpoint))
         except TimeoutError as error:
-            if error.errno is not None:  # TCP itself has given up
+            if error.errno is not None:  # TCP itself has timed out
                 return Result.unhealthy(*explain(error, asked.endpoint))
             late = "did not answer" if self._is_connected else "accepted no connection"
             return Result.unhealthy(FailureKind.TIMEOUT, f"{asked.endpoint} {late} within {self._patience:g} s")
@@ -95,23 +96,23 @@ class HttpClient:
             return Result.unhealthy(*explain(error, asked.endpoint))
 
     async def close(self) -> None:
-        """Drops the connection at once, without a goodbye."""
+        """Drop the connection at once, without a goodbye."""
         if self._kept is not None:
             self._kept[1].close()
             self._kept = None
 
     def _place(self, url: URL, configured: URL) -> Place:
-        """Where to connect to; the name for TLS is that of the configured host alone."""
+        """Return the place to connect to; only the configured host gets the configured server name for TLS."""
         name = self._server_name if is_same_host(configured, url) else None
         return Place(Endpoint(url.host or "", url.port or 0), url.scheme == "https", name)
 
     async def _exchange(self, request: Request, place: Place) -> Response:
-        """Over the connection that is kept, or a fresh one. Raises ExchangeError, HandshakeError, OSError and
+        """Send over the kept connection, or a new one. Raises ExchangeError, HandshakeError, OSError and
         CAFileError."""
         if (connection := self._take_kept(place)) is not None:
             try:
                 return await self._over(connection, request, place)
-            except HungUpError:  # its time may have been up just then
+            except HungUpError:  # its keep-alive time may have ended just then
                 if request.method not in _REPEATABLE:
                     raise
         self._is_connected = False
@@ -149,7 +150,7 @@ class HttpClient:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a connection leads."""
+    """Destination of a connection."""
 
     endpoint: Endpoint
     is_tls: bool
@@ -157,9 +158,9 @@ class Place:
 
 
 async def exchange(connection: Connection, request: bytes, response: Response) -> bool:
-    """Sends the one and reads the other; whether all was sent. Raises ExchangeError."""
+    """Send the request and read the response. Return true if all was sent. Raises ExchangeError."""
     is_sent = False
-    with suppress(OSError):  # it may have answered before it hung up
+    with suppress(OSError):  # it may have answered before it closed the connection
         is_sent = await connection.send(request)
     try:
         while not response.is_over:

@@ -1,6 +1,6 @@
-"""One HTTP connection of a probe, on a non-blocking socket: bytes out, bytes in, and TLS where it is asked for.
+"""HTTP connection of a probe on a non-blocking socket: sends and receives bytes, with TLS where the URL asks for it.
 
-asyncio's transports are left out. They would cost a probe more than its request does, and a probe waits for one thing
+asyncio's transports are not used. They would cost a probe more than its request does, and a probe waits for one thing
 at a time.
 """
 
@@ -21,11 +21,11 @@ _WRITE_FIRST = (BlockingIOError, ssl.SSLWantWriteError)
 
 
 class HandshakeError(Exception):
-    """TCP came about and TLS did not; its cause says why."""
+    """TCP was connected and the TLS handshake failed; its cause says why."""
 
 
 class Connection:
-    """An open connection, and when the certificates of its peer expire."""
+    """Open connection, and the expiry of its peer's certificates."""
 
     def __init__(self, sock: socket.socket, expiry: Expiry | None) -> None:
         self.expiry = expiry
@@ -33,8 +33,8 @@ class Connection:
         self._early: bytes | None = None
 
     async def send(self, data: bytes) -> bool:
-        """Whether all was taken: not, where the peer answers or hangs up before it has read to the end. Raises
-        OSError."""
+        """Return true if everything was sent: not, where the peer answers or closes before it has read to the end.
+        Raises OSError."""
         rest = memoryview(data)
         while rest:
             try:
@@ -49,11 +49,11 @@ class Connection:
         return True
 
     async def receive(self) -> bytes:
-        """What comes next; nothing when the peer has closed. Raises OSError."""
+        """Return the next bytes; nothing when the peer has closed. Raises OSError."""
         if self._early is not None:
             early, self._early = self._early, None
             return early
-        if self._is_tls and (waiting := self._receive_now()) is not None:  # OpenSSL may hold what no select sees
+        if self._is_tls and (waiting := self._receive_now()) is not None:  # OpenSSL may hold data that no select sees
             return waiting
         while True:
             await _ready(self._socket, reading=True)
@@ -61,14 +61,14 @@ class Connection:
                 return found
 
     def is_idle(self) -> bool:
-        """Whether it can be used once more: still open, and nothing came that nobody asked for."""
+        """True if it can be used again: still open, and no unexpected bytes have arrived."""
         try:
             return self._receive_now() is None
         except OSError:
             return False
 
     def close(self) -> None:
-        """Drops it at once, without a goodbye."""
+        """Drop the connection at once, without a goodbye."""
         self._socket.close()
 
     def _receive_now(self) -> bytes | None:
@@ -76,12 +76,12 @@ class Connection:
             return self._socket.recv(_PIECE)
         except _READ_FIRST:
             return None
-        except ssl.SSLWantWriteError:  # a change of keys, which the next call goes on with
+        except ssl.SSLWantWriteError:  # a change of keys, which the next call continues
             return None
 
 
 async def open_connection(endpoint: Endpoint, tls: ssl.SSLContext | None, server_name: str | None) -> Connection:
-    """Raises OSError, which `connect.explain` puts into words, and HandshakeError."""
+    """Open a connection. Raises OSError, which `connect.explain` puts into words, and HandshakeError."""
     sock = await connect(endpoint)
     if tls is None:
         return Connection(sock, None)
@@ -119,7 +119,7 @@ async def _shake_hands(secure: ssl.SSLSocket) -> None:
 
 
 async def _ready(sock: socket.socket, *, reading: bool = False, writing: bool = False) -> None:
-    """Returns when the socket can be read, or written to."""
+    """Wait until the socket can be read, or written to."""
     loop, descriptor = asyncio.get_running_loop(), sock.fileno()
     ready: asyncio.Future[None] = loop.create_future()
     try:

@@ -1,7 +1,6 @@
-"""Why an HTTP exchange failed: its exceptions → a failure kind and a line for people.
+"""Map exceptions of an HTTP exchange to a failure kind and a line for people.
 
-The lines hold nothing that the peer said, but for the host that a redirect leads to; and nothing of the URL but host
-and port.
+The lines hold nothing that the peer sent, except the host of a redirect; and nothing of the URL except host and port.
 """
 
 from __future__ import annotations
@@ -32,7 +31,8 @@ def explain_exchange(error: ExchangeError, endpoint: Endpoint) -> tuple[FailureK
 def explain_handshake(
     error: HandshakeError, endpoint: Endpoint, server_name: str | None = None
 ) -> tuple[FailureKind, str]:
-    """`server_name` is the name that the certificate was to be for, where it is not the endpoint's host."""
+    """Explain a failed handshake; `server_name` is the expected name of the certificate, where it is not the endpoint's
+    host."""
     cause = error.__cause__
     if isinstance(cause, ssl.SSLCertVerificationError):
         return explain_distrust(cause, server_name or endpoint.host)

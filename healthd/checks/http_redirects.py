@@ -1,5 +1,5 @@
-"""Where a redirect leads, and what of the request goes there: to another host neither a header nor a body, since both
-may hold secrets."""
+"""Redirects: the next request, and which parts of the request it keeps: to another host neither headers nor body are
+sent, since both may hold secrets."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ _CODES = (301, 302, 303, 307, 308)
 
 
 class RedirectError(Exception):
-    """It cannot be followed; the text says why, in words that follow the host's name."""
+    """Redirect that cannot be followed; the text says why, to be put after the host's name."""
 
 
 def next_request(request: Request, status: int, location: str | None) -> Request | None:
-    """None for what is no redirect. Raises RedirectError."""
+    """Return the next request; None for an answer that is no redirect. Raises RedirectError."""
     if status not in _CODES or location is None:
         return None
     try:
@@ -36,7 +36,7 @@ def next_request(request: Request, status: int, location: str | None) -> Request
 
 
 def is_same_host(old: URL, new: URL) -> bool:
-    """Whether what may be told to the one may be told to the other: the same origin, or its secure one."""
+    """True if the new URL may get the same secrets as the old one: the same origin, or its HTTPS variant."""
     if old.host != new.host:
         return False
     is_upgrade = (old.scheme, old.port, new.scheme, new.port) == ("http", 80, "https", 443)

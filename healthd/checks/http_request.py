@@ -1,4 +1,4 @@
-"""An HTTP request of a probe, and the bytes that it is sent as."""
+"""HTTP request of a probe, and its encoding to bytes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _WITHOUT_BODY = ("GET", "HEAD", "OPTIONS", "TRACE")
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is asked. Header values and the URL may hold secrets: none of them goes into a message."""
+    """Request of a probe. Header values and the URL may hold secrets: none of them goes into a message."""
 
     url: URL
     method: str = "GET"
@@ -28,7 +28,7 @@ class Request:
         return Endpoint(self.url.host or "", self.url.port or 0)
 
     def to_bytes(self, *, keep_alive: bool) -> bytes:
-        """Raises ValueError for a header that would not be one line."""
+        """Return the bytes to send. Raises ValueError for a header that would not be a single line."""
         # The body is whole and has a length; two ways to frame it would be one too many.
         sent = {name: value for name, value in (self.headers or {}).items() if name.lower() != "transfer-encoding"}
         given = {name.lower() for name in sent}
@@ -40,7 +40,7 @@ class Request:
         return "\r\n".join((*lines, "", "")).encode() + (self.body or b"")
 
     def _own(self, keep_alive: bool) -> dict[str, str]:
-        """The headers of every request, unless it has them itself."""
+        """Return the headers of every request, except those that it sets itself."""
         headers = {"Host": self.url.host_port_subcomponent or "", **_DEFAULTS}
         if self.body is not None:
             headers["Content-Type"] = "application/octet-stream"

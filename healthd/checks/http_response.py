@@ -1,7 +1,7 @@
-"""The bytes of one HTTP/1 response → its status, its headers, and its body as it was meant.
+"""Parse the bytes of one HTTP/1 response to status, headers and decoded body.
 
-The parser is aiohttp's own (llhttp, in C), as it reads for aiohttp's client: the framing of a message is not ours to
-interpret. What differs is around it: no streams, no timers, nothing that waits.
+The parser is aiohttp's own (llhttp, in C), as its client uses it: the framing of a message is not parsed here. The
+difference is around it: no streams, no timers, no waiting.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from typing import Any, cast
 
 from aiohttp.http import HttpProcessingError, HttpResponseParser, RawResponseMessage
 
-_LONGEST_LINE = 64 * 1024  # bytes of one header: twice what curl takes of all of them in a line
+_LONGEST_LINE = 64 * 1024  # bytes of one header: twice curl's limit of all headers
 _MOST_INTERIM = 50  # responses such as 103, of which one or two are usual
 _WINDOW = 15
-_GZIP = _WINDOW + 16  # zlib's way to ask for gzip's frame
+_GZIP = _WINDOW + 16  # zlib's way to ask for the gzip format
 
 
 class ExchangeError(Exception):
@@ -23,11 +23,11 @@ class ExchangeError(Exception):
 
 
 class HungUpError(ExchangeError):
-    """The peer closed before there was a response."""
+    """The peer closed before it sent a response."""
 
 
 class BrokenOffError(ExchangeError):
-    """The peer closed amid the response."""
+    """The peer closed in the middle of the response."""
 
 
 class NotHTTPError(ExchangeError):
@@ -35,14 +35,15 @@ class NotHTTPError(ExchangeError):
 
 
 class EncodingError(ExchangeError):
-    """The body is in a content encoding that was not asked for, or not in the one that it names."""
+    """The body has a content encoding that was not asked for, or is not valid in the encoding that it names."""
 
     def __init__(self, asked_for: bool) -> None:
         self.asked_for = asked_for
 
 
 class Response:
-    """Is fed until it `is_over`. `body` is decoded and has at most `limit` bytes; `whole` is false where it went on."""
+    """Response that is fed bytes until it `is_over`. `body` is decoded and has at most `limit` bytes; `whole` is false
+    where it was longer."""
 
     def __init__(self, method: str, limit: int, loop: asyncio.AbstractEventLoop) -> None:
         self._parser = HttpResponseParser(
@@ -70,18 +71,18 @@ class Response:
 
     @property
     def message(self) -> RawResponseMessage:
-        """The status and the headers."""
+        """Status and headers."""
         assert self._message is not None
         return self._message
 
     @property
     def keeps_alive(self) -> bool:
-        """Whether the connection can carry another exchange, by what the peer says and by what is left unread."""
+        """True if the connection can carry another exchange, by the peer's headers and by the bytes left unread."""
         return self.whole and self._is_alone and not self.message.should_close
 
     def feed(self, data: bytes) -> None:
-        """Take what came; nothing means that the peer has closed. Raises HungUpError, BrokenOffError, NotHTTPError and
-        EncodingError."""
+        """Parse received bytes; an empty value means that the peer has closed. Raises HungUpError, BrokenOffError,
+        NotHTTPError and EncodingError."""
         if not data:
             self._end()
             return
@@ -98,7 +99,7 @@ class Response:
 
     def _begin(self, message: RawResponseMessage, payload: Any) -> None:
         if self._message is not None:
-            self._is_alone = False  # what nobody asked for is not looked at, and the connection not used again
+            self._is_alone = False  # unexpected bytes are ignored, and the connection is not used again
         elif 100 <= message.code < 200 and message.code != 101:
             self._interim += 1
             if self._interim > _MOST_INTERIM:
@@ -107,7 +108,7 @@ class Response:
             self._message, self._payload = message, payload
 
     def _take(self) -> None:
-        """Move what the parser has of the body into ours."""
+        """Move the parser's data into the body."""
         data = self._payload.read_nowait(-1)
         if data:
             if not self.body and self._decoder is None:
@@ -125,7 +126,7 @@ class Response:
         if self._message is None:
             raise HungUpError
         try:
-            self._parser.feed_eof()  # which is the end of a body without a length
+            self._parser.feed_eof()  # which marks the end of a body without a length
         except HttpProcessingError as error:
             raise BrokenOffError from error
         self._take()
@@ -134,21 +135,21 @@ class Response:
 
 
 class _Decoder:
-    """Undoes gzip and deflate, never by more than is asked for."""
+    """Decompresses gzip and deflate, never more bytes than are asked for."""
 
     def __init__(self, encoding: str) -> None:
         self._is_gzip = encoding != "deflate"
         self._zlib: Any = zlib.decompressobj(_GZIP) if self._is_gzip else None
 
     def decode(self, data: bytes, most: int) -> bytes:
-        """At most so many bytes more. Raises EncodingError."""
-        if self._zlib is None:  # as RFC 1950 has it, or without that frame, as some servers send it
+        """Return at most `most` more bytes. Raises EncodingError."""
+        if self._zlib is None:  # as in RFC 1950, or raw deflate, as some servers send it
             self._zlib = zlib.decompressobj(_WINDOW if data[0] & 0x0F == 8 else -_WINDOW)
         found = b""
         try:
             while data and len(found) < most:
                 if self._zlib.eof and self._is_gzip:
-                    self._zlib = zlib.decompressobj(_GZIP)  # several may come, one after the other
+                    self._zlib = zlib.decompressobj(_GZIP)  # several gzip members may follow each other
                 elif self._zlib.eof:
                     break
                 found += self._zlib.decompress(data, most - len(found))
@@ -158,20 +159,20 @@ class _Decoder:
         return found
 
     def end(self) -> None:
-        """Raises EncodingError where it ends too early."""
+        """Raise EncodingError if the data ends too early."""
         if not self._zlib.eof:
             raise EncodingError(asked_for=True)
 
 
 def _decoder(encoding: str) -> _Decoder | None:
-    """None for a body that is as it is. Raises EncodingError for what was not asked for."""
+    """Return a decoder; None for a body without an encoding. Raises EncodingError for one that was not asked for."""
     if encoding in ("br", "zstd", "compress", "x-compress"):
         raise EncodingError(asked_for=False)
     return _Decoder(encoding) if encoding in ("gzip", "x-gzip", "deflate") else None
 
 
 class _NoProtocol:
-    """What aiohttp's streams tell of a reader that is too slow. Ours takes everything at once."""
+    """Protocol for aiohttp's streams, which report a slow reader to it. This reader takes everything at once."""
 
     connected = True
 

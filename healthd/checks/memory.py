@@ -1,4 +1,4 @@
-"""Memory: how full the tightest limit is that this process lives under. Where limits stand is `cgroups`."""
+"""Memory: usage of the tightest limit of this process. The limits are found by `cgroups`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class MemoryConfig(ThresholdConfig):
 
 
 class Memory:
-    """Looks at the fullest of the process's cgroup and its ancestors, or at the host where none has a limit."""
+    """Checks the fullest of the process's cgroup and its ancestors, or the host where none has a limit."""
 
     config_model: ClassVar[type[MemoryConfig]] = MemoryConfig
 
@@ -52,7 +52,7 @@ class Memory:
         return Result.healthy(text, observed=observed)
 
     async def close(self) -> None:
-        """Holds nothing open."""
+        """Do nothing: no resource is open."""
 
     def _killed_since(self, kills: int | None) -> int:
         before, self._kills = self._kills, kills

@@ -1,4 +1,4 @@
-"""Migrations: whether the history in a database is that of the release. Reads `migration_history`, runs nothing."""
+"""Migrations: compares the history in a database with that of the release. Reads `migration_history`, runs nothing."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ _NAMES_SHOWN = 5
 
 
 class Place(BaseModel):
-    """Where a history is, and what it must hold."""
+    """Location of a history, and the migrations that it must contain."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, hide_input_in_errors=True)
 
     directory: Path | None = None
-    """The release's migrations, one a file; read anew at every probe."""
+    """Folder with the release's migrations, one per file; read again at every probe."""
     pattern: str = "*"
-    """Which files of the directory count, such as `*.up.sql`."""
+    """Pattern of the files in the folder that count, such as `*.up.sql`."""
     expected: tuple[Expected, ...] = ()
-    """The release's migrations by name, where there is no directory."""
+    """Names of the release's migrations, where there is no folder."""
 
     @model_validator(mode="after")
     def _one_list(self) -> Self:
@@ -53,16 +53,16 @@ class Place(BaseModel):
 
 class PostgreSQLPlace(Place):
     uri: postgresql.PostgreSQLURI
-    """As for the kind `postgresql`."""
+    """Address, as for the kind `postgresql`."""
     table: TableName = "migration_history"
-    """With its schema, where that is not on the search path."""
+    """Table of the history; with its schema, where that is not on the search path."""
 
 
 class MongoDBPlace(Place):
     uri: mongodb.MongoDBURI
-    """As for the kind `mongodb`, with the database's name."""
+    """Address, as for the kind `mongodb`, with the database's name."""
     collection: str = "migration_history"
-    """In that database."""
+    """Collection of the history, in that database."""
 
     @model_validator(mode="after")
     def _names_a_database(self) -> Self:
@@ -74,19 +74,19 @@ class MongoDBPlace(Place):
 class MigrationsConfig(DatabaseConfig):
     kind: Literal["migrations"] = "migrations"
     interval: Duration = 60.0
-    """Time between probes, give or take a tenth."""
+    """Time between probes, plus or minus a tenth."""
     timeout: Duration = 5.0
-    """The hard deadline of a probe."""
+    """Hard deadline of a probe."""
     postgresql: PostgreSQLPlace | None = None
-    """The history in PostgreSQL."""
+    """Location of the history in PostgreSQL."""
     mongodb: MongoDBPlace | None = None
-    """The history in MongoDB."""
+    """Location of the history in MongoDB."""
     done: tuple[str, ...] = DONE
-    """What `status` says of a migration that was applied; in any case of letters."""
+    """Values of `status` for a migration that was applied; upper and lower case are equal."""
     failed: tuple[str, ...] = FAILED
-    """What `status` says of one that failed."""
+    """Values of `status` for a migration that failed."""
     undone: tuple[str, ...] = UNDONE
-    """What `status` says of one that was undone on purpose: as if it had never been applied."""
+    """Values of `status` for a migration that was undone on purpose: it counts as never applied."""
 
     @model_validator(mode="after")
     def _somewhere(self) -> Self:
@@ -100,7 +100,7 @@ class MigrationsConfig(DatabaseConfig):
 
 
 class Migrations:
-    """Compares the history of one database, or of two, with what is expected."""
+    """Compares the history of one database, or of two, with the expected migrations."""
 
     config_model: ClassVar[type[CheckConfig]] = MigrationsConfig
 
@@ -128,7 +128,7 @@ class Migrations:
 
 
 class _Source:
-    """One history, and the list that belongs to it."""
+    """One history, and the list of its expected migrations."""
 
     def __init__(self, name: str, history: History, place: Place, config: MigrationsConfig) -> None:
         self.history = history
@@ -141,7 +141,7 @@ class _Source:
         }
 
     async def look(self) -> Findings | Result:
-        """What differs, or why nobody can say."""
+        """Return the differences, or a result that explains why they cannot be found."""
         awaited = str(self._place.directory)
         try:
             async with asyncio.timeout(self._patience):
@@ -161,7 +161,7 @@ class _Source:
 
 
 def judge(findings: Findings) -> Result:
-    """The worst of what differs."""
+    """Return the result for the worst difference."""
     seen: dict[str, Any] = {
         "applied": len(findings.applied),
         "failed": list(findings.failed),

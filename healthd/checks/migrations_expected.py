@@ -1,4 +1,4 @@
-"""Which migrations a release brings with it: a list in the configuration, or the files of a directory."""
+"""Migrations of a release: from a list in the configuration, or from the files of a folder."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
-# What `status` says of a migration that was applied, of one that failed, and of one that was undone on purpose.
+# Values of `status` for a migration that was applied, that failed, and that was undone on purpose.
 DONE = ("completed", "success", "applied", "done", "executed")
 FAILED = ("failed", "error", "dirty")
 UNDONE = ("rolled_back", "reverted", "undone")
@@ -23,7 +23,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 def normal_checksum(text: str) -> str:
-    """Hexadecimal digits in lower case, without the `sha256:` that some tools put in front."""
+    """Return hexadecimal digits in lower case, without the prefix `sha256:` that some tools add."""
     return text.strip().lower().removeprefix("sha256:")
 
 
@@ -34,14 +34,14 @@ def _checksum(text: str) -> str:
 
 
 class Expected(BaseModel):
-    """A migration that must have been applied."""
+    """Migration that must have been applied."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     name: str
-    """Its name in the history, or its file's name: `001_users.sql` is also known as `001_users`."""
+    """Name in the history, or name of its file: `001_users.sql` is also known as `001_users`."""
     checksum: Annotated[str, AfterValidator(_checksum)] | None = None
-    """The sha-256 of what must have been run."""
+    """SHA-256 checksum of the migration that must have been run."""
 
     @property
     def known_as(self) -> tuple[str, ...]:
@@ -49,13 +49,13 @@ class Expected(BaseModel):
 
 
 class UnreadableError(Exception):
-    """The directory of migrations cannot be read, or holds none."""
+    """The folder of migrations cannot be read, or contains none."""
 
 
 class Directory:
-    """Reads the files of a release anew each time, since a deploy exchanges them.
+    """Reads the files of a release again at each probe, since a deploy replaces them.
 
-    In a daemon thread, never two at once: a directory on a dead network file system blocks for ever.
+    Uses a daemon thread, never two at once: a folder on a dead network file system blocks for ever.
     """
 
     def __init__(self, path: Path, pattern: str) -> None:
@@ -63,11 +63,11 @@ class Directory:
         self._flight: asyncio.Future[tuple[Expected, ...]] | None = None
 
     async def read(self) -> tuple[Expected, ...]:
-        """One for each file, with its checksum. Raises UnreadableError."""
+        """Return one migration per file, with its checksum. Raises UnreadableError."""
         if self._flight is None or self._flight.done():
             loop = asyncio.get_running_loop()
             self._flight = loop.create_future()
-            self._flight.add_done_callback(lambda flight: flight.exception())  # nobody may be left to ask for it
+            self._flight.add_done_callback(lambda flight: flight.exception())  # the caller may have been cancelled
             threading.Thread(target=self._run, args=(loop, self._flight), name="migrations", daemon=True).start()
         return await asyncio.shield(self._flight)
 
@@ -96,7 +96,7 @@ class Directory:
 
 
 def duplicates(expected: Iterable[Expected]) -> list[str]:
-    """Names that stand in a list twice."""
+    """Return names that occur in a list twice."""
     return [name for name, count in Counter(item.name for item in expected).items() if count > 1]
 
 

@@ -1,4 +1,4 @@
-"""The `migration_history` of a database, and how it differs from what is expected."""
+"""History table `migration_history` of a database, and its differences to the expected migrations."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TableName = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """A row of the history."""
+    """Row of the history."""
 
     name: str
     status: str
@@ -33,11 +33,11 @@ class Migration:
 
 
 class NoHistoryError(Exception):
-    """There is no such table or collection."""
+    """The table or collection does not exist."""
 
 
 class History(Protocol):
-    """Where a history is read. `failures` is what `read` may raise besides NoHistoryError."""
+    """Reader of a history. `failures` are the exceptions of `read` besides NoHistoryError."""
 
     failures: tuple[type[Exception], ...]
 
@@ -49,7 +49,7 @@ class History(Protocol):
 
 
 class PostgreSQLHistory:
-    """The rows of a table."""
+    """History in the rows of a table."""
 
     failures: tuple[type[Exception], ...] = postgresql.FAILURES
 
@@ -72,7 +72,7 @@ class PostgreSQLHistory:
 
 
 class MongoDBHistory:
-    """The documents of a collection, in the database that the URI names."""
+    """History in the documents of a collection, in the database that the URI names."""
 
     failures: tuple[type[Exception], ...] = mongodb.FAILURES
 
@@ -96,7 +96,7 @@ class MongoDBHistory:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """Names of migrations, by what is to be said of them."""
+    """Names of migrations, by kind of difference."""
 
     applied: Sequence[str] = ()
     failed: Sequence[str] = ()
@@ -122,10 +122,10 @@ def compare(
     failed: Sequence[str],
     undone: Sequence[str] = (),
 ) -> Findings:
-    """What differs. `done`, `failed` and `undone` are the words in which the history says so, in lower case.
+    """Return the differences. `done`, `failed` and `undone` are the history's values of `status`, in lower case.
 
-    A checksum counts as changed when both sides have one and they differ. What the history has and the list has not
-    is older than the release, and fine.
+    A checksum counts as changed when both sides have one and they differ. A migration that the history has and the list
+    lacks is older than the release, and fine.
     """
     rows = {row.name: row for row in history if row.status.lower() not in undone}
     applied = [row for row in rows.values() if row.status.lower() in done]
@@ -135,7 +135,7 @@ def compare(
     for item in expected:
         row = next((finished[name] for name in item.known_as if name in finished), None)
         if row is None:
-            if not set(item.known_as) & set(broken):  # said once, as failed
+            if not set(item.known_as) & set(broken):  # reported once, as failed
                 pending.append(item.name)
         elif item.checksum and row.checksum and normal_checksum(row.checksum) != item.checksum:
             changed.append(item.name)

@@ -1,4 +1,4 @@
-"""What a check becomes when it cannot be what it should: always there, never green, and it says why."""
+"""Replacement of a check that cannot be built: always present, never healthy, with a message that says why."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class Misconfigured:
         return Result.unhealthy(FailureKind.MISCONFIGURED, self._message)
 
     async def close(self) -> None:
-        """Holds nothing open."""
+        """Do nothing: no resource is open."""
 
 
 class BrokenCheck:
-    """Fails every probe with what its kind raised when the check was built."""
+    """Fails every probe with the exception that the kind raised when the check was built."""
 
     config_model: ClassVar[type[CheckConfig]] = CheckConfig
 
@@ -39,4 +39,4 @@ class BrokenCheck:
         return Result.unhealthy(FailureKind.MISCONFIGURED, self._message)
 
     async def close(self) -> None:
-        """Holds nothing open."""
+        """Do nothing: no resource is open."""

@@ -1,4 +1,4 @@
-"""MongoDB: the role and the replica set of the member that answers, and how far a secondary is behind."""
+"""MongoDB: role and replica set of the member that answers, and the replication lag of a secondary."""
 
 from __future__ import annotations
 
@@ -31,17 +31,18 @@ _PREFERENCES = {
 class MongoDBConfig(DatabaseConfig):
     kind: Literal["mongodb"] = "mongodb"
     uri: mongodb.MongoDBURI
-    """`mongodb://user:password@one,two,three/?replicaSet=rs0` or `mongodb+srv://…`."""
+    """Address: `mongodb://user:password@one,two,three/?replicaSet=rs0` or `mongodb+srv://…`."""
     require: Require = Require.PRIMARY
-    """The role that a member must have: `primary`, `replica` (a secondary) or `any`."""
+    """Role that a member must have: `primary`, `replica` (a secondary) or `any`."""
     max_lag: Duration = 30.0
-    """How far a secondary may be behind."""
+    """Maximum replication lag of a secondary."""
     canary: str | None = Field(None, pattern=shape(r"^[^.$\s/\\\"]+\.[^$\s]+$", "a database, a dot and a collection"))
-    """`database.collection` in which each probe writes one document for the majority; a secondary reads there."""
+    """Collection as `database.collection` in which each probe writes one document with majority write concern; a
+    secondary only reads it."""
 
 
 class MongoDB:
-    """Asks the member that fits `require`, with `hello`."""
+    """Sends `hello` to the member that fits `require`."""
 
     config_model: ClassVar[type[CheckConfig]] = MongoDBConfig
 
@@ -62,17 +63,17 @@ class MongoDB:
                     build = await client.admin.command("buildInfo", read_preference=preference)
                     self._version = build.get("version")
         except mongodb.FAILURES as error:
-            self._version = None  # it may come back as another one
+            self._version = None  # after a restart it may have another version
             return self._client.failure(error)
         result = judge(hello, self._version, self._config, self._client.set_name, latency, self._clock.now())
         if result.kind in (FailureKind.NOT_PRIMARY, FailureKind.READ_ONLY, FailureKind.UNEXPECTED_RESPONSE):
-            self._client.drop()  # after a failover the name leads elsewhere: look it up anew
+            self._client.drop()  # after a failover the name resolves to another host: look it up again
         if self._config.canary is not None and result.status is not Status.UNHEALTHY:
             return await self._with_canary(client, self._config.canary, hello, result)
         return result
 
     async def _with_canary(self, client: Any, canary: str, hello: Mapping[str, Any], result: Result) -> Result:
-        """`result`, unless the store behind the server does not take a document, or read one."""
+        """Return `result`, unless the storage of the server fails to write, or read, one document."""
         database, _, name = canary.partition(".")
         try:
             if _role(hello) == "secondary":
@@ -107,7 +108,7 @@ def judge(
     latency: float | None,
     now: datetime | None = None,
 ) -> Result:
-    """The worst that is true of a member that answered `hello`."""
+    """Return the result for the worst state of a member that answered `hello`."""
     role, lag = _role(hello), _lag(hello, now)
     seen: dict[str, Any] = {"role": role, "version": version, "setName": hello.get("setName")}
     if lag is not None:
@@ -146,10 +147,10 @@ def _role(hello: Mapping[str, Any]) -> str:
 
 
 def _lag(hello: Mapping[str, Any], now: datetime | None) -> float | None:
-    """Seconds since the last write that a secondary has; None for others, or when it does not say.
+    """Return the seconds since the last write that a secondary has; None for others, or when it does not report it.
 
-    The write has the primary's time. By which clock it is old, the secondary's or this host's `now`, only both
-    together tell: one that is wrong must not pass for a lag.
+    The write has the primary's time. Its age is measured by two clocks, the secondary's and this host's `now`: a single
+    wrong clock must not look like a lag.
     """
     last, local = (hello.get("lastWrite") or {}).get("lastWriteDate"), hello.get("localTime")
     if not hello.get("secondary") or not isinstance(last, datetime) or not isinstance(local, datetime):

@@ -1,9 +1,9 @@
-"""One client of MongoDB: built when first needed, dropped at once, its errors as failure kinds. The only file that
-knows Motor: `pymongo.AsyncMongoClient` takes its place in one line.
+"""One MongoDB client: built when first needed, dropped at once, its errors mapped to failure kinds. The only file that
+uses Motor: `pymongo.AsyncMongoClient` replaces it in one line.
 
 Motor runs PyMongo in threads. So that no thread outlives the probe that waits for it, every one of PyMongo's own
-timeouts is below the probe's, and names are looked up on the event loop first: a hung resolver never gets to hold
-one of PyMongo's threads. Each member of the deployment is watched by one thread for as long as the client lives.
+timeouts is below the probe's, and names are looked up on the event loop first: a hung resolver never blocks one of
+PyMongo's threads. Each member of the deployment is watched by one thread for as long as the client exists.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from healthd.checks.database import checked_uri, first_line
 from healthd.checks.failures import classify
 from healthd.model import FailureKind, Result
 
-# What a server, or the way to it, can do wrong; anything else is a bug of ours and left to the monitor.
+# Errors of a server, or of the network to it; any other is a bug of ours and left to the monitor.
 FAILURES: tuple[type[Exception], ...] = (errors.PyMongoError, OSError, EOFError)
 
 _SLICE = 0.5  # seconds by which PyMongo overruns its own timeout: it looks no sooner (MIN_HEARTBEAT_INTERVAL)
@@ -64,7 +64,7 @@ def _readable(uri: SecretStr) -> SecretStr:
 
 
 def _unreadable_option(uri: str) -> str | None:
-    """The name of an option whose value the driver does not take."""
+    """Return the name of an option whose value the driver refuses."""
     for word in split(uri, "&;")[1]:
         try:
             common.get_validated_options({word.name: word.value}, warn=False)
@@ -77,14 +77,14 @@ MongoDBURI = Annotated[SecretStr, AfterValidator(_readable)]
 
 
 class Client:
-    """At most one driver client, for probes that may take `timeout` seconds."""
+    """At most one driver client, for probes with a `timeout` in seconds."""
 
     def __init__(self, uri: SecretStr, timeout: float) -> None:
         (self._uri, _), self._timeout = read_mongodb(uri.get_secret_value()), timeout
         self._client: Any = None
         self._stopwatch = _Stopwatch()
         self.set_name: str | None = None
-        """The replica set that the URI names; known once open."""
+        """Replica set that the URI names; known once open."""
 
     @property
     def latency(self) -> float | None:
@@ -92,19 +92,19 @@ class Client:
         return self._stopwatch.seconds
 
     async def open(self) -> Any:
-        """The driver's client, an AsyncIOMotorClient. Raises FAILURES."""
+        """Return the driver's client, an AsyncIOMotorClient. Raises FAILURES."""
         if self._client is None:
             await self._look_names_up()
             budget_ms = int(1000 * max(self._timeout / 2, self._timeout - _SLICE - 0.1))
             self._client = AsyncIOMotorClient(
                 self._uri,
                 appname="healthd",
-                replicaSet=None,  # compared by the check, which can say what is wrong
+                replicaSet=None,  # compared by the check, which can name the difference
                 maxPoolSize=1,
                 serverMonitoringMode="poll",  # one thread a member instead of two
                 heartbeatFrequencyMS=5000,
-                timeoutMS=budget_ms,  # a whole operation, selection and connecting among it
-                socketTimeoutMS=budget_ms,  # what has no such budget, such as the goodbye
+                timeoutMS=budget_ms,  # a whole operation, with server selection and connecting
+                socketTimeoutMS=budget_ms,  # for operations without such a timeout, such as closing
                 serverSelectionTimeoutMS=budget_ms,
                 connectTimeoutMS=int(500 * self._timeout),
                 retryReads=False,
@@ -113,29 +113,29 @@ class Client:
         return self._client
 
     def drop(self) -> None:
-        """Let go of the client without waiting: closing says goodbye to a peer that may be dead."""
+        """Drop the client without waiting: closing sends a goodbye to a peer that may be dead."""
         client, self._client = self._client, None
         if client is not None:
             threading.Thread(target=client.delegate.close, name="mongodb-close", daemon=True).start()
 
     def failure(self, error: BaseException) -> Result:
-        """What one of FAILURES says about the deployment."""
+        """Return the result for one of FAILURES."""
         if isinstance(error, errors.ServerSelectionTimeoutError) and self._client is not None:
             return _nobody_fits(self._client.topology_description) or _failure(error)
         return _failure(error)
 
     async def _look_names_up(self) -> None:
-        """Whether at least one host has an address. Raises OSError when none has."""
+        """Check that at least one host has an address. Raises OSError when none has."""
         parsed = await parse_uri(self._uri, connect_timeout=self._timeout / 2)
         self.set_name = parsed["options"].get("replicaSet")
         loop = asyncio.get_running_loop()
         hosts = [(host, port) for host, port in parsed["nodelist"] if port]
-        if hosts:  # else they are sockets of this machine
+        if hosts:  # otherwise they are Unix sockets of this machine
             await _any_of([loop.getaddrinfo(host, port) for host, port in hosts])
 
 
 async def _any_of(attempts: list[Coroutine[Any, Any, Any]]) -> None:
-    """Returns with the first that succeeds. Raises the OSError of the last when all fail."""
+    """Return when the first attempt succeeds. Raises the OSError of the last one when all fail."""
     tasks = [asyncio.create_task(attempt) for attempt in attempts]
     failed: OSError | None = None
     try:
@@ -153,7 +153,7 @@ async def _any_of(attempts: list[Coroutine[Any, Any, Any]]) -> None:
 
 
 class _Stopwatch(monitoring.CommandListener):
-    """How long the last command took; told so by the driver, in one of its threads."""
+    """Measures how long the last command took; the driver calls it in one of its threads."""
 
     def __init__(self) -> None:
         self.seconds: float | None = None
@@ -169,7 +169,7 @@ class _Stopwatch(monitoring.CommandListener):
 
 
 def _nobody_fits(topology: Any) -> Result | None:
-    """Why no member could be asked: none answers, or those that do have another role."""
+    """Return why no member could be asked: none answers, or those that do have another role."""
     members = topology.server_descriptions().values()
     known = Counter(member.server_type_name.removeprefix("RS").lower() for member in members if not member.error)
     silent = [member.error for member in members if member.error]
@@ -199,7 +199,7 @@ def _failure(error: BaseException) -> Result:
 
 
 def _broken(text: str) -> FailureKind:
-    """Why a connection failed. The driver's watching threads keep the words of an error and not its cause."""
+    """Return why a connection failed. The driver's watching threads keep the message of an error and not its cause."""
     if "certificate has expired" in text:
         return FailureKind.EXPIRED
     if "SSL" in text:
@@ -208,7 +208,7 @@ def _broken(text: str) -> FailureKind:
 
 
 def _text(error: BaseException) -> str:
-    """The driver's words without the settings and documents that it appends."""
+    """Return the driver's message without the settings and documents that it appends."""
     if isinstance(error, errors.OperationFailure) and error.details:
         return str(error.details.get("errmsg", "refused"))
     return first_line(error).partition(" (configured timeouts")[0].partition(", Timeout:")[0]

@@ -1,4 +1,4 @@
-"""One entry of `checks:` in a file → the model of its kind. What a check can be told is said by its kind."""
+"""Parse one entry of `checks:` in a file to the model of its kind. The options are defined by its kind."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from healthd.checks import CHECKS
 from healthd.checks.contract import CheckConfig
 from healthd.checks.misconfigured import MisconfiguredConfig
 
-MISSING = "__missing__"  # the key under which the file reader leaves the names of unset variables
+MISSING = "__missing__"  # the key under which the file reader stores the names of unset variables
 
 
 def read_check(raw: Any, defaults: Mapping[str, Any]) -> CheckConfig:
-    """The model, with the file's defaults where neither the entry nor its kind says otherwise. Raises ValueError."""
+    """Return the model, with the file's defaults where neither the entry nor its kind sets an option. Raises
+    ValueError."""
     if isinstance(raw, CheckConfig):
         return raw
     model: type[CheckConfig] = CHECKS.model_of(raw)
@@ -30,12 +31,12 @@ def read_check(raw: Any, defaults: Mapping[str, Any]) -> CheckConfig:
         return model.model_validate(raw)
     except ValueError:
         raise
-    except Exception as error:  # a validator of somebody's package; what it says might quote a secret
+    except Exception as error:  # a validator of a third-party package; its message might quote a secret
         raise ValueError(f"kind {raw['kind']!r} fails to read its options: {type(error).__name__}") from None
 
 
 def _misconfigured(raw: dict[str, Any], model: type[CheckConfig]) -> MisconfiguredConfig:
-    """A check with unset variables: what its kind has in common with all others, and the names of what is missing."""
+    """Return a check with unset variables: the options common to all kinds, and the names of the missing variables."""
     check_what_is_set(raw, model)
     own = {key: model.model_fields[key].get_default() for key in CheckConfig.model_fields if key != "kind"}
     given = {key: value for key, value in raw.items() if key in CheckConfig.model_fields and value is not None}
@@ -43,8 +44,8 @@ def _misconfigured(raw: dict[str, Any], model: type[CheckConfig]) -> Misconfigur
 
 
 def check_what_is_set(raw: dict[str, Any], model: type[BaseModel]) -> None:
-    """Options that need no unset variable are validated all the same: their mistakes must not wait for production.
-    Raises ValidationError."""
+    """Validate the options that need no unset variable: their mistakes must show up before production. Raises
+    ValidationError."""
     whole = {key: value for key, value in raw.items() if key != MISSING and not _has_gap(value)}
     try:
         model.model_validate(whole)
@@ -61,6 +62,6 @@ def _has_gap(value: Any) -> bool:
 
 
 def _again(problem: ErrorDetails) -> InitErrorDetails:
-    """The problem once more, for another error."""
+    """Copy the problem for another error."""
     told = PydanticCustomError(problem["type"], "{told}", {"told": problem["msg"]})
     return InitErrorDetails(type=told, loc=problem["loc"], input=None)

@@ -1,4 +1,4 @@
-"""PostgreSQL: the role of the server, whether it takes writes, how far a standby is behind, how full it is."""
+"""PostgreSQL: role of the server, whether it accepts writes, replication lag of a standby, connections in use."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ SELECT recovering,
 """
 
 
-# For servers that speak PostgreSQL over a storage of their own, such as Aurora: they have no WAL to ask about.
+# For servers that speak PostgreSQL over their own storage, such as Aurora: they have no WAL to ask about.
 _QUERY_WITHOUT_WAL = (
     _QUERY.partition("       CASE WHEN recovering THEN\n         EXISTS")[0]
     + "       false AS knows_lag\n  FROM pg_is_in_recovery() AS recovering"
@@ -53,24 +53,24 @@ _QUERY_WITHOUT_WAL = (
 class PostgreSQLConfig(DatabaseConfig):
     kind: Literal["postgresql"] = "postgresql"
     uri: postgresql.PostgreSQLURI
-    """`postgresql://user:password@host/database`, with TLS options such as `?sslmode=verify-full`."""
+    """Address: `postgresql://user:password@host/database`, with TLS options such as `?sslmode=verify-full`."""
     require: Require = Require.PRIMARY
-    """The role that the server must have: `primary`, `replica` or `any`."""
+    """Role that the server must have: `primary`, `replica` or `any`."""
     max_lag: Duration = 30.0
-    """How far a standby may be behind."""
+    """Maximum replication lag of a standby."""
     connections: Limits = Limits()
-    """Shares of the connections that ordinary roles can have."""
+    """Limits on the share of the connections available to ordinary roles."""
     canary: str | None = Field(
         None, pattern=shape(r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)?$", "a table, or a schema, a dot and a table")
     )
-    """A table in which each probe commits one row; a standby reads there. Its columns are `id` and `at`."""
+    """Table in which each probe commits one row; a standby only reads it. Its columns are `id` and `at`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What a server says of itself: a row of the query. `replay_age` is in seconds; `server` tells a standby from
-    another one, or from itself before a restart. `since_in_step`, which is not in the row, is in seconds: since this
-    check saw the same standby in step with its primary."""
+    """State that a server reports: a row of the query. `replay_age` is in seconds; `server` distinguishes a standby
+    from another one, or from itself before a restart. `since_in_step`, which is not in the row, is in seconds: since
+    this check saw the same standby in step with its primary."""
 
     recovering: bool
     read_only: bool
@@ -88,16 +88,16 @@ class Standing:
 
     @property
     def available(self) -> int:
-        """Connections that ordinary roles can have in all."""
+        """Total number of connections available to ordinary roles."""
         return self.max_connections - self.reserved
 
     @property
     def lag(self) -> float | None:
-        """Seconds that a standby is behind at most; None when nobody can know.
+        """Maximum replication lag of a standby in seconds; None when it cannot be known.
 
-        That all is replayed which was received says nothing once nothing is received any more. The age of the last
-        transaction says how long nobody has written, unless something was: a standby that was in step a moment ago is
-        no further behind than that.
+        A standby that replayed everything it received may still lag once it no longer receives anything. The age of the
+        last transaction only says how long no write arrived; a standby that was in step a moment ago is no further
+        behind than that.
         """
         if self.is_in_step:
             return 0.0
@@ -106,7 +106,7 @@ class Standing:
 
     @property
     def is_in_step(self) -> bool:
-        """Whether a standby has replayed all that its primary says there is."""
+        """True if a standby has replayed everything that its primary reports."""
         return bool(self.all_replayed and self.streaming)
 
     def observed(self) -> dict[str, Any]:
@@ -127,7 +127,7 @@ class Standing:
 
 
 class PostgreSQL:
-    """Asks one server over one connection."""
+    """Queries one server over one connection."""
 
     config_model: ClassVar[type[CheckConfig]] = PostgreSQLConfig
 
@@ -149,13 +149,13 @@ class PostgreSQL:
         standing = self._with_its_past(Standing(**answer.rows[0]))
         result = judge(standing, self._config, answer.latency)
         if result.kind in (FailureKind.NOT_PRIMARY, FailureKind.READ_ONLY, FailureKind.UNEXPECTED_RESPONSE):
-            self._connection.drop()  # after a failover the name leads elsewhere: look it up anew
+            self._connection.drop()  # after a failover the name resolves to another host: look it up again
         if self._config.canary is not None and result.status is not Status.UNHEALTHY:
             return await self._with_canary(self._config.canary, standing, result)
         return result
 
     async def _with_canary(self, table: str, standing: Standing, result: Result) -> Result:
-        """`result`, unless the store behind the server does not take a row, or read one."""
+        """Return `result`, unless the storage of the server fails to write, or read, one row."""
         name = ".".join(f'"{part}"' for part in table.split("."))
         read = f"SELECT at FROM {name} WHERE id = $1"
         write = f"INSERT INTO {name} AS canary (id, at) VALUES ($1, clock_timestamp())"
@@ -194,7 +194,7 @@ class PostgreSQL:
 
 
 def judge(standing: Standing, config: PostgreSQLConfig, latency: float) -> Result:
-    """The worst that is true of a server that answered."""
+    """Return the result for the worst state of a server that answered."""
     seen = standing.observed()
     return (
         _role(standing, config.require, seen, latency)

@@ -1,6 +1,6 @@
-"""One connection to PostgreSQL: opened when first needed, dropped at once, its errors as failure kinds.
+"""One connection to PostgreSQL: opened when first needed, dropped at once, its errors mapped to failure kinds.
 
-What to ask and what the answers mean is the checks' own.
+The queries and the meaning of the answers are the checks' own.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from healthd.runtime.clock import Clock
 
 
 def readable(uri: SecretStr) -> SecretStr:
-    """`uri` when the driver can make sense of it. Raises ValueError, never with any part of the value."""
+    """Return `uri` when the driver can parse it. Raises ValueError, never with any part of the value."""
     read_postgresql(checked_uri(uri, "postgresql", "postgres").get_secret_value())
     return uri
 
 
 PostgreSQLURI = Annotated[SecretStr, AfterValidator(readable)]
 
-# What a server, or the way to it, can do wrong; anything else is a bug of ours and left to the monitor.
+# Errors of a server, or of the network to it; any other is a bug of ours and left to the monitor.
 FAILURES: tuple[type[Exception], ...] = (
     asyncpg.PostgresError,
     asyncpg.InterfaceError,
@@ -57,23 +57,24 @@ _KINDS: dict[type[BaseException], FailureKind] = {
     asyncpg.InternalClientError: FailureKind.UNEXPECTED_RESPONSE,
 }
 _POOLER_IS_FULL = "no more connections allowed"  # of PgBouncer, which has one SQLSTATE for all its refusals
-_CONNECT_SECONDS = 60.0  # where the URI says nothing; a probe's own deadline is nearer
+_CONNECT_SECONDS = 60.0  # where the URI sets none; the deadline of a probe is shorter
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The rows of a query, and the seconds that it took without connecting."""
+    """Rows of a query, and the seconds that it took without connecting."""
 
     rows: list[asyncpg.Record]
     latency: float
 
 
 class Connection:
-    """At most one open connection. `in_schema` asks for the tables of the schema that the URI names, if it names one;
-    where none is asked for, poolers that do not pass settings on are spared it."""
+    """At most one open connection. `in_schema` sets the search path to the schema that the URI names, if it names one;
+    otherwise the setting is not sent, for poolers that do not pass settings on."""
 
     def __init__(self, uri: SecretStr, clock: Clock, *, in_schema: bool = False, patience: float | None = None) -> None:
-        """`patience`: seconds that a probe has, of which a connection of an earlier one gets half at most."""
+        """Create a connection. `patience`: seconds that a probe has; a connection of an earlier probe gets at most
+        half."""
         self._patience = patience
         self._address, self._clock = read_postgresql(uri.get_secret_value()), clock
         self._settings = self._address.search_path if in_schema else {}
@@ -83,7 +84,7 @@ class Connection:
     async def ask(self, sql: str, *values: Any) -> Answer:
         """Run a query. Raises FAILURES; after any failure, cancellation among them, the connection is gone."""
         if self._open is not None and not self._open.is_closed():
-            # It may have died since it was last used, or be forgotten by a firewall on the way, which then is silent:
+            # It may have died since its last use, or be forgotten by a firewall on the way, which then is silent:
             # only a new one proves anything.
             with suppress(*FAILURES):
                 async with asyncio.timeout(self._patience / 2 if self._patience else None):
@@ -112,20 +113,20 @@ class Connection:
             raise
 
     def waited_for(self, seconds: float) -> str:
-        """What there is to say when nothing came within that time."""
+        """Return the message for a timeout: what the probe was waiting for."""
         if self._asking:
             return f"connected, but the query is not answered within {seconds:g} s"
         return f"no connection within {seconds:g} s: the server, or the way to it, is silent"
 
     def drop(self) -> None:
-        """Cut the connection without a goodbye."""
+        """Drop the connection without a goodbye."""
         gone, self._open = self._open, None
         if gone is not None:
             gone.terminate()
 
 
 def failure(error: BaseException) -> Result:
-    """What one of FAILURES says about the server."""
+    """Return the result for one of FAILURES."""
     if _POOLER_IS_FULL in str(error):
         return Result.unhealthy(FailureKind.EXHAUSTED, first_line(error))
     for kind_of_error in type(error).__mro__:
@@ -136,7 +137,7 @@ def failure(error: BaseException) -> Result:
         return Result.unhealthy(FailureKind.MISCONFIGURED, text)
     if isinstance(error, ConnectionError) and "SSL upgrade" in str(error):
         return Result.unhealthy(FailureKind.TLS, "the server does not offer TLS, which the URI demands")
-    # Its text would show a part of the URI. A certificate that does not verify is both, and not meant here.
+    # Its text would show a part of the URI. A certificate that does not verify is both types, and not meant here.
     if isinstance(error, ValueError) and not isinstance(error, OSError):
         return Result.unhealthy(FailureKind.MISCONFIGURED, "the driver cannot read the URI: see its options and port")
     return Result.unhealthy(classify(error), describe(error))

@@ -1,5 +1,5 @@
-"""The hosts of a PostgreSQL URI that names several. The driver asks one after the other and gives the first all the
-time there is: after the failover that the list is for, a silent one would hide all that follow."""
+"""Hosts of a PostgreSQL URI that names several. The driver tries them in order and gives the first one the whole
+timeout: after the failover that the list is for, a silent host would hide all later ones."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ _PORT = 5432
 
 
 async def without_silent_hosts(uri: str, patience: float | None) -> str:
-    """`uri` with those hosts alone that accept a connection within a third of the probe's time; as it is where it
-    names one, or none accepts: then the driver says why."""
+    """Return `uri` with only those hosts that accept a connection within a third of the probe's timeout; unchanged
+    where it names a single host, or none accepts: then the driver reports the error."""
     found = _URI.fullmatch(uri)
     hosts = found["hosts"].split(",") if found else []
     if found is None or patience is None or len(hosts) < 2:
@@ -33,7 +33,7 @@ async def without_silent_hosts(uri: str, patience: float | None) -> str:
 async def _accepts(host: str) -> bool:
     parts = _HOST.fullmatch(host)
     if parts is None or not parts["host"]:
-        return True  # a socket of this machine, or nothing that we can read: the driver's affair
+        return True  # a Unix socket of this machine, or something unreadable: left to the driver
     try:
         found = await connect(Endpoint(parts["host"].strip("[]"), int(parts["port"] or _PORT)))
     except OSError:

@@ -1,4 +1,4 @@
-"""The daemon's own process: open file descriptors against their limit, and how late its event loop answers."""
+"""The daemon's own process: open file descriptors against their limit, and the lag of its event loop."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from healthd.checks.thresholds import ThresholdConfig
 from healthd.model import FailureKind, Result, Status
 from healthd.units import Duration
 
-_NAP = 0.01  # seconds that the loop is asked to sleep, to see how much longer it takes
+_NAP = 0.01  # seconds that the loop is asked to sleep; the excess is its lag
 
 
 class ProcessConfig(ThresholdConfig):
     kind: Literal["process"] = "process"
     scope: Scope = Scope.LOCAL
     loop_lag: Duration = 0.25
-    """How late the event loop may answer before it is degraded."""
+    """Event loop lag at which the check becomes degraded."""
 
 
 class Process:
-    """Says when the daemon itself runs short of file descriptors or its event loop answers late."""
+    """Reports when the daemon itself runs short of file descriptors or its event loop answers late."""
 
     config_model: ClassVar[type[ProcessConfig]] = ProcessConfig
 
@@ -53,10 +53,10 @@ class Process:
         return Result.healthy(observed=observed)
 
     async def close(self) -> None:
-        """Holds nothing open."""
+        """Do nothing: no resource is open."""
 
     async def _loop_lag(self) -> float:
-        """Seconds by which a short sleep overran."""
+        """Return the seconds by which a short sleep took too long."""
         start = self._clock.steady()
         await asyncio.sleep(_NAP)
         return max(0.0, self._clock.steady() - start - _NAP)

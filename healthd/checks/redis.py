@@ -1,5 +1,5 @@
-"""Redis, standing alone, as a replica or in a cluster: what PING does not tell. How figures are judged is
-`redis_standing.py`."""
+"""Redis, as a single server, a replica or in a cluster: more than PING tells. The figures are judged in
+`redis_state.py`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _TRIES = 64  # keys to try until one belongs to the node that was asked: one in 
 
 
 class Redis:
-    """Asks one server over one connection."""
+    """Queries one server over one connection."""
 
     config_model: ClassVar[type[CheckConfig]] = RedisConfig
 
@@ -39,7 +39,7 @@ class Redis:
             self._connection.drop()
             return redis.failure(error)
         if result.kind in (FailureKind.NOT_PRIMARY, FailureKind.READ_ONLY, FailureKind.UNEXPECTED_RESPONSE):
-            self._connection.drop()  # after a failover the name leads elsewhere: look it up anew
+            self._connection.drop()  # after a failover the name resolves to another host: look it up again
         return result
 
     async def close(self) -> None:
@@ -61,7 +61,7 @@ class Redis:
         return result
 
     async def _try_to_write(self, result: Result) -> Result:
-        """`result`, unless a value that is written does not come back."""
+        """Return `result`, unless a value that is written cannot be read back."""
         seen = {"latency": result.latency, "observed": result.observed}
         value = secrets.token_hex(8)
         try:
@@ -82,11 +82,11 @@ class Redis:
             try:
                 await self._connection.ask("SET", self._key, value, "PX", lifetime_ms)
                 return
-            except errors.MovedError:  # in a cluster the key may be another node's
+            except errors.MovedError:  # in a cluster the key may belong to another node
                 if tries == _TRIES - 1:
                     raise
                 self._key = self._new_key()
 
     def _new_key(self) -> str:
-        """One that no other daemon writes to."""
+        """Return a key that no other daemon writes to."""
         return f"{self._config.canary}:{secrets.token_hex(4)}"

@@ -1,6 +1,6 @@
-"""One connection to Redis: opened when first needed, dropped at once, its errors as failure kinds.
+"""One connection to Redis: opened when first needed, dropped at once, its errors mapped to failure kinds.
 
-What to ask and what the answers mean is `redis.py`.
+The commands and the meaning of the replies are in `redis.py`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def _readable(uri: SecretStr) -> SecretStr:
 
 RedisURI = Annotated[SecretStr, AfterValidator(_readable)]
 
-# What a server, or the way to it, can do wrong; anything else is a bug of ours and left to the monitor.
+# Errors of a server, or of the network to it; any other is a bug of ours and left to the monitor.
 FAILURES: tuple[type[Exception], ...] = (errors.RedisError, OSError, EOFError)
 
 _KINDS: dict[type[BaseException], FailureKind] = {
@@ -44,7 +44,7 @@ _KINDS: dict[type[BaseException], FailureKind] = {
     errors.ResponseError: FailureKind.UNEXPECTED_RESPONSE,
     errors.InvalidResponse: FailureKind.UNEXPECTED_RESPONSE,
 }
-_REFUSALS = {  # what the driver has no class for, by how the server begins
+_REFUSALS = {  # errors for which the driver has no class, by the start of the server's message
     "DENIED": FailureKind.PERMISSION,
     "MISCONF": FailureKind.READ_ONLY,
     "NOREPLICAS": FailureKind.READ_ONLY,
@@ -58,20 +58,22 @@ class Connection:
     """At most one open connection."""
 
     def __init__(self, uri: SecretStr, clock: Clock, patience: float) -> None:
-        """`patience`: seconds that a probe has, of which a connection of an earlier one gets half at most."""
+        """Create a connection. `patience`: seconds that a probe has; a connection of an earlier probe gets at most
+        half."""
         self._patience = patience
         (self._uri, _), self._clock = read_redis(uri.get_secret_value()), clock
         self._open: AbstractConnection | None = None
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def ping(self) -> tuple[float, errors.ResponseError | None]:
-        """Seconds until PING is answered, on a connection that works; and the answer where it is a refusal."""
+        """Return the seconds until PING is answered, on a connection that works; and the answer where it is an
+        error."""
         if self._open is not None and self._open.is_connected:
             try:
                 async with asyncio.timeout(self._patience / 2):
                     return await self._ping()
             except FAILURES:
-                # It may have died since it was last used, or be forgotten by a firewall on the way, which then is
+                # It may have died since its last use, or be forgotten by a firewall on the way, which then is
                 # silent: only a new one proves anything.
                 self.drop()
         try:
@@ -83,24 +85,24 @@ class Connection:
             raise
 
     async def ask(self, *command: str) -> Any:
-        """The reply to a command on the connection that `ping` left open."""
+        """Return the reply to a command on the connection that `ping` opened."""
         assert self._open is not None, "ping first"
         await self._open.send_command(*command)
         return await self._open.read_response()
 
     async def figures(self, *command: str) -> dict[str, str]:
-        """The `name:value` lines of INFO and its like."""
+        """Return the `name:value` lines of INFO and similar commands."""
         lines = str(await self.ask(*command)).splitlines()
         return {name: value for name, colon, value in (line.partition(":") for line in lines) if colon}
 
     def waited_for(self, seconds: float) -> str:
-        """What there is to say when nothing came within that time."""
+        """Return the message for a timeout: what the probe was waiting for."""
         if self._open is not None and self._streams is not None:
             return f"connected, but not answered within {seconds:g} s"
         return f"no connection within {seconds:g} s: the server, or the way to it, is silent"
 
     def drop(self) -> None:
-        """Cut the connection without a goodbye: over TLS even that waits for the peer."""
+        """Drop the connection without a goodbye: over TLS even that waits for the peer."""
         streams, self._streams, self._open = self._streams, None, None
         if streams is not None:
             streams[1].transport.abort()
@@ -114,20 +116,21 @@ class Connection:
             decode_responses=True,
             encoding_errors="replace",
             redis_connect_func=self._log_in,
-            driver_info=None,  # one command less that a rule may forbid
+            driver_info=None,  # one command less that an ACL rule may forbid
         )
         connection: AbstractConnection = pool.make_connection()  # type: ignore[no-untyped-call]
         self._open = connection
         await connection.connect()  # type: ignore[no-untyped-call]
 
     async def _log_in(self, connection: AbstractConnection) -> None:
-        # The driver forgets its streams before they are closed.
+        # The driver drops its streams before they are closed.
         if connection._reader is not None and connection._writer is not None:
             self._streams = connection._reader, connection._writer
         await connection.on_connect()
 
     async def _last_words(self) -> str:
-        """What a server that hung up had said before: a full one refuses without waiting for a command."""
+        """Return what a server sent before it closed the connection: a full one refuses without waiting for a
+        command."""
         if self._streams is None:
             return ""
         reader, writer = self._streams
@@ -153,7 +156,7 @@ class Connection:
 
 
 def failure(error: BaseException, **seen: Any) -> Result:
-    """What one of FAILURES says about the server."""
+    """Return the result for one of FAILURES."""
     text = first_line(error)
     for beginning, kind in _REFUSALS.items():
         if text.startswith(beginning):

@@ -1,4 +1,4 @@
-"""What Redis says of itself in INFO and CLUSTER INFO, and what that means. No I/O here."""
+"""State that Redis reports in INFO and CLUSTER INFO, and the status that it means. No I/O here."""
 
 from __future__ import annotations
 
@@ -15,28 +15,29 @@ from healthd.units import Duration, show_duration
 
 _SLOTS = 16_384
 _PRIMARY = ("master", "active-replica")  # the latter is KeyDB's, of replicas that take writes
-_QUIET = 15.0  # seconds: an idle primary is heard of every 10 s (repl-ping-replica-period)
+_QUIET = 15.0  # seconds: an idle primary sends a ping every 10 s (repl-ping-replica-period)
 
 
 class RedisConfig(DatabaseConfig):
     kind: Literal["redis"] = "redis"
     uri: RedisURI
-    """`redis://user:password@host:6379/0`, `rediss://` with TLS, or `unix:///path.sock`."""
+    """Address: `redis://user:password@host:6379/0`, `rediss://` with TLS, or `unix:///path.sock`."""
     require: Require = Require.PRIMARY
-    """The role that the server must have: `primary`, `replica` or `any`; not looked at in a cluster."""
+    """Role that the server must have: `primary`, `replica` or `any`; ignored in a cluster."""
     max_lag: Duration = 30.0
-    """How long a replica may be without its primary."""
+    """Maximum time that a replica may be without its primary."""
     memory: Limits = Limits(degraded=0.8, unhealthy=0.95)
-    """Shares of `maxmemory`, where nothing is evicted."""
+    """Limits on the share of `maxmemory` in use, where Redis evicts nothing."""
     connections: Limits = Limits()
-    """Shares of `maxclients`."""
+    """Limits on the share of `maxclients` in use."""
     canary: str | None = None
-    """A key prefix: a primary must take a value under it and give it back."""
+    """Key prefix: a primary must store a value under it and return it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """The figures of a server; `cluster` is empty outside of one, `refusal` is how PING was answered, if not well."""
+    """Figures of a server; `cluster` is empty outside of one, `refusal` is the error with which PING was answered, if
+    any."""
 
     info: Mapping[str, str]
     cluster: Mapping[str, str]
@@ -56,7 +57,7 @@ class Standing:
 
     @property
     def lag(self) -> float | None:
-        """Seconds since a replica last heard from its primary; None when it never has, or cannot say."""
+        """Seconds since a replica last heard from its primary; None when it never did, or does not report it."""
         name = "master_last_io_seconds_ago" if self.is_linked else "master_link_down_since_seconds"
         seconds = self.number(name, -1)
         return float(seconds) if seconds >= 0 else None
@@ -68,7 +69,7 @@ class Standing:
 
     @property
     def max_memory(self) -> int:
-        """In bytes; 0 is no limit."""
+        """Limit in bytes; 0 is no limit."""
         return self.number("maxmemory")
 
     @property
@@ -108,7 +109,7 @@ class Standing:
 
 
 def judge(standing: Standing, config: RedisConfig, latency: float) -> Result:
-    """The worst that is true of a server that answered."""
+    """Return the result for the worst state of a server that answered."""
     seen: dict[str, Any] = {"observed": standing.observed(), "latency": latency}
     if "role" not in standing.info:
         return Result.unhealthy(FailureKind.UNEXPECTED_RESPONSE, "INFO names no role: is this Redis?", **seen)
@@ -189,7 +190,8 @@ def _connections(standing: Standing, limits: Limits, seen: dict[str, Any]) -> Re
 
 
 def _persistence(standing: Standing, seen: dict[str, Any]) -> Result | None:
-    """Writes are still accepted, or PING would have been refused; what was written would not survive a crash."""
+    """Return a result for failed persistence. Writes are still accepted, or PING would have been refused; but they
+    would not survive a crash."""
     broken = {"rdb_last_bgsave_status": "background save", "aof_last_write_status": "write to the append-only file"}
     for name, what in broken.items():
         if standing.info.get(name, "ok") != "ok":

@@ -17,18 +17,18 @@ _SCOPES = "/v3/scopes"
 class SendGridConfig(ThirdPartyConfig):
     kind: Literal["sendgrid"] = "sendgrid"
     base_url: BaseURL = "https://api.sendgrid.com"
-    """Where the API is."""
+    """Address of the API."""
     path: APIPath = _SCOPES
-    """What to ask; another path than that of the scopes only tells whether the key is accepted."""
+    """Path of the request; another path than that of the scopes only tells whether the key is accepted."""
     scopes: tuple[str, ...] = ("mail.send",)
-    """What the key must be allowed."""
+    """Scopes that the key must have."""
     back_off: Duration = 300.0
-    """How long to leave it alone after a 403, which can be a temporary block that more requests prolong."""
+    """Pause after a 403 before the next probe; it can be a temporary block that more requests prolong."""
 
 
 class SendGrid:
-    """Reads the key's scopes and looks for those that are needed. On another path than that of the scopes it only
-    sees whether the key is accepted."""
+    """Reads the key's scopes and looks for the required ones. On another path than that of the scopes it only sees
+    whether the key is accepted."""
 
     config_model: ClassVar[type[CheckConfig]] = SendGridConfig
 

@@ -1,4 +1,4 @@
-"""What some protocols say in the clear before TLS begins."""
+"""Commands of protocols that start in the clear, before TLS begins."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class NoTLSOfferedError(Exception):
 
 
 async def _smtp(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """RFC 3207."""
+    """Send STARTTLS as in RFC 3207."""
     await _smtp_reply(reader, "220")
     writer.write(b"EHLO healthd\r\n")
     await _smtp_reply(reader, "250")

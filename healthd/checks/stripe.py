@@ -18,19 +18,19 @@ Mode = Literal["live", "test"]
 class StripeConfig(ThirdPartyConfig):
     kind: Literal["stripe"] = "stripe"
     base_url: BaseURL = "https://api.stripe.com"
-    """Where the API is."""
+    """Address of the API."""
     path: APIPath = "/v1/balance"
-    """What to ask; restricted keys may not read `/v1/account`."""
+    """Path of the request; restricted keys may not read `/v1/account`."""
     api_version: str | None = Field(
         None, pattern=shape(r"^[0-9A-Za-z.-]+$", "a version of the API, such as 2024-06-20")
     )
-    """The API version to ask for."""
+    """Version of the API to ask for."""
     mode: Mode | None = None
-    """`live` or `test`: which kind of key it must be."""
+    """Mode that the key must have: `live` or `test`."""
 
 
 class Stripe:
-    """Reads the balance, says nothing of it, and reports live or test mode from the key's prefix."""
+    """Reads the balance without showing it, and reports live or test mode from the key's prefix."""
 
     config_model: ClassVar[type[CheckConfig]] = StripeConfig
 
@@ -60,7 +60,7 @@ class Stripe:
         if refused := refusal(answer, self._clock.now(), observed):
             return refused
         document = json_object(answer)
-        if document is None or "object" not in document:  # every object of the API says what it is
+        if document is None or "object" not in document:  # every object of the API has a member `object`
             malformed = "the answer is not an object of the Stripe API"
             return Result.unhealthy(
                 FailureKind.UNEXPECTED_RESPONSE, malformed, latency=answer.latency, observed=observed
@@ -69,7 +69,7 @@ class Stripe:
 
 
 def _read_prefix(key: SecretStr) -> tuple[Mode | None, bool]:
-    """Mode, and whether the key is a restricted one: `sk_live_…`, `rk_test_…`."""
+    """Return the mode, and whether the key is a restricted one: `sk_live_…`, `rk_test_…`."""
     kind, _, rest = key.get_secret_value().partition("_")
     mode, _, _ = rest.partition("_")
     if kind not in ("sk", "rk"):

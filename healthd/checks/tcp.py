@@ -20,13 +20,13 @@ class TCPConfig(CheckConfig):
 
     kind: Literal["tcp"] = "tcp"
     host: str = Field(min_length=1)
-    """The name or address."""
+    """Name or address of the host."""
     port: int = Field(ge=1, le=65535)
-    """The port."""
+    """Port of the service."""
     send: SecretStr | None = None
-    """What to send first; it is a secret."""
+    """Text to send first; it is secret."""
     expect: str | None = Field(None, min_length=1)
-    """What the answer, or the banner, must contain."""
+    """Text that the answer, or the banner, must contain."""
 
     @model_validator(mode="after")
     def _an_answer_is_looked_at(self) -> TCPConfig:
@@ -69,7 +69,7 @@ class TCP:
             self._writer = None
 
     async def _greets(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, expected: str) -> bool:
-        """Whether `expected` comes before the peer ends the connection or has said too much."""
+        """Return true if `expected` arrives before the peer closes the connection or sends too much."""
         if self._config.send is not None:
             writer.write(self._config.send.get_secret_value().encode())
             await writer.drain()

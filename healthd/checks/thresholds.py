@@ -1,4 +1,4 @@
-"""Two limits on a share that is in use: from `degraded` on it is degraded, from `unhealthy` on unhealthy. Pure."""
+"""Two limits on a share in use: one from which it is degraded, one from which it is unhealthy. Pure."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from healthd.units import Ratio
 
 
 class ThresholdConfig(CheckConfig):
-    """The limits of one check."""
+    """Limits of one check."""
 
     degraded: Ratio = 0.8
-    """The share in use from which on it is degraded."""
+    """Share in use at which the check becomes degraded."""
     unhealthy: Ratio = 0.9
-    """The share in use from which on it is unhealthy."""
+    """Share in use at which the check becomes unhealthy."""
 
     @model_validator(mode="after")
     def _degraded_comes_first(self) -> Self:
@@ -26,7 +26,7 @@ class ThresholdConfig(CheckConfig):
         return self
 
     def judge(self, share: float) -> Status:
-        """The status of a share, 0 to 1."""
+        """Return the status of a share, 0 to 1."""
         if share >= self.unhealthy:
             return Status.UNHEALTHY
         return Status.DEGRADED if share >= self.degraded else Status.HEALTHY

@@ -26,19 +26,20 @@ class TLSConfig(CheckConfig):
     interval: Duration = 60.0
     timeout: Duration = 5.0
     host: str = Field(min_length=1)
-    """The name or address."""
+    """Name or address of the host."""
     port: int = Field(443, ge=1, le=65535)
-    """The port."""
+    """Port of the service."""
     server_name: str | None = Field(None, min_length=1)
-    """The name that the certificate must be for, where it is not `host`."""
+    """Name that the certificate must be valid for, where it is not `host`."""
     ca_file: Path | None = None
-    """Authorities to trust instead of the system's."""
+    """CA file to trust instead of the system's authorities."""
     starttls: StartTLS | None = None
-    """The protocol that is spoken before TLS: `smtp` or `postgres`."""
+    """Protocol that is spoken before TLS: `smtp` or `postgres`."""
     degraded: Duration | None = None
-    """The time left from which on it is degraded; by default a fifth of the certificate's lifetime, 30 days at most."""
+    """Time left at which the check becomes degraded; by default a fifth of the certificate's lifetime, at most 30
+    days."""
     unhealthy: Duration | None = None
-    """The time left from which on it is unhealthy; by default a twentieth of its lifetime, 7 days at most."""
+    """Time left at which the check becomes unhealthy; by default a twentieth of its lifetime, at most 7 days."""
 
     @model_validator(mode="after")
     def _warns_before_it_fails(self) -> Self:
@@ -48,7 +49,7 @@ class TLSConfig(CheckConfig):
 
 
 class TLS:
-    """One verified handshake. Where it fails, a second one without verification, only to read the dates."""
+    """Performs one verified handshake. If it fails, a second one without verification, only to read the dates."""
 
     config_model: ClassVar[type[CheckConfig]] = TLSConfig
 
@@ -107,7 +108,7 @@ class TLS:
         return tls
 
     async def _unverified_dates(self, end: float | None) -> Observed:
-        """When the chain expires that was not trusted; nothing where even that cannot be read until `end`."""
+        """Return the expiry of the chain that was not trusted; nothing where even that cannot be read until `end`."""
         blind = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         blind.check_hostname = False
         blind.verify_mode = ssl.CERT_NONE
@@ -131,7 +132,7 @@ class TLS:
         return Result.healthy(latency=latency, observed=observed)
 
     def _limits(self, expiry: Expiry) -> tuple[timedelta, timedelta]:
-        """The time left from which on a certificate is degraded, and unhealthy."""
+        """Return the time left at which a certificate makes the check degraded, and unhealthy."""
         config = self._config
         unhealthy = expiry.emergency if config.unhealthy is None else timedelta(seconds=config.unhealthy)
         if config.degraded is None:

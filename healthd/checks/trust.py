@@ -1,4 +1,5 @@
-"""Whom TLS clients trust, and what is wrong when they do not. Reading the dates of a chain is in `certificates`."""
+"""Trust of TLS clients in certificates, and the explanation when verification fails. The dates are read in
+`certificates`."""
 
 from __future__ import annotations
 
@@ -14,8 +15,8 @@ class CAFileError(Exception):
 
 
 def trust(ca_file: Path | None) -> ssl.SSLContext:
-    """A client context that trusts the system's authorities, or only those of `ca_file`. Shared, as each holds a
-    megabyte; a changed file is read again. Raises CAFileError."""
+    """Return a client context that trusts the system's authorities, or only those of `ca_file`. It is shared, as each
+    holds a megabyte; a changed file is read again. Raises CAFileError."""
     if ca_file is None:
         return _context(None, 0)
     try:
@@ -29,8 +30,8 @@ def trust(ca_file: Path | None) -> ssl.SSLContext:
 @lru_cache(maxsize=64)
 def _context(ca_file: Path | None, _changed: int) -> ssl.SSLContext:
     context = ssl.create_default_context(cafile=ca_file)
-    if ca_file is not None:  # what is named is trusted, be it an intermediate or the very certificate
-        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # as Python 3.13 has it
+    if ca_file is not None:  # a named certificate is trusted, even an intermediate or the server's own
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # as Python 3.13 does
     return context
 
 
@@ -45,7 +46,7 @@ _WRONG = {
 
 
 def explain_distrust(error: ssl.SSLCertVerificationError, host: str) -> tuple[FailureKind, str]:
-    """The failure kind and a line for people, for a certificate that was presented for `host`."""
+    """Return the failure kind and a line for people, for a certificate that was presented for `host`."""
     wrong = _WRONG.get(error.verify_code, f"is not trusted: {error.verify_message}")
     kind = FailureKind.EXPIRED if error.verify_code == 10 else FailureKind.TLS
     return kind, f"the certificate of {host} {wrong}"

@@ -1,4 +1,4 @@
-"""Why a call over HTTP came to no answer, in words for people."""
+"""Explain in words why an HTTP call got no answer."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from healthd.checks.connect import Endpoint, explain
 
 
 def why_unreached(error: Exception, endpoint: Endpoint) -> str:
-    """Without the address, which aiohttp likes to quote whole."""
+    """Return the reason without the full address, which aiohttp tends to quote."""
     match error:
         case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientConnectorSSLError():
             return f"TLS with {endpoint} failed: {error.__cause__ or type(error).__name__}"
@@ -23,7 +23,7 @@ def why_unreached(error: Exception, endpoint: Endpoint) -> str:
 
 
 def why_not_asked(error: Exception, url: str, seconds: float | None) -> str:
-    """Why a daemon at `url` gave no answer, and what may be wrong with the address; `seconds` is how long it had."""
+    """Return why a daemon at `url` gave no answer, and what may be wrong with the address; `seconds` is the timeout."""
     address = URL(url)
     other = "http" if address.scheme == "https" else "https"
     match error:

@@ -1,1 +1,1 @@
-"""The commands of `healthd`, a file a family. They parse and print; what they call does the work."""
+"""Commands of `healthd`, one file per family. They parse and print; the functions that they call do the work."""

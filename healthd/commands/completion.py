@@ -1,4 +1,4 @@
-"""`healthd completion SHELL`: the script that completes healthd's own words."""
+"""`healthd completion SHELL`: the script that completes healthd's commands and options."""
 
 from __future__ import annotations
 

@@ -12,11 +12,11 @@ from click.shell_completion import CompletionItem
 from healthd.nearest import did_you_mean
 
 Registry = Mapping[str, tuple[str, str]]
-"""By its word: where a command is, as `module:name`, and the sentence about it in the list of commands."""
+"""Location of each command as `module:name`, and its sentence in the list of commands, by the command's name."""
 
 
 class LazyGroup(click.Group):
-    """The commands of a registry."""
+    """Group with the commands of a registry."""
 
     def __init__(self, *args: Any, registry: Registry, **more: Any) -> None:
         super().__init__(*args, **more)

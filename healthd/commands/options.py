@@ -1,4 +1,5 @@
-"""What several commands share: the `--config` option, settings or a readable refusal, and why the system said no."""
+"""Common parts of several commands: the `--config` option, settings or a readable refusal, and the reason of a system
+error."""
 
 from __future__ import annotations
 
@@ -29,7 +30,7 @@ def settings_or_exit(file: Path | None) -> Config:
     """The settings of a file; when it is refused, every problem on stderr and exit code 2."""
     from healthd.config.file import ConfigError, load
     from healthd_gates.config.settings import (
-        Config,  # not needed by the commands that ask a daemon, which would wait for it
+        Config,  # not needed by the commands that ask a daemon; its import would delay them
     )
 
     try:

@@ -14,7 +14,7 @@ from healthd.commands.options import config_option, settings_or_exit
 from healthd.runtime import loop
 from healthd.web.server import CannotListenError
 
-_LEAVING = 3.0  # seconds that the interpreter gets to end
+_LEAVING = 3.0  # seconds that the interpreter gets to exit
 
 
 @click.command()

@@ -1,6 +1,6 @@
-"""The files that come with healthd: example configurations, files for the deploy tools, alert rules, dashboards.
+"""Files that come with healthd: example configurations, files for the deploy tools, alert rules, dashboards.
 
-A wheel carries them below `healthd/shipped`; in a checkout they lie at the top. `pyproject.toml` says which.
+A wheel has them below `healthd/shipped`; in a checkout they are at the top. `pyproject.toml` lists them.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ NAMES = {
     "grafana-healthd": ("grafana/dashboards/healthd-itself.json", "a dashboard: healthd itself"),
     "systemd": ("deploy/systemd/healthd.service", "the unit of systemd"),
 }
-"""What can be printed: the file, and what it is."""
+"""Files that can be printed, with a description of each."""
 
 
 def read(name: str) -> str:

@@ -1,4 +1,4 @@
-"""`healthd status URL`: what a running daemon says."""
+"""`healthd status URL`: prints the status that a running daemon reports."""
 
 from __future__ import annotations
 

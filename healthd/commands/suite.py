@@ -80,7 +80,7 @@ def _run_and_exit(settings: Config, names: Sequence[str], as_json: bool) -> None
         sys.stdout.flush()
     except BrokenPipeError:
         raise
-    except OSError as error:  # a full disk: what was found cannot be told, and that is not "one is unhealthy"
+    except OSError as error:  # a full disk: the results cannot be printed, and that is not "one is unhealthy"
         click.echo(f"cannot write what was found: {reason(error)}", err=True)
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123 - what is left is not written at the end either
         sys.exit(REFUSED)

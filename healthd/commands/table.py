@@ -1,4 +1,4 @@
-"""Checks as a table on the terminal."""
+"""Table of checks on the terminal."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rich.text import Text
 from healthd.model import Status
 from healthd.monitoring.board import CheckState
 
-# A sign beside the colour, for those who cannot tell the colours apart.
+# A sign beside the colour, for people who cannot distinguish the colours.
 _SIGNS = {
     Status.HEALTHY: ("✓", "green"),
     Status.DEGRADED: ("▲", "yellow"),

@@ -1,4 +1,4 @@
-"""What a validator found wrong → file, line, key, and what to write instead."""
+"""Turn a validator's errors into file, line, key, and what to write instead."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _EXPECTED = {
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong with a file. Never holds a value, which might be a secret."""
+    """Problem with a file. Never holds a value, which might be a secret."""
 
     file: str
     line: int | None
@@ -47,12 +47,12 @@ class Problem:
 
 
 def explained(error: ValidationError, tree: Any, file: str, model: type[BaseModel]) -> Iterator[Problem]:
-    """Every problem of a file, `tree`, that was read as a `model`."""
+    """Yield every problem of a file, `tree`, that was read as a `model`."""
     details = error.errors(include_input=False, include_url=False)
     for detail in details:
         location = detail["loc"]
         inside = any(other["loc"][: len(location)] == location for other in details if other is not detail)
-        if not (detail["type"] == "too_short" and inside):  # it is short because its items are in error
+        if not (detail["type"] == "too_short" and inside):  # it is too short because its items are in error
             where = tuple(_written(tree, location))
             message = in_words(detail["type"], detail["msg"], detail.get("ctx", {}))
             if detail["type"] == "extra_forbidden":
@@ -61,7 +61,7 @@ def explained(error: ValidationError, tree: Any, file: str, model: type[BaseMode
 
 
 def mark(node: CommentedMap | CommentedSeq, key: str | int) -> int | None:
-    """The line of one key or item; None for a key that a merge (`<<: *other`) brought in."""
+    """Return the line of one key or item; None for a key that a merge (`<<: *other`) added."""
     try:
         row: int = (node.lc.key(key) if isinstance(node, CommentedMap) else node.lc.item(key))[0]
     except KeyError:
@@ -76,8 +76,8 @@ def _has(node: Any, step: str | int) -> bool:
 
 
 def _written(node: Any, location: KeyPath) -> Iterator[str | int]:
-    """The part of a validator's location that names keys a person wrote, and one key more for a missing one. What the
-    validator adds for itself is left out: an entry's kind, where that tells which model it is read as."""
+    """Yield the part of a validator's location with keys that a person wrote, and one more key for a missing one. What
+    the validator adds itself is left out: an entry's kind, where that selects the model."""
     for step in location:
         if isinstance(node, CommentedMap) and step not in node and step == node.get("kind"):
             continue
@@ -88,7 +88,7 @@ def _written(node: Any, location: KeyPath) -> Iterator[str | int]:
 
 
 def line_of(tree: Any, location: KeyPath) -> int | None:
-    """The line of the deepest key on the way that the file has; None when it has none of them."""
+    """Return the line of the deepest key of the location that the file has; None when it has none of them."""
     node, line = tree, None
     for step in location:
         if not _has(node, step):
@@ -99,7 +99,7 @@ def line_of(tree: Any, location: KeyPath) -> int | None:
 
 
 def meant(model: type[BaseModel], tree: Any, where: KeyPath) -> str:
-    """What may have been meant by an option that does not exist: `; did you mean interval?`."""
+    """Return a suggestion for an option that does not exist: `; did you mean interval?`."""
     known = options_at(model, tree, where[:-1])
     alike = nearest(str(where[-1]), known)
     if alike is not None:
@@ -111,7 +111,7 @@ _MOST_NAMES = 24
 
 
 def in_words(kind: str, message: str, context: Mapping[str, Any]) -> str:
-    """What a person is told in place of a validator's message, by its kind."""
+    """Return the message for people instead of a validator's message, by its kind."""
     if kind in _EXPECTED:
         return _EXPECTED[kind]
     if kind in _LIKE_NUMBERS:

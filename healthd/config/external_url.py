@@ -1,4 +1,4 @@
-"""The address under which the daemon is reached from outside."""
+"""External address of the daemon."""
 
 from __future__ import annotations
 

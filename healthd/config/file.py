@@ -1,4 +1,4 @@
-"""A YAML file → a validated model: variables filled in, and every error with its file, line, key and fix."""
+"""Read a YAML file to a validated model: variables filled in, and every error with its file, line, key and fix."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ class _TypoError(Exception):
 def load(
     path: Path | None, model: type[ModelT], environ: Mapping[str, str], *, only: Collection[str] | None = None
 ) -> ModelT:
-    """The validated settings of a file, or the embedded defaults when there is none. Raises ConfigError.
+    """Return the validated settings of a file, or the embedded defaults when there is none. Raises ConfigError.
 
-    `only` are the sections that are read, so that a variable which another one needs may be unset.
+    `only` names the sections to read, so that a variable which another section needs may be unset.
     """
     if path is None:
         return parse("{}", "the embedded defaults", model, environ)
@@ -53,8 +53,8 @@ def load(
 
 
 def load_again(path: Path | None, model: type[ModelT], environ: Mapping[str, str]) -> ModelT:
-    """As `load`, of a file that somebody may be writing at this moment: a half of it may be valid too. Blocks until
-    two looks in a row find the same text."""
+    """Load a file as `load` does, even while another program writes it: half of it may be valid too. Blocks until two
+    reads in a row find the same text."""
     if path is None:
         return load(path, model, environ)
     text = _read(path)
@@ -67,7 +67,7 @@ def load_again(path: Path | None, model: type[ModelT], environ: Mapping[str, str
 
 
 def problem_at(path: Path, where: KeyPath, message: str) -> Problem:
-    """A problem with a key of a file that is valid otherwise, with its line."""
+    """Return a problem with a key of an otherwise valid file, with its line."""
     return Problem(str(path), line_of(_read_tree(_read(path), str(path)), where), ".".join(map(str, where)), message)
 
 
@@ -82,12 +82,12 @@ def _read(path: Path) -> str:
 def parse(
     text: str, file: str, model: type[ModelT], environ: Mapping[str, str], *, only: Collection[str] | None = None
 ) -> ModelT:
-    """As `load`, from a text; `file` is the name for messages."""
+    """Parse a text as `load` does; `file` is the name for messages."""
     try:
         return _parse(text, file, model, environ, only)
     except ConfigError:
         raise
-    except Exception as error:  # a fault of a library or of ours: a running daemon must outlive it all the same
+    except Exception as error:  # a bug of a library or of ours: a running daemon must survive it all the same
         message = f"cannot be read, and nobody foresaw why: {type(error).__name__}"
         raise ConfigError([Problem(file, None, "", message)]) from error
 
@@ -124,14 +124,14 @@ def _read_tree(text: str, file: str) -> CommentedMap:
 
 
 class _Filler:
-    """Replaces `${NAME}`, `${NAME:-default}` and `${file:/path}` in every text, after YAML has been read: a value
-    can never turn into structure."""
+    """Replaces `${NAME}`, `${NAME:-default}` and `${file:/path}` in every text, after YAML has been parsed: a value can
+    never turn into structure."""
 
     def __init__(self, file: str, environ: Mapping[str, str]) -> None:
         self._file = file
         self._environ = environ
         self.problems: list[Problem] = []
-        self.filled: list[str] = []  # values that came from outside the file: one of them in a message may be a secret
+        self.filled: list[str] = []  # values from outside the file: one of them in a message may be a secret
 
     def fill(self, node: Any, path: KeyPath) -> Any:
         if isinstance(node, CommentedMap):
@@ -145,8 +145,8 @@ class _Filler:
         return {key: self._leaf(item, node, key, (*path, key)) for key, item in node.items()}
 
     def _lacking(self, node: CommentedMap, path: KeyPath) -> dict[Any, Any]:
-        """A check with an unset variable is not a broken file: it runs, and says that it is misconfigured. So do a
-        notifier and an action."""
+        """Return a marker for a check with an unset variable: the file stays valid, and the check runs and reports that
+        it is misconfigured. The same holds for a notifier and an action."""
         inner = _Filler(self._file, self._environ)
         inner.filled = self.filled
         filled = inner._map(node, path)

@@ -1,5 +1,5 @@
-"""The configuration in force, held in one place. Whoever needs an option asks here at the moment of need and keeps no
-copy: so a reload reaches everybody, and nobody halfway."""
+"""Configuration in force, held in one place. Code that needs an option reads it here when needed and keeps no copy: so
+a reload reaches everything at once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ModelT_co = TypeVar("ModelT_co", bound=BaseModel, covariant=True)
 
 
 class Current(Protocol[ModelT_co]):
-    """The configuration in force, to read."""
+    """Read access to the configuration in force."""
 
     @property
     def now(self) -> ModelT_co: ...
@@ -24,10 +24,11 @@ class Current(Protocol[ModelT_co]):
 
 
 class InForce(Generic[ModelT]):
-    """The configuration in force, to read and to replace."""
+    """Configuration in force, to read and to replace."""
 
     def __init__(self, settings: ModelT, *, until_restart: Iterable[str] = ()) -> None:
-        """`until_restart` are the options, such as `http.listen`, that stay as they are until the next start."""
+        """Store the settings. `until_restart` names the options, such as `http.listen`, that stay unchanged until a
+        restart."""
         self._now, self._until_restart = settings, tuple(until_restart)
         self._revision = 0
 
@@ -37,12 +38,12 @@ class InForce(Generic[ModelT]):
 
     @property
     def revision(self) -> int:
-        """Grows with each reload, for whoever keeps something that was made of the configuration."""
+        """Number that grows with each reload, for code that caches something derived from the configuration."""
         return self._revision
 
     def replace(self, settings: ModelT) -> list[str]:
-        """Take another configuration; the names of the options in it that wait for a restart. Of those the value
-        from the start stays in force for everybody: two values of one option are worse than an old one."""
+        """Replace the configuration; return the names of the changed options that need a restart. Those keep their
+        value from the start everywhere: two values of one option are worse than an old one."""
         waiting = []
         for option in self._until_restart:
             steps = option.split(".")
@@ -56,6 +57,6 @@ class InForce(Generic[ModelT]):
 
 
 def _with(model: Any, steps: list[str], value: object) -> Any:
-    """A copy in which one option has another value."""
+    """Return a copy in which one option has another value."""
     first, *rest = steps
     return model.model_copy(update={first: _with(getattr(model, first), rest, value) if rest else value})

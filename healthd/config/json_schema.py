@@ -1,4 +1,4 @@
-"""The JSON Schema of a configuration file as a person writes it: every kind of check, and `${VAR}` anywhere."""
+"""JSON Schema of a configuration file as a person writes it: every kind of check, and `${VAR}` anywhere."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ _REFERENCE = {"type": "string", "pattern": r"\$\{"}
 
 
 def config_schema(config: type[BaseModel]) -> dict[str, Any]:
-    """JSON Schema 2020-12 of the model of a whole file. A kind that cannot be loaded, such as one whose extra is not
-    installed, is left open.
+    """Return the JSON Schema 2020-12 of the model of a whole file. A kind that cannot be loaded, such as one whose
+    extra is not installed, is left open.
     """
     kinds = {each.what: {kind: _model_of(each, kind) for kind in each.kinds()} for each in registries()}
     plug_ins = [model for models in kinds.values() for model in models.values() if model]
-    # All at once: pydantic then tells apart models that share a name.
+    # All at once: pydantic then distinguishes models with the same name.
     places, whole = models_json_schema(
         [(model, "validation") for model in dict.fromkeys([config, *plug_ins])], by_alias=True
     )
@@ -55,7 +55,7 @@ def _is_of(kind: str) -> dict[str, Any]:
 
 
 def _fill_in(node: Any, one_of: dict[str, Any]) -> None:
-    """Put the kinds of each registry where an option takes one of them."""
+    """Insert the kinds of each registry where an option accepts one of them."""
     if isinstance(node, dict):
         if (what := node.pop(SchemaOfKinds.KEY, None)) is not None:
             node["oneOf"] = one_of[what]
@@ -67,7 +67,7 @@ def _fill_in(node: Any, one_of: dict[str, Any]) -> None:
 
 
 def _allow_references(definition: dict[str, Any]) -> None:
-    """Any single value may be `${VAR}`, also one of a map; a text of any form may already."""
+    """Allow `${VAR}` for any single value, also in a map; a text without a pattern accepts it already."""
     for name, value in definition.get("properties", {}).items():
         if "patternProperties" in value:
             value["patternProperties"] = {key: _or_reference(one) for key, one in value["patternProperties"].items()}

@@ -1,4 +1,4 @@
-"""The names of the options at one place of a configuration, found by walking its models along the file."""
+"""Names of the options at one place of a configuration, found by walking its models along the file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from healthd.registry import UnknownKindError, registries
 
 
 def options_at(model: type[BaseModel], tree: Any, path: Sequence[str | int]) -> frozenset[str]:
-    """The options that the model allows under a path of keys; empty where that cannot be told."""
+    """Return the options that the model allows under a path of keys; empty where that is unknown."""
     places: list[Any] = [model]
     for step in path:
         tree = tree[step] if _reaches(tree, step) else None
@@ -33,7 +33,7 @@ def _names(model: type[BaseModel]) -> Iterator[str]:
 
 
 def _inside(place: Any, step: str | int) -> Iterator[Any]:
-    """The type of what stands under one key or at one index."""
+    """Yield the type of the value under one key or at one index."""
     if _is_model(place):
         yield from (field.annotation for name, field in place.model_fields.items() if step in (name, field.alias))
     elif isinstance(get_origin(place), type) and issubclass(get_origin(place), Mapping):
@@ -43,7 +43,7 @@ def _inside(place: Any, step: str | int) -> Iterator[Any]:
 
 
 def _models(place: Any, node: Any) -> Iterator[Any]:
-    """What an annotation stands for: the members of a union, of several kinds the one that the file names."""
+    """Yield the models of an annotation: the members of a union, or of several kinds the one that the file names."""
     origin = get_origin(place)
     if origin is Annotated:
         yield from _models(get_args(place)[0], node)
@@ -58,7 +58,8 @@ def _models(place: Any, node: Any) -> Iterator[Any]:
 
 
 def _of_kind(model: type[BaseModel], kind: Any) -> Iterator[type[BaseModel]]:
-    """The model of a plug-in's kind, where this one is a plug-in's; of others those that are of this kind."""
+    """Yield the model of a plug-in's kind, where this one is a plug-in's; otherwise the models that are of this
+    kind."""
     registry = next((each for each in registries() if issubclass(model, each.base)), None)
     if registry is not None and isinstance(kind, str):
         try:

@@ -1,4 +1,4 @@
-"""The validated configuration. Models only: reading a file is `configfile`, and the gate's part is the gate's own."""
+"""Validated configuration. Models only: files are read by `file`, and the gate's options are the gate's own."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ SCOPES = (
 
 
 class Model(BaseModel):
-    """Frozen, and an unknown key is refused: a typing error must not switch something off in silence."""
+    """Frozen model that refuses an unknown key: a typing error must not switch something off silently."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
@@ -94,7 +94,7 @@ def _journal(url: SecretStr) -> SecretStr:
 
 
 class Details(StrEnum):
-    """Who sees failure messages, hosts and numbers."""
+    """Audience of failure messages, hosts and numbers."""
 
     ALWAYS = "always"
     AUTHORIZED = "authorized"
@@ -103,27 +103,27 @@ class Details(StrEnum):
 
 class Http(Model):
     listen: Address = "127.0.0.1:8080"
-    """Where to serve, as host:port; `[::]:8080` is every address, of IPv4 too."""
+    """Address to serve on, as host:port; `[::]:8080` is every address, of IPv4 too."""
     external_url: ExternalUrl | None = None
-    """Where people and tools reach the daemon, for the links in notices, pages and answers:
-    `https://healthd.example.com`; as the call at hand was sent unless given."""
+    """External address of the daemon for the links in notifications, pages and answers: `https://healthd.example.com`;
+    by default the address of the current request."""
     details: Details = Details.AUTHORIZED
-    """Who sees failure messages, hosts and numbers."""
+    """Audience of failure messages, hosts and numbers."""
     agent_check: Address | None = None
-    """Where to answer HAProxy's agent-check, as host:port; off by default."""
+    """Address of the server for HAProxy's agent-check, as host:port; off by default."""
     drain: Duration = 5.0
-    """How long to answer `not ready` after SIGTERM before stopping."""
+    """Time to answer `not ready` after SIGTERM before stopping."""
 
 
 class Token(Model):
     name: Name
-    """Who holds it; goes to the audit."""
+    """Name of the token's holder; it is stored in the audit."""
     hash: SecretStr
-    """What `healthd token new` printed for it; the token itself is stored nowhere."""
+    """Hash that `healthd token new` printed for the token; the token itself is stored nowhere."""
     scopes: frozenset[Literal[SCOPES]] = Field(min_length=1)  # type: ignore[valid-type]
-    """What its holder may do; `admin` may do everything."""
+    """Scopes that the token grants; `admin` includes all of them."""
     hooks: tuple[Name, ...] | None = None
-    """Which of the hooks a token with `gates:hooks` opens; all unless given."""
+    """Names of the hooks that a token with `gates:hooks` may call; all by default."""
 
     @model_validator(mode="after")
     def _hash_is_one(self) -> Self:
@@ -135,10 +135,10 @@ class Token(Model):
 
 class Auth(Model):
     tokens: tuple[Token, ...] = ()
-    """Who may call."""
+    """Tokens of the callers."""
     trust_loopback: bool = False
-    """Whether direct callers on this host may read without a token. Behind a proxy on the same host everybody may be a
-    caller on this host; so what changes something always needs a token."""
+    """True if direct callers on this host may read without a token. Behind a proxy on the same host every caller may
+    appear to be on this host; so changes always need a token."""
 
     @model_validator(mode="after")
     def _names_differ(self) -> Self:
@@ -150,51 +150,51 @@ class Auth(Model):
 
 class Log(Model):
     level: Literal["debug", "info", "warning", "error"] = "info"
-    """What is logged, from here up."""
+    """Lowest level that is logged."""
     format: Literal["auto", "json", "console"] = "auto"
-    """`auto` is readable on a terminal and JSON elsewhere."""
+    """Format of the log: `auto` is readable on a terminal and JSON elsewhere."""
 
 
 class Sentry(Model):
     dsn: SecretStr | None = None
-    """The project's DSN; nothing is sent without one."""
+    """DSN of the Sentry project; nothing is sent without one."""
 
 
 class Defaults(Model):
-    """What a check gets when neither it nor its kind says otherwise."""
+    """Defaults of a check, used when neither it nor its kind sets the option."""
 
     interval: Duration = 15.0
-    """Time between probes, give or take a tenth."""
+    """Time between probes, plus or minus a tenth."""
     timeout: Duration = 2.0
-    """The hard deadline of a probe."""
+    """Hard deadline of a probe."""
     fall: int = Field(3, ge=1)
-    """Failures in a row that make a check unhealthy."""
+    """Number of failures in a row that make a check unhealthy."""
     rise: int = Field(2, ge=1)
-    """Successes in a row that make it healthy again."""
+    """Number of successes in a row that make a check healthy again."""
     fast_interval: Duration | None = None
     """Time between probes while a status is about to change; a third of the interval by default."""
 
 
 class Group(Model):
-    """A named set of checks that answers `/health/NAME`."""
+    """Named set of checks with its own endpoint, `/health/NAME`."""
 
     checks: tuple[str, ...] = ()
     """Names of checks, all of which must be up."""
     shared_failure: Literal["fail", "degrade"] = "fail"
-    """What an unhealthy dependency that all replicas share does: 503, or 200 with status `degraded`."""
+    """Effect of an unhealthy dependency that all replicas share: 503, or 200 with status `degraded`."""
 
 
 class Maintenance(Model):
-    """A planned window in which failures of these checks count for nothing and alert nobody."""
+    """Planned window in which failures of these checks are ignored and send no notification."""
 
     checks: tuple[str, ...] = Field(min_length=1)
     """Names of checks."""
     start: AwareDatetime = Field(alias="from")
-    """When it begins: ISO 8601 with a zone."""
+    """Start of the window: ISO 8601 with a time zone."""
     end: AwareDatetime = Field(alias="to")
-    """When it ends."""
+    """End of the window."""
     reason: str
-    """Shown beside the checks."""
+    """Reason that is shown beside the checks."""
 
     @model_validator(mode="after")
     def _ends_after_it_starts(self) -> Self:
@@ -210,7 +210,7 @@ NamesChecks = TypeVar("NamesChecks", Group, Maintenance)
 
 
 def _names_checks(value: NamesChecks, info: ValidationInfo) -> NamesChecks:
-    """Refuses names of checks that there are not. Says nothing while the checks themselves are in error."""
+    """Refuse names of checks that do not exist. Reports nothing while the checks themselves are in error."""
     known = info.data.get("checks", value.checks)
     if strangers := [name for name in value.checks if name not in known]:
         raise ValueError("; ".join(f"names {not_under('checks', name, known)}" for name in strangers))
@@ -226,48 +226,49 @@ AnyCheck = Annotated[SerializeAsAny[CheckConfig], BeforeValidator(_read_check), 
 
 
 def _embedded_checks() -> dict[str, Any]:
-    """What runs when no file says otherwise: this host and this process."""
+    """Return the checks that run without a configuration: this host and this process."""
     return {kind: {"kind": kind} for kind in ("memory", "disk", "process")}
 
 
 class Settings(Model):
-    """The whole configuration of the daemon. The order of fields matters: checks read the defaults above them."""
+    """Whole configuration of the daemon. The order of fields matters: checks read the defaults above them."""
 
     environment: Name = "development"
-    """Names this deployment in answers, metrics and alert routes."""
+    """Name of this deployment in answers, metrics and alert routes."""
     version: str = "unknown"
-    """The version of what is monitored, as shown in answers."""
+    """Version of the monitored service, as shown in answers."""
     level: Level = Level.COMPREHENSIVE
-    """How much is monitored: a check above this level does not run."""
+    """Monitoring level: a check above this level does not run."""
     http: Http = Http()
-    """The HTTP server."""
+    """HTTP server."""
     auth: Auth = Auth()
-    """Who may call what needs a token."""
+    """Tokens, for calls that need one."""
     log: Log = Log()
     """Logging."""
     sentry: Sentry = Sentry()
     """Error reports."""
     journal: Annotated[SecretStr, AfterValidator(_journal)] | None = None
-    """`sqlite:///path` or `postgresql://…`; `./var` in development, `/var/lib/healthd` elsewhere."""
+    """Address of the journal: `sqlite:///path` or `postgresql://…`; by default in `./var` in development,
+    `/var/lib/healthd` elsewhere."""
     retention: Duration = Field(90 * 86400.0, ge=3600)
-    """How long the journal keeps transitions, audit and gates that are over."""
+    """Time for which the journal keeps transitions, audit and gates that are over."""
     defaults: Defaults = Defaults()
-    """What a check gets when neither it nor its kind says otherwise."""
+    """Defaults of a check, used when neither it nor its kind sets the option."""
     checks: dict[Name, AnyCheck] = Field(default_factory=_embedded_checks, validate_default=True)
-    """What is checked, by name. Without it: this host and this process."""
+    """Checks by name. By default: this host and this process."""
     groups: dict[Name, Annotated[Group, AfterValidator(_names_checks)]] = {}
-    """Sets of checks with an endpoint each; `ready` is all critical checks unless given, and
-    `startup` and `preflight` (the pre-deployment checklist) are as `ready`."""
+    """Sets of checks with an endpoint each; `ready` has all critical checks by default, and `startup` and `preflight`
+    (the pre-deployment checklist) are the same as `ready`."""
     maintenance: tuple[Annotated[Maintenance, AfterValidator(_names_checks)], ...] = ()
-    """Planned windows."""
+    """Planned maintenance windows."""
     notifiers: dict[Name, AnyNotifier] = {}
-    """Ways to tell people, by name."""
+    """Notifiers by name."""
     routes: tuple[KnownRoute, ...] = ()
-    """Who is told of what. Without one nobody is."""
+    """Routes of notifications to notifiers. Without one no notification is sent."""
 
     @property
     def active_notifiers(self) -> dict[str, NotifierConfig]:
-        """The notifiers that tell: enabled, and not an optional one whose variables are unset."""
+        """Notifiers that send: enabled, and not an optional one whose variables are unset."""
         return {
             name: notifier
             for name, notifier in self.notifiers.items()
@@ -276,7 +277,7 @@ class Settings(Model):
 
     @property
     def active_checks(self) -> dict[str, CheckConfig]:
-        """The checks that run: enabled, within the level, and not an optional one whose variables are unset."""
+        """Checks that run: enabled, within the level, and not an optional one whose variables are unset."""
         return {
             name: check
             for name, check in self.checks.items()
@@ -287,7 +288,7 @@ class Settings(Model):
 
     @property
     def active_groups(self) -> dict[str, Group]:
-        """The groups that answer, with what those of the daemon's own names mean when the file is silent."""
+        """Groups with an endpoint, with the defaults of the daemon's own groups where the file does not set them."""
         critical = tuple(name for name, check in self.active_checks.items() if check.critical)
         ready = self.groups.get("ready", Group(checks=critical))
         groups = {"ready": ready, "live": Group(), "startup": ready, "preflight": ready, **self.groups}
@@ -298,7 +299,7 @@ class Settings(Model):
 
     @property
     def notes(self) -> list[str]:
-        """What is told of the configuration that is no mistake, each with its key. Nothing in it is secret."""
+        """Notes on options that are valid but deserve attention, each with its key. None contains a secret."""
         told = [f"checks.{name}: {note}" for name, check in self.active_checks.items() for note in check.notes]
         return told + [f"journal: {note}" for note in notes_of(self.journal_url)]
 

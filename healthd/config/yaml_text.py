@@ -1,4 +1,5 @@
-"""A YAML text → a tree that knows its lines, or one error with line and key, whatever the YAML library raises."""
+"""Parse a YAML text to a tree that knows its lines, or raise one error with line and key, whatever the YAML library
+raises."""
 
 from __future__ import annotations
 
@@ -16,7 +17,7 @@ from ruamel.yaml.reader import ReaderError
 _TIMESTAMP = "tag:yaml.org,2002:timestamp"
 _LINE_BREAK = re.compile(r"\r\n|\r|\n")
 
-# What the YAML library says, and what the person who wrote the file can do about it.
+# Messages of the YAML library, and how the author of the file can fix the error.
 _PLAINLY = {
     "found character '\\t'": "a tab cannot be used here: indent with spaces",
     "mapping values are not allowed here": "this key does not line up with its neighbours, or a text with `: ` in it "
@@ -38,11 +39,11 @@ class YAMLTextError(Exception):
 
 
 class _UnusableScalarError(ConstructorError):
-    """A value has the form of a date or a number, and there is no such date or number."""
+    """Value that looks like a date or a number but is not a valid one."""
 
 
 class _Constructor(RoundTripConstructor):
-    """Knows the place of a value that cannot be built: the library passes on what `datetime` and `int` raise."""
+    """Records the place of a value that cannot be built: the library passes on what `datetime` and `int` raise."""
 
     def construct_object(self, node: Any, deep: bool = False) -> Any:
         try:
@@ -55,7 +56,7 @@ class _Constructor(RoundTripConstructor):
 
 
 def read_yaml(text: str) -> Any:
-    """The document; None when there is none. Raises YAMLTextError."""
+    """Return the document; None when the text is empty. Raises YAMLTextError."""
     yaml = YAML(typ="rt")
     yaml.Constructor = _Constructor
     try:
@@ -82,7 +83,7 @@ def _odd_character(text: str, error: ReaderError) -> tuple[str, int]:
 
 
 def _place(text: str, mark: StreamMark | None) -> tuple[int | None, str]:
-    """The line of a value, and its key."""
+    """Return the line of a value, and its key."""
     if mark is None:
         return None, ""
     steps = _steps(YAML(typ="rt").compose(StringIO(text)), mark.index)
@@ -90,7 +91,7 @@ def _place(text: str, mark: StreamMark | None) -> tuple[int | None, str]:
 
 
 def _steps(node: Node, index: int) -> list[str] | None:
-    """The keys on the way to the value that begins at a position; None where it is not below this node."""
+    """Return the keys on the path to the value at a position; None where it is not below this node."""
     for key, inner in _children(node):
         if inner.start_mark.index == index and not isinstance(inner, MappingNode | SequenceNode):
             return [key]

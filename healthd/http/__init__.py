@@ -1,1 +1,1 @@
-"""HTTP as every client of ours does it: sessions, and what the headers of an answer ask for."""
+"""HTTP for every client in the daemon: sessions, and the pause that the headers of an answer ask for."""

@@ -1,4 +1,4 @@
-"""For how long a server asks to be left alone, from the headers of its answer."""
+"""Pause that a server asks for in the headers of its answer."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-_DIGITS = 9  # more seconds than those are for ever
+_DIGITS = 9  # more digits than these mean for ever
 
 
 def seconds_to_wait(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
-    """Seconds, not negative: Retry-After in either form (RFC 9110, 10.2.3). None when it is not there, or makes no
-    sense. However long it asks for: the limit is the caller's."""
+    """Return the seconds to wait, not negative: Retry-After in either form (RFC 9110, 10.2.3). None when it is missing
+    or invalid. Any length is returned: the limit is the caller's."""
     text = headers.get("Retry-After", "").strip()
     if text.isascii() and text.isdigit():
         return float(text[:_DIGITS])
@@ -24,8 +24,8 @@ def seconds_to_wait(headers: Mapping[str, str], now: datetime | None = None) -> 
 
 
 def seconds_to_reset(headers: Mapping[str, str], now: datetime) -> float | None:
-    """Seconds, not negative, to the widespread X-RateLimit-Reset, which is in seconds since 1970. None when it is not
-    there, or makes no sense."""
+    """Return the seconds, not negative, until the widespread X-RateLimit-Reset, which is in seconds since 1970. None
+    when it is missing or invalid."""
     text = headers.get("X-RateLimit-Reset", "").strip()
     if not (text.isascii() and text.isdigit() and len(text) < 12):
         return None

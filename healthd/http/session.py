@@ -1,4 +1,4 @@
-"""A session for calls that have a deadline of their own."""
+"""HTTP session for calls that have their own deadline."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ def new_session(
     connections: int = 100,
     unpack: bool = True,
 ) -> aiohttp.ClientSession:
-    """Keeps no cookies and has no time limit: the caller sets one for the whole try. Names are looked up in the event
-    loop's own threads, which a hung resolver of the C library cannot exhaust. Without `unpack` a body is left as it
-    came: what is packed small could be gigabytes."""
+    """Create a session without cookies or timeout: the caller sets one for the whole attempt. Names are looked up in
+    the event loop's own threads, which a hung resolver of the C library cannot exhaust. Without `unpack` a body stays
+    compressed: a small one could expand to gigabytes."""
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(ssl=context, limit=connections, resolver=aiohttp.ThreadedResolver()),
         headers=headers,

@@ -1,4 +1,4 @@
-"""Column types that mean the same on SQLite and PostgreSQL."""
+"""Column types with the same meaning on SQLite and PostgreSQL."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ _UNWRITABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 class Text(sa.types.TypeDecorator[str]):
-    """Text that either database takes: what a stranger's bytes became may hold NUL and halves of characters, which
-    PostgreSQL refuses, and with them all that is written beside."""
+    """Text that both databases accept: text decoded from foreign bytes may hold NUL and half surrogate pairs, which
+    PostgreSQL refuses together with everything written in the same statement."""
 
     impl = sa.Text
     cache_ok = True
@@ -27,7 +27,7 @@ class Text(sa.types.TypeDecorator[str]):
 
 
 class _Lenient(sqlite.DATETIME):
-    """What is no time stays the text that it is: one broken value must not keep a whole list from being read."""
+    """Returns an invalid time as text: one broken value must not prevent a whole list from being read."""
 
     def result_processor(self, dialect: Dialect, coltype: object) -> Any:
         read = super().result_processor(dialect, coltype)
@@ -42,7 +42,7 @@ class _Lenient(sqlite.DATETIME):
 
 
 class Moment(sa.types.TypeDecorator[datetime]):
-    """An aware time, in UTC. SQLite keeps no zones, so that it is put back when it is read."""
+    """Aware time in UTC. SQLite stores no time zones, so UTC is added when it is read."""
 
     impl = sa.DateTime(timezone=True)
     cache_ok = True

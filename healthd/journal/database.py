@@ -1,6 +1,6 @@
-"""One database, SQLite or PostgreSQL: connections, transactions, and one kind of error for whatever goes wrong there.
+"""One database, SQLite or PostgreSQL: connections, transactions, and one type of error for all failures.
 
-What is stored in it is the business of `tables` here and of the packages that bring tables of their own.
+The tables are defined by `tables` here and by the packages that bring tables of their own.
 """
 
 from __future__ import annotations
@@ -28,19 +28,20 @@ from healthd.runtime.clock import Clock
 
 __all__ = ["Database", "JournalError"]
 _log = structlog.get_logger(__name__)
-_FREE_AGAIN = 0.05  # seconds between two looks whether a file is free
+_FREE_AGAIN = 0.05  # seconds between two checks whether a file is free
 _OPENING_SECONDS = 2.0
-_TROUBLED_SECONDS = 30.0  # for which an error is shown, also where others found nothing wrong meanwhile
+_TROUBLED_SECONDS = 30.0  # for which an error is shown, even where other callers succeeded meanwhile
 _PUT_IT_BACK = "nothing is stored until it is back, or a backup is in its place; a restart begins an empty one"
 _OF_THE_DATABASE = (SQLAlchemyError, sqlite3.Error, OSError, TimeoutError, EOFError, JournalError)
-_LOCK_SEED = 7263741  # keeps our locks apart from those of others in the same PostgreSQL
+_LOCK_SEED = 7263741  # distinguishes our locks from those of others in the same PostgreSQL
 
 
 class Database:
-    """The journal's database. It may be down when the daemon starts and come later: `open` can be tried again."""
+    """Database of the journal. It may be down when the daemon starts and become available later: `open` can be
+    retried."""
 
     def __init__(self, url: str, clock: Clock, branches: Sequence[Branch]) -> None:
-        """Raises ValueError for an address that is neither SQLite's nor PostgreSQL's."""
+        """Create the database object. Raises ValueError for an address that is neither SQLite's nor PostgreSQL's."""
         self._place = _parse(url)
         self._clock, self._branches = clock, branches
         self._lock = asyncio.Lock()
@@ -56,13 +57,13 @@ class Database:
 
     @property
     def works(self) -> bool:
-        """Whether it could be used, by whoever has tried of late."""
+        """True if recent callers could use it."""
         if self._gone is not None:
             return False
         return self._failed_at is None or self._clock.steady() - self._failed_at > _TROUBLED_SECONDS
 
     async def open(self) -> None:
-        """Connect, and bring the tables up to date; once only. Raises JournalError."""
+        """Connect, and bring the tables up to date; only once. Raises JournalError."""
         async with self._lock:
             if self._engines is not None:
                 return
@@ -85,7 +86,7 @@ class Database:
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncConnection]:
-        """A transaction that may write, committed at the end of the block. Raises JournalError."""
+        """Open a transaction that may write, committed at the end of the block. Raises JournalError."""
         opened = await self._settled()
         async with self._transaction(opened, opened.writer) as connection:
             yield connection
@@ -93,27 +94,27 @@ class Database:
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
-        """A transaction that only reads; on SQLite it waits for no writer. Raises JournalError."""
+        """Open a transaction that only reads; on SQLite it waits for no writer. Raises JournalError."""
         opened = await self._settled()
         async with self._transaction(opened, opened.reader) as connection:
             await self._look_at_files(connection)
             yield connection
 
     async def moment(self, connection: AsyncConnection) -> datetime:
-        """The time by which leases are measured: the server's where several replicas share one."""
+        """Return the time by which leases are measured: the server's where several replicas share one."""
         if self.is_sqlite:
             return self._clock.now()
         moment: datetime = (await connection.execute(sa.text("SELECT clock_timestamp()"))).scalar_one()
         return moment
 
     async def one_at_a_time(self, connection: AsyncConnection, what: str) -> None:
-        """Until its end, no other transaction that asks for the same `what` goes on, at whichever replica."""
+        """Block other transactions with the same `what`, on any replica, until this transaction ends."""
         if not self.is_sqlite:  # which has one writer at a time anyway
             lock = sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(what, _LOCK_SEED)))
             await connection.execute(lock)
 
     async def _settled(self) -> Engines:
-        """What is open. Waits a moment for an `open` that is under way: the first callers come with the start."""
+        """Return the open engines. Waits a moment for an `open` in progress: the first callers come with the start."""
         if self._engines is None:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_OPENING_SECONDS), self._lock:
@@ -126,7 +127,7 @@ class Database:
     async def _transaction(
         self, opened: Engines, engine: AsyncEngine, *, is_ours: bool = False
     ) -> AsyncIterator[AsyncConnection]:
-        """What the block itself raises passes through, unless the block `is_ours`."""
+        """Open a transaction. What the block itself raises passes through, unless the block `is_ours`."""
         in_block = False
         try:
             async with engine.connect() as connection:
@@ -161,7 +162,7 @@ class Database:
         return JournalError(sentence(error, **named))
 
     async def _look_at_files(self, connection: AsyncConnection) -> None:
-        """Raises JournalGoneError where what is written would be lost with this process."""
+        """Raise JournalGoneError where what is written would be lost with this process."""
         if not self.is_sqlite:
             return
         problem = (await connection.exec_driver_sql(f"SELECT {engines.PROBLEM}()")).scalar_one()
@@ -169,7 +170,8 @@ class Database:
             raise JournalGoneError(f"{problem}: {_PUT_IT_BACK}")
 
     async def _let_go_of(self, opened: Engines, problem: str) -> None:
-        """Close what a file is gone from under. What its log had, and the file not yet, goes into the file by that."""
+        """Close the engines of a file that was removed or replaced. This also copies into the file what only its log
+        has."""
         if self._engines is opened:
             self._engines, self._gone = None, problem
             _log.error("journal file removed or replaced", problem=problem)
@@ -189,7 +191,8 @@ class Database:
         return opened
 
     async def _upgrade_once_free(self, opened: Engines) -> None:
-        """SQLite makes a file's log a write-ahead log only while nobody else is there, and does not wait for that."""
+        """Upgrade, with retries while the file is busy. SQLite switches to a write-ahead log only while no other
+        connection is open, and does not wait for that."""
         deadline = asyncio.get_running_loop().time() + engines.BUSY_SECONDS
         while True:
             try:
@@ -201,7 +204,7 @@ class Database:
             await asyncio.sleep(_FREE_AGAIN)
 
     async def _upgrade(self, opened: Engines) -> None:
-        """All or nothing, and one replica at a time."""
+        """Upgrade in one transaction, one replica at a time."""
         async with self._transaction(opened, opened.writer, is_ours=True) as connection:
             await self.one_at_a_time(connection, "upgrade")
             if self.is_sqlite and self._was_open:
@@ -213,7 +216,7 @@ class Database:
                 await connection.run_sync(migrate.upgrade, branch)
 
     async def _require_the_same(self, connection: AsyncConnection) -> None:
-        """Raises JournalError for a file that is not the journal that was open, or is broken."""
+        """Raise JournalError for a file that is not the journal that was open, or is broken."""
         for branch in self._branches:
             if await connection.run_sync(migrate.version, branch) is None:
                 raise JournalError("the file at its place is not the journal: its tables are not there")

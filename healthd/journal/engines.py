@@ -1,4 +1,4 @@
-"""The connections to a journal's database: SQLAlchemy's engines over aiosqlite and asyncpg."""
+"""Connections to a journal's database: SQLAlchemy's engines over aiosqlite and asyncpg."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ BUSY_SECONDS = 5.0
 CONNECT_SECONDS = 5.0
 COMMAND_SECONDS = 10.0
 _CONNECTIONS = 8
-_STATEMENTS = 100  # kept prepared by a connection, as is the driver's default
-PROBLEM = "journal_problem"  # an SQL function, so that files are looked at in the thread that uses them
+_STATEMENTS = 100  # kept prepared by a connection; the same as the driver's default
+PROBLEM = "journal_problem"  # an SQL function, so that files are checked in the thread that uses them
 
 
 @dataclass(slots=True)
 class Engines:
-    """What is open. `stale` says that no connection of these may be kept when it is given back."""
+    """Open engines. `stale` means that no connection of these may be kept when it is returned to the pool."""
 
     writer: AsyncEngine
     reader: AsyncEngine
@@ -42,7 +42,7 @@ class Engines:
 
 
 def postgresql(address: PostgreSQLAddress) -> Engines:
-    """One pool for all. Nothing is connected yet."""
+    """Return one pool for reads and writes. Nothing is connected yet."""
 
     async def connect(**_options: Any) -> Any:
         import asyncpg
@@ -70,19 +70,20 @@ def postgresql(address: PostgreSQLAddress) -> Engines:
 
 
 def _unnamed() -> dict[str, Any]:
-    """For a pooler that gives each transaction another connection: no statement is prepared under a name twice."""
+    """Return options for a pooler that gives each transaction another connection: no statement is prepared under the
+    same name twice."""
     name = lambda: f"healthd_{uuid.uuid4().hex}"  # noqa: E731
     return {"prepared_statement_cache_size": 0, "prepared_statement_name_func": name}
 
 
 def sqlite(files: SQLiteFiles) -> Engines:
-    """One writer: the queue for it is the pool's, not SQLite's busy handler."""
+    """Return engines with one writer: callers queue in the pool, not in SQLite's busy handler."""
     writer = _sqlite(files, 1, "BEGIN IMMEDIATE")
     return Engines(writer, _sqlite(files, _CONNECTIONS // 2, "BEGIN"))
 
 
 def _sqlite(files: SQLiteFiles, connections: int, begin: str) -> AsyncEngine:
-    # mode=rw: a file that was taken away is not replaced by an empty one.
+    # mode=rw: a file that was removed is not replaced by an empty one.
     file = f"file:{quote(str(files.path))}"
     engine = create_async_engine(
         URL.create("sqlite+aiosqlite", database=file, query={"mode": "rw", "uri": "true"}),
@@ -95,7 +96,7 @@ def _sqlite(files: SQLiteFiles, connections: int, begin: str) -> AsyncEngine:
 
     @event.listens_for(engine.sync_engine, "connect")
     def configure(connection: Any, _record: Any) -> None:
-        connection.isolation_level = None  # transactions are begun by `start` below and by nobody else
+        connection.isolation_level = None  # transactions are begun only by `start` below
         connection.create_function(PROBLEM, 0, files.watch())
         cursor = connection.cursor()
         for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):

@@ -1,4 +1,4 @@
-"""One kind of error for whatever goes wrong with the journal, and the sentence that says so with the cure."""
+"""One type of error for all failures of the journal, and the sentence that explains it and its fix."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 
 
 class JournalError(Exception):
-    """The journal cannot be read or written now. Nothing of the transaction was kept, unless the connection broke while
-    it was being committed: then either all of it was kept or nothing.
+    """The journal cannot be read or written now. Nothing of the transaction was stored, unless the connection broke
+    during its commit: then either all of it was stored or nothing.
     """
 
 
 class JournalGoneError(JournalError):
-    """The file that the journal was in is not the one at its place any more. It has been told of already."""
+    """The journal's file was removed or replaced. This was logged already."""
 
 
 CALLERS_OWN = (IntegrityError, DataError)
-"""What a statement's own values bring about: whoever has written it knows what it means."""
+"""Errors caused by a statement's own values, which its caller must handle."""
 
 _CURES = {
     "42501": "GRANT USAGE, CREATE ON SCHEMA {schema} TO {role}; GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN "
@@ -34,7 +34,7 @@ _CURES = {
 
 
 def sentence(error: BaseException, *, role: str | None = None, schema: str | None = None) -> str:
-    """What went wrong on one line, with the cure where there is one."""
+    """Return the error on one line, with its fix where there is one."""
     cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
     text = " ".join(str(_innermost(cause)).split("\n")[0].split())[:300] or type(error).__name__
     cure = _CURES.get(str(getattr(cause, "sqlstate", None)))
@@ -44,5 +44,5 @@ def sentence(error: BaseException, *, role: str | None = None, schema: str | Non
 
 
 def _innermost(error: Any) -> Any:
-    """The driver's own error: SQLAlchemy puts the name of its class before its words."""
+    """Return the driver's own error: SQLAlchemy puts the name of its class before the message."""
     return error.__cause__ if hasattr(error, "sqlstate") and error.__cause__ is not None else error

@@ -1,4 +1,4 @@
-"""The daemon's journal: transitions and audit are written and grow old here. A journal that is down stops nothing."""
+"""Journal of the daemon: stores transitions and audit, and deletes old ones. A journal that is down stops nothing."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from healthd.model import Status, Transition
 from healthd.runtime.clock import Clock
 
 _log = structlog.get_logger(__name__)
-_WAITING = 10_000  # transitions kept while the journal is down; beyond that the oldest go
+_WAITING = 10_000  # transitions kept while the journal is down; beyond that the oldest are dropped
 _RETRY_SECONDS = 5.0
 _CLEANING_SECONDS = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
-    """Someone changed something. `detail` is JSON and holds no secret."""
+    """One change by a caller. `detail` is JSON and holds no secret."""
 
     caller: str
     action: str
@@ -38,7 +38,7 @@ class AuditEntry:
 
 
 async def write_audit(connection: AsyncConnection, moment: datetime, *entries: AuditEntry) -> None:
-    """Write audit rows in the transaction of what they tell of."""
+    """Write audit rows in the transaction of the change that they describe."""
     await connection.execute(
         sa.insert(tables.audit),
         [
@@ -55,7 +55,7 @@ async def write_audit(connection: AsyncConnection, moment: datetime, *entries: A
 
 
 class Journal:
-    """Writes transitions behind the daemon's back and deletes what is older than `retention()` seconds."""
+    """Writes transitions in the background and deletes what is older than `retention()` seconds."""
 
     def __init__(self, database: Database, clock: Clock, retention: Callable[[], float]) -> None:
         self.database = database
@@ -65,17 +65,17 @@ class Journal:
         self._clean_at = 0.0
 
     def changed(self, transition: Transition) -> None:
-        """Remember a transition; it is written soon."""
+        """Queue a transition; it is stored soon."""
         self._waiting.append(transition)
         self._news.set()
 
     @property
     def waiting(self) -> int:
-        """How many transitions are not written yet."""
+        """Number of transitions that are not stored yet."""
         return len(self._waiting)
 
     async def run(self) -> None:
-        """Write until cancelled. While the journal is down, try again every few seconds."""
+        """Write until cancelled. While the journal is down, retry every few seconds."""
         trouble: str | None = None
         while True:
             try:
@@ -85,11 +85,11 @@ class Journal:
                     await self._clean()
                     trouble = _told(trouble, None)
                     await self._wait_for_news()
-            except JournalGoneError as error:  # which the database has told
+            except JournalGoneError as error:  # which the database has logged
                 trouble = str(error)
             except JournalError as error:
                 trouble = _told(trouble, str(error))
-            except Exception as error:  # a fault of ours must not take health away
+            except Exception as error:  # a bug of ours must not stop the health endpoints
                 trouble = _told(trouble, f"a fault in healthd itself: {describe(error)}")
                 _log.debug("journal write failed", exc_info=error)
             await asyncio.sleep(_RETRY_SECONDS)
@@ -99,15 +99,15 @@ class Journal:
         await self._write_waiting()
 
     async def transitions(self, check: str, limit: int = 100) -> list[dict[str, Any]]:
-        """The latest transitions of a check, newest first. Raises JournalError."""
+        """Return the latest transitions of a check, newest first. Raises JournalError."""
         table = tables.transitions
         query = sa.select(table).where(table.c.check_name == check).order_by(table.c.id.desc()).limit(limit)
         async with self.database.read() as connection:
             return [dict(row) for row in (await connection.execute(query)).mappings()]
 
     async def changes(self, seconds: float, limit: int = 20_000) -> list[tuple[str, datetime, Status, Status]]:
-        """The transitions of the last seconds, and of each check the one before them: check, when, from what, to what.
-        Oldest first, of very many the latest. Raises JournalError."""
+        """Return the transitions of the last seconds, and of each check the one before them: check, time, old status,
+        new status. Oldest first; above the limit, the latest. Raises JournalError."""
         table = tables.transitions
         start = self._clock.now() - timedelta(seconds=seconds)
         before = sa.select(sa.func.max(table.c.id)).where(table.c.at < start).group_by(table.c.check_name)
@@ -121,7 +121,7 @@ class Journal:
         while batch := list(self._waiting):
             try:
                 await self._write(batch)
-            except CALLERS_OWN:  # one of them the database does not take: the others must not wait for it
+            except CALLERS_OWN:  # the database refuses one of them: the others must not wait for it
                 batch = batch[:1]
                 await self._write_or_drop(batch[0])
             for _ in range(min(len(batch), len(self._waiting))):
@@ -169,7 +169,7 @@ def _row(transition: Transition) -> dict[str, Any]:
 
 
 def _told(before: str | None, now: str | None) -> str | None:
-    """Log trouble when it comes and when it goes, not at every try."""
+    """Log a failure when it starts and when it ends, not at every attempt."""
     if now is not None and before != now:
         _log.error("journal write failed", problem=now)
     elif now is None and before is not None:
