@@ -18,7 +18,7 @@ from healthd.runtime.redaction import Redactor
 from healthd.runtime.repeats import Repeats
 
 _log = structlog.get_logger(__name__)
-# Libraries that tell more than anybody asked: what the scheduler skips is counted, and AWS's log whole requests.
+# Libraries that log too much: the scheduler's skipped runs are counted anyway, and AWS's log contains whole requests.
 _CHATTY = {
     "aiobotocore": logging.WARNING,
     "aiosqlite": logging.INFO,
@@ -32,9 +32,9 @@ _CONTROLS = {code: None for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(co
 
 
 def configure(settings: Log, redact: Redactor, writer: LineWriter | None = None) -> None:
-    """Send everything that is logged, by structlog or by a library through logging, to stderr in one form.
+    """Send everything that is logged, by structlog or by a library through logging, to stderr in one format.
 
-    Through `writer`, where there is one, nobody who logs ever waits for whoever reads.
+    With a `writer`, code that logs never waits for the reader of the log.
     """
     level = settings.level.upper()
     terminal = sys.stderr.isatty()
@@ -72,7 +72,7 @@ def configure(settings: Log, redact: Redactor, writer: LineWriter | None = None)
 
 
 def catch_the_uncaught() -> None:
-    """Have warnings, and exceptions that nobody caught, logged like everything else: unredacted they reach nobody."""
+    """Log warnings, and exceptions that no code caught, like everything else: so they are redacted too."""
     logging.captureWarnings(True)
     sys.excepthook = _log_uncaught
     threading.excepthook = lambda args: _log_uncaught(args.exc_type, args.exc_value, args.exc_traceback)
@@ -80,8 +80,8 @@ def catch_the_uncaught() -> None:
 
 
 def catch_the_uncaught_in(loop: asyncio.AbstractEventLoop) -> None:
-    """As above, for what no task of a loop retrieved. Without a descriptor to spare it comes a hundred times a second:
-    each kind is told once a minute, with how often it was."""
+    """Log exceptions that no task of a loop retrieved. Without a free descriptor one occurs a hundred times a second:
+    each kind is logged once a minute, with its number of occurrences."""
     repeats = Repeats()
 
     def handle(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
@@ -104,7 +104,7 @@ def _log_uncaught(kind: type[BaseException], error: BaseException | None, trace:
 
 
 class _LossTellingHandler(logging.StreamHandler[LineWriter]):
-    """Tells how many lines were dropped, once lines get through again."""
+    """Logs how many lines were dropped, once lines can be written again."""
 
     def emit(self, record: logging.LogRecord) -> None:
         super().emit(record)
@@ -113,7 +113,7 @@ class _LossTellingHandler(logging.StreamHandler[LineWriter]):
 
 
 class _Redaction:
-    """Cleans every text of an event, however deep it sits; a dependency's answer cannot move the cursor either."""
+    """Redacts every text of an event, at any depth; a dependency's answer cannot move the cursor either."""
 
     def __init__(self, redact: Redactor) -> None:
         self._redact = redact

@@ -1,4 +1,4 @@
-"""Every metric of the daemon: names and units by the Prometheus conventions, labels bounded by the configuration."""
+"""Metrics of the daemon: names and units by the Prometheus conventions, labels bounded by the configuration."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _LAG_SECONDS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5)
 
 
 class Metrics:
-    """The daemon's registry and the instruments that are written to; states are read off the board at each scrape."""
+    """Registry of the daemon, and its instruments; states are read from the board at each scrape."""
 
     def __init__(self, board: Board, version: str, environment: str) -> None:
         self.registry = registry = CollectorRegistry(auto_describe=True)
@@ -114,21 +114,22 @@ class Metrics:
         registry.register(self._log_losses)
 
     def watch_log(self, dropped: Callable[[], int]) -> None:
-        """Show at each scrape how many lines of the log nobody read in time."""
+        """Export at each scrape the number of log lines that were dropped because they were not read in time."""
         self._log_losses.dropped = dropped
 
     def forget_notifier(self, name: str) -> None:
-        """Show no more of one that is not configured any more."""
+        """Remove the metrics of a notifier that is no longer configured."""
         for metric in (self.notifier_up, self.notices_waiting, self.notices):
             metric.remove_by_labels({"notifier": name})
 
     def forget_check(self, name: str) -> None:
-        """Show no more of one that does not run any more."""
+        """Remove the metrics of a check that no longer runs."""
         for metric in (self._probe_seconds, self._failures, self._transitions, self.skipped):
             metric.remove_by_labels({"check": name})
 
     def watch_journal(self, waiting: Callable[[], float], works: Callable[[], bool]) -> None:
-        """Show at each scrape whether the journal can be used, and how many transitions it has not taken yet."""
+        """Export at each scrape whether the journal can be used, and the number of transitions that it has not stored
+        yet."""
         Gauge(
             "healthd_journal_up",
             "1 while the journal can be used, 0 for half a minute after an error and while its file is gone.",
@@ -141,7 +142,7 @@ class Metrics:
         ).set_function(waiting)
 
     def identify(self, version: str, environment: str) -> None:
-        """Say whose metrics these are."""
+        """Set version and environment of these metrics."""
         self._build.clear()
         self._build.labels(version, environment).set(1)
 
@@ -155,7 +156,7 @@ class Metrics:
 
 
 class _LogLosses(Collector):
-    """The lines that the log has lost."""
+    """Number of lines that the log has lost."""
 
     dropped: Callable[[], int] = staticmethod(lambda: 0)
 
@@ -166,7 +167,7 @@ class _LogLosses(Collector):
 
 
 class BoardCollector(Collector):
-    """The board as metrics at the moment of the scrape: what is overdue then is unknown then."""
+    """Board as metrics at the moment of the scrape: a check that is overdue then is unknown."""
 
     def __init__(self, board: Board) -> None:
         self._board = board
@@ -210,7 +211,7 @@ class BoardCollector(Collector):
 
 
 def _measured(states: tuple[CheckState, ...]) -> Iterator[Metric]:
-    """What checks measured that can be foreseen to run out: shares in use, and the end of certificates."""
+    """Yield what checks measured that can run out: shares in use, and the expiry of certificates."""
     usage = GaugeMetricFamily(
         "healthd_check_usage_ratio", "The share of something limited that is in use.", labels=["check", "resource"]
     )

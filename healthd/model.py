@@ -1,4 +1,4 @@
-"""The words of health: Status, FailureKind, Result, Probe, Transition. Frozen values; no I/O and no clock here."""
+"""Basic types of health: Status, FailureKind, Result, Probe, Transition. Frozen values; no I/O and no clock here."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Observed = Mapping[str, "JSONScalar | list[str]"]
 
 
 class Status(StrEnum):
-    """How a check stands. `UNKNOWN` means that it never ran or that its last result is too old to be believed."""
+    """Status of a check. `UNKNOWN` means that it never ran or that its last result is too old to be valid."""
 
     HEALTHY = "healthy"
     DEGRADED = "degraded"
@@ -22,12 +22,12 @@ class Status(StrEnum):
 
     @property
     def is_up(self) -> bool:
-        """Whether traffic may still be sent here: healthy or degraded."""
+        """True if traffic may still be sent here: healthy or degraded."""
         return self in (Status.HEALTHY, Status.DEGRADED)
 
 
 class FailureKind(StrEnum):
-    """Why a probe is not healthy: a bounded list, fit for a metric's label and an alert's route."""
+    """Reason of a failed probe: one of a bounded list, fit for a metric's label and an alert's route."""
 
     DNS = "dns"
     CONNECT = "connect"
@@ -49,11 +49,11 @@ class FailureKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What one probe found.
+    """Result of one probe.
 
-    `latency` is the dependency's own answer time in seconds. `observed` is what was measured, in the names and
-    units of the JSON answer (`usage` in percent, `statusCode`); it never holds a secret. `message` is for people
-    with a token. `retry_after` asks the monitor to leave the dependency alone for that many seconds.
+    `latency` is the dependency's own response time in seconds. `observed` holds the measured values, in the names and
+    units of the JSON answer (`usage` in percent, `statusCode`); it never holds a secret. `message` is for people with a
+    token. `retry_after` asks the monitor not to probe the dependency for that many seconds.
     """
 
     status: Status
@@ -99,14 +99,14 @@ class Result:
 
 
 def require_aware(moment: datetime) -> None:
-    """Raises ValueError for a naive datetime: a time without a zone is a bug that shows up at night."""
+    """Raise ValueError for a naive datetime: a time without a zone is a bug that shows up at night."""
     if moment.tzinfo is None or moment.utcoffset() is None:
         raise ValueError("a time needs a zone: use datetime.now(UTC)")
 
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """One execution of a check: when it ended (aware), how long it took in seconds, and what it found."""
+    """One execution of a check: its end (aware), its duration in seconds, and its result."""
 
     at: datetime
     duration: float
@@ -118,7 +118,7 @@ class Probe:
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """A change of a check's status, after rise and fall thresholds. `probe` is None when it went overdue."""
+    """Change of a check's status, after rise and fall thresholds. `probe` is None when the check became overdue."""
 
     check: str
     old: Status

@@ -1,4 +1,4 @@
-"""The nearest valid word to one that is not: for messages that say what was probably meant."""
+"""Find the valid word nearest to an invalid one: for messages that suggest what was probably meant."""
 
 from __future__ import annotations
 
@@ -7,24 +7,25 @@ from difflib import get_close_matches
 
 _ALIKE = 0.6
 ALMOST_THE_SAME = 0.8
-"""How alike words must be where a wrong guess would do harm."""
+"""Minimum similarity of words where a wrong guess would do harm."""
 
 
 def nearest(word: str, known: Iterable[str], alike: float = _ALIKE) -> str | None:
-    """The known word most like this one; letters' case, `-` and `_` make no difference. None where none is `alike`."""
+    """Return the known word most similar to this one; upper and lower case, `-` and `_` make no difference. None where
+    none is `alike`."""
     plain = {_plain(each): each for each in known}
     found = get_close_matches(_plain(word[:64]), plain, n=1, cutoff=alike)
     return plain[found[0]] if found else None
 
 
 def not_under(section: str, name: str, known: Iterable[str]) -> str:
-    """`'trafic-back', which is not under actions; did you mean traffic-back?`"""
+    """Return text such as `'trafic-back', which is not under actions; did you mean traffic-back?`"""
     alike = nearest(name, known)
     return f"{name!r}, which is not under {section}" + (f"; did you mean {alike}?" if alike else "")
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """` Did you mean interval?` to put behind a sentence; nothing where no known word is alike."""
+    """Return ` Did you mean interval?` to append to a sentence; nothing where no known word is similar."""
     found = nearest(word, known)
     return f" Did you mean {found}?" if found is not None else ""
 

@@ -1,7 +1,7 @@
-"""The registry of a kind of plug-in: checks, sources, actions, notifiers, dialects.
+"""Registry of a kind of plug-in: checks, sources, actions, notifiers, dialects.
 
-What ships is loaded by name when something configured needs it; other packages bring theirs through an entry-point
-group. What is wrong with one names its package.
+Built-in plug-ins are loaded by name when the configuration needs them; other packages add theirs through an entry-point
+group. Errors name the package of the plug-in.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ class UnknownKindError(LookupError):
 
 
 class ExtensionError(ImportError):
-    """A package's plug-in cannot be used."""
+    """Plug-in of a package that cannot be used."""
 
 
 class Registry(Generic[PluginT]):
-    """The kinds of one thing that a configuration can name.
+    """Registry of the kinds that a configuration can name.
 
-    `what` is the thing's name (`check`), `group` the entry-point group, `built_in` the kinds that ship as
+    `what` is the name of the plug-in type (`check`), `group` the entry-point group, `built_in` the built-in kinds as
     `module:Class`. A plug-in is a class with a `config_model` that is a subclass of `base`, and `methods`, which are
     coroutine functions.
     """
@@ -46,16 +46,16 @@ class Registry(Generic[PluginT]):
         _REGISTRIES.append(self)
 
     def kinds(self) -> list[str]:
-        """Every kind that can be configured: those that ship and those of installed packages, broken or not."""
+        """Return every kind that can be configured: built-in ones and those of installed packages, broken or not."""
         return sorted({*self._built_in, *_installed(self.group)})
 
     def foreign(self) -> list[str]:
-        """The kinds that installed packages bring."""
+        """Return the kinds of installed packages."""
         return sorted(set(_installed(self.group)) - set(self._built_in))
 
     def find(self, kind: str) -> type[PluginT]:
-        """The class of a kind. Raises UnknownKindError, or ImportError when it cannot be loaded: an extra is not
-        installed, somebody's package is broken, or two packages bring the same kind."""
+        """Return the class of a kind. Raises UnknownKindError, or ImportError when it cannot be loaded: an extra is not
+        installed, a package is broken, or two packages bring the same kind."""
         rivals = _installed(self.group).get(kind, ())
         if kind in self._built_in:
             if rivals:
@@ -70,7 +70,8 @@ class Registry(Generic[PluginT]):
         raise UnknownKindError(kind)
 
     def model_of(self, raw: Any) -> type[Any]:
-        """The configuration model of one entry as read from a file. Raises ValueError, which says what to write."""
+        """Return the configuration model of one entry as read from a file. Raises ValueError, whose message says what
+        to write."""
         article = f"{'an' if self.what[0] in 'aeiou' else 'a'} {self.what}"
         kinds = ", ".join(self.kinds())
         if not isinstance(raw, Mapping) or not isinstance(raw.get("kind"), str):
@@ -101,7 +102,7 @@ class Registry(Generic[PluginT]):
         return found  # type: ignore[no-any-return]
 
     def _fault(self, found: object) -> str | None:
-        """How what was loaded fails to be such a plug-in; None when it is one."""
+        """Return why a loaded object is no such plug-in; None when it is one."""
         if not isinstance(found, type):
             return "is not a class"
         model = getattr(found, "config_model", None)
@@ -116,7 +117,7 @@ class Registry(Generic[PluginT]):
 
 
 class SchemaOfKinds:
-    """Metadata of an annotation, which stands in its JSON schema for the models of all kinds of a registry."""
+    """Metadata of an annotation; in its JSON schema it stands for the models of all kinds of a registry."""
 
     KEY = "x-kinds"
 
@@ -131,7 +132,7 @@ _REGISTRIES: list[Registry[Any]] = []
 
 
 def registries() -> tuple[Registry[Any], ...]:
-    """Every registry that was made, one for each kind of plug-in."""
+    """Return all registries, one for each kind of plug-in."""
     return tuple(_REGISTRIES)
 
 

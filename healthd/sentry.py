@@ -1,4 +1,5 @@
-"""Errors of the daemon to Sentry, with the checks' transitions as breadcrumbs. Without a DSN not even imported."""
+"""Report errors of the daemon to Sentry, with the checks' transitions as breadcrumbs. Without a DSN not even
+imported."""
 
 from __future__ import annotations
 
@@ -14,17 +15,17 @@ from healthd.runtime.redaction import Redactor
 if TYPE_CHECKING:
     from sentry_sdk.types import Breadcrumb, Event
 
-_FLUSHING = 2.0  # seconds for what is still to be sent when the daemon stops
-_LONGEST_TEXT = 100_000  # characters; a text must not be cut before it was cleaned
-_OWN = ("sentry_sdk", "urllib3")  # what these log is about the reporting itself
+_FLUSHING = 2.0  # seconds to send what is left when the daemon stops
+_LONGEST_TEXT = 100_000  # characters; a text must not be cut before it is redacted
+_OWN = ("sentry_sdk", "urllib3")  # loggers of the reporting itself
 
 
 class Reports:
-    """What goes to Sentry. Nothing leaves unredacted: neither events nor breadcrumbs, and no local variables."""
+    """Reports to Sentry. Nothing is sent unredacted: neither events nor breadcrumbs, and no local variables."""
 
     def __init__(self, dsn: str, environment: str, redact: Redactor) -> None:
         self.environment = environment
-        """Named in every event; a reload may change it."""
+        """Environment in every event; a reload may change it."""
         import sentry_sdk
         from sentry_sdk.integrations.dedupe import DedupeIntegration
 
@@ -44,7 +45,7 @@ class Reports:
             environment=environment,
             include_local_variables=False,
             max_value_length=_LONGEST_TEXT,
-            # None that patches libraries: they would send requests, queries and arguments along.
+            # None that patches libraries: they would add requests, queries and arguments.
             default_integrations=False,
             auto_enabling_integrations=False,
             integrations=[DedupeIntegration()],
@@ -55,7 +56,7 @@ class Reports:
         logging.getLogger().addHandler(self._handler)
 
     def changed(self, transition: Transition) -> None:
-        """Leave a breadcrumb, on the scope that every task and thread shares."""
+        """Add a breadcrumb, in the scope that every task and thread shares."""
         result = transition.probe.result if transition.probe else None
         why = "" if result is None or result.kind is None else f" ({result.kind}: {result.message})"
         self._sdk.get_global_scope().add_breadcrumb(
@@ -66,7 +67,7 @@ class Reports:
         )
 
     def report(self, text: str, error: BaseException | None, extras: dict[str, Any]) -> None:
-        """Send an error. Returns at once; a thread of the SDK's own sends it."""
+        """Send an error. Returns at once; a thread of the SDK sends it."""
         with self._sdk.new_scope() as scope:
             for key, value in {**extras, "event": text}.items():
                 scope.set_extra(key, value)
@@ -76,15 +77,15 @@ class Reports:
                 self._sdk.capture_exception(error)
 
     def close(self) -> None:
-        """Send what is left, and no more. Blocks for up to two seconds."""
+        """Send what is left, and stop. Blocks for up to two seconds."""
         logging.getLogger().removeHandler(self._handler)
         self._sdk.get_client().close(timeout=_FLUSHING)
 
 
 class _Handler(logging.Handler):
-    """Reports every record from `error` on."""
+    """Reports every record of level `error` or above."""
 
-    stays = True  # when the root's handlers are set anew
+    stays = True  # when the root's handlers are replaced
 
     def __init__(self, reports: Reports) -> None:
         super().__init__(logging.ERROR)
@@ -100,7 +101,7 @@ class _Handler(logging.Handler):
 
 
 def _error_of(given: Any) -> BaseException | None:
-    """The exception in what logging takes for `exc_info`: an exception, a triple, or `True` for the one handled now."""
+    """Return the exception in logging's `exc_info`: an exception, a triple, or `True` for the one handled now."""
     match given:
         case BaseException():
             return given
@@ -112,7 +113,7 @@ def _error_of(given: Any) -> BaseException | None:
 
 
 def start(settings: Settings, redact: Redactor) -> Reports | None:
-    """Reports to the configured DSN; None without one."""
+    """Return reports to the configured DSN; None without one."""
     if settings.sentry.dsn is None or not (dsn := settings.sentry.dsn.get_secret_value()):
         return None
     return Reports(dsn, settings.environment, redact)

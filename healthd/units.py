@@ -1,4 +1,4 @@
-"""How durations, ratios and sizes are written in a config file, as types that a model can use."""
+"""Durations, ratios and sizes of a config file, as types for a model."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _BYTES = {
 
 
 def parse_duration(value: Any) -> Any:
-    """`30s`, `1h30m`, `250ms` → seconds. A whole number without a unit is refused."""
+    """Convert `30s`, `1h30m`, `250ms` to seconds. A whole number without a unit is refused."""
     if isinstance(value, str):
         parts = list(_DURATION.finditer(value.strip()))
         if parts and "".join(part[0] for part in parts) == value.strip():
@@ -31,7 +31,7 @@ def parse_duration(value: Any) -> Any:
 
 
 def parse_ratio(value: Any) -> Any:
-    """`5%` or `0.05` → 0.05. A whole number could mean either and is refused, but for 0."""
+    """Convert `5%` or `0.05` to 0.05. A whole number could mean either and is refused, except 0."""
     if isinstance(value, str) and re.fullmatch(r"\s*\d+(\.\d+)?\s*%\s*", value):
         ratio = float(value.strip().rstrip("%")) / 100
         if ratio > 1:
@@ -43,7 +43,7 @@ def parse_ratio(value: Any) -> Any:
 
 
 def parse_size(value: Any) -> Any:
-    """`512MiB` → bytes."""
+    """Convert `512MiB` to bytes."""
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     if isinstance(value, str) and (match := _SIZE.fullmatch(value.strip())):
@@ -52,7 +52,7 @@ def parse_size(value: Any) -> Any:
 
 
 def show_duration(seconds: float) -> str:
-    """Seconds → the shortest way a person would write it: 90 → `1m30s`, 0.25 → `250ms`."""
+    """Convert seconds to the shortest notation: 90 → `1m30s`, 0.25 → `250ms`."""
     if seconds < 1:
         return f"{seconds * 1000:g}ms"
     text = ""
@@ -63,7 +63,7 @@ def show_duration(seconds: float) -> str:
 
 
 def show_ratio(ratio: float) -> str:
-    """0.05 → `5%`."""
+    """Convert 0.05 to `5%`."""
     return f"{ratio * 100:g}%"
 
 
@@ -80,7 +80,7 @@ Span = Annotated[
     Field(ge=0, allow_inf_nan=False),
     WithJsonSchema({"type": "string", "pattern": r"^(\d+(\.\d+)?(ms|s|m|h|d))+$|^\$\{", "examples": ["0s", "30s"]}),
 ]
-"""A duration that may be none at all."""
+"""Duration that may be zero."""
 Ratio = Annotated[
     float,
     BeforeValidator(parse_ratio),
@@ -93,7 +93,7 @@ HttpAddress = Annotated[
     Field(pattern=shape(r"^https?://[^\s/?#]+", "an address that begins with http:// or https://")),
     ShownMasked(),
 ]
-"""An address whose user, keys and secret parts of the path are shown as `***`."""
+"""Address whose user, keys and secret parts of the path are shown as `***`."""
 Size = Annotated[
     int,
     BeforeValidator(parse_size),

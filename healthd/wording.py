@@ -1,4 +1,4 @@
-"""What a person is told in place of a parser's own words."""
+"""Messages for people instead of a parser's own."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ _JSON_FAULTS: Final = {
 
 
 def shape(pattern: str, words: str) -> str:
-    """The pattern; from then on `words` is said of a text that must match it and does not: "must be {words}"."""
+    """Return the pattern; the error for a text that does not match it will be "must be" and `words`."""
     _SHAPES[pattern] = words
     return pattern
 
 
 def shape_in_words(pattern: str) -> str | None:
-    """`a name of …`, if anybody has said what the pattern stands for."""
+    """Return the words for a pattern (`a name of …`), if they were set."""
     return _SHAPES.get(pattern)
 
 
 def json_fault(error: ValueError) -> str:
-    """Why a text is not JSON, and where."""
+    """Return why a text is not JSON, and where."""
     match error:
         case json.JSONDecodeError():
             return f"line {error.lineno}, column {error.colno}: {_JSON_FAULTS.get(error.msg, error.msg)}"

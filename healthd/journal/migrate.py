@@ -1,4 +1,4 @@
-"""Brings tables up to date with Alembic, inside a transaction of the caller's. Each package has a branch of its own."""
+"""Upgrade tables with Alembic, inside a transaction of the caller's. Each package has a branch of its own."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from healthd.journal.errors import JournalError
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """One package's tables: where its migrations are, which table keeps their version, and the newest one."""
+    """Tables of one package: location of its migrations, table that stores their version, and the newest version."""
 
     migrations: Path
     version_table: str
@@ -20,20 +20,20 @@ class Branch:
 
 
 def is_behind(connection: sa.Connection, branch: Branch) -> bool:
-    """Whether migrations are missing. Raises SQLAlchemyError."""
+    """True if migrations are missing. Raises SQLAlchemyError."""
     return version(connection, branch) != branch.head
 
 
 def prepare() -> None:
-    """Load what `upgrade` needs: a fifth of a second that only the first start of a release takes, and that must not be
-    the event loop's."""
+    """Load what `upgrade` needs: this takes a fifth of a second, only at the first start of a release, and must not
+    block the event loop."""
     import alembic.config
     import alembic.runtime.environment
     import alembic.script  # noqa: F401
 
 
 def upgrade(connection: sa.Connection, branch: Branch) -> None:
-    """Run the migrations that are missing. Raises SQLAlchemyError, and JournalError for tables of a newer release; the
+    """Run the missing migrations. Raises SQLAlchemyError, and JournalError for tables of a newer release; the
     transaction is the caller's."""
     from alembic.config import Config
     from alembic.runtime.environment import EnvironmentContext
@@ -56,7 +56,7 @@ def upgrade(connection: sa.Connection, branch: Branch) -> None:
 
 
 def version(connection: sa.Connection, branch: Branch) -> str | None:
-    """The version of the tables, None where there are none. Raises SQLAlchemyError."""
+    """Return the version of the tables, None where there are none. Raises SQLAlchemyError."""
     if not sa.inspect(connection).has_table(branch.version_table):
         return None
     table = sa.table(branch.version_table, sa.column("version_num"))

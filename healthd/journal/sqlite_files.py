@@ -1,8 +1,8 @@
-"""The files of an SQLite journal: made for their owner alone, and looked at before anything is acknowledged.
+"""Files of an SQLite journal: readable by their owner alone, and checked before a write is acknowledged.
 
 An open descriptor goes on working after its file was removed, replaced or cut: all that is written is lost with the
-process. The log's frames and how many of them are in the file already stand in the `-shm` file, as SQLite's
-"WAL-mode File Format" has it.
+process. The log's frames, and the number of them that are in the file already, are recorded in the `-shm` file, as
+SQLite's "WAL-mode File Format" defines.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 from threading import Lock
 
 _INDEX = struct.Struct("=12xBxHI12xII8x")  # of the wal-index header: isInit, szPage, mxFrame, two salts
-_COPIED, _COPYING = 96, 128  # where nBackfill and nBackfillAttempted are
+_COPIED, _COPYING = 96, 128  # offsets of nBackfill and nBackfillAttempted
 _FRAME_HEADER, _LOG_HEADER = 24, 32
 _LOG_MAGIC = (0x377F0682, 0x377F0683)
 _FILE_HEADER = 100
@@ -24,7 +24,7 @@ _FILE_HEADER = 100
 
 @dataclass(frozen=True, slots=True)
 class _Log:
-    """The write-ahead log, as its index says. Frames up to `copied` are in the file, up to `copying` may be."""
+    """Write-ahead log according to its index. Frames up to `copied` are in the file, those up to `copying` may be."""
 
     page: int
     frames: int
@@ -37,17 +37,17 @@ class _Log:
         return self.copying != self.copied
 
     def has_not_moved(self, before: _Log) -> bool:
-        """Whether nothing was copied into the file since."""
+        """True if nothing was copied into the file since."""
         return (self.salts, self.copied, self.copying) == (before.salts, before.copied, before.copying)
 
     @property
     def longest(self) -> int:
-        """How long the log must be at the least for what is in it alone."""
+        """Minimum length of the log, in bytes, for the frames that are only in it."""
         return _LOG_HEADER + self.frames * (_FRAME_HEADER + self.page) if self.frames > self.copied else 0
 
 
 class SQLiteFiles:
-    """The files of one journal. Used by several threads, one a connection."""
+    """Files of one journal. Used by several threads, one per connection."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -57,26 +57,26 @@ class SQLiteFiles:
         self._seen: tuple[os.stat_result, _Log | None] | None = None
 
     def is_missing(self) -> bool:
-        """Whether nothing is at its place."""
+        """True if the file does not exist at its place."""
         return not self.path.exists()
 
     def prepare(self, *, fresh: bool) -> None:
-        """Make the file, for nobody else to read, where it is not there; only when it is `fresh`: what was open once
-        is not replaced by an empty one. Raises OSError."""
+        """Create the file, readable by nobody else, where it does not exist; only when it is `fresh`: a file that was
+        open once is not replaced by an empty one. Raises OSError."""
         if fresh:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with suppress(FileExistsError):
                 os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
         for file in (self.path, self._log, self._index):
-            with suppress(OSError):  # somebody else's, or not there: then SQLite says what is wrong
+            with suppress(OSError):  # owned by another user, or missing: then SQLite reports the error
                 if (mode := file.stat().st_mode) & 0o007:
                     file.chmod(mode & 0o770)
         with self._lock:
             self._file = self._seen = None
 
     def watch(self) -> Callable[[], str | None]:
-        """Take the files as they are for those of a connection that was opened just now. What is returned says what is
-        wrong with them."""
+        """Record the files of a connection that was opened just now. Return a function that tells what is wrong with
+        them."""
         opened: tuple[tuple[int, int] | None, ...] | None = None
 
         def problem() -> str | None:
@@ -131,7 +131,7 @@ class SQLiteFiles:
         return (65536 if page == 1 else page) * int.from_bytes(header[28:32], "big")
 
     def _read_index(self) -> _Log | None:
-        """None while somebody writes it."""
+        """Return the index; None while another process writes it."""
         with self._index.open("rb") as file:
             index = file.read(_COPYING + 4)
         if len(index) < _COPYING + 4 or index[:48] != index[48:96]:

@@ -1,4 +1,4 @@
-"""The daemon's own tables: what changed, who changed what, and what people were told."""
+"""Tables of the daemon: transitions, audit of changes, and notifications that were sent."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Runs the checks: schedule, probe, rise and fall, and the board that everything reads."""
+"""Monitoring: runs the checks by schedule, probe, rise and fall, and keeps the board that everything else reads."""

@@ -1,4 +1,4 @@
-"""The current state of every check and group: what the endpoints, the metrics and the pages read. It never probes."""
+"""Current state of every check and group, which the endpoints, the metrics and the pages read. It never probes."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _WORST_FIRST = (Status.UNHEALTHY, Status.UNKNOWN, Status.DEGRADED, Status.HEALTH
 
 @dataclass(frozen=True, slots=True)
 class CheckState:
-    """How one check stands at one moment.
+    """State of one check at one moment.
 
-    `status` has passed rise and fall, and is unknown once the last probe is too old. `since` is when it took that
-    status; `good_until` (steady seconds) is when the last probe stops being believed. `maintenance` is the reason
+    `status` has passed rise and fall, and is unknown once the last probe is too old. `since` is the time of the change
+    to that status; `good_until` (steady seconds) is when the last probe stops being valid. `maintenance` is the reason
     of a window that covers it now.
     """
 
@@ -34,14 +34,14 @@ class CheckState:
 
     @property
     def overdue(self) -> bool:
-        """Whether it ran, but too long ago."""
+        """True if it has run, but too long ago."""
         return self.status is Status.UNKNOWN and self.probe is not None
 
 
 @dataclass(frozen=True, slots=True)
 class GroupState:
-    """How one group stands. `ready` decides the answer's code; `tolerating` says that it is ready in spite of a
-    failed shared dependency."""
+    """State of one group. `ready` decides the status code of the answer; `tolerating` says that it is ready in spite of
+    a failed shared dependency."""
 
     name: str
     status: Status
@@ -51,13 +51,13 @@ class GroupState:
 
 
 def worst(statuses: Iterable[Status]) -> Status:
-    """The worst of some statuses; healthy when there are none."""
+    """Return the worst status; healthy when there are none."""
     present = set(statuses)
     return next((status for status in _WORST_FIRST if status in present), Status.HEALTHY)
 
 
 class Board:
-    """What is known, and for how long it may be believed."""
+    """Board with the state of all checks, and the time until which each is valid."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -66,12 +66,12 @@ class Board:
         self._maintenance: tuple[Maintenance, ...] = ()
         self._started = False
         self.draining = False
-        self.version = 0  # grows with every change, for whoever keeps rendered answers
+        self.version = 0  # grows with every change, for code that caches rendered answers
 
     def arrange(
         self, checks: Mapping[str, CheckConfig], groups: Mapping[str, Group], maintenance: tuple[Maintenance, ...]
     ) -> None:
-        """Take a configuration. What is known of a check stays when its configuration did not change."""
+        """Apply a configuration. The state of a check is kept when its configuration did not change."""
         known = self._states
         self._states = {
             name: known[name] if name in known and known[name].config == config else CheckState(name, config)
@@ -81,13 +81,13 @@ class Board:
         self._note_change()
 
     def put(self, state: CheckState) -> None:
-        """Take a new state; of a check that was removed meanwhile, nothing is kept."""
+        """Store a new state; it is dropped if the check was removed meanwhile."""
         if state.name in self._states and self._states[state.name].config is state.config:
             self._states[state.name] = state
             self._note_change()
 
     def drain(self) -> None:
-        """From now on not ready, whatever the checks say."""
+        """Become not ready, whatever the status of the checks."""
         self.draining = True
         self.version += 1
 
@@ -95,7 +95,7 @@ class Board:
         return name in self._states
 
     def check(self, name: str) -> CheckState:
-        """The state of a check now. Raises KeyError."""
+        """Return the state of a check now. Raises KeyError."""
         return self._as_of_now(self._states[name])
 
     def checks(self) -> tuple[CheckState, ...]:
@@ -105,7 +105,7 @@ class Board:
         return tuple(self._groups)
 
     def group(self, name: str) -> GroupState:
-        """The state of a group now. Raises KeyError."""
+        """Return the state of a group now. Raises KeyError."""
         group = self._groups[name]
         states = tuple(self._as_of_now(self._states[check]) for check in group.checks)
         status = worst(_counted(state, group) for state in states)
@@ -118,7 +118,7 @@ class Board:
         return GroupState(name, status, ready, tolerating, states)
 
     def overall(self) -> Status:
-        """The worst critical status; what is not critical can only degrade."""
+        """Return the worst critical status; a check that is not critical can only degrade it."""
         return worst(
             state.status if state.config.critical or state.status.is_up else Status.DEGRADED
             for state in self.checks()
@@ -126,12 +126,12 @@ class Board:
         )
 
     def next_expiry(self) -> float:
-        """The steady moment at which the next result stops being believed; infinite when none will."""
+        """Return the steady time at which the next result expires; infinite when none will."""
         now = self._clock.steady()
         return min((s.good_until for s in self._states.values() if s.good_until > now), default=float("inf"))
 
     def _note_change(self) -> None:
-        """Also here a start that was seen once stays seen, whether or not anyone asked at that moment."""
+        """Record a completed start also here, so that it is remembered even if no caller asked at that moment."""
         self.version += 1
         self._started = self._started or ("startup" in self._groups and self.group("startup").ready)
 
@@ -146,7 +146,7 @@ class Board:
 
 
 def _counted(state: CheckState, group: Group) -> Status:
-    """What a check's status counts for in a group."""
+    """Return the status that a check contributes to a group."""
     if state.maintenance is not None:
         return Status.HEALTHY
     tolerated = group.shared_failure == "degrade" and state.config.scope is Scope.SHARED

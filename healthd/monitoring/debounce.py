@@ -1,4 +1,4 @@
-"""Rise and fall: how many results in a row it takes to change a check's status. Pure."""
+"""Rise and fall: number of results in a row that change a check's status. Pure."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from healthd.model import Status
 
 @dataclass(slots=True)
 class Debounce:
-    """The status of one check, steadied.
+    """Debounced status of one check.
 
-    The first result counts at once. `fall` unhealthy results in a row make it unhealthy, `rise` others in a row
-    make it healthy again; between healthy and degraded it follows every result.
+    The first result counts at once. `fall` unhealthy results in a row make it unhealthy, `rise` others in a row make it
+    healthy again; between healthy and degraded it follows every result.
     """
 
     fall: int
     rise: int
     status: Status = Status.UNKNOWN
-    streak: int = 0  # results in a row that speak against the status
+    streak: int = 0  # results in a row that contradict the status
 
     @property
     def settling(self) -> bool:
-        """Whether the last result spoke against the status: time for a faster recheck."""
+        """True if the last result contradicted the status: time for a faster recheck."""
         return self.streak > 0
 
     def observe(self, seen: Status) -> Status:
@@ -36,5 +36,5 @@ class Debounce:
         return self.status
 
     def forget(self) -> None:
-        """Start again from unknown, as after a result that grew too old."""
+        """Start again from unknown, as after a result that became too old."""
         self.status, self.streak = Status.UNKNOWN, 0

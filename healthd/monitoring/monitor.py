@@ -1,4 +1,4 @@
-"""One check's life: a probe under a hard deadline → Result → rise and fall → the board → whoever listens."""
+"""Monitor of one check: a probe under a hard deadline → Result → rise and fall → the board → the listeners."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from healthd.runtime.redaction import Redactor
 _log = structlog.get_logger(__name__)
 CLOSING = 0.1  # seconds that a check gets to drop its connections
 LONGEST_MESSAGE = 500  # characters
-LONGEST_QUIET = 900.0  # seconds; a dependency that asks to be left alone for a day is looked at sooner all the same
+LONGEST_QUIET = 900.0  # seconds; a dependency that asks for a pause of a day is probed sooner anyway
 
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """Who is told of probes and transitions: plain calls that must neither block nor fail."""
+    """Callbacks for probes and transitions: plain calls that must neither block nor fail."""
 
     probed: Callable[[str, CheckConfig, Probe], None]
     changed: Callable[[Transition, CheckConfig], None]
@@ -39,7 +39,7 @@ class RetiredError(LookupError):
 
 
 class Monitor:
-    """Runs one check and keeps its state on the board. At most one probe is in flight, whoever asks."""
+    """Runs one check and stores its state on the board. At most one probe is in progress, however many callers ask."""
 
     def __init__(
         self,
@@ -62,8 +62,8 @@ class Monitor:
         self._was_late = self._retired = False
 
     def begin(self) -> asyncio.Task[Probe] | None:
-        """The probe that is under way, begun now unless it was; None while the dependency has asked to be left alone.
-        Raises RetiredError."""
+        """Return the probe in progress, or start one; None while the dependency has asked for a pause. Raises
+        RetiredError."""
         if self._retired:
             raise RetiredError(self.name)
         if self._flight is None or self._flight.done():
@@ -73,19 +73,19 @@ class Monitor:
         return self._flight
 
     async def run(self) -> Probe:
-        """Probe now, or join the probe that is under way. While the dependency has asked to be left alone, the last
-        probe stands. Raises RetiredError."""
+        """Probe now, or join the probe in progress. While the dependency has asked for a pause, return the last probe.
+        Raises RetiredError."""
         flight = self.begin()
         if flight is None:
             assert self._last is not None
             return self._last
-        await asyncio.wait({flight})  # whoever stops waiting does not stop the probe
+        await asyncio.wait({flight})  # a caller that is cancelled does not cancel the probe
         if flight.cancelled():
             raise RetiredError(self.name)
         return flight.result()
 
     def retire(self) -> None:
-        """From now on nothing of it reaches the board; a probe under way is cancelled."""
+        """Keep any further result off the board; a probe in progress is cancelled."""
         self._retired = True
         if self._flight is not None:
             self._flight.cancel()
@@ -96,7 +96,7 @@ class Monitor:
 
     @property
     def shown(self) -> Status:
-        """The status after rise and fall, however old."""
+        """Status after rise and fall, however old."""
         return self._debounce.status
 
     @property
@@ -114,12 +114,12 @@ class Monitor:
         if not self._retired:
             self._listener.probed(self.name, self.config, probe)
             self._show(probe, end)
-        if self._was_late:  # only now: a result must not wait for the closing of a dead connection
+        if self._was_late:  # only now: a result must not wait until a dead connection is closed
             await self._drop_connections()
         return probe
 
     async def _look(self) -> Result:
-        """One probe as a value. The only place where anything that a driver raises is caught."""
+        """Return the result of one probe. The only place that catches everything that a driver raises."""
         self._was_late = False
         if self._abandoned is not None and not self._abandoned.done():
             return Result.unhealthy(FailureKind.TIMEOUT, "the probe before this one still has not returned")
@@ -137,7 +137,7 @@ class Monitor:
             return Result.unhealthy(classify(error), describe(error))
 
     def _presentable(self, result: Result) -> Result:
-        """Without secrets, and of a size that fits an alert: a driver may quote a whole page in its message."""
+        """Redact a result, and limit its size to fit an alert: a driver may quote a whole page in its message."""
         message = self._redact(result.message)
         if len(message) > LONGEST_MESSAGE:
             message = message[:LONGEST_MESSAGE] + "…"
@@ -148,7 +148,7 @@ class Monitor:
             await with_deadline(CLOSING, self.check.close(), name=f"close:{self.name}")
         except asyncio.CancelledError:
             raise
-        except Exception as error:  # a dead peer may make even this fail; the next probe opens anew
+        except Exception as error:  # a dead peer may make even this fail; the next probe opens a new connection
             _log.debug("connections not closed cleanly", check=self.name, error=self._redact(describe(error)))
 
     def _show(self, probe: Probe, end: float) -> None:

@@ -1,7 +1,8 @@
-"""When things run: names and intervals, no checks. Runs wait in one heap, which APScheduler has looked at every second.
+"""Schedule of names and intervals; it knows no checks. Runs wait in one heap, which a job of APScheduler inspects every
+second.
 
-A job of APScheduler's for each check would cost more than many a probe does; one job that hands out what is due in the
-next seconds costs the same for ten checks as for a thousand.
+A job of APScheduler's for each check would cost more than most probes do; one job that starts what is due in the next
+seconds costs the same for ten checks as for a thousand.
 """
 
 from __future__ import annotations
@@ -21,19 +22,19 @@ from apscheduler.triggers.interval import IntervalTrigger
 _log = structlog.get_logger(__name__)
 JITTER = 0.1  # share of the interval by which a run may come early or late
 STAGGER = 0.005  # seconds between the first runs of neighbours, so that a start is not a storm
-_LOOK = 1.0  # seconds between two looks at the heap, and at the schedule itself
-_AHEAD = 2.5 * _LOOK  # seconds for which runs are handed out, so that a look may be late
+_LOOK = 1.0  # seconds between two inspections of the heap, and of the schedule itself
+_AHEAD = 2.5 * _LOOK  # seconds for which timers are set, so that an inspection may be late
 _LATE, _GIVEN_UP_AFTER = 5.0, 10.0  # seconds that a run may be late, and that such lateness may last
 _CLOCK_STEP = 1.0  # seconds by which the wall clock may differ from the event loop's before it counts as a jump
 _HAND_OUT = "hand out"
 
 
 Job = Callable[[], Awaitable[object] | None]
-"""Begins a run: a coroutine function, or a function that tells by a future when what it began has ended."""
+"""Function that starts a run: a coroutine function, or one that returns a future that is done when the run ends."""
 
 
 class StuckError(Exception):
-    """Runs are due, and nothing begins them."""
+    """Runs are due, and nothing starts them."""
 
     def __init__(self) -> None:
         super().__init__("runs are due and do not begin")
@@ -41,7 +42,7 @@ class StuckError(Exception):
 
 @dataclass(slots=True, eq=False)
 class _Plan:
-    """One thing that runs again and again; `due` is when, by the event loop's clock."""
+    """One thing that runs repeatedly; `due` is the time of its next run, by the event loop's clock."""
 
     name: str
     seconds: float
@@ -67,7 +68,8 @@ class Schedule:
     """Runs things at intervals: never twice at once, late ones merged into one, none dropped."""
 
     def __init__(self, skipped: Callable[[str, str], None], beat: Callable[[], None] = lambda: None) -> None:
-        """`skipped(name, reason)` is told of each run that did not happen, `beat()` that the schedule works."""
+        """Create a schedule. `skipped(name, reason)` is called for each run that did not happen, `beat()` while the
+        schedule works."""
         self._scheduler = AsyncIOScheduler(
             timezone=UTC, job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
         )
@@ -79,8 +81,8 @@ class Schedule:
         self._own: set[asyncio.Task[object]] = set()
 
     async def run(self) -> None:
-        """Runs until cancelled. Meanwhile it looks for jumps of the wall clock, by which APScheduler counts: when the
-        clock is set back an hour its timers sleep through that hour, so after a jump everything is due at once."""
+        """Run until cancelled. Meanwhile, look for jumps of the wall clock, by which APScheduler counts: when the clock
+        is set back an hour its timers sleep through that hour, so after a jump everything is due at once."""
         self._scheduler.start()
         every_look = IntervalTrigger(seconds=_LOOK, timezone=UTC)
         now = datetime.now(UTC)
@@ -101,14 +103,15 @@ class Schedule:
             self._end()
 
     def every(self, seconds: float, name: str, job: Job) -> None:
-        """Run `job` soon and then every `seconds`, give or take a tenth."""
+        """Run `job` soon and then every `seconds`, plus or minus a tenth."""
         self.remove(name)
         plan = self._plans[name] = _Plan(name, seconds, job)
         self._put(plan, len(self._plans) * STAGGER)
 
     def next_in(self, seconds: float, name: str) -> None:
-        """Have the next run of `name` in so many seconds or up to a tenth later; the rhythm goes on from there."""
-        if (plan := self._plans.get(name)) is not None:  # else it was removed while it ran
+        """Move the next run of `name` to so many seconds from now, or up to a tenth later; its interval continues from
+        there."""
+        if (plan := self._plans.get(name)) is not None:  # otherwise it was removed while it ran
             self._put(plan, seconds * (1 + random.uniform(0, JITTER)))
 
     def remove(self, name: str) -> None:
@@ -116,7 +119,7 @@ class Schedule:
             plan.stop()
 
     def _put(self, plan: _Plan, seconds: float) -> None:
-        """Plan the next run, instead of the one that was."""
+        """Plan the next run, in place of the planned one."""
         plan.stop()
         loop = asyncio.get_running_loop()
         plan.due = loop.time() + seconds
@@ -126,7 +129,7 @@ class Schedule:
             heappush(self._heap, _Entry(plan.due, next(self._numbers), plan))
 
     async def _hand_out(self) -> None:
-        """Set a timer for each run that is due before the next look, and for a while after it."""
+        """Set a timer for each run that is due before the next inspection, and for a while after it."""
         loop = asyncio.get_running_loop()
         self._handed_out_until = loop.time() + _AHEAD
         while self._heap and (self._heap[0].due < self._handed_out_until or self._is_past(self._heap[0])):
@@ -135,7 +138,7 @@ class Schedule:
                 entry.plan.timer = loop.call_at(entry.due, self._begin, entry.plan)
 
     def _is_past(self, entry: _Entry) -> bool:
-        """Whether something else was planned since, or nothing any more."""
+        """True if an entry is obsolete: its run was moved or removed since."""
         plan = entry.plan
         return entry.due != plan.due or plan.timer is not None or self._plans.get(plan.name) is not plan
 
@@ -158,8 +161,8 @@ class Schedule:
             _log.error("a scheduled run failed", error=repr(error))
 
     def _is_behind(self) -> bool:
-        """Whether a run is due that was not handed out: once an error ends APScheduler's timer, nothing runs any more,
-        and nobody would know."""
+        """True if a run is due that has no timer: once an error ends APScheduler's timer, nothing runs any more, and
+        nothing else would report it."""
         late = asyncio.get_running_loop().time() - _LATE
         return bool(self._heap) and self._heap[0].due < late
 
@@ -169,7 +172,7 @@ class Schedule:
             self._put(plan, place * STAGGER)
 
     def _end(self) -> None:
-        """Whoever runs again begins anew; until then everything waits in the heap."""
+        """Stop, and put every run back into the heap, so that `run` can be called again."""
         self._scheduler.shutdown(wait=False)
         self._handed_out_until = float("-inf")
         self._heap.clear()

@@ -1,4 +1,4 @@
-"""All checks of a configuration: builds their monitors, keeps them scheduled, and notices the overdue ones."""
+"""All checks of a configuration: builds their monitors, schedules them, and detects overdue ones."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from healthd.monitoring.schedule import Schedule
 from healthd.runtime.clock import Clock
 from healthd.runtime.redaction import Redactor
 
-_AT_ONCE = 20  # checks that are built in one go
-_SWEEP = 1.0  # seconds between two looks for overdue checks
+_AT_ONCE = 20  # checks that are built without a pause
+_SWEEP = 1.0  # seconds between two searches for overdue checks
 
 
 class Suite:
-    """The running checks. `arrange` may be called again with a new configuration."""
+    """Running checks. `arrange` may be called again with a new configuration."""
 
     def __init__(
         self,
@@ -39,10 +39,10 @@ class Suite:
         self._redact, self._listener, self._environ = redact, listener, environ
         self._monitors: dict[str, Monitor] = {}
         self._closed = False
-        self._told: set[tuple[str, float]] = set()  # what expired and when, as far as the listener knows
+        self._told: set[tuple[str, float]] = set()  # expired checks and times that were reported to the listener
 
     async def arrange(self, settings: Settings) -> None:
-        """Run exactly these checks. One whose configuration did not change goes on undisturbed."""
+        """Run exactly these checks. A check whose configuration did not change continues undisturbed."""
         wanted = settings.active_checks
         gone = [m for name, m in self._monitors.items() if wanted.get(name) != m.config]
         for monitor in gone:
@@ -55,33 +55,34 @@ class Suite:
             self._monitors[name] = self._build(name, config)
             self._schedule.every(config.interval, name, partial(self._tick, self._monitors[name]))
             if number % _AT_ONCE == 0:
-                await asyncio.sleep(0)  # a thousand of them must not hold an answer
+                await asyncio.sleep(0)  # a thousand of them must not delay an answer
         await asyncio.gather(*(monitor.close() for monitor in gone))
 
     async def probe(self, name: str) -> Probe:
-        """Run a check now. Raises KeyError, or RetiredError when a reload takes it away meanwhile."""
+        """Probe a check now. Raises KeyError, or RetiredError when a reload removes it meanwhile."""
         return await self._monitors[name].run()
 
     def check(self, name: str) -> Check:
-        """The check behind a name. Raises KeyError."""
+        """Return the check of a name. Raises KeyError."""
         return self._monitors[name].check
 
     async def close(self) -> None:
-        """Probe no more, and drop every connection."""
+        """Stop probing, and drop every connection."""
         if self._closed:
             return
         self._closed = True
         await asyncio.gather(*(monitor.close() for monitor in self._monitors.values()))
 
     async def watch_overdue(self, beat: Callable[[], None] = lambda: None) -> None:
-        """Tells the listener of checks whose results grew too old, and `beat()` that it looks. Runs until cancelled."""
+        """Report checks whose results became too old to the listener, and call `beat()` each time. Runs until
+        cancelled."""
         while True:
             beat()
             await asyncio.sleep(_SWEEP)
             self.sweep()
 
     def sweep(self) -> None:
-        """One look for overdue checks; each expiry is told once."""
+        """Search once for overdue checks; each expiry is reported once."""
         overdue = [state for state in self._board.checks() if state.overdue]
         for state in overdue:
             if (state.name, state.good_until) not in self._told:
@@ -90,7 +91,7 @@ class Suite:
         self._told = {(state.name, state.good_until) for state in overdue}
 
     def _tick(self, monitor: Monitor) -> asyncio.Task[Probe] | None:
-        """What the schedule runs: one probe, and the next one sooner or later than usual where that is called for."""
+        """Run one probe for the schedule, and move the next one where it must come sooner or later than usual."""
         flight = monitor.begin()
         if flight is None:
             self._pace(monitor)
@@ -115,7 +116,7 @@ class Suite:
         )
 
     def _bear(self, config: CheckConfig, context: CheckContext) -> Check:
-        """The check of a configuration. One that cannot even be built fails by itself: the others must run."""
+        """Build the check of a configuration. A check that cannot be built fails alone: the others must run."""
         if isinstance(config, MisconfiguredConfig):
             return Misconfigured(config, context)
         try:

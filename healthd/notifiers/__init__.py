@@ -1,4 +1,4 @@
-"""The kinds of notifier. A new one is a file here, a line in the registry, a test and a paragraph in the docs."""
+"""Kinds of notifier. A new one is a file here, a line in the registry, a test and a paragraph in the docs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Prometheus' Alertmanager, API v2: what fires is sent again every minute, and lapses when nobody sends it any more."""
+"""Prometheus' Alertmanager, API v2: a firing alert is sent again every minute, and expires when it is sent no more."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from healthd.units import HttpAddress
 
 _REPEAT = 60.0  # seconds
 _LAPSES = timedelta(seconds=4 * _REPEAT)
-_TOLD = ("gate", "version", "policy", "state", "kind", "failure")  # facts that annotations carry
+_TOLD = ("gate", "version", "policy", "state", "kind", "failure")  # facts that become annotations
 _ALERTS = {"check": "HealthdCheck", "gate": "HealthdGate", "rollback": "HealthdRollback"}
 
 
 class AlertmanagerConfig(NotifierConfig):
     kind: Literal["alertmanager"]
     url: HttpAddress
-    """Its base address."""
+    """Base address of Alertmanager."""
     labels: Mapping[str, str] = {}
     """Labels on every alert, such as `team`, for its routes."""
 
 
 class Alertmanager:
-    """Sends the same labels from every replica, so that what all of them see is one alert."""
+    """Sends the same labels from every replica, so that a failure that all of them see is one alert."""
 
     config_model: ClassVar[type[NotifierConfig]] = AlertmanagerConfig
     grouped: ClassVar[bool] = True
@@ -44,7 +44,8 @@ class Alertmanager:
             await post(self._context.session, self._url, json=alerts)
 
     def _alerts(self, notice: Notice, now: datetime) -> list[dict[str, Any]]:
-        """The alert, and the end of the one with other labels that it replaces: to Alertmanager that is another."""
+        """Return the alert, and the end of an alert with other labels that it replaces: Alertmanager treats that as
+        another one."""
         before = notice.before if notice.before is not None and notice.before.firing else None
         if not notice.firing:
             return [self._alert(before, now)] if before is not None else []

@@ -1,4 +1,4 @@
-"""What every notifier is: a config model and a class with `send`. When and what it sends is the mailbox's business."""
+"""Contract of every notifier: a config model and a class with `send`. The mailbox decides what is sent and when."""
 
 from __future__ import annotations
 
@@ -15,33 +15,33 @@ from healthd.units import Duration
 
 
 class NotifierConfig(BaseModel):
-    """What every kind of notifier can be told."""
+    """Options of every kind of notifier."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, hide_input_in_errors=True)
 
     kind: str
-    """How it tells; see below."""
+    """Kind of notifier; see below."""
     enabled: bool = True
-    """`false` leaves it out."""
+    """`false` switches the notifier off."""
     optional: bool = False
-    """Leaves it out, rather than calling it down, when a variable that it needs is unset."""
+    """True to skip the notifier, rather than report it as down, when a variable that it needs is unset."""
     group_wait: Duration = 2.0
-    """How long to gather what happens at the same time, once; then it is told without further delay."""
+    """Time to collect simultaneous notifications, once; then they are sent without further delay."""
     per_minute: int = Field(60, ge=1, le=600)
-    """Messages that it sends in a minute at most, half of them at once; what comes faster is put together."""
+    """Maximum number of messages per minute, half of them at once; further notifications are combined."""
     timeout: Duration = 10.0
-    """How long one message may take to be delivered."""
+    """Timeout of the delivery of one message."""
 
 
 class MisconfiguredNotifier(NotifierConfig):
-    """A notifier with unset variables: it is there, it is down, and it says why."""
+    """Notifier with unset variables: it exists, it is down, and its message says why."""
 
     missing: tuple[str, ...]
 
 
 class DeliveryError(Exception):
-    """A message was not delivered. `retry_after` (seconds) is what the receiver asked for. After a `final` one the
-    same message would be refused again."""
+    """Message that was not delivered. `retry_after` (seconds) is the pause that the receiver asked for. After a `final`
+    error the same message would be refused again."""
 
     def __init__(self, message: str, *, retry_after: float | None = None, final: bool = False) -> None:
         super().__init__(message)
@@ -50,7 +50,7 @@ class DeliveryError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class NotifierContext:
-    """What the daemon hands to a notifier at birth. `source` names this replica."""
+    """Objects that the daemon passes to a notifier when it creates it. `source` names this replica."""
 
     session: aiohttp.ClientSession
     clock: Clock
@@ -61,10 +61,10 @@ class NotifierContext:
 class Notifier(Protocol):
     """One configured notifier.
 
-    `send` delivers notices or raises DeliveryError; whatever else it raises counts as one. It is given all that is
-    news where `grouped`, else one at a time, which may be a summary of many. It may be called again with the same
-    notices: at least once is what is promised. `keeps_incidents` says that the receiver knows what is firing: each end
-    is told by itself, and a summary is an incident that ends. `repeat` (seconds) asks for firing notices again.
+    `send` delivers notices or raises DeliveryError; any other exception counts as one. It gets all new notices where
+    `grouped`, else one at a time, which may be a summary of many. It may be called again with the same notices:
+    delivery is at least once. `keeps_incidents` says that the receiver stores what is firing: each end is sent
+    separately, and a summary is an incident that ends. `repeat` (seconds) asks for firing notices again.
     """
 
     config_model: ClassVar[type[NotifierConfig]]

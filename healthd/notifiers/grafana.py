@@ -1,4 +1,4 @@
-"""Grafana annotations: a mark on every dashboard for each verdict and rollback, from its beginning to its end."""
+"""Grafana annotations: a mark on every dashboard for each verdict and rollback, from its start to its end."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from healthd.units import HttpAddress
 class GrafanaConfig(NotifierConfig):
     kind: Literal["grafana"]
     url: HttpAddress
-    """Its base address."""
+    """Base address of Grafana."""
     token: SecretStr
-    """A service account's token with the permission `annotations:write`."""
+    """Token of a service account with the permission `annotations:write`."""
 
 
 class Grafana:
-    """One annotation a notice, tagged with its kind, name, environment and how it stands."""
+    """Creates one annotation per notice, tagged with its kind, name, environment and standing."""
 
     config_model: ClassVar[type[NotifierConfig]] = GrafanaConfig
     grouped: ClassVar[bool] = False

@@ -1,4 +1,4 @@
-"""What people are told: a Notice, and how bad it is. Values; who is told, and how, is not said here."""
+"""Notice of a notification, and its severity. Values; the receivers and the delivery are defined elsewhere."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ _ABOUT = ("rollback", "gate", "summary", "check")  # the most pressing first
 
 
 class Severity(StrEnum):
-    """`CRITICAL` calls somebody, `WARNING` is for the daytime, `INFO` for whoever is interested."""
+    """Severity: `CRITICAL` calls the person on call, `WARNING` can wait for working hours, `INFO` is for those
+    interested."""
 
     INFO = "info"
     WARNING = "warning"
@@ -27,13 +28,13 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """How one subject stands now.
+    """Current state of one subject.
 
-    `key` is the subject; a newer notice of the same key takes the place of an older one. It is news when `standing`,
-    `firing` or `severity` differ from what was told before. `since` is when it came to stand so, `began` when
-    what led to it began. `always` tells also of an end that had no beginning, such as a deploy that passed. `lasts`
-    (seconds) ends a firing notice by itself. `parts` are the notices that a summary puts together; `before` is what the
-    same receiver was told last of the subject. No text in it holds a secret.
+    `key` is the subject; a newer notice of the same key replaces an older one. It is news when `standing`, `firing` or
+    `severity` differ from the last notification. `since` is the time of the change to this state, `began` when its
+    cause began. `always` also sends an end without a beginning, such as a deploy that passed. `lasts` (seconds) ends a
+    firing notice by itself. `parts` are the notices that a summary combines; `before` is the last notification to the
+    same receiver about the subject. No text in it holds a secret.
     """
 
     key: str
@@ -58,7 +59,7 @@ class Notice:
 
     @property
     def id(self) -> str:
-        """The name of what is told: the same at every try and from every replica that saw the same."""
+        """Identifier of a notification: the same at every attempt and from every replica that saw the same event."""
         return f"{self.key}/{self.standing}/{self.since.isoformat()}"
 
     @property
@@ -70,6 +71,6 @@ class Notice:
 
 
 def urgency(notice: Notice) -> tuple[bool, int, int, datetime]:
-    """A key to sort by: what fires before what is over, the worst first, a deploy before a check."""
+    """Return a key to sort by: firing before over, the worst first, a deploy before a check."""
     severity, about = list(Severity).index(notice.severity), _ABOUT.index(notice.about)
     return not notice.firing, -severity, about, notice.since

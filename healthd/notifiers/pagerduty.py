@@ -1,4 +1,4 @@
-"""PagerDuty's Events API v2: an incident for each subject that fires, resolved when it is over."""
+"""PagerDuty's Events API v2: an incident for each firing subject, resolved when it is over."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _LONGEST_SUMMARY = 1024  # characters
 class PagerDutyConfig(NotifierConfig):
     kind: Literal["pagerduty"]
     routing_key: SecretStr
-    """The integration key of a service with an Events API v2 integration."""
+    """Integration key of a service with an Events API v2 integration."""
     url: HttpAddress = "https://events.pagerduty.com/v2/enqueue"
-    """Another address of the API, such as the one in the EU."""
+    """Address of the API, for another one such as that in the EU."""
 
 
 class PagerDuty:
-    """The same `dedup_key` from every replica, so that what all of them see is one incident."""
+    """Sends the same `dedup_key` from every replica, so that a failure that all of them see is one incident."""
 
     config_model: ClassVar[type[NotifierConfig]] = PagerDutyConfig
     grouped: ClassVar[bool] = False

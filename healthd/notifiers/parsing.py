@@ -1,4 +1,4 @@
-"""One entry of `notifiers:` and of `routes:` in a file → its model."""
+"""Parse one entry of `notifiers:` and of `routes:` in a file to its model."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _read(raw: Any) -> NotifierConfig:
 
 
 def _leads_somewhere(route: Route, info: ValidationInfo) -> Route:
-    """Refuses names of notifiers and checks that there are not. Says nothing while those are in error themselves."""
+    """Refuse names of notifiers and checks that do not exist. Reports nothing while those are in error themselves."""
     for name in route.to:
         if name not in (known := info.data.get("notifiers", route.to)):
             raise ValueError(f"to names {not_under('notify', name, known)}")

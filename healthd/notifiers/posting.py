@@ -1,4 +1,4 @@
-"""One HTTP request of a notifier, and what its answer means for another try."""
+"""HTTP request of a notifier, and whether its answer allows a retry."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from healthd.http.retry_after import seconds_to_wait
 from healthd.notifiers.contract import DeliveryError
 
 _LONGEST_PAUSE = 900.0  # seconds
-_LONGEST_COMPLAINT = 200  # characters of a refusal's body
+_LONGEST_COMPLAINT = 200  # characters of the body of a refusal
 _FINAL = frozenset({400, 405, 410, 411, 413, 414, 415, 422})  # the same message would be refused again
 
 
@@ -38,7 +38,8 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
 
 
 def _brief(error: Exception) -> str:
-    """A connection's error names host and port; an invalid address may quote all of it."""
+    """Return the message of an error. A connection error names host and port; an invalid address is not shown, as it
+    may be quoted in full."""
     if isinstance(error, aiohttp.InvalidURL):
         return "its address is not one"
     return str(error) if isinstance(error, aiohttp.ClientConnectionError) and str(error) else type(error).__name__

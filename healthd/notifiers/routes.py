@@ -1,4 +1,4 @@
-"""Who is told of what: the `routes:` of the configuration."""
+"""Routes of notifications to receivers: `routes:` of the configuration."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ Names = Annotated[tuple[str, ...], BeforeValidator(_several, json_schema_input_t
 
 
 class Route(BaseModel):
-    """Who is told of what."""
+    """Route that sends some notifications to some notifiers."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     environment: Names = ()
-    """The environments in which it counts; all unless given."""
+    """Environments in which the route applies; all by default."""
     to: Names = Field(min_length=1)
-    """Names of notifiers."""
+    """Names of the notifiers."""
     checks: Names = ()
-    """Only these checks; `*` stands for any text. With `services` alone, no check."""
+    """Checks of the route; `*` matches any text. With `services` alone, no check."""
     services: Names = ()
-    """Only gates of these services; `*` stands for any text. With `checks` alone, no gate."""
+    """Services whose gates the route covers; `*` matches any text. With `checks` alone, no gate."""
     severity: Severity = Severity.INFO
-    """From here up: info, warning or critical."""
+    """Minimum severity: info, warning or critical."""
 
     def holds_in(self, environment: str) -> bool:
         return not self.environment or environment in self.environment
 
     def takes(self, notice: Notice) -> bool:
-        """The end of something is for whoever would have been told of its beginning."""
+        """True if the route sends a notice. The end of something goes to the receivers of its beginning."""
         if (notice.firing or notice.always) and not notice.severity.reaches(self.severity):
             return False
         if not self.checks and not self.services:

@@ -25,19 +25,19 @@ def _several(raw: object) -> object:
 class MailConfig(NotifierConfig):
     kind: Literal["sendgrid"]
     key: SecretStr
-    """An API key with the scope `mail.send`."""
+    """API key with the scope `mail.send`."""
     sender: Mail = Field(alias="from")
-    """The verified address that it comes from."""
+    """Verified address of the sender."""
     to: Annotated[tuple[Mail, ...], BeforeValidator(_several, json_schema_input_type=Mail | tuple[Mail, ...])] = Field(
         min_length=1
     )
-    """Who gets it."""
+    """Recipients of the mail."""
     base_url: HttpAddress = "https://api.sendgrid.com"
-    """Another address of the API, such as the one in the EU."""
+    """Address of the API, for another one such as that in the EU."""
 
 
 class SendGrid:
-    """One mail for all that happened within `wait`."""
+    """Sends one mail for all notices within `group_wait`."""
 
     config_model: ClassVar[type[NotifierConfig]] = MailConfig
     grouped: ClassVar[bool] = True
@@ -54,7 +54,7 @@ class SendGrid:
             "from": {"email": self._config.sender, "name": "healthd"},
             "subject": headline(notices, self._context.environment)[:_LONGEST_SUBJECT],
             "content": [{"type": "text/plain", "value": text}],
-            # A monitor's links must lead where they say.
+            # The links must lead to their real address, not through click tracking.
             "tracking_settings": {"click_tracking": {"enable": False}, "open_tracking": {"enable": False}},
         }
         headers = {"Authorization": f"Bearer {self._config.key.get_secret_value()}"}

@@ -1,7 +1,7 @@
 """Sentry: a message for each notice, in the project of its own DSN. Errors of the daemon itself go by `healthd.sentry`.
 
-The SDK sends from a thread and does not say whether it arrived; so that a Sentry that is down can be seen, its envelope
-is made by the SDK and posted here. The SDK is imported by who uses it.
+The SDK sends from a thread and does not report the delivery; so that a Sentry that is down is noticed, its envelope is
+made by the SDK and posted here. The SDK is imported only when used.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ def _dsn(value: SecretStr) -> SecretStr:
 class SentryMessagesConfig(NotifierConfig):
     kind: Literal["sentry"]
     dsn: Annotated[SecretStr, AfterValidator(_dsn)]
-    """The project's DSN."""
+    """DSN of the project."""
 
 
 class Sentry:
-    """What concerns one subject is one issue there (`fingerprint`)."""
+    """Groups messages about one subject into one issue (`fingerprint`)."""
 
     config_model: ClassVar[type[NotifierConfig]] = SentryMessagesConfig
     grouped: ClassVar[bool] = False
@@ -70,7 +70,7 @@ class Sentry:
 
     def _event(self, notice: Notice) -> dict[str, Any]:
         return {
-            "event_id": hashlib.sha256(notice.id.encode()).hexdigest()[:32],  # the same at every try
+            "event_id": hashlib.sha256(notice.id.encode()).hexdigest()[:32],  # the same at every attempt
             "timestamp": notice.since.isoformat(),
             "platform": "python",
             "logger": "healthd.notifiers",

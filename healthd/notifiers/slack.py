@@ -1,4 +1,4 @@
-"""Slack, and whatever else understands its incoming webhooks (Mattermost, Rocket.Chat)."""
+"""Slack, and other services that accept its incoming webhooks (Mattermost, Rocket.Chat)."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from healthd.notifiers.posting import post
 from healthd.notifiers.wording import headline, paragraph, word
 
 _COLOURS = {Severity.CRITICAL: "#d32f2f", Severity.WARNING: "#f9a825", Severity.INFO: "#388e3c"}
-_LONGEST = 2900  # characters of a section, of which Slack takes 3,000
-_SHOWN = 20  # attachments, of which Slack takes 100
-_LISTED, _LONGEST_LINE = 20, 140  # of what is not shown in full: lines of an attachment, characters of a line
+_LONGEST = 2900  # characters of a section; Slack's limit is 3,000
+_SHOWN = 20  # attachments; Slack's limit is 100
+_LISTED, _LONGEST_LINE = 20, 140  # of notices not shown in full: lines of an attachment, characters of a line
 
 
 class SlackConfig(NotifierConfig):
     kind: Literal["slack"]
     url: SecretStr
-    """The incoming webhook's address, which is a secret."""
+    """Address of the incoming webhook, which is a secret."""
 
 
 class Slack:
-    """One message for all that happened within `wait`."""
+    """Sends one message for all notices within `group_wait`."""
 
     config_model: ClassVar[type[NotifierConfig]] = SlackConfig
     grouped: ClassVar[bool] = True
@@ -55,7 +55,7 @@ def _batches(notices: Sequence[Notice]) -> Iterator[Sequence[Notice]]:
 
 
 def _list(notices: Sequence[Notice]) -> dict[str, object]:
-    """What there is no room to show, a line each."""
+    """List the notices that are not shown in full, one per line."""
     worst = notices[0]
     colour = _COLOURS[worst.severity if worst.firing else Severity.INFO]
     lines = "\n".join(_escaped(f"{word(notice)}: {notice.summary}"[:_LONGEST_LINE]) for notice in notices)
@@ -64,5 +64,5 @@ def _list(notices: Sequence[Notice]) -> dict[str, object]:
 
 
 def _escaped(text: str) -> str:
-    """What a dependency says must not become a mention or a link."""
+    """Escape a text: a dependency's message must not become a mention or a link."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

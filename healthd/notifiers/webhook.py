@@ -1,4 +1,4 @@
-"""Any HTTP endpoint that takes CloudEvents 1.0 in structured mode: one event a notice."""
+"""Webhook: any HTTP endpoint that accepts CloudEvents 1.0 in structured mode, one event per notice."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ from healthd.notifiers.posting import post
 class CloudEventsConfig(NotifierConfig):
     kind: Literal["webhook"]
     url: SecretStr
-    """Where to post."""
+    """Address to post to."""
     token: SecretStr | None = None
-    """Sent as a bearer token."""
+    """Bearer token to send."""
 
 
 class Webhook:
-    """One event a notice. Its `id` is the same at every try, so that a receiver can tell a repetition."""
+    """Sends one event per notice. Its `id` is the same at every attempt, so that a receiver can recognise a
+    repetition."""
 
     config_model: ClassVar[type[NotifierConfig]] = CloudEventsConfig
     grouped: ClassVar[bool] = False
@@ -43,8 +44,8 @@ class Webhook:
 
 
 def cloud_event(notice: Notice, environment: str, source: str) -> dict[str, object]:
-    """The notice as a CloudEvent (specification 1.0.2, 2 and the JSON format). A summary holds the events that it
-    puts together."""
+    """Return the notice as a CloudEvent (specification 1.0.2, 2 and the JSON format). A summary contains the events
+    that it combines."""
     together = {"events": [cloud_event(part, environment, source) for part in notice.parts]} if notice.parts else {}
     return {
         "specversion": "1.0",

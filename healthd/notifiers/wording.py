@@ -12,7 +12,7 @@ _TIME = "%Y-%m-%d %H:%M:%S UTC"
 
 
 def headline(notices: Sequence[Notice], environment: str) -> str:
-    """One line for all of them, with the worst in full."""
+    """Return one line for all of them, with the worst in full."""
     worst, *others = sorted(notices, key=urgency)
     line = f"[{environment}] {word(worst)}: {worst.summary}"
     if not others:
@@ -29,7 +29,7 @@ def word(notice: Notice) -> str:
 
 
 def paragraph(notice: Notice) -> str:
-    """What happened, why, since when, and where to look."""
+    """Return what happened, the reason, since when, and a link."""
     facts = ", ".join(f"{key} {value}" for key, value in notice.facts.items())
     lines = [
         f"{word(notice)}: {notice.summary}",

@@ -1,1 +1,1 @@
-"""Delivers notifications: which notifier is told what, in which order, how often."""
+"""Delivery of notifications: which notifier sends what, in which order, how often."""

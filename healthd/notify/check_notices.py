@@ -11,12 +11,12 @@ from healthd.notifiers.notice import Notice, Severity
 
 
 def key_of(state: CheckState, source: str) -> str:
-    """The subject that a check is. What only this host sees is a subject of its own on every host."""
+    """Return the subject of a check. With the scope of this host, it is a separate subject on every host."""
     return f"check:{state.name}" + (f"@{source}" if state.config.scope is Scope.LOCAL else "")
 
 
 def check_notice(state: CheckState, source: str, now: datetime) -> Notice:
-    """How a check stands, in words."""
+    """Return the notice for the state of a check."""
     local = state.config.scope is Scope.LOCAL
     healthy = state.status is Status.HEALTHY or state.maintenance is not None
     down = not state.status.is_up

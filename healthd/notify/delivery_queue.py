@@ -1,7 +1,8 @@
-"""What one notifier has yet to deliver: how every subject stands, held against what was told. Nothing waits for it.
+"""Delivery queue of one notifier: compares the current notice of every subject with the last one sent. Nothing waits
+for it.
 
-There is one entry a subject, the newest; so a receiver that is down for an hour costs no memory, and is told of how
-things stand when it is back rather than of all that has been.
+There is one entry per subject, the newest; so a receiver that is down for an hour costs no memory, and gets the current
+state when it is back rather than every change since.
 """
 
 from __future__ import annotations
@@ -25,14 +26,14 @@ from healthd.runtime.clock import Clock
 from healthd.runtime.deadline import with_deadline
 
 _log = structlog.get_logger(__name__)
-_AT_ONCE = 500  # notices in a message that takes several
-_ONE_BY_ONE = 2.0  # seconds for which notices are sent one by one; what is left then is put together
+_AT_ONCE = 500  # notices in one combined message
+_ONE_BY_ONE = 2.0  # seconds for which notices are sent one by one; the rest is then combined
 
 
 @dataclass(frozen=True, slots=True)
 class DeliveryMetrics:
-    """Who is told how it goes: plain calls. `told(outcome, notices)`; `up(works)`; `waiting(notices)`;
-    `note(subject, told)` keeps what was told beyond this process."""
+    """Callbacks about deliveries: plain calls. `told(outcome, notices)`; `up(works)`; `waiting(notices)`;
+    `note(subject, told)` stores a sent notification beyond this process."""
 
     told: Callable[[str, int], None]
     up: Callable[[bool], None]
@@ -41,7 +42,7 @@ class DeliveryMetrics:
 
 
 class Mailbox:
-    """Delivers in the background what is news: the worst first, at a bounded rate, again until it is taken."""
+    """Delivers new notices in the background: the worst first, at a bounded rate, with retries until accepted."""
 
     def __init__(
         self,
@@ -57,7 +58,7 @@ class Mailbox:
         self._notifier, self._clock, self._redact, self._books = notifier, clock, redact, books
         self._now: dict[str, Notice] = {}
         self._told: dict[str, Told] = {}
-        self._sent_at: dict[str, float] = {}  # steady, for whoever wants it repeated
+        self._sent_at: dict[str, float] = {}  # steady time, for notices that are repeated
         self._pace = Pace(config.per_minute)
         self._aside = SetAside(_AT_ONCE)
         self._news = asyncio.Event()
@@ -67,7 +68,7 @@ class Mailbox:
         books.waiting(0)
 
     def remember(self, told: Mapping[str, Told]) -> None:
-        """Take what was told before the start. It stands until something newer is known."""
+        """Load the notifications sent before the start. They count as current until newer notices arrive."""
         for key, before in told.items():
             if key not in self._told:
                 self._told[key] = before
@@ -76,7 +77,8 @@ class Mailbox:
         self._news.set()
 
     def put(self, notice: Notice, *, wanted: bool = True) -> None:
-        """How a subject stands. One that is not `wanted` here any more, but was firing, is over here."""
+        """Store the current notice of a subject. One that is not `wanted` here any more, but was firing, is over
+        here."""
         if not wanted:
             before = self._now.get(notice.key)
             if before is None or not before.firing:
@@ -87,7 +89,7 @@ class Mailbox:
             self._news.set()
 
     def forget_all_but(self, keys: set[str]) -> None:
-        """Subjects that are no more: what was firing is over."""
+        """Keep only these subjects: of the others, what was firing is over."""
         for key, notice in list(self._now.items()):
             if notice.about == "check" and key not in keys and notice.firing:
                 gone = replace(
@@ -103,9 +105,9 @@ class Mailbox:
             await self.deliver()
 
     async def deliver(self, *, hurry: bool = False) -> None:
-        """Tell all that is news, message after message, until nothing is left or a message is not taken; that one waits
-        by itself. In a `hurry` all that can be put together is, and what the rate does not allow now is left to the
-        next start."""
+        """Send all new notices, message after message, until nothing is left or a message is refused; that one is
+        retried separately. With `hurry`, notices are combined where possible, and what the rate does not allow now is
+        left to the next start."""
         self._news.clear()
         began = self._clock.steady() - (_ONE_BY_ONE if hurry else 0.0)
         while news := self._all_news():
@@ -129,7 +131,7 @@ class Mailbox:
         self._books.waiting(len(self._all_news()))
 
     def _next_message(self, news: Sequence[Notice], free: int) -> list[Notice]:
-        """What the next message holds, when so many more may follow at once with it."""
+        """Return the notices of the next message; `free` is the number of messages that may be sent now."""
         if self._notifier.grouped:
             return list(news[:_AT_ONCE])
         together = [notice for notice in news if notice.firing or not self._notifier.keeps_incidents]
@@ -138,7 +140,7 @@ class Mailbox:
         return [news[0]] if free > 1 else [summary_of(together)]
 
     async def _send(self, batch: list[Notice]) -> bool:
-        """One try. False when the receiver did not take it and is to be tried later."""
+        """Make one attempt. False when the receiver did not accept it and a retry is due later."""
         self._pace.sent(self._clock.steady())
         batch = [replace(notice, before=self._before(notice)) for notice in batch]
         try:
@@ -157,7 +159,7 @@ class Mailbox:
         return told.notice if told is not None else None
 
     def _with_its_beginning(self, notice: Notice) -> Notice:
-        """A notice that says what was told before is about the same event: it keeps that one's beginning and name."""
+        """Keep the beginning and name of the notification sent before, if a notice is about the same event."""
         told = self._before(notice)
         if told is None or notice.differs_from(told):
             return notice
@@ -185,7 +187,7 @@ class Mailbox:
                 self._forget(key)
 
     def _end_summaries(self) -> None:
-        """Where the receiver keeps incidents, a summary is one: it ends when nothing of what it told fires any more."""
+        """End a summary when none of its notices fires any more, where the receiver keeps incidents."""
         if not self._notifier.keeps_incidents:
             return
         for key, told in list(self._told.items()):
@@ -207,8 +209,7 @@ class Mailbox:
                 self._now[notice.key] = notice
 
     def _note(self, notice: Notice, summary: str | None = None) -> None:
-        """Keep what was told of a subject. Of one that is over nothing is kept, but that it was told where that is
-        told in any case."""
+        """Store a sent notice. For a subject that is over nothing is stored, except a notice that is always sent."""
         if not notice.firing and not notice.always:
             self._forget(notice.key)
             return
@@ -242,7 +243,7 @@ class Mailbox:
             _log.error("notifier delivery failed", notifier=self.name, problem=self._redact(text), gives_up=final)
         self._down = True
         self._books.up(False)
-        if final:  # the next message may fare better; this one never will
+        if final:  # the next message may succeed; this one never will
             self._delivered("refused", batch)
             self._aside.forget(notice.key for notice in batch)
             return True
@@ -253,8 +254,8 @@ class Mailbox:
         return False
 
     async def _rest(self) -> None:
-        """Gather what happens at the same time; after a message that was not taken wait, unless there is another one
-        and nothing says yet that the receiver is at fault."""
+        """Collect simultaneous notices; after a failed message wait for the retry, unless there is another notice and
+        nothing yet suggests that the receiver is down."""
         if not self._pause:
             await asyncio.sleep(self.config.group_wait)
             return
@@ -269,7 +270,7 @@ class Mailbox:
                 await asyncio.sleep(self.config.group_wait)
 
     async def _wait_for_turn(self, urgent: bool) -> None:
-        """Wait until the rate allows a message, or until there is something that may be more urgent."""
+        """Wait until the rate allows a message, or until there may be a more urgent notice."""
         self._news.clear()
         with suppress(TimeoutError):
             await asyncio.wait_for(self._news.wait(), self._pace.pause(self._clock.steady(), urgent=urgent))

@@ -1,7 +1,8 @@
-"""Tells people: looks at the board every second, takes notices of gates, and hands both to the mailboxes of the routes.
+"""Notifications: reads the board every second, accepts notices of gates, and passes both to the mailboxes of the
+routes.
 
-It compares states rather than following changes: a notifier that is added, a maintenance window that ends, a check
-that is removed are told without a transition, and nothing is told twice.
+It compares states rather than following changes: a notifier that is added, a maintenance window that ends, a check that
+is removed cause notifications without a transition, and nothing is sent twice.
 """
 
 from __future__ import annotations
@@ -31,13 +32,13 @@ from healthd.runtime.deadline import with_deadline
 
 _log = structlog.get_logger(__name__)
 _STUMBLED = 5.0
-_PATIENCE = 5.0  # seconds for which alarms wait for what the journal says was told
-_SWEEP = 1.0  # seconds between two looks at the board
-_LAST_WORDS = 2.0  # seconds that mailboxes get to be emptied when the daemon stops
+_PATIENCE = 5.0  # seconds for which alarms wait for the notifications stored in the journal
+_SWEEP = 1.0  # seconds between two reads of the board
+_LAST_WORDS = 2.0  # seconds to empty the mailboxes when the daemon stops
 
 
 class Notifications:
-    """All notifiers of a configuration. Built in a running event loop."""
+    """Notifiers of a configuration. Built in a running event loop."""
 
     def __init__(
         self,
@@ -64,7 +65,7 @@ class Notifications:
         self.reconfigure(settings)
 
     def reconfigure(self, settings: Settings) -> None:
-        """Take a configuration. A notifier that did not change goes on undisturbed."""
+        """Apply a configuration. A notifier that did not change continues undisturbed."""
         moved = settings.environment != self._environment
         self._environment = settings.environment
         wanted = settings.active_notifiers
@@ -83,7 +84,7 @@ class Notifications:
                 self._open(name, config)
 
     async def run(self) -> None:
-        """Look at the board until cancelled, at once when something changed."""
+        """Read the board until cancelled, at once when something changed."""
         keeping = [asyncio.create_task(self._recall(), name="told"), asyncio.create_task(self._memory.run())]
         try:
             while True:
@@ -95,11 +96,11 @@ class Notifications:
             await _cancelled(keeping)
 
     def changed(self) -> None:
-        """A check changed: look at the board now."""
+        """Read the board now, because a check changed."""
         self._changed.set()
 
     async def _recall(self) -> None:
-        """Take up what was told before the start. A journal that cannot be read holds nobody's alarm for long."""
+        """Load the notifications sent before the start. A journal that cannot be read delays alarms only briefly."""
         loading = asyncio.create_task(self._memory.load())
         try:
             await asyncio.wait({loading}, timeout=_PATIENCE)
@@ -119,14 +120,15 @@ class Notifications:
             self.tell(self._early.pop(0))
 
     def _remind(self, mailbox: Mailbox) -> None:
-        """Tell a mailbox what its receiver was told; of what another host alone sees it is that one's to tell."""
+        """Pass a mailbox the notifications that its receiver got; those that only another host sees are left to that
+        host."""
         told = self._memory.of(receiver_of(mailbox.name, mailbox.config))
         mine = {key: was for key, was in told.items() if was.notice.facts.get("host", self._source) == self._source}
         kept = {was.within for was in mine.values()}
         mailbox.remember({key: was for key, was in mine.items() if was.notice.about != "summary" or key in kept})
 
     async def _deliver(self, mailbox: Mailbox) -> None:
-        """Until cancelled. A fault in one mailbox is logged, costs its notifier a pause, and no other anything."""
+        """Deliver until cancelled. A bug in one mailbox is logged, pauses its notifier, and affects no other."""
         await self._ready.wait()
         while True:
             try:
@@ -138,7 +140,7 @@ class Notifications:
                 await asyncio.sleep(_STUMBLED)
 
     def sweep(self) -> None:
-        """Tell every mailbox how the checks stand."""
+        """Pass the state of the checks to every mailbox."""
         states = [state for state in self._board.checks() if state.probe is not None]
         notices = [check_notice(state, self._source, self._clock.now()) for state in states] if self._mailboxes else []
         keys = {key_of(state, self._source) for state in self._board.checks()}
@@ -148,8 +150,8 @@ class Notifications:
                 self._put(mailbox, notice)
 
     def tell(self, notice: Notice) -> None:
-        """Tell of something else than a check. Neither blocks nor fails."""
-        if not self._ready.is_set():  # whether it ends what was told before the start is not known yet
+        """Send a notice about something other than a check. Neither blocks nor fails."""
+        if not self._ready.is_set():  # whether it ends a notification sent before the start is unknown until then
             self._early.append(notice)
             return
         facts = {key: self._redact(value) for key, value in notice.facts.items()}
@@ -158,13 +160,13 @@ class Notifications:
             self._put(mailbox, clean)
 
     async def close(self) -> None:
-        """Deliver what is left, for a moment, and end."""
+        """Deliver what is left, for a limited time, and stop."""
         await _cancelled(self._tasks.values())
         last = [asyncio.create_task(mailbox.deliver(hurry=True)) for mailbox in self._mailboxes.values()]
         if last:
             _, late = await asyncio.wait(last, timeout=_LAST_WORDS)
             await _cancelled(late)
-        with suppress(JournalError, TimeoutError):  # then it is told once more after the next start
+        with suppress(JournalError, TimeoutError):  # then it is sent once more after the next start
             await with_deadline(_LAST_WORDS, self._memory.flush(), name="what was told")
         await self._session.close()
 

@@ -1,4 +1,4 @@
-"""How many messages may go out now: half of a minute's at once, the rest of them evenly."""
+"""Rate limit of messages: half of a minute's number at once, the rest of them evenly."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ _MINUTE = 60.0
 
 
 class Pace:
-    """Holds `per_minute` in any minute, without a long silence after a burst.
+    """Allows `per_minute` messages in any minute, without a long silence after a burst.
 
-    What is not urgent leaves a part of the burst to what is.
+    A part of the burst is reserved for urgent messages.
     """
 
     def __init__(self, per_minute: int) -> None:
@@ -23,7 +23,7 @@ class Pace:
         self._sent.append(now)
 
     def free(self, now: float, *, urgent: bool) -> int:
-        """The messages that may go out back to back."""
+        """Return the number of messages that may be sent back to back."""
         burst = self._burst_of(urgent)
         in_minute = self._in_minute(now)
         if in_minute < burst:
@@ -31,7 +31,7 @@ class Pace:
         return 0 if self.pause(now, urgent=urgent) else 1
 
     def pause(self, now: float, *, urgent: bool) -> float:
-        """Seconds until the next message may go out."""
+        """Return the seconds until the next message may be sent."""
         burst, in_minute = self._burst_of(urgent), self._in_minute(now)
         if in_minute < burst:
             return 0.0

@@ -1,4 +1,4 @@
-"""What is too much to be told one by one, put together into one notice."""
+"""Summary of notices that are too many to send one by one."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from datetime import datetime
 from healthd.notifiers.notice import Notice, Severity
 from healthd.notifiers.wording import word
 
-_NAMED = 10  # subjects that the summary's own sentence names
+_NAMED = 10  # subjects that the summary's sentence names
 
 
 def summary_of(notices: Sequence[Notice]) -> Notice:
-    """One notice that says how all of these stand. It has the same key at every try with the same ones."""
+    """Return one notice that states all of these. It has the same key at every attempt with the same notices."""
     firing = [notice for notice in notices if notice.firing]
     worst = max((notice.severity for notice in firing), key=list(Severity).index, default=Severity.INFO)
     identity = hashlib.blake2b("\n".join(notice.id for notice in notices).encode(), digest_size=8).hexdigest()
@@ -37,7 +37,7 @@ def summary_of(notices: Sequence[Notice]) -> Notice:
 
 
 def end_of(summary: Notice, now: datetime) -> Notice:
-    """The notice that all of what a summary told of is over."""
+    """Return the notice that everything in a summary is over."""
     return replace(
         summary,
         standing="over",

@@ -1,4 +1,5 @@
-"""What notifiers have told, kept in the journal: after a restart nothing is told twice and no end is forgotten."""
+"""Notifications that were sent, stored in the journal: after a restart nothing is sent twice and no end is
+forgotten."""
 
 from __future__ import annotations
 
@@ -21,17 +22,18 @@ from healthd.runtime.clock import Clock
 
 _log = structlog.get_logger(__name__)
 _RETRY_SECONDS = 2.0
-_LONGEST = timedelta(days=90)  # whatever nobody spoke of for so long is forgotten
+_LONGEST = timedelta(days=90)  # an entry that was not updated for so long is deleted
 _PACE = {"enabled", "optional", "group_wait", "per_minute", "timeout"}
 _NOTICE = TypeAdapter(Notice)
 
 Key = tuple[str, str]
-"""A receiver and a subject."""
+"""Key of a sent notification: receiver and subject."""
 
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What a receiver was last told of a subject and when; `within` is the key of the summary that told it."""
+    """Last notification to a receiver about a subject, and its time; `within` is the key of the summary that contained
+    it."""
 
     notice: Notice
     at: datetime
@@ -39,9 +41,10 @@ class Told:
 
 
 def receiver_of(name: str, config: NotifierConfig) -> str:
-    """The name of a notifier, and a mark that changes with its address: a new receiver was told nothing yet.
+    """Return the name of a notifier, with a mark that changes with its address: a new receiver has got no notification
+    yet.
 
-    The mark is too short to say anything about a secret in the address.
+    The mark is too short to reveal anything about a secret in the address.
     """
     identity = repr(sorted((key, _plain(value)) for key, value in config if key not in _PACE))
     return f"{name}/{hashlib.blake2b(identity.encode(), digest_size=3).hexdigest()}"
@@ -53,7 +56,7 @@ def _plain(value: object) -> str:
 
 
 class Store(Protocol):
-    """Where it is kept. Both raise JournalError."""
+    """Store of sent notifications. Both methods raise JournalError."""
 
     async def load(self) -> Mapping[Key, Told]: ...
 
@@ -61,7 +64,7 @@ class Store(Protocol):
 
 
 class JournalStore:
-    """The journal's table of what was told. Replicas that share a journal share it."""
+    """Table of sent notifications in the journal. Replicas that share a journal share it."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database, self._clock = database, clock
@@ -73,7 +76,7 @@ class JournalStore:
         for row in rows:
             try:
                 told[row.receiver, row.subject] = Told(_NOTICE.validate_json(row.notice), row.at, row.within)
-            except ValidationError:  # of another release
+            except ValidationError:  # written by another release
                 _log.warning("stored notification unreadable, sending again", subject=row.subject)
         return told
 
@@ -91,7 +94,7 @@ class JournalStore:
 
 
 class Memory:
-    """What was told, in memory; written behind the daemon's back. A journal that is down delays the writing alone."""
+    """Sent notifications in memory, written in the background. A journal that is down delays only the writing."""
 
     def __init__(self, store: Store | None) -> None:
         self._store = store
@@ -101,11 +104,11 @@ class Memory:
         self.loaded = store is None
 
     def of(self, receiver: str) -> dict[str, Told]:
-        """What a receiver was told, by subject."""
+        """Return the notifications that a receiver got, by subject."""
         return {subject: told for (name, subject), told in self._told.items() if name == receiver}
 
     def note(self, receiver: str, subject: str, told: Told | None) -> None:
-        """Keep what was told now; None forgets the subject."""
+        """Store a notification sent now; None forgets the subject."""
         key = receiver, subject
         if told is not None:
             self._told[key] = told
@@ -116,14 +119,14 @@ class Memory:
             self._news.set()
 
     async def load(self) -> None:
-        """Read what was told before the start; what was told since then counts more. Tries until it succeeds."""
+        """Read the notifications sent before the start; those sent since take precedence. Retries until it succeeds."""
         while not self.loaded and self._store is not None:
             try:
                 self._told = {**await self._store.load(), **self._told}
                 self.loaded = True
             except JournalError:
                 await asyncio.sleep(_RETRY_SECONDS)
-            except Exception:  # alarms must not hang on it
+            except Exception:  # alarms must not depend on it
                 _log.exception("stored notifications unreadable, sending again")
                 self.loaded = True
 
@@ -153,7 +156,7 @@ class Memory:
 
 
 def _forget_saved(unsaved: dict[Key, Told | None], saved: Iterable[tuple[Key, Told | None]]) -> None:
-    """What changed again while it was written is left for the next time."""
+    """Forget saved entries; what changed again while it was written is left for the next time."""
     for key, told in saved:
         if key in unsaved and unsaved[key] is told:
             del unsaved[key]

@@ -1,4 +1,4 @@
-"""Time as the daemon sees it. Everything that needs the time is handed a Clock; nothing else reads one."""
+"""Clock of the daemon. All code that needs the time is passed a Clock; nothing else reads one."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """A wall clock for people and a steady one for durations."""
+    """Wall clock for people, and a steady one for durations."""
 
     def now(self) -> datetime:
-        """The wall time, aware, in UTC."""
+        """Return the wall time, aware, in UTC."""
 
     def steady(self) -> float:
-        """Seconds that never run backwards, from an arbitrary start."""
+        """Return seconds that never run backwards, from an arbitrary start."""
 
 
 class SystemClock:
-    """The machine's clocks. The steady one counts the time a suspended machine slept: what was fresh before the
-    sleep is stale after it."""
+    """Clocks of the machine. The steady one counts the time that a suspended machine slept: a result that was fresh
+    before is stale after it."""
 
     def now(self) -> datetime:
         return datetime.now(UTC)

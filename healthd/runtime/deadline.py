@@ -1,4 +1,4 @@
-"""A deadline that holds whatever the awaited code does. For probes, sources and everything else that may hang."""
+"""Deadline that holds whatever the awaited code does: for probes, sources and everything else that may hang."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 T = TypeVar("T")
-GRACE = 0.1  # seconds that a cancelled coroutine gets to clean up before it is left behind
+GRACE = 0.1  # seconds that a cancelled coroutine gets to clean up before it is abandoned
 
 
 class DeadlineExceededError(TimeoutError):
-    """It took longer than it may."""
+    """The work took longer than its deadline."""
 
     def __init__(self, seconds: float, abandoned: asyncio.Task[Any] | None) -> None:
         super().__init__(f"no answer within {seconds:g} s")
@@ -19,17 +19,17 @@ class DeadlineExceededError(TimeoutError):
 
 
 class SelfCancelledError(Exception):
-    """It was cancelled from within, not by whoever awaited it."""
+    """The work was cancelled from within, not by its caller."""
 
     def __init__(self) -> None:
         super().__init__("it was cancelled from within")
 
 
 async def with_deadline(seconds: float, work: Coroutine[Any, Any, T], *, name: str) -> T:
-    """The result of `work`, or DeadlineExceededError at most `seconds` + `GRACE` later.
+    """Return the result of `work`, or raise DeadlineExceededError at most `seconds` + `GRACE` later.
 
-    Unlike asyncio.timeout it does not wait for code that swallows its cancellation, and a cancellation that `work`
-    brings upon itself arrives as SelfCancelledError: a CancelledError always means that the caller is to stop.
+    Unlike asyncio.timeout it does not wait for code that swallows its cancellation. If `work` cancels itself,
+    SelfCancelledError is raised: a CancelledError always means that the caller must stop.
     """
     task = asyncio.create_task(work, name=name)
     task.add_done_callback(_retrieve)
@@ -48,10 +48,10 @@ async def with_deadline(seconds: float, work: Coroutine[Any, Any, T], *, name: s
 
 
 async def shielded(work: Coroutine[Any, Any, T], *, name: str) -> T:
-    """The result of `work`, which goes on to its end also where whoever waits for it is cancelled.
+    """Return the result of `work`, which runs to its end even if its caller is cancelled.
 
-    For what writes: a transaction that is cancelled amid a statement may keep SQLite locked until its cursor is
-    collected, and nobody would tell of what it has committed.
+    For writes: a transaction that is cancelled during a statement may keep SQLite locked until its cursor is collected,
+    and its commit would be unknown to everyone.
     """
     task = asyncio.create_task(work, name=name)
     task.add_done_callback(_retrieve)
@@ -59,6 +59,6 @@ async def shielded(work: Coroutine[Any, Any, T], *, name: str) -> T:
 
 
 def _retrieve(task: asyncio.Task[Any]) -> None:
-    """What a probe says after its time is up is not asked for; without this asyncio would complain about it."""
+    """Retrieve the exception of a probe that ended after its deadline; otherwise asyncio would log a warning."""
     if not task.cancelled():
         task.exception()

@@ -1,12 +1,12 @@
-"""File descriptors: as many as the system gives this process, and how many of them connections to it may take."""
+"""File descriptors: raises the limit of this process, and computes how many connections may use."""
 
 from __future__ import annotations
 
 import resource
 from contextlib import suppress
 
-_ENOUGH = 65_536  # what is above costs programs time that this one starts and that close all they might have inherited
-_OWN = 256  # for checks, gates, the journal and notifiers, whatever comes in
+_ENOUGH = 65_536  # a higher limit slows down child programs that close all descriptors they might have inherited
+_OWN = 256  # for checks, gates, the journal and notifiers, however many connections there are
 _MOST_CONNECTIONS = 4096
 
 
@@ -20,7 +20,7 @@ def raise_limit() -> None:
 
 
 def most_connections() -> int:
-    """How many connections may be open to this process at once."""
+    """Return the maximum number of connections to this process at once."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY:
         return _MOST_CONNECTIONS

@@ -1,5 +1,5 @@
-"""SIGHUP to a process that is still importing: it is remembered. By default it would be the end of the process, and
-whoever starts a daemon and reloads it at once does send it then."""
+"""Record a SIGHUP while the process is still importing. By default it would end the process, and a tool that starts the
+daemon and reloads it at once does send it then."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ _came = False
 
 
 def hold_reload() -> None:
-    """From now on, until the event loop takes over."""
+    """Record SIGHUP from now on, until the event loop handles it."""
     signal.signal(signal.SIGHUP, _remember)
 
 
 def reload_came() -> bool:
-    """Whether somebody asked for a reload meanwhile."""
+    """True if a reload was requested meanwhile."""
     return _came
 
 

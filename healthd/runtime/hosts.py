@@ -1,4 +1,4 @@
-"""Hosts' names as the wire has them: one encoder for lookups, TLS and HTTP."""
+"""Host names in their encoded form: one encoder for lookups, TLS and HTTP."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import idna
 
 
 def ascii_name(host: str) -> str:
-    """A name in ASCII by IDNA 2008, as browsers and registries have it: Python's own encoder, of 2003, takes another
-    domain for it where `ß` or `ς` is in it. What is no such name stays as it is."""
+    """Return a name in ASCII by IDNA 2008, as browsers and registries use it: Python's own encoder, of 2003, yields
+    another domain for names with `ß` or `ς`. A text that is no such name is returned unchanged."""
     if host.isascii():
         return host
     with suppress(idna.IDNAError, UnicodeError):
@@ -18,5 +18,5 @@ def ascii_name(host: str) -> str:
 
 
 def tls_name(host: str) -> str:
-    """A name as TLS has it (RFC 6066, section 3): in ASCII, and without the dot that ends an absolute one."""
+    """Return a name as TLS uses it (RFC 6066, section 3): in ASCII, and without the dot that ends an absolute one."""
     return ascii_name(host).removesuffix(".") or host

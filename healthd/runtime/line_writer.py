@@ -1,7 +1,7 @@
-"""Lines to a file descriptor from a thread of its own, for a loop that must not wait for whoever reads them.
+"""Write lines to a file descriptor from a separate thread, for a loop that must not wait for their reader.
 
-A log driver that stops reading, or a terminal with Ctrl-S, lets a pipe fill up, and the next write blocks for as long
-as it likes. So lines wait in a bounded queue; what finds it full is dropped and counted.
+A log driver that stops reading, or a terminal with Ctrl-S, lets a pipe fill up, and the next write blocks for an
+unlimited time. So lines wait in a bounded queue; when it is full, lines are dropped and counted.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ import threading
 from collections import deque
 
 _MOST_BYTES = 4 * 2**20
-_FAREWELL = 1.0  # seconds that the reader gets to take what is left at the end
+_FAREWELL = 1.0  # seconds for the reader to take what is left at the end
 
 
 class LineWriter:
-    """As much of a text stream as `logging.StreamHandler` needs."""
+    """Part of a text stream that `logging.StreamHandler` needs."""
 
     def __init__(self, descriptor: int, *, most_bytes: int = _MOST_BYTES) -> None:
         self._descriptor, self._room = descriptor, most_bytes
@@ -29,7 +29,7 @@ class LineWriter:
         self._thread.start()
 
     def write(self, text: str) -> None:
-        """Take a line, or count it as dropped. Returns at once."""
+        """Queue a line, or count it as dropped. Returns at once."""
         line = text.encode(errors="backslashreplace")
         with self._news:
             if self._closed or len(line) > self._room:
@@ -40,21 +40,22 @@ class LineWriter:
             self._news.notify()
 
     def count_dropped(self) -> int:
-        """Lines that nobody will ever read, since the start."""
+        """Return the number of lines dropped since the start."""
         return self._dropped
 
     def take_losses(self) -> int:
-        """How many lines were dropped since this last said so; 0 while there is no room to tell of it."""
+        """Return the number of lines dropped since the last call that reported any; 0 while there is no room to log
+        it."""
         with self._news:
             lost = self._dropped - self._told if self._room > self._most // 2 else 0
             self._told += lost
             return lost
 
     def flush(self) -> None:
-        """Lines are written as soon as they can be; nobody waits for that before the end."""
+        """Do nothing: lines are written as soon as possible; only `close` waits for that."""
 
     def close(self, seconds: float = _FAREWELL) -> None:
-        """Write what is left, for so many seconds at most."""
+        """Write what is left, for at most so many seconds."""
         with self._news:
             self._closed = True
             self._news.notify()
@@ -72,14 +73,14 @@ class LineWriter:
                 self._room += len(line)
 
     def _write(self, line: bytes) -> None:
-        """Not through `sys.stderr`: its lock, held by a thread that is blocked, would have the interpreter abort."""
+        """Write without `sys.stderr`: if a blocked thread held its lock, the interpreter would abort."""
         rest = memoryview(line)
         while rest:
             try:
                 rest = rest[os.write(self._descriptor, rest) :]
-            except BlockingIOError:  # somebody who shares it has made it non-blocking
+            except BlockingIOError:  # another process that shares it has made it non-blocking
                 select.select((), (self._descriptor,), ())
-            except OSError:  # whoever read it is gone
+            except OSError:  # its reader is gone
                 with self._news:
                     self._dropped += 1
                 return

@@ -1,8 +1,8 @@
-"""The daemon's event loop: asyncio's own, with name lookups that a hung resolver cannot turn into a hung daemon.
+"""Event loop of the daemon: asyncio's own, with name lookups in which a hung resolver cannot hang the daemon.
 
-`getaddrinfo` cannot be cancelled. On the loop's default executor each timed-out probe would leave a thread behind
-until none is left for anybody, and the interpreter would wait for all of them at exit. Every driver on this loop
-(asyncpg, redis, aiohttp) looks names up through it.
+`getaddrinfo` cannot be cancelled. On the loop's default executor each probe that timed out would leave a thread behind
+until none is left, and the interpreter would wait for all of them at exit. Every driver on this loop (asyncpg, redis,
+aiohttp) looks names up through it.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from healthd.runtime.hosts import ascii_name
 T = TypeVar("T")
 AddressInfo = list[tuple[Any, ...]]
 
-_ENDING = 1.0  # seconds that tasks get to end when the loop does
-_HEAD_START = 0.25  # seconds an address gets before the next one is tried beside it
+_ENDING = 1.0  # seconds for tasks to end with the loop
+_HEAD_START = 0.25  # seconds before the next address is tried in parallel
 _MOST_IN_FLIGHT, _MOST_THREADS = 64, 256
 _LOOK_AGAIN = 0.5
-_TRIED_ANEW_AFTER = 60.0  # seconds after which a resolver that hung may have been put right
-_HUNG_AFTER = 5.0  # seconds after which nobody waits for a lookup any longer: it is said to hang
+_TRIED_ANEW_AFTER = 60.0  # seconds after which a resolver that hung is tried again
+_HUNG_AFTER = 5.0  # seconds after which a lookup is abandoned and counts as hung
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,8 @@ class _Lookup:
 
 
 class Loop(asyncio.SelectorEventLoop):
-    """Looks each name up at most once at a time, in a daemon thread of its own; who else asks joins in."""
+    """Event loop that looks each name up at most once at a time, in a daemon thread of its own; other callers share the
+    result."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -52,7 +53,7 @@ class Loop(asyncio.SelectorEventLoop):
         proto: int = 0,
         flags: int = 0,
     ) -> AddressInfo:
-        """As socket.getaddrinfo. Raises socket.gaierror also when the resolver hangs."""
+        """Look up a name as socket.getaddrinfo does. Raises socket.gaierror also when the resolver hangs."""
         query = (ascii_name(host) if isinstance(host, str) else host, port, family, type, proto, flags)
         while (lookup := self._lookups.get(query)) is None and self._is_busy():
             await self._one_less()
@@ -65,8 +66,8 @@ class Loop(asyncio.SelectorEventLoop):
         return await asyncio.shield(lookup.answer)
 
     async def create_connection(self, *args: Any, **options: Any) -> Any:
-        """As asyncio's; of a name with several addresses none that is silent holds up the others (RFC 8305). Drivers
-        of databases do not ask for that themselves."""
+        """Connect as asyncio does; of several addresses, a silent one does not delay the others (RFC 8305). Database
+        drivers do not ask for that themselves."""
         if options.get("sock") is None and (len(args) > 1 or options.get("host") is not None):
             options.setdefault("happy_eyeballs_delay", _HEAD_START)
         return await super().create_connection(*args, **options)
@@ -74,7 +75,8 @@ class Loop(asyncio.SelectorEventLoop):
     async def create_server(
         self, protocol_factory: Any, host: Any = None, port: Any = None, **options: Any
     ) -> asyncio.Server:
-        """As asyncio's; but `::` is every address of both families, as everywhere else, and not those of IPv6 alone."""
+        """Listen as asyncio does; but `::` is every address of both families, as elsewhere, and not only those of
+        IPv6."""
         if host != "::" or options.get("sock") is not None:
             return await super().create_server(protocol_factory, host, port, **options)
         if not socket.has_dualstack_ipv6():  # a machine without IPv6
@@ -83,14 +85,15 @@ class Loop(asyncio.SelectorEventLoop):
         return await super().create_server(protocol_factory, sock=both, **options)
 
     def _is_busy(self) -> bool:
-        """Whether one more lookup has to wait for another. One that hangs holds up nobody, but for its thread."""
+        """True if another lookup must wait for a free thread. A lookup that hangs blocks no other one, except by its
+        thread."""
         if self._in_flight >= _MOST_THREADS:
             return False  # it is refused
         now = self.time()
         return sum(now - lookup.began <= _HUNG_AFTER for lookup in self._lookups.values()) >= _MOST_IN_FLIGHT
 
     async def _one_less(self) -> None:
-        """Returns when a lookup has ended, or may have begun to hang."""
+        """Return when a lookup has ended, or may have started to hang."""
         answers = {lookup.answer for lookup in self._lookups.values()}
         await asyncio.wait(answers, timeout=_LOOK_AGAIN, return_when=asyncio.FIRST_COMPLETED)
 
@@ -98,10 +101,10 @@ class Loop(asyncio.SelectorEventLoop):
         if self._in_flight >= _MOST_THREADS:
             raise socket.gaierror(socket.EAI_AGAIN, f"{self._in_flight} other name lookups have not returned")
         lookup = _Lookup(self.time(), self.create_future())
-        lookup.answer.add_done_callback(lambda answer: answer.exception())  # nobody may be left to ask for it
+        lookup.answer.add_done_callback(lambda answer: answer.exception())  # the caller may have been cancelled
         try:
             threading.Thread(target=self._look_up, args=(query, lookup), name="lookup", daemon=True).start()
-        except RuntimeError as error:  # no more threads: what was not begun must not be waited for
+        except RuntimeError as error:  # no more threads: a lookup that did not start must not be waited for
             raise socket.gaierror(socket.EAI_AGAIN, f"the lookup cannot be begun: {error}") from error
         self._lookups[query] = lookup
         self._in_flight += 1
@@ -122,7 +125,7 @@ class Loop(asyncio.SelectorEventLoop):
 
     def _end(self, query: tuple[Any, ...], lookup: _Lookup, found: AddressInfo | OSError) -> None:
         self._in_flight -= 1
-        if self._lookups.get(query) is lookup:  # rather than one that was begun since
+        if self._lookups.get(query) is lookup:  # rather than one that started since
             del self._lookups[query]
         if isinstance(found, Exception):
             lookup.answer.set_exception(found)
@@ -131,7 +134,8 @@ class Loop(asyncio.SelectorEventLoop):
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:
-    """As asyncio.run, on this loop; but what ignores its cancellation or hangs in a thread does not hold up the end."""
+    """Run as asyncio.run does, on this loop; but a task that ignores its cancellation or hangs in a thread does not
+    delay the end."""
     loop = Loop()
     try:
         return loop.run_until_complete(main)

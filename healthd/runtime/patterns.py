@@ -1,8 +1,8 @@
-"""Regular expressions that somebody wrote into a configuration, searched within a deadline.
+"""Regular expressions of a configuration, searched within a deadline.
 
-Python's own engine cannot be interrupted, and holds Python's lock while it searches: one pattern with two `.*` over
-a page would stop every answer of the daemon for minutes, in whichever thread it ran. This engine takes the same
-language, lets go of the lock, and gives up in time.
+Python's own engine cannot be interrupted, and holds Python's lock while it searches: one pattern with two `.*` over a
+page would block every answer of the daemon for minutes, in any thread. This engine accepts the same language, releases
+the lock, and stops at its timeout.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _LONGEST = 10_000  # characters of a pattern; a longer one takes seconds to comp
 
 
 class PatternTooSlowError(ValueError):
-    """A search was given up."""
+    """Search that was stopped by its timeout."""
 
     def __init__(self, pattern: str) -> None:
         shown = pattern if len(pattern) <= _SHOWN else pattern[:_SHOWN] + "…"
@@ -27,8 +27,8 @@ class PatternTooSlowError(ValueError):
 
 
 def checked_pattern(text: str) -> str:
-    """`text`, when it is a regular expression. Raises ValueError."""
-    import regex  # loaded by the first pattern: it takes 8 MB
+    """Return `text` when it is a regular expression. Raises ValueError."""
+    import regex  # loaded for the first pattern: it takes 8 MB
 
     if len(text) > _LONGEST:
         raise ValueError(f"is a pattern of more than {_LONGEST} characters")
@@ -42,13 +42,13 @@ def checked_pattern(text: str) -> str:
 
 
 def is_found(pattern: str, text: str, seconds: float = _SECONDS) -> bool:
-    """Whether the pattern is found anywhere in the text. Raises PatternTooSlowError after so many seconds of work."""
+    """True if the pattern is found anywhere in the text. Raises PatternTooSlowError after so many seconds of work."""
     return _try(_compiled(pattern).search, pattern, text, seconds)
 
 
 @lru_cache(maxsize=8192)
 def fits_whole(pattern: str, text: str) -> bool:
-    """Whether the pattern fits the whole of a short text that comes again and again. Raises PatternTooSlowError."""
+    """True if the pattern matches the whole of a short text that occurs often. Raises PatternTooSlowError."""
     return _try(_compiled(pattern).fullmatch, pattern, text, _SECONDS)
 
 

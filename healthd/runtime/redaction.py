@@ -1,6 +1,6 @@
-"""Keeps secrets out of everything that leaves the process. The one place that knows their values.
+"""Redact secrets from everything that leaves the process. The one place that knows their values.
 
-Every text of a stranger passes here, on the event loop: the work is linear in the text's length, whatever stands in it
+Every foreign text is redacted here, on the event loop: the work is linear in the text's length, whatever it contains
 and however many secrets are known.
 """
 
@@ -20,11 +20,11 @@ from healthd.runtime.web_address import WebAddress
 MASK = "***"
 _SHORTEST = 4  # a shorter value would blank out ordinary words
 _SHORTEST_CUT = 8  # characters of a secret that was cut off; fewer tell nothing, and could be an ordinary word's
-_CUT = re.compile(r"$|[\n\"'<]|…|\.\.\.")  # where a text was cut: at its end, at that of a line or a quotation
-# What moves a terminal's cursor, sets its title, or turns the direction of writing.
+_CUT = re.compile(r"$|[\n\"'<]|…|\.\.\.")  # where a text was cut: at its end, at the end of a line or a quotation
+# Characters that move a terminal's cursor, set its title, or change the direction of writing.
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 _SENSITIVE = r"(?:password|passwd|pwd|pass|secret|token|api[_-]?key|authorization|credential|signature)"
-# Neither begins with a run of characters, which would be tried anew from each of them.
+# Neither begins with a run of characters, which would be tried again from each of them.
 _USERINFO = re.compile(r"(?<=[a-z0-9+.-])://[^\s/@\"'<>]*@", re.IGNORECASE)
 _NAMED = re.compile(
     rf"(?P<name>{_SENSITIVE}\b[\"']?\s*[=:]\s*[\"']?)(?:(?:bearer|basic)\s+)?[^\s\"',;&)}}\]]+", re.IGNORECASE
@@ -32,20 +32,20 @@ _NAMED = re.compile(
 
 
 class Redactor:
-    """Replaces known secrets, and whatever looks like a credential, by `***`, and drops control characters.
+    """Replaces known secrets, and any text that looks like a credential, by `***`, and drops control characters.
 
-    A secret is known in every form in which it could come back (see `secret_forms`), in upper and lower case, and where
-    its end was cut off.
+    A secret is recognised in every form in which it could appear (see `secret_forms`), in upper and lower case, and
+    where its end was cut off.
     """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        self._forms: list[str] = []  # sorted, so that the ones that begin like a text stand together
+        self._forms: list[str] = []  # sorted, so that forms with the same beginning are adjacent
         self._heads: frozenset[str] = frozenset()
         self._longest = 0
         self.learn(secrets)
 
     def learn(self, secrets: Iterable[str]) -> None:
-        """Add secrets; what was known stays known, since an old value may still sit in an exception."""
+        """Add secrets; earlier ones are kept, since an old value may still be in an exception."""
         found = {form for secret in secrets for form in map(_folded, forms_of(secret)) if len(form) >= _SHORTEST}
         self._forms = sorted(found.union(self._forms))
         self._heads = frozenset(form[:_SHORTEST] for form in self._forms)
@@ -58,7 +58,7 @@ class Redactor:
         return _NAMED.sub(rf"\g<name>{MASK}", text)
 
     def known(self, text: str) -> str:
-        """Replaces known secrets alone, in a text of our own."""
+        """Replace only known secrets, in a text of our own."""
         heads, folded = self._heads, _folded(text)
         kept: list[str] = []
         done = at = 0
@@ -71,7 +71,7 @@ class Redactor:
         return "".join((*kept, text[done:])) if kept else text
 
     def _length(self, folded: str, at: int) -> int:
-        """The length of the longest secret that stands there, whole or cut off; 0 where none does."""
+        """Return the length of the longest secret at a position, whole or cut off; 0 where there is none."""
         forms, window = self._forms, folded[at : at + self._longest]
         rest = window
         while index := bisect_right(forms, rest):
@@ -88,8 +88,8 @@ class Redactor:
         return end if is_begun else 0
 
     def deeply(self, value: Any) -> Any:
-        """A value as plain JSON, with every text in it cleaned, keys too; NaN and infinities, which JSON does not
-        know, become null."""
+        """Return a value as plain JSON, with every text in it redacted, keys too; NaN and infinities, which JSON lacks,
+        become null."""
         match value:
             case None | bool() | int():
                 return value
@@ -105,10 +105,10 @@ class Redactor:
 
 
 def secrets_of(value: object) -> Iterable[str]:
-    """Every secret that a settings model, or a container of models, holds."""
+    """Yield every secret that a settings model, or a container of models, holds."""
     if isinstance(value, SecretStr):
         yield value.get_secret_value()
-    elif isinstance(value, Secret):  # a document, of which the keys are none
+    elif isinstance(value, Secret):  # a document, whose keys are no secrets
         yield from keys_in(value.get_secret_value())
     elif isinstance(value, WebAddress):
         yield from value.secrets
@@ -124,7 +124,7 @@ def secrets_of(value: object) -> Iterable[str]:
 
 
 def _folded(text: str) -> str:
-    """A text in lower case, as long as before."""
+    """Return a text in lower case, of the same length."""
     lower = text.lower()
     if len(lower) == len(text):
         return lower

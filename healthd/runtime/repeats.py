@@ -1,11 +1,11 @@
-"""Tells once what happens again and again, and then how often: no fault, and no caller, may fill the log."""
+"""Log a repeated event once, and then with its count: no fault, and no caller, may fill the log."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Hashable
 
-_PAUSE = 60.0  # seconds in which one kind is told once
+_PAUSE = 60.0  # seconds in which one kind is logged once
 _MOST_KINDS = 256
 
 
@@ -17,7 +17,8 @@ class Repeats:
         self._kinds: dict[Hashable, tuple[float, int]] = {}
 
     def count(self, kind: Hashable) -> int:
-        """Count one more. How many there were since this kind was last told; 0 while it is too early to tell again."""
+        """Count one event. Return the number since this kind was last logged; 0 while it is too early to log it
+        again."""
         told, times = self._kinds.pop(kind, (float("-inf"), 0))
         is_due = self._now() - told >= _PAUSE
         self._kinds[kind] = (self._now(), 0) if is_due else (told, times + 1)

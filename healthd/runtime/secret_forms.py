@@ -1,4 +1,4 @@
-"""The forms in which a secret could come back: quoted, escaped, encoded, or one of its parts alone. Pure."""
+"""Forms in which a secret could appear: quoted, escaped, encoded, or one of its parts alone. Pure."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import Any
 from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
 
 _SENSITIVE = re.compile(r"pass|pwd|secret|token|key|auth|credential|sig|hook|code", re.IGNORECASE)
-_SHORTEST_PART = 8  # characters of an address from which one of its parts, alone, is taken for the secret
-_LONGEST_WORD = 16  # characters from which a word is none
-# Words of addresses that hold no secret: they stay readable where they stand alone.
+_SHORTEST_PART = 8  # minimum characters of a part of an address that alone is treated as the secret
+_LONGEST_WORD = 16  # characters from which a text is no ordinary word
+# Words of addresses that hold no secret: they stay readable alone.
 _ORDINARY = frozenset(
     {
         *("alertmanager", "annotations", "datasources", "prometheus", "victoriametrics", "workspaces"),
@@ -26,7 +26,7 @@ _ORDINARY = frozenset(
 
 
 def forms_of(secret: str) -> Iterable[str]:
-    """Every form of a secret and, where it is an address, of its secret parts; unordered, with repetitions."""
+    """Yield every form of a secret and, where it is an address, of its secret parts; unordered, with repetitions."""
     for part in {secret, secret.strip(), *parts_of_address(secret)}:
         for plain in {part, unquote(part)}:
             yield from (plain, quote(plain, safe=""), quote(plain), quote_plus(plain))
@@ -40,7 +40,7 @@ def forms_of(secret: str) -> Iterable[str]:
 
 
 def keys_in(document: Any, name: str = "") -> Iterable[str]:
-    """The texts of a JSON document that are secret: by the name that they have, or by their look."""
+    """Yield the texts of a JSON document that are secret: by their name, or by their look."""
     if isinstance(document, str):
         if _SENSITIVE.search(name) or is_key(document):
             yield document
@@ -53,11 +53,11 @@ def keys_in(document: Any, name: str = "") -> Iterable[str]:
 
 
 def parts_of_address(text: str) -> Iterable[str]:
-    """The parts of a URI that are secret: its user, keys in its path, and values of its query."""
+    """Yield the parts of a URI that are secret: its user, keys in its path, and values of its query."""
     scheme, separator, rest = text.partition("://")
     if not separator:
         return
-    # A password may hold an unquoted slash: so both what a parser takes for the user part, and all up to the last @.
+    # A password may hold an unquoted slash: so both the user part by the parser, and all up to the last @.
     for candidate in (re.split(r"[/?#]", rest)[0], re.split(r"[?#]", rest)[0], rest):
         userinfo, at, _ = candidate.rpartition("@")
         if at:
@@ -76,8 +76,8 @@ def parts_of_address(text: str) -> Iterable[str]:
 
 
 def _parts_of_path(path: str) -> Iterable[str]:
-    """What a server repeats of a web address: its path, from each slash on since a proxy may have taken off the
-    beginning, and each segment alone. In databases' addresses the path is a name that people need.
+    """Yield what a server repeats of a web address: its path, from each slash on since a proxy may have removed the
+    beginning, and each segment alone. In database addresses the path is a name that people need.
     """
     segments = path.split("/")[1:]
     for number, segment in enumerate(segments):
@@ -90,22 +90,22 @@ def _parts_of_path(path: str) -> Iterable[str]:
 
 
 def is_secret_name(name: str) -> bool:
-    """Whether what has this name is a secret."""
+    """True if a value of this name is a secret."""
     return _SENSITIVE.search(name) is not None
 
 
 def looks_secret(value: str) -> bool:
-    """Whether a value of an address's query is a secret, by its look."""
+    """True if a value of an address's query looks like a secret."""
     return bool(value) and _is_key(value)
 
 
 def is_key(segment: str) -> bool:
-    """Whether a segment of a path, or a text of a document, is a secret by its look."""
+    """True if a segment of a path, or a text of a document, looks like a secret."""
     return len(segment) >= _SHORTEST_PART and _is_key(segment)
 
 
 def _is_key(word: str) -> bool:
-    """Whether it is more than an ordinary word, or a version, of which addresses are made."""
+    """True if it is neither an ordinary word nor a version, which are usual parts of addresses."""
     if word in _ORDINARY or re.fullmatch(r"v?\d{1,4}(\.\d{1,4})*|\d{4}-\d\d-\d\d", word):
         return False
     parts = re.split(r"[-_.]", word)
@@ -115,7 +115,7 @@ def _is_key(word: str) -> bool:
 
 
 def _escaped_for_script(text: str) -> str:
-    """As JSON that may stand in a page: Go, Rails and Jackson write it so."""
+    """Escape a text for JSON in a page: Go, Rails and Jackson write it so."""
     return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e").replace("'", "\\u0027")
 
 

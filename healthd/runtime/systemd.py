@@ -1,4 +1,4 @@
-"""What systemd is told of the daemon's state: sd_notify(3). Without a service manager nothing is sent."""
+"""Report the daemon's state to systemd: sd_notify(3). Without a service manager nothing is sent."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from collections.abc import Mapping
 
 
 class ServiceManager:
-    """The socket in NOTIFY_SOCKET, when there is one."""
+    """Socket in NOTIFY_SOCKET, when there is one."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         address = environ.get("NOTIFY_SOCKET", "")
         self._address = "\0" + address[1:] if address.startswith("@") else address
         self.patience = _patience(environ)
-        """Seconds after which the manager ends a service that sent no sign of life; None when it does not."""
+        """Seconds after which the manager ends a service that sent no keep-alive; None when it does not."""
 
     def ready(self) -> None:
         self._send("READY=1")
 
     def reloading(self) -> None:
-        """To be followed by `ready`."""
+        """Report a reload; `ready` must follow."""
         self._send(f"RELOADING=1\nMONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
 
     def stopping(self) -> None:
@@ -37,7 +37,7 @@ class ServiceManager:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
                 sender.setblocking(False)
                 sender.sendto(state.encode(), self._address)
-        except OSError:  # a manager that does not listen is no reason to fail
+        except OSError:  # a manager that does not listen must not cause a failure
             return
 
 

@@ -1,4 +1,4 @@
-"""Background tasks that go on whatever happens to one of them, and a word on which of them do their work no more."""
+"""Background tasks that continue when one of them fails, and a report of the stuck ones."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ import structlog
 
 _log = structlog.get_logger(__name__)
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
-_STEADY_AFTER = 60.0  # seconds after which a task that runs again counts as well
-_ENDING = 5.0  # seconds that tasks get to end once they are cancelled
-SILENT_AFTER = 30.0  # seconds without a sign of life after which a vital task counts as stuck
+_STEADY_AFTER = 60.0  # seconds after which a restarted task counts as stable
+_ENDING = 5.0  # seconds for tasks to end once they are cancelled
+SILENT_AFTER = 30.0  # seconds without a heartbeat after which a vital task counts as stuck
 
 Work = Callable[[], Coroutine[Any, Any, None]]
 
 
 class Pulse:
-    """Signs of life of the tasks without which the daemon does nothing, by name.
+    """Heartbeats of the tasks without which the daemon does nothing, by name.
 
-    Silence is counted up to the last sign of anybody: a process that was stopped as a whole has missed nothing.
+    Silence is counted up to the last heartbeat of any task: a process that was stopped as a whole has missed nothing.
     """
 
     def __init__(self) -> None:
@@ -31,20 +31,20 @@ class Pulse:
 
     @property
     def stuck(self) -> tuple[str, ...]:
-        """Tasks that have been silent for too long."""
+        """Names of tasks that have been silent for too long."""
         latest = max(self._last.values(), default=0.0)
         return tuple(name for name, last in self._last.items() if latest - last > SILENT_AFTER)
 
 
 class Tasks:
-    """Runs tasks until told to stop. One that fails, ends or is cancelled from within is started again."""
+    """Runs tasks until stopped. A task that fails, ends or is cancelled from within is restarted."""
 
     def __init__(self, failed: Callable[[str], None]) -> None:
-        """`failed(name)` is told of each failure."""
+        """Create the tasks. `failed(name)` is called on each failure."""
         self._failed = failed
 
     async def run(self, works: Mapping[str, Work], stop: asyncio.Event, before_end: Work) -> None:
-        """Keep them running until `stop`; then `before_end`, and the end of each, which no task can hold up."""
+        """Keep the tasks running until `stop`; then run `before_end`, and end each task, which none can delay."""
         kept = {asyncio.create_task(self._keep(name, work), name=name) for name, work in works.items()}
         try:
             await stop.wait()

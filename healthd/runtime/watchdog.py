@@ -1,4 +1,4 @@
-"""Notices an event loop that stands still, from a thread that does not: whose fault it is goes to the log meanwhile."""
+"""Detect a blocked event loop from a separate thread, and log meanwhile which code blocks it."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from collections.abc import Callable
 import structlog
 
 _log = structlog.get_logger(__name__)
-BEAT = 0.1  # seconds between two signs of life of the loop
-STALLED = 1.0  # seconds without one that count as a stall
+BEAT = 0.1  # seconds between two heartbeats of the loop
+STALLED = 1.0  # seconds without a heartbeat that count as a stall
 
 
 class Watchdog:
     """Runs beside the loop that it watches.
 
-    `lagged(seconds)` is told how late each beat is, `stalled()` of every stall, `alive()` (at most every
-    `alive_every` seconds) that the loop runs: a loop that stands still cannot claim to be alive.
+    `lagged(seconds)` is called with the lag of each heartbeat, `stalled()` for every stall, `alive()` (at most every
+    `alive_every` seconds) while the loop runs: a blocked loop cannot claim to be alive.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class Watchdog:
         self._over = threading.Event()
 
     async def run(self) -> None:
-        """Beats until cancelled."""
+        """Send heartbeats until cancelled."""
         loop_thread = threading.get_ident()
         self._beat = time.monotonic()
         threading.Thread(target=self._watch, args=(loop_thread,), name="watchdog", daemon=True).start()
@@ -55,7 +55,7 @@ class Watchdog:
             self._over.set()
 
     def _watch(self, loop_thread: int) -> None:
-        """In a thread of its own: one report a stall, while it lasts, and one at its end."""
+        """Watch the loop from a separate thread: one report per stall while it lasts, and one at its end."""
         look_every, reported = self._limit / 4, None
         while True:
             looked = time.monotonic()
@@ -75,6 +75,6 @@ class Watchdog:
 
 
 def _stack(thread: int) -> str:
-    """Where a thread is now, innermost call last."""
+    """Return the stack of a thread, innermost call last."""
     frame = sys._current_frames().get(thread)
     return "".join(traceback.format_stack(frame)) if frame is not None else "the loop's thread is gone"

@@ -1,4 +1,4 @@
-"""An address on the web that people need to read, and in which a secret may stand: a password, a key, a hook's path."""
+"""Web address that people need to read, and that may contain a secret: a password, a key, a hook's path."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ _MASK = "***"
 
 
 class WebAddress(str):
-    """A text that is asked as it is, and shown as `masked`; its secret parts are known to the redactor."""
+    """Text that is used unchanged for requests, and shown as `masked`; its secret parts are known to the redactor."""
 
     __slots__ = ()
 
     @property
     def secrets(self) -> Iterable[str]:
-        """Its parts that are secret, in the pieces in which a server repeats them."""
+        """Parts of the address that are secret, in the pieces in which a server repeats them."""
         yield from parts_of_address(str(self))
 
     @property
     def masked(self) -> str:
-        """The address without its user, its keys and the values of its query that are secret."""
+        """Address without its user, its keys and the secret values of its query."""
         address = urlsplit(self)
         _, at, host = address.netloc.rpartition("@")
         path = "/".join(_MASK if is_key(segment) else segment for segment in address.path.split("/"))
@@ -35,7 +35,7 @@ class WebAddress(str):
 
 
 class ShownMasked:
-    """Makes a WebAddress of a text that a configuration gives, and has it shown as `masked`."""
+    """Turns a text of a configuration into a WebAddress, which is shown as `masked`."""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         shown = core_schema.plain_serializer_function_ser_schema(lambda url: WebAddress(url).masked, when_used="json")

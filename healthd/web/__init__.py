@@ -1,1 +1,1 @@
-"""HTTP: the health endpoints, metrics, and the small authorised API. Nothing here probes a dependency on its own."""
+"""HTTP: health endpoints, metrics, and the small authorised API. Nothing here probes a dependency on its own."""

@@ -1,4 +1,4 @@
-"""HAProxy's agent-check: one line a connection, which sets the server's state and weight in the balancer."""
+"""HAProxy's agent-check: one line per connection, which sets the server's state and weight in the balancer."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from healthd.monitoring.board import Board
 from healthd.web.server import CannotListenError
 
 GROUP = "ready"
-_PATIENCE = 1.0  # seconds that a peer gets to take its answer
+_PATIENCE = 1.0  # seconds for a peer to read its answer
 
 
 def answer(board: Board) -> str:
-    """What the group `ready` comes to, in the words of HAProxy's documentation (section 5.2, agent-check).
+    """Return the state of the group `ready`, in the words of HAProxy's documentation (section 5.2, agent-check).
 
-    `ready` undoes an earlier `drain`, and `100%` an earlier `50%`: HAProxy keeps both until told otherwise.
+    `ready` cancels an earlier `drain`, and `100%` an earlier `50%`: HAProxy keeps both until changed.
     """
     if board.draining:
         return "drain\n"
@@ -36,7 +36,7 @@ async def listen(board: Board, address: str) -> asyncio.Server:
             async with asyncio.timeout(_PATIENCE):
                 writer.write(answer(board).encode())
                 writer.write_eof()
-                await reader.read()  # what was sent and not read would have the answer thrown away with a reset
+                await reader.read()  # unread data would reset the connection, and the answer would be lost
         writer.transport.abort()
 
     host, port = split_address(address)

@@ -1,7 +1,7 @@
-"""Who may do what: tokens with scopes, kept as hashes.
+"""Authorisation: tokens with scopes, stored as hashes.
 
-A token comes as `Authorization: Bearer`. A browser may send it as the password of HTTP Basic, for reading alone: what a
-browser sends by itself must not be able to change anything, or any page that it visits could.
+A token is sent as `Authorization: Bearer`. A browser may send it as the password of HTTP Basic, only for reading: a
+browser sends it automatically, so any page that it visits could otherwise change something.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from healthd.web.problems import Problem
 from healthd.web.refusals import Reason, Refusals
 
 _SEC_FETCH_SITE = istr("Sec-Fetch-Site")
-# What proxies and content delivery networks add, and the origin that a browser names for a page.
+# Headers of proxies and content delivery networks, and the origin that a browser sends for a page.
 _FORWARDING = (
     *(hdrs.FORWARDED, hdrs.ORIGIN, hdrs.VIA, hdrs.X_FORWARDED_FOR, hdrs.X_FORWARDED_HOST, hdrs.X_FORWARDED_PROTO),
     *map(
@@ -41,26 +41,26 @@ _FORM = "send `Authorization: Bearer TOKEN`"
 
 
 def new_token() -> tuple[str, str]:
-    """A fresh token and the hash to put into the configuration.
+    """Return a fresh token and the hash to put into the configuration.
 
-    The token has 256 random bits, so one SHA-256 is as strong as a slow password hash and costs nothing a request.
+    The token has 256 random bits, so one SHA-256 is as strong as a slow password hash and costs nothing per request.
     """
     token = "hd_" + secrets.token_urlsafe(32)
     return token, hash_token(token)
 
 
 def hash_token(token: str) -> str:
-    """The hash that stands for a token; of anything that a caller may have sent as one, half a character too."""
+    """Return the hash of a token; of any text that a caller may have sent, even with lone surrogates."""
     return "sha256:" + hashlib.sha256(token.encode(errors="surrogatepass")).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who is asking. `name` goes to the audit."""
+    """Caller of a request. `name` is written to the audit."""
 
     name: str
     scopes: frozenset[str]
-    hooks: frozenset[str] | None = None  # all unless given
+    hooks: frozenset[str] | None = None  # all by default
 
     def opens(self, hook: str) -> bool:
         return self.hooks is None or hook in self.hooks
@@ -73,8 +73,8 @@ _THIS_HOST = Caller("loopback", frozenset({"health:read", "gates:read"}))
 
 
 class Guard:
-    """Tells callers apart, by the configuration in force. Direct callers on this host may be trusted to read, never to
-    change anything: no header tells of every proxy."""
+    """Identifies callers by the configuration in force. Direct callers on this host may be trusted to read, never to
+    change anything: not every proxy adds a header."""
 
     def __init__(self, settings: Current[Settings], refused: Refusals | None = None) -> None:
         self.refused = refused or Refusals()
@@ -93,7 +93,7 @@ class Guard:
         return self._trusts_this_host and _is_loopback(split_address(self._settings.now.http.listen)[0])
 
     def caller(self, request: web.Request) -> Caller | None:
-        """The caller, or None for an anonymous one. Raises Problem 401 for a token that is not known."""
+        """Return the caller, or None for an anonymous one. Raises Problem 401 for an unknown token."""
         if hdrs.AUTHORIZATION in request.headers:
             return self._by_token(_presented(request), self._fault(request))
         if self._trusts_this_host and _is_loopback(request.remote or "") and _is_direct(request):
@@ -101,11 +101,11 @@ class Guard:
         return None
 
     def sees_details(self, request: web.Request) -> bool:
-        """Whether failure messages and numbers may be shown.
+        """True if failure messages and numbers may be shown.
 
-        A caller from this host sees them without a token only where the daemon listens on this host alone: behind
-        a proxy on the same host the whole world comes from loopback. One with a token that is not known is nobody,
-        rather than refused: a credential that was changed must not turn a load balancer's probe red.
+        A caller from this host sees them without a token only where the daemon listens on this host alone: behind a
+        proxy on the same host every caller comes from loopback. A caller with an unknown token is treated as anonymous,
+        rather than refused: a changed credential must not make a load balancer's probe fail.
         """
         if hdrs.AUTHORIZATION not in request.headers:
             return self._shows_this_host and _is_direct(request)
@@ -115,9 +115,9 @@ class Guard:
             return False
 
     def require(self, request: web.Request, scope: str, token: str | None = None) -> Caller:
-        """The caller, who has this scope. Raises Problem 401 or 403.
+        """Return the caller, who has this scope. Raises Problem 401 or 403.
 
-        `token` is one that came in another place, for callers who cannot send the header; the header goes first.
+        `token` is one from another place, for callers who cannot send the header; the header takes precedence.
         """
         if token is not None and hdrs.AUTHORIZATION not in request.headers:
             caller: Caller | None = self._by_token(token)
@@ -133,7 +133,8 @@ class Guard:
         return caller
 
     def challenge(self, request: web.Request, scope: str | None = None) -> Caller:
-        """As `require`, for a page: a browser then asks its user for a token. Without a scope any caller will do."""
+        """Return the caller as `require` does, for a page: a browser then asks its user for a token. Without a scope
+        any caller is accepted."""
         try:
             caller = self.caller(request)
             if caller is None:
@@ -146,14 +147,14 @@ class Guard:
 
     @property
     def knows_tokens(self) -> bool:
-        """Whether signing in can get anyone anywhere."""
+        """True if there are tokens to sign in with."""
         return bool(self._tokens)
 
     def _how_to_come_in(self, with_token: str) -> str:
         return with_token if self._tokens else _NO_TOKEN
 
     def _fault(self, request: web.Request) -> str:
-        """Why what came in the header is nobody's token, as far as its form tells."""
+        """Return why the text in the header is no valid token, as far as its form tells."""
         kind, _, given = request.headers[hdrs.AUTHORIZATION].partition(" ")
         given = given.strip()
         if not self._tokens:
@@ -169,7 +170,7 @@ class Guard:
     def _by_token(self, token: str | None, fault: str = _UNKNOWN) -> Caller:
         presented = hash_token(token or "")
         found: Token | None = None
-        for known in self._tokens:  # all of them, so that the time taken tells nothing
+        for known in self._tokens:  # all of them, so that the time taken reveals nothing
             if hmac.compare_digest(known.hash.get_secret_value(), presented):
                 found = known
         if token is None or found is None:
@@ -180,7 +181,7 @@ class Guard:
 
 
 def _presented(request: web.Request) -> str | None:
-    """The token that comes with a request; None where it comes in a way that does not count."""
+    """Return the token of a request; None where it is sent in a way that does not count."""
     kind, _, given = request.headers[hdrs.AUTHORIZATION].partition(" ")
     match kind.lower():
         case "bearer":
@@ -198,9 +199,9 @@ def _unauthorized(detail: str) -> Problem:
 
 
 def _is_direct(request: web.Request) -> bool:
-    """Whether neither a proxy nor a page in somebody's browser stands between, as far as that can be seen: a proxy says
-    so in a header, or speaks HTTP/1.0 as NGINX does unless told otherwise. A page can have its own name resolve to
-    loopback, but then that name is in the Host header, which it cannot choose."""
+    """True if neither a proxy nor a page in a browser is between, as far as that can be seen: a proxy adds a header, or
+    speaks HTTP/1.0 as NGINX does by default. A page can have its own name resolve to loopback, but then that name is in
+    the Host header, which it cannot choose."""
     headers = request.headers
     return (
         request.version >= HttpVersion11
@@ -212,7 +213,7 @@ def _is_direct(request: web.Request) -> bool:
 
 @lru_cache(maxsize=256)
 def _names_this_host(host: str) -> bool:
-    """A simple client may name none; a browser always does."""
+    """True if the Host header names this host. A simple client may send none; a browser always does."""
     return not host or _is_loopback(re.sub(r":\d*$", "", host).strip("[]").lower())
 
 

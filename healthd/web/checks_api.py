@@ -13,7 +13,7 @@ from healthd.web.problems import Problem, answering_problems
 
 
 class ChecksApi:
-    """What an authorised caller may ask of a check."""
+    """API calls on a check for authorised callers."""
 
     def __init__(self, suite: Suite, board: Board, guard: Guard) -> None:
         self._suite, self._board, self._guard = suite, board, guard
@@ -25,7 +25,7 @@ class ChecksApi:
         ]
 
     async def _run(self, request: web.Request) -> web.Response:
-        """Probe now, or join the probe under way, and answer with the check as it stands then."""
+        """Probe now, or join the probe in progress, and answer with the state of the check after it."""
         self._guard.require(request, "checks:run")
         name = request.match_info["name"]
         if name not in self._board:
@@ -33,7 +33,7 @@ class ChecksApi:
         return await self._probed(name)
 
     async def _beat(self, request: web.Request) -> web.Response:
-        """Take note that something reported in, and show it at once."""
+        """Record a heartbeat, and show it at once."""
         self._guard.require(request, "heartbeats:write")
         name = request.match_info["name"]
         known = {state.name for state in self._board.checks() if state.config.kind == "heartbeat"}

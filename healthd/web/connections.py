@@ -1,8 +1,8 @@
-"""The connections to the HTTP server: how many there may be, how long a request may be on its way, and what becomes of
-bytes that are no request.
+"""Connections to the HTTP server: limits their number and the duration of a request, and handles bytes that are no
+request.
 
-A connection is *waiting* while no whole request of it is being answered. Those cost a descriptor and are worth nothing:
-when there are too many, the one that has waited longest makes room.
+A connection is *waiting* while no whole request of it is being answered. Those use a descriptor and are worth nothing:
+when there are too many, the one that has waited longest is closed.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from healthd.web.problems import Problem
 from healthd.web.refusals import Reason, Refusals
 
 _log = structlog.get_logger(__name__)
-IDLE = 75.0  # seconds without a request after which a connection ends; proxies keep theirs for 60 or less
+IDLE = 75.0  # seconds without a request after which a connection is closed; proxies keep theirs for 60 or less
 _HEAD_SECONDS, _LARGEST_HEAD = 10.0, 32 * 1024
-_LINGERING = 5.0  # seconds in which the rest of a body that was refused is taken and thrown away
-_SWEEP = 1.0  # seconds between two looks for what has taken too long
+_LINGERING = 5.0  # seconds in which the rest of a refused body is read and discarded
+_SWEEP = 1.0  # seconds between two searches for connections that took too long
 _ACCEPTED_IN_ONE_GO, _BACKLOG = 32, 1024
 
 
 class Connections:
-    """Makes the protocol of every new connection to one server."""
+    """Creates the protocol of every new connection to one server."""
 
     def __init__(
         self, server: web.Server, refusals: Refusals, at_most: int, *, head_seconds: float = _HEAD_SECONDS
@@ -38,7 +38,7 @@ class Connections:
         self._answer, server.request_handler = server.request_handler, self._in_hand
         self._loop = asyncio.get_running_loop()
         self._open: set[Connection] = set()
-        # Since when; in that order, as whoever begins is put at the end.
+        # Start of the wait; in order, as new ones are added at the end.
         self._waiting: dict[Connection, float] = {}
         self._heads: dict[Connection, float] = {}
         self._sweeping = self._loop.call_later(_SWEEP, self._sweep)
@@ -52,7 +52,7 @@ class Connections:
             access_log=None,
             keepalive_timeout=IDLE,
             lingering_time=_LINGERING,
-            auto_decompress=False,  # a body that nobody asked for is not unpacked; who asks unpacks so much of it
+            auto_decompress=False,  # a body is decompressed only on demand, up to a limit
         )
 
     def close(self) -> None:
@@ -67,7 +67,8 @@ class Connections:
             self._waiting[connection] = self._loop.time()
 
     def heard(self, connection: Connection) -> bool:
-        """Bytes came. Whether no request is being answered, so that they are of the head of one."""
+        """Record received bytes. Return true if no request is being answered, so that they belong to the head of
+        one."""
         if connection not in self._waiting:
             return False
         self._heads.setdefault(connection, self._loop.time())
@@ -96,7 +97,7 @@ class Connections:
             self.refused(Reason.SLOW_HEAD)
             connection.say(HTTPStatus.REQUEST_TIMEOUT)
             self._end(connection)
-        for connection in self._since(self._waiting, IDLE + _LINGERING):  # it does not take its answer
+        for connection in self._since(self._waiting, IDLE + _LINGERING):  # it does not read its answer
             self._end(connection)
 
     def _since(self, begun: dict[Connection, float], seconds: float) -> list[Connection]:
@@ -134,7 +135,7 @@ class Connection(web.RequestHandler):
         of_body = self._body is not None and not self._body.is_eof()  # perhaps of a request that was refused before
         of_head = not of_body and self._connections.heard(self)
         super().data_received(data)
-        if not of_head or self._request_count > self._whole:  # a request is there, and this may be of its body
+        if not of_head or self._request_count > self._whole:  # a request was parsed, and this may be its body
             return
         self._head += len(data)
         if self._head > _LARGEST_HEAD:  # the parser bounds a line and their number: together they are a megabyte
@@ -146,13 +147,14 @@ class Connection(web.RequestHandler):
         self._head, self._whole, self._body = 0, self._request_count, request.content
 
     def say(self, status: HTTPStatus) -> None:
-        """Answer what is no whole request, as far as the peer takes it."""
+        """Answer bytes that are no whole request, as far as the peer reads it."""
         if self.transport is not None:
             head = f"HTTP/1.1 {status.value} {status.phrase}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
             self.transport.write(head.encode())
 
     def log_exception(self, *args: Any, **options: Any) -> None:
-        """A caller who hangs up in the middle of a body that nobody wants is no fault of the daemon's."""
+        """Log an exception, except when a caller disconnects in the middle of an unwanted body, which is no fault of
+        the daemon."""
         if self.transport is not None and not self.transport.is_closing():
             super().log_exception(*args, **options)
 
@@ -163,7 +165,8 @@ class Connection(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """What the parser refused is anybody's, and is counted; what a handler raised is a fault of the daemon's."""
+        """Answer an error: one of the parser is the caller's fault, and counted; one of a handler is a fault of the
+        daemon."""
         if request.writer.output_size > 0:
             raise ConnectionError("the answer has begun already")
         if status < 500:
@@ -190,7 +193,7 @@ class Connection(web.RequestHandler):
 
 async def accept(connections: Connections, host: str, port: int) -> asyncio.Server:
     """Listen until closed. Raises OSError."""
-    # What asyncio is told here is also how often it tries to accept in one go, with an error for each try while no
+    # asyncio's backlog is also the number of times it tries to accept in one go, with an error for each try while no
     # descriptor is left; how many callers the kernel lets wait is set after that.
     listening = await asyncio.get_running_loop().create_server(connections, host, port, backlog=_ACCEPTED_IN_ONE_GO)
     for known in listening.sockets:

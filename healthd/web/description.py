@@ -1,4 +1,4 @@
-"""The description of one call of the HTTP API: its place, its scope, what goes in, and every answer that can come out.
+"""Description of one call of the HTTP API: its path, its scope, its input, and every possible answer.
 
 The OpenAPI document is made from these. Pages for people are not described: they are no API.
 """
@@ -22,7 +22,7 @@ class Nothing(Model):
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """A request header that means something; `pattern` is what it must look like."""
+    """Request header that has an effect; `pattern` is its form."""
 
     description: str
     pattern: str
@@ -30,8 +30,8 @@ class Header:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One status that a call can be answered with. `headers` maps names to what they tell; `also` are the other media
-    types in which the same is to be had."""
+    """One status with which a call can be answered. `headers` maps names to their meaning; `also` are further media
+    types in which the same answer is available."""
 
     description: str
     model: type[BaseModel] | None = None
@@ -45,7 +45,7 @@ class Answer:
 
 
 class Described(Protocol):
-    """What the OpenAPI document needs of a call."""
+    """Attributes of a call that the OpenAPI document needs."""
 
     @property
     def name(self) -> str: ...
@@ -75,8 +75,8 @@ class Described(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """A call that anybody may make, unless it has a scope. `every_refusal` are the statuses above 400 with a problem
-    document; `path_patterns` what each part of the path that is not fixed must look like."""
+    """Call that any caller may make, unless it has a scope. `every_refusal` are the statuses above 400 with a problem
+    document; `path_patterns` the form of each variable part of the path."""
 
     name: str
     method: str

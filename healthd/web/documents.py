@@ -1,4 +1,4 @@
-"""What the health endpoints say: board states → JSON documents. Pure; it decides what an outsider may not see."""
+"""Documents of the health endpoints: board states → JSON. Pure; it decides what an unauthorised caller may not see."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ _IETF = {Status.HEALTHY: "pass", Status.DEGRADED: "warn", Status.UNHEALTHY: "fai
 
 
 def stamp(moment: datetime) -> str:
-    """ISO 8601 in UTC with milliseconds."""
+    """Return a time as ISO 8601 in UTC with milliseconds."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def check_document(state: CheckState, *, detailed: bool) -> dict[str, Any]:
-    """One check: its status and failure kind for everyone, numbers and messages for the authorised."""
+    """Return one check: its status and failure kind for everyone, numbers and messages for the authorised."""
     document: dict[str, Any] = {"status": state.status.value}
     if state.maintenance is not None:
         document["maintenance"] = state.maintenance if detailed else True
@@ -53,7 +53,7 @@ def health_document(
     environment: str,
     detailed: bool,
 ) -> dict[str, Any]:
-    """`GET /health`; `uptime` in seconds."""
+    """Return the document of `GET /health`; `uptime` in seconds."""
     return {
         "overall": overall.value,
         "timestamp": stamp(now),
@@ -65,7 +65,7 @@ def health_document(
 
 
 def group_document(group: GroupState, *, now: datetime, draining: bool, detailed: bool) -> dict[str, Any]:
-    """`GET /health/ready` and every other group."""
+    """Return the document of `GET /health/ready` and every other group."""
     if group.name == "live":
         status = "alive" if group.ready else "not alive"
     else:
@@ -81,7 +81,7 @@ def group_document(group: GroupState, *, now: datetime, draining: bool, detailed
 
 
 def ietf_document(overall: Status, states: tuple[CheckState, ...], *, version: str, detailed: bool) -> dict[str, Any]:
-    """The shape of draft-inadarei-api-health-check-06, `application/health+json`."""
+    """Return the document of draft-inadarei-api-health-check-06, `application/health+json`."""
     return {
         "status": _IETF[overall],
         "releaseId": version,

@@ -1,4 +1,4 @@
-"""Where the daemon is reached from outside: as it is configured, or else as the request at hand was sent."""
+"""External address of the daemon: as configured, or else from the current request."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from healthd.config.external_url import HOST, PREFIX
 
 
 def base_of(request: web.Request, configured: str | None) -> str:
-    """What goes before a path for whoever sent this request, without a slash at the end.
+    """Return the base address for the sender of this request, without a slash at the end.
 
-    A proxy says in X-Forwarded-Proto, -Host and -Prefix, or in Forwarded, how it was called. What cannot be the name of
-    a host is not repeated; then the path alone remains, which every HTTP client can resolve.
+    A proxy says in X-Forwarded-Proto, -Host and -Prefix, or in Forwarded, how it was called. A text that cannot be a
+    host name is not repeated; then the path alone remains, which every HTTP client can resolve.
     """
     if configured:
         return configured
@@ -28,7 +28,7 @@ def base_of(request: web.Request, configured: str | None) -> str:
 
 
 def _first(headers: Mapping[str, str], name: str) -> str:
-    """Of several proxies the first one is what the caller called."""
+    """Return the value of the first of several proxies, which is the address that the caller used."""
     return headers.get(name, "").partition(",")[0].strip()
 
 

@@ -1,4 +1,5 @@
-"""`/health` and its groups, for people, load balancers and probes: answers from the board, never from a probe."""
+"""Endpoint `/health` and its groups, for people, load balancers and probes: answers from the board, never from a
+probe."""
 
 from __future__ import annotations
 
@@ -22,12 +23,12 @@ from healthd.web.problems import Problem, answering_problems
 from healthd.web.troubles import Troubles, none, trouble_document
 
 _IETF_TYPE = "application/health+json"
-_LONGEST = 1.0  # seconds for which rendered bytes serve, so that the timestamp stays true
+_LONGEST = 1.0  # seconds for which rendered bytes are used, so that the timestamp stays correct
 
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """The bytes of one endpoint, good while the board has not changed and nothing on it has gone stale."""
+    """Bytes of one endpoint, valid while the board has not changed and no result on it has expired."""
 
     status: int
     body: bytes
@@ -37,7 +38,7 @@ class Rendered:
 
 
 class HealthEndpoints:
-    """Renders each answer once and serves the bytes until they could be untrue."""
+    """Renders each answer once and serves the bytes while they are valid."""
 
     def __init__(
         self,
@@ -48,7 +49,8 @@ class HealthEndpoints:
         *,
         stuck: Callable[[], tuple[str, ...]] = tuple,
     ) -> None:
-        """`stuck()` names the tasks that do their work no more: with one of them only a restart helps."""
+        """Create the endpoints. `stuck()` names the tasks that no longer work: with one of them only a restart
+        helps."""
         self._stuck = stuck
         self._board, self._guard, self._in_force = board, guard, settings
         self._clock, self._started = clock, clock.steady()
@@ -62,7 +64,7 @@ class HealthEndpoints:
         for path, group in named.items():
             handler = self._handler(group)
             routes += [web.get(path, handler), web.options(path, handler)]
-        routes.append(web.options("/", self._handler("ready")))  # what HAProxy's httpchk sends by default
+        routes.append(web.options("/", self._handler("ready")))  # sent by HAProxy's httpchk by default
         own = answering_problems(self._own_group)
         return [*routes, web.get("/health/{group}", own), web.options("/health/{group}", own)]
 
@@ -91,13 +93,13 @@ class HealthEndpoints:
         kept = self._kept.get(key)
         if kept is None or kept.version != self._board.version or self._clock.steady() >= kept.until:
             kept = self._kept[key] = self._render(*key)
-        response = web.Response(body=kept.body, status=kept.status, headers=kept.headers)  # which aiohttp copies
+        response = web.Response(body=kept.body, status=kept.status, headers=kept.headers)  # aiohttp copies them
         if request.method == "OPTIONS":
             response.headers["Allow"] = "GET, HEAD, OPTIONS"
         return response
 
     def detailed(self, request: web.Request) -> bool:
-        """Whether this caller sees failure messages and numbers."""
+        """True if this caller sees failure messages and numbers."""
         details = self._settings.http.details
         if details is Details.AUTHORIZED:
             return self._guard.sees_details(request)

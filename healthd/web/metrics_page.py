@@ -1,4 +1,4 @@
-"""`GET /metrics`: the registry in the format that the scraper asks for."""
+"""Endpoint `GET /metrics`: the registry in the format that the scraper asks for."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from prometheus_client.exposition import choose_encoder
 from healthd.web.problems import Problem
 from healthd.web.spending import Spending
 
-_AT_MOST = 16  # formats of which the last answer is kept: what Accept says comes back in them
+_AT_MOST = 16  # formats whose last answer is kept: Accept selects one of them
 
 
 class MetricsPage:
-    """Needs no token, so its cost is bounded: see `Spending`. `?name[]=` narrows an answer while nothing is over."""
+    """Needs no token, so its cost is bounded: see `Spending`. `?name[]=` filters an answer while the limit is not
+    exceeded."""
 
     def __init__(self, registry: CollectorRegistry, spending: Spending) -> None:
         self._registry, self._spending = registry, spending

@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document, made from the descriptions of what is served. It describes; it checks nothing."""
+"""OpenAPI 3.1 document, made from the descriptions of the calls. It describes; it validates nothing."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ _TAGS = {
 
 
 class FieldProblem(BaseModel):
-    """One field that is not as it must be."""
+    """Field of a request that is invalid."""
 
     field: str
     problem: str
 
 
 class ToolError(BaseModel):
-    """An error as the API of a deploy tool words it, for the dialects that do."""
+    """Error in the format of a deploy tool's API, for the dialects that imitate it."""
 
     status: str
     title: str
@@ -41,7 +41,7 @@ class ToolError(BaseModel):
 
 
 class ProblemDocument(BaseModel):
-    """What went wrong and how to mend it (RFC 9457)."""
+    """Error and how to fix it (RFC 9457)."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -53,7 +53,7 @@ class ProblemDocument(BaseModel):
 
 
 def document(operations: Iterable[Described]) -> dict[str, Any]:
-    """The whole document. A call by GET may be made by HEAD as well, which is not written."""
+    """Return the whole document. A call by GET may be made by HEAD as well, which is not listed."""
     operations = tuple(operations)
     models = {op.body for op in operations} | {op.query for op in operations} | {ProblemDocument}
     given = [answer for op in operations for answer in op.answers.values()]

@@ -1,4 +1,4 @@
-"""The descriptions of the daemon's own calls: health, checks, heartbeats, metrics. Their handlers are beside this."""
+"""Descriptions of the daemon's own calls: health, checks, heartbeats, metrics. Their handlers are in other files."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _REFUSED = {
 
 
 def descriptions() -> list[Description]:
-    """All of them. GET means HEAD as well."""
+    """Return all descriptions. GET means HEAD as well."""
     return [
         *_both("health", "/health", "How everything stands.", HealthAnswer),
         *_both("live", "/health/live", _GROUPS["live"], GroupAnswer),

@@ -13,7 +13,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Problem(Exception):  # noqa: N818 - the RFC's word
-    """An answer that tells what is wrong and how to mend it. `extra` holds members of the problem object."""
+    """Answer that says what is wrong and how to fix it. `extra` holds members of the problem object."""
 
     def __init__(
         self, status: int, title: str, detail: str = "", headers: dict[str, str] | None = None, **extra: Any
@@ -34,7 +34,7 @@ class Problem(Exception):  # noqa: N818 - the RFC's word
 
 
 def answering_problems(handler: Handler) -> Handler:
-    """A handler whose Problems become answers."""
+    """Return a handler whose Problems become answers."""
 
     @wraps(handler)
     async def wrapped(request: web.Request) -> web.StreamResponse:

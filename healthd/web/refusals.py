@@ -1,4 +1,4 @@
-"""Counts the callers who were turned away, and tells of each kind of them once a minute at most."""
+"""Count refused callers, and log each kind of them once a minute at most."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _log = structlog.get_logger(__name__)
 
 
 class Reason(StrEnum):
-    """Why a caller was turned away."""
+    """Reason of a refusal."""
 
     UNKNOWN_TOKEN = "unknown_token"
     BAD_SIGNATURE = "bad_signature"
@@ -31,7 +31,7 @@ _TOLD = {
 
 
 class Refusals:
-    """Those of one daemon. What anybody can send, and is no sign of anything, is counted and not told."""
+    """Refusals of one daemon. A kind that anyone can cause, and that indicates nothing, is counted and not logged."""
 
     def __init__(self, count: Callable[[str], None] = lambda _reason: None, repeats: Repeats | None = None) -> None:
         self._count, self._repeats = count, repeats or Repeats()

@@ -1,4 +1,4 @@
-"""The shapes of what the daemon's own endpoints answer, for the OpenAPI document. `documents.py` makes the answers."""
+"""Schemas of the answers of the daemon's own endpoints, for the OpenAPI document. `documents.py` makes the answers."""
 
 from __future__ import annotations
 
@@ -14,47 +14,47 @@ _Moment = Annotated[datetime, WithJsonSchema({"type": "string", "format": "date-
 
 
 class _Answered(BaseModel):
-    """Something that is answered. A member that may be null is left out instead."""
+    """Base of the answers. A member that may be null is left out instead."""
 
     model_config = ConfigDict(use_attribute_docstrings=True)
 
 
 class CheckAnswer(_Answered):
-    """One check. Callers who may see no details get its status, the kind of its failure and when it was probed; what
-    the check measured stands beside these members, under names of its own."""
+    """One check. Callers without access to details get its status, the kind of its failure and the time of the last
+    probe; measured values are further members, under their own names."""
 
     model_config = ConfigDict(extra="allow", use_attribute_docstrings=True)
 
     status: Status
-    """`unknown`: it has not been probed yet, or its last result is too old to be believed."""
+    """Status of the check; `unknown`: it has not been probed yet, or its last result is too old to be valid."""
     maintenance: str | bool | None = None
-    """The reason of the planned window in which the check is now; `true` for callers who may not see it."""
+    """Reason of the planned window that covers the check now; `true` for callers who may not see it."""
     timestamp: _Moment | None = None
-    """When it was probed last."""
+    """Time of the last probe."""
     kind: FailureKind | None = None
-    """The kind of its failure."""
+    """Kind of the failure."""
     overdue: bool | None = None
-    """`true` where its last result is too old."""
+    """`true` if the last result is too old."""
     latency: float | None = None
-    """Milliseconds that the dependency took to answer."""
+    """Response time of the dependency in milliseconds."""
     duration: float | None = None
-    """Milliseconds that the whole probe took."""
+    """Duration of the whole probe in milliseconds."""
     critical: bool | None = None
-    """Whether its failure makes the whole unhealthy."""
+    """True if a failure of the check makes the overall status unhealthy."""
     since: _Moment | None = None
-    """Since when it has this status."""
+    """Time of the change to this status."""
     message: str | None = None
-    """What went wrong, for people."""
+    """Message about the failure, for people."""
 
 
 class NamedCheckAnswer(CheckAnswer):
-    """The check that was run, with all details."""
+    """Check that was run, with all details."""
 
     name: str
 
 
 class TroubleAnswer(_Answered):
-    """A rollback that failed or was not confirmed, and wants a person."""
+    """Rollback that failed or was not confirmed, and needs a person."""
 
     service: str
     state: str
@@ -75,25 +75,25 @@ class HealthAnswer(_Answered):
     environment: str
     checks: dict[str, CheckAnswer]
     rollbacks: list[TroubleAnswer] | None = None
-    """The rollbacks that want a person; left out while there is none."""
+    """Rollbacks that need a person; left out while there is none."""
 
 
 class GroupAnswer(_Answered):
     """One group of checks."""
 
     status: Literal["ready", "degraded", "not ready", "alive", "not alive", "stuck"]
-    """`degraded`: an unhealthy dependency that all replicas share is tolerated. `alive`, `not alive` and `stuck` are
-    those of the group `live`."""
+    """Status of the group; `degraded`: an unhealthy dependency that all replicas share is tolerated. `alive`, `not
+    alive` and `stuck` are those of the group `live`."""
     timestamp: _Moment
     checks: dict[str, CheckAnswer] | None = None
     draining: bool | None = None
-    """`true` where the daemon is stopping."""
+    """`true` if the daemon is stopping."""
     tasks: list[str] | None = None
-    """The background tasks of the daemon that do their work no more: only a restart helps."""
+    """Background tasks of the daemon that no longer work: only a restart helps."""
 
 
 class IetfCheck(_Answered):
-    """One check in the words of draft-inadarei-api-health-check-06."""
+    """One check in the format of draft-inadarei-api-health-check-06."""
 
     componentType: str  # noqa: N815 - the draft's word
     status: Literal["pass", "warn", "fail"]
@@ -104,7 +104,8 @@ class IetfCheck(_Answered):
 
 
 class IetfAnswer(_Answered):
-    """The same as draft-inadarei-api-health-check-06 words it, for callers who accept `application/health+json`."""
+    """Overall status in the format of draft-inadarei-api-health-check-06, for callers who accept
+    `application/health+json`."""
 
     status: Literal["pass", "warn", "fail"]
     releaseId: str | None = None  # noqa: N815
@@ -112,7 +113,7 @@ class IetfAnswer(_Answered):
 
 
 class MetricsQuery(Model):
-    """Which metrics are wanted."""
+    """Selection of metrics."""
 
     name: tuple[str, ...] = Field((), alias="name[]")
-    """Only these metrics, by the names of their series; all unless given."""
+    """Metrics to return, by the names of their series; all by default."""

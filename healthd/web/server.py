@@ -1,4 +1,4 @@
-"""The HTTP server: which routes there are, and how they start and stop."""
+"""HTTP server: its routes, start and stop."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from healthd.web.spending import Spending
 from healthd.web.unanswered import no_such_call
 
 _LARGEST_BODY = 64 * 1024
-_FAREWELL = 2.0  # seconds that requests in hand get to end when the server stops
+_FAREWELL = 2.0  # seconds for requests in progress to end when the server stops
 
 
 class CannotListenError(Exception):
-    """An address to serve on cannot be had."""
+    """The address to serve on is not available."""
 
     def __init__(self, address: str, error: OSError) -> None:
         reason = os.strerror(error.errno) if error.errno is not None and error.errno > 0 else error
@@ -34,7 +34,8 @@ class CannotListenError(Exception):
 def build(
     health: HealthEndpoints, checks: ChecksApi, metrics: Metrics, more: Iterable[web.AbstractRouteDef]
 ) -> web.Application:
-    """The application. It has no middleware: an answer to a probe goes straight from its handler to the wire."""
+    """Return the application. It has no middleware: an answer to a probe goes straight from its handler to the
+    socket."""
     app = web.Application(client_max_size=_LARGEST_BODY)
     app.add_routes(health.routes())
     app.add_routes(checks.routes())
@@ -44,19 +45,19 @@ def build(
 
 
 class HttpServer:
-    """One that listens."""
+    """HTTP server that listens."""
 
     def __init__(self, runner: web.AppRunner, connections: Connections, listening: asyncio.Server) -> None:
         self._runner, self._connections, self._listening = runner, connections, listening
 
     @property
     def port(self) -> int:
-        """The one that it has got where it was told none."""
+        """Port of the server; chosen by the system if none was configured."""
         port: int = self._listening.sockets[0].getsockname()[1]
         return port
 
     async def close(self) -> None:
-        """Take no more calls, and give those in hand two seconds to end."""
+        """Accept no more requests, and give those in progress two seconds to end."""
         self._listening.close()
         await self._runner.cleanup()
         self._connections.close()

@@ -1,4 +1,4 @@
-"""A share of the processor for what anybody may ask for as often as they like."""
+"""Limit the processor time for pages that anyone may request as often as they like."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 _SHARE = 0.1  # of one core
-_BURST = 1.0  # seconds of the processor that may be spent at once
+_BURST = 1.0  # seconds of processor time that may be spent at once
 
 
 class Spending:
-    """Counts what is spent on drawing answers. While it is over, whoever asks gets what was drawn last: never older
-    than it takes to earn another drawing, which is ten times as long as one takes."""
+    """Counts the time spent on rendering answers. Above the limit, callers get the last rendering: never older than the
+    time to earn another one, which is ten times as long as one takes."""
 
     def __init__(
         self, clock: Callable[[], float] = time.monotonic, processor: Callable[[], float] = time.thread_time
@@ -29,7 +29,7 @@ class Spending:
 
     @contextmanager
     def counted(self) -> Iterator[None]:
-        """Count the processor time of what is done inside, which must not wait for anything."""
+        """Count the processor time of the block, which must not wait for anything."""
         began = self._processor()
         try:
             yield

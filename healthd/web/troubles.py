@@ -1,4 +1,4 @@
-"""The port through which health learns of rollbacks that want a person: the worst that can be, and worth a headline."""
+"""Port through which health reads rollbacks that need a person: the worst possible state, shown in the headline."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from healthd.web.documents import stamp
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """A rollback that did not end well. `state` is what the API calls it, `word` what people do; `gate` is the id of
-    the gate that called for it, `address` the page about that."""
+    """Rollback that did not end well. `state` is its name in the API, `word` the one for people; `gate` is the id of
+    its gate, `address` the page about that."""
 
     service: str
     version: str
@@ -26,16 +26,16 @@ class Trouble:
 
 
 Troubles = Callable[[], Sequence[Trouble]]
-"""Those that are known now, the newest first. Neither blocks nor fails."""
+"""Function that returns the known rollbacks, the newest first. Neither blocks nor fails."""
 
 
 def none() -> Sequence[Trouble]:
-    """What a daemon without gates knows."""
+    """Return the rollbacks of a daemon without gates."""
     return ()
 
 
 def trouble_document(trouble: Trouble, *, detailed: bool) -> dict[str, Any]:
-    """One entry of `rollbacks` in `GET /health`."""
+    """Return one entry of `rollbacks` in `GET /health`."""
     document: dict[str, Any] = {"service": trouble.service, "state": trouble.state, "since": stamp(trouble.since)}
     if detailed:
         document |= {"version": trouble.version, "gate": trouble.gate, "message": trouble.sentence}

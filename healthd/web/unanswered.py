@@ -1,4 +1,4 @@
-"""What is answered where nothing is: which methods are, and the nearest path."""
+"""Answers for a path or method that does not exist: the allowed methods, and the nearest path."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from healthd.web.problems import Problem
 
 
 async def no_such_call(request: web.Request) -> web.Response:
-    """405 where another method would be answered, else 404."""
+    """Return 405 where another method would be answered, else 404."""
     allowed: set[str] = set()
     paths: set[str] = set()
     for resource in request.app.router.resources():

@@ -1,1 +1,2 @@
-"""Pages for people: drawn on the server, whole without JavaScript, alive with it. No check or gate is decided here."""
+"""Pages for people: rendered on the server, complete without JavaScript, live with it. No check or gate is decided
+here."""

@@ -1,5 +1,5 @@
-"""`GET /openapi.json`, the description of every call, and `GET /docs`, the same for people. Made when the first asks,
-off the event loop; from then on the same bytes for everybody. Neither holds anything of the configuration."""
+"""Endpoints `GET /openapi.json`, the description of every call, and `GET /docs`, the same for people. Rendered on the
+first request, off the event loop; then the same bytes for everyone. Neither contains anything of the configuration."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from healthd.web.pages.renderer import HEADERS, Renderer
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """The bytes of an answer, plain and compressed."""
+    """Bytes of an answer, plain and compressed."""
 
     body: bytes
     compressed: bytes
     headers: Mapping[str, str]
 
     def answer(self, request: web.Request) -> web.Response:
-        """As this caller can read it."""
+        """Return the answer in an encoding that this caller accepts."""
         if "gzip" in request.headers.get(hdrs.ACCEPT_ENCODING, ""):
             return web.Response(body=self.compressed, headers={**self.headers, hdrs.CONTENT_ENCODING: "gzip"})
         return web.Response(body=self.body, headers=self.headers)
 
 
 class ApiDocs:
-    """The description of the calls of this daemon: its own, and those that `add` names."""
+    """Description of the calls of this daemon: its own, and those that `add` names."""
 
     def __init__(self, renderer: Renderer) -> None:
         self._renderer = renderer
@@ -42,14 +42,14 @@ class ApiDocs:
         self._making = asyncio.Lock()
 
     def add(self, described: Sequence[Described]) -> None:
-        """Describe these as well. Before the first call."""
+        """Describe these calls as well. Must precede the first request."""
         self._described += described
 
     def routes(self) -> list[web.RouteDef]:
         return [web.get("/openapi.json", self._json), web.get("/docs", self._page)]
 
     def document(self) -> dict[str, Any]:
-        """The OpenAPI document."""
+        """Return the OpenAPI document."""
         return openapi.document(self._described)
 
     async def _json(self, request: web.Request) -> web.Response:

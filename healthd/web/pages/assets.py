@@ -1,4 +1,4 @@
-"""Style sheets, scripts and signs: served from memory under addresses that name their content."""
+"""Style sheets, scripts and icons: served from memory under addresses that contain a hash of their content."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ class Assets:
         self._files: dict[str, Asset] = {}
 
     def add(self, folder: Path) -> None:
-        """Serve what is in a folder as well."""
+        """Serve the files of a folder as well."""
         self._files |= {file.name: _read(file) for file in folder.iterdir() if file.suffix in _TYPES}
 
     def url(self, name: str) -> str:
-        """Where a file is to be had. Raises KeyError."""
+        """Return the address of a file. Raises KeyError."""
         return f"/static/{self._files[name].digest}/{name}"
 
     def routes(self) -> list[web.RouteDef]:
         return [web.get(r"/static/{digest:[0-9a-f]{12}}/{name:[a-z-]+\.[a-z]+}", self._serve)]
 
     async def _serve(self, request: web.Request) -> web.Response:
-        """The file, kept for ever. In a rolling update the page may come from another release: then the file is what
-        there is here, and nobody keeps it."""
+        """Serve the file, to be cached for ever. In a rolling update the page may come from another release: then this
+        release's file is served, and not cached."""
         asset = self._files.get(request.match_info["name"])
         if asset is None:
             raise web.HTTPNotFound

@@ -1,4 +1,4 @@
-"""The port through which the status page learns of deploys: whoever judges them says what is to be shown."""
+"""Port through which the status page reads deploys: the package that judges them provides the data."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from datetime import datetime
 from typing import Literal, Protocol
 
 Sign = Literal["healthy", "degraded", "unhealthy", "unknown", "running"]
-"""Which sign and colour; the word beside it says what it means."""
+"""Icon and colour of a deploy; the word beside it gives the meaning."""
 
 
 @dataclass(frozen=True, slots=True)
 class Deploy:
-    """One deploy that is or was judged by `policy`. `at` is when it took its present state, `address` the page about
+    """One deploy that is or was judged by `policy`. `at` is the time of its present state, `address` the page about
     it."""
 
     name: str
@@ -27,11 +27,11 @@ class Deploy:
 
 
 class UnknownDeploysError(Exception):
-    """The deploys cannot be told now, and why."""
+    """The deploys cannot be read now; the message says why."""
 
 
 class Deploys(Protocol):
-    """Who knows of deploys."""
+    """Source of deploys."""
 
     async def latest(self) -> Sequence[Deploy]:
-        """Those under way first, then the newest; few. Raises UnknownDeploysError."""
+        """Return those in progress first, then the newest; few. Raises UnknownDeploysError."""

@@ -1,6 +1,6 @@
-"""Small drawings as SVG paths: the strip of a day, the line of the last probes. Geometry only; colours and scale are
-the style sheet's. Up is positive. Heights tell the statuses apart where colours do not. A page has hundreds:
-bytes count.
+"""Small drawings as SVG paths: the strip of a day, the line of the last probes. Geometry only; colours and scale are in
+the style sheet. Up is positive. Heights distinguish the statuses for readers who cannot rely on colours. A page has
+hundreds: bytes count.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from healthd.web.pages.history import Answer
 
 HEIGHT = 8
 STEPS = 30
-"""Units to the right that the line of the last probes takes: two probes to one."""
+"""Width of the line of the last probes, in units: two probes to one."""
 _BARS = {  # foot and top
     Status.HEALTHY: (0, 3),
     Status.DEGRADED: (0, 5),
@@ -24,7 +24,7 @@ _BARS = {  # foot and top
 
 
 def strip(spans: Sequence[Status | None]) -> dict[Status, str]:
-    """A path for each status that occurs, one unit wide for each span: the worse, the taller; unknown floats."""
+    """Return a path for each status that occurs, one unit wide for each span: the worse, the taller; unknown floats."""
     paths: dict[Status, str] = {}
     x = 0
     for status, run in groupby(spans):
@@ -37,8 +37,8 @@ def strip(spans: Sequence[Status | None]) -> dict[Status, str]:
 
 
 def line(answers: Sequence[Answer]) -> str:
-    """The path of how long the last probes took, the newest at the right end; of each two the slower. A flat line runs
-    half way up, so that noise does not look like trouble."""
+    """Return the path of the latencies of the last probes, the newest at the right end; of each pair the slower. A flat
+    line is drawn half way up, so that noise does not look like a problem."""
     pairs = _pairs(answers)
     if len(pairs) < 2:
         return ""
@@ -53,7 +53,7 @@ def line(answers: Sequence[Answer]) -> str:
 
 
 def failures(answers: Sequence[Answer]) -> str:
-    """The path of marks at the probes that found it unhealthy."""
+    """Return the path of marks at the probes with result unhealthy."""
     pairs = _pairs(answers)
     first = STEPS - len(pairs)
     return "".join(
@@ -64,6 +64,6 @@ def failures(answers: Sequence[Answer]) -> str:
 
 
 def _pairs(answers: Sequence[Answer]) -> list[Sequence[Answer]]:
-    """Two and two, so that the newest are whole; the oldest may be alone."""
+    """Return pairs, so that the newest are complete; the oldest may be alone."""
     odd = len(answers) % 2
     return ([answers[:1]] if odd else []) + [answers[i : i + 2] for i in range(odd, len(answers), 2)]

@@ -1,6 +1,6 @@
-"""What was seen of every check, for the pages: its last probes, and its statuses of the last day.
+"""History of every check for the pages: its last probes, and its statuses of the last day.
 
-Memory for a screen, not a store: time series are Prometheus's business, and transitions the journal's.
+Memory for a screen, not a store: time series belong in Prometheus, and transitions in the journal.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from healthd.model import Probe, Status, Transition
 from healthd.monitoring.board import worst
 
 PROBES = 60
-"""Probes that are kept of each check."""
+"""Number of probes that are kept of each check."""
 DAY = 86400.0
 SPAN = 1800.0
-"""Seconds of one span of a day; a span has the worst status that was seen in it."""
+"""Seconds of one span of a day; a span has the worst status that occurred in it."""
 SPANS = int(DAY / SPAN)
-_CHANGES = 500  # of each check; beyond that the oldest go
+_CHANGES = 500  # of each check; beyond that the oldest are dropped
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One probe: seconds that it took, and what it found."""
+    """One probe: its duration in seconds, and its result."""
 
     seconds: float
     status: Status
@@ -32,7 +32,7 @@ class Answer:
 
 @dataclass(slots=True)
 class Past:
-    """What was seen of one check. `count` grows with everything that is added."""
+    """History of one check. `count` grows with every entry."""
 
     answers: deque[Answer]
     changes: deque[tuple[datetime, Status]]
@@ -43,7 +43,7 @@ class Past:
         return cls(deque(maxlen=PROBES), deque(maxlen=_CHANGES))
 
     def spans(self, now: datetime) -> tuple[Status | None, ...]:
-        """The worst status of each span of the last day, oldest first; None where nothing is known."""
+        """Return the worst status of each span of the last day, oldest first; None where nothing is known."""
         last = span_of(now)
         found: list[Status | None] = [None] * SPANS
         changes = list(self.changes)
@@ -58,7 +58,7 @@ class Past:
 
 
 class History:
-    """What was seen of all checks; bounded for each. `started` is the beginning of this process."""
+    """History of all checks; bounded for each. `started` is the start of this process."""
 
     def __init__(self, started: datetime) -> None:
         self.started = started
@@ -80,7 +80,7 @@ class History:
             past.count += 1
 
     def recall(self, transitions: Iterable[tuple[str, datetime, Status, Status]]) -> None:
-        """What the journal knows of the time before this process: check, when, from what, to what, oldest first."""
+        """Add the journal's transitions from before this process: check, time, old status, new status, oldest first."""
         before: dict[str, list[tuple[datetime, Status]]] = {}
         for name, at, old, new in transitions:
             if name in self._checks and at < self.started:
@@ -94,10 +94,10 @@ class History:
             past.count += 1
 
     def of(self, name: str) -> Past:
-        """What was seen of a check; empty for one that is not known."""
+        """Return the history of a check; empty for an unknown one."""
         return self._checks.get(name) or Past.empty()
 
 
 def span_of(moment: datetime) -> int:
-    """The number of the span that a moment lies in."""
+    """Return the number of the span that contains a moment."""
     return int(moment.timestamp() // SPAN)

@@ -1,6 +1,6 @@
-"""The parts of a page: each is drawn again only when what it shows has changed, and knows which change that was.
+"""Parts of a page: each is rendered again only when its data has changed, and records the number of that change.
 
-A page is its parts put together; whoever follows it is sent the parts that changed since.
+A page is its parts combined; its followers are sent the parts that changed since.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One part as it should be: `key` is all that it depends on, `draw` makes its HTML."""
+    """Part to render: `key` is all that it depends on, `draw` makes its HTML."""
 
     key: object
     draw: Callable[[], str]
@@ -21,7 +21,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """One part as it is; `change` is the number of the change that made it so."""
+    """Rendered part; `change` is the number of the change that rendered it."""
 
     key: object
     html: str
@@ -29,17 +29,17 @@ class Drawn:
 
 
 class Parts:
-    """The parts of one page by the id of their element, and the order of those that are rows."""
+    """Parts of one page by the id of their element, and the order of those that are rows."""
 
     def __init__(self) -> None:
         self._drawn: dict[str, Drawn] = {}
-        self._run = secrets.token_hex(4)  # tells marks of another process, or of a page that was laid out anew
+        self._run = secrets.token_hex(4)  # distinguishes marks of another process, or of a page with a new layout
         self._change = 0
         self._order: tuple[str, ...] = ()
         self._reordered = 0
 
     def update(self, wanted: Mapping[str, Part], order: tuple[str, ...] = ()) -> None:
-        """Draw what has changed and drop what is no longer wanted."""
+        """Render the parts that changed and drop those that are no longer wanted."""
         change = self._change + 1
         drawn = {name: self._draw(name, part, change) for name, part in wanted.items()}
         if order != self._order:
@@ -50,20 +50,20 @@ class Parts:
 
     @property
     def mark(self) -> str:
-        """What a follower shows to be sent only what came after."""
+        """Mark that a follower sends to get only later changes."""
         return f"{self._run}-{self._change}"
 
     @property
     def order(self) -> tuple[str, ...]:
-        """The ids of the rows, first to last."""
+        """Ids of the rows, first to last."""
         return self._order
 
     def __getitem__(self, name: str) -> str:
-        """The HTML of a part. Raises KeyError."""
+        """Return the HTML of a part. Raises KeyError."""
         return self._drawn[name].html
 
     def since(self, mark: str) -> dict[str, Any]:
-        """The parts, and the order, that changed after a mark; all of them after one that is not known."""
+        """Return the parts, and the order, that changed after a mark; all of them after an unknown one."""
         run, _, number = mark.partition("-")
         seen = int(number) if run == self._run and number.isdecimal() and len(number) < 19 else -1
         found: dict[str, Any] = {}

@@ -1,4 +1,4 @@
-"""Templates and the answers made from them. Jinja is imported when the first page is asked for, not before."""
+"""Templates, and the answers made from them. Jinja is imported when the first page is requested, not before."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ HEADERS = {
 
 
 class Renderer:
-    """Draws pages and parts of pages. All text is escaped; only what a template itself writes is markup."""
+    """Renders pages and parts of pages. All text is escaped; only the template's own text is markup."""
 
     def __init__(self) -> None:
         self.assets = Assets()
@@ -43,17 +43,18 @@ class Renderer:
         self.add(FOLDER)
 
     def add(self, folder: Path) -> None:
-        """Use the `templates` and serve the `static` files of a folder as well, before the first page is asked for."""
+        """Use the `templates` and serve the `static` files of a folder as well; call it before the first request for a
+        page."""
         self._templates.append(folder / "templates")
         self.assets.add(folder / "static")
 
     async def ready(self) -> None:
-        """Load what pages need, off the event loop: probes must not wait for it. Cheap once it is done."""
+        """Load what pages need, off the event loop: probes must not wait for it. Later calls are cheap."""
         if self._environment is None:
             self._environment = await asyncio.to_thread(self._load)
 
     def part(self, template: str, macro: str, *arguments: Any) -> str:
-        """One part of a page: what a macro makes of the arguments. `ready` comes first."""
+        """Return one part of a page: the result of a macro for the arguments. Call `ready` first."""
         key = (template, macro)
         if key not in self._macros:
             assert self._environment is not None
@@ -61,14 +62,14 @@ class Renderer:
         return str(self._macros[key](*arguments))
 
     def text(self, template: str, context: Mapping[str, Any]) -> str:
-        """A whole page. `ready` comes first."""
+        """Return a whole page. Call `ready` first."""
         assert self._environment is not None
         return self._environment.get_template(template).render(context)
 
     def page(
         self, template: str, context: Mapping[str, Any], status: int = 200, headers: Mapping[str, str] | None = None
     ) -> web.Response:
-        """A whole page as an answer that nobody keeps. `ready` comes first."""
+        """Return a whole page as an answer that is not cached. Call `ready` first."""
         return self.answer(self.text(template, context), status, headers)
 
     def answer(self, text: str, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
@@ -86,7 +87,7 @@ class Renderer:
         from markupsafe import Markup, escape
 
         def code(text: str) -> Markup:
-            """What stands between backquotes, as code; the rest as it is."""
+            """Return a text with its parts between backquotes as code."""
             return Markup(_CODE.sub(r"<code>\1</code>", str(escape(text))))
 
         environment = Environment(
@@ -105,15 +106,15 @@ class Renderer:
 
 
 def stamp_seconds(moment: datetime) -> str:
-    """ISO 8601 in UTC, to the second."""
+    """Return a time as ISO 8601 in UTC, to the second."""
     return f"{stamp(moment)[:-5]}Z"
 
 
 def clock_time(moment: datetime) -> str:
-    """`20:42:48`, in UTC."""
+    """Return a time as `20:42:48`, in UTC."""
     return moment.astimezone(UTC).strftime("%H:%M:%S")
 
 
 def day_time(moment: datetime) -> str:
-    """`22 Nov 20:42`, in UTC."""
+    """Return a time as `22 Nov 20:42`, in UTC."""
     return moment.astimezone(UTC).strftime("%-d %b %H:%M")

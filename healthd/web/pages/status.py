@@ -1,4 +1,4 @@
-"""`GET /`, the status page, and `GET /events`, which keeps it alive. It reads the board; it never probes."""
+"""Endpoints `GET /`, the status page, and `GET /events`, which keeps it live. It reads the board; it never probes."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ from healthd.web.troubles import Troubles, none
 
 _log = structlog.get_logger(__name__)
 _PARTS = "status-parts.html"
-_PACE = 1.0  # seconds for which the parts serve
+_PACE = 1.0  # seconds for which rendered parts are used
 _DEPLOYS_PACE = 3.0
-_PATIENCE = 0.5  # seconds that a page waits for the journal; without an answer it says so
+_PATIENCE = 0.5  # seconds that a page waits for the journal; then it says that there was no answer
 _RECALL_AGAIN = 30.0
 
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """What a viewer may see: numbers and messages; deploys."""
+    """Permissions of a viewer: numbers and messages; deploys."""
 
     details: bool
     deploys: bool
@@ -46,14 +46,14 @@ class Sight:
 
 @dataclass(slots=True)
 class Scene:
-    """The page as one kind of viewer sees it, and until when (steady seconds) it needs no other look."""
+    """Page for one kind of viewer, and the time (steady seconds) until which it needs no update."""
 
     parts: Parts
     good_until: float = 0.0
 
 
 class StatusPage:
-    """One page for everyone, drawn once a second at most, and only while somebody looks."""
+    """Page for everyone, rendered once a second at most, and only while it has viewers."""
 
     def __init__(
         self,
@@ -84,7 +84,7 @@ class StatusPage:
         return self._in_force.now
 
     def arrange(self) -> None:
-        """Show the checks of the configuration in force, and those alone."""
+        """Show exactly the checks of the configuration in force."""
         self.history.arrange(self._settings.active_checks)
         self._scenes.clear()
         self._drawn.clear()
@@ -98,7 +98,7 @@ class StatusPage:
         ]
 
     async def _page(self, request: web.Request) -> web.Response:
-        """Needs no token, so its cost is bounded: who asks faster than it may be drawn is shown what was drawn last."""
+        """Serve the page without a token, at a bounded cost: above the rate limit the last rendering is served."""
         sight = self._sight(request)
         headers = {"X-Health-Status": self._board.overall().value}
         await self._renderer.ready()
@@ -125,14 +125,14 @@ class StatusPage:
         return await self._streams.follow(request, lambda: self._refresh(self._sight(request)), known=known)
 
     async def _sign_in(self, request: web.Request) -> web.Response:
-        """Have the browser ask for a token, as the password of any user, and go back to the page."""
+        """Make the browser ask for a token, as the password of any user, and return to the page."""
         self._guard.challenge(request)
         return web.Response(status=303, headers={"Location": "/", "Cache-Control": "no-store"})
 
     def _known(self, request: web.Request) -> Caller | None:
         try:
             return self._guard.caller(request)
-        except Problem:  # as on /health: a token that is not known is nobody's
+        except Problem:  # as on /health: an unknown token is treated as anonymous
             return None
 
     def _sight(self, request: web.Request) -> Sight:
@@ -178,7 +178,7 @@ class StatusPage:
         return Part(key, draw)
 
     async def _latest_deploys(self) -> tuple[Deploy, ...] | str:
-        """The deploys, or why they cannot be told."""
+        """Return the deploys, or why they cannot be read."""
         found, good_until = self._seen_deploys
         if self.deploys is None or self._clock.steady() < good_until:
             return found
@@ -193,7 +193,7 @@ class StatusPage:
         return found
 
     async def _recall(self) -> None:
-        """Once in a process: what the journal knows of the day before it."""
+        """Load the last day from the journal, once per process."""
         if self._recall_at is None or self._clock.steady() < self._recall_at:
             return
         self._recall_at = self._clock.steady() + _RECALL_AGAIN

@@ -1,5 +1,5 @@
-"""What the status page shows, as plain values: board and history → rows and sentences. It decides what an outsider may
-not see: without `details` there are names, statuses and failure kinds alone."""
+"""Data of the status page as plain values: board and history → rows and sentences. It decides what an unauthorised
+viewer may not see: without `details` there are only names, statuses and failure kinds."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _NAMED = 6  # checks that the headline names
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One check. `kind` names what is wrong; `day`, `line` and `failed` are SVG paths; `recalled` is how many
-    spans of the day are from before this process."""
+    """Row of one check. `kind` is the kind of failure; `day`, `line` and `failed` are SVG paths; `recalled` is the
+    number of spans of the day from before this process."""
 
     name: str
     status: Status
@@ -43,7 +43,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class GroupView:
-    """One group, with the word that its endpoint says."""
+    """One group, with the status that its endpoint reports."""
 
     name: str
     word: str
@@ -52,8 +52,8 @@ class GroupView:
 
 @dataclass(frozen=True, slots=True)
 class Headline:
-    """The whole in a word and a sentence; `counts` has how many checks are in each status, worst first. `links` lead to
-    the gates whose rollbacks want a person."""
+    """Overall status in a word and a sentence; `counts` has the number of checks in each status, worst first. `links`
+    lead to the gates whose rollbacks need a person."""
 
     status: Status
     word: str
@@ -65,7 +65,7 @@ class Headline:
 
 
 def row(state: CheckState, past: Past, now: datetime, started: datetime, *, details: bool) -> Row:
-    """One check as it is shown now."""
+    """Return the row of one check for now."""
     result = state.probe.result if state.probe is not None else None
     kind = result.kind.value if result is not None and result.kind is not None else None
     if not details:
@@ -95,8 +95,8 @@ def row(state: CheckState, past: Past, now: datetime, started: datetime, *, deta
 
 
 def headline(board: Board, troubles: Sequence[Trouble] = (), *, named: bool = False) -> Headline:
-    """The whole, in words for whoever has five seconds. A rollback that wants a person comes before any check; which
-    one is said where gates may be `named`."""
+    """Return the overall status in short words. A rollback that needs a person comes before any check; it is named
+    where gates may be `named`."""
     states = board.checks()
     counted = [state for state in states if state.maintenance is None]
     wrong = sorted((s for s in counted if s.status is not Status.HEALTHY), key=severity)
@@ -114,7 +114,7 @@ def headline(board: Board, troubles: Sequence[Trouble] = (), *, named: bool = Fa
 
 
 def groups(board: Board) -> tuple[GroupView, ...]:
-    """The groups that answer endpoints, `live` only where it has checks."""
+    """Return the groups with endpoints, `live` only where it has checks."""
     found = []
     for name in board.groups():
         state = board.group(name)
@@ -126,7 +126,7 @@ def groups(board: Board) -> tuple[GroupView, ...]:
 
 
 def severity(state: CheckState) -> tuple[bool, int, bool, str]:
-    """The order of the rows: what is wrong first, the critical before the others."""
+    """Return the sort key of a row: failures first, critical checks before others."""
     return (
         state.maintenance is not None,
         WORST_FIRST.index(state.status),
@@ -166,12 +166,12 @@ def _day_in_words(spans: Sequence[Status | None]) -> str:
 
 
 def _shortly(seconds: float) -> str:
-    """A latency in three digits."""
+    """Return a latency in three digits."""
     if seconds >= 1:
         return f"{seconds:.3g} s"
     return f"{seconds * 1000:.3g} ms" if seconds >= 0.001 else "< 1 ms"
 
 
 def _web_address(text: str | None) -> str | None:
-    """A link only where it leads to the web: any other scheme could run something in the page."""
+    """Return a link only if it leads to the web: any other scheme could run something in the page."""
     return text if text is not None and text.lower().startswith(("https://", "http://")) else None

@@ -1,4 +1,4 @@
-"""Keeping pages alive: server-sent events with the parts that changed, and a heartbeat that proves the connection."""
+"""Live updates of pages: server-sent events with the parts that changed, and a heartbeat that proves the connection."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ Refresh = Callable[[], Awaitable[Parts]]
 
 
 class Streams:
-    """Everyone who follows a page. There is an end to their number, and to what each costs: a slow one skips what came
-    between, and nothing waits for it. Half of the places are for those who have signed in."""
+    """Followers of a page. Their number and the cost of each are limited: a slow one skips intermediate changes, and
+    nothing waits for it. Half of the places are for those who have signed in."""
 
     def __init__(self, clock: Clock, at_most: int | None = None, pace: float = 1.0) -> None:
-        """`pace` is the least number of seconds between two looks at what changed."""
+        """Create the streams. `pace` is the minimum number of seconds between two updates."""
         at_most = at_most or min(_MOST, most_connections() // 4)
         self._clock, self._at_most, self._pace = clock, at_most, pace
         self._stopping = asyncio.Event()
         self.followers, self._strangers = 0, 0
 
     def stop(self) -> None:
-        """Let go of everyone, so that the server can stop."""
+        """Disconnect all followers, so that the server can stop."""
         self._stopping.set()
 
     async def follow(self, request: web.Request, refresh: Refresh, *, known: bool) -> web.StreamResponse:
-        """Send what changes until either side ends it; `known` is whoever has signed in. Raises Problem 503 when there
-        are too many already."""
+        """Send changes until either side closes; `known` means that the caller has signed in. Raises Problem 503 when
+        there are too many already."""
         if self.followers >= self._at_most or (not known and self._strangers >= self._at_most // 2):
             raise Problem(503, "Too many viewers", "reload the page instead", headers={"Retry-After": "30"})
         self.followers += 1
@@ -67,7 +67,7 @@ class Streams:
                     await stream.write(f"id: {mark}\ndata: {news}\n\n".encode())
                 await self._pause()
                 parts = await refresh()
-        except (ConnectionResetError, Problem):  # the viewer has gone, or may no longer look
+        except (ConnectionResetError, Problem):  # the viewer has gone, or has lost the permission
             pass
         return stream
 

@@ -1,4 +1,4 @@
-"""What notifiers have told."""
+"""Notifications that notifiers have sent."""
 
 import sqlalchemy as sa
 from alembic import op
