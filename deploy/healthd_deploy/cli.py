@@ -1,4 +1,4 @@
-"""`healthd-deploy`: which deploy tools there are. Each is a file of its platform's folder."""
+"""Command `healthd-deploy`: lists the deploy tools. Each is a file of its platform's folder."""
 
 from __future__ import annotations
 

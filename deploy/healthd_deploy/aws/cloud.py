@@ -1,4 +1,4 @@
-"""The clients of AWS that a deploy uses, and what AWS refuses with as the end of a step. The SDK is imported here."""
+"""AWS clients of a deploy, and errors of AWS as the end of a step. The SDK is imported here."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _THROTTLED = {"RequestLimitExceeded", "Throttling", "ThrottlingException", "TooM
 
 @dataclass(frozen=True, slots=True)
 class Cloud:
-    """Every call is tried again by the SDK, but for SendCommand: `ssm_once` leaves that to its caller."""
+    """Clients. The SDK retries every call except SendCommand: `ssm_once` leaves that to its caller."""
 
     elbv2: Any
     ssm: Any
@@ -28,7 +28,7 @@ class Cloud:
 
 @asynccontextmanager
 async def opened(config: Aws, arn: str) -> AsyncIterator[Cloud]:
-    """The clients, for the region of `arn` unless the configuration names another."""
+    """Open the clients, for the region of `arn` unless the configuration names another."""
     region = config.region or arn.split(":")[3]
 
     def client(service: str, attempts: int) -> Any:
@@ -53,7 +53,7 @@ async def opened(config: Aws, arn: str) -> AsyncIterator[Cloud]:
 
 @contextmanager
 def explained() -> Iterator[None]:
-    """Raises StepFailed for what AWS or its SDK refuses with: the call, and what to do about it."""
+    """Raise StepFailed for an error of AWS or its SDK: the call, and how to fix it."""
     from healthd.checks.aws_failures import AWSError, explain_aws
 
     try:
@@ -66,7 +66,7 @@ def explained() -> Iterator[None]:
 
 
 def is_refused(error: Exception) -> bool:
-    """Whether AWS said no, so that nothing has happened; throttling and its own faults may be tried again."""
+    """True if AWS refused the call, so that nothing has changed; throttling and AWS's own faults may be retried."""
     answer = getattr(error, "response", {})
     status = int(answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 500))
     return status < 500 and answer.get("Error", {}).get("Code") not in _THROTTLED

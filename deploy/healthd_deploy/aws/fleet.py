@@ -1,6 +1,6 @@
-"""The instances of one target group, and what is noted on each: its version, the one before, and that it was taken out.
+"""Instances of one target group, and the tags on each: its version, the one before, and whether it is taken out.
 
-The notes are tags of the instances, so that a deploy whose tool was killed can be taken on by anybody.
+The tags are on the instances, so that a deploy whose tool was killed can be continued by any other run.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _VERSION, _PREVIOUS, _OUT = "healthd:version", "healthd:previous", "healthd:out-
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """One instance. `version` is None while a release is under way, and where nobody has noted it."""
+    """One instance. `version` is None while a release is in progress, and where none is recorded."""
 
     id: str
     ports: tuple[int, ...]
@@ -27,29 +27,29 @@ class Instance:
 
     @property
     def is_unsettled(self) -> bool:
-        """Whether it is out, or has a version that was not judged yet."""
+        """True if it is taken out, or has a version that was not judged yet."""
         return self.is_out or self.previous is not None
 
     @property
     def is_without_notes(self) -> bool:
-        """Whether nobody has noted anything about its version."""
+        """True if nothing is recorded about its version."""
         return self.version is None and self.previous is None
 
     @property
     def targets(self) -> list[Call]:
-        """As the API wants them."""
+        """Targets in the format of the API."""
         return [{"Id": self.id, "Port": port} for port in self.ports]
 
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """All instances that belong to a group, those that are taken out included."""
+    """All instances that belong to a group, including those that are taken out."""
 
     cloud: Cloud
     group: TargetGroup
 
     async def instances(self) -> list[Instance]:
-        """In the order of their ids."""
+        """Return the instances in the order of their ids."""
         members = [member for member in await self.group.members() if member.state != "draining"]
         ports = _by_instance(members)
         out = await self._taken_out()
@@ -66,13 +66,13 @@ class Fleet:
         ]
 
     async def healthy_beside(self, batch: Sequence[Instance]) -> int:
-        """How many others the load balancer calls healthy."""
+        """Return the number of other instances that the load balancer reports as healthy."""
         mine = {instance.id for instance in batch}
         members = await self.group.members()
         return len({member.instance for member in members if member.state == "healthy"} - mine)
 
     async def take_out(self, batch: Sequence[Instance], drain: Wait) -> None:
-        """Noted before it is done: an instance that is out is never forgotten."""
+        """Take instances out. A tag is set first: an instance that is out is never forgotten."""
         inside = [instance for instance in batch if not instance.is_out]
         for instance in inside:
             ports = "+".join(map(str, instance.ports))
@@ -88,15 +88,15 @@ class Fleet:
         await self.group.healthy({instance.id for instance in batch}, wait)
 
     async def begun(self, batch: Iterable[Instance], previous: str) -> None:
-        """A release is under way; until it ends, the version before is the only one that is known."""
+        """Record that a release is in progress; until it ends, only the version before is known."""
         await self._tag(batch, {_VERSION: "", _PREVIOUS: previous})
 
     async def noted(self, batch: Iterable[Instance], version: str) -> None:
-        """They have this version."""
+        """Record the version of the instances."""
         await self._tag(batch, {_VERSION: version})
 
     async def settle(self, batch: Iterable[Instance]) -> None:
-        """They will not be put back."""
+        """Record that the instances will not be put back."""
         await self._untag(batch, _PREVIOUS)
 
     @property

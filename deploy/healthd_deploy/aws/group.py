@@ -1,4 +1,4 @@
-"""One target group: who is in it, how they are, and what is noted on it."""
+"""One target group: its members, their health, and the version recorded on it."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from healthd_deploy.core.exit import StepFailed
 from healthd_deploy.core.steps import wait_until
 
 _VERSION = "healthd:version"
-# What AWS calls the targets of a group that no listener or rule names: it does not check them.
+# AWS's state of the targets of a group that no listener or rule uses: it does not check them.
 _NOT_IN_USE = "Target.NotInUse"
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A registered target. `state` is AWS's word, but for `not in use`."""
+    """Registered target. `state` is AWS's word, except for `not in use`."""
 
     instance: str
     port: int
@@ -26,20 +26,21 @@ class Member:
 
     @property
     def target(self) -> Call:
-        """As the API wants it."""
+        """Target in the format of the API."""
         return {"Id": self.instance, "Port": self.port}
 
 
 @dataclass(frozen=True, slots=True)
 class TargetGroup:
-    """The group of one ARN; `name` is for people."""
+    """Target group of one ARN; `name` is for people."""
 
     cloud: Cloud
     arn: str
     name: str
 
     async def members(self) -> list[Member]:
-        """All that are registered, those that drain included. Raises StepFailed for targets that are no instances."""
+        """Return all registered targets, including those that drain. Raises StepFailed for targets that are no
+        instances."""
         with explained():
             answer = await self.cloud.elbv2.describe_target_health(TargetGroupArn=self.arn)
         found = []
@@ -54,17 +55,17 @@ class TargetGroup:
         return sorted(found, key=lambda member: (member.instance, member.port))
 
     async def register(self, targets: Sequence[Call]) -> None:
-        """Put them in; those that are, stay."""
+        """Register targets; those already registered stay."""
         with explained():
             await self.cloud.elbv2.register_targets(TargetGroupArn=self.arn, Targets=list(targets))
 
     async def deregister(self, targets: Sequence[Call]) -> None:
-        """Take them out; they finish what they have in hand."""
+        """Deregister targets; they finish their requests in progress."""
         with explained():
             await self.cloud.elbv2.deregister_targets(TargetGroupArn=self.arn, Targets=list(targets))
 
     async def healthy(self, instances: Collection[str], wait: Wait) -> None:
-        """Wait until the load balancer calls all of them healthy. Raises StepFailed, saying what they are instead."""
+        """Wait until the load balancer reports all of them as healthy. Raises StepFailed with their actual state."""
         shown = "nothing registered"
 
         async def all_are() -> bool:
@@ -91,20 +92,20 @@ class TargetGroup:
         await wait_until(none_left, within=wait.within, every=wait.interval, what=what)
 
     async def version(self) -> str | None:
-        """The one that was noted for all of the group; None where a release is under way or was given up."""
+        """Return the version recorded for the whole group; None where a release is in progress or was given up."""
         with explained():
             answer = await self.cloud.elbv2.describe_tags(ResourceArns=[self.arn])
         tags = {tag["Key"]: tag.get("Value", "") for found in answer["TagDescriptions"] for tag in found["Tags"]}
         return tags.get(_VERSION) or None
 
     async def note(self, version: str | None) -> None:
-        """Note the version, or that there is none to rely on."""
+        """Record the version, or that none is reliable."""
         with explained():
             tags = [{"Key": _VERSION, "Value": version or ""}]
             await self.cloud.elbv2.add_tags(ResourceArns=[self.arn], Tags=tags)
 
 
 def states(members: Sequence[Member]) -> str:
-    """For people: `2 healthy, 1 draining`."""
+    """Return a text for people: `2 healthy, 1 draining`."""
     counted = Counter(member.state for member in members)
     return ", ".join(f"{count} {state}" for state, count in sorted(counted.items())) or "nothing registered"

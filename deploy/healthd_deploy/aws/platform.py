@@ -1,4 +1,4 @@
-"""Two target groups behind a listener, or behind one of its rules, as a platform for blue-green deploys."""
+"""Platform for blue-green deploys: two target groups behind a listener, or behind one of its rules."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from healthd_deploy.aws.settings import BlueGreenConfig
 from healthd_deploy.core.exit import StepFailed
 from healthd_gates.actions.alb_forwarding import Action, all_at, is_all_at, shares, weights
 
-# The same as healthd's own action asks for, before it puts traffic on a group.
+# The same wait as in healthd's own action, before it sends traffic to a group.
 _ABLE = ("healthy", "initial", "not in use")
 
 
 class AwsPlatform:
-    """The listener's forward action is the only state of where the traffic goes; versions are tags of the groups."""
+    """Platform whose only state of the traffic is the listener's forward action; versions are tags of the groups."""
 
     def __init__(self, config: BlueGreenConfig, cloud: Cloud, remote: Remote) -> None:
         self._config, self._cloud, self._remote = config, cloud, remote
@@ -24,7 +24,7 @@ class AwsPlatform:
         self._names = {arn: name for name, arn in config.target_groups.items()}
 
     async def live(self) -> str:
-        """The one with the most weight. Raises StepFailed where that is none of the two."""
+        """Return the target with the most weight. Raises StepFailed where that is neither of the two."""
         actions = await self._actions()
         self._refuse_strangers(actions)
         (first, most), *others = sorted(weights(actions).items(), key=lambda item: -item[1])
@@ -40,12 +40,12 @@ class AwsPlatform:
         return await self._groups[target].version()
 
     async def release(self, target: str, version: str) -> None:
-        """On all its instances; once this returns, the load balancer calls them healthy."""
+        """Release to all its instances; when this returns, the load balancer reports them as healthy."""
         group = self._groups[target]
         live = next(name for name in self._groups if name != target)
         await self._name_beside(live, target)
         instances = await self._instances(target)
-        # From here until its end nobody may take the group for what it was.
+        # From here until the end of the release nothing may assume that the group has its old version.
         await group.note(None)
         values = {"version": version, "target": target}
         await self._remote.run(f"release {version} to {target}", self._config.release, instances, values)
@@ -55,7 +55,7 @@ class AwsPlatform:
         await group.note(version)
 
     async def switch(self, target: str) -> None:
-        """Reads first: what is so already stays, and what somebody else has put in place is left alone."""
+        """Switch after a read: a state that is already right stays, and a change by others is left alone."""
         actions = await self._actions()
         group = self._groups[target]
         if is_all_at(actions, group.arn):
@@ -77,7 +77,7 @@ class AwsPlatform:
             await self._groups[target].deregister([{"Id": instance} for instance in instances])
 
     async def _name_beside(self, live: str, target: str) -> None:
-        """Make sure that a group without traffic is named with no weight: else AWS does not check its targets."""
+        """Ensure that a group without traffic is listed with weight 0: otherwise AWS does not check its targets."""
         actions = await self._actions()
         if not is_all_at(actions, self._groups[live].arn):
             cookies = " and cookies may tie callers to a group" if len(weights(actions)) > 1 else ""
@@ -87,7 +87,7 @@ class AwsPlatform:
             await self._forward(all_at(actions, self._groups[live].arn, beside=[self._groups[target].arn]))
 
     async def _instances(self, target: str) -> list[str]:
-        """Those of the configuration, registered; or those that are registered."""
+        """Return the configured instances, and register them; or those that are registered."""
         group = self._groups[target]
         if listed := self._config.instances.get(target):
             await group.register([{"Id": instance} for instance in listed])
@@ -98,7 +98,7 @@ class AwsPlatform:
         raise StepFailed(f"no instance is registered with {target}: register some, or name them under `instances`")
 
     def _refuse_strangers(self, actions: Sequence[Action]) -> None:
-        """Where the traffic goes elsewhere, somebody has a reason for it, such as a page of maintenance."""
+        """Refuse a switch where the traffic goes elsewhere: there is a reason for it, such as a maintenance page."""
         found = weights(actions)
         if not found:
             raise StepFailed("it forwards to no target group: somebody has put something else in place")

@@ -1,4 +1,4 @@
-"""Commands on instances through Systems Manager: sent once, followed to their end on every instance."""
+"""Run commands on instances through Systems Manager: sent once, followed to their end on every instance."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from healthd_deploy.core.exit import StepFailed
 
 _UNDER_WAY = ("Pending", "InProgress", "Delayed", "Cancelling")
 _MARK = "healthd-deploy "  # begins the comment of every command
-_LINES = 5  # of output, its end, that are told when it fails
+_LINES = 5  # last lines of output that are shown when it fails
 _MOST = 50  # instances that one command can name
-_BACKOFF = 1.0  # seconds after the first failed try, doubled after each
+_BACKOFF = 1.0  # seconds after the first failed attempt, doubled after each
 _CANCELLED_WITHIN = 30.0
 Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Remote:
-    """Runs commands on behalf of one deploy. `key` names the deploy; `redact` cleans what instances say."""
+    """Runs commands for one deploy. `key` names the deploy; `redact` redacts the output of instances."""
 
     cloud: Cloud
     key: str
@@ -30,10 +30,10 @@ class Remote:
     redact: Callable[[str], str]
 
     async def run(self, what: str, command: Command, instances: Sequence[str], values: Mapping[str, str]) -> None:
-        """Run it on all of them and wait for the end. Raises StepFailed, with the output, unless all succeed.
+        """Run a command on all instances and wait for the end. Raises StepFailed, with the output, unless all succeed.
 
-        One that a killed run of the same deploy has sent, and that still runs, is followed instead of sent again.
-        When this is interrupted, or the time is up, it is cancelled before the exception goes on.
+        A command that a killed run of the same deploy has sent, and that still runs, is followed instead of sent again.
+        When this is interrupted, or the time is up, it is cancelled before the exception is raised.
         """
         with explained():
             for start in range(0, len(instances), _MOST):
@@ -56,7 +56,8 @@ class Remote:
         self._judge(sent, ended)
 
     async def _sent(self, command: Command, instances: list[str], parameters: Call, comment: str) -> str:
-        """The id of the command. Every try looks first: one whose answer was lost may have been taken all the same."""
+        """Return the id of the command. Every attempt searches first: one whose answer was lost may have been
+        accepted."""
         for attempt in range(self.cloud.attempts):
             if found := await self._under_way(command, instances, comment):
                 return found
@@ -76,8 +77,8 @@ class Remote:
         raise AssertionError("unreachable: the last attempt returns or raises")
 
     async def _under_way(self, command: Command, instances: list[str], comment: str) -> str | None:
-        """The same command, if it still runs. Any other that a killed deploy left on these instances is cancelled: it
-        would end later, and undo what comes next.
+        """Return the same command, if it still runs. Any other that a killed deploy left on these instances is
+        cancelled: it would end later, and undo the next steps.
         """
         left = [found for found in await self._executing() if set(found["InstanceIds"]) & set(instances)]
         for found in left:
@@ -88,7 +89,7 @@ class Remote:
         return None
 
     async def _executing(self) -> list[Call]:
-        """What deploys have sent and still runs somewhere."""
+        """Return the commands of deploys that still run on any instance."""
         found: list[Call] = []
         token: Call = {}
         while True:
@@ -100,7 +101,7 @@ class Remote:
             token = {"NextToken": answer["NextToken"]}
 
     async def _followed(self, command: str, count: int, every: float) -> list[Call]:
-        """Its invocations once all have ended; each is told when it does."""
+        """Return the invocations once all have ended; each is reported when it does."""
         told: set[str] = set()
         while True:
             found = await self._invocations(command)
@@ -136,13 +137,14 @@ class Remote:
         return f"{one['InstanceId']} {_shown(one)}: {lines}"
 
     def _output(self, one: Call) -> list[str]:
-        """The end of what it said; all of it is in Systems Manager."""
+        """Return the end of its output; all of it is in Systems Manager."""
         said = "\n".join(str(plugin.get("Output", "")) for plugin in one.get("CommandPlugins", []))
         lines = [line.strip() for line in self.redact(said).splitlines() if line.strip()]
         return [line for line in lines if not set(line) <= {"-"}][-_LINES:]
 
     async def _cancel(self, command: str, count: int, every: float) -> None:
-        """What is undone next must not meet it on the instances: wait a while for its end. Raises nothing."""
+        """Cancel a command, and wait a while for its end, so that it does not overlap the next undo step. Raises
+        nothing."""
         self.say(f"cancel SSM command {command}")
         try:
             with explained():

@@ -1,4 +1,4 @@
-"""A rolling deploy: batch by batch, each judged beside the instances that have the version before."""
+"""Rolling deploy: batch by batch, each judged beside the instances with the version before."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from healthd_deploy.core.steps import Steps, wait_until
 
 @dataclass(frozen=True, slots=True)
 class Rolling:
-    """The parts of one deploy.
+    """Parts of one deploy.
 
-    What is to be undone is read from the instances' notes: every one that is not settled gets the version before
-    again. So it does not matter whether it was this run that left it so, or one that was killed.
+    The undo is derived from the instances' tags: every unsettled one gets the version before again. So it does not
+    matter whether this run left it so, or one that was killed.
     """
 
     config: RollingConfig
@@ -29,7 +29,8 @@ class Rolling:
     steps: Steps
 
     async def deploy(self, version: str) -> None:
-        """Raises Stopped; then no instance is left out, and none that was not judged has the version."""
+        """Deploy a version. Raises Stopped; then no instance is taken out, and none that was not judged has the
+        version."""
         steps, plan = self.steps, self.config.gates
         instances = await steps.look("which instances there are", self.fleet.instances)
         self._leaves_enough(instances)
@@ -42,7 +43,7 @@ class Rolling:
         todo = [one for one in instances if one.is_unsettled or one.version != version]
         if done := len(instances) - len(todo):
             steps.say(f"{done} of {len(instances)} instances have {version} already")
-        # What a killed run left comes first: it has been without a verdict, or without traffic, for longest.
+        # Batches of a killed run come first: they have been without a verdict, or without traffic, for longest.
         todo.sort(key=lambda one: not one.is_unsettled)
         batches = [todo[start : start + self.config.batch] for start in range(0, len(todo), self.config.batch)]
         for number, batch in enumerate(batches, 1):
@@ -71,9 +72,9 @@ class Rolling:
         await self.fleet.take_out(batch, self.config.drain)
 
     async def _release(self, batch: Sequence[Instance], version: str) -> None:
-        """To instances that are out."""
+        """Release to instances that are taken out."""
         for one in batch:
-            # One whose release was begun before has lost its version: what counts is the one before that.
+            # If a release was started before, the instance's own version is lost: the one before that counts.
             await self.fleet.begun([one], one.version or one.previous or version)
         await self._run(batch, version)
         await self.fleet.noted(batch, version)
@@ -91,7 +92,7 @@ class Rolling:
         await self.fleet.bring_in(batch, self.config.healthy)
 
     async def _put_back(self, version: str) -> None:
-        """As the notes say. Those that are out already come first: it costs no capacity."""
+        """Put back as the tags say. Instances that are out already come first: they cost no capacity."""
         found = await self.fleet.instances()
         unsettled = sorted((one for one in found if one.is_unsettled), key=lambda one: not one.is_out)
         for start in range(0, len(unsettled), self.config.batch):
@@ -116,7 +117,7 @@ class Rolling:
         await self.fleet.settle(batch)
 
     async def _enough_beside(self, batch: Sequence[Instance]) -> None:
-        """Wait for the others to be enough; raises StepFailed, with nothing taken out, when they are not in time."""
+        """Wait until enough other instances are healthy; raises StepFailed at the timeout, with nothing taken out."""
         healthy, minimum, wait = 0, self.config.minimum_healthy, self.config.healthy
 
         async def enough() -> bool:
@@ -140,9 +141,9 @@ class Rolling:
             )
 
     def _with_versions(self, instances: Sequence[Instance], version: str) -> list[Instance]:
-        """The same, with a version on each where no note says one. Raises StepFailed where it is unknown.
+        """Return the instances, with a version on each that has no tag. Raises StepFailed where it is unknown.
 
-        An instance without notes, such as one that was launched since, is taken to have what the others have.
+        An instance without tags, such as one that was launched since, is assumed to have the version of the others.
         """
         noted = {name for one in instances for name in (one.version, one.previous)} - {None, version}
         common = noted.pop() if len(noted) == 1 else self.config.previous
@@ -154,7 +155,7 @@ class Rolling:
         return known
 
     async def _note(self, instances: Sequence[Instance]) -> None:
-        """Where a release is under way, its note stays."""
+        """Record the version; where a release is in progress, its tag stays."""
         for one in instances:
             if one.version is not None:
                 await self.fleet.noted([one], one.version)

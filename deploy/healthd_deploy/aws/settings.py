@@ -1,4 +1,4 @@
-"""What a deploy on AWS needs to know."""
+"""Settings of a deploy on AWS."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from healthd.wording import shape
 from healthd_deploy.core.settings import DeployConfig, GatePlan
 
 _SHELLS = ("AWS-RunShellScript", "AWS-RunPowerShellScript")
-_SHORTEST_TO_START = 30  # seconds, as the API has it
+_SHORTEST_TO_START = 30  # seconds; minimum of the API
 
 
 def _arn(kind: str, shown: str) -> StringConstraints:
@@ -27,7 +27,7 @@ def _arn(kind: str, shown: str) -> StringConstraints:
 
 
 GroupArn = Annotated[str, _arn("targetgroup", "")]
-# Goes into shell commands and into tags, which know fewer characters than versions may have elsewhere.
+# Used in shell commands and in tags, which allow fewer characters than versions may have elsewhere.
 VersionName = Annotated[
     str,
     StringConstraints(
@@ -44,46 +44,46 @@ InstanceId = Annotated[
 
 
 class Aws(Model):
-    """How AWS is asked. Credentials are the SDK's own: environment, profile, role."""
+    """Options of AWS calls. Credentials are the SDK's own: environment, profile, role."""
 
     region: str | None = Field(None, pattern=shape(r"^[a-z0-9-]+$", "a region, such as eu-central-1"))
-    """The one of the ARNs, unless given."""
+    """Region; by default that of the ARNs."""
     endpoint: str | None = Field(
         None, pattern=shape(r"^https?://[^\s?#]+$", "an address that begins with http:// or https://, without a query")
     )
-    """Where the APIs answer, if not at their public addresses."""
+    """Address of the APIs, if not their public addresses."""
     retries: Literal["standard", "adaptive"] = "standard"
-    """How the SDK tries again; adaptive also slows down after it was throttled."""
+    """Retry mode of the SDK; adaptive also slows down after it was throttled."""
     attempts: int = Field(8, ge=1, le=20)
-    """How often a call is tried in all."""
+    """Maximum number of attempts of a call."""
     timeout: Duration = 20.0
-    """How long one try may take."""
+    """Timeout of one attempt."""
 
 
 class Wait(Model):
-    """How long something is waited for, and how often it is looked at."""
+    """Timeout of a wait, and the interval of its polls."""
 
     within: Duration = 300.0
-    """It fails after so long."""
+    """Timeout after which the wait fails."""
     interval: Duration = 10.0
-    """Time between two looks."""
+    """Time between two polls."""
 
 
 class Command(Model):
-    """What Systems Manager runs on the instances. Done twice it must do no harm."""
+    """Command that Systems Manager runs on the instances. Running it twice must do no harm."""
 
     commands: tuple[str, ...] = ()
-    """Lines of a shell script; $version and $target are filled in."""
+    """Lines of a shell script; $version and $target are replaced."""
     document: str = Field("AWS-RunShellScript", pattern=shape(r"^[a-zA-Z0-9_.:/-]{3,256}$", "the name of a document"))
-    """The document, by name or ARN."""
+    """Name or ARN of the document."""
     parameters: dict[str, tuple[str, ...]] = Field({})
-    """The document's parameters; $version and $target are filled in."""
+    """Parameters of the document; $version and $target are replaced."""
     timeout: Duration = 600.0
-    """How long it may run on each instance."""
+    """Timeout of the command on each instance."""
     start_within: Duration = Field(60.0, ge=_SHORTEST_TO_START)
-    """How long an instance may take to begin: one without a working agent never does."""
+    """Timeout for an instance to start the command: one without a working agent never does."""
     interval: Duration = 3.0
-    """How often its status is asked for."""
+    """Time between two polls of its status."""
 
     @model_validator(mode="after")
     def _something_to_run(self) -> Self:
@@ -94,7 +94,7 @@ class Command(Model):
         return self
 
     def filled(self, values: Mapping[str, str]) -> dict[str, list[str]]:
-        """The parameters as they are sent. `values` must be safe for a shell."""
+        """Return the parameters to send. `values` must be safe for a shell."""
         raw = dict(self.parameters)
         if self.commands:
             raw["commands"] = self.commands
@@ -108,16 +108,16 @@ def _fill(text: str, values: Mapping[str, str]) -> str:
 
 
 class AwsConfig(DeployConfig):
-    """What both tools must know."""
+    """Options of both tools."""
 
     aws: Aws = Aws()
-    """How AWS is asked."""
+    """Options of AWS calls."""
     release: Command
-    """Puts a version on an instance that has no traffic, and ends well when it is started."""
+    """Command that installs a version on an instance without traffic, and succeeds when it is started."""
     ready: Command | None = None
-    """Run after the release; ends well when the instance may be given traffic."""
+    """Command after the release that succeeds when the instance may receive traffic."""
     healthy: Wait = Wait()
-    """For the load balancer to call targets healthy."""
+    """Wait for the load balancer to report targets as healthy."""
 
     @model_validator(mode="after")
     def _sdk_is_there(self) -> Self:
@@ -127,22 +127,23 @@ class AwsConfig(DeployConfig):
 
 
 class BlueGreenConfig(AwsConfig):
-    """`healthd-deploy aws blue-green`"""
+    """Options of `healthd-deploy aws blue-green`"""
 
     listener: Annotated[str, _arn("listener", "")] | None = None
-    """The ARN of the listener whose default action is switched."""
+    """ARN of the listener whose default action is switched."""
     rule: Annotated[str, _arn("listener-rule", "")] | None = None
-    """The ARN of a rule that is switched, instead of a listener."""
+    """ARN of a rule that is switched, instead of a listener."""
     target_groups: dict[Name, GroupArn] = Field(min_length=2, max_length=2)
-    """The two targets, named as in healthd's configuration, and the ARN of each one's target group."""
+    """Two targets, named as in healthd's configuration, and the ARN of each one's target group."""
     instances: dict[Name, Annotated[tuple[InstanceId, ...], Field(min_length=1)]] = Field({})
-    """The instances of a target; those that are registered with its group, unless given."""
+    """Instances of a target; by default those that are registered with its group."""
     retire: Command | None = None
-    """Cleans up the instances that the traffic has left."""
+    """Command that cleans up the instances that no longer have traffic."""
     deregister: bool = False
-    """Whether retiring also takes them out of their target group; `instances` says what comes back in."""
+    """True to also remove the retired instances from their target group; `instances` then says which ones to register
+    again."""
     retire_after: Span | None = None
-    """How long after the pass that is done; without it, they stay as they are until the next deploy."""
+    """Time from the pass to the retirement; without it, the instances stay unchanged until the next deploy."""
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -160,17 +161,18 @@ class BlueGreenConfig(AwsConfig):
 
     @property
     def place(self) -> str:
-        """The ARN of what forwards."""
+        """ARN of the listener or rule that forwards."""
         return self.listener or self.rule or ""
 
 
 class RollingPlan(GatePlan):
-    """Which policies must be passed, and when."""
+    """Policies that must pass, and when."""
 
     after: Name = "batch"
-    """After each batch."""
+    """Policy after each batch."""
     last: Name | None = None
-    """After the last batch instead, where `after` compares with the version before: then none has it any more."""
+    """Policy after the last batch instead, where `after` compares with the version before: no instance has that any
+    more."""
 
     @model_validator(mode="after")
     def _nothing_is_idle(self) -> Self:
@@ -180,20 +182,21 @@ class RollingPlan(GatePlan):
 
 
 class RollingConfig(AwsConfig):
-    """`healthd-deploy aws rolling`"""
+    """Options of `healthd-deploy aws rolling`"""
 
     target_group: GroupArn
-    """The target group whose instances get the version."""
+    """Target group whose instances get the version."""
     target: Name | None = None
-    """The target in healthd's configuration, where the service has several. Versions are told apart by the source."""
+    """Target in healthd's configuration, where the service has several. The source distinguishes versions."""
     previous: VersionName | None = None
-    """What instances have on which no version was noted yet: for the first deploy."""
+    """Version of instances for which none is recorded yet: for the first deploy."""
     gates: RollingPlan = RollingPlan()
     batch: int = Field(1, ge=1)
-    """How many instances are taken out at a time."""
+    """Number of instances that are taken out at a time."""
     minimum_healthy: int = Field(1, ge=0)
-    """How many others must be healthy before any are taken out, on the way back too."""
+    """Minimum number of other healthy instances before any are taken out, during a rollback too."""
     drain: Wait = Wait(within=600.0)
-    """For the requests under way at an instance that is taken out; longer than the group's deregistration delay."""
+    """Wait for the requests in progress at an instance that is taken out; longer than the group's deregistration
+    delay."""
     on_fail: Literal["batch", "all"] = "batch"
-    """What gets the version before again: the batch that failed, or the batches before it too."""
+    """Batches that get the version before again: the one that failed, or the earlier ones too."""

@@ -1,1 +1,1 @@
-"""What every deploy tool shares: the order of a deploy, its gates, its exit codes, its report."""
+"""Common parts of every deploy tool: the order of a deploy, its gates, its exit codes, its report."""

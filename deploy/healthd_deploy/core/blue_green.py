@@ -1,4 +1,4 @@
-"""A blue-green deploy, whatever the platform: one function shows all of it."""
+"""Blue-green deploy on any platform: one function shows all of it."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ from healthd_deploy.core.steps import Steps
 
 
 class Platform(Protocol):
-    """What a blue-green deploy needs of a platform. Targets are named as in healthd's configuration.
+    """Platform of a blue-green deploy. Targets are named as in healthd's configuration.
 
-    Every method that changes something brings about a state: where it is so already, it does nothing. They raise
+    Every method that changes something establishes a state: where it exists already, it does nothing. They raise
     StepFailed with a sentence that says what to do.
     """
 
     async def live(self) -> str:
-        """The target that has the traffic."""
+        """Return the target that has the traffic."""
         ...
 
     async def idle(self) -> str:
-        """The target that has none."""
+        """Return the target without traffic."""
         ...
 
     async def version(self, target: str) -> str | None:
-        """The version that was released to a target, or None when nobody noted it."""
+        """Return the version that was released to a target, or None when none is recorded."""
         ...
 
     async def release(self, target: str, version: str) -> None:
-        """Put a version on a target that has no traffic; it is ready for it when this returns."""
+        """Release a version to a target without traffic; it is ready for traffic when this returns."""
         ...
 
     async def switch(self, target: str) -> None:
-        """Give a target all the traffic."""
+        """Send all the traffic to a target."""
         ...
 
     async def retire(self, target: str) -> None:
@@ -46,16 +46,16 @@ class Platform(Protocol):
 
 @runtime_checkable
 class PutsBack(Protocol):
-    """A platform that can put a target back to what it was before its release."""
+    """Platform that can put a target back to its state before the release."""
 
     async def put_back(self, target: str) -> None:
-        """Only one that has no traffic."""
+        """Put back a target, only one without traffic."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class BlueGreen:
-    """The parts of one deploy."""
+    """Parts of one deploy."""
 
     platform: Platform
     gate_session: GateSession
@@ -66,8 +66,8 @@ class BlueGreen:
     async def deploy(self, version: str) -> None:
         """Release to the idle target, switch, and stay there only if the gate passes. Raises Stopped.
 
-        A deploy whose tool was killed after the switch goes on at the gate when it is run again with its key: the
-        version has the traffic already. What another deploy has switched is not this one's to undo.
+        A deploy whose tool was killed after the switch continues at the gate when it is run again with its key: the
+        version has the traffic already. The switch of another deploy is not undone.
         """
         steps, platform = self.steps, self.platform
         live = await steps.look("which target has the traffic", platform.live)
@@ -104,7 +104,7 @@ class BlueGreen:
             await steps.afterwards(f"retire {live}", lambda: self._retire(live), wait=self.retire_after)
 
     async def _release(self, target: str, version: str) -> None:
-        """Never onto a target that has traffic, unless that very version has it already."""
+        """Release a version, never to a target with traffic, unless it has that very version already."""
         if await self.platform.live() == target:
             if await self.platform.version(target) == version:
                 return
@@ -126,5 +126,5 @@ class BlueGreen:
 
 
 def arm(version: str | None, target: str) -> dict[str, Any]:
-    """One side of a gate, as the API wants it."""
+    """Return one arm of a gate, in the format of the API."""
     return {"version": version or "unknown", "target": target}

@@ -1,4 +1,4 @@
-"""What every deploy command has in common: options, configuration, ending. The one place that builds the parts."""
+"""Common parts of every deploy command: options, configuration, ending. The one place that builds the parts."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ PartT = TypeVar("PartT", bound=BaseModel)
 
 @dataclass(frozen=True, slots=True)
 class Deploy(Generic[ConfigT]):
-    """One run of a deploy tool. `key` names it: run again with the same key, it goes on where it stood.
+    """One run of a deploy tool. `key` names it: run again with the same key, it continues.
 
-    What is entered into `kept_open` is closed once everything is undone, not when the tool ends.
+    Contexts entered into `kept_open` are closed once everything is undone, not when the tool ends.
     """
 
     version: str

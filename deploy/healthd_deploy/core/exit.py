@@ -1,4 +1,4 @@
-"""How a deploy can end: the exceptions that stop one, and the exit code that each becomes."""
+"""Ends of a deploy: the exceptions that stop one, and the exit code of each."""
 
 from __future__ import annotations
 
@@ -8,34 +8,34 @@ PROMOTED, FAILED, INCONCLUSIVE, COULD_NOT_ASK, NOT_UNDONE, INTERRUPTED = 0, 1, 2
 
 
 class DeployAborted(Exception):  # noqa: N818 - it says how a deploy ended
-    """A deploy that must not go on. Its message is one sentence for people; what was done so far is undone."""
+    """Deploy that must not continue. Its message is one sentence for people; what was done so far is undone."""
 
     code: ClassVar[int] = FAILED
 
 
 class StepFailed(DeployAborted):
-    """A step could not be carried out."""
+    """Step that failed."""
 
 
 class NoAnswer(StepFailed):
-    """A platform could not be asked, or did not say how it is: another look may, a moment later."""
+    """A platform could not be reached, or did not report its state: a retry a moment later may succeed."""
 
 
 class TargetDown(StepFailed):
-    """A target cannot take the traffic: where the traffic is, some of it is answered at least."""
+    """A target cannot take the traffic; the current one still answers at least some of it."""
 
 
 class GateFailed(DeployAborted):
-    """A gate said no."""
+    """The gate failed."""
 
 
 class GateInconclusive(DeployAborted):
-    """A gate could not tell, and only a pass promotes."""
+    """The gate was inconclusive, and only a pass promotes."""
 
     code = INCONCLUSIVE
 
 
 class CouldNotAsk(DeployAborted):
-    """The daemon could not be asked: it does not answer, or refuses the call."""
+    """The daemon does not answer, or refuses the call."""
 
     code = COULD_NOT_ASK

@@ -1,4 +1,4 @@
-"""A program that a deploy runs: an argument list, no shell, an end to its whole process group."""
+"""Run a program for a deploy: an argument list, no shell, an end to its whole process group."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from typing import IO
 from healthd_deploy.core.exit import StepFailed
 
 _PAGE = 4096
-_LINES = 5  # of output, its end, that are told when it fails
+_LINES = 5  # last lines of output that are shown when it fails
 
 
 class ProgramTimedOut(StepFailed):
-    """It was ended: whether it did anything is not known."""
+    """The program was killed at its timeout: its effect is unknown."""
 
 
 async def run(
@@ -28,10 +28,11 @@ async def run(
     cwd: Path | None = None,
     given: bytes = b"",
 ) -> str:
-    """What it wrote to standard output. Raises StepFailed when it cannot start, fails, or is not done `within` seconds.
+    """Return the standard output of a program. Raises StepFailed when it cannot start, fails, or exceeds `within`
+    seconds.
 
-    `env` is added to the tool's own environment; None takes a variable away. `given` is its standard input, of a page
-    at most. When the tool is interrupted the program is ended too.
+    `env` is added to the tool's own environment; None removes a variable. `given` is its standard input, of at most a
+    page. When the tool is interrupted the program is killed too.
     """
     try:
         with _reading(given) as stdin:
@@ -64,7 +65,8 @@ def _environment(changes: Mapping[str, str | None]) -> dict[str, str]:
 
 @contextmanager
 def _reading(given: bytes) -> Iterator[IO[bytes]]:
-    """A pipe that holds it already: a program can open its standard input by name, as it could not with a socket."""
+    """Open a pipe that contains the input already: a program can open its standard input by name, as it could not with
+    a socket."""
     if len(given) > _PAGE:
         raise ValueError(f"more than {_PAGE} bytes would fill the pipe")
     reading, writing = os.pipe()
@@ -75,7 +77,7 @@ def _reading(given: bytes) -> Iterator[IO[bytes]]:
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
-    """Nothing of its process group stays behind a program that was not done."""
+    """Kill the whole process group of a program that has not finished."""
     if process.returncode is None:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)

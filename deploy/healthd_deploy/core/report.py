@@ -1,4 +1,4 @@
-"""What a deploy came to: for how long the new version had the traffic, and how many of its requests failed."""
+"""Report of a deploy: for how long the new version had traffic, and how many of its requests failed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _ENDINGS = {
 
 @dataclass(slots=True)
 class Report:
-    """Filled in as the deploy goes on. `exposed_at` and `back_at` are on the monotonic clock."""
+    """Report that is filled in during the deploy. `exposed_at` and `back_at` are on the monotonic clock."""
 
     version: str = ""
     reason: str = ""
@@ -30,23 +30,23 @@ class Report:
     back_at: float | None = None
 
     def exposed(self) -> None:
-        """The new version has the traffic from now on."""
+        """Record that the new version has traffic from now on."""
         self.exposed_at = time.monotonic()
 
     def back(self) -> None:
-        """It has it no more; the first time counts."""
+        """Record that it has no traffic any more; the first call counts."""
         if self.exposed_at is not None and self.back_at is None:
             self.back_at = time.monotonic()
 
     @property
     def exposed_seconds(self) -> float | None:
-        """For how long a version that was put back had the traffic."""
+        """Seconds for which a version that was put back had traffic."""
         if self.exposed_at is None or self.back_at is None:
             return None
         return self.back_at - self.exposed_at
 
     def document(self, code: int) -> dict[str, Any]:
-        """For scripts."""
+        """Return the report for scripts."""
         errors = self._errors()
         return {
             "ending": _ENDINGS[code],
@@ -59,7 +59,7 @@ class Report:
         }
 
     def sentence(self, code: int) -> str:
-        """For people."""
+        """Return the report for people."""
         text = f"{self.version}: {_ENDINGS[code]}"
         if self.reason:
             text += f": {self.reason.rstrip('.')}"
@@ -70,7 +70,7 @@ class Report:
         return text
 
     def _errors(self) -> CriterionDocument | None:
-        """What the gate after the switch saw of errors."""
+        """Return the error criterion of the gate after the switch."""
         standing = self.gates[-1].standing if self.gates and self.exposed_at is not None else None
         rates = [one for one in standing.criteria if one.name.startswith("error_rate")] if standing else []
         return rates[0] if rates else None

@@ -1,4 +1,4 @@
-"""The daemon as a deploy tool sees it: a lock that is kept, and gates that must be passed."""
+"""Daemon from the view of a deploy tool: a deploy lock that is prolonged, and gates that must pass."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from healthd_gates.schema.gate import GateDocument
 Arm = dict[str, Any]
 ResultT = TypeVar("ResultT")
 _STALE = "urn:healthd:stale-verdict"
-_RECENT = 50  # gates of a service among which that of a version is looked for
+_RECENT = 50  # gates of a service that are searched for one of a version
 
 
 class GateSession:
-    """Asks the gates of one service on behalf of one deploy. `key` names the deploy: the same one joins its gates."""
+    """Client of one service's gates for one deploy. `key` names the deploy: the same one joins its gates."""
 
     def __init__(self, client: GateClient, config: DeployConfig, key: str, steps: Steps) -> None:
         self._client, self._config, self._key, self._steps = client, config, key, steps
@@ -36,7 +36,7 @@ class GateSession:
 
     @asynccontextmanager
     async def lock(self) -> AsyncIterator[None]:
-        """Hold the service's deploy lock, prolonged until the end. Raises CouldNotAsk when someone else has it."""
+        """Hold the service's deploy lock, prolonged until the end. Raises CouldNotAsk when another deploy has it."""
         if self._steps.dry_run:
             self._steps.say(f"would take the deploy lock of {self._config.service}", "○")
             yield
@@ -48,34 +48,35 @@ class GateSession:
         finally:
             prolonging.cancel()
             await asyncio.wait({prolonging})
-            with suppress(Refused, Unreachable):  # it ends by itself
+            with suppress(Refused, Unreachable):  # it expires by itself
                 await self._client.unlock(self._config.service, self._key)
 
     async def hold(self) -> None:
-        """Make sure that the lock is still this deploy's. Raises CouldNotAsk."""
+        """Check that the lock still belongs to this deploy. Raises CouldNotAsk."""
         if self._steps.dry_run:
             return
         why = f"deploy of {getpass.getuser()}@{socket.gethostname()}"
         await self._asked(self._client.lock(self._config.service, self._key, self._config.lock, why))
 
     async def _prolong(self) -> None:
-        """The lock outlives a daemon that is away for a while; whether it is still held counts before the switch."""
+        """Prolong the lock. It survives a daemon that is briefly unreachable; it must still be held before the
+        switch."""
         while True:
             await asyncio.sleep(self._config.lock / 3)
             with suppress(CouldNotAsk):
                 await self.hold()
 
     async def not_quarantined(self, version: str) -> None:
-        """Raises GateFailed for a version that failed a gate before: it must not get any traffic again."""
+        """Raise GateFailed for a version that failed a gate before: it must not get any traffic again."""
         for kept in (await self._asked(self._client.quarantine())).versions:
             if (kept.service, kept.version) == (self._config.service, version):
                 release = f"healthd gate unquarantine {kept.service} {version} --reason …"
                 raise GateFailed(f"{version} is in quarantine: {kept.reason} ({release} lets it out)")
 
     async def passes(self, policy: str, candidate: Arm, baseline: Arm | None = None, *, part: str = "") -> None:
-        """A gate whose fail the tool alone undoes. Raises GateFailed, GateInconclusive or CouldNotAsk.
+        """Require a gate whose failure only the tool undoes. Raises GateFailed, GateInconclusive or CouldNotAsk.
 
-        `part` tells gates of the same policy in one deploy apart.
+        `part` distinguishes gates of the same policy in one deploy.
         """
         await self.begin(policy, candidate, baseline, rolls_back=False, part=part)
         await self.verdict()
@@ -91,11 +92,11 @@ class GateSession:
         part: str = "",
         resumed: bool = False,
     ) -> None:
-        """Start a gate, or join the one that this deploy started; one that `resumed` after its switch joins it also
-        long after the verdict. Raises CouldNotAsk, also for what is not allowed now.
+        """Start a gate, or join the one that this deploy started; after `resumed` it is joined even long after the
+        verdict. Raises CouldNotAsk, also for what is not allowed now.
 
-        With `rolls_back` a fail calls for the daemon's actions. `rollback_window` is for how many seconds after a pass
-        the baseline could still take the traffic; None: for good.
+        With `rolls_back` a fail triggers the daemon's actions. `rollback_window` is the number of seconds after a pass
+        in which the baseline can still take the traffic; None: without limit.
         """
         if self._steps.dry_run:
             self._steps.say(f"would ask the gate {policy} about {candidate['version']}", "○")
@@ -124,14 +125,14 @@ class GateSession:
             raise CouldNotAsk(str(error)) from error
 
     async def switched(self, policy: str, candidate: Arm) -> bool:
-        """Whether this very deploy gave a candidate the traffic that has it: it has begun the gate about it and was
+        """True if this deploy switched the traffic to a candidate: it started the gate about it and the candidate was
         not promoted since. Raises CouldNotAsk."""
         gate = await self._latest(policy, candidate)
         return gate is not None and gate.deployment.id == self._key and not gate.may_stay
 
     async def stays(self, policy: str, candidate: Arm) -> None:
-        """Judge a version that has the traffic without a deploy of this run: nothing was switched, so that nothing is
-        undone, whatever the verdict. What passed is not judged again, and a gate that runs is joined.
+        """Judge a version that has traffic without a switch in this run: nothing is undone, whatever the verdict. A
+        pass is not judged again, and a running gate is joined.
 
         Raises GateFailed, GateInconclusive or CouldNotAsk.
         """
@@ -148,7 +149,7 @@ class GateSession:
             await self.passes(policy, candidate)
 
     async def _latest(self, policy: str, candidate: Arm) -> GateDocument | None:
-        """The newest gate of a policy about a candidate, whichever deploy asked for it. Raises CouldNotAsk."""
+        """Return the newest gate of a policy about a candidate, whichever deploy requested it. Raises CouldNotAsk."""
         page = await self._asked(self._client.gates(service=self._config.service, limit=_RECENT))
         for gate in page.gates:
             named = {"version": gate.candidate.version, "target": gate.candidate.target}
@@ -157,12 +158,12 @@ class GateSession:
         return None
 
     async def verdict(self) -> None:
-        """Wait for the verdict of the gate that was begun. Raises GateFailed, GateInconclusive or CouldNotAsk."""
+        """Wait for the verdict of the gate that was started. Raises GateFailed, GateInconclusive or CouldNotAsk."""
         if (gate := self._gate) is not None:
             await self._steps.look(f"gate {gate.policy}", lambda: self._verdict(gate))
 
     async def abandon(self) -> None:
-        """The deploy is being undone: the daemon must not judge what is no more."""
+        """Abandon the gate, because the deploy is being undone: the daemon must not judge a version that is gone."""
         if (gate := self._gate) is not None and not gate.is_answered:
             with suppress(Refused, Unreachable):
                 await self._client.cancel(gate.id, f"the deploy {self._key} is being undone")
@@ -177,7 +178,7 @@ class GateSession:
         raise (GateFailed if code_of(gate) == FAILED else GateInconclusive)(f"{gate.verdict}: {sentence}")
 
     async def _followed(self, gate_id: str) -> GateDocument:
-        """The gate with its verdict, shown on the way."""
+        """Return the gate with its verdict; its progress is shown meanwhile."""
         with showing(quiet=self._steps.quiet) as show:
             async with aclosing(self._client.follow(gate_id)) as changes:
                 async for gate in changes:
@@ -185,7 +186,7 @@ class GateSession:
         return gate
 
     async def _rolled_back(self, gate: GateDocument) -> None:
-        """Give the daemon's actions their time."""
+        """Wait for the daemon's rollback actions."""
         with suppress(TimeoutError):
             async with asyncio.timeout(self._config.rollback_patience):
                 while (rollback := gate.rollback) is not None and rollback.state == "due":
@@ -196,7 +197,8 @@ class GateSession:
             self.report.gates[-1] = gate
 
     async def still_rolling_back(self) -> str | None:
-        """What healthd itself is still about, for whoever comes to look; None when that is nothing, or not known."""
+        """Return a sentence on healthd's unfinished rollback, for the person who investigates; None when there is none,
+        or it is unknown."""
         if self._gate is None:
             return None
         with suppress(Refused, Unreachable):

@@ -1,4 +1,4 @@
-"""What the configuration of every deploy tool has in common. What a platform needs besides is its own folder's."""
+"""Common settings of every deploy tool. A platform's further settings are in its own folder."""
 
 from __future__ import annotations
 
@@ -16,43 +16,43 @@ Url = Annotated[
 
 
 class Daemon(Model):
-    """Where healthd is, and as whom to ask."""
+    """Address of healthd and the token for its API."""
 
     url: Url = "http://127.0.0.1:8080"
-    """The daemon's address."""
+    """Address of the daemon."""
     token: SecretStr | None = None
-    """A bearer token with the scopes gates:read and gates:verify."""
+    """Bearer token with the scopes gates:read and gates:verify."""
     retry_for: Duration = 60.0
-    """How long to go on trying while it does not answer."""
+    """Time for retries while the daemon does not answer."""
 
 
 class GatePlan(Model):
-    """Which policies must be passed, and when."""
+    """Policies that must pass, and when."""
 
     before: tuple[Name, ...] = ("preflight",)
-    """Before anything is deployed."""
+    """Policies before anything is deployed."""
     idle: tuple[Name, ...] = ()
-    """Before the switch, about the new version where it has no traffic yet, such as the policy `smoke`."""
+    """Policies before the switch, about the new version without traffic, such as `smoke`."""
     after: Name = "post-switch"
-    """After the switch."""
+    """Policy after the switch."""
 
 
 class DeployConfig(Model):
-    """What every deploy tool must know."""
+    """Options of every deploy tool."""
 
     service: Name
-    """The service's name in healthd's configuration."""
+    """Name of the service in healthd's configuration."""
     healthd: Daemon = Daemon()
-    """Where healthd is, and as whom to ask."""
+    """Address of healthd and the token for its API."""
     gates: GatePlan = GatePlan()
-    """Which policies must be passed, and when."""
+    """Policies that must pass, and when."""
     lock: Duration = Field(300.0, ge=15)
-    """How long the deploy lock outlives a deploy tool that was killed; while it runs, it prolongs it."""
+    """Time for which the deploy lock stays after a deploy tool was killed; a running tool prolongs it."""
     rollback_patience: Span = 30.0
-    """After a fail: how long healthd's own actions have to put the traffic back, before the tool does it itself."""
+    """Time after a fail for healthd's own rollback actions, before the tool rolls back itself."""
     undo_within: Span = 600.0
-    """For how long the tool goes on trying to undo a step while the platform does not answer."""
+    """Time for retries of an undo step while the platform does not answer."""
 
     def problem_with(self, version: str) -> str | None:
-        """Why a version could never be deployed as this says; None when nothing speaks against it."""
+        """Return why a version can never be deployed with these settings; None when nothing prevents it."""
         return None

@@ -1,4 +1,4 @@
-"""The steps of a deploy: each is told and timed, and what changes something can be undone in reverse order."""
+"""Steps of a deploy: each is reported and timed, and a change can be undone in reverse order."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from healthd_deploy.core.exit import NoAnswer, StepFailed
 
 ResultT = TypeVar("ResultT")
 Act = Callable[[], Awaitable[ResultT]]
-_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 15.0  # seconds between two tries to undo a step
+_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 15.0  # seconds between two attempts to undo a step
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +27,9 @@ class _Undo:
 
 
 class Steps:
-    """What a deploy does, one line a step on stderr; what a program says passes here, so secrets are taken out.
+    """Steps of a deploy, one line per step on stderr; the output of programs is shown here too, with secrets redacted.
 
-    In a dry run steps that change something are told and not carried out; looks are taken all the same.
+    In a dry run steps that change something are reported and not carried out; steps that only read are carried out.
     """
 
     def __init__(
@@ -42,23 +42,23 @@ class Steps:
 
     @property
     def seconds(self) -> float:
-        """Since the deploy began."""
+        """Seconds since the deploy began."""
         return time.monotonic() - self._begun
 
     def say(self, text: str, mark: str = "·") -> None:
-        """One line, with the seconds since the deploy began."""
+        """Print one line, with the seconds since the deploy began."""
         if not self.quiet:
             click.echo(f"{self.seconds:7.1f} s  {mark} {self.redact(text)}", err=True)
 
     async def look(self, what: str, act: Act[ResultT]) -> ResultT:
-        """A step that changes nothing. Raises what `act` raises, told."""
+        """Run a step that changes nothing. What `act` raises is reported and raised."""
         return await self._told(what, act)
 
     async def do(self, what: str, act: Act[object], *, undo: tuple[str, Act[None]] | None = None) -> None:
-        """A step that changes something.
+        """Run a step that changes something.
 
-        `undo`, a sentence and what to do, is kept from before the step begins: a step that failed halfway is undone
-        too, so it must bring about a state and do nothing where that is so already.
+        `undo`, a sentence and a function, is stored before the step starts: a step that failed halfway is undone too,
+        so it must establish a state and do nothing where that exists already.
         """
         if self.dry_run:
             self.say(f"would {what}", "○")
@@ -68,7 +68,8 @@ class Steps:
         await self._told(what, act)
 
     async def afterwards(self, what: str, act: Act[None], *, wait: float) -> None:
-        """A step after the end that matters: its failure is told, and changes nothing of how the deploy ended."""
+        """Run a step after the deploy's outcome is decided: its failure is reported, and does not change the
+        outcome."""
         if wait and not self.dry_run:
             self.say(f"{what} in {show_duration(wait)}")
             await asyncio.sleep(wait)
@@ -76,13 +77,13 @@ class Steps:
             await self.do(what, act)
 
     def settled(self) -> None:
-        """The deploy may stay: nothing of what was done so far will be undone."""
+        """Keep the deploy: nothing that was done so far will be undone."""
         self._undos.clear()
 
     async def unwind(self) -> bool:
-        """Undo what was done, last first. Whether all of it could be; what could not is told.
+        """Undo what was done, last first. Return true if all of it was undone; failures are reported.
 
-        A platform that does not answer is asked again for `undo_within`: nobody but this tool may be there to do it.
+        A platform that does not answer is retried for `undo_within`: this tool may be the only one to undo it.
         """
         complete = True
         until = time.monotonic() + self._undo_within
@@ -123,9 +124,9 @@ class Steps:
 
 
 async def wait_until(holds: Callable[[], Awaitable[bool]], *, within: float, every: float, what: str) -> None:
-    """Ask again every so many seconds until it holds. Raises StepFailed after `within` seconds.
+    """Poll a condition until it holds, with `every` seconds between. Raises StepFailed after `within` seconds.
 
-    A look that fails (NoAnswer) says nothing about what is looked at: the next one may.
+    A poll that fails (NoAnswer) says nothing about the condition: the next one may succeed.
     """
     unanswered = ""
     try:

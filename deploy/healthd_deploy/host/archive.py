@@ -1,4 +1,4 @@
-"""An archive becomes a release folder: fetched, checked, unpacked with no way out of the folder."""
+"""Turn an archive into a release folder: fetched, checked, unpacked only inside the folder."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SUMS_AT_MOST = 1024**2
 
 
 async def fetch(source: Source, version: str, folder: Path) -> tuple[Path, str]:
-    """The archive of a version, in `folder` or where it is, and its SHA-256. Raises StepFailed."""
+    """Return the archive of a version, in `folder` or at its own place, and its SHA-256. Raises StepFailed."""
     place = source.archive.replace("$version", version)
     try:
         async with asyncio.timeout(source.timeout):
@@ -42,9 +42,9 @@ async def fetch(source: Source, version: str, folder: Path) -> tuple[Path, str]:
 
 
 def unpack(archive: Path, into: Path, at_most: int) -> None:
-    """Files and folders alone, nothing outside of `into`, and no more than `at_most` bytes. Raises StepFailed.
+    """Unpack only files and folders, nothing outside of `into`, and at most `at_most` bytes. Raises StepFailed.
 
-    What `npm pack` makes holds no links, and links are what most ways out of a folder are made of: they are refused.
+    An archive of `npm pack` contains no links, and most escapes from a folder use links: they are refused.
     """
     if not hasattr(tarfile, "data_filter"):
         raise StepFailed("this Python's tarfile cannot unpack safely: use 3.11.4 or newer")
@@ -103,7 +103,7 @@ def _sha256(file: Path) -> str:
 
 
 def _flatten(folder: Path) -> None:
-    """A single folder at the top, as `npm pack` and `git archive --prefix` make it, is left out."""
+    """Remove a single top folder, as `npm pack` and `git archive --prefix` create it."""
     top = list(folder.iterdir())
     if len(top) != 1 or not top[0].is_dir():
         return
@@ -127,6 +127,6 @@ def _check(folder: Path) -> None:
 
 
 def remove(folder: Path) -> None:
-    """A folder that a failed attempt left."""
+    """Remove a folder that a failed attempt left."""
     for left in (folder, folder.with_name(f"{folder.name}-top")):
         shutil.rmtree(left, ignore_errors=True)

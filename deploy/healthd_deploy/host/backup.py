@@ -1,4 +1,4 @@
-"""Backups before a release: a dated folder with the application and the databases, there when it is whole."""
+"""Backups before a release: a dated folder with the application and the databases, visible when it is complete."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _PARTIAL = ".partial-"
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """One backup: which deploy took it, and what is in it. `files` are bytes by name."""
+    """One backup: the deploy that made it, and its contents. `files` are bytes by name."""
 
     key: str
     before: str
@@ -33,24 +33,25 @@ class Taken:
 
 
 class Backups:
-    """The backups of one application."""
+    """Backups of one application."""
 
     def __init__(self, config: HostConfig) -> None:
         self._config, self._folder = config, config.backups
 
     def listed(self) -> list[tuple[Path, Taken]]:
-        """The whole ones, the newest first."""
+        """Return the complete ones, the newest first."""
         folders = self._folder.iterdir() if self._folder.is_dir() else ()
         found = [(each, taken) for each in folders if (taken := _manifest(each)) is not None]
         return sorted(found, key=lambda one: one[1].taken_at, reverse=True)
 
     async def take(self, key: str, before: str, application: tuple[str, Path] | None) -> str:
-        """Once for each deploy: what it took before it was killed is from before it began. Returns what to tell."""
+        """Make one backup per deploy: that of a killed run is from before the deploy, and is kept. Returns what to
+        report."""
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for folder, taken in self.listed():
             if (taken.key, taken.before) == (key, before):
                 return f"taken already: {folder}"
-        for left in self._folder.glob(f"{_PARTIAL}*"):  # by a deploy that was killed
+        for left in self._folder.glob(f"{_PARTIAL}*"):  # of a deploy that was killed
             shutil.rmtree(left, ignore_errors=True)
         partial = self._folder / f"{_PARTIAL}{uuid.uuid4().hex[:8]}"
         partial.mkdir(mode=0o700)
@@ -61,9 +62,9 @@ class Backups:
             raise
 
     def prune(self, keep: int) -> None:
-        """Remove the oldest."""
+        """Remove the oldest backups beyond `keep`."""
         for folder, _ in self.listed()[keep:]:
-            (folder / _MANIFEST).unlink()  # half removed, it must not pass for whole
+            (folder / _MANIFEST).unlink()  # half removed, it must not count as complete
             shutil.rmtree(folder)
 
     async def _taken(self, partial: Path, key: str, before: str, application: tuple[str, Path] | None) -> str:
@@ -84,7 +85,7 @@ class Backups:
 
 
 def _manifest(folder: Path) -> Taken | None:
-    """None for what is no backup, or not a whole one."""
+    """Return the contents; None for a folder that is no backup, or not a complete one."""
     if folder.name.startswith("."):
         return None
     try:

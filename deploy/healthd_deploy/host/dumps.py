@@ -1,4 +1,5 @@
-"""Dumps of databases, each read back before it counts. Every user can read argument lists: no password is in one."""
+"""Dumps of databases, each read back before it counts. Argument lists are visible to every user: no password is in
+one."""
 
 from __future__ import annotations
 
@@ -22,16 +23,16 @@ _MONGODB_ARCHIVE = (0x8199E26D).to_bytes(4, "little")  # mongo-tools, common/arc
 
 
 async def postgresql(dump: PostgresqlDump, file: Path) -> None:
-    """In pg_dump's own format, compressed, for `pg_restore`. Raises StepFailed."""
+    """Dump in pg_dump's own format, compressed, for `pg_restore`. Raises StepFailed."""
     uri, password = without_password(_readable(dump, for_libpq, "postgresql://", "postgres://"))
     argv = (dump.program, "--format=custom", "--no-password", *dump.options, f"--file={file}", f"--dbname={uri}")
-    # In the environment, which on Linux only this user and root can read: a file would outlive a kill.
+    # In the environment, which on Linux only this user and root can read: a file would remain after a kill.
     await program.run(argv, within=dump.timeout, env={"PGPASSWORD": password} if password else None)
     await program.run((dump.restore, "--list", str(file)), within=dump.timeout)
 
 
 async def mongodb(dump: MongodbDump, file: Path) -> None:
-    """As one compressed archive, for `mongorestore --gzip --archive=FILE`. Raises StepFailed."""
+    """Dump as one compressed archive, for `mongorestore --gzip --archive=FILE`. Raises StepFailed."""
     config = json.dumps({"uri": _readable(dump, read_mongodb, "mongodb://", "mongodb+srv://")})  # JSON is YAML
     argv = (dump.program, "--config=/dev/stdin", "--gzip", *dump.options, f"--archive={file}")
     await program.run(argv, within=dump.timeout, given=f"{config}\n".encode())
@@ -39,7 +40,7 @@ async def mongodb(dump: MongodbDump, file: Path) -> None:
 
 
 def without_password(uri: str) -> tuple[str, str | None]:
-    """A PostgreSQL URI without its password, and the password."""
+    """Return a PostgreSQL URI without its password, and the password."""
     head, words = split(uri)
     parts = urlsplit(head)
     user, at, hosts = parts.netloc.rpartition("@")
@@ -50,7 +51,8 @@ def without_password(uri: str) -> tuple[str, str | None]:
 
 
 def _readable(dump: Dump, read: Callable[[str], tuple[str, tuple[str, ...]]], *schemes: str) -> str:
-    """The URI with the words that the database's own tools take: they refuse those of an application's driver."""
+    """Return the URI with only the parameters that the database's own tools accept: they refuse those of an
+    application's driver."""
     uri = os.environ.get(dump.variable, "")
     if not uri.startswith(schemes):
         raise StepFailed(f"{dump.variable} must hold a URI that begins with {' or '.join(schemes)}")
@@ -61,7 +63,7 @@ def _readable(dump: Dump, read: Callable[[str], tuple[str, tuple[str, ...]]], *s
 
 
 def _read_back(file: Path) -> None:
-    """To its end: the compression's own checksum covers it."""
+    """Read a dump to its end: the compression's own checksum covers it."""
     try:
         with gzip.open(file) as stream:
             begun = stream.read(4)

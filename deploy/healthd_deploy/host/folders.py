@@ -1,4 +1,5 @@
-"""The application's home: releases, the links `current` and `previous`, the locks, and what a rollback goes back to.
+"""Home folder of the application: releases, the links `current` and `previous`, the locks, and the target of a
+rollback.
 
 releases/1.1/  releases/1.2/  current -> releases/1.2  previous -> releases/1.1  .deploy.json
 """
@@ -18,12 +19,12 @@ from pathlib import Path
 
 from healthd_deploy.core.exit import CouldNotAsk, StepFailed
 
-MARK = ".healthd-release.json"  # in a release that is whole
+MARK = ".healthd-release.json"  # in a complete release
 
 
 @dataclass(frozen=True, slots=True)
 class Unfinished:
-    """A deploy between its switch and its end, and what there was before it: what undoing it goes back to."""
+    """Deploy between its switch and its end, with the state before it, to which an undo returns."""
 
     key: str
     version: str
@@ -32,24 +33,24 @@ class Unfinished:
 
 
 class Folders:
-    """Every change is whole or not at all, also for whoever looks after a kill."""
+    """Folders of an application. Every change is atomic, even when the tool is killed."""
 
     def __init__(self, home: Path) -> None:
         self.home, self.releases, self.current = home, home / "releases", home / "current"
         self._previous, self._record = home / "previous", home / ".deploy.json"
 
     def claim(self) -> None:
-        """One deploy at a time on this host, until this process ends: however it ends, the kernel sees to that."""
+        """Lock this host for one deploy until this process ends: the kernel releases the lock however it ends."""
         place = self.home / ".deploy.lock"
         lock = os.open(place, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)  # never closed
         if not _locked(lock):
             raise CouldNotAsk(f"another deploy is under way on this host: it holds {place}")
-        for left in self.releases.glob(".new-*"):  # by a deploy that was killed
+        for left in self.releases.glob(".new-*"):  # of a deploy that was killed
             shutil.rmtree(left, ignore_errors=True)
 
     @asynccontextmanager
     async def switching(self, within: float) -> AsyncIterator[None]:
-        """Links and processes are changed by one at a time: a deploy, or a rollback that the daemon calls for."""
+        """Lock links and processes while one deploy, or one rollback by the daemon, changes them."""
         with (self.home / ".switch.lock").open("w") as lock:
             try:
                 async with asyncio.timeout(within):
@@ -66,11 +67,11 @@ class Folders:
         return (self.release(version) / MARK).is_file()
 
     def version(self) -> str | None:
-        """The release that `current` points to."""
+        """Return the release that `current` points to."""
         return _pointed(self.current)
 
     def previous(self) -> str | None:
-        """The one before."""
+        """Return the release that `previous` points to."""
         return _pointed(self._previous)
 
     def point(self, *, current: str | None, previous: str | None) -> None:
@@ -84,7 +85,7 @@ class Folders:
                 _replace_link(link, Path("releases") / version)
 
     def unfinished(self) -> Unfinished | None:
-        """The deploy that neither was promoted nor put back. Raises StepFailed when that cannot be known."""
+        """Return the deploy that was neither promoted nor put back. Raises StepFailed when that cannot be known."""
         try:
             return Unfinished(**json.loads(self._record.read_text(encoding="utf-8")))
         except FileNotFoundError:
@@ -99,13 +100,13 @@ class Folders:
         self._record.unlink(missing_ok=True)
 
     def prune(self, keep: int) -> None:
-        """Remove the oldest releases, but for those that are pointed to."""
+        """Remove the oldest releases, except those that a link points to."""
         stay = {self.version(), self.previous()}
         whole = [folder for folder in self.releases.iterdir() if (folder / MARK).is_file()]
         whole.sort(key=lambda folder: (folder / MARK).stat().st_mtime, reverse=True)
         for folder in whole[keep:]:
             if folder.name not in stay:
-                (folder / MARK).unlink()  # half removed, it must not pass for whole
+                (folder / MARK).unlink()  # half removed, it must not count as complete
                 shutil.rmtree(folder)
 
 

@@ -1,4 +1,4 @@
-"""What a release does to the host, step by step. In which order, and what undoes what, is in `release.py`."""
+"""Steps of a release on the host. Their order, and the undo of each, is in `release.py`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from healthd_deploy.host.settings import HostConfig, Migrations
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What putting a deploy back comes to: the release that had the traffic, and the one before it."""
+    """State to which a deploy is put back: the release that had the traffic, and the one before it."""
 
     baseline: str | None
     previous: str | None
@@ -31,7 +31,7 @@ class Standing:
 
 
 class Host:
-    """One application on this host. Its methods bring about a state: done again they do no harm."""
+    """One application on this host. Its methods establish a state: repeated calls do no harm."""
 
     def __init__(self, config: HostConfig) -> None:
         self._config = config
@@ -40,15 +40,16 @@ class Host:
         self.backups = Backups(config)
 
     async def ready(self) -> str:
-        """Raises CouldNotAsk with what the host lacks."""
+        """Check the prerequisites. Raises CouldNotAsk with what the host lacks."""
         return await met(self._config, self.processes)
 
     def is_settled(self, version: str) -> bool:
-        """Whether a version is what runs here, with no deploy under way that could still be put back."""
+        """True if a version runs here, with no deploy in progress that could still be put back."""
         return self.folders.version() == version and self.folders.unfinished() is None
 
     def standing(self, version: str) -> Standing:
-        """Before `version` is released. A deploy that was killed after its switch hands on what it began from."""
+        """Return the state before `version` is released. After a deploy that was killed after its switch, it is the
+        state before that one."""
         left = self.folders.unfinished()
         newest = (left.baseline, left.previous) if left else (self.folders.version(), self.folders.previous())
         before = [release for release in newest if release is not None and release != version]
@@ -81,7 +82,7 @@ class Host:
             archive.remove(fresh)
 
     async def migrate(self, migrations: Migrations, version: str) -> str:
-        """In the new release's folder. Returns the last line that it said."""
+        """Run the migrations in the new release's folder. Returns the last line of the output."""
         said = await program.run(migrations.argv, within=migrations.timeout, cwd=self.folders.release(version))
         return " / ".join(said.strip().splitlines()[-1:])
 
@@ -89,7 +90,7 @@ class Host:
         await program.run(undo, within=within, cwd=self.folders.release(version))
 
     async def switch(self, key: str, version: str, standing: Standing) -> None:
-        """The links, then the processes. What it began from is stored before."""
+        """Switch the links, then the processes. The state before is stored first."""
         async with self.folders.switching(self._config.rollback_within):
             self.folders.begin(Unfinished(key, version, standing.baseline, standing.previous))
             self.folders.point(current=version, previous=standing.baseline)
@@ -99,20 +100,21 @@ class Host:
         await self.processes.healthy(self.folders.release(version))
 
     async def put_back(self, standing: Standing) -> None:
-        """The old release runs, healthy, in time. Where none ran before, none runs; what is back already stays."""
+        """Put the old release back, healthy, in time. Where none ran before, none runs; a state that is already right
+        stays."""
         if self.folders.unfinished() is None:
             return
         await self._in_time(standing.baseline, self._put_back(standing.baseline, standing.previous))
         self.folders.finish()
 
     async def roll_back(self, to: str | None) -> str:
-        """To the release that an unfinished deploy began from, else to `previous`, unless `to` names one."""
+        """Roll back to the release before an unfinished deploy, else to `previous`, unless `to` names one."""
         wanted = self.goes_back_to(to)
         await self._in_time(wanted, self._put_back(wanted, wanted))
         return wanted
 
     def goes_back_to(self, to: str | None) -> str:
-        """The release that a rollback would put in place. Raises StepFailed where there is none."""
+        """Return the release to which a rollback would return. Raises StepFailed where there is none."""
         left = self.folders.unfinished()
         wanted = to or (left.baseline if left else self.folders.previous())
         if wanted is None:
@@ -122,7 +124,7 @@ class Host:
         return wanted
 
     async def promoted(self) -> None:
-        """What was begun is finished, and PM2 remembers what runs."""
+        """Mark the deploy as finished, and have PM2 save its processes."""
         self.folders.finish()
         await self.processes.remembered()
 

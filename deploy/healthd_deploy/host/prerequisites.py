@@ -1,4 +1,4 @@
-"""What the host must have before anything is changed: variables, programs, folders, room."""
+"""Prerequisites of the host before anything is changed: variables, programs, folders, disk space."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from healthd_deploy.host.settings import HostConfig, MongodbDump, PostgresqlDump
 
 
 async def met(config: HostConfig, processes: Processes) -> str:
-    """What to tell. Raises CouldNotAsk with all that is missing."""
+    """Return what to report. Raises CouldNotAsk with all that is missing."""
     if missing := list(_missing(config)):
         raise CouldNotAsk("; ".join(missing))
     instances = await processes.instances()

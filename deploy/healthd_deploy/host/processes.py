@@ -1,4 +1,4 @@
-"""The application under PM2: reload it, and see whether it is healthy. Which release it runs from is `current`."""
+"""Application under PM2: reload it, and check its health. The link `current` selects the release that it runs from."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ _BUSY = "already in progress"  # what PM2 says of a reload while there is anothe
 
 
 def application_environment() -> dict[str, str | None]:
-    """What is the deploy tool's alone is no business of the application and its packages: it may hold a token."""
+    """Return the changes to the environment: the deploy tool's own variables are removed for the application and its
+    packages, as they may hold a token."""
     return {name: None for name in os.environ if name.startswith("HEALTHD_")}
 
 
@@ -34,13 +35,14 @@ class Instance:
 
 
 class Processes:
-    """PM2, asked by its command."""
+    """PM2, called by its command."""
 
     def __init__(self, pm2: Pm2, health: Health) -> None:
         self._pm2, self._health = pm2, health
 
     async def reload(self) -> None:
-        """New instances take over from old ones; the first time, they are started. Waits for a reload under way."""
+        """Start new instances that replace the old ones; the first time, start the application. Waits for a reload in
+        progress."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._pm2.timeout
         words = ("startOrReload", str(self._pm2.ecosystem), "--only", self._pm2.app)
@@ -54,18 +56,18 @@ class Processes:
             await asyncio.sleep(1)
 
     async def remove(self) -> None:
-        """Stop the application: it is not to be there."""
+        """Stop the application and remove it from PM2."""
         if await self.instances():
             await self._run("delete", self._pm2.app)
 
     async def remembered(self) -> None:
-        """PM2 brings it back after a restart of the host."""
+        """Save the processes, so that PM2 starts them after a restart of the host."""
         await self._run("save")
 
     async def instances(self) -> list[Instance]:
-        """What PM2 knows of the application."""
+        """Return PM2's processes of the application."""
         said = await self._run("jlist")
-        for line in reversed(said.splitlines()):  # the first call may say before it that it starts PM2
+        for line in reversed(said.splitlines()):  # the first call may print before it that it starts PM2
             if line.startswith("["):
                 try:
                     listed = json.loads(line)
@@ -75,7 +77,7 @@ class Processes:
         raise StepFailed(f"`{self._pm2.program} jlist` gave no list of processes")
 
     async def healthy(self, release: Path) -> None:
-        """All instances run from that release, and it answers. Raises StepFailed with what was wrong at last."""
+        """Wait until all instances run from that release, and it answers. Raises StepFailed with the last error."""
         health, wrong = self._health, ""
         for look in range(health.times):
             if look:
@@ -86,7 +88,7 @@ class Processes:
         raise StepFailed(f"not healthy at the last of {health.times} looks, {span} apart: {wrong}")
 
     async def _wrong(self, release: Path) -> str:
-        """One sentence, empty when it is healthy."""
+        """Return what is wrong in one sentence, empty when it is healthy."""
         instances = await self.instances()
         if not instances:
             return f"PM2 knows no {self._pm2.app}"

@@ -1,4 +1,4 @@
-"""A release on one host: one function shows all of it, and what undoes each step."""
+"""Release on one host: one function shows all of it, and the undo of each step."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from healthd_deploy.host.settings import HostConfig
 
 @dataclass(frozen=True, slots=True)
 class HostRelease:
-    """The parts of one release. `key` names it: run again with the same key, it goes on."""
+    """Parts of one release. `key` names it: run again with the same key, it continues."""
 
     host: Host
     gate_session: GateSession
@@ -23,10 +23,11 @@ class HostRelease:
     key: str
 
     async def deploy(self, version: str) -> None:
-        """Prepare beside what runs, switch, and stay only if it is healthy and the gates pass. Raises Stopped.
+        """Prepare beside the running release, switch, and stay only if it is healthy and the gates pass. Raises
+        Stopped.
 
-        Killed at any point and run again, it goes on: what is whole stays, what is not is made anew, and what putting
-        it back comes to was stored before the switch. What is current and settled already is only judged.
+        Killed at any point and run again, it continues: complete parts stay, incomplete ones are made again, and the
+        state to put back was stored before the switch. A version that is current and settled already is only judged.
         """
         steps, host, plan = self.steps, self.host, self.config.gates
         if not steps.dry_run:
@@ -91,4 +92,4 @@ class HostRelease:
 
 
 async def _nothing() -> None:
-    """Only what undoes it matters."""
+    """Do nothing: only the undo of the step matters."""

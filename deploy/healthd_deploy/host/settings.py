@@ -1,4 +1,4 @@
-"""What a release on a single host needs to know. Secrets are named by their variable: a rollback needs none of them."""
+"""Settings of a release on a single host. Secrets are named by their variable: a rollback needs none of them."""
 
 from __future__ import annotations
 
@@ -35,22 +35,22 @@ Absolute = Annotated[Path, AfterValidator(_absolute)]
 
 
 class Source(Model):
-    """Where a release comes from, and how it is known to be the right one."""
+    """Source of a release, and how it is verified."""
 
     archive: Place
-    """A tar archive, by absolute path or https:// address; $version is filled in."""
+    """Tar archive, by absolute path or https:// address; $version is replaced."""
     sha256: Sha256 | None = None
-    """What the archive's SHA-256 must be."""
+    """SHA-256 that the archive must have."""
     sums: Place | None = None
-    """Or a file that says it, in the form of `sha256sum`; $version is filled in."""
+    """File with the SHA-256, in the format of `sha256sum`; $version is replaced."""
     token: SecretStr | None = None
-    """A bearer token for https:// addresses."""
+    """Bearer token for https:// addresses."""
     timeout: Duration = 300.0
-    """How long fetching may take."""
+    """Timeout of the download."""
     archive_at_most: Size = 512 * 1024**2
-    """The largest archive that is fetched."""
+    """Maximum size of the archive."""
     unpacked_at_most: Size = 2 * 1024**3
-    """The most that its files may come to."""
+    """Maximum total size of its files."""
 
     @model_validator(mode="after")
     def _is_checked(self) -> Self:
@@ -62,117 +62,118 @@ class Source(Model):
 
 
 class Program(Model):
-    """A program that runs inside the new release."""
+    """Program that runs inside the new release."""
 
     argv: Argv
-    """The program and its arguments. No shell is involved."""
+    """Program and its arguments. No shell is involved."""
     timeout: Duration = 600.0
-    """How long it may take."""
+    """Timeout of the program."""
 
 
 class Migrations(Program):
-    """What migrates the databases before the switch. Run twice it must do no harm."""
+    """Program that migrates the databases before the switch. Running it twice must do no harm."""
 
     undo: Argv | None = None
-    """What undoes them when the release is put back. Without it they stay: the old release must bear the new schema."""
+    """Program that undoes the migrations when the release is put back. Without it they stay: the old release must work
+    with the new schema."""
 
 
 class Dump(Model):
-    """The backup of a database."""
+    """Backup of a database."""
 
     variable: Variable
-    """The environment variable that holds the database's URI."""
+    """Environment variable that holds the database's URI."""
     program: str = Field(min_length=1)
-    """The program, by name or path."""
+    """Program, by name or path."""
     options: tuple[str, ...] = ()
-    """More options for it."""
+    """More options of the program."""
     timeout: Duration = 1800.0
-    """How long it may take."""
+    """Timeout of the dump."""
 
 
 class PostgresqlDump(Dump):
-    """With pg_dump, checked by pg_restore."""
+    """Backup with pg_dump, verified by pg_restore."""
 
     variable: Variable = "POSTGRESQL_URI"
-    """The environment variable that holds the database's URI."""
+    """Environment variable that holds the database's URI."""
     program: str = Field("pg_dump", min_length=1)
-    """pg_dump, by name or path."""
+    """Program pg_dump, by name or path."""
     restore: str = Field("pg_restore", min_length=1)
-    """pg_restore, by name or path: it reads back what was dumped."""
+    """Program pg_restore, by name or path: it reads the dump back."""
 
 
 class MongodbDump(Dump):
-    """With mongodump of the MongoDB Database Tools."""
+    """Backup with mongodump of the MongoDB Database Tools."""
 
     variable: Variable = "MONGODB_URI"
-    """The environment variable that holds the database's URI."""
+    """Environment variable that holds the database's URI."""
     program: str = Field("mongodump", min_length=1)
-    """mongodump, by name or path."""
+    """Program mongodump, by name or path."""
 
 
 class Backup(Model):
-    """What is kept before a release."""
+    """Backups before a release."""
 
     folder: Absolute | None = None
-    """Where; without it, `backups` in the application's home."""
+    """Folder of the backups; by default, `backups` in the application's home."""
     keep: int = Field(10, ge=1)
-    """How many of them."""
+    """Number of backups to keep."""
     without: tuple[str, ...] = ("node_modules",)
     """Folders of the application that need no backup, by name."""
     postgresql: PostgresqlDump | None = None
-    """Back up a PostgreSQL database."""
+    """Backup of a PostgreSQL database."""
     mongodb: MongodbDump | None = None
-    """Back up a MongoDB database."""
+    """Backup of a MongoDB database."""
 
     @property
     def dumps(self) -> tuple[Dump, ...]:
-        """The databases that are backed up."""
+        """Dumps of the databases."""
         return tuple(dump for dump in (self.postgresql, self.mongodb) if dump is not None)
 
 
 class Pm2(Model):
-    """The application as PM2 knows it."""
+    """Application under PM2."""
 
     app: Name
-    """Its name in the ecosystem file."""
+    """Name of the application in the ecosystem file."""
     ecosystem: Absolute
-    """The ecosystem file. The application's `cwd` in it must be HOME/current, and `exec_mode` cluster."""
+    """Ecosystem file. The application's `cwd` in it must be HOME/current, and `exec_mode` cluster."""
     program: str = Field("pm2", min_length=1)
-    """pm2, by name or path."""
+    """Program pm2, by name or path."""
     timeout: Duration = 120.0
-    """How long a reload may take."""
+    """Timeout of a reload."""
 
 
 class Health(Model):
-    """When the application is healthy: all instances run, from the right release, and the address answers 200."""
+    """Health check of the application: all instances run, from the right release, and the address answers 200."""
 
     url: Annotated[
         str, StringConstraints(pattern=shape(r"^https?://\S+$", "an address that begins with http:// or https://"))
     ]
-    """What is asked."""
+    """Address of the request."""
     times: int = Field(30, ge=1)
-    """How often it is looked at, before it is given up."""
+    """Maximum number of attempts before it fails."""
     interval: Duration = 10.0
-    """How long between two looks."""
+    """Time between two attempts."""
     timeout: Duration = 5.0
-    """How long an answer may take."""
+    """Timeout of an answer."""
 
 
 class HostConfig(DeployConfig):
-    """`healthd-deploy host`"""
+    """Options of `healthd-deploy host`"""
 
     home: Absolute
-    """The folder of the application: `releases/`, and the links `current` and `previous`."""
+    """Folder of the application: `releases/`, and the links `current` and `previous`."""
     target: Name | None = None
-    """The host's name among the service's targets in healthd's configuration."""
+    """Name of the host among the service's targets in healthd's configuration."""
     variables: tuple[Variable, ...] = ()
     """Environment variables that must have a value."""
     free: Size = 1024**3
-    """How much of the disk must be free at home and where backups go."""
+    """Free disk space that is required in the home folder and the backup folder."""
     source: Source
-    """Where releases come from."""
+    """Source of releases."""
     install: Program = Program(argv=("npm", "ci", "--omit=dev", "--no-audit", "--no-fund"))
-    """How its dependencies are installed."""
+    """Program that installs its dependencies."""
     shared: tuple[
         Annotated[
             str,
@@ -184,21 +185,21 @@ class HostConfig(DeployConfig):
         ],
         ...,
     ] = ()
-    """Files and folders of HOME/shared, such as `.env` and `uploads`, that every release links to."""
+    """Files and folders of HOME/shared, such as `.env` and `uploads`, to which every release links."""
     migrations: Migrations | None = None
-    """What migrates the databases before the switch."""
+    """Program that migrates the databases before the switch."""
     backup: Backup = Backup()
-    """What is kept before a release."""
+    """Backups before a release."""
     pm2: Pm2
-    """The application as PM2 knows it."""
+    """Application under PM2."""
     health: Health
-    """When the application is healthy."""
+    """Health check of the application."""
     smoke: tuple[Name, ...] = ()
-    """Policies that the new release must pass right after the switch, such as `smoke`, before the gate that counts."""
+    """Policies that the new release must pass right after the switch, such as `smoke`, before the deciding gate."""
     rollback_within: Duration = 300.0
-    """How long a rollback may take until the old release is healthy again."""
+    """Timeout of a rollback until the old release is healthy again."""
     keep_releases: int = Field(5, ge=2)
-    """How many unpacked releases stay."""
+    """Number of unpacked releases to keep."""
 
     @model_validator(mode="after")
     def _has_no_idle_place(self) -> Self:
@@ -208,13 +209,13 @@ class HostConfig(DeployConfig):
 
     @property
     def backups(self) -> Path:
-        """Where the backups are."""
+        """Folder of the backups."""
         return self.backup.folder or self.home / "backups"
 
     def required(self) -> list[str]:
-        """All variables that must have a value."""
+        """Return all variables that must have a value."""
         return list(dict.fromkeys((*self.variables, *(dump.variable for dump in self.backup.dumps))))
 
     def secrets(self) -> list[str]:
-        """The values of those variables, which must not be shown."""
+        """Return the values of those variables, which must not be shown."""
         return [value for name in self.required() if (value := os.environ.get(name))]

@@ -1,4 +1,5 @@
-"""The cluster through `kubectl`: read an object, list pods, patch an object. Credentials are kubectl's own."""
+"""Access to the cluster through `kubectl`: read an object, list pods, patch an object. Credentials are kubectl's
+own."""
 
 from __future__ import annotations
 
@@ -15,9 +16,9 @@ from healthd_deploy.kubernetes.settings import Kubectl
 
 Object = Mapping[str, Any]
 Operation = Mapping[str, Any]
-"""One of JSON Patch, RFC 6902."""
+"""Operation of a JSON Patch, RFC 6902."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 10.0  # seconds between two calls while there is no answer
-# How kubectl says that there was none, or that the server is not itself; whatever else it says is an answer.
+# kubectl's messages when there was no answer, or the server is not working; any other message is an answer.
 _NO_ANSWER = re.compile(
     r"unable to connect to the server|the connection to the server .* was refused|couldn't get current server API|"
     r"TLS handshake timeout|i/o timeout|deadline exceeded|Client\.Timeout|unexpected EOF|connection (refused|reset)|"
@@ -28,8 +29,8 @@ _NO_ANSWER = re.compile(
 
 
 class Cluster:
-    """One namespace of a cluster. Every method raises StepFailed with what kubectl said, NoAnswer where the cluster
-    said nothing."""
+    """One namespace of a cluster. Every method raises StepFailed with kubectl's message, NoAnswer where the cluster did
+    not answer."""
 
     def __init__(self, config: Kubectl, namespace: str) -> None:
         self._within, self._retry_for = config.timeout, config.retry_for
@@ -43,18 +44,18 @@ class Cluster:
         return await self._json("get", kind, name, patient=patient)
 
     async def pods(self, labels: Mapping[str, str]) -> Sequence[Object]:
-        """Those that have all the labels."""
+        """Return the pods that have all the labels."""
         selector = ",".join(f"{name}={value}" for name, value in sorted(labels.items()))
         found: Sequence[Object] = (await self._json("get", "pods", f"--selector={selector}"))["items"]
         return found
 
     async def patch(self, kind: str, name: str, operations: Sequence[Operation]) -> Object:
-        """All of the operations, or none when a test among them fails. The object as it is then."""
+        """Apply all of the operations, or none when a test among them fails. Return the object after it."""
         return await self._json("patch", kind, name, "--type=json", f"--patch={json.dumps(operations)}")
 
     async def _json(self, *words: str, patient: bool = True) -> Object:
-        """Asked again for as long as `retry_for` says while there is no answer: a patch brings about a state, and tests
-        what it was made for, so that it may be sent twice."""
+        """Run kubectl, with retries for `retry_for` while there is no answer: a patch establishes a state, and tests
+        the one it was made for, so that it may be sent twice."""
         until, pause = time.monotonic() + self._retry_for * patient, _FIRST_PAUSE
         while True:
             try:
@@ -79,5 +80,5 @@ class Cluster:
 
 
 def pointer(*way: str | int) -> str:
-    """The JSON Pointer (RFC 6901) of a place in an object."""
+    """Return the JSON Pointer (RFC 6901) of a place in an object."""
     return "".join(f"/{str(step).replace('~', '~0').replace('/', '~1')}" for step in way)

@@ -1,4 +1,4 @@
-"""Kubernetes as a platform for blue-green deploys: a Service's selector is the switch between two Deployments."""
+"""Platform Kubernetes for blue-green deploys: a Service's selector is the switch between two Deployments."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from healthd_deploy.kubernetes.rollout import missing, troubles
 from healthd_deploy.kubernetes.settings import KubernetesConfig, Wanted
 from healthd_gates.actions.kubernetes import progress
 
-_EVERY = 2.0  # seconds between two looks at a rollout
+_EVERY = 2.0  # seconds between two polls of a rollout
 _RESTARTED = "kubectl.kubernetes.io/restartedAt"
 
 
 class _Running(NamedTuple):
-    """What a Deployment is to run."""
+    """Image, version and number of pods that a Deployment should run."""
 
     image: str
     version: str | None
@@ -27,7 +27,8 @@ class _Running(NamedTuple):
 
 
 class KubernetesPlatform:
-    """The cluster holds all state: who is live is what the Service selects, a version is a label of the pods."""
+    """Platform whose state is all in the cluster: the Service's selector names the live target, a version is a label of
+    the pods."""
 
     def __init__(
         self,
@@ -58,7 +59,7 @@ class KubernetesPlatform:
         return self._running(await self._deployment(target)).version
 
     async def refuse_other_digest(self, version: str) -> None:
-        """Raises StepFailed where a version is live that was made of something else under the same name."""
+        """Raise StepFailed where the live version has the same name but another digest."""
         if self._digest is None:
             return
         running = self._running(await self._deployment(await self.live()))
@@ -66,7 +67,7 @@ class KubernetesPlatform:
             raise StepFailed(f"{version} is live as {running.image}: give what is to be deployed a version of its own")
 
     async def release(self, target: str, version: str) -> None:
-        """As many pods of the new version as the live target has; each of them available."""
+        """Release as many pods of the new version as the live target has; wait until each is available."""
         live = await self._deployment(await self.live())
         deployment = await self._deployment(target)
         wanted = Wanted(version, self._digest)
@@ -85,7 +86,7 @@ class KubernetesPlatform:
             raise StepFailed(f"{failed}{await self._why(target)}") from None
 
     async def put_back(self, target: str) -> None:
-        """To the image, version and number of pods from before its release. What this run did not change stays."""
+        """Put back image, version and number of pods from before the release. What this run did not change stays."""
         before = self._before.get(target)
         if before is None:
             return
@@ -97,7 +98,7 @@ class KubernetesPlatform:
             await self._cluster.patch("deployment", self._app.deployments[target], changes)
 
     async def switch(self, target: str) -> None:
-        """Never to a target without a ready pod, and never over a change that somebody else made meanwhile."""
+        """Switch, never to a target without a ready pod, and never over a change that was made by others meanwhile."""
         before = await self.live()
         if before == target:
             return
@@ -118,7 +119,7 @@ class KubernetesPlatform:
                 raise
 
     async def retire(self, target: str) -> None:
-        """Scaled to nothing; the version stays noted."""
+        """Scale a target to zero; its version stays recorded."""
         scaled = [{"op": "add", "path": pointer("spec", "replicas"), "value": 0}]
         await self._cluster.patch("deployment", self._app.deployments[target], scaled)
 
@@ -132,17 +133,18 @@ class KubernetesPlatform:
         return _Running(image, labels.get(self._app.version_label), deployment["spec"].get("replicas", 1))
 
     def _place(self, deployment: Object) -> int:
-        """Which of the containers it is."""
+        """Return the index of the container."""
         names = [container["name"] for container in deployment["spec"]["template"]["spec"]["containers"]]
         if self._app.container not in names:
             raise StepFailed(f"no container {self._app.container} in it, only {', '.join(names)}")
         return names.index(self._app.container)
 
     def _changes(self, deployment: Object, running: _Running, *, again: bool = False) -> list[Operation]:
-        """What makes a Deployment run a version; it fails when its containers are not those that were read.
+        """Return the operations that make a Deployment run a version; they fail when its containers have changed since
+        the read.
 
-        `again`: also where it should run it already, and the cluster has given that up. A verdict about a template
-        stays until the template changes, so the pods are made anew, as `kubectl rollout restart` does.
+        `again`: also where it should run it already, and the cluster has given up on that. That state stays until the
+        template changes, so the pods are recreated, as `kubectl rollout restart` does.
         """
         if self._app.version_label in (deployment["spec"]["selector"].get("matchLabels") or {}):
             raise StepFailed(f"its selector has {self._app.version_label}, which a release must be able to change")
@@ -172,7 +174,7 @@ class KubernetesPlatform:
         return waits is None
 
     async def _why(self, target: str) -> str:
-        """What the cluster and the pods say for themselves, to be added to a failure."""
+        """Return what the cluster and the pods report, to be added to a failure."""
         try:
             deployment = await self._deployment(target)
             labels = deployment["spec"]["selector"].get("matchLabels") or {}
@@ -183,7 +185,7 @@ class KubernetesPlatform:
 
 
 class _Told:
-    """Says what a wait is about, each time that changes."""
+    """Prints the reason of a wait, each time it changes."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self._say, self._last = say, ""
@@ -195,7 +197,7 @@ class _Told:
 
 
 def is_ready(pod: Object) -> bool:
-    """Whether a pod can take traffic."""
+    """True if a pod can take traffic."""
     conditions = (pod.get("status") or {}).get("conditions") or ()
     is_up = any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
     return is_up and "deletionTimestamp" not in pod["metadata"]

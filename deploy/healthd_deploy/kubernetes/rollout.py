@@ -1,4 +1,4 @@
-"""How far a Deployment's rollout is, and what holds it up. Pure."""
+"""Progress of a Deployment's rollout, and the reason of a delay. Pure."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from healthd_gates.actions.kubernetes import progress
 
 
 def missing(deployment: Object) -> str | None:
-    """What is still to be waited for, or None when every pod is of the new version and available.
+    """Return what is still missing, or None when every pod is of the new version and available.
 
-    Raises StepFailed when it will not come about.
+    Raises StepFailed when the rollout cannot complete.
     """
     name = deployment["metadata"]["name"]
     if deployment["spec"].get("paused"):
@@ -23,7 +23,7 @@ def missing(deployment: Object) -> str | None:
 
 
 def troubles(deployment: Object, pods: Sequence[Object]) -> str:
-    """Why pods are not ready, in the words of the cluster: one sentence, empty when nobody says anything."""
+    """Return why pods are not ready, in the cluster's words: one sentence, empty when nothing is reported."""
     found = {why for pod in pods for why in _of_pod(pod)}
     if why := progress.no_pods(deployment):
         found.add(why)

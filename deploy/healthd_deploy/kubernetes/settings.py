@@ -1,4 +1,4 @@
-"""What a deploy in Kubernetes needs to know."""
+"""Settings of a deploy in Kubernetes."""
 
 from __future__ import annotations
 
@@ -51,50 +51,50 @@ class Application(Model):
     """One Service in front of two Deployments."""
 
     namespace: ObjectName
-    """Where they are."""
+    """Namespace of the Service and the Deployments."""
     service: ObjectName
-    """The Service whose selector is switched."""
+    """Service whose selector is switched."""
     label: Label = "color"
-    """The label of the selector that holds the target's name."""
+    """Label of the selector that holds the target's name."""
     deployments: dict[Name, ObjectName] = Field(min_length=2, max_length=2)
-    """The Deployment of each target; targets are named as in healthd's configuration."""
+    """Deployment of each target; targets are named as in healthd's configuration."""
     container: ObjectName
-    """The container of their pods that gets the new image."""
+    """Container of their pods that gets the new image."""
     image: Image
-    """The image, with $version, or $digest of VERSION@DIGEST: registry.example.com/shop/api:$version@$digest."""
+    """Image, with $version, or $digest of VERSION@DIGEST: registry.example.com/shop/api:$version@$digest."""
     version_label: Label = "app.kubernetes.io/version"
-    """The label of the pods that gets the version."""
+    """Label of the pods that gets the version."""
     ready_within: Duration = 600.0
-    """How long the pods of a new version may take until they are available."""
+    """Timeout for the pods of a new version to become available."""
 
 
 class Kubectl(Model):
-    """The program that talks to the cluster, and as whom."""
+    """Program for the calls to the cluster, and its credentials."""
 
     program: str = "kubectl"
-    """Its name or path."""
+    """Name or path of the program."""
     kubeconfig: Path | None = None
-    """A kubeconfig; without one, as kubectl finds it."""
+    """Kubeconfig file; by default, kubectl's own."""
     context: str | None = None
-    """A context of it. Name it: the current one is whichever somebody used last."""
+    """Context of the kubeconfig. Set it: the current one is whichever was used last."""
     timeout: Duration = 30.0
-    """How long one call may take."""
+    """Timeout of one call."""
     retry_for: Span = 60.0
-    """For how long a call is tried again while the cluster does not answer. Rollouts are looked at for ready_within."""
+    """Time for retries of a call while the cluster does not answer. Rollouts are polled for `ready_within`."""
 
 
 class KubernetesConfig(DeployConfig):
-    """`healthd-deploy kubernetes`"""
+    """Options of `healthd-deploy kubernetes`"""
 
     application: Application
-    """What is deployed."""
+    """Application to deploy."""
     kubectl: Kubectl = Kubectl()
-    """How the cluster is reached."""
+    """Access to the cluster."""
     retire_after: Span | None = None
-    """How long after the pass the target that lost the traffic is scaled down; without it, it goes on running."""
+    """Time from the pass until the target that lost the traffic is scaled down; without it, it keeps running."""
 
     def problem_with(self, version: str) -> str | None:
-        """The version becomes a label, and the digest a part of the image."""
+        """Check that the version fits a label, and the digest the image."""
         wanted = Wanted.parse(version)
         if not _LABEL_VALUE.fullmatch(wanted.version):
             instead = f": {wanted.version.replace('+', '_')}, say" if "+" in wanted.version else ""
@@ -114,7 +114,7 @@ class KubernetesConfig(DeployConfig):
 
 
 class Wanted(NamedTuple):
-    """What is to be deployed: `VERSION` or `VERSION@DIGEST`. The gates know it by its version."""
+    """Version to deploy: `VERSION` or `VERSION@DIGEST`. The gates get only the version."""
 
     version: str
     digest: str | None
@@ -125,5 +125,5 @@ class Wanted(NamedTuple):
         return cls(version, digest or None)
 
     def image(self, pattern: str) -> str:
-        """The pattern filled in."""
+        """Return the pattern with its variables replaced."""
         return pattern.replace("$version", self.version).replace("$digest", self.digest or "")

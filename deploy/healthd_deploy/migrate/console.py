@@ -1,4 +1,4 @@
-"""What a run tells on the way: lines, and a progress bar where somebody watches. On stderr, without secrets."""
+"""Progress of a run: lines, and a progress bar on a terminal. On stderr, with secrets redacted."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import click
 from healthd.runtime.clock import Clock
 from healthd.runtime.redaction import Redactor
 
-_EVERY = 10.0  # seconds between two lines where nobody watches a bar
+_EVERY = 10.0  # seconds between two lines where there is no progress bar
 
 
 class Console:
@@ -22,17 +22,17 @@ class Console:
         self._begun = clock.steady()
 
     def say(self, text: str, mark: str = "·") -> None:
-        """One line."""
+        """Print one line."""
         if not self._quiet:
             click.echo(f"{self._clock.steady() - self._begun:7.1f} s  {mark} {self._redact(text)}", err=True)
 
     def done(self, text: str) -> None:
-        """One line about a thing that is done."""
+        """Print one line about a completed step."""
         self.say(text, "✓")
 
     @contextmanager
     def bar(self, title: str, total: int | None) -> Iterator[Callable[[int], None]]:
-        """Yields what is to be called with every so many more rows."""
+        """Yield a function to call with the number of further rows."""
         drawn = not self._quiet and sys.stderr.isatty()
         with self._drawn(title, total) if drawn else self._told(title, total) as advance:
             yield advance

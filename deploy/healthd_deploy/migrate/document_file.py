@@ -1,4 +1,4 @@
-"""A migration file for MongoDB: database commands in YAML or JSON, with Extended JSON for BSON's own types."""
+"""Migration file for MongoDB: database commands in YAML or JSON, with Extended JSON for BSON's own types."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _EXTENDED = json_util.JSONOptions(json_mode=json_util.JSONMode.RELAXED, tz_aware
 
 
 def _bson(value: Any) -> Any:
-    """`{$oid: …}`, `{$date: …}` and the like → what they stand for, at any depth."""
+    """Convert `{$oid: …}`, `{$date: …}` and similar to BSON values, at any depth."""
     if isinstance(value, dict):
         return json_util.object_hook({key: _bson(item) for key, item in value.items()}, _EXTENDED)
     if isinstance(value, date) and not isinstance(value, datetime):
@@ -58,7 +58,7 @@ class BatchesPart(_Part):
 
 
 class NothingLeft(_Part):
-    """A query that must find nothing."""
+    """Query that must find nothing."""
 
     collection: str
     where: Filter
@@ -101,7 +101,7 @@ class DocumentBatches(Batches):
 
 
 def read(file: Path, text: str, checksum: str) -> Migration:
-    """The migration in a file. Raises MalformedError."""
+    """Return the migration in a file. Raises MalformedError."""
     parts = _parse(str(file), text)
     up: list[Step] = _commands(str(file), Phase.UP, parts.up)
     up += _commands(str(file), Phase.PREPARE, parts.prepare)
@@ -131,7 +131,8 @@ def read(file: Path, text: str, checksum: str) -> Migration:
 
 
 def down_steps(script: str) -> tuple[Step, ...]:
-    """The steps of a `rollback_script` in the history. Raises MalformedError for one that is no list of commands."""
+    """Return the steps of a `rollback_script` in the history. Raises MalformedError for one that is no list of
+    commands."""
     try:
         commands = json_util.loads(script, json_options=_EXTENDED)
     except ValueError:

@@ -1,4 +1,4 @@
-"""The migrations of a release: the files of a folder, in order. What is in a file is read by the database's reader."""
+"""Migrations of a release: the files of a folder, in order. The database's reader parses a file."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from healthd_deploy.migrate.migration import MalformedError, Migration
 
 _NAME = re.compile(r"\d+[-_][A-Za-z0-9][A-Za-z0-9._-]*")
 Reader = Callable[[Path, str, str], Migration]
-"""File, text and checksum → Migration. Raises MalformedError."""
+"""Function from file, text and checksum to a Migration. Raises MalformedError."""
 
 
 def read_folder(folder: Path, suffixes: tuple[str, ...], reader: Reader) -> list[Migration]:
-    """Every migration of a folder, ordered by number. Raises MalformedError with all that is wrong, a line each."""
+    """Return every migration of a folder, ordered by number. Raises MalformedError with all errors, a line each."""
     problems: list[str] = []
     migrations: list[Migration] = []
     for file in _files(folder, suffixes):

@@ -1,4 +1,4 @@
-"""One migration, carried out from where it stands to an end that the history tells truthfully."""
+"""Carry out one migration, from its current progress to an end that the history records correctly."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from healthd_deploy.migrate.undo import undo
 
 
 async def carry_out(run: Run, todo: Todo) -> None:
-    """Bring a migration to its end. Raises Stopped: how it ended otherwise."""
+    """Carry out a migration to its end. Raises Stopped when it ended otherwise."""
     if reason := run.stop.reason:
         raise stopped(reason, f"{todo.migration.name}: not begun, {reason.value}")
     if todo.way is Way.REDO and todo.row is not None:
@@ -28,7 +28,7 @@ async def carry_out(run: Run, todo: Todo) -> None:
 
 
 class _Forward:
-    """A migration on its way; `_progress` is what the database has of it."""
+    """Migration in progress; `_progress` is the progress that the database has."""
 
     def __init__(self, run: Run, todo: Todo) -> None:
         self._run, self._migration, self._way = run, todo.migration, todo.way
@@ -59,7 +59,7 @@ class _Forward:
         self._progress = progress
 
     async def _enter(self, number: int) -> None:
-        """The pause between two phases, and a place to stop."""
+        """Pause between two phases, and stop here when asked to."""
         steps = self._migration.up
         if number and steps[number].phase is not steps[number - 1].phase:
             await self._run.stop.pause(self._run.manners.phase_pause)
@@ -85,9 +85,9 @@ class _Forward:
         self._progress = after
 
     async def _batches(self, step: Batches) -> None:
-        """Pass after pass from the lowest key on, until a pass finds no row that is still to be done.
+        """Repeat passes from the lowest key on, until a pass finds no row that is left to do.
 
-        One pass does not do: a transaction that was open meanwhile may have left a row below the last key.
+        One pass is not enough: a transaction that was open meanwhile may have left a row below the last key.
         """
         run, configured = self._run, self._run.manners.batches
         pause = configured.pause if step.pause is None else step.pause
@@ -122,7 +122,7 @@ class _Forward:
             raise stopped(reason, f"{self._migration.name}: {reason.value}; {done}: `up` goes on from there")
 
     async def _failed(self, step: Step, error: StepFailedError) -> None:
-        """Undo what stands, and say how it ended. Raises MigrationFailedError or NotUndoneError."""
+        """Undo what was done, and record the end. Raises MigrationFailedError or NotUndoneError."""
         migration, store = self._migration, self._run.store
         progress = replace(self._progress, error=str(error), elapsed=self._elapsed)
         if step.atomic and progress.step == 0 and progress.rows == 0:

@@ -1,4 +1,5 @@
-"""What a database remembers of its migrations, and what the runner asks of a database. No SQL and no commands here."""
+"""History of migrations in a database, and the interface that the runner needs of a database. No SQL and no commands
+here."""
 
 from __future__ import annotations
 
@@ -13,48 +14,48 @@ from healthd_deploy.migrate.migration import Batches, Migration, Step
 
 
 class Status(StrEnum):
-    """What the history says of a migration. healthd's check `migrations` knows these words."""
+    """Status of a migration in the history. healthd's check `migrations` knows these values."""
 
     RUNNING = "running"
-    """A runner is at it; or, when nobody holds the lock, was when it died."""
+    """Running; or, when no runner holds the lock, it was when its runner died."""
     STOPPED = "stopped"
-    """Stopped between two batches or steps, and goes on from there."""
+    """Stopped between two batches or steps; it continues from there."""
     COMPLETED = "completed"
     FAILED = "failed"
-    """It failed. Without progress nothing of it is left, and it is tried again; with progress it goes on from there."""
+    """Failed. Without progress nothing of it is left, and it is retried; with progress it continues from there."""
     DIRTY = "dirty"
-    """It failed or was killed halfway and could not be undone: nobody but a person can tell what of it is left."""
+    """Failed or killed halfway, and not undone: a person must find out what is left of it."""
     ROLLED_BACK = "rolled_back"
-    """It was undone on request."""
+    """Undone on request."""
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a migration that is neither done nor undone has come."""
+    """Progress of a migration that is neither done nor undone."""
 
     checksum: str
     step: int = 0
-    """How many steps are done: of its `up`, or of its `down` when it is being undone."""
+    """Number of steps that are done: of its `up`, or of its `down` when it is being undone."""
     begun: bool = False
-    """Whether the next step, one that is not atomic, was begun: after a kill nobody knows how far it came."""
+    """True if the next step, one that is not atomic, was started: after a kill its progress is unknown."""
     undoing: Status | None = None
-    """What the history says once it is undone; None while it goes forward."""
+    """Status once it is undone; None while it goes forward."""
     last_key: Any = None
-    """The key after which the next batch begins; None at the start of a pass."""
+    """Key after which the next batch begins; None at the start of a pass."""
     rows: int = 0
     elapsed: float = 0.0
     """Seconds that runners spent on it so far."""
     error: str | None = None
-    """What went wrong."""
+    """Error message."""
 
     def after_step(self, elapsed: float) -> Progress:
-        """One step further."""
+        """Return the progress after one more step."""
         return replace(self, step=self.step + 1, begun=False, last_key=None, elapsed=elapsed, error=None)
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A row of the history, with its progress where there is any."""
+    """Row of the history, with its progress where there is any."""
 
     name: str
     status: str
@@ -67,7 +68,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What is to be written of a migration; without progress, none is kept."""
+    """Entry to write for a migration; without progress, none is kept."""
 
     name: str
     status: Status
@@ -78,21 +79,21 @@ class Entry:
 
     @classmethod
     def of(cls, migration: Migration, name: str, progress: Progress) -> Entry:
-        """One that is being carried out, under the name that the history has for it."""
+        """Return the entry of a migration in progress, under the name that the history has for it."""
         script = migration.rollback_script
         return cls(name, Status.RUNNING, migration.checksum, script, progress.elapsed, progress)
 
     def going(self, progress: Progress, status: Status = Status.RUNNING) -> Entry:
-        """Still on the way, this far."""
+        """Return the entry with more progress."""
         return replace(self, status=status, progress=progress, elapsed=progress.elapsed)
 
     def ended(self, status: Status, elapsed: float) -> Entry:
-        """At its end, whichever that is."""
+        """Return the entry at its end, whatever the status."""
         return replace(self, status=status, progress=None, elapsed=elapsed)
 
 
 class StepFailedError(Exception):
-    """The database refused a step. `passing` when the same may work a moment later, as after a lock timeout."""
+    """The database refused a step. `passing` when a retry may succeed, as after a lock timeout."""
 
     def __init__(self, message: str, *, passing: bool = False) -> None:
         self.passing = passing
@@ -100,7 +101,7 @@ class StepFailedError(Exception):
 
 
 class UnreachableError(DeployAborted):
-    """The database, or the lock, was lost or never had: nothing can be done or written from here."""
+    """The database, or the lock, was lost or never available: nothing can be done or written any more."""
 
     code = COULD_NOT_ASK
 
@@ -112,9 +113,9 @@ class HeldError(DeployAborted):
 
 
 class Store(Protocol):
-    """A database with its history. All but `lock` and `holder` may raise UnreachableError.
+    """Database with its history. All but `lock` and `holder` may raise UnreachableError.
 
-    `within` is in seconds: what a step may take at most, whatever its own timeouts are.
+    `within` is in seconds: the maximum time of a step, whatever its own timeouts are.
     """
 
     name: str
@@ -122,44 +123,44 @@ class Store(Protocol):
     async def close(self) -> None: ...
 
     def lock(self, wait: float) -> AbstractAsyncContextManager[None]:
-        """Holds the lock, waiting for it at most `wait` seconds. Raises HeldError."""
+        """Hold the lock, after waiting for it at most `wait` seconds. Raises HeldError."""
         ...
 
     async def holder(self) -> str | None:
-        """Who has the lock, for people; None when nobody has."""
+        """Return the holder of the lock, for people; None when it is free."""
         ...
 
     async def set_up(self) -> None:
-        """Creates what the history is kept in, where it is missing."""
+        """Create the tables or collections of the history, where they are missing."""
         ...
 
     async def history(self) -> list[Row]:
-        """Every row; none where there is no history yet. Changes nothing."""
+        """Return every row; none where there is no history yet. Changes nothing."""
         ...
 
     async def record(self, entry: Entry) -> None:
-        """Writes history and progress together."""
+        """Write history and progress together."""
         ...
 
     async def carry_out(self, step: Step, then: Entry, within: float) -> None:
-        """Runs a step and writes `then`: in one transaction when the step is atomic. Raises StepFailedError."""
+        """Run a step and write `then`: in one transaction when the step is atomic. Raises StepFailedError."""
         ...
 
     async def count(self, step: Batches) -> int | None:
-        """About how many rows are to be done; None when that takes too long to find out."""
+        """Return the approximate number of rows to do; None when counting takes too long."""
         ...
 
     async def batch(self, step: Batches, size: int, entry: Entry, within: float) -> Progress | None:
-        """Does the next batch and writes the progress, in one transaction. None: no row is left after the last key.
+        """Do the next batch and write the progress, in one transaction. None: no row is left after the last key.
 
         Raises StepFailedError.
         """
         ...
 
     async def lag(self) -> float:
-        """Seconds that the slowest replica is behind; 0 where nobody knows."""
+        """Return the replication lag of the slowest replica in seconds; 0 where it is unknown."""
         ...
 
     def down_steps(self, rollback_script: str) -> tuple[Step, ...]:
-        """How to undo, as the history has kept it. Raises MalformedError."""
+        """Return the undo steps, as stored in the history. Raises MalformedError."""
         ...

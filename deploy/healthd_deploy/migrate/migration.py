@@ -1,4 +1,4 @@
-"""What a migration is: steps in phases, and how to undo them. How a file says so is each database's own."""
+"""Migration: steps in phases, and its undo. The file format is defined for each database separately."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 class Phase(StrEnum):
-    """What a step is for. A plain migration has only `up`; the zero-downtime form has the four in the middle."""
+    """Phase of a step. A plain migration has only `up`; the zero-downtime form has the four in the middle."""
 
     UP = "up"
     PREPARE = "prepare"
@@ -20,30 +20,30 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """A part of a migration that is carried out whole, and counted as done only then."""
+    """Part of a migration that is carried out as a whole, and counted as done only then."""
 
     phase: Phase
     atomic: bool
-    """Whether it is done in one transaction with the history: killed on the way, nothing of it is left."""
+    """True if it runs in one transaction with the history: killed on the way, nothing of it is left."""
     shown: str
-    """What is run, for people."""
+    """Text of the step, for people."""
     place: str
     """File and line, for messages."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batches(Step):
-    """A step that goes through many rows, a batch at a time, each in a transaction with the progress."""
+    """Step over many rows, a batch at a time, each in a transaction with the progress."""
 
     size: int | None
     """Rows in a batch; None: as configured."""
     pause: float | None
-    """Seconds between two; None: as configured."""
+    """Seconds between two batches; None: as configured."""
 
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """A file of a release. `down` is empty where it cannot be undone; `rollback_script` is its text."""
+    """Migration in a file of a release. `down` is empty where it cannot be undone; `rollback_script` is its text."""
 
     name: str
     file: Path
@@ -58,10 +58,10 @@ class Migration:
 
 
 class MalformedError(Exception):
-    """A migration file cannot be read as one: the file, its line where known, and the fix."""
+    """Migration file that cannot be parsed: the file, its line where known, and the fix."""
 
 
 def number_of(name: str) -> int:
-    """The leading digits, by which migrations are ordered; -1 without."""
+    """Return the leading digits, by which migrations are ordered; -1 without."""
     digits = name[: len(name) - len(name.lstrip("0123456789"))]
     return int(digits) if digits else -1

@@ -1,7 +1,7 @@
-"""MongoDB: database commands one after the other, and batches in transactions with the history.
+"""MongoDB: database commands in sequence, and batches in transactions with the history.
 
-A server that stands alone has no transactions: there a killed run may leave a batch done and not counted, which its
-`where` keeps from being done twice.
+A standalone server has no transactions: there a killed run may leave a batch done and not counted; its `where` prevents
+that it is done twice.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class MongoDBStore:
 
     @classmethod
     async def open(cls, place: MongoDBPlace) -> MongoDBStore:
-        """Connected. Raises UnreachableError."""
+        """Connect. Raises UnreachableError."""
         uri, _ = read_mongodb(place.uri.get_secret_value())
         try:
             client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(
@@ -112,7 +112,7 @@ class MongoDBStore:
         database = self._client.get_database(name) if (name := command.pop("$db", None)) else self._database
         command.setdefault("maxTimeMS", max(1, round(within * 1000)))
         reply = await database.command(command)
-        # The server says ok although documents were refused.
+        # The server reports ok although documents were refused.
         if failed := reply.get("writeErrors") or ([reply["writeConcernError"]] if "writeConcernError" in reply else []):
             raise StepFailedError(f"{step.place}: {failed[0].get('errmsg', 'a write was refused')}")
 
@@ -147,7 +147,7 @@ class MongoDBStore:
         self, step: DocumentBatches, size: int, progress: Progress, within: float, session: Session
     ) -> Progress | None:
         collection, where = self._database[step.part.collection], step.part.where
-        # Only keys of the last one's type are above it for the server; another pass takes those of the next type.
+        # The server compares only keys of the last one's type; another pass takes those of the next type.
         after = {"_id": {"$gt": progress.last_key}} if progress.last_key is not None else {}
         limit = max(1, round(within * 1000))
         chosen = collection.find({"$and": [where, after]}, {"_id": 1}, session=session, max_time_ms=limit)
@@ -167,11 +167,11 @@ class MongoDBStore:
         return replace(progress, rows=progress.rows + len(keys), last_key=keys[-1])
 
     async def lag(self) -> float:
-        return 0.0  # a batch ends when a majority has it: that paces the run by itself
+        return 0.0  # a batch ends when a majority has it: that limits the speed by itself
 
     @asynccontextmanager
     async def _transaction(self, place: str) -> AsyncIterator[Session]:
-        """A transaction behind the fence; on a server without transactions, only the fence."""
+        """Open a transaction behind the fence; on a server without transactions, only pass the fence."""
         async with _told(place):
             if (session := self._session) is None:
                 await self._lease.pass_fence(None)
@@ -182,7 +182,7 @@ class MongoDBStore:
                 yield session
 
     async def _asked(self, question: Awaitable[ResultT]) -> ResultT:
-        """The answer to something that is no step. Raises UnreachableError."""
+        """Return the result of a query that is no step. Raises UnreachableError."""
         try:
             return await question
         except errors.PyMongoError as error:
@@ -190,7 +190,7 @@ class MongoDBStore:
 
 
 def _told(place: str) -> AbstractAsyncContextManager[None]:
-    """The driver's errors as the runner's own."""
+    """Convert the driver's errors to the runner's own."""
     return _telling(f"{place}: " if place else "")
 
 
@@ -209,7 +209,7 @@ async def _telling(place: str) -> AsyncIterator[None]:
 
 
 def _said(error: Exception) -> str:
-    """The driver's words without the settings and documents that it appends."""
+    """Return the driver's message without the settings and documents that it appends."""
     if isinstance(error, errors.OperationFailure) and error.details:
         return str(error.details.get("errmsg", "refused"))
     return first_line(error).partition(" (configured timeouts")[0].partition(", Timeout:")[0]

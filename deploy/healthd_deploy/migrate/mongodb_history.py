@@ -1,4 +1,4 @@
-"""The history in MongoDB: its collection, and the one beside it for what is neither done nor undone."""
+"""History in MongoDB: its collection, and a second one for the progress of what is neither done nor undone."""
 
 from __future__ import annotations
 
@@ -14,33 +14,33 @@ from healthd_deploy.migrate.history import Entry, Progress, Row, Status
 
 
 class Collections:
-    """Both collections."""
+    """Both collections of the history."""
 
     def __init__(self, database: AsyncDatabase[dict[str, Any]], name: str) -> None:
         self._database, self._history, self._progress = database, database[name], database[f"{name}_progress"]
 
     async def create(self) -> None:
-        """Whichever is missing, with the index that keeps a name unique."""
+        """Create the missing ones, with the index that keeps a name unique."""
         there = await self._database.list_collection_names()
         for collection in (self._history, self._progress):
             if collection.name not in there:
                 try:
                     await self._database.create_collection(collection.name)
-                except CollectionInvalid:  # the driver's word for: it is there by now
+                except CollectionInvalid:  # the driver's error when it was created meanwhile
                     continue
             await collection.create_index("migration_name", unique=True)
 
     async def read(self) -> list[Row]:
-        """Every migration; none without a collection."""
+        """Return every migration; none without a collection."""
         progress = {found["migration_name"]: _progress(found) async for found in self._progress.find()}
         rows = self._history.find().sort("migration_name", 1)
         return [_row(found, progress.get(str(found.get("migration_name")))) async for found in rows]
 
     async def write(self, entry: Entry, session: AsyncClientSession | None) -> None:
-        """What the two say of a migration; in the caller's transaction, where there is one.
+        """Write an entry to both collections; in the caller's transaction, where there is one.
 
-        Without one the order matters to whoever finds what a killed run left: progress is there before the history
-        says that it is under way, and gone only after the history says how it ended.
+        Without one the order matters for what a killed run leaves: progress is written before the history says that it
+        is running, and deleted only after the history says how it ended.
         """
         if entry.progress is not None:
             await self._keep(entry, entry.progress, session)

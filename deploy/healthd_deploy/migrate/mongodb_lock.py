@@ -1,6 +1,6 @@
-"""The lock in MongoDB: a document with its holder and a heartbeat, and a fence that a former holder cannot pass.
+"""Lock in MongoDB: a document with its holder and a heartbeat, and a fence that a former holder cannot pass.
 
-No clock is compared with another machine's: whoever waits takes the lock over once it has seen no heartbeat for a
+No clock is compared with another machine's: a waiting runner takes the lock over once it has seen no heartbeat for a
 whole lease by its own clock, and the holder gives up well before that.
 """
 
@@ -24,7 +24,7 @@ _LOST = "MongoDB: the lock was lost to another runner, or could not be prolonged
 
 
 class Lease:
-    """The lock as one runner sees it. `lease` is in seconds."""
+    """Lock from the view of one runner. `lease` is in seconds."""
 
     def __init__(self, collection: AsyncCollection[dict[str, Any]], lease: float, who: str) -> None:
         self._collection, self._lease, self._who = collection, lease, who
@@ -33,7 +33,7 @@ class Lease:
 
     @asynccontextmanager
     async def held(self, wait: float, session: AsyncClientSession | None) -> AsyncIterator[None]:
-        """Holds the lock, for transactions of that session. Raises HeldError when another runner, alive, has it after
+        """Hold the lock, for transactions of that session. Raises HeldError when another live runner has it after
         `wait` seconds."""
         self._token = await self._acquire(wait, session)
         beating = asyncio.create_task(self._beat(), name="migration lock")
@@ -44,11 +44,11 @@ class Lease:
             beating.cancel()
             with suppress(asyncio.CancelledError):
                 await beating
-            with suppress(PyMongoError):  # else it runs out by itself
+            with suppress(PyMongoError):  # otherwise it expires by itself
                 await self._collection.update_one({**_LOCK, "token": self._token}, {"$set": {"holder": None}})
 
     async def holder(self) -> str | None:
-        """Who holds it, and since when there was no sign of life; None when nobody does."""
+        """Return the holder, and the time since its last heartbeat; None when the lock is free."""
         found = await self._collection.find_one(_LOCK)
         if not found or not found["holder"]:
             return None
@@ -57,7 +57,7 @@ class Lease:
         return f"{found['holder']} (last sign of life {silent} s ago)"
 
     async def pass_fence(self, session: AsyncClientSession | None) -> None:
-        """Proves that the lock is still ours; in a transaction, until its end. Raises UnreachableError."""
+        """Prove that the lock is still ours; in a transaction, until its end. Raises UnreachableError."""
         passed = await self._collection.update_one(
             {**_FENCE, "token": self._token}, {"$inc": {"passed": 1}}, session=session
         )
@@ -65,7 +65,7 @@ class Lease:
             raise UnreachableError(_LOST)
 
     async def while_held(self, work: Awaitable[ResultT]) -> ResultT:
-        """What `work` gives. Breaks it off when the lock is lost, and raises UnreachableError."""
+        """Return the result of `work`. Cancels it when the lock is lost, and raises UnreachableError."""
         working, losing = asyncio.ensure_future(work), asyncio.create_task(self._lost.wait())
         try:
             await asyncio.wait({working, losing}, return_when=asyncio.FIRST_COMPLETED)
@@ -84,7 +84,7 @@ class Lease:
         while True:
             found = await self._collection.find_one(_LOCK)
             if found is None:
-                with suppress(DuplicateKeyError):  # another one was quicker
+                with suppress(DuplicateKeyError):  # another runner was faster
                     await self._collection.insert_one({**_LOCK, "token": 0, "beats": 0, "holder": None})
                 continue
             state = found["token"], found["beats"]
@@ -99,7 +99,7 @@ class Lease:
             await asyncio.sleep(self._lease / 50)
 
     async def _take(self, state: tuple[int, int], session: AsyncClientSession | None) -> int | None:
-        """The new token, when nobody has touched the lock since it was in that state."""
+        """Return the new token, when the lock has not changed since it was in that state."""
         now = {"holder": self._who, "session": session.session_id if session else None}
         taken = await self._collection.find_one_and_update(
             {**_LOCK, "token": state[0], "beats": state[1]},
@@ -109,9 +109,10 @@ class Lease:
         return int(taken["token"]) if taken else None
 
     async def _end(self, session: Mapping[str, Any] | None) -> None:
-        """The server keeps a killed runner's transaction for a minute, and with it the fence and its last batch."""
+        """End a killed runner's session: the server would keep its transaction for a minute, and with it the fence and
+        its last batch."""
         if session is not None:
-            with suppress(PyMongoError):  # else it is waited for
+            with suppress(PyMongoError):  # otherwise it is waited for
                 await self._collection.database.client.admin.command({"killSessions": [session]})
 
     async def _beat(self) -> None:

@@ -1,4 +1,5 @@
-"""What is to be done: the files of a release against the history. Pure, so that a dry run says what a run would do."""
+"""Plan of a run: compares the files of a release with the history. Pure, so that a dry run reports what a run would
+do."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ from healthd_deploy.migrate.migration import Migration, number_of
 
 
 class Way(StrEnum):
-    """How a migration is brought to its end."""
+    """Way to bring a migration to its end."""
 
     APPLY = "apply"
     RESUME = "resume"
@@ -21,7 +22,7 @@ class Way(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Todo:
-    """A migration to carry out, and from where."""
+    """Migration to carry out, and its starting point."""
 
     migration: Migration
     way: Way
@@ -29,28 +30,28 @@ class Todo:
 
     @property
     def name(self) -> str:
-        """As in the history."""
+        """Name in the history."""
         return self.row.name if self.row else self.migration.name
 
     @property
     def progress(self) -> Progress:
-        """Where to begin."""
+        """Progress to start from."""
         kept = self.row.progress if self.row and self.way is Way.RESUME else None
         return kept or Progress(self.migration.checksum)
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is to be done, in order; or why nothing may be."""
+    """Migrations to carry out, in order; or the reasons that prevent it."""
 
     todo: Sequence[Todo]
     problems: Sequence[str]
     dirty: bool
-    """Whether a person must look first."""
+    """True if a person must check the database first."""
 
 
 def plan(migrations: Sequence[Migration], rows: Iterable[Row], *, out_of_order: bool = False) -> Plan:
-    """What the history lacks of the release's migrations, and everything that speaks against going on."""
+    """Return the release's migrations that the history lacks, and all reasons that prevent a run."""
     known = {row.name: row for row in rows}
     todo, problems, dirty = list[Todo](), list[str](), False
     newest = max((number_of(row.name) for row in known.values() if is_done(row)), default=-1)
@@ -73,13 +74,13 @@ def plan(migrations: Sequence[Migration], rows: Iterable[Row], *, out_of_order: 
 
 
 def row_of(migration: Migration, rows: dict[str, Row]) -> Row | None:
-    """The row of a migration, which another tool may have named by its file."""
+    """Return the row of a migration, which another tool may have named by its file."""
     names = (migration.name, *Expected(name=migration.file.name).known_as)
     return next((rows[name] for name in names if name in rows), None)
 
 
 def is_done(row: Row) -> bool:
-    """Whether a row says that it is applied."""
+    """True if a row says that it is applied."""
     return row.status.lower() in DONE
 
 
@@ -99,7 +100,7 @@ def _changed(migration: Migration, row: Row) -> list[str]:
 
 
 def _in_the_way(migration: Migration, row: Row) -> str | None:
-    """Why a migration that is not done cannot simply be carried out."""
+    """Return why a migration that is not done cannot simply be carried out."""
     status, progress = row.status.lower(), row.progress
     fix = f"look at the database, then `resolve {row.name} --as applied` or `--as undone`"
     if status == Status.DIRTY:

@@ -1,4 +1,4 @@
-"""PostgreSQL: one connection that holds the lock and does the work, so that losing one is losing both."""
+"""PostgreSQL: one connection that holds the lock and does the work, so that both are lost together."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from healthd_deploy.migrate.settings import PostgreSQLPlace
 from healthd_deploy.migrate.sql_file import Script, SQLBatches
 
 ResultT = TypeVar("ResultT")
-_LOCK_CLASS = 0x6D696772  # "migr": tells these advisory locks from the application's own
+_LOCK_CLASS = 0x6D696772  # "migr": distinguishes these advisory locks from the application's own
 _LOCK_POLL = 0.25
 _NOT_OURS = (
     "PostgreSQL: the lock is not this connection's: connect to the server itself, not through a pooler that shares "
     "connections between transactions"
 )
-_PATIENCE = 30.0  # seconds for what is no migration: a silent server must not hold up even a ROLLBACK for ever
-_GRACE = 5.0  # seconds beyond its own timeout for which a silent server is waited for
+_PATIENCE = 30.0  # seconds for what is no migration: a silent server must not block even a ROLLBACK for ever
+_GRACE = 5.0  # seconds beyond its own timeout that a silent server gets
 _HOLDERS = """SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 2
     AND classid = $1::int8::oid AND objid = (hashtext($2)::int8 & 4294967295)::oid
     AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"""
@@ -52,7 +52,7 @@ class PostgreSQLStore:
 
     @classmethod
     async def open(cls, place: PostgreSQLPlace) -> PostgreSQLStore:
-        """Connected. Raises UnreachableError."""
+        """Connect. Raises UnreachableError."""
         who = f"healthd-deploy migrate on {socket.gethostname()}, process {os.getpid()}"[:63]
         address = read_postgresql(place.uri.get_secret_value())
         if (missing := await asyncio.to_thread(address.missing_file)) is not None:
@@ -76,7 +76,7 @@ class PostgreSQLStore:
 
     @asynccontextmanager
     async def lock(self, wait: float) -> AsyncIterator[None]:
-        # Asked for again and again: who waits in the database holds a snapshot, for which the holder's
+        # Polled: a session that waits in the database holds a snapshot, for which the holder's
         # CREATE INDEX CONCURRENTLY would wait in its turn.
         loop = asyncio.get_running_loop()
         last = loop.time() + wait
@@ -157,7 +157,7 @@ class PostgreSQLStore:
             return
         inside = await self._connection.fetchval("SELECT txid_current()")
         await self._connection.execute(step.text, timeout=patience)
-        # A script may have changed whom and where its session works as.
+        # A script may have changed the role and the search path of its session.
         still = self._connection.is_in_transaction() and await self._connection.fetchval("SELECT txid_current()")
         if still != inside:
             raise StepFailedError(
@@ -190,7 +190,7 @@ class PostgreSQLStore:
 
     @asynccontextmanager
     async def _transaction(self, step: Script | None, within: float) -> AsyncIterator[None]:
-        """A transaction under the lock, with its timeouts. Raises StepFailedError, UnreachableError."""
+        """Open a transaction under the lock, with its timeouts. Raises StepFailedError, UnreachableError."""
         async with self._told(step):
             try:
                 async with asyncio.timeout(within + _GRACE), self._connection.transaction():
@@ -207,7 +207,7 @@ class PostgreSQLStore:
         own = self._place.statement_timeout if step is None or step.atomic else within
         statement = min(within, (step and step.statement_timeout) or own)
         scope = "SET LOCAL" if local else "SET"
-        # From version 14 on a server notices by itself that the client of a long statement was killed.
+        # From version 14 on a server detects by itself that the client of a long statement was killed.
         notices = self._connection.get_server_version() >= (14,)
         return (
             f"{f'{scope} client_connection_check_interval = 1000; ' if notices else ''}"
@@ -217,7 +217,7 @@ class PostgreSQLStore:
 
     @asynccontextmanager
     async def _told(self, step: Script | None) -> AsyncIterator[None]:
-        """The driver's errors as the runner's own, with the line of the file."""
+        """Convert the driver's errors to the runner's own, with the line of the file."""
         try:
             yield
         except _LOST as error:
@@ -226,7 +226,7 @@ class PostgreSQLStore:
             raise StepFailedError(_explained(error, step), passing=isinstance(error, _PASSING)) from None
 
     async def _asked(self, question: Awaitable[ResultT]) -> ResultT:
-        """The answer to something that is no step. Raises UnreachableError."""
+        """Return the result of a query that is no step. Raises UnreachableError."""
         try:
             return await question
         except (asyncpg.PostgresError, *_LOST) as error:
@@ -234,7 +234,7 @@ class PostgreSQLStore:
 
 
 def _explained(error: asyncpg.PostgresError, step: Script | None) -> str:
-    """What the server said, with the line of the script that it points to."""
+    """Return the server's message, with the line of the script that it points to."""
     said = first_line(error)
     if isinstance(error, errors.LockNotAvailableError):
         said += " (lock_timeout: something else holds a lock on the table)"

@@ -20,8 +20,8 @@ async def next_batch(
 ) -> Progress | None:
     """Do the next `size` rows, in the caller's transaction; None when none is left after the last key.
 
-    The rows stay locked from their choice to the commit, so that nothing comes between; the lock leaves foreign keys
-    to them usable. Raises StepFailedError.
+    The rows stay locked from their selection to the commit, so that no other change comes between; the lock still
+    allows foreign keys to them. Raises StepFailedError.
     """
     after = ""
     if progress.last_key is not None:
@@ -48,7 +48,7 @@ async def next_batch(
 
 
 async def _type(connection: asyncpg.Connection[asyncpg.Record], step: SQLBatches) -> str:
-    """The key's type. Raises StepFailedError for a key that does not identify a row."""
+    """Return the key's type. Raises StepFailedError for a key that does not identify a row."""
     found = await connection.fetchrow(_KEY, step.table, step.key)
     if found is None:
         raise StepFailedError(f"{step.place}: there is no column {step.key} in a table {step.table}")

@@ -1,4 +1,4 @@
-"""The history in PostgreSQL: its table, and the one beside it for what is neither done nor undone."""
+"""History in PostgreSQL: its table, and a second one for the progress of what is neither done nor undone."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ _QUALIFIED = """SELECT format('%I.%I', nspname, relname)
 
 
 class Tables:
-    """Both tables. Written by their full names: a script may change the search path."""
+    """Both tables of the history. Written by their full names: a script may change the search path."""
 
     def __init__(self, connection: asyncpg.Connection[asyncpg.Record], table: str) -> None:
         self._connection, self._history, self._progress = connection, table, f"{table}_progress"
 
     async def create(self) -> None:
-        """Whichever is missing."""
+        """Create the missing ones."""
         for table, definition in ((self._history, _HISTORY), (self._progress, _PROGRESS)):
             if await self._found(table) is None:
                 await self._connection.execute(definition.format(table=table))
@@ -55,7 +55,7 @@ class Tables:
         self._progress = await self._found(self._progress) or self._progress
 
     async def read(self) -> list[Row]:
-        """Every migration; none without a table."""
+        """Return every migration; none without a table."""
         if await self._found(self._history) is None:
             return []
         progress = {}
@@ -69,7 +69,7 @@ class Tables:
         return [Row(**dict(row), progress=progress.get(row["name"])) for row in rows]
 
     async def write(self, entry: Entry) -> None:
-        """What the two say of a migration; in the caller's transaction."""
+        """Write an entry to both tables; in the caller's transaction."""
         milliseconds = round(entry.elapsed * 1000)
         script, checksum = entry.rollback_script, entry.checksum
         query = _WRITE.format(table=self._history)

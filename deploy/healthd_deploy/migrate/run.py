@@ -1,4 +1,4 @@
-"""What one run works with in one database, how considerate it is, and the ways in which it can end badly."""
+"""Objects of one run in one database, its throttle, and the ways in which it can fail."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LONGEST_WAIT = 10.0  # seconds between two attempts
 
 
 class MigrationFailedError(DeployAborted):
-    """A migration failed: it was undone, or can go on from where it failed."""
+    """A migration failed: it was undone, or can continue from where it failed."""
 
 
 class NotUndoneError(DeployAborted):
@@ -35,20 +35,20 @@ class OutOfTimeError(DeployAborted):
 
 
 class InterruptedRunError(DeployAborted):
-    """Somebody interrupted the run before a migration, or between two steps of one."""
+    """The run was interrupted before a migration, or between two steps of one."""
 
     code = INTERRUPTED
 
 
 def stopped(reason: Reason, message: str) -> DeployAborted:
-    """The exception for a run that came to its end early."""
+    """Return the exception for a run that ended early."""
     kind = InterruptedRunError if reason is Reason.INTERRUPTED else OutOfTimeError
     return kind(message)
 
 
 @dataclass(frozen=True, slots=True)
 class Throttle:
-    """How considerate a run is: `MigrateConfig` describes each."""
+    """Limits on a run's load: `MigrateConfig` describes each."""
 
     batches: Batching
     phase_pause: float
@@ -58,7 +58,7 @@ class Throttle:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run in one database, whose lock the caller holds."""
+    """Run in one database, whose lock the caller holds."""
 
     store: Store
     manners: Throttle
@@ -67,9 +67,9 @@ class Run:
     console: Console
 
     async def trying(self, act: Callable[[], Awaitable[ResultT]], stop: Stop) -> ResultT:
-        """Again after a lock timeout, a deadlock or a write conflict, which leave nothing behind.
+        """Retry after a lock timeout, a deadlock or a write conflict, which leave nothing behind.
 
-        The waits in between let the queue behind the lock drain. Raises StepFailedError.
+        The pauses let the queue behind the lock drain. Raises StepFailedError.
         """
         for attempt in range(1, self.manners.attempts):
             try:

@@ -1,4 +1,4 @@
-"""What the migration runner needs to know. The URIs are secrets: no error shows them."""
+"""Settings of the migration runner. The URIs are secrets: no error shows them."""
 
 from __future__ import annotations
 
@@ -37,63 +37,64 @@ def _postgresql(uri: SecretStr) -> SecretStr:
 
 
 class PostgreSQLPlace(Model):
-    """The migrations of a PostgreSQL database."""
+    """Migrations of a PostgreSQL database."""
 
     uri: Annotated[SecretStr, AfterValidator(_postgresql)]
-    """Where it is; directly, not through a pooler that shares connections between transactions."""
+    """Address of the database; directly, not through a pooler that shares connections between transactions."""
     directory: Path = Path("migrations/postgresql")
-    """The release's migrations, one `.sql` file each."""
+    """Folder of the release's migrations, one `.sql` file each."""
     table: TableName = "migration_history"
-    """The history; progress is in a table beside it, with `_progress` added."""
+    """Table of the history; progress is in a second table, with `_progress` added to the name."""
     lock_timeout: Duration = 5.0
-    """How long a migration may wait for a lock on a table: for as long everybody else queues behind it."""
+    """Timeout of a migration for a lock on a table: for that time all other sessions queue behind it."""
     statement_timeout: Duration = 60.0
-    """How long a script or a batch may take."""
+    """Timeout of a script or a batch."""
 
 
 class MongoDBPlace(Model):
-    """The migrations of a MongoDB database."""
+    """Migrations of a MongoDB database."""
 
     uri: Annotated[SecretStr, AfterValidator(_mongodb)]
-    """Where it is, with the database's name."""
+    """Address of the database, with its name."""
     directory: Path = Path("migrations/mongodb")
-    """The release's migrations, one `.yaml` or `.json` file each."""
+    """Folder of the release's migrations, one `.yaml` or `.json` file each."""
     collection: str = "migration_history"
-    """The history; progress and lock are beside it, with `_progress` and `_lock` added."""
+    """Collection of the history; progress and lock are in further ones, with `_progress` and `_lock` added to the
+    name."""
     lease_duration: Duration = Field(30.0, ge=0.5)
-    """How long the lock outlives a runner that was killed."""
+    """Time for which the lock stays after a runner was killed."""
 
 
 class Batching(Model):
-    """How many rows are changed at once, and how often."""
+    """Size of batches and their pause."""
 
     size: int = Field(1000, ge=1, le=100_000)
-    """Rows in a batch."""
+    """Number of rows in a batch."""
     pause: Span = 0.1
-    """The pause between two batches."""
+    """Pause between two batches."""
     max_lag: Span = 10.0
-    """How far the slowest replica may be behind before the next batch waits; 0s does not look."""
+    """Replication lag of the slowest replica above which the next batch waits; 0s does not check it."""
 
 
 class MigrateConfig(Model):
-    """`healthd-deploy migrate`"""
+    """Options of `healthd-deploy migrate`"""
 
     postgresql: PostgreSQLPlace | None = None
     """Migrations for PostgreSQL."""
     mongodb: MongoDBPlace | None = None
     """Migrations for MongoDB; carried out after PostgreSQL's."""
     batches: Batching = Batching()
-    """The batches of a zero-downtime migration."""
+    """Batches of a zero-downtime migration."""
     phase_pause: Span = 5.0
-    """The pause between two phases of a zero-downtime migration."""
+    """Pause between two phases of a zero-downtime migration."""
     time_limit: Duration = 600.0
-    """The limit for a whole run; a zero-downtime migration stops there between two batches, and can be resumed."""
+    """Time limit of a whole run; a zero-downtime migration stops there between two batches, and can be resumed."""
     undo_limit: Duration = 300.0
-    """The limit for undoing a migration that failed."""
+    """Time limit for undoing a migration that failed."""
     lock_wait: Span = 60.0
-    """How long to wait while another runner is at work."""
+    """Timeout of the wait while another runner holds the lock."""
     attempts: int = Field(5, ge=1)
-    """How often a step is tried that a lock timeout, a deadlock or a write conflict ended."""
+    """Maximum number of attempts of a step after a lock timeout, a deadlock or a write conflict."""
 
     @model_validator(mode="after")
     def _somewhere(self) -> Self:

@@ -1,4 +1,4 @@
-"""The databases of a configuration with their migrations. A driver is imported only for a database that is named."""
+"""Databases of a configuration with their migrations. A driver is imported only for a database that is configured."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from healthd_deploy.migrate.settings import MigrateConfig
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """What a release brings for one database, not yet connected."""
+    """Migrations of a release for one database, not yet connected."""
 
     database: str
     directory: Path
@@ -25,14 +25,14 @@ class Release:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A database that is connected, and what a release brings for it."""
+    """Connected database, and the migrations of a release for it."""
 
     store: Store
     migrations: Sequence[Migration]
 
 
 def releases(config: MigrateConfig) -> list[Release]:
-    """Every database, in the order in which they are migrated. Raises MalformedError with all that is wrong."""
+    """Return every database, in the order of migration. Raises MalformedError with all errors."""
     found, problems = list[Release](), list[str]()
     for read in (_postgresql, _mongodb):
         try:
@@ -47,7 +47,7 @@ def releases(config: MigrateConfig) -> list[Release]:
 
 @asynccontextmanager
 async def connected(releases: Sequence[Release]) -> AsyncIterator[list[Target]]:
-    """All of them at once. Raises UnreachableError."""
+    """Connect to all of them at once. Raises UnreachableError."""
     async with AsyncExitStack() as opened:
         sites = []
         for release in releases:
@@ -59,7 +59,7 @@ async def connected(releases: Sequence[Release]) -> AsyncIterator[list[Target]]:
 
 @asynccontextmanager
 async def locked(sites: Sequence[Target], wait: float) -> AsyncIterator[None]:
-    """Holds the locks of all, always taken in the same order. Raises HeldError."""
+    """Hold the locks of all, always taken in the same order. Raises HeldError."""
     async with AsyncExitStack() as held:
         for site in sites:
             await held.enter_async_context(site.store.lock(wait))

@@ -1,4 +1,4 @@
-"""A migration file for PostgreSQL: SQL under lines such as `-- migrate: up`. The SQL itself is never taken apart."""
+"""Migration file for PostgreSQL: SQL under lines such as `-- migrate: up`. The SQL itself is never parsed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _KNOWN = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Script(Step):
-    """A whole script. Timeouts are in seconds; None: as configured."""
+    """Whole script. Timeouts are in seconds; None: as configured."""
 
     text: str
     file: str
@@ -37,7 +37,7 @@ class Script(Step):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SQLBatches(Batches):
-    """One statement that is run for a batch of keys, `$1`, of the rows of a table for which `where` holds."""
+    """Statement that is run for a batch of keys, `$1`, of the rows of a table for which `where` holds."""
 
     script: Script
     table: str
@@ -58,7 +58,7 @@ class _Section:
 
 
 def read(file: Path, text: str, checksum: str) -> Migration:
-    """The migration in a file. Raises MalformedError."""
+    """Return the migration in a file. Raises MalformedError."""
     sections = list(_sections(str(file), text))
     steps = [_step(section) for section in sections]
     _check_order(str(file), steps)
@@ -74,7 +74,7 @@ def read(file: Path, text: str, checksum: str) -> Migration:
 
 
 def down_steps(script: str) -> tuple[Step, ...]:
-    """The steps of a `rollback_script` in the history. One of another tool, without marks, is one script."""
+    """Return the steps of a `rollback_script` in the history. One of another tool, without marks, is one script."""
     marked = any(_MARK.fullmatch(line) for line in script.splitlines())
     return tuple(_step(it) for it in _sections("rollback_script", script if marked else f"-- migrate: down\n{script}"))
 

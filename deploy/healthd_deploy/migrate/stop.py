@@ -1,4 +1,4 @@
-"""When a run must come to its end: someone interrupts it, or its time is up. What is in hand is finished first."""
+"""Stop of a run: it is interrupted, or its time is up. The current step is finished first."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from healthd.runtime.clock import Clock
 
 
 class Reason(Enum):
-    """Why to stop."""
+    """Reason to stop."""
 
     INTERRUPTED = "interrupted"
     TIME = "the time limit is reached"
 
 
 class Stop:
-    """Says when to stop, and pauses that end at once when it is time to."""
+    """Tells when to stop, and pauses that end at once when it is time to."""
 
     def __init__(self, clock: Clock, limit: float) -> None:
         self._clock = clock
@@ -28,7 +28,7 @@ class Stop:
 
     @property
     def reason(self) -> Reason | None:
-        """Why to stop; None to go on."""
+        """Reason to stop; None to continue."""
         if self._interrupted.is_set():
             return Reason.INTERRUPTED
         return Reason.TIME if self.remaining <= 0 else None
@@ -39,7 +39,7 @@ class Stop:
         return self._end - self._clock.steady()
 
     def interrupt(self) -> None:
-        """Finish what is in hand, and stop."""
+        """Finish the current step, and stop."""
         self._interrupted.set()
 
     async def pause(self, seconds: float) -> None:
@@ -52,7 +52,7 @@ class Stop:
 
     @contextmanager
     def on_signals(self) -> Iterator[None]:
-        """The first Ctrl-C or SIGTERM asks to stop; the second breaks off what is in hand."""
+        """Handle signals: the first Ctrl-C or SIGTERM asks to stop; the second cancels the current step."""
         loop = asyncio.get_running_loop()
         running = asyncio.current_task()
         assert running is not None

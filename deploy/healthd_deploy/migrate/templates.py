@@ -52,7 +52,7 @@ down:
 
 
 def new_file(release: Release, name: str, *, batches: bool) -> Path:
-    """Write it; its path. Raises click.UsageError for a name that cannot be one."""
+    """Write the file; return its path. Raises click.UsageError for an invalid name."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
         raise click.UsageError("a name is letters, digits, _ and -, such as add_courses_index")
     number = max((migration.number for migration in release.migrations), default=0) + 1

@@ -1,4 +1,4 @@
-"""One migration undone by its `down`, as the history has kept it. Neither Ctrl-C nor the run's time limit ends it."""
+"""Undo one migration by its `down`, as stored in the history. Neither Ctrl-C nor the run's time limit ends it."""
 
 from __future__ import annotations
 

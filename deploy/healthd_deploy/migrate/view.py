@@ -1,4 +1,4 @@
-"""Plans and histories as people and scripts see them."""
+"""Plans and histories in the formats for people and for scripts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from healthd_deploy.migrate.sites import Target
 
 
 def lines_of_plan(database: str, plan: Plan, steps: bool) -> Iterator[str]:
-    """What would be done, with what would be run when `steps`."""
+    """Yield what would be done, with the text of each step when `steps`."""
     for todo in plan.todo:
         yield f"{database}: would {todo.way} {todo.migration.name}"
         if todo.way is Way.REDO and todo.row is not None and steps:
@@ -26,7 +26,7 @@ def _indented(text: str) -> Iterator[str]:
 
 
 async def document(site: Target) -> dict[str, Any]:
-    """A database's history and what is pending, as JSON. Raises UnreachableError."""
+    """Return a database's history and what is pending, as JSON. Raises UnreachableError."""
     rows = await site.store.history()
     holder = await site.store.holder()
     known = {row.name: row for row in rows}
@@ -56,7 +56,7 @@ def _progress(progress: Progress) -> dict[str, Any]:
 
 
 def lines_of_status(document: dict[str, Any]) -> Iterator[str]:
-    """The same for people."""
+    """Yield the same for people."""
     yield f"{document['database']}: {document['at_work'] or 'nobody'} is at work"
     width = max((len(it["name"]) for it in document["migrations"]), default=0)
     for it in document["migrations"]:

@@ -1,4 +1,4 @@
-"""What the commands do: bring databases up to date, undo, and set the history right after a person has looked."""
+"""Work of the commands: bring databases up to date, undo, and correct the history after a person has checked."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from healthd_deploy.migrate.undo import undo
 
 
 class RefusedError(DeployAborted):
-    """Something speaks against it; nothing was done."""
+    """Run that was refused for the reasons in its message; nothing was done."""
 
     code = COULD_NOT_ASK
 
 
 class NeedsPersonError(DeployAborted):
-    """A migration is half done, and nobody but a person can tell how far; nothing more was done."""
+    """A migration is half done, and only a person can find out how far; nothing more was done."""
 
     code = NOT_UNDONE
 
@@ -41,9 +41,9 @@ class Work:
     stop: Stop
 
     async def up(self, sites: Sequence[Target], *, out_of_order: bool) -> int:
-        """Apply all that is missing, in all databases; how many that were. Raises Stopped.
+        """Apply all missing migrations, in all databases; return their number. Raises Stopped.
 
-        Nothing is begun in one database while something speaks against it in another.
+        Nothing is started in one database while a reason in another prevents it.
         """
         async with locked(sites, self.config.lock_wait):
             plans = await planned(sites, out_of_order=out_of_order)
@@ -55,7 +55,7 @@ class Work:
         return sum(len(its_plan.todo) for its_plan in plans)
 
     async def down(self, sites: Sequence[Target], name: str, *, and_later: bool) -> list[str]:
-        """Undo a migration, and the later ones first when asked to; the names. Raises Stopped."""
+        """Undo a migration, and the later ones first when asked to; return the names. Raises Stopped."""
         async with locked(sites, self.config.lock_wait):
             site, rows = await self._found(sites, name)
             undoing = to_undo(rows, name, and_later=and_later)
@@ -68,7 +68,7 @@ class Work:
         return [row.name for row in undoing]
 
     async def resolve(self, sites: Sequence[Target], name: str, status: Status) -> None:
-        """Write what a person has found out. Raises Stopped."""
+        """Write the status that a person has found out. Raises Stopped."""
         async with locked(sites, self.config.lock_wait):
             site, rows = await self._found(sites, name)
             known = {row.name: row for row in rows}
@@ -94,12 +94,12 @@ class Work:
 
 
 async def planned(sites: Sequence[Target], *, out_of_order: bool = False) -> list[Plan]:
-    """What is to be done in each database; changes nothing. Raises UnreachableError."""
+    """Return the plan of each database; changes nothing. Raises UnreachableError."""
     return [plan(site.migrations, await site.store.history(), out_of_order=out_of_order) for site in sites]
 
 
 def refuse_problems(plans: Sequence[Plan]) -> None:
-    """Raises RefusedError or NeedsPersonError with everything that speaks against going on."""
+    """Raise RefusedError or NeedsPersonError with all reasons that prevent the run."""
     problems = [problem for it in plans for problem in it.problems]
     if problems:
         kind = NeedsPersonError if any(it.dirty for it in plans) else RefusedError
@@ -107,7 +107,7 @@ def refuse_problems(plans: Sequence[Plan]) -> None:
 
 
 def to_undo(rows: Sequence[Row], name: str, *, and_later: bool) -> list[Row]:
-    """The rows to undo, newest first. Raises RefusedError."""
+    """Return the rows to undo, newest first. Raises RefusedError."""
     chosen = next(row for row in rows if row.name == name)
     if not is_done(chosen) and chosen.progress is None:
         raise RefusedError(f"{name}: there is nothing to undo: the history says {chosen.status!r}")

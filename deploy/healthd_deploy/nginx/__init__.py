@@ -1,1 +1,1 @@
-"""Blue-green behind NGINX: the switch is an upstream that NGINX includes."""
+"""Blue-green deploys behind NGINX: the switch is an upstream that NGINX includes."""

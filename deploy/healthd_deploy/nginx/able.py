@@ -1,4 +1,4 @@
-"""Whether a target could take the traffic: asked before it gets any, since a dead one answers nobody."""
+"""Check that a target can take traffic: made before it gets any, since a dead one answers no request."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import aiohttp
 from healthd_deploy.core.exit import TargetDown
 from healthd_deploy.nginx.settings import Upstream
 
-_DEFAULT_PORT = "80"  # NGINX's own, of an address that names none
+_DEFAULT_PORT = "80"  # NGINX's default, for an address without a port
 
 
 async def refuse_dead(config: Upstream, target: str) -> None:
-    """Raises TargetDown where none of a target's servers answers: NGINX goes by those that do."""
+    """Raise TargetDown where none of a target's servers answers: NGINX uses those that do."""
     servers = config.targets[target]
     problems = await asyncio.gather(*(_problem(config, server) for server in servers))
     if all(problems):
@@ -50,6 +50,6 @@ async def _unhealthy(path: str, server: str) -> str | None:
 
 
 def place_of(server: str) -> tuple[str, str]:
-    """Host and port of an address as NGINX reads it: `10.0.1.10:3000`, `api.internal`, `[::1]:3000`."""
+    """Return host and port of an address as NGINX reads it: `10.0.1.10:3000`, `api.internal`, `[::1]:3000`."""
     match = re.fullmatch(r"\[?(?P<host>[^\[\]]+?)\]?(?::(?P<port>\d+))?", server)
     return (match["host"], match["port"] or _DEFAULT_PORT) if match else (server, _DEFAULT_PORT)

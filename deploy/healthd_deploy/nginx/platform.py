@@ -1,4 +1,4 @@
-"""NGINX as a platform for blue-green deploys."""
+"""Platform NGINX for blue-green deploys."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from healthd_deploy.nginx.upstream import UpstreamFile
 
 
 class NginxPlatform:
-    """The two targets of one upstream."""
+    """Platform with the two targets of one upstream."""
 
     def __init__(self, config: NginxConfig) -> None:
         self._config = config

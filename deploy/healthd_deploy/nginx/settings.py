@@ -1,4 +1,4 @@
-"""What a deploy behind NGINX needs to know."""
+"""Settings of a deploy behind NGINX."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from healthd.wording import shape
 from healthd_deploy.core.settings import DeployConfig
 
 _PLACEHOLDERS = ("$target", "$version")
-# An address is written into NGINX's configuration: nothing that could end the directive gets in.
+# An address is written into NGINX's configuration: it may contain nothing that could end the directive.
 Server = Annotated[
     str,
     StringConstraints(
@@ -35,27 +35,27 @@ def _argv(words: tuple[str, ...]) -> tuple[str, ...]:
 
 
 class Program(Model):
-    """A program to run."""
+    """Program to run."""
 
     argv: Annotated[tuple[str, ...], Field(min_length=1), AfterValidator(_argv)]
-    """The program and its arguments; $target and $version are filled in. No shell is involved."""
+    """Program and its arguments; $target and $version are replaced. No shell is involved."""
     timeout: Duration = 600.0
-    """How long it may take."""
+    """Timeout of the program."""
 
     def words(self, target: str, version: str) -> list[str]:
-        """The arguments, filled in."""
+        """Return the arguments with their variables replaced."""
         return [word.replace("$target", target).replace("$version", version) for word in self.argv]
 
 
 class Upstream(Model):
-    """The upstream whose servers are switched."""
+    """Upstream whose servers are switched."""
 
     file: Path
-    """The file that the tool writes and NGINX's `http` block includes."""
+    """File that the tool writes and NGINX's `http` block includes."""
     name: Name
-    """The upstream's name, as in `proxy_pass http://NAME`."""
+    """Name of the upstream, as in `proxy_pass http://NAME`."""
     targets: dict[Name, Annotated[tuple[Server, ...], Field(min_length=1)]] = Field(min_length=2, max_length=2)
-    """The two targets, named as in healthd's configuration, and the addresses of each."""
+    """Two targets, named as in healthd's configuration, and the addresses of each."""
     options: tuple[
         Annotated[
             str,
@@ -69,11 +69,11 @@ class Upstream(Model):
     ] = ("keepalive 32",)
     """More directives of the upstream."""
     test: Annotated[tuple[str, ...], Field(min_length=1)] = ("nginx", "-t", "-q")
-    """How NGINX checks its configuration, before it is reloaded."""
+    """Command with which NGINX checks its configuration, before it is reloaded."""
     reload: Annotated[tuple[str, ...], Field(min_length=1)] = ("nginx", "-s", "reload")
-    """How NGINX is reloaded."""
+    """Command that reloads NGINX."""
     timeout: Duration = 30.0
-    """How long each of the two may take."""
+    """Timeout of each of the two."""
     health: (
         Annotated[
             str,
@@ -83,26 +83,27 @@ class Upstream(Model):
         ]
         | None
     ) = None
-    """A path that a target must answer before it gets the traffic; without one, it must accept connections."""
+    """Path that a target must answer before it gets traffic; without one, it must accept connections."""
     answers_within: Duration = 5.0
-    """How long that may take."""
+    """Timeout of that answer."""
 
 
 class SwitchConfig(Model):
-    """The part of the configuration by which the traffic is switched."""
+    """Part of the configuration that switches the traffic."""
 
     upstream: Upstream
-    """The upstream whose servers are switched."""
+    """Upstream whose servers are switched."""
 
 
 class NginxConfig(DeployConfig):
-    """`healthd-deploy nginx`"""
+    """Options of `healthd-deploy nginx`"""
 
     upstream: Upstream
-    """The upstream whose servers are switched."""
+    """Upstream whose servers are switched."""
     release: Program
-    """Puts a version on the idle target and ends with 0 when it is ready for traffic; done twice it does no harm."""
+    """Program that installs a version on the idle target and ends with 0 when it is ready for traffic; running it twice
+    must do no harm."""
     retire: Program | None = None
-    """Cleans up the target that the traffic has left."""
+    """Program that cleans up the target that no longer has traffic."""
     retire_after: Span | None = None
-    """How long after the pass it is cleaned up; without it, it stays as it is until the next deploy."""
+    """Time from the pass to that cleanup; without it, the target stays unchanged until the next deploy."""

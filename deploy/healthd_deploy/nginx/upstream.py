@@ -1,4 +1,4 @@
-"""The file that NGINX includes: which target its upstream has, and which version is on each. It is the only state."""
+"""File that NGINX includes: the live target of its upstream, and the version on each target. It is the only state."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ _MARK = "# healthd-deploy "
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """Who has the traffic, and what is where."""
+    """State: the live target, and the version on each target."""
 
     live: str
     versions: Mapping[str, str] = field(default_factory=dict)
 
 
 class UpstreamFile:
-    """Reads and replaces the file, whole or not at all."""
+    """Reads the file, and replaces it atomically."""
 
     def __init__(self, config: Upstream) -> None:
         self._config = config
 
     def read(self) -> State:
-        """Raises StepFailed when there is no such file, or nothing of this tool in it."""
+        """Read the state. Raises StepFailed when there is no such file, or nothing of this tool in it."""
         try:
             text = self._config.file.read_text(encoding="utf-8")
         except OSError as error:
@@ -46,13 +46,13 @@ class UpstreamFile:
         raise StepFailed(f"{self._config.file} names none of the targets {', '.join(self._config.targets)}")
 
     def noted(self, target: str, version: str) -> None:
-        """Note which version is on a target."""
+        """Record the version on a target."""
         with self._locked():
             state = self.read()
             self._write(replace(state, versions={**state.versions, target: version}))
 
     async def look(self, target: str) -> str:
-        """What a switch would do now. Changes nothing; raises as the switch would."""
+        """Return what a switch would do now. Changes nothing; raises as the switch would."""
         await self._refuse(target, even_if_dead=False)
         live = self.read().live if self._config.file.exists() else "nothing"
         if not os.access(self._config.file.parent, os.W_OK):
@@ -61,9 +61,9 @@ class UpstreamFile:
         return f"{target} has the traffic" if live == target else f"the traffic would go from {live} to {target}"
 
     async def switch(self, target: str, *, even_if_dead: bool = False) -> None:
-        """Give a target the traffic: write, check, reload. What NGINX would refuse is taken back.
+        """Switch the traffic to a target: write, check, reload. A configuration that NGINX refuses is taken back.
 
-        Raises TargetDown, with nothing changed, for one that answers nobody.
+        Raises TargetDown, with nothing changed, for a target that does not answer.
         """
         await self._refuse(target, even_if_dead=even_if_dead)
         with self._locked():
@@ -75,7 +75,7 @@ class UpstreamFile:
             except BaseException:
                 self._put_back(before)
                 raise
-            # Also where the file said so before: whoever wrote it may have been killed before the reload.
+            # Also where the file said so before: its writer may have been killed before the reload.
             await program.run(self._config.reload, within=self._config.timeout)
 
     async def _refuse(self, target: str, *, even_if_dead: bool) -> None:
@@ -86,7 +86,7 @@ class UpstreamFile:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        """One writer at a time: a deploy and a rollback by the daemon may come at once."""
+        """Allow one writer at a time: a deploy and a rollback by the daemon may run at once."""
         with self._config.file.with_suffix(".lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
