@@ -94,7 +94,7 @@ class KubernetesConfig(DeployConfig):
     """Time from the pass until the target that lost the traffic is scaled down; without it, it keeps running."""
 
     def problem_with(self, version: str) -> str | None:
-        """Check that the version fits a label, and the digest the image."""
+        """Return why the version cannot be a label, or the digest does not fit the image; None if both fit."""
         wanted = Wanted.parse(version)
         if not _LABEL_VALUE.fullmatch(wanted.version):
             instead = f": {wanted.version.replace('+', '_')}, say" if "+" in wanted.version else ""

@@ -157,7 +157,7 @@ class PostgreSQLStore:
             return
         inside = await self._connection.fetchval("SELECT txid_current()")
         await self._connection.execute(step.text, timeout=patience)
-        # A script may have changed the role and the search path of its session.
+        # A script may have changed the role and the settings of its session.
         still = self._connection.is_in_transaction() and await self._connection.fetchval("SELECT txid_current()")
         if still != inside:
             raise StepFailedError(
