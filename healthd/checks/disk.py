@@ -63,7 +63,7 @@ class Disk:
 
     async def probe(self) -> Result:
         path = str(self._config.path)
-        if (waited := _waiting(path, self._clock)) >= self._config.timeout:  # a shorter wait is a neighbour's
+        if (waited := _waiting(path, self._clock)) >= self._config.timeout:  # a shorter wait is another check's
             message = f"{path} has not answered for {waited:.0f} s: a dead network file system?"
             return Result.unhealthy(FailureKind.TIMEOUT, message)
         try:
@@ -176,7 +176,7 @@ def _nameless_file(path: str) -> int:
     try:
         return os.open(path, os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        if error.errno not in (errno.EOPNOTSUPP, errno.EISDIR):  # as older overlays and NFS have none without a name
+        if error.errno not in (errno.EOPNOTSUPP, errno.EISDIR):  # as on older overlays and NFS
             raise
     file, name = tempfile.mkstemp(prefix=".healthd-", dir=path)
     Path(name).unlink()

@@ -133,7 +133,7 @@ class Http:
         answer = await self._client.ask(self._request)
         if not isinstance(answer, Answer):
             return answer
-        if self._expect.has_patterns:  # a search lets others run meanwhile, but not the loop that waits for it
+        if self._expect.has_patterns:  # a search lets threads run, but not the loop that waits for it
             return await asyncio.to_thread(self._judge, answer)
         return self._judge(answer)
 

@@ -50,7 +50,7 @@ class Redis:
         try:
             info = await self._connection.figures("INFO")
         except (errors.ConnectionError, OSError) as error:
-            if refusal is not None:  # as in protected mode, where the server explains itself once and hangs up
+            if refusal is not None:  # as in protected mode: the server explains once and closes
                 raise refusal from error
             raise
         cluster = await self._connection.figures("CLUSTER", "INFO") if info.get("cluster_enabled") == "1" else {}

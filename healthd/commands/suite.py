@@ -72,7 +72,7 @@ def _run_and_exit(settings: Config, names: Sequence[str], as_json: bool) -> None
         click.echo(f"no check that runs is called {', '.join(unknown)}; there are: {known}", err=True)
         sys.exit(REFUSED)
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal without our letters is no verdict
+        sys.stdout.reconfigure(errors="backslashreplace")  # missing letters are no verdict
     try:
         states = loop.run(_probe_once(settings, names, quiet=as_json))
         if as_json:

@@ -115,7 +115,7 @@ def _read_tree(text: str, file: str) -> CommentedMap:
         tree = read_yaml(text)
     except YAMLTextError as error:
         raise ConfigError([Problem(file, error.line, error.key, str(error))]) from None
-    if tree is None:  # as a writer leaves it that truncates first: to take it for the defaults would drop every token
+    if tree is None:  # truncated by a writer: to read it as the defaults would drop every token
         message = "holds no configuration; write {} into it to have nothing but the defaults"
         raise ConfigError([Problem(file, None, "", message)])
     if not isinstance(tree, CommentedMap):

@@ -107,7 +107,7 @@ def _sqlite(files: SQLiteFiles, connections: int, begin: str) -> AsyncEngine:
 
     @event.listens_for(engine.sync_engine, "invalidate")
     def let_go(connection: Any, _record: Any, _error: BaseException | None) -> None:
-        # Whoever was cancelled amid a statement has left a cursor: while it lives, closing alone keeps the lock.
+        # A caller cancelled during a statement has left a cursor: while it exists, closing alone keeps the lock.
         with suppress(sqlite3.Error, ValueError):
             connection.run_async(lambda driver: asyncio.shield(driver.rollback()))
 

@@ -100,7 +100,7 @@ class Suite:
         return flight
 
     def _pace(self, monitor: Monitor) -> None:
-        changed = self._monitors.get(monitor.name) is not monitor  # then the name's next run is the successor's
+        changed = self._monitors.get(monitor.name) is not monitor  # the next run is the new monitor's
         if not changed and (pause := monitor.pause) != monitor.config.interval:
             self._schedule.next_in(pause, monitor.name)
 

@@ -19,7 +19,7 @@ from healthd.runtime.web_address import WebAddress
 
 MASK = "***"
 _SHORTEST = 4  # a shorter value would blank out ordinary words
-_SHORTEST_CUT = 8  # characters of a secret that was cut off; fewer tell nothing, and could be an ordinary word's
+_SHORTEST_CUT = 8  # characters of a secret that was cut off; fewer could be an ordinary word's
 _CUT = re.compile(r"$|[\n\"'<]|…|\.\.\.")  # where a text was cut: at its end, at the end of a line or a quotation
 # Characters that move a terminal's cursor, set its title, or change the direction of writing.
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")

@@ -62,7 +62,7 @@ class Watchdog:
             if self._over.wait(look_every):
                 return
             now, beat = time.monotonic(), self._beat
-            if now - looked > look_every + self._limit / 2:  # this thread did not run either: all were stopped
+            if now - looked > look_every + self._limit / 2:  # this thread was stopped too: the whole process was
                 continue
             if reported is not None and beat != reported:
                 _log.warning("event loop no longer blocked", stood_still_seconds=round(beat - reported, 1))

@@ -91,8 +91,8 @@ class BlueGreen:
         await steps.do(f"release {version} to {idle}", lambda: self._release(idle, version), undo=before)
         for policy in self.plan.idle:
             await self.gate_session.passes(policy, candidate)
-        # Before the switch: what healthd refuses is not switched to, and from then on it puts a bad version back even
-        # if this tool is killed.
+        # Before the switch: a version that healthd refuses gets no traffic, and from then on healthd rolls a bad one
+        # back even if this tool is killed.
         kept = self.retire_after
         await self.gate_session.begin(self.plan.after, candidate, baseline, rollback_window=kept, resumed=resumed)
         await self.gate_session.hold()

@@ -92,8 +92,8 @@ class GateSession:
         part: str = "",
         resumed: bool = False,
     ) -> None:
-        """Start a gate, or join the one that this deploy started; a deploy that `resumed` after its switch joins it even
-        long after the verdict. Raises CouldNotAsk, also for what is not allowed now.
+        """Start a gate, or join the one that this deploy started; a deploy that `resumed` after its switch joins it
+        even long after the verdict. Raises CouldNotAsk, also for what is not allowed now.
 
         With `rolls_back` a fail triggers the daemon's actions. `rollback_window` is the number of seconds after a pass
         in which the baseline can still take the traffic; None: without limit.

@@ -16,7 +16,7 @@ from healthd_deploy.core import program
 from healthd_deploy.core.exit import StepFailed
 from healthd_deploy.host.settings import Health, Pm2
 
-_BUSY = "already in progress"  # what PM2 says of a reload while there is another one, if only a killed one's lock
+_BUSY = "already in progress"  # PM2's message during another reload, or with a killed one's lock
 
 
 def application_environment() -> dict[str, str | None]:
