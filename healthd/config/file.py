@@ -145,8 +145,8 @@ class _Filler:
         return {key: self._leaf(item, node, key, (*path, key)) for key, item in node.items()}
 
     def _lacking(self, node: CommentedMap, path: KeyPath) -> dict[Any, Any]:
-        """Return a marker for a check with an unset variable: the file stays valid, and the check runs and reports that
-        it is misconfigured. The same holds for a notifier and an action."""
+        """Return a check with its variables filled in, and the names of unset ones: the file stays valid, and the check
+        runs and reports that it is misconfigured. The same holds for a notifier and an action."""
         inner = _Filler(self._file, self._environ)
         inner.filled = self.filled
         filled = inner._map(node, path)
