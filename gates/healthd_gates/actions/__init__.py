@@ -1,4 +1,4 @@
-"""The kinds of action. A new one is a file here, a line in the registry, a test and a paragraph in the docs."""
+"""The kinds of action. To add one: a file here, a line in the registry, a test and a paragraph in the docs."""
 
 from __future__ import annotations
 
@@ -18,5 +18,5 @@ ACTIONS: Registry[Action] = Registry("action", "healthd.actions", KINDS, ActionC
 
 
 def find_kind(kind: str) -> type[Action]:
-    """The class of a kind. Raises UnknownKindError, or ImportError when it cannot be loaded."""
+    """Return the class of a kind. Raises UnknownKindError, or ImportError when it cannot be loaded."""
     return ACTIONS.find(kind)

@@ -1,4 +1,5 @@
-"""What a listener or rule of an AWS load balancer forwards to, and the same with all at one target group. Pure."""
+"""Reads the forwarding of an AWS load balancer's listener or rule, and builds actions that forward all to one target
+group. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ _AUTHENTICATION = {"authenticate-oidc": "AuthenticateOidcConfig"}
 
 
 def weights(actions: Sequence[Action]) -> dict[str, int]:
-    """The target groups that requests are forwarded to, with their weights; empty where nothing is forwarded."""
+    """Return the weight of each target group that requests are forwarded to; empty if nothing is forwarded."""
     forward = next((action for action in actions if action["Type"] == "forward"), None)
     if forward is None:
         return {}
@@ -22,23 +23,23 @@ def weights(actions: Sequence[Action]) -> dict[str, int]:
 
 
 def is_all_at(actions: Sequence[Action], group: str) -> bool:
-    """Whether every request goes to that group; one that a cookie ties to another group may not."""
+    """True if every request goes to that group; a request that a cookie ties to another group may not."""
     found = weights(actions)
     others = [other for other in found if other != group]
     return found.get(group, 0) > 0 and not (others and (any(found[o] for o in others) or _is_sticky(actions)))
 
 
 def reaches(actions: Sequence[Action], group: str) -> bool:
-    """Whether requests go to that group: by its weight, or by a cookie from when it had some."""
+    """True if requests go to that group: by its weight, or by a cookie from when it had some."""
     found = weights(actions)
     return found.get(group, 0) > 0 or (group in found and len(found) > 1 and _is_sticky(actions))
 
 
 def all_at(actions: Sequence[Action], group: str, beside: Sequence[str] = ()) -> list[dict[str, Any]]:
-    """The actions as they are to be sent: all weight at that group, none at the others, and no cookie that ties a
-    caller to one of them. Actions before the forward, such as a login, stay as they are.
+    """Return the actions to send: all weight at that group, none at the others, and no cookie that ties a caller to one
+    of them. Actions before the forward, such as a login, stay as they are.
 
-    Groups `beside` it are put in with no weight: AWS checks the targets of a group only where it is named.
+    Groups `beside` it are included with weight 0: AWS checks the health of a group's targets only while it is named.
     """
     changed = []
     for action in actions:
@@ -59,7 +60,7 @@ def all_at(actions: Sequence[Action], group: str, beside: Sequence[str] = ()) ->
 
 
 def shares(actions: Sequence[Action], names: Mapping[str, str]) -> str:
-    """For people: `90 % to blue, 10 % to green`. `names` are those of target groups by their ARN."""
+    """Return the weights for people: `90 % to blue, 10 % to green`. `names` are those of target groups by their ARN."""
     found = weights(actions)
     total = sum(found.values())
     if not total:

@@ -1,4 +1,4 @@
-"""Puts the traffic back at an AWS load balancer: a listener or rule forwards to the baseline's target group again."""
+"""Action `aws_elbv2`: makes a listener or rule of an AWS load balancer forward to the baseline's target group again."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ class ElbConfig(ActionConfig):
     target_groups: dict[Name, Annotated[str, _arn("targetgroup")]] = Field(min_length=2)
     """The ARN of the target group of each target."""
     region: str | None = Field(None, pattern=shape(r"^[a-z0-9-]+$", "a region, such as eu-central-1"))
-    """The one of the ARN, unless given."""
+    """The AWS region; that of the ARN unless given."""
     endpoint: str | None = Field(
         None, pattern=shape(r"^https?://[^\s?#]+$", "an address that begins with http:// or https://, without a query")
     )
-    """Where the API answers, if not at its public address."""
+    """The address of the API, if not the public one."""
 
     @model_validator(mode="after")
     def _one_place(self) -> Self:
@@ -63,17 +63,18 @@ class ElbConfig(ActionConfig):
 
 @dataclass(frozen=True, slots=True)
 class _Move:
-    """What is to be done: the actions to be set, and the same in words."""
+    """A change to make: the actions to set, and the same in words."""
 
     actions: Sequence[Action]
     says: str
 
 
 class AwsElbv2:
-    """Done when all requests are forwarded to the baseline's group; reads first, so that what is so already stays.
+    """Rolls back by forwarding all requests to the baseline's group. Reads the present state first and leaves unchanged
+    what is right already.
 
-    Where the candidate has no traffic and the baseline has not all of it, somebody else has moved it: then it is left
-    alone, and people are told.
+    If the candidate has no traffic and the baseline has not all of it, somebody else has moved it: it is left alone,
+    and people are notified.
     """
 
     config_model: ClassVar[type[ActionConfig]] = ElbConfig
@@ -98,7 +99,7 @@ class AwsElbv2:
         await self._open.aclose()
 
     async def _asking(self, ask: Callable[[Any, Arms], Any], order: ActionRequest) -> ActionResult:
-        """Whatever AWS says no with, as an outcome."""
+        """Call `ask`, and return any error of AWS as the outcome."""
         from healthd.checks.aws_failures import AWSError, explain_aws
 
         try:
@@ -127,7 +128,7 @@ class AwsElbv2:
         return ActionResult(Ending.DONE, f"did {found.says}", seen=True)
 
     async def _look(self, client: Any, arms: Arms) -> ActionResult | _Move:
-        """What is to be done, or why nothing is."""
+        """Return the change to make, or the outcome if nothing is to be changed."""
         candidate, baseline = places(self._config.target_groups, arms)
         actions = await self._actions(client)
         now = shares(actions, self._names)

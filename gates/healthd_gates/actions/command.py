@@ -1,4 +1,5 @@
-"""A command on this host: an argument list, no shell, a clean environment, and an end to its whole process group."""
+"""Action `command`: runs a command on this host with an argument list, no shell, a clean environment, and a kill of its
+whole process group."""
 
 from __future__ import annotations
 
@@ -63,18 +64,18 @@ class CommandConfig(ActionConfig):
     cwd: Path = Path("/")
     """The directory in which it runs."""
     pass_env: Annotated[tuple[str, ...], AfterValidator(_variables)] = ()
-    """Names of the daemon's own variables to hand on; without them it has PATH and HEALTHD_* alone."""
+    """Names of the daemon's own variables to pass on; without them the command has only PATH and HEALTHD_*."""
     env: Annotated[dict[str, SecretStr], AfterValidator(_values)] = Field(default_factory=dict)
     """More variables; their values are treated as secrets."""
     grace_period: Duration = 5.0
-    """How long before its timeout it is asked to end (SIGTERM), before it is killed."""
+    """How long before its timeout the command gets SIGTERM, before it is killed."""
     no_baseline_exit: int | None = Field(None, ge=1, le=255)
-    """The exit code by which it says that there is nothing to roll back to."""
+    """The exit code that means that there is nothing to roll back to."""
     confirms: bool | None = None
-    """Whether its exit code 0 says that it has read that the baseline has the traffic; so of healthd-deploy, unless
-    given."""
+    """True if exit code 0 means that the command has verified that the baseline has the traffic; true for
+    healthd-deploy unless given."""
     dry_run: Annotated[tuple[str, ...], AfterValidator(_argv)] = ()
-    """What a dry run runs: a program and its arguments, as in argv, that look and change nothing. For healthd-deploy it
+    """The program and arguments of a dry run, as in argv; it must only read and change nothing. For healthd-deploy it
     is argv with --dry-run, unless given."""
 
     def check(self, arms: Arms) -> None:
@@ -90,20 +91,20 @@ class CommandConfig(ActionConfig):
         return trouble_with(self.argv[0], self.path(environ), self.cwd)
 
     def path(self, environ: Mapping[str, str]) -> str:
-        """The PATH that the program has and is looked for in."""
+        """Return the PATH that the program has and is searched in."""
         own = self.env.get("PATH")
         handed_on = environ.get("PATH") if "PATH" in self.pass_env else None
         return own.get_secret_value() if own is not None else handed_on or PATH
 
     @property
     def is_own(self) -> bool:
-        """Whether it is healthd's own deploy tool, whose words are known here."""
+        """True if it is healthd's own deploy tool, whose output is known here."""
         return Path(self.argv[0]).name == OWN
 
 
 class Command:
-    """Done once it exits with 0; any other code is tried again. It must bear to be run twice with the same
-    $HEALTHD_IDEMPOTENCY_KEY: after a crash of the daemon the one before may even still be running.
+    """Runs a command, and is done once it exits with 0; any other code is retried. The command must be idempotent for
+    the same $HEALTHD_IDEMPOTENCY_KEY: after a crash of the daemon the previous run may even still be running.
     """
 
     config_model: ClassVar[type[ActionConfig]] = CommandConfig
@@ -139,7 +140,7 @@ class Command:
         return f"{would}: {await self._rehearsed(argv, order)}" if argv else would
 
     async def _rehearsed(self, argv: Sequence[str], order: ActionRequest) -> str:
-        """What a program says that looks and changes nothing. Raises Unable unless it ends with 0."""
+        """Run the dry run, which changes nothing, and return its output. Raises Unable unless it exits with 0."""
         run, words = _Run(), self._filled(argv, order)
         try:
             code = await run.to_the_end(words, self._config.cwd, self._environment(order), *self._times())
@@ -154,10 +155,10 @@ class Command:
         return f"can be done{said}"
 
     async def close(self) -> None:
-        """Nothing outlives a try."""
+        """Do nothing: nothing outlives an attempt."""
 
     def _shown(self, output: str) -> str:
-        """The end of what it wrote, cut where that leaves no half of a secret."""
+        """Return the end of the output, cut so that no half of a secret is left."""
         whole = self._redact(output)
         if len(output) <= _SHOWN:
             return f": {whole}" if whole else ""
@@ -180,7 +181,8 @@ class Command:
         return [_PLACEHOLDER.sub(lambda match: values[match[1]], word) for word in argv]
 
     def _times(self) -> tuple[float, float]:
-        """When it is asked to end, and when it is killed: before the whole try is over, so that it can be told."""
+        """Return the seconds until SIGTERM and until the kill: both before the timeout of the whole attempt, so that
+        the result can still be reported."""
         whole = max(self._config.timeout * 0.7, self._config.timeout - 2 * _LAST_WORDS)
         return max(whole - self._config.grace_period, whole / 2), whole
 
@@ -192,7 +194,7 @@ class Command:
 
 
 class _Run:
-    """One child, and all that it starts: they share a process group of their own."""
+    """One child process and everything that it starts: they share a process group of their own."""
 
     def __init__(self) -> None:
         self._child: asyncio.subprocess.Process | None = None
@@ -201,7 +203,7 @@ class _Run:
     async def to_the_end(
         self, words: list[str], cwd: Path, env: Mapping[str, str], ask_after: float, kill_after: float
     ) -> int | None:
-        """Its exit code, None when it had to be killed. Raises OSError."""
+        """Wait for the end of the process and return its exit code, None if it had to be killed. Raises OSError."""
         reading, writing = os.pipe()
         try:
             self._child = await asyncio.create_subprocess_exec(
@@ -249,7 +251,8 @@ class _Run:
             transport.close()
 
     def kill(self) -> None:
-        """The child and its group, where it has not ended by itself: one that did may leave others on purpose."""
+        """Kill the child and its group if it has not exited by itself: a child that did exit may leave processes on
+        purpose."""
         if self._child is not None and self._child.returncode is None:
             self._signal(signal.SIGKILL)
 
@@ -260,7 +263,7 @@ class _Run:
 
     @property
     def output(self) -> str:
-        """The end of what it wrote."""
+        """The end of the command's output."""
         return bytes(self._kept).decode("utf-8", "replace").strip()
 
 
@@ -275,7 +278,7 @@ def _values_of(arms: Arms) -> dict[str, str | None]:
 
 
 def _fields(order: ActionRequest) -> dict[str, str]:
-    """What placeholders stand for: names and ids that were validated when they came in, and nothing else."""
+    """Return the values of the placeholders: names and ids that were validated when they came in, and nothing else."""
     fixed = {
         "service": order.arms.service,
         "gate": order.gate.id,

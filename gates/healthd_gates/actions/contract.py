@@ -1,4 +1,5 @@
-"""What every action is: a config model and a class that carries it out. When and how often is not its business."""
+"""The contract of every action: a config model and a class that carries it out. Scheduling and retries are not its
+business."""
 
 from __future__ import annotations
 
@@ -18,30 +19,32 @@ from healthd_gates.sources.contract import Arms
 
 
 class ActionConfig(Model):
-    """What every kind of action can be told."""
+    """The options of every kind of action."""
 
     model_config = ConfigDict(hide_input_in_errors=True)
 
     kind: str
-    """Which kind it is."""
+    """The kind of action."""
     timeout: Duration = 30.0
-    """How long one try may take."""
+    """The timeout of one attempt."""
     retry_for: Duration = 86400.0
-    """For how long it is tried again, counted from the decision."""
+    """For how long the action is retried, counted from the decision."""
 
     def check(self, arms: Arms) -> None:
-        """Raises ArmError when it could never be carried out for these arms: a gate with no way back must not start."""
+        """Check the action for these arms. Raises ArmError if it could never be carried out for them: a gate with no
+        way to roll back must not start."""
 
     def problem_here(self, environ: Mapping[str, str]) -> str | None:
-        """What on this host keeps it from being carried out, such as a file that is not there. Asks nobody else."""
+        """Return the reason why this host cannot carry out the action, such as a missing file. Makes no request."""
         return None
 
 
 @dataclass(frozen=True, slots=True)
 class ActionRequest:
-    """One action that is due for one gate. `key` is the same at every try, so that a receiver can tell a repetition.
+    """One action that is due for one gate. `key` is the idempotency key: the same at every attempt, so that a receiver
+    recognises a repetition.
 
-    `quarantined` holds the versions of the service that failed a gate: none is to be brought back.
+    `quarantined` holds the versions of the service that failed a gate: none of them may be brought back.
     """
 
     key: str
@@ -53,9 +56,9 @@ class ActionRequest:
 
 
 class Ending(StrEnum):
-    """How a try ended.
+    """Outcome of one attempt.
 
-    `RETRY`: not yet; another try may bring it about. `REFUSED`: no further try would, and a person is needed.
+    `RETRY`: not done; another attempt may succeed. `REFUSED`: no further attempt would succeed, and a person is needed.
     `NO_BASELINE`: there is nothing to roll back to.
     """
 
@@ -67,9 +70,9 @@ class Ending(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ActionResult:
-    """What a try came to. `after` is the fewest seconds to the next one. `detail` is for people; whoever
-    asked for the try redacts it, and cuts it where it is too long. `seen` says of one that is done that the action has
-    read where the traffic goes, and did not only ask for it.
+    """Result of one attempt. `after` is the least number of seconds before the next one. `detail` is for people; the
+    caller of the attempt redacts it, and cuts it if it is too long. `seen` is True if the action is done and has read
+    where the traffic goes, rather than only asked for the change.
     """
 
     ending: Ending
@@ -80,7 +83,7 @@ class ActionResult:
 
 @dataclass(frozen=True, slots=True)
 class ActionContext:
-    """What the daemon hands to an action at birth."""
+    """The dependencies that the daemon gives to an action when it is created."""
 
     name: str
     clock: Clock
@@ -95,9 +98,9 @@ class Unable(Exception):  # noqa: N818 - what a dry run has found
 class Action(Protocol):
     """One configured action.
 
-    `execute` tries once and says what came of it; where it can read the present state it does so first, and what is
-    already there is done. It may raise: that is a try that failed. It is cancelled at the action's timeout.
-    `describe` says in one sentence what it would do, and changes nothing; it raises Unable where it sees that this
+    `execute` makes one attempt and returns its result; if it can read the present state it does so first, and what is
+    right already counts as done. It may raise: the attempt then failed. It is cancelled at the action's timeout.
+    `describe` returns one sentence about what it would do, and changes nothing; it raises Unable if it sees that this
     could not be done. `close` ends its connections.
     """
 
@@ -114,8 +117,9 @@ class Action(Protocol):
 
 @runtime_checkable
 class Testable(Protocol):
-    """An action that can ask the other side beforehand."""
+    """An action that can check beforehand with the other side."""
 
     async def test(self) -> ActionResult:
-        """Whether it could be carried out, by what and whom it would need. Changes nothing. It may raise, as a try."""
+        """Check that the action could be carried out, with everything that it would need. Changes nothing. It may
+        raise, as an attempt."""
         ...

@@ -1,7 +1,8 @@
-"""One try of an action, behind a deadline and with nothing secret in what it says. How often is the carrier's business.
+"""One attempt of an action, with a timeout and with secrets redacted from its result. Retries are the caller's
+business.
 
-An action is built for the try and closed after it: it always goes by the configuration of now, and keeps nothing open
-for the hours in which nothing is rolled back.
+An action is built for the attempt and closed after it: so it always uses the present configuration, and keeps nothing
+open during the hours without a rollback.
 """
 
 from __future__ import annotations
@@ -36,14 +37,14 @@ _LONGEST_DETAIL = 2000
 
 @dataclass(frozen=True, slots=True)
 class Attempts:
-    """Tries of whatever is configured. `redact` keeps secrets out of what is stored and shown of them."""
+    """Attempts of any configured action. `redact` removes secrets from what is stored and shown of them."""
 
     clock: Clock
     redact: Callable[[str], str]
     environ: Mapping[str, str]
 
     async def execute(self, config: ActionConfig, order: ActionRequest) -> ActionResult:
-        """Try once. Whatever goes wrong is an outcome too."""
+        """Make one attempt. Any error is returned as a result too."""
         try:
             async with self._opened(config, order.action) as action:
                 outcome = await with_deadline(config.timeout, action.execute(order), name=f"action:{order.action}")
@@ -57,11 +58,11 @@ class Attempts:
         return replace(outcome, detail=self._clean(outcome.detail))
 
     async def describe(self, config: ActionConfig, order: ActionRequest) -> str:
-        """What a try would do now, in one sentence. Changes nothing."""
+        """Return one sentence about what an attempt would do now. Changes nothing."""
         return (await self.look(config, order))[1]
 
     async def look(self, config: ActionConfig, order: ActionRequest) -> tuple[bool, str]:
-        """Whether a try could come to something now, as far as that can be seen, and what it would do."""
+        """Return whether an attempt could succeed now, as far as that is visible, and what it would do."""
         able = False
         try:
             async with self._opened(config, order.action) as action:
@@ -76,7 +77,7 @@ class Attempts:
         return able, self._clean(said)
 
     async def test(self, config: ActionConfig, name: str) -> ActionResult | None:
-        """What a test of an action comes to; None for a kind that cannot be tested without being carried out."""
+        """Return the result of a test; None for a kind that cannot be tested without being carried out."""
         try:
             async with self._opened(config, name) as action:
                 if not isinstance(action, Testable):

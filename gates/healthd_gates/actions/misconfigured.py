@@ -1,4 +1,4 @@
-"""What an action becomes while a variable that it needs is unset: no gate that might call for it starts, as it says."""
+"""The placeholder of an action while a variable that it needs is unset: no gate that might need the action starts."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class MisconfiguredAction(ActionConfig):
 
 
 class Misconfigured:
-    """Tried by gates that began before: the variables may be set, and the file read again, in time."""
+    """Retries for gates that started earlier: the variables may be set, and the file reloaded, in time."""
 
     config_model: ClassVar[type[ActionConfig]] = MisconfiguredAction
 
@@ -38,4 +38,4 @@ class Misconfigured:
         return f"nothing: {self._problem}"
 
     async def close(self) -> None:
-        """Holds nothing open."""
+        """Do nothing: nothing is open."""

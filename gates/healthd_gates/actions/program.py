@@ -1,4 +1,4 @@
-"""Where a program of an action is, looked for as the kernel will: before a rollback needs it, not when it does."""
+"""Looks for the program of an action as the kernel will: before a rollback needs it, not when it does."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import shutil
 import sysconfig
 from pathlib import Path
 
-_INTERPRETER = 256  # bytes in which a script names what runs it
+_INTERPRETER = 256  # bytes in which a script names its interpreter
 
 # healthd's own programs come first: they are in its virtual environment as often as not.
 PATH = ":".join(
@@ -20,7 +20,7 @@ OWN = "healthd-deploy"
 
 
 def trouble_with(word: str, path: str, cwd: Path) -> str | None:
-    """Why a program cannot be run from a folder, with a PATH; None where nothing speaks against it."""
+    """Return why a program cannot be run from a folder, with a PATH; None if no reason is found."""
     if not cwd.is_dir():
         return f"the folder {cwd} is not there"
     found = shutil.which(str(cwd / word)) if "/" in word else shutil.which(word, path=path)
@@ -36,7 +36,7 @@ def trouble_with(word: str, path: str, cwd: Path) -> str | None:
 
 
 def _interpreter(file: Path) -> str | None:
-    """What a script says that runs it; None for what is no script, or cannot be read."""
+    """Return the interpreter that a script names; None for a file that is no script, or cannot be read."""
     try:
         with file.open("rb") as stream:
             first = stream.read(_INTERPRETER).partition(b"\n")[0]

@@ -1,4 +1,4 @@
-"""Which of two places an action moves the traffic from and to, where the configuration names things by target."""
+"""Finds the places between which an action moves the traffic, where the configuration names them by target."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from healthd_gates.sources.contract import ArmError, Arms
 
 
 def places(named: Mapping[str, str], arms: Arms) -> tuple[str | None, str]:
-    """The candidate's, where it is known, and the baseline's. Raises ArmError.
+    """Return the candidate's place, if it is known, and the baseline's. Raises ArmError.
 
-    A baseline that the request does not place is at the other one of two.
+    A baseline for which the request names no target is at the other one of two.
     """
     candidate = arms.candidate.target
     baseline = arms.baseline.target if arms.baseline else None

@@ -1,4 +1,4 @@
-"""A call to somebody else's HTTP endpoint: JSON by POST, signed, with a key by which repetitions are told."""
+"""Action `webhook`: calls an HTTP endpoint with JSON by POST, signed, and with an idempotency key."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from healthd.web.documents import stamp
 from healthd_gates.actions.contract import ActionConfig, ActionContext, ActionRequest, ActionResult, Ending
 from healthd_gates.sources.endpoint import Tls
 
-_LONGEST_ANSWER = 16_384  # bytes that are read of it
+_LONGEST_ANSWER = 16_384  # bytes of the answer that are read
 _SHOWN = 200
-_SAYING = 2.0  # seconds for what comes after a status that says it all
+_SAYING = 2.0  # seconds for the body after a status that decides already
 _TRY_AGAIN = (408, 409, 425, 429)
 _OWN_HEADERS = frozenset(
     {"accept-encoding", "content-type", "content-length", "host", "idempotency-key", "x-healthd-signature"}
@@ -51,18 +51,19 @@ def _free_headers(headers: dict[str, SecretStr]) -> dict[str, SecretStr]:
 class WebhookConfig(ActionConfig):
     kind: Literal["webhook"] = "webhook"
     url: Annotated[SecretStr, AfterValidator(_address)]
-    """Where to POST; treated as a secret, since addresses often carry one."""
+    """The address to POST to; treated as a secret, since addresses often contain one."""
     secret: SecretStr | None = Field(None, min_length=16)
     """The key of the signature in `X-Healthd-Signature`, at least 16 characters; unsigned without one."""
     headers: Annotated[dict[str, SecretStr], AfterValidator(_free_headers)] = Field(default_factory=dict)
     """More headers to send, such as Authorization; they are treated as secrets."""
     tls: Tls = Tls()
-    """How an https address is trusted: `ca`, `certificate`, `key`, `server_name`, `verify`."""
+    """How an https address is verified: `ca`, `certificate`, `key`, `server_name`, `verify`."""
 
 
 class Webhook:
-    """Done once the receiver answers 2xx. It may be called more than once with the same `Idempotency-Key`: after an
-    answer that came too late, or a crash of this side between the answer and its being stored.
+    """Calls a webhook, and is done once the receiver answers 2xx. The receiver may be called more than once with the
+    same `Idempotency-Key`: after an answer that came too late, or a crash of the daemon between the answer and its
+    being stored.
     """
 
     config_model: ClassVar[type[ActionConfig]] = WebhookConfig
@@ -106,7 +107,7 @@ class Webhook:
         return headers
 
     async def _said(self, response: aiohttp.ClientResponse) -> str:
-        """The beginning of an answer, to be shown after its status; a secret in it is gone before it is cut."""
+        """Return the beginning of an answer, to show after its status; secrets are redacted before it is cut."""
         said = b""
         with suppress(TimeoutError, aiohttp.ClientError):
             async with asyncio.timeout(_SAYING):
@@ -144,16 +145,16 @@ class Webhook:
 
 
 def signature(secret: str, seconds: int, body: bytes) -> str:
-    """`t=…,v1=…`: seconds since 1970, and the HMAC-SHA-256 in hex over those, a dot, and the body as it is sent.
+    """Return `t=…,v1=…`: seconds since 1970, and the HMAC-SHA-256 in hex over those, a dot, and the body as it is sent.
 
-    The form that Stripe made common. A receiver compares in constant time, and refuses what is minutes old.
+    The format is that of Stripe. A receiver compares in constant time, and refuses signatures that are minutes old.
     """
     signed = hmac.new(secret.encode(), f"{seconds}.".encode() + body, hashlib.sha256)
     return f"t={seconds},v1={signed.hexdigest()}"
 
 
 def payload(order: ActionRequest) -> dict[str, Any]:
-    """What is sent; the same at every try."""
+    """Return the body to send; it is the same at every attempt."""
     gate = order.gate
     decision, rollback = gate.decision, gate.rollback
     return {

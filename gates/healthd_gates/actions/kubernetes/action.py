@@ -1,4 +1,4 @@
-"""Rolls back in a Kubernetes cluster: looks, changes, and looks until it is so."""
+"""Rolls back in a Kubernetes cluster: reads, changes, and reads again until the change has taken effect."""
 
 from __future__ import annotations
 
@@ -21,14 +21,15 @@ from healthd_gates.actions.kubernetes.service import point_back, ready, shown
 from healthd_gates.actions.kubernetes.versions import AmbiguousError, Versions
 from healthd_gates.sources.contract import Arms
 
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 1.0  # seconds between two looks at what the cluster makes of a change
-_PATIENT_FOR = 0.7  # of a try's timeout: then the rest is left to the next try, and people are told how far it is
-_MOVES = 3  # an undo and a promotion; more in one try would be a quarrel with somebody else
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 1.0  # seconds between two reads while the cluster carries out a change
+_PATIENT_FOR = 0.7  # share of a timeout, after which the rest is for the next attempt and people see the progress
+_MOVES = 3  # an undo and a promotion; more in one attempt would be a conflict with somebody else
 
 
 class Kubernetes:
-    """Reads first: what is so already is done, and what somebody else has changed is left alone. Every change names
-    the version of the object that it was made for, so that it undoes nobody's work.
+    """Rolls back one object, reading it first: what is right already counts as done, and what somebody else has changed
+    is left alone. Every change names the version of the object that it was made for, so that it overwrites nobody's
+    work.
     """
 
     config_model: ClassVar[type[ActionConfig]] = KubernetesConfig
@@ -53,7 +54,7 @@ class Kubernetes:
         return told.detail
 
     async def test(self) -> ActionResult:
-        """The object is there, and every right that a rollback takes. Changes nothing."""
+        """Check that the object exists, and every right that a rollback needs. Changes nothing."""
 
         async def look() -> ActionResult:
             missing = [right for right in self._rights() if not await self._cluster.may(right, self._config.namespace)]
@@ -69,7 +70,8 @@ class Kubernetes:
         await self._cluster.close()
 
     async def _execute(self, order: ActionRequest) -> ActionResult:
-        """Change what there is to change, and wait for what the cluster makes of it as long as a try has time."""
+        """Make the changes that are needed, and wait for the cluster to carry them out as long as the attempt has
+        time."""
         until = self._clock.steady() + self._config.timeout * _PATIENT_FOR
         did: list[str] = []
         pause = _FIRST_PAUSE
@@ -81,7 +83,7 @@ class Kubernetes:
                 except ApiRefusal as refusal:
                     if not refusal.is_conflict or self._clock.steady() >= until:
                         raise
-                    await asyncio.sleep(pause)  # a controller writes often: look again at what it has left
+                    await asyncio.sleep(pause)  # a controller writes often: read again what it has left
                     continue
                 did.append(found.says)
             elif isinstance(found, ActionResult):
@@ -94,7 +96,7 @@ class Kubernetes:
                 pause = min(_LONGEST_PAUSE, 2 * pause)
 
     async def _asking(self, ask: Callable[[], Awaitable[ActionResult]]) -> ActionResult:
-        """Whatever the cluster says no with, as an outcome."""
+        """Call `ask`, and return any refusal of the cluster as the outcome."""
         try:
             outcome = await ask()
         except ApiRefusal as refusal:
@@ -140,7 +142,7 @@ class Kubernetes:
         )
 
     def _rights(self) -> list[Right]:
-        """Those of `deploy/kubernetes/rollback`."""
+        """Return the rights that are granted in `deploy/kubernetes/rollback`."""
         config = self._config
         if config.service:
             return [*_get_and_patch("", "services", config.service), Right("list", "", "pods")]
@@ -165,7 +167,7 @@ class Kubernetes:
 
 
 def _after(did: Sequence[str], found: ActionResult) -> ActionResult:
-    """What came of a try that changed something: the first change says what the others were for."""
+    """Return the result of an attempt that changed something: the first change says what the others were for."""
     if not did:
         return found
     done = f"did {did[0]}"
@@ -177,6 +179,6 @@ def _get_and_patch(group: str, resource: str, name: str) -> list[Right]:
 
 
 def _templates(owner: Object, replica_sets: Sequence[Object]) -> list[Object]:
-    """The pods of a workload as they are now, and as they were."""
+    """Return the pod templates of a workload, the present one and the earlier ones."""
     now = owner["spec"].get("template")
     return [*([now] if now else []), *(each["spec"]["template"] for each in replica_sets)]

@@ -1,5 +1,5 @@
-"""A cluster's API as far as a rollback needs it: read an object, list some, patch one, ask for one's rights. Objects
-stay plain JSON, since models would drop what a newer cluster has more.
+"""The part of a cluster's API that a rollback needs: get an object, list some, patch one, review one's own rights.
+Objects stay plain JSON, since models would drop fields of newer clusters.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _LARGEST_REFUSAL = 1024**2
 _PATCHES = {"merge": "application/merge-patch+json", "json": "application/json-patch+json"}
 _REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 MANAGER = "healthd"
-"""The name that changes have in `managedFields`."""
+"""The field manager's name that changes have in `managedFields`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Patch:
 
 @dataclass(frozen=True, slots=True)
 class Right:
-    """What a role gives. `resource` may name a subresource after a slash."""
+    """A right that a role grants. `resource` may name a subresource after a slash."""
 
     verb: str
     group: str
@@ -51,7 +51,7 @@ class Right:
 
 
 class Cluster:
-    """One cluster, as the kubeconfig or the pod's service account says."""
+    """One cluster, reached by the kubeconfig or the pod's service account."""
 
     def __init__(self, kubeconfig: Path | None, context: str | None, environ: Mapping[str, str]) -> None:
         self._kubeconfig, self._context, self._environ = kubeconfig, context, environ
@@ -59,21 +59,21 @@ class Cluster:
         self._access: Access
 
     async def get(self, path: str, **query: str) -> Object:
-        """Raises ApiRefusal, CredentialsError, and what aiohttp raises."""
+        """Return an object. Raises ApiRefusal, CredentialsError, and what aiohttp raises."""
         return await self._call("GET", path, query)
 
     async def list(self, path: str, labels: Mapping[str, str]) -> Sequence[Object]:
-        """Those that have all the labels. Raises as `get`."""
+        """Return the objects that have all the labels. Raises as `get`."""
         selector = ",".join(f"{name}={value}" for name, value in sorted(labels.items()))
         found: Sequence[Object] = (await self.get(path, labelSelector=selector))["items"]
         return found
 
     async def patch(self, change: Patch) -> Object:
-        """The object as it is then. Raises as `get`."""
+        """Apply a patch and return the object after it. Raises as `get`."""
         return await self._call("PATCH", change.path, {"fieldManager": MANAGER}, change.body, _PATCHES[change.kind])
 
     async def may(self, right: Right, namespace: str) -> bool:
-        """Whether whoever asks here has a right. Raises as `get`."""
+        """True if the caller's credentials have a right. Raises as `get`."""
         resource, _, part = right.resource.partition("/")
         asked = {
             "namespace": namespace,

@@ -24,7 +24,7 @@ _UNSEEN = Waiting("Argo's controller has not seen its template yet")
 def look_at_rollout(
     rollout: Object, path: str, replica_sets: Sequence[Object], versions: Versions, key: str
 ) -> ActionResult | Move | Waiting:
-    """What there is to do for a Rollout to have the candidate out of the way."""
+    """Return the next change for a Rollout that moves the traffic off the candidate."""
     template, status = rollout["spec"].get("template"), rollout.get("status") or {}
     if template is not None and not versions.runs_candidate(template):
         if not is_back(rollout, versions, key):
@@ -43,7 +43,7 @@ def look_at_rollout(
 
 
 def _came_back(rollout: Object, path: str, runs: str) -> ActionResult | Move | Waiting:
-    """The baseline's template is there: it must get all the traffic too."""
+    """Return the next step once the baseline's template is there: it must get all the traffic too."""
     status = rollout.get("status") or {}
     if not _is_seen(rollout):
         return _UNSEEN
@@ -61,8 +61,8 @@ def _came_back(rollout: Object, path: str, runs: str) -> ActionResult | Move | W
 
 
 def _aborted(rollout: Object) -> ActionResult | Waiting:
-    """Done once the stable version has the traffic: by the active Service, by the weights, or by there being no pod
-    of the candidate."""
+    """Return done once the stable version has the traffic: by the active Service, by the weights, or because no pod of
+    the candidate is left."""
     strategy, status = rollout["spec"].get("strategy") or {}, rollout.get("status") or {}
     if not status.get("abortedAt"):
         return Waiting("Argo's controller has not seen that it is aborted yet")
@@ -88,7 +88,8 @@ def _is_promoted(status: Mapping[str, Any]) -> bool:
 
 
 def _is_seen(rollout: Object) -> bool:
-    """`observedGeneration` is text; before Argo Rollouts 1.0 it was a hash, which tells nothing."""
+    """True if the controller has seen the newest spec. `observedGeneration` is text; before Argo Rollouts 1.0 it was a
+    hash, which says nothing."""
     observed = str((rollout.get("status") or {}).get("observedGeneration", ""))
     return not observed.isdigit() or int(observed) >= rollout["metadata"].get("generation", 0)
 

@@ -1,4 +1,4 @@
-"""What an action of the kind `kubernetes` can be told."""
+"""The options of an action of the kind `kubernetes`."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ _OTHERS = {"statefulset", "daemonset", "replicaset", "cronjob", "job", "pod", "i
 
 
 class KubernetesConfig(ActionConfig):
-    """In a pod, its service account; elsewhere the kubeconfig."""
+    """Rolls back in a Kubernetes cluster. Uses the service account in a pod, and the kubeconfig elsewhere."""
 
     kind: Literal["kubernetes"] = "kubernetes"
     namespace: ObjectName = "default"
-    """Where the object is."""
+    """The namespace of the object."""
     service: ObjectName | None = None
     """A Service whose selector goes back to the baseline's labels."""
     selector: dict[
@@ -46,7 +46,7 @@ class KubernetesConfig(ActionConfig):
         ],
         str,
     ] = Field(default_factory=dict)
-    """The labels by which the Service tells versions apart, with $version and $target for those of an arm."""
+    """The labels by which the Service selects a version, with $version and $target for those of an arm."""
     deployment: ObjectName | None = None
     """A Deployment that goes back to its revision before the candidate."""
     rollout: ObjectName | None = None
@@ -57,13 +57,13 @@ class KubernetesConfig(ActionConfig):
             pattern=shape(_LABEL, "a label's name as Kubernetes has it, such as app.kubernetes.io/version")
         ),
     ] = "app.kubernetes.io/version"
-    """The label of the pods with the version; without it the tag or digest of an image tells."""
+    """The label of the pods with the version; without it the tag or digest of an image is the version."""
     container: ObjectName | None = None
-    """The container whose image tells; without it, the only one whose image is the candidate's version."""
+    """The container whose image has the version; without it, the only one whose image is the candidate's version."""
     kubeconfig: Path | None = None
-    """A kubeconfig; without one that of the pod, or of the user."""
+    """A kubeconfig; without it that of the pod, or of the user."""
     context: str | None = None
-    """A context of it, if not the current one."""
+    """A context of the kubeconfig, if not the current one."""
 
     @model_validator(mode="before")
     @classmethod
@@ -94,7 +94,7 @@ class KubernetesConfig(ActionConfig):
             raise ArmError("service", f"{problem}; until then only a gate with rollback off can start")
 
     def problem_here(self, environ: Mapping[str, str]) -> str | None:
-        """Looks at files alone; whether the cluster lets one in is told by a test of the action."""
+        """Check files only; a test of the action checks access to the cluster."""
         try:
             find(self.kubeconfig, self.context, environ)
         except CredentialsError as error:
@@ -103,13 +103,13 @@ class KubernetesConfig(ActionConfig):
 
     @property
     def object_name(self) -> str:
-        """For people."""
+        """The object's kind and name, for people."""
         kind = "Service" if self.service else "Deployment" if self.deployment else "Rollout"
         return f"{kind} {self.namespace}/{self.service or self.deployment or self.rollout}"
 
 
 def labels_of(selector: dict[str, str], arm: Arm | None, name: str) -> dict[str, str]:
-    """The labels of one arm. Raises ArmError."""
+    """Return the labels of one arm. Raises ArmError."""
     if arm is None:
         raise ArmError(name, "is needed: its labels are what the Service selects after a rollback")
     filled = {}

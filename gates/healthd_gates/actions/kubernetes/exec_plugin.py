@@ -1,4 +1,4 @@
-"""A credential plugin of a kubeconfig: a program that prints a token or a certificate. It ends with the call that wants
+"""A credential plugin of a kubeconfig: a program that prints a token or a certificate. It ends with the call that needs
 it. Rules: k8s.io/client-go/plugin/pkg/client/auth/exec.
 """
 
@@ -18,12 +18,12 @@ from typing import Any
 from healthd_gates.actions.kubernetes.failures import CredentialsError
 
 _VERSIONS = ("client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1")
-_SHOWN = 500  # characters of what it wrote to stderr, its end
+_SHOWN = 500  # characters of its stderr, from the end
 
 
 @dataclass(frozen=True, slots=True)
 class ExecPlugin:
-    """What is run, and in which environment. `what` names the user of the kubeconfig."""
+    """The command to run and its environment. `what` names the user of the kubeconfig."""
 
     what: str
     argv: tuple[str, ...]
@@ -36,8 +36,8 @@ class ExecPlugin:
     def configured(
         cls, given: Mapping[str, Any], what: str, folder: Path, environ: Mapping[str, str], cluster: Mapping[str, Any]
     ) -> ExecPlugin:
-        """As a kubeconfig has it. A command with a slash is relative to the kubeconfig, any other is looked up in PATH.
-        Raises CredentialsError: also for one that is not there, before it is needed.
+        """Build from a kubeconfig. A command with a slash is relative to the kubeconfig, any other is looked up in
+        PATH. Raises CredentialsError: also for a missing command, before it is needed.
         """
         command, version = str(given.get("command") or ""), str(given.get("apiVersion") or "")
         if not command:
@@ -58,7 +58,7 @@ class ExecPlugin:
         )
 
     async def run(self) -> Mapping[str, Any]:
-        """The `status` of the credential that it prints. Raises CredentialsError."""
+        """Run the plugin and return the `status` of the credential that it prints. Raises CredentialsError."""
         spec = {"interactive": False} | ({"cluster": dict(self.cluster)} if self.cluster is not None else {})
         asked = {"apiVersion": self.api_version, "kind": "ExecCredential", "spec": spec}
         starting = asyncio.ensure_future(
@@ -105,7 +105,7 @@ class ExecPlugin:
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
-    """Its whole group goes with a call that was given up."""
+    """Kill the whole process group when the call was cancelled."""
     if process.returncode is None:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""Why a cluster was not asked, or said no; and which of that another try may mend."""
+"""Errors of the way to a cluster and of its API, and which of them a retry may cure."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from healthd_gates.actions.contract import ActionResult, Ending
 _LONGEST = 600
 _TEST_FAILED = "the server rejected our request due to an error in our request"
 _LATER = frozenset({401, 408, 425, 429})
-# What an admission webhook and Pod Security say: the same object would be refused again.
+# The messages of an admission webhook and of Pod Security: the same object would be refused again.
 _DENIALS = ("denied the request", "violates PodSecurity")
 
 
 class CredentialsError(Exception):
-    """The way to the cluster is not known, or there is nothing to be let in with. Its message says what is missing."""
+    """The way to the cluster is not known, or credentials are missing. Its message says what is missing."""
 
 
 class ApiRefusal(Exception):  # noqa: N818 - an answer, not an error of ours
-    """The API said no. `status` is that of HTTP, `kind` that of the object that the answer is about; `after` is for how
-    many seconds it asks to be left alone.
+    """The API refused a request. `status` is that of HTTP, `kind` that of the object that the answer is about; `after`
+    is the number of seconds that it asks to wait.
     """
 
     def __init__(self, status: int, said: str, kind: str = "", after: float = 0.0) -> None:
@@ -31,7 +31,7 @@ class ApiRefusal(Exception):  # noqa: N818 - an answer, not an error of ours
 
     @classmethod
     def read(cls, status: int, body: bytes, headers: Mapping[str, str]) -> ApiRefusal:
-        """From the answer: a Status, or plain text where no such API is served at all."""
+        """Read the refusal from an answer: a Status, or plain text where no such API is served at all."""
         try:
             told = json.loads(body)
         except ValueError:
@@ -43,13 +43,13 @@ class ApiRefusal(Exception):  # noqa: N818 - an answer, not an error of ours
 
     @property
     def is_conflict(self) -> bool:
-        """Whether what was to be changed is not what it was when it was read."""
+        """True if the object changed after it was read."""
         return self.status == 409 or (self.status == 422 and not self.kind and self.said.startswith(_TEST_FAILED))
 
     @property
     def outcome(self) -> ActionResult:
-        """Again where time, or a right that is given, may mend it; never where the same object would be refused again,
-        since then a person is needed, and should know at once."""
+        """The outcome of the attempt: a retry if time, or a right that is granted, may cure it; refused if the same
+        object would be refused again, since then a person is needed and should know at once."""
         if self.is_conflict:
             return ActionResult(Ending.RETRY, f"it was changed meanwhile ({self})", self.after)
         if self.status == 403 and not any(denial in self.said for denial in _DENIALS):

@@ -1,7 +1,8 @@
-"""How a cluster is reached, and as whom: by the pod's service account, or by a kubeconfig read as kubectl reads it.
+"""The address and credentials of a cluster: from the pod's service account, or from a kubeconfig read as kubectl reads
+it.
 
-Nothing is kept for the life of the process, and nothing is left on disk: a rollback comes weeks after the last one, and
-what lies under /tmp is gone by then. Rules: k8s.io/client-go/tools/clientcmd and rest.
+Nothing is cached for the life of the process, and nothing is left on disk: a rollback comes weeks after the last one,
+and files under /tmp are gone by then. Rules: k8s.io/client-go/tools/clientcmd and rest.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ _GONE = {"gcp": "gke-gcloud-auth-plugin", "azure": "kubelogin"}  # auth-provider
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """A server and what it takes to be let in. What a `plugin` has still to say is not in it yet."""
+    """A server and its credentials. Those that a `plugin` has still to provide are not in it yet."""
 
     server: str
     authority: bytes | None = None
@@ -41,7 +42,7 @@ class Access:
     plugin: ExecPlugin | None = None
 
     async def complete(self) -> Access:
-        """With what the plugin answers. Raises CredentialsError."""
+        """Return the access with the plugin's credentials added. Raises CredentialsError."""
         if self.plugin is None:
             return self
         said = await self.plugin.run()
@@ -55,7 +56,7 @@ class Access:
         )
 
     def tls(self) -> ssl.SSLContext:
-        """For connections to the server. Raises CredentialsError."""
+        """Return the TLS context for connections to the server. Raises CredentialsError."""
         try:
             context = ssl.create_default_context(
                 cadata=self.authority.decode("ascii", "ignore") if self.authority else None
@@ -77,8 +78,8 @@ class Access:
 
 
 def find(kubeconfig: Path | None, context: str | None, environ: Mapping[str, str]) -> Access:
-    """By what is configured; else the pod's service account, else $KUBECONFIG or ~/.kube/config. Raises
-    CredentialsError. Reads files: not for the event loop.
+    """Find the access by the configuration; else by the pod's service account, else by $KUBECONFIG or ~/.kube/config.
+    Raises CredentialsError. Reads files: not for the event loop.
     """
     if kubeconfig is not None:
         return _read([kubeconfig], context, environ)
@@ -105,14 +106,14 @@ def _in_cluster(environ: Mapping[str, str]) -> Access:
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """A cluster or user, and the folder that paths in it are relative to."""
+    """A cluster or user, and the folder to which its paths are relative."""
 
     what: str
     given: Mapping[str, Any]
     folder: Path
 
     def bytes_of(self, key: str) -> bytes | None:
-        """What `KEY-data` holds, or the file that `KEY` names."""
+        """Return the content of `KEY-data`, or of the file that `KEY` names."""
         if data := self.given.get(f"{key}-data"):
             try:
                 return base64.b64decode("".join(str(data).split()), validate=True)
@@ -125,7 +126,7 @@ class _Entry:
 
 
 def _read(files: list[Path], name: str | None, environ: Mapping[str, str]) -> Access:
-    """Several are merged as kubectl does: of each name the first one counts."""
+    """Read kubeconfig files and merge them as kubectl does: of each name the first entry counts."""
     found: dict[str, dict[str, _Entry]] = {"clusters": {}, "users": {}, "contexts": {}}
     current = name
     for file in files:
@@ -190,8 +191,8 @@ def _access(cluster: _Entry, user: _Entry | None, environ: Mapping[str, str]) ->
 
 
 def _provided(provider: Any, what: str) -> str | None:
-    """What an auth-provider has: kubectl knows but `oidc` any more. Its token is used, and not renewed: for that
-    a person signs in."""
+    """Return the token of an auth-provider. kubectl supports only `oidc` now. The token is used, and not renewed: for
+    that a person must sign in."""
     if not provider:
         return None
     name = provider.get("name")
@@ -214,7 +215,7 @@ def _impersonation(given: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
 
 
 def _told(cluster: _Entry) -> dict[str, Any]:
-    """What a plugin with `provideClusterInfo` is told of the cluster."""
+    """Return what a plugin with `provideClusterInfo` gets about the cluster."""
     authority = cluster.bytes_of("certificate-authority")
     keys = ("server", "tls-server-name", "insecure-skip-tls-verify", "proxy-url")
     told = {key: cluster.given[key] for key in keys if key in cluster.given}
@@ -222,7 +223,7 @@ def _told(cluster: _Entry) -> dict[str, Any]:
 
 
 def _bearer(token: bytes, what: str) -> str:
-    """Files of tokens end in a newline often."""
+    """Return the token as text. Token files often end in a newline."""
     text = token.decode("ascii", "replace").strip()
     if not text or not text.isprintable() or " " in text or "\ufffd" in text:
         raise CredentialsError(f"{what}: the token is empty, or holds what no token can")

@@ -1,4 +1,4 @@
-"""What a look at the cluster finds left to do."""
+"""The results of reading the cluster: a change to make, or a wait."""
 
 from __future__ import annotations
 
@@ -17,6 +17,6 @@ class Move:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """Everything is asked for, and the cluster's controllers have not brought it about yet."""
+    """All changes are made, and the cluster's controllers have not carried them out yet."""
 
     says: str

@@ -1,4 +1,4 @@
-"""How far a workload is with the pods of its template. Pure; the rules are those of `kubectl rollout status`."""
+"""The progress of a workload's pods towards its template. Pure; the rules are those of `kubectl rollout status`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ Object = Mapping[str, Any]
 
 
 def missing(deployment: Object) -> str | None:
-    """What is still to be waited for, or None when every pod of a Deployment is of its template and available."""
+    """Return what is still missing, or None when every pod of a Deployment is of its template and available."""
     status = deployment.get("status") or {}
     wanted = deployment["spec"].get("replicas", 1)
     if not is_seen(deployment):
@@ -24,14 +24,14 @@ def missing(deployment: Object) -> str | None:
 
 
 def is_seen(deployment: Object) -> bool:
-    """Whether the status is about the Deployment as it is now."""
+    """True if the status is about the Deployment as it is now."""
     observed: int = (deployment.get("status") or {}).get("observedGeneration", 0)
     return bool(deployment["metadata"].get("generation", 0) <= observed)
 
 
 def serves(deployment: Object) -> bool:
-    """Whether no pod of another template is left, and as many are available as its strategy asks for: a pod that
-    flaps does not hold this up."""
+    """True if no pod of another template is left, and as many are available as its strategy asks for: a pod that flaps
+    does not delay this."""
     status = deployment.get("status") or {}
     wanted, updated = deployment["spec"].get("replicas", 1), status.get("updatedReplicas", 0)
     available = any(each["type"] == "Available" and each.get("status") == "True" for each in _conditions(deployment))
@@ -40,7 +40,7 @@ def serves(deployment: Object) -> bool:
 
 
 def is_stuck(deployment: Object) -> str | None:
-    """What the cluster says of a rollout that did not come about in `progressDeadlineSeconds`."""
+    """Return the cluster's message about a rollout that did not complete in `progressDeadlineSeconds`."""
     for condition in _conditions(deployment):
         if condition["type"] == "Progressing" and condition.get("reason") == "ProgressDeadlineExceeded":
             return str(condition.get("message") or "its deadline is over")
@@ -48,8 +48,8 @@ def is_stuck(deployment: Object) -> str | None:
 
 
 def no_pods(workload: Object) -> str | None:
-    """Why no pod can be made: a quota, a policy, or a template of which no valid pod comes. Only the workload can say
-    it, since there is no pod that could."""
+    """Return the reason why no pod can be created: a quota, a policy, or an invalid template. Only the workload has it,
+    since there is no pod that could."""
     for condition in _conditions(workload):
         if condition["type"] == "ReplicaFailure" and condition.get("status") == "True":
             return f"{condition.get('reason', 'FailedCreate')}: {condition.get('message', '')}".rstrip(": ")

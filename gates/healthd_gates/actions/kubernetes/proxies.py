@@ -1,6 +1,6 @@
-"""Through which proxy a cluster is reached: by the variables, and by their rules, that kubectl goes by.
+"""Chooses the proxy to a cluster by the variables, and by the rules, that kubectl uses.
 
-Go programs take networks in NO_PROXY, and the usual value inside a cluster has some; aiohttp and urllib take none.
+Go programs accept networks in NO_PROXY, and the usual value inside a cluster has some; aiohttp and urllib accept none.
 Rules: golang.org/x/net/http/httpproxy.
 """
 
@@ -13,7 +13,7 @@ from yarl import URL
 
 
 def proxy_for(url: str, environ: Mapping[str, str]) -> str | None:
-    """The proxy for an address, None where it is reached directly."""
+    """Return the proxy for an address, None if it is reached directly."""
     target = URL(url)
     name = f"{target.scheme.upper()}_PROXY"
     proxy = environ.get(name) or environ.get(name.lower()) or ""
@@ -31,7 +31,8 @@ def _is_direct(target: URL, no_proxy: str) -> bool:
 
 
 def _covers(entry: str, host: str, address: IPv4Address | IPv6Address | None, port: int | None) -> bool:
-    """One entry: `*`, a network, an address, or a domain with all below it (with a leading dot, only those below)."""
+    """True if one entry covers the host: `*`, a network, an address, or a domain with all below it (with a leading dot,
+    only those below)."""
     if not entry:
         return False
     if entry == "*":

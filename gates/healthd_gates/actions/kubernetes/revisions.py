@@ -1,4 +1,4 @@
-"""The way back to the pods of an earlier revision, for a Deployment and for an Argo Rollout that is promoted. Pure."""
+"""The rollback to the pods of an earlier revision, for a Deployment and for an Argo Rollout that is promoted. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DEPLOYMENT_REVISION = "deployment.kubernetes.io/revision"
 ROLLED_BACK = "healthd/rolled-back"
 """The annotation with the key of the order that rolled a workload back."""
 _POD_HASHES = ("pod-template-hash", "rollouts-pod-template-hash")
-# What `kubectl rollout undo` leaves as it is; every other annotation comes from the revision that is brought back.
+# Annotations that `kubectl rollout undo` does not change; every other one comes from the revision that is restored.
 _OF_THE_DEPLOYMENT = frozenset(
     {
         "kubectl.kubernetes.io/last-applied-configuration",
@@ -30,7 +30,8 @@ _OF_THE_DEPLOYMENT = frozenset(
 
 
 def revisions_of(owner: Object, replica_sets: Sequence[Object]) -> list[Object]:
-    """The ReplicaSets of a workload, among all that its labels match: another one's tell nothing about it."""
+    """Return the ReplicaSets that a workload owns, among all that its labels match: those of another say nothing about
+    it."""
     uid = owner["metadata"]["uid"]
     return [
         each
@@ -42,7 +43,7 @@ def revisions_of(owner: Object, replica_sets: Sequence[Object]) -> list[Object]:
 def look_at_deployment(
     owner: Object, path: str, replica_sets: Sequence[Object], versions: Versions, key: str
 ) -> ActionResult | Move | Waiting:
-    """What there is to do for a Deployment to run the baseline, with its pods there."""
+    """Return the next change for a Deployment to run the baseline, with its pods available."""
     template = owner["spec"]["template"]
     if not versions.runs_candidate(template):
         return _came_back(owner, versions) if is_back(owner, versions, key) else not_the_candidate(template, versions)
@@ -52,16 +53,16 @@ def look_at_deployment(
 
 
 def is_back(owner: Object, versions: Versions, key: str) -> bool:
-    """Whether a workload that does not run the candidate runs what it is to go back to: the baseline, or what this
-    very order has brought back in its place."""
+    """True if a workload that does not run the candidate runs the version to go back to: the baseline, or the one that
+    this very order has restored in its place."""
     return versions.runs_baseline(owner["spec"]["template"]) or _annotations(owner).get(ROLLED_BACK) == key
 
 
 def undo(
     owner: Object, path: str, replica_sets: Sequence[Object], revision: str, versions: Versions, key: str
 ) -> ActionResult | Move:
-    """A workload that runs the candidate, back at the pods of an earlier revision. `revision` is the annotation that
-    numbers revisions."""
+    """Move a workload that runs the candidate back to the pods of an earlier revision. `revision` is the annotation
+    that numbers revisions."""
     if _annotations(owner).get(ROLLED_BACK) == key:
         says = f"it was rolled back already, and {_who_set_it(owner)} set {versions.candidate} again"
         return ActionResult(Ending.REFUSED, says)
@@ -86,7 +87,7 @@ def undo(
 
 
 def not_the_candidate(template: Object, versions: Versions) -> ActionResult:
-    """Why a workload that runs neither version is left as it is."""
+    """Explain why a workload that runs neither version is left as it is."""
     says = f"its pods are {versions.shown(template)}, not {versions.candidate}"
     return ActionResult(
         Ending.REFUSED,
@@ -96,7 +97,7 @@ def not_the_candidate(template: Object, versions: Versions) -> ActionResult:
 
 
 def _came_back(deployment: Object, versions: Versions) -> ActionResult | Waiting:
-    """Done once its pods are there: a template that was changed is a wish."""
+    """Return done once the pods are available: a changed template is only a request."""
     runs = versions.shown(deployment["spec"]["template"])
     missing = progress.missing(deployment)
     if missing is None or progress.serves(deployment):
@@ -109,7 +110,7 @@ def _came_back(deployment: Object, versions: Versions) -> ActionResult | Waiting
 
 
 def _restored(owner: Object, earlier: Object, revision: str) -> dict[str, str]:
-    """The annotations as `kubectl rollout undo` leaves them, so that the history tells the truth of each revision. A
+    """Return the annotations as `kubectl rollout undo` leaves them, so that the history is true of each revision. A
     Rollout keeps its own, as with Argo's undo."""
     own = _annotations(owner)
     if revision != DEPLOYMENT_REVISION:
@@ -119,8 +120,8 @@ def _restored(owner: Object, earlier: Object, revision: str) -> dict[str, str]:
 
 
 def _earlier(owner: Object, replica_sets: Sequence[Object], revision: str, versions: Versions) -> Object | ActionResult:
-    """The latest revision before this one that runs the baseline, or else one that runs neither the candidate nor what
-    is in quarantine."""
+    """Return the latest revision before this one that runs the baseline, or else one that runs neither the candidate
+    nor a version in quarantine."""
     now = _number(owner, revision)
     past = [
         each
@@ -140,7 +141,7 @@ def _earlier(owner: Object, replica_sets: Sequence[Object], revision: str, versi
 
 
 def _who_set_it(owner: Object) -> str:
-    """Whoever changed the pod template last, by `managedFields`."""
+    """Return the manager that last changed the pod template, by `managedFields`."""
     changes = [
         entry
         for entry in owner["metadata"].get("managedFields") or ()

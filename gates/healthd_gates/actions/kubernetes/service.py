@@ -1,4 +1,4 @@
-"""A Service as the switch between two versions: its selector gets the baseline's labels. Pure."""
+"""Rolls back a Service that switches between two versions: its selector gets the baseline's labels. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from healthd_gates.actions.kubernetes.move import Move
 def point_back(
     service: Object, path: str, wanted: Mapping[str, str], candidates: Mapping[str, str]
 ) -> ActionResult | Move:
-    """A Service whose selector is to have the wanted labels, in place of the candidate's."""
+    """Return the change that gives a Service's selector the wanted labels, in place of the candidate's."""
     selector = service["spec"].get("selector") or {}
     if all(selector.get(name) == value for name, value in wanted.items()):
         return ActionResult(Ending.DONE, f"nothing to do: it selects {shown(selector)} already")
@@ -24,7 +24,7 @@ def point_back(
 
 
 def ready(pods: Sequence[Object]) -> int:
-    """How many pods could take traffic."""
+    """Return the number of pods that could take traffic."""
     return sum(
         "deletionTimestamp" not in pod["metadata"]
         and any(
@@ -35,5 +35,5 @@ def ready(pods: Sequence[Object]) -> int:
 
 
 def shown(labels: Mapping[str, str]) -> str:
-    """Labels for people."""
+    """Return labels for people."""
     return ", ".join(f"{name}={value}" for name, value in sorted(labels.items())) or "nothing"

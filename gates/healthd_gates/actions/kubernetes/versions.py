@@ -1,4 +1,5 @@
-"""Which version a pod template is: by a label of the pods, or by the tag or the digest of a container's image."""
+"""Reads the version of a pod template: from a label of the pods, or from the tag or the digest of a container's
+image."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ Template = Mapping[str, Any]
 
 
 class Image(NamedTuple):
-    """An image reference in its parts: `registry:5000/shop/api:1.0@sha256:…`."""
+    """The parts of an image reference: `registry:5000/shop/api:1.0@sha256:…`."""
 
     name: str
     tag: str | None
@@ -18,7 +19,7 @@ class Image(NamedTuple):
 
     @classmethod
     def parse(cls, reference: str) -> Image:
-        """The port of a registry is no tag: a tag comes after the last slash."""
+        """Parse a reference. The port of a registry is no tag: a tag comes after the last slash."""
         rest, _, digest = reference.partition("@")
         path, slash, last = rest.rpartition("/")
         name, _, tag = last.partition(":")
@@ -26,7 +27,7 @@ class Image(NamedTuple):
 
 
 class AmbiguousError(Exception):
-    """Several containers could be the one whose image is the version."""
+    """Several containers could be the one whose image has the version."""
 
     def __init__(self, containers: Iterable[str]) -> None:
         named = " and ".join(sorted(containers))
@@ -35,9 +36,9 @@ class AmbiguousError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Versions:
-    """The versions that a rollback is about, and how one is read off a pod template.
+    """The versions that a rollback is about, and how to read one off a pod template.
 
-    `quarantined` holds versions that failed a gate: none of them is brought back in the place of the baseline.
+    `quarantined` holds versions that failed a gate: none of them replaces the baseline in a rollback.
     """
 
     label: str
@@ -47,8 +48,8 @@ class Versions:
     quarantined: frozenset[str] = frozenset()
 
     def settled(self, templates: Sequence[Template]) -> Versions:
-        """The same with the container known: the one that ran the candidate in some revision, among several the one
-        that ran the baseline too. Raises AmbiguousError: a sidecar's tag must not stand for the version.
+        """Return the same with the container known: the one that ran the candidate in some revision, among several the
+        one that ran the baseline too. Raises AmbiguousError: a sidecar's tag must not be taken for the version.
         """
         unlabelled = [template for template in templates if self.label not in _labels(template)]
         if self.container is not None or not unlabelled:
@@ -71,11 +72,11 @@ class Versions:
         return not self.quarantined.isdisjoint(self._read(template))
 
     def shown(self, template: Template) -> str:
-        """A template's version for people."""
+        """Return a template's version for people."""
         return next(iter(self._read(template)), "an unknown version")
 
     def _read(self, template: Template) -> tuple[str, ...]:
-        """Every name of the version, the most telling first."""
+        """Return every name of the version, the most specific first."""
         labels = _labels(template)
         if self.label in labels:
             return (str(labels[self.label]),)
@@ -96,7 +97,7 @@ def _images(template: Template) -> dict[str, Image]:
 
 
 def _that_ran(version: str, templates: Sequence[Template]) -> set[str]:
-    """The containers whose image was this version."""
+    """Return the containers whose image was this version."""
     return {
         name
         for template in templates
