@@ -44,11 +44,12 @@ from healthd_gates.store.outbox import Outbox
 _log = structlog.get_logger(__name__)
 
 Listener = Callable[[Gate, Gate], None]
-"""Told of every stored step of a gate that runs here: the gate before it, and after. It must neither block nor fail."""
+"""A callback for every stored step of a gate that runs here: the gate before it, and after. It must neither block nor
+fail."""
 
 
 class Gates:
-    """All gates of this process. Built in a running event loop."""
+    """All gates of this process. Must be built in a running event loop."""
 
     def __init__(
         self,
@@ -106,7 +107,7 @@ class Gates:
         self.runs = Runs(self.gate_service, self.callback_worker, hook_runs, config, clock)
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Run until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._replica.run(), name="replica")
             tasks.create_task(self._action_worker.run(), name="carrier")
@@ -115,20 +116,20 @@ class Gates:
             tasks.create_task(self._troubled.run(), name="troubled rollbacks")
 
     def troubles(self) -> Sequence[Trouble]:
-        """The rollbacks that want a person."""
+        """Return the rollbacks that need a person."""
         return [trouble_of(gate) for gate in self._troubled()]
 
     def arrange(self) -> None:
-        """Open what the configuration in force needs. Gates that run keep their policy."""
+        """Open what the configuration in force needs. Running gates keep their policy."""
         _tell_problems(self._config.now)
         self.callback_worker.reconfigure(self._config.now.hooks)
 
     def drain(self) -> None:
-        """Take no more gates."""
+        """Accept no more gates."""
         self.gate_service.draining = True
 
     async def close(self) -> None:
-        """Stop every gate where it stands and leave it to another replica, or to the next start."""
+        """Stop every gate and leave it to another replica, or to the next start."""
         self.drain()
         await self.callback_worker.close()
         await self._action_worker.close()
@@ -150,7 +151,7 @@ class Gates:
 
 
 def _tell_problems(config: Config) -> None:
-    """Of actions that could not be carried out as this host is now: a gate that might call for one does not start."""
+    """Log the actions that this host cannot carry out now: a gate that might need one does not start."""
     for name, action in config.actions.items():
         if problem := action.problem_here(os.environ):
             _log.warning("action cannot run on this host", action=name, problem=problem)

@@ -1,4 +1,4 @@
-"""`healthd gate`: which commands there are, and exit codes that never turn an accident into a verdict."""
+"""`healthd gate`: the list of commands, and exit codes that never turn an error into a verdict."""
 
 from __future__ import annotations
 
@@ -47,9 +47,9 @@ _COMMANDS = {
 
 
 class _Gate(LazyGroup):
-    """Accidents all end with the same code.
+    """Ends with the same exit code after every error.
 
-    Python ends a crash with 1 and click a typing error with 2, which a pipeline would read as a verdict.
+    Python ends a crash with 1 and click a usage error with 2, which a pipeline would read as a verdict.
     """
 
     def invoke(self, ctx: click.Context) -> Any:

@@ -1,1 +1,1 @@
-"""The gate's HTTP API. It reads calls, asks the gate service and words the answers; it decides nothing."""
+"""The gate's HTTP API. It reads calls, calls the gate service and words the answers; it decides nothing."""

@@ -1,4 +1,4 @@
-"""Actions before they are needed: what one would do for a service, or what a try of it comes to."""
+"""Tests of actions before they are needed: what one would do for a service, or the result of an attempt."""
 
 from __future__ import annotations
 

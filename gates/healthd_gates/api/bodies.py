@@ -1,4 +1,4 @@
-"""Reads the bodies of requests: so many bytes at once, within a time, and unpacked no further than is taken."""
+"""Reads the bodies of requests, with limits on the bytes in memory, on the time, and on the unpacked size."""
 
 from __future__ import annotations
 
@@ -13,21 +13,22 @@ from healthd.web.problems import Problem
 
 LARGEST_BODY = 64 * 1024
 _BODY: web.RequestKey[bytes] = web.RequestKey("body", bytes)
-_LEAST = 64 * 1024  # bytes that every body counts for, so that there is an end to the number of small ones
+_LEAST = 64 * 1024  # bytes that every body counts for, so that the number of small bodies is bounded
 _WINDOW_BITS = {"gzip": 31, "x-gzip": 31, "deflate": 15}  # of zlib: with gzip's header, with its own
 
 
 class Bodies:
-    """The bodies that are being read for one kind of caller. A caller who is not known yet must not take the place, or
-    the memory, of those who are: each kind has its own.
+    """The bodies that are being read for one kind of caller. Callers that are not authenticated yet must not use up the
+    place, or the memory, of those that are: each kind has its own.
     """
 
     def __init__(self, *, at_once: int, seconds: float) -> None:
-        """`at_once` bytes may be on their way together; each body has `seconds`."""
+        """Allow `at_once` bytes in all bodies together; each body has `seconds`."""
         self._left, self._seconds = at_once, seconds
 
     async def read(self, request: web.Request, largest: int = LARGEST_BODY) -> bytes:
-        """The body, unpacked; kept with the request until `taken` from it. Raises Problem 400, 408, 413, 415, 503."""
+        """Return the body, unpacked; it is kept with the request until `taken` from it. Raises Problem 400, 408, 413,
+        415, 503."""
         if (known := body_of(request)) is not None:
             return known
         encoding = request.headers.get(hdrs.CONTENT_ENCODING, "identity").strip().lower()
@@ -60,14 +61,14 @@ class Bodies:
 
 
 def taken(request: web.Request) -> bytes:
-    """The body that was read, which the request then holds no longer: a caller may wait for hours."""
+    """Return the body that was read and remove it from the request: a caller may wait for hours."""
     body = body_of(request) or b""
     request.pop(_BODY, None)
     return body
 
 
 def body_of(request: web.Request) -> bytes | None:
-    """The body, if it was read: from some it is told who calls."""
+    """Return the body, if it was read: some tools authenticate by it."""
     body: bytes | None = request.get(_BODY)
     return body
 
@@ -82,7 +83,7 @@ async def _received(request: web.Request, largest: int) -> bytes:
 
 
 def _unpacked(raw: bytes, encoding: str, largest: int) -> bytes:
-    """What was packed, which could be a thousand times as much: no more of it than is taken is unpacked."""
+    """Unpack a body, no further than the limit: it could be a thousand times as large."""
     if encoding in ("", "identity") or not raw:
         return raw
     unpacking = zlib.decompressobj(_WINDOW_BITS[encoding])

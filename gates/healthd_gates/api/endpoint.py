@@ -1,4 +1,4 @@
-"""How every call is answered: authorise, count, read, ask, and word what was refused."""
+"""The steps of every call: authorise, count, read, call the service, and word refusals."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _MIB = 1024**2
 
 @dataclass(slots=True)
 class AccessControl:
-    """Who may come in, how often, and with how much.
+    """Limits on who may call, how often, and with how much.
 
-    Whoever is only told by the body that he sends is a stranger until it is there.
+    A caller that authenticates only by its body is unknown until the body has been read.
     """
 
     guard: Guard
@@ -37,7 +37,7 @@ class AccessControl:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One operation behind the door."""
+    """One operation with access control."""
 
     operation: Operation
     door: AccessControl
@@ -64,7 +64,7 @@ class Endpoint:
             return operation.refuse(problem)
 
     async def _admit(self, request: web.Request) -> Caller:
-        """Who calls, by the guard that is in force now. Raises Problem 401 or 403."""
+        """Return the caller, by the guard that is in force now. Raises Problem 401 or 403."""
         caller = await self.operation.admit(request, self.door.guard, self.operation.scope)
         hook = request.match_info.get("hook")
         if hook is not None and not caller.opens(hook):

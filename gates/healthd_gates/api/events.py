@@ -23,7 +23,7 @@ _RECONNECT_MS = 2000
 
 
 class Events:
-    """The operation; a stream each caller."""
+    """The operation; each caller has a stream."""
 
     def __init__(self, gate_service: GateService, patience: Patience) -> None:
         self._gate_service, self._patience = gate_service, patience
@@ -77,7 +77,7 @@ class Events:
         return stream
 
     async def _last_event(self, gate: Gate, query: EventsQuery) -> int | None:
-        """The number of the event that ends the stream, where it is known already."""
+        """Return the number of the event that ends the stream, if it is known already."""
         if query.until == "over" or gate.decision is None:
             return gate.sequence if gate.state.is_over else None
         async with aclosing(self._gate_service.events(gate.id)) as log:
@@ -87,7 +87,7 @@ class Events:
         return gate.sequence
 
     async def _log(self, call: Call[Nothing, EventsQuery], after: int) -> AsyncGenerator[GateEvent | None]:
-        """The events, and None when it is time for a heartbeat. Ends with the log, or when the daemon stops."""
+        """Yield the events, and None when it is time for a heartbeat. Ends with the log, or when the daemon stops."""
         log = self._gate_service.events(call.gate_id, after)
         silent = 0.0
         coming: asyncio.Task[GateEvent | None] | None = None
@@ -116,7 +116,7 @@ async def _next(log: AsyncIterator[GateEvent]) -> GateEvent | None:
 
 
 def _last_seen(request: web.Request) -> int:
-    """The number of the last event that the caller has; 0 for none. Raises Problem 400."""
+    """Return the number of the last event that the caller has; 0 for none. Raises Problem 400."""
     given = request.headers.get("Last-Event-ID", "").strip()
     if not given:
         return 0

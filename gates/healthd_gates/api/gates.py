@@ -1,4 +1,4 @@
-"""Looking at gates, and what a person or a pipeline may do to a running one."""
+"""Reading gates, and what a person or a pipeline may do to a running one."""
 
 from __future__ import annotations
 

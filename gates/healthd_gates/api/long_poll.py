@@ -1,4 +1,4 @@
-"""Holding a call open until a gate has its verdict, the caller goes away, or the daemon stops."""
+"""Holds a call open until a gate has its verdict, the caller disconnects, or the daemon stops."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from healthd_gates.domain.errors import Draining
 from healthd_gates.domain.gate import Gate
 from healthd_gates.engine.service import GateService
 
-_SLICE = 5.0  # seconds between two looks for a caller who went away
+_SLICE = 5.0  # seconds between two checks for a caller that disconnected
 
 
 class Patience:
-    """Waits for verdicts, until `stop` lets go of everyone who waits.
+    """Waits for verdicts, until `stop` releases all waiting callers.
 
-    Each who waits holds a connection: there is an end to their number, and one caller gets half of it.
+    Each waiting caller holds a connection: their number is limited, and one caller gets half of it.
     """
 
     def __init__(self, gate_service: GateService, clock: Clock, at_most: int | None = None) -> None:
@@ -38,12 +38,12 @@ class Patience:
         self._stopped.set()
 
     def lasts(self, request: web.Request) -> bool:
-        """Whether it still makes sense to hold this call open."""
+        """True if it still makes sense to hold this call open."""
         return not self._stopped.is_set() and request.transport is not None and not request.transport.is_closing()
 
     @contextmanager
     def hold(self, caller: str) -> Iterator[None]:
-        """A place among those who wait. Raises Problem 429."""
+        """Take a place among the waiting callers. Raises Problem 429."""
         if self._held[caller] >= self._at_most // 2 or self._held.total() >= self._at_most:
             raise Problem(
                 429,
@@ -58,10 +58,10 @@ class Patience:
             self._held[caller] -= 1
 
     async def wait(self, call: Call[Any, Any], gate: Gate, seconds: float) -> Gate:
-        """The gate as it stands once it is answered or the seconds have passed.
+        """Return the gate once it is answered or the seconds have passed.
 
-        Infinite seconds mean until the verdict. Raises Draining when that cannot be waited for: a call that asked
-        for the verdict is never answered without one; and Problem when the caller may no longer look, or too many wait.
+        Infinite seconds mean until the verdict. Raises Draining when that cannot be waited for: a call that asked for
+        the verdict is never answered without one; and Problem when the caller may no longer read, or too many wait.
         """
         if seconds <= 0 or gate.is_answered:
             return gate
@@ -83,7 +83,7 @@ class Patience:
         return gate
 
     async def sees(self, task: asyncio.Task[Any], seconds: float | None = None) -> bool:
-        """Whether the task is done before so many seconds have passed and before the daemon stops."""
+        """True if the task is done before so many seconds have passed and before the daemon stops."""
         stopped = asyncio.create_task(self._stopped.wait(), name="stop")
         try:
             await asyncio.wait({task, stopped}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)

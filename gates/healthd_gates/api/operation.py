@@ -1,6 +1,6 @@
-"""What one operation of the API is: its place, its scope, what goes in, and every answer that can come out.
+"""The description of one operation of the API: its path, its scope, its input, and every answer that it can give.
 
-The routes and the OpenAPI document are both made from these, so that neither can promise what the other does not keep.
+The routes and the OpenAPI document are both made from these, so that they cannot differ.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ QueryT = TypeVar("QueryT", bound=Model)
 class Call(Generic[BodyT, QueryT]):
     """One authorised call whose parts have been read and validated.
 
-    A call that is held open has to `ask_again` whether its caller still may: a token can be taken away meanwhile. That
-    raises Problem 401 or 403.
+    A call that is held open has to call `ask_again` to check that its caller is still authorised: a token can be
+    revoked meanwhile. That raises Problem 401 or 403.
     """
 
     request: web.Request
@@ -57,10 +57,10 @@ class Call(Generic[BodyT, QueryT]):
     query: QueryT
     ask_again: Callable[[], Awaitable[object]]
     base: str = ""
-    """What goes before a path for whoever calls: the scheme and host that it called, or the configured ones."""
+    """The prefix of a path for this caller: the scheme and host that it called, or the configured ones."""
 
     def address(self, path: str) -> str:
-        """A path as an address that may be kept and called later."""
+        """Return a path as an address that may be kept and called later."""
         return f"{self.base}{path}"
 
     @property
@@ -78,25 +78,25 @@ class Call(Generic[BodyT, QueryT]):
 
 Handler = Callable[[Call[Any, Any]], Awaitable[web.StreamResponse]]
 Refuse = Callable[[Problem], web.Response]
-"""What is refused, in the caller's own form."""
+"""Words a refusal in the form of the caller's tool."""
 Admit = Callable[[web.Request, Guard, str], Awaitable[Caller]]
-"""Who calls, and that he has the scope. Raises Problem 401 or 403."""
+"""Returns the caller once it is authenticated and has the scope. Raises Problem 401 or 403."""
 
 
 def as_problem(problem: Problem) -> web.Response:
-    """As RFC 9457 has it, which nearly every caller can show."""
+    """Return a problem document (RFC 9457), which nearly every caller can show."""
     return problem.response()
 
 
 async def by_header(request: web.Request, guard: Guard, scope: str) -> Caller:
-    """A bearer token, as nearly every caller can send it."""
+    """Authenticate by a bearer token, as nearly every caller can send it."""
     return guard.require(request, scope)
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One row of the API. `refusals` are the statuses above 400 that are its own, beside those every call can get;
-    `parts` are what those parts of its path that no other call has must look like.
+    """One row of the API. `refusals` are the statuses above 400 that are its own, beside those that every call can get;
+    `parts` are the patterns of those parts of its path that no other call has.
     """
 
     name: str
@@ -113,7 +113,7 @@ class Operation:
     parts: Mapping[str, str] = field(default_factory=dict)
     admit: Admit = by_header
     refuse: Refuse = as_problem
-    told_by_body: bool = False  # whether it is the body that tells who calls
+    told_by_body: bool = False  # True if the caller is authenticated by the body
     largest_body: int = LARGEST_BODY  # bytes
     parse: Callable[[bytes, Any], Model] = read_body
 
@@ -123,13 +123,13 @@ class Operation:
 
     @property
     def path_patterns(self) -> dict[str, str]:
-        """What each part of the path that is not fixed must look like."""
+        """The pattern of each variable part of the path."""
         known = {**PATH_PATTERNS, **self.parts}
         return {name: pattern for name, pattern in known.items() if f"{{{name}}}" in self.path}
 
     @property
     def tag(self) -> str:
-        """The part of the API to which the call belongs: its first word, and what tools call is a hook."""
+        """The part of the API that the call belongs to: its first word; calls of deploy tools belong to hooks."""
         first = self.path.split("/")[1]
         return "hooks" if first == "api" else first
 

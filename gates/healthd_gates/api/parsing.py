@@ -1,4 +1,4 @@
-"""From bytes to a validated request. Whatever is wrong becomes a Problem that names the field and the fix."""
+"""Turns bytes into a validated request. Any error becomes a Problem that names the field and the fix."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ ModelT = TypeVar("ModelT", bound=Model)
 _JSON_TYPES = ("application/json", "application/x-www-form-urlencoded")
 _SHOWN = 64  # characters of a name
 _MOST_COMMAS = 8192  # of a body: each value costs twice, read once for its keys and once for what it must be
-_MOST_NAMED, _MOST_SORTED = 10, 10_000  # problems that are named, and among how many the first are still looked for
+_MOST_NAMED, _MOST_SORTED = 10, 10_000  # problems that are named, and how many errors are sorted to find them
 
 
 def read_query(request: web.Request, model: type[ModelT]) -> ModelT:
-    """The query parameters. Raises Problem 400."""
+    """Return the query parameters. Raises Problem 400."""
     parameters = dict(request.query.items())
     if len(parameters) < len(request.query):
         problems = [{"field": _twice(name for name, _ in request.query.items()), "problem": "is given more than once"}]
@@ -38,14 +38,14 @@ def read_query(request: web.Request, model: type[ModelT]) -> ModelT:
 
 
 def require_json(request: web.Request) -> None:
-    """Raises Problem 415 for a body that is said to be something else."""
+    """Check the content type. Raises Problem 415 for a body that is declared as anything but JSON."""
     given = request.content_type
     if "Content-Type" in request.headers and given not in _JSON_TYPES and not given.endswith("+json"):
         raise Problem(415, "Not JSON", f"send application/json, not {given[:_SHOWN]}")
 
 
 def read_body(raw: bytes, model: type[ModelT]) -> ModelT:
-    """The JSON of a body. Raises Problem 400 or 422."""
+    """Return the JSON of a body. Raises Problem 400 or 422."""
     if not raw.strip():
         raw = b"{}"
     if raw.count(b",") > _MOST_COMMAS:
@@ -79,7 +79,7 @@ def _refuse_many_strangers(document: Any, model: type[Model]) -> None:
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object whose keys are unique: of two equal ones, two readers may each take another."""
+    """Build an object whose keys are unique: of two equal keys, two readers may each take another."""
     found = dict(pairs)
     if len(found) < len(pairs):
         raise ValueError(f"the key {_twice(name for name, _ in pairs)!r} is given more than once")
@@ -87,7 +87,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _twice(names: Iterable[str]) -> str:
-    """The first name that is there a second time."""
+    """Return the first name that occurs twice."""
     seen: set[str] = set()
     for name in names:
         if name in seen:
@@ -101,7 +101,8 @@ def _not_json(constant: str) -> NoReturn:
 
 
 def _first(error: ValidationError) -> list[ErrorDetails]:
-    """The first problems that validation found; none of far too many, as all of them would have to be worded."""
+    """Return the first problems that validation found; none if there are far too many, as all of them would have to be
+    worded."""
     if error.error_count() > _MOST_SORTED:
         return []
     return error.errors(include_url=False, include_input=False)[:_MOST_NAMED]
@@ -115,7 +116,7 @@ _AS_JSON = {
 
 
 def _named(detail: ErrorDetails, model: type[Model], document: Any) -> dict[str, str]:
-    """One problem as its field and what is wrong with it. The value itself is not repeated."""
+    """Return one problem as its field and what is wrong with it. The value itself is not repeated."""
     kind, where = detail["type"], detail["loc"]
     if kind == "extra_forbidden":
         message = "no such field" + meant(model, document, where)
@@ -125,7 +126,7 @@ def _named(detail: ErrorDetails, model: type[Model], document: Any) -> dict[str,
 
 
 def _refused(status: int, title: str, problems: list[dict[str, str]], count: int = 1) -> Problem:
-    """What is wrong; the rest of very much is only counted."""
+    """Return the Problem with what is wrong; beyond a limit, problems are only counted."""
     said = [f"{it['field']}: {it['problem']}" if it["field"] else it["problem"] for it in problems]
     if more := count - len(problems):
         said.append(f"and {more} more: /openapi.json says what is expected")

@@ -1,4 +1,4 @@
-"""The gate service's refusals as problem documents: which status each has, who holds it up and until when."""
+"""The gate service's refusals as problem documents: the status of each, who blocks the call and until when."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _SOON, _IN_TURN = "1", "15"  # seconds
 
 
 def problem_of(refusal: Refusal) -> Problem:
-    """The answer to a refused call. Its type names the refusal, its other members are the refusal's fields."""
+    """Return the answer to a refused call. Its type names the refusal, its other members are the refusal's fields."""
     kind = type(refusal)
     status = _STATUSES.get(kind, _UNAVAILABLE)
     detail = str(refusal)

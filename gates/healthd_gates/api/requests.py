@@ -1,4 +1,4 @@
-"""What callers send beside a gate's own request and evidence: bodies and query parameters, validated."""
+"""The bodies and query parameters that callers send beside a gate's own request and evidence, validated."""
 
 from __future__ import annotations
 
@@ -57,19 +57,19 @@ class VerifyBody(VerifyRequest):
 
 
 class ReasonBody(Model):
-    """Why; it goes to the audit."""
+    """The reason; it is written to the audit."""
 
     reason: Text
 
 
 class RollbackBody(ReasonBody):
-    """Why; it goes to the audit. With a key the same call again is a repetition, also after a rollback that failed."""
+    """The reason; it is written to the audit. With a key the call is idempotent, also after a rollback that failed."""
 
     idempotency_key: IdempotencyKey | None = None
 
 
 class GiveUpBody(ReasonBody):
-    """Why, for the audit; and whether the traffic was put back by hand."""
+    """The reason, for the audit; and whether the traffic was put back by hand."""
 
     done: bool = False
 
@@ -82,7 +82,7 @@ class ResolveBody(Model):
 
 
 class LockBody(Model):
-    """Who takes the deploy lock, for how long (a week at most), and why."""
+    """The holder of the deploy lock, for how long (a week at most), and why."""
 
     holder: Text
     duration: LockDuration = Field(alias="for")
@@ -90,21 +90,21 @@ class LockBody(Model):
 
 
 class ReleaseBody(Model):
-    """Which version is let out of quarantine, and why."""
+    """The version to release from quarantine, and why."""
 
     version: VersionName
     reason: Text
 
 
 class WaitQuery(Model):
-    """`answer=strict` is for tools that take any 2xx for yes: only a pass is one then."""
+    """`answer=strict` is for tools that take any 2xx for success: only a pass is a 2xx then."""
 
     wait: Wait = Field("0s", validate_default=True)
     answer: Literal["plain", "strict"] = "plain"
 
 
 class ListQuery(Model):
-    """Which gates to list; `active` are all that are not over."""
+    """Filters of the list of gates; `active` are all that are not over."""
 
     service: Name | None = None
     state: Literal["active", "settling", "observing", "held", "acting", "watching", "finished", "cancelled"] | None = (
@@ -121,7 +121,7 @@ class ListQuery(Model):
 
 
 class EventsQuery(Model):
-    """Where the stream ends: at the verdict, or when the gate is over, watch and rollback included."""
+    """The end of the stream: at the verdict, or when the gate is over, watch and rollback included."""
 
     until: Literal["verdict", "over"] = "verdict"
 

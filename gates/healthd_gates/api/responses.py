@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 
 def answer(document: BaseModel, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
-    """A document as JSON that nobody keeps."""
+    """Return a document as JSON that must not be cached."""
     return web.Response(
         status=status,
         body=document.model_dump_json(by_alias=True).encode(),

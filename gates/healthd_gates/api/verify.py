@@ -1,4 +1,5 @@
-"""`POST /gates/verify`: start a gate, or join the one that the same key started, and perhaps wait for its verdict."""
+"""`POST /gates/verify`: start a gate, or join the one that the same idempotency key started, and perhaps wait for its
+verdict."""
 
 from __future__ import annotations
 
@@ -16,7 +17,7 @@ from healthd_gates.engine.service import GateService
 from healthd_gates.schema.gate import GateDocument
 
 POLL_SECONDS = 5
-_JOINS_FOR = 900.0  # seconds after a verdict in which the same key asks for it, not for another one
+_JOINS_FOR = 900.0  # seconds after a verdict in which the same key returns it instead of an error
 _KEY = re.compile(r'"?(?P<key>[\x21\x23-\x7e]{1,200})"?')
 _LOCATION = {"Location": "Where the gate is."}
 
@@ -90,20 +91,21 @@ class Verify:
 
 
 def status_of(gate: Gate, *, strict: bool = False) -> int:
-    """200 for a deploy that may stay, 412 for one that may not, 202 while nobody knows; that is 503 for whoever takes
-    any 2xx for yes: what repeats calls by itself does so after a 503, and what does not has failed."""
+    """Return 200 for a deploy that may stay, 412 for one that may not, and 202 while there is no verdict; that is 503
+    for a caller that takes any 2xx for success: a caller that retries does so after a 503, and one that does not has
+    failed."""
     if not gate.is_answered:
         return 503 if strict else 202
     return 200 if gate.may_stay else 412
 
 
 def retry_of(status: int) -> dict[str, str]:
-    """When to ask again, where there is no verdict yet."""
+    """Return the `Retry-After` header where there is no verdict yet."""
     return {"Retry-After": str(POLL_SECONDS)} if status in (202, 503) else {}
 
 
 def _key(header: str | None, field: str | None) -> str | None:
-    """The idempotency key of header or field. Raises Problem 400."""
+    """Return the idempotency key of header or field. Raises Problem 400."""
     if header is None:
         return field
     match = _KEY.fullmatch(header.strip())

@@ -18,18 +18,18 @@ from healthd_gates.schema.gate import GateDocument, GatesDocument
 from healthd_gates.schema.lock import LockDocument, LocksDocument, QuarantineDocument
 
 DocumentT = TypeVar("DocumentT", bound=BaseModel)
-_POLL = 25.0  # seconds to hold a call open: proxies cut what is silent for 30 or 60
+_POLL = 25.0  # seconds to hold a call open: proxies cut connections that are silent for 30 or 60
 _SILENCE = 60.0  # seconds after which a stream without a heartbeat is given up
 _RECONNECT = 2.0
-_LONGEST_TRY = 600.0  # seconds for which a test of an action is waited for
+_LONGEST_TRY = 600.0  # timeout in seconds of a test of an action
 
 
 class GateClient:
     """The gates of one daemon.
 
-    What fails on the way is tried again for `retry_for` seconds: every call may be sent twice without harm, since a
-    gate is started, and rolled back, under an idempotency key and the other calls change nothing the second time. Every
-    method raises Refused or Unreachable.
+    Calls that fail on the way are retried for `retry_for` seconds: every call may be sent twice without harm, since a
+    gate is started, and rolled back, under an idempotency key and the other calls are idempotent. Every method raises
+    Refused or Unreachable.
     """
 
     def __init__(self, url: str, token: str | None = None, *, retry_for: float = 60.0, timeout: float = 15.0) -> None:
@@ -44,29 +44,30 @@ class GateClient:
         await self._transport.close()
 
     async def verify(self, request: Mapping[str, Any], *, key: str | None = None) -> GateDocument:
-        """Start a gate, or join the one that was started with the same key. Does not wait for the verdict."""
+        """Start a gate, or join the one that was started with the same idempotency key. Does not wait for the
+        verdict."""
         headers = {"Idempotency-Key": key or str(uuid.uuid4())}
         return await self._ask(GateDocument, "POST", "/gates/verify", body=request, headers=headers, fine=(412,))
 
     async def gate(self, gate_id: str, *, wait: float = 0.0) -> GateDocument:
-        """One gate; with `wait`, once it is answered or after that many seconds."""
+        """Return one gate; with `wait`, once it is answered or after that many seconds."""
         query = {"wait": f"{wait:g}s"} if wait else {}
         return await self._ask(GateDocument, "GET", f"/gates/{gate_id}", query=query, held=wait)
 
     async def verdict(self, gate_id: str) -> GateDocument:
-        """The gate once it is answered, however long that takes."""
+        """Return the gate once it is answered, however long that takes."""
         while True:
             gate = await self.gate(gate_id, wait=_POLL)
             if gate.is_answered:
                 return gate
-            await asyncio.sleep(_RECONNECT)  # a daemon that stops lets go at once
+            await asyncio.sleep(_RECONNECT)  # a daemon that stops releases the call at once
 
     async def follow(
         self, gate_id: str, *, every: float = 2.0, to_the_end: bool = False
     ) -> AsyncGenerator[GateDocument]:
-        """The gate at each of its events and at least `every` so many seconds, until its verdict.
+        """Yield the gate at each of its events and at least every `every` seconds, until its verdict.
 
-        With `to_the_end` also through its watch and rollback. A stream that breaks costs nothing but speed.
+        With `to_the_end` also through its watch and rollback. A broken stream only makes this slower.
         """
         news = asyncio.Event()
         until = "over" if to_the_end else "verdict"
@@ -86,7 +87,7 @@ class GateClient:
             await asyncio.wait({listener})
 
     async def gates(self, **query: Any) -> GatesDocument:
-        """A page of gates, newest first; `service`, `state`, `limit`, `before`."""
+        """Return a page of gates, newest first; `service`, `state`, `limit`, `before`."""
         given = {name: str(value) for name, value in query.items() if value is not None}
         return await self._ask(GatesDocument, "GET", "/gates", query=given)
 
@@ -94,7 +95,7 @@ class GateClient:
         return await self._ask(GateDocument, "POST", f"/gates/{gate_id}/cancel", body={"reason": reason})
 
     async def resolve(self, gate_id: str, verdict: str, reason: str) -> GateDocument:
-        """A person's verdict, `pass` or `fail`, on a held gate."""
+        """Record a person's verdict, `pass` or `fail`, on a held gate."""
         body = {"verdict": verdict, "reason": reason}
         return await self._ask(GateDocument, "POST", f"/gates/{gate_id}/resolve", body=body)
 
@@ -103,7 +104,7 @@ class GateClient:
         return await self._ask(GateDocument, "POST", f"/gates/{gate_id}/rollback", body=body)
 
     async def test_action(self, action: str, asked: Mapping[str, Any]) -> ActionTestDocument:
-        """What an action would do for a service; with `run`, what a try of it came to."""
+        """Return what an action would do for a service; with `run`, the result of an attempt."""
         return await self._ask(ActionTestDocument, "POST", f"/actions/{action}/test", body=asked, held=_LONGEST_TRY)
 
     async def give_up(self, gate_id: str, reason: str, *, done: bool = False) -> GateDocument:
@@ -112,15 +113,15 @@ class GateClient:
         return await self._ask(GateDocument, "POST", f"/gates/{gate_id}/rollback/end", body=body)
 
     async def rehearse(self, gate_id: str) -> RehearsalDocument:
-        """What a rollback would do now."""
+        """Return what a rollback would do now."""
         return await self._ask(RehearsalDocument, "GET", f"/gates/{gate_id}/rollback")
 
     async def actions(self, gate_id: str) -> ActionsDocument:
-        """What the gate's verdict called for, and what came of it."""
+        """Return the actions that the gate's verdict called for, and their results."""
         return await self._ask(ActionsDocument, "GET", f"/gates/{gate_id}/actions")
 
     async def push(self, gate_id: str, evidence: Mapping[str, Any]) -> None:
-        """Hand over counts. Without an `id` the push is given one, so that trying again counts once."""
+        """Send counts. A push without an `id` gets one, so that a retry counts once."""
         body = {"id": str(uuid.uuid4()), **evidence}
         (await self._transport.send("POST", f"/gates/{gate_id}/evidence", body=body)).check()
 
@@ -156,7 +157,7 @@ class GateClient:
             ) from None
 
     async def _listen(self, gate_id: str, until: str, news: asyncio.Event) -> None:
-        """Sets `news` at each event. Whatever goes wrong with the stream is left to the regular looks."""
+        """Set `news` at each event. Errors of the stream are ignored: the regular polling continues."""
         last = ""
         limit = aiohttp.ClientTimeout(total=None, sock_connect=15.0, sock_read=_SILENCE)
         url = f"{self._transport.url}/gates/{gate_id}/events"

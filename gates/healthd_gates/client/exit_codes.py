@@ -1,4 +1,4 @@
-"""What exit codes mean."""
+"""The meaning of exit codes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ PASSED, FAILED, INCONCLUSIVE, COULD_NOT_ASK, INTERRUPTED = 0, 1, 2, 3, 130
 
 
 def code_of(gate: GateDocument) -> int:
-    """The exit code of a gate that is answered. Only a deploy that may stay gives 0."""
+    """Return the exit code of an answered gate. Only a deploy that may stay gives 0."""
     if gate.may_stay:
         return PASSED
     undecided = gate.verdict in ("inconclusive", "cancelled", "running") and gate.rollback is None

@@ -1,4 +1,4 @@
-"""How a call reaches the daemon: retries, pauses, refusals as exceptions. The calls are in `client.client`."""
+"""Transport to the daemon: retries, pauses, refusals as exceptions. The calls are in `client.client`."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _MARGIN = 10.0  # seconds that the answer to a held call may be late
 
 
 class Unreachable(Exception):  # noqa: N818 - the caller's word for it
-    """The daemon gave no usable answer for as long as was waited."""
+    """The daemon gave no usable answer until the timeout."""
 
 
 class Refused(Exception):  # noqa: N818 - a refusal is an answer
-    """The daemon said no. `problem` is its problem document."""
+    """The daemon refused the call. `problem` is its problem document."""
 
     def __init__(self, status: int, problem: Mapping[str, Any]) -> None:
         self.status, self.problem = status, problem
@@ -34,7 +34,7 @@ class Refused(Exception):  # noqa: N818 - a refusal is an answer
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """An answer, whatever it says. `retry_after` in seconds."""
+    """An answer with any status. `retry_after` in seconds."""
 
     status: int
     body: bytes
@@ -42,13 +42,13 @@ class Answered:
     location: str | None = None
 
     def check(self) -> None:
-        """Raises Refused unless the call succeeded."""
+        """Raise Refused unless the call succeeded."""
         if 200 <= self.status < 300:
             return
         raise Refused(self.status, self._problem())
 
     def _problem(self) -> Mapping[str, Any]:
-        """The daemon's own; where it is not the daemon's, what is likely meant by an answer like that."""
+        """Return the daemon's own problem; if the answer is not the daemon's, the likely meaning of its status."""
         try:
             problem = json.loads(self.body)
         except ValueError:
@@ -63,9 +63,9 @@ class Answered:
 
 
 class Transport:
-    """Sends calls to one daemon, again and again for `retry_for` seconds; each attempt has `timeout` seconds.
+    """Sends calls to one daemon, with retries for `retry_for` seconds; each attempt has a timeout of `timeout` seconds.
 
-    Redirects are not followed: a token goes to nobody but the daemon that it is meant for.
+    Redirects are not followed: a token is sent to nobody but the daemon that it is meant for.
     """
 
     def __init__(self, url: str, token: str | None, *, retry_for: float, timeout: float) -> None:
@@ -86,9 +86,9 @@ class Transport:
         headers: Mapping[str, str] | None = None,
         held: float = 0.0,
     ) -> Answered:
-        """The daemon's answer; the last one when it only ever said that it cannot answer now.
+        """Return the daemon's answer; the last one if it only ever said that it cannot answer now.
 
-        `held` is for how many seconds the daemon is asked to hold the call open. Raises Unreachable.
+        `held` is the number of seconds for which the daemon is asked to hold the call open. Raises Unreachable.
         """
         loop = asyncio.get_running_loop()
         deadline, pause = loop.time() + self._retry_for, _FIRST_PAUSE

@@ -1,1 +1,2 @@
-"""The commands of `healthd gate`, a file a family. They parse, print and choose exit codes; the daemon decides."""
+"""The commands of `healthd gate`, one file for each family. They parse, print and choose exit codes; the daemon
+decides."""

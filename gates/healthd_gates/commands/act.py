@@ -1,4 +1,4 @@
-"""`healthd gate approve|reject|cancel|give-up|rollback`: what a person does to a gate. Each asks for a reason."""
+"""`healthd gate approve|reject|cancel|give-up|rollback`: what a person does to a gate. Each takes a reason."""
 
 from __future__ import annotations
 

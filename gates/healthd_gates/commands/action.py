@@ -1,4 +1,4 @@
-"""`healthd action test`: whether an action works, before a rollback depends on it."""
+"""`healthd action test`: check that an action works, before a rollback depends on it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which gate a command is about: an id, the beginning of one, or the last gate of a service."""
+"""Chooses the gate of a command: by an id, the beginning of one, or the last gate of a service."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from healthd_gates.commands.connection import fail
 from healthd_gates.schema.gate import GateDocument
 
 gate_argument = click.argument("gate_id", metavar="GATE")
-"""An id, or so much of its beginning that no other begins so."""
+"""An id, or a prefix of it that is unique."""
 
 
 def chosen_gate(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -1,4 +1,4 @@
-"""How a command reaches the daemon: its options, and every way of not reaching it as one line and exit code 3."""
+"""The connection of a command to the daemon: its options, and every connection error as one line and exit code 3."""
 
 from __future__ import annotations
 

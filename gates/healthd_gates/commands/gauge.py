@@ -1,4 +1,4 @@
-"""One criterion as a line of characters: where the true value may lie, and how far from the limit that is."""
+"""One criterion as a line of characters: the confidence interval of the true value, and its distance from the limit."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from rich.text import Text
 from healthd_gates.domain.evidence import Unit
 from healthd_gates.judge.explain import percent, seconds
 
-_HEADROOM = 1.25  # what lies right of the limit, or of the interval where that reaches further
+_HEADROOM = 1.25  # part of the scale right of the limit, or of the interval if that reaches further
 _FURTHEST = 4.0  # limits; an interval beyond that is cut, since the limit must stay visible
 
 

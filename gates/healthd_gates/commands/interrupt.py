@@ -1,4 +1,4 @@
-"""What Ctrl-C means to someone who watches a gate: the gate is the daemon's, and goes on unless it is cancelled."""
+"""Handles Ctrl-C of a person who watches a gate: the gate is the daemon's, and goes on unless it is cancelled."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`healthd gate list|show|watch`: look at gates."""
+"""`healthd gate list|show|watch`: show gates."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`healthd gate replay`: what a gate would have said about a deploy of the past."""
+"""`healthd gate replay`: the verdict that a gate would have given on a past deploy."""
 
 from __future__ import annotations
 

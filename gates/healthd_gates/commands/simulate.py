@@ -1,4 +1,4 @@
-"""`healthd gate simulate`: what a policy would see, and how soon, before it ever guards a deploy."""
+"""`healthd gate simulate`: what a policy would detect, and how soon, before it ever guards a deploy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`healthd source test`: what a service's source sees now, and whether a gate could be judged by it."""
+"""`healthd source test`: show what a service's source reads now, and whether a gate could be judged by it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A gate on the terminal: live where someone looks, a few plain lines where a log is written."""
+"""A gate on the terminal: live on a terminal, and a few plain lines in a log."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from healthd_gates.schema.gate import CriterionDocument, GateDocument, RollbackD
 
 Show = Callable[[GateDocument], None]
 
-# A sign beside the colour, for those who cannot tell the colours apart.
+# A sign beside the colour, for people who cannot distinguish the colours.
 VERDICTS = {
     "pass": ("✓", "bold green"),
     "fail": ("✗", "bold red"),
@@ -39,7 +39,7 @@ _FINDINGS = {
     Finding.BASELINE_ALREADY_BAD: ("▲", "yellow"),
 }
 WIDE = 100  # columns that a whole line of numbers needs
-_STILL_HERE = 60.0  # seconds between two lines in a log, so that nobody takes the job for hung
+_STILL_HERE = 60.0  # seconds between two lines in a log, so that the job does not seem to hang
 
 
 @contextmanager
@@ -54,7 +54,7 @@ def showing(*, quiet: bool) -> Iterator[Show]:
 
 
 class _Lines:
-    """Tells a log of changes, and once a minute that it still goes on."""
+    """Prints changes to a log, and once a minute that the gate still goes on."""
 
     def __init__(self) -> None:
         self._state: str | None = None
