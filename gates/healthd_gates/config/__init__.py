@@ -1,1 +1,1 @@
-"""What a configuration file may say of gates."""
+"""The gate's part of a configuration file."""

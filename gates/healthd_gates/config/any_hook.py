@@ -35,7 +35,7 @@ def _build_config(raw: Any) -> HookConfig:
     return raw if isinstance(raw, HookConfig) else HOOKS.model_of(raw).model_validate(raw)
 
 
-# What is named here is what the reference shows; what counts is the registry.
+# The union is for the generated reference; the registry decides which kinds exist.
 _BuiltIn = Annotated[
     ArgoRolloutsConfig | CodeDeployConfig | DatadogConfig | EcsConfig | FlaggerConfig | GitHubConfig | SpinnakerConfig,
     Field(discriminator="kind"),

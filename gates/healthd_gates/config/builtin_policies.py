@@ -1,4 +1,4 @@
-"""The policies that ship. A policy of the same name in the configuration takes the place of one of these."""
+"""The built-in policies. A policy of the same name in the configuration replaces one of these."""
 
 from __future__ import annotations
 

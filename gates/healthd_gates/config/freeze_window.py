@@ -36,25 +36,26 @@ def _zone(name: str) -> str:
 
 
 class Freeze(Model):
-    """One window. It starts at every time that `cron` names in `timezone` and lasts `for`; or it runs `from` … `to`.
+    """One window. It starts at every time that `cron` names in `timezone` and lasts `for`; or it runs from `from` to
+    `to`.
 
-    No `services` means all of them.
+    An empty `services` means all services.
     """
 
     cron: Annotated[str, AfterValidator(_cron)] | None = None
-    """When it starts, as a cron line; days of the week by name."""
+    """When the window starts, as a cron line; days of the week by name."""
     lasts: Duration | None = Field(None, alias="for")
-    """How long it lasts."""
+    """Length of the window."""
     timezone: Annotated[str, AfterValidator(_zone)] = "UTC"
     """The time zone of `cron`."""
     start: AwareDatetime | None = Field(None, alias="from")
-    """When it starts, once."""
+    """Start of a window that occurs once."""
     end: AwareDatetime | None = Field(None, alias="to")
-    """When it ends."""
+    """End of a window that occurs once."""
     services: tuple[Name, ...] = ()
-    """Which services; all of them unless given."""
+    """The services that are frozen; all of them unless given."""
     reason: str = Field(min_length=1, max_length=200)
-    """What a refused caller is told."""
+    """The reason, shown to a caller that is refused."""
 
     @model_validator(mode="after")
     def _is_one_of_the_two(self) -> Self:
@@ -70,7 +71,7 @@ class Freeze(Model):
         return self
 
     def until(self, moment: datetime) -> datetime | None:
-        """When the window that covers this moment ends; None when none does."""
+        """Return the end of the window that covers this moment; None if none does."""
         if self.start is not None and self.end is not None:
             return self.end if self.start <= moment < self.end else None
         assert self.cron is not None
@@ -83,9 +84,10 @@ class Freeze(Model):
 
 
 def _last_start(trigger: CronTrigger, moment: datetime, length: timedelta) -> datetime | None:
-    """The last start up to the moment and less than `length` before it. However many there are in between, few are
-    looked at: twice as far back until there is one, and from there on half as far each time."""
-    trigger.end_date = moment  # nor is looked for one that comes later
+    """Return the last start up to the moment and less than `length` before it. However many starts there are in
+    between, few are computed: the search goes back twice as far until there is one, and from there half as far each
+    time."""
+    trigger.end_date = moment  # nor is a later one searched for
     earliest, back = moment - length + timedelta(microseconds=1), _MINUTE
     while (start := _next_start(trigger, max(moment - back, earliest))) is None:
         if moment - back <= earliest:
@@ -103,13 +105,13 @@ def _last_start(trigger: CronTrigger, moment: datetime, length: timedelta) -> da
 
 
 def _next_start(trigger: CronTrigger, moment: datetime) -> datetime | None:
-    """The first start from the moment on, up to the trigger's end."""
+    """Return the first start from the moment on, up to the trigger's end."""
     start: datetime | None = trigger.get_next_fire_time(None, moment)
     return None if start is None else start.astimezone(UTC)
 
 
 def frozen(windows: Iterable[Freeze], service: str, moment: datetime) -> tuple[datetime, str] | None:
-    """Until when, and why, the service is frozen at this moment: the window that ends last."""
+    """Return until when, and why, the service is frozen at this moment: by the window that ends last."""
     covering = [
         (until, window.reason)
         for window in windows

@@ -1,5 +1,5 @@
-"""What the configuration says of GitHub: whom to believe, whom to call back and as whom, and which gate is for which
-environment.
+"""The options of the GitHub hook: whose events to accept, whom to call back with which credentials, and the gate of
+each environment.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ AppId = Annotated[
 
 
 class App(Model):
-    """The GitHub App whose protection rule this is."""
+    """The GitHub App that the protection rule belongs to."""
 
     model_config = ConfigDict(hide_input_in_errors=True)
 
@@ -63,18 +63,18 @@ class App(Model):
 
 
 class Rule(Deploys):
-    """Which gate is for which environment."""
+    """The gate for an environment."""
 
     repository: str = "*"
     """`owner/name`; `*` stands for any characters."""
     environment: str = "*"
     """The environment's name; `*` stands for any characters."""
     version: Literal["sha", "short_sha", "ref"] = "sha"
-    """What the new version is called: the commit, its first seven characters, or the branch or tag."""
+    """The name of the new version: the commit, its first seven characters, or the branch or tag."""
 
 
 class GitHubConfig(HookConfig):
-    """Decides GitHub's deployment protection rules."""
+    """Answers GitHub's deployment protection rules."""
 
     model_config = ConfigDict(hide_input_in_errors=True)
 
@@ -82,21 +82,21 @@ class GitHubConfig(HookConfig):
     secret: SecretStr = Field(min_length=16)
     """The webhook's secret, at least 16 characters."""
     app: App | None = None
-    """The GitHub App as which to answer."""
+    """The GitHub App that answers."""
     token: SecretStr | None = None
-    """A token to answer with, instead of an app's."""
+    """A token to answer with, instead of an app."""
     hosts: tuple[Annotated[str, AfterValidator(_host)], ...] = Field(("api.github.com",), min_length=1)
     """The hosts that may be called back, with `:port` where it is not 443."""
     plain_http: bool = False
-    """Whether they may be called without TLS."""
+    """True if the hosts may be called without TLS."""
     tls: Tls = Tls()
-    """How they are trusted."""
+    """How the hosts are verified."""
     rules: tuple[Rule, ...] = Field(min_length=1)
-    """Which gate is for which environment; the first that fits counts, and where none does, GitHub is told no."""
+    """The gate of each environment; the first rule that matches counts, and without one the deployment is rejected."""
     wait_timeout: Span = 3600.0
-    """For how long a gate waits for its turn, behind another one, a lock or a freeze, before GitHub is told no."""
+    """How long a gate waits to start, behind another one, a lock or a freeze, before the deployment is rejected."""
     retry_for: Duration = 30 * 86400.0
-    """For how long an answer is tried; GitHub itself waits for 30 days."""
+    """How long an answer is retried; GitHub itself waits for 30 days."""
 
     @model_validator(mode="after")
     def _answers_as_someone(self) -> Self:
@@ -108,7 +108,7 @@ class GitHubConfig(HookConfig):
         return self.rules
 
     def rule_for(self, repository: str, environment: str) -> Rule | None:
-        """The first rule that is for this environment of this repository; to GitHub their names have no case."""
+        """Return the first rule for this environment of this repository; GitHub's names are case-insensitive."""
         for rule in self.rules:
             in_repository = fnmatchcase(repository.lower(), rule.repository.lower())
             if in_repository and fnmatchcase(environment.lower(), rule.environment.lower()):
@@ -116,7 +116,7 @@ class GitHubConfig(HookConfig):
         return None
 
     def refuses(self, address: str) -> str | None:
-        """Why an address must not be called; None for one that may."""
+        """Return why an address must not be called; None for one that may."""
         try:
             url = URL(address)
             host, port, named = url.host, url.port, url.user or url.password

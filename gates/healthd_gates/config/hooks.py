@@ -1,5 +1,5 @@
-"""The options of every kind of hook: what may ask, and which gate is for what. How a tool asks is its dialect's, in
-`hooks`.
+"""The options of every kind of hook: what may start a gate, and which gate. The protocol of each tool is in its
+dialect, in `hooks`.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ from healthd_gates.domain.request import Deployment, LabelName, LabelValue, Veri
 
 
 class Deploys(Model):
-    """What is asked of a gate about one thing that the tool deploys. The tool itself only says which version."""
+    """The gate for one thing that the tool deploys. The tool itself only names the version."""
 
     service: Name
     """The service, under `services`."""
     policy: Name | None = None
     """The policy; the service's own unless given."""
     target: Name | None = None
-    """On which of the service's targets the new version runs, where there are several."""
+    """The target of the service on which the new version runs, if there are several."""
     labels: dict[LabelName, LabelValue] = Field({}, max_length=16)
-    """By which the source tells the new version's numbers from others'."""
+    """Labels by which the source selects the new version's numbers."""
     baseline: Version | None = None
-    """The version beside it, for a policy that compares the two."""
+    """The version that runs beside it, for a policy that compares the two."""
     rollback: Literal["auto", "off"] = "off"
-    """Whether healthd's own actions put the traffic back as well; the tool does so by itself."""
+    """`auto` if healthd's own actions roll back as well; the tool does so by itself."""
 
     def request(self, version: str, deployment: str, caller: str) -> VerifyRequest:
-        """The request for a gate. Raises ValueError for a version that is none, or that is the baseline's."""
+        """Return the request for a gate. Raises ValueError for an invalid version, or for the baseline's."""
         return VerifyRequest(
             service=self.service,
             policy=self.policy,
@@ -45,17 +45,17 @@ class Deploys(Model):
 
 
 class HookConfig(Model):
-    """What every kind of hook can be told."""
+    """The options of every kind of hook."""
 
     kind: str
-    """Which kind it is."""
+    """The kind of hook."""
 
     def deploys(self) -> Iterable[Deploys]:
-        """Everything that it may ask about; the configuration checks that it exists."""
+        """Yield every deploy that the hook may start a gate for; the configuration checks that its names exist."""
         return ()
 
     def policies(self) -> Iterable[str]:
-        """Policies that it names for a preflight."""
+        """Yield the policies that the hook names for a preflight."""
         return ()
 
 
@@ -75,7 +75,7 @@ class ArgoRolloutsConfig(HookConfig):
 
     kind: Literal["argo_rollouts"]
     rollouts: dict[RolloutName, Deploys] = Field(min_length=1)
-    """The rollouts that may ask, as namespace/name."""
+    """The rollouts that may call, as namespace/name."""
 
     def deploys(self) -> Iterable[Deploys]:
         return self.rollouts.values()
@@ -86,16 +86,15 @@ class CodeDeployConfig(HookConfig):
 
     kind: Literal["codedeploy"]
     services: dict[Name, Deploys] = Field(min_length=1)
-    """What may be asked about, by the last part of the address that the Lambda calls; the version is the deployment's
-    id."""
+    """The deploys, by the last part of the address that the Lambda calls; the version is the deployment's id."""
     region: str | None = None
     """The region of CodeDeploy; that of the environment unless given."""
     endpoint: str | None = None
-    """Another address of CodeDeploy's, such as a VPC endpoint's."""
+    """Another address of CodeDeploy, such as that of a VPC endpoint."""
     wait_timeout: Span = 1800.0
-    """For how long a gate waits for its turn before the hook is failed."""
+    """How long a gate waits to start before the hook fails."""
     retry_for: Duration = 86400.0
-    """For how long an answer is tried."""
+    """How long an answer is retried."""
 
     def deploys(self) -> Iterable[Deploys]:
         return self.services.values()
@@ -108,11 +107,11 @@ ServiceInEnvironment = Annotated[
 
 
 class DatadogConfig(HookConfig):
-    """Answers what Datadog's deployment gates are asked."""
+    """Answers the requests of Datadog's deployment gates."""
 
     kind: Literal["datadog"]
     gates: dict[ServiceInEnvironment, Deploys] = Field(min_length=1)
-    """What may be asked about, as service/env: `--service` and `--env` of datadog-ci."""
+    """The deploys, as service/env: `--service` and `--env` of datadog-ci."""
 
     def deploys(self) -> Iterable[Deploys]:
         return self.gates.values()
@@ -144,7 +143,7 @@ class EcsConfig(HookConfig):
 
     kind: Literal["ecs"]
     services: dict[EcsService, dict[Stage, Deploys]] = Field(min_length=1)
-    """The ECS services that may ask, as cluster/service, and the gate of each stage at which they do."""
+    """The ECS services that may call, as cluster/service, and the gate of each stage at which they do."""
 
     def deploys(self) -> Iterable[Deploys]:
         return (deploys for stages in self.services.values() for deploys in stages.values())
@@ -159,16 +158,16 @@ CanaryName = Annotated[
 
 
 class Canary(Deploys):
-    """What is asked about one canary."""
+    """The gates of one canary."""
 
     preflight: Name | None = None
     """The policy that decides at `confirm-rollout`, before anything is deployed."""
     steps: Literal["unless_harm", "after_pass"] = "unless_harm"
-    """When `confirm-traffic-increase` lets Flagger shift more traffic: as long as nothing speaks against the version,
-    or only after the pass, where the canary gets requests without weight, as from a load test or a mirror."""
+    """When `confirm-traffic-increase` lets Flagger shift more traffic: as long as there is no evidence against the
+    version, or only after the pass, where the canary gets requests without weight, as from a load test or a mirror."""
     after_promotion: Name | None = None
-    """The policy of a gate that begins when Flagger has promoted the version: it looks where the version is then, at
-    the primary, by the target and labels of `baseline`, and compares with nobody beside it."""
+    """The policy of a gate that starts when Flagger has promoted the version: it observes the version at the primary,
+    by the target and labels of `baseline`, and compares with no other version."""
 
     @model_validator(mode="after")
     def _primary_is_known(self) -> Self:
@@ -178,7 +177,7 @@ class Canary(Deploys):
         return self
 
     def promoted(self) -> Deploys:
-        """What is asked once the primary runs the version. The canary's own pods are gone by then."""
+        """Return the gate for the time when the primary runs the version. The canary's own pods are gone by then."""
         assert self.baseline is not None
         changes = {"policy": self.after_promotion, "target": self.baseline.target, "labels": self.baseline.labels}
         return self.model_copy(update={**changes, "baseline": None})
@@ -189,7 +188,7 @@ class FlaggerConfig(HookConfig):
 
     kind: Literal["flagger"]
     canaries: dict[CanaryName, Canary] = Field(min_length=1)
-    """The canaries that may ask, as namespace/name."""
+    """The canaries that may call, as namespace/name."""
 
     def deploys(self) -> Iterable[Deploys]:
         for canary in self.canaries.values():
@@ -206,7 +205,7 @@ class SpinnakerConfig(HookConfig):
 
     kind: Literal["spinnaker"]
     stages: dict[Name, Deploys] = Field(min_length=1)
-    """The stages that may ask, by the name in their payload."""
+    """The stages that may call, by the name in their payload."""
 
     def deploys(self) -> Iterable[Deploys]:
         return self.stages.values()

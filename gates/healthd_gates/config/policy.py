@@ -1,6 +1,6 @@
-"""Policies as validated models, and how one becomes the rules that the judge reads.
+"""Policies as validated models, and their conversion to the rules that the judge reads.
 
-The policies that ship are in `config.builtin_policies`; what a service says of itself is in `config.settings`.
+The built-in policies are in `config.builtin_policies`; the options of a service are in `config.settings`.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from healthd_gates.judge import rules
 
 
 class Observe(Model):
-    """How long evidence is taken, counted from the end of the settle time."""
+    """How long evidence is collected, counted from the end of the settle time."""
 
     min: Span = 120.0
-    """No pass before it, however good the numbers."""
+    """Shortest time before a pass, however good the numbers."""
     max: Span = 1800.0
-    """A verdict at the latest then."""
+    """Longest time before a verdict."""
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
@@ -35,9 +35,9 @@ class Risk(Model):
     """The stated probabilities of rolling back a healthy release, and of passing a harmful one early."""
 
     false_rollback: Ratio = 0.01
-    """How probable it may be that a healthy release fails."""
+    """The probability that a healthy release fails."""
     false_pass: Ratio = 0.05
-    """How probable it may be that a harmful one passes early."""
+    """The probability that a harmful release passes early."""
 
     @model_validator(mode="after")
     def _are_probabilities(self) -> Self:
@@ -47,36 +47,37 @@ class Risk(Model):
 
 
 class Policy(Model):
-    """What one kind of gate looks at, how long, at which risk, and what follows from each verdict."""
+    """What one kind of gate evaluates, how long, at which risk, and what follows from each verdict."""
 
-    # In a file, one of a shipped name leaves out what it does not change.
+    # In a file, a policy of a built-in name leaves out what it does not change.
     model_config = ConfigDict(json_schema_extra=lambda schema: schema.pop("required", None))
 
     initial_delay: Span = 30.0
-    """Time after the switch in which only a catastrophe decides."""
+    """Settle time after the switch in which only a catastrophe decides."""
     exposure: Literal["all", "part"] = "part"
-    """How much of the traffic the candidate has: with `all`, no pass while the baseline that the request names still
-    has most of it."""
+    """The share of the traffic that the candidate gets: with `all`, no pass while the baseline that the request names
+    still has most of it."""
     interval: Duration = 5.0
-    """How often the evidence is looked at."""
+    """Time between two evaluations of the evidence."""
     observe: Observe = Observe()
-    """How long evidence is taken."""
+    """How long evidence is collected."""
     blip: Span = 10.0
-    """A disturbance of this length does not decide alone; longer is safer where errors come in bursts, and slower."""
+    """A disturbance of this length does not decide alone; a longer time is safer where errors come in bursts, and
+    slower."""
     risk: Risk = Risk()
-    """The stated risk of a wrong verdict."""
+    """The accepted risk of a wrong verdict."""
     criteria: tuple[AnyCriterion, ...] = Field(min_length=1)
-    """What must hold."""
+    """The criteria that must hold."""
     inconclusive: Literal["fail", "pass", "hold"] = "fail"
-    """What it counts as when the evidence decides nothing; `hold` leaves it to a person."""
+    """The verdict that counts if the evidence decides nothing; `hold` leaves it to a person."""
     hold_timeout: Duration = 86400.0
-    """After it a held gate counts as failed."""
+    """Timeout after which a held gate counts as failed."""
     watch: Span = 0.0
-    """For how long after a pass a late regression still rolls back."""
+    """How long after a pass a late regression still causes a rollback."""
     confirm_timeout: Span = 120.0
-    """For how long after a rollback the baseline is watched for taking the traffic and recovering."""
+    """How long after a rollback the gate waits for the baseline to take the traffic and recover."""
     quarantine: bool = True
-    """Whether a version that failed may not be tried again until it is released."""
+    """True if a version that failed may not be deployed again until it is released."""
     on_fail: tuple[Name, ...] | None = None
     """Actions on a fail and on a late regression, instead of the service's."""
     on_pass: tuple[Name, ...] | None = None
@@ -102,41 +103,41 @@ class Policy(Model):
 
     @property
     def named_criteria(self) -> dict[str, CriterionConfig]:
-        """The criteria by name; where none is given, the kind is the name."""
+        """The criteria by name; the kind is the default name."""
         return {criterion.name: criterion for criterion in self.criteria}
 
     @property
     def needs_source(self) -> bool:
-        """Whether it looks at traffic."""
+        """True if a criterion reads the numbers of the source."""
         return any(criterion.reads_traffic for criterion in self.criteria)
 
     @property
     def needs_target(self) -> bool:
-        """Whether it sends requests to the candidate itself."""
+        """True if a criterion sends requests to the candidate itself."""
         return any(criterion.sends_requests for criterion in self.criteria)
 
     @property
     def needs_baseline(self) -> bool:
-        """Whether a criterion compares with a version that runs beside the candidate."""
+        """True if a criterion compares with a version that runs beside the candidate."""
         return self._compares(rules.Against.CONCURRENT)
 
     @property
     def needs_history(self) -> bool:
-        """Whether a criterion compares with the time before the switch."""
+        """True if a criterion compares with the time before the switch."""
         return self._compares(rules.Against.HISTORY)
 
     def _compares(self, against: rules.Against) -> bool:
         return any(criterion.compares_with is against for criterion in self.criteria)
 
     def verdict_rules(self) -> rules.Rules:
-        """What the judge is told for the verdict."""
+        """Return the judge's rules for the verdict."""
         timing = rules.Timing(self.interval, self.initial_delay, self.observe.min, self.observe.max, self.blip)
         return rules.Rules(self.criteria, self._risk, timing)
 
     def watch_rules(self) -> rules.Rules:
-        """What the judge is told for the watch: harm alone ends it early, and only traffic tells of harm.
+        """Return the judge's rules for the watch: only harm ends it early, and only traffic shows harm.
 
-        A dependency that fails an hour after the switch says nothing of the candidate.
+        A dependency that fails an hour after the switch says nothing about the candidate.
         """
         timing = rules.Timing(self.interval, 0.0, self.watch, self.watch, self.blip)
         traffic = tuple(criterion for criterion in self.criteria if criterion.reads_traffic)

@@ -1,4 +1,4 @@
-"""The gate's part of the configuration: services, policies, actions, freezes and how gates are kept."""
+"""The gate's part of the configuration: services, policies, actions, freezes and limits."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ from healthd_gates.config.unmeasurable import unmeasurable
 from healthd_gates.criteria.contract import Configured
 from healthd_gates.sources import AnySource
 
-LONGEST_LEASE = 300.0  # seconds; what ends later was written by a clock that was ahead
+LONGEST_LEASE = 300.0  # seconds; what ends later was written while a clock was ahead
 
 
 def _build_action(raw: Any) -> ActionConfig:
-    """One entry of `actions:` as the model of its kind."""
+    """Build the model of one entry of `actions:` by its kind."""
     if isinstance(raw, ActionConfig):
         return raw
     model: type[ActionConfig] = ACTIONS.model_of(raw)
@@ -54,7 +54,8 @@ def _build_action(raw: Any) -> ActionConfig:
 
 
 def _with_shipped(raw: Any) -> Any:
-    """The shipped policies, and the file's: one of a shipped name changes only what it mentions."""
+    """Merge the built-in policies and those of the file: a policy of a built-in name changes only the fields that it
+    mentions."""
     if not isinstance(raw, dict):
         return raw
     own = {
@@ -82,7 +83,7 @@ def _shown(url: str) -> str:
     return url.masked if isinstance(url, WebAddress) else url
 
 
-# The kinds that are named here are what the reference shows; what counts is the registry.
+# The kinds that are named here are those of the generated reference; the registry decides which exist.
 _BuiltIn = Annotated[CommandConfig | ElbConfig | KubernetesConfig | WebhookConfig, Field(discriminator="kind")]
 AnyAction = Annotated[
     SerializeAsAny[_BuiltIn], WrapValidator(lambda raw, _: _build_action(raw)), SchemaOfKinds(ACTIONS)
@@ -103,41 +104,43 @@ class Service(Model):
     """A thing that is deployed."""
 
     targets: dict[Name, Url | tuple[Url, ...]] = Field(default_factory=dict)
-    """Base addresses by the name of the place, such as blue and green; several where there are several instances."""
+    """Base addresses by the name of the place, such as blue and green; several if there are several instances."""
     source: AnySource | None = None
-    """Where its traffic numbers come from."""
+    """The source of its traffic numbers."""
     policy: Name = "post-switch"
     """The policy of a gate that names none."""
     on_fail: tuple[Name, ...] = ()
-    """Actions that put the traffic back, on a fail and on a late regression."""
+    """Actions that roll back, on a fail and on a late regression."""
     on_pass: tuple[Name, ...] = ()
     """Actions on a pass."""
     on_inconclusive: tuple[Name, ...] = ()
-    """Actions when an inconclusive gate counts as failed; none unless given, for missing numbers are nobody's fault."""
+    """Actions when an inconclusive gate counts as failed; none unless given, since missing numbers need not be the
+    release's fault."""
     rollback_window: Span | None = None
-    """For how long after a verdict the baseline can still take the traffic; for as long as it takes, unless given."""
+    """How long after a verdict the baseline can still take the traffic; without a limit unless given."""
 
     def addresses(self, target: str) -> tuple[str, ...]:
-        """The base addresses of one target. Raises KeyError."""
+        """Return the base addresses of one target. Raises KeyError."""
         urls = self.targets[target]
         return (urls,) if isinstance(urls, str) else urls
 
 
 class GateLimits(Model):
-    """How gates are kept."""
+    """Limits of gates and of how long they are kept."""
 
     enabled: bool = True
-    """Whether there are gates at all."""
+    """True if gates are enabled."""
     lease_duration: Duration = Field(10.0, ge=2, le=LONGEST_LEASE)
-    """How long a replica that fell silent still owns its gates."""
+    """How long a replica that stopped renewing its lease still owns its gates."""
     keep_evaluations: Duration = Field(14 * 86400.0, ge=3600)
-    """How long the single looks of a gate are kept after its end."""
+    """How long the single evaluations of a gate are kept after its end."""
     max_running: int = Field(2000, ge=1, le=100_000)
-    """How many gates one replica runs at once."""
+    """The largest number of gates that one replica runs at once."""
 
 
 def _needs_what_there_is(policy: Policy, info: ValidationInfo) -> Policy:
-    """The groups and checks that a policy names are configured. Says nothing while those are in error themselves."""
+    """Check that the groups and checks that a policy names are configured. Says nothing while those are in error
+    themselves."""
     groups = {*_BUILT_IN_GROUPS, *info.data["groups"]} if "groups" in info.data else None
     configured = Configured(checks=info.data.get("checks"), groups=groups)
     for number, criterion in enumerate(policy.criteria):
@@ -149,7 +152,7 @@ def _needs_what_there_is(policy: Policy, info: ValidationInfo) -> Policy:
 
 
 def _orders_what_there_is(model: Ordering, info: ValidationInfo) -> Ordering:
-    """The actions that a policy or a service names are configured."""
+    """Check that the actions that a policy or a service names are configured."""
     for key in ("on_fail", "on_pass", "on_inconclusive", "on_loss"):
         for name in getattr(model, key, None) or ():
             if name not in (known := info.data.get("actions", (name,))):
@@ -158,7 +161,7 @@ def _orders_what_there_is(model: Ordering, info: ValidationInfo) -> Ordering:
 
 
 def _suits_its_policy(service: Service, info: ValidationInfo) -> Service:
-    """The policy of a service is there, and so is all that the policy looks at."""
+    """Check that the policy of a service exists, and everything that the policy needs of the service."""
     policies: dict[str, Policy] | None = info.data.get("policies")
     if policies is None:
         return service
@@ -182,7 +185,7 @@ def _freezes_what_there_is(window: Freeze, info: ValidationInfo) -> Freeze:
 
 
 def _has_what_tokens_open(hooks: dict[str, HookConfig], info: ValidationInfo) -> dict[str, HookConfig]:
-    """The hooks that tokens name are configured."""
+    """Check that the hooks that tokens name are configured."""
     auth: Auth | None = info.data.get("auth")
     for token in auth.tokens if auth is not None else ():
         for name in token.hooks or ():
@@ -193,7 +196,7 @@ def _has_what_tokens_open(hooks: dict[str, HookConfig], info: ValidationInfo) ->
 
 
 def _asks_about_what_there_is(hook: HookConfig, info: ValidationInfo) -> HookConfig:
-    """The services and policies that a hook names are configured."""
+    """Check that the services and policies that a hook names are configured."""
     named = [("services", deploys.service) for deploys in hook.deploys()]
     named += [("policies", deploys.policy) for deploys in hook.deploys() if deploys.policy]
     named += [("policies", policy) for policy in hook.policies()]
@@ -216,24 +219,24 @@ KnownFreeze = Annotated[Freeze, AfterValidator(_freezes_what_there_is)]
 
 
 class Config(Settings):
-    """The whole configuration: the daemon's and the gate's. What names something comes after it."""
+    """The whole configuration: the daemon's and the gate's. A section comes after those that it refers to."""
 
     actions: dict[Name, AnyAction] = Field(default_factory=dict)
-    """What a gate can do, by name."""
+    """The actions of gates, by name."""
     policies: Annotated[dict[Name, KnownPolicy], BeforeValidator(_with_shipped)] = Field(
         default_factory=dict, validate_default=True
     )
-    """Policies by name. One of a shipped name changes only what it mentions."""
+    """Policies by name. A policy of a built-in name changes only the fields that it mentions."""
     services: dict[Name, KnownService] = Field(default_factory=dict)
-    """What is deployed, by name."""
+    """The services that are deployed, by name."""
     freeze: tuple[KnownFreeze, ...] = ()
     """Times in which no gate starts."""
     hooks: Annotated[dict[Name, KnownHook], AfterValidator(_has_what_tokens_open)] = Field({}, validate_default=True)
-    """Deploy tools that ask in their own way, by name. Without one none is answered."""
+    """Hooks of deploy tools that have a protocol of their own, by name. Without a hook no tool is answered."""
     gates: GateLimits = GateLimits()
-    """How gates are kept."""
+    """Limits of gates and of how long they are kept."""
 
     @property
     def notes(self) -> list[str]:
-        """Also of gates that could never pass."""
+        """Notes on the configuration, also on gates that could never pass."""
         return [*super().notes, *unmeasurable(self)]

@@ -1,4 +1,4 @@
-"""What a policy wants to know and a service's source is not told how to measure: such a gate could never pass."""
+"""Finds measurements that a policy needs and a service's source does not have: such a gate could never pass."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 from healthd_gates.sources.prometheus import PrometheusConfig
 
-if TYPE_CHECKING:  # which tells what this finds
+if TYPE_CHECKING:  # describes what this finds
     from healthd_gates.config.settings import Config
 
 
 def unmeasurable(config: Config) -> Iterator[str]:
-    """A sentence for each service and policy that go together and do not fit: the service's own, and a hook's."""
+    """Yield a sentence for each service and policy that are used together and do not fit: the service's own, and a
+    hook's."""
     asked = [(name, service.policy) for name, service in config.services.items()]
     asked += [(it.service, it.policy) for hook in config.hooks.values() for it in hook.deploys() if it.policy]
     for name, policy_name in dict.fromkeys(asked):
