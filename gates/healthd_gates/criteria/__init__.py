@@ -1,4 +1,4 @@
-"""The kinds of criterion. A new one is a file here, a line in the registry, a test and a paragraph in the docs."""
+"""The kinds of criterion. To add one: a file here, a line in the registry, a test and a paragraph in the docs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _build_config(raw: Any) -> CriterionConfig:
     return raw if isinstance(raw, CriterionConfig) else CRITERIA.model_of(raw).model_validate(raw)
 
 
-# What is named here is what the reference shows; what counts is the registry.
+# The union is for the generated reference; the registry decides which kinds exist.
 _MODELS = tuple(CRITERIA.find(kind) for kind in KINDS)
 _BuiltIn: Any = Annotated[Union[_MODELS], Field(discriminator="kind")]  # noqa: UP007
 AnyCriterion = Annotated[

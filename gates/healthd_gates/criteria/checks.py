@@ -21,7 +21,7 @@ class Checks(ObservedCriterion):
 
     kind: Literal["checks"] = "checks"
     group: Name | None = None
-    """A group, as under `groups`."""
+    """A group of checks, as under `groups`."""
     checks: tuple[Name, ...] = ()
     """Checks by name, instead of a group."""
 
@@ -39,7 +39,7 @@ class Checks(ObservedCriterion):
                 raise ValueError(f"checks names {not_under('checks', check, configured.checks or ())}")
 
     async def observe(self, context: CriterionContext) -> Observation:
-        """Whether the checks are up. What nobody looked at, or looks at no more, is no answer."""
+        """Return whether the checks are up. Checks that did not run yet, or no longer run, have no answer."""
         try:
             states = self._states(context.board)
         except KeyError as missing:

@@ -1,4 +1,4 @@
-"""What the criteria with statistics have in common: a comparison with the baseline, and a share in the risk."""
+"""The common part of the criteria with statistics: a comparison with the baseline, and a share in the risk."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Compare(Model):
     @model_validator(mode="before")
     @classmethod
     def _wider_against_history(cls, raw: Any) -> Any:
-        """Load drifts between then and now, so that an earlier baseline is given more room."""
+        """Widen the defaults against history: load drifts between then and now."""
         if isinstance(raw, dict) and raw.get("to") == Against.HISTORY:
             return {"tolerated": _WIDE.tolerated, "harmful": _WIDE.harmful, **raw}
         return raw
@@ -45,13 +45,13 @@ class Weighed(TrafficCriterion):
     """A criterion with a guarantee: it holds to a limit, to a baseline, or to both."""
 
     compare: Compare | None = None
-    """What to compare with, beside the limit or instead of it."""
+    """The comparison, beside the limit or instead of it."""
     weight: float = Field(1.0, gt=0, le=1000)
-    """Its share in the risk, against those of the others."""
+    """Share of the risk that this criterion gets, relative to the others."""
 
     @property
     def comparison(self) -> Comparison | None:
-        """`compare` as the judge reads it."""
+        """The comparison of `compare` as the judge reads it."""
         if self.compare is None:
             return None
         return Comparison(self.compare.tolerated, self.compare.harmful, self.compare.floor, self.compare.to)

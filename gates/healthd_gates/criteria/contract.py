@@ -1,7 +1,7 @@
-"""What every criterion is: one frozen model, which a policy configures and the judge puts to work.
+"""The contract of every criterion: one frozen model, which a policy configures and the judge evaluates.
 
-There are two sorts. A `TrafficCriterion` reads the counts that the service's source brings. An `ObservedCriterion` is
-answered yes or no at every look, by itself. What a verdict follows from is the judge's business.
+There are two sorts. A `TrafficCriterion` reads the counts of the service's source. An `ObservedCriterion` is answered
+yes or no at every evaluation, by itself. The verdict is the judge's business.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from healthd_gates.sources.contract import Arms
 
 @dataclass(frozen=True, slots=True)
 class Configured:
-    """The names that a criterion may use; None where that section of the file is in error itself."""
+    """The names that a criterion may use; None if that section of the file is in error itself."""
 
     checks: Collection[str] | None = None
     groups: Collection[str] | None = None
@@ -36,8 +36,8 @@ class Configured:
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """What a baseline must keep to be called recovered after a rollback: the `highest` share of bad requests. `says` is
-    what makes one bad."""
+    """A bound that a baseline must keep to count as recovered after a rollback: the `highest` share of bad requests.
+    `says` describes a bad request."""
 
     says: str
     reading: Reading
@@ -45,23 +45,23 @@ class Bound:
 
 
 class CriterionConfig(Model):
-    """What all criteria can be told. One that is not critical only warns."""
+    """The options of all criteria. A criterion that is not critical only warns."""
 
     config_model: ClassVar[type[CriterionConfig]]
-    """Itself."""
+    """The class itself."""
     reads_traffic: ClassVar[bool] = False
-    """Whether it goes by the numbers of the service's source."""
+    """True if it reads the numbers of the service's source."""
     reads_latency: ClassVar[bool] = False
-    """Whether it needs a source that measures latency."""
+    """True if it needs a source that measures latency."""
     sends_requests: ClassVar[bool] = False
-    """Whether it asks the candidate itself, whose target then needs addresses."""
+    """True if it sends requests to the candidate, whose target then needs addresses."""
 
     kind: str
-    """Which kind it is."""
+    """The kind of criterion."""
     own_name: Name | None = Field(None, alias="name")
-    """The kind, unless given; needed where two criteria are of one kind."""
+    """Name of the criterion; the kind unless given. Needed where two criteria are of one kind."""
     critical: bool = True
-    """Whether it takes part in the verdict, or only warns."""
+    """True if it takes part in the verdict; otherwise it only warns."""
 
     @classmethod
     def __pydantic_init_subclass__(cls, **_: Any) -> None:
@@ -69,7 +69,7 @@ class CriterionConfig(Model):
 
     @property
     def name(self) -> str:
-        """What it is called in reports: names are unique in a policy."""
+        """Its name in reports: names are unique in a policy."""
         return self.own_name or self.kind
 
     @property
@@ -84,20 +84,20 @@ class CriterionConfig(Model):
 
     @property
     def bounds(self) -> tuple[Bound, ...]:
-        """What the baseline must keep after a rollback."""
+        """The bounds that the baseline must keep after a rollback."""
         return ()
 
     @property
     def has_secrets(self) -> bool:
-        """Whether it cannot do as the journal keeps it, which keeps no secrets."""
+        """True if it cannot be evaluated from the journal's copy, which has no secrets."""
         return False
 
     def check(self, configured: Configured) -> None:
-        """Raises ValueError when it names what is not configured."""
+        """Check the names that it uses. Raises ValueError if one is not configured."""
 
     @abstractmethod
     def build(self, frame: Frame, past: Past) -> Criterion:
-        """The criterion at work in one gate's judge: pure, and the same for the same evidence."""
+        """Build the criterion for one gate's judge: pure, and the same for the same evidence."""
 
 
 class TrafficCriterion(CriterionConfig):
@@ -108,10 +108,11 @@ class TrafficCriterion(CriterionConfig):
 
 @dataclass(frozen=True, slots=True)
 class CriterionContext:
-    """What a criterion may use to observe.
+    """The dependencies that a criterion may use to observe.
 
-    `session` sends requests, `board` has the daemon's own checks, `arms` says who is judged; the addresses of the
-    candidate are `arms.candidate.urls`. `without_secrets` says that the criterion is as the journal kept it.
+    `session` sends requests, `board` has the daemon's own checks, `arms` has the versions that are compared; the
+    addresses of the candidate are `arms.candidate.urls`. `without_secrets` is True if the criterion comes from the
+    journal.
     """
 
     arms: Arms
@@ -121,33 +122,33 @@ class CriterionContext:
 
 
 class ObservedCriterion(CriterionConfig):
-    """A criterion that is answered yes or no at every look, and fails after some noes in a row."""
+    """A criterion that is answered yes or no at every evaluation, and fails after several noes in a row."""
 
     failures: int = Field(2, ge=1)
-    """How many times in a row it must fail to decide."""
+    """Number of failures in a row that decide."""
     startup: Span = 0.0
     """For how long from the gate's start it may fail before its first success: the candidate may still be starting."""
 
     @property
     def longest(self) -> float:
-        """Seconds that an answer may take. After it the gate does without one."""
+        """Timeout of an answer in seconds. After it the gate continues without one."""
         return 5.0
 
     @abstractmethod
     async def observe(self, context: CriterionContext) -> Observation:
-        """Answer once: `self.yes(…)`, `self.no(…)` or, where nobody can tell, `self.unknown(…)`. It may raise, and be
-        cancelled; both count as unknown, which fails no candidate and passes none."""
+        """Answer once: `self.yes(…)`, `self.no(…)` or, if the answer is not known, `self.unknown(…)`. It may raise, and
+        be cancelled; both count as unknown, which fails no candidate and passes none."""
 
     def yes(self, detail: str = "") -> Observation:
-        """It holds; `detail` is shown to people."""
+        """Answer that the criterion holds; `detail` is shown to people."""
         return Observation(self.name, True, detail)
 
     def no(self, detail: str) -> Observation:
-        """It does not hold, and the candidate is at fault."""
+        """Answer that the criterion does not hold, and that the candidate is at fault."""
         return Observation(self.name, False, detail)
 
     def unknown(self, detail: str) -> Observation:
-        """Nobody can tell, which is not the candidate's fault."""
+        """Answer that the result is not known, which is not the candidate's fault."""
         return Observation(self.name, None, detail)
 
     def build(self, frame: Frame, past: Past) -> Criterion:

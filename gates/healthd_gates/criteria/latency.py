@@ -22,7 +22,7 @@ class Latency(Weighed):
 
     kind: Literal["latency"] = "latency"
     quantile: float = Field(0.95, gt=0, lt=1)
-    """Which quantile is held to the limit."""
+    """The quantile that is compared with the limit."""
     limit: Duration | None = 5.0
     """The longest response time at the quantile."""
 

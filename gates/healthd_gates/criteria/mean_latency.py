@@ -22,9 +22,9 @@ class MeanLatency(TrafficCriterion):
     limit: Duration = 5.0
     """The longest mean response time."""
     window: Duration = 60.0
-    """Over how long the mean is taken."""
+    """Length of the window over which the mean is taken."""
     requests: int = Field(20, ge=1)
-    """The fewest requests that make a mean."""
+    """The least number of requests for a mean."""
 
     @property
     def latency_limits(self) -> tuple[float, ...]:

@@ -1,4 +1,4 @@
-"""Requests to the candidate, each with the status that it must be answered with."""
+"""Requests to the candidate, each with the expected status."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from healthd_gates.domain.smoke_request import SmokeRequest
 
 
 class Smoke(ObservedCriterion):
-    """Requests that must be answered with the right status. Fails when one is not, `failures` times in a row."""
+    """Requests that must be answered with the expected status. Fails when one is not, `failures` times in a row."""
 
     sends_requests: ClassVar[bool] = True
 
     kind: Literal["smoke"] = "smoke"
     requests: tuple[SmokeRequest, ...] = Field(min_length=1, max_length=50)
-    """The requests, all sent at every look."""
+    """The requests, all sent at every evaluation."""
     timeout: Duration = 5.0
-    """How long an answer may take."""
+    """Timeout of an answer."""
 
     @property
     def longest(self) -> float:
@@ -35,7 +35,7 @@ class Smoke(ObservedCriterion):
         return any(request.has_secrets for request in self.requests)
 
     async def observe(self, context: CriterionContext) -> Observation:
-        """Whether every request to every address of the candidate is answered with the status that it must have."""
+        """Return whether every address of the candidate answers every request with the expected status."""
         if context.without_secrets and self.has_secrets:
             return self.unknown("its headers are no longer configured, and are not kept elsewhere")
         asked = [
@@ -49,7 +49,7 @@ class Smoke(ObservedCriterion):
         return self.yes(f"{len(asked)} of {len(asked)} requests answered as they must be")
 
     async def _send(self, session: aiohttp.ClientSession, address: str, request: SmokeRequest) -> str | None:
-        """What is wrong with the answer, if anything. A candidate that cannot be reached is at fault for it."""
+        """Return what is wrong with the answer, if anything. A candidate that cannot be reached is at fault for it."""
         what = f"{request.method.upper()} {request.path}"
         headers = {key: value.get_secret_value() for key, value in request.headers.items()}
         try:

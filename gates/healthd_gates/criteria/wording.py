@@ -1,4 +1,4 @@
-"""How several things are told in one line."""
+"""Wording of several things in one line."""
 
 from __future__ import annotations
 
@@ -8,6 +8,6 @@ _SHOWN = 3
 
 
 def listed(items: Sequence[str]) -> str:
-    """The first of them, and how many more there are."""
+    """Return the first of the items, and the number of the others."""
     rest = len(items) - _SHOWN
     return "; ".join(items[:_SHOWN]) + (f"; and {rest} more" if rest > 0 else "")
