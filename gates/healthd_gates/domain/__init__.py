@@ -1,1 +1,1 @@
-"""What a gate is and what happens to it: values without I/O and without a clock."""
+"""The values of a gate and of its events, without I/O and without a clock."""

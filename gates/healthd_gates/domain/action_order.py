@@ -1,4 +1,4 @@
-"""An action that a gate called for, as it is stored until it is done. Storing it is not said here."""
+"""An action that a gate called for, as it is stored until it is done. `store` stores it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from enum import StrEnum
 
 
 class Occasion(StrEnum):
-    """What called for an action."""
+    """The reason for an action."""
 
     FAIL = "fail"
     PASS = "pass"
@@ -18,13 +18,13 @@ class Occasion(StrEnum):
 
     @property
     def is_rollback(self) -> bool:
-        """Whether the traffic is to go back to the baseline."""
+        """True if the traffic has to go back to the baseline."""
         return self is not Occasion.PASS
 
 
 class OrderState(StrEnum):
-    """How far an order has come. `SEEN` is done, and the action has read that the traffic is where it shall be;
-    `NO_BASELINE` has ended because there is nothing to roll back to.
+    """State of an order. `SEEN` is done, and the action has verified that the traffic is at the baseline; `NO_BASELINE`
+    has ended because there is nothing to roll back to.
     """
 
     DUE = "due"
@@ -36,7 +36,7 @@ class OrderState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ActionRun:
-    """One action of one gate, as stored. `token` is that of the worker who claimed it last."""
+    """One action of one gate, as stored. `token` is that of the worker that claimed it last."""
 
     key: str
     gate_id: str
@@ -53,5 +53,5 @@ class ActionRun:
 
     @property
     def purpose(self) -> str:
-        """What it is for: the pass, or one round of a rollback."""
+        """Purpose of the action: the pass, or one round of a rollback."""
         return self.key.split(":")[1]

@@ -1,5 +1,5 @@
-"""A reply that is owed to a deploy tool which asked and hung up. Storing it is the business of `store.callbacks`,
-delivering it that of `hooks.callback_worker`.
+"""A callback to a deploy tool that started a gate and disconnected. `store.callbacks` stores it,
+`hooks.callback_worker` delivers it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ FinalWord = Literal[Verdict.PASS, Verdict.FAIL]
 
 
 class ReplyState(StrEnum):
-    """How far a reply has come. `WAITING`: its gate runs. `DUE`: there is something to do at its next try."""
+    """State of a callback. `WAITING`: its gate runs. `DUE`: its next attempt has something to do."""
 
     DUE = "due"
     WAITING = "waiting"
@@ -31,9 +31,10 @@ class ReplyState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PendingCallback:
-    """A reply that somebody has asked for. `address` says to whom, in the terms of the hook's kind; it holds no secret.
+    """A callback that a tool has asked for. `address` is the receiver, in the terms of the hook's kind; it holds no
+    secret.
 
-    Either `request` is the gate to start, or `why` says why the answer is no without one.
+    Either `request` is the gate to start, or `why` is the reason for answering no without one.
     """
 
     key: str
@@ -45,8 +46,8 @@ class PendingCallback:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A reply as stored. `word` is the answer where there is no gate to give it, and `why` the reason. `said` is the
-    word that may have been heard already, `reports` how often progress was told.
+    """A callback as stored. `word` is the answer if there is no gate to give it, and `why` the reason. `said` is the
+    answer that may have been received already, `reports` the number of progress reports sent.
     """
 
     key: str

@@ -1,6 +1,7 @@
-"""Why the gate service says no: one exception a reason. The docstring is the message; `fields` tell who and until when.
+"""The refusals of the gate service: one exception for each reason. The docstring is the message; `fields` tell who and
+until when.
 
-Which HTTP status each becomes is the web layer's business.
+The web layer maps each one to an HTTP status.
 """
 
 from __future__ import annotations
@@ -49,8 +50,8 @@ class ServiceBusy(Refusal):
 
     @classmethod
     def by(cls, gate: Gate, moment: datetime, gives_up_at: datetime | None = None) -> ServiceBusy:
-        """What a gate keeps from starting. A deadline that is past is not shown: then something else is waited for.
-        `gives_up_at` is when its rollback, that is not done by then, is given up."""
+        """Return the refusal by a gate that blocks others. A deadline that is past is not shown: something else is then
+        waited for. `gives_up_at` is when its rollback is given up if it is not done by then."""
         until = None if gate.is_answered or gate.decides_by <= moment else gate.decides_by
         given_up = gives_up_at if gives_up_at is not None and gives_up_at > moment else None
         if until is not None:
@@ -133,7 +134,7 @@ class JournalUnavailable(Refusal):
 
 
 RETRYABLE = (ServiceBusy, Locked, Frozen, Draining, TooManyGates, JournalUnavailable)
-"""What passes by itself: asking again later may be answered otherwise."""
+"""Refusals that are temporary: a retry later may succeed."""
 
 
 def _shown(value: Any) -> Any:

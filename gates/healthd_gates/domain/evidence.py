@@ -1,7 +1,6 @@
-"""What a gate looks at and what the judge says about it: frozen values, no behaviour beyond small
-derived numbers.
+"""The evidence of a gate and the judge's results: frozen values, no behaviour beyond small derived numbers.
 
-How evidence is fetched lives in `sources`, how it is judged in `judge`.
+Evidence is fetched in `sources` and judged in `judge`.
 """
 
 from dataclasses import dataclass
@@ -9,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from math import exp, inf, isfinite
 
-_MOST = 1e15  # requests of one interval; beyond it a float does not count
+_MOST = 1e15  # requests of one interval; above it a float is not exact
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +41,7 @@ class Histogram:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What one version did in one interval. No requests at all is "no traffic", which is not "no errors".
+    """Counts of one version in one interval. No requests at all is "no traffic", which is not "no errors".
 
     `latency` is None when the source does not measure it.
     """
@@ -59,9 +58,9 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """A plain answer about a criterion that needs no statistics: a group of checks, a smoke request.
+    """A yes or no about a criterion that needs no statistics: a group of checks, a smoke request.
 
-    `ok` is None when it was asked and could not be answered. `detail` is shown to people.
+    `ok` is None when there is no answer. `detail` is shown to people.
     """
 
     criterion: str
@@ -71,11 +70,11 @@ class Observation:
 
 @dataclass(frozen=True, slots=True)
 class Lives:
-    """How the processes of one version fared in one interval, as far as its source can tell.
+    """Restarts of the processes of one version in one interval, as far as its source can tell.
 
-    `restarts` counts those that began anew, or that were new since the gate began and are gone. `repeated` are those of
-    them that were not the first: of one process, or of processes that do not live long. `down` is how many cannot be
-    reached now.
+    `restarts` counts the processes that restarted, or that were new since the gate began and are gone. `repeated` are
+    those restarts that were not the first: of one process, or of processes that do not live long. `down` is the number
+    of processes that cannot be reached now.
     """
 
     restarts: int = 0
@@ -85,12 +84,12 @@ class Lives:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What a source saw in the interval of `seconds` that ended `at`.
+    """The numbers of a source for the interval of `seconds` that ended `at`.
 
-    An arm that is None sent no telemetry in this interval; its next counts then cover the gap as well.
-    `gaps` counts the series or scrapes that were missing, `resets` the counters that went backwards. `span` is how many
-    seconds the counts of one of the candidate's processes reach back at most, where that is longer than the interval:
-    processes are scraped at times of their own. `lives` are the candidate's.
+    An arm that is None sent no telemetry in this interval; its next counts then cover the gap as well. `gaps` counts
+    the series or scrapes that were missing, `resets` the counters that went backwards. `span` is how many seconds the
+    counts of one of the candidate's processes reach back at most, if that is longer than the interval: processes are
+    scraped at different times. `lives` are the candidate's.
     """
 
     at: datetime
@@ -120,7 +119,7 @@ class Verdict(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why the gate stands where it stands. What is lost was there before; what is missing never was."""
+    """Reason for a gate's state. "Lost" means that it was there before; "missing" that it never was."""
 
     WARMING_UP = "warming_up"
     OBSERVING = "observing"
@@ -147,22 +146,22 @@ class Reason(StrEnum):
 
     @property
     def is_loss(self) -> bool:
-        """Whether the candidate had traffic, or numbers of it, and has them no more."""
+        """True if the candidate had traffic, or numbers of it, and has them no more."""
         return self in (Reason.TRAFFIC_LOST, Reason.TELEMETRY_LOST)
 
     @property
     def is_death(self) -> bool:
-        """Whether the candidate serves no more, or never for long."""
+        """True if the candidate is down, or restarts again and again."""
         return self.is_loss or self is Reason.CRASH_LOOPING
 
     @property
     def is_silence(self) -> bool:
-        """Whether there is nothing to look at."""
+        """True if there are no numbers to evaluate."""
         return self.is_loss or self in (Reason.NO_TRAFFIC, Reason.NO_TELEMETRY)
 
 
 class Finding(StrEnum):
-    """What one criterion has found so far."""
+    """Finding of one criterion so far."""
 
     SAFE = "safe"
     HARM = "harm"
@@ -174,7 +173,7 @@ class Finding(StrEnum):
 
 
 class Unit(StrEnum):
-    """What a criterion's numbers are: a fraction of all requests, or a time."""
+    """Unit of a criterion's numbers: a fraction of all requests, or a time."""
 
     RATIO = "ratio"
     SECONDS = "seconds"
@@ -182,13 +181,13 @@ class Unit(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CriterionReport:
-    """One criterion as it stands after a look.
+    """One criterion after an evaluation.
 
-    `unit` is that of observed, limit, baseline and interval, None where nothing is measured. `bad` counts errors, or
-    requests slower than the limit. `interval` holds the true value at every look at once with the gate's stated risk.
-    `requests_needed` and `seconds_needed` estimate what a proof of safety still takes if traffic goes on like this;
-    None where it would not come. `log_e_harm` and `log_e_safe` are natural logarithms of e-values, None for criteria
-    that have none.
+    `unit` is that of observed, limit, baseline and interval, None if nothing is measured. `bad` counts errors, or
+    requests slower than the limit. `interval` is a confidence interval: it contains the true value at all evaluations
+    at once with the gate's stated risk. `requests_needed` and `seconds_needed` estimate what a proof of safety still
+    needs if traffic goes on like this; None if it would never be reached. `log_e_harm` and `log_e_safe` are natural
+    logarithms of e-values, None for criteria that have none.
     """
 
     name: str
@@ -218,10 +217,9 @@ class CriterionReport:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What the judge says after one look. `verdict` is None while the gate goes on.
+    """The judge's result after one evaluation. `verdict` is None while the gate goes on.
 
-    `log_e_harm` is the combined evidence of harm; the gate fails when it reaches `log_e_needed` = ln(1
-    / risk).
+    `log_e_harm` is the combined evidence of harm; the gate fails when it reaches `log_e_needed` = ln(1 / risk).
     """
 
     at: datetime
@@ -237,7 +235,7 @@ class Standing:
 
     @property
     def e_harm(self) -> float:
-        """Strength of the evidence of harm, held within what a float can show."""
+        """Strength of the evidence of harm, limited to the range of a float."""
         return exp(min(self.log_e_harm, 700.0))
 
     @property

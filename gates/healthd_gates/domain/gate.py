@@ -1,4 +1,4 @@
-"""A gate and what happens in its life, as frozen values. How it is stored is `store`'s business."""
+"""A gate and the events of its life, as frozen values. `store` stores them."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from healthd_gates.domain.request import Deployment, Version
 
 
 class GateState(StrEnum):
-    """Where a gate stands in its life.
+    """State of a gate.
 
-    `SETTLING`: only a catastrophe decides. `OBSERVING`: evidence comes in. `HELD`: inconclusive, and a person decides.
-    `ACTING`: decided, and its actions are being carried out. `WATCHING`: passed, and a late regression still rolls
-    back. `FINISHED` and `CANCELLED` are for good.
+    `SETTLING`: only a catastrophe decides. `OBSERVING`: evidence is collected. `HELD`: inconclusive, and a person
+    decides. `ACTING`: decided, and its actions are being carried out. `WATCHING`: passed, and a late regression still
+    causes a rollback. `FINISHED` and `CANCELLED` are final.
     """
 
     SETTLING = "settling"
@@ -34,7 +34,7 @@ class GateState(StrEnum):
 
     @property
     def holds_service(self) -> bool:
-        """Whether no other gate may start for the service."""
+        """True if no other gate may start for the service."""
         return not self.is_over and self is not GateState.WATCHING
 
 
@@ -42,9 +42,9 @@ class GateState(StrEnum):
 class Decision:
     """The verdict of a gate, final once stored.
 
-    `counts_as` is `pass` or `fail` also where the verdict is inconclusive: what the policy makes of it. `reason` is a
-    `domain.evidence.Reason`, `person` where one decided, or `configuration` where the service or policy is gone. `by`
-    is the person's or caller's name.
+    `counts_as` is `pass` or `fail` also if the verdict is inconclusive: the policy decides which. `reason` is a
+    `domain.evidence.Reason`, `person` if one decided, or `configuration` if the service or policy is gone. `by` is the
+    person's or caller's name.
     """
 
     verdict: Verdict
@@ -56,13 +56,13 @@ class Decision:
 
 
 class RollbackState(StrEnum):
-    """How far a rollback has come.
+    """State of a rollback.
 
     `DUE`: its actions are being carried out. `CONFIRMING`: they are done, and the gate watches the numbers recover.
-    `ROLLED_BACK`: the baseline has the traffic, and its numbers are fine. `UNSEEN`: they are done and the baseline is
-    fine, and who has the traffic is not visible to the service's source. `UNCONFIRMED`: nobody could see that in time.
-    `FAILED`: an action was given up. `IMPOSSIBLE`: there is no baseline to roll back to. These three want a person.
-    `LEFT`: the version got worse after its pass, and the request asks for no rollback, or none is configured.
+    `ROLLED_BACK`: the baseline has the traffic, and its numbers are fine. `UNSEEN`: the actions are done and the
+    baseline is fine, but the service's source cannot see which version has the traffic. `UNCONFIRMED`: that was not
+    seen in time. `FAILED`: an action was given up. `IMPOSSIBLE`: there is no baseline to roll back to. These three need
+    a person. `LEFT`: the version got worse after its pass, and the request asks for no rollback, or none is configured.
     """
 
     DUE = "due"
@@ -84,12 +84,12 @@ class RollbackState(StrEnum):
 
     @property
     def may_be_called_for(self) -> bool:
-        """Whether a person may still, or again, pull the cord."""
+        """True if a person may call for a rollback, or call for it again."""
         return self.wants_a_person or self in (RollbackState.LEFT, RollbackState.UNSEEN)
 
 
 def purpose_of(rounds: int) -> str:
-    """What the actions of a round of a rollback are for, as it stands in their keys."""
+    """Return the purpose of the actions of one round of a rollback, as it is in their keys."""
     return "rollback" if rounds == 1 else f"rollback-{rounds}"
 
 
@@ -97,9 +97,10 @@ def purpose_of(rounds: int) -> str:
 class Rollback:
     """A rollback that was called for: by the decision, by the watch after a pass, or by a person (`by`).
 
-    `reason` is why it was called for, `detail` how it goes, or why it ended as it did. `confirm_until` is when the gate
-    stops to watch for recovery. `round` counts how often it was called for: a person may, again, when it failed. `key`
-    tells a repetition of that person's call. `seen_by` is an action that has read that the baseline has the traffic.
+    `reason` is why it was called for, `detail` its progress, or why it ended as it did. `confirm_until` is when the
+    gate stops watching for recovery. `round` counts how often it was called for: a person may call again when it
+    failed. `key` makes that person's call idempotent. `seen_by` is an action that has verified that the baseline has
+    the traffic.
     """
 
     state: RollbackState
@@ -115,7 +116,7 @@ class Rollback:
 
     @property
     def purpose(self) -> str:
-        """What its actions are for: part of their keys, so that a round of its own is no repetition to a receiver."""
+        """Purpose of its actions: part of their keys, so that a new round is no repetition to a receiver."""
         return purpose_of(self.round)
 
 
@@ -123,11 +124,11 @@ class Rollback:
 class Gate:
     """One run of a policy for one candidate, as last stored.
 
-    `decides_by` is the latest time of a decision, but for a held gate; `watch_until` the end of the watch, known
-    after a pass. `rollback_window` is for how many seconds after the verdict the request says that there is a
-    baseline to roll back to. `standing` is the judge's latest word, in a watch the word on the watch. `notes` are
-    plain sentences about the latest look, such as why an arm is silent. `sequence` is that of its last event.
-    `holder` is the replica that runs it.
+    `decides_by` is the latest time of a decision, except for a held gate; `watch_until` the end of the watch, known
+    after a pass. `rollback_window` is the number of seconds after the verdict for which the request says that there is
+    a baseline to roll back to. `standing` is the judge's latest result, in a watch that of the watch. `notes` are plain
+    sentences about the latest evaluation, such as why an arm is silent. `sequence` is that of its last event. `holder`
+    is the replica that runs it.
     """
 
     id: str
@@ -153,22 +154,23 @@ class Gate:
 
     @property
     def next_round(self) -> int:
-        """Which time it would be that a rollback is called for."""
+        """Number of the round if a rollback is called for now."""
         return self.rollback.round + 1 if self.rollback else 1
 
     @property
     def is_answered(self) -> bool:
-        """Whether whoever waits for a verdict need not wait longer."""
+        """True if nobody who waits for the verdict needs to wait longer."""
         return self.decision is not None or self.state.is_over
 
     @property
     def may_stay(self) -> bool:
-        """Whether the deploy passed, if only by its policy's leniency, and nothing has rolled it back since."""
+        """True if the deploy passed, even if only because the policy is lenient, and nothing has rolled it back
+        since."""
         return self.decision is not None and self.decision.counts_as is Verdict.PASS and self.rollback is None
 
 
 class EventKind(StrEnum):
-    """What a gate's log tells."""
+    """Kinds of events in a gate's log."""
 
     STARTED = "started"
     STATE = "state"
@@ -191,8 +193,8 @@ class GateEvent:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Gates, newest first; `next` goes into `before` to read on, None at the end. `unreadable` are the ids of those
-    among them that this release cannot read."""
+    """Gates, newest first; `next` is the value of `before` for the next page, None at the end. `unreadable` are the ids
+    of those among them that this release cannot read."""
 
     gates: tuple[Gate, ...]
     next: str | None

@@ -1,5 +1,5 @@
-"""One run of a deploy tool, such as one rollout of one version, as far as its calls tell of it. What identifies a run
-is the dialect's; when one is over, the tool says, or its silence does.
+"""One run of a deploy tool, such as one rollout of one version, as far as its calls show it. The dialect decides what
+identifies a run; it is over when the tool says so, or stops calling.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ _PAUSES = 5.0
 
 
 class RunOver(StrEnum):
-    """Why a run is over. `ENDED`: its tool said so. `SUPERSEDED`: the tool is at another run of the same thing.
-    `SILENT`: the tool stopped asking."""
+    """Reason why a run is over. `ENDED`: its tool said so. `SUPERSEDED`: the tool has started another run of the same
+    thing. `SILENT`: the tool stopped calling."""
 
     ENDED = "ended"
     SUPERSEDED = "superseded"
@@ -23,8 +23,8 @@ class RunOver(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class HookRun:
-    """`pause` is the longest time in seconds between two of its calls so far, unknown after the first one. `advanced`
-    says that traffic was shifted in it, `told` that a call of it was answered with a verdict."""
+    """A run as stored. `pause` is the longest time in seconds between two of its calls so far, unknown after the first
+    one. `advanced` is True if traffic was shifted in it, `told` if one of its calls was answered with a verdict."""
 
     hook: str
     subject: str
@@ -38,7 +38,7 @@ class HookRun:
 
     @property
     def silence(self) -> float:
-        """After how many seconds without a call its tool is taken to be gone."""
+        """Timeout in seconds without a call after which its tool counts as gone."""
         if self.pause is None:
             return _UNKNOWN_SILENCE
         return min(max(_LEAST_SILENCE, _PAUSES * self.pause), _LONGEST_SILENCE)

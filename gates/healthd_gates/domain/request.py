@@ -1,5 +1,5 @@
-"""What a caller may ask of a gate. Requests name things that the configuration defines; they never carry an address,
-a command or a path that the daemon would follow.
+"""The requests that a caller may make of a gate. Requests name things that the configuration defines; they never carry
+an address, a command or a path that the daemon would follow.
 """
 
 from __future__ import annotations
@@ -51,20 +51,20 @@ IdempotencyKey = Annotated[
 
 
 class Version(Model):
-    """One of the two arms: the version's name, the labels by which its numbers are told from others', and which of
-    the service's configured targets it runs on (needed where there are several).
+    """One of the two arms: the version's name, the labels that select its numbers, and the service's configured target
+    on which it runs (needed if there are several).
     """
 
     version: VersionName
-    """What it is called."""
+    """Name of the version."""
     target: Name | None = None
-    """Which of the service's targets it runs on."""
+    """The service's target on which it runs."""
     labels: dict[LabelName, LabelValue] = Field({}, max_length=16)
-    """By which the source tells its numbers from others'."""
+    """Labels by which the source selects its numbers."""
 
 
 class Deployment(Model):
-    """The run of the deploy tool that asks; shown to people, never followed."""
+    """The run of the deploy tool that starts the gate; shown to people, never followed."""
 
     id: Text | None = None
     url: Text | None = None
@@ -72,7 +72,7 @@ class Deployment(Model):
 
 
 class Override(Model):
-    """What a person has decided to pass by, and why. It is written to the audit."""
+    """The obstacles that a person has decided to override, and why. It is written to the audit."""
 
     of: frozenset[Literal["freeze", "quarantine", "lock"]] = Field(min_length=1)
     reason: Text
@@ -81,8 +81,8 @@ class Override(Model):
 class VerifyRequest(Model):
     """`POST /gates/verify`. `lock` is the holder's name of the deploy lock under which this deploy runs.
 
-    `rollback_window` is for how long after the verdict the baseline could still take the traffic, instead of what the
-    service's configuration says: after that a late regression is told to people, not rolled back into nothing.
+    `rollback_window` is how long after the verdict the baseline can still take the traffic, instead of the service's
+    configured value: after that people are notified of a late regression, and nothing is rolled back.
     """
 
     service: Name
@@ -134,7 +134,7 @@ class PushedLatency(Model):
 
 
 class PushedCounts(Model):
-    """What one arm did: since the push before, or in all where `totals` are pushed."""
+    """Counts of one arm: since the previous push, or in all if `totals` are pushed."""
 
     requests: Amount
     errors: Amount

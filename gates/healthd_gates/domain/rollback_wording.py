@@ -1,5 +1,5 @@
-"""A rollback in words, by its state. Whoever tells people or tools of a rollback takes the words from here: deploy
-tools, notices, pages and the command line.
+"""Words for a rollback, by its state. Everything that reports a rollback takes its words from here: callbacks to deploy
+tools, notifications, pages and the command line.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from healthd_gates.domain.gate import RollbackState
 
 
 class ToldRollback(Protocol):
-    """What of a rollback is told; a stored one and the API's document both have it."""
+    """The fields of a rollback that are reported; a stored one and the API's document both have them."""
 
     @property
     def state(self) -> RollbackState: ...
@@ -62,10 +62,10 @@ WORDS = {
         "Got worse after its pass, and healthd does not roll it back",
     ),
 }
-"""One entry a state. Only `ROLLED_BACK` may say that the version is gone."""
+"""One entry for each state. Only `ROLLED_BACK` may say that the version is gone."""
 
 
 def sentence(rollback: ToldRollback) -> str:
-    """How a rollback stands, what there is to say of that, and why it was called for."""
+    """Return the state of a rollback, its details, and why it was called for."""
     said = f"{WORDS[rollback.state].opening}: {rollback.reason}"
     return f"{said} ({rollback.detail.rstrip('.')})" if rollback.detail else said

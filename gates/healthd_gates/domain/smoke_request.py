@@ -1,4 +1,4 @@
-"""A smoke request: one request to the candidate and the status that it must have."""
+"""A smoke request: one request to the candidate and its expected status."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _path(text: str) -> str:
 
 
 def _verbs_as_keys(schema: dict[str, Any]) -> None:
-    """In a file `get: /health` is as good as `method: get` and `path: /health`."""
+    """Allow `get: /health` in a file instead of `method: get` and `path: /health`."""
     path = schema["properties"]["path"]
     schema["properties"] |= {verb: {**path, "title": verb} for verb in _VERBS}
     schema["oneOf"] = [{"required": required} for required in (*([verb] for verb in _VERBS), ["method", "path"])]
@@ -40,7 +40,7 @@ class SmokeRequest(Model):
     ]
     """The path, on the target of the candidate."""
     status: int = Field(200, ge=100, le=599)
-    """The status that the answer must have."""
+    """The expected status of the answer."""
     headers: dict[str, SecretStr] = Field(default_factory=dict)
     """Headers to send; they are treated as secrets."""
     json_body: Secret[Any] | None = Field(None, alias="json")
@@ -48,18 +48,18 @@ class SmokeRequest(Model):
 
     @property
     def has_secrets(self) -> bool:
-        """Whether it cannot be sent as the journal keeps it, which keeps no secrets."""
+        """True if the journal's copy cannot be sent, since the journal keeps no secrets."""
         return bool(self.headers) or self.json_body is not None
 
     @property
     def sent_json(self) -> Any:
-        """The body in plain text; None for none."""
+        """The body in plain text, or None."""
         return self.json_body.get_secret_value() if self.json_body is not None else None
 
     @model_validator(mode="before")
     @classmethod
     def _verb_is_a_key(cls, raw: Any) -> Any:
-        """`get: /path` is `method: get` and `path: /path`."""
+        """Accept `get: /path` for `method: get` and `path: /path`."""
         if not isinstance(raw, dict) or "method" in raw:
             return raw
         verbs = [verb for verb in _VERBS if verb in raw]
