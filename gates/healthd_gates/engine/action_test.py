@@ -1,4 +1,4 @@
-"""An action tried out before a deploy depends on it: looked at, or carried out, by the daemon that would do it."""
+"""Tests an action before a deploy depends on it: the daemon checks it, or carries it out."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from healthd_gates.engine.validation import check_action, known_service, new_id
 
 @dataclass(frozen=True, slots=True)
 class Tested:
-    """What a test came to. `ok`: it was done, or nothing speaks against it. `ending` is that of a try, if there was
-    one."""
+    """Result of a test. `ok`: it was done, or nothing is known to prevent it. `ending` is that of an attempt, if there
+    was one."""
 
     kind: str
     ok: bool
@@ -30,9 +30,9 @@ class Tested:
 async def try_out(
     action: str, asked: ActionTest, config: Config, attempts: Attempts, caller: str, moment: datetime
 ) -> Tested:
-    """What an action would do, or what a try of it came to.
+    """Return what an action would do, or the result of an attempt.
 
-    Raises UnknownAction, UnknownService, and InvalidRequest where the action could not be carried out for these arms.
+    Raises UnknownAction, UnknownService, and InvalidRequest if the action could not be carried out for these arms.
     """
     configured = config.actions.get(action)
     if configured is None:

@@ -1,6 +1,6 @@
-"""Carries out what is due in the outbox, whichever replica put it there: claims, tries, settles, and tries again.
+"""Carries out the actions that are due in the outbox, of any replica: claims, attempts, stores the result, and retries.
 
-What becomes of a gate is its owner's business, who looks at the outbox; what one try is, is `actions.executor`'s.
+The owner of a gate reads the results from the outbox; one attempt is made by `actions.executor`.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ from healthd_gates.store.locks import LockStore
 from healthd_gates.store.outbox import Outbox
 
 _log = structlog.get_logger(__name__)
-_LOOK_SECONDS, _IDLE_SECONDS = 1.0, 5.0  # between looks while something is due; while nothing is
-_AT_ONCE = 64  # so many that receivers which hang leave room for one that does not
+_LOOK_SECONDS, _IDLE_SECONDS = 1.0, 5.0  # between polls while something is due; while nothing is
+_AT_ONCE = 64  # so many that receivers that hang leave room for one that does not
 _RENEWALS = 4  # within a lease, so that one that is late or fails loses no claim
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
-_LONGEST_WISH = 900.0  # of a receiver that asks to be left alone
-_TRIES_WITHOUT_BASELINE = 3  # a health check may blink
-_GIVE_UP_UNKNOWN = 86400.0  # for an action that the configuration has no more, or not yet again
+_LONGEST_WISH = 900.0  # if a receiver asks to wait
+_TRIES_WITHOUT_BASELINE = 3  # a health check may fail for a moment
+_GIVE_UP_UNKNOWN = 86400.0  # for an action that the configuration no longer has, or does not have yet
 _JOURNAL_PAUSE = 1.0
-_LAST_SECONDS = 2.0  # that tries under way get when the daemon stops
+_LAST_SECONDS = 2.0  # that attempts under way get when the daemon stops
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class _Job:
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """What the carrier shares with the rest of the gates."""
+    """The parts of the gates that the worker shares."""
 
     outbox: Outbox
     gate_store: GateStore
@@ -62,8 +62,8 @@ class Desk:
 
 
 class ActionWorker:
-    """One replica's worker. A try of a replica that fell silent is taken over when its lease ends; then the same key
-    may reach a receiver twice, and is what it tells the repetition by.
+    """One replica's worker. When a replica fell silent, its attempt is taken over once the lease ends; then the same
+    idempotency key may reach a receiver twice.
     """
 
     def __init__(self, desk: Desk, config: Current[Config]) -> None:
@@ -78,11 +78,11 @@ class ActionWorker:
         return self._in_force.now
 
     def wake(self) -> None:
-        """Something may be due now."""
+        """Wake the worker: something may be due now."""
         self._news.set()
 
     async def run(self) -> None:
-        """Until cancelled. While the journal is down this tries again; what is under way goes on."""
+        """Run until cancelled. While the journal is down this retries; attempts under way go on."""
         while True:
             self._news.clear()
             due_in = 0.0
@@ -91,13 +91,12 @@ class ActionWorker:
                 due_in = await self._take_up()
             except JournalError as error:
                 _log.debug("outbox waiting for the journal", problem=str(error))
-            # New orders of this replica wake it; another replica's are that one's, and are looked for while it is dead.
+            # New orders of this replica wake it; those of another replica are that one's, and are polled in case it is dead.
             pause = min(max(due_in, _LOOK_SECONDS), _IDLE_SECONDS)
             await within_seconds(self._news, min(pause, self._lease / _RENEWALS))
 
     async def close(self) -> None:
-        """Let tries under way come to an end if they do so soon; the others are for another replica, or the next
-        start."""
+        """Let attempts under way end if they do so soon; the others are left to another replica, or the next start."""
         jobs = list(self._jobs.values())
         if not jobs:
             return
@@ -120,7 +119,7 @@ class ActionWorker:
         return self.config.gates.lease_duration
 
     async def _hold(self) -> None:
-        """Keep the claims of what is under way; what another replica has claimed meanwhile is its own."""
+        """Prolong the claims of attempts under way; those that another replica has claimed meanwhile are its own."""
         now = self._desk.clock.steady()
         if not self._jobs or now < self._hold_at:
             return
@@ -133,7 +132,7 @@ class ActionWorker:
                 job.task.cancel()
 
     async def _take_up(self) -> float:
-        """Begin what can be tried now. In how many seconds something else is due."""
+        """Start the attempts that can be made now. Return in how many seconds something else is due."""
         backlog = await self._desk.outbox.backlog()
         waits = (self._desk.clock.now() - backlog.oldest).total_seconds() if backlog.oldest else 0.0
         self._desk.metrics.oldest_due.set(max(0.0, waits))
@@ -163,7 +162,7 @@ class ActionWorker:
         self._desk.news.publish(gate.id)
 
     async def _gate_of(self, order: ActionRun) -> tuple[Gate | None, frozenset[str]]:
-        """The gate, and which versions of its service failed one."""
+        """Return the gate, and the versions of its service that failed a gate."""
         while True:
             try:
                 gate = await self._desk.gate_store.find(order.gate_id)
@@ -187,7 +186,7 @@ class ActionWorker:
         return outcome
 
     async def _settle(self, order: ActionRun, outcome: ActionResult) -> None:
-        """Store what came of a try, however long the journal is down: until then nobody else may try."""
+        """Store the result of an attempt, however long the journal is down: until then nobody else may retry."""
         pause = self._pause(order, outcome)
         state = self._state_after(order, outcome, pause)
         while True:
@@ -215,7 +214,8 @@ class ActionWorker:
         return OrderState.GIVEN_UP if self._age(order) + pause >= self._give_up_after(order) else OrderState.DUE
 
     def _pause(self, order: ActionRun, outcome: ActionResult) -> float:
-        """Seconds to the next try: doubled from one to the next, with jitter, and no less than the receiver asks."""
+        """Return the seconds to the next attempt: doubled each time, with jitter, and no less than the receiver
+        asks."""
         backoff: float = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(order.tries, 16))
         return max(min(outcome.after, _LONGEST_WISH), backoff * random.uniform(0.5, 1.0))
 

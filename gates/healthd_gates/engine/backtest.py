@@ -1,4 +1,4 @@
-"""A policy over the past: what a gate would have said, had the deploy happened then. It changes nothing."""
+"""Evaluates a policy on past data: the verdict, had the deploy happened then. It changes nothing."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from healthd_gates.sources.contract import HistoricalSource, SourceContext
 
 
 class NotReplayable(Exception):  # noqa: N818 - an answer for the person who asked
-    """There is no past to look at, or nothing in the policy that the past could answer."""
+    """There is no history to evaluate, or nothing in the policy that history could answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Deploy:
-    """A deploy as if it had happened at `switched`, and what was known of it by `until`."""
+    """A deploy as if it had happened at `switched`, with the numbers known by `until`."""
 
     service_name: str
     service: Service
@@ -36,7 +36,8 @@ class Deploy:
 
 
 def replayed_rules(policy: Policy) -> tuple[Rules, tuple[str, ...]]:
-    """The policy's rules without what only the moment itself could answer, and the names of those left out.
+    """Return the policy's rules without the criteria that only a live deploy could answer, and the names of those left
+    out.
 
     Raises NotReplayable when nothing else is left.
     """
@@ -49,9 +50,9 @@ def replayed_rules(policy: Policy) -> tuple[Rules, tuple[str, ...]]:
 
 
 async def replay(deploy: Deploy, context: SourceContext) -> AsyncIterator[Standing]:
-    """The standing after each interval, up to the verdict.
+    """Yield the standing after each interval, up to the verdict.
 
-    Raises NotReplayable, ArmError for what the source cannot tell apart, SourceUnavailable.
+    Raises NotReplayable, ArmError if the source cannot tell the arms apart, SourceUnavailable.
     """
     rules, _ = replayed_rules(deploy.policy)
     service = deploy.service
@@ -77,6 +78,6 @@ async def replay(deploy: Deploy, context: SourceContext) -> AsyncIterator[Standi
 
 
 async def _before(deploy: Deploy, source: HistoricalSource) -> list[Evidence]:
-    """What was before the switch, as the baseline."""
+    """Return the numbers before the switch, as the baseline."""
     step = history_step(deploy.policy.interval)
     return as_baseline(await source.history(deploy.switched - BEFORE, deploy.switched, step))

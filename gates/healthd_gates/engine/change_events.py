@@ -1,4 +1,4 @@
-"""Tells whoever waits for a gate that it has changed. Only of gates that run here; others must be asked for."""
+"""Notifies those who wait for a gate that it has changed. Only for gates that run here; others must be polled."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from weakref import WeakValueDictionary
 
 
 class ChangeEvents:
-    """Waiters take an event before they read, so that no change between reading and waiting is missed."""
+    """Callers take an event before they read, so that no change between reading and waiting is missed."""
 
     def __init__(self) -> None:
         self._expected: WeakValueDictionary[str, asyncio.Event] = WeakValueDictionary()
 
     def expect(self, gate_id: str) -> asyncio.Event:
-        """An event that the next change of the gate sets."""
+        """Return an event that the next change of the gate sets."""
         event = self._expected.get(gate_id)
         if event is None:
             event = self._expected[gate_id] = asyncio.Event()

@@ -1,4 +1,4 @@
-"""A dry run: what a rollback of a gate would do if it were called for now. It looks, and changes nothing."""
+"""A dry run: what a rollback of a gate would do if it were called for now. It changes nothing."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from healthd_gates.engine.spec import GateSpec, action_arms
 
 @dataclass(frozen=True, slots=True)
 class Rehearsed:
-    """One action, and what it would do in one sentence. `kind` is None where it is not configured any more."""
+    """One action, and one sentence about what it would do. `kind` is None if it is no longer configured."""
 
     action: str
     kind: str | None
@@ -26,7 +26,7 @@ class Rehearsed:
 async def rehearse(
     gate: Gate, spec: GateSpec, config: Config, attempts: Attempts, quarantined: frozenset[str]
 ) -> Sequence[Rehearsed]:
-    """The actions of a rollback, in their order: each with the key that it would have."""
+    """Return the actions of a rollback, in order: each with the key that it would have."""
     arms = action_arms(gate.service, spec.service, gate.candidate, gate.baseline)
     rollback = gate.rollback
 

@@ -1,4 +1,5 @@
-"""What was before the switch, fetched while the gate already looks: no outage waits for three hours of numbers."""
+"""Fetches the numbers before the switch while the gate already evaluates: no outage waits for three hours of
+numbers."""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ from healthd_gates.domain.evidence import Evidence
 from healthd_gates.sources.contract import HistoricalSource, Source, SourceUnavailable
 
 BEFORE = timedelta(hours=3)
-_STEP = 30.0  # seconds; the judge needs no finer past, and a gate keeps what it was judged by
+_STEP = 30.0  # seconds; the judge needs no finer history, and a gate stores the history that it was judged by
 _TRIES = 3
 _SECONDS = 30.0
 _PAUSE = 2.0
@@ -23,24 +24,25 @@ _log = structlog.get_logger(__name__)
 
 
 def history_step(every: float) -> float:
-    """How long the intervals of the past are."""
+    """Return the length of the intervals of the history."""
     return max(_STEP, every)
 
 
 def as_baseline(past: list[Evidence]) -> list[Evidence]:
-    """What ran before the switch is the baseline, also where no other version ran beside it."""
+    """Return the history with the version that ran before the switch as the baseline, even if no other version ran
+    beside it."""
     return [replace(interval, baseline=interval.baseline or interval.candidate) for interval in past]
 
 
 class HistoryFetch:
-    """One gate's question for its past, under way."""
+    """The pending fetch of one gate's history."""
 
     def __init__(self, build: Callable[[], Source], start: datetime, every: float, gate_id: str) -> None:
         self._build, self._start, self._step, self._gate_id = build, start, history_step(every), gate_id
         self._task: asyncio.Task[list[Evidence]] | None = asyncio.create_task(self._fetch(), name=f"history:{gate_id}")
 
     def take(self) -> list[Evidence] | None:
-        """The past, once, when it is there. Empty where there is none to be had."""
+        """Return the history, once, when it is there. Empty if there is none."""
         if self._task is None or not self._task.done():
             return None
         task, self._task = self._task, None
@@ -52,8 +54,8 @@ class HistoryFetch:
             await asyncio.wait({self._task})
 
     async def _fetch(self) -> list[Evidence]:
-        """Without it the judge is slower, and nothing can be proven against the past: the gate ends inconclusive, not
-        wrong."""
+        """Fetch the history. Without it the judge is slower, and nothing can be proven against it: the gate ends
+        inconclusive, not wrong."""
         source = self._build()
         try:
             return await self._try(source)

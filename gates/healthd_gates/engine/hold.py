@@ -1,4 +1,4 @@
-"""Until when a rollback may hold its service: told to whoever has to wait for it."""
+"""Computes until when a rollback may hold its service: shown to those who have to wait for it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from healthd_gates.engine.spec import GateSpec
 
 
 def gives_up_at(gate: Gate, spec: GateSpec, config: Config) -> datetime | None:
-    """When the actions of a rollback are given up that are not done by then; None where none is due."""
+    """Return when the actions of a rollback are given up if they are not done by then; None if none is due."""
     rollback = gate.rollback
     if rollback is None or rollback.state is not RollbackState.DUE:
         return None

@@ -27,7 +27,7 @@ _LATE_SECONDS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5)
 
 
 class GateMetrics:
-    """What is counted."""
+    """Metrics of gates."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._verdicts = Counter(
@@ -88,7 +88,7 @@ class GateMetrics:
         )
 
     def changed(self, before: Gate, after: Gate) -> None:
-        """Count what a stored step has brought."""
+        """Count the changes of a stored step."""
         if after.decision is not None and before.decision is None:
             decision = after.decision
             self._verdicts.labels(after.service, after.policy, decision.verdict.value, decision.reason).inc()
@@ -100,7 +100,7 @@ class GateMetrics:
             self.inherited(after)
 
     def inherited(self, gate: Gate) -> None:
-        """Show when a rollback came so far, also one that was counted elsewhere."""
+        """Show the time of a rollback's state, even if another replica counted it."""
         assert gate.rollback is not None
         moment = gate.finished_at or gate.rollback.at
         self._rollback_at.labels(gate.service, gate.rollback.state.value).set(moment.timestamp())
@@ -111,7 +111,7 @@ def _stage(gate: Gate) -> tuple[RollbackState, int] | None:
 
 
 class ActionMetrics:
-    """What is counted of actions."""
+    """Metrics of actions."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._tries = Counter(
@@ -149,7 +149,7 @@ class ActionMetrics:
 
 
 class ReplyMetrics:
-    """What is counted of replies that are owed to deploy tools."""
+    """Metrics of callbacks to deploy tools."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._settled = Counter(

@@ -1,4 +1,4 @@
-"""A gate's steps in words: for the log, and as notices of its verdict and of how far a rollback has come."""
+"""Words a gate's steps: for the log, and as notifications of its verdict and of the progress of a rollback."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from healthd_gates.domain.gate import Decision, Gate, GateState, Rollback, Rollb
 from healthd_gates.domain.rollback_wording import WORDS
 
 _log = structlog.get_logger(__name__)
-_TOLD = 3600.0  # seconds for which a failed verdict stands, where no later one takes its place
-_BLIND_AFTER = 180.0  # seconds of a watch, for its first numbers take their time
+_TOLD = 3600.0  # seconds for which a notification of a failed verdict lasts, unless a later one replaces it
+_BLIND_AFTER = 180.0  # seconds of a watch before it counts as blind: its first numbers take time
 _ROLLBACK_TOLD = 86400.0
 _SEVERITIES = {
     RollbackState.DUE: Severity.WARNING,
@@ -29,7 +29,7 @@ _SEVERITIES = {
 
 
 def log(before: Gate, after: Gate) -> None:
-    """A line when the gate comes into another state, to its decision, or its rollback to another state."""
+    """Log a line when the gate's state, its decision or its rollback's state changes."""
     rolled = _state_of(after.rollback) is not _state_of(before.rollback)
     if after.state is not before.state or after.decision is not before.decision or rolled:
         decision = after.decision
@@ -53,8 +53,8 @@ def _state_of(rollback: Rollback | None) -> RollbackState | None:
 
 
 def notices(before: Gate, after: Gate, external_url: str | None = None) -> Iterator[Notice]:
-    """What a stored step has brought that people should know. Where it is known how the daemon is reached, the link is
-    the gate's own page, which leads on to the deploy."""
+    """Yield the notifications of a stored step. If the daemon's external address is known, the link is the gate's own
+    page, which links to the deploy."""
     for notice in _notices(before, after):
         yield replace(notice, link=f"{external_url}/gates/{after.id}/page") if external_url else notice
 
@@ -89,7 +89,7 @@ def _verdict(gate: Gate, decision: Decision) -> Notice:
 
 
 def _is_blind(gate: Gate) -> bool:
-    """Whether a watch has had nothing to look at for so long that somebody should know."""
+    """True if a watch has had no numbers to evaluate for so long that somebody should know."""
     standing = gate.standing
     if gate.state is not GateState.WATCHING or standing is None:
         return False

@@ -1,4 +1,5 @@
-"""One look for one gate: the source and the criteria that ask themselves, all at once and each within its deadline."""
+"""One evaluation for one gate: the source and the criteria that are answered by themselves, all at once and each with a
+timeout."""
 
 from __future__ import annotations
 
@@ -23,7 +24,7 @@ _SHORTEST = 0.001  # seconds; an interval of no length would be no evidence
 
 
 class Traffic:
-    """A gate's source behind a deadline. What it raises, and when it hangs, is a gap in the evidence and no more."""
+    """A gate's source with a timeout. If it raises or hangs, the evidence has a gap and no more."""
 
     def __init__(self, build: Callable[[], Source], timeout: float, cursor: Cursor | None) -> None:
         self.build, self._limit = build, timeout + _GRACE
@@ -35,7 +36,7 @@ class Traffic:
         return self._source
 
     async def look(self) -> Look:
-        """What the source saw since the look before; with no evidence and no cursor when it saw nothing."""
+        """Return the source's numbers since the previous evaluation; with no evidence and no cursor if it has none."""
         try:
             look = await with_deadline(self._limit, self._source.observe(self.cursor), name="source")
         except SourceUnavailable as outage:
@@ -60,20 +61,20 @@ class Traffic:
             _log.debug("source not closed cleanly", error=describe(error))
 
     async def _replace(self, *, abandoned: bool) -> None:
-        """One that ignored its cancellation still runs: from now on another one looks."""
+        """Replace the source. One that ignored its cancellation still runs: from now on another one is used."""
         if abandoned:
             await self.close()
             self._source = self.build()
 
 
 class Question:
-    """A criterion that is answered yes or no, behind a deadline. When it raises or hangs nobody can tell."""
+    """A criterion that is answered yes or no, with a timeout. If it raises or hangs, the answer is unknown."""
 
     def __init__(self, criterion: ObservedCriterion, context: CriterionContext, redact: Callable[[str], str]) -> None:
         self._criterion, self._context, self._redact = criterion, context, redact
 
     async def ask(self) -> Observation:
-        """The answer. One that hangs is left behind: it holds no state that the next one needs."""
+        """Return the answer. A call that hangs is abandoned: it holds no state that the next one needs."""
         name = self._criterion.name
         try:
             limit = self._criterion.longest + _GRACE
@@ -90,14 +91,14 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What one look gave. `evidence` is None where the source has only found its starting point."""
+    """Result of one evaluation. `evidence` is None if the source has only found its starting point."""
 
     evidence: Evidence | None
     notes: tuple[str, ...] = ()
 
 
 class Observer:
-    """Looks at everything that a policy names. `last` is when the look before ended, or when the gate began."""
+    """Observes everything that a policy names. `last` is when the previous evaluation ended, or when the gate began."""
 
     def __init__(
         self,
@@ -110,7 +111,7 @@ class Observer:
         self._last = clock.steady() - max(0.0, (clock.now() - last).total_seconds())
 
     async def look(self) -> Seen:
-        """Look once. The evidence is of the time since the look before, whatever the clock on the wall did."""
+        """Observe once. The evidence covers the time since the previous evaluation, whatever the wall clock did."""
         begun = self._traffic is None or self._traffic.cursor is not None
         look, answers = await asyncio.gather(self._look_at_traffic(), self._ask())
         now = self._clock.steady()

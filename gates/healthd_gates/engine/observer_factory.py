@@ -1,4 +1,5 @@
-"""What a gate looks with, built from its plan: the source of its service, and what its criteria ask themselves."""
+"""Builds a gate's observer from its plan: the source of its service, and the criteria that are answered by
+themselves."""
 
 from __future__ import annotations
 
@@ -22,12 +23,12 @@ from healthd_gates.store.gate_store import GateStore
 
 
 class NotObservable(Exception):  # noqa: N818 - what has happened, not an error of ours
-    """The gate's service, or what the request named of it, is not in the configuration any more."""
+    """The gate's service, or something that the request named of it, is no longer in the configuration."""
 
 
 @dataclass(frozen=True, slots=True)
 class ObserverContext:
-    """What every gate of this replica looks through."""
+    """The dependencies that the observers of all gates of this replica share."""
 
     gate_store: GateStore
     clock: Clock
@@ -50,11 +51,11 @@ class Pushes:
 def build_observer(
     gate: Gate, spec: GateSpec, observer_context: ObserverContext, cursor: Cursor | None, last: datetime
 ) -> tuple[Observer, Traffic | None]:
-    """What looks for a gate, and the part of it that sees traffic. Raises Blind."""
+    """Return the observer of a gate, and the part of it that reads traffic. Raises NotObservable."""
     service, arms = _whom(gate, spec)
     traffic = _traffic(gate, spec, service, arms, observer_context, cursor) if spec.policy.needs_source else None
     context = CriterionContext(arms, observer_context.board, observer_context.session, spec.without_secrets)
-    # The watch looks at traffic alone; to the judge the answers of other criteria would be nobody's.
+    # The watch reads traffic alone; the judge would have no criterion for the answers of others.
     watching = gate.decision is not None
     asked = [each for each in spec.policy.criteria if isinstance(each, ObservedCriterion) and not watching]
     questions = [Question(each, context, observer_context.redact) for each in asked]
@@ -62,7 +63,7 @@ def build_observer(
 
 
 def open_traffic(gate: Gate, spec: GateSpec, observer_context: ObserverContext, cursor: Cursor | None) -> Traffic:
-    """The traffic alone, whatever the policy looks at. Raises Blind."""
+    """Open the traffic part alone, whatever the policy evaluates. Raises NotObservable."""
     return _traffic(gate, spec, *_whom(gate, spec), observer_context, cursor)
 
 

@@ -1,4 +1,4 @@
-"""A gate in its owner's hands: every step is on disk before anybody sees it or acts on it."""
+"""A gate as its owner stores it: every step is on disk before anybody sees it or acts on it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _PATIENCE = (0.2, 0.5, 1.0, 2.0, 5.0)
 
 
 class Record:
-    """The latest stored state of a gate. `changed` is told after each step that has been stored."""
+    """The latest stored state of a gate. `changed` is called after each step that has been stored."""
 
     def __init__(
         self,
@@ -46,8 +46,7 @@ class Record:
                 await asyncio.sleep(_PATIENCE[min(attempt, len(_PATIENCE) - 1)])
 
     async def try_write(self, step: Step, moment: datetime, seen: SeenEvidence | None = None) -> None:
-        """Store a step, and tell of it, also where whoever waits for that is cancelled. Raises LeaseLost and
-        JournalError."""
+        """Store a step, and report it, even if the waiting caller is cancelled. Raises LeaseLost and JournalError."""
         await shielded(self._store(step, moment, seen), name=f"store:{self.gate.id}")
 
     async def _store(self, step: Step, moment: datetime, seen: SeenEvidence | None) -> None:

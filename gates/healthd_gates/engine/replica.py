@@ -1,5 +1,5 @@
-"""This replica among the others: it says that it lives, takes up gates that nobody runs, tells
-what those may have kept to themselves that fell silent, and deletes what is old."""
+"""This replica among the others: it renews its lease, takes over gates that nobody runs, reports what replicas that
+fell silent may not have reported, and deletes old data."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ class Replica:
         self._trouble = ""
 
     async def run(self) -> None:
-        """Until cancelled. While the journal is down, gates wait and this tries again."""
+        """Run until cancelled. While the journal is down, gates wait and this retries."""
         while True:
             try:
                 await self._tend()
-            except JournalGoneError as error:  # which the database has told
+            except JournalGoneError as error:  # the database has reported it already
                 self._metrics.journal_errors.inc()
                 self._trouble = str(error)
             except JournalError as error:
                 self._metrics.journal_errors.inc()
                 self._tell(str(error))
-            except Exception as error:  # a fault of ours must leave no gate to itself
+            except Exception as error:  # a bug of ours must not leave a gate without an owner
                 self._metrics.stumbles.inc()
                 _log.exception("replica heartbeat failed with an internal error", error=describe(error))
             await asyncio.sleep(self._supervisor.config.gates.lease_duration / _RENEWALS)
@@ -72,7 +72,7 @@ class Replica:
         self._tell("")
 
     def _tell(self, trouble: str) -> None:
-        """Log trouble when it comes and when it goes, not at every try."""
+        """Log trouble when it begins and when it ends, not at every attempt."""
         if trouble and trouble != self._trouble:
             _log.error("gate journal unavailable", problem=trouble)
         elif self._trouble and not trouble:

@@ -1,5 +1,5 @@
-"""Whether a rollback worked, from what is seen after its actions: the baseline has the traffic, and its numbers are
-fine. Pure; who looks, and for how long, is the gate's life.
+"""Confirms a rollback by the numbers after its actions: the baseline has the traffic, and its numbers are fine. Pure;
+the gate's runner decides who reads, and for how long.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from healthd_gates.domain.evidence import Counts, Evidence, Standing
 from healthd_gates.domain.gate import RollbackState
 from healthd_gates.judge.arms import errors
 
-_LEFT_OVER = 0.02  # of all requests: what health checks and connections that are kept open still bring to a candidate
-_AS_MUCH = 0.5  # of the traffic from before: what a baseline must take where the candidate has fallen silent
+_LEFT_OVER = 0.02  # of all requests: those that health checks and keep-alive connections still bring to a candidate
+_AS_MUCH = 0.5  # of the traffic from before: what a baseline must take if the candidate has fallen silent
 _LOOKS = 3
 _FEWEST_LOOKS = 2
 _FEWEST_REQUESTS = 20.0
-_USUAL_LIMIT = 0.05  # of requests that may fail, where the policy has no limit of its own
+_USUAL_LIMIT = 0.05  # of requests that may fail, if the policy has no limit of its own
 
 
 def bounds_of(policy: Policy) -> list[Bound]:
-    """What the numbers of a baseline must keep to be called recovered. Errors are bounded in any case."""
+    """Return the bounds that a baseline's numbers must keep to count as recovered. Errors are bounded in any case."""
     found = [bound for criterion in policy.criteria if criterion.critical for bound in criterion.bounds]
     if not any(bound.reading is errors for bound in found):
         found.append(Bound("failed", errors, _USUAL_LIMIT))
@@ -30,7 +30,7 @@ def bounds_of(policy: Policy) -> list[Bound]:
 
 
 def rate_of(standing: Standing | None) -> float | None:
-    """The candidate's requests a second while it was judged, None where nobody counted them."""
+    """Return the candidate's requests a second while it was judged, None if they were not counted."""
     if standing is None or standing.elapsed_seconds <= 0:
         return None
     counted = max((criterion.requests for criterion in standing.criteria), default=0.0)
@@ -38,22 +38,22 @@ def rate_of(standing: Standing | None) -> float | None:
 
 
 class Recovery:
-    """Takes one look after the other. `rate_before` is the candidate's traffic before the rollback, in requests a
+    """Takes one evaluation after the other. `rate_before` is the candidate's traffic before the rollback, in requests a
     second: a candidate that was stopped sends no numbers, and then the baseline must have taken over that much.
     """
 
     def __init__(self, bounds: Sequence[Bound], rate_before: float | None, *, sees_traffic: bool = True) -> None:
-        """A source that does not `see_traffic`, such as one that sends requests of its own, tells of the baseline's
-        health alone."""
+        """Set up the confirmation. A source that does not `see_traffic`, such as one that sends requests of its own,
+        shows only the baseline's health."""
         self._bounds, self._rate_before, self._sees_traffic = bounds, rate_before, sees_traffic
         self._moved: deque[Counts] = deque(maxlen=_LOOKS)
         self._problem = "nobody has looked yet"
         self._candidate_has_traffic = False
 
     def take(self, evidence: Evidence | None, notes: Sequence[str]) -> None:
-        """Take one look, with the reasons for what it did not see."""
+        """Take one evaluation, with the reasons for missing numbers."""
         if evidence is None or (evidence.candidate is None and evidence.baseline is None and not notes):
-            self._problem = "; ".join(notes) or self._problem  # nothing new is no news: a push comes when it comes
+            self._problem = "; ".join(notes) or self._problem  # no new numbers prove nothing: pushes come at their own times
             return
         problem = self._still_here(evidence)
         if problem is None and evidence.baseline is not None:
@@ -65,23 +65,23 @@ class Recovery:
 
     @property
     def is_confirmed(self) -> bool:
-        """Whether no further look is needed."""
+        """True if no further evaluation is needed."""
         enough = len(self._moved) >= _FEWEST_LOOKS and self._requests >= _FEWEST_REQUESTS
         return enough and self.is_likely
 
     @property
     def is_likely(self) -> bool:
-        """Whether nothing speaks against it, be it on few requests: for when the time is over."""
+        """True if nothing speaks against it, even on few requests: for when the time is over."""
         return not self._problem and self._requests > 0 and not self._excess
 
     @property
     def contradicts(self) -> bool:
-        """Whether the numbers speak against it, and not only do not tell."""
+        """True if the numbers speak against it, rather than say nothing."""
         return self._candidate_has_traffic or self._excess is not None
 
     def ends(self, seen_by: str | None) -> tuple[RollbackState, str]:
-        """What the rollback has come to once the time is over. `seen_by` is an action that has read where the traffic
-        goes: its word counts where the numbers say nothing against it."""
+        """Return the final state of the rollback once the time is over. `seen_by` is an action that has verified where
+        the traffic goes: it counts if the numbers say nothing against it."""
         if not self._sees_traffic and not seen_by:
             state = RollbackState.UNSEEN if self.is_likely else RollbackState.UNCONFIRMED
             return state, f"{self.sentence} Who has the traffic is not visible to this source."
@@ -91,7 +91,7 @@ class Recovery:
 
     @property
     def sentence(self) -> str:
-        """How it stands, for people."""
+        """Progress of the confirmation, for people."""
         if self._problem:
             return f"Not confirmed: {self._problem}."
         has = "has the traffic" if self._sees_traffic else "answers"
@@ -101,7 +101,7 @@ class Recovery:
         return f"The baseline {has}: {self._requests:,.0f} requests, {failed:,.0f} of them failed."
 
     def _still_here(self, evidence: Evidence) -> str | None:
-        """Why the traffic has not moved, as far as this look tells."""
+        """Return why the traffic has not moved, as far as this evaluation shows."""
         candidate, baseline = evidence.candidate, evidence.baseline
         self._candidate_has_traffic = False
         if baseline is None or not self._sees_traffic:
@@ -123,7 +123,7 @@ class Recovery:
 
     @property
     def _excess(self) -> str | None:
-        """Which bound the baseline's numbers break."""
+        """The bound that the baseline's numbers break, or None."""
         for bound in self._bounds:
             read = [reading for counts in self._moved if (reading := bound.reading(counts)) is not None]
             requests, bad = sum(r for r, _ in read), sum(b for _, b in read)

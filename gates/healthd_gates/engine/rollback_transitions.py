@@ -1,4 +1,4 @@
-"""The course of a rollback: how it is called for, what its actions came to, how it ends. Pure."""
+"""The course of a rollback: how it is called for, the results of its actions, how it ends. Pure."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def start_rollback(
     key: str | None = None,
     names: Sequence[str] | None = None,
 ) -> Step:
-    """Put the traffic back, where that is wanted, someone has said how, and there is something to go back to."""
+    """Start a rollback, if it is wanted, an action is configured, and there is something to go back to."""
     wanted = gate.rollback_mode == "auto" or occasion is Occasion.PERSON
     names = spec.actions(occasion) if names is None else names
     orders = tuple((occasion, name) for name in names) if wanted else ()
@@ -46,7 +46,7 @@ def start_rollback(
 
 
 def on_retry(gate: Gate, orders: Sequence[ActionRun]) -> Step | None:
-    """The actions of a rollback are not done yet: what there is to say of that, where it is new."""
+    """Return a step with news of the actions of a rollback that are not done yet; None if there is none."""
     assert gate.rollback is not None
     tried = next((order for order in orders if order.state is OrderState.DUE and order.tries), None)
     if tried is None:
@@ -59,7 +59,7 @@ def on_retry(gate: Gate, orders: Sequence[ActionRun]) -> Step | None:
 
 
 def on_actions_done(gate: Gate, orders: Sequence[ActionRun], spec: GateSpec, moment: datetime) -> Step:
-    """All actions of a rollback have come to an end. Where they are done, the gate watches the baseline take over."""
+    """End the actions of a rollback. If they are done, the gate watches the baseline take over."""
     assert gate.rollback is not None
     for order in orders:
         if order.state is OrderState.NO_BASELINE:
@@ -81,8 +81,8 @@ def on_actions_done(gate: Gate, orders: Sequence[ActionRun], spec: GateSpec, mom
 
 
 def unobserved(gate: Gate, why: str, state: RollbackState, moment: datetime) -> Step:
-    """The actions of a rollback are done, and no numbers can say what came of it: the word of an action that has looked
-    counts, and without one the gate ends in `state`."""
+    """End the actions of a rollback of which no numbers can show the effect: an action that has verified it counts, and
+    without one the gate ends in `state`."""
     assert gate.rollback is not None
     if (action := gate.rollback.seen_by) is not None:
         return end_rollback(
@@ -92,14 +92,14 @@ def unobserved(gate: Gate, why: str, state: RollbackState, moment: datetime) -> 
 
 
 def recovering(gate: Gate, sentence: str) -> Step:
-    """A look at the traffic after a rollback has not confirmed it yet."""
+    """Report that an evaluation after a rollback has not confirmed it yet."""
     assert gate.rollback is not None
     rollback = replace(gate.rollback, detail=sentence)
     return Step(replace(gate, rollback=rollback), (rollback_event(rollback),) if rollback != gate.rollback else ())
 
 
 def given_up(gate: Gate, caller: str, reason: str, moment: datetime, *, done: bool) -> Step:
-    """A person ends a rollback, having done it by hand or not. What is due of its actions is not tried again."""
+    """End a rollback by a person's request, whether or not it was done by hand. Its due actions are not retried."""
     state = RollbackState.ROLLED_BACK if done else RollbackState.FAILED
     sentence = f"{caller} did it by hand: {reason}" if done else f"{caller} gave it up: {reason}"
     step = end_rollback(gate, state, sentence, moment)
@@ -111,7 +111,7 @@ def given_up(gate: Gate, caller: str, reason: str, moment: datetime, *, done: bo
 
 
 def end_rollback(gate: Gate, state: RollbackState, sentence: str, moment: datetime) -> Step:
-    """A rollback has come to its end, good or bad."""
+    """End a rollback, successful or not."""
     assert gate.rollback is not None
     rollback = replace(gate.rollback, state=state, detail=sentence)
     return finish(replace(gate, rollback=rollback), moment).after(rollback_event(rollback))
@@ -123,7 +123,7 @@ def rollback_event(rollback: Rollback, **more: Any) -> Event:
 
 
 def _baseline_is_gone(gate: Gate, spec: GateSpec, moment: datetime) -> str | None:
-    """Why nothing is left to roll back to, as far as the request or the configuration says so."""
+    """Return why nothing is left to roll back to, as far as the request or the configuration says so."""
     kept = spec.rollback_window(gate.rollback_window)
     decided_at = gate.decision.at if gate.decision else moment
     if kept is None or (moment - decided_at).total_seconds() < kept:

@@ -1,4 +1,4 @@
-"""One gate's life: settle → observe → decide → act → watch. It ends with the gate, or when another replica has it."""
+"""One gate's life: settle → observe → decide → act → watch. It ends with the gate, or when another replica owns it."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ from healthd_gates.store.outbox import Outbox
 
 _log = structlog.get_logger(__name__)
 _LOOKS_AT_LEAST = 3
-_ASK_OUTBOX_SECONDS = 3.0  # of what other replicas do; what this one does is told
+_ASK_OUTBOX_SECONDS = 3.0  # to poll for what other replicas do; changes of this one are notified
 _REPLAYED_AT_ONCE = 16  # intervals, between which other gates get their turn
 
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """What the gates of one replica share. `changed` hears of every stored step, `inherited` of a rollback that ended
-    where nobody may have been told of it, `late` of every late tick.
+    """The dependencies that the gates of one replica share. `changed` is called for every stored step, `inherited` for
+    a rollback that ended where it may not have been reported, `late` for every late tick.
     """
 
     observer_context: ObserverContext
@@ -50,7 +50,7 @@ class Tools:
 
 
 class GateRunner:
-    """A gate from where it stands to its end."""
+    """Runs a gate from its stored state to its end."""
 
     def __init__(self, owned: Owned, spec: GateSpec, tools: Tools) -> None:
         gate_store = tools.observer_context.gate_store
@@ -66,11 +66,11 @@ class GateRunner:
 
     @property
     def token(self) -> int:
-        """That under which this life owns the gate."""
+        """The token under which this runner owns the gate."""
         return self._record.token
 
     async def run(self) -> None:
-        """Live until the gate is over. Raises LeaseLost, and JournalError when what was stored cannot be read."""
+        """Run until the gate is over. Raises LeaseLost, and JournalError when the stored data cannot be read."""
         while not self.gate.state.is_over:
             match self.gate.state:
                 case GateState.SETTLING | GateState.OBSERVING:
@@ -83,7 +83,7 @@ class GateRunner:
                     await self._observe("watch", self._spec.watch_rules)
 
     async def _observe(self, stage: str, rules: Rules) -> None:
-        """At every tick look, judge and store, until the stage is over."""
+        """Read, judge and store at every tick, until the stage is over."""
         kept = self._record.cursor or {}
         last = datetime.fromisoformat(kept["at"]) if kept else self.gate.created_at
         try:
@@ -125,7 +125,8 @@ class GateRunner:
         return gate.state is not GateState.WATCHING or over
 
     async def _bring_back(self, stage: str, rules: Rules) -> Judge:
-        """The judge as it stood after all evidence that was stored. A watch is told what its gate saw."""
+        """Return the judge as it was after all stored evidence. The judge of a watch also gets the evidence of its
+        gate."""
         history = await self._gate_store.evidence(self.gate.id, "history")
         bake = await self._gate_store.evidence(self.gate.id, "gate") if stage == "watch" else []
         judge = Judge(rules, history, bake)
@@ -136,7 +137,7 @@ class GateRunner:
         return judge
 
     async def _ask_for_history(self, traffic: Traffic | None) -> HistoryFetch | None:
-        """Asked once, then kept: whoever comes back after a restart judges by the same past."""
+        """Start to fetch the history once, then store it: after a restart the gate is judged by the same history."""
         if traffic is None or not isinstance(traffic.source, HistoricalSource):
             return None
         if await self._gate_store.evidence(self.gate.id, "history"):
@@ -144,7 +145,7 @@ class GateRunner:
         return HistoryFetch(traffic.build, self.gate.created_at, self._spec.policy.interval, self.gate.id)
 
     async def _learn_history(self, fetch: HistoryFetch | None, stage: str, rules: Rules, judge: Judge) -> Judge:
-        """The judge, with the past as soon as it is there."""
+        """Return the judge, with the history as soon as it is there."""
         past = fetch.take() if fetch is not None else None
         if past is None:
             return judge
@@ -153,13 +154,13 @@ class GateRunner:
         return await self._bring_back(stage, rules) if past else judge
 
     async def _hold(self) -> None:
-        """Wait for a person, who takes the gate out of these hands; at the end of the time nobody has come."""
+        """Wait for a person, who takes the gate away from this runner; after the timeout nobody has decided."""
         left = (self.gate.decides_by - self._clock.now()).total_seconds()
         await asyncio.sleep(max(0.0, left))
         await self._write(transitions.on_hold_timeout(self.gate, self._spec, self._clock.now()))
 
     async def _see_actions_through(self) -> None:
-        """Wait until what the rollback called for is carried out, or given up; then see what came of it."""
+        """Wait until the actions of the rollback are done, or given up; then process their results."""
         rollback = self.gate.rollback
         assert rollback is not None
         if rollback.state is RollbackState.CONFIRMING:
@@ -177,7 +178,7 @@ class GateRunner:
         await self._write(rollback_transitions.on_actions_done(self.gate, mine, self._spec, self._clock.now()))
 
     async def _confirm(self, rollback: Rollback) -> None:
-        """Watch the traffic until the baseline is seen to have it and to be well, or the time for that is over."""
+        """Watch the traffic until the baseline is seen to have it and to be healthy, or the timeout has passed."""
         kept = self._record.cursor or {}
         try:
             traffic = open_traffic(self.gate, self._spec, self._tools.observer_context, kept.get("source"))
@@ -190,7 +191,7 @@ class GateRunner:
         recovery = Recovery(bounds_of(self._spec.policy), rate_of(self.gate.standing), sees_traffic=sees)
         ticks, until, looks = Ticker(self._clock, self._spec.policy.interval), rollback.confirm_until or rollback.at, 0
         try:
-            # Some looks, also where the time was over before anybody was back from a crash to take one.
+            # A few evaluations, even if the time was over before a crashed replica was back to make one.
             while not recovery.is_confirmed and (looks < _LOOKS_AT_LEAST or self._clock.now() < until):
                 looks += 1
                 self._tools.late(await ticks.wait())
@@ -207,5 +208,6 @@ class GateRunner:
         await self._record.write(step, self._clock.now(), seen)
 
     def _first_tick(self, every: float) -> float:
-        """A new gate looks at once. Gates that come back after a restart are spread, so as not to look all at once."""
+        """Return the delay of the first tick. A new gate evaluates at once. Gates that resume after a restart are
+        spread, so that they do not all read at once."""
         return zlib.crc32(self.gate.id.encode()) / 2**32 * every if self._resumed else 0.0

@@ -1,6 +1,7 @@
-"""What callers may ask of gates. Every answer is as stored; every change is stored, and audited, before it is answered.
+"""The operations that callers may call on gates. Every answer is as stored; every change is stored, and audited, before
+it is answered.
 
-How a gate lives is `engine.runner`; which gates run here is `engine.supervisor`; how it is all stored is `store`.
+A gate's life is in `engine.runner`; the gates that run here are in `engine.supervisor`; storage is in `store`.
 """
 
 from __future__ import annotations
@@ -50,9 +51,9 @@ from healthd_gates.store.gate_update import LeaseLost
 from healthd_gates.store.locks import LockStore
 from healthd_gates.store.outbox import Outbox
 
-_ELSEWHERE_SECONDS = 1.0  # between looks at a gate that another replica runs
+_ELSEWHERE_SECONDS = 1.0  # between polls of a gate that another replica runs
 _HERE_SECONDS = 15.0
-_SHORTEST = 4  # characters of an id that may stand for the whole
+_SHORTEST = 4  # characters of an id that may be used as a prefix
 _TUGS = 5
 _Asking = Callable[[Gate], bool]
 _Stepping = Callable[[Gate, GateSpec], Step]
@@ -60,7 +61,8 @@ _UNDECIDED = (GateState.SETTLING, GateState.OBSERVING, GateState.HELD)
 
 
 class GateService:
-    """Every method raises a `domain.errors.Refusal` when it says no; any of them may be `JournalUnavailable`."""
+    """The gate service. Every method raises a `domain.errors.Refusal` to refuse; any of them may be
+    `JournalUnavailable`."""
 
     def __init__(
         self,
@@ -93,8 +95,8 @@ class GateService:
         idempotency_key: str | None = None,
         joins_for: float | None = None,
     ) -> Gate:
-        """Store a gate and run it. The same key with the same request gives the same gate, for `joins_for` seconds
-        after its verdict; None: for good. Raises StaleVerdict after that."""
+        """Store a gate and run it. The same idempotency key with the same request returns the same gate, for
+        `joins_for` seconds after its verdict; None: without a limit. Raises StaleVerdict after that."""
         config, moment = self._supervisor.config, self._clock.now()
         admission, spec = validate(
             request,
@@ -113,11 +115,12 @@ class GateService:
             if len(self._supervisor) >= config.gates.max_running:
                 raise TooManyGates(count=len(self._supervisor))
             admission = await self._with_checked_source(admission, spec)
-            # Shielded: a caller who hangs up must not leave a gate behind that is stored but runs nowhere.
+            # Shielded: a caller that disconnects must not leave a gate behind that is stored but runs nowhere.
             return await asyncio.shield(asyncio.create_task(self._store_and_run(admission, spec)))
 
     async def _with_checked_source(self, admission: Admission, spec: GateSpec) -> Admission:
-        """With what is doubtful about the numbers to come. Raises InvalidRequest where none could be judged by them."""
+        """Return the admission with doubts about the numbers to come. Raises InvalidRequest if none could be judged by
+        them."""
         source = spec.service.source if spec.service else None
         if spec.service is None or source is None or not spec.policy.needs_source:
             return admission
@@ -135,12 +138,12 @@ class GateService:
         if isinstance(started, Gate):
             return started
         if spec.follows_switch:
-            await self._supervisor.drop_watches(started.gate.service)  # the start has ended them
+            await self._supervisor.drop_watches(started.gate.service)  # the start of this gate has ended them
         self._supervisor.adopt(started, spec)
         return started.gate
 
     async def get(self, gate_id: str) -> Gate:
-        """Raises UnknownGate."""
+        """Return a gate. Raises UnknownGate."""
         gate = self._supervisor.gate(gate_id)
         if gate is None:
             with _refusing():
@@ -150,7 +153,8 @@ class GateService:
         return gate
 
     async def named(self, beginning: str) -> Gate:
-        """The gate whose id is or begins so. Raises UnknownGate, or AmbiguousGate where there are several."""
+        """Return the gate with this id or prefix of an id. Raises UnknownGate, or AmbiguousGate if there are
+        several."""
         try:
             return await self.get(beginning)
         except UnknownGate:
@@ -170,12 +174,12 @@ class GateService:
         limit: int = 50,
         before: str | None = None,
     ) -> Page:
-        """Newest first; no `states` means all."""
+        """Return a page of gates, newest first; no `states` means all."""
         with _refusing():
             return await self._gate_store.page(service, states, limit, before)
 
     async def wait(self, gate_id: str, seconds: float) -> Gate:
-        """The gate once it is answered, or as it stands after `seconds`; whichever replica runs it."""
+        """Return the gate once it is answered, or as it is after `seconds`; whichever replica runs it."""
         end = self._clock.steady() + seconds
         while True:
             change = self._news.expect(gate_id)
@@ -186,7 +190,7 @@ class GateService:
             await within_seconds(change, min(left, self._pause(gate_id)))
 
     async def events(self, gate_id: str, after: int = 0) -> AsyncGenerator[GateEvent]:
-        """The gate's log from the event after `after` on, until the gate is over. Raises UnknownGate."""
+        """Yield the gate's log after event `after`, until the gate is over. Raises UnknownGate."""
         while True:
             change = self._news.expect(gate_id)
             gate = await self.get(gate_id)
@@ -214,7 +218,7 @@ class GateService:
         return await self._intervene(gate_id, called_for, step)
 
     async def resolve(self, gate_id: str, verdict: Verdict, *, caller: str, reason: str) -> Gate:
-        """A person's decision, pass or fail, on a held gate. Raises UnknownGate, AlreadyDecided."""
+        """Store a person's decision, pass or fail, on a held gate. Raises UnknownGate, AlreadyDecided."""
 
         def called_for(gate: Gate) -> bool:
             if gate.state is not GateState.HELD:
@@ -227,13 +231,13 @@ class GateService:
         return await self._intervene(gate_id, called_for, step)
 
     async def rollback(self, gate_id: str, *, caller: str, reason: str, key: str | None = None) -> Gate:
-        """A person pulls the cord: once only, but again where it was not seen to succeed. The same key again is the
-        same pull, however the first one ended; and of two who pull at the same time one does.
+        """Start a rollback that a person calls for: only once, but again if it was not seen to succeed. A call is
+        idempotent by its key, however the first one ended; of two calls at the same time one starts the rollback.
 
-        Raises UnknownGate, NothingToRollBack, and ServiceBusy where a newer gate holds the service.
+        Raises UnknownGate, NothingToRollBack, and ServiceBusy if a newer gate holds the service.
         """
 
-        seen = 0  # the round that it would be when the call came: if that is past, somebody else was faster
+        seen = 0  # the round that this call would start: if it is past, somebody else was faster
 
         def called_for(gate: Gate) -> bool:
             nonlocal seen
@@ -251,8 +255,8 @@ class GateService:
         return await self._intervene(gate_id, called_for, step)
 
     async def give_up(self, gate_id: str, *, caller: str, reason: str, done: bool = False) -> Gate:
-        """A person ends a rollback that does not get done, or that nobody could confirm; `done` says that it was done
-        by hand. Raises UnknownGate, NotRollingBack."""
+        """End a rollback that does not get done, or that nobody could confirm, for a person; `done` says that it was
+        done by hand. Raises UnknownGate, NotRollingBack."""
 
         def called_for(gate: Gate) -> bool:
             rollback = gate.rollback
@@ -267,13 +271,13 @@ class GateService:
         return await self._intervene(gate_id, called_for, step)
 
     async def orders(self, gate_id: str) -> Sequence[ActionRun]:
-        """What its verdict called for. Raises UnknownGate."""
+        """Return the actions that its verdict called for. Raises UnknownGate."""
         await self.get(gate_id)
         with _refusing():
             return await self._outbox.of_gate(gate_id)
 
     async def rehearse(self, gate_id: str) -> Sequence[Rehearsed]:
-        """What a person's rollback would do now. Raises UnknownGate, and ServiceBusy as that would."""
+        """Return what a person's rollback would do now. Raises UnknownGate, and ServiceBusy as a rollback would."""
         gate, config = await self.get(gate_id), self._supervisor.config
         with _refusing():
             body = await self._gate_store.policy_body(gate_id)
@@ -286,9 +290,9 @@ class GateService:
         return await rehearse(gate, spec, config, self._attempts, quarantined)
 
     async def test_action(self, action: str, asked: ActionTest, *, caller: str) -> Tested:
-        """What an action would do, or, where it is asked to run, what a try of it came to; audited before.
+        """Return what an action would do, or, if the request says so, the result of an attempt; audited before.
 
-        Raises UnknownAction, UnknownService, InvalidRequest, and ServiceBusy where a gate has the service's traffic.
+        Raises UnknownAction, UnknownService, InvalidRequest, and ServiceBusy if a gate has the service's traffic.
         """
         moment = self._clock.now()
         if asked.run:
@@ -298,7 +302,7 @@ class GateService:
         return await try_out(action, asked, self._supervisor.config, self._attempts, caller, moment)
 
     async def push(self, gate_id: str, evidence: PushedEvidence, *, caller: str) -> None:
-        """Keep what was pushed for the gate's source. Raises UnknownGate, NotPushed, AlreadyDecided."""
+        """Store a push for the gate's source. Raises UnknownGate, NotPushed, AlreadyDecided."""
         gate = await self.get(gate_id)
         service = self._supervisor.config.services.get(gate.service)
         kind = service.source.kind if service and service.source else "none"
@@ -316,22 +320,22 @@ class GateService:
             return await self._lock_store.lock(service, holder, seconds, reason, caller)
 
     async def unlock(self, service: str, *, holder: str, caller: str) -> None:
-        """Raises LockNotHeld."""
+        """Release the deploy lock. Raises LockNotHeld."""
         with _refusing():
             await self._lock_store.unlock(service, holder, caller)
 
     async def locks(self) -> Sequence[DeployLock]:
-        """The deploy locks that hold now."""
+        """Return the deploy locks that are held now."""
         with _refusing():
             return await self._lock_store.locks()
 
     async def quarantine(self) -> Sequence[QuarantinedVersion]:
-        """The versions that failed and were not released."""
+        """Return the versions that failed and were not released."""
         with _refusing():
             return await self._lock_store.quarantined()
 
     async def release(self, service: str, version: str, *, caller: str, reason: str) -> None:
-        """Let a quarantined version try again. Raises NotQuarantined."""
+        """Release a version from quarantine. Raises NotQuarantined."""
         with _refusing():
             await self._lock_store.release(service, version, caller, reason)
 
@@ -339,15 +343,15 @@ class GateService:
         return _HERE_SECONDS if gate_id in self._supervisor else _ELSEWHERE_SECONDS
 
     async def _intervene(self, gate_id: str, called_for: _Asking, step: _Stepping) -> Gate:
-        """Take the gate out of whatever hands it is in, do one step, and let it live on here."""
+        """Take over the gate from its owner, make one step, and let it run on here."""
         gate = await self.get(gate_id)
         with _refusing():
             for _ in range(_TUGS):
                 if not called_for(gate):
                     return gate
-                try:  # shielded: a caller who hangs up must not leave a gate that nobody runs
+                try:  # shielded: a caller that disconnects must not leave a gate that nobody runs
                     return await asyncio.shield(asyncio.create_task(self._seize_and_step(gate_id, called_for, step)))
-                except LeaseLost:  # someone else intervened at the same moment; see what became of it
+                except LeaseLost:  # someone else intervened at the same moment; see the result
                     gate = await self.get(gate_id)
         raise JournalUnavailable(problem="too many callers change this gate at once")
 
@@ -360,7 +364,7 @@ class GateService:
             if called_for(owned.gate):
                 await record.try_write(step(owned.gate, self._supervisor.spec_of(owned)), self._clock.now())
             return record.gate
-        except IntegrityError:  # it is to hold its service again, and another gate does by now
+        except IntegrityError:  # it is to hold its service again, but another gate does by now
             await self._refuse_busy(owned.gate.service)
             raise
         except JournalError:
@@ -374,7 +378,7 @@ class GateService:
             raise await self._busy(ServiceBusy.by(gate, self._clock.now()))
 
     async def _busy(self, refusal: ServiceBusy) -> ServiceBusy:
-        """The same, with the time at which the rollback that is waited for is given up."""
+        """Return the same refusal, with the time at which the rollback that is waited for is given up."""
         gate_id, config = refusal.fields["gate_id"], self._supervisor.config
         gate, body = await self._gate_store.find(gate_id), await self._gate_store.policy_body(gate_id)
         if gate is None or body is None:
@@ -385,7 +389,7 @@ class GateService:
 
 @contextmanager
 def _refusing() -> Iterator[None]:
-    """A journal that is down is a refusal."""
+    """Turn a journal that is down into a refusal."""
     try:
         yield
     except JournalError as error:

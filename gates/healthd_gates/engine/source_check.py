@@ -1,4 +1,4 @@
-"""A source looked at before a gate starts: what could never be judged is refused while nothing is switched yet."""
+"""Checks a source before a gate starts: a gate that could never be judged is refused before anything is switched."""
 
 from __future__ import annotations
 
@@ -18,13 +18,14 @@ _log = structlog.get_logger(__name__)
 _SECONDS = 5.0
 _CLOSING = 1.0
 _LASTING = (FailureKind.AUTH, FailureKind.PERMISSION, FailureKind.MISCONFIGURED, FailureKind.TLS, FailureKind.EXPIRED)
-"""What does not heal while a gate waits."""
+"""Failures that waiting does not cure."""
 
 
 async def check_before_start(config: SourceConfig, arms: Arms, context: SourceContext) -> tuple[str, ...]:
-    """What is doubtful about the numbers that a gate is to be judged by. Raises InvalidRequest where it could never be.
+    """Return doubts about the numbers that a gate would be judged by. Raises InvalidRequest if it could never be
+    judged.
 
-    A source that is down or slow refuses nothing: it may be back before it is needed.
+    A source that is down or slow causes no refusal: it may be back before it is needed.
     """
     try:
         source = build_source(config, arms, context)

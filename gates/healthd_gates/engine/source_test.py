@@ -1,4 +1,4 @@
-"""A source looked at as a gate would, for people who set it up."""
+"""Tests a source as a gate would use it, for people who set it up."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ QUANTILES = (0.5, 0.95, 0.99)
 
 @dataclass(frozen=True, slots=True)
 class ArmSeen:
-    """One arm: what was counted in `seconds`, None where nobody could say, and how it looks to the source."""
+    """One arm: the counts of `seconds`, None if they are not known, and what the source says about it."""
 
     counts: Counts | None
     seconds: float
@@ -48,7 +48,7 @@ class ArmSeen:
 
 @dataclass(frozen=True, slots=True)
 class SourceTested:
-    """What a source sees. `refused` keeps a gate from starting, `doubtful` may be meant."""
+    """Result of a source test. `refused` prevents a gate from starting, `doubtful` may be intended."""
 
     kind: str
     arms: Mapping[str, ArmSeen]
@@ -58,13 +58,13 @@ class SourceTested:
 
     @property
     def able(self) -> bool:
-        """Whether a gate could be judged by it now: it is not refused, and the candidate has requests."""
+        """True if a gate could be judged by it now: it is not refused, and the candidate has requests."""
         counts = self.arms["candidate"].counts if "candidate" in self.arms else None
         return not self.refused and counts is not None and counts.requests > 0
 
 
 async def try_source(config: SourceConfig, arms: Arms, context: SourceContext, seconds: float) -> SourceTested:
-    """Look at a source as a gate would: at the last minutes where it keeps a past, else for `seconds`.
+    """Read a source as a gate would: the last minutes if it keeps history, else for `seconds`.
 
     Raises ArmError for arms that it cannot tell apart.
     """
@@ -75,7 +75,7 @@ async def try_source(config: SourceConfig, arms: Arms, context: SourceContext, s
             inspection = await with_deadline(_INSPECTION, source.inspect(), name="inspect-source")
         past = list[Evidence]()
         if any(arm.counts is not None for arm in inspection.arms.values()):
-            pass  # what it has at hand
+            pass  # the counts that it has already
         elif isinstance(source, HistoricalSource):
             now = context.clock.now()
             past = await with_deadline(
@@ -131,7 +131,7 @@ def _arm(name: str, past: Sequence[Evidence], inspection: Inspection) -> ArmSeen
 
 
 def _together(one: Counts, other: Counts) -> Counts:
-    """Both; of latencies the newer ones, where the buckets have changed."""
+    """Return the sum of both; of latencies only the newer ones, if the buckets have changed."""
     latency = other.latency or one.latency
     if one.latency and other.latency and one.latency.edges == other.latency.edges:
         counts = tuple(a + b for a, b in zip(one.latency.counts, other.latency.counts, strict=True))

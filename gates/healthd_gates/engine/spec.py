@@ -1,4 +1,4 @@
-"""What a gate goes by: its policy as it was at the start, and its service as it is now."""
+"""The specification of a gate: its policy as it was at the start, and its service as it is now."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from healthd_gates.sources.contract import Arm, Arms
 class GateSpec:
     """A gate's policy and service. `service` is None once the configuration has none of that name.
 
-    `name` is the policy's. `without_secrets` says that the policy came from the journal, which keeps no secrets, and
-    that the configuration no longer has the same one.
+    `name` is the policy's. `without_secrets` is True if the policy came from the journal, which keeps no secrets, and
+    the configuration no longer has the same one.
     """
 
     policy: Policy
@@ -28,15 +28,16 @@ class GateSpec:
 
     @property
     def follows_switch(self) -> bool:
-        """Whether it judges a version that was given traffic: by its criteria, or because it is the service's own.
+        """True if it judges a version that has been given traffic: by its criteria, or because it is the service's own
+        policy.
 
-        A preflight and a smoke test come before: there is nothing to promote or to roll back yet, and whatever has the
-        traffic stays watched.
+        A preflight and a smoke test run earlier: there is nothing to promote or to roll back yet, and the version that
+        has the traffic is still watched.
         """
         return self.policy.needs_source or (self.service is not None and self.name == self.service.policy)
 
     def actions(self, occasion: Occasion) -> tuple[str, ...]:
-        """The names of the actions that an occasion calls for: the policy's, or else the service's, unless nothing was
+        """Return the names of the actions for an occasion: the policy's, or else the service's, unless nothing was
         switched yet."""
         service = self.service if self.follows_switch else None
         match occasion:
@@ -49,33 +50,33 @@ class GateSpec:
         return tuple(dict.fromkeys(shared if own is None else own))
 
     def actions_on_loss(self) -> tuple[str, ...]:
-        """The names of the actions for a candidate that has gone silent: a dead version must not keep the traffic, so
-        that they are those of a fail unless the configuration says otherwise.
+        """Return the names of the actions for a candidate that has fallen silent: a dead version must not keep the
+        traffic, so they are those of a fail unless the configuration says otherwise.
         """
         if self.policy.on_loss is not None:
             return tuple(dict.fromkeys(self.policy.on_loss))
         return self.actions(Occasion.INCONCLUSIVE) or self.actions(Occasion.FAIL)
 
     def rollback_window(self, requested: float | None) -> float | None:
-        """For how many seconds after the verdict there is something to roll back to; None for as long as it takes."""
+        """Return for how many seconds after the verdict there is something to roll back to; None for no limit."""
         if requested is not None:
             return requested
         return self.service.rollback_window if self.service else None
 
     @property
     def verdict_rules(self) -> Rules:
-        """What the judge is told for the verdict."""
+        """The judge's rules for the verdict."""
         source = self.service.source if self.service else None
         whole = self.policy.exposure == "all" and source is not None and source.sees_traffic
         return replace(self._paced(self.policy.verdict_rules()), whole=whole)
 
     @property
     def watch_rules(self) -> Rules:
-        """What the judge is told for the watch."""
+        """The judge's rules for the watch."""
         return self._paced(self.policy.watch_rules())
 
     def _paced(self, rules: Rules) -> Rules:
-        """How late numbers may come is the source's to say: CloudWatch's are minutes behind."""
+        """Set how late numbers may come, which depends on the source: CloudWatch's are minutes late."""
         if self.service is None or self.service.source is None:
             return rules
         return replace(rules, timing=replace(rules.timing, lateness=self.service.source.lateness))
@@ -87,12 +88,13 @@ class GateSpec:
 
 
 def policy_body(policy: Policy) -> str:
-    """A policy for the journal; secrets are masked."""
+    """Return a policy as JSON for the journal; secrets are masked."""
     return policy.model_dump_json(by_alias=True)
 
 
 def load_spec(body: str, name: str, service: str, config: Config) -> GateSpec:
-    """The plan of a gate that was started before: by its own policy, whatever the configuration says now."""
+    """Load the specification of a gate that was started before: with its own policy, whatever the configuration says
+    now."""
     current = config.policies.get(name)
     if current is not None and policy_body(current) == body:
         return GateSpec(current, config.services.get(service), name=name)
@@ -102,7 +104,8 @@ def load_spec(body: str, name: str, service: str, config: Config) -> GateSpec:
 
 
 def action_arms(gate_service: str, service: Service | None, candidate: Version, baseline: Version | None) -> Arms:
-    """Whom an action is about. It needs no addresses, so that it works where the configuration has them no more."""
+    """Return the arms that an action is about. It needs no addresses, so that it works if the configuration no longer
+    has them."""
 
     def arm(version: Version) -> Arm:
         target = target_of(service, version) if service else version.target
@@ -113,7 +116,7 @@ def action_arms(gate_service: str, service: Service | None, candidate: Version, 
 
 
 def arms_of(service_name: str, service: Service, candidate: Version, baseline: Version | None) -> Arms:
-    """Who is observed. Raises KeyError for a target that the service does not have."""
+    """Return the arms that are observed. Raises KeyError for a target that the service does not have."""
     return Arms(service_name, _arm(service, candidate), _arm(service, baseline) if baseline else None)
 
 
@@ -124,7 +127,7 @@ def _arm(service: Service, version: Version) -> Arm:
 
 
 def target_of(service: Service, version: Version) -> str | None:
-    """The target that a version runs on: the one that it names, or the only one that there is."""
+    """Return the target that a version runs on: the one that it names, or the only one that there is."""
     if version.target is not None:
         return version.target
     return next(iter(service.targets)) if len(service.targets) == 1 else None

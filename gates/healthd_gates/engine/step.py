@@ -1,4 +1,4 @@
-"""One step of a gate: how it shall stand, and all that is stored in the same transaction. Pure."""
+"""One step of a gate: its new state, and all that is stored in the same transaction. Pure."""
 
 from __future__ import annotations
 
@@ -15,9 +15,7 @@ Event = tuple[EventKind, dict[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step of a gate. `events` have no numbers yet. `gives_up` says why its actions that are due are not tried
-    again.
-    """
+    """One step of a gate. `events` have no numbers yet. `gives_up` says why its due actions are not retried."""
 
     gate: Gate
     events: tuple[Event, ...] = ()
@@ -27,7 +25,7 @@ class Step:
     gives_up: str | None = None
 
     def after(self, *events: Event) -> Step:
-        """The same step, told after these events."""
+        """Return the same step with these events before its own."""
         return replace(self, events=(*events, *self.events))
 
 

@@ -1,6 +1,6 @@
-"""The gates that this replica runs: one task each, taken up, brought back after a stumble, handed on.
+"""The gates that this replica runs: one task each, started, restarted after an error, handed over.
 
-What a task does is `engine.runner`; what callers may ask is `engine.service`.
+A task runs `engine.runner`; the operations for callers are in `engine.service`.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ _log = structlog.get_logger(__name__)
 _TAKEN_AT_ONCE = 100
 _STUMBLES = 3
 _PAUSE_SECONDS = 5.0
-_LOOK_AGAIN_SECONDS = 60.0  # at a gate that could not be read: another release may have brought it on
+_LOOK_AGAIN_SECONDS = 60.0  # for a gate that could not be read: a newer release may have moved it on
 _NEWS_FOR_SECONDS, _GOOD_NEWS_FOR_SECONDS = 86400.0, 300.0
 
 
 class _Running:
-    """A gate's task, and its life, which is another one after a stumble."""
+    """A gate's task and runner; an error replaces both."""
 
     task: asyncio.Task[None]
 
@@ -69,22 +69,22 @@ class Supervisor:
 
     @property
     def observer_context(self) -> ObserverContext:
-        """What gates that run here look through."""
+        """The dependencies of the observers of gates that run here."""
         return self._tools.observer_context
 
     def gate(self, gate_id: str) -> Gate | None:
-        """A gate that runs here, as last stored."""
+        """Return a gate that runs here, as last stored."""
         running = self._running.get(gate_id)
         return running.life.gate if running else None
 
     def gates(self) -> list[Gate]:
-        """All that run here, as last stored."""
+        """Return all gates that run here, as last stored."""
         return [running.life.gate for running in self._running.values()]
 
     def adopt(self, owned: Owned, spec: GateSpec | None = None, *, unsure: bool = False) -> None:
-        """Run a gate that is this replica's. A fresh one brings its plan, others have theirs stored.
+        """Run a gate that this replica owns. A new one brings its specification, others have theirs stored.
 
-        `unsure` says that the journal may know more of it by now, since a write ended nobody knows how.
+        `unsure` is True if the journal may have a newer state, since a write ended with an unknown result.
         """
         gate = owned.gate
         if gate.state.is_over and not unsure:
@@ -96,13 +96,13 @@ class Supervisor:
         self._running[gate.id] = running
 
     def spec_of(self, owned: Owned) -> GateSpec:
-        """What the gate is decided by. Raises UnreadableGate."""
+        """Return the specification that the gate is decided by. Raises UnreadableGate."""
         gate = owned.gate
         with reading(gate.id):
             return load_spec(owned.policy_body, gate.policy, gate.service, self.config)
 
     async def take_over_orphans(self) -> None:
-        """Take up the gates that nobody runs. Raises JournalError."""
+        """Take over the gates that nobody runs. Raises JournalError."""
         room = self.config.gates.max_running - len(self)
         while room > 0:
             taken, unreadable = await self._leases.take_over(min(_TAKEN_AT_ONCE, room), self.unreadable, self.spec_of)
@@ -117,7 +117,8 @@ class Supervisor:
             room -= len(taken)
 
     async def take_back(self) -> None:
-        """Take up what the journal says runs here, and does not, for a lease or longer. Raises JournalError."""
+        """Take back the gates that, by the journal, have run here for a lease or longer, and do not. Raises
+        JournalError."""
         now = self._tools.observer_context.clock.steady()
         lost = [gate_id for gate_id in await self._leases.mine() if gate_id not in self]
         self._missed = {gate_id: self._missed.get(gate_id, now) for gate_id in lost}
@@ -134,7 +135,7 @@ class Supervisor:
                 _log.error("gate was not running, restarted", gate=gate_id)
 
     def _leave(self, unreadable: Sequence[UnreadableGate]) -> None:
-        """Leave a gate to a replica that can read it; it is looked at again after a while."""
+        """Leave a gate to a replica that can read it; it is tried again after a while."""
         now = self._tools.observer_context.clock.steady()
         self._looked_at = {gate_id: at for gate_id, at in self._looked_at.items() if now - at < _LOOK_AGAIN_SECONDS}
         for error in unreadable:
@@ -149,8 +150,8 @@ class Supervisor:
         return self._looked_at.keys()
 
     async def inherit(self) -> None:
-        """Tell how rollbacks have ended at replicas that are gone since, for nobody knows whether they have told: of
-        those that want a person for a day, of the others for a moment. Raises JournalError."""
+        """Report how rollbacks have ended at replicas that are gone since, as those may not have reported it: for a day
+        if they need a person, for a moment otherwise. Raises JournalError."""
         now = self._tools.observer_context.clock.now()
         for gate in await self._leases.inherit(_NEWS_FOR_SECONDS):
             assert gate.rollback is not None
@@ -160,25 +161,26 @@ class Supervisor:
                 self._tools.inherited(gate)
 
     async def seize(self, gate_id: str) -> Owned | None:
-        """A gate in the caller's hands, wherever it ran; it runs no more until it is adopted. Raises JournalError."""
+        """Take over a gate for the caller, wherever it ran; it does not run until it is adopted. Raises
+        JournalError."""
         await self._stop(gate_id)
         return await self._leases.seize(gate_id)
 
     async def drop_watches(self, service: str) -> None:
-        """Stop the watches over a service, which are not this replica's any more."""
+        """Stop the watches of a service, which are no longer this replica's."""
         watches = [gate.id for gate in self.gates() if gate.service == service and gate.state is GateState.WATCHING]
         for gate_id in watches:
             await self._stop(gate_id)
             self._news.publish(gate_id)
 
     def record(self, owned: Owned) -> Record:
-        """Where the caller writes what becomes of a seized gate."""
+        """Return the record in which the caller stores the changes of a seized gate."""
         return Record(
             owned.gate, owned.token, owned.cursor, self._tools.observer_context.gate_store, self._tools.changed
         )
 
     async def close(self) -> None:
-        """Stop every gate where it stands."""
+        """Stop every gate in its present state."""
         tasks = {running.task for running in self._running.values()}
         self._running.clear()
         for task in tasks:
@@ -197,8 +199,8 @@ class Supervisor:
             del self._running[gate_id]
 
     async def _see_through(self, gate_id: str, running: _Running, *, unsure: bool) -> None:
-        """Run a gate to its end. After a stumble it goes on from what is stored; after some it ends inconclusive. While
-        the journal is away it waits."""
+        """Run a gate to its end. After an error it resumes from the stored state; after several it ends inconclusive.
+        While the journal is down it waits."""
         stumbles, trouble = 0, ""
         while True:
             try:
@@ -225,7 +227,7 @@ class Supervisor:
             await asyncio.sleep(_PAUSE_SECONDS * max(1, stumbles))
 
     async def _pick_up(self, gate_id: str, running: _Running, *, give_up: bool) -> bool:
-        """Bring a gate back from the journal; False when there is nothing more to run. Raises JournalError."""
+        """Reload a gate from the journal; False when there is nothing more to run. Raises JournalError."""
         owned = await self._leases.recall(gate_id, running.life.token)
         if owned is None or owned.gate.state.is_over:
             return False

@@ -1,4 +1,4 @@
-"""Moments at even distances on the steady clock. They do not drift, and those that were missed are skipped."""
+"""Ticks at equal intervals on the monotonic clock. They do not drift, and missed ones are skipped."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Ticker:
         self._next = clock.steady() + delay
 
     async def wait(self) -> float:
-        """Sleep until the next tick; by how many seconds it came late."""
+        """Sleep until the next tick; return by how many seconds it came late."""
         left = self._next - self._clock.steady()
         if left > 0:
             await asyncio.sleep(left)

@@ -1,6 +1,6 @@
-"""The course of a gate: what follows from a look, a verdict, a regression, a person's word. Pure.
+"""The course of a gate: the steps after an evaluation, a verdict, a regression, a person's decision. Pure.
 
-Every function gives the gate as it shall stand, with all that is stored in the same transaction.
+Every function returns the new state of the gate, with all that is stored in the same transaction.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _DEATHS = {reason.value for reason in Reason if reason.is_death}
 
 
 def on_evaluation(gate: Gate, standing: Standing, notes: tuple[str, ...], spec: GateSpec, moment: datetime) -> Step:
-    """A look at the evidence: goes on, or decides."""
+    """Process an evaluation of the evidence: go on, or decide."""
     look: Event = (EventKind.LOOK, {"standing": standing_document(standing), "notes": list(notes)})
     seen = replace(gate, standing=standing, notes=notes)
     if gate.state is GateState.WATCHING:
@@ -39,7 +39,7 @@ def on_evaluation(gate: Gate, standing: Standing, notes: tuple[str, ...], spec: 
 
 
 def on_verdict(gate: Gate, standing: Standing, spec: GateSpec, moment: datetime) -> Step:
-    """The judge has come to a verdict."""
+    """Process the judge's verdict."""
     verdict = standing.verdict
     assert verdict is not None
     if verdict is Verdict.INCONCLUSIVE and spec.policy.inconclusive == "hold":
@@ -51,8 +51,8 @@ def on_verdict(gate: Gate, standing: Standing, spec: GateSpec, moment: datetime)
 
 
 def decision_of(standing: Standing, moment: datetime, *, promotes: bool, notes: Sequence[str] = ()) -> Decision:
-    """What the judge says, as a decision, with the `notes` of the last look: they are the cause where numbers are
-    missing, and a caveat where there are some.
+    """Return the judge's result as a decision, with the `notes` of the last evaluation: they are the cause if numbers
+    are missing, and a caveat if there are some.
     """
     assert standing.verdict is not None
     counts_as: Literal[Verdict.PASS, Verdict.FAIL] = Verdict.PASS if promotes else Verdict.FAIL
@@ -64,7 +64,7 @@ def decision_of(standing: Standing, moment: datetime, *, promotes: bool, notes: 
 
 
 def decide(gate: Gate, decision: Decision, spec: GateSpec) -> Step:
-    """A verdict is final: on a pass the watch begins, on a fail the traffic goes back."""
+    """Make a verdict final: on a pass the watch begins, on a fail the rollback."""
     told: Event = (EventKind.DECISION, decision_document(decision))
     settled = replace(gate, decision=decision, decides_by=min(gate.decides_by, decision.at))
     if decision.counts_as is Verdict.PASS:
@@ -78,7 +78,7 @@ def decide(gate: Gate, decision: Decision, spec: GateSpec) -> Step:
 
 
 def on_regression(gate: Gate, spec: GateSpec, moment: datetime) -> Step:
-    """The watch has found harm, or a candidate that starts again and again."""
+    """Process harm that the watch has found, or a candidate that restarts again and again."""
     assert gate.standing is not None
     crashed = gate.standing.reason is Reason.CRASH_LOOPING
     names = spec.actions_on_loss() if crashed else None
@@ -88,7 +88,7 @@ def on_regression(gate: Gate, spec: GateSpec, moment: datetime) -> Step:
 
 
 def on_monitoring_end(gate: Gate, moment: datetime) -> Step:
-    """The watch is over, without harm as far as it saw."""
+    """End the watch, without harm as far as it saw."""
     standing = gate.standing
     if standing is not None and standing.reason.is_silence:
         return finish(gate, moment, f"the watch is over, and saw nothing at its end: {standing.sentence}")
@@ -98,7 +98,7 @@ def on_monitoring_end(gate: Gate, moment: datetime) -> Step:
 def manual_rollback(
     gate: Gate, spec: GateSpec, caller: str, reason: str, moment: datetime, key: str | None = None
 ) -> Step:
-    """A person pulls the cord. An undecided gate has failed by it."""
+    """Start a rollback that a person calls for. An undecided gate fails by it."""
     told: tuple[Event, ...] = ()
     if gate.decision is None:
         decision = Decision(Verdict.FAIL, Verdict.FAIL, "person", reason, moment, caller)
@@ -113,21 +113,21 @@ def manual_rollback(
 
 
 def on_person_verdict(gate: Gate, verdict: Verdict, spec: GateSpec, caller: str, reason: str, moment: datetime) -> Step:
-    """A person decides a held gate."""
+    """Process a person's decision on a held gate."""
     counts_as: Literal[Verdict.PASS, Verdict.FAIL] = Verdict.PASS if verdict is Verdict.PASS else Verdict.FAIL
     step = decide(gate, Decision(counts_as, counts_as, "person", reason, moment, caller), spec)
     return replace(step, audit=AuditEntry(caller, f"gate.{counts_as.value}", gate.id, {"reason": reason}))
 
 
 def on_hold_timeout(gate: Gate, spec: GateSpec, moment: datetime) -> Step:
-    """Nobody decided a held gate in time."""
+    """Process the timeout of a held gate that nobody decided."""
     reason = gate.standing.reason.value if gate.standing else Reason.NOT_ENOUGH_EVIDENCE.value
     sentence = "The evidence was inconclusive, and nobody decided in time."
     return decide(gate, Decision(Verdict.INCONCLUSIVE, Verdict.FAIL, reason, sentence, moment), spec)
 
 
 def abort(gate: Gate, sentence: str, spec: GateSpec, moment: datetime, reason: str = "configuration") -> Step:
-    """The gate cannot go on: its service is gone, or it stumbles again and again."""
+    """End a gate that cannot go on: its service is gone, or its errors repeat."""
     if gate.rollback is not None and gate.rollback.state.is_under_way:
         return end_rollback(gate, RollbackState.UNCONFIRMED, sentence, moment)
     if gate.decision is not None:
@@ -136,7 +136,7 @@ def abort(gate: Gate, sentence: str, spec: GateSpec, moment: datetime, reason: s
 
 
 def cancel(gate: Gate, caller: str, reason: str, moment: datetime) -> Step:
-    """A person ends an undecided gate, or the watch after a pass."""
+    """End an undecided gate, or the watch after a pass, by a person's request."""
     state = GateState.FINISHED if gate.state is GateState.WATCHING else GateState.CANCELLED
     body = {"state": state.value, "by": caller, "why": reason}
     return Step(

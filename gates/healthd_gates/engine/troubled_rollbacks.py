@@ -1,4 +1,4 @@
-"""The rollbacks that want a person, at whichever replica: read from the journal, and at once when one changes here."""
+"""The rollbacks that need a person, at any replica: polled from the journal, and at once when one changes here."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from healthd_gates.engine.change_events import within_seconds
 from healthd_gates.store.gate_store import GateStore
 
 _log = structlog.get_logger(__name__)
-_AGAIN = 10.0  # seconds between two looks: replicas do not tell each other
+_AGAIN = 10.0  # seconds between two polls: replicas do not notify each other
 _LASTING = timedelta(days=1)
 
 
 class TroubledRollbacks:
-    """Keeps the list. While the journal is down, the one before stands."""
+    """Keeps the list. While the journal is down, the previous list remains."""
 
     def __init__(self, gate_store: GateStore, clock: Clock) -> None:
         self._gate_store, self._clock = gate_store, clock
@@ -31,34 +31,34 @@ class TroubledRollbacks:
         return self._gates
 
     def changed(self) -> None:
-        """A rollback or a verdict came: look now."""
+        """Poll now: a rollback or a verdict has changed."""
         self._changed.set()
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Run until cancelled."""
         while True:
-            self._changed.clear()  # before the look: what changes during it is looked at once more
+            self._changed.clear()  # before the poll: a change during it causes another one at once
             try:
                 await self.look()
-            except JournalError:  # which others log
+            except JournalError:  # others log it
                 pass
             except Exception:
                 _log.exception("failed rollbacks not read for notification")
             await within_seconds(self._changed, _AGAIN)
 
     async def look(self) -> None:
-        """Raises JournalError."""
+        """Reload the list. Raises JournalError."""
         found = await self._gate_store.rollbacks(self._clock.now() - _LASTING)
         self._gates = tuple([gate for gate in _latest(found) if not await self._is_past(gate)])
 
     async def _is_past(self, gate: Gate) -> bool:
-        """Whether the service has a version since then that passed, or was rolled back well."""
+        """True if the service has had a newer version that passed, or was rolled back successfully."""
         page = await self._gate_store.page(gate.service, (), 20, None)
         return any(newer.id > gate.id and _settles(newer) for newer in page.gates)
 
 
 def wants_a_person(rollback: Rollback) -> bool:
-    """Whether it ended badly, or was tried in vain so far."""
+    """True if it ended without success, or has been retried without success so far."""
     return rollback.state.wants_a_person or (rollback.state is RollbackState.DUE and bool(rollback.detail))
 
 
@@ -67,7 +67,7 @@ def _settles(gate: Gate) -> bool:
 
 
 def _latest(gates: Sequence[Gate]) -> list[Gate]:
-    """Of each service the newest, while its rollback wants a person."""
+    """Return the newest gate of each service, if its rollback needs a person."""
     newest: dict[str, Gate] = {}
     for gate in sorted(gates, key=lambda gate: gate.id):
         newest[gate.service] = gate

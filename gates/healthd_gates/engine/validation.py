@@ -1,4 +1,5 @@
-"""Whether a request fits the configuration, and the gate that it asks for. What the journal has to say comes later."""
+"""Validates a request against the configuration, and builds the gate that it asks for. The checks of the journal come
+later."""
 
 from __future__ import annotations
 
@@ -18,7 +19,7 @@ from healthd_gates.engine.spec import GateSpec, action_arms, arms_of, policy_bod
 from healthd_gates.sources.contract import ArmError, Arms
 from healthd_gates.store.admission import Admission
 
-_SLACK = 4  # looks that a decision may come after the last one was due
+_SLACK = 4  # evaluations that a decision may come late
 
 
 def validate(
@@ -31,7 +32,8 @@ def validate(
     moment: datetime,
     joins_for: float | None = None,
 ) -> tuple[Admission, GateSpec]:
-    """The gate, ready to be stored, and what it goes by. Raises UnknownService, UnknownPolicy, UnfitRequest, Frozen."""
+    """Return the gate, ready to be stored, and its specification. Raises UnknownService, UnknownPolicy, InvalidRequest,
+    Frozen."""
     service = known_service(request.service, config)
     name = request.policy or service.policy
     policy = config.policies.get(name)
@@ -62,7 +64,7 @@ def validate(
 
 
 def known_service(name: str, config: Config) -> Service:
-    """Raises UnknownService."""
+    """Return a service by name. Raises UnknownService."""
     service = config.services.get(name)
     if service is None:
         raise UnknownService(service=name, known=", ".join(sorted(config.services)) or "none")
@@ -70,7 +72,7 @@ def known_service(name: str, config: Config) -> Service:
 
 
 def new_id(moment: datetime) -> str:
-    """An id that nobody can guess; ids ascend with the milliseconds of their birth."""
+    """Return an id that nobody can guess; ids ascend with the milliseconds of their creation."""
     return f"{int(moment.timestamp() * 1000):012x}{secrets.token_hex(10)}"
 
 
@@ -99,7 +101,7 @@ def _check_fit(request: VerifyRequest, service: Service, name: str, policy: Poli
 
 
 def _check_actions(request: VerifyRequest, spec: GateSpec, config: Config) -> None:
-    """A deploy that could not be rolled back is refused while that is still somebody's problem at daytime."""
+    """Refuse a deploy that could not be rolled back, while somebody is there to solve it."""
     wanted = [Occasion.PASS, *((Occasion.FAIL, Occasion.INCONCLUSIVE) if request.rollback == "auto" else ())]
     arms = action_arms(request.service, spec.service, request.candidate, request.baseline)
     for occasion in wanted:
@@ -111,7 +113,7 @@ def _check_actions(request: VerifyRequest, spec: GateSpec, config: Config) -> No
 
 
 def check_action(name: str, action: ActionConfig, arms: Arms) -> None:
-    """Raises InvalidRequest for an action that could not be carried out for these arms, or not on this host."""
+    """Check an action. Raises InvalidRequest if it could not be carried out for these arms, or not on this host."""
     try:
         action.check(arms)
     except ArmError as error:
