@@ -91,7 +91,7 @@ class ActionWorker:
                 due_in = await self._take_up()
             except JournalError as error:
                 _log.debug("outbox waiting for the journal", problem=str(error))
-            # New orders of this replica wake it; those of another replica are that one's, and are polled in case it is dead.
+            # New orders of this replica wake it; those of another one are polled, in case that is dead.
             pause = min(max(due_in, _LOOK_SECONDS), _IDLE_SECONDS)
             await within_seconds(self._news, min(pause, self._lease / _RENEWALS))
 

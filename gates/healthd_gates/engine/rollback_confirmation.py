@@ -53,7 +53,7 @@ class Recovery:
     def take(self, evidence: Evidence | None, notes: Sequence[str]) -> None:
         """Take one evaluation, with the reasons for missing numbers."""
         if evidence is None or (evidence.candidate is None and evidence.baseline is None and not notes):
-            self._problem = "; ".join(notes) or self._problem  # no new numbers prove nothing: pushes come at their own times
+            self._problem = "; ".join(notes) or self._problem  # no new numbers prove nothing: a push may come later
             return
         problem = self._still_here(evidence)
         if problem is None and evidence.baseline is not None:
