@@ -1,4 +1,4 @@
-"""The dialects of other deploy tools. A new one is a file here, its options in `config.hooks`, its line in the registry
+"""The dialects of other deploy tools. To add one: a file here, its options in `config.hooks`, its line in the registry
 of `config.any_hook`, a test and a section in the docs.
 """
 
@@ -9,10 +9,10 @@ from healthd_gates.hooks.dialect import Dialect
 
 
 def known_kinds() -> list[str]:
-    """Every dialect, also those of installed packages."""
+    """Return the kinds of all dialects, also those of installed packages."""
     return HOOKS.kinds()
 
 
 def find_kind(kind: str) -> type[Dialect]:
-    """The class of a kind. Raises UnknownKindError, or ImportError when it cannot be loaded."""
+    """Return the class of a kind. Raises UnknownKindError, or ImportError when it cannot be loaded."""
     return HOOKS.find(kind)

@@ -1,5 +1,5 @@
 """The web provider of Argo Rollouts. It sends the same request for each measurement and reads the verdict from the
-body: every status but 2xx is an error to it, so that a gate that runs, or failed, is a 200 too.
+body: any status but 2xx is an error to it, so that a running or failed gate is answered with 200 too.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from healthd_gates.domain.request import VersionName
 from healthd_gates.hooks.contract import SCOPE, Run, Told, Word, decided_for
 from healthd_gates.hooks.runs import Begun, Runs
 
-_REPEATED = 60.0  # seconds in which a verdict is told again to a run that has no name, as its answer may be lost
+_REPEATED = 60.0  # seconds in which a verdict is repeated to a run without a name, as its answer may be lost
 
 
 class Measurement(Model):
-    """The `jsonBody` of the analysis template that ships."""
+    """The `jsonBody` of the analysis template that is included."""
 
     rollout: str = Field(max_length=128)
     """The rollout, as namespace/name."""
     revision: Annotated[str, StringConstraints(pattern=shape(r"^[0-9]{1,20}$", "a number"))]
-    """Its annotation `rollout.argoproj.io/revision`, which tells one deploy from the next."""
+    """Its annotation `rollout.argoproj.io/revision`, which distinguishes one deploy from the next."""
     version: VersionName
-    """What is judged: the hash of the pod template, unless the template says otherwise."""
+    """The version to judge: the hash of the pod template, unless the template says otherwise."""
     run: (
         Annotated[
             str,
@@ -44,9 +44,9 @@ class Measurement(Model):
         ]
         | None
     ) = None
-    """What tells one AnalysisRun from the next: the Rollout's resourceVersion when it was made."""
+    """Identifies an AnalysisRun: the Rollout's resourceVersion when it was made."""
     stable: VersionName | Literal[""] | None = None
-    """The hash of the stable pods, for the baseline of the configuration: its version, where pods are told apart by
+    """The hash of the stable pods, for the baseline of the configuration: its version, if pods are distinguished by
     `rollouts-pod-template-hash`."""
 
 
@@ -86,7 +86,7 @@ class ArgoRollouts:
         run = Run(call.hook, body.rollout, id, deploys, call.caller.name, release)
         try:
             return answer(Told.of(await self._gate(run, body)))
-        except Quarantined as refused:  # as an error it would be tried again, with traffic on the version all the time
+        except Quarantined as refused:  # an error would be retried, with traffic on the version all the time
             return answer(Told(verdict=Word.FAIL, sentence=str(refused), gate=refused.fields["gate_id"]))
         except (Locked, Frozen, ServiceBusy) as refused:
             return answer(Told(verdict=Word.RUNNING, sentence=f"Waiting. {refused}", gate=None))
@@ -100,8 +100,8 @@ class ArgoRollouts:
         return await self._runs.note(begun)
 
     async def _is_another(self, begun: Begun) -> bool:
-        """Whether another AnalysisRun asks, as far as that can be told where the template does not name it: an analysis
-        ends with the first verdict that it hears, and only an answer that was lost is asked for again."""
+        """True if another AnalysisRun asks, as far as that is visible if the template does not name it: an analysis
+        ends with the first verdict that it receives, and only a lost answer is asked for again."""
         if not begun.run.told:
             return False
         spent = decided_for(begun.gate, self._runs.clock.now()) > _REPEATED

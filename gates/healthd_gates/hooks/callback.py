@@ -1,5 +1,5 @@
-"""What a dialect brings along whose tool asks, hangs up, and wants to be called back. When that is done is the business
-of `hooks.callback_worker`.
+"""The contract of a dialect whose tool starts a gate, disconnects, and expects a callback. `hooks.callback_worker`
+decides when to call.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from healthd_gates.domain.callback import FinalWord
 
 
 class Receipt(StrEnum):
-    """What became of one try. `RETRY`: another one may succeed. `REFUSED`: no other one would."""
+    """Outcome of one attempt. `RETRY`: another one may succeed. `REFUSED`: no other one would."""
 
     TAKEN = "taken"
     RETRY = "again"
@@ -22,8 +22,8 @@ class Receipt(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One try to tell a tool something. `after` is the fewest seconds to the next one; `heard` whether the tool may
-    have taken it in spite of all: then no other word may follow."""
+    """Result of one attempt to call a tool back. `after` is the least number of seconds before the next one; `heard` is
+    True if the tool may have accepted it in spite of an error: then no other answer may follow."""
 
     receipt: Receipt
     detail: str
@@ -35,9 +35,9 @@ class Correspondent(Protocol):
     """Calls one kind of tool back.
 
     `wait_timeout` is the number of seconds that a gate may wait until it can start, `retry_for` the number of seconds
-    for which an answer is tried.
-    `excuse` says why the answer is yes with nothing judged, or None where a gate is needed. `tell` tries once to bring
-    the verdict, `report` once to say how it goes, which may be lost. What they raise counts as a try that failed.
+    for which an answer is retried. `excuse` returns why the answer is yes with nothing judged, or None if a gate is
+    needed. `tell` makes one attempt to deliver the verdict, `report` one to report progress, which may be lost. An
+    exception counts as a failed attempt.
     """
 
     wait_timeout: float

@@ -1,5 +1,5 @@
-"""Sees to every reply that is owed: starts its gate, says now and then how it goes, and brings the verdict, whichever
-replica took the request and however often this one is restarted. How a tool is spoken to is its dialect's business.
+"""Processes every callback: starts its gate, reports progress now and then, and delivers the verdict, whichever replica
+took the request and however often this one is restarted. The protocol of each tool is its dialect's business.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ from healthd_gates.store.callbacks import CallbackStore
 from healthd_gates.store.gate_update import LeaseLost
 
 _log = structlog.get_logger(__name__)
-_LOOK_SECONDS, _IDLE_SECONDS = 1.0, 5.0  # between looks while a callback is open; while none is
+_LOOK_SECONDS, _IDLE_SECONDS = 1.0, 5.0  # between polls while a callback is open; while none is
 _AT_ONCE = 16
 _TRY_SECONDS = 10.0
-_LEASE_SECONDS = 20.0  # longer than a try and its bookkeeping take
-_TURN_SECONDS = 5.0  # between looks whether a gate may start by now
+_LEASE_SECONDS = 20.0  # longer than an attempt and its bookkeeping take
+_TURN_SECONDS = 5.0  # between checks whether a gate may start by now
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 600.0
-_LONGEST_WISH = 3600.0  # of a tool that asks to be left alone
-_FIRST_REPORT, _REPORTS = 60.0, 8  # seconds, doubled from one to the next; GitHub takes ten
-_KEPT_TRYING = 7.0  # seconds to store what is owed: GitHub hangs up after ten, and asks no second time
+_LONGEST_WISH = 3600.0  # if a tool asks to wait
+_FIRST_REPORT, _REPORTS = 60.0, 8  # seconds, doubled each time; GitHub takes ten
+_KEPT_TRYING = 7.0  # timeout in seconds to store a callback: GitHub disconnects after ten, and does not retry
 _JOURNAL_PAUSE = 0.5
 _LAST_SECONDS = 2.0
-_GIVE_UP_UNKNOWN = 86400.0  # for a hook that the configuration has no more, or not yet again
+_GIVE_UP_UNKNOWN = 86400.0  # for a hook that the configuration no longer has, or does not have yet
 
 
 class CallbackWorker:
@@ -66,7 +66,7 @@ class CallbackWorker:
         self._news = asyncio.Event()
 
     def reconfigure(self, hooks: Mapping[str, HookConfig]) -> None:
-        """Take a configuration. A hook that did not change keeps its connections."""
+        """Apply a configuration. A hook that did not change keeps its connections."""
         known, self._correspondents = self._correspondents, {}
         for name, config in hooks.items():
             if name in known and known[name][0] == config:
@@ -76,7 +76,7 @@ class CallbackWorker:
         self._retired += [correspondent for _, correspondent in known.values()]
 
     async def owe(self, owed: PendingCallback) -> bool:
-        """Keep a reply; False where it was asked for before. Raises JournalUnavailable."""
+        """Store a callback; False if it is stored already. Raises JournalUnavailable."""
         end = self._clock.steady() + _KEPT_TRYING
         while True:
             try:
@@ -90,11 +90,11 @@ class CallbackWorker:
                 return is_new
 
     def wake(self) -> None:
-        """There may be something to do now."""
+        """Wake the worker: something may be due now."""
         self._news.set()
 
     async def run(self) -> None:
-        """Until cancelled. While the journal is down this tries again."""
+        """Run until cancelled. While the journal is down this retries."""
         while True:
             self._news.clear()
             is_open = True
@@ -105,8 +105,7 @@ class CallbackWorker:
             await within_seconds(self._news, _LOOK_SECONDS if is_open else _IDLE_SECONDS)
 
     async def close(self) -> None:
-        """Let what is under way come to an end if it does so soon; the rest is for another replica, or the next
-        start."""
+        """Let attempts under way end if they do so soon; the rest is left to another replica, or the next start."""
         if self._jobs:
             _, slow = await asyncio.wait(self._jobs, timeout=_LAST_SECONDS)
             await self._leave(slow)
@@ -126,7 +125,7 @@ class CallbackWorker:
             _log.warning("callbacks not released, another replica takes over after the lease", problem=str(error))
 
     async def _take_up(self) -> bool:
-        """Begin what there is to do now. Whether any callback is open."""
+        """Start what is due now. Return True if any callback is open."""
         room = _AT_ONCE - len(self._jobs)
         if room <= 0:
             return True
@@ -151,13 +150,13 @@ class CallbackWorker:
             await self._replies.settle(replace(after, detail=self._redact(after.detail)), again_in=pause)
         except LeaseLost:
             _log.info("callback completed by another replica", key=reply.key)
-        except JournalError as error:  # its lease ends by itself, and what may have been heard is stored
+        except JournalError as error:  # its lease ends by itself, and an answer that may have been received is stored
             _log.warning("callback waiting for the journal", key=reply.key, problem=str(error))
         else:
             self._metrics.settled(reply.hook, after.state)
 
     async def _step(self, reply: Reply) -> tuple[Reply, float]:
-        """The next thing to do, done: the reply as it is to be stored, and seconds to the next look."""
+        """Process the next step of a callback: return it as it is to be stored, and the seconds to the next step."""
         _, correspondent = self._correspondents.get(reply.hook, (None, None))
         if correspondent is None:
             gone = Delivery(Receipt.RETRY, f"hooks.{reply.hook} is not configured any more", heard=False)
@@ -210,7 +209,7 @@ class CallbackWorker:
         return reply, _FIRST_REPORT * 2.0 ** max(0, reply.reports - 1)
 
     async def _say(self, reply: Reply, correspondent: Correspondent, text: str) -> Reply:
-        """Say how it goes. It is counted first: a crash must not make one too many."""
+        """Report progress. The report is counted first: a crash must not cause one too many."""
         reply = replace(reply, reports=reply.reports + 1)
         await self._replies.note(reply)
         try:
@@ -224,7 +223,7 @@ class CallbackWorker:
     async def _tell(
         self, reply: Reply, correspondent: Correspondent, word: FinalWord, text: str
     ) -> tuple[Reply, float]:
-        """Bring the verdict. Once a word may have been heard it is the only one."""
+        """Deliver the verdict. Once an answer may have been received it is the only one."""
         if reply.said is not None and reply.said is not word:
             word, text = reply.said, f"As said before, whatever has happened since. {text}"
         noted = replace(reply, said=word)

@@ -1,5 +1,5 @@
-"""Lifecycle event hooks of AWS CodeDeploy. CodeDeploy calls a Lambda, which relays the event here and is done. The
-answer is a call to CodeDeploy itself, which waits for an hour; `hooks.callback_worker` makes it after the verdict.
+"""Lifecycle event hooks of AWS CodeDeploy. CodeDeploy calls a Lambda, which relays the event here and ends. The answer
+is a call to CodeDeploy itself, which waits for an hour; `hooks.callback_worker` makes it after the verdict.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from healthd_gates.hooks.runs import Runs
 
 _log = structlog.get_logger(__name__)
 _CALL_SECONDS = 8.0
-_ROLL_BACK = ("codeDeployRollback", "CloudFormationRollback")  # who makes a deployment that undoes another one
-_FINAL = (  # what CodeDeploy says of a status that nobody waits for
+_ROLL_BACK = ("codeDeployRollback", "CloudFormationRollback")  # the creator of a deployment that undoes another one
+_FINAL = (  # CodeDeploy's error for a status that nobody waits for
     "DeploymentDoesNotExistException",
     "DeploymentIdRequiredException",
     "InvalidDeploymentIdException",
@@ -40,11 +40,11 @@ _FINAL = (  # what CodeDeploy says of a status that nobody waits for
 
 
 class ExcuseUnknownError(Exception):
-    """CodeDeploy could not be asked whose deployment this is."""
+    """CodeDeploy could not be asked for the creator of this deployment."""
 
 
 class HookEvent(Model):
-    """What CodeDeploy sends to its Lambda."""
+    """The event that CodeDeploy sends to its Lambda."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -55,19 +55,19 @@ class HookEvent(Model):
 
 
 class Heard(BaseModel):
-    """The event is stored: CodeDeploy will be told."""
+    """The event is stored: CodeDeploy will get a callback."""
 
     deployment: str
     heard: Literal["accepted", "known"]
 
 
 def owed_for(event: HookEvent, hook: str, deploys: Deploys) -> PendingCallback:
-    """The reply that an event asks for; the same for every time that it is relayed."""
+    """Return the callback that an event asks for; the same each time that it is relayed."""
     address = {"deployment": event.deployment, "execution": event.execution}
     key = f"{hook}:{event.deployment}:{hashlib.sha256(event.execution.encode()).hexdigest()[:24]}"
     try:
         return PendingCallback(key, hook, address, deploys.request(event.deployment, event.deployment, "CodeDeploy"))
-    except ValidationError as error:  # it is called as its baseline is
+    except ValidationError as error:  # it has the name of its baseline
         return PendingCallback(key, hook, address, None, error.errors(include_url=False, include_input=False)[0]["msg"])
 
 
@@ -101,14 +101,14 @@ class CodeDeployHook:
 
 
 class CodeDeploy:
-    """One hook's correspondent. It connects for each call: there are two in a deployment."""
+    """One hook's correspondent. It connects for each call: a deployment has two."""
 
     def __init__(self, config: CodeDeployConfig) -> None:
         self.wait_timeout, self.retry_for = config.wait_timeout, config.retry_for
         self._config = config
 
     async def excuse(self, address: Mapping[str, Any]) -> str | None:
-        """A deployment by which CodeDeploy itself rolls back is not judged: nothing may stand in its way."""
+        """Excuse a deployment by which CodeDeploy itself rolls back: nothing may delay it."""
         from healthd.checks.aws_failures import AWSError, explain_aws
 
         try:
@@ -143,10 +143,10 @@ class CodeDeploy:
         return Delivery(Receipt.TAKEN, f"CodeDeploy took {status}")
 
     async def report(self, address: Mapping[str, Any], text: str) -> None:
-        """CodeDeploy has no place for it."""
+        """Do nothing: CodeDeploy has no place for progress."""
 
     async def close(self) -> None:
-        """Nothing is kept open."""
+        """Do nothing: nothing is kept open."""
 
     def _client(self) -> Any:
         config = self._config
@@ -154,7 +154,7 @@ class CodeDeploy:
 
 
 def _refusal(error: BaseException) -> tuple[str, int]:
-    """AWS's name and HTTP status of an error that it answered with; nothing and 0 where it did not answer."""
+    """Return AWS's name and HTTP status of an error that it answered with; an empty name and 0 if it did not answer."""
     response = getattr(error, "response", {})
     status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     return response.get("Error", {}).get("Code", ""), status

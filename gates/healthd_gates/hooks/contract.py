@@ -1,5 +1,5 @@
-"""What every dialect is, and what all of them share: what a hook asks about, and a gate in the few words that any
-deploy tool understands. How a tool says it is the dialect's; which gate belongs to which of its runs is `runs`.
+"""The contract of every dialect, and the parts that all of them share: the run that a hook asks about, and a gate in
+the few words that any deploy tool understands. The protocol of a tool is its dialect's; `runs` maps gates to runs.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ SCOPE = "gates:hooks"
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One rollout of a tool's. `subject` is what it deploys, `id` which deploy of it, `by` whose token it brought.
-    `release` is what several runs of one deploy have in common, where a tool asks more than once about it."""
+    """One rollout of a tool. `subject` is the thing that it deploys, `id` the deploy of it, `by` the owner of the
+    token. `release` is what several runs of one deploy have in common, if a tool asks more than once about it."""
 
     hook: str
     subject: str
@@ -33,7 +33,7 @@ class Run:
 
     @property
     def caller(self) -> str:
-        """Whose its gates are. No token has such a name, so that nobody else can start a gate that is taken for one
+        """The caller of its gates. No token has such a name, so that nobody else can start a gate that is taken for one
         of the tool's."""
         return f"hook:{self.hook}"
 
@@ -43,7 +43,7 @@ class Run:
 
 
 class Word(StrEnum):
-    """A gate in one word. What is inconclusive is already the pass or the fail that its policy takes it for."""
+    """State of a gate in one word. An inconclusive gate is already the pass or fail that its policy takes it for."""
 
     RUNNING = "running"
     PASS = "pass"
@@ -60,7 +60,7 @@ class Word(StrEnum):
 
 
 class Told(BaseModel):
-    """What a deploy tool is told of a gate, short enough for its events and logs."""
+    """The description of a gate for a deploy tool, short enough for its events and logs."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -76,7 +76,7 @@ class Told(BaseModel):
 
 
 def sentence_on(gate: Gate) -> str:
-    """Where a gate stands, in a sentence or two for people."""
+    """Return the state of a gate, in a sentence or two for people."""
     word = Word.on(gate)
     if gate.rollback is not None:
         return rollback_wording.sentence(gate.rollback)
@@ -88,7 +88,7 @@ def sentence_on(gate: Gate) -> str:
 
 
 def quarantine_sentence(kept: QuarantinedVersion) -> str:
-    """Why a version is not even tried."""
+    """Return why a version is not judged at all."""
     return str(
         Quarantined(
             service=kept.service, version=kept.version, gate_id=kept.gate_id, since=kept.since, reason=kept.reason
@@ -97,6 +97,6 @@ def quarantine_sentence(kept: QuarantinedVersion) -> str:
 
 
 def decided_for(gate: Gate, now: datetime) -> float:
-    """For how many seconds it has had its verdict, or been cancelled; 0 while neither is so."""
+    """Return how many seconds ago it got its verdict, or was cancelled; 0 before that."""
     since = gate.decision.at if gate.decision is not None else gate.finished_at
     return 0.0 if since is None else (now - since).total_seconds()

@@ -1,4 +1,5 @@
-"""Makes the correspondent of a hook: what calls its tool back, where the tool hangs up before there is an answer."""
+"""Makes the correspondent of a hook: the object that calls its tool back, if the tool disconnects before there is an
+answer."""
 
 from __future__ import annotations
 
@@ -30,6 +31,6 @@ CORRESPONDENTS: dict[type[HookConfig], Callable[[Any, Clock], Correspondent]] = 
 
 
 def correspondent_of(config: HookConfig, clock: Clock) -> Correspondent | None:
-    """The correspondent of a configured hook; None for a tool that waits for its answer."""
+    """Return the correspondent of a configured hook; None for a tool that waits for its answer."""
     make = CORRESPONDENTS.get(type(config))
     return make(config, clock) if make is not None else None

@@ -1,7 +1,7 @@
-"""Datadog's deployment gates: a pipeline that was written for them, such as one with `datadog-ci deployment gate`, is
-pointed at this daemon and goes on as before. Its rules are the criteria of the gate's policy.
+"""Datadog's deployment gates: a pipeline that was written for them, such as one with `datadog-ci deployment gate`,
+calls this daemon instead and needs no other change. Its rules are the criteria of the gate's policy.
 
-The tool knows no run of its own and sends the same request again when it heard no answer: what is asked about a version
+The tool has no id of its own run and sends the same request again if it received no answer: a request about a version
 that is being judged, or was a moment ago, is about the same gate.
 """
 
@@ -30,7 +30,7 @@ from healthd_gates.hooks.contract import SCOPE, Run, Word, sentence_on
 from healthd_gates.hooks.runs import Begun, Runs
 
 _PATH = "/api/v2/deployments/gates/evaluation"
-_RETRIED = timedelta(minutes=2)  # datadog-ci tries to start an evaluation for one minute
+_RETRIED = timedelta(minutes=2)  # timeout of datadog-ci for starting an evaluation: one minute
 _KEYS = ("DD-APPLICATION-KEY", "DD-API-KEY")
 _HEADERS = {"DD-APPLICATION-KEY": Header("A token of healthd's, where no Authorization is sent.", r"^[!-~]{1,200}$")}
 Status = Literal["in_progress", "pass", "fail"]
@@ -38,7 +38,7 @@ _FOUND: dict[Finding, Status] = {Finding.SAFE: "pass", Finding.HARM: "fail"}
 
 
 class _Sent(Model):
-    """Datadog adds fields as it likes; those that say what to evaluate are the configuration's business here."""
+    """Datadog may add fields; the configuration here replaces those that say what to evaluate."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -67,7 +67,7 @@ class EvaluationData(_Sent):
 
 
 class EvaluationRequest(_Sent):
-    """What asks for an evaluation."""
+    """The request for an evaluation."""
 
     data: EvaluationData
 
@@ -89,7 +89,7 @@ class EvaluationStarted(BaseModel):
 
 
 class Rule(BaseModel):
-    """One criterion."""
+    """The result of one criterion."""
 
     name: str
     status: Status
@@ -113,13 +113,13 @@ class EvaluatedData(BaseModel):
 
 
 class Evaluation(BaseModel):
-    """How an evaluation stands."""
+    """The state of an evaluation."""
 
     data: EvaluatedData
 
 
 def status_of(word: Word) -> Status:
-    """A gate's word as Datadog's: a cancelled gate did not pass."""
+    """Return Datadog's status of a gate's word: a cancelled gate did not pass."""
     match word:
         case Word.RUNNING:
             return "in_progress"
@@ -130,10 +130,10 @@ def status_of(word: Word) -> Status:
 
 
 def rules_of(gate: Gate) -> list[Rule]:
-    """The verdict, which is there from the start and all that counts, and the criteria that led to it.
+    """Return the verdict, which exists from the start and is all that counts, and the criteria that led to it.
 
-    What is open as long as the gate runs is as the verdict takes it in the end; but where another criterion has failed,
-    it never came to an end.
+    A criterion that is open while the gate runs gets the status of the verdict in the end; but if another criterion has
+    failed, it never ended.
     """
     verdict = status_of(Word.on(gate))
     criteria = gate.standing.criteria if gate.standing is not None else ()
@@ -159,7 +159,7 @@ def evaluation_of(gate: Gate, page: str) -> Evaluation:
 
 
 def _uuid(gate_id: str) -> str:
-    """Datadog's clients read a gate's id as a UUID; ours has as many digits."""
+    """Return a gate's id as a UUID, which Datadog's clients expect; ours has as many digits."""
     return str(UUID(gate_id))
 
 
@@ -167,8 +167,8 @@ _NEVER = (401, 404, 413, 415, 422)
 
 
 def refused(problem: Problem) -> web.Response:
-    """An error as Datadog's API words it. `datadog-ci` asks for a minute and more whatever the status, but for 400 and
-    403: what asking again cannot change is one of these."""
+    """Return an error as Datadog's API words it. `datadog-ci` retries for a minute and more whatever the status, except
+    for 400 and 403: errors that a retry cannot cure have one of these."""
     lasts = problem.extra.get("type") == "urn:healthd:quarantined"
     status = 403 if problem.status == 401 else 400 if problem.status in _NEVER or lasts else problem.status
     error = {"status": str(status), "title": problem.title, "detail": problem.detail or problem.title}
@@ -178,7 +178,7 @@ def refused(problem: Problem) -> web.Response:
 
 
 async def _admit(request: web.Request, guard: Guard, scope: str) -> Caller:
-    """A token of healthd's in the place of one of Datadog's keys; the application key goes first."""
+    """Authenticate by a token of healthd in the place of one of Datadog's keys; the application key has priority."""
     token = next((request.headers[key] for key in _KEYS if key in request.headers), None)
     return guard.require(request, scope, token)
 
@@ -227,19 +227,19 @@ class Datadog:
         return answer(evaluation_of(gate, call.address(f"/gates/{gate.id}/page")))
 
     def _hooks(self, caller: Caller) -> Iterator[tuple[str, DatadogConfig]]:
-        """All of this kind that the caller's token opens: the address, which is Datadog's, names none."""
+        """Yield all hooks of this kind that the caller's token opens: the address, which is Datadog's, names none."""
         hooks = self._runs.config.hooks.items()
         return ((name, config) for name, config in hooks if isinstance(config, DatadogConfig) and caller.opens(name))
 
     def _find(self, name: str, caller: Caller) -> tuple[str, Deploys]:
-        """Raises Problem 404."""
+        """Return the hook and the deploy of a name. Raises Problem 404."""
         for hook, config in self._hooks(caller):
             if name in config.gates:
                 return hook, config.gates[name]
         raise Problem(404, "Unknown gate", f"{name[:128]} is under gates of no hook of kind datadog: name it there")
 
     def _is_spent(self, begun: Begun) -> bool:
-        """Whether its verdict is too old for the request to be the one before, sent again."""
+        """True if its verdict is too old for the request to be a retry of the previous one."""
         decision = begun.gate.decision
         late = decision is not None and self._runs.clock.now() - decision.at > _RETRIED
         return late or begun.is_over

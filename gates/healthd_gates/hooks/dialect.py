@@ -1,4 +1,4 @@
-"""The protocol of a dialect: one deploy tool's way to ask."""
+"""The protocol of a dialect: the way in which one deploy tool asks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from healthd_gates.hooks.runs import Runs
 
 
 class Dialect(Protocol):
-    """One tool's way to ask. Its calls are served whether or not a hook of its kind is configured: what is not
+    """The protocol of one tool. Its calls are served even if no hook of its kind is configured: a hook that is not
     configured does not exist, and its callers get 404.
     """
 

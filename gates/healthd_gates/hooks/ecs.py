@@ -1,5 +1,5 @@
-"""Lifecycle hooks of Amazon ECS service deployments. ECS calls a Lambda; `deploy/hooks/aws_relay.py` is one that brings
-the event here and takes the answer back. As long as a hook is in progress ECS calls again, after the delay it is told.
+"""Lifecycle hooks of Amazon ECS service deployments. ECS calls a Lambda; `deploy/hooks/aws_relay.py` is one that relays
+the event here and returns the answer. While a hook is in progress ECS calls again, after the delay in the answer.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Weights = dict[str, Annotated[float, Field(ge=0, le=100)]]
 
 
 class HookStatus(StrEnum):
-    """What a hook says to ECS: go on, roll back, ask again."""
+    """The answers of a hook to ECS: go on, roll back, ask again."""
 
     SUCCEEDED = "SUCCEEDED"
     FAILED = "FAILED"
@@ -37,7 +37,7 @@ class HookStatus(StrEnum):
 
 
 class _Sent(Model):
-    """ECS adds fields as it likes."""
+    """ECS may add fields."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -56,7 +56,7 @@ class ExecutionDetails(_Sent):
 
 
 class LifecycleEvent(_Sent):
-    """What ECS sends to its Lambda."""
+    """The event that ECS sends to its Lambda."""
 
     execution: str = Field(alias="executionId", max_length=256)
     stage: Stage = Field(alias="lifecycleStage")
@@ -70,7 +70,7 @@ class LifecycleEvent(_Sent):
 
     @property
     def service(self) -> str:
-        """As cluster/service, whatever else the ARN says."""
+        """The service as cluster/service, whatever else the ARN says."""
         return "/".join(self.details.service.split("/")[-2:])
 
     @property
@@ -80,7 +80,7 @@ class LifecycleEvent(_Sent):
 
     @property
     def weight(self) -> float | None:
-        """The share in percent, of the traffic that this stage shifts, which goes to the new revision."""
+        """The percentage of the traffic that this stage shifts which goes to the new revision."""
         match self.stage:
             case Stage.TEST_TRAFFIC_SHIFT:
                 return _weight(self.details.test_weights, self.details.revision)
@@ -90,27 +90,27 @@ class LifecycleEvent(_Sent):
 
     @property
     def goes_back(self) -> bool:
-        """Whether the deployment is being rolled back: only then is traffic shifted to leave the new revision none.
+        """True if the deployment is being rolled back: only then is traffic shifted to leave the new revision none.
 
-        Before a shift it has none either, so that the stage before it says nothing.
+        Before a shift it has none either, so that the stage before it shows nothing.
         """
         shifts = self.stage in (Stage.TEST_TRAFFIC_SHIFT, Stage.PRODUCTION_TRAFFIC_SHIFT)
         return shifts and self.weight == 0
 
     @property
     def run(self) -> str:
-        """What one gate is for: the stage of a deployment, and where traffic moves in steps, the step."""
+        """The run of one gate: the stage of a deployment, and if traffic moves in steps, the step."""
         step = "" if self.weight is None else f".{self.weight:g}"
         return f"{self.deployment.rpartition('/')[2]}.{self.stage.value}{step}"
 
 
 def _weight(weights: Mapping[str, float], revision: str) -> float | None:
-    """None where the event says nothing of weights."""
+    """Return a revision's weight, None if the event has no weights."""
     return weights.get(revision, 0.0) if weights else None
 
 
 class HookAnswer(BaseModel):
-    """What the Lambda gives back to ECS."""
+    """The answer that the Lambda returns to ECS."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -119,14 +119,14 @@ class HookAnswer(BaseModel):
 
 
 class InProgress(HookAnswer):
-    """As long as there is no verdict. The delay, in seconds, is that to the next call."""
+    """The answer while there is no verdict. The delay, in seconds, is that to the next call."""
 
     hookStatus: Literal[HookStatus.IN_PROGRESS] = HookStatus.IN_PROGRESS  # noqa: N815
     callBackDelay: int = _ASK_AGAIN  # noqa: N815
 
 
 def answer_on(gate: Gate) -> HookAnswer:
-    """What follows for ECS from where a gate stands."""
+    """Return the answer to ECS for the state of a gate."""
     told = {"healthdGate": gate.id, "healthdSays": sentence_on(gate)[:_TEXT]}
     match Word.on(gate):
         case Word.RUNNING:
@@ -138,7 +138,7 @@ def answer_on(gate: Gate) -> HookAnswer:
 
 
 def answer_to(refusal: Refusal) -> HookAnswer:
-    """A gate that cannot start yet is asked for again; one that never will fails the deployment."""
+    """Return the answer to a refusal: ask again if the gate cannot start yet; fail the deployment if it never will."""
     told = {"healthdSays": str(refusal)[:_TEXT]}
     if isinstance(refusal, RETRYABLE):
         return InProgress(hookDetails=told)

@@ -1,7 +1,7 @@
-"""Flagger's webhooks. Flagger asks at every interval of its analysis and reads only the status: at most 202 is yes.
+"""Flagger's webhooks. Flagger calls at every interval of its analysis and reads only the status: at most 202 is yes.
 
-It sends no header of one's own, so the token comes in the webhook's metadata; and it says which canary it is about, not
-which kind of webhook it calls, so that stands in the address.
+It cannot send a custom header, so the token comes in the webhook's metadata; and the payload names the canary, but not
+the type of webhook, so that is in the address.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ from healthd_gates.hooks.contract import SCOPE, Run, Told, Word, decided_for, qu
 from healthd_gates.hooks.runs import Begun, Runs
 
 _log = structlog.get_logger(__name__)
-_ENDED = ("Succeeded", "Failed")  # phases after which Flagger asks no more about a rollout
+_ENDED = ("Succeeded", "Failed")  # phases after which Flagger makes no more calls about a rollout
 _SUSPICION = log(3.0)  # evidence of harm that one in three harmless releases ever shows
-_PREFLIGHT_KEEPS = 300.0  # seconds: long enough for Flagger to ask again after an answer that was lost
+_PREFLIGHT_KEEPS = 300.0  # seconds: long enough for Flagger to retry after an answer that was lost
 
 
 class Webhook(StrEnum):
@@ -53,7 +53,7 @@ class Webhook(StrEnum):
 
 
 class Payload(Model):
-    """What Flagger sends. A field that it may get one day does no harm."""
+    """The payload that Flagger sends. New fields are accepted."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -69,15 +69,15 @@ class Payload(Model):
 
     @property
     def version(self) -> str:
-        """What people call the version, where the webhook's metadata say so; else its checksum."""
+        """The version's name in the webhook's metadata; without one its checksum."""
         return self.metadata.get("version", self.checksum)
 
 
 def status_of(webhook: Webhook, word: Word | None) -> int:
-    """The status that says to Flagger what follows from where the gate stands; no word where there is no gate.
+    """Return the status that tells Flagger how to go on from the gate's state; no word if there is no gate.
 
-    A `rollback` that succeeds makes Flagger roll back, so that only a gate that failed may do so. A `confirm` that
-    fails makes it wait; any other webhook that fails counts against the canary.
+    A `rollback` that succeeds makes Flagger roll back, so only a failed gate may answer so. A `confirm` that fails
+    makes it wait; any other webhook that fails counts against the canary.
     """
     match webhook:
         case Webhook.CONFIRM_ROLLOUT | Webhook.CONFIRM_TRAFFIC_INCREASE | Webhook.CONFIRM_PROMOTION:
@@ -91,9 +91,9 @@ def status_of(webhook: Webhook, word: Word | None) -> int:
 
 
 def speaks_for_more(gate: Gate) -> bool:
-    """Whether more traffic may be sent to a version: it has passed, or nothing speaks against it. A look over a limit
-    holds the weight where it is until later ones, or the verdict, say otherwise; nothing seen yet does not, for without
-    weight nothing would ever be seen."""
+    """True if more traffic may be sent to a version: it has passed, or nothing speaks against it. An evaluation over a
+    limit keeps the weight until later ones, or the verdict, say otherwise; having no numbers yet does not, since
+    without weight there would never be any."""
     word = Word.on(gate)
     if word is not Word.RUNNING or gate.standing is None:
         return word in (Word.PASS, Word.RUNNING)
@@ -112,7 +112,7 @@ def _on_primary(run: Run, canary: Canary) -> Run:
 
 
 def undoes_workload(config: Config, canary: Canary) -> str | None:
-    """The action, if there is one, that reads a version off the template of a Deployment or a Rollout."""
+    """Return the action, if any, that reads a version off the template of a Deployment or a Rollout."""
     service, policy = config.services[canary.service], config.policies.get(canary.policy or "")
     names = service.on_fail if policy is None or policy.on_fail is None else policy.on_fail
     for name in names:
@@ -123,7 +123,7 @@ def undoes_workload(config: Config, canary: Canary) -> str | None:
 
 
 def token_in(raw: bytes) -> str | None:
-    """The token in a payload's metadata, whatever else is wrong with it."""
+    """Return the token in a payload's metadata, whatever else is wrong with it."""
     try:
         token: Any = json.loads(raw)["metadata"]["token"]
     except (ValueError, LookupError, TypeError, RecursionError):
@@ -190,7 +190,7 @@ class Flagger:
                 return await self._heard(webhook, canary, payload, run)
 
     def _check_name(self, canary: Canary, payload: Payload) -> None:
-        """A rollback that could never find the version it is to undo is refused before anything is shifted."""
+        """Refuse a rollback that could never find the version to undo, before anything is shifted."""
         if canary.rollback == "off" or "version" in payload.metadata:
             return
         if action := undoes_workload(self._runs.config, canary):
@@ -202,7 +202,7 @@ class Flagger:
             raise InvalidRequest(field="metadata.version", problem=problem)
 
     async def _heard(self, webhook: Webhook, canary: Canary, payload: Payload, run: Run) -> Gate | None:
-        """What Flagger only tells. After its promotion the version is where the primary is."""
+        """Process an event that needs no answer. After its promotion the version runs at the primary."""
         told = {key: payload.metadata.get(key) for key in ("eventType", "eventMessage")}
         _log.info("flagger event", webhook=webhook.value, canary=payload.canary, phase=payload.phase, **told)
         if payload.phase not in _ENDED:
@@ -214,10 +214,11 @@ class Flagger:
         return gate
 
     async def _look_at_primary(self, run: Run, payload: Payload) -> None:
-        """Flagger asks nothing more of it: what it finds is for healthd's own actions, and for people."""
+        """Start a gate for the primary. Flagger does not ask for its result: that is for healthd's own actions, and for
+        people."""
         begun = await self._runs.recall(run)
         if begun is not None and begun.word is Word.RUNNING and begun.gate.candidate.version == payload.version:
-            return  # told twice
+            return  # the event came twice
         try:
             gate = await self._runs.start(run, payload.version)
         except Refusal as refused:
@@ -227,8 +228,8 @@ class Flagger:
         _log.info("promoted version monitored", canary=payload.canary, gate=gate.id)
 
     async def _analysis(self, run: Run, payload: Payload) -> Gate:
-        """Flagger asks `pre-rollout` as long as the canary has no traffic. Where it had some, or the run is over, the
-        same version comes anew: what was said of it before says nothing of now."""
+        """Return the gate of an analysis. Flagger calls `pre-rollout` as long as the canary has no traffic. If it had
+        some, or the run is over, the same version is deployed again, and earlier results are not valid for it."""
         if isinstance(run.deploys, Canary) and run.deploys.after_promotion:
             await self._runs.end(_on_primary(run, run.deploys), "the next rollout began")
         begun = await self._runs.recall(run)
@@ -239,8 +240,8 @@ class Flagger:
         return await self._runs.note(begun)
 
     async def _rollback(self, run: Run, payload: Payload) -> web.Response:
-        """Flagger asks this first at each interval, also of a version that comes anew: then only a quarantine is a
-        reason to roll back before anything is judged."""
+        """Answer the `rollback` webhook. Flagger calls it first at each interval, also for a version that is deployed
+        again: then only a quarantine is a reason to roll back before anything is judged."""
         begun = await self._runs.recall(run)
         if begun is not None and not begun.is_over and not await self._runs.is_released(begun.gate):
             gate = await self._runs.note(begun)
@@ -252,9 +253,10 @@ class Flagger:
         return answer(Told.of(None), status_of(Webhook.ROLLBACK, None))
 
     async def _preflight(self, canary: Canary, payload: Payload, run: Run) -> Gate:
-        """A gate of its own: nothing is deployed yet, and the checksum is still that of the rollout before.
+        """Return the preflight gate, a gate of its own: nothing is deployed yet, and the checksum is still that of the
+        previous rollout.
 
-        Flagger waits for as long as the answer is no, so that one that failed is begun anew.
+        Flagger waits as long as the answer is no, so a failed preflight is started again.
         """
         if canary.preflight is None:
             problem = f"hooks.{run.hook}.canaries.{run.subject} has no preflight policy: name one, or drop this webhook"
@@ -265,7 +267,7 @@ class Flagger:
         return await self._runs.begin(before, "next", anew=self._is_spent)
 
     def _is_spent(self, begun: Begun) -> bool:
-        """Whether a preflight gate says nothing of this rollout any more."""
+        """True if a preflight gate is too old to be valid for this rollout."""
         if begun.word is not Word.PASS:
             return begun.is_over or begun.word is not Word.RUNNING
         return decided_for(begun.gate, self._runs.clock.now()) > _PREFLIGHT_KEEPS

@@ -1,4 +1,4 @@
-"""How a gate stands, in the sentences that a deploy tool shows its people when it is called back."""
+"""The sentences about a gate that a deploy tool shows its people when it is called back."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from healthd_gates.hooks.contract import sentence_on
 
 
 def progress(gate: Gate) -> str:
-    """How a gate goes that has no verdict yet."""
+    """Return the progress of a gate that has no verdict yet."""
     by = _clock(gate.decides_by)
     if gate.state is GateState.HELD:
         return f"{_subject(gate)}: the evidence decides nothing, so a person does, until {by}."
@@ -19,7 +19,7 @@ def progress(gate: Gate) -> str:
 
 
 def verdict(gate: Gate) -> tuple[FinalWord, str]:
-    """The word that counts, and why; for a gate that is answered."""
+    """Return the answer, and why; for a gate that has its verdict."""
     outcome = gate.decision.verdict.value if gate.decision is not None else "cancelled"
     passed = gate.may_stay
     if passed and outcome == Verdict.INCONCLUSIVE:

@@ -1,6 +1,6 @@
-"""Which gate belongs to which run of a deploy tool: found again at every call, begun once, ended with the run.
+"""Maps runs of a deploy tool to gates: a gate is found again at every call, started once, ended with the run.
 
-What a tool sends and what it is answered is the dialects' business, and so is when a run counts as another one.
+The requests and answers of a tool are its dialect's business, and so is when a run counts as a new one.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from healthd_gates.store.hook_runs import HookRuns
 
 ConfigT = TypeVar("ConfigT", bound=HookConfig)
 
-_RECENT = 50  # gates of a service among which the newest of a subject is looked for
-_ALIVE_PAUSES, _ALIVE_AT_LEAST = 2.5, 30.0  # a run that asked so lately still goes on
+_RECENT = 50  # gates of a service that are searched for the newest of a subject
+_ALIVE_PAUSES, _ALIVE_AT_LEAST = 2.5, 30.0  # a run that asked so recently still goes on
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +44,12 @@ class Begun:
 
     @property
     def is_over(self) -> bool:
-        """Whether its tool is done with it, so that its gate answers for no later run."""
+        """True if its tool is done with it, so that its gate answers for no later run."""
         return self.run.over is not None
 
 
 def if_over(begun: Begun) -> bool:
-    """For tools that deploy the same thing again under the same name."""
+    """Treat a run that is over as a new one, for tools that deploy the same thing again under the same name."""
     return begun.is_over
 
 
@@ -72,14 +72,14 @@ class Runs:
         return self._in_force.now
 
     def hook(self, model: type[ConfigT], name: str) -> ConfigT:
-        """A configured hook of this kind. Raises Problem 404."""
+        """Return a configured hook of this kind. Raises Problem 404."""
         found = self.config.hooks.get(name)
         if not isinstance(found, model):
             raise Problem(404, "Unknown hook", f"no hook of this kind is called {name!r}: configure it under hooks")
         return found
 
     async def recall(self, run: Run) -> Begun | None:
-        """A run, if it was begun, whether or not it is over. Raises JournalUnavailable."""
+        """Return a run that was begun, or None; it may be over. Raises JournalUnavailable."""
         with _refusing():
             kept = await self._kept.find(run.hook, run.subject, run.id)
             if kept is None:
@@ -91,7 +91,7 @@ class Runs:
         return Begun(kept, gate)
 
     async def note(self, begun: Begun, *, advanced: bool = False) -> Gate:
-        """The tool asks about a run, and is answered by its gate as it stands; `advanced` when it shifts traffic."""
+        """Note a call about a run, and return its gate; `advanced` when the call shifts traffic."""
         with _refusing():
             told = begun.gate.is_answered
             await self._kept.note(begun.run, since=self._since, advanced=advanced, told=told)
@@ -100,7 +100,7 @@ class Runs:
     async def begin(
         self, run: Run, version: str, *, anew: Callable[[Begun], bool] = if_over, advanced: bool = False
     ) -> Gate:
-        """The gate of a run, begun with its first call. `anew` says of one that there is whether this is another run.
+        """Return the gate of a run, starting it at the first call. `anew` decides if the call belongs to a new run.
 
         Raises Refusal.
         """
@@ -110,8 +110,8 @@ class Runs:
         return await self.start(run, version, advanced=advanced)
 
     async def start(self, run: Run, version: str, *, advanced: bool = False) -> Gate:
-        """A new gate for a run, or that of another run of the same release that still goes on. A gate of another run
-        that has no verdict yet is cancelled: its tool is on to the next. Raises Refusal.
+        """Start a gate for a run, or return that of another run of the same release that still goes on. A gate of
+        another run that has no verdict yet is cancelled: its tool has moved on. Raises Refusal.
         """
         latest = await self._latest(run)
         kept = HookRun(run.hook, run.subject, run.id, "", self.clock.now(), advanced=advanced)
@@ -126,8 +126,8 @@ class Runs:
         return gate
 
     async def end(self, run: Run, why: str) -> Gate | None:
-        """The tool is done with a run: its gate ends where there is no verdict yet, so that the next may start, and so
-        does the watch after a pass, for its numbers are no longer where it looks."""
+        """End a run whose tool is done with it: its gate ends if there is no verdict yet, so that the next may start,
+        and so does the watch after a pass, since its numbers are no longer at the observed place."""
         begun = await self.recall(run)
         if begun is None:
             return None
@@ -138,19 +138,19 @@ class Runs:
         return gate
 
     async def close(self, run: Run) -> None:
-        """From now on a call under the same name is of another run."""
+        """Close a run: from now on a call under the same name belongs to a new one."""
         with _refusing():
             kept = await self._kept.find(run.hook, run.subject, run.id)
             if kept is not None and kept.over is None:
                 await self._kept.end(kept, RunOver.ENDED)
 
     async def quarantined(self, service: str, version: str) -> QuarantinedVersion | None:
-        """The version's entry in the quarantine, if it is there."""
+        """Return the version's entry in the quarantine, or None."""
         kept = await self.gate_service.quarantine()
         return next((it for it in kept if (it.service, it.version) == (service, version)), None)
 
     async def is_released(self, gate: Gate) -> bool:
-        """Whether someone has let the version out of the quarantine that this gate's fail put it in."""
+        """True if someone has released the version from the quarantine that this gate's fail put it in."""
         policy = self.config.policies.get(gate.policy)
         harmful = gate.rollback is not None or (gate.decision is not None and gate.decision.verdict is Verdict.FAIL)
         if policy is None or not policy.quarantine or not harmful:
@@ -158,14 +158,14 @@ class Runs:
         return await self.quarantined(gate.service, gate.candidate.version) is None
 
     async def own(self, hook: str, gate_id: str) -> Gate:
-        """A gate that this hook began. Raises UnknownGate for any other."""
+        """Return a gate that this hook started. Raises UnknownGate for any other."""
         gate = await self.gate_service.get(gate_id)
         if gate.caller != f"hook:{hook}":
             raise UnknownGate(gate_id=gate_id)
         return gate
 
     async def noted(self, gate: Gate) -> Gate:
-        """The same gate, asked about by its id."""
+        """Note a call about a gate by its id, and return the gate."""
         with _refusing():
             for kept in (await self._kept.of_gate(gate.id))[:1]:
                 await self._kept.note(kept, since=self._since, advanced=False, told=gate.is_answered)
@@ -186,7 +186,7 @@ class Runs:
         return next((gate for gate in own if (gate.deployment.id or "").rpartition(" ")[0] == run.subject), None)
 
     async def _adopt(self, run: Run) -> Begun | None:
-        """A gate that was started for this run, of which nothing else was stored before a crash."""
+        """Return the gate that was started for this run, if a crash prevented anything else from being stored."""
         latest = await self._latest(run)
         if latest is None or latest.is_answered or latest.deployment.id != run.deployment:
             return None
@@ -197,8 +197,8 @@ class Runs:
         return Begun(kept, latest)
 
     async def _goes_on(self, gate: Gate, run: Run) -> bool:
-        """Whether a gate answers for this run too: another one of the same release is judged by it right now, a person
-        is to decide it, or has decided it and nobody has heard that yet."""
+        """True if a gate answers for this run too: a person is to decide it, or it judges another run of the same
+        release right now, or it was decided and nobody has received that yet."""
         if run.release is None:
             return False
         with _refusing():
@@ -214,20 +214,20 @@ class Runs:
         return gate.state is GateState.HELD or (kept[0].over is None and quiet <= pause)
 
     async def _fell_silent(self, kept: HookRun) -> bool:
-        """Its tool has not asked for long; but while healthd itself was away it could not."""
+        """True if its tool has not called for long; while healthd itself was away it could not."""
         asked = max(kept.asked_at, self._since)
         return (await self._kept.moment() - asked).total_seconds() > kept.silence
 
     async def _cancel(self, gate: Gate, run: Run, why: str) -> Gate:
         try:
             return await self.gate_service.cancel(gate.id, caller=run.caller, reason=why)
-        except AlreadyDecided:  # at this very moment
+        except AlreadyDecided:  # another call did so at this very moment
             return await self.gate_service.get(gate.id)
 
 
 @contextmanager
 def _refusing() -> Iterator[None]:
-    """A journal that is down is a refusal."""
+    """Turn a journal that is down into a refusal."""
     try:
         yield
     except JournalError as error:

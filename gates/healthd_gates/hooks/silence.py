@@ -1,5 +1,5 @@
-"""Ends gates whose deploy tool has stopped asking: its rollout was aborted, deleted or suspended, which it tells
-nobody, and the service must not be held for it.
+"""Ends gates whose deploy tool has stopped calling: its rollout was aborted, deleted or suspended without notice, and
+must not hold the service.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class SilenceWatch:
         self._since = clock.now()
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Run until cancelled."""
         while True:
             await asyncio.sleep(_LOOK_SECONDS)
             for gate in self._supervisor.gates():
@@ -39,12 +39,12 @@ class SilenceWatch:
                         await self._look_after(gate)
                     except (JournalError, Refusal) as error:
                         _log.debug("abandoned gate not ended", gate=gate.id, problem=str(error))
-                    except Exception:  # one gate's trouble must not end the others
+                    except Exception:  # an error of one gate must not end the others
                         _log.exception("abandoned gate not ended", gate=gate.id)
 
     async def _look_after(self, gate: Gate) -> None:
         runs = [run for run in await self._kept.of_gate(gate.id) if run.over is None]
-        if not runs:  # of a tool that is called back, or one that has said that it is done
+        if not runs:  # its tool gets a callback, or has said that it is done
             return
         now = await self._kept.moment()
         quiet = [(now - max(run.asked_at, self._since)).total_seconds() for run in runs]

@@ -1,6 +1,6 @@
 """Spinnaker's webhook stage. It posts once, then polls an address until it reads a status that the stage lists: the one
-in `Location`, one in the answer, or the one that it posted to. It keeps the address as it came, so that it must be a
-whole one. Any 4xx but 429 ends the stage, unless the stage lists it, and so does a connection that is refused.
+in `Location`, one in the answer, or the one that it posted to. It keeps the address as it came, so the address must be
+absolute. Any 4xx except 429 ends the stage, unless the stage lists it, and so does a connection that is refused.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ _GATE_ID = r"[A-Za-z_-]{0,63}[0-9][A-Za-z0-9_-]{0,63}"  # has a digit, which oth
 
 
 class Execution(Model):
-    """Which run of a pipeline asks, or gives up."""
+    """The execution of a pipeline that asks, or gives up."""
 
     stage: str = Field(max_length=64)
-    """The stage, as the configuration calls it."""
+    """The stage's name in the configuration."""
     execution: Annotated[
         str, StringConstraints(pattern=shape(r"^[A-Za-z0-9-]{1,64}$", "at most 64 letters, digits and dashes"))
     ]
@@ -40,21 +40,22 @@ class Execution(Model):
 
 
 class Start(Execution):
-    """The payload of the stage that ships."""
+    """The payload of the stage template that is included."""
 
     version: VersionName
-    """What is judged."""
+    """The version to judge."""
 
 
 class PolledAs(Model):
-    """With `getMethod` the address that is posted to is also the one that is polled, and says of which gate."""
+    """The query of a polled address: with `getMethod` the address that is posted to is also polled, and names the
+    gate."""
 
     stage: str | None = None
     execution: str | None = None
 
 
 class Status(StrEnum):
-    """The statuses that the stage lists; what it does not list goes on."""
+    """The statuses that the stage lists; any other means that the stage goes on."""
 
     RUNNING = "RUNNING"
     SUCCEEDED = "SUCCEEDED"
@@ -71,7 +72,7 @@ STATUSES = {
 
 
 class StageDocument(BaseModel):
-    """Where a gate stands, as a stage reads it. `progress` is a sentence for people; Spinnaker takes only text."""
+    """The state of a gate, as a stage reads it. `progress` is a sentence for people; Spinnaker accepts only text."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -90,7 +91,7 @@ _PASSES = ("urn:healthd:service-busy", "urn:healthd:locked", "urn:healthd:frozen
 
 
 def refused(problem: Problem) -> web.Response:
-    """What passes by itself as a 503: Spinnaker asks again after any 5xx, and takes every 4xx for the end."""
+    """Return a temporary refusal as a 503: Spinnaker retries after any 5xx, and ends the stage at every 4xx."""
     if problem.extra.get("type") in _PASSES:
         problem = Problem(503, problem.title, problem.detail, problem.headers, **problem.extra)
     return problem.response()
@@ -166,7 +167,8 @@ class Spinnaker:
         return call.address(f"/hooks/spinnaker/{call.hook}/{gate.id}")
 
     def _run(self, call: Call[Any, Any], body: Execution) -> Run:
-        """Executions of one pipeline may overlap: each is a subject of its own, and none ends another's gate."""
+        """Return the run of an execution. Executions of one pipeline may overlap: each is a subject of its own, and
+        none ends another's gate."""
         deploys = self._runs.hook(SpinnakerConfig, call.hook).stages.get(body.stage)
         if deploys is None:
             raise Problem(404, "Unknown stage", f"{body.stage} is not under hooks.{call.hook}.stages: name it there")

@@ -1,4 +1,5 @@
-"""Calls GitHub back: as a GitHub App, or with a token, to say yes or no to a deployment and how it goes until then."""
+"""Calls GitHub back, as a GitHub App or with a token: approves or rejects a deployment and reports progress until
+then."""
 
 from __future__ import annotations
 
@@ -27,13 +28,13 @@ _LONGEST_COMMENT = 1024  # characters, GitHub's limit
 _LONGEST_ANSWER = 65_536
 _SHOWN = 200
 _SKEW, _JWT_SECONDS = 60.0, 540.0  # GitHub takes ten minutes at most, by its own clock
-_SPARE = timedelta(minutes=5)  # a token that ends sooner is not used any more
-_TRY_AGAIN = (401, 403, 404, 408, 409, 425, 429)  # a key, a permission or an installation may be put right meanwhile
+_SPARE = timedelta(minutes=5)  # a token that ends sooner is no longer used
+_TRY_AGAIN = (401, 403, 404, 408, 409, 425, 429)  # a key, a permission or an installation may be corrected meanwhile
 _HEADERS = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28", "User-Agent": "healthd"}
 
 
 class _NoTokenError(Exception):
-    """GitHub gave no token for the installation; `delivery` says what that means for what was to be said."""
+    """GitHub gave no token for the installation; `delivery` is the result of the attempt that needed it."""
 
     def __init__(self, delivery: Delivery) -> None:
         super().__init__(delivery.detail)
@@ -71,7 +72,7 @@ class GitHub:
 
     async def _post(self, address: Mapping[str, Any], said: Mapping[str, str]) -> Delivery:
         url = URL(address["url"])
-        if (refused := self._config.refuses(address["url"])) is not None:  # the configuration was another one then
+        if (refused := self._config.refuses(address["url"])) is not None:  # the configuration was different then
             return Delivery(Receipt.RETRY, f"the callback address {refused}", heard=False)
         try:
             token = await self._token(url, address)
@@ -101,7 +102,7 @@ class GitHub:
         return Delivery(Receipt.REFUSED, detail)
 
     def _wish(self, headers: Mapping[str, str]) -> float:
-        """For how many seconds GitHub wants to be left alone: after too many calls it says until when."""
+        """Return how many seconds GitHub asks to wait: after too many calls it says until when."""
         now = self._clock.now()
         wanted = seconds_to_wait(headers, now)
         if wanted is None and headers.get("X-RateLimit-Remaining") == "0":
@@ -109,7 +110,7 @@ class GitHub:
         return wanted or 0.0
 
     async def _token(self, url: URL, address: Mapping[str, Any]) -> str:
-        """What to answer with. Raises _NoTokenError."""
+        """Return the token to answer with. Raises _NoTokenError."""
         if self._config.app is None:
             assert self._config.token is not None
             return self._config.token.get_secret_value()
@@ -124,7 +125,7 @@ class GitHub:
         return known.value
 
     async def _new_token(self, url: URL, app: App, installation: int, repository: int) -> _Token:
-        """A token that can do no more than decide about deployments of this repository."""
+        """Get a token whose only right is to decide about deployments of this repository."""
         api = url.path.partition("/repos/")[0]
         where = url.with_path(f"{api}/app/installations/{installation}/access_tokens")
         jwt = await asyncio.to_thread(app_token, app, self._clock.now())
@@ -146,7 +147,7 @@ class GitHub:
     async def _send(
         self, url: URL, token: str, body: Mapping[str, Any], *, keep: bool = False
     ) -> tuple[int, Mapping[str, str], str]:
-        """Status, headers and text, which is for people unless it is to be kept as it is."""
+        """Send a request; return status, headers and text, which is shortened for people unless `keep` is set."""
         session = self._session or await self._open()
         headers = {**_HEADERS, "Authorization": f"Bearer {token}"}
         name = self._config.tls.server_name
@@ -164,7 +165,7 @@ class GitHub:
 
 
 def app_token(app: App, now: datetime) -> str:
-    """A JSON Web Token, RS256, with which a GitHub App says who it is; good for nine minutes."""
+    """Return a JSON Web Token, RS256, that authenticates a GitHub App; valid for nine minutes."""
     from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
     from cryptography.hazmat.primitives.hashes import SHA256

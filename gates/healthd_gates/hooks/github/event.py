@@ -1,4 +1,4 @@
-"""What GitHub's webhook says, whether GitHub sent it, and the gate that it asks for. Pure."""
+"""Reads the event of GitHub's webhook, checks its signature, and builds the gate that it asks for. Pure."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ _TEXT = 200
 
 
 class UnusableEventError(ValueError):
-    """Why an event cannot be answered, or only by a no: what is wrong with which of its fields."""
+    """An event cannot be answered, or only by a rejection: what is wrong with which of its fields."""
 
 
 class _Part(BaseModel):
-    """GitHub adds fields as it likes; those that matter here are checked."""
+    """GitHub may add fields; only those that matter here are checked."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -77,16 +77,16 @@ class ProtectionRule(_Part):
 
 
 def is_signed(secret: str, header: str | None, body: bytes) -> bool:
-    """Whether `X-Hub-Signature-256` is that of the body. The time that it takes tells nothing of the right one."""
+    """True if `X-Hub-Signature-256` is that of the body. The comparison takes constant time."""
     expected = "sha256=" + hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
     return hmac.compare_digest(expected.encode(), (header or "").strip().encode("utf-8", "surrogateescape"))
 
 
 def owed_for(body: bytes, hook: str, config: GitHubConfig) -> PendingCallback:
-    """The reply that an event asks for. Raises UnusableEventError where nobody must, or could, be called back.
+    """Return the callback that an event asks for. Raises UnusableEventError if nobody must, or could, be called back.
 
-    Its key is the same for every delivery of one request, whatever the delivery's id; a job that is run again asks for
-    another deployment, and for a gate of its own.
+    Its key is the same for every delivery of one request, whatever the delivery's id; a rerun of a job asks for another
+    deployment, and for a gate of its own.
     """
     event = _read(body)
     run = _run(event, config)
@@ -106,7 +106,7 @@ def owed_for(body: bytes, hook: str, config: GitHubConfig) -> PendingCallback:
 
 
 def _read(body: bytes) -> ProtectionRule:
-    """Validates the parts of an event that matter: an error keeps what it was found in, and the rest is large."""
+    """Validate only the parts of an event that matter: a validation error contains its input, and the rest is large."""
     try:
         document = from_json(body)
     except ValueError as error:
@@ -120,7 +120,7 @@ def _read(body: bytes) -> ProtectionRule:
 
 
 def _run(event: ProtectionRule, config: GitHubConfig) -> str:
-    """The id of the workflow run, from an address that may be called."""
+    """Return the id of the workflow run, from an address that may be called."""
     refused = config.refuses(event.deployment_callback_url)
     if refused is not None:
         raise UnusableEventError(f"deployment_callback_url: {refused}")
@@ -132,7 +132,8 @@ def _run(event: ProtectionRule, config: GitHubConfig) -> str:
 
 
 def _request(event: ProtectionRule, run: str, config: GitHubConfig) -> VerifyRequest:
-    """Raises UnusableEventError: then the deployment is rejected, where its people see why."""
+    """Return the request for a gate. Raises UnusableEventError: then the deployment is rejected, and its people see
+    why."""
     repository = event.repository
     rule = config.rule_for(repository.full_name, event.environment)
     if rule is None:

@@ -1,4 +1,4 @@
-"""The webhook of a GitHub App. GitHub hangs up after ten seconds and asks no second time: what it asks is stored and
+"""The webhook of a GitHub App. GitHub disconnects after ten seconds and does not retry: its request is stored and
 acknowledged, and answered by `hooks.callback_worker` when there is a verdict.
 """
 
@@ -26,7 +26,7 @@ _LONGEST_EVENT = 512 * 1024  # it carries whole pull requests
 
 
 class Event(Model):
-    """An event as GitHub describes it; which one it is stands in the header `X-GitHub-Event`."""
+    """An event as GitHub describes it; its kind is in the header `X-GitHub-Event`."""
 
     model_config = ConfigDict(extra="allow")
     _raw: bytes = PrivateAttr(b"")
@@ -37,14 +37,14 @@ class Event(Model):
 
     @classmethod
     def of(cls, raw: bytes, _model: object = None) -> Event:
-        """Only kept: what GitHub did not sign is not worth being read, nor most of what it did."""
+        """Keep the bytes unread: an event that GitHub did not sign must not be parsed, nor most of one that it did."""
         event = cls()
         event._raw = raw
         return event
 
 
 class Heard(BaseModel):
-    """What became of an event."""
+    """The result of an event."""
 
     event: str
     heard: Literal["pong", "accepted", "known", "ignored"]
@@ -79,7 +79,7 @@ class GitHubWebhook:
         ]  # fmt: skip
 
     async def _admit(self, request: web.Request, guard: Guard, _scope: str) -> Caller:
-        """Whoever knows the secret. Raises Problem 401, and 404 where there is no such hook."""
+        """Authenticate by the webhook's secret. Raises Problem 401, and 404 if there is no such hook."""
         name = request.match_info["hook"]
         secret = self._runs.hook(GitHubConfig, name).secret.get_secret_value()
         if not is_signed(secret, request.headers.get("X-Hub-Signature-256"), body_of(request) or b""):
