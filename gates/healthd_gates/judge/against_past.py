@@ -1,4 +1,5 @@
-"""Harm and safety against a baseline of the past, which is known as an interval and no better with time."""
+"""Tests of harm and safety against a baseline of the past, which is known as a confidence interval that does not
+improve with time."""
 
 from __future__ import annotations
 
@@ -13,12 +14,13 @@ from healthd_gates.judge.past import Span
 from healthd_gates.judge.processes import LimitHarm, LimitSafety
 
 _SHARE = 0.1
-"""The part of the risk that the interval takes; the tests have the rest."""
+"""The share of the risk that the interval gets; the tests have the rest."""
 _HIGHEST, _LOWEST = 0.999, 1e-6
 
 
 class AgainstPast:
-    """The rate of the past times a ratio is a limit: its upper end for harm, its lower end for safety.
+    """Compares with a limit that is the rate of the past times a ratio: the interval's upper end for harm, its lower
+    end for safety.
 
     So the comparison is as good in the last hour of a watch as in its first minute. `tolerated` and `harmful` are the
     past as the two tests read it, each with its ratio.
@@ -35,8 +37,8 @@ class AgainstPast:
     def step(
         self, candidate: tuple[float, float], odds: float, cap: float, keeping: tuple[float, float] | None = None
     ) -> None:
-        """Take the candidate's requests and bad ones of one interval; `keeping` is how the test of safety reads it,
-        where that is another way.
+        """Take the candidate's requests and bad ones of one interval; `keeping` are those that the test of safety
+        reads, if they differ.
         """
         requests, bad = candidate
         if self._harm:
@@ -46,7 +48,7 @@ class AgainstPast:
             self._safety.step(bad, requests, odds)
 
     def looks_needed(self, target: float, mean: tuple[float, float], odds: float) -> float:
-        """Intervals like the mean one until safety is proven."""
+        """Return the number of intervals like the mean one until safety is proven."""
         if self._safety is None:
             return inf
         return self._safety.looks_needed(target - log(1 - _SHARE), mean[1], mean[0], odds)
@@ -63,7 +65,7 @@ class AgainstPast:
 
 
 def _interval(past: Sequence[Span], risk: float) -> tuple[float, float]:
-    """Where the rate of the past lies."""
+    """Return the confidence interval of the rate of the past."""
     if not past:
         return 0.0, 1.0
     burstiness, interval = HistoryBurstiness(median(seconds for _, _, seconds in past)), RateInterval()

@@ -1,4 +1,4 @@
-"""Bringing the two arms together: what counts as bad, and gaps in either arm."""
+"""Combines the two arms: which requests count as bad, and gaps in either arm."""
 
 from bisect import bisect_left, bisect_right
 from collections import deque
@@ -11,18 +11,18 @@ Pair = tuple[float, float, float, float]
 """Candidate's requests and bad ones, baseline's requests and bad ones."""
 
 Reading = Callable[[Counts], tuple[float, float] | None]
-"""Requests and bad ones of one arm, or None where the source does not measure that."""
+"""Returns the requests and bad ones of one arm, or None if the source does not measure that."""
 
 _INCIDENT_SECONDS = 60.0
 
 
 def errors(counts: Counts) -> tuple[float, float]:
-    """Requests and failed ones."""
+    """Return requests and failed ones."""
     return counts.requests, min(counts.errors, counts.requests)
 
 
 def slower_than(threshold: float) -> Reading:
-    """A reading of requests and those slower than `threshold` seconds."""
+    """Return a reading of requests and those slower than `threshold` seconds."""
 
     def reading(counts: Counts) -> tuple[float, float] | None:
         if counts.latency is None:
@@ -34,7 +34,7 @@ def slower_than(threshold: float) -> Reading:
 
 
 def surely_slower_than(threshold: float) -> Reading:
-    """As few as can be slower than `threshold`: those beyond the next bucket edge."""
+    """Return a reading of the least number that can be slower than `threshold`: those beyond the next bucket edge."""
 
     def reading(counts: Counts) -> tuple[float, float] | None:
         if counts.latency is None:
@@ -46,7 +46,8 @@ def surely_slower_than(threshold: float) -> Reading:
 
 
 def perhaps_slower_than(threshold: float) -> Reading:
-    """As many as can be slower than `threshold`: those beyond the bucket edge before it."""
+    """Return a reading of the largest number that can be slower than `threshold`: those beyond the bucket edge before
+    it."""
 
     def reading(counts: Counts) -> tuple[float, float] | None:
         if counts.latency is None:
@@ -58,8 +59,8 @@ def perhaps_slower_than(threshold: float) -> Reading:
 
 
 def count_above(histogram: Histogram, threshold: float) -> float:
-    """Requests slower than `threshold` seconds: exact at an edge, log-linear inside a bucket (linear in
-    the first).
+    """Return the requests slower than `threshold` seconds: exact at an edge, log-linear inside a bucket (linear in the
+    first).
 
     Inside the last bucket, which has no upper edge, all count as slower.
     """
@@ -81,7 +82,7 @@ def count_above(histogram: Histogram, threshold: float) -> float:
 
 
 def quantile(histogram: Histogram, level: float) -> float | None:
-    """The quantile in seconds, inverse to `count_above`; the last finite edge stands for all beyond it."""
+    """Return the quantile in seconds, inverse to `count_above`; the last finite edge stands for all beyond it."""
     total = histogram.total
     if total <= 0:
         return None
@@ -98,8 +99,8 @@ def quantile(histogram: Histogram, level: float) -> float | None:
 
 
 class Pairing:
-    """Keeps what one arm reported until the other has, so that a missed scrape never compares unlike
-    spans.
+    """Keeps the counts of one arm until the other has reported, so that a missed scrape never compares different spans
+    of time.
     """
 
     def __init__(self) -> None:
@@ -108,8 +109,8 @@ class Pairing:
         self.count = 0
 
     def add(self, candidate: tuple[float, float] | None, baseline: tuple[float, float] | None) -> Pair | None:
-        """Both arms since they last reported together, or None while one of them has no requests to
-        show.
+        """Return the counts of both arms since they last reported together, or None while one of them has no requests
+        to show.
         """
         pending = self._pending
         if candidate is not None:
@@ -127,7 +128,7 @@ class Pairing:
 
     @property
     def totals(self) -> Pair:
-        """All pairs so far, added up."""
+        """Sum of all pairs so far."""
         n, x, m, y = self._totals
         return n, x, m, y
 
@@ -139,7 +140,7 @@ class Pairing:
 
 
 class LastMinute:
-    """What one arm did in the last minute."""
+    """Counts of one arm in the last minute."""
 
     def __init__(self) -> None:
         self._recent: deque[tuple[float, float, float]] = deque()
@@ -165,12 +166,12 @@ class LastMinute:
 
     @property
     def rate(self) -> float:
-        """The share of bad ones, 0 without requests."""
+        """Share of bad requests, 0 without requests."""
         return self.bad / self.requests if self.requests else 0.0
 
 
 class SharedIncident:
-    """Whether the live baseline itself is in trouble, in this interval or in the last minute."""
+    """Detects that the live baseline itself is in trouble, in this interval or in the last minute."""
 
     def __init__(self) -> None:
         self._recent = LastMinute()
@@ -180,6 +181,6 @@ class SharedIncident:
         self._recent.step(evidence.seconds, baseline)
 
     def above(self, rate: float) -> bool:
-        """Whether more than `rate` of its requests were bad."""
+        """True if more than `rate` of its requests were bad."""
         requests, bad = self._recent.newest
         return bad > rate * requests or self._recent.bad > rate * self._recent.requests

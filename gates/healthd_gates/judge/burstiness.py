@@ -1,9 +1,7 @@
-"""How strongly requests of one interval fail together: the intra-class correlation ρ, estimated from
-the past only.
+"""Estimates how strongly requests of one interval fail together: the intra-class correlation ρ, from the past only.
 
-Underestimating ρ makes false alarms, overestimating it makes the judge slower; so three estimates
-compete and the largest wins. All are moment estimates of ρ in Var(Y) = M·p(1−p)·(1 + (M−1)ρ), shrunk
-towards a prior.
+Underestimating ρ makes false alarms, overestimating it makes the judge slower; so three estimates compete and the
+largest wins. All are moment estimates of ρ in Var(Y) = M·p(1−p)·(1 + (M−1)ρ), shrunk towards a prior.
 """
 
 from collections.abc import Iterable
@@ -14,9 +12,9 @@ from healthd_gates.judge.past import Span, without_incident
 
 _HIGHEST = 0.3
 _TINY = 1e-9
-_BLOCKS = (30.0, 60.0, 180.0)  # seconds, beside the look itself
+_BLOCKS = (30.0, 60.0, 180.0)  # seconds, beside the evaluation's own interval
 _FEWEST_BLOCKS = 8
-_JUMP, _JUMP_ERRORS = 3.0, 4.0  # times the mean, and errors beyond it, from which a look is out of the ordinary
+_JUMP, _JUMP_ERRORS = 3.0, 4.0  # times the mean, and errors beyond it, from which an interval is out of the ordinary
 
 
 @dataclass(slots=True)
@@ -43,7 +41,7 @@ class _Sums:
         return _rate(self.y, self.m)
 
     def correlation(self, rate: float) -> float:
-        """Σ[(y−mp)² − mp(1−p)] / Σ[m(m−1)p(1−p)], less one standard deviation of what chance alone adds."""
+        """Return Σ[(y−mp)² − mp(1−p)] / Σ[m(m−1)p(1−p)], less one standard deviation of what chance alone adds."""
         variance = rate * (1 - rate)
         excess = self.yy - 2 * rate * self.my + rate * rate * self.mm - variance * self.m
         chance = sqrt(2 * variance * variance * self.mm + variance * self.m)
@@ -53,8 +51,9 @@ class _Sums:
 class HistoryBurstiness:
     """ρ of the baseline over its history and the bake, over several lengths of time: slow drifts count as bursts too.
 
-    A block of ℓ looks stands for ℓ·ρ_ℓ, for a correlation across looks hurts ℓ times; and so an interval of the past
-    may be longer than a look is. What is seen is raised while few intervals hold errors.
+    A block of ℓ intervals counts as ℓ·ρ_ℓ, since a correlation across intervals does ℓ times the harm; therefore an
+    interval of the past may be longer than one of an evaluation. The estimate is raised while few intervals have
+    errors.
     """
 
     def __init__(self, look: float = 10.0, prior: float = 0.02, weight: float = 5.0) -> None:
@@ -66,7 +65,7 @@ class HistoryBurstiness:
         self._with_errors = 0
 
     def add(self, m: float, y: float, seconds: float | None = None) -> None:
-        """Take what the baseline did in so many seconds, a look unless given."""
+        """Take the baseline's counts of so many seconds, one evaluation's interval unless given."""
         seconds = self._look if seconds is None else seconds
         self.count += 1
         self._with_errors += y > 0
@@ -81,7 +80,7 @@ class HistoryBurstiness:
 
     @property
     def correlation(self) -> float:
-        """ρ as known now."""
+        """The present estimate of ρ."""
         known = [blocks for blocks in self._blocks if blocks.sums.count >= _FEWEST_BLOCKS]
         seen = max((blocks.looks(self._look) * blocks.sums.correlation(self.rate) for blocks in known), default=0.0)
         raised = seen * (1 + 2 / sqrt(1 + self._with_errors))
@@ -90,7 +89,7 @@ class HistoryBurstiness:
 
 
 class _Blocks:
-    """Intervals put together until they are `length` seconds long; longer ones have no place here."""
+    """Intervals joined until they are `length` seconds long; longer ones have no place here."""
 
     def __init__(self, length: float) -> None:
         self._length = length
@@ -108,13 +107,13 @@ class _Blocks:
             self._open = (0.0, 0.0, 0.0)
 
     def looks(self, look: float) -> float:
-        """How many looks a block is long on the mean."""
+        """Return the mean number of evaluations in a block."""
         return max(1.0, self._seconds / max(1, self.sums.count) / look)
 
 
 class BakeBurstiness:
-    """ρ of the baseline during the bake, around its own mean. What is seen is raised while the bake is young, so that
-    bursts after a quiet past are believed at once.
+    """ρ of the baseline during the bake, around its own mean. The estimate is raised while the bake is young, so that
+    bursts after a quiet past are accepted at once.
     """
 
     def __init__(self, prior: float = 0.001, weight: float = 1.0) -> None:
@@ -127,7 +126,7 @@ class BakeBurstiness:
 
     @property
     def correlation(self) -> float:
-        """ρ as known now."""
+        """The present estimate of ρ."""
         sums = self._sums
         raised = sums.correlation(sums.rate) * _raise(sums.count)
         return _shrunk(raised, self._prior, self._weight, sums.rate, sums.m, sums.count)
@@ -135,7 +134,7 @@ class BakeBurstiness:
 
 class StepProofBurstiness:
     """ρ of the candidate during the bake, from successive differences with the largest one left out: a step up, which
-    is the very thing to be found, is not taken for a burst.
+    is the very harm to detect, is not taken for a burst.
 
     Weighted by h = 1/(1/m + 1/m'), a squared difference of rates expects p(1−p)·(1 + (2h−1)ρ).
     """
@@ -164,12 +163,12 @@ class StepProofBurstiness:
         self._previous = (m, y / m)
 
     def jumps(self, m: float, y: float) -> bool:
-        """Whether so many errors are far above the mean so far."""
+        """True if so many errors are far above the mean so far."""
         return y > _JUMP * _rate(self._y, self._m) * m + _JUMP_ERRORS
 
     @property
     def correlation(self) -> float:
-        """ρ as known now."""
+        """The present estimate of ρ."""
         rate = _rate(self._y, self._m)
         variance = rate * (1 - rate)
         squares, pairs, inverses, count = (a - b for a, b in zip(self._totals, self._largest, strict=True))
@@ -182,7 +181,8 @@ class Burstiness:
     """The largest of the estimates, for one stream of counts. With no baseline at all the candidate's own estimate
     takes the place of the history's, from the same prior.
 
-    `history` has requests, bad ones and seconds of each interval of the past; a look is `look` seconds long.
+    `history` has requests, bad ones and seconds of each interval of the past; an evaluation's interval is `look`
+    seconds long.
     """
 
     def __init__(self, history: Iterable[Span] = (), look: float = 10.0) -> None:
@@ -201,8 +201,8 @@ class Burstiness:
         *,
         warming_up: bool,
     ) -> None:
-        """Take a look, after it was judged. Trouble that both arms share teaches nothing: it is no burst of one arm,
-        and does not hurt a test that compares the two.
+        """Take an interval, after it was judged. Trouble that both arms share is ignored: it is no burst of one arm,
+        and does not affect a test that compares the two.
         """
         if candidate and baseline and self._candidate.jumps(*candidate) and self._baseline_jumps(*baseline):
             return
@@ -224,25 +224,25 @@ class Burstiness:
 
     @property
     def odds(self) -> float:
-        """(1 − ρ)/ρ, the form in which the e-values take it."""
+        """(1 − ρ)/ρ, the form in which the e-values use it."""
         correlation = self.correlation
         return (1 - correlation) / correlation
 
 
 def _rate(y: float, m: float) -> float:
-    """The mean rate, away from 0 and 1 while little is known."""
+    """Return the mean rate, away from 0 and 1 while there are few counts."""
     return min(0.999, max(1e-6, (y + 0.5) / (m + 100)))
 
 
 def _raise(count: int) -> float:
-    """How much a young estimate is raised."""
+    """Return the factor by which a young estimate is raised."""
     return 1 + 5 / sqrt(1 + count)
 
 
 def _shrunk(seen: float, prior: float, weight: float, rate: float, m: float, count: int) -> float:
-    """A weighted mean of estimate and prior; an interval informs as far as it expects errors.
+    """Return a weighted mean of estimate and prior; an interval has weight according to the errors that it expects.
 
-    Rare errors leave the prior little room: it is held to 9 times their rate.
+    Rare errors leave the prior little room: it is limited to 9 times their rate.
     """
     expected = m * rate / max(1, count)
     informed = count * expected / (1 + expected)

@@ -1,4 +1,4 @@
-"""What the judge asks of every criterion, and what it hands to them at each look."""
+"""The interface between the judge and its criteria, and the data that they get at each evaluation."""
 
 from dataclasses import dataclass
 from math import inf, log
@@ -9,11 +9,11 @@ from healthd_gates.judge.rhythm import Rhythm
 from healthd_gates.judge.risk import Risk, Timing
 
 END_SUSPICION = log(10)
-"""ln E from which a criterion is suspect: no benefit of the doubt at the end of the bake."""
+"""ln E above which a criterion is suspect: no benefit of the doubt at the end of the bake."""
 
 _BURST, _BURST_REPORTS = 45.0, 9  # seconds, and reports where these are far apart
 _CATASTROPHE_MARGIN = 7.5
-"""Nats that the catastrophe's share of the risk and its mixture cost, roughly."""
+"""Nats that the catastrophe's share of the risk and its mixture cost, approximately."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """What all criteria of one gate share."""
+    """The values that all criteria of one gate share."""
 
     risk: Risk
     timing: Timing
@@ -53,14 +53,14 @@ class Frame:
         return log(1 / self.risk.false_pass)
 
     def cap(self, rhythm: Rhythm) -> float:
-        """The most that one report may speak for harm, in nats. All that one disturbance touches stays together below
-        what a verdict needs.
+        """Return the most evidence of harm that one report may give, in nats. All reports that one disturbance affects
+        together stay below what a verdict needs.
         """
         return self.harm_needed / rhythm.touched(self.timing.blip)
 
     def catastrophe_caps(self, rhythm: Rhythm) -> tuple[float, float]:
-        """The most that one report may speak for a catastrophe, in nats: for one of any kind, and for a total outage,
-        which takes about a whole `blip` of it.
+        """Return the most evidence of a catastrophe that one report may give, in nats: for one of any kind, and for a
+        total outage, which takes about a whole `blip` of it.
         """
         enough = self.harm_needed + _CATASTROPHE_MARGIN
         whole = rhythm.spacing >= 0.9 * self.timing.blip
@@ -68,7 +68,7 @@ class Frame:
 
 
 class Criterion(Protocol):
-    """One rule at work. It takes every look in order and can be asked at any time."""
+    """One rule in use. It takes every evaluation's evidence in order and can report at any time."""
 
     name: str
     critical: bool
@@ -76,7 +76,7 @@ class Criterion(Protocol):
     failure: Reason
 
     def step(self, look: Look) -> None:
-        """Take one look."""
+        """Take the evidence of one evaluation."""
 
     @property
     def log_e_harm(self) -> float | None:
@@ -84,23 +84,23 @@ class Criterion(Protocol):
 
     @property
     def uncompared(self) -> bool:
-        """Whether a comparison was asked for and not a single one made."""
+        """True if a comparison was required and none was made."""
 
     @property
     def failed(self) -> bool:
-        """Whether it fails by itself, for the reason `failure` and without a share in the risk."""
+        """True if it fails by itself, for the reason `failure` and without a share in the risk."""
 
     @property
     def baseline_bad(self) -> bool:
-        """Whether the baseline is in trouble by the same measure."""
+        """True if the baseline is in trouble by the same measure."""
 
     @property
     def proven(self) -> bool:
-        """Whether safety is proven."""
+        """True if safety is proven."""
 
     @property
     def acceptable(self) -> bool:
-        """Whether the end of the bake may pass it although safety is not proven."""
+        """True if it may pass at the end of the bake although safety is not proven."""
 
     def report(self, silence: Finding | None) -> CriterionReport:
-        """How it stands; `silence` says that the candidate's traffic or telemetry has stopped."""
+        """Return the report; `silence` is set if the candidate's traffic or telemetry has stopped."""

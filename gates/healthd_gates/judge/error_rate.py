@@ -1,4 +1,4 @@
-"""The error-rate criterion: against a limit, against a baseline, and against catastrophe."""
+"""The error-rate criterion: tests against a limit, against a baseline, and against catastrophe."""
 
 from healthd_gates.domain.evidence import CriterionReport, Finding, Unit
 from healthd_gates.judge import explain
@@ -14,17 +14,17 @@ from healthd_gates.judge.rules import Against, ErrorRateRule
 from healthd_gates.judge.weighing import Weighed
 
 _CATASTROPHE, _RECURRENCE, _LIMIT = 0.015, 0.02, 0.06
-"""Shares of the risk for catastrophes, for trouble that comes again and for the limit; the baseline has the rest, for
-it is the hardest to see.
+"""Shares of the risk for catastrophes, for recurring trouble and for the limit; the baseline has the rest, since it is
+the hardest to detect.
 """
 _RECURRENCE_ALONE = 0.1
-"""The share of trouble that comes again where nothing is compared. The limit, or the baseline where there is no limit,
-has the rest.
+"""The share of recurring trouble if nothing is compared. The limit, or the baseline if there is no limit, has the
+rest.
 """
 
 
 class ErrorRate(Weighed):
-    """An `ErrorRateRule` at work."""
+    """An `ErrorRateRule` in use."""
 
     def __init__(self, rule: ErrorRateRule, frame: Frame, past: Past) -> None:
         self.name, self.critical, self.weight = rule.name, rule.critical, rule.weight
@@ -43,7 +43,7 @@ class ErrorRate(Weighed):
         self._warm_up = (0.0, 0.0)
 
     def step(self, look: Look) -> None:
-        """Take one look: judge it with what was known before it, then learn from it."""
+        """Judge the evidence of one evaluation with the estimates before it, then update them."""
         evidence = look.evidence
         candidate = errors(evidence.candidate) if evidence.candidate else None
         baseline = errors(evidence.baseline) if evidence.baseline else None
@@ -70,7 +70,7 @@ class ErrorRate(Weighed):
 
     @property
     def baseline_bad(self) -> bool:
-        """Whether the baseline itself is above half the limit, now or in the last minute."""
+        """True if the baseline itself is above half the limit, now or in the last minute."""
         return self._rule.limit is not None and self._incident.above(self._rule.limit / 2)
 
     @property
@@ -93,7 +93,7 @@ class ErrorRate(Weighed):
         return parts + [(w, test.log_e_harm, test.cause) for w, test in zip(weights, self._tests, strict=True)]
 
     def report(self, silence: Finding | None) -> CriterionReport:
-        """How it stands."""
+        """Return the criterion's report."""
         seen, bad = self._interval.requests, self._interval.bad
         compared = self._against_baseline.totals if self._against_baseline else (0.0, 0.0, 0.0, 0.0)
         needed, needed_seconds = self._still_needed()
@@ -123,8 +123,8 @@ class ErrorRate(Weighed):
         )
 
     def _bounds(self, finding: Finding) -> tuple[float, float]:
-        """The interval, which claims no harm that the verdict does not: it has no caps, and so says more of one
-        disturbance than the verdict may.
+        """Return the confidence interval, limited so that it claims no harm that the verdict does not: it has no caps,
+        and so gives more evidence to one disturbance than the verdict may.
         """
         low, high = self._interval.bounds(self._frame.risk.false_rollback)
         limit = self._rule.limit

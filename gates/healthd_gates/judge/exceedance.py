@@ -27,7 +27,7 @@ class AboveLimit:
         self._safety.step(candidate[1], candidate[0], odds)
 
     def looks_needed(self, mean: tuple[float, float], odds: float) -> float:
-        """Intervals like the mean one until safety is proven."""
+        """Return the number of intervals like the mean one until safety is proven."""
         return self._safety.looks_needed(self._target, mean[1], mean[0], odds)
 
     @property
@@ -42,14 +42,14 @@ class AboveLimit:
 
 
 _EXPECTED = 0.85
-"""Weight of the proof that the past lets expect to be the shorter one."""
+"""Weight of the proof that, by the past, is expected to be the shorter one."""
 _BELOW = 0.6
-"""Times the floor: a version that fails less often is sooner proven by it than by the ratio."""
+"""Times the floor: a version that fails less often is proven safe sooner by the floor than by the ratio."""
 
 
 class AboveBaseline:
-    """Harm against the tolerated ratio; safety as a weighted mean of "below the floor" and "below the harmful
-    ratio", both of which a harmful candidate would have to refute by chance.
+    """Harm against the tolerated ratio; safety as a weighted mean of "below the floor" and "below the harmful ratio",
+    both of which a harmful candidate would have to refute by chance.
     """
 
     cause = "higher than the baseline allows"
@@ -98,11 +98,11 @@ class AboveBaseline:
 
     @property
     def uncompared(self) -> bool:
-        """Whether there has been nothing to compare with."""
+        """True if there has been no data to compare with."""
         return not (self._pairing.count or self._past)
 
     def looks_needed(self, mean: tuple[float, float], odds: float) -> float:
-        """Intervals like the mean one until safety is proven."""
+        """Return the number of intervals like the mean one until safety is proven."""
         looks = inf
         if self._floor:
             looks = self._floor.looks_needed(self._target - log(self._share), mean[1], mean[0], odds)
@@ -120,7 +120,7 @@ class AboveBaseline:
 
     @property
     def log_e_safe(self) -> float:
-        """ln E of safety. Whoever asks for the version beside is not content with the floor alone."""
+        """ln E of safety. If a concurrent baseline is required, the floor alone is not enough."""
         ratio = self._past.log_e_safe if self._past else self._ratio.log_e
         if self._floor is None or (self.uncompared and self._against is Against.CONCURRENT):
             return ratio
@@ -128,7 +128,7 @@ class AboveBaseline:
 
 
 def _floor_share(rate: float | None, floor: float) -> float:
-    """The weight of the proof by the floor."""
+    """Return the weight of the proof by the floor."""
     if not floor or rate is None:
         return 0.5 if floor else 0.0
     return _EXPECTED if rate < _BELOW * floor else 1 - _EXPECTED

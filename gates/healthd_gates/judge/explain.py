@@ -6,29 +6,29 @@ from healthd_gates.domain.evidence import Finding, Reason
 
 
 def percent(rate: float) -> str:
-    """0.0123 → "1.23 %"."""
+    """Return 0.0123 as "1.23 %"."""
     return f"{100 * rate:.3g} %"
 
 
 def seconds(value: float) -> str:
-    """A time in the unit that reads best."""
+    """Return a time in the unit that reads best."""
     if value < 1:
         return f"{1000 * value:.3g} ms"
     return f"{value:.3g} s" if value < 120 else f"{value / 60:.0f} min"
 
 
 def number(value: float) -> str:
-    """A count with thousands separated."""
+    """Return a count with thousands separated."""
     return f"{value:,.0f}"
 
 
 def plural(count: float, noun: str) -> str:
-    """'1 request', '2,000 requests'."""
+    """Return '1 request', '2,000 requests'."""
     return f"{number(count)} {noun}{'' if round(count) == 1 else 's'}"
 
 
 def still_needed(looks: float, interval: float, requests_per_look: float) -> tuple[float | None, float | None]:
-    """Requests and seconds that so many looks take; None where no end is in sight."""
+    """Return the requests and seconds that so many intervals take; None if no end is in sight."""
     if not isfinite(looks):
         return None, None
     return looks * requests_per_look, looks * interval
@@ -37,7 +37,7 @@ def still_needed(looks: float, interval: float, requests_per_look: float) -> tup
 def finding_sentence(
     finding: Finding, what: str, cause: str, seen: str, limits: str, needed: float | None, needed_seconds: float | None
 ) -> str:
-    """One sentence about a statistical criterion; `cause` says what is wrong where something is."""
+    """Return one sentence about a statistical criterion; `cause` says what is wrong, if something is."""
     match finding:
         case Finding.NO_TELEMETRY:
             return f"The {what} is unknown: no telemetry from the candidate."

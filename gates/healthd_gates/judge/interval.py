@@ -1,4 +1,5 @@
-"""The anytime interval of a rate: it holds the true value at all looks at once, bursts or not."""
+"""The anytime-valid confidence interval of a rate: it contains the true value at all evaluations at once, with or
+without bursts."""
 
 from collections.abc import Sequence
 from math import log, log1p
@@ -11,8 +12,8 @@ _HALVINGS = 30
 
 
 class RateInterval:
-    """Every rate p that no e-value speaks against: for the tilt `times`, ln E(p) = X·ln k − S − p·T is
-    linear in p.
+    """The set of all rates p that no e-value refutes: for the tilt `times`, ln E(p) = X·ln k − S − p·T is linear
+    in p.
     """
 
     def __init__(self) -> None:
@@ -33,7 +34,7 @@ class RateInterval:
             sums[1] += requests / spread * bend
 
     def bounds(self, risk: float) -> tuple[float, float]:
-        """(low, high), wrong at any look ever with probability at most `risk`."""
+        """Return (low, high), wrong at any evaluation ever with probability at most `risk`."""
         if self.requests <= 0:
             return 0.0, 1.0
         needed = log(2 / risk)
@@ -41,7 +42,7 @@ class RateInterval:
         return self._edge(0.0, seen, needed, _ABOVE), self._edge(1.0, seen, needed, _BELOW)
 
     def side(self, rate: float, risk: float) -> int:
-        """Where the true rate is proven to lie: above `rate` (1), below it (−1), or neither (0)."""
+        """Return the side on which the true rate is proven to be: above `rate` (1), below it (−1), or neither (0)."""
         if self.requests <= 0:
             return 0
         needed = log(2 / risk)

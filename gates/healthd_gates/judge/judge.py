@@ -1,4 +1,4 @@
-"""The judge: a fold over evidence. It holds nothing that replaying the same evidence would not bring back."""
+"""The judge: a fold over evidence. Its whole state can be rebuilt by replaying the same evidence."""
 
 from collections.abc import Iterable, Sequence
 
@@ -13,15 +13,15 @@ from healthd_gates.judge.stability import Stability
 from healthd_gates.judge.traffic import Traffic
 
 _ROUNDING = 0.05
-"""Part of an interval by which a clock may run early and still have reached a mark."""
+"""Share of an interval by which a clock may run early and still have reached a mark."""
 
 
 class Judge:
     """Judges one candidate. The first verdict that `step` returns is the decision; the caller stops there.
 
-    `history` is the baseline before the switch, oldest interval first; `bake` what a gate saw before this judge takes
-    over for its watch. Judging is deterministic: the same rules, history and evidence give the same
-    standing, so that a judge is stored as its evidence and brought back by `replay`.
+    `history` is the baseline before the switch, oldest interval first; `bake` the evidence of the gate before this
+    judge takes over for its watch. Judging is deterministic: the same rules, history and evidence give the same
+    standing, so that a judge is stored as its evidence and restored by `replay`.
     """
 
     def __init__(self, rules: Rules, history: Sequence[Evidence] = (), bake: Sequence[Evidence] = ()) -> None:
@@ -39,7 +39,7 @@ class Judge:
         self._gaps = self._resets = 0
 
     def step(self, evidence: Evidence) -> Standing:
-        """Take the evidence of the next interval and say how things stand."""
+        """Take the evidence of the next interval and return the standing."""
         self.take(evidence)
         verdict, reason = self.decision
         silence = self._traffic.silence
@@ -107,8 +107,8 @@ class Judge:
 
     @property
     def _unseen(self) -> tuple[Verdict | None, Reason] | None:
-        """What follows from what is not seen: without fresh numbers of a candidate that still has its traffic, and of a
-        baseline where one was asked for, no gate passes.
+        """The verdict and reason that follow from missing numbers: without fresh numbers of a candidate that still has
+        its traffic, and of a baseline if one was required, no gate passes.
         """
         if self._stability.is_crash_looping:
             return Verdict.INCONCLUSIVE, Reason.CRASH_LOOPING
@@ -125,12 +125,12 @@ class Judge:
 
     @property
     def _patience(self) -> float:
-        """For how many seconds longer than its time a gate waits for numbers that are only late."""
+        """How many seconds beyond its time a gate waits for numbers that are only late."""
         return max(self._rules.timing.lateness, 2 * self._rules.timing.interval)
 
     @property
     def _misses_baseline(self) -> bool:
-        """Whether a criterion compares with a version that nobody has ever heard of, while the candidate speaks."""
+        """True if a criterion compares with a version that never sent numbers, while the candidate does."""
         return self._compares and self._traffic.silence is None and not self._traffic.has_baseline
 
     def _inconclusive_reason(self, critical: list[Criterion]) -> Reason:
@@ -154,7 +154,7 @@ class Judge:
 
 
 def replay(rules: Rules, history: Sequence[Evidence], evidence: Iterable[Evidence]) -> Judge:
-    """The judge as it stood after `evidence`."""
+    """Return the judge as it was after `evidence`."""
     judge = Judge(rules, history)
     for interval in evidence:
         judge.take(interval)
@@ -168,4 +168,4 @@ _PASSING = (
     Reason.RESTARTED,
     Reason.UNREACHABLE,
 )
-"""Doubts that the next numbers may dispel."""
+"""Doubts that the next numbers may remove."""

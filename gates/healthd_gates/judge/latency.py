@@ -1,5 +1,5 @@
-"""The latency criterion: "slower than a bucket edge" is a coin flip, so the tests of the error rate
-serve here too.
+"""The latency criterion: "slower than a bucket edge" is a yes or no for each request, so the tests of the error rate
+are used here too.
 """
 
 from math import inf
@@ -14,11 +14,11 @@ from healthd_gates.judge.slowness import SlowerThanBaseline, SlowerThanLimit
 from healthd_gates.judge.weighing import Weighed
 
 _LIMIT = 0.4
-"""Share of the risk for the limit where there is a baseline too."""
+"""Share of the risk for the limit if there is a baseline too."""
 
 
 class Latency(Weighed):
-    """A `LatencyRule` at work."""
+    """A `LatencyRule` in use."""
 
     def __init__(self, rule: LatencyRule, frame: Frame, past: Past) -> None:
         self.name, self.critical, self.weight = rule.name, rule.critical, rule.weight
@@ -33,7 +33,7 @@ class Latency(Weighed):
         self._baseline_seen = SeenLatency(rule.quantile)
 
     def step(self, look: Look) -> None:
-        """Take one look: judge it with what was known before it, then learn from it."""
+        """Judge the evidence of one evaluation with the estimates before it, then update them."""
         evidence, warming_up = look.evidence, look.warming_up
         cap = self._frame.cap(look.rhythm)
         if self._against_limit:
@@ -64,7 +64,7 @@ class Latency(Weighed):
         return [(w, test.log_e_harm, test.cause) for w, test in zip(weights, self._tests, strict=True)]
 
     def report(self, silence: Finding | None) -> CriterionReport:
-        """How it stands."""
+        """Return the criterion's report."""
         finding = self._finding(silence)
         looks = max(test.looks_needed() for test in self._tests)
         requests = self._seen.requests
@@ -103,7 +103,7 @@ class Latency(Weighed):
 
     @property
     def baseline_bad(self) -> bool:
-        """Whether the baseline itself is above half of what the limit allows, now or in the last minute."""
+        """True if the baseline itself is above half of what the limit allows, now or in the last minute."""
         return self._against_limit is not None and self._against_limit.baseline_bad
 
     def _shown(self) -> str:

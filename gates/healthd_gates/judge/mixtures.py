@@ -5,13 +5,13 @@ from math import exp, inf, log, log1p
 
 
 def log_add(first: float, second: float) -> float:
-    """ln(eᵃ + eᵇ) without overflow."""
+    """Return ln(eᵃ + eᵇ) without overflow."""
     high, low = (first, second) if first >= second else (second, first)
     return high if low == -inf else high + log1p(exp(low - high))
 
 
 def log_mean(values: Sequence[float]) -> float:
-    """ln of the mean of eᵛ."""
+    """Return ln of the mean of eᵛ."""
     high = max(values)
     if high == -inf:
         return high
@@ -19,7 +19,7 @@ def log_mean(values: Sequence[float]) -> float:
 
 
 def log_weighted(parts: Iterable[tuple[float, float]]) -> float:
-    """ln Σ w·eᵛ for pairs (w, v) with w ≥ 0."""
+    """Return ln Σ w·eᵛ for pairs (w, v) with w ≥ 0."""
     known = [(weight, value) for weight, value in parts if weight > 0 and value > -inf]
     high = max((value for _, value in known), default=-inf)
     return high + log(sum(weight * exp(value - high) for weight, value in known)) if known else -inf
@@ -27,7 +27,7 @@ def log_weighted(parts: Iterable[tuple[float, float]]) -> float:
 
 class Mixture:
     """A mixture over alternatives: as good as the best of them, less the logarithm of 1 / its weight. The weights are
-    even unless given.
+    equal unless given.
     """
 
     def __init__(self, alternatives: int, weights: Sequence[float] | None = None) -> None:
@@ -39,7 +39,7 @@ class Mixture:
         self._logs = [total + step for total, step in zip(self._logs, log_es, strict=True)]
 
     def looks_needed(self, target: float, log_es: Sequence[float]) -> float:
-        """Steps like `log_es` until ln E reaches `target`: 0 if it has, inf if it never would."""
+        """Return the number of steps like `log_es` until ln E reaches `target`: 0 if it has, inf if it never would."""
         if self.log_e >= target:
             return 0.0
         alternatives = zip(self._weights, self._logs, log_es, strict=True)
@@ -52,11 +52,11 @@ class Mixture:
 
 
 class OnsetMixture:
-    """A mixture over alternatives and over the interval in which the harm began, so that a late harm is
-    seen as fast as an early one (in the spirit of e-detectors; Shin, Ramdas & Rinaldo 2023).
+    """A mixture over alternatives and over the interval in which the harm began, so that a late harm is detected as
+    fast as an early one (in the spirit of e-detectors; Shin, Ramdas & Rinaldo 2023).
 
-    The weight `first` lies on the first interval, the rest evenly on the others up to `horizon` intervals; `weights`
-    are those of the alternatives, even unless given.
+    The weight `first` lies on the first interval, the rest equally on the others up to `horizon` intervals; `weights`
+    are those of the alternatives, equal unless given.
     """
 
     def __init__(

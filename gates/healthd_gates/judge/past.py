@@ -1,7 +1,7 @@
-"""The baseline's past: what a comparison with history holds against, and what a burst is measured by.
+"""The baseline's past: the reference of a comparison with history and of the estimates of burstiness.
 
-One incident must not blind a gate for hours. The estimates that are made here forget it; they do not forget bursts and
-drifts, which come again and again.
+One incident must not make a gate blind for hours. The estimates here leave it out; they keep bursts and drifts, which
+recur.
 """
 
 from __future__ import annotations
@@ -18,44 +18,44 @@ Span = tuple[float, float, float]
 """Requests, bad ones, and the seconds in which they were."""
 
 Stretch = tuple[Counts, float]
-"""What one arm counted, and in how many seconds."""
+"""Counts of one arm, and the seconds in which they were made."""
 
-_INCIDENT = 720.0  # seconds; what lasts longer is how the service is
-_SHARE = 0.6  # of all that is beyond chance
+_INCIDENT = 720.0  # seconds; anything longer is normal for the service
+_SHARE = 0.6  # of all variation beyond chance
 _FEWEST_REQUESTS = 1000.0
-_PARTS = 5  # of its length a past must have beside the incident, at least
+_PARTS = 5  # of its length that a past must have beside the incident, at least
 
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """The baseline `before` the switch, and what the gate has seen of either arm since, where a watch follows it."""
+    """The baseline `before` the switch, and the evidence of the gate for either arm since, if a watch follows it."""
 
     before: Sequence[Stretch] = ()
     bake: Sequence[Stretch] = ()
 
     @classmethod
     def of(cls, history: Iterable[Evidence], bake: Iterable[Evidence] = ()) -> Past:
-        """In a watch what was seen of the candidate that passed stands in for a baseline that there is not."""
+        """Build the past. In a watch the candidate that passed is used as the baseline if there is none."""
         seen = list(bake)
         alone = all(evidence.baseline is None for evidence in seen)
         return cls(_stretches(history), _stretches(seen, candidate=alone))
 
     def spans(self, reading: Reading) -> list[Span]:
-        """All of it: what a burst is measured by."""
+        """Return all of it, for the estimates of burstiness."""
         return [*_read(self.before, reading), *_read(self.bake, reading)]
 
     def baseline(self, reading: Reading) -> Sequence[Span]:
-        """What a comparison with history holds against."""
+        """Return the past that a comparison with history uses."""
         return without_incident(_read(self.before, reading))
 
     def rate(self, reading: Reading) -> float | None:
-        """What a version like the baseline is to be expected to do, None where too little is known."""
+        """Return the expected rate of a version like the baseline, None if there is too little data."""
         before = self.baseline(reading)
         return _rate(before) if sum(m for m, _, _ in before) >= _FEWEST_REQUESTS else None
 
 
 def _stretches(evidence: Iterable[Evidence], *, candidate: bool = False) -> list[Stretch]:
-    """Counts with the time that they cover, which is longer where intervals before had none."""
+    """Return counts with the time that they cover, which is longer after intervals without any."""
     found, seconds = [], 0.0
     for each in evidence:
         seconds += each.seconds
@@ -71,7 +71,7 @@ def _read(stretches: Sequence[Stretch], reading: Reading) -> list[Span]:
 
 
 def without_incident(past: Sequence[Span]) -> Sequence[Span]:
-    """The past, but for the one window of some minutes that holds most of what is beyond chance, if there is such a
+    """Return the past without the one window of some minutes that has most of the variation beyond chance, if there is
     one.
     """
     if sum(seconds for _, _, seconds in past) < _PARTS * _INCIDENT:
@@ -90,12 +90,12 @@ def _rate(past: Sequence[Span]) -> float:
 
 
 def _excess(past: Sequence[Span], rate: float) -> float:
-    """Σ[(y − mp)² − mp(1−p)]: how much more the counts vary than chance lets them."""
+    """Return Σ[(y − mp)² − mp(1−p)]: how much more the counts vary than by chance."""
     return sum((y - m * rate) ** 2 - m * rate * (1 - rate) for m, y, _ in past)
 
 
 def _worst_window(past: Sequence[Span], rate: float) -> tuple[int, int]:
-    """First and end of the stretch of at most an incident's length with the largest excess."""
+    """Return first and end of the stretch of at most an incident's length with the largest excess."""
     excess = [0.0, *accumulate(_excess([span], rate) for span in past)]
     worst, found, first, length = 0.0, (0, 0), 0, 0.0
     for last, (_, _, seconds) in enumerate(past, 1):

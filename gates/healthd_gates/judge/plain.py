@@ -1,4 +1,4 @@
-"""Criteria without statistics: a mean latency against a plain threshold, and answers that others give."""
+"""Criteria without statistics: a mean latency against a plain threshold, and answers from observed criteria."""
 
 from collections import deque
 
@@ -9,9 +9,7 @@ from healthd_gates.judge.rules import MeanLatencyRule, ObservedRule
 
 
 class MeanLatency:
-    """A `MeanLatencyRule` at work: exceeded or not over a sliding window, with no guarantee about
-    chance.
-    """
+    """A `MeanLatencyRule` in use: exceeded or not over a sliding window, with no guarantee about chance."""
 
     log_e_harm = None
     weight = 0.0
@@ -25,7 +23,7 @@ class MeanLatency:
         self._window: deque[tuple[float, float, float]] = deque()
 
     def step(self, look: Look) -> None:
-        """Take one look."""
+        """Take the evidence of one evaluation."""
         if look.warming_up:
             return
         latency = look.evidence.candidate.latency if look.evidence.candidate else None
@@ -53,18 +51,18 @@ class MeanLatency:
 
     @property
     def failed(self) -> bool:
-        """The mean of a full window is above the limit."""
+        """True if the mean of a full window is above the limit."""
         return self._full and self._mean is not None and self._mean > self._rule.limit
 
     @property
     def proven(self) -> bool:
-        """The mean of a full window is within the limit."""
+        """True if the mean of a full window is within the limit."""
         return self._full and self._mean is not None and self._mean <= self._rule.limit
 
     acceptable = proven
 
     def report(self, silence: Finding | None) -> CriterionReport:
-        """How it stands."""
+        """Return the criterion's report."""
         mean, requests = self._mean, self._requests
         finding = Finding.HARM if self.failed else silence or (Finding.SAFE if self.proven else Finding.OPEN)
         seen = "unknown" if mean is None else explain.seconds(mean)
@@ -87,8 +85,8 @@ class MeanLatency:
 
 
 class Observed:
-    """An `ObservedRule` at work: noes in a row fail it, no answer keeps it from passing. Noes of the
-    warm-up do not count, for what is still starting may say no.
+    """An `ObservedRule` in use: noes in a row fail it, a missing answer keeps it from passing. Noes of the warm-up do
+    not count, since a version that is still starting may fail.
     """
 
     log_e_harm = None
@@ -106,7 +104,8 @@ class Observed:
         self._seconds, self._started = 0.0, False
 
     def step(self, look: Look) -> None:
-        """Take one look. An interval without an answer changes nothing; the answer "unknown" does."""
+        """Take the evidence of one evaluation. An interval without an answer changes nothing; the answer "unknown"
+        does."""
         self._seconds += look.evidence.seconds
         for observation in look.evidence.observations:
             if observation.criterion != self.name:
@@ -123,18 +122,18 @@ class Observed:
 
     @property
     def failed(self) -> bool:
-        """As many noes in a row as the rule allows."""
+        """True after as many noes in a row as the rule allows."""
         return self._noes >= self._rule.failures
 
     @property
     def proven(self) -> bool:
-        """The latest answer is yes."""
+        """True if the latest answer is yes."""
         return self._ok is True
 
     acceptable = proven
 
     def report(self, silence: Finding | None) -> CriterionReport:
-        """How it stands. Traffic has no say in it."""
+        """Return the criterion's report. Traffic does not affect it."""
         return CriterionReport(name=self.name, critical=self.critical, finding=self._finding, sentence=self._sentence)
 
     @property

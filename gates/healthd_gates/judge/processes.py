@@ -1,8 +1,7 @@
-"""The four running tests, each an e-process: harm and safety, against a limit and against a baseline.
+"""The four sequential tests, each an e-process: harm and safety, against a limit and against a baseline.
 
-They take one interval after another; `log_e` may be looked at whenever one likes (Ville's inequality:
-under its null E ever reaching 1/α has probability at most α). What counts as bad, and in which arm, is
-the caller's.
+They take one interval after another; `log_e` may be read at any time (Ville's inequality: under its null E ever
+reaching 1/α has probability at most α). The caller decides which requests count as bad, and in which arm.
 """
 
 from collections.abc import Sequence
@@ -19,13 +18,13 @@ _SCALED = (0.02, 0.08, 0.2, 0.35, 0.6)
 _HARM_RATIOS = (1.25, 1.6, 3.5, 9.0)
 _RATIO_WEIGHTS = (0.12, 0.46, 0.28, 0.14)
 _FIRST = 0.85
-"""Weight of harm that is there from the first look on: the release brings it."""
+"""Weight of harm that is there from the first interval on: the release causes it."""
 _KNOWN = 0.8
-"""Weight of the bet on what the past lets expect."""
+"""Weight of the bet on the rate that the past lets expect."""
 
 
 class LimitHarm:
-    """Against "the rate is at most `limit`"."""
+    """E-process against "the rate is at most `limit`"."""
 
     def __init__(self, limit: float, horizon: int, times: Sequence[float] = _HARM_TIMES) -> None:
         self._limit = limit
@@ -33,9 +32,7 @@ class LimitHarm:
         self._mixture = OnsetMixture(len(self._times), horizon)
 
     def step(self, bad: float, requests: float, odds: float, cap: float = inf) -> None:
-        """Take one interval; no alternative gains more than `cap` nats (0: only what speaks for the
-        candidate).
-        """
+        """Take one interval; no alternative gains more than `cap` nats (0: only evidence for the candidate counts)."""
         self._mixture.step([min(cap, harm_above(bad, requests, self._limit, times, odds)) for times in self._times])
 
     @property
@@ -45,14 +42,14 @@ class LimitHarm:
 
 
 class BaselineHarm:
-    """Against "the rate is at most `ratio` times the baseline's", betting on so many times more than that.
+    """E-process against "the rate is at most `ratio` times the baseline's", betting on higher multiples.
 
     A bet on k times the tolerated ratio r stakes the share of every baseline error that is best for independent
     requests: 1 − (1−q₁)/(1−q₀), where q is the candidate's part of all errors, r·n/(r·n+m) and k·r·n/(k·r·n+m).
     """
 
     def __init__(self, ratio: float, horizon: int, times: Sequence[float] = _HARM_RATIOS, burst: int = 9) -> None:
-        """`burst` is how many reports in a row may be no more than a burst."""
+        """Set up the bets; `burst` is how many reports in a row may be no more than a burst."""
         self._ratio, self._times = ratio, times
         weights = _RATIO_WEIGHTS if times == _HARM_RATIOS else None
         self._mixture = OnsetMixture(len(times), horizon, first=_FIRST, weights=weights)
@@ -76,9 +73,9 @@ class BaselineHarm:
 
 
 class LimitSafety:
-    """Against "the rate is at least `limit`".
+    """E-process against "the rate is at least `limit`".
 
-    Where the rate is `expected` most of the weight is on a bet on just that, which is known before the first look.
+    If the rate is `expected`, most of the weight is on a bet on just that, which is known before the first interval.
     """
 
     def __init__(self, limit: float, expected: float | None = None) -> None:
@@ -95,7 +92,7 @@ class LimitSafety:
         self._mixture.step(self._steps(bad, requests, odds))
 
     def looks_needed(self, target: float, bad: float, requests: float, odds: float) -> float:
-        """Intervals like this one until ln E reaches `target`; inf if it never would."""
+        """Return the number of intervals like this one until ln E reaches `target`; inf if it never would."""
         return self._mixture.looks_needed(target, self._steps(bad, requests, odds))
 
     def _steps(self, bad: float, requests: float, odds: float) -> list[float]:
@@ -108,10 +105,10 @@ class LimitSafety:
 
 
 class BaselineSafety:
-    """Against "the rate is at least `ratio` times the baseline's".
+    """E-process against "the rate is at least `ratio` times the baseline's".
 
     Some stakes shrink as requests come in larger bursts: the best one does, and with much traffic a fixed one would
-    lose at every look.
+    lose at every interval.
     """
 
     def __init__(self, ratio: float) -> None:
@@ -123,7 +120,7 @@ class BaselineSafety:
         self._mixture.step(self._steps(pair, odds))
 
     def looks_needed(self, target: float, pair: tuple[float, float, float, float], odds: float) -> float:
-        """Intervals like this one until ln E reaches `target`; inf if it never would."""
+        """Return the number of intervals like this one until ln E reaches `target`; inf if it never would."""
         return self._mixture.looks_needed(target, self._steps(pair, odds))
 
     def _steps(self, pair: tuple[float, float, float, float], odds: float) -> list[float]:
@@ -141,10 +138,10 @@ class BaselineSafety:
 
 
 class Catastrophe:
-    """Against "at most half the requests fail": one bet on most of them, and one on all, with a cap of its own. The
-    second loses so much on each success that only a total outage makes it gain.
+    """E-process against "at most half the requests fail": one bet on most of them, and one on all, with a cap of its
+    own. The second loses so much on each success that only a total outage makes it gain.
 
-    With a `limit` above one half the line moves half-way between the limit and 1.
+    With a `limit` above one half the threshold moves half-way between the limit and 1.
     """
 
     def __init__(self, limit: float, horizon: int) -> None:

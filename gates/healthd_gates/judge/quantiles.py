@@ -1,4 +1,4 @@
-"""What was seen of one arm's latency: its quantile and an anytime interval for it."""
+"""The latencies of one arm so far: its quantile and an anytime-valid confidence interval for it."""
 
 from healthd_gates.domain.evidence import Counts, Histogram
 from healthd_gates.judge.arms import count_above, quantile
@@ -6,9 +6,7 @@ from healthd_gates.judge.interval import RateInterval
 
 
 class SeenLatency:
-    """The latencies of one arm since the warm-up. Intervals whose buckets differ start the picture
-    afresh.
-    """
+    """The latencies of one arm since the warm-up. An interval with different buckets starts the collection again."""
 
     def __init__(self, level: float) -> None:
         self._level = level
@@ -37,7 +35,7 @@ class SeenLatency:
 
     @property
     def requests(self) -> float:
-        """Requests with a latency."""
+        """Number of requests with a latency."""
         return self._histogram.total if self._histogram else 0.0
 
     @property
@@ -46,14 +44,13 @@ class SeenLatency:
         return quantile(self._histogram, self._level) if self._histogram else None
 
     def slower_than(self, threshold: float) -> float:
-        """Requests slower than `threshold` seconds."""
+        """Return the requests slower than `threshold` seconds."""
         return count_above(self._histogram, threshold) if self._histogram else 0.0
 
     def bounds(self, risk: float) -> tuple[float, float] | None:
-        """Bucket edges between which the quantile lies; None while one end is still open.
+        """Return the bucket edges between which the quantile lies; None while one end is still open.
 
-        An edge is proven to be below the quantile when more than the tail lies beyond it, above it when
-        less does.
+        An edge is proven to be below the quantile when more than the tail lies beyond it, above it when less does.
         """
         if self._histogram is None or self.requests <= 0:
             return None

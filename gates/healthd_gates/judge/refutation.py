@@ -1,24 +1,24 @@
-"""Bursts that are over: what a few bad reports have said for harm is taken back once the next ones refute it."""
+"""Takes back evidence of bursts that are over: the harm that a few bad reports showed, once the next ones refute it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from math import sqrt
 
-_STRONG = 2.0  # nats, from which a run of bad reports is more than luck
+_STRONG = 2.0  # nats, above which a run of bad reports is more than chance
 _KEPT = 0.5  # nats that are left of it
-_FEWEST, _PART, _SIGMAS = 5.0, 0.5, 3.0  # errors due at the rate of the run, and how far fewer there must be
+_FEWEST, _PART, _SIGMAS = 5.0, 0.5, 3.0  # errors expected at the rate of the run, and how far fewer there must be
 
 
 class Refutation:
-    """What each bet has gained in the run of bad reports that is under way, and whether it was only a burst.
+    """The gain of each bet in the present run of bad reports, and whether the run was only a burst.
 
-    Harm stays: at the rate of the run errors go on. Where less than half of them come, so few that it is no chance, the
-    run is over and is worth next to nothing. This only lowers an e-value, and so costs no validity.
+    Harm stays: at the rate of the run errors go on. If less than half of them come, too few to be chance, the run is
+    over and is worth next to nothing. This only lowers an e-value, and so costs no validity.
     """
 
     def __init__(self, bets: int, longest: int) -> None:
-        """What lasts for more than `longest` reports is no burst."""
+        """Set up for so many bets; a run of more than `longest` reports is no burst."""
         self._bets, self._longest = bets, longest
         self._forget()
 
@@ -28,7 +28,8 @@ class Refutation:
         self._run, self._calm = (0.0, 0.0), (0.0, 0.0)
 
     def step(self, log_es: Sequence[float], requests: float, bad: float) -> list[float]:
-        """Take a report of the candidate and what the bets make of it; return what they are credited with."""
+        """Take a report of the candidate and the bets' log e-values of it; return the values that they are credited
+        with."""
         worse = max(log_es) > 0
         if not worse and not self._reports:
             return list(log_es)

@@ -1,7 +1,8 @@
-"""How the candidate's numbers come: how far apart, and how long ago what they tell may have been.
+"""Timing of the candidate's numbers: how far apart they come, and how far back in time they reach.
 
-A look is not what it covers. A process that is scraped every 15 s has something new at every third look of 5 s, then
-of 15 s; ten processes scraped at times of their own have something new at every look, some of it 15 s old.
+An evaluation's interval is not the time that its numbers cover. A process that is scraped every 15 s has new numbers at
+every third interval of 5 s, then of 15 s; ten processes scraped at different times have new numbers at every one, some
+of them 15 s old.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ _REMEMBERED = 20
 
 
 class Rhythm:
-    """The candidate's reports so far. `newest` is how long after the one before it the newest came, `spacing` how far
+    """The candidate's reports so far. `newest` is how long after the previous report the newest came, `spacing` how far
     apart they usually are, `span` how long the newest one reaches back.
     """
 
@@ -37,5 +38,5 @@ class Rhythm:
         self.spacing, self.span = median(self._spacings), max(self._spans[-1], median(self._spans))
 
     def touched(self, blip: float) -> int:
-        """The most reports that a disturbance of `blip` seconds shows in, however it falls across them."""
+        """Return the most reports that a disturbance of `blip` seconds affects, however it falls across them."""
         return max(1, ceil((blip + self.span) / self.spacing - 0.1)) if blip else 1

@@ -1,4 +1,4 @@
-"""The risk that a policy states, and when the judge looks and may decide."""
+"""The risk that a policy states, and the times at which the judge evaluates and may decide."""
 
 from dataclasses import dataclass
 from math import isfinite
@@ -19,11 +19,11 @@ class Risk:
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """When the judge looks and when it may decide, in seconds.
+    """The times at which the judge evaluates and may decide, in seconds.
 
-    During `warm_up` only a catastrophe decides. `minimum` and `maximum` count from its end: no pass
-    before the one, a verdict at the other. `blip` is the length of a disturbance that never decides
-    alone, however it falls across the scrapes. After `lateness` without numbers there is no telemetry.
+    During `warm_up` only a catastrophe decides. `minimum` and `maximum` count from its end: no pass before the one, a
+    verdict at the other. `blip` is the length of a disturbance that never decides alone, however it falls across the
+    scrapes. After `lateness` without numbers there is no telemetry.
     """
 
     interval: float = 10.0

@@ -1,7 +1,7 @@
-"""What the judge is told to decide by: criteria, risk and timing.
+"""The rules by which the judge decides: criteria, risk and timing.
 
-The rules are protocols: what a policy's criteria say of themselves is what the judge reads, and their defaults and
-bounds stand in the models that a configuration is read by.
+The rules are protocols: the judge reads a policy's criteria directly; their defaults and bounds are in the models of
+the configuration.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from healthd_gates.judge.risk import Timing as Timing
 
 
 class Against(StrEnum):
-    """Where the baseline's numbers come from."""
+    """Source of the baseline's numbers."""
 
     CONCURRENT = "concurrent"
     HISTORY = "history"
@@ -45,7 +45,7 @@ class Comparison:
 
     @classmethod
     def with_history(cls) -> Comparison:
-        """The defaults against an earlier baseline: wider, because load drifts between then and now."""
+        """Return the defaults against an earlier baseline: wider, because load drifts between then and now."""
         return cls(tolerated=3.0, harmful=5.0, against=Against.HISTORY)
 
 
@@ -60,26 +60,26 @@ class _Named(Protocol):
 
 
 class Rule(_Named, Protocol):
-    """A criterion as configured, and what the judge asks of it before it puts it to work."""
+    """A criterion as configured, with the properties that the judge reads before it builds it."""
 
     @property
     def reads_traffic(self) -> bool:
-        """Whether it goes by the counts in the evidence; answers to others are in its observations."""
+        """True if it reads the counts in the evidence; other criteria read its observations."""
 
     @property
     def reads_latency(self) -> bool:
-        """Whether it goes by the histograms."""
+        """True if it reads the histograms."""
 
     @property
     def compares_with(self) -> Against | None:
-        """The baseline that it cannot do without."""
+        """The baseline that it needs."""
 
     def build(self, frame: Frame, past: Past) -> Criterion:
-        """The criterion at work in one judge. Deterministic: the same evidence gives the same reports."""
+        """Build the criterion for one judge. Deterministic: the same evidence gives the same reports."""
 
 
 class _Weighed(_Named, Protocol):
-    """`weight` is its share in the risk, against those of the others."""
+    """A rule with a `weight`: its share in the risk, relative to the others."""
 
     @property
     def comparison(self) -> Comparison | None: ...
@@ -119,9 +119,9 @@ class MeanLatencyRule(_Named, Protocol):
 
 
 class ObservedRule(_Named, Protocol):
-    """A criterion that is answered elsewhere, yes or no: it fails after `failures` noes in a row.
+    """A criterion that is answered outside the judge, yes or no: it fails after `failures` noes in a row.
 
-    For `startup` seconds noes before the first yes do not count: what is judged may still be starting.
+    For `startup` seconds noes before the first yes do not count: the candidate may still be starting.
     """
 
     @property
@@ -133,7 +133,7 @@ class ObservedRule(_Named, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """Everything that the judge needs to know of a policy. `whole`: the candidate is to have all the traffic."""
+    """All values of a policy that the judge needs. `whole`: the candidate gets all the traffic."""
 
     criteria: tuple[Rule, ...]
     risk: Risk = field(default_factory=Risk)

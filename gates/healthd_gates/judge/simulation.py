@@ -1,6 +1,6 @@
-"""What a gate would do, from simulation: how soon it sees a regression, how often it rolls back a healthy release.
+"""Simulates gates: how soon they detect a regression, how often they roll back a healthy release.
 
-Pure functions of rules, traffic and seed; printing the rows is the command line's.
+Pure functions of rules, traffic and seed; the command line prints the rows.
 """
 
 from collections.abc import Iterator, Sequence
@@ -24,7 +24,7 @@ _MANY = 50.0
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """The service as it is: requests/s to candidate and baseline (0: none), error rate, median latency in seconds."""
+    """The service at present: requests/s to candidate and baseline (0: none), error rate, median latency in seconds."""
 
     candidate: float
     baseline: float
@@ -42,7 +42,7 @@ class Traffic:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What the release does: errors and times multiplied."""
+    """The change by a release: factors of errors and times."""
 
     name: str
     errors: float = 1.0
@@ -60,10 +60,10 @@ CHANGES = (
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """What became of `runs` simulated gates over one change.
+    """Results of `runs` simulated gates over one change.
 
     Shares are fractions of the runs. Times are seconds after the switch: `failed_median` and `failed_90` are those by
-    which half and nine tenths of *all* runs were rolled back, None where fewer were; `passed_median` likewise.
+    which half and nine tenths of *all* runs were rolled back, None if fewer were; `passed_median` likewise.
     `failed_at_most` is the upper 95 % bound of `failed` that so few runs allow.
     """
 
@@ -81,9 +81,9 @@ class Forecast:
 def forecast(
     rules: Rules, traffic: Traffic, changes: Sequence[Change] = CHANGES, *, runs: int = 100, seed: int = 1
 ) -> list[Forecast]:
-    """One row for each change. Changes of latency are left out where no criterion looks at it.
+    """Return one row for each change. Changes of latency are left out if no criterion reads it.
 
-    Checks and smoke requests are taken to hold. Requests are independent: bursts make every gate slower.
+    Checks and smoke requests are assumed to hold. Requests are independent: bursts make every gate slower.
     """
     if runs < 1:
         raise ValueError(f"runs must be at least 1, got {runs}")
@@ -111,20 +111,20 @@ def _forecast(rules: Rules, traffic: Traffic, change: Change, runs: int, seed: i
 
 
 def _reached(times: list[float], level: float, runs: int) -> float | None:
-    """When the share `level` of all runs was over."""
+    """Return the time by which the share `level` of all runs was over."""
     place = round(level * runs) - 1
     return times[max(0, place)] if times and place < len(times) else None
 
 
 def _at_most(count: int, runs: int) -> float:
-    """Wilson's upper 95 % bound of a share."""
+    """Return Wilson's upper 95 % bound of a share."""
     share, z = count / runs, 1.645
     spread = z * sqrt(share * (1 - share) / runs + (z / (2 * runs)) ** 2)
     return min(1.0, (share + z * z / (2 * runs) + spread) / (1 + z * z / runs))
 
 
 def _run(rules: Rules, traffic: Traffic, change: Change, random: Random) -> tuple[Verdict, float]:
-    """One gate: its verdict and when it fell."""
+    """Run one gate: return its verdict and the time of it."""
     service = _Service(rules, traffic, change, random)
     judge = Judge(rules, list(service.history()))
     elapsed = 0.0
@@ -146,13 +146,13 @@ class _Service:
         self._measures_latency = any(rule.reads_latency for rule in rules.criteria)
 
     def history(self) -> Iterator[Evidence]:
-        """The three hours before the switch: the baseline's traffic, or all of it where nothing runs beside."""
+        """Yield the three hours before the switch: the baseline's traffic, or all of it if nothing runs beside."""
         rate = self._traffic.baseline or self._traffic.candidate
         for _ in range(_HISTORY):
             yield Evidence(_START, _HISTORY_SECONDS, baseline=self._arm(rate, HEALTHY, _HISTORY_SECONDS))
 
     def interval(self, elapsed: float) -> Evidence:
-        """The interval that ended `elapsed` seconds after the switch."""
+        """Return the interval that ended `elapsed` seconds after the switch."""
         return Evidence(
             at=_START + timedelta(seconds=elapsed),
             seconds=self._seconds,
@@ -179,7 +179,7 @@ class _Service:
 
 
 def _poisson(random: Random, mean: float) -> int:
-    """Knuth's product for small means, the normal approximation beyond."""
+    """Draw by Knuth's product for small means, by the normal approximation beyond."""
     if mean > _MANY:
         return max(0, round(random.gauss(mean, sqrt(mean))))
     count, product, floor = 0, random.random(), exp(-mean)
@@ -190,7 +190,7 @@ def _poisson(random: Random, mean: float) -> int:
 
 
 def _binomial(random: Random, trials: int, chance: float) -> int:
-    """Gaps between successes for small means, the normal approximation beyond."""
+    """Draw by gaps between successes for small means, by the normal approximation beyond."""
     if chance > 0.5:
         return trials - _binomial(random, trials, 1 - chance)
     if trials <= 0 or chance <= 0:

@@ -42,7 +42,7 @@ class SlowerThanLimit:
         self.odds = self._burstiness.odds
 
     def step(self, evidence: Evidence, warming_up: bool, cap: float) -> None:
-        """Take one look."""
+        """Take the evidence of one evaluation."""
         self.odds = self._burstiness.odds
         baseline = self._reading(evidence.baseline) if evidence.baseline else None
         self._incident.step(evidence, baseline)
@@ -64,7 +64,7 @@ class SlowerThanLimit:
         self._not_fast += not_fast
 
     def looks_needed(self) -> float:
-        """Intervals until safety is proven, if all go on like this."""
+        """Return the number of intervals until safety is proven, if all go on like this."""
         if not self._looks:
             return inf
         requests, not_fast = self._requests / self._looks, self._not_fast / self._looks
@@ -81,12 +81,12 @@ class SlowerThanLimit:
 
     @property
     def too_coarse(self) -> bool:
-        """Whether the limit lies inside a bucket."""
+        """True if the limit lies inside a bucket."""
         return self._looks > 0 and self.around[0] != self.around[1]
 
     @property
     def baseline_bad(self) -> bool:
-        """Whether the baseline itself is above half of what is allowed."""
+        """True if the baseline itself is above half of what is allowed."""
         return self._incident.above(self._tail / 2)
 
     @property
@@ -119,7 +119,7 @@ class SlowerThanBaseline:
         self._choose([counts for counts, _ in past.before])
 
     def step(self, evidence: Evidence, warming_up: bool, cap: float) -> None:
-        """Take one look."""
+        """Take the evidence of one evaluation."""
         alike = self._alike(evidence)
         self.unlike = self.unlike or not alike
         for edge in self._edges:
@@ -128,7 +128,7 @@ class SlowerThanBaseline:
             self._choose([evidence.baseline])
 
     def _alike(self, evidence: Evidence) -> bool:
-        """Whether the candidate's buckets are those of what it is compared with."""
+        """True if the candidate's buckets are those of the version that it is compared with."""
         candidate, baseline = evidence.candidate, evidence.baseline
         if self._comparison.against is Against.HISTORY:
             baseline = next((counts for counts, _ in reversed(self._past.before) if counts.latency), None)
@@ -154,14 +154,14 @@ class SlowerThanBaseline:
 
     @property
     def uncompared(self) -> bool:
-        """Whether there has been nothing to compare with."""
+        """True if there has been no data to compare with."""
         return not any(edge.compared for edge in self._edges)
 
     def looks_needed(self) -> float:
-        """Intervals until safety is proven, if all go on like this."""
+        """Return the number of intervals until safety is proven, if all go on like this."""
         if not self._edges:
             return inf
-        # The edges mostly agree, so that the mean gets there when the typical edge does.
+        # The edges mostly agree, so that the mean reaches its target when the typical edge does.
         looks = sorted(edge.looks_needed(self._frame.safety_needed) for edge in self._edges)
         return looks[len(looks) // 2]
 
@@ -182,7 +182,7 @@ class SlowerThanBaseline:
 
 
 def _spread(values: list[float], most: int) -> list[float]:
-    """At most `most` of the values, evenly spread over them."""
+    """Return at most `most` of the values, evenly spread over them."""
     if len(values) <= most:
         return values
     return [values[round(place * (len(values) - 1) / (most - 1))] for place in range(most)]

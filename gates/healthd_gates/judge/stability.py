@@ -1,5 +1,5 @@
-"""Whether the candidate's processes stay alive: one that dies counts none of the requests that die with it, so that a
-crash loop shows no errors in its own numbers.
+"""Detects that the candidate's processes restart: a process that dies counts none of the requests that die with it, so
+that a crash loop shows no errors in its own numbers.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from collections import deque
 from healthd_gates.domain.evidence import Evidence, Lives, Reason
 from healthd_gates.judge import explain
 
-_WINDOW = 600.0  # seconds in which restarts are seen together
+_WINDOW = 600.0  # seconds in which restarts are counted together
 _REPEATED = 2  # restarts that were not the first, which make a crash loop
-_QUIET = 60.0  # seconds without a restart before a pass, and as long again for each that was repeated
+_QUIET = 60.0  # seconds without a restart before a pass, and as long again for each repeated one
 
 
 class _Restarts:
@@ -38,13 +38,13 @@ class _Restarts:
 
     @property
     def is_fresh(self) -> bool:
-        """Whether the last restart is not long ago, measured by how many there were."""
+        """True if the last restart is recent, relative to how many there were."""
         quiet = _QUIET * (1 + sum(lives.repeated for _, lives in self._recent))
         return bool(self._recent) and self.now - self._recent[-1][0] < quiet
 
 
 class Stability:
-    """The lives of both arms' processes over the bake. A restart during the warm-up is part of the deploy."""
+    """Restarts of both arms' processes over the bake. A restart during the warm-up is part of the deploy."""
 
     def __init__(self) -> None:
         self._candidate, self._baseline = _Restarts(), _Restarts()
@@ -56,12 +56,12 @@ class Stability:
 
     @property
     def is_crash_looping(self) -> bool:
-        """Whether the candidate alone starts again and again; where the baseline does too, it is not this release."""
+        """True if only the candidate restarts again and again; if the baseline does too, it is not this release."""
         return self._candidate.is_loop and not self._baseline.is_loop
 
     @property
     def doubt(self) -> Reason | None:
-        """Why a pass must wait, if so."""
+        """Reason why a pass must wait, or None."""
         if self._candidate.down:
             return Reason.UNREACHABLE
         if self._candidate.is_loop and self._baseline.is_loop:
@@ -70,7 +70,7 @@ class Stability:
 
     @property
     def remark(self) -> str:
-        """What people should know whatever the verdict; empty where all processes stayed alive."""
+        """Note for people whatever the verdict; empty if no process restarted."""
         if not self._candidate.all:
             return ""
         times = "once" if self._candidate.all == 1 else f"{explain.number(self._candidate.all)} times"

@@ -19,11 +19,11 @@ _Read = tuple[float, float] | None
 
 
 class TailComparison:
-    """Candidate beyond an edge b against baseline beyond b/ratio, at equal chances.
+    """Compares the candidate beyond an edge b with the baseline beyond b/ratio, at equal probabilities.
 
-    Where both have the same buckets a count inside one is log-linear, an error that both make alike. Where the buckets
-    differ it is not, and the counts are bounded by the edges that there are: what harms is surely slow, and what it is
-    held against perhaps as slow.
+    If both have the same buckets, a count inside one is log-linear, an error that both make alike. If the buckets
+    differ it is not, and the counts are bounded by the existing edges: requests that count as harm are surely slow, and
+    those that they are compared with perhaps as slow.
     """
 
     def __init__(self, edge: float, comparison: Comparison, frame: Frame, past: Past) -> None:
@@ -46,7 +46,7 @@ class TailComparison:
         self.odds = self._burstiness.odds
 
     def step(self, evidence: Evidence, warming_up: bool, cap: float, *, alike: bool) -> None:
-        """Take one look, in which the buckets of both are alike or not."""
+        """Take the evidence of one evaluation; `alike` is True if both have the same buckets."""
         self.odds = self._burstiness.odds
         slow, tolerated, not_fast, harmful = self._alike if alike else self._unlike
         candidate, baseline = evidence.candidate, evidence.baseline
@@ -62,7 +62,7 @@ class TailComparison:
         )
 
     def _judge_by_past(self, candidate: Counts, edges: tuple[float, ...], cap: float, *, alike: bool) -> None:
-        """Against what its first buckets could be held to; with others, after a restart, nothing is said."""
+        """Judge against the past by the candidate's first buckets; with others, after a restart, do nothing."""
         slow, tolerated, not_fast, harmful = self._alike if alike else self._unlike
         if not self._edges:
             self._edges = edges
@@ -76,7 +76,7 @@ class TailComparison:
 
     @property
     def compared(self) -> bool:
-        """Whether there has been anything to compare with."""
+        """True if there has been data to compare with."""
         return self._harm_pairs.count > 0 or self._own[2] > 0
 
     @property
@@ -90,7 +90,7 @@ class TailComparison:
         return self._past.log_e_safe if self._past else self._safety.log_e
 
     def looks_needed(self, target: float) -> float:
-        """Intervals until safety is proven, if all go on like this."""
+        """Return the number of intervals until safety is proven, if all go on like this."""
         requests, slow, looks = self._own
         if self._past is not None and looks:
             return self._past.looks_needed(target, (requests / looks, slow / looks), self.odds)

@@ -1,4 +1,4 @@
-"""Whether the candidate still speaks and still has its traffic: silence in the middle of a bake must never look like
+"""Detects that the candidate's telemetry or traffic has stopped: silence in the middle of a bake must never look like
 health.
 """
 
@@ -12,21 +12,21 @@ from statistics import median
 from healthd_gates.domain.evidence import Evidence, Finding, Reason
 
 _MISSED_REQUESTS = 10.0
-_PATIENCE = 180.0  # seconds for which what is lost may come back, before the gate says so and ends
-_BEFORE = 60.0  # seconds that the newest are compared with to tell a fall
+_PATIENCE = 180.0  # seconds for which lost traffic may come back, before the gate reports it and ends
+_BEFORE = 60.0  # seconds that the newest are compared with to detect a fall
 _FALLS = ((20.0, 2 / 3, 2.0), (10.0, 0.85, 2.0))
-"""The newest seconds, the part of the traffic before them that is a fall, and deviations beyond chance."""
-_MINUTE, _FADED = 60.0, 0.2  # seconds, and the part of its own traffic below which a candidate has lost it
+"""The newest seconds, the share of the earlier traffic that counts as a fall, and deviations beyond chance."""
+_MINUTE, _FADED = 60.0, 0.2  # seconds, and the share of its own traffic below which a candidate has lost it
 _GAPS = 20
 _TORN = 20.0  # errors that may be seen before their requests
 _FEWEST = 4  # flows that a comparison needs
 _FEWEST_REQUESTS = 20.0
-_SWITCHED = 0.4  # of all requests; what checks the health of both versions brings each of them alike
+_SWITCHED = 0.4  # of all requests; health checks of both versions bring each of them as many
 
 
 @dataclass(frozen=True, slots=True)
 class _Flow:
-    """Requests of both arms while so many seconds passed."""
+    """Requests of both arms in so many seconds."""
 
     seconds: float = 0.0
     candidate: float = 0.0
@@ -36,8 +36,8 @@ class _Flow:
         return _Flow(self.seconds + other.seconds, self.candidate + other.candidate, self.baseline + other.baseline)
 
     def due_after(self, before: _Flow) -> float:
-        """Requests due to the candidate now had nothing changed since `before`. What the baseline has lost as well is
-        nobody's loss."""
+        """Return the requests that the candidate would get now if nothing had changed since `before`. Traffic that the
+        baseline has lost as well is no loss."""
         due = before.candidate / before.seconds * self.seconds
         if before.baseline > 0:
             due = min(due, before.candidate / before.baseline * self.baseline)
@@ -48,7 +48,7 @@ class Traffic:
     """The candidate's telemetry and traffic over the bake. Its numbers may come up to `lateness` seconds apart."""
 
     def __init__(self, lateness: float, *, whole: bool = False) -> None:
-        """`whole` says that the candidate is to have all the traffic, and not a part of it."""
+        """Set up; `whole` is True if the candidate gets all the traffic, and not a part of it."""
         self._lateness, self._whole = lateness, whole
         self._total = _Flow()
         self._without_telemetry = self._without_traffic = self._faded_for = 0.0
@@ -82,8 +82,8 @@ class Traffic:
         self._age()
 
     def _age(self) -> None:
-        """What is older than all comparisons need goes into the long run, unless the traffic is gone: then what it was
-        must not be forgotten."""
+        """Move flows older than all comparisons need into the long run, unless the traffic is gone: then its earlier
+        level must be kept."""
         while len(self._recent) > _FEWEST and self._seconds_but_the_oldest >= _BEFORE + _FALLS[0][0]:
             oldest = self._recent.popleft()
             if not self._faded_for:
@@ -95,11 +95,11 @@ class Traffic:
 
     @property
     def silence(self) -> Finding | None:
-        """Why nothing can be said now, if so.
+        """Reason why nothing can be decided now, or None.
 
-        Telemetry is silent when none came for longer than its source may be late; traffic when none came in
-        a span in which ten requests were due, at the candidate's own average, or when it is next to nothing beside
-        what it was.
+        Telemetry is silent when none came for longer than its source may be late; traffic when none came in a span in
+        which ten requests were expected, at the candidate's own average, or when it is next to nothing beside its
+        earlier level.
         """
         if not self._reported or self._without_telemetry > self._lateness:
             return Finding.NO_TELEMETRY
@@ -111,12 +111,13 @@ class Traffic:
 
     @property
     def is_miscounted(self) -> bool:
-        """Whether errors are counted that are no requests, such as attempts upstream. Torn scrapes are less apart."""
+        """True if errors are counted that are no requests, such as attempts upstream. Torn scrapes differ less."""
         return self._errors > 1.1 * self._total.candidate + _TORN
 
     @property
     def loss(self) -> Reason | None:
-        """What the candidate had and has lost for so long that nobody needs to wait for it."""
+        """Reason for a loss of traffic or telemetry that has lasted so long that nobody needs to wait for it, or
+        None."""
         if self._total.candidate < _MISSED_REQUESTS:
             return None
         if self._without_telemetry > max(self._lateness, _PATIENCE):
@@ -126,8 +127,8 @@ class Traffic:
 
     @property
     def doubt(self) -> Reason | None:
-        """Why a pass must wait, if so: a candidate that has just died looks like one whose numbers are a little late,
-        and one that is about to die still has some of its traffic.
+        """Reason why a pass must wait, or None: a candidate that has just died looks like one whose numbers are a
+        little late, and one that is about to die still has some of its traffic.
         """
         had = self._total.candidate >= _MISSED_REQUESTS
         match self.silence:
@@ -144,8 +145,8 @@ class Traffic:
 
     @property
     def is_elsewhere(self) -> bool:
-        """Whether the baseline still has most of what the candidate was to take over: the switch did not happen, or not
-        everywhere."""
+        """True if the baseline still has most of the traffic that the candidate was to take over: the switch did not
+        happen, or not everywhere."""
         lately = sum(self._recent, _Flow())
         requests = lately.candidate + lately.baseline
         return self._whole and requests >= _FEWEST_REQUESTS and lately.candidate < _SWITCHED * requests
@@ -177,8 +178,8 @@ class Traffic:
 
 
 def _latest(flows: list[_Flow], seconds: float) -> tuple[_Flow | None, list[_Flow]]:
-    """The newest flows that make up so many seconds, at least two, and those before them; None where there are not as
-    many."""
+    """Return the newest flows that make up so many seconds, at least two, and those before them; None if there are too
+    few."""
     whole = _Flow()
     for count, flow in enumerate(reversed(flows), 1):
         whole += flow

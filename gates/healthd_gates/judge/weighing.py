@@ -1,5 +1,5 @@
-"""What the criteria of traffic have in common: tests against a limit and a baseline, weighed into one e-value of harm
-and one finding. What is counted, and how it is said, is each criterion's own."""
+"""The common part of the traffic criteria: tests against a limit and a baseline, weighed into one e-value of harm and
+one finding. Each criterion decides what is counted and how it is worded."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from healthd_gates.judge.mixtures import log_weighted
 
 
 class Proof(Protocol):
-    """A test of harm and of safety at once; `cause` names the harm that it looks for."""
+    """A test of harm and of safety at once; `cause` names the harm that it tests for."""
 
     cause: str
 
@@ -28,7 +28,7 @@ class Proof(Protocol):
 
     @property
     def uncompared(self) -> bool:
-        """Whether it compares, and has not been able to yet."""
+        """True if it compares, and has not been able to yet."""
 
 
 class Weighed(ABC):
@@ -41,51 +41,51 @@ class Weighed(ABC):
     @property
     @abstractmethod
     def _tests(self) -> Sequence[Proof]:
-        """What the rule asks for: the limit, if any, before the comparison."""
+        """The tests of the rule: the limit, if any, before the comparison."""
 
     @property
     @abstractmethod
     def _parts(self) -> Sequence[tuple[float, float, str]]:
-        """Weight, ln E and name of everything that can go wrong."""
+        """Weight, ln E and name of each kind of harm."""
 
     @property
     @abstractmethod
     def _is_beyond_limit(self) -> bool:
-        """Whether what was seen in all is worse than the limit: one burst of old numbers can be so, and then nobody
-        should read that it is safe.
+        """True if the total is worse than the limit: one burst of old numbers can cause that, and then nothing should
+        say that it is safe.
         """
 
     @property
     @abstractmethod
     def baseline_bad(self) -> bool:
-        """Whether the baseline is in trouble by the same measure."""
+        """True if the baseline is in trouble by the same measure."""
 
     @property
     def log_e_harm(self) -> float:
-        """ln E of harm: a weighted mean over what can go wrong."""
+        """ln E of harm: a weighted mean over all kinds of harm."""
         return log_weighted([(weight, log_e) for weight, log_e, _ in self._parts])
 
     @property
     def log_e_safe(self) -> float:
-        """ln E of safety: the weakest of the proofs that the rule asks for."""
+        """ln E of safety: the weakest of the proofs that the rule requires."""
         return min(test.log_e_safe for test in self._tests)
 
     @property
     def proven(self) -> bool:
-        """Safety proven, and nothing that speaks for harm."""
+        """True if safety is proven, and nothing speaks for harm."""
         return self.log_e_safe >= self._frame.safety_needed and self.log_e_harm <= 0 and not self._is_beyond_limit
 
     @property
     def acceptable(self) -> bool:
-        """The limit proven (or the comparison, where there is no limit), what was asked to be compared is compared, and
-        no suspicion of harm.
+        """True if the limit is proven (or the comparison, if there is no limit), every required comparison was made,
+        and there is no suspicion of harm.
         """
         limit_holds = self._tests[0].log_e_safe >= self._frame.safety_needed and not self._is_beyond_limit
         return limit_holds and self.log_e_harm < END_SUSPICION and (self.proven or not self.uncompared)
 
     @property
     def uncompared(self) -> bool:
-        """Whether a comparison was asked for and not a single one made."""
+        """True if a comparison was required and none was made."""
         return any(test.uncompared for test in self._tests)
 
     @property
