@@ -1,4 +1,4 @@
-"""The gate API as routes: every operation behind the door, those of the dialects among them."""
+"""The gate API as routes: every operation with access control, including those of the dialects."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _RATE = Rate()
 
 
 class GateApi:
-    """The HTTP face of one gate service."""
+    """The HTTP interface of one gate service."""
 
     def __init__(
         self,
@@ -49,7 +49,7 @@ class GateApi:
         )
 
     def drain(self) -> None:
-        """Let go of everyone who waits or follows, so that the server can stop."""
+        """Release all callers that wait or follow, so that the server can stop."""
         self._patience.stop()
 
     def routes(self) -> list[web.RouteDef]:
@@ -63,7 +63,7 @@ class GateApi:
 
 
 def _of_dialects(runs: Runs) -> Iterator[Operation]:
-    """The calls of every dialect. A package whose dialect cannot be loaded takes no other with it."""
+    """Yield the calls of every dialect. A package whose dialect cannot be loaded does not affect the others."""
     for kind in known_kinds():
         try:
             dialect = find_kind(kind)
@@ -74,7 +74,7 @@ def _of_dialects(runs: Runs) -> Iterator[Operation]:
 
 
 def _pattern(operation: Operation) -> str:
-    """A path of the description as aiohttp writes it: with what its parts must look like."""
+    """Return a path of the description as aiohttp writes it: with the patterns of its parts."""
     path = operation.path
     for name, pattern in operation.path_patterns.items():
         path = path.replace(f"{{{name}}}", f"{{{name}:{pattern}}}")

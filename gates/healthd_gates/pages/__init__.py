@@ -1,1 +1,1 @@
-"""The live page of a gate, and what the status page shows of gates. Nothing is decided here."""
+"""The live page of a gate, and the gates on the status page. Nothing is decided here."""

@@ -1,4 +1,4 @@
-"""What a gate's page tells of the actions that were called for: how far each has come, in words."""
+"""The actions on a gate's page: the state of each, in words."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _ENDED: dict[OrderState, tuple[Sign, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Errand:
-    """One action. `again_at` is when it is tried again, None where it has not failed or has ended."""
+    """One action. `again_at` is the time of its next attempt, None if it has not failed or has ended."""
 
     action: str
     occasion: str
@@ -31,7 +31,7 @@ class Errand:
 
 
 def errands(orders: Sequence[ActionRun]) -> tuple[Errand, ...]:
-    """The actions in their order, each of which waits for those before it."""
+    """Return the actions in order; each one waits for those before it."""
     told, before = [], ""
     for order in orders:
         sign, word = _standing(order, before)

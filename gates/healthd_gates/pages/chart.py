@@ -1,4 +1,4 @@
-"""A criterion over time as SVG paths: where the truth lies, what was observed, and the limit. Geometry only."""
+"""A criterion over time as SVG paths: the confidence interval, the observed value, and the limit. Geometry only."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from healthd_gates.pages.labels import number
 WIDTH, HEIGHT = 360, 150
 LEFT, RIGHT, TOP, BOTTOM = 46, 352, 8, 130
 _HEADROOM = 1.25
-_FURTHEST = 4.0  # limits; what lies beyond is cut, since the limit must stay visible
+_FURTHEST = 4.0  # limits; values beyond are cut, since the limit must stay visible
 _POINTS = 150
 _STEPS = (5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800, 43200, 86400)
 
@@ -29,8 +29,8 @@ class Tick:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """What is drawn. Paths are in a box of WIDTH by HEIGHT; `limit` is the height of the limit's line; `settled` and
-    `decided` are where these moments lie."""
+    """The drawing of a criterion. Paths are in a box of WIDTH by HEIGHT; `limit` is the height of the limit's line;
+    `settled` and `decided` are the positions of these moments."""
 
     band: str
     observed: str
@@ -45,7 +45,7 @@ class Chart:
 def chart(
     report: CriterionReport, samples: Sequence[Sample], settled: float | None, decided: float | None
 ) -> Chart | None:
-    """The picture of a criterion, None where nothing is measured. Times are seconds since the gate began."""
+    """Return the drawing of a criterion, None if nothing is measured. Times are seconds since the gate began."""
     if report.unit is None or not samples:
         return None
     thin = _thin(samples)
@@ -81,7 +81,7 @@ def _top(report: CriterionReport, samples: Sequence[Sample]) -> float:
 
 
 def _band(samples: Sequence[Sample], x: Callable[[float], float], y: Callable[[float], float]) -> str:
-    """Forth along the upper ends and back along the lower."""
+    """Return a path forth along the upper ends and back along the lower."""
     known = [sample for sample in samples if sample.low is not None]
     if not known:
         return ""
@@ -96,7 +96,7 @@ def _line(
     y: Callable[[float], float],
     value: Callable[[Sample], float | None],
 ) -> str:
-    """A line with holes where nothing is known."""
+    """Return a line with gaps where no value is known."""
     path, drawing = "", False
     for sample in samples:
         if (known := value(sample)) is None:
@@ -108,7 +108,7 @@ def _line(
 
 
 def _thin(samples: Sequence[Sample]) -> Sequence[Sample]:
-    """As many as can be seen, the latest among them."""
+    """Return as many samples as can be distinguished, the latest among them."""
     step = ceil(len(samples) / _POINTS)
     return samples[(len(samples) - 1) % step :: step]
 
@@ -119,7 +119,7 @@ def _time_ticks(end: float, x: Callable[[float], float]) -> tuple[Tick, ...]:
 
 
 def _value_ticks(report: CriterionReport, top: float, y: Callable[[float], float]) -> tuple[Tick, ...]:
-    """Nothing, the limit, and the top where there is room for it."""
+    """Return ticks for 0, the limit, and the top if there is room for it."""
     marks = [0.0, report.limit or top / _HEADROOM]
     if report.limit and top > 1.8 * report.limit:
         marks.append(top / _HEADROOM)

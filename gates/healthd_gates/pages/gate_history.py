@@ -1,5 +1,4 @@
-"""A gate with all that led to where it stands: its looks, its log, its orders. Read from the ledger once, then only
-what is new."""
+"""A gate with its history: its evaluations, its log, its orders. Read from the ledger once, then only new entries."""
 
 from __future__ import annotations
 
@@ -14,14 +13,14 @@ from healthd_gates.engine.service import GateService
 from healthd_gates.store.gate_store import GateStore
 from healthd_gates.store.outbox import Outbox
 
-_KEPT = 32  # films
+_KEPT = 32  # histories
 _AT_ONCE = 500  # events
-_LOOKS = 5000  # of one gate; a watch may go on for days, and then the picture begins later
+_LOOKS = 5000  # of one gate; a watch may last for days, and then the picture begins later
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One criterion at one look: seconds since the gate began, and its numbers then. An infinite end is open."""
+    """One criterion at one evaluation: seconds since the gate began, and its numbers then. An infinite end is open."""
 
     seconds: float
     low: float | None
@@ -32,7 +31,7 @@ class Sample:
 
 @dataclass(slots=True)
 class GateHistory:
-    """One gate. `looks` has the samples of each criterion; `log` every event that is no look."""
+    """One gate. `looks` has the samples of each criterion; `log` every event that is no evaluation."""
 
     gate: Gate
     looks: dict[str, list[Sample]] = field(default_factory=dict)
@@ -54,14 +53,14 @@ class GateHistory:
 
 
 class GateHistories:
-    """The films that somebody looked at of late."""
+    """The histories that were requested recently."""
 
     def __init__(self, gate_service: GateService, gate_store: GateStore, outbox: Outbox) -> None:
         self._gate_service, self._gate_store, self._outbox = gate_service, gate_store, outbox
         self._gate_histories: OrderedDict[str, GateHistory] = OrderedDict()
 
     async def of(self, gate_id: str) -> GateHistory:
-        """A gate's film up to now. Raises UnknownGate, JournalUnavailable, JournalError."""
+        """Return a gate's history up to now. Raises UnknownGate, JournalUnavailable, JournalError."""
         gate = await self._gate_service.get(gate_id)
         film = self._gate_histories.setdefault(gate_id, GateHistory(gate))
         self._gate_histories.move_to_end(gate_id)
@@ -86,5 +85,5 @@ def _sample(seconds: float, report: Mapping[str, Any]) -> Sample:
 
 
 def _float(value: Any) -> float | None:
-    """A number of the ledger's JSON, in which infinity is a text."""
+    """Return a number of the ledger's JSON, in which infinity is a text."""
     return None if value is None else float(value)

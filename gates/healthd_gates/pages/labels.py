@@ -1,4 +1,4 @@
-"""What gates are called on pages: plain words for a state, for a strength, for a number."""
+"""The words for gates on pages: for a state, for a strength, for a number."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _REASONS = {reason.value: sentence for reason, sentence in REASONS.items()}
 
 
 def state_of(gate: Gate) -> tuple[Sign, str]:
-    """The sign and the words for how a gate stands."""
+    """Return the sign and the words for the state of a gate."""
     if gate.rollback is not None:
         first = "Late regression" if gate.rollback.trigger == "watch" else _verdict(gate)
         then = "not rolled back yet" if is_stuck(gate.rollback) else WORDS[gate.rollback.state].label
@@ -32,7 +32,7 @@ def state_of(gate: Gate) -> tuple[Sign, str]:
 
 
 def sentence_of(gate: Gate) -> str:
-    """Why it stands so, in one sentence."""
+    """Return the reason for the state, in one sentence."""
     if gate.rollback is not None and gate.rollback.trigger != "decision":
         return gate.rollback.reason
     if gate.decision is not None and not _is_blind(gate):
@@ -43,7 +43,7 @@ def sentence_of(gate: Gate) -> str:
 
 
 def trouble_of(gate: Gate) -> str | None:
-    """What is wrong with a gate's rollback, and what that means for whoever reads it at night."""
+    """Return what is wrong with a gate's rollback, and what that means for a person on call; None if nothing is."""
     rollback = gate.rollback
     if rollback is None or not rollback.detail:
         return None
@@ -60,12 +60,12 @@ def trouble_of(gate: Gate) -> str | None:
 
 
 def is_stuck(rollback: Rollback) -> bool:
-    """Whether an action of a rollback was tried in vain so far."""
+    """True if an action of a rollback has been retried without success so far."""
     return rollback.state is RollbackState.DUE and bool(rollback.detail)
 
 
 def number(value: float | None, unit: Unit | None) -> str:
-    """A measured value as a person would write it."""
+    """Return a measured value as a person would write it."""
     if value is None:
         return "–"
     if not isfinite(value):
@@ -74,8 +74,8 @@ def number(value: float | None, unit: Unit | None) -> str:
 
 
 def strength(log_e: float, log_e_needed: float) -> str:
-    """How strong the evidence of harm is. A harmless release reaches E at some time with a chance of 1 in E at most
-    (Ville's inequality), which is what the number means to a person.
+    """Return the strength of the evidence of harm in words. A harmless release reaches E at some time with a chance of
+    1 in E at most (Ville's inequality), which is what the number means to a person.
     """
     if log_e >= log_e_needed:
         return "proof"
@@ -89,7 +89,7 @@ def strength(log_e: float, log_e_needed: float) -> str:
 
 
 def chance(log_e: float) -> str:
-    """How often a harmless release shows this much."""
+    """Return how often a harmless release shows this much."""
     if log_e < 0.7:
         return "A harmless release looks just like this."
     often = min(exp(min(log_e, 700.0)), 1e9)
@@ -97,12 +97,12 @@ def chance(log_e: float) -> str:
 
 
 def _is_blind(gate: Gate) -> bool:
-    """Whether it passed and the watch that follows has nothing to look at."""
+    """True if it passed and the watch that follows has no numbers to evaluate."""
     return gate.state is GateState.WATCHING and gate.standing is not None and gate.standing.reason.is_silence
 
 
 def _then(gate: Gate) -> str:
-    """What follows a verdict that rolled nothing back."""
+    """Return the consequence of a verdict that rolled nothing back."""
     if gate.state is GateState.WATCHING:
         return ", watched"
     failed = gate.decision is not None and gate.decision.counts_as is Verdict.FAIL

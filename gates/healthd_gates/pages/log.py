@@ -23,7 +23,7 @@ class Line:
 
 
 def log(film: GateHistory) -> tuple[Line, ...]:
-    """What happened, newest first."""
+    """Return the events, newest first."""
     return tuple(Line(event.at, _told(event)) for event in reversed(film.log))
 
 
@@ -48,7 +48,7 @@ def _told(event: GateEvent) -> str:
 
 
 def _tried(body: Mapping[str, Any]) -> str:
-    """One try of an action."""
+    """Return one attempt of an action, in words."""
     state = "not done" if body.get("state") == "due" else str(body.get("state")).replace("_", " ")
     told = f"{body.get('action')}, try {body.get('try')}, {state}: {body.get('detail')}"
     again = body.get("next_try_at")
@@ -56,7 +56,7 @@ def _tried(body: Mapping[str, Any]) -> str:
 
 
 def _rest(body: Mapping[str, Any], *told: str) -> str:
-    """What else an event carries, as it is."""
+    """Return the other fields of an event, unchanged."""
     words = [
         f"{key.replace('_', ' ')} {_flat(value)}"
         for key, value in body.items()

@@ -30,14 +30,14 @@ from healthd_gates.pages.timeline import timeline
 
 FOLDER = Path(__file__).parent
 _PARTS = "gate-parts.html"
-_PACE = 1.0  # seconds for which the parts serve
+_PACE = 1.0  # seconds for which the parts are valid
 _PACE_OF_OVER = 5.0
 _KEPT = 32  # scenes
 
 
 @dataclass(slots=True)
 class Scene:
-    """The page of one gate, the same for everyone, and until when (steady seconds) it needs no other look."""
+    """The page of one gate, the same for everyone, and until when (monotonic seconds) it is valid."""
 
     parts: Parts = field(default_factory=Parts)
     good_until: float = 0.0
@@ -80,7 +80,7 @@ class GatePage:
     def _showing(
         self, handler: Callable[[web.Request], Awaitable[web.Response]]
     ) -> Callable[..., Awaitable[web.Response]]:
-        """Whoever asked for a page gets one, also when it says no."""
+        """Answer every request for a page with a page, also a refusal."""
 
         @wraps(handler)
         async def shown(request: web.Request) -> web.Response:
@@ -94,7 +94,7 @@ class GatePage:
         return shown
 
     async def _refresh(self, gate_id: str) -> Parts:
-        """The parts up to now. Raises Problem."""
+        """Return the present parts. Raises Problem."""
         scene = self._scenes.setdefault(gate_id, Scene())
         self._scenes.move_to_end(gate_id)
         if len(self._scenes) > _KEPT:
@@ -144,6 +144,6 @@ def _label(gate: Gate) -> str:
 
 
 def _what_stays(gate: Gate) -> tuple[object, ...]:
-    """What is so for all of a gate's life."""
+    """Return the values that do not change in a gate's life."""
     arms = (gate.candidate, gate.baseline)
     return (gate.id, gate.policy, gate.caller, *arms, gate.deployment, gate.rollback_mode, gate.created_at)

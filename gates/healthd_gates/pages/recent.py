@@ -1,4 +1,4 @@
-"""What the status page shows of gates: those under way, and the latest verdicts."""
+"""The gates on the status page: those in progress, and the latest verdicts."""
 
 from __future__ import annotations
 

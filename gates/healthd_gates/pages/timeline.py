@@ -1,4 +1,4 @@
-"""A gate's life as steps, from the question to the end, with what is still to come."""
+"""A gate's life as steps, from the request to the end, including the steps to come."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Step:
 
 
 def timeline(film: GateHistory) -> tuple[Step, ...]:
-    """From the question to the end, with what is still to come."""
+    """Return the steps from the request to the end, including those to come."""
     gate, entered = film.gate, entered_states(film)
     undecided = gate.decision is None and not gate.state.is_over
     steps = [Step("Asked", "done", "healthy", gate.created_at, note=f"by {gate.deployment.actor or gate.caller}")]
@@ -54,7 +54,7 @@ def timeline(film: GateHistory) -> tuple[Step, ...]:
 
 
 def entered_states(film: GateHistory) -> dict[GateState, datetime]:
-    """When each state began first."""
+    """Return when each state was entered first."""
     entered: dict[GateState, datetime] = {}
     for event in film.log:
         if event.kind is EventKind.STATE:

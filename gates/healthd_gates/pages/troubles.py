@@ -1,4 +1,4 @@
-"""Rollbacks that want a person, in the words of the pages."""
+"""Rollbacks that need a person, in the words of the pages."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _WORDS = {
 
 
 def trouble_of(gate: Gate) -> Trouble:
-    """A gate whose rollback wants a person."""
+    """Return the description of a gate whose rollback needs a person."""
     assert gate.rollback is not None
     state = gate.rollback.state
     name = f"{gate.service} {gate.candidate.version}"

@@ -1,4 +1,4 @@
-"""What a gate's page shows, as plain values: a film → a headline, criteria and their numbers."""
+"""The content of a gate's page as plain values: turns a history into a headline, criteria and their numbers."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _FINDINGS: dict[Finding, tuple[Sign, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Headline:
-    """The gate in a word and a sentence. `by` is the latest moment of what comes next, `next` what that is."""
+    """The gate in a word and a sentence. `by` is the latest time of the next step, `next` the name of it."""
 
     service: str
     version: str
@@ -44,7 +44,7 @@ class Headline:
 
 @dataclass(frozen=True, slots=True)
 class CriterionView:
-    """One criterion. `part` is how much of the evidence that a proof of safety takes is there, from 0 to 1."""
+    """One criterion. `part` is the share of the evidence needed for a proof of safety that is there, from 0 to 1."""
 
     name: str
     critical: bool
@@ -59,7 +59,7 @@ class CriterionView:
 
 @dataclass(frozen=True, slots=True)
 class Strength:
-    """The evidence of harm in words; `part` is how far it is on the way to a rollback, from 0 to 1."""
+    """The evidence of harm in words; `part` is its progress towards a rollback, from 0 to 1."""
 
     word: str
     e: float
@@ -71,7 +71,7 @@ class Strength:
 
 
 def headline(gate: Gate) -> Headline:
-    """What whoever deploys wants to know first."""
+    """Return what a person who deploys wants to know first."""
     sign, word = state_of(gate)
     undecided = gate.decision is None and not gate.state.is_over
     following: tuple[str, datetime | None] = ("", None)
@@ -90,7 +90,7 @@ def headline(gate: Gate) -> Headline:
 
 
 def criteria(film: GateHistory) -> tuple[CriterionView, ...]:
-    """Each criterion at the latest look, with how it came there."""
+    """Return each criterion at the latest evaluation, with its history."""
     gate = film.gate
     entered = entered_states(film)
     settled = _seconds(gate, entered.get(GateState.OBSERVING))
@@ -109,7 +109,7 @@ def criteria(film: GateHistory) -> tuple[CriterionView, ...]:
 
 
 def evidence_of_harm(standing: Standing) -> Strength | None:
-    """None where no criterion has statistics."""
+    """Return the evidence of harm, None if no criterion has statistics."""
     if not any(report.log_e_harm is not None for report in standing.criteria):
         return None
     log_e, needed = standing.log_e_harm, standing.log_e_needed
@@ -140,7 +140,7 @@ def _numbers(report: CriterionReport) -> tuple[tuple[str, str], ...]:
 
 
 def _needed(report: CriterionReport) -> tuple[float | None, str]:
-    """How far a proof of safety is, and what it still takes."""
+    """Return the progress of a proof of safety, and what it still needs."""
     if report.finding is Finding.SAFE:
         return 1.0, "none: proven safe"
     if report.finding is not Finding.OPEN or report.unit is None:

@@ -1,4 +1,4 @@
-"""What the API shows of actions, called for or rehearsed. The client reads the same models."""
+"""The API's documents about actions, called for or rehearsed. The client reads the same models."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from healthd_gates.schema.base import Moment, Shown
 
 
 class ActionDocument(Shown):
-    """One action that was called for: how often it was tried, what the latest try came to, and when the next one is."""
+    """One action that was called for: the number of attempts, the result of the latest, and the time of the next."""
 
     key: str
     action: str
@@ -38,14 +38,14 @@ class ActionDocument(Shown):
 
 
 class ActionsDocument(Shown):
-    """What a gate's verdict called for, in its order."""
+    """The actions that a gate's verdict called for, in order."""
 
     actions: list[ActionDocument]
 
 
 class ActionTestDocument(Shown):
-    """What a test of an action came to. `ok`: it was done, or nothing speaks against it. `ending` is that of a try,
-    null where it was only looked at."""
+    """Result of a test of an action. `ok`: it was done, or nothing is known to prevent it. `ending` is that of an
+    attempt, null if there was none."""
 
     action: str
     kind: str

@@ -1,4 +1,4 @@
-"""What every document of the API has in common. The documents themselves are beside this."""
+"""The common base of every document of the API."""
 
 from __future__ import annotations
 
@@ -17,6 +17,6 @@ Moment = Annotated[
 
 
 class Shown(BaseModel):
-    """Something that is answered. What is not a number in JSON (an infinity) is null."""
+    """A document of an answer. A number that JSON does not have (an infinity) is null."""
 
     model_config = ConfigDict(frozen=True, ser_json_inf_nan="null")

@@ -1,4 +1,4 @@
-"""What the API shows of gates, as documents. The client reads the same models. No decisions are made here."""
+"""The API's documents about gates. The client reads the same models. No decisions are made here."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ class DeploymentDocument(Shown):
 
 
 class CriterionDocument(Shown):
-    """One criterion. Rates are fractions, latencies seconds; `interval` holds the truth at every look at once."""
+    """One criterion. Rates are fractions, latencies seconds; `interval` is a confidence interval that holds at all
+    evaluations at once."""
 
     name: str
     critical: bool
@@ -71,7 +72,8 @@ class CriterionDocument(Shown):
 
 
 class StandingDocument(Shown):
-    """How things stand after the latest look. The gate fails once `e_harm` reaches `e_needed`, 1 / its stated risk."""
+    """The judge's result after the latest evaluation. The gate fails once `e_harm` reaches `e_needed`, 1 / its stated
+    risk."""
 
     at: Moment
     elapsed_seconds: float
@@ -101,7 +103,7 @@ class StandingDocument(Shown):
 
 
 class DecisionDocument(Shown):
-    """The stored verdict; `counts_as` is what the policy makes of an inconclusive one."""
+    """The stored verdict; `counts_as` is what the policy decides for an inconclusive one."""
 
     verdict: Verdict
     counts_as: Literal[Verdict.PASS, Verdict.FAIL]
@@ -112,8 +114,8 @@ class DecisionDocument(Shown):
 
 
 class RollbackDocument(Shown):
-    """A rollback that was called for. `detail` is how it goes, or why it ended as it did; `confirm_until` is when the
-    gate stops to watch for the baseline's recovery."""
+    """A rollback that was called for. `detail` is its progress, or why it ended as it did; `confirm_until` is when the
+    gate stops watching for the baseline's recovery."""
 
     state: RollbackState
     trigger: Literal["decision", "watch", "person"]
@@ -126,13 +128,14 @@ class RollbackDocument(Shown):
 
     @property
     def told(self) -> str:
-        """How it stands, and why it was called for, for people."""
+        """Its state, and why it was called for, for people."""
         return rollback_wording.sentence(self)
 
 
 class GateDocument(Shown):
     """One gate. `verdict` is `running` until there is one, and `may_stay` is true only of a deploy that passed. `notes`
-    are sentences about the latest look, such as why an arm is silent, `page` is where people look at it."""
+    are sentences about the latest evaluation, such as why an arm is silent, `page` is the address of its page for
+    people."""
 
     id: str
     service: str
@@ -161,7 +164,7 @@ class GateDocument(Shown):
 
     @classmethod
     def of(cls, gate: Gate, base: str | None = None) -> Self:
-        """`base` is what goes before a path for whoever asks."""
+        """Build the document of a gate; `base` is the prefix of a path for the caller."""
         return cls(
             id=gate.id,
             page=None if base is None else f"{base}/gates/{gate.id}/page",
@@ -187,8 +190,8 @@ class GateDocument(Shown):
 
 
 class GatesDocument(Shown):
-    """Gates, newest first. `next` goes into `before` for the ones that follow; null at the end. `unreadable` has the
-    ids of those among them that another release of healthd wrote, and this one cannot show."""
+    """Gates, newest first. `next` is the value of `before` for the next page; null at the end. `unreadable` has the ids
+    of those among them that another release of healthd wrote, and this one cannot show."""
 
     gates: list[GateDocument]
     next: str | None

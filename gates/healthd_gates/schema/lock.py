@@ -1,4 +1,4 @@
-"""What the API shows of deploy locks and the quarantine. The client reads the same models."""
+"""The API's documents about deploy locks and the quarantine. The client reads the same models."""
 
 from __future__ import annotations
 
