@@ -1,4 +1,4 @@
-"""The kinds of source. A new one is a file here, its lines in the registry and the union, a test and a paragraph in the
+"""The kinds of source. To add one: a file here, its lines in the registry and the union, a test and a paragraph in the
 docs.
 """
 
@@ -29,12 +29,12 @@ SOURCES: Registry[Source] = Registry("source", "healthd.sources", KINDS, SourceC
 
 
 def find_kind(kind: str) -> type[Source]:
-    """The class of a kind. Raises UnknownKindError, or ImportError when it cannot be loaded."""
+    """Return the class of a kind. Raises UnknownKindError, or ImportError when it cannot be loaded."""
     return SOURCES.find(kind)
 
 
 def build_source(config: SourceConfig, arms: Arms, context: SourceContext) -> Source:
-    """The source that a service configured, for one gate. Raises ArmError, which names the request's field."""
+    """Build the source that a service configured, for one gate. Raises ArmError, which names the request's field."""
     config.check(arms)
     return find_kind(config.kind)(config, arms, context)
 
@@ -46,7 +46,7 @@ def _build_config(raw: Any) -> SourceConfig:
 _BuiltIn = Annotated[
     CloudWatchConfig | ProbeConfig | PrometheusConfig | PushConfig | ScrapeConfig, Field(discriminator="kind")
 ]
-# The union is what the reference shows; what counts is the registry.
+# The union is for the generated reference; the registry decides which kinds exist.
 AnySource = Annotated[
     SerializeAsAny[_BuiltIn], WrapValidator(lambda raw, _: _build_config(raw)), SchemaOfKinds(SOURCES)
 ]

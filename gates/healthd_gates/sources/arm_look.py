@@ -1,5 +1,5 @@
-"""What one look gave of each arm, and how the arms become one piece of evidence with a cursor. For sources that follow
-raw counters.
+"""The counts of each arm at one evaluation, and their combination into one piece of evidence with a cursor. For sources
+that follow raw counters.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ States = dict[str, Snapshot]
 
 @dataclass(frozen=True, slots=True)
 class ArmLook:
-    """One arm at one look. `counts` is None where nobody said anything new; `silence` then says why, and is None while
-    there is only nothing new yet. `span` is how many seconds one process's part of the counts reaches back at most,
-    and `lives` how its processes fared.
+    """One arm at one evaluation. `counts` is None if there are no new numbers; `silence` then says why, and is None if
+    the next numbers are merely not due yet. `span` is how many seconds one process's part of the counts reaches back at
+    most, and `lives` has the restarts of its processes.
     """
 
     counts: Counts | None
@@ -36,8 +36,8 @@ class ArmLook:
 
 @dataclass(frozen=True, slots=True)
 class Standpoint:
-    """A cursor, read: when the gate first looked and when it last did, in seconds since 1970, and where each process
-    of each arm stands."""
+    """A cursor after parsing: the times of the gate's first and latest evaluation, in seconds since 1970, and the last
+    snapshot of each process of each arm."""
 
     began: float
     at: float
@@ -62,13 +62,13 @@ class Standpoint:
 
 
 def _notes(arms: Mapping[str, ArmLook]) -> tuple[str, ...]:
-    """What people should know, with the arm's name before it."""
+    """Return the notes for people, with the arm's name before each."""
     return tuple(f"{name}: {note}" for name, arm in arms.items() for note in (arm.silence, *arm.notes) if note)
 
 
 def combined(arms: Mapping[str, ArmLook], now: datetime, before: Standpoint | None) -> Look:
-    """The look that the arms give together; without evidence when it is the first. Raises SourceUnavailable when
-    nobody said anything of either.
+    """Combine the arms; without evidence if it is the first evaluation. Raises SourceUnavailable if neither arm has any
+    numbers.
     """
     silences = [arm.silence for arm in arms.values() if arm.silence is not None]
     if len(silences) == len(arms):

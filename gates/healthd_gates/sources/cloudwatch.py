@@ -1,6 +1,6 @@
-"""Counts of an Application Load Balancer's target groups, from CloudWatch. How it is asked is in `cloudwatch_api.py`.
+"""Counts of an Application Load Balancer's target groups, from CloudWatch. `cloudwatch_api.py` makes the requests.
 
-Percentiles of different minutes or groups cannot be added up, so none is asked for. Trimmed counts can: how many
+Percentiles of different minutes or groups cannot be added up, so none is requested. Trimmed counts can: how many
 answers took at most so many seconds, for each bucket edge.
 """
 
@@ -27,8 +27,8 @@ from healthd_gates.sources.inspection import ArmInspection, Inspection
 from healthd_gates.sources.unanswered import Minute, balance, errors_of
 
 _EDGES = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-_INSPECTED = 600  # seconds of which people are shown what there is
-_LONGEST = 3 * 3600.0  # seconds that one look reaches back at most
+_INSPECTED = 600  # seconds that an inspection shows to people
+_LONGEST = 3 * 3600.0  # seconds that one evaluation reaches back at most
 _REQUESTS = Metric("RequestCount", "Sum")
 _ERRORS = (Metric("HTTPCode_Target_5XX_Count", "Sum"), Metric("TargetConnectionErrorCount", "Sum"))
 _GOOD = tuple(Metric(f"HTTPCode_Target_{status}_Count", "Sum") for status in ("2XX", "3XX", "4XX"))
@@ -40,7 +40,7 @@ _SECONDS = Metric("TargetResponseTime", "Sum")
 
 def _dimension(kind: str, marker: str) -> AfterValidator:
     def cut(text: str) -> str:
-        """`app/name/id` of an ARN, or as it is."""
+        """Return `app/name/id` of an ARN, or the text unchanged."""
         place = text.find(f"{marker}/") if text.startswith("arn:") else -1
         value = text[place:].removeprefix("loadbalancer/") if place >= 0 else text
         if not value.startswith(("app/", "targetgroup/")) or value.count("/") != 2:
@@ -60,26 +60,26 @@ class CloudWatchConfig(SourceConfig):
 
     kind: Literal["cloudwatch"]
     load_balancer: Annotated[str, _dimension("an Application Load Balancer", "loadbalancer")]
-    """Its ARN."""
+    """The ARN of the load balancer."""
     target_groups: dict[Name, Annotated[str, _dimension("a target group", "targetgroup")]] = Field(min_length=1)
     """The ARN of the target group of each target."""
     region: str | None = None
-    """The SDK's own unless given."""
+    """The AWS region; the SDK's own unless given."""
     endpoint: str | None = Field(
         None, pattern=shape(r"^https?://[^\s?#]+$", "an address that begins with http:// or https://, without a query")
     )
-    """Where CloudWatch answers, if not at its public address."""
+    """The address of CloudWatch, if not the public one."""
     edges: tuple[Duration, ...] = Field(default_factory=lambda: _EDGES, max_length=40)
-    """The latencies at which answers are counted, beside the limits of the policy; eight up to 10 s unless given."""
+    """Bucket edges of the latency, beside the limits of the policy; eight up to 10 s unless given."""
     unanswered: Literal["errors", "ignored"] = "errors"
-    """What requests are that no target answered, such as those that end in a 504 of the load balancer; `ignored` for a
-    service of WebSockets, whose requests never end in a status that is counted."""
+    """Meaning of requests that no target answered, such as those that end in a 504 of the load balancer; `ignored` for
+    a service of WebSockets, whose requests never end in a status that is counted."""
     interval: Duration = 20.0
-    """How often CloudWatch is asked, which costs money; it has a new number once a minute."""
+    """Time between two requests to CloudWatch, which cost money; it has a new number once a minute."""
     delay: Duration = 300.0
-    """For how long the numbers of a minute may still grow, and after how long without any there is no telemetry."""
+    """How long the numbers of a minute may still grow, and after how long without any there is no telemetry."""
     timeout: Duration = 10.0
-    """How long one look may take."""
+    """Timeout of one evaluation."""
 
     @model_validator(mode="after")
     def _sdk_is_there(self) -> Self:
@@ -103,7 +103,7 @@ class CloudWatchConfig(SourceConfig):
 
 
 class CloudWatchSource:
-    """One gate's view of the load balancer's numbers."""
+    """One gate's reader of the load balancer's numbers."""
 
     config_model: ClassVar[type[SourceConfig]] = CloudWatchConfig
 
@@ -138,7 +138,7 @@ class CloudWatchSource:
         return replace(look, cursor={**look.cursor, "asked": at, "heard": heard})
 
     async def inspect(self) -> Inspection:
-        """The last minutes of each target group."""
+        """Return the last minutes of each target group."""
         end = int(self._clock.now().timestamp()) // MINUTE * MINUTE
         found = await self._read_all(end - _INSPECTED, end)
         arms, doubtful = dict[str, ArmInspection](), list[str]()
@@ -167,8 +167,8 @@ class CloudWatchSource:
         return await all_of({name: self._api.minutes(dimensions[name], metrics, start, end) for name in dimensions})
 
     def _look(self, states: States, found: Minutes, quiet: float, start: int) -> tuple[ArmLook, bool]:
-        """One arm, and whether there was anything new. Each minute is followed by itself: its numbers begin at 0, and
-        grow while late ones come in. Its unanswered requests are counted once it no longer grows."""
+        """Return one arm, and whether there was anything new. Each minute is followed by itself: its numbers begin at
+        0, and grow while late ones come in. Its unanswered requests are counted once it no longer grows."""
         increase, news = Increase(), False
         account, settled = states.get(_ACCOUNT), dict[int, Minute]()
         after = {minute: state for minute, state in states.items() if minute != _ACCOUNT and int(minute) >= start}
@@ -195,7 +195,7 @@ class CloudWatchSource:
         return ArmLook(increase.counts() if news else None, after), news
 
     def _counters(self, values: Mapping[Metric, float]) -> dict[Counter, float]:
-        """A minute in which hosts were there and no requests reported had none."""
+        """Return the counters of a minute. A minute with hosts and no reported requests had none."""
         counters: dict[Counter, float] = {
             Counter(Family.REQUESTS, "alb"): values.get(_REQUESTS, 0.0),
             Counter(Family.ERRORS, "alb"): sum(values.get(metric, 0.0) for metric in _ERRORS),

@@ -1,5 +1,5 @@
-"""CloudWatch's metrics of one target group of an Application Load Balancer, minute by minute. What they mean for a gate
-is in `cloudwatch.py`.
+"""CloudWatch's metrics of one target group of an Application Load Balancer, minute by minute. `cloudwatch.py`
+interprets them.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Metric:
 
 
 Minutes = Mapping[int, Mapping[Metric, float]]
-"""By the start of the minute, in seconds since 1970. What was not reported is not there."""
+"""Metrics by the start of the minute, in seconds since 1970. Values that were not reported are missing."""
 
 
 class CloudWatch:
@@ -59,7 +59,7 @@ class CloudWatch:
         self._client: Any = None
 
     async def minutes(self, dimensions: Mapping[str, str], metrics: Sequence[Metric], start: int, end: int) -> Minutes:
-        """The metrics of the minutes that begin from `start` up to, but without, `end`."""
+        """Return the metrics of the minutes that begin from `start` up to, but without, `end`."""
         try:
             async with asyncio.timeout(self._timeout):
                 return await self._ask(dimensions, metrics, start, end)
@@ -68,7 +68,7 @@ class CloudWatch:
             raise SourceUnavailable(FailureKind.TIMEOUT, message) from error
         except SourceUnavailable:
             raise
-        except Exception as error:  # the SDK raises of many kinds, most of them its own
+        except Exception as error:  # the SDK raises many kinds, most of them its own
             raise SourceUnavailable(_kind(error), self._redact(f"CloudWatch: {describe(error)}")) from error
 
     async def close(self) -> None:

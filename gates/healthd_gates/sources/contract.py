@@ -1,7 +1,7 @@
-"""What every source of traffic numbers is: a config model and a class with `observe` and `close`. The kinds themselves
-live beside this; what the numbers mean is the judge's business.
+"""The contract of every source of traffic numbers: a config model and a class with `observe` and `close`. The kinds are
+in the other files here; the judge interprets the numbers.
 
-Three things look alike and are kept apart everywhere. No telemetry: nobody could say what happened; an arm is None, or
+Three cases look alike and are kept apart everywhere. No telemetry: it is not known what happened; an arm is None, or
 SourceUnavailable is raised. No traffic: it is known that nothing happened; requests are 0. Zero errors: there were
 requests, and none of them failed.
 """
@@ -22,40 +22,40 @@ from healthd_gates.domain.evidence import Evidence
 from healthd_gates.domain.request import PushedEvidence
 
 Cursor = Mapping[str, Any]
-"""Where a source stands: JSON, written by the source and read by nobody else. Stored with the evidence that it came
-with, it lets a gate that was killed go on with exact counts."""
+"""Position of a source: JSON, written and read by the source alone. Stored with its evidence, it lets a gate that was
+killed resume with exact counts."""
 
 # Narrower than what a selector could carry, since a label that needs more is more often an attack than a version.
 _LABEL_VALUE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:/@+~-]{0,127}")
 
 
 class SourceConfig(Model):
-    """What every kind of source can be told."""
+    """The options of every kind of source."""
 
     kind: str
     timeout: Duration = 5.0
-    """How long one look may take."""
+    """Timeout of one evaluation."""
 
     @property
     def lateness(self) -> float:
-        """Seconds for which a source that works may have nothing new. After that there is no telemetry."""
+        """Seconds for which a working source may have nothing new. After that there is no telemetry."""
         return 60.0
 
     @property
     def sees_traffic(self) -> bool:
-        """Whether it counts what users ask, so that it can tell which of two versions has their traffic."""
+        """True if it counts the requests of users, so that it can tell which of two versions has their traffic."""
         return True
 
     def tells_apart(self, arms: Arms) -> bool:
-        """Whether the numbers of the two arms are not the same ones."""
+        """True if the numbers of the two arms are not the same ones."""
         return True
 
     def check(self, arms: Arms) -> None:
-        """Raises ArmError when this source could not observe these arms, whatever happened."""
+        """Check the arms. Raises ArmError if this source could never observe them."""
 
 
 class ArmError(ValueError):
-    """The request does not say what the source needs to tell the arms apart."""
+    """The request does not have what the source needs to tell the arms apart."""
 
     def __init__(self, field: str, message: str) -> None:
         self.field = field
@@ -66,8 +66,8 @@ class ArmError(ValueError):
 class Arm:
     """One of the versions that are observed.
 
-    `version` and `labels` come from the request and `target` is the name that it chose; `urls` is where that target
-    answers, one an instance, and comes from the configuration alone.
+    `version` and `labels` come from the request and `target` is the name that it chose; `urls` are the addresses of
+    that target, one for each instance, and come from the configuration alone.
     """
 
     version: str
@@ -76,7 +76,8 @@ class Arm:
     urls: tuple[str, ...] = ()
 
     def values(self, name: str) -> dict[str, str]:
-        """What `$version`, `$target` and `$label` stand for. Raises ArmError; `name` is the arm's, for the message."""
+        """Return the values of `$version`, `$target` and `$label`. Raises ArmError; `name` is the arm's, for the
+        message."""
         values = {f"labels.{label}": value for label, value in self.labels.items()}
         values["version"] = self.version
         if self.target is not None:
@@ -89,8 +90,8 @@ class Arm:
 
 @dataclass(frozen=True, slots=True)
 class Arms:
-    """Who is judged, and against whom; no baseline means that nobody runs beside the candidate. `places` are the names
-    of the service's targets, as far as an action may need them.
+    """The versions that are compared; without a baseline none runs beside the candidate. `places` are the names of the
+    service's targets, as far as an action may need them.
     """
 
     service: str
@@ -100,23 +101,23 @@ class Arms:
 
     @property
     def baseline_target(self) -> str | None:
-        """Where the baseline runs: where the request says, or at the other one of two places than the candidate."""
+        """The target of the baseline: the one in the request, or the other one of two than the candidate's."""
         if self.baseline is not None and self.baseline.target is not None:
             return self.baseline.target
         others = [place for place in self.places if place != self.candidate.target]
         return others[0] if len(self.places) == 2 and len(others) == 1 else None
 
     def named(self) -> dict[str, Arm]:
-        """The arms that there are, by the names that evidence has for them."""
+        """Return the existing arms, by the names that evidence has for them."""
         return {"candidate": self.candidate} | ({"baseline": self.baseline} if self.baseline else {})
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What one look gave.
+    """Result of one evaluation.
 
-    `evidence` covers the time since the cursor that was handed in, and is None at the first look, which only sets the
-    cursor. `notes` are plain sentences for people: why an arm is silent, what looks misconfigured.
+    `evidence` covers the time since the cursor that was passed in, and is None at the first evaluation, which only sets
+    the cursor. `notes` are plain sentences for people: why an arm is silent, what looks misconfigured.
     """
 
     evidence: Evidence | None
@@ -125,10 +126,10 @@ class Look:
 
 
 class SourceUnavailable(Exception):  # noqa: N818 — nothing is wrong with the candidate
-    """There is no telemetry: the source is down, slow, partial, or talks nonsense. Never a failure of the candidate.
+    """There is no telemetry: the source is down, slow, partial, or returns nonsense. Never a failure of the candidate.
 
-    The message is redacted and fit for people with a token. The cursor of the look before stays valid: the next
-    evidence covers the gap.
+    The message is redacted and fit for people with a token. The previous cursor stays valid: the next evidence covers
+    the gap.
     """
 
     def __init__(self, kind: FailureKind, message: str) -> None:
@@ -137,19 +138,19 @@ class SourceUnavailable(Exception):  # noqa: N818 — nothing is wrong with the 
 
 
 class PushLog(Protocol):
-    """The pushes of one gate, as the ledger keeps them."""
+    """The pushes of one gate, as the ledger stores them."""
 
     async def after(self, position: int) -> Sequence[tuple[int, PushedEvidence]]:
-        """Those beyond `position`, in order. Positions count from 1 in the order of commits: none appears later below
-        one that was already read."""
+        """Return the pushes beyond `position`, in order. Positions count from 1 in the order of commits: none appears
+        later below one that was already read."""
 
 
 @dataclass(frozen=True, slots=True)
 class SourceContext:
-    """What a gate hands to its source at birth.
+    """The dependencies that a gate gives to its source when it is created.
 
-    `edges` are latencies in seconds that the policy has limits at: a source that chooses its own buckets puts an edge
-    there. `pushes` is needed by `push` alone.
+    `edges` are latencies in seconds that the policy has limits at: a source that chooses its own buckets uses them as
+    edges. Only `push` needs `pushes`.
     """
 
     clock: Clock
@@ -159,9 +160,9 @@ class SourceContext:
 
 
 class Source(Protocol):
-    """One gate's eyes.
+    """The source of one gate.
 
-    `observe` looks once. A cursor that was stored by another process, or before a restart, is as good as one's own. It
+    `observe` reads once. A cursor that was stored by another process, or before a restart, is as good as its own. It
     raises SourceUnavailable and nothing else, takes little longer than the configured timeout, and may be cancelled.
     `close` ends tasks and connections at once.
     """
@@ -177,7 +178,7 @@ class Source(Protocol):
 
 @runtime_checkable
 class HistoricalSource(Protocol):
-    """A source that can also tell what was: the baseline before the switch, or a whole deploy for a replay."""
+    """A source that also has history: the baseline before the switch, or a whole deploy for a replay."""
 
     async def history(self, start: datetime, end: datetime, step: float) -> list[Evidence]:
-        """The evidence of every `step` seconds from `start` on, oldest first. Raises SourceUnavailable."""
+        """Return the evidence of every `step` seconds from `start` on, oldest first. Raises SourceUnavailable."""

@@ -1,7 +1,7 @@
-"""Raw counters → exact increases: what a process counted between two looks, through restarts and late samples.
+"""Raw counters → exact increases: the counts of a process between two evaluations, through restarts and late samples.
 
-Where the counters come from is each source's own business. Nothing is extrapolated here: an increase is the difference
-of two values that were read.
+The counters come from each source. Nothing is extrapolated here: an increase is the difference of two values that were
+read.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from typing import Any, NamedTuple, Self
 from healthd_gates.domain.evidence import Counts, Histogram
 
 _FASTER, _FEW = 5.0, 50.0  # times its fastest, and requests, beyond which a process cannot have counted so much
-_LIFETIME = 1000.0  # the same, where nobody knows how fast it counts
-_SAME_START = 1.0  # seconds by which one process may state its start differently from scrape to scrape
-_HALF = 0.5  # of what it was, below which a counter that fell is surely of another life, and not of another worker
+_LIFETIME = 1000.0  # the same, if the speed at which it counts is not known
+_SAME_START = 1.0  # seconds by which the start time that one process states may differ from scrape to scrape
+_HALF = 0.5  # share of its value below which a fallen counter surely restarted, and is not of another worker
 
 
 class Family(StrEnum):
-    """What a counter counts."""
+    """Kinds of counters."""
 
     REQUESTS = "requests"
     ERRORS = "errors"
@@ -34,7 +34,8 @@ _TOGETHER = (Family.BUCKET, Family.SUM)
 
 
 class Counter(NamedTuple):
-    """Which counter: its family, a digest of its labels, and for a bucket its upper edge as the label says it."""
+    """Identifies a counter: its family, a digest of its labels, and for a bucket its upper edge as the label says
+    it."""
 
     family: Family
     series: str
@@ -42,7 +43,7 @@ class Counter(NamedTuple):
 
     @classmethod
     def of(cls, family: Family, labels: Mapping[str, str]) -> Self:
-        """`labels` may hold `le` and `__name__`. Buckets of one histogram differ in `edge` alone."""
+        """Build from labels; `labels` may hold `le` and `__name__`. Buckets of one histogram differ in `edge` alone."""
         rest = sorted((name, value) for name, value in labels.items() if name not in ("le", "__name__"))
         digest = blake2b(repr(rest).encode(), digest_size=8).hexdigest()
         return cls(family, digest, _edge(labels.get("le", "")) if family is Family.BUCKET else "")
@@ -53,8 +54,8 @@ class Snapshot:
     """The counters of one process at one time.
 
     `at` and `started` (when the process began, None if it does not say) are seconds since 1970. `pace` is the fastest
-    that it was seen to count requests, in requests a second. `restarts` is how often it surely began anew, and `born`
-    when it was first seen, of one that began after the gate.
+    rate of requests that was seen, in requests a second. `restarts` is how often it surely restarted, and `born` when
+    it was first seen, if it began after the gate.
     """
 
     at: float
@@ -66,7 +67,7 @@ class Snapshot:
 
     @classmethod
     def zero(cls, at: float) -> Self:
-        """A process that has counted nothing yet."""
+        """Return the snapshot of a process that has counted nothing yet."""
         return cls(at, {})
 
     def to_json(self) -> list[Any]:
@@ -80,7 +81,7 @@ class Snapshot:
 
 
 def _edge(label: str) -> str:
-    """A bucket's edge, however it is spelled: client libraries do not agree on `1` and `1.0`."""
+    """Return a bucket's edge, however it is spelled: client libraries do not agree on `1` and `1.0`."""
     try:
         return str(float(label))
     except ValueError:
@@ -94,11 +95,12 @@ def _counter(text: str) -> Counter:
 
 @dataclass(slots=True)
 class Increase:
-    """What was counted, and how often a counter began anew meanwhile. Holds every counter seen, also unmoved ones.
+    """The increase of counters, and how often a counter restarted meanwhile. Holds every counter seen, also unchanged
+    ones.
 
-    `doubtful` counts the series that were left out because what they said cannot have been counted meanwhile.
-    `restarts` counts whole processes that surely began anew, and `repeated` those of them that had done so before.
-    `per_second` is how many units of the histogram are a second.
+    `doubtful` counts the series that were left out because their values cannot have been counted meanwhile. `restarts`
+    counts whole processes that surely restarted, and `repeated` those of them that had done so before. `per_second` is
+    how many units of the histogram are a second.
     """
 
     amounts: dict[Counter, float] = field(default_factory=dict)
@@ -110,7 +112,7 @@ class Increase:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What people should know of it."""
+        """Notes for people about the increase."""
         if not self.doubtful:
             return ()
         return (
@@ -124,14 +126,14 @@ class Increase:
         self.resets += resets
 
     def counts(self) -> Counts:
-        """All series together."""
+        """Return the sum of all series."""
         return Counts(self._total(Family.REQUESTS), self._total(Family.ERRORS), self._histogram())
 
     def _total(self, family: Family) -> float:
         return sum(amount for counter, amount in self.amounts.items() if counter.family is family)
 
     def _histogram(self) -> Histogram | None:
-        """In the buckets that all series share: only there are the counts of the sum exact."""
+        """Return the histogram in the buckets that all series share: only there are the counts of the sum exact."""
         histograms: dict[str, dict[float, float]] = {}
         for counter, amount in self.amounts.items():
             if counter.family is Family.BUCKET:
@@ -147,10 +149,10 @@ class Increase:
 
 
 def follow(before: Snapshot | None, seen: Iterable[Snapshot], into: Increase) -> Snapshot | None:
-    """Adds what one process counted since `before` to `into`; gives its last snapshot, to go on from.
+    """Add the counts of one process since `before` to `into`; return its last snapshot, to go on from.
 
-    `seen` is in order of time; what is not later than `before` is left out. With no `before` the first snapshot is
-    where counting starts. A counter that is new in a process that was known began at 0.
+    `seen` is in order of time; snapshots not later than `before` are left out. With no `before` counting starts at the
+    first snapshot. A counter that is new in a process that was known began at 0.
     """
     for snapshot in seen:
         if before is None:
@@ -170,7 +172,7 @@ def _step(before: Snapshot, now: Snapshot, into: Increase) -> Snapshot:
     fallen -= views
     restarted = stated or _restarted(before, now, fallen)
     renamed = set() if restarted else _renamed(before, now)
-    # The buckets of a histogram begin anew together, also those that have already climbed past where they were.
+    # The buckets of a histogram restart together, also those that have already exceeded their former value.
     anew = {counter.series for counter in fallen if counter.family in _TOGETHER}
     amounts, kept = {}, {} if restarted else dict(before.values)
     for counter, value in now.values.items():
@@ -196,13 +198,13 @@ def _step(before: Snapshot, now: Snapshot, into: Increase) -> Snapshot:
 
 
 def _is_stated_anew(before: Snapshot, now: Snapshot) -> bool:
-    """Whether the process says itself that it has begun anew."""
+    """True if the process itself reports that it has restarted."""
     return now.started is not None and before.started is not None and now.started > before.started + _SAME_START
 
 
 def _surely_began_anew(before: Snapshot, now: Snapshot, fallen: set[Counter]) -> bool:
-    """Whether a process began anew since the look before. Workers behind one address look much like it, yet each of
-    them has been there for longer, and has counted about as much as the others.
+    """True if a process restarted since the previous evaluation. Several workers behind one address look similar, yet
+    each of them has been there for longer, and has counted about as much as the others.
     """
     if now.started is not None and now.started > before.at - _SAME_START:
         return True
@@ -211,24 +213,24 @@ def _surely_began_anew(before: Snapshot, now: Snapshot, fallen: set[Counter]) ->
 
 
 def _is_another_view(counter: Counter, before: Snapshot, now: Snapshot) -> bool:
-    """Whether a fall is no new beginning: what is left is more than a process can have counted since.
+    """True if a fall is no restart: the remaining value is more than a process can have counted since.
 
-    Replicas of a server that lag, a reload of its configuration and several workers behind one address look so.
+    Lagging replicas of a server, a reload of its configuration and several workers behind one address look so.
     """
     value = now.values[counter]
     return value >= before.values[counter] / 2 and _is_a_life(value, before, now)
 
 
 def _is_a_life(value: float, before: Snapshot, now: Snapshot) -> bool:
-    """Whether so much is more than the process can have counted since, as fast as it has ever been seen to."""
+    """True if so much is more than the process can have counted since, at the fastest rate ever seen."""
     if not before.pace:
         return value > _LIFETIME
     return value > _FASTER * before.pace * (now.at - before.at) + _FEW
 
 
 def _renamed(before: Snapshot, now: Snapshot) -> set[Counter]:
-    """Counters that are new where others of their family vanished that had about as much: the labels have changed, and
-    a life is not what was counted since.
+    """Return the counters that are new while others of their family vanished that had about as much: the labels have
+    changed, and their whole value is not what was counted since.
     """
     found: set[Counter] = set()
     for family in Family:
@@ -241,7 +243,7 @@ def _renamed(before: Snapshot, now: Snapshot) -> set[Counter]:
 
 
 def _restarted(before: Snapshot, now: Snapshot, fallen: set[Counter]) -> bool:
-    """Whether all counters began anew, also those that have already climbed past where they were.
+    """True if all counters restarted, also those that have already exceeded their former value.
 
     Counters fell that held more than half of all that the process had counted. A single small one may have been dropped
     and created again while the process went on.
@@ -250,11 +252,11 @@ def _restarted(before: Snapshot, now: Snapshot, fallen: set[Counter]) -> bool:
 
 
 def _holds_most(some: set[Counter], before: Snapshot, now: Snapshot) -> bool:
-    """Whether these are more than half of all that the process had counted."""
+    """True if these are more than half of all that the process had counted."""
     known = sum(before.values.get(counter, 0.0) for counter in now.values)
     return sum(before.values[counter] for counter in some) > known / 2
 
 
 def valid(value: float) -> bool:
-    """Whether a counter may have this value; NaN and negative ones are nonsense of the exporter."""
+    """True if a counter may have this value; NaN and negative ones are nonsense of the exporter."""
     return isfinite(value) and value >= 0

@@ -1,5 +1,5 @@
-"""HTTP as sources need it: credentials and TLS from the configuration, bounded answers, and every failure as
-SourceUnavailable. What is asked and what the answer means is each source's own business.
+"""HTTP for sources: credentials and TLS from the configuration, bounded answers, and every failure as
+SourceUnavailable. Each source decides what to request and what the answer means.
 """
 
 from __future__ import annotations
@@ -37,18 +37,18 @@ _STATUS_KINDS = {
 
 
 class Tls(Model):
-    """How an `https` address is trusted, and who this side is."""
+    """How an `https` address is verified, and the client certificate."""
 
     ca: Path | None = None
     """The authorities to trust, instead of the system's: a PEM file."""
     certificate: Path | None = None
     """The certificate to show: a PEM file."""
     key: Path | None = None
-    """Its key: a PEM file."""
+    """The key of the certificate: a PEM file."""
     server_name: str | None = None
-    """The name that the certificate must be for, if not that of the address."""
+    """The name that the server's certificate must have, if not that of the address."""
     verify: bool = True
-    """Whether the other side's certificate is checked at all."""
+    """True if the server's certificate is verified."""
 
     @model_validator(mode="after")
     def _key_has_certificate(self) -> Self:
@@ -57,8 +57,8 @@ class Tls(Model):
         return self
 
     def context(self) -> ssl.SSLContext:
-        """One for all who trust alike, as each takes 80 ms to make and holds a megabyte; changed files are read again.
-        Raises OSError or ssl.SSLError."""
+        """Return one context for all that have the same options, as each takes 80 ms to make and holds a megabyte;
+        changed files are read again. Raises OSError or ssl.SSLError."""
         changed = tuple(path.stat().st_mtime_ns for path in (self.ca, self.certificate, self.key) if path is not None)
         return _context(self.ca, self.certificate, self.key, self.verify, changed)
 
@@ -79,22 +79,22 @@ class Basic(Model):
     """A name and a password."""
 
     username: str
-    """The user."""
+    """The user's name."""
     password: SecretStr
     """The password."""
 
 
 class HttpConfig(SourceConfig):
-    """What a source can be told that asks over HTTP."""
+    """The options of a source that uses HTTP."""
 
     bearer: SecretStr | None = None
-    """A token that says who asks."""
+    """A bearer token."""
     basic: Basic | None = None
-    """A name and a password that say who asks."""
+    """A name and a password for basic authentication."""
     headers: dict[str, SecretStr] = Field(default_factory=dict)
-    """Sent with every request, such as a tenant's id."""
+    """Headers to send with every request, such as a tenant's id."""
     tls: Tls = Tls()
-    """Whom to trust, and as whom."""
+    """How an https address is verified, and the client certificate."""
     max_size: Size = 64 * 1024**2
     """The longest answer that is read, after decompression."""
 
@@ -105,7 +105,7 @@ class HttpConfig(SourceConfig):
         return self
 
     def sent_headers(self) -> dict[str, str]:
-        """With the secrets in plain text."""
+        """Return the headers, with the secrets in plain text."""
         headers = {name: value.get_secret_value() for name, value in self.headers.items()}
         if self.bearer is not None:
             headers["Authorization"] = f"Bearer {self.bearer.get_secret_value()}"
@@ -117,7 +117,7 @@ class HttpConfig(SourceConfig):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A response as it came, decompressed."""
+    """A response as received, decompressed."""
 
     status: int
     content_type: str
@@ -125,14 +125,14 @@ class Answer:
 
 
 class Endpoint:
-    """One gate's connections to the addresses that its source asks."""
+    """One gate's connections to the addresses that its source requests."""
 
     def __init__(self, config: HttpConfig, redact: Callable[[str], str]) -> None:
         self._config, self._redact = config, redact
         self._session: aiohttp.ClientSession | None = None
 
     async def get(self, url: str, params: Mapping[str, str] | None = None, accept: str = "*/*") -> Answer:
-        """The answer, whatever its status, within the configured time and size. Raises SourceUnavailable."""
+        """Return the answer, whatever its status, within the configured timeout and size. Raises SourceUnavailable."""
         try:
             async with asyncio.timeout(self._config.timeout):
                 return await self._get(url, params, accept)
@@ -144,7 +144,7 @@ class Endpoint:
 
     @asynccontextmanager
     async def one_look(self) -> AsyncIterator[None]:
-        """All requests of one look together take no longer than the configured time. Raises SourceUnavailable."""
+        """Limit all requests of one evaluation together to the configured timeout. Raises SourceUnavailable."""
         try:
             async with asyncio.timeout(self._config.timeout):
                 yield
@@ -160,7 +160,7 @@ class Endpoint:
         return SourceUnavailable(kind, self._redact(message))
 
     def refuse_status(self, url: str, answer: Answer) -> None:
-        """Raises SourceUnavailable for anything but a 2xx."""
+        """Check the status. Raises SourceUnavailable for anything but a 2xx."""
         if 200 <= answer.status < 300:
             return
         text = f"{place_of(url)} answered {answer.status}"
@@ -192,7 +192,7 @@ class Endpoint:
 
 
 async def all_of(work: Mapping[K, Coroutine[Any, Any, T]]) -> dict[K, T]:
-    """Does everything at once; the first failure ends the rest and is raised."""
+    """Run all at once; the first failure cancels the rest and is raised."""
     try:
         async with asyncio.TaskGroup() as group:
             tasks = {key: group.create_task(each) for key, each in work.items()}
@@ -214,5 +214,5 @@ def _kind(error: Exception) -> FailureKind:
 
 
 def place_of(url: str) -> str:
-    """Scheme, host and path: no user, no query."""
+    """Return scheme, host and path: no user, no query."""
     return str(URL(url).with_user(None).with_query(None)) if "://" in url else url

@@ -1,4 +1,4 @@
-"""The text of a `/metrics` page → the counters of the process behind it. How a page is fetched is in `scrape.py`."""
+"""The text of a `/metrics` page → the counters of the process behind it. `scrape.py` fetches the page."""
 
 from __future__ import annotations
 
@@ -23,27 +23,27 @@ _parse: Mapping[bool, Callable[[str], Iterable[Metric]]] = {True: parse_openmetr
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What one page said. `matched` are the families of which there was any series."""
+    """The content of one page. `matched` are the families that have at least one series."""
 
     snapshot: Snapshot
     matched: frozenset[Family]
 
 
 class NotAPage(ValueError):  # noqa: N818 - what came
-    """What came is no exposition, or breaks the rules of its format."""
+    """The answer is no exposition, or breaks the rules of its format."""
 
 
 def families_of(text: str, content_type: str) -> list[Metric]:
-    """All that a page says. Takes long for long pages. Raises NotAPage."""
+    """Return all metrics of a page. Takes long for long pages. Raises NotAPage."""
     try:
         return list(_parse[content_type.startswith(OPENMETRICS)](text))
-    except Exception as error:  # the parsers raise whatever their input makes them stumble over
+    except Exception as error:  # the parsers raise whatever error their input leads to
         raise NotAPage(f"not a metrics page: {error}") from error
 
 
 def read_page(text: str, content_type: str, at: float, selectors: Mapping[Family, Selector]) -> Page:
-    """Takes long for long pages. Raises NotAPage, and ValueError for numbers that no counter has, or where the errors
-    cannot be told from the requests."""
+    """Read a page. Takes long for long pages. Raises NotAPage, and ValueError for numbers that no counter has, or if
+    the errors cannot be told from the requests."""
     samples = [sample for family in families_of(text, content_type) for sample in family.samples]
     created = {_series(sample): sample.value for sample in samples if sample.name.endswith("_created")}
     values: dict[Counter, float] = {}
@@ -63,7 +63,7 @@ def read_page(text: str, content_type: str, at: float, selectors: Mapping[Family
 
 
 def series_of(metric: str, samples: Iterable[Sample]) -> list[Mapping[str, str]]:
-    """The labels of each series of a metric."""
+    """Return the labels of each series of a metric."""
     return [sample.labels for sample in samples if metric in (sample.name, sample.name.removesuffix("_total"))]
 
 
@@ -76,12 +76,12 @@ def _refuse_misnamed(selectors: Mapping[Family, Selector], samples: Sequence[Sam
 
 
 def _selected(selector: Selector, sample: Sample) -> bool:
-    """The parser adds `_total` to counters that are exposed without it."""
+    """True if the selector matches. The parser adds `_total` to counters that are exposed without it."""
     return any(selector.matches(name, sample.labels) for name in {sample.name, sample.name.removesuffix("_total")})
 
 
 def _counter(family: Family, sample: Sample, created: Mapping[object, float]) -> Counter:
-    """One that was created anew is another one, and counts from 0."""
+    """Return the counter of a sample. One that was created again is a new one, and counts from 0."""
     since = created.get(_series(sample))
     return Counter.of(family, sample.labels if since is None else {**sample.labels, "_created": str(since)})
 

@@ -1,5 +1,5 @@
-"""What a source sees now, for people who set it up, and what no gate could be judged by: for `healthd source test`, and
-for the start of a gate.
+"""The state of a source, for people who set it up, and the faults by which no gate could be judged: for `healthd source
+test`, and for the start of a gate.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ _SHOWN = 8
 
 @dataclass(frozen=True, slots=True)
 class ArmInspection:
-    """One arm as it is seen now.
+    """One arm at present.
 
-    `series` says how many of them each selector matches, `newest` how many seconds old the newest sample is, `spacing`
-    how many are between two scrapes, `edges` where its buckets end, in seconds. None, or nothing, where nobody knows.
-    `counts` are those of the last `counted` seconds, where the source has them at hand.
+    `series` is how many of them each selector matches, `newest` how many seconds old the newest sample is, `spacing`
+    the seconds between two scrapes, `edges` the bucket edges, in seconds. None, or empty, if not known. `counts` are
+    those of the last `counted` seconds, if the source has them already.
     """
 
     series: Mapping[str, int] = field(default_factory=dict)
@@ -37,7 +37,7 @@ class ArmInspection:
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """Both arms, by name. `refused` is what makes any verdict wrong or impossible; `doubtful` what may be meant."""
+    """Both arms, by name. `refused` is what makes any verdict wrong or impossible; `doubtful` what may be intended."""
 
     arms: Mapping[str, ArmInspection]
     refused: tuple[str, ...] = ()
@@ -46,14 +46,14 @@ class Inspection:
 
 @runtime_checkable
 class InspectableSource(Protocol):
-    """A source that can say what it sees before any gate looks."""
+    """A source that can report its state before any evaluation."""
 
     async def inspect(self) -> Inspection:
-        """Raises SourceUnavailable."""
+        """Return the present state. Raises SourceUnavailable."""
 
 
 def missing_label(selector: Selector, series: Iterable[Labels]) -> str | None:
-    """What is wrong where no series of the metric has a label that the selector needs; None without any series.
+    """Return what is wrong if no series of the metric has a label that the selector needs; None without any series.
 
     A label that may as well be absent, as in `status!="500"`, is not needed.
     """
@@ -72,12 +72,13 @@ def missing_label(selector: Selector, series: Iterable[Labels]) -> str | None:
 
 
 def missing_metric(selector: Selector, names: Iterable[str]) -> str:
-    """That nothing has the metric's name, with the nearest that something has."""
+    """Return that nothing has the metric's name, with the most similar existing name."""
     return f"there is no metric {selector.name}.{did_you_mean(selector.name, names)}"
 
 
 def short_buckets(metric: str, edges: Sequence[float], limits: Sequence[float]) -> tuple[list[str], list[str]]:
-    """What is wrong, and what is doubtful, about the buckets' edges for a policy with these limits in seconds."""
+    """Return what is wrong, and what is doubtful, about the buckets' edges for a policy with these limits in
+    seconds."""
     if not edges:
         return [], []
     if inf not in edges:

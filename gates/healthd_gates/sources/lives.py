@@ -1,4 +1,4 @@
-"""How the processes of an arm fared, from where each of them stands."""
+"""Computes the restarts of an arm's processes, from the last snapshot of each."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from healthd_gates.domain.evidence import Lives
 from healthd_gates.sources.arm_look import States
 from healthd_gates.sources.counters import Increase, Snapshot
 
-_LONG = 120.0  # seconds; what a scaler or a rollout takes away has as a rule served for longer
+_LONG = 120.0  # seconds; processes that a scaler or a rollout removes have as a rule lived longer
 
 
 def lives_of(increase: Increase, states: States, away: Collection[str], *, gone_between: tuple[float, float]) -> Lives:
-    """The lives of an arm whose processes can come and go under new names. Those that were last heard of in
-    `gone_between` have been given up by this look.
+    """Return the lives of an arm whose processes can come and go under new names. Those that were last seen in
+    `gone_between` are given up at this evaluation.
 
     The first new process that was gone early may have been scaled away; each further one is a repetition.
     """

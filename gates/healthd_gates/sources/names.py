@@ -1,4 +1,4 @@
-"""Name lookups before a synthetic request, so that they are no part of what it measures: a slow resolver is no slow
+"""Resolves names before a synthetic request, so that its latency does not include that: a slow resolver is no slow
 candidate, and a name that cannot be resolved is no failed request.
 """
 
@@ -16,7 +16,7 @@ _KEPT = 30.0  # seconds
 
 
 class Names(AbstractResolver):
-    """A resolver that knows what was looked up through it, and asks nobody in the middle of a request."""
+    """A resolver that caches what was resolved through it, and makes no lookup during a request."""
 
     def __init__(self) -> None:
         # By the event loop's own lookups, which a hung resolver cannot exhaust.
@@ -24,7 +24,7 @@ class Names(AbstractResolver):
         self._known: dict[tuple[str, int], tuple[float, list[ResolveResult]]] = {}
 
     async def prepare(self, url: URL) -> None:
-        """Look the host up, unless that was done lately. Raises OSError, unless an older answer is at hand."""
+        """Resolve the host, unless that was done recently. Raises OSError, unless an older answer is cached."""
         host, port = url.raw_host or "", url.port or 0
         if _is_address(host):
             return

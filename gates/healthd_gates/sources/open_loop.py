@@ -1,8 +1,8 @@
-"""When synthetic requests are sent: at a steady rate, whatever becomes of those before. What is sent, and what counts,
-is in `probe.py`.
+"""The schedule of synthetic requests: at a steady rate, whatever the state of earlier ones. `probe.py` decides what is
+sent and counted.
 
-A client that waits for one answer before it asks again asks less often just when the target is slow, and so misses what
-it is there to see (coordinated omission).
+A client that waits for one answer before its next request sends fewer just when the target is slow, and so misses what
+it is meant to measure (coordinated omission).
 """
 
 from __future__ import annotations
@@ -12,21 +12,22 @@ from collections.abc import Callable, Coroutine
 from math import floor
 from typing import Any
 
-_NAP = 0.1  # seconds between two looks at how late the event loop is
-_STALL = 0.05  # seconds by which the loop may be late before what it measured meanwhile is in doubt
+_NAP = 0.1  # seconds between two checks of how late the event loop is
+_STALL = 0.05  # seconds by which the loop may be late before its measurements are in doubt
 
 
 class OpenLoop:
-    """Starts `fire` at every tick of a schedule, and knows when the daemon itself was too busy to be believed."""
+    """Calls `fire` at every tick of a schedule, and detects that the daemon itself was too busy for valid
+    measurements."""
 
     def __init__(self, rate: float, fire: Callable[[], Coroutine[Any, Any, None]]) -> None:
         self._period, self._fire = 1 / rate, fire
         self._stalled_at = self._wakes_at = 0.0
         self.missed = 0
-        """Ticks that passed while the daemon stood still. They are not made up for: a burst is no steady rate."""
+        """Ticks that passed while the daemon was blocked. They are not made up for: a burst is no steady rate."""
 
     async def run(self) -> None:
-        """Until cancelled; ends what it started."""
+        """Run until cancelled; then cancel the calls that it started."""
         loop = asyncio.get_running_loop()
         start, tick = loop.time(), 0
         async with asyncio.TaskGroup() as fired:
@@ -39,8 +40,8 @@ class OpenLoop:
                 tick += 1
 
     def stood_still_since(self, moment: float) -> bool:
-        """Whether the event loop was late at any time since `moment` (in its own time): what took so long may have been
-        the daemon."""
+        """True if the event loop was late at any time since `moment` (in its own time): the daemon may be the cause of
+        a long latency."""
         now = asyncio.get_running_loop().time()
         return self._stalled_at >= moment or now > self._wakes_at + _STALL
 

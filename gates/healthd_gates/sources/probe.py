@@ -1,6 +1,6 @@
-"""Counts of synthetic requests that healthd sends itself. What is sent and what becomes of it is in `volley.py`.
+"""Counts of synthetic requests that healthd sends itself. `volley.py` sends them and counts the answers.
 
-A request fails when it is answered with another status than it must be, or not at all; people are told which.
+A request fails when it is answered with an unexpected status, or not at all; people are told which.
 """
 
 from __future__ import annotations
@@ -31,17 +31,18 @@ class ProbeConfig(HttpConfig):
 
     kind: Literal["probe"]
     timeout: Duration = 5.0
-    """How long one request may take; one that was not answered by then has failed."""
+    """Timeout of one request; one that was not answered by then has failed."""
     rate: float = Field(2, gt=0, le=500)
     """Requests a second to each arm."""
     requests: tuple[SmokeRequest, ...] = Field(default_factory=lambda: (_ROOT,), min_length=1, max_length=50)
-    """What is sent, in turn; `GET /` unless given."""
+    """The requests, sent in turn; `GET /` unless given."""
     keep_alive: bool = False
-    """Whether connections are kept, or each request has its own, so that a target which accepts no new ones shows."""
+    """True if connections are kept alive; otherwise each request has its own, so that a target which accepts no new
+    ones is detected."""
     edges: tuple[Duration, ...] = Field(default_factory=lambda: _EDGES, max_length=200)
-    """The latencies at which answers are counted, beside the limits of the policy; a fine grid unless given."""
+    """Bucket edges of the latency, beside the limits of the policy; a fine grid unless given."""
     max_size: Size = 1024**2
-    """How much of an answer is read."""
+    """Largest part of an answer that is read."""
 
     @property
     def sees_traffic(self) -> bool:
@@ -63,7 +64,7 @@ class ProbeConfig(HttpConfig):
 
 
 class Probe:
-    """One gate's synthetic traffic, from the first look on until it is closed."""
+    """One gate's synthetic traffic, from the first evaluation until it is closed."""
 
     config_model: ClassVar[type[SourceConfig]] = ProbeConfig
 
@@ -96,7 +97,7 @@ class Probe:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def _keep_firing(self) -> None:
-        """Start what does not run; one that ended has failed, and is tried again after it was reported."""
+        """Start the tasks that do not run; one that ended has failed, and is restarted after it was reported."""
         for name, volley in self._volleys.items():
             task = self._tasks.pop(name, None)
             if task is not None and task.done() and not task.cancelled() and (error := task.exception()):
@@ -127,8 +128,8 @@ class Probe:
         return ArmLook(None, states, gaps, increase.resets)
 
     def _news(self, name: str) -> tuple[int, int, int]:
-        """Since the look before: requests that could not be sent, that healthd missed or is not sure of, and that were
-        not answered."""
+        """Return counts since the previous evaluation: requests that could not be sent, that healthd missed or is not
+        sure of, and that were not answered."""
         volley = self._volleys[name]
         outcomes = volley.tally.outcomes
         now = (

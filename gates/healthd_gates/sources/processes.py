@@ -1,7 +1,7 @@
 """Samples of many series → snapshots of the processes that they came from, each cut at one time.
 
-Requests, errors and buckets are asked for one after the other, and a scrape may be stored in between. Only what the
-requests know already is let through, so that no error is seen before its request.
+Requests, errors and buckets are queried one after the other, and a scrape may be stored in between. Only samples as old
+as those of the requests are used, so that no error is seen before its request.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from healthd_gates.sources.prometheus_api import Series
 
 
 class Sign(StrEnum):
-    """What a selector selects that is no counter."""
+    """Uses of a selector that selects no counter."""
 
     UP = "up"
     STARTED = "started"
@@ -27,11 +27,11 @@ Use = Family | Sign
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What was read of one arm: snapshots by process, oldest first. `matched` are the uses that any series had.
+    """The samples of one arm: snapshots by process, oldest first. `matched` are the uses that have at least one series.
 
-    `dropped` counts samples that are no numbers that a counter can have. A scrape that holds one is not believed at
-    all, but for a sum, which a single odd latency spoils for good. `down` are the processes that `up` says to be
-    away at the last.
+    `dropped` counts samples that are no numbers that a counter can have. A scrape with such a sample is ignored as a
+    whole, except for a sum, which a single odd latency spoils for good. `down` are the processes that are down by their
+    latest `up`.
     """
 
     snapshots: Mapping[str, Sequence[Snapshot]]
@@ -41,18 +41,19 @@ class Reading:
 
     @property
     def newest(self) -> float:
-        """Seconds since 1970, -inf if there is nothing."""
+        """Time of the newest sample in seconds since 1970, -inf if there is none."""
         return max((snapshots[-1].at for snapshots in self.snapshots.values()), default=-inf)
 
 
 def process_of(labels: Mapping[str, str], told_apart_by: Sequence[str]) -> str:
-    """The name of the process that a series belongs to; a series without any of these labels stands alone."""
+    """Return the name of the process that a series belongs to; a series without any of these labels is one by
+    itself."""
     values = [labels.get(label, "") for label in told_apart_by]
     return " ".join(values) if any(values) else f"={Counter.of(Family.REQUESTS, labels).series}"
 
 
 def read(found: Mapping[Use, Sequence[Series]], told_apart_by: Sequence[str], news_after: float) -> Reading:
-    """Sorts samples by process and time. Nonsense is counted where it is later than `news_after`."""
+    """Sort samples by process and time. Nonsense is counted if it is later than `news_after`."""
     horizon = _horizon(found, told_apart_by)
     latest = max(horizon.values(), default=-inf)
     at: dict[str, dict[float, dict[Counter, float]]] = {}
@@ -86,7 +87,7 @@ def read(found: Mapping[Use, Sequence[Series]], told_apart_by: Sequence[str], ne
 
 
 def _down(found: Mapping[Use, Sequence[Series]], told_apart_by: Sequence[str]) -> frozenset[str]:
-    """The processes whose newest sign of presence says that they are not there."""
+    """Return the processes that are down by their newest sample of presence."""
     last: dict[str, tuple[float, float]] = {}
     for series in found.get(Sign.UP, ()):
         process = process_of(series.labels, told_apart_by)
@@ -95,7 +96,7 @@ def _down(found: Mapping[Use, Sequence[Series]], told_apart_by: Sequence[str]) -
 
 
 def _horizon(found: Mapping[Use, Sequence[Series]], told_apart_by: Sequence[str]) -> dict[str, float]:
-    """The time of the newest sample of each process that speaks of its requests."""
+    """Return the time of each process's newest sample that shows its requests."""
     horizon: dict[str, float] = {}
     for use in (Family.REQUESTS, Sign.UP):
         for series in found.get(use, ()):
@@ -116,5 +117,5 @@ def _in_order(times: Mapping[float, Mapping[Counter, float]], starts: Mapping[fl
 
 
 def tells_of_requests(snapshots: Iterable[Snapshot]) -> bool:
-    """Whether they say how many requests there were: also by saying that the process is there and has counted none."""
+    """True if they show how many requests there were: also if a process is there and has counted none."""
     return any(not s.values or any(counter.family is Family.REQUESTS for counter in s.values) for s in snapshots)

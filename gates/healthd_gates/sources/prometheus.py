@@ -1,5 +1,5 @@
-"""Counts from a Prometheus-compatible server. How its API is spoken is in `prometheus_api.py`, how raw samples become
-increases in `counters.py`.
+"""Counts from a Prometheus-compatible server. `prometheus_api.py` makes the queries, `counters.py` turns raw samples
+into increases.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ from healthd_gates.sources.prometheus_api import QueryApi, Series
 from healthd_gates.sources.prometheus_inspection import inspect
 from healthd_gates.sources.selectors import BucketsText, CounterText, Selector, SelectorText
 
-_LONGEST = 3600.0  # seconds that one query reaches back at most; of a longer gap the restarts inside it are not seen
-_MEMORY = 3600.0  # seconds before the gate in which a series must have been seen to be called old
+_LONGEST = 3600.0  # seconds that one query reaches back at most; in a longer gap restarts are not seen
+_MEMORY = 3600.0  # seconds before the gate in which a series must have been seen to count as old
 _CHUNK = 300.0  # seconds of raw history asked for at a time
-_MISSED, _LATE = 3, 5.0  # scrapes, and seconds: what was silent for both of them when the gate began had stopped
+_MISSED, _LATE = 3, 5.0  # scrapes, and seconds: a series silent for both when the gate began had stopped
 
 
 class PrometheusConfig(HttpConfig):
     """Counters in a Prometheus-compatible server, by vector selectors in which `$version`, `$target` and the names of
-    the request's labels stand for an arm's values.
+    the request's labels are replaced by an arm's values.
     """
 
     kind: Literal["prometheus"]
@@ -48,7 +48,7 @@ class PrometheusConfig(HttpConfig):
         ),
         ShownMasked(),
     ]
-    """Where the query API is, without `/api/v1`."""
+    """Base address of the query API, without `/api/v1`."""
     requests: CounterText
     """Selects the counters of requests."""
     errors: CounterText
@@ -56,15 +56,16 @@ class PrometheusConfig(HttpConfig):
     latency: BucketsText | None = None
     """Selects the buckets of a histogram: of seconds, or of milli-, micro- or nanoseconds where its name ends so."""
     up: SelectorText | None = None
-    """Selects what is above 0 while an arm is scraped, such as `up`: it tells no traffic from no telemetry."""
+    """Selects a series that is above 0 while an arm is scraped, such as `up`: it distinguishes no traffic from no
+    telemetry."""
     started: SelectorText | None = None
     """Selects the start times of processes: they show restarts that no counter shows."""
     process: tuple[str, ...] = ("job", "instance")
-    """The labels that tell processes apart; a series with none of them stands alone."""
+    """The labels that distinguish processes; a series with none of them is a process by itself."""
     lookback: Duration = 60.0
     """How late a sample may come, and after how long without any there is no telemetry."""
     params: Secret[dict[str, str]] = Field(default_factory=lambda: Secret({}))
-    """Parameters to send along, such as those of Thanos; they are treated as secrets."""
+    """Query parameters to send, such as those of Thanos; they are treated as secrets."""
     max_series: int = Field(20_000, ge=1)
     """The most series that one selector may match."""
 
@@ -87,17 +88,17 @@ class PrometheusConfig(HttpConfig):
         return not baseline or candidate[Family.REQUESTS] != baseline[0][Family.REQUESTS]
 
     def selectors(self, name: str, arm: Arm) -> dict[Use, Selector]:
-        """The arm's selectors, filled in. Raises ArmError."""
+        """Return the arm's selectors, filled in. Raises ArmError."""
         return {use: selector.fill(name, arm) for use, selector in self.written.items()}
 
     @property
     def latency_per_second(self) -> float:
-        """How many units of the latencies are a second."""
+        """Number of units of the latencies in a second."""
         return self.latency.per_second if self.latency is not None else 1.0
 
     @property
     def written(self) -> dict[Use, Selector]:
-        """The selectors as they stand in the configuration."""
+        """The selectors as they are in the configuration."""
         selectors: dict[Use, Selector | None] = {
             Family.REQUESTS: self.requests,
             Family.ERRORS: self.errors,
@@ -110,11 +111,11 @@ class PrometheusConfig(HttpConfig):
 
 
 _Step = tuple[Counts | None, int]
-"""What one arm did in one step of its history, and how often counters began anew."""
+"""Counts of one arm in one step of its history, and how often counters restarted."""
 
 
 class Prometheus:
-    """One gate's view of a Prometheus-compatible server."""
+    """One gate's reader of a Prometheus-compatible server."""
 
     config_model: ClassVar[type[SourceConfig]] = PrometheusConfig
 
@@ -139,7 +140,8 @@ class Prometheus:
         return combined(arms, now, before)
 
     async def history(self, start: datetime, end: datetime, step: float) -> list[Evidence]:
-        """The evidence of every `step` seconds from `start` on, oldest first; an incomplete last step is left out."""
+        """Return the evidence of every `step` seconds from `start` on, oldest first; an incomplete last step is left
+        out."""
         steps = int((end - start).total_seconds() / step + 1e-9)
         arms = await all_of({name: self._past(name, start.timestamp(), step, steps) for name in self._selectors})
         nothing = [(None, 0)] * steps
@@ -158,7 +160,8 @@ class Prometheus:
         await self._endpoint.close()
 
     async def _read(self, name: str, after: float, until: float) -> Reading:
-        """One arm's samples, and what may have come late. Requests are asked for first: see `processes`."""
+        """Read one arm's samples, including those that may have come late. Requests are queried first: see
+        `processes`."""
         selectors, seconds = self._selectors[name], until - after + self._config.lookback
         first = [use for use in selectors if use in (Family.REQUESTS, Sign.UP)]
         found = await all_of({use: self._api.samples(selectors[use], until, seconds) for use in first})
@@ -168,7 +171,8 @@ class Prometheus:
         return await asyncio.to_thread(read, found, self._config.process, after)  # long, where there are many series
 
     def _refuse_misnamed(self, selectors: Mapping[Use, Selector], found: Mapping[Use, Sequence[Series]]) -> None:
-        """Raises SourceUnavailable where the errors cannot be told from the requests: that is not zero errors."""
+        """Check the selectors. Raises SourceUnavailable if the errors cannot be told from the requests: that is not
+        zero errors."""
         errors, requests = selectors[Family.ERRORS], selectors[Family.REQUESTS]
         if found[Family.ERRORS] or errors.name != requests.name:
             return
@@ -212,10 +216,10 @@ class Prometheus:
         return past
 
     async def _origins(self, name: str, reading: Reading, states: States, began: float) -> tuple[States, int]:
-        """Where processes that were not known begin to count: most at 0, since they are younger than the gate.
+        """Return the snapshots from which new processes count: most start at 0, since they are younger than the gate.
 
-        Old ones, which come back from somewhere, are left out and begin at what they first say; the number of them is
-        the second value. Age is what the process itself says, else whether anything was stored of it before.
+        Old ones that reappear are left out and start at their first value; the number of them is the second value. The
+        age is what the process itself reports, else whether it has earlier samples.
         """
         new = {
             process: found
@@ -231,13 +235,13 @@ class Prometheus:
         return origins, len(old) + len(new) - len(young)
 
     async def _existed(self, name: str, at: float) -> set[str]:
-        """The processes of which anything was stored in the hour before `at`."""
+        """Return the processes that have any sample in the hour before `at`."""
         counters = {use: selector for use, selector in self._selectors[name].items() if isinstance(use, Family)}
         found = await all_of({use: self._api.existed(selector, at, _MEMORY) for use, selector in counters.items()})
         return {process_of(each.labels, self._config.process) for series in found.values() for each in series}
 
     async def _native(self, name: str, reading: Reading, at: float) -> tuple[str, ...]:
-        """That a metric is there as a native histogram, where its classic series are asked for and are not there."""
+        """Return a note if a metric exists as a native histogram, while its classic series are selected and missing."""
         for use in (Family.REQUESTS, Family.BUCKET):
             selector = self._selectors[name].get(use)
             whole = selector.histogram() if selector is not None and use not in reading.matched else None
@@ -251,7 +255,7 @@ class Prometheus:
     def _silence(
         self, name: str, reading: Reading, at: float, native: tuple[str, ...] = ()
     ) -> SourceUnavailable | None:
-        """Why nothing was counted; None if the next scrape is merely not there yet."""
+        """Return why nothing was counted; None if the next scrape is merely not there yet."""
         if reading.dropped:
             why = f"{reading.dropped} samples are not numbers that a counter can have"
         elif reading.newest >= at - self._config.lookback:
@@ -264,7 +268,7 @@ class Prometheus:
         return self._endpoint.unavailable(FailureKind.UNEXPECTED_RESPONSE, why)
 
     def _notes(self, name: str, reading: Reading) -> tuple[str, ...]:
-        """What may be meant or may be a slip of the pen."""
+        """Return notes on what may be intended or may be a typing error."""
         asked = [use for use in (Family.ERRORS, Family.BUCKET) if use in self._selectors[name]]
         return tuple(f"no series matches {self._selectors[name][use]}" for use in asked if use not in reading.matched)
 
@@ -272,7 +276,7 @@ class Prometheus:
 def _cut_up(
     reading: Reading, origins: States, states: States, begin: float, step: float, count: int, per_second: float
 ) -> list[_Step]:
-    """Each of `count` steps from `begin` on; moves `states` to the end of them."""
+    """Return each of `count` steps from `begin` on; moves `states` to the end of them."""
     increases, told = [Increase(per_second=per_second) for _ in range(count)], set()
     for process, snapshots in reading.snapshots.items():
         for snapshot in snapshots:
@@ -288,8 +292,8 @@ def _cut_up(
 
 
 def _start(reading: Reading, at: float) -> States:
-    """Where each process stands when a gate begins. One whose scrapes had stopped before is left out, for what is seen
-    of it later has in part been counted before the gate."""
+    """Return the snapshot of each process when a gate begins. One whose scrapes had stopped before is left out, since a
+    part of its later counts was made before the gate."""
     going = {process: seen for process, seen in reading.snapshots.items() if not _had_stopped(seen, at)}
     return _last(replace(reading, snapshots=going))
 
@@ -301,7 +305,7 @@ def _had_stopped(seen: Sequence[Snapshot], at: float) -> bool:
 
 
 def _last(reading: Reading) -> States:
-    """Where each process stands after a reading, with nothing counted."""
+    """Return the last snapshot of each process after a reading, with nothing counted."""
     nothing = Increase()
     ends = {process: follow(None, snapshots, nothing) for process, snapshots in reading.snapshots.items()}
     return {process: last for process, last in ends.items() if last is not None}

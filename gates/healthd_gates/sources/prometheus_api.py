@@ -1,5 +1,5 @@
-"""The query API that Prometheus, Thanos, Mimir and VictoriaMetrics share: raw samples of a selector, whole or not at
-all. What the samples mean is in `prometheus.py`.
+"""The query API that Prometheus, Thanos, Mimir and VictoriaMetrics share: raw samples of a selector, complete or not at
+all. `prometheus.py` interprets the samples.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ _ERROR_KINDS = {
     "bad_data": FailureKind.MISCONFIGURED,
 }
 _NATIVE = "is a native histogram"
-_A_FEW = 100  # series whose labels are looked at
-_LONG = 262_144  # bytes above which parsing would hold up the event loop
+_A_FEW = 100  # series whose labels are checked
+_LONG = 262_144  # bytes above which parsing would block the event loop
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +42,11 @@ class QueryApi:
         self._params, self._max_series, self._endpoint = params, max_series, endpoint
 
     async def samples(self, selector: Selector, at: float, seconds: float) -> list[Series]:
-        """What was stored in the `seconds` before `at`, as it was scraped: nothing filled in, nothing smoothed."""
+        """Return the samples of the `seconds` before `at`, as they were scraped: without interpolation or smoothing."""
         return await self._query(f"{selector}[{max(1, ceil(seconds))}s]", at, "matrix")
 
     async def is_native(self, selector: Selector, at: float, seconds: float) -> bool:
-        """Whether it selects native histograms. Any other trouble is no answer here: who counts tells of it."""
+        """True if it selects native histograms. Any other trouble is ignored here: the query for counts reports it."""
         try:
             await self.samples(selector, at, seconds)
         except SourceUnavailable as error:
@@ -54,15 +54,16 @@ class QueryApi:
         return False
 
     async def existed(self, selector: Selector, at: float, seconds: float) -> list[Series]:
-        """The series that had any sample in the `seconds` before `at`, each with its last value."""
+        """Return the series that had any sample in the `seconds` before `at`, each with its last value."""
         return await self._query(f"last_over_time({selector}[{max(1, ceil(seconds))}s])", at, "vector")
 
     async def some(self, selector: Selector, at: float, seconds: float) -> list[Series]:
-        """A few of the series that had any sample in the `seconds` before `at`."""
+        """Return a few of the series that had any sample in the `seconds` before `at`."""
         return await self._query(f"topk({_A_FEW}, last_over_time({selector}[{ceil(seconds)}s]))", at, "vector")
 
     async def names(self) -> list[str]:
-        """The names of all metrics; none where the server does not tell, for only a hint hangs on it."""
+        """Return the names of all metrics; none if the server does not list them, since they are only used for a
+        hint."""
         try:
             url = self._url.removesuffix("/query") + "/label/__name__/values"
             body = await self._decode(await self._endpoint.get(url, self._params, "application/json"))

@@ -1,4 +1,4 @@
-"""What a Prometheus-compatible server has stored of the last minutes, and which labels and metrics look misnamed."""
+"""Inspects the last minutes in a Prometheus-compatible server, and finds labels and metrics that look misnamed."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from healthd_gates.sources.processes import Use
 from healthd_gates.sources.prometheus_api import QueryApi, Series
 from healthd_gates.sources.selectors import Matcher, Selector
 
-_SHOWN = 300.0  # seconds of which people are shown what is stored
-_MEMORY = 3600.0  # seconds in which a metric or a label must have been seen to be there
+_SHOWN = 300.0  # seconds that an inspection shows to people
+_MEMORY = 3600.0  # seconds in which a metric or a label must have been seen to count as existing
 
 Selectors = Mapping[Use, Selector]
 
@@ -22,8 +22,8 @@ Selectors = Mapping[Use, Selector]
 async def inspect(
     api: QueryApi, written: Selectors, filled: Mapping[str, Selectors], at: float, limits: Sequence[float]
 ) -> Inspection:
-    """`written` are the selectors of the configuration, `filled` those of each arm, `limits` the policy's, in seconds.
-    Raises SourceUnavailable."""
+    """Inspect a server. `written` are the selectors of the configuration, `filled` those of each arm, `limits` the
+    policy's, in seconds. Raises SourceUnavailable."""
     arms = await all_of({name: _inspect_arm(api, selectors, at) for name, selectors in filled.items()})
     refused, doubtful = list[str](), list[str]()
     for use, selector in written.items():
@@ -60,7 +60,7 @@ async def _inspect_arm(api: QueryApi, selectors: Selectors, at: float) -> ArmIns
 
 
 def _pairs(found: Iterable[Series]) -> Iterator[tuple[float, float]]:
-    """The times of samples that follow one another."""
+    """Yield the times of consecutive samples."""
     for series in found:
         yield from pairwise(time for time, _ in series.samples)
 
@@ -68,10 +68,10 @@ def _pairs(found: Iterable[Series]) -> Iterator[tuple[float, float]]:
 async def _misnamed(
     api: QueryApi, written: Selector, requests: Selector, at: float
 ) -> tuple[Sequence[str], Sequence[str]]:
-    """What is missing, and what is odd, about a selector: whatever the version, as the candidate may be about to start,
-    and with it a label that no other version has.
+    """Return what is missing, and what is odd, about a selector: whatever the version, as the candidate may be about to
+    start, and with it a label that no other version has.
 
-    Labels are looked for on the series of the requests' own fixed conditions, where there are any: other services may
+    Labels are searched for on the series of the requests' own fixed conditions, if there are any: other services may
     have the same metric with other labels.
     """
     narrow = set(requests.of_any_arm().matchers)
@@ -84,7 +84,7 @@ async def _misnamed(
         return (), (missing_metric(fixed, await api.names()),)
     known = [each.labels for each in series]
     for matcher in written.matchers:
-        if not any(matcher.label in labels for labels in known):  # the few that were asked for may not be all
+        if not any(matcher.label in labels for labels in known):  # the few series that were queried may not be all
             having = Selector(scope.name, (*scope.matchers, Matcher(matcher.label, "!=", "")))
             known += [each.labels for each in await api.some(having, at, _MEMORY)]
     if (wrong := missing_label(fixed, known)) is not None:
@@ -94,5 +94,5 @@ async def _misnamed(
 
 
 def _any_value(matcher: Matcher) -> Matcher:
-    """The same need of a label, whatever its value is to be."""
+    """Return a matcher that needs the same label, with any value."""
     return matcher if matcher.matches({}) else Matcher(matcher.label, "!=", "")

@@ -1,5 +1,5 @@
-"""Counts that a load balancer or an application posts to the gate. How a push arrives and is kept is the business of
-the API and the ledger.
+"""Counts that a load balancer or an application posts to the gate. The API receives a push, and the ledger stores
+it.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class PushConfig(SourceConfig):
 
 
 class Push:
-    """One gate's letter box."""
+    """The pushes to one gate."""
 
     config_model: ClassVar[type[SourceConfig]] = PushConfig
 
@@ -48,7 +48,7 @@ class Push:
     async def observe(self, since: Cursor | None) -> Look:
         now = self._clock.now()
         if since is None:
-            # What was pushed already is of this gate too, and comes with the next look.
+            # Earlier pushes belong to this gate too, and are read at the next evaluation.
             first = combined({name: ArmLook(None, {}) for name in self._arms}, now, None)
             heard = dict.fromkeys(self._arms, now.timestamp())
             return replace(first, cursor={**first.cursor, "position": 0, "heard": heard})
@@ -64,7 +64,7 @@ class Push:
         return replace(look, cursor={**look.cursor, "position": position, "heard": heard})
 
     async def close(self) -> None:
-        """Holds nothing open."""
+        """Do nothing: nothing is open."""
 
     async def _read(self, position: int) -> _Pushes:
         try:
@@ -99,7 +99,7 @@ def _of(push: PushedEvidence, name: str) -> PushedCounts | None:
 
 
 def _counters(counts: PushedCounts, series: str) -> dict[Counter, float]:
-    """As counters of a process: buckets cumulative, as everywhere."""
+    """Return the counts as counters of a process: buckets are cumulative, as everywhere."""
     values = {Counter(Family.REQUESTS, series): counts.requests, Counter(Family.ERRORS, series): counts.errors}
     if counts.latency is not None:
         histogram = counts.latency.histogram()

@@ -1,5 +1,5 @@
-"""Counts from the targets' own `/metrics`, with no Prometheus in between. What a page says is in `exposition.py`, how
-values become increases in `counters.py`.
+"""Counts from the targets' own `/metrics`, with no Prometheus in between. `exposition.py` parses a page, `counters.py`
+turns values into increases.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from healthd_gates.sources.inspection import Inspection
 from healthd_gates.sources.scrape_inspection import inspect
 from healthd_gates.sources.selectors import BucketsText, CounterText, Selector
 
-_JUST_STARTED = 60.0  # seconds before the gate's first look within which a process that appears later is called new
+_JUST_STARTED = 60.0  # seconds before the gate's first evaluation within which a process that appears later is new
 
 
 class ScrapeConfig(HttpConfig):
@@ -49,7 +49,7 @@ class ScrapeConfig(HttpConfig):
     path: str = Field(
         "/metrics", pattern=shape(r"^/[!-~]*$", "a path that begins with a slash, of visible ASCII characters")
     )
-    """Where a target has its metrics."""
+    """Path of a target's metrics page."""
     port: int | None = Field(None, ge=1, le=65535)
     """The port of the metrics, if not that of the traffic."""
     max_size: Size = 16 * 1024**2
@@ -68,17 +68,17 @@ class ScrapeConfig(HttpConfig):
         return not baseline or candidate != baseline[0]
 
     def selectors(self, name: str, arm: Arm) -> dict[Family, Selector]:
-        """The arm's selectors, filled in. Raises ArmError."""
+        """Return the arm's selectors, filled in. Raises ArmError."""
         return {family: selector.fill(name, arm) for family, selector in self.written.items()}
 
     @property
     def latency_per_second(self) -> float:
-        """How many units of the latencies are a second."""
+        """Number of units of the latencies in a second."""
         return self.latency.per_second if self.latency is not None else 1.0
 
     @property
     def written(self) -> dict[Family, Selector]:
-        """The selectors as they stand in the configuration."""
+        """The selectors as they are in the configuration."""
         written: dict[Family, Selector] = {Family.REQUESTS: self.requests, Family.ERRORS: self.errors}
         if self.latency is not None:
             written[Family.BUCKET] = self.latency
@@ -86,14 +86,14 @@ class ScrapeConfig(HttpConfig):
         return written
 
     def page(self, url: str) -> str:
-        """Where a target has its metrics."""
+        """Return the address of a target's metrics page."""
         base = URL(url)
         at = base.with_port(self.port) if self.port else base
         return str(at.joinpath(self.path.lstrip("/"), encoded=True))
 
 
 class Scrape:
-    """One gate's view of the targets' pages."""
+    """One gate's reader of the targets' pages."""
 
     config_model: ClassVar[type[SourceConfig]] = ScrapeConfig
 
@@ -147,13 +147,13 @@ class Scrape:
         return await inspect(pages, self._selectors, self._config.written, self._get, self._limits)
 
     async def _get(self, page: str, accept: str) -> tuple[str, str]:
-        """A page and its content type. Raises SourceUnavailable, and ValueError for what is no text."""
+        """Return a page and its content type. Raises SourceUnavailable, and ValueError for what is no text."""
         answer = await self._endpoint.get(page, accept=accept)
         self._endpoint.refuse_status(page, answer)
         return answer.body.decode(), answer.content_type
 
     async def _scrape(self, name: str, page: str) -> Page | SourceUnavailable:
-        """One target. That another one fails is no reason not to count this one."""
+        """Scrape one target. It counts even if another one fails."""
         selectors = self._selectors[name]
         try:
             text, content_type = await self._get(page, ACCEPT)
@@ -174,18 +174,20 @@ class Scrape:
 
 
 def _origin(first: Snapshot, began: float) -> Snapshot | None:
-    """Where a target that did not answer before begins to count: at 0 if it has only started, else at what it says."""
+    """Return the snapshot from which a target counts that did not answer before: 0 if it has just started, else its
+    first values."""
     young = first.started is not None and first.started > began - _JUST_STARTED
     return Snapshot.zero(began) if young else None
 
 
 def _later(snapshot: Snapshot, than: Snapshot | None) -> Snapshot:
-    """The clock may have been set back, but what was just scraped is later than what was scraped before."""
+    """Return the snapshot with a later time: the clock may have been set back, but a new scrape is later than the
+    previous one."""
     if than is None or snapshot.at > than.at:
         return snapshot
     return Snapshot(than.at + 0.001, snapshot.values, snapshot.started)
 
 
 def _key(url: str) -> str:
-    """A target in the cursor; its address is not shown there."""
+    """Return the key of a target in the cursor, which does not show its address."""
     return blake2b(url.encode(), digest_size=8).hexdigest()

@@ -1,4 +1,4 @@
-"""What targets' metrics pages say now, and which labels and metrics look misnamed."""
+"""Inspects the targets' metrics pages, and finds labels and metrics that look misnamed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from healthd_gates.sources.inspection import ArmInspection, Inspection, missing_
 from healthd_gates.sources.selectors import Selector
 
 Get = Callable[[str, str], Awaitable[tuple[str, str]]]
-"""An address and the formats that are taken → a page and its format. Raises SourceUnavailable."""
+"""An address and the accepted formats → a page and its format. Raises SourceUnavailable."""
 _REFUSED = (FailureKind.AUTH, FailureKind.PERMISSION)
 _COUNTED = (Family.REQUESTS, Family.ERRORS)
 
@@ -28,8 +28,8 @@ async def inspect(
     get: Get,
     limits: Sequence[float],
 ) -> Inspection:
-    """The pages of each arm, by the arm's selectors; `limits` are the policy's, in seconds. A page that does not answer
-    may belong to a version that is not there yet."""
+    """Inspect the pages of each arm, by the arm's selectors; `limits` are the policy's, in seconds. A page that does
+    not answer may belong to a version that is not there yet."""
     arms, refused, doubtful = dict[str, ArmInspection](), list[str](), list[str]()
     for name, addresses in pages.items():
         found: list[Metric] = []

@@ -52,8 +52,8 @@ class Matcher:
         return self.operator in ("=~", "!~")
 
     def matches(self, labels: Mapping[str, str]) -> bool:
-        """A label that is absent is empty, and a pattern must match the whole value, as in PromQL. Raises ValueError
-        for a pattern that takes too long."""
+        """True if the labels match. A label that is absent is empty, and a pattern must match the whole value, as in
+        PromQL. Raises ValueError for a pattern that takes too long."""
         value = labels.get(self.label, "")
         same = fits_whole(self.value, value) if self.is_pattern else value == self.value
         return same is (self.operator in ("=", "=~"))
@@ -72,7 +72,7 @@ class Selector:
 
     @classmethod
     def parse(cls, text: str) -> Selector:
-        """Raises ValueError for anything but a plain vector selector."""
+        """Parse a selector. Raises ValueError for anything but a plain vector selector."""
         head = _HEAD.fullmatch(text)
         names, matchers = _parse_matchers(head["matchers"] or "") if head else ([], [])
         names = [head["name"], *names] if head and head["name"] else names
@@ -84,10 +84,10 @@ class Selector:
         return cls(names[0], tuple(matchers))
 
     def fill(self, name: str, arm: Arm) -> Selector:
-        """With the placeholders replaced. Raises ArmError; `name` is the arm's, for the message.
+        """Return the selector with the placeholders replaced. Raises ArmError; `name` is the arm's, for the message.
 
-        The values are put in after the text was taken apart, and quoted anew when it is written: none can end its
-        string. In a pattern they stand for themselves.
+        The values are inserted after the text was parsed, and quoted again when it is written: none can end its string.
+        In a pattern they are literal.
         """
         values = arm.values(name)
 
@@ -104,26 +104,27 @@ class Selector:
 
     @property
     def per_second(self) -> float:
-        """How many of a histogram's units are a second, as its name says it: Istio and Envoy count milliseconds."""
+        """Number of a histogram's units in a second, by its name: Istio and Envoy count milliseconds."""
         found = _UNIT.search(self.name.removesuffix("_bucket"))
         return 1.0 if found is None else _PER_SECOND[found[1].lower()]
 
     @property
     def tells_apart(self) -> bool:
-        """Whether anything in it stands for the arm."""
+        """True if any part of it depends on the arm."""
         return any(_PLACEHOLDER.search(matcher.value) for matcher in self.matchers)
 
     def of_any_arm(self) -> Selector:
-        """Without the conditions that stand for an arm."""
+        """Return the selector without the conditions that depend on the arm."""
         fixed = (matcher for matcher in self.matchers if not _PLACEHOLDER.search(matcher.value))
         return Selector(self.name, tuple(fixed))
 
     def sum_of_buckets(self) -> Selector:
-        """Of a histogram's buckets: the sum of what was put into them."""
+        """Return the selector of the sum that belongs to a histogram's buckets."""
         return Selector(self.name.removesuffix("_bucket") + "_sum", self.matchers)
 
     def histogram(self) -> Selector | None:
-        """The histogram that a classic series of it belongs to; None for a name that is not one's."""
+        """Return the histogram that its classic series belong to; None if the name is not that of a histogram's
+        series."""
         for suffix in ("_bucket", "_count", "_sum"):
             if self.name.endswith(suffix):
                 return Selector(self.name.removesuffix(suffix), self.matchers)
@@ -144,13 +145,13 @@ def _quoted(text: str) -> str:
 
 
 def _text(found: re.Match[str], part: str = "") -> str:
-    """The quoted text of a match, without quotes and escapes."""
+    """Return the quoted text of a match, without quotes and escapes."""
     quoted = found[f"{part}double"] if found[f"{part}double"] is not None else found[f"{part}single"]
     return found[f"{part}raw"] if quoted is None else re.sub(r"\\(.)", _unescape, quoted)
 
 
 def _parse_matchers(text: str) -> tuple[list[str], list[Matcher]]:
-    """The metric's name, where it stands among the matchers, and the matchers. Raises ValueError."""
+    """Return the metric's name, if it is among the matchers, and the matchers. Raises ValueError."""
     names: list[str] = []
     matchers: list[Matcher] = []
     place = 0
@@ -193,7 +194,7 @@ def _read(raw: Any) -> Any:
 
 
 def _check_counter(selector: Selector) -> Selector:
-    """Raises ValueError for a name that can only be a rate's: its values do not add up to requests."""
+    """Check the name. Raises ValueError for one that can only be a rate's: its values do not add up to requests."""
     if (found := _RATE.search(selector.name)) is not None:
         raise ValueError(
             f"{selector.name} is a rate by its name ({found[0].strip(':_')}): select the counter that it was made of"

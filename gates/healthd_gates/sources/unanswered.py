@@ -1,9 +1,9 @@
 """Requests that a load balancer passed on and that no target answered, from numbers by the minute.
 
-A load balancer answers these itself (502, 504) and counts them for no target group; they are what is left of the
-requests when every answer has been taken away. What is left includes requests that are still being answered at the end
-of a minute: by Little's law about as many as come in a second, times the mean response time in seconds. That many, and
-three standard deviations more (the number in flight is about Poisson distributed), are no errors.
+A load balancer answers these itself (502, 504) and counts them for no target group; they are the rest of the requests
+once every answer is subtracted. The rest includes requests that are still being answered at the end of a minute: by
+Little's law about as many as come in a second, times the mean response time in seconds. That many, and three standard
+deviations more (the number in flight is about Poisson distributed), are no errors.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _DEVIATIONS = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Minute:
-    """What is known of one minute once its numbers have stopped growing."""
+    """The numbers of one minute once they have stopped growing."""
 
     requests: float
     answered: float
@@ -31,7 +31,7 @@ class Minute:
 
 
 def balance(before: Snapshot | None, settled: Mapping[int, Minute], start: int) -> Snapshot:
-    """The account of requests without an answer, with the minutes of `settled` entered.
+    """Return the account of requests without an answer, with the minutes of `settled` entered.
 
     A minute that is entered again replaces itself, so that late numbers correct it; minutes before `start` are closed.
     The errors in it only grow: a request whose answer came late was within the allowance.
@@ -49,12 +49,12 @@ def balance(before: Snapshot | None, settled: Mapping[int, Minute], start: int) 
 
 
 def errors_of(account: Snapshot | None) -> float:
-    """How many requests of the account count as failed."""
+    """Return how many requests of the account count as failed."""
     return account.values.get(_ERRORS, 0.0) if account is not None else 0.0
 
 
 def _in_flight(settled: Mapping[int, Minute]) -> float:
-    """How many requests may be under way at the end of the last minute."""
+    """Return how many requests may be in flight at the end of the last minute."""
     if not settled:
         return 0.0
     timed = sum(minute.timed for minute in settled.values())

@@ -1,7 +1,7 @@
-"""One arm's synthetic requests and what became of them. When they are sent is in `open_loop.py`.
+"""One arm's synthetic requests and their outcomes. `open_loop.py` schedules them.
 
-What is healthd's own fault (no name resolution, no free port, an event loop that stood still) is told apart from what
-is the target's, and counts for nothing.
+Failures of healthd itself (no name resolution, no free port, an event loop that was blocked) are distinguished from
+those of the target, and are not counted.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _PIECE = 65_536
 
 
 class Outcome(Enum):
-    """What became of a synthetic request."""
+    """Outcome of a synthetic request."""
 
     GOOD = "answered as it must be"
     WRONG = "answered otherwise"
@@ -41,7 +41,7 @@ class Outcome(Enum):
 
 
 class Tally:
-    """What was counted of one arm since the source began. Only ever grows."""
+    """The counts of one arm since the source began. They only grow."""
 
     def __init__(self, edges: Sequence[float]) -> None:
         self._edges = (*edges, inf)
@@ -51,7 +51,8 @@ class Tally:
         self.last_problem = ""
 
     def add(self, outcome: Outcome, seconds: float, problem: str | None) -> None:
-        """One request, the time it took and what was wrong. A connection that failed says nothing of the latency."""
+        """Add one request, the time it took and what was wrong. A connection that failed says nothing about the
+        latency."""
         self.outcomes[outcome] += 1
         self.last_problem = problem or self.last_problem
         if outcome in (Outcome.GOOD, Outcome.WRONG, Outcome.LATE):
@@ -59,7 +60,7 @@ class Tally:
             self._seconds += seconds
 
     def snapshot(self, at: float) -> Snapshot:
-        """As the counters of a process."""
+        """Return the counts as counters of a process."""
         below = zip(self._edges, accumulate(self._buckets), strict=True)
         values = {Counter(Family.BUCKET, "probe", repr(edge)): float(count) for edge, count in below}
         errors = self.outcomes[Outcome.WRONG] + self.outcomes[Outcome.LATE] + self.outcomes[Outcome.UNREACHED]
@@ -71,7 +72,8 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Orders:
-    """What to send: each request to each address in turn, `rate` a second, with `timeout` seconds for each."""
+    """The requests to send: each request to each address in turn, `rate` a second, with a timeout of `timeout` seconds
+    for each."""
 
     requests: Sequence[SmokeRequest]
     addresses: Sequence[str]
@@ -82,7 +84,7 @@ class Orders:
 
 
 class Volley:
-    """Synthetic requests to one arm, for as long as `run` does."""
+    """Synthetic requests to one arm, while `run` is running."""
 
     def __init__(self, orders: Orders, edges: Sequence[float], redact: Callable[[str], str]) -> None:
         self._orders, self._redact = orders, redact
@@ -93,7 +95,7 @@ class Volley:
         self._session: aiohttp.ClientSession | None = None
 
     async def run(self) -> None:
-        """Until cancelled. Raises OSError or ssl.SSLError when the TLS files cannot be read."""
+        """Run until cancelled. Raises OSError or ssl.SSLError when the TLS files cannot be read."""
         http = self._orders.http
         context = await asyncio.to_thread(http.tls.context)
         connector = aiohttp.TCPConnector(
@@ -119,21 +121,21 @@ class Volley:
         seconds = loop.time() - began
         if self.pace.stood_still_since(fired):
             outcome, problem = Outcome.DOUBTFUL, None
-        if outcome is Outcome.LATE:  # slower than the timeout, however early the timer went off
+        if outcome is Outcome.LATE:  # slower than the timeout, even if the timer went off too early
             seconds = max(seconds, nextafter(self._orders.timeout, inf))
         self.tally.add(outcome, seconds, problem)
 
     async def _prepare(self, url: URL) -> str | None:
-        """Resolve the name, or say why that failed."""
+        """Resolve the name; return why that failed, or None."""
         try:
             async with asyncio.timeout(self._orders.timeout):
                 await self._names.prepare(url)
-        except OSError as error:  # which a timeout is too
+        except OSError as error:  # a timeout is an OSError too
             return f"{url.host} cannot be resolved: {describe(error)}"
         return None
 
     async def _send(self, request: SmokeRequest, url: URL) -> tuple[Outcome, str | None]:
-        """What became of it, and what was wrong."""
+        """Send a request; return its outcome, and what was wrong."""
         assert self._session is not None
         try:
             async with (
@@ -158,7 +160,7 @@ class Volley:
         return Outcome.GOOD, None
 
     async def _read(self, response: aiohttp.ClientResponse) -> None:
-        """To the end, which is part of the answer; of a long one, as much as is worth it."""
+        """Read the answer to its end, since that is part of it; a long answer only up to the limit."""
         left = self._orders.http.max_size
         async for piece in response.content.iter_chunked(_PIECE):
             left -= len(piece)
@@ -167,5 +169,5 @@ class Volley:
 
 
 def _is_ours(error: Exception) -> bool:
-    """Whether it says something of this host rather than of the target."""
+    """True if the error is about this host rather than the target."""
     return classify(error) is FailureKind.EXHAUSTED or getattr(error, "errno", None) == errno.ENETUNREACH
