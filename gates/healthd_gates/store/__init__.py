@@ -1,1 +1,1 @@
-"""Gates in the journal: their state, their log, the outbox of their actions, who runs them, locks and quarantine."""
+"""Gates in the journal: their state, their log, the outbox of their actions, their owners, locks and quarantine."""

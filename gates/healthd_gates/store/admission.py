@@ -1,5 +1,5 @@
-"""Whether a gate may start: idempotency, deploy lock, quarantine, one gate a service. Decided and stored in one
-transaction, so that what was acknowledged is kept and what was refused has left nothing behind.
+"""Decides whether a gate may start: idempotency, deploy lock, quarantine, one gate for each service. Decided and stored
+in one transaction, so that an acknowledged gate is kept and a refused one leaves nothing behind.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from healthd_gates.domain.request import VerifyRequest
 from healthd_gates.store import tables
 from healthd_gates.store.serialization import changing_columns, event_columns, read_gate
 
-_PREFLIGHT_STANDS = 30.0  # seconds for which its verdict answers the same question again, such as after a cut line
+_PREFLIGHT_STANDS = 30.0  # seconds for which its verdict answers the same request again, such as after a lost answer
 
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """A gate that wants to start.
+    """A gate that is to start.
 
-    `follows_switch` says that its version was given traffic. For `joins_for` seconds after its verdict the gate of the
-    same key is joined; None: for good.
+    `follows_switch` is True if its version has been given traffic. For `joins_for` seconds after its verdict the gate
+    of the same idempotency key is joined; None: without a limit.
     """
 
     gate: Gate
@@ -42,21 +42,21 @@ class Admission:
 
     @property
     def request_hash(self) -> str:
-        """Of what is asked. Who asks, and in which run, is shown to people and changes no verdict."""
+        """Hash of the request's content. The caller and its run are shown to people and change no verdict."""
         return _hash(self.request, {"deployment"})
 
     def is_of(self, request_hash: str) -> bool:
-        """Whether that is the hash of this request; also as earlier versions of healthd have stored it."""
+        """True if that is the hash of this request; also as earlier versions of healthd have stored it."""
         return request_hash in (self.request_hash, _hash(self.request, set()))
 
     @property
     def idempotency(self) -> str | None:
-        """The key, told apart from the same key of another caller or for another service."""
+        """The idempotency key, distinguished from the same key of another caller or for another service."""
         return f"{self.gate.caller} {self.gate.service} {self.idempotency_key}" if self.idempotency_key else None
 
     @property
     def keys(self) -> Sequence[str]:
-        """That, and what earlier versions of healthd have stored in its place."""
+        """The idempotency key, and the forms that earlier versions of healthd have stored."""
         return [f"{self.gate.caller} {self.idempotency_key}", self.idempotency or ""]
 
     def overrides(self, what: str) -> bool:
@@ -64,9 +64,9 @@ class Admission:
 
 
 async def known(connection: AsyncConnection, admission: Admission, moment: datetime) -> Gate | None:
-    """The gate that this very request started before, unless its verdict is too old to be this one's.
+    """Return the gate that this very request started before, unless its verdict is too old for that.
 
-    Raises IdempotencyMismatch, and StaleVerdict for a deploy that was judged before. A preflight is asked anew.
+    Raises IdempotencyMismatch, and StaleVerdict for a deploy that was judged before. A preflight is judged again.
     """
     if admission.idempotency is None:
         return None
@@ -94,15 +94,15 @@ async def known(connection: AsyncConnection, admission: Admission, moment: datet
 
 
 async def admit(connection: AsyncConnection, admission: Admission, moment: datetime) -> None:
-    """Store the gate with token 1. Raises Locked, Quarantined, ServiceBusy, and IntegrityError where another replica
-    was faster by a moment: then asking again gives the refusal."""
+    """Store the gate with token 1. Raises Locked, Quarantined, ServiceBusy, and IntegrityError if another replica was
+    faster by a moment: then a retry gives the refusal."""
     await _refuse_locked(connection, admission, moment)
     await _refuse_quarantined(connection, admission)
     await _refuse_busy(connection, admission, moment)
     if admission.follows_switch:
         await _end_watches(connection, admission.gate.service, moment)
     gate, request = admission.gate, admission.request
-    if admission.idempotency is not None:  # whose gate was released, or is stale: it is the new one's
+    if admission.idempotency is not None:  # its gate was released, or is stale: the key is the new gate's
         table = tables.gates
         old = sa.and_(table.c.idempotency.in_(admission.keys), table.c.service == gate.service)
         freed = table.c.idempotency + sa.literal(" of ") + table.c.id
@@ -130,8 +130,8 @@ async def admit(connection: AsyncConnection, admission: Admission, moment: datet
 
 
 async def _is_released(connection: AsyncConnection, row: sa.RowMapping) -> bool:
-    """Whether someone has let the version out of the quarantine that this gate put it in: whoever deploys it again,
-    under whatever key, asks anew."""
+    """True if someone has released the version from the quarantine that this gate put it in: whoever deploys it again,
+    under any key, gets a new gate."""
     gate = read_gate(row)
     harmful = gate.rollback is not None or (gate.decision is not None and gate.decision.verdict is Verdict.FAIL)
     if not harmful or not json.loads(row["policy_body"]).get("quarantine", True):
@@ -185,7 +185,7 @@ async def _refuse_busy(connection: AsyncConnection, admission: Admission, moment
 
 
 async def _end_watches(connection: AsyncConnection, service: str, moment: datetime) -> None:
-    """A new deploy ends the watch over the one before: rolling back to its baseline would now undo the new one."""
+    """End the watch of the previous deploy at a new one: rolling back to its baseline would now undo the new deploy."""
     table = tables.gates
     watching = (table.c.service == service) & (table.c.state == GateState.WATCHING.value)
     rows = (await connection.execute(sa.select(table).where(watching).with_for_update())).mappings().all()

@@ -1,8 +1,8 @@
-"""Replies that are owed to deploy tools which asked and did not wait: kept from the moment in which the tool was told
-that it was heard, until the reply is taken or can never be.
+"""Callbacks to deploy tools that did not wait for the verdict: stored from the moment in which the tool got its
+acknowledgement, until the callback is accepted or given up.
 
-A reply is stored before its gate is: what it says is read off the gate's stored decision, so that it needs no second
-copy of it. Who delivers is not said here.
+A callback is stored before its gate is: its answer is read from the gate's stored decision, so that it needs no second
+copy of it. The delivery is not done here.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from healthd_gates.store.lease_terms import holds
 from healthd_gates.store.tables import gates, replies
 
 _log = structlog.get_logger(__name__)
-_LONGEST_WAIT = 7200.0  # seconds; no longer pause is made between two looks
+_LONGEST_WAIT = 7200.0  # seconds; no pause between two attempts is longer
 
 
 @dataclass(frozen=True, slots=True)
 class CallbackBacklog:
-    """Whether any callback is not over, and whether there is something to do for one now."""
+    """Whether any callback is not over, and whether one is due now."""
 
     is_open: bool
     is_claimable: bool
@@ -46,7 +46,7 @@ class CallbackStore:
         self._database = database
 
     async def take(self, owed: PendingCallback) -> bool:
-        """Keep a reply; False where it was asked for before. One that was given up is tried anew by that."""
+        """Store a callback; False if it is stored already. One that was given up is tried again by that."""
         async with self._database.write() as connection:
             await self._database.one_at_a_time(connection, f"reply {owed.key}")
             moment = await self._database.moment(connection)
@@ -61,7 +61,7 @@ class CallbackStore:
         return state is None
 
     async def backlog(self) -> CallbackBacklog:
-        """What is left to do; on SQLite asking waits for no writer and makes nobody wait."""
+        """Return the remaining work; on SQLite this waits for no writer and blocks none."""
         states = (ReplyState.WAITING.value, ReplyState.DUE.value)
         async with self._database.read() as connection:
             open_ = sa.select(replies.c.key).where(replies.c.state.in_(states)).limit(1)
@@ -71,7 +71,7 @@ class CallbackStore:
             return CallbackBacklog(True, (await connection.execute(query)).first() is not None)
 
     async def claim(self, seconds: float, at_most: int) -> Sequence[Reply]:
-        """Take replies for which there is something to do; they are this worker's for that many seconds."""
+        """Claim callbacks that are due; they are this worker's for that many seconds."""
         async with self._database.write() as connection:
             moment = await self._database.moment(connection)
             query = sa.select(replies.c.key).where(_claimable(moment)).order_by(replies.c.next_try_at).limit(at_most)
@@ -84,15 +84,15 @@ class CallbackStore:
         return [reply for row in rows if (reply := _readable(row)) is not None]
 
     async def note(self, reply: Reply) -> None:
-        """Store what is about to be said, before it is said, and go on working at it. Raises LeaseLost."""
+        """Store what is about to be said, before it is said, and keep the claim. Raises LeaseLost."""
         async with self._database.write() as connection:
             noted = sa.update(replies).where(_is(reply)).values(said=reply.said, reports=reply.reports)
             if (await connection.execute(noted)).rowcount == 0:
                 raise LeaseLost
 
     async def settle(self, reply: Reply, again_in: float = 0.0) -> None:
-        """Store what became of a claimed reply, and let go of it; while it is not over, it is looked at again in that
-        many seconds, or sooner when its gate is decided. Raises LeaseLost."""
+        """Store the result of a claimed callback, and release it; while it is not over, it is due again in that many
+        seconds, or sooner when its gate is decided. Raises LeaseLost."""
         async with self._database.write() as connection:
             moment = await self._database.moment(connection)
             values: dict[str, Any] = {
@@ -116,14 +116,14 @@ class CallbackStore:
                 await write_audit(connection, moment, entry)
 
     async def let_go(self, claimed: Iterable[Reply]) -> None:
-        """Give claims back, so that nobody waits for their end."""
+        """Release claims, so that nobody waits for their end."""
         async with self._database.write() as connection:
             for reply in claimed:
                 await connection.execute(sa.update(replies).where(_is(reply)).values(leased_until=None))
 
 
 def _is(reply: Reply) -> sa.ColumnElement[bool]:
-    """The reply, while it is in the hands of the one who claimed it under this token."""
+    """Match the callback while it is claimed under this token."""
     return sa.and_(replies.c.key == reply.key, replies.c.token == reply.token)
 
 
@@ -135,7 +135,7 @@ def _claimable(moment: datetime) -> sa.ColumnElement[bool]:
     waiting = replies.c.state == ReplyState.WAITING.value
     open_ = sa.or_(waiting, replies.c.state == ReplyState.DUE.value)
     free = sa.or_(replies.c.leased_until.is_(None), sa.not_(holds(replies.c.leased_until, moment)))
-    # A time that no pause reaches was written by a clock that has been set back since.
+    # A later time than any pause allows was written by a clock that has been set back since.
     out_of_reach = moment + timedelta(seconds=_LONGEST_WAIT)
     is_time = sa.or_(replies.c.next_try_at <= moment, replies.c.next_try_at > out_of_reach)
     return sa.and_(open_, free, sa.or_(is_time, sa.and_(waiting, answered)))
@@ -160,7 +160,7 @@ def _first_row(owed: PendingCallback, moment: datetime) -> dict[str, Any]:
 
 
 def _readable(row: sa.RowMapping) -> Reply | None:
-    """None for what another release wrote, or is broken: the others are delivered all the same."""
+    """Return the callback, or None if another release wrote it, or it is broken: the others are still delivered."""
     try:
         return _stored(row)
     except (ValueError, TypeError, KeyError) as error:

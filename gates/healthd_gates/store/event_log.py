@@ -1,4 +1,4 @@
-"""A line in a gate's log from somebody who is not its owner: a try of one of its actions, at whichever replica."""
+"""Writes to a gate's log for others than its owner: an attempt of one of its actions, at any replica."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from healthd_gates.store.tables import gate_events, gates
 
 
 async def lock_log(connection: AsyncConnection, gate_id: str) -> int | None:
-    """The number of the log's last line, None where there is no such gate any more.
+    """Lock the log and return the number of its last line, None if the gate no longer exists.
 
     Until the transaction ends nobody else writes a line, the owner included.
     """

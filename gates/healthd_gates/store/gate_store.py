@@ -33,16 +33,17 @@ class GateStore:
         self._writer = Writer(database)
 
     async def open(self) -> None:
-        """Raises JournalError."""
+        """Open the store. Raises JournalError."""
         await self.database.open()
 
     async def known(self, admission: Admission) -> Gate | None:
-        """The gate that this very request started before. Raises IdempotencyMismatch and StaleVerdict."""
+        """Return the gate that this very request started before. Raises IdempotencyMismatch and StaleVerdict."""
         async with self.database.read() as connection:
             return await known(connection, admission, self._clock.now())
 
     async def start(self, admission: Admission) -> Owned | Gate:
-        """The gate, owned by its `holder`; or the one that this very request started before. Raises a Refusal."""
+        """Store the gate, owned by its `holder`; or return the one that this very request started before. Raises a
+        Refusal."""
         for _ in range(_RACES):
             try:
                 async with self.database.write() as connection:
@@ -50,18 +51,18 @@ class GateStore:
                     if (before := await known(connection, admission, self._clock.now())) is not None:
                         return before
                     await admit(connection, admission, await self.database.moment(connection))
-            except IntegrityError:  # another replica was faster; what it stored is the answer to the next try
+            except IntegrityError:  # another replica was faster; the next attempt returns what it stored
                 continue
             return Owned(admission.gate, 1, admission.policy_body, None)
         raise JournalError("too many callers start gates for this service at once")
 
     async def audit(self, entry: AuditEntry) -> None:
-        """Keep who did what, where no gate changes with it."""
+        """Store an audit entry that no change of a gate comes with."""
         async with self.database.write() as connection:
             await write_audit(connection, await self.database.moment(connection), entry)
 
     async def store(self, change: Change) -> int:
-        """The number of the gate's last event, once the change is on disk. Raises LeaseLost."""
+        """Store a change and return the number of the gate's last event, once it is on disk. Raises LeaseLost."""
         return await self._writer.store(change)
 
     async def find(self, gate_id: str) -> Gate | None:
@@ -71,21 +72,21 @@ class GateStore:
         return read_gate(row) if row is not None else None
 
     async def holder(self, service: str) -> Gate | None:
-        """The gate for whose sake no other may start for the service."""
+        """Return the gate that keeps others from starting for the service."""
         async with self.database.read() as connection:
             query = sa.select(tables.gates).where(tables.gates.c.holds == service)
             row = (await connection.execute(query)).mappings().one_or_none()
         return read_gate(row) if row is not None else None
 
     async def policy_body(self, gate_id: str) -> str | None:
-        """The policy that a gate goes by, as JSON."""
+        """Return the policy of a gate, as JSON."""
         query = sa.select(tables.gates.c.policy_body).where(tables.gates.c.id == gate_id)
         async with self.database.read() as connection:
             body: str | None = (await connection.execute(query)).scalar_one_or_none()
         return body
 
     async def page(self, service: str | None, states: Sequence[GateState], limit: int, before: str | None) -> Page:
-        """Gates, newest first: their ids ascend with time."""
+        """Return a page of gates, newest first: their ids ascend with time."""
         table = tables.gates
         query = sa.select(table).order_by(table.c.id.desc()).limit(limit + 1)
         if service is not None:
@@ -105,14 +106,14 @@ class GateStore:
         return Page(tuple(gates), rows[limit - 1]["id"] if len(rows) > limit else None, tuple(unreadable))
 
     async def starting_with(self, prefix: str) -> list[Gate]:
-        """Two gates at most whose ids begin so."""
+        """Return at most two gates whose ids begin so."""
         table = tables.gates
         query = sa.select(table).where(table.c.id.startswith(prefix, autoescape=True)).limit(2)
         async with self.database.read() as connection:
             return [read_gate(row) for row in (await connection.execute(query)).mappings()]
 
     async def rollbacks(self, since: datetime) -> list[Gate]:
-        """Gates with a rollback that is under way, or that ended after `since`."""
+        """Return gates with a rollback that is in progress, or that ended after `since`."""
         table = tables.gates
         recent = sa.or_(table.c.finished_at.is_(None), table.c.finished_at > since)
         query = sa.select(table).where(table.c.rollback.is_not(None), recent)
@@ -120,7 +121,7 @@ class GateStore:
             return [read_gate(row) for row in (await connection.execute(query)).mappings()]
 
     async def events(self, gate_id: str, after: int, limit: int = 500) -> list[GateEvent]:
-        """The gate's log beyond `after`, in order."""
+        """Return the gate's log beyond `after`, in order."""
         table = tables.gate_events
         query = sa.select(table).where(table.c.gate_id == gate_id, table.c.sequence > after)
         async with self.database.read() as connection:
@@ -128,7 +129,7 @@ class GateStore:
             return [event for row in rows.mappings() if (event := read_event(row)) is not None]
 
     async def evidence(self, gate_id: str, stage: str) -> list[Evidence]:
-        """What a judge took so far, in order."""
+        """Return the evidence that a judge took so far, in order."""
         table = tables.gate_evidence
         query = sa.select(table.c.body).where(table.c.gate_id == gate_id, table.c.stage == stage)
         async with self.database.read() as connection:
@@ -136,7 +137,7 @@ class GateStore:
         return [evidence for body in bodies for evidence in read_evidence(body)]
 
     async def push(self, gate_id: str, pushed: PushedEvidence, caller: str) -> bool:
-        """Keep a push; False when its id was there already."""
+        """Store a push; False if its id is stored already."""
         table = tables.gate_pushes
         async with self.database.write() as connection:
             # The gate's row is locked, so that positions appear in the order of commits.
@@ -162,8 +163,8 @@ class GateStore:
         return [(row.position, PushedEvidence.model_validate_json(row.body)) for row in rows]
 
     async def clean(self, gates_after: float, looks_after: float) -> None:
-        """Delete gates that ended `gates_after` seconds ago with all that is theirs, replies that were over then, and
-        the single looks of those that ended `looks_after` seconds ago."""
+        """Delete gates that ended `gates_after` seconds ago with all their data, callbacks that were over then, and the
+        single evaluations of those that ended `looks_after` seconds ago."""
         gates = tables.gates
         now = self._clock.now()
         forgotten = now - timedelta(seconds=gates_after)

@@ -1,4 +1,4 @@
-"""What an owner writes of its gate: one transaction, kept only while the gate is still its own."""
+"""Writes an owner's changes of its gate: one transaction, committed only while the gate is still its own."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class LeaseLost(Exception):  # noqa: N818 - what has happened, not an error of o
 
 @dataclass(frozen=True, slots=True)
 class SeenEvidence:
-    """The evidence of one look; `stage` is the judge that took it: `gate`, `watch`, or `history` before them."""
+    """The evidence of one evaluation; `stage` is the judge that took it: `gate`, `watch`, or `history` before them."""
 
     stage: str
     evidence: Sequence[Evidence]
@@ -33,10 +33,10 @@ class SeenEvidence:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A gate as it shall stand, and all that goes with it. `gate.sequence` is that of the last of `events`.
+    """A gate's new state, and all that is stored with it. `gate.sequence` is that of the last of `events`.
 
-    `quarantine` and `orders` are stored with the decision that calls for them, or not at all. `gives_up` says why those
-    orders of the gate that are due are not tried again.
+    `quarantine` and `orders` are stored with the decision that calls for them, or not at all. `gives_up` says why the
+    due orders of the gate are not retried.
     """
 
     gate: Gate
@@ -53,11 +53,11 @@ class Change:
 async def write_changes(
     connection: AsyncConnection, changes: Sequence[Change], moment: datetime
 ) -> list[LeaseLost | int]:
-    """Write each change whose gate is still the writer's own; the others come back as LeaseLost.
+    """Write each change whose gate is still the writer's own; the others are returned as LeaseLost.
 
-    For those that are written the number of the gate's last event: it is higher than the change said when the log was
-    written to from elsewhere meanwhile. A change that is there already, from a transaction whose end its writer never
-    heard of, counts as written. `moment` is now by the clock that leases go by, and so do orders.
+    For written changes the number of the gate's last event is returned: it is higher than in the change if others wrote
+    to the log meanwhile. A change that is stored already, by a transaction with an unknown result, counts as written.
+    `moment` is now by the clock of leases and orders.
     """
     standing = await _lock_rows(connection, [change.gate.id for change in changes])
     outcomes: list[LeaseLost | int] = []
@@ -79,14 +79,14 @@ async def write_changes(
 
 
 async def _owner_wrote(connection: AsyncConnection, gate_id: str, after: int) -> bool:
-    """Whether there are events beyond `after` that are not of actions, of which others than the owner tell."""
+    """True if there are events beyond `after` other than those of actions, which others than the owner write."""
     table = tables.gate_events
     own = sa.and_(table.c.gate_id == gate_id, table.c.sequence > after, table.c.kind != EventKind.ACTION.value)
     return (await connection.execute(sa.select(table.c.sequence).where(own).limit(1))).first() is not None
 
 
 def _moved(change: Change, by: int) -> Change:
-    """The change with its events that many places further on."""
+    """Return the change with its events renumbered by that many."""
     if by == 0:
         return change
     events = tuple(replace(event, sequence=event.sequence + by) for event in change.events)
@@ -126,7 +126,8 @@ async def _write(connection: AsyncConnection, changes: Sequence[Change], moment:
 
 
 async def _hold(connection: AsyncConnection, gate: Gate) -> str | None:
-    """The service that a gate holds. What a watch rolls back does not wait for the preflight of the next deploy."""
+    """Return the service that a gate holds. A rollback by a watch does not wait for the preflight of the next
+    deploy."""
     if not gate.state.holds_service:
         return None
     if gate.state is GateState.ACTING and gate.rollback is not None and gate.rollback.trigger == "watch":
@@ -163,7 +164,8 @@ async def _write_consequences(connection: AsyncConnection, change: Change, momen
 
 
 async def _overtake(connection: AsyncConnection, gate_id: str, moment: datetime) -> None:
-    """What a pass called for must not come after its rollback. A try under way stays leased: it is waited for."""
+    """End the actions of a pass, which must not run after its rollback. An attempt in progress keeps its lease: it is
+    waited for."""
     table = tables.orders
     due = sa.and_(table.c.gate_id == gate_id, table.c.state == "due", table.c.occasion == Occasion.PASS.value)
     ended = sa.update(table).where(due)
@@ -171,7 +173,7 @@ async def _overtake(connection: AsyncConnection, gate_id: str, moment: datetime)
 
 
 async def _give_up(connection: AsyncConnection, gate_id: str, why: str, moment: datetime) -> None:
-    """Their new token ends a try that is under way: its worker finds its claim gone."""
+    """Give up orders. Their new token ends an attempt in progress: its worker finds that it lost the claim."""
     table = tables.orders
     due = sa.and_(table.c.gate_id == gate_id, table.c.state == "due")
     ended = {"state": "given_up", "detail": why, "finished_at": moment, "token": table.c.token + 1}
@@ -179,8 +181,8 @@ async def _give_up(connection: AsyncConnection, gate_id: str, why: str, moment: 
 
 
 def order_rows(change: Change, moment: datetime) -> list[dict[str, object]]:
-    """The rows of the outbox for a change, due from `moment` on. By its key nothing is ordered twice, but for a person
-    who tries again."""
+    """Return the outbox rows of a change, due from `moment` on. By its key nothing is ordered twice, except when a
+    person calls again."""
     gate = change.gate
     back = gate.rollback.purpose if gate.rollback else "rollback"
     return [

@@ -1,4 +1,5 @@
-"""Group commit: the changes of many gates go into one transaction, so that hundreds of gates cost a few commits."""
+"""Group commit: the changes of many gates are written in one transaction, so that hundreds of gates cost a few
+commits."""
 
 from __future__ import annotations
 
@@ -20,7 +21,7 @@ class _Waiting:
 
 
 class Writer:
-    """Whoever comes first writes for all who wait."""
+    """Writes changes in groups: the first caller writes for all that wait."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -28,9 +29,9 @@ class Writer:
         self._writing = asyncio.Lock()
 
     async def store(self, change: Change) -> int:
-        """The number of the gate's last event, once it is on disk.
+        """Store a change and return the number of the gate's last event, once it is on disk.
 
-        Raises LeaseLost, or JournalError: then it may be tried again as it is.
+        Raises LeaseLost, or JournalError: then the same change may be retried.
         """
         entry = _Waiting(change, asyncio.get_running_loop().create_future())
         self._waiting.append(entry)
@@ -46,7 +47,7 @@ class Writer:
         except JournalError as error:
             for entry in batch:
                 _fail(entry, JournalError(*error.args))
-        except BaseException:  # cancelled, or a bug: whoever is next writes for the others
+        except BaseException:  # cancelled, or a bug: the next caller writes for the others
             self._waiting = [entry for entry in batch if not entry.written.done()] + self._waiting
             raise
 
@@ -55,7 +56,7 @@ class Writer:
             async with self._database.write() as connection:
                 moment = await self._database.moment(connection)
                 outcomes = await write_changes(connection, [entry.change for entry in batch], moment)
-        except SQLAlchemyError as error:  # a value that the database refuses: find out whose
+        except SQLAlchemyError as error:  # a value that the database refuses: find out in which change
             if len(batch) == 1:
                 _fail(batch[0], error)
                 return
@@ -72,4 +73,4 @@ class Writer:
 def _fail(entry: _Waiting, error: Exception) -> None:
     if not entry.written.done():
         entry.written.set_exception(error)
-        entry.written.exception()  # its owner may be gone; then nobody asks, and asyncio must not complain
+        entry.written.exception()  # its owner may be gone; then nobody reads the result, and asyncio must not complain

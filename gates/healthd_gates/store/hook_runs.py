@@ -1,4 +1,4 @@
-"""Runs of deploy tools in the journal: which gate is whose, when the tool asked last, and whether the run is over."""
+"""Runs of deploy tools in the journal: the gate of each, the tool's last call, and whether the run is over."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from healthd.journal.database import Database
 from healthd_gates.domain.hook_run import HookRun, RunOver
 from healthd_gates.store.tables import hook_runs
 
-_SAME_CALL = 2.0  # seconds: a tool calls several hooks at one time, which are no pace
+_SAME_CALL = 2.0  # seconds: a tool calls several hooks at one time, which says nothing about its pace
 
 
 class HookRuns:
@@ -22,25 +22,25 @@ class HookRuns:
         self._database = database
 
     async def find(self, hook: str, subject: str, run: str) -> HookRun | None:
-        """A run; None for one that has no gate."""
+        """Return a run; None for one that has no gate."""
         async with self._database.read() as connection:
             query = sa.select(hook_runs).where(_is(hook, subject, run))
             row = (await connection.execute(query)).mappings().one_or_none()
         return None if row is None else _stored(row)
 
     async def of_gate(self, gate_id: str) -> Sequence[HookRun]:
-        """The runs that ask about a gate, the one that asked last first."""
+        """Return the runs that ask about a gate, the latest caller first."""
         async with self._database.read() as connection:
             query = sa.select(hook_runs).where(hook_runs.c.gate_id == gate_id).order_by(hook_runs.c.asked_at.desc())
             return [_stored(row) for row in (await connection.execute(query)).mappings()]
 
     async def moment(self) -> datetime:
-        """Now, by the clock that `asked_at` goes by."""
+        """Return the present time, by the clock of `asked_at`."""
         async with self._database.read() as connection:
             return await self._database.moment(connection)
 
     async def begin(self, run: HookRun) -> None:
-        """Keep a run that begins, or begins anew. Other runs of its subject that have other gates are over."""
+        """Store a run that begins, or begins again. Other runs of its subject that have other gates are over."""
         async with self._database.write() as connection:
             await self._database.one_at_a_time(connection, f"hook {run.hook} {run.subject}")
             moment = await self._database.moment(connection)
@@ -59,7 +59,7 @@ class HookRuns:
             await connection.execute(sa.insert(hook_runs).values(**_columns(run), asked_at=moment))
 
     async def note(self, run: HookRun, *, since: datetime, advanced: bool, told: bool) -> HookRun:
-        """Its tool has asked. A pause that began before `since` says nothing of the tool: healthd was away."""
+        """Note a call of its tool. A pause that began before `since` says nothing about the tool: healthd was away."""
         async with self._database.write() as connection:
             moment = await self._database.moment(connection)
             gap = (moment - run.asked_at).total_seconds()
@@ -80,7 +80,7 @@ class HookRuns:
         return noted
 
     async def end(self, run: HookRun, why: RunOver) -> None:
-        """The run is over."""
+        """End a run."""
         async with self._database.write() as connection:
             mine = sa.and_(_is(run.hook, run.subject, run.id), hook_runs.c.gate_id == run.gate_id)
             await connection.execute(sa.update(hook_runs).where(mine).values(over=why.value))

@@ -1,7 +1,7 @@
-"""Who runs which gate. A replica says at intervals that it lives; the gates of one that fell silent change hands.
+"""The owner of each gate. Replicas renew a lease at intervals; the gates of one that fell silent are taken over.
 
-A gate's token grows with every change of hands. It fences: a replica that only seemed dead finds its token outdated at
-its next write and drops the gate.
+A gate's token grows with every change of owner. It is a fencing token: a replica that only seemed dead finds its token
+outdated at its next write and drops the gate.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _FORGET_SECONDS = 86400.0
 
 @dataclass(frozen=True, slots=True)
 class Owned:
-    """A gate in this replica's hands. `policy_body` is JSON as stored."""
+    """A gate that this replica owns. `policy_body` is JSON as stored."""
 
     gate: Gate
     token: int
@@ -42,7 +42,7 @@ class Leases:
         self._database, self.replica, self._seconds = database, replica, seconds
 
     async def renew(self) -> None:
-        """Say that this replica lives. Raises JournalError."""
+        """Renew this replica's lease. Raises JournalError."""
         table = tables.replicas
         async with self._database.write() as connection:
             moment = await self._database.moment(connection)
@@ -57,8 +57,8 @@ class Leases:
     async def take_over(
         self, at_most: int, but: Collection[str] = (), require: Callable[[Owned], object] = lambda _: None
     ) -> tuple[Sequence[Owned], Sequence[UnreadableGate]]:
-        """Gates that are not over and whose replica is silent or gone; they are this one's now. Those that cannot be
-        read, or of which `require` raises, are left to a replica that can. Raises JournalError."""
+        """Take over gates that are not over and whose replica is silent or gone. Those that cannot be read, or for
+        which `require` raises, are left to a replica that can. Raises JournalError."""
         gates = tables.gates
         async with self._database.write() as connection:
             moment = await self._database.moment(connection)
@@ -72,15 +72,15 @@ class Leases:
             return [_owned(row) for row in (await connection.execute(taken)).mappings()], unreadable
 
     async def mine(self) -> Collection[str]:
-        """The gates that are not over and, as the journal says, run here. Raises JournalError."""
+        """Return the gates that are not over and, by the journal, run here. Raises JournalError."""
         gates = tables.gates
         query = sa.select(gates.c.id).where(gates.c.owner == self.replica, gates.c.state.not_in(_OVER))
         async with self._database.read() as connection:
             return set((await connection.execute(query)).scalars())
 
     async def inherit(self, seconds: float) -> Sequence[Gate]:
-        """Gates of the last so many seconds that ended with a rollback at a replica that is silent or gone by now, each
-        while it is the latest of its service. They come to one replica only. Raises JournalError."""
+        """Return gates of the last so many seconds that ended with a rollback at a replica that is silent or gone by
+        now, each while it is the latest of its service. Only one replica gets them. Raises JournalError."""
         gates, newer = tables.gates, tables.gates.alias("newer")
         async with self._database.write() as connection:
             moment = await self._database.moment(connection)
@@ -95,7 +95,7 @@ class Leases:
             return [read_gate(row) for row in rows.mappings()]
 
     async def seize(self, gate_id: str) -> Owned | None:
-        """Take one gate, whoever has it; None when there is none. One that cannot be read stays where it is. Raises
+        """Take one gate from any owner; None if there is none. One that cannot be read keeps its owner. Raises
         JournalError."""
         async with self._database.write() as connection:
             taken = sa.update(tables.gates).where(tables.gates.c.id == gate_id)
@@ -103,7 +103,7 @@ class Leases:
             return None if row is None else _owned(row)
 
     async def recall(self, gate_id: str, token: int) -> Owned | None:
-        """A gate as stored, while it is still owned under this token. Raises JournalError."""
+        """Return a gate as stored, while it is still owned under this token. Raises JournalError."""
         table = tables.gates
         query = sa.select(table).where(table.c.id == gate_id, table.c.token == token, table.c.owner == self.replica)
         async with self._database.read() as connection:
@@ -111,14 +111,15 @@ class Leases:
         return None if row is None else _owned(row)
 
     async def let_go(self) -> None:
-        """Leave all gates to whoever takes them; at shutdown. Raises JournalError."""
+        """Release all gates for others to take; at shutdown. Raises JournalError."""
         async with self._database.write() as connection:
             mine = sa.and_(tables.gates.c.owner == self.replica, tables.gates.c.state.not_in(_OVER))
             await connection.execute(sa.update(tables.gates).where(mine).values(owner=None))
             await connection.execute(sa.delete(tables.replicas).where(tables.replicas.c.id == self.replica))
 
     def _is_orphaned(self, moment: datetime) -> sa.ColumnElement[bool]:
-        """Whether nobody has a gate. Whoever asks is alive, also where its lease ended while the journal was slow."""
+        """Match gates without a living owner. This replica is alive, even if its lease ended while the journal was
+        slow."""
         owner, replicas = tables.gates.c.owner, tables.replicas
         others = sa.select(replicas.c.id).where(lives(moment))
         return sa.or_(owner.is_(None), owner.not_in(others.union(sa.select(sa.literal(self.replica)))))
@@ -128,7 +129,7 @@ class Leases:
 
 
 def _owned(row: sa.RowMapping) -> Owned:
-    """Raises UnreadableGate."""
+    """Read an owned gate. Raises UnreadableGate."""
     gate = read_gate(row, to_run=True)
     with reading(gate.id):
         return Owned(gate, int(row["token"]), row["policy_body"], json.loads(row["cursor"]) if row["cursor"] else None)
@@ -137,7 +138,7 @@ def _owned(row: sa.RowMapping) -> Owned:
 def _sorted_out(
     rows: Iterable[sa.RowMapping], require: Callable[[Owned], object] = lambda _: None
 ) -> tuple[Sequence[str], Sequence[UnreadableGate]]:
-    """The ids of those that can be read, and what is wrong with the others."""
+    """Return the ids of those that can be read, and what is wrong with the others."""
     readable, unreadable = [], []
     for row in rows:
         try:

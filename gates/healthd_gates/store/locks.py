@@ -1,4 +1,4 @@
-"""Deploy locks and quarantine: what keeps a gate from starting until someone lets it. Every change is audited."""
+"""Deploy locks and quarantine: they keep a gate from starting until a person releases them. Every change is audited."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class LockStore:
         return DeployLock(service, holder, until, reason, caller)
 
     async def unlock(self, service: str, holder: str, caller: str) -> None:
-        """Raises LockNotHeld."""
+        """Release the lock. Raises LockNotHeld."""
         async with self._database.write() as connection:
             moment = await self._database.moment(connection)
             mine = sa.and_(
@@ -53,7 +53,7 @@ class LockStore:
             await write_audit(connection, moment, AuditEntry(caller, "lock.give_back", service, {"holder": holder}))
 
     async def locks(self) -> Sequence[DeployLock]:
-        """Those that hold now."""
+        """Return the locks that are valid now."""
         async with self._database.read() as connection:
             moment = await self._database.moment(connection)
             query = sa.select(deploy_locks).where(deploy_locks.c.until > moment).order_by(deploy_locks.c.service)
@@ -61,7 +61,7 @@ class LockStore:
         return [DeployLock(row.service, row.holder, row.until, row.reason, row.caller) for row in rows]
 
     async def quarantined_of(self, service: str) -> frozenset[str]:
-        """The versions of one service."""
+        """Return the quarantined versions of one service."""
         of = sa.select(quarantine.c.version).where(quarantine.c.service == service)
         async with self._database.read() as connection:
             return frozenset((await connection.execute(of)).scalars())
@@ -72,7 +72,7 @@ class LockStore:
         return [QuarantinedVersion(row.service, row.version, row.gate_id, row.since, row.reason) for row in rows]
 
     async def release(self, service: str, version: str, caller: str, reason: str) -> None:
-        """Raises NotQuarantined."""
+        """Release a version from quarantine. Raises NotQuarantined."""
         async with self._database.write() as connection:
             one = sa.and_(quarantine.c.service == service, quarantine.c.version == version)
             if (await connection.execute(sa.delete(quarantine).where(one))).rowcount == 0:

@@ -1,6 +1,6 @@
-"""The outbox: actions that are due, claimed by one worker at a time and kept until they are done or given up.
+"""The outbox: due actions, claimed by one worker at a time and kept until they are done or given up.
 
-They are put in with the decision that calls for them, by `store.gate_update`. Who carries them out is not said here.
+`store.gate_update` adds them with the decision that calls for them. They are carried out elsewhere.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from healthd_gates.store.lease_terms import is_free
 from healthd_gates.store.serialization import reading
 from healthd_gates.store.tables import orders
 
-_LONGEST_WAIT = 1000.0  # seconds; nobody asks for a longer pause between two tries
+_LONGEST_WAIT = 1000.0  # seconds; no pause between two attempts is longer
 
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """What is left to do: since when the oldest order waits that is not done, None when all are; whether one could be
-    tried now; and in how many seconds the next try is due or the next claim ends.
+    """The remaining work: since when the oldest order that is not done waits, None when all are done; whether one could
+    be tried now; and in how many seconds the next attempt is due or the next claim ends.
     """
 
     oldest: datetime | None = None
@@ -43,16 +43,16 @@ class Outbox:
         self._database, self._replica = database, replica
 
     async def of_gate(self, gate_id: str) -> Sequence[ActionRun]:
-        """The orders of a gate, in their order."""
+        """Return the orders of a gate, in order."""
         query = sa.select(orders).where(orders.c.gate_id == gate_id).order_by(orders.c.created_at, orders.c.position)
         async with self._database.read() as connection:
             return [_stored(row) for row in (await connection.execute(query)).mappings()]
 
     async def backlog(self) -> Backlog:
-        """What is left to do; on SQLite asking waits for no writer and makes nobody wait."""
+        """Return the remaining work; on SQLite this waits for no writer and blocks none."""
         claimed = orders.c.leased_until > orders.c.next_try_at
         free_at = sa.case((claimed, orders.c.leased_until), else_=orders.c.next_try_at)
-        earlier, is_earlier = _earlier()  # what waits for another order is not due before that one has ended
+        earlier, is_earlier = _earlier()  # an order that waits for another is not due before that one has ended
         waits = sa.exists().where(is_earlier, earlier.c.state == OrderState.DUE.value)
         due = sa.select(sa.func.min(orders.c.created_at), sa.func.min(sa.case((sa.not_(waits), free_at))))
         async with self._database.read() as connection:
@@ -66,11 +66,11 @@ class Outbox:
             return Backlog(oldest, is_claimable, max(0.0, (next_at - moment).total_seconds()))
 
     async def claim(self, seconds: float, at_most: int = 20, but: Collection[str] = ()) -> Sequence[ActionRun]:
-        """Take orders that are due and that nobody works on; they are this worker's for that many seconds.
+        """Claim orders that are due and not claimed; they are this worker's for that many seconds.
 
-        Those that were never tried come first, lest they wait for receivers that hang. `but` are keys that this worker
-        has in hand, whatever a clock that was set forward says of its claims. The orders of one gate are handed out
-        one after the other: each once those before it have ended.
+        Those that were never tried come first, so that they do not wait for receivers that hang. `but` are keys that
+        this worker already has, even if a clock that was set forward ended its claims. The orders of one gate are
+        claimed one after the other: each once those before it have ended.
         """
         async with self._database.write() as connection:
             moment = await self._database.moment(connection)
@@ -87,7 +87,7 @@ class Outbox:
         return sorted((_stored(row) for row in rows), key=lambda order: keys.index(order.key))
 
     async def hold(self, claimed: Iterable[ActionRun], seconds: float) -> frozenset[str]:
-        """Prolong claims. The keys of those that are still this worker's."""
+        """Prolong claims. Return the keys of those that are still this worker's."""
         mine = sa.or_(*(_is(order) for order in claimed))
         async with self._database.write() as connection:
             until = await self._database.moment(connection) + timedelta(seconds=seconds)
@@ -95,13 +95,14 @@ class Outbox:
             return frozenset((await connection.execute(held.returning(orders.c.key))).scalars())
 
     async def let_go(self, claimed: Iterable[ActionRun]) -> None:
-        """Give claims back, so that nobody waits for their end."""
+        """Release claims, so that nobody waits for their end."""
         mine = sa.or_(*(_is(order) for order in claimed))
         async with self._database.write() as connection:
             await connection.execute(sa.update(orders).where(mine).values(owner=None, leased_until=None))
 
     async def settle(self, order: ActionRun, state: OrderState, detail: str, again_in: float = 0.0) -> None:
-        """Say what a try came to, here and in the gate's log; `due` asks for another one in that many seconds.
+        """Store the result of an attempt, here and in the gate's log; `due` asks for another attempt in that many
+        seconds.
 
         Once an order has ended without being done, those that were to follow it end as well. Raises LeaseLost.
         """
@@ -120,19 +121,19 @@ class Outbox:
                 await tell(connection, order.gate_id, last, moment, line)
                 if state in (OrderState.GIVEN_UP, OrderState.NO_BASELINE):
                     await _end_followers(connection, order, moment)
-            # Also where it was settled from elsewhere meanwhile: whoever waits for this try need not wait longer.
+            # Also if it was settled from elsewhere meanwhile: those who wait for this attempt need not wait longer.
             await connection.execute(sa.update(orders).where(_is(order)).values(owner=None, leased_until=None))
         if settled.rowcount == 0:
             raise LeaseLost
 
 
 def _is(order: ActionRun) -> sa.ColumnElement[bool]:
-    """The order, while it is in the hands of the one who claimed it under this token."""
+    """Match the order while it is claimed under this token."""
     return sa.and_(orders.c.key == order.key, orders.c.token == order.token)
 
 
 def _earlier() -> tuple[sa.FromClause, sa.ColumnElement[bool]]:
-    """The orders that stand before an order of the same gate, and by what they are told."""
+    """Return the orders before an order of the same gate, and the condition that selects them."""
     earlier = orders.alias("earlier")
     is_earlier = sa.or_(
         earlier.c.created_at < orders.c.created_at,
@@ -143,13 +144,13 @@ def _earlier() -> tuple[sa.FromClause, sa.ColumnElement[bool]]:
 
 def _claimable(moment: datetime) -> sa.ColumnElement[bool]:
     earlier, is_earlier = _earlier()
-    # A try may still be under way after its order was overtaken: its effect must not come after that of the next one.
+    # An attempt may still be in progress after its order was overtaken: its effect must not come after the next one's.
     is_claimed = sa.not_(is_free(earlier.c.leased_until, earlier.c.owner, moment))
     has_not_ended = sa.or_(earlier.c.state == OrderState.DUE.value, is_claimed)
     waits = sa.exists().where(is_earlier, has_not_ended)
     free = is_free(orders.c.leased_until, orders.c.owner, moment)
     known = orders.c.occasion.in_([occasion.value for occasion in Occasion])  # others are a newer release's
-    # A time that no pause reaches was written by a clock that has been set back since.
+    # A later time than any pause allows was written by a clock that has been set back since.
     out_of_reach = moment + timedelta(seconds=_LONGEST_WAIT)
     is_time = sa.or_(orders.c.next_try_at <= moment, orders.c.next_try_at > out_of_reach)
     return sa.and_(orders.c.state == OrderState.DUE.value, known, is_time, free, sa.not_(waits))
@@ -176,7 +177,7 @@ def _line(order: ActionRun, state: OrderState, detail: str, again_at: datetime |
 
 
 def _stored(row: sa.RowMapping) -> ActionRun:
-    """Raises UnreadableGate."""
+    """Read an order. Raises UnreadableGate."""
     with reading(row["gate_id"]):
         return _order(row)
 

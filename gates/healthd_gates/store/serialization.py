@@ -41,7 +41,7 @@ class _Rollback(_Document):
 
 
 def standing_document(standing: Standing) -> dict[str, Any]:
-    """What the judge said, as JSON."""
+    """Return the judge's result as JSON."""
     document: dict[str, Any] = json.loads(_Standing(it=standing).model_dump_json())["it"]
     return document
 
@@ -71,7 +71,7 @@ class UnreadableGate(JournalError):  # noqa: N818 - a state of the row, which an
 
 @contextmanager
 def reading(gate_id: str) -> Iterator[None]:
-    """Raises UnreadableGate for whatever is wrong with a row of the gate's."""
+    """Turn any error in a row of the gate's into UnreadableGate."""
     try:
         yield
     except (ValueError, TypeError, KeyError, AttributeError) as error:
@@ -86,8 +86,8 @@ def _in_short(error: Exception) -> str:
 
 
 def read_gate(row: sa.RowMapping, *, to_run: bool = False) -> Gate:
-    """A row of `gates` as a value. What a newer release has added is passed over where the gate is only shown, and is
-    refused where it is `to_run`: it may change what is to be decided. Raises UnreadableGate."""
+    """Return a row of `gates` as a value. Additions of a newer release are ignored if the gate is only shown, and
+    refused if it is `to_run`: they may change the decision. Raises UnreadableGate."""
     with reading(row["id"]):
         return _gate(row, VerifyRequest.model_validate_json(row["request"], extra=None if to_run else "ignore"))
 
@@ -121,7 +121,7 @@ def _gate(row: sa.RowMapping, request: VerifyRequest) -> Gate:
 
 
 def changing_columns(gate: Gate) -> dict[str, Any]:
-    """The columns of a gate that change in its life, but for whose it is."""
+    """Return the columns of a gate that change in its life, except for its owner."""
     return {
         "holds": gate.service if gate.state.holds_service else None,
         "state": gate.state.value,
@@ -138,7 +138,7 @@ def changing_columns(gate: Gate) -> dict[str, Any]:
 
 
 def read_event(row: sa.RowMapping) -> GateEvent | None:
-    """None for one of a kind that this release does not know, or that is broken: the others are told all the same."""
+    """Return the event, or None if this release does not know its kind, or it is broken: the others are still shown."""
     try:
         return _event(row)
     except ValueError:

@@ -24,9 +24,9 @@ replicas = sa.Table(
     sa.Column("expires_at", Moment, nullable=False),
 )
 
-# A row is what the gate's log adds up to. `token` grows each time that the gate changes hands: an owner's write names
-# the token under which it owns the gate, and is refused once another one does. `holds` is the service while no other
-# gate may start for it; being unique it is what forbids that.
+# A row is the sum of the gate's log. `token` grows each time that the gate changes owner: an owner's write names
+# the token under which it owns the gate, and is refused once it has another owner. `holds` is the service while no other
+# gate may start for it; its uniqueness forbids that.
 gates = sa.Table(
     "healthd_gates",
     metadata,
@@ -65,7 +65,7 @@ gate_events = sa.Table(
     sa.Column("body", Text, nullable=False),
 )
 
-# What a look saw, apart from what the judge said of it (an event): only a judge that is brought back reads it.
+# The evidence of an evaluation, without the judge's result (an event): only a judge that is restored reads it.
 gate_evidence = sa.Table(
     "healthd_gate_evidence",
     metadata,
@@ -85,7 +85,7 @@ gate_pushes = sa.Table(
     sa.UniqueConstraint("gate_id", "push_id", name="uq_healthd_gate_pushes_push_id"),
 )
 
-# The outbox. `key` is what a receiver tells repetitions by; `owner`, `token` and `leased_until` are a worker's claim.
+# The outbox. `key` is the idempotency key for a receiver; `owner`, `token` and `leased_until` are a worker's claim.
 orders = sa.Table(
     "healthd_orders",
     metadata,
@@ -105,8 +105,8 @@ orders = sa.Table(
     sa.Column("leased_until", Moment),
 )
 
-# What is owed to deploy tools that asked and did not wait. `word` is the answer where no gate gives it; `said` is
-# the one that may have been heard already: no other follows it. `token` and `leased_until` are a worker's claim.
+# Callbacks to deploy tools that did not wait. `word` is the answer if no gate gives it; `said` is the answer that may
+# have been received already: no other follows it. `token` and `leased_until` are a worker's claim.
 replies = sa.Table(
     "healthd_replies",
     metadata,
@@ -129,7 +129,7 @@ replies = sa.Table(
     sa.Column("leased_until", Moment),
 )
 
-# Runs of deploy tools: which gate answers a run, when its tool asked last, and why it is over.
+# Runs of deploy tools: the gate that answers a run, its tool's last call, and why it is over.
 hook_runs = sa.Table(
     "healthd_hook_runs",
     metadata,

@@ -1,4 +1,4 @@
-"""Replies that are owed to deploy tools which asked and did not wait."""
+"""Callbacks to deploy tools that did not wait for the verdict."""
 
 import sqlalchemy as sa
 from alembic import op

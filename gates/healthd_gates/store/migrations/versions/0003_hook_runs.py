@@ -1,4 +1,4 @@
-"""Runs of deploy tools, as far as their calls tell of them."""
+"""Runs of deploy tools, as far as their calls show them."""
 
 import sqlalchemy as sa
 from alembic import op
