@@ -25,8 +25,8 @@ replicas = sa.Table(
 )
 
 # A row is the sum of the gate's log. `token` grows each time that the gate changes owner: an owner's write names
-# the token under which it owns the gate, and is refused once it has another owner. `holds` is the service while no other
-# gate may start for it; its uniqueness forbids that.
+# the token under which it owns the gate, and is refused once it has another owner. `holds` is the service while no
+# other gate may start for it; its uniqueness forbids that.
 gates = sa.Table(
     "healthd_gates",
     metadata,
