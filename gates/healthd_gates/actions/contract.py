@@ -28,7 +28,7 @@ class ActionConfig(Model):
     timeout: Duration = 30.0
     """The timeout of one attempt."""
     retry_for: Duration = 86400.0
-    """For how long the action is retried, counted from the decision."""
+    """Time for which the action is retried, counted from the decision."""
 
     def check(self, arms: Arms) -> None:
         """Check the action for these arms. Raises ArmError if it could never be carried out for them: a gate with no

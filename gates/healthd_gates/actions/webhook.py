@@ -57,7 +57,7 @@ class WebhookConfig(ActionConfig):
     headers: Annotated[dict[str, SecretStr], AfterValidator(_free_headers)] = Field(default_factory=dict)
     """More headers to send, such as Authorization; they are treated as secrets."""
     tls: Tls = Tls()
-    """How an https address is verified: `ca`, `certificate`, `key`, `server_name`, `verify`."""
+    """Verification of an https address: `ca`, `certificate`, `key`, `server_name`, `verify`."""
 
 
 class Webhook:

@@ -82,7 +82,7 @@ class ResolveBody(Model):
 
 
 class LockBody(Model):
-    """The holder of the deploy lock, for how long (a week at most), and why."""
+    """The holder of the deploy lock, its duration (a week at most), and the reason."""
 
     holder: Text
     duration: LockDuration = Field(alias="for")

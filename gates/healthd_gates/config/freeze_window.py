@@ -43,7 +43,7 @@ class Freeze(Model):
     """
 
     cron: Annotated[str, AfterValidator(_cron)] | None = None
-    """When the window starts, as a cron line; days of the week by name."""
+    """Start of the window, as a cron line; days of the week by name."""
     lasts: Duration | None = Field(None, alias="for")
     """Length of the window."""
     timezone: Annotated[str, AfterValidator(_zone)] = "UTC"

@@ -90,13 +90,13 @@ class GitHubConfig(HookConfig):
     plain_http: bool = False
     """True if the hosts may be called without TLS."""
     tls: Tls = Tls()
-    """How the hosts are verified."""
+    """Verification of the hosts' certificates, and the client certificate."""
     rules: tuple[Rule, ...] = Field(min_length=1)
     """The gate of each environment; the first rule that matches counts, and without one the deployment is rejected."""
     wait_timeout: Span = 3600.0
-    """How long a gate waits to start, behind another one, a lock or a freeze, before the deployment is rejected."""
+    """Time that a gate may wait to start, behind another one, a lock or a freeze, before the deployment is rejected."""
     retry_for: Duration = 30 * 86400.0
-    """How long an answer is retried; GitHub itself waits for 30 days."""
+    """Time for which an answer is retried; GitHub itself waits for 30 days."""
 
     @model_validator(mode="after")
     def _answers_as_someone(self) -> Self:

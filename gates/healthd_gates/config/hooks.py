@@ -92,9 +92,9 @@ class CodeDeployConfig(HookConfig):
     endpoint: str | None = None
     """Another address of CodeDeploy, such as that of a VPC endpoint."""
     wait_timeout: Span = 1800.0
-    """How long a gate waits to start before the hook fails."""
+    """Time that a gate may wait to start before the hook fails."""
     retry_for: Duration = 86400.0
-    """How long an answer is retried."""
+    """Time for which an answer is retried."""
 
     def deploys(self) -> Iterable[Deploys]:
         return self.services.values()
@@ -163,8 +163,9 @@ class Canary(Deploys):
     preflight: Name | None = None
     """The policy that decides at `confirm-rollout`, before anything is deployed."""
     steps: Literal["unless_harm", "after_pass"] = "unless_harm"
-    """When `confirm-traffic-increase` lets Flagger shift more traffic: as long as there is no evidence against the
-    version, or only after the pass, where the canary gets requests without weight, as from a load test or a mirror."""
+    """Condition on which `confirm-traffic-increase` lets Flagger shift more traffic: as long as there is no evidence
+    against the version, or only after the pass, where the canary gets requests without weight, as from a load test or a
+    mirror."""
     after_promotion: Name | None = None
     """The policy of a gate that starts when Flagger has promoted the version: it observes the version at the primary,
     by the target and labels of `baseline`, and compares with no other version."""

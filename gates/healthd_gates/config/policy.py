@@ -17,7 +17,7 @@ from healthd_gates.judge import rules
 
 
 class Observe(Model):
-    """How long evidence is collected, counted from the end of the settle time."""
+    """Time in which evidence is collected, counted from the end of the settle time."""
 
     min: Span = 120.0
     """Shortest time before a pass, however good the numbers."""
@@ -47,7 +47,7 @@ class Risk(Model):
 
 
 class Policy(Model):
-    """What one kind of gate evaluates, how long, at which risk, and what follows from each verdict."""
+    """The criteria, times, risk and actions of one kind of gate."""
 
     # In a file, a policy of a built-in name leaves out what it does not change.
     model_config = ConfigDict(json_schema_extra=lambda schema: schema.pop("required", None))
@@ -60,7 +60,7 @@ class Policy(Model):
     interval: Duration = 5.0
     """Time between two evaluations of the evidence."""
     observe: Observe = Observe()
-    """How long evidence is collected."""
+    """Time in which evidence is collected."""
     blip: Span = 10.0
     """A disturbance of this length does not decide alone; a longer time is safer where errors come in bursts, and
     slower."""
@@ -73,9 +73,9 @@ class Policy(Model):
     hold_timeout: Duration = 86400.0
     """Timeout after which a held gate counts as failed."""
     watch: Span = 0.0
-    """How long after a pass a late regression still causes a rollback."""
+    """Time after a pass in which a late regression still causes a rollback."""
     confirm_timeout: Span = 120.0
-    """How long after a rollback the gate waits for the baseline to take the traffic and recover."""
+    """Time after a rollback in which the gate waits for the baseline to take the traffic and recover."""
     quarantine: bool = True
     """True if a version that failed may not be deployed again until it is released."""
     on_fail: tuple[Name, ...] | None = None

@@ -117,7 +117,7 @@ class Service(Model):
     """Actions when an inconclusive gate counts as failed; none unless given, since missing numbers need not be the
     release's fault."""
     rollback_window: Span | None = None
-    """How long after a verdict the baseline can still take the traffic; without a limit unless given."""
+    """Time after a verdict in which the baseline can still take the traffic; without a limit unless given."""
 
     def addresses(self, target: str) -> tuple[str, ...]:
         """Return the base addresses of one target. Raises KeyError."""
@@ -131,9 +131,9 @@ class GateLimits(Model):
     enabled: bool = True
     """True if gates are enabled."""
     lease_duration: Duration = Field(10.0, ge=2, le=LONGEST_LEASE)
-    """How long a replica that stopped renewing its lease still owns its gates."""
+    """Time for which a replica that stopped renewing its lease still owns its gates."""
     keep_evaluations: Duration = Field(14 * 86400.0, ge=3600)
-    """How long the single evaluations of a gate are kept after its end."""
+    """Time for which the single evaluations of a gate are kept after its end."""
     max_running: int = Field(2000, ge=1, le=100_000)
     """The largest number of gates that one replica runs at once."""
 

@@ -15,7 +15,7 @@ _USUAL, _WIDE = Comparison(), Comparison.with_history()
 
 
 class Compare(Model):
-    """How much worse than the baseline the candidate may be. For latency both ratios are of times."""
+    """Limits on how much worse than the baseline the candidate may be. For latency both ratios are of times."""
 
     to: Against = _USUAL.against
     """`concurrent`: the baseline that the request names and that runs beside; `history`: the time before the switch."""

@@ -127,7 +127,7 @@ class ObservedCriterion(CriterionConfig):
     failures: int = Field(2, ge=1)
     """Number of failures in a row that decide."""
     startup: Span = 0.0
-    """For how long from the gate's start it may fail before its first success: the candidate may still be starting."""
+    """Time from the gate's start in which it may fail before its first success: the candidate may still be starting."""
 
     @property
     def longest(self) -> float:

@@ -23,7 +23,8 @@ class ToldRollback(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """`label` stands by itself or after a comma, `of_version` after a version's name, `opening` before a colon."""
+    """The wording of one state: `label` is for use alone or after a comma, `of_version` after a version's name,
+    `opening` before a colon."""
 
     label: str
     of_version: str

@@ -40,7 +40,7 @@ class SmokeRequest(Model):
     ]
     """The path, on the target of the candidate."""
     status: int = Field(200, ge=100, le=599)
-    """The expected status of the answer."""
+    """The status that the answer must have."""
     headers: dict[str, SecretStr] = Field(default_factory=dict)
     """Headers to send; they are treated as secrets."""
     json_body: Secret[Any] | None = Field(None, alias="json")

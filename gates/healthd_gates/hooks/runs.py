@@ -145,7 +145,7 @@ class Runs:
                 await self._kept.end(kept, RunOver.ENDED)
 
     async def quarantined(self, service: str, version: str) -> QuarantinedVersion | None:
-        """Return the version's entry in the quarantine, or None."""
+        """Return the version's quarantine entry, or None."""
         kept = await self.gate_service.quarantine()
         return next((it for it in kept if (it.service, it.version) == (service, version)), None)
 

@@ -125,7 +125,7 @@ class Judge:
 
     @property
     def _patience(self) -> float:
-        """How many seconds beyond its time a gate waits for numbers that are only late."""
+        """Seconds beyond its time that a gate waits for numbers that are only late."""
         return max(self._rules.timing.lateness, 2 * self._rules.timing.interval)
 
     @property

@@ -25,11 +25,10 @@ class Against(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """How much worse than the baseline the candidate may be.
+    """Limits on how much worse than the baseline the candidate may be.
 
-    Harm is p_candidate > tolerated · p_baseline; safety is p_candidate < harmful · p_baseline, or below
-    `floor`, under which a ratio alone never matters. For latency the ratios are of times and `floor` is
-    unused.
+    Harm is p_candidate > tolerated · p_baseline; safety is p_candidate < harmful · p_baseline, or below `floor`, under
+    which a ratio alone never matters. For latency the ratios are of times and `floor` is unused.
     """
 
     tolerated: float = 1.25

@@ -77,7 +77,7 @@ class CloudWatchConfig(SourceConfig):
     interval: Duration = 20.0
     """Time between two requests to CloudWatch, which cost money; it has a new number once a minute."""
     delay: Duration = 300.0
-    """How long the numbers of a minute may still grow, and after how long without any there is no telemetry."""
+    """Time for which the numbers of a minute may still grow, and after which, without any, there is no telemetry."""
     timeout: Duration = 10.0
     """Timeout of one evaluation."""
 

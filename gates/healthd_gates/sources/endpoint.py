@@ -37,7 +37,7 @@ _STATUS_KINDS = {
 
 
 class Tls(Model):
-    """How an `https` address is verified, and the client certificate."""
+    """Verification of an `https` address, and the client certificate."""
 
     ca: Path | None = None
     """The authorities to trust, instead of the system's: a PEM file."""
@@ -94,7 +94,7 @@ class HttpConfig(SourceConfig):
     headers: dict[str, SecretStr] = Field(default_factory=dict)
     """Headers to send with every request, such as a tenant's id."""
     tls: Tls = Tls()
-    """How an https address is verified, and the client certificate."""
+    """Verification of an https address, and the client certificate."""
     max_size: Size = 64 * 1024**2
     """The longest answer that is read, after decompression."""
 

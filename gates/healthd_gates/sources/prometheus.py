@@ -63,7 +63,7 @@ class PrometheusConfig(HttpConfig):
     process: tuple[str, ...] = ("job", "instance")
     """The labels that distinguish processes; a series with none of them is a process by itself."""
     lookback: Duration = 60.0
-    """How late a sample may come, and after how long without any there is no telemetry."""
+    """Longest delay of a sample; after that time without any there is no telemetry."""
     params: Secret[dict[str, str]] = Field(default_factory=lambda: Secret({}))
     """Query parameters to send, such as those of Thanos; they are treated as secrets."""
     max_series: int = Field(20_000, ge=1)

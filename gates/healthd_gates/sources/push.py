@@ -26,7 +26,7 @@ class PushConfig(SourceConfig):
 
     kind: Literal["push"]
     silent_after: Duration = 30.0
-    """After how long without a push an arm has no telemetry."""
+    """Time without a push after which an arm has no telemetry."""
 
     @property
     def lateness(self) -> float:

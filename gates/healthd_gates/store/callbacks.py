@@ -33,7 +33,7 @@ _LONGEST_WAIT = 7200.0  # seconds; no pause between two attempts is longer
 
 @dataclass(frozen=True, slots=True)
 class CallbackBacklog:
-    """Whether any callback is not over, and whether one is due now."""
+    """The remaining work: true if any callback is not over, and true if one is due now."""
 
     is_open: bool
     is_claimable: bool
