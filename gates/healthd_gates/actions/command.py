@@ -68,7 +68,7 @@ class CommandConfig(ActionConfig):
     env: Annotated[dict[str, SecretStr], AfterValidator(_values)] = Field(default_factory=dict)
     """More variables; their values are treated as secrets."""
     grace_period: Duration = 5.0
-    """Time between SIGTERM and the kill at the timeout."""
+    """Time between SIGTERM and the kill."""
     no_baseline_exit: int | None = Field(None, ge=1, le=255)
     """The exit code that means that there is nothing to roll back to."""
     confirms: bool | None = None

@@ -35,9 +35,9 @@ class Risk(Model):
     """The stated probabilities of rolling back a healthy release, and of passing a harmful one early."""
 
     false_rollback: Ratio = 0.01
-    """The probability that a healthy release fails."""
+    """The highest accepted probability that a healthy release fails."""
     false_pass: Ratio = 0.05
-    """The probability that a harmful release passes early."""
+    """The highest accepted probability that a harmful release passes early."""
 
     @model_validator(mode="after")
     def _are_probabilities(self) -> Self:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from healthd_gates.sources.prometheus import PrometheusConfig
 
-if TYPE_CHECKING:  # describes what this finds
+if TYPE_CHECKING:  # it imports this module to report what it finds
     from healthd_gates.config.settings import Config
 
 

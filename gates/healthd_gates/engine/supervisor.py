@@ -35,7 +35,7 @@ _NEWS_FOR_SECONDS, _GOOD_NEWS_FOR_SECONDS = 86400.0, 300.0
 
 
 class _Running:
-    """A gate's task and runner; an error replaces both."""
+    """A gate's task and its runner, which is a new one after an error."""
 
     task: asyncio.Task[None]
 

@@ -29,7 +29,7 @@ from healthd_gates.hooks.runs import Runs
 _log = structlog.get_logger(__name__)
 _CALL_SECONDS = 8.0
 _ROLL_BACK = ("codeDeployRollback", "CloudFormationRollback")  # the creator of a deployment that undoes another one
-_FINAL = (  # CodeDeploy's error for a status that nobody waits for
+_FINAL = (  # CodeDeploy's errors for a status that nobody waits for
     "DeploymentDoesNotExistException",
     "DeploymentIdRequiredException",
     "InvalidDeploymentIdException",

@@ -30,7 +30,7 @@ from healthd_gates.hooks.contract import SCOPE, Run, Word, sentence_on
 from healthd_gates.hooks.runs import Begun, Runs
 
 _PATH = "/api/v2/deployments/gates/evaluation"
-_RETRIED = timedelta(minutes=2)  # timeout of datadog-ci for starting an evaluation: one minute
+_RETRIED = timedelta(minutes=2)  # datadog-ci retries the start of an evaluation for one minute
 _KEYS = ("DD-APPLICATION-KEY", "DD-API-KEY")
 _HEADERS = {"DD-APPLICATION-KEY": Header("A token of healthd's, where no Authorization is sent.", r"^[!-~]{1,200}$")}
 Status = Literal["in_progress", "pass", "fail"]

@@ -197,8 +197,8 @@ class Runs:
         return Begun(kept, latest)
 
     async def _goes_on(self, gate: Gate, run: Run) -> bool:
-        """True if a gate answers for this run too: a person is to decide it, or it judges another run of the same
-        release right now, or it was decided and nobody has received that yet."""
+        """True if a gate answers for this run too: it judges another run of the same release right now, it waits for a
+        person's decision, or a person has decided it and no tool has received that yet."""
         if run.release is None:
             return False
         with _refusing():
