@@ -18,7 +18,8 @@ class Compare(Model):
     """Limits on how much worse than the baseline the candidate may be. For latency both ratios are of times."""
 
     to: Against = _USUAL.against
-    """`concurrent`: the baseline that the request names and that runs beside; `history`: the time before the switch."""
+    """`concurrent`: the baseline that the request names and that runs beside the candidate; `history`: the time before
+    the switch."""
     tolerated: float = Field(_USUAL.tolerated, ge=1)
     """The ratio to the baseline above which the candidate is harmful; 3 against history."""
     harmful: float = Field(_USUAL.harmful, gt=1)
@@ -42,7 +43,7 @@ class Compare(Model):
 
 
 class Weighed(TrafficCriterion):
-    """A criterion with a guarantee: it holds to a limit, to a baseline, or to both."""
+    """A criterion with a guarantee: it compares with a limit, with a baseline, or with both."""
 
     compare: Compare | None = None
     """The comparison, beside the limit or instead of it."""

@@ -111,7 +111,7 @@ class Evidence:
 
 
 class Verdict(StrEnum):
-    """Only `PASS` promotes."""
+    """Verdict of a gate. Only `PASS` promotes."""
 
     PASS = "pass"
     FAIL = "fail"

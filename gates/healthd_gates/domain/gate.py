@@ -203,7 +203,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class DeployLock:
-    """Nobody but `holder` may start a gate for the service until then."""
+    """A deploy lock: only `holder` may start a gate for the service until it ends."""
 
     service: str
     holder: str

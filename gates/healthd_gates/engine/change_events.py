@@ -25,7 +25,7 @@ class ChangeEvents:
 
 
 async def within_seconds(event: asyncio.Event, seconds: float) -> None:
-    """Wait for the event, but no longer than that."""
+    """Wait for the event, but no longer than the timeout of `seconds`."""
     try:
         await asyncio.wait_for(event.wait(), seconds)
     except TimeoutError:

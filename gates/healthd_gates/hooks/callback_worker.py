@@ -45,7 +45,7 @@ _GIVE_UP_UNKNOWN = 86400.0  # for a hook that the configuration no longer has, o
 
 
 class CallbackWorker:
-    """One replica's worker."""
+    """One replica's worker for callbacks."""
 
     def __init__(
         self,

@@ -23,7 +23,7 @@ _LOOK_SECONDS = 5.0
 
 
 class SilenceWatch:
-    """One replica's worker. A held gate waits for a person, whatever its tool does."""
+    """One replica's worker that ends abandoned gates. A held gate waits for a person, whatever its tool does."""
 
     def __init__(self, supervisor: Supervisor, gate_service: GateService, kept: HookRuns, clock: Clock) -> None:
         self._supervisor, self._gate_service, self._kept = supervisor, gate_service, kept

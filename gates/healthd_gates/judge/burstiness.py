@@ -218,7 +218,7 @@ class Burstiness:
 
     @property
     def correlation(self) -> float:
-        """ρ to judge the next interval with."""
+        """ρ for judging the next interval."""
         long = self._history if self._history.count else self._alone
         return max(long.correlation, self._baseline.correlation, self._candidate.correlation)
 

@@ -18,7 +18,7 @@ _CATASTROPHE_MARGIN = 7.5
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """One interval's evidence and the phase it fell into."""
+    """The evidence of one interval and the phase that it belongs to."""
 
     evidence: Evidence
     warming_up: bool
@@ -34,12 +34,12 @@ class Frame:
 
     @property
     def horizon(self) -> int:
-        """Intervals from the end of the warm-up to the end of the bake."""
+        """Number of intervals from the end of the warm-up to the end of the bake."""
         return max(1, round(self.timing.maximum / self.timing.interval))
 
     @property
     def burst(self) -> int:
-        """Reports in a row that may be no more than a burst."""
+        """Number of reports in a row that may be no more than a burst."""
         return max(_BURST_REPORTS, round(_BURST / self.timing.interval))
 
     @property

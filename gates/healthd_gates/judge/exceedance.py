@@ -12,7 +12,7 @@ from healthd_gates.judge.rules import Against, Comparison
 
 
 class AboveLimit:
-    """Harm and safety against the limit, a fraction."""
+    """Tests of harm and safety against the limit, a fraction."""
 
     cause = "above the limit"
     uncompared = False
@@ -48,8 +48,8 @@ _BELOW = 0.6
 
 
 class AboveBaseline:
-    """Harm against the tolerated ratio; safety as a weighted mean of "below the floor" and "below the harmful ratio",
-    both of which a harmful candidate would have to refute by chance.
+    """Tests of harm against the tolerated ratio, and of safety as a weighted mean of "below the floor" and "below the
+    harmful ratio", both of which a harmful candidate would have to refute by chance.
     """
 
     cause = "higher than the baseline allows"

@@ -15,7 +15,7 @@ from healthd_gates.domain.evidence import Counts, Evidence
 from healthd_gates.judge.arms import Reading
 
 Span = tuple[float, float, float]
-"""Requests, bad ones, and the seconds in which they were."""
+"""Requests, bad ones, and the length of the interval in seconds."""
 
 Stretch = tuple[Counts, float]
 """Counts of one arm, and the seconds in which they were made."""

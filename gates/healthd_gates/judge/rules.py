@@ -49,7 +49,7 @@ class Comparison:
 
 
 class _Named(Protocol):
-    """Names are unique in a policy. One that is not critical takes no part in the verdict."""
+    """A rule with a name, unique in a policy. One that is not critical takes no part in the verdict."""
 
     @property
     def name(self) -> str: ...

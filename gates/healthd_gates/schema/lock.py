@@ -9,7 +9,7 @@ from healthd_gates.schema.base import Moment, Shown
 
 
 class LockDocument(Shown):
-    """Nobody but `holder` may start a gate for the service until then."""
+    """A deploy lock: only `holder` may start a gate for the service until it ends."""
 
     service: str
     holder: str

@@ -52,7 +52,7 @@ class PrometheusConfig(HttpConfig):
     requests: CounterText
     """Selects the counters of requests."""
     errors: CounterText
-    """Selects the counters of those that failed."""
+    """Selects the counters of failed requests."""
     latency: BucketsText | None = None
     """Selects the buckets of a histogram: of seconds, or of milli-, micro- or nanoseconds where its name ends so."""
     up: SelectorText | None = None

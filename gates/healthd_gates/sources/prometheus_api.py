@@ -35,7 +35,7 @@ class Series:
 
 
 class QueryApi:
-    """One Prometheus-compatible server. Every method raises SourceUnavailable."""
+    """Client of one Prometheus-compatible server. Every method raises SourceUnavailable."""
 
     def __init__(self, url: str, params: Mapping[str, str], max_series: int, endpoint: Endpoint) -> None:
         self._url = url.rstrip("/") + "/api/v1/query"

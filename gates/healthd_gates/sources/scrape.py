@@ -43,7 +43,7 @@ class ScrapeConfig(HttpConfig):
     requests: CounterText
     """Selects the counters of requests."""
     errors: CounterText
-    """Selects the counters of those that failed."""
+    """Selects the counters of failed requests."""
     latency: BucketsText | None = None
     """Selects the buckets of a histogram: of seconds, or of milli-, micro- or nanoseconds where its name ends so."""
     path: str = Field(

@@ -40,7 +40,7 @@ class CallbackBacklog:
 
 
 class CallbackStore:
-    """Every method raises JournalError when the journal cannot be used now."""
+    """Stores callbacks. Every method raises JournalError when the journal cannot be used now."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

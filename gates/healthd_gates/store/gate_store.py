@@ -25,7 +25,7 @@ _RACES = 5
 
 
 class GateStore:
-    """Every method raises JournalError when the journal cannot be used now."""
+    """Stores gates. Every method raises JournalError when the journal cannot be used now."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self.database = database

@@ -16,7 +16,7 @@ _SAME_CALL = 2.0  # seconds: a tool calls several hooks at one time, which says 
 
 
 class HookRuns:
-    """Every method raises JournalError when the journal cannot be used now."""
+    """Stores runs of deploy tools. Every method raises JournalError when the journal cannot be used now."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

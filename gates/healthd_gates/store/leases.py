@@ -36,7 +36,7 @@ class Owned:
 
 
 class Leases:
-    """This replica among the others."""
+    """The lease of this replica and the ownership of gates."""
 
     def __init__(self, database: Database, replica: str, seconds: float) -> None:
         self._database, self.replica, self._seconds = database, replica, seconds

@@ -15,7 +15,7 @@ from healthd_gates.store.tables import deploy_locks, quarantine
 
 
 class LockStore:
-    """Every method raises JournalError when the journal cannot be used now."""
+    """Stores deploy locks and the quarantine. Every method raises JournalError when the journal cannot be used now."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -37,7 +37,7 @@ class Backlog:
 
 
 class Outbox:
-    """Every method raises JournalError when the journal cannot be used now."""
+    """Stores due actions. Every method raises JournalError when the journal cannot be used now."""
 
     def __init__(self, database: Database, replica: str) -> None:
         self._database, self._replica = database, replica

@@ -48,7 +48,7 @@ class _Token:
 
 
 class GitHub:
-    """One hook's correspondent."""
+    """Calls GitHub back for one hook."""
 
     def __init__(self, config: GitHubConfig, clock: Clock) -> None:
         self.wait_timeout, self.retry_for = config.wait_timeout, config.retry_for
