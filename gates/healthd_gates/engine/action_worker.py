@@ -93,7 +93,7 @@ class ActionWorker:
                 _log.debug("outbox waiting for the journal", problem=str(error))
             # New orders of this replica wake it; those of another one are polled, in case that is dead.
             pause = min(max(due_in, _LOOK_SECONDS), _IDLE_SECONDS)
-            await within_seconds(self._news, min(pause, self._lease / _RENEWALS))
+            await within_seconds(self._news, min(pause, self._lease / _RENEWALS if self._jobs else self._lease))
 
     async def close(self) -> None:
         """Let attempts under way end if they do so soon; the others are left to another replica, or the next start."""

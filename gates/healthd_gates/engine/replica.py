@@ -29,7 +29,7 @@ class Replica:
     ) -> None:
         self._gate_store, self._leases, self._supervisor = gate_store, leases, supervisor
         self._clock, self._metrics = clock, metrics
-        self._clean_at = self._inherit_at = 0.0
+        self._clean_at = self._inherit_at = self._compare_at = 0.0
         self._trouble = ""
 
     async def run(self) -> None:
@@ -60,7 +60,9 @@ class Replica:
         await self._gate_store.open()
         await self._leases.renew()
         await self._supervisor.take_over_orphans()
-        await self._supervisor.take_back()
+        if self._clock.steady() >= self._compare_at:  # it is a look for what should never be
+            await self._supervisor.take_back()
+            self._compare_at = self._clock.steady() + self._supervisor.config.gates.lease_duration / 2
         self._metrics.unreadable.set(len(self._supervisor.unreadable))
         if self._clock.steady() >= self._inherit_at:
             await self._supervisor.inherit()
