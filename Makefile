@@ -4,6 +4,8 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 COMPILE = $(BIN)/uv pip compile -q --universal --generate-hashes --no-header --no-annotate
 WORKERS ?= 3
+# Tests start hundreds of programs: each would compile all of its modules anew.
+unexport PYTHONDONTWRITEBYTECODE
 # Tests without a server, a database or a tool of others; gates in virtual time and what is proven of the judge by many
 # examples are left to `make unit`.
 QUICK = $(addprefix tests/unit/, gates/judge gates/sources gates/config gates/domain gates/commands \

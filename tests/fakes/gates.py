@@ -127,6 +127,7 @@ class Note:
 
 
 BRANCHES = (journal_tables.BRANCH, gate_tables.BRANCH)
+LEASE = "60s"  # each quarter of it costs real time, also where time is virtual
 POLICY: dict[str, Any] = {
     "initial_delay": "30s",
     "interval": "5s",
@@ -144,6 +145,7 @@ def config(**changes: Any) -> Config:
             "policies": {"quick": policy},
             "services": {"api": service, "web": service},
             "actions": {"back": {"kind": "note"}},
+            "gates": {"lease_duration": LEASE},
             **changes,
         }
     )

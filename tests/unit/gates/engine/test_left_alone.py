@@ -14,8 +14,15 @@ from healthd_gates.actions.contract import ActionResult, Ending
 from healthd_gates.domain import errors as refusals
 from healthd_gates.domain.evidence import Verdict
 from healthd_gates.domain.gate import RollbackState
+from tests.fakes import gates
 from tests.fakes.gates import Note, Script, broken, config, healthy, replica, request, start_replica
 from tests.fakes.monitoring import LoopClock
+
+
+@pytest.fixture(autouse=True)
+def short_lease(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A take-over within seconds."""
+    monkeypatch.setattr(gates, "LEASE", "10s")
 
 
 def read(file: Path, sql: str, *values: object) -> Any:

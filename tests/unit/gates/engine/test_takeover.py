@@ -14,6 +14,7 @@ from healthd_gates.domain import errors as refusals
 from healthd_gates.domain.evidence import Verdict
 from healthd_gates.domain.gate import EventKind, Gate, GateState, RollbackState
 from healthd_gates.store.gate_update import Change
+from tests.fakes import gates
 from tests.fakes.gates import (
     Note,
     Replica,
@@ -27,6 +28,12 @@ from tests.fakes.gates import (
     request,
     start_replica,
 )
+
+
+@pytest.fixture(autouse=True)
+def short_lease(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A take-over within seconds."""
+    monkeypatch.setattr(gates, "LEASE", "10s")
 
 
 async def looks(running: Replica, gate: Gate) -> list[float]:
