@@ -46,14 +46,19 @@ class Problem:
         return f"{place}: {self.key}: {self.message}" if self.key else f"{place}: {self.message}"
 
 
+_NO_LIST = ("tuple_type", "list_type")
+
+
 def explained(error: ValidationError, tree: Any, file: str, model: type[BaseModel]) -> Iterator[Problem]:
     """Yield every problem of a file, `tree`, that was read as a `model`."""
     details = error.errors(include_input=False, include_url=False)
-    for detail in details:
+    places = [tuple(_written(tree, detail["loc"])) for detail in details]
+    for detail, where in zip(details, places, strict=True):
         location = detail["loc"]
+        if detail["type"] in _NO_LIST and places.count(where) > 1:  # one value or a list of them: it is a wrong value
+            continue
         inside = any(other["loc"][: len(location)] == location for other in details if other is not detail)
         if not (detail["type"] == "too_short" and inside):  # it is too short because its items are in error
-            where = tuple(_written(tree, location))
             message = in_words(detail["type"], detail["msg"], detail.get("ctx", {}))
             if detail["type"] == "extra_forbidden":
                 message += meant(model, tree, where)
@@ -77,8 +82,11 @@ def _has(node: Any, step: str | int) -> bool:
 
 def _written(node: Any, location: KeyPath) -> Iterator[str | int]:
     """Yield the part of a validator's location with keys that a person wrote, and one more key for a missing one. What
-    the validator adds itself is left out: an entry's kind, where that selects the model."""
+    the validator adds itself is left out: an entry's kind, where that selects the model, and anything below a single
+    value, such as the alternatives of what it may be."""
     for step in location:
+        if node is not None and not isinstance(node, CommentedMap | CommentedSeq):
+            return
         if isinstance(node, CommentedMap) and step not in node and step == node.get("kind"):
             continue
         yield step

@@ -81,7 +81,7 @@ def _or_reference(value: dict[str, Any]) -> dict[str, Any]:
 
 
 def _is_structure(value: dict[str, Any]) -> bool:
-    return value.get("type") in ("array", "object")
+    return SchemaOfKinds.KEY in value or value.get("type") in ("array", "object")
 
 
 def _is_any_text(value: dict[str, Any]) -> bool:

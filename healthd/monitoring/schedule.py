@@ -117,6 +117,7 @@ class Schedule:
     def remove(self, name: str) -> None:
         if (plan := self._plans.pop(name, None)) is not None:
             plan.stop()
+            plan.job, plan.seconds = _nothing, 0.0  # its entry is in the heap until it is due, and keeps nothing else
 
     def _put(self, plan: _Plan, seconds: float) -> None:
         """Plan the next run, in place of the planned one."""
@@ -180,6 +181,9 @@ class Schedule:
             self._put(plan, place * STAGGER)
         for task in self._own:
             task.cancel()
+
+
+def _nothing() -> None: ...
 
 
 def _wall_against_loop() -> float:

@@ -29,7 +29,7 @@ def _leads_somewhere(route: Route, info: ValidationInfo) -> Route:
     """Refuse names of notifiers and checks that do not exist. Reports nothing while those are in error themselves."""
     for name in route.to:
         if name not in (known := info.data.get("notifiers", route.to)):
-            raise ValueError(f"to names {not_under('notify', name, known)}")
+            raise ValueError(f"to names {not_under('notifiers', name, known)}")
     for name in route.checks:
         if "*" not in name and name not in (known := info.data.get("checks", route.checks)):
             raise ValueError(f"checks names {not_under('checks', name, known)}")

@@ -87,7 +87,15 @@ class UpstreamFile:
     @contextmanager
     def _locked(self) -> Iterator[None]:
         """Allow one writer at a time: a deploy and a rollback by the daemon may run at once."""
-        with self._config.file.with_suffix(".lock").open("w") as lock:
+        file = self._config.file.with_suffix(".lock")
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            lock = file.open("w")
+        except OSError as error:
+            raise StepFailed(
+                f"{file} cannot be written: {error.strerror}. It needs the rights of that folder"
+            ) from None
+        with lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 

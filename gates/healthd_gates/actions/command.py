@@ -124,7 +124,9 @@ class Command:
             run.kill()
         said = self._shown(run.output)
         if code is None:
-            return ActionResult(Ending.RETRY, f"killed after {self._config.timeout:g} s{said}")
+            return ActionResult(
+                Ending.RETRY, f"stopped after {self._times()[0]:g} s of its {self._config.timeout:g} s{said}"
+            )
         if code == 0:
             looks = self._config.is_own if self._config.confirms is None else self._config.confirms
             return ActionResult(Ending.DONE, f"exit code 0{said}", seen=looks)

@@ -77,6 +77,7 @@ def test_one_users_names_stand_in_one_folder() -> None:
     name = re.compile(r"7p[- _]?education", re.IGNORECASE)
     places = (ROOT / place for place in ("bench", "config", "deploy", "docs", "gates", "grafana", "healthd", "tests"))
     files = [file for place in places for file in place.rglob("*") if file.suffix in _TEXT and own not in file.parents]
+    files.remove(ROOT / "healthd/commands/shipped.py")  # which says where that folder is
     found = [file for file in (*files, *ROOT.glob("*.md"), ROOT / "Dockerfile") if name.search(file.read_text("utf-8"))]
     assert found == []
 

@@ -122,7 +122,7 @@ async def test_at_its_timeout_the_whole_group_ends(tmp_path: Path, after: str) -
     outcome = await tried(python(source, timeout="3s", grace_period="500ms"), order())
     assert time.monotonic() - begun < 30  # which what it started would outlive
     assert outcome.ending is Ending.RETRY
-    assert outcome.detail.startswith("killed after 3 s")
+    assert outcome.detail.startswith("stopped after 1.6 s of its 3 s")
     for pid in map(int, note.read_text().split()):
         await until(partial(_is_gone, pid), f"the end of {pid}")
 
