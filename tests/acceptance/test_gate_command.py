@@ -102,7 +102,7 @@ async def test_what_cannot_be_asked_is_3(running: Gating) -> None:
     await gate(running, "lock", service, "--holder", "job-1", "--reason", "migration")
     nobody = f"http://127.0.0.1:{free_port()}"
     for arguments, token, said in [
-        (("verify", service, "2", "--url", nobody, "--retry-for", "0"), "admin", "could not be reached"),
+        (("verify", service, "2", "--url", nobody, "--retry-for", "0"), "admin", "could not be asked"),
         (("verify", service, "2"), "read", "lacks the scope gates:verify"),
         (("verify", "nobody", "2"), "admin", "No service is called 'nobody'"),
         (("verify", service, "2"), "admin", "job-1 holds the deploy lock"),

@@ -37,7 +37,7 @@ from tests.servers.gating import HOOKS, POLICIES, SERVICES
 
 KIB = 1024
 BOUND = 0.02  # seconds of the processor, for what callers of a token or none may send
-SIGNED = 0.06  # for half a MiB, which only who has the secret of a GitHub hook can have read
+SIGNED = 0.12  # for half a MiB, which only who has the secret of a GitHub hook can have read
 SECRET = "the secret of the hook"
 GITHUB = {
     "kind": "github",

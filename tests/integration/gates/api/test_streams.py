@@ -20,6 +20,8 @@ from healthd_gates.router import GateApi
 from tests.fakes.gates import start_replica
 from tests.servers.gating import POLICIES
 
+TOKEN = "a token of the tests alone"
+HEADERS = {"Authorization": f"Bearer {TOKEN}"}
 BODY = {"service": "api", "policy": "endless", "candidate": {"version": "2"}}
 
 
@@ -34,6 +36,7 @@ async def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterat
             "services": {"api": {"source": {"kind": "push"}, "policy": "endless"}},
             "policies": {"endless": {**POLICIES["endless"], "interval": "1h"}},
             "checks": {"fine": {"kind": "process"}},
+            "auth": {"tokens": [{"name": "tests", "hash": hash_token(TOKEN), "scopes": ["admin"]}]},
         }
     )
     replica = await start_replica(tmp_path / "journal.db", config, SystemClock())
@@ -58,7 +61,7 @@ def serving() -> list[str]:
 
 async def test_a_silent_stream_has_a_heartbeat(url: str) -> None:
     """So that no proxy takes it for dead; comments are no events."""
-    async with aiohttp.ClientSession() as session:
+    async with aiohttp.ClientSession(headers=HEADERS) as session:
         async with session.post(f"{url}/gates/verify", json=BODY) as response:
             gate = (await response.json())["id"]
         seen = b""
@@ -69,7 +72,7 @@ async def test_a_silent_stream_has_a_heartbeat(url: str) -> None:
 
 async def test_who_hangs_up_leaves_nothing_behind(url: str) -> None:
     """Neither a stream nor a long poll holds on to a caller who has gone."""
-    async with aiohttp.ClientSession() as session:
+    async with aiohttp.ClientSession(headers=HEADERS) as session:
         async with session.post(f"{url}/gates/verify", json=BODY) as response:
             gate = (await response.json())["id"]
         with pytest.raises(TimeoutError):
@@ -92,13 +95,14 @@ async def test_a_body_that_does_not_come_is_408(url: str) -> None:
     """A caller who says nothing holds no one up."""
     host, _, port = url.removeprefix("http://").partition(":")
     reader, writer = await asyncio.open_connection(host, int(port))
-    writer.write(b"POST /gates/verify HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100\r\n\r\n{")
+    head = f"POST /gates/verify HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {TOKEN}\r\n"
+    writer.write(head.encode() + b"Content-Length: 100\r\n\r\n{")
     async with asyncio.timeout(10):
         assert b" 408 " in await reader.readline()
     writer.close()
 
 
-TOKEN = {"Authorization": "Bearer reader-token"}
+READER = {"Authorization": "Bearer reader-token"}
 
 
 def reading(hashed: str) -> Guard:
@@ -111,11 +115,11 @@ def reading(hashed: str) -> Guard:
 async def test_a_token_that_is_taken_away_is_let_go(served: tuple[GateApi, str], path: str) -> None:
     """What is held open ends with the token that opened it, and tells nothing of what came after."""
     api, url = served
-    async with aiohttp.ClientSession() as session, asyncio.timeout(20):
+    async with aiohttp.ClientSession(headers=HEADERS) as session, asyncio.timeout(20):
         async with session.post(f"{url}/gates/verify", json=BODY) as response:
             gate = (await response.json())["id"]
         api._door.guard = reading(hash_token("reader-token"))
-        held = asyncio.create_task(session.get(f"{url}/gates/{gate}{path}", headers=TOKEN))
+        held = asyncio.create_task(session.get(f"{url}/gates/{gate}{path}", headers=READER))
         while not serving():
             await asyncio.sleep(0.01)
         await asyncio.sleep(0.3)
@@ -131,7 +135,7 @@ async def test_calls_that_are_held_open_have_an_end(served: tuple[GateApi, str])
     """One caller takes half of the places, and is told to ask without waiting; that needs none."""
     api, url = served
     api._patience._at_most = 4
-    async with aiohttp.ClientSession() as session, asyncio.timeout(20):
+    async with aiohttp.ClientSession(headers=HEADERS) as session, asyncio.timeout(20):
         async with session.post(f"{url}/gates/verify", json=BODY) as response:
             gate = (await response.json())["id"]
         held = [

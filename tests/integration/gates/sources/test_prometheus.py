@@ -83,7 +83,7 @@ def server() -> Iterator[prometheus.Prometheus]:
     past.pod("nan", "a", [*every(10, -50, 0, 10), (10, nan), (20, nan), (30, 90), (40, 100)])
     past.pod("lost", "a", [(0, nan), (10, nan)])
     # Samples that arrive out of step with looks, and one series that has no process.
-    past.add("requests_total", {"case": "alone", "version": "2"}, [(0, 5), (10, 9), (20, 2)])
+    past.add("requests_total", {"case": "alone", "version": "2", "status": "200"}, [(0, 5), (10, 9), (20, 2)])
     with prometheus.running(history=past.text()) as running:
         yield running
 
