@@ -85,7 +85,9 @@ def _written(node: Any, location: KeyPath) -> Iterator[str | int]:
     the validator adds itself is left out: an entry's kind, where that selects the model, and anything below a single
     value, such as the alternatives of what it may be."""
     for step in location:
-        if node is not None and not isinstance(node, CommentedMap | CommentedSeq):
+        if not isinstance(node, CommentedMap | CommentedSeq):
+            if node is None:  # nothing was written where a mapping is due
+                yield step
             return
         if isinstance(node, CommentedMap) and step not in node and step == node.get("kind"):
             continue

@@ -264,7 +264,7 @@ async def test_status_of_what_is_no_healthd(peer: peers.Peer) -> None:
         reasons = {
             "http://me:p4ssw0rd@127.0.0.1:1": "is the daemon running, and is this its port?",
             f"{peer.url}/page": "is this the address of the daemon, and not of an application?",
-            f"{peer.url}/other": "answered 200: this is not a healthd",
+            f"{peer.url}/other": "answered 200: this is no healthd: is it the address of an application?",
             f"http://127.0.0.1:{silent.port}": "no answer within 3 s",
         }
         for url, reason in reasons.items():
