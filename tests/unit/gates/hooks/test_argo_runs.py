@@ -64,7 +64,7 @@ async def test_quarantine_is_a_fail_and_not_an_error(file: Path) -> None:
         first = await analysed(argo, "aaa", "1001")
         again = await argo("aaa", run="1002")
         assert (again.status, again.verdict, again.gate) == (200, "fail", first.gate)
-        assert "Release it" in again.body["sentence"]
+        assert "Let it out" in again.body["sentence"]
 
 
 async def test_a_lock_and_another_gate_are_waited_for(file: Path) -> None:

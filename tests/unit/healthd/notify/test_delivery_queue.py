@@ -271,13 +271,13 @@ def of(name: str, **changes: Any) -> Notice:
 
 @pytest.mark.parametrize("kind", [Choosy, ChoosyPager])
 async def test_a_message_that_is_never_taken_holds_up_no_other(kind: type[Choosy]) -> None:
-    """One that the receiver answers with 500 for ever: the others are told within seconds, those that come later too,
-    and after an hour it is given up, counted and said."""
+    """One that the receiver answers with 500 for ever: the others are told within a minute, those that come later
+    within seconds, and after an hour it is given up, counted and said."""
     books = Books()
     async with mailbox(receiver := kind("poison"), books) as box:
         for name in ("poison", "a", "b", "c", "d"):
             box.put(of(name))
-        await asyncio.sleep(30)
+        await asyncio.sleep(60)
         assert sorted(word for _, words in receiver.told for word in words) == [f"{n} unhealthy" for n in "abcd"]
         await asyncio.sleep(600)
         box.put(of("late"))
