@@ -1,6 +1,7 @@
 """Checks of other packages: the documentation's example installed and run, and packages that are wrong."""
 
 import asyncio
+import importlib
 import json
 import re
 import socket
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 from aiohttp import ClientSession
 
+from healthd.model import FailureKind
 from tests.servers import daemon, memcached
 from tests.servers.command import Outcome, healthd
 
@@ -82,6 +84,21 @@ def test_example_runs(installed: Path, tmp_path: Path) -> None:
         assert standing() == ("unhealthy", "timeout")
         server.kill()
         assert standing() == ("unhealthy", "connect")
+
+
+def test_full_server_is_told_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server at its limit resets what it has not read: its word is kept, however the two race."""
+    monkeypatch.syspath_prepend(str(EXAMPLE))
+    example: Any = importlib.import_module("healthd_check_memcached")
+
+    async def probed(port: int) -> set[object]:
+        check = example.Memcached(example.MemcachedConfig(port=port), None)
+        return {(await check.probe()).kind for _ in range(300)}
+
+    with memcached.running(connections=100) as server, ExitStack() as clients:
+        for _ in range(98):
+            clients.enter_context(socket.create_connection((server.host, server.port)))
+        assert asyncio.run(probed(server.port)) == {FailureKind.EXHAUSTED}
 
 
 def test_example_is_in_the_schema(installed: Path) -> None:

@@ -37,11 +37,11 @@ class Memcached:
         try:
             reader, self._writer = await asyncio.open_connection(self._config.host, self._config.port)
             self._writer.write(b"stats\r\n")
-            answer = await reader.readuntil(b"END\r\n")
-        except asyncio.IncompleteReadError as cut:
-            if b"Too many open connections" not in cut.partial:
-                raise
-            return Result.unhealthy(FailureKind.EXHAUSTED, "no connection is left")
+            # A full server says so and hangs up, with a reset where the question was not read: its line comes first.
+            line = await reader.readuntil(b"\r\n")
+            if line.startswith(b"ERROR Too many open connections"):
+                return Result.unhealthy(FailureKind.EXHAUSTED, "no connection is left")
+            answer = line + await reader.readuntil(b"END\r\n")
         finally:
             await self.close()
         latency = time.perf_counter() - start
