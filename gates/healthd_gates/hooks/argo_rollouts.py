@@ -94,9 +94,9 @@ class ArgoRollouts:
     async def _gate(self, run: Run, body: Measurement) -> Gate:
         begun = await self._runs.recall(run)
         if begun is None or (begun.run.over is RunOver.SILENT and begun.word in (Word.RUNNING, Word.CANCELLED)):
-            return await self._runs.start(run, body.version)
+            return await self._runs.start(run, body.version, after=begun)
         if body.run is None and await self._is_another(begun):
-            return await self._runs.start(run, body.version)
+            return await self._runs.start(run, body.version, after=begun)
         return await self._runs.note(begun)
 
     async def _is_another(self, begun: Begun) -> bool:

@@ -220,7 +220,7 @@ class Flagger:
         if begun is not None and begun.word is Word.RUNNING and begun.gate.candidate.version == payload.version:
             return  # the event came twice
         try:
-            gate = await self._runs.start(run, payload.version)
+            gate = await self._runs.start(run, payload.version, after=begun)
         except Refusal as refused:
             _log.warning("promoted version not monitored", canary=payload.canary, problem=str(refused))
             return
@@ -234,9 +234,9 @@ class Flagger:
             await self._runs.end(_on_primary(run, run.deploys), "the next rollout began")
         begun = await self._runs.recall(run)
         if begun is None or begun.is_over or begun.run.advanced or begun.word is Word.CANCELLED:
-            return await self._runs.start(run, payload.version)
+            return await self._runs.start(run, payload.version, after=begun)
         if await self._runs.is_released(begun.gate):
-            return await self._runs.start(run, payload.version)
+            return await self._runs.start(run, payload.version, after=begun)
         return await self._runs.note(begun)
 
     async def _rollback(self, run: Run, payload: Payload) -> web.Response:

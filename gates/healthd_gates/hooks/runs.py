@@ -107,15 +107,16 @@ class Runs:
         begun = await self.recall(run)
         if begun is not None and not anew(begun):
             return await self.note(begun, advanced=advanced)
-        return await self.start(run, version, advanced=advanced)
+        return await self.start(run, version, after=begun, advanced=advanced)
 
-    async def start(self, run: Run, version: str, *, advanced: bool = False) -> Gate:
+    async def start(self, run: Run, version: str, *, after: Begun | None, advanced: bool = False) -> Gate:
         """Start a gate for a run, or return that of another run of the same release that still goes on. A gate of
-        another run that has no verdict yet is cancelled: its tool has moved on. Raises Refusal.
+        another run that has no verdict yet is cancelled: its tool has moved on. `after` is what the caller recalled of
+        the run. Raises Refusal.
         """
         latest = await self._latest(run)
         kept = HookRun(run.hook, run.subject, run.id, "", self.clock.now(), advanced=advanced)
-        if latest is not None and await self._goes_on(latest, run):
+        if latest is not None and (_is_started_since(latest, run, after) or await self._goes_on(latest, run)):
             gate = latest
         else:
             if latest is not None and not latest.is_answered:
@@ -223,6 +224,12 @@ class Runs:
             return await self.gate_service.cancel(gate.id, caller=run.caller, reason=why)
         except AlreadyDecided:  # another call did so at this very moment
             return await self.gate_service.get(gate.id)
+
+
+def _is_started_since(latest: Gate, run: Run, after: Begun | None) -> bool:
+    """True if an equal call, here or at another replica, has started the run's gate since the run was recalled."""
+    is_another = after is None or latest.id != after.gate.id
+    return is_another and latest.deployment.id == run.deployment and not latest.is_answered
 
 
 @contextmanager

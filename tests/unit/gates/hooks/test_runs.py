@@ -36,6 +36,21 @@ async def test_a_run_has_one_gate(file: Path) -> None:
         assert (gate.deployment.actor, gate.candidate.version, gate.rollback_mode) == ("cluster", "2.0", "off")
 
 
+async def test_a_call_that_recalled_the_run_before_an_equal_one_started_it_has_the_same_gate(file: Path) -> None:
+    """Nor does it cancel that gate; the same where both follow an earlier run of the same name."""
+    async with replica(file) as running:
+        runs = runs_of(running)
+        seen = None
+        for _ in range(2):
+            first = await runs.begin(API, "2.0")
+            late = await runs.start(API, "2.0", after=seen)
+            assert late.id == first.id
+            assert not (await running.keeper.get(first.id)).is_answered
+            assert (await running.keeper.wait(first.id, 600.0)).may_stay
+            await runs.close(API)
+            seen = await runs.recall(API)
+
+
 async def test_the_next_run_takes_the_place_of_one_without_a_verdict(file: Path) -> None:
     """Its tool is on to the next version, and the service must not be held for one that is gone."""
     async with replica(file) as running:
