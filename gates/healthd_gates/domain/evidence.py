@@ -3,7 +3,8 @@
 Evidence is fetched in `sources` and judged in `judge`.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from math import exp, inf, isfinite
@@ -57,6 +58,54 @@ class Counts:
 
 
 @dataclass(frozen=True, slots=True)
+class Events:
+    """Events of one version in one interval, such as restarts or logged errors.
+
+    `requests` are the requests in which they happened, None if they were not counted; `instances` is the number of
+    processes that were seen to count, None if the source cannot tell. There may be more events than requests.
+    """
+
+    events: float
+    requests: float | None = None
+    instances: int | None = None
+
+    def __post_init__(self) -> None:
+        for name, value in (("events", self.events), ("requests", self.requests or 0.0)):
+            if not 0 <= value <= _MOST:
+                raise ValueError(f"{name} must lie between 0 and {_MOST:g}, got {value}")
+
+
+@dataclass(frozen=True, slots=True)
+class Values:
+    """A measured value of one version at the end of an interval, one for each instance, at least one."""
+
+    values: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if not self.values or not all(isfinite(value) for value in self.values):
+            raise ValueError("at least one value is needed, and all of them must be finite")
+
+
+Numbers = Counts | Events | Values
+"""The numbers of one arm for one criterion."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """The numbers of a source or of series of its own that a criterion names, in one interval.
+
+    An arm that is None sent none; its next counts then cover the gap as well. `gaps`, `resets` and `span` are as in
+    `Evidence`.
+    """
+
+    candidate: Numbers | None = None
+    baseline: Numbers | None = None
+    gaps: int = 0
+    resets: int = 0
+    span: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Observation:
     """A yes or no about a criterion that needs no statistics: a group of checks, a smoke request.
 
@@ -89,7 +138,8 @@ class Evidence:
     An arm that is None sent no telemetry in this interval; its next counts then cover the gap as well. `gaps` counts
     the series or scrapes that were missing, `resets` the counters that went backwards. `span` is how many seconds the
     counts of one of the candidate's processes reach back at most, if that is longer than the interval: processes are
-    scraped at different times. `lives` are the candidate's.
+    scraped at different times. `lives` are the candidate's. `streams` has the numbers of the criteria that name a
+    source or series of their own, by the name of the stream.
     """
 
     at: datetime
@@ -102,6 +152,7 @@ class Evidence:
     span: float | None = None
     lives: Lives = Lives()
     baseline_lives: Lives = Lives()
+    streams: Mapping[str, Stream] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.at.tzinfo is None:

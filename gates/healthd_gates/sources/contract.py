@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 from healthd.config.settings import Model
 from healthd.model import FailureKind
@@ -27,6 +27,20 @@ killed resume with exact counts."""
 
 # Narrower than what a selector could carry, since a label that needs more is more often an attack than a version.
 _LABEL_VALUE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:/@+~-]{0,127}")
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """The series of one criterion, which it names in the language of its source.
+
+    The source puts their numbers into `Evidence.streams` under `stream`. `shape` says as what: `counts` (Counts of
+    `of`, and of `bad` or `good` as its errors), `events` (Events of `events`, and of `requests` if it names them; `up`
+    shows that nothing happened) or `values` (Values of `value`). `parts` has the text of each.
+    """
+
+    stream: str
+    shape: Literal["counts", "events", "values"]
+    parts: Mapping[str, str]
 
 
 class SourceConfig(Model):
@@ -49,6 +63,18 @@ class SourceConfig(Model):
     def tells_apart(self, arms: Arms) -> bool:
         """True if the numbers of the two arms are not the same ones."""
         return True
+
+    @property
+    def measures(self) -> str:
+        """What it can measure, for people whose criterion it cannot answer."""
+        return "requests, errors and latency of the service as a whole"
+
+    def check_series(self, series: Series) -> None:
+        """Check the series of a criterion, when the configuration is read. Raises ValueError, which names the part that
+        this source could never measure."""
+        raise ValueError(
+            f"a source of kind {self.kind} has no series of its own for a criterion: it measures {self.measures}"
+        )
 
     def check(self, arms: Arms) -> None:
         """Check the arms. Raises ArmError if this source could never observe them."""
@@ -150,13 +176,15 @@ class SourceContext:
     """The dependencies that a gate gives to its source when it is created.
 
     `edges` are latencies in seconds that the policy has limits at: a source that chooses its own buckets uses them as
-    edges. Only `push` needs `pushes`.
+    edges. Only `push` needs `pushes`. `series` are those of the policy's criteria that name this source: one evaluation
+    reads all of them, and a source that can read none gets none.
     """
 
     clock: Clock
     redact: Callable[[str], str]
     edges: tuple[float, ...] = ()
     pushes: PushLog | None = None
+    series: tuple[Series, ...] = ()
 
 
 class Source(Protocol):
