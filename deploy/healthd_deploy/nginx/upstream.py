@@ -61,7 +61,8 @@ class UpstreamFile:
         return f"{target} has the traffic" if live == target else f"the traffic would go from {live} to {target}"
 
     async def switch(self, target: str, *, even_if_dead: bool = False) -> None:
-        """Switch the traffic to a target: write, check, reload. A configuration that NGINX refuses is taken back.
+        """Switch the traffic to a target: write, check, reload. A file that NGINX refuses, or does not load, is put
+        back: it says which target is live, for the next deploy too.
 
         Raises TargetDown, with nothing changed, for a target that does not answer.
         """
@@ -76,7 +77,31 @@ class UpstreamFile:
                 self._put_back(before)
                 raise
             # Also where the file said so before: its writer may have been killed before the reload.
-            await program.run(self._config.reload, within=self._config.timeout)
+            try:
+                await self._reload()
+            except StepFailed as failure:
+                raise StepFailed(await self._taken_back(target, before, str(failure))) from None
+
+    async def _reload(self) -> None:
+        await program.run(self._config.reload, within=self._config.timeout)
+
+    async def _taken_back(self, target: str, before: bytes | None, failure: str) -> str:
+        """Put the file back after a failed reload. Return what became of it, for people.
+
+        The reload may have worked nevertheless, such as one that exceeded its time: NGINX is reloaded once more, now
+        with the old file.
+        """
+        file = self._config.file
+        if before is None:  # the first file: NGINX may need it to start at all
+            return f"{failure}. {file} is written, for {target}, and NGINX has not loaded it: start NGINX, or reload it"
+        self._put_back(before)
+        try:
+            await self._reload()
+        except StepFailed:
+            return (
+                f"{failure}. {file} is as it was before; NGINX could not be reloaded with it either: see what it runs"
+            )
+        return f"{failure}. {file} is as it was before, and NGINX is reloaded with it: nothing was switched"
 
     async def _refuse(self, target: str, *, even_if_dead: bool) -> None:
         if target not in self._config.targets:

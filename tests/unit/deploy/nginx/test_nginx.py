@@ -45,6 +45,39 @@ async def test_what_nginx_refuses_is_taken_back(tmp_path: Path) -> None:
     assert (tmp_path / "api.conf").read_text() == before
 
 
+@pytest.mark.parametrize(
+    ("failures", "told"),
+    [
+        (1, "is as it was before, and NGINX is reloaded with it: nothing was switched"),
+        (2, "is as it was before; NGINX could not be reloaded with it either"),
+    ],
+)
+async def test_a_failed_reload_switches_nothing(tmp_path: Path, failures: int, told: str) -> None:
+    """The file has its old content, from which the next deploy reads who is live, and NGINX is given it once more."""
+    file, seen = tmp_path / "api.conf", tmp_path / "seen"
+    await UpstreamFile(upstream(tmp_path)).switch("blue", even_if_dead=True)
+    before = file.read_text()
+    reload = (
+        f"grep healthd-deploy {file} >> {seen}; [ $(wc -l < {seen}) -gt {failures} ] || {{ echo no pid >&2; exit 1; }}"
+    )
+    failing = UpstreamFile(upstream(tmp_path, reload=["sh", "-c", reload]))
+    with pytest.raises(StepFailed, match=f"sh ended with 1: no pid. .*{told}"):
+        await failing.switch("green", even_if_dead=True)
+    assert file.read_text() == before
+    assert [('"live": "green"' in line, '"live": "blue"' in line) for line in seen.read_text().splitlines()] == [
+        (True, False),
+        (False, True),
+    ]
+
+
+async def test_the_first_file_stays_though_nginx_does_not_run(tmp_path: Path) -> None:
+    """NGINX, whose configuration includes it, could not start without it."""
+    file = UpstreamFile(upstream(tmp_path, reload=["false"]))
+    with pytest.raises(StepFailed, match=r"api\.conf is written, for blue, and NGINX has not loaded it: start NGINX"):
+        await file.switch("blue", even_if_dead=True)
+    assert file.read().live == "blue"
+
+
 async def test_no_file_yet(tmp_path: Path) -> None:
     """The first refusal takes the file away again; reading says how to write the first one."""
     with pytest.raises(StepFailed, match="false ended with 1"):
