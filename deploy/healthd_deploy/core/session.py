@@ -67,11 +67,11 @@ class GateSession:
                 await self.hold()
 
     async def not_quarantined(self, version: str) -> None:
-        """Raise GateFailed for a version that failed a gate before: it must not get any traffic again."""
+        """Raise CouldNotAsk for a version that failed a gate before: healthd would refuse a gate for it too."""
         for kept in (await self._asked(self._client.quarantine())).versions:
             if (kept.service, kept.version) == (self._config.service, version):
                 release = f"healthd gate unquarantine {kept.service} {version} --reason …"
-                raise GateFailed(f"{version} is in quarantine: {kept.reason} ({release} lets it out)")
+                raise CouldNotAsk(f"{version} is in quarantine: {kept.reason.rstrip('.')} ({release} lets it out)")
 
     async def passes(self, policy: str, candidate: Arm, baseline: Arm | None = None, *, part: str = "") -> None:
         """Require a gate whose failure only the tool undoes. Raises GateFailed, GateInconclusive or CouldNotAsk.

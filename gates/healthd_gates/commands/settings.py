@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from healthd.config.file import ConfigError, load
+from healthd.nearest import did_you_mean
 from healthd_gates.commands.connection import fail
 from healthd_gates.config.policy import Policy
 from healthd_gates.config.settings import Config, Service
@@ -27,12 +28,13 @@ def service_of(settings: Config, name: str) -> Service:
     """A service by name, or exit code 3."""
     if name not in settings.services:
         known = ", ".join(sorted(settings.services)) or "none: name a file with --config"
-        fail(f"no service is called {name!r}; there are: {known}")
+        fail(f"no service is called {name!r}; there are: {known}.{did_you_mean(name, settings.services)}")
     return settings.services[name]
 
 
 def policy_of(settings: Config, name: str) -> Policy:
     """A policy by name, or exit code 3."""
     if name not in settings.policies:
-        fail(f"no policy is called {name!r}; there are: {', '.join(sorted(settings.policies))}")
+        known = ", ".join(sorted(settings.policies))
+        fail(f"no policy is called {name!r}; there are: {known}.{did_you_mean(name, settings.policies)}")
     return settings.policies[name]

@@ -6,10 +6,15 @@ The web layer maps each one to an HTTP status.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
+from healthd.nearest import did_you_mean
 from healthd_gates.domain.gate import Gate
+
+_SECOND_STOP = re.compile(r"(?<!\.)\.\.(?!\.)")
 
 
 class Refusal(Exception):  # noqa: N818 - a refusal is an answer, not a failure of the daemon
@@ -18,19 +23,30 @@ class Refusal(Exception):  # noqa: N818 - a refusal is an answer, not a failure 
     def __init__(self, **fields: Any) -> None:
         self.fields = {key: value for key, value in fields.items() if value is not None}
         shown = {key: _shown(value) for key, value in self.fields.items()}
-        super().__init__(" ".join((type(self).__doc__ or "").format(**shown).split()))
+        message = " ".join((type(self).__doc__ or "").format(**shown).split())
+        super().__init__(_SECOND_STOP.sub(".", message))  # a reason that people gave may end with its own full stop
 
 
-class UnknownService(Refusal):
-    """No service is called {service!r}; there are: {known}."""
+class _UnknownName(Refusal):
+    """A name that is not configured."""
+
+    def __init__(self, *, known: Iterable[str] = (), **named: str) -> None:
+        names = sorted(known)
+        hints = (did_you_mean(name, names) for name in named.values())
+        super().__init__(**named, known=", ".join(names) or "none", hint="".join(hints))
+        del self.fields["hint"]
 
 
-class UnknownPolicy(Refusal):
-    """No policy is called {policy!r}; there are: {known}."""
+class UnknownService(_UnknownName):
+    """No service is called {service!r}; there are: {known}.{hint}"""
 
 
-class UnknownAction(Refusal):
-    """No action is called {action!r}; there are: {known}."""
+class UnknownPolicy(_UnknownName):
+    """No policy is called {policy!r}; there are: {known}.{hint}"""
+
+
+class UnknownAction(_UnknownName):
+    """No action is called {action!r}; there are: {known}.{hint}"""
 
 
 class UnknownGate(Refusal):

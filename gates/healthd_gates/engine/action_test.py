@@ -13,7 +13,7 @@ from healthd_gates.domain.errors import UnknownAction
 from healthd_gates.domain.gate import Gate, GateState
 from healthd_gates.domain.request import ActionTest, Deployment
 from healthd_gates.engine.spec import action_arms
-from healthd_gates.engine.validation import check_action, known_service, new_id
+from healthd_gates.engine.validation import check_action, check_targets, known_service, new_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +36,9 @@ async def try_out(
     """
     configured = config.actions.get(action)
     if configured is None:
-        raise UnknownAction(action=action, known=", ".join(sorted(config.actions)) or "none")
+        raise UnknownAction(action=action, known=config.actions)
     service = known_service(asked.service, config)
+    check_targets(asked.candidate, asked.baseline, service)
     arms = action_arms(asked.service, service, asked.candidate, asked.baseline)
     check_action(action, configured, arms)
     gate = Gate(

@@ -7,6 +7,7 @@ import os
 import secrets
 from datetime import datetime, timedelta
 
+from healthd.nearest import did_you_mean
 from healthd_gates.actions.contract import ActionConfig
 from healthd_gates.config.freeze_window import frozen
 from healthd_gates.config.policy import Policy
@@ -38,7 +39,7 @@ def validate(
     name = request.policy or service.policy
     policy = config.policies.get(name)
     if policy is None:
-        raise UnknownPolicy(policy=name, known=", ".join(sorted(config.policies)))
+        raise UnknownPolicy(policy=name, known=config.policies)
     spec = GateSpec(policy, service, name=name)
     _check_fit(request, service, name, policy)
     _check_actions(request, spec, config)
@@ -67,7 +68,7 @@ def known_service(name: str, config: Config) -> Service:
     """Return a service by name. Raises UnknownService."""
     service = config.services.get(name)
     if service is None:
-        raise UnknownService(service=name, known=", ".join(sorted(config.services)) or "none")
+        raise UnknownService(service=name, known=config.services)
     return service
 
 
@@ -77,8 +78,7 @@ def new_id(moment: datetime) -> str:
 
 
 def _check_fit(request: VerifyRequest, service: Service, name: str, policy: Policy) -> None:
-    for place, version in (("candidate", request.candidate), ("baseline", request.baseline)):
-        _check_target(place, version, service, needed=place == "candidate" and policy.needs_target)
+    check_targets(request.candidate, request.baseline, service, needed=policy.needs_target)
     if policy.needs_baseline and request.baseline is None:
         raise InvalidRequest(
             field="baseline", problem=f"policy {name} compares with the version beside it: name that one"
@@ -124,13 +124,17 @@ def check_action(name: str, action: ActionConfig, arms: Arms) -> None:
         raise InvalidRequest(field="service", problem=problem)
 
 
-def _check_target(place: str, version: Version | None, service: Service, *, needed: bool) -> None:
+def check_targets(candidate: Version, baseline: Version | None, service: Service, *, needed: bool = False) -> None:
+    """Check that the targets exist, and with `needed` that the candidate's is known. Raises InvalidRequest."""
     known = ", ".join(sorted(service.targets)) or "none"
-    if version is not None and version.target is not None and version.target not in service.targets:
-        problem = f"no target is called {version.target!r}; there are: {known}"
-        raise InvalidRequest(field=f"{place}.target", problem=problem)
-    if needed and version is not None and version.target is None and len(service.targets) != 1:
-        raise InvalidRequest(field=f"{place}.target", problem=f"say which target the version runs on, one of: {known}")
+    for place, version in (("candidate", candidate), ("baseline", baseline)):
+        if version is not None and version.target is not None and version.target not in service.targets:
+            hint = did_you_mean(version.target, service.targets)
+            problem = f"no target is called {version.target!r}; there are: {known}.{hint}"
+            raise InvalidRequest(field=f"{place}.target", problem=problem)
+    if needed and candidate.target is None and len(service.targets) != 1:
+        problem = f"say which target the version runs on, one of: {known}"
+        raise InvalidRequest(field="candidate.target", problem=problem)
 
 
 def _check_freeze(request: VerifyRequest, config: Config, moment: datetime) -> None:

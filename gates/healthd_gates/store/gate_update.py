@@ -147,20 +147,29 @@ async def _write_consequences(connection: AsyncConnection, change: Change, momen
     if change.orders:
         await connection.execute(sa.insert(tables.orders), order_rows(change, moment))
     if change.quarantine is not None:
-        version = change.quarantine
-        same = (tables.quarantine.c.service == version.service) & (tables.quarantine.c.version == version.version)
-        await connection.execute(sa.delete(tables.quarantine).where(same))
-        await connection.execute(
-            sa.insert(tables.quarantine).values(
-                service=version.service,
-                version=version.version,
-                gate_id=gate.id,
-                since=version.since,
-                reason=version.reason,
-            )
-        )
+        await _quarantine(connection, change.quarantine)
     if change.audit is not None:
         await write_audit(connection, change.events[-1].at, change.audit)
+
+
+async def _quarantine(connection: AsyncConnection, version: QuarantinedVersion) -> None:
+    """Put a version into quarantine. What the same gate has found before is kept: a person who rolls back after it says
+    why they do, not why the version failed."""
+    table = tables.quarantine
+    same = sa.and_(table.c.service == version.service, table.c.version == version.version)
+    by_this_gate = sa.select(table.c.gate_id).where(same, table.c.gate_id == version.gate_id)
+    if (await connection.execute(by_this_gate)).first() is not None:
+        return
+    await connection.execute(sa.delete(table).where(same))
+    await connection.execute(
+        sa.insert(table).values(
+            service=version.service,
+            version=version.version,
+            gate_id=version.gate_id,
+            since=version.since,
+            reason=version.reason,
+        )
+    )
 
 
 async def _overtake(connection: AsyncConnection, gate_id: str, moment: datetime) -> None:

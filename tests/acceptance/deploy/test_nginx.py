@@ -178,7 +178,7 @@ async def test_without_actions_the_tool_itself_puts_the_traffic_back(tmp_path: P
         assert stage.live() == "blue"
         assert "put the traffic back to blue" in bad.err
         again = await stage.deploy("blue-green", "2.0")
-        assert again.code == 1
+        assert again.code == 3
         assert "in quarantine" in again.out
         assert [version for _, version in stage.fleet.released].count("2.0") == 1
 

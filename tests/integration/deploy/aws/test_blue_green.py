@@ -51,7 +51,7 @@ async def test_a_good_version_is_promoted_and_a_bad_one_is_not(server: moto.Moto
         await until(lambda: len(stage.load.seen) > 20, "more requests")
         assert set(stage.load.seen) == {("1.1", 200)}
         again = await stage.deploy("blue-green", "2.0")
-        assert (again.code, "quarantine" in again.out) == (1, True), again.out
+        assert (again.code, "quarantine" in again.out) == (3, True), again.out
 
 
 async def test_killed_after_the_switch_it_goes_on_at_the_gate(server: moto.Moto, tmp_path: Path) -> None:

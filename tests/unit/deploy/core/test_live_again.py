@@ -16,7 +16,7 @@ from healthd_gates.domain.evidence import Verdict
 from healthd_gates.domain.gate import Gate, GateState
 from healthd_gates.domain.request import Deployment, Version
 from healthd_gates.schema.gate import GateDocument, GatesDocument
-from healthd_gates.schema.lock import LockDocument, QuarantineDocument
+from healthd_gates.schema.lock import LockDocument, QuarantinedDocument, QuarantineDocument
 from tests.fakes import gate_states as gates
 
 
@@ -38,6 +38,7 @@ class Daemon:
         self._verdict, self._gates = verdict, list(gates)
         self.asked: list[Mapping[str, Any]] = []
         self.cancelled: list[str] = []
+        self.kept: list[QuarantinedDocument] = []
 
     async def gates(self, **_query: Any) -> GatesDocument:
         return GatesDocument(gates=list(map(GateDocument.of, self._gates)), next=None)
@@ -55,7 +56,7 @@ class Daemon:
         yield GateDocument.of(gate if gate.decision else replace(decided(self._verdict), id=gate_id))
 
     async def quarantine(self) -> QuarantineDocument:
-        return QuarantineDocument(versions=[])
+        return QuarantineDocument(versions=self.kept)
 
     async def lock(self, service: str, holder: str, _seconds: float, reason: str) -> LockDocument:
         at = decided(Verdict.PASS).created_at
@@ -135,3 +136,13 @@ async def test_a_switch_of_its_own_is_undone() -> None:
         ["switch to green", "switch to blue"],
     )
     assert (await deployed(Daemon(Verdict.PASS, of(RUNNING, "run-2"))))[:2] == (0, ["switch to green"])
+
+
+async def test_a_version_in_quarantine_is_refused_as_its_gate_would_be() -> None:
+    """With the exit code of every refusal, before anything is done; the reason's full stop is not doubled."""
+    daemon = Daemon(Verdict.PASS)
+    since = decided(Verdict.FAIL).created_at
+    daemon.kept = [QuarantinedDocument(service="shop", version="2.0", gate="g1", since=since, reason="Above 5 %.")]
+    code, changed, referee = await deployed(daemon)
+    assert (code, changed, daemon.asked) == (3, [], [])
+    assert "2.0 is in quarantine: Above 5 % (healthd gate unquarantine shop 2.0" in referee.report.sentence(3)

@@ -8,7 +8,14 @@ from healthd_gates.api.problems import problem_of
 from healthd_gates.domain import errors as refusals
 
 UNTIL = datetime(2026, 11, 1, 12, 30, tzinfo=UTC)
-EVERY_KIND = refusals.Refusal.__subclasses__()
+
+
+def leaves(kind: type[refusals.Refusal]) -> list[type[refusals.Refusal]]:
+    """Every kind of refusal of which there is none more exact."""
+    return [leaf for each in kind.__subclasses__() for leaf in leaves(each)] or [kind]
+
+
+EVERY_KIND = leaves(refusals.Refusal)
 
 
 class _Anything(dict[str, str]):
@@ -39,13 +46,27 @@ def test_a_conflict_tells_who_and_until_when() -> None:
     }
 
 
-def test_an_unknown_name_is_an_error_of_its_field() -> None:
-    """The one who typed it sees which field and what there is to choose from."""
-    problem = problem_of(refusals.UnknownPolicy(policy="strikt", known="batch, canary"))
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("strikt", "No policy is called 'strikt'; there are: batch, canary."),
+        ("canarry", "No policy is called 'canarry'; there are: batch, canary. Did you mean canary?"),
+    ],
+)
+def test_an_unknown_name_is_an_error_of_its_field(name: str, told: str) -> None:
+    """The one who typed it sees which field, what there is to choose from, and what was probably meant."""
+    problem = problem_of(refusals.UnknownPolicy(policy=name, known={"canary", "batch"}))
     assert problem.status == 404
-    assert problem.extra["errors"] == [
-        {"field": "policy", "problem": "No policy is called 'strikt'; there are: batch, canary."}
-    ]
+    assert problem.extra["errors"] == [{"field": "policy", "problem": told}]
+    assert problem.extra["known"] == "batch, canary"
+
+
+@pytest.mark.parametrize(("reason", "told"), [("above 5 %.", "above 5 %."), ("above 5 %", "above 5 %."), ("…", "….")])
+def test_a_reason_with_its_own_full_stop(reason: str, told: str) -> None:
+    """It ends the sentence once, whoever wrote it."""
+    kept = refusals.Quarantined(version="2.0", service="api", gate_id="g1", since=UNTIL, reason=reason)
+    assert f"UTC: {told} Let it out with" in str(kept)
+    assert kept.fields["reason"] == reason
 
 
 def test_a_journal_that_is_down_is_worth_another_try() -> None:

@@ -358,6 +358,19 @@ async def test_a_person_may_pull_again_after_a_failure(file: Path) -> None:
         assert keys == [f"{gate.id}:rollback:back", f"{gate.id}:rollback-2:back"]
 
 
+async def test_a_person_who_rolls_back_after_a_fail_does_not_replace_why_it_failed(file: Path) -> None:
+    """The next deploy is told what was seen of the version; once it was let out, the person's reason is what counts."""
+    Script.act, Note.act = broken, always(ActionResult(Ending.REFUSED, "403"))
+    async with replica(file) as running:
+        failed = await finished(running)
+        assert failed.decision is not None
+        for why, kept in (("customers call", failed.decision.sentence), ("once more", "once more")):
+            await running.keeper.rollback(failed.id, caller="ann", reason=why)
+            await over(running, failed)
+            assert [version.reason for version in await running.keeper.quarantine()] == [kept]
+            await running.keeper.release("api", failed.candidate.version, caller="ann", reason="let it out")
+
+
 async def test_the_same_pull_twice_is_one_pull_though_it_has_failed_meanwhile(file: Path) -> None:
     """A client that heard no answer asks again; only another key, or none, is another try."""
     Script.act, Note.act = broken, always(ActionResult(Ending.REFUSED, "403"))
