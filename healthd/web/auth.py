@@ -12,7 +12,7 @@ import hashlib
 import hmac
 import re
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from ipaddress import ip_address
 
@@ -93,12 +93,15 @@ class Guard:
         return self._trusts_this_host and _is_loopback(split_address(self._settings.now.http.listen)[0])
 
     def caller(self, request: web.Request) -> Caller | None:
-        """Return the caller, or None for an anonymous one. Raises Problem 401 for an unknown token."""
+        """Return the caller, or None for an anonymous one. Raises Problem 401 for an unknown token.
+
+        A token takes nothing away from a caller who is trusted without one.
+        """
+        trusted = self._trusts_this_host and _is_loopback(request.remote or "") and _is_direct(request)
         if hdrs.AUTHORIZATION in request.headers:
-            return self._by_token(_presented(request), self._fault(request))
-        if self._trusts_this_host and _is_loopback(request.remote or "") and _is_direct(request):
-            return _THIS_HOST
-        return None
+            caller = self._by_token(_presented(request), self._fault(request))
+            return replace(caller, scopes=caller.scopes | _THIS_HOST.scopes) if trusted else caller
+        return _THIS_HOST if trusted else None
 
     def sees_details(self, request: web.Request) -> bool:
         """True if failure messages and numbers may be shown.
@@ -107,10 +110,11 @@ class Guard:
         proxy on the same host every caller comes from loopback. A caller with an unknown token is treated as anonymous,
         rather than refused: a changed credential must not make a load balancer's probe fail.
         """
+        shows = self._shows_this_host and _is_direct(request)
         if hdrs.AUTHORIZATION not in request.headers:
-            return self._shows_this_host and _is_direct(request)
+            return shows
         try:
-            return self._by_token(_presented(request)).may("health:read")
+            return self._by_token(_presented(request)).may("health:read") or shows
         except Problem:
             return False
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from healthd.web.auth import new_token
 from tests.fakes.monitoring import UP
 from tests.unit.healthd.web.conftest import Open
 
@@ -44,3 +45,16 @@ async def test_beside_tokens(open_site: Open) -> None:
     assert "duration" in (await (await client.get("/health")).json())["checks"]["db"]
     wrong = {"Authorization": "Bearer nobody"}
     assert "duration" not in (await (await client.get("/health", headers=wrong)).json())["checks"]["db"]
+
+
+async def test_a_token_takes_nothing_away(open_site: Open) -> None:
+    """Where this host is trusted to read, a token for something else reads too, and does no more than it may."""
+    token, stored = new_token()
+    tokens = [{"name": "deploys", "hash": stored, "scopes": ["gates:verify"]}]
+    site, client = await open_site(auth={"trust_loopback": True, "tokens": tokens})
+    site.put("db", UP)
+    sent = {"Authorization": f"Bearer {token}"}
+    assert "duration" in (await (await client.get("/health", headers=sent)).json())["checks"]["db"]
+    assert (await client.post(RUN, headers=sent)).status == 403
+    behind = {**sent, "X-Forwarded-For": "192.0.2.1"}
+    assert "duration" not in (await (await client.get("/health", headers=behind)).json())["checks"]["db"]
