@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
-from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from healthd.commands.terminal import echo, terminal
 from healthd.model import Status
 from healthd.monitoring.board import CheckState
 
@@ -52,12 +52,12 @@ def check_table(states: Iterable[CheckState]) -> Table:
 @contextmanager
 def showing(*, quiet: bool) -> Iterator[Callable[[Table], None]]:
     """Shows tables one over the other on a terminal, and only the last one elsewhere; nothing when quiet."""
-    console = Console(quiet=quiet)
+    console = terminal(quiet=quiet)
     if not console.is_terminal:
         last: list[Table] = []
         yield last.append
         if last:
-            console.print(last[-1])
+            echo(console, last[-1])
         return
     with Live(console=console, auto_refresh=False) as live:
         yield lambda table: live.update(table, refresh=True)

@@ -8,7 +8,7 @@ import click
 
 from healthd.commands.options import json_option
 from healthd_gates.client.client import GateClient
-from healthd_gates.commands.choosing import chosen_gate, find, gate_argument
+from healthd_gates.commands.choosing import chosen_gate, find
 from healthd_gates.commands.connection import asking
 from healthd_gates.commands.view import line
 from healthd_gates.schema.gate import GateDocument
@@ -28,24 +28,24 @@ async def cancel(client: GateClient, gate_id: str | None, last: str | None, reas
 
 
 @click.command()
-@gate_argument
+@chosen_gate
 @_reason
 @json_option
 @asking
-async def approve(client: GateClient, gate_id: str, reason: str, as_json: bool) -> None:
+async def approve(client: GateClient, gate_id: str | None, last: str | None, reason: str, as_json: bool) -> None:
     """Pass a gate that is held because its evidence was inconclusive."""
-    gate = await find(client, gate_id, None)
+    gate = await find(client, gate_id, last)
     _print(await client.resolve(gate.id, "pass", reason), as_json)
 
 
 @click.command()
-@gate_argument
+@chosen_gate
 @_reason
 @json_option
 @asking
-async def reject(client: GateClient, gate_id: str, reason: str, as_json: bool) -> None:
+async def reject(client: GateClient, gate_id: str | None, last: str | None, reason: str, as_json: bool) -> None:
     """Fail a gate that is held because its evidence was inconclusive. What a fail calls for follows: the rollback."""
-    gate = await find(client, gate_id, None)
+    gate = await find(client, gate_id, last)
     _print(await client.resolve(gate.id, "fail", reason), as_json)
 
 

@@ -48,6 +48,8 @@ async def locks(client: GateClient, as_json: bool) -> None:
     if as_json:
         click.echo(found.model_dump_json(indent=2))
         return
+    if not found.locks:
+        click.echo("no deploy locks are held")
     for held in found.locks:
         click.echo(f"{held.service}: {held.holder} until {held.until:%Y-%m-%d %H:%M:%S} UTC: {held.reason}")
 
@@ -61,6 +63,8 @@ async def quarantine(client: GateClient, as_json: bool) -> None:
     if as_json:
         click.echo(found.model_dump_json(indent=2))
         return
+    if not found.versions:
+        click.echo("no version is in quarantine")
     for kept in found.versions:
         since = f"{kept.since:%Y-%m-%d %H:%M:%S} UTC"
         click.echo(f"{kept.service} {kept.version}: {since}, gate {kept.gate}: {kept.reason}")

@@ -8,11 +8,11 @@ from contextlib import aclosing
 from datetime import UTC, datetime
 
 import click
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from healthd.commands.options import json_option
+from healthd.commands.terminal import echo, terminal
 from healthd_gates.client.client import GateClient
 from healthd_gates.client.exit_codes import code_of
 from healthd_gates.commands.choosing import chosen_gate, find
@@ -22,7 +22,6 @@ from healthd_gates.domain.gate import GateState, RollbackState
 from healthd_gates.schema.gate import GateDocument, GatesDocument
 
 _SHORT = 12  # characters of an id: its time to the millisecond
-_UNFOLDED = 240  # columns
 _STATES = ["active", *(state.value for state in GateState)]
 
 
@@ -45,9 +44,7 @@ async def list_gates(
 
 
 def _print(page: GatesDocument) -> None:
-    console = Console()
-    if not console.is_terminal:  # a program reads it, or a pager that can scroll: nothing is folded or shortened
-        console = Console(width=_UNFOLDED)
+    console = terminal()
     wide, short = console.width >= WIDE, _shortest([gate.id for gate in page.gates]) if console.is_terminal else None
     table = Table(box=None, pad_edge=False, header_style="dim")
     titles = ("gate", "service", "version", "verdict", "rollback", "started", *(("policy", "state", "by") * wide))
@@ -65,11 +62,11 @@ def _print(page: GatesDocument) -> None:
             f"{gate.created_at.astimezone(UTC):{'%Y-%m-%d %H:%M:%S' if wide else '%m-%d %H:%M'}}",
             *((Text(gate.policy), Text(gate.state), Text(gate.caller)) if wide else ()),
         )
-    console.print(table if page.gates else "no gates")
+    echo(console, table if page.gates else "no gates")
     for gate_id in page.unreadable:
-        console.print(f"{gate_id}: written by another release of healthd, and not shown by this one", markup=False)
+        click.echo(f"{gate_id}: written by another release of healthd, and not shown by this one")
     if page.next is not None:
-        console.print(f"more: --before {page.next}", style="dim", markup=False)
+        echo(console, Text(f"more: --before {page.next}", style="dim"))
 
 
 def _rollback(gate: GateDocument) -> Text:
@@ -98,8 +95,8 @@ async def show(client: GateClient, gate_id: str | None, last: str | None, as_jso
     if as_json:
         click.echo(gate.model_dump_json(indent=2))
     else:
-        console = Console()
-        console.print(picture(gate, datetime.now(UTC), console.width))
+        console = terminal()
+        echo(console, picture(gate, datetime.now(UTC), console.width))
 
 
 @click.command()

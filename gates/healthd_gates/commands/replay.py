@@ -11,11 +11,11 @@ from typing import Any
 
 import click
 from pydantic import ValidationError
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from healthd.commands.options import config_option, json_option
+from healthd.commands.terminal import echo, terminal
 from healthd.runtime.clock import SystemClock
 from healthd.runtime.redaction import Redactor, secrets_of
 from healthd.units import show_duration
@@ -122,24 +122,24 @@ def _print_json(_deploy: Deploy, standings: list[Standing], left_out: tuple[str,
 
 
 def _print(deploy: Deploy, standings: list[Standing], left_out: tuple[str, ...]) -> None:
-    console = Console()
+    console = terminal()
     said = f"{deploy.service_name} {deploy.candidate.version}, as if switched at {deploy.switched:%Y-%m-%d %H:%M:%S %Z}"
-    console.print(Text(said))
+    echo(console, Text(said))
     if left_out:
-        console.print(Text(f"left out, for they have no past: {', '.join(left_out)}", style="dim"))
+        echo(console, Text(f"left out, for they have no past: {', '.join(left_out)}", style="dim"))
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
     for title in ("after", "evidence of harm", "how it stood"):
         table.add_column(title)
     for standing in _telling(standings):
         table.add_row(show_duration(standing.elapsed_seconds), f"{standing.e_harm:.3g}", Text(standing.sentence))
-    console.print(table)
+    echo(console, table)
     last = StandingDocument.of(standings[-1])
-    console.print(criteria_table(last, wide=console.width >= WIDE), evidence_line(last), sep="\n")
+    echo(console, criteria_table(last, wide=console.width >= WIDE), evidence_line(last))
     for criterion in last.criteria:
-        console.print(Text(f"  {criterion.sentence}", style="dim"))
+        echo(console, Text(f"  {criterion.sentence}", style="dim"))
     verdict = standings[-1].verdict
     took = show_duration(last.elapsed_seconds)
-    console.print(Text(f"{verdict} after {took}" if verdict else f"no verdict yet after {took}", style="bold"))
+    echo(console, Text(f"{verdict} after {took}" if verdict else f"no verdict yet after {took}", style="bold"))
 
 
 def _telling(standings: list[Standing]) -> list[Standing]:

@@ -8,11 +8,11 @@ from dataclasses import asdict
 from pathlib import Path
 
 import click
-from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
 from healthd.commands.options import config_option, json_option
+from healthd.commands.terminal import echo, terminal
 from healthd.units import parse_duration, parse_ratio, show_duration
 from healthd_gates.commands.settings import policy_of, settings_of
 from healthd_gates.judge.explain import percent
@@ -87,15 +87,15 @@ def simulate(
 
 
 def _forecasts(rules: Rules, traffic: Traffic, runs: int, seed: int, *, quiet: bool) -> Iterator[Forecast]:
-    console = Console(stderr=True, quiet=quiet)
+    console = terminal(stderr=True, quiet=quiet)
     for change in track(_CHANGES, "simulating", console=console, transient=True):
         yield from forecast(rules, traffic, [change], runs=runs, seed=seed)
 
 
 def _print(policy: str, rules: Rules, traffic: Traffic, forecasts: list[Forecast]) -> None:
-    console = Console(highlight=False)
+    console = terminal()
     beside = f" beside {traffic.baseline:g}" if traffic.baseline else ""
-    console.print(f"{policy} at {traffic.candidate:g} requests/s{beside}, {forecasts[0].runs} simulated gates a line")
+    echo(console, f"{policy} at {traffic.candidate:g} requests/s{beside}, {forecasts[0].runs} simulated gates a line")
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
     table.add_column("release", no_wrap=True)
     for title in ("rolled back", "half by", "9 in 10 by", "passed", "half by", "undecided"):
@@ -110,11 +110,12 @@ def _print(policy: str, rules: Rules, traffic: Traffic, forecasts: list[Forecast
             _after(row.passed_median),
             _share(row.inconclusive),
         )
-    console.print(table)
+    echo(console, table)
     healthy = forecasts[0]
-    console.print(
+    echo(
+        console,
         f"Of healthy releases the policy promises to roll back at most {percent(rules.risk.false_rollback)}; "
-        f"{_share(healthy.failed)} were here, which speaks for at most {percent(healthy.failed_at_most)}."
+        f"{_share(healthy.failed)} were here, which speaks for at most {percent(healthy.failed_at_most)}.",
     )
 
 

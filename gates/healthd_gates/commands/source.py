@@ -11,11 +11,11 @@ from typing import Any
 
 import click
 from pydantic import ValidationError
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from healthd.commands.options import config_option, json_option
+from healthd.commands.terminal import echo, terminal
 from healthd.runtime.clock import SystemClock
 from healthd.runtime.redaction import Redactor, secrets_of
 from healthd.units import show_duration
@@ -139,7 +139,7 @@ def _arm_document(seen: ArmSeen) -> dict[str, Any]:
 
 
 def _print(tested: SourceTested, spec: GateSpec) -> None:
-    console = Console(highlight=False)
+    console = terminal()
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
     table.add_column(tested.kind)
     for name in tested.arms:
@@ -147,14 +147,14 @@ def _print(tested: SourceTested, spec: GateSpec) -> None:
     for title, cells in _rows(tested):
         table.add_row(title, *cells)
     if tested.arms:
-        console.print(table)
+        echo(console, table)
     if tested.gaps:
-        console.print(Text(f"{tested.gaps} gaps"))
+        echo(console, Text(f"{tested.gaps} gaps"))
     for line in tested.doubtful:
-        console.print(Text(f"look at this: {line}", style="yellow"))
+        echo(console, Text(f"look at this: {line}", style="yellow"))
     for line in tested.refused:
-        console.print(Text(f"refused: {line}", style="red"))
-    console.print(Text(_conclusion(tested, spec), style="bold"))
+        echo(console, Text(f"refused: {line}", style="red"))
+    echo(console, Text(_conclusion(tested, spec), style="bold"))
 
 
 def _rows(tested: SourceTested) -> list[tuple[str, list[str]]]:

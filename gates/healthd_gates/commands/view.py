@@ -74,7 +74,13 @@ def line(gate: GateDocument) -> str:
     if gate.rollback is not None:
         return f"{gate.state}: {gate.rollback.told}"
     said = gate.decision or gate.standing
-    return f"{gate.state}: {said.sentence}" if said else str(gate.state)
+    text = f"{gate.state}: {said.sentence}" if said else str(gate.state)
+    return f"{text} {_decides(gate)}" if gate.state == "held" else text
+
+
+def _decides(gate: GateDocument) -> str:
+    """Who decides a held gate, and by which commands."""
+    return f"A person decides: healthd gate approve|reject {gate.id} --reason …"
 
 
 def rollback_words(rollback: RollbackDocument) -> str:
@@ -98,7 +104,7 @@ def picture(gate: GateDocument, now: datetime, width: int) -> RenderableType:
         parts.append(_indented(gate.rollback.told, "bold red" if gate.rollback.state.wants_a_person else ""))
         parts += _next_steps(gate, gate.rollback)
     if gate.state == "held":
-        parts.append(Text(f"A person decides: healthd gate approve|reject {gate.id} --reason …", style="bold"))
+        parts.append(Text(_decides(gate), style="bold"))
     return Group(*parts)
 
 

@@ -62,6 +62,8 @@ def notices(before: Gate, after: Gate, external_url: str | None = None) -> Itera
 def _notices(before: Gate, after: Gate) -> Iterator[Notice]:
     if after.decision is not None and before.decision is None:
         yield _verdict(after, after.decision)
+    if after.state is GateState.HELD and before.state is not GateState.HELD:
+        yield _held(after)
     if _is_blind(after) and not _is_blind(before):
         yield _blind(after)
     if after.rollback is not None and (before.rollback is None or after.rollback.state is not before.rollback.state):
@@ -85,6 +87,26 @@ def _verdict(gate: Gate, decision: Decision) -> Notice:
         link=gate.deployment.url,
         always=True,
         lasts=_TOLD,
+    )
+
+
+def _held(gate: Gate) -> Notice:
+    assert gate.standing is not None
+    return Notice(
+        key=f"gate:{gate.service}",
+        about="gate",
+        name=gate.service,
+        standing=f"held {gate.id}",
+        firing=True,
+        severity=Severity.WARNING,
+        summary=f"{gate.service} {gate.candidate.version} waits for a person to decide",
+        detail=f"{gate.standing.sentence} Decide with: healthd gate approve|reject {gate.id} --reason …",
+        since=gate.standing.at,
+        began=gate.created_at,
+        facts=_facts(gate) | {"reason": gate.standing.reason.value},
+        link=gate.deployment.url,
+        always=True,
+        lasts=_ROLLBACK_TOLD,
     )
 
 

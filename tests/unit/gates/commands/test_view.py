@@ -5,9 +5,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
+from healthd.commands.terminal import echo, terminal
 from healthd_gates.client.exit_codes import code_of
-from healthd_gates.commands.view import picture, tell
+from healthd_gates.commands.view import line, picture, tell
 from healthd_gates.criteria.error_rate import ErrorRate
 from healthd_gates.domain.evidence import Counts, Evidence, Verdict
 from healthd_gates.domain.gate import Decision, Gate, GateState, Rollback, RollbackState
@@ -66,7 +69,24 @@ def test_the_view_says_how_things_stand(width: int) -> None:
 
 def test_a_held_gate_says_what_to_do() -> None:
     """The command is there to be copied."""
-    assert "healthd gate approve|reject g1" in drawn(replace(gate(), state=GateState.HELD))
+    held = replace(gate(), state=GateState.HELD)
+    assert "healthd gate approve|reject g1" in drawn(held)
+    assert line(GateDocument.of(held)).endswith(" A person decides: healthd gate approve|reject g1 --reason …")
+
+
+def test_nothing_is_folded_where_no_terminal_is(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A job's log, a pager or `grep` has whole lines, whatever width somebody's variable says."""
+    monkeypatch.setenv("COLUMNS", "40")
+    console = terminal()
+    table = Table("left", "right", box=None)
+    table.add_row("short", "a word " * 60)
+    table.add_row("second", "end")
+    echo(console, table, Text("a sentence " * 60))
+    lines = capsys.readouterr().out.splitlines()
+    assert [len(line) > 300 for line in lines] == [False, True, False, True]
+    assert all(line == line.rstrip() for line in lines)
 
 
 def test_the_last_word_repeats_nothing(capsys: pytest.CaptureFixture[str]) -> None:

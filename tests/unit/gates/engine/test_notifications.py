@@ -8,10 +8,13 @@ import pytest
 from structlog.testing import capture_logs
 
 from healthd.notifiers.notice import Severity
-from healthd_gates.domain.evidence import Verdict
+from healthd_gates.criteria.error_rate import ErrorRate
+from healthd_gates.domain.evidence import Counts, Evidence, Verdict
 from healthd_gates.domain.gate import Decision, Gate, GateState, Rollback, RollbackState
 from healthd_gates.domain.request import Deployment, Version
 from healthd_gates.engine.notifications import log, notices
+from healthd_gates.judge.judge import Judge
+from healthd_gates.judge.rules import Rules, Timing
 
 START = datetime(2026, 3, 29, tzinfo=UTC)
 GATE = Gate(
@@ -49,6 +52,18 @@ def test_a_verdict_is_told(verdict: Verdict, firing: bool, severity: Severity, w
     assert (notice.detail, notice.link, notice.facts["actor"]) == ("Too many errors.", "https://ci.test/7", "ada")
     assert notice.began == START
     assert list(notices(after, replace(after, sequence=7))) == []
+
+
+def test_a_held_gate_calls_a_person() -> None:
+    """Once, with the commands that decide it; the verdict then ends it."""
+    standing = Judge(Rules((ErrorRate(),), timing=Timing(5, 0, 60, 600))).step(Evidence(START, 5, Counts(9, 0)))
+    held = replace(GATE, state=GateState.HELD, standing=standing)
+    (notice,) = notices(GATE, held)
+    assert (notice.firing, notice.severity) == (True, Severity.WARNING)
+    assert notice.summary == "api 2.0 waits for a person to decide"
+    assert notice.detail.endswith("Decide with: healthd gate approve|reject g1 --reason …")
+    assert list(notices(held, replace(held, sequence=8))) == []
+    assert notice.key == next(notices(GATE, decided(Verdict.PASS, Verdict.PASS))).key
 
 
 def test_a_pass_ends_what_a_fail_began() -> None:
