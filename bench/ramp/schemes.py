@@ -1,0 +1,136 @@
+"""Ways to widen a rollout: fixed schedules with the published defaults of each tool, and the product's own.
+
+A tool that needs a limit has 5 %. Each is asked after every look which share of the traffic the candidate gets next;
+0 is the way back, and final.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+from bench.ramp.releases import LOOK
+from healthd_gates.config.builtin_policies import SHIPPED
+from healthd_gates.config.policy import Policy
+from healthd_gates.domain.evidence import Counts, Evidence, Verdict
+from healthd_gates.judge.arms import errors
+from healthd_gates.judge.judge import Judge
+from healthd_gates.judge.ramp import Pace, Ramp, next_weight, usual_budget
+from healthd_gates.judge.rules import Rules
+
+LIMIT = 0.05
+_START = datetime(2026, 1, 1, tzinfo=UTC)
+_MINUTE = 60.0
+_ACTION = 5.0  # seconds that the product's action takes
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Requests and bad ones of both arms in one look."""
+
+    n: float
+    x: float
+    m: float
+    y: float
+
+
+class Scheme(Protocol):
+    """One rollout. `weight` is the candidate's share of the traffic."""
+
+    weight: float
+
+    def step(self, seen: Seen) -> None:
+        """Take one look, and set the weight for the next."""
+
+
+class Fixed:
+    """A list of (seconds, weight), and a check every minute: more than `tolerated` failed ones are the way back."""
+
+    def __init__(self, schedule: Sequence[tuple[float, float]], tolerated: int, checks: float = 1e9) -> None:
+        self._schedule, self._tolerated, self._checks = schedule, tolerated, checks
+        self._at = self._n = self._x = 0.0
+        self._failed = self._made = 0
+        self.weight = schedule[0][1]
+
+    def step(self, seen: Seen) -> None:
+        """Count, check once a minute, and follow the list."""
+        self._at += LOOK
+        self._n, self._x = self._n + seen.n, self._x + seen.x
+        if self._at % _MINUTE < LOOK / 2 and self._made < self._checks:
+            self._made += 1
+            self._failed += self._n > 0 and self._x / self._n > LIMIT
+            self._n = self._x = 0.0
+            if self._failed > self._tolerated:
+                self.weight = 0.0
+        if self.weight:
+            self.weight = max(weight for at, weight in self._schedule if at <= self._at)
+
+
+class Gated:
+    """The product's judge: all the traffic at once under `post-switch`, or widened by evidence under `canary`."""
+
+    def __init__(self, *, ramps: bool) -> None:
+        self._ramps = ramps
+        self._policy = Policy.model_validate(SHIPPED["canary" if ramps else "post-switch"])
+        rules = _by_errors(self._policy.verdict_rules())
+        self._judge = Judge(rules)
+        self._ramp = Ramp([errors], rules.timing, rules.risk.false_pass)
+        self._budget: float | None = None
+        self._looks, self._settled = 0, 0
+        self.weight = 0.0 if ramps else 1.0
+        self._over = False
+
+    def step(self, seen: Seen) -> None:
+        """Judge the look, and widen; a new weight is seen for one look before the next."""
+        self._looks += 1
+        evidence = Evidence(
+            _START + timedelta(seconds=LOOK * self._looks),
+            LOOK,
+            Counts(seen.n, seen.x) if seen.n or self.weight else None,
+            Counts(seen.m, seen.y) if self._ramps else None,
+        )
+        if self._over:
+            return
+        self._judge.take(evidence)
+        verdict, _ = self._judge.decision
+        if verdict is Verdict.FAIL:
+            self.weight, self._over = 0.0, True
+        elif verdict is not None and self.weight >= 1:
+            self._watch()
+        if self._over or not self._ramps or self.weight >= 1:
+            return
+        self._ramp.take(evidence)
+        allowance = self._ramp.allowance(_ACTION)
+        self._budget = self._budget or usual_budget(allowance.traffic)
+        self._settled += 1
+        settling = self._looks * LOOK < self._policy.initial_delay
+        if self._settled < 2 or (settling and self.weight):
+            return
+        widened = next_weight(self.weight, allowance.weight(self._budget), Pace())
+        if widened > self.weight:
+            self.weight, self._settled = widened, 0
+
+    def _watch(self) -> None:
+        """Judge on after the pass, as the shipped policies do."""
+        self._judge = Judge(_by_errors(self._policy.watch_rules()))
+
+
+def _by_errors(rules: Rules) -> Rules:
+    """Return the rules without the latency, which these streams do not have."""
+    return replace(rules, criteria=rules.criteria[:1])
+
+
+def _linear(step: float, until: float = 1.0) -> list[tuple[float, float]]:
+    count = round(until / step)
+    return [(_MINUTE * place, step * (place + 1)) for place in range(count)]
+
+
+SCHEMES: dict[str, Callable[[], Scheme]] = {
+    "**healthd ramp**": lambda: Gated(ramps=True),
+    "all at once, gated": lambda: Gated(ramps=False),
+    "Flagger": lambda: Fixed([*_linear(0.05, 0.5), (10 * _MINUTE, 1.0)], tolerated=4, checks=10),
+    "Argo": lambda: Fixed([(0, 0.2), (60, 0.4), (120, 0.6), (180, 0.8), (240, 1.0)], tolerated=0, checks=5),
+    "ECS linear": lambda: Fixed(_linear(0.1), tolerated=0),
+    "ECS canary": lambda: Fixed([(0, 0.1), (300, 1.0)], tolerated=0),
+    "fixed stages": lambda: Fixed([(0, 0.01), (300, 0.05), (600, 0.25), (900, 0.5), (1200, 1.0)], tolerated=0),
+}
