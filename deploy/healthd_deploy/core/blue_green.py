@@ -53,6 +53,15 @@ class PutsBack(Protocol):
         ...
 
 
+@runtime_checkable
+class RunsPrograms(Protocol):
+    """Platform that runs programs on this host."""
+
+    def check_programs(self) -> None:
+        """Raise StepFailed if one of them is not there: better now than after the release."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class BlueGreen:
     """Parts of one deploy."""
@@ -70,6 +79,8 @@ class BlueGreen:
         version has the traffic already. The switch of another deploy is not undone.
         """
         steps, platform = self.steps, self.platform
+        if isinstance(platform, RunsPrograms):
+            platform.check_programs()
         live = await steps.look("which target has the traffic", platform.live)
         idle = await platform.idle()
         resumed = False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -18,6 +19,16 @@ _LINES = 5  # last lines of output that are shown when it fails
 
 class ProgramTimedOut(StepFailed):
     """The program was killed at its timeout: its effect is unknown."""
+
+
+def find(name: str) -> None:
+    """Raise StepFailed if there is no such program that this user may run."""
+    if shutil.which(name) is not None:
+        return
+    if "/" not in name:
+        raise StepFailed(f"there is no program {name} in {os.environ.get('PATH', 'an empty PATH')}")
+    is_there = "may not be run by this user" if Path(name).exists() else "is not there"
+    raise StepFailed(f"the program {name} {is_there}")
 
 
 async def run(

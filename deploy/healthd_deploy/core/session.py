@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import getpass
 import socket
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from contextlib import aclosing, asynccontextmanager, suppress
 from typing import Any, TypeVar
 
@@ -98,10 +98,7 @@ class GateSession:
         With `rolls_back` a fail triggers the daemon's actions. `rollback_window` is the number of seconds after a pass
         in which the baseline can still take the traffic; None: without limit.
         """
-        if self._steps.dry_run:
-            self._steps.say(f"would ask the gate {policy} about {candidate['version']}", "○")
-            return
-        request = {
+        request: dict[str, Any] = {
             "service": self._config.service,
             "policy": policy,
             "candidate": candidate,
@@ -113,6 +110,9 @@ class GateSession:
             request["baseline"] = baseline
         if rollback_window is not None:
             request["rollback_window"] = show_duration(rollback_window)
+        if self._steps.dry_run:
+            await self._rehearse(request)
+            return
         key = ":".join(filter(None, (self._key, policy, part)))
         try:
             self._gate = await self._client.verify(request, key=key)
@@ -123,6 +123,13 @@ class GateSession:
             self._gate = await self._asked(self._client.gate(str(problem["gate_id"])))
         except Unreachable as error:
             raise CouldNotAsk(str(error)) from error
+
+    async def _rehearse(self, request: Mapping[str, Any]) -> None:
+        """Have healthd say whether it would start this gate. Raises CouldNotAsk, such as for an unknown policy."""
+        found = await self._asked(self._client.could_start(request))
+        self._steps.say(f"would ask the gate {found.policy} about {request['candidate']['version']}", "○")
+        for note in found.notes:
+            self._steps.say(f"gate {found.policy}: {note}")
 
     async def switched(self, policy: str, candidate: Arm) -> bool:
         """True if this deploy switched the traffic to a candidate: it started the gate about it and the candidate was

@@ -32,6 +32,13 @@ class NginxPlatform:
     async def switch(self, target: str) -> None:
         await self._upstream.switch(target)
 
+    def check_programs(self) -> None:
+        programs = [self._config.upstream.test, self._config.upstream.reload, self._config.release.argv]
+        if self._config.retire is not None:
+            programs.append(self._config.retire.argv)
+        for argv in programs:
+            program.find(argv[0])
+
     async def retire(self, target: str) -> None:
         if (retire := self._config.retire) is not None:
             version = await self.version(target) or "unknown"

@@ -57,6 +57,7 @@ class UpstreamFile:
         live = self.read().live if self._config.file.exists() else "nothing"
         if not os.access(self._config.file.parent, os.W_OK):
             raise StepFailed(f"{self._config.file.parent} cannot be written to as this user")
+        program.find(self._config.reload[0])
         await program.run(self._config.test, within=self._config.timeout)
         return f"{target} has the traffic" if live == target else f"the traffic would go from {live} to {target}"
 

@@ -4,17 +4,18 @@ verdict."""
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from aiohttp import web
 
 from healthd.web.problems import Problem
 from healthd_gates.api.long_poll import Patience
-from healthd_gates.api.operation import Answer, Call, Header, Operation
+from healthd_gates.api.operation import Answer, Call, Header, Nothing, Operation
 from healthd_gates.api.requests import VerifyBody, WaitQuery
 from healthd_gates.api.responses import answer
 from healthd_gates.domain.gate import Gate
 from healthd_gates.engine.service import GateService
-from healthd_gates.schema.gate import GateDocument
+from healthd_gates.schema.gate import DryRunDocument, GateDocument
 
 POLL_SECONDS = 5
 _JOINS_FOR = 900.0  # seconds after a verdict in which the same key returns it instead of an error
@@ -71,23 +72,46 @@ class Verify:
                     422: "The request does not fit the configuration, or its key is that of another request, or of a "
                     "deploy whose verdict is old.",
                 },
-            )
+            ),
+            Operation(
+                name="could_start",
+                method="POST",
+                path="/gates/verify/dry-run",
+                scope="gates:verify",
+                summary="Could this gate start now? Nothing is started, and 200 says nothing of a deploy.",
+                handle=self._dry_run,
+                body=VerifyBody,
+                answers={200: Answer("It could start; the notes say what is doubtful.", DryRunDocument)},
+                refusals={
+                    404: "No such service or policy.",
+                    409: "It could not: another gate or a deploy lock, a freeze, or the quarantine.",
+                    422: "The request does not fit the configuration, or could not be judged or rolled back.",
+                },
+            ),
         ]
+
+    async def _dry_run(self, call: Call[VerifyBody, Nothing]) -> web.Response:
+        _may_override(call)
+        gate = await self._gate_service.could_start(call.body.request(), caller=call.caller.name)
+        return answer(DryRunDocument(service=gate.service, policy=gate.policy, notes=list(gate.notes)))
 
     async def _verify(self, call: Call[VerifyBody, WaitQuery]) -> web.Response:
         body = call.body
-        if body.override is not None and not call.caller.may("gates:rollback"):
-            raise Problem(
-                403, "Forbidden", f"token {call.caller.name!r} lacks the scope gates:rollback for an override"
-            )
+        _may_override(call)
         key = _key(call.request.headers.get("Idempotency-Key"), body.idempotency_key)
         gate = await self._gate_service.start(
-            body.request(), caller=call.caller.name, idempotency_key=key, joins_for=_JOINS_FOR
+            body.request(), caller=call.caller.name, idempotency_key=key, joins_for=_JOINS_FOR, guards_live=True
         )
         gate = await self._patience.wait(call, gate, call.query.wait)
         headers = {"Location": call.address(f"/gates/{gate.id}")}
         status = status_of(gate, strict=call.query.answer == "strict")
         return answer(GateDocument.of(gate, call.base), status, headers | retry_of(status))
+
+
+def _may_override(call: Call[VerifyBody, Any]) -> None:
+    """Raise Problem 403 for an override by a caller who may not."""
+    if call.body.override is not None and not call.caller.may("gates:rollback"):
+        raise Problem(403, "Forbidden", f"token {call.caller.name!r} lacks the scope gates:rollback for an override")
 
 
 def status_of(gate: Gate, *, strict: bool = False) -> int:

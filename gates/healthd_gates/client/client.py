@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from healthd_gates.client.transport import Transport, Unreachable
 from healthd_gates.schema.action import ActionsDocument, ActionTestDocument, RehearsalDocument
-from healthd_gates.schema.gate import GateDocument, GatesDocument
+from healthd_gates.schema.gate import DryRunDocument, GateDocument, GatesDocument
 from healthd_gates.schema.lock import LockDocument, LocksDocument, QuarantineDocument
 
 DocumentT = TypeVar("DocumentT", bound=BaseModel)
@@ -48,6 +48,10 @@ class GateClient:
         verdict."""
         headers = {"Idempotency-Key": key or str(uuid.uuid4())}
         return await self._ask(GateDocument, "POST", "/gates/verify", body=request, headers=headers, fine=(412,))
+
+    async def could_start(self, request: Mapping[str, Any]) -> DryRunDocument:
+        """Return what is doubtful about a gate that could start now. Starts none; raises Refused as `verify`."""
+        return await self._ask(DryRunDocument, "POST", "/gates/verify/dry-run", body=request)
 
     async def gate(self, gate_id: str, *, wait: float = 0.0) -> GateDocument:
         """Return one gate; with `wait`, once it is answered or after that many seconds."""

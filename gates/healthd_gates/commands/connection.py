@@ -44,7 +44,8 @@ def asking(command: Callable[Concatenate[GateClient, Params], Awaitable[ResultT]
     def wrapped(url: str, token_file: Path | None, retry_for: float, *args: Any, **kwargs: Any) -> ResultT:
         token = _token(token_file)
         if not url.startswith(("http://", "https://")):
-            fail(f"{url} is not a URL: write it as https://healthd.example.org")
+            cure = "https://healthd.example.org" if "://" in url else f"http://{url}, or with https://"
+            fail(f"{url}, from --url or HEALTHD_URL, is not a URL: write it as {cure}")
         if not _is_address(url):
             fail(f"{url} names no host: write it as https://healthd.example.org")
 

@@ -17,7 +17,7 @@ from healthd_gates.commands.arms import arm, arm_options, given
 from healthd_gates.commands.connection import asking, fail
 from healthd_gates.commands.interrupt import Interrupts, ask_what_now
 from healthd_gates.commands.view import Show, showing, tell
-from healthd_gates.schema.gate import GateDocument
+from healthd_gates.schema.gate import DryRunDocument, GateDocument
 
 
 @click.command()
@@ -45,11 +45,20 @@ from healthd_gates.schema.gate import GateDocument
     show_default=True,
     help="What Ctrl-C or SIGTERM does to the gate where nobody can be asked.",
 )
+@click.option("--dry-run", is_flag=True, help="Say whether the gate could start now, and start none.")
 @click.option("-q", "--quiet", is_flag=True, help="Print the verdict only.")
 @json_option
 @asking
 async def verify(
-    client: GateClient, /, *, key: str | None, on_interrupt: str, quiet: bool, as_json: bool, **options: Any
+    client: GateClient,
+    /,
+    *,
+    key: str | None,
+    on_interrupt: str,
+    dry_run: bool,
+    quiet: bool,
+    as_json: bool,
+    **options: Any,
 ) -> None:
     """Start a gate for VERSION of SERVICE and wait for its verdict.
 
@@ -62,6 +71,9 @@ async def verify(
     healthd gate verify api "$TAG" --key "$CI_PIPELINE_ID" --json > gate.json
     """
     request = _request(**options)
+    if dry_run:
+        _tell_dry_run(await client.could_start(request), as_json=as_json)
+        return
     gate = await client.verify(request, key=key)
     interrupts = Interrupts()
     with interrupts.caught():
@@ -79,6 +91,15 @@ async def verify(
                 sys.exit(INTERRUPTED)
     tell(gate, as_json=as_json)
     sys.exit(code_of(gate))
+
+
+def _tell_dry_run(found: DryRunDocument, *, as_json: bool) -> None:
+    if as_json:
+        click.echo(found.model_dump_json(indent=2))
+        return
+    click.echo(f"a gate of {found.service} under {found.policy} could start now; none was started")
+    for note in found.notes:
+        click.echo(f"  {note}")
 
 
 async def _answered(client: GateClient, gate_id: str, show: Show) -> GateDocument:

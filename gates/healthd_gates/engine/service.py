@@ -17,11 +17,12 @@ from healthd.journal.database import JournalError
 from healthd.journal.journal import AuditEntry
 from healthd.runtime.clock import Clock
 from healthd_gates.actions.executor import Attempts
-from healthd_gates.domain.action_order import ActionRun
+from healthd_gates.domain.action_order import ActionRun, Occasion
 from healthd_gates.domain.errors import (
     AlreadyDecided,
     AmbiguousGate,
     Draining,
+    InvalidRequest,
     JournalUnavailable,
     NothingToRollBack,
     NotPushed,
@@ -55,6 +56,7 @@ _ELSEWHERE_SECONDS = 1.0  # between polls of a gate that another replica runs
 _HERE_SECONDS = 15.0
 _SHORTEST = 4  # characters of an id that may be used as a prefix
 _TUGS = 5
+_RECENT = 20  # gates of a service among which the last deploy is looked for
 _Asking = Callable[[Gate], bool]
 _Stepping = Callable[[Gate, GateSpec], Step]
 _UNDECIDED = (GateState.SETTLING, GateState.OBSERVING, GateState.HELD)
@@ -94,9 +96,14 @@ class GateService:
         caller: str,
         idempotency_key: str | None = None,
         joins_for: float | None = None,
+        guards_live: bool = False,
     ) -> Gate:
         """Store a gate and run it. The same idempotency key with the same request returns the same gate, for
-        `joins_for` seconds after its verdict; None: without a limit. Raises StaleVerdict after that."""
+        `joins_for` seconds after its verdict; None: without a limit. Raises StaleVerdict after that.
+
+        `guards_live`: Raise InvalidRequest for a version that has the traffic since its last gate, which a fail would
+        move although nobody named where to.
+        """
         config, moment = self._supervisor.config, self._clock.now()
         admission, spec = validate(
             request,
@@ -114,9 +121,51 @@ class GateService:
                 raise Draining
             if len(self._supervisor) >= config.gates.max_running:
                 raise TooManyGates(count=len(self._supervisor))
+            if guards_live:
+                await self._refuse_live(admission, spec)
             admission = await self._with_checked_source(admission, spec)
             # Shielded: a caller that disconnects must not leave a gate behind that is stored but runs nowhere.
             return await asyncio.shield(asyncio.create_task(self._store_and_run(admission, spec)))
+
+    async def could_start(self, request: VerifyRequest, *, caller: str) -> Gate:
+        """Return the gate that `start` would store now, with doubts about its numbers. Stores nothing. Raises as
+        `start`."""
+        config, moment = self._supervisor.config, self._clock.now()
+        admission, spec = validate(
+            request, config, caller=caller, key=None, replica=self._replica, moment=moment, joins_for=None
+        )
+        with _refusing():
+            try:
+                await self._gate_store.refuse(admission)
+            except ServiceBusy as refusal:
+                raise await self._busy(refusal) from None
+            await self._refuse_live(admission, spec)
+            return (await self._with_checked_source(admission, spec)).gate
+
+    async def _refuse_live(self, admission: Admission, spec: GateSpec) -> None:
+        """Raise InvalidRequest for a gate about the version that is live, such as that of a pipeline that is run again:
+        its rollback would move the traffic of a version that nothing replaced."""
+        gate, request = admission.gate, admission.request
+        acts = spec.actions(Occasion.FAIL) or spec.actions_on_loss()
+        if request.rollback != "auto" or gate.baseline is not None or not spec.follows_switch or not acts:
+            return
+        page = await self._gate_store.page(gate.service, (), _RECENT, None)
+        before = next((each for each in page.gates if self._followed_switch(each, spec)), None)
+        if before is None or not before.may_stay or before.candidate != gate.candidate:
+            return
+        if gate.deployment.id is not None and gate.deployment.id == before.deployment.id:
+            return  # another step of the same deploy
+        raise InvalidRequest(
+            field="baseline",
+            problem=f"{gate.candidate.version} has passed gate {before.id}, and no deploy came after it: it is live, "
+            "and a rollback of it would have nowhere to go. Name the baseline, or only judge it: rollback off "
+            "(--no-rollback)",
+        )
+
+    def _followed_switch(self, gate: Gate, spec: GateSpec) -> bool:
+        """True if a gate judged a version that had been given traffic, as far as today's configuration tells."""
+        policy = self._supervisor.config.policies.get(gate.policy)
+        return policy is None or GateSpec(policy, spec.service, name=gate.policy).follows_switch
 
     async def _with_checked_source(self, admission: Admission, spec: GateSpec) -> Admission:
         """Return the admission with doubts about the numbers to come. Raises InvalidRequest if none could be judged by

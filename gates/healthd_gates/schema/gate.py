@@ -189,6 +189,14 @@ class GateDocument(Shown):
         )
 
 
+class DryRunDocument(Shown):
+    """A gate that could start now; `notes` say what is doubtful about it."""
+
+    service: str
+    policy: str
+    notes: list[str]
+
+
 class GatesDocument(Shown):
     """Gates, newest first. `next` is the value of `before` for the next page; null at the end. `unreadable` has the ids
     of those among them that another release of healthd wrote, and this one cannot show."""

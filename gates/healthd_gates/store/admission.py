@@ -93,12 +93,17 @@ async def known(connection: AsyncConnection, admission: Admission, moment: datet
     return gate
 
 
-async def admit(connection: AsyncConnection, admission: Admission, moment: datetime) -> None:
-    """Store the gate with token 1. Raises Locked, Quarantined, ServiceBusy, and IntegrityError if another replica was
-    faster by a moment: then a retry gives the refusal."""
+async def refuse(connection: AsyncConnection, admission: Admission, moment: datetime) -> None:
+    """Raise Locked, Quarantined or ServiceBusy if the gate may not start now."""
     await _refuse_locked(connection, admission, moment)
     await _refuse_quarantined(connection, admission)
     await _refuse_busy(connection, admission, moment)
+
+
+async def admit(connection: AsyncConnection, admission: Admission, moment: datetime) -> None:
+    """Store the gate with token 1. Raises Locked, Quarantined, ServiceBusy, and IntegrityError if another replica was
+    faster by a moment: then a retry gives the refusal."""
+    await refuse(connection, admission, moment)
     if admission.follows_switch:
         await _end_watches(connection, admission.gate.service, moment)
     gate, request = admission.gate, admission.request

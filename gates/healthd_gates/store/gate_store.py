@@ -15,7 +15,7 @@ from healthd_gates.domain.evidence import Evidence
 from healthd_gates.domain.gate import EventKind, Gate, GateEvent, GateState, Page
 from healthd_gates.domain.request import PushedEvidence
 from healthd_gates.store import tables
-from healthd_gates.store.admission import Admission, admit, known
+from healthd_gates.store.admission import Admission, admit, known, refuse
 from healthd_gates.store.gate_update import Change
 from healthd_gates.store.group_commit import Writer
 from healthd_gates.store.leases import Owned
@@ -55,6 +55,11 @@ class GateStore:
                 continue
             return Owned(admission.gate, 1, admission.policy_body, None)
         raise JournalError("too many callers start gates for this service at once")
+
+    async def refuse(self, admission: Admission) -> None:
+        """Raise the Refusal with which the gate would not start now."""
+        async with self.database.read() as connection:
+            await refuse(connection, admission, self._clock.now())
 
     async def audit(self, entry: AuditEntry) -> None:
         """Store an audit entry that no change of a gate comes with."""

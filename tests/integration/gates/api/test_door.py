@@ -15,6 +15,7 @@ SCOPES = {
     ("GET", "/locks/{service}"): "read",
     ("GET", "/quarantine"): "read",
     ("POST", "/gates/verify"): "verify",
+    ("POST", "/gates/verify/dry-run"): "verify",
     ("POST", "/gates/{gate_id}/cancel"): "verify",
     ("POST", "/gates/{gate_id}/evidence"): "verify",
     ("POST", "/locks/{service}"): "verify",

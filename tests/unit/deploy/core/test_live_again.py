@@ -6,16 +6,18 @@ from typing import Any, cast
 
 import pytest
 
+from healthd_deploy.core import program
 from healthd_deploy.core.blue_green import BlueGreen
 from healthd_deploy.core.command import carried_out
 from healthd_deploy.core.session import GateSession
 from healthd_deploy.core.settings import DeployConfig
 from healthd_deploy.core.steps import Steps
 from healthd_gates.client.client import GateClient
+from healthd_gates.client.transport import Refused
 from healthd_gates.domain.evidence import Verdict
 from healthd_gates.domain.gate import Gate, GateState
 from healthd_gates.domain.request import Deployment, Version
-from healthd_gates.schema.gate import GateDocument, GatesDocument
+from healthd_gates.schema.gate import DryRunDocument, GateDocument, GatesDocument
 from healthd_gates.schema.lock import LockDocument, QuarantinedDocument, QuarantineDocument
 from tests.fakes import gate_states as gates
 
@@ -54,6 +56,11 @@ class Daemon:
     async def follow(self, gate_id: str) -> AsyncGenerator[GateDocument]:
         (gate,) = [gate for gate in self._gates if gate.id == gate_id]
         yield GateDocument.of(gate if gate.decision else replace(decided(self._verdict), id=gate_id))
+
+    async def could_start(self, request: Mapping[str, Any]) -> DryRunDocument:
+        if request["policy"] == "unknown":
+            raise Refused(404, {"detail": "No policy is called 'unknown'."})
+        return DryRunDocument(service="shop", policy=request["policy"], notes=["no series yet"])
 
     async def quarantine(self) -> QuarantineDocument:
         return QuarantineDocument(versions=self.kept)
@@ -146,3 +153,39 @@ async def test_a_version_in_quarantine_is_refused_as_its_gate_would_be() -> None
     code, changed, referee = await deployed(daemon)
     assert (code, changed, daemon.asked) == (3, [], [])
     assert "2.0 is in quarantine: Above 5 % (healthd gate unquarantine shop 2.0" in referee.report.sentence(3)
+
+
+class WithPrograms(TwoTargets):
+    """Two targets whose live version is another one, and a program that may not be there."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self._name = name
+
+    def check_programs(self) -> None:
+        program.find(self._name)
+
+    async def version(self, target: str) -> str | None:
+        return "1.0"
+
+
+@pytest.mark.parametrize(
+    ("policy", "name", "code", "said"),
+    [
+        ("canary", "true", 0, "gate canary: no series yet"),
+        ("unknown", "true", 3, "No policy is called 'unknown'."),
+        ("canary", "/no/such/program", 1, "the program /no/such/program is not there"),
+        ("canary", "no-such-program", 1, "there is no program no-such-program in "),
+    ],
+)
+async def test_a_dry_run_finds_what_would_stop_it(
+    policy: str, name: str, code: int, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A gate that would be refused and a program that is not there; nothing is asked for, and nothing changed."""
+    daemon, platform, steps = Daemon(Verdict.PASS), WithPrograms(name), Steps(dry_run=True)
+    config = DeployConfig.model_validate({"service": "shop", "gates": {"before": [], "after": policy}})
+    session = GateSession(cast("GateClient", daemon), config, "run-1", steps)
+    deploy = BlueGreen(platform, session, steps, config.gates, None)
+    assert await carried_out(lambda: deploy.deploy("2.0"), session, steps) == code
+    assert said in capsys.readouterr().err + session.report.reason
+    assert (daemon.asked, platform.changed) == ([], [])

@@ -1,0 +1,85 @@
+"""A gate about the version that is live already, such as that of a pipeline that is run again, moves no traffic."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from healthd_gates.domain import errors as refusals
+from healthd_gates.domain.gate import Gate
+from healthd_gates.domain.request import Deployment, Version
+from tests.fakes.gates import Note, Replica, Script, broken, config, replica, request, silent
+
+
+async def verified(running: Replica, version: str = "2.0", key: str | None = None, **asked: Any) -> Gate:
+    gate = await running.keeper.start(
+        request(version=version, **asked), caller="ci", idempotency_key=key, guards_live=True
+    )
+    return await running.keeper.wait(gate.id, 600)
+
+
+async def test_it_is_refused_where_a_fail_would_move_the_traffic(file: Path) -> None:
+    """With what to say instead; nothing is started, and the watch over the version goes on."""
+    async with replica(file) as running:
+        passed = await verified(running, key="run-1")
+        assert passed.may_stay
+        again = rf"2\.0 has passed gate {passed.id}, and no deploy came after it.*--no-rollback"
+        with pytest.raises(refusals.InvalidRequest, match=again):
+            await verified(running, key="run-2")
+        with pytest.raises(refusals.InvalidRequest, match=again):
+            await running.keeper.could_start(request(), caller="ci")
+        assert (await running.keeper.list()).gates[0].id == passed.id
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [{"rollback": "off"}, {"baseline": Version(version="1.9")}, {"version": "3.0"}],
+    ids=["judged only", "a baseline", "another version"],
+)
+async def test_what_may_start(file: Path, asked: dict[str, Any]) -> None:
+    """Nothing is moved, or it is said where to, or something else is deployed."""
+    async with replica(file) as running:
+        await verified(running)
+        assert (await verified(running, **asked)).decision is not None
+
+
+async def test_another_step_of_the_same_deploy(file: Path) -> None:
+    """A canary that grows is asked about several times."""
+    async with replica(file) as running:
+        step = await verified(running, deployment=Deployment(id="run-1"))
+        assert (await verified(running, deployment=Deployment(id="run-1"))).id != step.id
+
+
+async def test_where_no_action_would_be_ordered(file: Path) -> None:
+    """There is nothing to refuse."""
+    async with replica(file, config(service={"on_fail": []})) as running:
+        await verified(running)
+        assert (await verified(running)).decision is not None
+
+
+async def test_a_version_that_was_replaced_since(file: Path) -> None:
+    """It is a deploy like any other; and one that has not passed is not live for certain."""
+    async with replica(file) as running:
+        await verified(running)
+        await verified(running, "3.0")
+        assert (await verified(running)).decision is not None
+        Script.act = silent
+        assert not (await verified(running, "4.0")).may_stay
+        assert (await verified(running, "4.0")).decision is not None
+        assert Note.tried == []
+
+
+async def test_a_dry_run_says_what_a_start_would(file: Path) -> None:
+    """And stores nothing: no gate, no lock, no quarantine."""
+    async with replica(file) as running:
+        dry = await running.keeper.could_start(request(), caller="ci")
+        assert (dry.policy, (await running.keeper.list()).gates) == ("quick", ())
+        with pytest.raises(refusals.UnknownService, match="Did you mean web"):
+            await running.keeper.could_start(request("wep"), caller="ci")
+        Script.act = broken
+        failed = await verified(running)
+        with pytest.raises((refusals.Quarantined, refusals.ServiceBusy), match=failed.id):
+            await running.keeper.could_start(request(), caller="ci")
+        await running.keeper.lock("web", holder="ci-7", seconds=60, reason="a migration", caller="ci")
+        with pytest.raises(refusals.Locked, match="ci-7 holds"):
+            await running.keeper.could_start(request("web"), caller="ci")
