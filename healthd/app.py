@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 from traceback import format_tb
 
@@ -351,8 +352,9 @@ class Daemon:
     def _gate_changed(self, before: Gate, after: Gate) -> None:
         gate_news.log(before, after)
         if self.notifications is not None:
+            service = self.settings.services.get(after.service)
             for notice in gate_news.notices(before, after, self.settings.http.external_url):
-                self.notifications.tell(notice)
+                self.notifications.tell(replace(notice, labels=service.labels if service else {}))
 
     def _lagged(self, seconds: float) -> None:
         self.metrics.loop_lag.observe(seconds)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 
 from prometheus_client import (
@@ -204,10 +204,26 @@ class BoardCollector(Collector):
             if state.last_healthy is not None:
                 healthy.add_metric([state.name], state.last_healthy.timestamp())
         yield from (info, latency, probed, healthy, *_measured(states))
+        yield labels_metric("check", {state.name: state.config.labels for state in states})
         ready = GaugeMetricFamily("healthd_group_ready", "Whether the group's endpoint answers 200.", labels=["group"])
         for name in self._board.groups():
             ready.add_metric([name], self._board.group(name).ready)
         yield ready
+
+
+def labels_metric(subject: str, labels: Mapping[str, Mapping[str, str]]) -> Metric:
+    """Return the labels of checks or services by name, as kube-state-metrics exports those of Kubernetes' objects: a
+    series with `label_NAME` for each label to join others with."""
+    names = sorted({name for each in labels.values() for name in each})
+    metric = GaugeMetricFamily(
+        f"healthd_{subject}_labels",
+        f"Always 1. The labels of each {subject}, to join other metrics with.",
+        labels=[subject, *(f"label_{name}" for name in names)],
+    )
+    for each, own in labels.items():
+        if own:
+            metric.add_metric([each, *(own.get(name, "") for name in names)], 1)
+    return metric
 
 
 def _measured(states: tuple[CheckState, ...]) -> Iterator[Metric]:

@@ -54,6 +54,7 @@ The sections are in the order of the file, each under the path that its options 
 | secret text | as text; it appears in no output, log or error |
 
 Any text may hold `${VAR}`, `${VAR:-default}` or `${file:/path}`; `$$` is a dollar sign. An unknown key is refused.
+[Many services](../many-services.md) says how several files, templates and defaults work together.
 An option without a default that is not required is unset. `healthd config schema` prints all of this as JSON Schema,
 `healthd config check FILE` validates a file, and `healthd config example full` prints one that shows every option.
 

@@ -23,7 +23,7 @@ from healthd_gates.config.settings import Config
 from healthd_gates.domain.gate import Gate
 from healthd_gates.engine.action_worker import ActionWorker, Desk
 from healthd_gates.engine.change_events import ChangeEvents
-from healthd_gates.engine.metrics import ActionMetrics, GateMetrics, ReplyMetrics, RunningGates
+from healthd_gates.engine.metrics import ActionMetrics, GateMetrics, ReplyMetrics, RunningGates, ServiceLabels
 from healthd_gates.engine.observer_factory import ObserverContext
 from healthd_gates.engine.replica import Replica
 from healthd_gates.engine.runner import Tools
@@ -80,6 +80,7 @@ class Gates:
         )
         leases = Leases(database, replica, config.now.gates.lease_duration)
         self._supervisor = Supervisor(leases, tools, config, self.metrics, self._news)
+        registry.register(ServiceLabels(config))
         registry.register(RunningGates(self._supervisor.gates))
         self._replica = Replica(self.gate_store, leases, self._supervisor, clock, self.metrics)
         self.gate_service = GateService(

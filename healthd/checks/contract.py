@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, ClassVar, Protocol
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from healthd.labels import MOST_LABELS, Labels
 from healthd.model import Result
 from healthd.runtime.clock import Clock
 from healthd.units import Duration
@@ -63,6 +64,12 @@ class CheckConfig(BaseModel):
     """True to skip the check, rather than report it as misconfigured, when a variable that it needs is unset."""
     runbook_url: str | None = None
     """Link to instructions for the person on call."""
+    labels: Labels = Field({}, max_length=MOST_LABELS)
+    """Labels, such as `team: payments`: they stand in metrics, answers and notifications, and routes can match them."""
+    template: str | None = None
+    """Name of a template under `templates.checks` whose options apply where this entry has none."""
+    values: Mapping[str, Any] = {}
+    """Values for `${values.KEY}` in this entry and its template."""
 
     @model_validator(mode="after")
     def _consistent(self) -> CheckConfig:

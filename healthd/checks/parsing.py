@@ -22,8 +22,7 @@ def read_check(raw: Any, defaults: Mapping[str, Any]) -> CheckConfig:
         return raw
     model: type[CheckConfig] = CHECKS.model_of(raw)
     for key, default in defaults.items():
-        own = model.model_fields[key].default != CheckConfig.model_fields[key].default
-        if key not in raw and not own:
+        if key not in raw and yields_to_defaults(model, key):
             raw = {**raw, key: default}
     if raw.get(MISSING):
         return _misconfigured(raw, model)
@@ -33,6 +32,11 @@ def read_check(raw: Any, defaults: Mapping[str, Any]) -> CheckConfig:
         raise
     except Exception as error:  # a validator of a third-party package; its message might quote a secret
         raise ValueError(f"kind {raw['kind']!r} fails to read its options: {type(error).__name__}") from None
+
+
+def yields_to_defaults(model: type[CheckConfig], key: str) -> bool:
+    """True if a kind has no default of its own for an option of every check."""
+    return key in CheckConfig.model_fields and model.model_fields[key].default == CheckConfig.model_fields[key].default
 
 
 def _misconfigured(raw: dict[str, Any], model: type[CheckConfig]) -> MisconfiguredConfig:

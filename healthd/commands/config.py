@@ -112,7 +112,7 @@ def _refuse_unable(settings: Config, file: Path) -> None:
     commands = {name: action for name, action in settings.actions.items() if action.kind == "command"}
     found = {name: problem for name, it in commands.items() if (problem := it.problem_here(os.environ))}
     for name, problem in found.items():
-        click.echo(str(problem_at(file, ("actions", name, "argv"), problem)), err=True)
+        click.echo(str(problem_at(file, type(settings), os.environ, ("actions", name, "argv"), problem)), err=True)
     if found:
         click.echo("On another host than the daemon's, check with --elsewhere.", err=True)
         sys.exit(REFUSED)

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from healthd.config.options import options_at
+from healthd.config.places import KeyPath, Problem, has, place_of
 from healthd.nearest import did_you_mean, nearest
 from healthd.wording import shape_in_words
 
-KeyPath = tuple[str | int, ...]
 _LIKE_NUMBERS = ("int_parsing", "int_from_float", "float_parsing", "int_type", "float_type")
 _EXPECTED = {
     "dict_type": "must be a mapping of keys to values, such as `key: value`, one a line",
@@ -30,20 +29,6 @@ _EXPECTED = {
     "timezone_aware": "needs a time zone, such as 2026-12-01T01:00:00Z",
     "missing": "is required",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """Problem with a file. Never holds a value, which might be a secret."""
-
-    file: str
-    line: int | None
-    key: str
-    message: str
-
-    def __str__(self) -> str:
-        place = f"{self.file}:{self.line}" if self.line else self.file
-        return f"{place}: {self.key}: {self.message}" if self.key else f"{place}: {self.message}"
 
 
 _NO_LIST = ("tuple_type", "list_type")
@@ -62,22 +47,9 @@ def explained(error: ValidationError, tree: Any, file: str, model: type[BaseMode
             message = in_words(detail["type"], detail["msg"], detail.get("ctx", {}))
             if detail["type"] == "extra_forbidden":
                 message += meant(model, tree, where)
-            yield Problem(file, line_of(tree, where), ".".join(str(step) for step in where if step != "[key]"), message)
-
-
-def mark(node: CommentedMap | CommentedSeq, key: str | int) -> int | None:
-    """Return the line of one key or item; None for a key that a merge (`<<: *other`) added."""
-    try:
-        row: int = (node.lc.key(key) if isinstance(node, CommentedMap) else node.lc.item(key))[0]
-    except KeyError:
-        return None
-    return row + 1
-
-
-def _has(node: Any, step: str | int) -> bool:
-    if isinstance(node, CommentedSeq):
-        return isinstance(step, int) and step < len(node)
-    return isinstance(node, CommentedMap) and step in node
+            key = ".".join(str(step) for step in where if step != "[key]")
+            place = place_of(tree, where, file)
+            yield Problem(place.file, place.line, key, message)
 
 
 def _written(node: Any, location: KeyPath) -> Iterator[str | int]:
@@ -92,20 +64,9 @@ def _written(node: Any, location: KeyPath) -> Iterator[str | int]:
         if isinstance(node, CommentedMap) and step not in node and step == node.get("kind"):
             continue
         yield step
-        if not _has(node, step):
+        if not has(node, step):
             return
         node = node[step]
-
-
-def line_of(tree: Any, location: KeyPath) -> int | None:
-    """Return the line of the deepest key of the location that the file has; None when it has none of them."""
-    node, line = tree, None
-    for step in location:
-        if not _has(node, step):
-            break
-        line = mark(node, step) or line
-        node = node[step]
-    return line
 
 
 def meant(model: type[BaseModel], tree: Any, where: KeyPath) -> str:

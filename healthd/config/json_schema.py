@@ -30,6 +30,7 @@ def config_schema(config: type[BaseModel]) -> dict[str, Any]:
         what: [{**(places[model, "validation"] if model else {}), **_is_of(kind)} for kind, model in models.items()]
         for what, models in kinds.items()
     }
+    one_of["check"].append({"type": "object", "required": ["template"], "not": {"required": ["kind"]}})
     _fill_in(schema, one_of)
     _fill_in(definitions, one_of)
     checks = schema["properties"]["checks"]

@@ -173,6 +173,19 @@ class Defaults(Model):
     """Number of successes in a row that make a check healthy again."""
     fast_interval: Duration | None = None
     """Time between probes while a status is about to change; a third of the interval by default."""
+    labels: dict[str, Any] = {}
+    """Labels of all checks and services; in an included file, of those of that file."""
+    values: dict[str, Any] = {}
+    """Values for `${values.KEY}` in all entries; in an included file, in those of that file."""
+    checks: dict[str, dict[str, Any]] = {}
+    """Options of all checks of a kind, by kind."""
+
+
+class Templates(Model):
+    """Options that entries share by naming a template."""
+
+    checks: dict[str, dict[str, Any]] = {}
+    """Templates of checks by name."""
 
 
 class Group(Model):
@@ -225,6 +238,10 @@ def _read_check(raw: Any, info: ValidationInfo) -> CheckConfig:
 AnyCheck = Annotated[SerializeAsAny[CheckConfig], BeforeValidator(_read_check), SchemaOfKinds(CHECKS)]
 
 
+def _several(raw: Any) -> Any:
+    return (raw,) if isinstance(raw, str) else raw
+
+
 def _embedded_checks() -> dict[str, Any]:
     """Return the checks that run without a configuration: this host and this process."""
     return {kind: {"kind": kind} for kind in ("memory", "disk", "process")}
@@ -233,6 +250,9 @@ def _embedded_checks() -> dict[str, Any]:
 class Settings(Model):
     """Whole configuration of the daemon. The order of fields matters: checks read the defaults above them."""
 
+    include: Annotated[tuple[str, ...], BeforeValidator(_several, json_schema_input_type=str | tuple[str, ...])] = ()
+    """Other files of the same configuration, relative to this file: paths, patterns such as `healthd.d/*.yaml`, or a
+    folder."""
     environment: Name = "development"
     """Name of this deployment in answers, metrics and alert routes."""
     version: str = "unknown"
@@ -254,6 +274,8 @@ class Settings(Model):
     """Time for which the journal keeps transitions, audit and gates that are over."""
     defaults: Defaults = Defaults()
     """Defaults of a check, used when neither it nor its kind sets the option."""
+    templates: Templates = Templates()
+    """Options that entries share by naming a template."""
     checks: dict[Name, AnyCheck] = Field(default_factory=_embedded_checks, validate_default=True)
     """Checks by name. By default: this host and this process."""
     groups: dict[Name, Annotated[Group, AfterValidator(_names_checks)]] = {}

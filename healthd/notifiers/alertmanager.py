@@ -50,7 +50,7 @@ class Alertmanager:
         if not notice.firing:
             return [self._alert(before, now)] if before is not None else []
         alerts = [self._alert(notice, now + _LAPSES)]
-        if before is not None and before.severity is not notice.severity:
+        if before is not None and (before.severity, before.labels) != (notice.severity, notice.labels):
             alerts.append(self._alert(before, now))
         return alerts
 
@@ -58,6 +58,7 @@ class Alertmanager:
         subject = {"check": notice.name} if notice.about == "check" else {"service": notice.name}
         host = {"instance": notice.facts["host"]} if "host" in notice.facts else {}
         labels = {
+            **notice.labels,
             "alertname": _ALERTS[notice.about],
             "environment": self._context.environment,
             "severity": notice.severity.value,

@@ -33,8 +33,8 @@ class Notice:
     `key` is the subject; a newer notice of the same key replaces an older one. It is news when `standing`, `firing` or
     `severity` differ from the last notification. `since` is the time of the change to this state, `began` when its
     cause began. `always` also sends an end without a beginning, such as a deploy that passed. `lasts` (seconds) ends a
-    firing notice by itself. `parts` are the notices that a summary combines; `before` is the last notification to the
-    same receiver about the subject. No text in it holds a secret.
+    firing notice by itself. `labels` are those of the check or service. `parts` are the notices that a summary
+    combines; `before` is the last notification to the same receiver about the subject. No text in it holds a secret.
     """
 
     key: str
@@ -48,6 +48,7 @@ class Notice:
     detail: str = ""
     began: datetime | None = None
     facts: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
     link: str | None = None
     always: bool = False
     lasts: float | None = None
@@ -61,6 +62,11 @@ class Notice:
     def id(self) -> str:
         """Identifier of a notification: the same at every attempt and from every replica that saw the same event."""
         return f"{self.key}/{self.standing}/{self.since.isoformat()}"
+
+    @property
+    def told_facts(self) -> dict[str, str]:
+        """Facts for people, with the labels."""
+        return {**self.labels, **self.facts}
 
     @property
     def is_urgent(self) -> bool:

@@ -58,6 +58,6 @@ class PagerDuty:
                 "component": notice.name,
                 "group": environment,
                 "class": notice.about,
-                "custom_details": {"detail": notice.detail, "standing": notice.standing, **notice.facts},
+                "custom_details": {"detail": notice.detail, "standing": notice.standing, **notice.told_facts},
             },
         }

@@ -30,6 +30,8 @@ class Route(BaseModel):
     """Checks of the route; `*` matches any text. With `services` alone, no check."""
     services: Names = ()
     """Services whose gates the route covers; `*` matches any text. With `checks` alone, no gate."""
+    labels: dict[str, Names] = Field(default_factory=dict)
+    """Labels that the check or service must have, each with one of these values; `*` matches any text."""
     severity: Severity = Severity.INFO
     """Minimum severity: info, warning or critical."""
 
@@ -40,7 +42,13 @@ class Route(BaseModel):
         """True if the route sends a notice. The end of something goes to the receivers of its beginning."""
         if (notice.firing or notice.always) and not notice.severity.reaches(self.severity):
             return False
+        if not all(_matches(notice.labels.get(name, ""), values) for name, values in self.labels.items()):
+            return False
         if not self.checks and not self.services:
             return True
         patterns = self.checks if notice.about == "check" else self.services
-        return any(fnmatchcase(notice.name, pattern) for pattern in patterns)
+        return _matches(notice.name, patterns)
+
+
+def _matches(text: str, patterns: Names) -> bool:
+    return any(fnmatchcase(text, pattern) for pattern in patterns)

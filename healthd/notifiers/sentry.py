@@ -81,5 +81,5 @@ class Sentry:
             "logentry": {"message": notice.summary},
             "fingerprint": ["healthd", self._context.environment, notice.key],
             "tags": {"about": notice.about, "subject": notice.name, "standing": notice.standing},
-            "extra": {"detail": notice.detail, **notice.facts},
+            "extra": {"detail": notice.detail, **notice.told_facts},
         }

@@ -62,6 +62,7 @@ def cloud_event(notice: Notice, environment: str, source: str) -> dict[str, obje
             "summary": notice.summary,
             "detail": notice.detail,
             "facts": dict(notice.facts),
+            "labels": dict(notice.labels),
             "link": notice.link,
             **together,
         },

@@ -30,7 +30,7 @@ def word(notice: Notice) -> str:
 
 def paragraph(notice: Notice) -> str:
     """Return what happened, the reason, since when, and a link."""
-    facts = ", ".join(f"{key} {value}" for key, value in notice.facts.items())
+    facts = ", ".join(f"{key} {value}" for key, value in notice.told_facts.items())
     lines = [
         f"{word(notice)}: {notice.summary}",
         notice.detail,

@@ -43,5 +43,6 @@ def check_notice(state: CheckState, source: str, now: datetime) -> Notice:
         since=state.since or now,
         detail=detail,
         facts=facts,
+        labels=state.config.labels,
         link=state.config.runbook_url,
     )

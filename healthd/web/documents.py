@@ -35,6 +35,8 @@ def check_document(state: CheckState, *, detailed: bool) -> dict[str, Any]:
             document["latency"] = milliseconds(result.latency)
         document["duration"] = milliseconds(probe.duration)
         document["critical"] = state.config.critical
+        if state.config.labels:
+            document["labels"] = dict(state.config.labels)
         if state.since is not None:
             document["since"] = stamp(state.since)
         if result.message:

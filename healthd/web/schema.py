@@ -39,6 +39,8 @@ class CheckAnswer(_Answered):
     """Response time of the dependency in milliseconds."""
     duration: float | None = None
     """Duration of the whole probe in milliseconds."""
+    labels: dict[str, str] | None = None
+    """Labels of the check."""
     critical: bool | None = None
     """True if a failure of the check makes the overall status unhealthy."""
     since: _Moment | None = None

@@ -5,7 +5,7 @@ The built-in policies are in `config.builtin_policies`; the options of a service
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
@@ -52,6 +52,10 @@ class Policy(Model):
     # In a file, a policy of a built-in name leaves out what it does not change.
     model_config = ConfigDict(json_schema_extra=lambda schema: schema.pop("required", None))
 
+    template: str | None = None
+    """Name of a template under `templates.policies` whose options apply where this entry has none."""
+    values: dict[str, Any] = Field(default_factory=dict)
+    """Values for `${values.KEY}` in this entry and its template."""
     initial_delay: Span = 30.0
     """Settle time after the switch in which only a catastrophe decides."""
     exposure: Literal["all", "part"] = "part"

@@ -16,7 +16,8 @@ from pydantic import (
 )
 
 from healthd.checks.parsing import MISSING, check_what_is_set
-from healthd.config.settings import Auth, Model, Name, Settings
+from healthd.config.settings import Auth, Defaults, Model, Name, Settings, Templates
+from healthd.labels import MOST_LABELS, Labels
 from healthd.nearest import did_you_mean, not_under
 from healthd.registry import SchemaOfKinds
 from healthd.runtime.web_address import WebAddress
@@ -118,6 +119,12 @@ class Service(Model):
     release's fault."""
     rollback_window: Span | None = None
     """Time after a verdict in which the baseline can still take the traffic; without a limit unless given."""
+    labels: Labels = Field({}, max_length=MOST_LABELS)
+    """Labels, such as `team: payments`: they stand in metrics and notifications, and routes can match them."""
+    template: str | None = None
+    """Name of a template under `templates.services` whose options apply where this entry has none."""
+    values: dict[str, Any] = Field(default_factory=dict)
+    """Values for `${values.KEY}` in this entry and its template."""
 
     def addresses(self, target: str) -> tuple[str, ...]:
         """Return the base addresses of one target. Raises KeyError."""
@@ -218,9 +225,33 @@ KnownHook = Annotated[AnyHook, AfterValidator(_asks_about_what_there_is)]
 KnownFreeze = Annotated[Freeze, AfterValidator(_freezes_what_there_is)]
 
 
+class AllDefaults(Defaults):
+    """Defaults of checks, services, sources and policies. Those of an included file apply to its own entries."""
+
+    services: dict[str, Any] = Field(default_factory=dict)
+    """Options of all services."""
+    sources: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """Options of the sources of services, by kind of source."""
+    policies: dict[str, Any] = Field(default_factory=dict)
+    """Options of all policies in the files."""
+
+
+class AllTemplates(Templates):
+    """Options that entries share by naming a template."""
+
+    services: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """Templates of services by name."""
+    policies: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """Templates of policies by name."""
+
+
 class Config(Settings):
     """The whole configuration: the daemon's and the gate's. A section comes after those that it refers to."""
 
+    defaults: AllDefaults = AllDefaults()
+    """Defaults of checks, services, sources and policies. Those of an included file apply to its own entries."""
+    templates: AllTemplates = AllTemplates()
+    """Options that entries share by naming a template."""
     actions: dict[Name, AnyAction] = Field(default_factory=dict)
     """The actions of gates, by name."""
     policies: Annotated[dict[Name, KnownPolicy], BeforeValidator(_with_shipped)] = Field(

@@ -10,6 +10,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, AwareDatetime, Field, StringConstraints, model_validator
 
 from healthd.config.settings import Model, Name
+from healthd.labels import LabelName as LabelName
 from healthd.units import Span
 from healthd.wording import shape
 from healthd_gates.domain.evidence import Counts, Histogram
@@ -32,15 +33,6 @@ VersionName = Annotated[
             "one word of letters, digits and . / _ + : @ ~ - such as 1.4.2, without spaces",
         ),
         max_length=128,
-    ),
-]
-LabelName = Annotated[
-    str,
-    StringConstraints(
-        pattern=shape(
-            r"^[a-zA-Z_][a-zA-Z0-9_]{0,63}$",
-            "a label's name: letters, digits and underscores, not beginning with a digit",
-        )
     ),
 ]
 LabelValue = Annotated[str, StringConstraints(max_length=_TEXT), AfterValidator(_printable)]

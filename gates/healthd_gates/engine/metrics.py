@@ -9,7 +9,10 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from healthd.config.in_force import Current
+from healthd.metrics import labels_metric
 from healthd_gates.actions.contract import Ending
+from healthd_gates.config.settings import Config
 from healthd_gates.domain.action_order import OrderState
 from healthd_gates.domain.callback import ReplyState
 from healthd_gates.domain.evidence import Unit
@@ -162,6 +165,16 @@ class ReplyMetrics:
     def settled(self, hook: str, state: ReplyState) -> None:
         if state.is_over:
             self._settled.labels(hook, state.value).inc()
+
+
+class ServiceLabels(Collector):
+    """The labels of the configured services."""
+
+    def __init__(self, config: Current[Config]) -> None:
+        self._config = config
+
+    def collect(self) -> Iterator[Metric]:
+        yield labels_metric("service", {name: each.labels for name, each in self._config.now.services.items()})
 
 
 class RunningGates(Collector):

@@ -23,6 +23,7 @@ def configuration(n: int, folder: Path) -> Config:
     url = f"http://127.0.0.1:1/{n}"
     return Config.model_validate(
         {
+            "include": [f"{n}.yaml"],
             "environment": ["staging", "production"][n],
             "version": f"version-{n}",
             "level": ["comprehensive", "enhanced"][n],
@@ -47,7 +48,11 @@ def configuration(n: int, folder: Path) -> Config:
                 "fall": n + 4,
                 "rise": n + 3,
                 "fast_interval": f"{n + 5}s",
+                "labels": {"team": f"{n}"},
+                "values": {"port": n},
+                **{key: {"x": {"y": n}} for key in ("checks", "services", "sources", "policies")},
             },
+            "templates": {key: {"x": {"y": n}} for key in ("checks", "services", "policies")},
             "checks": {"web": {"kind": "http", "url": url}, f"only-{n}": {"kind": "process"}},
             "groups": {"mine": {"checks": [f"only-{n}"]}},
             "maintenance": [{"checks": ["web"], **window}],

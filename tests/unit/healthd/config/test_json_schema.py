@@ -29,6 +29,7 @@ BAD = [
     "checks: {a: {kind: process, interval: 5 parsecs}}",
     "checks: {'a b': {kind: process}}",
     "http: {listen: 8080}",
+    "checks: {a: {kind: process, labels: {team: [a]}}}",
 ]
 
 
@@ -43,8 +44,10 @@ def told_by_both(text: str) -> tuple[bool, bool]:
 
 
 def test_takes_what_is_valid() -> None:
-    """A file with checks of several kinds, durations and references is valid to both."""
+    """A file with checks of several kinds, durations, references and templates is valid to both."""
     assert told_by_both(GOOD) == (True, True)
+    template = "templates: {checks: {t: {kind: process}}}\nchecks: {a: {template: t, interval: 5s, labels: {team: x}}}"
+    assert told_by_both(template) == (True, True)
 
 
 @pytest.mark.parametrize("text", BAD)
@@ -58,7 +61,11 @@ def test_knows_every_kind(kind: str) -> None:
     """The schema of a check has every option of its kind."""
     schema: dict[str, Any] = config_schema(Config)
     (by_name,) = schema["properties"]["checks"]["patternProperties"].values()
-    (entry,) = [each for each in by_name["oneOf"] if each["properties"]["kind"]["const"] == kind]
+    (entry,) = [
+        each
+        for each in by_name["oneOf"]
+        if "template" not in each["required"] and each["properties"]["kind"]["const"] == kind
+    ]
     described = schema["$defs"][entry["$ref"].rpartition("/")[2]]["properties"]
     options = {field.alias or name for name, field in find_kind(kind).config_model.model_fields.items()}
     assert options == described.keys()

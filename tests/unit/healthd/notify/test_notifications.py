@@ -143,17 +143,24 @@ async def test_secrets_are_not_told(talk: Talk) -> None:
         ({"checks": "d*"}, {"db", "disk"}),
         ({"services": "*"}, {"api"}),
         ({"checks": ["disk"], "services": ["web"]}, {"disk"}),
+        ({"labels": {"team": "data"}}, {"db"}),
+        ({"labels": {"team": ["data", "w*"], "tier": "gold"}}, {"api"}),
+        ({"labels": {"team": "*"}, "checks": "d*"}, {"db", "disk"}),
     ],
 )
 def test_routes_take_what_they_name(route: dict[str, Any], taken: set[str]) -> None:
-    """By check, by service, by severity; none named is all."""
+    """By check, by service, by severity, by labels; none named is all."""
     reads = Route.model_validate({"to": "team", **route})
     subjects = [
         ("check", "db", Severity.CRITICAL),
         ("check", "disk", Severity.WARNING),
         ("gate", "api", Severity.WARNING),
     ]
-    notices = [Notice(n, about, n, "bad", True, severity, n, MIDNIGHT) for about, n, severity in subjects]  # type: ignore[arg-type]
+    labels = {"db": {"team": "data"}, "api": {"team": "web", "tier": "gold"}}
+    notices = [
+        Notice(n, about, n, "bad", True, severity, n, MIDNIGHT, labels=labels.get(n, {}))  # type: ignore[arg-type]
+        for about, n, severity in subjects
+    ]
     assert {notice.name for notice in notices if reads.takes(notice)} == taken
 
 

@@ -32,6 +32,16 @@ async def test_ready_shape(open_site: Open) -> None:
     assert (status, body["status"]) == (200, "ready")
 
 
+async def test_labels_are_details(open_site: Open) -> None:
+    """Whoever may see the details sees whose check it is."""
+    site, client = await open_site(checks={"db": {"kind": "process", "labels": {"team": "data"}}}, groups={})
+    site.put("db", UP)
+    _, body = await get(client, "/health", **bearer("reader"))
+    assert body["checks"]["db"]["labels"] == {"team": "data"}  # type: ignore[index]
+    _, body = await get(client, "/health")
+    assert "labels" not in body["checks"]["db"]  # type: ignore[index]
+
+
 async def test_live_shape(open_site: Open) -> None:
     """Alive as long as it answers, whatever its checks say."""
     site, client = await open_site()

@@ -40,6 +40,19 @@ async def test_both_formats_are_negotiated(open_site: Open, accept: str) -> None
     assert found["healthd_build_info"]["test", "1.2.3"] == 1
 
 
+async def test_labels_are_there_to_join(open_site: Open) -> None:
+    """One series for each check that has some, with every label that any has, as kube-state-metrics does it."""
+    process = {"kind": "process"}
+    checks = {"a": process | {"labels": {"team": "shop"}}, "b": process | {"labels": {"tier": "gold"}}, "c": process}
+    _, client = await open_site(checks=checks, groups={})
+    response = await client.get("/metrics")
+    lines = [line for line in (await response.text()).splitlines() if line.startswith("healthd_check_labels")]
+    assert lines == [
+        'healthd_check_labels{check="a",label_team="shop",label_tier=""} 1.0',
+        'healthd_check_labels{check="b",label_team="",label_tier="gold"} 1.0',
+    ]
+
+
 async def test_each_check_has_exactly_one_status(open_site: Open) -> None:
     """The state set sums to one."""
     site, client = await open_site()
