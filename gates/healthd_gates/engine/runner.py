@@ -19,6 +19,7 @@ from healthd_gates.engine.observer import Traffic
 from healthd_gates.engine.observer_factory import NotObservable, ObserverContext, build_observer, open_traffic
 from healthd_gates.engine.recorder import Record
 from healthd_gates.engine.rollback_confirmation import Recovery, bounds_of, rate_of
+from healthd_gates.engine.source_check import doubts_about
 from healthd_gates.engine.spec import GateSpec
 from healthd_gates.engine.step import Step
 from healthd_gates.engine.ticker import Ticker
@@ -58,6 +59,7 @@ class GateRunner:
         self._spec, self._tools, self._gate_store = spec, tools, gate_store
         self._clock = tools.observer_context.clock
         self._resumed = owned.cursor is not None
+        self._doubts: tuple[str, ...] | None = None
 
     @property
     def gate(self) -> Gate:
@@ -108,7 +110,8 @@ class GateRunner:
                     continue
                 judge = await self._learn_history(fetch, stage, rules, judge)
                 standing = judge.step(seen.evidence)
-                step = transitions.on_evaluation(self.gate, standing, seen.notes, self._spec, moment)
+                notes = await self._explained(seen.notes, traffic, decided=standing.verdict is not None)
+                step = transitions.on_evaluation(self.gate, standing, notes, self._spec, moment)
                 await self._write(step, SeenEvidence(stage, [seen.evidence]))
         finally:
             if fetch is not None:
@@ -116,6 +119,15 @@ class GateRunner:
             await lookout.close()
         if self.gate.state is GateState.WATCHING and stage == "watch":
             await self._write(transitions.on_monitoring_end(self.gate, self._clock.now()))
+
+    async def _explained(self, notes: tuple[str, ...], traffic: Traffic | None, *, decided: bool) -> tuple[str, ...]:
+        """Return the notes of an evaluation, with what looks misnamed in the source: asked at the first note, and again
+        for the verdict."""
+        if not notes or traffic is None:
+            return notes
+        if self._doubts is None or decided:
+            self._doubts = await doubts_about(traffic.source)
+        return tuple(dict.fromkeys((*self._doubts, *notes)))
 
     def _is_past(self, stage: str) -> bool:
         gate = self.gate

@@ -11,8 +11,8 @@ from healthd.model import FailureKind
 from healthd.runtime.deadline import DeadlineExceededError, with_deadline
 from healthd_gates.domain.errors import InvalidRequest
 from healthd_gates.sources import build_source
-from healthd_gates.sources.contract import Arms, SourceConfig, SourceContext, SourceUnavailable
-from healthd_gates.sources.inspection import InspectableSource
+from healthd_gates.sources.contract import Arms, Source, SourceConfig, SourceContext, SourceUnavailable
+from healthd_gates.sources.inspection import InspectableSource, Inspection
 
 _log = structlog.get_logger(__name__)
 _SECONDS = 5.0
@@ -29,10 +29,8 @@ async def check_before_start(config: SourceConfig, arms: Arms, context: SourceCo
     """
     try:
         source = build_source(config, arms, context)
-        if not isinstance(source, InspectableSource):
-            return ()
         try:
-            found = await with_deadline(_SECONDS, source.inspect(), name="inspect-source")
+            found = await _inspected(source)
         finally:
             await with_deadline(_CLOSING, source.close(), name="close-source")
     except SourceUnavailable as outage:
@@ -49,6 +47,27 @@ async def check_before_start(config: SourceConfig, arms: Arms, context: SourceCo
     if found.refused:
         raise _refusal("; ".join(found.refused))
     return found.doubtful
+
+
+async def doubts_about(source: Source) -> tuple[str, ...]:
+    """Return what looks misnamed or is not there in a source whose numbers a gate misses: with the nearest word that
+    there is. None if the source cannot be asked."""
+    try:
+        found = await _inspected(source)
+    except (SourceUnavailable, DeadlineExceededError):
+        return ()
+    except asyncio.CancelledError:
+        raise
+    except Exception as error:  # as above: the gate is decided all the same
+        _log.exception("a source could not be inspected", error=describe(error))
+        return ()
+    return (*found.refused, *found.doubtful, *found.unseen)
+
+
+async def _inspected(source: Source) -> Inspection:
+    if not isinstance(source, InspectableSource):
+        return Inspection({})
+    return await with_deadline(_SECONDS, source.inspect(), name="inspect-source")
 
 
 def _refusal(problem: str) -> InvalidRequest:

@@ -96,7 +96,7 @@ async def try_source(config: SourceConfig, arms: Arms, context: SourceContext, s
         refused.append("the policy has a limit of latency, and no latencies are seen")
     if not config.tells_apart(arms):
         refused.append("both versions are counted by the same numbers: use $version, $target or a label")
-    doubtful = dict.fromkeys((*inspection.doubtful, *problems))
+    doubtful = dict.fromkeys((*inspection.doubtful, *inspection.unseen, *problems))
     return SourceTested(config.kind, seen, sum(each.gaps for each in past), refused, tuple(doubtful))
 
 

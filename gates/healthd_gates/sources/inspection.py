@@ -37,11 +37,13 @@ class ArmInspection:
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """Both arms, by name. `refused` is what makes any verdict wrong or impossible; `doubtful` what may be intended."""
+    """Both arms, by name. `refused` is what makes any verdict wrong or impossible; `doubtful` what may be intended;
+    `unseen` what is not there, as is right before a version has started."""
 
     arms: Mapping[str, ArmInspection]
     refused: tuple[str, ...] = ()
     doubtful: tuple[str, ...] = ()
+    unseen: tuple[str, ...] = ()
 
 
 @runtime_checkable
@@ -68,6 +70,19 @@ def missing_label(selector: Selector, series: Iterable[Labels]) -> str | None:
             hint = did_you_mean(matcher.label, names) if nearest(matcher.label, names) else ""
             has = ", ".join(names[:_SHOWN]) or "none"
             return f"no series of {selector.name} has the label {matcher.label}; there are: {has}.{hint}"
+    return None
+
+
+def missing_value(selector: Selector, series: Iterable[Labels]) -> str | None:
+    """Return which label of the metric never has the value that the selector needs; None if none is wrong, or without
+    any series."""
+    found = list(series)
+    for matcher in selector.matchers:
+        values = sorted({labels.get(matcher.label, "") for labels in found} - {""})
+        if matcher.operator == "=" and matcher.value and values and matcher.value not in values:
+            has = ", ".join(values[:_SHOWN]) + (", …" if len(values) > _SHOWN else "")
+            hint = did_you_mean(matcher.value, values)
+            return f"no series of {selector.name} has {matcher}; its values are: {has}.{hint}"
     return None
 
 

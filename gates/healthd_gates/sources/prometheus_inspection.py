@@ -8,7 +8,14 @@ from statistics import median
 
 from healthd_gates.sources.counters import Counter, Family
 from healthd_gates.sources.endpoint import all_of
-from healthd_gates.sources.inspection import ArmInspection, Inspection, missing_label, missing_metric, short_buckets
+from healthd_gates.sources.inspection import (
+    ArmInspection,
+    Inspection,
+    missing_label,
+    missing_metric,
+    missing_value,
+    short_buckets,
+)
 from healthd_gates.sources.processes import Use
 from healthd_gates.sources.prometheus_api import QueryApi, Series
 from healthd_gates.sources.selectors import Matcher, Selector
@@ -25,9 +32,11 @@ async def inspect(
     """Inspect a server. `written` are the selectors of the configuration, `filled` those of each arm, `limits` the
     policy's, in seconds. Raises SourceUnavailable."""
     arms = await all_of({name: _inspect_arm(api, selectors, at) for name, selectors in filled.items()})
-    refused, doubtful = list[str](), list[str]()
+    refused, doubtful, unseen = list[str](), list[str](), list[str]()
     for use, selector in written.items():
-        missing, odd = await _misnamed(api, selector, written[Family.REQUESTS], at)
+        # An error of a kind that has not happened yet has no series yet.
+        counted = use is not Family.ERRORS
+        missing, odd = await _misnamed(api, selector, written[Family.REQUESTS], at, may_lack_values=counted)
         refused += [f"{use.value}: {what}" for what in missing if _is_needed(use, limits)]
         doubtful += [f"{use.value}: {what}" for what in missing if not _is_needed(use, limits)]
         seen = any(use.value in arm.series for arm in arms.values())
@@ -36,7 +45,11 @@ async def inspect(
         wrong, odd = short_buckets(str(filled[name].get(Family.BUCKET, "")), arm.edges, limits)
         refused += [f"{name}: {what}" for what in wrong if limits]
         doubtful += [f"{name}: {what}" for what in odd]
-    return Inspection(arms, tuple(refused), tuple(doubtful))
+        if Family.REQUESTS.value not in arm.series and not doubtful:
+            selector = filled[name][Family.REQUESTS]
+            value = await _unknown_value(api, selector, await api.some(Selector(selector.name), at, _MEMORY), at)
+            unseen += [f"{name}: {value}"] if value else []
+    return Inspection(arms, tuple(refused), tuple(doubtful), tuple(unseen))
 
 
 def _is_needed(use: Use, limits: Sequence[float]) -> bool:
@@ -66,7 +79,7 @@ def _pairs(found: Iterable[Series]) -> Iterator[tuple[float, float]]:
 
 
 async def _misnamed(
-    api: QueryApi, written: Selector, requests: Selector, at: float
+    api: QueryApi, written: Selector, requests: Selector, at: float, *, may_lack_values: bool
 ) -> tuple[Sequence[str], Sequence[str]]:
     """Return what is missing, and what is odd, about a selector: whatever the version, as the candidate may be about to
     start, and with it a label that no other version has.
@@ -90,7 +103,20 @@ async def _misnamed(
     if (wrong := missing_label(fixed, known)) is not None:
         return (wrong,), ()
     odd = missing_label(Selector(written.name, tuple(_any_value(matcher) for matcher in written.matchers)), known)
+    if odd is None and may_lack_values:
+        odd = await _unknown_value(api, fixed, series, at)
     return (), (odd,) if odd else ()
+
+
+async def _unknown_value(api: QueryApi, selector: Selector, series: Sequence[Series], at: float) -> str | None:
+    """Return which label never has the value that the selector needs; the few series that were queried may not be
+    all."""
+    for matcher in selector.matchers:
+        alone = Selector(selector.name, (matcher,))
+        wrong = missing_value(alone, [each.labels for each in series])
+        if wrong is not None and not await api.some(alone, at, _MEMORY):
+            return wrong
+    return None
 
 
 def _any_value(matcher: Matcher) -> Matcher:

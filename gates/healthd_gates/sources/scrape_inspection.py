@@ -12,7 +12,14 @@ from healthd_gates.sources.contract import SourceUnavailable
 from healthd_gates.sources.counters import Family
 from healthd_gates.sources.endpoint import place_of
 from healthd_gates.sources.exposition import PLAIN, families_of, series_of
-from healthd_gates.sources.inspection import ArmInspection, Inspection, missing_label, missing_metric, short_buckets
+from healthd_gates.sources.inspection import (
+    ArmInspection,
+    Inspection,
+    missing_label,
+    missing_metric,
+    missing_value,
+    short_buckets,
+)
 from healthd_gates.sources.selectors import Selector
 
 Get = Callable[[str, str], Awaitable[tuple[str, str]]]
@@ -30,7 +37,7 @@ async def inspect(
 ) -> Inspection:
     """Inspect the pages of each arm, by the arm's selectors; `limits` are the policy's, in seconds. A page that does
     not answer may belong to a version that is not there yet."""
-    arms, refused, doubtful = dict[str, ArmInspection](), list[str](), list[str]()
+    arms, refused, doubtful, unseen = dict[str, ArmInspection](), list[str](), list[str](), list[str]()
     for name, addresses in pages.items():
         found: list[Metric] = []
         for address in addresses:
@@ -45,9 +52,19 @@ async def inspect(
             arms[name], wrong, odd = _arm(found, selectors[name], written, limits)
             refused += [f"{name}: {what}" for what in wrong]
             doubtful += [f"{name}: {what}" for what in odd]
+            unseen += [f"{name}: {what}" for what in _values(found, selectors[name]) if not odd]
         else:
             arms[name] = ArmInspection()
-    return Inspection(arms, tuple(dict.fromkeys(refused)), tuple(dict.fromkeys(doubtful)))
+    return Inspection(arms, tuple(dict.fromkeys(refused)), tuple(dict.fromkeys(doubtful)), tuple(unseen))
+
+
+def _values(found: Sequence[Metric], selectors: Mapping[Family, Selector]) -> list[str]:
+    """Return which labels never have the values that the selectors need. An error that has not happened yet has no
+    series yet."""
+    samples = [sample for family in found for sample in family.samples]
+    counted = {family: it for family, it in selectors.items() if family not in (Family.ERRORS, Family.SUM)}
+    missing = {family: missing_value(it, series_of(it.name, samples)) for family, it in counted.items()}
+    return [f"{family.value}: {what}" for family, what in missing.items() if what]
 
 
 def _arm(

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, cast, get_args
 
 from pydantic import AfterValidator, BeforeValidator, PlainSerializer, WithJsonSchema
 
+from healthd.nearest import nearest
 from healthd.runtime.patterns import checked_pattern, fits_whole
 from healthd_gates.sources.contract import Arm, ArmError
 
@@ -95,7 +96,11 @@ class Selector:
             def value(found: re.Match[str]) -> str:
                 if found["name"] not in values:
                     field = found["name"] if found["name"] == "target" else f"labels.{found['name']}"
-                    raise ArmError(f"{name}.{field}", f"is needed: the source tells versions apart by {found[0]}")
+                    hint = nearest(found["name"], ("version", "target"))
+                    meant = f"; did you mean ${hint}?" if hint not in (None, found["name"]) else ""
+                    raise ArmError(
+                        f"{name}.{field}", f"is needed: the source tells versions apart by {found[0]}{meant}"
+                    )
                 return re.escape(values[found["name"]]) if matcher.is_pattern else values[found["name"]]
 
             return Matcher(matcher.label, matcher.operator, _PLACEHOLDER.sub(value, matcher.value))

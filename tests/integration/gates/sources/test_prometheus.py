@@ -319,6 +319,12 @@ async def test_what_is_stored_now_is_shown(server: prometheus.Prometheus) -> Non
         ({"requests": 'requests_total{CHOSEN,color="$color"}'}, "", "has the label color"),
         ({"errors": 'requests_total{CHOSEN,status!="200"}'}, "", ""),
         ({"up": 'there{app="shop"}'}, "", "up: no series of there has the label app"),
+        (
+            {"up": 'there{job="shoop"}'},
+            "",
+            'no series of there has job="shoop"; its values are: shop. Did you mean',
+        ),
+        ({"requests": 'requests_total{CHOSEN,job="shoop"}'}, "", 'requests: no series of requests_total has job="sho'),
     ],
 )
 async def test_what_is_misnamed_is_found_before_a_gate_starts(
@@ -332,6 +338,18 @@ async def test_what_is_misnamed_is_found_before_a_gate_starts(
     assert refused in "; ".join(seen.refused)
     assert doubtful in "; ".join(seen.doubtful)
     assert (bool(seen.refused), bool(seen.doubtful)) == (bool(refused), bool(doubtful)), seen
+
+
+async def test_a_version_that_has_no_series_is_named_with_those_that_have(server: prometheus.Prometheus) -> None:
+    """Which is right before it has started, and so is no doubt at a gate's start."""
+    gate = desk(config(server, "steady"), at(300), candidate=Arm("v2"))
+    assert isinstance(gate.source, InspectableSource)
+    seen = await gate.source.inspect()
+    await gate.source.close()
+    assert (seen.refused, seen.doubtful) == ((), ())
+    assert seen.unseen == (
+        'candidate: no series of requests_total has version="v2"; its values are: 1, 2. Did you mean 2?',
+    )
 
 
 async def test_errors_that_cannot_be_told_are_no_telemetry(server: prometheus.Prometheus) -> None:

@@ -43,6 +43,8 @@ async def asked(folder: Path, target: str, source: dict[str, Any], *words: str) 
         ({"errors": 'requests_total{status=~"5.."}'}, (), 1, "no series of requests_total has the label status"),
         ({"requests": "request_total"}, (), 1, "Did you mean requests_total?"),
         ({"requests": 'requests_total{version="$version"}'}, (), 3, "say which one with --version"),
+        ({"requests": 'requests_total{code="2000"}'}, (), 1, 'has code="2000"; its values are: '),
+        ({"requests": 'requests_total{status="$vers"}'}, ("--version", "2"), 3, "did you mean $version?"),
         ({}, ("--target", "red"), 3, "has no target 'red'; there are: green"),
     ],
 )

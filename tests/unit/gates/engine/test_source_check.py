@@ -8,7 +8,7 @@ import pytest
 from healthd.model import FailureKind
 from healthd_gates.domain.errors import InvalidRequest
 from healthd_gates.domain.request import Version
-from healthd_gates.sources.contract import SourceUnavailable
+from healthd_gates.sources.contract import Look, SourceUnavailable
 from healthd_gates.sources.inspection import Inspection
 from tests.fakes.gates import Scripted, ScriptedConfig, config, hanging, replica, request
 
@@ -67,6 +67,31 @@ async def test_what_may_heal_refuses_nothing(
     async with replica(file, config()) as running:
         gate = await running.keeper.start(request(), caller="ci")
         assert gate.notes == notes
+
+
+async def test_a_verdict_names_what_is_misnamed(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the nearest word that there is, as `healthd source test` has it: a pipeline shows nothing but the verdict.
+
+    It is asked again for the verdict, and not at every look in between.
+    """
+    asked: list[str] = []
+
+    async def inspect(_self: Scripted) -> Inspection:
+        asked.append("inspect")
+        return Inspection({}, unseen=("no metric request_total. Did you mean requests_total?",))
+
+    async def observe(_self: Scripted, _since: object) -> Look:
+        raise SourceUnavailable(FailureKind.UNEXPECTED_RESPONSE, "no series matches request_total")
+
+    monkeypatch.setattr(Scripted, "inspect", inspect, raising=False)
+    monkeypatch.setattr(Scripted, "observe", observe)
+    async with replica(file, config(policy={"observe": {"max": "2m"}})) as running:
+        gate = await running.keeper.start(request(), caller="ci")
+        assert gate.notes == ()
+        gate = await running.keeper.wait(gate.id, 900)
+        assert gate.decision is not None
+        assert "Did you mean requests_total?; no series matches request_total." in gate.decision.sentence
+        assert len(asked) == 3
 
 
 async def test_two_versions_with_the_same_numbers_are_not_compared(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,9 +5,10 @@ from math import inf
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
+from healthd_gates.sources.contract import Arm, ArmError
 from healthd_gates.sources.counters import Family
 from healthd_gates.sources.exposition import PLAIN, read_page
-from healthd_gates.sources.inspection import missing_label, missing_metric, short_buckets
+from healthd_gates.sources.inspection import missing_label, missing_metric, missing_value, short_buckets
 from healthd_gates.sources.selectors import CounterText, Selector
 
 _SERIES = [{"__name__": "http_requests_total", "code": "200", "method": "get", "version": "2"}]
@@ -30,6 +31,39 @@ def test_a_label_that_no_series_has_is_no_health(selector: str, says: str | None
     found = missing_label(Selector.parse(selector), _SERIES)
     assert (found is None) if says is None else (found is not None and says in found)
     assert missing_label(Selector.parse(selector), []) is None
+
+
+@pytest.mark.parametrize(
+    ("selector", "says"),
+    [
+        ('http_requests_total{version="3"}', 'no series of http_requests_total has version="3"; its values are: 2.'),
+        ('http_requests_total{method="got"}', "Did you mean get?"),
+        ('http_requests_total{method="get"}', None),
+        ('http_requests_total{method=~"got|post"}', None),
+        ('http_requests_total{method!="got"}', None),
+        ('http_requests_total{other=""}', None),
+    ],
+)
+def test_a_value_that_no_series_has_is_named(selector: str, says: str | None) -> None:
+    """A pattern may wait for what has not come yet."""
+    found = missing_value(Selector.parse(selector), _SERIES)
+    assert (found is None) if says is None else (found is not None and says in found)
+    assert missing_value(Selector.parse(selector), []) is None
+
+
+@pytest.mark.parametrize(
+    ("written", "says"),
+    [
+        ("$vers", r"labels\.vers: is needed.*by \$vers; did you mean \$version\?"),
+        ("$targt", r"did you mean \$target\?"),
+        ("$color", r"by \$color$"),
+        ("$target", r"by \$target$"),
+    ],
+)
+def test_a_placeholder_that_nothing_fills(written: str, says: str) -> None:
+    """It may be a label of the request's own, or a slip."""
+    with pytest.raises(ArmError, match=says):
+        Selector.parse(f'requests_total{{version="{written}"}}').fill("candidate", Arm("2.0"))
 
 
 def test_the_nearest_metric_is_named() -> None:
