@@ -1,24 +1,34 @@
 # syntax=docker/dockerfile:1
 # healthd in a slim image: nothing but Python and the locked packages, no root, works on a read-only root file system.
+#
+#   docker build --build-arg VERSION=0.1.0 -t healthd:0.1.0 .
+#
+# For a build that can be repeated, name the base by the digest that you have looked up:
+#   --build-arg BASE=python:3.13-slim-bookworm@sha256:…
+ARG BASE=python:3.13-slim-bookworm
 
-FROM python:3.11-slim-bookworm AS build
-ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+FROM ${BASE} AS build
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PYTHONDONTWRITEBYTECODE=1
 WORKDIR /src
-# The locked packages first: this layer is built again only when the lock changes.
-COPY requirements/container.lock requirements/
-RUN python -m venv /opt/healthd \
- && /opt/healthd/bin/pip install --require-hashes -r requirements/container.lock
+# The locked packages first: this layer is built again only when the lock changes. What builds the wheel is kept apart.
+COPY requirements/container.lock requirements/build.lock requirements/
+RUN python -m venv --without-pip /opt/healthd \
+ && python -m pip --python /opt/healthd/bin/python install --require-hashes -r requirements/container.lock \
+ && python -m pip install --root-user-action=ignore --require-hashes -r requirements/build.lock
 COPY pyproject.toml README.md LICENSE ./
 COPY healthd healthd
 COPY gates gates
 COPY deploy deploy
 COPY config config
 COPY grafana/dashboards grafana/dashboards
-RUN /opt/healthd/bin/pip install --no-deps --no-build-isolation . \
- && /opt/healthd/bin/pip uninstall --yes pip hatchling \
- && /opt/healthd/bin/python -m compileall -q /opt/healthd/lib
+COPY grafana/provisioning grafana/provisioning
+ARG VERSION=0.0.0
+RUN SETUPTOOLS_SCM_PRETEND_VERSION=${VERSION} python -m hatchling build -t wheel -d /tmp/wheel \
+ && python -m pip --python /opt/healthd/bin/python install --no-deps /tmp/wheel/*.whl \
+ && find /opt/healthd/bin -mindepth 1 ! -name 'python*' ! -name 'healthd*' -delete \
+ && /opt/healthd/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/healthd/lib
 
-FROM python:3.11-slim-bookworm
+FROM ${BASE}
 RUN groupadd --gid 10001 healthd \
  && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /var/lib/healthd --shell /usr/sbin/nologin healthd \
  && install --directory --owner=healthd --group=healthd --mode=0750 /var/lib/healthd
@@ -32,8 +42,8 @@ USER 10001:10001
 # The journal. With `--read-only`, mount a volume here.
 VOLUME /var/lib/healthd
 EXPOSE 8080
-# The liveness of the daemon, not the health of what it watches: a dead database is no reason to restart healthd.
-HEALTHCHECK --interval=10s --timeout=3s --start-period=20s --retries=3 CMD ["healthd", "status", "--group", "live"]
+# No HEALTHCHECK: one that is a program costs its start every few seconds, and knows no other port than the one baked in.
+# docs/install.md says what to ask instead, and how to have one where nothing else asks.
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["healthd"]
 CMD ["run"]

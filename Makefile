@@ -12,7 +12,7 @@ QUICK = $(addprefix tests/unit/, gates/judge gates/sources gates/config gates/do
 	healthd/addresses healthd/checks healthd/monitoring healthd/notify deploy) \
 	$(addprefix --ignore=tests/unit/gates/judge/test_, false_rollback.py properties.py validity.py)
 
-.PHONY: run test quick demo unit lint install docs lock bench build clean
+.PHONY: run test quick demo unit lint install docs lock bench build release clean
 
 run: $(VENV)/.run
 	PYTHONPATH=$(CURDIR)/gates:$(CURDIR)/deploy $(BIN)/python -m healthd run
@@ -44,6 +44,10 @@ bench: install
 build: install
 	$(BIN)/python -m build --no-isolation --wheel --outdir dist .
 
+# All that a release consists of, but for the image; RELEASE.md says the rest.
+release: install
+	$(BIN)/python -m deploy.release build $(ARGS)
+
 install: $(VENV)/.dev
 
 docs: install
@@ -54,7 +58,8 @@ docs: install
 # Exact versions for every platform, with hashes.
 lock: $(BIN)/uv
 	$(COMPILE) pyproject.toml -o requirements/run.lock
-	$(COMPILE) --extra aws --group image pyproject.toml -c requirements/run.lock -o requirements/container.lock
+	$(COMPILE) --extra aws pyproject.toml -c requirements/run.lock -o requirements/container.lock
+	$(COMPILE) --group build -o requirements/build.lock
 	$(COMPILE) --all-extras --group dev pyproject.toml -c requirements/run.lock -o requirements/dev.lock
 	$(BIN)/uv pip compile -q --universal --generate-hashes --no-header --no-annotate --no-deps --group servers -o requirements/servers.lock
 	$(BIN)/uv pip compile -q --universal --generate-hashes --no-header --no-annotate --no-deps --group node -o requirements/node.lock

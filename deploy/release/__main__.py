@@ -1,0 +1,58 @@
+"""`python -m deploy.release`: `build` makes the files of a release, `cut` ends the changelog's part of one."""
+
+import re
+import shutil
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from deploy.release import application, changelog, chart, packages, source, statement
+
+ROOT = Path(__file__).parents[2]
+
+
+@click.group()
+def main() -> None:
+    """What RELEASE.md asks for."""
+
+
+@main.command()
+@click.option("--out", type=click.Path(path_type=Path), default=ROOT / "dist", show_default=True)
+@click.option("--untagged", is_flag=True, help="Build a commit that has no tag, to try it out.")
+def build(out: Path, untagged: bool) -> None:
+    """Build every file of a release from the commit that is checked out."""
+    commit = source.read(ROOT)
+    if not untagged and (problem := commit.why_no_release()):
+        raise click.UsageError(f"{problem}; --untagged builds the commit all the same, to try it out")
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir(parents=True)
+    with tempfile.TemporaryDirectory() as folder:
+        tree = Path(folder)
+        source.export(ROOT, commit, tree)
+        wheel = packages.build(tree, out, commit)
+        application.build(tree, out, commit, wheel)
+        chart.build(tree, out, commit)
+        statement.checksums(out)
+        statement.provenance(tree, out, commit)
+    for file in sorted(out.iterdir()):
+        click.echo(f"{statement.digest(file)}  {file.name}")
+
+
+@main.command()
+@click.argument("version")
+def cut(version: str) -> None:
+    """Put what stands under Unreleased in CHANGELOG.md under VERSION, dated today."""
+    if not re.fullmatch(r"\d+\.\d+\.\d+(?:(?:a|b|rc)\d+)?", version):
+        raise click.UsageError(f"{version} is no version: write it as 1.2.3, or 1.2.3rc1")
+    file = ROOT / "CHANGELOG.md"
+    try:
+        text = changelog.cut(file.read_text(encoding="utf-8"), version, datetime.now(UTC).date())
+    except ValueError as error:
+        raise click.ClickException(str(error)) from None
+    file.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(prog_name="python -m deploy.release")

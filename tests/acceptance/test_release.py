@@ -1,0 +1,108 @@
+"""`make release`: the same bytes each time, of the commit that is checked out, and what they say of themselves holds.
+
+Uncommitted changes are not seen: a release is built from its commit. The packages and the chart are built twice here;
+of the zipapp, which takes long, all that could differ is looked at, and the workflow of a release builds it twice.
+"""
+
+import hashlib
+import json
+import os
+import re
+import subprocess
+import sys
+import zipfile
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
+
+from deploy.release import chart, packages, source
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The files of a release, built where the umask and the time zone are somebody's own."""
+    folder = tmp_path_factory.mktemp("release")
+    (folder / "tmp").mkdir()
+    command = [sys.executable, "-m", "deploy.release", "build", "--untagged", "--out", str(folder / "out")]
+    env = {**os.environ, "TMPDIR": str(folder / "tmp"), "TZ": "Asia/Tokyo"}
+    subprocess.run(command, cwd=ROOT, env=env, umask=0o077, stdout=subprocess.DEVNULL, check=True, timeout=280)
+    return folder / "out"
+
+
+def only(folder: Path, ending: str) -> Path:
+    (file,) = folder.glob(f"*{ending}")
+    return file
+
+
+def canonical(name: str) -> str:
+    """A package's name as indexes compare it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def test_two_builds_are_the_same_bytes(out: Path, tmp_path: Path) -> None:
+    commit = source.read(ROOT)
+    again, tree = tmp_path / "out", tmp_path / "tree"
+    again.mkdir()
+    source.export(ROOT, commit, tree)
+    packages.build(tree, again, commit)
+    chart.build(tree, again, commit)
+    built = {file.name: file.read_bytes() for file in again.iterdir()}
+    assert [name for name, data in built.items() if (out / name).read_bytes() != data] == []
+    assert len(built) == 3
+    assert len(list(out.iterdir())) == 7
+
+
+def test_nothing_of_the_machine_is_in_the_zipapp(out: Path) -> None:
+    """No date but the commit's, no mode of a umask's, no order of a disk's, no folder in which it was built."""
+    packed = zipfile.ZipFile(only(out, ".pyz"))
+    files = [entry for entry in packed.infolist() if not entry.is_dir()]
+    when = datetime.fromtimestamp(source.read(ROOT).time, UTC)
+    assert {entry.date_time for entry in files} == {(*when.timetuple()[:5], when.second // 2 * 2)}
+    assert {entry.external_attr >> 16 & 0o777 for entry in files if "site-packages" in entry.filename} <= {0o644, 0o755}
+    inside = [entry.filename for entry in files if entry.filename.startswith("site-packages/")]
+    assert inside == sorted(inside)
+    assert [entry.filename for entry in files if str(out.parent).encode() in packed.read(entry)] == []
+
+
+def test_the_checksums_and_the_provenance_name_every_file(out: Path) -> None:
+    subprocess.run(["sha256sum", "--check", "--strict", "--quiet", "SHA256SUMS"], cwd=out, check=True)
+    statement = json.loads(only(out, ".intoto.json").read_text())
+    said = {each["name"]: each["digest"]["sha256"] for each in statement["subject"]}
+    files = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in out.iterdir()}
+    assert said == {name: digest for name, digest in files.items() if not name.endswith(".intoto.json")}
+    assert (statement["_type"], statement["predicateType"]) == (
+        "https://in-toto.io/Statement/v1",
+        "https://slsa.dev/provenance/v1",
+    )
+    sources = statement["predicate"]["buildDefinition"]["resolvedDependencies"]
+    head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    assert sources[0]["digest"] == {"gitCommit": head.strip()}
+
+
+def test_the_bill_of_materials_names_what_is_in_the_zipapp(out: Path) -> None:
+    text = only(out, ".cdx.json").read_text()
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
+    bill = json.loads(text)
+    version = re.sub("-py3-none-any.whl", "", only(out, ".whl").name.removeprefix("healthd-"))
+    assert bill["metadata"]["component"]["version"] == version
+    named = {f"{canonical(each['name'])} {each['version']}" for each in bill["components"]}
+    packed = zipfile.ZipFile(only(out, ".pyz")).namelist()
+    found = [re.fullmatch(r"site-packages/([^/]+)-([^/-]+)\.dist-info/METADATA", name) for name in packed]
+    inside = {f"{canonical(each[1])} {each[2]}" for each in found if each}
+    assert named == inside - {f"healthd {version}"}
+
+
+def test_the_zipapp_is_both_commands(out: Path, tmp_path: Path) -> None:
+    """And brings all that it needs: nothing of the environment is on its path."""
+    (tmp_path / "healthd-deploy").symlink_to(only(out, ".pyz"))
+    env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "SHIV_ROOT": str(tmp_path)}
+    for program, name in ((only(out, ".pyz"), "healthd"), (tmp_path / "healthd-deploy", "healthd-deploy")):
+        command = [sys.executable, "-I", str(program), "--version"]
+        done = subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout.startswith(f"{name}, version ")
