@@ -142,6 +142,7 @@ class Daemon:
             stack.push_async_callback(self.notifications.close)
             await self._listen(stack)
             self._loaded()
+            gc.collect()  # what the start has dropped; frozen, it would stay for ever
             gc.freeze()  # imported objects stay: collecting garbage among them stops the event loop for 0.1 s
             self.systemd.ready()
             _log.info("serving", address=self.settings.http.listen, checks=list(self.settings.active_checks))

@@ -17,6 +17,7 @@ from pydantic import BaseModel, BeforeValidator, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from healthd.config.field_docs import field_docs
 from healthd.units import parse_duration, parse_ratio, parse_size, show_duration, show_ratio
 
 Shown = Callable[[Any], str]
@@ -43,12 +44,12 @@ def own_fields(model: type[BaseModel], without: type[BaseModel] | None) -> Itera
     """What is worth a row: `kind` stands in the heading, and what all of a kind have in a table of its own, unless its
     default is another one here."""
     shared = without.model_fields if without is not None else {}
+    docs = {**(field_docs(without) if without is not None else {}), **field_docs(model)}
     for name, field in model.model_fields.items():
         if name == "kind" or (name in shared and shared[name].default == field.default):
             continue
-        if name in shared and not field.description:
-            field = copy(field)
-            field.description = shared[name].description
+        field = copy(field)
+        field.description = field.description or docs.get(name)
         yield name, field
 
 

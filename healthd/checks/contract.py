@@ -38,7 +38,7 @@ class Level(StrEnum):
 class CheckConfig(BaseModel):
     """Options of every kind of check. Durations are seconds in code."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     kind: str
     """Kind of check; see below."""

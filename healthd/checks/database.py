@@ -41,7 +41,7 @@ class DatabaseConfig(CheckConfig):
 class Limits(BaseModel):
     """Limits as shares of a resource's capacity, both inclusive: one for degraded, one for unhealthy."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     degraded: Ratio = 0.8
     """Share in use at which the check becomes degraded."""

@@ -44,7 +44,7 @@ Regex = Annotated[str, AfterValidator(checked_pattern)]
 
 
 class _Expectation(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class HeaderExpectation(_Expectation):

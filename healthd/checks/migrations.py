@@ -33,7 +33,7 @@ _NAMES_SHOWN = 5
 class Place(BaseModel):
     """Location of a history, and the migrations that it must contain."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     directory: Path | None = None
     """Folder with the release's migrations, one per file; read again at every probe."""

@@ -36,7 +36,7 @@ def _checksum(text: str) -> str:
 class Expected(BaseModel):
     """Migration that must have been applied."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     """Name in the history, or name of its file: `001_users.sql` is also known as `001_users`."""

@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from healthd.config.field_docs import DescribedJsonSchema
 from healthd.registry import Registry, SchemaOfKinds, registries
 
 _REFERENCE = {"type": "string", "pattern": r"\$\{"}
@@ -20,7 +21,9 @@ def config_schema(config: type[BaseModel]) -> dict[str, Any]:
     plug_ins = [model for models in kinds.values() for model in models.values() if model]
     # All at once: pydantic then distinguishes models with the same name.
     places, whole = models_json_schema(
-        [(model, "validation") for model in dict.fromkeys([config, *plug_ins])], by_alias=True
+        [(model, "validation") for model in dict.fromkeys([config, *plug_ins])],
+        by_alias=True,
+        schema_generator=DescribedJsonSchema,
     )
     definitions: dict[str, Any] = whole["$defs"]
     for definition in definitions.values():

@@ -60,7 +60,7 @@ SCOPES = (
 class Model(BaseModel):
     """Frozen model that refuses an unknown key: a typing error must not switch something off silently."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 def split_address(text: str) -> tuple[str, int]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from healthd.journal.errors import JournalError
+from healthd.runtime.lean_imports import without
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +28,10 @@ def is_behind(connection: sa.Connection, branch: Branch) -> bool:
 def prepare() -> None:
     """Load what `upgrade` needs: this takes a fifth of a second, only at the first start of a release, and must not
     block the event loop."""
-    import alembic.config
-    import alembic.runtime.environment
-    import alembic.script  # noqa: F401
+    with without("pygments"):  # for Mako's error pages, which are 6 MB that nobody sees
+        import alembic.config
+        import alembic.runtime.environment
+        import alembic.script  # noqa: F401
 
 
 def upgrade(connection: sa.Connection, branch: Branch) -> None:

@@ -17,7 +17,7 @@ from healthd.units import Duration
 class NotifierConfig(BaseModel):
     """Options of every kind of notifier."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True, hide_input_in_errors=True)
 
     kind: str
     """Kind of notifier; see below."""

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from pydantic.json_schema import models_json_schema
 
 from healthd import __version__
+from healthd.config.field_docs import DescribedJsonSchema
 from healthd.web.description import Answer, Described, Nothing
 
 _PROBLEM_TYPE = "application/problem+json"
@@ -63,6 +64,7 @@ def document(operations: Iterable[Described]) -> dict[str, Any]:
     schemas, definitions = models_json_schema(
         [(model, "validation") for model in sent] + [(model, "serialization") for model in shown],
         ref_template="#/components/schemas/{model}",
+        schema_generator=DescribedJsonSchema,
     )
     references = {model: schema for (model, _), schema in schemas.items()}
     paths: dict[str, dict[str, Any]] = {}

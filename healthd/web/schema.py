@@ -16,14 +16,14 @@ _Moment = Annotated[datetime, WithJsonSchema({"type": "string", "format": "date-
 class _Answered(BaseModel):
     """Base of the answers. A member that may be null is left out instead."""
 
-    model_config = ConfigDict(use_attribute_docstrings=True)
+    model_config = ConfigDict(defer_build=True)
 
 
 class CheckAnswer(_Answered):
     """One check. Callers without access to details get its status, the kind of its failure and the time of the last
     probe; measured values are further members, under their own names."""
 
-    model_config = ConfigDict(extra="allow", use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="allow")
 
     status: Status
     """Status of the check; `unknown`: it has not been probed yet, or its last result is too old to be valid."""

@@ -19,4 +19,4 @@ Moment = Annotated[
 class Shown(BaseModel):
     """A document of an answer. A number that JSON does not have (an infinity) is null."""
 
-    model_config = ConfigDict(frozen=True, ser_json_inf_nan="null")
+    model_config = ConfigDict(frozen=True, ser_json_inf_nan="null", defer_build=True)

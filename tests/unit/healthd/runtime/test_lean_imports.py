@@ -1,0 +1,28 @@
+"""What a daemon loads before any check, source or notifier needs more."""
+
+import subprocess
+import sys
+
+PROGRAM = """
+import sys
+from healthd.runtime import lean_imports
+
+lean_imports.import_structlog()
+lean_imports.import_async_engine()
+import healthd.app
+
+unused = {"alembic", "asyncpg", "botocore", "cryptography", "dns", "jinja2", "psutil", "pygments", "pymongo", "redis",
+          "regex", "rich", "sentry_sdk", "sqlalchemy.orm"}
+assert not (loaded := unused & set(sys.modules)), loaded
+
+import alembic.command, rich.console
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+import sqlalchemy.ext.asyncio.engine as engine
+assert AsyncEngine is engine.AsyncEngine and AsyncSession.__module__ == "sqlalchemy.ext.asyncio.session"
+"""
+
+
+def test_a_daemon_loads_nothing_that_it_may_never_need() -> None:
+    """And what was left out of a library is there once somebody imports it."""
+    done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
