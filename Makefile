@@ -17,9 +17,10 @@ QUICK = $(addprefix tests/unit/, gates/judge gates/sources gates/config gates/do
 run: $(VENV)/.run
 	PYTHONPATH=$(CURDIR)/gates:$(CURDIR)/deploy $(BIN)/python -m healthd run
 
+# In the order of the folders, the long files first: by number of tests, the longest would come last and alone.
 test: install
 	$(BIN)/python -m tests.servers.install
-	$(BIN)/pytest -n $(WORKERS) --dist loadfile
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 # A good deploy and a bad one, with everything on loopback; ends by itself.
 demo: $(VENV)/.run

@@ -19,6 +19,7 @@ import psutil
 from tests.servers.ports import HOST, free_port
 
 _POLL = 0.01
+_READY_POLL = 0.05  # to ask is work too: a program that starts slowly needs the processor itself
 _BIND_ATTEMPTS = 5
 _BIND_REFUSED = ("address already in use", "could not bind", "cannot bind")
 
@@ -114,7 +115,7 @@ class Process:
             if time.monotonic() > deadline:
                 self.kill()
                 raise DidNotStartError(f"{self.argv[0]} not ready in {self._patience} s:\n{self.log()[-2000:]}")
-            time.sleep(_POLL)
+            time.sleep(_READY_POLL)
 
     def pause(self) -> None:
         """Freeze it and all its children: sockets stay open, nothing answers once this returns."""

@@ -153,7 +153,7 @@ async def test_curl_alone_ends_as_the_command_does(
 async def test_curl_alone_could_not_ask(gates: Gating, tmp_path: Path) -> None:
     """A wrong token, an unknown service, a daemon that is not there, something that is no name: never a verdict."""
     wrong = {"HEALTHD_TOKEN": "no-token"}
-    nowhere = {"HEALTHD_URL": f"http://127.0.0.1:{free_port()}", "PATIENCE": "1"}
+    nowhere = {"HEALTHD_URL": f"http://127.0.0.1:{free_port()}", "RETRY_FOR": "1"}
     assert (await by_curl(tmp_path, gates, "good", "1.0", "a", **wrong))[1] == 3
     assert (await by_curl(tmp_path, gates, "nothing", "1.0", "b"))[1] == 3
     assert (await by_curl(tmp_path, gates, "good", "1.0", "c", **nowhere))[1] == 3

@@ -18,7 +18,7 @@ from tests.servers.ports import free_port
         ["verify", "api", "1", "--url", "ftp://example.org"],
         ["verify", "--request", "/no/such/file"],
         ["no-such-command"],
-        ["rollback", "g1"],
+        ["rollback", "g1", "--retry-for", "0"],
         ["lock", "api", "--holder", "ci", "--reason", "x", "--for", "30"],
     ],
     ids=" ".join,
