@@ -16,6 +16,7 @@ from rich.text import Text
 
 from healthd.commands.options import config_option, json_option
 from healthd.commands.terminal import echo, terminal
+from healthd.nearest import not_under
 from healthd.runtime.clock import SystemClock
 from healthd.runtime.redaction import Redactor, secrets_of
 from healthd.units import show_duration
@@ -27,7 +28,7 @@ from healthd_gates.domain.request import Version
 from healthd_gates.engine.source_test import ArmSeen, SourceTested, try_source
 from healthd_gates.engine.spec import GateSpec, arms_of
 from healthd_gates.judge.explain import seconds
-from healthd_gates.sources.contract import ArmError, SourceContext
+from healthd_gates.sources.contract import ArmError, Arms, SourceConfig, SourceContext
 
 _NOT_ABLE = 1
 
@@ -42,6 +43,7 @@ def source() -> None:
 @click.option(
     "--version", metavar="VERSION", help="The version whose numbers to look at, such as the one that is live."
 )
+@click.option("--source", "named_source", metavar="NAME", help="Another of its sources than the first.")
 @arm_options
 @click.option(
     "--for",
@@ -56,6 +58,7 @@ def source() -> None:
 def test(
     service: str,
     version: str | None,
+    named_source: str | None,
     policy: str | None,
     length: float,
     config_file: Path | None,
@@ -74,9 +77,12 @@ def test(
     """
     settings = settings_of(config_file)
     chosen = service_of(settings, service)
-    if chosen.source is None:
+    if named_source is not None and named_source not in chosen.sources:
+        fail(f"service {service}: {not_under('sources', named_source, chosen.sources)}")
+    wanted = chosen.traffic_source if named_source is None else chosen.sources[named_source]
+    if wanted is None:
         fail(f"service {service} has no source")
-    if chosen.source.kind == "push":
+    if wanted.kind == "push":
         fail(f"the source of {service} is push: nothing can be asked, counts are posted to a gate while it runs")
     spec = GateSpec(policy_of(settings, policy or chosen.policy), chosen, name=policy or chosen.policy)
     try:
@@ -85,10 +91,10 @@ def test(
             _version(arms["baseline"], arms["baseline_target"], arms["baseline_labels"]) if arms["baseline"] else None
         )
         named = arms_of(service, chosen, candidate, baseline)
-        if version is None and "$version" in str(chosen.source.model_dump(mode="json")):
+        if version is None and "$version" in str(wanted.model_dump(mode="json")):
             fail("the selectors ask for $version: say which one with --version, such as the one that is live")
-        chosen.source.check(named)
-        tested = asyncio.run(_try(settings, spec, named, length))
+        wanted.check(named)
+        tested = asyncio.run(_try(settings, spec, wanted, named, length))
     except ArmError as error:
         fail(str(error))
     except KeyError as error:
@@ -98,11 +104,10 @@ def test(
         sys.exit(_NOT_ABLE)
 
 
-async def _try(settings: Config, spec: GateSpec, arms: Any, length: float) -> SourceTested:
-    assert spec.service is not None
-    assert spec.service.source is not None
-    context = SourceContext(SystemClock(), Redactor(secrets_of(settings)), spec.edges)
-    return await try_source(spec.service.source, arms, context, length)
+async def _try(settings: Config, spec: GateSpec, source: SourceConfig, arms: Arms, length: float) -> SourceTested:
+    series = next((each.series for each in spec.sources if each.config is source), ())
+    context = SourceContext(SystemClock(), Redactor(secrets_of(settings)), spec.edges, series=series)
+    return await try_source(source, arms, context, length)
 
 
 def _version(version: str, target: str | None, labels: tuple[str, ...]) -> Version:

@@ -111,9 +111,14 @@ class Policy(Model):
         return {criterion.name: criterion for criterion in self.criteria}
 
     @property
-    def needs_source(self) -> bool:
-        """True if a criterion reads the numbers of the source."""
+    def reads_traffic(self) -> bool:
+        """True if a criterion reads the numbers of a source."""
         return any(criterion.reads_traffic for criterion in self.criteria)
+
+    @property
+    def needs_source(self) -> bool:
+        """True if a criterion reads the numbers of the service's first source."""
+        return any(criterion.reads_traffic and not criterion.named_source for criterion in self.criteria)
 
     @property
     def needs_target(self) -> bool:
@@ -124,6 +129,12 @@ class Policy(Model):
     def needs_baseline(self) -> bool:
         """True if a criterion compares with a version that runs beside the candidate."""
         return self._compares(rules.Against.CONCURRENT)
+
+    @property
+    def compares_traffic(self) -> bool:
+        """True if it compares the counts of the service's first source."""
+        concurrent = (each for each in self.criteria if each.compares_with is rules.Against.CONCURRENT)
+        return any(criterion.stream is None for criterion in concurrent)
 
     @property
     def needs_history(self) -> bool:

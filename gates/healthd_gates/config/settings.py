@@ -35,9 +35,11 @@ from healthd_gates.config.builtin_policies import SHIPPED
 from healthd_gates.config.freeze_window import Freeze
 from healthd_gates.config.hooks import HookConfig
 from healthd_gates.config.policy import Policy
+from healthd_gates.config.unanswerable import unanswerable
 from healthd_gates.config.unmeasurable import unmeasurable
-from healthd_gates.criteria.contract import Configured
+from healthd_gates.criteria.contract import Configured, CriterionConfig
 from healthd_gates.sources import AnySource
+from healthd_gates.sources.contract import SourceConfig
 
 LONGEST_LEASE = 300.0  # seconds; what ends later was written while a clock was ahead
 
@@ -108,6 +110,8 @@ class Service(Model):
     """Base addresses by the name of the place, such as blue and green; several if there are several instances."""
     source: AnySource | None = None
     """The source of its traffic numbers."""
+    sources: dict[Name, AnySource] = Field(default_factory=dict)
+    """Further sources by name, for criteria that name one. Without `source` the first of them has the traffic."""
     policy: Name = "post-switch"
     """The policy of a gate that names none."""
     on_fail: tuple[Name, ...] = ()
@@ -125,6 +129,16 @@ class Service(Model):
     """Name of a template under `templates.services` whose options apply where this entry has none."""
     values: dict[str, Any] = Field(default_factory=dict)
     """Values for `${values.KEY}` in this entry and its template."""
+
+    @property
+    def traffic_source(self) -> SourceConfig | None:
+        """The source of its traffic numbers."""
+        return self.source or next(iter(self.sources.values()), None)
+
+    def source_of(self, criterion: CriterionConfig) -> SourceConfig | None:
+        """Return the source of a criterion's numbers, None if there is none of that name."""
+        name = criterion.named_source
+        return self.traffic_source if name is None else self.sources.get(name)
 
     def addresses(self, target: str) -> tuple[str, ...]:
         """Return the base addresses of one target. Raises KeyError."""
@@ -177,8 +191,10 @@ def _suits_its_policy(service: Service, info: ValidationInfo) -> Service:
         known = ", ".join(sorted(policies))
         hint = did_you_mean(service.policy, policies)
         raise ValueError(f"policy is {service.policy!r}, which is not under policies; there are: {known}.{hint}")
-    if policy.needs_source and service.source is None:
+    if policy.needs_source and service.traffic_source is None:
         raise ValueError(f"source is missing: policy {service.policy} looks at traffic")
+    for problem in unanswerable(service, policy):
+        raise ValueError(f"policy {service.policy}: {problem}")
     if policy.needs_target and not service.targets:
         raise ValueError(f"targets is missing: policy {service.policy} sends smoke requests")
     return service

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from healthd_gates.config.unanswerable import unanswerable
 from healthd_gates.sources.prometheus import PrometheusConfig
 
 if TYPE_CHECKING:  # it imports this module to report what it finds
@@ -17,8 +18,11 @@ def unmeasurable(config: Config) -> Iterator[str]:
     asked = [(name, service.policy) for name, service in config.services.items()]
     asked += [(it.service, it.policy) for hook in config.hooks.values() for it in hook.deploys() if it.policy]
     for name, policy_name in dict.fromkeys(asked):
-        source, policy = config.services[name].source, config.policies.get(policy_name)
-        compares = policy is not None and policy.needs_baseline
+        source, policy = config.services[name].traffic_source, config.policies.get(policy_name)
+        if policy is not None and policy_name != config.services[name].policy:
+            for problem in unanswerable(config.services[name], policy):
+                yield f"services.{name}: policy {policy_name}: {problem}"
+        compares = policy is not None and policy.compares_traffic
         if compares and isinstance(source, PrometheusConfig) and not source.requests.tells_apart:
             yield (
                 f"services.{name}: policy {policy_name} compares two versions, and nothing in the source's "

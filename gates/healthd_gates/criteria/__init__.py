@@ -14,6 +14,7 @@ KINDS = {
     "error_rate": "healthd_gates.criteria.error_rate:ErrorRate",
     "latency": "healthd_gates.criteria.latency:Latency",
     "mean_latency": "healthd_gates.criteria.mean_latency:MeanLatency",
+    "ratio": "healthd_gates.criteria.ratio:Ratio",
     "smoke": "healthd_gates.criteria.smoke:Smoke",
 }
 CRITERIA: Registry[CriterionConfig] = Registry("criterion", "healthd.criteria", KINDS, CriterionConfig, ())

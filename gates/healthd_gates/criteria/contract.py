@@ -23,7 +23,7 @@ from healthd_gates.judge.criterion import Criterion, Frame
 from healthd_gates.judge.past import Past
 from healthd_gates.judge.plain import Observed
 from healthd_gates.judge.rules import Against
-from healthd_gates.sources.contract import Arms
+from healthd_gates.sources.contract import Arms, Series
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,11 @@ class Configured:
 
     checks: Collection[str] | None = None
     groups: Collection[str] | None = None
+
+
+def stream_of(source: str) -> str:
+    """Return the stream that has the counts of a further source. No criterion's own can have its name."""
+    return f"@{source}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +83,21 @@ class CriterionConfig(Model):
         return None
 
     @property
+    def series(self) -> Series | None:
+        """The series of its own that it reads from its source; None for the source's own counts."""
+        return None
+
+    @property
+    def named_source(self) -> str | None:
+        """The further source of the service that it reads; None for the first one, or none at all."""
+        return None
+
+    @property
+    def stream(self) -> str | None:
+        """The stream of the evidence that it reads; None for the counts of the service's first source."""
+        return None
+
+    @property
     def latency_limits(self) -> tuple[float, ...]:
         """Latencies in seconds at which a source that chooses its buckets puts an edge."""
         return ()
@@ -104,6 +124,19 @@ class TrafficCriterion(CriterionConfig):
     """A criterion of the counts in the evidence, which also holds while a gate watches after a pass."""
 
     reads_traffic: ClassVar[bool] = True
+
+    source: Name | None = None
+    """The source of its numbers, one of the service's `sources`; its first one unless given."""
+
+    @property
+    def named_source(self) -> str | None:
+        return self.source
+
+    @property
+    def stream(self) -> str | None:
+        if self.series is not None:
+            return self.name
+        return None if self.source is None else stream_of(self.source)
 
 
 @dataclass(frozen=True, slots=True)

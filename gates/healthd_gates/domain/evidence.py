@@ -187,6 +187,7 @@ class Reason(StrEnum):
     TRAFFIC_FALLING = "traffic_falling"
     NOT_FRESH = "not_fresh"
     NO_BASELINE = "no_baseline"
+    NO_SERIES = "no_series"
     MISCOUNTED = "miscounted"
     NOT_SWITCHED = "not_switched"
     CRASH_LOOPING = "crash_looping"
@@ -224,10 +225,14 @@ class Finding(StrEnum):
 
 
 class Unit(StrEnum):
-    """Unit of a criterion's numbers: a fraction of all requests, or a time."""
+    """Unit of a criterion's numbers: a fraction of all requests, a time, events in a unit of exposure, or a number of
+    the service's own.
+    """
 
     RATIO = "ratio"
     SECONDS = "seconds"
+    RATE = "rate"
+    VALUE = "value"
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,7 +243,7 @@ class CriterionReport:
     requests slower than the limit. `interval` is a confidence interval: it contains the true value at all evaluations
     at once with the gate's stated risk. `requests_needed` and `seconds_needed` estimate what a proof of safety still
     needs if traffic goes on like this; None if it would never be reached. `log_e_harm` and `log_e_safe` are natural
-    logarithms of e-values, None for criteria that have none.
+    logarithms of e-values, None for criteria that have none. `noun` is what `requests` counts.
     """
 
     name: str
@@ -259,6 +264,7 @@ class CriterionReport:
     log_e_safe: float | None = None
     correlation: float | None = None
     unit: Unit | None = None
+    noun: str = "request"
 
     @property
     def p_value(self) -> float | None:

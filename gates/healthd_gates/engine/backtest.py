@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from healthd_gates.config.policy import Policy
 from healthd_gates.config.settings import Service
+from healthd_gates.config.unanswerable import unanswerable
 from healthd_gates.domain.evidence import Evidence, Standing
 from healthd_gates.domain.request import Version
-from healthd_gates.engine.history import BEFORE, as_baseline, history_step
-from healthd_gates.engine.spec import arms_of
+from healthd_gates.engine.history import BEFORE, as_baseline, history_step, merged
+from healthd_gates.engine.spec import GateSpec, ReadSource, arms_of
 from healthd_gates.judge.judge import Judge
 from healthd_gates.judge.rules import Rules
 from healthd_gates.sources import build_source, find_kind
-from healthd_gates.sources.contract import HistoricalSource, SourceContext
+from healthd_gates.sources.contract import HistoricalSource, Source, SourceContext
 
 
 class NotReplayable(Exception):  # noqa: N818 - an answer for the person who asked
@@ -55,29 +56,34 @@ async def replay(deploy: Deploy, context: SourceContext) -> AsyncIterator[Standi
     Raises NotReplayable, ArmError if the source cannot tell the arms apart, SourceUnavailable.
     """
     rules, _ = replayed_rules(deploy.policy)
-    service = deploy.service
-    if service.source is None:
+    service, spec = deploy.service, GateSpec(deploy.policy, deploy.service)
+    if deploy.policy.needs_source and service.traffic_source is None:
         raise NotReplayable(f"service {deploy.service_name} has no source")
-    if not issubclass(find_kind(service.source.kind), HistoricalSource):
-        raise NotReplayable(f"a source of kind {service.source.kind} keeps no past; prometheus does")
+    for problem in unanswerable(service, deploy.policy):
+        raise NotReplayable(problem)
+    for source in spec.sources:
+        if not issubclass(find_kind(source.config.kind), HistoricalSource):
+            raise NotReplayable(f"a source of kind {source.config.kind} keeps no past; prometheus does")
     arms = arms_of(deploy.service_name, service, deploy.candidate, deploy.baseline)
-    source = build_source(service.source, arms, context)
-    assert isinstance(source, HistoricalSource)
+    opened = [(each, build_source(each.config, arms, replace(context, series=each.series))) for each in spec.sources]
     try:
-        before = await _before(deploy, source)
-        judge = Judge(rules, before)
+        step = history_step(deploy.policy.interval)
+        judge = Judge(rules, as_baseline(await _past(opened, deploy.switched - BEFORE, deploy.switched, step)))
         longest = deploy.policy.initial_delay + deploy.policy.observe.max + deploy.policy.interval
         end = min(deploy.until, deploy.switched + timedelta(seconds=longest))
-        for evidence in await source.history(deploy.switched, end, deploy.policy.interval):
+        for evidence in await _past(opened, deploy.switched, end, deploy.policy.interval):
             standing = judge.step(evidence)
             yield standing
             if standing.verdict is not None:
                 return
     finally:
-        await source.close()
+        for _, each in opened:
+            await each.close()
 
 
-async def _before(deploy: Deploy, source: HistoricalSource) -> list[Evidence]:
-    """Return the numbers before the switch, as the baseline."""
-    step = history_step(deploy.policy.interval)
-    return as_baseline(await source.history(deploy.switched - BEFORE, deploy.switched, step))
+async def _past(
+    opened: Sequence[tuple[ReadSource, Source]], start: datetime, end: datetime, step: float
+) -> list[Evidence]:
+    """Return the numbers of all sources between two moments."""
+    kept = [(what, source) for what, source in opened if isinstance(source, HistoricalSource)]
+    return merged([(what, await source.history(start, end, step)) for what, source in kept])

@@ -4,7 +4,7 @@ numbers."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -12,7 +12,9 @@ import structlog
 
 from healthd.checks.failures import describe
 from healthd.runtime.deadline import DeadlineExceededError, with_deadline
-from healthd_gates.domain.evidence import Evidence
+from healthd_gates.domain.evidence import Evidence, Stream
+from healthd_gates.engine.source_readers import Past, together
+from healthd_gates.engine.spec import ReadSource
 from healthd_gates.sources.contract import HistoricalSource, Source, SourceUnavailable
 
 BEFORE = timedelta(hours=3)
@@ -31,14 +33,35 @@ def history_step(every: float) -> float:
 def as_baseline(past: list[Evidence]) -> list[Evidence]:
     """Return the history with the version that ran before the switch as the baseline, even if no other version ran
     beside it."""
-    return [replace(interval, baseline=interval.baseline or interval.candidate) for interval in past]
+    return [
+        replace(
+            interval,
+            baseline=interval.baseline or interval.candidate,
+            streams={name: _alone(stream) for name, stream in interval.streams.items()},
+        )
+        for interval in past
+    ]
+
+
+def _alone(stream: Stream) -> Stream:
+    return replace(stream, baseline=stream.baseline or stream.candidate)
+
+
+def merged(pasts: Sequence[tuple[ReadSource, list[Evidence]]]) -> list[Evidence]:
+    """Return the histories of several sources as one, interval by interval."""
+    at: dict[datetime, list[tuple[ReadSource, Evidence]]] = {}
+    for what, past in pasts:
+        for interval in past:
+            at.setdefault(interval.at, []).append((what, interval))
+    whole = (together(at[moment]) for moment in sorted(at))
+    return [interval for interval in whole if interval is not None]
 
 
 class HistoryFetch:
     """The pending fetch of one gate's history."""
 
-    def __init__(self, build: Callable[[], Source], start: datetime, every: float, gate_id: str) -> None:
-        self._build, self._start, self._step, self._gate_id = build, start, history_step(every), gate_id
+    def __init__(self, sources: Sequence[Past], start: datetime, every: float, gate_id: str) -> None:
+        self._sources, self._start, self._step, self._gate_id = sources, start, history_step(every), gate_id
         self._task: asyncio.Task[list[Evidence]] | None = asyncio.create_task(self._fetch(), name=f"history:{gate_id}")
 
     def take(self) -> list[Evidence] | None:
@@ -54,9 +77,14 @@ class HistoryFetch:
             await asyncio.wait({self._task})
 
     async def _fetch(self) -> list[Evidence]:
-        """Fetch the history. Without it the judge is slower, and nothing can be proven against it: the gate ends
-        inconclusive, not wrong."""
-        source = self._build()
+        """Fetch the history of all sources."""
+        pasts = await asyncio.gather(*(self._fetch_one(each.build) for each in self._sources))
+        return as_baseline(merged([(each.what, past) for each, past in zip(self._sources, pasts, strict=True)]))
+
+    async def _fetch_one(self, build: Callable[[], Source]) -> list[Evidence]:
+        """Fetch the history of one source. Without it the judge is slower, and nothing can be proven against it: the
+        gate ends inconclusive, not wrong."""
+        source = build()
         try:
             return await self._try(source)
         except asyncio.CancelledError:
@@ -73,7 +101,7 @@ class HistoryFetch:
         for attempt in range(_TRIES):
             try:
                 past = source.history(self._start - BEFORE, self._start, self._step)
-                return as_baseline(await with_deadline(_SECONDS, past, name="history"))
+                return await with_deadline(_SECONDS, past, name="history")
             except (SourceUnavailable, DeadlineExceededError) as outage:
                 _log.warning("baseline history not available", gate=self._gate_id, attempt=attempt, problem=str(outage))
                 await asyncio.sleep(_PAUSE)

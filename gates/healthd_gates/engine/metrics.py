@@ -20,7 +20,7 @@ from healthd_gates.domain.gate import Gate, RollbackState
 
 _DECISION_SECONDS = (10, 20, 30, 60, 90, 120, 180, 300, 600, 900, 1800, 3600)
 _TRY_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
-_SUFFIXES = {Unit.RATIO: "ratio", Unit.SECONDS: "seconds"}
+_SUFFIXES = {Unit.RATIO: "ratio", Unit.SECONDS: "seconds", Unit.RATE: "rate", Unit.VALUE: "value"}
 _MEASURED = {
     "candidate": "What a criterion measures of the candidate.",
     "baseline": "What a criterion measures of the baseline.",

@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Protocol
 
 import structlog
 
@@ -51,6 +52,11 @@ class Traffic:
             return Look(None, {}, (f"the source failed: {type(error).__name__}",))
         self.cursor = look.cursor
         return look
+
+    @property
+    def has_begun(self) -> bool:
+        """True if the source has its starting point."""
+        return self.cursor is not None
 
     async def close(self) -> None:
         try:
@@ -97,12 +103,23 @@ class Seen:
     notes: tuple[str, ...] = ()
 
 
+class Reads(Protocol):
+    """The sources of one gate."""
+
+    @property
+    def has_begun(self) -> bool: ...
+
+    async def look(self) -> Look: ...
+
+    async def close(self) -> None: ...
+
+
 class Observer:
     """Observes everything that a policy names. `last` is when the previous evaluation ended, or when the gate began."""
 
     def __init__(
         self,
-        traffic: Traffic | None,
+        traffic: Reads | None,
         questions: Sequence[Question],
         clock: Clock,
         last: datetime,
@@ -112,7 +129,7 @@ class Observer:
 
     async def look(self) -> Seen:
         """Observe once. The evidence covers the time since the previous evaluation, whatever the wall clock did."""
-        begun = self._traffic is None or self._traffic.cursor is not None
+        begun = self._traffic is None or self._traffic.has_begun
         look, answers = await asyncio.gather(self._look_at_traffic(), self._ask())
         now = self._clock.steady()
         seconds, self._last = max(_SHORTEST, now - self._last), now
@@ -131,6 +148,7 @@ class Observer:
                 span=numbers.span if numbers else None,
                 lives=numbers.lives if numbers else Lives(),
                 baseline_lives=numbers.baseline_lives if numbers else Lives(),
+                streams=numbers.streams if numbers else {},
             ),
             look.notes if look else (),
         )

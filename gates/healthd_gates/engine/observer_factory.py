@@ -3,20 +3,23 @@ themselves."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 import aiohttp
 
 from healthd.monitoring.board import Board
 from healthd.runtime.clock import Clock
 from healthd_gates.config.settings import Service
+from healthd_gates.config.unanswerable import unanswerable
 from healthd_gates.criteria.contract import CriterionContext, ObservedCriterion
 from healthd_gates.domain.gate import Gate
 from healthd_gates.domain.request import PushedEvidence
 from healthd_gates.engine.observer import Observer, Question, Traffic
-from healthd_gates.engine.spec import GateSpec, arms_of
+from healthd_gates.engine.source_readers import Opened, SourceReaders, cursor_of
+from healthd_gates.engine.spec import GateSpec, ReadSource, arms_of
 from healthd_gates.sources import build_source
 from healthd_gates.sources.contract import Arms, Cursor, SourceContext
 from healthd_gates.store.gate_store import GateStore
@@ -49,11 +52,12 @@ class Pushes:
 
 
 def build_observer(
-    gate: Gate, spec: GateSpec, observer_context: ObserverContext, cursor: Cursor | None, last: datetime
-) -> tuple[Observer, Traffic | None]:
-    """Return the observer of a gate, and the part of it that reads traffic. Raises NotObservable."""
+    gate: Gate, spec: GateSpec, observer_context: ObserverContext, kept: Mapping[str, Any], last: datetime
+) -> tuple[Observer, SourceReaders | None]:
+    """Return the observer of a gate, and the part of it that reads sources; `kept` is the stored cursor. Raises
+    NotObservable."""
     service, arms = _whom(gate, spec)
-    traffic = _traffic(gate, spec, service, arms, observer_context, cursor) if spec.policy.needs_source else None
+    traffic = _readers(gate, spec, service, arms, observer_context, kept) if spec.policy.reads_traffic else None
     context = CriterionContext(arms, observer_context.board, observer_context.session, spec.without_secrets)
     # The watch reads traffic alone; the judge would have no criterion for the answers of others.
     watching = gate.decision is not None
@@ -64,7 +68,11 @@ def build_observer(
 
 def open_traffic(gate: Gate, spec: GateSpec, observer_context: ObserverContext, cursor: Cursor | None) -> Traffic:
     """Open the traffic part alone, whatever the policy evaluates. Raises NotObservable."""
-    return _traffic(gate, spec, *_whom(gate, spec), observer_context, cursor)
+    service, arms = _whom(gate, spec)
+    if service.traffic_source is None:
+        raise NotObservable(f"service {gate.service} has no source of traffic numbers")
+    source = next((each for each in spec.sources if each.name is None), ReadSource(None, service.traffic_source))
+    return _traffic(gate, spec, replace(source, series=()), arms, observer_context, cursor)
 
 
 def _whom(gate: Gate, spec: GateSpec) -> tuple[Service, Arms]:
@@ -77,16 +85,27 @@ def _whom(gate: Gate, spec: GateSpec) -> tuple[Service, Arms]:
         raise NotObservable(f"service {gate.service} has no target {missing.args[0]!r} any more") from None
 
 
-def _traffic(
-    gate: Gate, spec: GateSpec, service: Service, arms: Arms, observer_context: ObserverContext, cursor: Cursor | None
-) -> Traffic:
-    config = service.source
-    if config is None:
+def _readers(
+    gate: Gate, spec: GateSpec, service: Service, arms: Arms, observer_context: ObserverContext, kept: Mapping[str, Any]
+) -> SourceReaders:
+    if spec.policy.needs_source and service.traffic_source is None:
         raise NotObservable(f"service {gate.service} has no source of traffic numbers")
-    context = SourceContext(
-        observer_context.clock, observer_context.redact, spec.edges, Pushes(observer_context.gate_store, gate.id)
+    for problem in unanswerable(service, spec.policy):
+        raise NotObservable(problem)
+    return SourceReaders(
+        [
+            Opened(one, _traffic(gate, spec, one, arms, observer_context, cursor_of(kept, one.name)))
+            for one in spec.sources
+        ]
     )
+
+
+def _traffic(
+    gate: Gate, spec: GateSpec, source: ReadSource, arms: Arms, observer_context: ObserverContext, cursor: Cursor | None
+) -> Traffic:
+    pushes = Pushes(observer_context.gate_store, gate.id)
+    context = SourceContext(observer_context.clock, observer_context.redact, spec.edges, pushes, source.series)
     try:
-        return Traffic(lambda: build_source(config, arms, context), config.timeout, cursor)
+        return Traffic(lambda: build_source(source.config, arms, context), source.config.timeout, cursor)
     except (ValueError, ImportError) as error:  # an arm that the configuration no longer fits
         raise NotObservable(str(error)) from None

@@ -23,17 +23,19 @@ _USUAL_LIMIT = 0.05  # of requests that may fail, if the policy has no limit of 
 
 def bounds_of(policy: Policy) -> list[Bound]:
     """Return the bounds that a baseline's numbers must keep to count as recovered. Errors are bounded in any case."""
-    found = [bound for criterion in policy.criteria if criterion.critical for bound in criterion.bounds]
+    critical = [criterion for criterion in policy.criteria if criterion.critical and criterion.stream is None]
+    found = [bound for criterion in critical for bound in criterion.bounds]
     if not any(bound.reading is errors for bound in found):
         found.append(Bound("failed", errors, _USUAL_LIMIT))
     return sorted(found, key=lambda bound: (bound.reading is not errors, bound.highest))
 
 
-def rate_of(standing: Standing | None) -> float | None:
+def rate_of(standing: Standing | None, policy: Policy) -> float | None:
     """Return the candidate's requests a second while it was judged, None if they were not counted."""
     if standing is None or standing.elapsed_seconds <= 0:
         return None
-    counted = max((criterion.requests for criterion in standing.criteria), default=0.0)
+    others = {criterion.name for criterion in policy.criteria if criterion.stream is not None}
+    counted = max((each.requests for each in standing.criteria if each.name not in others), default=0.0)
     return counted / standing.elapsed_seconds if counted else None
 
 

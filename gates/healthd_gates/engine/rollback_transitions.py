@@ -70,7 +70,7 @@ def on_actions_done(gate: Gate, orders: Sequence[ActionRun], spec: GateSpec, mom
     gate = replace(gate, rollback=replace(gate.rollback, seen_by=seen_by))
     if gate.baseline is None:
         return unobserved(gate, "the request names no baseline to look at", RollbackState.UNCONFIRMED, moment)
-    if spec.service is not None and spec.service.source is None:
+    if spec.service is not None and spec.service.traffic_source is None:
         return unobserved(gate, "the service has no source of traffic numbers", RollbackState.UNSEEN, moment)
     if not spec.policy.confirm_timeout:
         return end_rollback(gate, RollbackState.UNCONFIRMED, "The policy asks for no confirmation.", moment)

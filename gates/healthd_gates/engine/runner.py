@@ -15,17 +15,16 @@ from healthd_gates.domain.gate import EventKind, Gate, GateState, Rollback, Roll
 from healthd_gates.engine import rollback_transitions, transitions
 from healthd_gates.engine.change_events import ChangeEvents, within_seconds
 from healthd_gates.engine.history import HistoryFetch
-from healthd_gates.engine.observer import Traffic
 from healthd_gates.engine.observer_factory import NotObservable, ObserverContext, build_observer, open_traffic
 from healthd_gates.engine.recorder import Record
 from healthd_gates.engine.rollback_confirmation import Recovery, bounds_of, rate_of
 from healthd_gates.engine.source_check import doubts_about
+from healthd_gates.engine.source_readers import SourceReaders
 from healthd_gates.engine.spec import GateSpec
 from healthd_gates.engine.step import Step
 from healthd_gates.engine.ticker import Ticker
 from healthd_gates.judge.judge import Judge
 from healthd_gates.judge.rules import Rules
-from healthd_gates.sources.contract import HistoricalSource
 from healthd_gates.store.gate_update import SeenEvidence
 from healthd_gates.store.leases import Owned
 from healthd_gates.store.outbox import Outbox
@@ -89,9 +88,7 @@ class GateRunner:
         kept = self._record.cursor or {}
         last = datetime.fromisoformat(kept["at"]) if kept else self.gate.created_at
         try:
-            lookout, traffic = build_observer(
-                self.gate, self._spec, self._tools.observer_context, kept.get("source"), last
-            )
+            lookout, traffic = build_observer(self.gate, self._spec, self._tools.observer_context, kept, last)
         except NotObservable as gone:
             await self._write(transitions.abort(self.gate, str(gone), self._spec, self._clock.now()))
             return
@@ -104,7 +101,7 @@ class GateRunner:
                 self._tools.late(await ticks.wait())
                 seen = await lookout.look()
                 moment = self._clock.now()
-                self._record.cursor = {"source": traffic.cursor if traffic else None, "at": moment.isoformat()}
+                self._record.cursor = {**(traffic.cursor if traffic else {"source": None}), "at": moment.isoformat()}
                 if seen.evidence is None:
                     await self._write(Step(replace(self.gate, notes=seen.notes)))
                     continue
@@ -148,13 +145,13 @@ class GateRunner:
                 await asyncio.sleep(0)
         return judge
 
-    async def _ask_for_history(self, traffic: Traffic | None) -> HistoryFetch | None:
+    async def _ask_for_history(self, traffic: SourceReaders | None) -> HistoryFetch | None:
         """Start to fetch the history once, then store it: after a restart the gate is judged by the same history."""
-        if traffic is None or not isinstance(traffic.source, HistoricalSource):
+        if traffic is None or not traffic.historical:
             return None
         if await self._gate_store.evidence(self.gate.id, "history"):
             return None
-        return HistoryFetch(traffic.build, self.gate.created_at, self._spec.policy.interval, self.gate.id)
+        return HistoryFetch(traffic.historical, self.gate.created_at, self._spec.policy.interval, self.gate.id)
 
     async def _learn_history(self, fetch: HistoryFetch | None, stage: str, rules: Rules, judge: Judge) -> Judge:
         """Return the judge, with the history as soon as it is there."""
@@ -198,9 +195,11 @@ class GateRunner:
             step = rollback_transitions.unobserved(self.gate, str(gone), RollbackState.UNCONFIRMED, self._clock.now())
             await self._write(step)
             return
-        source = self._spec.service.source if self._spec.service else None
+        source = self._spec.service.traffic_source if self._spec.service else None
         sees = source is None or source.sees_traffic
-        recovery = Recovery(bounds_of(self._spec.policy), rate_of(self.gate.standing), sees_traffic=sees)
+        recovery = Recovery(
+            bounds_of(self._spec.policy), rate_of(self.gate.standing, self._spec.policy), sees_traffic=sees
+        )
         ticks, until, looks = Ticker(self._clock, self._spec.policy.interval), rollback.confirm_until or rollback.at, 0
         try:
             # A few evaluations, even if the time was over before a crashed replica was back to make one.

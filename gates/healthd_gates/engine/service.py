@@ -170,13 +170,14 @@ class GateService:
     async def _with_checked_source(self, admission: Admission, spec: GateSpec) -> Admission:
         """Return the admission with doubts about the numbers to come. Raises InvalidRequest if none could be judged by
         them."""
-        source = spec.service.source if spec.service else None
-        if spec.service is None or source is None or not spec.policy.needs_source:
+        if spec.service is None:
             return admission
         gate, looks = admission.gate, self._supervisor.observer_context
         arms = arms_of(gate.service, spec.service, gate.candidate, gate.baseline)
         context = SourceContext(looks.clock, looks.redact, spec.edges, Pushes(self._gate_store, gate.id))
-        notes = await check_before_start(source, arms, context)
+        notes = tuple[str, ...]()
+        for source in spec.sources:
+            notes += await check_before_start(source.config, arms, replace(context, series=source.series))
         return replace(admission, gate=replace(gate, notes=notes)) if notes else admission
 
     async def _store_and_run(self, admission: Admission, spec: GateSpec) -> Gate:
@@ -354,9 +355,10 @@ class GateService:
         """Store a push for the gate's source. Raises UnknownGate, NotPushed, AlreadyDecided."""
         gate = await self.get(gate_id)
         service = self._supervisor.config.services.get(gate.service)
-        kind = service.source.kind if service and service.source else "none"
-        if kind != "push":
-            raise NotPushed(service=gate.service, kind=kind)
+        sources = (service.source, *service.sources.values()) if service else ()
+        kinds = [source.kind for source in sources if source is not None]
+        if "push" not in kinds:
+            raise NotPushed(service=gate.service, kind=", ".join(kinds) or "none")
         if gate.state.is_over:
             raise AlreadyDecided(gate_id=gate_id, state=gate.state.value)
         with _refusing():

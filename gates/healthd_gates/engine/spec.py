@@ -10,7 +10,18 @@ from healthd_gates.config.settings import Config, Service
 from healthd_gates.domain.action_order import Occasion
 from healthd_gates.domain.request import Version
 from healthd_gates.judge.rules import Rules
-from healthd_gates.sources.contract import Arm, Arms
+from healthd_gates.sources.contract import Arm, Arms, Series, SourceConfig
+
+
+@dataclass(frozen=True, slots=True)
+class ReadSource:
+    """A source that a gate reads; `name` is None for the service's first one. `series` are those that criteria name in
+    it, and `streams` those that have its counts as they are."""
+
+    name: str | None
+    config: SourceConfig
+    series: tuple[Series, ...] = ()
+    streams: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +45,7 @@ class GateSpec:
         A preflight and a smoke test run earlier: there is nothing to promote or to roll back yet, and the version that
         has the traffic is still watched.
         """
-        return self.policy.needs_source or (self.service is not None and self.name == self.service.policy)
+        return self.policy.reads_traffic or (self.service is not None and self.name == self.service.policy)
 
     def actions(self, occasion: Occasion) -> tuple[str, ...]:
         """Return the names of the actions for an occasion: the policy's, or else the service's, unless nothing was
@@ -66,7 +77,7 @@ class GateSpec:
     @property
     def verdict_rules(self) -> Rules:
         """The judge's rules for the verdict."""
-        source = self.service.source if self.service else None
+        source = self.service.traffic_source if self.service else None
         whole = self.policy.exposure == "all" and source is not None and source.sees_traffic
         return replace(self._paced(self.policy.verdict_rules()), whole=whole)
 
@@ -77,9 +88,28 @@ class GateSpec:
 
     def _paced(self, rules: Rules) -> Rules:
         """Set how late numbers may come, which depends on the source: CloudWatch's are minutes late."""
-        if self.service is None or self.service.source is None:
+        if self.service is None or (source := self.service.traffic_source) is None:
             return rules
-        return replace(rules, timing=replace(rules.timing, lateness=self.service.source.lateness))
+        own = [(each.stream, self.service.source_of(each)) for each in self.policy.criteria]
+        late = {stream: read.lateness for stream, read in own if stream is not None and read is not None}
+        return replace(rules, timing=replace(rules.timing, lateness=source.lateness), lateness=late)
+
+    @property
+    def sources(self) -> tuple[ReadSource, ...]:
+        """The sources that the criteria read, each once; the service's first one is the first."""
+        found: dict[str | None, ReadSource] = {}
+        for criterion in self.policy.criteria if self.service else ():
+            config = self.service.source_of(criterion) if self.service and criterion.reads_traffic else None
+            if config is None:
+                continue
+            name = None if self.service and config is self.service.traffic_source else criterion.named_source
+            one = found.get(name, ReadSource(name, config))
+            if criterion.series is not None:
+                one = replace(one, series=(*one.series, criterion.series))
+            elif criterion.stream is not None and criterion.stream not in one.streams:
+                one = replace(one, streams=(*one.streams, criterion.stream))
+            found[name] = one
+        return tuple(sorted(found.values(), key=lambda one: one.name is not None))
 
     @property
     def edges(self) -> tuple[float, ...]:
@@ -96,9 +126,10 @@ def load_spec(body: str, name: str, service: str, config: Config) -> GateSpec:
     """Load the specification of a gate that was started before: with its own policy, whatever the configuration says
     now."""
     current = config.policies.get(name)
-    if current is not None and policy_body(current) == body:
-        return GateSpec(current, config.services.get(service), name=name)
     policy = Policy.model_validate(json.loads(body))
+    # Not as text: a release that has more options writes them too.
+    if current is not None and policy_body(current) == policy_body(policy):
+        return GateSpec(current, config.services.get(service), name=name)
     masked = any(criterion.has_secrets for criterion in policy.criteria)
     return GateSpec(policy, config.services.get(service), without_secrets=masked, name=name)
 

@@ -12,6 +12,7 @@ from healthd_gates.actions.contract import ActionConfig
 from healthd_gates.config.freeze_window import frozen
 from healthd_gates.config.policy import Policy
 from healthd_gates.config.settings import Config, Service
+from healthd_gates.config.unanswerable import unanswerable
 from healthd_gates.domain.action_order import Occasion
 from healthd_gates.domain.errors import Frozen, InvalidRequest, UnknownPolicy, UnknownService
 from healthd_gates.domain.gate import Gate, GateState
@@ -83,16 +84,19 @@ def _check_fit(request: VerifyRequest, service: Service, name: str, policy: Poli
         raise InvalidRequest(
             field="baseline", problem=f"policy {name} compares with the version beside it: name that one"
         )
+    for problem in unanswerable(service, policy):
+        raise InvalidRequest(field="policy", problem=f"{name}: {problem}")
     if not policy.needs_source:
         return
-    if service.source is None:
+    if service.traffic_source is None:
         raise InvalidRequest(field="policy", problem=f"{name} looks at traffic, and {request.service} has no source")
     arms = arms_of(request.service, service, request.candidate, request.baseline)
     try:
-        service.source.check(arms)
+        for source in GateSpec(policy, service).sources:
+            source.config.check(arms)
     except ArmError as error:
         raise InvalidRequest(field=error.field, problem=str(error).removeprefix(f"{error.field}: ")) from None
-    if policy.needs_baseline and not service.source.tells_apart(arms):
+    if policy.compares_traffic and not service.traffic_source.tells_apart(arms):
         raise InvalidRequest(
             field="baseline",
             problem=f"the source of {request.service} counts the same requests for both versions, so that they cannot "

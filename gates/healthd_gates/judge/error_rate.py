@@ -7,7 +7,7 @@ from healthd_gates.judge.burstiness import Burstiness
 from healthd_gates.judge.criterion import Frame, Look
 from healthd_gates.judge.exceedance import AboveBaseline, AboveLimit
 from healthd_gates.judge.interval import RateInterval
-from healthd_gates.judge.past import Past
+from healthd_gates.judge.past import Past, Reading
 from healthd_gates.judge.processes import Catastrophe
 from healthd_gates.judge.recurrence import Recurrence
 from healthd_gates.judge.rules import Against, ErrorRateRule
@@ -24,38 +24,46 @@ rest.
 
 
 class ErrorRate(Weighed):
-    """An `ErrorRateRule` in use."""
+    """An `ErrorRateRule` in use. `_what` is its name in sentences, and `_noun` what is counted."""
 
-    def __init__(self, rule: ErrorRateRule, frame: Frame, past: Past) -> None:
+    _what, _noun = "error rate", "request"
+
+    def __init__(self, rule: ErrorRateRule, frame: Frame, past: Past, reading: Reading = errors) -> None:
+        """Set up the tests; `reading` says what is counted, and which of it is bad."""
         self.name, self.critical, self.weight = rule.name, rule.critical, rule.weight
-        self._rule, self._frame = rule, frame
-        self._burstiness = Burstiness(past.spans(errors), frame.timing.interval)
+        self._rule, self._frame, self._reading = rule, frame, reading
+        self._burstiness = Burstiness(past.spans(reading), frame.timing.interval)
         self._odds = self._burstiness.odds
-        self._catastrophe = Catastrophe(
-            rule.limit or 0.0, frame.horizon + round(frame.timing.warm_up / frame.timing.interval)
-        )
+        self._catastrophe = self._catastrophe_of(rule.limit)
         self._against_limit = None if rule.limit is None else AboveLimit(rule.limit, frame)
-        self._recurrence = None if rule.limit is None else Recurrence(rule.limit, frame, past.baseline(errors))
-        self._against_baseline = None if rule.comparison is None else AboveBaseline(rule.comparison, frame, past)
+        self._recurrence = None if rule.limit is None else Recurrence(rule.limit, frame, past.baseline(reading))
+        self._against_baseline = (
+            None if rule.comparison is None else AboveBaseline(rule.comparison, frame, past, reading)
+        )
         self._incident, self._lately = SharedIncident(), LastMinute()
         self._interval = RateInterval()
         self._looks = 0
         self._warm_up = (0.0, 0.0)
 
+    def _catastrophe_of(self, limit: float | None) -> Catastrophe | None:
+        timing = self._frame.timing
+        return Catastrophe(limit or 0.0, self._frame.horizon + round(timing.warm_up / timing.interval))
+
     def step(self, look: Look) -> None:
         """Judge the evidence of one evaluation with the estimates before it, then update them."""
         evidence = look.evidence
-        candidate = errors(evidence.candidate) if evidence.candidate else None
-        baseline = errors(evidence.baseline) if evidence.baseline else None
+        candidate = self._reading(evidence.candidate) if evidence.candidate else None
+        baseline = self._reading(evidence.baseline) if evidence.baseline else None
         self._odds = self._burstiness.odds
         self._incident.step(evidence, baseline)
         self._lately.step(evidence.seconds, candidate)
         if candidate is not None:
             if look.warming_up:
                 self._warm_up = (self._warm_up[0] + candidate[0], self._warm_up[1] + candidate[1])
-            shared = self._incident.above(self._catastrophe.line / 2)
-            caps = (0.0, 0.0) if shared else self._frame.catastrophe_caps(look.rhythm)
-            self._catastrophe.step(candidate[1], candidate[0], self._odds, *caps)
+            if self._catastrophe:
+                shared = self._incident.above(self._catastrophe.line / 2)
+                caps = (0.0, 0.0) if shared else self._frame.catastrophe_caps(look.rhythm)
+                self._catastrophe.step(candidate[1], candidate[0], self._odds, *caps)
         if not look.warming_up:
             cap = self._frame.cap(look.rhythm)
             if candidate is not None:
@@ -83,8 +91,9 @@ class ErrorRate(Weighed):
 
     @property
     def _parts(self) -> list[tuple[float, float, str]]:
-        parts = [(_CATASTROPHE, self._catastrophe.log_e, "catastrophic")]
-        rest = 1 - _CATASTROPHE
+        parts, rest = list[tuple[float, float, str]](), 1.0
+        if self._catastrophe:
+            parts, rest = [(_CATASTROPHE, self._catastrophe.log_e, "catastrophic")], 1 - _CATASTROPHE
         if self._recurrence:
             share = _RECURRENCE if self._against_baseline else _RECURRENCE_ALONE
             parts.append((share, self._recurrence.log_e, self._recurrence.cause))
@@ -104,7 +113,14 @@ class ErrorRate(Weighed):
             critical=self.critical,
             finding=finding,
             sentence=explain.finding_sentence(
-                finding, "error rate", self._cause, self._seen(finding), self._limits(baseline), needed, needed_seconds
+                finding,
+                self._what,
+                self._cause,
+                self._seen(finding),
+                self._limits(baseline),
+                needed,
+                needed_seconds,
+                self._noun,
             ),
             observed=bad / seen if seen else None,
             limit=self._rule.limit,
@@ -120,6 +136,7 @@ class ErrorRate(Weighed):
             log_e_safe=self.log_e_safe,
             correlation=1 / (1 + self._odds),
             unit=Unit.RATIO,
+            noun=self._noun,
         )
 
     def _bounds(self, finding: Finding) -> tuple[float, float]:
@@ -134,14 +151,14 @@ class ErrorRate(Weighed):
         recent, mean = self._lately.rate, self._interval.bad / max(1.0, self._interval.requests)
         if finding is Finding.HARM and self._interval.requests and recent > 1.5 * mean:
             now, all_in_all = explain.percent(recent), explain.percent(mean)
-            return f"{now} of the requests of the last minute, {all_in_all} since it settled"
+            return f"{now} of the {self._noun}s of the last minute, {all_in_all} since it settled"
         requests, bad, when = self._interval.requests, self._interval.bad, ""
         if not requests:
             (requests, bad), when = self._warm_up, " while warming up"
         if not requests:
-            return "no requests yet"
+            return f"no {self._noun}s yet"
         return (
-            f"{explain.percent(bad / requests)} ({explain.number(bad)} of {explain.plural(requests, 'request')}{when})"
+            f"{explain.percent(bad / requests)} ({explain.number(bad)} of {explain.plural(requests, self._noun)}{when})"
         )
 
     def _limits(self, baseline: float | None) -> str:

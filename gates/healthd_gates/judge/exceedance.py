@@ -6,7 +6,7 @@ from healthd_gates.judge.against_past import AgainstPast
 from healthd_gates.judge.arms import Pair, Pairing, errors
 from healthd_gates.judge.criterion import Frame
 from healthd_gates.judge.mixtures import log_weighted
-from healthd_gates.judge.past import Past
+from healthd_gates.judge.past import Past, Reading
 from healthd_gates.judge.processes import BaselineHarm, BaselineSafety, LimitHarm, LimitSafety
 from healthd_gates.judge.rules import Against, Comparison
 
@@ -54,16 +54,16 @@ class AboveBaseline:
 
     cause = "higher than the baseline allows"
 
-    def __init__(self, comparison: Comparison, frame: Frame, past: Past) -> None:
+    def __init__(self, comparison: Comparison, frame: Frame, past: Past, reading: Reading = errors) -> None:
         self._target = frame.safety_needed
         self._against = comparison.against
-        self._earlier = past.baseline(errors) if comparison.against is Against.HISTORY else ()
+        self._earlier = past.baseline(reading) if comparison.against is Against.HISTORY else ()
         ratios = ((self._earlier, comparison.tolerated), (self._earlier, comparison.harmful))
         self._past = AgainstPast(*ratios, frame) if self._earlier else None
         self._own = (0.0, 0.0)
         self._pairing = Pairing()
         self._harm = BaselineHarm(comparison.tolerated, frame.horizon, burst=frame.burst)
-        rate = past.rate(errors)
+        rate = past.rate(reading)
         self._floor = LimitSafety(comparison.floor, rate) if comparison.floor else None
         self._share = _floor_share(rate, comparison.floor)
         self._ratio = BaselineSafety(comparison.harmful)

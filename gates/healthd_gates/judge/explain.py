@@ -35,9 +35,17 @@ def still_needed(looks: float, interval: float, requests_per_look: float) -> tup
 
 
 def finding_sentence(
-    finding: Finding, what: str, cause: str, seen: str, limits: str, needed: float | None, needed_seconds: float | None
+    finding: Finding,
+    what: str,
+    cause: str,
+    seen: str,
+    limits: str,
+    needed: float | None,
+    needed_seconds: float | None,
+    noun: str = "request",
 ) -> str:
-    """Return one sentence about a statistical criterion; `cause` says what is wrong, if something is."""
+    """Return one sentence about a statistical criterion; `cause` says what is wrong, if something is, and `noun` what
+    is counted."""
     match finding:
         case Finding.NO_TELEMETRY:
             return f"The {what} is unknown: no telemetry from the candidate."
@@ -54,7 +62,7 @@ def finding_sentence(
         case Finding.OPEN:
             if needed is None or needed_seconds is None:
                 return f"The {what} is open: {seen}; {limits}; at this rate no proof is in sight."
-            more = f"{plural(max(1, needed), 'more request')} ({seconds(needed_seconds)})"
+            more = f"{plural(max(1, needed), f'more {noun}')} ({seconds(needed_seconds)})"
             return f"The {what} is open: {seen}; {limits}; a proof takes about {more}."
 
 
@@ -74,6 +82,7 @@ REASONS = {
     Reason.TRAFFIC_FALLING: "The candidate's traffic is falling: nothing passes while it does.",
     Reason.NOT_FRESH: "The candidate's newest numbers are late: nothing passes without them.",
     Reason.NO_BASELINE: "The baseline sends no numbers, so the comparison that the policy asks for cannot be made.",
+    Reason.NO_SERIES: "A criterion's own numbers do not come, so nothing can be said about it.",
     Reason.MISCOUNTED: "More errors than requests are counted: the two selectors do not count the same thing.",
     Reason.NOT_SWITCHED: "The baseline still has most of the requests: the traffic was not switched to the candidate.",
     Reason.CRASH_LOOPING: "The candidate's processes start again and again; what they fail as they die nobody counts.",

@@ -10,6 +10,7 @@ from healthd_gates.judge.past import Past
 from healthd_gates.judge.rhythm import Rhythm
 from healthd_gates.judge.rules import Against, Rules
 from healthd_gates.judge.stability import Stability
+from healthd_gates.judge.streams import OwnStream
 from healthd_gates.judge.traffic import Traffic
 
 _ROUNDING = 0.05
@@ -27,12 +28,20 @@ class Judge:
     def __init__(self, rules: Rules, history: Sequence[Evidence] = (), bake: Sequence[Evidence] = ()) -> None:
         self._rules = rules
         self._frame = Frame(rules.risk, rules.timing)
-        past = Past.of(history, bake)
-        self._criteria = [rule.build(self._frame, past) for rule in rules.criteria]
+        names = dict.fromkeys(rule.stream for rule in rules.criteria)
+        pasts = {name: Past.of(history, bake, name) for name in names}
+        self._criteria = [rule.build(self._frame, pasts[rule.stream]) for rule in rules.criteria]
+        self._streams = {
+            name: OwnStream(name, rules.lateness.get(name, rules.timing.lateness)) for name in names if name is not None
+        }
+        self._needed_streams = [
+            self._streams[rule.stream] for rule in rules.criteria if rule.critical and rule.stream is not None
+        ]
         self._traffic = Traffic(rules.timing.lateness, whole=rules.whole)
         self._stability = Stability()
-        self._needs_traffic = any(rule.critical and rule.reads_traffic for rule in rules.criteria)
-        self._compares = any(rule.critical and rule.compares_with is Against.CONCURRENT for rule in rules.criteria)
+        traffic = [rule for rule in rules.criteria if rule.critical and rule.reads_traffic and rule.stream is None]
+        self._needs_traffic = bool(traffic)
+        self._compares = any(rule.compares_with is Against.CONCURRENT for rule in traffic)
         self._rhythm = Rhythm()
         self._elapsed = 0.0
         self._warming_up = False
@@ -51,7 +60,10 @@ class Judge:
             sentence=explain.REASONS[reason] + self._stability.remark,
             log_e_harm=self.log_e_harm,
             log_e_needed=self._frame.harm_needed,
-            criteria=tuple(criterion.report(silence) for criterion in self._criteria),
+            criteria=tuple(
+                criterion.report(silence if rule.stream is None else self._streams[rule.stream].silence)
+                for rule, criterion in zip(self._rules.criteria, self._criteria, strict=True)
+            ),
             gaps=self._gaps,
             resets=self._resets,
         )
@@ -67,8 +79,11 @@ class Judge:
         self._resets += evidence.resets
         self._traffic.step(evidence)
         self._stability.step(evidence, warming_up=look.warming_up)
-        for criterion in self._criteria:
-            criterion.step(look)
+        looks: dict[str | None, Look] = {None: look}
+        for name, stream in self._streams.items():
+            looks[name] = Look(stream.step(evidence), look.warming_up, stream.rhythm)
+        for rule, criterion in zip(self._rules.criteria, self._criteria, strict=True):
+            criterion.step(looks[rule.stream])
 
     @property
     def log_e_harm(self) -> float:
@@ -87,7 +102,8 @@ class Judge:
     def decision(self) -> tuple[Verdict | None, Reason]:
         """The verdict, None while the gate goes on, and why."""
         critical = [c for c in self._criteria if c.critical]
-        if self._needs_traffic and self._traffic.is_miscounted:
+        miscounted = self._needs_traffic and self._traffic.is_miscounted
+        if miscounted or any(stream.is_miscounted for stream in self._needed_streams):
             return Verdict.INCONCLUSIVE, Reason.MISCOUNTED
         for failed in (c for c in critical if c.failed):
             return Verdict.FAIL, failed.failure
@@ -97,6 +113,10 @@ class Judge:
             return None, Reason.WARMING_UP
         if self._needs_traffic and (unseen := self._unseen) is not None:
             return unseen
+        if any(stream.silence or stream.is_late for stream in self._needed_streams):
+            waits = not self._reached(self._rules.timing.maximum + self._patience)
+            late = not any(stream.silence for stream in self._needed_streams)
+            return (Verdict.INCONCLUSIVE if self._over and not (late and waits) else None), Reason.NO_SERIES
         if self._reached(self._rules.timing.minimum) and all(c.proven for c in critical):
             return Verdict.PASS, Reason.PROVEN_SAFE
         if not self._over:

@@ -6,19 +6,23 @@ recur.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from math import sqrt
+from typing import Any
 
-from healthd_gates.domain.evidence import Counts, Evidence
-from healthd_gates.judge.arms import Reading
+from healthd_gates.domain.evidence import Evidence, Numbers
+from healthd_gates.judge.streams import Interval, interval_of
 
 Span = tuple[float, float, float]
 """Requests, bad ones, and the length of the interval in seconds."""
 
-Stretch = tuple[Counts, float]
-"""Counts of one arm, and the seconds in which they were made."""
+Stretch = tuple[Any, float]
+"""Numbers of one arm, of the kind that the criterion reads, and the seconds in which they were made."""
+
+Reading = Callable[[Any], tuple[float, float] | None]
+"""Returns what was counted and the bad ones of it, or None if the numbers do not tell."""
 
 _INCIDENT = 720.0  # seconds; anything longer is normal for the service
 _SHARE = 0.6  # of all variation beyond chance
@@ -34,11 +38,13 @@ class Past:
     bake: Sequence[Stretch] = ()
 
     @classmethod
-    def of(cls, history: Iterable[Evidence], bake: Iterable[Evidence] = ()) -> Past:
-        """Build the past. In a watch the candidate that passed is used as the baseline if there is none."""
-        seen = list(bake)
-        alone = all(evidence.baseline is None for evidence in seen)
-        return cls(_stretches(history), _stretches(seen, candidate=alone))
+    def of(cls, history: Iterable[Evidence], bake: Iterable[Evidence] = (), stream: str | None = None) -> Past:
+        """Build the past of a stream, of the service's own source if it is None. In a watch the candidate that passed
+        is used as the baseline if there is none."""
+        seen = [interval_of(evidence, stream) for evidence in bake]
+        alone = all(interval.baseline is None for interval in seen)
+        before = (interval_of(evidence, stream) for evidence in history)
+        return cls(_stretches(before), _stretches(seen, candidate=alone))
 
     def spans(self, reading: Reading) -> list[Span]:
         """Return all of it, for the estimates of burstiness."""
@@ -54,12 +60,12 @@ class Past:
         return _rate(before) if sum(m for m, _, _ in before) >= _FEWEST_REQUESTS else None
 
 
-def _stretches(evidence: Iterable[Evidence], *, candidate: bool = False) -> list[Stretch]:
-    """Return counts with the time that they cover, which is longer after intervals without any."""
-    found, seconds = [], 0.0
-    for each in evidence:
+def _stretches(intervals: Iterable[Interval], *, candidate: bool = False) -> list[Stretch]:
+    """Return numbers with the time that they cover, which is longer after intervals without any."""
+    found, seconds = list[Stretch](), 0.0
+    for each in intervals:
         seconds += each.seconds
-        counts = each.candidate if candidate else each.baseline
+        counts: Numbers | None = each.candidate if candidate else each.baseline
         if counts is not None:
             found.append((counts, seconds))
             seconds = 0.0

@@ -10,10 +10,24 @@ from __future__ import annotations
 from collections import deque
 from math import ceil
 from statistics import median
+from typing import Protocol
 
-from healthd_gates.domain.evidence import Evidence
+from healthd_gates.domain.evidence import Numbers
 
 _REMEMBERED = 20
+
+
+class Reported(Protocol):
+    """The numbers of the candidate in one interval, None if there were none."""
+
+    @property
+    def seconds(self) -> float: ...
+
+    @property
+    def span(self) -> float | None: ...
+
+    @property
+    def candidate(self) -> Numbers | None: ...
 
 
 class Rhythm:
@@ -27,7 +41,7 @@ class Rhythm:
         self._spans: deque[float] = deque(maxlen=_REMEMBERED)
         self.newest = self.spacing = self.span = 1.0
 
-    def step(self, evidence: Evidence) -> None:
+    def step(self, evidence: Reported) -> None:
         """Take one interval."""
         self._since += evidence.seconds
         if evidence.candidate is None:

@@ -6,6 +6,7 @@ the configuration.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
@@ -70,6 +71,10 @@ class Rule(_Named, Protocol):
         """True if it reads the histograms."""
 
     @property
+    def stream(self) -> str | None:
+        """The stream of the evidence that it reads, if not the counts of the service's own source."""
+
+    @property
     def compares_with(self) -> Against | None:
         """The baseline that it needs."""
 
@@ -132,12 +137,15 @@ class ObservedRule(_Named, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """All values of a policy that the judge needs. `whole`: the candidate gets all the traffic."""
+    """All values of a policy that the judge needs. `whole`: the candidate gets all the traffic. `lateness` is how many
+    seconds the numbers of a stream may be late, if that differs from the timing's.
+    """
 
     criteria: tuple[Rule, ...]
     risk: Risk = field(default_factory=Risk)
     timing: Timing = field(default_factory=Timing)
     whole: bool = False
+    lateness: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         names = [rule.name for rule in self.criteria]

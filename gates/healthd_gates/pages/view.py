@@ -7,7 +7,7 @@ from datetime import datetime
 from math import exp
 
 from healthd.web.pages.deploys import Sign
-from healthd_gates.domain.evidence import CriterionReport, Finding, Standing
+from healthd_gates.domain.evidence import CriterionReport, Finding, Standing, Unit
 from healthd_gates.domain.gate import Gate, GateState
 from healthd_gates.judge.explain import plural, seconds
 from healthd_gates.pages.chart import Chart, chart
@@ -134,8 +134,9 @@ def _numbers(report: CriterionReport) -> tuple[tuple[str, str], ...]:
         pairs.append(("limit", number(report.limit, unit)))
     if report.baseline is not None:
         pairs.append(("baseline", f"{number(report.baseline, unit)} of {report.baseline_requests:,.0f}"))
-    bad = "errors" if unit == "ratio" else "slower than the limit"
-    pairs.append(("requests seen", f"{report.requests:,.0f}, {report.bad:,.0f} {bad}"))
+    bad = {Unit.RATIO: "errors" if report.noun == "request" else "bad", Unit.SECONDS: "slower than the limit"}.get(unit)
+    parts = f", {report.bad:,.0f} {bad}" if bad else ""
+    pairs.append((f"{report.noun}s seen", f"{report.requests:,.0f}{parts}"))
     return tuple(pairs)
 
 
@@ -149,4 +150,4 @@ def _needed(report: CriterionReport) -> tuple[float | None, str]:
         return None, "no proof in sight at this rate"
     needed = max(1.0, report.requests_needed)
     part = report.requests / (report.requests + needed)
-    return round(part, 3), f"about {plural(needed, 'request')}, {seconds(report.seconds_needed)}"
+    return round(part, 3), f"about {plural(needed, report.noun)}, {seconds(report.seconds_needed)}"

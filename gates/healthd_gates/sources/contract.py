@@ -76,6 +76,10 @@ class SourceConfig(Model):
             f"a source of kind {self.kind} has no series of its own for a criterion: it measures {self.measures}"
         )
 
+    def tells_series_apart(self, series: Series) -> bool:
+        """True if the numbers of the two arms are not the same ones in a criterion's series."""
+        return True
+
     def check(self, arms: Arms) -> None:
         """Check the arms. Raises ArmError if this source could never observe them."""
 

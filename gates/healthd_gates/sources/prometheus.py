@@ -1,38 +1,41 @@
-"""Counts from a Prometheus-compatible server. `prometheus_api.py` makes the queries, `counters.py` turns raw samples
-into increases.
+"""Counts from a Prometheus-compatible server. `prometheus_api.py` makes the queries, `prometheus_counters.py` turns raw
+samples into increases, and `prometheus_series.py` reads what criteria name of their own.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from math import ceil
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, Secret, model_validator
 
-from healthd.model import FailureKind
 from healthd.runtime.web_address import ShownMasked
-from healthd.units import Duration, show_duration
+from healthd.units import Duration
 from healthd.wording import shape
-from healthd_gates.domain.evidence import Counts, Evidence
-from healthd_gates.sources.arm_look import ArmLook, Standpoint, States, combined
-from healthd_gates.sources.contract import Arm, Arms, Cursor, Look, SourceConfig, SourceContext, SourceUnavailable
-from healthd_gates.sources.counters import Family, Increase, Snapshot, follow
+from healthd_gates.domain.evidence import Evidence
+from healthd_gates.sources import prometheus_series
+from healthd_gates.sources.arm_look import Standpoint, combined
+from healthd_gates.sources.contract import (
+    Arm,
+    Arms,
+    Cursor,
+    Look,
+    Series,
+    SourceConfig,
+    SourceContext,
+    SourceUnavailable,
+)
+from healthd_gates.sources.counters import Family
 from healthd_gates.sources.endpoint import Endpoint, HttpConfig, all_of
-from healthd_gates.sources.inspection import Inspection, missing_label
-from healthd_gates.sources.lives import lives_of
-from healthd_gates.sources.processes import Reading, Sign, Use, process_of, read, tells_of_requests
-from healthd_gates.sources.prometheus_api import QueryApi, Series
+from healthd_gates.sources.inspection import Inspection
+from healthd_gates.sources.own_series import SeriesReader, all_and, or_outage, with_streams
+from healthd_gates.sources.processes import Sign, Use
+from healthd_gates.sources.prometheus_api import QueryApi
+from healthd_gates.sources.prometheus_counters import CounterReader, CountersConfig, Step
 from healthd_gates.sources.prometheus_inspection import inspect
+from healthd_gates.sources.prometheus_series import CountedSeries, MeasuredSeries
 from healthd_gates.sources.selectors import BucketsText, CounterText, Selector, SelectorText
-
-_LONGEST = 3600.0  # seconds that one query reaches back at most; in a longer gap restarts are not seen
-_MEMORY = 3600.0  # seconds before the gate in which a series must have been seen to count as old
-_CHUNK = 300.0  # seconds of raw history asked for at a time
-_MISSED, _LATE = 3, 5.0  # scrapes, and seconds: a series silent for both when the gate began had stopped
 
 
 class PrometheusConfig(HttpConfig):
@@ -87,6 +90,17 @@ class PrometheusConfig(HttpConfig):
         candidate, *baseline = (self.selectors(name, arm) for name, arm in arms.named().items())
         return not baseline or candidate[Family.REQUESTS] != baseline[0][Family.REQUESTS]
 
+    def check_series(self, series: Series) -> None:
+        prometheus_series.check(series)
+
+    def tells_series_apart(self, series: Series) -> bool:
+        return prometheus_series.tells_apart(series)
+
+    @property
+    def counting(self) -> CountersConfig:
+        """How the source's own counters are read."""
+        return CountersConfig(self.lookback, self.process, self.latency_per_second)
+
     def selectors(self, name: str, arm: Arm) -> dict[Use, Selector]:
         """Return the arm's selectors, filled in. Raises ArmError."""
         return {use: selector.fill(name, arm) for use, selector in self.written.items()}
@@ -110,10 +124,6 @@ class PrometheusConfig(HttpConfig):
         return {use: selector for use, selector in selectors.items() if selector is not None}
 
 
-_Step = tuple[Counts | None, int]
-"""Counts of one arm in one step of its history, and how often counters restarted."""
-
-
 class Prometheus:
     """One gate's reader of a Prometheus-compatible server."""
 
@@ -125,187 +135,60 @@ class Prometheus:
         self._limits = context.edges
         self._endpoint = Endpoint(config, context.redact)
         self._api = QueryApi(config.url, config.params.get_secret_value(), config.max_series, self._endpoint)
+        self._counters = CounterReader(config.counting, self._selectors, self._api, self._endpoint)
+        self._series = {series.stream: self._reader(series, arms) for series in context.series}
+
+    def _reader(self, series: Series, arms: Arms) -> SeriesReader:
+        if series.shape == "values":
+            return MeasuredSeries(series, self._config.lookback, arms, self._api)
+        return CountedSeries(series, self._config.up, self._config.counting, arms, self._api, self._endpoint)
 
     async def observe(self, since: Cursor | None) -> Look:
         async with self._endpoint.one_look():
-            return await self._observe(since, self._clock.now())
+            now = self._clock.now()
+            positions = since.get("streams", {}) if since is not None else {}
+            own = {name: or_outage(each.look(positions.get(name), now)) for name, each in self._series.items()}
+            main, looks = await all_and(or_outage(self._observe(since, now)), own)
+            return with_streams(main, looks, since, now)
 
     async def _observe(self, since: Cursor | None, now: datetime) -> Look:
         at = now.timestamp()
         if since is None:
-            readings = await all_of({name: self._read(name, at, at) for name in self._selectors})
-            return combined({name: ArmLook(None, _start(reading, at)) for name, reading in readings.items()}, now, None)
+            return combined(await self._counters.begin(at), now, None)
         before = Standpoint.from_json(since)
-        arms = await all_of({name: self._look(name, before, at) for name in self._selectors})
-        return combined(arms, now, before)
+        return combined(await self._counters.look(before, at), now, before)
 
     async def history(self, start: datetime, end: datetime, step: float) -> list[Evidence]:
         """Return the evidence of every `step` seconds from `start` on, oldest first; an incomplete last step is left
         out."""
         steps = int((end - start).total_seconds() / step + 1e-9)
-        arms = await all_of({name: self._past(name, start.timestamp(), step, steps) for name in self._selectors})
-        nothing = [(None, 0)] * steps
+        begin = start.timestamp()
+        arms = await self._counters.past(begin, step, steps)
+        own = await all_of({name: or_outage(each.past(begin, step, steps)) for name, each in self._series.items()})
+        nothing: list[Step] = [(None, 0)] * steps
         pairs = zip(arms["candidate"], arms.get("baseline", nothing), strict=True)
         return [
-            Evidence(start + timedelta(seconds=step * (place + 1)), step, candidate, baseline, resets=resets + others)
+            Evidence(
+                start + timedelta(seconds=step * (place + 1)),
+                step,
+                candidate,
+                baseline,
+                resets=resets + others,
+                streams={name: past[place] for name, past in own.items() if not isinstance(past, SourceUnavailable)},
+            )
             for place, ((candidate, resets), (baseline, others)) in enumerate(pairs)
         ]
 
     async def inspect(self) -> Inspection:
         async with self._endpoint.one_look():
             at = self._clock.now().timestamp()
-            return await inspect(self._api, self._config.written, self._selectors, at, self._limits)
+            found = await inspect(self._api, self._config.written, self._selectors, at, self._limits)
+            refused = list[str]()
+            own = await all_of({name: or_outage(each.inspect(at)) for name, each in self._series.items()})
+            for name, outage in own.items():
+                if isinstance(outage, SourceUnavailable):
+                    refused.append(f"criterion {name}: {outage}")
+            return replace(found, refused=(*found.refused, *refused))
 
     async def close(self) -> None:
         await self._endpoint.close()
-
-    async def _read(self, name: str, after: float, until: float) -> Reading:
-        """Read one arm's samples, including those that may have come late. Requests are queried first: see
-        `processes`."""
-        selectors, seconds = self._selectors[name], until - after + self._config.lookback
-        first = [use for use in selectors if use in (Family.REQUESTS, Sign.UP)]
-        found = await all_of({use: self._api.samples(selectors[use], until, seconds) for use in first})
-        rest = [use for use in selectors if use not in found]
-        found |= await all_of({use: self._api.samples(selectors[use], until, seconds) for use in rest})
-        self._refuse_misnamed(selectors, found)
-        return await asyncio.to_thread(read, found, self._config.process, after)  # long, where there are many series
-
-    def _refuse_misnamed(self, selectors: Mapping[Use, Selector], found: Mapping[Use, Sequence[Series]]) -> None:
-        """Check the selectors. Raises SourceUnavailable if the errors cannot be told from the requests: that is not
-        zero errors."""
-        errors, requests = selectors[Family.ERRORS], selectors[Family.REQUESTS]
-        if found[Family.ERRORS] or errors.name != requests.name:
-            return
-        if (wrong := missing_label(errors, [series.labels for series in found[Family.REQUESTS]])) is not None:
-            raise self._endpoint.unavailable(FailureKind.MISCONFIGURED, f"errors: {wrong}")
-
-    async def _look(self, name: str, before: Standpoint, at: float) -> ArmLook:
-        states, lookback = before.arms.get(name, {}), self._config.lookback
-        gap = max(0.0, at - before.at)
-        reading = await self._read(name, at - min(gap, _LONGEST), at)
-        origins, old = await self._origins(name, reading, states, before.began)
-        increase, fresh, after, span = Increase(per_second=self._config.latency_per_second), False, dict(states), 0.0
-        for process, snapshots in reading.snapshots.items():
-            known = states.get(process) or origins.get(process)
-            later = [snapshot for snapshot in snapshots if snapshot.at > (before.began if known is None else known.at)]
-            fresh = fresh or tells_of_requests(later)
-            if (last := follow(known, later, increase)) is not None:
-                span = max(span, last.at - known.at if known is not None else 0.0)
-                after[process] = last
-        silent = sum(before.at - lookback <= state.at < at - lookback for state in after.values())
-        gaps = old + silent + reading.dropped + (gap > _LONGEST)
-        native = await self._native(name, reading, at)
-        lives = lives_of(increase, after, reading.down, gone_between=(before.at - lookback, at - lookback))
-        if not fresh:
-            return ArmLook(None, states, gaps=gaps, silence=self._silence(name, reading, at, native), lives=lives)
-        notes = (*self._notes(name, reading), *increase.notes, *native)
-        return ArmLook(increase.counts(), after, gaps, increase.resets, notes=notes, span=span, lives=lives)
-
-    async def _past(self, name: str, start: float, step: float, steps: int) -> list[_Step]:
-        states = _last(await self._read(name, start, start))
-        past: list[_Step] = []
-        at_once = max(1, round(_CHUNK / step))
-        for first in range(0, steps, at_once):
-            count = min(at_once, steps - first)
-            begin = start + first * step
-            reading = await self._read(name, begin, begin + count * step)
-            origins, _ = await self._origins(name, reading, states, start)
-            past += await asyncio.to_thread(
-                _cut_up, reading, origins, states, begin, step, count, self._config.latency_per_second
-            )
-        return past
-
-    async def _origins(self, name: str, reading: Reading, states: States, began: float) -> tuple[States, int]:
-        """Return the snapshots from which new processes count: most start at 0, since they are younger than the gate.
-
-        Old ones that reappear are left out and start at their first value; the number of them is the second value. The
-        age is what the process itself reports, else whether it has earlier samples.
-        """
-        new = {
-            process: found
-            for process, found in reading.snapshots.items()
-            if process not in states and found[-1].at > began
-        }
-        young = {process: found[0] for process, found in new.items() if found[0].at > began}
-        stated = {process: first.started for process, first in young.items() if first.started is not None}
-        old = {process for process, started in stated.items() if started < began - self._config.lookback}
-        if young.keys() - stated.keys():
-            old |= (await self._existed(name, began) - stated.keys()) & young.keys()
-        origins = {process: replace(Snapshot.zero(began), born=young[process].at) for process in young.keys() - old}
-        return origins, len(old) + len(new) - len(young)
-
-    async def _existed(self, name: str, at: float) -> set[str]:
-        """Return the processes that have any sample in the hour before `at`."""
-        counters = {use: selector for use, selector in self._selectors[name].items() if isinstance(use, Family)}
-        found = await all_of({use: self._api.existed(selector, at, _MEMORY) for use, selector in counters.items()})
-        return {process_of(each.labels, self._config.process) for series in found.values() for each in series}
-
-    async def _native(self, name: str, reading: Reading, at: float) -> tuple[str, ...]:
-        """Return a note if a metric exists as a native histogram, while its classic series are selected and missing."""
-        for use in (Family.REQUESTS, Family.BUCKET):
-            selector = self._selectors[name].get(use)
-            whole = selector.histogram() if selector is not None and use not in reading.matched else None
-            if whole is not None and await self._api.is_native(whole, at, self._config.lookback):
-                return (
-                    f"{whole.name} is a native histogram, and its classic series are not stored: have Prometheus keep"
-                    " both (always_scrape_classic_histograms; before version 3, scrape_classic_histograms)",
-                )
-        return ()
-
-    def _silence(
-        self, name: str, reading: Reading, at: float, native: tuple[str, ...] = ()
-    ) -> SourceUnavailable | None:
-        """Return why nothing was counted; None if the next scrape is merely not there yet."""
-        if reading.dropped:
-            why = f"{reading.dropped} samples are not numbers that a counter can have"
-        elif reading.newest >= at - self._config.lookback:
-            return None
-        elif reading.matched:
-            age, most = show_duration(max(1, round(at - reading.newest))), show_duration(self._config.lookback)
-            why = f"the newest sample is {age} old, and lookback is {most}: is a clock off?"
-        else:
-            why = "; ".join((f"no series matches {self._selectors[name][Family.REQUESTS]}", *native))
-        return self._endpoint.unavailable(FailureKind.UNEXPECTED_RESPONSE, why)
-
-    def _notes(self, name: str, reading: Reading) -> tuple[str, ...]:
-        """Return notes on what may be intended or may be a typing error."""
-        asked = [use for use in (Family.ERRORS, Family.BUCKET) if use in self._selectors[name]]
-        return tuple(f"no series matches {self._selectors[name][use]}" for use in asked if use not in reading.matched)
-
-
-def _cut_up(
-    reading: Reading, origins: States, states: States, begin: float, step: float, count: int, per_second: float
-) -> list[_Step]:
-    """Return each of `count` steps from `begin` on; moves `states` to the end of them."""
-    increases, told = [Increase(per_second=per_second) for _ in range(count)], set()
-    for process, snapshots in reading.snapshots.items():
-        for snapshot in snapshots:
-            known = states.get(process) or origins.get(process)
-            if snapshot.at > begin + count * step or (known is not None and snapshot.at <= known.at):
-                continue
-            place = max(0, ceil((snapshot.at - begin) / step) - 1)
-            if (last := follow(known, [snapshot], increases[place])) is not None:
-                states[process] = last
-            if tells_of_requests([snapshot]):
-                told.add(place)
-    return [(each.counts() if i in told else None, each.resets) for i, each in enumerate(increases)]
-
-
-def _start(reading: Reading, at: float) -> States:
-    """Return the snapshot of each process when a gate begins. One whose scrapes had stopped before is left out, since a
-    part of its later counts was made before the gate."""
-    going = {process: seen for process, seen in reading.snapshots.items() if not _had_stopped(seen, at)}
-    return _last(replace(reading, snapshots=going))
-
-
-def _had_stopped(seen: Sequence[Snapshot], at: float) -> bool:
-    if len(seen) < 2:
-        return False
-    return at - seen[-1].at > max(_LATE, _MISSED * (seen[-1].at - seen[0].at) / (len(seen) - 1))
-
-
-def _last(reading: Reading) -> States:
-    """Return the last snapshot of each process after a reading, with nothing counted."""
-    nothing = Increase()
-    ends = {process: follow(None, snapshots, nothing) for process, snapshots in reading.snapshots.items()}
-    return {process: last for process, last in ends.items() if last is not None}

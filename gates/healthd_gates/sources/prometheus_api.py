@@ -72,9 +72,55 @@ class QueryApi:
         data = body.get("data")
         return [str(name) for name in data] if isinstance(data, list) else []
 
+    async def evaluate(self, query: str, at: float, seconds: float) -> list[float]:
+        """Return the values of an expression, one for each series that it gives. What is older than `seconds` is left
+        out by a server that can."""
+        data = await self._ask(query, {"time": f"{at:.3f}", "lookback_delta": f"{max(1, ceil(seconds))}s"})
+        try:
+            if data["resultType"] == "scalar":
+                return [float(data["result"][1])]
+            if data["resultType"] != "vector":
+                raise ValueError(f"a {data['resultType']} instead of a value for each instance")
+            return [float(raw["value"][1]) for raw in data["result"]]
+        except (KeyError, TypeError, ValueError, IndexError) as error:
+            raise self._unexpected(
+                f"answered {query} with something that is no value: {error}", FailureKind.MISCONFIGURED
+            ) from error
+
+    async def evaluate_past(
+        self, query: str, start: float, step: float, steps: int, seconds: float
+    ) -> list[list[float]]:
+        """Return the values of an expression at the end of every step from `start` on."""
+        window = {
+            "start": f"{start + step:.3f}",
+            "end": f"{start + step * steps:.3f}",
+            "step": f"{step:g}",
+            "lookback_delta": f"{max(1, ceil(seconds))}s",
+        }
+        data = await self._ask(query, window, range_of=True)
+        try:
+            if data["resultType"] != "matrix":
+                raise ValueError(f"a {data['resultType']} instead of a value for each instance")
+            found: list[list[float]] = [[] for _ in range(steps)]
+            for raw in data["result"]:
+                for at, value in raw["values"]:
+                    found[round((float(at) - start) / step) - 1].append(float(value))
+        except (KeyError, TypeError, ValueError, IndexError) as error:
+            raise self._unexpected(f"answered {query} with something that is no value: {error}") from error
+        return found
+
     async def _query(self, query: str, at: float, expected: str) -> list[Series]:
-        params = {**self._params, "query": query, "time": f"{at:.3f}"}
-        answer = await self._endpoint.get(self._url, params, "application/json")
+        data = await self._ask(query, {"time": f"{at:.3f}"})
+        try:
+            return self._series(query, data, expected)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise self._unexpected(f"answered {query} with something that is no result: {error!r}") from error
+
+    async def _ask(self, query: str, window: Mapping[str, str], *, range_of: bool = False) -> dict[str, Any]:
+        """Return the data of a complete answer."""
+        params = {**self._params, "query": query, **window}
+        url = self._url + ("_range" if range_of else "")
+        answer = await self._endpoint.get(url, params, "application/json")
         body = await self._decode(answer)
         if body.get("status") != "success":
             kind = _ERROR_KINDS.get(str(body.get("errorType")), FailureKind.UNEXPECTED_RESPONSE)
@@ -83,10 +129,9 @@ class QueryApi:
             raise self._unexpected(f"answered {query} with warnings: {'; '.join(map(str, warnings))[:300]}")
         if body.get("isPartial"):
             raise self._unexpected(f"answered {query} in part only: some of its storage is not there")
-        try:
-            return self._series(query, body["data"], expected)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise self._unexpected(f"answered {query} with something that is no result: {error!r}") from error
+        if not isinstance(data := body.get("data"), dict):
+            raise self._unexpected(f"answered {query} with something that is no result")
+        return data
 
     async def _decode(self, answer: Answer) -> dict[str, Any]:
         try:

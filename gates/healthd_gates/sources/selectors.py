@@ -198,8 +198,8 @@ def _read(raw: Any) -> Any:
     return Selector.parse(raw) if isinstance(raw, str) else raw
 
 
-def _check_counter(selector: Selector) -> Selector:
-    """Check the name. Raises ValueError for one that can only be a rate's: its values do not add up to requests."""
+def checked_counter(selector: Selector) -> Selector:
+    """Return the selector. Raises ValueError for a rate's name: its values do not add up to a count."""
     if (found := _RATE.search(selector.name)) is not None:
         raise ValueError(
             f"{selector.name} is a rate by its name ({found[0].strip(':_')}): select the counter that it was made of"
@@ -223,7 +223,7 @@ SelectorText = Annotated[
 ]
 """A selector as a configuration writes it."""
 
-CounterText = Annotated[SelectorText, AfterValidator(_check_counter)]
+CounterText = Annotated[SelectorText, AfterValidator(checked_counter)]
 """A selector of counters."""
 
 BucketsText = Annotated[

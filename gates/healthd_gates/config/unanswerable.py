@@ -1,0 +1,46 @@
+"""Finds criteria that the sources of a service could never answer: the source is not there, or it cannot measure what
+the criterion names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from healthd.nearest import not_under
+from healthd_gates.criteria.contract import CriterionConfig
+from healthd_gates.judge.rules import Against
+from healthd_gates.sources.contract import SourceConfig
+
+if TYPE_CHECKING:  # they import this module to refuse what it finds
+    from healthd_gates.config.policy import Policy
+    from healthd_gates.config.settings import Service
+
+
+def unanswerable(service: Service, policy: Policy) -> Iterator[str]:
+    """Yield a sentence for each criterion of the policy that no source of the service can answer."""
+    for criterion in policy.criteria:
+        if not criterion.reads_traffic:
+            continue
+        name = criterion.named_source
+        if name is not None and name not in service.sources:
+            yield f"criterion {criterion.name}: source names {not_under('sources', name, service.sources)}"
+            continue
+        source = service.source_of(criterion)
+        if source is not None and (problem := _problem(criterion, source)) is not None:
+            yield f"criterion {criterion.name}: {problem}"
+
+
+def _problem(criterion: CriterionConfig, source: SourceConfig) -> str | None:
+    series = criterion.series
+    if series is None:
+        return None
+    try:
+        source.check_series(series)
+    except ValueError as error:
+        return str(error)
+    if criterion.compares_with is Against.CONCURRENT and not source.tells_series_apart(series):
+        parts = " and ".join(series.parts)
+        return (
+            f"it compares two versions, and nothing in {parts} tells them apart: use $version, $target or a label there"
+        )
+    return None

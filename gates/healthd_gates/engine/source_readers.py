@@ -1,0 +1,95 @@
+"""The sources of one gate: each is read once an evaluation; together they are one evidence and one cursor."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from healthd_gates.domain.evidence import Evidence, Stream
+from healthd_gates.engine.observer import Traffic
+from healthd_gates.engine.spec import ReadSource
+from healthd_gates.sources.contract import Cursor, HistoricalSource, Look, Source
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A source with what is read from it, and the reader."""
+
+    what: ReadSource
+    traffic: Traffic
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """A source that keeps a past, and how it is built."""
+
+    what: ReadSource
+    build: Callable[[], Source]
+
+
+class SourceReaders:
+    """The sources of one gate."""
+
+    def __init__(self, opened: Sequence[Opened]) -> None:
+        self._opened = opened
+
+    @property
+    def cursor(self) -> dict[str, Any]:
+        """The position of every source, as it is stored."""
+        first = next((each.traffic.cursor for each in self._opened if each.what.name is None), None)
+        others = {each.what.name: each.traffic.cursor for each in self._opened if each.what.name is not None}
+        return {"source": first, **({"sources": others} if others else {})}
+
+    @property
+    def has_begun(self) -> bool:
+        """True if a source has its starting point, so that the next evaluation has numbers."""
+        return any(each.traffic.cursor is not None for each in self._opened)
+
+    @property
+    def historical(self) -> Sequence[Past]:
+        """Those of them that keep a past, for a fetch beside the evaluations."""
+        kept = (each for each in self._opened if isinstance(each.traffic.source, HistoricalSource))
+        return [Past(each.what, each.traffic.build) for each in kept]
+
+    async def look(self) -> Look:
+        """Read all of them at once."""
+        looks = await asyncio.gather(*(each.traffic.look() for each in self._opened))
+        notes = [
+            note if each.what.name is None else f"{each.what.name}: {note}"
+            for each, look in zip(self._opened, looks, strict=True)
+            for note in look.notes
+        ]
+        found = [(each.what, look.evidence) for each, look in zip(self._opened, looks, strict=True) if look.evidence]
+        started = any(look.cursor for look in looks)
+        return Look(together(found), {"started": True} if started else {}, tuple(notes))
+
+    async def close(self) -> None:
+        await asyncio.gather(*(each.traffic.close() for each in self._opened))
+
+
+def together(found: Sequence[tuple[ReadSource, Evidence]]) -> Evidence | None:
+    """Return the evidence of all sources as one, None if there is none."""
+    if not found:
+        return None
+    whole: Evidence | None = None
+    streams: dict[str, Stream] = {}
+    for what, evidence in found:
+        if what.name is None:
+            whole = evidence
+        streams |= evidence.streams
+        own = Stream(evidence.candidate, evidence.baseline, evidence.gaps, evidence.resets, evidence.span)
+        streams |= dict.fromkeys(what.streams, own)
+    if whole is None:
+        first = found[0][1]
+        whole = Evidence(first.at, first.seconds, gaps=sum(each.gaps for _, each in found))
+    return replace(whole, streams=streams)
+
+
+def cursor_of(kept: Mapping[str, Any], name: str | None) -> Cursor | None:
+    """Return the position of one source in a stored cursor."""
+    if name is None:
+        return kept.get("source")
+    position: Cursor | None = (kept.get("sources") or {}).get(name)
+    return position

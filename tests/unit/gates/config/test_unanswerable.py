@@ -1,0 +1,64 @@
+"""A criterion that no source of the service can answer is refused by name, when the configuration is read."""
+
+from typing import Any
+
+import pytest
+
+from healthd_gates.config.settings import Config
+
+PROMETHEUS = {"kind": "prometheus", "url": "http://127.0.0.1:9", "requests": 'r{v="$version"}', "errors": "e"}
+PROBE = {"kind": "probe", "requests": [{"get": "/", "status": 200}]}
+TARGETS = {"blue": ["http://127.0.0.1:3000"]}
+RATIO = {"kind": "ratio", "name": "checkouts", "bad": "b", "of": "a", "limit": "2%"}
+
+
+def config(criterion: dict[str, Any], **service: Any) -> Config:
+    return Config.model_validate(
+        {
+            "services": {"api": {"targets": TARGETS, "policy": "mine", **service}},
+            "policies": {"mine": {"criteria": [criterion]}},
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("criterion", "service", "problem"),
+    [
+        (
+            RATIO,
+            {"source": PROBE},
+            "criterion checkouts: a source of kind probe has no series of its own .* it measures",
+        ),
+        ({**RATIO, "source": "shpo"}, {"sources": {"shop": PROMETHEUS}}, "names 'shpo'.*shop"),
+        ({**RATIO, "of": "sum(a)"}, {"source": PROMETHEUS}, "criterion checkouts: of: .*is not a vector selector"),
+        (
+            {**RATIO, "bad": "b:rate5m"},
+            {"source": PROMETHEUS},
+            "criterion checkouts: bad: b:rate5m is a rate by its name",
+        ),
+        (
+            {**RATIO, "compare": {"to": "concurrent"}},
+            {"source": PROMETHEUS},
+            "checkouts: it compares two versions, and nothing in of and bad tells them apart",
+        ),
+        ({"kind": "error_rate", "source": "x"}, {"source": PROMETHEUS}, "criterion error_rate: source names 'x'"),
+    ],
+)
+def test_it_is_refused_by_name(criterion: dict[str, Any], service: dict[str, Any], problem: str) -> None:
+    with pytest.raises(ValueError, match=problem):
+        config(criterion, **service)
+
+
+def test_the_first_of_several_sources_has_the_traffic() -> None:
+    service = config(RATIO, sources={"shop": PROMETHEUS, "edge": PROBE}).services["api"]
+    assert service.traffic_source is service.sources["shop"]
+    assert config(RATIO, source=PROMETHEUS).services["api"].traffic_source is not None
+
+
+def test_another_policy_that_a_hook_names_is_told() -> None:
+    raw = {
+        "services": {"api": {"targets": TARGETS, "source": PROBE, "policy": "smoke"}},
+        "policies": {"mine": {"criteria": [RATIO]}},
+        "hooks": {"flagger": {"kind": "flagger", "canaries": {"shop/api": {"service": "api", "policy": "mine"}}}},
+    }
+    assert any("services.api: policy mine: criterion checkouts:" in note for note in Config.model_validate(raw).notes)
