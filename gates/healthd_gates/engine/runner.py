@@ -117,13 +117,16 @@ class GateRunner:
         if self.gate.state is GateState.WATCHING and stage == "watch":
             await self._write(transitions.on_monitoring_end(self.gate, self._clock.now()))
 
-    async def _explained(self, notes: tuple[str, ...], traffic: Traffic | None, *, decided: bool) -> tuple[str, ...]:
+    async def _explained(
+        self, notes: tuple[str, ...], traffic: SourceReaders | None, *, decided: bool
+    ) -> tuple[str, ...]:
         """Return the notes of an evaluation, with what looks misnamed in the source: asked at the first note, and again
         for the verdict."""
         if not notes or traffic is None:
             return notes
         if self._doubts is None or decided:
-            self._doubts = await doubts_about(traffic.source)
+            found = await asyncio.gather(*(doubts_about(source) for source in traffic.sources))
+            self._doubts = tuple(doubt for doubts in found for doubt in doubts)
         return tuple(dict.fromkeys((*self._doubts, *notes)))
 
     def _is_past(self, stage: str) -> bool:

@@ -48,6 +48,11 @@ class SourceReaders:
         return any(each.traffic.cursor is not None for each in self._opened)
 
     @property
+    def sources(self) -> Sequence[Source]:
+        """The sources as they are open now."""
+        return [each.traffic.source for each in self._opened]
+
+    @property
     def historical(self) -> Sequence[Past]:
         """Those of them that keep a past, for a fetch beside the evaluations."""
         kept = (each for each in self._opened if isinstance(each.traffic.source, HistoricalSource))
