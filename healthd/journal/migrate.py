@@ -13,16 +13,51 @@ from healthd.runtime.lean_imports import without
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """Tables of one package: location of its migrations, table that stores their version, and the newest version."""
+    """Tables of one package: location of its migrations, table that stores their version, and the newest version.
+
+    A release that knows the tables up to `oldest`, or later, can use those of the newest version: what was added since
+    then it may leave out. It is stored beside the version, for the releases that do not know this one.
+    """
 
     migrations: Path
     version_table: str
     head: str
+    oldest: str
+
+
+PROMISES = sa.Table(
+    "healthd_schema",
+    sa.MetaData(),
+    sa.Column("branch", sa.Text, primary_key=True),  # the branch's version table
+    sa.Column("version", sa.Text, nullable=False),
+    sa.Column("oldest", sa.Text, nullable=False),
+)
+"""Which releases can use the tables: not a table of one branch, and read before any migration."""
 
 
 def is_behind(connection: sa.Connection, branch: Branch) -> bool:
-    """True if migrations are missing. Raises SQLAlchemyError."""
-    return version(connection, branch) != branch.head
+    """True if migrations are missing; False too for tables of a newer release that this one can use. Raises
+    SQLAlchemyError."""
+    found = version(connection, branch)
+    return found != branch.head and not (found is not None and _is_usable(connection, branch, found))
+
+
+def _is_usable(connection: sa.Connection, branch: Branch, found: str) -> bool:
+    """True if a newer release said that tables of version `found` can be used by this one."""
+    if not sa.inspect(connection).has_table(PROMISES.name):
+        return False
+    promised = sa.select(PROMISES.c.oldest).where(
+        PROMISES.c.branch == branch.version_table, PROMISES.c.version == found
+    )
+    oldest = connection.execute(promised).scalar_one_or_none()
+    return oldest is not None and oldest <= branch.head < found
+
+
+def _promise(connection: sa.Connection, branch: Branch) -> None:
+    PROMISES.create(connection, checkfirst=True)
+    connection.execute(PROMISES.delete().where(PROMISES.c.branch == branch.version_table))
+    row = {"branch": branch.version_table, "version": branch.head, "oldest": branch.oldest}
+    connection.execute(PROMISES.insert(), row)
 
 
 def prepare() -> None:
@@ -55,6 +90,7 @@ def upgrade(connection: sa.Connection, branch: Branch) -> None:
             connection=connection, version_table=branch.version_table, transactional_ddl=True, render_as_batch=True
         )
         environment.run_migrations()
+    _promise(connection, branch)
 
 
 def version(connection: sa.Connection, branch: Branch) -> str | None:

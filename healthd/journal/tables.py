@@ -44,4 +44,4 @@ told = sa.Table(
     sa.Column("within", Text),
 )
 
-BRANCH = Branch(Path(__file__).with_name("migrations"), "healthd_journal_version", head="0002")
+BRANCH = Branch(Path(__file__).with_name("migrations"), "healthd_journal_version", head="0002", oldest="0002")

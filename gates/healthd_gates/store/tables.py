@@ -164,4 +164,4 @@ quarantine = sa.Table(
     sa.Column("reason", Text, nullable=False),
 )
 
-BRANCH = Branch(Path(__file__).with_name("migrations"), "healthd_gates_version", head="0003")
+BRANCH = Branch(Path(__file__).with_name("migrations"), "healthd_gates_version", head="0003", oldest="0003")

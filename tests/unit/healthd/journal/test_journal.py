@@ -14,7 +14,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from structlog.testing import capture_logs
 
-from healthd.journal import tables
+from healthd.journal import migrate, tables
 from healthd.journal.database import Database, JournalError
 from healthd.journal.journal import AuditEntry, Journal, write_audit
 from healthd.journal.migrate import Branch
@@ -153,7 +153,8 @@ async def test_migrations_lead_to_the_tables_of_the_code(tmp_path: Path, branch:
     await database.open()
 
     def differences(connection: sa.Connection) -> object:
-        options = {"version_table": branch.version_table}
+        own = migrate.PROMISES.name  # belongs to all branches, and has no migration
+        options = {"version_table": branch.version_table, "include_name": lambda name, *_: name != own}
         return compare_metadata(MigrationContext.configure(connection, opts=options), metadata)
 
     async with database.read() as connection:
