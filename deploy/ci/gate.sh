@@ -5,29 +5,40 @@
 #   HEALTHD_URL=… HEALTHD_TOKEN=… gate.sh SERVICE VERSION KEY [POLICY]
 #
 # Exit codes as of `healthd gate verify`: 0 passed, 1 failed, 2 inconclusive or cancelled, 3 could not ask. Only 0
-# promotes. LOCK names the holder of the deploy lock; VERDICT another file; RETRY_FOR for how many seconds a daemon that
-# does not answer is asked again.
+# promotes. LOCK names the holder of the deploy lock; TARGET where the version runs; BASELINE and BASELINE_TARGET the
+# version that it is compared with, and that a rollback goes to; VERDICT another file; RETRY_FOR for how many seconds a
+# daemon that does not answer is asked again.
 set -euo pipefail
 trap 'exit 3' ERR # a fault of this script is no verdict
 
-service=${1:?SERVICE} version=${2:?VERSION} key=${3:?KEY} policy=${4:-}
+service=${1:-} version=${2:-} key=${3:-} policy=${4:-}
+target=${TARGET:-} baseline=${BASELINE:-} baseline_target=${BASELINE_TARGET:-} lock=${LOCK:-}
 verdict=${VERDICT:-verdict.json} retry_for=${RETRY_FOR:-60}
-for word in "$service" "$version" "$key" "$policy" "${LOCK:-}"; do # what goes into JSON needs no escaping then
+if [[ -z $service || -z $version || -z $key || -z ${HEALTHD_URL:-} ]]; then
+  echo "usage: HEALTHD_URL=… HEALTHD_TOKEN=… gate.sh SERVICE VERSION KEY [POLICY]; none of the first three may be empty" >&2
+  exit 3
+fi
+# What goes into JSON needs no escaping then.
+for word in "$service" "$version" "$key" "$policy" "$lock" "$target" "$baseline" "$baseline_target"; do
   if [[ ! $word =~ ^[A-Za-z0-9._:/@+~-]{0,128}$ ]]; then
     echo "not a name: $word" >&2
     exit 3
   fi
 done
-request="{\"service\": \"$service\", \"candidate\": {\"version\": \"$version\"}"
-[[ -z $policy ]] || request+=", \"policy\": \"$policy\""
-[[ -z ${LOCK:-} ]] || request+=", \"lock\": \"$LOCK\""
-request+="}"
+if [[ -n $baseline_target && -z $baseline ]]; then
+  echo "BASELINE_TARGET without BASELINE" >&2
+  exit 3
+fi
+member() { [[ -z $2 ]] || printf ', "%s": "%s"' "$1" "$2"; }
+request="{\"service\": \"$service\", \"candidate\": {\"version\": \"$version\"$(member target "$target")}"
+[[ -z $baseline ]] || request+=", \"baseline\": {\"version\": \"$baseline\"$(member target "$baseline_target")}"
+request+="$(member policy "$policy")$(member lock "$lock")}"
 
 ask() { # the token goes through a file descriptor: arguments are for every process on the host to read
   curl --silent --show-error --max-time 40 --output "$verdict" --write-out '%{http_code}' \
     --config <([[ -z ${HEALTHD_TOKEN:-} ]] || printf 'header = "Authorization: Bearer %s"\n' "$HEALTHD_TOKEN") \
     --header "Idempotency-Key: $key" --header 'Content-Type: application/json' \
-    --data "$request" "${HEALTHD_URL:?}/gates/verify?wait=25s"
+    --data "$request" "$HEALTHD_URL/gates/verify?wait=25s"
 }
 
 silent_since=$SECONDS

@@ -5,8 +5,9 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 import pytest_asyncio
 from ruamel.yaml import YAML
 
+from tests.acceptance.deploy.components import COMPONENTS, Given, Step
 from tests.servers.gating import POLICIES, Gating, gating
 from tests.servers.ports import free_port
 from tests.servers.waiting import until
@@ -44,8 +46,14 @@ class Runner:
 
     async def run(self, name: str, script: str) -> int:
         shell = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", script]
+        added = self.folder / "runner" / "path"
+        path = f"{added.read_text().strip()}:{self.environment['PATH']}" if added.exists() else self.environment["PATH"]
         process = await asyncio.create_subprocess_exec(
-            *shell, cwd=self.folder, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+            *shell,
+            cwd=self.folder,
+            env={**self.environment, "PATH": path},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
         )
         out, _ = await process.communicate()
         print(out.decode())
@@ -65,27 +73,44 @@ def runner(folder: Path, gates: Gating, **variables: str) -> Runner:
     for name in ("deploy.sh", "promote.sh"):
         (folder / name).write_text(OUR_OWN)
         (folder / name).chmod(0o755)
-    path = f"{Path(sys.executable).parent}:/usr/bin:/bin"
-    own = {"PATH": path, "HEALTHD_URL": gates.daemon.url, "HEALTHD_TOKEN": gates.tokens["ci"]}
-    return Runner(folder, {**own, "PIP_DISABLE_PIP_VERSION_CHECK": "1", **variables})
+    own = {"PATH": "/usr/bin:/bin", "HEALTHD_URL": gates.daemon.url, "HEALTHD_TOKEN": gates.tokens["ci"]}
+    return Runner(folder, {**own, **variables})
 
 
-async def on_github(folder: Path, gates: Gating, service: str, version: str, run: str) -> Runner:
+def zipapp(folder: Path) -> dict[str, str]:
+    """The variables of a workflow that takes healthd's command from a file: here one that runs it from the tests'
+    environment."""
+    file = folder / "healthd.pyz"
+    file.write_text(f'#!/bin/sh\nexec {Path(sys.executable).with_name("healthd")} "$@"\n')
+    return {"vars.HEALTHD_ZIPAPP": file.as_uri(), "vars.HEALTHD_SHA256": sha256(file.read_bytes()).hexdigest()}
+
+
+async def on_github(folder: Path, gates: Gating, service: str, version: str, run: str, **changed: str) -> Runner:
     """A run of the workflow: expressions filled in, a step left out once one failed unless it is to run always."""
     workflow = YAML(typ="safe").load(FOLDER / "github.yml")
     context = {"inputs.version": version, "github.run_id": run, "github.run_attempt": "1", "github.actor": "kim"}
+    context |= {**zipapp(folder), "secrets.HEALTHD_TOKEN": gates.tokens["ci"], "vars.HEALTHD_URL": gates.daemon.url}
+    context |= changed
     job = workflow["jobs"]["deploy"]
-    environment = {
-        name: re.sub(r"\$\{\{ (\S+) \}\}", lambda found: context.get(found[1], "x"), str(value))
-        for name, value in {**workflow["env"], **job["env"]}.items()
-        if not name.startswith("HEALTHD_")
-    }
-    started = runner(folder, gates, **{**environment, "SERVICE": service})
+    environment = {**filled(workflow["env"], context), "SERVICE": service}
+    (folder / "runner").mkdir()
+    environment |= {"RUNNER_TEMP": str(folder / "runner"), "GITHUB_PATH": str(folder / "runner" / "path")}
+    started = runner(folder, gates, **environment, HEALTHD_TOKEN="")
     failed = False
     for step in job["steps"]:
         if "run" in step and (not failed or step.get("if") == "always()"):
-            failed = bool(await started.run(step["name"], step["run"])) or failed
+            of_step = Runner(folder, {**started.environment, **filled(step.get("env", {}), context)}, started.codes)
+            failed = bool(await of_step.run(step["name"], step["run"])) or failed
     return started
+
+
+def filled(environment: Mapping[str, object], context: Mapping[str, str]) -> dict[str, str]:
+    """Its values with the expressions of GitHub filled in."""
+    expression = re.compile(r"\$\{\{ (\S+) \}\}")
+    return {
+        name: expression.sub(lambda found: context.get(found[1], "x"), str(value))
+        for name, value in environment.items()
+    }
 
 
 async def on_gitlab(folder: Path, gates: Gating, service: str, version: str, run: str) -> Runner:
@@ -94,7 +119,7 @@ async def on_gitlab(folder: Path, gates: Gating, service: str, version: str, run
     given = {"CI_PIPELINE_ID": run, "CI_JOB_ID": f"{run}1", "GITLAB_USER_LOGIN": "kim", "CI_PIPELINE_URL": "http://x"}
     own = {"VERSION": version, "SERVICE": service, "RUN_ID": f"gitlab-{run}"}
     assert own.keys() == pipeline["variables"].keys()
-    started, failed = runner(folder, gates, **given, **own), False
+    started, failed = runner(folder, gates, **given, **own, PATH=f"{Path(sys.executable).parent}:/usr/bin:/bin"), False
     for stage in pipeline["stages"]:
         for name, job in pipeline.items():
             if isinstance(job, dict) and job.get("stage") == stage:
@@ -105,6 +130,7 @@ async def on_gitlab(folder: Path, gates: Gating, service: str, version: str, run
 
 
 Pipeline = Any
+Component = Callable[[Given, Path], Step]
 PIPELINES = [on_github, on_gitlab]
 
 
@@ -122,6 +148,13 @@ async def test_only_a_pass_is_promoted(gates: Gating, tmp_path: Path, pipeline: 
         assert not (await client.locks()).locks
 
 
+async def test_nothing_is_deployed_by_a_command_of_another_hash(gates: Gating, tmp_path: Path) -> None:
+    run = await on_github(tmp_path, gates, "good", "1.5.1", "hash", **{"vars.HEALTHD_SHA256": "0" * 64})
+    assert run.done() == []
+    assert run.codes["Install healthd's command"] == 1
+    assert "Gate" not in run.codes
+
+
 @pytest.mark.parametrize("pipeline", PIPELINES)
 async def test_nothing_is_deployed_under_the_lock_of_another(gates: Gating, tmp_path: Path, pipeline: Pipeline) -> None:
     """Exit code 3, and the other one's lock stays."""
@@ -132,6 +165,21 @@ async def test_nothing_is_deployed_under_the_lock_of_another(gates: Gating, tmp_
         assert [code for code in run.codes.values() if code] == [3]
         assert [held.holder for held in (await client.locks()).locks] == ["somebody"]
         await client.unlock("good", "somebody")
+
+
+@pytest.mark.parametrize("component", COMPONENTS, ids=lambda component: component.__name__)
+async def test_a_component_ends_as_the_gate_does(gates: Gating, tmp_path: Path, component: Component) -> None:
+    """And keeps the verdict; a gate that it cannot ask about is no pass."""
+    for service, version, code in [("good", "1.6.0", 0), ("bad", "1.6.0", 1), ("no such", "1.6.0", 3)]:
+        folder = tmp_path / service
+        folder.mkdir()
+        given = {"url": gates.daemon.url, "token": gates.tokens["ci"], "service": service, "version": version}
+        script, env = component({**given, "key": f"{component.__name__}-{service}"}, folder)
+        ours = runner(folder, gates, **env, PATH=f"{Path(sys.executable).parent}:/usr/bin:/bin")
+        assert await ours.run(service, script) == code
+        if code != 3:
+            (kept,) = folder.glob("verdict*.json")
+            assert json.loads(kept.read_text())["verdict"] == {0: "pass", 1: "fail"}[code]
 
 
 async def by_curl(folder: Path, gates: Gating, *words: str, **variables: str) -> tuple[Runner, int]:
@@ -158,6 +206,8 @@ async def test_curl_alone_could_not_ask(gates: Gating, tmp_path: Path) -> None:
     assert (await by_curl(tmp_path, gates, "nothing", "1.0", "b"))[1] == 3
     assert (await by_curl(tmp_path, gates, "good", "1.0", "c", **nowhere))[1] == 3
     assert (await by_curl(tmp_path, gates, "good", "'1\"0'", "d"))[1] == 3
+    assert (await by_curl(tmp_path, gates, "good", "''", "e"))[1] == 3
+    assert (await by_curl(tmp_path, gates, "good", "1.0", "f", BASELINE_TARGET="blue"))[1] == 3
 
 
 async def test_curl_alone_waits_and_shows_its_token_to_nobody(gates: Gating, tmp_path: Path) -> None:

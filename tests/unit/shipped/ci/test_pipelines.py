@@ -24,13 +24,25 @@ def scripts() -> dict[str, str]:
     github = {f"github {step['name']}": step["run"] for step in steps if "run" in step}
     jobs = {name: job for name, job in read("gitlab.yml").items() if isinstance(job, dict)}
     gitlab = {f"gitlab {name}": "\n".join(job["script"]) for name, job in jobs.items() if "script" in job}
+    for file in sorted((FOLDER.parents[1] / ".github/workflows").glob("*.yml")):
+        for job in YAML(typ="safe").load(file)["jobs"].values():
+            named = [(step.get("name", step.get("run")), step) for step in job["steps"] if "run" in step]
+            github |= {f"{file.stem} {name}": step["run"] for name, step in named}
     return {**github, **gitlab, "gate.sh": (FOLDER / "gate.sh").read_text()}
 
 
-@pytest.mark.parametrize(("schema", "file"), [("github-workflows", "github.yml"), ("gitlab-ci", "gitlab.yml")])
-def test_its_own_schema_takes_it(schema: str, file: str) -> None:
+SCHEMAS = [
+    ("github-workflows", FOLDER / "github.yml"),
+    ("gitlab-ci", FOLDER / "gitlab.yml"),
+    ("github-actions", FOLDER / "action/action.yml"),
+    *[("github-workflows", file) for file in sorted((FOLDER.parents[1] / ".github/workflows").glob("*.yml"))],
+]
+
+
+@pytest.mark.parametrize(("schema", "file"), SCHEMAS, ids=str)
+def test_its_own_schema_takes_it(schema: str, file: Path) -> None:
     """That of SchemaStore, and of GitLab."""
-    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", f"vendor.{schema}", str(FOLDER / file)]
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", f"vendor.{schema}", str(file)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -41,6 +53,19 @@ def test_shellcheck_finds_nothing(name: str) -> None:
     command: list[str | Path] = [require("shellcheck"), "--shell=bash", "-"]
     done = subprocess.run(command, input=scripts()[name], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_nothing_is_installed_by_name() -> None:
+    """Somebody else could have registered the name; what is run beside a token comes by its hash."""
+    files = [file for file in FOLDER.rglob("*") if file.is_file()]
+    assert [file.name for file in files if re.search(r"(pip|pipx|uvx?|npm) install", file.read_text())] == []
+
+
+def test_actions_are_named_by_their_commits() -> None:
+    """A tag can be moved."""
+    for file in (FOLDER / "github.yml", *(FOLDER.parents[1] / ".github/workflows").glob("*.yml")):
+        for used in re.findall(r"uses: (\S+)", file.read_text()):
+            assert re.fullmatch(r"[\w./-]+@[0-9a-f]{40}", used), used
 
 
 def test_no_expression_is_pasted_into_a_script() -> None:
