@@ -6,16 +6,19 @@ import json
 import os
 import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from pydantic import BaseModel
 
 from healthd.checks.contract import CheckConfig, Level
 from healthd.checks.misconfigured import MisconfiguredConfig
 from healthd.commands import shipped
 from healthd.commands.options import REFUSED, config_option, reason, settings_or_exit
 from healthd.config.file import problem_at
+from healthd.config.places import KeyPath, Problem
 from healthd.nearest import did_you_mean
 
 if TYPE_CHECKING:
@@ -29,11 +32,12 @@ def config() -> None:
 
 @config.command("check")
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
-@click.option("--elsewhere", is_flag=True, help="The daemon runs on another host: do not look for programs here.")
+@click.option("--elsewhere", is_flag=True, help="The daemon runs on another host: look for nothing on this one.")
 def check_file(file: Path, *, elsewhere: bool) -> None:
     """Say whether FILE is valid: every problem with its line, its key and the fix. Exit code 0 or 2.
 
-    The programs of its actions are looked for as the daemon will look for them.
+    The programs of its actions are looked for as the daemon will look for them; files that are named and not there, and
+    variables that are not set, are told.
     """
     settings = settings_or_exit(file)
     if not elsewhere:
@@ -43,6 +47,8 @@ def check_file(file: Path, *, elsewhere: bool) -> None:
     for name, check in all_checks.items():
         if name not in running:
             click.echo(f"  {name}: does not run, {_why_not(check, settings.level)}")
+    for absent in () if elsewhere else _absent(settings, file):
+        click.echo(f"  {absent}")
     for name, action in settings.actions.items():
         if problem := action.problem_here(os.environ):
             click.echo(f"  action {name}: could not be carried out on this host, {problem}")
@@ -114,8 +120,37 @@ def _refuse_unable(settings: Config, file: Path) -> None:
     for name, problem in found.items():
         click.echo(str(problem_at(file, type(settings), os.environ, ("actions", name, "argv"), problem)), err=True)
     if found:
+        for absent in _absent(settings, file):
+            click.echo(str(absent), err=True)
         click.echo("On another host than the daemon's, check with --elsewhere.", err=True)
         sys.exit(REFUSED)
+
+
+def _absent(settings: Config, file: Path) -> Iterator[Problem]:
+    """Yield what the daemon would start without here, and then report."""
+    for name, check in settings.active_checks.items():
+        ends = f"this {'critical ' if check.critical else ''}check would be unhealthy"
+        if isinstance(check, MisconfiguredConfig):
+            message = f"not set here: {', '.join(check.missing)}; {ends}"
+            yield problem_at(file, type(settings), os.environ, ("checks", name), message)
+        for key, path in _paths(check):
+            yield _not_there(settings, file, ("checks", name, *key), path, ends)
+    for name, service in settings.services.items():
+        for key, path in _paths(service):
+            yield _not_there(settings, file, ("services", name, *key), path, "no gate could be judged by this source")
+
+
+def _not_there(settings: Config, file: Path, key: KeyPath, path: Path, ends: str) -> Problem:
+    return problem_at(file, type(settings), os.environ, key, f"{path} is not there; {ends}")
+
+
+def _paths(model: BaseModel, above: KeyPath = ()) -> Iterator[tuple[KeyPath, Path]]:
+    """Yield the files and folders that options name and that are not there."""
+    for name, value in model:
+        if isinstance(value, Path) and not value.exists():
+            yield (*above, name), value
+        elif isinstance(value, BaseModel):
+            yield from _paths(value, (*above, name))
 
 
 def _why_not(check: CheckConfig, level: Level) -> str:

@@ -112,14 +112,25 @@ def _parse(
         del tree[section]
     filler = Filler(tree, file, environ, TEMPLATED if is_layered(model) else ())
     plain = filler.fill(tree)
-    if filler.problems:
-        raise ConfigError(distinct(filler.problems))
     try:
-        return model.model_validate(plain)
+        settings = model.model_validate(plain)
     except ValidationError as error:
         hide = Redactor(filler.filled).known
-        problems = [replace(problem, message=hide(problem.message)) for problem in explained(error, tree, file, model)]
-        raise ConfigError(distinct(problems)) from None
+        wrong = [replace(problem, message=hide(problem.message)) for problem in explained(error, tree, file, model)]
+    else:
+        if not filler.problems:
+            return settings
+        wrong = []
+    raise ConfigError(_together(filler.problems, wrong))
+
+
+def _together(unfilled: list[Problem], wrong: list[Problem]) -> list[Problem]:
+    """Return all problems, by place; what a validator says of a key whose variable is not set is left out."""
+    if not unfilled:
+        return distinct(wrong)
+    keys = {problem.key for problem in unfilled}
+    wrong = [problem for problem in wrong if problem.key not in keys]
+    return sorted(distinct([*unfilled, *wrong]), key=lambda problem: (problem.file, problem.line or 0))
 
 
 def _tree(texts: Mapping[str, str], model: type[BaseModel]) -> CommentedMap:

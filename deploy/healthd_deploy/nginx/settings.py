@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints, field_validator
 
 from healthd.config.settings import Model, Name
 from healthd.units import Duration, Span
@@ -74,6 +74,16 @@ class Upstream(Model):
     """Command that reloads NGINX."""
     timeout: Duration = 30.0
     """Timeout of each of the two."""
+
+    @field_validator("targets")
+    @classmethod
+    def _servers_are_of_one_target(cls, targets: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+        """A switch between two names of one place would move nothing."""
+        (one, first), (other, second) = targets.items()
+        if shared := sorted({*first} & {*second}):
+            raise ValueError(f"{one} and {other} both have {shared[0]}: each target needs servers of its own")
+        return targets
+
     health: (
         Annotated[
             str,

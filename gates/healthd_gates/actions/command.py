@@ -47,8 +47,13 @@ def _argv(words: tuple[str, ...]) -> tuple[str, ...]:
 
 def _variables(names: tuple[str, ...]) -> tuple[str, ...]:
     for name in names:
-        if not _VARIABLE.fullmatch(name) or name.startswith("HEALTHD_"):
-            raise ValueError(f"{name!r} is not the name of a variable that can be handed on")
+        if name.startswith("HEALTHD_"):
+            raise ValueError(
+                f"{name} cannot be handed on: names that begin with HEALTHD_ are what healthd itself tells a command. "
+                "Have the daemon's environment carry it under another name too, and name that one"
+            )
+        if not _VARIABLE.fullmatch(name):
+            raise ValueError(f"{name!r} is not the name of a variable: letters, digits and underscores")
     return names
 
 

@@ -27,6 +27,10 @@ def trouble_with(word: str, path: str, cwd: Path) -> str | None:
     if found is None:
         if "/" in word:
             file = cwd / word
+            if cwd == Path("/") and not word.startswith("/") and not file.exists():
+                return (
+                    f"{file} is not there: {word} is looked for below cwd, which is /; write its whole path, or set cwd"
+                )
             return f"{file} is not there" if not file.exists() else f"{file} may not be executed by this user"
         return f"there is no program {word} in {path}: write its whole path"
     interpreter = _interpreter(Path(found))

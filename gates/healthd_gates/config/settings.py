@@ -146,6 +146,17 @@ class Service(Model):
         return (urls,) if isinstance(urls, str) else urls
 
 
+def _at_addresses_of_their_own(service: Service) -> Service:
+    """Check that no address is that of two targets: both versions would be asked at one of them."""
+    owners: dict[str, str] = {}
+    for target in service.targets:
+        for address in service.addresses(target):
+            other = owners.setdefault(str(address), target)
+            if other != target:
+                raise ValueError(f"targets.{target} has an address of {other} too: each target needs its own")
+    return service
+
+
 class GateLimits(Model):
     """Limits of gates and of how long they are kept."""
 
@@ -236,7 +247,12 @@ def _asks_about_what_there_is(hook: HookConfig, info: ValidationInfo) -> HookCon
 _BUILT_IN_GROUPS = ("ready", "live", "startup", "preflight")
 Ordering = TypeVar("Ordering", Policy, Service)
 KnownPolicy = Annotated[Policy, AfterValidator(_needs_what_there_is), AfterValidator(_orders_what_there_is)]
-KnownService = Annotated[Service, AfterValidator(_suits_its_policy), AfterValidator(_orders_what_there_is)]
+KnownService = Annotated[
+    Service,
+    AfterValidator(_at_addresses_of_their_own),
+    AfterValidator(_suits_its_policy),
+    AfterValidator(_orders_what_there_is),
+]
 KnownHook = Annotated[AnyHook, AfterValidator(_asks_about_what_there_is)]
 KnownFreeze = Annotated[Freeze, AfterValidator(_freezes_what_there_is)]
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal, Self
+import re
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
 from healthd.units import Duration
 from healthd_gates.criteria.comparison import Weighed
@@ -14,6 +15,32 @@ from healthd_gates.judge.arms import slower_than
 from healthd_gates.judge.criterion import Criterion, Frame
 from healthd_gates.judge.past import Past
 
+_PERCENTILE = re.compile(r"[pP]?(?P<number>\d{1,2}(?:\.\d{1,6})?)\s*%?")
+
+
+def _quantile(raw: Any) -> Any:
+    """Return the share that a percentile stands for: 0.95 for `p95` and `95%`."""
+    percentile = _PERCENTILE.fullmatch(raw) if isinstance(raw, str) and not raw.startswith("0.") else None
+    if percentile is not None and (raw[0] in "pP" or raw.endswith("%")):
+        return float(percentile["number"]) / 100
+    if isinstance(raw, bool) or not isinstance(raw, int | float):
+        raise ValueError(f"{str(raw)[:32]!r} is not a quantile: write a share such as 0.95, or p95")
+    if not 0 < raw < 1:
+        meant = f"p{raw:g}" if 1 <= raw < 100 else "p95"
+        raise ValueError(f"{raw:g} is not between 0 and 1: write a share such as 0.95, or {meant}")
+    return raw
+
+
+Quantile = Annotated[
+    float,
+    Field(gt=0, lt=1),
+    BeforeValidator(
+        _quantile,
+        json_schema_input_type=Annotated[float, Field(gt=0, lt=1)]
+        | Annotated[str, StringConstraints(pattern=r"^([pP][0-9.]+|[0-9.]+ ?%)$")],
+    ),
+]
+
 
 class Latency(Weighed):
     """The `quantile` of the response time: below `limit`, and no slower than `compare` allows."""
@@ -21,8 +48,8 @@ class Latency(Weighed):
     reads_latency: ClassVar[bool] = True
 
     kind: Literal["latency"] = "latency"
-    quantile: float = Field(0.95, gt=0, lt=1)
-    """The quantile that is compared with the limit."""
+    quantile: Quantile = 0.95
+    """The quantile that is compared with the limit: a share such as 0.95, or p95."""
     limit: Duration | None = 5.0
     """The longest response time at the quantile."""
 

@@ -105,7 +105,7 @@ async def test_the_traffic_stays_where_it_is_when_the_target_is_dead(tmp_path: P
         with pytest.raises(TargetDown, match=r"blue cannot take the traffic \(127.0.0.1:1: .*none: "):
             await file.switch("blue")
         assert (tmp_path / "api.conf").read_text() == before
-        both = upstream(tmp_path, targets={"blue": ["127.0.0.1:1", place], "green": [place]})
+        both = upstream(tmp_path, targets={"blue": ["127.0.0.1:1", place], "green": ["127.0.0.1:2"]})
         await UpstreamFile(both).switch("blue")
         assert UpstreamFile(both).read().live == "blue"
         ill = upstream(tmp_path, targets={"blue": ["127.0.0.1:1"], "green": [place]}, health="/health")
@@ -160,12 +160,21 @@ def test_a_file_of_somebody_else(tmp_path: Path) -> None:
     [
         ({"targets": {"blue": ["a:1"]}}, "targets"),
         ({"targets": {**TARGETS, "red": ["a:1"]}}, "targets"),
+        ({"targets": {"blue": ["a:1"], "green": ["b:1", "a:1"]}}, "targets"),
         ({"targets": {**TARGETS, "blue": ["a:1; include /etc/passwd"]}}, "targets.blue"),
         ({"targets": {**TARGETS, "blue": []}}, "targets.blue"),
         ({"options": ["keepalive 1; }"]}, "options"),
         ({"reload": []}, "reload"),
     ],
-    ids=["one target", "three targets", "a directive in an address", "no address", "a brace", "no program"],
+    ids=[
+        "one target",
+        "three targets",
+        "one server for both",
+        "a directive in an address",
+        "no address",
+        "a brace",
+        "no program",
+    ],
 )
 def test_what_is_refused(tmp_path: Path, changes: dict[str, Any], field: str) -> None:
     """The field is named, and nothing that would change NGINX's configuration elsewhere gets in."""

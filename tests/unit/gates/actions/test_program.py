@@ -111,3 +111,51 @@ def test_the_check_of_a_configuration_looks_for_it(tmp_path: Path, program: str,
         assert f"{file}:6: actions.back.argv: there is no program swich in" in checked.output
     elsewhere = CliRunner().invoke(main, ["config", "check", str(file), "--elsewhere"])
     assert elsewhere.exit_code == 0, elsewhere.output
+
+
+CHECKS = """
+checks:
+  db: {kind: postgresql, critical: true, uri: "${NO_SUCH_VARIABLE}"}
+  site: {kind: tls, host: example.org, ca_file: /no/such.pem}
+services:
+  api:
+    source: {kind: prometheus, url: "http://a", requests: x_total, errors: y_total, tls: {ca: /no/ca.pem}}
+    policy: errors
+policies:
+  errors: {criteria: [{kind: error_rate, limit: 5%}], observe: {min: 5s, max: 1m}}
+"""
+
+
+def test_the_check_of_a_configuration_tells_what_is_not_here(tmp_path: Path) -> None:
+    """The daemon would start without it and report it; for a daemon on another host nothing is looked for."""
+    file = tmp_path / "healthd.yaml"
+    file.write_text(CHECKS)
+    checked = CliRunner().invoke(main, ["config", "check", str(file)])
+    assert checked.exit_code == 0, checked.output
+    for told in (
+        f"{file}:3: checks.db: not set here: NO_SUCH_VARIABLE; this critical check would be unhealthy",
+        f"{file}:4: checks.site.ca_file: /no/such.pem is not there; this check would be unhealthy",
+        f"{file}:7: services.api.source.tls.ca: /no/ca.pem is not there; no gate could be judged by this source",
+    ):
+        assert told in checked.output
+    elsewhere = CliRunner().invoke(main, ["config", "check", str(file), "--elsewhere"])
+    assert "not there" not in elsewhere.output
+
+
+def test_a_relative_program_is_looked_for_where_it_will_run(tmp_path: Path) -> None:
+    """Which is not where the file of the configuration is; the message says so."""
+    here = tmp_path / "switch.sh"
+    here.write_text("#!/bin/sh\n")
+    here.chmod(0o755)
+    assert command("./switch.sh", cwd=str(tmp_path)).problem_here({}) is None
+    problem = command("./switch.sh").problem_here({})
+    assert problem is not None
+    assert problem.startswith(
+        "/switch.sh is not there: ./switch.sh is looked for below cwd, which is /; write its whole"
+    )
+
+
+def test_what_cannot_be_handed_on_has_a_cure() -> None:
+    """healthd's own token, above all: an action is not to act in its name."""
+    with pytest.raises(ValueError, match=r"HEALTHD_TOKEN cannot be handed on.*under another name"):
+        command("true", pass_env=["HEALTHD_TOKEN"])

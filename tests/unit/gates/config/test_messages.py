@@ -5,13 +5,30 @@ import pytest
 from healthd.config.file import ConfigError, parse
 from healthd_gates.config.settings import Config
 
+_QUANTILE = "4: policies.p.criteria.0.quantile:"
 _POLICY = "policies:\n  p:\n    criteria:\n      - {%s}\n"
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (_POLICY % "kind: latency, quantile: 95", "4: policies.p.criteria.0.quantile: must be less than 1"),
+        (
+            _POLICY % "kind: latency, quantile: 95",
+            "4: policies.p.criteria.0.quantile: 95 is not between 0 and 1: write a share such as 0.95, or p95",
+        ),
+        (
+            _POLICY % "kind: latency, quantile: fast",
+            "4: policies.p.criteria.0.quantile: 'fast' is not a quantile: write",
+        ),
+        (
+            "services:\n  api:\n    targets: {blue: 'http://a', green: ['http://b', 'http://a/']}\n"
+            "    source: {kind: push}\n",
+            "2: services.api: targets.green has an address of blue too: each target needs its own",
+        ),
+        (
+            "actions:\n  back: {kind: command, argv: ['true'], pass_env: [HEALTHD_TOKEN]}\n",
+            "2: actions.back.pass_env: HEALTHD_TOKEN cannot be handed on: names that begin with HEALTHD_ are what",
+        ),
         (
             _POLICY % "kind: latency, quantil: 0.9",
             "4: policies.p.criteria.0.quantil: no such option; did you mean q",
@@ -49,3 +66,13 @@ def test_a_mistake(text: str, said: str) -> None:
         parse(text, "healthd.yaml", Config, {})
     (problem,) = [str(problem).removeprefix("healthd.yaml:") for problem in refused.value.problems]
     assert problem.startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("written", "share"), [("0.95", 0.95), ("p99", 0.99), ("P99.9", 0.999), ("50%", 0.5), ("'p95'", 0.95)]
+)
+def test_a_quantile_is_understood_as_people_say_it(written: str, share: float) -> None:
+    """As a share, or as a percentile."""
+    config = parse(_POLICY % f"kind: latency, quantile: {written}", "healthd.yaml", Config, {})
+    (criterion,) = config.policies["p"].criteria
+    assert getattr(criterion, "quantile", None) == pytest.approx(share)
