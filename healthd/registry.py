@@ -137,9 +137,15 @@ def registries() -> tuple[Registry[Any], ...]:
 
 
 @cache
+def _entry_points() -> Any:
+    """Return those of all groups, of which `select` finds some: the files of every installed package are read once."""
+    return entry_points()
+
+
+@cache
 def _installed(group: str) -> dict[str, tuple[EntryPoint, ...]]:
     found: dict[str, tuple[EntryPoint, ...]] = {}
-    for point in entry_points(group=group):
+    for point in _entry_points().select(group=group):
         found[point.name] = (*found.get(point.name, ()), point)
     return found
 

@@ -1,8 +1,9 @@
-"""Durations, ratios and sizes of a config file, as types for a model."""
+"""Durations, ratios and sizes of a config file, as types for a model; a time as it is written."""
 
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
@@ -100,3 +101,8 @@ Size = Annotated[
     Field(ge=0),
     WithJsonSchema({"type": ["string", "integer"], "examples": ["512MiB"]}),
 ]
+
+
+def stamp(moment: datetime) -> str:
+    """Return a time as ISO 8601 in UTC with milliseconds."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

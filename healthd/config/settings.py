@@ -10,13 +10,10 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 from pydantic import (
     AfterValidator,
     AwareDatetime,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     SecretStr,
     SerializeAsAny,
-    StringConstraints,
     ValidationInfo,
     model_validator,
 )
@@ -29,22 +26,14 @@ from healthd.checks.database import checked_uri
 from healthd.checks.misconfigured import MisconfiguredConfig
 from healthd.checks.parsing import read_check
 from healthd.config.external_url import ExternalUrl
+from healthd.config.model import Model as Model
+from healthd.config.model import Name as Name
 from healthd.nearest import not_under
 from healthd.notifiers.contract import MisconfiguredNotifier, NotifierConfig
 from healthd.notifiers.parsing import AnyNotifier, KnownRoute
 from healthd.registry import SchemaOfKinds
 from healthd.units import Duration
-from healthd.wording import shape
 
-Name = Annotated[
-    str,
-    StringConstraints(
-        pattern=shape(
-            r"^[a-zA-Z0-9][a-zA-Z0-9._-]{0,63}$",
-            "a name of at most 64 letters, digits, dots, dashes and underscores that begins with a letter or digit",
-        )
-    ),
-]
 SCOPES = (
     "health:read",
     "checks:run",
@@ -55,12 +44,6 @@ SCOPES = (
     "gates:hooks",
     "admin",
 )
-
-
-class Model(BaseModel):
-    """Frozen model that refuses an unknown key: a typing error must not switch something off silently."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 def split_address(text: str) -> tuple[str, int]:

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from healthd.model import Status
 from healthd.monitoring.board import CheckState, GroupState
+from healthd.units import stamp
 
 _IETF = {Status.HEALTHY: "pass", Status.DEGRADED: "warn", Status.UNHEALTHY: "fail", Status.UNKNOWN: "fail"}
-
-
-def stamp(moment: datetime) -> str:
-    """Return a time as ISO 8601 in UTC with milliseconds."""
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def check_document(state: CheckState, *, detailed: bool) -> dict[str, Any]:

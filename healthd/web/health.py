@@ -17,8 +17,9 @@ from healthd.config.settings import Details, Settings
 from healthd.model import Status
 from healthd.monitoring.board import Board, GroupState
 from healthd.runtime.clock import Clock
+from healthd.units import stamp
 from healthd.web.auth import Guard
-from healthd.web.documents import group_document, health_document, ietf_document, stamp
+from healthd.web.documents import group_document, health_document, ietf_document
 from healthd.web.problems import Problem, answering_problems
 from healthd.web.troubles import Troubles, none, trouble_document
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from healthd.web.documents import stamp
+from healthd.units import stamp
 
 
 @dataclass(frozen=True, slots=True)

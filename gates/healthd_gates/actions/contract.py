@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from pydantic import ConfigDict
@@ -13,6 +12,7 @@ from pydantic import ConfigDict
 from healthd.config.settings import Model
 from healthd.runtime.clock import Clock
 from healthd.units import Duration
+from healthd_gates.domain.action_order import Ending as Ending
 from healthd_gates.domain.action_order import Occasion
 from healthd_gates.domain.gate import Gate
 from healthd_gates.sources.contract import Arms
@@ -53,19 +53,6 @@ class ActionRequest:
     gate: Gate
     arms: Arms
     quarantined: frozenset[str] = frozenset()
-
-
-class Ending(StrEnum):
-    """Outcome of one attempt.
-
-    `RETRY`: not done; another attempt may succeed. `REFUSED`: no further attempt would succeed, and a person is needed.
-    `NO_BASELINE`: there is nothing to roll back to.
-    """
-
-    DONE = "done"
-    RETRY = "again"
-    REFUSED = "refused"
-    NO_BASELINE = "no_baseline"
 
 
 @dataclass(frozen=True, slots=True)

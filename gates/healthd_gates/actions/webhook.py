@@ -18,7 +18,7 @@ from healthd.checks.connect import Endpoint
 from healthd.checks.unreachable import why_unreached
 from healthd.http.retry_after import seconds_to_wait
 from healthd.http.session import new_session
-from healthd.web.documents import stamp
+from healthd.units import stamp
 from healthd_gates.actions.contract import ActionConfig, ActionContext, ActionRequest, ActionResult, Ending
 from healthd_gates.sources.endpoint import Tls
 

@@ -6,7 +6,7 @@ import re
 from datetime import datetime
 from typing import Any
 
-from healthd.web.documents import stamp
+from healthd.units import stamp
 from healthd.web.problems import Problem
 from healthd_gates.domain import errors as refusals
 from healthd_gates.domain.errors import Refusal

@@ -22,6 +22,19 @@ class Occasion(StrEnum):
         return self is not Occasion.PASS
 
 
+class Ending(StrEnum):
+    """Outcome of one attempt.
+
+    `RETRY`: not done; another attempt may succeed. `REFUSED`: no further attempt would succeed, and a person is needed.
+    `NO_BASELINE`: there is nothing to roll back to.
+    """
+
+    DONE = "done"
+    RETRY = "again"
+    REFUSED = "refused"
+    NO_BASELINE = "no_baseline"
+
+
 class OrderState(StrEnum):
     """State of an order. `SEEN` is done, and the action has verified that the traffic is at the baseline; `NO_BASELINE`
     has ended because there is nothing to roll back to.

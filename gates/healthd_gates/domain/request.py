@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, AwareDatetime, Field, StringConstraints, model_validator
 
-from healthd.config.settings import Model, Name
+from healthd.config.model import Model, Name
 from healthd.labels import LabelName as LabelName
 from healthd.units import Span
 from healthd.wording import shape

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field, Secret, SecretStr, StringConstraints, model_validator
 
-from healthd.config.settings import Model
+from healthd.config.model import Model
 from healthd.wording import shape
 
 _VERBS = ("get", "head", "post", "put", "patch", "delete", "options")

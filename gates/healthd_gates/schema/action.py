@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Self
 
-from healthd_gates.actions.contract import Ending
-from healthd_gates.domain.action_order import ActionRun, Occasion, OrderState
+from healthd_gates.domain.action_order import ActionRun, Ending, Occasion, OrderState
 from healthd_gates.schema.base import Moment, Shown
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, PlainSerializer, WithJsonSchema
 
-from healthd.web.documents import stamp
+from healthd.units import stamp
 
 Moment = Annotated[
     datetime,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from healthd.web.documents import stamp
+from healthd.units import stamp
 from healthd.web.pages.assets import Assets
 
 if TYPE_CHECKING:

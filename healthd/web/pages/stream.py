@@ -10,7 +10,7 @@ from aiohttp import web
 
 from healthd.runtime.clock import Clock
 from healthd.runtime.descriptors import most_connections
-from healthd.web.documents import stamp
+from healthd.units import stamp
 from healthd.web.pages.parts import Parts
 from healthd.web.problems import Problem
 
