@@ -27,8 +27,8 @@ from healthd_gates.api.responses import answer
 from healthd_gates.config.hooks import Canary, FlaggerConfig
 from healthd_gates.config.settings import Config
 from healthd_gates.domain.errors import InvalidRequest, Refusal
-from healthd_gates.domain.evidence import CriterionReport, Finding
-from healthd_gates.domain.gate import Gate
+from healthd_gates.domain.evidence import CriterionReport, Finding, Standing
+from healthd_gates.domain.gate import Gate, GateState
 from healthd_gates.domain.request import VersionName
 from healthd_gates.hooks.contract import SCOPE, Run, Told, Word, decided_for, quarantine_sentence
 from healthd_gates.hooks.runs import Begun, Runs
@@ -90,16 +90,23 @@ def status_of(webhook: Webhook, word: Word | None) -> int:
             return 200
 
 
-def speaks_for_more(gate: Gate) -> bool:
-    """True if more traffic may be sent to a version: it has passed, or nothing speaks against it. An evaluation over a
-    limit keeps the weight until later ones, or the verdict, say otherwise; having no numbers yet does not, since
-    without weight there would never be any."""
+def speaks_for_more(gate: Gate, *, has_traffic: bool) -> bool:
+    """True if more traffic may be sent to a version: it has passed, or nothing speaks against what it does with the
+    traffic that it has. Without any weight there would never be numbers, so that the first step needs none."""
     word = Word.on(gate)
-    if word is not Word.RUNNING or gate.standing is None:
-        return word in (Word.PASS, Word.RUNNING)
-    if gate.standing.log_e_harm >= _SUSPICION:
-        return False
-    return not any(_is_over_limit(it) for it in gate.standing.criteria if it.critical)
+    if word is not Word.RUNNING:
+        return word is Word.PASS
+    if gate.state is GateState.SETTLING or gate.standing is None:
+        return not has_traffic
+    return allows_more(gate.standing, has_traffic=has_traffic)
+
+
+def allows_more(standing: Standing, *, has_traffic: bool) -> bool:
+    """True if there is no evidence of harm to speak of, the numbers so far are within the limits and, with traffic,
+    there are some."""
+    critical = [it for it in standing.criteria if it.critical]
+    awaited = has_traffic and any(it.limit is not None and it.observed is None for it in critical)
+    return standing.log_e_harm < _SUSPICION and not awaited and not any(map(_is_over_limit, critical))
 
 
 def _is_over_limit(report: CriterionReport) -> bool:
@@ -173,7 +180,9 @@ class Flagger:
             return await self._rollback(run, payload)
         gate = await self._gate(webhook, canary, payload, run)
         if webhook is Webhook.CONFIRM_TRAFFIC_INCREASE and canary.steps == "unless_harm" and gate is not None:
-            return answer(Told.of(gate), 200 if speaks_for_more(gate) else 409)
+            begun = await self._runs.recall(run)
+            has_traffic = begun is not None and begun.run.advanced
+            return answer(Told.of(gate), 200 if speaks_for_more(gate, has_traffic=has_traffic) else 409)
         return answer(Told.of(gate), status_of(webhook, Word.on(gate) if gate else None))
 
     async def _gate(self, webhook: Webhook, canary: Canary, payload: Payload, run: Run) -> Gate | None:

@@ -149,6 +149,20 @@ async def test_weight_is_held_while_something_speaks_against_the_version(file: P
             assert (said.status, said.verdict) == (status, "running")
 
 
+async def test_weight_is_held_until_there_are_numbers_of_the_traffic_that_there_is(file: Path) -> None:
+    """The initial delay, and telemetry that does not come, are no reason to send more."""
+    policy: dict[str, Any] = {"initial_delay": "30s", "observe": {"min": "1h", "max": "2h"}}
+    Script.act = healthy
+    async with replica(file, quick(policy=policy)) as running:
+        flagger = FlaggerCalls(running)
+        await flagger("pre-rollout", "aaa")
+        assert (await flagger("confirm-traffic-increase", "aaa")).status == 200
+        for status in (409, 409, 409, 200):
+            await asyncio.sleep(INTERVAL + 1)
+            await flagger("rollout", "aaa")
+            assert (await flagger("confirm-traffic-increase", "aaa")).status == status
+
+
 async def test_after_the_promotion_the_primary_is_looked_at(file: Path) -> None:
     """Once, however often Flagger tells; the watch over pods that are gone ends, and so does this at the next."""
     async with replica(file, quick(policy={"watch": "1h"})) as running:
