@@ -5,6 +5,7 @@ A wheel has them below `healthd/shipped`; in a checkout they are at the top. `py
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -73,11 +74,16 @@ NAMES = {
     "systemd": ("deploy/systemd/healthd.service", "the unit of systemd"),
 }
 """Files that can be printed, with a description of each."""
+_SCHEMA = re.compile(r"^(# yaml-language-server: \$schema=)\S+$", re.MULTILINE)
 
 
 def read(name: str) -> str:
-    """The text of a shipped file. Raises KeyError."""
-    return (ROOT / NAMES[name][0]).read_text(encoding="utf-8")
+    """The text of a shipped file. Raises KeyError.
+
+    In the repository a configuration names its schema by a path that leads nowhere from where the text will lie.
+    """
+    text = (ROOT / NAMES[name][0]).read_text(encoding="utf-8")
+    return _SCHEMA.sub(r"\1./healthd.schema.json      healthd config schema > healthd.schema.json", text)
 
 
 def files() -> Iterator[Path]:

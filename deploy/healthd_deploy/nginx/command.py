@@ -35,9 +35,10 @@ async def blue_green(deploy: Deploy[NginxConfig]) -> None:
 @nginx.command()
 @click.argument("target")
 @click.option("-c", "--config", "file", required=True, type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--version", help="The version that TARGET has, where no deploy has put it there: for the first switch.")
 @click.option("--dry-run", is_flag=True, help="Look whether it could be done, and change nothing.")
 @click.option("--force", is_flag=True, help="Also to a target that answers nobody, such as one that starts later.")
-def switch(target: str, file: Path, *, dry_run: bool, force: bool) -> None:
+def switch(target: str, file: Path, *, version: str | None, dry_run: bool, force: bool) -> None:
     """Give TARGET the traffic, or leave it there. For healthd's own rollback, as an action of the kind `command`.
 
     Of the file it reads `upstream` alone. Exit code 4: the target answers nobody, and nothing was changed.
@@ -47,7 +48,7 @@ def switch(target: str, file: Path, *, dry_run: bool, force: bool) -> None:
         if dry_run:
             click.echo(asyncio.run(upstream.look(target)))
             return
-        asyncio.run(upstream.switch(target, even_if_dead=force))
+        asyncio.run(upstream.switch(target, version=version, even_if_dead=force))
     except DeployAborted as stopped:
         click.echo(str(stopped), err=True)
         sys.exit(NOT_UNDONE if isinstance(stopped, TargetDown) else stopped.code)

@@ -61,16 +61,18 @@ class UpstreamFile:
         await program.run(self._config.test, within=self._config.timeout)
         return f"{target} has the traffic" if live == target else f"the traffic would go from {live} to {target}"
 
-    async def switch(self, target: str, *, even_if_dead: bool = False) -> None:
+    async def switch(self, target: str, *, version: str | None = None, even_if_dead: bool = False) -> None:
         """Switch the traffic to a target: write, check, reload. A file that NGINX refuses, or does not load, is put
-        back: it says which target is live, for the next deploy too.
+        back: it says which target is live, for the next deploy too. `version` records which one the target has.
 
         Raises TargetDown, with nothing changed, for a target that does not answer.
         """
         await self._refuse(target, even_if_dead=even_if_dead)
         with self._locked():
             before = self._config.file.read_bytes() if self._config.file.exists() else None
-            versions = self.read().versions if before is not None else {}
+            versions = dict(self.read().versions) if before is not None else {}
+            if version is not None:
+                versions[target] = version
             self._write(State(target, versions))
             try:
                 await program.run(self._config.test, within=self._config.timeout)

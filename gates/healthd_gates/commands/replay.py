@@ -83,7 +83,7 @@ def replay_command(
         until=datetime.now(UTC),
     )
     try:
-        _, left_out = replayed_rules(deploy.policy)
+        _, left_out = replayed_rules(GateSpec(deploy.policy, chosen))
         standings = asyncio.run(_replay(deploy, settings))
     except (NotReplayable, ArmError, SourceUnavailable) as error:
         fail(str(error))

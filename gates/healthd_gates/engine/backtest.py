@@ -36,13 +36,13 @@ class Deploy:
     until: datetime
 
 
-def replayed_rules(policy: Policy) -> tuple[Rules, tuple[str, ...]]:
-    """Return the policy's rules without the criteria that only a live deploy could answer, and the names of those left
+def replayed_rules(spec: GateSpec) -> tuple[Rules, tuple[str, ...]]:
+    """Return the rules of a gate without the criteria that only a live deploy could answer, and the names of those left
     out.
 
     Raises NotReplayable when nothing else is left.
     """
-    rules = policy.verdict_rules()
+    rules = spec.verdict_rules
     kept = tuple(rule for rule in rules.criteria if rule.reads_traffic)
     if not any(rule.critical for rule in kept):
         raise NotReplayable("the policy has no critical criterion of traffic: checks and smoke requests have no past")
@@ -55,8 +55,8 @@ async def replay(deploy: Deploy, context: SourceContext) -> AsyncIterator[Standi
 
     Raises NotReplayable, ArmError if the source cannot tell the arms apart, SourceUnavailable.
     """
-    rules, _ = replayed_rules(deploy.policy)
     service, spec = deploy.service, GateSpec(deploy.policy, deploy.service)
+    rules, _ = replayed_rules(spec)
     if deploy.policy.needs_source and service.traffic_source is None:
         raise NotReplayable(f"service {deploy.service_name} has no source")
     for problem in unanswerable(service, deploy.policy):

@@ -121,6 +121,7 @@ class ErrorRate(Weighed):
                 needed,
                 needed_seconds,
                 self._noun,
+                counted=seen > 0,
             ),
             observed=bad / seen if seen else None,
             limit=self._rule.limit,

@@ -43,9 +43,11 @@ def finding_sentence(
     needed: float | None,
     needed_seconds: float | None,
     noun: str = "request",
+    *,
+    counted: bool = True,
 ) -> str:
-    """Return one sentence about a statistical criterion; `cause` says what is wrong, if something is, and `noun` what
-    is counted."""
+    """Return one sentence about a statistical criterion; `cause` says what is wrong, if something is, `noun` what is
+    counted, and `counted` whether any of it has been since the warm-up: without, no rate is known yet."""
     match finding:
         case Finding.NO_TELEMETRY:
             return f"The {what} is unknown: no telemetry from the candidate."
@@ -60,6 +62,8 @@ def finding_sentence(
         case Finding.BASELINE_ALREADY_BAD:
             return f"Not this release, for the baseline is in trouble too: the {what} is {seen}; {limits}."
         case Finding.OPEN:
+            if not counted:
+                return f"The {what} is open: {seen}; {limits}."
             if needed is None or needed_seconds is None:
                 return f"The {what} is open: {seen}; {limits}; at this rate no proof is in sight."
             more = f"{plural(max(1, needed), f'more {noun}')} ({seconds(needed_seconds)})"

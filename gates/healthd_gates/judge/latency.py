@@ -84,6 +84,7 @@ class Latency(Weighed):
                 self._shown(),
                 self._limits(baseline, finding),
                 *needed,
+                counted=requests > 0,
             ),
             observed=self._seen.quantile,
             limit=self._rule.limit,

@@ -9,7 +9,8 @@ from healthd_gates.schema.base import Moment, Shown
 
 
 class ActionDocument(Shown):
-    """One action that was called for: the number of attempts, the result of the latest, and the time of the next."""
+    """One action that was called for: the number of attempts that came to an end, the result of the latest, and the
+    time of the next. An attempt that the end of a daemon has cut off is made again, and is not counted."""
 
     key: str
     action: str

@@ -146,6 +146,9 @@ def test_the_rollback_needs_no_token(tmp_path: Path) -> None:
     assert (dead.exit_code, "blue cannot take the traffic" in dead.output) == (4, True)
     forced = CliRunner().invoke(main, [*words, "--force"], env={"HEALTHD_TOKEN": None})
     assert (forced.exit_code, forced.output) == (0, "the traffic goes to blue\n")
+    named = CliRunner().invoke(main, [*words, "--force", "--version", "1.0"], env={"HEALTHD_TOKEN": None})
+    assert named.exit_code == 0
+    assert UpstreamFile(upstream(tmp_path)).read().versions == {"blue": "1.0"}
 
 
 def test_a_file_of_somebody_else(tmp_path: Path) -> None:
