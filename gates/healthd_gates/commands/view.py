@@ -31,6 +31,7 @@ VERDICTS = {
 }
 _FINDINGS = {
     Finding.SAFE: ("✓", "green"),
+    Finding.CLEAR: ("✓", "dim"),
     Finding.HARM: ("✗", "red"),
     Finding.OPEN: ("…", "cyan"),
     Finding.NO_TRAFFIC: ("○", "yellow"),

@@ -14,8 +14,10 @@ KINDS = {
     "error_rate": "healthd_gates.criteria.error_rate:ErrorRate",
     "latency": "healthd_gates.criteria.latency:Latency",
     "mean_latency": "healthd_gates.criteria.mean_latency:MeanLatency",
+    "rate": "healthd_gates.criteria.rate:Rate",
     "ratio": "healthd_gates.criteria.ratio:Ratio",
     "smoke": "healthd_gates.criteria.smoke:Smoke",
+    "value": "healthd_gates.criteria.value:Value",
 }
 CRITERIA: Registry[CriterionConfig] = Registry("criterion", "healthd.criteria", KINDS, CriterionConfig, ())
 

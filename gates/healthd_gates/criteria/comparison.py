@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -42,13 +42,32 @@ class Compare(Model):
         return self
 
 
-class Weighed(TrafficCriterion):
+class Beside(Model):
+    """The limit on how much worse than the baseline beside it the candidate may be."""
+
+    to: Literal["concurrent"] = "concurrent"
+    """`concurrent`: the baseline that the request names and that runs beside the candidate."""
+    tolerated: float = Field(1.5, ge=1, allow_inf_nan=False)
+    """The ratio to the baseline above which the candidate is harmful."""
+
+
+class Shared(TrafficCriterion):
+    """A criterion with a share in the risk."""
+
+    compare: Any = None
+    weight: float = Field(1.0, gt=0, le=1000)
+    """Share of the risk that this criterion gets, relative to the others."""
+
+    @property
+    def compares_with(self) -> Against | None:
+        return Against(self.compare.to) if self.compare else None
+
+
+class Weighed(Shared):
     """A criterion with a guarantee: it compares with a limit, with a baseline, or with both."""
 
     compare: Compare | None = None
     """The comparison, beside the limit or instead of it."""
-    weight: float = Field(1.0, gt=0, le=1000)
-    """Share of the risk that this criterion gets, relative to the others."""
 
     @property
     def comparison(self) -> Comparison | None:
@@ -56,7 +75,3 @@ class Weighed(TrafficCriterion):
         if self.compare is None:
             return None
         return Comparison(self.compare.tolerated, self.compare.harmful, self.compare.floor, self.compare.to)
-
-    @property
-    def compares_with(self) -> Against | None:
-        return self.compare.to if self.compare else None

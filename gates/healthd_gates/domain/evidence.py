@@ -176,6 +176,7 @@ class Reason(StrEnum):
     OBSERVING = "observing"
     PROVEN_SAFE = "proven_safe"
     NO_EVIDENCE_OF_HARM = "no_evidence_of_harm"
+    NO_SIGN_OF_HARM = "no_sign_of_harm"
     HARM = "harm"
     THRESHOLD_EXCEEDED = "threshold_exceeded"
     OBSERVATION_FAILED = "observation_failed"
@@ -213,11 +214,12 @@ class Reason(StrEnum):
 
 
 class Finding(StrEnum):
-    """Finding of one criterion so far."""
+    """Finding of one criterion so far. `CLEAR` is no sign of harm, where no safety is proven."""
 
     SAFE = "safe"
     HARM = "harm"
     OPEN = "open"
+    CLEAR = "clear"
     NO_TRAFFIC = "no_traffic"
     NO_TELEMETRY = "no_telemetry"
     TRAFFIC_LOST = "traffic_lost"

@@ -34,7 +34,7 @@ _RETRIED = timedelta(minutes=2)  # datadog-ci retries the start of an evaluation
 _KEYS = ("DD-APPLICATION-KEY", "DD-API-KEY")
 _HEADERS = {"DD-APPLICATION-KEY": Header("A token of healthd's, where no Authorization is sent.", r"^[!-~]{1,200}$")}
 Status = Literal["in_progress", "pass", "fail"]
-_FOUND: dict[Finding, Status] = {Finding.SAFE: "pass", Finding.HARM: "fail"}
+_FOUND: dict[Finding, Status] = {Finding.SAFE: "pass", Finding.CLEAR: "pass", Finding.HARM: "fail"}
 
 
 class _Sent(Model):

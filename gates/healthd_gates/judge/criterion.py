@@ -68,7 +68,11 @@ class Frame:
 
 
 class Criterion(Protocol):
-    """One rule in use. It takes every evaluation's evidence in order and can report at any time."""
+    """One rule in use. It takes every evaluation's evidence in order and can report at any time.
+
+    One whose `proves_safety` is False (it is True unless there) can only show harm, and a policy of such criteria alone
+    passes at the end of its time.
+    """
 
     name: str
     critical: bool

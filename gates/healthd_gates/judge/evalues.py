@@ -30,6 +30,14 @@ def safe_below(errors: float, requests: float, limit: float, times: float, odds:
     return _tilt(errors, requests, limit, times, max(requests / odds, _TINY))
 
 
+def harm_rate(events: float, exposure: float, limit: float, times: float, odds: float) -> float:
+    """Return ln e against "at most `limit` events in a unit of exposure", betting on `times` (> 1) the limit.
+
+    Events are Poisson, or a negative binomial whose variance is its mean times at most 1 + exposure / odds.
+    """
+    return _tilt(events, exposure, limit, times, max(exposure / odds, _TINY))
+
+
 def _tilt(errors: float, requests: float, limit: float, times: float, spread: float) -> float:
     return errors * log(times) - (errors + requests * limit / spread) * log1p(spread * (times - 1) / (1 + spread))
 

@@ -57,6 +57,8 @@ def finding_sentence(
             return f"The {what} is open: the candidate has lost its traffic. It was {seen}; {limits}."
         case Finding.HARM:
             return f"The {what} is {cause}: {seen}; {limits}."
+        case Finding.CLEAR:
+            return f"The {what} shows no sign of harm: {seen}; {limits}."
         case Finding.SAFE:
             return f"The {what} is proven safe: {seen}; {limits}."
         case Finding.BASELINE_ALREADY_BAD:
@@ -75,6 +77,7 @@ REASONS = {
     Reason.OBSERVING: "Watching: the evidence does not suffice yet.",
     Reason.PROVEN_SAFE: "Proven safe by every critical criterion.",
     Reason.NO_EVIDENCE_OF_HARM: "The time is up: limits proven to hold, no evidence of harm.",
+    Reason.NO_SIGN_OF_HARM: "The time is up: no sign of harm, where no criterion of the policy proves safety.",
     Reason.HARM: "The candidate is proven harmful.",
     Reason.THRESHOLD_EXCEEDED: "A plain threshold was exceeded.",
     Reason.OBSERVATION_FAILED: "A check that must hold failed.",

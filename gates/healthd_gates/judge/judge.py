@@ -117,12 +117,13 @@ class Judge:
             waits = not self._reached(self._rules.timing.maximum + self._patience)
             late = not any(stream.silence for stream in self._needed_streams)
             return (Verdict.INCONCLUSIVE if self._over and not (late and waits) else None), Reason.NO_SERIES
-        if self._reached(self._rules.timing.minimum) and all(c.proven for c in critical):
+        proves = any(getattr(c, "proves_safety", True) for c in critical)
+        if proves and self._reached(self._rules.timing.minimum) and all(c.proven for c in critical):
             return Verdict.PASS, Reason.PROVEN_SAFE
         if not self._over:
             return None, Reason.BASELINE_ALREADY_BAD if self._baseline_bad else Reason.OBSERVING
         if all(c.acceptable for c in critical):
-            return Verdict.PASS, Reason.NO_EVIDENCE_OF_HARM
+            return Verdict.PASS, Reason.NO_EVIDENCE_OF_HARM if proves else Reason.NO_SIGN_OF_HARM
         return Verdict.INCONCLUSIVE, self._inconclusive_reason(critical)
 
     @property

@@ -109,6 +109,54 @@ class LatencyRule(_Weighed, Protocol):
     def limit(self) -> float | None: ...
 
 
+class RateRule(_Named, Protocol):
+    """Events in a unit of exposure: at most `limit`, and at most `ratio` times the baseline's."""
+
+    @property
+    def stream(self) -> str | None: ...
+
+    @property
+    def weight(self) -> float: ...
+
+    @property
+    def limit(self) -> float | None: ...
+
+    @property
+    def ratio(self) -> float | None: ...
+
+    @property
+    def unit(self) -> str: ...
+
+
+class ValueRule(_Named, Protocol):
+    """A value: outside of `lowest` and `highest` for less than `patience` seconds, and no worse than `ratio` times the
+    baseline's in comparisons that are `sample` seconds apart."""
+
+    @property
+    def stream(self) -> str | None: ...
+
+    @property
+    def weight(self) -> float: ...
+
+    @property
+    def lowest(self) -> float | None: ...
+
+    @property
+    def highest(self) -> float | None: ...
+
+    @property
+    def patience(self) -> float: ...
+
+    @property
+    def ratio(self) -> float | None: ...
+
+    @property
+    def worse(self) -> str: ...
+
+    @property
+    def sample(self) -> float: ...
+
+
 class MeanLatencyRule(_Named, Protocol):
     """Mean latency over the last `window` seconds against a plain threshold. It carries no guarantee."""
 

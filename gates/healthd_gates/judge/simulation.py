@@ -4,13 +4,14 @@ Pure functions of rules, traffic and seed; the command line prints the rows.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from math import exp, inf, log, log1p, sqrt
 from random import Random
 from statistics import NormalDist
 
 from healthd_gates.domain.evidence import Counts, Evidence, Histogram, Observation, Verdict
+from healthd_gates.judge.assumed import Assumed
 from healthd_gates.judge.judge import Judge
 from healthd_gates.judge.rules import Rules
 
@@ -83,10 +84,13 @@ def forecast(
 ) -> list[Forecast]:
     """Return one row for each change. Changes of latency are left out if no criterion reads it.
 
-    Checks and smoke requests are assumed to hold. Requests are independent: bursts make every gate slower.
+    Checks, smoke requests and criteria with numbers of their own are assumed to hold. Requests are independent: bursts
+    make every gate slower.
     """
     if runs < 1:
         raise ValueError(f"runs must be at least 1, got {runs}")
+    own = tuple(Assumed(rule) if rule.stream is not None else rule for rule in rules.criteria)
+    rules = replace(rules, criteria=own)
     looks_at_latency = any(rule.reads_latency for rule in rules.criteria)
     return [
         _forecast(rules, traffic, change, runs, seed) for change in changes if change.latency == 1.0 or looks_at_latency

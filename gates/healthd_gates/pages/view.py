@@ -17,6 +17,7 @@ from healthd_gates.pages.timeline import entered_states
 
 _FINDINGS: dict[Finding, tuple[Sign, str]] = {
     Finding.SAFE: ("healthy", "proven safe"),
+    Finding.CLEAR: ("healthy", "no sign of harm"),
     Finding.HARM: ("unhealthy", "harm"),
     Finding.OPEN: ("running", "open"),
     Finding.NO_TRAFFIC: ("degraded", "no traffic"),

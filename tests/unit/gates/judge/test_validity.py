@@ -12,11 +12,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from scipy.special import gammaln, logsumexp
-from scipy.stats import binom
+from scipy.stats import binom, nbinom, poisson
 
-from healthd_gates.judge.evalues import harm_above, harm_ratio, safe_below, safe_ratio
+from healthd_gates.judge.evalues import harm_above, harm_rate, harm_ratio, safe_below, safe_ratio
 from healthd_gates.judge.interval import RateInterval
 from healthd_gates.judge.processes import BaselineHarm, BaselineSafety, Catastrophe, LimitHarm, LimitSafety
+from healthd_gates.judge.rate_tests import RateHarm
+from healthd_gates.judge.value import SignBet
 
 ROUNDING = 1e-9
 RATES = (0.0005, 0.01, 0.05, 0.5)
@@ -149,3 +151,66 @@ def test_interval_covers() -> None:
                 missed += 1
                 break
     assert missed <= 15
+
+
+def log_events(mean: float, spread: float, most: int = 400) -> NDArray[np.float64]:
+    """ln P(events) of a negative binomial with variance mean · (1 + spread); Poisson without a spread."""
+    x = np.arange(most + 1)
+    if spread == 0:
+        return np.asarray(poisson.logpmf(x, mean))
+    return np.asarray(nbinom.logpmf(x, mean / spread, 1 / (1 + spread)))
+
+
+@pytest.mark.parametrize("assumed", [0.01, 0.5, 4.0])
+def test_a_rate(assumed: float) -> None:
+    """At the limit and below it, with any spread up to the assumed one, E expects at most 1, whatever the exposure."""
+    worst = -np.inf
+    for limit, exposure, part, below, times in product(
+        (0.01, 0.5, 3.0), (1.0, 7.0), (1.0, 0.3, 0.0), (1.0, 0.6), (1.5, 2.0, 4.0, 8.0)
+    ):
+        mean = limit * exposure
+        weights = log_events(below * mean, part * assumed * exposure)
+        log_es = [harm_rate(x, exposure, limit, times, 1 / assumed) for x in range(len(weights))]
+        worst = max(worst, logsumexp(weights + log_es))
+    assert worst <= ROUNDING
+
+
+def test_two_rates() -> None:
+    """At the tolerated ratio, whatever the baseline's rate and both exposures, E expects at most 1: more events than
+    units of exposure too."""
+    worst = -np.inf
+    for base, ratio, spread, part, (n, m), fraction in product(
+        (0.02, 1.0, 4.0), (1.0, 1.5), (0.01, 0.6), (1.0, 0.0), ((1.0, 1.0), (2.0, 9.0), (9.0, 2.0)), (0.02, 0.3, 0.9)
+    ):
+        candidate = log_events(ratio * base * n, part * spread * n)
+        baseline = log_events(base * m, part * spread * m)
+        own = [harm_ratio(x, n, 0, m, ratio, fraction, 1 / spread) for x in range(len(candidate))]
+        other = [harm_ratio(0, n, y, m, ratio, fraction, 1 / spread) for y in range(len(baseline))]
+        worst = max(worst, logsumexp(candidate + own) + logsumexp(baseline + other))
+    assert worst <= ROUNDING
+
+
+def test_rate_process() -> None:
+    """The mixture as it stands in the judge expects at most 1 after two intervals at the limit."""
+    terms = []
+    weights = [log_events(0.8, 0.5, 40), log_events(2.4, 1.5, 40)]
+    for first, second in product(range(41), repeat=2):
+        process = RateHarm(0.8, horizon=2)
+        process.step(first, 1.0, 2.0)
+        process.step(second, 3.0, 2.0)
+        terms.append(weights[0][first] + weights[1][second] + process.log_e)
+    assert logsumexp(terms) <= ROUNDING
+
+
+@pytest.mark.parametrize("chance", [0.5, 0.3])
+def test_sign_bet(chance: float) -> None:
+    """Worse in at most half of the comparisons, the bet expects at most 1; a chance that hangs on the past too."""
+    terms = []
+    for course in product((True, False), repeat=8):
+        process, weight = SignBet(horizon=8), 1.0
+        for place, worse in enumerate(course):
+            process.step(worse=worse, cap=np.inf)
+            now = chance if place == 0 or course[place - 1] else 0.5 * chance
+            weight *= now if worse else 1 - now
+        terms.append(np.log(weight) + process.log_e)
+    assert logsumexp(terms) <= ROUNDING

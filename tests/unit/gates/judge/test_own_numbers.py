@@ -1,0 +1,181 @@
+"""Events and values of a team's own: what fails a release, what does not, and what is said of it."""
+
+from collections.abc import Callable, Iterator
+from random import Random
+from typing import Any
+
+import pytest
+
+from healthd_gates.criteria.contract import TrafficCriterion
+from healthd_gates.criteria.error_rate import ErrorRate
+from healthd_gates.criteria.rate import Rate
+from healthd_gates.criteria.value import Value
+from healthd_gates.domain.evidence import Counts, Events, Evidence, Finding, Numbers, Reason, Standing, Stream, Verdict
+from healthd_gates.domain.evidence import Values as Measured
+from healthd_gates.judge.judge import Judge
+from healthd_gates.judge.rules import Rules, Timing
+from tests.unit.gates.judge.evidence import START, until_verdict
+
+TIMING = Timing(interval=10.0, warm_up=30.0, minimum=60.0, maximum=600.0)
+Draw = Callable[[int], Numbers | None]
+
+
+def judged(criterion: TrafficCriterion, candidate: Draw, baseline: Draw = lambda _: None) -> Standing:
+    """The verdict on a release whose requests are fine."""
+    return until_verdict(Judge(Rules((ErrorRate(), criterion), timing=TIMING)), course(criterion, candidate, baseline))
+
+
+def course(criterion: TrafficCriterion, candidate: Draw, baseline: Draw = lambda _: None) -> Iterator[Evidence]:
+    for place in range(200):
+        own = Stream(candidate(place), baseline(place))
+        yield Evidence(START, 10.0, Counts(2000, 2), streams={criterion.name: own})
+
+
+def rate(**options: Any) -> Rate:
+    return Rate.model_validate({"kind": "rate", "name": "crashes", "events": "x", **options})
+
+
+def value(**options: Any) -> Value:
+    return Value.model_validate({"kind": "value", "name": "memory", "value": "x", **options})
+
+
+def every(events: float, **more: Any) -> Draw:
+    return lambda _: Events(events, **more)
+
+
+@pytest.mark.parametrize(
+    ("options", "draw", "verdict"),
+    [
+        ({"limit": 0.5}, every(40), Verdict.FAIL),
+        ({"limit": 0.5}, every(1), Verdict.PASS),
+        ({"limit": 0.01}, every(0), Verdict.PASS),
+        ({"limit": 0.5, "per": "instance"}, every(40, instances=10), Verdict.PASS),
+        ({"limit": 0.5, "per": "instance"}, every(40, instances=1), Verdict.FAIL),
+        ({"limit": 0.1, "per": "request", "requests": "r"}, every(40, requests=4000), Verdict.PASS),
+        ({"limit": 0.1, "per": "request", "requests": "r"}, every(40, requests=50), Verdict.FAIL),
+        ({"limit": 3, "per": "request", "requests": "r"}, every(1000, requests=100), Verdict.FAIL),
+    ],
+)
+def test_a_rate_against_a_limit(options: dict[str, Any], draw: Draw, verdict: Verdict) -> None:
+    """A second, an instance or a request; more events than requests too."""
+    assert judged(rate(**options), draw).verdict is verdict
+
+
+@pytest.mark.parametrize(("events", "verdict"), [(12, Verdict.FAIL), (4, Verdict.PASS)])
+def test_a_rate_against_the_baseline(events: float, verdict: Verdict) -> None:
+    """The arms have different exposure: 4 events of 500 requests are what 8 of 1,000 are."""
+    rule = rate(per="request", requests="r", compare={"tolerated": 1.25})
+    standing = judged(rule, every(events, requests=500), every(8, requests=1000))
+    assert standing.verdict is verdict
+
+
+def test_what_is_said_of_a_rate() -> None:
+    said = judged(rate(limit=0.5), every(40)).criteria[1]
+    assert said.sentence.startswith("The rate of crashes is above the limit: 4 a second (")
+    assert said.sentence.endswith(" events); limit 0.5 a second.")
+    assert said.interval is not None
+    assert said.interval[0] > 0.5
+    clear = judged(rate(limit=0.5), every(1)).criteria[1]
+    assert clear.finding is Finding.CLEAR
+    assert "shows no sign of harm: 0.1 a second" in clear.sentence
+
+
+def test_events_that_come_in_bursts_are_not_taken_for_harm() -> None:
+    """A mean of half the limit: the spread is learned as that of errors is."""
+    failed = 0
+    for seed in range(40):
+        random = Random(seed)
+        draws = [Events(round(random.gammavariate(0.5, 2) * 2.5)) for _ in range(200)]
+        standing = judged(rate(limit=0.5), draws.__getitem__)
+        failed += standing.verdict is Verdict.FAIL
+    assert failed <= 1
+
+
+def values(*numbers: float) -> Draw:
+    return lambda _: Measured(numbers)
+
+
+@pytest.mark.parametrize(
+    ("options", "draw", "verdict"),
+    [
+        ({"max": 80}, values(95), Verdict.FAIL),
+        ({"max": 80}, values(60, 95, 70), Verdict.PASS),
+        ({"min": 10}, values(5), Verdict.FAIL),
+        ({"min": 10, "max": 80}, values(50), Verdict.PASS),
+        ({"max": 80}, lambda place: Measured((95.0 if place % 6 < 5 else 50.0,)), Verdict.PASS),
+    ],
+)
+def test_a_value_against_a_band(options: dict[str, Any], draw: Draw, verdict: Verdict) -> None:
+    """For as long as `for` says, without a break; of several instances the median."""
+    standing = judged(value(**options), draw)
+    assert standing.verdict is verdict
+    if verdict is Verdict.FAIL:
+        assert standing.reason is Reason.THRESHOLD_EXCEEDED
+        assert standing.elapsed_seconds == 40 + 60
+    assert "without a guarantee" in standing.criteria[1].sentence
+
+
+def test_a_gap_is_no_time_outside_the_band() -> None:
+    """Two samples outside, ten minutes apart, are not ten minutes outside."""
+    draw: Draw = lambda place: Measured((95.0,)) if place in (4, 5, 60) else None  # noqa: E731
+    standing = judged(value(max=80), draw)
+    assert (standing.verdict, standing.reason) == (Verdict.INCONCLUSIVE, Reason.NO_SERIES)
+
+
+@pytest.mark.parametrize(
+    ("options", "own", "other", "verdict"),
+    [
+        ({}, 200, 100, Verdict.FAIL),
+        ({}, 149, 100, Verdict.PASS),
+        ({"worse": "lower"}, 50, 100, Verdict.FAIL),
+        ({"worse": "lower"}, 200, 100, Verdict.PASS),
+    ],
+)
+def test_a_value_against_the_baseline(options: dict[str, Any], own: float, other: float, verdict: Verdict) -> None:
+    random = Random(1)
+
+    def noise(mean: float) -> Draw:
+        return lambda _: Measured((mean * random.uniform(0.98, 1.005), mean))
+
+    standing = judged(value(compare={"tolerated": 1.5}, sample="10s", **options), noise(own), noise(other))
+    assert standing.verdict is verdict
+
+
+def test_one_sample_counts_once() -> None:
+    """A value that does not move is one comparison, however often it is looked at; with one instance it says so."""
+    standing = judged(value(compare={}), values(200), values(100))
+    assert standing.verdict is Verdict.PASS
+    assert "worse in 1 of 1 comparison" in standing.criteria[1].sentence
+    assert "one instance an arm" in standing.criteria[1].sentence
+
+
+@pytest.mark.parametrize("criterion", [rate(limit=0.5), value(max=80)])
+def test_without_numbers_nothing_is_decided(criterion: TrafficCriterion) -> None:
+    standing = judged(criterion, lambda _: None)
+    assert (standing.verdict, standing.reason) == (Verdict.INCONCLUSIVE, Reason.NO_SERIES)
+
+
+def test_alone_they_pass_at_the_end_and_say_what_that_is_worth() -> None:
+    """They prove no safety, so that an early pass would claim what nobody has shown."""
+    rule = rate(limit=0.5)
+    standing = until_verdict(Judge(Rules((rule,), timing=TIMING)), course(rule, every(1)))
+    assert (standing.verdict, standing.reason) == (Verdict.PASS, Reason.NO_SIGN_OF_HARM)
+    assert standing.elapsed_seconds == 630
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        (Rate, {"events": "x"}),
+        (Rate, {"events": "x", "limit": 0}),
+        (Rate, {"events": "x", "limit": 1, "per": "request"}),
+        (Rate, {"events": "x", "limit": 1, "requests": "r"}),
+        (Rate, {"events": "x", "compare": {"to": "history"}}),
+        (Value, {"value": "x"}),
+        (Value, {"value": "x", "min": 2, "max": 1}),
+        (Value, {"value": "x", "max": float("nan")}),
+    ],
+)
+def test_what_says_nothing_is_refused(kind: type[TrafficCriterion], options: dict[str, Any]) -> None:
+    with pytest.raises(ValueError):
+        kind.model_validate(options)
