@@ -18,6 +18,7 @@ PLACES = (
     "deploy/aws",
     "deploy/ci",
     "deploy/compose/healthd",
+    "deploy/ecs",
     "deploy/helm",
     "deploy/hooks",
     "deploy/host",
@@ -72,6 +73,10 @@ NAMES = {
     "grafana-dependencies": ("grafana/dashboards/dependencies.json", "a dashboard: databases and third parties"),
     "grafana-healthd": ("grafana/dashboards/healthd-itself.json", "a dashboard: healthd itself"),
     "systemd": ("deploy/systemd/healthd.service", "the unit of systemd"),
+    "systemd-config": ("deploy/systemd/config.yaml", "what the installer for systemd begins with"),
+    "systemd-install": ("deploy/systemd/install.sh", "the installer for a host with systemd"),
+    "ecs": ("deploy/ecs/task-definition.json", "a task definition of Amazon ECS"),
+    "terraform": ("deploy/ecs/main.tf", "that task as a service, with Terraform"),
 }
 """Files that can be printed, with a description of each."""
 _SCHEMA = re.compile(r"^(# yaml-language-server: \$schema=)\S+$", re.MULTILINE)

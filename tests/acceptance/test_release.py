@@ -53,8 +53,8 @@ def test_two_builds_are_the_same_bytes(out: Path, tmp_path: Path) -> None:
     chart.build(tree, again, commit)
     built = {file.name: file.read_bytes() for file in again.iterdir()}
     assert [name for name, data in built.items() if (out / name).read_bytes() != data] == []
-    assert len(built) == 3
-    assert len(list(out.iterdir())) == 7
+    assert len(built) == 4
+    assert len(list(out.iterdir())) == 8
 
 
 def test_nothing_of_the_machine_is_in_the_zipapp(out: Path) -> None:

@@ -12,10 +12,12 @@ import sys
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
+from jsonschema import Draft7Validator
 from pydantic import BaseModel
 from ruamel.yaml import YAML
 
@@ -74,6 +76,10 @@ def check_yaml(block: Block, secrets: Path) -> None:
     tree = YAML(typ="safe").load(text)
     if tree is None or isinstance(tree, list):
         assert tree is None or all("name" in step or "task" in step for step in tree)  # of Ansible, of Azure
+    elif "image" in tree:
+        check_chart(block, text, tree)
+    elif any("image" in service for service in tree.get("services", {}).values()):
+        check_foreign("vendor.compose-spec", tree)
     elif tree.keys() <= Config.model_fields.keys():
         check_configuration(block, text, tree)
     elif tree.keys() == {"source"}:
@@ -85,6 +91,14 @@ def check_yaml(block: Block, secrets: Path) -> None:
         check_foreign(schema, {"on": {"workflow_dispatch": None}, **tree} if "jobs" in tree else tree)
     else:
         check_tool(block, text, tree)
+
+
+def check_chart(block: Block, text: str, tree: Mapping[str, Any]) -> None:
+    """Values of the Helm chart, and the configuration that is one of them."""
+    Draft7Validator(json.loads((ROOT / "deploy/helm/healthd/values.schema.json").read_text())).validate(tree)
+    config = re.search(r"(?m)^config:\n((?: .*\n)+)", text)
+    assert config
+    check_configuration(block, dedent(config[1]), tree["config"])
 
 
 def check_foreign(schema: str, tree: Mapping[str, Any]) -> None:

@@ -1,0 +1,55 @@
+"""What healthd is installed with: the installer for systemd, the configuration it begins with, the task of ECS."""
+
+import json
+import re
+import subprocess
+from pathlib import Path
+
+from botocore.session import Session
+from botocore.validate import ParamValidator
+
+from healthd.config.file import load
+from healthd_gates.config.settings import Config
+from tests.servers.programs import require
+
+DEPLOY = Path(__file__).parents[3] / "deploy"
+INSTALLER = DEPLOY / "systemd" / "install.sh"
+
+
+def test_shellcheck_finds_nothing_in_the_installer() -> None:
+    done = subprocess.run([require("shellcheck"), INSTALLER], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+def test_the_installer_refuses_what_it_cannot_install(tmp_path: Path) -> None:
+    """Before it changes anything."""
+    for words in ([], ["healthd.whl"], ["healthd.whl", "absent.txt"]):
+        env = {"PREFIX": str(tmp_path / "root"), "PATH": "/usr/bin:/bin"}
+        done = subprocess.run([INSTALLER, *words], env=env, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert "usage: install.sh WHEEL REQUIREMENTS" in done.stderr
+    assert not (tmp_path / "root").exists()
+
+
+def test_the_installer_puts_files_where_the_unit_looks() -> None:
+    text, unit = INSTALLER.read_text(), (DEPLOY / "systemd/healthd.service").read_text()
+    (program, config) = re.findall(r"ExecStart=(\S+) run --config (\S+)", unit)[0]
+    assert f"ln -sf {program} " in text
+    assert f"config=$root{config}\n" in text
+
+
+def test_what_the_installer_begins_with_is_valid() -> None:
+    config = load(DEPLOY / "systemd/config.yaml", Config, {})
+    assert config.http.listen == "127.0.0.1:8080"
+
+
+def test_ecs_takes_the_task() -> None:
+    """By the model of the API; and it is stopped later than the image drains."""
+    task = json.loads((DEPLOY / "ecs/task-definition.json").read_text())
+    shape = Session().get_service_model("ecs").operation_model("RegisterTaskDefinition").input_shape
+    assert ParamValidator().validate(task, shape).generate_report() == ""
+    (container,) = task["containerDefinitions"]
+    assert {mount["sourceVolume"] for mount in container["mountPoints"]} == {each["name"] for each in task["volumes"]}
+    image = load(DEPLOY.parent / "config/container.yaml", Config, {})
+    assert container["stopTimeout"] > 2 * image.http.drain
+    assert set(re.findall(r"local\.task\.(\w+)", (DEPLOY / "ecs/main.tf").read_text())) <= task.keys()
