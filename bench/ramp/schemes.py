@@ -66,6 +66,30 @@ class Fixed:
             self.weight = max(weight for at, weight in self._schedule if at <= self._at)
 
 
+class Flagger:
+    """5 % more every minute up to 50 %, then the promotion, as its controller has it: the threshold is looked at before
+    the check, a failed check gives no more weight, and none is taken back."""
+
+    def __init__(self, threshold: int) -> None:
+        self._threshold, self._failed = threshold, 0
+        self._at = self._n = self._x = 0.0
+        self.weight = 0.05
+
+    def step(self, seen: Seen) -> None:
+        """Count, and advance once a minute."""
+        self._at += LOOK
+        self._n, self._x = self._n + seen.n, self._x + seen.x
+        if self._at % _MINUTE >= LOOK / 2 or not 0 < self.weight < 1:
+            return
+        is_good, self._n, self._x = self._n > 0 and self._x / self._n <= LIMIT, 0.0, 0.0
+        if self._failed >= self._threshold:
+            self.weight = 0.0
+        elif is_good:
+            self.weight = 1.0 if self.weight > 0.495 else self.weight + 0.05
+        else:
+            self._failed += 1
+
+
 class Gated:
     """The product's judge: all the traffic at once under `post-switch`, or widened by evidence under `canary`."""
 
@@ -128,7 +152,7 @@ def _linear(step: float, until: float = 1.0) -> list[tuple[float, float]]:
 SCHEMES: dict[str, Callable[[], Scheme]] = {
     "**healthd ramp**": lambda: Gated(ramps=True),
     "all at once, gated": lambda: Gated(ramps=False),
-    "Flagger": lambda: Fixed([*_linear(0.05, 0.5), (10 * _MINUTE, 1.0)], tolerated=4, checks=10),
+    "Flagger": lambda: Flagger(threshold=5),
     "Argo": lambda: Fixed([(0, 0.2), (60, 0.4), (120, 0.6), (180, 0.8), (240, 1.0)], tolerated=0, checks=5),
     "ECS linear": lambda: Fixed(_linear(0.1), tolerated=0),
     "ECS canary": lambda: Fixed([(0, 0.1), (300, 1.0)], tolerated=0),
