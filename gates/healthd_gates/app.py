@@ -104,6 +104,7 @@ class Gates:
             clock=clock,
             metrics=ReplyMetrics(registry),
             redact=redact,
+            external_url=lambda: config.now.http.external_url,
         )
         self.runs = Runs(self.gate_service, self.callback_worker, hook_runs, config, clock)
 

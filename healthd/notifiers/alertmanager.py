@@ -77,4 +77,5 @@ class Alertmanager:
             "annotations": {name: text for name, text in annotations.items() if text},
             "startsAt": min(notice.since, ends).isoformat(),
             "endsAt": ends.isoformat(),
+            **({"generatorURL": notice.page} if notice.page else {}),
         }

@@ -33,8 +33,9 @@ class Notice:
     `key` is the subject; a newer notice of the same key replaces an older one. It is news when `standing`, `firing` or
     `severity` differ from the last notification. `since` is the time of the change to this state, `began` when its
     cause began. `always` also sends an end without a beginning, such as a deploy that passed. `lasts` (seconds) ends a
-    firing notice by itself. `labels` are those of the check or service. `parts` are the notices that a summary
-    combines; `before` is the last notification to the same receiver about the subject. No text in it holds a secret.
+    firing notice by itself. `labels` are those of the check or service. `link` leads to the runbook or the deploy,
+    `page` to healthd's own page about it. `parts` are the notices that a summary combines; `before` is the last
+    notification to the same receiver about the subject. No text in it holds a secret.
     """
 
     key: str
@@ -50,6 +51,7 @@ class Notice:
     facts: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
     link: str | None = None
+    page: str | None = None
     always: bool = False
     lasts: float | None = None
     parts: tuple[Notice, ...] = ()

@@ -49,6 +49,7 @@ class PagerDuty:
             return event
         return event | {
             "client": "healthd",
+            **({"client_url": notice.page} if notice.page else {}),
             "links": [{"href": notice.link, "text": "Runbook or deploy"}] if notice.link else [],
             "payload": {
                 "summary": f"[{environment}] {notice.summary}"[:_LONGEST_SUMMARY],

@@ -64,6 +64,7 @@ def cloud_event(notice: Notice, environment: str, source: str) -> dict[str, obje
             "facts": dict(notice.facts),
             "labels": dict(notice.labels),
             "link": notice.link,
+            "page": notice.page,
             **together,
         },
     }

@@ -29,12 +29,12 @@ def word(notice: Notice) -> str:
 
 
 def paragraph(notice: Notice) -> str:
-    """Return what happened, the reason, since when, and a link."""
+    """Return what happened, the reason, since when, and the links."""
     facts = ", ".join(f"{key} {value}" for key, value in notice.told_facts.items())
     lines = [
         f"{word(notice)}: {notice.summary}",
         notice.detail,
         f"since {notice.since.strftime(_TIME)}" + (f" ({facts})" if facts else ""),
-        notice.link or "",
+        *dict.fromkeys(address for address in (notice.link, notice.page) if address),
     ]
     return "\n".join(line for line in lines if line)

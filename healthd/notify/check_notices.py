@@ -15,7 +15,7 @@ def key_of(state: CheckState, source: str) -> str:
     return f"check:{state.name}" + (f"@{source}" if state.config.scope is Scope.LOCAL else "")
 
 
-def check_notice(state: CheckState, source: str, now: datetime) -> Notice:
+def check_notice(state: CheckState, source: str, now: datetime, external_url: str | None = None) -> Notice:
     """Return the notice for the state of a check."""
     local = state.config.scope is Scope.LOCAL
     healthy = state.status is Status.HEALTHY or state.maintenance is not None
@@ -45,4 +45,5 @@ def check_notice(state: CheckState, source: str, now: datetime) -> Notice:
         facts=facts,
         labels=state.config.labels,
         link=state.config.runbook_url,
+        page=f"{external_url}/#check-{state.name}" if external_url else None,
     )

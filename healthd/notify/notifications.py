@@ -67,7 +67,7 @@ class Notifications:
     def reconfigure(self, settings: Settings) -> None:
         """Apply a configuration. A notifier that did not change continues undisturbed."""
         moved = settings.environment != self._environment
-        self._environment = settings.environment
+        self._environment, self._external_url = settings.environment, settings.http.external_url
         wanted = settings.active_notifiers
         for name, mailbox in list(self._mailboxes.items()):
             if moved or wanted.get(name) != mailbox.config:
@@ -142,7 +142,8 @@ class Notifications:
     def sweep(self) -> None:
         """Pass the state of the checks to every mailbox."""
         states = [state for state in self._board.checks() if state.probe is not None]
-        notices = [check_notice(state, self._source, self._clock.now()) for state in states] if self._mailboxes else []
+        now, url = self._clock.now(), self._external_url
+        notices = [check_notice(state, self._source, now, url) for state in states] if self._mailboxes else []
         keys = {key_of(state, self._source) for state in self._board.checks()}
         for mailbox in self._mailboxes.values():
             mailbox.forget_all_but(keys)

@@ -53,10 +53,9 @@ def _state_of(rollback: Rollback | None) -> RollbackState | None:
 
 
 def notices(before: Gate, after: Gate, external_url: str | None = None) -> Iterator[Notice]:
-    """Yield the notifications of a stored step. If the daemon's external address is known, the link is the gate's own
-    page, which links to the deploy."""
+    """Yield the notifications of a stored step, with the gate's own page if the daemon's external address is known."""
     for notice in _notices(before, after):
-        yield replace(notice, link=f"{external_url}/gates/{after.id}/page") if external_url else notice
+        yield replace(notice, page=f"{external_url}/gates/{after.id}/page") if external_url else notice
 
 
 def _notices(before: Gate, after: Gate) -> Iterator[Notice]:

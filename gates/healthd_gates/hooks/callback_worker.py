@@ -56,9 +56,10 @@ class CallbackWorker:
         clock: Clock,
         metrics: ReplyMetrics,
         redact: Callable[[str], str],
+        external_url: Callable[[], str | None] = lambda: None,
     ) -> None:
         self._replies, self._gate_service = replies, gate_service
-        self._clock, self._metrics, self._redact = clock, metrics, redact
+        self._clock, self._metrics, self._redact, self._external_url = clock, metrics, redact, external_url
         self._correspondents: dict[str, tuple[HookConfig, Correspondent]] = {}
         self._retired: list[Correspondent] = []
         self.reconfigure(hooks)
@@ -170,7 +171,7 @@ class CallbackWorker:
         except UnknownGate as error:
             return await self._tell(reply, correspondent, Verdict.FAIL, str(error))
         if gate.is_answered:
-            return await self._tell(reply, correspondent, *verdict(gate))
+            return await self._tell(reply, correspondent, *verdict(gate, self._page(gate)))
         return await self._report(reply, correspondent, gate)
 
     async def _begin(self, reply: Reply, correspondent: Correspondent) -> tuple[Reply, float]:
@@ -205,8 +206,12 @@ class CallbackWorker:
 
     async def _report(self, reply: Reply, correspondent: Correspondent, gate: Gate) -> tuple[Reply, float]:
         if reply.reports < _REPORTS:
-            reply = await self._say(reply, correspondent, progress(gate))
+            reply = await self._say(reply, correspondent, progress(gate, self._page(gate)))
         return reply, _FIRST_REPORT * 2.0 ** max(0, reply.reports - 1)
+
+    def _page(self, gate: Gate) -> str | None:
+        external_url = self._external_url()
+        return f"{external_url}/gates/{gate.id}/page" if external_url else None
 
     async def _say(self, reply: Reply, correspondent: Correspondent, text: str) -> Reply:
         """Report progress. The report is counted first: a crash must not cause one too many."""

@@ -34,6 +34,7 @@ DOWN = Notice(
     "refused <@everyone> & gone",
     facts={"kind": "postgresql", "failure": "connect"},
     link="https://wiki.test/db",
+    page="https://healthd.test/#check-db",
 )
 WELL = replace(DOWN, standing="healthy", firing=False, severity=Severity.INFO, summary="db is healthy")
 GATE = Notice(
@@ -93,6 +94,7 @@ async def test_webhook_is_sent_cloud_events(peer: Peer) -> None:
         "datacontenttype": "application/json",
     }
     assert first["data"]["severity"] == "critical"
+    assert (first["data"]["link"], first["data"]["page"]) == (DOWN.link, DOWN.page)
     assert end["id"] != first["id"]
     assert end["type"] == "healthd.check.over"
     headers = peer.received[0].headers

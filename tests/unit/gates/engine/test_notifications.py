@@ -52,6 +52,8 @@ def test_a_verdict_is_told(verdict: Verdict, firing: bool, severity: Severity, w
     assert (notice.detail, notice.link, notice.facts["actor"]) == ("Too many errors.", "https://ci.test/7", "ada")
     assert notice.began == START
     assert list(notices(after, replace(after, sequence=7))) == []
+    (linked,) = notices(GATE, after, "https://healthd.test")
+    assert (linked.link, linked.page) == (notice.link, f"https://healthd.test/gates/{GATE.id}/page")
 
 
 def test_a_held_gate_calls_a_person() -> None:

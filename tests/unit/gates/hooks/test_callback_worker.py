@@ -51,11 +51,13 @@ async def until_told(count: int = 1) -> None:
 async def test_the_verdict_is_told_once_and_progress_before_it(file: Path, act: Any, word: str) -> None:
     """In words that its people understand."""
     Script.act = act
-    async with replica(file, staged()) as running:
+    async with replica(file, staged(http={"external_url": "https://healthd.test"})) as running:
         assert await running.gates.callback_worker.owe(owed())
         await until_told()
         (gate,) = await gates_of(running)
         assert words() == [word]
+        link = f"[gate {gate.id}](https://healthd.test/gates/{gate.id}/page)"
+        assert all(link in text for text in [*Tool.reports, Tool.told[0][1]])
         assert gate.decision is not None
         assert gate.decision.sentence in Tool.told[0][1]
         assert gate.caller == "hook:tool"

@@ -15,6 +15,8 @@ from healthd.model import Probe, Result, Status
 from healthd.notifiers import NOTIFIERS
 from healthd.notifiers.notice import Notice, Severity
 from healthd.notifiers.routes import Route
+from healthd.notifiers.wording import paragraph
+from healthd.notify.check_notices import check_notice
 from healthd.notify.notifications import Notifications
 from tests.fakes.monitoring import DOWN, MIDNIGHT, SLOW, UP, Stage
 
@@ -79,6 +81,15 @@ async def test_a_check_is_told_by_the_routes_of_the_environment(talk: Talk) -> N
         talk.put("db", UP)
         await asyncio.sleep(5)
     assert talk.said == {"hook": ["db unhealthy critical", "disk degraded warning", "db healthy info"]}
+
+
+async def test_a_check_is_told_with_its_place_on_the_status_page(talk: Talk) -> None:
+    """Beside its runbook, where the daemon's address is known."""
+    talk.configure(checks={"db": {"kind": "process", **SOON, "runbook_url": "https://wiki.test/db"}})
+    talk.put("db", DOWN)
+    notice = check_notice(talk.board.check("db"), "host-1", talk.clock.now(), "https://healthd.test")
+    assert paragraph(notice).splitlines()[-2:] == ["https://wiki.test/db", "https://healthd.test/#check-db"]
+    assert check_notice(talk.board.check("db"), "host-1", talk.clock.now()).page is None
 
 
 async def test_overdue_is_told(talk: Talk) -> None:
