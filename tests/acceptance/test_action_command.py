@@ -53,7 +53,7 @@ async def running(tmp_path_factory: pytest.TempPathFactory, live: Path) -> Async
 
 async def carried_out(api: Gating, *words: str, token: str = "admin") -> tuple[int, str]:
     process = await asyncio.create_subprocess_exec(
-        *(HEALTHD, "action", "test", *words),
+        *(str(HEALTHD), "action", "test", *words),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
         env={**os.environ, "HEALTHD_URL": api.daemon.url, "HEALTHD_TOKEN": api.tokens[token]},

@@ -141,12 +141,10 @@ class ErrorRate(Weighed):
         )
 
     def _bounds(self, finding: Finding) -> tuple[float, float]:
-        """Return the confidence interval, limited so that it claims no harm that the verdict does not: it has no caps,
-        and so gives more evidence to one disturbance than the verdict may.
+        """Return the confidence interval, limited so that it contradicts no finding: it has no caps, and so gives more
+        evidence to one disturbance than the verdict may, and its risk is not that of a proof of safety.
         """
-        low, high = self._interval.bounds(self._frame.risk.false_rollback)
-        limit = self._rule.limit
-        return (low, high) if finding is Finding.HARM or limit is None else (min(low, limit), high)
+        return explain.within_finding(self._interval.bounds(self._frame.risk.false_rollback), finding, self._rule.limit)
 
     def _seen(self, finding: Finding) -> str:
         recent, mean = self._lately.rate, self._interval.bad / max(1.0, self._interval.requests)

@@ -34,6 +34,15 @@ def still_needed(looks: float, interval: float, requests_per_look: float) -> tup
     return looks * requests_per_look, looks * interval
 
 
+def within_finding(interval: tuple[float, float], finding: Finding, limit: float | None) -> tuple[float, float]:
+    """Return an interval that does not contradict a finding: it is above the limit only for harm, and not beyond it
+    where safety is proven."""
+    low, high = interval
+    if limit is None or finding is Finding.HARM:
+        return low, high
+    return min(low, limit), min(high, limit) if finding is Finding.SAFE else high
+
+
 def finding_sentence(
     finding: Finding,
     what: str,

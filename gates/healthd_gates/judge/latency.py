@@ -73,6 +73,9 @@ class Latency(Weighed):
         )
         slow = self._seen.slower_than(self._rule.limit) if self._rule.limit else 0.0
         baseline = self._baseline_seen.quantile
+        interval = self._seen.bounds(self._frame.risk.false_rollback)
+        if interval is not None and finding is Finding.SAFE:
+            interval = explain.within_finding(interval, finding, self._rule.limit)
         return CriterionReport(
             name=self.name,
             critical=self.critical,
@@ -89,7 +92,7 @@ class Latency(Weighed):
             observed=self._seen.quantile,
             limit=self._rule.limit,
             baseline=baseline,
-            interval=self._seen.bounds(self._frame.risk.false_rollback),
+            interval=interval,
             requests=requests,
             bad=slow,
             baseline_requests=self._baseline_seen.requests,

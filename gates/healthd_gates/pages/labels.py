@@ -91,9 +91,9 @@ def strength(log_e: float, log_e_needed: float) -> str:
 def chance(log_e: float) -> str:
     """Return how often a harmless release shows this much."""
     if log_e < 0.7:
-        return "A harmless release looks just like this."
+        return "A healthy release looks just like this."
     often = min(exp(min(log_e, 700.0)), 1e9)
-    return f"Of {often:,.0f} harmless releases at most one ever shows as much."
+    return f"A healthy release looks this bad less than once in {often:,.0f} deploys."
 
 
 def _is_blind(gate: Gate) -> bool:

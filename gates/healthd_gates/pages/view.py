@@ -130,7 +130,7 @@ def _numbers(report: CriterionReport) -> tuple[tuple[str, str], ...]:
     pairs = [("observed", number(report.observed, unit))]
     if report.interval is not None:
         low, high = report.interval
-        pairs.append(("the truth lies between", f"{number(low, unit)} and {number(high, unit)}"))
+        pairs.append(("likely between", f"{number(low, unit)} and {number(high, unit)}"))
     if report.limit is not None:
         pairs.append(("limit", number(report.limit, unit)))
     if report.baseline is not None:

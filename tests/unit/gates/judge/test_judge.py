@@ -1,6 +1,8 @@
 """What verdict the judge reaches, when, and for which reason."""
 
 from dataclasses import replace
+from datetime import timedelta
+from math import inf
 
 import numpy as np
 import pytest
@@ -9,9 +11,10 @@ from healthd_gates.criteria.checks import Checks
 from healthd_gates.criteria.comparison import Compare
 from healthd_gates.criteria.error_rate import ErrorRate
 from healthd_gates.criteria.latency import Latency
-from healthd_gates.domain.evidence import Evidence, Finding, Observation, Reason, Standing, Verdict
+from healthd_gates.domain.evidence import Counts, Evidence, Finding, Histogram, Observation, Reason, Standing, Verdict
 from healthd_gates.judge.judge import Judge, replay
 from healthd_gates.judge.rules import Against, Risk, Rules, Timing
+from tests.fakes.monitoring import MIDNIGHT
 from tests.unit.gates.judge.evidence import interval, until_verdict
 from tests.unit.gates.judge.rules import BY_ERRORS
 
@@ -30,6 +33,23 @@ def test_healthy_release_passes_at_the_minimum() -> None:
     assert (standing.verdict, standing.reason) == (Verdict.PASS, Reason.PROVEN_SAFE)
     assert standing.elapsed_seconds == 30 + 120
     assert standing.criteria[0].finding is Finding.SAFE
+
+
+def test_what_is_proven_safe_is_drawn_below_its_limit() -> None:
+    """The band is as sure as the stated risk of a rollback, and the proof as that of a pass: it need not be as long."""
+    judge = Judge(Rules((ErrorRate(), Latency()), timing=Timing(1, 0, 5, 600)))
+    fast = Histogram((0.1, 1.0, 5.0, inf), (10, 0, 0, 0), 0.5)
+    safe = 0
+    for look in range(1, 60):
+        standing = judge.step(Evidence(MIDNIGHT + timedelta(seconds=look), 1, Counts(10, 0, fast)))
+        for criterion in standing.criteria:
+            if criterion.finding is Finding.SAFE and criterion.interval is not None and criterion.limit is not None:
+                safe += 1
+                assert criterion.interval[1] <= criterion.limit, (look, criterion)
+        if standing.verdict is not None:
+            break
+    assert safe
+    assert standing.verdict is Verdict.PASS
 
 
 @pytest.mark.parametrize(("requests", "errors"), [(50_000, 500), (5_000, 225)])

@@ -17,9 +17,9 @@ def test_strength(e: float, word: str) -> None:
 
 
 def test_chance() -> None:
-    """E is the number of harmless releases of which at most one shows as much."""
-    assert chance(log(40)) == "Of 40 harmless releases at most one ever shows as much."
-    assert chance(800.0).startswith("Of 1,000,000,000 harmless")
+    """E is the number of healthy releases of which at most one shows as much."""
+    assert chance(log(40)) == "A healthy release looks this bad less than once in 40 deploys."
+    assert "once in 1,000,000,000 deploys" in chance(800.0)
     assert "just like this" in chance(-inf)
 
 

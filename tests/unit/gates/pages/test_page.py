@@ -103,7 +103,7 @@ async def test_from_settling_to_rollback(file: Path) -> None:
         assert has(
             html, "Failed, rolling back", "The candidate is proven harmful", "Verdict: fail", "Roll back", "under way"
         )
-        assert has(html, "Evidence of harm: proof", "Of", "harmless releases at most one ever shows as much")
+        assert has(html, "Evidence of harm: proof", "A healthy release looks this bad less than once in")
         assert has(html, "Rollback", "Called for by the verdict", "back on fail", "being tried", "ci for kim")
         assert has(html, "What happened", "verdict fail", "observing", "ci asks about api 2.0, policy quick")
         changed = (await viewer.parts(gate.id)).since(mark)["html"]
