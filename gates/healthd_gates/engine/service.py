@@ -51,6 +51,7 @@ from healthd_gates.store.gate_store import GateStore
 from healthd_gates.store.gate_update import LeaseLost
 from healthd_gates.store.locks import LockStore
 from healthd_gates.store.outbox import Outbox
+from healthd_gates.store.serialization import UnreadableGate, reading
 
 _ELSEWHERE_SECONDS = 1.0  # between polls of a gate that another replica runs
 _HERE_SECONDS = 15.0
@@ -334,9 +335,10 @@ class GateService:
             if not gate.state.holds_service and (gate.rollback is None or gate.rollback.state.may_be_called_for):
                 await self._refuse_busy(gate.service)
             quarantined = await self._lock_store.quarantined_of(gate.service)
-        if body is None:
-            raise UnknownGate(gate_id=gate_id)
-        spec = load_spec(body, gate.policy, gate.service, config)
+            if body is None:
+                raise UnknownGate(gate_id=gate_id)
+            with reading(gate_id):
+                spec = load_spec(body, gate.policy, gate.service, config)
         return await rehearse(gate, spec, config, self._attempts, quarantined)
 
     async def test_action(self, action: str, asked: ActionTest, *, caller: str) -> Tested:
@@ -429,12 +431,17 @@ class GateService:
             raise await self._busy(ServiceBusy.by(gate, self._clock.now()))
 
     async def _busy(self, refusal: ServiceBusy) -> ServiceBusy:
-        """Return the same refusal, with the time at which the rollback that is waited for is given up."""
+        """Return the same refusal, with the time at which the rollback that is waited for is given up; a gate whose
+        policy cannot be read, such as one with a criterion of a package that is gone, says no time."""
         gate_id, config = refusal.fields["gate_id"], self._supervisor.config
         gate, body = await self._gate_store.find(gate_id), await self._gate_store.policy_body(gate_id)
         if gate is None or body is None:
             return refusal
-        spec = load_spec(body, gate.policy, gate.service, config)
+        try:
+            with reading(gate_id):
+                spec = load_spec(body, gate.policy, gate.service, config)
+        except UnreadableGate:  # its owner has logged it
+            return refusal
         return ServiceBusy.by(gate, self._clock.now(), gives_up_at(gate, spec, config))
 
 

@@ -74,6 +74,11 @@ async def test_a_row_of_another_release_costs_its_own_gate_alone(
                     await second.keeper.get(gate.id)
             assert second.registry.get_sample_value("healthd_gates_unreadable") == 1
             await second.keeper.start(request("web", "3.0"), caller="ci")
+            if column == "policy_body":
+                with pytest.raises(refusals.ServiceBusy, match=gate.id):
+                    await second.keeper.start(request("api", "3.0"), caller="ci")
+                with pytest.raises(refusals.JournalUnavailable, match=gate.id):
+                    await second.keeper.rehearse(gate.id)
     told = [line for line in logged if line["log_level"] == "error"]
     assert [line["gate"] for line in told] == [gate.id]
     assert "cannot be read by this release" in told[0]["problem"]

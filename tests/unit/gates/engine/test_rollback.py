@@ -43,6 +43,10 @@ def downtime(running: Replica, seconds: float) -> Callable[[ActionRequest], Acti
     return lambda _order: DONE if loop.time() >= end else ActionResult(Ending.RETRY, "503")
 
 
+WATCHED = {"watch": "1h", "interval": "30s"}
+"""A watch of few looks: each costs real time, as does each hour."""
+
+
 def switched_back(after: Counts, candidate: float = 0.0) -> Callable[[float], Any]:
     """A candidate that fails until an action was carried out; then the baseline has the traffic."""
 
@@ -284,12 +288,12 @@ async def test_a_regression_after_the_baseline_was_cleaned_up_is_told_and_not_ro
     file: Path, where: str
 ) -> None:
     """The request, or else the configuration, says for how long there is a baseline."""
-    Script.act, Note.act = later(1200, healthy, broken), always(DONE)
-    kept = {"rollback_window": "10m"} if where == "service" else {}
-    async with replica(file, config(policy={"watch": "1h"}, service=kept)) as running:
-        gate = await finished(running, **({"rollback_window": 600.0} if where == "request" else {}))
+    Script.act, Note.act = later(400, healthy, broken), always(DONE)
+    kept = {"rollback_window": "2m"} if where == "service" else {}
+    async with replica(file, config(policy=WATCHED, service=kept)) as running:
+        gate = await finished(running, **({"rollback_window": 120.0} if where == "request" else {}))
         assert (gate.state, rollback_of(gate).state) == (GateState.FINISHED, RollbackState.IMPOSSIBLE)
-        assert "kept for 10m after the verdict" in (rollback_of(gate).detail or "")
+        assert "kept for 2m after the verdict" in (rollback_of(gate).detail or "")
         assert rollback_of(gate).trigger == "watch"
         assert not Note.tried
 
@@ -298,10 +302,10 @@ async def test_a_late_regression_is_rolled_back_like_a_fail(file: Path) -> None:
     """The same path, from the watch."""
 
     def act(seconds: float) -> Any:
-        return switched_back(Counts(1000, 0))(seconds) if seconds > 1200 else (Counts(1000, 0), Counts(0, 0))
+        return switched_back(Counts(1000, 0))(seconds) if seconds > 400 else (Counts(1000, 0), Counts(0, 0))
 
     Script.act, Note.act = act, always(DONE)
-    async with replica(file, config(policy={"watch": "1h"}, service={"rollback_window": "2h"})) as running:
+    async with replica(file, config(policy=WATCHED, service={"rollback_window": "2h"})) as running:
         gate = await finished(running)
         assert (rollback_of(gate).state, rollback_of(gate).trigger) == (RollbackState.ROLLED_BACK, "watch")
         assert [order.occasion for order in Note.tried] == [Occasion.REGRESSION]
@@ -309,7 +313,7 @@ async def test_a_late_regression_is_rolled_back_like_a_fail(file: Path) -> None:
 
 async def test_a_rollback_overtakes_what_the_pass_called_for(file: Path) -> None:
     """What promotes a version is not tried after its rollback was called for, and a try under way is waited for."""
-    Script.act = later(1200, healthy, broken)
+    Script.act = later(400, healthy, broken)
     ends: list[str] = []
 
     async def act(order: ActionRequest) -> ActionResult:
@@ -322,7 +326,7 @@ async def test_a_rollback_overtakes_what_the_pass_called_for(file: Path) -> None
 
     Note.act = act
     service = {"on_pass": ["tell"], "on_fail": ["back"]}
-    async with replica(file, config(**THREE, policy={"watch": "1h"}, service=service)) as running:
+    async with replica(file, config(**THREE, policy=WATCHED, service=service)) as running:
         gate = await finished(running, baseline=None)
         assert rollback_of(gate).state is RollbackState.UNCONFIRMED
         await asyncio.sleep(600)
