@@ -231,7 +231,7 @@ class AnswerExpectation(_Expectation):
         return found
 
     def _failures(self, answer: Answer) -> Iterator[Failure]:
-        if not any(_covers(pattern, answer.status) for pattern in self.status):
+        if not has_status(self.status, answer.status):
             kind = _BY_STATUS.get(answer.status, FailureKind.UNEXPECTED_RESPONSE)
             yield kind, f"answered {answer.status}, not {' or '.join(self.status)}"
         for header in self.headers:
@@ -256,6 +256,11 @@ class AnswerExpectation(_Expectation):
         for value in self.json_values:
             if failure := value.failure(document):
                 yield failure
+
+
+def has_status(statuses: Statuses, status: int) -> bool:
+    """True if the status is among these."""
+    return any(_covers(pattern, status) for pattern in statuses)
 
 
 def _covers(pattern: str, status: int) -> bool:

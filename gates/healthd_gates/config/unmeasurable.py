@@ -28,10 +28,10 @@ def unmeasurable(config: Config) -> Iterator[str]:
                 f"services.{name}: policy {policy_name} compares two versions, and nothing in the source's "
                 "`requests` tells them apart: use $version, $target or a label there"
             )
-        if source is None or policy is None or getattr(source, "latency", "unasked") is not None:
+        if source is None or policy is None or source.measures_latency:
             continue
         if any(criterion.reads_latency and criterion.critical for criterion in policy.criteria):
             yield (
-                f"services.{name}: policy {policy_name} has a criterion of latency, and the source has no `latency`: "
-                "name the histogram there, or take a policy without that criterion"
+                f"services.{name}: policy {policy_name} has a criterion of latency, and the source has no "
+                f"{source.latency_is_missing}, or take a policy without that criterion"
             )

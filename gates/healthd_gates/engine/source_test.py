@@ -81,7 +81,7 @@ async def try_source(config: SourceConfig, arms: Arms, context: SourceContext, s
             past = await with_deadline(
                 config.timeout + _GRACE, source.history(now - timedelta(seconds=_PAST), now, _PAST), name="history"
             )
-        else:
+        if not past and all(arm.counts is None for arm in inspection.arms.values()):
             past, problems = await _watch(lambda: build_source(config, arms, context), config, context, seconds)
     except SourceUnavailable as outage:
         return SourceTested(config.kind, {}, refused=(str(outage),))

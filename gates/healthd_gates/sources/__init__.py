@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from pydantic import Field, SerializeAsAny, WrapValidator
 
 from healthd.registry import Registry, SchemaOfKinds
+from healthd_gates.sources.access_log.config import AccessLogConfig
 from healthd_gates.sources.cloudwatch import CloudWatchConfig
 from healthd_gates.sources.contract import Arms, Source, SourceConfig, SourceContext
 from healthd_gates.sources.probe import ProbeConfig
@@ -17,6 +18,7 @@ from healthd_gates.sources.push import PushConfig
 from healthd_gates.sources.scrape import ScrapeConfig
 
 KINDS = {
+    "access_log": "healthd_gates.sources.access_log.source:AccessLog",
     "cloudwatch": "healthd_gates.sources.cloudwatch:CloudWatchSource",
     "probe": "healthd_gates.sources.probe:Probe",
     "prometheus": "healthd_gates.sources.prometheus:Prometheus",
@@ -44,7 +46,8 @@ def _build_config(raw: Any) -> SourceConfig:
 
 
 _BuiltIn = Annotated[
-    CloudWatchConfig | ProbeConfig | PrometheusConfig | PushConfig | ScrapeConfig, Field(discriminator="kind")
+    AccessLogConfig | CloudWatchConfig | ProbeConfig | PrometheusConfig | PushConfig | ScrapeConfig,
+    Field(discriminator="kind"),
 ]
 # The union is for the generated reference; the registry decides which kinds exist.
 AnySource = Annotated[

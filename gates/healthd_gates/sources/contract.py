@@ -60,9 +60,17 @@ class SourceConfig(Model):
         """True if it counts the requests of users, so that it can tell which of two versions has their traffic."""
         return True
 
+    @property
+    def measures_latency(self) -> bool:
+        """True if its numbers include latencies, as far as the configuration tells."""
+        return True
+
     def tells_apart(self, arms: Arms) -> bool:
         """True if the numbers of the two arms are not the same ones."""
         return True
+
+    latency_is_missing: ClassVar[str] = "`latency`: name the histogram there"
+    """The missing thing and its remedy, if the source does not measure latencies."""
 
     @property
     def measures(self) -> str:

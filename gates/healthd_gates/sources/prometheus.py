@@ -86,6 +86,10 @@ class PrometheusConfig(HttpConfig):
         for name, arm in arms.named().items():
             self.selectors(name, arm)
 
+    @property
+    def measures_latency(self) -> bool:
+        return self.latency is not None
+
     def tells_apart(self, arms: Arms) -> bool:
         candidate, *baseline = (self.selectors(name, arm) for name, arm in arms.named().items())
         return not baseline or candidate[Family.REQUESTS] != baseline[0][Family.REQUESTS]

@@ -61,6 +61,10 @@ class ScrapeConfig(HttpConfig):
                 raise ArmError(f"{name}.target", "is needed: the source scrapes the targets of the service")
             self.selectors(name, arm)
 
+    @property
+    def measures_latency(self) -> bool:
+        return self.latency is not None
+
     def tells_apart(self, arms: Arms) -> bool:
         candidate, *baseline = (
             (arm.urls, self.selectors(name, arm)[Family.REQUESTS]) for name, arm in arms.named().items()

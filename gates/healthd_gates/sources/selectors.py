@@ -7,7 +7,7 @@ Prometheus 3 and OpenTelemetry have them. Functions, offsets and ranges are refu
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, cast, get_args
 
@@ -38,6 +38,22 @@ _PER_SECOND = {
 }
 _UNIT = re.compile(rf"[_.]({'|'.join(_PER_SECOND)})$", re.IGNORECASE)
 _PLACEHOLDER = re.compile(r"\$(?P<name>[a-zA-Z_][a-zA-Z0-9_]*)")
+
+
+def filled(text: str, name: str, arm: Arm, quote: Callable[[str], str] = str) -> str:
+    """Return a text with its placeholders replaced by an arm's values. Raises ArmError; `name` is the arm's, for the
+    message."""
+    values = arm.values(name)
+
+    def value(found: re.Match[str]) -> str:
+        if found["name"] not in values:
+            field = found["name"] if found["name"] == "target" else f"labels.{found['name']}"
+            hint = nearest(found["name"], ("version", "target"))
+            meant = f"; did you mean ${hint}?" if hint not in (None, found["name"]) else ""
+            raise ArmError(f"{name}.{field}", f"is needed: the source tells versions apart by {found[0]}{meant}")
+        return quote(values[found["name"]])
+
+    return _PLACEHOLDER.sub(value, text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,20 +106,10 @@ class Selector:
         The values are inserted after the text was parsed, and quoted again when it is written: none can end its string.
         In a pattern they are literal.
         """
-        values = arm.values(name)
 
         def replace(matcher: Matcher) -> Matcher:
-            def value(found: re.Match[str]) -> str:
-                if found["name"] not in values:
-                    field = found["name"] if found["name"] == "target" else f"labels.{found['name']}"
-                    hint = nearest(found["name"], ("version", "target"))
-                    meant = f"; did you mean ${hint}?" if hint not in (None, found["name"]) else ""
-                    raise ArmError(
-                        f"{name}.{field}", f"is needed: the source tells versions apart by {found[0]}{meant}"
-                    )
-                return re.escape(values[found["name"]]) if matcher.is_pattern else values[found["name"]]
-
-            return Matcher(matcher.label, matcher.operator, _PLACEHOLDER.sub(value, matcher.value))
+            quote = re.escape if matcher.is_pattern else str
+            return Matcher(matcher.label, matcher.operator, filled(matcher.value, name, arm, quote))
 
         return Selector(self.name, tuple(map(replace, self.matchers)))
 

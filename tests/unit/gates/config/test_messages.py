@@ -45,7 +45,7 @@ _POLICY = "policies:\n  p:\n    criteria:\n      - {%s}\n"
         ),
         (
             "services:\n  api:\n    source: {kind: prometeus}\n",
-            "3: services.api.source: no kind of source is called 'prometeus'; there are: cloudwatch,",
+            "3: services.api.source: no kind of source is called 'prometeus'; there are: access_log,",
         ),
         ("services:\n  api:\n    policy: canry\n", "2: services.api: policy is 'canry', which is not under policies;"),
         ("actions:\n  back: {kind: comand}\n", "2: actions.back: no kind of action is called 'comand'; there are:"),

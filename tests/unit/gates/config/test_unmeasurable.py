@@ -23,6 +23,9 @@ def config(source: dict[str, Any], policy: str = "canary", **more: Any) -> Confi
         ({**SCRAPE, "latency": "http_request_duration_seconds_bucket"}, "canary", True),
         (SCRAPE, "errors", True),
         ({"kind": "push"}, "canary", True),
+        ({"kind": "access_log", "file": "/x"}, "canary", False),
+        ({"kind": "access_log", "file": "/x"}, "errors", True),
+        ({"kind": "access_log", "file": "/x", "format": "nginx_json"}, "canary", True),
     ],
 )
 def test_a_criterion_of_latency_needs_latencies(source: dict[str, Any], policy: str, fits: bool) -> None:

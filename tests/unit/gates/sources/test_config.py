@@ -22,7 +22,9 @@ PROBE = {"kind": "probe", "requests": [{"method": "get", "path": "/", "status": 
 BALANCER = "arn:aws:elasticloadbalancing:eu-west-1:123456789012:loadbalancer/app/shop/50dc6c495c0c9188"
 GROUP = "targetgroup/blue/73e2d6bc24d8a067"
 CLOUDWATCH = {"kind": "cloudwatch", "load_balancer": BALANCER, "target_groups": {"blue": GROUP}}
+LOG = {"kind": "access_log", "file": "/var/log/nginx/access.log"}
 GOOD: dict[str, dict[str, Any]] = {
+    "access_log": LOG,
     "cloudwatch": CLOUDWATCH,
     "probe": PROBE,
     "prometheus": PROMETHEUS,
@@ -67,6 +69,20 @@ def test_every_kind_loads_and_has_a_good_example() -> None:
         ({**PROBE, "requests": [{"get": "//elsewhere/"}]}, "one slash"),
         ({**SCRAPE, "port": 0}, "port"),
         ({**SCRAPE, "url": "http://x/metrics"}, "Extra inputs"),
+        ({"kind": "access_log"}, "file is missing"),
+        ({**LOG, "file": "access.log"}, "absolute path"),
+        ({**LOG, "format": "nginx_combind"}, "Did you mean nginx_combined"),
+        ({**LOG, "format": "$remote_addr"}, "no \\$status"),
+        ({**LOG, "format": "nginx_json", "pattern": "(?P<status>.)"}, "give one"),
+        ({**LOG, "pattern": "(?P<code>.)"}, r"needs a group \(\?P<status>"),
+        ({**LOG, "pattern": "(?P<status>.)(?P<ms>.)", "fields": {"duration": "mss"}}, "Did you mean ms"),
+        ({**LOG, "arms_by": "upstream_addr"}, "arms_by is 'upstream_addr', which nginx_combined has not"),
+        ({**LOG, "only": {"server_nam": "x"}}, "only.server_nam is"),
+        ({**LOG, "value": "$version"}, "arms_by is missing"),
+        ({**LOG, "format": "nginx_json", "value": "$version", "values": {"blue": "b"}}, "give one"),
+        ({**LOG, "errors": "5x"}, "is not a status"),
+        ({**LOG, "ignore_paths": ["health"]}, "ignore_paths"),
+        ({**LOG, "format": "$status $request_time", "heartbeat": {"url": "http://x/"}}, "needs the request"),
     ],
 )
 def test_what_is_wrong_is_refused_and_named(raw: Any, message: str) -> None:

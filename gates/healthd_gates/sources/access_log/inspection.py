@@ -1,0 +1,111 @@
+"""Inspects the last lines of a log: the format, the fields that are named, and whose requests there are."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+
+from healthd.nearest import did_you_mean, nearest
+from healthd_gates.sources.access_log.config import AccessLogConfig
+from healthd_gates.sources.access_log.formats import FORMATS, Fields, Format
+from healthd_gates.sources.access_log.tally import OTHER, Counting, Tally
+from healthd_gates.sources.access_log.template import fits_up_to
+from healthd_gates.sources.inspection import ArmInspection, Inspection
+
+LENGTH = 512 * 1024
+"""Bytes of the log's end that are looked at."""
+_SHOWN = 8
+_MISFITS = 0.1
+
+
+def inspect_lines(
+    lines: Sequence[str],
+    config: AccessLogConfig,
+    counting: Counting,
+    values: Mapping[str, Collection[str] | None],
+    newest: float | None,
+) -> Inspection:
+    """Return what the lines tell. `values` are those by which the lines of each arm are known; `newest` is how many
+    seconds ago the log was written to."""
+    form = config.form
+    tally = Tally(())
+    parsed = [(line, form.parse(line)) for line in lines if line.strip()]
+    counting.add((line for line, _ in parsed), tally)
+    refused, doubtful = list[str](), list[str]()
+    if not tally.lines:
+        doubtful.append("the log has no lines yet")
+    elif tally.misfits > _MISFITS * tally.lines:
+        refused.append(_misfit(parsed, tally, form))
+    elif tally.misfits:
+        doubtful.append(f"{tally.misfits} of the last {tally.lines} lines do not fit the format {form.name}")
+    found = [fields for _, fields in parsed if fields is not None]
+    if found and not refused:
+        refused += _missing(config.key, "arms_by", found, form)
+        for name in config.only:
+            refused += _missing(name, f"only.{name}", found, form)
+        if form.roles.duration is not None:
+            doubtful += [
+                f"no latencies: {what}" for what in _missing(form.roles.duration, "fields.duration", found, form)
+            ]
+    if not config.measures_latency:
+        doubtful.append(f"no latencies: its lines have no {config.latency_is_missing}")
+    if tally.left_out:
+        doubtful.append(
+            f"{tally.left_out} of the last {tally.lines} lines are left out, by ignore_agents and ignore_paths"
+        )
+    arms = {}
+    for name, own in values.items():
+        counted = sum(cell.requests for (key, _), cell in tally.cells.items() if own is None or key in own)
+        arms[name] = ArmInspection({"lines": counted}, newest)
+        if own is not None and not counted and tally.cells and not refused:
+            seen = Counter({key: cell.requests for (key, _), cell in tally.cells.items() if key != OTHER})
+            there = ", ".join(key[:60] for key, _ in seen.most_common(_SHOWN))
+            wanted = ", ".join(sorted(own)[:_SHOWN])
+            doubtful.append(f"{name}: no line has {wanted} as its {config.key}; there are: {there}")
+    return Inspection(arms, tuple(refused), tuple(doubtful))
+
+
+def _misfit(parsed: Sequence[tuple[str, Fields | None]], tally: Tally, form: Format) -> str:
+    """Return where the lines do not fit, and the format that they do fit."""
+    lines = [line for line, _ in parsed]
+    text = f"{tally.misfits} of the last {tally.lines} lines do not fit the format {form.name}"
+    fields = [each for _, each in parsed if each is not None]
+    if fields and (missing := _missing(form.roles.status, "fields.status", fields, form)):
+        return f"{text}: {missing[0]}"
+    suiting = [
+        other.name for other in FORMATS.values() if other.name != form.name and _share(lines, other) > 1 - _MISFITS
+    ]
+    if suiting:
+        return f"{text}; they fit {' and '.join(suiting)}"
+    if form.log_format is not None and not form.is_json:
+        misfit = next(line for line, each in parsed if each is None)
+        up_to = fits_up_to(form.log_format, misfit)
+        return f"{text}: one of them does from ${up_to} on no longer" if up_to is not None else text
+    return f"{text}: they are no JSON" if form.is_json else text
+
+
+def _share(lines: Sequence[str], form: Format) -> float:
+    status = form.get(form.roles.status)
+    fit = sum(1 for line in lines if (fields := form.parse(line)) is not None and status(fields))
+    return fit / len(lines)
+
+
+def _missing(name: str | None, option: str, found: Sequence[Fields], form: Format) -> list[str]:
+    """Return that no line of JSON has a field that the configuration names."""
+    if not name or not form.is_json or any(form.get(name)(fields) for fields in found):
+        return []
+    if any(name in fields for fields in found):
+        return []
+    known = sorted({key for fields in found for key in fields})
+    hint = did_you_mean(name, known) if nearest(name, known) else ""
+    return [f"no line has the field {name} ({option}); there are: {', '.join(known[: 3 * _SHOWN])}.{hint}"]
+
+
+def nearest_file(path: Path) -> str:
+    """Return the most similar name in a log's folder, as a question; empty if there is none."""
+    try:
+        names = [each.name for each in path.parent.iterdir()]
+    except OSError:
+        return f"; there is no folder {path.parent} either, or healthd may not read it"
+    return did_you_mean(path.name, names)

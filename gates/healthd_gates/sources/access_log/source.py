@@ -1,0 +1,209 @@
+"""Counts from the access log of a proxy, which every team has. `file_reader.py` reads it for all gates."""
+
+from __future__ import annotations
+
+from collections import Counter as Tallied
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from math import inf
+from pathlib import Path
+from typing import ClassVar
+
+from healthd.checks.expectations import has_status
+from healthd.model import FailureKind
+from healthd.units import show_duration
+from healthd_gates.domain.evidence import Counts, Evidence, Histogram
+from healthd_gates.sources.access_log.addresses import Addresses
+from healthd_gates.sources.access_log.config import AccessLogConfig
+from healthd_gates.sources.access_log.file_reader import Answer, Ask, FileReader, unavailable
+from healthd_gates.sources.access_log.heartbeat import Heart
+from healthd_gates.sources.access_log.hub import Membership
+from healthd_gates.sources.access_log.inspection import LENGTH, inspect_lines, nearest_file
+from healthd_gates.sources.access_log.past import Span, last_lines, past
+from healthd_gates.sources.access_log.tally import CLIENT_CLOSED, OTHER, Counting, Question, Tally
+from healthd_gates.sources.access_log.worker import Worker
+from healthd_gates.sources.arm_look import ArmLook, Standpoint, combined
+from healthd_gates.sources.contract import Arms, Cursor, Look, SourceConfig, SourceContext, SourceUnavailable
+from healthd_gates.sources.inspection import Inspection
+
+_MISFITS = 0.1  # share of the lines; beyond it the others say too little
+_SHOWN = 5
+_PAST = 25.0  # seconds to read the past in
+
+
+class AccessLog:
+    """One gate's part of a log."""
+
+    config_model: ClassVar[type[SourceConfig]] = AccessLogConfig
+
+    def __init__(self, config: AccessLogConfig, arms: Arms, context: SourceContext) -> None:
+        self._config, self._clock = config, context.clock
+        self._expected = {name: config.expected(name, arm) for name, arm in arms.named().items()}
+        self._addresses = Addresses()
+        only = tuple(sorted((name, frozenset(values)) for name, values in config.only.items()))
+        question = Question(
+            config.key or "", only, config.ignore_agents, config.ignore_paths, config.latency_of == "upstream"
+        )
+        self._ask = Ask(question, config.form, tuple(sorted({*config.edges, *context.edges})))
+        self._membership: Membership | None = None
+        self._heart: Heart | None = None
+
+    async def observe(self, since: Cursor | None) -> Look:
+        now = self._clock.now()
+        at = now.timestamp()
+        answer = await self._collect(None if since is None else since["place"])
+        if since is None:
+            look = combined({name: ArmLook(None, {}) for name in self._expected}, now, None)
+            return replace(look, cursor={**look.cursor, "place": answer.position, "heard": at})
+        heard = at if answer.tally.lines > answer.tally.misfits else since["heard"]
+        silence = self._silence(answer, at - heard)
+        values = {name: await self._values(expected) for name, expected in self._expected.items()}
+        told = silence is None and answer.tally.lines > 0
+        arms = {
+            name: ArmLook(self._counts(answer.tally, values[name]) if told and counts else None, {}, silence=silence)
+            for name, counts in ((name, self._is_told(name)) for name in self._expected)
+        }
+        notes = self._notes(answer, values)
+        arms["candidate"] = replace(arms["candidate"], gaps=answer.tally.misfits + answer.lost, notes=notes)
+        look = combined(arms, now, Standpoint.from_json(since))
+        return replace(look, cursor={**look.cursor, "place": answer.position, "heard": heard})
+
+    async def history(self, start: datetime, end: datetime, step: float) -> list[Evidence]:
+        """Return the evidence of every `step` seconds from `start` on, oldest first; steps of which the log says
+        nothing are left out, and all are if its lines have no time."""
+        file = self._file()
+        span = Span(start.timestamp(), step, int((end - start).total_seconds() / step + 1e-9))
+        ask = self._ask
+        try:
+            read = Worker(str(file)).call(lambda: past(file, ask.form, ask.question, ask.edges, span), _PAST)
+            tallies = await read
+        except OSError as error:
+            raise unavailable(file, error) from error
+        values = {name: await self._values(expected) for name, expected in self._expected.items()}
+        return [
+            Evidence(
+                start + timedelta(seconds=step * (place + 1)),
+                step,
+                self._counts(tally, values["candidate"]),
+                self._counts(tally, baseline) if (baseline := values.get("baseline")) is not None else None,
+                gaps=tally.misfits,
+            )
+            for place, tally in sorted(tallies.items())
+        ]
+
+    async def inspect(self) -> Inspection:
+        file = self._file()
+        values = {name: await self._values(expected) for name, expected in self._expected.items()}
+        counting = Counting(self._ask.question, self._ask.form)
+
+        def look() -> Inspection:
+            lines = last_lines(file, LENGTH)
+            newest = max(0.0, self._clock.now().timestamp() - file.stat().st_mtime)
+            return inspect_lines(lines, self._config, counting, values, newest)
+
+        try:
+            return await Worker(str(file)).call(look, self._config.timeout)
+        except OSError as error:
+            problem = unavailable(file, error)
+            hint = nearest_file(file) if isinstance(error, FileNotFoundError) else ""
+            raise SourceUnavailable(problem.kind, f"{problem}{hint and '.'}{hint}") from error
+
+    async def close(self) -> None:
+        if (heart := self._heart) is not None:
+            self._heart = None
+            await heart.close()
+        membership, self._membership = self._membership, None
+        if membership is not None:
+            await membership.close()
+
+    async def _collect(self, place: list[object] | None) -> Answer:
+        if self._heart is None and self._config.heartbeat is not None:
+            self._heart = Heart(self._config.heartbeat)
+        if self._membership is None:
+            file, steady = self._file(), self._clock.steady
+            self._membership = Membership(f"file:{file}", lambda: FileReader(file, steady), self._ask)
+        return await self._membership.reader.collect(self._ask, place, self._config.timeout)
+
+    def _file(self) -> Path:
+        file = self._config.file
+        assert file is not None
+        return file
+
+    def _is_told(self, name: str) -> bool:
+        """True if the log tells an arm's requests: all are the candidate's, where nothing tells the two apart."""
+        return name == "candidate" or self._expected[name] is not None
+
+    async def _values(self, expected: frozenset[str] | None) -> frozenset[str] | None:
+        return await self._addresses.of(expected) if expected is not None and self._config.by_address else expected
+
+    def _counts(self, tally: Tally, values: Collection[str] | None) -> Counts:
+        requests, errors, seconds, timed = 0, 0, 0.0, 0
+        buckets = [0] * (len(self._ask.edges) + 1)
+        for (key, status), cell in tally.cells.items():
+            if values is not None and key not in values:
+                continue
+            failed = has_status(self._config.errors, status)
+            if status == CLIENT_CLOSED:
+                failed = self._config.client_closed == "error"
+                if not failed:
+                    continue
+            requests += cell.requests
+            errors += cell.requests if failed else 0
+            seconds, timed = seconds + cell.seconds, timed + cell.timed
+            buckets = [one + more for one, more in zip(buckets, cell.buckets, strict=True)]
+        edges = (*self._ask.edges, inf)
+        measured = self._config.measures_latency and (timed > 0 or not requests)
+        latency = Histogram(edges, tuple(map(float, buckets)), seconds) if measured else None
+        return Counts(requests, errors, latency)
+
+    def _silence(self, answer: Answer, quiet: float) -> SourceUnavailable | None:
+        """Return why nothing is known of the time since the last evaluation; None if it is, or if it is too early to
+        say."""
+        tally, log = answer.tally, self._config.file
+        if tally.misfits > _MISFITS * tally.lines:
+            text = f"{tally.misfits} of {tally.lines} lines of {log} do not fit the format {self._ask.form.name}"
+            return SourceUnavailable(FailureKind.UNEXPECTED_RESPONSE, f"{text}: see `healthd source test`")
+        if not tally.lines and answer.problem is not None:
+            return SourceUnavailable(FailureKind.UNEXPECTED_RESPONSE, answer.problem)
+        if quiet > self._config.silent_after:
+            text = f"nothing was written to {log} for {show_duration(round(quiet))}"
+            return SourceUnavailable(FailureKind.TIMEOUT, f"{text}; with `heartbeat` healthd knows if that is silence")
+        return None
+
+    def _notes(self, answer: Answer, values: Mapping[str, Collection[str] | None]) -> tuple[str, ...]:
+        tally, notes = answer.tally, list[str]()
+        if tally.misfits:
+            notes.append(f"{tally.misfits} of {tally.lines} lines do not fit the format, and are not counted")
+        if answer.lost:
+            notes.append("the log was rotated, and a part that was not read is gone: lines are missing")
+        if answer.more:
+            notes.append("more was written than is read at once: the rest follows")
+        if self._addresses.unknown:
+            notes.append(f"{', '.join(self._addresses.unknown)} cannot be resolved")
+        if closed := _closed(tally, values) if self._config.client_closed == "ignored" else 0:
+            notes.append(f"{closed} requests whose client went away (499) are not counted: `client_closed` counts them")
+        if values.get("candidate") is not None:
+            others = _others(tally, values)
+            shown = ", ".join(f"{key} ({count})" for key, count in others.most_common(_SHOWN))
+            if shown:
+                notes.append(f"requests of neither version, by {self._config.key}: {shown}")
+        return tuple(notes)
+
+
+def _closed(tally: Tally, values: Mapping[str, Collection[str] | None]) -> int:
+    arms = values.values()
+    return sum(
+        cell.requests
+        for (key, status), cell in tally.cells.items()
+        if status == CLIENT_CLOSED and any(own is None or key in own for own in arms)
+    )
+
+
+def _others(tally: Tally, values: Mapping[str, Collection[str] | None]) -> Tallied[str]:
+    found: Tallied[str] = Tallied()
+    known = {value for own in values.values() for value in own or ()}
+    for (key, _), cell in tally.cells.items():
+        if key not in known:
+            found["others" if key == OTHER else key[:60]] += cell.requests
+    return found
