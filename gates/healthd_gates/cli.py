@@ -30,6 +30,7 @@ _COMMANDS = {
         "Fail a gate that is held because its evidence was inconclusive.",
     ),
     "replay": ("healthd_gates.commands.replay:replay_command", "Run a policy over the past."),
+    "report": ("healthd_gates.commands.report:report", "Report what gates said, and would have done."),
     "rollback": (
         "healthd_gates.commands.act:rollback",
         "Roll the deploy back now, whatever the evidence says.",

@@ -72,6 +72,8 @@ class Policy(Model):
     """The accepted risk of a wrong verdict."""
     criteria: tuple[AnyCriterion, ...] = Field(min_length=1)
     """The criteria that must hold."""
+    mode: Literal["decide", "observe"] = "decide"
+    """`observe`: the gate judges and tells, every deploy passes, and no action follows."""
     inconclusive: Literal["fail", "pass", "hold"] = "fail"
     """The verdict that counts if the evidence decides nothing; `hold` leaves it to a person."""
     hold_timeout: Duration = 86400.0
@@ -104,6 +106,11 @@ class Policy(Model):
         if self.interval < 1:
             raise ValueError("every must be at least 1s: no source counts more often")
         return self
+
+    @property
+    def observes(self) -> bool:
+        """True if nothing follows from a verdict."""
+        return self.mode == "observe"
 
     @property
     def named_criteria(self) -> dict[str, CriterionConfig]:

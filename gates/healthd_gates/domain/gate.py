@@ -44,7 +44,8 @@ class Decision:
 
     `counts_as` is `pass` or `fail` also if the verdict is inconclusive: the policy decides which. `reason` is a
     `domain.evidence.Reason`, `person` if one decided, or `configuration` if the service or policy is gone. `by` is the
-    person's or caller's name.
+    person's or caller's name. An `observed` one is what the judge found under a policy that only observes: it counts as
+    a pass whatever it is.
     """
 
     verdict: Verdict
@@ -53,6 +54,7 @@ class Decision:
     sentence: str
     at: datetime
     by: str | None = None
+    observed: bool = False
 
 
 class RollbackState(StrEnum):

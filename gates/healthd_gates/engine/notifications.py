@@ -71,14 +71,15 @@ def _notices(before: Gate, after: Gate) -> Iterator[Notice]:
 
 def _verdict(gate: Gate, decision: Decision) -> Notice:
     word = {Verdict.PASS: "passed", Verdict.FAIL: "failed"}.get(decision.verdict, "could not be decided")
+    quiet = decision.verdict is Verdict.PASS or decision.observed
     return Notice(
         key=f"gate:{gate.service}",
         about="gate",
         name=gate.service,
         standing=f"{decision.verdict.value} {gate.id}",
-        firing=decision.verdict is not Verdict.PASS,
-        severity=Severity.INFO if decision.verdict is Verdict.PASS else Severity.WARNING,
-        summary=f"{gate.service} {gate.candidate.version} {word}",
+        firing=not quiet,
+        severity=Severity.INFO if quiet else Severity.WARNING,
+        summary=f"{gate.service} {gate.candidate.version} {word}{', only observed' if decision.observed else ''}",
         detail=decision.sentence,
         since=decision.at,
         began=gate.created_at,

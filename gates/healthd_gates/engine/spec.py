@@ -50,6 +50,8 @@ class GateSpec:
     def actions(self, occasion: Occasion) -> tuple[str, ...]:
         """Return the names of the actions for an occasion: the policy's, or else the service's, unless nothing was
         switched yet."""
+        if self.policy.observes and occasion is not Occasion.PERSON:
+            return ()
         service = self.service if self.follows_switch else None
         match occasion:
             case Occasion.PASS:
@@ -64,7 +66,7 @@ class GateSpec:
         """Return the names of the actions for a candidate that has fallen silent: a dead version must not keep the
         traffic, so they are those of a fail unless the configuration says otherwise.
         """
-        if self.policy.on_loss is not None:
+        if self.policy.on_loss is not None and not self.policy.observes:
             return tuple(dict.fromkeys(self.policy.on_loss))
         return self.actions(Occasion.INCONCLUSIVE) or self.actions(Occasion.FAIL)
 

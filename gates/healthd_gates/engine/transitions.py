@@ -42,7 +42,7 @@ def on_verdict(gate: Gate, standing: Standing, spec: GateSpec, moment: datetime)
     """Process the judge's verdict."""
     verdict = standing.verdict
     assert verdict is not None
-    if verdict is Verdict.INCONCLUSIVE and spec.policy.inconclusive == "hold":
+    if verdict is Verdict.INCONCLUSIVE and spec.policy.inconclusive == "hold" and not spec.policy.observes:
         until = moment + timedelta(seconds=spec.policy.hold_timeout)
         held = replace(gate, state=GateState.HELD, decides_by=until)
         return Step(held, ((EventKind.STATE, {"state": held.state.value, "until": until.isoformat()}),))
@@ -64,7 +64,10 @@ def decision_of(standing: Standing, moment: datetime, *, promotes: bool, notes: 
 
 
 def decide(gate: Gate, decision: Decision, spec: GateSpec) -> Step:
-    """Make a verdict final: on a pass the watch begins, on a fail the rollback."""
+    """Make a verdict final: on a pass the watch begins, on a fail the rollback. One that is only observed passes."""
+    if spec.policy.observes and decision.by is None:
+        sentence = f"Only observed, so that nothing follows. {decision.sentence}"
+        decision = replace(decision, counts_as=Verdict.PASS, sentence=sentence, observed=True)
     told: Event = (EventKind.DECISION, decision_document(decision))
     settled = replace(gate, decision=decision, decides_by=min(gate.decides_by, decision.at))
     if decision.counts_as is Verdict.PASS:
@@ -80,6 +83,8 @@ def decide(gate: Gate, decision: Decision, spec: GateSpec) -> Step:
 def on_regression(gate: Gate, spec: GateSpec, moment: datetime) -> Step:
     """Process harm that the watch has found, or a candidate that restarts again and again."""
     assert gate.standing is not None
+    if spec.policy.observes:
+        return finish(gate, moment, f"only observed: it would have been rolled back. {gate.standing.sentence}")
     crashed = gate.standing.reason is Reason.CRASH_LOOPING
     names = spec.actions_on_loss() if crashed else None
     step = start_rollback(gate, Occasion.REGRESSION, "watch", gate.standing.sentence, spec, moment, names=names)

@@ -113,6 +113,10 @@ def _verdict(gate: Gate) -> str:
     decision = gate.decision
     if decision is None:
         return "Called back"
+    if decision.observed:
+        return {Verdict.PASS: "Would have passed", Verdict.FAIL: "Would have failed"}.get(
+            decision.verdict, "Would have been inconclusive"
+        )
     match decision.verdict, decision.counts_as:
         case Verdict.INCONCLUSIVE, Verdict.PASS:
             return "Inconclusive, let through"

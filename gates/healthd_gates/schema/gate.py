@@ -103,7 +103,8 @@ class StandingDocument(Shown):
 
 
 class DecisionDocument(Shown):
-    """The stored verdict; `counts_as` is what the policy decides for an inconclusive one."""
+    """The stored verdict; `counts_as` is what the policy decides for an inconclusive one. One that is only `observed`
+    counts as a pass, whatever it is."""
 
     verdict: Verdict
     counts_as: Literal[Verdict.PASS, Verdict.FAIL]
@@ -111,6 +112,7 @@ class DecisionDocument(Shown):
     sentence: str
     at: Moment
     by: str | None
+    observed: bool = False
 
 
 class RollbackDocument(Shown):
