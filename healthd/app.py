@@ -9,6 +9,7 @@ import io
 import os
 import signal
 import sys
+from collections import Counter
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -25,12 +26,14 @@ from healthd.config.in_force import InForce
 from healthd.journal import tables as journal_tables
 from healthd.journal.database import Database, JournalError
 from healthd.journal.journal import Journal
+from healthd.journal.windows import WindowStore
 from healthd.metrics import Metrics
 from healthd.model import Probe, Transition
 from healthd.monitoring.board import Board
 from healthd.monitoring.monitor import Listener
 from healthd.monitoring.schedule import Schedule
 from healthd.monitoring.suite import Suite
+from healthd.monitoring.windows import Windows
 from healthd.notify.notifications import Notifications
 from healthd.notify.told import JournalStore, Memory
 from healthd.runtime import descriptors, early_signals
@@ -51,6 +54,7 @@ from healthd.web.pages.renderer import Renderer
 from healthd.web.pages.status import StatusPage
 from healthd.web.pages.stream import Streams
 from healthd.web.refusals import Refusals
+from healthd.web.windows_api import WindowsApi
 from healthd_gates.app import Gates
 from healthd_gates.config.settings import Config as Config
 from healthd_gates.domain.gate import Gate
@@ -94,6 +98,11 @@ class Daemon:
         self.checks_api = ChecksApi(self.suite, self.board, guard)
         self.database = Database(settings.journal_url, clock, (journal_tables.BRANCH, gate_tables.BRANCH))
         self.journal = Journal(self.database, clock, lambda: self.settings.retention)
+        self.windows = Windows(self.board, WindowStore(self.database, clock), clock)
+        self.windows_api = WindowsApi(self.windows, self.board, guard, clock, lambda: self.settings.services)
+        self.metrics.watch_windows(
+            lambda: Counter(window.kind for window in self.windows.all()), lambda: self.windows.unsaved
+        )
         self.metrics.watch_journal(lambda: self.journal.waiting, lambda: self.database.works)
         self.renderer, self.streams = Renderer(), Streams(clock)
         self.api_docs = ApiDocs(self.renderer)
@@ -153,6 +162,7 @@ class Daemon:
                 "reload": self._reload_when_told,
                 "journal": self.journal.run,
                 "notifications": self.notifications.run,
+                "windows": self.windows.run,
             }
             if self.gates is not None:
                 works["gates"] = self.gates.run
@@ -166,7 +176,7 @@ class Daemon:
         """Build the gates and the application, with every route and every metric; neither runs yet. Needs a running
         event loop; call it once."""
         self._build_gates()
-        routes = [*self.page.routes(), *self.api_docs.routes()]
+        routes = [*self.page.routes(), *self.api_docs.routes(), *self.windows_api.routes()]
         if self.gate_api is not None and self.gate_page is not None:
             routes += [*self.gate_api.routes(), *self.gate_page.routes()]
             self.api_docs.add(self.gate_api.operations)
@@ -209,6 +219,7 @@ class Daemon:
         self.gate_api = GateApi(gate_service, self.gates.runs, self._guard, self._clock)
         gate_histories = GateHistories(gate_service, self.gates.gate_store, self.gates.outbox)
         self.gate_page = GatePage(gate_histories, self._guard, self._clock, self.renderer, self.streams)
+        gate_service.freezes = self.windows.freezes
         self.page.deploys = RecentGates(gate_service)
         self.page.troubles = self.health.troubles = self.gates.troubles
 
@@ -334,6 +345,7 @@ class Daemon:
     def _changed(self, transition: Transition, config: CheckConfig) -> None:
         self.metrics.changed(transition, config)
         self.journal.changed(transition)
+        self.windows.changed(transition)
         self.page.history.changed(transition)
         if self.notifications is not None:
             self.notifications.changed()

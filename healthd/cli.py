@@ -23,6 +23,10 @@ _COMMANDS = {
         "Look at where a gate's numbers come from, before one depends on them.",
     ),
     "status": ("healthd.commands.status:status", "Ask a running daemon how things stand."),
+    "window": (
+        "healthd.commands.window:window",
+        "Silence, pause or acknowledge checks, put them in maintenance, or freeze services.",
+    ),
     "token": ("healthd.commands.token:token", "Make tokens for those who may call the API."),
 }
 

@@ -141,6 +141,15 @@ class Metrics:
             registry=self.registry,
         ).set_function(waiting)
 
+    def watch_windows(self, in_force: Callable[[], Mapping[str, int]], unsaved: Callable[[], float]) -> None:
+        """Export at each scrape the number of windows that callers have added."""
+        self.registry.register(_AddedWindows(in_force))
+        Gauge(
+            "healthd_windows_unsaved",
+            "Windows, and ends of windows, that the journal does not have yet: they hold on this replica alone.",
+            registry=self.registry,
+        ).set_function(unsaved)
+
     def identify(self, version: str, environment: str) -> None:
         """Set version and environment of these metrics."""
         self._build.clear()
@@ -153,6 +162,21 @@ class Metrics:
 
     def changed(self, transition: Transition, _config: CheckConfig) -> None:
         self._transitions.labels(transition.check, transition.new.value).inc()
+
+
+class _AddedWindows(Collector):
+    """Number of windows by kind."""
+
+    def __init__(self, in_force: Callable[[], Mapping[str, int]]) -> None:
+        self._in_force = in_force
+
+    def collect(self) -> Iterator[Metric]:
+        metric = GaugeMetricFamily(
+            "healthd_windows", "Windows that callers have added and that are not over.", labels=["kind"]
+        )
+        for kind, number in self._in_force().items():
+            metric.add_metric([kind], number)
+        yield metric
 
 
 class _LogLosses(Collector):
@@ -204,6 +228,14 @@ class BoardCollector(Collector):
             if state.last_healthy is not None:
                 healthy.add_metric([state.name], state.last_healthy.timestamp())
         yield from (info, latency, probed, healthy, *_measured(states))
+        covered = GaugeMetricFamily(
+            "healthd_check_window",
+            "1 while a window of the kind covers the check: maintenance, silence, pause, acknowledgement.",
+            labels=["check", "kind"],
+        )
+        for name, kind in sorted({(state.name, cover.kind) for state in states for cover in state.covers}):
+            covered.add_metric([name, kind], 1)
+        yield covered
         yield labels_metric("check", {state.name: state.config.labels for state in states})
         ready = GaugeMetricFamily("healthd_group_ready", "Whether the group's endpoint answers 200.", labels=["group"])
         for name in self._board.groups():

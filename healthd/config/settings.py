@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import (
     AfterValidator,
-    AwareDatetime,
     BeforeValidator,
     Field,
     SecretStr,
@@ -28,6 +26,7 @@ from healthd.checks.parsing import read_check
 from healthd.config.external_url import ExternalUrl
 from healthd.config.model import Model as Model
 from healthd.config.model import Name as Name
+from healthd.config.window import CheckWindow, Maintenance, Silence
 from healthd.nearest import not_under
 from healthd.notifiers.contract import MisconfiguredNotifier, NotifierConfig
 from healthd.notifiers.parsing import AnyNotifier, KnownRoute
@@ -38,6 +37,7 @@ SCOPES = (
     "health:read",
     "checks:run",
     "heartbeats:write",
+    "windows:write",
     "gates:read",
     "gates:verify",
     "gates:rollback",
@@ -180,37 +180,29 @@ class Group(Model):
     """Effect of an unhealthy dependency that all replicas share: 503, or 200 with status `degraded`."""
 
 
-class Maintenance(Model):
-    """Planned window in which failures of these checks are ignored and send no notification."""
-
-    checks: tuple[str, ...] = Field(min_length=1)
-    """Names of checks."""
-    start: AwareDatetime = Field(alias="from")
-    """Start of the window: ISO 8601 with a time zone."""
-    end: AwareDatetime = Field(alias="to")
-    """End of the window."""
-    reason: str
-    """Reason that is shown beside the checks."""
-
-    @model_validator(mode="after")
-    def _ends_after_it_starts(self) -> Self:
-        if self.end <= self.start:
-            raise ValueError("to must be later than from")
-        return self
-
-    def covers(self, check: str, moment: datetime) -> bool:
-        return check in self.checks and self.start <= moment < self.end
-
-
-NamesChecks = TypeVar("NamesChecks", Group, Maintenance)
+_OWN_GROUPS = ("ready", "live", "startup", "preflight")
+Covering = TypeVar("Covering", Maintenance, Silence)
+NamesChecks = TypeVar("NamesChecks", Group, Maintenance, Silence)
 
 
 def _names_checks(value: NamesChecks, info: ValidationInfo) -> NamesChecks:
     """Refuse names of checks that do not exist. Reports nothing while the checks themselves are in error."""
     known = info.data.get("checks", value.checks)
-    if strangers := [name for name in value.checks if name not in known]:
+    if strangers := [name for name in value.checks if name not in known and not _is_pattern(value, name)]:
         raise ValueError("; ".join(f"names {not_under('checks', name, known)}" for name in strangers))
     return value
+
+
+def _is_pattern(value: Group | CheckWindow, name: str) -> bool:
+    return isinstance(value, CheckWindow) and any(character in name for character in "*?[")
+
+
+def _names_groups(window: Covering, info: ValidationInfo) -> Covering:
+    """Refuse names of groups that do not exist. Reports nothing while the groups themselves are in error."""
+    known = {*_OWN_GROUPS, *info.data["groups"]} if "groups" in info.data else set(window.groups)
+    if strangers := [name for name in window.groups if name not in known]:
+        raise ValueError("; ".join(f"names {not_under('groups', name, known)}" for name in strangers))
+    return window
 
 
 def _read_check(raw: Any, info: ValidationInfo) -> CheckConfig:
@@ -264,12 +256,19 @@ class Settings(Model):
     groups: dict[Name, Annotated[Group, AfterValidator(_names_checks)]] = {}
     """Sets of checks with an endpoint each; `ready` has all critical checks by default, and `startup` and `preflight`
     (the pre-deployment checklist) are the same as `ready`."""
-    maintenance: tuple[Annotated[Maintenance, AfterValidator(_names_checks)], ...] = ()
+    maintenance: tuple[Annotated[Maintenance, AfterValidator(_names_checks), AfterValidator(_names_groups)], ...] = ()
     """Planned maintenance windows."""
+    silences: tuple[Annotated[Silence, AfterValidator(_names_checks), AfterValidator(_names_groups)], ...] = ()
+    """Planned windows without notifications."""
     notifiers: dict[Name, AnyNotifier] = {}
     """Notifiers by name."""
     routes: tuple[KnownRoute, ...] = ()
     """Routes of notifications to notifiers. Without one no notification is sent."""
+
+    @property
+    def windows(self) -> tuple[CheckWindow, ...]:
+        """Planned windows that cover checks."""
+        return (*self.maintenance, *self.silences)
 
     @property
     def active_notifiers(self) -> dict[str, NotifierConfig]:

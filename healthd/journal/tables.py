@@ -1,4 +1,4 @@
-"""Tables of the daemon: transitions, audit of changes, and notifications that were sent."""
+"""Tables of the daemon: transitions, audit of changes, notifications that were sent, and windows."""
 
 from __future__ import annotations
 
@@ -44,4 +44,12 @@ told = sa.Table(
     sa.Column("within", Text),
 )
 
-BRANCH = Branch(Path(__file__).with_name("migrations"), "healthd_journal_version", head="0002", oldest="0002")
+windows = sa.Table(
+    "healthd_windows",
+    metadata,
+    sa.Column("id", Text, primary_key=True),
+    sa.Column("window", Text, nullable=False),
+    sa.Column("ends", Moment, nullable=False, index=True),
+)
+
+BRANCH = Branch(Path(__file__).with_name("migrations"), "healthd_journal_version", head="0003", oldest="0002")

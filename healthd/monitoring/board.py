@@ -7,8 +7,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from healthd.checks.contract import CheckConfig, Scope
-from healthd.config.settings import Group, Maintenance
+from healthd.config.settings import Group
+from healthd.config.window import CheckWindow, WindowKind
 from healthd.model import Probe, Status
+from healthd.monitoring.cover import IGNORING, Cover, Watched
 from healthd.runtime.clock import Clock
 
 _WORST_FIRST = (Status.UNHEALTHY, Status.UNKNOWN, Status.DEGRADED, Status.HEALTHY)
@@ -19,8 +21,8 @@ class CheckState:
     """State of one check at one moment.
 
     `status` has passed rise and fall, and is unknown once the last probe is too old. `since` is the time of the change
-    to that status; `good_until` (steady seconds) is when the last probe stops being valid. `maintenance` is the reason
-    of a window that covers it now.
+    to that status; `good_until` (steady seconds) is when the last probe stops being valid. `covers` are the windows
+    that cover it now.
     """
 
     name: str
@@ -30,7 +32,16 @@ class CheckState:
     probe: Probe | None = None
     last_healthy: datetime | None = None
     good_until: float = 0.0
-    maintenance: str | None = None
+    covers: tuple[Cover, ...] = ()
+
+    @property
+    def maintenance(self) -> str | None:
+        """Reason of a window in which its failures do not count."""
+        return next((cover.reason for cover in self.covers if cover.kind in IGNORING), None)
+
+    def covered(self, kind: WindowKind) -> Cover | None:
+        """Return the window of a kind that covers it now."""
+        return next((cover for cover in self.covers if cover.kind == kind), None)
 
     @property
     def overdue(self) -> bool:
@@ -63,13 +74,15 @@ class Board:
         self._clock = clock
         self._states: dict[str, CheckState] = {}
         self._groups: dict[str, Group] = {}
-        self._maintenance: tuple[Maintenance, ...] = ()
+        self._planned: tuple[CheckWindow, ...] = ()
+        self._added: tuple[CheckWindow, ...] = ()
+        self._windows: dict[str, list[Watched]] = {}
         self._started = False
         self.draining = False
         self.version = 0  # grows with every change, for code that caches rendered answers
 
     def arrange(
-        self, checks: Mapping[str, CheckConfig], groups: Mapping[str, Group], maintenance: tuple[Maintenance, ...]
+        self, checks: Mapping[str, CheckConfig], groups: Mapping[str, Group], windows: tuple[CheckWindow, ...]
     ) -> None:
         """Apply a configuration. The state of a check is kept when its configuration did not change."""
         known = self._states
@@ -77,8 +90,13 @@ class Board:
             name: known[name] if name in known and known[name].config == config else CheckState(name, config)
             for name, config in checks.items()
         }
-        self._groups, self._maintenance = dict(groups), maintenance
-        self._note_change()
+        self._groups, self._planned = dict(groups), windows
+        self._sort_windows()
+
+    def add_windows(self, windows: Iterable[CheckWindow]) -> None:
+        """Replace the windows that were added while the daemon runs."""
+        self._added = tuple(windows)
+        self._sort_windows()
 
     def put(self, state: CheckState) -> None:
         """Store a new state; it is dropped if the check was removed meanwhile."""
@@ -130,19 +148,31 @@ class Board:
         now = self._clock.steady()
         return min((s.good_until for s in self._states.values() if s.good_until > now), default=float("inf"))
 
+    def _sort_windows(self) -> None:
+        """Find the windows of each check once: which they are changes less often than they are asked for."""
+        watched = [Watched(window) for window in (*self._planned, *self._added)]
+        self._windows = {}
+        for name, state in self._states.items() if watched else ():
+            groups = {group for group, members in self._groups.items() if name in members.checks}
+            if mine := [window for window in watched if window.takes(name, state.config.labels, groups)]:
+                self._windows[name] = mine
+        self._note_change()
+
     def _note_change(self) -> None:
         """Record a completed start also here, so that it is remembered even if no caller asked at that moment."""
         self.version += 1
         self._started = self._started or ("startup" in self._groups and self.group("startup").ready)
 
     def _as_of_now(self, state: CheckState) -> CheckState:
-        now = self._clock.now() if self._maintenance else None
-        reason = next((w.reason for w in self._maintenance if now and w.covers(state.name, now)), None)
+        covers: tuple[Cover, ...] = ()
+        if windows := self._windows.get(state.name):
+            now = self._clock.now()
+            covers = tuple(cover for window in windows if (cover := window.cover(now)) is not None)
         stale = state.status is not Status.UNKNOWN and self._clock.steady() >= state.good_until
         if stale:
             since = self._clock.now() - timedelta(seconds=self._clock.steady() - state.good_until)
-            return replace(state, status=Status.UNKNOWN, since=since, maintenance=reason)
-        return state if reason == state.maintenance else replace(state, maintenance=reason)
+            return replace(state, status=Status.UNKNOWN, since=since, covers=covers)
+        return state if covers == state.covers else replace(state, covers=covers)
 
 
 def _counted(state: CheckState, group: Group) -> Status:

@@ -165,7 +165,7 @@ class Monitor:
                 probe=probe,
                 last_healthy=probe.at if probe.result.status.is_up else before.last_healthy,
                 good_until=max(end, self._quiet_until) + self.config.fresh_for,
-                maintenance=None,
+                covers=(),
             )
         )
         if changed:

@@ -49,7 +49,7 @@ class Suite:
             monitor.retire()
             del self._monitors[monitor.name]
             self._schedule.remove(monitor.name)
-        self._board.arrange(wanted, settings.active_groups, settings.maintenance)
+        self._board.arrange(wanted, settings.active_groups, settings.windows)
         new = {name: config for name, config in wanted.items() if name not in self._monitors}
         for number, (name, config) in enumerate(new.items(), 1):
             self._monitors[name] = self._build(name, config)
@@ -91,7 +91,10 @@ class Suite:
         self._told = {(state.name, state.good_until) for state in overdue}
 
     def _tick(self, monitor: Monitor) -> asyncio.Task[Probe] | None:
-        """Run one probe for the schedule, and move the next one where it must come sooner or later than usual."""
+        """Run one probe for the schedule, and move the next one where it must come sooner or later than usual. A check
+        that is paused is not probed."""
+        if self._board.check(monitor.name).covered("pause") is not None:
+            return None
         flight = monitor.begin()
         if flight is None:
             self._pace(monitor)

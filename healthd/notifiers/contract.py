@@ -31,6 +31,8 @@ class NotifierConfig(BaseModel):
     """Maximum number of messages per minute, half of them at once; further notifications are combined."""
     timeout: Duration = 10.0
     """Timeout of the delivery of one message."""
+    repeat_interval: Duration | None = Field(None, ge=60)
+    """Time after which what still fires is sent again, unless it is acknowledged or silenced; never by default."""
 
 
 class MisconfiguredNotifier(NotifierConfig):

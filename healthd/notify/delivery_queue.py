@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from enum import Enum
 
 import structlog
 
@@ -41,6 +42,20 @@ class DeliveryMetrics:
     note: Callable[[str, Told | None], None]
 
 
+class Quiet(Enum):
+    """A person's word about the notices of a subject."""
+
+    NO = "no"
+    SILENCED = "silenced"
+    ACKNOWLEDGED = "acknowledged"
+
+    def holds(self, notice: Notice, told: Notice | None) -> bool:
+        """True if a firing notice is held back. An acknowledged failure that gets worse than what was sent is not."""
+        if self is Quiet.ACKNOWLEDGED and told is not None and told.firing:
+            return not (notice.severity.reaches(told.severity) and notice.severity is not told.severity)
+        return self is Quiet.SILENCED
+
+
 class Mailbox:
     """Delivers new notices in the background: the worst first, at a bounded rate, with retries until accepted."""
 
@@ -59,6 +74,7 @@ class Mailbox:
         self._now: dict[str, Notice] = {}
         self._told: dict[str, Told] = {}
         self._sent_at: dict[str, float] = {}  # steady time, for notices that are repeated
+        self._unreminded: set[str] = set()  # silenced or acknowledged
         self._pace = Pace(config.per_minute)
         self._aside = SetAside(_AT_ONCE)
         self._news = asyncio.Event()
@@ -76,9 +92,16 @@ class Mailbox:
                 self._now[key] = self._with_its_beginning(self._now[key])
         self._news.set()
 
-    def put(self, notice: Notice, *, wanted: bool = True) -> None:
+    def put(self, notice: Notice, *, wanted: bool = True, quiet: Quiet = Quiet.NO) -> None:
         """Store the current notice of a subject. One that is not `wanted` here any more, but was firing, is over
-        here."""
+        here. One that is `quiet` and fires is not stored, so that it is sent when the quiet ends; an end is."""
+        told = self._before(notice)
+        reminded = quiet is Quiet.NO
+        self._unreminded.discard(notice.key) if reminded else self._unreminded.add(notice.key)
+        if notice.firing and quiet.holds(notice, told):
+            if told is None:
+                self._now.pop(notice.key, None)  # it was about to be sent
+            return
         if not wanted:
             before = self._now.get(notice.key)
             if before is None or not before.firing:
@@ -176,9 +199,18 @@ class Mailbox:
             return notice.firing or notice.always
         if notice.differs_from(told):
             return notice.firing or told.firing or notice.always
+        if not notice.firing:
+            return False
         repeat = self._notifier.repeat
         sent_at = self._sent_at.get(notice.key, float("-inf"))
-        return notice.firing and repeat is not None and self._clock.steady() - sent_at >= repeat
+        return (repeat is not None and self._clock.steady() - sent_at >= repeat) or self._is_due_again(notice.key)
+
+    def _is_due_again(self, key: str) -> bool:
+        """True if it is time to remind people of something that still fires, and nobody has said to have seen it."""
+        interval = self.config.repeat_interval
+        if interval is None or key in self._unreminded:
+            return False
+        return self._clock.now() - self._told[key].at >= timedelta(seconds=interval)
 
     def _drop_what_is_over(self) -> None:
         for key, notice in list(self._now.items()):
@@ -218,7 +250,8 @@ class Mailbox:
         told = Told(replace(notice, before=None), self._clock.now(), summary)
         before = self._told.get(notice.key)
         self._told[notice.key], self._sent_at[notice.key] = told, self._clock.steady()
-        if before is None or before.notice.id != notice.id or before.within != summary:
+        again = self.config.repeat_interval is not None and before is not None and told.at != before.at
+        if before is None or before.notice.id != notice.id or before.within != summary or again:
             self._books.note(notice.key, told)
 
     def _forget(self, key: str) -> None:
@@ -277,4 +310,5 @@ class Mailbox:
 
     async def _wait_for_news(self) -> None:
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._news.wait(), self._notifier.repeat)
+            intervals = [each for each in (self._notifier.repeat, self.config.repeat_interval) if each is not None]
+            await asyncio.wait_for(self._news.wait(), min(intervals, default=None))

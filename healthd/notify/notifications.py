@@ -19,13 +19,13 @@ import structlog
 from healthd.config.settings import Settings
 from healthd.journal.database import JournalError
 from healthd.metrics import Metrics
-from healthd.monitoring.board import Board
+from healthd.monitoring.board import Board, CheckState
 from healthd.notifiers import NOTIFIERS
 from healthd.notifiers.contract import MisconfiguredNotifier, NotifierConfig, NotifierContext
 from healthd.notifiers.notice import Notice
 from healthd.notifiers.routes import Route
 from healthd.notify.check_notices import check_notice, key_of
-from healthd.notify.delivery_queue import DeliveryMetrics, Mailbox
+from healthd.notify.delivery_queue import DeliveryMetrics, Mailbox, Quiet
 from healthd.notify.told import Memory, receiver_of
 from healthd.runtime.clock import Clock
 from healthd.runtime.deadline import with_deadline
@@ -147,8 +147,8 @@ class Notifications:
         keys = {key_of(state, self._source) for state in self._board.checks()}
         for mailbox in self._mailboxes.values():
             mailbox.forget_all_but(keys)
-            for notice in notices:
-                self._put(mailbox, notice)
+            for state, notice in zip(states, notices, strict=bool(notices)):
+                self._put(mailbox, notice, _quiet(state))
 
     def tell(self, notice: Notice) -> None:
         """Send a notice about something other than a check. Neither blocks nor fails."""
@@ -171,8 +171,8 @@ class Notifications:
             await with_deadline(_LAST_WORDS, self._memory.flush(), name="what was told")
         await self._session.close()
 
-    def _put(self, mailbox: Mailbox, notice: Notice) -> None:
-        mailbox.put(notice, wanted=any(route.takes(notice) for route in self._routes[mailbox.name]))
+    def _put(self, mailbox: Mailbox, notice: Notice, quiet: Quiet = Quiet.NO) -> None:
+        mailbox.put(notice, wanted=any(route.takes(notice) for route in self._routes[mailbox.name]), quiet=quiet)
 
     def _open(self, name: str, config: NotifierConfig) -> None:
         books = self._books(name, config)
@@ -196,6 +196,12 @@ class Notifications:
             waiting=lambda notices: metrics.notices_waiting.labels(name).set(notices),
             note=lambda subject, told: self._memory.note(receiver, subject, told),
         )
+
+
+def _quiet(state: CheckState) -> Quiet:
+    if state.covered("silence") is not None:
+        return Quiet.SILENCED
+    return Quiet.ACKNOWLEDGED if state.covered("acknowledgement") is not None else Quiet.NO
 
 
 async def _cancelled(tasks: Iterable[asyncio.Task[None]]) -> None:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from healthd.config.window import WindowKind
 from healthd.model import Status
 from healthd.monitoring.board import CheckState, GroupState
+from healthd.monitoring.cover import Cover
 from healthd.units import stamp
 
+_COVERED: dict[WindowKind, str] = {"silence": "silenced", "pause": "paused", "acknowledgement": "acknowledged"}
 _IETF = {Status.HEALTHY: "pass", Status.DEGRADED: "warn", Status.UNHEALTHY: "fail", Status.UNKNOWN: "fail"}
 
 
@@ -17,6 +20,9 @@ def check_document(state: CheckState, *, detailed: bool) -> dict[str, Any]:
     document: dict[str, Any] = {"status": state.status.value}
     if state.maintenance is not None:
         document["maintenance"] = state.maintenance if detailed else True
+    for kind, member in _COVERED.items():
+        if (cover := state.covered(kind)) is not None:
+            document[member] = _cover_document(cover) if detailed else True
     probe = state.probe
     if probe is None:
         return document
@@ -39,6 +45,11 @@ def check_document(state: CheckState, *, detailed: bool) -> dict[str, Any]:
             document["message"] = result.message
         document |= {key: value for key, value in result.observed.items() if key not in document}
     return document
+
+
+def _cover_document(cover: Cover) -> dict[str, Any]:
+    by = {"by": cover.author} if cover.author else {}
+    return {"reason": cover.reason, "until": stamp(cover.until), **by, **({"id": cover.id} if cover.id else {})}
 
 
 def health_document(

@@ -16,6 +16,7 @@ _PROBLEM_TYPE = "application/problem+json"
 _TAGS = {
     "health": "How the daemon and what it watches stand, for load balancers, probes and people.",
     "checks": "Run a check now, or report in.",
+    "windows": "Maintenance, silences, pauses, acknowledgements and freezes, for a time.",
     "metrics": "For Prometheus.",
     "gates": "May this deploy stay?",
     "actions": "What the daemon can do about a verdict.",

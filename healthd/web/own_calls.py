@@ -5,7 +5,16 @@ from __future__ import annotations
 from pydantic import BaseModel
 
 from healthd.web.description import NAME, Answer, Description
-from healthd.web.schema import GroupAnswer, HealthAnswer, IetfAnswer, MetricsQuery, NamedCheckAnswer
+from healthd.web.schema import (
+    GroupAnswer,
+    HealthAnswer,
+    IetfAnswer,
+    MetricsQuery,
+    NamedCheckAnswer,
+    WindowAnswer,
+    WindowsAnswer,
+)
+from healthd.web.windows_api import NewWindow
 
 _STATUS = {"X-Health-Status": "The status of the whole or of the group: healthy, degraded, unhealthy or unknown."}
 _ALLOW = {"Allow": "The methods that are answered here."}
@@ -45,6 +54,24 @@ def descriptions() -> list[Description]:
             "heartbeats:write",
             {**_REFUSED, 404: "No such heartbeat.", 409: "A reload removed or changed the check meanwhile."},
             {"name": NAME},
+        ),
+        Description(
+            "list_windows", "GET", "/windows", "windows",
+            "Windows that callers have added and that are not over; those of the configuration are not among them.",
+            {200: Answer("Them.", WindowsAnswer)}, "health:read", _REFUSED,
+        ),
+        Description(
+            "add_window", "POST", "/windows", "windows",
+            "Put checks in maintenance, silence, pause or acknowledge them, or freeze services, for a time.",
+            {201: Answer("The window, which is in force here, and within seconds on every replica.", WindowAnswer)},
+            "windows:write",
+            {**_REFUSED, 400: "No JSON.", 413: "Too long.", 422: "No such window can be.", 429: "Too many."},
+            body=NewWindow,
+        ),
+        Description(
+            "end_window", "DELETE", "/windows/{id}", "windows", "End a window now.",
+            {200: Answer("The window that was ended.", WindowAnswer)},
+            "windows:write", {**_REFUSED, 404: "No such window."}, {"id": NAME},
         ),
         Description(
             "metrics", "GET", "/metrics", "metrics", "Every metric, for Prometheus to scrape.",

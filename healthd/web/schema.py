@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 from healthd.config.settings import Model
+from healthd.config.window import WindowKind
 from healthd.model import FailureKind, Status
 
 _Moment = Annotated[datetime, WithJsonSchema({"type": "string", "format": "date-time"})]
@@ -17,6 +18,18 @@ class _Answered(BaseModel):
     """Base of the answers. A member that may be null is left out instead."""
 
     model_config = ConfigDict(defer_build=True)
+
+
+class CoverAnswer(_Answered):
+    """Window that covers a check now."""
+
+    reason: str
+    until: _Moment
+    """End of the window."""
+    by: str | None = None
+    """Name of the caller who added it."""
+    id: str | None = None
+    """Identifier of a window that was added while the daemon ran."""
 
 
 class CheckAnswer(_Answered):
@@ -29,6 +42,12 @@ class CheckAnswer(_Answered):
     """Status of the check; `unknown`: it has not been probed yet, or its last result is too old to be valid."""
     maintenance: str | bool | None = None
     """Reason of the planned window that covers the check now; `true` for callers who may not see it."""
+    silenced: CoverAnswer | bool | None = None
+    """Window in which the check sends no notification; `true` for callers who may not see it."""
+    paused: CoverAnswer | bool | None = None
+    """Window in which the check does not run."""
+    acknowledged: CoverAnswer | bool | None = None
+    """Word of a person who takes care of the failure."""
     timestamp: _Moment | None = None
     """Time of the last probe."""
     kind: FailureKind | None = None
@@ -47,6 +66,32 @@ class CheckAnswer(_Answered):
     """Time of the change to this status."""
     message: str | None = None
     """Message about the failure, for people."""
+
+
+class WindowAnswer(_Answered):
+    """Window that is in force, or will be."""
+
+    id: str
+    kind: WindowKind
+    checks: list[str] | None = None
+    groups: list[str] | None = None
+    services: list[str] | None = None
+    labels: dict[str, list[str]] | None = None
+    start: Annotated[_Moment, Field(alias="from")]
+    end: Annotated[_Moment, Field(alias="to")]
+    reason: str
+    author: str
+    """Name of the caller who added it."""
+    stored: bool
+    """False while the journal does not have the latest change: it holds on this replica alone until then."""
+    ended: Literal[True] | None = None
+    """`true` in the answer to a call that ended it."""
+
+
+class WindowsAnswer(_Answered):
+    """Windows that are in force, or will be, the first to end first."""
+
+    windows: list[WindowAnswer]
 
 
 class NamedCheckAnswer(CheckAnswer):

@@ -211,7 +211,7 @@ async def start_replica(
     if opened:
         await database.open()
     board = Board(clock)
-    board.arrange(configuration.active_checks, configuration.active_groups, configuration.maintenance)
+    board.arrange(configuration.active_checks, configuration.active_groups, configuration.windows)
     steps: list[tuple[Gate, Gate]] = []
     registry = CollectorRegistry()
     in_force = InForce(configuration)

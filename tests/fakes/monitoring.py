@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
 from healthd.checks.contract import CheckConfig
-from healthd.config.settings import Group, Maintenance
+from healthd.config.settings import Group
+from healthd.config.window import CheckWindow
 from healthd.model import FailureKind, Probe, Result, Transition
 from healthd.monitoring.board import Board
 from healthd.monitoring.monitor import Listener, Monitor
@@ -108,9 +109,9 @@ class Stage:
         self,
         checks: dict[str, CheckConfig],
         groups: dict[str, Group] | None = None,
-        maintenance: tuple[Maintenance, ...] = (),
+        windows: tuple[CheckWindow, ...] = (),
     ) -> None:
-        self.board.arrange(checks, groups or {}, maintenance)
+        self.board.arrange(checks, groups or {}, windows)
 
     def monitor(self, check: Scripted, name: str = "db", **options: Any) -> Monitor:
         """A monitor of `check`, alone on the board. Its first result counts and so does each after, unless told."""

@@ -7,7 +7,7 @@ A gate's life is in `engine.runner`; the gates that run here are in `engine.supe
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -17,6 +17,7 @@ from healthd.journal.database import JournalError
 from healthd.journal.journal import AuditEntry
 from healthd.runtime.clock import Clock
 from healthd_gates.actions.executor import Attempts
+from healthd_gates.config.freeze_window import FreezesServices
 from healthd_gates.domain.action_order import ActionRun, Occasion
 from healthd_gates.domain.errors import (
     AlreadyDecided,
@@ -89,6 +90,7 @@ class GateService:
         self._outbox, self._attempts = outbox, attempts
         self._replica = replica
         self.draining = False
+        self.freezes: Callable[[], Iterable[FreezesServices]] = lambda: ()
 
     async def start(
         self,
@@ -114,6 +116,7 @@ class GateService:
             replica=self._replica,
             moment=moment,
             joins_for=joins_for,
+            freezes=self.freezes(),
         )
         with _refusing():
             if idempotency_key is not None and (before := await self._gate_store.known(admission)) is not None:
@@ -133,7 +136,14 @@ class GateService:
         `start`."""
         config, moment = self._supervisor.config, self._clock.now()
         admission, spec = validate(
-            request, config, caller=caller, key=None, replica=self._replica, moment=moment, joins_for=None
+            request,
+            config,
+            caller=caller,
+            key=None,
+            replica=self._replica,
+            moment=moment,
+            joins_for=None,
+            freezes=self.freezes(),
         )
         with _refusing():
             try:

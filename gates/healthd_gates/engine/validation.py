@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from healthd.nearest import did_you_mean
 from healthd_gates.actions.contract import ActionConfig
-from healthd_gates.config.freeze_window import frozen
+from healthd_gates.config.freeze_window import FreezesServices, frozen
 from healthd_gates.config.policy import Policy
 from healthd_gates.config.settings import Config, Service
 from healthd_gates.config.unanswerable import unanswerable
@@ -33,8 +34,10 @@ def validate(
     replica: str,
     moment: datetime,
     joins_for: float | None = None,
+    freezes: Iterable[FreezesServices] = (),
 ) -> tuple[Admission, GateSpec]:
-    """Return the gate, ready to be stored, and its specification. Raises UnknownService, UnknownPolicy, InvalidRequest,
+    """Return the gate, ready to be stored, and its specification. `freezes` are windows besides those of the
+    configuration. Raises UnknownService, UnknownPolicy, InvalidRequest,
     Frozen."""
     service = known_service(request.service, config)
     name = request.policy or service.policy
@@ -44,7 +47,7 @@ def validate(
     spec = GateSpec(policy, service, name=name)
     _check_fit(request, service, name, policy)
     _check_actions(request, spec, config)
-    _check_freeze(request, config, moment)
+    _check_freeze(request, config, moment, freezes)
     length = policy.initial_delay + policy.observe.max + _SLACK * policy.interval
     gate = Gate(
         id=new_id(moment),
@@ -141,8 +144,9 @@ def check_targets(candidate: Version, baseline: Version | None, service: Service
         raise InvalidRequest(field="candidate.target", problem=problem)
 
 
-def _check_freeze(request: VerifyRequest, config: Config, moment: datetime) -> None:
+def _check_freeze(request: VerifyRequest, config: Config, moment: datetime, added: Iterable[FreezesServices]) -> None:
     overridden = request.override is not None and "freeze" in request.override.of
-    window = frozen(config.freeze, request.service, moment)
+    service = config.services.get(request.service)
+    window = frozen((*config.freeze, *added), request.service, moment, service.labels if service else None)
     if window is not None and not overridden:
         raise Frozen(service=request.service, until=window[0], reason=window[1])

@@ -39,6 +39,7 @@ class Row:
     line: str = ""
     failed: str = ""
     taken: str = ""
+    covers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,8 @@ def row(state: CheckState, past: Past, now: datetime, started: datetime, *, deta
         name=state.name,
         status=state.status,
         kind=kind,
-        maintenance=state.maintenance,
+        maintenance=planned.reason if (planned := state.covered("maintenance")) else None,
+        covers=tuple(cover.sentence for cover in state.covers if cover.kind != "maintenance"),
         overdue=state.overdue,
         critical=state.config.critical,
         since=state.since,

@@ -74,7 +74,7 @@ def closed_options(model: Any, node: Any) -> Iterator[tuple[int, str, set[str]]]
                 yield node.lc.key(key)[0], f"{owner.__name__}.{key}", values
             yield from closed_options(getattr(model, name), node[key])
     elif isinstance(model, dict) and isinstance(node, CommentedMap):
-        for key in node.keys() & model.keys():  # what a template says stands in the entries that use it
+        for key in (key for key in node if key in model):  # what a template says stands in the entries that use it
             yield from closed_options(model[key], node[key])
     elif isinstance(model, tuple) and isinstance(node, CommentedSeq):
         for inner, item in zip(model, node, strict=True):

@@ -52,7 +52,13 @@ ANYBODY = {
     ("OPTIONS", "/health/startup"),
     ("OPTIONS", "/health/{group}"),
 }
-CHECKS = {("POST", "/checks/{name}/run"), ("POST", "/heartbeats/{name}")}  # tests/unit/healthd/web/test_checks_api.py
+CHECKS = {  # tests/unit/healthd/web/test_checks_api.py and test_windows_api.py
+    ("POST", "/checks/{name}/run"),
+    ("POST", "/heartbeats/{name}"),
+    ("GET", "/windows"),
+    ("POST", "/windows"),
+    ("DELETE", "/windows/{id}"),
+}
 SIGNED = {("POST", "/hooks/github/{hook}")}  # no token opens it: its own tests say who may come in
 NO_TOKEN = {"/api/v2/deployments": 403}  # datadog-ci asks again after every status but 400 and 403
 PARTS = {"gate_id": "g1", "action": "back", "service": "api-0", "hook": "flagger", "webhook": "rollout"}

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from healthd.config.window import Window
 from healthd_gates.config.freeze_window import Freeze, frozen
 
 WEEKEND = Freeze.model_validate({"cron": "0 17 * * FRI", "for": "62h", "reason": "weekend"})
@@ -44,6 +45,23 @@ def test_a_recurring_window_covers_from_its_start_up_to_its_end() -> None:
     assert WEEKEND.until(FRIDAY) == end
     assert WEEKEND.until(end - timedelta(seconds=1)) == end
     assert WEEKEND.until(end) is None
+
+
+def test_a_window_that_was_added_freezes_too() -> None:
+    """By the name of a service or a pattern, and by labels; the one that ends last is told."""
+    raw = {
+        "id": "a",
+        "kind": "freeze",
+        "author": "ada",
+        "reason": "sale",
+        "from": FRIDAY,
+        "to": FRIDAY + timedelta(days=9),
+    }
+    added = Window.model_validate({**raw, "services": ["check*"], "labels": {"team": "shop"}})
+    shop = {"team": "shop"}
+    assert frozen([WEEKEND, added], "checkout", FRIDAY, shop) == (FRIDAY + timedelta(days=9), "sale")
+    assert frozen([added], "checkout", FRIDAY, {}) is None
+    assert frozen([added], "search", FRIDAY, shop) is None
 
 
 def test_windows_that_overlap_themselves_last_until_the_last_one_ends() -> None:

@@ -176,6 +176,8 @@ def test_windows_keep_their_zone() -> None:
         "checks: {a: {kind: process}}\n"
         "maintenance: [{checks: [a], from: 2026-12-01T01:00:00+02:00, to: 2026-12-01T01:00:00Z, reason: x}]"
     ).maintenance
+    assert window.start is not None
+    assert window.end is not None
     assert window.start.astimezone(window.end.tzinfo).hour == 23
 
 

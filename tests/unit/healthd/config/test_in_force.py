@@ -56,6 +56,7 @@ def configuration(n: int, folder: Path) -> Config:
             "checks": {"web": {"kind": "http", "url": url}, f"only-{n}": {"kind": "process"}},
             "groups": {"mine": {"checks": [f"only-{n}"]}},
             "maintenance": [{"checks": ["web"], **window}],
+            "silences": [{"checks": ["web"], **window}],
             "notifiers": {"team": {"kind": "webhook", "url": url}},
             "routes": [{"to": ["team"], "severity": ["critical", "warning"][n]}],
             "policies": {"post-switch": {"observe": {"max": f"{n + 7}m"}}},

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from healthd.config.settings import Settings
+from healthd.config.window import Window
 from healthd.metrics import Metrics
 from healthd.model import Probe, Result, Status
 from healthd.notifiers import NOTIFIERS
@@ -41,7 +42,7 @@ class Talk(Stage):
 
     def configure(self, **options: Any) -> Settings:
         settings = Settings.model_validate({"environment": "production", "checks": CHECKS, **options})
-        self.board.arrange(settings.active_checks, settings.active_groups, settings.maintenance)
+        self.board.arrange(settings.active_checks, settings.active_groups, settings.windows)
         self.settings = settings
         return settings
 
@@ -144,6 +145,53 @@ async def test_secrets_are_not_told(talk: Talk) -> None:
             Notice("gate:api", "gate", "api", "fail", True, Severity.WARNING, said, MIDNIGHT, said, facts={"by": said})
         )
     assert "hunter-two" not in repr(heard)
+
+
+def over(seconds: int) -> dict[str, str]:
+    return {"from": MIDNIGHT.isoformat(), "to": (MIDNIGHT + timedelta(seconds=seconds)).isoformat()}
+
+
+async def test_a_silence_holds_back_what_fires_and_lets_ends_through(talk: Talk) -> None:
+    """What was told before ends in it; what still fires when it ends is told then."""
+    silence = {"checks": ["db", "disk"], "from": (MIDNIGHT + timedelta(seconds=50)).isoformat(), "reason": "x"}
+    silence["to"] = (MIDNIGHT + timedelta(seconds=200)).isoformat()
+    async with telling(talk, talk.configure(notifiers={"team": CHAT}, routes=[{"to": "team"}], silences=[silence])):
+        talk.put("disk", SLOW, fresh=1000)
+        await asyncio.sleep(60)
+        talk.put("db", DOWN, fresh=1000)
+        await asyncio.sleep(60)
+        assert talk.said == {"hook": ["disk degraded warning"]}
+        talk.put("disk", UP, fresh=1000)
+        await asyncio.sleep(60)
+        assert talk.said == {"hook": ["disk degraded warning", "disk healthy info"]}
+        await asyncio.sleep(60)
+    assert talk.said["hook"][2:] == ["db unhealthy critical"]
+
+
+async def test_reminders_until_somebody_has_seen_it(talk: Talk) -> None:
+    """Every repeat_interval, until it is acknowledged; what gets worse is told all the same, and so is the end."""
+    chat = {**CHAT, "repeat_interval": "60s"}
+    async with telling(talk, talk.configure(notifiers={"team": chat}, routes=[{"to": "team"}])):
+        talk.put("db", SLOW, fresh=1000)
+        await asyncio.sleep(130)
+        assert talk.said["hook"] == ["db degraded warning"] * 3
+        acknowledged = {
+            "id": "a",
+            "kind": "acknowledgement",
+            "checks": ["db"],
+            "reason": "x",
+            "author": "ada",
+            **over(999),
+        }
+        talk.board.add_windows([Window.model_validate(acknowledged)])
+        await asyncio.sleep(300)
+        assert talk.said["hook"] == ["db degraded warning"] * 3
+        talk.put("db", DOWN, fresh=1000)
+        await asyncio.sleep(300)
+        assert talk.said["hook"][3:] == ["db unhealthy critical"]
+        talk.put("db", UP, fresh=1000)
+        await asyncio.sleep(30)
+    assert talk.said["hook"][4:] == ["db healthy info"]
 
 
 @pytest.mark.parametrize(

@@ -80,7 +80,7 @@ async def life(
     talk.heard, talk.ids, talk.before = [], [], []
     settings = talk.configure(notifiers={"team": notifier}, **{"routes": [{"to": "team"}], **options})
     talk.board.arrange({}, {}, ())
-    talk.board.arrange(settings.active_checks, settings.active_groups, settings.maintenance)
+    talk.board.arrange(settings.active_checks, settings.active_groups, settings.windows)
     notifications = Notifications(
         settings,
         board=talk.board,

@@ -10,10 +10,12 @@ from healthd.config.in_force import InForce
 from healthd.config.settings import Settings
 from healthd.journal.database import Database
 from healthd.journal.journal import Journal
+from healthd.journal.windows import WindowStore
 from healthd.metrics import Metrics
 from healthd.model import Probe, Result
 from healthd.monitoring.schedule import Schedule
 from healthd.monitoring.suite import Suite
+from healthd.monitoring.windows import Windows
 from healthd.web import server
 from healthd.web.auth import Guard, hash_token
 from healthd.web.checks_api import ChecksApi
@@ -22,9 +24,16 @@ from healthd.web.pages.api_docs import ApiDocs
 from healthd.web.pages.renderer import Renderer
 from healthd.web.pages.status import StatusPage
 from healthd.web.pages.stream import Streams
+from healthd.web.windows_api import WindowsApi
 from tests.fakes.monitoring import HandClock, Stage
 
-TOKENS = {"reader": ["health:read"], "runner": ["checks:run"], "nightly": ["heartbeats:write"], "root": ["admin"]}
+TOKENS = {
+    "reader": ["health:read"],
+    "runner": ["checks:run"],
+    "nightly": ["heartbeats:write"],
+    "root": ["admin"],
+    "ada": ["windows:write"],
+}
 
 
 class Site(Stage):
@@ -63,7 +72,9 @@ class Site(Stage):
         )
         checks_api = ChecksApi(self.suite, self.board, guard)
         self.api_docs = ApiDocs(renderer)
-        routes = [*self.page.routes(), *self.api_docs.routes()]
+        self.windows = Windows(self.board, WindowStore(database, self.clock), self.clock)
+        windows_api = WindowsApi(self.windows, self.board, guard, self.clock, lambda: ["checkout"])
+        routes = [*self.page.routes(), *self.api_docs.routes(), *windows_api.routes()]
         self.app = server.build(self.health, checks_api, self.metrics, routes)
 
     def read(self, options: dict[str, Any]) -> Settings:

@@ -1,0 +1,207 @@
+"""Windows: times in which checks are in maintenance, silenced, paused or acknowledged, or deploys are frozen. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from datetime import UTC, datetime, timedelta, tzinfo
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Annotated, Literal, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+
+from healthd.notifiers.routes import Names
+from healthd.units import Duration
+
+if TYPE_CHECKING:
+    from apscheduler.triggers.cron import CronTrigger
+
+WindowKind = Literal["maintenance", "silence", "pause", "acknowledgement", "freeze"]
+Labelled = Mapping[str, Names]
+_MINUTE = timedelta(minutes=1)
+
+
+def _trigger(text: str, zone: tzinfo) -> CronTrigger:
+    from apscheduler.triggers.cron import CronTrigger  # not needed by the client of the API, which reads this module
+
+    return CronTrigger.from_crontab(text, zone)
+
+
+def _cron(text: str) -> str:
+    try:
+        _trigger(text, UTC)
+    except ValueError as error:
+        raise ValueError(f"{text!r} is not a cron line such as 0 17 * * FRI: {error}") from None
+    if re.search(r"\d", text.split()[4]):
+        raise ValueError("write the day of the week by name, such as FRI: its number is not the same day everywhere")
+    return text
+
+
+def _zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError):
+        raise ValueError(f"no time zone is called {name!r}; write one such as Europe/Berlin") from None
+    return name
+
+
+class Times(BaseModel):
+    """Times of a window. It starts at every time that `cron` names in `timezone` and lasts `for`; or it runs from
+    `from` to `to`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+    cron: Annotated[str, AfterValidator(_cron)] | None = None
+    """Start of the window, as a cron line; days of the week by name."""
+    lasts: Duration | None = Field(None, alias="for")
+    """Length of the window."""
+    timezone: Annotated[str, AfterValidator(_zone)] = "UTC"
+    """The time zone of `cron`."""
+    start: AwareDatetime | None = Field(None, alias="from")
+    """Start of a window that occurs once: ISO 8601 with a time zone."""
+    end: AwareDatetime | None = Field(None, alias="to")
+    """End of a window that occurs once."""
+    reason: str = Field(min_length=1, max_length=200)
+    """Reason, shown beside what the window covers and to a caller that is refused."""
+
+    @model_validator(mode="after")
+    def _is_one_of_the_two(self) -> Self:
+        recurring = self.cron is not None and self.lasts is not None
+        once = self.start is not None and self.end is not None
+        given = sum(value is not None for value in (self.cron, self.lasts, self.start, self.end))
+        if given != 2 or recurring == once:
+            raise ValueError("write either cron and for, or from and to")
+        if self.start and self.end and self.end <= self.start:
+            raise ValueError("to must be later than from")
+        if self.lasts is not None and self.lasts > 366 * 86400:
+            raise ValueError("for must not be longer than a year")
+        return self
+
+    def until(self, moment: datetime) -> datetime | None:
+        """Return the end of the window that covers this moment; None if none does."""
+        if self.start is not None and self.end is not None:
+            return self.end if self.start <= moment < self.end else None
+        assert self.lasts is not None
+        length = timedelta(seconds=self.lasts)
+        start = _last_start(self._trigger(), moment.astimezone(UTC), length)
+        return start + length if start is not None else None
+
+    def next_start(self, moment: datetime) -> datetime | None:
+        """Return the first start after a moment that the window does not cover; None if there is none."""
+        if self.start is not None:
+            return self.start if moment < self.start else None
+        return _next_start(self._trigger(), moment.astimezone(UTC))
+
+    def _trigger(self) -> CronTrigger:
+        assert self.cron is not None
+        return _trigger(self.cron, ZoneInfo(self.timezone))
+
+
+class CheckWindow(Times):
+    """Window that covers checks: those that are named, or in a named group, and have the labels."""
+
+    checks: Names = ()
+    """Names of checks; `*` matches any text."""
+    groups: Names = ()
+    """Groups whose checks are covered."""
+    labels: Labelled = {}
+    """Labels that a check must have, each with one of these values; `*` matches any text."""
+
+    @model_validator(mode="after")
+    def _names_something(self) -> Self:
+        subjects = self._subjects()
+        if surplus := [
+            name for name in ("checks", "groups", "services") if getattr(self, name, ()) and name not in subjects
+        ]:
+            raise ValueError(f"has nothing to do with {' and '.join(surplus)}: leave that out")
+        if not any(getattr(self, name) for name in subjects):
+            raise ValueError(f"names nothing: write {', '.join(subjects[:-1])} or labels; `{subjects[0]}: '*'` are all")
+        return self
+
+    @property
+    def window_kind(self) -> WindowKind:
+        return "maintenance"
+
+    def _subjects(self) -> tuple[str, ...]:
+        return ("checks", "groups", "labels")
+
+    def takes(self, check: str, labels: Mapping[str, str], groups: Collection[str]) -> bool:
+        """True if it covers this check, which is in these groups, at its times."""
+        named = matches(check, self.checks) or any(group in groups for group in self.groups)
+        return (named or not (self.checks or self.groups)) and has_labels(labels, self.labels)
+
+
+class Maintenance(CheckWindow):
+    """Planned window in which failures of these checks are ignored and send no notification."""
+
+
+class Silence(CheckWindow):
+    """Planned window in which these checks send no notification; their failures count as always."""
+
+    @property
+    def window_kind(self) -> WindowKind:
+        return "silence"
+
+
+class Window(CheckWindow):
+    """Window that was added while the daemon runs, by a caller of the API."""
+
+    id: str
+    """Identifier of the window."""
+    kind: WindowKind
+    """`maintenance`: failures do not count; `silence`: no notification; `pause`: no probes; `acknowledgement`: no
+    further notification until the check is healthy; `freeze`: no gate of these services starts."""
+    services: Names = ()
+    """Services whose gates a freeze refuses; `*` matches any text."""
+    author: str
+    """Name of the caller who added it."""
+
+    @property
+    def window_kind(self) -> WindowKind:
+        return self.kind
+
+    def _subjects(self) -> tuple[str, ...]:
+        return ("services", "labels") if self.kind == "freeze" else ("checks", "groups", "labels")
+
+    def takes(self, check: str, labels: Mapping[str, str], groups: Collection[str]) -> bool:
+        return self.kind != "freeze" and super().takes(check, labels, groups)
+
+    def freezes(self, service: str, labels: Mapping[str, str]) -> bool:
+        named = not self.services or matches(service, self.services)
+        return self.kind == "freeze" and named and has_labels(labels, self.labels)
+
+
+def matches(text: str, patterns: Collection[str]) -> bool:
+    return any(fnmatchcase(text, pattern) for pattern in patterns)
+
+
+def has_labels(labels: Mapping[str, str], wanted: Labelled) -> bool:
+    return all(matches(labels.get(name, ""), values) for name, values in wanted.items())
+
+
+def _last_start(trigger: CronTrigger, moment: datetime, length: timedelta) -> datetime | None:
+    """Return the last start up to the moment and less than `length` before it. However many starts there are in
+    between, few are computed: the search goes back twice as far until there is one, and from there half as far each
+    time."""
+    trigger.end_date = moment  # nor is a later one searched for
+    earliest, back = moment - length + timedelta(microseconds=1), _MINUTE
+    while (start := _next_start(trigger, max(moment - back, earliest))) is None:
+        if moment - back <= earliest:
+            return None
+        back *= 2
+    none_after = moment
+    while none_after - start > _MINUTE:
+        middle = start + (none_after - start) / 2
+        later = _next_start(trigger, middle)
+        if later is None:
+            none_after = middle
+        else:
+            start = later
+    return start
+
+
+def _next_start(trigger: CronTrigger, moment: datetime) -> datetime | None:
+    """Return the first start from the moment on, up to the trigger's end."""
+    start: datetime | None = trigger.get_next_fire_time(None, moment)
+    return None if start is None else start.astimezone(UTC)

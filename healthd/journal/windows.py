@@ -1,0 +1,52 @@
+"""Windows that callers have added, in the journal: replicas that share it share them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import sqlalchemy as sa
+import structlog
+from pydantic import ValidationError
+
+from healthd.config.window import Window
+from healthd.journal import tables
+from healthd.journal.database import Database
+from healthd.journal.journal import AuditEntry, write_audit
+from healthd.runtime.clock import Clock
+
+_log = structlog.get_logger(__name__)
+
+
+class WindowStore:
+    """Table of the windows that are not over. Every method raises JournalError."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database, self._clock = database, clock
+
+    async def load(self) -> dict[str, Window]:
+        """Return all windows by id."""
+        table = tables.windows
+        query = sa.select(table).where(table.c.ends > self._clock.now())
+        async with self._database.read() as connection:
+            rows = (await connection.execute(query)).all()
+        found: dict[str, Window] = {}
+        for row in rows:
+            try:
+                found[row.id] = Window.model_validate_json(row.window)
+            except ValidationError:  # written by another release
+                _log.warning("stored window unreadable, not in force", window=row.id)
+        return found
+
+    async def save(self, changes: Mapping[str, Window | None], entries: list[AuditEntry]) -> None:
+        """Store windows, or delete those that are None, with the audit of it. May be repeated."""
+        table = tables.windows
+        async with self._database.write() as connection:
+            await connection.execute(sa.delete(table).where(table.c.ends <= self._clock.now()))
+            for key, window in changes.items():
+                await connection.execute(sa.delete(table).where(table.c.id == key))
+                if window is not None:
+                    text = window.model_dump_json(by_alias=True)
+                    row = {"id": key, "window": text, "ends": window.end}
+                    await connection.execute(sa.insert(table).values(**row))
+            if entries:
+                await write_audit(connection, self._clock.now(), *entries)

@@ -1,0 +1,150 @@
+"""Windows that callers add while the daemon runs. They are in force here at once, and on every replica that shares the
+journal within seconds; a journal that cannot be used only delays the others."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from typing import Protocol
+
+import structlog
+
+from healthd.config.window import Window
+from healthd.journal.errors import JournalError
+from healthd.journal.journal import AuditEntry
+from healthd.model import Status, Transition
+from healthd.monitoring.board import Board
+from healthd.runtime.clock import Clock
+from healthd.runtime.deadline import with_deadline
+
+_log = structlog.get_logger(__name__)
+_LOOK = 5.0  # seconds between two reads of the journal
+_PATIENCE = 2.0  # seconds for which a caller waits for the journal
+
+
+class Store(Protocol):
+    """Store of windows. Both methods raise JournalError."""
+
+    async def load(self) -> dict[str, Window]: ...
+
+    async def save(self, changes: dict[str, Window | None], entries: list[AuditEntry]) -> None: ...
+
+
+class Windows:
+    """Windows in force or to come, by id."""
+
+    def __init__(self, board: Board, store: Store, clock: Clock) -> None:
+        self._board, self._store, self._clock = board, store, clock
+        self._known: dict[str, Window] = {}
+        self._unsaved: dict[str, Window | None] = {}
+        self._audit: list[AuditEntry] = []
+        self._changes = 0
+        self._saving = asyncio.Lock()
+        self._news = asyncio.Event()
+
+    def all(self) -> list[Window]:
+        """Return the windows that are not over, the first to end first."""
+        now = self._clock.now()
+        mine = {key: window for key, window in (self._known | self._unsaved).items() if window is not None}
+        return sorted(
+            (it for it in mine.values() if it.end is not None and it.end > now), key=lambda it: (it.end, it.id)
+        )
+
+    def freezes(self) -> Iterable[Window]:
+        return (window for window in self.all() if window.kind == "freeze")
+
+    @property
+    def unsaved(self) -> int:
+        """Number of windows and ends that the journal does not have yet, and that hold on this replica alone."""
+        return len(self._unsaved)
+
+    def is_unsaved(self, key: str) -> bool:
+        return key in self._unsaved
+
+    async def add(self, window: Window) -> None:
+        """Put a window in force, and wait briefly until it is stored."""
+        named = {
+            name: getattr(window, name) for name in ("checks", "groups", "services", "labels") if getattr(window, name)
+        }
+        detail = {"kind": window.kind, "until": window.end, "reason": window.reason, **named}
+        await self._change(window.id, window, AuditEntry(window.author, "window.add", window.id, detail))
+
+    async def end(self, key: str, caller: str) -> Window | None:
+        """End a window now, and wait briefly until that is stored. None if there is no such window."""
+        window = next((it for it in self.all() if it.id == key), None)
+        if window is not None:
+            await self._change(key, None, AuditEntry(caller, "window.end", key, {"kind": window.kind}))
+        return window
+
+    def changed(self, transition: Transition) -> None:
+        """End the acknowledgements of a check that is healthy again: what it fails of next is news."""
+        if transition.new is not Status.HEALTHY:
+            return
+        cover = (
+            self._board.check(transition.check).covered("acknowledgement") if transition.check in self._board else None
+        )
+        window = next((it for it in self.all() if cover is not None and it.id == cover.id), None)
+        if window is not None and not self._still_failing(window, transition.check):
+            self._put(window.id, None, AuditEntry("healthd", "window.end", window.id, {"because": "recovered"}))
+
+    def _still_failing(self, window: Window, but: str) -> bool:
+        """True if the window covers another check that is not healthy."""
+        return any(
+            state.status is not Status.HEALTHY and any(cover.id == window.id for cover in state.covers)
+            for state in self._board.checks()
+            if state.name != but
+        )
+
+    async def run(self) -> None:
+        """Exchange windows with the journal until cancelled."""
+        while True:
+            try:
+                await self._save()
+                await self._load()
+            except JournalError:  # which the journal itself logs
+                pass
+            except Exception:  # neither notices nor health depend on it
+                _log.exception("windows not exchanged with the journal")
+            self._news.clear()
+            try:
+                await asyncio.wait_for(self._news.wait(), _LOOK)
+            except TimeoutError:
+                continue
+            await asyncio.sleep(0.1)  # a caller saves its own change
+
+    async def _change(self, key: str, window: Window | None, entry: AuditEntry) -> None:
+        self._put(key, window, entry)
+        try:
+            await with_deadline(_PATIENCE, self._save(), name="windows")
+        except (JournalError, TimeoutError):
+            _log.warning("window not stored yet, in force on this replica alone", window=key)
+
+    def _put(self, key: str, window: Window | None, entry: AuditEntry) -> None:
+        self._unsaved[key] = window
+        self._audit.append(entry)
+        self._changes += 1
+        self._news.set()
+        self._board.add_windows(self.all())
+
+    async def _save(self) -> None:
+        async with self._saving:
+            if not self._unsaved:
+                return
+            changes, entries = dict(self._unsaved), list(self._audit)
+            await self._store.save(changes, entries)
+            del self._audit[: len(entries)]
+            for key, window in changes.items():
+                if self._unsaved.get(key, window) is window:
+                    self._unsaved.pop(key, None)
+                if window is None:
+                    self._known.pop(key, None)
+                else:
+                    self._known[key] = window
+            self._changes += 1
+
+    async def _load(self) -> None:
+        before = self._changes
+        known = await self._store.load()
+        if self._changes == before and known != self._known:  # else one was saved meanwhile, which `known` may lack
+            self._known = known
+            self._board.add_windows(self.all())

@@ -1,0 +1,173 @@
+"""`GET`, `POST /windows` and `DELETE /windows/{id}`: windows that callers add while the daemon runs."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Callable, Collection
+from datetime import datetime, timedelta
+from typing import Annotated, Any
+
+from aiohttp import web
+from pydantic import AwareDatetime, Field, ValidationError
+
+from healthd.config.explain import in_words
+from healthd.config.settings import Model
+from healthd.config.window import Labelled, Window, WindowKind
+from healthd.monitoring.board import Board
+from healthd.monitoring.windows import Windows
+from healthd.nearest import not_under
+from healthd.notifiers.routes import Names
+from healthd.runtime.clock import Clock
+from healthd.units import Duration, stamp
+from healthd.web.auth import Guard
+from healthd.web.problems import Problem, answering_problems
+
+_LONGEST = timedelta(days=366)
+_MOST = 1000
+_ACKNOWLEDGED_FOR = timedelta(days=30)
+_WILD = frozenset("*?[")
+_NO_STORE = {"Cache-Control": "no-store"}
+
+
+class NewWindow(Model):
+    """Window to put in force."""
+
+    kind: WindowKind
+    """`maintenance`: failures do not count; `silence`: no notification; `pause`: no probes; `acknowledgement`: no
+    further notification until the check is healthy; `freeze`: no gate of these services starts."""
+    checks: Names = ()
+    """Names of checks; `*` matches any text."""
+    groups: Names = ()
+    """Groups whose checks are covered."""
+    services: Names = ()
+    """Services that a freeze covers; `*` matches any text."""
+    labels: Labelled = Field(default_factory=dict)
+    """Labels that a check or service must have, each with one of these values."""
+    start: Annotated[AwareDatetime | None, Field(alias="from")] = None
+    """Start of the window; now by default."""
+    end: Annotated[AwareDatetime | None, Field(alias="to")] = None
+    """End of the window. An acknowledgement needs none."""
+    lasts: Annotated[Duration | None, Field(alias="for")] = None
+    """Length of the window, instead of its end: `1h`."""
+    reason: str = Field(min_length=1, max_length=200)
+    """Reason, shown beside what the window covers."""
+
+
+class WindowsApi:
+    """API calls on windows."""
+
+    def __init__(
+        self, windows: Windows, board: Board, guard: Guard, clock: Clock, services: Callable[[], Collection[str]]
+    ) -> None:
+        self._windows, self._board, self._guard, self._clock = windows, board, guard, clock
+        self._services = services
+
+    def routes(self) -> list[web.RouteDef]:
+        return [
+            web.get("/windows", answering_problems(self._list)),
+            web.post("/windows", answering_problems(self._add)),
+            web.delete("/windows/{id}", answering_problems(self._end)),
+        ]
+
+    async def _list(self, request: web.Request) -> web.Response:
+        """Answer with the windows that are not over, the first to end first."""
+        self._guard.require(request, "health:read")
+        return web.json_response({"windows": [self._document(it) for it in self._windows.all()]}, headers=_NO_STORE)
+
+    async def _add(self, request: web.Request) -> web.Response:
+        """Put a window in force."""
+        caller = self._guard.require(request, "windows:write")
+        wanted = await _read(request)
+        self._refuse_strangers(wanted)
+        if len(self._windows.all()) >= _MOST:
+            raise Problem(429, "Too many windows", f"there are {_MOST}: end some first")
+        start, end = self._times(wanted)
+        try:
+            window = Window.model_validate(
+                {
+                    **wanted.model_dump(include={"kind", "checks", "groups", "services", "labels", "reason"}),
+                    "id": secrets.token_hex(4),
+                    "author": caller.name,
+                    "from": start,
+                    "to": end,
+                }
+            )
+        except ValidationError as error:
+            raise _invalid(error) from None
+        await self._windows.add(window)
+        return web.json_response(self._document(window), status=201, headers=_NO_STORE)
+
+    async def _end(self, request: web.Request) -> web.Response:
+        """End a window now."""
+        caller = self._guard.require(request, "windows:write")
+        window = await self._windows.end(request.match_info["id"], caller.name)
+        if window is None:
+            raise Problem(404, "No such window", "GET /windows lists them; those of the configuration end there")
+        return web.json_response(self._document(window) | {"ended": True}, headers=_NO_STORE)
+
+    def _times(self, wanted: NewWindow) -> tuple[datetime, datetime]:
+        """Return start and end. Raises Problem."""
+        now = self._clock.now()
+        start, end = wanted.start or now, wanted.end
+        if end is not None and wanted.lasts is not None:
+            raise Problem(422, "Invalid window", "write to or for, not both")
+        if wanted.lasts is not None and wanted.lasts <= _LONGEST.total_seconds():
+            end = start + timedelta(seconds=wanted.lasts)
+        elif wanted.lasts is None and end is None and wanted.kind == "acknowledgement":
+            end = start + _ACKNOWLEDGED_FOR
+        elif end is None and wanted.lasts is None:
+            raise Problem(422, "Invalid window", "it needs an end: write for, such as 1h, or to")
+        if end is None or end - start > _LONGEST or start - now > _LONGEST:
+            raise Problem(422, "Invalid window", "it must begin and end within a year")
+        if end <= max(now, start):
+            raise Problem(422, "Invalid window", "to must be later than from, and than now")
+        return start, end
+
+    def _refuse_strangers(self, wanted: NewWindow) -> None:
+        """Raise Problem for a name that nothing has: a window that covers nothing helps nobody."""
+        checks = [state.name for state in self._board.checks()]
+        known = {"checks": checks, "groups": self._board.groups(), "services": self._services()}
+        for section, names in known.items():
+            for name in getattr(wanted, section):
+                if name not in names and not _WILD & set(name):
+                    raise Problem(422, "Invalid window", f"names {not_under(section, name, names)}")
+
+    def _document(self, window: Window) -> dict[str, Any]:
+        assert window.start is not None
+        assert window.end is not None
+        matchers = {
+            name: list(getattr(window, name)) for name in ("checks", "groups", "services") if getattr(window, name)
+        }
+        labels = {"labels": {name: list(values) for name, values in window.labels.items()}} if window.labels else {}
+        return {
+            "id": window.id,
+            "kind": window.kind,
+            **matchers,
+            **labels,
+            "from": stamp(window.start),
+            "to": stamp(window.end),
+            "reason": window.reason,
+            "author": window.author,
+            "stored": not self._windows.is_unsaved(window.id),
+        }
+
+
+async def _read(request: web.Request) -> NewWindow:
+    """Return the body. Raises Problem."""
+    try:
+        raw = json.loads(await request.text())
+    except (ValueError, RecursionError):
+        raise Problem(400, "Invalid body", "send JSON in UTF-8") from None
+    try:
+        return NewWindow.model_validate(raw)
+    except ValidationError as error:
+        raise _invalid(error) from None
+
+
+def _invalid(error: ValidationError) -> Problem:
+    said = []
+    for each in error.errors(include_input=False, include_url=False):
+        key = ".".join(map(str, each["loc"]))
+        said.append(f"{key}: " * bool(key) + in_words(each["type"], each["msg"], each.get("ctx", {})))
+    return Problem(422, "Invalid window", "; ".join(dict.fromkeys(said)))

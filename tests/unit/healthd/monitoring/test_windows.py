@@ -1,0 +1,153 @@
+"""Windows on several replicas that share a journal, and while it cannot be used."""
+
+import asyncio
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from healthd.config.window import Maintenance, Window
+from healthd.journal import tables
+from healthd.journal.database import Database
+from healthd.journal.errors import JournalError
+from healthd.journal.journal import AuditEntry
+from healthd.journal.windows import WindowStore
+from healthd.monitoring.cover import Watched
+from healthd.monitoring.windows import Windows
+from tests.fakes.monitoring import MIDNIGHT, HandClock, Stage
+
+
+def window(key: str, clock: HandClock, **more: Any) -> Window:
+    times = {"from": clock.now(), "to": clock.now() + timedelta(hours=1)}
+    return Window.model_validate(
+        {"id": key, "kind": "silence", "checks": ["*"], "reason": "x", "author": "ada", **times, **more}
+    )
+
+
+async def test_replicas_share_them(tmp_path: Path) -> None:
+    """What one adds or ends, another has; the audit says who, once."""
+    clock = HandClock()
+    database = Database(f"sqlite:///{tmp_path}/j.db", clock, (tables.BRANCH,))
+    await database.open()
+    one, two = (Windows(Stage(clock=clock).board, WindowStore(database, clock), clock) for _ in range(2))
+    await one.add(window("a", clock))
+    await one.add(window("b", clock, kind="freeze", checks=[], services=["shop"], to=clock.now() + timedelta(days=1)))
+    await two._load()
+    assert [it.id for it in two.all()] == ["a", "b"]
+    assert [it.freezes("shop", {}) for it in two.freezes()] == [True]
+    assert (await two.end("a", "bob"), await two.end("a", "bob")) != (None, None)
+    await one._load()
+    assert [it.id for it in one.all()] == ["b"]
+    async with database.read() as connection:
+        rows = (await connection.execute(sa.select(tables.audit).order_by(tables.audit.c.id))).all()
+    assert [(row.caller, row.action, row.subject) for row in rows] == [
+        ("ada", "window.add", "a"), ("ada", "window.add", "b"), ("bob", "window.end", "a")
+    ]  # fmt: skip
+    await database.close()
+
+
+class Broken:
+    """A store that is down until it is not; `hangs` is one that does not answer."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, Window] = {}
+        self.down, self.hangs = True, False
+
+    async def load(self) -> dict[str, Window]:
+        await self._look()
+        return dict(self.rows)
+
+    async def save(self, changes: dict[str, Window | None], entries: list[AuditEntry]) -> None:
+        await self._look()
+        for key, value in changes.items():
+            self.rows.pop(key, None)
+            if value is not None:
+                self.rows[key] = value
+
+    async def _look(self) -> None:
+        if self.hangs:
+            await asyncio.sleep(3600)
+        if self.down:
+            raise JournalError("it is down")
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("hangs", [False, True])
+async def test_a_journal_that_cannot_be_used_delays_only_the_others(hangs: bool) -> None:
+    """The window is in force, the caller hears of it within seconds, and it is stored once that is possible."""
+    stage, store, clock = Stage(clock=HandClock()), Broken(), HandClock()
+    store.hangs = hangs
+    windows = Windows(stage.board, store, clock)
+    start = asyncio.get_running_loop().time()
+    await windows.add(window("a", clock))
+    assert asyncio.get_running_loop().time() - start <= 3
+    assert (windows.unsaved, [it.id for it in windows.all()]) == (1, ["a"])
+    store.down = store.hangs = False
+    running = asyncio.create_task(windows.run())
+    await asyncio.sleep(6)
+    assert (windows.unsaved, list(store.rows)) == (0, ["a"])
+    store.down = True
+    await windows.end("a", "ada")
+    assert (windows.unsaved, windows.all()) == (1, [])
+    await asyncio.sleep(6)
+    assert windows.all() == []  # though the journal still has it
+    store.down = False
+    await asyncio.sleep(6)
+    assert (windows.unsaved, store.rows) == (0, {})
+    running.cancel()
+
+
+@pytest.mark.looptime
+async def test_a_bug_in_the_store_ends_nothing() -> None:
+    store, clock = Broken(), HandClock()
+
+    async def raise_it(*_: Any) -> Any:
+        raise RuntimeError
+
+    store.load = raise_it  # type: ignore[method-assign]
+    windows = Windows(Stage(clock=clock).board, store, clock)
+    running = asyncio.create_task(windows.run())
+    await asyncio.sleep(20)
+    assert not running.done()
+    running.cancel()
+
+
+def test_a_cron_line_is_asked_once_for_as_long_as_its_answer_holds() -> None:
+    """Every minute of two days: the same answers as the window itself gives, and few questions, also when the clock is
+    set back."""
+    asked = 0
+
+    class Counting(Maintenance):
+        def until(self, moment: datetime) -> datetime | None:
+            nonlocal asked
+            asked += 1
+            return super().until(moment)
+
+    raw = {"checks": "*", "cron": "0 3 * * *", "for": "1h", "reason": "x"}
+    watched, truth = Watched(Counting.model_validate(raw)), Maintenance.model_validate(raw)
+    moments = [MIDNIGHT + timedelta(minutes=n) for n in (*range(0, 2880, 7), *range(1000, 1400, 7))]
+    for moment in moments:
+        cover = watched.cover(moment)
+        assert (cover.until if cover else None) == truth.until(moment)
+    assert asked < 12
+
+
+@pytest.mark.parametrize(
+    ("raw", "taken"),
+    [
+        ({"checks": "d*"}, {"db", "disk"}),
+        ({"groups": ["ready"]}, {"db", "api"}),
+        ({"checks": ["disk"], "groups": ["ready"]}, {"db", "api", "disk"}),
+        ({"labels": {"team": "data"}}, {"db"}),
+        ({"groups": ["ready"], "labels": {"team": ["x", "w*"]}}, {"api"}),
+    ],
+)
+def test_what_a_window_takes(raw: dict[str, Any], taken: set[str]) -> None:
+    """Named by check or group, and with the labels."""
+    checks = {"db": {"team": "data"}, "disk": {}, "api": {"team": "web"}}
+    it = Maintenance.model_validate({"cron": "0 3 * * *", "for": "1h", "reason": "x", **raw})
+    assert {
+        name for name, labels in checks.items() if it.takes(name, labels, {"ready"} if name != "disk" else ())
+    } == taken

@@ -1,0 +1,161 @@
+"""Windows by the API and the command line, as the person on call sets them. The journal is down throughout."""
+
+import asyncio
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from healthd.cli import main
+from tests.fakes.monitoring import DOWN
+from tests.unit.healthd.web.conftest import Client, Open, bearer
+from tests.unit.healthd.web.test_api_docs import fits
+
+SILENCE = {"kind": "silence", "checks": ["db"], "for": "1h", "reason": "restoring"}
+
+
+async def post(client: Client, body: Any, name: str = "ada") -> tuple[int, Any]:
+    response = await client.post("/windows", json=body, headers=bearer(name))
+    return response.status, await response.json(content_type=None)
+
+
+async def test_a_silence_is_in_force_at_once_and_seen(open_site: Open) -> None:
+    """In the answer, in the documents, in the list, and in metrics; its failures count as before."""
+    site, client = await open_site()
+    site.put("db", DOWN)
+    status, made = await post(client, SILENCE)
+    assert (status, made["author"], made["stored"], made["checks"]) == (201, "ada", False, ["db"])
+    health = await (await client.get("/health", headers=bearer("reader"))).json()
+    assert health["checks"]["db"]["silenced"] == {
+        "reason": "restoring", "until": made["to"], "by": "ada", "id": made["id"]
+    }  # fmt: skip
+    ready = await client.get("/health/ready")
+    assert (ready.status, (await ready.json())["checks"]["db"]["silenced"]) == (503, True)
+    listed = await (await client.get("/windows", headers=bearer("reader"))).json()
+    assert [window["id"] for window in listed["windows"]] == [made["id"]]
+    metrics = await (await client.get("/metrics")).text()
+    assert 'healthd_check_window{check="db",kind="silence"} 1.0' in metrics
+    page = await (await client.get("/", headers=bearer("reader"))).text()
+    assert "Silenced by ada until" in page
+    site.clock.seconds += 3601
+    assert "silenced" not in (await (await client.get("/health")).json())["checks"]["db"]
+
+
+@pytest.mark.parametrize(("kind", "member"), [("maintenance", "maintenance"), ("pause", "paused")])
+async def test_what_does_not_count(open_site: Open, kind: str, member: str) -> None:
+    site, client = await open_site()
+    site.put("db", DOWN)
+    assert (await client.get("/health/ready")).status == 503
+    status, made = await post(client, {**SILENCE, "kind": kind, "checks": "*"})
+    ready = await client.get("/health/ready")
+    assert (status, ready.status, (await ready.json())["checks"]["db"][member]) == (201, 200, True)
+    ended = await client.delete(f"/windows/{made['id']}", headers=bearer("ada"))
+    assert (ended.status, (await ended.json())["ended"]) == (200, True)
+    assert (await client.get("/health/ready")).status == 503
+    assert (await client.delete(f"/windows/{made['id']}", headers=bearer("ada"))).status == 404
+
+
+@pytest.mark.parametrize(
+    ("change", "detail"),
+    [
+        ({"checks": ["dbb"]}, "names 'dbb', which is not under checks; did you mean db?"),
+        ({"groups": ["redy"]}, "names 'redy', which is not under groups; did you mean ready?"),
+        ({"kind": "silent"}, "kind: must be "),
+        ({"kind": "freeze"}, "has nothing to do with checks: leave that out"),
+        (
+            {"kind": "freeze", "checks": [], "services": ["chekout"]},
+            "names 'chekout', which is not under services; did",
+        ),
+        ({"kind": "freeze", "checks": []}, "names nothing: write services or labels; `services: '*'` are all"),
+        ({"services": ["checkout"]}, "has nothing to do with services: leave that out"),
+        ({"checks": []}, "names nothing: write checks, groups or labels; `checks: '*'` are all"),
+        ({"for": None}, "it needs an end: write for, such as 1h, or to"),
+        ({"for": "1"}, "for: '1' is not a duration"),
+        ({"for": "400d"}, "it must begin and end within a year"),
+        ({"to": "2099-01-01T00:00:00Z"}, "write to or for, not both"),
+        ({"for": None, "to": "2001-01-01T00:00:00Z"}, "to must be later than from, and than now"),
+        ({"for": None, "to": "2026-12-01T00:00:00"}, "to: needs a time zone"),
+        ({"reason": ""}, "reason: must not be empty"),
+        ({"chekcs": []}, "chekcs: no such option"),
+    ],
+)
+async def test_refusals(open_site: Open, change: dict[str, Any], detail: str) -> None:
+    """Each says what to write instead; nothing is in force."""
+    site, client = await open_site()
+    status, body = await post(client, {key: value for key, value in (SILENCE | change).items() if value is not None})
+    assert status == 422
+    assert body["detail"].startswith(detail)
+    assert site.windows.all() == []
+
+
+@pytest.mark.parametrize(("method", "path"), [("GET", "/windows"), ("POST", "/windows"), ("DELETE", "/windows/x")])
+async def test_scopes(open_site: Open, method: str, path: str) -> None:
+    """Nobody without a token, nor with another's scope."""
+    _, client = await open_site()
+    assert (await client.request(method, path)).status == 401
+    assert (await client.request(method, path, headers=bearer("nightly"))).status == 403
+    allowed = await client.request(method, path, headers=bearer("reader" if method == "GET" else "ada"))
+    assert allowed.status not in (401, 403)
+
+
+async def test_answers_are_as_described(open_site: Open) -> None:
+    site, client = await open_site()
+    document = site.api_docs.document()
+    for body in (SILENCE, {**SILENCE, "labels": {"team": "x"}}, {}, "no"):
+        answer = await client.post("/windows", data=json.dumps(body), headers=bearer("ada"))
+        await fits(document, "/windows", "post", answer, answer.content_type)
+    answer = await client.post("/windows", data=b"{", headers=bearer("ada"))
+    await fits(document, "/windows", "post", answer, answer.content_type)
+    assert answer.status == 400
+    answer = await client.get("/windows", headers=bearer("reader"))
+    await fits(document, "/windows", "get", answer, answer.content_type)
+    for key in (site.windows.all()[0].id, "nothing"):
+        answer = await client.delete(f"/windows/{key}", headers=bearer("ada"))
+        await fits(document, "/windows/{id}", "delete", answer, answer.content_type)
+
+
+async def test_an_acknowledgement_ends_with_the_failure(open_site: Open) -> None:
+    """Of the last check that it covers."""
+    site, client = await open_site()
+    site.put("db", DOWN)
+    site.put("mail", DOWN)
+    status, made = await post(client, {"kind": "acknowledgement", "checks": ["db", "mail"], "reason": "on it"})
+    assert (status, made["to"][:10]) == (201, f"{site.clock.now() + timedelta(days=30):%Y-%m-%d}")
+    for name in ("db", "mail"):
+        assert site.board.check(name).covered("acknowledgement") is not None
+        told = len(site.transitions)
+        site.put(name, (await site.suite.probe(name)).result)
+        site.put(name, (await site.suite.probe(name)).result)
+        for transition in site.transitions[told:]:
+            site.windows.changed(transition)
+    assert site.windows.all() == []
+    assert site.board.check("db").covers == ()
+
+
+async def test_by_the_command_line(open_site: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Add, list, end; what is refused ends with 1, what could not be asked with 3."""
+    site, client = await open_site()
+    monkeypatch.setenv("HEALTHD_URL", str(client.make_url("")))
+    monkeypatch.setenv("HEALTHD_TOKEN", "root-token")
+
+    async def healthd(*words: str) -> Result:
+        return await asyncio.to_thread(CliRunner().invoke, main, ["window", *words])
+
+    assert "no windows" in (await healthd("list")).output
+    added = await healthd("add", "silence", "--check", "d*", "--label", "team=a", "--for", "1h", "--reason", "later")
+    (window,) = site.windows.all()
+    assert (added.exit_code, window.author, window.checks, window.labels) == (0, "root", ("d*",), {"team": ("a",)})
+    assert f"{window.id}  silence of d* team=a, " in added.output
+    assert "in force on this replica alone" in added.output
+    assert window.id in (await healthd("list")).output
+    assert (await healthd("end", window.id)).exit_code == 0
+    assert (await healthd("end", window.id)).exit_code == 1
+    refused = await healthd("add", "silence", "--check", "dbb", "--for", "1h", "--reason", "x")
+    assert (refused.exit_code, "did you mean db?" in refused.output) == (1, True)
+    assert (await healthd("add", "silence", "--label", "team", "--for", "1h", "--reason", "x")).exit_code == 2
+    monkeypatch.setenv("HEALTHD_TOKEN", "wrong")
+    assert (await healthd("list")).exit_code == 3
+    monkeypatch.setenv("HEALTHD_URL", "http://127.0.0.1:1")
+    assert (await healthd("list")).exit_code == 3
