@@ -12,7 +12,7 @@ QUICK = $(addprefix tests/unit/, gates/judge gates/sources gates/config gates/do
 	healthd/addresses healthd/checks healthd/monitoring healthd/notify deploy) \
 	$(addprefix --ignore=tests/unit/gates/judge/test_, false_rollback.py properties.py validity.py)
 
-.PHONY: run test quick demo unit lint install docs lock bench build release clean
+.PHONY: run test quick demo unit lint install docs lock bench build release site clean
 
 run: $(VENV)/.run
 	PYTHONPATH=$(CURDIR)/gates:$(CURDIR)/deploy $(BIN)/python -m healthd run
@@ -48,6 +48,10 @@ build: install
 # All that a release consists of, but for the image; RELEASE.md says the rest.
 release: install
 	$(BIN)/python -m deploy.release build $(ARGS)
+
+# The documentation as a site in site/; any warning ends it.
+site: install
+	$(BIN)/python -m mkdocs build --quiet --clean
 
 install: $(VENV)/.dev
 
