@@ -15,6 +15,7 @@ from healthd.checks.contract import CheckConfig, CheckContext
 from healthd.checks.expectations import AnswerExpectation
 from healthd.checks.http_client import Answer, HttpClient, Request
 from healthd.checks.retry_after import asked_pause
+from healthd.checks.trust import ClientCertificate
 from healthd.model import FailureKind, JSONScalar, Result
 from healthd.units import Size, show_duration
 from healthd.wording import shape
@@ -70,6 +71,10 @@ class RequestConfig(CheckConfig):
     """CA file to trust instead of the system's authorities."""
     server_name: str | None = None
     """Server name for TLS where the URL has another."""
+    client_certificate: Path | None = None
+    """Certificate to show to a server that asks for one, with its intermediates: a PEM file."""
+    client_key: Path | None = None
+    """Key of that certificate: a PEM file, not encrypted; without one it is in the certificate's own."""
     keep_alive: bool = False
     """True to keep the connection; otherwise each probe also checks DNS, TCP and TLS."""
     body_limit: Size = Field(2**20, ge=1)
@@ -90,6 +95,19 @@ class RequestConfig(CheckConfig):
         if (url.user or url.password) and any(name.lower() == "authorization" for name in self.headers):
             raise ValueError("the url has a user and headers have Authorization: leave one of them out")
         return self
+
+    @model_validator(mode="after")
+    def _key_has_certificate(self) -> Self:
+        if self.client_key is not None and self.client_certificate is None:
+            raise ValueError("client_key needs the client_certificate that it belongs to")
+        return self
+
+    @property
+    def client(self) -> ClientCertificate | None:
+        """Certificate to show, None without one."""
+        if self.client_certificate is None:
+            return None
+        return ClientCertificate(self.client_certificate, self.client_key)
 
     @property
     def request(self) -> Request:
@@ -125,6 +143,7 @@ class Http:
             keep_alive=config.keep_alive,
             ca_file=config.ca_file,
             server_name=config.server_name,
+            client=config.client,
             body_limit=config.body_limit,
             follow_redirects=config.follow_redirects,
         )

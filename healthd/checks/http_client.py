@@ -19,7 +19,7 @@ from healthd.checks.http_failures import explain_exchange, explain_handshake
 from healthd.checks.http_redirects import RedirectError, is_same_host, next_request
 from healthd.checks.http_request import Request as Request
 from healthd.checks.http_response import BrokenOffError, ExchangeError, HungUpError, Response
-from healthd.checks.trust import CAFileError, trust
+from healthd.checks.trust import CAFileError, ClientCertificate, trust
 from healthd.model import FailureKind, Result
 
 _REPEATABLE = ("GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE")
@@ -54,6 +54,7 @@ class HttpClient:
         keep_alive: bool = False,
         ca_file: Path | None = None,
         server_name: str | None = None,
+        client: ClientCertificate | None = None,
         body_limit: int = 2**20,
         follow_redirects: int = 0,
     ) -> None:
@@ -61,6 +62,7 @@ class HttpClient:
         decompression; `follow_redirects` is the maximum number of redirects."""
         self._patience, self._keep_alive, self._body_limit = patience, keep_alive, body_limit
         self._ca_file, self._server_name, self._redirects = ca_file, server_name, follow_redirects
+        self._client = client
         self._kept: tuple[Place, Connection] | None = None
         self._is_connected = False
         self._expiry: Expiry | None = None
@@ -102,9 +104,13 @@ class HttpClient:
             self._kept = None
 
     def _place(self, url: URL, configured: URL) -> Place:
-        """Return the place to connect to; only the configured host gets the configured server name for TLS."""
-        name = self._server_name if is_same_host(configured, url) else None
-        return Place(Endpoint(url.host or "", url.port or 0), url.scheme == "https", name)
+        """Return the place to connect to; only the configured host gets the configured server name for TLS, and sees
+        the client's certificate."""
+        is_own = is_same_host(configured, url)
+        endpoint = Endpoint(url.host or "", url.port or 0)
+        return Place(
+            endpoint, url.scheme == "https", self._server_name if is_own else None, self._client if is_own else None
+        )
 
     async def _exchange(self, request: Request, place: Place) -> Response:
         """Send over the kept connection, or a new one. Raises ExchangeError, HandshakeError, OSError and
@@ -116,7 +122,7 @@ class HttpClient:
                 if request.method not in _REPEATABLE:
                     raise
         self._is_connected = False
-        tls = trust(self._ca_file) if place.is_tls or self._ca_file is not None else None
+        tls = trust(self._ca_file, place.client) if place.is_tls or self._ca_file is not None else None
         connection = await open_connection(place.endpoint, tls if place.is_tls else None, place.server_name)
         return await self._over(connection, request, place)
 
@@ -155,6 +161,7 @@ class Place:
     endpoint: Endpoint
     is_tls: bool
     server_name: str | None
+    client: ClientCertificate | None = None
 
 
 async def exchange(connection: Connection, request: bytes, response: Response) -> bool:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import ssl
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -11,27 +12,52 @@ from healthd.model import FailureKind
 
 
 class CAFileError(Exception):
-    """The CA file cannot be used."""
+    """The CA file, or the client's certificate, cannot be used."""
 
 
-def trust(ca_file: Path | None) -> ssl.SSLContext:
+@dataclass(frozen=True, slots=True)
+class ClientCertificate:
+    """Certificate that a client shows, with its key, which may be in the same file."""
+
+    certificate: Path
+    key: Path | None = None
+
+
+def trust(ca_file: Path | None, client: ClientCertificate | None = None) -> ssl.SSLContext:
     """Return a client context that trusts the system's authorities, or only those of `ca_file`. It is shared, as each
     holds a megabyte; a changed file is read again. Raises CAFileError."""
-    if ca_file is None:
-        return _context(None, 0)
+    changed = _changed("ca_file", ca_file)
+    if client is not None:
+        changed += _changed("client_certificate", client.certificate) + _changed("client_key", client.key)
     try:
-        return _context(ca_file, ca_file.stat().st_mtime_ns)
+        return _context(ca_file, client, changed)
     except ssl.SSLError:
         raise CAFileError(f"ca_file {ca_file} holds no certificate in PEM") from None
     except OSError as error:
         raise CAFileError(f"ca_file {ca_file} cannot be read: {error.strerror}") from None
 
 
+def _changed(option: str, file: Path | None) -> tuple[int, ...]:
+    """Return when a file was changed. Raises CAFileError."""
+    try:
+        return () if file is None else (file.stat().st_mtime_ns,)
+    except OSError as error:
+        raise CAFileError(f"{option} {file} cannot be read: {error.strerror}") from None
+
+
 @lru_cache(maxsize=64)
-def _context(ca_file: Path | None, _changed: int) -> ssl.SSLContext:
+def _context(ca_file: Path | None, client: ClientCertificate | None, _changed: tuple[int, ...]) -> ssl.SSLContext:
     context = ssl.create_default_context(cafile=ca_file)
     if ca_file is not None:  # a named certificate is trusted, even an intermediate or the server's own
         context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # as Python 3.13 does
+    if client is not None:
+        try:  # a password would be asked for at a terminal
+            context.load_cert_chain(client.certificate, client.key, password=lambda: b"")
+        except ssl.SSLError:
+            fault = "are no certificate and its key in PEM, or the key is encrypted"
+            raise CAFileError(f"client_certificate {client.certificate} and its key {fault}") from None
+        except OSError as error:
+            raise CAFileError(f"client_certificate or client_key cannot be read: {error.strerror}") from None
     return context
 
 

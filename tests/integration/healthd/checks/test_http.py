@@ -1,6 +1,7 @@
 """The http check against real HTTP and HTTPS servers, good, odd and silent."""
 
 import asyncio
+import ssl
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -216,6 +217,31 @@ async def test_distrust(authority: tls.Authority, tmp_path: Path) -> None:
             peer.answer("GET", "/", Answer())
             async with watched("http", url=f"https://localhost:{peer.port}/", **options) as check:
                 await check.finds(Status.UNHEALTHY if kind else Status.HEALTHY, kind)
+
+
+async def test_a_client_certificate(authority: tls.Authority, tmp_path: Path) -> None:
+    """It is shown to a server that asks for one; with a key beside it, or in the same file; a new one at once."""
+    server = authority.good().context(tmp_path)
+    server.load_verify_locations(authority.trust)
+    server.verify_mode = ssl.CERT_REQUIRED
+    server.maximum_version = ssl.TLSVersion.TLSv1_2  # with 1.3 it may send an alert or reset
+    mine, key = authority.good().save(tmp_path, "client")
+    both = tmp_path / "both.pem"
+    both.write_bytes(mine.read_bytes() + key.read_bytes())
+    cases: list[tuple[dict[str, Any], FailureKind | None, str]] = [
+        ({"client_certificate": mine, "client_key": key}, None, ""),
+        ({"client_certificate": both}, None, ""),
+        ({"client_certificate": mine}, FailureKind.MISCONFIGURED, "client.crt and its key are no certificate and"),
+        ({}, FailureKind.CONNECT, "closed the connection"),
+        ({"client_certificate": tmp_path / "none"}, FailureKind.MISCONFIGURED, "none cannot be read: No such file"),
+    ]
+    async with http_peers.peer(server) as peer:
+        peer.answer("GET", "/", Answer())
+        for options, kind, said in cases:
+            url = f"https://localhost:{peer.port}/"
+            async with watched("http", url=url, ca_file=authority.trust, **options) as check:
+                result = await check.finds(Status.UNHEALTHY if kind else Status.HEALTHY, kind)
+                assert said in (result.message or "")
 
 
 @pytest.mark.parametrize(
