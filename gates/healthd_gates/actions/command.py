@@ -29,7 +29,8 @@ _PLACEHOLDER = re.compile(r"\$(\w+)")
 _SENSITIVE = re.compile(r"pass|secret|token|key|credential|auth", re.IGNORECASE)
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _FIELDS = (
-    "service", "gate", "action", "key", "occasion", "candidate", "candidate_target", "baseline", "baseline_target",
+    "service", "gate", "action", "key", "occasion", "weight", "candidate", "candidate_target", "baseline",
+    "baseline_target",
 )  # fmt: skip
 
 
@@ -65,7 +66,8 @@ def _values(variables: dict[str, SecretStr]) -> dict[str, SecretStr]:
 class CommandConfig(ActionConfig):
     kind: Literal["command"] = "command"
     argv: Annotated[tuple[str, ...], Field(min_length=1), AfterValidator(_argv)]
-    """The program and its arguments, which may hold $service, $candidate, $baseline_target and the like."""
+    """The program and its arguments, which may hold $service, $candidate, $baseline_target and the like; $weight is the
+    candidate's share of the traffic in percent."""
     cwd: Path = Path("/")
     """The directory in which it runs."""
     pass_env: Annotated[tuple[str, ...], AfterValidator(_variables)] = ()
@@ -100,6 +102,11 @@ class CommandConfig(ActionConfig):
         own = self.env.get("PATH")
         handed_on = environ.get("PATH") if "PATH" in self.pass_env else None
         return own.get_secret_value() if own is not None else handed_on or PATH
+
+    @property
+    def sets_weight(self) -> bool:
+        """True if the program is told the weight."""
+        return "weight" in _PLACEHOLDER.findall(" ".join(self.argv))
 
     @property
     def is_own(self) -> bool:
@@ -292,5 +299,6 @@ def _fields(order: ActionRequest) -> dict[str, str]:
         "action": order.action,
         "key": order.key,
         "occasion": order.occasion.value,
+        "weight": f"{100 * order.share:.2f}".rstrip("0").rstrip("."),
     }
     return fixed | {name: value or "" for name, value in _values_of(order.arms).items()}

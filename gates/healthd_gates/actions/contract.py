@@ -30,6 +30,11 @@ class ActionConfig(Model):
     retry_for: Duration = 86400.0
     """Time for which the action is retried, counted from the decision."""
 
+    @property
+    def sets_weight(self) -> bool:
+        """True if it can give the candidate a part of the traffic, as a ramp needs."""
+        return False
+
     def check(self, arms: Arms) -> None:
         """Check the action for these arms. Raises ArmError if it could never be carried out for them: a gate with no
         way to roll back must not start."""
@@ -44,7 +49,8 @@ class ActionRequest:
     """One action that is due for one gate. `key` is the idempotency key: the same at every attempt, so that a receiver
     recognises a repetition.
 
-    `quarantined` holds the versions of the service that failed a gate: none of them may be brought back.
+    `quarantined` holds the versions of the service that failed a gate: none of them may be brought back. `weight` is
+    the share of the traffic, from 0 to 1, that a ramp gives to the candidate; None outside of one.
     """
 
     key: str
@@ -53,6 +59,14 @@ class ActionRequest:
     gate: Gate
     arms: Arms
     quarantined: frozenset[str] = frozenset()
+    weight: float | None = None
+
+    @property
+    def share(self) -> float:
+        """The candidate's share of the traffic once the action is done: all or nothing outside of a ramp."""
+        if self.weight is not None:
+            return self.weight
+        return 0.0 if self.occasion.is_rollback else 1.0
 
 
 @dataclass(frozen=True, slots=True)

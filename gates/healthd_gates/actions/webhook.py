@@ -59,6 +59,11 @@ class WebhookConfig(ActionConfig):
     tls: Tls = Tls()
     """Verification of an https address: `ca`, `certificate`, `key`, `server_name`, `verify`."""
 
+    @property
+    def sets_weight(self) -> bool:
+        """True: the receiver is told the `weight`."""
+        return True
+
 
 class Webhook:
     """Calls a webhook, and is done once the receiver answers 2xx. The receiver may be called more than once with the
@@ -162,6 +167,7 @@ def payload(order: ActionRequest) -> dict[str, Any]:
         "action": order.action,
         "occasion": order.occasion.value,
         "rollback": order.occasion.is_rollback,
+        "weight": order.weight,
         "reason": rollback.reason if order.occasion.is_rollback and rollback else None,
         "service": gate.service,
         "candidate": gate.candidate.model_dump(mode="json"),

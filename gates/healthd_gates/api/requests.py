@@ -107,9 +107,10 @@ class ListQuery(Model):
     """Filters of the list of gates; `active` are all that are not over."""
 
     service: Name | None = None
-    state: Literal["active", "settling", "observing", "held", "acting", "watching", "finished", "cancelled"] | None = (
-        None
-    )
+    state: (
+        Literal["active", "settling", "ramping", "observing", "held", "acting", "watching", "finished", "cancelled"]
+        | None
+    ) = None
     limit: int = Field(50, ge=1, le=200)
     before: Cursor | None = None
 

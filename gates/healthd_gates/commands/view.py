@@ -17,7 +17,7 @@ from healthd.units import show_duration
 from healthd_gates.commands.gauge import gauge, number
 from healthd_gates.domain.evidence import Finding
 from healthd_gates.domain.rollback_wording import WORDS
-from healthd_gates.schema.gate import CriterionDocument, GateDocument, RollbackDocument, StandingDocument
+from healthd_gates.schema.gate import CriterionDocument, GateDocument, RampDocument, RollbackDocument, StandingDocument
 
 Show = Callable[[GateDocument], None]
 
@@ -40,6 +40,7 @@ _FINDINGS = {
     Finding.BASELINE_ALREADY_BAD: ("▲", "yellow"),
 }
 WIDE = 100  # columns that a whole line of numbers needs
+_BAR = 20  # columns of a weight
 _STILL_HERE = 60.0  # seconds between two lines in a log, so that the job does not seem to hang
 
 
@@ -58,15 +59,16 @@ class _Lines:
     """Prints changes to a log, and once a minute that the gate still goes on."""
 
     def __init__(self) -> None:
-        self._state: str | None = None
+        self._state: tuple[str, float] | None = None
         self._told: datetime | None = None
 
     def show(self, gate: GateDocument) -> None:
         now = datetime.now(UTC)
         silent = self._told is None or (now - self._told).total_seconds() >= _STILL_HERE
-        if gate.state == self._state and not silent:
+        state = (gate.state.value, gate.ramp.weight if gate.ramp else 0.0)
+        if state == self._state and not silent:
             return
-        self._state, self._told = gate.state, now
+        self._state, self._told = state, now
         click.echo(f"gate {gate.id} of {gate.service} {gate.candidate.version}: {line(gate)}", err=True)
 
 
@@ -76,6 +78,8 @@ def line(gate: GateDocument) -> str:
         return f"{gate.state}: {gate.rollback.told}"
     said = gate.decision or gate.standing
     text = f"{gate.state}: {said.sentence}" if said else str(gate.state)
+    if gate.ramp is not None and gate.decision is None:
+        text += f" {gate.ramp.told}"
     return f"{text} {_decides(gate)}" if gate.state == "held" else text
 
 
@@ -93,6 +97,10 @@ def rollback_words(rollback: RollbackDocument) -> str:
 def picture(gate: GateDocument, now: datetime, width: int) -> RenderableType:
     """The whole gate: who is judged, how far it is, each criterion with its interval, and what that means."""
     parts: list[RenderableType] = [_title(gate), _progress(gate, now)]
+    if gate.ramp is not None and gate.decision is None:
+        parts.append(_indented(f"{bar(gate.ramp)} {gate.ramp.told}", ""))
+        if gate.ramp.why:
+            parts.append(_indented(f"It was widened because, {gate.ramp.why}.", "dim"))
     if gate.standing is not None:
         parts += [Text(), criteria_table(gate.standing, wide=width >= WIDE), evidence_line(gate.standing), Text()]
         parts += [_indented(criterion.sentence, "dim") for criterion in gate.standing.criteria]
@@ -172,6 +180,12 @@ def _between(criterion: CriterionDocument) -> str:
         return ""
     low, high = criterion.interval
     return f"{number(low, criterion.unit)} … {number(high, criterion.unit)}"
+
+
+def bar(ramp: RampDocument) -> str:
+    """The weight as a bar: full blocks are the share that is seen, light ones what was ordered beyond it."""
+    seen, ordered = round((ramp.share or 0.0) * _BAR), round(ramp.weight * _BAR)
+    return "█" * seen + "▒" * max(0, ordered - seen) + "·" * (_BAR - max(seen, ordered))
 
 
 def evidence_line(standing: StandingDocument) -> Text:

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from typing import Any, Literal, Self
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from healthd.config.settings import Model, Name
 from healthd.units import Duration, Ratio, Span
+from healthd_gates.config.ramp import Ramp
 from healthd_gates.criteria import AnyCriterion
 from healthd_gates.criteria.contract import CriterionConfig
 from healthd_gates.judge import rules
@@ -74,6 +75,9 @@ class Policy(Model):
     """The criteria that must hold."""
     mode: Literal["decide", "observe"] = "decide"
     """`observe`: the gate judges and tells, every deploy passes, and no action follows."""
+    ramp: Ramp | None = None
+    """Widens the release by evidence, from nothing to all of the traffic, instead of judging it at the share that it
+    has."""
     inconclusive: Literal["fail", "pass", "hold"] = "fail"
     """The verdict that counts if the evidence decides nothing; `hold` leaves it to a person."""
     hold_timeout: Duration = 86400.0
@@ -86,6 +90,8 @@ class Policy(Model):
     """True if a version that failed may not be deployed again until it is released."""
     on_fail: tuple[Name, ...] | None = None
     """Actions on a fail and on a late regression, instead of the service's."""
+    on_ramp: tuple[Name, ...] | None = None
+    """Actions that set the candidate's share of the traffic, instead of the service's."""
     on_pass: tuple[Name, ...] | None = None
     """Actions on a pass, instead of the service's."""
     on_inconclusive: tuple[Name, ...] | None = None
@@ -106,6 +112,22 @@ class Policy(Model):
         if self.interval < 1:
             raise ValueError("every must be at least 1s: no source counts more often")
         return self
+
+    @field_validator("ramp")
+    @classmethod
+    def _can_ramp(cls, ramp: Ramp | None, info: ValidationInfo) -> Ramp | None:
+        if ramp is None or "criteria" not in info.data:
+            return ramp
+        if not any(each.critical and each.compares_with is rules.Against.CONCURRENT for each in info.data["criteria"]):
+            raise ValueError(
+                "needs a critical criterion that compares with the version beside it: give error_rate "
+                "`compare: {to: concurrent}`"
+            )
+        if info.data.get("exposure") == "all":
+            raise ValueError("begins with a part of the traffic: leave out `exposure: all`")
+        if info.data.get("mode") == "observe":
+            raise ValueError("gives the release its traffic, and with `mode: observe` nothing follows: leave one out")
+        return ramp
 
     @property
     def observes(self) -> bool:
@@ -153,7 +175,8 @@ class Policy(Model):
 
     def verdict_rules(self) -> rules.Rules:
         """Return the judge's rules for the verdict."""
-        timing = rules.Timing(self.interval, self.initial_delay, self.observe.min, self.observe.max, self.blip)
+        longest = self.observe.max + (self.ramp.longest if self.ramp is not None else 0.0)
+        timing = rules.Timing(self.interval, self.initial_delay, self.observe.min, longest, self.blip)
         return rules.Rules(self.criteria, self._risk, timing)
 
     def watch_rules(self) -> rules.Rules:

@@ -116,6 +116,8 @@ class Service(Model):
     """The policy of a gate that names none."""
     on_fail: tuple[Name, ...] = ()
     """Actions that roll back, on a fail and on a late regression."""
+    on_ramp: tuple[Name, ...] = ()
+    """Actions that set the candidate's share of the traffic, for policies with a ramp."""
     on_pass: tuple[Name, ...] = ()
     """Actions on a pass."""
     on_inconclusive: tuple[Name, ...] = ()
@@ -185,10 +187,17 @@ def _needs_what_there_is(policy: Policy, info: ValidationInfo) -> Policy:
 
 def _orders_what_there_is(model: Ordering, info: ValidationInfo) -> Ordering:
     """Check that the actions that a policy or a service names are configured."""
-    for key in ("on_fail", "on_pass", "on_inconclusive", "on_loss"):
+    for key in ("on_fail", "on_ramp", "on_pass", "on_inconclusive", "on_loss"):
         for name in getattr(model, key, None) or ():
             if name not in (known := info.data.get("actions", (name,))):
                 raise ValueError(f"{key} names {not_under('actions', name, known)}")
+    actions: dict[str, ActionConfig] = info.data.get("actions", {})
+    for name in model.on_ramp or ():
+        if name in actions and not actions[name].sets_weight:
+            raise ValueError(
+                f"on_ramp names {name!r}, a {actions[name].kind} that cannot give the candidate a part of the traffic: "
+                "take a command with $weight among its words, or a webhook"
+            )
     return model
 
 
@@ -206,6 +215,13 @@ def _suits_its_policy(service: Service, info: ValidationInfo) -> Service:
         raise ValueError(f"source is missing: policy {service.policy} looks at traffic")
     for problem in unanswerable(service, policy):
         raise ValueError(f"policy {service.policy}: {problem}")
+    if policy.ramp is not None and not (service.on_ramp if policy.on_ramp is None else policy.on_ramp):
+        raise ValueError(
+            f"on_ramp is missing: policy {service.policy} has a ramp, and needs an action that sets a weight"
+        )
+    if policy.ramp is not None and (source := service.traffic_source) is not None and not source.sees_traffic:
+        blind = f"a {source.kind} source cannot see which version has how much of the traffic"
+        raise ValueError(f"policy is {service.policy}, which has a ramp, and {blind}")
     if policy.needs_target and not service.targets:
         raise ValueError(f"targets is missing: policy {service.policy} sends smoke requests")
     return service

@@ -8,10 +8,11 @@ from enum import StrEnum
 
 
 class Occasion(StrEnum):
-    """The reason for an action."""
+    """The reason for an action. `RAMP`: the candidate's share of the traffic grows."""
 
     FAIL = "fail"
     PASS = "pass"
+    RAMP = "ramp"
     INCONCLUSIVE = "inconclusive"
     REGRESSION = "regression"
     PERSON = "person"
@@ -19,7 +20,7 @@ class Occasion(StrEnum):
     @property
     def is_rollback(self) -> bool:
         """True if the traffic has to go back to the baseline."""
-        return self is not Occasion.PASS
+        return self not in (Occasion.PASS, Occasion.RAMP)
 
 
 class Ending(StrEnum):
@@ -49,7 +50,8 @@ class OrderState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ActionRun:
-    """One action of one gate, as stored. `token` is that of the worker that claimed it last."""
+    """One action of one gate, as stored. `token` is that of the worker that claimed it last; `weight` is the share of
+    the traffic that it is to give to the candidate, None for an action that sets none."""
 
     key: str
     gate_id: str
@@ -63,8 +65,9 @@ class ActionRun:
     detail: str
     token: int
     finished_at: datetime | None = None
+    weight: float | None = None
 
     @property
     def purpose(self) -> str:
-        """Purpose of the action: the pass, or one round of a rollback."""
+        """Purpose of the action: the pass, a step of a ramp, or one round of a rollback."""
         return self.key.split(":")[1]

@@ -9,18 +9,21 @@ from enum import StrEnum
 from typing import Any, Literal
 
 from healthd_gates.domain.evidence import Standing, Verdict
+from healthd_gates.domain.ramp import Ramp
 from healthd_gates.domain.request import Deployment, Version
 
 
 class GateState(StrEnum):
     """State of a gate.
 
-    `SETTLING`: only a catastrophe decides. `OBSERVING`: evidence is collected. `HELD`: inconclusive, and a person
+    `SETTLING`: only a catastrophe decides. `RAMPING`: the candidate's share of the traffic grows with the evidence.
+    `OBSERVING`: evidence is collected. `HELD`: inconclusive, and a person
     decides. `ACTING`: decided, and its actions are being carried out. `WATCHING`: passed, and a late regression still
     causes a rollback. `FINISHED` and `CANCELLED` are final.
     """
 
     SETTLING = "settling"
+    RAMPING = "ramping"
     OBSERVING = "observing"
     HELD = "held"
     ACTING = "acting"
@@ -148,6 +151,7 @@ class Gate:
     standing: Standing | None = None
     decision: Decision | None = None
     rollback: Rollback | None = None
+    ramp: Ramp | None = None
     watch_until: datetime | None = None
     finished_at: datetime | None = None
     notes: tuple[str, ...] = ()
@@ -179,6 +183,7 @@ class EventKind(StrEnum):
     LOOK = "look"
     DECISION = "decision"
     ROLLBACK = "rollback"
+    RAMP = "ramp"
     ACTION = "action"
 
 

@@ -178,7 +178,7 @@ class ActionWorker:
             return ActionResult(Ending.RETRY, f"no action is called {order.action} in the configuration")
         arms = action_arms(gate.service, self.config.services.get(gate.service), gate.candidate, gate.baseline)
         begun = self._desk.clock.steady()
-        told = ActionRequest(order.key, order.action, order.occasion, gate, arms, quarantined)
+        told = ActionRequest(order.key, order.action, order.occasion, gate, arms, quarantined, order.weight)
         outcome = await self._desk.attempts.execute(config, told)
         self._desk.metrics.tried(order.action, config.kind, outcome.ending, self._desk.clock.steady() - begun)
         log = _log.info if outcome.ending is Ending.DONE else _log.warning

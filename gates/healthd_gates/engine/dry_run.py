@@ -38,7 +38,8 @@ async def rehearse(
             stands = rollback.state.value.replace("_", " ")
             return Rehearsed(name, action.kind, f"nothing more: it was called for already, and is {stands}")
         key = f"{gate.id}:{purpose_of(gate.next_round)}:{name}"
-        order = ActionRequest(key, name, Occasion.PERSON, gate, arms, quarantined)
+        order = ActionRequest(key, name, Occasion.PERSON, gate, arms, quarantined, weights.get(name))
         return Rehearsed(name, action.kind, await attempts.describe(action, order))
 
-    return await asyncio.gather(*map(one, spec.actions(Occasion.PERSON)))
+    names, weights = spec.way_back(spec.actions(Occasion.PERSON))
+    return await asyncio.gather(*map(one, names))

@@ -19,5 +19,6 @@ def gives_up_at(gate: Gate, spec: GateSpec, config: Config) -> datetime | None:
     decision = gate.decision if rollback.trigger == "decision" else None
     inconclusive = decision is not None and decision.verdict is Verdict.INCONCLUSIVE
     names = spec.actions(Occasion.INCONCLUSIVE if inconclusive else Occasion.FAIL) or spec.actions_on_loss()
+    names, _ = spec.way_back(names)
     longest = max((config.actions[name].retry_for for name in names if name in config.actions), default=0.0)
     return rollback.at + timedelta(seconds=longest)

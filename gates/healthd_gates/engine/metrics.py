@@ -26,6 +26,12 @@ _MEASURED = {
     "baseline": "What a criterion measures of the baseline.",
     "limit": "The limit of a criterion.",
 }
+_RAMP = {
+    "weight_ratio": "The candidate's share of the traffic that a ramp has ordered.",
+    "share_ratio": "The candidate's share of the requests as seen since the last change of its weight.",
+    "budget_requests": "The harm budget of a ramp: requests that may fail because of the release.",
+    "spent_requests": "Requests of the harm budget that are spent.",
+}
 _LATE_SECONDS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5)
 
 
@@ -207,4 +213,21 @@ class RunningGates(Collector):
                         measured[what, criterion.unit].add_metric(where, value)
                 if criterion.log_e_harm is not None:
                     evidence.add_metric(where, criterion.log_e_harm)
-        yield from (*measured.values(), evidence)
+        yield from (*measured.values(), evidence, *_ramps(gates))
+
+
+def _ramps(gates: Iterable[Gate]) -> Iterator[Metric]:
+    """Yield how wide the releases are that are widened now."""
+    weight, share, budget, spent = (
+        GaugeMetricFamily(f"healthd_gate_ramp_{name}", help_text, labels=["service", "policy"])
+        for name, help_text in _RAMP.items()
+    )
+    for gate in gates:
+        if (ramp := gate.ramp) is None or gate.decision is not None:
+            continue
+        where = [gate.service, gate.policy]
+        values = {weight: ramp.weight, share: ramp.share, budget: ramp.budget, spent: ramp.spent}
+        for family, value in values.items():
+            if value is not None:
+                family.add_metric(where, value)
+    yield from (weight, share, budget, spent)

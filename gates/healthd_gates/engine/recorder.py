@@ -64,6 +64,7 @@ class Record:
                 cursor=self.cursor,
                 seen=seen,
                 orders=step.orders,
+                weights=step.weights,
                 quarantine=step.quarantine,
                 audit=step.audit,
                 gives_up=step.gives_up,

@@ -29,6 +29,7 @@ def start_rollback(
     """Start a rollback, if it is wanted, an action is configured, and there is something to go back to."""
     wanted = gate.rollback_mode == "auto" or occasion is Occasion.PERSON
     names = spec.actions(occasion) if names is None else names
+    names, weights = spec.way_back(names)
     orders = tuple((occasion, name) for name in names) if wanted else ()
     if not orders:
         why = "no rollback is asked for" if not wanted else "no rollback action is configured"
@@ -42,7 +43,7 @@ def start_rollback(
         return end_rollback(called, RollbackState.IMPOSSIBLE, gone, moment)
     acting = replace(called, state=GateState.ACTING)
     told = rollback_event(rollback, reason=reason, actions=[name for _, name in orders])
-    return Step(acting, (told, (EventKind.STATE, {"state": acting.state.value})), orders)
+    return Step(acting, (told, (EventKind.STATE, {"state": acting.state.value})), orders, weights)
 
 
 def on_retry(gate: Gate, orders: Sequence[ActionRun]) -> Step | None:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 import structlog
 
-from healthd_gates.domain.action_order import OrderState
+from healthd_gates.domain.action_order import ActionRun, OrderState
+from healthd_gates.domain.evidence import Evidence, Standing
 from healthd_gates.domain.gate import EventKind, Gate, GateState, Rollback, RollbackState
-from healthd_gates.engine import rollback_transitions, transitions
+from healthd_gates.engine import ramping, rollback_transitions, transitions
 from healthd_gates.engine.change_events import ChangeEvents, within_seconds
 from healthd_gates.engine.history import HistoryFetch
 from healthd_gates.engine.observer_factory import NotObservable, ObserverContext, build_observer, open_traffic
@@ -59,6 +60,7 @@ class GateRunner:
         self._clock = tools.observer_context.clock
         self._resumed = owned.cursor is not None
         self._doubts: tuple[str, ...] | None = None
+        self._widening: ramping.Widening | None = None
 
     @property
     def gate(self) -> Gate:
@@ -74,7 +76,7 @@ class GateRunner:
         """Run until the gate is over. Raises LeaseLost, and JournalError when the stored data cannot be read."""
         while not self.gate.state.is_over:
             match self.gate.state:
-                case GateState.SETTLING | GateState.OBSERVING:
+                case GateState.SETTLING | GateState.RAMPING | GateState.OBSERVING:
                     await self._observe("gate", self._spec.verdict_rules)
                 case GateState.HELD:
                     await self._hold()
@@ -108,7 +110,7 @@ class GateRunner:
                 judge = await self._learn_history(fetch, stage, rules, judge)
                 standing = judge.step(seen.evidence)
                 notes = await self._explained(seen.notes, traffic, decided=standing.verdict is not None)
-                step = transitions.on_evaluation(self.gate, standing, notes, self._spec, moment)
+                step = await self._step(standing, seen.evidence, notes, moment)
                 await self._write(step, SeenEvidence(stage, [seen.evidence]))
         finally:
             if fetch is not None:
@@ -129,10 +131,29 @@ class GateRunner:
             self._doubts = tuple(doubt for doubts in found for doubt in doubts)
         return tuple(dict.fromkeys((*self._doubts, *notes)))
 
+    async def _step(self, standing: Standing, evidence: Evidence, notes: tuple[str, ...], moment: datetime) -> Step:
+        """Return the step after a look: a verdict, a wider weight, or neither."""
+        widening, gate = self._widening, self.gate
+        if widening is None or gate.ramp is None or gate.decision is not None:
+            return transitions.on_evaluation(gate, standing, notes, self._spec, moment)
+        widening.take(evidence)
+        orders: Sequence[ActionRun] = ()
+        if gate.ramp.is_under_way:
+            every = await self._tools.outbox.of_gate(gate.id)
+            orders = [order for order in every if order.purpose == gate.ramp.purpose]
+        sighting = widening.look(gate.ramp)
+        ramped, wider, over = ramping.on_look(gate, standing, sighting, orders, self._spec, moment)
+        step = transitions.on_evaluation(ramped, standing, notes, self._spec, moment)
+        if step.gate.decision is not None or step.gate.state is GateState.HELD:
+            return transitions.on_evaluation(gate, standing, notes, self._spec, moment)
+        if over:
+            return transitions.on_ramp_end(step.gate, over, self._spec, moment).after(*step.events)
+        return step if wider is None else replace(wider, gate=step.gate).after(*step.events)
+
     def _is_past(self, stage: str) -> bool:
         gate = self.gate
         if stage == "gate":
-            return gate.state not in (GateState.SETTLING, GateState.OBSERVING)
+            return gate.state not in (GateState.SETTLING, GateState.RAMPING, GateState.OBSERVING)
         over = gate.watch_until is None or self._clock.now() >= gate.watch_until
         return gate.state is not GateState.WATCHING or over
 
@@ -142,8 +163,12 @@ class GateRunner:
         history = await self._gate_store.evidence(self.gate.id, "history")
         bake = await self._gate_store.evidence(self.gate.id, "gate") if stage == "watch" else []
         judge = Judge(rules, history, bake)
+        ramps = stage == "gate" and self._spec.policy.ramp is not None
+        self._widening = ramping.Widening(self._spec.policy, rules, history) if ramps else None
         for number, evidence in enumerate(await self._gate_store.evidence(self.gate.id, stage), 1):
             judge.take(evidence)
+            if self._widening is not None:
+                self._widening.take(evidence)
             if number % _REPLAYED_AT_ONCE == 0:
                 await asyncio.sleep(0)
         return judge
@@ -200,9 +225,10 @@ class GateRunner:
             return
         source = self._spec.service.traffic_source if self._spec.service else None
         sees = source is None or source.sees_traffic
-        recovery = Recovery(
-            bounds_of(self._spec.policy), rate_of(self.gate.standing, self._spec.policy), sees_traffic=sees
-        )
+        ramp = self.gate.ramp
+        usual = rate_of(self.gate.standing, self._spec.policy)
+        before = ramp.traffic if ramp is not None and ramp.traffic else usual
+        recovery = Recovery(bounds_of(self._spec.policy), before, sees_traffic=sees)
         ticks, until, looks = Ticker(self._clock, self._spec.policy.interval), rollback.confirm_until or rollback.at, 0
         try:
             # A few evaluations, even if the time was over before a crashed replica was back to make one.

@@ -61,7 +61,7 @@ _TUGS = 5
 _RECENT = 20  # gates of a service among which the last deploy is looked for
 _Asking = Callable[[Gate], bool]
 _Stepping = Callable[[Gate, GateSpec], Step]
-_UNDECIDED = (GateState.SETTLING, GateState.OBSERVING, GateState.HELD)
+_UNDECIDED = (GateState.SETTLING, GateState.RAMPING, GateState.OBSERVING, GateState.HELD)
 
 
 class GateService:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from healthd_gates.config.policy import Policy
@@ -69,6 +70,17 @@ class GateSpec:
         if self.policy.on_loss is not None and not self.policy.observes:
             return tuple(dict.fromkeys(self.policy.on_loss))
         return self.actions(Occasion.INCONCLUSIVE) or self.actions(Occasion.FAIL)
+
+    @property
+    def ramp_actions(self) -> tuple[str, ...]:
+        """The names of the actions that set the candidate's weight."""
+        shared = self.service.on_ramp if self.service else ()
+        return tuple(dict.fromkeys(shared if self.policy.on_ramp is None else self.policy.on_ramp))
+
+    def way_back(self, names: Sequence[str]) -> tuple[tuple[str, ...], dict[str, float]]:
+        """Return the actions of a rollback with those that set the weight before them, and the weight of these: 0."""
+        back = self.ramp_actions if self.policy.ramp is not None else ()
+        return tuple(dict.fromkeys((*back, *names))), dict.fromkeys(back, 0.0)
 
     def rollback_window(self, requested: float | None) -> float | None:
         """Return for how many seconds after the verdict there is something to roll back to; None for no limit."""

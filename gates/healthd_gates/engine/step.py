@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -15,11 +16,13 @@ Event = tuple[EventKind, dict[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step of a gate. `events` have no numbers yet. `gives_up` says why its due actions are not retried."""
+    """One step of a gate. `events` have no numbers yet. `weights` are those of the actions that set one. `gives_up`
+    says why its due actions are not retried."""
 
     gate: Gate
     events: tuple[Event, ...] = ()
     orders: tuple[tuple[Occasion, str], ...] = ()
+    weights: Mapping[str, float] = field(default_factory=dict)
     quarantine: QuarantinedVersion | None = None
     audit: AuditEntry | None = None
     gives_up: str | None = None

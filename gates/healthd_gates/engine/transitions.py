@@ -14,10 +14,11 @@ from healthd.journal.journal import AuditEntry
 from healthd_gates.domain.action_order import Occasion
 from healthd_gates.domain.evidence import Reason, Standing, Verdict
 from healthd_gates.domain.gate import Decision, EventKind, Gate, GateState, QuarantinedVersion, RollbackState
+from healthd_gates.engine import ramping
 from healthd_gates.engine.rollback_transitions import end_rollback, start_rollback
 from healthd_gates.engine.spec import GateSpec
 from healthd_gates.engine.step import Event, Step, finish
-from healthd_gates.store.serialization import decision_document, standing_document
+from healthd_gates.store.serialization import decision_document, ramp_document, standing_document
 
 _NOTES_TOLD = 3
 _DEATHS = {reason.value for reason in Reason if reason.is_death}
@@ -25,15 +26,17 @@ _DEATHS = {reason.value for reason in Reason if reason.is_death}
 
 def on_evaluation(gate: Gate, standing: Standing, notes: tuple[str, ...], spec: GateSpec, moment: datetime) -> Step:
     """Process an evaluation of the evidence: go on, or decide."""
-    look: Event = (EventKind.LOOK, {"standing": standing_document(standing), "notes": list(notes)})
+    widened = {"ramp": ramp_document(gate.ramp)} if gate.ramp is not None and gate.decision is None else {}
+    look: Event = (EventKind.LOOK, {"standing": standing_document(standing), "notes": list(notes), **widened})
     seen = replace(gate, standing=standing, notes=notes)
     if gate.state is GateState.WATCHING:
         if standing.verdict is Verdict.FAIL or standing.reason is Reason.CRASH_LOOPING:
             return on_regression(seen, spec, moment).after(look)
         return Step(seen, (look,))
-    if standing.verdict is not None:
+    if standing.verdict is not None and not ramping.waits(seen, standing.verdict, spec, moment):
         return on_verdict(seen, standing, spec, moment).after(look)
-    state = GateState.SETTLING if standing.reason is Reason.WARMING_UP else GateState.OBSERVING
+    after = GateState.OBSERVING if seen.ramp is None or seen.ramp.is_full else GateState.RAMPING
+    state = GateState.SETTLING if standing.reason is Reason.WARMING_UP else after
     changed: tuple[Event, ...] = ((EventKind.STATE, {"state": state.value}),) if state is not gate.state else ()
     return Step(replace(seen, state=state), (look, *changed))
 
@@ -48,6 +51,15 @@ def on_verdict(gate: Gate, standing: Standing, spec: GateSpec, moment: datetime)
         return Step(held, ((EventKind.STATE, {"state": held.state.value, "until": until.isoformat()}),))
     promotes = verdict is Verdict.PASS or (verdict is Verdict.INCONCLUSIVE and spec.policy.inconclusive == "pass")
     return decide(gate, decision_of(standing, moment, promotes=promotes, notes=gate.notes), spec)
+
+
+def on_ramp_end(gate: Gate, why: str, spec: GateSpec, moment: datetime) -> Step:
+    """End a ramp that did not reach full weight: inconclusive, and the policy says what that counts as."""
+    assert gate.standing is not None
+    decided = gate.standing.reason.is_silence or gate.standing.reason is Reason.BASELINE_ALREADY_BAD
+    reason = gate.standing.reason if decided else Reason.NOT_ENOUGH_EVIDENCE
+    standing = replace(gate.standing, verdict=Verdict.INCONCLUSIVE, reason=reason, sentence=why)
+    return on_verdict(replace(gate, standing=standing), standing, spec, moment)
 
 
 def decision_of(standing: Standing, moment: datetime, *, promotes: bool, notes: Sequence[str] = ()) -> Decision:
@@ -144,21 +156,26 @@ def cancel(gate: Gate, caller: str, reason: str, moment: datetime) -> Step:
     """End an undecided gate, or the watch after a pass, by a person's request."""
     state = GateState.FINISHED if gate.state is GateState.WATCHING else GateState.CANCELLED
     body = {"state": state.value, "by": caller, "why": reason}
+    widens = gate.ramp is not None and gate.ramp.is_under_way
     return Step(
         replace(gate, state=state, finished_at=moment),
         ((EventKind.STATE, body),),
         audit=AuditEntry(caller, "gate.cancel", gate.id, {"reason": reason}),
+        gives_up=f"cancelled by {caller}" if widens else None,
     )
 
 
 def start_monitoring(gate: Gate, spec: GateSpec, moment: datetime) -> Step:
-    orders = tuple((Occasion.PASS, name) for name in spec.actions(Occasion.PASS))
+    narrow = gate.ramp is not None and gate.ramp.weight < 1.0
+    names = dict.fromkeys((*(spec.ramp_actions if narrow else ()), *spec.actions(Occasion.PASS)))
+    weights = dict.fromkeys(spec.ramp_actions, 1.0) if narrow else {}
+    orders = tuple((Occasion.PASS, name) for name in names)
     if not spec.policy.watch:
-        return replace(finish(gate, moment), orders=orders)
+        return replace(finish(gate, moment), orders=orders, weights=weights)
     until = moment + timedelta(seconds=spec.policy.watch)
     watching = replace(gate, state=GateState.WATCHING, watch_until=until)
     body = {"state": watching.state.value, "until": until.isoformat()}
-    return Step(watching, ((EventKind.STATE, body),), orders)
+    return Step(watching, ((EventKind.STATE, body),), orders, weights)
 
 
 def _quarantined(gate: Gate, reason: str, moment: datetime) -> QuarantinedVersion:

@@ -18,6 +18,7 @@ from healthd_gates.domain.action_order import Occasion
 from healthd_gates.domain.errors import Frozen, InvalidRequest, UnknownPolicy, UnknownService
 from healthd_gates.domain.gate import Gate, GateState
 from healthd_gates.domain.request import VerifyRequest, Version
+from healthd_gates.engine import ramping
 from healthd_gates.engine.spec import GateSpec, action_arms, arms_of, policy_body
 from healthd_gates.sources.contract import ArmError, Arms
 from healthd_gates.store.admission import Admission
@@ -48,7 +49,8 @@ def validate(
     _check_fit(request, service, name, policy)
     _check_actions(request, spec, config)
     _check_freeze(request, config, moment, freezes)
-    length = policy.initial_delay + policy.observe.max + _SLACK * policy.interval
+    ramps = policy.ramp.longest if policy.ramp is not None else 0.0
+    length = policy.initial_delay + ramps + policy.observe.max + _SLACK * policy.interval
     gate = Gate(
         id=new_id(moment),
         service=request.service,
@@ -62,6 +64,7 @@ def validate(
         created_at=moment,
         decides_by=moment + timedelta(seconds=length),
         rollback_window=request.rollback_window,
+        ramp=ramping.begin(policy, moment),
         sequence=1,
         holder=replica,
     )
@@ -89,6 +92,8 @@ def _check_fit(request: VerifyRequest, service: Service, name: str, policy: Poli
         )
     for problem in unanswerable(service, policy):
         raise InvalidRequest(field="policy", problem=f"{name}: {problem}")
+    if policy.ramp is not None:
+        _check_ramp(request, service, name, policy)
     if not policy.needs_source:
         return
     if service.traffic_source is None:
@@ -107,6 +112,21 @@ def _check_fit(request: VerifyRequest, service: Service, name: str, policy: Poli
         )
 
 
+def _check_ramp(request: VerifyRequest, service: Service, name: str, policy: Policy) -> None:
+    if request.rollback != "auto":
+        problem = f"policy {name} widens the release itself, and takes it back itself: leave rollback at auto"
+        raise InvalidRequest(field="rollback", problem=problem)
+    if not (service.on_ramp if policy.on_ramp is None else policy.on_ramp):
+        problem = f"{name} has a ramp, and {request.service} has no on_ramp: name there the action that sets the weight"
+        raise InvalidRequest(field="policy", problem=problem)
+    if (source := service.traffic_source) is not None and not source.sees_traffic:
+        problem = (
+            f"{name} has a ramp, and the source of {request.service} sends its own requests: it cannot see which "
+            "version has how much of the traffic"
+        )
+        raise InvalidRequest(field="policy", problem=problem)
+
+
 def _check_actions(request: VerifyRequest, spec: GateSpec, config: Config) -> None:
     """Refuse a deploy that could not be rolled back, while somebody is there to solve it."""
     wanted = [Occasion.PASS, *((Occasion.FAIL, Occasion.INCONCLUSIVE) if request.rollback == "auto" else ())]
@@ -117,6 +137,8 @@ def _check_actions(request: VerifyRequest, spec: GateSpec, config: Config) -> No
             names += spec.actions_on_loss()
         for name in names:
             check_action(name, config.actions[name], arms)
+    for name in spec.ramp_actions if spec.policy.ramp is not None else ():
+        check_action(name, config.actions[name], arms)
 
 
 def check_action(name: str, action: ActionConfig, arms: Arms) -> None:

@@ -20,6 +20,7 @@ from healthd_gates.store.hook_runs import HookRuns
 
 _log = structlog.get_logger(__name__)
 _LOOK_SECONDS = 5.0
+_OBSERVED = (GateState.SETTLING, GateState.RAMPING, GateState.OBSERVING)
 
 
 class SilenceWatch:
@@ -34,7 +35,7 @@ class SilenceWatch:
         while True:
             await asyncio.sleep(_LOOK_SECONDS)
             for gate in self._supervisor.gates():
-                if gate.caller.startswith("hook:") and gate.state in (GateState.SETTLING, GateState.OBSERVING):
+                if gate.caller.startswith("hook:") and gate.state in _OBSERVED:
                     try:
                         await self._look_after(gate)
                     except (JournalError, Refusal) as error:

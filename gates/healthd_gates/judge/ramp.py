@@ -73,7 +73,7 @@ def next_weight(last: float, allowed: float, pace: Pace) -> float:
         step = next((step for step in (*pace.steps, 1.0) if step > last), 1.0)
         return max(last, step) if allowed >= step else last
     capped = min(allowed, last * pace.max_step) if last > 0 else allowed
-    weight = 1.0 if capped >= 1.0 else floor(capped / GRAIN + 1e-9) * GRAIN
+    weight = 1.0 if capped >= 1.0 else round(floor(capped / GRAIN + 1e-9) * GRAIN, 4)
     return weight if weight > last and (weight >= 1.0 or weight >= _WORTH * last) else last
 
 

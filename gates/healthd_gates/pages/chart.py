@@ -48,9 +48,9 @@ def chart(
     """Return the drawing of a criterion, None if nothing is measured. Times are seconds since the gate began."""
     if report.unit is None or not samples:
         return None
-    thin = _thin(samples)
-    end = max(thin[-1].seconds * 1.02, 30.0)
-    top = _top(report, thin)
+    few = thin(samples)
+    end = max(few[-1].seconds * 1.02, 30.0)
+    top = _top(report, few)
 
     def x(seconds: float) -> float:
         return round(LEFT + (RIGHT - LEFT) * min(max(seconds / end, 0), 1), 1)
@@ -59,11 +59,11 @@ def chart(
         return round(BOTTOM - (BOTTOM - TOP) * min(max(value / top, 0), 1), 1)
 
     return Chart(
-        band=_band(thin, x, y),
-        observed=_line(thin, x, y, lambda sample: sample.observed),
-        baseline=_line(thin, x, y, lambda sample: sample.baseline),
+        band=_band(few, x, y),
+        observed=line(few, x, y, lambda sample: sample.observed),
+        baseline=line(few, x, y, lambda sample: sample.baseline),
         limit=None if report.limit is None else y(report.limit),
-        xs=_time_ticks(end, x),
+        xs=time_ticks(end, x),
         ys=_value_ticks(report, top, y),
         settled=None if settled is None else x(settled),
         decided=None if decided is None else x(decided),
@@ -90,7 +90,7 @@ def _band(samples: Sequence[Sample], x: Callable[[float], float], y: Callable[[f
     return f"M{'L'.join([*upper, *lower])}z"
 
 
-def _line(
+def line(
     samples: Sequence[Sample],
     x: Callable[[float], float],
     y: Callable[[float], float],
@@ -107,13 +107,13 @@ def _line(
     return path
 
 
-def _thin(samples: Sequence[Sample]) -> Sequence[Sample]:
+def thin(samples: Sequence[Sample]) -> Sequence[Sample]:
     """Return as many samples as can be distinguished, the latest among them."""
     step = ceil(len(samples) / _POINTS)
     return samples[(len(samples) - 1) % step :: step]
 
 
-def _time_ticks(end: float, x: Callable[[float], float]) -> tuple[Tick, ...]:
+def time_ticks(end: float, x: Callable[[float], float]) -> tuple[Tick, ...]:
     step = next((step for step in _STEPS if end / step <= 5), _STEPS[-1])
     return tuple(Tick(x(n * step), show_duration(float(n * step)) if n else "0") for n in range(int(end / step) + 1))
 

@@ -31,10 +31,12 @@ class Sample:
 
 @dataclass(slots=True)
 class GateHistory:
-    """One gate. `looks` has the samples of each criterion; `log` every event that is no evaluation."""
+    """One gate. `looks` has the samples of each criterion; `widths` those of a ramp, its share as what was observed and
+    its weight as the baseline; `log` has every event that is no evaluation."""
 
     gate: Gate
     looks: dict[str, list[Sample]] = field(default_factory=dict)
+    widths: list[Sample] = field(default_factory=list)
     log: list[GateEvent] = field(default_factory=list)
     orders: Sequence[ActionRun] = ()
     seen: int = 0
@@ -50,6 +52,8 @@ class GateHistory:
             samples.append(_sample(seconds, report))
             if len(samples) > _LOOKS:
                 del samples[: _LOOKS // 10]
+        if (ramp := event.body.get("ramp")) is not None:
+            self.widths.append(Sample(seconds, None, None, _float(ramp.get("share")), _float(ramp.get("weight"))))
 
 
 class GateHistories:
@@ -73,7 +77,7 @@ class GateHistories:
                     film.absorb(event)
             if len(events) < _AT_ONCE:
                 break
-        if gate.decision is not None or gate.rollback is not None:
+        if gate.decision is not None or gate.rollback is not None or gate.ramp is not None:
             film.orders = await self._outbox.of_gate(gate_id)
         film.gate = gate
         return film

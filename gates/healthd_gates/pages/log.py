@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from healthd_gates.domain.gate import EventKind, GateEvent
+from healthd_gates.domain.ramp_wording import percent
 from healthd_gates.pages.gate_history import GateHistory
 
 _SECONDS_OF_A_TIME = re.compile(r"^\d{4}-\d\d-\d\dT(\d\d:\d\d:\d\d)(\.\d+)?(\+00:00|Z)$")
@@ -44,6 +45,8 @@ def _told(event: GateEvent) -> str:
             )
         case EventKind.ACTION:
             return _tried(body)
+        case EventKind.RAMP:
+            return f"widened from {percent(body['from'])} to {percent(body['weight'])}: {body.get('why')}"
     return f"{event.kind.value}{_rest(body)}"
 
 

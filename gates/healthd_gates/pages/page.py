@@ -26,6 +26,7 @@ from healthd_gates.pages import view
 from healthd_gates.pages.actions import errands
 from healthd_gates.pages.gate_history import GateHistories, GateHistory
 from healthd_gates.pages.log import log
+from healthd_gates.pages.ramp import ramp_view
 from healthd_gates.pages.timeline import timeline
 
 FOLDER = Path(__file__).parent
@@ -126,6 +127,7 @@ class GatePage:
             "evidence": Part(
                 (harm, gate.standing, film.seen), lambda: self._draw("evidence", harm, view.criteria(film))
             ),
+            "ramp": self._part("ramp", ramp_view(film)),
             "orders": self._part("orders", gate.rollback, _label(gate), errands(film.orders)),
             "about": self._part("about", *_what_stays(gate)),
             "act": self._part("act", gate.id, headline.undecided, gate.state.value, gate.rollback),

@@ -10,6 +10,7 @@ from typing import Literal
 from healthd.web.pages.deploys import Sign
 from healthd_gates.domain.evidence import Verdict
 from healthd_gates.domain.gate import EventKind, Gate, GateState, RollbackState
+from healthd_gates.domain.ramp_wording import percent
 from healthd_gates.domain.rollback_wording import WORDS
 from healthd_gates.pages.gate_history import GateHistory
 from healthd_gates.pages.labels import is_stuck, state_of
@@ -33,6 +34,8 @@ def timeline(film: GateHistory) -> tuple[Step, ...]:
     undecided = gate.decision is None and not gate.state.is_over
     steps = [Step("Asked", "done", "healthy", gate.created_at, note=f"by {gate.deployment.actor or gate.caller}")]
     steps.append(_phase(gate, GateState.SETTLING, "Settle", gate.created_at, "only a catastrophe decides"))
+    if gate.ramp is not None and (undecided or GateState.RAMPING in entered):
+        steps.append(_phase(gate, GateState.RAMPING, "Ramp", entered.get(GateState.RAMPING), _ramp(gate)))
     if undecided or GateState.OBSERVING in entered:
         steps.append(_phase(gate, GateState.OBSERVING, "Observe", entered.get(GateState.OBSERVING)))
     if GateState.HELD in entered:
@@ -66,6 +69,11 @@ def _phase(gate: Gate, state: GateState, title: str, at: datetime | None, note: 
     if gate.state is state:
         return Step(title, "now", "running", at, note=note)
     return Step(title, "coming" if at is None else "done", "unknown" if at is None else "healthy", at, note=note)
+
+
+def _ramp(gate: Gate) -> str:
+    assert gate.ramp is not None
+    return f"{percent(gate.ramp.weight)} of the traffic"
 
 
 def _watch(gate: Gate, entered: Mapping[GateState, datetime]) -> Step:

@@ -10,7 +10,8 @@ from healthd_gates.schema.base import Moment, Shown
 
 class ActionDocument(Shown):
     """One action that was called for: the number of attempts that came to an end, the result of the latest, and the
-    time of the next. An attempt that the end of a daemon has cut off is made again, and is not counted."""
+    time of the next. An attempt that the end of a daemon has cut off is made again, and is not counted.
+    `weight` is the share of the traffic that it gives to the candidate, null if it sets none."""
 
     key: str
     action: str
@@ -21,6 +22,7 @@ class ActionDocument(Shown):
     called_for_at: Moment
     next_try_at: Moment | None
     finished_at: Moment | None
+    weight: float | None = None
 
     @classmethod
     def of(cls, order: ActionRun) -> Self:
@@ -34,6 +36,7 @@ class ActionDocument(Shown):
             called_for_at=order.created_at,
             next_try_at=order.next_try_at if order.state is OrderState.DUE else None,
             finished_at=order.finished_at,
+            weight=order.weight,
         )
 
 

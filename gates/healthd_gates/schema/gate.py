@@ -5,9 +5,10 @@ from __future__ import annotations
 from math import exp
 from typing import Any, Literal, Self, TypeVar
 
-from healthd_gates.domain import rollback_wording
+from healthd_gates.domain import ramp_wording, rollback_wording
 from healthd_gates.domain.evidence import CriterionReport, Finding, Standing, Unit, Verdict
 from healthd_gates.domain.gate import EventKind, Gate, GateEvent, GateState, Page, RollbackState
+from healthd_gates.domain.ramp import Ramp
 from healthd_gates.schema.base import Moment, Shown
 
 ShownT = TypeVar("ShownT", bound="Shown")
@@ -134,6 +135,43 @@ class RollbackDocument(Shown):
         return rollback_wording.sentence(self)
 
 
+class RampDocument(Shown):
+    """How wide a release is, and may be: weights and shares are fractions, `budget` and `spent` requests, `traffic`
+    requests a second, `reaction` seconds.
+
+    `weight` was ordered last, by order number `step`, and is done since `done_at`; `share` is what the candidate has
+    been seen to get since. `allowed_weight` is the most that the evidence allows: whoever sets weights without healthd
+    gives the candidate no more. `held` says why it is not widened now, `why` why it was last, `until` is when the gate
+    ends if it has not reached all the traffic, `full_at` when it had.
+    """
+
+    weight: float
+    allowed_weight: float
+    share: float | None
+    step: int
+    since: Moment | None
+    done_at: Moment | None
+    full_at: Moment | None
+    until: Moment
+    budget: float | None
+    spent: float
+    excess: float
+    traffic: float
+    reaction: float
+    held: str
+    why: str
+
+    @classmethod
+    def of(cls, ramp: Ramp) -> Self:
+        own = {name: getattr(ramp, name) for name in cls.model_fields if name != "allowed_weight"}
+        return cls(**own, allowed_weight=max(ramp.weight, min(1.0, ramp.allowed)))
+
+    @property
+    def told(self) -> str:
+        """Its weight, the share that is seen, the budget, and what holds it, for people."""
+        return ramp_wording.sentence(self)
+
+
 class GateDocument(Shown):
     """One gate. `verdict` is `running` until there is one, and `may_stay` is true only of a deploy that passed. `notes`
     are sentences about the latest evaluation, such as why an arm is silent, `page` is the address of its page for
@@ -157,6 +195,7 @@ class GateDocument(Shown):
     decision: DecisionDocument | None
     standing: StandingDocument | None
     rollback: RollbackDocument | None
+    ramp: RampDocument | None = None
     notes: tuple[str, ...]
     page: str | None = None
 
@@ -187,6 +226,7 @@ class GateDocument(Shown):
             decision=_plain(DecisionDocument, gate.decision),
             standing=StandingDocument.of(gate.standing) if gate.standing else None,
             rollback=_plain(RollbackDocument, gate.rollback),
+            ramp=RampDocument.of(gate.ramp) if gate.ramp else None,
             notes=gate.notes,
         )
 

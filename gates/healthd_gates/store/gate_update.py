@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -17,6 +17,8 @@ from healthd_gates.domain.gate import EventKind, Gate, GateEvent, GateState, Qua
 from healthd_gates.sources.contract import Cursor
 from healthd_gates.store import tables
 from healthd_gates.store.serialization import changing_columns, event_columns, write_evidence
+
+_FORWARD = [occasion.value for occasion in Occasion if not occasion.is_rollback]
 
 
 class LeaseLost(Exception):  # noqa: N818 - what has happened, not an error of ours
@@ -35,8 +37,9 @@ class SeenEvidence:
 class Change:
     """A gate's new state, and all that is stored with it. `gate.sequence` is that of the last of `events`.
 
-    `quarantine` and `orders` are stored with the decision that calls for them, or not at all. `gives_up` says why the
-    due orders of the gate are not retried.
+    `quarantine` and `orders` are stored with the decision that calls for them, or not at all. `weights` has the share
+    of the traffic that an action is to give to the candidate, for actions that set one. `gives_up` says why the due
+    orders of the gate are not retried.
     """
 
     gate: Gate
@@ -45,6 +48,7 @@ class Change:
     cursor: Cursor | None = None
     seen: SeenEvidence | None = None
     orders: tuple[tuple[Occasion, str], ...] = ()
+    weights: Mapping[str, float] = field(default_factory=dict)
     quarantine: QuarantinedVersion | None = None
     audit: AuditEntry | None = None
     gives_up: str | None = None
@@ -173,10 +177,10 @@ async def _quarantine(connection: AsyncConnection, version: QuarantinedVersion) 
 
 
 async def _overtake(connection: AsyncConnection, gate_id: str, moment: datetime) -> None:
-    """End the actions of a pass, which must not run after its rollback. An attempt in progress keeps its lease: it is
-    waited for."""
+    """End the actions of a pass or of a ramp, which must not run after its rollback. An attempt in progress keeps its
+    lease: it is waited for."""
     table = tables.orders
-    due = sa.and_(table.c.gate_id == gate_id, table.c.state == "due", table.c.occasion == Occasion.PASS.value)
+    due = sa.and_(table.c.gate_id == gate_id, table.c.state == "due", table.c.occasion.in_(_FORWARD))
     ended = sa.update(table).where(due)
     await connection.execute(ended.values(state="given_up", detail="overtaken by the rollback", finished_at=moment))
 
@@ -194,13 +198,15 @@ def order_rows(change: Change, moment: datetime) -> list[dict[str, object]]:
     person calls again."""
     gate = change.gate
     back = gate.rollback.purpose if gate.rollback else "rollback"
+    purposes = {Occasion.RAMP: gate.ramp.purpose} if gate.ramp else {}
     return [
         {
-            "key": f"{gate.id}:{back if occasion.is_rollback else occasion.value}:{action}",
+            "key": f"{gate.id}:{back if occasion.is_rollback else purposes.get(occasion, occasion.value)}:{action}",
             "gate_id": gate.id,
             "position": position,
             "action": action,
             "occasion": occasion.value,
+            "weight": change.weights.get(action),
             "state": "due",
             "created_at": moment,
             "next_try_at": moment,

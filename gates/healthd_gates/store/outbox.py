@@ -168,6 +168,7 @@ def _line(order: ActionRun, state: OrderState, detail: str, again_at: datetime |
     return {
         "action": order.action,
         "occasion": order.occasion.value,
+        **({"weight": order.weight} if order.weight is not None else {}),
         "key": order.key,
         "try": order.tries + 1,
         "state": state.value,
@@ -189,6 +190,7 @@ def _order(row: sa.RowMapping) -> ActionRun:
         position=row["position"],
         action=row["action"],
         occasion=Occasion(row["occasion"]),
+        weight=row["weight"],
         state=OrderState(row["state"]),
         created_at=row["created_at"],
         next_try_at=row["next_try_at"],

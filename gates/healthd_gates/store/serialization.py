@@ -15,6 +15,7 @@ from healthd.checks.failures import describe
 from healthd.journal.errors import JournalError
 from healthd_gates.domain.evidence import Evidence, Standing
 from healthd_gates.domain.gate import Decision, EventKind, Gate, GateEvent, GateState, Rollback
+from healthd_gates.domain.ramp import Ramp
 from healthd_gates.domain.request import VerifyRequest
 
 _TIMES = ("created_at", "decides_by", "watch_until", "finished_at")
@@ -40,6 +41,10 @@ class _Rollback(_Document):
     it: Rollback
 
 
+class _Ramp(_Document):
+    it: Ramp
+
+
 def standing_document(standing: Standing) -> dict[str, Any]:
     """Return the judge's result as JSON."""
     document: dict[str, Any] = json.loads(_Standing(it=standing).model_dump_json())["it"]
@@ -48,6 +53,11 @@ def standing_document(standing: Standing) -> dict[str, Any]:
 
 def decision_document(decision: Decision) -> dict[str, Any]:
     document: dict[str, Any] = json.loads(_Decision(it=decision).model_dump_json())["it"]
+    return document
+
+
+def ramp_document(ramp: Ramp) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(_Ramp(it=ramp).model_dump_json())["it"]
     return document
 
 
@@ -112,6 +122,7 @@ def _gate(row: sa.RowMapping, request: VerifyRequest) -> Gate:
         standing=_Standing.model_validate_json(row["standing"]).it if row["standing"] else None,
         decision=_Decision.model_validate_json(row["decision"]).it if row["decision"] else None,
         rollback=_Rollback.model_validate_json(row["rollback"]).it if row["rollback"] else None,
+        ramp=_Ramp.model_validate_json(row["ramp"]).it if row["ramp"] else None,
         watch_until=row["watch_until"],
         finished_at=row["finished_at"],
         notes=tuple(json.loads(row["notes"])) if row["notes"] else (),
@@ -130,6 +141,7 @@ def changing_columns(gate: Gate) -> dict[str, Any]:
         "verdict": gate.decision.verdict.value if gate.decision else None,
         "decision": _Decision(it=gate.decision).model_dump_json() if gate.decision else None,
         "rollback": _Rollback(it=gate.rollback).model_dump_json() if gate.rollback else None,
+        "ramp": _Ramp(it=gate.ramp).model_dump_json() if gate.ramp else None,
         "watch_until": gate.watch_until,
         "finished_at": gate.finished_at,
         "notes": json.dumps(gate.notes) if gate.notes else None,

@@ -47,6 +47,7 @@ gates = sa.Table(
     sa.Column("verdict", Text),
     sa.Column("decision", Text),
     sa.Column("rollback", Text),
+    sa.Column("ramp", Text),
     sa.Column("watch_until", Moment),
     sa.Column("finished_at", Moment),
     sa.Column("sequence", sa.Integer, nullable=False),
@@ -94,6 +95,7 @@ orders = sa.Table(
     sa.Column("position", sa.Integer, nullable=False),
     sa.Column("action", Text, nullable=False),
     sa.Column("occasion", Text, nullable=False),
+    sa.Column("weight", sa.Float),
     sa.Column("state", Text, nullable=False, index=True),
     sa.Column("created_at", Moment, nullable=False),
     sa.Column("next_try_at", Moment, nullable=False),
@@ -164,4 +166,4 @@ quarantine = sa.Table(
     sa.Column("reason", Text, nullable=False),
 )
 
-BRANCH = Branch(Path(__file__).with_name("migrations"), "healthd_gates_version", head="0003", oldest="0003")
+BRANCH = Branch(Path(__file__).with_name("migrations"), "healthd_gates_version", head="0004", oldest="0003")

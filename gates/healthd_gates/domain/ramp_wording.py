@@ -1,0 +1,34 @@
+"""A ramp in one sentence, for people: on the page, on the terminal, in notifications."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class _Ramp(Protocol):
+    @property
+    def weight(self) -> float: ...
+
+    @property
+    def share(self) -> float | None: ...
+
+    @property
+    def budget(self) -> float | None: ...
+
+    @property
+    def spent(self) -> float: ...
+
+    @property
+    def held(self) -> str: ...
+
+
+def sentence(ramp: _Ramp) -> str:
+    """Return the weight, the share that is seen, the budget spent, and what holds it."""
+    seen = f", {percent(ramp.share)} of the requests seen" if ramp.share is not None else ""
+    budget = f", {ramp.spent:,.0f} of {ramp.budget:,.0f} requests of the harm budget spent" if ramp.budget else ""
+    return f"Weight {percent(ramp.weight)}{seen}{budget}{f'; {ramp.held}' if ramp.held else ''}."
+
+
+def percent(share: float) -> str:
+    """Return a weight or a share as people write it: two decimals at most."""
+    return f"{100 * share:.2f}".rstrip("0").rstrip(".") + " %"

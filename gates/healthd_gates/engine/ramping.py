@@ -1,0 +1,187 @@
+"""The course of a ramp: how a look widens a release, what holds it, and how it ends before full weight. Pure.
+
+A wider weight is stored together with the order for it, before any action runs: whatever is killed in between, the
+candidate never has more than the journal says. A weight is changed only after the one before is done and seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from healthd_gates.config.policy import Policy
+from healthd_gates.domain.action_order import ActionRun, Occasion, OrderState
+from healthd_gates.domain.evidence import Evidence, Finding, Reason, Standing, Verdict
+from healthd_gates.domain.gate import EventKind, Gate, GateState
+from healthd_gates.domain.ramp import Ramp
+from healthd_gates.engine.rollback_confirmation import bounds_of
+from healthd_gates.engine.spec import GateSpec
+from healthd_gates.engine.step import Event, Step
+from healthd_gates.judge.criterion import END_SUSPICION
+from healthd_gates.judge.explain import percent, plural
+from healthd_gates.judge.follow import Follow, follows
+from healthd_gates.judge.ramp import GRAIN, Allowance, next_weight, usual_budget
+from healthd_gates.judge.ramp import Ramp as Judged
+from healthd_gates.judge.rules import Rules
+
+_USUAL_ACTION = 10.0  # seconds that a change of weight takes, until one was measured
+_ENDED = (OrderState.GIVEN_UP, OrderState.NO_BASELINE)
+
+
+class Widening:
+    """The evidence of one ramp, as a fold beside the judge."""
+
+    def __init__(self, policy: Policy, rules: Rules, history: Sequence[Evidence]) -> None:
+        readings = tuple(dict.fromkeys(bound.reading for bound in bounds_of(policy)))
+        self._judged = Judged(readings, rules.timing, rules.risk.false_pass, history)
+        self._follow = Follow()
+        self._newest: Evidence | None = None
+
+    def take(self, evidence: Evidence) -> None:
+        """Take the evidence of the next look."""
+        self._newest = evidence
+        self._judged.take(evidence)
+        self._follow.take(evidence)
+
+    def look(self, ramp: Ramp) -> Sighting:
+        """Return what the evidence says of a ramp now."""
+        allowance = self._judged.allowance(_USUAL_ACTION if ramp.action_seconds is None else ramp.action_seconds)
+        seen = self._follow.since(ramp.done_at) if ramp.done_at else (0.0, 0.0)
+        return Sighting(allowance, *seen, reported=self._newest is not None and self._newest.candidate is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """What the evidence allows, the candidate's and all requests since the last weight is done, and whether the
+    candidate reported in the newest look."""
+
+    allowance: Allowance
+    requests: float
+    total: float
+    reported: bool
+
+
+def begin(policy: Policy, moment: datetime) -> Ramp | None:
+    """Return the ramp of a new gate: nothing yet; None for a policy without one."""
+    if policy.ramp is None:
+        return None
+    return Ramp(until=moment + timedelta(seconds=policy.initial_delay + policy.ramp.longest))
+
+
+def waits(gate: Gate, verdict: Verdict, spec: GateSpec, moment: datetime) -> bool:
+    """Return whether a verdict must wait for the ramp: a pass needs all the traffic, for the shortest time of it."""
+    if gate.ramp is None or verdict is not Verdict.PASS:
+        return False
+    full = gate.ramp.full_at
+    return full is None or (moment - full).total_seconds() < spec.policy.observe.min
+
+
+def on_look(
+    gate: Gate, standing: Standing, seen: Sighting, orders: Sequence[ActionRun], spec: GateSpec, moment: datetime
+) -> tuple[Gate, Step | None, str]:
+    """Return the gate with its ramp at this look, the step that orders a wider weight, if one is due, and why the ramp
+    cannot be finished, if so."""
+    ramp, options = gate.ramp, spec.policy.ramp
+    if ramp is None or options is None or ramp.is_full:
+        return gate, None, ""
+    allowance = seen.allowance
+    budget = ramp.budget or options.budget or (usual_budget(allowance.traffic) if allowance.traffic else None)
+    ramp = replace(
+        _settled(ramp, orders, standing.at),
+        budget=budget,
+        spent=allowance.spent,
+        excess=allowance.excess,
+        traffic=allowance.traffic,
+        reaction=allowance.reaction,
+        allowed=allowance.weight(budget) if budget else 0.0,
+        share=seen.requests / seen.total if seen.total else None,
+    )
+    if (failed := next((order for order in orders if order.state in _ENDED), None)) is not None:
+        return replace(gate, ramp=ramp), None, f"{failed.action} could not set the weight: {failed.detail}"
+    held = _held(ramp, standing, seen, orders)
+    if not held and ramp.weight >= 1.0:
+        return replace(gate, ramp=replace(ramp, full_at=moment, held="", share=ramp.share)), None, ""
+    if not held and gate.state is GateState.SETTLING and ramp.step:
+        held = "it is settling"
+    weight = ramp.weight if held else next_weight(ramp.weight, ramp.allowed, options.pace)
+    if weight > ramp.weight:
+        return _widen(gate, ramp, weight, spec, moment)
+    late = ramp.weight < 1.0 or held
+    trouble = f"The ramp is over its time at {percent(ramp.weight)}" if late and moment >= ramp.until else ""
+    held = held or _too_little(ramp)
+    why = f"{trouble}: {held}." if trouble else ""
+    return replace(gate, ramp=replace(ramp, held=held)), None, why
+
+
+def _widen(gate: Gate, ramp: Ramp, weight: float, spec: GateSpec, moment: datetime) -> tuple[Gate, Step, str]:
+    names = spec.ramp_actions
+    harm = ramp.excess * weight * ramp.traffic * ramp.reaction
+    left = (ramp.budget or 0.0) - ramp.spent
+    why = (
+        f"even if {percent(ramp.excess)} of its requests were bad beyond the baseline's, {harm:,.1f} would be until it "
+        f"is taken back, of {left:,.1f} that the budget has left"
+    )
+    wider = replace(
+        ramp, weight=weight, step=ramp.step + 1, since=moment, done_at=None, share=None, held="it is under way", why=why
+    )
+    told: Event = (EventKind.RAMP, {"weight": weight, "step": wider.step, "from": ramp.weight, "why": why})
+    moved = replace(gate, ramp=wider)
+    orders = tuple((Occasion.RAMP, name) for name in names)
+    return moved, Step(moved, (told,), orders, dict.fromkeys(names, weight)), ""
+
+
+def _settled(ramp: Ramp, orders: Sequence[ActionRun], at: datetime) -> Ramp:
+    """Return the ramp with the results of its actions at a look: done once all are."""
+    if not ramp.is_under_way or not orders:
+        return ramp
+    ends = [order.finished_at for order in orders if order.state in (OrderState.DONE, OrderState.SEEN)]
+    if len(ends) < len(orders) or any(end is None for end in ends):
+        return ramp
+    begun, ended = min(order.created_at for order in orders), max(end for end in ends if end is not None)
+    took = max(0.0, (ended - begun).total_seconds())
+    return replace(ramp, done_at=at, action_seconds=max(took, ramp.action_seconds or 0.0))
+
+
+def _held(ramp: Ramp, standing: Standing, seen: Sighting, orders: Sequence[ActionRun]) -> str:
+    """Return why the weight may not change now, empty if it may."""
+    if ramp.is_under_way:
+        tried = next((order for order in orders if order.state is OrderState.DUE and order.tries), None)
+        return f"{tried.action} is not done yet: {tried.detail}" if tried else "it is under way"
+    if seen.allowance.traffic <= 0 or ramp.budget is None:
+        return "the baseline has sent no numbers of traffic yet"
+    if standing.reason is Reason.BASELINE_ALREADY_BAD or any(
+        report.critical and report.finding is Finding.BASELINE_ALREADY_BAD for report in standing.criteria
+    ):
+        return "the baseline is in trouble too"
+    if ramp.spent >= ramp.budget:
+        return f"the harm budget of {plural(round(ramp.budget), 'request')} is spent"
+    if standing.log_e_harm >= END_SUSPICION:
+        return "harm is suspected"
+    return _unseen(ramp, standing, seen) if ramp.step else ""
+
+
+def _unseen(ramp: Ramp, standing: Standing, seen: Sighting) -> str:
+    """Return why the share of the last weight is not known to have come, empty if it has."""
+    if standing.reason.is_silence or standing.reason in (Reason.NOT_FRESH, Reason.UNREACHABLE, Reason.RESTARTED):
+        return standing.sentence[:1].lower() + standing.sentence[1:].rstrip(".")
+    if not seen.reported:
+        return "the candidate sends no numbers"
+    match follows(ramp.weight, seen.requests, seen.total):
+        case None:
+            return "too few requests since the last change to see whether they follow"
+        case False:
+            return (
+                f"the candidate has {percent(seen.requests / seen.total)} of the requests at a weight of "
+                f"{percent(ramp.weight)}: the traffic does not follow, as with sticky sessions or kept connections"
+            )
+    return ""
+
+
+def _too_little(ramp: Ramp) -> str:
+    if ramp.weight == 0 and ramp.allowed < GRAIN:
+        return (
+            f"the budget of {plural(round(ramp.budget or 0), 'request')} allows less than the smallest weight of "
+            f"{GRAIN:.2%} at {ramp.traffic:,.0f} requests a second: give more budget"
+        )
+    return f"the evidence allows {percent(min(1.0, ramp.allowed))}"

@@ -1,0 +1,44 @@
+"""The candidate's share of the requests beside its configured weight: sticky callers, connections that are kept open
+and caches of names make a balancer's traffic follow late, or not at all. Pure."""
+
+from __future__ import annotations
+
+from collections import deque
+from datetime import datetime, timedelta
+from math import sqrt
+
+from healthd_gates.domain.evidence import Evidence
+
+_LOOKS = 6  # the newest ones, so that a share that follows late is seen as soon as it does
+_KEPT = 120
+_FEWEST = 4.0  # of the candidate's requests that a weight must make due before its share says anything
+_LOW, _HIGH, _DEVIATIONS = 0.6, 1.5, 2.0
+_ALL = 0.9  # of all requests: health checks and old connections may still bring the baseline some
+
+
+class Follow:
+    """The newest looks at both arms, as a fold."""
+
+    def __init__(self) -> None:
+        self._looks: deque[tuple[datetime, float, float]] = deque(maxlen=_KEPT)
+
+    def take(self, evidence: Evidence) -> None:
+        """Take one look."""
+        n, m = (arm.requests if arm else 0.0 for arm in (evidence.candidate, evidence.baseline))
+        self._looks.append((evidence.at - timedelta(seconds=evidence.seconds), n, n + m))
+
+    def since(self, moment: datetime) -> tuple[float, float]:
+        """Return the candidate's requests and all requests of the newest looks that began at `moment` or later."""
+        looks = [(n, total) for begun, n, total in self._looks if begun >= moment][-_LOOKS:]
+        return sum(n for n, _ in looks), sum(total for _, total in looks)
+
+
+def follows(weight: float, requests: float, total: float) -> bool | None:
+    """Return whether the share that is seen follows a weight; None if there are too few requests to tell."""
+    due = weight * total
+    if due < _FEWEST:
+        return None
+    if weight >= 1.0:
+        return requests >= _ALL * due
+    spread = _DEVIATIONS * sqrt(due)
+    return max(1.0, _LOW * due - spread) <= requests <= _HIGH * due + spread + 2

@@ -1,0 +1,268 @@
+"""A gate that widens its release: from nothing to everything by evidence, and back at any weight."""
+
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from healthd_gates.actions.contract import ActionRequest, ActionResult, Ending
+from healthd_gates.config.settings import Config
+from healthd_gates.domain.action_order import Occasion, OrderState
+from healthd_gates.domain.errors import InvalidRequest
+from healthd_gates.domain.evidence import Counts, Verdict
+from healthd_gates.domain.gate import EventKind, Gate, GateState, RollbackState
+from healthd_gates.domain.request import VerifyRequest, Version
+from tests.fakes.gates import Note, NoteConfig, Replica, Script, config, replica, start_replica
+from tests.fakes.gates import request as requested
+
+COMPARE = [{"kind": "error_rate", "limit": "5%", "compare": {"to": "concurrent"}}]
+POLICY = {"criteria": COMPARE, "ramp": {}, "confirm_timeout": "30s"}
+TRAFFIC = 500.0  # requests a second
+Rate = Callable[[float, float], float]
+
+
+class World:
+    """A balancer that does what its actions say, and the requests of both versions."""
+
+    def __init__(self, bad: float = 0.0, *, base: float = 0.0) -> None:
+        self.weight = 0.0
+        self.bad: Rate = lambda _seconds, _weight: bad
+        self.base = base
+        self.traffic = TRAFFIC
+        self.share: Callable[[float], float] = lambda weight: weight
+        self.set: list[float] = []
+        self.harmed = 0.0
+
+    def act(self, order: ActionRequest) -> ActionResult:
+        assert order.weight is not None
+        self.weight = order.weight
+        self.set.append(order.weight)
+        return ActionResult(Ending.DONE, f"weight {order.weight}")
+
+    def counts(self, seconds: float) -> tuple[Counts | None, Counts | None]:
+        share = self.share(self.weight)
+        n, m = self.traffic * 5 * share, self.traffic * 5 * (1 - share)
+        bad = n * self.bad(seconds, self.weight)
+        self.harmed += max(0.0, bad - n * self.base)
+        return (Counts(n, bad) if n else None, Counts(m, m * self.base))
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> World:
+    """A healthy release in a world that obeys."""
+    world = World()
+    live(world, monkeypatch)
+    return world
+
+
+def live(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Note, "act", lambda order: world.act(order))
+    monkeypatch.setattr(NoteConfig, "sets_weight", property(lambda _: True))
+    Script.act = world.counts
+
+
+def ramping(ramp: dict[str, Any] | None = None, **changes: Any) -> Config:
+    policy = POLICY | {"ramp": ramp or {}} | changes.pop("policy", {})
+    return config(policy=policy, service={"on_ramp": ["back"], "on_fail": [], **changes.pop("service", {})}, **changes)
+
+
+def request(**changes: Any) -> VerifyRequest:
+    return requested(baseline=Version(version="1.0"), **changes)
+
+
+async def answered(running: Replica, **changes: Any) -> Gate:
+    started = await running.keeper.start(request(**changes), caller="ci")
+    return await running.keeper.wait(started.id, 7200)
+
+
+async def over(running: Replica, gate: Gate) -> Gate:
+    async for _ in running.keeper.events(gate.id):
+        pass
+    return await running.keeper.get(gate.id)
+
+
+def ascends(weights: list[float], most: float = 4.0) -> bool:
+    return all(low < high <= most * low + 1e-4 for low, high in pairwise(weights))
+
+
+async def test_a_good_release_reaches_everything_and_passes(file: Path, world: World) -> None:
+    """Step by step, each an order of its own, and a pass only after the shortest time at all of the traffic."""
+    async with replica(file, ramping()) as running:
+        gate = await answered(running)
+        assert gate.decision is not None
+        assert (gate.decision.verdict, gate.state) == (Verdict.PASS, GateState.FINISHED)
+        assert gate.ramp is not None
+        assert gate.ramp.full_at is not None
+        assert (gate.decision.at - gate.ramp.full_at).total_seconds() >= 60
+        assert (gate.ramp.full_at - gate.created_at).total_seconds() <= 150
+        assert world.set[-1] == 1.0
+        assert ascends(world.set)
+        orders = await running.keeper.orders(gate.id)
+        assert [order.weight for order in orders] == world.set
+        assert {(order.occasion, order.state) for order in orders} == {(Occasion.RAMP, OrderState.DONE)}
+        assert [order.key.split(":")[1] for order in orders] == [f"ramp-{step + 1}" for step in range(len(orders))]
+        states = [e.body["state"] async for e in running.keeper.events(gate.id) if e.kind is EventKind.STATE]
+        assert states == ["ramping", "observing", "finished"]
+
+
+@pytest.mark.parametrize("bad", [1.0, 0.1])
+async def test_a_bad_release_is_back_at_nothing_within_the_budget(file: Path, world: World, bad: float) -> None:
+    world.bad = lambda _seconds, _weight: bad
+    async with replica(file, ramping({"budget": 300})) as running:
+        gate = await answered(running)
+        assert gate.decision is not None
+        assert gate.decision.verdict is Verdict.FAIL
+        gate = await over(running, gate)
+        assert gate.rollback is not None
+        assert gate.rollback.state is RollbackState.ROLLED_BACK
+        assert world.set[-1] == world.weight == 0.0
+        assert world.harmed <= 300
+        last = (await running.keeper.orders(gate.id))[-1]
+        assert (last.occasion, last.weight, last.key.split(":")[1]) == (Occasion.FAIL, 0.0, "rollback")
+
+
+async def test_harm_at_any_weight_goes_back(file: Path, world: World) -> None:
+    """A release that breaks under load: the wider it is, the later it shows."""
+    world.bad = lambda _seconds, weight: 0.3 if weight > 0.1 else 0.0
+    async with replica(file, ramping()) as running:
+        gate = await over(running, await answered(running))
+        assert gate.rollback is not None
+        assert gate.rollback.state is RollbackState.ROLLED_BACK
+        assert max(world.set) > 0.1
+        assert world.set[-1] == 0.0
+
+
+async def test_fixed_steps_come_one_after_the_other(file: Path, world: World) -> None:
+    async with replica(file, ramping({"steps": ["1%", "5%", "25%"]})) as running:
+        gate = await answered(running)
+        assert world.set == [0.01, 0.05, 0.25, 1.0]
+        assert gate.decision is not None
+        assert gate.decision.verdict is Verdict.PASS
+
+
+async def test_low_traffic_gets_everything_at_once(file: Path, world: World) -> None:
+    """Where the budget covers all that can happen until the way back there is nothing to gain."""
+    world.traffic = 1.0
+    async with replica(file, ramping({"budget": 200})) as running:
+        await answered(running)
+        assert world.set[0] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (lambda world: setattr(world, "base", 0.3), "baseline"),
+        (lambda world: setattr(world, "share", lambda weight: min(weight, 0.02)), "does not follow"),
+        (lambda world: setattr(world, "share", lambda weight: min(1.0, weight + 0.3)), "does not follow"),
+    ],
+    ids=["bad baseline", "sticky callers", "more than its weight"],
+)
+async def test_it_stops_without_narrowing_and_ends_as_the_policy_says(
+    file: Path, world: World, spoil: Callable[[World], None], says: str
+) -> None:
+    spoil(world)
+    if "baseline" in says:
+        world.bad = lambda _seconds, _weight: 0.3
+    async with replica(file, ramping({"timeout": "5m"})) as running:
+        gate = await answered(running)
+        assert gate.decision is not None
+        assert gate.decision.verdict is Verdict.INCONCLUSIVE
+        assert says in gate.decision.sentence
+        assert ascends(world.set)
+        assert (gate.decision.at - gate.created_at).total_seconds() <= 345
+        gate = await over(running, gate)
+        assert world.set[-1] == 0.0
+
+
+async def test_a_candidate_that_falls_silent_is_not_widened(file: Path, world: World) -> None:
+    """No telemetry stops it; later the loss ends it."""
+
+    def act(seconds: float) -> Any:
+        candidate, baseline = world.counts(seconds)
+        return (None if seconds > 45 else candidate, baseline)
+
+    Script.act = act
+    async with replica(file, ramping()) as running:
+        gate = await over(running, await answered(running))
+        assert gate.decision is not None
+        assert gate.decision.verdict is Verdict.INCONCLUSIVE
+        assert max(world.set) < 0.5
+        assert world.set[-1] == 0.0
+
+
+async def test_an_inconclusive_ramp_that_counts_as_passed_gets_everything(file: Path, world: World) -> None:
+    world.share = lambda weight: min(weight, 0.02)
+    async with replica(file, ramping({"timeout": "3m"}, policy={"inconclusive": "pass"})) as running:
+        gate = await over(running, await answered(running))
+        assert gate.may_stay
+        assert (await running.keeper.orders(gate.id))[-1].weight == 1.0
+
+
+async def test_an_action_that_cannot_set_the_weight_ends_it(file: Path, world: World) -> None:
+    world.act = lambda order: ActionResult(Ending.REFUSED, "no such upstream")  # type: ignore[method-assign]
+    async with replica(file, ramping()) as running:
+        gate = await answered(running)
+        assert gate.decision is not None
+        assert gate.decision.verdict is Verdict.INCONCLUSIVE
+        assert "no such upstream" in gate.decision.sentence
+
+
+async def test_a_person_cancels_it_where_it_is(file: Path, world: World) -> None:
+    """Neither wider nor back: what is due then is not carried out."""
+    async with replica(file, ramping({"steps": ["1%", "2%"]})) as running:
+        started = await running.keeper.start(request(), caller="ci")
+        await running.keeper.wait(started.id, 20)
+        gate = await running.keeper.cancel(started.id, caller="kim", reason="not today")
+        assert gate.state is GateState.CANCELLED
+        assert world.set == [0.01]
+        assert all(order.state is not OrderState.DUE for order in await running.keeper.orders(gate.id))
+
+
+async def test_a_person_rolls_it_back(file: Path, world: World) -> None:
+    async with replica(file, ramping()) as running:
+        started = await running.keeper.start(request(), caller="ci")
+        await running.keeper.wait(started.id, 60)
+        (would,) = await running.keeper.rehearse(started.id)
+        assert would.action == "back"
+        gate = await over(running, await running.keeper.rollback(started.id, caller="kim", reason="the graphs"))
+        assert gate.rollback is not None
+        assert gate.rollback.state is RollbackState.ROLLED_BACK
+        assert world.set[-1] == 0.0
+
+
+async def test_the_caller_cannot_keep_the_rollback(file: Path, world: World) -> None:
+    async with replica(file, ramping()) as running:
+        with pytest.raises(InvalidRequest, match="takes it back itself"):
+            await running.keeper.start(request(rollback="off"), caller="ci")
+        with pytest.raises(InvalidRequest, match="baseline"):
+            await running.keeper.start(requested(), caller="ci")
+        assert world.set == []
+
+
+@pytest.mark.parametrize("at", [3, 8, 38, 43, 58, 90])
+async def test_killed_at_any_step_nothing_is_lost_and_nothing_doubled(file: Path, world: World, at: float) -> None:
+    """Never wider than the journal says; each step has one effect; the heir goes on where it was."""
+    seen: list[tuple[str, float]] = []
+    act = world.act
+
+    def noted(order: ActionRequest) -> ActionResult:
+        assert order.weight is not None
+        seen.append((order.key, order.weight))
+        return act(order)
+
+    world.act = noted  # type: ignore[method-assign]
+    first = await start_replica(file, ramping())
+    started = await first.keeper.start(request(), caller="ci")
+    await first.keeper.wait(started.id, at)
+    await first.crash()
+    async with replica(file, ramping()) as heir:
+        gate = await heir.keeper.wait(started.id, 7200)
+        assert gate.decision is not None
+        assert gate.decision.verdict is Verdict.PASS
+        orders = await heir.keeper.orders(gate.id)
+        assert dict(seen) == {order.key: order.weight for order in orders}
+        assert ascends([order.weight or 0.0 for order in orders])
+        assert [weight for _, weight in dict.fromkeys(seen)] == sorted(weight for _, weight in dict.fromkeys(seen))
+        assert world.weight == 1.0
