@@ -60,8 +60,9 @@ def dashboard() -> Dashboard:
         .with_panel(
             stat(
                 "Error budget left",
-                f"Of the {1 - _OBJECTIVE:.1%} of 30 days that an objective of {_OBJECTIVE:.1%} allows.",
-                now(f"1 - (1 - {_AVAILABLE}) / (1 - {_OBJECTIVE})"),
+                f"Of the {1 - _OBJECTIVE:.1%} of 30 days that an objective of {_OBJECTIVE:.1%} allows; "
+                "-100 % is the lowest that is shown.",
+                now(f"clamp_min(1 - (1 - {_AVAILABLE}) / (1 - {_OBJECTIVE}), -1)"),
                 unit="percentunit",
                 steps=((None, "red"), (0, "orange"), (0.25, "green")),
             )

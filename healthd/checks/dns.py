@@ -105,8 +105,8 @@ class DNS:
             return self._judge(answer, time.perf_counter() - start)
         except dns.resolver.NoResolverConfiguration:
             return Result.unhealthy(FailureKind.MISCONFIGURED, "/etc/resolv.conf names no name server")
-        except dns.resolver.NXDOMAIN:
-            return Result.unhealthy(FailureKind.DNS, f"{self._config.name} does not exist (NXDOMAIN)")
+        except dns.resolver.NXDOMAIN as error:
+            return Result.unhealthy(FailureKind.DNS, f"{self._missing(error)} does not exist (NXDOMAIN)")
         except (TimeoutError, dns.resolver.LifetimeTimeout):
             patience = f"within {self._config.patience:g} s"
             return Result.unhealthy(FailureKind.TIMEOUT, f"{self._what}: no name server answered {patience}")
@@ -124,6 +124,14 @@ class DNS:
         resolver.lifetime = self._config.patience
         resolver.timeout = self._config.patience / 3  # a dead first server must leave time for the second
         return resolver
+
+    def _missing(self, error: dns.resolver.NXDOMAIN) -> str:
+        """Return the name that does not exist: the configured one, or that to which its alias leads."""
+        (asked, response), *_ = error.responses().items()  # type: ignore[no-untyped-call]
+        last = response.resolve_chaining().canonical_name
+        if last == asked:
+            return self._config.name
+        return f"{self._config.name} is an alias, and its target {last.to_text(omit_final_dot=True)}"
 
     def _judge(self, answer: dns.resolver.Answer, latency: float) -> Result:
         found = {_comparable(data): _text(data) for data in answer.rrset or ()}

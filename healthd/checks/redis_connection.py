@@ -50,6 +50,7 @@ _REFUSALS = {  # errors for which the driver has no class, by the start of the s
     "NOREPLICAS": FailureKind.READ_ONLY,
     "max number of clients": FailureKind.EXHAUSTED,
     "DB index": FailureKind.MISCONFIGURED,
+    "SELECT is not allowed in cluster mode": FailureKind.MISCONFIGURED,
     "invalid DB index": FailureKind.MISCONFIGURED,
 }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field, SecretStr, StringConstraints
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, StringConstraints
 
 from healthd.notifiers.contract import NotifierConfig, NotifierContext
 from healthd.notifiers.notice import Notice, urgency
@@ -22,15 +22,27 @@ def _several(raw: object) -> object:
     return (raw,) if isinstance(raw, str) else raw
 
 
+def _once_each(mails: tuple[str, ...]) -> tuple[str, ...]:
+    """SendGrid refuses a mail with the same recipient twice, whatever their case."""
+    known: set[str] = set()
+    for mail in mails:
+        if mail.lower() in known:
+            raise ValueError(f"{mail} stands there twice: a recipient gets one mail")
+        known.add(mail.lower())
+    return mails
+
+
 class MailConfig(NotifierConfig):
     kind: Literal["sendgrid"]
     key: SecretStr
     """API key with the scope `mail.send`."""
     sender: Mail = Field(alias="from")
     """Verified address of the sender."""
-    to: Annotated[tuple[Mail, ...], BeforeValidator(_several, json_schema_input_type=Mail | tuple[Mail, ...])] = Field(
-        min_length=1
-    )
+    to: Annotated[
+        tuple[Mail, ...],
+        BeforeValidator(_several, json_schema_input_type=Mail | tuple[Mail, ...]),
+        AfterValidator(_once_each),
+    ] = Field(min_length=1)
     """Recipients of the mail."""
     base_url: HttpAddress = "https://api.sendgrid.com"
     """Address of the API, for another one such as that in the EU."""

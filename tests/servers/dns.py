@@ -56,6 +56,10 @@ class NameServer:
         response = dns.message.make_response(query)
         if found := self._records.get((name, record)):
             response.answer.append(found)
+        elif alias := self._records.get((name, "CNAME")):
+            response.answer.append(alias)
+            if not any(held == alias[0].target.to_text(omit_final_dot=True).lower() for held, _ in self._records):
+                response.set_rcode(dns.rcode.NXDOMAIN)
         elif not any(held == name for held, _ in self._records):
             response.set_rcode(dns.rcode.NXDOMAIN)
         if name in self._rcodes:

@@ -19,6 +19,7 @@ from unittest.mock import Mock
 import pytest
 from aiohttp import web
 
+from healthd.journal.journal import Journal
 from healthd.metrics import Metrics
 from healthd.monitoring.schedule import Schedule
 from healthd.monitoring.suite import Suite
@@ -28,11 +29,18 @@ from healthd.web import server
 from healthd.web.auth import Guard, hash_token
 from healthd.web.checks_api import ChecksApi
 from healthd.web.health import HealthEndpoints
+from healthd.web.pages.api_docs import ApiDocs
+from healthd.web.pages.renderer import Renderer
+from healthd.web.pages.status import StatusPage
+from healthd.web.pages.stream import Streams
 from healthd.web.refusals import Refusals
 from healthd_gates.api.rate_limit import Rate
 from healthd_gates.config.settings import Config
+from healthd_gates.pages.gate_history import GateHistories
+from healthd_gates.pages.page import GatePage
+from healthd_gates.pages.recent import RecentGates
 from healthd_gates.router import GateApi
-from tests.fakes.gates import start_replica
+from tests.fakes.gates import request, start_replica
 from tests.servers.gating import HOOKS, POLICIES, SERVICES
 
 KIB = 1024
@@ -46,7 +54,7 @@ GITHUB = {
     "rules": [{"environment": "production", "service": "api-0"}],
 }
 KNOWN = {"gate_id": "01a20536dbf72a9212297f7ca274602e", "service": "api-0", "name": "fine", "group": "ready"}
-KNOWN |= {"webhook": "rollout", "action": "back"}
+KNOWN |= {"webhook": "rollout", "action": "back", "digest": "0123456789abcdef", "file": "page.css"}
 
 
 def _unlike_keys(size: int) -> bytes:
@@ -112,7 +120,26 @@ async def app(tmp_path: Path) -> AsyncIterator[web.Application]:
     await suite.arrange(config)
     health = HealthEndpoints(replica.board, guard, replica.in_force, clock, stuck=tuple)
     api = GateApi(replica.keeper, replica.gates.runs, guard, clock, Rate(per_second=1e6, burst=1e6))
-    yield server.build(health, ChecksApi(suite, replica.board, guard), Metrics(replica.board, "1", "t"), api.routes())
+    renderer, streams = Renderer(), Streams(clock)
+    status = StatusPage(
+        board=replica.board,
+        health=health,
+        guard=guard,
+        settings=replica.in_force,
+        clock=clock,
+        journal=Journal(replica.database, clock, lambda: config.retention),
+        renderer=renderer,
+        streams=streams,
+    )
+    status.deploys = RecentGates(replica.keeper)
+    histories = GateHistories(replica.keeper, replica.gates.gate_store, replica.gates.outbox)
+    docs = ApiDocs(renderer)
+    docs.add(api.operations)
+    gate_page = GatePage(histories, guard, clock, renderer, streams)
+    KNOWN["shown"] = (await replica.keeper.start(request("api-0", policy="endless"), caller="ci")).id
+    routes = [*api.routes(), *status.routes(), *docs.routes(), *gate_page.routes()]
+    yield server.build(health, ChecksApi(suite, replica.board, guard), Metrics(replica.board, "1", "t"), routes)
+    streams.stop()
     await suite.close()
     await replica.stop()
 
@@ -121,8 +148,8 @@ def _send(port: int, sent: bytes) -> int:
     """One request, and the status of its answer; in a thread, so that only the server's work is the event loop's."""
     with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
         connection.sendall(sent)
-        said = connection.recv(64)
-        while connection.recv(65_536):
+        said = connection.recv(4096)
+        while b"text/event-stream" not in said and connection.recv(65_536):
             pass
     return int(said.split()[1])
 
@@ -149,6 +176,7 @@ def _calls(app: web.Application) -> list[tuple[str, str]]:
         dialect = re.match(r"/hooks/([\w-]+)", path)
         hook = {"codedeploy": "ecs"}.get(dialect[1], dialect[1]) if dialect else "flagger"
         parts = {"rest": "nothing", "hook": hook, **KNOWN}
+        path = re.sub(r"\{gate_id[^/]*\}(?=/page)", KNOWN["shown"], path)
         method = "GET" if route.method == "*" else route.method
         found.append((method, re.sub(r"\{(\w+)[^/]*\}", r"{\1}", path).format(**parts)))
     return found

@@ -19,6 +19,7 @@ async def server() -> AsyncIterator[name_servers.NameServer]:
     async with name_servers.serving() as serving:
         serving.hold("api.example", "A", "10.0.0.1", "10.0.0.2")
         serving.hold("www.example", "CNAME", "API.example.")
+        serving.hold("dangling.example", "CNAME", "gone.example.")
         serving.hold("example", "MX", "10 mx1.example.", "20 mx2.example.")
         serving.hold("example", "TXT", '"v=spf1 include:" "sendgrid.net -all"', '"other"')
         serving.hold("large.example", "TXT", *(f'"{number:03} {"x" * 200}"' for number in range(20)))
@@ -57,7 +58,8 @@ async def test_records_are_observed(server: name_servers.NameServer) -> None:
 @pytest.mark.parametrize(
     ("options", "kind", "words"),
     [
-        ({"name": "absent.example"}, FailureKind.DNS, "NXDOMAIN"),
+        ({"name": "absent.example"}, FailureKind.DNS, "absent.example does not exist (NXDOMAIN)"),
+        ({"name": "dangling.example"}, FailureKind.DNS, "is an alias, and its target gone.example does not exist"),
         ({"name": "broken.example"}, FailureKind.DNS, "SERVFAIL"),
         ({"name": "private.example"}, FailureKind.DNS, "REFUSED"),
         ({"name": "api.example", "record": "AAAA"}, FailureKind.UNEXPECTED_RESPONSE, "no such record"),

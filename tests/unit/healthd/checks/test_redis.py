@@ -97,6 +97,7 @@ def test_info_without_a_role() -> None:
         (errors.ClusterDownError("The cluster is down"), FailureKind.NOT_PRIMARY),
         (errors.BusyLoadingError("x"), FailureKind.NOT_PRIMARY),
         (errors.InvalidResponse("x"), FailureKind.UNEXPECTED_RESPONSE),
+        (errors.ResponseError("SELECT is not allowed in cluster mode"), FailureKind.MISCONFIGURED),
         (errors.ResponseError("unknown command"), FailureKind.UNEXPECTED_RESPONSE),
     ],
 )
