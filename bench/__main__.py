@@ -9,7 +9,7 @@ import asyncio
 import sys
 from collections.abc import Awaitable, Callable
 
-from bench import many, probes, ready, start
+from bench import access_log, many, probes, ready, start
 from bench.table import Row, show
 
 _ALL: dict[str, Callable[[], Awaitable[list[Row]]]] = {
@@ -17,6 +17,7 @@ _ALL: dict[str, Callable[[], Awaitable[list[Row]]]] = {
     "probes": probes.measure,
     "many": many.measure,
     "start": start.measure,
+    "access_log": access_log.measure,
 }
 
 

@@ -43,6 +43,7 @@ NAMES = {
     "staging": ("config/staging.yaml", "watched closely, and nobody is woken"),
     "production": ("config/production.yaml", "everything is watched; gates behind an AWS load balancer"),
     "nginx": ("config/examples/nginx.yaml", "two instances behind NGINX on one host, without Prometheus"),
+    "access-log": ("config/examples/access-log.yaml", "two instances behind NGINX, judged by its access log alone"),
     "many-services": ("config/examples/many-services/production.yaml", "forty services of four teams in several files"),
     "docker": ("config/container.yaml", "what the image runs unless told otherwise"),
     "compose": ("deploy/compose/healthd/healthd.yaml", "a shop in two colours behind NGINX, with Docker Compose"),

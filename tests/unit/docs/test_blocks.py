@@ -1,5 +1,5 @@
 """Every block of the documentation is what it says: a configuration that is valid, a call that is taken, a script that
-a shell reads. The three guides that end with a rollback are carried out in `tests/acceptance`.
+a shell reads. The guides that end with a rollback are carried out in `tests/acceptance`.
 
 A block that nothing here can run says why in the page's source, and all of these are listed by the last test.
 """
@@ -167,6 +167,7 @@ def check_nginx(block: Block, tmp_path: Path) -> None:
     command = [str(require("openssl")), *made, "-keyout", str(key), "-out", str(certificate)]
     subprocess.run(command, check=True, capture_output=True)
     text = block.text.replace("/etc/nginx/healthd/api.conf", str(tmp_path / "api.conf"))
+    text = text.replace("/var/log/nginx/", f"{tmp_path}/")
     text = re.sub(r"(ssl_certificate(?:_key)?) \S+/(fullchain|privkey)\.pem;", lambda it: (
         f"{it[1]} {tmp_path}/{'cert' if it[2] == 'fullchain' else 'key'}.pem;"), text)  # fmt: skip
     (tmp_path / "nginx.conf").write_text(f"pid {tmp_path}/pid;\nevents {{}}\nhttp {{\naccess_log off;\n{text}\n}}\n")

@@ -1,0 +1,65 @@
+"""The page on NGINX's access log is true: a Node service with nothing but that log is deployed, and put back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.guide import Shell, blocks, carry_out
+from tests.servers import nginx
+from tests.servers.ports import HOST, free_port
+from tests.servers.process import own_folder
+from tests.servers.programs import require
+
+PAGE = Path(__file__).parents[3] / "docs/deploy/access-log.md"
+_FILES = {"// server.js": "server.js", "# healthd.yaml": "healthd.yaml", "# blue-green.yaml": "blue-green.yaml"}
+_BARE = "server { listen @LISTEN@; return 404; }"
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """Where the page's files are; NGINX's workers may pass through it."""
+    with own_folder() as folder:
+        yield folder
+
+
+def written(folder: Path, text: str, balancer: nginx.Nginx) -> None:
+    """Write a file of the page. NGINX is not the host's own, which the deploy tool would test and reload."""
+    name = next((name for mark, name in _FILES.items() if text.startswith(mark)), "release.sh")
+    if name == "blue-green.yaml":
+        own = ["nginx", "-e", "stderr", "-p", str(balancer.file.parent), "-c", str(balancer.file)]
+        commands = f"  test: {json.dumps([*own, '-t', '-q'])}\n  reload: {json.dumps([*own, '-s', 'reload'])}\n"
+        text = text.replace("upstream:\n", f"upstream:\n{commands}")
+    (folder / name).write_text(text, encoding="utf-8")
+
+
+def test_a_node_service_with_nothing_but_the_log(folder: Path) -> None:
+    """Whoever follows the page sees what it shows, up to a rollback that is carried out and confirmed."""
+    require("node")
+    with nginx.running(_BARE) as balancer:
+        ports = {port: str(free_port()) for port in ("8080", "3001", "3002")} | {"8000": str(balancer.port)}
+        places = {"/etc/nginx/healthd": str(folder), "/var/log/nginx": str(folder)}
+        shell = Shell(folder, f"http://{HOST}:{ports['8080']}")
+        try:
+            for kind, text in blocks(PAGE, ports):
+                for place, other in places.items():
+                    text = text.replace(place, other)
+                if kind == "nginx":
+                    bare = _BARE.replace("@LISTEN@", f"{HOST}:{balancer.port}")
+                    text = text.replace(f"listen {balancer.port}", f"listen {HOST}:{balancer.port}")
+                    balancer.file.write_text(balancer.file.read_text().replace(bare, text))
+                elif kind == "console":
+                    carry_out(shell, text)
+                else:
+                    if text.startswith("# healthd.yaml"):
+                        text += f"http: {{listen: '{HOST}:{ports['8080']}', drain: 100ms}}\n"
+                    written(folder, text, balancer)
+        finally:
+            for target in ("blue", "green"):
+                pid = folder / f"{target}.pid"
+                if pid.exists():
+                    shell.run(f"kill {pid.read_text().strip()} || true")
+            shell.close()
