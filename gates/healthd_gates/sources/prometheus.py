@@ -4,11 +4,12 @@ samples into increases, and `prometheus_series.py` reads what criteria name of t
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field, Secret, model_validator
+from pydantic import AfterValidator, Field, Secret, model_validator
 
 from healthd.runtime.web_address import ShownMasked
 from healthd.units import Duration
@@ -37,6 +38,15 @@ from healthd_gates.sources.prometheus_inspection import inspect
 from healthd_gates.sources.prometheus_series import CountedSeries, MeasuredSeries
 from healthd_gates.sources.selectors import BucketsText, CounterText, Selector, SelectorText
 
+_API = re.compile(r"/api/v1(/query(_range)?)?/?$")
+
+
+def _base(url: str) -> str:
+    """Check an address. Raises ValueError for that of a call instead of the server's."""
+    if (found := _API.search(url)) is not None:
+        raise ValueError(f"must be the address of the server: leave {found[0]} out")
+    return url
+
 
 class PrometheusConfig(HttpConfig):
     """Counters in a Prometheus-compatible server, by vector selectors in which `$version`, `$target` and the names of
@@ -49,6 +59,7 @@ class PrometheusConfig(HttpConfig):
         Field(
             pattern=shape(r"^https?://[^\s?#]+$", "an address that begins with http:// or https://, without a query")
         ),
+        AfterValidator(_base),
         ShownMasked(),
     ]
     """Base address of the query API, without `/api/v1`."""

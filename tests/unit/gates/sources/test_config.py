@@ -51,6 +51,8 @@ def test_every_kind_loads_and_has_a_good_example() -> None:
         ({"kind": "prometheus"}, "url"),
         ({**PROMETHEUS, "uri": "x"}, "Extra inputs"),
         ({**PROMETHEUS, "url": "prometheus:9090"}, "url"),
+        ({**PROMETHEUS, "url": "http://p:9090/api/v1"}, "address of the server: leave /api/v1 out"),
+        ({**PROMETHEUS, "url": "http://p:9090/mimir/api/v1/query"}, "leave /api/v1/query out"),
         ({**PROMETHEUS, "url": "http://p:9090/?x=1"}, "url"),
         ({**PROMETHEUS, "requests": "rate(r_total[5m])"}, "is not a vector selector"),
         ({**PROMETHEUS, "latency": "seconds_sum"}, "ends in _bucket"),
