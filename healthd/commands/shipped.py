@@ -44,6 +44,7 @@ NAMES = {
     "production": ("config/production.yaml", "everything is watched; gates behind an AWS load balancer"),
     "nginx": ("config/examples/nginx.yaml", "two instances behind NGINX on one host, without Prometheus"),
     "access-log": ("config/examples/access-log.yaml", "two instances behind NGINX, judged by its access log alone"),
+    "criteria": ("config/examples/criteria.yaml", "each criterion of numbers of your own, to be tried with pushes"),
     "many-services": ("config/examples/many-services/production.yaml", "forty services of four teams in several files"),
     "docker": ("config/container.yaml", "what the image runs unless told otherwise"),
     "compose": ("deploy/compose/healthd/healthd.yaml", "a shop in two colours behind NGINX, with Docker Compose"),

@@ -126,11 +126,14 @@ class PushedLatency(Model):
 
 
 class PushedCounts(Model):
-    """Counts of one arm: since the previous push, or in all if `totals` are pushed."""
+    """Counts of one arm: since the previous push, or in all if `totals` are pushed. `series` are counters of one's own
+    by name, counted likewise, and `values` measured values of one's own, as they are now."""
 
     requests: Amount
     errors: Amount
     latency: PushedLatency | None = None
+    series: dict[Name, Amount] = Field({}, max_length=100)
+    values: dict[Name, Annotated[float, Field(allow_inf_nan=False)]] = Field({}, max_length=100)
 
     @model_validator(mode="after")
     def _errors_are_requests(self) -> Self:

@@ -14,9 +14,20 @@ from healthd.model import FailureKind
 from healthd.units import Duration, show_duration
 from healthd_gates.domain.evidence import Lives
 from healthd_gates.domain.request import PushedCounts, PushedEvidence
+from healthd_gates.sources import push_series
 from healthd_gates.sources.arm_look import ArmLook, Standpoint, combined
-from healthd_gates.sources.contract import Arms, Cursor, Look, PushLog, SourceConfig, SourceContext, SourceUnavailable
+from healthd_gates.sources.contract import (
+    Arms,
+    Cursor,
+    Look,
+    PushLog,
+    Series,
+    SourceConfig,
+    SourceContext,
+    SourceUnavailable,
+)
 from healthd_gates.sources.counters import Counter, Family, Increase, Snapshot, follow
+from healthd_gates.sources.push_series import PushedSeries
 
 _Pushes = Sequence[tuple[int, PushedEvidence]]
 
@@ -32,6 +43,9 @@ class PushConfig(SourceConfig):
     def lateness(self) -> float:
         return max(super().lateness, self.silent_after)
 
+    def check_series(self, series: Series) -> None:
+        push_series.check(series)
+
 
 class Push:
     """The pushes to one gate."""
@@ -44,6 +58,7 @@ class Push:
         self._log: PushLog = context.pushes
         self._config, self._clock, self._redact = config, context.clock, context.redact
         self._arms = list(arms.named())
+        self._series = {series.stream: PushedSeries(series, self._arms) for series in context.series}
 
     async def observe(self, since: Cursor | None) -> Look:
         now = self._clock.now()
@@ -51,7 +66,7 @@ class Push:
             # Earlier pushes belong to this gate too, and are read at the next evaluation.
             first = combined({name: ArmLook(None, {}) for name in self._arms}, now, None)
             heard = dict.fromkeys(self._arms, now.timestamp())
-            return replace(first, cursor={**first.cursor, "position": 0, "heard": heard})
+            return replace(first, cursor={**first.cursor, "position": 0, "heard": heard, "streams": {}})
         before = Standpoint.from_json(since)
         pushes = await self._read(since["position"])
         heard = dict(since["heard"])
@@ -61,7 +76,12 @@ class Push:
         arms = {name: self._look(name, before, pushes, now.timestamp() - heard[name]) for name in self._arms}
         look = combined(arms, now, before)
         position = max((position for position, _ in pushes), default=since["position"])
-        return replace(look, cursor={**look.cursor, "position": position, "heard": heard})
+        own = {name: each.look(since.get("streams", {}).get(name), pushes) for name, each in self._series.items()}
+        streams = {name: stream for name, (stream, _) in own.items()}
+        stands = {name: stand for name, (_, stand) in own.items()}
+        evidence = replace(look.evidence, streams=streams) if look.evidence is not None else None
+        cursor = {**look.cursor, "position": position, "heard": heard, "streams": stands}
+        return replace(look, evidence=evidence, cursor=cursor)
 
     async def close(self) -> None:
         """Do nothing: nothing is open."""
