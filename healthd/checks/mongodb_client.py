@@ -1,5 +1,5 @@
 """One MongoDB client: built when first needed, dropped at once, its errors mapped to failure kinds. The only file that
-uses Motor: `pymongo.AsyncMongoClient` replaces it in one line.
+uses Motor. `pymongo.AsyncMongoClient` would close by a coroutine, not in a thread, and watch its servers by tasks.
 
 Motor runs PyMongo in threads. So that no thread outlives the probe that waits for it, every one of PyMongo's own
 timeouts is below the probe's, and names are looked up on the event loop first: a hung resolver never blocks one of

@@ -182,6 +182,15 @@ async def test_a_component_ends_as_the_gate_does(gates: Gating, tmp_path: Path, 
             assert json.loads(kept.read_text())["verdict"] == {0: "pass", 1: "fail"}[code]
 
 
+async def test_the_program_of_the_page_ends_as_the_command_does(gates: Gating, tmp_path: Path) -> None:
+    """With the client in Python, as docs/embedding.md shows it."""
+    page = (FOLDER.parents[1] / "docs/embedding.md").read_text(encoding="utf-8")
+    (text,) = [text for text in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "GateClient" in text]
+    (tmp_path / "gate.py").write_text(text)
+    for service, code in (("good", 0), ("bad", 1)):
+        assert await runner(tmp_path, gates).run(service, f"{sys.executable} gate.py {service} 1.7.0") == code
+
+
 async def by_curl(folder: Path, gates: Gating, *words: str, **variables: str) -> tuple[Runner, int]:
     started = runner(folder, gates, **variables)
     return started, await started.run("gate", f"{FOLDER / 'gate.sh'} {' '.join(words)}")

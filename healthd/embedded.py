@@ -1,0 +1,67 @@
+"""Checks inside an asyncio application of somebody's: no listener, no journal, no gate, no signal handler.
+
+What holds for the daemon holds here: each probe has a hard deadline, an answer comes from memory, and what is stale is
+not ready.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from types import TracebackType
+from typing import Any, Self
+
+from healthd.config.settings import Settings
+from healthd.monitoring.board import Board
+from healthd.monitoring.monitor import Listener
+from healthd.monitoring.schedule import Schedule
+from healthd.monitoring.suite import Suite
+from healthd.runtime.clock import SystemClock
+from healthd.runtime.redaction import Redactor, secrets_of
+from healthd.web.documents import group_document
+
+
+class Checks:
+    """Running checks, between `async with` and its end. The options are those under `checks` and `groups` of a
+    configuration file, as Python values; variables are not filled in."""
+
+    def __init__(self, checks: Mapping[str, Mapping[str, Any]], groups: Mapping[str, Any] | None = None) -> None:
+        """Read the options. Raises ValueError for what a configuration file may not say either."""
+        self._settings = Settings.model_validate({"checks": dict(checks), "groups": dict(groups or {})})
+        self._clock = SystemClock()
+        self._board = Board(self._clock)
+        self._running = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        schedule = Schedule(lambda _check, _reason: None)
+        suite = Suite(
+            board=self._board,
+            schedule=schedule,
+            clock=self._clock,
+            redact=Redactor(secrets_of(self._settings)),
+            listener=Listener(lambda *_: None, lambda *_: None),
+            environ=os.environ,
+        )
+        await suite.arrange(self._settings)
+        ticking = asyncio.create_task(schedule.run(), name="healthd checks")
+        self._running.push_async_callback(_end, ticking)
+        self._running.push_async_callback(suite.close)
+        return self
+
+    async def __aexit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        await self._running.aclose()
+
+    def group(self, name: str = "ready", *, detailed: bool = False) -> tuple[bool, dict[str, Any]]:
+        """Return whether a group of checks is ready, and the document that the daemon would answer with; `detailed`
+        adds messages and numbers. Raises KeyError for a group that there is not."""
+        group = self._board.group(name)
+        return group.ready, group_document(group, now=self._clock.now(), draining=False, detailed=detailed)
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait({task})
