@@ -36,20 +36,27 @@ async def blue_green(deploy: Deploy[NginxConfig]) -> None:
 @click.argument("target")
 @click.option("-c", "--config", "file", required=True, type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--version", help="The version that TARGET has, where no deploy has put it there: for the first switch.")
+@click.option(
+    "--weight",
+    type=click.FloatRange(0, 100),
+    default=100.0,
+    help="The percentage of the traffic that TARGET gets, to two decimals; the other target has the rest.",
+)
 @click.option("--dry-run", is_flag=True, help="Look whether it could be done, and change nothing.")
 @click.option("--force", is_flag=True, help="Also to a target that answers nobody, such as one that starts later.")
-def switch(target: str, file: Path, *, version: str | None, dry_run: bool, force: bool) -> None:
-    """Give TARGET the traffic, or leave it there. For healthd's own rollback, as an action of the kind `command`.
+def switch(target: str, file: Path, *, version: str | None, weight: float, dry_run: bool, force: bool) -> None:
+    """Give TARGET the traffic, or a part of it. For healthd's own rollback or ramp, as an action of the kind `command`.
 
     Of the file it reads `upstream` alone. Exit code 4: the target answers nobody, and nothing was changed.
     """
+    weight = round(weight, 2)
     upstream = UpstreamFile(config_or_exit(file, SwitchConfig, only=SwitchConfig.model_fields).upstream)
     try:
         if dry_run:
-            click.echo(asyncio.run(upstream.look(target)))
+            click.echo(asyncio.run(upstream.look(target, weight)))
             return
-        asyncio.run(upstream.switch(target, version=version, even_if_dead=force))
+        asyncio.run(upstream.switch(target, weight, version=version, even_if_dead=force))
     except DeployAborted as stopped:
         click.echo(str(stopped), err=True)
         sys.exit(NOT_UNDONE if isinstance(stopped, TargetDown) else stopped.code)
-    click.echo(f"the traffic goes to {target}")
+    click.echo(f"the traffic goes to {target}" if weight == 100 else f"{weight:g} % of the traffic goes to {target}")

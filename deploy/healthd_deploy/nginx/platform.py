@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from healthd_deploy.core import program
+from healthd_deploy.core.exit import StepFailed
 from healthd_deploy.nginx.settings import NginxConfig
 from healthd_deploy.nginx.upstream import UpstreamFile
 
@@ -25,6 +26,11 @@ class NginxPlatform:
         return self._upstream.read().versions.get(target)
 
     async def release(self, target: str, version: str) -> None:
+        state = self._upstream.read()
+        if state.share(target):
+            if state.versions.get(target) == version:
+                return  # it is there already, and has traffic
+            raise StepFailed(f"{target} has {state.share(target):g} % of the traffic: nothing may be released to it")
         release = self._config.release
         await program.run(release.words(target, version), within=release.timeout)
         self._upstream.noted(target, version)

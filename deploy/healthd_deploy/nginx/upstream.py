@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from math import gcd
 
 from healthd_deploy.core import program
 from healthd_deploy.core.exit import StepFailed
@@ -15,14 +16,21 @@ from healthd_deploy.nginx.able import refuse_dead
 from healthd_deploy.nginx.settings import Upstream
 
 _MARK = "# healthd-deploy "
+_ALL = 10_000  # of a weight: hundredths of a percent
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """State: the live target, and the version on each target."""
+    """State: the live target, the version on each target, and the percentage of the traffic that the other target has
+    beside the live one."""
 
     live: str
     versions: Mapping[str, str] = field(default_factory=dict)
+    other: float = 0.0
+
+    def share(self, target: str) -> float:
+        """Return the percentage of the traffic that a target has."""
+        return 100.0 - self.other if target == self.live else self.other
 
 
 class UpstreamFile:
@@ -51,29 +59,38 @@ class UpstreamFile:
             state = self.read()
             self._write(replace(state, versions={**state.versions, target: version}))
 
-    async def look(self, target: str) -> str:
+    async def look(self, target: str, weight: float = 100.0) -> str:
         """Return what a switch would do now. Changes nothing; raises as the switch would."""
-        await self._refuse(target, even_if_dead=False)
-        live = self.read().live if self._config.file.exists() else "nothing"
+        await self._refuse(target, weight, even_if_dead=False)
+        before = self.read() if self._config.file.exists() else None
+        live = before.live if before is not None else "nothing"
         if not os.access(self._config.file.parent, os.W_OK):
             raise StepFailed(f"{self._config.file.parent} cannot be written to as this user")
         program.find(self._config.reload[0])
         await program.run(self._config.test, within=self._config.timeout)
-        return f"{target} has the traffic" if live == target else f"the traffic would go from {live} to {target}"
+        if weight not in (0.0, 100.0) or (before is not None and before.other):
+            now = f", which has {before.share(target):g} %" if before is not None else ""
+            return f"{weight:g} % of the traffic would go to {target}{now}"
+        goal = target if weight else self._beside(target)
+        return f"{goal} has the traffic" if live == goal else f"the traffic would go from {live} to {goal}"
 
-    async def switch(self, target: str, *, version: str | None = None, even_if_dead: bool = False) -> None:
-        """Switch the traffic to a target: write, check, reload. A file that NGINX refuses, or does not load, is put
-        back: it says which target is live, for the next deploy too. `version` records which one the target has.
+    async def switch(
+        self, target: str, weight: float = 100.0, *, version: str | None = None, even_if_dead: bool = False
+    ) -> None:
+        """Give a target its percentage of the traffic, and the other one the rest: write, check, reload. A file that
+        NGINX refuses, or does not load, is put back: it says which target is live, for the next deploy too. `version`
+        records which one the target has.
 
-        Raises TargetDown, with nothing changed, for a target that does not answer.
+        A part of the traffic leaves the live target what it is: it is the one to go back to. Raises TargetDown, with
+        nothing changed, if the target that gets more traffic does not answer.
         """
-        await self._refuse(target, even_if_dead=even_if_dead)
+        await self._refuse(target, weight, even_if_dead=even_if_dead)
         with self._locked():
             before = self._config.file.read_bytes() if self._config.file.exists() else None
-            versions = dict(self.read().versions) if before is not None else {}
+            known = self.read() if before is not None else State(self._beside(target))
             if version is not None:
-                versions[target] = version
-            self._write(State(target, versions))
+                known = replace(known, versions={**known.versions, target: version})
+            self._write(self._after(known, target, weight))
             try:
                 await program.run(self._config.test, within=self._config.timeout)
             except BaseException:
@@ -106,11 +123,21 @@ class UpstreamFile:
             )
         return f"{failure}. {file} is as it was before, and NGINX is reloaded with it: nothing was switched"
 
-    async def _refuse(self, target: str, *, even_if_dead: bool) -> None:
+    def _beside(self, target: str) -> str:
+        return next(name for name in self._config.targets if name != target)
+
+    def _after(self, known: State, target: str, weight: float) -> State:
+        """Return the state in which a target has so many percent of the traffic."""
+        if weight in (0.0, 100.0):
+            return replace(known, live=target if weight else self._beside(target), other=0.0)
+        return replace(known, other=weight if target != known.live else 100.0 - weight)
+
+    async def _refuse(self, target: str, weight: float, *, even_if_dead: bool) -> None:
+        """Refuse a target that is not there, or cannot take what it is to get; the way back needs the other one."""
         if target not in self._config.targets:
             raise StepFailed(f"{target} is not one of the targets {', '.join(self._config.targets)}")
         if not even_if_dead:
-            await refuse_dead(self._config, target)
+            await refuse_dead(self._config, target if weight else self._beside(target))
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -128,12 +155,28 @@ class UpstreamFile:
             yield
 
     def _write(self, state: State) -> None:
-        marked = json.dumps({"live": state.live, "versions": dict(state.versions)})
+        part = {"other": state.other} if state.other else {}
+        marked = json.dumps({"live": state.live, "versions": dict(state.versions), **part})
         inside = [f"server {server};" for server in self._config.targets[state.live]]
+        if state.other:
+            inside = self._weighted(state)
         inside += [f"{option};" for option in self._config.options]
         body = "".join(f"    {line}\n" for line in inside)
         text = f"{_MARK}{marked}\nupstream {self._config.name} {{\n{body}}}\n"
         self._replace(text.encode())
+
+    def _weighted(self, state: State) -> list[str]:
+        """Return the servers of both targets, with weights that give each target its part whatever their numbers."""
+        other = self._beside(state.live)
+        parts = {state.live: _ALL - round(state.other * _ALL / 100), other: round(state.other * _ALL / 100)}
+        counts = {target: len(self._config.targets[target]) for target in parts}
+        weights = {target: part * counts[self._beside(target)] for target, part in parts.items()}
+        common = gcd(*weights.values())
+        return [
+            f"server {server} weight={weights[target] // common};"
+            for target in parts
+            for server in self._config.targets[target]
+        ]
 
     def _put_back(self, before: bytes | None) -> None:
         if before is None:

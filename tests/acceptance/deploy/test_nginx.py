@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,10 +78,10 @@ async def ended(process: asyncio.subprocess.Process) -> Outcome:
     return Outcome(process.returncode, out.decode(), err.decode())
 
 
-def documented(folder: Path) -> dict[str, Any]:
+def documented(folder: Path, action: str = "traffic-back") -> dict[str, Any]:
     """The action of the page as it stands, but for where the tool's configuration is."""
     blocks = re.findall(r" *```yaml\n(.*?)```", PAGE.read_text(), re.DOTALL)
-    block = next(block for block in blocks if "traffic-back" in block)
+    block = next(block for block in blocks if action in block)
     written = dedent(block).replace("/etc/healthd/blue-green.yaml", str(folder / "deploy.json"))
     return dict(YAML(typ="safe").load(written)["actions"])
 
@@ -112,7 +112,11 @@ def _settings(hosts: Fleet, folder: Path, *, rolls_back: bool) -> dict[str, Any]
 
 @asynccontextmanager
 async def staged(
-    folder: Path, failing: dict[str, float] | None = None, *, rolls_back: bool = True
+    folder: Path,
+    failing: dict[str, float] | None = None,
+    *,
+    rolls_back: bool = True,
+    change: Callable[[dict[str, Any]], None] = lambda _: None,
 ) -> AsyncIterator[Stage]:
     """Version 1.0 on blue has the traffic."""
     include = folder / "api.conf"
@@ -124,7 +128,9 @@ async def staged(
         http = f"include {include}; server {{ listen @LISTEN@; {location} }}"
         with nginx.running(http) as balancer:
             own = ["nginx", "-e", "stderr", "-p", str(balancer.file.parent), "-c", str(balancer.file)]
-            async with daemon.running(_settings(hosts, folder, rolls_back=rolls_back)) as gates:
+            judging = _settings(hosts, folder, rolls_back=rolls_back)
+            change(judging)
+            async with daemon.running(judging) as gates:
                 settings = {
                     "service": "api",
                     "healthd": {"url": gates.url, "token": daemon.TOKEN, "retry_for": "5s"},

@@ -1,6 +1,7 @@
 """The file that NGINX includes: replaced whole, taken back when NGINX refuses it, and nothing foreign gets in."""
 
 import asyncio
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ from pydantic import ValidationError
 from healthd_deploy.cli import main
 from healthd_deploy.core.exit import StepFailed, TargetDown
 from healthd_deploy.nginx import able
-from healthd_deploy.nginx.settings import Upstream
-from healthd_deploy.nginx.upstream import UpstreamFile
+from healthd_deploy.nginx.platform import NginxPlatform
+from healthd_deploy.nginx.settings import NginxConfig, Upstream
+from healthd_deploy.nginx.upstream import State, UpstreamFile
 
 TARGETS = {"blue": ["127.0.0.1:1"], "green": ["unix:/run/green.sock", "[::1]:3000"]}
 
@@ -33,6 +35,58 @@ async def test_the_switch(tmp_path: Path) -> None:
     await file.switch("green", even_if_dead=True)
     text = (tmp_path / "api.conf").read_text()
     assert "server unix:/run/green.sock;\n    server [::1]:3000;\n" in text
+
+
+def shares(text: str) -> dict[str, int]:
+    return {found[1]: int(found[2]) for found in re.finditer(r"server (\S+) weight=(\d+);", text)}
+
+
+async def test_a_part_of_the_traffic(tmp_path: Path) -> None:
+    """Each target has its percentage, whatever the number of its servers; the live one stays the one to go back to."""
+    file, conf = UpstreamFile(upstream(tmp_path)), tmp_path / "api.conf"
+    await file.switch("blue", even_if_dead=True)
+    await file.switch("green", 1.66, even_if_dead=True)
+    assert (file.read().live, file.read().share("green")) == ("blue", 1.66)
+    green, blue = ("unix:/run/green.sock", "[::1]:3000"), "127.0.0.1:1"
+    weights = shares(conf.read_text())
+    assert sum(weights[server] for server in green) / sum(weights.values()) == pytest.approx(0.0166)
+    await file.switch("green", 25, even_if_dead=True)
+    assert shares(conf.read_text()) == {blue: 6, green[0]: 1, green[1]: 1}
+    await file.switch("green", 0, even_if_dead=True)
+    assert (file.read(), shares(conf.read_text())) == (State("blue"), {})
+    await file.switch("green", 25, even_if_dead=True)
+    await file.switch("green", 100, even_if_dead=True)
+    assert (file.read().live, file.read().other) == ("green", 0.0)
+
+
+async def test_the_way_back_asks_nothing_of_the_candidate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A dead one gets no more, and does not keep what it has."""
+    asked: list[str] = []
+
+    async def refuse(_config: Upstream, target: str) -> None:
+        asked.append(target)
+
+    monkeypatch.setattr("healthd_deploy.nginx.upstream.refuse_dead", refuse)
+    file = UpstreamFile(upstream(tmp_path))
+    for weight in (1.0, 100.0, 0.0):
+        await file.switch("green", weight)
+    assert asked == ["green", "green", "blue"]
+    await file.switch("green", 25)
+    assert await file.look("green", 50) == "50 % of the traffic would go to green, which has 25 %"
+
+
+async def test_nothing_is_released_to_a_target_that_has_a_part(tmp_path: Path) -> None:
+    """Only what is there already."""
+    config = {"service": "api", "gates": {"after": "gradual"}, "release": {"argv": ["false"]}}
+    said = {"file": tmp_path / "api.conf", "name": "api", "targets": TARGETS, "test": ["true"], "reload": ["true"]}
+    platform = NginxPlatform(NginxConfig.model_validate({**config, "upstream": said}))
+    file = UpstreamFile(upstream(tmp_path))
+    await file.switch("blue", even_if_dead=True)
+    file.noted("green", "2.0")
+    await file.switch("green", 5, even_if_dead=True)
+    await platform.release("green", "2.0")
+    with pytest.raises(StepFailed, match="green has 5 % of the traffic: nothing may be released to it"):
+        await platform.release("green", "2.1")
 
 
 async def test_what_nginx_refuses_is_taken_back(tmp_path: Path) -> None:

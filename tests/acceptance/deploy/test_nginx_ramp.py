@@ -1,0 +1,83 @@
+"""A release behind a real NGINX that healthd widens under load: the actions are those of the page."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from healthd_gates.client.client import GateClient
+from healthd_gates.schema.gate import GateDocument
+from tests.acceptance.deploy.test_nginx import Stage, documented, staged
+from tests.servers import daemon
+from tests.servers.requests import Load
+from tests.servers.waiting import until
+
+_BUDGET = 60
+_POLICY = {
+    "initial_delay": "1s",
+    "interval": "1s",
+    "blip": "2s",
+    "observe": {"min": "3s", "max": "60s"},
+    "criteria": [{"kind": "error_rate", "limit": "5%", "compare": {"to": "concurrent"}}],
+    "ramp": {"budget": _BUDGET, "timeout": "3m"},
+    "confirm_timeout": "30s",
+    "watch": "0s",
+}
+
+
+def ramps(folder: Path, settings: dict[str, Any]) -> None:
+    settings["policies"]["gradual"] = _POLICY
+    settings["services"]["api"] |= {"policy": "gradual", "on_ramp": ["shift"], "on_fail": []}
+    settings["actions"] |= documented(folder, "--weight")
+
+
+async def rolled_out(stage: Stage, version: str) -> GateDocument:
+    """The gate of a version on green, at its end."""
+    await stage.fleet.release("green", version)
+    asked = {
+        "service": "api",
+        "candidate": {"version": version, "target": "green"},
+        "baseline": {"version": "1.0", "target": "blue"},
+    }
+    async with GateClient(stage.daemon.url, daemon.TOKEN) as client:
+        gate = await client.verify(asked)
+        async for shown in client.follow(gate.id, to_the_end=True):
+            gate = shown
+    return gate
+
+
+async def test_a_good_release_gets_everything_without_a_failed_request(tmp_path: Path) -> None:
+    """More and more of it, all of it in the end, and nothing lost at any reload."""
+    async with staged(tmp_path, change=lambda settings: ramps(tmp_path, settings)) as stage:
+        load = Load(stage.balancer.url)
+        async with load.running():
+            gate = await rolled_out(stage, "1.1")
+            assert gate.verdict == "pass", gate
+            settled = len(load.seen)
+            await until(lambda: len(load.seen) > settled + 50, "more requests")
+        assert {status for _, status in load.seen} == {200}
+        assert set(load.seen[settled + 10 :]) == {("1.1", 200)}
+        assert stage.live() == "green"
+        assert gate.ramp is not None
+        assert gate.ramp.step >= 2
+        assert gate.ramp.weight == 1.0
+
+
+@pytest.mark.parametrize("failing", [1.0, 0.1])
+async def test_a_bad_release_is_back_at_nothing_at_about_the_budget(tmp_path: Path, failing: float) -> None:
+    """Counted by those who were harmed."""
+    async with staged(tmp_path, {"2.0": failing}, change=lambda settings: ramps(tmp_path, settings)) as stage:
+        load = Load(stage.balancer.url)
+        async with load.running():
+            gate = await rolled_out(stage, "2.0")
+            settled = len(load.seen)
+            await until(lambda: len(load.seen) > settled + 50, "more requests")
+        assert gate.verdict == "fail", gate
+        assert gate.rollback is not None
+        assert gate.rollback.state == "rolled_back", gate.rollback
+        assert set(load.seen[settled + 10 :]) == {("1.0", 200)}
+        failed = Counter(load.seen)["2.0", 500]
+        assert sum(status != 200 for _, status in load.seen) == failed
+        # A busy machine starts the first action later than was assumed of it.
+        assert 0 < failed <= 1.5 * _BUDGET
