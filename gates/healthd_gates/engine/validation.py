@@ -19,7 +19,8 @@ from healthd_gates.domain.errors import Frozen, InvalidRequest, UnknownPolicy, U
 from healthd_gates.domain.gate import Gate, GateState
 from healthd_gates.domain.request import VerifyRequest, Version
 from healthd_gates.engine import ramping
-from healthd_gates.engine.spec import GateSpec, action_arms, arms_of, policy_body
+from healthd_gates.engine.spec import GateSpec, ReadSource, action_arms, arms_of, policy_body
+from healthd_gates.judge.rules import Against
 from healthd_gates.sources.contract import ArmError, Arms
 from healthd_gates.store.admission import Admission
 
@@ -94,20 +95,28 @@ def _check_fit(request: VerifyRequest, service: Service, name: str, policy: Poli
         raise InvalidRequest(field="policy", problem=f"{name}: {problem}")
     if policy.ramp is not None:
         _check_ramp(request, service, name, policy)
-    if not policy.needs_source:
-        return
-    if service.traffic_source is None:
+    if policy.needs_source and service.traffic_source is None:
         raise InvalidRequest(field="policy", problem=f"{name} looks at traffic, and {request.service} has no source")
     arms = arms_of(request.service, service, request.candidate, request.baseline)
+    for source in GateSpec(policy, service).sources:
+        _check_source(request, source, policy, arms)
+
+
+def _check_source(request: VerifyRequest, source: ReadSource, policy: Policy, arms: Arms) -> None:
+    """Refuse arms that the source could never observe, or not tell apart where they are compared."""
     try:
-        for source in GateSpec(policy, service).sources:
-            source.config.check(arms)
+        source.config.check(arms)
+        for series in source.series:
+            source.config.check_series_of(series, arms)
     except ArmError as error:
         raise InvalidRequest(field=error.field, problem=str(error).removeprefix(f"{error.field}: ")) from None
-    if policy.compares_traffic and not service.traffic_source.tells_apart(arms):
+    compared = {each.stream for each in policy.criteria if each.compares_with is Against.CONCURRENT}
+    counts = {None, *source.streams} if source.name is None else {*source.streams}
+    if compared & counts and not source.config.tells_apart(arms):
+        which = f"the source of {request.service}" if source.name is None else f"the source {source.name}"
         raise InvalidRequest(
             field="baseline",
-            problem=f"the source of {request.service} counts the same requests for both versions, so that they cannot "
+            problem=f"{which} counts the same requests for both versions, so that they cannot "
             "be compared: give them targets of their own, or use $version, $target or a label in its selectors",
         )
 

@@ -84,6 +84,9 @@ class SourceConfig(Model):
             f"a source of kind {self.kind} has no series of its own for a criterion: it measures {self.measures}"
         )
 
+    def check_series_of(self, series: Series, arms: Arms) -> None:
+        """Check the arms for a criterion's series. Raises ArmError if one lacks what the series need."""
+
     def tells_series_apart(self, series: Series) -> bool:
         """True if the numbers of the two arms are not the same ones in a criterion's series."""
         return True

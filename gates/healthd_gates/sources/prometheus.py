@@ -108,6 +108,9 @@ class PrometheusConfig(HttpConfig):
     def check_series(self, series: Series) -> None:
         prometheus_series.check(series)
 
+    def check_series_of(self, series: Series, arms: Arms) -> None:
+        prometheus_series.check_arms(series, arms)
+
     def tells_series_apart(self, series: Series) -> bool:
         return prometheus_series.tells_apart(series)
 

@@ -42,6 +42,13 @@ def check(series: Series) -> None:
             raise ValueError(f"{part}: {error}") from None
 
 
+def check_arms(series: Series, arms: Arms) -> None:
+    """Raise ArmError if an arm lacks a value for a placeholder."""
+    for name, arm in arms.named().items():
+        for text in series.parts.values():
+            Expression(text).fill(name, arm)
+
+
 def tells_apart(series: Series) -> bool:
     """True if any part of it depends on the arm."""
     return any(Expression(text).tells_apart for text in series.parts.values())

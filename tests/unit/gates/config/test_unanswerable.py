@@ -1,10 +1,14 @@
 """A criterion that no source of the service can answer is refused by name, when the configuration is read."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from healthd_gates.config.settings import Config
+from healthd_gates.domain.errors import InvalidRequest
+from healthd_gates.domain.request import VerifyRequest, Version
+from healthd_gates.engine.validation import validate
 
 PROMETHEUS = {"kind": "prometheus", "url": "http://127.0.0.1:9", "requests": 'r{v="$version"}', "errors": "e"}
 PROBE = {"kind": "probe", "requests": [{"get": "/", "status": 200}]}
@@ -62,3 +66,20 @@ def test_another_policy_that_a_hook_names_is_told() -> None:
         "hooks": {"flagger": {"kind": "flagger", "canaries": {"shop/api": {"service": "api", "policy": "mine"}}}},
     }
     assert any("services.api: policy mine: criterion checkouts:" in note for note in Config.model_validate(raw).notes)
+
+
+@pytest.mark.parametrize(
+    ("criterion", "problem"),
+    [
+        ({**RATIO, "of": 'a{zone="$zone"}'}, "candidate.labels.zone"),
+        ({**RATIO, "source": "shop", "of": 'a{zone="$zone"}'}, "candidate.labels.zone"),
+        ({"kind": "error_rate", "source": "shop", "compare": {}}, "the source shop counts the same requests"),
+    ],
+)
+def test_a_request_that_lacks_what_a_source_needs_is_refused(criterion: dict[str, Any], problem: str) -> None:
+    """Before anything is switched, whichever source it is."""
+    same = {**PROMETHEUS, "requests": "r"}
+    configured = config(criterion, source=PROMETHEUS, sources={"shop": same})
+    asked = VerifyRequest(service="api", candidate=Version(version="2"), baseline=Version(version="1"))
+    with pytest.raises(InvalidRequest, match=problem):
+        validate(asked, configured, caller="ci", key=None, replica="r", moment=datetime(2026, 1, 1, tzinfo=UTC))
