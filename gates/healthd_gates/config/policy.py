@@ -18,7 +18,7 @@ from healthd_gates.judge import rules
 
 
 class Observe(Model):
-    """Time in which evidence is collected, counted from the end of the settle time."""
+    """Time in which evidence is collected, counted from the end of `initial_delay`."""
 
     min: Span = 120.0
     """Shortest time before a pass, however good the numbers."""
@@ -58,7 +58,7 @@ class Policy(Model):
     values: dict[str, Any] = Field(default_factory=dict)
     """Values for `${values.KEY}` in this entry and its template."""
     initial_delay: Span = 30.0
-    """Settle time after the switch in which only a catastrophe decides."""
+    """Time after the switch in which only a catastrophe decides."""
     exposure: Literal["all", "part"] = "part"
     """The share of the traffic that the candidate gets: with `all`, no pass while the baseline that the request names
     still has most of it."""
