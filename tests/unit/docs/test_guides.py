@@ -1,5 +1,6 @@
 """What people wrote in the documentation holds: its links, and what the gate's guide configures and scripts."""
 
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -38,6 +39,35 @@ def test_what_the_gates_page_configures_is_valid(text: str) -> None:
 def test_what_the_gates_page_scripts_is_shell(text: str) -> None:
     """As a POSIX shell reads it."""
     subprocess.run(["sh", "-n"], input=text, text=True, check=True)
+
+
+@pytest.mark.parametrize(
+    ("answers", "code", "told"),
+    [
+        (["504", "502", "000", "200"], 0, "it may stay"),
+        (["202", "429", "503", "412"], 1, "it may not stay"),
+        (["409"], 3, "not asked (409)"),
+        (["401"], 3, "not asked (401)"),
+        (["504"] * 5, 3, "healthd could not be asked"),
+    ],
+)
+def test_the_loop_with_curl_alone_outlives_a_proxy(tmp_path: Path, answers: list[str], code: int, told: str) -> None:
+    """A proxy that gives up on the call is no verdict, and no reason to stop; a refusal is."""
+    (loop,) = [text for kind, text in GATE if kind == "sh" and "for attempt in" in text]
+    (tmp_path / "answers").write_text("\n".join(answers) + "\n")
+    curl = f"#!/bin/sh\nhead -1 {tmp_path}/answers; sed -i 1d {tmp_path}/answers\n"
+    for name, script in (("curl", curl), ("sleep", "#!/bin/sh\n")):
+        (tmp_path / name).write_text(script)
+        (tmp_path / name).chmod(0o755)
+    environment = {
+        "PATH": f"{tmp_path}:{os.environ['PATH']}",
+        "HEALTHD_URL": "http://a",
+        "BUILD_TAG": "7",
+        "VERSION": "2",
+    }
+    done = subprocess.run(["sh"], input=loop, text=True, env=environment, capture_output=True, check=False)
+    assert (done.returncode, told in done.stdout) == (code, True), done
+    assert (tmp_path / "answers").read_text() == ""
 
 
 def _headings(page: Path) -> set[str]:

@@ -78,6 +78,21 @@ def test_a_window_keeps_its_hour_when_the_clocks_change() -> None:
     assert daily.until(datetime(2026, 12, 1, 16, 30, tzinfo=UTC)) == datetime(2026, 12, 1, 17, tzinfo=UTC)
 
 
+@pytest.mark.parametrize(
+    ("moment", "ends"),
+    [
+        (datetime(2026, 3, 29, 4, 30, tzinfo=UTC), datetime(2026, 3, 29, 5, tzinfo=UTC)),  # 6:30, until 7:00 in Berlin
+        (datetime(2026, 3, 29, 5, 1, tzinfo=UTC), None),
+        (datetime(2026, 10, 25, 3, 59, tzinfo=UTC), datetime(2026, 10, 25, 4, tzinfo=UTC)),  # 4:59, until 5:00
+        (datetime(2026, 10, 25, 4, 1, tzinfo=UTC), None),
+    ],
+)
+def test_a_night_in_which_the_clocks_change(moment: datetime, ends: datetime | None) -> None:
+    """Eight hours are eight hours, and whoever is refused is told an end that lies ahead."""
+    night = Freeze.model_validate({"cron": "0 22 * * *", "for": "8h", "timezone": "Europe/Berlin", "reason": "x"})
+    assert night.until(moment) == ends
+
+
 def test_of_several_windows_the_one_that_ends_last_is_named() -> None:
     """Whoever is refused is told when it is worth asking again."""
     audit = Freeze.model_validate({"from": FRIDAY, "to": FRIDAY + timedelta(days=9), "reason": "audit"})
