@@ -31,9 +31,10 @@ async def blue_green(deploy: Deploy[BlueGreenConfig]) -> None:
     _refuse_odd(deploy.version)
     cloud = await deploy.kept_open.enter_async_context(opened(config.aws, config.place))
     platform = AwsPlatform(config, cloud, _remote(deploy, cloud))
-    await BlueGreen(platform, deploy.gate_session, deploy.steps, config.gates, config.retire_after).deploy(
-        deploy.version
+    deployment = BlueGreen(
+        platform, deploy.gate_session, deploy.steps, config.gates, config.retire_after, releases_back=config.put_back
     )
+    await deployment.deploy(deploy.version)
 
 
 @aws.command()

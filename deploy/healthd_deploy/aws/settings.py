@@ -137,6 +137,9 @@ class BlueGreenConfig(AwsConfig):
     """Two targets, named as in healthd's configuration, and the ARN of each one's target group."""
     instances: dict[Name, Annotated[tuple[InstanceId, ...], Field(min_length=1)]] = Field({})
     """Instances of a target; by default those that are registered with its group."""
+    put_back: bool = False
+    """True to release the previous version to the idle target again if the deploy fails; by default the version that
+    failed stays there, without traffic."""
     retire: Command | None = None
     """Command that cleans up the instances that no longer have traffic."""
     deregister: bool = False

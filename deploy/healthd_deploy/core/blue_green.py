@@ -9,7 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 from healthd_deploy.core.exit import StepFailed
 from healthd_deploy.core.session import GateSession
 from healthd_deploy.core.settings import GatePlan
-from healthd_deploy.core.steps import Steps
+from healthd_deploy.core.steps import Act, Steps
 
 
 class Platform(Protocol):
@@ -71,6 +71,9 @@ class BlueGreen:
     steps: Steps
     plan: GatePlan
     retire_after: float | None
+    releases_back: bool = False
+    """True if a failed deploy releases to the idle target what it had before, on a platform that cannot put it back
+    otherwise."""
 
     async def deploy(self, version: str) -> None:
         """Release to the idle target, switch, and stay there only if the gate passes. Raises Stopped.
@@ -96,9 +99,7 @@ class BlueGreen:
         candidate = arm(version, idle)
         for policy in self.plan.before:
             await self.gate_session.passes(policy, candidate)
-        before = None
-        if isinstance(platform, PutsBack):
-            before = (f"put {idle} back to what it was", partial(platform.put_back, idle))
+        before = await self._way_back(idle, version)
         await steps.do(f"release {version} to {idle}", lambda: self._release(idle, version), undo=before)
         for policy in self.plan.idle:
             await self.gate_session.passes(policy, candidate)
@@ -113,6 +114,15 @@ class BlueGreen:
         steps.settled()
         if self.retire_after is not None:
             await steps.afterwards(f"retire {live}", lambda: self._retire(live), wait=self.retire_after)
+
+    async def _way_back(self, idle: str, version: str) -> tuple[str, Act[None]] | None:
+        """Return how the release to the idle target is undone; None where it stays."""
+        if isinstance(self.platform, PutsBack):
+            return f"put {idle} back to what it was", partial(self.platform.put_back, idle)
+        standing = await self.platform.version(idle) if self.releases_back else None
+        if standing is None or standing == version:
+            return None
+        return f"release {standing} to {idle} again", partial(self._release, idle, standing)
 
     async def _release(self, target: str, version: str) -> None:
         """Release a version, never to a target with traffic, unless it has that very version already."""

@@ -27,9 +27,10 @@ async def blue_green(deploy: Deploy[NginxConfig]) -> None:
     """Release VERSION to the idle target, switch the traffic, and stay only if the gates pass."""
     config = deploy.config
     platform = NginxPlatform(config)
-    await BlueGreen(platform, deploy.gate_session, deploy.steps, config.gates, config.retire_after).deploy(
-        deploy.version
+    deployment = BlueGreen(
+        platform, deploy.gate_session, deploy.steps, config.gates, config.retire_after, releases_back=config.put_back
     )
+    await deployment.deploy(deploy.version)
 
 
 @nginx.command()

@@ -113,6 +113,9 @@ class NginxConfig(DeployConfig):
     release: Program
     """Program that installs a version on the idle target and ends with 0 when it is ready for traffic; running it twice
     must do no harm."""
+    put_back: bool = False
+    """True to release the previous version to the idle target again if the deploy fails; by default the version that
+    failed stays there, without traffic."""
     retire: Program | None = None
     """Program that cleans up the target that no longer has traffic."""
     retire_after: Span | None = None
