@@ -52,6 +52,17 @@ _TEXTS = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "str
 Texts = Annotated[tuple[str, ...], BeforeValidator(_one_or_more), WithJsonSchema(_TEXTS)]
 
 
+SyslogAddress = Annotated[
+    str,
+    Field(
+        pattern=shape(
+            r"^(?:(?:udp|tcp)://[^\s/?#:@]+:\d{1,5}|(?:udp|tcp)://\[[0-9a-fA-F:.]+\]:\d{1,5}|unix:///[^\s?#]+)$",
+            "udp://ADDRESS:PORT, tcp://ADDRESS:PORT or unix:///PATH",
+        )
+    ),
+]
+
+
 class Heartbeat(Model):
     """A request of healthd's own through the proxy, every few seconds. While it shows in the log, silence is no
     traffic; without it a log that stands still is no telemetry."""
@@ -70,6 +81,8 @@ class AccessLogConfig(SourceConfig):
     kind: Literal["access_log"]
     file: Annotated[Path, AfterValidator(_absolute)] | None = None
     """The log, which is followed through its rotation."""
+    syslog: SyslogAddress | None = None
+    """Where the proxy sends its log instead: `udp://127.0.0.1:5514`, `tcp://…` or `unix:///run/healthd/nginx.sock`."""
     format: Annotated[str, AfterValidator(_known_format)] = "nginx_combined"
     """`nginx_combined`, `nginx_json`, `haproxy_http`, `caddy_json`, `traefik_json`, `apache_combined` or `alb`; or the
     text of NGINX's own `log_format`, as it is in its configuration."""
@@ -122,8 +135,8 @@ class AccessLogConfig(SourceConfig):
 
     @model_validator(mode="after")
     def _has_what_it_names(self) -> Self:
-        if self.file is None:
-            raise ValueError("file is missing: name the log")
+        if (self.file is None) == (self.syslog is None):
+            raise ValueError("file is missing: name the log, or with syslog where it is sent to; not both")
         if self.pattern is not None and "format" in self.model_fields_set:
             raise ValueError("format and pattern are two ways to say what a line looks like: give one")
         if self.value is not None and self.values:
@@ -156,6 +169,16 @@ class AccessLogConfig(SourceConfig):
         if "upstream" in self.fields:
             roles = replace(roles, arms=self.fields["upstream"])
         return replace(form, roles=roles)
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """What a policy may need and the format does not have."""
+        return () if self.measures_latency else (f"no latencies: its lines have no {self.latency_is_missing}",)
+
+    @property
+    def log(self) -> str:
+        """The log's name, for people."""
+        return str(self.file or self.syslog)
 
     @property
     def key(self) -> str | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -58,14 +58,20 @@ class _Batch:
     reading: Reading
 
 
-@dataclass(slots=True)
-class _Open:
+class OpenQuestion:
     """A question that is counted in every batch, with the edges of all who ask it."""
 
-    ask: Ask
-    counting: Counting
-    edges: tuple[float, ...]
-    users: int = field(default=1)
+    def __init__(self, ask: Ask) -> None:
+        self.counting, self.edges, self._users = Counting(ask.question, ask.form), ask.edges, 1
+
+    def join(self, ask: Ask) -> None:
+        self._users += 1
+        self.edges = tuple(sorted({*self.edges, *ask.edges}))
+
+    def leave(self) -> bool:
+        """Return True if nobody asks it any more."""
+        self._users -= 1
+        return not self._users
 
 
 class FileReader:
@@ -78,22 +84,18 @@ class FileReader:
         self._batches: deque[_Batch] = deque()
         self._start: Position = ()
         self._read_at = float("-inf")
-        self._questions: dict[tuple[Question, str], _Open] = {}
+        self._questions: dict[tuple[Question, str], OpenQuestion] = {}
         self._problem: OSError | None = None
 
     def join(self, ask: Ask) -> None:
         """Count a question from now on."""
-        known = self._questions.get(ask.name)
-        if known is None:
-            self._questions[ask.name] = _Open(ask, Counting(ask.question, ask.form), ask.edges)
+        if (known := self._questions.get(ask.name)) is not None:
+            known.join(ask)
         else:
-            known.users += 1
-            known.edges = tuple(sorted({*known.edges, *ask.edges}))
+            self._questions[ask.name] = OpenQuestion(ask)
 
     def leave(self, ask: Ask) -> None:
-        known = self._questions[ask.name]
-        known.users -= 1
-        if not known.users:
+        if self._questions[ask.name].leave():
             del self._questions[ask.name]
 
     async def close(self) -> None:

@@ -48,8 +48,7 @@ def inspect_lines(
             doubtful += [
                 f"no latencies: {what}" for what in _missing(form.roles.duration, "fields.duration", found, form)
             ]
-    if not config.measures_latency:
-        doubtful.append(f"no latencies: its lines have no {config.latency_is_missing}")
+    doubtful += config.doubts
     if tally.left_out:
         doubtful.append(
             f"{tally.left_out} of the last {tally.lines} lines are left out, by ignore_agents and ignore_paths"

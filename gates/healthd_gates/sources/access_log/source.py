@@ -7,7 +7,6 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from math import inf
-from pathlib import Path
 from typing import ClassVar
 
 from healthd.checks.expectations import has_status
@@ -18,9 +17,10 @@ from healthd_gates.sources.access_log.addresses import Addresses
 from healthd_gates.sources.access_log.config import AccessLogConfig
 from healthd_gates.sources.access_log.file_reader import Answer, Ask, FileReader, unavailable
 from healthd_gates.sources.access_log.heartbeat import Heart
-from healthd_gates.sources.access_log.hub import Membership
+from healthd_gates.sources.access_log.hub import Membership, Reader
 from healthd_gates.sources.access_log.inspection import LENGTH, inspect_lines, nearest_file
 from healthd_gates.sources.access_log.past import Span, last_lines, past
+from healthd_gates.sources.access_log.syslog_reader import SyslogReader
 from healthd_gates.sources.access_log.tally import CLIENT_CLOSED, OTHER, Counting, Question, Tally
 from healthd_gates.sources.access_log.worker import Worker
 from healthd_gates.sources.arm_look import ArmLook, Standpoint, combined
@@ -29,6 +29,8 @@ from healthd_gates.sources.inspection import Inspection
 
 _MISFITS = 0.1  # share of the lines; beyond it the others say too little
 _SHOWN = 5
+_LOST_OF_FILE = "the log was rotated, and a part that was not read is gone: lines are missing"
+_LOST_OF_SYSLOG = "messages came while healthd did not listen, or faster than they were read: lines are missing"
 _PAST = 25.0  # seconds to read the past in
 
 
@@ -72,7 +74,8 @@ class AccessLog:
     async def history(self, start: datetime, end: datetime, step: float) -> list[Evidence]:
         """Return the evidence of every `step` seconds from `start` on, oldest first; steps of which the log says
         nothing are left out, and all are if its lines have no time."""
-        file = self._file()
+        if (file := self._config.file) is None:
+            return []
         span = Span(start.timestamp(), step, int((end - start).total_seconds() / step + 1e-9))
         ask = self._ask
         try:
@@ -93,7 +96,9 @@ class AccessLog:
         ]
 
     async def inspect(self) -> Inspection:
-        file = self._file()
+        if (file := self._config.file) is None:
+            await self._collect(None)
+            return Inspection({}, doubtful=self._config.doubts)
         values = {name: await self._values(expected) for name, expected in self._expected.items()}
         counting = Counting(self._ask.question, self._ask.form)
 
@@ -121,14 +126,14 @@ class AccessLog:
         if self._heart is None and self._config.heartbeat is not None:
             self._heart = Heart(self._config.heartbeat)
         if self._membership is None:
-            file, steady = self._file(), self._clock.steady
-            self._membership = Membership(f"file:{file}", lambda: FileReader(file, steady), self._ask)
+            self._membership = Membership(self._config.log, self._build_reader, self._ask)
         return await self._membership.reader.collect(self._ask, place, self._config.timeout)
 
-    def _file(self) -> Path:
-        file = self._config.file
-        assert file is not None
-        return file
+    def _build_reader(self) -> Reader:
+        if self._config.syslog is not None:
+            return SyslogReader(self._config.syslog)
+        assert self._config.file is not None
+        return FileReader(self._config.file, self._clock.steady)
 
     def _is_told(self, name: str) -> bool:
         """True if the log tells an arm's requests: all are the candidate's, where nothing tells the two apart."""
@@ -160,7 +165,7 @@ class AccessLog:
     def _silence(self, answer: Answer, quiet: float) -> SourceUnavailable | None:
         """Return why nothing is known of the time since the last evaluation; None if it is, or if it is too early to
         say."""
-        tally, log = answer.tally, self._config.file
+        tally, log = answer.tally, self._config.log
         if tally.misfits > _MISFITS * tally.lines:
             text = f"{tally.misfits} of {tally.lines} lines of {log} do not fit the format {self._ask.form.name}"
             return SourceUnavailable(FailureKind.UNEXPECTED_RESPONSE, f"{text}: see `healthd source test`")
@@ -176,7 +181,7 @@ class AccessLog:
         if tally.misfits:
             notes.append(f"{tally.misfits} of {tally.lines} lines do not fit the format, and are not counted")
         if answer.lost:
-            notes.append("the log was rotated, and a part that was not read is gone: lines are missing")
+            notes.append(_LOST_OF_FILE if self._config.file is not None else _LOST_OF_SYSLOG)
         if answer.more:
             notes.append("more was written than is read at once: the rest follows")
         if self._addresses.unknown:

@@ -72,6 +72,8 @@ def test_every_kind_loads_and_has_a_good_example() -> None:
         ({**SCRAPE, "port": 0}, "port"),
         ({**SCRAPE, "url": "http://x/metrics"}, "Extra inputs"),
         ({"kind": "access_log"}, "file is missing"),
+        ({**LOG, "syslog": "udp://127.0.0.1:5514"}, "not both"),
+        ({"kind": "access_log", "syslog": "127.0.0.1:5514"}, "syslog"),
         ({**LOG, "file": "access.log"}, "absolute path"),
         ({**LOG, "format": "nginx_combind"}, "Did you mean nginx_combined"),
         ({**LOG, "format": "$remote_addr"}, "no \\$status"),
