@@ -228,6 +228,15 @@ class BoardCollector(Collector):
             if state.last_healthy is not None:
                 healthy.add_metric([state.name], state.last_healthy.timestamp())
         yield from (info, latency, probed, healthy, *_measured(states))
+        value = GaugeMetricFamily(
+            "healthd_check_value",
+            "What the last probe measured, by the check's own name for it, in base units (s, B).",
+            labels=["check", "name", "unit"],
+        )
+        for state in states:
+            for it in state.probe.result.measures if state.probe is not None and not state.overdue else ():
+                value.add_metric([state.name, it.name, it.unit], it.value)
+        yield value
         covered = GaugeMetricFamily(
             "healthd_check_window",
             "1 while a window of the kind covers the check: maintenance, silence, pause, acknowledgement.",

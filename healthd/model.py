@@ -48,12 +48,22 @@ class FailureKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Measure:
+    """Number that a check measured, in a unit: `s`, `B`, `%`, or one of its own."""
+
+    name: str
+    value: float
+    unit: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Result:
     """Result of one probe.
 
     `latency` is the dependency's own response time in seconds. `observed` holds the measured values, in the names and
     units of the JSON answer (`usage` in percent, `statusCode`); it never holds a secret. `message` is for people with a
-    token. `retry_after` asks the monitor not to probe the dependency for that many seconds.
+    token. `retry_after` asks the monitor not to probe the dependency for that many seconds. `measures` are numbers for
+    metrics.
     """
 
     status: Status
@@ -62,6 +72,7 @@ class Result:
     latency: float | None = None
     observed: Observed = field(default_factory=dict)
     retry_after: float | None = None
+    measures: tuple[Measure, ...] = ()
 
     def __post_init__(self) -> None:
         if self.status is Status.UNKNOWN:

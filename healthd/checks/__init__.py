@@ -11,6 +11,7 @@ KINDS = {
     "disk": "healthd.checks.disk:Disk",
     "dns": "healthd.checks.dns:DNS",
     "env": "healthd.checks.env:Env",
+    "exec": "healthd.checks.exec:Exec",
     "headers": "healthd.checks.headers:Headers",
     "heartbeat": "healthd.checks.heartbeat:Heartbeat",
     "http": "healthd.checks.http:Http",

@@ -141,7 +141,9 @@ class Monitor:
         message = self._redact(result.message)
         if len(message) > LONGEST_MESSAGE:
             message = message[:LONGEST_MESSAGE] + "…"
-        return replace(result, message=message, observed=self._redact.deeply(dict(result.observed)))
+        measures = tuple(replace(each, name=self._redact(each.name)) for each in result.measures)
+        observed = self._redact.deeply(dict(result.observed))
+        return replace(result, message=message, observed=observed, measures=measures)
 
     async def _drop_connections(self) -> None:
         try:

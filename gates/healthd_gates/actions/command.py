@@ -3,27 +3,23 @@ whole process group."""
 
 from __future__ import annotations
 
-import asyncio
-import os
 import re
 import signal
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, SecretStr
 
+from healthd.runtime.child_process import LAST_WORDS, ChildProcess
+from healthd.runtime.program import OWN, PATH, trouble_with
 from healthd.runtime.redaction import Redactor
 from healthd.units import Duration
 from healthd_gates.actions.contract import ActionConfig, ActionContext, ActionRequest, ActionResult, Ending, Unable
-from healthd_gates.actions.program import OWN, PATH, trouble_with
 from healthd_gates.sources.contract import ArmError, Arms
 
 _SHOWN = 1500  # characters of output, its end
 _KEPT = 12_288  # bytes of it in which secrets are looked for, so that none is cut where it is not seen
-_PIECE = 65_536
-_LAST_WORDS = 0.5  # seconds in which what it wrote before its end is still read
 _SPACE = re.compile(r"\s+")
 _PLACEHOLDER = re.compile(r"\$(\w+)")
 _SENSITIVE = re.compile(r"pass|secret|token|key|credential|auth", re.IGNORECASE)
@@ -127,7 +123,7 @@ class Command:
         self._handed_on, self._known = Redactor(value for value in handed_on if value), context.redact
 
     async def execute(self, order: ActionRequest) -> ActionResult:
-        run = _Run()
+        run = ChildProcess(keep=_KEPT)
         try:
             code = await run.to_the_end(self._words(order), self._config.cwd, self._environment(order), *self._times())
         except OSError as error:
@@ -155,7 +151,7 @@ class Command:
 
     async def _rehearsed(self, argv: Sequence[str], order: ActionRequest) -> str:
         """Run the dry run, which changes nothing, and return its output. Raises Unable unless it exits with 0."""
-        run, words = _Run(), self._filled(argv, order)
+        run, words = ChildProcess(keep=_KEPT), self._filled(argv, order)
         try:
             code = await run.to_the_end(words, self._config.cwd, self._environment(order), *self._times())
         except OSError as error:
@@ -197,7 +193,7 @@ class Command:
     def _times(self) -> tuple[float, float]:
         """Return the seconds until SIGTERM and until the kill: both before the timeout of the whole attempt, so that
         the result can still be reported."""
-        whole = max(self._config.timeout * 0.7, self._config.timeout - 2 * _LAST_WORDS)
+        whole = max(self._config.timeout * 0.7, self._config.timeout - 2 * LAST_WORDS)
         return max(whole - self._config.grace_period, whole / 2), whole
 
     def _environment(self, order: ActionRequest) -> dict[str, str]:
@@ -205,80 +201,6 @@ class Command:
         told = {f"HEALTHD_{name.upper()}": value for name, value in _fields(order).items() if name != "key"}
         own = {name: value.get_secret_value() for name, value in self._config.env.items()}
         return {"PATH": PATH, **given, **own, **told, "HEALTHD_IDEMPOTENCY_KEY": order.key}
-
-
-class _Run:
-    """One child process and everything that it starts: they share a process group of their own."""
-
-    def __init__(self) -> None:
-        self._child: asyncio.subprocess.Process | None = None
-        self._kept = bytearray()
-
-    async def to_the_end(
-        self, words: list[str], cwd: Path, env: Mapping[str, str], ask_after: float, kill_after: float
-    ) -> int | None:
-        """Wait for the end of the process and return its exit code, None if it had to be killed. Raises OSError."""
-        reading, writing = os.pipe()
-        try:
-            self._child = await asyncio.create_subprocess_exec(
-                *words, cwd=cwd, env=env, stdin=asyncio.subprocess.DEVNULL, stdout=writing, stderr=writing,
-                start_new_session=True,
-            )  # fmt: skip
-        except BaseException:
-            os.close(reading)
-            raise
-        finally:
-            os.close(writing)
-        # A pipe of our own: a grandchild that keeps it open must not keep us waiting after the end of the child.
-        reader = asyncio.create_task(self._read(reading), name="command-output")
-        try:
-            code = await self._wait(self._child, ask_after, kill_after)
-            await asyncio.wait({reader}, timeout=_LAST_WORDS)
-            return code
-        finally:
-            reader.cancel()
-            await asyncio.wait({reader})
-
-    async def _wait(self, child: asyncio.subprocess.Process, ask_after: float, kill_after: float) -> int | None:
-        try:
-            async with asyncio.timeout(ask_after):
-                return await child.wait()
-        except TimeoutError:
-            self._signal(signal.SIGTERM)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(kill_after - ask_after):
-                await child.wait()
-        self._signal(signal.SIGKILL)  # the group: what it started may have outlived it
-        return None
-
-    async def _read(self, descriptor: int) -> None:
-        loop = asyncio.get_running_loop()
-        stream = asyncio.StreamReader()
-        pipe = os.fdopen(descriptor, "rb", 0)
-        transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(stream), pipe)
-        try:
-            while piece := await stream.read(_PIECE):
-                self._kept += piece
-                if len(self._kept) > _KEPT:
-                    del self._kept[:-_KEPT]
-        finally:
-            transport.close()
-
-    def kill(self) -> None:
-        """Kill the child and its group if it has not exited by itself: a child that did exit may leave processes on
-        purpose."""
-        if self._child is not None and self._child.returncode is None:
-            self._signal(signal.SIGKILL)
-
-    def _signal(self, number: signal.Signals) -> None:
-        assert self._child is not None
-        with suppress(ProcessLookupError):
-            os.killpg(self._child.pid, number)
-
-    @property
-    def output(self) -> str:
-        """The end of the command's output."""
-        return bytes(self._kept).decode("utf-8", "replace").strip()
 
 
 def _values_of(arms: Arms) -> dict[str, str | None]:

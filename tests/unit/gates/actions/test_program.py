@@ -9,8 +9,8 @@ import pytest
 from click.testing import CliRunner
 
 from healthd.cli import main
+from healthd.runtime.program import PATH, trouble_with
 from healthd_gates.actions.command import CommandConfig
-from healthd_gates.actions.program import PATH, trouble_with
 from healthd_gates.domain.errors import InvalidRequest
 from healthd_gates.engine.validation import check_action
 from healthd_gates.sources.contract import Arm, ArmError, Arms

@@ -6,7 +6,7 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from healthd.model import FailureKind, Probe, Result, Status, Transition
+from healthd.model import FailureKind, Measure, Probe, Result, Status, Transition
 from tests.fakes.monitoring import DOWN, MIDNIGHT, UP
 from tests.unit.healthd.web.conftest import Client, Open
 
@@ -38,6 +38,16 @@ async def test_both_formats_are_negotiated(open_site: Open, accept: str) -> None
     assert found["healthd_check_latency_seconds"]["db",] == 0.25
     assert found["healthd_group_ready"]["ready",] == 1
     assert found["healthd_build_info"]["test", "1.2.3"] == 1
+
+
+async def test_what_a_check_measured(open_site: Open) -> None:
+    """Under its own name for it, with the unit; not once it is overdue."""
+    site, client = await open_site()
+    site.put("db", Result(Status.HEALTHY, measures=(Measure("queue", 3.0, ""), Measure("time", 0.5, "s"))))
+    found = await scrape(client)
+    assert found["healthd_check_value"] == {("db", "queue", ""): 3, ("db", "time", "s"): 0.5}
+    site.clock.seconds += 100
+    assert "healthd_check_value" not in await scrape(client)
 
 
 async def test_labels_are_there_to_join(open_site: Open) -> None:

@@ -1,0 +1,131 @@
+"""Nagios plug-in, or any program that keeps its protocol: exit code, a line of text, performance data."""
+
+from __future__ import annotations
+
+import re
+import signal
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import AfterValidator, Field, SecretStr
+
+from healthd.checks.contract import CheckConfig, CheckContext
+from healthd.checks.performance import performance_data
+from healthd.model import FailureKind, Result
+from healthd.runtime.child_process import LAST_WORDS, ChildProcess
+from healthd.runtime.program import PATH, trouble_with
+from healthd.runtime.redaction import Redactor
+from healthd.units import Duration
+
+_KEPT = 16_384  # bytes of output
+_KILL_AFTER = 0.2  # seconds between SIGTERM and SIGKILL
+_SENSITIVE = re.compile(r"pass|secret|token|key|credential|auth", re.IGNORECASE)
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+def _words(words: tuple[str, ...]) -> tuple[str, ...]:
+    if not words[0]:
+        raise ValueError("the first word names the program")
+    if any("\0" in word for word in words):
+        raise ValueError("a word holds a zero byte")
+    return words
+
+
+def _variables(names: tuple[str, ...]) -> tuple[str, ...]:
+    for name in names:
+        if not _VARIABLE.fullmatch(name):
+            raise ValueError(f"{name!r} is not the name of a variable that can be handed on")
+    return names
+
+
+def _values(variables: dict[str, SecretStr]) -> dict[str, SecretStr]:
+    _variables(tuple(variables))
+    return variables
+
+
+class ExecConfig(CheckConfig):
+    kind: Literal["exec"] = "exec"
+    argv: Annotated[tuple[str, ...], Field(min_length=1), AfterValidator(_words)]
+    """The program and its arguments; no shell reads them."""
+    cwd: Path = Path("/")
+    """The directory in which it runs."""
+    pass_env: Annotated[tuple[str, ...], AfterValidator(_variables)] = ()
+    """Names of the daemon's own variables to pass on; without them the program has only PATH."""
+    env: Annotated[dict[str, SecretStr], AfterValidator(_values)] = Field(default_factory=dict)
+    """More variables; their values are treated as secrets."""
+    timeout: Duration = 10.0
+    """Hard deadline of a probe; the program and all that it started are then killed."""
+    interval: Duration = 60.0
+    """Time between probes, plus or minus a tenth."""
+
+
+class Exec:
+    """Healthy at exit code 0, degraded at 1, unhealthy at 2, at 3 (which means that the plug-in could not tell), at any
+    other code, at a signal, and when it is not done in time."""
+
+    config_model: ClassVar[type[ExecConfig]] = ExecConfig
+
+    def __init__(self, config: ExecConfig, context: CheckContext) -> None:
+        self._config, self._environ = config, context.environ
+        self._child: ChildProcess | None = None
+        handed_on = (context.environ.get(name, "") for name in config.pass_env if _SENSITIVE.search(name))
+        self._redact = Redactor(value for value in handed_on if value)
+
+    async def probe(self) -> Result:
+        environment = self._environment()
+        if (trouble := trouble_with(self._config.argv[0], environment["PATH"], self._config.cwd)) is not None:
+            return Result.unhealthy(FailureKind.MISCONFIGURED, trouble)
+        self._child = child = ChildProcess(keep=_KEPT, beginning=True)
+        whole = max(self._config.patience - LAST_WORDS, self._config.patience / 2)
+        ask_after = max(whole - _KILL_AFTER, whole / 2)
+        try:
+            code = await child.to_the_end([*self._config.argv], self._config.cwd, environment, ask_after, whole)
+        except OSError as error:
+            return Result.unhealthy(
+                FailureKind.MISCONFIGURED, f"{self._config.argv[0]} cannot be run: {error.strerror}"
+            )
+        finally:
+            await self.close()
+        if code is None:
+            return Result.unhealthy(FailureKind.TIMEOUT, f"{self._config.argv[0]} was not done within {ask_after:g} s")
+        return _result(code, self._redact(child.output))
+
+    async def close(self) -> None:
+        """Kill what still runs."""
+        if self._child is not None:
+            self._child.kill()
+
+    def _environment(self) -> Mapping[str, str]:
+        given = {name: self._environ[name] for name in self._config.pass_env if name in self._environ}
+        own = {name: value.get_secret_value() for name, value in self._config.env.items()}
+        return {"PATH": PATH, **given, **own}
+
+
+def _result(code: int, output: str) -> Result:
+    text, measures = performance_data(output)
+    said = f": {text}" if text else ""
+    match code:
+        case 0:
+            found = Result.healthy(text)
+        case 1:
+            found = Result.degraded(FailureKind.THRESHOLD, text or "warning, without a word")
+        case 2:
+            found = Result.unhealthy(FailureKind.THRESHOLD, text or "critical, without a word")
+        case 3:
+            found = Result.unhealthy(FailureKind.UNEXPECTED_RESPONSE, f"the plug-in could not tell{said}")
+        case 126 | 127:  # of a wrapper
+            found = Result.unhealthy(FailureKind.MISCONFIGURED, f"exit code {code}: what it runs is not there{said}")
+        case _ if code < 0:
+            found = Result.unhealthy(FailureKind.INTERNAL, f"ended by {_signal(-code)}{said}")
+        case _:
+            found = Result.unhealthy(FailureKind.UNEXPECTED_RESPONSE, f"exit code {code} is none of a plug-in's{said}")
+    return replace(found, observed={it.name: it.value for it in measures}, measures=measures)
+
+
+def _signal(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
