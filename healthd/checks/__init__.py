@@ -22,6 +22,7 @@ KINDS = {
     "process": "healthd.checks.process:Process",
     "redis": "healthd.checks.redis:Redis",
     "sendgrid": "healthd.checks.sendgrid:SendGrid",
+    "sql": "healthd.checks.sql:SQL",
     "stripe": "healthd.checks.stripe:Stripe",
     "tcp": "healthd.checks.tcp:TCP",
     "tls": "healthd.checks.tls:TLS",

@@ -68,6 +68,28 @@ class Answer:
     latency: float
 
 
+@dataclass(frozen=True, slots=True)
+class _Query:
+    sql: str
+    values: tuple[Any, ...]
+
+    async def fetch(self, connection: asyncpg.Connection[asyncpg.Record]) -> list[asyncpg.Record]:
+        return await connection.fetch(self.sql, *self.values)
+
+
+@dataclass(frozen=True, slots=True)
+class _FirstRow:
+    sql: str
+    within: float
+
+    async def fetch(self, connection: asyncpg.Connection[asyncpg.Record]) -> list[asyncpg.Record]:
+        # Not by the driver's transaction: at a deadline that would wait for the server once more, to roll back.
+        await connection.execute(f"BEGIN READ ONLY; SET LOCAL statement_timeout = {max(1, int(self.within * 1000))}")
+        row = await connection.fetchrow(self.sql)  # the server sends no second one
+        await connection.execute("ROLLBACK")
+        return [] if row is None else [row]
+
+
 class Connection:
     """At most one open connection. `in_schema` sets the search path to the schema that the URI names, if it names one;
     otherwise the setting is not sent, for poolers that do not pass settings on."""
@@ -83,12 +105,20 @@ class Connection:
 
     async def ask(self, sql: str, *values: Any) -> Answer:
         """Run a query. Raises FAILURES; after any failure, cancellation among them, the connection is gone."""
+        return await self._run(_Query(sql, values))
+
+    async def look(self, sql: str, *, within: float) -> Answer:
+        """Fetch the first row of a query of the user's in a transaction that is read only, and that the server ends
+        after `within` seconds, whether or not anybody still waits. Raises as `ask`."""
+        return await self._run(_FirstRow(sql, within))
+
+    async def _run(self, query: _Query | _FirstRow) -> Answer:
         if self._open is not None and not self._open.is_closed():
             # It may have died since its last use, or be forgotten by a firewall on the way, which then is silent:
             # only a new one proves anything.
             with suppress(*FAILURES):
                 async with asyncio.timeout(self._patience / 2 if self._patience else None):
-                    return await self._ask(self._open, sql, values)
+                    return await self._ask(self._open, query)
         self._asking = False
         if self._address.files and (missing := await asyncio.to_thread(self._address.missing_file)) is not None:
             raise errors.ClientConfigurationError(missing)
@@ -99,13 +129,13 @@ class Connection:
             statement_cache_size=0,
             server_settings=self._settings,
         )
-        return await self._ask(self._open, sql, values)
+        return await self._ask(self._open, query)
 
-    async def _ask(self, connection: asyncpg.Connection[asyncpg.Record], sql: str, values: tuple[Any, ...]) -> Answer:
+    async def _ask(self, connection: asyncpg.Connection[asyncpg.Record], query: _Query | _FirstRow) -> Answer:
         self._asking = True
         try:
             start = self._clock.steady()
-            rows = await connection.fetch(sql, *values)
+            rows = await query.fetch(connection)
             return Answer(rows, self._clock.steady() - start)
         except BaseException:
             # At once: otherwise asyncpg opens a second connection to ask a dead peer to cancel the query.
