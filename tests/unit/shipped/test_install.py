@@ -1,10 +1,12 @@
 """What healthd is installed with: the installer for systemd, the configuration it begins with, the task of ECS."""
 
+import asyncio
 import json
 import re
 import subprocess
 from pathlib import Path
 
+import pytest
 from botocore.session import Session
 from botocore.validate import ParamValidator
 
@@ -41,6 +43,24 @@ def test_the_installer_puts_files_where_the_unit_looks() -> None:
 def test_what_the_installer_begins_with_is_valid() -> None:
     config = load(DEPLOY / "systemd/config.yaml", Config, {})
     assert config.http.listen == "127.0.0.1:8080"
+
+
+@pytest.mark.parametrize(("status", "healthy"), [("200 OK", True), ("503 Service Unavailable", False), ("", False)])
+async def test_the_probe_of_a_container_asks_the_daemon(status: str, healthy: bool) -> None:
+    """As docs/install.md shows it for where nothing else asks; without an answer it fails."""
+    page = (DEPLOY.parent / "docs/install.md").read_text(encoding="utf-8")
+    (command,) = re.findall(r"(?m)^ +- (exec 3<>.*)$", page)
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if status and (await reader.readuntil(b"\r\n\r\n")).startswith(b"GET /health/live HTTP/1.0\r\n"):
+            writer.write(f"HTTP/1.0 {status}\r\n\r\n".encode())
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    asked = command.replace("$$", "$").replace("8080", str(server.sockets[0].getsockname()[1]))
+    process = await asyncio.create_subprocess_exec("bash", "-c", asked)
+    assert (await process.wait() == 0) is healthy
+    server.close()
 
 
 def test_ecs_takes_the_task() -> None:
