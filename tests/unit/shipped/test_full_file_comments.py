@@ -69,7 +69,8 @@ def closed_options(model: Any, node: Any) -> Iterator[tuple[int, str, set[str]]]
             if key not in node:
                 continue
             values = values_of(field.annotation)
-            if key != "kind" and len(values - {"true", "false"}) > 0:
+            is_choice = len(values) > 1 and values != {"true", "false"}  # one word alone leaves none
+            if key != "kind" and is_choice:
                 owner = next(each for each in reversed(type(model).mro()) if name in getattr(each, "model_fields", ()))
                 yield node.lc.key(key)[0], f"{owner.__name__}.{key}", values
             yield from closed_options(getattr(model, name), node[key])
