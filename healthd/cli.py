@@ -16,6 +16,7 @@ _COMMANDS = {
     "completion": ("healthd.commands.completion:completion", "Print the script that completes commands in SHELL."),
     "config": ("healthd.commands.config:config", "Look at a configuration without running it."),
     "gate": ("healthd_gates.cli:gate", "Ask a daemon whether a deploy may stay, and look after its gates."),
+    "notify": ("healthd.commands.notify:notify", "Try out how people are told."),
     "preflight": ("healthd.commands.suite:preflight", "Run the pre-deployment checklist."),
     "run": ("healthd.commands.run:run", "Run the daemon until SIGTERM or Ctrl-C."),
     "source": (
