@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from healthd.nearest import not_under
 from healthd_gates.criteria.contract import CriterionConfig
 from healthd_gates.judge.rules import Against
+from healthd_gates.sources import KINDS, find_kind
 from healthd_gates.sources.contract import SourceConfig
 
 if TYPE_CHECKING:  # they import this module to refuse what it finds
@@ -30,6 +31,14 @@ def unanswerable(service: Service, policy: Policy) -> Iterator[str]:
             yield f"criterion {criterion.name}: {problem}"
 
 
+def _has_series(model: type[SourceConfig]) -> bool:
+    return model.check_series is not SourceConfig.check_series
+
+
+def _kinds_with_series() -> list[str]:
+    return [kind for kind in KINDS if _has_series(find_kind(kind).config_model)]
+
+
 def _problem(criterion: CriterionConfig, source: SourceConfig) -> str | None:
     series = criterion.series
     if series is None:
@@ -37,7 +46,8 @@ def _problem(criterion: CriterionConfig, source: SourceConfig) -> str | None:
     try:
         source.check_series(series)
     except ValueError as error:
-        return str(error)
+        can = () if _has_series(type(source)) else _kinds_with_series()
+        return f"{error}; {' and '.join(can)} have" if can else str(error)
     if criterion.compares_with is Against.CONCURRENT and not source.tells_series_apart(series):
         parts = " and ".join(series.parts)
         return (

@@ -4,7 +4,8 @@ baseline beside it a bet on the sign of the difference, with the stated risk.
 The bet assumes no distribution. Against "in every comparison the candidate is worse than tolerated with a chance of at
 most one half, given all before", a stake f gains ln(1 + f) where it is worse and ln(1 − f) where it is not, which
 expects at most 1 (betting on a coin: Waudby-Smith & Ramdas 2024). A tie counts for the candidate. It holds as far as
-the arms are alike but for the release: a lasting difference between two machines is no noise.
+the arms are alike but for the release, and their difference does not drift for longer than a comparison: a lasting
+difference between two machines is no noise.
 """
 
 from __future__ import annotations
