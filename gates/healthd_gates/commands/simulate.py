@@ -85,6 +85,8 @@ def simulate(
         click.echo(json.dumps(document, indent=2))
     else:
         _print(policy, rules, traffic, forecasts)
+        if chosen.ramp is not None:
+            echo(terminal(), "The ramp is left out: the candidate is taken to have these requests from the start.")
 
 
 def _forecasts(rules: Rules, traffic: Traffic, runs: int, seed: int, *, quiet: bool) -> Iterator[Forecast]:

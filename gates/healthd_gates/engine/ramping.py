@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from healthd_gates.config.policy import Policy
 from healthd_gates.domain.action_order import ActionRun, Occasion, OrderState
@@ -26,6 +26,8 @@ from healthd_gates.judge.ramp import Ramp as Judged
 from healthd_gates.judge.rules import Rules
 
 _USUAL_ACTION = 10.0  # seconds that a change of weight takes, until one was measured
+_EVER = datetime.min.replace(tzinfo=UTC)
+_MOST, _FEWEST = 0.5, 20.0  # of all requests, and of them in all: health checks bring each version as many
 _ENDED = (OrderState.GIVEN_UP, OrderState.NO_BASELINE)
 
 
@@ -47,7 +49,8 @@ class Widening:
     def look(self, ramp: Ramp) -> Sighting:
         """Return what the evidence says of a ramp now."""
         allowance = self._judged.allowance(_USUAL_ACTION if ramp.action_seconds is None else ramp.action_seconds)
-        seen = self._follow.since(ramp.done_at) if ramp.done_at else (0.0, 0.0)
+        since = ramp.done_at if ramp.step else _EVER
+        seen = self._follow.since(since) if since is not None else (0.0, 0.0)
         return Sighting(allowance, *seen, reported=self._newest is not None and self._newest.candidate is not None)
 
 
@@ -158,6 +161,11 @@ def _held(ramp: Ramp, standing: Standing, seen: Sighting, orders: Sequence[Actio
         return f"the harm budget of {plural(round(ramp.budget), 'request')} is spent"
     if standing.log_e_harm >= END_SUSPICION:
         return "harm is suspected"
+    if not ramp.step and seen.total >= _FEWEST and seen.requests > _MOST * seen.total:
+        return (
+            f"the candidate has {percent(seen.requests / seen.total)} of the requests already, and a ramp begins at "
+            "nothing: leave the switch to it"
+        )
     return _unseen(ramp, standing, seen) if ramp.step else ""
 
 

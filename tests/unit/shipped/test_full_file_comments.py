@@ -96,7 +96,7 @@ def test_options_are_found() -> None:
     assert {"Http.details", "PostgreSQLConfig.require", "Policy.inconclusive", "Token.scopes"} <= set(options())
 
 
-@pytest.mark.parametrize("name", options())
+@pytest.mark.parametrize("name", sorted(options()))
 def test_every_closed_set_is_listed_once(name: str) -> None:
     """Where an option takes some words alone, a comment beside it lists them all."""
     (_, values), *_ = options()[name]

@@ -176,6 +176,18 @@ async def test_it_stops_without_narrowing_and_ends_as_the_policy_says(
         assert world.set[-1] == 0.0
 
 
+async def test_a_release_that_has_the_traffic_already_is_not_narrowed(file: Path, world: World) -> None:
+    """Somebody has switched before: that is said, and nothing is ordered."""
+    world.share = lambda _weight: 1.0
+    Script.act = lambda _seconds: (Counts(2500, 0), Counts(100, 0))
+    async with replica(file, ramping()) as running:
+        started = await running.keeper.start(request(), caller="ci")
+        gate = await running.keeper.wait(started.id, 90)
+        assert gate.ramp is not None
+        assert "leave the switch to it" in gate.ramp.held
+        assert world.set == []
+
+
 async def test_a_candidate_that_falls_silent_is_not_widened(file: Path, world: World) -> None:
     """No telemetry stops it; later the loss ends it."""
 
