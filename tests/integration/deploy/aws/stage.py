@@ -65,10 +65,10 @@ class Stage:
             "healthd": {"url": where, "token": daemon.TOKEN, "retry_for": "5s"},
             "gates": {"before": [], "after": "quick"},
             "aws": {"endpoint": self.front.url, "timeout": "5s"},
-            "release": {"commands": [RELEASE], "interval": "50ms", "timeout": "20s"},
-            "healthy": {"within": "20s", "interval": "100ms"},
+            "release": {"commands": [RELEASE], "interval": "200ms", "timeout": "20s"},
+            "healthy": {"within": "20s", "interval": "250ms"},
             "rollback_patience": "20s",
-            **({"drain": {"within": "20s", "interval": "100ms"}} if tool == "rolling" else {}),
+            **({"drain": {"within": "20s", "interval": "250ms"}} if tool == "rolling" else {}),
             **place,
             **changes,
         }
