@@ -26,6 +26,10 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture(scope="module")
 def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The files of a release, built where the umask and the time zone are somebody's own."""
+    try:
+        source.read(ROOT)
+    except (OSError, subprocess.CalledProcessError) as none:
+        pytest.skip(f"a release is built from a commit, and git reads none here: {none}")
     folder = tmp_path_factory.mktemp("release")
     (folder / "tmp").mkdir()
     command = [sys.executable, "-m", "deploy.release", "build", "--untagged", "--out", str(folder / "out")]

@@ -12,6 +12,7 @@ from healthd_gates.domain import errors as refusals
 from healthd_gates.domain.evidence import Verdict
 from healthd_gates.domain.gate import Gate, GateState
 from healthd_gates.domain.request import Deployment, Override, PushedCounts, PushedEvidence, Version
+from healthd_gates.store.admission import Admission
 from tests.fakes.gates import Replica, Script, broken, config, failing, replica, request, silent
 from tests.fakes.monitoring import MIDNIGHT
 
@@ -296,14 +297,22 @@ async def test_a_replica_runs_only_so_many_gates(file: Path) -> None:
             await start(running, "web")
 
 
-async def test_a_caller_who_hangs_up_leaves_no_gate_behind_that_runs_nowhere(file: Path) -> None:
-    """The gate was stored, so it comes to a verdict."""
+async def test_a_caller_who_hangs_up_leaves_no_gate_behind_that_runs_nowhere(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the gate is stored: then it is stored, so it comes to a verdict."""
     async with replica(file) as running:
+        store = running.keeper._gate_store
+        stores = store.start
+
+        async def hung_up(admission: Admission) -> object:
+            asking.cancel()
+            return await stores(admission)
+
+        monkeypatch.setattr(store, "start", hung_up)
         asking = asyncio.create_task(start(running))
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
-        asking.cancel()
         await asyncio.wait({asking})
+        assert asking.cancelled()
         await asyncio.sleep(1)
         (gate,) = (await running.keeper.list()).gates
         assert (await running.keeper.wait(gate.id, 600)).decision is not None
