@@ -42,7 +42,10 @@ class Suite:
         self._told: set[tuple[str, float]] = set()  # expired checks and times that were reported to the listener
 
     async def arrange(self, settings: Settings) -> None:
-        """Run exactly these checks. A check whose configuration did not change continues undisturbed."""
+        """Run exactly these checks. A check whose configuration did not change continues undisturbed. Does nothing once
+        the suite is closed."""
+        if self._closed:
+            return
         wanted = settings.active_checks
         gone = [m for name, m in self._monitors.items() if wanted.get(name) != m.config]
         for monitor in gone:
@@ -56,6 +59,8 @@ class Suite:
             self._schedule.every(config.interval, name, partial(self._tick, self._monitors[name]))
             if number % _AT_ONCE == 0:
                 await asyncio.sleep(0)  # a thousand of them must not delay an answer
+                if self._closed:  # meanwhile: what is built now would never be closed
+                    break
         await asyncio.gather(*(monitor.close() for monitor in gone))
 
     async def probe(self, name: str) -> Probe:
@@ -71,6 +76,8 @@ class Suite:
         if self._closed:
             return
         self._closed = True
+        for name in self._monitors:  # the schedule outlives the monitors, and must begin none that has retired
+            self._schedule.remove(name)
         await asyncio.gather(*(monitor.close() for monitor in self._monitors.values()))
 
     async def watch_overdue(self, beat: Callable[[], None] = lambda: None) -> None:

@@ -162,3 +162,34 @@ async def test_close_ends_everything() -> None:
     assert all(played.closes for played in BORN)
     with pytest.raises(LookupError):
         await probing
+
+
+@pytest.mark.looptime
+async def test_the_schedule_outlives_a_closed_suite_in_silence() -> None:
+    """Nothing is begun any more once the suite is closed, though runs were due: no probe and no error."""
+    running, faults = Running(), list[dict[str, Any]]()
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, fault: faults.append(fault))
+    often = {"interval": "1s", "timeout": "500ms"}
+    await running.suite.arrange(settings(a=often, b={"act": "hangs", **often}))
+    scheduling = asyncio.create_task(running.schedule.run())
+    await asyncio.sleep(0.3)
+    assert [played.probes for played in BORN] == [1, 1]
+    await running.suite.close()
+    await asyncio.sleep(2)
+    scheduling.cancel()
+    assert faults == []
+    assert [played.probes for played in BORN] == [1, 1]
+
+
+async def test_a_reload_that_the_end_overtakes_leaves_nothing_open() -> None:
+    """Of many checks some are not built yet as the suite is closed: those are never built, the others are closed."""
+    running = Running()
+    many = settings(**{f"check{number}": {} for number in range(50)})
+    arranging = asyncio.create_task(running.suite.arrange(many))
+    await asyncio.sleep(0)
+    await running.suite.close()
+    await arranging
+    assert 0 < len(BORN) < 50
+    assert all(played.closes for played in BORN)
+    await running.suite.arrange(many)
+    assert len(BORN) < 50
