@@ -210,7 +210,7 @@ async def start_gates(replica: stage.Replica, kind: str) -> None:
 
 def undone(service: str) -> dict[str, Any]:
     """What is configured for a service. A second of evidence decides nothing, and that counts as a fail."""
-    targets = dict.fromkeys(("blue", "green"), "http://127.0.0.1:9")
+    targets = {"blue": "http://127.0.0.1:9", "green": "http://127.0.0.2:9"}
     return {"on_fail": [service, "tell"], "on_inconclusive": [service, "tell"], "targets": targets}
 
 
