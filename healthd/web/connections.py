@@ -24,6 +24,7 @@ _log = structlog.get_logger(__name__)
 IDLE = 75.0  # seconds without a request after which a connection is closed; proxies keep theirs for 60 or less
 _HEAD_SECONDS, _LARGEST_HEAD = 10.0, 32 * 1024
 _LINGERING = 5.0  # seconds in which the rest of a refused body is read and discarded
+_AFTER_END = 5.0  # seconds for the answer to a caller who has ended its side, or who has gone: both look alike
 _SWEEP = 1.0  # seconds between two searches for connections that took too long
 _ACCEPTED_IN_ONE_GO, _BACKLOG = 32, 1024
 
@@ -122,6 +123,8 @@ class Connection(web.RequestHandler):
         self._connections = connections
         self._head, self._whole = 0, 0  # bytes of the head so far; requests before it
         self._body: aiohttp.StreamReader | None = None  # of the request before it
+        self._newest_body: aiohttp.StreamReader = aiohttp.streams.EMPTY_PAYLOAD
+        self._peer_ended: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -129,12 +132,16 @@ class Connection(web.RequestHandler):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self._connections.lost(self)
+        if self._peer_ended is not None:
+            self._peer_ended.cancel()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         of_body = self._body is not None and not self._body.is_eof()  # perhaps of a request that was refused before
         of_head = not of_body and self._connections.heard(self)
         super().data_received(data)
+        if self._messages:
+            self._newest_body = self._messages[-1][1]
         if not of_head or self._request_count > self._whole:  # a request was parsed, and this may be its body
             return
         self._head += len(data)
@@ -143,8 +150,26 @@ class Connection(web.RequestHandler):
             self.say(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
             self.force_close()
 
+    def eof_received(self) -> bool:  # type: ignore[override]  # as asyncio has it; aiohttp's never keeps a connection
+        """Keep the connection for the answers to whole requests: `nc -N` and simple probes end their side once they
+        have asked, and aiohttp would drop the answer. A stream under way, or half a request, ends at once."""
+        waits = self._waiter is not None and not self._waiter.done()
+        if waits or not self._request_count or self._is_streaming() or not self._newest_body.is_eof():
+            return False
+        self._peer_ended = self._loop.call_later(_AFTER_END, self.force_close)
+        self._close_after_the_last()
+        return True
+
+    def _is_streaming(self) -> bool:
+        return self._current_request is not None and self._current_request.writer.output_size > 0
+
+    def _close_after_the_last(self) -> None:
+        if self._peer_ended is not None and not self._messages:
+            self.close()
+
     def head_is_whole(self, request: web.BaseRequest) -> None:
         self._head, self._whole, self._body = 0, self._request_count, request.content
+        self._close_after_the_last()
 
     def say(self, status: HTTPStatus) -> None:
         """Answer bytes that are no whole request, as far as the peer reads it."""

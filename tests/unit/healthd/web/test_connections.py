@@ -174,6 +174,50 @@ async def test_a_body_that_nobody_wants() -> None:
         assert not stand.refused
 
 
+SLOW = b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("requests", "answers"),
+    [
+        (HEALTH, 1),
+        (b"GET /health HTTP/1.0\r\n\r\n", 1),
+        (HEALTH * 30, 30),  # more than aiohttp takes in at once
+        (SLOW + HEALTH, 2),
+        (b"POST /upload HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello", 1),
+        (HEALTH + b"GET /hea", 1),
+        (b"POST /upload HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhel", 0),
+        (b"GET /hea", 0),
+        (b"", 0),
+    ],
+)
+@pytest.mark.parametrize("later", [False, True])
+async def test_a_caller_that_ends_its_side_is_answered(requests: bytes, answers: int, later: bool) -> None:
+    """As `nc -N` does, at once or after a while: every whole request has its answer, then the connection is closed."""
+    async with Stand().serving(at_most=100) as stand:
+        for _ in range(5):
+            reader, writer = await stand.connect(requests)
+            if later:
+                await asyncio.sleep(0.05)
+            writer.write_eof()
+            asyncio.get_running_loop().call_later(0.1, stand.release.set)
+            whole = await asyncio.wait_for(reader.read(), 10)
+            assert whole.count(b" 200 OK\r\n") == answers
+            writer.close()
+            stand.release.clear()
+
+
+async def test_a_caller_that_has_gone_holds_no_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To the server that looks like one that has ended its side: an answer that takes long is not waited for."""
+    monkeypatch.setattr(web_connections, "_AFTER_END", 0.1)
+    async with Stand().serving(at_most=100) as stand:
+        reader, writer = await stand.connect(SLOW)
+        writer.write_eof()
+        assert await asyncio.wait_for(reader.read(), 10) == b""
+        stand.release.set()
+        assert await stand.ask() == b"HTTP/1.1 200 OK\r\n"
+
+
 WORST = [
     b"GET / HTTP/9.9\r\n\r\n",
     b"GET /" + b"a-" * 3500 + b" HTTP/9.9\r\nHost: x\r\n\r\n",
