@@ -22,6 +22,6 @@ def _ssm(server: moto.Moto, action: str, body: bytes) -> bytes:
         "Content-Type": "application/x-amz-json-1.1",
         "Authorization": f"AWS4-HMAC-SHA256 Credential={credential}",
     }
-    with urllib.request.urlopen(urllib.request.Request(server.url, body, headers), timeout=5) as response:
+    with urllib.request.urlopen(urllib.request.Request(server.url, body, headers), timeout=60) as response:
         answer: bytes = response.read()
         return answer
