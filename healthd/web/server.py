@@ -20,6 +20,7 @@ from healthd.web.spending import Spending
 from healthd.web.unanswered import no_such_call
 
 _LARGEST_BODY = 64 * 1024
+_LAST_CALL = 0.1  # seconds for requests that are on their way on open connections when the server stops
 _FAREWELL = 2.0  # seconds for requests in progress to end when the server stops
 
 
@@ -57,8 +58,9 @@ class HttpServer:
         return port
 
     async def close(self) -> None:
-        """Accept no more requests, and give those in progress two seconds to end."""
+        """Accept no more connections, answer what was asked on the open ones, and give that two seconds to end."""
         self._listening.close()
+        await asyncio.sleep(_LAST_CALL)  # aiohttp drops a request that it has read and not begun to answer
         await self._runner.cleanup()
         self._connections.close()
 

@@ -33,6 +33,7 @@ async def ask(healthd: daemon.Daemon, line: str, *headers: str) -> Answer:
         writer.write("\r\n".join([line, *headers, "", ""]).encode())
         whole = await reader.read()
         writer.close()
+    assert whole, f"closed without a byte: {line}; exit code {healthd.process.exit_code}; {healthd.log()[-3000:]}"
     head, _, body = whole.partition(b"\r\n\r\n")
     first, *rest = head.decode().split("\r\n")
     fields = {name.lower(): value for name, value in (field.split(": ", 1) for field in rest)}

@@ -12,6 +12,7 @@ import structlog
 from aiohttp import web
 
 from healthd.web import connections as web_connections
+from healthd.web import server
 from healthd.web.connections import Connections, accept
 from healthd.web.refusals import Refusals
 
@@ -216,6 +217,23 @@ async def test_a_caller_that_has_gone_holds_no_place(monkeypatch: pytest.MonkeyP
         assert await asyncio.wait_for(reader.read(), 10) == b""
         stand.release.set()
         assert await stand.ask() == b"HTTP/1.1 200 OK\r\n"
+
+
+async def test_what_was_asked_before_the_stop_is_answered() -> None:
+    """A probe that comes as the daemon ends is told how things stand, rather than nothing."""
+
+    async def health(_request: web.Request) -> web.Response:
+        return web.Response(text="fine")
+
+    app = web.Application()
+    app.add_routes([web.get("/health", health)])
+    serving = await server.listen(app, "127.0.0.1:0", Refusals())
+    reader, writer = await asyncio.open_connection("127.0.0.1", serving.port)
+    await asyncio.sleep(0.05)
+    writer.write(HEALTH)
+    await serving.close()
+    assert b" 200 OK" in await asyncio.wait_for(reader.read(), 10)
+    writer.close()
 
 
 WORST = [
