@@ -168,7 +168,10 @@ def test_a_gate_that_lacks_what_the_command_needs_is_refused_at_its_start() -> N
         ({"argv": ["$candidate"]}, "no placeholder in the first word"),
         ({"argv": ["x", "$version"]}, r"\$version is not one of \$service"),
         ({"argv": ["x"], "pass_env": ["A=B"]}, "not the name of a variable"),
-        ({"argv": ["x"], "env": {"HEALTHD_GATE": "x"}}, "not the name of a variable"),
+        (
+            {"argv": ["x"], "env": {"HEALTHD_GATE": "x"}},
+            "HEALTHD_GATE cannot be handed on: names that begin with HEALTHD_",
+        ),
         ({"argv": "rm -rf /"}, "tuple"),
     ],
 )
