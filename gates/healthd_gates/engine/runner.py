@@ -11,7 +11,7 @@ from datetime import datetime
 import structlog
 
 from healthd_gates.domain.action_order import ActionRun, OrderState
-from healthd_gates.domain.evidence import Evidence, Standing
+from healthd_gates.domain.evidence import Evidence, Standing, Verdict
 from healthd_gates.domain.gate import EventKind, Gate, GateState, Rollback, RollbackState
 from healthd_gates.engine import ramping, rollback_transitions, transitions
 from healthd_gates.engine.change_events import ChangeEvents, within_seconds
@@ -109,7 +109,7 @@ class GateRunner:
                     continue
                 judge = await self._learn_history(fetch, stage, rules, judge)
                 standing = judge.step(seen.evidence)
-                notes = await self._explained(seen.notes, traffic, decided=standing.verdict is not None)
+                notes = await self._explained(seen.notes, traffic, standing.verdict)
                 step = await self._step(standing, seen.evidence, notes, moment)
                 await self._write(step, SeenEvidence(stage, [seen.evidence]))
         finally:
@@ -120,16 +120,16 @@ class GateRunner:
             await self._write(transitions.on_monitoring_end(self.gate, self._clock.now()))
 
     async def _explained(
-        self, notes: tuple[str, ...], traffic: SourceReaders | None, *, decided: bool
+        self, notes: tuple[str, ...], traffic: SourceReaders | None, verdict: Verdict | None
     ) -> tuple[str, ...]:
         """Return the notes of an evaluation, with what looks misnamed in the source: asked at the first note, and again
-        for the verdict."""
+        for a verdict. Harm that is proven waits for no explanation."""
         if not notes or traffic is None:
             return notes
-        if self._doubts is None or decided:
+        if verdict is not Verdict.FAIL and (self._doubts is None or verdict is not None):
             found = await asyncio.gather(*(doubts_about(source) for source in traffic.sources))
             self._doubts = tuple(doubt for doubts in found for doubt in doubts)
-        return tuple(dict.fromkeys((*self._doubts, *notes)))
+        return tuple(dict.fromkeys((*(self._doubts or ()), *notes)))
 
     async def _step(self, standing: Standing, evidence: Evidence, notes: tuple[str, ...], moment: datetime) -> Step:
         """Return the step after a look: a verdict, a wider weight, or neither."""

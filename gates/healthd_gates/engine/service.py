@@ -47,6 +47,7 @@ from healthd_gates.engine.step import Step
 from healthd_gates.engine.supervisor import Supervisor
 from healthd_gates.engine.validation import known_service, validate
 from healthd_gates.sources.contract import SourceContext
+from healthd_gates.sources.endpoint import all_of
 from healthd_gates.store.admission import Admission
 from healthd_gates.store.gate_store import GateStore
 from healthd_gates.store.gate_update import LeaseLost
@@ -186,9 +187,12 @@ class GateService:
         gate, looks = admission.gate, self._supervisor.observer_context
         arms = arms_of(gate.service, spec.service, gate.candidate, gate.baseline)
         context = SourceContext(looks.clock, looks.redact, spec.edges, Pushes(self._gate_store, gate.id))
-        notes = tuple[str, ...]()
-        for source in spec.sources:
-            notes += await check_before_start(source.config, arms, replace(context, series=source.series))
+        checks = {
+            source.name: check_before_start(source.config, arms, replace(context, series=source.series))
+            for source in spec.sources
+        }
+        found = await all_of(checks)  # at once: a start waits for the slowest one, not for their sum
+        notes = tuple(note for each in found.values() for note in each)
         return replace(admission, gate=replace(gate, notes=notes)) if notes else admission
 
     async def _store_and_run(self, admission: Admission, spec: GateSpec) -> Gate:

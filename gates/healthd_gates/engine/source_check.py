@@ -15,7 +15,7 @@ from healthd_gates.sources.contract import Arms, Source, SourceConfig, SourceCon
 from healthd_gates.sources.inspection import InspectableSource, Inspection
 
 _log = structlog.get_logger(__name__)
-_SECONDS = 5.0
+INSPECTION = 5.0  # seconds that a start, a note or a verdict waits for it at most
 _CLOSING = 1.0
 _LASTING = (FailureKind.AUTH, FailureKind.PERMISSION, FailureKind.MISCONFIGURED, FailureKind.TLS, FailureKind.EXPIRED)
 """Failures that waiting does not cure."""
@@ -67,7 +67,7 @@ async def doubts_about(source: Source) -> tuple[str, ...]:
 async def _inspected(source: Source) -> Inspection:
     if not isinstance(source, InspectableSource):
         return Inspection({})
-    return await with_deadline(_SECONDS, source.inspect(), name="inspect-source")
+    return await with_deadline(INSPECTION, source.inspect(), name="inspect-source")
 
 
 def _refusal(problem: str) -> InvalidRequest:

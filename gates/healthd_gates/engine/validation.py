@@ -19,12 +19,13 @@ from healthd_gates.domain.errors import Frozen, InvalidRequest, UnknownPolicy, U
 from healthd_gates.domain.gate import Gate, GateState
 from healthd_gates.domain.request import VerifyRequest, Version
 from healthd_gates.engine import ramping
+from healthd_gates.engine.source_check import INSPECTION
 from healthd_gates.engine.spec import GateSpec, ReadSource, action_arms, arms_of, policy_body
 from healthd_gates.judge.rules import Against
 from healthd_gates.sources.contract import ArmError, Arms
 from healthd_gates.store.admission import Admission
 
-_SLACK = 4  # evaluations that a decision may come late
+_SLACK = 4  # evaluations that a decision may come late, unless one look and what explains it take longer
 
 
 def validate(
@@ -50,8 +51,10 @@ def validate(
     _check_fit(request, service, name, policy)
     _check_actions(request, spec, config)
     _check_freeze(request, config, moment, freezes)
-    ramps = policy.ramp.longest if policy.ramp is not None else 0.0
-    length = policy.initial_delay + ramps + policy.observe.max + _SLACK * policy.interval
+    timing = spec.verdict_rules.timing
+    waits = timing.patience if policy.reads_traffic else 0.0
+    slowest = max((source.config.timeout for source in spec.sources), default=0.0) + INSPECTION
+    length = timing.warm_up + timing.maximum + waits + max(_SLACK * timing.interval, slowest)
     gate = Gate(
         id=new_id(moment),
         service=request.service,

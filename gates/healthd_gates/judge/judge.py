@@ -114,7 +114,7 @@ class Judge:
         if self._needs_traffic and (unseen := self._unseen) is not None:
             return unseen
         if any(stream.silence or stream.is_late for stream in self._needed_streams):
-            waits = not self._reached(self._rules.timing.maximum + self._patience)
+            waits = not self._reached(self._rules.timing.maximum + self._rules.timing.patience)
             late = not any(stream.silence for stream in self._needed_streams)
             return (Verdict.INCONCLUSIVE if self._over and not (late and waits) else None), Reason.NO_SERIES
         proves = any(getattr(c, "proves_safety", True) for c in critical)
@@ -135,19 +135,14 @@ class Judge:
             return Verdict.INCONCLUSIVE, Reason.CRASH_LOOPING
         if (loss := self._traffic.loss) is not None:
             return Verdict.INCONCLUSIVE, loss
-        if self._misses_baseline and self._elapsed > self._rules.timing.warm_up + self._patience:
+        if self._misses_baseline and self._elapsed > self._rules.timing.warm_up + self._rules.timing.patience:
             return Verdict.INCONCLUSIVE, Reason.NO_BASELINE
         if self._traffic.is_elsewhere:
             return (Verdict.INCONCLUSIVE if self._over else None), Reason.NOT_SWITCHED
         if (doubt := self._traffic.doubt or self._stability.doubt) is None:
             return None
-        waits = doubt in _PASSING and not self._reached(self._rules.timing.maximum + self._patience)
+        waits = doubt in _PASSING and not self._reached(self._rules.timing.maximum + self._rules.timing.patience)
         return (Verdict.INCONCLUSIVE if self._over and not waits else None), doubt
-
-    @property
-    def _patience(self) -> float:
-        """Seconds beyond its time that a gate waits for numbers that are only late."""
-        return max(self._rules.timing.lateness, 2 * self._rules.timing.interval)
 
     @property
     def _misses_baseline(self) -> bool:

@@ -33,6 +33,11 @@ class Timing:
     blip: float = 10.0
     lateness: float = 60.0
 
+    @property
+    def patience(self) -> float:
+        """Seconds beyond `maximum` that a gate waits for numbers that are only late."""
+        return max(self.lateness, 2 * self.interval)
+
     def __post_init__(self) -> None:
         if not (isfinite(self.interval) and self.interval > 0):
             raise ValueError(f"interval must be positive, got {self.interval}")

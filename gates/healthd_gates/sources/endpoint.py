@@ -130,26 +130,35 @@ class Endpoint:
     def __init__(self, config: HttpConfig, redact: Callable[[str], str]) -> None:
         self._config, self._redact = config, redact
         self._session: aiohttp.ClientSession | None = None
+        self._cut_off: str | None = None  # what the latest look was waiting for when its time was over
 
     async def get(self, url: str, params: Mapping[str, str] | None = None, accept: str = "*/*") -> Answer:
         """Return the answer, whatever its status, within the configured timeout and size. Raises SourceUnavailable."""
+        began = asyncio.get_running_loop().time()
         try:
             async with asyncio.timeout(self._config.timeout):
                 return await self._get(url, params, accept)
+        except asyncio.CancelledError:
+            waited = asyncio.get_running_loop().time() - began
+            self._cut_off = f"{place_of(url)} did not answer within {waited:.2g} s"
+            raise
         except TimeoutError as error:
-            message = f"{place_of(url)} did not answer within {self._config.timeout:g} s"
-            raise self.unavailable(FailureKind.TIMEOUT, message) from error
+            self._cut_off = f"{place_of(url)} did not answer within {self._config.timeout:g} s"
+            raise self.unavailable(FailureKind.TIMEOUT, self._cut_off) from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise self.unavailable(_kind(error), f"{place_of(url)}: {describe(error)}") from error
 
     @asynccontextmanager
     async def one_look(self) -> AsyncIterator[None]:
         """Limit all requests of one evaluation together to the configured timeout. Raises SourceUnavailable."""
+        self._cut_off = None
         try:
             async with asyncio.timeout(self._config.timeout):
                 yield
         except TimeoutError as error:
             message = f"one look took longer than the {self._config.timeout:g} s of its timeout"
+            if self._cut_off is not None:
+                message = f"{self._cut_off}, and {message}"
             raise self.unavailable(FailureKind.TIMEOUT, message) from error
 
     async def close(self) -> None:

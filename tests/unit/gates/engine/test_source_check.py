@@ -1,5 +1,7 @@
 """A source that cannot work is refused before anything is switched; one that is only down for now is not."""
 
+import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -7,10 +9,22 @@ import pytest
 
 from healthd.model import FailureKind
 from healthd_gates.domain.errors import InvalidRequest
+from healthd_gates.domain.evidence import Verdict
 from healthd_gates.domain.request import Version
 from healthd_gates.sources.contract import Look, SourceUnavailable
 from healthd_gates.sources.inspection import Inspection
-from tests.fakes.gates import Scripted, ScriptedConfig, config, hanging, replica, request
+from tests.fakes.gates import (
+    Script,
+    Scripted,
+    ScriptedConfig,
+    broken,
+    config,
+    hanging,
+    healthy,
+    later,
+    replica,
+    request,
+)
 
 
 def _answers(said: Any) -> Any:
@@ -104,3 +118,43 @@ async def test_two_versions_with_the_same_numbers_are_not_compared(file: Path, m
             await running.keeper.start(asked, caller="ci")
         running.configure(config())
         await running.keeper.start(asked, caller="ci")
+
+
+async def test_every_gate_ends_by_its_announced_time(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its source goes silent shortly before the end, and neither a look nor an inspection is ever answered."""
+
+    async def stuck(_self: Scripted) -> Inspection:
+        await asyncio.Event().wait()
+        raise AssertionError("never set")
+
+    monkeypatch.setattr(Scripted, "inspect", stuck, raising=False)
+    Script.act = later(60, healthy, hanging)
+    async with replica(file, config(policy={"observe": {"min": "70s", "max": "70s"}})) as running:
+        gate = await running.keeper.start(request(), caller="ci")
+        ended = await running.keeper.wait(gate.id, 900)
+        assert ended.decision is not None
+        assert ended.decision.at <= gate.decides_by
+
+
+async def test_proven_harm_waits_for_no_explanation(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A verdict that rolls back is told at once, whatever the source's inspection takes."""
+    asked: list[str] = []
+
+    async def inspect(_self: Scripted) -> Inspection:
+        asked.append("inspect")
+        return Inspection({})
+
+    observe = Scripted.observe
+
+    async def with_note(self: Scripted, since: Any) -> Look:
+        return replace(await observe(self, since), notes=("no series matches errors",))
+
+    monkeypatch.setattr(Scripted, "inspect", inspect, raising=False)
+    monkeypatch.setattr(Scripted, "observe", with_note)
+    Script.act = later(60, healthy, broken)
+    async with replica(file, config()) as running:
+        gate = await running.keeper.start(request(), caller="ci")
+        ended = await running.keeper.wait(gate.id, 900)
+        assert ended.decision is not None
+        assert ended.decision.verdict is Verdict.FAIL
+        assert len(asked) == 2  # at the start and at the first note
