@@ -148,8 +148,8 @@ async def test_a_gate_that_can_never_start_is_a_no(file: Path) -> None:
 
 
 async def test_a_gate_waits_for_its_turn(file: Path) -> None:
-    """The tool is told once why, and judged when the service is free."""
-    async with replica(file, staged()) as running:
+    """The tool is told once why, and judged when the service is free, for which it waits as long as a gate can take."""
+    async with replica(file, config(hooks={"tool": {"kind": "tool", "wait_timeout": 900.0}})) as running:
         other = await running.keeper.start(verify(version="1.9"), caller="ci")
         await running.gates.callback_worker.owe(owed())
         await running.keeper.wait(other.id, 600.0)
