@@ -75,3 +75,11 @@ class Weighed(Shared):
         if self.compare is None:
             return None
         return Comparison(self.compare.tolerated, self.compare.harmful, self.compare.floor, self.compare.to)
+
+
+def check_share(limit: float | None, compare: Compare | None) -> None:
+    """Raise ValueError for a share of requests that nothing bounds, or whose limit no evidence could prove."""
+    if limit is None and compare is None:
+        raise ValueError("a limit or something to compare with is needed")
+    if limit is not None and not 0 < limit < 1:
+        raise ValueError("limit must lie between 0% and 100%: no finite evidence could prove either")

@@ -7,7 +7,7 @@ from typing import Literal, Self
 from pydantic import model_validator
 
 from healthd.units import Ratio
-from healthd_gates.criteria.comparison import Weighed
+from healthd_gates.criteria.comparison import Weighed, check_share
 from healthd_gates.criteria.contract import Bound
 from healthd_gates.judge import error_rate
 from healthd_gates.judge.arms import errors
@@ -24,10 +24,7 @@ class ErrorRate(Weighed):
 
     @model_validator(mode="after")
     def _has_something_to_hold_to(self) -> Self:
-        if self.limit is None and self.compare is None:
-            raise ValueError("a limit or something to compare with is needed")
-        if self.limit is not None and not 0 < self.limit < 1:
-            raise ValueError("limit must lie between 0% and 100%: no finite evidence could prove either")
+        check_share(self.limit, self.compare)
         return self
 
     @property

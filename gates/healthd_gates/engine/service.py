@@ -108,23 +108,13 @@ class GateService:
         `guards_live`: Raise InvalidRequest for a version that has the traffic since its last gate, which a fail would
         move although nobody named where to.
         """
-        config, moment = self._supervisor.config, self._clock.now()
-        admission, spec = validate(
-            request,
-            config,
-            caller=caller,
-            key=idempotency_key,
-            replica=self._replica,
-            moment=moment,
-            joins_for=joins_for,
-            freezes=self.freezes(),
-        )
+        admission, spec = self._validated(request, caller, idempotency_key, joins_for)
         with _refusing():
             if idempotency_key is not None and (before := await self._gate_store.known(admission)) is not None:
                 return before
             if self.draining:
                 raise Draining
-            if len(self._supervisor) >= config.gates.max_running:
+            if len(self._supervisor) >= self._supervisor.config.gates.max_running:
                 raise TooManyGates(count=len(self._supervisor))
             if guards_live:
                 await self._refuse_live(admission, spec)
@@ -135,17 +125,7 @@ class GateService:
     async def could_start(self, request: VerifyRequest, *, caller: str) -> Gate:
         """Return the gate that `start` would store now, with doubts about its numbers. Stores nothing. Raises as
         `start`."""
-        config, moment = self._supervisor.config, self._clock.now()
-        admission, spec = validate(
-            request,
-            config,
-            caller=caller,
-            key=None,
-            replica=self._replica,
-            moment=moment,
-            joins_for=None,
-            freezes=self.freezes(),
-        )
+        admission, spec = self._validated(request, caller)
         with _refusing():
             try:
                 await self._gate_store.refuse(admission)
@@ -153,6 +133,20 @@ class GateService:
                 raise await self._busy(refusal) from None
             await self._refuse_live(admission, spec)
             return (await self._with_checked_source(admission, spec)).gate
+
+    def _validated(
+        self, request: VerifyRequest, caller: str, key: str | None = None, joins_for: float | None = None
+    ) -> tuple[Admission, GateSpec]:
+        return validate(
+            request,
+            self._supervisor.config,
+            caller=caller,
+            key=key,
+            replica=self._replica,
+            moment=self._clock.now(),
+            joins_for=joins_for,
+            freezes=self.freezes(),
+        )
 
     async def _refuse_live(self, admission: Admission, spec: GateSpec) -> None:
         """Raise InvalidRequest for a gate about the version that is live, such as that of a pipeline that is run again:
