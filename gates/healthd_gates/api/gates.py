@@ -6,9 +6,10 @@ from aiohttp import web
 
 from healthd_gates.api.long_poll import Patience
 from healthd_gates.api.operation import Answer, Call, Nothing, Operation
-from healthd_gates.api.requests import GiveUpBody, ListQuery, ReasonBody, ResolveBody, RollbackBody, WaitQuery
+from healthd_gates.api.requests import GiveUpBody, ListQuery, ReasonBody, RollbackBody, WaitQuery
 from healthd_gates.api.responses import answer
 from healthd_gates.api.verify import retry_of, status_of
+from healthd_gates.domain.evidence import Verdict
 from healthd_gates.domain.request import PushedEvidence
 from healthd_gates.engine.service import GateService
 from healthd_gates.schema.action import ActionDocument, ActionsDocument, RehearsalDocument, RehearsedDocument
@@ -48,8 +49,13 @@ class GateCalls:
                 self._cancel, _GATE, _TOO_LATE, body=ReasonBody,
             ),
             Operation(
-                "resolve_gate", "POST", "/gates/{gate_id}/resolve", "gates:rollback",
-                "A person's verdict on a gate that is held.", self._resolve, _GATE, _TOO_LATE, body=ResolveBody,
+                "approve_gate", "POST", "/gates/{gate_id}/approve", "gates:rollback",
+                "A person passes a gate that is held.", self._approve, _GATE, _TOO_LATE, body=ReasonBody,
+            ),
+            Operation(
+                "reject_gate", "POST", "/gates/{gate_id}/reject", "gates:rollback",
+                "A person fails a gate that is held; what a fail calls for follows.", self._reject, _GATE, _TOO_LATE,
+                body=ReasonBody,
             ),
             Operation(
                 "push_evidence", "POST", "/gates/{gate_id}/evidence", "gates:verify",
@@ -74,7 +80,7 @@ class GateCalls:
                 {409: "There is nothing that could be rolled back."}, body=RollbackBody,
             ),
             Operation(
-                "give_up_rollback", "POST", "/gates/{gate_id}/rollback/end", "gates:rollback",
+                "give_up_rollback", "POST", "/gates/{gate_id}/rollback/give-up", "gates:rollback",
                 "A person ends a rollback that does not get done: its actions are tried no more, the service is free.",
                 self._give_up, _GATE, {409: "No rollback of it is under way or wants a person."}, body=GiveUpBody,
             ),
@@ -108,9 +114,15 @@ class GateCalls:
         gate = await self._gate_service.cancel(call.gate_id, caller=call.caller.name, reason=call.body.reason)
         return answer(GateDocument.of(gate, call.base))
 
-    async def _resolve(self, call: Call[ResolveBody, Nothing]) -> web.Response:
-        body = call.body
-        gate = await self._gate_service.resolve(call.gate_id, body.verdict, caller=call.caller.name, reason=body.reason)
+    async def _approve(self, call: Call[ReasonBody, Nothing]) -> web.Response:
+        return await self._decide(call, Verdict.PASS)
+
+    async def _reject(self, call: Call[ReasonBody, Nothing]) -> web.Response:
+        return await self._decide(call, Verdict.FAIL)
+
+    async def _decide(self, call: Call[ReasonBody, Nothing], verdict: Verdict) -> web.Response:
+        reason = call.body.reason
+        gate = await self._gate_service.decide(call.gate_id, verdict, caller=call.caller.name, reason=reason)
         return answer(GateDocument.of(gate, call.base))
 
     async def _push(self, call: Call[PushedEvidence, Nothing]) -> web.Response:

@@ -6,7 +6,7 @@ from aiohttp import web
 
 from healthd.web.problems import Problem
 from healthd_gates.api.operation import Answer, Call, Nothing, Operation
-from healthd_gates.api.requests import HolderQuery, LockBody, ReleaseBody
+from healthd_gates.api.requests import HolderQuery, LockBody, UnquarantineQuery
 from healthd_gates.api.responses import answer
 from healthd_gates.engine.service import GateService
 from healthd_gates.schema.lock import LockDocument, LocksDocument, QuarantinedDocument, QuarantineDocument
@@ -44,9 +44,9 @@ class Locks:
                 self._quarantine, {200: Answer("Them.", QuarantineDocument)},
             ),
             Operation(
-                "release", "POST", "/quarantine/{service}/release", "gates:rollback",
-                "Let a version out of quarantine.", self._release, {204: Answer("It may try again.")},
-                {404: "This version is not in quarantine."}, body=ReleaseBody,
+                "unquarantine", "DELETE", "/quarantine/{service}", "gates:rollback",
+                "Let a version out of quarantine.", self._unquarantine, {204: Answer("It may try again.")},
+                {404: "This version is not in quarantine."}, query=UnquarantineQuery,
             ),
         ]  # fmt: skip
 
@@ -74,7 +74,7 @@ class Locks:
         kept = await self._gate_service.quarantine()
         return answer(QuarantineDocument(versions=[QuarantinedDocument.of(version) for version in kept]))
 
-    async def _release(self, call: Call[ReleaseBody, Nothing]) -> web.Response:
-        asked = call.body
-        await self._gate_service.release(call.service, asked.version, caller=call.caller.name, reason=asked.reason)
+    async def _unquarantine(self, call: Call[Nothing, UnquarantineQuery]) -> web.Response:
+        asked = call.query
+        await self._gate_service.unquarantine(call.service, asked.version, caller=call.caller.name, reason=asked.reason)
         return web.Response(status=204)

@@ -10,7 +10,6 @@ from pydantic import BeforeValidator, Field, StringConstraints, WithJsonSchema
 from healthd.config.settings import Model, Name
 from healthd.units import parse_duration
 from healthd.wording import shape
-from healthd_gates.domain.evidence import Verdict
 from healthd_gates.domain.gate import GateState
 from healthd_gates.domain.request import IdempotencyKey, Text, VerifyRequest, VersionName
 
@@ -74,13 +73,6 @@ class GiveUpBody(ReasonBody):
     done: bool = False
 
 
-class ResolveBody(Model):
-    """A person's verdict on a held gate."""
-
-    verdict: Literal[Verdict.PASS, Verdict.FAIL]
-    reason: Text
-
-
 class LockBody(Model):
     """The holder of the deploy lock, its duration (a week at most), and the reason."""
 
@@ -89,8 +81,8 @@ class LockBody(Model):
     reason: Text
 
 
-class ReleaseBody(Model):
-    """The version to release from quarantine, and why."""
+class UnquarantineQuery(Model):
+    """The version to let out of quarantine, and why; the reason is written to the audit."""
 
     version: VersionName
     reason: Text

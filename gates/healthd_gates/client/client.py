@@ -98,10 +98,13 @@ class GateClient:
     async def cancel(self, gate_id: str, reason: str) -> GateDocument:
         return await self._ask(GateDocument, "POST", f"/gates/{gate_id}/cancel", body={"reason": reason})
 
-    async def resolve(self, gate_id: str, verdict: str, reason: str) -> GateDocument:
-        """Record a person's verdict, `pass` or `fail`, on a held gate."""
-        body = {"verdict": verdict, "reason": reason}
-        return await self._ask(GateDocument, "POST", f"/gates/{gate_id}/resolve", body=body)
+    async def approve(self, gate_id: str, reason: str) -> GateDocument:
+        """Pass a held gate, as a person's verdict."""
+        return await self._ask(GateDocument, "POST", f"/gates/{gate_id}/approve", body={"reason": reason})
+
+    async def reject(self, gate_id: str, reason: str) -> GateDocument:
+        """Fail a held gate, as a person's verdict."""
+        return await self._ask(GateDocument, "POST", f"/gates/{gate_id}/reject", body={"reason": reason})
 
     async def rollback(self, gate_id: str, reason: str) -> GateDocument:
         body = {"reason": reason, "idempotency_key": str(uuid.uuid4())}
@@ -114,7 +117,7 @@ class GateClient:
     async def give_up(self, gate_id: str, reason: str, *, done: bool = False) -> GateDocument:
         """End a rollback; `done` says that the traffic was put back by hand."""
         body = {"reason": reason, "done": done}
-        return await self._ask(GateDocument, "POST", f"/gates/{gate_id}/rollback/end", body=body)
+        return await self._ask(GateDocument, "POST", f"/gates/{gate_id}/rollback/give-up", body=body)
 
     async def rehearse(self, gate_id: str) -> RehearsalDocument:
         """Return what a rollback would do now."""
@@ -142,9 +145,9 @@ class GateClient:
     async def quarantine(self) -> QuarantineDocument:
         return await self._ask(QuarantineDocument, "GET", "/quarantine")
 
-    async def release(self, service: str, version: str, reason: str) -> None:
-        body = {"version": version, "reason": reason}
-        (await self._transport.send("POST", f"/quarantine/{service}/release", body=body)).check()
+    async def unquarantine(self, service: str, version: str, reason: str) -> None:
+        asked = {"version": version, "reason": reason}
+        (await self._transport.send("DELETE", f"/quarantine/{service}", query=asked)).check()
 
     async def _ask(
         self, model: type[DocumentT], method: str, path: str, *, fine: tuple[int, ...] = (), **sent: Any

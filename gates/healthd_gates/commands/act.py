@@ -35,7 +35,7 @@ async def cancel(client: GateClient, gate_id: str | None, last: str | None, reas
 async def approve(client: GateClient, gate_id: str | None, last: str | None, reason: str, as_json: bool) -> None:
     """Pass a gate that is held because its evidence was inconclusive."""
     gate = await find(client, gate_id, last)
-    _print(await client.resolve(gate.id, "pass", reason), as_json)
+    _print(await client.approve(gate.id, reason), as_json)
 
 
 @click.command()
@@ -46,7 +46,7 @@ async def approve(client: GateClient, gate_id: str | None, last: str | None, rea
 async def reject(client: GateClient, gate_id: str | None, last: str | None, reason: str, as_json: bool) -> None:
     """Fail a gate that is held because its evidence was inconclusive. What a fail calls for follows: the rollback."""
     gate = await find(client, gate_id, last)
-    _print(await client.resolve(gate.id, "fail", reason), as_json)
+    _print(await client.reject(gate.id, reason), as_json)
 
 
 @click.command()

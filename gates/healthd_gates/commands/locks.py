@@ -77,5 +77,5 @@ async def quarantine(client: GateClient, as_json: bool) -> None:
 @asking
 async def unquarantine(client: GateClient, service: str, version: str, reason: str) -> None:
     """Let VERSION of SERVICE out of quarantine."""
-    await client.release(service, version, reason)
+    await client.unquarantine(service, version, reason)
     click.echo(f"{service} {version} may be deployed again")

@@ -276,7 +276,7 @@ class GateService:
 
         return await self._intervene(gate_id, called_for, step)
 
-    async def resolve(self, gate_id: str, verdict: Verdict, *, caller: str, reason: str) -> Gate:
+    async def decide(self, gate_id: str, verdict: Verdict, *, caller: str, reason: str) -> Gate:
         """Store a person's decision, pass or fail, on a held gate. Raises UnknownGate, AlreadyDecided."""
 
         def called_for(gate: Gate) -> bool:
@@ -391,14 +391,14 @@ class GateService:
             return await self._lock_store.locks()
 
     async def quarantine(self) -> Sequence[QuarantinedVersion]:
-        """Return the versions that failed and were not released."""
+        """Return the versions that failed and were not let out."""
         with _refusing():
             return await self._lock_store.quarantined()
 
-    async def release(self, service: str, version: str, *, caller: str, reason: str) -> None:
-        """Release a version from quarantine. Raises NotQuarantined."""
+    async def unquarantine(self, service: str, version: str, *, caller: str, reason: str) -> None:
+        """Let a version out of quarantine. Raises NotQuarantined."""
         with _refusing():
-            await self._lock_store.release(service, version, caller, reason)
+            await self._lock_store.unquarantine(service, version, caller, reason)
 
     def _pause(self, gate_id: str) -> float:
         return _HERE_SECONDS if gate_id in self._supervisor else _ELSEWHERE_SECONDS

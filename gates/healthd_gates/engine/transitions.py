@@ -133,7 +133,8 @@ def on_person_verdict(gate: Gate, verdict: Verdict, spec: GateSpec, caller: str,
     """Process a person's decision on a held gate."""
     counts_as: Literal[Verdict.PASS, Verdict.FAIL] = Verdict.PASS if verdict is Verdict.PASS else Verdict.FAIL
     step = decide(gate, Decision(counts_as, counts_as, "person", reason, moment, caller), spec)
-    return replace(step, audit=AuditEntry(caller, f"gate.{counts_as.value}", gate.id, {"reason": reason}))
+    done = "gate.approve" if counts_as is Verdict.PASS else "gate.reject"
+    return replace(step, audit=AuditEntry(caller, done, gate.id, {"reason": reason}))
 
 
 def on_hold_timeout(gate: Gate, spec: GateSpec, moment: datetime) -> Step:

@@ -71,7 +71,7 @@ class LockStore:
             rows = (await connection.execute(sa.select(quarantine).order_by(quarantine.c.since.desc()))).all()
         return [QuarantinedVersion(row.service, row.version, row.gate_id, row.since, row.reason) for row in rows]
 
-    async def release(self, service: str, version: str, caller: str, reason: str) -> None:
+    async def unquarantine(self, service: str, version: str, caller: str, reason: str) -> None:
         """Release a version from quarantine. Raises NotQuarantined."""
         async with self._database.write() as connection:
             one = sa.and_(quarantine.c.service == service, quarantine.c.version == version)
@@ -79,4 +79,4 @@ class LockStore:
                 raise NotQuarantined(service=service, version=version)
             moment = await self._database.moment(connection)
             detail = {"version": version, "reason": reason}
-            await write_audit(connection, moment, AuditEntry(caller, "quarantine.release", service, detail))
+            await write_audit(connection, moment, AuditEntry(caller, "version.unquarantine", service, detail))

@@ -35,7 +35,8 @@ async def test_a_gate_that_is_not_there(api: Gating) -> None:
         ("GET", "/events", None),
         ("POST", "/cancel", {"reason": "x"}),
         ("POST", "/rollback", {"reason": "x"}),
-        ("POST", "/resolve", {"verdict": "pass", "reason": "x"}),
+        ("POST", "/approve", {"reason": "x"}),
+        ("POST", "/reject", {"reason": "x"}),
         ("POST", "/evidence", {"id": "1", "candidate": {"requests": 1, "errors": 0}}),
     ]:
         answer = await api.call(method, f"/gates/nosuchgate{path}", body)
@@ -67,11 +68,14 @@ async def test_a_person_decides_a_held_gate(api: Gating) -> None:
     service = api.service()
     gate = (await api.verify(service, "held", wait="3s", idempotency_key=service)).body
     assert gate["state"] == "held"
-    path = f"/gates/{gate['id']}/resolve"
-    resolved = await api.call("POST", path, {"verdict": "pass", "reason": "we know this service"})
-    assert (resolved.status, resolved.body["decision"]["by"], resolved.body["may_stay"]) == (200, "admin", True)
+    path = f"/gates/{gate['id']}"
+    approved = await api.call("POST", f"{path}/approve", {"reason": "we know this service"})
+    assert (approved.status, approved.body["decision"]["by"], approved.body["may_stay"]) == (200, "admin", True)
     assert (await api.verify(service, "held", idempotency_key=service)).status == 200
-    assert (await api.call("POST", path, {"verdict": "fail", "reason": "x"})).status == 409
+    assert (await api.call("POST", f"{path}/reject", {"reason": "x"})).status == 409
+    other = (await api.verify(service, "held", version="2.1", wait="3s")).body["id"]
+    rejected = await api.call("POST", f"/gates/{other}/reject", {"reason": "we know this service"})
+    assert (rejected.status, rejected.body["verdict"], rejected.body["may_stay"]) == (200, "fail", False)
 
 
 async def test_a_rollback_needs_an_action(api: Gating) -> None:

@@ -117,8 +117,8 @@ async def test_what_is_wrong_is_named(api: Gating, change: dict[str, object], st
     assert field in [error["field"] for error in answer.body["errors"]]
 
 
-async def test_a_failed_version_is_refused_until_released(api: Gating) -> None:
-    """Quarantine is a 409; an override needs a person's scope, and a release lets it in."""
+async def test_a_failed_version_is_refused_until_let_out(api: Gating) -> None:
+    """Quarantine is a 409; an override needs a person's scope, and lets it in once it is out."""
     service = api.service()
     failed = await api.verify(service, "red", version="bad", wait="20s")
     again = await api.verify(service, "green", version="bad")
@@ -129,7 +129,8 @@ async def test_a_failed_version_is_refused_until_released(api: Gating) -> None:
     assert (await api.call("POST", "/gates/verify?wait=20s", body)).status == 200
     kept = await api.call("GET", "/quarantine")
     assert [v["version"] for v in kept.body["versions"] if v["service"] == service] == ["bad"]
-    path, reason = f"/quarantine/{service}/release", {"version": "bad", "reason": "it was the network"}
-    assert (await api.call("POST", path, reason)).status == 204
-    assert (await api.call("POST", path, reason)).status == 404
+    path = f"/quarantine/{service}?version=bad"
+    assert (await api.call("DELETE", path)).status == 400, "the reason is for the audit"
+    assert (await api.call("DELETE", f"{path}&reason=network")).status == 204
+    assert (await api.call("DELETE", f"{path}&reason=network")).status == 404
     assert (await api.verify(service, "green", version="bad", wait="20s")).status == 200

@@ -163,7 +163,7 @@ async def test_flagger_sends_no_traffic_to_what_it_rolled_back(api: Gating) -> N
     assert set(steps) == {0}
     assert flagger.events == ["Rolling back: manual webhook invoked"]
     async with api.client() as client:
-        await client.release("flagger-again", "85d557f47b", "it was the network")
+        await client.unquarantine("flagger-again", "85d557f47b", "it was the network")
         again = Flagger(flagger.canary, "85d557f47b")
         retried = asyncio.create_task(again.roll_out(INTERVAL))
         await until(lambda: _gates(api, "flagger-again", 2), "the version is tried again")

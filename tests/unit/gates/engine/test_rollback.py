@@ -372,7 +372,7 @@ async def test_a_person_who_rolls_back_after_a_fail_does_not_replace_why_it_fail
             await running.keeper.rollback(failed.id, caller="ann", reason=why)
             await over(running, failed)
             assert [version.reason for version in await running.keeper.quarantine()] == [kept]
-            await running.keeper.release("api", failed.candidate.version, caller="ann", reason="let it out")
+            await running.keeper.unquarantine("api", failed.candidate.version, caller="ann", reason="let it out")
 
 
 async def test_the_same_pull_twice_is_one_pull_though_it_has_failed_meanwhile(file: Path) -> None:

@@ -157,11 +157,11 @@ async def test_a_version_that_failed_stays_out_until_it_is_released(file: Path) 
         assert refused.value.fields["gate_id"] == failed.id
         other = await start(running, version="2.1")
         await running.keeper.cancel(other.id, caller="ann", reason="test")
-        await running.keeper.release("api", "2.0", caller="ann", reason="it was the database")
+        await running.keeper.unquarantine("api", "2.0", caller="ann", reason="it was the database")
         with pytest.raises(refusals.NotQuarantined):
-            await running.keeper.release("api", "2.0", caller="ann", reason="again")
+            await running.keeper.unquarantine("api", "2.0", caller="ann", reason="again")
         assert (await start(running)).service == "api"
-        assert ("ann", "quarantine.release", "api") in await audited(running)
+        assert ("ann", "version.unquarantine", "api") in await audited(running)
 
 
 async def test_waiting_ends_with_the_time_or_with_the_verdict(file: Path) -> None:
@@ -245,12 +245,14 @@ async def test_a_person_decides_a_held_gate(file: Path, verdict: Verdict) -> Non
     async with replica(file, config(policy={"inconclusive": "hold"})) as running:
         gate = await start(running)
         with pytest.raises(refusals.AlreadyDecided):
-            await running.keeper.resolve(gate.id, verdict, caller="ann", reason="x")
+            await running.keeper.decide(gate.id, verdict, caller="ann", reason="x")
         await running.keeper.wait(gate.id, 600)
-        resolved = await running.keeper.resolve(gate.id, verdict, caller="ann", reason="looked at it")
+        resolved = await running.keeper.decide(gate.id, verdict, caller="ann", reason="looked at it")
         assert resolved.decision is not None
         assert (resolved.decision.verdict, resolved.decision.by) == (verdict, "ann")
-        assert ("ann", f"gate.{verdict.value}", gate.id) in await audited(running)
+        assert ("ann", {"pass": "gate.approve", "fail": "gate.reject"}[verdict.value], gate.id) in await audited(
+            running
+        )
 
 
 async def test_pushes_are_for_services_that_are_pushed_to(file: Path) -> None:
@@ -342,7 +344,7 @@ async def test_a_key_starts_anew_once_its_version_is_released(file: Path) -> Non
         first = await running.keeper.start(asked, caller="ci", idempotency_key="run-7")
         assert not (await running.keeper.wait(first.id, 600)).may_stay
         assert (await running.keeper.start(asked, caller="ci", idempotency_key="run-7")).id == first.id
-        await running.keeper.release("api", "2.0", caller="kim", reason="it was the network")
+        await running.keeper.unquarantine("api", "2.0", caller="kim", reason="it was the network")
         second = await running.keeper.start(asked, caller="ci", idempotency_key="run-7")
         assert (second.id != first.id, second.is_answered) == (True, False)
         assert (await running.keeper.start(asked, caller="ci", idempotency_key="run-7")).id == second.id

@@ -49,7 +49,7 @@ async def test_a_retry_of_a_released_version_is_judged(file: Path) -> None:
         async with replica(file.with_suffix(f".{runs[0]}"), quick()) as running:
             argo = ArgoCalls(running)
             assert (await analysed(argo, "aaa", runs[0])).verdict == "fail"
-            await running.keeper.release("api", "aaa", caller="kim", reason="it was the network")
+            await running.keeper.unquarantine("api", "aaa", caller="kim", reason="it was the network")
             await asyncio.sleep(28)
             Script.act = healthy
             assert (await argo("aaa", run=runs[1])).verdict == "running"
@@ -92,7 +92,7 @@ async def test_a_persons_verdict_is_told_to_the_next_analysis(file: Path) -> Non
             await asyncio.sleep(INTERVAL)
             assert (await argo("aaa", run="1001")).gate == said.gate
         assert (await running.keeper.get(said.gate)).state is GateState.HELD
-        await running.keeper.resolve(said.gate, Verdict.PASS, caller="kim", reason="no traffic at night")
+        await running.keeper.decide(said.gate, Verdict.PASS, caller="kim", reason="no traffic at night")
         await asyncio.sleep(90)
         assert (await argo("aaa", run="1002")).verdict == "pass"
         assert (await argo("aaa", run="1002")).gate == said.gate
