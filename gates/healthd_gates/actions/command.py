@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import re
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, SecretStr
 
+from healthd.nearest import did_you_mean
 from healthd.runtime.child_process import LAST_WORDS, ChildProcess
 from healthd.runtime.program import OWN, PATH, trouble_with
 from healthd.runtime.redaction import Redactor
@@ -21,7 +22,7 @@ from healthd_gates.sources.contract import ArmError, Arms
 _SHOWN = 1500  # characters of output, its end
 _KEPT = 12_288  # bytes of it in which secrets are looked for, so that none is cut where it is not seen
 _SPACE = re.compile(r"\s+")
-_PLACEHOLDER = re.compile(r"\$(\w+)")
+_PLACEHOLDER = re.compile(r"\$(?:\$|([A-Za-z_]\w*))")  # of an argument: `$1` and `$?` are a shell's own, `$$` is one `$`
 _SENSITIVE = re.compile(r"pass|secret|token|key|credential|auth", re.IGNORECASE)
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _FIELDS = (
@@ -30,32 +31,49 @@ _FIELDS = (
 )  # fmt: skip
 
 
+def _placeholders(words: Sequence[str]) -> list[str]:
+    return [name for name in _PLACEHOLDER.findall(" ".join(words)) if name]
+
+
 def _argv(words: tuple[str, ...]) -> tuple[str, ...]:
-    if words and _PLACEHOLDER.search(words[0]):
+    if _placeholders(words[:1]):
         raise ValueError("which program runs is for the configuration alone to say: no placeholder in the first word")
     for word in words:
         if "\0" in word:
             raise ValueError("a word holds a zero byte")
-        for name in _PLACEHOLDER.findall(word):
+        for name in _placeholders([word]):
             if name not in _FIELDS:
-                raise ValueError(f"${name} is not one of ${', $'.join(_FIELDS)}")
+                raise ValueError(
+                    f"${name} is not one of ${', $'.join(_FIELDS)}.{did_you_mean(name, _FIELDS)} To hand ${name} itself to "
+                    f"the program, write $$$${name}"
+                )
     return words
 
 
-def _variables(names: tuple[str, ...]) -> tuple[str, ...]:
+def _value_of(match: re.Match[str], values: Mapping[str, str]) -> str:
+    return values[match[1]] if match[1] else "$"
+
+
+_OURS = "names that begin with HEALTHD_ are what healthd itself tells a command"
+
+
+def _check_variables(names: Iterable[str], ours: str) -> None:
+    """Check the names of variables; `ours` is the message for one that healthd itself sets."""
     for name in names:
         if name.startswith("HEALTHD_"):
-            raise ValueError(
-                f"{name} cannot be handed on: names that begin with HEALTHD_ are what healthd itself tells a command. "
-                "Have the daemon's environment carry it under another name too, and name that one"
-            )
+            raise ValueError(ours.format(name=name))
         if not _VARIABLE.fullmatch(name):
             raise ValueError(f"{name!r} is not the name of a variable: letters, digits and underscores")
+
+
+def _handed_on(names: tuple[str, ...]) -> tuple[str, ...]:
+    cure = "Have the daemon's environment carry it under another name too, and name that one"
+    _check_variables(names, f"{{name}} cannot be handed on: {_OURS}. {cure}")
     return names
 
 
-def _values(variables: dict[str, SecretStr]) -> dict[str, SecretStr]:
-    _variables(tuple(variables))
+def _set_here(variables: dict[str, SecretStr]) -> dict[str, SecretStr]:
+    _check_variables(variables, f"{{name}} cannot be set here: {_OURS}. Give it another name")
     return variables
 
 
@@ -66,9 +84,9 @@ class CommandConfig(ActionConfig):
     candidate's share of the traffic in percent."""
     cwd: Path = Path("/")
     """The directory in which it runs."""
-    pass_env: Annotated[tuple[str, ...], AfterValidator(_variables)] = ()
+    pass_env: Annotated[tuple[str, ...], AfterValidator(_handed_on)] = ()
     """Names of the daemon's own variables to pass on; without them the command has only PATH and HEALTHD_*."""
-    env: Annotated[dict[str, SecretStr], AfterValidator(_values)] = Field(default_factory=dict)
+    env: Annotated[dict[str, SecretStr], AfterValidator(_set_here)] = Field(default_factory=dict)
     """More variables; their values are treated as secrets."""
     grace_period: Duration = 5.0
     """Time between SIGTERM and the kill."""
@@ -82,7 +100,7 @@ class CommandConfig(ActionConfig):
     is argv with --dry-run, unless given."""
 
     def check(self, arms: Arms) -> None:
-        used, values = _PLACEHOLDER.findall(" ".join(self.argv)), _values_of(arms)
+        used, values = _placeholders(self.argv), _values_of(arms)
         for name in used:
             if name in values and values[name] is None:
                 field = name.replace("_", ".") if "_" in name else name
@@ -102,7 +120,7 @@ class CommandConfig(ActionConfig):
     @property
     def sets_weight(self) -> bool:
         """True if the program is told the weight."""
-        return "weight" in _PLACEHOLDER.findall(" ".join(self.argv))
+        return "weight" in _placeholders(self.argv)
 
     @property
     def is_own(self) -> bool:
@@ -188,7 +206,7 @@ class Command:
     @staticmethod
     def _filled(argv: Sequence[str], order: ActionRequest) -> list[str]:
         values = _fields(order)
-        return [_PLACEHOLDER.sub(lambda match: values[match[1]], word) for word in argv]
+        return [_PLACEHOLDER.sub(lambda match: _value_of(match, values), word) for word in argv]
 
     def _times(self) -> tuple[float, float]:
         """Return the seconds until SIGTERM and until the kill: both before the timeout of the whole attempt, so that

@@ -32,6 +32,15 @@ def test_every_option_is_described(model: type[BaseModel]) -> None:
 
 
 @pytest.mark.parametrize("page", ["config.md", "deploy.md"])
+def test_a_default_is_written_as_its_type_is(page: str) -> None:
+    """A share, a ratio and a plain number are no duration: `limit: 5%`, not `50ms`."""
+    rows = re.findall(r"^\| <a id[^`]*`(\w+)` \| (\w+)[^|]*\| `([^`]+)` \|", (_PAGES_OF / page).read_text("utf-8"), re.M)
+    written = {"duration": r"\d+(\.\d+)?(ms|s|m|h|d|w)", "percentage": r"[\d.]+%", "number": r"-?[\d.]+", "whole": r"-?\d+"}
+    assert {kind for _, kind, _ in rows} >= {"duration"}
+    assert [row for row in rows if row[1] in written and not re.fullmatch(written[row[1]], row[2])] == []
+
+
+@pytest.mark.parametrize("page", ["config.md", "deploy.md"])
 def test_anchors_of_the_reference_are_single(page: str) -> None:
     """Each leads to one place, and each link within the page leads to one."""
     text = (_ROOT / "docs" / "reference" / page).read_text(encoding="utf-8")
@@ -48,6 +57,7 @@ def test_the_reference_has_every_option_at_its_path() -> None:
     assert "**A change needs a restart.**" in next(line for line in text.splitlines() if 'id="http.listen"' in line)
 
 
+_PAGES_OF = Path(__file__).parents[3] / "docs" / "reference"
 _LINK = re.compile(r"\]\((?!https?://|#)([^)#\s]+)(?:#[^)]*)?\)")
 _ROOT = Path(__file__).parents[3]
 _PAGES = [_ROOT / "README.md", *sorted((_ROOT / "docs").rglob("*.md")), *sorted((_ROOT / "deploy").rglob("*.md"))]

@@ -30,6 +30,15 @@ _POLICY = "policies:\n  p:\n    criteria:\n      - {%s}\n"
             "2: actions.back.pass_env: HEALTHD_TOKEN cannot be handed on: names that begin with HEALTHD_ are what",
         ),
         (
+            "actions:\n  back: {kind: command, argv: ['true'], env: {HEALTHD_GATE: x}}\n",
+            "2: actions.back.env: HEALTHD_GATE cannot be set here: names that begin with HEALTHD_ are what healthd itself"
+            " tells a command. Give it another name",
+        ),
+        (
+            "actions:\n  back: {kind: command, argv: [sh, -c, 'echo $HOME']}\n",
+            "2: actions.back.argv: $HOME is not one of $service,",
+        ),
+        (
             _POLICY % "kind: latency, quantil: 0.9",
             "4: policies.p.criteria.0.quantil: no such option; did you mean q",
         ),
@@ -76,3 +85,10 @@ def test_a_quantile_is_understood_as_people_say_it(written: str, share: float) -
     config = parse(_POLICY % f"kind: latency, quantile: {written}", "healthd.yaml", Config, {})
     (criterion,) = config.policies["p"].criteria
     assert getattr(criterion, "quantile", None) == pytest.approx(share)
+
+
+def test_a_shell_in_an_action_is_written_as_its_message_says() -> None:
+    """In the file two dollar signs are one, so that a placeholder's escape has four."""
+    text = """actions: {back: {kind: command, argv: [sh, -c, 'echo "$1" $$$$HOME', sh, $candidate]}}"""
+    action = parse(text, "healthd.yaml", Config, {}).actions["back"]
+    assert getattr(action, "argv", None) == ("sh", "-c", 'echo "$1" $$HOME', "sh", "$candidate")
