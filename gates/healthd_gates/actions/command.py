@@ -22,7 +22,7 @@ from healthd_gates.sources.contract import ArmError, Arms
 _SHOWN = 1500  # characters of output, its end
 _KEPT = 12_288  # bytes of it in which secrets are looked for, so that none is cut where it is not seen
 _SPACE = re.compile(r"\s+")
-_PLACEHOLDER = re.compile(r"\$(?:\$|([A-Za-z_]\w*))")  # of an argument: `$1` and `$?` are a shell's own, `$$` is one `$`
+_PLACEHOLDER = re.compile(r"\$(?:\$|([A-Za-z_]\w*))")  # `$1` and `$?` are a shell's own, `$$` is one `$`
 _SENSITIVE = re.compile(r"pass|secret|token|key|credential|auth", re.IGNORECASE)
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _FIELDS = (
@@ -44,8 +44,8 @@ def _argv(words: tuple[str, ...]) -> tuple[str, ...]:
         for name in _placeholders([word]):
             if name not in _FIELDS:
                 raise ValueError(
-                    f"${name} is not one of ${', $'.join(_FIELDS)}.{did_you_mean(name, _FIELDS)} To hand ${name} itself to "
-                    f"the program, write $$$${name}"
+                    f"${name} is not one of ${', $'.join(_FIELDS)}.{did_you_mean(name, _FIELDS)} "
+                    f"To hand ${name} itself to the program, write $$$${name}"
                 )
     return words
 

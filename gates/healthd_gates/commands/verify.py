@@ -75,6 +75,8 @@ async def verify(
         _tell_dry_run(await client.could_start(request), as_json=as_json)
         return
     gate = await client.verify(request, key=key)
+    for note in gate.notes if not quiet else ():
+        click.echo(f"note: {note}", err=True)
     interrupts = Interrupts()
     with interrupts.caught():
         while not gate.is_answered:

@@ -23,7 +23,6 @@ from healthd_gates.domain.errors import (
     AlreadyDecided,
     AmbiguousGate,
     Draining,
-    InvalidRequest,
     JournalUnavailable,
     NothingToRollBack,
     NotPushed,
@@ -105,8 +104,8 @@ class GateService:
         """Store a gate and run it. The same idempotency key with the same request returns the same gate, for
         `joins_for` seconds after its verdict; None: without a limit. Raises StaleVerdict after that.
 
-        `guards_live`: Raise InvalidRequest for a version that has the traffic since its last gate, which a fail would
-        move although nobody named where to.
+        `guards_live`: Only judge a version that has the traffic since its last gate: a fail would move that although
+        nobody named where to.
         """
         admission, spec = self._validated(request, caller, idempotency_key, joins_for)
         with _refusing():
@@ -117,7 +116,7 @@ class GateService:
             if len(self._supervisor) >= self._supervisor.config.gates.max_running:
                 raise TooManyGates(count=len(self._supervisor))
             if guards_live:
-                await self._refuse_live(admission, spec)
+                admission = await self._spared_if_live(admission, spec)
             admission = await self._with_checked_source(admission, spec)
             # Shielded: a caller that disconnects must not leave a gate behind that is stored but runs nowhere.
             return await asyncio.shield(asyncio.create_task(self._store_and_run(admission, spec)))
@@ -131,7 +130,7 @@ class GateService:
                 await self._gate_store.refuse(admission)
             except ServiceBusy as refusal:
                 raise await self._busy(refusal) from None
-            await self._refuse_live(admission, spec)
+            admission = await self._spared_if_live(admission, spec)
             return (await self._with_checked_source(admission, spec)).gate
 
     def _validated(
@@ -148,24 +147,22 @@ class GateService:
             freezes=self.freezes(),
         )
 
-    async def _refuse_live(self, admission: Admission, spec: GateSpec) -> None:
-        """Raise InvalidRequest for a gate about the version that is live, such as that of a pipeline that is run again:
-        its rollback would move the traffic of a version that nothing replaced."""
+    async def _spared_if_live(self, admission: Admission, spec: GateSpec) -> Admission:
+        """Return the admission of a gate that only judges where its version is live, such as that of a pipeline that is
+        run again: a rollback would move the traffic of a version that nothing replaced."""
         gate, request = admission.gate, admission.request
         acts = spec.actions(Occasion.FAIL) or spec.actions_on_loss()
         if request.rollback != "auto" or gate.baseline is not None or not spec.follows_switch or not acts:
-            return
+            return admission
         page = await self._gate_store.page(gate.service, (), _RECENT, None)
         before = next((each for each in page.gates if self._followed_switch(each, spec)), None)
         if before is None or not before.may_stay or before.candidate != gate.candidate:
-            return
+            return admission
         if gate.deployment.id is not None and gate.deployment.id == before.deployment.id:
-            return  # another step of the same deploy
-        raise InvalidRequest(
-            field="baseline",
-            problem=f"{gate.candidate.version} has passed gate {before.id}, and no deploy came after it: it is live, "
-            "and a rollback of it would have nowhere to go. Name the baseline, or only judge it: rollback off "
-            "(--no-rollback)",
+            return admission  # another step of the same deploy
+        return admission.only_judging(
+            f"{gate.candidate.version} has passed gate {before.id}, and no deploy came after it: it is live, so that "
+            "it is only judged, and nothing rolled back. With a baseline in the request it would be"
         )
 
     def _followed_switch(self, gate: Gate, spec: GateSpec) -> bool:
@@ -187,7 +184,7 @@ class GateService:
         }
         found = await all_of(checks)  # at once: a start waits for the slowest one, not for their sum
         notes = tuple(note for each in found.values() for note in each)
-        return replace(admission, gate=replace(gate, notes=notes)) if notes else admission
+        return replace(admission, gate=replace(gate, notes=(*gate.notes, *notes))) if notes else admission
 
     async def _store_and_run(self, admission: Admission, spec: GateSpec) -> Gate:
         try:

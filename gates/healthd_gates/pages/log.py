@@ -33,7 +33,8 @@ def _told(event: GateEvent) -> str:
     match event.kind:
         case EventKind.STARTED:
             about = f"{body.get('service')} {body.get('candidate')}"
-            return f"{body.get('caller')} asks about {about}, policy {body.get('policy')}"
+            why = f"; {body['why']}" if body.get("why") else ""
+            return f"{body.get('caller')} asks about {about}, policy {body.get('policy')}{why}"
         case EventKind.STATE:
             return f"{body.get('state')}{_rest(body, 'state')}"
         case EventKind.DECISION:

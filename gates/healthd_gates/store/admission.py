@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import sha256
 from typing import Any
@@ -39,15 +39,22 @@ class Admission:
     idempotency_key: str | None
     follows_switch: bool = True
     joins_for: float | None = None
+    asked: VerifyRequest | None = None
+    """The request as it came, where the gate is another one than was asked for."""
+
+    def only_judging(self, why: str) -> Admission:
+        """Return the admission of a gate that rolls nothing back; `why` is its note."""
+        gate = replace(self.gate, rollback_mode="off", notes=(*self.gate.notes, why))
+        return replace(self, gate=gate, request=self.request.model_copy(update={"rollback": "off"}), asked=self.request)
 
     @property
     def request_hash(self) -> str:
         """Hash of the request's content. The caller and its run are shown to people and change no verdict."""
-        return _hash(self.request, {"deployment"})
+        return _hash(self.asked or self.request, {"deployment"})
 
     def is_of(self, request_hash: str) -> bool:
         """True if that is the hash of this request; also as earlier versions of healthd have stored it."""
-        return request_hash in (self.request_hash, _hash(self.request, set()))
+        return request_hash in (self.request_hash, _hash(self.asked or self.request, set()))
 
     @property
     def idempotency(self) -> str | None:
@@ -129,6 +136,8 @@ async def admit(connection: AsyncConnection, admission: Admission, moment: datet
         )
     )
     body = {"service": gate.service, "policy": gate.policy, "candidate": gate.candidate.version, "caller": gate.caller}
+    if admission.asked is not None:
+        body["why"] = gate.notes[0]
     started = GateEvent(gate.id, 1, moment, EventKind.STARTED, body)
     await connection.execute(sa.insert(tables.gate_events).values(event_columns(started)))
     await write_audit(connection, moment, *_audit(admission))

@@ -32,7 +32,13 @@ async def gates(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Gatin
     unclear = {**POLICIES["held"], "inconclusive": "fail", "confirm_timeout": "1s"}
     policies = {**POLICIES, "held": unclear, "preflight": POLICIES["open"]}
     services = {name: {"source": {"kind": "push"}, "policy": policy} for name, policy in _VERDICTS.items()}
-    async with gating(tmp_path_factory.mktemp("ci"), policies=policies, services=services, hooks={}) as running:
+    live = {"source": {"kind": "push"}, "policy": "open", "on_fail": ["back"]}
+    settings = {
+        "policies": policies,
+        "services": {**services, "live": live},
+        "actions": {"back": {"kind": "command", "argv": ["true"]}},
+    }
+    async with gating(tmp_path_factory.mktemp("ci"), hooks={}, **settings) as running:
         yield running
 
 
@@ -146,6 +152,19 @@ async def test_only_a_pass_is_promoted(gates: Gating, tmp_path: Path, pipeline: 
         assert [code for code in run.codes.values() if code] == ([] if promoted else [1])
     async with gates.client() as client:
         assert not (await client.locks()).locks
+
+
+@pytest.mark.parametrize("pipeline", PIPELINES)
+async def test_it_is_run_again_for_the_live_version(gates: Gating, tmp_path: Path, pipeline: Pipeline) -> None:
+    """As often as somebody presses the button: it is judged and promoted, and no rollback could take it away."""
+    version = f"3.0-{pipeline.__name__.replace('_', '-')}"
+    for attempt in ("first", "second"):
+        folder = tmp_path / attempt
+        folder.mkdir()
+        run = await pipeline(folder, gates, "live", version, f"{pipeline.__name__}-{attempt}")
+        assert run.done() == [f"deploy.sh {version}", f"promote.sh {version}"]
+    mode = json.loads((folder / "verdict.json").read_text())["rollback_mode"]
+    assert (mode, [code for code in run.codes.values() if code]) == ("off", [])
 
 
 async def test_nothing_is_deployed_by_a_command_of_another_hash(gates: Gating, tmp_path: Path) -> None:

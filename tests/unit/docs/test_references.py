@@ -34,8 +34,15 @@ def test_every_option_is_described(model: type[BaseModel]) -> None:
 @pytest.mark.parametrize("page", ["config.md", "deploy.md"])
 def test_a_default_is_written_as_its_type_is(page: str) -> None:
     """A share, a ratio and a plain number are no duration: `limit: 5%`, not `50ms`."""
-    rows = re.findall(r"^\| <a id[^`]*`(\w+)` \| (\w+)[^|]*\| `([^`]+)` \|", (_PAGES_OF / page).read_text("utf-8"), re.M)
-    written = {"duration": r"\d+(\.\d+)?(ms|s|m|h|d|w)", "percentage": r"[\d.]+%", "number": r"-?[\d.]+", "whole": r"-?\d+"}
+    rows = re.findall(
+        r"^\| <a id[^`]*`(\w+)` \| (\w+)[^|]*\| `([^`]+)` \|", (_PAGES_OF / page).read_text("utf-8"), re.MULTILINE
+    )
+    written = {
+        "duration": r"\d+(\.\d+)?(ms|s|m|h|d|w)",
+        "percentage": r"[\d.]+%",
+        "number": r"-?[\d.]+",
+        "whole": r"-?\d+",
+    }
     assert {kind for _, kind, _ in rows} >= {"duration"}
     assert [row for row in rows if row[1] in written and not re.fullmatch(written[row[1]], row[2])] == []
 

@@ -31,8 +31,8 @@ _POLICY = "policies:\n  p:\n    criteria:\n      - {%s}\n"
         ),
         (
             "actions:\n  back: {kind: command, argv: ['true'], env: {HEALTHD_GATE: x}}\n",
-            "2: actions.back.env: HEALTHD_GATE cannot be set here: names that begin with HEALTHD_ are what healthd itself"
-            " tells a command. Give it another name",
+            "2: actions.back.env: HEALTHD_GATE cannot be set here: names that begin with HEALTHD_ are what healthd "
+            "itself tells a command. Give it another name",
         ),
         (
             "actions:\n  back: {kind: command, argv: [sh, -c, 'echo $HOME']}\n",

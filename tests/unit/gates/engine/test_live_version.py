@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from healthd_gates.domain import errors as refusals
+from healthd_gates.domain.evidence import Verdict
 from healthd_gates.domain.gate import Gate
 from healthd_gates.domain.request import Deployment, Version
 from tests.fakes.gates import Note, Replica, Script, broken, config, replica, request, silent
@@ -18,17 +19,24 @@ async def verified(running: Replica, version: str = "2.0", key: str | None = Non
     return await running.keeper.wait(gate.id, 600)
 
 
-async def test_it_is_refused_where_a_fail_would_move_the_traffic(file: Path) -> None:
-    """With what to say instead; nothing is started, and the watch over the version goes on."""
+async def test_it_is_only_judged_where_a_fail_would_move_the_traffic(file: Path) -> None:
+    """A good one passes again, as often as its pipeline runs; a bad one is told, and nothing is carried out. Each says
+    why, and how to have it otherwise; a request that is sent again joins its gate."""
     async with replica(file) as running:
         passed = await verified(running, key="run-1")
-        assert passed.may_stay
-        again = rf"2\.0 has passed gate {passed.id}, and no deploy came after it.*--no-rollback"
-        with pytest.raises(refusals.InvalidRequest, match=again):
-            await verified(running, key="run-2")
-        with pytest.raises(refusals.InvalidRequest, match=again):
-            await running.keeper.could_start(request(), caller="ci")
-        assert (await running.keeper.list()).gates[0].id == passed.id
+        assert (passed.may_stay, passed.rollback_mode) == (True, "auto")
+        again = f"2.0 has passed gate {passed.id}, and no deploy came after it: it is live, so that it is only judged"
+        dry = await running.keeper.could_start(request(), caller="ci")
+        assert dry.notes[0].startswith(again)
+        good = await verified(running, key="run-2")
+        assert (good.may_stay, good.rollback_mode) == (True, "off")
+        started = await anext(running.keeper.events(good.id))
+        assert started.body["why"].startswith(again)
+        assert (await verified(running, key="run-2")).id == good.id
+        Script.act = broken
+        bad = await verified(running, key="run-3")
+        assert bad.decision is not None
+        assert (bad.decision.verdict, bad.rollback, Note.tried) == (Verdict.FAIL, None, [])
 
 
 @pytest.mark.parametrize(
@@ -51,7 +59,7 @@ async def test_another_step_of_the_same_deploy(file: Path) -> None:
 
 
 async def test_where_no_action_would_be_ordered(file: Path) -> None:
-    """There is nothing to refuse."""
+    """There is nothing to spare."""
     async with replica(file, config(service={"on_fail": []})) as running:
         await verified(running)
         assert (await verified(running)).decision is not None
