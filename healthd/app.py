@@ -93,13 +93,19 @@ class Daemon:
             environ=os.environ,
         )
         self.refusals = Refusals(lambda reason: self.metrics.http_refused.labels(reason).inc())
-        guard = Guard(self._in_force, self.refusals)
+        guard = Guard(self._in_force, self.refusals, clock)
         self.health = HealthEndpoints(self.board, guard, self._in_force, clock, stuck=lambda: self.pulse.stuck)
         self.checks_api = ChecksApi(self.suite, self.board, guard)
         self.database = Database(settings.journal_url, clock, (journal_tables.BRANCH, gate_tables.BRANCH))
         self.journal = Journal(self.database, clock, lambda: self.settings.retention)
         self.windows = Windows(self.board, WindowStore(self.database, clock), clock)
-        self.windows_api = WindowsApi(self.windows, self.board, guard, clock, lambda: self.settings.services)
+        self.windows_api = WindowsApi(
+            self.windows,
+            self.board,
+            guard,
+            clock,
+            lambda: {name: service.labels for name, service in self.settings.services.items()},
+        )
         self.metrics.watch_windows(
             lambda: Counter(window.kind for window in self.windows.all()), lambda: self.windows.unsaved
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import structlog
 from aiohttp import web
@@ -17,6 +17,7 @@ from healthd_gates.api.locks import Locks
 from healthd_gates.api.long_poll import Patience
 from healthd_gates.api.operation import Operation
 from healthd_gates.api.rate_limit import Rate, RateLimiter
+from healthd_gates.api.reach import ServicesInReach
 from healthd_gates.api.verify import Verify
 from healthd_gates.engine.service import GateService
 from healthd_gates.hooks import find_kind, known_kinds
@@ -38,7 +39,16 @@ class GateApi:
         rate: Rate = _RATE,
     ) -> None:
         self._patience = Patience(gate_service, clock)
-        self._door = AccessControl(guard, RateLimiter(rate, clock), lambda: runs.config.http.external_url)
+
+        async def service_of(gate_id: str) -> str:
+            return (await gate_service.get(gate_id)).service
+
+        def labels_of(service: str) -> Mapping[str, str]:
+            found = runs.config.services.get(service)
+            return found.labels if found is not None else {}
+
+        reach = ServicesInReach(service_of, lambda: runs.config.hooks, labels_of)
+        self._door = AccessControl(guard, RateLimiter(rate, clock), reach, lambda: runs.config.http.external_url)
         self.operations: Sequence[Operation] = (
             *Verify(gate_service, self._patience).operations(),
             *GateCalls(gate_service, self._patience).operations(),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
+from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -13,7 +15,6 @@ from pydantic import (
     SecretStr,
     SerializeAsAny,
     ValidationInfo,
-    model_validator,
 )
 
 from healthd.addresses.notes import notes_of
@@ -23,6 +24,7 @@ from healthd.checks.contract import CheckConfig, Level
 from healthd.checks.database import checked_uri
 from healthd.checks.misconfigured import MisconfiguredConfig
 from healthd.checks.parsing import read_check
+from healthd.config.auth import Auth
 from healthd.config.external_url import ExternalUrl
 from healthd.config.model import Model as Model
 from healthd.config.model import Name as Name
@@ -31,19 +33,7 @@ from healthd.nearest import not_under
 from healthd.notifiers.contract import MisconfiguredNotifier, NotifierConfig
 from healthd.notifiers.parsing import AnyNotifier, KnownRoute
 from healthd.registry import SchemaOfKinds
-from healthd.units import Duration
-
-SCOPES = (
-    "health:read",
-    "checks:run",
-    "heartbeats:write",
-    "windows:write",
-    "gates:read",
-    "gates:verify",
-    "gates:rollback",
-    "gates:hooks",
-    "admin",
-)
+from healthd.units import Duration, stamp
 
 
 def split_address(text: str) -> tuple[str, int]:
@@ -96,39 +86,6 @@ class Http(Model):
     """Address of the server for HAProxy's agent-check, as host:port; off by default."""
     drain: Duration = 5.0
     """Time to answer `not ready` after SIGTERM before stopping."""
-
-
-class Token(Model):
-    name: Name
-    """Name of the token's holder; it is stored in the audit."""
-    hash: SecretStr
-    """Hash that `healthd token new` printed for the token; the token itself is stored nowhere."""
-    scopes: frozenset[Literal[SCOPES]] = Field(min_length=1)  # type: ignore[valid-type]
-    """Scopes that the token grants; `admin` includes all of them."""
-    hooks: tuple[Name, ...] | None = None
-    """Names of the hooks that a token with `gates:hooks` may call; all by default."""
-
-    @model_validator(mode="after")
-    def _hash_is_one(self) -> Self:
-        text = self.hash.get_secret_value()
-        if not re.fullmatch(r"sha256:[0-9a-f]{64}", text):
-            raise ValueError("hash is not a token's hash: `healthd token new` prints one")
-        return self
-
-
-class Auth(Model):
-    tokens: tuple[Token, ...] = ()
-    """Tokens of the callers."""
-    trust_loopback: bool = False
-    """True if direct callers on this host may read without a token. Behind a proxy on the same host every caller may
-    appear to be on this host; so changes always need a token."""
-
-    @model_validator(mode="after")
-    def _names_differ(self) -> Self:
-        names = [token.name for token in self.tokens]
-        if len(set(names)) < len(names):
-            raise ValueError("two tokens have the same name: audit could not tell them apart")
-        return self
 
 
 class Log(Model):
@@ -305,7 +262,22 @@ class Settings(Model):
     def notes(self) -> list[str]:
         """Notes on options that are valid but deserve attention, each with its key. None contains a secret."""
         told = [f"checks.{name}: {note}" for name, check in self.active_checks.items() for note in check.notes]
-        return told + [f"journal: {note}" for note in notes_of(self.journal_url)]
+        told += [f"journal: {note}" for note in notes_of(self.journal_url)]
+        now = datetime.now(UTC)
+        told += [
+            f"auth.tokens: {token.name} is refused since {stamp(token.expires)}: make another, or take it out"
+            for token in self.auth.tokens
+            if token.expires is not None and token.has_expired(now)
+        ]
+        for section, known in (("checks", self.checks), ("groups", {*_OWN_GROUPS, *self.groups})):
+            told += self.notes_on_tokens(section, known)
+        return told
+
+    def notes_on_tokens(self, section: str, known: Collection[str]) -> list[str]:
+        """Return a note for each name that a token is bound to and that is not under a section. It is no error: tokens
+        may stand in a file that several environments share."""
+        strangers = self.auth.strangers(section, known)
+        return [f"auth.tokens: {token} is bound to {not_under(section, name, known)}" for token, name in strangers]
 
     @property
     def journal_url(self) -> str:

@@ -135,6 +135,10 @@ class Board:
         tolerating = any(_counted(state, group) is not state.status for state in states if state.maintenance is None)
         return GroupState(name, status, ready, tolerating, states)
 
+    def groups_of(self, name: str) -> frozenset[str]:
+        """Return the groups that a check is in."""
+        return frozenset(group for group, members in self._groups.items() if name in members.checks)
+
     def overall(self) -> Status:
         """Return the worst critical status; a check that is not critical can only degrade it."""
         return worst(
@@ -153,7 +157,7 @@ class Board:
         watched = [Watched(window) for window in (*self._planned, *self._added)]
         self._windows = {}
         for name, state in self._states.items() if watched else ():
-            groups = {group for group, members in self._groups.items() if name in members.checks}
+            groups = self.groups_of(name)
             if mine := [window for window in watched if window.takes(name, state.config.labels, groups)]:
                 self._windows[name] = mine
         self._note_change()

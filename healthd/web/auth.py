@@ -19,8 +19,12 @@ from ipaddress import ip_address
 from aiohttp import HttpVersion11, hdrs, web
 from multidict import istr
 
+from healthd.config.auth import Token
 from healthd.config.in_force import Current
-from healthd.config.settings import Settings, Token, split_address
+from healthd.config.reach import Reach
+from healthd.config.settings import Settings, split_address
+from healthd.runtime.clock import Clock, SystemClock
+from healthd.units import stamp
 from healthd.web.problems import Problem
 from healthd.web.refusals import Reason, Refusals
 
@@ -61,12 +65,17 @@ class Caller:
     name: str
     scopes: frozenset[str]
     hooks: frozenset[str] | None = None  # all by default
+    reach: Reach | None = None  # everything by default
 
     def opens(self, hook: str) -> bool:
         return self.hooks is None or hook in self.hooks
 
     def may(self, scope: str) -> bool:
         return scope in self.scopes or "admin" in self.scopes
+
+    def beyond_reach(self, what: str) -> Problem:
+        """Return the refusal of something that the caller may change elsewhere, but not here."""
+        return Problem(403, "Forbidden", f"token {self.name!r} may not change {what}: it is bound to {self.reach}")
 
 
 _THIS_HOST = Caller("loopback", frozenset({"health:read", "gates:read"}))
@@ -76,9 +85,11 @@ class Guard:
     """Identifies callers by the configuration in force. Direct callers on this host may be trusted to read, never to
     change anything: not every proxy adds a header."""
 
-    def __init__(self, settings: Current[Settings], refused: Refusals | None = None) -> None:
+    def __init__(
+        self, settings: Current[Settings], refused: Refusals | None = None, clock: Clock | None = None
+    ) -> None:
         self.refused = refused or Refusals()
-        self._settings = settings
+        self._settings, self._clock = settings, clock or SystemClock()
 
     @property
     def _tokens(self) -> tuple[Token, ...]:
@@ -180,8 +191,15 @@ class Guard:
         if token is None or found is None:
             self.refused(Reason.UNKNOWN_TOKEN)
             raise _unauthorized(fault)
-        hooks = None if found.hooks is None or "admin" in found.scopes else frozenset(found.hooks)
-        return Caller(found.name, frozenset(found.scopes), hooks)
+        if found.expires is not None and found.has_expired(self._clock.now()):
+            self.refused(Reason.EXPIRED_TOKEN)
+            raise _unauthorized(f"token {found.name!r} is refused since {stamp(found.expires)}: make another one")
+        environment = self._settings.now.environment
+        if not found.holds_in(environment):
+            self.refused(Reason.UNKNOWN_TOKEN)
+            raise _unauthorized(f"token {found.name!r} is not valid in the environment {environment}")
+        hooks = None if found.hooks is None or "admin" in found.granted else frozenset(found.hooks)
+        return Caller(found.name, found.granted, hooks, found.reach)
 
 
 def _presented(request: web.Request) -> str | None:

@@ -26,7 +26,7 @@ _GROUPS = {
 }
 _REFUSED = {
     401: "No token, or one that is not known.",
-    403: "The token lacks the scope.",
+    403: "The token lacks the scope, or is bound to other checks and services.",
 }
 
 

@@ -16,6 +16,7 @@ class Reason(StrEnum):
     """Reason of a refusal."""
 
     UNKNOWN_TOKEN = "unknown_token"
+    EXPIRED_TOKEN = "expired_token"
     BAD_SIGNATURE = "bad_signature"
     NOT_HTTP = "not_http"
     SLOW_HEAD = "slow_head"
@@ -25,6 +26,7 @@ class Reason(StrEnum):
 
 _TOLD = {
     Reason.UNKNOWN_TOKEN: "callers with a token that is not known were refused",
+    Reason.EXPIRED_TOKEN: "callers with a token that has expired were refused",
     Reason.BAD_SIGNATURE: "events with a wrong signature were refused",
     Reason.CROWDED: "idle connections were closed: there are too many",
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Annotated, Any
 
@@ -20,7 +20,7 @@ from healthd.nearest import not_under
 from healthd.notifiers.routes import Names
 from healthd.runtime.clock import Clock
 from healthd.units import Duration, stamp
-from healthd.web.auth import Guard
+from healthd.web.auth import Caller, Guard
 from healthd.web.problems import Problem, answering_problems
 
 _LONGEST = timedelta(days=366)
@@ -28,6 +28,7 @@ _MOST = 1000
 _ACKNOWLEDGED_FOR = timedelta(days=30)
 _WILD = frozenset("*?[")
 _NO_STORE = {"Cache-Control": "no-store"}
+Labels = Mapping[str, Mapping[str, str]]
 
 
 class NewWindow(Model):
@@ -55,10 +56,15 @@ class NewWindow(Model):
 
 
 class WindowsApi:
-    """API calls on windows."""
+    """API calls on windows. `services` are the labels of each service."""
 
     def __init__(
-        self, windows: Windows, board: Board, guard: Guard, clock: Clock, services: Callable[[], Collection[str]]
+        self,
+        windows: Windows,
+        board: Board,
+        guard: Guard,
+        clock: Clock,
+        services: Callable[[], Mapping[str, Mapping[str, str]]],
     ) -> None:
         self._windows, self._board, self._guard, self._clock = windows, board, guard, clock
         self._services = services
@@ -80,6 +86,7 @@ class WindowsApi:
         caller = self._guard.require(request, "windows:write")
         wanted = await _read(request)
         self._refuse_strangers(wanted)
+        self._refuse_beyond_reach(caller, wanted)
         if len(self._windows.all()) >= _MOST:
             raise Problem(429, "Too many windows", f"there are {_MOST}: end some first")
         start, end = self._times(wanted)
@@ -101,7 +108,11 @@ class WindowsApi:
     async def _end(self, request: web.Request) -> web.Response:
         """End a window now."""
         caller = self._guard.require(request, "windows:write")
-        window = await self._windows.end(request.match_info["id"], caller.name)
+        key = request.match_info["id"]
+        for known in self._windows.all():
+            if known.id == key:
+                self._refuse_beyond_reach(caller, known)
+        window = await self._windows.end(key, caller.name)
         if window is None:
             raise Problem(404, "No such window", "GET /windows lists them; those of the configuration end there")
         return web.json_response(self._document(window) | {"ended": True}, headers=_NO_STORE)
@@ -132,6 +143,31 @@ class WindowsApi:
             for name in getattr(wanted, section):
                 if name not in names and not _WILD & set(name):
                     raise Problem(422, "Invalid window", f"names {not_under(section, name, names)}")
+
+    def _refuse_beyond_reach(self, caller: Caller, window: NewWindow | Window) -> None:
+        """Raise Problem 403 for a window that covers, or could cover later, what the caller's token is not bound to."""
+        reach = caller.reach
+        if reach is None:
+            return
+        if not (window.checks or window.groups or window.services):
+            if reach.names or not reach.narrows(window.labels):
+                raise caller.beyond_reach("everything with these labels: name its checks, groups or services")
+            return
+        services = self._services()
+        for name in window.checks:
+            known = name in self._board
+            covered = known and reach.check(name, self._board.check(name).config.labels, self._board.groups_of(name))
+            if not covered and not (name in reach.checks and reach.narrows(window.labels)):
+                raise caller.beyond_reach(f"the check {name}")
+        for name in window.services:
+            covered = name in services and reach.service(name, services[name])
+            if not covered and not (name in reach.services and reach.narrows(window.labels)):
+                raise caller.beyond_reach(f"the service {name}")
+        for group in window.groups:
+            members = self._board.group(group).checks if group in self._board.groups() else ()
+            owned = [reach.check(it.name, it.config.labels, self._board.groups_of(it.name)) for it in members]
+            if not owned or not all(owned):
+                raise caller.beyond_reach(f"the group {group}")
 
     def _document(self, window: Window) -> dict[str, Any]:
         assert window.start is not None

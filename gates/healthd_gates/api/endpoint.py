@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 from aiohttp import web
 
@@ -16,6 +17,7 @@ from healthd_gates.api.operation import Call, Nothing, Operation
 from healthd_gates.api.parsing import read_query, require_json
 from healthd_gates.api.problems import problem_of
 from healthd_gates.api.rate_limit import RateLimiter
+from healthd_gates.api.reach import ServicesInReach
 from healthd_gates.domain.errors import Refusal
 
 _MIB = 1024**2
@@ -30,6 +32,7 @@ class AccessControl:
 
     guard: Guard
     limiter: RateLimiter
+    reach: ServicesInReach
     external_url: Callable[[], str | None] = lambda: None
     strangers: Bodies = field(default_factory=lambda: Bodies(at_once=4 * _MIB, seconds=5.0))
     callers: Bodies = field(default_factory=lambda: Bodies(at_once=16 * _MIB, seconds=15.0))
@@ -49,19 +52,25 @@ class Endpoint:
                 await self.door.strangers.read(request, operation.largest_body)
             caller = await self._admit(request)
             self.door.limiter.admit(caller.name)
+            in_reach = await self.door.reach.admit_path(operation, request, caller)
             query = read_query(request, operation.query)
             again = partial(self._admit, request)
             base = base_of(request, self.door.external_url())
             if not operation.takes_body:
-                return await operation.handle(Call(request, caller, Nothing(), query, again, base))
+                return await self._handle(Call(request, caller, Nothing(), query, again, base), in_reach)
             require_json(request)
             await self.door.callers.read(request, operation.largest_body)
             body = operation.parse(taken(request), operation.body)
-            return await operation.handle(Call(request, caller, body, query, again, base))
+            return await self._handle(Call(request, caller, body, query, again, base), in_reach)
         except Refusal as refusal:
             return operation.refuse(problem_of(refusal))
         except Problem as problem:
             return operation.refuse(problem)
+
+    async def _handle(self, call: Call[Any, Any], in_reach: bool) -> web.StreamResponse:
+        if not in_reach:
+            self.door.reach.admit_body(self.operation, call)
+        return await self.operation.handle(call)
 
     async def _admit(self, request: web.Request) -> Caller:
         """Return the caller, by the guard that is in force now. Raises Problem 401 or 403."""

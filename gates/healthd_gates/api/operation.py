@@ -5,7 +5,7 @@ The routes and the OpenAPI document are both made from these, so that they canno
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -25,7 +25,7 @@ GATE_ID = r"(?!verify$)[A-Za-z0-9_-]{1,64}"
 PATH_PATTERNS = {"gate_id": GATE_ID, "service": NAME, "hook": NAME, "action": NAME}
 _ALWAYS = {
     401: "No token, or one that is not known.",
-    403: "The token lacks the scope.",
+    403: "The token lacks the scope, or is bound to other services.",
     429: "Too many calls; `Retry-After` says when the next one is welcome.",
     503: "The journal cannot be read or written. Nothing was started or changed.",
 }
@@ -116,6 +116,7 @@ class Operation:
     told_by_body: bool = False  # True if the caller is authenticated by the body
     largest_body: int = LARGEST_BODY  # bytes
     parse: Callable[[bytes, Any], Model] = read_body
+    services: Callable[[Call[Any, Any]], Iterable[str]] | None = None  # changed ones; by path and body by default
 
     @property
     def takes_body(self) -> bool:

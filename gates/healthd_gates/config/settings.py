@@ -16,7 +16,8 @@ from pydantic import (
 )
 
 from healthd.checks.parsing import MISSING, check_what_is_set
-from healthd.config.settings import Auth, Defaults, Model, Name, Settings, Templates
+from healthd.config.auth import Auth
+from healthd.config.settings import Defaults, Model, Name, Settings, Templates
 from healthd.labels import MOST_LABELS, Labels
 from healthd.nearest import did_you_mean, not_under
 from healthd.registry import SchemaOfKinds
@@ -318,4 +319,4 @@ class Config(Settings):
     @property
     def notes(self) -> list[str]:
         """Notes on the configuration, also on gates that could never pass."""
-        return [*super().notes, *unmeasurable(self)]
+        return [*super().notes, *self.notes_on_tokens("services", self.services), *unmeasurable(self)]

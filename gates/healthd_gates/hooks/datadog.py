@@ -7,7 +7,7 @@ that is being judged, or was a moment ago, is about the same gate.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
 from typing import Any, Literal
 from uuid import UUID
@@ -201,7 +201,7 @@ class Datadog:
                     400: "No gate of this service and environment is configured, or the version is in quarantine.",
                     409: "A lock, a freeze, a quarantine or another gate is in the way: who and until when.",
                 },
-                body=EvaluationRequest, headers=_HEADERS, admit=_admit, refuse=refused,
+                body=EvaluationRequest, headers=_HEADERS, admit=_admit, refuse=refused, services=self._services,
             ),
             Operation(
                 "datadog_result", "GET", f"{_PATH}/{{gate_id}}", SCOPE, "How an evaluation stands.",
@@ -210,6 +210,10 @@ class Datadog:
                 headers=_HEADERS, admit=_admit, refuse=refused,
             ),
         ]  # fmt: skip
+
+    def _services(self, call: Call[EvaluationRequest, Nothing]) -> Iterable[str]:
+        asked = call.body.data.attributes
+        return (self._find(f"{asked.service}/{asked.env}", call.caller)[1].service,)
 
     async def _start(self, call: Call[EvaluationRequest, Nothing]) -> web.Response:
         asked = call.body.data.attributes

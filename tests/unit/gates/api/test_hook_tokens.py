@@ -12,7 +12,9 @@ from healthd.web.auth import Guard, hash_token
 from healthd_gates.api.endpoint import AccessControl, Endpoint
 from healthd_gates.api.operation import Call, Operation
 from healthd_gates.api.rate_limit import Rate, RateLimiter
+from healthd_gates.api.reach import ServicesInReach
 from healthd_gates.config.settings import Config
+from healthd_gates.domain.errors import UnknownGate
 from tests.fakes.monitoring import HandClock
 
 DEPLOYS = {"service": "api"}
@@ -36,6 +38,10 @@ async def _handle(_call: Call[Any, Any]) -> web.Response:
     return web.Response()
 
 
+async def _no_gate(gate_id: str) -> str:
+    raise UnknownGate(gate_id=gate_id)
+
+
 @pytest.mark.parametrize(
     ("token", "statuses"),
     [
@@ -51,7 +57,7 @@ async def test_it_opens_that_hook_only(token: dict[str, Any], statuses: list[int
     guard = Guard(InForce(config(**token)))
     endpoint = Endpoint(
         Operation("x", "GET", "/hooks/x/{hook}", "gates:hooks", "", _handle, {}),
-        AccessControl(guard, RateLimiter(Rate(), HandClock())),
+        AccessControl(guard, RateLimiter(Rate(), HandClock()), ServicesInReach(_no_gate, dict, lambda _: {})),
     )
     for hook, status in zip(("flagger", "spinnaker"), statuses, strict=True):
         headers = {"Authorization": "Bearer t"}

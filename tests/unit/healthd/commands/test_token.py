@@ -2,10 +2,12 @@
 
 import json
 
+import pytest
 from click.testing import CliRunner
+from ruamel.yaml import YAML
 
 from healthd.commands.token import token
-from healthd.config.settings import Token
+from healthd.config.auth import Token
 from healthd.web.auth import hash_token
 
 
@@ -31,3 +33,45 @@ def test_an_unknown_scope_is_refused() -> None:
     result = CliRunner().invoke(token, ["new", "--scope", "everything"])
     assert result.exit_code == 2
     assert "gates:verify" in result.stderr
+
+
+def test_bounds_are_printed_as_they_are_configured() -> None:
+    """The line that is to be pasted is YAML that means what was asked for."""
+    asked = [
+        "--role",
+        "deployer",
+        "--service",
+        "shop-*",
+        "--label",
+        "team=on",
+        "--label",
+        "team=a b",
+        "--expires",
+        "1d",
+    ]
+    line = CliRunner().invoke(token, ["new", *asked]).stdout.strip().splitlines()[-1]
+    (written,) = YAML(typ="safe", pure=True).load(line)
+    configured = Token.model_validate(written)
+    assert (configured.role, configured.services, configured.labels) == (
+        "deployer",
+        ("shop-*",),
+        {"team": ("on", "a b")},
+    )
+    assert configured.expires is not None
+    assert configured.scopes == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("option", "given", "said"),
+    [
+        ("--expires", "9", "neither a duration such as 90d nor a date such as 2027-01-31"),
+        ("--expires", "2001-01-01", "is in the past"),
+        ("--label", "team", "write it as team=payments"),
+        ("--role", "owner", "'viewer', 'deployer', 'operator', 'admin'"),
+    ],
+)
+def test_wrong_bounds_are_refused(option: str, given: str, said: str) -> None:
+    """With what can be written instead."""
+    result = CliRunner().invoke(token, ["new", option, given])
+    assert result.exit_code == 2
+    assert said in " ".join(result.stderr.split())

@@ -73,7 +73,9 @@ class Site(Stage):
         checks_api = ChecksApi(self.suite, self.board, guard)
         self.api_docs = ApiDocs(renderer)
         self.windows = Windows(self.board, WindowStore(database, self.clock), self.clock)
-        windows_api = WindowsApi(self.windows, self.board, guard, self.clock, lambda: ["checkout"])
+        windows_api = WindowsApi(
+            self.windows, self.board, guard, self.clock, lambda: {"checkout": {"team": "shop"}, "mails": {}}
+        )
         routes = [*self.page.routes(), *self.api_docs.routes(), *windows_api.routes()]
         self.app = server.build(self.health, checks_api, self.metrics, routes)
 
