@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
-from healthd_deploy.core.exit import StepFailed
+from healthd_deploy.core.exit import LeftInPlace, StepFailed
 from healthd_deploy.core.session import GateSession
 from healthd_deploy.core.settings import GatePlan
-from healthd_deploy.core.steps import Act, Steps
+from healthd_deploy.core.steps import Act, Steps, wait_until
 
 
 class Platform(Protocol):
@@ -74,6 +74,13 @@ class BlueGreen:
     releases_back: bool = False
     """True if a failed deploy releases to the idle target what it had before, on a platform that cannot put it back
     otherwise."""
+    ramp: str | None = None
+    """Policy whose gate moves the traffic by itself, step by step; None to switch all of it at once."""
+
+    @property
+    def policy(self) -> str:
+        """Policy that decides whether the version keeps the traffic."""
+        return self.ramp or self.plan.after
 
     async def deploy(self, version: str) -> None:
         """Release to the idle target, switch, and stay there only if the gate passes. Raises Stopped.
@@ -89,9 +96,9 @@ class BlueGreen:
         resumed = False
         if await platform.version(live) == version:
             steps.say(f"{version} is on {live}, which has the traffic already")
-            if not await self.gate_session.switched(self.plan.after, arm(version, live)):
+            if not await self.gate_session.switched(self.policy, arm(version, live)):
                 await self.gate_session.not_quarantined(version)
-                await self.gate_session.stays(self.plan.after, arm(version, live))
+                await self.gate_session.stays(self.plan.after, arm(version, live), ramp=self.ramp)
                 return
             live, idle, resumed = idle, live, True
         await self.gate_session.not_quarantined(version)
@@ -99,18 +106,28 @@ class BlueGreen:
         candidate = arm(version, idle)
         for policy in self.plan.before:
             await self.gate_session.passes(policy, candidate)
+        if self.ramp is not None:
+            await self.gate_session.could_ramp(self.ramp, candidate, baseline)
         before = await self._way_back(idle, version)
         await steps.do(f"release {version} to {idle}", lambda: self._release(idle, version), undo=before)
         for policy in self.plan.idle:
             await self.gate_session.passes(policy, candidate)
         # Before the switch: a version that healthd refuses gets no traffic, and from then on healthd rolls a bad one
         # back even if this tool is killed.
-        kept = self.retire_after
-        await self.gate_session.begin(self.plan.after, candidate, baseline, rollback_window=kept, resumed=resumed)
-        await self.gate_session.hold()
+        kept, ramps = self.retire_after, self.ramp is not None
+        if ramps:  # which has traffic from its start on
+            await self.gate_session.hold()
+        await self.gate_session.begin(
+            self.policy, candidate, baseline, rollback_window=kept, resumed=resumed, ramps=ramps
+        )
         back = (f"put the traffic back to {live}", lambda: self._back(live))
-        await steps.do(f"switch the traffic from {live} to {idle}", lambda: self._switch(idle), undo=back)
-        await self.gate_session.verdict()
+        if ramps:
+            await steps.do(f"let healthd move the traffic from {live} to {idle}", self._hand_over, undo=back)
+            await self._follow(idle)
+        else:
+            await self.gate_session.hold()
+            await steps.do(f"switch the traffic from {live} to {idle}", lambda: self._switch(idle), undo=back)
+            await self.gate_session.verdict()
         steps.settled()
         if self.retire_after is not None:
             await steps.afterwards(f"retire {live}", lambda: self._retire(live), wait=self.retire_after)
@@ -135,6 +152,29 @@ class BlueGreen:
     async def _switch(self, target: str) -> None:
         self.gate_session.report.exposed()
         await self.platform.switch(target)
+
+    async def _hand_over(self) -> None:
+        """Nothing but noted: the gate has begun, and widens by itself, even if this tool is killed."""
+        self.gate_session.report.exposed()
+
+    async def _follow(self, idle: str) -> None:
+        """Follow a ramp to its verdict, and a pass until the target has all the traffic, which a lenient policy gives
+        to it only then."""
+        try:
+            await self.gate_session.verdict()
+        except LeftInPlace:
+            self.steps.settled()
+            raise
+        if self.steps.dry_run:
+            return
+
+        async def complete() -> bool:
+            return await self.platform.live() == idle
+
+        try:
+            await wait_until(complete, within=self.gate_session.patience, every=0.5, what=f"all the traffic to {idle}")
+        except StepFailed:
+            self.steps.say(f"healthd has passed it, and goes on giving {idle} the rest of the traffic", "✗")
 
     async def _back(self, target: str) -> None:
         await self.platform.switch(target)

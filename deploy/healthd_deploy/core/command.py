@@ -20,10 +20,10 @@ from pydantic import BaseModel
 
 from healthd.config.file import ConfigError, load
 from healthd.runtime.redaction import Redactor, secrets_of
-from healthd_deploy.core.exit import COULD_NOT_ASK, INTERRUPTED, NOT_UNDONE, PROMOTED, DeployAborted
+from healthd_deploy.core.exit import COULD_NOT_ASK, INTERRUPTED, NOT_UNDONE, PROMOTED, CouldNotAsk, DeployAborted
 from healthd_deploy.core.report import Report
 from healthd_deploy.core.session import GateSession
-from healthd_deploy.core.settings import DeployConfig
+from healthd_deploy.core.settings import BlueGreenPlan, DeployConfig
 from healthd_deploy.core.steps import Steps
 from healthd_gates.client.client import GateClient
 
@@ -45,6 +45,8 @@ class Deploy(Generic[ConfigT]):
     steps: Steps
     gate_session: GateSession
     kept_open: AsyncExitStack
+    strategy: str | None = None
+    """How the traffic is moved, where the command line says so."""
 
 
 Tool = Callable[[Deploy[ConfigT]], Awaitable[None]]
@@ -73,12 +75,30 @@ def deploying(model: type[ModelT]) -> Callable[[Tool[ModelT]], Callable[..., Non
                 sys.exit(COULD_NOT_ASK)
             redact = Redactor(secrets_of(config))
             steps = Steps(dry_run=dry_run, quiet=quiet, redact=redact, undo_within=config.undo_within)
-            code = asyncio.run(_run(tool, version, key or uuid.uuid4().hex[:12], config, steps, as_json=as_json))
+            strategy: str | None = more.get("strategy")
+            run = _run(tool, version, key or uuid.uuid4().hex[:12], config, steps, strategy, as_json=as_json)
+            code = asyncio.run(run)
             sys.exit(code)
 
         return command
 
     return decorate
+
+
+choosing_strategy = click.option(
+    "--strategy",
+    type=click.Choice(["switch", "ramp"]),
+    help="All the traffic at once, or step by step by healthd, as far as the evidence allows; instead of the file's.",
+)
+
+
+def ramp_policy(plan: BlueGreenPlan, strategy: str) -> str | None:
+    """Return the policy that widens the release, None for all of the traffic at once. Raises CouldNotAsk."""
+    if strategy != "ramp":
+        return None
+    if plan.ramp is None:
+        raise CouldNotAsk("gates.ramp is missing in the file: name the policy with the `ramp` that healthd is to go by")
+    return plan.ramp
 
 
 def config_or_exit(file: Path, model: type[PartT], *, only: Collection[str] | None = None) -> PartT:
@@ -94,7 +114,9 @@ def config_or_exit(file: Path, model: type[PartT], *, only: Collection[str] | No
         sys.exit(COULD_NOT_ASK)
 
 
-async def _run(tool: Tool[ModelT], version: str, key: str, config: ModelT, steps: Steps, *, as_json: bool) -> int:
+async def _run(
+    tool: Tool[ModelT], version: str, key: str, config: ModelT, steps: Steps, strategy: str | None, *, as_json: bool
+) -> int:
     daemon = config.healthd
     token = daemon.token.get_secret_value() if daemon.token else None
     async with GateClient(daemon.url, token, retry_for=daemon.retry_for) as client, AsyncExitStack() as kept_open:
@@ -102,7 +124,7 @@ async def _run(tool: Tool[ModelT], version: str, key: str, config: ModelT, steps
         gate_session.report.version = version
         steps.say(f"deploy {key}: {config.service} {version}")
         code = await carried_out(
-            lambda: tool(Deploy(version, key, config, steps, gate_session, kept_open)), gate_session, steps
+            lambda: tool(Deploy(version, key, config, steps, gate_session, kept_open, strategy)), gate_session, steps
         )
     if as_json:
         click.echo(json.dumps(steps.redact.deeply(gate_session.report.document(code)), indent=2))

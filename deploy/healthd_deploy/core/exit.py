@@ -35,6 +35,12 @@ class GateInconclusive(DeployAborted):
     code = INCONCLUSIVE
 
 
+class LeftInPlace(DeployAborted):
+    """A person has ended the ramp and left the traffic where it is: nothing of it is undone."""
+
+    code = NOT_UNDONE
+
+
 class CouldNotAsk(DeployAborted):
     """The daemon does not answer, or refuses the call."""
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from healthd_deploy.core.exit import COULD_NOT_ASK, FAILED, INCONCLUSIVE, INTERRUPTED, NOT_UNDONE, PROMOTED
-from healthd_gates.schema.gate import CriterionDocument, GateDocument
+from healthd_gates.schema.gate import CriterionDocument, GateDocument, RampDocument
 
 _ENDINGS = {
     PROMOTED: "promoted",
@@ -55,6 +55,7 @@ class Report:
             "requests": errors.requests if errors else None,
             "failed_requests": errors.bad if errors else None,
             "exposed_seconds": self.exposed_seconds,
+            "weight": self.weight,
             "gates": [gate.model_dump(mode="json") for gate in self.gates],
         }
 
@@ -66,8 +67,19 @@ class Report:
         if (errors := self._errors()) is not None:
             text += f"; {errors.bad:,.0f} of its {errors.requests:,.0f} requests that healthd saw failed"
         if (seconds := self.exposed_seconds) is not None:
-            text += f"; it had the traffic for {seconds:.0f} s"
+            ramp = self._ramp()
+            had = "the traffic" if ramp is None else f"up to {ramp.width} of the traffic"
+            text += f"; it had {had} for {seconds:.0f} s"
         return text
+
+    @property
+    def weight(self) -> float | None:
+        """Largest share of the traffic, 0 to 1, that a ramp gave to the new version; None without one."""
+        ramp = self._ramp()
+        return None if ramp is None else ramp.weight
+
+    def _ramp(self) -> RampDocument | None:
+        return self.gates[-1].ramp if self.gates else None
 
     def _errors(self) -> CriterionDocument | None:
         """Return the error criterion of the gate after the switch."""

@@ -5,24 +5,25 @@ from __future__ import annotations
 import asyncio
 import getpass
 import socket
-from collections.abc import AsyncIterator, Awaitable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Collection, Mapping
 from contextlib import aclosing, asynccontextmanager, suppress
 from typing import Any, TypeVar
 
 from healthd.units import show_duration
-from healthd_deploy.core.exit import CouldNotAsk, GateFailed, GateInconclusive
+from healthd_deploy.core.exit import CouldNotAsk, GateFailed, GateInconclusive, LeftInPlace, StepFailed
+from healthd_deploy.core.gate_request import Arm, gate_request, refuse_mismatch
 from healthd_deploy.core.report import Report
 from healthd_deploy.core.settings import DeployConfig
-from healthd_deploy.core.steps import Steps
+from healthd_deploy.core.steps import Steps, wait_until
 from healthd_gates.client.client import GateClient
 from healthd_gates.client.exit_codes import FAILED, code_of
 from healthd_gates.client.transport import Refused, Unreachable
 from healthd_gates.commands.view import showing
 from healthd_gates.schema.gate import GateDocument
 
-Arm = dict[str, Any]
 ResultT = TypeVar("ResultT")
 _STALE = "urn:healthd:stale-verdict"
+_TRY = 60.0  # seconds that a try of an action gets to come to its end
 _RECENT = 50  # gates of a service that are searched for one of a version
 
 
@@ -33,6 +34,11 @@ class GateSession:
         self._client, self._config, self._key, self._steps = client, config, key, steps
         self._gate: GateDocument | None = None
         self.report = Report()
+
+    @property
+    def patience(self) -> float:
+        """Seconds that healthd's own actions get before this tool acts itself."""
+        return self._config.rollback_patience
 
     @asynccontextmanager
     async def lock(self) -> AsyncIterator[None]:
@@ -91,31 +97,30 @@ class GateSession:
         rollback_window: float | None = None,
         part: str = "",
         resumed: bool = False,
+        ramps: bool = False,
     ) -> None:
         """Start a gate, or join the one that this deploy started; a deploy that `resumed` after its switch joins it
-        even long after the verdict. Raises CouldNotAsk, also for what is not allowed now.
+        even long after the verdict. Raises CouldNotAsk, also for what is not allowed now, and where the gate moves the
+        traffic itself though this tool is to do so, or the other way round (`ramps`).
 
         With `rolls_back` a fail triggers the daemon's actions. `rollback_window` is the number of seconds after a pass
         in which the baseline can still take the traffic; None: without limit.
         """
-        request: dict[str, Any] = {
-            "service": self._config.service,
-            "policy": policy,
-            "candidate": candidate,
-            "deployment": {"id": self._key},
-            "rollback": "auto" if rolls_back else "off",
-            "lock": self._key,
-        }
-        if baseline is not None:
-            request["baseline"] = baseline
-        if rollback_window is not None:
-            request["rollback_window"] = show_duration(rollback_window)
+        lasts = None if rollback_window is None else show_duration(rollback_window)
+        request = gate_request(
+            self._config.service, self._key, policy, candidate, baseline, rolls_back=rolls_back, rollback_window=lasts
+        )
         if self._steps.dry_run:
-            await self._rehearse(request)
+            await self._rehearse(request, ramps=ramps)
             return
         key = ":".join(filter(None, (self._key, policy, part)))
+        asking = asyncio.ensure_future(self._client.verify(request, key=key))
         try:
-            self._gate = await self._client.verify(request, key=key)
+            self._gate = await asyncio.shield(asking)
+        except asyncio.CancelledError:  # it may have started, and is to be abandoned then
+            with suppress(Refused, Unreachable):
+                self._gate = await asking
+            raise
         except Refused as refusal:
             problem = refusal.problem
             if not resumed or problem.get("type") != _STALE or "followed_by" in problem:
@@ -123,10 +128,22 @@ class GateSession:
             self._gate = await self._asked(self._client.gate(str(problem["gate_id"])))
         except Unreachable as error:
             raise CouldNotAsk(str(error)) from error
+        refuse_mismatch(policy, ramps=ramps, wanted=self._gate.ramp is not None)
 
-    async def _rehearse(self, request: Mapping[str, Any]) -> None:
+    async def could_ramp(self, policy: str, candidate: Arm, baseline: Arm) -> None:
+        """Raise CouldNotAsk where healthd would not widen this release: before anything is done for it. A ramp that
+        this deploy began is gone on with."""
+        gate = await self._latest((policy,), candidate)
+        if gate is not None and gate.deployment.id == self._key:
+            return
+        request = gate_request(self._config.service, self._key, policy, candidate, baseline)
+        found = await self._asked(self._client.could_start(request))
+        refuse_mismatch(policy, ramps=True, wanted=found.ramps)
+
+    async def _rehearse(self, request: Mapping[str, Any], *, ramps: bool) -> None:
         """Have healthd say whether it would start this gate. Raises CouldNotAsk, such as for an unknown policy."""
         found = await self._asked(self._client.could_start(request))
+        refuse_mismatch(found.policy, ramps=ramps, wanted=found.ramps)
         self._steps.say(f"would ask the gate {found.policy} about {request['candidate']['version']}", "○")
         for note in found.notes:
             self._steps.say(f"gate {found.policy}: {note}")
@@ -134,16 +151,16 @@ class GateSession:
     async def switched(self, policy: str, candidate: Arm) -> bool:
         """True if this deploy switched the traffic to a candidate: it started the gate about it and the candidate was
         not promoted since. Raises CouldNotAsk."""
-        gate = await self._latest(policy, candidate)
+        gate = await self._latest((policy,), candidate)
         return gate is not None and gate.deployment.id == self._key and not gate.may_stay
 
-    async def stays(self, policy: str, candidate: Arm) -> None:
+    async def stays(self, policy: str, candidate: Arm, *, ramp: str | None = None) -> None:
         """Judge a version that has traffic without a switch in this run: nothing is undone, whatever the verdict. A
-        pass is not judged again, and a running gate is joined.
+        pass, also that of the policy `ramp`, is not judged again, and a running gate is joined.
 
         Raises GateFailed, GateInconclusive or CouldNotAsk.
         """
-        gate = await self._latest(policy, candidate)
+        gate = await self._latest((policy, ramp or policy), candidate)
         if gate is not None and gate.may_stay:
             self.report.reason = f"it has the traffic already, and passed gate {gate.id}: nothing was switched"
             self._steps.say(self.report.reason)
@@ -155,12 +172,15 @@ class GateSession:
         else:
             await self.passes(policy, candidate)
 
-    async def _latest(self, policy: str, candidate: Arm) -> GateDocument | None:
-        """Return the newest gate of a policy about a candidate, whichever deploy requested it. Raises CouldNotAsk."""
+    async def _latest(self, policies: Collection[str], candidate: Arm) -> GateDocument | None:
+        """Return the newest gate of some policies about a candidate, of any deploy. Raises CouldNotAsk."""
         page = await self._asked(self._client.gates(service=self._config.service, limit=_RECENT))
         for gate in page.gates:
             named = {"version": gate.candidate.version, "target": gate.candidate.target}
-            if gate.policy == policy and named == {"version": candidate["version"], "target": candidate.get("target")}:
+            if gate.policy in policies and named == {
+                "version": candidate["version"],
+                "target": candidate.get("target"),
+            }:
                 return gate
         return None
 
@@ -171,9 +191,25 @@ class GateSession:
 
     async def abandon(self) -> None:
         """Abandon the gate, because the deploy is being undone: the daemon must not judge a version that is gone."""
-        if (gate := self._gate) is not None and not gate.is_answered:
-            with suppress(Refused, Unreachable):
-                await self._client.cancel(gate.id, f"the deploy {self._key} is being undone")
+        if (gate := self._gate) is None or gate.is_answered:
+            return
+        try:
+            await self._client.cancel(gate.id, f"the deploy {self._key} is being undone")
+        except (Refused, Unreachable) as error:
+            if gate.ramp is not None:
+                self._steps.say(f"gate {gate.id} could not be cancelled, and may go on with its ramp: {error}", "✗")
+            return
+        if gate.ramp is not None:
+            await self._let_tries_end(gate.id)
+
+    async def _let_tries_end(self, gate_id: str) -> None:
+        """Wait for an action of the ramp that is being carried out: it must not come after the way back."""
+
+        async def none_under_way() -> bool:
+            return not any(action.under_way for action in (await self._client.actions(gate_id)).actions)
+
+        with suppress(StepFailed, Refused, Unreachable):
+            await wait_until(none_under_way, within=max(self.patience, _TRY), every=0.5, what="the end of the tries")
 
     async def _verdict(self, gate: GateDocument) -> str:
         self._gate = gate = await self._asked(self._followed(gate.id))
@@ -181,6 +217,10 @@ class GateSession:
         sentence = gate.decision.sentence if gate.decision else "cancelled"
         if gate.may_stay:
             return sentence
+        if gate.ramp is not None and gate.decision is None:
+            raise LeftInPlace(
+                f"gate {gate.id} was cancelled, and ordered {gate.ramp.width} of the traffic: it stays there"
+            )
         await self._rolled_back(gate)
         raise (GateFailed if code_of(gate) == FAILED else GateInconclusive)(f"{gate.verdict}: {sentence}")
 

@@ -37,6 +37,13 @@ class GatePlan(Model):
     """Policy after the switch."""
 
 
+class BlueGreenPlan(GatePlan):
+    """Policies that must pass, and when."""
+
+    ramp: Name | None = None
+    """Policy with a `ramp`, for the strategy `ramp`: it takes the place of `after`."""
+
+
 class DeployConfig(Model):
     """Options of every deploy tool."""
 

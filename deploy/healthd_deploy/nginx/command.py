@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from healthd_deploy.core.blue_green import BlueGreen
-from healthd_deploy.core.command import Deploy, config_or_exit, deploying
+from healthd_deploy.core.command import Deploy, choosing_strategy, config_or_exit, deploying, ramp_policy
 from healthd_deploy.core.exit import NOT_UNDONE, DeployAborted, TargetDown
 from healthd_deploy.nginx.platform import NginxPlatform
 from healthd_deploy.nginx.settings import NginxConfig, SwitchConfig
@@ -22,13 +22,20 @@ def nginx() -> None:
 
 
 @nginx.command(name="blue-green")
+@choosing_strategy
 @deploying(NginxConfig)
 async def blue_green(deploy: Deploy[NginxConfig]) -> None:
-    """Release VERSION to the idle target, switch the traffic, and stay only if the gates pass."""
+    """Release VERSION to the idle target, move the traffic there, and stay only if the gates pass."""
     config = deploy.config
     platform = NginxPlatform(config)
     deployment = BlueGreen(
-        platform, deploy.gate_session, deploy.steps, config.gates, config.retire_after, releases_back=config.put_back
+        platform,
+        deploy.gate_session,
+        deploy.steps,
+        config.gates,
+        config.retire_after,
+        releases_back=config.put_back,
+        ramp=ramp_policy(config.gates, deploy.strategy or config.strategy),
     )
     await deployment.deploy(deploy.version)
 

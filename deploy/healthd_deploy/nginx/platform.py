@@ -30,7 +30,11 @@ class NginxPlatform:
         if state.share(target):
             if state.versions.get(target) == version:
                 return  # it is there already, and has traffic
-            raise StepFailed(f"{target} has {state.share(target):g} % of the traffic: nothing may be released to it")
+            back = f"`healthd-deploy nginx switch {state.live}` takes it back" if target != state.live else ""
+            raise StepFailed(
+                f"{target} has {state.share(target):g} % of the traffic: nothing may be released to it"
+                + (f" ({back})" if back else "")
+            )
         release = self._config.release
         await program.run(release.words(target, version), within=release.timeout)
         self._upstream.noted(target, version)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints, field_validator
 
 from healthd.config.settings import Model, Name
 from healthd.units import Duration, Span
 from healthd.wording import shape
-from healthd_deploy.core.settings import DeployConfig
+from healthd_deploy.core.settings import BlueGreenPlan, DeployConfig
 
 _PLACEHOLDERS = ("$target", "$version")
 # An address is written into NGINX's configuration: it may contain nothing that could end the directive.
@@ -108,6 +108,11 @@ class SwitchConfig(Model):
 class NginxConfig(DeployConfig):
     """Options of `healthd-deploy nginx`"""
 
+    gates: BlueGreenPlan = BlueGreenPlan()
+    """Policies that must pass, and when."""
+    strategy: Literal["switch", "ramp"] = "switch"
+    """`switch` gives the new version all the traffic at once; with `ramp` healthd widens it by the policy
+    `gates.ramp`."""
     upstream: Upstream
     """Upstream whose servers are switched."""
     release: Program

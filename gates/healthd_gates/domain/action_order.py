@@ -51,7 +51,8 @@ class OrderState(StrEnum):
 @dataclass(frozen=True, slots=True)
 class ActionRun:
     """One action of one gate, as stored. `token` is that of the worker that claimed it last; `weight` is the share of
-    the traffic that it is to give to the candidate, None for an action that sets none."""
+    the traffic that it is to give to the candidate, None for an action that sets none. `under_way` is true while a
+    worker has it: also one that was given up may have its effect until then."""
 
     key: str
     gate_id: str
@@ -66,6 +67,7 @@ class ActionRun:
     token: int
     finished_at: datetime | None = None
     weight: float | None = None
+    under_way: bool = False
 
     @property
     def purpose(self) -> str:

@@ -11,7 +11,8 @@ from healthd_gates.schema.base import Moment, Shown
 class ActionDocument(Shown):
     """One action that was called for: the number of attempts that came to an end, the result of the latest, and the
     time of the next. An attempt that the end of a daemon has cut off is made again, and is not counted.
-    `weight` is the share of the traffic that it gives to the candidate, null if it sets none."""
+    `weight` is the share of the traffic that it gives to the candidate, null if it sets none. `under_way`: an attempt
+    is being made, which may still have its effect after the action was given up."""
 
     key: str
     action: str
@@ -23,6 +24,7 @@ class ActionDocument(Shown):
     next_try_at: Moment | None
     finished_at: Moment | None
     weight: float | None = None
+    under_way: bool = False
 
     @classmethod
     def of(cls, order: ActionRun) -> Self:
@@ -37,6 +39,7 @@ class ActionDocument(Shown):
             next_try_at=order.next_try_at if order.state is OrderState.DUE else None,
             finished_at=order.finished_at,
             weight=order.weight,
+            under_way=order.under_way,
         )
 
 

@@ -167,6 +167,11 @@ class RampDocument(Shown):
         return cls(**own, allowed_weight=max(ramp.weight, min(1.0, ramp.allowed)))
 
     @property
+    def width(self) -> str:
+        """Its weight as people write it."""
+        return ramp_wording.percent(self.weight)
+
+    @property
     def told(self) -> str:
         """Its weight, the share that is seen, the budget, and what holds it, for people."""
         return ramp_wording.sentence(self)
@@ -232,11 +237,13 @@ class GateDocument(Shown):
 
 
 class DryRunDocument(Shown):
-    """A gate that could start now; `notes` say what is doubtful about it."""
+    """A gate that could start now; `notes` say what is doubtful about it, and `ramps` whether it would move the traffic
+    itself."""
 
     service: str
     policy: str
     notes: list[str]
+    ramps: bool = False
 
 
 class GatesDocument(Shown):

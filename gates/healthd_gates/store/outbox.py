@@ -44,8 +44,11 @@ class Outbox:
 
     async def of_gate(self, gate_id: str) -> Sequence[ActionRun]:
         """Return the orders of a gate, in order."""
-        query = sa.select(orders).where(orders.c.gate_id == gate_id).order_by(orders.c.created_at, orders.c.position)
         async with self._database.read() as connection:
+            moment = await self._database.moment(connection)
+            claimed = sa.not_(is_free(orders.c.leased_until, orders.c.owner, moment)).label("under_way")
+            query = sa.select(orders, claimed).where(orders.c.gate_id == gate_id)
+            query = query.order_by(orders.c.created_at, orders.c.position)
             return [_stored(row) for row in (await connection.execute(query)).mappings()]
 
     async def backlog(self) -> Backlog:
@@ -198,4 +201,5 @@ def _order(row: sa.RowMapping) -> ActionRun:
         detail=row["detail"],
         token=row["token"],
         finished_at=row["finished_at"],
+        under_way=bool(row.get("under_way", False)),
     )

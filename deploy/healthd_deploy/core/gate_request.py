@@ -1,0 +1,50 @@
+"""Request of a gate by a deploy tool, and its fit with who is to move the traffic."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from healthd_deploy.core.exit import CouldNotAsk
+
+Arm = dict[str, Any]
+
+
+def gate_request(
+    service: str,
+    key: str,
+    policy: str,
+    candidate: Arm,
+    baseline: Arm | None,
+    *,
+    rolls_back: bool = True,
+    rollback_window: str | None = None,
+) -> dict[str, Any]:
+    """Return the request in the format of the API, for the deploy named `key`, which holds the lock."""
+    request: dict[str, Any] = {
+        "service": service,
+        "policy": policy,
+        "candidate": candidate,
+        "deployment": {"id": key},
+        "rollback": "auto" if rolls_back else "off",
+        "lock": key,
+    }
+    if baseline is not None:
+        request["baseline"] = baseline
+    if rollback_window is not None:
+        request["rollback_window"] = rollback_window
+    return request
+
+
+def refuse_mismatch(policy: str, *, ramps: bool, wanted: bool) -> None:
+    """Raise CouldNotAsk where both the tool and healthd would move the traffic, or nobody. `ramps`: the tool leaves it
+    to healthd; `wanted`: the policy has a ramp."""
+    if ramps and not wanted:
+        raise CouldNotAsk(
+            f"policy {policy} has no ramp in healthd's configuration, so that nobody would move the traffic: give it "
+            "`ramp`, or deploy with --strategy switch"
+        )
+    if wanted and not ramps:
+        raise CouldNotAsk(
+            f"policy {policy} has a ramp, so that healthd moves the traffic: name it as gates.ramp, and deploy with "
+            "--strategy ramp"
+        )

@@ -1,0 +1,127 @@
+"""A deploy whose traffic healthd moves: how it ends, and what the tool undoes."""
+
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import replace
+from typing import Any, cast
+
+import pytest
+
+from healthd_deploy.core.blue_green import BlueGreen
+from healthd_deploy.core.command import carried_out
+from healthd_deploy.core.session import GateSession
+from healthd_deploy.core.settings import DeployConfig
+from healthd_deploy.core.steps import Steps
+from healthd_gates.client.client import GateClient
+from healthd_gates.client.transport import Unreachable
+from healthd_gates.domain.evidence import Verdict
+from healthd_gates.domain.gate import Gate, GateState
+from healthd_gates.domain.ramp import Ramp
+from healthd_gates.schema.action import ActionsDocument
+from healthd_gates.schema.gate import DryRunDocument, GateDocument
+from tests.fakes.gate_states import DECIDED, RUNNING
+from tests.fakes.monitoring import MIDNIGHT
+from tests.unit.deploy.core.test_live_again import Daemon as Judging
+from tests.unit.deploy.core.test_live_again import TwoTargets
+
+WIDE = Ramp(until=MIDNIGHT, weight=0.25, step=3)
+RAMPING = replace(RUNNING, id="wide", policy="gradual", state=GateState.RAMPING, ramp=WIDE)
+
+
+class Daemon(Judging):
+    """Its gates have a ramp; the one that is followed ends as told, and an action is under way for some looks."""
+
+    def __init__(self, end: Gate, *, ramps: bool = True) -> None:
+        super().__init__(Verdict.PASS)
+        self._end, self._ramps = end, ramps
+        self.looks_under_way = 2
+
+    async def could_start(self, request: Mapping[str, Any]) -> DryRunDocument:
+        return DryRunDocument(service="shop", policy=request["policy"], notes=[], ramps=self._ramps)
+
+    async def verify(self, request: Mapping[str, Any], *, key: str) -> GateDocument:
+        self.asked.append({**request, "key": key})
+        return GateDocument.of(RAMPING if self._ramps else replace(RAMPING, ramp=None))
+
+    async def follow(self, gate_id: str) -> AsyncGenerator[GateDocument]:
+        yield GateDocument.of(self._end)
+
+    async def actions(self, _gate_id: str) -> ActionsDocument:
+        self.looks_under_way -= 1
+        action = {
+            "key": "wide:ramp-3:shift", "action": "shift", "occasion": "ramp", "state": "given_up", "tries": 0,
+            "detail": "", "called_for_at": MIDNIGHT, "next_try_at": None, "finished_at": None,
+            "under_way": self.looks_under_way > 0,
+        }  # fmt: skip
+        return ActionsDocument.model_validate({"actions": [action]})
+
+
+class Targets(TwoTargets):
+    """Version 1.0 has the traffic on green; 2.0 gets all of blue's once it is released there."""
+
+    def __init__(self, *, follows: bool = True) -> None:
+        super().__init__()
+        self._follows = follows
+
+    async def live(self) -> str:
+        return "blue" if self._follows and "release 2.0 to blue" in self.changed else "green"
+
+    async def version(self, target: str) -> str | None:
+        return {"green": "1.0", "blue": "0.9"}[target]
+
+
+async def deployed(daemon: Daemon, targets: Targets) -> tuple[int, list[str], GateSession]:
+    config = DeployConfig.model_validate({"service": "shop", "gates": {"before": []}, "rollback_patience": "0s"})
+    steps = Steps(quiet=True)
+    session = GateSession(cast("GateClient", daemon), config, "run-2", steps)
+    deploy = BlueGreen(targets, session, steps, config.gates, None, ramp="gradual")
+    return await carried_out(lambda: deploy.deploy("2.0"), session, steps), targets.changed, session
+
+
+def ended(verdict: str, counts_as: Verdict) -> Gate:
+    return replace(RAMPING, state=GateState.FINISHED, decision=DECIDED[verdict, counts_as].decision)
+
+
+@pytest.mark.parametrize(
+    ("end", "code", "undone"),
+    [
+        (ended("pass", Verdict.PASS), 0, []),
+        (ended("fail", Verdict.FAIL), 1, ["switch to green"]),
+        (ended("inconclusive", Verdict.FAIL), 2, ["switch to green"]),
+        (replace(RAMPING, state=GateState.CANCELLED), 4, []),
+    ],
+)
+async def test_its_end(end: Gate, code: int, undone: list[str]) -> None:
+    """The tool moves no traffic but on the way back, and not even that where a person has stopped the ramp."""
+    daemon = Daemon(end)
+    got, changed, session = await deployed(daemon, Targets())
+    assert (got, changed) == (code, ["release 2.0 to blue", *undone]), session.report.reason
+    assert [asked["policy"] for asked in daemon.asked] == ["gradual"]
+    assert session.report.weight == 0.25
+    if undone:
+        assert "it had up to 25 % of the traffic for" in session.report.sentence(code)
+
+
+async def test_a_pass_whose_traffic_comes_late_is_a_pass() -> None:
+    """Told, and left to healthd, which orders what is missing."""
+    code, changed, _ = await deployed(Daemon(ended("pass", Verdict.PASS)), Targets(follows=False))
+    assert (code, changed) == (0, ["release 2.0 to blue"])
+
+
+async def test_a_policy_without_a_ramp_releases_nothing() -> None:
+    code, changed, session = await deployed(Daemon(RAMPING, ramps=False), Targets())
+    assert (code, changed) == (3, [])
+    assert "--strategy switch" in session.report.reason
+
+
+async def test_the_way_back_waits_for_a_try_that_is_under_way() -> None:
+    """It would come after it otherwise; where the gate cannot be cancelled, that it may go on is told."""
+
+    class Lost(Daemon):
+        async def follow(self, gate_id: str) -> AsyncGenerator[GateDocument]:
+            raise Unreachable("gone for a moment")
+            yield
+
+    daemon = Lost(RAMPING)
+    code, changed, _ = await deployed(daemon, Targets())
+    assert (code, changed) == (3, ["release 2.0 to blue", "switch to green"])
+    assert (daemon.cancelled, daemon.looks_under_way) == (["wide"], 0)
