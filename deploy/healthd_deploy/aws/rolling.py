@@ -10,7 +10,8 @@ from healthd_deploy.aws.fleet import Fleet, Instance
 from healthd_deploy.aws.remote import Remote
 from healthd_deploy.aws.settings import RollingConfig
 from healthd_deploy.core.exit import StepFailed
-from healthd_deploy.core.session import Arm, GateSession
+from healthd_deploy.core.gate_request import Arm
+from healthd_deploy.core.session import GateSession
 from healthd_deploy.core.steps import Steps, wait_until
 
 
