@@ -41,7 +41,7 @@ class DatabaseConfig(CheckConfig):
 class Limits(BaseModel):
     """Limits as shares of a resource's capacity, both inclusive: one for degraded, one for unhealthy."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     degraded: Ratio = 0.8
     """Share in use at which the check becomes degraded."""

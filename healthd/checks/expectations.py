@@ -44,7 +44,7 @@ Regex = Annotated[str, AfterValidator(checked_pattern)]
 
 
 class _Expectation(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class HeaderExpectation(_Expectation):

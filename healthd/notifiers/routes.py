@@ -20,7 +20,7 @@ Names = Annotated[tuple[str, ...], BeforeValidator(_several, json_schema_input_t
 class Route(BaseModel):
     """Route that sends some notifications to some notifiers."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     environment: Names = ()
     """Environments in which the route applies; all by default."""

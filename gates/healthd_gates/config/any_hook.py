@@ -4,19 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import Field, SerializeAsAny, WrapValidator
+from pydantic import BeforeValidator, SerializeAsAny
 
 from healthd.registry import Registry, SchemaOfKinds
-from healthd_gates.config.github_hook import GitHubConfig
-from healthd_gates.config.hooks import (
-    ArgoRolloutsConfig,
-    CodeDeployConfig,
-    DatadogConfig,
-    EcsConfig,
-    FlaggerConfig,
-    HookConfig,
-    SpinnakerConfig,
-)
+from healthd_gates.config.hooks import HookConfig
 
 # A dialect lies above the configuration and is loaded by name, when a hook of its kind is configured.
 KINDS = {
@@ -35,10 +26,5 @@ def _build_config(raw: Any) -> HookConfig:
     return raw if isinstance(raw, HookConfig) else HOOKS.model_of(raw).model_validate(raw)
 
 
-# The union is for the generated reference; the registry decides which kinds exist.
-_BuiltIn = Annotated[
-    ArgoRolloutsConfig | CodeDeployConfig | DatadogConfig | EcsConfig | FlaggerConfig | GitHubConfig | SpinnakerConfig,
-    Field(discriminator="kind"),
-]
-AnyHook = Annotated[SerializeAsAny[_BuiltIn], WrapValidator(lambda raw, _: _build_config(raw)), SchemaOfKinds(HOOKS)]
+AnyHook = Annotated[SerializeAsAny[HookConfig], BeforeValidator(_build_config), SchemaOfKinds(HOOKS)]
 """An entry of `hooks:` in the configuration as the model of its kind."""

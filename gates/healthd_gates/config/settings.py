@@ -12,7 +12,6 @@ from pydantic import (
     SerializeAsAny,
     StringConstraints,
     ValidationInfo,
-    WrapValidator,
 )
 
 from healthd.checks.parsing import MISSING, check_what_is_set
@@ -25,12 +24,8 @@ from healthd.runtime.web_address import WebAddress
 from healthd.units import Duration, Span
 from healthd.wording import shape
 from healthd_gates.actions import ACTIONS
-from healthd_gates.actions.aws_elbv2 import ElbConfig
-from healthd_gates.actions.command import CommandConfig
 from healthd_gates.actions.contract import ActionConfig
-from healthd_gates.actions.kubernetes.config import KubernetesConfig
 from healthd_gates.actions.misconfigured import MisconfiguredAction
-from healthd_gates.actions.webhook import WebhookConfig
 from healthd_gates.config.any_hook import AnyHook
 from healthd_gates.config.builtin_policies import SHIPPED
 from healthd_gates.config.freeze_window import Freeze
@@ -87,11 +82,7 @@ def _shown(url: str) -> str:
     return url.masked if isinstance(url, WebAddress) else url
 
 
-# The kinds that are named here are those of the generated reference; the registry decides which exist.
-_BuiltIn = Annotated[CommandConfig | ElbConfig | KubernetesConfig | WebhookConfig, Field(discriminator="kind")]
-AnyAction = Annotated[
-    SerializeAsAny[_BuiltIn], WrapValidator(lambda raw, _: _build_action(raw)), SchemaOfKinds(ACTIONS)
-]
+AnyAction = Annotated[SerializeAsAny[ActionConfig], BeforeValidator(_build_action), SchemaOfKinds(ACTIONS)]
 Url = Annotated[
     str,
     StringConstraints(

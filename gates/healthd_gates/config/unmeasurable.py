@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from healthd_gates.config.unanswerable import unanswerable
-from healthd_gates.sources.prometheus import PrometheusConfig
 
 if TYPE_CHECKING:  # it imports this module to report what it finds
     from healthd_gates.config.settings import Config
@@ -23,10 +22,10 @@ def unmeasurable(config: Config) -> Iterator[str]:
             for problem in unanswerable(config.services[name], policy):
                 yield f"services.{name}: policy {policy_name}: {problem}"
         compares = policy is not None and policy.compares_traffic
-        if compares and isinstance(source, PrometheusConfig) and not source.requests.tells_apart:
+        if compares and source is not None and (shared := source.shared_by_versions) is not None:
             yield (
                 f"services.{name}: policy {policy_name} compares two versions, and nothing in the source's "
-                "`requests` tells them apart: use $version, $target or a label there"
+                f"`{shared}` tells them apart: use $version, $target or a label there"
             )
         if source is None or policy is None or source.measures_latency:
             continue

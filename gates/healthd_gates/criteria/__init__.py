@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Union
+from typing import Annotated, Any
 
-from pydantic import Field, SerializeAsAny, WrapValidator
+from pydantic import BeforeValidator, SerializeAsAny
 
 from healthd.registry import Registry, SchemaOfKinds
 from healthd_gates.criteria.contract import CriterionConfig
 
+# Loaded by name, so that a daemon loads only those that its policies have.
 KINDS = {
     "checks": "healthd_gates.criteria.checks:Checks",
     "error_rate": "healthd_gates.criteria.error_rate:ErrorRate",
@@ -26,10 +27,5 @@ def _build_config(raw: Any) -> CriterionConfig:
     return raw if isinstance(raw, CriterionConfig) else CRITERIA.model_of(raw).model_validate(raw)
 
 
-# The union is for the generated reference; the registry decides which kinds exist.
-_MODELS = tuple(CRITERIA.find(kind) for kind in KINDS)
-_BuiltIn: Any = Annotated[Union[_MODELS], Field(discriminator="kind")]  # noqa: UP007
-AnyCriterion = Annotated[
-    SerializeAsAny[_BuiltIn], WrapValidator(lambda raw, _: _build_config(raw)), SchemaOfKinds(CRITERIA)
-]
+AnyCriterion = Annotated[SerializeAsAny[CriterionConfig], BeforeValidator(_build_config), SchemaOfKinds(CRITERIA)]
 """An entry of a policy's `criteria:` as the model of its kind."""

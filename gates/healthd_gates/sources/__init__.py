@@ -1,22 +1,15 @@
-"""The kinds of source. To add one: a file here, its lines in the registry and the union, a test and a paragraph in the
-docs.
-"""
+"""The kinds of source. To add one: a file here, a line in the registry, a test and a paragraph in the docs."""
 
 from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import Field, SerializeAsAny, WrapValidator
+from pydantic import BeforeValidator, SerializeAsAny
 
 from healthd.registry import Registry, SchemaOfKinds
-from healthd_gates.sources.access_log.config import AccessLogConfig
-from healthd_gates.sources.cloudwatch import CloudWatchConfig
 from healthd_gates.sources.contract import Arms, Source, SourceConfig, SourceContext
-from healthd_gates.sources.probe import ProbeConfig
-from healthd_gates.sources.prometheus import PrometheusConfig
-from healthd_gates.sources.push import PushConfig
-from healthd_gates.sources.scrape import ScrapeConfig
 
+# Loaded by name, so that a daemon loads only those that its services have.
 KINDS = {
     "access_log": "healthd_gates.sources.access_log.source:AccessLog",
     "cloudwatch": "healthd_gates.sources.cloudwatch:CloudWatchSource",
@@ -45,12 +38,5 @@ def _build_config(raw: Any) -> SourceConfig:
     return raw if isinstance(raw, SourceConfig) else SOURCES.model_of(raw).model_validate(raw)
 
 
-_BuiltIn = Annotated[
-    AccessLogConfig | CloudWatchConfig | ProbeConfig | PrometheusConfig | PushConfig | ScrapeConfig,
-    Field(discriminator="kind"),
-]
-# The union is for the generated reference; the registry decides which kinds exist.
-AnySource = Annotated[
-    SerializeAsAny[_BuiltIn], WrapValidator(lambda raw, _: _build_config(raw)), SchemaOfKinds(SOURCES)
-]
+AnySource = Annotated[SerializeAsAny[SourceConfig], BeforeValidator(_build_config), SchemaOfKinds(SOURCES)]
 """A `source:` of the configuration as the model of its kind."""

@@ -69,6 +69,11 @@ class SourceConfig(Model):
         """True if the numbers of the two arms are not the same ones."""
         return True
 
+    @property
+    def shared_by_versions(self) -> str | None:
+        """Option whose numbers are the same for any two versions, by the configuration alone; None if there is none."""
+        return None
+
     latency_is_missing: ClassVar[str] = "`latency`: name the histogram there"
     """The missing thing and its remedy, if the source does not measure latencies."""
 

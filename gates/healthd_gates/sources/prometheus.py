@@ -101,6 +101,10 @@ class PrometheusConfig(HttpConfig):
     def measures_latency(self) -> bool:
         return self.latency is not None
 
+    @property
+    def shared_by_versions(self) -> str | None:
+        return None if self.requests.tells_apart else "requests"
+
     def tells_apart(self, arms: Arms) -> bool:
         candidate, *baseline = (self.selectors(name, arm) for name, arm in arms.named().items())
         return not baseline or candidate[Family.REQUESTS] != baseline[0][Family.REQUESTS]

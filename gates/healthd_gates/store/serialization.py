@@ -22,7 +22,7 @@ _TIMES = ("created_at", "decides_by", "watch_until", "finished_at")
 
 
 class _Document(BaseModel):
-    model_config = ConfigDict(ser_json_inf_nan="strings")
+    model_config = ConfigDict(ser_json_inf_nan="strings", defer_build=True)
 
 
 class _Standing(_Document):

@@ -2,6 +2,7 @@
 
 from healthd.runtime.redaction import Redactor, secrets_of
 from healthd_gates.config.settings import Config
+from healthd_gates.criteria.smoke import Smoke
 from healthd_gates.engine.spec import load_spec, policy_body
 
 LOGIN = {"user": "healthd", "password": "hunter22", "scopes": ["read"], "device": {"id": "a1b2c3d4e5f6"}}
@@ -20,7 +21,7 @@ def test_it_is_sent_and_not_told() -> None:
     """Neither in what is shown of the configuration, nor in the journal, nor in anybody's answer."""
     policy = CONFIG.policies["login"]
     (criterion,) = policy.criteria
-    assert criterion.kind == "smoke"
+    assert isinstance(criterion, Smoke)
     assert criterion.requests[0].sent_json == LOGIN
     for text in (CONFIG.model_dump_json(by_alias=True), policy_body(policy), repr(policy)):
         assert "hunter22" not in text
