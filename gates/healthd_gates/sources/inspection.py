@@ -73,6 +73,18 @@ def missing_label(selector: Selector, series: Iterable[Labels]) -> str | None:
     return None
 
 
+def all_errors(requests: Selector, errors: Selector, series: Iterable[Labels]) -> str | None:
+    """Return what is wrong if the errors are told by labels that no series has, and an absent label fits: every request
+    would count as one. None without any series."""
+    known = [{name for name, value in labels.items() if value} for labels in series]
+    told = [matcher for matcher in errors.matchers if matcher not in requests.matchers]
+    if errors.name != requests.name or not known or not told:
+        return None
+    if any(matcher.label in labels or not matcher.matches({}) for matcher in told for labels in known):
+        return None
+    return f"no series of {errors.name} has the label {told[0].label}: every request would count as an error"
+
+
 def missing_value(selector: Selector, series: Iterable[Labels]) -> str | None:
     """Return which label of the metric never has the value that the selector needs; None if none is wrong, or without
     any series."""

@@ -7,9 +7,9 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, Field, Secret, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, Secret, model_validator
 
 from healthd.runtime.web_address import ShownMasked
 from healthd.units import Duration
@@ -31,12 +31,13 @@ from healthd_gates.sources.counters import Family
 from healthd_gates.sources.endpoint import Endpoint, HttpConfig, all_of
 from healthd_gates.sources.inspection import Inspection
 from healthd_gates.sources.own_series import SeriesReader, all_and, or_outage, with_streams
+from healthd_gates.sources.presets import PresetName, filled_in, without_required
 from healthd_gates.sources.processes import Sign, Use
 from healthd_gates.sources.prometheus_api import QueryApi
 from healthd_gates.sources.prometheus_counters import CounterReader, CountersConfig, Step
 from healthd_gates.sources.prometheus_inspection import inspect
 from healthd_gates.sources.prometheus_series import CountedSeries, MeasuredSeries
-from healthd_gates.sources.selectors import BucketsText, CounterText, Selector, SelectorText
+from healthd_gates.sources.selectors import BucketsText, CounterText, LatencyUnit, Selector, SelectorText
 
 _API = re.compile(r"/api/v1(/query(_range)?)?/?$")
 
@@ -53,6 +54,8 @@ class PrometheusConfig(HttpConfig):
     the request's labels are replaced by an arm's values.
     """
 
+    model_config = ConfigDict(json_schema_extra=without_required)
+
     kind: Literal["prometheus"]
     url: Annotated[
         str,
@@ -63,12 +66,18 @@ class PrometheusConfig(HttpConfig):
         ShownMasked(),
     ]
     """Base address of the query API, without `/api/v1`."""
+    preset: PresetName | None = None
+    """Fills in `requests`, `errors`, `latency`, `up` and `started` for an exporter; what stands beside it is kept."""
+    matchers: str = ""
+    """With a preset: further conditions on the labels of its series, such as `namespace="shop",version="$version"`."""
     requests: CounterText
-    """Selects the counters of requests."""
+    """Selects the counters of requests; a preset fills it in."""
     errors: CounterText
-    """Selects the counters of failed requests."""
+    """Selects the counters of failed requests; a preset fills it in."""
     latency: BucketsText | None = None
     """Selects the buckets of a histogram: of seconds, or of milli-, micro- or nanoseconds where its name ends so."""
+    latency_unit: LatencyUnit | None = None
+    """Unit of the histogram, if its name does not end with it and it is not seconds."""
     up: SelectorText | None = None
     """Selects a series that is above 0 while an arm is scraped, such as `up`: it distinguishes no traffic from no
     telemetry."""
@@ -82,6 +91,17 @@ class PrometheusConfig(HttpConfig):
     """Query parameters to send, such as those of Thanos; they are treated as secrets."""
     max_series: int = Field(20_000, ge=1)
     """The most series that one selector may match."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_preset(cls, raw: Any) -> Any:
+        return filled_in(raw)
+
+    @model_validator(mode="after")
+    def _matchers_are_a_presets(self) -> Self:
+        if self.matchers and self.preset is None:
+            raise ValueError("matchers are those of a preset: without one write them into the selectors")
+        return self
 
     @property
     def lateness(self) -> float:
@@ -130,7 +150,12 @@ class PrometheusConfig(HttpConfig):
     @property
     def latency_per_second(self) -> float:
         """Number of units of the latencies in a second."""
-        return self.latency.per_second if self.latency is not None else 1.0
+        return self.buckets.per_second if self.buckets is not None else 1.0
+
+    @property
+    def buckets(self) -> Selector | None:
+        """The selector of the histogram, with its unit."""
+        return self.latency and replace(self.latency, unit=self.latency_unit)
 
     @property
     def written(self) -> dict[Use, Selector]:
@@ -138,8 +163,8 @@ class PrometheusConfig(HttpConfig):
         selectors: dict[Use, Selector | None] = {
             Family.REQUESTS: self.requests,
             Family.ERRORS: self.errors,
-            Family.BUCKET: self.latency,
-            Family.SUM: self.latency and self.latency.sum_of_buckets(),
+            Family.BUCKET: self.buckets,
+            Family.SUM: self.buckets and self.buckets.sum_of_buckets(),
             Sign.UP: self.up,
             Sign.STARTED: self.started,
         }
@@ -204,7 +229,9 @@ class Prometheus:
     async def inspect(self) -> Inspection:
         async with self._endpoint.one_look():
             at = self._clock.now().timestamp()
-            found = await inspect(self._api, self._config.written, self._selectors, at, self._limits)
+            found = await inspect(
+                self._api, self._config.written, self._selectors, at, self._limits, self._config.preset
+            )
             refused = list[str]()
             own = await all_of({name: or_outage(each.inspect(at)) for name, each in self._series.items()})
             for name, outage in own.items():

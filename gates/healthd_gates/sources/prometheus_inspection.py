@@ -11,11 +11,13 @@ from healthd_gates.sources.endpoint import all_of
 from healthd_gates.sources.inspection import (
     ArmInspection,
     Inspection,
+    all_errors,
     missing_label,
     missing_metric,
     missing_value,
     short_buckets,
 )
+from healthd_gates.sources.presets import PresetName, other_preset
 from healthd_gates.sources.processes import Use
 from healthd_gates.sources.prometheus_api import QueryApi, Series
 from healthd_gates.sources.selectors import Matcher, Selector
@@ -27,7 +29,12 @@ Selectors = Mapping[Use, Selector]
 
 
 async def inspect(
-    api: QueryApi, written: Selectors, filled: Mapping[str, Selectors], at: float, limits: Sequence[float]
+    api: QueryApi,
+    written: Selectors,
+    filled: Mapping[str, Selectors],
+    at: float,
+    limits: Sequence[float],
+    preset: PresetName | None = None,
 ) -> Inspection:
     """Inspect a server. `written` are the selectors of the configuration, `filled` those of each arm, `limits` the
     policy's, in seconds. Raises SourceUnavailable."""
@@ -49,6 +56,8 @@ async def inspect(
             selector = filled[name][Family.REQUESTS]
             value = await _unknown_value(api, selector, await api.some(Selector(selector.name), at, _MEMORY), at)
             unseen += [f"{name}: {value}"] if value else []
+    if not any(Family.REQUESTS.value in arm.series for arm in arms.values()):
+        doubtful += other_preset(preset, written, await api.names())
     return Inspection(arms, tuple(refused), tuple(doubtful), tuple(unseen))
 
 
@@ -100,7 +109,7 @@ async def _misnamed(
         if not any(matcher.label in labels for labels in known):  # the few series that were queried may not be all
             having = Selector(scope.name, (*scope.matchers, Matcher(matcher.label, "!=", "")))
             known += [each.labels for each in await api.some(having, at, _MEMORY)]
-    if (wrong := missing_label(fixed, known)) is not None:
+    if (wrong := missing_label(fixed, known) or all_errors(requests, written, known)) is not None:
         return (wrong,), ()
     odd = missing_label(Selector(written.name, tuple(_any_value(matcher) for matcher in written.matchers)), known)
     if odd is None and may_lack_values:

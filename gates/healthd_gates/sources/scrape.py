@@ -5,10 +5,11 @@ turns values into increases.
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from hashlib import blake2b
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import ConfigDict, Field, model_validator
 from yarl import URL
 
 from healthd.model import FailureKind
@@ -30,8 +31,9 @@ from healthd_gates.sources.counters import Family, Increase, Snapshot, follow
 from healthd_gates.sources.endpoint import Endpoint, HttpConfig, all_of, place_of
 from healthd_gates.sources.exposition import ACCEPT, OPENMETRICS, PLAIN, NotAPage, Page, read_page
 from healthd_gates.sources.inspection import Inspection
+from healthd_gates.sources.presets import PresetName, filled_in, without_required
 from healthd_gates.sources.scrape_inspection import inspect
-from healthd_gates.sources.selectors import BucketsText, CounterText, Selector
+from healthd_gates.sources.selectors import BucketsText, CounterText, LatencyUnit, Selector
 
 _JUST_STARTED = 60.0  # seconds before the gate's first evaluation within which a process that appears later is new
 
@@ -39,13 +41,21 @@ _JUST_STARTED = 60.0  # seconds before the gate's first evaluation within which 
 class ScrapeConfig(HttpConfig):
     """Counters on the targets' own metrics pages, by the same selectors as in Prometheus."""
 
+    model_config = ConfigDict(json_schema_extra=without_required)
+
     kind: Literal["scrape"]
+    preset: PresetName | None = None
+    """Fills in `requests`, `errors`, `latency`, `path` and `port` for an exporter; what stands beside it is kept."""
+    matchers: str = ""
+    """With a preset: further conditions on the labels of its series, such as `namespace="shop",version="$version"`."""
     requests: CounterText
-    """Selects the counters of requests."""
+    """Selects the counters of requests; a preset fills it in."""
     errors: CounterText
-    """Selects the counters of failed requests."""
+    """Selects the counters of failed requests; a preset fills it in."""
     latency: BucketsText | None = None
     """Selects the buckets of a histogram: of seconds, or of milli-, micro- or nanoseconds where its name ends so."""
+    latency_unit: LatencyUnit | None = None
+    """Unit of the histogram, if its name does not end with it and it is not seconds."""
     path: str = Field(
         "/metrics", pattern=shape(r"^/[!-~]*$", "a path that begins with a slash, of visible ASCII characters")
     )
@@ -54,6 +64,17 @@ class ScrapeConfig(HttpConfig):
     """The port of the metrics, if not that of the traffic."""
     max_size: Size = 16 * 1024**2
     """The longest page that is read, after decompression."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_preset(cls, raw: Any) -> Any:
+        return filled_in(raw, by_target=True)
+
+    @model_validator(mode="after")
+    def _matchers_are_a_presets(self) -> Self:
+        if self.matchers and self.preset is None:
+            raise ValueError("matchers are those of a preset: without one write them into the selectors")
+        return self
 
     def check(self, arms: Arms) -> None:
         for name, arm in arms.named().items():
@@ -78,15 +99,20 @@ class ScrapeConfig(HttpConfig):
     @property
     def latency_per_second(self) -> float:
         """Number of units of the latencies in a second."""
-        return self.latency.per_second if self.latency is not None else 1.0
+        return self.buckets.per_second if self.buckets is not None else 1.0
+
+    @property
+    def buckets(self) -> Selector | None:
+        """The selector of the histogram, with its unit."""
+        return self.latency and replace(self.latency, unit=self.latency_unit)
 
     @property
     def written(self) -> dict[Family, Selector]:
         """The selectors as they are in the configuration."""
         written: dict[Family, Selector] = {Family.REQUESTS: self.requests, Family.ERRORS: self.errors}
-        if self.latency is not None:
-            written[Family.BUCKET] = self.latency
-            written[Family.SUM] = self.latency.sum_of_buckets()
+        if (buckets := self.buckets) is not None:
+            written[Family.BUCKET] = buckets
+            written[Family.SUM] = buckets.sum_of_buckets()
         return written
 
     def page(self, url: str) -> str:
@@ -148,7 +174,7 @@ class Scrape:
 
     async def inspect(self) -> Inspection:
         pages = {name: list(addresses.values()) for name, addresses in self._pages.items()}
-        return await inspect(pages, self._selectors, self._config.written, self._get, self._limits)
+        return await inspect(pages, self._selectors, self._config.written, self._get, self._limits, self._config.preset)
 
     async def _get(self, page: str, accept: str) -> tuple[str, str]:
         """Return a page and its content type. Raises SourceUnavailable, and ValueError for what is no text."""

@@ -15,11 +15,13 @@ from healthd_gates.sources.exposition import PLAIN, families_of, series_of
 from healthd_gates.sources.inspection import (
     ArmInspection,
     Inspection,
+    all_errors,
     missing_label,
     missing_metric,
     missing_value,
     short_buckets,
 )
+from healthd_gates.sources.presets import PresetName, other_preset
 from healthd_gates.sources.selectors import Selector
 
 Get = Callable[[str, str], Awaitable[tuple[str, str]]]
@@ -34,6 +36,7 @@ async def inspect(
     written: Mapping[Family, Selector],
     get: Get,
     limits: Sequence[float],
+    preset: PresetName | None = None,
 ) -> Inspection:
     """Inspect the pages of each arm, by the arm's selectors; `limits` are the policy's, in seconds. A page that does
     not answer may belong to a version that is not there yet."""
@@ -53,6 +56,8 @@ async def inspect(
             refused += [f"{name}: {what}" for what in wrong]
             doubtful += [f"{name}: {what}" for what in odd]
             unseen += [f"{name}: {what}" for what in _values(found, selectors[name]) if not odd]
+            names = {sample.name for family in found for sample in family.samples}
+            doubtful += other_preset(preset, selectors[name], names)
         else:
             arms[name] = ArmInspection()
     return Inspection(arms, tuple(dict.fromkeys(refused)), tuple(dict.fromkeys(doubtful)), tuple(unseen))
@@ -88,6 +93,8 @@ def _arm(
             (wrong if family in _COUNTED else odd).append(f"{family.value}: {misnamed}")
         elif (misnamed := missing_label(selector, labels)) is not None:  # the version's own label may come with it
             odd.append(f"{family.value}: {misnamed}")
+        if family is Family.ERRORS and (all_failed := all_errors(selectors[Family.REQUESTS], selector, labels)):
+            wrong.append(f"{family.value}: {all_failed}")
         if family in _COUNTED and kinds.get(selector.name) == "gauge":
             wrong.append(f"{family.value}: {selector.name} is a gauge, which does not count requests: select a counter")
         if family is Family.BUCKET:

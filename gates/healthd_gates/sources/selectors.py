@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal, cast, get_args
 
 from pydantic import AfterValidator, BeforeValidator, PlainSerializer, WithJsonSchema
@@ -18,6 +18,7 @@ from healthd.runtime.patterns import checked_pattern, fits_whole
 from healthd_gates.sources.contract import Arm, ArmError
 
 Operator = Literal["=", "!=", "=~", "!~"]
+LatencyUnit = Literal["s", "ms", "us", "ns"]
 _HEAD = re.compile(r"\s*(?P<name>[a-zA-Z_:][a-zA-Z0-9_:]*)?\s*(?:\{(?P<matchers>.*)\})?\s*", re.DOTALL)
 _QUOTED = r"""(?:"(?P<{0}double>(?:[^"\\\n]|\\.)*)"|'(?P<{0}single>(?:[^'\\\n]|\\.)*)'|`(?P<{0}raw>[^`]*)`)"""
 _MATCHER = re.compile(
@@ -36,6 +37,7 @@ _PER_SECOND = {
     **dict.fromkeys(("microseconds", "micros", "us"), 1e6),
     **dict.fromkeys(("nanoseconds", "nanos", "ns"), 1e9),
 }
+_UNITS = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
 _UNIT = re.compile(rf"[_.]({'|'.join(_PER_SECOND)})$", re.IGNORECASE)
 _PLACEHOLDER = re.compile(r"\$(?P<name>[a-zA-Z_][a-zA-Z0-9_]*)")
 
@@ -82,16 +84,18 @@ class Matcher:
 
 @dataclass(frozen=True, slots=True)
 class Selector:
-    """A metric's name and conditions on its labels. Its `str` is PromQL."""
+    """A metric's name and conditions on its labels. Its `str` is PromQL. `unit` is that of a histogram, if its name
+    does not say it."""
 
     name: str
     matchers: tuple[Matcher, ...] = ()
+    unit: LatencyUnit | None = None
 
     @classmethod
     def parse(cls, text: str) -> Selector:
         """Parse a selector. Raises ValueError for anything but a plain vector selector."""
         head = _HEAD.fullmatch(text)
-        names, matchers = _parse_matchers(head["matchers"] or "") if head else ([], [])
+        names, matchers = parse_matchers(head["matchers"] or "") if head else ([], [])
         names = [head["name"], *names] if head and head["name"] else names
         if len(names) != 1 or not names[0]:
             raise ValueError(
@@ -107,15 +111,17 @@ class Selector:
         In a pattern they are literal.
         """
 
-        def replace(matcher: Matcher) -> Matcher:
+        def fill(matcher: Matcher) -> Matcher:
             quote = re.escape if matcher.is_pattern else str
             return Matcher(matcher.label, matcher.operator, filled(matcher.value, name, arm, quote))
 
-        return Selector(self.name, tuple(map(replace, self.matchers)))
+        return replace(self, matchers=tuple(map(fill, self.matchers)))
 
     @property
     def per_second(self) -> float:
-        """Number of a histogram's units in a second, by its name: Istio and Envoy count milliseconds."""
+        """Number of a histogram's units in a second, by its unit or its name: Istio counts milliseconds."""
+        if self.unit is not None:
+            return _UNITS[self.unit]
         found = _UNIT.search(self.name.removesuffix("_bucket"))
         return 1.0 if found is None else _PER_SECOND[found[1].lower()]
 
@@ -127,11 +133,11 @@ class Selector:
     def of_any_arm(self) -> Selector:
         """Return the selector without the conditions that depend on the arm."""
         fixed = (matcher for matcher in self.matchers if not _PLACEHOLDER.search(matcher.value))
-        return Selector(self.name, tuple(fixed))
+        return replace(self, matchers=tuple(fixed))
 
     def sum_of_buckets(self) -> Selector:
         """Return the selector of the sum that belongs to a histogram's buckets."""
-        return Selector(self.name.removesuffix("_bucket") + "_sum", self.matchers)
+        return replace(self, name=self.name.removesuffix("_bucket") + "_sum")
 
     def histogram(self) -> Selector | None:
         """Return the histogram that its classic series belong to; None if the name is not that of a histogram's
@@ -161,7 +167,7 @@ def _text(found: re.Match[str], part: str = "") -> str:
     return found[f"{part}raw"] if quoted is None else re.sub(r"\\(.)", _unescape, quoted)
 
 
-def _parse_matchers(text: str) -> tuple[list[str], list[Matcher]]:
+def parse_matchers(text: str) -> tuple[list[str], list[Matcher]]:
     """Return the metric's name, if it is among the matchers, and the matchers. Raises ValueError."""
     names: list[str] = []
     matchers: list[Matcher] = []
