@@ -1,6 +1,8 @@
 """Simulated traffic of two versions: counts an interval, with everything that real telemetry does to them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from math import erf, exp, inf, log, sqrt
 
 import numpy as np
@@ -13,7 +15,6 @@ BAKE = 1800.0
 WARM_UP = 30.0
 HISTORY_INTERVALS, HISTORY_SECONDS = 360, 30.0
 _BURST = 10  # seconds
-_PODS, _SCRAPE = 10, 30  # processes of each arm, and seconds between two scrapes of one
 _SPELL, _SPELLS_APART = 120, 720
 EDGES = (0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.5, 5.0, 10.0, inf)
 _MEDIAN, _SIGMA = 0.2, 0.7
@@ -21,7 +22,9 @@ _MEDIAN, _SIGMA = 0.2, 0.7
 
 @dataclass(frozen=True)
 class Scenario:
-    """What happens to a service. Rates are fractions, times seconds from the first request of the candidate."""
+    """What happens to a service. Rates are fractions, times seconds from the first request of the candidate. With
+    `scrape`, each of the `pods` is read every so many seconds, at a time of its own.
+    """
 
     name: str
     harmful: bool = False
@@ -42,7 +45,10 @@ class Scenario:
     intermittent: float = 0.0
     fades: bool = False
     swallowed: float | None = None
-    staggered: bool = False
+    scrape: int | None = None
+    pods: int = 10
+    passes: bool = False
+    """Healthy, and ends when it is proven safe; otherwise a healthy gate watches to its end."""
     dies: float | None = None
     slower: float | None = None
     jitter: float = 0.0
@@ -67,10 +73,14 @@ class Stream:
     m: Array
     y: Array
     history: tuple[Array, Array]
-    slow: tuple[Array, Array, Array]
-    """Bucket counts of candidate, baseline and history, shape (intervals, edges)."""
+    draw_latencies: Callable[[], tuple[Array, Array, Array]]
     span: float | None = None
     """How many seconds the counts of one process reach back, where that is longer than an interval."""
+
+    @cached_property
+    def slow(self) -> tuple[Array, Array, Array]:
+        """Bucket counts of candidate, baseline and history, shape (intervals, edges); drawn once they are asked for."""
+        return self.draw_latencies()
 
 
 def simulate(
@@ -102,14 +112,14 @@ def simulate(
         flow = rate * np.maximum(0.02, 0.5 ** (np.maximum(0, time - 60) / 20))
     if scenario.swallowed is not None:
         flow = np.where(time >= scenario.swallowed, 0.0, rate)
-    count = _scraped if scenario.staggered else _counted
+    count = _counted if scenario.scrape is None else partial(_scraped, scenario)
     n, x = count(flow, p, interval, rng)
     m, y = count(np.full(seconds, rate), q, interval, rng)
     history = _counted(np.full(past_seconds, rate), past, HISTORY_SECONDS, rng)
     late = np.arange(steps) * interval >= scenario.onset
-    stream = Stream(n, x, m, y, history, _latencies(scenario, n, m, history[0], late, rng))
-    if scenario.staggered:
-        stream = replace(stream, span=float(_SCRAPE))
+    stream = Stream(n, x, m, y, history, partial(_latencies, scenario, n, m, history[0], late, rng.spawn(1)[0]))
+    if scenario.scrape is not None:
+        stream = replace(stream, span=float(scenario.scrape))
     if scenario.dies is not None:
         stream.n[round(scenario.dies / interval) :] = np.nan
     return _spoil(stream, scenario, rng)
@@ -141,16 +151,22 @@ def _counted(flow: Array, rate: Array, interval: float, rng: np.random.Generator
     return tuple(part[: steps * each].reshape(steps, each).sum(axis=1).astype(float) for part in (requests, bad))
 
 
-def _scraped(flow: Array, rate: Array, interval: float, rng: np.random.Generator) -> tuple[Array, Array]:
-    """The same of a fleet, each process of which is scraped at times of its own."""
-    steps, requests = round(flow.size / interval), rng.poisson(flow / _PODS, (_PODS, flow.size))
+def _scraped(
+    scenario: Scenario, flow: Array, rate: Array, interval: float, rng: np.random.Generator
+) -> tuple[Array, Array]:
+    """The same of a fleet, each process of which is scraped at times of its own; NaN where none of them was."""
+    steps, pods, apart = round(flow.size / interval), scenario.pods, scenario.scrape or 1
+    requests = rng.poisson(flow / pods, (pods, flow.size))
     kinds = (requests, rng.binomial(requests, np.clip(rate, 0.0, 1.0)))
-    seen = np.zeros((2, steps))
-    for pod, phase in enumerate(rng.integers(1, _SCRAPE, _PODS)):
-        scrapes = np.arange(phase, flow.size, _SCRAPE)
+    seen, reports = np.zeros((2, steps)), np.zeros(steps)
+    for pod, phase in enumerate(rng.integers(1, apart, pods)):
+        scrapes = np.arange(phase, flow.size, apart)
+        looks = ((scrapes - 1) // interval).astype(int)
+        np.add.at(reports, looks, 1)
         for kind, counts in enumerate(kinds):
             totals = np.concatenate(([0], np.cumsum(counts[pod])))[scrapes]
-            np.add.at(seen[kind], ((scrapes - 1) // interval).astype(int), np.diff(totals, prepend=0))
+            np.add.at(seen[kind], looks, np.diff(totals, prepend=0))
+    seen[:, reports == 0] = np.nan
     return seen[0], seen[1]
 
 
@@ -183,7 +199,7 @@ def _buckets(requests: Array, factor: Array, rng: np.random.Generator) -> Array:
         [[0.5 * (1 + erf(log(edge / (_MEDIAN * scale)) / _SIGMA / sqrt(2))) for edge in EDGES[:-1]] for scale in scales]
     )
     parts = np.diff(np.pad(below, ((0, 0), (1, 0))), append=1.0, axis=1)
-    return rng.multinomial(requests.astype(int), parts[place]).astype(float)
+    return rng.multinomial(np.nan_to_num(requests).astype(int), parts[place]).astype(float)
 
 
 def _spoil(stream: Stream, scenario: Scenario, rng: np.random.Generator) -> Stream:

@@ -1,28 +1,30 @@
 """Running a cell many times, and what to make of the runs."""
 
-from dataclasses import dataclass
-from math import inf, sqrt
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from math import inf
 
 import numpy as np
+from scipy.stats import beta, binom
 
-from bench.detection.judged import Outcome, judged
+from bench.detection.judged import Outcome, judged, judged_at_once
 from bench.detection.peers import RULES, oracle
-from bench.detection.streams import INTERVAL, WARM_UP, Scenario, simulate
+from bench.detection.streams import INTERVAL, WARM_UP, Scenario, Stream, simulate
 from healthd_gates.domain.evidence import Verdict
 
-_NORMAL_95 = 1.645
+_SURE = 0.95
+_AT_ONCE = 300  # runs that are drawn and judged together
 
 
-def at_least(share: float, runs: int) -> float:
-    """Wilson's lower 95 % bound of a share seen in so many runs."""
-    z = _NORMAL_95
-    middle, spread = share + z * z / (2 * runs), z * sqrt(share * (1 - share) / runs + z * z / (4 * runs * runs))
-    return max(0.0, (middle - spread) / (1 + z * z / runs))
+def at_least(count: int, runs: int) -> float:
+    """Clopper and Pearson's lower 95 % bound of a share."""
+    return float(beta.ppf(1 - _SURE, count, runs - count + 1)) if count else 0.0
 
 
-def at_most(share: float, runs: int) -> float:
-    """Wilson's upper 95 % bound of a share seen in so many runs."""
-    return 1 - at_least(1 - share, runs)
+def at_most(count: int, runs: int) -> float:
+    """Clopper and Pearson's upper 95 % bound of a share."""
+    return float(beta.ppf(_SURE, count + 1, runs - count)) if count < runs else 1.0
 
 
 @dataclass(frozen=True)
@@ -44,31 +46,48 @@ class Cell:
         """When detection could begin, in seconds after the switch."""
         return max(WARM_UP, self.scenario.onset) if self.scenario.level != 1.0 else self.scenario.onset
 
+    @property
+    def name(self) -> str:
+        """Its name for people."""
+        policy = "" if self.policy == "canary" else f", {self.policy}"
+        return f"{self.scenario.name}, {self.base:.1%}, {self.rate:g}/s{policy}"
+
 
 @dataclass(frozen=True)
 class Tally:
-    """Rollback times of one rule over the runs of one cell, in seconds after the switch."""
+    """Times of one event over the runs of one cell, in seconds after the switch; inf where it did not happen."""
 
     times: tuple[float, ...]
 
     @property
+    def count(self) -> int:
+        """In how many of the runs it happened."""
+        return sum(time < inf for time in self.times)
+
+    @property
     def share(self) -> float:
-        """Share of the runs that were rolled back."""
-        return sum(time < inf for time in self.times) / len(self.times)
+        """In which share of the runs it happened."""
+        return self.count / len(self.times)
 
     @property
-    def share_at_least(self) -> float:
-        """The lower 95 % bound of that share."""
-        return at_least(self.share, len(self.times))
+    def bounds(self) -> tuple[float, float]:
+        """The lower and the upper 95 % bound of that share."""
+        return at_least(self.count, len(self.times)), at_most(self.count, len(self.times))
 
-    @property
-    def share_at_most(self) -> float:
-        """The upper 95 % bound of that share."""
-        return at_most(self.share, len(self.times))
+    @cached_property
+    def _sorted(self) -> list[float]:
+        return sorted(self.times)
 
     def quantile(self, level: float) -> float:
-        """When that share of the runs had been rolled back; inf if it never was."""
-        return sorted(self.times)[min(len(self.times) - 1, int(level * len(self.times)))]
+        """When it had happened in that share of the runs; inf if it never did."""
+        return self._sorted[min(len(self.times) - 1, int(level * len(self.times)))]
+
+    @property
+    def median_bounds(self) -> tuple[float, float]:
+        """The lower and the upper 95 % bound of the median, by order statistics."""
+        runs = len(self.times)
+        place = int(binom.ppf(1 - _SURE, runs, 0.5))
+        return self._sorted[max(0, place - 1)], self._sorted[min(runs - 1, runs - place)]
 
 
 @dataclass(frozen=True)
@@ -77,34 +96,54 @@ class Result:
 
     cell: Cell
     judge: Tally
-    passed_early: float
-    passed: float
-    oracle: Tally | None
-    peers: dict[str, Tally]
+    passes: Tally
+    """When the gate passed."""
+    oracle: Tally | None = None
+    peers: dict[str, Tally] = field(default_factory=dict)
+
+    @property
+    def early(self) -> Tally:
+        """The passes that did not wait for the end."""
+        return Tally(tuple(time if time < 1800 else inf for time in self.passes.times))
 
 
-def run(cell: Cell, runs: int, seed: int, peers: bool = True, interval: float = INTERVAL) -> Result:
-    """Run one cell; the seed of each run depends on the cell's content alone, not on its place in a list."""
+def run(cell: Cell, runs: int, seed: int, peers: int = 0, interval: float = INTERVAL) -> Result:
+    """Run one cell, and the other tools' rules on the first `peers` of its streams. The seed of each run depends on the
+    cell's content alone, not on its place in a list.
+    """
     scenario = cell.scenario
     name = f"{scenario.name} {cell.rate} {cell.base} {interval}".encode()
-    early_pass = scenario.harmful or scenario.silent
     outcomes: list[Outcome] = []
-    others: dict[str, list[float]] = {rule: [] for rule in RULES} if peers and not scenario.latency else {}
+    others: dict[str, list[float]] = {rule: [] for rule in RULES} if not scenario.latency else {}
     ideal: list[float] = []
     # Peers count by intervals of their own; the oracle by the judge's.
-    perfect = oracle(cell.level / cell.base, scenario.onset) if scenario.harmful and not scenario.latency else None
-    for number in range(runs):
-        stream = simulate(scenario, cell.rate, cell.base, np.random.default_rng([seed, number, *name]), interval)
-        outcomes.append(judged(stream, interval, early_pass, cell.policy))
-        for rule, times in others.items():
-            times.append(RULES[rule](stream, interval))
-        if perfect:
-            ideal.append(perfect(stream, interval))
+    compares = scenario.harmful and not scenario.latency and cell.policy == "canary"
+    perfect = oracle(cell.level / cell.base, scenario.onset) if compares else None
+    for first in range(0, runs, _AT_ONCE):
+        numbers = range(first, min(runs, first + _AT_ONCE))
+        streams = [
+            simulate(scenario, cell.rate, cell.base, np.random.default_rng([seed, number, *name]), interval)
+            for number in numbers
+        ]
+        outcomes += _judged(cell, streams, interval)
+        for number, stream in zip(numbers, streams, strict=True):
+            for rule, times in others.items() if number < peers else ():
+                times.append(RULES[rule](stream, interval))
+            if perfect:
+                ideal.append(perfect(stream, interval))
     return Result(
         cell=cell,
         judge=Tally(tuple(outcome.rollback for outcome in outcomes)),
-        passed_early=sum(o.verdict is Verdict.PASS and o.seconds < 1800 for o in outcomes) / runs,
-        passed=sum(o.verdict is Verdict.PASS for o in outcomes) / runs,
+        passes=Tally(tuple(o.seconds if o.verdict is Verdict.PASS else inf for o in outcomes)),
         oracle=Tally(tuple(ideal)) if perfect else None,
-        peers={rule: Tally(tuple(times)) for rule, times in others.items()},
+        peers={rule: Tally(tuple(times)) for rule, times in others.items() if times},
     )
+
+
+def _judged(cell: Cell, streams: Sequence[Stream], interval: float) -> list[Outcome]:
+    """The product's judge on each stream; where only errors change, that of all at once, which is the same."""
+    scenario = cell.scenario
+    early_pass = scenario.harmful or scenario.silent or scenario.passes
+    if scenario.latency or scenario.silent:
+        return [judged(stream, interval, early_pass, cell.policy) for stream in streams]
+    return judged_at_once(streams, interval, early_pass, cell.policy)

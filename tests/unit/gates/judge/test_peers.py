@@ -19,7 +19,7 @@ def minutes(*rates: float) -> Stream:
     x = np.array([0.0 if np.isnan(rate) else 1000.0 * rate for rate in rates])
     calm = np.full(len(rates), 1000.0)
     none = np.zeros((len(rates), 1))
-    return Stream(n, x, calm, np.zeros(len(rates)), (calm, calm), (none, none, none))
+    return Stream(n, x, calm, np.zeros(len(rates)), (calm, calm), lambda: (none, none, none))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,218 @@
+"""The tests of harm and of safety, a row a run."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from bench.detection.streams import Array
+from bench.detection.vectorised.burstiness import Counts
+from bench.detection.vectorised.mixtures import (
+    Mask,
+    Mixture,
+    OnsetMixture,
+    harm_above,
+    harm_ratio,
+    log_weighted,
+    safe_below,
+    safe_ratio,
+)
+from healthd_gates.judge import exceedance, processes, recurrence, refutation
+
+
+class LimitHarm:
+    """ "The rate is at most `limit`"."""
+
+    def __init__(self, runs: int, limit: float, horizon: int, times: Sequence[float] = processes._HARM_TIMES) -> None:
+        self._limit = limit
+        self._times = np.array([*(k for k in times if k * limit < 0.999), 0.999 / limit])
+        self._mixture = OnsetMixture(runs, horizon, [1 / self._times.size] * self._times.size)
+
+    def step(self, own: Counts, odds: Array, cap: Array) -> None:
+        log_es = harm_above(own.y, own.m, self._limit, self._times, odds)
+        self._mixture.step(np.minimum(cap[:, None], log_es), own.here)
+
+    @property
+    def log_e(self) -> Array:
+        return self._mixture.log_e
+
+
+class Catastrophe:
+    """ "At most half of the requests fail"."""
+
+    line = 0.5
+
+    def __init__(self, runs: int, horizon: int) -> None:
+        room = 1 / self.line - 1
+        self._most = LimitHarm(runs, self.line, horizon, (1 + 0.3 * room, 1 + 0.6 * room))
+        self._all = LimitHarm(runs, self.line, horizon, ())
+
+    def step(self, own: Counts, odds: Array, cap: Array, outage_cap: Array) -> None:
+        self._most.step(own, odds, cap)
+        self._all.step(own, odds, outage_cap)
+
+    @property
+    def log_e(self) -> Array:
+        return np.asarray(np.logaddexp(self._most.log_e, self._all.log_e) - np.log(2))
+
+
+class BaselineHarm:
+    """ "The rate is at most `ratio` times the baseline's"."""
+
+    def __init__(self, runs: int, ratio: float, horizon: int, burst: int) -> None:
+        self._ratio, self._times = ratio, np.array(processes._HARM_RATIOS)
+        self._mixture = OnsetMixture(runs, horizon, processes._RATIO_WEIGHTS, processes._FIRST)
+        self._bursts = Refutation(runs, self._times.size, burst)
+
+    def step(self, pair: Sequence[Array], odds: Array, cap: Array, mask: Mask) -> None:
+        n, x, m, _ = pair
+        weight = (self._ratio * n)[:, None]
+        fraction = weight * (self._times - 1) / (weight * self._times + m[:, None])
+        log_es = np.minimum(cap[:, None], harm_ratio(pair, self._ratio, fraction, odds))
+        self._mixture.step(self._bursts.step(log_es, n, x, mask), mask)
+
+    @property
+    def log_e(self) -> Array:
+        return self._mixture.log_e
+
+
+class Refutation:
+    """Takes back evidence of bursts that are over."""
+
+    def __init__(self, runs: int, bets: int, longest: int) -> None:
+        self._longest = longest
+        self._gains, self._reports = np.zeros((runs, bets)), np.zeros(runs)
+        self._run, self._calm = np.zeros((2, runs)), np.zeros((2, runs))
+
+    def _forget(self, mask: Mask) -> None:
+        self._gains[mask], self._reports[mask] = 0.0, 0.0
+        self._run[:, mask], self._calm[:, mask] = 0.0, 0.0
+
+    def step(self, log_es: Array, requests: Array, bad: Array, mask: Mask) -> Array:
+        worse = mask & (log_es.max(axis=1) > 0)
+        active = mask & (worse | (self._reports > 0))
+        self._reports += active
+        self._calm += np.where(active, np.array((requests, bad)), 0.0)
+        self._run += np.where(worse, self._calm, 0.0)
+        self._calm = np.where(worse, 0.0, self._calm)
+        self._gains = np.where(worse[:, None], self._gains + np.maximum(0.0, log_es), self._gains)
+        refuted = active & ~worse & self._is_refuted
+        taken = np.where(refuted[:, None], np.maximum(0.0, self._gains - refutation._KEPT), 0.0)
+        self._forget(refuted | (active & (self._reports > self._longest)))
+        return np.asarray(log_es - taken)
+
+    @property
+    def _is_refuted(self) -> Mask:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            due = np.where(self._run[0] > 0, self._calm[0] * self._run[1] / self._run[0], 0.0)
+        few = self._calm[1] <= np.minimum(refutation._PART * due, due - refutation._SIGMAS * np.sqrt(due) + 1)
+        strong = self._gains.max(axis=1) > refutation._STRONG
+        return np.asarray((due >= refutation._FEWEST) & few & strong)
+
+
+class LimitSafety:
+    """ "The rate is at least `limit`"; `expected` is the rate that each run's past lets expect, NaN if unknown."""
+
+    def __init__(self, runs: int, limit: float, expected: Array | None = None) -> None:
+        self._limit, given = limit, np.array(processes._SAFE_TIMES)
+        known = np.zeros(runs, dtype=bool) if expected is None else expected < given[0] * limit
+        level = np.where(known, 1.0 if expected is None else expected, limit) / limit
+        self._times = np.column_stack((np.tile(given, (runs, 1)), np.maximum(given[-1], level)))
+        share = np.where(known, (1 - processes._KNOWN) / given.size, 1 / given.size)
+        weights = np.column_stack((np.tile(share[:, None], given.size), np.where(known, processes._KNOWN, 0.0)))
+        self._mixture = Mixture(runs, weights)
+
+    def step(self, own: Counts, odds: Array) -> None:
+        self._mixture.step(safe_below(own.y, own.m, self._limit, self._times, odds), own.here)
+
+    @property
+    def log_e(self) -> Array:
+        return self._mixture.log_e
+
+
+class BaselineSafety:
+    """ "The rate is at least `ratio` times the baseline's"."""
+
+    def __init__(self, runs: int, ratio: float) -> None:
+        self._ratio = ratio
+        size = len(processes._FRACTIONS) + len(processes._SCALED)
+        self._mixture = Mixture(runs, np.full(size, 1 / size))
+
+    def step(self, pair: Sequence[Array], odds: Array, mask: Mask) -> None:
+        scale = (1 + pair[0] / odds)[:, None]
+        fixed = np.tile(np.array(processes._FRACTIONS), (odds.size, 1))
+        stakes = np.column_stack((fixed, np.array(processes._SCALED) / scale))
+        self._mixture.step(safe_ratio(pair, self._ratio, stakes, odds), mask)
+
+    @property
+    def log_e(self) -> Array:
+        return self._mixture.log_e
+
+
+class Recurrence:
+    """ "Disturbances come at most as often as they did in the past, or once in 25 minutes"."""
+
+    def __init__(self, limit: float, maximum: float, past: tuple[Array, Array], past_seconds: float) -> None:
+        runs = past[0].shape[0]
+        self._limit = limit
+        self._chance = self._often(past, past_seconds)
+        self._mixture = OnsetMixture(runs, max(1, round(maximum / recurrence._WINDOW)), [1.0])
+        self._counting = np.ones(runs, dtype=bool)
+        self._requests, self._bad, self._seconds = np.zeros((3, runs))
+
+    def step(self, own: Counts, newest: Array, spacing: Array, excused: Mask) -> None:
+        counts = own.here & ~excused
+        self._requests += np.where(counts, own.m, 0.0)
+        self._bad += np.where(counts, own.y, 0.0)
+        self._seconds += np.where(own.here, newest, 0.0)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            longer = np.maximum(1.0, recurrence._WINDOW / self._seconds)
+            disturbed = own.here & self._is_disturbed(np.nan_to_num(self._requests * longer), self._bad)
+        closed = own.here & (disturbed | (self._seconds >= recurrence._WINDOW - 1e-6))
+        bet = self._bet(disturbed, np.maximum(1.0, spacing / recurrence._WINDOW))
+        self._mixture.step(bet[:, None], closed & self._counting)
+        self._counting = np.where(closed, ~disturbed, self._counting)
+        for part in (self._requests, self._bad, self._seconds):
+            part[closed] = 0.0
+
+    def _bet(self, disturbed: Mask, windows: Array) -> Array:
+        chance = np.minimum(self._chance * windows, recurrence._MOST / 2)
+        times = np.minimum(recurrence._TIMES, recurrence._MOST / chance)
+        return np.where(disturbed, np.log(times), np.log1p(-chance * times) - np.log1p(-chance))
+
+    def _is_disturbed(self, requests: Array, bad: Array) -> Mask:
+        allowed = recurrence._BEYOND * self._limit * requests
+        return np.asarray(bad > allowed + recurrence._SIGMAS * np.sqrt(allowed) + 1)
+
+    def _often(self, past: tuple[Array, Array], seconds: float) -> Array:
+        known = ~np.isnan(past[0]) & (seconds <= 1.5 * recurrence._WINDOW)
+        disturbed = (known & self._is_disturbed(np.nan_to_num(past[0]), np.nan_to_num(past[1]))).sum(axis=1)
+        often = np.maximum(recurrence._RARE, 2 * (disturbed + 1) / (known.sum(axis=1) + 1))
+        return np.where(disturbed, often, recurrence._RARE)
+
+    @property
+    def log_e(self) -> Array:
+        return self._mixture.log_e
+
+
+class Floor:
+    """The weighted mean of "below the floor" and "below the harmful ratio"."""
+
+    def __init__(self, runs: int, floor: float, harmful: float, past: tuple[Array, Array]) -> None:
+        m, y = np.nansum(past[0], axis=1), np.nansum(past[1], axis=1)
+        rate = np.where(m >= 1000, (y + 0.5) / (m + 100), np.nan)
+        self._floor, self._ratio = LimitSafety(runs, floor, rate), BaselineSafety(runs, harmful)
+        expected = np.where(rate < exceedance._BELOW * floor, exceedance._EXPECTED, 1 - exceedance._EXPECTED)
+        share = np.where(np.isnan(rate), 0.5, expected)
+        self._weights = np.column_stack((share, 1 - share))
+        self._pairs = np.zeros(runs)
+
+    def step(self, own: Counts, pair: Sequence[Array], odds: Array, both: Mask) -> None:
+        self._floor.step(own, odds)
+        self._ratio.step(pair, odds, both)
+        self._pairs += both
+
+    @property
+    def log_e(self) -> Array:
+        ratio = self._ratio.log_e
+        both = log_weighted(self._weights, np.column_stack((self._floor.log_e, ratio)))
+        return np.where(self._pairs > 0, both, ratio)
