@@ -21,15 +21,18 @@ from pydantic import SecretStr
 
 from healthd import logs, sentry
 from healthd.checks.contract import CheckConfig
+from healthd.checks.heartbeat_record import Records
 from healthd.config.file import ConfigError, load_again
 from healthd.config.in_force import InForce
 from healthd.journal import tables as journal_tables
 from healthd.journal.database import Database, JournalError
+from healthd.journal.heartbeats import HeartbeatStore
 from healthd.journal.journal import Journal
 from healthd.journal.windows import WindowStore
 from healthd.metrics import Metrics
 from healthd.model import Probe, Transition
 from healthd.monitoring.board import Board
+from healthd.monitoring.heartbeats import Heartbeats
 from healthd.monitoring.monitor import Listener
 from healthd.monitoring.schedule import Schedule
 from healthd.monitoring.suite import Suite
@@ -49,6 +52,7 @@ from healthd.web import agent_check, server
 from healthd.web.auth import Guard
 from healthd.web.checks_api import ChecksApi
 from healthd.web.health import HealthEndpoints
+from healthd.web.heartbeats_api import HeartbeatsApi
 from healthd.web.pages.api_docs import ApiDocs
 from healthd.web.pages.renderer import Renderer
 from healthd.web.pages.status import StatusPage
@@ -84,6 +88,7 @@ class Daemon:
         self.schedule = Schedule(
             lambda check, reason: self.metrics.skipped.labels(check, reason).inc(), lambda: self.pulse.beat("schedule")
         )
+        records = Records(shared=True)
         self.suite = Suite(
             board=self.board,
             schedule=self.schedule,
@@ -91,6 +96,7 @@ class Daemon:
             redact=self.redact,
             listener=Listener(self._probed, self._changed),
             environ=os.environ,
+            heartbeats=records,
         )
         self.refusals = Refusals(lambda reason: self.metrics.http_refused.labels(reason).inc())
         guard = Guard(self._in_force, self.refusals, clock)
@@ -106,6 +112,12 @@ class Daemon:
             clock,
             lambda: {name: service.labels for name, service in self.settings.services.items()},
         )
+        heartbeat_names = lambda: (n for n, c in self.settings.active_checks.items() if c.kind == "heartbeat")  # noqa: E731
+        self.heartbeats = Heartbeats(records, HeartbeatStore(self.database, clock), clock, heartbeat_names)
+        self.heartbeats_api = HeartbeatsApi(
+            self.heartbeats, self.suite, self.board, guard, self._in_force, clock, self.redact
+        )
+        self.metrics.watch_heartbeats(lambda: self.heartbeats.unsaved)
         self.metrics.watch_windows(
             lambda: Counter(window.kind for window in self.windows.all()), lambda: self.windows.unsaved
         )
@@ -169,6 +181,7 @@ class Daemon:
                 "journal": self.journal.run,
                 "notifications": self.notifications.run,
                 "windows": self.windows.run,
+                "heartbeats": self.heartbeats.run,
             }
             if self.gates is not None:
                 works["gates"] = self.gates.run
@@ -182,7 +195,12 @@ class Daemon:
         """Build the gates and the application, with every route and every metric; neither runs yet. Needs a running
         event loop; call it once."""
         self._build_gates()
-        routes = [*self.page.routes(), *self.api_docs.routes(), *self.windows_api.routes()]
+        routes = [
+            *self.page.routes(),
+            *self.api_docs.routes(),
+            *self.windows_api.routes(),
+            *self.heartbeats_api.routes(),
+        ]
         if self.gate_api is not None and self.gate_page is not None:
             routes += [*self.gate_api.routes(), *self.gate_page.routes()]
             self.api_docs.add(self.gate_api.operations)
@@ -240,6 +258,7 @@ class Daemon:
             await self.gates.close()
         try:
             await self.journal.flush()
+            await self.heartbeats.flush()
         finally:
             await self.database.close()
 
@@ -270,6 +289,7 @@ class Daemon:
         if self.gates is not None:
             self.gates.arrange()
         await self.suite.arrange(settings)
+        self.heartbeats.look()
         for name in gone:
             self.metrics.forget_check(name)
         if self.notifications is not None:

@@ -150,6 +150,14 @@ class Metrics:
             registry=self.registry,
         ).set_function(unsaved)
 
+    def watch_heartbeats(self, unsaved: Callable[[], float]) -> None:
+        """Export at each scrape the number of reports of jobs that the journal does not have yet."""
+        Gauge(
+            "healthd_heartbeats_unsaved",
+            "Reports of jobs that the journal does not have yet: they count on this replica alone.",
+            registry=self.registry,
+        ).set_function(unsaved)
+
     def identify(self, version: str, environment: str) -> None:
         """Set version and environment of these metrics."""
         self._build.clear()

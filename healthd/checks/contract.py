@@ -4,12 +4,13 @@ folder."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, ClassVar, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from healthd.checks.heartbeat_record import Records
 from healthd.labels import MOST_LABELS, Labels
 from healthd.model import Result
 from healthd.runtime.clock import Clock
@@ -103,11 +104,12 @@ class CheckConfig(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class CheckContext:
-    """Objects that the daemon passes to a check when it creates it."""
+    """Objects that the daemon passes to a check when it creates it. `heartbeats` are the reports of jobs."""
 
     name: str
     clock: Clock
     environ: Mapping[str, str]
+    heartbeats: Records = field(default_factory=Records)
 
 
 class Check(Protocol):

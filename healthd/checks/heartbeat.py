@@ -1,60 +1,160 @@
-"""Heartbeat: another program, such as a nightly job, must report in within its period."""
+"""Heartbeat: another program, such as a nightly job, must report in within its period, or by its schedule."""
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import ClassVar, Literal
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, ClassVar, Literal, Self
+from zoneinfo import ZoneInfo
+
+from pydantic import AfterValidator, SecretStr, model_validator
 
 from healthd.checks.contract import CheckConfig, CheckContext
-from healthd.model import FailureKind, Observed, Result
-from healthd.units import Duration, show_duration
+from healthd.checks.heartbeat_record import SKEW, Record
+from healthd.cron import Cron, Zone, next_time, trigger
+from healthd.model import FailureKind, Measure, Observed, Result
+from healthd.units import Duration, show_duration, stamp
+
+_UNREAD = timedelta(seconds=15)  # for which a job that may have reported to another replica is not called late
+_KEY = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_")
+
+
+def _key(key: SecretStr) -> SecretStr:
+    text = key.get_secret_value()
+    if not 16 <= len(text) <= 64 or not _KEY.issuperset(text):
+        raise ValueError("must be 16 to 64 letters, digits, - and _ that nobody can guess: `uuidgen` prints such a key")
+    return key
 
 
 class HeartbeatConfig(CheckConfig):
     kind: Literal["heartbeat"] = "heartbeat"
-    period: Duration
-    """Maximum time between two heartbeats."""
+    period: Duration | None = None
+    """Maximum time between two successes."""
+    cron: Cron | None = None
+    """Schedule of the job as a cron line, instead of a period; days of the week by name."""
+    timezone: Zone = "UTC"
+    """Time zone of `cron`."""
     grace: Duration = 60.0
-    """Extra time by which a heartbeat may be late."""
+    """Extra time by which a success may be late."""
+    max_duration: Duration | None = None
+    """Longest time that a run may take whose start was reported; not limited by default."""
+    key: Annotated[SecretStr, AfterValidator(_key)] | None = None
+    """Key of the address `/ping/KEY`, at which the job reports without a token."""
     fall: int = 1
     """Number of failures in a row that make the check unhealthy; one is enough, since `grace` already allows for
     delays."""
     rise: int = 1
     """Number of successes in a row that make the check healthy again."""
 
+    @model_validator(mode="after")
+    def _has_one_schedule(self) -> Self:
+        if (self.period is None) == (self.cron is None):
+            raise ValueError("write either period, such as 24h, or cron, such as 30 2 * * *")
+        return self
+
 
 class Heartbeat:
-    """Unhealthy when no heartbeat arrived within the period and its grace; both are also granted after a start."""
+    """Unhealthy when the last run failed or takes too long, and when no success was reported by the time that the
+    period or schedule allows, with its grace; one is also granted to a job that never reported."""
 
     config_model: ClassVar[type[HeartbeatConfig]] = HeartbeatConfig
 
     def __init__(self, config: HeartbeatConfig, context: CheckContext) -> None:
-        self._clock = context.clock
-        self._allowed = config.period + config.grace
-        self._born = context.clock.steady()
-        self._last: float | None = None
-
-    def beat(self) -> None:
-        """Record a heartbeat now."""
-        self._last = self._clock.steady()
+        self._config, self._name, self._clock = config, context.name, context.clock
+        self._records = context.heartbeats
 
     async def probe(self) -> Result:
-        since = self._clock.steady() - (self._born if self._last is None else self._last)
-        left, ago = self._allowed - since, show_duration(round(since))
-        observed: Observed = {
-            "lastBeat": None if self._last is None else self._moment(-since),
-            "nextBefore": self._moment(left),
-        }
-        if left <= 0:
-            missing = f"nothing reported in for {ago}" + (", since the start" if self._last is None else "")
-            return Result.unhealthy(FailureKind.EXPIRED, missing, observed=observed)
-        if self._last is None:
-            waiting = f"nothing reported in yet, {ago} after the start"
-            return Result.degraded(FailureKind.EXPIRED, waiting, observed=observed)
-        return Result.healthy(f"reported in {ago} ago", observed=observed)
+        if not await self._records.ready(self._config.patience):
+            return Result.degraded(FailureKind.EXPIRED, "earlier reports are unknown while the journal cannot be read")
+        now = self._clock.now()
+        record = self._records.get(self._name, now)
+        due = self._due(record)
+        observed = _observed(record, due)
+        measures = [] if record.duration is None else [Measure("duration", record.duration, "s")]
+        if record.exit_code is not None:
+            measures.append(Measure("exit_code", record.exit_code))
+        return replace(self._result(record, now, due, observed), measures=tuple(measures))
 
     async def close(self) -> None:
         """Do nothing: no resource is open."""
 
-    def _moment(self, seconds: float) -> str:
-        return (self._clock.now() + timedelta(seconds=seconds)).isoformat(timespec="seconds").replace("+00:00", "Z")
+    def _result(self, record: Record, now: datetime, due: datetime, observed: Observed) -> Result:
+        last = record.succeeded
+        if record.failed and record.ended is not None:
+            return Result.unhealthy(FailureKind.UNEXPECTED_RESPONSE, _failure(record, now), observed=observed)
+        if (begun := self._overrun(record, now)) is not None:
+            overrun = f"a run has not ended {_ago(now, begun)} after its start"
+            return Result.unhealthy(FailureKind.TIMEOUT, overrun, observed=observed)
+        if last is not None and last > now + SKEW:
+            ahead = f"the last report is dated {stamp(last)}, which is to come: a clock was set back"
+            return Result.degraded(FailureKind.EXPIRED, ahead, observed=observed)
+        if now >= due and not self._may_be_elsewhere(now, due):
+            missing = f"nothing reported in for {_ago(now, last or record.since)}"
+            return Result.unhealthy(
+                FailureKind.EXPIRED, missing + (", and never before" if last is None else ""), observed=observed
+            )
+        if last is None:
+            waiting = f"nothing reported in yet, expected for {_ago(now, record.since)}"
+            return Result.degraded(FailureKind.EXPIRED, waiting, observed=observed)
+        return Result.healthy(f"reported in {_ago(now, last)} ago", observed=observed)
+
+    def _due(self, record: Record) -> datetime:
+        """Return the time by which the next success must be reported. A run that began in time may take its time."""
+        config, base = self._config, record.succeeded or record.since
+        if config.cron is not None:
+            times = trigger(config.cron, ZoneInfo(config.timezone))
+            due = next_time(times, base + timedelta(microseconds=1)) or datetime.max.replace(tzinfo=UTC)
+        else:
+            assert config.period is not None
+            due = base + timedelta(seconds=config.period)
+        due = min(due, datetime.max.replace(tzinfo=UTC) - timedelta(days=366)) + timedelta(seconds=config.grace)
+        begun = max((at for at in record.runs.values() if base <= at <= due), default=None)
+        if begun is not None and config.max_duration is not None:
+            due = max(due, begun + timedelta(seconds=config.max_duration))
+        return due
+
+    def _overrun(self, record: Record, now: datetime) -> datetime | None:
+        """Return the start of a run that takes too long; None where a success came after it should have ended."""
+        if self._config.max_duration is None:
+            return None
+        longest = timedelta(seconds=self._config.max_duration)
+        over = (at for at in record.runs.values() if at + longest <= now)
+        return min((at for at in over if record.succeeded is None or record.succeeded < at + longest), default=None)
+
+    def _may_be_elsewhere(self, now: datetime, due: datetime) -> bool:
+        """True if a report that came in time to another replica may not have been read yet."""
+        records = self._records
+        return records.shared and (records.read_at is None or records.read_at < due) and now - due < _UNREAD
+
+
+def _failure(record: Record, now: datetime) -> str:
+    assert record.ended is not None
+    code = f" with exit code {record.exit_code}" if record.exit_code is not None else ""
+    after = f", after {show_duration(round(record.duration, 1))}" if record.duration is not None else ""
+    last_line = f": {record.log[-1]}" if record.log else ""
+    return f"the job failed{code} {_ago(now, record.ended)} ago{after}{last_line}"
+
+
+def _observed(record: Record, due: datetime) -> Observed:
+    observed: dict[str, str | int | float | list[str] | None] = {
+        "lastBeat": None if record.succeeded is None else _second(record.succeeded),
+        "nextBefore": _second(due),
+    }
+    if record.duration is not None:
+        observed["lastDuration"] = round(record.duration, 3)
+    if record.exit_code is not None:
+        observed["exitCode"] = record.exit_code
+    if record.runs:
+        observed["runningSince"] = _second(min(record.runs.values()))
+    if record.log:
+        observed["log"] = list(record.log)
+    return observed
+
+
+def _ago(now: datetime, moment: datetime) -> str:
+    seconds = round((now - moment).total_seconds())
+    return show_duration(seconds) if seconds > 0 else "0s"
+
+
+def _second(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

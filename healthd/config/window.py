@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Mapping
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Annotated, Literal, Self
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from typing import TYPE_CHECKING, Literal, Self
+from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
+from healthd.cron import Cron, Zone, next_time, trigger
 from healthd.notifiers.routes import Names
 from healthd.units import Duration
 
@@ -22,41 +22,17 @@ Labelled = Mapping[str, Names]
 _MINUTE = timedelta(minutes=1)
 
 
-def _trigger(text: str, zone: tzinfo) -> CronTrigger:
-    from apscheduler.triggers.cron import CronTrigger  # not needed by the client of the API, which reads this module
-
-    return CronTrigger.from_crontab(text, zone)
-
-
-def _cron(text: str) -> str:
-    try:
-        _trigger(text, UTC)
-    except ValueError as error:
-        raise ValueError(f"{text!r} is not a cron line such as 0 17 * * FRI: {error}") from None
-    if re.search(r"\d", text.split()[4]):
-        raise ValueError("write the day of the week by name, such as FRI: its number is not the same day everywhere")
-    return text
-
-
-def _zone(name: str) -> str:
-    try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError):
-        raise ValueError(f"no time zone is called {name!r}; write one such as Europe/Berlin") from None
-    return name
-
-
 class Times(BaseModel):
     """Times of a window. It starts at every time that `cron` names in `timezone` and lasts `for`; or it runs from
     `from` to `to`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
-    cron: Annotated[str, AfterValidator(_cron)] | None = None
+    cron: Cron | None = None
     """Start of the window, as a cron line; days of the week by name."""
     lasts: Duration | None = Field(None, alias="for")
     """Length of the window."""
-    timezone: Annotated[str, AfterValidator(_zone)] = "UTC"
+    timezone: Zone = "UTC"
     """The time zone of `cron`."""
     start: AwareDatetime | None = Field(None, alias="from")
     """Start of a window that occurs once: ISO 8601 with a time zone."""
@@ -91,11 +67,11 @@ class Times(BaseModel):
         """Return the first start after a moment that the window does not cover; None if there is none."""
         if self.start is not None:
             return self.start if moment < self.start else None
-        return _next_start(self._trigger(), moment.astimezone(UTC))
+        return next_time(self._trigger(), moment.astimezone(UTC))
 
     def _trigger(self) -> CronTrigger:
         assert self.cron is not None
-        return _trigger(self.cron, ZoneInfo(self.timezone))
+        return trigger(self.cron, ZoneInfo(self.timezone))
 
 
 class CheckWindow(Times):
@@ -180,28 +156,22 @@ def has_labels(labels: Mapping[str, str], wanted: Labelled) -> bool:
     return all(matches(labels.get(name, ""), values) for name, values in wanted.items())
 
 
-def _last_start(trigger: CronTrigger, moment: datetime, length: timedelta) -> datetime | None:
+def _last_start(times: CronTrigger, moment: datetime, length: timedelta) -> datetime | None:
     """Return the last start up to the moment and less than `length` before it. However many starts there are in
     between, few are computed: the search goes back twice as far until there is one, and from there half as far each
     time."""
-    trigger.end_date = moment  # nor is a later one searched for
+    times.end_date = moment  # nor is a later one searched for
     earliest, back = moment - length + timedelta(microseconds=1), _MINUTE
-    while (start := _next_start(trigger, max(moment - back, earliest))) is None:
+    while (start := next_time(times, max(moment - back, earliest))) is None:
         if moment - back <= earliest:
             return None
         back *= 2
     none_after = moment
     while none_after - start > _MINUTE:
         middle = start + (none_after - start) / 2
-        later = _next_start(trigger, middle)
+        later = next_time(times, middle)
         if later is None:
             none_after = middle
         else:
             start = later
     return start
-
-
-def _next_start(trigger: CronTrigger, moment: datetime) -> datetime | None:
-    """Return the first start from the moment on, up to the trigger's end."""
-    start: datetime | None = trigger.get_next_fire_time(None, moment)
-    return None if start is None else start.astimezone(UTC)

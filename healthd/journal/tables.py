@@ -1,4 +1,5 @@
-"""Tables of the daemon: transitions, audit of changes, notifications that were sent, and windows."""
+"""Tables of the daemon: transitions, audit of changes, notifications that were sent, windows, and
+heartbeats."""
 
 from __future__ import annotations
 
@@ -52,4 +53,12 @@ windows = sa.Table(
     sa.Column("ends", Moment, nullable=False, index=True),
 )
 
-BRANCH = Branch(Path(__file__).with_name("migrations"), "healthd_journal_version", head="0003", oldest="0002")
+heartbeats = sa.Table(
+    "healthd_heartbeats",
+    metadata,
+    sa.Column("check_name", Text, primary_key=True),
+    sa.Column("record", Text, nullable=False),
+    sa.Column("changed", Moment, nullable=False, index=True),
+)
+
+BRANCH = Branch(Path(__file__).with_name("migrations"), "healthd_journal_version", head="0004", oldest="0002")

@@ -9,6 +9,7 @@ from functools import partial
 from healthd.checks import find_kind
 from healthd.checks.contract import Check, CheckConfig, CheckContext
 from healthd.checks.failures import describe
+from healthd.checks.heartbeat_record import Records
 from healthd.checks.misconfigured import BrokenCheck, Misconfigured, MisconfiguredConfig
 from healthd.config.settings import Settings
 from healthd.model import Probe, Status, Transition
@@ -34,9 +35,11 @@ class Suite:
         redact: Redactor,
         listener: Listener,
         environ: Mapping[str, str],
+        heartbeats: Records | None = None,
     ) -> None:
         self._board, self._schedule, self._clock = board, schedule, clock
         self._redact, self._listener, self._environ = redact, listener, environ
+        self._heartbeats = heartbeats or Records()
         self._monitors: dict[str, Monitor] = {}
         self._closed = False
         self._told: set[tuple[str, float]] = set()  # expired checks and times that were reported to the listener
@@ -66,10 +69,6 @@ class Suite:
     async def probe(self, name: str) -> Probe:
         """Probe a check now. Raises KeyError, or RetiredError when a reload removes it meanwhile."""
         return await self._monitors[name].run()
-
-    def check(self, name: str) -> Check:
-        """Return the check of a name. Raises KeyError."""
-        return self._monitors[name].check
 
     async def close(self) -> None:
         """Stop probing, and drop every connection."""
@@ -118,7 +117,7 @@ class Suite:
         return Monitor(
             name,
             config,
-            self._bear(config, CheckContext(name, self._clock, self._environ)),
+            self._bear(config, CheckContext(name, self._clock, self._environ, self._heartbeats)),
             board=self._board,
             clock=self._clock,
             redact=self._redact,

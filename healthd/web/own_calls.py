@@ -11,6 +11,7 @@ from healthd.web.schema import (
     IetfAnswer,
     MetricsQuery,
     NamedCheckAnswer,
+    PingQuery,
     WindowAnswer,
     WindowsAnswer,
 )
@@ -24,6 +25,10 @@ _GROUPS = {
     "ready": "Whether traffic may be sent here, for a readiness probe and load balancers.",
     "startup": "Whether what the group needs has been probed and is up, for a startup probe.",
 }
+_SIGNAL = "(start|fail|log|[0-9]{1,3})"
+_KEY = "[A-Za-z0-9_-]{16,64}"
+_OR_ELSE = ", by `start` that it begins, by `fail` or an exit code that it failed, by `log` only what it writes"
+_BODY_LIMIT = {"Ping-Body-Limit": "The end of a body that is read, in bytes."}
 _REFUSED = {
     401: "No token, or one that is not known.",
     403: "The token lacks the scope, or is bound to other checks and services.",
@@ -47,14 +52,8 @@ def descriptions() -> list[Description]:
             {**_REFUSED, 404: "No such check.", 409: "A reload removed or changed the check meanwhile."},
             {"name": NAME},
         ),
-        Description(
-            "heartbeat", "POST", "/heartbeats/{name}", "checks",
-            "Report in, for a check of kind heartbeat: a backup or a cron job has run.",
-            {200: Answer("The check, which is up again.", NamedCheckAnswer)},
-            "heartbeats:write",
-            {**_REFUSED, 404: "No such heartbeat.", 409: "A reload removed or changed the check meanwhile."},
-            {"name": NAME},
-        ),
+        *(_beat(name, path) for name, path in (("heartbeat", ""), ("heartbeat_signal", "/{signal}"))),
+        *(_ping(method, path) for method in ("GET", "POST") for path in ("", "/{signal}")),
         Description(
             "list_windows", "GET", "/windows", "windows",
             "Windows that callers have added and that are not over; those of the configuration are not among them.",
@@ -86,6 +85,35 @@ def descriptions() -> list[Description]:
 
 class _AnyObject(BaseModel, extra="allow", title="OpenAPI"):
     """An OpenAPI 3.1 document."""
+
+
+def _beat(name: str, end: str) -> Description:
+    return Description(
+        name, "POST", f"/heartbeats/{{name}}{end}", "checks",
+        f"Report for a check of kind heartbeat that a job has succeeded{_OR_ELSE if end else ''}.",
+        {200: Answer("The check as it stands then.", NamedCheckAnswer)},
+        "heartbeats:write",
+        {
+            **_REFUSED,
+            400: "No such signal or rid.",
+            404: "No such heartbeat.",
+            409: "A reload removed or changed the check meanwhile.",
+        },
+        {"name": NAME, **({"signal": _SIGNAL} if end else {})},
+        query=PingQuery,
+    )  # fmt: skip
+
+
+def _ping(method: str, end: str) -> Description:
+    name = f"{method.lower()}_ping{'_signal' if end else ''}"
+    return Description(
+        name, method, f"/ping/{{key}}{end}", "checks",
+        f"The same by the key of the check, without a token{_OR_ELSE if end else ''}; a body is the log of the job.",
+        {200: Answer("It counts.", None, "text/plain", headers=_BODY_LIMIT)},
+        every_refusal={400: "No such signal or rid.", 404: "No heartbeat has this key."},
+        path_patterns={"key": _KEY, **({"signal": _SIGNAL} if end else {})},
+        query=PingQuery,
+    )  # fmt: skip
 
 
 def _both(name: str, path: str, summary: str, model: type[BaseModel], part: str = "") -> list[Description]:

@@ -164,3 +164,10 @@ class MetricsQuery(Model):
 
     name: tuple[str, ...] = Field((), alias="name[]")
     """Metrics to return, by the names of their series; all by default."""
+
+
+class PingQuery(Model):
+    """Report of one run among several."""
+
+    rid: str = ""
+    """Identifier of the run, such as a UUID, the same at its start and its end."""

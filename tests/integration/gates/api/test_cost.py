@@ -19,21 +19,28 @@ from unittest.mock import Mock
 import pytest
 from aiohttp import web
 
+from healthd.checks.heartbeat_record import Records
+from healthd.journal.heartbeats import HeartbeatStore
 from healthd.journal.journal import Journal
+from healthd.journal.windows import WindowStore
 from healthd.metrics import Metrics
+from healthd.monitoring.heartbeats import Heartbeats
 from healthd.monitoring.schedule import Schedule
 from healthd.monitoring.suite import Suite
+from healthd.monitoring.windows import Windows
 from healthd.runtime.clock import SystemClock
 from healthd.runtime.redaction import Redactor
 from healthd.web import server
 from healthd.web.auth import Guard, hash_token
 from healthd.web.checks_api import ChecksApi
 from healthd.web.health import HealthEndpoints
+from healthd.web.heartbeats_api import HeartbeatsApi
 from healthd.web.pages.api_docs import ApiDocs
 from healthd.web.pages.renderer import Renderer
 from healthd.web.pages.status import StatusPage
 from healthd.web.pages.stream import Streams
 from healthd.web.refusals import Refusals
+from healthd.web.windows_api import WindowsApi
 from healthd_gates.api.rate_limit import Rate
 from healthd_gates.config.settings import Config
 from healthd_gates.pages.gate_history import GateHistories
@@ -55,6 +62,7 @@ GITHUB = {
 }
 KNOWN = {"gate_id": "01a20536dbf72a9212297f7ca274602e", "service": "api-0", "name": "fine", "group": "ready"}
 KNOWN |= {"webhook": "rollout", "action": "back", "digest": "0123456789abcdef", "file": "page.css"}
+KNOWN |= {"key": "5bf66975-d4c7-4bf5-bcc8-b8d8a82ea278", "signal": "fail", "id": "0f"}
 
 
 def _unlike_keys(size: int) -> bytes:
@@ -100,7 +108,11 @@ async def app(tmp_path: Path) -> AsyncIterator[web.Application]:
         {
             "services": {f"api-{n}": {"source": {"kind": "push"}, "policy": "endless"} for n in range(SERVICES)},
             "policies": POLICIES,
-            "checks": {"fine": {"kind": "process"}, "dead": {"kind": "process"}},
+            "checks": {
+                "fine": {"kind": "process"},
+                "dead": {"kind": "process"},
+                "job": {"kind": "heartbeat", "period": "1h", "key": KNOWN["key"]},
+            },
             "hooks": {**HOOKS, "github": GITHUB},
             "auth": {"tokens": [{"name": "admin", "hash": hash_token("admin"), "scopes": ["admin"]}]},
         }
@@ -109,6 +121,7 @@ async def app(tmp_path: Path) -> AsyncIterator[web.Application]:
     replica = await start_replica(tmp_path / "journal.db", config, clock)
     refusals = Refusals()
     guard = Guard(replica.in_force, refusals)
+    records = Records()
     suite = Suite(
         board=replica.board,
         schedule=Schedule(lambda *_: None),
@@ -116,6 +129,7 @@ async def app(tmp_path: Path) -> AsyncIterator[web.Application]:
         redact=Redactor(),
         listener=Mock(),
         environ={},
+        heartbeats=records,
     )
     await suite.arrange(config)
     health = HealthEndpoints(replica.board, guard, replica.in_force, clock, stuck=tuple)
@@ -137,7 +151,16 @@ async def app(tmp_path: Path) -> AsyncIterator[web.Application]:
     docs.add(api.operations)
     gate_page = GatePage(histories, guard, clock, renderer, streams)
     KNOWN["shown"] = (await replica.keeper.start(request("api-0", policy="endless"), caller="ci")).id
-    routes = [*api.routes(), *status.routes(), *docs.routes(), *gate_page.routes()]
+    windows = WindowsApi(
+        Windows(replica.board, WindowStore(replica.database, clock), clock),
+        replica.board, guard, clock, lambda: {name: service.labels for name, service in config.services.items()},
+    )  # fmt: skip
+    heartbeats = HeartbeatsApi(
+        Heartbeats(records, HeartbeatStore(replica.database, clock), clock, lambda: ["job"]),
+        suite, replica.board, guard, replica.in_force, clock, Redactor(),
+    )  # fmt: skip
+    daemons = [*windows.routes(), *heartbeats.routes()]
+    routes = [*daemons, *api.routes(), *status.routes(), *docs.routes(), *gate_page.routes()]
     yield server.build(health, ChecksApi(suite, replica.board, guard), Metrics(replica.board, "1", "t"), routes)
     streams.stop()
     await suite.close()

@@ -53,9 +53,11 @@ ANYBODY = {
     ("OPTIONS", "/health/startup"),
     ("OPTIONS", "/health/{group}"),
 }
-CHECKS = {  # tests/unit/healthd/web/test_checks_api.py and test_windows_api.py
+CHECKS = {  # tests/unit/healthd/web/test_checks_api.py, test_windows_api.py, test_heartbeats_api.py
     ("POST", "/checks/{name}/run"),
     ("POST", "/heartbeats/{name}"),
+    ("POST", "/heartbeats/{name}/{signal}"),
+    *((method, path) for method in ("GET", "POST") for path in ("/ping/{key}", "/ping/{key}/{signal}")),
     ("GET", "/windows"),
     ("POST", "/windows"),
     ("DELETE", "/windows/{id}"),

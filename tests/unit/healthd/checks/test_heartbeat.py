@@ -1,45 +1,208 @@
 """Something else must report in."""
 
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
 from healthd.checks.contract import CheckContext
 from healthd.checks.heartbeat import Heartbeat, HeartbeatConfig
-from healthd.model import FailureKind, Status
+from healthd.checks.heartbeat_record import Record, Records, Report, Signal
+from healthd.model import FailureKind, Result, Status
 from tests.fakes.monitoring import HandClock
 
+HOUR = 3600
+HOURLY: dict[str, Any] = {"period": "1h", "grace": "5m"}
+NIGHTLY: dict[str, Any] = {"cron": "30 2 * * *", "timezone": "Europe/Berlin", "grace": "10m"}
 
-def heartbeat() -> tuple[Heartbeat, HandClock]:
-    clock = HandClock()
-    config = HeartbeatConfig.model_validate({"period": "1h", "grace": "5m"})
-    return Heartbeat(config, CheckContext("backup", clock, {})), clock
+
+class Job:
+    """A check, the clock, and what reports to it."""
+
+    def __init__(self, *, shared: bool = False, **options: Any) -> None:
+        self.clock = HandClock()
+        self.records = Records(shared=shared)
+        config = HeartbeatConfig.model_validate(options or HOURLY)
+        self.check = Heartbeat(config, CheckContext("backup", self.clock, {}, self.records))
+
+    def says(self, signal: Signal, **more: Any) -> None:
+        now = self.clock.now()
+        report = Report("backup", signal, more.pop("at", now), **more)
+        self.records.known["backup"] = self.records.get("backup", now).after(report, now)
+
+    async def after(self, seconds: float = 0) -> Result:
+        self.clock.seconds += seconds
+        return await self.check.probe()
+
+    async def at(self, moment: str) -> Result:
+        wanted = datetime.fromisoformat(moment)
+        return await self.after((wanted - self.clock.now()).total_seconds())
 
 
 async def test_on_time() -> None:
     """Healthy from a report on, until period and grace are over, to the second."""
-    check, clock = heartbeat()
-    check.beat()
-    clock.seconds += 3899
-    result = await check.probe()
+    job = Job()
+    job.says(Signal.SUCCESS)
+    result = await job.after(3899)
     assert result.status is Status.HEALTHY
     assert result.observed["lastBeat"] == "2026-03-29T00:16:40Z"
     assert result.observed["nextBefore"] == "2026-03-29T01:21:40Z"
-    clock.seconds += 1
-    result = await check.probe()
+    result = await job.after(1)
     assert (result.status, result.kind) == (Status.UNHEALTHY, FailureKind.EXPIRED)
     assert result.message == "nothing reported in for 1h5m"
 
 
-async def test_a_start_is_not_a_report() -> None:
-    """After a start it has a period and its grace to report in: not red before that, and not green either."""
-    check, clock = heartbeat()
-    result = await check.probe()
+async def test_no_report_yet() -> None:
+    """One that is new has a period and its grace to report in: not red before that, and not green either."""
+    job = Job()
+    result = await job.after()
     assert (result.status, result.kind) == (Status.DEGRADED, FailureKind.EXPIRED)
     assert result.observed["lastBeat"] is None
-    clock.seconds += 3900
-    assert (await check.probe()).status is Status.UNHEALTHY
+    result = await job.after(3900)
+    assert (result.status, result.message) == (Status.UNHEALTHY, "nothing reported in for 1h5m, and never before")
 
 
 async def test_a_late_report_heals() -> None:
     """The first report after an outage ends it."""
-    check, clock = heartbeat()
-    clock.seconds += 10_000
-    check.beat()
-    assert (await check.probe()).status is Status.HEALTHY
+    job = Job()
+    assert (await job.after(10_000)).status is Status.DEGRADED  # the wait begins when it is first looked at
+    assert (await job.after(10_000)).status is Status.UNHEALTHY
+    job.says(Signal.SUCCESS)
+    assert (await job.after()).status is Status.HEALTHY
+
+
+async def test_by_schedule() -> None:
+    """By the next time that the cron line names in its zone, on the day without half past two as well: on 29 March the
+    clocks of Berlin go from 2:00 to 3:00."""
+    job = Job(**NIGHTLY)
+    await job.at("2026-03-27T12:00:00+01:00")
+    assert (await job.at("2026-03-28T02:39:59+01:00")).status is Status.DEGRADED
+    assert (await job.at("2026-03-28T02:40:00+01:00")).status is Status.UNHEALTHY
+    job.says(Signal.SUCCESS)
+    assert (await job.at("2026-03-29T01:59:59+01:00")).status is Status.HEALTHY
+    assert (await job.at("2026-03-29T05:00:00+02:00")).status is Status.UNHEALTHY
+    job.says(Signal.SUCCESS)
+    assert (await job.at("2026-03-30T02:39:00+02:00")).status is Status.HEALTHY
+    assert (await job.at("2026-03-30T02:40:00+02:00")).status is Status.UNHEALTHY
+
+
+async def test_a_failure_is_red_at_once() -> None:
+    """With its exit code, its length and the last line of its log, until the next success; one that only writes changes
+    nothing."""
+    job = Job()
+    job.says(Signal.START)
+    await job.after(90)
+    job.says(Signal.FAILURE, exit_code=3, log=("copying", "disk full"))
+    result = await job.after(60)
+    assert (result.status, result.kind) == (Status.UNHEALTHY, FailureKind.UNEXPECTED_RESPONSE)
+    assert result.message == "the job failed with exit code 3 1m ago, after 1m30s: disk full"
+    assert (result.observed["exitCode"], result.observed["lastDuration"]) == (3, 90.0)
+    assert result.observed["log"] == ["copying", "disk full"]
+    assert [(it.name, it.value) for it in result.measures] == [("duration", 90.0), ("exit_code", 3)]
+    job.says(Signal.LOG, log=("more",))
+    assert (await job.after()).status is Status.UNHEALTHY
+    job.says(Signal.SUCCESS)
+    assert (await job.after()).status is Status.HEALTHY
+
+
+async def test_a_run_that_takes_too_long() -> None:
+    """One that began in time may take its time; one that is over it is red, and the next success ends that."""
+    job = Job(**HOURLY, max_duration="2h")
+    job.says(Signal.SUCCESS)
+    await job.after(HOUR)
+    job.says(Signal.START, run="a")
+    result = await job.after(2 * HOUR - 1)
+    assert (result.status, result.observed["runningSince"]) == (Status.HEALTHY, "2026-03-29T01:16:40Z")
+    result = await job.after(1)
+    assert (result.kind, result.message) == (FailureKind.TIMEOUT, "a run has not ended 2h after its start")
+    job.says(Signal.START, run="b")
+    job.says(Signal.SUCCESS, run="b")
+    assert (await job.after()).status is Status.HEALTHY
+
+
+async def test_runs_that_overlap_keep_their_lengths() -> None:
+    job = Job()
+    job.says(Signal.START, run="a")
+    await job.after(10)
+    job.says(Signal.START, run="b")
+    await job.after(10)
+    job.says(Signal.SUCCESS, run="b")
+    assert (await job.after(10)).observed["lastDuration"] == 10
+    job.says(Signal.SUCCESS, run="a")
+    assert (await job.after()).observed["lastDuration"] == 30
+    assert "runningSince" not in (await job.after()).observed
+
+
+async def test_many_runs_that_never_end_cost_no_memory() -> None:
+    job = Job()
+    for number in range(1000):
+        job.says(Signal.START, run=str(number))
+    assert len(job.records.known["backup"].runs) == 20
+
+
+async def test_a_report_that_comes_late_or_twice() -> None:
+    """What is older than what is known does not undo it; the same again changes nothing."""
+    job = Job()
+    start = job.clock.now()
+    job.says(Signal.START, at=start)
+    job.says(Signal.SUCCESS, at=start + timedelta(seconds=50))
+    whole = job.records.known["backup"]
+    job.says(Signal.START, at=start)
+    job.says(Signal.SUCCESS, at=start + timedelta(seconds=50))
+    assert job.records.known["backup"] == whole
+    job.says(Signal.FAILURE, at=start + timedelta(seconds=20))
+    assert job.records.known["backup"] == whole
+
+
+async def test_a_clock_that_was_set_back() -> None:
+    """A report from a time to come is not believed for a year, and gives way to the next one."""
+    job = Job()
+    job.says(Signal.SUCCESS, at=job.clock.now() + timedelta(days=365))
+    result = await job.after()
+    assert result.status is Status.DEGRADED
+    assert result.message.endswith("a clock was set back")
+    job.says(Signal.SUCCESS)
+    assert (await job.after()).status is Status.HEALTHY
+    assert (await job.after(2 * HOUR)).status is Status.UNHEALTHY
+
+
+async def test_another_replica_may_know_more() -> None:
+    """Not red before what others know up to the end of its time was read, nor for long without."""
+    job = Job(shared=True)
+    start = job.clock.now()
+    job.records.known["backup"] = Record(since=start, succeeded=start)
+    job.records.has_read(start)
+    assert (await job.after(3905)).status is Status.HEALTHY
+    assert (await job.after(10)).status is Status.UNHEALTHY
+    job.clock.seconds -= 10
+    job.records.has_read(job.clock.now())
+    assert (await job.after()).status is Status.UNHEALTHY
+
+
+@pytest.mark.looptime
+async def test_what_is_not_read_yet() -> None:
+    """A restart waits for the journal rather than call a job late, and says so where it does not come."""
+    job = Job(shared=True)
+    result = await job.after()
+    assert (result.status, result.message) == (
+        Status.DEGRADED,
+        "earlier reports are unknown while the journal cannot be read",
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({}, "write either period"),
+        ({**HOURLY, "cron": "0 3 * * *"}, "write either period"),
+        ({"cron": "0 3 * *"}, "is not a cron line"),
+        ({"cron": "0 3 * * 1"}, "by name, such as FRI"),
+        ({**HOURLY, "timezone": "Mars"}, "no time zone is called 'Mars'"),
+        ({**HOURLY, "key": "short"}, "16 to 64 letters"),
+        ({**HOURLY, "key": "0123456789abcdef/"}, "16 to 64 letters"),
+    ],
+)
+def test_what_is_refused(options: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        HeartbeatConfig.model_validate(options)

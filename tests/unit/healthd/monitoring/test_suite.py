@@ -65,9 +65,9 @@ async def test_unchanged_checks_go_on_undisturbed() -> None:
     running = Running()
     await running.suite.arrange(settings(a={}, b={}))
     await running.suite.probe("a")
-    kept = running.suite.check("a")
+    kept = running.suite._monitors["a"].check
     await running.suite.arrange(settings(a={}, b={"fall": 1}, c={}))
-    assert running.suite.check("a") is kept
+    assert running.suite._monitors["a"].check is kept
     assert running.board.check("a").status is Status.HEALTHY
     assert [played.closes for played in BORN] == [0, 1, 0, 0]
 

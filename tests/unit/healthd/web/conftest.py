@@ -6,13 +6,16 @@ from typing import Any
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
+from healthd.checks.heartbeat_record import Records
 from healthd.config.in_force import InForce
 from healthd.config.settings import Settings
 from healthd.journal.database import Database
+from healthd.journal.heartbeats import HeartbeatStore
 from healthd.journal.journal import Journal
 from healthd.journal.windows import WindowStore
 from healthd.metrics import Metrics
 from healthd.model import Probe, Result
+from healthd.monitoring.heartbeats import Heartbeats
 from healthd.monitoring.schedule import Schedule
 from healthd.monitoring.suite import Suite
 from healthd.monitoring.windows import Windows
@@ -20,6 +23,7 @@ from healthd.web import server
 from healthd.web.auth import Guard, hash_token
 from healthd.web.checks_api import ChecksApi
 from healthd.web.health import HealthEndpoints
+from healthd.web.heartbeats_api import HeartbeatsApi
 from healthd.web.pages.api_docs import ApiDocs
 from healthd.web.pages.renderer import Renderer
 from healthd.web.pages.status import StatusPage
@@ -27,6 +31,7 @@ from healthd.web.pages.stream import Streams
 from healthd.web.windows_api import WindowsApi
 from tests.fakes.monitoring import HandClock, Stage
 
+KEY = "5bf66975-d4c7-4bf5-bcc8-b8d8a82ea278"
 TOKENS = {
     "reader": ["health:read"],
     "runner": ["checks:run"],
@@ -52,6 +57,7 @@ class Site(Stage):
             redact=self.redact,
             listener=self.listener,
             environ={},
+            heartbeats=(records := Records()),
         )
         self.configured = self.read(options)
         self.in_force = InForce(self.configured)
@@ -76,7 +82,16 @@ class Site(Stage):
         windows_api = WindowsApi(
             self.windows, self.board, guard, self.clock, lambda: {"checkout": {"team": "shop"}, "mails": {}}
         )
-        routes = [*self.page.routes(), *self.api_docs.routes(), *windows_api.routes()]
+        self.heartbeats = Heartbeats(records, HeartbeatStore(database, self.clock), self.clock, lambda: ["backup"])
+        heartbeats_api = HeartbeatsApi(
+            self.heartbeats, self.suite, self.board, guard, self.in_force, self.clock, self.redact
+        )
+        routes = [
+            *self.page.routes(),
+            *self.api_docs.routes(),
+            *windows_api.routes(),
+            *heartbeats_api.routes(),
+        ]
         self.app = server.build(self.health, checks_api, self.metrics, routes)
 
     def read(self, options: dict[str, Any]) -> Settings:
@@ -84,7 +99,7 @@ class Site(Stage):
         checks = {
             "db": {"kind": "process", "critical": True, **interval},
             "mail": {"kind": "process", **interval},
-            "backup": {"kind": "heartbeat", "period": "1h", **interval},
+            "backup": {"kind": "heartbeat", "period": "1h", "key": KEY, **interval},
         }
         tokens = [{"name": n, "hash": hash_token(f"{n}-token"), "scopes": s} for n, s in TOKENS.items()]
         return Settings.model_validate(

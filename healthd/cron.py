@@ -1,0 +1,50 @@
+"""Cron lines: their types for a model, and the times that they name."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, tzinfo
+from typing import TYPE_CHECKING, Annotated
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import AfterValidator
+
+if TYPE_CHECKING:
+    from apscheduler.triggers.cron import CronTrigger
+
+
+def trigger(text: str, zone: tzinfo) -> CronTrigger:
+    """Return the trigger of a cron line. Raises ValueError."""
+    from apscheduler.triggers.cron import CronTrigger  # not needed by the client of the API, which reads this module
+
+    return CronTrigger.from_crontab(text, zone)
+
+
+def next_time(trigger: CronTrigger, moment: datetime) -> datetime | None:
+    """Return the first time from the moment on, up to the trigger's end."""
+    found: datetime | None = trigger.get_next_fire_time(None, moment)
+    return None if found is None else found.astimezone(UTC)
+
+
+def _cron(text: str) -> str:
+    try:
+        trigger(text, UTC)
+    except ValueError as error:
+        raise ValueError(f"{text!r} is not a cron line such as 0 17 * * FRI: {error}") from None
+    if re.search(r"\d", text.split()[4]):
+        raise ValueError("write the day of the week by name, such as FRI: its number is not the same day everywhere")
+    return text
+
+
+def _zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError):
+        raise ValueError(f"no time zone is called {name!r}; write one such as Europe/Berlin") from None
+    return name
+
+
+Cron = Annotated[str, AfterValidator(_cron)]
+"""Cron line with five fields; days of the week by name."""
+Zone = Annotated[str, AfterValidator(_zone)]
+"""Name of a time zone."""
