@@ -83,6 +83,8 @@ class Database:
         opened, self._engines = self._engines, None
         if opened is not None:
             await opened.dispose()
+        if isinstance(self._place, SQLiteFiles):
+            self._place.close()
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncConnection]:

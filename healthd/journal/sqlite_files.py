@@ -3,6 +3,10 @@
 An open descriptor goes on working after its file was removed, replaced or cut: all that is written is lost with the
 process. The log's frames, and the number of them that are in the file already, are recorded in the `-shm` file, as
 SQLite's "WAL-mode File Format" defines.
+
+A process that closes any descriptor of a file loses all its locks on that file (fcntl(2); "How To Corrupt An SQLite
+Database File", 2.2). SQLite locks the file and its `-shm`; so descriptors of both that are opened here stay open until
+SQLite's own are closed.
 """
 
 from __future__ import annotations
@@ -53,12 +57,20 @@ class SQLiteFiles:
         self.path = path
         self._log, self._index = Path(f"{path}-wal"), Path(f"{path}-shm")
         self._lock = Lock()
+        self._kept: dict[tuple[int, int], int] = {}  # descriptors by the identity of their files
         self._file: tuple[int, int] | None = None
         self._seen: tuple[os.stat_result, _Log | None] | None = None
 
     def is_missing(self) -> bool:
         """True if the file does not exist at its place."""
         return not self.path.exists()
+
+    def close(self) -> None:
+        """Close what is open here, after SQLite's own descriptors."""
+        with self._lock:
+            kept, self._kept = self._kept, {}
+        for descriptor in kept.values():
+            os.close(descriptor)
 
     def prepare(self, *, fresh: bool) -> None:
         """Create the file, readable by nobody else, where it does not exist; only when it is `fresh`: a file that was
@@ -123,17 +135,24 @@ class SQLiteFiles:
         return None
 
     def _bytes_by_header(self) -> int:
-        with self.path.open("rb") as file:
-            header = file.read(_FILE_HEADER)
+        header = self._first_bytes(self.path, _FILE_HEADER)
         if len(header) < _FILE_HEADER:
             return _FILE_HEADER
         page = int.from_bytes(header[16:18], "big")
         return (65536 if page == 1 else page) * int.from_bytes(header[28:32], "big")
 
+    def _first_bytes(self, file: Path, number: int) -> bytes:
+        """Return the beginning of the file at its place. Raises OSError. The descriptor stays open."""
+        descriptor = self._kept.get(_identity(file) or (0, 0))
+        if descriptor is None:
+            descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+            stat = os.fstat(descriptor)
+            self._kept[stat.st_dev, stat.st_ino] = descriptor
+        return os.pread(descriptor, number, 0)
+
     def _read_index(self) -> _Log | None:
         """Return the index; None while another process writes it."""
-        with self._index.open("rb") as file:
-            index = file.read(_COPYING + 4)
+        index = self._first_bytes(self._index, _COPYING + 4)
         if len(index) < _COPYING + 4 or index[:48] != index[48:96]:
             return None
         is_ready, page, frames, *salts = _INDEX.unpack_from(index)

@@ -4,6 +4,8 @@ import asyncio
 import os
 import shutil
 import sqlite3
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -41,6 +43,17 @@ async def note(database: Database, subject: str = "api") -> None:
 async def noted(database: Database) -> int:
     async with database.read() as connection:
         return int((await connection.execute(sa.select(sa.func.count()).select_from(tables.audit))).scalar_one())
+
+
+async def test_a_look_at_the_files_releases_no_lock(database: Database, file: Path) -> None:
+    """Another process cannot write into the middle of a transaction, whoever looks meanwhile: its rows or ours would be
+    lost."""
+    other = f"import sqlite3; sqlite3.connect({str(file)!r}, timeout=0).execute('BEGIN IMMEDIATE')"
+    async with database.write() as connection:
+        await write_audit(connection, CLOCK.now(), AuditEntry("ann", "lock.take", "api"))
+        assert await noted(database) == 0
+        intruder = await asyncio.create_subprocess_exec(sys.executable, "-c", other, stderr=subprocess.PIPE)
+        assert b"database is locked" in (await intruder.communicate())[1]
 
 
 def beside(file: Path, suffix: str) -> Path:
