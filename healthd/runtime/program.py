@@ -10,12 +10,8 @@ from pathlib import Path
 _INTERPRETER = 256  # bytes in which a script names its interpreter
 
 # healthd's own programs come first: they are in its virtual environment as often as not.
-PATH = ":".join(
-    (
-        sysconfig.get_path("scripts"),
-        *("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"),
-    )
-)
+OWN_FOLDER = sysconfig.get_path("scripts")
+PATH = f"{OWN_FOLDER}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 OWN = "healthd-deploy"
 
 

@@ -33,7 +33,7 @@ class Shell:
     def run(self, command: str) -> list[str]:
         assert self._bash.stdin is not None
         assert self._bash.stdout is not None
-        self._bash.stdin.write(f'{command}\necho; echo "{_DONE} $?"\n')
+        self._bash.stdin.write(f'{command}\nended=$?; echo; echo "{_DONE} $ended"\n')
         self._bash.stdin.flush()
         lines: list[str] = []
         for line in self._bash.stdout:

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, Field, SecretStr
 
 from healthd.nearest import did_you_mean
 from healthd.runtime.child_process import LAST_WORDS, ChildProcess
-from healthd.runtime.program import OWN, PATH, trouble_with
+from healthd.runtime.program import OWN, OWN_FOLDER, PATH, trouble_with
 from healthd.runtime.redaction import Redactor
 from healthd.units import Duration
 from healthd_gates.actions.contract import ActionConfig, ActionContext, ActionRequest, ActionResult, Ending, Unable
@@ -115,7 +115,7 @@ class CommandConfig(ActionConfig):
         """Return the PATH that the program has and is searched in."""
         own = self.env.get("PATH")
         handed_on = environ.get("PATH") if "PATH" in self.pass_env else None
-        return own.get_secret_value() if own is not None else handed_on or PATH
+        return own.get_secret_value() if own is not None else f"{OWN_FOLDER}:{handed_on}" if handed_on else PATH
 
     @property
     def sets_weight(self) -> bool:
@@ -218,7 +218,8 @@ class Command:
         given = {name: self._environ[name] for name in self._config.pass_env if name in self._environ}
         told = {f"HEALTHD_{name.upper()}": value for name, value in _fields(order).items() if name != "key"}
         own = {name: value.get_secret_value() for name, value in self._config.env.items()}
-        return {"PATH": PATH, **given, **own, **told, "HEALTHD_IDEMPOTENCY_KEY": order.key}
+        path = self._config.path(self._environ)
+        return {**given, **own, **told, "PATH": path, "HEALTHD_IDEMPOTENCY_KEY": order.key}
 
 
 def _values_of(arms: Arms) -> dict[str, str | None]:

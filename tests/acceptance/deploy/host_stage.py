@@ -20,7 +20,7 @@ from tests.servers.programs import require
 
 INSTALLED = Path(sys.executable).with_name("healthd-deploy")
 INSTANCES = 2
-_POLICIES = {
+POLICIES = {
     "post-switch": {
         "initial_delay": "0s",
         "interval": "1s",
@@ -159,6 +159,6 @@ def _settings(folder: Path, port: int) -> dict[str, Any]:
                 "on_fail": ["back"],
             }
         },
-        "policies": _POLICIES,
+        "policies": POLICIES,
         "actions": {"back": {"kind": "command", "argv": back, "pass_env": ["PATH", "HOME", "PM2_HOME"]}},
     }

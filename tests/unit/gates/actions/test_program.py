@@ -61,6 +61,7 @@ def test_the_path_is_the_one_that_it_will_have(tmp_path: Path) -> None:
     assert command("only-here").problem_here(daemon) is not None
     assert command("only-here", pass_env=["PATH"]).problem_here(daemon) is None
     assert command("only-here", pass_env=["PATH"], env={"PATH": "/bin"}).problem_here(daemon) is not None
+    assert command("healthd-deploy", pass_env=["PATH"]).problem_here(daemon) is None
 
 
 def test_no_gate_starts_that_could_not_go_back() -> None:
