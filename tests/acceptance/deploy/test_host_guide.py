@@ -67,7 +67,7 @@ async def test_the_page_ends_with_a_rollback_that_is_confirmed(tmp_path: Path) -
             env = {**manager.env, "HEALTHD_URL": healthd.url, "HEALTHD_TOKEN": daemon.TOKEN}
             for version in ("1.4.0", "1.5.0"):
                 pm2.archive(tmp_path / f"api-{version}.tar.gz", version)
-                argv = [INSTALLED, "host", "release", version, "--config", tmp_path / "release.yaml"]
+                argv = [str(INSTALLED), "host", "release", version, "--config", str(tmp_path / "release.yaml")]
                 process = await asyncio.create_subprocess_exec(
                     *argv, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
                 )
