@@ -317,7 +317,7 @@ class Daemon:
             _log.warning(note)
         if not self.board.group("ready").checks:
             _log.warning("no check decides about readiness: mark one critical, or name some under groups.ready")
-        if self.gates is not None and not self.settings.auth.tokens:
+        if self.gates is not None and not (self.settings.auth.tokens or self.settings.auth.identities):
             _log.warning("no token is configured: nobody may ask a gate; `healthd token new` makes one")
 
     def _heed_signals(self) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from healthd.commands.options import json_option
-from healthd.config.auth import ROLES, SCOPES
+from healthd.config.auth_grant import ROLES, SCOPES
 from healthd.units import parse_duration, stamp
 from healthd.web.auth import new_token
 

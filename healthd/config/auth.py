@@ -1,92 +1,22 @@
-"""Models of the callers: tokens with scopes or a role, and what they are bound to."""
+"""Models of the callers: tokens, and workloads that need none."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Collection
 from datetime import datetime
-from typing import Literal, Self
+from typing import Self
 
-from pydantic import AwareDatetime, Field, SecretStr, model_validator
+from pydantic import AwareDatetime, SecretStr, model_validator
 
-from healthd.config.model import Model, Name
-from healthd.config.reach import Reach
-from healthd.config.window import Labelled, matches
-from healthd.labels import LabelName
-from healthd.notifiers.routes import Names
-
-SCOPES = (
-    "health:read",
-    "checks:run",
-    "heartbeats:write",
-    "windows:write",
-    "gates:read",
-    "gates:verify",
-    "gates:rollback",
-    "gates:hooks",
-    "admin",
-)
-Role = Literal["viewer", "deployer", "operator", "admin"]
-_VIEWER = frozenset({"health:read", "gates:read"})
-_DEPLOYER = _VIEWER | {"gates:verify", "gates:hooks", "heartbeats:write"}
-ROLES: dict[Role, frozenset[str]] = {
-    "viewer": _VIEWER,
-    "deployer": _DEPLOYER,
-    "operator": _DEPLOYER | {"checks:run", "windows:write", "gates:rollback"},
-    "admin": frozenset({"admin"}),
-}
-
-
-class Grant(Model):
-    """Rights of a caller, and the services, checks and environments to which they are bound."""
-
-    scopes: frozenset[Literal[SCOPES]] = Field(frozenset(), min_length=1)  # type: ignore[valid-type]
-    """Scopes that it grants; `admin` includes all of them."""
-    role: Role | None = None
-    """Role, as a name for scopes: `viewer` reads, `deployer` starts and cancels gates too, `operator` rolls back, runs
-    checks and adds windows too, `admin` may do all."""
-    services: Names = ()
-    """Services whose gates and locks it may change, and that it may freeze; `*` matches any text. Without `services`,
-    `checks`, `groups` and `labels` all; where one of the first three is given, nothing of the other two."""
-    checks: Names = ()
-    """Checks that it may run, report for and cover by windows; `*` matches any text."""
-    groups: Names = ()
-    """Groups whose checks it may run, report for and cover by windows."""
-    labels: dict[LabelName, Names] = Field(default_factory=dict)
-    """Labels that a service or check must have to be changed by it, each with one of these values."""
-    environments: Names = ()
-    """Environments, as `environment` names this one, in which it is valid; all by default."""
-    hooks: tuple[Name, ...] | None = None
-    """Names of the hooks that it opens with `gates:hooks`; all by default."""
-
-    @model_validator(mode="after")
-    def _grants_something(self) -> Self:
-        if not self.scopes and self.role is None:
-            raise ValueError(f"grants nothing: write role, one of {', '.join(ROLES)}, or scopes")
-        return self
-
-    @property
-    def granted(self) -> frozenset[str]:
-        """Scopes, those of the role included."""
-        return self.scopes | (ROLES[self.role] if self.role is not None else frozenset())
-
-    @property
-    def reach(self) -> Reach | None:
-        """Checks and services that it may change; None: all."""
-        if not (self.services or self.checks or self.groups or self.labels):
-            return None
-        labels: Labelled = self.labels
-        return Reach(self.services, self.checks, self.groups, labels)
-
-    def holds_in(self, environment: str) -> bool:
-        return not self.environments or matches(environment, self.environments)
+from healthd.config.auth_grant import Grant
+from healthd.config.identity import Identity
+from healthd.config.model import Model
 
 
 class Token(Grant):
     """Token of a caller."""
 
-    name: Name
-    """Name of the token's holder; it is stored in the audit."""
     hash: SecretStr
     """Hash that `healthd token new` printed for the token; the token itself is stored nowhere."""
     expires: AwareDatetime | None = None
@@ -106,22 +36,24 @@ class Token(Grant):
 class Auth(Model):
     tokens: tuple[Token, ...] = ()
     """Tokens of the callers."""
+    identities: tuple[Identity, ...] = ()
+    """Workloads that identify themselves by a token of their platform: GitHub Actions, GitLab CI, Kubernetes."""
     trust_loopback: bool = False
     """True if direct callers on this host may read without a token. Behind a proxy on the same host every caller may
     appear to be on this host; so changes always need a token."""
 
     @model_validator(mode="after")
     def _names_differ(self) -> Self:
-        names = [token.name for token in self.tokens]
-        if len(set(names)) < len(names):
-            raise ValueError("two tokens have the same name: audit could not tell them apart")
+        for what, grants in (("tokens", self.tokens), ("tokens or identities", (*self.tokens, *self.identities))):
+            if len({grant.name for grant in grants}) < len(grants):
+                raise ValueError(f"two {what} have the same name: audit could not tell them apart")
         return self
 
     def strangers(self, section: str, known: Collection[str]) -> list[tuple[str, str]]:
-        """Return each token that is bound to a name that does not exist, with that name. A pattern may match later."""
+        """Return each caller that is bound to a name that does not exist, with that name. A pattern may match later."""
         return [
-            (token.name, name)
-            for token in self.tokens
-            for name in getattr(token, section)
+            (caller.name, name)
+            for caller in (*self.tokens, *self.identities)
+            for name in getattr(caller, section)
             if not any(character in name for character in "*?[") and name not in known
         ]

@@ -283,14 +283,14 @@ class Settings(Model):
             if token.expires is not None and token.has_expired(now)
         ]
         for section, known in (("checks", self.checks), ("groups", {*_OWN_GROUPS, *self.groups})):
-            told += self.notes_on_tokens(section, known)
+            told += self.notes_on_callers(section, known)
         return told
 
-    def notes_on_tokens(self, section: str, known: Collection[str]) -> list[str]:
+    def notes_on_callers(self, section: str, known: Collection[str]) -> list[str]:
         """Return a note for each name that a token is bound to and that is not under a section. It is no error: tokens
         may stand in a file that several environments share."""
         strangers = self.auth.strangers(section, known)
-        return [f"auth.tokens: {token} is bound to {not_under(section, name, known)}" for token, name in strangers]
+        return [f"auth: {caller} is bound to {not_under(section, name, known)}" for caller, name in strangers]
 
     @property
     def journal_url(self) -> str:

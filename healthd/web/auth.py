@@ -20,11 +20,14 @@ from aiohttp import HttpVersion11, hdrs, web
 from multidict import istr
 
 from healthd.config.auth import Token
+from healthd.config.auth_grant import Grant
+from healthd.config.identity import Identity
 from healthd.config.in_force import Current
 from healthd.config.reach import Reach
 from healthd.config.settings import Settings, split_address
 from healthd.runtime.clock import Clock, SystemClock
 from healthd.units import stamp
+from healthd.web.issuers import Issuers, KeysUnavailableError, NotVerifiedError, is_jwt
 from healthd.web.problems import Problem
 from healthd.web.refusals import Reason, Refusals
 
@@ -41,6 +44,8 @@ _FORWARDING = (
 )
 _NO_TOKEN = "no token is configured: put one under auth.tokens (`healthd token new` makes it)"
 _UNKNOWN = "this token is not known: no hash under auth.tokens is its own"
+_UNPRINTABLE = re.compile(r"[^ -~]")
+_LONGEST_SUBJECT = 200
 _FORM = "send `Authorization: Bearer TOKEN`"
 
 
@@ -90,10 +95,17 @@ class Guard:
     ) -> None:
         self.refused = refused or Refusals()
         self._settings, self._clock = settings, clock or SystemClock()
+        self._issuers = Issuers(self._clock)
 
     @property
     def _tokens(self) -> tuple[Token, ...]:
         return self._settings.now.auth.tokens
+
+    @property
+    def _identities(self) -> tuple[Identity, ...]:
+        """Workloads that are valid in this environment."""
+        settings = self._settings.now
+        return tuple(identity for identity in settings.auth.identities if identity.holds_in(settings.environment))
 
     @property
     def _trusts_this_host(self) -> bool:
@@ -102,6 +114,15 @@ class Guard:
     @property
     def _shows_this_host(self) -> bool:
         return self._trusts_this_host and _is_loopback(split_address(self._settings.now.http.listen)[0])
+
+    async def prepare(self, request: web.Request, token: str | None = None) -> None:
+        """Fetch what it takes to verify a token of another platform, for at most some seconds; `token` as in
+        `require`."""
+        identities = self._identities
+        if hdrs.AUTHORIZATION in request.headers:
+            token = _presented(request)
+        if identities and token is not None and is_jwt(token):
+            await self._issuers.prepare(token, identities)
 
     def caller(self, request: web.Request) -> Caller | None:
         """Return the caller, or None for an anonymous one. Raises Problem 401 for an unknown token.
@@ -166,13 +187,13 @@ class Guard:
         return bool(self._tokens)
 
     def _how_to_come_in(self, with_token: str) -> str:
-        return with_token if self._tokens else _NO_TOKEN
+        return with_token if self._tokens or self._settings.now.auth.identities else _NO_TOKEN
 
     def _fault(self, request: web.Request) -> str:
         """Return why the text in the header is no valid token, as far as its form tells."""
         kind, _, given = request.headers[hdrs.AUTHORIZATION].partition(" ")
         given = given.strip()
-        if not self._tokens:
+        if not self._tokens and not self._settings.now.auth.identities:
             return f"{_NO_TOKEN}, or leave the Authorization header out" if self._trusts_this_host else _NO_TOKEN
         if kind.lower() == "basic":
             return _UNKNOWN if _presented(request) is not None else f"a password is taken for reading alone: {_FORM}"
@@ -183,6 +204,8 @@ class Guard:
         return f"the word Bearer is there twice: {_FORM}" if given.lower().startswith("bearer ") else _UNKNOWN
 
     def _by_token(self, token: str | None, fault: str = _UNKNOWN) -> Caller:
+        if token is not None and self._identities and is_jwt(token):
+            return self._by_identity(token)
         presented = hash_token(token or "")
         found: Token | None = None
         for known in self._tokens:  # all of them, so that the time taken reveals nothing
@@ -198,8 +221,23 @@ class Guard:
         if not found.holds_in(environment):
             self.refused(Reason.UNKNOWN_TOKEN)
             raise _unauthorized(f"token {found.name!r} is not valid in the environment {environment}")
-        hooks = None if found.hooks is None or "admin" in found.granted else frozenset(found.hooks)
-        return Caller(found.name, found.granted, hooks, found.reach)
+        return _caller(found.name, found)
+
+    def _by_identity(self, token: str) -> Caller:
+        """Return the workload that a token of another platform proves. Raises Problem 401 or 503."""
+        try:
+            identity, subject = self._issuers.verify(token, self._identities)
+        except KeysUnavailableError as error:
+            raise Problem(503, "Keys unavailable", str(error), headers={"Retry-After": "5"}) from None
+        except NotVerifiedError as error:
+            self.refused(Reason.EXPIRED_TOKEN if error.expired else Reason.UNKNOWN_TOKEN)
+            raise _unauthorized(f"this token of another platform is not accepted: {error}") from None
+        return _caller(f"{identity.name}/{_UNPRINTABLE.sub('?', subject)[:_LONGEST_SUBJECT]}", identity)
+
+
+def _caller(name: str, grant: Grant) -> Caller:
+    hooks = None if grant.hooks is None or "admin" in grant.granted else frozenset(grant.hooks)
+    return Caller(name, grant.granted, hooks, grant.reach)
 
 
 def _presented(request: web.Request) -> str | None:

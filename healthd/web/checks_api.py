@@ -22,6 +22,7 @@ class ChecksApi:
 
     async def _run(self, request: web.Request) -> web.Response:
         """Probe now, or join the probe in progress, and answer with the state of the check after it."""
+        await self._guard.prepare(request)
         caller = self._guard.require(request, "checks:run")
         name = request.match_info["name"]
         if name not in self._board:

@@ -79,6 +79,7 @@ class HeartbeatsApi:
 
     async def _beat(self, request: web.Request) -> web.Response:
         """Record a report from a caller with a token, and answer with the check after it."""
+        await self._guard.prepare(request)
         caller = self._guard.require(request, "heartbeats:write")
         name = request.match_info["name"]
         known = {state.name for state in self._board.checks() if isinstance(state.config, HeartbeatConfig)}

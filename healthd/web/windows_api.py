@@ -78,11 +78,13 @@ class WindowsApi:
 
     async def _list(self, request: web.Request) -> web.Response:
         """Answer with the windows that are not over, the first to end first."""
+        await self._guard.prepare(request)
         self._guard.require(request, "health:read")
         return web.json_response({"windows": [self._document(it) for it in self._windows.all()]}, headers=_NO_STORE)
 
     async def _add(self, request: web.Request) -> web.Response:
         """Put a window in force."""
+        await self._guard.prepare(request)
         caller = self._guard.require(request, "windows:write")
         wanted = await _read(request)
         self._refuse_strangers(wanted)
@@ -107,6 +109,7 @@ class WindowsApi:
 
     async def _end(self, request: web.Request) -> web.Response:
         """End a window now."""
+        await self._guard.prepare(request)
         caller = self._guard.require(request, "windows:write")
         key = request.match_info["id"]
         for known in self._windows.all():

@@ -90,6 +90,7 @@ def as_problem(problem: Problem) -> web.Response:
 
 async def by_header(request: web.Request, guard: Guard, scope: str) -> Caller:
     """Authenticate by a bearer token, as nearly every caller can send it."""
+    await guard.prepare(request)
     return guard.require(request, scope)
 
 

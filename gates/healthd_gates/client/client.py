@@ -12,6 +12,7 @@ from typing import Any, Self, TypeVar
 import aiohttp
 from pydantic import BaseModel, ValidationError
 
+from healthd_gates.client.credentials import Credentials, FixedToken
 from healthd_gates.client.transport import Transport, Unreachable
 from healthd_gates.schema.action import ActionsDocument, ActionTestDocument, RehearsalDocument
 from healthd_gates.schema.gate import DryRunDocument, GateDocument, GatesDocument
@@ -32,8 +33,11 @@ class GateClient:
     Refused or Unreachable.
     """
 
-    def __init__(self, url: str, token: str | None = None, *, retry_for: float = 60.0, timeout: float = 15.0) -> None:
-        self._transport = Transport(url, token, retry_for=retry_for, timeout=timeout)
+    def __init__(
+        self, url: str, token: str | Credentials | None = None, *, retry_for: float = 60.0, timeout: float = 15.0
+    ) -> None:
+        credentials = FixedToken(token) if token is None or isinstance(token, str) else token
+        self._transport = Transport(url, credentials, retry_for=retry_for, timeout=timeout)
 
     async def __aenter__(self) -> Self:
         return self
@@ -169,8 +173,9 @@ class GateClient:
         limit = aiohttp.ClientTimeout(total=None, sock_connect=15.0, sock_read=_SILENCE)
         url = f"{self._transport.url}/gates/{gate_id}/events"
         while True:
-            headers = {"Accept": "text/event-stream", "Last-Event-ID": last}
             try:
+                identified = await self._transport.authorization()
+                headers = {"Accept": "text/event-stream", "Last-Event-ID": last, **identified}
                 async with self._transport.session.get(
                     url, params={"until": until}, headers=headers, timeout=limit, allow_redirects=False
                 ) as response:

@@ -13,6 +13,7 @@ import aiohttp
 
 from healthd.checks.unreachable import why_not_asked
 from healthd.http.retry_after import seconds_to_wait
+from healthd_gates.client.credentials import CredentialError, Credentials
 
 _AGAIN = frozenset({408, 429, 502, 503, 504})
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 10.0
@@ -68,13 +69,18 @@ class Transport:
     Redirects are not followed: a token is sent to nobody but the daemon that it is meant for.
     """
 
-    def __init__(self, url: str, token: str | None, *, retry_for: float, timeout: float) -> None:
+    def __init__(self, url: str, credentials: Credentials, *, retry_for: float, timeout: float) -> None:
         self.url, self._retry_for, self._timeout = url.rstrip("/"), retry_for, timeout
-        bearer = {"Authorization": f"Bearer {token}"} if token else {}
-        self.session = aiohttp.ClientSession(headers={"Accept": "application/json", **bearer})
+        self._credentials = credentials
+        self.session = aiohttp.ClientSession(headers={"Accept": "application/json"})
 
     async def close(self) -> None:
         await self.session.close()
+
+    async def authorization(self) -> dict[str, str]:
+        """Return the header that identifies the caller. Raises OSError."""
+        token = await self._credentials.bearer()
+        return {"Authorization": f"Bearer {token}"} if token else {}
 
     async def send(
         self,
@@ -101,7 +107,7 @@ class Transport:
                     self.url + path,
                     json=body,
                     params=query,
-                    headers=headers,
+                    headers={**await self.authorization(), **(headers or {})},
                     timeout=limit,
                     allow_redirects=False,
                 ) as response:
@@ -110,6 +116,8 @@ class Transport:
                     answered = Answered(response.status, await response.read(), wanted, location)
                 if answered.status not in _AGAIN:
                     return answered
+            except CredentialError as error:
+                answered, failure = None, str(error)
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
                 answered, failure = None, why_not_asked(error, self.url, limit.total)
             wait = (answered.retry_after if answered else None) or pause * random.uniform(0.5, 1.0)

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import click
 
 from healthd_gates.client.client import GateClient
+from healthd_gates.client.credentials import Credentials, GitHubActions, TokenFile
 from healthd_gates.client.exit_codes import COULD_NOT_ASK, INTERRUPTED
 from healthd_gates.client.transport import Refused, Unreachable
 
@@ -30,7 +31,7 @@ def asking(command: Callable[Concatenate[GateClient, Params], Awaitable[ResultT]
     @click.option(
         "--token-file",
         type=click.Path(path_type=Path, dir_okay=False, exists=True),
-        help="A file that holds the bearer token; without one, $HEALTHD_TOKEN.",
+        help="A file that holds the bearer token; without one, $HEALTHD_TOKEN, or GitHub Actions' own.",
     )
     @click.option(
         "--retry-for",
@@ -43,6 +44,7 @@ def asking(command: Callable[Concatenate[GateClient, Params], Awaitable[ResultT]
     @wraps(command)
     def wrapped(url: str, token_file: Path | None, retry_for: float, *args: Any, **kwargs: Any) -> ResultT:
         token = _token(token_file)
+        by_github = token is None and GitHubActions.are_there(os.environ)
         if not url.startswith(("http://", "https://")):
             cure = "https://healthd.example.org" if "://" in url else f"http://{url}, or with https://"
             fail(f"{url}, from --url or HEALTHD_URL, is not a URL: write it as {cure}")
@@ -50,7 +52,10 @@ def asking(command: Callable[Concatenate[GateClient, Params], Awaitable[ResultT]
             fail(f"{url} names no host: write it as https://healthd.example.org")
 
         async def ask() -> ResultT:
-            async with GateClient(url, token, retry_for=retry_for) as client:
+            credentials: str | Credentials | None = TokenFile(token_file) if token_file else token
+            if by_github:
+                credentials = GitHubActions(os.environ, os.environ.get("HEALTHD_AUDIENCE") or url.rstrip("/"))
+            async with GateClient(url, credentials, retry_for=retry_for) as client:
                 return await command(client, *args, **kwargs)
 
         try:
@@ -58,7 +63,7 @@ def asking(command: Callable[Concatenate[GateClient, Params], Awaitable[ResultT]
         except Unreachable as error:
             fail(str(error))
         except Refused as error:
-            fail(_explained(error, token, url))
+            fail(_explained(error, token or by_github, url))
         except KeyboardInterrupt:
             sys.exit(INTERRUPTED)
 
@@ -96,7 +101,7 @@ def _is_address(url: str) -> bool:
         return False
 
 
-def _explained(refused: Refused, token: str | None, url: str) -> str:
+def _explained(refused: Refused, token: str | bool, url: str) -> str:
     text = str(refused)
     if refused.status == 404 and (path := urlsplit(url).path.rstrip("/")):
         return f"{text} (asked below {path}: the URL is the daemon's address, mostly without a path)"

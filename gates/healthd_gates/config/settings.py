@@ -15,7 +15,7 @@ from pydantic import (
 )
 
 from healthd.checks.parsing import MISSING, check_what_is_set
-from healthd.config.auth import Auth
+from healthd.config.auth import Auth, Token
 from healthd.config.settings import Defaults, Model, Name, Settings, Templates
 from healthd.labels import MOST_LABELS, Labels
 from healthd.nearest import did_you_mean, not_under
@@ -229,11 +229,12 @@ def _freezes_what_there_is(window: Freeze, info: ValidationInfo) -> Freeze:
 def _has_what_tokens_open(hooks: dict[str, HookConfig], info: ValidationInfo) -> dict[str, HookConfig]:
     """Check that the hooks that tokens name are configured."""
     auth: Auth | None = info.data.get("auth")
-    for token in auth.tokens if auth is not None else ():
-        for name in token.hooks or ():
+    for caller in (*auth.tokens, *auth.identities) if auth is not None else ():
+        for name in caller.hooks or ():
             if name not in hooks:
                 known = ", ".join(sorted(hooks)) or "none"
-                raise ValueError(f"the token {token.name} opens {name!r}, which is not here; there are: {known}")
+                what = "token" if isinstance(caller, Token) else "identity"
+                raise ValueError(f"the {what} {caller.name} opens {name!r}, which is not here; there are: {known}")
     return hooks
 
 
@@ -310,4 +311,4 @@ class Config(Settings):
     @property
     def notes(self) -> list[str]:
         """Notes on the configuration, also on gates that could never pass."""
-        return [*super().notes, *self.notes_on_tokens("services", self.services), *unmeasurable(self)]
+        return [*super().notes, *self.notes_on_callers("services", self.services), *unmeasurable(self)]

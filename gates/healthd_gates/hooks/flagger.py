@@ -139,7 +139,9 @@ def token_in(raw: bytes) -> str | None:
 
 
 async def _admit(request: web.Request, guard: Guard, scope: str) -> Caller:
-    return guard.require(request, scope, token_in(body_of(request) or b""))
+    token = token_in(body_of(request) or b"")
+    await guard.prepare(request, token)
+    return guard.require(request, scope, token)
 
 
 class Flagger:

@@ -9,9 +9,12 @@ from unittest.mock import Mock
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
-from healthd.config.auth import ROLES
+from healthd.checks.heartbeat_record import Records
+from healthd.config.auth_grant import ROLES
+from healthd.journal.heartbeats import HeartbeatStore
 from healthd.journal.windows import WindowStore
 from healthd.metrics import Metrics
+from healthd.monitoring.heartbeats import Heartbeats
 from healthd.monitoring.schedule import Schedule
 from healthd.monitoring.suite import Suite
 from healthd.monitoring.windows import Windows
@@ -22,6 +25,7 @@ from healthd.web.auth import Guard, hash_token
 from healthd.web.checks_api import ChecksApi
 from healthd.web.description import Described
 from healthd.web.health import HealthEndpoints
+from healthd.web.heartbeats_api import HeartbeatsApi
 from healthd.web.windows_api import WindowsApi
 from healthd_gates.api.rate_limit import Rate
 from healthd_gates.config.settings import Config
@@ -121,18 +125,23 @@ async def stand(tmp_path: Path) -> AsyncIterator[Stand]:
         redact=Redactor(),
         listener=Mock(),
         environ={},
+        heartbeats=(records := Records()),
     )
     await suite.arrange(config)
     api = GateApi(replica.keeper, replica.gates.runs, guard, clock, Rate(per_second=1e6, burst=1e6))
     windows = Windows(replica.board, WindowStore(replica.database, clock), clock)
     labels = {name: service.labels for name, service in config.services.items()}
     windows_api = WindowsApi(windows, replica.board, guard, clock, lambda: labels)
+    heartbeats = HeartbeatsApi(
+        Heartbeats(records, HeartbeatStore(replica.database, clock), clock, lambda: list(TEAMS.values())),
+        suite, replica.board, guard, replica.in_force, clock, Redactor(),
+    )  # fmt: skip
     health = HealthEndpoints(replica.board, guard, replica.in_force, clock, stuck=tuple)
     app = server.build(
         health,
         ChecksApi(suite, replica.board, guard),
         Metrics(replica.board, "1", "t"),
-        [*api.routes(), *windows_api.routes()],
+        [*api.routes(), *windows_api.routes(), *heartbeats.routes()],
     )
     client = TestClient(TestServer(app))
     await client.start_server()
@@ -142,7 +151,15 @@ async def stand(tmp_path: Path) -> AsyncIterator[Stand]:
         body = {"kind": "silence", "checks": [service], "for": "1h", "reason": "x"}
         added = await client.post("/windows", json=body, headers={"Authorization": "Bearer free"})
         key = (await added.json())["id"]
-        subjects[team] = {"service": service, "name": service, "gate_id": gate.id, "group": "ready", "id": key}
+        subjects[team] = {
+            "service": service,
+            "name": service,
+            "gate_id": gate.id,
+            "group": "ready",
+            "id": key,
+            "key": "0" * 24,
+            "signal": "start",
+        }
     yield Stand(client, api, subjects)
     await client.close()
     await suite.close()

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from healthd_gates.client.credentials import FixedToken
 from healthd_gates.client.transport import Refused, Transport, Unreachable
 from tests.servers.peers import Answer, Peer
 from tests.servers.ports import free_port
@@ -12,7 +13,7 @@ BUSY = Answer(503, headers={"Retry-After": "0"})
 
 
 async def send(url: str, *, retry_for: float = 5.0, token: str | None = None) -> int:
-    transport = Transport(url, token, retry_for=retry_for, timeout=2.0)
+    transport = Transport(url, FixedToken(token), retry_for=retry_for, timeout=2.0)
     try:
         return (await transport.send("POST", "/gates/verify", body={"a": 1}, headers={"Idempotency-Key": "k"})).status
     finally:

@@ -36,6 +36,15 @@ def configuration(n: int, folder: Path) -> Config:
             },
             "auth": {
                 "tokens": [{"name": f"token-{n}", "hash": f"sha256:{n}" + 63 * "0", "scopes": ["admin"]}],
+                "identities": [
+                    {
+                        "name": f"{n}",
+                        "issuer": f"https://{n}.test",
+                        "audience": "x",
+                        "claims": {"sub": f"{n}"},
+                        "role": "viewer",
+                    }
+                ],
                 "trust_loopback": [True, False][n],
             },
             "log": {"level": ["info", "warning"][n], "format": ["json", "console"][n]},

@@ -61,7 +61,7 @@ class Site(Stage):
         )
         self.configured = self.read(options)
         self.in_force = InForce(self.configured)
-        guard = Guard(self.in_force)
+        guard = Guard(self.in_force, clock=self.clock)
         self.health = HealthEndpoints(self.board, guard, self.in_force, self.clock, stuck=lambda: self.stuck)
         self.streams = Streams(self.clock, at_most=4, pace=0.01)
         database = Database("sqlite:////nowhere/healthd.db", self.clock, ())  # a journal that is down

@@ -4,14 +4,14 @@ from typing import Any
 
 import pytest
 
-from healthd.config.auth import Grant
+from healthd.config.auth_grant import Grant
 from healthd.config.reach import Reach
 from healthd.web.auth import hash_token
 from tests.unit.healthd.web.conftest import Open
 
 
 def reach(**bounds: Any) -> Reach:
-    found = Grant.model_validate({"role": "operator", **bounds}).reach
+    found = Grant.model_validate({"name": "x", "role": "operator", **bounds}).reach
     assert found is not None
     return found
 
@@ -39,7 +39,7 @@ def test_names_and_labels(bounds: dict[str, Any], service: bool, check: bool) ->
 
 
 def test_without_bounds_there_are_none() -> None:
-    assert Grant.model_validate({"role": "viewer", "environments": "staging"}).reach is None
+    assert Grant.model_validate({"name": "x", "role": "viewer", "environments": "staging"}).reach is None
 
 
 _A_WINDOW = {"kind": "silence", "for": "1h", "reason": "x"}
@@ -92,4 +92,4 @@ async def test_windows_lie_within_reach(
 
 def test_a_grant_of_nothing_is_refused() -> None:
     with pytest.raises(ValueError, match="grants nothing: write role, one of viewer, deployer, operator, admin, or sc"):
-        Grant.model_validate({"services": "a"})
+        Grant.model_validate({"name": "x", "services": "a"})

@@ -1,0 +1,72 @@
+"""Models of workloads that identify themselves by a token of their platform: a pipeline or a pod, without a secret."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Self
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field, model_validator
+
+from healthd.config.auth_grant import Grant
+from healthd.config.window import matches
+from healthd.notifiers.routes import Names
+
+
+def _issuer(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        host = None
+    if not host or parts.query or parts.fragment or parts.username is not None:
+        raise ValueError("write the issuer as its tokens name it: https://token.actions.githubusercontent.com")
+    if parts.scheme != "https" and not (parts.scheme == "http" and host in ("127.0.0.1", "::1", "localhost")):
+        raise ValueError("must begin with https://: keys that come in clear text could be anybody's")
+    return url
+
+
+class Identity(Grant):
+    """Workloads whose tokens (JWT) an issuer signs and whose claims have these values."""
+
+    issuer: Annotated[str, AfterValidator(_issuer)]
+    """Issuer of the tokens, exactly as in their claim `iss`; its keys are found by OpenID Connect discovery."""
+    audience: str = Field(min_length=1, max_length=500)
+    """Audience that a token must be for, in its claim `aud`: the address of this daemon."""
+    claims: dict[str, Names] = Field(min_length=1)
+    """Claims that a token must have, each with one of these values; `*` matches any text. A slash leads into a nested
+    claim: `kubernetes.io/namespace`."""
+    ca_file: Path | None = None
+    """Authorities that the issuer's certificate is verified with, as a PEM file; those of the system by default."""
+    token_file: Path | None = None
+    """File with a bearer token to fetch the issuer's keys with, as an API server of Kubernetes asks for."""
+
+    @model_validator(mode="after")
+    def _excludes_strangers(self) -> Self:
+        if all(set(pattern) <= {"*"} for patterns in self.claims.values() for pattern in patterns):
+            raise ValueError("claims lets in every token of this issuer: name a repository, a project or a subject")
+        return self
+
+    def mismatches(self, claims: Mapping[str, Any]) -> list[str]:
+        """Return the names of the claims that do not have the wanted values."""
+        return [
+            name
+            for name, patterns in self.claims.items()
+            if not any(matches(text, patterns) for text in texts_of(claims, name))
+        ]
+
+
+def texts_of(claims: Mapping[str, Any], name: str) -> list[str]:
+    """Return the values of a claim as texts: several for a list, none if it is absent."""
+    value: Any = claims.get(name)
+    if value is None and "/" in name:
+        value = claims
+        for step in name.split("/"):
+            value = value.get(step) if isinstance(value, Mapping) else None
+    if value is None or isinstance(value, Mapping):
+        return []
+    several = value if isinstance(value, list) else [value]
+    return [
+        str(it).lower() if isinstance(it, bool) else str(it) for it in several if not isinstance(it, Mapping | list)
+    ]
