@@ -1,6 +1,7 @@
 """`healthd`, and `python -m healthd`."""
 
 import sys
+from importlib import import_module
 
 from healthd.runtime import early_signals, lean_imports
 
@@ -9,8 +10,8 @@ def main() -> None:
     """Run the command line; of what follows, the imports take longest."""
     if sys.argv[1:2] == ["run"]:
         early_signals.hold_reload()
-        lean_imports.import_structlog()
-        lean_imports.import_async_engine()
+        with lean_imports.without("rich"):  # with it structlog would draw tracebacks; the log has plain ones
+            import_module("structlog")
     from healthd.cli import main as command_line
 
     command_line(prog_name="healthd")

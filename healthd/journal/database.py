@@ -16,10 +16,10 @@ import sqlalchemy as sa
 import structlog
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from healthd.addresses.postgresql import PostgreSQLAddress, read_postgresql
 from healthd.journal import engines, migrate
+from healthd.journal.async_engine import AsyncConnection, AsyncEngine
 from healthd.journal.engines import Engines
 from healthd.journal.errors import CALLERS_OWN, JournalError, JournalGoneError, sentence
 from healthd.journal.migrate import Branch

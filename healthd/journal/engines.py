@@ -13,9 +13,9 @@ from urllib.parse import quote
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.engine import URL
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from healthd.addresses.postgresql import PostgreSQLAddress
+from healthd.journal.async_engine import AsyncEngine, create_async_engine
 from healthd.journal.errors import JournalError
 from healthd.journal.sqlite_files import SQLiteFiles
 

@@ -12,10 +12,10 @@ from typing import Any
 
 import sqlalchemy as sa
 import structlog
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from healthd.checks.failures import describe
 from healthd.journal import tables
+from healthd.journal.async_engine import AsyncConnection
 from healthd.journal.database import Database
 from healthd.journal.errors import CALLERS_OWN, JournalError, JournalGoneError, sentence
 from healthd.model import Status, Transition

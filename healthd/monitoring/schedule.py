@@ -14,10 +14,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from heapq import heappop, heappush
 from itertools import count
+from typing import TYPE_CHECKING
 
 import structlog
-from apscheduler.schedulers.asyncio import AsyncIOScheduler
-from apscheduler.triggers.interval import IntervalTrigger
+
+if TYPE_CHECKING:
+    from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 _log = structlog.get_logger(__name__)
 JITTER = 0.1  # share of the interval by which a run may come early or late
@@ -70,9 +72,7 @@ class Schedule:
     def __init__(self, skipped: Callable[[str, str], None], beat: Callable[[], None] = lambda: None) -> None:
         """Create a schedule. `skipped(name, reason)` is called for each run that did not happen, `beat()` while the
         schedule works."""
-        self._scheduler = AsyncIOScheduler(
-            timezone=UTC, job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
-        )
+        self._scheduler: AsyncIOScheduler | None = None
         self._skipped, self._beat = skipped, beat
         self._plans: dict[str, _Plan] = {}
         self._heap: list[_Entry] = []
@@ -83,10 +83,16 @@ class Schedule:
     async def run(self) -> None:
         """Run until cancelled. Meanwhile, look for jumps of the wall clock, by which APScheduler counts: when the clock
         is set back an hour its timers sleep through that hour, so after a jump everything is due at once."""
+        # Health is served by now, and need not wait until these have read what every installed package plugs into them.
+        from apscheduler.schedulers.asyncio import AsyncIOScheduler
+        from apscheduler.triggers.interval import IntervalTrigger
+
+        self._scheduler = AsyncIOScheduler(
+            timezone=UTC, job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
+        )
         self._scheduler.start()
         every_look = IntervalTrigger(seconds=_LOOK, timezone=UTC)
-        now = datetime.now(UTC)
-        self._scheduler.add_job(self._hand_out, every_look, id=_HAND_OUT, replace_existing=True, next_run_time=now)
+        self._scheduler.add_job(self._hand_out, every_look, id=_HAND_OUT, next_run_time=datetime.now(UTC))
         offset, behind = _wall_against_loop(), 0
         try:
             while True:
@@ -168,13 +174,15 @@ class Schedule:
         return bool(self._heap) and self._heap[0].due < late
 
     def _run_all_soon(self) -> None:
-        self._scheduler.modify_job(_HAND_OUT, next_run_time=datetime.now(UTC))
+        if self._scheduler is not None:
+            self._scheduler.modify_job(_HAND_OUT, next_run_time=datetime.now(UTC))
         for place, plan in enumerate(self._plans.values()):
             self._put(plan, place * STAGGER)
 
     def _end(self) -> None:
         """Stop, and put every run back into the heap, so that `run` can be called again."""
-        self._scheduler.shutdown(wait=False)
+        if self._scheduler is not None:
+            self._scheduler.shutdown(wait=False)
         self._handed_out_until = float("-inf")
         self._heap.clear()
         for place, plan in enumerate(self._plans.values()):

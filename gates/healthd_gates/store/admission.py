@@ -12,8 +12,8 @@ from hashlib import sha256
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection
 
+from healthd.journal.async_engine import AsyncConnection
 from healthd.journal.journal import AuditEntry, write_audit
 from healthd_gates.domain.errors import IdempotencyMismatch, Locked, Quarantined, ServiceBusy, StaleVerdict
 from healthd_gates.domain.evidence import Verdict

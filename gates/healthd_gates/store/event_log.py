@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection
 
+from healthd.journal.async_engine import AsyncConnection
 from healthd_gates.domain.gate import EventKind, GateEvent
 from healthd_gates.store.serialization import event_columns
 from healthd_gates.store.tables import gate_events, gates

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection
 
+from healthd.journal.async_engine import AsyncConnection
 from healthd.journal.journal import AuditEntry, write_audit
 from healthd_gates.domain.action_order import Occasion
 from healthd_gates.domain.evidence import Evidence

@@ -12,8 +12,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection
 
+from healthd.journal.async_engine import AsyncConnection
 from healthd.journal.database import Database
 from healthd_gates.domain.action_order import ActionRun, Occasion, OrderState
 from healthd_gates.store.event_log import lock_log, tell

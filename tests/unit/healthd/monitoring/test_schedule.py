@@ -166,6 +166,7 @@ async def test_a_schedule_whose_timer_died_says_so_and_runs_again() -> None:
     schedule.every(10, "job", job)
     running = asyncio.create_task(schedule.run())
     await asyncio.sleep(35.5)  # between two looks
+    assert schedule._scheduler is not None
     schedule._scheduler._stop_timer()
     await asyncio.sleep(3)  # what was handed out already
     before, last_beat = len(ran), beats[-1]

@@ -5,14 +5,15 @@ import sys
 
 PROGRAM = """
 import sys
-from healthd.runtime import lean_imports
+from healthd.runtime.lean_imports import without
 
-lean_imports.import_structlog()
-lean_imports.import_async_engine()
+with without("rich"):
+    import structlog
 import healthd.app
 
-unused = {"alembic", "asyncpg", "botocore", "cryptography", "dns", "jinja2", "psutil", "pygments", "pymongo", "redis",
-          "regex", "rich", "sentry_sdk", "sqlalchemy.orm"}
+unused = {"alembic", "apscheduler", "asyncpg", "botocore", "cryptography", "dns", "jinja2", "motor", "psutil",
+          "pygments", "pymongo", "redis", "regex", "rich", "sentry_sdk", "sqlalchemy.orm",
+          "healthd_gates.sources.prometheus", "healthd_gates.hooks.flagger", "healthd_gates.actions.kubernetes"}
 assert not (loaded := unused & set(sys.modules)), loaded
 
 import alembic.command, rich.console

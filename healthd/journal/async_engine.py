@@ -1,0 +1,8 @@
+"""SQLAlchemy's asynchronous engine. The package that holds it would import the ORM too, which nothing here uses."""
+
+from healthd.runtime.lean_imports import without_package
+
+with without_package("sqlalchemy.ext.asyncio"):
+    from sqlalchemy.ext.asyncio.engine import AsyncConnection as AsyncConnection
+    from sqlalchemy.ext.asyncio.engine import AsyncEngine as AsyncEngine
+    from sqlalchemy.ext.asyncio.engine import create_async_engine as create_async_engine
