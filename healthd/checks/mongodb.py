@@ -16,6 +16,7 @@ from pymongo import ReadPreference, ReturnDocument, WriteConcern
 from healthd.checks import mongodb_client as mongodb
 from healthd.checks.contract import CheckConfig, CheckContext
 from healthd.checks.database import DatabaseConfig, Require
+from healthd.checks.mongodb_driver import Driver
 from healthd.model import FailureKind, Result, Status
 from healthd.units import Duration, show_duration
 from healthd.wording import shape
@@ -39,6 +40,8 @@ class MongoDBConfig(DatabaseConfig):
     canary: str | None = Field(None, pattern=shape(r"^[^.$\s/\\\"]+\.[^$\s]+$", "a database, a dot and a collection"))
     """Collection as `database.collection` in which each probe writes one document with majority write concern; a
     secondary only reads it."""
+    driver: Driver = Driver.PYMONGO
+    """Driver: `pymongo` is the asynchronous client of PyMongo, `motor` the one before it, which is past its end."""
 
 
 class MongoDB:
@@ -48,7 +51,7 @@ class MongoDB:
 
     def __init__(self, config: MongoDBConfig, context: CheckContext) -> None:
         self._config, self._clock = config, context.clock
-        self._client = mongodb.Client(config.uri, config.timeout)
+        self._client = mongodb.Client(config.uri, config.timeout, config.driver)
         self._version: str | None = None
         self._document = f"healthd:{socket.gethostname()}:{context.name}"
 

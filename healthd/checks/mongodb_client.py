@@ -1,21 +1,18 @@
-"""One MongoDB client: built when first needed, dropped at once, its errors mapped to failure kinds. The only file that
-uses Motor. `pymongo.AsyncMongoClient` would close by a coroutine, not in a thread, and watch its servers by tasks.
+"""One MongoDB client: built when first needed, dropped at once, its errors mapped to failure kinds.
 
-Motor runs PyMongo in threads. So that no thread outlives the probe that waits for it, every one of PyMongo's own
-timeouts is below the probe's, and names are looked up on the event loop first: a hung resolver never blocks one of
-PyMongo's threads. Each member of the deployment is watched by one thread for as long as the client exists.
+Every one of the driver's own timeouts is below the probe's, so that no task of PyMongo's, or thread of Motor's,
+outlives the probe that waits for it. Names are looked up first: a hung resolver then never blocks a thread of Motor's.
+Each member of the deployment is watched by one task, or thread, for as long as the client exists.
 """
 
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections import Counter
 from collections.abc import Coroutine
 from typing import Annotated, Any
 
 from dns.exception import DNSException
-from motor.motor_asyncio import AsyncIOMotorClient
 from pydantic import AfterValidator, SecretStr
 from pymongo import common, errors, monitoring
 from pymongo.asynchronous.uri_parser import parse_uri
@@ -25,10 +22,13 @@ from healthd.addresses.mongodb import read_mongodb
 from healthd.addresses.words import split
 from healthd.checks.database import checked_uri, first_line
 from healthd.checks.failures import classify
+from healthd.checks.mongodb_driver import Driver, connect, drop
 from healthd.model import FailureKind, Result
 
 # Errors of a server, or of the network to it; any other is a bug of ours and left to the monitor.
 FAILURES: tuple[type[Exception], ...] = (errors.PyMongoError, OSError, EOFError)
+# Errors whose reason is that of the members: nobody could be asked, or the one that was is lost to those who watch it.
+_SAID_BY_MEMBERS = (errors.ServerSelectionTimeoutError, errors._OperationCancelled)
 
 _SLICE = 0.5  # seconds by which PyMongo overruns its own timeout: it looks no sooner (MIN_HEARTBEAT_INTERVAL)
 _CODES = {
@@ -79,8 +79,8 @@ MongoDBURI = Annotated[SecretStr, AfterValidator(_readable)]
 class Client:
     """At most one driver client, for probes with a `timeout` in seconds."""
 
-    def __init__(self, uri: SecretStr, timeout: float) -> None:
-        (self._uri, _), self._timeout = read_mongodb(uri.get_secret_value()), timeout
+    def __init__(self, uri: SecretStr, timeout: float, driver: Driver = Driver.PYMONGO) -> None:
+        (self._uri, _), self._timeout, self._driver = read_mongodb(uri.get_secret_value()), timeout, driver
         self._client: Any = None
         self._stopwatch = _Stopwatch()
         self.set_name: str | None = None
@@ -92,16 +92,17 @@ class Client:
         return self._stopwatch.seconds
 
     async def open(self) -> Any:
-        """Return the driver's client, an AsyncIOMotorClient. Raises FAILURES."""
+        """Return the driver's client. Raises FAILURES."""
         if self._client is None:
             await self._look_names_up()
             budget_ms = int(1000 * max(self._timeout / 2, self._timeout - _SLICE - 0.1))
-            self._client = AsyncIOMotorClient(
+            self._client = connect(
+                self._driver,
                 self._uri,
                 appname="healthd",
                 replicaSet=None,  # compared by the check, which can name the difference
                 maxPoolSize=1,
-                serverMonitoringMode="poll",  # one thread a member instead of two
+                serverMonitoringMode="poll",  # one task or thread a member instead of two
                 heartbeatFrequencyMS=5000,
                 timeoutMS=budget_ms,  # a whole operation, with server selection and connecting
                 socketTimeoutMS=budget_ms,  # for operations without such a timeout, such as closing
@@ -113,14 +114,14 @@ class Client:
         return self._client
 
     def drop(self) -> None:
-        """Drop the client without waiting: closing sends a goodbye to a peer that may be dead."""
+        """Drop the client without waiting. Needs a running event loop once the client was open."""
         client, self._client = self._client, None
         if client is not None:
-            threading.Thread(target=client.delegate.close, name="mongodb-close", daemon=True).start()
+            drop(self._driver, client)
 
     def failure(self, error: BaseException) -> Result:
         """Return the result for one of FAILURES."""
-        if isinstance(error, errors.ServerSelectionTimeoutError) and self._client is not None:
+        if isinstance(error, _SAID_BY_MEMBERS) and self._client is not None:
             return _nobody_fits(self._client.topology_description) or _failure(error)
         return _failure(error)
 
@@ -153,7 +154,7 @@ async def _any_of(attempts: list[Coroutine[Any, Any, Any]]) -> None:
 
 
 class _Stopwatch(monitoring.CommandListener):
-    """Measures how long the last command took; the driver calls it in one of its threads."""
+    """Measures how long the last command took; Motor calls it in one of its threads."""
 
     def __init__(self) -> None:
         self.seconds: float | None = None
@@ -199,7 +200,7 @@ def _failure(error: BaseException) -> Result:
 
 
 def _broken(text: str) -> FailureKind:
-    """Return why a connection failed. The driver's watching threads keep the message of an error and not its cause."""
+    """Return why a connection failed. Those who watch a member keep the message of an error and not its cause."""
     if "certificate has expired" in text:
         return FailureKind.EXPIRED
     if "SSL" in text:

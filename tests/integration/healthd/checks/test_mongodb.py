@@ -3,19 +3,29 @@
 import asyncio
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
+from healthd.checks.mongodb_driver import Driver
 from healthd.model import FailureKind, Status
-from tests.integration.healthd.checks.probing import watched
+from tests.integration.healthd.checks.probing import Watched, watched
 from tests.servers import mongodb, mongodb_peer, peers, tcp, tls
 from tests.servers.mongodb_peer import hello, primary, recovering, secondary
 from tests.servers.waiting import until
+
+Checked = Callable[..., AbstractAsyncContextManager[Watched]]
+
+
+@pytest.fixture(params=list(Driver))
+def checked(request: pytest.FixtureRequest) -> Checked:
+    """`watched` with each of the drivers: what one of them does in silence and on TLS is its own."""
+    return partial(watched, "mongodb", driver=request.param)
 
 
 @pytest.fixture(scope="module")
@@ -25,9 +35,9 @@ def guarded() -> Iterator[mongodb.MongoDB]:
         yield server
 
 
-async def test_primary_is_healthy(guarded: mongodb.MongoDB) -> None:
+async def test_primary_is_healthy(guarded: mongodb.MongoDB, checked: Checked) -> None:
     """A writable primary of the set that the URI names; `latency` is the answer alone, not connecting."""
-    async with watched("mongodb", uri=guarded.uri) as check:
+    async with checked(uri=guarded.uri) as check:
         result = await check.finds(Status.HEALTHY)
         assert result.latency is not None
         assert 0 < result.latency < 1
@@ -41,9 +51,9 @@ async def test_standalone_is_healthy(mongodb_uri: str) -> None:
         await check.finds(Status.HEALTHY)
 
 
-async def test_failed_login(guarded: mongodb.MongoDB) -> None:
+async def test_failed_login(guarded: mongodb.MongoDB, checked: Checked) -> None:
     """Said as such at every probe, although the driver then takes the server for lost."""
-    async with watched("mongodb", uri=guarded.uri_with("watcher", "marked-s3cret")) as check:
+    async with checked(uri=guarded.uri_with("watcher", "marked-s3cret")) as check:
         for _ in range(3):
             await check.finds(Status.UNHEALTHY, FailureKind.AUTH)
 
@@ -120,21 +130,21 @@ async def test_a_dead_store_behind_a_well_server(answer: Any, status: Status, wo
             await check.finds(Status.HEALTHY)
 
 
-async def test_set_without_a_primary() -> None:
+async def test_set_without_a_primary(checked: Checked) -> None:
     """Members that answer and have no primary among them: the message says who is there and who is not."""
     with tcp.silent() as dead:
         alone = secondary() | {"hosts": [f"{dead.host}:{dead.port}"]}
         async with mongodb_peer.peer({"hello": alone}) as peer:
             alone["hosts"].append(f"{peer.host}:{peer.port}")
             uri = f"mongodb://{peer.host}:{peer.port}/?replicaSet=rs0"
-            async with watched("mongodb", uri=uri, timeout="1200ms") as check:
+            async with checked(uri=uri, timeout="1200ms") as check:
                 result = await check.finds(Status.UNHEALTHY, FailureKind.NOT_PRIMARY)
                 assert "no primary among 2 members, only 1 secondary" in result.message
 
 
-async def test_paused_server(guarded: mongodb.MongoDB) -> None:
+async def test_paused_server(guarded: mongodb.MongoDB, checked: Checked) -> None:
     """SIGSTOP: the driver gives up before the deadline, so that one client survives it; then recovery."""
-    async with watched("mongodb", uri=guarded.uri, timeout="1200ms") as check:
+    async with checked(uri=guarded.uri, timeout="1200ms") as check:
         await check.finds(Status.HEALTHY)
         guarded.pause()
         try:
@@ -145,10 +155,10 @@ async def test_paused_server(guarded: mongodb.MongoDB) -> None:
         await check.finds(Status.HEALTHY)
 
 
-async def test_stopped_and_started_again() -> None:
+async def test_stopped_and_started_again(checked: Checked) -> None:
     """A server that ends says connect; when it is back, so is the check, without a restart."""
     with mongodb.standalone() as server:
-        async with watched("mongodb", uri=server.uri, timeout="1200ms") as check:
+        async with checked(uri=server.uri, timeout="1200ms") as check:
             await check.finds(Status.HEALTHY)
             server.stop()
             await check.finds(Status.UNHEALTHY, FailureKind.CONNECT)
@@ -159,11 +169,12 @@ async def test_stopped_and_started_again() -> None:
 @pytest.mark.parametrize("hole", [tcp.silent, tcp.unconnectable])
 async def test_threads_stay_flat_in_front_of_a_black_hole(
     hole: Callable[[], AbstractContextManager[tcp.Listener]],
+    checked: Checked,
 ) -> None:
     """Many hung probes, with a timeout too short for the driver's own: threads, tasks and sockets do not grow."""
     with hole() as listener:
         uri = f"mongodb://watcher:marked-s3cret@{listener.host}:{listener.port}/"
-        async with watched("mongodb", uri=uri, timeout="200ms") as check:
+        async with checked(uri=uri, timeout="200ms") as check:
             for _ in range(4):
                 await check.finds(Status.UNHEALTHY, FailureKind.TIMEOUT)
             threads, sockets = threading.active_count(), len(psutil.Process().net_connections())
@@ -171,23 +182,27 @@ async def test_threads_stay_flat_in_front_of_a_black_hole(
                 await check.finds(Status.UNHEALTHY, FailureKind.TIMEOUT)
             assert threading.active_count() <= threads + 2
             assert len(psutil.Process().net_connections()) <= sockets + 2
-        await until(lambda: not _threads("mongodb-close", "pymongo_server"), "the driver's threads end")
+        await until(lambda: not _works_of_the_driver(), "the driver's threads and tasks end")
         assert len(asyncio.all_tasks()) == 1
 
 
-def _threads(*beginnings: str) -> list[str]:
-    return [thread.name for thread in threading.enumerate() if thread.name.startswith(beginnings)]
-
-
-async def test_one_client_survives_silence() -> None:
-    """With the default timeout the driver is always the first to give up: the same threads wait on for ever."""
+@pytest.mark.parametrize("driver", list(Driver))
+async def test_one_client_survives_silence(driver: Driver) -> None:
+    """With the default timeout the driver is always the first to give up: the same one waits on for ever."""
     with tcp.silent() as listener:
-        async with watched("mongodb", uri=f"mongodb://{listener.host}:{listener.port}/", timeout="1200ms") as check:
+        uri = f"mongodb://{listener.host}:{listener.port}/"
+        async with watched("mongodb", uri=uri, timeout="1200ms", driver=driver) as check:
             await check.finds(Status.UNHEALTHY, FailureKind.TIMEOUT)
-            before = {thread.ident for thread in threading.enumerate() if thread.name.startswith("pymongo")}
+            before = _works_of_the_driver()
             await check.finds(Status.UNHEALTHY, FailureKind.TIMEOUT)
-            after = {thread.ident for thread in threading.enumerate() if thread.name.startswith("pymongo")}
-            assert before == after != set()
+            assert before == _works_of_the_driver() != set()
+
+
+def _works_of_the_driver() -> set[object]:
+    """The threads and tasks by which a driver watches members, or closes."""
+    names = ("pymongo_server", "mongodb-close")
+    threads = {thread for thread in threading.enumerate() if thread.name.startswith(names)}
+    return threads | {task for task in asyncio.all_tasks() if task.get_name().startswith(names)}
 
 
 async def test_name_that_does_not_resolve() -> None:
@@ -196,7 +211,7 @@ async def test_name_that_does_not_resolve() -> None:
         await check.finds(Status.UNHEALTHY, FailureKind.DNS)
 
 
-async def test_hung_resolver_never_gets_to_the_driver(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_hung_resolver_never_gets_to_the_driver(monkeypatch: pytest.MonkeyPatch, checked: Checked) -> None:
     """While names cannot be looked up there is no client, and so none of its threads."""
 
     async def hang(*_: object, **__: object) -> None:
@@ -204,23 +219,23 @@ async def test_hung_resolver_never_gets_to_the_driver(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", hang)
     before = threading.active_count()
-    async with watched("mongodb", uri="mongodb://db.example/", timeout="100ms") as check:
+    async with checked(uri="mongodb://db.example/", timeout="100ms") as check:
         for _ in range(5):
             await check.finds(Status.UNHEALTHY, FailureKind.TIMEOUT)
     assert threading.active_count() <= before
 
 
-async def test_one_seed_of_many_is_enough(guarded: mongodb.MongoDB) -> None:
+async def test_one_seed_of_many_is_enough(guarded: mongodb.MongoDB, checked: Checked) -> None:
     """A set whose first seed has left the DNS is still reached through the others."""
     uri = guarded.uri.replace("127.0.0.1", "nowhere.invalid:1,127.0.0.1")
-    async with watched("mongodb", uri=uri) as check:
+    async with checked(uri=uri) as check:
         await check.finds(Status.HEALTHY)
 
 
-async def test_peer_that_speaks_something_else(peer: peers.Peer) -> None:
+async def test_peer_that_speaks_something_else(peer: peers.Peer, checked: Checked) -> None:
     """An HTTP server on MongoDB's port is no MongoDB."""
     uri = f"mongodb://watcher:marked-s3cret@{peer.host}:{peer.port}/"
-    async with watched("mongodb", uri=uri, timeout="1200ms") as check:
+    async with checked(uri=uri, timeout="1200ms") as check:
         await check.finds(Status.UNHEALTHY, FailureKind.UNEXPECTED_RESPONSE)
 
 
@@ -237,16 +252,17 @@ async def test_certificates(
     tmp_path: Path,
     certificate: Callable[[tls.Authority], tls.Certificate],
     kind: FailureKind,
+    checked: Checked,
 ) -> None:
     """The URI's TLS options count: a certificate that does not verify is red, and an expired one says so."""
     async with tls.serving(certificate(authority), tmp_path) as server:
         uri = f"mongodb://{server.host}:{server.port}/?tls=true&tlsCAFile={authority.trust}"
-        async with watched("mongodb", uri=uri, timeout="1200ms") as check:
+        async with checked(uri=uri, timeout="1200ms") as check:
             await check.finds(Status.UNHEALTHY, kind)
 
 
-async def test_service_record_that_does_not_exist() -> None:
+async def test_service_record_that_does_not_exist(checked: Checked) -> None:
     """`mongodb+srv://` with a name that has no such record, or nobody to ask."""
     uri = "mongodb+srv://watcher:marked-s3cret@cluster.nowhere.invalid/"
-    async with watched("mongodb", uri=uri) as check:
+    async with checked(uri=uri) as check:
         await check.finds(Status.UNHEALTHY, FailureKind.DNS)
