@@ -8,10 +8,10 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 import structlog
 from pydantic import ValidationError
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from healthd.checks.heartbeat_record import Record, Report
 from healthd.journal import tables
+from healthd.journal.async_engine import AsyncConnection
 from healthd.journal.database import Database
 from healthd.runtime.clock import Clock
 
