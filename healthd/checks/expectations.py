@@ -12,6 +12,7 @@ from typing import Annotated, Any, Self
 from multidict import CIMultiDictProxy
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
+from healthd.checks import json_path
 from healthd.checks.http_client import Answer
 from healthd.model import FailureKind
 from healthd.runtime.patterns import PatternTooSlowError, checked_pattern, is_found
@@ -20,7 +21,6 @@ from healthd.wording import shape
 
 _STATUS = re.compile(r"(?P<first>[1-5]\d\d)(?:-(?P<last>[1-5]\d\d))?|(?P<hundred>[1-5])xx")
 _BY_STATUS = {401: FailureKind.AUTH, 403: FailureKind.PERMISSION, 429: FailureKind.RATE_LIMITED}
-_ABSENT = object()
 Failure = tuple[FailureKind, str]
 
 
@@ -121,8 +121,8 @@ class LengthExpectation(_Expectation):
 
 
 class JSONExpectation(_Expectation):
-    """Expectation of one value of a JSON body. `path` is dotted (`checks.db.status`, `items.0.id`) or a JSON pointer
-    (`/a.b/0`)."""
+    """Expectation of one value of a JSON body. `path` is dotted (`checks.db.status`, `items.0.id`, `items.-1` for
+    the last) or a JSON pointer (`/a.b/0`)."""
 
     path: str
     """Path of the value: `checks.db.status`, `items.0.id`, or a JSON pointer such as `/a.b/0`."""
@@ -154,11 +154,11 @@ class JSONExpectation(_Expectation):
         return self
 
     def failure(self, document: Any) -> Failure | None:
-        value = _follow(document, _steps(self.path))
+        value = json_path.follow(document, json_path.steps_of(self.path))
         name = f"JSON value {self.path!r}"
-        if (value is not _ABSENT) != self.exists:
+        if (value is not json_path.ABSENT) != self.exists:
             return FailureKind.UNEXPECTED_RESPONSE, f"{name} {'is missing' if self.exists else 'should not be there'}"
-        if value is _ABSENT:
+        if value is json_path.ABSENT:
             return None
         if "equals" in self.model_fields_set and not _same(value, self.equals):
             return FailureKind.UNEXPECTED_RESPONSE, f"{name} is {_shown(value)}, not {json.dumps(self.equals)}"
@@ -176,9 +176,11 @@ class JSONExpectation(_Expectation):
             if not is_found(self.matches, value if isinstance(value, str) else json.dumps(value)):
                 return "does not match" if isinstance(value, str) else f"is {_shown(value)}, which does not match"
         if self.same_as is not None:
-            other = _follow(document, _steps(self.same_as))
-            if other is _ABSENT or not _same(value, other):
-                return f"is not the same as {self.same_as!r}" + (", which is missing" if other is _ABSENT else "")
+            other = json_path.follow(document, json_path.steps_of(self.same_as))
+            if other is json_path.ABSENT or not _same(value, other):
+                return f"is not the same as {self.same_as!r}" + (
+                    ", which is missing" if other is json_path.ABSENT else ""
+                )
         return self._out_of_bounds(value) or (self.length.wrong(value) if self.length is not None else None)
 
     def _out_of_bounds(self, value: Any) -> str | None:
@@ -277,23 +279,6 @@ def _text_fits(text: str, equals: str | None, contains: str | None, matches: str
         and (contains is None or contains in text)
         and (matches is None or is_found(matches, text))
     )
-
-
-def _steps(path: str) -> list[str]:
-    if path.startswith("/"):
-        return [step.replace("~1", "/").replace("~0", "~") for step in path[1:].split("/")]
-    return path.split(".") if path else []
-
-
-def _follow(node: Any, steps: list[str]) -> Any:
-    for step in steps:
-        if isinstance(node, dict) and step in node:
-            node = node[step]
-        elif isinstance(node, list) and step.isdigit() and int(step) < len(node):
-            node = node[int(step)]
-        else:
-            return _ABSENT
-    return node
 
 
 def _same(value: Any, wanted: Any) -> bool:

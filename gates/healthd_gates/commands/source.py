@@ -137,6 +137,7 @@ def _arm_document(seen: ArmSeen) -> dict[str, Any]:
         "errors_per_minute": seen.per_minute(counts.errors) if counts else None,
         "quantiles": {f"p{100 * level:g}": value for level, value in seen.quantiles.items()},
         "series": dict(inspection.series),
+        "numbers": dict(inspection.numbers),
         "newest_seconds_ago": inspection.newest,
         "seconds_between_scrapes": inspection.spacing,
         "edges": [edge if edge < inf else "+Inf" for edge in inspection.edges],
@@ -165,14 +166,24 @@ def _print(tested: SourceTested, spec: GateSpec) -> None:
 def _rows(tested: SourceTested) -> list[tuple[str, list[str]]]:
     seen = list(tested.arms.values())
     rows = [
-        ("requests a minute", [_rate(arm, arm.counts.requests) if arm.counts else "unknown" for arm in seen]),
-        ("errors a minute", [_rate(arm, arm.counts.errors) if arm.counts else "unknown" for arm in seen]),
-        ("latency", [_latency(arm) for arm in seen]),
-        ("series", [", ".join(f"{use} {count}" for use, count in arm.inspection.series.items()) for arm in seen]),
-        ("newest sample", [_ago(arm.inspection.newest) for arm in seen]),
-        ("between scrapes", [_span(arm.inspection.spacing) for arm in seen]),
-        ("buckets end at", [_end(arm) for arm in seen]),
+        (
+            "numbers",
+            [", ".join(f"{what} {number:g}" for what, number in arm.inspection.numbers.items()) for arm in seen],
+        ),
     ]
+    rows += (
+        []
+        if not tested.counts_requests
+        else [
+            ("requests a minute", [_rate(arm, arm.counts.requests) if arm.counts else "unknown" for arm in seen]),
+            ("errors a minute", [_rate(arm, arm.counts.errors) if arm.counts else "unknown" for arm in seen]),
+            ("latency", [_latency(arm) for arm in seen]),
+            ("series", [", ".join(f"{use} {count}" for use, count in arm.inspection.series.items()) for arm in seen]),
+            ("newest sample", [_ago(arm.inspection.newest) for arm in seen]),
+            ("between scrapes", [_span(arm.inspection.spacing) for arm in seen]),
+            ("buckets end at", [_end(arm) for arm in seen]),
+        ]
+    )
     return [(title, cells) for title, cells in rows if any(cells)]
 
 
@@ -203,4 +214,5 @@ def _conclusion(tested: SourceTested, spec: GateSpec) -> str:
         return f"A gate under {spec.name} could be judged by this."
     if tested.refused:
         return f"No gate under {spec.name} could start."
-    return f"A gate under {spec.name} would have nothing to judge: no requests were seen."
+    missing = "requests were" if tested.counts_requests else "number was"
+    return f"A gate under {spec.name} would have nothing to judge: no {missing} seen."

@@ -207,6 +207,11 @@ def _suits_its_policy(service: Service, info: ValidationInfo) -> Service:
         raise ValueError(f"source is missing: policy {service.policy} looks at traffic")
     for problem in unanswerable(service, policy):
         raise ValueError(f"policy {service.policy}: {problem}")
+    if policy.needs_source and (first := service.traffic_source) is not None and not first.counts_requests:
+        raise ValueError(
+            f"source of kind {first.kind} has no `requests` and `errors`, and without traffic a gate says nothing: "
+            "name them, or put it under `sources`, beside a `source` that counts requests"
+        )
     if policy.ramp is not None and not (service.on_ramp if policy.on_ramp is None else policy.on_ramp):
         raise ValueError(
             f"on_ramp is missing: policy {service.policy} has a ramp, and needs an action that sets a weight"

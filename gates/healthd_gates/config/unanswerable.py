@@ -42,12 +42,16 @@ def _kinds_with_series() -> list[str]:
 def _problem(criterion: CriterionConfig, source: SourceConfig) -> str | None:
     series = criterion.series
     if series is None:
-        return None
+        if source.counts_requests:
+            return None
+        return (
+            f"it reads requests, and the source of kind {source.kind} has no `requests` and `errors`: name them there"
+        )
     try:
         source.check_series(series)
     except ValueError as error:
         can = () if _has_series(type(source)) else _kinds_with_series()
-        return f"{error}; {' and '.join(can)} have" if can else str(error)
+        return f"{error}; {', '.join(can[:-1])} and {can[-1]} have" if can else str(error)
     if criterion.compares_with is Against.CONCURRENT and not source.tells_series_apart(series):
         parts = " and ".join(series.parts)
         return (

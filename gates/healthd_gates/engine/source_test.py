@@ -48,17 +48,22 @@ class ArmSeen:
 
 @dataclass(frozen=True, slots=True)
 class SourceTested:
-    """Result of a source test. `refused` prevents a gate from starting, `doubtful` may be intended."""
+    """Result of a source test. `refused` prevents a gate from starting, `doubtful` may be intended. A source whose
+    `counts_requests` is False only has numbers for criteria of their own."""
 
     kind: str
     arms: Mapping[str, ArmSeen]
     gaps: int = 0
     refused: Sequence[str] = ()
     doubtful: Sequence[str] = ()
+    counts_requests: bool = True
 
     @property
     def able(self) -> bool:
         """True if a gate could be judged by it now: it is not refused, and the candidate has requests."""
+        if not self.counts_requests:
+            seen = self.arms.get("candidate")
+            return not self.refused and seen is not None and bool(seen.inspection.numbers)
         counts = self.arms["candidate"].counts if "candidate" in self.arms else None
         return not self.refused and counts is not None and counts.requests > 0
 
@@ -74,14 +79,15 @@ async def try_source(config: SourceConfig, arms: Arms, context: SourceContext, s
         if isinstance(source, InspectableSource):
             inspection = await with_deadline(_INSPECTION, source.inspect(), name="inspect-source")
         past = list[Evidence]()
-        if any(arm.counts is not None for arm in inspection.arms.values()):
-            pass  # the counts that it has already
+        if any(arm.counts is not None for arm in inspection.arms.values()) or not config.counts_requests:
+            pass  # the counts that it has already, or none that it will ever have
         elif isinstance(source, HistoricalSource):
             now = context.clock.now()
             past = await with_deadline(
                 config.timeout + _GRACE, source.history(now - timedelta(seconds=_PAST), now, _PAST), name="history"
             )
-        if not past and all(arm.counts is None for arm in inspection.arms.values()):
+        counted = any(arm.counts is not None for arm in inspection.arms.values()) or not config.counts_requests
+        if not past and not counted:
             past, problems = await _watch(lambda: build_source(config, arms, context), config, context, seconds)
     except SourceUnavailable as outage:
         return SourceTested(config.kind, {}, refused=(str(outage),))
@@ -97,7 +103,8 @@ async def try_source(config: SourceConfig, arms: Arms, context: SourceContext, s
     if not config.tells_apart(arms):
         refused.append("both versions are counted by the same numbers: use $version, $target or a label")
     doubtful = dict.fromkeys((*inspection.doubtful, *inspection.unseen, *problems))
-    return SourceTested(config.kind, seen, sum(each.gaps for each in past), refused, tuple(doubtful))
+    gaps = sum(each.gaps for each in past)
+    return SourceTested(config.kind, seen, gaps, refused, tuple(doubtful), config.counts_requests)
 
 
 async def _watch(

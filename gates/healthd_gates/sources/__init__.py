@@ -13,6 +13,7 @@ from healthd_gates.sources.contract import Arms, Source, SourceConfig, SourceCon
 KINDS = {
     "access_log": "healthd_gates.sources.access_log.source:AccessLog",
     "cloudwatch": "healthd_gates.sources.cloudwatch:CloudWatchSource",
+    "http": "healthd_gates.sources.http:Http",
     "probe": "healthd_gates.sources.probe:Probe",
     "prometheus": "healthd_gates.sources.prometheus:Prometheus",
     "push": "healthd_gates.sources.push:Push",

@@ -61,6 +61,11 @@ class SourceConfig(Model):
         return True
 
     @property
+    def counts_requests(self) -> bool:
+        """True if it counts requests and errors, and not the series of criteria alone."""
+        return True
+
+    @property
     def measures_latency(self) -> bool:
         """True if its numbers include latencies, as far as the configuration tells."""
         return True

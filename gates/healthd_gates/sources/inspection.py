@@ -24,7 +24,8 @@ class ArmInspection:
 
     `series` is how many of them each selector matches, `newest` how many seconds old the newest sample is, `spacing`
     the seconds between two scrapes, `edges` the bucket edges, in seconds. None, or empty, if not known. `counts` are
-    those of the last `counted` seconds, if the source has them already.
+    those of the last `counted` seconds, if the source has them already. `numbers` are what it says now, by
+    the option or criterion that asks.
     """
 
     series: Mapping[str, int] = field(default_factory=dict)
@@ -33,6 +34,7 @@ class ArmInspection:
     edges: tuple[float, ...] = ()
     counts: Counts | None = None
     counted: float = 0.0
+    numbers: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

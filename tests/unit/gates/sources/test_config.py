@@ -23,9 +23,11 @@ BALANCER = "arn:aws:elasticloadbalancing:eu-west-1:123456789012:loadbalancer/app
 GROUP = "targetgroup/blue/73e2d6bc24d8a067"
 CLOUDWATCH = {"kind": "cloudwatch", "load_balancer": BALANCER, "target_groups": {"blue": GROUP}}
 LOG = {"kind": "access_log", "file": "/var/log/nginx/access.log"}
+JSON = {"kind": "http", "url": "http://stats:8080/shop?version=$version", "requests": "requests", "errors": "failed"}
 GOOD: dict[str, dict[str, Any]] = {
     "access_log": LOG,
     "cloudwatch": CLOUDWATCH,
+    "http": JSON,
     "probe": PROBE,
     "prometheus": PROMETHEUS,
     "push": {"kind": "push"},
@@ -71,6 +73,11 @@ def test_every_kind_loads_and_has_a_good_example() -> None:
         ({**PROBE, "requests": [{"get": "//elsewhere/"}]}, "one slash"),
         ({**SCRAPE, "port": 0}, "port"),
         ({**SCRAPE, "url": "http://x/metrics"}, "Extra inputs"),
+        ({**JSON, "url": "stats:8080"}, "url"),
+        ({**JSON, "url": "http://$target:8080/"}, "url"),
+        ({**JSON, "requests": ""}, "requests: '' is no path"),
+        ({**JSON, "errors": "a..b"}, "errors: 'a..b' is no path"),
+        ({"kind": "http", "url": "/stats", "requests": "n"}, "errors is missing"),
         ({"kind": "access_log"}, "file is missing"),
         ({**LOG, "syslog": "udp://127.0.0.1:5514"}, "not both"),
         ({"kind": "access_log", "syslog": "127.0.0.1:5514"}, "syslog"),

@@ -12,7 +12,7 @@ from healthd_gates.sources import KINDS, AnySource
 from healthd_gates.sources.contract import SourceConfig
 
 TEXT = Path(__file__).parents[4].joinpath("docs/sources.md").read_text()
-EXAMPLES = [part.partition("```")[0] for part in TEXT.split("```yaml\n")[1:]]
+EXAMPLES = [part.partition("```")[0] for part in TEXT.split("```yaml\n")[1:] if part.startswith("source:")]
 config: TypeAdapter[SourceConfig] = TypeAdapter(AnySource)
 
 

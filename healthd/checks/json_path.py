@@ -1,0 +1,31 @@
+"""Paths into a JSON document: dotted (`checks.db.status`, `items.0.id`, `items.-1` for the last) or a JSON pointer
+(`/a.b/0`, RFC 6901)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any, Final
+
+ABSENT: Final = object()
+"""What is found where nothing is."""
+_INDEX = re.compile(r"-?[0-9]{1,9}")
+
+
+def steps_of(path: str) -> list[str]:
+    """Return the names and places on the way; none for the document itself."""
+    if path.startswith("/"):
+        return [step.replace("~1", "/").replace("~0", "~") for step in path[1:].split("/")]
+    return path.split(".") if path else []
+
+
+def follow(node: Any, steps: Iterable[str]) -> Any:
+    """Return what is at the end of the way, or ABSENT."""
+    for step in steps:
+        if isinstance(node, dict) and step in node:
+            node = node[step]
+        elif isinstance(node, list) and _INDEX.fullmatch(step) and -len(node) <= int(step) < len(node):
+            node = node[int(step)]
+        else:
+            return ABSENT
+    return node
