@@ -198,6 +198,8 @@ async def _read(request: web.Request) -> NewWindow:
         raw = json.loads(await request.text())
     except (ValueError, RecursionError):
         raise Problem(400, "Invalid body", "send JSON in UTF-8") from None
+    if isinstance(raw, dict) and len(raw) > 2 * len(NewWindow.model_fields):  # to name each would take long
+        raise Problem(422, "Invalid window", f"it has {len(raw)} keys: /docs shows those that there are")
     try:
         return NewWindow.model_validate(raw)
     except ValidationError as error:
