@@ -253,6 +253,15 @@ class BoardCollector(Collector):
         for name, kind in sorted({(state.name, cover.kind) for state in states for cover in state.covers}):
             covered.add_metric([name, kind], 1)
         yield covered
+        held = GaugeMetricFamily(
+            "healthd_check_held_by",
+            "1 while the check fails and its notifications are held back, because one that it depends on is down.",
+            labels=["check", "by"],
+        )
+        for state in states:
+            if state.held_by is not None:
+                held.add_metric([state.name, state.held_by], 1)
+        yield held
         yield labels_metric("check", {state.name: state.config.labels for state in states})
         ready = GaugeMetricFamily("healthd_group_ready", "Whether the group's endpoint answers 200.", labels=["group"])
         for name in self._board.groups():

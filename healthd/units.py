@@ -1,4 +1,4 @@
-"""Durations, ratios and sizes of a config file, as types for a model; a time as it is written."""
+"""Durations, ratios, sizes and names of a config file, as types for a model; a time as it is written."""
 
 from __future__ import annotations
 
@@ -101,6 +101,14 @@ Size = Annotated[
     Field(ge=0),
     WithJsonSchema({"type": ["string", "integer"], "examples": ["512MiB"]}),
 ]
+
+
+def _several(raw: Any) -> Any:
+    return (raw,) if isinstance(raw, str) else raw
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(_several, json_schema_input_type=str | tuple[str, ...])]
+"""One name or several."""
 
 
 def stamp(moment: datetime) -> str:

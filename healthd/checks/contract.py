@@ -14,7 +14,7 @@ from healthd.checks.heartbeat_record import Records
 from healthd.labels import MOST_LABELS, Labels
 from healthd.model import Result
 from healthd.runtime.clock import Clock
-from healthd.units import Duration
+from healthd.units import Duration, Names
 
 
 class Scope(StrEnum):
@@ -63,6 +63,9 @@ class CheckConfig(BaseModel):
     """Number of successes in a row that make the check healthy again."""
     optional: bool = False
     """True to skip the check, rather than report it as misconfigured, when a variable that it needs is unset."""
+    depends_on: Names = ()
+    """Names of checks without which this one cannot be healthy: while one of them is down, this one sends no
+    notification."""
     runbook_url: str | None = None
     """Link to instructions for the person on call."""
     labels: Labels = Field({}, max_length=MOST_LABELS)

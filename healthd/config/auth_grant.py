@@ -10,7 +10,7 @@ from healthd.config.model import Model, Name
 from healthd.config.reach import Reach
 from healthd.config.window import Labelled, matches
 from healthd.labels import LabelName
-from healthd.notifiers.routes import Names
+from healthd.units import Names
 
 SCOPES = (
     "health:read",

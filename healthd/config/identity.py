@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from healthd.config.auth_grant import Grant
 from healthd.config.window import matches
-from healthd.notifiers.routes import Names
+from healthd.units import Names
 
 
 def _issuer(url: str) -> str:

@@ -22,10 +22,10 @@ from healthd.addresses.postgresql import read_postgresql
 from healthd.checks import CHECKS
 from healthd.checks.contract import CheckConfig, Level
 from healthd.checks.database import checked_uri
-from healthd.checks.heartbeat import HeartbeatConfig
 from healthd.checks.misconfigured import MisconfiguredConfig
 from healthd.checks.parsing import read_check
 from healthd.config.auth import Auth
+from healthd.config.check_rules import consistent
 from healthd.config.external_url import ExternalUrl
 from healthd.config.model import Model as Model
 from healthd.config.model import Name as Name
@@ -168,16 +168,6 @@ def _read_check(raw: Any, info: ValidationInfo) -> CheckConfig:
     return read_check(raw, {key: getattr(defaults, key) for key in defaults.model_fields_set})
 
 
-def _keys_differ(checks: dict[str, CheckConfig]) -> dict[str, CheckConfig]:
-    """Refuse a key of two heartbeats: a report could mean either."""
-    named: dict[str, str] = {}
-    for name, check in checks.items():
-        key = check.key if isinstance(check, HeartbeatConfig) else None
-        if key is not None and (other := named.setdefault(key.get_secret_value(), name)) != name:
-            raise ValueError(f"{other} and {name} have the same key: give each its own, `uuidgen` prints one")
-    return checks
-
-
 AnyCheck = Annotated[SerializeAsAny[CheckConfig], BeforeValidator(_read_check), SchemaOfKinds(CHECKS)]
 
 
@@ -219,7 +209,7 @@ class Settings(Model):
     """Defaults of a check, used when neither it nor its kind sets the option."""
     templates: Templates = Templates()
     """Options that entries share by naming a template."""
-    checks: Annotated[dict[Name, AnyCheck], AfterValidator(_keys_differ)] = Field(
+    checks: Annotated[dict[Name, AnyCheck], AfterValidator(consistent)] = Field(
         default_factory=_embedded_checks, validate_default=True
     )
     """Checks by name. By default: this host and this process."""

@@ -11,8 +11,7 @@ from zoneinfo import ZoneInfo
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from healthd.cron import Cron, Zone, next_time, trigger
-from healthd.notifiers.routes import Names
-from healthd.units import Duration
+from healthd.units import Duration, Names
 
 if TYPE_CHECKING:
     from apscheduler.triggers.cron import CronTrigger

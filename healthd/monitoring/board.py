@@ -11,6 +11,7 @@ from healthd.config.settings import Group
 from healthd.config.window import CheckWindow, WindowKind
 from healthd.model import Probe, Status
 from healthd.monitoring.cover import IGNORING, Cover, Watched
+from healthd.monitoring.dependencies import Dependencies
 from healthd.runtime.clock import Clock
 
 _WORST_FIRST = (Status.UNHEALTHY, Status.UNKNOWN, Status.DEGRADED, Status.HEALTHY)
@@ -22,7 +23,8 @@ class CheckState:
 
     `status` has passed rise and fall, and is unknown once the last probe is too old. `since` is the time of the change
     to that status; `good_until` (steady seconds) is when the last probe stops being valid. `covers` are the windows
-    that cover it now.
+    that cover it now. `up_since` is the time of the last change from down to up; `held_by` names the check, down or
+    about to be, for which its notices are held back.
     """
 
     name: str
@@ -33,6 +35,8 @@ class CheckState:
     last_healthy: datetime | None = None
     good_until: float = 0.0
     covers: tuple[Cover, ...] = ()
+    up_since: datetime | None = None
+    held_by: str | None = None
 
     @property
     def maintenance(self) -> str | None:
@@ -77,6 +81,7 @@ class Board:
         self._planned: tuple[CheckWindow, ...] = ()
         self._added: tuple[CheckWindow, ...] = ()
         self._windows: dict[str, list[Watched]] = {}
+        self._dependencies = Dependencies({}, {})
         self._started = False
         self.draining = False
         self.version = 0  # grows with every change, for code that caches rendered answers
@@ -91,6 +96,7 @@ class Board:
             for name, config in checks.items()
         }
         self._groups, self._planned = dict(groups), windows
+        self._dependencies = Dependencies.of(checks)
         self._sort_windows()
 
     def add_windows(self, windows: Iterable[CheckWindow]) -> None:
@@ -103,6 +109,10 @@ class Board:
         if state.name in self._states and self._states[state.name].config is state.config:
             self._states[state.name] = state
             self._note_change()
+
+    def depending_on(self, name: str) -> tuple[str, ...]:
+        """Return all checks that depend on a check, directly or not."""
+        return self._dependencies.below.get(name, ())
 
     def drain(self) -> None:
         """Become not ready, whatever the status of the checks."""
@@ -168,6 +178,14 @@ class Board:
         self._started = self._started or ("startup" in self._groups and self.group("startup").ready)
 
     def _as_of_now(self, state: CheckState) -> CheckState:
+        state = self._covered_now(state)
+        if state.name not in self._dependencies.above:
+            return state
+        look = lambda name: self._covered_now(self._states[name])  # noqa: E731
+        held_by = self._dependencies.holding(state, look, self._clock.now())
+        return state if held_by == state.held_by else replace(state, held_by=held_by)
+
+    def _covered_now(self, state: CheckState) -> CheckState:
         covers: tuple[Cover, ...] = ()
         if windows := self._windows.get(state.name):
             now = self._clock.now()

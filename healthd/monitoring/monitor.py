@@ -168,6 +168,8 @@ class Monitor:
                 last_healthy=probe.at if probe.result.status.is_up else before.last_healthy,
                 good_until=max(end, self._quiet_until) + self.config.fresh_for,
                 covers=(),
+                up_since=probe.at if status.is_up and not before.status.is_up else before.up_since,
+                held_by=None,
             )
         )
         if changed:

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
-from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from healthd.notifiers.notice import Notice, Severity
-
-
-def _several(raw: Any) -> Any:
-    return (raw,) if isinstance(raw, str) else raw
-
-
-Names = Annotated[tuple[str, ...], BeforeValidator(_several, json_schema_input_type=str | tuple[str, ...])]
+from healthd.units import Duration, Names
 
 
 class Route(BaseModel):
@@ -34,9 +28,17 @@ class Route(BaseModel):
     """Labels that the check or service must have, each with one of these values; `*` matches any text."""
     severity: Severity = Severity.INFO
     """Minimum severity: info, warning or critical."""
+    after: Duration | None = None
+    """Time for which something must stay as it is, unacknowledged, before it is sent this way: escalation."""
 
     def holds_in(self, environment: str) -> bool:
         return not self.environment or environment in self.environment
+
+    def is_due(self, notice: Notice, now: datetime, *, acknowledged: bool) -> bool:
+        """True if the route need not wait any more: what fires has for long enough, and nobody has acknowledged it."""
+        if self.after is None or not notice.firing:
+            return True
+        return not acknowledged and now - notice.since >= timedelta(seconds=self.after)
 
     def takes(self, notice: Notice) -> bool:
         """True if the route sends a notice. The end of something goes to the receivers of its beginning."""

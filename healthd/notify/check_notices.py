@@ -9,14 +9,18 @@ from healthd.model import Status
 from healthd.monitoring.board import CheckState
 from healthd.notifiers.notice import Notice, Severity
 
+_NAMED = 10  # dependents in a notice
+
 
 def key_of(state: CheckState, source: str) -> str:
     """Return the subject of a check. With the scope of this host, it is a separate subject on every host."""
     return f"check:{state.name}" + (f"@{source}" if state.config.scope is Scope.LOCAL else "")
 
 
-def check_notice(state: CheckState, source: str, now: datetime, external_url: str | None = None) -> Notice:
-    """Return the notice for the state of a check."""
+def check_notice(
+    state: CheckState, source: str, now: datetime, external_url: str | None = None, dependents: tuple[str, ...] = ()
+) -> Notice:
+    """Return the notice for the state of a check. While it is down it says whose notices are held back."""
     local = state.config.scope is Scope.LOCAL
     healthy = state.status is Status.HEALTHY or state.maintenance is not None
     down = not state.status.is_up
@@ -25,6 +29,8 @@ def check_notice(state: CheckState, source: str, now: datetime, external_url: st
     facts = {"kind": state.config.kind, **({"host": source} if local else {})}
     if result is not None and result.kind is not None and not healthy:
         facts["failure"] = result.kind.value
+    if down and dependents and not healthy:
+        facts["holds_back"] = ", ".join(dependents[:_NAMED]) + (", …" if len(dependents) > _NAMED else "")
     standing = "in maintenance" if state.maintenance is not None else state.status.value
     if state.maintenance is not None:
         detail = state.maintenance

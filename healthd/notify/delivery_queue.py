@@ -43,17 +43,18 @@ class DeliveryMetrics:
 
 
 class Quiet(Enum):
-    """A person's word about the notices of a subject."""
+    """Reason for which the notices of a subject are held back."""
 
     NO = "no"
     SILENCED = "silenced"
     ACKNOWLEDGED = "acknowledged"
+    DEPENDENT = "dependent"  # something that it depends on is down
 
     def holds(self, notice: Notice, told: Notice | None) -> bool:
         """True if a firing notice is held back. An acknowledged failure that gets worse than what was sent is not."""
         if self is Quiet.ACKNOWLEDGED and told is not None and told.firing:
             return not (notice.severity.reaches(told.severity) and notice.severity is not told.severity)
-        return self is Quiet.SILENCED
+        return self in (Quiet.SILENCED, Quiet.DEPENDENT)
 
 
 class Mailbox:
@@ -119,6 +120,11 @@ class Mailbox:
                     notice, firing=False, standing="removed", summary=f"{notice.name} is not checked any more"
                 )
                 self.put(replace(gone, since=self._clock.now()))
+
+    def has_sent(self, key: str) -> bool:
+        """True if the receiver knows of something that it fires."""
+        told = self._told.get(key)
+        return told is not None and told.notice.firing
 
     async def run(self) -> None:
         """Deliver until cancelled."""

@@ -60,6 +60,7 @@ class Notifications:
         self._memory = memory or Memory(None)
         self._ready, self._changed = asyncio.Event(), asyncio.Event()
         self._early: list[Notice] = []
+        self._standing: dict[str, Notice] = {}  # of gates, for routes that wait
         if self._memory.loaded:
             self._ready.set()
         self.reconfigure(settings)
@@ -143,12 +144,18 @@ class Notifications:
         """Pass the state of the checks to every mailbox."""
         states = [state for state in self._board.checks() if state.probe is not None]
         now, url = self._clock.now(), self._external_url
-        notices = [check_notice(state, self._source, now, url) for state in states] if self._mailboxes else []
+        notices = (
+            [check_notice(state, self._source, now, url, self._board.depending_on(state.name)) for state in states]
+            if self._mailboxes
+            else []
+        )
         keys = {key_of(state, self._source) for state in self._board.checks()}
         for mailbox in self._mailboxes.values():
             mailbox.forget_all_but(keys)
             for state, notice in zip(states, notices, strict=bool(notices)):
                 self._put(mailbox, notice, _quiet(state))
+            for notice in self._standing.values():
+                self._put(mailbox, notice)
 
     def tell(self, notice: Notice) -> None:
         """Send a notice about something other than a check. Neither blocks nor fails."""
@@ -157,6 +164,10 @@ class Notifications:
             return
         facts = {key: self._redact(value) for key, value in notice.facts.items()}
         clean = replace(notice, summary=self._redact(notice.summary), detail=self._redact(notice.detail), facts=facts)
+        if clean.firing and clean.lasts is None:
+            self._standing[clean.key] = clean
+        else:
+            self._standing.pop(clean.key, None)
         for mailbox in self._mailboxes.values():
             self._put(mailbox, clean)
 
@@ -172,7 +183,13 @@ class Notifications:
         await self._session.close()
 
     def _put(self, mailbox: Mailbox, notice: Notice, quiet: Quiet = Quiet.NO) -> None:
-        mailbox.put(notice, wanted=any(route.takes(notice) for route in self._routes[mailbox.name]), quiet=quiet)
+        known, now = mailbox.has_sent(notice.key), self._clock.now()
+        acknowledged = quiet is Quiet.ACKNOWLEDGED
+        wanted = any(
+            route.takes(notice) and (known or route.is_due(notice, now, acknowledged=acknowledged))
+            for route in self._routes[mailbox.name]
+        )
+        mailbox.put(notice, wanted=wanted, quiet=quiet)
 
     def _open(self, name: str, config: NotifierConfig) -> None:
         books = self._books(name, config)
@@ -201,6 +218,8 @@ class Notifications:
 def _quiet(state: CheckState) -> Quiet:
     if state.covered("silence") is not None:
         return Quiet.SILENCED
+    if state.held_by is not None:
+        return Quiet.DEPENDENT
     return Quiet.ACKNOWLEDGED if state.covered("acknowledgement") is not None else Quiet.NO
 
 

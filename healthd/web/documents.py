@@ -23,6 +23,8 @@ def check_document(state: CheckState, *, detailed: bool) -> dict[str, Any]:
     for kind, member in _COVERED.items():
         if (cover := state.covered(kind)) is not None:
             document[member] = _cover_document(cover) if detailed else True
+    if state.held_by is not None:
+        document["heldBy"] = state.held_by
     probe = state.probe
     if probe is None:
         return document

@@ -48,6 +48,8 @@ class CheckAnswer(_Answered):
     """Window in which the check does not run."""
     acknowledged: CoverAnswer | bool | None = None
     """Word of a person who takes care of the failure."""
+    heldBy: str | None = None  # noqa: N815 - a member of JSON
+    """Check, down or about to be, for which the notifications of this one are held back: this one depends on it."""
     timestamp: _Moment | None = None
     """Time of the last probe."""
     kind: FailureKind | None = None

@@ -17,9 +17,8 @@ from healthd.config.window import Labelled, Window, WindowKind
 from healthd.monitoring.board import Board
 from healthd.monitoring.windows import Windows
 from healthd.nearest import not_under
-from healthd.notifiers.routes import Names
 from healthd.runtime.clock import Clock
-from healthd.units import Duration, stamp
+from healthd.units import Duration, Names, stamp
 from healthd.web.auth import Caller, Guard
 from healthd.web.problems import Problem, answering_problems
 

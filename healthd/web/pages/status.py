@@ -169,7 +169,7 @@ class StatusPage:
     def _row(self, state: CheckState, sight: Sight) -> Part:
         past, now = self.history.of(state.name), self._clock.now()
         since = None if state.since is None else int(state.since.timestamp())
-        key = (state.status, since, state.probe, state.covers, past.count, span_of(now))
+        key = (state.status, since, state.probe, state.covers, state.held_by, past.count, span_of(now))
 
         def draw() -> str:
             row = status_view.row(state, past, now, self.history.started, details=sight.details)

@@ -80,7 +80,10 @@ def row(state: CheckState, past: Past, now: datetime, started: datetime, *, deta
         status=state.status,
         kind=kind,
         maintenance=planned.reason if (planned := state.covered("maintenance")) else None,
-        covers=tuple(cover.sentence for cover in state.covers if cover.kind != "maintenance"),
+        covers=(
+            *(cover.sentence for cover in state.covers if cover.kind != "maintenance"),
+            *((f"Not notified: it depends on {state.held_by}, which is down",) if state.held_by else ()),
+        ),
         overdue=state.overdue,
         critical=state.config.critical,
         since=state.since,

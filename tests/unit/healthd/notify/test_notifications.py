@@ -23,7 +23,10 @@ from tests.fakes.monitoring import DOWN, MIDNIGHT, SLOW, UP, Stage
 
 pytestmark = pytest.mark.looptime
 SOON = {"interval": "1h", "timeout": "1s"}
-CHECKS = {"db": {"kind": "process", "critical": True, **SOON}, "disk": {"kind": "disk", "scope": "local", **SOON}}
+CHECKS: dict[str, dict[str, Any]] = {
+    "db": {"kind": "process", "critical": True, **SOON},
+    "disk": {"kind": "disk", "scope": "local", **SOON},
+}
 CHAT = {"kind": "slack", "url": "http://chat.invalid/hook", "group_wait": "1s"}
 
 
@@ -50,7 +53,11 @@ class Talk(Stage):
         before = self.board.check(name)
         now, steady = self.clock.now(), self.clock.steady()
         probe = Probe(now, 0.01, result)
-        self.board.put(replace(before, status=result.status, since=now, probe=probe, good_until=steady + fresh))
+        up_since = now if result.status.is_up and not before.status.is_up else before.up_since
+        good = steady + fresh
+        self.board.put(
+            replace(before, status=result.status, since=now, probe=probe, good_until=good, up_since=up_since)
+        )
 
 
 @asynccontextmanager
@@ -166,6 +173,73 @@ async def test_a_silence_holds_back_what_fires_and_lets_ends_through(talk: Talk)
         assert talk.said == {"hook": ["disk degraded warning", "disk healthy info"]}
         await asyncio.sleep(60)
     assert talk.said["hook"][2:] == ["db unhealthy critical"]
+
+
+async def test_an_outage_is_told_by_its_cause(talk: Talk) -> None:
+    """What depends on it, directly or not, is held back, also where it fails first; what still fails after its recovery
+    is told then, and what was told before ends."""
+    checks = {"db": CHECKS["db"], **{n: {**CHECKS["db"], "depends_on": p} for n, p in (("api", "db"), ("web", "api"))}}
+    async with telling(talk, talk.configure(checks=checks, notifiers={"team": CHAT}, routes=[{"to": "team"}])):
+        for name in checks:
+            talk.put(name, UP)
+        await asyncio.sleep(10)
+        talk.put("web", DOWN)
+        talk.put("api", DOWN)
+        await asyncio.sleep(20)
+        assert talk.said == {}  # as long as the database was not probed since
+        talk.put("db", DOWN)
+        await asyncio.sleep(20)
+        assert talk.said["hook"] == ["db unhealthy critical"]
+        assert {state.name: state.held_by for state in talk.board.checks()} == {"db": None, "api": "db", "web": "api"}
+        talk.put("db", UP)
+        await asyncio.sleep(20)
+        assert talk.said["hook"][1:] == ["db healthy info"]
+        talk.put("api", UP)
+        talk.put("web", DOWN)
+        await asyncio.sleep(20)
+        talk.put("api", UP)
+        talk.put("db", UP)
+        await asyncio.sleep(20)
+        assert talk.said["hook"][2:] == ["web unhealthy critical"]
+        talk.put("db", DOWN)
+        await asyncio.sleep(20)
+        talk.put("web", UP)
+        await asyncio.sleep(20)
+    assert talk.said["hook"][3:] == ["db unhealthy critical", "web healthy info"]
+
+
+async def test_the_cause_says_what_it_holds_back(talk: Talk) -> None:
+    """In the notice of what is down, at most ten by name."""
+    below = {f"api-{n}": {**CHECKS["db"], "depends_on": ["db"]} for n in range(12)}
+    talk.configure(checks={"db": CHECKS["db"], **below})
+    talk.put("db", DOWN)
+    notice = check_notice(talk.board.check("db"), "h", MIDNIGHT, None, talk.board.depending_on("db"))
+    assert notice.facts["holds_back"] == ", ".join(f"api-{n}" for n in range(10)) + ", …"
+
+
+async def test_escalation(talk: Talk) -> None:
+    """What has been as it is for long enough, unless somebody acknowledged it; the end follows, and what gets worse is
+    told the same way at once."""
+    routes = [{"to": "team"}, {"to": "lead", "after": "15m"}]
+    lead = {**CHAT, "url": "http://chat.invalid/lead"}
+    async with telling(talk, talk.configure(notifiers={"team": CHAT, "lead": lead}, routes=routes)) as notifications:
+        talk.put("db", SLOW, fresh=9999)
+        await asyncio.sleep(890)
+        assert talk.said == {"hook": ["db degraded warning"]}
+        await asyncio.sleep(20)
+        assert talk.said["lead"] == ["db degraded warning"]
+        talk.put("db", DOWN, fresh=9999)
+        await asyncio.sleep(10)
+        assert talk.said["lead"][1:] == ["db unhealthy critical"]
+        acknowledged = {"kind": "acknowledgement", "checks": ["*"], "reason": "x", "author": "ada"}
+        talk.board.add_windows([Window.model_validate({"id": "a", **acknowledged, **over(99_999)})])
+        talk.put("disk", DOWN, fresh=9999)
+        notifications.tell(Notice("gate:g", "gate", "g", "failed", True, Severity.WARNING, "g", talk.clock.now()))
+        await asyncio.sleep(910)
+        assert talk.said["lead"][2:] == ["g failed warning"]
+        talk.put("db", UP, fresh=9999)
+        await asyncio.sleep(10)
+    assert talk.said["lead"][3:] == ["db healthy info"]
 
 
 async def test_reminders_until_somebody_has_seen_it(talk: Talk) -> None:
