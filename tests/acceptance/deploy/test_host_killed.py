@@ -55,7 +55,7 @@ async def _killed_at(stage: Stage, version: str, key: str, point: Callable[[Stag
             said += line.decode()
 
     reading = asyncio.create_task(read())
-    await until(lambda: point(stage, said.partition(f"shop {version}")[2]), f"{key}: {said}")
+    await until(lambda: point(stage, said.partition(f"shop {version}")[2]), lambda: f"{key}: {said}")
     assert deploy.returncode is None, said
     deploy.kill()
     await deploy.wait()

@@ -94,7 +94,7 @@ async def _becomes(on: Desk, service: str, wanted: Callable[[dict[str, Any]], bo
         gate.update((await on.curl(f"/gates/{gate['id']}", "-f")).body)
         return wanted(gate)
 
-    await until(is_so, f"another state of {gate}", PATIENCE)
+    await until(is_so, lambda: f"another state of {gate}", PATIENCE)
     return gate
 
 

@@ -83,7 +83,7 @@ async def agrees(gate: Desk, sent: Sent) -> None:
         await gate.look()
         return counted(gate) == expected
 
-    await until(looked, f"{expected} in {counted(gate)}")
+    await until(looked, lambda: f"{expected} in {counted(gate)}")
     await asyncio.sleep(0.3)
     await gate.look()
     assert counted(gate) == expected
@@ -162,7 +162,7 @@ async def test_a_request_that_was_tried_twice(log: Path) -> None:
                 await gate.look()
                 return counted(gate) == [(7, 7), (7, 0)]
 
-            await until(looked, f"{counted(gate)}")
+            await until(looked, lambda: f"{counted(gate)}")
             await gate.source.close()
 
 

@@ -41,7 +41,10 @@ async def agree(gates: Sequence[Desk], candidate: Load, baseline: Load) -> None:
             await gate.look()
             return matches(gate, "candidate", candidate) and matches(gate, "baseline", baseline)
 
-        await until(looked, f"{candidate.log}, {baseline.log} in {gate.total()}, {gate.total('baseline')}")
+        def seen(gate: Desk = gate) -> str:
+            return f"{candidate.log}, {baseline.log} in {gate.total()}, {gate.total('baseline')}"
+
+        await until(looked, seen)
         await gate.look()
         assert matches(gate, "candidate", candidate)
         assert matches(gate, "baseline", baseline)
