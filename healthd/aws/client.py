@@ -13,15 +13,16 @@ def new_client(
     timeout: float,
     attempts: int = 1,
     retries: str = "legacy",
+    session: Any = None,
     **more: Any,
 ) -> Any:
     """Return an asynchronous context manager that gives the client of a service such as `elbv2`.
 
     `timeout` is in seconds, for connecting and for each read; `retries` is the SDK's retry mode, for more than one
-    attempt.
+    attempt. Clients of one `session` (of `new_session`) look for credentials once, and share what describes a service;
+    a client without one finds credentials that were changed since.
     """
     from aiobotocore.config import AioConfig
-    from aiobotocore.session import get_session
 
     limits = AioConfig(
         connect_timeout=timeout,
@@ -31,4 +32,11 @@ def new_client(
         # thread.
         warm_up_loader_caches=True,
     )
-    return get_session().create_client(service, region_name=region, endpoint_url=endpoint, config=limits, **more)
+    made: Any = session or new_session()
+    return made.create_client(service, region_name=region, endpoint_url=endpoint, config=limits, **more)
+
+
+def new_session() -> Any:
+    from aiobotocore.session import get_session
+
+    return get_session()

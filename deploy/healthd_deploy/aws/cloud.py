@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from healthd.aws.client import new_client
+from healthd.aws.client import new_client, new_session
 from healthd_deploy.aws.settings import Aws
 from healthd_deploy.core.exit import StepFailed
 
@@ -30,6 +30,7 @@ class Cloud:
 async def opened(config: Aws, arn: str) -> AsyncIterator[Cloud]:
     """Open the clients, for the region of `arn` unless the configuration names another."""
     region = config.region or arn.split(":")[3]
+    session = new_session()
 
     def client(service: str, attempts: int) -> Any:
         return new_client(
@@ -39,6 +40,7 @@ async def opened(config: Aws, arn: str) -> AsyncIterator[Cloud]:
             timeout=config.timeout,
             attempts=attempts,
             retries=config.retries,
+            session=session,
         )
 
     with explained():
