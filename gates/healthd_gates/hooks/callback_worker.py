@@ -30,7 +30,7 @@ from healthd_gates.store.callbacks import CallbackStore
 from healthd_gates.store.gate_update import LeaseLost
 
 _log = structlog.get_logger(__name__)
-_LOOK_SECONDS, _IDLE_SECONDS = 1.0, 5.0  # between polls while a callback is open; while none is
+_LOOK_SECONDS, _IDLE_SECONDS = 1.0, 5.0  # between polls while a callback may be due; at most
 _AT_ONCE = 16
 _TRY_SECONDS = 10.0
 _LEASE_SECONDS = 20.0  # longer than an attempt and its bookkeeping take
@@ -98,12 +98,12 @@ class CallbackWorker:
         """Run until cancelled. While the journal is down this retries."""
         while True:
             self._news.clear()
-            is_open = True
+            due_in = 0.0
             try:
-                is_open = await self._take_up()
+                due_in = await self._take_up()
             except JournalError as error:
                 _log.debug("callbacks waiting for the journal", problem=str(error))
-            await within_seconds(self._news, _LOOK_SECONDS if is_open else _IDLE_SECONDS)
+            await within_seconds(self._news, min(max(due_in, _LOOK_SECONDS), _IDLE_SECONDS))
 
     async def close(self) -> None:
         """Let attempts under way end if they do so soon; the rest is left to another replica, or the next start."""
@@ -125,19 +125,19 @@ class CallbackWorker:
         except JournalError as error:
             _log.warning("callbacks not released, another replica takes over after the lease", problem=str(error))
 
-    async def _take_up(self) -> bool:
-        """Start what is due now. Return True if any callback is open."""
+    async def _take_up(self) -> float:
+        """Start what is due now. Return in how many seconds something else may be."""
         room = _AT_ONCE - len(self._jobs)
         if room <= 0:
-            return True
+            return 0.0
         backlog = await self._replies.backlog()
         if not backlog.is_claimable:
-            return backlog.is_open
+            return backlog.due_in
         for reply in await self._replies.claim(_LEASE_SECONDS, room):
             task = asyncio.create_task(self._see_to(reply), name=f"reply:{reply.key}")
             self._jobs[task] = reply
             task.add_done_callback(self._strike_off)
-        return True
+        return 0.0
 
     def _strike_off(self, task: asyncio.Task[None]) -> None:
         reply = self._jobs.pop(task)

@@ -8,15 +8,18 @@ copy of it. The delivery is not done here.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
 import structlog
 
 from healthd.checks.failures import describe
+from healthd.journal.columns import Moment
 from healthd.journal.database import Database
 from healthd.journal.journal import AuditEntry, write_audit
 from healthd_gates.domain.callback import FinalWord, PendingCallback, Reply, ReplyState
@@ -24,19 +27,22 @@ from healthd_gates.domain.evidence import Verdict
 from healthd_gates.domain.gate import GateState
 from healthd_gates.domain.request import VerifyRequest
 from healthd_gates.store.gate_update import LeaseLost
-from healthd_gates.store.lease_terms import holds
+from healthd_gates.store.lease_terms import NOW, at, holds
 from healthd_gates.store.tables import gates, replies
 
 _log = structlog.get_logger(__name__)
 _LONGEST_WAIT = 7200.0  # seconds; no pause between two attempts is longer
+_OUT_OF_REACH = sa.bindparam("out_of_reach", type_=Moment)
+"""A later time than any pause allows: it was written by a clock that has been set back since."""
 
 
 @dataclass(frozen=True, slots=True)
 class CallbackBacklog:
-    """The remaining work: true if any callback is not over, and true if one is due now."""
+    """The remaining work: true if a callback is due now; and in how many seconds one may be, at once if one waits for
+    its gate."""
 
-    is_open: bool
-    is_claimable: bool
+    is_claimable: bool = False
+    due_in: float = math.inf
 
 
 class CallbackStore:
@@ -62,20 +68,20 @@ class CallbackStore:
 
     async def backlog(self) -> CallbackBacklog:
         """Return the remaining work; on SQLite this waits for no writer and blocks none."""
-        states = (ReplyState.WAITING.value, ReplyState.DUE.value)
         async with self._database.read() as connection:
-            open_ = sa.select(replies.c.key).where(replies.c.state.in_(states)).limit(1)
-            if (await connection.execute(open_)).first() is None:
-                return CallbackBacklog(False, False)
-            query = sa.select(replies.c.key).where(_claimable(await self._database.moment(connection))).limit(1)
-            return CallbackBacklog(True, (await connection.execute(query)).first() is not None)
+            is_waiting, next_at = (await connection.execute(_earliest())).one()
+            if not is_waiting and next_at is None:
+                return CallbackBacklog()
+            moment = await self._database.moment(connection)
+            is_claimable = (await connection.execute(_any_claimable(), _times(moment))).first() is not None
+            due_in = 0.0 if is_waiting or next_at is None else (next_at - moment).total_seconds()
+            return CallbackBacklog(is_claimable, max(0.0, due_in))
 
     async def claim(self, seconds: float, at_most: int) -> Sequence[Reply]:
         """Claim callbacks that are due; they are this worker's for that many seconds."""
         async with self._database.write() as connection:
             moment = await self._database.moment(connection)
-            query = sa.select(replies.c.key).where(_claimable(moment)).order_by(replies.c.next_try_at).limit(at_most)
-            keys = (await connection.execute(query.with_for_update(skip_locked=True))).scalars().all()
+            keys = (await connection.execute(_claimable_now(), {**_times(moment), "at_most": at_most})).scalars().all()
             if not keys:
                 return []
             claimed = sa.update(replies).where(replies.c.key.in_(keys))
@@ -127,18 +133,42 @@ def _is(reply: Reply) -> sa.ColumnElement[bool]:
     return sa.and_(replies.c.key == reply.key, replies.c.token == reply.token)
 
 
-def _claimable(moment: datetime) -> sa.ColumnElement[bool]:
+@cache
+def _earliest() -> sa.Select[int, datetime | None]:
+    """Select how many callbacks wait for their gates, and when the first of the others may be tried."""
+    waiting, due = (replies.c.state == state.value for state in (ReplyState.WAITING, ReplyState.DUE))
+    claimed = replies.c.leased_until > replies.c.next_try_at
+    free_at = sa.case((claimed, replies.c.leased_until), else_=replies.c.next_try_at)
+    found = sa.select(sa.func.count(sa.case((waiting, 1))), sa.func.min(sa.case((due, free_at))))
+    return found.where(sa.or_(waiting, due))
+
+
+@cache
+def _any_claimable() -> sa.Select[str]:
+    return sa.select(replies.c.key).where(_claimable()).limit(1)
+
+
+@cache
+def _claimable_now() -> sa.Select[str]:
+    query = sa.select(replies.c.key).where(_claimable()).order_by(replies.c.next_try_at)
+    return query.limit(sa.bindparam("at_most", type_=sa.Integer)).with_for_update(skip_locked=True)
+
+
+def _claimable() -> sa.ColumnElement[bool]:
+    """Match the callbacks that are due at `_times`."""
     over = [state.value for state in GateState if state.is_over]
     answered = sa.exists().where(
         gates.c.id == replies.c.gate_id, sa.or_(gates.c.verdict.is_not(None), gates.c.state.in_(over))
     )
     waiting = replies.c.state == ReplyState.WAITING.value
     open_ = sa.or_(waiting, replies.c.state == ReplyState.DUE.value)
-    free = sa.or_(replies.c.leased_until.is_(None), sa.not_(holds(replies.c.leased_until, moment)))
-    # A later time than any pause allows was written by a clock that has been set back since.
-    out_of_reach = moment + timedelta(seconds=_LONGEST_WAIT)
-    is_time = sa.or_(replies.c.next_try_at <= moment, replies.c.next_try_at > out_of_reach)
+    free = sa.or_(replies.c.leased_until.is_(None), sa.not_(holds(replies.c.leased_until)))
+    is_time = sa.or_(replies.c.next_try_at <= NOW, replies.c.next_try_at > _OUT_OF_REACH)
     return sa.and_(open_, free, sa.or_(is_time, sa.and_(waiting, answered)))
+
+
+def _times(moment: datetime) -> dict[str, datetime]:
+    return {**at(moment), _OUT_OF_REACH.key: moment + timedelta(seconds=_LONGEST_WAIT)}
 
 
 def _first_row(owed: PendingCallback, moment: datetime) -> dict[str, Any]:

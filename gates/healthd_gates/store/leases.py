@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -18,7 +18,7 @@ from healthd.journal.database import Database
 from healthd_gates.domain.gate import Gate, GateState
 from healthd_gates.sources.contract import Cursor
 from healthd_gates.store import tables
-from healthd_gates.store.lease_terms import lives
+from healthd_gates.store.lease_terms import at, lives
 from healthd_gates.store.serialization import UnreadableGate, read_gate, reading
 
 _OVER = [state.value for state in GateState if state.is_over]
@@ -62,9 +62,9 @@ class Leases:
         gates = tables.gates
         async with self._database.write() as connection:
             moment = await self._database.moment(connection)
-            query = sa.select(gates).where(gates.c.state.not_in(_OVER), self._is_orphaned(moment))
+            query = sa.select(gates).where(gates.c.state.not_in(_OVER), self._is_orphaned())
             query = query.where(gates.c.id.not_in(list(but))).order_by(gates.c.id).limit(at_most)
-            rows = (await connection.execute(query.with_for_update(skip_locked=True))).mappings().all()
+            rows = (await connection.execute(query.with_for_update(skip_locked=True), at(moment))).mappings().all()
             readable, unreadable = _sorted_out(rows, require)
             if not readable:
                 return [], unreadable
@@ -86,9 +86,9 @@ class Leases:
             moment = await self._database.moment(connection)
             ended = sa.and_(gates.c.state.in_(_OVER), gates.c.finished_at > moment - timedelta(seconds=seconds))
             followed = sa.exists().where(newer.c.service == gates.c.service, newer.c.id > gates.c.id)
-            query = sa.select(gates).where(ended, gates.c.rollback.is_not(None), self._is_orphaned(moment))
+            query = sa.select(gates).where(ended, gates.c.rollback.is_not(None), self._is_orphaned())
             query = query.where(sa.not_(followed)).with_for_update(skip_locked=True)
-            readable, _ = _sorted_out((await connection.execute(query)).mappings().all())
+            readable, _ = _sorted_out((await connection.execute(query, at(moment))).mappings().all())
             if not readable:
                 return []
             rows = await connection.execute(self._mine(sa.update(gates).where(gates.c.id.in_(readable))))
@@ -117,11 +117,11 @@ class Leases:
             await connection.execute(sa.update(tables.gates).where(mine).values(owner=None))
             await connection.execute(sa.delete(tables.replicas).where(tables.replicas.c.id == self.replica))
 
-    def _is_orphaned(self, moment: datetime) -> sa.ColumnElement[bool]:
-        """Match gates without a living owner. This replica is alive, even if its lease ended while the journal was
-        slow."""
+    def _is_orphaned(self) -> sa.ColumnElement[bool]:
+        """Match gates without a living owner, `at` a time. This replica is alive, even if its lease ended while the
+        journal was slow."""
         owner, replicas = tables.gates.c.owner, tables.replicas
-        others = sa.select(replicas.c.id).where(lives(moment))
+        others = sa.select(replicas.c.id).where(lives())
         return sa.or_(owner.is_(None), owner.not_in(others.union(sa.select(sa.literal(self.replica)))))
 
     def _mine(self, statement: sa.Update) -> Any:

@@ -9,20 +9,24 @@ import math
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
 
 from healthd.journal.async_engine import AsyncConnection
+from healthd.journal.columns import Moment
 from healthd.journal.database import Database
 from healthd_gates.domain.action_order import ActionRun, Occasion, OrderState
 from healthd_gates.store.event_log import lock_log, tell
 from healthd_gates.store.gate_update import LeaseLost
-from healthd_gates.store.lease_terms import is_free
+from healthd_gates.store.lease_terms import NOW, at, is_free
 from healthd_gates.store.serialization import reading
 from healthd_gates.store.tables import orders
 
 _LONGEST_WAIT = 1000.0  # seconds; no pause between two attempts is longer
+_OUT_OF_REACH = sa.bindparam("out_of_reach", type_=Moment)
+"""A later time than any pause allows: it was written by a clock that has been set back since."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,26 +50,17 @@ class Outbox:
         """Return the orders of a gate, in order."""
         async with self._database.read() as connection:
             moment = await self._database.moment(connection)
-            claimed = sa.not_(is_free(orders.c.leased_until, orders.c.owner, moment)).label("under_way")
-            query = sa.select(orders, claimed).where(orders.c.gate_id == gate_id)
-            query = query.order_by(orders.c.created_at, orders.c.position)
-            return [_stored(row) for row in (await connection.execute(query)).mappings()]
+            rows = await connection.execute(_of_gate(), {**at(moment), "gate": gate_id})
+            return [_stored(row) for row in rows.mappings()]
 
     async def backlog(self) -> Backlog:
         """Return the remaining work; on SQLite this waits for no writer and blocks none."""
-        claimed = orders.c.leased_until > orders.c.next_try_at
-        free_at = sa.case((claimed, orders.c.leased_until), else_=orders.c.next_try_at)
-        earlier, is_earlier = _earlier()  # an order that waits for another is not due before that one has ended
-        waits = sa.exists().where(is_earlier, earlier.c.state == OrderState.DUE.value)
-        due = sa.select(sa.func.min(orders.c.created_at), sa.func.min(sa.case((sa.not_(waits), free_at))))
         async with self._database.read() as connection:
-            row = (await connection.execute(due.where(orders.c.state == OrderState.DUE.value))).one()
-            oldest, next_at = row
-            if oldest is None:
+            oldest, next_at = (await connection.execute(_earliest())).one()
+            if oldest is None or next_at is None:  # an order that waits for no other is among those that are due
                 return Backlog()
             moment = await self._database.moment(connection)
-            claimable = sa.select(orders.c.key).where(_claimable(moment)).limit(1)
-            is_claimable = (await connection.execute(claimable)).first() is not None
+            is_claimable = (await connection.execute(_any_claimable(), _times(moment))).first() is not None
             return Backlog(oldest, is_claimable, max(0.0, (next_at - moment).total_seconds()))
 
     async def claim(self, seconds: float, at_most: int = 20, but: Collection[str] = ()) -> Sequence[ActionRun]:
@@ -77,10 +72,8 @@ class Outbox:
         """
         async with self._database.write() as connection:
             moment = await self._database.moment(connection)
-            query = sa.select(orders.c.key).where(_claimable(moment), orders.c.key.not_in(but)).limit(at_most)
-            query = query.order_by(orders.c.tries > 0, orders.c.created_at, orders.c.position)
-            query = query.with_for_update(skip_locked=True)
-            keys = (await connection.execute(query)).scalars().all()
+            options = {"but": list(but), "at_most": at_most}
+            keys = (await connection.execute(_claimable_now(), {**_times(moment), **options})).scalars().all()
             if not keys:
                 return []
             until = moment + timedelta(seconds=seconds)
@@ -145,18 +138,51 @@ def _earlier() -> tuple[sa.FromClause, sa.ColumnElement[bool]]:
     return earlier, sa.and_(earlier.c.gate_id == orders.c.gate_id, is_earlier)
 
 
-def _claimable(moment: datetime) -> sa.ColumnElement[bool]:
+@cache
+def _of_gate() -> sa.Select[Any]:
+    claimed = sa.not_(is_free(orders.c.leased_until, orders.c.owner)).label("under_way")
+    query = sa.select(orders, claimed).where(orders.c.gate_id == sa.bindparam("gate"))
+    return query.order_by(orders.c.created_at, orders.c.position)
+
+
+@cache
+def _earliest() -> sa.Select[datetime | None, datetime | None]:
+    """Select since when the oldest order that is due waits, and when the next one may be tried."""
+    claimed = orders.c.leased_until > orders.c.next_try_at
+    free_at = sa.case((claimed, orders.c.leased_until), else_=orders.c.next_try_at)
+    earlier, is_earlier = _earlier()  # an order that waits for another is not due before that one has ended
+    waits = sa.exists().where(is_earlier, earlier.c.state == OrderState.DUE.value)
+    due = sa.select(sa.func.min(orders.c.created_at), sa.func.min(sa.case((sa.not_(waits), free_at))))
+    return due.where(orders.c.state == OrderState.DUE.value)
+
+
+@cache
+def _any_claimable() -> sa.Select[str]:
+    return sa.select(orders.c.key).where(_claimable()).limit(1)
+
+
+@cache
+def _claimable_now() -> sa.Select[str]:
+    query = sa.select(orders.c.key).where(_claimable(), orders.c.key.not_in(sa.bindparam("but", expanding=True)))
+    query = query.order_by(orders.c.tries > 0, orders.c.created_at, orders.c.position)
+    return query.limit(sa.bindparam("at_most", type_=sa.Integer)).with_for_update(skip_locked=True)
+
+
+def _claimable() -> sa.ColumnElement[bool]:
+    """Match the orders that can be tried at `_times`."""
     earlier, is_earlier = _earlier()
     # An attempt may still be in progress after its order was overtaken: its effect must not come after the next one's.
-    is_claimed = sa.not_(is_free(earlier.c.leased_until, earlier.c.owner, moment))
+    is_claimed = sa.not_(is_free(earlier.c.leased_until, earlier.c.owner))
     has_not_ended = sa.or_(earlier.c.state == OrderState.DUE.value, is_claimed)
     waits = sa.exists().where(is_earlier, has_not_ended)
-    free = is_free(orders.c.leased_until, orders.c.owner, moment)
+    free = is_free(orders.c.leased_until, orders.c.owner)
     known = orders.c.occasion.in_([occasion.value for occasion in Occasion])  # others are a newer release's
-    # A later time than any pause allows was written by a clock that has been set back since.
-    out_of_reach = moment + timedelta(seconds=_LONGEST_WAIT)
-    is_time = sa.or_(orders.c.next_try_at <= moment, orders.c.next_try_at > out_of_reach)
+    is_time = sa.or_(orders.c.next_try_at <= NOW, orders.c.next_try_at > _OUT_OF_REACH)
     return sa.and_(orders.c.state == OrderState.DUE.value, known, is_time, free, sa.not_(waits))
+
+
+def _times(moment: datetime) -> dict[str, datetime]:
+    return {**at(moment), _OUT_OF_REACH.key: moment + timedelta(seconds=_LONGEST_WAIT)}
 
 
 async def _end_followers(connection: AsyncConnection, order: ActionRun, moment: datetime) -> None:

@@ -1,6 +1,7 @@
 """Replies that are owed, on SQLite and on PostgreSQL: two replicas on one database."""
 
 import asyncio
+import math
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
@@ -11,7 +12,7 @@ from healthd.runtime.clock import SystemClock
 from healthd_gates.domain.callback import PendingCallback, ReplyState
 from healthd_gates.domain.evidence import Verdict
 from healthd_gates.engine.validation import validate
-from healthd_gates.store.callbacks import CallbackStore
+from healthd_gates.store.callbacks import CallbackBacklog, CallbackStore
 from healthd_gates.store.gate_store import GateStore
 from healthd_gates.store.gate_update import LeaseLost
 from tests.fakes.gates import config, request
@@ -53,7 +54,9 @@ async def test_each_reply_is_worked_at_by_one(sides: tuple[CallbackStore, Callba
     assert len(keys) == len(set(keys))
     keys += [reply.key for reply in await left.claim(60.0, 20)]
     assert sorted(keys) == sorted(f"run-{number}" for number in range(20))
-    assert not (await right.backlog()).is_claimable
+    backlog = await right.backlog()
+    assert not backlog.is_claimable
+    assert 0 < backlog.due_in <= 60, "claims end"
 
 
 async def test_who_fell_silent_is_fenced_off(sides: tuple[CallbackStore, CallbackStore]) -> None:
@@ -69,7 +72,7 @@ async def test_who_fell_silent_is_fenced_off(sides: tuple[CallbackStore, Callbac
     with pytest.raises(LeaseLost):
         await left.settle(replace(before, state=ReplyState.DONE))
     await right.settle(replace(after, state=ReplyState.DONE))
-    assert not (await left.backlog()).is_claimable
+    assert await left.backlog() == CallbackBacklog(is_claimable=False, due_in=math.inf)
     assert not await left.take(owed("run-1"))
     assert not (await left.backlog()).is_claimable
 
@@ -85,12 +88,14 @@ async def test_a_reply_that_waits_is_due_with_its_verdict(
     await left.take(owed("run-1"))
     (reply,) = await left.claim(60.0, 1)
     await left.settle(replace(reply, gate_id=admission.gate.id, state=ReplyState.WAITING), again_in=3600.0)
-    assert not (await right.backlog()).is_claimable
+    assert await right.backlog() == CallbackBacklog(is_claimable=False, due_in=0.0), "the verdict may come at any time"
     async with database.write() as connection:
         await connection.exec_driver_sql("UPDATE healthd_gates SET verdict = 'pass'")
     (reply,) = await right.claim(60.0, 1)
     await right.settle(replace(reply, state=ReplyState.DUE), again_in=3600.0)
-    assert not (await left.backlog()).is_claimable
+    backlog = await left.backlog()
+    assert not backlog.is_claimable
+    assert 3000 < backlog.due_in <= 3600
 
 
 async def test_what_was_given_up_can_be_asked_for_again(
