@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, ClassVar, Literal
 
 from prometheus_client import CollectorRegistry
@@ -209,6 +210,8 @@ async def start_replica(
     clock = clock or LoopClock()
     database = Database(str(path) if "://" in str(path) else f"sqlite:///{path}", clock, BRANCHES)
     if opened:
+        if "://" not in str(path) and not Path(path).exists():
+            Path(path).write_bytes(await _journal_with_tables())
         await database.open()
     board = Board(clock)
     board.arrange(configuration.active_checks, configuration.active_groups, configuration.windows)
@@ -226,6 +229,21 @@ async def start_replica(
     )
     task = asyncio.create_task(gates.run(), name="gates")
     return Replica(in_force, gates, database, board, task, registry, steps)
+
+
+_journals: list[bytes] = []
+
+
+async def _journal_with_tables() -> bytes:
+    """An empty journal: to run all migrations for each test costs more than most of the tests."""
+    if not _journals:
+        with TemporaryDirectory(prefix="healthd-") as folder:
+            file = Path(folder) / "journal.db"
+            database = Database(f"sqlite:///{file}", LoopClock(), BRANCHES)
+            await database.open()
+            await database.close()
+            _journals.append(file.read_bytes())
+    return _journals[0]
 
 
 @asynccontextmanager
