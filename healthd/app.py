@@ -28,6 +28,7 @@ from healthd.journal import tables as journal_tables
 from healthd.journal.database import Database, JournalError
 from healthd.journal.heartbeats import HeartbeatStore
 from healthd.journal.journal import Journal
+from healthd.journal.past import Past
 from healthd.journal.windows import WindowStore
 from healthd.metrics import Metrics
 from healthd.model import Probe, Transition
@@ -53,6 +54,7 @@ from healthd.web.auth import Guard
 from healthd.web.checks_api import ChecksApi
 from healthd.web.health import HealthEndpoints
 from healthd.web.heartbeats_api import HeartbeatsApi
+from healthd.web.history_api import HistoryApi
 from healthd.web.pages.api_docs import ApiDocs
 from healthd.web.pages.renderer import Renderer
 from healthd.web.pages.status import StatusPage
@@ -117,6 +119,7 @@ class Daemon:
         self.heartbeats_api = HeartbeatsApi(
             self.heartbeats, self.suite, self.board, guard, self._in_force, clock, self.redact
         )
+        self.history_api = HistoryApi(Past(self.database), self.board, guard, self._in_force, clock, self.redact)
         self.metrics.watch_heartbeats(lambda: self.heartbeats.unsaved)
         self.metrics.watch_windows(
             lambda: Counter(window.kind for window in self.windows.all()), lambda: self.windows.unsaved
@@ -200,6 +203,7 @@ class Daemon:
             *self.api_docs.routes(),
             *self.windows_api.routes(),
             *self.heartbeats_api.routes(),
+            *self.history_api.routes(),
         ]
         if self.gate_api is not None and self.gate_page is not None:
             routes += [*self.gate_api.routes(), *self.gate_page.routes()]

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import os
-import sys
 from typing import Any, get_args
 
-import aiohttp
 import click
-from yarl import URL
 
-from healthd.checks.unreachable import why_not_asked
+from healthd.commands.asking import ask
 from healthd.commands.options import json_option
 from healthd.config.window import WindowKind
 
-_COULD_NOT_ASK = 3
-_WITHIN = 10.0  # seconds
 _SUBJECTS = ("checks", "groups", "services")
 
 
@@ -62,7 +55,7 @@ def add(
     body = {"kind": kind, "checks": checks, "groups": groups, "services": services, "labels": _labels(labels)}
     times = {"for": lasts, "from": start, "to": end}
     given = {key: value for key, value in {**body, **times, "reason": reason}.items() if value}
-    document = _ask("POST", "/windows", given)
+    document = ask("POST", "/windows", given)
     click.echo(json.dumps(document, indent=2)) if as_json else click.echo(_line(document))
     if not document["stored"]:
         click.echo("the journal cannot be used: in force on this replica alone until it can", err=True)
@@ -72,7 +65,7 @@ def add(
 @json_option
 def list_windows(as_json: bool) -> None:
     """List the windows that are not over, the first to end first."""
-    document = _ask("GET", "/windows")
+    document = ask("GET", "/windows")
     if as_json:
         click.echo(json.dumps(document, indent=2))
         return
@@ -87,7 +80,7 @@ def list_windows(as_json: bool) -> None:
 @json_option
 def end(id: str, as_json: bool) -> None:  # noqa: A002 - click names the argument
     """End the window ID now."""
-    document = _ask("DELETE", f"/windows/{id}")
+    document = ask("DELETE", f"/windows/{id}")
     click.echo(json.dumps(document, indent=2)) if as_json else click.echo(f"ended: {_line(document)}")
     if not document["stored"]:
         click.echo("the journal cannot be used: ended on this replica alone until it can", err=True)
@@ -109,32 +102,3 @@ def _line(it: dict[str, Any]) -> str:
     return (
         f"{it['id']}  {it['kind']} of {' '.join(named)}, {it['from']} to {it['to']}, by {it['author']}: {it['reason']}"
     )
-
-
-def _ask(method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
-    """Return the daemon's answer. Ends the program with 1 when it refuses, with 3 when it cannot be asked."""
-    url = os.environ.get("HEALTHD_URL", "http://127.0.0.1:8080")
-    try:
-        status, document = asyncio.run(_call(method, URL(url.rstrip("/") + path, encoded=True), body))
-    except (aiohttp.ClientError, TimeoutError) as error:
-        click.echo(f"{why_not_asked(error, url, _WITHIN)}", err=True)
-        sys.exit(_COULD_NOT_ASK)
-    except ValueError:
-        click.echo(f"{url} answers, and not with JSON: is this the address of healthd?", err=True)
-        sys.exit(_COULD_NOT_ASK)
-    if status >= 400 or not isinstance(document, dict):
-        title, detail = (document.get("title"), document.get("detail")) if isinstance(document, dict) else (None, None)
-        click.echo(f"refused ({status}): {detail or title or 'no reason was given'}", err=True)
-        sys.exit(_COULD_NOT_ASK if status in (401, 403) or status >= 500 else 1)
-    return document
-
-
-async def _call(method: str, url: URL, body: dict[str, Any] | None) -> tuple[int, Any]:
-    token = os.environ.get("HEALTHD_TOKEN")
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
-    limit = aiohttp.ClientTimeout(total=_WITHIN)
-    async with (
-        aiohttp.ClientSession(timeout=limit, headers=headers) as session,
-        session.request(method, url, json=body, allow_redirects=False) as response,
-    ):
-        return response.status, json.loads(await response.text())

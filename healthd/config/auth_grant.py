@@ -21,6 +21,7 @@ SCOPES = (
     "gates:verify",
     "gates:rollback",
     "gates:hooks",
+    "audit:read",
     "admin",
 )
 Role = Literal["viewer", "deployer", "operator", "admin"]
@@ -29,7 +30,7 @@ _DEPLOYER = _VIEWER | {"gates:verify", "gates:hooks", "heartbeats:write"}
 ROLES: dict[Role, frozenset[str]] = {
     "viewer": _VIEWER,
     "deployer": _DEPLOYER,
-    "operator": _DEPLOYER | {"checks:run", "windows:write", "gates:rollback"},
+    "operator": _DEPLOYER | {"checks:run", "windows:write", "gates:rollback", "audit:read"},
     "admin": frozenset({"admin"}),
 }
 
@@ -43,7 +44,7 @@ class Grant(Model):
     """Scopes that it grants; `admin` includes all of them."""
     role: Role | None = None
     """Role, as a name for scopes: `viewer` reads, `deployer` starts and cancels gates too, `operator` rolls back, runs
-    checks and adds windows too, `admin` may do all."""
+    checks, adds windows and reads the audit too, `admin` may do all."""
     services: Names = ()
     """Services whose gates and locks it may change, and that it may freeze; `*` matches any text. Without `services`,
     `checks`, `groups` and `labels` all; where one of the first three is given, nothing of the other two."""

@@ -66,7 +66,7 @@ class Windows:
         named = {
             name: getattr(window, name) for name in ("checks", "groups", "services", "labels") if getattr(window, name)
         }
-        detail = {"kind": window.kind, "until": window.end, "reason": window.reason, **named}
+        detail = {"kind": window.kind, "from": window.start, "until": window.end, "reason": window.reason, **named}
         await self._change(window.id, window, AuditEntry(window.author, "window.add", window.id, detail))
 
     async def end(self, key: str, caller: str) -> Window | None:

@@ -17,6 +17,8 @@ _TAGS = {
     "health": "How the daemon and what it watches stand, for load balancers, probes and people.",
     "checks": "Run a check now, or report in.",
     "windows": "Maintenance, silences, pauses, acknowledgements and freezes, for a time.",
+    "history": "Uptime and failures, from the journal.",
+    "audit": "Who changed what.",
     "metrics": "For Prometheus.",
     "gates": "May this deploy stay?",
     "actions": "What the daemon can do about a verdict.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel
 
 from healthd.web.description import NAME, Answer, Description
+from healthd.web.history_schema import AuditAnswer, AuditQuery, CheckHistoryAnswer, HistoryAnswer, HistoryQuery
 from healthd.web.schema import (
     GroupAnswer,
     HealthAnswer,
@@ -71,6 +72,22 @@ def descriptions() -> list[Description]:
             "end_window", "DELETE", "/windows/{id}", "windows", "End a window now.",
             {200: Answer("The window that was ended.", WindowAnswer)},
             "windows:write", {**_REFUSED, 404: "No such window."}, {"id": NAME},
+        ),
+        Description(
+            "history", "GET", "/history", "history",
+            "Uptime of every check and group over 24 hours, 7, 30 and 90 days, without maintenance and pauses.",
+            {200: Answer("It.", HistoryAnswer)}, "health:read", {**_REFUSED, 503: "The journal cannot be read."},
+        ),
+        Description(
+            "check_history", "GET", "/history/{name}", "history", "Uptime and failures of one check.",
+            {200: Answer("Them.", CheckHistoryAnswer)}, "health:read",
+            {**_REFUSED, 400: "The query is not valid.", 404: "No such check.", 503: "The journal cannot be read."},
+            {"name": NAME}, query=HistoryQuery,
+        ),
+        Description(
+            "audit", "GET", "/audit", "audit", "Changes that callers made, newest first.",
+            {200: Answer("A page of them.", AuditAnswer)}, "audit:read",
+            {**_REFUSED, 400: "The query is not valid.", 503: "The journal cannot be read."}, query=AuditQuery,
         ),
         Description(
             "metrics", "GET", "/metrics", "metrics", "Every metric, for Prometheus to scrape.",

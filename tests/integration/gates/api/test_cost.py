@@ -22,6 +22,7 @@ from aiohttp import web
 from healthd.checks.heartbeat_record import Records
 from healthd.journal.heartbeats import HeartbeatStore
 from healthd.journal.journal import Journal
+from healthd.journal.past import Past
 from healthd.journal.windows import WindowStore
 from healthd.metrics import Metrics
 from healthd.monitoring.heartbeats import Heartbeats
@@ -35,6 +36,7 @@ from healthd.web.auth import Guard, hash_token
 from healthd.web.checks_api import ChecksApi
 from healthd.web.health import HealthEndpoints
 from healthd.web.heartbeats_api import HeartbeatsApi
+from healthd.web.history_api import HistoryApi
 from healthd.web.pages.api_docs import ApiDocs
 from healthd.web.pages.renderer import Renderer
 from healthd.web.pages.status import StatusPage
@@ -159,7 +161,8 @@ async def app(tmp_path: Path) -> AsyncIterator[web.Application]:
         Heartbeats(records, HeartbeatStore(replica.database, clock), clock, lambda: ["job"]),
         suite, replica.board, guard, replica.in_force, clock, Redactor(),
     )  # fmt: skip
-    daemons = [*windows.routes(), *heartbeats.routes()]
+    past = HistoryApi(Past(replica.database), replica.board, guard, replica.in_force, clock, Redactor())
+    daemons = [*windows.routes(), *heartbeats.routes(), *past.routes()]
     routes = [*daemons, *api.routes(), *status.routes(), *docs.routes(), *gate_page.routes()]
     yield server.build(health, ChecksApi(suite, replica.board, guard), Metrics(replica.board, "1", "t"), routes)
     streams.stop()

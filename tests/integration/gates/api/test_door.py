@@ -61,6 +61,9 @@ CHECKS = {  # tests/unit/healthd/web/test_checks_api.py, test_windows_api.py, te
     ("GET", "/windows"),
     ("POST", "/windows"),
     ("DELETE", "/windows/{id}"),
+    ("GET", "/history"),  # and test_history_api.py
+    ("GET", "/history/{name}"),
+    ("GET", "/audit"),
 }
 SIGNED = {("POST", "/hooks/github/{hook}")}  # no token opens it: its own tests say who may come in
 NO_TOKEN = {"/api/v2/deployments": 403}  # datadog-ci asks again after every status but 400 and 403

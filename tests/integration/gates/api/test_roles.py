@@ -12,6 +12,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from healthd.checks.heartbeat_record import Records
 from healthd.config.auth_grant import ROLES
 from healthd.journal.heartbeats import HeartbeatStore
+from healthd.journal.past import Past
 from healthd.journal.windows import WindowStore
 from healthd.metrics import Metrics
 from healthd.monitoring.heartbeats import Heartbeats
@@ -26,6 +27,7 @@ from healthd.web.checks_api import ChecksApi
 from healthd.web.description import Described
 from healthd.web.health import HealthEndpoints
 from healthd.web.heartbeats_api import HeartbeatsApi
+from healthd.web.history_api import HistoryApi
 from healthd.web.windows_api import WindowsApi
 from healthd_gates.api.rate_limit import Rate
 from healthd_gates.config.settings import Config
@@ -136,12 +138,13 @@ async def stand(tmp_path: Path) -> AsyncIterator[Stand]:
         Heartbeats(records, HeartbeatStore(replica.database, clock), clock, lambda: list(TEAMS.values())),
         suite, replica.board, guard, replica.in_force, clock, Redactor(),
     )  # fmt: skip
+    past = HistoryApi(Past(replica.database), replica.board, guard, replica.in_force, clock, Redactor())
     health = HealthEndpoints(replica.board, guard, replica.in_force, clock, stuck=tuple)
     app = server.build(
         health,
         ChecksApi(suite, replica.board, guard),
         Metrics(replica.board, "1", "t"),
-        [*api.routes(), *windows_api.routes(), *heartbeats.routes()],
+        [*api.routes(), *windows_api.routes(), *heartbeats.routes(), *past.routes()],
     )
     client = TestClient(TestServer(app))
     await client.start_server()

@@ -9,9 +9,11 @@ from aiohttp.test_utils import TestClient, TestServer
 from healthd.checks.heartbeat_record import Records
 from healthd.config.in_force import InForce
 from healthd.config.settings import Settings
+from healthd.journal import tables
 from healthd.journal.database import Database
 from healthd.journal.heartbeats import HeartbeatStore
 from healthd.journal.journal import Journal
+from healthd.journal.past import Past
 from healthd.journal.windows import WindowStore
 from healthd.metrics import Metrics
 from healthd.model import Probe, Result
@@ -24,6 +26,7 @@ from healthd.web.auth import Guard, hash_token
 from healthd.web.checks_api import ChecksApi
 from healthd.web.health import HealthEndpoints
 from healthd.web.heartbeats_api import HeartbeatsApi
+from healthd.web.history_api import HistoryApi
 from healthd.web.pages.api_docs import ApiDocs
 from healthd.web.pages.renderer import Renderer
 from healthd.web.pages.status import StatusPage
@@ -38,6 +41,7 @@ TOKENS = {
     "nightly": ["heartbeats:write"],
     "root": ["admin"],
     "ada": ["windows:write"],
+    "auditor": ["audit:read"],
 }
 
 
@@ -47,7 +51,7 @@ class Site(Stage):
     clock: HandClock
     stuck: tuple[str, ...] = ()
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, journal_url: str = "sqlite:////nowhere/healthd.db", **options: Any) -> None:
         super().__init__(clock=HandClock())
         self.metrics = Metrics(self.board, "1.2.3", "test")
         self.suite = Suite(
@@ -64,7 +68,7 @@ class Site(Stage):
         guard = Guard(self.in_force, clock=self.clock)
         self.health = HealthEndpoints(self.board, guard, self.in_force, self.clock, stuck=lambda: self.stuck)
         self.streams = Streams(self.clock, at_most=4, pace=0.01)
-        database = Database("sqlite:////nowhere/healthd.db", self.clock, ())  # a journal that is down
+        self.database = database = Database(journal_url, self.clock, (tables.BRANCH,))  # down unless a test gives one
         renderer = Renderer()
         self.page = StatusPage(
             board=self.board,
@@ -91,6 +95,7 @@ class Site(Stage):
             *self.api_docs.routes(),
             *windows_api.routes(),
             *heartbeats_api.routes(),
+            *HistoryApi(Past(database), self.board, guard, self.in_force, self.clock, self.redact).routes(),
         ]
         self.app = server.build(self.health, checks_api, self.metrics, routes)
 
@@ -126,6 +131,7 @@ class Site(Stage):
 
     async def close(self) -> None:
         await self.suite.close()
+        await self.database.close()
 
 
 Client = TestClient[Any, Any]

@@ -1,0 +1,100 @@
+"""`healthd history` and `healthd audit`: uptime, failures and changes, as a running daemon's journal knows them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from urllib.parse import quote
+
+import click
+from rich.table import Table
+from rich.text import Text
+
+from healthd.commands.asking import ask
+from healthd.commands.options import json_option
+from healthd.commands.terminal import echo, terminal
+
+_PERIODS = ("24h", "7d", "30d", "90d")
+
+
+@click.command()
+@click.argument("check", required=False)
+@click.option("--days", default=90, show_default=True, type=click.IntRange(1, 366), help="For how many days back.")
+@json_option
+def history(check: str | None, days: int, as_json: bool) -> None:
+    """Print the uptime of every check and group; with CHECK, its failures too.
+
+    HEALTHD_URL says where the daemon is, HEALTHD_TOKEN holds the token, which needs the scope health:read.
+    """
+    if check is None:
+        document = ask("GET", "/history")
+        click.echo(json.dumps(document, indent=2)) if as_json else _print_all(document)
+        return
+    document = ask("GET", f"/history/{quote(check, safe='')}", query={"days": str(days)})
+    click.echo(json.dumps(document, indent=2)) if as_json else _print_one(document, days)
+
+
+@click.command()
+@click.option("--caller", help="Changes of this caller only.")
+@click.option("--action", help="Of this action only, such as window.add; `gate.` for all that begin so.")
+@click.option("--subject", help="Of this id or name only.")
+@click.option("--since", metavar="TIME", help="From this time on, as 2026-12-01T01:00:00Z.")
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 500), help="How many at most.")
+@json_option
+def audit(as_json: bool, **filters: Any) -> None:
+    """Print who changed what, newest first.
+
+    HEALTHD_URL says where the daemon is, HEALTHD_TOKEN holds the token, which needs the scope audit:read.
+    """
+    document = ask("GET", "/audit", query={key: str(value) for key, value in filters.items() if value is not None})
+    if as_json:
+        click.echo(json.dumps(document, indent=2))
+        return
+    console = terminal()
+    for entry in document["entries"]:
+        said = ", ".join(
+            f"{key} {_short(value)}" for key, value in entry["detail"].items() if value not in (None, "", [])
+        )
+        line = f"{entry['at']}  {entry['caller']}  {entry['action']}  {entry['subject']}"
+        echo(console, Text(f"{line}  {said}".rstrip()))
+    if not document["entries"]:
+        click.echo("no change of this kind is stored", err=True)
+    if document["next"] is not None:
+        click.echo(f"there are more: --limit, or GET /audit?before={document['next']}", err=True)
+
+
+def _print_all(document: dict[str, Any]) -> None:
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
+    table.add_column("uptime", overflow="fold")
+    for period in _PERIODS:
+        table.add_column(period, justify="right", no_wrap=True)
+    for kind, names in (("group ", document["groups"]), ("", document["checks"])):
+        for name, known in names.items():
+            table.add_row(Text(f"{kind}{name}"), *(_percent(known["uptime"][period]) for period in _PERIODS))
+    echo(terminal(), table)
+
+
+def _print_one(document: dict[str, Any], days: int) -> None:
+    console = terminal()
+    since = f" since {document['since']}" if "since" in document else ""
+    echo(console, Text(f"{document['name']}: {document['status']}{since}", style="bold"))
+    told = "  ".join(f"{period} {_percent(document['uptime'][period])}" for period in _PERIODS)
+    echo(console, Text(f"uptime  {told}"))
+    if document["status"] != "healthy" and "lastHealthy" in document:
+        echo(console, Text(f"last healthy  {document['lastHealthy']}"))
+    if not document["failures"]:
+        echo(console, Text(f"no failure is stored in the last {days} days", style="dim"))
+    for failure in document["failures"]:
+        lasted = f"{failure['from']} to {failure.get('to', 'now')}"
+        kind = f" ({failure['kind']})" if "kind" in failure else ""
+        echo(console, Text(f"{lasted}  {failure['status']}{kind}: {failure['message']}"))
+
+
+def _percent(period: dict[str, Any]) -> str:
+    """Return a share in percent, rounded down: 100 % means that it was never down."""
+    ratio = period["uptime"]
+    return "unknown" if ratio is None else f"{int(ratio * 1e5 + 1e-6) / 1e3:.3f}%"
+
+
+def _short(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
