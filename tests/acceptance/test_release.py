@@ -19,6 +19,8 @@ from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
 from deploy.release import chart, packages, source
+from tests.acceptance import first_gate
+from tests.acceptance.guide import Shell, blocks
 
 ROOT = Path(__file__).parents[2]
 
@@ -110,3 +112,26 @@ def test_the_zipapp_is_both_commands(out: Path, tmp_path: Path) -> None:
         done = subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True, check=False)
         assert (done.returncode, done.stderr) == (0, "")
         assert done.stdout.startswith(f"{name}, version ")
+
+
+def test_the_zipapp_leads_to_a_first_gate(out: Path, tmp_path: Path) -> None:
+    """By the words of the page: what it tells to type, in a home with nothing but Python and this file."""
+    programs, zipapp = tmp_path / "bin", only(out, ".pyz")
+    programs.mkdir()
+    (programs / "python3").symlink_to(Path(sys.executable).resolve())
+    (tmp_path / "home").mkdir()
+    for file in (zipapp, out / "SHA256SUMS"):
+        (tmp_path / "home" / file.name).symlink_to(file)
+    replaced = {"healthd-0.1.0-cp313-linux_x86_64.pyz": zipapp.name, "/usr/local/bin": str(programs)}
+    (section,) = [
+        text for _, text in blocks(first_gate.DOCS / "install.md", replaced) if "config example minimal" in text
+    ]
+    *commands, run = section.splitlines()
+    assert run == "healthd run --config healthd.yaml"
+    shell = Shell(tmp_path / "home", "http://127.0.0.1:1", PATH=f"{programs}:/usr/bin:/bin")
+    try:
+        for command in (*commands, run.replace("run --config", "config check"), "healthd-deploy --version"):
+            shell.run(command)
+    finally:
+        shell.close()
+    first_gate.is_reached(tmp_path / "home", programs)

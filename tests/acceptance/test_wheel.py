@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from healthd.commands import shipped
+from tests.acceptance import first_gate
 from tests.servers.ports import free_port
 
 ROOT = Path(__file__).parents[2]
@@ -165,6 +166,11 @@ def test_the_programs_start_there(words: list[str], bin_folder: Path, folder: Pa
     """By their names, and as a module, for which Python looks into the folder first."""
     done = run(bin_folder / words[0], *words[1:], "--help", cwd=folder)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_quickstart_leads_to_a_first_gate(bin_folder: Path, tmp_path: Path) -> None:
+    """Whoever installed the wheel and follows the page sees what it shows."""
+    first_gate.is_reached(tmp_path, bin_folder)
 
 
 def test_the_daemon_starts_there(bin_folder: Path, folder: Path) -> None:

@@ -1,0 +1,27 @@
+"""The quickstart, from its step 2 on, with the healthd of one folder and nothing else of Python's."""
+
+from pathlib import Path
+
+from tests.acceptance.guide import Shell, blocks, carry_out
+from tests.servers.ports import free_port
+
+DOCS = Path(__file__).parents[2] / "docs"
+_PORTS = ("8080", "3000", "3001")
+
+
+def is_reached(folder: Path, programs: Path, **env: str) -> None:
+    """Do word for word what the page says, in `folder`, and see what it shows: a gate that passes, and a rollback that
+    is carried out and confirmed."""
+    ports = dict(zip(_PORTS, map(str, (free_port() for _ in _PORTS)), strict=True))
+    address = f"127.0.0.1:{ports['8080']}"
+    shell = Shell(folder, f"http://{address}", PATH=f"{programs}:/usr/local/bin:/usr/bin:/bin", **env)
+    try:
+        for kind, text in blocks(DOCS / "quickstart.md", ports):
+            if kind == "yaml":
+                listen = f"http: {{listen: {address}, drain: 100ms}}"
+                text = text.replace("http: {drain: 100ms}", listen)
+                (folder / "healthd.yaml").write_text(text, encoding="utf-8")
+            elif kind == "console":
+                carry_out(shell, text)
+    finally:
+        shell.close()
