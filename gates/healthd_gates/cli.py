@@ -24,6 +24,7 @@ _COMMANDS = {
     "list": ("healthd_gates.commands.look:list_gates", "List gates, newest first."),
     "lock": ("healthd_gates.commands.locks:lock", "Take the deploy lock of SERVICE, or prolong it."),
     "locks": ("healthd_gates.commands.locks:locks", "List the deploy locks that are held."),
+    "pause": ("healthd_gates.commands.act:pause", "Stop a ramp where it is, until a person lets it go on."),
     "quarantine": ("healthd_gates.commands.locks:quarantine", "List the versions that failed a gate and are refused."),
     "reject": (
         "healthd_gates.commands.act:reject",
@@ -31,6 +32,7 @@ _COMMANDS = {
     ),
     "replay": ("healthd_gates.commands.replay:replay_command", "Run a policy over the past."),
     "report": ("healthd_gates.commands.report:report", "Report what gates said, and would have done."),
+    "resume": ("healthd_gates.commands.act:resume", "Let a ramp go on that is paused."),
     "rollback": (
         "healthd_gates.commands.act:rollback",
         "Roll the deploy back now, whatever the evidence says.",

@@ -6,7 +6,7 @@ from aiohttp import web
 
 from healthd_gates.api.long_poll import Patience
 from healthd_gates.api.operation import Answer, Call, Nothing, Operation
-from healthd_gates.api.requests import GiveUpBody, ListQuery, ReasonBody, RollbackBody, WaitQuery
+from healthd_gates.api.requests import GiveUpBody, ListQuery, ReasonBody, ResumeBody, RollbackBody, WaitQuery
 from healthd_gates.api.responses import answer
 from healthd_gates.api.verify import retry_of, status_of
 from healthd_gates.domain.evidence import Verdict
@@ -25,6 +25,7 @@ _STRICT = {
     ),
 }
 _TOO_LATE = {409: "It is decided or over: that comes too late."}
+_NO_RAMP = {409: "It has no ramp, or its ramp is over."}
 
 
 class GateCalls:
@@ -56,6 +57,16 @@ class GateCalls:
                 "reject_gate", "POST", "/gates/{gate_id}/reject", "gates:rollback",
                 "A person fails a gate that is held; what a fail calls for follows.", self._reject, _GATE, _TOO_LATE,
                 body=ReasonBody,
+            ),
+            Operation(
+                "pause_ramp", "POST", "/gates/{gate_id}/pause", "gates:verify",
+                "Stop a ramp where it is, neither wider nor back, until a person lets it go on.",
+                self._pause, _GATE, _NO_RAMP, body=ReasonBody,
+            ),
+            Operation(
+                "resume_ramp", "POST", "/gates/{gate_id}/resume", "gates:rollback",
+                "A person lets a ramp go on that was paused, or that its policy pauses before a weight.",
+                self._resume, _GATE, _NO_RAMP, body=ResumeBody,
             ),
             Operation(
                 "push_evidence", "POST", "/gates/{gate_id}/evidence", "gates:verify",
@@ -123,6 +134,17 @@ class GateCalls:
     async def _decide(self, call: Call[ReasonBody, Nothing], verdict: Verdict) -> web.Response:
         reason = call.body.reason
         gate = await self._gate_service.decide(call.gate_id, verdict, caller=call.caller.name, reason=reason)
+        return answer(GateDocument.of(gate, call.base))
+
+    async def _pause(self, call: Call[ReasonBody, Nothing]) -> web.Response:
+        gate = await self._gate_service.pause(call.gate_id, caller=call.caller.name, reason=call.body.reason)
+        return answer(GateDocument.of(gate, call.base))
+
+    async def _resume(self, call: Call[ResumeBody, Nothing]) -> web.Response:
+        asked = call.body
+        gate = await self._gate_service.resume(
+            call.gate_id, caller=call.caller.name, reason=asked.reason, pause=asked.pause
+        )
         return answer(GateDocument.of(gate, call.base))
 
     async def _push(self, call: Call[PushedEvidence, Nothing]) -> web.Response:

@@ -27,6 +27,7 @@ _STATUSES: dict[type[Refusal], int] = {
     refusals.AlreadyDecided: 409,
     refusals.AmbiguousGate: 409,
     refusals.NotRollingBack: 409,
+    refusals.NotRamping: 409,
     refusals.NothingToRollBack: 409,
     refusals.NotPushed: 409,
     refusals.LockNotHeld: 409,

@@ -73,6 +73,13 @@ class GiveUpBody(ReasonBody):
     done: bool = False
 
 
+class ResumeBody(ReasonBody):
+    """The reason, for the audit; and the number of the pause that is meant (`ramp.pause.number`), so that a call that
+    arrives late ends no later one."""
+
+    pause: int | None = Field(None, ge=1)
+
+
 class LockBody(Model):
     """The holder of the deploy lock, its duration (a week at most), and the reason."""
 

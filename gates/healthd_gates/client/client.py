@@ -110,6 +110,15 @@ class GateClient:
         """Fail a held gate, as a person's verdict."""
         return await self._ask(GateDocument, "POST", f"/gates/{gate_id}/reject", body={"reason": reason})
 
+    async def pause(self, gate_id: str, reason: str) -> GateDocument:
+        """Stop a ramp where it is."""
+        return await self._ask(GateDocument, "POST", f"/gates/{gate_id}/pause", body={"reason": reason})
+
+    async def resume(self, gate_id: str, reason: str, *, pause: int | None = None) -> GateDocument:
+        """Let a ramp go on; with the number of a pause, that one alone."""
+        body = {"reason": reason} | ({"pause": pause} if pause is not None else {})
+        return await self._ask(GateDocument, "POST", f"/gates/{gate_id}/resume", body=body)
+
     async def rollback(self, gate_id: str, reason: str) -> GateDocument:
         body = {"reason": reason, "idempotency_key": str(uuid.uuid4())}
         return await self._ask(GateDocument, "POST", f"/gates/{gate_id}/rollback", body=body)

@@ -1,4 +1,5 @@
-"""`healthd gate approve|reject|cancel|give-up|rollback`: what a person does to a gate. Each takes a reason."""
+"""`healthd gate approve|reject|pause|resume|cancel|give-up|rollback`: what a person does to a gate. Each takes a
+reason."""
 
 from __future__ import annotations
 
@@ -47,6 +48,31 @@ async def reject(client: GateClient, gate_id: str | None, last: str | None, reas
     """Fail a gate that is held because its evidence was inconclusive. What a fail calls for follows: the rollback."""
     gate = await find(client, gate_id, last)
     _print(await client.reject(gate.id, reason), as_json)
+
+
+@click.command()
+@chosen_gate
+@_reason
+@json_option
+@asking
+async def pause(client: GateClient, gate_id: str | None, last: str | None, reason: str, as_json: bool) -> None:
+    """Stop a ramp where it is. The gate goes on judging, and harm still goes back to nothing."""
+    gate = await find(client, gate_id, last)
+    _print(await client.pause(gate.id, reason), as_json)
+
+
+@click.command()
+@chosen_gate
+@_reason
+@json_option
+@asking
+async def resume(client: GateClient, gate_id: str | None, last: str | None, reason: str, as_json: bool) -> None:
+    """Let a ramp go on that was paused, or whose policy asks a person before a weight."""
+    gate = await find(client, gate_id, last)
+    if gate.ramp is not None and gate.ramp.pause is None and not gate.is_answered:
+        raise click.UsageError(f"the ramp of gate {gate.id} is not paused: {gate.ramp.told}")
+    number = gate.ramp.pause.number if gate.ramp is not None and gate.ramp.pause is not None else None
+    _print(await client.resume(gate.id, reason, pause=number), as_json)
 
 
 @click.command()

@@ -59,13 +59,15 @@ class _Lines:
     """Prints changes to a log, and once a minute that the gate still goes on."""
 
     def __init__(self) -> None:
-        self._state: tuple[str, float] | None = None
+        self._state: tuple[str, float, int] | None = None
         self._told: datetime | None = None
 
     def show(self, gate: GateDocument) -> None:
         now = datetime.now(UTC)
         silent = self._told is None or (now - self._told).total_seconds() >= _STILL_HERE
-        state = (gate.state.value, gate.ramp.weight if gate.ramp else 0.0)
+        ramp = gate.ramp
+        paused = ramp.pause.number if ramp is not None and ramp.pause is not None else 0
+        state = (gate.state.value, ramp.weight if ramp is not None else 0.0, paused)
         if state == self._state and not silent:
             return
         self._state, self._told = state, now
@@ -80,11 +82,19 @@ def line(gate: GateDocument) -> str:
     text = f"{gate.state}: {said.sentence}" if said else str(gate.state)
     if gate.ramp is not None and gate.decision is None:
         text += f" {gate.ramp.told}"
-    return f"{text} {_decides(gate)}" if gate.state == "held" else text
+    return f"{text} {_decides(gate)}" if _waits(gate) else text
+
+
+def _waits(gate: GateDocument) -> bool:
+    """True if a gate waits for a person."""
+    paused = gate.decision is None and gate.ramp is not None and gate.ramp.pause is not None
+    return gate.state == "held" or (paused and not gate.is_answered)
 
 
 def _decides(gate: GateDocument) -> str:
-    """Who decides a held gate, and by which commands."""
+    """Who decides a held gate, or lets a paused ramp go on, and by which commands."""
+    if gate.state != "held":
+        return f"A person lets it go on: healthd gate resume {gate.id} --reason …"
     return f"A person decides: healthd gate approve|reject {gate.id} --reason …"
 
 
@@ -112,7 +122,7 @@ def picture(gate: GateDocument, now: datetime, width: int) -> RenderableType:
         parts.append(Text(f"rollback ({gate.rollback.trigger}): {gate.rollback.state}"))
         parts.append(_indented(gate.rollback.told, "bold red" if gate.rollback.state.wants_a_person else ""))
         parts += _next_steps(gate, gate.rollback)
-    if gate.state == "held":
+    if _waits(gate):
         parts.append(Text(_decides(gate), style="bold"))
     return Group(*parts)
 

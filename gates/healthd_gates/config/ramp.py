@@ -23,6 +23,8 @@ class Ramp(Model):
     """Time after the settle time within which all the traffic must be reached; else the gate ends inconclusive."""
     steps: tuple[Ratio, ...] = ()
     """Fixed weights instead: the evidence and the budget decide only when the next one comes."""
+    pause_before: tuple[Ratio, ...] = ()
+    """Weights before which it waits for a person, such as `[100%]`; the time of the ramp runs meanwhile."""
     step_timeout: Duration = 600.0
     """With `steps`, the time for each; the gate ends inconclusive after that of all of them."""
 
@@ -38,6 +40,8 @@ class Ramp(Model):
             raise ValueError(f"steps lie between {GRAIN:.2%} and 100%, which is all of the traffic")
         if any(not low < high for low, high in zip(self.steps, self.steps[1:], strict=False)):
             raise ValueError("steps must grow, such as [1%, 5%, 25%, 100%]: a ramp is never narrowed")
+        if any(not GRAIN <= mark <= 1 for mark in self.pause_before):
+            raise ValueError(f"pause_before has weights between {GRAIN:.2%} and 100%, which is all of the traffic")
         return self
 
     @property

@@ -121,6 +121,10 @@ class NotRollingBack(Refusal):
     """Gate {gate_id} is {state}, and no rollback of it is under way or wants a person: there is nothing to give up."""
 
 
+class NotRamping(Refusal):
+    """Gate {gate_id} is {state}, and widens nothing: there is nothing to pause or to resume."""
+
+
 class NothingToRollBack(Refusal):
     """No rollback action is configured for {service}: name one under services.{service}.on_fail; a gate that comes
     before the switch, such as a preflight, has those of its policy alone."""

@@ -8,6 +8,25 @@ from datetime import datetime
 
 
 @dataclass(frozen=True, slots=True)
+class Pause:
+    """A pause of a ramp, from `since` on: by a person, `by`, with a `reason`, or by the policy, which asks one `before`
+    a weight. `number` counts those of a gate from 1."""
+
+    number: int
+    since: datetime
+    by: str | None = None
+    reason: str = ""
+    before: float | None = None
+
+    @property
+    def sentence(self) -> str:
+        """What it waits for, for people."""
+        if self.before is not None:
+            return f"it waits for a person before {100 * self.before:.4g} %"
+        return f"{self.by} has paused it: {self.reason.rstrip('.')}"
+
+
+@dataclass(frozen=True, slots=True)
 class Ramp:
     """A release that its gate widens.
 
@@ -18,7 +37,9 @@ class Ramp:
     `share` is the candidate's part of the requests since `done_at`, None before any. `budget` and `spent` are requests,
     `excess` is the bound on the candidate's excess of bad ones, `traffic` is in requests a second, `reaction` in
     seconds; `allowed` is the weight that follows. `action_seconds` is the longest time that a change of weight took.
-    `held` says why the weight is not changed now, empty if it may be. `why` is the reason of the last change.
+    `held` says why the weight is not changed now, empty if it may be, and `held_since` for how long something has stood
+    in its way. `why` is the reason of the last change. `pause` is the pause that it is in, `pauses` how many there
+    were, `cleared` the highest weight before which a person was asked and let it go on.
     """
 
     until: datetime
@@ -36,7 +57,11 @@ class Ramp:
     allowed: float = 0.0
     action_seconds: float | None = None
     held: str = ""
+    held_since: datetime | None = None
     why: str = ""
+    pause: Pause | None = None
+    pauses: int = 0
+    cleared: float = 0.0
 
     @property
     def purpose(self) -> str:

@@ -11,6 +11,8 @@ from healthd.notifiers.notice import Notice, Severity
 from healthd_gates.domain.evidence import Verdict
 from healthd_gates.domain.gate import Decision, Gate, GateState, Rollback, RollbackState
 from healthd_gates.domain.rollback_wording import WORDS
+from healthd_gates.engine.notice_facts import facts_of
+from healthd_gates.engine.ramp_notices import ramp_notices
 
 _log = structlog.get_logger(__name__)
 _TOLD = 3600.0  # seconds for which a notification of a failed verdict lasts, unless a later one replaces it
@@ -65,6 +67,7 @@ def _notices(before: Gate, after: Gate) -> Iterator[Notice]:
         yield _held(after)
     if _is_blind(after) and not _is_blind(before):
         yield _blind(after)
+    yield from ramp_notices(before, after)
     if after.rollback is not None and (before.rollback is None or after.rollback.state is not before.rollback.state):
         yield _rollback(after, after.rollback)
 
@@ -83,7 +86,7 @@ def _verdict(gate: Gate, decision: Decision) -> Notice:
         detail=decision.sentence,
         since=decision.at,
         began=gate.created_at,
-        facts=_facts(gate) | {"reason": decision.reason} | ({"by": decision.by} if decision.by else {}),
+        facts=facts_of(gate) | {"reason": decision.reason} | ({"by": decision.by} if decision.by else {}),
         link=gate.deployment.url,
         always=True,
         lasts=_TOLD,
@@ -103,7 +106,7 @@ def _held(gate: Gate) -> Notice:
         detail=f"{gate.standing.sentence} Decide with: healthd gate approve|reject {gate.id} --reason …",
         since=gate.standing.at,
         began=gate.created_at,
-        facts=_facts(gate) | {"reason": gate.standing.reason.value},
+        facts=facts_of(gate) | {"reason": gate.standing.reason.value},
         link=gate.deployment.url,
         always=True,
         lasts=_ROLLBACK_TOLD,
@@ -131,7 +134,7 @@ def _blind(gate: Gate) -> Notice:
         detail=" ".join((gate.standing.sentence, *gate.notes)),
         since=gate.standing.at,
         began=gate.created_at,
-        facts=_facts(gate) | {"reason": gate.standing.reason.value},
+        facts=facts_of(gate) | {"reason": gate.standing.reason.value},
         link=gate.deployment.url,
         always=True,
         lasts=_TOLD,
@@ -150,19 +153,10 @@ def _rollback(gate: Gate, rollback: Rollback) -> Notice:
         detail=rollback.detail or rollback.reason,
         since=gate.finished_at or rollback.at,
         began=rollback.at,
-        facts=_facts(gate)
+        facts=facts_of(gate)
         | {"trigger": rollback.trigger, "state": rollback.state.value}
         | ({"by": rollback.by} if rollback.by else {}),
         link=gate.deployment.url,
         always=True,
         lasts=_ROLLBACK_TOLD,
     )
-
-
-def _facts(gate: Gate) -> dict[str, str]:
-    facts = {"version": gate.candidate.version, "policy": gate.policy, "gate": gate.id}
-    if gate.deployment.actor:
-        facts["actor"] = gate.deployment.actor
-    if gate.deployment.url:
-        facts["deploy"] = gate.deployment.url
-    return facts

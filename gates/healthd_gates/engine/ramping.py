@@ -15,6 +15,7 @@ from healthd_gates.domain.action_order import ActionRun, Occasion, OrderState
 from healthd_gates.domain.evidence import Evidence, Finding, Reason, Standing, Verdict
 from healthd_gates.domain.gate import EventKind, Gate, GateState
 from healthd_gates.domain.ramp import Ramp
+from healthd_gates.engine.ramp_pauses import asks_before, pause_before
 from healthd_gates.engine.rollback_confirmation import bounds_of
 from healthd_gates.engine.spec import GateSpec
 from healthd_gates.engine.step import Event, Step
@@ -104,17 +105,21 @@ def on_look(
         return replace(gate, ramp=ramp), None, f"{failed.action} could not set the weight: {failed.detail}"
     held = _held(ramp, standing, seen, orders)
     if not held and ramp.weight >= 1.0:
-        return replace(gate, ramp=replace(ramp, full_at=moment, held="", share=ramp.share)), None, ""
+        return replace(gate, ramp=replace(ramp, full_at=moment, held="", held_since=None)), None, ""
     if not held and gate.state is GateState.SETTLING and ramp.step:
         held = "it is settling"
     weight = ramp.weight if held else next_weight(ramp.weight, ramp.allowed, options.pace)
+    if weight > ramp.weight and (mark := asks_before(ramp, weight, options.pause_before)) is not None:
+        return pause_before(gate, ramp, mark, moment)
     if weight > ramp.weight:
         return _widen(gate, ramp, weight, spec, moment)
     late = ramp.weight < 1.0 or held
     trouble = f"The ramp is over its time at {percent(ramp.weight)}" if late and moment >= ramp.until else ""
+    stands_in_its_way = bool(held) and ramp.pause is None and gate.state is not GateState.SETTLING
+    since = (ramp.held_since or moment) if stands_in_its_way else None
     held = held or _too_little(ramp)
     why = f"{trouble}: {held}." if trouble else ""
-    return replace(gate, ramp=replace(ramp, held=held)), None, why
+    return replace(gate, ramp=replace(ramp, held=held, held_since=since)), None, why
 
 
 def _widen(gate: Gate, ramp: Ramp, weight: float, spec: GateSpec, moment: datetime) -> tuple[Gate, Step, str]:
@@ -126,7 +131,15 @@ def _widen(gate: Gate, ramp: Ramp, weight: float, spec: GateSpec, moment: dateti
         f"is taken back, of {left:,.1f} that the budget has left"
     )
     wider = replace(
-        ramp, weight=weight, step=ramp.step + 1, since=moment, done_at=None, share=None, held="it is under way", why=why
+        ramp,
+        weight=weight,
+        step=ramp.step + 1,
+        since=moment,
+        done_at=None,
+        share=None,
+        held="it is under way",
+        held_since=None,
+        why=why,
     )
     told: Event = (EventKind.RAMP, {"weight": weight, "step": wider.step, "from": ramp.weight, "why": why})
     moved = replace(gate, ramp=wider)
@@ -148,6 +161,8 @@ def _settled(ramp: Ramp, orders: Sequence[ActionRun], at: datetime) -> Ramp:
 
 def _held(ramp: Ramp, standing: Standing, seen: Sighting, orders: Sequence[ActionRun]) -> str:
     """Return why the weight may not change now, empty if it may."""
+    if ramp.pause is not None and ramp.weight < 1.0:
+        return ramp.pause.sentence
     if ramp.is_under_way:
         tried = next((order for order in orders if order.state is OrderState.DUE and order.tries), None)
         return f"{tried.action} is not done yet: {tried.detail}" if tried else "it is under way"

@@ -34,7 +34,7 @@ from healthd_gates.domain.errors import (
 from healthd_gates.domain.evidence import Verdict
 from healthd_gates.domain.gate import DeployLock, Gate, GateEvent, GateState, Page, QuarantinedVersion
 from healthd_gates.domain.request import ActionTest, PushedEvidence, VerifyRequest
-from healthd_gates.engine import rollback_transitions, transitions
+from healthd_gates.engine import ramp_pauses, rollback_transitions, transitions
 from healthd_gates.engine.action_test import Tested, try_out
 from healthd_gates.engine.change_events import ChangeEvents, within_seconds
 from healthd_gates.engine.dry_run import Rehearsed, rehearse
@@ -285,6 +285,23 @@ class GateService:
             return transitions.on_person_verdict(gate, verdict, spec, caller, reason, self._clock.now())
 
         return await self._intervene(gate_id, called_for, step)
+
+    async def pause(self, gate_id: str, *, caller: str, reason: str) -> Gate:
+        """Stop the ramp of a gate where it is, until a person lets it go on. Raises UnknownGate, NotRamping."""
+
+        def step(gate: Gate, _spec: GateSpec) -> Step:
+            return ramp_pauses.pause(gate, caller, reason, self._clock.now())
+
+        return await self._intervene(gate_id, ramp_pauses.may_pause, step)
+
+    async def resume(self, gate_id: str, *, caller: str, reason: str, pause: int | None = None) -> Gate:
+        """Let a ramp go on that is paused, by a person or by its policy; `pause` is the number of the pause that is
+        meant. Raises UnknownGate, NotRamping, InvalidRequest."""
+
+        def step(gate: Gate, _spec: GateSpec) -> Step:
+            return ramp_pauses.resume(gate, caller, reason)
+
+        return await self._intervene(gate_id, lambda gate: ramp_pauses.may_resume(gate, pause), step)
 
     async def rollback(self, gate_id: str, *, caller: str, reason: str, key: str | None = None) -> Gate:
         """Start a rollback that a person calls for: only once, but again if it was not seen to succeed. A call is

@@ -49,7 +49,9 @@ def on_verdict(gate: Gate, standing: Standing, spec: GateSpec, moment: datetime)
         until = moment + timedelta(seconds=spec.policy.hold_timeout)
         held = replace(gate, state=GateState.HELD, decides_by=until)
         return Step(held, ((EventKind.STATE, {"state": held.state.value, "until": until.isoformat()}),))
-    promotes = verdict is Verdict.PASS or (verdict is Verdict.INCONCLUSIVE and spec.policy.inconclusive == "pass")
+    paused = gate.ramp is not None and gate.ramp.pause is not None and gate.ramp.weight < 1.0
+    lenient = spec.policy.inconclusive == "pass" and not paused  # nobody has let it go on
+    promotes = verdict is Verdict.PASS or (verdict is Verdict.INCONCLUSIVE and lenient)
     return decide(gate, decision_of(standing, moment, promotes=promotes, notes=gate.notes), spec)
 
 

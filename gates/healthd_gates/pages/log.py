@@ -47,8 +47,20 @@ def _told(event: GateEvent) -> str:
         case EventKind.ACTION:
             return _tried(body)
         case EventKind.RAMP:
-            return f"widened from {percent(body['from'])} to {percent(body['weight'])}: {body.get('why')}"
+            return _ramped(body)
     return f"{event.kind.value}{_rest(body)}"
+
+
+def _ramped(body: Mapping[str, Any]) -> str:
+    """Return a change of weight, a pause or the end of one, in words."""
+    mark = body.get("before")
+    if "pause" in body:
+        by = f"by {body['by']}: {body.get('why')}" if mark is None else f"for a person before {percent(mark)}"
+        return f"paused at {percent(body['weight'])} {by}"
+    if "resume" in body:
+        beyond = "" if mark is None else f", to {percent(mark)} and beyond"
+        return f"{body['by']} lets it go on from {percent(body['weight'])}{beyond}: {body.get('why')}"
+    return f"widened from {percent(body['from'])} to {percent(body['weight'])}: {body.get('why')}"
 
 
 def _tried(body: Mapping[str, Any]) -> str:

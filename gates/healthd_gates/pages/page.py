@@ -130,7 +130,7 @@ class GatePage:
             "ramp": self._part("ramp", ramp_view(film)),
             "orders": self._part("orders", gate.rollback, _label(gate), errands(film.orders)),
             "about": self._part("about", *_what_stays(gate)),
-            "act": self._part("act", gate.id, headline.undecided, gate.state.value, gate.rollback),
+            "act": self._part("act", gate.id, headline.undecided, gate.state.value, gate.rollback, gate.ramp),
             "log": self._part("log", log(film)),
         }
 

@@ -135,6 +135,17 @@ class RollbackDocument(Shown):
         return rollback_wording.sentence(self)
 
 
+class PauseDocument(Shown):
+    """A pause of a ramp: by a person, `by`, or by the policy, which asks one `before` a weight. `number` counts those
+    of a gate."""
+
+    number: int
+    since: Moment
+    by: str | None
+    reason: str
+    before: float | None
+
+
 class RampDocument(Shown):
     """How wide a release is, and may be: weights and shares are fractions, `budget` and `spent` requests, `traffic`
     requests a second, `reaction` seconds.
@@ -142,7 +153,8 @@ class RampDocument(Shown):
     `weight` was ordered last, by order number `step`, and is done since `done_at`; `share` is what the candidate has
     been seen to get since. `allowed_weight` is the most that the evidence allows: whoever sets weights without healthd
     gives the candidate no more. `held` says why it is not widened now, `why` why it was last, `until` is when the gate
-    ends if it has not reached all the traffic, `full_at` when it had.
+    ends if it has not reached all the traffic, `full_at` when it had. `pause` is the one that it is in, which a person
+    ends.
     """
 
     weight: float
@@ -160,11 +172,13 @@ class RampDocument(Shown):
     reaction: float
     held: str
     why: str
+    pause: PauseDocument | None = None
 
     @classmethod
     def of(cls, ramp: Ramp) -> Self:
-        own = {name: getattr(ramp, name) for name in cls.model_fields if name != "allowed_weight"}
-        return cls(**own, allowed_weight=max(ramp.weight, min(1.0, ramp.allowed)))
+        own = {name: getattr(ramp, name) for name in cls.model_fields if name not in ("allowed_weight", "pause")}
+        paused = _plain(PauseDocument, ramp.pause)
+        return cls(**own, allowed_weight=max(ramp.weight, min(1.0, ramp.allowed)), pause=paused)
 
     @property
     def width(self) -> str:

@@ -17,6 +17,8 @@ SCOPES = {
     ("POST", "/gates/verify"): "verify",
     ("POST", "/gates/verify/dry-run"): "verify",
     ("POST", "/gates/{gate_id}/cancel"): "verify",
+    ("POST", "/gates/{gate_id}/pause"): "verify",
+    ("POST", "/gates/{gate_id}/resume"): "rollback",
     ("POST", "/gates/{gate_id}/evidence"): "verify",
     ("POST", "/locks/{service}"): "verify",
     ("DELETE", "/locks/{service}"): "verify",

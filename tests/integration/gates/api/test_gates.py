@@ -36,6 +36,8 @@ async def test_a_gate_that_is_not_there(api: Gating) -> None:
         ("POST", "/cancel", {"reason": "x"}),
         ("POST", "/rollback", {"reason": "x"}),
         ("POST", "/approve", {"reason": "x"}),
+        ("POST", "/pause", {"reason": "x"}),
+        ("POST", "/resume", {"reason": "x"}),
         ("POST", "/reject", {"reason": "x"}),
         ("POST", "/evidence", {"id": "1", "candidate": {"requests": 1, "errors": 0}}),
     ]:
@@ -61,6 +63,13 @@ async def test_a_cancelled_gate_promotes_nothing(api: Gating) -> None:
     assert (waited.status, waited.body["may_stay"]) == (412, False)
     decided = (await api.verify(service, "green", wait="20s")).body["id"]
     assert (await api.call("POST", f"/gates/{decided}/cancel", {"reason": "x"})).status == 409
+
+
+async def test_a_gate_without_a_ramp_is_not_paused(api: Gating) -> None:
+    gate = (await api.verify(api.service(), "endless")).body["id"]
+    for call, body in (("pause", {"reason": "x"}), ("resume", {"reason": "x", "pause": 1})):
+        refused = await api.call("POST", f"/gates/{gate}/{call}", body)
+        assert (refused.status, "widens nothing" in refused.body["detail"]) == (409, True)
 
 
 async def test_a_person_decides_a_held_gate(api: Gating) -> None:
