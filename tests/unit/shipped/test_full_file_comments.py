@@ -93,7 +93,7 @@ def options() -> dict[str, list[tuple[int, set[str]]]]:
 
 def test_options_are_found() -> None:
     """Those that a person would think of."""
-    assert {"Http.details", "PostgreSQLConfig.require", "Policy.inconclusive", "Token.scopes"} <= set(options())
+    assert {"Http.details", "PostgreSQLConfig.require", "Policy.inconclusive", "Grant.scopes"} <= set(options())
 
 
 @pytest.mark.parametrize("name", sorted(options()))
