@@ -24,13 +24,11 @@ from healthd_gates.judge.judge import Judge
 _START = datetime(2026, 1, 1, tzinfo=UTC)
 _HORIZON = 600
 _LIMIT = 0.05
-_FAST = {"initial_delay": "0s", "interval": "2s", "blip": "5s", "observe": {"min": "20s"}}
-_ERRORS = {"criteria": SHIPPED["canary"]["criteria"][:1]}  # these streams have no latencies
 
 
-def canary(**changed: object) -> Policy:
-    """Return the shipped policy `canary`, changed."""
-    return Policy.model_validate({**SHIPPED["canary"], **_ERRORS, **changed})
+def shipped(name: str) -> Policy:
+    """Return a shipped policy without its latencies, of which these streams have none."""
+    return Policy.model_validate({**SHIPPED[name], "criteria": SHIPPED[name]["criteria"][:1]})
 
 
 @dataclass
@@ -151,19 +149,19 @@ _OWN, _GATED = "its own rule", "a gate"
 SETUPS: dict[str, dict[str, Callable[[Traffic], Flagger | ArgoRollouts]]] = {
     "Flagger, 10 s": {
         _OWN: lambda traffic: Flagger(traffic, 10, None),
-        f"{_GATED}, `canary`": lambda traffic: Flagger(traffic, 10, canary()),
-        f"{_GATED}, quick": lambda traffic: Flagger(traffic, 10, canary(**_FAST)),
+        f"{_GATED}, `canary`": lambda traffic: Flagger(traffic, 10, shipped("canary")),
+        f"{_GATED}, `analysis`": lambda traffic: Flagger(traffic, 10, shipped("analysis")),
     },
     "Flagger, 30 s": {
         _OWN: lambda traffic: Flagger(traffic, 30, None),
-        f"{_GATED}, `canary`": lambda traffic: Flagger(traffic, 30, canary()),
-        f"{_GATED}, quick": lambda traffic: Flagger(traffic, 30, canary(**_FAST)),
+        f"{_GATED}, `canary`": lambda traffic: Flagger(traffic, 30, shipped("canary")),
+        f"{_GATED}, `analysis`": lambda traffic: Flagger(traffic, 30, shipped("analysis")),
     },
     "Argo Rollouts, 10 s": {
         _OWN: lambda traffic: ArgoRollouts(traffic, 10, None),
-        f"{_GATED}, `canary`": lambda traffic: ArgoRollouts(traffic, 10, canary()),
-        f"{_GATED}, quick": lambda traffic: ArgoRollouts(traffic, 10, canary(**_FAST)),
-        f"{_GATED}, quick, asked every 5 s": lambda traffic: ArgoRollouts(traffic, 5, canary(**_FAST)),
+        f"{_GATED}, `canary`": lambda traffic: ArgoRollouts(traffic, 10, shipped("canary")),
+        f"{_GATED}, `analysis`": lambda traffic: ArgoRollouts(traffic, 10, shipped("analysis")),
+        f"{_GATED}, `analysis`, asked every 5 s": lambda traffic: ArgoRollouts(traffic, 5, shipped("analysis")),
     },
 }
 RELEASES: dict[str, Callable[[int], float]] = {

@@ -26,6 +26,19 @@ SHIPPED: dict[str, dict[str, Any]] = {
         ],
         "watch": "1h",
     },
+    # Behind an analysis that asks every few seconds. A process that warms up is slower than the one beside it, so that
+    # latencies are not compared; with an `initial_delay` they can be, as `canary` does.
+    "analysis": {
+        "initial_delay": "0s",
+        "interval": "1s",
+        "blip": "5s",
+        "observe": {"min": "20s", "max": "30m"},
+        "criteria": [
+            {"kind": "error_rate", "limit": "5%", "compare": {"to": "concurrent"}, "weight": 2},
+            {"kind": "latency", "quantile": 0.95, "limit": "5s"},
+        ],
+        "watch": "10m",
+    },
     "batch": {
         "initial_delay": "10s",
         "interval": "5s",

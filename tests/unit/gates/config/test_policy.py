@@ -66,11 +66,12 @@ def test_what_is_wrong_is_refused_and_named(raw: dict[str, Any], message: str) -
 def test_shipped_policies_are_what_the_documentation_says() -> None:
     """`post-switch` settles for 30 s and holds to 5 % and 5 s."""
     config = Config.model_validate({})
-    assert set(config.policies) == {"post-switch", "canary", "batch", "smoke", "preflight"}
+    assert set(config.policies) == {"post-switch", "canary", "analysis", "batch", "smoke", "preflight"}
     judged = config.policies["post-switch"].verdict_rules()
     assert judged.timing.warm_up == 30
     assert [rule.limit for rule in judged.criteria if isinstance(rule, ErrorRate | Latency)] == [0.05, 5.0]
     assert config.policies["canary"].needs_baseline
+    assert config.policies["analysis"].needs_baseline
 
 
 def test_a_shipped_policy_changes_only_where_the_file_says_so() -> None:
