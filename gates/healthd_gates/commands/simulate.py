@@ -65,8 +65,8 @@ def simulate(
     how often would it roll back a healthy release?
 
     POLICY is one of the configuration or one that ships: post-switch, canary, analysis, batch. The judge is the real
-    one, the traffic is drawn; checks, smoke requests and criteria with numbers of their own are taken to hold. No daemon
-    is asked.
+    one, the traffic is drawn; checks, smoke requests and criteria with numbers of their own are taken to hold. No
+    daemon is asked.
 
     \b
     healthd gate simulate canary --rate 50 --errors 0.5%
