@@ -9,6 +9,7 @@ from healthd_gates.actions.contract import Action, ActionConfig
 KINDS: dict[str, str] = {
     "aws_elbv2": "healthd_gates.actions.aws_elbv2:AwsElbv2",
     "command": "healthd_gates.actions.command:Command",
+    "haproxy": "healthd_gates.actions.haproxy:HAProxy",
     "kubernetes": "healthd_gates.actions.kubernetes.action:Kubernetes",
     "webhook": "healthd_gates.actions.webhook:Webhook",
 }

@@ -2,19 +2,21 @@
 
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 
 from healthd_gates.client.client import GateClient
 from healthd_gates.schema.gate import GateDocument
-from tests.acceptance.deploy.test_nginx import Stage, documented, staged
+from tests.acceptance.deploy.fleet import Fleet
+from tests.acceptance.deploy.test_nginx import documented, staged
 from tests.servers import daemon
+from tests.servers.daemon import Daemon
 from tests.servers.requests import Load
 from tests.servers.waiting import until
 
 BUDGET = 60
-_POLICY = {
+POLICY = {
     "initial_delay": "1s",
     "interval": "1s",
     "blip": "2s",
@@ -25,13 +27,23 @@ _POLICY = {
 }
 
 
+class Staged(Protocol):
+    """A balancer's stage, as far as a rollout needs it."""
+
+    @property
+    def fleet(self) -> Fleet: ...
+
+    @property
+    def daemon(self) -> Daemon: ...
+
+
 def ramps(folder: Path, settings: dict[str, Any], budget: float = BUDGET) -> None:
-    settings["policies"]["gradual"] = _POLICY | {"ramp": {"budget": budget, "timeout": "3m"}}
+    settings["policies"]["gradual"] = POLICY | {"ramp": {"budget": budget, "timeout": "3m"}}
     settings["services"]["api"] |= {"policy": "gradual", "on_ramp": ["shift"], "on_fail": []}
     settings["actions"] |= documented(folder, "--weight")
 
 
-async def rolled_out(stage: Stage, version: str) -> GateDocument:
+async def rolled_out(stage: Staged, version: str) -> GateDocument:
     """The gate of a version on green, at its end."""
     await stage.fleet.release("green", version)
     asked = {

@@ -1,0 +1,106 @@
+"""The weights of a real HAProxy's servers, and who gets the requests."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import aiohttp
+import pytest
+from pydantic import ValidationError
+
+from healthd_gates.actions.contract import ActionConfig, ActionRequest, Ending
+from healthd_gates.actions.haproxy import Weights, weights_of
+from healthd_gates.domain.action_order import Occasion
+from tests.integration.gates.actions.ordering import configured, described, order, tried
+from tests.servers import haproxy, version
+from tests.servers.haproxy import HAProxy
+
+BACKEND = "default_backend web\nbackend web\n balance roundrobin\n option http-server-close\n"
+
+
+@pytest.fixture(scope="module")
+def balancer() -> Iterator[HAProxy]:
+    with version.running("1.0") as old, version.running("2.0") as new:
+        servers = f" server b1 127.0.0.1:{old.port} weight 100\n server g1 127.0.0.1:{new.port} weight 0\n"
+        with haproxy.running(BACKEND + servers + " server spare 127.0.0.1:1 disabled\n") as running:
+            yield running
+
+
+def action(balancer: HAProxy, **changes: Any) -> ActionConfig:
+    servers = {"blue": ["b1"], "green": ["g1"]}
+    return configured(
+        kind="haproxy", **{"sockets": [str(balancer.stats)], "backend": "web", "servers": servers} | changes
+    )
+
+
+def ramp(weight: float) -> ActionRequest:
+    return replace(order(occasion=Occasion.RAMP, key="0123:ramp-1:back"), weight=weight)
+
+
+async def answers(url: str, number: int = 200) -> Counter[str]:
+    found: Counter[str] = Counter()
+    async with aiohttp.ClientSession() as session:
+        for _ in range(number):
+            async with session.get(url) as response:
+                found[await response.text()] += 1
+    return found
+
+
+async def test_the_requests_follow_the_weight(balancer: HAProxy) -> None:
+    """Up, and back to nothing; the same again changes nothing, and each time the weights were read."""
+    for weight, fewest, most in ((0.01, 0, 10), (0.25, 40, 52), (1.0, 200, 200)):
+        done = await tried(action(balancer), ramp(weight))
+        assert (done.ending, done.seen) == (Ending.DONE, True), done
+        found = await answers(balancer.url)
+        assert fewest <= found["2.0"] <= most, (weight, found)
+        assert found["1.0"] + found["2.0"] == 200
+    for ordered in (order(), order()):
+        assert (await tried(action(balancer), ordered)).ending is Ending.DONE
+    assert await answers(balancer.url) == {"1.0": 200}
+
+
+async def test_what_cannot_take_the_traffic_gets_none(balancer: HAProxy) -> None:
+    spare = action(balancer, servers={"blue": ["b1"], "green": ["spare"]})
+    up = await tried(spare, ramp(0.5))
+    assert (up.ending, "none of spare is up" in up.detail) == (Ending.RETRY, True)
+    gone = action(balancer, servers={"blue": ["spare"], "green": ["b1"]})
+    back = await tried(gone, order())
+    assert back.ending is Ending.NO_BASELINE
+    assert await answers(balancer.url, 20) == {"1.0": 20}
+
+
+async def test_mistakes_are_told_with_their_cure(balancer: HAProxy) -> None:
+    """A backend or server that is not there, a share that is too small, a socket that nobody listens on."""
+    backend = await tried(action(balancer, backend="api"), ramp(0.5))
+    assert (backend.ending, "backend" in backend.detail) == (Ending.REFUSED, True), backend
+    server = await tried(action(balancer, servers={"blue": ["b1"], "green": ["g7"]}), ramp(0.5))
+    assert "web has no server g7; there are: b1, g1, spare" in server.detail
+    small = await tried(action(balancer), ramp(0.002))
+    assert (small.ending, "give the ramp more budget" in small.detail) == (Ending.REFUSED, True)
+    nobody = await tried(action(balancer, sockets=[f"{balancer.stats}-not"]), ramp(0.5))
+    assert (nobody.ending, "No such file" in nobody.detail) == (Ending.RETRY, True)
+    assert "would set the weight 1 for g1 and 3 for b1" in await described(action(balancer), ramp(0.25))
+    with pytest.raises(ValidationError, match="both have b1"):
+        action(balancer, servers={"blue": ["b1"], "green": ["b1"]})
+    with pytest.raises(ValidationError, match=r"sockets\.0"):
+        action(balancer, sockets=["admin.sock"])
+
+
+@pytest.mark.parametrize("candidates", [1, 2, 5])
+@pytest.mark.parametrize("baselines", [1, 3, 10])
+def test_a_weight_is_never_wider_than_ordered(candidates: int, baselines: int) -> None:
+    """And within a hundredth of what was ordered."""
+    for hundredths in range(1, 10_000, 7):
+        share = hundredths / 10_000
+        weights = weights_of(share, candidates, baselines)
+        if weights is None:
+            assert share < candidates / (candidates + 256 * baselines)
+            continue
+        given = candidates * weights.candidate
+        got = given / (given + baselines * weights.baseline)
+        assert got <= share + 1e-9
+        assert got >= 0.5 * share
+        assert max(weights.candidate, weights.baseline) <= 256
+    assert weights_of(0.0, candidates, baselines) == Weights(0, 100)
+    assert weights_of(1.0, candidates, baselines) == Weights(100, 0)
