@@ -19,6 +19,7 @@ from healthd.runtime.deadline import with_deadline
 
 _log = structlog.get_logger(__name__)
 _LOOK = 5.0  # seconds between two reads of the journal
+_MOST_WAITING = 1000  # audit entries kept while the journal is away; beyond that the oldest are lost
 _PATIENCE = 2.0  # seconds for which a caller waits for the journal
 
 
@@ -38,6 +39,7 @@ class Windows:
         self._known: dict[str, Window] = {}
         self._unsaved: dict[str, Window | None] = {}
         self._audit: list[AuditEntry] = []
+        self._written = 0  # of the entries above, those that are being stored
         self._changes = 0
         self._saving = asyncio.Lock()
         self._news = asyncio.Event()
@@ -120,19 +122,29 @@ class Windows:
             _log.warning("window not stored yet, in force on this replica alone", window=key)
 
     def _put(self, key: str, window: Window | None, entry: AuditEntry) -> None:
-        self._unsaved[key] = window
+        if window is None and key not in self._known and not self._saving.locked():
+            self._unsaved.pop(key, None)  # the journal never had it
+        else:
+            self._unsaved[key] = window
         self._audit.append(entry)
+        if len(self._audit) > _MOST_WAITING:
+            del self._audit[self._written]
+            _log.warning("audit of a window lost, the journal is away for too long", window=key)
         self._changes += 1
         self._news.set()
         self._board.add_windows(self.all())
 
     async def _save(self) -> None:
         async with self._saving:
-            if not self._unsaved:
+            if not self._unsaved and not self._audit:
                 return
             changes, entries = dict(self._unsaved), list(self._audit)
-            await self._store.save(changes, entries)
-            del self._audit[: len(entries)]
+            self._written = len(entries)
+            try:
+                await self._store.save(changes, entries)
+                del self._audit[: len(entries)]
+            finally:
+                self._written = 0
             for key, window in changes.items():
                 if self._unsaved.get(key, window) is window:
                     self._unsaved.pop(key, None)

@@ -7,6 +7,7 @@ from healthd.registry import Registry
 
 KINDS = {
     "alertmanager": "healthd.notifiers.alertmanager:Alertmanager",
+    "email": "healthd.notifiers.email:Email",
     "grafana": "healthd.notifiers.grafana:Grafana",
     "pagerduty": "healthd.notifiers.pagerduty:PagerDuty",
     "sendgrid": "healthd.notifiers.sendgrid:SendGrid",

@@ -15,14 +15,14 @@ from healthd.units import HttpAddress
 from healthd.wording import shape
 
 Mail = Annotated[str, StringConstraints(pattern=shape(r"^[^@\s]+@[^@\s]+$", "a mail address"), max_length=254)]
-_LONGEST_SUBJECT = 200  # characters
+LONGEST_SUBJECT = 200  # characters
 
 
-def _several(raw: object) -> object:
+def several(raw: object) -> object:
     return (raw,) if isinstance(raw, str) else raw
 
 
-def _once_each(mails: tuple[str, ...]) -> tuple[str, ...]:
+def once_each(mails: tuple[str, ...]) -> tuple[str, ...]:
     """SendGrid refuses a mail with the same recipient twice, whatever their case."""
     known: set[str] = set()
     for mail in mails:
@@ -40,8 +40,8 @@ class MailConfig(NotifierConfig):
     """Verified address of the sender."""
     to: Annotated[
         tuple[Mail, ...],
-        BeforeValidator(_several, json_schema_input_type=Mail | tuple[Mail, ...]),
-        AfterValidator(_once_each),
+        BeforeValidator(several, json_schema_input_type=Mail | tuple[Mail, ...]),
+        AfterValidator(once_each),
     ] = Field(min_length=1)
     """Recipients of the mail."""
     base_url: HttpAddress = "https://api.sendgrid.com"
@@ -64,7 +64,7 @@ class SendGrid:
         mail = {
             "personalizations": [{"to": [{"email": address} for address in self._config.to]}],
             "from": {"email": self._config.sender, "name": "healthd"},
-            "subject": headline(notices, self._context.environment)[:_LONGEST_SUBJECT],
+            "subject": headline(notices, self._context.environment)[:LONGEST_SUBJECT],
             "content": [{"type": "text/plain", "value": text}],
             # The links must lead to their real address, not through click tracking.
             "tracking_settings": {"click_tracking": {"enable": False}, "open_tracking": {"enable": False}},

@@ -99,6 +99,19 @@ async def test_a_journal_that_cannot_be_used_delays_only_the_others(hangs: bool)
     running.cancel()
 
 
+async def test_a_journal_that_stays_away_costs_no_memory() -> None:
+    """Whatever is added and ended meanwhile; the latest audit is stored afterwards."""
+    store, clock = Broken(), HandClock()
+    windows = Windows(Stage(clock=clock).board, store, clock)
+    for number in range(1500):
+        await windows.add(window(str(number), clock))
+        await windows.end(str(number), "ada")
+    assert (len(windows._audit), windows.unsaved) == (1000, 0)
+    store.down = False
+    await windows._save()
+    assert (len(windows._audit), store.rows) == (0, {})
+
+
 @pytest.mark.looptime
 async def test_a_bug_in_the_store_ends_nothing() -> None:
     store, clock = Broken(), HandClock()

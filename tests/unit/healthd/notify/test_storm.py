@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
@@ -11,6 +11,7 @@ import pytest
 
 from healthd.notifiers import KINDS, NOTIFIERS, alertmanager, grafana, pagerduty, sendgrid, sentry, slack, webhook
 from healthd.notifiers.contract import NotifierContext
+from healthd.notifiers.email import Email
 from healthd.notifiers.notice import Notice, Severity
 from healthd.notify.delivery_queue import DeliveryMetrics, Mailbox
 from tests.fakes.monitoring import MIDNIGHT, LoopClock
@@ -28,6 +29,7 @@ ROLLBACK = Notice(
 )
 OPTIONS: dict[str, dict[str, Any]] = {
     "alertmanager": {"url": "http://alerts.test"},
+    "email": {"host": "mail.test", "from": "a@b.test", "to": ["c@d.test"]},
     "grafana": {"url": "http://grafana.test", "token": "t"},
     "pagerduty": {"routing_key": "k"},
     "sendgrid": {"key": "k", "from": "a@b.test", "to": ["c@d.test"]},
@@ -36,7 +38,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "webhook": {"url": "http://hook.test"},
 }
 TAKES = 0.3  # seconds that a receiver takes for a message
-SEVERAL = {"alertmanager", "sendgrid", "slack"}
+SEVERAL = {"alertmanager", "email", "sendgrid", "slack"}
 
 
 def notice(number: int, severity: Severity = Severity.CRITICAL) -> Notice:
@@ -57,6 +59,11 @@ class Wire:
         self.sent: list[tuple[float, str]] = []
         for module in (alertmanager, grafana, pagerduty, sendgrid, sentry, slack, webhook):
             monkeypatch.setattr(module, "post", self._post)
+
+        async def send(mail: Email, notices: Sequence[Notice]) -> None:  # its thread would not keep virtual time
+            await self._post(None, "", data=mail._mail(notices).as_bytes())
+
+        monkeypatch.setattr(Email, "send", send)
 
     async def _post(self, _session: object, _url: str, json: object = None, data: bytes = b"", **_rest: object) -> None:
         await asyncio.sleep(TAKES)
