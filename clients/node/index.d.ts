@@ -1,0 +1,54 @@
+export type Verdict = "running" | "pass" | "fail" | "inconclusive" | "cancelled";
+
+export interface Version {
+  version: string;
+  target?: string | null;
+  labels?: Record<string, string>;
+}
+
+export interface VerifyRequest {
+  service: string;
+  candidate: Version;
+  baseline?: Version | null;
+  policy?: string | null;
+  rollback?: "auto" | "off";
+  deployment?: {id?: string; actor?: string; url?: string};
+  [more: string]: unknown;
+}
+
+/** One gate, as `GET /gates/{id}` describes it in `/openapi.json`. */
+export interface Gate {
+  id: string;
+  service: string;
+  policy: string;
+  state: string;
+  /** `running` until there is one. */
+  verdict: Verdict;
+  /** True only of a deploy that passed. */
+  may_stay: boolean;
+  /** Address of its page for people. */
+  page: string | null;
+  [more: string]: unknown;
+}
+
+export declare class Refused extends Error {
+  readonly status: number;
+  readonly problem: {title?: string; detail?: string; [more: string]: unknown};
+}
+
+export declare class Unreachable extends Error {}
+
+export declare class GateClient {
+  /** `retryFor` and `timeout` in seconds. */
+  constructor(url: string, options?: {token?: string; retryFor?: number; timeout?: number});
+  verify(request: VerifyRequest, options?: {key?: string}): Promise<Gate>;
+  couldStart(request: VerifyRequest): Promise<Record<string, unknown>>;
+  gate(id: string, options?: {wait?: number}): Promise<Gate>;
+  verdict(id: string): Promise<Gate>;
+  gates(query?: {service?: string; state?: string; limit?: number; before?: string}): Promise<{gates: Gate[]}>;
+  cancel(id: string, reason: string): Promise<Gate>;
+  approve(id: string, reason: string): Promise<Gate>;
+  reject(id: string, reason: string): Promise<Gate>;
+  rollback(id: string, reason: string): Promise<Gate>;
+  push(id: string, evidence: Record<string, unknown>): Promise<void>;
+}
