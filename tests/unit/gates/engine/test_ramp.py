@@ -278,3 +278,21 @@ async def test_killed_at_any_step_nothing_is_lost_and_nothing_doubled(file: Path
         assert ascends([order.weight or 0.0 for order in orders])
         assert [weight for _, weight in dict.fromkeys(seen)] == sorted(weight for _, weight in dict.fromkeys(seen))
         assert world.weight == 1.0
+
+
+@pytest.mark.parametrize(("bad", "verdict"), [(0.0, Verdict.PASS), (0.1, Verdict.FAIL)])
+async def test_traffic_that_triples_in_the_middle(file: Path, world: World, bad: float, verdict: Verdict) -> None:
+    """The budget holds for the traffic that came: of three times as much no more than three times as much is harmed."""
+
+    def grows(seconds: float, _weight: float) -> float:
+        world.traffic = 3 * TRAFFIC if seconds >= 35 else TRAFFIC
+        return bad
+
+    world.bad = grows
+    async with replica(file, ramping({"budget": 300})) as running:
+        gate = await answered(running)
+        assert gate.decision is not None
+        assert gate.decision.verdict is verdict
+        gate = await over(running, gate)
+        assert world.harmed <= 1.5 * 300
+        assert world.set[-1] == (1.0 if verdict is Verdict.PASS else 0.0)
