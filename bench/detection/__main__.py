@@ -21,7 +21,7 @@ from bench.detection.trials import Result, Tally, run
 
 _UNTUNED_SEED = 20261122
 _SLOW = 5
-"""Part of the runs that a cell of latency or of silence gets: the product's own judge takes its streams one by one."""
+"""Part of the runs of a cell of latency, silence or passes: the product's own judge takes its streams one by one."""
 
 
 def main() -> None:
@@ -37,7 +37,7 @@ def main() -> None:
     one = partial(run, seed=asked.seed, peers=0 if asked.aims else peers, interval=asked.interval)
     with ProcessPoolExecutor(asked.jobs or os.cpu_count()) as pool:
         results = list(pool.map(one, chosen, [_runs(cell.scenario, runs) for cell in chosen]))
-    print(f"{runs} runs of every healthy cell, half as many of the others, a fifth of those of latency and silence;")
+    print(f"{runs} runs of a healthy cell, half as many of a harmful one, a fifth for latency, silence and passes;")
     print(f"seed {asked.seed}; {asked.interval:g} s looks; base error rates {', '.join(f'{b:.1%}' for b in bases)};")
     print(f"{', '.join(f'{rate:g}' for rate in rates)} requests/s in each arm.")
     for title, table in (
@@ -73,7 +73,7 @@ def _numbers(text: str) -> tuple[float, ...]:
 
 
 def _runs(scenario: Scenario, runs: int) -> int:
-    if scenario.latency or scenario.silent:
+    if scenario.latency or scenario.silent or scenario.passes:
         return max(4, runs // _SLOW)
     return max(4, runs // 2 if scenario.harmful else runs)
 

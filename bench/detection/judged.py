@@ -20,7 +20,7 @@ from healthd_gates.judge.assumed import Assumed
 from healthd_gates.judge.judge import Judge
 from healthd_gates.judge.rules import Rule, Rules
 
-_START = datetime(2026, 1, 1, tzinfo=UTC)
+START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ def _watched(
 def evidence_of(stream: Stream, interval: float, *, beside: bool) -> Iterator[Evidence]:
     for step in range(stream.n.size):
         yield Evidence(
-            at=_START + timedelta(seconds=interval * (step + 1)),
+            at=START + timedelta(seconds=interval * (step + 1)),
             seconds=interval,
             candidate=_counts(stream.n, stream.x, stream.slow[0], step),
             baseline=_counts(stream.m, stream.y, stream.slow[1], step) if beside else None,
@@ -146,7 +146,7 @@ def evidence_of(stream: Stream, interval: float, *, beside: bool) -> Iterator[Ev
 def history_of(stream: Stream) -> Iterator[Evidence]:
     requests, bad = stream.history
     for step in range(requests.size):
-        yield Evidence(_START, HISTORY_SECONDS, baseline=_counts(requests, bad, stream.slow[2], step))
+        yield Evidence(START, HISTORY_SECONDS, baseline=_counts(requests, bad, stream.slow[2], step))
 
 
 def _counts(requests: Array, bad: Array, slow: Array, step: int) -> Counts | None:

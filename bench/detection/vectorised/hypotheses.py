@@ -96,7 +96,7 @@ class Refutation:
         self._calm = np.where(worse, 0.0, self._calm)
         self._gains = np.where(worse[:, None], self._gains + np.maximum(0.0, log_es), self._gains)
         refuted = active & ~worse & self._is_refuted
-        taken = np.where(refuted[:, None], np.maximum(0.0, self._gains - refutation._KEPT), 0.0)
+        taken = np.where(refuted[:, None], self._gains, 0.0)
         self._forget(refuted | (active & (self._reports > self._longest)))
         return np.asarray(log_es - taken)
 

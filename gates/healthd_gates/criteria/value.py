@@ -14,6 +14,14 @@ from healthd_gates.judge.past import Past
 from healthd_gates.sources.contract import Series
 
 
+class BesideDrift(Beside):
+    """The limit on how much worse than the baseline beside it the candidate may be, beyond what drifts by itself."""
+
+    drift: float | None = Field(None, ge=0, allow_inf_nan=False)
+    """How far the values of two healthy versions stay apart for minutes, in the unit of the value; what the last three
+    hours show unless given. Without an hour of a past the comparison decides nothing."""
+
+
 class Value(Shared):
     """A number that is no count: inside a band, a plain threshold without a guarantee, and no worse than the baseline's
     beside it, with the stated risk. Of several instances the median counts. It proves harm, and no safety."""
@@ -27,7 +35,7 @@ class Value(Shared):
     """The upper end of the band."""
     lasting: Span = Field(60.0, alias="for")
     """Time outside the band after which it fails."""
-    compare: Beside | None = None
+    compare: BesideDrift | None = None
     """The comparison with the baseline that runs beside the candidate, beside the band or instead of it."""
     worse: Literal["higher", "lower"] = "higher"
     """The direction of harm in a comparison."""
@@ -66,5 +74,10 @@ class Value(Shared):
         """The tolerated ratio to the baseline."""
         return None if self.compare is None else self.compare.tolerated
 
+    @property
+    def drift(self) -> float | None:
+        """How far the value drifts by itself, None if that is to be learnt."""
+        return None if self.compare is None else self.compare.drift
+
     def build(self, frame: Frame, past: Past) -> Criterion:
-        return value.Value(self, frame)
+        return value.Value(self, frame, past)

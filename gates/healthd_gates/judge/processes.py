@@ -16,8 +16,8 @@ _SAFE_TIMES = (0.97, 0.9, 0.8, 0.6, 0.4, 0.2, 0.05)
 _FRACTIONS = (0.1, 0.35, 0.9)
 _SCALED = (0.02, 0.08, 0.2, 0.35, 0.6)
 _HARM_RATIOS = (1.25, 1.6, 3.5, 9.0)
-_RATIO_WEIGHTS = (0.12, 0.46, 0.28, 0.14)
-_FIRST = 0.85
+_RATIO_WEIGHTS = (0.08, 0.60, 0.22, 0.10)
+_FIRST = 0.9
 """Weight of harm that is there from the first interval on: the release causes it."""
 _KNOWN = 0.8
 """Weight of the bet on the rate that the past lets expect."""

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from math import sqrt
 
 _STRONG = 2.0  # nats, above which a run of bad reports is more than chance
-_KEPT = 0.5  # nats that are left of it
 _FEWEST, _PART, _SIGMAS = 5.0, 0.5, 3.0  # errors expected at the rate of the run, and how far fewer there must be
 
 
@@ -14,7 +13,8 @@ class Refutation:
     """The gain of each bet in the present run of bad reports, and whether the run was only a burst.
 
     Harm stays: at the rate of the run errors go on. If less than half of them come, too few to be chance, the run is
-    over and is worth next to nothing. This only lowers an e-value, and so costs no validity.
+    over and is worth nothing, since what each of many bursts left would add up. This only lowers an e-value, and so
+    costs no validity.
     """
 
     def __init__(self, bets: int, longest: int) -> None:
@@ -41,7 +41,7 @@ class Refutation:
             self._calm = (0.0, 0.0)
             self._gains = [gain + max(0.0, step) for gain, step in zip(self._gains, log_es, strict=True)]
         elif self._is_refuted:
-            credited = [step - max(0.0, gain - _KEPT) for gain, step in zip(self._gains, log_es, strict=True)]
+            credited = [step - gain for gain, step in zip(self._gains, log_es, strict=True)]
             self._forget()
         if self._reports > self._longest:
             self._forget()

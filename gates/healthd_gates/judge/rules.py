@@ -130,7 +130,7 @@ class RateRule(_Named, Protocol):
 
 class ValueRule(_Named, Protocol):
     """A value: outside of `lowest` and `highest` for less than `patience` seconds, and no worse than `ratio` times the
-    baseline's in comparisons that are `sample` seconds apart."""
+    baseline's, by more than `drift` (learnt if None), in comparisons that are `sample` seconds apart."""
 
     @property
     def stream(self) -> str | None: ...
@@ -149,6 +149,9 @@ class ValueRule(_Named, Protocol):
 
     @property
     def ratio(self) -> float | None: ...
+
+    @property
+    def drift(self) -> float | None: ...
 
     @property
     def worse(self) -> str: ...

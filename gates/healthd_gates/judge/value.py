@@ -3,9 +3,10 @@ baseline beside it a bet on the sign of the difference, with the stated risk.
 
 The bet assumes no distribution. Against "in every comparison the candidate is worse than tolerated with a chance of at
 most one half, given all before", a stake f gains ln(1 + f) where it is worse and ln(1 − f) where it is not, which
-expects at most 1 (betting on a coin: Waudby-Smith & Ramdas 2024). A tie counts for the candidate. It holds as far as
-the arms are alike but for the release, and their difference does not drift for longer than a comparison: a lasting
-difference between two machines is no noise.
+expects at most 1 (betting on a coin: Waudby-Smith & Ramdas 2024). A tie counts for the candidate. Values drift for
+longer than a comparison, and two healthy arms then differ for many in a row; so worse is what is worse by more than the
+drift that the past shows. Where no past shows it, and the rule does not say it, the comparison is told and decides
+nothing.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from statistics import median
 from healthd_gates.domain.evidence import CriterionReport, Finding, Reason, Unit, Values
 from healthd_gates.judge import explain
 from healthd_gates.judge.criterion import END_SUSPICION, Frame, Look
+from healthd_gates.judge.drift import Drift, drift_of
 from healthd_gates.judge.mixtures import OnsetMixture
+from healthd_gates.judge.past import Past
 from healthd_gates.judge.rules import ValueRule
 from healthd_gates.judge.streams import interval_of
 
@@ -47,11 +50,12 @@ class Value:
     proves_safety = False
     baseline_bad = False
 
-    def __init__(self, rule: ValueRule, frame: Frame) -> None:
+    def __init__(self, rule: ValueRule, frame: Frame, past: Past) -> None:
         self.name, self.critical, self.weight = rule.name, rule.critical, rule.weight
         self._rule, self._frame = rule, frame
         spacing = max(rule.sample, frame.timing.interval)
         self._bet = None if rule.ratio is None else SignBet(max(1, round(frame.timing.maximum / spacing)))
+        self._drift = drift_of([*past.before, *past.bake]) if rule.drift is None else Drift(rule.drift)
         self._own: float | None = None
         self._other: float | None = None
         self._compared: tuple[float, float] | None = None
@@ -109,10 +113,10 @@ class Value:
         self._bet.step(worse=worse, cap=cap)
 
     def _is_worse(self, own: float, other: float) -> bool:
-        ratio = self._rule.ratio or 1.0
+        ratio, drift = self._rule.ratio or 1.0, self._drift or Drift(0.0)
         if self._rule.worse == "lower":
-            return own < (other / ratio if other >= 0 else other * ratio)
-        return own > (other * ratio if other >= 0 else other / ratio)
+            return own < drift.below(other / ratio if other >= 0 else other * ratio)
+        return own > drift.above(other * ratio if other >= 0 else other / ratio)
 
     @property
     def failed(self) -> bool:
@@ -126,8 +130,8 @@ class Value:
 
     @property
     def log_e_harm(self) -> float | None:
-        """ln E of harm; None without a comparison."""
-        return None if self._bet is None else self._bet.log_e
+        """ln E of harm; None without a comparison that may decide."""
+        return None if self._bet is None or self._drift is None else self._bet.log_e
 
     @property
     def _is_clear(self) -> bool:
@@ -166,7 +170,8 @@ class Value:
     def _finding(self, silence: Finding | None) -> Finding:
         if self.failed or (self.log_e_harm or 0.0) >= self._frame.harm_needed:
             return Finding.HARM
-        return silence or (Finding.CLEAR if self.acceptable else Finding.OPEN)
+        unknown = self._bet is not None and self._drift is None
+        return silence or (Finding.CLEAR if self.acceptable and not unknown else Finding.OPEN)
 
     def _sentence(self, finding: Finding) -> str:
         parts = list[str]()
@@ -180,6 +185,10 @@ class Value:
             parts.append(
                 f"baseline {known}, worse in {self._worse} of {explain.plural(self._comparisons, 'comparison')}"
             )
+            if self._drift is None:
+                parts.append("decides nothing: no hour of a past shows how far it drifts by itself; set compare.drift")
+            elif self._drift.difference:
+                parts.append(f"beyond a drift of {self._drift.difference:.3g}")
             if self._instances < 2:
                 parts.append("one instance an arm, so that a lasting difference of machines looks the same")
         seen = "not measured yet" if self._own is None else f"{self._own:.4g}"

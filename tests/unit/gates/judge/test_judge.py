@@ -290,7 +290,7 @@ def test_shared_outage_does_not_fail() -> None:
 
 def test_suspicion_at_the_end_is_not_passed() -> None:
     """Harm that is likely but not proven ends inconclusive."""
-    stream = [*HEALTHY[:3], *[interval((50, 1.1), (50, 0.5)) for _ in range(102)]]
+    stream = [*HEALTHY[:3], *[interval((50, 1.05), (50, 0.5)) for _ in range(102)]]
     standing = until_verdict(Judge(Rules(BY_ERRORS, timing=Timing(minimum=990, maximum=990)), HISTORY), stream)
     assert standing.verdict is Verdict.INCONCLUSIVE
     assert standing.reason is Reason.HARM_SUSPECTED

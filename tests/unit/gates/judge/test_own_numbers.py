@@ -137,8 +137,49 @@ def test_a_value_against_the_baseline(options: dict[str, Any], own: float, other
     def noise(mean: float) -> Draw:
         return lambda _: Measured((mean * random.uniform(0.98, 1.005), mean))
 
-    standing = judged(value(compare={"tolerated": 1.5}, sample="10s", **options), noise(own), noise(other))
+    standing = judged(value(compare={"tolerated": 1.5, "drift": 0}, sample="10s", **options), noise(own), noise(other))
     assert standing.verdict is verdict
+
+
+def judged_with_past(criterion: Value, past: Callable[[int], float], own: float, spans: int = 360) -> Standing:
+    """The verdict on a value beside a baseline of 100, whose past is given in steps of half a minute."""
+    history = [
+        Evidence(START, 30.0, baseline=Counts(6000, 6), streams={"memory": Stream(None, Measured((past(place),)))})
+        for place in range(spans)
+    ]
+    judge = Judge(Rules((ErrorRate(), criterion), timing=TIMING), history)
+    random = Random(1)
+    return until_verdict(judge, course(criterion, lambda _: Measured((own + random.random(),)), values(100.0)))
+
+
+@pytest.mark.parametrize(
+    ("past", "own", "verdict"),
+    [
+        (lambda place: 100.0 + place % 7, 160.0, Verdict.FAIL),  # noise that five minutes even out
+        (lambda place: 80.0 if place // 20 % 2 else 120.0, 160.0, Verdict.PASS),  # ten minutes high, ten low
+        (lambda place: 80.0 if place // 20 % 2 else 120.0, 200.0, Verdict.FAIL),  # worse than that explains
+        (lambda place: 100.0 + place / 9, 160.0, Verdict.PASS),  # rises by forty in three hours
+    ],
+)
+def test_harm_is_more_than_the_value_drifts_by_itself(
+    past: Callable[[int], float], own: float, verdict: Verdict
+) -> None:
+    """Healthy versions stay apart for minutes where the value drifts; the past shows by how much."""
+    standing = judged_with_past(value(compare={"tolerated": 1.3}, sample="10s"), past, own)
+    assert standing.verdict is verdict
+
+
+@pytest.mark.parametrize("spans", [0, 100])
+def test_a_value_without_a_past_decides_nothing_and_says_so(spans: int) -> None:
+    """Fifty minutes show no drift; `drift` says what nobody can have seen."""
+    quiet = lambda _: 100.0  # noqa: E731
+    standing = judged_with_past(value(compare={"tolerated": 1.3}, sample="10s"), quiet, 200.0, spans)
+    told = standing.criteria[1]
+    assert (standing.verdict, told.finding, told.log_e_harm) == (Verdict.PASS, Finding.OPEN, None)
+    assert "decides nothing" in told.sentence
+    assert "compare.drift" in told.sentence
+    said = judged_with_past(value(compare={"tolerated": 1.3, "drift": 10}, sample="10s"), quiet, 200.0, spans)
+    assert said.verdict is Verdict.FAIL
 
 
 def test_one_sample_counts_once() -> None:

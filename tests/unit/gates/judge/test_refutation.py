@@ -1,4 +1,4 @@
-"""Bursts that are over are worth next to nothing; harm that goes on keeps what it has said."""
+"""Bursts that are over are worth nothing; harm that goes on keeps what it has said."""
 
 from collections.abc import Sequence
 
@@ -24,8 +24,13 @@ def gained(counts: Sequence[tuple[float, float, float]]) -> float:
 
 
 def test_a_burst_that_is_over_is_taken_back() -> None:
-    """Two reports with 10 of 250 requests failed, then none: what is left is half a nat, less what calm reports say."""
-    assert gained([(1.5, 250, 10)] * 2 + [(-0.1, 250, 0)] * 3) == pytest.approx(0.5 - 0.3)
+    """Two reports with 10 of 250 requests failed, then none: nothing is left of them, and calm reports count."""
+    assert gained([(1.5, 250, 10)] * 2 + [(-0.1, 250, 0)] * 3) == pytest.approx(-0.3)
+
+
+def test_many_bursts_do_not_add_up() -> None:
+    """Twenty bursts, each over before the next, say no more than their calm reports do."""
+    assert gained(([(1.5, 250, 10)] * 2 + [(-0.1, 250, 0)] * 3) * 20) == pytest.approx(-6.0)
 
 
 @pytest.mark.parametrize("after", [(-0.1, 250, 7), (-0.1, 20, 0), (0.4, 250, 10)])
