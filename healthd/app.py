@@ -65,6 +65,7 @@ from healthd_gates.app import Gates
 from healthd_gates.config.settings import Config as Config
 from healthd_gates.domain.gate import Gate
 from healthd_gates.engine import notifications as gate_news
+from healthd_gates.pages.acts import GateActs
 from healthd_gates.pages.gate_history import GateHistories
 from healthd_gates.pages.page import GatePage
 from healthd_gates.pages.recent import RecentGates
@@ -140,6 +141,7 @@ class Daemon:
         self.gates: Gates | None = None
         self.gate_api: GateApi | None = None
         self.gate_page: GatePage | None = None
+        self.gate_acts: GateActs | None = None
         self.systemd = ServiceManager(os.environ)
         self.watchdog = Watchdog(
             lagged=self._lagged,
@@ -205,8 +207,8 @@ class Daemon:
             *self.heartbeats_api.routes(),
             *self.history_api.routes(),
         ]
-        if self.gate_api is not None and self.gate_page is not None:
-            routes += [*self.gate_api.routes(), *self.gate_page.routes()]
+        if self.gate_api is not None and self.gate_page is not None and self.gate_acts is not None:
+            routes += [*self.gate_api.routes(), *self.gate_page.routes(), *self.gate_acts.routes()]
             self.api_docs.add(self.gate_api.operations)
         return server.build(self.health, self.checks_api, self.metrics, routes)
 
@@ -247,6 +249,7 @@ class Daemon:
         self.gate_api = GateApi(gate_service, self.gates.runs, self._guard, self._clock)
         gate_histories = GateHistories(gate_service, self.gates.gate_store, self.gates.outbox)
         self.gate_page = GatePage(gate_histories, self._guard, self._clock, self.renderer, self.streams)
+        self.gate_acts = GateActs(gate_service, self.gate_api.reach, self._guard, self.renderer, self.gate_page.renew)
         gate_service.freezes = self.windows.freezes
         self.page.deploys = RecentGates(gate_service)
         self.page.troubles = self.health.troubles = self.gates.troubles

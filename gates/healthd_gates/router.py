@@ -47,8 +47,8 @@ class GateApi:
             found = runs.config.services.get(service)
             return found.labels if found is not None else {}
 
-        reach = ServicesInReach(service_of, lambda: runs.config.hooks, labels_of)
-        self._door = AccessControl(guard, RateLimiter(rate, clock), reach, lambda: runs.config.http.external_url)
+        self.reach = ServicesInReach(service_of, lambda: runs.config.hooks, labels_of)
+        self._door = AccessControl(guard, RateLimiter(rate, clock), self.reach, lambda: runs.config.http.external_url)
         self.operations: Sequence[Operation] = (
             *Verify(gate_service, self._patience).operations(),
             *GateCalls(gate_service, self._patience).operations(),

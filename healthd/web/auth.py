@@ -163,6 +163,16 @@ class Guard:
             raise _unauthorized(self._how_to_come_in("send a token as `Authorization: Bearer …`"))
         if caller is _THIS_HOST and not caller.may(scope):
             raise _unauthorized(self._how_to_come_in("on this host too, what changes something needs a token"))
+        return self._with_scope(caller, scope)
+
+    def bearer_of(self, token: str, scope: str) -> Caller:
+        """Return the holder of a token that a form brought, whatever else the browser sent. Raises Problem 401 or
+        403."""
+        return self._with_scope(
+            self._by_token(token or None, "write your token, as `healthd token new` printed it"), scope
+        )
+
+    def _with_scope(self, caller: Caller, scope: str) -> Caller:
         if not caller.may(scope):
             cure = f"give it that scope under auth.tokens, or make one with `healthd token new --scope {scope}`"
             raise Problem(403, "Forbidden", f"token {caller.name!r} lacks the scope {scope}: {cure}")

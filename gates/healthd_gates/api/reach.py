@@ -50,6 +50,10 @@ class ServicesInReach:
         else:
             raise call.caller.beyond_reach("what this call changes")
 
+    def admit_service(self, caller: Caller, service: str) -> None:
+        """Raise Problem 403 for a service beyond the reach of a caller."""
+        self._admit(caller, (service,))
+
     def _admit(self, caller: Caller, services: Iterable[str]) -> None:
         for service in services:
             if caller.reach is not None and not caller.reach.service(service, self.labels_of(service)):

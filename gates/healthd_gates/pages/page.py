@@ -14,7 +14,7 @@ from healthd.journal.database import JournalError
 from healthd.runtime.clock import Clock
 from healthd.web.auth import Guard
 from healthd.web.pages.parts import Part, Parts
-from healthd.web.pages.renderer import Renderer
+from healthd.web.pages.renderer import FORMS, Renderer
 from healthd.web.pages.stream import Streams
 from healthd.web.problems import Problem
 from healthd_gates.api.operation import GATE_ID
@@ -59,13 +59,18 @@ class GatePage:
         path = f"/gates/{{gate_id:{GATE_ID}}}/page"
         return [web.get(path, self._showing(self._page)), web.get(f"{path}/events", self._events, allow_head=False)]
 
+    def renew(self, gate_id: str) -> None:
+        """Draw the page of a gate anew when it is asked for next."""
+        if (scene := self._scenes.get(gate_id)) is not None:
+            scene.good_until = 0.0
+
     async def _page(self, request: web.Request) -> web.Response:
         gate_id = request.match_info["gate_id"]
         self._guard.challenge(request, "gates:read")
         await self._renderer.ready()
         parts = await self._refresh(gate_id)
         context = {"parts": parts, "now": self._clock.now(), "events": f"/gates/{gate_id}/page/events"}
-        return self._renderer.page("gate.html", {**context, "gate_id": gate_id})
+        return self._renderer.page("gate.html", {**context, "gate_id": gate_id}, headers=FORMS)
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
         async def refresh() -> Parts:
@@ -130,7 +135,10 @@ class GatePage:
             "ramp": self._part("ramp", ramp_view(film)),
             "orders": self._part("orders", gate.rollback, _label(gate), errands(film.orders)),
             "about": self._part("about", *_what_stays(gate)),
-            "act": self._part("act", gate.id, headline.undecided, gate.state.value, gate.rollback, gate.ramp),
+            "act": self._part(
+                "act",
+                *(gate.id, headline.undecided, gate.state.value, gate.rollback, gate.ramp, self._guard.knows_tokens),
+            ),
             "log": self._part("log", log(film)),
         }
 

@@ -45,6 +45,7 @@ from healthd.web.refusals import Refusals
 from healthd.web.windows_api import WindowsApi
 from healthd_gates.api.rate_limit import Rate
 from healthd_gates.config.settings import Config
+from healthd_gates.pages.acts import GateActs
 from healthd_gates.pages.gate_history import GateHistories
 from healthd_gates.pages.page import GatePage
 from healthd_gates.pages.recent import RecentGates
@@ -152,6 +153,7 @@ async def app(tmp_path: Path) -> AsyncIterator[web.Application]:
     docs = ApiDocs(renderer)
     docs.add(api.operations)
     gate_page = GatePage(histories, guard, clock, renderer, streams)
+    acts = GateActs(replica.keeper, api.reach, guard, renderer)
     KNOWN["shown"] = (await replica.keeper.start(request("api-0", policy="endless"), caller="ci")).id
     windows = WindowsApi(
         Windows(replica.board, WindowStore(replica.database, clock), clock),
@@ -163,7 +165,7 @@ async def app(tmp_path: Path) -> AsyncIterator[web.Application]:
     )  # fmt: skip
     past = HistoryApi(Past(replica.database), replica.board, guard, replica.in_force, clock, Redactor())
     daemons = [*windows.routes(), *heartbeats.routes(), *past.routes()]
-    routes = [*daemons, *api.routes(), *status.routes(), *docs.routes(), *gate_page.routes()]
+    routes = [*daemons, *api.routes(), *status.routes(), *docs.routes(), *gate_page.routes(), *acts.routes()]
     yield server.build(health, ChecksApi(suite, replica.board, guard), Metrics(replica.board, "1", "t"), routes)
     streams.stop()
     await suite.close()

@@ -1,0 +1,152 @@
+"""`POST /gates/{id}/page`: what a person does on a gate's page. The form brings the person's token: a browser sends it
+to nobody by itself, so that no other page can act in a person's name."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
+from urllib.parse import parse_qs, urlsplit
+
+from aiohttp import hdrs, web
+from multidict import istr
+
+from healthd.web.auth import Caller, Guard
+from healthd.web.pages.renderer import Renderer
+from healthd.web.problems import Problem
+from healthd_gates.api.operation import GATE_ID
+from healthd_gates.api.problems import problem_of
+from healthd_gates.api.reach import ServicesInReach
+from healthd_gates.domain.errors import Refusal
+from healthd_gates.domain.evidence import Verdict
+from healthd_gates.domain.gate import Gate
+from healthd_gates.engine.service import GateService
+
+_FORM = "application/x-www-form-urlencoded"
+_LARGEST = 8 * 1024  # bytes
+_LONGEST_REASON = 500
+_PATIENCE = 5.0  # seconds for the form to arrive
+_SEC_FETCH_SITE = istr("Sec-Fetch-Site")
+_Act = Callable[[str, str, str], Awaitable[Gate]]
+
+
+class GateActs:
+    """Buttons of the page of a gate. What they do is what the API's calls do, under the same scopes and bounds."""
+
+    def __init__(
+        self,
+        gate_service: GateService,
+        reach: ServicesInReach,
+        guard: Guard,
+        renderer: Renderer,
+        acted: Callable[[str], None] = lambda _gate_id: None,
+    ) -> None:
+        """`acted` is told the id of each gate that was changed, so that its page shows that at once."""
+        self._gate_service, self._reach, self._guard, self._renderer = gate_service, reach, guard, renderer
+        self._acted = acted
+        self._acts: dict[str, tuple[str, _Act]] = {
+            "approve": ("gates:rollback", self._approve),
+            "reject": ("gates:rollback", self._reject),
+            "rollback": ("gates:rollback", self._rollback),
+            "done": ("gates:rollback", self._done),
+            "give-up": ("gates:rollback", self._give_up),
+            "pause": ("gates:verify", self._pause),
+            "resume": ("gates:rollback", partial(self._resume, pause=0)),
+            "cancel": ("gates:verify", self._cancel),
+        }
+
+    def routes(self) -> list[web.RouteDef]:
+        return [web.post(f"/gates/{{gate_id:{GATE_ID}}}/page", self._post)]
+
+    async def _post(self, request: web.Request) -> web.Response:
+        try:
+            await self._act(request)
+        except Refusal as refusal:
+            problem = problem_of(refusal)
+        except Problem as raised:
+            problem = raised
+        else:
+            return web.Response(status=303, headers={"Location": "page", "Cache-Control": "no-store"})
+        await self._renderer.ready()
+        context = {"title": problem.title, "detail": problem.detail}
+        return self._renderer.page("problem.html", context, problem.status, problem.headers)
+
+    async def _act(self, request: web.Request) -> None:
+        """Do what the form says. Raises Problem, Refusal."""
+        _refuse_other_sites(request)
+        form = await _read(request)
+        act, _, number = form.get("act", "").partition(".")
+        reason = form.get("reason", "").strip()
+        if act not in self._acts:
+            raise Problem(
+                400, "Nothing was done", "the form names nothing that can be done; go back and reload the page"
+            )
+        scope, do = self._acts[act]
+        if act == "resume":
+            do = partial(self._resume, pause=int(number) if number.isdecimal() and len(number) < 10 else 0)
+        caller = await self._caller(request, form.get("token", ""), scope)
+        if form.get("sure") != "yes":
+            raise Problem(400, "Nothing was done", "tick that you mean it, and press the button again")
+        if not 0 < len(reason) <= _LONGEST_REASON:
+            raise Problem(
+                400, "Nothing was done", f"write a reason, of at most {_LONGEST_REASON} characters, for the audit"
+            )
+        gate = await self._gate_service.get(request.match_info["gate_id"])
+        self._reach.admit_service(caller, gate.service)
+        await do(gate.id, caller.name, reason)
+        self._acted(gate.id)
+
+    async def _caller(self, request: web.Request, token: str, scope: str) -> Caller:
+        await self._guard.prepare(request, token)
+        return self._guard.bearer_of(token.strip(), scope)
+
+    async def _approve(self, gate_id: str, caller: str, reason: str) -> Gate:
+        return await self._gate_service.decide(gate_id, Verdict.PASS, caller=caller, reason=reason)
+
+    async def _reject(self, gate_id: str, caller: str, reason: str) -> Gate:
+        return await self._gate_service.decide(gate_id, Verdict.FAIL, caller=caller, reason=reason)
+
+    async def _rollback(self, gate_id: str, caller: str, reason: str) -> Gate:
+        return await self._gate_service.rollback(gate_id, caller=caller, reason=reason)
+
+    async def _done(self, gate_id: str, caller: str, reason: str) -> Gate:
+        return await self._gate_service.give_up(gate_id, caller=caller, reason=reason, done=True)
+
+    async def _give_up(self, gate_id: str, caller: str, reason: str) -> Gate:
+        return await self._gate_service.give_up(gate_id, caller=caller, reason=reason)
+
+    async def _pause(self, gate_id: str, caller: str, reason: str) -> Gate:
+        return await self._gate_service.pause(gate_id, caller=caller, reason=reason)
+
+    async def _resume(self, gate_id: str, caller: str, reason: str, *, pause: int) -> Gate:
+        """Let a ramp go on after the pause that the page showed: a later one has another number."""
+        return await self._gate_service.resume(gate_id, caller=caller, reason=reason, pause=pause)
+
+    async def _cancel(self, gate_id: str, caller: str, reason: str) -> Gate:
+        return await self._gate_service.cancel(gate_id, caller=caller, reason=reason)
+
+
+def _refuse_other_sites(request: web.Request) -> None:
+    """Raise Problem 403 for a form of another site. It would lack a token; this says so before anything is read."""
+    origin = request.headers.get(hdrs.ORIGIN)
+    foreign = origin is not None and urlsplit(origin).netloc.lower() != request.headers.get(hdrs.HOST, "").lower()
+    if request.headers.get(_SEC_FETCH_SITE, "same-origin") not in ("same-origin", "none") or (
+        foreign and _SEC_FETCH_SITE not in request.headers
+    ):
+        raise Problem(403, "Nothing was done", "the form was sent by another site; open the gate's page here")
+
+
+async def _read(request: web.Request) -> dict[str, str]:
+    """Return the fields of a form. Raises Problem."""
+    if request.content_type != _FORM:
+        raise Problem(415, "Nothing was done", f"this takes forms, of the type {_FORM}; programs call the API")
+    if request.content_length is None or request.content_length > _LARGEST:
+        raise Problem(413, "Nothing was done", f"a form may have {_LARGEST // 1024} KiB")
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            text = (await request.read()).decode("utf-8", "replace")
+        return {name: values[0] for name, values in parse_qs(text, max_num_fields=10).items()}
+    except TimeoutError:
+        raise Problem(408, "Nothing was done", "the form took too long to arrive") from None
+    except ValueError:
+        raise Problem(400, "Nothing was done", "the form has too many fields") from None
