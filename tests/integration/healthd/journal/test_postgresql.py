@@ -1,5 +1,6 @@
 """A journal on a real PostgreSQL: rights, schemas, neighbours, and addresses as applications have them."""
 
+import asyncio
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -8,8 +9,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from healthd.checks.heartbeat_record import Report, Signal
 from healthd.journal import tables
 from healthd.journal.database import Database, JournalError
+from healthd.journal.heartbeats import HeartbeatStore
 from healthd.journal.journal import AuditEntry, write_audit
 from healthd.runtime.clock import SystemClock
 from healthd_gates.store import tables as gate_tables
@@ -71,6 +74,18 @@ async def test_a_certificate_that_is_verified(tmp_path: Path) -> None:
                 await note(database)
             with pytest.raises(JournalError, match=r"sslrootcert: the file /nowhere\.pem does not exist"):
                 await Database(f"{uri}/nowhere.pem", CLOCK, BRANCHES).open()
+
+
+async def test_reports_of_jobs_at_once(postgresql_dsn: str) -> None:
+    """Two replicas that write at the same time lose none, and each reads what the other wrote."""
+    async with opened(postgresql_dsn) as one, opened(postgresql_dsn) as two:
+        stores = [HeartbeatStore(database, CLOCK) for database in (one, two)]
+        for store in stores:
+            await store.load()
+        starts = [Report("backup", Signal.START, CLOCK.now(), run=str(number)) for number in range(10)]
+        await asyncio.gather(*(stores[n % 2].save([start], []) for n, start in enumerate(starts)))
+        for store in stores:
+            assert len((await store.load())["backup"].runs) == 10
 
 
 async def test_a_role_that_may_not_create_tables(
