@@ -58,6 +58,11 @@ class HookConfig(Model):
         """Yield the policies that the hook names for a preflight."""
         return ()
 
+    @property
+    def alternates(self) -> bool:
+        """True if the tool swaps the places of both versions at every deployment, and does not say which is where."""
+        return False
+
 
 _KUBERNETES_NAME = r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?"
 
@@ -98,6 +103,10 @@ class CodeDeployConfig(HookConfig):
 
     def deploys(self) -> Iterable[Deploys]:
         return self.services.values()
+
+    @property
+    def alternates(self) -> bool:
+        return True
 
 
 ServiceInEnvironment = Annotated[
@@ -147,6 +156,10 @@ class EcsConfig(HookConfig):
 
     def deploys(self) -> Iterable[Deploys]:
         return (deploys for stages in self.services.values() for deploys in stages.values())
+
+    @property
+    def alternates(self) -> bool:
+        return True
 
 
 CanaryName = Annotated[

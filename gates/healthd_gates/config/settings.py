@@ -31,7 +31,7 @@ from healthd_gates.config.builtin_policies import SHIPPED
 from healthd_gates.config.freeze_window import Freeze
 from healthd_gates.config.hooks import HookConfig
 from healthd_gates.config.policy import Policy
-from healthd_gates.config.unanswerable import unanswerable
+from healthd_gates.config.unanswerable import misplaced, unanswerable
 from healthd_gates.config.unmeasurable import unmeasurable
 from healthd_gates.criteria.contract import Configured, CriterionConfig
 from healthd_gates.sources import AnySource
@@ -255,6 +255,15 @@ def _asks_about_what_there_is(hook: HookConfig, info: ValidationInfo) -> HookCon
     for name in hook.policies():
         if name in policies and policies[name].quarantine:
             raise ValueError(f"names {name!r} for a preflight, before there is a version: give it quarantine: false")
+    for deploys in hook.deploys() if hook.alternates else ():
+        service: Service | None = info.data.get("services", {}).get(deploys.service)
+        policy = policies.get(deploys.policy or service.policy) if service is not None else None
+        if service is not None and policy is not None and (source := misplaced(service, policy)) is not None:
+            raise ValueError(
+                f"names {deploys.service}, whose source counts by target group, and {hook.kind} swaps the groups of "
+                f"both versions at every deployment: {source} would see the old version every second time. Take a source "
+                "that tells versions apart (prometheus, scrape, push), or a probe of the test listener"
+            )
     return hook
 
 

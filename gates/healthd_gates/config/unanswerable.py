@@ -31,6 +31,12 @@ def unanswerable(service: Service, policy: Policy) -> Iterator[str]:
             yield f"criterion {criterion.name}: {problem}"
 
 
+def misplaced(service: Service, policy: Policy) -> str | None:
+    """Return the kind of a source that the policy reads and that counts by place, None if there is none."""
+    read = (service.source_of(criterion) for criterion in policy.criteria if criterion.reads_traffic)
+    return next((source.kind for source in read if source is not None and source.counts_by_place), None)
+
+
 def _has_series(model: type[SourceConfig]) -> bool:
     return model.check_series is not SourceConfig.check_series
 

@@ -91,6 +91,10 @@ class CloudWatchConfig(SourceConfig):
     def lateness(self) -> float:
         return self.delay + MINUTE
 
+    @property
+    def counts_by_place(self) -> bool:
+        return True
+
     def tells_apart(self, arms: Arms) -> bool:
         groups = [self.target_groups.get(arm.target or "") for arm in arms.named().values()]
         return len(groups) == len(set(groups))

@@ -70,6 +70,11 @@ class SourceConfig(Model):
         """True if its numbers include latencies, as far as the configuration tells."""
         return True
 
+    @property
+    def counts_by_place(self) -> bool:
+        """True if it counts what reaches a place, such as a target group, whichever version is there."""
+        return False
+
     def tells_apart(self, arms: Arms) -> bool:
         """True if the numbers of the two arms are not the same ones."""
         return True

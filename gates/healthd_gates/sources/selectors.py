@@ -97,6 +97,11 @@ class Selector:
         head = _HEAD.fullmatch(text)
         names, matchers = parse_matchers(head["matchers"] or "") if head else ([], [])
         names = [head["name"], *names] if head and head["name"] else names
+        if not names and any(matcher.label == "__name__" for matcher in matchers):
+            raise ValueError(
+                f"{text!r} takes several metrics: name one, and what else is to count under `sources`, each with a "
+                "criterion of its own"
+            )
         if len(names) != 1 or not names[0]:
             raise ValueError(
                 f'{text!r} is not a vector selector: write name{{label="value"}}, without functions, ranges or offsets'

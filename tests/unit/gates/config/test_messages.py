@@ -77,6 +77,35 @@ def test_a_mistake(text: str, said: str) -> None:
     assert problem.startswith(said)
 
 
+_GROUPS = """\
+services:
+  api:
+    targets: {blue: "http://a", green: "http://b"}
+    source:
+      kind: cloudwatch
+      load_balancer: app/shop/50dc6c495c0c9188
+      target_groups: {blue: targetgroup/blue/73e2d6bc24d8a067, green: targetgroup/green/943f017f100becff}
+hooks:
+  aws: {kind: %s, services: %s}
+"""
+_ECS = "{main/api: {POST_TEST_TRAFFIC_SHIFT: {service: api, target: green, policy: %s}}}"
+
+
+@pytest.mark.parametrize(
+    ("kind", "services"),
+    [("ecs", _ECS % "post-switch"), ("codedeploy", "{api: {service: api, target: green}}")],
+)
+def test_target_groups_that_are_swapped_are_no_way_to_tell_versions_apart(kind: str, services: str) -> None:
+    """The same group has the new version at one deployment and the old one at the next; a gate would judge that."""
+    with pytest.raises(ConfigError, match=f"{kind} swaps the groups of both versions at every deployment"):
+        parse(_GROUPS % (kind, services), "healthd.yaml", Config, {})
+
+
+def test_a_smoke_test_of_the_test_listener_may_be_asked_for() -> None:
+    """It looks at no numbers of a target group."""
+    parse(_GROUPS % ("ecs", _ECS % "smoke"), "healthd.yaml", Config, {})
+
+
 @pytest.mark.parametrize(
     ("written", "share"), [("0.95", 0.95), ("p99", 0.99), ("P99.9", 0.999), ("50%", 0.5), ("'p95'", 0.95)]
 )

@@ -61,6 +61,13 @@ def test_anything_but_a_plain_selector_is_refused(text: str) -> None:
         Selector.parse(text)
 
 
+@pytest.mark.parametrize("text", ['{__name__=~"a|b"}', '{__name__!="a",job="x"}'])
+def test_several_metrics_are_not_one(text: str) -> None:
+    """It is said, and how to have each counted."""
+    with pytest.raises(ValueError, match="takes several metrics: name one"):
+        Selector.parse(text)
+
+
 def test_placeholders_stand_for_the_values_of_the_arm() -> None:
     """In a pattern a value stands for itself; a dollar sign that names nothing stays."""
     selector = Selector.parse('up{v="$version",r=~"x-$region|$target",path=~"/.*$"}').fill("candidate", ARM)
