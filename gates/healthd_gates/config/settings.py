@@ -31,7 +31,7 @@ from healthd_gates.config.builtin_policies import SHIPPED
 from healthd_gates.config.freeze_window import Freeze
 from healthd_gates.config.hooks import HookConfig
 from healthd_gates.config.policy import Policy
-from healthd_gates.config.unanswerable import misplaced, unanswerable
+from healthd_gates.config.unanswerable import counts_by_place, unanswerable
 from healthd_gates.config.unmeasurable import unmeasurable
 from healthd_gates.criteria.contract import Configured, CriterionConfig
 from healthd_gates.sources import AnySource
@@ -258,11 +258,11 @@ def _asks_about_what_there_is(hook: HookConfig, info: ValidationInfo) -> HookCon
     for deploys in hook.deploys() if hook.alternates else ():
         service: Service | None = info.data.get("services", {}).get(deploys.service)
         policy = policies.get(deploys.policy or service.policy) if service is not None else None
-        if service is not None and policy is not None and (source := misplaced(service, policy)) is not None:
+        if service is not None and policy is not None and counts_by_place(service, policy):
             raise ValueError(
                 f"names {deploys.service}, whose source counts by target group, and {hook.kind} swaps the groups of "
-                f"both versions at every deployment: {source} would see the old version every second time. Take a source "
-                "that tells versions apart (prometheus, scrape, push), or a probe of the test listener"
+                "both versions at every deployment: such numbers are the old version's every second time. Take a "
+                "source that tells versions apart (prometheus, scrape, push), or a probe of the test listener"
             )
     return hook
 

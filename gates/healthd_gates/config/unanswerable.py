@@ -31,10 +31,10 @@ def unanswerable(service: Service, policy: Policy) -> Iterator[str]:
             yield f"criterion {criterion.name}: {problem}"
 
 
-def misplaced(service: Service, policy: Policy) -> str | None:
-    """Return the kind of a source that the policy reads and that counts by place, None if there is none."""
+def counts_by_place(service: Service, policy: Policy) -> bool:
+    """True if the policy reads a source that counts by place, such as by target group."""
     read = (service.source_of(criterion) for criterion in policy.criteria if criterion.reads_traffic)
-    return next((source.kind for source in read if source is not None and source.counts_by_place), None)
+    return any(source is not None and source.counts_by_place for source in read)
 
 
 def _has_series(model: type[SourceConfig]) -> bool:

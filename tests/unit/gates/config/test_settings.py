@@ -20,7 +20,7 @@ def _flagger(**more: str) -> dict[str, Any]:
     ("raw", "message"),
     [
         ({"services": {"api": {}}}, "source is missing: policy post-switch"),
-        ({"services": {"api": {**SERVICE, "policy": "none"}}}, "not under policies; there are: batch"),
+        ({"services": {"api": {**SERVICE, "policy": "none"}}}, "not under policies; there are: analysis, batch"),
         ({"services": {"api": {"policy": "smoke"}}}, "targets is missing: policy smoke"),
         ({"services": {"api": {**SERVICE, "on_fail": ["back"]}}}, "not under actions"),
         ({"services": {"api": {**SERVICE, "targets": {"blue": "10.0.0.1:3000"}}}}, "pattern"),

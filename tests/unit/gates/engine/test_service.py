@@ -37,7 +37,7 @@ async def test_what_is_not_configured_is_refused(file: Path) -> None:
     async with replica(file) as running:
         with pytest.raises(refusals.UnknownService, match=r"'shop'; there are: api, web"):
             await start(running, "shop")
-        with pytest.raises(refusals.UnknownPolicy, match="'none'; there are: batch"):
+        with pytest.raises(refusals.UnknownPolicy, match="'none'; there are: analysis, batch"):
             await start(running, policy="none")
         with pytest.raises(refusals.InvalidRequest, match=r"candidate\.target: no target is called 'green'"):
             await running.keeper.start(
