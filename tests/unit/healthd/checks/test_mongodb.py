@@ -92,6 +92,10 @@ def test_messages_are_short() -> None:
     client = Client(URI, 2.0)
     refused = errors.AutoReconnect("h:1: [Errno 111] Connection refused (configured timeouts: connectTimeoutMS: 1 ms)")
     assert client.failure(refused).message == "h:1: [Errno 111] Connection refused"
+    asynchronous = errors.AutoReconnect(
+        "h:1: [Errno 111] Connect call failed ('::1', 1, 0, 0) (configured timeouts: 1 ms)"
+    )
+    assert client.failure(asynchronous).message == "h:1: [Errno 111] Connection refused"
     denied = errors.OperationFailure("denied, full error: {…}", 13, {"errmsg": "not authorized on admin"})
     assert client.failure(denied).message == "not authorized on admin"
 
