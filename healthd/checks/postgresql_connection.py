@@ -80,12 +80,13 @@ class _Query:
 @dataclass(frozen=True, slots=True)
 class _FirstRow:
     sql: str
+    values: tuple[Any, ...]
     within: float
 
     async def fetch(self, connection: asyncpg.Connection[asyncpg.Record]) -> list[asyncpg.Record]:
         # Not by the driver's transaction: at a deadline that would wait for the server once more, to roll back.
         await connection.execute(f"BEGIN READ ONLY; SET LOCAL statement_timeout = {max(1, int(self.within * 1000))}")
-        row = await connection.fetchrow(self.sql)  # the server sends no second one
+        row = await connection.fetchrow(self.sql, *self.values)  # the server sends no second one
         await connection.execute("ROLLBACK")
         return [] if row is None else [row]
 
@@ -107,10 +108,10 @@ class Connection:
         """Run a query. Raises FAILURES; after any failure, cancellation among them, the connection is gone."""
         return await self._run(_Query(sql, values))
 
-    async def look(self, sql: str, *, within: float) -> Answer:
+    async def look(self, sql: str, *values: Any, within: float) -> Answer:
         """Fetch the first row of a query of the user's in a transaction that is read only, and that the server ends
         after `within` seconds, whether or not anybody still waits. Raises as `ask`."""
-        return await self._run(_FirstRow(sql, within))
+        return await self._run(_FirstRow(sql, values, within))
 
     async def _run(self, query: _Query | _FirstRow) -> Answer:
         if self._open is not None and not self._open.is_closed():

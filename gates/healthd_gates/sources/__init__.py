@@ -18,6 +18,7 @@ KINDS = {
     "prometheus": "healthd_gates.sources.prometheus:Prometheus",
     "push": "healthd_gates.sources.push:Push",
     "scrape": "healthd_gates.sources.scrape:Scrape",
+    "sql": "healthd_gates.sources.sql:Sql",
 }
 
 

@@ -152,7 +152,8 @@ def test_full_file_shows_every_option_of_a_check(kind: str) -> None:
 @pytest.mark.parametrize("kind", sorted(SOURCES))
 def test_full_file_shows_every_option_of_a_source(kind: str) -> None:
     """In a service with a source of that kind, or in those that show what every source over HTTP can be told."""
-    sources = [service["source"] for service in YAML(typ="safe").load(FOLDER / "full.yaml")["services"].values()]
+    services = YAML(typ="safe").load(FOLDER / "full.yaml")["services"].values()
+    sources = [each for it in services for each in (it["source"], *it.get("sources", {}).values())]
     shown = {key for source in sources if source["kind"] in (kind, "prometheus", "scrape") for key in _keys(source)}
     assert kind in {source["kind"] for source in sources}
     assert set(find_source(kind).config_model.model_fields) <= shown

@@ -31,7 +31,7 @@ def config(criterion: dict[str, Any], **service: Any) -> Config:
         (
             RATIO,
             {"source": PROBE},
-            "criterion checkouts: a source of kind probe has no series of its own .*; http, prometheus and push have",
+            "criterion checkouts: a source of kind probe has no series .*; http, prometheus, push and sql have",
         ),
         ({**RATIO, "source": "shpo"}, {"sources": {"shop": PROMETHEUS}}, "names 'shpo'.*shop"),
         ({**RATIO, "of": "sum(a)"}, {"source": PROMETHEUS}, "criterion checkouts: of: .*is not a vector selector"),

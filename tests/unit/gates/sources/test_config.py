@@ -24,6 +24,7 @@ GROUP = "targetgroup/blue/73e2d6bc24d8a067"
 CLOUDWATCH = {"kind": "cloudwatch", "load_balancer": BALANCER, "target_groups": {"blue": GROUP}}
 LOG = {"kind": "access_log", "file": "/var/log/nginx/access.log"}
 JSON = {"kind": "http", "url": "http://stats:8080/shop?version=$version", "requests": "requests", "errors": "failed"}
+SQL = {"kind": "sql", "uri": "postgresql://healthd:hush@db/shop", "requests": "SELECT 9", "errors": "SELECT 1"}
 GOOD: dict[str, dict[str, Any]] = {
     "access_log": LOG,
     "cloudwatch": CLOUDWATCH,
@@ -32,6 +33,7 @@ GOOD: dict[str, dict[str, Any]] = {
     "prometheus": PROMETHEUS,
     "push": {"kind": "push"},
     "scrape": SCRAPE,
+    "sql": SQL,
 }
 
 
@@ -41,7 +43,9 @@ def test_every_kind_loads_and_has_a_good_example() -> None:
     for kind, raw in GOOD.items():
         model = config.validate_python(raw)
         assert type(model) is find_kind(kind).config_model
-        assert config.validate_python(model.model_dump(mode="json", exclude_unset=True)).kind == kind
+        shown = model.model_dump(mode="json", exclude_unset=True)
+        hidden = {name: raw[name] for name, value in shown.items() if value == "**********"}
+        assert config.validate_python({**shown, **hidden}).kind == kind
 
 
 @pytest.mark.parametrize(
@@ -78,6 +82,14 @@ def test_every_kind_loads_and_has_a_good_example() -> None:
         ({**JSON, "requests": ""}, "requests: '' is no path"),
         ({**JSON, "errors": "a..b"}, "errors: 'a..b' is no path"),
         ({"kind": "http", "url": "/stats", "requests": "n"}, "errors is missing"),
+        ({**SQL, "uri": "mysql://db/shop"}, "uri"),
+        (
+            {**SQL, "errors": "SELECT 1 WHERE v = '$version'"},
+            r"errors: \$version is a parameter: write it without quotes",
+        ),
+        ({**SQL, "errors": "SELECT $1"}, "parameters have names"),
+        ({**SQL, "errors": "SELECT $$a$$"}, "looks like a placeholder"),
+        ({**SQL, "errors": " "}, "errors: is no query"),
         ({"kind": "access_log"}, "file is missing"),
         ({**LOG, "syslog": "udp://127.0.0.1:5514"}, "not both"),
         ({"kind": "access_log", "syslog": "127.0.0.1:5514"}, "syslog"),

@@ -1,0 +1,80 @@
+"""Numbers that queries find in PostgreSQL, each in a transaction that is read only and that the server ends in time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+from asyncpg import exceptions as errors
+
+from healthd.checks import postgresql_connection as postgresql
+from healthd.checks.database import first_line
+from healthd.checks.sql import number
+from healthd.model import FailureKind
+from healthd_gates.sources.contract import Arms, SourceConfig, SourceContext, SourceUnavailable
+from healthd_gates.sources.numbers import Answered, Answers, NumbersSource
+from healthd_gates.sources.sql_config import SqlSourceConfig, parametrized
+
+_OF_ONE_QUERY = (
+    errors.SyntaxOrAccessError,
+    errors.DataError,
+    errors.ReadOnlySQLTransactionError,
+    errors.CardinalityViolationError,
+)
+"""Errors of a query itself; any other is the server's, or of the way to it."""
+_DATABASE = "database"  # the one instance that answers
+
+Asked = tuple[str, tuple[str, ...]]
+
+
+class Sql(NumbersSource):
+    """One gate's connection."""
+
+    config_model: ClassVar[type[SourceConfig]] = SqlSourceConfig
+
+    def __init__(self, config: SqlSourceConfig, arms: Arms, context: SourceContext) -> None:
+        super().__init__(config, arms, context)
+        self._timeout, self._redact, self._named = config.timeout, context.redact, arms.named()
+        self._connection = postgresql.Connection(config.uri, context.clock, in_schema=True, patience=config.timeout)
+
+    async def read(self, texts: Sequence[str]) -> Mapping[str, Answers]:
+        asked = {(name, text): parametrized(text, name, arm) for name, arm in self._named.items() for text in texts}
+        try:
+            async with asyncio.timeout(self._timeout):
+                found = {each: await self._ask(*each) for each in dict.fromkeys(asked.values())}
+        except TimeoutError as error:
+            self._connection.drop()
+            waited = self._connection.waited_for(self._timeout)
+            raise SourceUnavailable(FailureKind.TIMEOUT, self._redact(waited)) from error
+        except postgresql.FAILURES as error:
+            result = postgresql.failure(error)
+            assert result.kind is not None
+            raise SourceUnavailable(result.kind, self._redact(result.message)) from error
+        return {name: {_DATABASE: _answered(name, texts, asked, found)} for name in self._named}
+
+    async def close(self) -> None:
+        self._connection.drop()
+
+    async def _ask(self, query: str, values: tuple[str, ...]) -> float | str:
+        """Return the number that a query finds, or what is wrong with it."""
+        try:
+            rows = (await self._connection.look(query, *values, within=self._timeout)).rows
+        except _OF_ONE_QUERY as error:
+            return self._redact(f"the query fails: {first_line(error)}")
+        if not rows:
+            return "the query found no row"
+        raw = rows[0][0] if len(rows[0]) else None
+        if (value := number(raw)) is not None:
+            return value
+        return f"the query found {'NULL' if raw is None else f'a value of type {type(raw).__name__}'}, no number"
+
+
+def _answered(
+    name: str, texts: Sequence[str], asked: Mapping[tuple[str, str], Asked], found: Mapping[Asked, float | str]
+) -> Answered:
+    answers = {text: found[asked[name, text]] for text in texts}
+    return Answered(
+        {text: answer for text, answer in answers.items() if not isinstance(answer, str)},
+        {text: answer for text, answer in answers.items() if isinstance(answer, str)},
+    )

@@ -1,0 +1,77 @@
+"""The options of the source `sql`, without the driver, which is loaded where one is configured."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, SecretStr
+
+from healthd.addresses.postgresql import read_postgresql
+from healthd.checks.database import checked_uri
+from healthd_gates.sources.contract import Arm, ArmError, Arms
+from healthd_gates.sources.counters import Family
+from healthd_gates.sources.numbers import NumbersConfig
+
+_PLACEHOLDER = re.compile(r"\$([a-zA-Z_][a-zA-Z0-9_]*)")
+_LITERAL = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"")
+_NUMBERED = re.compile(r"\$[0-9]")
+_DOLLAR_QUOTE = re.compile(r"\$[a-zA-Z_0-9]*\$")
+
+
+def _readable(uri: SecretStr) -> SecretStr:
+    read_postgresql(checked_uri(uri, "postgresql", "postgres").get_secret_value())
+    return uri
+
+
+class SqlSourceConfig(NumbersConfig):
+    """Numbers that queries find in PostgreSQL: the first column of the first row, an interval in seconds. `$version`,
+    `$target` and the names of labels are parameters of the query, and stand in it without quotes.
+    """
+
+    kind: Literal["sql"]
+    uri: Annotated[SecretStr, AfterValidator(_readable)]
+    """Address: `postgresql://user:password@host/database`, with TLS options such as `?sslmode=verify-full`."""
+    requests: str | None = None
+    """Query of the count of requests, for criteria of error rate; without it, there are only those of criteria."""
+    errors: str | None = None
+    """Query of the count of failed requests."""
+
+    @property
+    def texts(self) -> dict[Family, str]:
+        queries = {Family.REQUESTS: self.requests, Family.ERRORS: self.errors}
+        return {family: query for family, query in queries.items() if query is not None}
+
+    def depends_on_arm(self, text: str) -> bool:
+        return _PLACEHOLDER.search(text) is not None
+
+    def check_text(self, text: str) -> None:
+        if not text.strip():
+            raise ValueError("is no query")
+        if _DOLLAR_QUOTE.search(text):
+            raise ValueError("a text between dollar signs looks like a placeholder: quote it with '…'")
+        if _NUMBERED.search(text):
+            raise ValueError("parameters have names: write $version, $target or a label")
+        for literal in _LITERAL.findall(text):
+            if (inside := _PLACEHOLDER.search(literal)) is not None:
+                raise ValueError(f"{inside[0]} is a parameter: write it without quotes")
+
+    def check_text_of(self, text: str, arms: Arms) -> None:
+        for name, arm in arms.named().items():
+            parametrized(text, name, arm)
+
+
+def parametrized(text: str, name: str, arm: Arm) -> tuple[str, tuple[str, ...]]:
+    """Return a query with numbered parameters, each a text, and their values. Raises ArmError."""
+    values, found = arm.values(name), list[str]()
+
+    def parameter(placeholder: re.Match[str]) -> str:
+        if placeholder[1] not in values:
+            field = placeholder[1] if placeholder[1] == "target" else f"labels.{placeholder[1]}"
+            raise ArmError(f"{name}.{field}", f"is needed: the source tells versions apart by {placeholder[0]}")
+        if placeholder[1] not in found:
+            found.append(placeholder[1])
+        return f"${found.index(placeholder[1]) + 1}::text"
+
+    query = _PLACEHOLDER.sub(parameter, text)
+    return query, tuple(values[each] for each in found)
