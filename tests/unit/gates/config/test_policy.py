@@ -113,6 +113,14 @@ def test_a_watch_looks_at_traffic_alone() -> None:
     assert policy.watch_rules().timing.maximum == 3600
 
 
+def test_a_comparison_may_stand_without_a_limit() -> None:
+    """As the page on criteria writes it."""
+    policy = Policy.model_validate({"criteria": [{**ERRORS, "limit": None, "compare": {"to": "concurrent"}}]})
+    rule = policy.verdict_rules().criteria[0]
+    assert isinstance(rule, ErrorRate)
+    assert (rule.limit, rule.comparison is not None) == (None, True)
+
+
 def test_comparing_with_history_is_wider() -> None:
     """Load drifts between then and now."""
     policy = Policy.model_validate({"criteria": [{**ERRORS, "compare": {"to": "history"}}]})

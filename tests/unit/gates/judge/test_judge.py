@@ -342,6 +342,17 @@ def test_only_a_comparison() -> None:
     assert until_verdict(Judge(rules, HISTORY), HEALTHY).verdict is Verdict.PASS
 
 
+def test_what_fails_in_both_versions_alike_is_for_a_comparison_alone() -> None:
+    """Such as streams that clients break off, 8 % of them: a limit of 5 % blames nobody and never passes, a comparison
+    without a limit does."""
+    alike = [interval((5000, 400), (5000, 400))] * 183
+    timing = Timing(maximum=1800)
+    limited = until_verdict(Judge(Rules((ErrorRate(compare=Compare()),), timing=timing)), alike)
+    compared = until_verdict(Judge(Rules((ErrorRate(limit=None, compare=Compare()),), timing=timing)), alike)
+    assert limited.verdict is Verdict.INCONCLUSIVE
+    assert (compared.verdict, compared.reason) == (Verdict.PASS, Reason.PROVEN_SAFE)
+
+
 def test_non_critical_criteria_only_warn() -> None:
     """A non-critical criterion reports harm and decides nothing."""
     mild = ErrorRate(limit=0.2)
