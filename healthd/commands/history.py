@@ -14,6 +14,7 @@ from healthd.commands.asking import ask
 from healthd.commands.options import json_option
 from healthd.commands.terminal import echo, terminal
 
+_MOSTLY = 0.9  # share of a period
 _PERIODS = ("24h", "7d", "30d", "90d")
 
 
@@ -70,15 +71,26 @@ def _print_all(document: dict[str, Any]) -> None:
         table.add_column(period, justify="right", no_wrap=True)
     for kind, names in (("group ", document["groups"]), ("", document["checks"])):
         for name, known in names.items():
-            table.add_row(Text(f"{kind}{name}"), *(_percent(known["uptime"][period]) for period in _PERIODS))
+            table.add_row(Text(f"{kind}{name}"), *(_marked(known["uptime"][period]) for period in _PERIODS))
     echo(terminal(), table)
+    if any(
+        _is_partial(period)
+        for it in (*document["groups"].values(), *document["checks"].values())
+        for period in it["uptime"].values()
+    ):
+        click.echo("* of the part of that time that is known; --json says how much it is", err=True)
+
+
+def _is_partial(period: dict[str, Any]) -> bool:
+    """True if so much of a period is not known that its uptime could mislead. Maintenance is not known either."""
+    return period["uptime"] is not None and period["known"] < _MOSTLY
 
 
 def _print_one(document: dict[str, Any], days: int) -> None:
     console = terminal()
     since = f" since {document['since']}" if "since" in document else ""
     echo(console, Text(f"{document['name']}: {document['status']}{since}", style="bold"))
-    told = "  ".join(f"{period} {_percent(document['uptime'][period])}" for period in _PERIODS)
+    told = "  ".join(f"{name} {_with_share(document['uptime'][name])}" for name in _PERIODS)
     echo(console, Text(f"uptime  {told}"))
     if document["status"] != "healthy" and "lastHealthy" in document:
         echo(console, Text(f"last healthy  {document['lastHealthy']}"))
@@ -94,6 +106,14 @@ def _percent(period: dict[str, Any]) -> str:
     """Return a share in percent, rounded down: 100 % means that it was never down."""
     ratio = period["uptime"]
     return "unknown" if ratio is None else f"{int(ratio * 1e5 + 1e-6) / 1e3:.3f}%"
+
+
+def _marked(period: dict[str, Any]) -> str:
+    return _percent(period) + "*" * _is_partial(period)
+
+
+def _with_share(period: dict[str, Any]) -> str:
+    return _percent(period) + (f" (of {100 * period['known']:.2g}% known)" if _is_partial(period) else "")
 
 
 def _short(value: Any) -> str:

@@ -200,7 +200,8 @@ async def _within(reading: Awaitable[ResultT]) -> ResultT:
         async with asyncio.timeout(_PATIENCE):
             return await reading
     except JournalError as error:
-        raise Problem(503, "Journal unavailable", str(error), headers={"Retry-After": "5"}) from None
+        detail = f"the journal cannot be read: {error}"
+        raise Problem(503, "Journal unavailable", detail, headers={"Retry-After": "5"}) from None
     except TimeoutError:
         raise Problem(503, "Journal unavailable", "the journal does not answer", {"Retry-After": "5"}) from None
 

@@ -171,6 +171,8 @@ async def test_by_the_command_line(open_site: Open, tmp_path: Path, monkeypatch:
     one = (await healthd("history", "db")).output
     assert "uptime  24h 90.000%  7d 98.571%" in one
     assert "unhealthy (connect): connection refused" in one
+    await store(site, ("mail", 12, Status.UNKNOWN, Status.HEALTHY, ""))
+    assert "24h 100.000% (of 50% known)" in (await healthd("history", "mail")).output
     assert json.loads((await healthd("history", "db", "--json")).output)["name"] == "db"
     wrong = await healthd("history", "dbb")
     assert (wrong.exit_code, "Did you mean db?" in wrong.output) == (1, True)
