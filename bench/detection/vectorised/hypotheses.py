@@ -68,7 +68,7 @@ class BaselineHarm:
         weight = (self._ratio * n)[:, None]
         fraction = weight * (self._times - 1) / (weight * self._times + m[:, None])
         log_es = np.minimum(cap[:, None], harm_ratio(pair, self._ratio, fraction, odds))
-        self._mixture.step(self._bursts.step(log_es, n, x, mask), mask)
+        self._mixture.step(self._bursts.step(log_es, n, x, cap, mask), mask)
 
     @property
     def log_e(self) -> Array:
@@ -87,7 +87,7 @@ class Refutation:
         self._gains[mask], self._reports[mask] = 0.0, 0.0
         self._run[:, mask], self._calm[:, mask] = 0.0, 0.0
 
-    def step(self, log_es: Array, requests: Array, bad: Array, mask: Mask) -> Array:
+    def step(self, log_es: Array, requests: Array, bad: Array, cap: Array, mask: Mask) -> Array:
         worse = mask & (log_es.max(axis=1) > 0)
         active = mask & (worse | (self._reports > 0))
         self._reports += active
@@ -95,18 +95,16 @@ class Refutation:
         self._run += np.where(worse, self._calm, 0.0)
         self._calm = np.where(worse, 0.0, self._calm)
         self._gains = np.where(worse[:, None], self._gains + np.maximum(0.0, log_es), self._gains)
-        refuted = active & ~worse & self._is_refuted
+        refuted = active & ~worse & self._is_refuted(np.minimum(refutation._STRONG, refutation._CAPPED * cap))
         taken = np.where(refuted[:, None], self._gains, 0.0)
         self._forget(refuted | (active & (self._reports > self._longest)))
         return np.asarray(log_es - taken)
 
-    @property
-    def _is_refuted(self) -> Mask:
+    def _is_refuted(self, strong: Array) -> Mask:
         with np.errstate(divide="ignore", invalid="ignore"):
             due = np.where(self._run[0] > 0, self._calm[0] * self._run[1] / self._run[0], 0.0)
         few = self._calm[1] <= np.minimum(refutation._PART * due, due - refutation._SIGMAS * np.sqrt(due) + 1)
-        strong = self._gains.max(axis=1) > refutation._STRONG
-        return np.asarray((due >= refutation._FEWEST) & few & strong)
+        return np.asarray((due >= refutation._FEWEST) & few & (self._gains.max(axis=1) > strong))
 
 
 class LimitSafety:

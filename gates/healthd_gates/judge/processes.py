@@ -64,7 +64,7 @@ class BaselineHarm:
             fraction = weight * (times - 1) / (weight * times + baseline_requests)
             log_es.append(harm_ratio(bad, requests, baseline_bad, baseline_requests, self._ratio, fraction, odds))
         capped = [min(cap, log_e) for log_e in log_es]
-        self._mixture.step(self._bursts.step(capped, requests, bad))
+        self._mixture.step(self._bursts.step(capped, requests, bad, cap))
 
     @property
     def log_e(self) -> float:

@@ -33,6 +33,13 @@ def test_many_bursts_do_not_add_up() -> None:
     assert gained(([(1.5, 250, 10)] * 2 + [(-0.1, 250, 0)] * 3) * 20) == pytest.approx(-6.0)
 
 
+def test_a_longer_blip_takes_bursts_back_as_well() -> None:
+    """Where a report may say less, a run of bad ones is strong sooner: else its bursts would add up."""
+    refutation = Refutation(1, 9)
+    reports = [(0.6, 250, 10)] * 2 + [(-0.1, 250, 0)] * 3
+    assert sum(refutation.step([e], n, x, 0.6)[0] for e, n, x in reports * 20) == pytest.approx(-6.0)
+
+
 @pytest.mark.parametrize("after", [(-0.1, 250, 7), (-0.1, 20, 0), (0.4, 250, 10)])
 def test_what_does_not_refute_takes_nothing_back(after: tuple[float, float, float]) -> None:
     """Neither nearly as many errors as before, nor too few requests to tell, nor more of the same."""
