@@ -1,5 +1,5 @@
 """Reads the forwarding of an AWS load balancer's listener or rule, and builds actions that forward all to one target
-group. Pure."""
+group, or a part to each of two. Pure."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 Action = Mapping[str, Any]
 _ALL = 100
+_GRAINS = 1000  # in which a part is given; a weight is at most 999
 _AUTHENTICATION = {"authenticate-oidc": "AuthenticateOidcConfig"}
 
 
@@ -20,6 +21,11 @@ def weights(actions: Sequence[Action]) -> dict[str, int]:
     if len(groups) == 1:
         return {groups[0]["TargetGroupArn"]: _ALL}  # its weight, whatever it is, means all
     return {group["TargetGroupArn"]: int(group.get("Weight", 1)) for group in groups}
+
+
+def is_tied(actions: Sequence[Action]) -> bool:
+    """True if cookies tie callers to one of several groups."""
+    return len(weights(actions)) > 1 and _is_sticky(actions)
 
 
 def is_all_at(actions: Sequence[Action], group: str) -> bool:
@@ -41,13 +47,30 @@ def all_at(actions: Sequence[Action], group: str, beside: Sequence[str] = ()) ->
 
     Groups `beside` it are included with weight 0: AWS checks the health of a group's targets only while it is named.
     """
+    return divided(actions, {group: _ALL} | {other: 0 for other in beside if other != group})
+
+
+def parts_of(share: float, candidate: str, baseline: str) -> dict[str, int]:
+    """Return the weights that give a candidate the largest share in thousandths that is not above `share` (0 to 1)."""
+    part = int(share * _GRAINS + 1e-9)
+    return {baseline: _GRAINS - part, candidate: part} if 0 < part < _GRAINS else {candidate: _ALL if part else 0}
+
+
+def portion(actions: Sequence[Action], group: str) -> float:
+    """Return a group's share of the requests, from 0 to 1."""
+    found = weights(actions)
+    return found.get(group, 0) / total if (total := sum(found.values())) else 0.0
+
+
+def divided(actions: Sequence[Action], parts: Mapping[str, int]) -> list[dict[str, Any]]:
+    """Return the actions to send: these weights for these groups, none for the others, and no cookie that ties a caller
+    to one of them."""
     changed = []
     for action in actions:
         kept = {key: value for key, value in action.items() if key not in ("TargetGroupArn", "ForwardConfig")}
         if action["Type"] == "forward":
-            others = [other for other in dict.fromkeys((*weights(actions), *beside)) if other != group]
-            groups = [{"TargetGroupArn": group, "Weight": _ALL}]
-            groups += [{"TargetGroupArn": other, "Weight": 0} for other in others]
+            every = dict(parts) | {other: 0 for other in weights(actions) if other not in parts}
+            groups = [{"TargetGroupArn": group, "Weight": weight} for group, weight in every.items()]
             kept["ForwardConfig"] = {"TargetGroups": groups}
             if len(groups) > 1:
                 kept["ForwardConfig"]["TargetGroupStickinessConfig"] = {"Enabled": False}

@@ -1,4 +1,5 @@
-"""Action `aws_elbv2`: makes a listener or rule of an AWS load balancer forward to the baseline's target group again."""
+"""Action `aws_elbv2`: makes a listener or rule of an AWS load balancer forward to the baseline's target group again,
+or a part of the requests to the candidate's."""
 
 from __future__ import annotations
 
@@ -14,7 +15,18 @@ from pydantic import Field, StringConstraints, model_validator
 from healthd.aws.client import new_client
 from healthd.config.settings import Name
 from healthd.wording import shape
-from healthd_gates.actions.alb_forwarding import Action, all_at, is_all_at, reaches, shares, weights
+from healthd_gates.actions.alb_forwarding import (
+    Action,
+    all_at,
+    divided,
+    is_all_at,
+    is_tied,
+    parts_of,
+    portion,
+    reaches,
+    shares,
+    weights,
+)
 from healthd_gates.actions.contract import ActionConfig, ActionContext, ActionRequest, ActionResult, Ending
 from healthd_gates.actions.targets import places
 from healthd_gates.sources.contract import Arms
@@ -57,16 +69,22 @@ class ElbConfig(ActionConfig):
             raise ValueError("give either listener or rule: the place that forwards")
         return self
 
+    @property
+    def sets_weight(self) -> bool:
+        """True: it forwards a part of the requests to the candidate's group."""
+        return True
+
     def check(self, arms: Arms) -> None:
         places(self.target_groups, arms)
 
 
 @dataclass(frozen=True, slots=True)
 class _Move:
-    """A change to make: the actions to set, and the same in words."""
+    """A change to make: the actions to set, the same in words, and whether actions are as they are to be."""
 
     actions: Sequence[Action]
     says: str
+    is_made: Callable[[Sequence[Action]], bool]
 
 
 class AwsElbv2:
@@ -86,11 +104,11 @@ class AwsElbv2:
         self._open = AsyncExitStack()
 
     async def execute(self, order: ActionRequest) -> ActionResult:
-        return await self._asking(self._roll_back, order)
+        return await self._asking(self._change, order)
 
     async def describe(self, order: ActionRequest) -> str:
-        async def look(client: Any, arms: Arms) -> ActionResult:
-            found = await self._look(client, arms)
+        async def look(client: Any, order: ActionRequest) -> ActionResult:
+            found = await self._look(client, order)
             return found if isinstance(found, ActionResult) else ActionResult(Ending.RETRY, f"would {found.says}")
 
         return (await self._asking(look, order)).detail
@@ -98,12 +116,12 @@ class AwsElbv2:
     async def close(self) -> None:
         await self._open.aclose()
 
-    async def _asking(self, ask: Callable[[Any, Arms], Any], order: ActionRequest) -> ActionResult:
+    async def _asking(self, ask: Callable[[Any, ActionRequest], Any], order: ActionRequest) -> ActionResult:
         """Call `ask`, and return any error of AWS as the outcome."""
         from healthd.checks.aws_failures import AWSError, explain_aws
 
         try:
-            outcome: ActionResult = await ask(await self._client(), order.arms)
+            outcome: ActionResult = await ask(await self._client(), order)
         except AWSError as error:
             code = getattr(error, "response", {}).get("Error", {}).get("Code", "")
             if code.startswith("TargetGroupNotFound"):
@@ -112,8 +130,8 @@ class AwsElbv2:
             return ActionResult(Ending.RETRY, explain_aws(error, f"elasticloadbalancing:{call}")[1])
         return outcome
 
-    async def _roll_back(self, client: Any, arms: Arms) -> ActionResult:
-        found = await self._look(client, arms)
+    async def _change(self, client: Any, order: ActionRequest) -> ActionResult:
+        found = await self._look(client, order)
         if isinstance(found, ActionResult):
             return found
         if self._config.listener is not None:
@@ -122,14 +140,15 @@ class AwsElbv2:
         else:
             answer = await client.modify_rule(RuleArn=self._place, Actions=found.actions)
             actions = answer["Rules"][0]["Actions"]
-        _, baseline = places(self._config.target_groups, arms)
-        if not is_all_at(actions, baseline):
+        if not found.is_made(actions):
             return ActionResult(Ending.RETRY, f"after the change it forwards {shares(actions, self._names)}")
         return ActionResult(Ending.DONE, f"did {found.says}", seen=True)
 
-    async def _look(self, client: Any, arms: Arms) -> ActionResult | _Move:
+    async def _look(self, client: Any, order: ActionRequest) -> ActionResult | _Move:
         """Return the change to make, or the outcome if nothing is to be changed."""
-        candidate, baseline = places(self._config.target_groups, arms)
+        if order.weight:
+            return await self._look_wider(client, order.arms, order.weight)
+        candidate, baseline = places(self._config.target_groups, order.arms)
         actions = await self._actions(client)
         now = shares(actions, self._names)
         if is_all_at(actions, baseline):
@@ -147,7 +166,39 @@ class AwsElbv2:
         if not any(health[state] for state in _ABLE):
             shown = ", ".join(f"{count} {state}" for state, count in sorted(health.items())) or "no targets"
             return ActionResult(Ending.NO_BASELINE, f"target group {name} has no healthy target ({shown})")
-        return _Move(all_at(actions, baseline), f"forward everything to {name}; before it was {now}")
+        says = f"forward everything to {name}; before it was {now}"
+        return _Move(all_at(actions, baseline), says, lambda made: is_all_at(made, baseline))
+
+    async def _look_wider(self, client: Any, arms: Arms, share: float) -> ActionResult | _Move:
+        """Return the change that gives the candidate a share of the requests, or the outcome if nothing is to be
+        changed."""
+        known, baseline = places(self._config.target_groups, arms)
+        groups = self._config.target_groups.values()
+        others = [group for group in groups if group != baseline]
+        candidate = known or (others[0] if len(others) == 1 else None)
+        if candidate is None:
+            return ActionResult(Ending.REFUSED, "the request does not say which target the candidate has")
+        actions = await self._actions(client)
+        now = shares(actions, self._names)
+        parts = parts_of(share, candidate, baseline)
+        wanted = parts[candidate] / sum(parts.values()) if parts[candidate] else 0.0
+        if not wanted:
+            return ActionResult(Ending.REFUSED, f"a share of {share:.2%} is less than AWS can give, 0.1%: more budget")
+        given = {group for group, weight in weights(actions).items() if weight}
+        if not given or given - {candidate, baseline}:
+            return ActionResult(Ending.REFUSED, f"it forwards {now}: somebody has put something else in place")
+
+        def is_made(made: Sequence[Action]) -> bool:
+            return abs(portion(made, candidate) - wanted) < 1e-9 and not is_tied(made)
+
+        if is_made(actions):
+            return ActionResult(Ending.DONE, f"nothing to do: it forwards {now} already", seen=True)
+        health = await self._health(client, candidate)
+        name = self._names[candidate]
+        if not any(health[state] for state in _ABLE):
+            return ActionResult(Ending.RETRY, f"target group {name} has no healthy target, and gets no traffic")
+        says = f"forward {wanted:.1%} to {name}; before it was {now}"
+        return _Move(divided(actions, parts | {baseline: parts.get(baseline, 0)}), says, is_made)
 
     async def _actions(self, client: Any) -> Sequence[Action]:
         if self._config.listener is not None:

@@ -1,14 +1,15 @@
 """The load balancer action against moto's imitation of AWS and, for targets that are ill, a scripted answer."""
 
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
 from aiobotocore.session import get_session
 from pydantic import ValidationError
 
-from healthd_gates.actions.contract import ActionConfig, Ending
+from healthd_gates.actions.contract import ActionConfig, ActionRequest, Ending
+from healthd_gates.domain.action_order import Occasion
 from healthd_gates.domain.request import Version
 from healthd_gates.sources.contract import ArmError
 from tests.integration.gates.actions.ordering import configured, described, order, tried
@@ -252,3 +253,39 @@ def test_a_bad_configuration_is_refused(changes: dict[str, Any], message: str) -
     groups = {name: f"{ARN}:targetgroup/{name}/0" for name in ("blue", "green")}
     with pytest.raises(ValidationError, match=message):
         configured(**{"kind": "aws_elbv2", "target_groups": groups, **changes})
+
+
+def ramp(weight: float) -> ActionRequest:
+    return replace(order(occasion=Occasion.RAMP, key="0123:ramp-1:back"), weight=weight)
+
+
+async def test_a_ramp_divides_the_requests(balancer: Balancer) -> None:
+    """In thousandths, never more than ordered, without a cookie; then all, and at a rollback nothing."""
+    await balancer.forward(sticky=True, blue=100)
+    for weight, forwarded in (
+        (0.0166, {"blue": 984, "green": 16}),
+        (0.25, {"blue": 750, "green": 250}),
+        (1.0, {"green": 100, "blue": 0}),
+    ):
+        outcome = await tried(balancer.action(), ramp(weight))
+        assert (outcome.ending, outcome.seen) == (Ending.DONE, True), outcome
+        assert await balancer.forwarded() == forwarded
+        assert "nothing to do" in (await tried(balancer.action(), ramp(weight))).detail
+    back = await tried(balancer.action(), replace(order(), weight=0.0))
+    assert back.ending is Ending.DONE
+    assert await balancer.forwarded() == {"blue": 100, "green": 0}
+    small = await tried(balancer.action(), ramp(0.0005))
+    assert (small.ending, "more budget" in small.detail) == (Ending.REFUSED, True)
+    assert "would forward 25.0% to green; before it was 100% to blue" in await described(balancer.action(), ramp(0.25))
+    await balancer.client.deregister_targets(
+        TargetGroupArn=balancer.groups["green"],
+        Targets=[
+            {"Id": it["Target"]["Id"]}
+            for it in (await balancer.client.describe_target_health(TargetGroupArn=balancer.groups["green"]))[
+                "TargetHealthDescriptions"
+            ]
+        ],
+    )
+    empty = await tried(balancer.action(), ramp(0.25))
+    assert (empty.ending, "no healthy target" in empty.detail) == (Ending.RETRY, True)
+    assert await balancer.forwarded() == {"blue": 100, "green": 0}
