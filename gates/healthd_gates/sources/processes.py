@@ -52,6 +52,11 @@ def process_of(labels: Mapping[str, str], told_apart_by: Sequence[str]) -> str:
     return " ".join(values) if any(values) else f"={Counter.of(Family.REQUESTS, labels).series}"
 
 
+def is_series(process: str) -> bool:
+    """True if the name is that of a series that is followed by itself."""
+    return process.startswith("=")
+
+
 def read(found: Mapping[Use, Sequence[Series]], told_apart_by: Sequence[str], news_after: float) -> Reading:
     """Sort samples by process and time. Nonsense is counted if it is later than `news_after`."""
     horizon = _horizon(found, told_apart_by)

@@ -18,12 +18,13 @@ from healthd_gates.sources.counters import Family, Increase, Snapshot, follow
 from healthd_gates.sources.endpoint import Endpoint, all_of
 from healthd_gates.sources.inspection import missing_label
 from healthd_gates.sources.lives import lives_of
-from healthd_gates.sources.processes import Reading, Sign, Use, process_of, read, tells_of_requests
+from healthd_gates.sources.processes import Reading, Sign, Use, is_series, process_of, read, tells_of_requests
 from healthd_gates.sources.prometheus_api import QueryApi, Series
 from healthd_gates.sources.selectors import Selector
 
 _LONGEST = 3600.0  # seconds that one query reaches back at most; in a longer gap restarts are not seen
 _MEMORY = 3600.0  # seconds before the gate in which a series must have been seen to count as old
+_DISCOVERY = 60.0  # seconds after the gate began in which Prometheus may find a process that was there before
 _CHUNK = 300.0  # seconds of raw history asked for at a time
 _MISSED, _LATE = 3, 5.0  # scrapes, and seconds: a series silent for both when the gate began had stopped
 
@@ -119,10 +120,12 @@ class CounterReader:
         return past
 
     async def _origins(self, name: str, reading: Reading, states: States, began: float) -> tuple[States, int]:
-        """Return the snapshots from which new processes count: most start at 0, since they are younger than the gate.
+        """Return the snapshots from which new processes count: those that began in the gate start at 0.
 
-        Old ones that reappear are left out and start at their first value; the number of them is the second value. The
-        age is what the process itself reports, else whether it has earlier samples.
+        One that began before, or soon after the gate's start says nothing of its age, brings with its first sample what
+        it counted before the gate: it counts from there. Old ones that reappear do so as well and are left out; the
+        number of them is the second value. The age is what the process itself reports, else whether it has earlier
+        samples.
         """
         new = {
             process: found
@@ -134,7 +137,7 @@ class CounterReader:
         old = {process for process, started in stated.items() if started < began - self._config.lookback}
         if young.keys() - stated.keys():
             old |= (await self._existed(name, began) - stated.keys()) & young.keys()
-        origins = {process: replace(Snapshot.zero(began), born=young[process].at) for process in young.keys() - old}
+        origins = {process: _origin(process, young[process], began) for process in young.keys() - old}
         return origins, len(old) + len(new) - len(young)
 
     async def _existed(self, name: str, at: float) -> set[str]:
@@ -199,6 +202,15 @@ def _start(reading: Reading, at: float) -> States:
     part of its later counts was made before the gate."""
     going = {process: seen for process, seen in reading.snapshots.items() if not _had_stopped(seen, at)}
     return _last(replace(reading, snapshots=going))
+
+
+def _origin(process: str, first: Snapshot, began: float) -> Snapshot:
+    """Return the snapshot from which a process counts that was first seen after the gate began."""
+    if first.started is not None:
+        before = first.started < began
+    else:
+        before = first.at < began + _DISCOVERY and not is_series(process)  # the first error makes a series of its own
+    return replace(first if before else Snapshot.zero(began), at=began, born=first.at)
 
 
 def _had_stopped(seen: Sequence[Snapshot], at: float) -> bool:

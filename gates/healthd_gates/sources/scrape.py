@@ -35,8 +35,6 @@ from healthd_gates.sources.presets import PresetName, filled_in, without_require
 from healthd_gates.sources.scrape_inspection import inspect
 from healthd_gates.sources.selectors import BucketsText, CounterText, LatencyUnit, Selector
 
-_JUST_STARTED = 60.0  # seconds before the gate's first evaluation within which a process that appears later is new
-
 
 class ScrapeConfig(HttpConfig):
     """Counters on the targets' own metrics pages, by the same selectors as in Prometheus."""
@@ -204,9 +202,9 @@ class Scrape:
 
 
 def _origin(first: Snapshot, began: float) -> Snapshot | None:
-    """Return the snapshot from which a target counts that did not answer before: 0 if it has just started, else its
-    first values."""
-    young = first.started is not None and first.started > began - _JUST_STARTED
+    """Return the snapshot from which a target counts that did not answer before: 0 if it began in the gate, else its
+    first values, since a part of them is of the time before."""
+    young = first.started is not None and first.started >= began
     return Snapshot.zero(began) if young else None
 
 

@@ -69,8 +69,19 @@ def server() -> Iterator[prometheus.Prometheus]:
     past.add("start_seconds", started, [(at, BEGIN + (15 if at > 15 else -900)) for at in (0, 10, 20, 30)])
     # A pod that starts in the middle, and one that comes back after twenty minutes.
     past.pod("pods", "old", every(10, -50, 60, 10))
-    past.pod("pods", "new", [(20, 7), (30, 17), (40, 27)])
-    past.pod("pods", "back", [(-1200, 400), (20, 9000), (30, 9005)])
+    past.pod("pods", "old", every(10, 70, 100, 0, start=110))
+    past.pod("pods", "new", [(80, 7), (90, 17), (100, 27)])
+    past.pod("pods", "back", [(-1200, 400), (20, 9000), (30, 9005), (80, 9005)])
+    # A pod that Prometheus found 6 s after the gate began, with the readiness probes that it refused before; and two
+    # that state when they began.
+    past.pod("found", "old", every(10, -50, 60, 10))
+    past.pod("found", "booted", [(6, 0), (16, 10), (26, 20)])
+    past.pod("found", "booted", [(6, 60), (16, 60), (26, 61)], status="503")
+    past.pod("stated", "old", every(10, -50, 60, 10))
+    for pod, began in (("before", -3), ("within", 3)):
+        past.pod("stated", pod, [(6, 40), (16, 50)])
+        stated = {"case": "stated", "job": "shop", "instance": pod, "version": "2"}
+        past.add("start_seconds", stated, [(at, BEGIN + began) for at in (6, 16)])
     # A server that was down when the gate began.
     past.pod("down", "a", [*every(5, -55, -35, 10), (20, 5000), (30, 5010)])
     # The first error.
@@ -164,11 +175,20 @@ async def test_a_start_time_shows_a_busy_restart(server: prometheus.Prometheus) 
 
 async def test_a_new_pod_counts_from_zero_and_an_old_one_does_not(server: prometheus.Prometheus) -> None:
     """One that comes back after twenty minutes has counted long before the gate; that it did is a gap."""
-    gate = await looked(desk(config(server, "pods"), at(0)), until=60)
+    gate = await looked(desk(config(server, "pods"), at(0)), until=100)
     total = gate.total()
     assert total is not None
     assert total.requests == 60 + 27 + 5
     assert gate.gaps == 1
+
+
+async def test_what_a_process_counted_before_the_gate_is_set_aside(server: prometheus.Prometheus) -> None:
+    """Service discovery finds it only after the gate began; what it states of its age decides, if it does."""
+    for case, counted in (("found", (60 + 20 + 1, 1)), ("stated", (60 + 10 + 50, 0))):
+        gate = await looked(desk(config(server, case, started="start_seconds{CHOSEN}"), at(0)), until=60)
+        total = gate.total()
+        assert total is not None
+        assert (total.requests, total.errors, gate.gaps) == (*counted, 0), case
 
 
 async def test_what_was_counted_before_the_gate_is_not_of_it(server: prometheus.Prometheus) -> None:
@@ -262,7 +282,7 @@ async def test_history_knows_restarts_and_pods(server: prometheus.Prometheus) ->
     for case, requests in (("restart", 266), ("pods", 92), ("first", 62)):
         gate = desk(config(server, case))
         assert isinstance(gate.source, HistoricalSource)
-        steps = await gate.source.history(start, start + timedelta(seconds=60), 10)
+        steps = await gate.source.history(start, start + timedelta(seconds=100), 10)
         await gate.source.close()
         assert sum(step.candidate.requests for step in steps if step.candidate) == requests, case
 

@@ -167,11 +167,12 @@ async def test_a_restart_is_seen_by_start_time_or_by_creation_times(peer: Peer) 
 
 
 async def test_a_target_that_answers_late_counts_what_is_new(peer: Peer) -> None:
-    """From zero when it has just started; when it is old, or does not say, from what it says first."""
-    clock = WallClock()
+    """From zero when it began in the gate; when it is older, by a moment too, or does not say, from what it says
+    first."""
+    now = WallClock().now().timestamp()
     async with peers.peer() as steady:
         steady.answer("GET", "/metrics", text(page(1, 0)))
-        for started, counted, gaps in ((clock.now().timestamp(), 7, 1), (1000.0, 2, 2), (None, 2, 2)):
+        for started, counted, gaps in ((now + 3600, 7, 1), (now - 5, 2, 2), (1000.0, 2, 2), (None, 2, 2)):
             peer.answer("GET", "/metrics", Answer(status=503))
             gate = gate_at(peer, steady)
             await gate.look()
