@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 from docs.generator.config import config_page, deploy_page
@@ -13,16 +14,15 @@ from healthd.config.json_schema import config_schema
 REFERENCE = Path(__file__).parent / "reference"
 
 
-def pages() -> dict[Path, str]:
-    """Every generated page with its text."""
-    return {
-        REFERENCE / "config.md": config_page(),
-        REFERENCE / "metrics.md": metrics_page(),
-        REFERENCE / "deploy.md": deploy_page(),
-        Path(__file__).parents[1] / "config" / "schema.json": json.dumps(config_schema(Config), indent=1) + "\n",
-    }
+PAGES: dict[Path, Callable[[], str]] = {
+    REFERENCE / "config.md": config_page,
+    REFERENCE / "metrics.md": metrics_page,
+    REFERENCE / "deploy.md": deploy_page,
+    Path(__file__).parents[1] / "config" / "schema.json": lambda: json.dumps(config_schema(Config), indent=1) + "\n",
+}
+"""Every generated page, and what writes its text."""
 
 
 if __name__ == "__main__":
-    for path, text in pages().items():
-        path.write_text(text, encoding="utf-8")
+    for path, text in PAGES.items():
+        path.write_text(text(), encoding="utf-8")

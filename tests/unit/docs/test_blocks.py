@@ -8,7 +8,6 @@ import ast
 import json
 import re
 import subprocess
-import sys
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -33,6 +32,7 @@ from healthd_gates.domain.request import PushedEvidence
 from tests.servers.programs import require
 from tests.unit.docs.blocks import ROOT, Block, blocks
 from tests.unit.gates.hooks.test_github import _pem
+from tests.unit.shipped import foreign
 
 ALL = list(blocks())
 _MOST_NOT_RUN = 8
@@ -40,7 +40,7 @@ _TARGETS = {name: f"http://{name}.internal:3000" for name in ("blue", "green")}
 _AROUND = {
     "services": {"api": {"source": {"kind": "push"}, "targets": _TARGETS}, "api-staging": {"source": {"kind": "push"}}}
 }
-_FOREIGN = {"jobs": "vendor.github-workflows", "gate": "vendor.gitlab-ci"}
+_FOREIGN = {"jobs": "github-workflows", "gate": "gitlab-ci"}
 _CURL_BODY = re.compile(r"""-d (?:'(?P<plain>\{.*?\})'|"(?P<quoted>\{.*?\})")(?=\s|\)|$)""", re.DOTALL)
 _GATE_CALLS = ("/gates/verify",)
 
@@ -79,7 +79,7 @@ def check_yaml(block: Block, secrets: Path) -> None:
     elif "image" in tree:
         check_chart(block, text, tree)
     elif any("image" in service for service in tree.get("services", {}).values()):
-        check_foreign("vendor.compose-spec", tree)
+        foreign.passes("compose-spec", json.dumps(tree))
     elif tree.keys() <= Config.model_fields.keys():
         check_configuration(block, text, tree)
     elif tree.keys() == {"source"}:
@@ -88,7 +88,8 @@ def check_yaml(block: Block, secrets: Path) -> None:
         document_file.read(Path("0001_example.yaml"), text, "")
     elif any(key in tree for key in _FOREIGN):
         schema = next(name for key, name in _FOREIGN.items() if key in tree)
-        check_foreign(schema, {"on": {"workflow_dispatch": None}, **tree} if "jobs" in tree else tree)
+        whole = {"on": {"workflow_dispatch": None}, **tree} if "jobs" in tree else tree
+        foreign.passes(schema, json.dumps(whole))
     else:
         check_tool(block, text, tree)
 
@@ -99,12 +100,6 @@ def check_chart(block: Block, text: str, tree: Mapping[str, Any]) -> None:
     config = re.search(r"(?m)^config:\n((?: .*\n)+)", text)
     assert config
     check_configuration(block, dedent(config[1]), tree["config"])
-
-
-def check_foreign(schema: str, tree: Mapping[str, Any]) -> None:
-    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", schema, "-"]
-    done = subprocess.run(command, input=json.dumps(tree), capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def check_tool(block: Block, text: str, tree: Mapping[str, Any]) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from docs.generate import pages
+from docs.generate import PAGES
 from docs.generator.config import DEPLOY_TOOLS
 from docs.generator.options import own_fields
 from docs.generator.sections import Section, sections
@@ -14,10 +14,10 @@ from healthd_deploy.core.settings import DeployConfig
 from healthd_gates.config.settings import Config
 
 
-@pytest.mark.parametrize("page", pages(), ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_reference_is_drawn_from_the_code(page: Path) -> None:
     """A generated page is what the code generates; `make docs` renews it."""
-    assert page.read_text(encoding="utf-8") == pages()[page]
+    assert page.read_text(encoding="utf-8") == PAGES[page]()
 
 
 @pytest.mark.parametrize("model", [Config, DeployConfig, *DEPLOY_TOOLS.values()], ids=lambda model: model.__name__)
