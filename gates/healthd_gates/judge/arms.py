@@ -3,6 +3,7 @@
 from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Callable
+from itertools import accumulate
 from math import exp, isinf, log
 
 from healthd_gates.domain.evidence import Counts, Evidence, Histogram
@@ -83,19 +84,17 @@ def count_above(histogram: Histogram, threshold: float) -> float:
 
 def quantile(histogram: Histogram, level: float) -> float | None:
     """Return the quantile in seconds, inverse to `count_above`; the last finite edge stands for all beyond it."""
-    total = histogram.total
-    if total <= 0:
+    sums = list(accumulate(histogram.counts))
+    if sums[-1] <= 0:
         return None
-    rank, below = level * total, 0.0
-    for place, (edge, count) in enumerate(zip(histogram.edges, histogram.counts, strict=True)):
-        if below + count >= rank and count > 0:
-            low = histogram.edges[place - 1] if place else 0.0
-            if isinf(edge):
-                return low
-            share = (rank - below) / count
-            return low * exp(share * log(edge / low)) if low > 0 else edge * share
-        below += count
-    return None
+    rank = min(level * histogram.total, sums[-1])
+    place = bisect_left(sums, rank) if rank > 0 else bisect_right(sums, 0.0)
+    edge, count = histogram.edges[place], histogram.counts[place]
+    low = histogram.edges[place - 1] if place else 0.0
+    if isinf(edge):
+        return low
+    share = (rank - sums[place] + count) / count
+    return low * exp(share * log(edge / low)) if low > 0 else edge * share
 
 
 class Pairing:
