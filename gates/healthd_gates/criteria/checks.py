@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal, Self
 
 from pydantic import model_validator
 
-from healthd.config.settings import Name
+from healthd.config.settings import Group, Name
 from healthd.model import Status
 from healthd.monitoring.board import Board, CheckState
 from healthd.nearest import not_under
 from healthd_gates.criteria.contract import Configured, CriterionContext, ObservedCriterion
 from healthd_gates.criteria.wording import listed
 from healthd_gates.domain.evidence import Observation
+
+_CRITICAL_BY_DEFAULT = ("ready", "startup", "preflight")
 
 
 class Checks(ObservedCriterion):
@@ -37,6 +39,12 @@ class Checks(ObservedCriterion):
         for check in self.checks if configured.checks is not None else ():
             if check not in (configured.checks or ()):
                 raise ValueError(f"checks names {not_under('checks', check, configured.checks or ())}")
+
+    def unanswerable(self, groups: Mapping[str, Group]) -> str | None:
+        if self.group is None or ((group := groups.get(self.group)) is not None and group.checks):
+            return None
+        by_default = ", or mark checks `critical: true`" if self.group in _CRITICAL_BY_DEFAULT else ""
+        return f"{self._none}{by_default}"
 
     async def observe(self, context: CriterionContext) -> Observation:
         """Return whether the checks are up. Checks that did not run yet, or no longer run, have no answer."""

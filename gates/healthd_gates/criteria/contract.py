@@ -7,14 +7,14 @@ yes or no at every evaluation, by itself. The verdict is the judge's business.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import aiohttp
 from pydantic import Field
 
-from healthd.config.settings import Model, Name
+from healthd.config.settings import Group, Model, Name
 from healthd.monitoring.board import Board
 from healthd.units import Span
 from healthd_gates.domain.evidence import Observation
@@ -114,6 +114,11 @@ class CriterionConfig(Model):
 
     def check(self, configured: Configured) -> None:
         """Check the names that it uses. Raises ValueError if one is not configured."""
+
+    def unanswerable(self, groups: Mapping[str, Group]) -> str | None:
+        """Return the reason why a gate could not be judged by it now, with the cure; None if it could. `groups` are
+        those in force, with the checks that run."""
+        return None
 
     @abstractmethod
     def build(self, frame: Frame, past: Past) -> Criterion:

@@ -49,6 +49,7 @@ def validate(
         raise UnknownPolicy(policy=name, known=config.policies)
     spec = GateSpec(policy, service, name=name)
     _check_fit(request, service, name, policy)
+    _check_groups(name, policy, config)
     _check_actions(request, spec, config)
     _check_freeze(request, config, moment, freezes)
     timing = spec.verdict_rules.timing
@@ -103,6 +104,13 @@ def _check_fit(request: VerifyRequest, service: Service, name: str, policy: Poli
     arms = arms_of(request.service, service, request.candidate, request.baseline)
     for source in GateSpec(policy, service).sources:
         _check_source(request, source, policy, arms)
+
+
+def _check_groups(name: str, policy: Policy, config: Config) -> None:
+    """Refuse a checklist without a check: it would be waited for in vain, and pass nobody."""
+    for criterion in policy.criteria:
+        if criterion.critical and (problem := criterion.unanswerable(config.active_groups)) is not None:
+            raise InvalidRequest(field="policy", problem=f"{name}: {problem}")
 
 
 def _check_source(request: VerifyRequest, source: ReadSource, policy: Policy, arms: Arms) -> None:

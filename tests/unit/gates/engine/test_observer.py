@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 
 from healthd.model import Probe
 from healthd_gates import sources
-from healthd_gates.domain.errors import AlreadyDecided
+from healthd_gates.domain.errors import AlreadyDecided, InvalidRequest
 from healthd_gates.domain.evidence import Counts, Evidence, Verdict
 from healthd_gates.domain.gate import Gate
 from healthd_gates.domain.request import PushedCounts, PushedEvidence
@@ -119,22 +119,46 @@ async def test_preflight_goes_by_the_checks(file: Path, result: Any, expected: t
         assert taken < {Verdict.PASS: 1, Verdict.FAIL: 11, Verdict.INCONCLUSIVE: 70}[expected[0]]
 
 
-@pytest.mark.parametrize(
-    ("checked", "why"),
-    [
-        ({"checks": {}}, "no check is in the group ready: name some under groups.ready.checks"),
-        ({**CHECKED, "maintenance": [MAINTENANCE]}, "all its checks are in maintenance"),
-    ],
-    ids=["none there", "maintenance"],
-)
-async def test_nothing_to_look_at_passes_nobody(file: Path, checked: dict[str, Any], why: str) -> None:
+async def test_checks_in_maintenance_pass_nobody(file: Path) -> None:
     """A checklist without a check that counts is no evidence of anything."""
     policy = {**READY, "observe": {"min": "0s", "max": "1m"}}
-    async with replica(file, config(policy=policy, **checked)) as running:
+    async with replica(file, config(policy=policy, **CHECKED, maintenance=[MAINTENANCE])) as running:
         gate = await verdict(running)
         assert decided(gate)[0] is Verdict.INCONCLUSIVE
         assert gate.standing is not None
-        assert why in gate.standing.criteria[0].sentence
+        assert "all its checks are in maintenance" in gate.standing.criteria[0].sentence
+
+
+@pytest.mark.parametrize(
+    ("checked", "group", "cure"),
+    [
+        ({"checks": {}}, "preflight", "name some under groups.preflight.checks, or mark checks `critical: true`"),
+        ({"checks": {"db": {"kind": "process"}}}, "ready", "name some under groups.ready.checks, or mark checks"),
+        ({**CHECKED, "groups": {"own": {"checks": []}}}, "own", "name some under groups.own.checks"),
+        (
+            {"checks": {"db": {"kind": "process", "enabled": False}}, "groups": {"own": {"checks": ["db"]}}},
+            "own",
+            "name some under groups.own.checks",
+        ),
+    ],
+    ids=["no checks", "none critical", "empty group", "none runs"],
+)
+async def test_a_checklist_without_a_check_is_refused_at_the_start(
+    file: Path, checked: dict[str, Any], group: str, cure: str
+) -> None:
+    """Nobody waits a minute to hear that there was nothing to wait for. What only warns is not in the way."""
+    criterion = {"kind": "checks", "group": group}
+    async with replica(file, config(policy={**READY, "criteria": [criterion]}, **checked)) as running:
+        with pytest.raises(InvalidRequest) as refusal:
+            await running.keeper.start(request(), caller="ci")
+        problem = refusal.value.fields["problem"]
+        assert f"no check is in the group {group}: {cure}" in problem
+        assert refusal.value.fields["field"] == "policy"
+        with pytest.raises(InvalidRequest):
+            await running.keeper.could_start(request(), caller="ci")
+    warns = {"criteria": [{"kind": "error_rate"}, {**criterion, "critical": False}], "initial_delay": "0s"}
+    async with replica(file, config(policy=warns, **checked)) as running:
+        await running.keeper.start(request(), caller="ci")
 
 
 def put(running: Replica, result: Any) -> None:
