@@ -75,14 +75,24 @@ def checked_uri(uri: SecretStr, *schemes: str) -> SecretStr:
     if scheme not in schemes:
         raise ValueError(f"must begin with {' or '.join(f'{known}://' for known in schemes)}")
     authority, *_ = re.split(r"[/?#]", rest, maxsplit=1)
-    for host in authority.rpartition("@")[2].split(","):
-        _, _, port = host.rpartition("]")[2].partition(":")
-        if port and not port.isdigit():
-            raise ValueError(
-                "has a port that is not a number: in user and password write @ as %40, : as %3A, / as %2F, "
-                "? as %3F, # as %23 and % as %25"
-            )
+    hosts = authority.rpartition("@")[2].split(",")
+    ports = (host.rpartition("]")[2].partition(":")[2] for host in hosts)
+    if any(port and not port.isdigit() for port in ports) or _holds_the_rest_of_a_password(authority, rest):
+        raise ValueError(
+            "has a port that is not a number, or an @ behind the host: in user and password write @ as %40, "
+            ": as %3A, / as %2F, ? as %3F, # as %23 and % as %25"
+        )
     return uri
+
+
+def _holds_the_rest_of_a_password(authority: str, rest: str) -> bool:
+    """True if an address has its `@` behind what looks like host and port: `:1234/abc@host` would be port 1234 of the
+    local host, and the check would go elsewhere without a word."""
+    if not authority or "@" in authority:
+        return False
+    address, _, fragment = rest.removeprefix(authority).partition("#")
+    path, _, query = address.partition("?")
+    return any("@" in part for part in (path, query.partition("=")[0], fragment))
 
 
 def first_line(error: BaseException) -> str:

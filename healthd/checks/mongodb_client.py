@@ -105,6 +105,7 @@ class Client:
                 appname="healthd",
                 replicaSet=None,  # compared by the check, which can name the difference
                 maxPoolSize=1,
+                minPoolSize=0,  # an application's own may be above the one connection here
                 serverMonitoringMode="poll",  # one task or thread a member instead of two
                 heartbeatFrequencyMS=5000,
                 timeoutMS=budget_ms,  # a whole operation, with server selection and connecting

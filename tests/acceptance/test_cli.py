@@ -1,6 +1,7 @@
 """The command line of the daemon: what each command prints and the code it exits with."""
 
 import asyncio
+import os
 import re
 import socket
 import subprocess
@@ -283,3 +284,26 @@ def test_output_may_be_cut_short() -> None:
         writing.stdout.readline()
         writing.stdout.close()
         assert writing.stderr.read() == ""
+
+
+@pytest.mark.parametrize("words", [["check"], ["check", "--json"]], ids=" ".join)
+def test_results_that_cannot_be_written_are_no_verdict(tmp_path: Path, words: list[str]) -> None:
+    """A disk that is full: 1 would say that a check is unhealthy."""
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [INSTALLED, *words, "-c", written(tmp_path, GREEN)], stdout=full, stderr=PIPE, text=True, check=False
+        )
+    assert (done.returncode, done.stderr) == (2, "cannot write what was found: No space left on device\n")
+
+
+def test_letters_that_a_terminal_lacks_are_no_verdict(tmp_path: Path) -> None:
+    """Those of the table included."""
+    done = subprocess.run(
+        [INSTALLED, "check", "-c", written(tmp_path, GREEN)],
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("check")

@@ -17,6 +17,8 @@ from healthd.model import FailureKind, Status
         "postgres://u:p@one:5432,two:5433/db",
         "postgresql://u:p@[::1]:5432/db",
         "postgresql:///db?host=/run/postgresql",
+        "postgresql://host:5432/db?user=me@corp.example",
+        "postgresql://u:p@host/db?application_name=a@b#c@d",
     ],
 )
 def test_usable_uris_pass(uri: str) -> None:
@@ -31,6 +33,10 @@ def test_usable_uris_pass(uri: str) -> None:
         ("marked-s3cret", "postgresql:// or postgres://"),
         ("postgresql://u:marked-s3cret/x@host/db", "%2F"),
         ("postgresql://u:marked-s3cret#x@host/db", "%23"),
+        ("postgresql://u:1234/s3cret@host/db", "%2F"),
+        ("postgresql://u:1234?s3cret@host/db", "%3F"),
+        ("postgresql://u:1234#s3cret@host/db", "%23"),
+        ("postgresql://u:1234/s3cret?x#y@host:5432/db?sslmode=require", "%2F"),
     ],
 )
 def test_unusable_uris_are_refused_without_a_word_of_them(uri: str, fix: str) -> None:

@@ -9,6 +9,7 @@ from pymongo import errors
 
 from healthd.checks.mongodb import MongoDBConfig, judge
 from healthd.checks.mongodb_client import Client
+from healthd.checks.mongodb_driver import Driver
 from healthd.model import FailureKind, Result, Status
 
 URI = SecretStr("mongodb://host/")
@@ -119,3 +120,20 @@ def test_a_clock_that_is_wrong_is_no_lag(ahead: float) -> None:
     assert outcome(judge(skewed, "7.0", config, "rs0", latency=0.001, now=NOW)) == (Status.HEALTHY, None)
     late = SECONDARY | written(60)
     assert judge(late, "7.0", config, "rs0", latency=0.001, now=NOW).kind is FailureKind.LAGGING
+
+
+@pytest.mark.parametrize("driver", list(Driver))
+@pytest.mark.parametrize(
+    "options",
+    [
+        "maxPoolSize=50&minPoolSize=5",
+        "minPoolSize=5&maxIdleTimeMS=60000&waitQueueTimeoutMS=100",
+        "heartbeatFrequencyMS=60000&serverSelectionTimeoutMS=1&connectTimeoutMS=1&socketTimeoutMS=1",
+        "timeoutMS=1&appName=shop&maxConnecting=10&serverMonitoringMode=stream",
+    ],
+)
+async def test_an_applications_pool_and_patience_are_no_fault(options: str, driver: Driver) -> None:
+    """They contradict none of those that the check sets for its one connection."""
+    client = Client(SecretStr(f"mongodb://127.0.0.1/?{options}"), 1.0, driver)
+    assert await client.open() is not None
+    client.drop()

@@ -114,3 +114,10 @@ def test_a_pooler_that_is_full() -> None:
     """PgBouncer says it with the SQLSTATE of everything that it refuses."""
     error = errors.ProtocolViolationError("no more connections allowed (max_client_conn)")
     assert failure(error).kind is FailureKind.EXHAUSTED
+
+
+def test_a_folder_of_another_user_is_named() -> None:
+    """`HOME` of another user, as under `sudo -E` or a supervisor: the server has refused nothing."""
+    result = failure(PermissionError(13, "Permission denied", "/root/.postgresql/postgresql.key"))
+    assert result.kind is FailureKind.MISCONFIGURED
+    assert "/root/.postgresql/postgresql.key: set HOME to this user's own folder" in result.message
