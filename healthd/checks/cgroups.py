@@ -10,7 +10,8 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class MemoryScope:
-    """Limit on the memory of the process: `used` and `limit` in bytes. `name` is a cgroup's path, or `host`.
+    """Limit on the memory of the process: `used` and `limit` in bytes. `name` is a cgroup's path, or `host`. At
+    `memory.max` the kernel kills; at `memory.high` it slows down whoever allocates, until nothing goes on.
 
     The cache of files, and the part of the kernel's own memory that it can take back, do not count as used: the kernel
     takes them back before it kills anything. The host's MemAvailable is computed in the same way.
@@ -62,9 +63,12 @@ def events(root: Path) -> MemoryEvents:
 
 def _v2(root: Path) -> Iterator[MemoryScope]:
     for folder, name in _lineage(root, "cgroup2"):
-        limit, used = _number(folder / "memory.max"), _number(folder / "memory.current")
-        if limit is not None and used is not None:  # absent in the root of all, "max" where there is no limit
-            yield MemoryScope(name, _without(used, folder, "inactive_file", "active_file", "slab_reclaimable"), limit)
+        # Absent in the root of all, "max" where there is no limit.
+        limits = [limit for file in ("memory.max", "memory.high") if (limit := _number(folder / file)) is not None]
+        used = _number(folder / "memory.current")
+        if limits and used is not None:
+            used = _without(used, folder, "inactive_file", "active_file", "slab_reclaimable")
+            yield MemoryScope(name, used, min(limits))
 
 
 def _v1(root: Path) -> Iterator[MemoryScope]:

@@ -91,7 +91,8 @@ def in_words(kind: str, message: str, context: Mapping[str, Any]) -> str:
         case "extra_forbidden":
             return "no such option"
         case "too_short":
-            return f"needs {context['min_length']} or more"
+            least = context["min_length"]
+            return "must not be empty: name at least one" if least == 1 else f"needs {least} or more"
         case "too_long":
             return f"must not have more than {context['max_length']}"
         case "string_too_short":

@@ -95,6 +95,16 @@ def test_v2_a_limit_above_the_host_is_none(machine: Machine) -> None:
     assert machine.tightest()[0] == "host"
 
 
+@pytest.mark.parametrize(("kills_at", "slows_at", "limit"), [("max", 800, 800), (1000, 800, 800), (600, "max", 600)])
+def test_v2_a_limit_at_which_everything_slows_down(
+    machine: Machine, kills_at: int | str, slows_at: int | str, limit: int
+) -> None:
+    """Nobody is killed at `memory.high`, and nothing goes on there."""
+    machine.v2("/pod", pod=(kills_at if kills_at == "max" else int(kills_at) * MIB, 500 * MIB, 100 * MIB))
+    machine.write("sys/fs/cgroup/pod/memory.high", slows_at if slows_at == "max" else int(slows_at) * MIB)
+    assert machine.tightest() == ("/pod", 400, limit)
+
+
 def test_v2_in_a_namespace_of_its_own(machine: Machine) -> None:
     """A container sees its own cgroup as the root, which then has the files that the root of all lacks."""
     machine.v2("/")
