@@ -31,6 +31,7 @@ class Proxy:
         self._delay = 0.0
         self._rate: float | None = None
         self._allowance: int | None = None
+        self._forgotten = 0
 
     @property
     def connections(self) -> int:
@@ -48,6 +49,11 @@ class Proxy:
     def black_hole(self) -> None:
         """Accept and stay silent: no byte passes either way, on open connections or new ones."""
         self._flows.clear()
+
+    def forget(self) -> None:
+        """Drop every packet of the connections that are open now, as a firewall does that has forgotten them; new ones
+        pass."""
+        self._forgotten = self.accepted
 
     def delay(self, seconds: float) -> None:
         """Hold every piece back for `seconds`, in both directions."""
@@ -84,29 +90,34 @@ class Proxy:
         task = asyncio.current_task()
         assert task is not None
         self.accepted += 1
+        number = self.accepted
         self._connections[task] = writer
         try:
             await self._flows.wait()
-            await self._couple(reader, writer)
+            await self._couple(reader, writer, number)
         except* OSError:
             _reset(writer)
         finally:
             del self._connections[task]
             writer.close()
 
-    async def _couple(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _couple(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int) -> None:
         target_reader, target_writer = await asyncio.open_connection(*self._target)
         try:
             async with asyncio.TaskGroup() as both:
-                both.create_task(self._pump(reader, target_writer, None))
-                both.create_task(self._pump(target_reader, writer, self._allowance))
+                both.create_task(self._pump(reader, target_writer, None, number))
+                both.create_task(self._pump(target_reader, writer, self._allowance, number))
         finally:
             target_writer.close()
 
-    async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, allowance: int | None) -> None:
+    async def _pump(
+        self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, allowance: int | None, number: int
+    ) -> None:
         while allowance is None or allowance > 0:
             data = await source.read(self._piece(allowance))
             await self._flows.wait()
+            if number <= self._forgotten:
+                await asyncio.Event().wait()
             if not data:
                 sink.write_eof()
                 return

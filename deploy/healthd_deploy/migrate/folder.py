@@ -52,7 +52,7 @@ def _read(file: Path, reader: Reader) -> Migration:
         )
     try:
         content = file.read_bytes()
-        text = content.decode()
+        text = content.decode("utf-8-sig")  # editors of Windows begin a file with a mark
     except OSError as error:
         raise MalformedError(f"{file}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:

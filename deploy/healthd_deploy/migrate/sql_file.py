@@ -18,6 +18,7 @@ _BATCHES = re.compile(
     r"\s+where\s+(?P<where>.+)",
     re.IGNORECASE,
 )
+_PSQL = re.compile(r"\\(?:restrict|unrestrict|set|connect|c|i|ir|include|copy|if|else|endif|echo|encoding|timing)\b")
 _ORDER = (Phase.UP, Phase.PREPARE, Phase.EXECUTE, Phase.VALIDATE, Phase.CLEANUP, Phase.DOWN)
 _KNOWN = (
     "write `-- migrate: up`, `down`, `prepare`, `validate` or `cleanup`, or `batches of TABLE by KEY where CONDITION`"
@@ -60,6 +61,7 @@ class _Section:
 def read(file: Path, text: str, checksum: str) -> Migration:
     """Return the migration in a file. Raises MalformedError."""
     sections = list(_sections(str(file), text))
+    _refuse_psql(sections)
     steps = [_step(section) for section in sections]
     _check_order(str(file), steps)
     down = [section for section, step in zip(sections, steps, strict=True) if step.phase is Phase.DOWN]
@@ -96,6 +98,16 @@ def _sections(file: str, text: str) -> Iterator[_Section]:
         elif not _is_blank(lines):
             raise MalformedError(f"{file}:1: there is SQL above the first mark: begin with `-- migrate: up`")
         words, begins, lines = mark["words"], number, []
+
+
+def _refuse_psql(sections: Iterable[_Section]) -> None:
+    """Refuse commands of psql by name, such as those that pg_dump writes: the server has no word for what is wrong."""
+    for section in sections:
+        for number, line in enumerate(section.text.split("\n"), start=section.line + 1):
+            if (command := _PSQL.match(line)) is not None:
+                raise MalformedError(
+                    f"{section.file}:{number}: `{command[0]}` is a command of psql and no SQL: take the line out"
+                )
 
 
 def _is_blank(lines: Iterable[str]) -> bool:

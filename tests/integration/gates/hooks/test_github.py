@@ -133,3 +133,5 @@ async def test_other_events_are_answered(tmp_path: Path, event: str) -> None:
         assert await github.ask(url, "500", deployment_callback_url=evil) == 422
         too_long = await github.send(url, "deployment_protection_rule", b" " * (3 * 1024**2))
         assert too_long == 413
+        as_a_form = await github.send(url, event, b"payload=%7B%7D")
+        assert as_a_form == 415

@@ -70,6 +70,11 @@ def test_a_rollback_script_comes_back_as_it_was() -> None:
         ("-- migrate: down\nSELECT 1;", "has no `-- migrate: up`"),
         ("-- migrate: down\nSELECT 1;\n-- migrate: up\nSELECT 1;", "must come in the order"),
         ("-- migrate: up\nSELECT 1;\n-- migrate: validate\nSELECT 1;", "has both `up` and phases"),
+        (
+            "-- migrate: up\nSELECT 1;\n\\restrict pq7\nSELECT 2;",
+            r":3: `\\restrict` is a command of psql and no SQL: take the line out",
+        ),
+        ("-- migrate: up\n\\set size 10\nSELECT :size;", r":2: `\\set` is a command of psql"),
         ("-- migrate: up timeout=1s\nSELECT 1;", "`timeout=1s` is no option"),
         ("-- migrate: up lock_timeout=5\nSELECT 1;", "lock_timeout: '5' is not a duration"),
         ("-- migrate: batches of users\nSELECT $1;", "batches of TABLE by KEY where CONDITION"),
@@ -146,6 +151,15 @@ def test_a_folder(tmp_path: Path) -> None:
     found = read_folder(tmp_path, sql_file.SUFFIXES, sql_file.read)
     assert [it.name for it in found] == ["9_a", "10_b"]
     assert found[0].checksum == hashlib.sha256(b"-- migrate: up\nSELECT 1;\n").hexdigest()
+
+
+def test_a_file_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    """Editors of Windows write one; the checksum is of the file as it is."""
+    content = b"\xef\xbb\xbf-- migrate: up\r\nSELECT 1;\r\n"
+    (tmp_path / "1_a.sql").write_bytes(content)
+    (found,) = read_folder(tmp_path, sql_file.SUFFIXES, sql_file.read)
+    assert [step.shown for step in found.up] == ["SELECT 1;"]
+    assert found.checksum == hashlib.sha256(content).hexdigest()
 
 
 def test_a_bad_folder(tmp_path: Path) -> None:

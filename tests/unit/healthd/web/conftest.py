@@ -65,7 +65,7 @@ class Site(Stage):
         )
         self.configured = self.read(options)
         self.in_force = InForce(self.configured)
-        guard = Guard(self.in_force, clock=self.clock)
+        self.guard = guard = Guard(self.in_force, clock=self.clock)
         self.health = HealthEndpoints(self.board, guard, self.in_force, self.clock, stuck=lambda: self.stuck)
         self.streams = Streams(self.clock, at_most=4, pace=0.01)
         self.database = database = Database(journal_url, self.clock, (tables.BRANCH,))  # down unless a test gives one

@@ -3,8 +3,11 @@
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
+from healthd.runtime.repeats import Repeats
 from healthd.web.auth import new_token
+from healthd.web.refusals import Reason, Refusals
 from tests.fakes.monitoring import UP
 from tests.unit.healthd.web.conftest import Open
 
@@ -58,3 +61,18 @@ async def test_a_token_takes_nothing_away(open_site: Open) -> None:
     assert (await client.post(RUN, headers=sent)).status == 403
     behind = {**sent, "X-Forwarded-For": "192.0.2.1"}
     assert "duration" not in (await (await client.get("/health", headers=behind)).json())["checks"]["db"]
+
+
+async def test_sign_ins_that_fail_are_counted_and_told(open_site: Open) -> None:
+    """Hundreds of wrong tokens are a line a minute with their number, and no token is in it."""
+    site, client = await open_site()
+    counted, now = list[str](), [0.0]
+    site.guard.refused = Refusals(counted.append, Repeats(lambda: now[0]))
+    with capture_logs() as logged:
+        for _ in range(30):
+            assert (await client.post(RUN, headers={"Authorization": "Bearer guessed"})).status == 401
+        now[0] = 61.0
+        await client.post(RUN, headers={"Authorization": "Bearer guessed"})
+    assert counted == [Reason.UNKNOWN_TOKEN] * 31
+    assert [line["times"] for line in logged] == [1, 30]
+    assert "guessed" not in str(logged)
