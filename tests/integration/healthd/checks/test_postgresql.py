@@ -334,6 +334,20 @@ async def test_connection_lost_in_mid_query(postgresql_server: postgresql.Postgr
             await check.finds(Status.UNHEALTHY, FailureKind.CONNECT)
 
 
+async def test_a_connection_that_a_firewall_forgot(
+    postgresql_server: postgresql.PostgreSQL, postgresql_dsn: str
+) -> None:
+    """Its silence is not the server's: half of the time is for it, and the rest for a new one in the same probe."""
+    dsn = urlsplit(postgresql_dsn)
+    async with tcp.proxy(postgresql_server.port) as proxy:
+        uri = dsn._replace(netloc=f"{dsn.username}:{dsn.password}@{proxy.host}:{proxy.port}").geturl()
+        async with watched("postgresql", uri=uri, timeout="3s") as check:
+            await check.finds(Status.HEALTHY)
+            proxy.forget()
+            await check.finds(Status.HEALTHY)
+            assert proxy.accepted == 2
+
+
 async def test_peer_that_speaks_something_else(peer: peers.Peer) -> None:
     """An HTTP server on PostgreSQL's port is no PostgreSQL."""
     uri = f"postgresql://watcher:marked-s3cret@{peer.host}:{peer.port}/app?sslmode=disable"

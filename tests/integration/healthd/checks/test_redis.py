@@ -227,6 +227,18 @@ async def test_black_hole(hole: Callable[[], AbstractContextManager[tcp.Listener
         assert len(psutil.Process().net_connections()) <= sockets
 
 
+async def test_a_connection_that_a_firewall_forgot(redis_server: redis.Redis) -> None:
+    """Its silence is not the server's: half of the time is for it, and the rest for a new one in the same probe."""
+    async with (
+        tcp.proxy(redis_server.port) as proxy,
+        watched("redis", uri=f"redis://{proxy.host}:{proxy.port}/0", timeout="3s") as check,
+    ):
+        await check.finds(Status.HEALTHY)
+        proxy.forget()
+        await check.finds(Status.HEALTHY)
+        assert proxy.accepted == 2
+
+
 async def test_peer_that_speaks_something_else(peer: peers.Peer) -> None:
     """An HTTP server on Redis' port is no Redis."""
     async with watched("redis", uri=f"redis://:marked-s3cret@{peer.host}:{peer.port}/0") as check:
