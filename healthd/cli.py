@@ -21,6 +21,10 @@ _COMMANDS = {
         "healthd.commands.history:history",
         "Print the uptime of every check and group; with CHECK, its failures too.",
     ),
+    "init": (
+        "healthd_gates.commands.init.command:init",
+        "Write a first configuration from what this host shows.",
+    ),
     "notify": ("healthd.commands.notify:notify", "Try out how people are told."),
     "preflight": ("healthd.commands.suite:preflight", "Run the pre-deployment checklist."),
     "run": ("healthd.commands.run:run", "Run the daemon until SIGTERM or Ctrl-C."),

@@ -1,0 +1,122 @@
+"""Finders by HTTP: a path that says healthy, a metrics page with counters of requests, a Prometheus that has them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import aiohttp
+from yarl import URL
+
+from healthd_gates.sources.exposition import PLAIN, families_of
+from healthd_gates.sources.presets import PRESETS, PresetName
+from healthd_gates.sources.selectors import parse_matchers
+
+Get = Callable[[str], Awaitable[tuple[int, str] | None]]
+"""An address → status and text; None if nothing answers there with HTTP."""
+HEALTH_PATHS = ("/health", "/healthz", "/health/ready", "/readyz", "/api/health", "/")
+_TIMEOUT = aiohttp.ClientTimeout(total=3)
+_LONGEST = 16 * 1024**2
+
+
+@dataclass(frozen=True, slots=True)
+class MetricsFound:
+    """Counters of requests that a preset selects."""
+
+    preset: PresetName
+    has_latency: bool
+
+
+async def get(url: str) -> tuple[int, str] | None:
+    """Ask an address once, and follow no redirect."""
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=_TIMEOUT, headers={"User-Agent": "healthd/init"}) as session,
+            session.get(url, allow_redirects=False) as answer,
+        ):
+            return answer.status, (await answer.content.read(_LONGEST)).decode("utf-8", "replace")
+    except (aiohttp.ClientError, TimeoutError, OSError, ValueError):
+        return None
+
+
+async def health_path(base: str, ask: Get) -> str | None:
+    """Return the first usual path at which a service answers 200."""
+    for path in HEALTH_PATHS:
+        answer = await ask(base.rstrip("/") + path)
+        if answer is None:
+            return None
+        if answer[0] == 200:
+            return path
+    return None
+
+
+async def metrics_page(base: str, ask: Get) -> MetricsFound | str:
+    """Return the preset that fits the page of a service, or why none does."""
+    answered = False
+    for name, preset in PRESETS.items():
+        if preset.page is None:
+            continue
+        url = URL(base)
+        at = url.with_port(preset.page["port"]) if "port" in preset.page else url
+        page = await ask(str(at.with_path(preset.page["path"])))
+        if page is None or page[0] != 200:
+            continue
+        try:
+            samples = [sample for family in families_of(page[1], PLAIN) for sample in family.samples]
+        except ValueError:
+            continue
+        answered = answered or bool(samples)
+        labels = [sample.labels for sample in samples if sample.name == preset.requests]
+        if labels and not _missing(preset.failed, labels):
+            return _found(name, {sample.name for sample in samples})
+    return (
+        f"{base}: its metrics page has no counter of requests that a preset knows: write selectors, see docs/sources.md"
+        if answered
+        else f"{base}: no metrics page answers"
+    )
+
+
+def _found(name: str, names: Collection[str]) -> MetricsFound:
+    return MetricsFound(cast(PresetName, name), PRESETS[cast(PresetName, name)].latency in names)
+
+
+def _missing(condition: str, series: Sequence[Mapping[str, str]]) -> list[str]:
+    """Return the labels of a condition that no series has."""
+    _, matchers = parse_matchers(condition)
+    return [each.label for each in matchers if not any(each.label in labels for labels in series)]
+
+
+async def prometheus(base: str, ask: Get) -> MetricsFound | str | None:
+    """Return the preset whose series a Prometheus has, with the label that tells versions apart; or why none serves.
+    None if no Prometheus answers."""
+    answer = await ask(f"{base.rstrip('/')}/api/v1/label/__name__/values")
+    names = _data(answer)
+    if names is None:
+        return None
+    whys: list[str] = []
+    for name, preset in PRESETS.items():
+        if preset.requests not in names:
+            continue
+        series = _data(await ask(f"{base.rstrip('/')}/api/v1/series?match[]={preset.requests}")) or []
+        if _missing(preset.failed, series):
+            continue
+        if missing := _missing(preset.arm, series):
+            whys.append(f"its series of {name} have no label {missing[0]}, which tells the versions apart")
+        elif "$target" in preset.arm:
+            whys.append(f"its series look like preset {name}: {preset.needs}")
+        else:
+            return _found(name, names)
+    return f"{base}: {whys[0]}" if whys else f"{base}: it has no counter of requests that a preset knows"
+
+
+def _data(answer: tuple[int, str] | None) -> Sequence[Any] | None:
+    if answer is None or answer[0] != 200:
+        return None
+    try:
+        document = json.loads(answer[1])
+    except ValueError:
+        return None
+    data = document.get("data") if isinstance(document, Mapping) else None
+    return data if isinstance(data, list) else None

@@ -1,0 +1,142 @@
+"""Writes a plan as commented YAML. Values of variables are never in it: `${NAME}` refers to them."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+
+from healthd_gates.commands.init.plan import Plan, Source
+
+_NO_HASH = "sha256:" + "0" * 64
+_FIRST_PORT = 8080
+_PLAIN = re.compile(r"/?[A-Za-z][A-Za-z0-9_./-]*")
+_OTHER_MEANING = frozenset({"true", "false", "yes", "no", "on", "off", "y", "n", "null"})
+
+
+def render(plan: Plan, without: Collection[str] = ()) -> str:
+    """Return the text of the file; `without` are checks to leave out."""
+    parts = [_head(plan), _checks(plan, without)]
+    if plan.service is not None and plan.source is not None:
+        parts += [_service(plan, plan.source), _policies(plan, plan.source)]
+        if plan.host.namespace is not None:
+            parts.append(_kubernetes(plan.host.namespace, plan.service.name))
+    return "\n".join(parts)
+
+
+def literal(value: Any) -> str:
+    """Return a value as YAML on one line; a `$` that begins a reference stays what it is."""
+    if isinstance(value, str):
+        if _PLAIN.fullmatch(value) and value.lower() not in _OTHER_MEANING:
+            return value
+        text = value.replace("$$", "$$$$").replace("${", "$${")
+        return "'" + text.replace("'", "''") + "'" if text.isprintable() else json.dumps(text)
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{name}: {literal(each)}" for name, each in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(literal, value)) + "]"
+    return json.dumps(value)
+
+
+def free_port(taken: Collection[int]) -> int:
+    """Return the port that healthd is to listen on: its own, or the next one that is free."""
+    return next(port for port in range(_FIRST_PORT, 65536) if port not in taken)
+
+
+def _head(plan: Plan) -> str:
+    port = free_port({each.port for each in plan.host.ports})
+    host = "0.0.0.0" if plan.host.namespace is not None else "127.0.0.1"
+    return "\n".join(
+        (
+            "# Written by `healthd init` from what it found on this host; yours from now on. Secrets stay variables;",
+            "# `healthd config check` says what is wrong in it, `healthd config example full` has every option.",
+            "environment: ${NODE_ENV:-production}",
+            f'http: {{listen: "{host}:{port}"}}',
+            "auth:",
+            "  tokens:",
+            "    - name: deploy # `healthd token new --env` sets the variable in this shell",
+            f"      hash: ${{HEALTHD_TOKEN_HASH:-{_NO_HASH}}}",
+            "      scopes: [gates:verify, gates:read]",
+            "",
+        )
+    )
+
+
+def _checks(plan: Plan, without: Collection[str]) -> str:
+    lines = [f"  {name}: {options}" for name, options in checks(plan).items() if name not in without]
+    return "\n".join(("checks:", *lines, ""))
+
+
+def checks(plan: Plan) -> dict[str, str]:
+    """Return the options of each check by its name, as YAML."""
+    found: dict[str, str] = {}
+    for each in plan.host.dependencies:
+        name = each.kind if each.kind not in found else each.variable.lower().replace("_", "-")
+        found[name] = f'{{kind: {each.kind}, uri: "${{{each.variable}}}", critical: true}}'
+    if plan.host.aws_region is not None:
+        found["aws"] = f'{{kind: aws, region: "${{{plan.host.aws_region}}}"}}'
+    if plan.service is not None and plan.health is not None and len(plan.service.targets) == 1:
+        for number, url in enumerate(next(iter(plan.service.targets.values())), 1):
+            name = plan.service.name if number == 1 else f"{plan.service.name}-{number}"
+            found[name if name not in found else f"{name}-http"] = (
+                f"{{kind: http, url: {literal(url.rstrip('/') + plan.health)}, critical: true}}"
+            )
+    return {**found, "memory": "{kind: memory}", "disk": "{kind: disk}", "process": "{kind: process, critical: true}"}
+
+
+def _service(plan: Plan, source: Source) -> str:
+    assert plan.service is not None
+    policy = "canary" if source.baseline == "concurrent" else "post-switch"
+    targets = {name: urls[0] if len(urls) == 1 else urls for name, urls in plan.service.targets.items()}
+    return "\n".join(
+        (
+            "services:",
+            f"  {literal(plan.service.name)}:",
+            f"    targets: {literal(targets)}",
+            f"    source: # tried: {source.said}",
+            *(f"      {name}: {literal(value)}" for name, value in source.options.items()),
+            f"    policy: {policy}",
+            "    # on_fail: [traffic-back] # the action that puts the traffic back: docs/actions.md",
+            "",
+        )
+    )
+
+
+_WHY = {
+    "history": ("post-switch", "compared with the three hours before the switch; inconclusive where they show nothing"),
+    "concurrent": ("canary", "compared with the version that the request names as baseline, while both run"),
+    None: ("post-switch", "limits alone: with a second target, the one version could be compared with the other"),
+}
+
+
+def _policies(plan: Plan, source: Source) -> str:
+    name, why = _WHY[source.baseline]
+    compare = f", compare: {{to: {source.baseline}}}" if source.baseline else ""
+    return "\n".join(
+        ("policies:", f"  {name}: # {why}", "    criteria:", *_criteria(source, compare), *_smoke(plan), "")
+    )
+
+
+def _criteria(source: Source, compare: str) -> Iterator[str]:
+    yield f"      - {{kind: error_rate, limit: 5%, weight: 2{compare}}}"
+    if source.has_latency:
+        yield f"      - {{kind: latency, quantile: 0.95, limit: 5s{compare}}}"
+
+
+def _smoke(plan: Plan) -> Iterator[str]:
+    if plan.health is not None:
+        yield "  smoke: # of a version before traffic comes"
+        yield "    criteria:"
+        yield f"      - {{kind: smoke, requests: [{{get: {literal(plan.health)}, status: 200}}]}}"
+
+
+def _kubernetes(namespace: str, service: str) -> str:
+    return "\n".join(
+        (
+            "# actions: # needs rights in this namespace: docs/deploy/kubernetes.md",
+            "#   traffic-back:",
+            f"#     {{kind: kubernetes, namespace: {namespace}, service: {service}, selector: {{color: $target}}}}",
+            "",
+        )
+    )

@@ -1,0 +1,38 @@
+"""`healthd init` beside a real NGINX: the file that it writes is valid, and its source sees the requests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.request import urlopen
+
+from tests.servers import nginx
+from tests.servers.command import healthd
+from tests.servers.ports import HOST
+from tests.servers.waiting import until_now
+
+_REQUESTS = 20
+_SERVICE = "server { listen @LISTEN@; return 200 ok; }"
+_PROXY = """
+log_format own '$remote_addr [$time_local] "$request" $status $request_time '
+               '"$http_user_agent" $upstream_addr $upstream_status $upstream_response_time';
+upstream shop { server SERVICE; }
+server { listen @LISTEN@; access_log FOLDER/shop.log own; location / { proxy_pass http://shop; } }
+"""
+
+
+def test_from_the_host_to_a_source_that_sees(tmp_path: Path) -> None:
+    """NGINX's configuration gives service, target, log and format; nothing is asked."""
+    with nginx.running(_SERVICE) as service:
+        place = f"{HOST}:{service.port}"
+        with nginx.running(_PROXY.replace("SERVICE", place).replace("FOLDER", str(tmp_path))) as proxy:
+            for number in range(_REQUESTS):
+                urlopen(f"{proxy.url}/products/{number}").close()
+            log = tmp_path / "shop.log"
+            until_now(lambda: log.read_text().count("\n") == _REQUESTS, "the log has every request")
+            done = healthd("init", "--yes", "--nginx", proxy.file, cwd=tmp_path)
+            assert (done.code, done.err) == (0, "")
+            assert f"source access_log: its newest {_REQUESTS} lines fit the format" in done.out
+            assert healthd("config", "check", "healthd.yaml", cwd=tmp_path).code == 0
+            words = ("--version", "1.0", "--target", "live", "--for", "1", "--json", "-c", "healthd.yaml")
+            seen = healthd("source", "test", "shop", *words, cwd=tmp_path).json()
+            assert (seen["able"], seen["refused"]) == (True, [])

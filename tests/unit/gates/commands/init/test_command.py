@@ -1,0 +1,228 @@
+"""`healthd init` from end to end: each combination of findings makes a file that is valid and holds no secret."""
+
+from __future__ import annotations
+
+import http.server
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from healthd.cli import main
+from healthd.config.file import load
+from healthd_gates.commands.init import command
+from healthd_gates.commands.init.nginx_conf import Site
+from healthd_gates.commands.init.processes import Listening, Pm2App
+from healthd_gates.commands.init.survey import Host
+from healthd_gates.commands.init.variables import Dependency
+from healthd_gates.config.settings import Config
+from tests.unit.gates.commands.init.test_pages import PROM_CLIENT
+
+FORMAT = '$remote_addr "$request" $status $request_time $upstream_addr ${upstream_status} its'
+SECRET = "s3cret"
+
+
+class Page(http.server.BaseHTTPRequestHandler):
+    """A service: healthy, and with the metrics of prom-client where its server says so."""
+
+    def do_GET(self) -> None:
+        there = self.path == "/healthz" or (self.path == "/metrics" and getattr(self.server, "metrics", False))
+        self.send_response(200 if there else 404)
+        self.end_headers()
+        self.wfile.write(PROM_CLIENT.encode() if self.path == "/metrics" else b"ok")
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def serving(*, metrics: bool) -> http.server.ThreadingHTTPServer:
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Page)
+    server.metrics = metrics  # type: ignore[attr-defined]
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return server
+
+
+@pytest.fixture(scope="module")
+def plain() -> Iterator[int]:
+    """The port of a service without metrics."""
+    with serving(metrics=False) as server:
+        yield server.server_address[1]
+        server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def measured() -> Iterator[int]:
+    """The port of a service with metrics."""
+    with serving(metrics=True) as server:
+        yield server.server_address[1]
+        server.shutdown()
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder on a host where nothing is found."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SHOP_DB", f"mongodb://u:{SECRET}@127.0.0.1:1/shop")
+    monkeypatch.setattr("healthd_gates.commands.init.plan._PROMETHEUS", "http://127.0.0.1:1")
+    monkeypatch.setattr("healthd_gates.commands.init.plan.LOGS", ())
+    found(monkeypatch, Host())
+    return tmp_path
+
+
+def found(monkeypatch: pytest.MonkeyPatch, host: Host) -> None:
+    monkeypatch.setattr(command, "survey", lambda *_: host)
+
+
+def init(*words: str) -> Result:
+    return CliRunner().invoke(main, ["init", *words])
+
+
+def written(name: str = "healthd.yaml") -> Config:
+    return load(Path(name), Config, {})
+
+
+def log_of(folder: Path, port: int, form: str = FORMAT) -> Site:
+    line = f'127.0.0.1 "GET / HTTP/1.1" 200 0.1 127.0.0.1:{port} 200 its\n'
+    (folder / "api.log").write_text(line * 5)
+    return Site("api", (f"127.0.0.1:{port}",), folder / "api.log", form)
+
+
+@pytest.mark.parametrize("everything", [False, True])
+@pytest.mark.parametrize("source", ["none", "probe", "probe in colours", "scrape", "scrape in colours", "access_log"])
+def test_every_combination_is_valid(
+    here: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    plain: int,
+    measured: int,
+    source: str,
+    everything: bool,
+) -> None:
+    """The file passes the check without any of its variables, has the source that could be tried, and no secret."""
+    port = measured if source.startswith("scrape") else plain
+    apps = {
+        "none": [],
+        "access_log": [],
+        "probe": [Pm2App("shop api", port)],
+        "scrape": [Pm2App("shop api", port)],
+    }.get(source, [Pm2App("api-blue", port), Pm2App("api-green", 1)])
+    sites = [log_of(here, port)] if source == "access_log" else []
+    databases = [Dependency("mongodb", "SHOP_DB"), Dependency("mongodb", "OTHER_DB")] if everything else []
+    region, namespace = ("AWS_REGION", "shop") if everything else (None, None)
+    ports = [Listening(8080, "x")]
+    host = Host(databases, aws_region=region, namespace=namespace, sites=sites, apps=apps, ports=ports)
+    found(monkeypatch, host)
+    done = init("--yes")
+    assert done.exit_code == 0, done.output
+    text = Path("healthd.yaml").read_text()
+    checked = CliRunner().invoke(main, ["config", "check", "healthd.yaml"])
+    assert (checked.exit_code, SECRET in text + done.output, "u:" in text) == (0, False, False)
+    settings = written()
+    kinds = [each.source.kind for each in settings.services.values() if each.source is not None]
+    assert kinds == ([] if source == "none" else [source.split()[0]])
+    assert settings.http.listen.endswith(":8081")
+    assert len([name for name in settings.checks if "db" in name or name == "mongodb"]) == len(databases)
+    for service in settings.services.values():
+        policy = settings.policies[service.policy]
+        assert (policy.needs_history if source == "access_log" else policy.needs_baseline) is (
+            source == "access_log" or "colours" in source
+        )
+
+
+def test_a_log_format_is_taken_over_as_it_is(here: Path, monkeypatch: pytest.MonkeyPatch, plain: int) -> None:
+    """Its braces and quotes mean nothing to the configuration."""
+    found(monkeypatch, Host(sites=[log_of(here, plain)]))
+    assert init("--yes").exit_code == 0
+    assert getattr(written().services["api"].source, "format", None) == FORMAT
+
+
+def test_a_log_of_another_service_is_left_out(here: Path, monkeypatch: pytest.MonkeyPatch, plain: int) -> None:
+    """What was tried and does not serve is said, and the next source is taken."""
+    site = log_of(here, 1)
+    found(monkeypatch, Host(sites=[Site("api", (f"127.0.0.1:{plain}",), site.log, FORMAT)]))
+    done = init("--yes")
+    assert "no line is from a target; its servers are 127.0.0.1:1" in done.output
+    assert getattr(written().services["api"].source, "kind", None) == "probe"
+
+
+def test_a_log_without_durations_is_judged_without_them(here: Path, plain: int) -> None:
+    """The policy has no criterion that nothing could answer."""
+    (here / "log").write_text('1.1.1.1 - - [26/Nov/2026:18:00:00 +0000] "GET /a HTTP/1.1" 200 5 "-" "curl/8"\n')
+    done = init("--yes", "--log", "log", "--target", f"live=http://127.0.0.1:{plain}")
+    assert "left out: latency" in done.output
+    assert [each.kind for each in written().policies["post-switch"].criteria] == ["error_rate"]
+
+
+def test_nothing_is_overwritten(here: Path) -> None:
+    """A file that is there stays as it is."""
+    (here / "healthd.yaml").write_text("mine")
+    done = init("--yes")
+    assert (done.exit_code, (here / "healthd.yaml").read_text()) == (2, "mine")
+    assert "is there already" in done.output
+
+
+def test_the_next_three_commands_are_printed(plain: int) -> None:
+    """Each is one that healthd takes."""
+    lines = init("--yes", "--target", f"live=http://127.0.0.1:{plain}").output.partition("Next:\n")[2].splitlines()
+    assert [line.split()[0] for line in lines] == ["healthd", "healthd", "eval"]
+
+
+def test_a_check_that_would_be_refused_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An address that the check cannot use is said, without the address."""
+    monkeypatch.setenv("SHOP_DB", f"mongodb://u:{SECRET}@host:nonsense/shop")
+    found(monkeypatch, Host([Dependency("mongodb", "SHOP_DB")]))
+    done = init("--yes")
+    assert (done.exit_code, SECRET in done.output) == (0, False), done.output
+    assert "left out: check mongodb" in done.output
+    assert "mongodb" not in written().checks
+
+
+def test_variables_of_the_file_are_for_the_environment(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command that takes them over is said, and the value that a shell would cut."""
+    (here / ".env").write_text("SHOP_DB=mongodb://u:s3cret@a/shop?a=1&b=2\n")
+    host = Host([Dependency("mongodb", "SHOP_DB")], from_file=frozenset({"SHOP_DB"}), unquoted=["SHOP_DB"])
+    found(monkeypatch, host)
+    done = init("--yes")
+    assert "set -a; . ./.env; set +a" in done.output
+    assert "put the value of SHOP_DB into single quotes" in done.output
+
+
+def test_on_a_terminal_it_asks(monkeypatch: pytest.MonkeyPatch, plain: int) -> None:
+    """What was found is the default; an answer that means nothing is asked for again."""
+    monkeypatch.setattr(command, "has_terminal", lambda: True)
+    found(monkeypatch, Host(apps=[Pm2App("api", plain), Pm2App("shop", 1)]))
+    answers = f"1\nfront\nnonsense\nblue=http://127.0.0.1:{plain} green=http://127.0.0.1:1\n"
+    done = CliRunner().invoke(main, ["init"], input=answers)
+    assert (done.exit_code, "no NAME=URL" in done.output) == (0, True), done.output
+    assert [*written().services["front"].targets] == ["blue", "green"]
+
+
+def test_on_a_terminal_nothing_is_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a service the file has checks alone."""
+    monkeypatch.setattr(command, "has_terminal", lambda: True)
+    done = CliRunner().invoke(main, ["init"], input="\n\n")
+    assert (done.exit_code, [*written().services]) == (0, []), done.output
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ((), "there is no terminal to ask at: with --yes"),
+        (("--yes", "--target", "blue"), "no NAME=URL"),
+        (("--yes", "--target", f"a=http://u:{SECRET}@h"), "without a password"),
+        (("--yes", "--target", "a=http://h", "--target", "a=http://g"), "is there twice"),
+        (("--yes", "--target", "a=http://h", "--target", "b=http://h/"), "the address of two targets"),
+        (("--yes", "--service", "apj"), "no service called 'apj' is found; there are: api. Did you mean api?"),
+        (("--yes", "--service", "a b"), "is no name"),
+        (("--yes", "--log", "nowhere"), "does not exist"),
+        (("--yes", "nowhere/healthd.yaml"), "cannot be written"),
+    ],
+)
+def test_a_mistake(monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], says: str) -> None:
+    """It is answered with the cure, and nothing is written."""
+    found(monkeypatch, Host(apps=[Pm2App("api", 1)]))
+    done = init(*words)
+    assert (done.exit_code, list(Path().iterdir())) == (2, [])
+    assert says in " ".join(done.output.split())
+    assert SECRET not in done.output

@@ -1,0 +1,73 @@
+"""What variables and a `.env` file tell `healthd init`."""
+
+from pathlib import Path
+
+import pytest
+
+from healthd_gates.commands.init.variables import Dependency, aws_region, dependencies, dot_env, kubernetes_namespace
+
+
+@pytest.mark.parametrize(
+    ("line", "values", "unquoted"),
+    [
+        ("MONGODB_URI=mongodb://db/shop", {"MONGODB_URI": "mongodb://db/shop"}, ()),
+        ("export REDIS_URL = redis://db", {"REDIS_URL": "redis://db"}, ()),
+        ("A='x # y' # a comment", {"A": "x # y"}, ()),
+        ('A="x"', {"A": "x"}, ()),
+        ("A=x # a comment", {"A": "x"}, ()),
+        ("A=mongodb://db/?a=1&b=2", {"A": "mongodb://db/?a=1&b=2"}, ("A",)),
+        ("A=two words", {"A": "two words"}, ("A",)),
+        ("\ufeffA=1\r\n# B=2\n\nnot a line\n=3", {"A": "1"}, ()),
+        ("A=", {"A": ""}, ()),
+    ],
+)
+def test_dot_env(line: str, values: dict[str, str], unquoted: tuple[str, ...]) -> None:
+    """It is read as Node does, and says what a shell would read otherwise."""
+    found = dot_env(line)
+    assert (found.values, found.unquoted) == (values, unquoted)
+
+
+@pytest.mark.parametrize(
+    ("environ", "found"),
+    [
+        ({"DATABASE_URL": "postgres://u:p@db/shop"}, [Dependency("postgresql", "DATABASE_URL")]),
+        ({"DATABASE_URL": "mongodb+srv://u:p@db/shop"}, [Dependency("mongodb", "DATABASE_URL")]),
+        ({"CACHE": "rediss://db:6380"}, [Dependency("redis", "CACHE")]),
+        ({"A_URI": "redis://db", "B_URI": "redis://db"}, [Dependency("redis", "A_URI")]),
+        ({"A_URI": "redis://a", "B_URI": "redis://b"}, [Dependency("redis", "A_URI"), Dependency("redis", "B_URI")]),
+        ({"HEALTHD_JOURNAL": "postgresql://db/x", "HOME": "/root", "URL": "https://shop"}, []),
+    ],
+)
+def test_dependencies(environ: dict[str, str], found: list[Dependency]) -> None:
+    """A database is known by its address's scheme, whatever the variable is called, and each is checked once."""
+    assert dependencies(environ) == (found, [])
+
+
+def test_a_database_without_a_check_is_told_without_its_address() -> None:
+    """What cannot be checked is said, by the variable's name."""
+    assert dependencies({"DB": "mysql://u:s3cret@db/x"}) == (
+        [],
+        ["DB: there is no check for mysql; kind tcp looks whether its port answers"],
+    )
+
+
+@pytest.mark.parametrize(
+    ("environ", "region", "told"),
+    [
+        ({}, None, False),
+        ({"AWS_REGION": "eu-west-1"}, None, False),
+        ({"AWS_ACCESS_KEY_ID": "AKIA", "AWS_DEFAULT_REGION": "eu-west-1"}, "AWS_DEFAULT_REGION", False),
+        ({"AWS_WEB_IDENTITY_TOKEN_FILE": "/t"}, None, True),
+    ],
+)
+def test_aws(environ: dict[str, str], region: str | None, told: bool) -> None:
+    """An identity and a region make a check; an identity alone is told."""
+    found, problem = aws_region(environ)
+    assert (found, problem is not None) == (region, told)
+
+
+def test_kubernetes(tmp_path: Path) -> None:
+    """A pod's namespace stands beside its service account's token."""
+    assert kubernetes_namespace(tmp_path) is None
+    (tmp_path / "namespace").write_text("shop\n")
+    assert kubernetes_namespace(tmp_path) == "shop"
