@@ -6,7 +6,7 @@ import asyncio
 import os
 from collections.abc import Iterable
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from healthd.config.settings import split_address
 from healthd.metrics import Metrics
@@ -38,11 +38,17 @@ def build(
     """Return the application. It has no middleware: an answer to a probe goes straight from its handler to the
     socket."""
     app = web.Application(client_max_size=_LARGEST_BODY)
+    app.on_response_prepare.append(_leave_out_software)
     app.add_routes(health.routes())
     app.add_routes(checks.routes())
     app.add_routes([web.get("/metrics", MetricsPage(metrics.registry, Spending()).__call__), *more])
     app.add_routes([web.route("*", "/{rest:(?s:.*)}", no_such_call)])
     return app
+
+
+async def _leave_out_software(_: web.Request, response: web.StreamResponse) -> None:
+    """Leave out the header with which aiohttp tells every stranger its version and Python's."""
+    response.headers.pop(hdrs.SERVER, None)
 
 
 class HttpServer:

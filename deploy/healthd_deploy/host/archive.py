@@ -123,7 +123,10 @@ def _check(folder: Path) -> None:
         raise StepFailed("the archive's package.json is not valid: it must be an object with a name")
     locks = ("package-lock.json", "npm-shrinkwrap.json")
     if not any((folder / lock).is_file() for lock in locks):
-        raise StepFailed("the archive holds no package-lock.json: without it nobody knows what `npm ci` would install")
+        raise StepFailed(
+            "the archive holds no package-lock.json and no npm-shrinkwrap.json: without one nobody knows what `npm ci` "
+            "would install. `npm pack` leaves the first out: run `npm shrinkwrap` before"
+        )
 
 
 def remove(folder: Path) -> None:

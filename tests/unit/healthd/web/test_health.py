@@ -251,8 +251,10 @@ async def test_ietf_shape(open_site: Open) -> None:
 
 
 async def test_headers(open_site: Open) -> None:
-    """Nobody may keep an answer, and a cache that does must tell callers apart."""
+    """Nobody may keep an answer, a cache that does must tell callers apart, and no version is told to strangers."""
     _, client = await open_site()
+    for path in ("/health/live", "/metrics", "/nowhere", "/"):
+        assert "Server" not in (await client.get(path)).headers
     for path in ("/health", "/health/live", "/health/ready"):
         headers = (await client.get(path)).headers
         assert headers["Cache-Control"] == "no-store"
