@@ -51,6 +51,8 @@ class Migration:
     up: tuple[Step, ...]
     down: tuple[Step, ...]
     rollback_script: str | None
+    unfit: str | None = None
+    """Reason why it could only fail, with the cure; what is applied already is left alone."""
 
     @property
     def number(self) -> int:

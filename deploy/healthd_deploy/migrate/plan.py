@@ -69,6 +69,8 @@ def plan(migrations: Sequence[Migration], rows: Iterable[Row], *, out_of_order: 
                 f"{migration.file}: comes before number {newest}, which is applied: give it a higher number, or run it "
                 "with --out-of-order"
             )
+        if migration.unfit is not None:
+            problems.append(migration.unfit)
         todo.append(_todo(migration, row))
     return Plan(todo, problems, dirty)
 

@@ -19,6 +19,10 @@ _BATCHES = re.compile(
     re.IGNORECASE,
 )
 _PSQL = re.compile(r"\\(?:restrict|unrestrict|set|connect|c|i|ir|include|copy|if|else|endif|echo|encoding|timing)\b")
+_ALONE = re.compile(
+    r"^\s*(?:(?:CREATE\s+(?:UNIQUE\s+)?INDEX|DROP\s+INDEX|REINDEX\s+\w+)\s+CONCURRENTLY|VACUUM)\b",
+    re.IGNORECASE | re.MULTILINE,
+)
 _ORDER = (Phase.UP, Phase.PREPARE, Phase.EXECUTE, Phase.VALIDATE, Phase.CLEANUP, Phase.DOWN)
 _KNOWN = (
     "write `-- migrate: up`, `down`, `prepare`, `validate` or `cleanup`, or `batches of TABLE by KEY where CONDITION`"
@@ -61,7 +65,6 @@ class _Section:
 def read(file: Path, text: str, checksum: str) -> Migration:
     """Return the migration in a file. Raises MalformedError."""
     sections = list(_sections(str(file), text))
-    _refuse_psql(sections)
     steps = [_step(section) for section in sections]
     _check_order(str(file), steps)
     down = [section for section, step in zip(sections, steps, strict=True) if step.phase is Phase.DOWN]
@@ -72,6 +75,7 @@ def read(file: Path, text: str, checksum: str) -> Migration:
         up=tuple(step for step in steps if step.phase is not Phase.DOWN),
         down=tuple(step for step in steps if step.phase is Phase.DOWN),
         rollback_script="\n".join(f"-- migrate: {it.words}\n{it.text.strip()}" for it in down) or None,
+        unfit=next(_unfit(sections), None),
     )
 
 
@@ -100,14 +104,18 @@ def _sections(file: str, text: str) -> Iterator[_Section]:
         words, begins, lines = mark["words"], number, []
 
 
-def _refuse_psql(sections: Iterable[_Section]) -> None:
-    """Refuse commands of psql by name, such as those that pg_dump writes: the server has no word for what is wrong."""
+def _unfit(sections: Iterable[_Section]) -> Iterator[str]:
+    """Yield what the server would refuse without a word for it, or halfway: commands of psql, such as those that
+    pg_dump writes, and several statements in one section that each must be alone."""
     for section in sections:
         for number, line in enumerate(section.text.split("\n"), start=section.line + 1):
             if (command := _PSQL.match(line)) is not None:
-                raise MalformedError(
-                    f"{section.file}:{number}: `{command[0]}` is a command of psql and no SQL: take the line out"
-                )
+                yield f"{section.file}:{number}: `{command[0]}` is a command of psql and no SQL: take the line out"
+        if "no-transaction" in section.words and len(_ALONE.findall(section.text)) > 1:
+            yield (
+                f"{section.place}: several statements that each must be alone, such as CREATE INDEX CONCURRENTLY: "
+                "together PostgreSQL runs them in one transaction. Give each a mark and section of its own"
+            )
 
 
 def _is_blank(lines: Iterable[str]) -> bool:

@@ -10,7 +10,9 @@ from bson import ObjectId
 from healthd_deploy.migrate import document_file, sql_file
 from healthd_deploy.migrate.document_file import CommandStep, DocumentBatches
 from healthd_deploy.migrate.folder import read_folder
+from healthd_deploy.migrate.history import Row
 from healthd_deploy.migrate.migration import MalformedError, Migration, Phase
+from healthd_deploy.migrate.plan import plan
 from healthd_deploy.migrate.sql_file import Script, SQLBatches
 
 PHASES = """\
@@ -70,11 +72,6 @@ def test_a_rollback_script_comes_back_as_it_was() -> None:
         ("-- migrate: down\nSELECT 1;", "has no `-- migrate: up`"),
         ("-- migrate: down\nSELECT 1;\n-- migrate: up\nSELECT 1;", "must come in the order"),
         ("-- migrate: up\nSELECT 1;\n-- migrate: validate\nSELECT 1;", "has both `up` and phases"),
-        (
-            "-- migrate: up\nSELECT 1;\n\\restrict pq7\nSELECT 2;",
-            r":3: `\\restrict` is a command of psql and no SQL: take the line out",
-        ),
-        ("-- migrate: up\n\\set size 10\nSELECT :size;", r":2: `\\set` is a command of psql"),
         ("-- migrate: up timeout=1s\nSELECT 1;", "`timeout=1s` is no option"),
         ("-- migrate: up lock_timeout=5\nSELECT 1;", "lock_timeout: '5' is not a duration"),
         ("-- migrate: batches of users\nSELECT $1;", "batches of TABLE by KEY where CONDITION"),
@@ -86,6 +83,29 @@ def test_bad_sql_files(text: str, said: str) -> None:
     """Each is refused with its file, its line where there is one, and the fix."""
     with pytest.raises(MalformedError, match=f"0001_x.sql.*{said}"):
         sql(text)
+
+
+INDEX = "-- migrate: up no-transaction\nCREATE INDEX CONCURRENTLY a ON t (a);"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("-- migrate: up\nSELECT 1;\n\\restrict pq7\nSELECT 2;", ":3: `\\restrict` is a command of psql"),
+        ("-- migrate: up\n\\set size 10\nSELECT :size;", ":2: `\\set` is a command of psql"),
+        (f"{INDEX}\ncreate unique index\n concurrently b ON t (b);", ":1: several statements that each must be alone"),
+        ("-- migrate: up no-transaction\nVACUUM a;\nVACUUM b;", "a mark and section of its own"),
+        (f"{INDEX}\n{INDEX}", None),
+        ("-- migrate: up\nSELECT E'\\\\restrict';", None),
+    ],
+)
+def test_what_could_only_fail_is_told_before_it_is_run(text: str, said: str | None) -> None:
+    """And refused by the plan alone: a file that is applied may hold anything, and cannot be changed any more."""
+    migration = sql(text)
+    assert (said is None) == (migration.unfit is None)
+    assert said is None or said in str(migration.unfit)
+    assert plan([migration], []).problems == ([migration.unfit] if said else [])
+    assert not plan([migration], [Row(migration.name, "completed", migration.checksum)]).problems
 
 
 def test_commands_of_mongodb() -> None:
