@@ -99,14 +99,16 @@ class _Calls:
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode == sqlite3.SQLITE_BUSY and time.monotonic() < deadline:
                 self._loop.call_soon(self._carry_out, future, call, deadline)
-            elif future is not None:
-                self._loop.call_soon(set_exception, future, error)
+            else:
+                self._answer(set_exception, future, error)
         except BaseException as error:  # all of them are the caller's
-            if future is not None:
-                self._loop.call_soon(set_exception, future, error)
+            self._answer(set_exception, future, error)
         else:
-            if future is not None:
-                self._loop.call_soon(set_result, future, result)
+            self._answer(set_result, future, result)
+
+    def _answer(self, answer: Callable[..., None], future: asyncio.Future[Any] | None, said: Any) -> None:
+        if future is not None and not self._loop.is_closed():  # a connection of a crashed replica is collected later
+            self._loop.call_soon(answer, future, said)
 
 
 def _run_in_the_loop() -> None:
