@@ -33,6 +33,7 @@ from healthd_gates.store.outbox import Outbox
 _log = structlog.get_logger(__name__)
 _LOOKS_AT_LEAST = 3
 _ASK_OUTBOX_SECONDS = 3.0  # to poll for what other replicas do; changes of this one are notified
+_EARLIER_INTERVALS = 720  # an hour of a watch that looks every five seconds
 _REPLAYED_AT_ONCE = 16  # intervals, between which other gates get their turn
 
 
@@ -96,6 +97,8 @@ class GateRunner:
             return
         fetch = None
         try:
+            if stage == "gate" and not kept:
+                await self._learn_earlier(traffic)
             judge = await self._bring_back(stage, rules)
             fetch = await self._ask_for_history(traffic)
             ticks = Ticker(self._clock, rules.timing.interval, self._first_tick(rules.timing.interval))
@@ -161,7 +164,9 @@ class GateRunner:
         """Return the judge as it was after all stored evidence. The judge of a watch also gets the evidence of its
         gate."""
         history = await self._gate_store.evidence(self.gate.id, "history")
-        bake = await self._gate_store.evidence(self.gate.id, "gate") if stage == "watch" else []
+        bake = await self._gate_store.evidence(self.gate.id, "earlier")
+        if stage == "watch":
+            bake += await self._gate_store.evidence(self.gate.id, "gate")
         judge = Judge(rules, history, bake)
         ramps = stage == "gate" and self._spec.policy.ramp is not None
         self._widening = ramping.Widening(self._spec.policy, rules, history) if ramps else None
@@ -172,6 +177,15 @@ class GateRunner:
             if number % _REPLAYED_AT_ONCE == 0:
                 await asyncio.sleep(0)
         return judge
+
+    async def _learn_earlier(self, traffic: SourceReaders | None) -> None:
+        """Store what earlier gates of the service saw, where no source keeps a past: it tells how far errors come in
+        bursts."""
+        if traffic is None or traffic.historical or await self._gate_store.evidence(self.gate.id, "earlier"):
+            return
+        if earlier := await self._gate_store.earlier_evidence(self.gate, _EARLIER_INTERVALS):
+            told = {"state": self.gate.state.value, "earlier": len(earlier)}
+            await self._write(Step(self.gate, ((EventKind.STATE, told),)), SeenEvidence("earlier", earlier))
 
     async def _ask_for_history(self, traffic: SourceReaders | None) -> HistoryFetch | None:
         """Start to fetch the history once, then store it: after a restart the gate is judged by the same history."""

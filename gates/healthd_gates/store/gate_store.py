@@ -21,6 +21,8 @@ from healthd_gates.store.group_commit import Writer
 from healthd_gates.store.leases import Owned
 from healthd_gates.store.serialization import UnreadableGate, read_event, read_evidence, read_gate
 
+_EARLIER = 10  # gates before one, of which the evidence is looked for
+
 _RACES = 5
 
 
@@ -140,6 +142,28 @@ class GateStore:
         async with self.database.read() as connection:
             bodies = (await connection.execute(query.order_by(table.c.sequence))).scalars().all()
         return [evidence for body in bodies for evidence in read_evidence(body)]
+
+    async def earlier_evidence(self, gate: Gate, most: int) -> list[Evidence]:
+        """Return the evidence of the service's gates before this one whose versions stayed, oldest first: the latest
+        intervals, `most` at most. Empty where `gates.keep_evaluations` has passed."""
+        gates, table = tables.gates, tables.gate_evidence
+        before = sa.select(gates).where(gates.c.service == gate.service, gates.c.id < gate.id)
+        judged = table.c.stage.in_(("gate", "watch"))
+        found: list[Evidence] = []
+        async with self.database.read() as connection:
+            for row in (await connection.execute(before.order_by(gates.c.id.desc()).limit(_EARLIER))).mappings():
+                try:
+                    if not read_gate(row).may_stay:
+                        continue
+                    query = sa.select(table.c.body).where(table.c.gate_id == row["id"], judged)
+                    query = query.order_by(table.c.sequence.desc()).limit(most - len(found))
+                    for body in (await connection.execute(query)).scalars():
+                        found.extend(read_evidence(body))
+                except (UnreadableGate, ValueError):  # another release wrote it: this gate can do without
+                    continue
+                if len(found) >= most:
+                    break
+        return found[::-1]
 
     async def push(self, gate_id: str, pushed: PushedEvidence, caller: str) -> bool:
         """Store a push; False if its id is stored already."""

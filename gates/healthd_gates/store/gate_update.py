@@ -27,7 +27,8 @@ class LeaseLost(Exception):  # noqa: N818 - what has happened, not an error of o
 
 @dataclass(frozen=True, slots=True)
 class SeenEvidence:
-    """The evidence of one evaluation; `stage` is the judge that took it: `gate`, `watch`, or `history` before them."""
+    """The evidence of one evaluation; `stage` is the judge that took it: `gate`, `watch`; or what tells
+    of the time before them: `history`, or `earlier` gates."""
 
     stage: str
     evidence: Sequence[Evidence]

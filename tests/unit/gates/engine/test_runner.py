@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from healthd_gates.domain.action_order import OrderState
-from healthd_gates.domain.evidence import Verdict
+from healthd_gates.domain.evidence import Evidence, Verdict
 from healthd_gates.domain.gate import EventKind, Gate, GateState, RollbackState
 from healthd_gates.engine.notifications import notices
 from healthd_gates.store.outbox import Outbox
@@ -29,9 +29,9 @@ HOLD = {"policy": {"inconclusive": "hold", "hold_timeout": "10m"}}
 WATCH = {"policy": {"watch": "15m"}}
 
 
-async def verdict(running: Replica, service: str = "api") -> Gate:
+async def verdict(running: Replica, service: str = "api", version: str = "2.0") -> Gate:
     """A gate of the service, once it is answered."""
-    started = await running.keeper.start(request(service), caller="ci")
+    started = await running.keeper.start(request(service, version), caller="ci")
     return await running.keeper.wait(started.id, 3600)
 
 
@@ -272,3 +272,26 @@ async def ended(running: Replica, gate: Gate, state: GateState) -> Gate:
         if gate.state is state:
             break
     return gate
+
+
+async def test_a_source_without_a_past_has_that_of_earlier_gates(file: Path) -> None:
+    """What the gates of versions that stayed saw is stored with the next gate, once and in order; what was seen of a
+    version that was put back is not."""
+    async with replica(file, config(policy={"watch": "5m"})) as running:
+
+        async def seen(gate: Gate, *stages: str) -> list[Evidence]:
+            found = [await running.gates.gate_store.evidence(gate.id, stage) for stage in stages]
+            return [evidence for each in found for evidence in each]
+
+        first = await verdict(running)
+        Script.act = broken
+        bad = await verdict(running, version="2.1")
+        assert bad.state is GateState.ACTING
+        Script.act = healthy
+        await running.keeper.give_up(bad.id, caller="ann", reason="by hand", done=True)
+        last = await verdict(running, version="2.2")
+        kept = await seen(first, "gate", "watch")
+        assert len(kept) > 15
+        assert await seen(first, "earlier") == []
+        assert await seen(bad, "earlier") == kept
+        assert await seen(last, "earlier") == kept

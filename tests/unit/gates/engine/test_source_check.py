@@ -51,9 +51,9 @@ def _answers(said: Any) -> Any:
 async def test_what_no_gate_could_be_judged_by_is_refused(
     file: Path, monkeypatch: pytest.MonkeyPatch, said: Any
 ) -> None:
-    """With the cause, and while the old version still has the traffic. A smoke test needs no source."""
+    """With the cause, and while the old version still has the traffic. A preflight needs no source."""
     monkeypatch.setattr(Scripted, "inspect", _answers(said), raising=False)
-    async with replica(file, config()) as running:
+    async with replica(file, config(checks={"memory": {"kind": "memory", "critical": True}})) as running:
         with pytest.raises(InvalidRequest, match="healthd source test") as refusal:
             await running.keeper.start(request(), caller="ci")
         cause = str(said) if isinstance(said, Exception) else said.refused[0]
