@@ -32,7 +32,10 @@ _COMMANDS = {
     ),
     "replay": ("healthd_gates.commands.replay:replay_command", "Run a policy over the past."),
     "report": ("healthd_gates.commands.report:report", "Report what gates said, and would have done."),
-    "resume": ("healthd_gates.commands.act:resume", "Let a ramp go on that is paused."),
+    "resume": (
+        "healthd_gates.commands.act:resume",
+        "Let a ramp go on that was paused, or whose policy asks a person before a weight.",
+    ),
     "rollback": (
         "healthd_gates.commands.act:rollback",
         "Roll the deploy back now, whatever the evidence says.",

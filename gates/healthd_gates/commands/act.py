@@ -56,7 +56,10 @@ async def reject(client: GateClient, gate_id: str | None, last: str | None, reas
 @json_option
 @asking
 async def pause(client: GateClient, gate_id: str | None, last: str | None, reason: str, as_json: bool) -> None:
-    """Stop a ramp where it is. The gate goes on judging, and harm still goes back to nothing."""
+    """Stop a ramp where it is, until a person lets it go on.
+
+    The gate goes on judging, and harm still goes back to nothing.
+    """
     gate = await find(client, gate_id, last)
     _print(await client.pause(gate.id, reason), as_json)
 

@@ -64,5 +64,5 @@ def test_a_client_of_the_gate_needs_no_database() -> None:
 def test_words_are_completed() -> None:
     """With the sentence of each."""
     found = BashComplete(healthd, {}, "healthd", "_HEALTHD_COMPLETE").get_completions(["gate"], "re")
-    assert [item.value for item in found] == ["reject", "replay", "report"]
+    assert [item.value for item in found] == ["reject", "replay", "report", "resume"]
     assert found[1].help == "Run a policy over the past."
