@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import aiohttp
@@ -23,10 +23,11 @@ _LONGEST = 16 * 1024**2
 
 @dataclass(frozen=True, slots=True)
 class MetricsFound:
-    """Counters of requests that a preset selects."""
+    """Counters of requests that a preset selects, in Prometheus those of one job."""
 
     preset: PresetName
     has_latency: bool
+    job: str | None = None
 
 
 async def get(url: str) -> tuple[int, str] | None:
@@ -88,9 +89,9 @@ def _missing(condition: str, series: Sequence[Mapping[str, str]]) -> list[str]:
     return [each.label for each in matchers if not any(each.label in labels for labels in series)]
 
 
-async def prometheus(base: str, ask: Get) -> MetricsFound | str | None:
-    """Return the preset whose series a Prometheus has, with the label that tells versions apart; or why none serves.
-    None if no Prometheus answers."""
+async def prometheus(base: str, ask: Get, servers: Collection[str]) -> MetricsFound | str | None:
+    """Return the preset whose series a Prometheus has for the service at these `host:port`, with the label that tells
+    versions apart; or why none serves. None if no Prometheus answers."""
     answer = await ask(f"{base.rstrip('/')}/api/v1/label/__name__/values")
     names = _data(answer)
     if names is None:
@@ -107,8 +108,21 @@ async def prometheus(base: str, ask: Get) -> MetricsFound | str | None:
         elif "$target" in preset.arm:
             whys.append(f"its series look like preset {name}: {preset.needs}")
         else:
-            return _found(name, names)
+            job = _job(series, servers)
+            if isinstance(job, list):
+                whys.append(f"its series of {name} are of several jobs ({', '.join(job[:5])}), and none of a target")
+            else:
+                return replace(_found(name, names), job=job)
     return f"{base}: {whys[0]}" if whys else f"{base}: it has no counter of requests that a preset knows"
+
+
+def _job(series: Sequence[Mapping[str, str]], servers: Collection[str]) -> str | list[str] | None:
+    """Return the job that scrapes one of the servers, or the only one; all of them if it cannot be told."""
+    jobs = sorted({labels["job"] for labels in series if "job" in labels})
+    own = {labels["job"] for labels in series if "job" in labels and labels.get("instance") in servers}
+    if len(own) == 1:
+        return own.pop()
+    return jobs if len(jobs) > 1 else next(iter(jobs), None)
 
 
 def _data(answer: tuple[int, str] | None) -> Sequence[Any] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,6 +27,11 @@ class Proposal:
     name: str
     targets: Targets
     site: Site | None = None
+
+    @property
+    def servers(self) -> set[str]:
+        """The addresses of its targets as `host:port`."""
+        return {url.partition("://")[2] for urls in self.targets.values() for url in urls}
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +105,7 @@ async def choose(host: Host, service: Proposal, log: Path | None, ask: pages.Get
     of_log = _of_log(service, log, left_out)
     source = (
         (of_log if of_log is not None and of_log.has_latency else None)
-        or await _of_prometheus(host, ask, left_out)
+        or await _of_prometheus(host, service, ask, left_out)
         or await _of_pages(service, ask, left_out)
         or of_log
         or _probe(service, health, left_out)
@@ -127,8 +133,7 @@ def _of_log(service: Proposal, log: Path | None, left_out: list[str]) -> Source 
 
 
 def _log_source(found: Tried, service: Proposal, left_out: list[str]) -> Source | None:
-    servers = {url.partition("://")[2] for urls in service.targets.values() for url in urls}
-    if found.servers and not servers & set(map(_as_loopback, found.servers)):
+    if found.servers and not service.servers & set(map(_as_loopback, found.servers)):
         left_out.append(f"{found.file}: no line is from a target; its servers are {', '.join(found.servers[:5])}")
         return None
     if service.site is not None and service.site.shares_log and not found.by_server:
@@ -144,8 +149,9 @@ def _log_source(found: Tried, service: Proposal, left_out: list[str]) -> Source 
     )
 
 
-async def _of_prometheus(host: Host, ask: pages.Get, left_out: list[str]) -> Source | None:
-    found = await pages.prometheus(_PROMETHEUS, ask)
+async def _of_prometheus(host: Host, service: Proposal, ask: pages.Get, left_out: list[str]) -> Source | None:
+    servers = service.servers | {server.replace("127.0.0.1:", "localhost:") for server in service.servers}
+    found = await pages.prometheus(_PROMETHEUS, ask, servers)
     if found is None and host.prometheus_variable:
         left_out.append("PROMETHEUS_URL is set and was not asked; see the source prometheus in docs/sources.md")
     if isinstance(found, str):
@@ -153,6 +159,8 @@ async def _of_prometheus(host: Host, ask: pages.Get, left_out: list[str]) -> Sou
     if not isinstance(found, pages.MetricsFound):
         return None
     options = {"kind": "prometheus", "url": _PROMETHEUS, "preset": found.preset}
+    if found.job is not None:
+        options["matchers"] = f"job={json.dumps(found.job)}"
     return Source(options, "it answers, and has these series", found.has_latency, "history")
 
 

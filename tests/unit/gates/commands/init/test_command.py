@@ -6,6 +6,7 @@ import http.server
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 from click.testing import CliRunner, Result
@@ -18,10 +19,14 @@ from healthd_gates.commands.init.processes import Listening, Pm2App
 from healthd_gates.commands.init.survey import Host
 from healthd_gates.commands.init.variables import Dependency
 from healthd_gates.config.settings import Config
-from tests.unit.gates.commands.init.test_pages import PROM_CLIENT
+from tests.unit.gates.commands.init.test_pages import BASE, COUNT, PROM_CLIENT, server
 
 FORMAT = '$remote_addr "$request" $status $request_time $upstream_addr ${upstream_status} its'
 SECRET = "s3cret"
+SERIES = {
+    path.removeprefix(BASE): text
+    for path, text in server({"status_code": "200", "version": "1", "job": 'a"b'}, [COUNT]).items()
+}
 
 
 class Page(http.server.BaseHTTPRequestHandler):
@@ -29,35 +34,36 @@ class Page(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         there = self.path == "/healthz" or (self.path == "/metrics" and getattr(self.server, "metrics", False))
-        self.send_response(200 if there else 404)
+        of_prometheus = SERIES.get(unquote(self.path).removeprefix("/prometheus"))
+        self.send_response(200 if there or of_prometheus else 404)
         self.end_headers()
-        self.wfile.write(PROM_CLIENT.encode() if self.path == "/metrics" else b"ok")
+        self.wfile.write((of_prometheus or (PROM_CLIENT if self.path == "/metrics" else "ok")).encode())
 
     def log_message(self, *_: object) -> None:
         pass
 
 
 def serving(*, metrics: bool) -> http.server.ThreadingHTTPServer:
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Page)
-    server.metrics = metrics  # type: ignore[attr-defined]
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    return server
+    service = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Page)
+    service.metrics = metrics  # type: ignore[attr-defined]
+    threading.Thread(target=service.serve_forever, daemon=True).start()
+    return service
 
 
 @pytest.fixture(scope="module")
 def plain() -> Iterator[int]:
     """The port of a service without metrics."""
-    with serving(metrics=False) as server:
-        yield server.server_address[1]
-        server.shutdown()
+    with serving(metrics=False) as service:
+        yield service.server_address[1]
+        service.shutdown()
 
 
 @pytest.fixture(scope="module")
 def measured() -> Iterator[int]:
     """The port of a service with metrics."""
-    with serving(metrics=True) as server:
-        yield server.server_address[1]
-        server.shutdown()
+    with serving(metrics=True) as service:
+        yield service.server_address[1]
+        service.shutdown()
 
 
 @pytest.fixture(autouse=True)
@@ -90,7 +96,9 @@ def log_of(folder: Path, port: int, form: str = FORMAT) -> Site:
 
 
 @pytest.mark.parametrize("everything", [False, True])
-@pytest.mark.parametrize("source", ["none", "probe", "probe in colours", "scrape", "scrape in colours", "access_log"])
+@pytest.mark.parametrize(
+    "source", ["none", "probe", "probe in colours", "scrape", "scrape in colours", "access_log", "prometheus"]
+)
 def test_every_combination_is_valid(
     here: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -105,8 +113,11 @@ def test_every_combination_is_valid(
         "none": [],
         "access_log": [],
         "probe": [Pm2App("shop api", port)],
+        "prometheus": [Pm2App("shop api", port)],
         "scrape": [Pm2App("shop api", port)],
     }.get(source, [Pm2App("api-blue", port), Pm2App("api-green", 1)])
+    if source == "prometheus":
+        monkeypatch.setattr("healthd_gates.commands.init.plan._PROMETHEUS", f"http://127.0.0.1:{port}/prometheus")
     sites = [log_of(here, port)] if source == "access_log" else []
     databases = [Dependency("mongodb", "SHOP_DB"), Dependency("mongodb", "OTHER_DB")] if everything else []
     region, namespace = ("AWS_REGION", "shop") if everything else (None, None)
@@ -125,9 +136,8 @@ def test_every_combination_is_valid(
     assert len([name for name in settings.checks if "db" in name or name == "mongodb"]) == len(databases)
     for service in settings.services.values():
         policy = settings.policies[service.policy]
-        assert (policy.needs_history if source == "access_log" else policy.needs_baseline) is (
-            source == "access_log" or "colours" in source
-        )
+        compares = (policy.needs_history, policy.needs_baseline)
+        assert compares == (source in ("access_log", "prometheus"), "colours" in source)
 
 
 def test_a_log_format_is_taken_over_as_it_is(here: Path, monkeypatch: pytest.MonkeyPatch, plain: int) -> None:

@@ -59,9 +59,9 @@ def test_metrics_page(pages: dict[str, str], found: MetricsFound | str) -> None:
     assert answer == found if isinstance(found, MetricsFound) else isinstance(answer, str) and found in answer
 
 
-def server(labels: Mapping[str, str], names: list[str]) -> dict[str, str]:
-    """A Prometheus with one series: both answers as its HTTP API documents them."""
-    series = {"status": "success", "data": [labels]}
+def server(labels: Mapping[str, str], names: list[str], *more: Mapping[str, str]) -> dict[str, str]:
+    """A Prometheus with a few series: both answers as its HTTP API documents them."""
+    series = {"status": "success", "data": [labels, *more]}
     there = {f"{BASE}/api/v1/series?match[]={name}": json.dumps(series) for name in names}
     return {f"{BASE}/api/v1/label/__name__/values": json.dumps({"status": "success", "data": names}), **there}
 
@@ -74,6 +74,7 @@ COUNT = "http_request_duration_seconds_count"
     [
         (server({"status_code": "200", "version": "1"}, [COUNT]), MetricsFound("prom_client", False)),
         (server({"status_code": "200"}, [COUNT]), "have no label version"),
+        (server({"status_code": "200", "version": "1", "job": "a"}, [COUNT]), MetricsFound("prom_client", False, "a")),
         (server({"code": "200", "service": "a"}, ["kong_http_requests_total"]), "look like preset kong"),
         (server({}, ["up"]), "no counter of requests that a preset knows"),
         ({f"{BASE}/api/v1/label/__name__/values": "<html>"}, None),
@@ -83,5 +84,17 @@ COUNT = "http_request_duration_seconds_count"
 )
 def test_prometheus(pages: dict[str, str], found: MetricsFound | str | None) -> None:
     """Its series need the label that tells the versions apart; what is no Prometheus is none."""
-    answer = asyncio.run(prometheus(BASE, Web(pages).get))
+    answer = asyncio.run(prometheus(BASE, Web(pages).get, {"127.0.0.1:3000"}))
     assert found in answer if isinstance(found, str) and isinstance(answer, str) else answer == found
+
+
+@pytest.mark.parametrize(
+    ("instance", "found"),
+    [("127.0.0.1:3000", MetricsFound("prom_client", False, "b")), ("10.0.0.1:3000", "of several jobs (a, b)")],
+)
+def test_another_services_series_are_not_taken(instance: str, found: MetricsFound | str) -> None:
+    """Of several jobs it is the one that scrapes a target; none, if that cannot be told."""
+    one = {"status_code": "200", "version": "1"}
+    pages = server({**one, "job": "a", "instance": "x:1"}, [COUNT], {**one, "job": "b", "instance": instance})
+    answer = asyncio.run(prometheus(BASE, Web(pages).get, {"127.0.0.1:3000"}))
+    assert answer == found or (isinstance(found, str) and found in str(answer))
