@@ -31,7 +31,7 @@ def test_from_the_host_to_a_source_that_sees(tmp_path: Path) -> None:
             until_now(lambda: log.read_text().count("\n") == _REQUESTS, "the log has every request")
             done = healthd("init", "--yes", "--nginx", proxy.file, cwd=tmp_path)
             assert (done.code, done.err) == (0, "")
-            assert f"source access_log: its newest {_REQUESTS} lines fit the format" in done.out
+            assert f"source access_log: tried, its newest {_REQUESTS} lines fit the format" in done.out
             assert healthd("config", "check", "healthd.yaml", cwd=tmp_path).code == 0
             words = ("--version", "1.0", "--target", "live", "--for", "1", "--json", "-c", "healthd.yaml")
             seen = healthd("source", "test", "shop", *words, cwd=tmp_path).json()

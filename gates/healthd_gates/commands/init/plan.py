@@ -36,7 +36,7 @@ class Proposal:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A source that was tried, as options. `baseline` is what the candidate can be held against."""
+    """A source as options, and what came of trying it. `baseline` is what the candidate can be held against."""
 
     options: Mapping[str, Any]
     said: str
@@ -143,7 +143,7 @@ def _log_source(found: Tried, service: Proposal, left_out: list[str]) -> Source 
         left_out.append("latency: the log has no durations; docs/deploy/access-log.md has a log_format that does")
     return Source(
         {"kind": "access_log", "file": str(found.file), "format": found.format},
-        f"its newest {found.lines} lines fit the format",
+        f"tried, its newest {found.lines} lines fit the format",
         found.has_latency,
         "history",
     )
@@ -161,7 +161,7 @@ async def _of_prometheus(host: Host, service: Proposal, ask: pages.Get, left_out
     options = {"kind": "prometheus", "url": _PROMETHEUS, "preset": found.preset}
     if found.job is not None:
         options["matchers"] = f"job={json.dumps(found.job)}"
-    return Source(options, "it answers, and has these series", found.has_latency, "history")
+    return Source(options, "tried, it has these series", found.has_latency, "history")
 
 
 async def _of_pages(service: Proposal, ask: pages.Get, left_out: list[str]) -> Source | None:
@@ -171,7 +171,7 @@ async def _of_pages(service: Proposal, ask: pages.Get, left_out: list[str]) -> S
         if isinstance(found, pages.MetricsFound):
             baseline = "concurrent" if len(service.targets) > 1 else None
             options = {"kind": "scrape", "preset": found.preset}
-            return Source(options, f"the page of {urls[0]} has these counters", found.has_latency, baseline)
+            return Source(options, f"tried, the page of {urls[0]} has these counters", found.has_latency, baseline)
         why.append(found)
     left_out += why
     return None
@@ -179,7 +179,7 @@ async def _of_pages(service: Proposal, ask: pages.Get, left_out: list[str]) -> S
 
 def _probe(service: Proposal, health: str | None, left_out: list[str]) -> Source:
     left_out.append("real traffic: no log and no metrics could be read, so that healthd sends requests itself")
-    said = "it answers 200 there" if health else "NOT TRIED: no target answered"
+    said = "tried, it answers 200 there" if health else "not tried: no target answered"
     requests: Sequence[Mapping[str, Any]] = [{"get": health or "/health", "status": 200}]
     baseline = "concurrent" if len(service.targets) > 1 else None
     return Source({"kind": "probe", "requests": requests}, said, True, baseline)

@@ -94,7 +94,7 @@ def _service(plan: Plan, source: Source) -> str:
             "services:",
             f"  {literal(plan.service.name)}:",
             f"    targets: {literal(targets)}",
-            f"    source: # tried: {source.said}",
+            f"    source: # {source.said}",
             *(f"      {name}: {literal(value)}" for name, value in source.options.items()),
             f"    policy: {policy}",
             "    # on_fail: [traffic-back] # the action that puts the traffic back: docs/actions.md",

@@ -10,7 +10,7 @@ from pathlib import Path
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 _LINE = re.compile(r"\s*(?:export\s+)?(?P<name>[A-Za-z_]\w*)\s*=\s*(?P<value>.*?)\s*")
 _QUOTED = re.compile(r"(?P<quote>['\"])(?P<text>.*?)(?P=quote)(?:\s*#.*)?")
-_FOR_A_SHELL = re.compile(r"[\s&;|<>()$`\\*?#!~]")
+_FOR_A_SHELL = re.compile(r"[\s&;|<>()$`\\'\"]|^~")  # it expands no * or ? in an assignment
 _ADDRESS = re.compile(r"(?P<scheme>[a-z][a-z0-9+]*)://\S+", re.IGNORECASE)
 _KINDS = {
     "mongodb": "mongodb",

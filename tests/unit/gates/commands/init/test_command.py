@@ -164,6 +164,13 @@ def test_a_log_without_durations_is_judged_without_them(here: Path, plain: int) 
     assert [each.kind for each in written().policies["post-switch"].criteria] == ["error_rate"]
 
 
+def test_a_service_that_does_not_answer_yet_is_said() -> None:
+    """Nobody reads in the file that something was tried which was not."""
+    done = init("--yes", "--target", "live=http://127.0.0.1:1")
+    assert "source probe: not tried: no target answered" in done.output
+    assert "source: # not tried: no target answered" in Path("healthd.yaml").read_text()
+
+
 def test_nothing_is_overwritten(here: Path) -> None:
     """A file that is there stays as it is."""
     (here / "healthd.yaml").write_text("mine")

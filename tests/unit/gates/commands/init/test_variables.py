@@ -16,6 +16,8 @@ from healthd_gates.commands.init.variables import Dependency, aws_region, depend
         ('A="x"', {"A": "x"}, ()),
         ("A=x # a comment", {"A": "x"}, ()),
         ("A=mongodb://db/?a=1&b=2", {"A": "mongodb://db/?a=1&b=2"}, ("A",)),
+        ("A=mongodb://db/shop?w=1#x*!~", {"A": "mongodb://db/shop?w=1#x*!~"}, ()),
+        ("A=~/x", {"A": "~/x"}, ("A",)),
         ("A=two words", {"A": "two words"}, ("A",)),
         ("\ufeffA=1\r\n# B=2\n\nnot a line\n=3", {"A": "1"}, ()),
         ("A=", {"A": ""}, ()),
