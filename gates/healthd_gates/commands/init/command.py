@@ -98,7 +98,7 @@ def init(
     healthd init --yes
     healthd init --yes --service api --target blue=http://127.0.0.1:3001 --target green=http://127.0.0.1:3002
     """
-    if file.exists():
+    if os.path.lexists(file):
         _refuse(f"{file} is there already, and nothing was written: name another file, as in `healthd init new.yaml`")
     if not yes and not has_terminal():
         _refuse("there is no terminal to ask at: with --yes what is found is taken")

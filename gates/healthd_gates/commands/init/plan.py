@@ -117,14 +117,16 @@ async def choose(host: Host, service: Proposal, log: Path | None, ask: pages.Get
 
 def _of_log(service: Proposal, log: Path | None, left_out: list[str]) -> Source | None:
     site = service.site
-    places = [log] if log is not None else [site.log] if site is not None and site.log else [*filter(Path.exists, LOGS)]
+    named = log or (site.log if site is not None else None)
+    places = LOGS if named is None else (named,)
     for file in places:
         of_site = site is not None and site.log == file and site.log_format is not None
         form = [site.log_format] if of_site and site is not None and site.log_format else []
         try:
             found = tried(file, newest_lines(file), ["nginx_combined" if it == COMBINED else it for it in form])
-        except OSError as error:
-            left_out.append(f"{file} cannot be read: {error.strerror}")
+        except OSError as error:  # a folder that others may not enter hides whether the log is there
+            if named is not None or not isinstance(error, FileNotFoundError):
+                left_out.append(f"{file} cannot be read: {error.strerror}")
         except ValueError as error:
             left_out.append(str(error))
         else:

@@ -82,9 +82,8 @@ def _name(pid: int) -> str | None:
 def pm2_apps(environ: Mapping[str, str], run: Callable[[Sequence[str]], str] | None = None) -> list[Pm2App]:
     """Return what PM2 runs. Asks only a PM2 that is there already: the question itself would start one."""
     home = Path(environ.get("PM2_HOME") or Path(environ.get("HOME", "/")) / ".pm2")
-    if not (home / "pm2.pid").exists():
-        return []
     try:
+        (home / "pm2.pid").stat()
         return parsed_pm2((run or _run)(("pm2", "jlist", "--silent")))
     except (OSError, subprocess.SubprocessError, ValueError):
         return []

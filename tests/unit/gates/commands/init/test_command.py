@@ -171,6 +171,15 @@ def test_a_service_that_does_not_answer_yet_is_said() -> None:
     assert "source: # not tried: no target answered" in Path("healthd.yaml").read_text()
 
 
+def test_a_log_that_may_not_be_looked_for_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder of logs that others may not enter, as Debian has them, stops nothing; a usual log that is not there is
+    no news."""
+    monkeypatch.setattr("healthd_gates.commands.init.plan.LOGS", (Path("nowhere"), Path("x" * 300)))
+    done = init("--yes", "--target", "live=http://127.0.0.1:1")
+    assert (done.exit_code, "cannot be read: File name too long" in done.output) == (0, True), done.output
+    assert "nowhere" not in done.output
+
+
 def test_nothing_is_overwritten(here: Path) -> None:
     """A file that is there stays as it is."""
     (here / "healthd.yaml").write_text("mine")

@@ -40,6 +40,7 @@ def test_pm2_is_asked_only_where_it_runs(tmp_path: Path) -> None:
         raise AssertionError
 
     assert pm2_apps({"HOME": str(tmp_path)}, never) == []
+    assert pm2_apps({"PM2_HOME": "/" + "x" * 300}, never) == []  # as where it may not look
     (tmp_path / "pm2.pid").write_text("1")
     assert pm2_apps({"PM2_HOME": str(tmp_path)}, lambda _argv: "no JSON") == []
     assert pm2_apps({"PM2_HOME": str(tmp_path)}, lambda _argv: json.dumps([app("a", PORT=1)])) == [Pm2App("a", 1)]
