@@ -20,7 +20,7 @@ HEALTHY = (
     Scenario("each arm's own drift", own_wander=0.6),
     Scenario("wandering rate", wander=0.5),
     Scenario("shared incident", shared_incident=0.2),
-    Scenario("warm-up spike", warm_up_spike=0.2),
+    Scenario("spike while settling", settling_spike=0.2),
     Scenario("10 s blip of 30 %", blip=0.3),
     Scenario("10 s blip of 80 %", blip=0.8),
     Scenario("10 s blip of 30 %, staggered scrapes", blip=0.3, scrape=30),

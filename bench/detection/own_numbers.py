@@ -24,7 +24,7 @@ from healthd_gates.judge.rules import Rules, Timing
 
 _LOOK, _PAST_LOOK = 15.0, 30.0
 _LOOKS, _PAST_LOOKS = 122, 360
-_TIMING = Timing(interval=_LOOK, warm_up=30.0, minimum=1800.0, maximum=1800.0)
+_TIMING = Timing(interval=_LOOK, initial_delay=30.0, minimum=1800.0, maximum=1800.0)
 
 Draw = Callable[[int, float, np.random.Generator], Array]
 """Draws so many numbers of one arm, so many seconds apart."""

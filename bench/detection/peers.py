@@ -9,7 +9,7 @@ from math import inf, log, sqrt
 
 import numpy as np
 
-from bench.detection.streams import WARM_UP, Array, Stream
+from bench.detection.streams import INITIAL_DELAY, Array, Stream
 
 LIMIT = 0.05
 TOLERATED = 1.25
@@ -108,7 +108,7 @@ def _rank_score(x: Array, y: Array, shift: float) -> float:
 
 
 def plain_e_process(stream: Stream, interval: float) -> float:
-    """The same bets as the judge's, for independent requests: no bursts, no cap, no warm-up, no shared incidents."""
+    """The same bets as the judge's, for independent requests. No bursts, cap, initial delay or shared incidents."""
     n, x, m, y = _complete(stream)
     gain = _FRACTIONS[:, None] * m / (TOLERATED * n)
     against_baseline = np.cumsum(x * np.log1p(gain) + y * np.log1p(-_FRACTIONS[:, None]), axis=1)
@@ -125,7 +125,7 @@ def oracle(ratio: float, onset: float) -> Callable[[Stream, float], float]:
         n, x, m, y = _complete(stream)
         null, true = TOLERATED * n / (TOLERATED * n + m), ratio * n / (ratio * n + m)
         steps = x * np.log(true / null) + y * np.log((1 - true) / (1 - null))
-        steps[: round(max(onset, WARM_UP) / interval)] = 0.0
+        steps[: round(max(onset, INITIAL_DELAY) / interval)] = 0.0
         return _first(np.cumsum(steps) >= log(100), interval)
 
     return rule
@@ -139,7 +139,7 @@ def knowing_oracle(rate: float, base: float, onset: float) -> Callable[[Stream, 
         null = min(TOLERATED * base, 0.99)
         true = min(rate, 0.999999)
         steps = x * np.log(true / null) + (n - x) * np.log((1 - true) / (1 - null))
-        steps[: round(max(onset, WARM_UP) / interval)] = 0.0
+        steps[: round(max(onset, INITIAL_DELAY) / interval)] = 0.0
         return _first(np.cumsum(steps) >= log(100), interval)
 
     return rule

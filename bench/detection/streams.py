@@ -12,7 +12,7 @@ Array = NDArray[np.float64]
 
 INTERVAL = 5.0
 BAKE = 1800.0
-WARM_UP = 30.0
+INITIAL_DELAY = 30.0
 HISTORY_INTERVALS, HISTORY_SECONDS = 360, 30.0
 _BURST = 10  # seconds
 _SPELL, _SPELLS_APART = 120, 720
@@ -35,7 +35,7 @@ class Scenario:
     history_burst: float | None = None
     wander: float = 0.0
     shared_incident: float = 0.0
-    warm_up_spike: float = 0.0
+    settling_spike: float = 0.0
     blip: float = 0.0
     missing: float = 0.0
     resets: float = 0.0
@@ -87,7 +87,7 @@ def simulate(
     scenario: Scenario, rate: float, base: float, rng: np.random.Generator, interval: float = INTERVAL
 ) -> Stream:
     """One deploy at `rate` requests/s in each arm and a base error rate of `base`."""
-    steps = round((WARM_UP + BAKE) / interval)
+    steps = round((INITIAL_DELAY + BAKE) / interval)
     seconds, past_seconds = round(steps * interval), round(HISTORY_INTERVALS * HISTORY_SECONDS)
     time = np.arange(seconds)
     p, q = _own(scenario, base, seconds, rng), _own(scenario, base, seconds, rng)
@@ -99,8 +99,8 @@ def simulate(
     at = int(rng.integers(60, seconds // 2))
     if scenario.shared_incident:
         p[at : at + 60] = q[at : at + 60] = scenario.shared_incident
-    if scenario.warm_up_spike:
-        p[: int(WARM_UP)] = scenario.warm_up_spike
+    if scenario.settling_spike:
+        p[: int(INITIAL_DELAY)] = scenario.settling_spike
     if scenario.blip:
         p[at : at + 10] = scenario.blip
     if scenario.intermittent:

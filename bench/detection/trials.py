@@ -10,7 +10,7 @@ from scipy.stats import beta, binom
 
 from bench.detection.judged import Outcome, judged, judged_at_once
 from bench.detection.peers import RULES, oracle
-from bench.detection.streams import INTERVAL, WARM_UP, Scenario, Stream, simulate
+from bench.detection.streams import INITIAL_DELAY, INTERVAL, Scenario, Stream, simulate
 from healthd_gates.domain.evidence import Verdict
 
 _SURE = 0.95
@@ -44,7 +44,7 @@ class Cell:
     @property
     def start(self) -> float:
         """When detection could begin, in seconds after the switch."""
-        return max(WARM_UP, self.scenario.onset) if self.scenario.level != 1.0 else self.scenario.onset
+        return max(INITIAL_DELAY, self.scenario.onset) if self.scenario.level != 1.0 else self.scenario.onset
 
     @property
     def name(self) -> str:

@@ -91,10 +91,10 @@ def test_a_replay_says_what_the_gate_would_have_said(config: Path, version: str,
 
 
 def test_a_replay_shows_the_course_of_the_gate(config: Path) -> None:
-    """From the warm-up to the verdict, with the criteria as they stood."""
+    """From settling to the verdict, with the criteria as they stood."""
     replayed = replay(config, "api", "bad")
     assert "left out, for they have no past: checks" in replayed.out
-    assert "Warming up" in replayed.out
+    assert "Settling" in replayed.out
     assert replayed.out.splitlines()[-1].startswith("fail after ")
 
 

@@ -199,7 +199,7 @@ class Burstiness:
             counts = Counts.of(m, y)
             self._history.add(counts, past_seconds, counts.here)
 
-    def learn(self, candidate: Counts, baseline: Counts | None, *, warming_up: bool) -> None:
+    def learn(self, candidate: Counts, baseline: Counts | None, *, settling: bool) -> None:
         """Take an interval, after it was judged."""
         learns = np.ones(candidate.m.shape, dtype=bool)
         if baseline is not None:
@@ -207,7 +207,7 @@ class Burstiness:
             learns = ~(candidate.here & baseline.here & self._candidate.jumps(candidate) & high)
             self._history.add(baseline, self._look, learns & baseline.here)
             self._baseline.add(baseline, learns & baseline.here)
-        if not warming_up:
+        if not settling:
             self._candidate.add(candidate, learns & candidate.here)
             self._alone.add(candidate, learns & candidate.here)
 

@@ -45,7 +45,7 @@ class ErrorRates:
         self._frame, horizon = frame, frame.horizon
         kept = without_incident(*past, HISTORY_SECONDS)
         self._burstiness = Burstiness(runs, kept, HISTORY_SECONDS, timing.interval)
-        self._catastrophe = Catastrophe(runs, horizon + round(timing.warm_up / timing.interval))
+        self._catastrophe = Catastrophe(runs, horizon + round(timing.initial_delay / timing.interval))
         self._limit = limit
         self._above_limit = LimitHarm(runs, limit, horizon)
         self._below_limit = LimitSafety(runs, limit) if proves else None
@@ -63,16 +63,16 @@ class ErrorRates:
     def step(self, own: Counts, other: Counts | None, span: float | None) -> None:
         """Take the next look."""
         interval = self._timing.interval
-        warming_up = self._elapsed + interval / 2 < self._timing.warm_up
+        settling = self._elapsed + interval / 2 < self._timing.initial_delay
         self._elapsed += interval
         self._rhythm.step(own.here, span)
         odds = self._burstiness.odds
         self._remember(other, own.m.size)
         touched = self._rhythm.touched(self._timing.blip)
         self._against_catastrophe(own, odds, touched)
-        if not warming_up:
+        if not settling:
             self._judge(own, other, odds, self._frame.harm_needed / touched)
-        self._burstiness.learn(own, other, warming_up=warming_up)
+        self._burstiness.learn(own, other, settling=settling)
 
     def _remember(self, other: Counts | None, runs: int) -> None:
         nothing = np.zeros(runs)
@@ -200,7 +200,7 @@ def endings(
         all_in_all = log_weighted(weights, np.column_stack((log_e, np.zeros(log_e.size))))
         failed[going & (all_in_all >= needed)] = look
         elapsed = (look + 1) * timing.interval
-        if may_pass is not None and elapsed >= timing.warm_up + timing.minimum - 0.05 * timing.interval:
+        if may_pass is not None and elapsed >= timing.initial_delay + timing.minimum - 0.05 * timing.interval:
             for run in np.flatnonzero(going & (failed < 0) & judge.proven):
                 if may_pass(int(run), look):
                     passed[run] = look

@@ -20,7 +20,7 @@ class Ramp(Model):
     max_step: float = Field(4.0, gt=1, le=100)
     """The largest factor between a weight and the next."""
     timeout: Duration = 3600.0
-    """Time after the settle time within which all the traffic must be reached; else the gate ends inconclusive."""
+    """Time after the initial delay within which all the traffic must be reached; else the gate ends inconclusive."""
     steps: tuple[Ratio, ...] = ()
     """Fixed weights instead: the evidence and the budget decide only when the next one comes."""
     pause_before: tuple[Ratio, ...] = ()

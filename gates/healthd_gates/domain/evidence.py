@@ -172,7 +172,7 @@ class Verdict(StrEnum):
 class Reason(StrEnum):
     """Reason for a gate's state. "Lost" means that it was there before; "missing" that it never was."""
 
-    WARMING_UP = "warming_up"
+    SETTLING = "settling"
     OBSERVING = "observing"
     PROVEN_SAFE = "proven_safe"
     NO_EVIDENCE_OF_HARM = "no_evidence_of_harm"

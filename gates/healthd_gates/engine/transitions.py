@@ -36,7 +36,7 @@ def on_evaluation(gate: Gate, standing: Standing, notes: tuple[str, ...], spec: 
     if standing.verdict is not None and not ramping.waits(seen, standing.verdict, spec, moment):
         return on_verdict(seen, standing, spec, moment).after(look)
     after = GateState.OBSERVING if seen.ramp is None or seen.ramp.is_full else GateState.RAMPING
-    state = GateState.SETTLING if standing.reason is Reason.WARMING_UP else after
+    state = GateState.SETTLING if standing.reason is Reason.SETTLING else after
     changed: tuple[Event, ...] = ((EventKind.STATE, {"state": state.value}),) if state is not gate.state else ()
     return Step(replace(seen, state=state), (look, *changed))
 

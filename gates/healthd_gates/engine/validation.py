@@ -55,7 +55,7 @@ def validate(
     timing = spec.verdict_rules.timing
     waits = timing.patience if policy.reads_traffic else 0.0
     slowest = max((source.config.timeout for source in spec.sources), default=0.0) + INSPECTION
-    length = timing.warm_up + timing.maximum + waits + max(_SLACK * timing.interval, slowest)
+    length = timing.initial_delay + timing.maximum + waits + max(_SLACK * timing.interval, slowest)
     gate = Gate(
         id=new_id(moment),
         service=request.service,

@@ -199,7 +199,7 @@ class Burstiness:
         baseline: tuple[float, float] | None,
         seconds: float,
         *,
-        warming_up: bool,
+        settling: bool,
     ) -> None:
         """Take an interval, after it was judged. Trouble that both arms share is ignored: it is no burst of one arm,
         and does not affect a test that compares the two.
@@ -209,7 +209,7 @@ class Burstiness:
         if baseline is not None:
             self._history.add(*baseline, seconds)
             self._baseline.add(*baseline)
-        if candidate is not None and not warming_up:
+        if candidate is not None and not settling:
             self._candidate.add(*candidate)
             self._alone.add(*candidate)
 

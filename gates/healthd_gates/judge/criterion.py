@@ -21,7 +21,7 @@ class Look:
     """The evidence of one interval and the phase that it belongs to."""
 
     evidence: Evidence
-    warming_up: bool
+    settling: bool
     rhythm: Rhythm
 
 
@@ -34,7 +34,7 @@ class Frame:
 
     @property
     def horizon(self) -> int:
-        """Number of intervals from the end of the warm-up to the end of the bake."""
+        """Number of intervals from the end of settling to the end of the bake."""
         return max(1, round(self.timing.maximum / self.timing.interval))
 
     @property

@@ -43,11 +43,11 @@ class ErrorRate(Weighed):
         self._incident, self._lately = SharedIncident(), LastMinute()
         self._interval = RateInterval()
         self._looks = 0
-        self._warm_up = (0.0, 0.0)
+        self._while_settling = (0.0, 0.0)
 
     def _catastrophe_of(self, limit: float | None) -> Catastrophe | None:
         timing = self._frame.timing
-        return Catastrophe(limit or 0.0, self._frame.horizon + round(timing.warm_up / timing.interval))
+        return Catastrophe(limit or 0.0, self._frame.horizon + round(timing.initial_delay / timing.interval))
 
     def step(self, look: Look) -> None:
         """Judge the evidence of one evaluation with the estimates before it, then update them."""
@@ -58,13 +58,13 @@ class ErrorRate(Weighed):
         self._incident.step(evidence, baseline)
         self._lately.step(evidence.seconds, candidate)
         if candidate is not None:
-            if look.warming_up:
-                self._warm_up = (self._warm_up[0] + candidate[0], self._warm_up[1] + candidate[1])
+            if look.settling:
+                self._while_settling = (self._while_settling[0] + candidate[0], self._while_settling[1] + candidate[1])
             if self._catastrophe:
                 shared = self._incident.above(self._catastrophe.line / 2)
                 caps = (0.0, 0.0) if shared else self._frame.catastrophe_caps(look.rhythm)
                 self._catastrophe.step(candidate[1], candidate[0], self._odds, *caps)
-        if not look.warming_up:
+        if not look.settling:
             cap = self._frame.cap(look.rhythm)
             if candidate is not None:
                 self._looks += 1
@@ -74,7 +74,7 @@ class ErrorRate(Weighed):
                     self._recurrence.step(candidate, look.rhythm, excused=self.baseline_bad)
             if self._against_baseline:
                 self._against_baseline.step(candidate, baseline, self._odds, cap)
-        self._burstiness.learn(candidate, baseline, evidence.seconds, warming_up=look.warming_up)
+        self._burstiness.learn(candidate, baseline, evidence.seconds, settling=look.settling)
 
     @property
     def baseline_bad(self) -> bool:
@@ -153,7 +153,7 @@ class ErrorRate(Weighed):
             return f"{now} of the {self._noun}s of the last minute, {all_in_all} since it settled"
         requests, bad, when = self._interval.requests, self._interval.bad, ""
         if not requests:
-            (requests, bad), when = self._warm_up, " while warming up"
+            (requests, bad), when = self._while_settling, " while settling"
         if not requests:
             return f"no {self._noun}s yet"
         return (

@@ -32,7 +32,7 @@ class Excess:
         self._candidate, self._baseline = RateInterval(), RateInterval()
         self._beyond = self._exposure = 0.0
 
-    def step(self, evidence: Evidence, *, warming_up: bool) -> None:
+    def step(self, evidence: Evidence, *, settling: bool) -> None:
         """Take one look. What happens while the candidate warms up is spent, and says nothing about the bound."""
         candidate = self._reading(evidence.candidate) if evidence.candidate else None
         baseline = self._reading(evidence.baseline) if evidence.baseline else None
@@ -41,12 +41,12 @@ class Excess:
             n, x, m, y = pair
             self._beyond += x - n * y / m
             self._exposure += n * (1 + n / m)
-        if not warming_up and (pair := self._matched.add(candidate, baseline)) is not None:
+        if not settling and (pair := self._matched.add(candidate, baseline)) is not None:
             n, x, m, y = pair
             both = min(n, m)
             self._candidate.step(x * both / n, both, odds)
             self._baseline.step(y * both / m, both, odds)
-        self._burstiness.learn(candidate, baseline, evidence.seconds, warming_up=warming_up)
+        self._burstiness.learn(candidate, baseline, evidence.seconds, settling=settling)
 
     def upper(self, risk: float) -> float:
         """Return U: with probability at least 1 − `risk` the mean excess over the looks so far is below it, at all

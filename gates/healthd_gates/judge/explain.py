@@ -56,7 +56,7 @@ def finding_sentence(
     counted: bool = True,
 ) -> str:
     """Return one sentence about a statistical criterion; `cause` says what is wrong, if something is, `noun` what is
-    counted, and `counted` whether any of it has been since the warm-up: without, no rate is known yet."""
+    counted, and `counted` whether any of it has been after settling: without, no rate is known yet."""
     match finding:
         case Finding.NO_TELEMETRY:
             return f"The {what} is unknown: no telemetry from the candidate."
@@ -82,7 +82,7 @@ def finding_sentence(
 
 
 REASONS = {
-    Reason.WARMING_UP: "Warming up: only a catastrophe would decide now.",
+    Reason.SETTLING: "Settling: only a catastrophe would decide now.",
     Reason.OBSERVING: "Watching: the evidence does not suffice yet.",
     Reason.PROVEN_SAFE: "Proven safe by every critical criterion.",
     Reason.NO_EVIDENCE_OF_HARM: "The time is up: limits proven to hold, no evidence of harm.",

@@ -44,7 +44,7 @@ class Judge:
         self._compares = any(rule.compares_with is Against.CONCURRENT for rule in traffic)
         self._rhythm = Rhythm()
         self._elapsed = 0.0
-        self._warming_up = False
+        self._settling = False
         self._gaps = self._resets = 0
 
     def step(self, evidence: Evidence) -> Standing:
@@ -72,16 +72,16 @@ class Judge:
         """Take the evidence of the next interval without asking for a standing."""
         middle = self._elapsed + evidence.seconds / 2
         self._rhythm.step(evidence)
-        look = Look(evidence, middle < self._rules.timing.warm_up, self._rhythm)
-        self._warming_up = look.warming_up
+        look = Look(evidence, middle < self._rules.timing.initial_delay, self._rhythm)
+        self._settling = look.settling
         self._elapsed += evidence.seconds
         self._gaps += evidence.gaps
         self._resets += evidence.resets
         self._traffic.step(evidence)
-        self._stability.step(evidence, warming_up=look.warming_up)
+        self._stability.step(evidence, settling=look.settling)
         looks: dict[str | None, Look] = {None: look}
         for name, stream in self._streams.items():
-            looks[name] = Look(stream.step(evidence), look.warming_up, stream.rhythm)
+            looks[name] = Look(stream.step(evidence), look.settling, stream.rhythm)
         for rule, criterion in zip(self._rules.criteria, self._criteria, strict=True):
             criterion.step(looks[rule.stream])
 
@@ -109,8 +109,8 @@ class Judge:
             return Verdict.FAIL, failed.failure
         if self.log_e_harm >= self._frame.harm_needed:
             return Verdict.FAIL, Reason.HARM
-        if self._warming_up:
-            return None, Reason.WARMING_UP
+        if self._settling:
+            return None, Reason.SETTLING
         if self._needs_traffic and (unseen := self._unseen) is not None:
             return unseen
         if any(stream.silence or stream.is_late for stream in self._needed_streams):
@@ -135,7 +135,7 @@ class Judge:
             return Verdict.INCONCLUSIVE, Reason.CRASH_LOOPING
         if (loss := self._traffic.loss) is not None:
             return Verdict.INCONCLUSIVE, loss
-        if self._misses_baseline and self._elapsed > self._rules.timing.warm_up + self._rules.timing.patience:
+        if self._misses_baseline and self._elapsed > self._rules.timing.initial_delay + self._rules.timing.patience:
             return Verdict.INCONCLUSIVE, Reason.NO_BASELINE
         if self._traffic.is_elsewhere:
             return (Verdict.INCONCLUSIVE if self._over else None), Reason.NOT_SWITCHED
@@ -166,7 +166,7 @@ class Judge:
 
     def _reached(self, mark: float) -> bool:
         timing = self._rules.timing
-        return self._elapsed >= timing.warm_up + mark - _ROUNDING * timing.interval
+        return self._elapsed >= timing.initial_delay + mark - _ROUNDING * timing.interval
 
 
 def replay(rules: Rules, history: Sequence[Evidence], evidence: Iterable[Evidence]) -> Judge:

@@ -34,13 +34,13 @@ class Latency(Weighed):
 
     def step(self, look: Look) -> None:
         """Judge the evidence of one evaluation with the estimates before it, then update them."""
-        evidence, warming_up = look.evidence, look.warming_up
+        evidence, settling = look.evidence, look.settling
         cap = self._frame.cap(look.rhythm)
         if self._against_limit:
-            self._against_limit.step(evidence, warming_up, cap)
+            self._against_limit.step(evidence, settling, cap)
         if self._against_baseline:
-            self._against_baseline.step(evidence, warming_up, cap)
-        if not warming_up:
+            self._against_baseline.step(evidence, settling, cap)
+        if not settling:
             odds = self._odds
             self._seen.step(evidence.candidate, odds)
             self._baseline_seen.step(evidence.baseline, odds)
@@ -113,7 +113,7 @@ class Latency(Weighed):
     def _shown(self) -> str:
         value = self._seen.quantile
         if value is None:
-            return "no latencies since the warm-up"
+            return "no latencies since it settled"
         return f"about {explain.seconds(value)} over {explain.plural(self._seen.requests, 'request')}"
 
     def _limits(self, baseline: float | None, finding: Finding) -> str:

@@ -24,7 +24,7 @@ class MeanLatency:
 
     def step(self, look: Look) -> None:
         """Take the evidence of one evaluation."""
-        if look.warming_up:
+        if look.settling:
             return
         latency = look.evidence.candidate.latency if look.evidence.candidate else None
         requests, total = (latency.total, latency.sum_seconds) if latency else (0.0, 0.0)
@@ -85,7 +85,7 @@ class MeanLatency:
 
 
 class Observed:
-    """An `ObservedRule` in use: noes in a row fail it, a missing answer keeps it from passing. Noes of the warm-up do
+    """An `ObservedRule` in use: noes in a row fail it, a missing answer keeps it from passing. Noes while settling do
     not count, since a version that is still starting may fail.
     """
 
@@ -113,7 +113,7 @@ class Observed:
             self._ok, self._detail = observation.ok, observation.detail
             if observation.ok:
                 self._noes, self._started = 0, True
-            elif observation.ok is False and not look.warming_up and not self._may_be_starting:
+            elif observation.ok is False and not look.settling and not self._may_be_starting:
                 self._noes += 1
 
     @property

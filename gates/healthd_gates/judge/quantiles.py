@@ -6,7 +6,7 @@ from healthd_gates.judge.interval import RateInterval
 
 
 class SeenLatency:
-    """The latencies of one arm since the warm-up. An interval with different buckets starts the collection again."""
+    """The latencies of one arm since settling. An interval with different buckets starts the collection again."""
 
     def __init__(self, level: float) -> None:
         self._level = level

@@ -94,11 +94,11 @@ class Ramp:
 
     def take(self, evidence: Evidence) -> None:
         """Take the evidence of the next look."""
-        warming_up = self._elapsed + evidence.seconds / 2 < self._timing.warm_up
+        settling = self._elapsed + evidence.seconds / 2 < self._timing.initial_delay
         self._elapsed += evidence.seconds
         self._rhythm.step(evidence)
         for kind in self._kinds:
-            kind.step(evidence, warming_up=warming_up)
+            kind.step(evidence, settling=settling)
         arms = [arm.requests for arm in (evidence.candidate, evidence.baseline) if arm is not None]
         self._pending = (self._pending[0] + evidence.seconds, self._pending[1] + sum(arms))
         if evidence.baseline is not None:
@@ -137,4 +137,4 @@ class Ramp:
         look = self._timing.interval
         spacing, span = max(look, self._rhythm.spacing), max(look, self._rhythm.span)
         reports = 1 + max(1, ceil((self._timing.blip + span) / spacing - 0.1))
-        return look + reports * spacing + action_seconds + max(0.0, self._timing.warm_up - self._elapsed)
+        return look + reports * spacing + action_seconds + max(0.0, self._timing.initial_delay - self._elapsed)

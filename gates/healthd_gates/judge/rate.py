@@ -79,7 +79,7 @@ class Rate:
         baseline = self._baseline.read(own.seconds, own.baseline, self._scale)
         odds = self._burstiness.odds
         self._incident.step(look.evidence, baseline)
-        if not look.warming_up:
+        if not look.settling:
             cap = self._frame.cap(look.rhythm)
             if candidate is not None:
                 self._events += candidate[1]
@@ -88,7 +88,7 @@ class Rate:
                     self._against_limit.step(candidate[1], candidate[0], odds, 0.0 if self.baseline_bad else cap)
             if self._against_baseline:
                 self._against_baseline.step(candidate, baseline, odds, cap)
-        self._burstiness.learn(candidate, baseline, own.seconds, warming_up=look.warming_up)
+        self._burstiness.learn(candidate, baseline, own.seconds, settling=look.settling)
 
     def _set_reference(self, numbers: Any, seconds: float) -> None:
         """Without a limit and a past, one event an interval is the reference: it is set before any is counted by it."""

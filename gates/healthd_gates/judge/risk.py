@@ -21,13 +21,13 @@ class Risk:
 class Timing:
     """The times at which the judge evaluates and may decide, in seconds.
 
-    During `warm_up` only a catastrophe decides. `minimum` and `maximum` count from its end: no pass before the one, a
-    verdict at the other. `blip` is the length of a disturbance that never decides alone, however it falls across the
-    scrapes. After `lateness` without numbers there is no telemetry.
+    During `initial_delay` only a catastrophe decides. `minimum` and `maximum` count from its end: no pass before the
+    one, a verdict at the other. `blip` is the length of a disturbance that never decides alone, however it falls across
+    the scrapes. After `lateness` without numbers there is no telemetry.
     """
 
     interval: float = 10.0
-    warm_up: float = 30.0
+    initial_delay: float = 30.0
     minimum: float = 120.0
     maximum: float = 1800.0
     blip: float = 10.0
@@ -43,5 +43,5 @@ class Timing:
             raise ValueError(f"interval must be positive, got {self.interval}")
         if not 0.0 <= self.minimum <= self.maximum < float("inf"):
             raise ValueError(f"need 0 ≤ minimum ≤ maximum, got {self.minimum} and {self.maximum}")
-        if self.warm_up < 0 or self.blip < 0 or self.lateness < 0:
-            raise ValueError("warm_up, blip and lateness must not be negative")
+        if self.initial_delay < 0 or self.blip < 0 or self.lateness < 0:
+            raise ValueError("initial_delay, blip and lateness must not be negative")

@@ -41,17 +41,17 @@ class SlowerThanLimit:
         self._requests = self._not_fast = 0.0
         self.odds = self._burstiness.odds
 
-    def step(self, evidence: Evidence, warming_up: bool, cap: float) -> None:
+    def step(self, evidence: Evidence, settling: bool, cap: float) -> None:
         """Take the evidence of one evaluation."""
         self.odds = self._burstiness.odds
         baseline = self._reading(evidence.baseline) if evidence.baseline else None
         self._incident.step(evidence, baseline)
         latency = evidence.candidate.latency if evidence.candidate else None
-        if latency is not None and not warming_up:
+        if latency is not None and not settling:
             self._last_edges = latency.edges
             self._judge(latency, cap)
         candidate = None if latency is None else self._reading(evidence.candidate) if evidence.candidate else None
-        self._burstiness.learn(candidate, baseline, evidence.seconds, warming_up=warming_up)
+        self._burstiness.learn(candidate, baseline, evidence.seconds, settling=settling)
 
     def _judge(self, latency: Histogram, cap: float) -> None:
         low, high = self.around
@@ -118,12 +118,12 @@ class SlowerThanBaseline:
         self.unlike = False
         self._choose([counts for counts, _ in past.before])
 
-    def step(self, evidence: Evidence, warming_up: bool, cap: float) -> None:
+    def step(self, evidence: Evidence, settling: bool, cap: float) -> None:
         """Take the evidence of one evaluation."""
         alike = self._alike(evidence)
         self.unlike = self.unlike or not alike
         for edge in self._edges:
-            edge.step(evidence, warming_up, cap, alike=alike)
+            edge.step(evidence, settling, cap, alike=alike)
         if not self._edges and evidence.baseline is not None:
             self._choose([evidence.baseline])
 

@@ -44,14 +44,14 @@ class _Restarts:
 
 
 class Stability:
-    """Restarts of both arms' processes over the bake. A restart during the warm-up is part of the deploy."""
+    """Restarts of both arms' processes over the bake. A restart while settling is part of the deploy."""
 
     def __init__(self) -> None:
         self._candidate, self._baseline = _Restarts(), _Restarts()
 
-    def step(self, evidence: Evidence, *, warming_up: bool) -> None:
+    def step(self, evidence: Evidence, *, settling: bool) -> None:
         """Take one interval."""
-        self._candidate.step(evidence.seconds, evidence.lives, counts=not warming_up)
+        self._candidate.step(evidence.seconds, evidence.lives, counts=not settling)
         self._baseline.step(evidence.seconds, evidence.baseline_lives, counts=True)
 
     @property

@@ -45,20 +45,20 @@ class TailComparison:
         self._harm, self._safety = BaselineHarm(1.0, frame.horizon, _TIMES, frame.burst), BaselineSafety(1.0)
         self.odds = self._burstiness.odds
 
-    def step(self, evidence: Evidence, warming_up: bool, cap: float, *, alike: bool) -> None:
+    def step(self, evidence: Evidence, settling: bool, cap: float, *, alike: bool) -> None:
         """Take the evidence of one evaluation; `alike` is True if both have the same buckets."""
         self.odds = self._burstiness.odds
         slow, tolerated, not_fast, harmful = self._alike if alike else self._unlike
         candidate, baseline = evidence.candidate, evidence.baseline
-        if not warming_up and self._concurrent:
+        if not settling and self._concurrent:
             if pair := self._harm_pairs.add(_read(slow, candidate), _read(tolerated, baseline)):
                 self._harm.step(pair, self.odds, cap)
             if pair := self._safety_pairs.add(_read(not_fast, candidate), _read(harmful, baseline)):
                 self._safety.step(pair, self.odds)
-        elif not warming_up and candidate is not None and candidate.latency is not None:
+        elif not settling and candidate is not None and candidate.latency is not None:
             self._judge_by_past(candidate, candidate.latency.edges, cap, alike=alike)
         self._burstiness.learn(
-            _read(self._alike[0], candidate), _read(self._alike[1], baseline), evidence.seconds, warming_up=warming_up
+            _read(self._alike[0], candidate), _read(self._alike[1], baseline), evidence.seconds, settling=settling
         )
 
     def _judge_by_past(self, candidate: Counts, edges: tuple[float, ...], cap: float, *, alike: bool) -> None:

@@ -78,11 +78,11 @@ class Value:
         if isinstance(own.candidate, Values):
             self._own, self._new[0] = median(own.candidate.values), True
             self._instances = min(len(own.candidate.values), self._instances or len(own.candidate.values))
-            if not look.warming_up:
+            if not look.settling:
                 self._samples += 1
                 self._hold_to_band(self._own)
             self._since_report = 0.0
-        if not look.warming_up:
+        if not look.settling:
             self._compare(self._frame.cap(look.rhythm))
 
     def _hold_to_band(self, value: float) -> None:

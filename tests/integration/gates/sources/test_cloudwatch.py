@@ -194,7 +194,7 @@ async def test_no_requests_are_no_traffic_and_no_numbers_no_telemetry(server: Mo
 async def test_between_its_numbers_a_gate_is_not_without_telemetry(server: Moto, balancer: Balancer) -> None:
     """They come three minutes late and in pairs; only what is later than the source itself allows is missed."""
     lateness = CloudWatchConfig.model_validate(configured(server)).lateness
-    judge = Judge(Rules((ErrorRate(),), timing=Timing(interval=20, warm_up=0, lateness=lateness)))
+    judge = Judge(Rules((ErrorRate(),), timing=Timing(interval=20, initial_delay=0, lateness=lateness)))
     gate, found = gate_at(server), []
     await gate.look()
     for minute in range(1, 16):

@@ -68,7 +68,7 @@ def test_shipped_policies_are_what_the_documentation_says() -> None:
     config = Config.model_validate({})
     assert set(config.policies) == {"post-switch", "canary", "analysis", "batch", "smoke", "preflight"}
     judged = config.policies["post-switch"].verdict_rules()
-    assert judged.timing.warm_up == 30
+    assert judged.timing.initial_delay == 30
     assert [rule.limit for rule in judged.criteria if isinstance(rule, ErrorRate | Latency)] == [0.05, 5.0]
     assert config.policies["canary"].needs_baseline
     assert config.policies["analysis"].needs_baseline

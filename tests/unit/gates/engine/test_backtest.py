@@ -25,13 +25,13 @@ def test_numbers_may_be_as_late_as_the_source_says() -> None:
 
 
 def test_between_two_scrapes_no_rate_is_made_up() -> None:
-    """After the warm-up, and before the first scrape since then, nobody knows how long a proof would take."""
+    """After settling, and before the first scrape since then, nobody knows how long a proof would take."""
     judge = Judge(Rules((ErrorRate(), Latency()), timing=Timing(5, 30, 60, 600)))
     scraped = Counts(30, 0, Histogram((0.1, 5.0, float("inf")), (30, 0, 0), 1.5))
     for look in range(1, 8):
         numbers = scraped if look in (3, 6) else None
         standing = judge.step(Evidence(MIDNIGHT + timedelta(seconds=5 * look), 5, numbers))
     assert [criterion.sentence for criterion in standing.criteria] == [
-        "The error rate is open: 0 % (0 of 60 requests while warming up); limit 5 %.",
-        "The p95 latency is open: no latencies since the warm-up; limit 5 s.",
+        "The error rate is open: 0 % (0 of 60 requests while settling); limit 5 %.",
+        "The p95 latency is open: no latencies since it settled; limit 5 s.",
     ]

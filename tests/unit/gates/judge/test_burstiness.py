@@ -52,7 +52,7 @@ def test_the_largest_estimate_wins() -> None:
     burstiness = Burstiness([(500.0, 5.0, 10.0)] * 300)
     before = burstiness.correlation
     for bad in (0.0, 60.0, 0.0, 0.0, 45.0):
-        burstiness.learn(None, (500.0, bad), 10.0, warming_up=False)
+        burstiness.learn(None, (500.0, bad), 10.0, settling=False)
     assert burstiness.correlation > 20 * before
 
 
@@ -61,7 +61,7 @@ def test_the_candidate_stands_in_for_a_missing_baseline() -> None:
     burstiness = Burstiness()
     before = burstiness.correlation
     for _ in range(100):
-        burstiness.learn((500.0, 5.0), None, 10.0, warming_up=False)
+        burstiness.learn((500.0, 5.0), None, 10.0, settling=False)
     assert burstiness.correlation < before / 5
 
 
@@ -88,10 +88,10 @@ def test_trouble_that_both_arms_share_is_no_burst() -> None:
     shared, alone = Burstiness(QUIET), Burstiness(QUIET)
     for _ in range(20):
         for each in (shared, alone):
-            each.learn((500.0, 5.0), (500.0, 5.0), 10.0, warming_up=False)
+            each.learn((500.0, 5.0), (500.0, 5.0), 10.0, settling=False)
     for _ in range(6):
-        shared.learn((500.0, 100.0), (500.0, 100.0), 10.0, warming_up=False)
-        alone.learn((500.0, 5.0), (500.0, 100.0), 10.0, warming_up=False)
+        shared.learn((500.0, 100.0), (500.0, 100.0), 10.0, settling=False)
+        alone.learn((500.0, 5.0), (500.0, 100.0), 10.0, settling=False)
     assert shared.correlation < 0.002
     assert alone.correlation > 0.02
 

@@ -39,7 +39,7 @@ from healthd_gates.judge.tail_comparison import TailComparison
 from tests.unit.gates.judge.evidence import EDGES, START, interval, slow_interval
 from tests.unit.gates.judge.test_own_numbers import course, every, rate
 
-FRAME = Frame(Risk(), Timing(interval=10.0, warm_up=0.0))
+FRAME = Frame(Risk(), Timing(interval=10.0, initial_delay=0.0))
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,7 @@ def test_much_traffic_is_no_obstacle(requests: int, errors: int) -> None:
 
 
 def test_outage_fails_in_ten_seconds() -> None:
-    """A total outage decides in its first interval, even while warming up."""
+    """A total outage decides in its first interval, even while settling."""
     standing = until_verdict(judge(), [interval((50, 50), (50, 0))])
     assert (standing.verdict, standing.reason) == (Verdict.FAIL, Reason.HARM)
     assert "catastrophic" in standing.criteria[0].sentence
@@ -80,7 +80,7 @@ def test_outage_takes_as_long_at_shorter_intervals(seconds: float) -> None:
 
 
 @pytest.mark.parametrize(("bad", "latest"), [(25, 90), (50, 60)])
-def test_regressions_fail_within_a_minute_of_the_warm_up(bad: int, latest: float) -> None:
+def test_regressions_fail_within_a_minute_of_settling(bad: int, latest: float) -> None:
     """At 50 requests/s ×5 and ×10 of a 1 % error rate are seen in less than a minute."""
     standing = until_verdict(judge(), [interval((500, bad), (500, 5)) for _ in range(183)])
     assert standing.verdict is Verdict.FAIL
@@ -89,8 +89,8 @@ def test_regressions_fail_within_a_minute_of_the_warm_up(bad: int, latest: float
     assert standing.p_value <= 0.01
 
 
-def test_warm_up_errors_are_forgiven() -> None:
-    """Twenty per cent of errors while warming up do not count."""
+def test_errors_while_settling_are_forgiven() -> None:
+    """Twenty per cent of errors while settling do not count."""
     spike = [interval((500, 100), (500, 5)) for _ in range(3)]
     assert until_verdict(judge(), spike + HEALTHY).verdict is Verdict.PASS
 
@@ -138,7 +138,7 @@ def test_scrapes_that_are_farther_apart_than_looks_decide_as_soon() -> None:
     for every in (15, 60):
         for level, scrapes in ((1.0, 2), (0.5, 3)):
             requests = 50 * every
-            timing = Timing(interval=5, warm_up=0, minimum=600, maximum=600)
+            timing = Timing(interval=5, initial_delay=0, minimum=600, maximum=600)
             rules = Rules((ErrorRate(),), timing=timing)
             stream = [
                 interval((requests, level * requests), seconds=5)
@@ -309,7 +309,7 @@ def test_earlier_baseline() -> None:
 def test_a_watch_compares_with_history_to_its_end() -> None:
     """After an hour the past is as good a baseline as in the first minute."""
     rules = Rules(
-        (ErrorRate(compare=Compare(to=Against.HISTORY)),), timing=Timing(warm_up=0, minimum=7200, maximum=7200)
+        (ErrorRate(compare=Compare(to=Against.HISTORY)),), timing=Timing(initial_delay=0, minimum=7200, maximum=7200)
     )
     history = [interval(baseline=(1500, 15), seconds=30) for _ in range(360)]
     stream = [interval((500, 5 if k < 360 else 22)) for k in range(720)]
@@ -320,7 +320,7 @@ def test_a_watch_compares_with_history_to_its_end() -> None:
 
 def test_a_watch_knows_what_its_gate_saw() -> None:
     """The burstiness of the bake carries over, so that the watch neither starts blind nor takes old bursts for harm."""
-    watch = Rules((ErrorRate(),), timing=Timing(warm_up=0, minimum=3600, maximum=3600))
+    watch = Rules((ErrorRate(),), timing=Timing(initial_delay=0, minimum=3600, maximum=3600))
     quiet = [interval((500, 5))] * 60
     told, untold = Judge(watch, bake=quiet), Judge(watch)
     harm = [interval((500, 40))] * 60
@@ -382,7 +382,7 @@ def test_smaller_risk_decides_later() -> None:
 
 
 def test_failed_observation_decides_at_once_after_its_tolerance() -> None:
-    """Two noes in a row fail a criterion that tolerates one; noes of the warm-up do not count."""
+    """Two noes in a row fail a criterion that tolerates one; noes while settling do not count."""
     rules = Rules((ErrorRate(compare=Compare()), Checks(name="ready", group="ready", failures=2)))
     no, yes = Observation("ready", ok=False, detail="redis refused"), Observation("ready", ok=True)
     answers = [no, no, no, no, yes, no, no]
@@ -406,7 +406,7 @@ def test_observations_alone_need_no_traffic() -> None:
     """A policy of plain answers passes at its first look when all hold."""
     rules = Rules(
         (Checks(name="home", group="ready", failures=1), Checks(name="login", group="ready", failures=1)),
-        timing=Timing(warm_up=0, minimum=0, maximum=60),
+        timing=Timing(initial_delay=0, minimum=0, maximum=60),
     )
     answers = (Observation("home", ok=True), Observation("login", ok=True))
     assert Judge(rules).step(interval(observations=answers)).verdict is Verdict.PASS
@@ -426,7 +426,7 @@ def test_replay_is_exact() -> None:
 
 
 def test_report_numbers() -> None:
-    """A report carries what was seen after the warm-up, the limits and an interval around the rate."""
+    """A report carries what was seen after settling, the limits and an interval around the rate."""
     standing = until_verdict(judge(Rules(BY_ERRORS, timing=Timing(minimum=1800))), HEALTHY[:13])
     report = standing.criteria[0]
     assert (report.requests, report.bad, report.baseline_requests, report.baseline_bad) == (5000, 50, 5000, 50)

@@ -38,7 +38,7 @@ def test_below_the_limit_passes() -> None:
 
 
 def test_above_the_limit_fails() -> None:
-    """A p95 of 4 s against a limit of 1 s fails within a minute of the warm-up."""
+    """A p95 of 4 s against a limit of 1 s fails within a minute of settling."""
     standing = until_verdict(judge(), [slow_interval(SLOW)] * 183)
     assert standing.verdict is Verdict.FAIL
     assert standing.elapsed_seconds <= 90
@@ -59,9 +59,9 @@ def test_as_fast_as_the_baseline_passes() -> None:
     assert standing.reason is Reason.PROVEN_SAFE
 
 
-def test_comparison_without_history_or_warm_up() -> None:
+def test_comparison_without_history_or_initial_delay() -> None:
     """With no past at all the edges come from the first interval, and the comparison still works."""
-    rules = Rules((Latency(limit=None, compare=Compare()),), timing=Timing(warm_up=0))
+    rules = Rules((Latency(limit=None, compare=Compare()),), timing=Timing(initial_delay=0))
     assert until_verdict(Judge(rules), [slow_interval(SHIFTED, FAST)] * 183).verdict is Verdict.FAIL
     assert until_verdict(Judge(rules), [slow_interval(FAST, FAST)] * 183).verdict is Verdict.PASS
 

@@ -16,7 +16,7 @@ from healthd_gates.judge.judge import Judge
 from healthd_gates.judge.rules import Rules, Timing
 from tests.unit.gates.judge.evidence import START, until_verdict
 
-TIMING = Timing(interval=10.0, warm_up=30.0, minimum=60.0, maximum=600.0)
+TIMING = Timing(interval=10.0, initial_delay=30.0, minimum=60.0, maximum=600.0)
 Draw = Callable[[int], Numbers | None]
 
 

@@ -18,7 +18,7 @@ from tests.unit.gates.judge.evidence import EDGES, START, interval
 from tests.unit.gates.judge.rules import BY_ERRORS
 
 QUICK = settings(max_examples=40, deadline=None)
-TIMING = Timing(warm_up=10, minimum=30, maximum=100)
+TIMING = Timing(initial_delay=10, minimum=30, maximum=100)
 CRITERIA: tuple[Rule, ...] = (
     ErrorRate(compare=Compare()),
     Latency(limit=1.0, compare=Compare()),
@@ -116,7 +116,7 @@ def test_no_verdict_without_traffic(stream: list[Evidence]) -> None:
 @given(streams)
 def test_what_is_said_agrees_with_itself(stream: list[Evidence]) -> None:
     """Nothing beyond its limit is safe, nothing within it harmful, and no interval proves what the finding denies."""
-    judge = Judge(Rules((ErrorRate(compare=Compare()),), timing=Timing(warm_up=0, minimum=30, maximum=100)))
+    judge = Judge(Rules((ErrorRate(compare=Compare()),), timing=Timing(initial_delay=0, minimum=30, maximum=100)))
     for item in stream:
         standing = judge.step(item)
         (report,) = standing.criteria
@@ -168,7 +168,7 @@ def test_more_errors_never_look_better(requests: int, one: float, two: float, ot
     """Of two intervals that differ only in the candidate's errors the one with more speaks more for harm."""
     standings = []
     for bad in sorted((one * requests, two * requests)):
-        judge = Judge(Rules(BY_ERRORS, timing=Timing(warm_up=0)))
+        judge = Judge(Rules(BY_ERRORS, timing=Timing(initial_delay=0)))
         standings.append(judge.step(interval((requests, bad), (others, rate * others))).criteria[0])
     better, worse = standings
     assert (worse.log_e_harm or 0) >= (better.log_e_harm or 0) - 1e-9
@@ -182,7 +182,7 @@ def test_splitting_an_interval_keeps_the_meaning(requests: int, part: float, bad
     bad = min(bad * requests // 10, requests)
     verdicts = []
     for cuts in ((1.0,), (part, 1 - part)):
-        judge = Judge(Rules(BY_ERRORS, timing=Timing(warm_up=0, minimum=60, maximum=600)))
+        judge = Judge(Rules(BY_ERRORS, timing=Timing(initial_delay=0, minimum=60, maximum=600)))
         verdict = None
         for _ in range(60):
             for share in cuts:

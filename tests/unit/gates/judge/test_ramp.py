@@ -17,7 +17,7 @@ from healthd_gates.judge.risk import Timing
 from tests.unit.gates.judge.evidence import interval
 from tests.unit.gates.judge.test_validity import ROUNDING, log_counts, odds
 
-TIMING = Timing(interval=5.0, warm_up=0.0, minimum=30.0, maximum=600.0)
+TIMING = Timing(interval=5.0, initial_delay=0.0, minimum=30.0, maximum=600.0)
 RISK = 0.05
 QUICK = settings(max_examples=100, deadline=None)
 fractions = st.floats(0, 1)

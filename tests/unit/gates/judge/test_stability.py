@@ -8,7 +8,7 @@ from healthd_gates.judge.judge import Judge
 from healthd_gates.judge.rules import Rules, Timing
 from tests.fakes.monitoring import MIDNIGHT
 
-_TIMING = Timing(interval=5, warm_up=30, minimum=60, maximum=600)
+_TIMING = Timing(interval=5, initial_delay=30, minimum=60, maximum=600)
 
 
 def judged(lives: dict[int, Lives], baseline: dict[int, Lives] | None = None) -> tuple[Verdict | None, Reason, int]:
@@ -37,7 +37,7 @@ ONCE, AGAIN = Lives(restarts=1), Lives(restarts=1, repeated=1)
         ({n: Lives(down=1) for n in range(1, 160)}, Verdict.INCONCLUSIVE, Reason.UNREACHABLE, 138),
         ({n: Lives(down=1) for n in range(1, 25)}, Verdict.PASS, Reason.PROVEN_SAFE, 25),
     ],
-    ids=["steady", "in the warm-up", "once", "a crash loop", "each of a fleet once", "one is dead", "one came late"],
+    ids=["steady", "while settling", "once", "a crash loop", "each of a fleet once", "one is dead", "one came late"],
 )
 def test_what_dies_again_and_again_passes_nobody(
     lives: dict[int, Lives], verdict: Verdict, reason: Reason, looks: int

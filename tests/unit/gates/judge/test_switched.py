@@ -12,7 +12,7 @@ from tests.fakes.monitoring import MIDNIGHT
 
 def judged(candidate: float, baseline: float | None, *, whole: bool = True) -> tuple[Verdict | None, Reason]:
     """Ten minutes of so many good requests a look, at the end of the time that the gate has."""
-    timing = Timing(interval=5, warm_up=30, minimum=60, maximum=600)
+    timing = Timing(interval=5, initial_delay=30, minimum=60, maximum=600)
     judge = Judge(Rules((ErrorRate(),), timing=timing, whole=whole))
     for _ in range(126):
         other = None if baseline is None else Counts(baseline, 0)
@@ -54,7 +54,7 @@ def test_a_switch_that_did_not_happen_passes_nobody(
 def test_what_may_still_be_starting_has_its_time(answers: list[bool], verdict: Verdict, looks: int) -> None:
     """Its noes count from the end of it on, or from its first yes."""
     rule = Checks(name="smoke", group="ready", failures=3, startup=50.0)
-    judge = Judge(Rules((rule,), timing=Timing(interval=2, warm_up=0, minimum=0, maximum=60)))
+    judge = Judge(Rules((rule,), timing=Timing(interval=2, initial_delay=0, minimum=0, maximum=60)))
     for taken, ok in enumerate(answers, 1):
         standing = judge.step(Evidence(MIDNIGHT, 2.0, observations=(Observation("smoke", ok),)))
         if standing.verdict is not None:

@@ -37,7 +37,7 @@ def product(stream: Stream, policy: Policy, rule: ErrorRate) -> Iterator[Criteri
     rhythm = Rhythm()
     for place, evidence in enumerate(evidence_of(stream, 5.0, beside=policy.needs_baseline)):
         rhythm.step(evidence)
-        criterion.step(Look(evidence, 5.0 * place + 2.5 < rules.timing.warm_up, rhythm))
+        criterion.step(Look(evidence, 5.0 * place + 2.5 < rules.timing.initial_delay, rhythm))
         yield criterion
 
 
