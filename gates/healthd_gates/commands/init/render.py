@@ -104,7 +104,7 @@ def _service(plan: Plan, source: Source) -> str:
 
 
 _WHY = {
-    "history": ("post-switch", "compared with the three hours before the switch; inconclusive where they show nothing"),
+    "history": ("post-switch", "compared with the three hours before the switch"),
     "concurrent": ("canary", "compared with the version that the request names as baseline, while both run"),
     None: ("post-switch", "limits alone: with a second target, the one version could be compared with the other"),
 }
