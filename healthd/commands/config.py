@@ -114,16 +114,30 @@ def _write_all(folder: Path) -> None:
 
 
 def _refuse_unable(settings: Config, file: Path) -> None:
-    """An action that could not be carried out on this host is found out now, and not when it is needed."""
+    """An action or a journal that cannot be on this host is found out now, and not when it is needed."""
     commands = {name: action for name, action in settings.actions.items() if action.kind == "command"}
-    found = {name: problem for name, it in commands.items() if (problem := it.problem_here(os.environ))}
-    for name, problem in found.items():
-        click.echo(str(problem_at(file, type(settings), os.environ, ("actions", name, "argv"), problem)), err=True)
+    found: dict[KeyPath, str] = {}
+    if (problem := _no_journal(settings.journal_url)) is not None:
+        found["journal",] = problem
+    for name, action in commands.items():
+        if problem := action.problem_here(os.environ):
+            found["actions", name, "argv"] = problem
+    for key, problem in found.items():
+        click.echo(str(problem_at(file, type(settings), os.environ, key, problem)), err=True)
     if found:
         for absent in _absent(settings, file):
             click.echo(str(absent), err=True)
         click.echo("On another host than the daemon's, check with --elsewhere.", err=True)
         sys.exit(REFUSED)
+
+
+def _no_journal(url: str) -> str | None:
+    from healthd.journal.database import problem_here  # its import would delay the other commands
+
+    try:
+        return problem_here(url)
+    except OSError:  # this user may not look, and the daemon's may
+        return None
 
 
 def _absent(settings: Config, file: Path) -> Iterator[Problem]:

@@ -160,8 +160,11 @@ class Database:
         if isinstance(error, JournalError):
             return error
         place = self._place
-        named = {} if isinstance(place, SQLiteFiles) else {"role": place.role, "schema": place.schema}
-        return JournalError(sentence(error, **named))
+        if not isinstance(place, SQLiteFiles):
+            return JournalError(sentence(error, role=place.role, schema=place.schema))
+        if isinstance(error, OSError) and error.filename is not None:
+            return JournalError(f"{error.filename}: {error.strerror}")
+        return JournalError(f"{place.path}: {sentence(error)}")
 
     async def _look_at_files(self, connection: AsyncConnection) -> None:
         """Raise JournalGoneError where what is written would be lost with this process."""
@@ -181,7 +184,11 @@ class Database:
 
     async def _opened(self) -> Engines:
         if isinstance(self._place, SQLiteFiles):
-            await asyncio.to_thread(self._place.prepare, fresh=not self._was_open)
+            kept = await asyncio.to_thread(self._place.prepare, fresh=not self._was_open)
+            if kept is not None:
+                _log.warning(
+                    "journal file missing, empty journal begun", missing=str(self._place.path), log_kept=str(kept)
+                )
             opened = engines.sqlite(self._place)
         else:
             opened = engines.postgresql(self._place)
@@ -224,6 +231,12 @@ class Database:
                 raise JournalError("the file at its place is not the journal: its tables are not there")
         if (found := (await connection.exec_driver_sql("PRAGMA quick_check(1)")).scalar_one()) != "ok":
             raise JournalError(f"the file at its place is broken: {found}")
+
+
+def problem_here(url: str) -> str | None:
+    """Return why a journal with this valid address can never be on this host; None for a server's."""
+    place = _parse(url)
+    return place.problem_here() if isinstance(place, SQLiteFiles) else None
 
 
 def _parse(text: str) -> SQLiteFiles | PostgreSQLAddress:

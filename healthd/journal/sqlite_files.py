@@ -16,8 +16,11 @@ import struct
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from threading import Lock
+
+from healthd.journal.errors import JournalError
 
 _INDEX = struct.Struct("=12xBxHI12xII8x")  # of the wal-index header: isInit, szPage, mxFrame, two salts
 _COPIED, _COPYING = 96, 128  # offsets of nBackfill and nBackfillAttempted
@@ -72,11 +75,30 @@ class SQLiteFiles:
         for descriptor in kept.values():
             os.close(descriptor)
 
-    def prepare(self, *, fresh: bool) -> None:
+    def problem_here(self) -> str | None:
+        """Return why the file can never be at its place on this host; None where it can, or is."""
+        if self.path.is_dir():
+            return f"{self.path} is a directory: name a file in it, as sqlite:///{self.path.absolute()}/healthd.db"
+        above = next(folder for folder in self.path.absolute().parents if folder.exists())
+        if not above.is_dir():
+            return f"{above} is a file, and no folder that {self.path.name} could be in"
+        if not above.resolve().is_relative_to("/proc") and not above.resolve().is_relative_to("/sys"):
+            return None
+        return f"{self.path} cannot be created: {above} belongs to the kernel, which keeps no files of others"
+
+    def prepare(self, *, fresh: bool) -> Path | None:
         """Create the file, readable by nobody else, where it does not exist; only when it is `fresh`: a file that was
-        open once is not replaced by an empty one. Raises OSError."""
+        open once is not replaced by an empty one. Raises OSError and JournalError.
+
+        SQLite empties the log that it finds beside an empty file. Such a log is what is left of a journal whose file
+        was lost: it is renamed, and its new name returned.
+        """
+        if (problem := self.problem_here()) is not None:
+            raise JournalError(problem)
+        kept = None
         if fresh:
             self.path.parent.mkdir(parents=True, exist_ok=True)
+            kept = self._keep_log()
             with suppress(FileExistsError):
                 os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
         for file in (self.path, self._log, self._index):
@@ -85,6 +107,14 @@ class SQLiteFiles:
                     file.chmod(mode & 0o770)
         with self._lock:
             self._file = self._seen = None
+        return kept
+
+    def _keep_log(self) -> Path | None:
+        """Rename the log of a file that is missing or empty. Raises OSError."""
+        if _size(self.path) or not _size(self._log):
+            return None
+        names = (Path(f"{self._log}.lost-{number}") for number in count(1))
+        return self._log.rename(next(name for name in names if not name.exists()))
 
     def watch(self) -> Callable[[], str | None]:
         """Record the files of a connection that was opened just now. Return a function that tells what is wrong with
@@ -159,6 +189,13 @@ class SQLiteFiles:
         copied, copying = (struct.unpack_from("=I", index, place)[0] for place in (_COPIED, _COPYING))
         first, second = salts
         return _Log(65536 if page == 1 else page, frames, (first, second), copied, copying) if is_ready else None
+
+
+def _size(file: Path) -> int:
+    try:
+        return file.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def _was_written(before: os.stat_result, now: os.stat_result) -> bool:

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from structlog.testing import capture_logs
 
 from healthd.journal import tables
-from healthd.journal.database import Database, JournalError
+from healthd.journal.database import Database, JournalError, problem_here
 from healthd.journal.errors import JournalGoneError
 from healthd.journal.journal import AuditEntry, write_audit
 from healthd.runtime.clock import SystemClock
@@ -43,6 +43,68 @@ async def note(database: Database, subject: str = "api") -> None:
 async def noted(database: Database) -> int:
     async with database.read() as connection:
         return int((await connection.execute(sa.select(sa.func.count()).select_from(tables.audit))).scalar_one())
+
+
+@pytest.mark.parametrize("lost", [lambda file: file.unlink(), lambda file: os.truncate(file, 0)], ids=["gone", "empty"])
+async def test_the_log_of_a_lost_file_is_kept(file: Path, lost: Callable[[Path], None]) -> None:
+    """SQLite itself empties a log beside an empty file: with it the newest changes would be lost without a word."""
+    file.parent.mkdir()
+    for number in (1, 2):
+        log = beside(file, "-wal")
+        log.write_bytes(b"frames %d" % number)
+        file.touch()
+        lost(file)
+        database = Database(f"sqlite:///{file}", CLOCK, (tables.BRANCH,))
+        with capture_logs() as logged:
+            await database.open()
+        await database.close()
+        kept = beside(file, f"-wal.lost-{number}")
+        assert kept.read_bytes() == b"frames %d" % number
+        assert [(each["log_level"], each["missing"], each["log_kept"]) for each in logged] == [
+            ("warning", str(file), str(kept))
+        ]
+        file.unlink()
+
+
+async def test_the_log_of_a_file_that_is_there_is_read(database: Database, file: Path) -> None:
+    """A kill leaves a log, which the next start needs."""
+    await note(database)
+    again = file.parent / "again.db"
+    for suffix in ("", "-wal"):
+        shutil.copy(beside(file, suffix), beside(again, suffix))
+    restarted = Database(f"sqlite:///{again}", CLOCK, (tables.BRANCH,))
+    with capture_logs() as logged:
+        await restarted.open()
+        assert await noted(restarted) == 1
+    await restarted.close()
+    assert not logged
+
+
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        ("a-folder", "a-folder is a directory: name a file in it"),
+        ("a-file/journal.db", "a-file is a file, and no folder that journal.db could be in"),
+        ("a-file/deeper/journal.db", "a-file is a file, and no folder"),
+        ("/proc/x/y.db", "/proc/x/y.db cannot be created: /proc belongs to the kernel"),
+    ],
+)
+async def test_a_place_where_no_file_can_be(tmp_path: Path, place: str, said: str) -> None:
+    (tmp_path / "a-folder").mkdir(mode=0o777)
+    (tmp_path / "a-folder").chmod(0o777)
+    (tmp_path / "a-file").touch()
+    url = f"sqlite:///{tmp_path / place}"
+    assert said in str(problem_here(url))
+    with pytest.raises(JournalError, match=said):
+        await Database(url, CLOCK, (tables.BRANCH,)).open()
+    assert (tmp_path / "a-folder").stat().st_mode & 0o777 == 0o777, "its rights are not ours to change"
+
+
+async def test_an_error_names_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "journal.db"
+    file.write_bytes(b"no database, and long enough to have a header" * 10)
+    with pytest.raises(JournalError, match=f"{file}: file is not a database"):
+        await Database(f"sqlite:///{file}", CLOCK, (tables.BRANCH,)).open()
 
 
 async def test_a_look_at_the_files_releases_no_lock(database: Database, file: Path) -> None:
