@@ -14,7 +14,7 @@ from typing import Any
 from healthd.nearest import did_you_mean
 from healthd_gates.domain.gate import Gate
 
-_SECOND_STOP = re.compile(r"(?<!\.)\.\.(?!\.)")
+_SECOND_STOP = re.compile(r"(?<!\.)([.?!])\.(?=\s|$)")
 
 
 class Refusal(Exception):  # noqa: N818 - a refusal is an answer, not a failure of the daemon
@@ -24,7 +24,7 @@ class Refusal(Exception):  # noqa: N818 - a refusal is an answer, not a failure 
         self.fields = {key: value for key, value in fields.items() if value is not None}
         shown = {key: _shown(value) for key, value in self.fields.items()}
         message = " ".join((type(self).__doc__ or "").format(**shown).split())
-        super().__init__(_SECOND_STOP.sub(".", message))  # a reason that people gave may end with its own full stop
+        super().__init__(_SECOND_STOP.sub(r"\1", message))  # a reason, and a hint, may end with a stop of its own
 
 
 class _UnknownName(Refusal):

@@ -69,6 +69,11 @@ def test_a_reason_with_its_own_full_stop(reason: str, told: str) -> None:
     assert kept.fields["reason"] == reason
 
 
+def test_a_hint_ends_its_sentence() -> None:
+    problem = "no target is called 'gren'; there are: blue, green. Did you mean green?"
+    assert str(refusals.InvalidRequest(field="candidate.target", problem=problem)) == f"candidate.target: {problem}"
+
+
 def test_a_journal_that_is_down_is_worth_another_try() -> None:
     """503 comes with the time after which to ask again."""
     problem = problem_of(refusals.JournalUnavailable(problem="disk full"))
