@@ -62,8 +62,9 @@ class Result:
 
     `latency` is the dependency's own response time in seconds. `observed` holds the measured values, in the names and
     units of the JSON answer (`usage` in percent, `statusCode`); it never holds a secret. `message` is for people with a
-    token. `retry_after` asks the monitor not to probe the dependency for that many seconds. `measures` are numbers for
-    metrics.
+    token. `retry_after` asks the monitor not to probe the dependency for that many seconds, `changes_in` to probe
+    after so many at the latest, because the result changes by itself then. `measures` are numbers for metrics. A state
+    that is `expected`, such as that of a job whose first report is not due yet, sends no notification.
     """
 
     status: Status
@@ -73,6 +74,8 @@ class Result:
     observed: Observed = field(default_factory=dict)
     retry_after: float | None = None
     measures: tuple[Measure, ...] = ()
+    changes_in: float | None = None
+    expected: bool = False
 
     def __post_init__(self) -> None:
         if self.status is Status.UNKNOWN:

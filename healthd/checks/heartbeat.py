@@ -22,7 +22,10 @@ _KEY = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789
 def _key(key: SecretStr) -> SecretStr:
     text = key.get_secret_value()
     if not 16 <= len(text) <= 64 or not _KEY.issuperset(text):
-        raise ValueError("must be 16 to 64 letters, digits, - and _ that nobody can guess: `uuidgen` prints such a key")
+        raise ValueError(
+            "must be 16 to 64 letters, digits, - and _ that nobody can guess: `uuidgen` prints one, or "
+            "`python3 -c 'import uuid; print(uuid.uuid4())'`"
+        )
     return key
 
 
@@ -73,7 +76,8 @@ class Heartbeat:
         measures = [] if record.duration is None else [Measure("duration", record.duration, "s")]
         if record.exit_code is not None:
             measures.append(Measure("exit_code", record.exit_code))
-        return replace(self._result(record, now, due, observed), measures=tuple(measures))
+        result = self._result(record, now, due, observed)
+        return replace(result, measures=tuple(measures), changes_in=self._changes_in(record, now, due))
 
     async def close(self) -> None:
         """Do nothing: no resource is open."""
@@ -82,21 +86,20 @@ class Heartbeat:
         last = record.succeeded
         if record.failed and record.ended is not None:
             return Result.unhealthy(FailureKind.UNEXPECTED_RESPONSE, _failure(record, now), observed=observed)
-        if (begun := self._overrun(record, now)) is not None:
-            overrun = f"a run has not ended {_ago(now, begun)} after its start"
-            return Result.unhealthy(FailureKind.TIMEOUT, overrun, observed=observed)
+        if overdue := self._overdue(record, now):
+            return Result.unhealthy(FailureKind.TIMEOUT, _overrun(overdue, now), observed=observed)
         if last is not None and last > now + SKEW:
             ahead = f"the last report is dated {stamp(last)}, which is to come: a clock was set back"
             return Result.degraded(FailureKind.EXPIRED, ahead, observed=observed)
         if now >= due and not self._may_be_elsewhere(now, due):
-            missing = f"nothing reported in for {_ago(now, last or record.since)}"
-            return Result.unhealthy(
-                FailureKind.EXPIRED, missing + (", and never before" if last is None else ""), observed=observed
-            )
+            missing = f"no report ever came; the first was due by {_second(due)}"
+            if last is not None:
+                missing = f"nothing reported in for {_length(now, last)}"
+            return Result.unhealthy(FailureKind.EXPIRED, missing, observed=observed)
         if last is None:
-            waiting = f"nothing reported in yet, expected for {_ago(now, record.since)}"
-            return Result.degraded(FailureKind.EXPIRED, waiting, observed=observed)
-        return Result.healthy(f"reported in {_ago(now, last)} ago", observed=observed)
+            waiting = f"no report yet; the first is due by {_second(due)}"
+            return replace(Result.degraded(FailureKind.EXPIRED, waiting, observed=observed), expected=True)
+        return Result.healthy(f"last success {_ago(now, last)}", observed=observed)
 
     def _due(self, record: Record) -> datetime:
         """Return the time by which the next success must be reported. A run that began in time may take its time."""
@@ -113,13 +116,24 @@ class Heartbeat:
             due = max(due, begun + timedelta(seconds=config.max_duration))
         return due
 
-    def _overrun(self, record: Record, now: datetime) -> datetime | None:
-        """Return the start of a run that takes too long; None where a success came after it should have ended."""
+    def _overdue(self, record: Record, now: datetime) -> list[tuple[str, datetime]]:
+        """Return the runs that take too long with their starts, the first first. The end of another run ends none."""
+        return [(run, begun) for run, begun, until in self._deadlines(record) if until <= now]
+
+    def _deadlines(self, record: Record) -> list[tuple[str, datetime, datetime]]:
+        """Return each run under way, its start and the time by which it must end, the first first."""
         if self._config.max_duration is None:
-            return None
+            return []
         longest = timedelta(seconds=self._config.max_duration)
-        over = (at for at in record.runs.values() if at + longest <= now)
-        return min((at for at in over if record.succeeded is None or record.succeeded < at + longest), default=None)
+        return [(run, at, at + longest) for run, at in sorted(record.runs.items(), key=lambda it: it[1])]
+
+    def _changes_in(self, record: Record, now: datetime, due: datetime) -> float | None:
+        """Return the seconds until a limit passes, if one is to come: the check must look then, not an interval
+        later."""
+        limits = [due, *(until for _, _, until in self._deadlines(record))]
+        if self._records.shared:
+            limits.append(due + _UNREAD)
+        return min(((limit - now).total_seconds() for limit in limits if limit > now), default=None)
 
     def _may_be_elsewhere(self, now: datetime, due: datetime) -> bool:
         """True if a report that came in time to another replica may not have been read yet."""
@@ -132,7 +146,14 @@ def _failure(record: Record, now: datetime) -> str:
     code = f" with exit code {record.exit_code}" if record.exit_code is not None else ""
     after = f", after {show_duration(round(record.duration, 1))}" if record.duration is not None else ""
     last_line = f": {record.log[-1]}" if record.log else ""
-    return f"the job failed{code} {_ago(now, record.ended)} ago{after}{last_line}"
+    return f"the job failed{code} {_ago(now, record.ended)}{after}{last_line}"
+
+
+def _overrun(overdue: list[tuple[str, datetime]], now: datetime) -> str:
+    run, begun = overdue[0]
+    more = len(overdue) - 1
+    others = f", nor {'has' if more == 1 else 'have'} {more} more" if more else ""
+    return f"{f'run {run}' if run else 'a run'} has not ended {_length(now, begun)} after its start{others}"
 
 
 def _observed(record: Record, due: datetime) -> Observed:
@@ -152,8 +173,11 @@ def _observed(record: Record, due: datetime) -> Observed:
 
 
 def _ago(now: datetime, moment: datetime) -> str:
-    seconds = round((now - moment).total_seconds())
-    return show_duration(seconds) if seconds > 0 else "0s"
+    return f"{_length(now, moment)} ago" if round((now - moment).total_seconds()) > 0 else "just now"
+
+
+def _length(now: datetime, moment: datetime) -> str:
+    return show_duration(max(round((now - moment).total_seconds()), 0))
 
 
 def _second(moment: datetime) -> str:

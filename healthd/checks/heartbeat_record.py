@@ -55,6 +55,8 @@ class Record(BaseModel):
     """Length of the last run in seconds, where its start was reported."""
     runs: Mapping[str, datetime] = {}
     """Starts of the runs under way."""
+    over: Mapping[str, datetime] = {}
+    """Ends of the last runs: a start that arrives after its end begins nothing."""
     log: tuple[str, ...] = ()
     """Last lines of the last log."""
 
@@ -63,8 +65,8 @@ class Record(BaseModel):
         any clock can be."""
         changes: dict[str, object] = {"log": report.log} if report.log else {}
         if report.signal is Signal.START:
-            latest = sorted({**self.runs, report.run: report.at}.items(), key=lambda run: run[1])[-_MOST_RUNS:]
-            changes["runs"] = dict(latest)
+            if (end := self.over.get(report.run)) is None or not report.at <= end <= now + SKEW:
+                changes["runs"] = _latest({**self.runs, report.run: report.at})
         elif report.signal is not Signal.LOG:
             changes |= self._end(report, now)
         return self.model_copy(update=changes)
@@ -74,6 +76,8 @@ class Record(BaseModel):
         if begun is not None and begun > report.at:  # the start of the next run
             begun = None
         changes: dict[str, object] = {}
+        if (end := self.over.get(report.run)) is None or end < report.at or end > now + SKEW:
+            changes["over"] = _latest({**self.over, report.run: report.at})
         failed = report.signal is Signal.FAILURE
         if not failed and not _is_later(self.succeeded, report.at, now):
             changes["succeeded"] = report.at
@@ -88,6 +92,10 @@ class Record(BaseModel):
                 "duration": None if begun is None else (report.at - begun).total_seconds(),
             }
         return changes
+
+
+def _latest(runs: Mapping[str, datetime]) -> dict[str, datetime]:
+    return dict(sorted(runs.items(), key=lambda run: run[1])[-_MOST_RUNS:])
 
 
 def _is_later(known: datetime | None, at: datetime, now: datetime) -> bool:

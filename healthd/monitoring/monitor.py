@@ -19,6 +19,7 @@ from healthd.runtime.redaction import Redactor
 
 _log = structlog.get_logger(__name__)
 CLOSING = 0.1  # seconds that a check gets to drop its connections
+_BRIEFLY = 0.05  # seconds; a limit may pass a little after the timer for it
 LONGEST_MESSAGE = 500  # characters
 LONGEST_QUIET = 900.0  # seconds; a dependency that asks for a pause of a day is probed sooner anyway
 
@@ -58,7 +59,7 @@ class Monitor:
         self._flight: asyncio.Task[Probe] | None = None
         self._abandoned: asyncio.Task[object] | None = None
         self._last: Probe | None = None
-        self._quiet_until = float("-inf")
+        self._quiet_until, self._changes_at = float("-inf"), float("inf")
         self._was_late = self._retired = False
 
     def begin(self) -> asyncio.Task[Probe] | None:
@@ -105,12 +106,18 @@ class Monitor:
         usual = self.config.recheck_interval if self._debounce.settling else self.config.interval
         return max(usual, self._quiet_until - self._clock.steady())
 
+    @property
+    def changes_in(self) -> float:
+        """Seconds until the last result changes by itself; infinite if it does not."""
+        return max(self._changes_at - self._clock.steady(), _BRIEFLY)
+
     async def _probe_and_record(self) -> Probe:
         start = self._clock.steady()
         result = await self._look()
         end = self._clock.steady()
         self._last = probe = Probe(self._clock.now(), end - start, self._presentable(result))
         self._quiet_until = end + min(max(result.retry_after or 0.0, 0.0), LONGEST_QUIET)
+        self._changes_at = end + result.changes_in if result.changes_in is not None else float("inf")
         if not self._retired:
             self._listener.probed(self.name, self.config, probe)
             self._show(probe, end)

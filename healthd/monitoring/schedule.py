@@ -114,11 +114,11 @@ class Schedule:
         plan = self._plans[name] = _Plan(name, seconds, job)
         self._put(plan, len(self._plans) * STAGGER)
 
-    def next_in(self, seconds: float, name: str) -> None:
+    def next_in(self, seconds: float, name: str, *, jitter: float = JITTER) -> None:
         """Move the next run of `name` to so many seconds from now, or up to a tenth later; its interval continues from
         there."""
         if (plan := self._plans.get(name)) is not None:  # otherwise it was removed while it ran
-            self._put(plan, seconds * (1 + random.uniform(0, JITTER)))
+            self._put(plan, seconds * (1 + random.uniform(0, jitter)))
 
     def remove(self, name: str) -> None:
         if (plan := self._plans.pop(name, None)) is not None:

@@ -68,7 +68,10 @@ class Suite:
 
     async def probe(self, name: str) -> Probe:
         """Probe a check now. Raises KeyError, or RetiredError when a reload removes it meanwhile."""
-        return await self._monitors[name].run()
+        monitor = self._monitors[name]
+        probe = await monitor.run()
+        self._look_in_time(monitor)
+        return probe
 
     async def close(self) -> None:
         """Stop probing, and drop every connection."""
@@ -109,9 +112,16 @@ class Suite:
         return flight
 
     def _pace(self, monitor: Monitor) -> None:
-        changed = self._monitors.get(monitor.name) is not monitor  # the next run is the new monitor's
-        if not changed and (pause := monitor.pause) != monitor.config.interval:
+        if self._monitors.get(monitor.name) is not monitor:  # the next run is the new monitor's
+            return
+        if (pause := monitor.pause) != monitor.config.interval:
             self._schedule.next_in(pause, monitor.name)
+        self._look_in_time(monitor)
+
+    def _look_in_time(self, monitor: Monitor) -> None:
+        """Move the next run to the time at which the last result changes by itself, if that is sooner."""
+        if self._monitors.get(monitor.name) is monitor and (soon := monitor.changes_in) < monitor.pause:
+            self._schedule.next_in(soon, monitor.name, jitter=0.0)
 
     def _build(self, name: str, config: CheckConfig) -> Monitor:
         return Monitor(

@@ -19,6 +19,7 @@ import structlog
 from healthd.config.settings import Settings
 from healthd.journal.database import JournalError
 from healthd.metrics import Metrics
+from healthd.model import Status
 from healthd.monitoring.board import Board, CheckState
 from healthd.notifiers import NOTIFIERS
 from healthd.notifiers.contract import MisconfiguredNotifier, NotifierConfig, NotifierContext
@@ -216,7 +217,8 @@ class Notifications:
 
 
 def _quiet(state: CheckState) -> Quiet:
-    if state.covered("silence") is not None:
+    expected = state.probe is not None and state.probe.result.expected and state.status is Status.DEGRADED
+    if expected or state.covered("silence") is not None:
         return Quiet.SILENCED
     if state.held_by is not None:
         return Quiet.DEPENDENT

@@ -92,12 +92,13 @@ class HeartbeatsApi:
     async def _record(self, request: web.Request, name: str) -> None:
         """Count the report of a request. Raises Problem."""
         signal, exit_code = _signal(request.match_info.get("signal", ""))
-        run = request.query.get("rid", "")
-        if run and not _RUN.fullmatch(run):
-            raise Problem(400, "Invalid rid", "rid must be 1 to 64 letters, digits and hyphens, such as a UUID")
+        run = request.query.get("rid")
+        if run is not None and not _RUN.fullmatch(run):
+            said = "rid must be 1 to 64 letters, digits and hyphens, such as a UUID"
+            raise Problem(400, "Invalid rid", said + " (it is empty: is a variable unset?)" * (not run))
         at = self._clock.now()
         log = _lines(self._redact(_TERMINAL.sub("", await _tail(request)))[-KEPT:])
-        await self._heartbeats.add(Report(name, signal, at, run, exit_code, log))
+        await self._heartbeats.add(Report(name, signal, at, run or "", exit_code, log))
 
     def _named(self) -> Mapping[str, str]:
         """Return the names of checks by the marks of their keys: to look one up takes as long for a wrong key."""

@@ -58,9 +58,13 @@ async def test_no_report_yet() -> None:
     job = Job()
     result = await job.after()
     assert (result.status, result.kind) == (Status.DEGRADED, FailureKind.EXPIRED)
+    assert (result.message, result.expected) == ("no report yet; the first is due by 2026-03-29T01:21:40Z", True)
     assert result.observed["lastBeat"] is None
     result = await job.after(3900)
-    assert (result.status, result.message) == (Status.UNHEALTHY, "nothing reported in for 1h5m, and never before")
+    assert (result.status, result.message) == (
+        Status.UNHEALTHY,
+        "no report ever came; the first was due by 2026-03-29T01:21:40Z",
+    )
 
 
 async def test_a_late_report_heals() -> None:
@@ -107,7 +111,7 @@ async def test_a_failure_is_red_at_once() -> None:
 
 
 async def test_a_run_that_takes_too_long() -> None:
-    """One that began in time may take its time; one that is over it is red, and the next success ends that."""
+    """One that began in time may take its time; one that is over it is red until it ends, whatever others do."""
     job = Job(**HOURLY, max_duration="2h")
     job.says(Signal.SUCCESS)
     await job.after(HOUR)
@@ -115,10 +119,56 @@ async def test_a_run_that_takes_too_long() -> None:
     result = await job.after(2 * HOUR - 1)
     assert (result.status, result.observed["runningSince"]) == (Status.HEALTHY, "2026-03-29T01:16:40Z")
     result = await job.after(1)
-    assert (result.kind, result.message) == (FailureKind.TIMEOUT, "a run has not ended 2h after its start")
+    assert (result.kind, result.message) == (FailureKind.TIMEOUT, "run a has not ended 2h after its start")
     job.says(Signal.START, run="b")
     job.says(Signal.SUCCESS, run="b")
-    assert (await job.after()).status is Status.HEALTHY
+    job.says(Signal.SUCCESS)
+    result = await job.after(60)
+    assert (result.kind, result.message) == (FailureKind.TIMEOUT, "run a has not ended 2h1m after its start")
+    job.says(Signal.SUCCESS, run="a")
+    result = await job.after()
+    assert (result.status, result.message) == (Status.HEALTHY, "last success just now")
+
+
+async def test_each_run_has_its_own_limit() -> None:
+    """Several that hang are counted; a failure ends its run, and the next success makes the check healthy."""
+    job = Job(**HOURLY, max_duration="10s")
+    for run in ("a", "", "c"):
+        job.says(Signal.START, run=run)
+        await job.after(1)
+    assert (await job.after(9)).message == "run a has not ended 12s after its start, nor have 2 more"
+    job.says(Signal.SUCCESS, run="a")
+    assert (await job.after(5)).message == "a run has not ended 16s after its start, nor has 1 more"
+    job.says(Signal.START)  # the next of those that do not overlap
+    job.says(Signal.FAILURE, run="c")
+    job.says(Signal.SUCCESS)
+    assert (await job.after(60)).status is Status.HEALTHY
+
+
+async def test_a_start_that_comes_after_its_end_begins_nothing() -> None:
+    """The journal gets reports of two replicas in any order; the same run may begin again later."""
+    job = Job(**HOURLY, max_duration="10s")
+    begun = job.clock.now()
+    await job.after(5)
+    job.says(Signal.SUCCESS, run="a")
+    job.says(Signal.START, run="a", at=begun)
+    assert (await job.after(60)).status is Status.HEALTHY
+    job.says(Signal.START, run="a")
+    assert (await job.after(10)).kind is FailureKind.TIMEOUT
+
+
+async def test_it_says_when_a_limit_passes() -> None:
+    """So that it is looked at then: the end of the run's time, or the time of the next success."""
+    job = Job(**HOURLY, max_duration="10s")
+    assert (await job.after()).changes_in == 3900
+    job.says(Signal.START, run="a")
+    await job.after(4)
+    job.says(Signal.START, run="b")
+    assert (await job.after()).changes_in == 6
+    assert (await job.after(6)).changes_in == 4
+    job.says(Signal.SUCCESS, run="a")
+    job.says(Signal.SUCCESS, run="b")
+    assert (await job.after(4000)).changes_in is None
 
 
 async def test_runs_that_overlap_keep_their_lengths() -> None:

@@ -1,6 +1,7 @@
 """All checks of a configuration, and what a reload does to them."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -193,3 +194,28 @@ async def test_a_reload_that_the_end_overtakes_leaves_nothing_open() -> None:
     assert all(played.closes for played in BORN)
     await running.suite.arrange(many)
     assert len(BORN) < 50
+
+
+class Moved(Schedule):
+    """A schedule that notes to when runs are moved."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda *_: None)
+        self.moves: list[tuple[float, str]] = []
+
+    def next_in(self, seconds: float, name: str, *, jitter: float = 0.1) -> None:
+        self.moves.append((round(seconds, 1), name))
+
+
+@pytest.mark.looptime
+async def test_a_result_that_changes_by_itself_is_looked_at_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a report as well as on schedule: a run's limit shows when it passes, not up to an interval later."""
+    running = Running()
+    running.schedule = running.suite._schedule = moved = Moved()
+    await running.suite.arrange(settings(a={}))
+    check = running.suite._monitors["a"].check
+    monkeypatch.setattr(check, "acts", [replace(UP, changes_in=4.0), replace(UP, changes_in=60.0)])
+    await running.suite.probe("a")
+    assert moved.moves == [(4.0, "a")]
+    await running.suite.probe("a")
+    assert moved.moves == [(4.0, "a")]

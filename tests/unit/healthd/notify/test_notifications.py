@@ -175,6 +175,17 @@ async def test_a_silence_holds_back_what_fires_and_lets_ends_through(talk: Talk)
     assert talk.said["hook"][2:] == ["db unhealthy critical"]
 
 
+async def test_what_is_expected_is_not_told(talk: Talk) -> None:
+    """A job whose first report is not due is no news; one that became overdue meanwhile is."""
+    settings = talk.configure(notifiers={"team": CHAT}, routes=[{"to": "team"}])
+    async with telling(talk, settings):
+        talk.put("db", replace(SLOW, expected=True), fresh=20.0)
+        await asyncio.sleep(15)
+        assert talk.said == {}
+        await asyncio.sleep(15)
+        assert len(talk.said["hook"]) == 1
+
+
 async def test_an_outage_is_told_by_its_cause(talk: Talk) -> None:
     """What depends on it, directly or not, is held back, also where it fails first; what still fails after its recovery
     is told then, and what was told before ends."""

@@ -47,7 +47,7 @@ async def test_a_run_from_start_to_end(open_site: Open) -> None:
     assert (job["exitCode"], job["lastDuration"], len(job["log"])) == (3, 90.0, 20)
     assert job["log"][-2] == "disk full"
     assert "hunter2" not in str(job)
-    assert job["message"].startswith("the job failed with exit code 3 0s ago, after 1m30s: password ")
+    assert job["message"].startswith("the job failed with exit code 3 just now, after 1m30s: password ")
     assert set((await (await client.get("/health")).json())["checks"]["backup"]) == {"status", "timestamp", "kind"}
     metrics = await (await client.get("/metrics")).text()
     assert 'healthd_check_value{check="backup",name="duration",unit="s"} 90.0' in metrics
@@ -88,6 +88,7 @@ async def test_a_log_that_breaks_off_counts() -> None:
         (f"/ping/{KEY}/-1", 400, "an exit code from 0 to 255"),
         (f"/ping/{KEY}/٣", 400, "an exit code from 0 to 255"),
         (f"/ping/{KEY}?rid={'x' * 65}", 400, "rid must be"),
+        (f"/ping/{KEY}/start?rid=", 400, "it is empty: is a variable unset?"),
     ],
 )
 async def test_what_is_no_report(open_site: Open, path: str, status: int, detail: str) -> None:
