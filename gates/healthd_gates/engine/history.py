@@ -82,8 +82,8 @@ class HistoryFetch:
         return as_baseline(merged([(each.what, past) for each, past in zip(self._sources, pasts, strict=True)]))
 
     async def _fetch_one(self, build: Callable[[], Source]) -> list[Evidence]:
-        """Fetch the history of one source. Without it the judge is slower, and nothing can be proven against it: the
-        gate ends inconclusive, not wrong."""
+        """Fetch the history of one source. Without it the judge is slower, and nothing can be proven against it: only a
+        rate below the floor of a comparison is proven safe then."""
         source = build()
         try:
             return await self._try(source)
