@@ -28,10 +28,10 @@ def history(check: str | None, days: int, as_json: bool) -> None:
     HEALTHD_URL says where the daemon is, HEALTHD_TOKEN holds the token, which needs the scope health:read.
     """
     if check is None:
-        document = ask("GET", "/history")
+        document = ask("GET", "/history", "checks")
         click.echo(json.dumps(document, indent=2)) if as_json else _print_all(document)
         return
-    document = ask("GET", f"/history/{quote(check, safe='')}", query={"days": str(days)})
+    document = ask("GET", f"/history/{quote(check, safe='')}", "uptime", query={"days": str(days)})
     click.echo(json.dumps(document, indent=2)) if as_json else _print_one(document, days)
 
 
@@ -47,7 +47,9 @@ def audit(as_json: bool, **filters: Any) -> None:
 
     HEALTHD_URL says where the daemon is, HEALTHD_TOKEN holds the token, which needs the scope audit:read.
     """
-    document = ask("GET", "/audit", query={key: str(value) for key, value in filters.items() if value is not None})
+    document = ask(
+        "GET", "/audit", "entries", query={key: str(value) for key, value in filters.items() if value is not None}
+    )
     if as_json:
         click.echo(json.dumps(document, indent=2))
         return

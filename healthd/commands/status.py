@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import sys
 from typing import Any
 
@@ -13,27 +12,15 @@ import click
 from yarl import URL
 
 from healthd.checks.unreachable import why_not_asked
+from healthd.commands.daemon import address_of_daemon, fail, token_of_caller
 from healthd.commands.options import json_option
 from healthd.commands.table import add_row, empty_table, showing
 from healthd.model import Status
-
-_COULD_NOT_ASK = 3
-
-
-def _http_url(_ctx: click.Context, _param: click.Parameter, value: str) -> URL:
-    """The address of a daemon; `host:port` will do."""
-    try:
-        url = URL(value if "://" in value else f"http://{value}")
-        usable = url.scheme in ("http", "https") and bool(url.host)
-    except ValueError:
-        usable = False
-    if not usable:
-        raise click.BadParameter("write http://host:port")
-    return url
+from healthd.runtime.web_address import WebAddress
 
 
 @click.command()
-@click.argument("url", default=lambda: os.environ.get("HEALTHD_URL", "http://127.0.0.1:8080"), callback=_http_url)
+@click.argument("url", required=False)
 @json_option
 @click.option("--group", metavar="NAME", help="Ask for one group only, such as live or ready.")
 @click.option(
@@ -43,34 +30,32 @@ def _http_url(_ctx: click.Context, _param: click.Parameter, value: str) -> URL:
     show_default=True,
     help="Seconds to wait for the answer.",
 )
-def status(url: URL, as_json: bool, group: str | None, timeout: float) -> None:
+def status(url: str | None, as_json: bool, group: str | None, timeout: float) -> None:
     """Ask a running daemon how things stand.
 
     URL defaults to $HEALTHD_URL; $HEALTHD_TOKEN is sent as bearer token and brings the details. Exit code 0 when it
     is up, 1 when it is not or when a rollback wants a person, 3 when it could not be asked.
     """
-    shown = url.with_user(None).with_password(None)
+    address, token = address_of_daemon(url, "URL" if url else "HEALTHD_URL"), token_of_caller()
+    shown = WebAddress(address).masked
     try:
-        code, document = asyncio.run(_ask(url.joinpath("health", *([group] if group else [])), timeout))
-    except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-        click.echo(f"{shown} could not be asked: {_why(error, shown, timeout)}", err=True)
-        sys.exit(_COULD_NOT_ASK)
+        code, text = asyncio.run(_ask(URL(address).joinpath("health", *([group] if group else [])), token, timeout))
+    except (aiohttp.ClientError, TimeoutError) as error:
+        fail(f"{shown} could not be asked: {why_not_asked(error, address, timeout)}")
+    try:
+        document = json.loads(text)
+    except ValueError:
+        fail(f"{shown} answers, and not with JSON: is this the address of the daemon, and not of an application?")
+    document = document if isinstance(document, dict) else {}
     if code not in (200, 503) or not _is_ours(document):
         said = document.get("detail") or "this is no healthd: is it the address of an application?"
-        click.echo(f"{shown} answered {code}: {said}", err=True)
-        sys.exit(_COULD_NOT_ASK)
+        fail(f"{shown} answered {code}: {said}")
     click.echo(json.dumps(document, indent=2)) if as_json else _print(document)
     checks = document.get("checks", {}).values()
-    if os.environ.get("HEALTHD_TOKEN") and checks and not any("duration" in check for check in checks):
+    if token and checks and not any("duration" in check for check in checks):
         said = "no details: the token in HEALTHD_TOKEN is not known there, or lacks the scope health:read"
         click.echo(said, err=True)
     sys.exit(0 if code == 200 and not document.get("rollbacks") else 1)
-
-
-def _why(error: Exception, url: URL, timeout: float) -> str:
-    if isinstance(error, aiohttp.ClientError | TimeoutError):
-        return why_not_asked(error, str(url), timeout)
-    return "it answers, and not with JSON: is this the address of the daemon, and not of an application?"
 
 
 def _is_ours(document: dict[str, Any]) -> bool:
@@ -84,13 +69,11 @@ def _is_ours(document: dict[str, Any]) -> bool:
     )
 
 
-async def _ask(url: URL, within: float) -> tuple[int, dict[str, Any]]:
-    token = os.environ.get("HEALTHD_TOKEN")
+async def _ask(url: URL, token: str | None, within: float) -> tuple[int, bytes]:
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     limit = aiohttp.ClientTimeout(total=within)
     async with aiohttp.ClientSession(timeout=limit, headers=headers) as session, session.get(url) as response:
-        document = json.loads(await response.text())
-        return response.status, document if isinstance(document, dict) else {}
+        return response.status, await response.read()
 
 
 def _print(document: dict[str, Any]) -> None:

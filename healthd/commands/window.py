@@ -55,7 +55,7 @@ def add(
     body = {"kind": kind, "checks": checks, "groups": groups, "services": services, "labels": _labels(labels)}
     times = {"for": lasts, "from": start, "to": end}
     given = {key: value for key, value in {**body, **times, "reason": reason}.items() if value}
-    document = ask("POST", "/windows", given)
+    document = ask("POST", "/windows", "stored", body=given)
     click.echo(json.dumps(document, indent=2)) if as_json else click.echo(_line(document))
     if not document["stored"]:
         click.echo("the journal cannot be used: in force on this replica alone until it can", err=True)
@@ -65,7 +65,7 @@ def add(
 @json_option
 def list_windows(as_json: bool) -> None:
     """List the windows that are not over, the first to end first."""
-    document = ask("GET", "/windows")
+    document = ask("GET", "/windows", "windows")
     if as_json:
         click.echo(json.dumps(document, indent=2))
         return
@@ -80,7 +80,7 @@ def list_windows(as_json: bool) -> None:
 @json_option
 def end(id: str, as_json: bool) -> None:  # noqa: A002 - click names the argument
     """End the window ID now."""
-    document = ask("DELETE", f"/windows/{id}")
+    document = ask("DELETE", f"/windows/{id}", "stored")
     click.echo(json.dumps(document, indent=2)) if as_json else click.echo(f"ended: {_line(document)}")
     if not document["stored"]:
         click.echo("the journal cannot be used: ended on this replica alone until it can", err=True)

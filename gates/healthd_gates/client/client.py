@@ -12,6 +12,7 @@ from typing import Any, Self, TypeVar
 import aiohttp
 from pydantic import BaseModel, ValidationError
 
+from healthd.runtime.web_address import WebAddress
 from healthd_gates.client.credentials import Credentials, FixedToken
 from healthd_gates.client.transport import Transport, Unreachable
 from healthd_gates.schema.action import ActionsDocument, ActionTestDocument, RehearsalDocument
@@ -172,8 +173,8 @@ class GateClient:
             return model.model_validate_json(answered.body)
         except ValidationError:
             raise Unreachable(
-                f"{self._transport.url} answers, and not as healthd does: does it lead to the daemon, and not to an"
-                " application or a proxy?"
+                f"{WebAddress(self._transport.url).masked} answers, and not as healthd does: does it lead to the"
+                " daemon, and not to an application or a proxy?"
             ) from None
 
     async def _listen(self, gate_id: str, until: str, news: asyncio.Event) -> None:

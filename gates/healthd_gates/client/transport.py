@@ -13,6 +13,7 @@ import aiohttp
 
 from healthd.checks.unreachable import why_not_asked
 from healthd.http.retry_after import seconds_to_wait
+from healthd.runtime.web_address import WebAddress
 from healthd_gates.client.credentials import CredentialError, Credentials
 
 _AGAIN = frozenset({408, 429, 502, 503, 504})
@@ -125,6 +126,6 @@ class Transport:
                 if answered is not None:
                     return answered
                 tried = f" for {self._retry_for:g} s" if self._retry_for else ""
-                raise Unreachable(f"{self.url} could not be asked{tried}: {failure}")
+                raise Unreachable(f"{WebAddress(self.url).masked} could not be asked{tried}: {failure}")
             await asyncio.sleep(wait)
             pause = min(pause * 2, _LONGEST_PAUSE)

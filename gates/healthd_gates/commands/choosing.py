@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
+from healthd.commands.daemon import fail
 from healthd_gates.client.client import GateClient
-from healthd_gates.commands.connection import fail
 from healthd_gates.schema.gate import GateDocument
 
 gate_argument = click.argument("gate_id", metavar="GATE")

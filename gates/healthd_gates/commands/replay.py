@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from rich.table import Table
 from rich.text import Text
 
+from healthd.commands.daemon import fail
 from healthd.commands.options import config_option, json_option
 from healthd.commands.terminal import echo, terminal
 from healthd.runtime.clock import SystemClock
@@ -21,7 +22,6 @@ from healthd.runtime.redaction import Redactor, secrets_of
 from healthd.units import show_duration
 from healthd_gates.client.exit_codes import FAILED, INCONCLUSIVE, PASSED
 from healthd_gates.commands.arms import arm, arm_options
-from healthd_gates.commands.connection import fail
 from healthd_gates.commands.settings import policy_of, service_of, settings_of
 from healthd_gates.commands.view import WIDE, criteria_table, evidence_line
 from healthd_gates.config.settings import Config

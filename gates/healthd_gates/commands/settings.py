@@ -7,9 +7,9 @@ from pathlib import Path
 
 import click
 
+from healthd.commands.daemon import fail
 from healthd.config.file import ConfigError, load
 from healthd.nearest import did_you_mean
-from healthd_gates.commands.connection import fail
 from healthd_gates.config.policy import Policy
 from healthd_gates.config.settings import Config, Service
 

@@ -9,12 +9,13 @@ from typing import Any
 
 import click
 
+from healthd.commands.daemon import fail
 from healthd.commands.options import json_option
 from healthd.wording import json_fault
 from healthd_gates.client.client import GateClient
 from healthd_gates.client.exit_codes import INTERRUPTED, code_of
 from healthd_gates.commands.arms import arm, arm_options, given
-from healthd_gates.commands.connection import asking, fail
+from healthd_gates.commands.connection import asking
 from healthd_gates.commands.interrupt import Interrupts, ask_what_now
 from healthd_gates.commands.view import Show, showing, tell
 from healthd_gates.schema.gate import DryRunDocument, GateDocument

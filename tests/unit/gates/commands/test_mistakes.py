@@ -17,6 +17,7 @@ from tests.servers.ports import free_port
 RAW = re.compile(r"Traceback|Expecting |ssl:default|\[Errno|WRONG_VERSION|should match|codec|<\w+ object|\w+Error\b")
 VERIFY = ["gate", "verify", "api", "1.0", "--retry-for", "0"]
 LIST = ["gate", "list", "--retry-for", "0"]
+CLIENTS = [LIST, VERIFY, ["status"], ["history"], ["audit"], ["window", "list"]]
 
 
 @contextmanager
@@ -74,7 +75,7 @@ def told(result: Result, said: str) -> None:
         (["gate", "list", "--url", "ftp://a"], "is not a URL: write it as https://healthd.example.org"),
         (["gate", "list", "--url", "http://"], "names no host: write it as https://"),
         (["gate", "list", "--url", "http://a:99999"], "names no host: write it as https://"),
-        (["status", "ftp://a"], "write http://host:port"),
+        (["status", "ftp://a"], "ftp://a, from URL, is not a URL: write it as https://healthd.example.org"),
         (["config", "check", "/no/such/file.yaml"], "/no/such/file.yaml: cannot be read: No such file or directory"),
         (["check", "nothere"], "no check that runs is called nothere; there are: "),
     ],
@@ -89,13 +90,49 @@ def test_a_deploy_tool_that_is_none() -> None:
     assert "No such command 'ngnix'. Did you mean nginx?" in result.stderr
 
 
-@pytest.mark.parametrize("words", [LIST, VERIFY, ["status"]], ids=["list", "verify", "status"])
+@pytest.mark.parametrize("words", CLIENTS, ids=" ".join)
 def test_nobody_listens(words: list[str]) -> None:
-    """No daemon, or another port."""
-    told(run(words, HEALTHD_URL=f"http://127.0.0.1:{free_port()}"), "nobody listens there: is the daemon running, and")
+    """No daemon, or another port; the address is named, without what is secret in it."""
+    place = f"127.0.0.1:{free_port()}"
+    result = run(words, HEALTHD_URL=f"http://root:pa55word@{place}")
+    told(result, f"@{place} could not be asked: nobody listens there: is the daemon running, and")
+    assert result.exit_code == 3
+    assert "pa55word" not in result.output
 
 
-@pytest.mark.parametrize("words", [LIST, VERIFY, ["status"]], ids=["list", "verify", "status"])
+@pytest.mark.parametrize("words", CLIENTS, ids=" ".join)
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("127.0.0.1:8080", "127.0.0.1:8080, from "),
+        ("127.0.0.1:8080", "HEALTHD_URL, is not a URL: write it as http://127.0.0.1:8080, or with https://"),
+        ("ftp://a", "HEALTHD_URL, is not a URL: write it as https://healthd.example.org"),
+        ("http://", "http:// names no host: write it as https://"),
+    ],
+)
+def test_an_address_in_the_environment_that_is_none(words: list[str], url: str, said: str) -> None:
+    result = run(words, HEALTHD_URL=url)
+    told(result, said)
+    assert result.exit_code == 3
+
+
+@pytest.mark.parametrize("words", CLIENTS, ids=" ".join)
+@pytest.mark.parametrize(
+    ("token", "said"),
+    [
+        ("bad\ntok", "HEALTHD_TOKEN holds no token: a token is one word, as `healthd token new` prints it"),
+        ("Bearer tok", "HEALTHD_TOKEN begins with the word Bearer: leave it out"),
+        ("tok\r\n", "nobody listens there"),
+        ("tok\n", "nobody listens there"),
+    ],
+    ids=["two lines", "Bearer", "CRLF", "LF"],
+)
+def test_a_token_in_the_environment(words: list[str], token: str, said: str) -> None:
+    """The end of a line is no part of it, and anything else that cannot be sent is told before a call."""
+    told(run(words, HEALTHD_URL=f"http://127.0.0.1:{free_port()}", HEALTHD_TOKEN=token), said)
+
+
+@pytest.mark.parametrize("words", CLIENTS, ids=" ".join)
 @pytest.mark.parametrize(
     ("scheme", "answer", "said"),
     [
@@ -110,7 +147,7 @@ def test_the_wrong_scheme(words: list[str], scheme: str, answer: bytes, said: st
         told(run(words, HEALTHD_URL=f"{scheme}://{place}"), said)
 
 
-@pytest.mark.parametrize("words", [LIST, VERIFY, ["status"]], ids=["list", "verify", "status"])
+@pytest.mark.parametrize("words", CLIENTS, ids=" ".join)
 @pytest.mark.parametrize(
     "answer",
     [
