@@ -12,7 +12,7 @@ from rich.text import Text
 
 from healthd.commands.asking import ask
 from healthd.commands.options import json_option
-from healthd.commands.terminal import echo, terminal
+from healthd.commands.terminal import echo, plain, terminal
 
 _MOSTLY = 0.9  # share of a period
 _PERIODS = ("24h", "7d", "30d", "90d")
@@ -59,7 +59,7 @@ def audit(as_json: bool, **filters: Any) -> None:
             f"{key} {_short(value)}" for key, value in entry["detail"].items() if value not in (None, "", [])
         )
         line = f"{entry['at']}  {entry['caller']}  {entry['action']}  {entry['subject']}"
-        echo(console, Text(f"{line}  {said}".rstrip()))
+        echo(console, Text(plain(f"{line}  {said}".rstrip())))
     if not document["entries"]:
         click.echo("no change of this kind is stored", err=True)
     if document["next"] is not None:
@@ -101,7 +101,7 @@ def _print_one(document: dict[str, Any], days: int) -> None:
     for failure in document["failures"]:
         lasted = f"{failure['from']} to {failure.get('to', 'now')}"
         kind = f" ({failure['kind']})" if "kind" in failure else ""
-        echo(console, Text(f"{lasted}  {failure['status']}{kind}: {failure['message']}"))
+        echo(console, Text(f"{lasted}  {failure['status']}{kind}: {plain(failure['message'])}"))
 
 
 def _percent(period: dict[str, Any]) -> str:

@@ -16,6 +16,11 @@ def terminal(*, stderr: bool = False, quiet: bool = False) -> Console:
     return console
 
 
+def plain(text: str) -> str:
+    """Return text of others in one line that moves no cursor: what cannot be printed is escaped, as `\\n`."""
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+
+
 def echo(console: Console, *parts: RenderableType) -> None:
     """Print parts one below the other; where there is no terminal, no line ends with the blanks that fill a column."""
     if console.is_terminal or console.quiet:

@@ -9,6 +9,7 @@ import click
 
 from healthd.commands.asking import ask
 from healthd.commands.options import json_option
+from healthd.commands.terminal import plain
 from healthd.config.window import WindowKind
 
 _SUBJECTS = ("checks", "groups", "services")
@@ -99,6 +100,5 @@ def _labels(given: tuple[str, ...]) -> dict[str, list[str]]:
 def _line(it: dict[str, Any]) -> str:
     named = [f"{', '.join(it[key])}" for key in _SUBJECTS if key in it]
     named += [f"{name}={'|'.join(values)}" for name, values in it.get("labels", {}).items()]
-    return (
-        f"{it['id']}  {it['kind']} of {' '.join(named)}, {it['from']} to {it['to']}, by {it['author']}: {it['reason']}"
-    )
+    times = f"{it['from']} to {it['to']}"
+    return plain(f"{it['id']}  {it['kind']} of {' '.join(named)}, {times}, by {it['author']}: {it['reason']}")

@@ -5,9 +5,23 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
 
 from healthd.wording import shape
+
+
+def one_line(text: str) -> str:
+    """Return a text of a caller that people read in lists. Raises ValueError where it could pass for more than one
+    line, or rewrite one."""
+    if not text.isprintable():
+        raise ValueError("must be one line: it has a line break or another character that cannot be printed")
+    return text
+
+
+Reason = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), AfterValidator(one_line)
+]
+"""Reason that a caller or the configuration gives."""
 
 Name = Annotated[
     str,

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
+from healthd.config.model import Reason
 from healthd.cron import Cron, Zone, next_time, trigger
 from healthd.units import Duration, Names
 
@@ -37,7 +38,7 @@ class Times(BaseModel):
     """Start of a window that occurs once: ISO 8601 with a time zone."""
     end: AwareDatetime | None = Field(None, alias="to")
     """End of a window that occurs once."""
-    reason: str = Field(min_length=1, max_length=200)
+    reason: Reason
     """Reason, shown beside what the window covers and to a caller that is refused."""
 
     @model_validator(mode="after")
@@ -131,6 +132,8 @@ class Window(CheckWindow):
     """Services whose gates a freeze refuses; `*` matches any text."""
     author: str
     """Name of the caller who added it."""
+    reason: str = Field(min_length=1, max_length=200)
+    """Reason, shown beside what the window covers; one that is stored is in force whatever characters it has."""
 
     @property
     def window_kind(self) -> WindowKind:

@@ -12,6 +12,7 @@ from aiohttp import web
 from pydantic import AwareDatetime, Field, ValidationError
 
 from healthd.config.explain import in_words
+from healthd.config.model import Reason
 from healthd.config.settings import Model
 from healthd.config.window import Labelled, Window, WindowKind
 from healthd.monitoring.board import Board
@@ -50,7 +51,7 @@ class NewWindow(Model):
     """End of the window. An acknowledgement needs none."""
     lasts: Annotated[Duration | None, Field(alias="for")] = None
     """Length of the window, instead of its end: `1h`."""
-    reason: str = Field(min_length=1, max_length=200)
+    reason: Reason
     """Reason, shown beside what the window covers."""
 
 

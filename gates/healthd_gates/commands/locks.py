@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from healthd.commands.options import json_option
+from healthd.commands.terminal import plain
 from healthd.units import parse_duration
 from healthd_gates.client.client import GateClient
 from healthd_gates.commands.connection import asking
@@ -26,7 +27,8 @@ def _seconds(_ctx: click.Context, _param: click.Parameter, value: str) -> float:
 async def lock(client: GateClient, service: str, holder: str, seconds: float, reason: str) -> None:
     """Take the deploy lock of SERVICE, or prolong it. Exit code 3 when someone else holds it."""
     taken = await client.lock(service, holder, seconds, reason)
-    click.echo(f"{taken.holder} holds the deploy lock of {taken.service} until {taken.until:%Y-%m-%d %H:%M:%S} UTC")
+    until = f"{taken.until:%Y-%m-%d %H:%M:%S} UTC"
+    click.echo(plain(f"{taken.holder} holds the deploy lock of {taken.service} until {until}"))
 
 
 @click.command()
@@ -51,7 +53,7 @@ async def locks(client: GateClient, as_json: bool) -> None:
     if not found.locks:
         click.echo("no deploy locks are held")
     for held in found.locks:
-        click.echo(f"{held.service}: {held.holder} until {held.until:%Y-%m-%d %H:%M:%S} UTC: {held.reason}")
+        click.echo(plain(f"{held.service}: {held.holder} until {held.until:%Y-%m-%d %H:%M:%S} UTC: {held.reason}"))
 
 
 @click.command()
@@ -67,7 +69,7 @@ async def quarantine(client: GateClient, as_json: bool) -> None:
         click.echo("no version is in quarantine")
     for kept in found.versions:
         since = f"{kept.since:%Y-%m-%d %H:%M:%S} UTC"
-        click.echo(f"{kept.service} {kept.version}: {since}, gate {kept.gate}: {kept.reason}")
+        click.echo(plain(f"{kept.service} {kept.version}: {since}, gate {kept.gate}: {kept.reason}"))
 
 
 @click.command()

@@ -13,6 +13,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from healthd.commands.terminal import plain
 from healthd.units import show_duration
 from healthd_gates.commands.gauge import gauge, number
 from healthd_gates.domain.evidence import Finding
@@ -77,12 +78,12 @@ class _Lines:
 def line(gate: GateDocument) -> str:
     """How a gate stands, in one plain line."""
     if gate.rollback is not None:
-        return f"{gate.state}: {gate.rollback.told}"
+        return plain(f"{gate.state}: {gate.rollback.told}")
     said = gate.decision or gate.standing
     text = f"{gate.state}: {said.sentence}" if said else str(gate.state)
     if gate.ramp is not None and gate.decision is None:
         text += f" {gate.ramp.told}"
-    return f"{text} {_decides(gate)}" if _waits(gate) else text
+    return plain(f"{text} {_decides(gate)}" if _waits(gate) else text)
 
 
 def _waits(gate: GateDocument) -> bool:
@@ -212,11 +213,12 @@ def tell(gate: GateDocument, *, as_json: bool) -> None:
         click.echo(gate.model_dump_json(indent=2))
         return
     said = gate.decision or gate.standing
-    click.echo(f"{gate.verdict}: {gate.service} {gate.candidate.version}: {said.sentence if said else 'no evidence'}")
+    sentence = said.sentence if said else "no evidence"
+    click.echo(plain(f"{gate.verdict}: {gate.service} {gate.candidate.version}: {sentence}"))
     for criterion in gate.standing.criteria if gate.standing else ():
         if said is None or criterion.sentence not in said.sentence:
-            click.echo(f"  {criterion.sentence}")
+            click.echo(plain(f"  {criterion.sentence}"))
     if gate.rollback is not None:
-        click.echo(f"  rollback: {gate.rollback.state}: {gate.rollback.told}")
+        click.echo(plain(f"  rollback: {gate.rollback.state}: {gate.rollback.told}"))
     if gate.page:
         click.echo(f"  {gate.page}")

@@ -9,19 +9,13 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, AwareDatetime, Field, StringConstraints, model_validator
 
-from healthd.config.model import Model, Name
+from healthd.config.model import Model, Name, one_line
 from healthd.labels import LabelName as LabelName
 from healthd.units import Span
 from healthd.wording import shape
 from healthd_gates.domain.evidence import Counts, Histogram
 
 _TEXT = 200
-
-
-def _printable(text: str) -> str:
-    if not text.isprintable():
-        raise ValueError("has characters that cannot be printed")
-    return text
 
 
 # No dot or slash follows another: a version that ends up in a path cannot climb out of it.
@@ -35,8 +29,8 @@ VersionName = Annotated[
         max_length=128,
     ),
 ]
-LabelValue = Annotated[str, StringConstraints(max_length=_TEXT), AfterValidator(_printable)]
-Text = Annotated[str, StringConstraints(min_length=1, max_length=_TEXT), AfterValidator(_printable)]
+LabelValue = Annotated[str, StringConstraints(max_length=_TEXT), AfterValidator(one_line)]
+Text = Annotated[str, StringConstraints(min_length=1, max_length=_TEXT), AfterValidator(one_line)]
 IdempotencyKey = Annotated[
     str, StringConstraints(pattern=shape(r"^[\x21-\x7e]{1,200}$", "1 to 200 visible ASCII characters, without spaces"))
 ]

@@ -87,10 +87,7 @@ class GateActs:
         caller = await self._caller(request, form.get("token", ""), scope)
         if form.get("sure") != "yes":
             raise Problem(400, "Nothing was done", "tick that you mean it, and press the button again")
-        if not 0 < len(reason) <= _LONGEST_REASON:
-            raise Problem(
-                400, "Nothing was done", f"write a reason, of at most {_LONGEST_REASON} characters, for the audit"
-            )
+        _refuse_reason(reason)
         gate = await self._gate_service.get(request.match_info["gate_id"])
         self._reach.admit_service(caller, gate.service)
         await do(gate.id, caller.name, reason)
@@ -124,6 +121,19 @@ class GateActs:
 
     async def _cancel(self, gate_id: str, caller: str, reason: str) -> Gate:
         return await self._gate_service.cancel(gate_id, caller=caller, reason=reason)
+
+
+def _refuse_reason(reason: str) -> None:
+    """Raise Problem 400 for a reason that the audit cannot show in one line."""
+    told = None
+    if not reason:
+        told = f"write a reason, of at most {_LONGEST_REASON} characters, for the audit"
+    elif len(reason) > _LONGEST_REASON:
+        told = f"the reason has {len(reason)} characters; {_LONGEST_REASON} are the most that the audit takes"
+    elif not reason.isprintable():
+        told = "the reason must be one line: it has a line break or another character that cannot be printed"
+    if told is not None:
+        raise Problem(400, "Nothing was done", told)
 
 
 def _refuse_other_sites(request: web.Request) -> None:

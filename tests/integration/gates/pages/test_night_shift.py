@@ -147,6 +147,7 @@ async def _rolls_back(replica: Replica, gate_id: str) -> bool:
         ({"sure": ""}, 400),
         ({"reason": " "}, 400),
         ({"reason": "x" * 501}, 400),
+        ({"reason": "typo\n2026-11-01  root  gate.rollback  app"}, 400),
         ({"act": "delete"}, 400),
         ({"act": "approve"}, 409),
         ({"reason": "x" * 9000}, 413),

@@ -50,11 +50,22 @@ def decided(verdict: Verdict, counts_as: Verdict | None = None) -> Gate:
     return replace(gate(), state=GateState.FINISHED, decision=decision)
 
 
+FORGED_DECISION = Decision(Verdict.FAIL, Verdict.FAIL, "harm", "ada: typo\nroot: forged", NOW)
+
+
 def drawn(shown: Gate, width: int = 120) -> str:
     console = Console(width=width, force_terminal=False)
     with console.capture() as captured:
         console.print(picture(GateDocument.of(shown), NOW + timedelta(seconds=15), width))
     return captured.get()
+
+
+def test_a_reason_stays_in_its_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """A person's words stand in the sentence of a verdict."""
+    document = GateDocument.of(replace(decided(Verdict.FAIL), decision=FORGED_DECISION))
+    tell(document, as_json=False)
+    assert "\nroot: forged" not in capsys.readouterr().out + line(document)
+    assert "\\nroot: forged" in line(document)
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])

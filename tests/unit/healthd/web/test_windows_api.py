@@ -78,6 +78,10 @@ async def test_what_does_not_count(open_site: Open, kind: str, member: str) -> N
         ({"for": None, "to": "2001-01-01T00:00:00Z"}, "to must be later than from, and than now"),
         ({"for": None, "to": "2026-12-01T00:00:00"}, "to: needs a time zone"),
         ({"reason": ""}, "reason: must not be empty"),
+        ({"reason": "typo\n2026-11-01  root  gate.rollback  app"}, "reason: must be one line"),
+        ({"reason": "typo\r\x1b[2K"}, "reason: must be one line"),
+        ({"reason": "typo\u202eyob"}, "reason: must be one line"),
+        ({"reason": "typo\u2028root"}, "reason: must be one line"),
         ({"chekcs": []}, "chekcs: no such option"),
     ],
 )
