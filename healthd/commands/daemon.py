@@ -25,12 +25,17 @@ def fail(message: str) -> NoReturn:
 def address_of_daemon(given: str | None = None, place: str = "HEALTHD_URL") -> str:
     """Return the address that was given at `place`, else HEALTHD_URL, else this host's, without a last slash."""
     url = (given or os.environ.get("HEALTHD_URL") or HERE).strip()
+    if (problem := problem_with(url, f", from {place},")) is not None:
+        fail(problem)
+    return url.rstrip("/")
+
+
+def problem_with(url: str, origin: str = "") -> str | None:
+    """Return the reason, with its cure, why this is no address of a daemon; None where it is one."""
     if not url.startswith(("http://", "https://")):
         cure = "https://healthd.example.org" if "://" in url else f"http://{url}, or with https://"
-        fail(f"{url}, from {place}, is not a URL: write it as {cure}")
-    if not _names_a_host(url):
-        fail(f"{url} names no host: write it as https://healthd.example.org")
-    return url.rstrip("/")
+        return f"{url}{origin} is not a URL: write it as {cure}"
+    return None if _names_a_host(url) else f"{url} names no host: write it as https://healthd.example.org"
 
 
 def token_of_caller(file: Path | None = None) -> str | None:

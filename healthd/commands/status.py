@@ -12,15 +12,24 @@ import click
 from yarl import URL
 
 from healthd.checks.unreachable import why_not_asked
-from healthd.commands.daemon import address_of_daemon, fail, token_of_caller
+from healthd.commands.daemon import address_of_daemon, fail, problem_with, token_of_caller
 from healthd.commands.options import json_option
 from healthd.commands.table import add_row, empty_table, showing
 from healthd.model import Status
 from healthd.runtime.web_address import WebAddress
 
 
+def _address(_ctx: click.Context, _param: click.Parameter, url: str | None) -> str | None:
+    """The address of a daemon; what is typed here may be `host:port`, and nothing is guessed of HEALTHD_URL."""
+    if url is not None and "://" not in url:
+        url = f"http://{url}"
+    if url is not None and (problem := problem_with(url)) is not None:
+        raise click.BadParameter(problem)
+    return url
+
+
 @click.command()
-@click.argument("url", required=False)
+@click.argument("url", required=False, callback=_address)
 @json_option
 @click.option("--group", metavar="NAME", help="Ask for one group only, such as live or ready.")
 @click.option(
@@ -36,7 +45,7 @@ def status(url: str | None, as_json: bool, group: str | None, timeout: float) ->
     URL defaults to $HEALTHD_URL; $HEALTHD_TOKEN is sent as bearer token and brings the details. Exit code 0 when it
     is up, 1 when it is not or when a rollback wants a person, 3 when it could not be asked.
     """
-    address, token = address_of_daemon(url, "URL" if url else "HEALTHD_URL"), token_of_caller()
+    address, token = address_of_daemon(url), token_of_caller()
     shown = WebAddress(address).masked
     try:
         code, text = asyncio.run(_ask(URL(address).joinpath("health", *([group] if group else [])), token, timeout))

@@ -88,7 +88,7 @@ def test_version() -> None:
         (["check", "--jsn"], "No such option"),
         (["config"], "Usage: healthd config"),
         (["config", "check"], "Missing argument 'FILE'"),
-        (["status", "ftp://127.0.0.1"], "write http://host:port"),
+        (["status", "ftp://127.0.0.1"], "ftp://127.0.0.1 is not a URL: write it as https://"),
         (["status", "--timeout", "0"], "is not in the range"),
         (["completion", "tcsh"], "is not one of"),
     ],

@@ -75,7 +75,7 @@ def told(result: Result, said: str) -> None:
         (["gate", "list", "--url", "ftp://a"], "is not a URL: write it as https://healthd.example.org"),
         (["gate", "list", "--url", "http://"], "names no host: write it as https://"),
         (["gate", "list", "--url", "http://a:99999"], "names no host: write it as https://"),
-        (["status", "ftp://a"], "ftp://a, from URL, is not a URL: write it as https://healthd.example.org"),
+        (["status", "ftp://a"], "ftp://a is not a URL: write it as https://healthd.example.org"),
         (["config", "check", "/no/such/file.yaml"], "/no/such/file.yaml: cannot be read: No such file or directory"),
         (["check", "nothere"], "no check that runs is called nothere; there are: "),
     ],
