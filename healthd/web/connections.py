@@ -15,6 +15,7 @@ from typing import Any
 import aiohttp
 import structlog
 from aiohttp import web
+from aiohttp.http_exceptions import BadHttpMessage, LineTooLong
 
 from healthd.runtime.repeats import Repeats
 from healthd.web.problems import Problem
@@ -23,6 +24,10 @@ from healthd.web.refusals import Reason, Refusals
 _log = structlog.get_logger(__name__)
 IDLE = 75.0  # seconds without a request after which a connection is closed; proxies keep theirs for 60 or less
 _HEAD_SECONDS, _LARGEST_HEAD = 10.0, 32 * 1024
+_MOST_HEADERS = 128
+_LONG_TARGET = Problem(414, "URI too long", "the head of a request may have 32 KiB, and its address alone has more")
+_LONG_HEAD = Problem(431, "Request header fields too large", "the head of a request, with all headers, may have 32 KiB")
+_MANY_HEADERS = Problem(431, "Request header fields too large", f"a request may have {_MOST_HEADERS} headers")
 _LINGERING = 5.0  # seconds in which the rest of a refused body is read and discarded
 _AFTER_END = 5.0  # seconds for the answer to a caller who has ended its side, or who has gone: both look alike
 _SWEEP = 1.0  # seconds between two searches for connections that took too long
@@ -53,6 +58,9 @@ class Connections:
             access_log=None,
             keepalive_timeout=IDLE,
             lingering_time=_LINGERING,
+            max_line_size=_LARGEST_HEAD,
+            max_field_size=_LARGEST_HEAD - 1,  # another number, by which an error of the parser tells what was too long
+            max_headers=_MOST_HEADERS,
             auto_decompress=False,  # a body is decompressed only on demand, up to a limit
         )
 
@@ -87,6 +95,9 @@ class Connections:
         self._heads.pop(connection, None)
         connection.head_is_whole(request)
         try:
+            if _length(request) > _LARGEST_HEAD:
+                self.refused(Reason.LONG_HEAD)
+                return _last_word(_LONG_HEAD)
             return await self._answer(request)
         finally:
             if connection in self._open:
@@ -147,7 +158,7 @@ class Connection(web.RequestHandler):
         self._head += len(data)
         if self._head > _LARGEST_HEAD:  # the parser bounds a line and their number: together they are a megabyte
             self._connections.refused(Reason.LONG_HEAD)
-            self.say(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+            self.say(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, _LONG_HEAD)
             self.force_close()
 
     def eof_received(self) -> bool:  # type: ignore[override]  # as asyncio has it; aiohttp's never keeps a connection
@@ -171,11 +182,13 @@ class Connection(web.RequestHandler):
         self._head, self._whole, self._body = 0, self._request_count, request.content
         self._close_after_the_last()
 
-    def say(self, status: HTTPStatus) -> None:
+    def say(self, status: HTTPStatus, problem: Problem | None = None) -> None:
         """Answer bytes that are no whole request, as far as the peer reads it."""
         if self.transport is not None:
-            head = f"HTTP/1.1 {status.value} {status.phrase}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
-            self.transport.write(head.encode())
+            body = str(problem.response().text) if problem else ""
+            kind = "Content-Type: application/problem+json\r\n" if problem else ""
+            head = f"HTTP/1.1 {status.value} {status.phrase}\r\nConnection: close\r\n{kind}Content-Length: {len(body)}"
+            self.transport.write(f"{head}\r\n\r\n{body}".encode("ascii"))
 
     def log_exception(self, *args: Any, **options: Any) -> None:
         """Log an exception, except when a caller disconnects in the middle of an unwanted body, which is no fault of
@@ -195,12 +208,8 @@ class Connection(web.RequestHandler):
         if request.writer.output_size > 0:
             raise ConnectionError("the answer has begun already")
         if status < 500:
-            self._connections.refused(Reason.NOT_HTTP)
-            problem = Problem(
-                status,
-                "Not HTTP",
-                "this is no request of HTTP/1.1, which has a Host header",
-            )
+            problem = _problem_of(exc, status)
+            self._connections.refused(Reason.NOT_HTTP if problem.status == status else Reason.LONG_HEAD)
         else:
             place = request.match_info.handler if isinstance(request, web.Request) else None
             if times := self._connections.faults.count((type(exc), place)):
@@ -211,9 +220,27 @@ class Connection(web.RequestHandler):
                     exc_info=exc,
                 )
             problem = Problem(status, HTTPStatus(status).phrase, "the log says why")
-        response = problem.response()
-        response.force_close()
-        return response
+        return _last_word(problem)
+
+
+def _problem_of(error: BaseException | None, status: int) -> Problem:
+    """Return the problem with what the parser refused."""
+    if isinstance(error, LineTooLong):
+        return _LONG_TARGET if str(error.args[1]) == str(_LARGEST_HEAD) else _LONG_HEAD
+    if isinstance(error, BadHttpMessage) and "Too many headers" in error.message:
+        return _MANY_HEADERS
+    return Problem(status, "Not HTTP", "this is no request of HTTP/1.1, which has a Host header")
+
+
+def _last_word(problem: Problem) -> web.Response:
+    response = problem.response()
+    response.force_close()
+    return response
+
+
+def _length(request: web.BaseRequest) -> int:
+    """Return the bytes of the head, all but exactly: a head that came in one piece was not counted before."""
+    return len(request.path_qs) + sum(len(name) + len(value) + 4 for name, value in request.raw_headers)
 
 
 async def accept(connections: Connections, host: str, port: int) -> asyncio.Server:

@@ -153,6 +153,52 @@ async def test_a_head_has_an_end() -> None:
         assert stand.refused["long_head"] == 1
 
 
+@pytest.mark.parametrize(
+    ("request_", "status", "said"),
+    [
+        (b"GET /health?" + b"a" * 30_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 200, b"fine"),
+        (b"GET /health HTTP/1.1\r\nHost: x\r\nCookie: " + b"a" * 30_000 + b"\r\n\r\n", 200, b"fine"),
+        (b"GET /health HTTP/1.1\r\nHost: x\r\n" + b"X: y\r\n" * 120 + b"\r\n", 200, b"fine"),
+        (b"GET /health?" + b"a" * 33_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 414, b"may have 32 KiB, and its address"),
+        (b"GET /health HTTP/1.1\r\nHost: x\r\nCookie: " + b"a" * 33_000 + b"\r\n\r\n", 431, b"may have 32 KiB"),
+        (
+            b"GET /health?" + b"a" * 20_000 + b" HTTP/1.1\r\nHost: x\r\nCookie: " + b"a" * 20_000 + b"\r\n\r\n",
+            431,
+            b"with all headers, may have 32 KiB",
+        ),
+        (b"GET /health HTTP/1.1\r\nHost: x\r\n" + b"X: y\r\n" * 200 + b"\r\n", 431, b"may have 128 headers"),
+        (b"GET /health HTTP/1.1\r\n\r\n", 400, b"no request of HTTP/1.1"),
+    ],
+    ids=[
+        "30k target",
+        "30k header",
+        "120 headers",
+        "33k target",
+        "33k header",
+        "40k together",
+        "200 headers",
+        "no Host",
+    ],
+)
+@pytest.mark.parametrize("piece", [100_000, 5_000], ids=["at once", "in pieces"])
+async def test_the_limit_of_a_head_is_the_promised_one(request_: bytes, status: int, said: bytes, piece: int) -> None:
+    """And told: cookies of a company's proxies make long heads."""
+    async with Stand().serving(at_most=100) as stand:
+        reader, writer = await stand.connect()
+        for start in range(0, len(request_), piece):
+            writer.write(request_[start : start + piece])
+            await asyncio.sleep(0)
+        async with asyncio.timeout(10):
+            assert b" %d " % status in await reader.readline()
+            head = await reader.readuntil(b"\r\n\r\n")
+            length = next(
+                int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.startswith(b"Content-Length")
+            )
+            assert said in await reader.readexactly(length)
+        assert stand.refused["long_head"] == (status in (414, 431))
+        writer.close()
+
+
 async def test_a_body_is_no_head() -> None:
     """Nor is the request after it."""
     async with Stand().serving(at_most=100) as stand:
@@ -238,16 +284,15 @@ async def test_what_was_asked_before_the_stop_is_answered() -> None:
 
 WORST = [
     b"GET / HTTP/9.9\r\n\r\n",
-    b"GET /" + b"a-" * 3500 + b" HTTP/9.9\r\nHost: x\r\n\r\n",
-    b"GET /health HTTP/1.1\r\nHost: x\r\nX: " + b"a-" * 4000 + b"\x01\r\n\r\n",
-    b"GET /health HTTP/1.1\r\nHost: x\r\nX: password=" + b"password=" * 800 + b"\x01\r\n\r\n",
-    b"POST /upload HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" + b"a-" * 4000 + b"\r\n",
-    b"GET /" + b"a" * 9000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+    b"GET /" + b"a-" * 15_000 + b" HTTP/9.9\r\nHost: x\r\n\r\n",
+    b"GET /health HTTP/1.1\r\nHost: x\r\nX: " + b"a-" * 15_000 + b"\x01\r\n\r\n",
+    b"GET /health HTTP/1.1\r\nHost: x\r\nX: password=" + b"password=" * 3_400 + b"\x01\r\n\r\n",
+    b"POST /upload HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" + b"a-" * 15_000 + b"\r\n",
     b"GET /health HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n",
     b"GET http://[ HTTP/1.1\r\nHost: x\r\n\r\n",
     b"\x00" * 500 + b"\r\n\r\n",
     b"\xff\xfe\r\n\r\n",
-    b"a-" * 4000 + b"\r\n\r\n",
+    b"a-" * 15_000 + b"\r\n\r\n",
 ]
 
 
