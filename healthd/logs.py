@@ -28,6 +28,7 @@ _CHATTY = {
     "botocore": logging.WARNING,
     "pymongo": logging.INFO,
 }
+_OWN_WORDS = frozenset({"level", "logger", "timestamp"})
 _CONTROLS = {code: None for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\n\t"}
 
 
@@ -113,11 +114,14 @@ class _LossTellingHandler(logging.StreamHandler[LineWriter]):
 
 
 class _Redaction:
-    """Redacts every text of an event, at any depth; a dependency's answer cannot move the cursor either."""
+    """Redacts every text of an event, at any depth; a dependency's answer cannot move the cursor either.
+
+    The names of its fields, its level and its logger are the code's own words.
+    """
 
     def __init__(self, redact: Redactor) -> None:
         self._redact = redact
 
     def __call__(self, _logger: Any, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-        cleaned: dict[str, Any] = self._redact.deeply(event)
+        cleaned = {key: value if key in _OWN_WORDS else self._redact.deeply(value) for key, value in event.items()}
         return {key: value.translate(_CONTROLS) if isinstance(value, str) else value for key, value in cleaned.items()}

@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import BaseModel, Secret, SecretStr
 
-from healthd.runtime.secret_forms import forms_of, keys_in
+from healthd.runtime.secret_forms import forms_of, is_public, keys_in
 from healthd.runtime.web_address import WebAddress
 
 MASK = "***"
@@ -116,8 +116,9 @@ def secrets_of(value: object) -> Iterable[str]:
         for name in type(value).model_fields:
             yield from secrets_of(getattr(value, name))
     elif isinstance(value, dict):
-        for item in value.values():
-            yield from secrets_of(item)
+        for name, item in value.items():
+            if not (isinstance(item, SecretStr) and is_public(str(name), item.get_secret_value())):
+                yield from secrets_of(item)
     elif isinstance(value, list | tuple | set | frozenset):
         for item in value:
             yield from secrets_of(item)

@@ -13,6 +13,15 @@ from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
 _SENSITIVE = re.compile(r"pass|pwd|secret|token|key|auth|credential|sig|hook|code", re.IGNORECASE)
 _SHORTEST_PART = 8  # minimum characters of a part of an address that alone is treated as the secret
 _LONGEST_WORD = 16  # characters from which a text is no ordinary word
+# Addresses whose user stands for a person or a program; a web address may have a token there.
+_WITH_USER_NAMES = frozenset({"postgresql", "postgres", "mongodb", "mongodb+srv"})
+# Short words of the daemon's own output: their mask would make it unreadable, and tell the value by its place.
+_OWN = frozenset(
+    {
+        *("debug", "error", "fail", "false", "healthd", "healthy", "http", "https", "info", "mongodb"),
+        *("none", "null", "pass", "redis", "true", "unknown", "warning"),
+    }
+)
 # Words of addresses that hold no secret: they stay readable alone.
 _ORDINARY = frozenset(
     {
@@ -29,6 +38,8 @@ def forms_of(secret: str) -> Iterable[str]:
     """Yield every form of a secret and, where it is an address, of its secret parts; unordered, with repetitions."""
     for part in {secret, secret.strip(), *parts_of_address(secret)}:
         for plain in {part, unquote(part)}:
+            if plain.lower() in _OWN:
+                continue
             yield from (plain, quote(plain, safe=""), quote(plain), quote_plus(plain))
             yield from (repr(plain)[1:-1], json.dumps(plain)[1:-1], json.dumps(plain, ensure_ascii=False)[1:-1])
             yield json.dumps(plain)[1:-1].replace("/", "\\/")  # as PHP writes JSON
@@ -53,15 +64,19 @@ def keys_in(document: Any, name: str = "") -> Iterable[str]:
 
 
 def parts_of_address(text: str) -> Iterable[str]:
-    """Yield the parts of a URI that are secret: its user, keys in its path, and values of its query."""
+    """Yield the parts of a URI that are secret: its password, keys in its path, and values of its query.
+
+    A user without a password is a secret where it can be a token: a database's is a name that people need.
+    """
     scheme, separator, rest = text.partition("://")
     if not separator:
         return
     # A password may hold an unquoted slash: so both the user part by the parser, and all up to the last @.
     for candidate in (re.split(r"[/?#]", rest)[0], re.split(r"[?#]", rest)[0], rest):
         userinfo, at, _ = candidate.rpartition("@")
-        if at:
-            yield from (userinfo, userinfo.partition(":")[2])
+        _, colon, password = userinfo.partition(":")
+        if at and (colon or (scheme.lower() not in _WITH_USER_NAMES and looks_secret(userinfo))):
+            yield from (userinfo, password)
     try:
         uri = urlsplit(text)
     except ValueError:  # not a URI after all
@@ -97,6 +112,11 @@ def is_secret_name(name: str) -> bool:
 def looks_secret(value: str) -> bool:
     """True if a value of an address's query looks like a secret."""
     return bool(value) and _is_key(value)
+
+
+def is_public(name: str, value: str) -> bool:
+    """True if a header or a variable holds an ordinary word, such as `MODE: production`, and no name of a secret."""
+    return not is_secret_name(name) and not _is_key(value)
 
 
 def is_key(segment: str) -> bool:

@@ -31,10 +31,10 @@ class Stream(io.StringIO):
     def isatty(self) -> bool:
         return self.terminal
 
-    def configure(self, **settings: str) -> None:
-        """Log here, with `SECRET` known as one."""
+    def configure(self, *, secret: str = SECRET, **settings: str) -> None:
+        """Log here, with `secret` known as one."""
         with contextlib.redirect_stderr(self):
-            logs.configure(Log.model_validate(settings), Redactor([SECRET]))
+            logs.configure(Log.model_validate(settings), Redactor([secret]))
 
     def lines(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self.getvalue().splitlines()]
@@ -71,6 +71,14 @@ def test_json_when_nobody_watches(stderr: Stream) -> None:
     }
     assert (library["event"], library["logger"], library["level"]) == ("slow query", "library", "warning")
     assert own["timestamp"].endswith("Z")
+
+
+def test_a_logger_and_a_level_are_never_masked(stderr: Stream) -> None:
+    """A password may be a word of the code: without its loggers a log cannot be searched."""
+    stderr.configure(secret="shop.critical")
+    structlog.get_logger("shop.critical").critical("shop.critical")
+    (line,) = stderr.lines()
+    assert (line["logger"], line["level"], line["event"]) == ("shop.critical", "critical", "***")
 
 
 def test_readable_on_a_terminal(stderr: Stream) -> None:

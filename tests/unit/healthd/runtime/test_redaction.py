@@ -97,6 +97,35 @@ def test_sensitive_parameters_of_a_uri() -> None:
     assert redact("login with hunter22 at db=1") == "login with *** at db=1"
 
 
+@pytest.mark.parametrize(
+    ("secret", "text"),
+    [
+        ("postgresql://shop@db:5432/postgres", "shop.app at db:5432, user shop"),
+        ("mongodb+srv://postgresuser1@db/shop", "no role for postgresuser1"),
+        ("https://shop@grafana.example/api", "shop.app"),
+        ("postgresql://healthd:healthd@db/healthd", "healthd.app: healthd is ready"),
+        ("True", '{"status": true}'),
+        ("info", "level info"),
+    ],
+)
+def test_names_and_the_daemons_own_words_stay(secret: str, text: str) -> None:
+    """A user name is no secret, and a mask over a common word hides nothing and eats the log."""
+    assert Redactor([secret])(text) == text
+
+
+def test_a_token_in_the_place_of_a_user_is_secret() -> None:
+    """Many services take a token as the user of a web address."""
+    assert Redactor(["https://0a1b2c3d4e5f@sentry.example/1"])("key 0a1b2c3d4e5f is unknown") == "key *** is unknown"
+
+
+def test_only_secret_variables_and_headers() -> None:
+    """`MODE: production` is no secret; a password is one whatever it looks like, and a key whatever its name."""
+    found = secrets_of(
+        {"MODE": SecretStr("production"), "DB_PASSWORD": SecretStr("swordfish"), "X": SecretStr("0a1b2c3d")}
+    )
+    assert list(found) == ["swordfish", "0a1b2c3d"]
+
+
 def test_old_secrets_stay_secret() -> None:
     """After a reload an old value may still sit in an exception."""
     redact = Redactor(["first-secret"])
