@@ -2,24 +2,53 @@
 
 from __future__ import annotations
 
+import ssl
+
 import aiohttp
 from yarl import URL
 
 from healthd.checks.connect import Endpoint, explain
+from healthd.checks.failures import describe
+from healthd.checks.trust import explain_distrust
+
+_CONNECTION = (aiohttp.ClientConnectionError, OSError)
+_NO_TLS = frozenset({"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG", "HTTP_REQUEST"})
+"""What OpenSSL's releases say of an answer that is no TLS, by its names of reasons (sslerr.h)."""
 
 
 def why_unreached(error: Exception, endpoint: Endpoint) -> str:
     """Return the reason without the full address, which aiohttp tends to quote."""
     match error:
-        case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientConnectorSSLError():
-            return f"TLS with {endpoint} failed: {error.__cause__ or type(error).__name__}"
-        case aiohttp.ClientConnectorError():
-            return explain(error.os_error, endpoint)[1]
+        case aiohttp.ClientConnectorCertificateError(certificate_error=cause):
+            return _no_handshake(cause, endpoint)
+        case aiohttp.ClientConnectorError(os_error=cause):
+            return why_unreached(cause, endpoint)
+        case ssl.SSLError():
+            return _no_handshake(error, endpoint)
+        case TimeoutError(errno=None):
+            return f"no answer of {endpoint} in time"
         case aiohttp.ServerDisconnectedError():
             return f"{endpoint} closed the connection"
         case OSError():
             return explain(error, endpoint)[1]
     return f"{endpoint} does not speak HTTP: {type(error).__name__}"
+
+
+def brief(error: Exception, url: str) -> str:
+    """Return one line about a failed HTTP call: what is wrong with the connection, or the error itself."""
+    if isinstance(error, aiohttp.InvalidURL):
+        return "its address is not one"
+    return why_unreached(error, _endpoint(URL(url))) if isinstance(error, _CONNECTION) else describe(error)
+
+
+def _no_handshake(error: Exception, endpoint: Endpoint) -> str:
+    """Return why TLS was not agreed on, without the codes and source lines of OpenSSL."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"TLS with {endpoint} failed: {explain_distrust(error, endpoint.host)[1]}"
+    reason = getattr(error, "reason", None) or "no handshake"
+    if reason in _NO_TLS:
+        return f"{endpoint} does not speak TLS"
+    return f"TLS with {endpoint} failed: {reason.lower().replace('_', ' ')}"
 
 
 def why_not_asked(error: Exception, url: str, seconds: float | None) -> str:

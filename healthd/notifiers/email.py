@@ -18,7 +18,9 @@ from typing import Annotated, ClassVar, Literal
 import structlog
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 
+from healthd.checks.connect import Endpoint
 from healthd.checks.trust import CAFileError, trust
+from healthd.checks.unreachable import why_unreached
 from healthd.notifiers.contract import DeliveryError, NotifierConfig, NotifierContext
 from healthd.notifiers.notice import Notice, urgency
 from healthd.notifiers.sendgrid import LONGEST_SUBJECT, Mail, once_each, several
@@ -108,16 +110,33 @@ class Email:
         except smtplib.SMTPResponseException as error:
             final = isinstance(error, smtplib.SMTPDataError) and error.smtp_code >= 500
             raise DeliveryError(f"answered {_complaint(error.smtp_code, error.smtp_error)}", final=final) from None
-        except ssl.SSLCertVerificationError as error:
-            raise DeliveryError(f"its certificate is not trusted: {error.verify_message}") from None
         except (smtplib.SMTPException, OSError) as error:
-            raise DeliveryError(f"cannot be used: {str(error) or type(error).__name__}") from None
+            raise DeliveryError(f"cannot be used: {self._why(error)}") from None
         if refused:  # the others have it, and must not get it again
             _log.warning("mail refused for some recipients", recipients=sorted(refused))
 
+    def _why(self, error: smtplib.SMTPException | OSError) -> str:
+        """Return what is wrong, with host and port, and another `security` that may be meant."""
+        endpoint = Endpoint(self._config.host, self._port)
+        others = " or ".join(other for other in ("tls", "starttls", "none") if other != self._config.security)
+        if self._config.security == "tls" and isinstance(error, ssl.SSLError):
+            said = why_unreached(error, endpoint)
+            return f"{said}; security: none or starttls?" if said.endswith("does not speak TLS") else said
+        if isinstance(error, smtplib.SMTPNotSupportedError):
+            return f"{endpoint}: {error}; security: {others}?"
+        if isinstance(error, smtplib.SMTPServerDisconnected | TimeoutError):  # it waits for the other kind of greeting
+            return f"{endpoint} did not greet as an SMTP server, or went silent; security: {others}?"
+        if isinstance(error, smtplib.SMTPException):
+            return f"{endpoint}: {str(error) or type(error).__name__}"
+        return why_unreached(error, endpoint)
+
+    @property
+    def _port(self) -> int:
+        return self._config.port or _PORTS[self._config.security]
+
     def _connected(self, context: ssl.SSLContext) -> smtplib.SMTP:
         config = self._config
-        port, timeout = config.port or _PORTS[config.security], config.timeout
+        port, timeout = self._port, config.timeout
         if config.security == "tls":
             server: smtplib.SMTP = smtplib.SMTP_SSL(config.host, port, timeout=timeout, context=context)
         else:

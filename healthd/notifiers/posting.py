@@ -7,6 +7,7 @@ from typing import Any
 
 import aiohttp
 
+from healthd.checks.unreachable import brief
 from healthd.http.retry_after import seconds_to_wait
 from healthd.notifiers.contract import DeliveryError
 
@@ -16,14 +17,14 @@ _FINAL = frozenset({400, 405, 410, 411, 413, 414, 415, 422})  # the same message
 
 
 async def post(session: aiohttp.ClientSession, url: str, **request: Any) -> None:
-    """Deliver, or raise DeliveryError. The address, which may be a secret, is in no message."""
+    """Deliver, or raise DeliveryError. Of the address, a secret, a message has host and port alone."""
     try:
         async with session.post(url, allow_redirects=False, **request) as response:
             if response.ok and response.status < 300:
                 return
             said = await response.content.read(_LONGEST_COMPLAINT)
     except (aiohttp.ClientError, OSError) as error:
-        raise DeliveryError(f"cannot be reached: {_brief(error)}") from None
+        raise DeliveryError(f"cannot be reached: {brief(error, url)}") from None
     complaint = " ".join(said.decode(errors="replace").split())
     raise DeliveryError(
         f"answered {response.status}{': ' if complaint else ''}{complaint}",
@@ -35,11 +36,3 @@ async def post(session: aiohttp.ClientSession, url: str, **request: Any) -> None
 def _retry_after(headers: Mapping[str, str]) -> float | None:
     wanted = seconds_to_wait(headers)
     return None if wanted is None else min(wanted, _LONGEST_PAUSE)
-
-
-def _brief(error: Exception) -> str:
-    """Return the message of an error. A connection error names host and port; an invalid address is not shown, as it
-    may be quoted in full."""
-    if isinstance(error, aiohttp.InvalidURL):
-        return "its address is not one"
-    return str(error) if isinstance(error, aiohttp.ClientConnectionError) and str(error) else type(error).__name__

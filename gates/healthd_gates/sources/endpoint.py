@@ -18,7 +18,8 @@ import aiohttp
 from pydantic import Field, SecretStr, model_validator
 from yarl import URL
 
-from healthd.checks.failures import classify, describe
+from healthd.checks.failures import classify
+from healthd.checks.unreachable import brief
 from healthd.config.settings import Model
 from healthd.http.session import new_session
 from healthd.model import FailureKind
@@ -146,7 +147,7 @@ class Endpoint:
             self._cut_off = f"{place_of(url)} did not answer within {self._config.timeout:g} s"
             raise self.unavailable(FailureKind.TIMEOUT, self._cut_off) from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise self.unavailable(_kind(error), f"{place_of(url)}: {describe(error)}") from error
+            raise self.unavailable(_kind(error), f"{place_of(url)}: {brief(error, url)}") from error
 
     @asynccontextmanager
     async def one_look(self) -> AsyncIterator[None]:

@@ -19,6 +19,7 @@ import aiohttp
 from yarl import URL
 
 from healthd.checks.failures import classify, describe
+from healthd.checks.unreachable import brief
 from healthd.model import FailureKind
 from healthd_gates.domain.smoke_request import SmokeRequest
 from healthd_gates.sources.counters import Counter, Family, Snapshot
@@ -153,7 +154,7 @@ class Volley:
         except TimeoutError:
             return Outcome.LATE, f"no answer within {self._orders.timeout:g} s"
         except (aiohttp.ClientError, OSError) as error:
-            return (Outcome.UNSENT if _is_ours(error) else Outcome.UNREACHED), self._redact(describe(error))
+            return (Outcome.UNSENT if _is_ours(error) else Outcome.UNREACHED), self._redact(brief(error, str(url)))
         if response.status != request.status:
             what = f"{request.method.upper()} {request.path} gave {response.status}, must be {request.status}"
             return Outcome.WRONG, what

@@ -16,7 +16,7 @@ from healthd.notifiers.contract import DeliveryError, NotifierContext
 from healthd.notifiers.email import Email, EmailConfig
 from healthd.runtime.clock import SystemClock
 from tests.integration.healthd.notifiers.test_notifiers import DOWN, GATE
-from tests.servers.ports import HOST
+from tests.servers.ports import HOST, free_port
 from tests.servers.smtp import MailServer
 from tests.servers.tls import Authority
 
@@ -101,6 +101,33 @@ async def test_no_password_to_a_stranger(authority: Authority, tmp_path: Path) -
                 await email.send([DOWN])
         assert LOGIN["password"] not in str(caught.value)
         assert server.mails == []
+
+
+@pytest.mark.parametrize(
+    ("greeting", "security", "said"),
+    [
+        (b"220 mail ESMTP\r\n", "tls", "{place} does not speak TLS; security: none or starttls?"),
+        (b"", "none", "{place} did not greet as an SMTP server, or went silent; security: tls or starttls?"),
+        (None, "none", "{place} refused the connection"),
+        (None, "tls", "{place} refused the connection"),
+    ],
+)
+async def test_a_server_that_cannot_be_used_is_named(greeting: bytes | None, security: str, said: str) -> None:
+    """With what to try, and without the codes of the system and of OpenSSL."""
+
+    async def greet(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(greeting or b"")
+        await writer.drain()
+        writer.close()
+
+    async with mailing(greet, security=security) as email:  # type: ignore[arg-type]
+        place = f"{HOST}:{email._port}"
+        if greeting is None:
+            email._config = email._config.model_copy(update={"port": (port := free_port())})
+            place = f"{HOST}:{port}"
+        with pytest.raises(DeliveryError) as caught:
+            await email.send([DOWN])
+    assert str(caught.value) == f"cannot be used: {said.format(place=place)}"
 
 
 async def test_a_server_that_hangs_holds_one_thread() -> None:
