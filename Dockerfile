@@ -37,6 +37,7 @@ COPY config/container.yaml /etc/healthd/config.yaml
 ENV PATH=/opt/healthd/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
+    MALLOC_TRIM_THRESHOLD_=131072 \
     HEALTHD_CONFIG=/etc/healthd/config.yaml
 USER 10001:10001
 # The journal. With `--read-only`, mount a volume here.
