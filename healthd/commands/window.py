@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from typing import Any, get_args
+from urllib.parse import quote
 
 import click
 
@@ -80,8 +81,8 @@ def list_windows(as_json: bool) -> None:
 @click.argument("id")
 @json_option
 def end(id: str, as_json: bool) -> None:  # noqa: A002 - click names the argument
-    """End the window ID now."""
-    document = ask("DELETE", f"/windows/{id}", "stored")
+    """End the window ID now; the beginning of an id will do, if no other has it."""
+    document = ask("DELETE", f"/windows/{quote(id, safe='')}", "stored")
     click.echo(json.dumps(document, indent=2)) if as_json else click.echo(f"ended: {_line(document)}")
     if not document["stored"]:
         click.echo("the journal cannot be used: ended on this replica alone until it can", err=True)

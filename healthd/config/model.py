@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from healthd.wording import shape
 
@@ -19,7 +19,10 @@ def one_line(text: str) -> str:
 
 
 Reason = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), AfterValidator(one_line)
+    str,
+    Field(min_length=1, max_length=200),
+    StringConstraints(strip_whitespace=True),
+    AfterValidator(one_line),
 ]
 """Reason that a caller or the configuration gives."""
 

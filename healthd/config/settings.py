@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal, TypeVar
@@ -29,7 +29,7 @@ from healthd.config.check_rules import consistent
 from healthd.config.external_url import ExternalUrl
 from healthd.config.model import Model as Model
 from healthd.config.model import Name as Name
-from healthd.config.window import CheckWindow, Maintenance, Silence
+from healthd.config.window import CheckWindow, Maintenance, Silence, nothing_covered
 from healthd.nearest import not_under
 from healthd.notifiers.contract import MisconfiguredNotifier, NotifierConfig
 from healthd.notifiers.parsing import AnyNotifier, KnownRoute
@@ -274,7 +274,18 @@ class Settings(Model):
         ]
         for section, known in (("checks", self.checks), ("groups", {*_OWN_GROUPS, *self.groups})):
             told += self.notes_on_callers(section, known)
-        return told
+        return [*told, *self._notes_on_windows()]
+
+    def _notes_on_windows(self) -> Iterator[str]:
+        """Yield a note for each window that covers no check. It is no error: windows may stand in a file that several
+        environments share."""
+        labels = {name: check.labels for name, check in self.checks.items()}
+        groups = self.active_groups
+        for section, windows in (("maintenance", self.maintenance), ("silences", self.silences)):
+            for number, window in enumerate(windows):
+                inside = {name: [key for key, group in groups.items() if name in group.checks] for name in labels}
+                if not any(window.takes(name, labels[name], inside[name]) for name in labels):
+                    yield f"{section}.{number}: {nothing_covered('check', window.checks, window.labels, labels)}"
 
     def notes_on_callers(self, section: str, known: Collection[str]) -> list[str]:
         """Return a note for each name that a token is bound to and that is not under a section. It is no error: tokens

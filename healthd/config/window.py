@@ -12,6 +12,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validato
 
 from healthd.config.model import Reason
 from healthd.cron import Cron, Zone, next_time, trigger
+from healthd.nearest import nearest
 from healthd.units import Duration, Names
 
 if TYPE_CHECKING:
@@ -148,6 +149,20 @@ class Window(CheckWindow):
     def freezes(self, service: str, labels: Mapping[str, str]) -> bool:
         named = not self.services or matches(service, self.services)
         return self.kind == "freeze" and named and has_labels(labels, self.labels)
+
+
+def nothing_covered(what: str, patterns: Names, labels: Labelled, known: Mapping[str, Mapping[str, str]]) -> str:
+    """Return text such as `covers no check: none has the label tema=shop; did you mean team?`, for a window that takes
+    none of what is known by its name and labels."""
+    if patterns and not any(matches(name, patterns) for name in known):
+        return f"covers no {what}: none is called {' or '.join(patterns)}"
+    names = {name for each in known.values() for name in each}
+    for name, values in labels.items():
+        if not any(name in each and matches(each[name], values) for each in known.values()):
+            alike = None if name in names else nearest(name, names)
+            meant = f"; did you mean {alike}?" if alike else ""
+            return f"covers no {what}: none has the label {name}={'|'.join(values)}{meant}"
+    return f"covers no {what}: none is in all that it names"
 
 
 def matches(text: str, patterns: Collection[str]) -> bool:

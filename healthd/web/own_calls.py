@@ -71,7 +71,7 @@ def descriptions() -> list[Description]:
         Description(
             "end_window", "DELETE", "/windows/{id}", "windows", "End a window now.",
             {200: Answer("The window that was ended.", WindowAnswer)},
-            "windows:write", {**_REFUSED, 404: "No such window."}, {"id": NAME},
+            "windows:write", {**_REFUSED, 404: "No such window.", 409: "Several begin so."}, {"id": NAME},
         ),
         Description(
             "history", "GET", "/history", "history",

@@ -14,7 +14,7 @@ from pydantic import AwareDatetime, Field, ValidationError
 from healthd.config.explain import in_words
 from healthd.config.model import Reason
 from healthd.config.settings import Model
-from healthd.config.window import Labelled, Window, WindowKind
+from healthd.config.window import Labelled, Window, WindowKind, nothing_covered
 from healthd.monitoring.board import Board
 from healthd.monitoring.windows import Windows
 from healthd.nearest import not_under
@@ -104,6 +104,7 @@ class WindowsApi:
             )
         except ValidationError as error:
             raise _invalid(error) from None
+        self._refuse_covering_nothing(window)
         await self._windows.add(window)
         return web.json_response(self._document(window), status=201, headers=_NO_STORE)
 
@@ -111,14 +112,20 @@ class WindowsApi:
         """End a window now."""
         await self._guard.prepare(request)
         caller = self._guard.require(request, "windows:write")
-        key = request.match_info["id"]
-        for known in self._windows.all():
-            if known.id == key:
-                self._refuse_beyond_reach(caller, known)
-        window = await self._windows.end(key, caller.name)
-        if window is None:
-            raise Problem(404, "No such window", "GET /windows lists them; those of the configuration end there")
+        meant = self._meant(request.match_info["id"])
+        self._refuse_beyond_reach(caller, meant)
+        window = await self._windows.end(meant.id, caller.name) or meant
         return web.json_response(self._document(window) | {"ended": True}, headers=_NO_STORE)
+
+    def _meant(self, key: str) -> Window:
+        """Return the window of an id, or of the beginning of one that no other has. Raises Problem."""
+        found = [it for it in self._windows.all() if it.id.startswith(key)]
+        if len(found) > 1 and key not in [it.id for it in found]:
+            raise Problem(409, "Several windows", f"{', '.join(it.id for it in found[:10])} begin with {key[:64]}")
+        if not found:
+            told = f"no window {key[:64]!r} is in force or to come: it has ended, or there was none"
+            raise Problem(404, "No such window", f"{told}; `healthd window list` and GET /windows show them")
+        return next((it for it in found if it.id == key), found[0])
 
     def _times(self, wanted: NewWindow) -> tuple[datetime, datetime]:
         """Return start and end. Raises Problem."""
@@ -146,6 +153,18 @@ class WindowsApi:
             for name in getattr(wanted, section):
                 if name not in names and not _WILD & set(name):
                     raise Problem(422, "Invalid window", f"names {not_under(section, name, names)}")
+
+    def _refuse_covering_nothing(self, window: Window) -> None:
+        """Raise Problem for patterns and labels that nothing has."""
+        if window.kind == "freeze":
+            services = self._services()
+            if not any(window.freezes(name, labels) for name, labels in services.items()):
+                told = nothing_covered("service", window.services, window.labels, services)
+                raise Problem(422, "Invalid window", told)
+            return
+        checks = {state.name: state.config.labels for state in self._board.checks()}
+        if not any(window.takes(name, labels, self._board.groups_of(name)) for name, labels in checks.items()):
+            raise Problem(422, "Invalid window", nothing_covered("check", window.checks, window.labels, checks))
 
     def _refuse_beyond_reach(self, caller: Caller, window: NewWindow | Window) -> None:
         """Raise Problem 403 for a window that covers, or could cover later, what the caller's token is not bound to."""

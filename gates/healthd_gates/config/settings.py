@@ -17,6 +17,7 @@ from pydantic import (
 from healthd.checks.parsing import MISSING, check_what_is_set
 from healthd.config.auth import Auth, Token
 from healthd.config.settings import Defaults, Model, Name, Settings, Templates
+from healthd.config.window import nothing_covered
 from healthd.labels import MOST_LABELS, Labels
 from healthd.nearest import did_you_mean, not_under
 from healthd.registry import SchemaOfKinds
@@ -325,4 +326,9 @@ class Config(Settings):
     @property
     def notes(self) -> list[str]:
         """Notes on the configuration, also on gates that could never pass."""
-        return [*super().notes, *self.notes_on_callers("services", self.services), *unmeasurable(self)]
+        notes = [*super().notes, *self.notes_on_callers("services", self.services), *unmeasurable(self)]
+        labels = {name: service.labels for name, service in self.services.items()}
+        for number, window in enumerate(self.freeze):
+            if not any(window.freezes(name, labels[name]) for name in labels):
+                notes.append(f"freeze.{number}: {nothing_covered('service', window.services, window.labels, labels)}")
+        return notes

@@ -1,5 +1,7 @@
 """What is told of a configuration that is no mistake."""
 
+from typing import Any
+
 from pydantic import SecretStr
 
 from healthd.config.settings import Settings
@@ -24,3 +26,28 @@ def test_words_that_are_set_aside_are_told_with_their_place() -> None:
         "journal: channel_binding",
     ]
     assert "hunter2" not in str(notes)
+
+
+def test_windows_that_cover_nothing_are_told() -> None:
+    """A silence of a misspelt label sends what it should hold back; one of several environments is no error."""
+    checks = {"db": {"kind": "process", "labels": {"team": "shop"}}, "off": {"kind": "disk", "enabled": False}}
+    often: dict[str, Any] = {"cron": "0 3 * * SUN", "for": "1h", "reason": "x"}
+    covering: list[dict[str, Any]] = [
+        {"checks": "d*"},
+        {"checks": "off"},
+        {"labels": {"team": "s*"}},
+        {"groups": ["data"]},
+    ]
+    idle: list[dict[str, Any]] = [
+        {"labels": {"tema": "shop"}},
+        {"checks": ["pya-*"]},
+        {"checks": "db", "labels": {"team": "web"}},
+    ]
+    windows = {"maintenance": covering, "silences": idle}
+    given = {key: [{**often, **each} for each in value] for key, value in windows.items()}
+    groups = {"data": {"checks": ["db"]}}
+    assert Settings.model_validate({"checks": checks, "groups": groups, **given}).notes == [
+        "silences.0: covers no check: none has the label tema=shop; did you mean team?",
+        "silences.1: covers no check: none is called pya-*",
+        "silences.2: covers no check: none has the label team=web",
+    ]

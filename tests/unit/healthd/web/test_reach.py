@@ -81,7 +81,9 @@ async def test_windows_lie_within_reach(
         {"name": "team", "hash": hash_token("team"), "role": "operator", **bounds},
         {"name": "all", "hash": hash_token("all"), "role": "operator"},
     ]
-    _, client = await open_site(auth={"tokens": tokens})
+    checks: dict[str, dict[str, Any]] = {name: {"kind": "process"} for name in ("db", "mail", "backup")}
+    checks["labelled"] = {"kind": "process", "labels": {"team": "a", "tier": "1"}}
+    _, client = await open_site(auth={"tokens": tokens}, checks=checks)
     team, everybody = {"Authorization": "Bearer team"}, {"Authorization": "Bearer all"}
     answer = await client.post("/windows", json={**_A_WINDOW, **window}, headers=team)
     assert answer.status == status, await answer.text()

@@ -77,6 +77,17 @@ async def test_what_does_not_count(open_site: Open, kind: str, member: str) -> N
         ({"to": "2099-01-01T00:00:00Z"}, "write to or for, not both"),
         ({"for": None, "to": "2001-01-01T00:00:00Z"}, "to must be later than from, and than now"),
         ({"for": None, "to": "2026-12-01T00:00:00"}, "to: needs a time zone"),
+        ({"checks": ["nosuch-*"]}, "covers no check: none is called nosuch-*"),
+        ({"checks": [], "labels": {"team": "a"}}, "covers no check: none has the label team=a"),
+        ({"labels": {"team": ["a", "b"]}}, "covers no check: none has the label team=a|b"),
+        (
+            {"kind": "freeze", "checks": [], "labels": {"tema": "shop"}},
+            "covers no service: none has the label tema=shop; did you mean team?",
+        ),
+        (
+            {"kind": "freeze", "checks": [], "services": "mails", "labels": {"team": "shop"}},
+            "covers no service: none is in all that it names",
+        ),
         ({"reason": ""}, "reason: must not be empty"),
         ({"reason": "typo\n2026-11-01  root  gate.rollback  app"}, "reason: must be one line"),
         ({"reason": "typo\r\x1b[2K"}, "reason: must be one line"),
@@ -140,7 +151,7 @@ async def test_an_acknowledgement_ends_with_the_failure(open_site: Open) -> None
 
 async def test_by_the_command_line(open_site: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     """Add, list, end; what is refused ends with 1, what could not be asked with 3."""
-    site, client = await open_site()
+    site, client = await open_site(checks={"db": {"kind": "process", "labels": {"team": "shop"}}}, groups={})
     monkeypatch.setenv("HEALTHD_URL", str(client.make_url("")))
     monkeypatch.setenv("HEALTHD_TOKEN", "root-token")
 
@@ -148,14 +159,16 @@ async def test_by_the_command_line(open_site: Open, monkeypatch: pytest.MonkeyPa
         return await asyncio.to_thread(CliRunner().invoke, main, ["window", *words])
 
     assert "no windows" in (await healthd("list")).output
-    added = await healthd("add", "silence", "--check", "d*", "--label", "team=a", "--for", "1h", "--reason", "later")
+    added = await healthd("add", "silence", "--check", "d*", "--label", "team=shop", "--for", "1h", "--reason", "later")
     (window,) = site.windows.all()
-    assert (added.exit_code, window.author, window.checks, window.labels) == (0, "root", ("d*",), {"team": ("a",)})
-    assert f"{window.id}  silence of d* team=a, " in added.output
+    assert (added.exit_code, window.author, window.checks, window.labels) == (0, "root", ("d*",), {"team": ("shop",)})
+    assert f"{window.id}  silence of d* team=shop, " in added.output
     assert "in force on this replica alone" in added.output
     assert window.id in (await healthd("list")).output
-    assert (await healthd("end", window.id)).exit_code == 0
-    assert (await healthd("end", window.id)).exit_code == 1
+    assert (await healthd("end", window.id[:6])).exit_code == 0
+    ended = await healthd("end", window.id)
+    said = f"no window '{window.id}' is in force or to come: it has ended, or there was none; `healthd window list`"
+    assert (ended.exit_code, said in ended.output) == (1, True)
     refused = await healthd("add", "silence", "--check", "dbb", "--for", "1h", "--reason", "x")
     assert (refused.exit_code, "did you mean db?" in refused.output) == (1, True)
     assert (await healthd("add", "silence", "--label", "team", "--for", "1h", "--reason", "x")).exit_code == 2
@@ -163,3 +176,17 @@ async def test_by_the_command_line(open_site: Open, monkeypatch: pytest.MonkeyPa
     assert (await healthd("list")).exit_code == 3
     monkeypatch.setenv("HEALTHD_URL", "http://127.0.0.1:1")
     assert (await healthd("list")).exit_code == 3
+
+
+async def test_the_beginning_of_an_id_will_do_if_it_is_unique(open_site: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What could mean two windows ends neither; a whole id always means its own."""
+    site, client = await open_site()
+    for key in ("5f0c2a91", "5f0d0000", "5f0c2a9"):
+        monkeypatch.setattr("secrets.token_hex", lambda _size, key=key: key)
+        assert (await post(client, SILENCE))[0] == 201
+    answer = await client.delete("/windows/5f", headers=bearer("ada"))
+    assert (answer.status, len(site.windows.all())) == (409, 3)
+    assert "begin with 5f" in (await answer.json())["detail"]
+    for key, ended in (("5f0c2a9", "5f0c2a9"), ("5f0d", "5f0d0000"), ("5", "5f0c2a91")):
+        answer = await client.delete(f"/windows/{key}", headers=bearer("ada"))
+        assert (await answer.json())["id"] == ended
