@@ -15,6 +15,7 @@ from healthd.checks.unreachable import why_not_asked
 from healthd.commands.daemon import address_of_daemon, fail, problem_with, token_of_caller
 from healthd.commands.options import json_option
 from healthd.commands.table import add_row, empty_table, showing
+from healthd.commands.terminal import plain
 from healthd.model import Status
 from healthd.runtime.web_address import WebAddress
 
@@ -26,6 +27,14 @@ def _address(_ctx: click.Context, _param: click.Parameter, url: str | None) -> s
     if url is not None and (problem := problem_with(url)) is not None:
         raise click.BadParameter(problem)
     return url
+
+
+_WINDOWS = {
+    "maintenance": "in maintenance",
+    "paused": "paused",
+    "silenced": "silenced",
+    "acknowledged": "acknowledged",
+}
 
 
 @click.command()
@@ -94,11 +103,25 @@ def _print(document: dict[str, Any]) -> None:
         click.echo(document["status"])
     table = empty_table()
     for name, check in document.get("checks", {}).items():
-        found = check.get("message", "")
+        found = plain("; ".join(filter(None, (*_covers(check), check.get("message", "")))))
         add_row(table, name, Status(check["status"]), check.get("kind", ""), check.get("duration"), found)
     if table.rows:
         with showing(quiet=False) as show:
             show(table)
+
+
+def _covers(check: dict[str, Any]) -> list[str]:
+    """Windows that cover a check: what is paused or silenced must not pass for watched."""
+    told = []
+    for member, words in _WINDOWS.items():
+        cover = check.get(member)
+        if isinstance(cover, dict):
+            by = f" by {cover['by']}" if "by" in cover else ""
+            until = str(cover.get("until", "")).replace("T", " ")[:16]
+            told.append(f"{words} until {until} UTC{by}: {cover.get('reason', '')}")
+        elif cover:
+            told.append(f"{words}: {cover}" if isinstance(cover, str) else words)
+    return told
 
 
 def _rollback(it: dict[str, Any]) -> str:
@@ -107,4 +130,4 @@ def _rollback(it: dict[str, Any]) -> str:
     gate = f"healthd gate show {it['gate']}" if "gate" in it else f"healthd gate show --last {it.get('service')}"
     state = str(it.get("state", "")).removeprefix("rollback_").replace("_", " ")
     said = f": {it['message']}" if it.get("message") else "."
-    return f"✗ ROLLBACK {state.upper()}, {name}, since {it.get('since')}{said} See: {gate}"
+    return plain(f"✗ ROLLBACK {state.upper()}, {name}, since {it.get('since')}{said} See: {gate}")

@@ -38,15 +38,20 @@ class WindowStore:
         return found
 
     async def save(self, changes: Mapping[str, Window | None], entries: list[AuditEntry]) -> None:
-        """Store windows, or delete those that are None, with the audit of it. May be repeated."""
+        """Store windows, or delete those that are None, with the audit of it. May be repeated. Every replica sees a
+        recovery: the end by itself of a window that another has deleted is in the audit already."""
         table = tables.windows
+        gone: set[str] = set()
         async with self._database.write() as connection:
-            await connection.execute(sa.delete(table).where(table.c.ends <= self._clock.now()))
             for key, window in changes.items():
-                await connection.execute(sa.delete(table).where(table.c.id == key))
-                if window is not None:
+                deleted = await connection.execute(sa.delete(table).where(table.c.id == key))
+                if window is None:
+                    gone |= set() if deleted.rowcount else {key}
+                else:
                     text = window.model_dump_json(by_alias=True)
                     row = {"id": key, "window": text, "ends": window.end}
                     await connection.execute(sa.insert(table).values(**row))
+            await connection.execute(sa.delete(table).where(table.c.ends <= self._clock.now()))
+            entries = [it for it in entries if it.subject not in gone or "because" not in it.detail]
             if entries:
                 await write_audit(connection, self._clock.now(), *entries)

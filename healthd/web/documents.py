@@ -18,8 +18,8 @@ _IETF = {Status.HEALTHY: "pass", Status.DEGRADED: "warn", Status.UNHEALTHY: "fai
 def check_document(state: CheckState, *, detailed: bool) -> dict[str, Any]:
     """Return one check: its status and failure kind for everyone, numbers and messages for the authorised."""
     document: dict[str, Any] = {"status": state.status.value}
-    if state.maintenance is not None:
-        document["maintenance"] = state.maintenance if detailed else True
+    if (planned := state.covered("maintenance")) is not None:
+        document["maintenance"] = planned.reason if detailed else True
     for kind, member in _COVERED.items():
         if (cover := state.covered(kind)) is not None:
             document[member] = _cover_document(cover) if detailed else True

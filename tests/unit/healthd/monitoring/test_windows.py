@@ -8,12 +8,14 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from healthd.checks.contract import CheckConfig
 from healthd.config.window import Maintenance, Window
 from healthd.journal import tables
 from healthd.journal.database import Database
 from healthd.journal.errors import JournalError
 from healthd.journal.journal import AuditEntry
 from healthd.journal.windows import WindowStore
+from healthd.model import Status, Transition
 from healthd.monitoring.cover import Watched
 from healthd.monitoring.windows import Windows
 from tests.fakes.monitoring import MIDNIGHT, HandClock, Stage
@@ -45,6 +47,30 @@ async def test_replicas_share_them(tmp_path: Path) -> None:
     assert [(row.caller, row.action, row.subject) for row in rows] == [
         ("ada", "window.add", "a"), ("ada", "window.add", "b"), ("bob", "window.end", "a")
     ]  # fmt: skip
+    await database.close()
+
+
+async def test_a_recovery_that_two_replicas_see_is_one_entry(tmp_path: Path) -> None:
+    """Both end the acknowledgement; what two people did stands for each."""
+    clock = HandClock()
+    database = Database(f"sqlite:///{tmp_path}/j.db", clock, (tables.BRANCH,))
+    await database.open()
+    replicas = []
+    for _ in range(2):
+        stage = Stage(clock=clock)
+        stage.arrange({"db": CheckConfig(kind="scripted")})
+        replicas.append((stage.board, Windows(stage.board, WindowStore(database, clock), clock)))
+    await replicas[0][1].add(window("a", clock, kind="acknowledgement"))
+    for _, windows in replicas:
+        await windows._load()
+    for _, windows in replicas:
+        windows.changed(Transition("db", Status.UNHEALTHY, Status.HEALTHY, clock.now(), None))
+    for _, windows in replicas:
+        assert windows.all() == []
+        await windows._save()
+    async with database.read() as connection:
+        rows = (await connection.execute(sa.select(tables.audit).order_by(tables.audit.c.id))).all()
+    assert [(row.caller, row.action) for row in rows] == [("ada", "window.add"), ("healthd", "window.end")]
     await database.close()
 
 

@@ -1,5 +1,6 @@
 """A rollback that failed is the headline: of the page, of its title, of `/health`, of `healthd status`."""
 
+import json
 import re
 
 import pytest
@@ -90,8 +91,8 @@ def test_status_says_it_first_and_fails(monkeypatch: pytest.MonkeyPatch, rollbac
     """With the command that shows more."""
     document: dict[str, object] = {"overall": "healthy", "environment": "production", "version": "1", "checks": {}}
 
-    async def answer(*_: object) -> tuple[int, dict[str, object]]:
-        return 200, document
+    async def answer(*_: object) -> tuple[int, bytes]:
+        return 200, json.dumps(document).encode()
 
     monkeypatch.setattr(command, "_ask", answer)
     assert CliRunner().invoke(command.status, ["http://d.test"]).exit_code == 0

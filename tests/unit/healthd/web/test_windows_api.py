@@ -190,3 +190,28 @@ async def test_the_beginning_of_an_id_will_do_if_it_is_unique(open_site: Open, m
     for key, ended in (("5f0c2a9", "5f0c2a9"), ("5f0d", "5f0d0000"), ("5", "5f0c2a91")):
         answer = await client.delete(f"/windows/{key}", headers=bearer("ada"))
         assert (await answer.json())["id"] == ended
+
+
+async def test_status_shows_what_is_covered(open_site: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A paused check must not pass for a watched one; who may not see details sees that much."""
+    site, client = await open_site()
+    site.put("db", DOWN)
+    _, made = await post(client, {**SILENCE, "kind": "pause", "reason": "moving"})
+    await post(client, {**SILENCE, "checks": ["mail"]})
+    monkeypatch.setenv("HEALTHD_URL", str(client.make_url("")))
+    monkeypatch.setenv("HEALTHD_TOKEN", "root-token")
+    shown = (await asyncio.to_thread(CliRunner().invoke, main, ["status"])).output
+    until = made["to"].replace("T", " ")[:16]
+    assert f"paused until {until} UTC by ada: moving; refused" in shown
+    assert f"silenced until {until} UTC by ada: restoring" in shown
+    monkeypatch.delenv("HEALTHD_TOKEN")
+    shown = (await asyncio.to_thread(CliRunner().invoke, main, ["status"])).output
+    assert ("paused" in shown, "moving" in shown, "maintenance" in shown) == (True, False, False)
+
+
+async def test_a_run_of_a_paused_check_says_that_it_is_paused(open_site: Open) -> None:
+    """And not that it is in maintenance."""
+    _, client = await open_site()
+    await post(client, {**SILENCE, "kind": "pause"})
+    ran = await (await client.post("/checks/db/run", headers=bearer("runner"))).json()
+    assert (ran["paused"]["reason"], "maintenance" in ran) == ("restoring", False)
