@@ -51,7 +51,7 @@ class Widening:
         """Return what the evidence says of a ramp now."""
         allowance = self._judged.allowance(_USUAL_ACTION if ramp.action_seconds is None else ramp.action_seconds)
         since = ramp.done_at if ramp.step else _EVER
-        seen = self._follow.since(since) if since is not None else (0.0, 0.0)
+        seen = self._follow.since(since, ramp.weight) if since is not None else (0.0, 0.0)
         return Sighting(allowance, *seen, reported=self._newest is not None and self._newest.candidate is not None)
 
 
@@ -81,14 +81,23 @@ def waits(gate: Gate, verdict: Verdict, spec: GateSpec, moment: datetime) -> boo
     return full is None or (moment - full).total_seconds() < spec.policy.observe.min
 
 
+def is_filled_by(gate: Gate, step: Step) -> bool:
+    """Return whether this step finds the candidate with all of the traffic: `observe.max` counts from here."""
+    before, after = gate.ramp, step.gate.ramp
+    return before is not None and after is not None and after.is_full and not before.is_full
+
+
 def on_look(
     gate: Gate, standing: Standing, seen: Sighting, orders: Sequence[ActionRun], spec: GateSpec, moment: datetime
 ) -> tuple[Gate, Step | None, str]:
     """Return the gate with its ramp at this look, the step that orders a wider weight, if one is due, and why the ramp
     cannot be finished, if so."""
     ramp, options = gate.ramp, spec.policy.ramp
-    if ramp is None or options is None or ramp.is_full:
+    if ramp is None or options is None:
         return gate, None, ""
+    share = seen.requests / seen.total if seen.total else None
+    if ramp.is_full:
+        return replace(gate, ramp=replace(ramp, share=share)), None, ""
     allowance = seen.allowance
     budget = ramp.budget or options.budget or (usual_budget(allowance.traffic) if allowance.traffic else None)
     ramp = replace(
@@ -99,13 +108,13 @@ def on_look(
         traffic=allowance.traffic,
         reaction=allowance.reaction,
         allowed=allowance.weight(budget) if budget else 0.0,
-        share=seen.requests / seen.total if seen.total else None,
+        share=share,
     )
     if (failed := next((order for order in orders if order.state in _ENDED), None)) is not None:
         return replace(gate, ramp=ramp), None, f"{failed.action} could not set the weight: {failed.detail}"
     held = _held(ramp, standing, seen, orders)
     if not held and ramp.weight >= 1.0:
-        return replace(gate, ramp=replace(ramp, full_at=moment, held="", held_since=None)), None, ""
+        return _full(gate, ramp, spec, moment), None, ""
     if not held and gate.state is GateState.SETTLING and ramp.step:
         held = "it is settling"
     weight = ramp.weight if held else next_weight(ramp.weight, ramp.allowed, options.pace)
@@ -120,6 +129,14 @@ def on_look(
     held = held or _too_little(ramp)
     why = f"{trouble}: {held}." if trouble else ""
     return replace(gate, ramp=replace(ramp, held=held, held_since=since)), None, why
+
+
+def _full(gate: Gate, ramp: Ramp, spec: GateSpec, moment: datetime) -> Gate:
+    """Return the gate whose candidate has all of the traffic: it decides as much sooner as the ramp was."""
+    settled = gate.created_at + timedelta(seconds=spec.policy.initial_delay)
+    saved = max(timedelta(), ramp.until - max(moment, settled))
+    full = replace(ramp, full_at=moment, held="", held_since=None)
+    return replace(gate, ramp=full, decides_by=gate.decides_by - saved)
 
 
 def _widen(gate: Gate, ramp: Ramp, weight: float, spec: GateSpec, moment: datetime) -> tuple[Gate, Step, str]:

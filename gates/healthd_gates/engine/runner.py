@@ -114,6 +114,8 @@ class GateRunner:
                 standing = judge.step(seen.evidence)
                 notes = await self._explained(seen.notes, traffic, standing.verdict)
                 step = await self._step(standing, seen.evidence, notes, moment)
+                if ramping.is_filled_by(self.gate, step):
+                    judge.end_within(self._spec.policy.observe.max)
                 await self._write(step, SeenEvidence(stage, [seen.evidence]))
         finally:
             if fetch is not None:
@@ -170,10 +172,13 @@ class GateRunner:
         judge = Judge(rules, history, bake)
         ramps = stage == "gate" and self._spec.policy.ramp is not None
         self._widening = ramping.Widening(self._spec.policy, rules, history) if ramps else None
+        full_at = self.gate.ramp.full_at if ramps and self.gate.ramp is not None else None
         for number, evidence in enumerate(await self._gate_store.evidence(self.gate.id, stage), 1):
             judge.take(evidence)
             if self._widening is not None:
                 self._widening.take(evidence)
+            if full_at is not None and evidence.at <= full_at:
+                judge.end_within(self._spec.policy.observe.max)
             if number % _REPLAYED_AT_ONCE == 0:
                 await asyncio.sleep(0)
         return judge

@@ -15,6 +15,7 @@ Reading = Callable[[Counts], tuple[float, float] | None]
 """Returns the requests and bad ones of one arm, or None if the source does not measure that."""
 
 _INCIDENT_SECONDS = 60.0
+_LAPSED_LOOKS, _LAPSED_TIMES = 6, 3  # without a pair, and times the longest such wait before
 
 
 def errors(counts: Counts) -> tuple[float, float]:
@@ -106,6 +107,7 @@ class Pairing:
         self._pending = [0.0, 0.0, 0.0, 0.0]
         self._totals = [0.0, 0.0, 0.0, 0.0]
         self.count = 0
+        self._waited = self._longest = 0
 
     def add(self, candidate: tuple[float, float] | None, baseline: tuple[float, float] | None) -> Pair | None:
         """Return the counts of both arms since they last reported together, or None while one of them has no requests
@@ -118,12 +120,19 @@ class Pairing:
         if baseline is not None:
             pending[2] += baseline[0]
             pending[3] += baseline[1]
+        self._waited += 1
         if candidate is None or baseline is None or pending[0] <= 0 or pending[2] <= 0:
             return None
         self.count += 1
+        self._longest, self._waited = max(self._longest, self._waited), 0
         self._totals = [total + part for total, part in zip(self._totals, pending, strict=True)]
         self._pending = [0.0, 0.0, 0.0, 0.0]
         return pending[0], pending[1], pending[2], pending[3]
+
+    @property
+    def has_lapsed(self) -> bool:
+        """True if one arm shows nothing any more: no further pair is in sight."""
+        return self._waited > max(_LAPSED_LOOKS, _LAPSED_TIMES * self._longest)
 
     @property
     def totals(self) -> Pair:

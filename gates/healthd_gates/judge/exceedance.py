@@ -109,7 +109,7 @@ class AboveBaseline:
         target = self._target - log(1 - self._share)
         if self._past is not None:
             looks = min(looks, self._past.looks_needed(target, mean, odds))
-        elif self._pairing.count:
+        elif self._pairing.count and (self._ratio.log_e >= target or not self._pairing.has_lapsed):
             looks = min(looks, self._ratio.looks_needed(target, self._pairing.mean, odds))
         return looks
 

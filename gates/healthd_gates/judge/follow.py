@@ -27,10 +27,15 @@ class Follow:
         n, m = (arm.requests if arm else 0.0 for arm in (evidence.candidate, evidence.baseline))
         self._looks.append((evidence.at - timedelta(seconds=evidence.seconds), n, n + m))
 
-    def since(self, moment: datetime) -> tuple[float, float]:
-        """Return the candidate's requests and all requests of the newest looks that began at `moment` or later."""
-        looks = [(n, total) for begun, n, total in self._looks if begun >= moment][-_LOOKS:]
-        return sum(n for n, _ in looks), sum(total for _, total in looks)
+    def since(self, moment: datetime, weight: float = 1.0) -> tuple[float, float]:
+        """Return the candidate's requests and all requests of the newest looks that began at `moment` or later: of so
+        many that the weight says something, where they have few requests."""
+        requests, every = 0.0, 0.0
+        for number, (begun, n, total) in enumerate(reversed(self._looks)):
+            if begun < moment or (number >= _LOOKS and weight * every >= _FEWEST):
+                break
+            requests, every = requests + n, every + total
+        return requests, every
 
 
 def follows(weight: float, requests: float, total: float) -> bool | None:

@@ -44,6 +44,7 @@ class Judge:
         self._compares = any(rule.compares_with is Against.CONCURRENT for rule in traffic)
         self._rhythm = Rhythm()
         self._elapsed = 0.0
+        self._maximum = rules.timing.maximum
         self._settling = False
         self._gaps = self._resets = 0
 
@@ -85,6 +86,15 @@ class Judge:
         for rule, criterion in zip(self._rules.criteria, self._criteria, strict=True):
             criterion.step(looks[rule.stream])
 
+    def end_within(self, seconds: float) -> None:
+        """Let the time be up so many seconds after the newest evidence, though the rules would give it longer.
+
+        The time counts from the end of the initial delay at the earliest. Evidence counts on as before: only its end
+        moves, at which a pass still needs the limits proven, every comparison made and no suspicion of harm.
+        """
+        observed = max(0.0, self._elapsed - self._rules.timing.initial_delay)
+        self._maximum = min(self._rules.timing.maximum, observed + seconds)
+
     @property
     def log_e_harm(self) -> float:
         """ln of the weighted mean of all critical criteria's e-values, valid whatever their dependence
@@ -114,7 +124,7 @@ class Judge:
         if self._needs_traffic and (unseen := self._unseen) is not None:
             return unseen
         if any(stream.silence or stream.is_late for stream in self._needed_streams):
-            waits = not self._reached(self._rules.timing.maximum + self._rules.timing.patience)
+            waits = not self._reached(self._maximum + self._rules.timing.patience)
             late = not any(stream.silence for stream in self._needed_streams)
             return (Verdict.INCONCLUSIVE if self._over and not (late and waits) else None), Reason.NO_SERIES
         proves = any(getattr(c, "proves_safety", True) for c in critical)
@@ -141,7 +151,7 @@ class Judge:
             return (Verdict.INCONCLUSIVE if self._over else None), Reason.NOT_SWITCHED
         if (doubt := self._traffic.doubt or self._stability.doubt) is None:
             return None
-        waits = doubt in _PASSING and not self._reached(self._rules.timing.maximum + self._rules.timing.patience)
+        waits = doubt in _PASSING and not self._reached(self._maximum + self._rules.timing.patience)
         return (Verdict.INCONCLUSIVE if self._over and not waits else None), doubt
 
     @property
@@ -162,7 +172,7 @@ class Judge:
 
     @property
     def _over(self) -> bool:
-        return self._reached(self._rules.timing.maximum)
+        return self._reached(self._maximum)
 
     def _reached(self, mark: float) -> bool:
         timing = self._rules.timing

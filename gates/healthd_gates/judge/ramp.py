@@ -20,6 +20,8 @@ from healthd_gates.judge.risk import Timing
 
 GRAIN = 1e-4
 """Weights are multiples of it: what NGINX's split_clients can tell apart."""
+_FIRST = 0.5
+"""The first weight at most: a release that has everything at once is never compared with the baseline."""
 _WORTH = 1.25  # times the last weight: a smaller change is not worth an action
 _REMEMBERED, _WINDOW = 300.0, 15.0  # seconds in which λ is looked for, and over which it is measured
 _DEVIATIONS = 2.0
@@ -65,14 +67,14 @@ def usual_budget(traffic: float) -> float:
 
 def next_weight(last: float, allowed: float, pace: Pace) -> float:
     """Return the weight after `last` if the evidence allows `allowed`: never less than `last`, and `last` itself while
-    more is not allowed or not worth it.
+    more is not allowed or not worth it. The first is half of the traffic at most.
 
     Weights are rounded down to GRAIN, so that rounding never widens.
     """
     if pace.steps:
         step = next((step for step in (*pace.steps, 1.0) if step > last), 1.0)
         return max(last, step) if allowed >= step else last
-    capped = min(allowed, last * pace.max_step) if last > 0 else allowed
+    capped = min(allowed, last * pace.max_step if last > 0 else _FIRST)
     weight = 1.0 if capped >= 1.0 else round(floor(capped / GRAIN + 1e-9) * GRAIN, 4)
     return weight if weight > last and (weight >= 1.0 or weight >= _WORTH * last) else last
 

@@ -94,7 +94,7 @@ class TailComparison:
         requests, slow, looks = self._own
         if self._past is not None and looks:
             return self._past.looks_needed(target, (requests / looks, slow / looks), self.odds)
-        if not self._safety_pairs.count:
+        if not self._safety_pairs.count or (self._safety.log_e < target and self._safety_pairs.has_lapsed):
             return inf
         return self._safety.looks_needed(target, self._safety_pairs.mean, self.odds)
 

@@ -142,12 +142,12 @@ async def test_fixed_steps_come_one_after_the_other(file: Path, world: World) ->
         assert gate.decision.verdict is Verdict.PASS
 
 
-async def test_low_traffic_gets_everything_at_once(file: Path, world: World) -> None:
-    """Where the budget covers all that can happen until the way back there is nothing to gain."""
+async def test_low_traffic_gets_half_and_then_everything(file: Path, world: World) -> None:
+    """Where the budget covers all that can happen until the way back, half compares it, and the rest follows."""
     world.traffic = 1.0
     async with replica(file, ramping({"budget": 200})) as running:
         await answered(running)
-        assert world.set[0] == 1.0
+        assert world.set == [0.5, 1.0]
 
 
 @pytest.mark.parametrize(

@@ -79,9 +79,10 @@ def test_before_any_evidence_everything_may_be_bad() -> None:
     assert Ramp([errors], TIMING, RISK).allowance(5.0).excess == 1.0
 
 
-def test_low_traffic_has_nothing_to_gain() -> None:
+def test_low_traffic_is_compared_at_half_and_then_has_everything() -> None:
     found = Allowance(excess=1.0, spent=0.0, traffic=0.5, reaction=30.0)
-    assert next_weight(0.0, found.weight(50), Pace()) == 1.0
+    assert next_weight(0.0, found.weight(50), Pace()) == 0.5
+    assert next_weight(0.5, found.weight(50), Pace()) == 1.0
 
 
 def test_no_traffic_and_a_spent_budget_allow_nothing() -> None:
