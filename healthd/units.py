@@ -40,7 +40,9 @@ def parse_ratio(value: Any) -> Any:
         return ratio
     if isinstance(value, float) or value == 0:
         return float(value)
-    raise ValueError(f"{value!r} is not a percentage: write it with its sign, such as 90%")
+    number = isinstance(value, int) and not isinstance(value, bool) and 0 < value <= 100
+    example = f"{value}%" if number or re.fullmatch(r"\d{1,2}(\.\d+)?", str(value)) else "90%"
+    raise ValueError(f"{value!r} is not a percentage: write it with its sign, such as {example}")
 
 
 def parse_size(value: Any) -> Any:

@@ -38,6 +38,9 @@ export declare class Refused extends Error {
 
 export declare class Unreachable extends Error {}
 
+/** Exit code of an answered gate, as `healthd gate verify` ends: 0 may stay, 1 failed, 2 no verdict. */
+export declare function codeOf(gate: Gate): 0 | 1 | 2;
+
 export declare class GateClient {
   /** `retryFor` and `timeout` in seconds. */
   constructor(url: string, options?: {token?: string; retryFor?: number; timeout?: number});

@@ -25,6 +25,12 @@ export class Unreachable extends Error {
   }
 }
 
+/** Exit code of an answered gate, as `healthd gate verify` ends: 0 may stay, 1 failed, 2 no verdict. */
+export function codeOf(gate) {
+  if (gate.may_stay) return 0;
+  return ["inconclusive", "cancelled", "running"].includes(gate.verdict) && gate.rollback == null ? 2 : 1;
+}
+
 /** The gates of one daemon. Calls are tried again for `retryFor` seconds: each may be sent twice without harm. */
 export class GateClient {
   #url; #token; #retryFor; #timeout;

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 ABSENT: Final = object()
@@ -17,6 +17,13 @@ def steps_of(path: str) -> list[str]:
     if path.startswith("/"):
         return [step.replace("~1", "/").replace("~0", "~") for step in path[1:].split("/")]
     return path.split(".") if path else []
+
+
+def path_of(steps: Sequence[str]) -> str:
+    """Return the path of these names and places: dotted, or a pointer where a name has a dot or could be misread."""
+    if steps and all(step and "." not in step for step in steps) and not steps[0].startswith("/"):
+        return ".".join(steps)
+    return "".join(f"/{step.replace('~', '~0').replace('/', '~1')}" for step in steps)
 
 
 def follow(node: Any, steps: Iterable[str]) -> Any:

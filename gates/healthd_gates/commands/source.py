@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import sys
 from math import inf
 from pathlib import Path
@@ -20,7 +21,7 @@ from healthd.commands.terminal import echo, terminal
 from healthd.nearest import not_under
 from healthd.runtime.clock import SystemClock
 from healthd.runtime.redaction import Redactor, secrets_of
-from healthd.units import show_duration
+from healthd.units import parse_duration, show_duration
 from healthd_gates.commands.arms import arm, arm_options
 from healthd_gates.commands.settings import policy_of, service_of, settings_of
 from healthd_gates.config.settings import Config
@@ -31,6 +32,18 @@ from healthd_gates.judge.explain import seconds
 from healthd_gates.sources.contract import ArmError, Arms, SourceConfig, SourceContext
 
 _NOT_ABLE = 1
+_SHORTEST, _LONGEST = 1.0, 600.0
+
+
+def _length(_ctx: click.Context, _param: click.Parameter, value: str) -> float:
+    """Return the seconds of a duration, or of a number alone."""
+    try:
+        length = float(value) if re.fullmatch(r"\d+(\.\d+)?", value) else float(parse_duration(value))
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+    if not _SHORTEST <= length <= _LONGEST:
+        raise click.BadParameter(f"{value!r} is not between 1s and 10m")
+    return length
 
 
 @click.group()
@@ -48,10 +61,11 @@ def source() -> None:
 @click.option(
     "--for",
     "length",
-    default=15.0,
+    default="15s",
     show_default=True,
-    type=click.FloatRange(1, 600),
-    help="Seconds to look for, where a source keeps no past.",
+    callback=_length,
+    metavar="DURATION",
+    help="Time to look for, where a source keeps no past; a number alone is seconds.",
 )
 @config_option
 @json_option

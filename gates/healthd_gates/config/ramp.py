@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Annotated, Any, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from healthd.config.settings import Model
 from healthd.units import Duration, Ratio
 from healthd_gates.judge.ramp import GRAIN, Pace
 
 
+def _requests(value: Any) -> Any:
+    """Refuse a share: it is a number of requests."""
+    if isinstance(value, str) and "%" in value:
+        raise ValueError(f"{value!r} is a share, and this is a number of requests: write one, such as 100")
+    return value
+
+
 class Ramp(Model):
     """How far and how fast the candidate's share of the traffic grows."""
 
-    budget: float | None = Field(None, gt=0, le=1e12, allow_inf_nan=False)
+    budget: Annotated[float | None, BeforeValidator(_requests)] = Field(None, gt=0, le=1e12, allow_inf_nan=False)
     """The requests that may fail because of the release before it is taken back; 1 % of a minute's traffic unless
     given."""
     max_step: float = Field(4.0, gt=1, le=100)

@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from healthd.nearest import ALMOST_THE_SAME, nearest
 from healthd_gates.config.unanswerable import unanswerable
 
 if TYPE_CHECKING:  # it imports this module to report what it finds
     from healthd_gates.config.settings import Config
 
+_PLACEHOLDER = re.compile(r"\$([a-zA-Z_][a-zA-Z0-9_]*)")
+
 
 def unmeasurable(config: Config) -> Iterator[str]:
     """Yield a sentence for each service and policy that are used together and do not fit: the service's own, and a
     hook's."""
+    for name, service in config.services.items():
+        for source in (service.source, *service.sources.values()):
+            for placeholder in sorted(set(_PLACEHOLDER.findall(repr(source.model_dump()) if source else ""))):
+                meant = nearest(placeholder, ("version", "target"), ALMOST_THE_SAME)
+                if meant not in (None, placeholder):
+                    yield (
+                        f"services.{name}: the source asks for ${placeholder}, which every gate must then give as a "
+                        f"label; did you mean ${meant}?"
+                    )
     asked = [(name, service.policy) for name, service in config.services.items()]
     asked += [(it.service, it.policy) for hook in config.hooks.values() for it in hook.deploys() if it.policy]
     for name, policy_name in dict.fromkeys(asked):

@@ -82,7 +82,8 @@ class ServiceBusy(Refusal):
 
 
 class Locked(Refusal):
-    """{holder} holds the deploy lock of {service} until {until}: {reason}."""
+    """{holder} holds the deploy lock of {service} until {until}: {reason}. Wait; or, once you know that its deploy is
+    over, `healthd gate unlock {service} --holder {holder}`."""
 
 
 class Frozen(Refusal):

@@ -14,7 +14,7 @@ from urllib.parse import quote
 from pydantic import Field
 from yarl import URL
 
-from healthd.checks.json_path import ABSENT, follow, steps_of
+from healthd.checks.json_path import ABSENT, follow, path_of, steps_of
 from healthd.model import FailureKind
 from healthd.nearest import nearest
 from healthd.runtime.web_address import ShownMasked
@@ -159,12 +159,12 @@ def steps(text: str, name: str, arm: Arm) -> list[str]:
 
 
 def _meant(document: Any, way: Sequence[str]) -> str:
-    """Return the name that is like the first one on the way that is not there."""
+    """Return the path with the name that is like the first one on the way that is not there, as it can be written."""
     node = document
-    for step in way:
+    for number, step in enumerate(way):
         if (below := follow(node, [step])) is ABSENT:
             alike = nearest(step, map(str, node)) if isinstance(node, dict) else None
-            return "" if alike is None else f"; did you mean {alike}?"
+            return "" if alike is None else f"; did you mean {path_of([*way[:number], alike, *way[number + 1 :]])}?"
         node = below
     return ""
 

@@ -50,12 +50,17 @@ def filled(text: str, name: str, arm: Arm, quote: Callable[[str], str] = str) ->
     def value(found: re.Match[str]) -> str:
         if found["name"] not in values:
             field = found["name"] if found["name"] == "target" else f"labels.{found['name']}"
-            hint = nearest(found["name"], ("version", "target"))
-            meant = f"; did you mean ${hint}?" if hint not in (None, found["name"]) else ""
-            raise ArmError(f"{name}.{field}", f"is needed: the source tells versions apart by {found[0]}{meant}")
+            text = f"is needed: the source tells versions apart by {found[0]}{meant(found['name'])}"
+            raise ArmError(f"{name}.{field}", text)
         return quote(values[found["name"]])
 
     return _PLACEHOLDER.sub(value, text)
+
+
+def meant(placeholder: str) -> str:
+    """Return a suggestion for a placeholder that no arm has a value for: `; did you mean $version?`."""
+    hint = nearest(placeholder, ("version", "target"))
+    return f"; did you mean ${hint}?" if hint not in (None, placeholder) else ""
 
 
 @dataclass(frozen=True, slots=True)

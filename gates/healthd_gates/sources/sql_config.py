@@ -12,10 +12,12 @@ from healthd.checks.database import checked_uri
 from healthd_gates.sources.contract import Arm, ArmError, Arms
 from healthd_gates.sources.counters import Family
 from healthd_gates.sources.numbers import NumbersConfig
+from healthd_gates.sources.selectors import meant
 
 _PLACEHOLDER = re.compile(r"\$([a-zA-Z_][a-zA-Z0-9_]*)")
 _LITERAL = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"")
 _NUMBERED = re.compile(r"\$[0-9]")
+_READING = frozenset({"SELECT", "WITH", "VALUES", "TABLE", "SHOW"})
 _DOLLAR_QUOTE = re.compile(r"\$[a-zA-Z_0-9]*\$")
 
 
@@ -48,6 +50,8 @@ class SqlSourceConfig(NumbersConfig):
     def check_text(self, text: str) -> None:
         if not text.strip():
             raise ValueError("is no query")
+        if (word := first_word(text)) not in _READING:
+            raise ValueError(f"begins with {word or 'no word'}, and is only read from: write a query, such as SELECT")
         if _DOLLAR_QUOTE.search(text):
             raise ValueError("a text between dollar signs looks like a placeholder: quote it with '…'")
         if _NUMBERED.search(text):
@@ -61,6 +65,12 @@ class SqlSourceConfig(NumbersConfig):
             parametrized(text, name, arm)
 
 
+def first_word(text: str) -> str:
+    """Return the first word of a query in upper case, after comments and brackets."""
+    found = re.match(r"(?:\s|\(|--[^\n]*(?:\n|\Z)|/\*.*?\*/)*([A-Za-z]*)", text, re.DOTALL)
+    return found[1].upper() if found else ""
+
+
 def parametrized(text: str, name: str, arm: Arm) -> tuple[str, tuple[str, ...]]:
     """Return a query with numbered parameters, each a text, and their values. Raises ArmError."""
     values, found = arm.values(name), list[str]()
@@ -68,7 +78,8 @@ def parametrized(text: str, name: str, arm: Arm) -> tuple[str, tuple[str, ...]]:
     def parameter(placeholder: re.Match[str]) -> str:
         if placeholder[1] not in values:
             field = placeholder[1] if placeholder[1] == "target" else f"labels.{placeholder[1]}"
-            raise ArmError(f"{name}.{field}", f"is needed: the source tells versions apart by {placeholder[0]}")
+            text = f"is needed: the source tells versions apart by {placeholder[0]}{meant(placeholder[1])}"
+            raise ArmError(f"{name}.{field}", text)
         if placeholder[1] not in found:
             found.append(placeholder[1])
         return f"${found.index(placeholder[1]) + 1}::text"

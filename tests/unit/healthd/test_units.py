@@ -63,3 +63,9 @@ def test_sizes_that_are_none(written: object) -> None:
     """What is not a size is refused."""
     with pytest.raises(ValidationError):
         SIZE.validate_python(written)
+
+
+@pytest.mark.parametrize(("written", "cure"), [(5, "5%"), ("2.5", "2.5%"), (100, "100%"), (True, "90%"), ("a", "90%")])
+def test_a_ratio_without_its_sign_is_told_how_to_be_written(written: object, cure: str) -> None:
+    with pytest.raises(ValidationError, match=f"write it with its sign, such as {cure}"):
+        RATIO.validate_python(written)

@@ -181,7 +181,7 @@ async def test_the_inspection_shows_the_numbers_and_names_what_is_not_there(peer
     found = await gate.source.inspect()
     await gate.source.close()
     assert found.arms["candidate"].numbers == {"logins.of": 100, "logins.bad": 5}
-    assert found.refused == ("candidate: gone.value: queu.depth is not there; did you mean queue?",)
+    assert found.refused == ("candidate: gone.value: queu.depth is not there; did you mean queue.depth?",)
     assert found.doubtful == ("candidate: later.value: versions.$version is not there",)
 
 

@@ -36,7 +36,10 @@ def test_a_conflict_tells_who_and_until_when() -> None:
     """In words for people and in members for programs."""
     problem = problem_of(refusals.Locked(holder="ci-7", service="api", until=UNTIL, reason="migration"))
     assert (problem.status, problem.title) == (409, "Locked")
-    assert problem.detail == "ci-7 holds the deploy lock of api until 2026-11-01 12:30:00 UTC: migration."
+    assert problem.detail == (
+        "ci-7 holds the deploy lock of api until 2026-11-01 12:30:00 UTC: migration. Wait; or, once you know that its "
+        "deploy is over, `healthd gate unlock api --holder ci-7`."
+    )
     assert problem.extra == {
         "type": "urn:healthd:locked",
         "holder": "ci-7",

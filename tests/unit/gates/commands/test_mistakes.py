@@ -206,3 +206,15 @@ def test_a_request_that_is_not_json(tmp_path: Path) -> None:
     file = tmp_path / "request.json"
     file.write_text("service: api\n")
     told(run(["gate", "verify", "--request", str(file)]), "is not JSON: line 1, column 1: a value is expected")
+
+
+@pytest.mark.parametrize(
+    ("length", "said"),
+    [("5s", "no service is called"), ("5", "no service is called"), ("0s", "not between 1s and 10m"), ("5 s", "not a")],
+)
+def test_a_length_is_a_duration(tmp_path: Path, length: str, said: str) -> None:
+    """As everywhere else; a number alone is seconds, as it was."""
+    file = tmp_path / "healthd.yaml"
+    file.write_text("services: {api: {source: {kind: push}}}\n")
+    result = run(["source", "test", "shop", "--for", length, "-c", str(file)])
+    assert said in result.output

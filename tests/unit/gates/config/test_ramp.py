@@ -46,6 +46,12 @@ def test_ramps_that_mean_nothing(ramp: dict[str, Any], says: str) -> None:
         Ramp.model_validate(ramp)
 
 
+def test_a_budget_is_no_share() -> None:
+    with pytest.raises(ValidationError, match="'1%' is a share, and this is a number of requests: write one, such as"):
+        Ramp.model_validate({"budget": "1%"})
+    assert Ramp.model_validate({"budget": "100"}).budget == 100
+
+
 def test_what_it_says_to_the_judge() -> None:
     assert (Ramp().pace, Ramp().longest) == (Pace(4.0), 3600)
     fixed = Ramp.model_validate({"steps": ["1%", "50%"], "step_timeout": "60s"})

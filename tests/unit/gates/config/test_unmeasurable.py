@@ -40,6 +40,14 @@ def test_what_a_hook_names_is_looked_at_too() -> None:
     assert problem.startswith("services.api: policy canary has a criterion of latency")
 
 
+@pytest.mark.parametrize(("name", "told"), [("versoin", "$version"), ("targets", "$target"), ("colour", None)])
+def test_a_placeholder_that_is_almost_one_of_every_gate_is_told(name: str, told: str | None) -> None:
+    """It may be a label; the gates that lack it would be refused one by one."""
+    source = {**SCRAPE, "requests": f'http_requests_total{{version="${name}"}}'}
+    notes = list(unmeasurable(config(source, "errors")))
+    assert [f"did you mean {told}?" in note for note in notes] == ([True] if told else [])
+
+
 def test_a_check_of_the_configuration_tells_it() -> None:
     """As a note: the rest of the configuration is fine."""
     assert any("policy canary" in note for note in config(SCRAPE).notes)
