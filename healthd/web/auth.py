@@ -168,9 +168,8 @@ class Guard:
     def bearer_of(self, token: str, scope: str) -> Caller:
         """Return the holder of a token that a form brought, whatever else the browser sent. Raises Problem 401 or
         403."""
-        return self._with_scope(
-            self._by_token(token or None, "write your token, as `healthd token new` printed it"), scope
-        )
+        fault = _UNKNOWN if token else "write your token, as `healthd token new` printed it"
+        return self._with_scope(self._by_token(token or None, fault), scope)
 
     def _with_scope(self, caller: Caller, scope: str) -> Caller:
         if not caller.may(scope):

@@ -7,6 +7,7 @@ from structlog.testing import capture_logs
 
 from healthd.runtime.repeats import Repeats
 from healthd.web.auth import new_token
+from healthd.web.problems import Problem
 from healthd.web.refusals import Reason, Refusals
 from tests.fakes.monitoring import UP
 from tests.unit.healthd.web.conftest import Open
@@ -76,3 +77,12 @@ async def test_sign_ins_that_fail_are_counted_and_told(open_site: Open) -> None:
     assert counted == [Reason.UNKNOWN_TOKEN] * 31
     assert [line["times"] for line in logged] == [1, 30]
     assert "guessed" not in str(logged)
+
+
+@pytest.mark.parametrize(("token", "said"), [("", "write your token"), ("wrong", "this token is not known")])
+async def test_a_token_of_a_form(open_site: Open, token: str, said: str) -> None:
+    """Who wrote one is not told to write one."""
+    site, _ = await open_site()
+    with pytest.raises(Problem) as caught:
+        site.guard.bearer_of(token, "gates:verify")
+    assert (caught.value.status, caught.value.detail.startswith(said)) == (401, True)
