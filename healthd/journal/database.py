@@ -62,6 +62,11 @@ class Database:
             return False
         return self._failed_at is None or self._clock.steady() - self._failed_at > _TROUBLED_SECONDS
 
+    @property
+    def was_open(self) -> bool:
+        """True once it could be used: whoever wrote into it did so after that."""
+        return self._was_open
+
     async def open(self) -> None:
         """Connect, and bring the tables up to date; only once. Raises JournalError."""
         async with self._lock:

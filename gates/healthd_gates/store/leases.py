@@ -112,6 +112,8 @@ class Leases:
 
     async def let_go(self) -> None:
         """Release all gates for others to take; at shutdown. Raises JournalError."""
+        if not self._database.was_open:  # none was ever taken: a start that failed has nothing to release
+            return
         async with self._database.write() as connection:
             mine = sa.and_(tables.gates.c.owner == self.replica, tables.gates.c.state.not_in(_OVER))
             await connection.execute(sa.update(tables.gates).where(mine).values(owner=None))
