@@ -12,6 +12,7 @@ from pydantic import AwareDatetime, SecretStr, model_validator
 from healthd.config.auth_grant import Grant
 from healthd.config.identity import Identity
 from healthd.config.model import Model
+from healthd.config.window import matches
 
 
 class Token(Grant):
@@ -50,10 +51,10 @@ class Auth(Model):
         return self
 
     def strangers(self, section: str, known: Collection[str]) -> list[tuple[str, str]]:
-        """Return each caller that is bound to a name that does not exist, with that name. A pattern may match later."""
+        """Return each caller that is bound to a name, or a pattern, that nothing has, with it."""
         return [
             (caller.name, name)
             for caller in (*self.tokens, *self.identities)
             for name in getattr(caller, section)
-            if not any(character in name for character in "*?[") and name not in known
+            if name not in known and not any(matches(each, (name,)) for each in known)
         ]

@@ -289,7 +289,7 @@ class Settings(Model):
 
     def notes_on_callers(self, section: str, known: Collection[str]) -> list[str]:
         """Return a note for each name that a token is bound to and that is not under a section. It is no error: tokens
-        may stand in a file that several environments share."""
+        may stand in a file that several environments share, and a pattern may match later."""
         strangers = self.auth.strangers(section, known)
         return [f"auth: {caller} is bound to {not_under(section, name, known)}" for caller, name in strangers]
 

@@ -5,6 +5,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from healthd.config.settings import Settings
+from healthd_gates.config.settings import Config
 
 
 def test_words_that_are_set_aside_are_told_with_their_place() -> None:
@@ -50,4 +51,21 @@ def test_windows_that_cover_nothing_are_told() -> None:
         "silences.0: covers no check: none has the label tema=shop; did you mean team?",
         "silences.1: covers no check: none is called pya-*",
         "silences.2: covers no check: none has the label team=web",
+    ]
+
+
+def test_what_a_token_is_bound_to_and_nothing_has_is_told() -> None:
+    """A pattern too: a slip in one binds to nothing, and may be right for names that come later."""
+    token = {"name": "ci", "hash": "sha256:" + "0" * 64, "role": "deployer", "services": ["pya-*", "pay-*", "shp"]}
+    watch = {**token, "name": "watch", "hash": "sha256:" + "1" * 64, "services": [], "checks": ["db-?", "sel*"]}
+    push: dict[str, object] = {"source": {"kind": "push"}}
+    services = {"pay-api": push, "shop": push}
+    config = Config.model_validate(
+        {"checks": {"self": {"kind": "process"}}, "services": services, "auth": {"tokens": [token, watch]}}
+    )
+    told = [note for note in config.notes if note.startswith("auth:")]
+    assert sorted(told) == [
+        "auth: ci is bound to 'pya-*', which is not under services",
+        "auth: ci is bound to 'shp', which is not under services; did you mean shop?",
+        "auth: watch is bound to 'db-?', which is not under checks",
     ]
