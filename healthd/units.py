@@ -6,9 +6,9 @@ import re
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
-from healthd.runtime.web_address import ShownMasked
+from healthd.runtime.web_address import ShownMasked, require_http
 from healthd.wording import shape
 
 _DURATION = re.compile(r"(?P<number>\d+(?:\.\d+)?)(?P<unit>ms|s|m|h|d)")
@@ -94,6 +94,7 @@ Ratio = Annotated[
 HttpAddress = Annotated[
     str,
     Field(pattern=shape(r"^https?://[^\s/?#]+", "an address that begins with http:// or https://")),
+    AfterValidator(require_http),
     ShownMasked(),
 ]
 """Address whose user, keys and secret parts of the path are shown as `***`."""

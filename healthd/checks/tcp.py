@@ -10,6 +10,7 @@ from pydantic import ConfigDict, Field, SecretStr, model_validator
 
 from healthd.checks.connect import Endpoint, connect, explain
 from healthd.checks.contract import CheckConfig, CheckContext
+from healthd.checks.host import Host
 from healthd.model import FailureKind, Result
 
 _LONGEST_BANNER = 4096  # bytes
@@ -19,7 +20,7 @@ class TCPConfig(CheckConfig):
     model_config = ConfigDict(hide_input_in_errors=True)
 
     kind: Literal["tcp"] = "tcp"
-    host: str = Field(min_length=1)
+    host: Host
     """Name or address of the host."""
     port: int = Field(ge=1, le=65535)
     """Port of the service."""

@@ -14,6 +14,7 @@ from pydantic import Field, model_validator
 from healthd.checks.certificates import Expiries, Expiry, expiries
 from healthd.checks.connect import Endpoint, connect, explain
 from healthd.checks.contract import CheckConfig, CheckContext
+from healthd.checks.host import Host
 from healthd.checks.starttls import NoTLSOfferedError, StartTLS, prepare
 from healthd.checks.trust import CAFileError, explain_distrust, trust
 from healthd.model import FailureKind, Observed, Result
@@ -25,7 +26,7 @@ class TLSConfig(CheckConfig):
     kind: Literal["tls"] = "tls"
     interval: Duration = 60.0
     timeout: Duration = 5.0
-    host: str = Field(min_length=1)
+    host: Host
     """Name or address of the host."""
     port: int = Field(443, ge=1, le=65535)
     """Port of the service."""

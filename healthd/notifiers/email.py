@@ -19,6 +19,7 @@ import structlog
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 
 from healthd.checks.connect import Endpoint
+from healthd.checks.host import Host
 from healthd.checks.trust import CAFileError, trust
 from healthd.checks.unreachable import why_unreached
 from healthd.notifiers.contract import DeliveryError, NotifierConfig, NotifierContext
@@ -33,7 +34,7 @@ _PORTS = {"starttls": 587, "tls": 465, "none": 25}
 
 class EmailConfig(NotifierConfig):
     kind: Literal["email"]
-    host: str = Field(min_length=1)
+    host: Host
     """Host of the SMTP server."""
     port: int | None = Field(None, ge=1, le=65535)
     """Port of the server; by default 587 with `starttls`, 465 with `tls`, 25 with `none`."""

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import ClassVar, Literal
 
-from pydantic import SecretStr
-
 from healthd.notifiers.contract import NotifierConfig, NotifierContext
 from healthd.notifiers.notice import Notice, Severity, urgency
 from healthd.notifiers.posting import post
 from healthd.notifiers.wording import headline, paragraph, word
+from healthd.runtime.web_address import SecretHttpUrl
 
 _COLOURS = {Severity.CRITICAL: "#d32f2f", Severity.WARNING: "#f9a825", Severity.INFO: "#388e3c"}
 _LONGEST = 2900  # characters of a section; Slack's limit is 3,000
@@ -20,7 +19,7 @@ _LISTED, _LONGEST_LINE = 20, 140  # of notices not shown in full: lines of an at
 
 class SlackConfig(NotifierConfig):
     kind: Literal["slack"]
-    url: SecretStr
+    url: SecretHttpUrl
     """Address of the incoming webhook, which is a secret."""
 
 

@@ -12,11 +12,12 @@ from pydantic import SecretStr
 from healthd.notifiers.contract import NotifierConfig, NotifierContext
 from healthd.notifiers.notice import Notice
 from healthd.notifiers.posting import post
+from healthd.runtime.web_address import SecretHttpUrl
 
 
 class CloudEventsConfig(NotifierConfig):
     kind: Literal["webhook"]
-    url: SecretStr
+    url: SecretHttpUrl
     """Address to post to."""
     token: SecretStr | None = None
     """Bearer token to send."""

@@ -3,15 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import urlsplit, urlunsplit
 
-from pydantic import GetCoreSchemaHandler
+from pydantic import AfterValidator, GetCoreSchemaHandler, SecretStr
 from pydantic_core import CoreSchema, core_schema
 
 from healthd.runtime.secret_forms import is_key, is_secret_name, looks_secret, parts_of_address
 
 _MASK = "***"
+
+
+def require_http(url: str) -> str:
+    """Return a valid http address. Raises ValueError, without the address, which may be a secret."""
+    try:
+        address = urlsplit(url)
+        valid = address.scheme in ("http", "https") and bool(address.hostname) and (address.port or 1) > 0
+    except ValueError:  # a port, or brackets
+        valid = False
+    if not valid or any(character.isspace() for character in url):
+        raise ValueError("is not a URL: write http://host/path or https://host/path")
+    return url
+
+
+def _require_http_secret(url: SecretStr) -> SecretStr:
+    require_http(url.get_secret_value())
+    return url
+
+
+SecretHttpUrl = Annotated[SecretStr, AfterValidator(_require_http_secret)]
 
 
 class WebAddress(str):

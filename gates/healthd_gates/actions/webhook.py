@@ -18,6 +18,7 @@ from healthd.checks.connect import Endpoint
 from healthd.checks.unreachable import why_unreached
 from healthd.http.retry_after import seconds_to_wait
 from healthd.http.session import new_session
+from healthd.runtime.web_address import SecretHttpUrl
 from healthd.units import stamp
 from healthd_gates.actions.contract import ActionConfig, ActionContext, ActionRequest, ActionResult, Ending
 from healthd_gates.sources.endpoint import Tls
@@ -29,12 +30,6 @@ _TRY_AGAIN = (408, 409, 425, 429)
 _OWN_HEADERS = frozenset(
     {"accept-encoding", "content-type", "content-length", "host", "idempotency-key", "x-healthd-signature"}
 )
-
-
-def _address(url: SecretStr) -> SecretStr:
-    if not re.fullmatch(r"https?://[^\s/?#]+\S*", url.get_secret_value()):
-        raise ValueError("write a whole address: https://host/path")
-    return url
 
 
 def _free_headers(headers: dict[str, SecretStr]) -> dict[str, SecretStr]:
@@ -50,7 +45,7 @@ def _free_headers(headers: dict[str, SecretStr]) -> dict[str, SecretStr]:
 
 class WebhookConfig(ActionConfig):
     kind: Literal["webhook"] = "webhook"
-    url: Annotated[SecretStr, AfterValidator(_address)]
+    url: SecretHttpUrl
     """The address to POST to; treated as a secret, since addresses often contain one."""
     secret: SecretStr | None = Field(None, min_length=16)
     """The key of the signature in `X-Healthd-Signature`, at least 16 characters; unsigned without one."""

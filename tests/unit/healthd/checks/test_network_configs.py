@@ -24,6 +24,12 @@ def build(kind: str, **options: Any) -> CheckConfig:
     [
         ("tcp", {"host": "a", "port": 0}, "port"),
         ("tcp", {"host": "", "port": 1}, "host"),
+        ("tcp", {"host": "127.0.0.1:80", "port": 80}, "the port goes into port"),
+        ("tcp", {"host": "[::1]:80", "port": 80}, "the port goes into port"),
+        ("tcp", {"host": "[::1]", "port": 80}, "without brackets: ::1"),
+        ("tcp", {"host": "tcp://db", "port": 80}, "without a scheme, a user or a path"),
+        ("tls", {"host": "shop.example:443"}, "the port goes into port"),
+        ("tls", {"host": "https://shop.example"}, "without a scheme, a user or a path"),
         ("tcp", {"host": "a", "port": 1, "send": "x"}, "send without expect"),
         ("http", {"url": "example.com/health"}, "http://host/path"),
         ("http", {"url": "ftp://example.com"}, "http://host/path"),

@@ -148,6 +148,7 @@ async def test_a_server_that_hangs_holds_one_thread() -> None:
     ("options", "said"),
     [
         ({"user": "x"}, "user and password, or neither"),
+        ({"host": "mail:25"}, "the port goes into port"),
         ({**LOGIN, "security": "none"}, "never sent without encryption"),
         ({"to": ["a@example.test", "A@example.test"]}, "stands there twice"),
         ({"from": "a@b\nBcc: c@d"}, "pattern"),

@@ -1,9 +1,11 @@
 """Addresses that people need to read and in which a secret may stand: in what is shown, and in what others repeat."""
 
+import json
 from typing import Any
 
 import pytest
 
+from healthd.config.file import ConfigError, parse
 from healthd.runtime.redaction import Redactor, secrets_of
 from healthd.runtime.web_address import WebAddress
 from healthd_gates.config.settings import Config
@@ -59,3 +61,27 @@ def test_no_address_of_the_configuration_shows_its_secrets() -> None:
     said = f"https://mimir.example/t/{KEY}/api/v1/query answered 404 with dedup true: no /t/{KEY}, nor k={KEY}"
     assert KEY not in redact(said)
     assert redact("mimir.example answered with dedup true") == "mimir.example answered with dedup true"
+
+
+@pytest.mark.parametrize(
+    "url", ["ftp://u:pw@h/x", "h/x", "http://", "http://:80/", "http://h:99999/", "http://[::1/", "http://h/a b"]
+)
+@pytest.mark.parametrize(
+    ("section", "entry"),
+    [
+        ("notifiers", {"kind": "webhook"}),
+        ("notifiers", {"kind": "slack"}),
+        ("notifiers", {"kind": "alertmanager"}),
+        ("notifiers", {"kind": "grafana", "token": "t"}),
+        ("notifiers", {"kind": "pagerduty", "routing_key": "k" * 32}),
+        ("actions", {"kind": "webhook"}),
+    ],
+    ids=lambda it: it["kind"] if isinstance(it, dict) else it,
+)
+def test_an_address_that_cannot_be_called_is_refused(section: str, entry: dict[str, str], url: str) -> None:
+    """Before the night in which it is needed, with its key and without the password."""
+    with pytest.raises(ConfigError) as caught:
+        parse(json.dumps({section: {"it": {**entry, "url": url}}}), "healthd.yaml", Config, {})
+    assert [problem.key for problem in caught.value.problems] == [f"{section}.it.url"]
+    assert "pw" not in str(caught.value)
+    assert "http://" in str(caught.value)
