@@ -31,7 +31,8 @@ def check_notice(
         facts["failure"] = result.kind.value
     if down and dependents and not healthy:
         facts["holds_back"] = ", ".join(dependents[:_NAMED]) + (", …" if len(dependents) > _NAMED else "")
-    standing = "in maintenance" if state.maintenance is not None else state.status.value
+    paused = state.covered("pause") is not None and state.covered("maintenance") is None
+    standing = "paused" if paused else "in maintenance" if state.maintenance is not None else state.status.value
     if state.maintenance is not None:
         detail = state.maintenance
     elif state.overdue:

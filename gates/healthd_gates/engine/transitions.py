@@ -71,7 +71,9 @@ def decision_of(standing: Standing, moment: datetime, *, promotes: bool, notes: 
     assert standing.verdict is not None
     counts_as: Literal[Verdict.PASS, Verdict.FAIL] = Verdict.PASS if promotes else Verdict.FAIL
     telling = [criterion.sentence for criterion in standing.criteria if criterion.critical]
-    said = [f"The source says: {'; '.join(notes[:_NOTES_TOLD])}."] if notes else []
+    noted = "; ".join(notes[:_NOTES_TOLD])
+    stop = "" if noted.endswith((".", "?", "!")) else "."  # a hint asks: did you mean …?
+    said = [f"The source says: {noted}{stop}"] if notes else []
     parts = (*said, *telling) if standing.reason.is_silence else (*telling, *said)
     sentence = " ".join((standing.sentence, *parts))
     return Decision(standing.verdict, counts_as, standing.reason.value, sentence, moment)

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from healthd.config.window import Window
 from healthd_gates.config.freeze_window import Freeze, frozen
+from healthd_gates.config.settings import Config
 
 WEEKEND = Freeze.model_validate({"cron": "0 17 * * FRI", "for": "62h", "reason": "weekend"})
 FRIDAY = datetime(2026, 11, 20, 17, tzinfo=UTC)
@@ -174,3 +175,14 @@ def test_the_longest_window_costs_few_looks(cron: str, monkeypatch: pytest.Monke
     monkeypatch.setattr(CronTrigger, "get_next_fire_time", counted)
     Freeze.model_validate({"cron": cron, "for": "366d", "reason": "x"}).until(FRIDAY)
     assert looks < 50
+
+
+def test_a_freeze_of_no_service_is_told() -> None:
+    """Of a label that no service has; one that covers all covers those that there are."""
+    services = {"app": {"source": {"kind": "push"}, "labels": {"team": "shop"}}}
+    often = {"cron": "0 17 * * FRI", "for": "2h", "reason": "x"}
+    freeze = [{**often, "labels": {"tema": "shop"}}, {**often, "labels": {"team": "s*"}}, often]
+    notes = Config.model_validate({"services": services, "freeze": freeze}).notes
+    assert [note for note in notes if note.startswith("freeze")] == [
+        "freeze.0: covers no service: none has the label tema=shop; did you mean team?"
+    ]

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from healthd.config.settings import Settings
-from healthd.config.window import Window
+from healthd.config.window import Window, WindowKind
 from healthd.metrics import Metrics
 from healthd.model import Probe, Result, Status
+from healthd.monitoring.cover import Cover
 from healthd.notifiers import NOTIFIERS
 from healthd.notifiers.notice import Notice, Severity
 from healthd.notifiers.routes import Route
@@ -122,6 +123,15 @@ async def test_maintenance_is_quiet_and_its_end_is_not(talk: Talk) -> None:
         assert talk.said == {}
         await asyncio.sleep(20)
     assert talk.said == {"hook": ["db unhealthy critical"]}
+
+
+@pytest.mark.parametrize(("kind", "standing"), [("pause", "paused"), ("maintenance", "in maintenance")])
+async def test_the_end_of_a_failure_says_what_covers_it(talk: Talk, kind: WindowKind, standing: str) -> None:
+    talk.configure()
+    talk.put("db", DOWN)
+    covers = (Cover(kind, "moving", MIDNIGHT),)
+    notice = check_notice(replace(talk.board.check("db"), covers=covers), "host", MIDNIGHT)
+    assert (notice.firing, notice.standing, notice.detail) == (False, standing, "moving")
 
 
 async def test_a_reload_tells_who_is_new(talk: Talk) -> None:
