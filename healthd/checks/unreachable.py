@@ -41,6 +41,13 @@ def brief(error: Exception, url: str) -> str:
     return why_unreached(error, _endpoint(URL(url))) if isinstance(error, _CONNECTION) else describe(error)
 
 
+def brief_of_any(error: Exception) -> str:
+    """Return `brief` for an error of one of several calls: aiohttp's own of a connection know host and port."""
+    if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ClientConnectorCertificateError):
+        return why_unreached(error, Endpoint(str(error.host), error.port or 0))
+    return describe(error)
+
+
 def _no_handshake(error: Exception, endpoint: Endpoint) -> str:
     """Return why TLS was not agreed on, without the codes and source lines of OpenSSL."""
     if isinstance(error, ssl.SSLCertVerificationError):

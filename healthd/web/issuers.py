@@ -18,6 +18,7 @@ import aiohttp
 import structlog
 
 from healthd.checks.trust import CAFileError, trust
+from healthd.checks.unreachable import brief_of_any
 from healthd.config.identity import Identity, texts_of
 from healthd.http.session import new_session
 from healthd.runtime.clock import Clock
@@ -109,7 +110,8 @@ class Issuers:
                 known.keys = await with_deadline(_PATIENCE, _fetch(source), name="keys of an issuer")
                 known.fetched, known.trouble = self._clock.steady(), ""
             except (aiohttp.ClientError, TimeoutError, OSError, ValueError, CAFileError, _UnusableError) as error:
-                known.trouble = str(error) or type(error).__name__
+                ours = isinstance(error, CAFileError | _UnusableError)
+                known.trouble = str(error) if ours else brief_of_any(error)
                 if times := self._repeats.count(source.issuer):
                     _log.warning("keys of issuer not fetched", issuer=source.issuer, problem=known.trouble, times=times)
 

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import aiohttp
 
-from healthd.checks.failures import describe
+from healthd.checks.unreachable import brief_of_any
 from healthd_gates.actions.contract import ActionConfig, ActionContext, ActionRequest, ActionResult, Ending, Unable
 from healthd_gates.actions.kubernetes.api import Cluster, Object, Right
 from healthd_gates.actions.kubernetes.argo import look_at_rollout
@@ -106,7 +106,7 @@ class Kubernetes:
         except AmbiguousError as error:
             outcome = ActionResult(Ending.REFUSED, str(error))
         except (aiohttp.ClientError, OSError) as error:
-            outcome = ActionResult(Ending.RETRY, f"the Kubernetes API was not reached: {describe(error)}")
+            outcome = ActionResult(Ending.RETRY, f"the Kubernetes API was not reached: {brief_of_any(error)}")
         return replace(outcome, detail=f"{self._config.object_name}: {outcome.detail}")
 
     async def _look(self, order: ActionRequest) -> ActionResult | Move | Waiting:

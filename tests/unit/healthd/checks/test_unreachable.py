@@ -7,7 +7,7 @@ import ssl
 import aiohttp
 import pytest
 
-from healthd.checks.unreachable import brief
+from healthd.checks.unreachable import brief, brief_of_any
 from tests.servers.ports import HOST, free_port
 
 RAW = re.compile(r"ssl:|_ssl\.c|\[Errno|\[SSL|WRONG_VERSION|Connect call")
@@ -18,6 +18,7 @@ async def failed(url: str) -> str:
         with pytest.raises((aiohttp.ClientError, OSError)) as caught:
             await session.get(url)
     said = brief(caught.value, url)
+    assert not RAW.search(brief_of_any(caught.value))
     assert not RAW.search(said), said
     assert "secret" not in said
     return said
