@@ -6,6 +6,8 @@ The queries and the meaning of the answers are the checks' own.
 from __future__ import annotations
 
 import asyncio
+import errno
+import re
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -15,6 +17,7 @@ from asyncpg import exceptions as errors
 from pydantic import AfterValidator, SecretStr
 
 from healthd.addresses.postgresql import read_postgresql
+from healthd.checks.connect import Endpoint
 from healthd.checks.database import checked_uri, first_line
 from healthd.checks.failures import classify, describe
 from healthd.checks.postgresql_hosts import without_silent_hosts
@@ -56,6 +59,7 @@ _KINDS: dict[type[BaseException], FailureKind] = {
     asyncpg.PostgresError: FailureKind.UNEXPECTED_RESPONSE,
     asyncpg.InternalClientError: FailureKind.UNEXPECTED_RESPONSE,
 }
+_REFUSED = re.compile(rf"\[Errno {errno.ECONNREFUSED}\] Connect call failed \('([^']+)', (\d+)")  # of asyncio
 _POOLER_IS_FULL = "no more connections allowed"  # of PgBouncer, which has one SQLSTATE for all its refusals
 _CONNECT_SECONDS = 60.0  # where the URI sets none; the deadline of a probe is shorter
 
@@ -171,4 +175,8 @@ def failure(error: BaseException) -> Result:
     # Its text would show a part of the URI. A certificate that does not verify is both types, and not meant here.
     if isinstance(error, ValueError) and not isinstance(error, OSError):
         return Result.unhealthy(FailureKind.MISCONFIGURED, "the driver cannot read the URI: see its options and port")
+    places = _REFUSED.findall(str(error)) if isinstance(error, OSError) else []
+    if places and len(places) == str(error).count("[Errno "):
+        where = " nor on ".join(str(Endpoint(host, int(port))) for host, port in places)
+        return Result.unhealthy(FailureKind.CONNECT, f"nobody listens on {where}")
     return Result.unhealthy(classify(error), describe(error))

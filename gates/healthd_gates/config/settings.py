@@ -256,10 +256,17 @@ def _asks_about_what_there_is(hook: HookConfig, info: ValidationInfo) -> HookCon
     for name in hook.policies():
         if name in policies and policies[name].quarantine:
             raise ValueError(f"names {name!r} for a preflight, before there is a version: give it quarantine: false")
-    for deploys in hook.deploys() if hook.alternates else ():
+    for deploys in hook.deploys():
         service: Service | None = info.data.get("services", {}).get(deploys.service)
         policy = policies.get(deploys.policy or service.policy) if service is not None else None
-        if service is not None and policy is not None and counts_by_place(service, policy):
+        if service is None or policy is None:
+            continue
+        if policy.needs_baseline and deploys.baseline is None:
+            raise ValueError(
+                f"names {deploys.service} without a baseline, and policy {deploys.policy or service.policy} compares "
+                "with the version beside it: add baseline: {version: stable}, with its target or labels"
+            )
+        if hook.alternates and counts_by_place(service, policy):
             raise ValueError(
                 f"names {deploys.service}, whose source counts by target group, and {hook.kind} swaps the groups of "
                 "both versions at every deployment: such numbers are the old version's every second time. Take a "

@@ -222,13 +222,18 @@ def filled_in(raw: Any, *, by_target: bool = False) -> Any:
     return {**options, **raw}
 
 
+_PROCESS = ("up", "started")
+"""Selectors of which no preset depends: not every runtime has them."""
+
+
 def other_preset(
     preset: PresetName | None, selectors: Mapping[Any, Selector], names: Collection[str]
 ) -> tuple[str, ...]:
     """Return what a preset needs of whose selectors some select no existing metric, and which presets the metrics'
-    names look like."""
+    names look like; nothing where the names are not known, or only the process's own metrics are missing."""
     known = {name.removesuffix("_total") for name in names}
-    if all(selector.name.removesuffix("_total") in known for selector in selectors.values()):
+    counted = [selector for use, selector in selectors.items() if use not in _PROCESS]
+    if not known or all(selector.name.removesuffix("_total") in known for selector in counted):
         return ()
     like = [name for name, each in PRESETS.items() if each.requests.removesuffix("_total") in known]
     if preset in like:

@@ -56,8 +56,11 @@ async def inspect(
             refused += [f"{name}: {what}" for what in wrong]
             doubtful += [f"{name}: {what}" for what in odd]
             unseen += [f"{name}: {what}" for what in _values(found, selectors[name]) if not odd]
+            declared = _declared(found)
+            if (requests := selectors[name][Family.REQUESTS].name) in declared:
+                unseen.append(f"{name}: {requests} is declared and has no series yet: no request was counted")
             names = {sample.name for family in found for sample in family.samples}
-            doubtful += other_preset(preset, selectors[name], names)
+            doubtful += other_preset(preset, selectors[name], names | declared)
         else:
             arms[name] = ArmInspection()
     return Inspection(arms, tuple(dict.fromkeys(refused)), tuple(dict.fromkeys(doubtful)), tuple(unseen))
@@ -72,6 +75,13 @@ def _values(found: Sequence[Metric], selectors: Mapping[Family, Selector]) -> li
     return [f"{family.value}: {what}" for family, what in missing.items() if what]
 
 
+def _declared(found: Sequence[Metric]) -> set[str]:
+    """Return the names of the series that a page declares and does not have yet: a metric with labels has none before
+    the first request."""
+    empty = [family.name for family in found if not family.samples]
+    return {name + suffix for name in empty for suffix in ("", "_total", "_count", "_sum", "_bucket")}
+
+
 def _arm(
     found: Sequence[Metric],
     selectors: Mapping[Family, Selector],
@@ -82,12 +92,13 @@ def _arm(
     kinds = {sample.name: family.type for family in found for sample in family.samples}
     wrong, odd, series = list[str](), list[str](), dict[str, int]()
     edges: set[float] = set()
+    declared = _declared(found)
     for family, selector in selectors.items():
         labels = series_of(selector.name, samples)
         matched = [each for each in labels if selector.matches(selector.name, each)]
         if matched:
             series[family.value] = len(matched)
-        if not labels:
+        if not labels and selector.name not in declared:
             odd.append(f"{family.value}: {missing_metric(selector, sorted(kinds))}")
         elif (misnamed := missing_label(written[family].of_any_arm(), labels)) is not None:
             (wrong if family in _COUNTED else odd).append(f"{family.value}: {misnamed}")

@@ -46,11 +46,11 @@ class Sql(NumbersSource):
         except TimeoutError as error:
             self._connection.drop()
             waited = self._connection.waited_for(self._timeout)
-            raise SourceUnavailable(FailureKind.TIMEOUT, self._redact(waited)) from error
+            raise SourceUnavailable(FailureKind.TIMEOUT, self._redact(f"PostgreSQL: {waited}")) from error
         except postgresql.FAILURES as error:
             result = postgresql.failure(error)
             assert result.kind is not None
-            raise SourceUnavailable(result.kind, self._redact(result.message)) from error
+            raise SourceUnavailable(result.kind, self._redact(f"PostgreSQL: {result.message}")) from error
         return {name: {_DATABASE: _answered(name, texts, asked, found)} for name in self._named}
 
     async def close(self) -> None:

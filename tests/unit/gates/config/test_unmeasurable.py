@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from healthd_gates.config.settings import Config
 from healthd_gates.config.unmeasurable import unmeasurable
@@ -35,9 +36,24 @@ def test_a_criterion_of_latency_needs_latencies(source: dict[str, Any], policy: 
 
 def test_what_a_hook_names_is_looked_at_too() -> None:
     """It may take another policy than the service's own."""
-    hook = {"kind": "flagger", "canaries": {"shop/api": {"service": "api", "policy": "canary"}}}
+    canary = {"service": "api", "policy": "canary", "baseline": {"version": "primary"}}
+    hook = {"kind": "flagger", "canaries": {"shop/api": canary}}
     [problem] = unmeasurable(config(SCRAPE, "errors", hooks={"flagger": hook}))
     assert problem.startswith("services.api: policy canary has a criterion of latency")
+
+
+@pytest.mark.parametrize(
+    "hook",
+    [
+        {"kind": "argo_rollouts", "rollouts": {"shop/api": {"service": "api", "policy": "canary"}}},
+        {"kind": "spinnaker", "stages": {"deploy": {"service": "api", "policy": "canary"}}},
+        {"kind": "datadog", "gates": {"api/prod": {"service": "api", "policy": "canary"}}},
+    ],
+)
+def test_a_hook_of_a_policy_that_compares_needs_a_baseline(hook: dict[str, Any]) -> None:
+    """Every call would be refused."""
+    with pytest.raises(ValidationError, match="names api without a baseline, and policy canary compares"):
+        config({"kind": "push"}, "errors", hooks={"tool": hook})
 
 
 @pytest.mark.parametrize(("name", "told"), [("versoin", "$version"), ("targets", "$target"), ("colour", None)])

@@ -173,6 +173,8 @@ def test_an_editor_asks_for_a_preset_or_for_the_selectors() -> None:
         ("kong", ["kong_bandwidth_bytes"], ("preset kong: Kong's prometheus plugin needs status_code_metrics",)),
         ("micrometer", ["http_server_requests_seconds_count"], ("percentiles-histogram",)),
         ("haproxy", ["haproxy_backend_http_responses"], ()),
+        ("prom_client", ["http_request_duration_seconds_bucket", "http_request_duration_seconds_count"], ()),
+        ("prom_client", [], ()),
     ],
 )
 def test_what_is_missing_is_named_with_what_must_be_switched_on(
@@ -198,6 +200,31 @@ async def test_the_inspection_of_a_page_guesses_the_preset() -> None:
     selectors = {"candidate": config.selectors("candidate", CANDIDATE)}
     found = await inspect({"candidate": ["http://a/metrics"]}, selectors, config.written, get, ())
     assert "the metrics look like preset: django" in found.doubtful
+
+
+async def test_a_fresh_page_without_a_request_is_no_missing_metric() -> None:
+    """A histogram with labels has no series before the first request; its declaration says that it is there."""
+    config = scrape("prom_client")
+
+    async def get(_address: str, _accept: str) -> tuple[str, str]:
+        return "# TYPE http_request_duration_seconds histogram\n# TYPE up gauge\nup 1\n", PLAIN
+
+    selectors = {"candidate": config.selectors("candidate", CANDIDATE)}
+    found = await inspect({"candidate": ["http://a/metrics"]}, selectors, config.written, get, (), "prom_client")
+    assert (found.refused, found.doubtful) == ((), ())
+    assert found.unseen == (
+        "candidate: http_request_duration_seconds_count is declared and has no series yet: no request was counted",
+    )
+
+
+def test_the_process_own_metrics_are_not_the_presets() -> None:
+    """Where only these are missing, the exporter counts requests all the same."""
+    selectors = {
+        key: Selector.parse(text) for key, text in PRESETS["prom_client"].selectors("", by_target=False).items()
+    }
+    names = ["http_request_duration_seconds_bucket", "http_request_duration_seconds_count"]
+    assert "started" in selectors
+    assert other_preset("prom_client", selectors, names) == ()
 
 
 def test_a_status_that_no_series_has_is_no_error_of_every_request() -> None:

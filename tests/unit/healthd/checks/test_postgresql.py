@@ -101,6 +101,25 @@ def test_errors_have_kinds(error: Exception, kind: FailureKind) -> None:
     assert "part of the URI" not in result.message
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[Errno 111] Connect call failed ('127.0.0.1', 4395)", "nobody listens on 127.0.0.1:4395"),
+        (
+            "Multiple exceptions: [Errno 111] Connect call failed ('::1', 5432, 0, 0), "
+            "[Errno 111] Connect call failed ('127.0.0.1', 5432)",
+            "nobody listens on [::1]:5432 nor on 127.0.0.1:5432",
+        ),
+        ("[Errno 113] Connect call failed ('10.0.0.1', 5432)", "OSError: [Errno 113]"),
+    ],
+)
+def test_a_port_on_which_nobody_listens_is_named(text: str, said: str) -> None:
+    """As asyncio words it, of one address and of several."""
+    result = failure(OSError(text))
+    assert result.kind is FailureKind.CONNECT
+    assert result.message.startswith(said)
+
+
 def test_a_storage_without_wal_has_no_lag_to_tell() -> None:
     """As a reader of Aurora: its role and connections are judged, and nobody claims to know how far it is behind."""
     reader = replace(PRIMARY, recovering=True, read_only=True, knows_lag=False)
