@@ -26,6 +26,7 @@ class Report:
     version: str = ""
     reason: str = ""
     gates: list[GateDocument] = field(default_factory=list)
+    ramp: RampDocument | None = None
     exposed_at: float | None = None
     back_at: float | None = None
 
@@ -67,19 +68,14 @@ class Report:
         if (errors := self._errors()) is not None:
             text += f"; {errors.bad:,.0f} of its {errors.requests:,.0f} requests that healthd saw failed"
         if (seconds := self.exposed_seconds) is not None:
-            ramp = self._ramp()
-            had = "the traffic" if ramp is None else f"up to {ramp.width} of the traffic"
+            had = "the traffic" if self.ramp is None else f"up to {self.ramp.width} of the traffic"
             text += f"; it had {had} for {seconds:.0f} s"
         return text
 
     @property
     def weight(self) -> float | None:
         """Largest share of the traffic, 0 to 1, that a ramp gave to the new version; None without one."""
-        ramp = self._ramp()
-        return None if ramp is None else ramp.weight
-
-    def _ramp(self) -> RampDocument | None:
-        return self.gates[-1].ramp if self.gates else None
+        return None if self.ramp is None else self.ramp.weight
 
     def _errors(self) -> CriterionDocument | None:
         """Return the error criterion of the gate after the switch."""

@@ -170,6 +170,8 @@ class GateSession:
             running = gate
             await self._steps.look(f"gate {gate.policy} of {gate.caller}", lambda: self._verdict(running))
         else:
+            if ramp is not None:
+                self._steps.say(f"{policy} judges it: a ramp begins at nothing, and it has the traffic already")
             await self.passes(policy, candidate)
 
     async def _latest(self, policies: Collection[str], candidate: Arm) -> GateDocument | None:
@@ -214,12 +216,13 @@ class GateSession:
     async def _verdict(self, gate: GateDocument) -> str:
         self._gate = gate = await self._asked(self._followed(gate.id))
         self.report.gates.append(gate)
-        sentence = gate.decision.sentence if gate.decision else "cancelled"
+        sentence = gate.told or "cancelled"
         if gate.may_stay:
             return sentence
         if gate.ramp is not None and gate.decision is None:
             raise LeftInPlace(
-                f"gate {gate.id} was cancelled, and ordered {gate.ramp.width} of the traffic: it stays there"
+                f"gate {gate.id} was cancelled, and ordered {gate.ramp.width} of the traffic: "
+                f"it stays there. {sentence}"
             )
         await self._rolled_back(gate)
         raise (GateFailed if code_of(gate) == FAILED else GateInconclusive)(f"{gate.verdict}: {sentence}")
@@ -229,6 +232,7 @@ class GateSession:
         with showing(quiet=self._steps.quiet) as show:
             async with aclosing(self._client.follow(gate_id)) as changes:
                 async for gate in changes:
+                    self.report.ramp = gate.ramp
                     show(gate)
         return gate
 

@@ -41,7 +41,8 @@ class BlueGreenPlan(GatePlan):
     """Policies that must pass, and when."""
 
     ramp: Name | None = None
-    """Policy with a `ramp`, for the strategy `ramp`: it takes the place of `after`."""
+    """Policy with a `ramp`, for the strategy `ramp`: it takes the place of `after`, except for a version that
+    has the traffic already."""
 
 
 class DeployConfig(Model):

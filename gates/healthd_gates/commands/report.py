@@ -122,7 +122,7 @@ def _finding(gate: GateDocument) -> Finding:
         outcome = f"would be {outcome}"
     elif gate.rollback is not None:
         outcome = f"{outcome}, {gate.rollback.state.value.replace('_', ' ')}"
-    sentence = said.sentence if said is not None else ""
+    sentence = (gate.told if said is gate.decision else said.sentence if said is not None else None) or ""
     return Finding(gate.id, gate.service, gate.candidate.version, gate.created_at, outcome, sentence)
 
 

@@ -16,6 +16,7 @@ from rich.text import Text
 from healthd.commands.terminal import plain
 from healthd.units import show_duration
 from healthd_gates.commands.gauge import gauge, number
+from healthd_gates.domain import ramp_wording
 from healthd_gates.domain.evidence import Finding
 from healthd_gates.domain.rollback_wording import WORDS
 from healthd_gates.schema.gate import CriterionDocument, GateDocument, RampDocument, RollbackDocument, StandingDocument
@@ -60,7 +61,7 @@ class _Lines:
     """Prints changes to a log, and once a minute that the gate still goes on."""
 
     def __init__(self) -> None:
-        self._state: tuple[str, float, int] | None = None
+        self._state: tuple[str, float, int, bool] | None = None
         self._told: datetime | None = None
 
     def show(self, gate: GateDocument) -> None:
@@ -68,7 +69,8 @@ class _Lines:
         silent = self._told is None or (now - self._told).total_seconds() >= _STILL_HERE
         ramp = gate.ramp
         paused = ramp.pause.number if ramp is not None and ramp.pause is not None else 0
-        state = (gate.state.value, ramp.weight if ramp is not None else 0.0, paused)
+        fails = ramp is not None and gate.decision is None and ramp_wording.is_failing(ramp.held)
+        state = (gate.state.value, ramp.weight if ramp is not None else 0.0, paused, fails)
         if state == self._state and not silent:
             return
         self._state, self._told = state, now
@@ -79,8 +81,7 @@ def line(gate: GateDocument) -> str:
     """How a gate stands, in one plain line."""
     if gate.rollback is not None:
         return plain(f"{gate.state}: {gate.rollback.told}")
-    said = gate.decision or gate.standing
-    text = f"{gate.state}: {said.sentence}" if said else str(gate.state)
+    text = f"{gate.state}: {gate.told}" if gate.told else str(gate.state)
     if gate.ramp is not None and gate.decision is None:
         text += f" {gate.ramp.told}"
     return plain(f"{text} {_decides(gate)}" if _waits(gate) else text)
@@ -115,10 +116,9 @@ def picture(gate: GateDocument, now: datetime, width: int) -> RenderableType:
     if gate.standing is not None:
         parts += [Text(), criteria_table(gate.standing, wide=width >= WIDE), evidence_line(gate.standing), Text()]
         parts += [_indented(criterion.sentence, "dim") for criterion in gate.standing.criteria]
-    parts += [_indented(note, "yellow") for note in gate.notes]
-    said = gate.decision or gate.standing
-    if said is not None:
-        parts.append(Text(said.sentence, style=VERDICTS[gate.verdict][1]))
+    parts += [_indented(note, "yellow") for note in gate.notes if note != gate.told]
+    if gate.told:
+        parts.append(Text(gate.told, style=VERDICTS[gate.verdict][1]))
     if gate.rollback is not None:
         parts.append(Text(f"rollback ({gate.rollback.trigger}): {gate.rollback.state}"))
         parts.append(_indented(gate.rollback.told, "bold red" if gate.rollback.state.wants_a_person else ""))
@@ -212,11 +212,10 @@ def tell(gate: GateDocument, *, as_json: bool) -> None:
     if as_json:
         click.echo(gate.model_dump_json(indent=2))
         return
-    said = gate.decision or gate.standing
-    sentence = said.sentence if said else "no evidence"
+    sentence = gate.told or "no evidence"
     click.echo(plain(f"{gate.verdict}: {gate.service} {gate.candidate.version}: {sentence}"))
     for criterion in gate.standing.criteria if gate.standing else ():
-        if said is None or criterion.sentence not in said.sentence:
+        if criterion.sentence not in sentence:
             click.echo(plain(f"  {criterion.sentence}"))
     if gate.rollback is not None:
         click.echo(plain(f"  rollback: {gate.rollback.state}: {gate.rollback.told}"))

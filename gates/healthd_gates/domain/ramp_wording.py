@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
+_NOT_DONE = " is not done yet: "
+
 
 class _Ramp(Protocol):
     @property
@@ -20,6 +22,16 @@ class _Ramp(Protocol):
 
     @property
     def held(self) -> str: ...
+
+
+def not_done(action: str, detail: str | None) -> str:
+    """Return what holds a ramp whose action was tried and is not done."""
+    return f"{action}{_NOT_DONE}{detail}"
+
+
+def is_failing(held: str) -> bool:
+    """Return whether what holds a ramp is an action that was tried and is not done."""
+    return _NOT_DONE in held
 
 
 def sentence(ramp: _Ramp) -> str:

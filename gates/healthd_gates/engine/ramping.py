@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from healthd_gates.config.policy import Policy
+from healthd_gates.domain import ramp_wording
 from healthd_gates.domain.action_order import ActionRun, Occasion, OrderState
 from healthd_gates.domain.evidence import Evidence, Finding, Reason, Standing, Verdict
 from healthd_gates.domain.gate import EventKind, Gate, GateState
@@ -182,7 +183,7 @@ def _held(ramp: Ramp, standing: Standing, seen: Sighting, orders: Sequence[Actio
         return ramp.pause.sentence
     if ramp.is_under_way:
         tried = next((order for order in orders if order.state is OrderState.DUE and order.tries), None)
-        return f"{tried.action} is not done yet: {tried.detail}" if tried else "it is under way"
+        return ramp_wording.not_done(tried.action, tried.detail) if tried else "it is under way"
     if seen.allowance.traffic <= 0 or ramp.budget is None:
         return "the baseline has sent no numbers of traffic yet"
     if standing.reason is Reason.BASELINE_ALREADY_BAD or any(

@@ -161,9 +161,10 @@ def cancel(gate: Gate, caller: str, reason: str, moment: datetime) -> Step:
     """End an undecided gate, or the watch after a pass, by a person's request."""
     state = GateState.FINISHED if gate.state is GateState.WATCHING else GateState.CANCELLED
     body = {"state": state.value, "by": caller, "why": reason}
+    what = "The watch was ended" if state is GateState.FINISHED else "Cancelled"
     widens = gate.ramp is not None and gate.ramp.is_under_way
     return Step(
-        replace(gate, state=state, finished_at=moment),
+        replace(gate, state=state, finished_at=moment, notes=(f"{what} by {caller}: {reason}",)),
         ((EventKind.STATE, body),),
         audit=AuditEntry(caller, "gate.cancel", gate.id, {"reason": reason}),
         gives_up=f"cancelled by {caller}" if widens else None,

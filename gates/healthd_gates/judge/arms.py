@@ -4,7 +4,7 @@ from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Callable
 from itertools import accumulate
-from math import exp, isinf, log
+from math import exp, isinf, log, sqrt
 
 from healthd_gates.domain.evidence import Counts, Evidence, Histogram
 
@@ -15,6 +15,7 @@ Reading = Callable[[Counts], tuple[float, float] | None]
 """Returns the requests and bad ones of one arm, or None if the source does not measure that."""
 
 _INCIDENT_SECONDS = 60.0
+_SURE = 3.0  # standard deviations
 _LAPSED_LOOKS, _LAPSED_TIMES = 6, 3  # without a pair, and times the longest such wait before
 
 
@@ -190,5 +191,13 @@ class SharedIncident:
 
     def above(self, rate: float) -> bool:
         """True if more than `rate` of its requests were bad."""
-        requests, bad = self._recent.newest
-        return bad > rate * requests or self._recent.bad > rate * self._recent.requests
+        return any(bad > rate * requests for requests, bad in self._spans)
+
+    def surely_above(self, rate: float) -> bool:
+        """True if more than `rate` of its requests were bad, by more than chance explains: enough to say so, where the
+        mere possibility already excuses the candidate."""
+        return any(bad > rate * requests + _SURE * sqrt(rate * requests) for requests, bad in self._spans)
+
+    @property
+    def _spans(self) -> tuple[tuple[float, float], tuple[float, float]]:
+        return self._recent.newest, (self._recent.requests, self._recent.bad)

@@ -70,15 +70,20 @@ class ErrorRate(Weighed):
                 self._looks += 1
                 self._interval.step(candidate[1], candidate[0], self._odds)
                 if self._against_limit and self._recurrence:
-                    self._against_limit.step(candidate, self._odds, 0.0 if self.baseline_bad else cap)
-                    self._recurrence.step(candidate, look.rhythm, excused=self.baseline_bad)
+                    self._against_limit.step(candidate, self._odds, 0.0 if self._is_excused else cap)
+                    self._recurrence.step(candidate, look.rhythm, excused=self._is_excused)
             if self._against_baseline:
                 self._against_baseline.step(candidate, baseline, self._odds, cap)
         self._burstiness.learn(candidate, baseline, evidence.seconds, settling=look.settling)
 
     @property
     def baseline_bad(self) -> bool:
-        """True if the baseline itself is above half the limit, now or in the last minute."""
+        """True if the baseline itself is surely above half the limit, now or in the last minute."""
+        return self._rule.limit is not None and self._incident.surely_above(self._rule.limit / 2)
+
+    @property
+    def _is_excused(self) -> bool:
+        """True if the baseline seems to be in trouble, be it by chance: then nothing speaks against the candidate."""
         return self._rule.limit is not None and self._incident.above(self._rule.limit / 2)
 
     @property

@@ -85,7 +85,7 @@ class Rate:
                 self._events += candidate[1]
                 self._interval.step(candidate[1], candidate[0], odds)
                 if self._against_limit:
-                    self._against_limit.step(candidate[1], candidate[0], odds, 0.0 if self.baseline_bad else cap)
+                    self._against_limit.step(candidate[1], candidate[0], odds, 0.0 if self._is_excused else cap)
             if self._against_baseline:
                 self._against_baseline.step(candidate, baseline, odds, cap)
         self._burstiness.learn(candidate, baseline, own.seconds, settling=look.settling)
@@ -97,7 +97,11 @@ class Rate:
 
     @property
     def baseline_bad(self) -> bool:
-        """True if the baseline itself is above half the limit, now or in the last minute."""
+        """True if the baseline itself is surely above half the limit, now or in the last minute."""
+        return self._rule.limit is not None and self._incident.surely_above(0.5 / UNITS)
+
+    @property
+    def _is_excused(self) -> bool:
         return self._rule.limit is not None and self._incident.above(0.5 / UNITS)
 
     @property

@@ -57,7 +57,7 @@ class SlowerThanLimit:
         low, high = self.around
         slow = 0.0 if isinf(high) else count_above(latency, high)
         not_fast = count_above(latency, low)
-        self._harm.step(slow, latency.total, self.odds, 0.0 if self.baseline_bad else cap)
+        self._harm.step(slow, latency.total, self.odds, 0.0 if self._incident.above(self._tail / 2) else cap)
         self._safety.step(not_fast, latency.total, self.odds)
         self._looks += 1
         self._requests += latency.total
@@ -87,7 +87,7 @@ class SlowerThanLimit:
     @property
     def baseline_bad(self) -> bool:
         """True if the baseline itself is above half of what is allowed."""
-        return self._incident.above(self._tail / 2)
+        return self._incident.surely_above(self._tail / 2)
 
     @property
     def log_e_harm(self) -> float:

@@ -34,7 +34,9 @@ def state_of(gate: Gate) -> tuple[Sign, str]:
 def sentence_of(gate: Gate) -> str:
     """Return the reason for the state, in one sentence."""
     if gate.rollback is not None and gate.rollback.trigger != "decision":
-        return gate.rollback.reason
+        return f"{gate.rollback.by}: {gate.rollback.reason}" if gate.rollback.by else gate.rollback.reason
+    if gate.state is GateState.CANCELLED and gate.notes:
+        return gate.notes[-1]
     if gate.decision is not None and not _is_blind(gate):
         return _REASONS.get(gate.decision.reason, gate.decision.sentence)
     if gate.standing is not None:

@@ -115,6 +115,11 @@ class DecisionDocument(Shown):
     by: str | None
     observed: bool = False
 
+    @property
+    def told(self) -> str:
+        """Its sentence, and who said it, if a person did."""
+        return self.sentence if self.by is None else f"{self.by}: {self.sentence}"
+
 
 class RollbackDocument(Shown):
     """A rollback that was called for. `detail` is its progress, or why it ended as it did; `confirm_until` is when the
@@ -217,6 +222,15 @@ class GateDocument(Shown):
     ramp: RampDocument | None = None
     notes: tuple[str, ...]
     page: str | None = None
+
+    @property
+    def told(self) -> str | None:
+        """The verdict with its reason, who ended it and why, or how it stands; None before any evidence."""
+        if self.decision is not None:
+            return self.decision.told
+        if self.verdict == "cancelled" and self.notes:
+            return self.notes[-1]
+        return self.standing.sentence if self.standing is not None else None
 
     @property
     def is_answered(self) -> bool:

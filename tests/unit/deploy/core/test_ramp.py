@@ -125,3 +125,26 @@ async def test_the_way_back_waits_for_a_try_that_is_under_way() -> None:
     code, changed, _ = await deployed(daemon, Targets())
     assert (code, changed) == (3, ["release 2.0 to blue", "switch to green"])
     assert (daemon.cancelled, daemon.looks_under_way) == (["wide"], 0)
+
+
+async def test_an_interrupted_ramp_tells_the_share_that_it_had() -> None:
+    class Interrupted(Daemon):
+        async def follow(self, gate_id: str) -> AsyncGenerator[GateDocument]:
+            yield GateDocument.of(RAMPING)
+            raise Unreachable("gone in the middle")
+
+    code, _, session = await deployed(Interrupted(RAMPING), Targets())
+    assert session.report.gates == []
+    assert "it had up to 25 % of the traffic for" in session.report.sentence(code)
+
+
+async def test_a_version_that_has_the_traffic_is_judged_at_all_of_it_and_told_why(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    config = DeployConfig.model_validate({"service": "shop", "gates": {"before": []}, "rollback_patience": "0s"})
+    steps = Steps()
+    session = GateSession(cast("GateClient", Judging(Verdict.PASS)), config, "run-2", steps)
+    deploy = BlueGreen(TwoTargets(), session, steps, config.gates, None, ramp="gradual")
+    assert await carried_out(lambda: deploy.deploy("2.0"), session, steps) == 0
+    captured = capsys.readouterr()
+    assert "post-switch judges it: a ramp begins at nothing" in captured.out + captured.err

@@ -10,11 +10,15 @@ from rich.text import Text
 
 from healthd.commands.terminal import echo, terminal
 from healthd_gates.client.exit_codes import code_of
-from healthd_gates.commands.view import line, picture, tell
+from healthd_gates.commands.report import summary
+from healthd_gates.commands.view import line, picture, showing, tell
 from healthd_gates.criteria.error_rate import ErrorRate
 from healthd_gates.domain.evidence import Counts, Evidence, Verdict
 from healthd_gates.domain.gate import Decision, Gate, GateState, Rollback, RollbackState
+from healthd_gates.domain.ramp import Ramp
+from healthd_gates.domain.ramp_wording import not_done
 from healthd_gates.domain.request import Deployment, Version
+from healthd_gates.engine.transitions import cancel
 from healthd_gates.judge.judge import Judge
 from healthd_gates.judge.rules import Rules, Timing
 from healthd_gates.schema.gate import GateDocument
@@ -141,3 +145,31 @@ def test_the_page_is_shown_where_it_is_known(capsys: pytest.CaptureFixture[str])
     assert [line.strip() for line in capsys.readouterr().out.splitlines()].count(address) == 2
     tell(GateDocument.of(decided(Verdict.PASS)), as_json=False)
     assert "http" not in capsys.readouterr().out
+
+
+def test_a_cancelled_gate_says_who_and_why(capsys: pytest.CaptureFixture[str]) -> None:
+    step = cancel(gate(), "kim", "the wrong version", NOW)
+    document = GateDocument.of(step.gate)
+    assert line(document) == "cancelled: Cancelled by kim: the wrong version"
+    tell(document, as_json=False)
+    assert "Cancelled by kim: the wrong version" in capsys.readouterr().out
+    assert drawn(step.gate).count("Cancelled by kim: the wrong version") == 1
+
+
+def test_a_persons_word_bears_the_persons_name() -> None:
+    decision = Decision(Verdict.FAIL, Verdict.FAIL, "person", "stop", NOW, "kim")
+    stopped = replace(gate(), state=GateState.FINISHED, decision=decision)
+    assert "kim: stop" in drawn(stopped)
+    _, (found,) = summary([GateDocument.of(stopped)])
+    assert found.sentence == "kim: stop"
+
+
+def test_a_weight_action_that_fails_is_told_at_once(capsys: pytest.CaptureFixture[str]) -> None:
+    held = ("it is under way", not_done("shift", "lb says no: 403"), not_done("shift", "lb says no: 403, again"))
+    with showing(quiet=False) as show:
+        for why in held:
+            ramp = Ramp(until=NOW, weight=0.08, step=1, held=why)
+            show(GateDocument.of(replace(gate(), state=GateState.RAMPING, ramp=ramp)))
+    told = capsys.readouterr().err.splitlines()
+    assert len(told) == 2
+    assert "shift is not done yet: lb says no: 403." in told[1]

@@ -70,3 +70,30 @@ def test_shared_incident_lasts_a_minute() -> None:
         incident.step(interval(), (n, bad))
         seen.append(incident.above(0.025))
     assert seen == [False, True, True, True, True, True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("requests", "bad", "surely"),
+    [(184, 5, False), (184, 30, True), (5, 1, False), (5, 4, True), (2200, 60, False), (2200, 110, True)],
+)
+def test_one_unlucky_look_excuses_the_candidate_and_says_nothing_of_the_baseline(
+    requests: float, bad: float, surely: bool
+) -> None:
+    """Five errors of 184 requests are above 2.5 %, and happen to a version with 0.8 %."""
+    incident = SharedIncident()
+    incident.step(interval((100, 0)), (requests, bad))
+    assert incident.above(0.025)
+    assert incident.surely_above(0.025) is surely
+
+
+def test_arms_that_are_seen_together_no_more_have_lapsed() -> None:
+    pairing = Pairing()
+    for _ in range(10):
+        pairing.add((10, 0), (10, 0))
+    for _ in range(6):
+        pairing.add((10, 0), (0, 0))
+    assert not pairing.has_lapsed
+    pairing.add((10, 0), (0, 0))
+    assert pairing.has_lapsed
+    pairing.add((10, 0), (10, 0))
+    assert not pairing.has_lapsed
