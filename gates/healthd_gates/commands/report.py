@@ -24,8 +24,8 @@ _HARMFUL = {Reason.HARM.value, Reason.THRESHOLD_EXCEEDED.value, Reason.CRASH_LOO
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """The gates of one service under one policy. `would_roll_back` counts those that only observed, and would have put
-    the traffic back, in the gate or in its watch."""
+    """The gates of one service under one policy. `observed` counts those that only observed, and `would_roll_back`
+    those of them that would have put the traffic back, in the gate or in its watch."""
 
     service: str
     policy: str
@@ -34,6 +34,7 @@ class Line:
     failed: int
     inconclusive: int
     rolled_back: int
+    observed: int
     would_roll_back: int
 
 
@@ -94,6 +95,7 @@ def summary(gates: Sequence[GateDocument]) -> tuple[list[Line], list[Finding]]:
             failed=sum(gate.verdict == "fail" for gate in group),
             inconclusive=sum(gate.verdict == "inconclusive" for gate in group),
             rolled_back=sum(gate.rollback is not None for gate in group),
+            observed=sum(_is_observed(gate) for gate in group),
             would_roll_back=sum(_would_roll_back(gate) for gate in group),
         )
         for (service, policy), group in sorted(groups.items())
@@ -134,10 +136,11 @@ def _print(lines: Sequence[Line], findings: Sequence[Finding], days: int) -> Non
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
     for title in ("service", "policy"):
         table.add_column(title, overflow="fold")
-    for title in ("gates", "passed", "failed", "inconclusive", "rolled back", "would roll back"):
+    for title in ("gates", "passed", "failed", "inconclusive", "rolled back", "observed", "would roll back"):
         table.add_column(title, justify="right", no_wrap=True)
     for line in lines:
-        numbers = (line.gates, line.passed, line.failed, line.inconclusive, line.rolled_back, line.would_roll_back)
+        ended = (line.passed, line.failed, line.inconclusive, line.rolled_back)
+        numbers = (line.gates, *ended, line.observed, line.would_roll_back)
         table.add_row(Text(line.service), Text(line.policy), *map(str, numbers))
     echo(console, table)
     for found in findings:

@@ -100,7 +100,7 @@ def test_the_report_says_what_would_have_happened() -> None:
     ]
     [line], found = summary([GateDocument.of(each) for each in gates])
     assert (line.gates, line.passed, line.failed, line.inconclusive) == (5, 2, 2, 1)
-    assert (line.rolled_back, line.would_roll_back) == (1, 2)
+    assert (line.rolled_back, line.observed, line.would_roll_back) == (1, 4, 2)
     assert [each.outcome for each in found] == [
         "would be fail",
         "would be inconclusive",
