@@ -21,6 +21,7 @@ from healthd_gates.domain.request import VerifyRequest, Version
 from healthd_gates.engine import ramping
 from healthd_gates.engine.source_check import INSPECTION
 from healthd_gates.engine.spec import GateSpec, ReadSource, action_arms, arms_of, policy_body
+from healthd_gates.engine.unread_labels import unread_labels
 from healthd_gates.judge.rules import Against
 from healthd_gates.sources.contract import ArmError, Arms
 from healthd_gates.store.admission import Admission
@@ -70,6 +71,7 @@ def validate(
         decides_by=moment + timedelta(seconds=length),
         rollback_window=request.rollback_window,
         ramp=ramping.begin(policy, moment),
+        notes=tuple(unread_labels(request, policy, service, config.actions)),
         sequence=1,
         holder=replica,
     )
