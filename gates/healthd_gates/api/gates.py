@@ -25,6 +25,7 @@ _STRICT = {
     ),
 }
 _TOO_LATE = {409: "It is decided or over: that comes too late."}
+_NOT_HELD = {409: "It waits for nobody, or it is decided or over."}
 _NO_RAMP = {409: "It has no ramp, or its ramp is over."}
 
 
@@ -51,11 +52,11 @@ class GateCalls:
             ),
             Operation(
                 "approve_gate", "POST", "/gates/{gate_id}/approve", "gates:rollback",
-                "A person passes a gate that is held.", self._approve, _GATE, _TOO_LATE, body=ReasonBody,
+                "A person passes a gate that is held.", self._approve, _GATE, _NOT_HELD, body=ReasonBody,
             ),
             Operation(
                 "reject_gate", "POST", "/gates/{gate_id}/reject", "gates:rollback",
-                "A person fails a gate that is held; what a fail calls for follows.", self._reject, _GATE, _TOO_LATE,
+                "A person fails a gate that is held; what a fail calls for follows.", self._reject, _GATE, _NOT_HELD,
                 body=ReasonBody,
             ),
             Operation(

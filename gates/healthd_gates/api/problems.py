@@ -25,6 +25,7 @@ _STATUSES: dict[type[Refusal], int] = {
     refusals.Frozen: 409,
     refusals.Quarantined: 409,
     refusals.AlreadyDecided: 409,
+    refusals.NotHeld: 409,
     refusals.AmbiguousGate: 409,
     refusals.NotRollingBack: 409,
     refusals.NotRamping: 409,

@@ -118,6 +118,11 @@ class AlreadyDecided(Refusal):
         del self.fields["instead"]
 
 
+class NotHeld(Refusal):
+    """Gate {gate_id} is {state} and waits for nobody yet: it decides by itself. `healthd gate cancel` ends it, and
+    `healthd gate rollback` puts its version back."""
+
+
 class NotRollingBack(Refusal):
     """Gate {gate_id} is {state}, and no rollback of it is under way or wants a person: there is nothing to give up."""
 

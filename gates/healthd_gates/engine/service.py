@@ -24,6 +24,7 @@ from healthd_gates.domain.errors import (
     AmbiguousGate,
     Draining,
     JournalUnavailable,
+    NotHeld,
     NothingToRollBack,
     NotPushed,
     NotRollingBack,
@@ -274,9 +275,11 @@ class GateService:
         return await self._intervene(gate_id, called_for, step)
 
     async def decide(self, gate_id: str, verdict: Verdict, *, caller: str, reason: str) -> Gate:
-        """Store a person's decision, pass or fail, on a held gate. Raises UnknownGate, AlreadyDecided."""
+        """Store a person's decision, pass or fail, on a held gate. Raises UnknownGate, NotHeld, AlreadyDecided."""
 
         def called_for(gate: Gate) -> bool:
+            if gate.state in _UNDECIDED and gate.state is not GateState.HELD:
+                raise NotHeld(gate_id=gate_id, state=gate.state.value)
             if gate.state is not GateState.HELD:
                 raise AlreadyDecided(gate_id=gate_id, state=gate.state.value)
             return True

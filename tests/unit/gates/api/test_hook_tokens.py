@@ -17,7 +17,7 @@ from healthd_gates.config.settings import Config
 from healthd_gates.domain.errors import UnknownGate
 from tests.fakes.monitoring import HandClock
 
-DEPLOYS = {"service": "api"}
+DEPLOYS = {"service": "api", "baseline": {"version": "stable"}}
 
 
 def config(**token: Any) -> Config:

@@ -244,7 +244,7 @@ async def test_a_person_decides_a_held_gate(file: Path, verdict: Verdict) -> Non
     Script.act = silent
     async with replica(file, config(policy={"inconclusive": "hold"})) as running:
         gate = await start(running)
-        with pytest.raises(refusals.AlreadyDecided):
+        with pytest.raises(refusals.NotHeld, match=r"is settling and waits for nobody yet.*healthd gate cancel"):
             await running.keeper.decide(gate.id, verdict, caller="ann", reason="x")
         await running.keeper.wait(gate.id, 600)
         resolved = await running.keeper.decide(gate.id, verdict, caller="ann", reason="looked at it")
