@@ -15,7 +15,8 @@ from healthd_gates.client.client import GateClient
 from tests.servers import daemon
 from tests.servers.ports import HOST, free_port
 
-SERVICES = 200
+SERVICES = 300
+FUZZED = range(200, SERVICES)  # of those, what nobody counts the gates of
 FUZZERS = tuple(f"fuzz-{n}" for n in range(20))
 """Tokens for a test that makes more calls than one caller may."""
 _BUSY = 400  # requests a push

@@ -18,7 +18,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from tests.integration.gates.api.test_door import ANYBODY, CHECKS, SCOPES
-from tests.servers.gating import FUZZERS, SERVICES, Gating
+from tests.servers.gating import FUZZED, FUZZERS, Gating
 
 PROMISES = [
     not_a_server_error,
@@ -89,7 +89,7 @@ def is_no_verdict_yet(case: schemathesis.Case[Any], response: Any) -> bool:
 
 
 def name_what_exists(case: schemathesis.Case[Any], gates: dict[str, str], dice: random.Random) -> None:
-    service = f"api-{dice.randrange(SERVICES)}"
+    service = f"api-{dice.choice(FUZZED)}"
     streams = case.path.endswith("/events")  # that of a running gate would not end
     if "gate_id" in (case.path_parameters or {}):
         case.path_parameters["gate_id"] = gates["over" if streams else dice.choice(["over", "running"])]
