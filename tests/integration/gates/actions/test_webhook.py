@@ -188,7 +188,7 @@ async def test_a_dry_run_sends_nothing(peer: Peer) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"url": "ftp://x/"}, "write a whole address"),
+        ({"url": "ftp://x/"}, "is not a URL: write http://host/path"),
         ({"secret": "short"}, "at least 16"),
         ({"headers": {"Content-Type": "text/plain"}}, "set by the webhook itself"),
         ({"headers": {"X-A": "a\r\nB: c"}}, "characters that a header cannot carry"),
