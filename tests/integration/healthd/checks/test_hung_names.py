@@ -11,7 +11,7 @@ from healthd.model import FailureKind, Status
 from healthd.runtime import loop
 from tests.integration.healthd.checks.probing import watched
 
-AWS_KEYS = {"access_key_id": "x", "secret_access_key": "x"}
+AWS_KEYS = {"access_key_id": "AKIAHUNG", "secret_access_key": "hush-hush-hush"}
 
 
 @pytest.fixture
