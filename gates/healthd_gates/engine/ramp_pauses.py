@@ -24,12 +24,12 @@ def asks_before(ramp: Ramp, weight: float, marks: Sequence[float]) -> float | No
     return next((mark for mark in sorted(marks) if ramp.cleared < mark <= weight), None)
 
 
-def pause_before(gate: Gate, ramp: Ramp, mark: float, moment: datetime) -> tuple[Gate, Step, str]:
+def pause_before(gate: Gate, ramp: Ramp, mark: float, moment: datetime) -> tuple[Gate, Step, None]:
     """Pause where the policy asks a person before a weight."""
     pause = Pause(ramp.pauses + 1, moment, before=mark)
     paused = replace(gate, ramp=replace(ramp, pause=pause, pauses=pause.number, held=pause.sentence, held_since=None))
     told: Event = (EventKind.RAMP, {"pause": pause.number, "before": mark, "weight": ramp.weight})
-    return paused, Step(paused, (told,)), ""
+    return paused, Step(paused, (told,)), None
 
 
 def may_pause(gate: Gate) -> bool:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
+from healthd.units import show_duration
 from healthd_gates.config.policy import Policy
 from healthd_gates.domain import ramp_wording
 from healthd_gates.domain.action_order import ActionRun, Occasion, OrderState
@@ -22,12 +23,13 @@ from healthd_gates.engine.spec import GateSpec
 from healthd_gates.engine.step import Event, Step
 from healthd_gates.judge.criterion import END_SUSPICION
 from healthd_gates.judge.explain import percent, plural
-from healthd_gates.judge.follow import Follow, follows
+from healthd_gates.judge.follow import Follow, Silence, follows
 from healthd_gates.judge.ramp import GRAIN, Allowance, next_weight, usual_budget
 from healthd_gates.judge.ramp import Ramp as Judged
 from healthd_gates.judge.rules import Rules
 
 _USUAL_ACTION = 10.0  # seconds that a change of weight takes, until one was measured
+_USUALLY_LATE = 60.0  # seconds that numbers of most sources may be late, and that the reaction time covers
 _EVER = datetime.min.replace(tzinfo=UTC)
 _MOST, _FEWEST = 0.5, 20.0  # of all requests, and of them in all: health checks bring each version as many
 _ENDED = (OrderState.GIVEN_UP, OrderState.NO_BASELINE)
@@ -40,6 +42,7 @@ class Widening:
         readings = tuple(dict.fromkeys(bound.reading for bound in bounds_of(policy)))
         self._judged = Judged(readings, rules.timing, rules.risk.false_pass, history)
         self._follow = Follow()
+        self._late = max(0.0, rules.timing.lateness - _USUALLY_LATE)
         self._newest: Evidence | None = None
 
     def take(self, evidence: Evidence) -> None:
@@ -53,18 +56,31 @@ class Widening:
         allowance = self._judged.allowance(_USUAL_ACTION if ramp.action_seconds is None else ramp.action_seconds)
         since = ramp.done_at if ramp.step else _EVER
         seen = self._follow.since(since, ramp.weight) if since is not None else (0.0, 0.0)
-        return Sighting(allowance, *seen, reported=self._newest is not None and self._newest.candidate is not None)
+        silence = self._follow.silence(ramp.done_at, ramp.weight) if ramp.done_at is not None else Silence(0.0, 0.0)
+        reported = self._newest is not None and self._newest.candidate is not None
+        return Sighting(allowance, *seen, reported, silence, allowance.reaction + self._late)
 
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
     """What the evidence allows, the candidate's and all requests since the last weight is done, and whether the
-    candidate reported in the newest look."""
+    candidate reported in the newest look. A candidate that is silent for longer than `patience` in seconds may be one
+    that answers nobody."""
 
     allowance: Allowance
     requests: float
     total: float
     reported: bool
+    silence: Silence
+    patience: float
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """The end of a ramp below full weight, and why; `silent` if the candidate has no requests to show."""
+
+    why: str
+    silent: bool = False
 
 
 def begin(policy: Policy, moment: datetime) -> Ramp | None:
@@ -90,15 +106,15 @@ def is_filled_by(gate: Gate, step: Step) -> bool:
 
 def on_look(
     gate: Gate, standing: Standing, seen: Sighting, orders: Sequence[ActionRun], spec: GateSpec, moment: datetime
-) -> tuple[Gate, Step | None, str]:
-    """Return the gate with its ramp at this look, the step that orders a wider weight, if one is due, and why the ramp
-    cannot be finished, if so."""
+) -> tuple[Gate, Step | None, End | None]:
+    """Return the gate with its ramp at this look, the step that orders a wider weight, if one is due, and the end of a
+    ramp that cannot be finished."""
     ramp, options = gate.ramp, spec.policy.ramp
     if ramp is None or options is None:
-        return gate, None, ""
+        return gate, None, None
     share = seen.requests / seen.total if seen.total else None
     if ramp.is_full:
-        return replace(gate, ramp=replace(ramp, share=share)), None, ""
+        return replace(gate, ramp=replace(ramp, share=share)), None, None
     allowance = seen.allowance
     budget = ramp.budget or options.budget or (usual_budget(allowance.traffic) if allowance.traffic else None)
     ramp = replace(
@@ -112,10 +128,12 @@ def on_look(
         share=share,
     )
     if (failed := next((order for order in orders if order.state in _ENDED), None)) is not None:
-        return replace(gate, ramp=ramp), None, f"{failed.action} could not set the weight: {failed.detail}"
+        return replace(gate, ramp=ramp), None, End(f"{failed.action} could not set the weight: {failed.detail}")
+    if ramp.step and not ramp.is_under_way and seen.silence.lasts(seen.patience):
+        return replace(gate, ramp=ramp), None, End(_silent(ramp, seen), silent=True)
     held = _held(ramp, standing, seen, orders)
     if not held and ramp.weight >= 1.0:
-        return _full(gate, ramp, spec, moment), None, ""
+        return _full(gate, ramp, spec, moment), None, None
     if not held and gate.state is GateState.SETTLING and ramp.step:
         held = "it is settling"
     weight = ramp.weight if held else next_weight(ramp.weight, ramp.allowed, options.pace)
@@ -128,8 +146,8 @@ def on_look(
     stands_in_its_way = bool(held) and ramp.pause is None and gate.state is not GateState.SETTLING
     since = (ramp.held_since or moment) if stands_in_its_way else None
     held = held or _too_little(ramp)
-    why = f"{trouble}: {held}." if trouble else ""
-    return replace(gate, ramp=replace(ramp, held=held, held_since=since)), None, why
+    end = End(f"{trouble}: {held}.") if trouble else None
+    return replace(gate, ramp=replace(ramp, held=held, held_since=since)), None, end
 
 
 def _full(gate: Gate, ramp: Ramp, spec: GateSpec, moment: datetime) -> Gate:
@@ -140,7 +158,7 @@ def _full(gate: Gate, ramp: Ramp, spec: GateSpec, moment: datetime) -> Gate:
     return replace(gate, ramp=full, decides_by=gate.decides_by - saved)
 
 
-def _widen(gate: Gate, ramp: Ramp, weight: float, spec: GateSpec, moment: datetime) -> tuple[Gate, Step, str]:
+def _widen(gate: Gate, ramp: Ramp, weight: float, spec: GateSpec, moment: datetime) -> tuple[Gate, Step, None]:
     names = spec.ramp_actions
     harm = ramp.excess * weight * ramp.traffic * ramp.reaction
     left = (ramp.budget or 0.0) - ramp.spent
@@ -162,7 +180,7 @@ def _widen(gate: Gate, ramp: Ramp, weight: float, spec: GateSpec, moment: dateti
     told: Event = (EventKind.RAMP, {"weight": weight, "step": wider.step, "from": ramp.weight, "why": why})
     moved = replace(gate, ramp=wider)
     orders = tuple((Occasion.RAMP, name) for name in names)
-    return moved, Step(moved, (told,), orders, dict.fromkeys(names, weight)), ""
+    return moved, Step(moved, (told,), orders, dict.fromkeys(names, weight)), None
 
 
 def _settled(ramp: Ramp, orders: Sequence[ActionRun], at: datetime) -> Ramp:
@@ -217,6 +235,14 @@ def _unseen(ramp: Ramp, standing: Standing, seen: Sighting) -> str:
                 f"{percent(ramp.weight)}: the traffic does not follow, as with sticky sessions or kept connections"
             )
     return ""
+
+
+def _silent(ramp: Ramp, seen: Sighting) -> str:
+    return (
+        f"No request of the candidate was counted for {show_duration(round(seen.silence.seconds))}, in which about "
+        f"{plural(round(seen.silence.due), 'request')} were due at a weight of {percent(ramp.weight)}: it may answer "
+        "nobody, or the balancer has not followed."
+    )
 
 
 def _too_little(ramp: Ramp) -> str:

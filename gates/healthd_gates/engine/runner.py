@@ -151,7 +151,7 @@ class GateRunner:
         step = transitions.on_evaluation(ramped, standing, notes, self._spec, moment)
         if step.gate.decision is not None or step.gate.state is GateState.HELD:
             return transitions.on_evaluation(gate, standing, notes, self._spec, moment)
-        if over:
+        if over is not None:
             return transitions.on_ramp_end(step.gate, over, self._spec, moment).after(*step.events)
         return step if wider is None else replace(wider, gate=step.gate).after(*step.events)
 

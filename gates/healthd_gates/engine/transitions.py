@@ -50,17 +50,20 @@ def on_verdict(gate: Gate, standing: Standing, spec: GateSpec, moment: datetime)
         held = replace(gate, state=GateState.HELD, decides_by=until)
         return Step(held, ((EventKind.STATE, {"state": held.state.value, "until": until.isoformat()}),))
     paused = gate.ramp is not None and gate.ramp.pause is not None and gate.ramp.weight < 1.0
-    lenient = spec.policy.inconclusive == "pass" and not paused  # nobody has let it go on
+    # Nobody has let it go on, or nobody knows what its part of the traffic met.
+    blind = gate.ramp is not None and gate.ramp.weight < 1.0 and standing.reason.is_silence
+    lenient = spec.policy.inconclusive == "pass" and not paused and not blind
     promotes = verdict is Verdict.PASS or (verdict is Verdict.INCONCLUSIVE and lenient)
     return decide(gate, decision_of(standing, moment, promotes=promotes, notes=gate.notes), spec)
 
 
-def on_ramp_end(gate: Gate, why: str, spec: GateSpec, moment: datetime) -> Step:
+def on_ramp_end(gate: Gate, end: ramping.End, spec: GateSpec, moment: datetime) -> Step:
     """End a ramp that did not reach full weight: inconclusive, and the policy says what that counts as."""
     assert gate.standing is not None
     decided = gate.standing.reason.is_silence or gate.standing.reason is Reason.BASELINE_ALREADY_BAD
-    reason = gate.standing.reason if decided else Reason.NOT_ENOUGH_EVIDENCE
-    standing = replace(gate.standing, verdict=Verdict.INCONCLUSIVE, reason=reason, sentence=why)
+    unknown = Reason.NO_TRAFFIC if end.silent else Reason.NOT_ENOUGH_EVIDENCE
+    reason = gate.standing.reason if decided else unknown
+    standing = replace(gate.standing, verdict=Verdict.INCONCLUSIVE, reason=reason, sentence=end.why)
     return on_verdict(replace(gate, standing=standing), standing, spec, moment)
 
 

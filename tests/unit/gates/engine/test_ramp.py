@@ -188,20 +188,47 @@ async def test_a_release_that_has_the_traffic_already_is_not_narrowed(file: Path
         assert world.set == []
 
 
-async def test_a_candidate_that_falls_silent_is_not_widened(file: Path, world: World) -> None:
-    """No telemetry stops it; later the loss ends it."""
+@pytest.mark.parametrize("lenient", [False, True])
+@pytest.mark.parametrize("reports", [True, False], ids=["a process that counts nothing", "no process"])
+@pytest.mark.parametrize("alive", [0.0, 60.0])
+async def test_a_release_that_answers_nobody_is_back_at_nothing_within_the_budget(
+    file: Path, world: World, alive: float, reports: bool, lenient: bool
+) -> None:
+    """A black hole, or a crash: what is due to it is harmed, although no source counts it. No policy lets that pass."""
+    lost = 0.0
 
     def act(seconds: float) -> Any:
+        nonlocal lost
         candidate, baseline = world.counts(seconds)
-        return (None if seconds > 45 else candidate, baseline)
+        if seconds <= alive or candidate is None:
+            return candidate, baseline
+        lost += candidate.requests
+        return Counts(0, 0) if reports else None, baseline
+
+    Script.act = act
+    policy = {"inconclusive": "pass" if lenient else "fail"}
+    async with replica(file, ramping({"budget": 300}, policy=policy)) as running:
+        gate = await over(running, await answered(running))
+        assert gate.decision is not None
+        assert (gate.decision.verdict, gate.decision.counts_as) == (Verdict.INCONCLUSIVE, Verdict.FAIL)
+        assert "No request of the candidate was counted" in gate.decision.sentence
+        assert world.set[-1] == 0.0
+        assert alive or lost <= 1.5 * 300
+        assert lost <= max(world.set) * TRAFFIC * 60
+
+
+async def test_numbers_that_both_do_not_send_are_no_silence_of_the_candidate(file: Path, world: World) -> None:
+    """Prometheus is away for a minute and a half: the ramp waits, and goes on."""
+
+    def act(seconds: float) -> Any:
+        both = world.counts(seconds)
+        return (None, None) if 45 <= seconds < 135 else both
 
     Script.act = act
     async with replica(file, ramping()) as running:
-        gate = await over(running, await answered(running))
-        assert gate.decision is not None
-        assert gate.decision.verdict is Verdict.INCONCLUSIVE
-        assert max(world.set) < 0.5
-        assert world.set[-1] == 0.0
+        gate = await answered(running)
+        assert gate.may_stay
+        assert world.set[-1] == 1.0
 
 
 async def test_an_inconclusive_ramp_that_counts_as_passed_gets_everything(file: Path, world: World) -> None:
