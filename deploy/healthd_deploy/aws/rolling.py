@@ -37,7 +37,8 @@ class Rolling:
         self._leaves_enough(instances)
         instances = self._with_versions(instances, version)
         undo = ("put back every instance that is not settled", lambda: self._put_back(version))
-        await steps.do("note which version each instance has", lambda: self._note(instances), undo=undo)
+        keep = ("keep the version on the instances that have traffic", lambda: self._keep(version))
+        await steps.do("note which version each instance has", lambda: self._note(instances), undo=undo, keep=keep)
         await self.gate_session.not_quarantined(version)
         for policy in plan.before:
             await self.gate_session.passes(policy, self._arm(version))
@@ -99,9 +100,16 @@ class Rolling:
         for start in range(0, len(unsettled), self.config.batch):
             await self._restore(unsettled[start : start + self.config.batch])
         if kept := [one for one in found if one.version == version and not one.is_unsettled]:
-            self.steps.say(f"{_ids(kept)} passed and keep {version}")
+            self.steps.say(f"{_ids(kept)} keep {version}")
         else:
             self.gate_session.report.back()
+
+    async def _keep(self, version: str) -> None:
+        """Keep the version where it has traffic; an instance that is out, or half released, is put back."""
+        found = await self.fleet.instances()
+        if kept := [one for one in found if one.version == version and one.is_unsettled and not one.is_out]:
+            await self.fleet.settle(kept)
+        await self._put_back(version)
 
     async def _restore(self, batch: Sequence[Instance]) -> None:
         changed = [one for one in batch if one.previous is not None and one.previous != one.version]

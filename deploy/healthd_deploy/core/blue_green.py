@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
-from healthd_deploy.core.exit import LeftInPlace, StepFailed
+from healthd_deploy.core.exit import StepFailed
 from healthd_deploy.core.session import GateSession
 from healthd_deploy.core.settings import GatePlan
 from healthd_deploy.core.steps import Act, Steps, wait_until
@@ -160,11 +160,7 @@ class BlueGreen:
     async def _follow(self, idle: str) -> None:
         """Follow a ramp to its verdict, and a pass until the target has all the traffic, which a lenient policy gives
         to it only then."""
-        try:
-            await self.gate_session.verdict()
-        except LeftInPlace:
-            self.steps.settled()
-            raise
+        await self.gate_session.verdict()
         if self.steps.dry_run:
             return
 

@@ -20,7 +20,15 @@ from pydantic import BaseModel
 
 from healthd.config.file import ConfigError, load
 from healthd.runtime.redaction import Redactor, secrets_of
-from healthd_deploy.core.exit import COULD_NOT_ASK, INTERRUPTED, NOT_UNDONE, PROMOTED, CouldNotAsk, DeployAborted
+from healthd_deploy.core.exit import (
+    COULD_NOT_ASK,
+    INTERRUPTED,
+    NOT_UNDONE,
+    PROMOTED,
+    CouldNotAsk,
+    DeployAborted,
+    LeftInPlace,
+)
 from healthd_deploy.core.report import Report
 from healthd_deploy.core.session import GateSession
 from healthd_deploy.core.settings import BlueGreenPlan, DeployConfig
@@ -63,11 +71,23 @@ def deploying(model: type[ModelT]) -> Callable[[Tool[ModelT]], Callable[..., Non
         )  # fmt: skip
         @click.option("--key", help="Names this deploy, such as the pipeline's run: again with it goes on at the gate.")
         @click.option("--dry-run", is_flag=True, help="Look at everything and say what would be done; change nothing.")
+        @click.option(
+            "--no-rollback",
+            is_flag=True,
+            help="Undo nothing from the switch on, whatever the verdict: for what cannot go back, such as a migration.",
+        )
         @click.option("-q", "--quiet", is_flag=True, help="Print how it ended, and nothing on the way.")
         @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON, for scripts.")
         @wraps(tool)
         def command(
-            version: str, file: Path, key: str | None, dry_run: bool, quiet: bool, as_json: bool, **more: Any
+            version: str,
+            file: Path,
+            key: str | None,
+            dry_run: bool,
+            no_rollback: bool,
+            quiet: bool,
+            as_json: bool,
+            **more: Any,
         ) -> None:
             config = config_or_exit(file, model)
             if problem := config.problem_with(version):
@@ -76,9 +96,9 @@ def deploying(model: type[ModelT]) -> Callable[[Tool[ModelT]], Callable[..., Non
             redact = Redactor(secrets_of(config))
             steps = Steps(dry_run=dry_run, quiet=quiet, redact=redact, undo_within=config.undo_within)
             strategy: str | None = more.get("strategy")
-            run = _run(tool, version, key or uuid.uuid4().hex[:12], config, steps, strategy, as_json=as_json)
-            code = asyncio.run(run)
-            sys.exit(code)
+            name = key or uuid.uuid4().hex[:12]
+            run = _run(tool, version, name, config, steps, strategy, no_rollback=no_rollback, as_json=as_json)
+            sys.exit(asyncio.run(run))
 
         return command
 
@@ -115,12 +135,20 @@ def config_or_exit(file: Path, model: type[PartT], *, only: Collection[str] | No
 
 
 async def _run(
-    tool: Tool[ModelT], version: str, key: str, config: ModelT, steps: Steps, strategy: str | None, *, as_json: bool
+    tool: Tool[ModelT],
+    version: str,
+    key: str,
+    config: ModelT,
+    steps: Steps,
+    strategy: str | None,
+    *,
+    no_rollback: bool,
+    as_json: bool,
 ) -> int:
     daemon = config.healthd
     token = daemon.token.get_secret_value() if daemon.token else None
     async with GateClient(daemon.url, token, retry_for=daemon.retry_for) as client, AsyncExitStack() as kept_open:
-        gate_session = GateSession(client, config, key, steps)
+        gate_session = GateSession(client, config, key, steps, no_rollback=no_rollback)
         gate_session.report.version = version
         steps.say(f"deploy {key}: {config.service} {version}")
         code = await carried_out(
@@ -134,7 +162,7 @@ async def _run(
 
 
 async def carried_out(work: Callable[[], Awaitable[None]], gate_session: GateSession, steps: Steps) -> int:
-    """Do it under the deploy lock; unless it ends well, undo it. Returns the exit code.
+    """Do it under the deploy lock; unless it ends well or is to be left in place, undo it. Returns the exit code.
 
     The first Ctrl-C or SIGTERM stops the work, and what was done is undone; the undoing itself is not interrupted.
     """
@@ -155,10 +183,14 @@ async def carried_out(work: Callable[[], Awaitable[None]], gate_session: GateSes
         loop.add_signal_handler(number, interrupt)
     try:
         async with gate_session.lock():
-            working = asyncio.ensure_future(work())
+            working = asyncio.ensure_future(_kept(work, gate_session))
             await asyncio.wait({working})
             code = _code(working, gate_session.report)
             if code == PROMOTED:
+                return code
+            if not working.cancelled() and isinstance(working.exception(), LeftInPlace):
+                await steps.leave()
+                steps.say(f"nothing is undone: {gate_session.report.reason}", "✗")
                 return code
             await gate_session.abandon()
             if await steps.unwind():
@@ -175,6 +207,21 @@ async def carried_out(work: Callable[[], Awaitable[None]], gate_session: GateSes
     finally:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.remove_signal_handler(number)
+
+
+async def _kept(work: Callable[[], Awaitable[None]], gate_session: GateSession) -> None:
+    """Do it. Raises LeftInPlace for whatever ends it once the traffic is with a version that must not be rolled back;
+    its gate goes on."""
+    try:
+        await work()
+    except LeftInPlace:
+        raise
+    except (asyncio.CancelledError, Exception) as error:
+        if not gate_session.stays_in_place:
+            raise
+        why = "interrupted" if isinstance(error, asyncio.CancelledError) else str(error).rstrip(".")
+        version = gate_session.report.version
+        raise LeftInPlace(f"{why or type(error).__name__}; {version} keeps the traffic (--no-rollback)") from error
 
 
 def _code(working: asyncio.Task[None], report: Report) -> int:

@@ -36,7 +36,7 @@ class GateInconclusive(DeployAborted):
 
 
 class LeftInPlace(DeployAborted):
-    """A person has ended the ramp and left the traffic where it is: nothing of it is undone."""
+    """The traffic is to stay where it is, by a person's word or by --no-rollback: nothing is undone."""
 
     code = NOT_UNDONE
 

@@ -28,10 +28,16 @@ _RECENT = 50  # gates of a service that are searched for one of a version
 
 
 class GateSession:
-    """Client of one service's gates for one deploy. `key` names the deploy: the same one joins its gates."""
+    """Client of one service's gates for one deploy. `key` names the deploy: the same one joins its gates.
 
-    def __init__(self, client: GateClient, config: DeployConfig, key: str, steps: Steps) -> None:
+    With `no_rollback` nothing goes back once the version has traffic: no gate of this deploy calls for an action.
+    """
+
+    def __init__(
+        self, client: GateClient, config: DeployConfig, key: str, steps: Steps, *, no_rollback: bool = False
+    ) -> None:
         self._client, self._config, self._key, self._steps = client, config, key, steps
+        self._no_rollback = no_rollback
         self._gate: GateDocument | None = None
         self.report = Report()
 
@@ -39,6 +45,11 @@ class GateSession:
     def patience(self) -> float:
         """Seconds that healthd's own actions get before this tool acts itself."""
         return self._config.rollback_patience
+
+    @property
+    def stays_in_place(self) -> bool:
+        """True once the version has traffic that must stay with it."""
+        return self._no_rollback and self.report.exposed_at is not None
 
     @asynccontextmanager
     async def lock(self) -> AsyncIterator[None]:
@@ -106,6 +117,7 @@ class GateSession:
         With `rolls_back` a fail triggers the daemon's actions. `rollback_window` is the number of seconds after a pass
         in which the baseline can still take the traffic; None: without limit.
         """
+        rolls_back = rolls_back and not self._no_rollback
         lasts = None if rollback_window is None else show_duration(rollback_window)
         request = gate_request(
             self._config.service, self._key, policy, candidate, baseline, rolls_back=rolls_back, rollback_window=lasts
@@ -133,6 +145,8 @@ class GateSession:
     async def could_ramp(self, policy: str, candidate: Arm, baseline: Arm) -> None:
         """Raise CouldNotAsk where healthd would not widen this release: before anything is done for it. A ramp that
         this deploy began is gone on with."""
+        if self._no_rollback:
+            raise CouldNotAsk("a ramp takes the traffic back by itself: --no-rollback needs --strategy switch")
         gate = await self._latest((policy,), candidate)
         if gate is not None and gate.deployment.id == self._key:
             return
@@ -219,11 +233,9 @@ class GateSession:
         sentence = gate.told or "cancelled"
         if gate.may_stay:
             return sentence
-        if gate.ramp is not None and gate.decision is None:
-            raise LeftInPlace(
-                f"gate {gate.id} was cancelled, and ordered {gate.ramp.width} of the traffic: "
-                f"it stays there. {sentence}"
-            )
+        if gate.decision is None and (gate.ramp is not None or self.report.exposed_at is not None):
+            ordered = f", and ordered {gate.ramp.width} of the traffic" if gate.ramp is not None else ""
+            raise LeftInPlace(f"gate {gate.id} was cancelled{ordered}: the traffic stays where it is. {sentence}")
         await self._rolled_back(gate)
         raise (GateFailed if code_of(gate) == FAILED else GateInconclusive)(f"{gate.verdict}: {sentence}")
 

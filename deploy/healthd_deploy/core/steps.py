@@ -39,6 +39,7 @@ class Steps:
         self.redact = redact or Redactor()
         self._begun = time.monotonic()
         self._undos: list[_Undo] = []
+        self._keeps: list[_Undo] = []
 
     @property
     def seconds(self) -> float:
@@ -54,17 +55,27 @@ class Steps:
         """Run a step that changes nothing. What `act` raises is reported and raised."""
         return await self._told(what, act)
 
-    async def do(self, what: str, act: Act[object], *, undo: tuple[str, Act[None]] | None = None) -> None:
+    async def do(
+        self,
+        what: str,
+        act: Act[object],
+        *,
+        undo: tuple[str, Act[None]] | None = None,
+        keep: tuple[str, Act[None]] | None = None,
+    ) -> None:
         """Run a step that changes something.
 
         `undo`, a sentence and a function, is stored before the step starts: a step that failed halfway is undone too,
-        so it must establish a state and do nothing where that exists already.
+        so it must establish a state and do nothing where that exists already. `keep` is done instead of it where the
+        deploy is left in place, so that a later deploy does not go back behind it.
         """
         if self.dry_run:
             self.say(f"would {what}", "○")
             return
         if undo is not None:
             self._undos.append(_Undo(*undo))
+        if keep is not None:
+            self._keeps.append(_Undo(*keep))
         await self._told(what, act)
 
     async def afterwards(self, what: str, act: Act[None], *, wait: float) -> None:
@@ -79,6 +90,14 @@ class Steps:
     def settled(self) -> None:
         """Keep the deploy: nothing that was done so far will be undone."""
         self._undos.clear()
+
+    async def leave(self) -> None:
+        """Leave in place what was done, and note that for later deploys. Raises nothing: failures are reported."""
+        self._undos.clear()
+        until = time.monotonic() + self._undo_within
+        while self._keeps:
+            with suppress(Exception):
+                await self._undone(self._keeps.pop(0), until)
 
     async def unwind(self) -> bool:
         """Undo what was done, last first. Return true if all of it was undone; failures are reported.

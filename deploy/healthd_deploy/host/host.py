@@ -128,6 +128,12 @@ class Host:
         self.folders.finish()
         await self.processes.remembered()
 
+    async def left_in_place(self, version: str) -> None:
+        """Mark the deploy as finished though nothing passed it, where the version is current: no later deploy goes back
+        behind it."""
+        if self.folders.version() == version:
+            await self.promoted()
+
     async def prune(self) -> None:
         await asyncio.to_thread(self.folders.prune, self._config.keep_releases)
         await asyncio.to_thread(self.backups.prune, self._config.backup.keep)

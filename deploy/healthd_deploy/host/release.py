@@ -55,7 +55,8 @@ class HostRelease:
 
         await self.gate_session.hold()
         switch = f"switch current from {standing.baseline or 'nothing'} to {version}"
-        await steps.do(switch, lambda: self._switch(version, standing), undo=back)
+        kept = (f"note that {version} stays", lambda: host.left_in_place(version))
+        await steps.do(switch, lambda: self._switch(version, standing), undo=back, keep=kept)
         await steps.do(f"wait until {version} is healthy", lambda: host.healthy(version))
         for policy in self.config.smoke:
             await self.gate_session.passes(policy, candidate)

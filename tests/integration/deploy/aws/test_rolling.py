@@ -71,6 +71,15 @@ async def test_killed_it_is_taken_on_by_the_next(server: moto.Moto, tmp_path: Pa
         assert {status for _, status in stage.load.seen} == {200}
 
 
+async def test_what_is_not_to_go_back_stays_where_it_has_traffic(server: moto.Moto, tmp_path: Path) -> None:
+    """The batch that failed its gate keeps the version, and the next deploy does not go back behind it."""
+    async with staged(server, tmp_path, blue=["1.0"] * 2) as stage, judged(stage, loaded=True):
+        ended = await stage.deploy("rolling", "2.0", "--no-rollback")
+        assert ended.code == 4, ended.err
+        assert "2.0 keeps the traffic (--no-rollback)" in ended.out
+        await settled(stage, "2.0", "1.0")
+
+
 @pytest.mark.parametrize(("on_fail", "left"), [("batch", ["1.1", "1.0"]), ("all", ["1.0", "1.0"])])
 async def test_what_a_failed_batch_takes_back(server: moto.Moto, tmp_path: Path, on_fail: str, left: list[str]) -> None:
     """Itself alone, or the batches before it too; here a command fails on the second instance."""

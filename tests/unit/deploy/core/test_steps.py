@@ -20,6 +20,7 @@ class Lenient:
 
     def __init__(self) -> None:
         self.report, self.abandoned = Report("1.1"), 0
+        self.stays_in_place = False
 
     @asynccontextmanager
     async def lock(self) -> AsyncIterator[None]:
