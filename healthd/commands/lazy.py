@@ -29,7 +29,10 @@ class LazyGroup(click.Group):
         if cmd_name not in self.registry:
             return None
         module, _, name = self.registry[cmd_name][0].partition(":")
-        command: click.Command = getattr(import_module(module), name)
+        from healthd.runtime.lean_trust import reading_when_used  # `--help` needs nothing of TLS
+
+        with reading_when_used():
+            command: click.Command = getattr(import_module(module), name)
         return command
 
     def resolve_command(
