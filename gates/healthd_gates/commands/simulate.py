@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -13,13 +13,20 @@ from rich.table import Table
 
 from healthd.commands.options import config_option, json_option
 from healthd.commands.terminal import echo, terminal
-from healthd.units import parse_duration, parse_ratio, show_duration
+from healthd.units import parse_duration, parse_ratio
+from healthd_gates.commands.ramp_table import after, print_ramps, share_of
 from healthd_gates.commands.settings import policy_of, settings_of
+from healthd_gates.config.policy import Policy
+from healthd_gates.engine.ramp_simulation import RampForecast, forecast_ramp
 from healthd_gates.judge.explain import percent
 from healthd_gates.judge.rules import Rules
-from healthd_gates.judge.simulation import CHANGES, Change, Forecast, Traffic, forecast
+from healthd_gates.judge.simulated_traffic import CHANGES, Change, Traffic
+from healthd_gates.judge.simulation import Forecast, forecast
 
 _CHANGES = (*CHANGES, Change("outage", errors=1e9))
+_RAMP_CHANGES = (*_CHANGES, Change("answers nobody", answers=False))
+_RUNS, _RAMP_RUNS = 100, 20
+_ACTION = 5.0  # seconds
 
 
 def _ratio(_ctx: click.Context, _param: click.Parameter, value: str) -> float:
@@ -29,7 +36,9 @@ def _ratio(_ctx: click.Context, _param: click.Parameter, value: str) -> float:
         raise click.BadParameter(str(error)) from None
 
 
-def _seconds(_ctx: click.Context, _param: click.Parameter, value: str) -> float:
+def _seconds(_ctx: click.Context, _param: click.Parameter, value: str | None) -> float | None:
+    if value is None:
+        return None
     try:
         return float(parse_duration(value))
     except ValueError as error:
@@ -38,13 +47,21 @@ def _seconds(_ctx: click.Context, _param: click.Parameter, value: str) -> float:
 
 @click.command()
 @click.argument("policy", default="post-switch")
-@click.option("--rate", required=True, type=click.FloatRange(min=0, min_open=True), help="Requests/s to the candidate.")
+@click.option(
+    "--rate",
+    required=True,
+    type=click.FloatRange(min=0, min_open=True),
+    help="Requests/s to the candidate; to both versions together under a policy with a ramp.",
+)
 @click.option(
     "--baseline-rate", type=click.FloatRange(min=0), help="To the baseline, where the policy compares: as many."
 )
 @click.option("--errors", default="1%", show_default=True, callback=_ratio, help="Errors of a healthy version.")
 @click.option("--latency", default="200ms", show_default=True, callback=_seconds, help="Its median latency.")
-@click.option("--runs", default=100, show_default=True, type=click.IntRange(10, 100_000), help="Gates for each line.")
+@click.option("--action", callback=_seconds, help="With a ramp, how long a change of weight takes.  [default: 5s]")
+@click.option(
+    "--runs", type=click.IntRange(10, 100_000), help="Gates for each line.  [default: 100, and 20 with a ramp]"
+)
 @click.option("--seed", default=1, show_default=True, help="The same seed gives the same numbers.")
 @config_option
 @json_option
@@ -54,7 +71,8 @@ def simulate(
     baseline_rate: float | None,
     errors: float,
     latency: float,
-    runs: int,
+    action: float | None,
+    runs: int | None,
     seed: int,
     config_file: Path | None,
     as_json: bool,
@@ -62,7 +80,8 @@ def simulate(
     """Simulate what a policy would see, and how soon.
 
     At this rate of traffic, how soon would POLICY see twice or five times the errors, slower answers or an outage, and
-    how often would it roll back a healthy release?
+    how often would it roll back a healthy release? Under a policy with a ramp it says as well how many requests each
+    harms, and how long a healthy release takes to have all of the traffic.
 
     POLICY is one of the configuration or one that ships: post-switch, canary, analysis, batch. The judge is the real
     one, the traffic is drawn; checks, smoke requests and criteria with numbers of their own are taken to hold. No
@@ -72,27 +91,48 @@ def simulate(
     healthd gate simulate canary --rate 50 --errors 0.5%
     """
     chosen = policy_of(settings_of(config_file), policy)
+    if chosen.ramp is None and action is not None:
+        raise click.UsageError(f"--action says how long a change of weight takes, and policy {policy} has no ramp")
+    if chosen.ramp is not None and baseline_rate is not None:
+        raise click.UsageError(f"--baseline-rate: policy {policy} has a ramp: give with --rate the requests of both")
     if baseline_rate is None:
         baseline_rate = rate if chosen.needs_baseline else 0.0
     try:
-        traffic = Traffic(rate, baseline_rate, errors, latency)
+        traffic = Traffic(0.0, rate, errors, latency) if chosen.ramp else Traffic(rate, baseline_rate, errors, latency)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
+    if chosen.ramp is not None:
+        rows = list(_ramp_forecasts(chosen, traffic, action or _ACTION, runs or _RAMP_RUNS, seed, quiet=as_json))
+        if as_json:
+            _print_json(policy, traffic, rows)
+        else:
+            print_ramps(policy, chosen, traffic, rows)
+        return
     rules = chosen.verdict_rules()
-    forecasts = list(_forecasts(rules, traffic, runs, seed, quiet=as_json))
+    forecasts = list(_forecasts(rules, traffic, runs or _RUNS, seed, quiet=as_json))
     if as_json:
-        document = {"policy": policy, "traffic": asdict(traffic), "forecasts": list(map(asdict, forecasts))}
-        click.echo(json.dumps(document, indent=2))
+        _print_json(policy, traffic, forecasts)
     else:
         _print(policy, rules, traffic, forecasts)
-        if chosen.ramp is not None:
-            echo(terminal(), "The ramp is left out: the candidate is taken to have these requests from the start.")
 
 
 def _forecasts(rules: Rules, traffic: Traffic, runs: int, seed: int, *, quiet: bool) -> Iterator[Forecast]:
     console = terminal(stderr=True, quiet=quiet)
     for change in track(_CHANGES, "simulating", console=console, transient=True):
         yield from forecast(rules, traffic, [change], runs=runs, seed=seed)
+
+
+def _ramp_forecasts(
+    policy: Policy, traffic: Traffic, action: float, runs: int, seed: int, *, quiet: bool
+) -> Iterator[RampForecast]:
+    console = terminal(stderr=True, quiet=quiet)
+    for change in track(_RAMP_CHANGES, "simulating", console=console, transient=True):
+        yield from forecast_ramp(policy, traffic, [change], action=action, runs=runs, seed=seed)
+
+
+def _print_json(policy: str, traffic: Traffic, rows: Sequence[Forecast | RampForecast]) -> None:
+    document = {"policy": policy, "traffic": asdict(traffic), "forecasts": list(map(asdict, rows))}
+    click.echo(json.dumps(document, indent=2))
 
 
 def _print(policy: str, rules: Rules, traffic: Traffic, forecasts: list[Forecast]) -> None:
@@ -106,25 +146,17 @@ def _print(policy: str, rules: Rules, traffic: Traffic, forecasts: list[Forecast
     for row in forecasts:
         table.add_row(
             row.change.name,
-            _share(row.failed),
-            _after(row.failed_median),
-            _after(row.failed_90),
-            _share(row.passed),
-            _after(row.passed_median),
-            _share(row.inconclusive),
+            share_of(row.failed),
+            after(row.failed_median),
+            after(row.failed_90),
+            share_of(row.passed),
+            after(row.passed_median),
+            share_of(row.inconclusive),
         )
     echo(console, table)
     healthy = forecasts[0]
     echo(
         console,
         f"Of healthy releases the policy promises to roll back at most {percent(rules.risk.false_rollback)}; "
-        f"{_share(healthy.failed)} were here, which speaks for at most {percent(healthy.failed_at_most)}.",
+        f"{share_of(healthy.failed)} were here, which speaks for at most {percent(healthy.failed_at_most)}.",
     )
-
-
-def _share(share: float) -> str:
-    return f"{100 * share:.3g} %"
-
-
-def _after(seconds: float | None) -> str:
-    return "–" if seconds is None else show_duration(round(seconds))

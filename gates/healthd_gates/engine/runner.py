@@ -146,14 +146,8 @@ class GateRunner:
         if gate.ramp.is_under_way:
             every = await self._tools.outbox.of_gate(gate.id)
             orders = [order for order in every if order.purpose == gate.ramp.purpose]
-        sighting = widening.look(gate.ramp)
-        ramped, wider, over = ramping.on_look(gate, standing, sighting, orders, self._spec, moment)
-        step = transitions.on_evaluation(ramped, standing, notes, self._spec, moment)
-        if step.gate.decision is not None or step.gate.state is GateState.HELD:
-            return transitions.on_evaluation(gate, standing, notes, self._spec, moment)
-        if over is not None:
-            return transitions.on_ramp_end(step.gate, over, self._spec, moment).after(*step.events)
-        return step if wider is None else replace(wider, gate=step.gate).after(*step.events)
+        seen = widening.look(gate.ramp)
+        return transitions.on_ramp_look(gate, standing, notes, seen, orders, self._spec, moment)
 
     def _is_past(self, stage: str) -> bool:
         gate = self.gate

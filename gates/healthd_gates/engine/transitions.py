@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from healthd.journal.journal import AuditEntry
-from healthd_gates.domain.action_order import Occasion
+from healthd_gates.domain.action_order import ActionRun, Occasion
 from healthd_gates.domain.evidence import Reason, Standing, Verdict
 from healthd_gates.domain.gate import Decision, EventKind, Gate, GateState, QuarantinedVersion, RollbackState
 from healthd_gates.engine import ramping
@@ -39,6 +39,25 @@ def on_evaluation(gate: Gate, standing: Standing, notes: tuple[str, ...], spec: 
     state = GateState.SETTLING if standing.reason is Reason.SETTLING else after
     changed: tuple[Event, ...] = ((EventKind.STATE, {"state": state.value}),) if state is not gate.state else ()
     return Step(replace(seen, state=state), (look, *changed))
+
+
+def on_ramp_look(
+    gate: Gate,
+    standing: Standing,
+    notes: tuple[str, ...],
+    seen: ramping.Sighting,
+    orders: Sequence[ActionRun],
+    spec: GateSpec,
+    moment: datetime,
+) -> Step:
+    """Process an evaluation in a ramp, with the `orders` of its last weight: decide, widen, or go on."""
+    ramped, wider, end = ramping.on_look(gate, standing, seen, orders, spec, moment)
+    step = on_evaluation(ramped, standing, notes, spec, moment)
+    if step.gate.decision is not None or step.gate.state is GateState.HELD:
+        return on_evaluation(gate, standing, notes, spec, moment)
+    if end is not None:
+        return on_ramp_end(step.gate, end, spec, moment).after(*step.events)
+    return step if wider is None else replace(wider, gate=step.gate).after(*step.events)
 
 
 def on_verdict(gate: Gate, standing: Standing, spec: GateSpec, moment: datetime) -> Step:

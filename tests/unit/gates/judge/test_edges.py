@@ -31,7 +31,8 @@ from healthd_gates.judge.ramp import Pace, Ramp
 from healthd_gates.judge.rate_tests import AboveBaselineRate
 from healthd_gates.judge.risk import Risk, Timing
 from healthd_gates.judge.rules import Against, Comparison, Rules
-from healthd_gates.judge.simulation import Traffic, forecast
+from healthd_gates.judge.simulated_traffic import Traffic
+from healthd_gates.judge.simulation import forecast
 from healthd_gates.judge.slowness import _spread
 from healthd_gates.judge.stability import _Restarts
 from healthd_gates.judge.streams import evidence_of

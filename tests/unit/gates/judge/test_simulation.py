@@ -7,7 +7,8 @@ from healthd_gates.criteria.comparison import Compare
 from healthd_gates.criteria.error_rate import ErrorRate
 from healthd_gates.criteria.latency import Latency
 from healthd_gates.judge.rules import Against, Rules, Timing
-from healthd_gates.judge.simulation import CHANGES, Change, Forecast, Traffic, forecast
+from healthd_gates.judge.simulated_traffic import CHANGES, Change, Traffic
+from healthd_gates.judge.simulation import Forecast, forecast
 
 RULES = Rules(
     (ErrorRate(compare=Compare()), Checks(name="ready", group="ready", failures=1)), timing=Timing(maximum=600)
