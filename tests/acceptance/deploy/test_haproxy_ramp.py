@@ -1,17 +1,25 @@
 """A release behind a real HAProxy that healthd widens under load, by the Runtime API."""
 
+import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+from prometheus_client import CollectorRegistry, Histogram, generate_latest
+from prometheus_client import Counter as Metric
 
 from tests.acceptance.deploy import fleet
 from tests.acceptance.deploy.fleet import Fleet
-from tests.acceptance.deploy.test_nginx_ramp import BUDGET, POLICY, rolled_out
+from tests.acceptance.deploy.test_nginx_ramp import BUDGET, POLICY, judged, rolled_out
 from tests.servers import daemon, haproxy
 from tests.servers.daemon import Daemon
 from tests.servers.haproxy import HAProxy
+from tests.servers.ports import HOST
 from tests.servers.requests import Load
 from tests.servers.waiting import until
 
@@ -31,32 +39,31 @@ async def staged(folder: Path, failing: dict[str, float]) -> AsyncIterator[Stage
         ends = {host: url.removeprefix("http://") for host, url in hosts.urls.items()}
         backend = f"backend web\n server b1 {ends['blue']} weight 100\n server g1 {ends['green']} weight 0\n"
         with haproxy.running(f"default_backend web\n{backend}") as balancer:
-            settings = {
-                "journal": f"sqlite:///{folder}/journal.db",
-                "services": {
-                    "api": {
-                        "targets": hosts.urls,
-                        "source": {
-                            "kind": "scrape",
-                            "requests": "app_requests_total",
-                            "errors": 'app_requests_total{status="500"}',
-                        },
-                        "policy": "gradual",
-                        "on_ramp": ["weigh"],
-                    }
-                },
-                "policies": {"gradual": POLICY | {"ramp": {"budget": BUDGET, "timeout": "3m"}}},
-                "actions": {
-                    "weigh": {
-                        "kind": "haproxy",
-                        "sockets": [str(balancer.stats)],
-                        "backend": "web",
-                        "servers": {"blue": ["b1"], "green": ["g1"]},
-                    }
-                },
+            source = {
+                "kind": "scrape",
+                "requests": "app_requests_total",
+                "errors": 'app_requests_total{status="500"}',
             }
-            async with daemon.running(settings) as judging:
+            async with daemon.running(_settings(folder, balancer, hosts.urls, source)) as judging:
                 yield Stage(hosts, balancer, judging)
+
+
+def _settings(
+    folder: Path, balancer: HAProxy, targets: dict[str, str], source: dict[str, Any], **policy: Any
+) -> dict[str, Any]:
+    return {
+        "journal": f"sqlite:///{folder}/journal.db",
+        "services": {"api": {"targets": targets, "source": source, "policy": "gradual", "on_ramp": ["weigh"]}},
+        "policies": {"gradual": POLICY | {"ramp": {"budget": BUDGET, "timeout": "3m"}, **policy}},
+        "actions": {
+            "weigh": {
+                "kind": "haproxy",
+                "sockets": [str(balancer.stats)],
+                "backend": "web",
+                "servers": {"blue": ["b1"], "green": ["g1"]},
+            }
+        },
+    }
 
 
 async def test_good_gets_everything_and_bad_is_back_at_nothing(tmp_path: Path) -> None:
@@ -76,3 +83,82 @@ async def test_good_gets_everything_and_bad_is_back_at_nothing(tmp_path: Path) -
         await until(lambda: len(load.seen) > settled + 50, "more requests")
         assert {status for _, status in load.seen} == {200}
         assert set(load.seen[settled + 10 :]) == {("2.1", 200)}
+
+
+SLOW = 1.5  # seconds
+LIMITS = [
+    {"kind": "error_rate", "limit": "5%", "compare": {"to": "concurrent"}},
+    {"kind": "latency", "quantile": "90%", "limit": "1s"},
+]
+
+
+class App:
+    """A version in the loop of the test: it answers at once, `slow`, or `never`. `harmed` are those that waited."""
+
+    def __init__(self) -> None:
+        self.kind, self.harmed = "good", 0
+        self._registry = CollectorRegistry()
+        self._requests = Metric("app_requests", "Requests.", ["status"], registry=self._registry)
+        self._seconds = Histogram("app_seconds", "Times.", buckets=(0.1, 1.0, 2.0), registry=self._registry)
+        self._requests.labels("200")
+        self._requests.labels("500")
+        self.web = web.Application()
+        self.web.add_routes([web.get("/metrics", self._metrics), web.get("/", self._serve)])
+
+    async def _serve(self, _request: web.Request) -> web.Response:
+        if self.kind != "good":
+            self.harmed += 1
+            await asyncio.sleep(SLOW if self.kind == "slow" else 3600)
+        self._seconds.observe(SLOW if self.kind == "slow" else 0.001)
+        self._requests.labels("200").inc()
+        return web.Response(text="green")
+
+    async def _metrics(self, _request: web.Request) -> web.Response:
+        return web.Response(body=generate_latest(self._registry), content_type="text/plain")
+
+
+@pytest.mark.parametrize(("kind", "verdict"), [("slow", "fail"), ("never", "inconclusive"), ("gone", "inconclusive")])
+async def test_what_answers_late_never_or_not_at_all_is_back_at_nothing(
+    tmp_path: Path, kind: str, verdict: str
+) -> None:
+    """Slow, a black hole whose metrics go on, and a process that is gone: counted by those who were harmed."""
+    apps = {"blue": App(), "green": App()}
+    runners: dict[str, web.AppRunner] = {}
+    for host, app in apps.items():
+        runners[host] = web.AppRunner(app.web, shutdown_timeout=0.1)
+        await runners[host].setup()
+        await web.TCPSite(runners[host], HOST, 0).start()
+    ends = {host: f"{HOST}:{runner.addresses[0][1]}" for host, runner in runners.items()}
+    backend = f"backend web\n server b1 {ends['blue']} weight 100\n server g1 {ends['green']} weight 0\n"
+    source = {
+        "kind": "scrape",
+        "requests": "app_requests_total",
+        "errors": 'app_requests_total{status="500"}',
+        "latency": "app_seconds_bucket",
+        "timeout": "1s",
+    }
+    targets = {host: f"http://{end}" for host, end in ends.items()}
+    try:
+        with haproxy.running(f"default_backend web\n{backend}") as balancer:
+            async with daemon.running(_settings(tmp_path, balancer, targets, source, criteria=LIMITS)) as judging:
+                load = Load(balancer.url)
+                async with load.running():
+                    apps["green"].kind = kind
+                    if kind == "gone":
+                        await runners["green"].cleanup()
+                    gate = await judged(judging, "2.0")
+                    assert balancer.server("web", "g1")["weight"] == "0"
+                    settled = apps["green"].harmed
+                    done = len(load.seen)
+                    await until(lambda: len(load.seen) > done + 50, "more requests")
+                assert apps["green"].harmed == settled
+    finally:
+        for runner in runners.values():
+            await runner.cleanup()
+    assert gate.verdict == verdict, gate
+    assert gate.rollback is not None
+    assert gate.rollback.state == "rolled_back", gate.rollback
+    lost = sum(status != 200 for _, status in load.seen)
+    harmed = lost if kind == "gone" else settled
+    assert 0 < harmed <= 1.5 * BUDGET
+    assert lost <= harmed

@@ -46,12 +46,17 @@ def ramps(folder: Path, settings: dict[str, Any], budget: float = BUDGET) -> Non
 async def rolled_out(stage: Staged, version: str) -> GateDocument:
     """The gate of a version on green, at its end."""
     await stage.fleet.release("green", version)
+    return await judged(stage.daemon, version)
+
+
+async def judged(judging: Daemon, version: str) -> GateDocument:
+    """The gate of a version that stands on green, at its end."""
     asked = {
         "service": "api",
         "candidate": {"version": version, "target": "green"},
         "baseline": {"version": "1.0", "target": "blue"},
     }
-    async with GateClient(stage.daemon.url, daemon.TOKEN) as client:
+    async with GateClient(judging.url, daemon.TOKEN) as client:
         gate = await client.verify(asked)
         async for shown in client.follow(gate.id, to_the_end=True):
             gate = shown
