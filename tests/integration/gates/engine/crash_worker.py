@@ -1,4 +1,4 @@
-"""A replica that starts gates as fast as it may and runs them, until it is killed: `python -m … URL [drain]`.
+"""A replica that starts gates as fast as it may and runs them, until it is killed.
 
 It writes a line for what it has done, after that is stored: `ack ID SERVICE`, `verdict ID VERDICT`. With `drain` it
 starts nothing and only brings to an end what others left.
@@ -6,7 +6,7 @@ starts nothing and only brings to an end what others left.
 
 import asyncio
 import random
-import sys
+from pathlib import Path
 from typing import Any
 
 from healthd.runtime.clock import SystemClock
@@ -16,6 +16,7 @@ from healthd_gates.domain.errors import Refusal
 from healthd_gates.domain.gate import Gate
 from healthd_gates.sources.contract import Arms, SourceContext
 from tests.fakes import gates as stage
+from tests.integration.gates.engine.forks import write_to
 
 # What becomes of a candidate is in the service's name: it does not depend on who looks at it, and when.
 VERDICTS = {"good": "pass", "bad": "fail", "late": "fail", "quiet": "inconclusive"}
@@ -71,7 +72,7 @@ async def start_gates(replica: stage.Replica, services: list[str]) -> None:
 
 def service(name: str) -> dict[str, Any]:
     """One whose traffic calls for a verdict has all the time for it: replicas that are killed all the time look seldom,
-    and an interval that ends after a few looks rightly ends inconclusive."""
+    and an interval that ends after a few looks rightly ends inconclusive. One without traffic ends so in any case."""
     policy = "brief" if VERDICTS[kind_of(name)] == "inconclusive" else "quick"
     return {"source": {"kind": "scripted"}, "policy": policy, "on_fail": ORDERED}
 
@@ -80,19 +81,21 @@ def policy(longest: str) -> dict[str, Any]:
     return {**stage.POLICY, "initial_delay": "1s", "interval": "1s", "observe": {"min": "2s", "max": longest}}
 
 
-async def main(url: str, *, drain: bool) -> None:
+def main(url: str, said: Path, *, drain: bool) -> None:
+    """In a process of its own."""
+    write_to(said, said.with_suffix(".log"))
+    sources.KINDS["scripted"] = f"{__name__}:ByService"
+    actions.KINDS["note"] = f"{__name__}:Done"
+    asyncio.run(work(url, drain=drain))
+
+
+async def work(url: str, *, drain: bool) -> None:
     services = [f"{kind}-{n}" for kind in VERDICTS for n in range(_EACH)]
     configuration = stage.config(
         services={name: service(name) for name in services},
         actions={name: {"kind": "note"} for name in ORDERED},
-        policies={"quick": policy("1h"), "brief": policy("40s")},
+        policies={"quick": policy("1h"), "brief": policy("10s")},
         gates={"lease_duration": "2s"},
     )
     replica = await stage.start_replica(url, configuration, SystemClock(), told=told)
     await asyncio.gather(replica.task, *([] if drain else [start_gates(replica, services)]))
-
-
-if __name__ == "__main__":
-    sources.KINDS["scripted"] = "tests.integration.gates.engine.crash_worker:ByService"
-    actions.KINDS["note"] = "tests.integration.gates.engine.crash_worker:Done"
-    asyncio.run(main(sys.argv[1], drain="drain" in sys.argv))

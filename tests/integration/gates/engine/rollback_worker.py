@@ -28,6 +28,7 @@ from healthd_gates.store.gate_store import GateStore
 from healthd_gates.store.gate_update import Change
 from healthd_gates.store.outbox import Outbox
 from tests.fakes import gates as stage
+from tests.integration.gates.engine.forks import write_to
 from tests.integration.gates.engine.rollback_places import BASELINE, named
 from tests.servers import moto
 
@@ -239,9 +240,7 @@ async def work(task: Task) -> None:
 
 def main(task: Task, log: Path) -> None:
     """In a process of its own."""
-    with log.open("ab") as out:
-        os.dup2(out.fileno(), 1)
-        os.dup2(out.fileno(), 2)
+    write_to(log, log)
     os.environ.update(moto.CREDENTIALS)
     sources.KINDS["scripted"] = f"{__name__}:Failing"
     asyncio.run(work(task))

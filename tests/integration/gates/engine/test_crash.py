@@ -6,11 +6,10 @@
 import asyncio
 import os
 import random
-import subprocess
-import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 import pytest
@@ -23,7 +22,8 @@ from healthd_gates.domain.gate import EventKind, GateState
 from healthd_gates.store import tables
 from healthd_gates.store.gate_store import GateStore
 from healthd_gates.store.outbox import Outbox
-from tests.integration.gates.engine.crash_worker import ORDERED, VERDICTS, kind_of
+from tests.integration.gates.engine.crash_worker import ORDERED, VERDICTS, kind_of, main
+from tests.integration.gates.engine.forks import FORKS
 from tests.servers.waiting import until
 
 RUNS = int(os.environ.get("HEALTHD_CRASH_RUNS", "10"))
@@ -38,21 +38,22 @@ class Workers:
 
     url: str
     folder: Path
-    alive: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    alive: list[ForkServerProcess] = field(default_factory=list)
     started: int = 0
 
-    def start(self, *words: str) -> None:
+    def start(self, *, drain: bool = False) -> None:
         self.started += 1
         said = self.folder / f"said-{self.started}"
-        command = [sys.executable, "-m", "tests.integration.gates.engine.crash_worker", self.url, *words]
-        with said.open("wb") as out, said.with_suffix(".log").open("wb") as log:
-            self.alive.append(subprocess.Popen(command, stdout=out, stderr=log, cwd=Path(__file__).parents[4]))
+        said.touch()
+        worker = FORKS.Process(target=main, args=(self.url, said), kwargs={"drain": drain})
+        worker.start()
+        self.alive.append(worker)
 
     def kill(self, index: int) -> None:
         worker = self.alive.pop(index)
-        assert worker.poll() is None, "a worker ended by itself: see the log"
+        assert worker.exitcode is None, "a worker ended by itself: see the log"
         worker.kill()
-        worker.wait()
+        worker.join()
 
     async def acknowledge(self) -> None:
         """Wait until one of those that live has acknowledged a gate."""
@@ -86,7 +87,7 @@ async def test_every_acknowledged_gate_comes_to_one_verdict(url: str, tmp_path: 
             workers.kill(random.randrange(replicas))
         while workers.alive:
             workers.kill(0)
-        workers.start("drain")
+        workers.start(drain=True)
         await all_over(database)
     finally:
         while workers.alive:

@@ -6,7 +6,6 @@ come to by some kind, with 16 by each.
 """
 
 import asyncio
-import multiprocessing
 import os
 import random
 import signal
@@ -28,6 +27,7 @@ from healthd_gates.store.gate_store import GateStore
 from healthd_gates.store.outbox import Outbox
 from tests.integration.gates.conftest import BRANCHES
 from tests.integration.gates.engine import rollback_places as places
+from tests.integration.gates.engine.forks import FORKS
 from tests.integration.gates.engine.rollback_places import Effect, Place
 from tests.integration.gates.engine.rollback_worker import STEPS, Task, main
 from tests.integration.gates.engine.test_crash import all_over
@@ -38,8 +38,6 @@ from tests.servers.waiting import until
 KINDS = ("webhook", "command", "aws_elbv2", "kubernetes")
 RUNS = int(os.environ.get("HEALTHD_CRASH_RUNS", "2"))
 _DIES_WITHIN = 180.0  # for leases of two seconds change hands often where the machine is busy
-_FORKS = multiprocessing.get_context("forkserver")
-_FORKS.set_forkserver_preload(["tests.integration.gates.engine.rollback_worker"])
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +72,7 @@ class Theatre:
         self._started += 1
         actions = {name: action for place in self._places.values() for name, action in place.actions.items()}
         task = Task(self.url, actions, self._deploy, kind, step, count)
-        worker = _FORKS.Process(target=main, args=(task, self._folder / f"log-{self._started}"))
+        worker = FORKS.Process(target=main, args=(task, self._folder / f"log-{self._started}"))
         worker.start()
         self._alive[worker] = step or ""
 
