@@ -8,7 +8,9 @@ import gc
 import io
 import os
 import signal
+import socket
 import sys
+import uuid
 from collections import Counter
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -39,7 +41,10 @@ from healthd.monitoring.schedule import Schedule
 from healthd.monitoring.suite import Suite
 from healthd.monitoring.windows import Windows
 from healthd.notify.notifications import Notifications
-from healthd.notify.told import JournalStore, Memory
+from healthd.notify.replica_store import Identity, ReplicaStore
+from healthd.notify.replicas import Replicas
+from healthd.notify.told import Memory
+from healthd.notify.told_store import JournalStore
 from healthd.runtime import descriptors, early_signals
 from healthd.runtime.clock import Clock, SystemClock
 from healthd.runtime.deadline import with_deadline
@@ -224,13 +229,19 @@ class Daemon:
             stack.callback(agent.close)
 
     def _notifications(self) -> Notifications:
+        host = socket.gethostname()
+        identity = Identity(
+            uuid.uuid4().hex, f"{host} {self.settings.http.listen}", host, lambda: self.settings.environment
+        )
+        memory = Memory(JournalStore(self.database, self._clock, identity.id))
         return Notifications(
             self.settings,
             board=self.board,
             clock=self._clock,
             redact=self.redact,
             metrics=self.metrics,
-            memory=Memory(JournalStore(self.database, self._clock)),
+            memory=memory,
+            replicas=Replicas(host, memory, self._clock, ReplicaStore(self.database, identity)),
         )
 
     def _build_gates(self) -> None:

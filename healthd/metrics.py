@@ -93,7 +93,8 @@ class Metrics:
         )
         self.notices = Counter(
             "healthd_notifications_total",
-            "Notices by what became of them: sent, failed (and tried again), refused.",
+            "Notices by what became of them: sent, failed (and tried again), refused, elsewhere (another replica told "
+            "it).",
             ["notifier", "outcome"],
             registry=registry,
         )
@@ -149,6 +150,14 @@ class Metrics:
             "Windows, and ends of windows, that the journal does not have yet: they hold on this replica alone.",
             registry=self.registry,
         ).set_function(unsaved)
+
+    def watch_replicas(self, count: Callable[[], float]) -> None:
+        """Export at each scrape the number of replicas that share the journal."""
+        Gauge(
+            "healthd_replicas",
+            "Living replicas that share the journal and the environment, this one among them: they tell things once.",
+            registry=self.registry,
+        ).set_function(count)
 
     def watch_heartbeats(self, unsaved: Callable[[], float]) -> None:
         """Export at each scrape the number of reports of jobs that the journal does not have yet."""

@@ -24,6 +24,18 @@ class Scope(StrEnum):
     SHARED = "shared"
 
 
+class Agreement(StrEnum):
+    """Number of replicas that must see a failure for it to be told: one, more than half, or all."""
+
+    ANY = "any"
+    MOST = "most"
+    ALL = "all"
+
+    def of(self, total: int) -> int:
+        """Return the number for a total of replicas."""
+        return {Agreement.ANY: 1, Agreement.MOST: total // 2 + 1, Agreement.ALL: total}[self]
+
+
 class Level(StrEnum):
     """Monitoring level; each level includes the one before."""
 
@@ -66,6 +78,9 @@ class CheckConfig(BaseModel):
     depends_on: Names = ()
     """Names of checks without which this one cannot be healthy: while one of them is down, this one sends no
     notification."""
+    replicas: Agreement = Agreement.ANY
+    """Number of the replicas sharing the journal that must see a failure before it is notified: `any` (one), `most`
+    (more than half) or `all`. Status and readiness of each replica remain its own."""
     runbook_url: str | None = None
     """Link to instructions for the person on call."""
     labels: Labels = Field({}, max_length=MOST_LABELS)

@@ -1,4 +1,4 @@
-"""Tables of the daemon: transitions, audit of changes, notifications that were sent, windows, and
+"""Tables of the daemon: transitions, audit of changes, notifications that were sent and by whom, windows, and
 heartbeats."""
 
 from __future__ import annotations
@@ -45,6 +45,33 @@ told = sa.Table(
     sa.Column("within", Text),
 )
 
+# The right to send one notification now. `standing` and `since` name it, for a replica that sends it after its holder's
+# end.
+claims = sa.Table(
+    "healthd_claims",
+    metadata,
+    sa.Column("receiver", Text, primary_key=True),
+    sa.Column("subject", Text, primary_key=True),
+    sa.Column("holder", Text, nullable=False),
+    sa.Column("expires_at", Moment, nullable=False),
+    sa.Column("standing", Text, nullable=False),
+    sa.Column("since", Moment, nullable=False),
+)
+
+# The daemons that share this journal, and what each of them sees.
+observers = sa.Table(
+    "healthd_observers",
+    metadata,
+    sa.Column("id", Text, primary_key=True),
+    sa.Column("address", Text, nullable=False),
+    sa.Column("host", Text, nullable=False),
+    sa.Column("environment", Text, nullable=False),
+    sa.Column("expires_at", Moment, nullable=False),
+    sa.Column("failing", Text, nullable=False),
+    sa.Column("subjects_mark", Text, nullable=False),
+    sa.Column("subjects", Text, nullable=False),
+)
+
 windows = sa.Table(
     "healthd_windows",
     metadata,
@@ -61,4 +88,4 @@ heartbeats = sa.Table(
     sa.Column("changed", Moment, nullable=False, index=True),
 )
 
-BRANCH = Branch(Path(__file__).with_name("migrations"), "healthd_journal_version", head="0004", oldest="0002")
+BRANCH = Branch(Path(__file__).with_name("migrations"), "healthd_journal_version", head="0005", oldest="0002")

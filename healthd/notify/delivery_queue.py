@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from enum import Enum
 
 import structlog
 
@@ -20,9 +19,11 @@ from healthd.checks.failures import describe
 from healthd.notifiers.contract import DeliveryError, Notifier, NotifierConfig
 from healthd.notifiers.notice import Notice, urgency
 from healthd.notify.pace import Pace
+from healthd.notify.quiet import Quiet
 from healthd.notify.set_aside import SetAside, longer
 from healthd.notify.summaries import end_of, summary_of
 from healthd.notify.told import Told
+from healthd.notify.turns import BUSY, Turns
 from healthd.runtime.clock import Clock
 from healthd.runtime.deadline import with_deadline
 
@@ -34,27 +35,13 @@ _ONE_BY_ONE = 2.0  # seconds for which notices are sent one by one; the rest is 
 @dataclass(frozen=True, slots=True)
 class DeliveryMetrics:
     """Callbacks about deliveries: plain calls. `told(outcome, notices)`; `up(works)`; `waiting(notices)`;
-    `note(subject, told)` stores a sent notification beyond this process."""
+    `note(subject, told)` stores a sent notification beyond this process; `release(subjects)` leaves them to others."""
 
     told: Callable[[str, int], None]
     up: Callable[[bool], None]
     waiting: Callable[[int], None]
     note: Callable[[str, Told | None], None]
-
-
-class Quiet(Enum):
-    """Reason for which the notices of a subject are held back."""
-
-    NO = "no"
-    SILENCED = "silenced"
-    ACKNOWLEDGED = "acknowledged"
-    DEPENDENT = "dependent"  # something that it depends on is down
-
-    def holds(self, notice: Notice, told: Notice | None) -> bool:
-        """True if a firing notice is held back. An acknowledged failure that gets worse than what was sent is not."""
-        if self is Quiet.ACKNOWLEDGED and told is not None and told.firing:
-            return not (notice.severity.reaches(told.severity) and notice.severity is not told.severity)
-        return self in (Quiet.SILENCED, Quiet.DEPENDENT)
+    release: Callable[[Sequence[str]], None] = lambda _: None
 
 
 class Mailbox:
@@ -69,8 +56,10 @@ class Mailbox:
         clock: Clock,
         redact: Callable[[str], str],
         books: DeliveryMetrics,
+        turns: Turns | None = None,
     ) -> None:
         self.name, self.config = name, config
+        self._turns = turns
         self._notifier, self._clock, self._redact, self._books = notifier, clock, redact, books
         self._now: dict[str, Notice] = {}
         self._told: dict[str, Told] = {}
@@ -91,6 +80,24 @@ class Mailbox:
                 self._told[key] = before
                 self._now.setdefault(key, before.notice)
                 self._now[key] = self._with_its_beginning(self._now[key])
+        self._news.set()
+
+    def learn(self, key: str, told: Told | None) -> None:
+        """Take over what another replica has told, or None when it told the end."""
+        before, now = self._told.get(key), self._now.get(key)
+        waited = now is not None and self._is_news(now)
+        if told is not None:
+            self._told[key] = told
+            passed = now is not None and now.about != "check" and (not waited or now.since < told.notice.since)
+            self._now[key] = self._with_its_beginning(told.notice if now is None or passed else now)
+        else:
+            self._told.pop(key, None)
+            self._sent_at.pop(key, None)
+            is_that = now is not None and before is not None and not now.differs_from(before.notice)
+            if is_that or key.startswith("summary:"):  # unless it still fires here, which the next sweep tells
+                self._now.pop(key, None)
+        if waited and not (key in self._now and self._is_news(self._now[key])):
+            self._books.told("elsewhere", 1)
         self._news.set()
 
     def put(self, notice: Notice, *, wanted: bool = True, quiet: Quiet = Quiet.NO) -> None:
@@ -145,6 +152,10 @@ class Mailbox:
                 self._pause = self._aside.due_in(news, self._clock.steady())
                 self._news.set()
                 break
+            if self._turns is not None:
+                if await self._turns.take(ready, self._told.get, self.learn):
+                    continue
+                ready = [self._turns.named(notice) for notice in ready]
             news = ready
             urgent = news[0].is_urgent
             free = self._pace.free(self._clock.steady(), urgent=urgent)
@@ -157,6 +168,10 @@ class Mailbox:
             if not await self._send(self._next_message(news, free=1 if late else free)):
                 self._news.set()
                 break
+        if self._turns is not None:
+            self._books.release(self._turns.end_all())
+            if self._turns.any_busy:
+                asyncio.get_running_loop().call_later(BUSY, self._news.set)
         self._books.waiting(len(self._all_news()))
 
     def _next_message(self, news: Sequence[Notice], free: int) -> list[Notice]:
@@ -172,16 +187,22 @@ class Mailbox:
         """Make one attempt. False when the receiver did not accept it and a retry is due later."""
         self._pace.sent(self._clock.steady())
         batch = [replace(notice, before=self._before(notice)) for notice in batch]
+        said = [self._turns.remark(notice) for notice in batch] if self._turns is not None else batch
         try:
-            await with_deadline(self.config.timeout, self._notifier.send(batch), name=f"notify:{self.name}")
+            await with_deadline(self.config.timeout, self._notifier.send(said), name=f"notify:{self.name}")
         except asyncio.CancelledError:
             raise
         except Exception as error:
             return self._failed(error, batch)
         self._delivered("sent", batch)
+        self._end_turns(batch)
         self._aside.taken(batch, self._clock.steady())
         self._recovered()
         return True
+
+    def _end_turns(self, batch: Sequence[Notice]) -> None:
+        if self._turns is not None:
+            self._books.release(self._turns.end(batch))
 
     def _before(self, notice: Notice) -> Notice | None:
         told = self._told.get(notice.key)
@@ -197,7 +218,11 @@ class Mailbox:
     def _all_news(self) -> list[Notice]:
         self._drop_what_is_over()
         self._end_summaries()
-        return sorted((notice for notice in self._now.values() if self._is_news(notice)), key=urgency)
+        return sorted((it for it in self._now.values() if self._is_news(it) and not self._is_others(it)), key=urgency)
+
+    def _is_others(self, notice: Notice) -> bool:
+        """True while another replica is sending it."""
+        return self._turns is not None and self._turns.is_others(notice.key)
 
     def _is_news(self, notice: Notice) -> bool:
         told = self._before(notice)
@@ -284,10 +309,12 @@ class Mailbox:
         self._books.up(False)
         if final:  # the next message may succeed; this one never will
             self._delivered("refused", batch)
+            self._end_turns(batch)
             self._aside.forget(notice.key for notice in batch)
             return True
         self._books.told("failed", sum(len(notice.parts) or 1 for notice in batch))
         asked = error.retry_after if isinstance(error, DeliveryError) else None
+        self._end_turns(batch)  # another replica may reach it
         self._aside.failed(batch, now)
         self._pause, self._asked_to_wait = max(asked or 0.0, longer(self._pause)), asked is not None
         return False

@@ -1,6 +1,8 @@
 """Notifications: reads the board every second, accepts notices of gates, and passes both to the mailboxes of the
 routes.
 
+Replicas that share a journal see together, and one of them tells.
+
 It compares states rather than following changes: a notifier that is added, a maintenance window that ends, a check that
 is removed cause notifications without a transition, and nothing is sent twice.
 """
@@ -26,8 +28,12 @@ from healthd.notifiers.contract import MisconfiguredNotifier, NotifierConfig, No
 from healthd.notifiers.notice import Notice
 from healthd.notifiers.routes import Route
 from healthd.notify.check_notices import check_notice, key_of
-from healthd.notify.delivery_queue import DeliveryMetrics, Mailbox, Quiet
-from healthd.notify.told import Memory, receiver_of
+from healthd.notify.delivery_queue import DeliveryMetrics, Mailbox
+from healthd.notify.quiet import Quiet
+from healthd.notify.replicas import Replicas
+from healthd.notify.told import Memory, Told, receiver_of
+from healthd.notify.turns import Turns
+from healthd.notify.view import Seen, subjects_of
 from healthd.runtime.clock import Clock
 from healthd.runtime.deadline import with_deadline
 
@@ -35,7 +41,7 @@ _log = structlog.get_logger(__name__)
 _STUMBLED = 5.0
 _PATIENCE = 5.0  # seconds for which alarms wait for the notifications stored in the journal
 _SWEEP = 1.0  # seconds between two reads of the board
-_LAST_WORDS = 2.0  # seconds to empty the mailboxes when the daemon stops
+_LAST_WORDS = 3.0  # seconds to empty the mailboxes when the daemon stops
 
 
 class Notifications:
@@ -50,15 +56,20 @@ class Notifications:
         redact: Callable[[str], str],
         metrics: Metrics,
         memory: Memory | None = None,
+        replicas: Replicas | None = None,
     ) -> None:
         self._board, self._clock, self._redact, self._metrics = board, clock, redact, metrics
-        self._source = socket.gethostname()
         self._session = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())
         self._mailboxes: dict[str, Mailbox] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._routes: dict[str, list[Route]] = {}
         self._environment = settings.environment
         self._memory = memory or Memory(None)
+        self._memory.learnt = self._learn
+        self._replicas = replicas or Replicas(socket.gethostname(), self._memory, clock)
+        self._replicas.seen = self.sweep
+        self._source = self._replicas.host
+        metrics.watch_replicas(lambda: self._replicas.count)
         self._ready, self._changed = asyncio.Event(), asyncio.Event()
         self._early: list[Notice] = []
         self._standing: dict[str, Notice] = {}  # of gates, for routes that wait
@@ -88,6 +99,7 @@ class Notifications:
     async def run(self) -> None:
         """Read the board until cancelled, at once when something changed."""
         keeping = [asyncio.create_task(self._recall(), name="told"), asyncio.create_task(self._memory.run())]
+        keeping.append(asyncio.create_task(self._replicas.run(), name="replicas"))
         try:
             while True:
                 with suppress(TimeoutError):
@@ -103,7 +115,7 @@ class Notifications:
 
     async def _recall(self) -> None:
         """Load the notifications sent before the start. A journal that cannot be read delays alarms only briefly."""
-        loading = asyncio.create_task(self._memory.load())
+        loading = asyncio.create_task(self._load())
         try:
             await asyncio.wait({loading}, timeout=_PATIENCE)
             if not loading.done():
@@ -116,6 +128,10 @@ class Notifications:
         finally:
             await _cancelled([loading])
 
+    async def _load(self) -> None:
+        await self._memory.load()
+        await self._replicas.read_once()
+
     def _start_telling(self) -> None:
         self._ready.set()
         while self._early:
@@ -125,9 +141,20 @@ class Notifications:
         """Pass a mailbox the notifications that its receiver got; those that only another host sees are left to that
         host."""
         told = self._memory.of(receiver_of(mailbox.name, mailbox.config))
-        mine = {key: was for key, was in told.items() if was.notice.facts.get("host", self._source) == self._source}
+        mine = {key: was for key, was in told.items() if self._is_ours(was.notice)}
         kept = {was.within for was in mine.values()}
         mailbox.remember({key: was for key, was in mine.items() if was.notice.about != "summary" or key in kept})
+
+    def _is_ours(self, notice: Notice) -> bool:
+        """True unless another host has to tell its end, because that alone sees something of it."""
+        ours = notice.facts.get("host", self._source) == self._source
+        return ours and all(map(self._is_ours, notice.parts))
+
+    def _learn(self, receiver: str, subject: str, told: Told | None) -> None:
+        """Pass on what another replica has told."""
+        for mailbox in self._mailboxes.values():
+            if receiver_of(mailbox.name, mailbox.config) == receiver and (told is None or self._is_ours(told.notice)):
+                mailbox.learn(subject, told)
 
     async def _deliver(self, mailbox: Mailbox) -> None:
         """Deliver until cancelled. A bug in one mailbox is logged, pauses its notifier, and affects no other."""
@@ -145,16 +172,19 @@ class Notifications:
         """Pass the state of the checks to every mailbox."""
         states = [state for state in self._board.checks() if state.probe is not None]
         now, url = self._clock.now(), self._external_url
-        notices = (
-            [check_notice(state, self._source, now, url, self._board.depending_on(state.name)) for state in states]
-            if self._mailboxes
-            else []
-        )
+        if not self._mailboxes and not self._replicas.others:
+            return
+        own: dict[str, Seen] = {}
+        for state in states:
+            notice = check_notice(state, self._source, now, url, self._board.depending_on(state.name))
+            own[notice.key] = Seen(notice, _quiet(state), state.config.replicas)
+        current = self._replicas.merge(own)
         keys = {key_of(state, self._source) for state in self._board.checks()}
+        keys.update(subjects_of(own, self._replicas.others))
         for mailbox in self._mailboxes.values():
             mailbox.forget_all_but(keys)
-            for state, notice in zip(states, notices, strict=bool(notices)):
-                self._put(mailbox, notice, _quiet(state))
+            for seen in current.values():
+                self._put(mailbox, seen.notice, seen.quiet)
             for notice in self._standing.values():
                 self._put(mailbox, notice)
 
@@ -180,8 +210,12 @@ class Notifications:
             _, late = await asyncio.wait(last, timeout=_LAST_WORDS)
             await _cancelled(late)
         with suppress(JournalError, TimeoutError):  # then it is sent once more after the next start
-            await with_deadline(_LAST_WORDS, self._memory.flush(), name="what was told")
+            await with_deadline(_LAST_WORDS, self._leave(), name="what was told")
         await self._session.close()
+
+    async def _leave(self) -> None:
+        await self._memory.flush()
+        await self._replicas.leave()
 
     def _put(self, mailbox: Mailbox, notice: Notice, quiet: Quiet = Quiet.NO) -> None:
         known, now = mailbox.has_sent(notice.key), self._clock.now()
@@ -200,7 +234,10 @@ class Notifications:
             return
         context = NotifierContext(self._session, self._clock, self._environment, self._source)
         notifier = NOTIFIERS.find(config.kind)(config, context)
-        mailbox = Mailbox(name, config, notifier, clock=self._clock, redact=self._redact, books=books)
+        turns = None
+        if notifier.repeat is None:  # one that is repeated knows what several replicas tell as one
+            turns = Turns(receiver_of(name, config), self._replicas, self._clock, config.timeout)
+        mailbox = Mailbox(name, config, notifier, clock=self._clock, redact=self._redact, books=books, turns=turns)
         self._mailboxes[name] = mailbox
         if self._memory.loaded:
             self._remind(mailbox)
@@ -213,6 +250,7 @@ class Notifications:
             up=lambda works: metrics.notifier_up.labels(name).set(works),
             waiting=lambda notices: metrics.notices_waiting.labels(name).set(notices),
             note=lambda subject, told: self._memory.note(receiver, subject, told),
+            release=lambda subjects: self._memory.release(receiver, subjects),
         )
 
 

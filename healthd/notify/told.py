@@ -1,30 +1,24 @@
 """Notifications that were sent, stored in the journal: after a restart nothing is sent twice and no end is
-forgotten."""
+forgotten, and of replicas that share the journal one sends each."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Protocol
 
-import sqlalchemy as sa
 import structlog
-from pydantic import TypeAdapter, ValidationError
 
-from healthd.journal import tables
-from healthd.journal.database import Database, JournalError
+from healthd.journal.errors import JournalError
 from healthd.notifiers.contract import NotifierConfig
 from healthd.notifiers.notice import Notice
-from healthd.runtime.clock import Clock
 
 _log = structlog.get_logger(__name__)
 _RETRY_SECONDS = 2.0
-_LONGEST = timedelta(days=90)  # an entry that was not updated for so long is deleted
 _PACE = {"enabled", "optional", "group_wait", "per_minute", "timeout"}
-_NOTICE = TypeAdapter(Notice)
 
 Key = tuple[str, str]
 """Key of a sent notification: receiver and subject."""
@@ -38,6 +32,28 @@ class Told:
     notice: Notice
     at: datetime
     within: str | None = None
+
+    def is_as_new_as(self, other: Told) -> bool:
+        """True if the other one adds nothing to this."""
+        return self.notice.id == other.notice.id and self.at >= other.at
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """New entry of a subject, or None to delete it. It replaces an entry that is not newer than `until`: a newer one is
+    of another replica, which did not know of this."""
+
+    told: Told | None
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Answer to a claim: the subjects that this replica may tell, each with the time by which the notification is
+    named; those of which the journal knows more; all others are being told by another replica."""
+
+    mine: Mapping[str, datetime]
+    changed: Mapping[str, Told | None] = field(default_factory=dict)
 
 
 def receiver_of(name: str, config: NotifierConfig) -> str:
@@ -56,41 +72,15 @@ def _plain(value: object) -> str:
 
 
 class Store(Protocol):
-    """Store of sent notifications. Both methods raise JournalError."""
+    """Store of sent notifications and of the claims to send one. Every method raises JournalError."""
 
     async def load(self) -> Mapping[Key, Told]: ...
 
-    async def save(self, changes: Mapping[Key, Told | None]) -> None: ...
+    async def save(self, changes: Mapping[Key, Change], released: Collection[Key]) -> None: ...
 
-
-class JournalStore:
-    """Table of sent notifications in the journal. Replicas that share a journal share it."""
-
-    def __init__(self, database: Database, clock: Clock) -> None:
-        self._database, self._clock = database, clock
-
-    async def load(self) -> Mapping[Key, Told]:
-        async with self._database.read() as connection:
-            rows = (await connection.execute(sa.select(tables.told))).all()
-        told: dict[Key, Told] = {}
-        for row in rows:
-            try:
-                told[row.receiver, row.subject] = Told(_NOTICE.validate_json(row.notice), row.at, row.within)
-            except ValidationError:  # written by another release
-                _log.warning("stored notification unreadable, sending again", subject=row.subject)
-        return told
-
-    async def save(self, changes: Mapping[Key, Told | None]) -> None:
-        table = tables.told
-        async with self._database.write() as connection:
-            await connection.execute(sa.delete(table).where(table.c.at < self._clock.now() - _LONGEST))
-            for (receiver, subject), told in changes.items():
-                mine = (table.c.receiver == receiver) & (table.c.subject == subject)
-                await connection.execute(sa.delete(table).where(mine))
-                if told is not None:
-                    row = {"receiver": receiver, "subject": subject, "at": told.at, "within": told.within}
-                    text = _NOTICE.dump_json(replace(told.notice, before=None)).decode()
-                    await connection.execute(sa.insert(table).values(**row, notice=text))
+    async def claim(
+        self, receiver: str, wanted: Mapping[str, tuple[Notice, Told | None]], seconds: float
+    ) -> Answer: ...
 
 
 class Memory:
@@ -99,9 +89,18 @@ class Memory:
     def __init__(self, store: Store | None) -> None:
         self._store = store
         self._told: dict[Key, Told] = {}
-        self._unsaved: dict[Key, Told | None] = {}
-        self._news = asyncio.Event()
+        self._unsaved: dict[Key, Change] = {}
+        self._released: set[Key] = set()
+        self._news, self._saving = asyncio.Event(), asyncio.Lock()
         self.loaded = store is None
+        self.changes = 0  # grows with every change made here
+        self.learnt: Callable[[str, str, Told | None], None] = lambda *_: None
+        """Called with receiver, subject and entry when another replica told it, or its end."""
+
+    @property
+    def known(self) -> Mapping[Key, datetime]:
+        """Time of each entry."""
+        return {key: told.at for key, told in self._told.items()}
 
     def of(self, receiver: str) -> dict[str, Told]:
         """Return the notifications that a receiver got, by subject."""
@@ -110,13 +109,51 @@ class Memory:
     def note(self, receiver: str, subject: str, told: Told | None) -> None:
         """Store a notification sent now; None forgets the subject."""
         key = receiver, subject
+        before = self._told.pop(key, None)
         if told is not None:
             self._told[key] = told
-        elif self._told.pop(key, None) is None:
+        elif before is None:
             return
+        self.changes += 1
         if self._store is not None:
-            self._unsaved[key] = told
+            until = max(entry.at for entry in (told, before) if entry is not None)
+            self._unsaved[key] = Change(told, until)
             self._news.set()
+
+    def release(self, receiver: str, subjects: Collection[str]) -> None:
+        """Let other replicas tell these subjects."""
+        if self._store is not None and subjects:
+            self._released |= {(receiver, subject) for subject in subjects}
+            self._news.set()
+
+    async def claim(
+        self, receiver: str, wanted: Mapping[str, tuple[Notice, Told | None]], seconds: float
+    ) -> Answer | None:
+        """Claim the right to send notices, each with the last one that is known here, for so many seconds. None where
+        nothing is shared. Raises JournalError."""
+        if self._store is None:
+            return None
+        await self.flush()
+        answer = await self._store.claim(receiver, wanted, seconds)
+        for subject, told in answer.changed.items():
+            self._learn((receiver, subject), told)
+        return answer
+
+    def learn(self, changed: Mapping[Key, Told], kept: Collection[Key], known: Collection[Key]) -> None:
+        """Take what others have told: entries that changed, and, of the `known` ones, only those `kept`."""
+        for key, told in changed.items():
+            self._learn(key, told)
+        for key in set(known) - set(kept):
+            self._learn(key, None)
+
+    def _learn(self, key: Key, told: Told | None) -> None:
+        if key in self._unsaved:
+            return
+        if told is not None:
+            self._told[key] = told
+        else:
+            self._told.pop(key, None)
+        self.learnt(*key, told)
 
     async def load(self) -> None:
         """Read the notifications sent before the start; those sent since take precedence. Retries until it succeeds."""
@@ -144,19 +181,18 @@ class Memory:
 
     async def flush(self) -> None:
         """Write what is left. Raises JournalError."""
-        self._news.clear()
-        if self._store is None or not (changes := dict(self._unsaved)):
-            return
-        try:
-            await self._store.save(changes)
-        except JournalError:
-            self._news.set()
-            raise
-        _forget_saved(self._unsaved, changes.items())
-
-
-def _forget_saved(unsaved: dict[Key, Told | None], saved: Iterable[tuple[Key, Told | None]]) -> None:
-    """Forget saved entries; what changed again while it was written is left for the next time."""
-    for key, told in saved:
-        if key in unsaved and unsaved[key] is told:
-            del unsaved[key]
+        async with self._saving:
+            self._news.clear()
+            changes, released = dict(self._unsaved), set(self._released)
+            if self._store is None or not (changes or released):
+                return
+            try:
+                await self._store.save(changes, released)
+            except BaseException:
+                self._news.set()
+                raise
+            self._released -= released
+            self.changes += 1
+            for key, change in changes.items():  # what changed again while it was written is left for the next time
+                if self._unsaved.get(key) is change:
+                    del self._unsaved[key]

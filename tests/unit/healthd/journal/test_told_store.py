@@ -12,7 +12,8 @@ from healthd.journal import tables
 from healthd.journal.database import Database
 from healthd.notifiers.notice import Notice, Severity
 from healthd.notify.summaries import summary_of
-from healthd.notify.told import JournalStore, Memory, Told
+from healthd.notify.told import Change, Key, Memory, Told
+from healthd.notify.told_store import JournalStore
 from tests.fakes.monitoring import MIDNIGHT, HandClock
 from tests.unit.healthd.journal.test_journal import BRANCHES
 
@@ -32,6 +33,10 @@ DOWN = Notice(
 )
 
 
+def changes(entries: dict[Key, Told]) -> dict[Key, Change]:
+    return {key: Change(told, told.at) for key, told in entries.items()}
+
+
 @pytest.fixture
 def database(tmp_path: Path) -> Database:
     return Database(f"sqlite:///{tmp_path}/j.db", HandClock(), BRANCHES)
@@ -45,9 +50,11 @@ async def test_what_was_told_comes_back_as_it_was(database: Database) -> None:
     summary = Told(summary_of([DOWN, replace(DOWN, key="check:api", name="api")]), clock.now())
     within = Told(DOWN, clock.now(), summary.notice.key)
     old = Told(DOWN, clock.now() - timedelta(days=100))
-    await store.save({("chat/1", "check:db"): told, ("pager/1", summary.notice.key): summary})
-    await store.save({("pager/1", "check:db"): within, ("mail/1", "check:db"): told, ("mail/1", "check:old"): old})
-    await store.save({("mail/1", "check:db"): None})
+    await store.save(changes({("chat/1", "check:db"): told, ("pager/1", summary.notice.key): summary}))
+    await store.save(
+        changes({("pager/1", "check:db"): within, ("mail/1", "check:db"): told, ("mail/1", "check:old"): old})
+    )
+    await store.save({("mail/1", "check:db"): Change(None, told.at)})
     assert await store.load() == {
         ("chat/1", "check:db"): told,
         ("pager/1", "check:db"): within,
@@ -60,7 +67,7 @@ async def test_a_row_of_another_release_costs_itself_alone(database: Database) -
     """It is told again, which the log says."""
     await database.open()
     store = JournalStore(database, HandClock())
-    await store.save({("chat/1", f"check:{name}"): Told(DOWN, MIDNIGHT) for name in ("db", "api")})
+    await store.save(changes({("chat/1", f"check:{name}"): Told(DOWN, MIDNIGHT) for name in ("db", "api")}))
     async with database.write() as connection:
         strange = (
             sa.update(tables.told).where(tables.told.c.subject == "check:api").values(notice='{"severity": "odd"}')

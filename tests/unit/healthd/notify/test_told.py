@@ -1,7 +1,7 @@
 """After a restart: what was told is not told again, and what ended meanwhile is told."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -14,7 +14,7 @@ from healthd.metrics import Metrics
 from healthd.notifiers import NOTIFIERS
 from healthd.notifiers.notice import Notice, Severity
 from healthd.notify.notifications import Notifications
-from healthd.notify.told import Key, Memory, Told, receiver_of
+from healthd.notify.told import Answer, Change, Key, Memory, Told, receiver_of
 from tests.fakes.monitoring import DOWN, MIDNIGHT, SLOW, UP
 from tests.unit.healthd.notify.test_notifications import CHAT, SOON, Talk
 
@@ -37,12 +37,15 @@ class Table:
         self._look()
         return dict(self.rows)
 
-    async def save(self, changes: Mapping[Key, Told | None]) -> None:
+    async def save(self, changes: Mapping[Key, Change], released: Collection[Key]) -> None:
         self._look()
-        for key, told in changes.items():
+        for key, change in changes.items():
             self.rows.pop(key, None)
-            if told is not None:
-                self.rows[key] = told
+            if change.told is not None:
+                self.rows[key] = change.told
+
+    async def claim(self, receiver: str, wanted: Mapping[str, tuple[Notice, Told | None]], seconds: float) -> Answer:
+        raise AssertionError("one replica alone asks nobody")
 
     def _look(self) -> None:
         if self.down:

@@ -1,0 +1,165 @@
+"""The replicas that share a journal: each says what it sees, and one of them tells it.
+
+Neither notices nor health wait for the journal for longer than a moment: where it cannot be asked, this replica tells
+what it sees itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from datetime import datetime
+from typing import Protocol
+
+import structlog
+
+from healthd.journal.errors import JournalError
+from healthd.notifiers.notice import Notice
+from healthd.notify.replica_store import Exchanged
+from healthd.notify.told import Answer, Key, Memory, Told
+from healthd.notify.view import Seen, View, merged
+from healthd.runtime.clock import Clock
+from healthd.runtime.deadline import with_deadline
+
+_log = structlog.get_logger(__name__)
+LEASE = 10.0  # seconds for which a replica that fell silent still counts
+_LOOK = 2.5  # seconds between two exchanges
+_TOGETHER = 0.2  # seconds in which changes of the view are collected
+_PATIENCE, _LITTLE_PATIENCE = 1.5, 0.3  # seconds for which a notice waits for the journal; less while it is troubled
+_EXCHANGE = 5.0  # seconds that an exchange may take
+
+
+class ReplicaStore(Protocol):
+    """Store of the replicas. Its coroutines raise JournalError."""
+
+    @property
+    def is_sqlite(self) -> bool: ...
+
+    async def exchange(self, view: View, known: Mapping[Key, datetime], seconds: float) -> Exchanged: ...
+
+    async def leave(self, *, at_once: bool) -> None: ...
+
+
+class Replicas:
+    """This replica among those that share its journal."""
+
+    def __init__(self, host: str, memory: Memory, clock: Clock, store: ReplicaStore | None = None) -> None:
+        self.host = host
+        self._memory, self._clock, self._store = memory, clock, store
+        self._view, self._shown = View(host), View(host)
+        self._others: tuple[View, ...] = ()
+        self._read_at: float | None = None
+        self._works = True
+        self._apart = False  # an environment of its own shares the journal
+        self._news, self._first = asyncio.Event(), asyncio.Event()
+        self._exchanging = asyncio.Lock()
+        self.seen: Callable[[], None] = lambda: None
+        """Called when the others' views were read, before what they told is learnt."""
+        if store is None:
+            self._first.set()
+
+    @property
+    def others(self) -> tuple[View, ...]:
+        """Views of the other replicas, unless they are too old to be believed."""
+        if self._read_at is None or self._clock.steady() - self._read_at > LEASE:
+            return ()
+        return self._others
+
+    @property
+    def count(self) -> int:
+        """Number of living replicas, this one among them."""
+        return 1 + sum(not view.former for view in self.others)
+
+    @property
+    def may_repeat(self) -> bool:
+        """True if another replica may tell what this one tells without asking."""
+        if self._store is None or self._apart:
+            return False
+        return bool(self._others) if self._read_at is not None else not self._store.is_sqlite
+
+    async def read_once(self) -> None:
+        """Wait for the first exchange."""
+        await self._first.wait()
+
+    def merge(self, own: Mapping[str, Seen]) -> dict[str, Seen]:
+        """Show the others what this replica sees, and return what is to be told."""
+        firing = {key: seen for key, seen in own.items() if seen.notice.firing}
+        before = self._view
+        if before.subjects != own.keys() or _differ(before.firing, firing):
+            self._view = View(self.host, firing, frozenset(own))
+            self._news.set()
+        return merged(own, self.host, self.others)
+
+    async def claim(
+        self, receiver: str, wanted: Mapping[str, tuple[Notice, Told | None]], seconds: float
+    ) -> Answer | None:
+        """Claim the right to tell a receiver. None where nobody else can be asked: then it is told."""
+        if self._store is None or self._apart:
+            return None
+        patience = _PATIENCE if self._works else _LITTLE_PATIENCE
+        try:
+            return await with_deadline(patience, self._claim(receiver, wanted, seconds), name="claim")
+        except (JournalError, TimeoutError):
+            self._works = False
+        except Exception:  # alarms must not depend on it
+            _log.exception("claim of a notification failed, it is sent unasked")
+        return None
+
+    async def _claim(
+        self, receiver: str, wanted: Mapping[str, tuple[Notice, Told | None]], seconds: float
+    ) -> Answer | None:
+        if self._view is not self._shown:  # whoever learns of the notice shall know of its cause
+            await self._exchange()
+        return await self._memory.claim(receiver, wanted, seconds)
+
+    async def run(self) -> None:
+        """Exchange views until cancelled."""
+        while self._store is not None:
+            self._news.clear()
+            try:
+                await with_deadline(_EXCHANGE, self._exchange(), name="replicas")
+                self._works = True
+            except (JournalError, TimeoutError):  # which the journal itself logs
+                self._works = False
+            except Exception:  # neither notices nor health depend on it
+                self._works = False
+                _log.exception("views not exchanged with other replicas")
+            if not self._works:
+                await asyncio.sleep(_LOOK)
+                continue
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._news.wait(), _LOOK)
+                await asyncio.sleep(_TOGETHER)
+
+    async def leave(self) -> None:
+        """Leave the others. What this replica alone sees counts until its lease ends, or its next start has looked.
+        Raises JournalError."""
+        if self._store is not None:
+            await self._store.leave(at_once=not self._shown.firing)
+
+    async def _exchange(self) -> None:
+        assert self._store is not None
+        async with self._exchanging:
+            await self._exchange_now(self._store)
+
+    async def _exchange_now(self, store: ReplicaStore) -> None:
+        view, known, changes = self._view, self._memory.known, self._memory.changes
+        found = await store.exchange(view, known, LEASE)
+        if found.others and not self._others:
+            _log.info("other replicas share the journal", hosts=sorted({view.host for view in found.others}))
+        self._shown, self._others, self._read_at = view, found.others, self._clock.steady()
+        if bool(found.foreign) is not self._apart:
+            self._apart = bool(found.foreign)
+            if self._apart:
+                _log.warning("another environment shares the journal: this replica tells everything itself")
+            else:
+                _log.info("no other environment shares the journal any more")
+        self.seen()
+        if self._memory.loaded and changes == self._memory.changes and not self._apart:
+            self._memory.learn(found.changed, found.kept, known)
+        self._first.set()
+
+
+def _differ(before: Mapping[str, Seen], now: Mapping[str, Seen]) -> bool:
+    return before.keys() != now.keys() or any(seen.is_news_after(before[key]) for key, seen in now.items())
