@@ -29,7 +29,7 @@ async def blue_green(deploy: Deploy[BlueGreenConfig]) -> None:
     """Release VERSION to the idle target group, switch the listener, and stay only if the gates pass."""
     config = deploy.config
     _refuse_odd(deploy.version)
-    cloud = await deploy.kept_open.enter_async_context(opened(config.aws, config.place))
+    cloud = await deploy.kept_open.enter_async_context(opened(config.aws, config.places[0]))
     platform = AwsPlatform(config, cloud, _remote(deploy, cloud))
     deployment = BlueGreen(
         platform, deploy.gate_session, deploy.steps, config.gates, config.retire_after, releases_back=config.put_back

@@ -10,23 +10,29 @@ from healthd_deploy.aws.remote import Remote
 from healthd_deploy.aws.settings import BlueGreenConfig
 from healthd_deploy.core.exit import StepFailed
 from healthd_gates.actions.alb_forwarding import Action, all_at, is_all_at, shares, weights
+from healthd_gates.actions.alb_places import ForwardingPlace
 
 # The same wait as in healthd's own action, before it sends traffic to a group.
 _ABLE = ("healthy", "initial", "not in use")
 
 
 class AwsPlatform:
-    """Platform whose only state of the traffic is the listener's forward action; versions are tags of the groups."""
+    """Platform whose only state of the traffic are forward actions of a load balancer; versions are tags of the
+    groups."""
 
     def __init__(self, config: BlueGreenConfig, cloud: Cloud, remote: Remote) -> None:
         self._config, self._cloud, self._remote = config, cloud, remote
+        self._places = [ForwardingPlace(arn) for arn in config.places]
         self._groups = {name: TargetGroup(cloud, arn, name) for name, arn in config.target_groups.items()}
         self._names = {arn: name for name, arn in config.target_groups.items()}
 
     async def live(self) -> str:
-        """Return the target with the most weight. Raises StepFailed where that is neither of the two."""
-        actions = await self._actions()
-        self._refuse_strangers(actions)
+        """Return the target with the most weight, of several places at the first, which is switched before the others.
+        Raises StepFailed where that is neither of the two."""
+        found = await self._every_place()
+        for each in found.values():
+            self._refuse_strangers(each)
+        actions = found[self._places[0]]
         (first, most), *others = sorted(weights(actions).items(), key=lambda item: -item[1])
         if not most or (others and others[0][1] == most):
             raise StepFailed(f"it forwards {shares(actions, self._names)}: give one of them all of it first")
@@ -56,15 +62,36 @@ class AwsPlatform:
 
     async def switch(self, target: str) -> None:
         """Switch after a read: a state that is already right stays, and a change by others is left alone."""
-        actions = await self._actions()
         group = self._groups[target]
-        if is_all_at(actions, group.arn):
+        others = {
+            place: actions
+            for place, actions in (await self._every_place()).items()
+            if not is_all_at(actions, group.arn)
+        }
+        if not others:
             return
-        self._refuse_strangers(actions)
+        for actions in others.values():
+            self._refuse_strangers(actions)
         members = await group.members()
         if not any(member.state in _ABLE for member in members):
             raise StepFailed(f"{target} has no target that could take the traffic ({states(members)})")
-        await self._forward(all_at(actions, group.arn))
+        await self._switch_all(group.arn, others)
+
+    async def _switch_all(self, group: str, others: dict[ForwardingPlace, Sequence[Action]]) -> None:
+        """Switch each place that can be, and then raise StepFailed for those that could not."""
+        failed = {}
+        for place, actions in others.items():
+            try:
+                await self._forward(place, all_at(actions, group))
+            except StepFailed as error:
+                if len(self._places) == 1:
+                    raise
+                failed[place] = error
+        if not failed:
+            return
+        said = "; ".join(f"{place.name}: {error}" for place, error in failed.items())
+        done = ", ".join(place.name for place in others if place not in failed)
+        raise StepFailed(f"{said}; {done or 'no other'} was switched")
 
     async def retire(self, target: str) -> None:
         instances = [member.instance for member in await self._groups[target].members() if member.state != "draining"]
@@ -78,13 +105,16 @@ class AwsPlatform:
 
     async def _name_beside(self, live: str, target: str) -> None:
         """Ensure that a group without traffic is listed with weight 0: otherwise AWS does not check its targets."""
-        actions = await self._actions()
-        if not is_all_at(actions, self._groups[live].arn):
-            cookies = " and cookies may tie callers to a group" if len(weights(actions)) > 1 else ""
-            shown = shares(actions, self._names)
-            raise StepFailed(f"it forwards {shown}{cookies}: give {live} all of it, without stickiness, first")
-        if self._groups[target].arn not in weights(actions):
-            await self._forward(all_at(actions, self._groups[live].arn, beside=[self._groups[target].arn]))
+        found = await self._every_place()
+        for place, actions in found.items():
+            if not is_all_at(actions, self._groups[live].arn):
+                cookies = " and cookies may tie callers to a group" if len(weights(actions)) > 1 else ""
+                which, shown = place.name if len(found) > 1 else "it", shares(actions, self._names)
+                raise StepFailed(f"{which} forwards {shown}{cookies}: give {live} all of it, without stickiness, first")
+        named = {arn for actions in found.values() for arn in weights(actions)}
+        if self._groups[target].arn not in named:
+            place, actions = next(iter(found.items()))
+            await self._forward(place, all_at(actions, self._groups[live].arn, beside=[self._groups[target].arn]))
 
     async def _instances(self, target: str) -> list[str]:
         """Return the configured instances, and register them; or those that are registered."""
@@ -106,17 +136,11 @@ class AwsPlatform:
         if strangers:
             raise StepFailed(f"it forwards to {', '.join(strangers)}, which is not one of target_groups")
 
-    async def _actions(self) -> Sequence[Action]:
+    async def _every_place(self) -> dict[ForwardingPlace, Sequence[Action]]:
+        """Return what each place forwards to."""
         with explained():
-            if self._config.listener is not None:
-                answer = await self._cloud.elbv2.describe_listeners(ListenerArns=[self._config.place])
-                return answer["Listeners"][0]["DefaultActions"]  # type: ignore[no-any-return]
-            answer = await self._cloud.elbv2.describe_rules(RuleArns=[self._config.place])
-            return answer["Rules"][0]["Actions"]  # type: ignore[no-any-return]
+            return {place: await place.actions(self._cloud.elbv2) for place in self._places}
 
-    async def _forward(self, actions: list[Call]) -> None:
+    async def _forward(self, place: ForwardingPlace, actions: list[Call]) -> None:
         with explained():
-            if self._config.listener is not None:
-                await self._cloud.elbv2.modify_listener(ListenerArn=self._config.place, DefaultActions=actions)
-            else:
-                await self._cloud.elbv2.modify_rule(RuleArn=self._config.place, Actions=actions)
+            await place.forward(self._cloud.elbv2, actions)

@@ -18,10 +18,11 @@ _SHELLS = ("AWS-RunShellScript", "AWS-RunPowerShellScript")
 _SHORTEST_TO_START = 30  # seconds; minimum of the API
 
 
-def _arn(kind: str, shown: str) -> StringConstraints:
+def _arn(kind: str, shown: str, told: str = "") -> StringConstraints:
     return StringConstraints(
         pattern=shape(
-            rf"^arn:[a-z-]+:elasticloadbalancing:[a-z0-9-]+:\d{{12}}:{kind}/{shown}\S+$", f"the ARN of a {kind}"
+            rf"^arn:[a-z-]+:elasticloadbalancing:[a-z0-9-]+:\d{{12}}:{kind}/{shown}\S+$",
+            f"the ARN of a {told or kind}",
         )
     )
 
@@ -133,6 +134,8 @@ class BlueGreenConfig(AwsConfig):
     """ARN of the listener whose default action is switched."""
     rule: Annotated[str, _arn("listener-rule", "")] | None = None
     """ARN of a rule that is switched, instead of a listener."""
+    also: tuple[Annotated[str, _arn("listener(-rule)?", "", "listener or listener-rule")], ...] = ()
+    """ARNs of more listeners and rules that forward to the same target groups, and are switched together with it."""
     target_groups: dict[Name, GroupArn] = Field(min_length=2, max_length=2)
     """Two targets, named as in healthd's configuration, and the ARN of each one's target group."""
     instances: dict[Name, Annotated[tuple[InstanceId, ...], Field(min_length=1)]] = Field({})
@@ -163,9 +166,9 @@ class BlueGreenConfig(AwsConfig):
         return self
 
     @property
-    def place(self) -> str:
-        """ARN of the listener or rule that forwards."""
-        return self.listener or self.rule or ""
+    def places(self) -> tuple[str, ...]:
+        """ARNs of the listeners and rules that forward."""
+        return (self.listener or self.rule or "", *self.also)
 
 
 class RollingPlan(GatePlan):

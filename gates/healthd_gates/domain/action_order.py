@@ -51,7 +51,8 @@ class OrderState(StrEnum):
 @dataclass(frozen=True, slots=True)
 class ActionRun:
     """One action of one gate, as stored. `token` is that of the worker that claimed it last; `weight` is the share of
-    the traffic that it is to give to the candidate, None for an action that sets none. `under_way` is true while a
+    the traffic that it is to give to the candidate, None for an action that sets none. `tries` are attempts that came
+    to an end, `cut_off` those since then that did not, because the worker was killed. `under_way` is true while a
     worker has it: also one that was given up may have its effect until then."""
 
     key: str
@@ -68,6 +69,12 @@ class ActionRun:
     finished_at: datetime | None = None
     weight: float | None = None
     under_way: bool = False
+    cut_off: int = 0
+
+    @property
+    def has_failed(self) -> bool:
+        """True if an attempt was made, and the action is not done."""
+        return self.state is OrderState.DUE and self.tries + self.cut_off > 0
 
     @property
     def purpose(self) -> str:

@@ -200,7 +200,7 @@ def _held(ramp: Ramp, standing: Standing, seen: Sighting, orders: Sequence[Actio
     if ramp.pause is not None and ramp.weight < 1.0:
         return ramp.pause.sentence
     if ramp.is_under_way:
-        tried = next((order for order in orders if order.state is OrderState.DUE and order.tries), None)
+        tried = next((order for order in orders if order.has_failed), None)
         return ramp_wording.not_done(tried.action, tried.detail) if tried else "it is under way"
     if seen.allowance.traffic <= 0 or ramp.budget is None:
         return "the baseline has sent no numbers of traffic yet"

@@ -49,10 +49,10 @@ def start_rollback(
 def on_retry(gate: Gate, orders: Sequence[ActionRun]) -> Step | None:
     """Return a step with news of the actions of a rollback that are not done yet; None if there is none."""
     assert gate.rollback is not None
-    tried = next((order for order in orders if order.state is OrderState.DUE and order.tries), None)
+    tried = next((order for order in orders if order.has_failed), None)
     if tried is None:
         return None
-    times = "once" if tried.tries == 1 else f"{tried.tries} times"
+    times = "once" if (made := tried.tries + tried.cut_off) == 1 else f"{made} times"
     detail = f"{tried.action} was tried {times} and is not done yet: {tried.detail}"
     return (
         Step(replace(gate, rollback=replace(gate.rollback, detail=detail))) if detail != gate.rollback.detail else None

@@ -35,9 +35,10 @@ def errands(orders: Sequence[ActionRun]) -> tuple[Errand, ...]:
     told, before = [], ""
     for order in orders:
         sign, word = _standing(order, before)
-        failed = order.state is OrderState.DUE and order.tries > 0
-        again = order.next_try_at if failed else None
-        told.append(Errand(order.action, order.occasion.value, sign, word, order.tries, order.detail, again))
+        again = order.next_try_at if order.has_failed else None
+        told.append(
+            Errand(order.action, order.occasion.value, sign, word, order.tries + order.cut_off, order.detail, again)
+        )
         if order.state is OrderState.DUE:
             before = before or order.action
     return tuple(told)
@@ -48,4 +49,4 @@ def _standing(order: ActionRun, before: str) -> tuple[Sign, str]:
         return _ENDED[order.state]
     if before:
         return "unknown", f"waits for {before}"
-    return ("degraded", "not done yet") if order.tries else ("running", "being tried")
+    return ("degraded", "not done yet") if order.has_failed else ("running", "being tried")

@@ -10,7 +10,7 @@ from healthd_gates.schema.base import Moment, Shown
 
 class ActionDocument(Shown):
     """One action that was called for: the number of attempts that came to an end, the result of the latest, and the
-    time of the next. An attempt that the end of a daemon has cut off is made again, and is not counted.
+    time of the next. `cut_off` counts the attempts since the latest that a kill of the daemon cut off.
     `weight` is the share of the traffic that it gives to the candidate, null if it sets none. `under_way`: an attempt
     is being made, which may still have its effect after the action was given up."""
 
@@ -25,6 +25,7 @@ class ActionDocument(Shown):
     finished_at: Moment | None
     weight: float | None = None
     under_way: bool = False
+    cut_off: int = 0
 
     @classmethod
     def of(cls, order: ActionRun) -> Self:
@@ -40,6 +41,7 @@ class ActionDocument(Shown):
             finished_at=order.finished_at,
             weight=order.weight,
             under_way=order.under_way,
+            cut_off=order.cut_off,
         )
 
 

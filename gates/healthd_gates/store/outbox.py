@@ -14,14 +14,14 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from healthd.journal.async_engine import AsyncConnection
 from healthd.journal.columns import Moment
 from healthd.journal.database import Database
 from healthd_gates.domain.action_order import ActionRun, Occasion, OrderState
 from healthd_gates.store.event_log import lock_log, tell
 from healthd_gates.store.gate_update import LeaseLost
 from healthd_gates.store.lease_terms import NOW, at, is_free
-from healthd_gates.store.serialization import reading
+from healthd_gates.store.order_ends import end_followers, line, note_cut_off
+from healthd_gates.store.serialization import read_order
 from healthd_gates.store.tables import orders
 
 _LONGEST_WAIT = 1000.0  # seconds; no pause between two attempts is longer
@@ -51,7 +51,7 @@ class Outbox:
         async with self._database.read() as connection:
             moment = await self._database.moment(connection)
             rows = await connection.execute(_of_gate(), {**at(moment), "gate": gate_id})
-            return [_stored(row) for row in rows.mappings()]
+            return [read_order(row) for row in rows.mappings()]
 
     async def backlog(self) -> Backlog:
         """Return the remaining work; on SQLite this waits for no writer and blocks none."""
@@ -68,10 +68,11 @@ class Outbox:
 
         Those that were never tried come first, so that they do not wait for receivers that hang. `but` are keys that
         this worker already has, even if a clock that was set forward ended its claims. The orders of one gate are
-        claimed one after the other: each once those before it have ended.
+        claimed one after the other: each once those before it have ended. Claims that ended without a result are noted.
         """
         async with self._database.write() as connection:
             moment = await self._database.moment(connection)
+            await note_cut_off(connection, moment, but)
             options = {"but": list(but), "at_most": at_most}
             keys = (await connection.execute(_claimable_now(), {**_times(moment), **options})).scalars().all()
             if not keys:
@@ -80,7 +81,7 @@ class Outbox:
             claimed = sa.update(orders).where(orders.c.key.in_(keys))
             claimed = claimed.values(owner=self._replica, token=orders.c.token + 1, leased_until=until)
             rows = (await connection.execute(claimed.returning(orders))).mappings().all()
-        return sorted((_stored(row) for row in rows), key=lambda order: keys.index(order.key))
+        return sorted((read_order(row) for row in rows), key=lambda order: keys.index(order.key))
 
     async def hold(self, claimed: Iterable[ActionRun], seconds: float) -> frozenset[str]:
         """Prolong claims. Return the keys of those that are still this worker's."""
@@ -108,15 +109,15 @@ class Outbox:
                 raise LeaseLost
             moment = await self._database.moment(connection)
             again_at = moment + timedelta(seconds=again_in)
-            values: dict[str, Any] = {"state": state.value, "detail": detail, "tries": orders.c.tries + 1}
+            values: dict[str, Any] = {"state": state.value, "detail": detail, "tries": orders.c.tries + 1, "cut_off": 0}
             values |= {"finished_at": moment} if state is not OrderState.DUE else {"next_try_at": again_at}
             mine = sa.update(orders).where(_is(order), orders.c.state == OrderState.DUE.value)
             settled = await connection.execute(mine.values(**values))
             if settled.rowcount:
-                line = _line(order, state, detail, again_at if state is OrderState.DUE else None)
-                await tell(connection, order.gate_id, last, moment, line)
+                told = line(order, state, detail, again_at if state is OrderState.DUE else None)
+                await tell(connection, order.gate_id, last, moment, told)
                 if state in (OrderState.GIVEN_UP, OrderState.NO_BASELINE):
-                    await _end_followers(connection, order, moment)
+                    await end_followers(connection, order, moment)
             # Also if it was settled from elsewhere meanwhile: those who wait for this attempt need not wait longer.
             await connection.execute(sa.update(orders).where(_is(order)).values(owner=None, leased_until=None))
         if settled.rowcount == 0:
@@ -164,7 +165,7 @@ def _any_claimable() -> sa.Select[str]:
 @cache
 def _claimable_now() -> sa.Select[str]:
     query = sa.select(orders.c.key).where(_claimable(), orders.c.key.not_in(sa.bindparam("but", expanding=True)))
-    query = query.order_by(orders.c.tries > 0, orders.c.created_at, orders.c.position)
+    query = query.order_by(orders.c.tries + orders.c.cut_off > 0, orders.c.created_at, orders.c.position)
     return query.limit(sa.bindparam("at_most", type_=sa.Integer)).with_for_update(skip_locked=True)
 
 
@@ -183,49 +184,3 @@ def _claimable() -> sa.ColumnElement[bool]:
 
 def _times(moment: datetime) -> dict[str, datetime]:
     return {**at(moment), _OUT_OF_REACH.key: moment + timedelta(seconds=_LONGEST_WAIT)}
-
-
-async def _end_followers(connection: AsyncConnection, order: ActionRun, moment: datetime) -> None:
-    same = sa.and_(orders.c.gate_id == order.gate_id, orders.c.occasion == order.occasion.value)
-    after = sa.and_(orders.c.created_at == order.created_at, orders.c.position > order.position)
-    not_tried = f"not tried, since {order.action} came before it and was not done"
-    ended = sa.update(orders).where(same, after, orders.c.state == OrderState.DUE.value)
-    await connection.execute(ended.values(state=OrderState.GIVEN_UP.value, detail=not_tried, finished_at=moment))
-
-
-def _line(order: ActionRun, state: OrderState, detail: str, again_at: datetime | None) -> dict[str, Any]:
-    return {
-        "action": order.action,
-        "occasion": order.occasion.value,
-        **({"weight": order.weight} if order.weight is not None else {}),
-        "key": order.key,
-        "try": order.tries + 1,
-        "state": state.value,
-        "detail": detail,
-        "next_try_at": again_at.isoformat() if again_at else None,
-    }
-
-
-def _stored(row: sa.RowMapping) -> ActionRun:
-    """Read an order. Raises UnreadableGate."""
-    with reading(row["gate_id"]):
-        return _order(row)
-
-
-def _order(row: sa.RowMapping) -> ActionRun:
-    return ActionRun(
-        key=row["key"],
-        gate_id=row["gate_id"],
-        position=row["position"],
-        action=row["action"],
-        occasion=Occasion(row["occasion"]),
-        weight=row["weight"],
-        state=OrderState(row["state"]),
-        created_at=row["created_at"],
-        next_try_at=row["next_try_at"],
-        tries=row["tries"],
-        detail=row["detail"],
-        token=row["token"],
-        finished_at=row["finished_at"],
-        under_way=bool(row.get("under_way", False)),
-    )

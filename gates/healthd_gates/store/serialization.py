@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from healthd.checks.failures import describe
 from healthd.journal.errors import JournalError
+from healthd_gates.domain.action_order import ActionRun, Occasion, OrderState
 from healthd_gates.domain.evidence import Evidence, Standing
 from healthd_gates.domain.gate import Decision, EventKind, Gate, GateEvent, GateState, Rollback
 from healthd_gates.domain.ramp import Ramp
@@ -169,3 +170,25 @@ def event_columns(event: GateEvent) -> dict[str, Any]:
         "kind": event.kind.value,
         "body": json.dumps(event.body, default=str),
     }
+
+
+def read_order(row: sa.RowMapping) -> ActionRun:
+    """Read an order. Raises UnreadableGate."""
+    with reading(row["gate_id"]):
+        return ActionRun(
+            key=row["key"],
+            gate_id=row["gate_id"],
+            position=row["position"],
+            action=row["action"],
+            occasion=Occasion(row["occasion"]),
+            weight=row["weight"],
+            state=OrderState(row["state"]),
+            created_at=row["created_at"],
+            next_try_at=row["next_try_at"],
+            tries=row["tries"],
+            cut_off=row["cut_off"],
+            detail=row["detail"],
+            token=row["token"],
+            finished_at=row["finished_at"],
+            under_way=bool(row.get("under_way", False)),
+        )

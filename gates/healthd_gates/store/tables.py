@@ -100,6 +100,7 @@ orders = sa.Table(
     sa.Column("created_at", Moment, nullable=False),
     sa.Column("next_try_at", Moment, nullable=False),
     sa.Column("tries", sa.Integer, nullable=False),
+    sa.Column("cut_off", sa.Integer, nullable=False, server_default="0"),
     sa.Column("detail", Text, nullable=False),
     sa.Column("finished_at", Moment),
     sa.Column("owner", Text),
@@ -166,4 +167,4 @@ quarantine = sa.Table(
     sa.Column("reason", Text, nullable=False),
 )
 
-BRANCH = Branch(Path(__file__).with_name("migrations"), "healthd_gates_version", head="0004", oldest="0003")
+BRANCH = Branch(Path(__file__).with_name("migrations"), "healthd_gates_version", head="0005", oldest="0003")

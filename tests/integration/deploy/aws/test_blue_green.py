@@ -163,7 +163,7 @@ async def test_a_rule_is_switched_and_its_instances_come_and_go(
             answer = await stage.elbv2.describe_rules(RuleArns=[rule])
             return [group["Weight"] for group in answer["Rules"][0]["Actions"][0]["ForwardConfig"]["TargetGroups"]]
 
-        async with opened(config.aws, config.place) as cloud:
+        async with opened(config.aws, config.places[0]) as cloud:
             platform = AwsPlatform(config, cloud, Remote(cloud, "run-7", steps.say, Redactor()))
             assert await platform.live() == "blue"
             await platform.retire("green")

@@ -112,6 +112,26 @@ async def test_a_rule_forwards_to_the_baseline_again(balancer: Balancer) -> None
     assert await balancer.forwarded() == {"green": 1}
 
 
+async def test_what_belongs_together_is_moved_together(balancer: Balancer) -> None:
+    """A rule that is gone keeps no listener from going back, and is told; a ramp begins at none of them then."""
+    both = balancer.action(also=[balancer.rule])
+    outcome = await tried(both, order())
+    assert (outcome.ending, outcome.seen, outcome.detail.count("did forward everything to blue")) == (
+        Ending.DONE,
+        True,
+        2,
+    )
+    assert "; rule " in outcome.detail
+    await balancer.forward(green=100)
+    await balancer.client.delete_rule(RuleArn=balancer.rule)
+    outcome = await tried(both, order())
+    assert outcome.ending is Ending.RETRY
+    assert "listener" in outcome.detail
+    assert await balancer.forwarded() == {"green": 0, "blue": 100}
+    part = await tried(both, replace(order(occasion=Occasion.RAMP, key="0123:ramp-1:back"), weight=0.5))
+    assert (part.ending, await balancer.forwarded()) == (Ending.RETRY, {"green": 0, "blue": 100})
+
+
 async def test_a_canary_loses_its_share(balancer: Balancer) -> None:
     """Weights of both groups are set."""
     await balancer.forward(blue=90, green=10)

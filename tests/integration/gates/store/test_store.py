@@ -293,6 +293,47 @@ async def test_what_was_never_tried_comes_first(sides: tuple[Side, Side]) -> Non
     assert [order.key for order in await right.outbox.claim(30, but={newer.key})] == [older.key]
 
 
+async def test_attempts_that_a_kill_cuts_off_are_counted_apart_and_have_an_end(sides: tuple[Side, Side]) -> None:
+    """An action that takes the daemon down with it is told, leaves it more and more time to serve health, and is given
+    up in the end; what comes to an end in between begins the count anew, and is the only thing that is a try."""
+    left, right = sides
+    owned = await left.start()
+    orders = ((Occasion.FAIL, "back"), (Occasion.FAIL, "after"))
+    await left.gate_store.store(change(owned, GateState.ACTING, orders=orders))
+
+    async def rested() -> None:
+        async with left.database.write() as connection:
+            await connection.execute(sa.update(gate_tables.orders).values(next_try_at=CLOCK.now()))
+
+    async def killed(times: int) -> None:
+        for _ in range(times):
+            if not (claimed := await left.outbox.claim(0.0)):
+                await rested()
+                claimed = await left.outbox.claim(0.0)
+            assert [order.action for order in claimed] == ["back"]
+
+    async def seen() -> tuple[OrderState, int, int]:
+        order = (await right.outbox.of_gate(owned.gate.id))[0]
+        return order.state, order.tries, order.cut_off
+
+    await killed(3)
+    assert not await right.outbox.claim(30), "it rests"
+    assert await seen() == (OrderState.DUE, 0, 3)
+    await rested()
+    (claimed,) = await right.outbox.claim(30)
+    assert "cut off in the middle of an attempt, 3 times in a row" in claimed.detail
+    await right.outbox.settle(claimed, OrderState.DUE, "503")
+    assert await seen() == (OrderState.DUE, 1, 0)
+    await killed(10)
+    assert not await right.outbox.claim(30)
+    assert await seen() == (OrderState.GIVEN_UP, 1, 10)
+    states = [order.state for order in await right.outbox.of_gate(owned.gate.id)]
+    assert states == [OrderState.GIVEN_UP, OrderState.GIVEN_UP]
+    told = [event.body["detail"] for event in await right.gate_store.events(owned.gate.id, 0) if "try" in event.body]
+    assert len(told) == 14
+    assert "10 times in a row" in told[-1]
+
+
 async def test_pushes_are_numbered_in_the_order_in_which_they_can_be_read(sides: tuple[Side, Side]) -> None:
     """From both replicas at once, without holes, each id once."""
     left, right = sides
