@@ -77,6 +77,8 @@ class Script:
 class ScriptedConfig(SourceConfig):
     kind: Literal["scripted"] = "scripted"
 
+    def check_split(self, label: str) -> None: ...
+
 
 class Scripted:
     """A source whose cursor is the time of its first look."""

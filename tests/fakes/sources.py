@@ -108,10 +108,11 @@ def desk(
     baseline: Arm | None = None,
     edges: tuple[float, ...] = (),
     pushes: PushLog | None = None,
+    by: str | None = None,
 ) -> Desk:
     """A gate with a source from its configuration, as a file would give it."""
     clock = clock or WallClock()
     model = _config.validate_python(config)
-    context = SourceContext(clock, Redactor(secrets_of(model)), edges, pushes)
+    context = SourceContext(clock, Redactor(secrets_of(model)), edges, pushes, by=by)
     arms = Arms("shop", candidate or Arm("2"), baseline)
     return Desk(build_source(model, arms, context), clock)

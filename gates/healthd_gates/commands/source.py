@@ -27,11 +27,12 @@ from healthd_gates.commands.settings import policy_of, service_of, settings_of
 from healthd_gates.config.settings import Config
 from healthd_gates.domain.request import Version
 from healthd_gates.engine.source_test import ArmSeen, SourceTested, try_source
-from healthd_gates.engine.spec import GateSpec, arms_of
+from healthd_gates.engine.spec import GateSpec, ReadSource, arms_of
 from healthd_gates.judge.explain import seconds
 from healthd_gates.sources.contract import ArmError, Arms, SourceConfig, SourceContext
 
 _NOT_ABLE = 1
+_STRATA = 12
 _SHORTEST, _LONGEST = 1.0, 600.0
 
 
@@ -119,9 +120,9 @@ def test(
 
 
 async def _try(settings: Config, spec: GateSpec, source: SourceConfig, arms: Arms, length: float) -> SourceTested:
-    series = next((each.series for each in spec.sources if each.config is source), ())
-    context = SourceContext(SystemClock(), Redactor(secrets_of(settings)), spec.edges, series=series)
-    return await try_source(source, arms, context, length)
+    read = next((each for each in spec.sources if each.config is source), ReadSource(None, source))
+    context = SourceContext(SystemClock(), Redactor(secrets_of(settings)), spec.edges)
+    return await try_source(source, arms, read.context(context), length)
 
 
 def _version(version: str, target: str | None, labels: tuple[str, ...]) -> Version:
@@ -149,6 +150,10 @@ def _arm_document(seen: ArmSeen) -> dict[str, Any]:
     return {
         "requests_per_minute": seen.per_minute(counts.requests) if counts else None,
         "errors_per_minute": seen.per_minute(counts.errors) if counts else None,
+        "strata_per_minute": {
+            name: {"requests": seen.per_minute(requests), "errors": seen.per_minute(errors)}
+            for name, (requests, errors) in (counts.strata if counts else {}).items()
+        },
         "quantiles": {f"p{100 * level:g}": value for level, value in seen.quantiles.items()},
         "series": dict(inspection.series),
         "numbers": dict(inspection.numbers),
@@ -164,7 +169,8 @@ def _print(tested: SourceTested, spec: GateSpec) -> None:
     table.add_column(tested.kind)
     for name in tested.arms:
         table.add_column(name)
-    for title, cells in _rows(tested):
+    by = next((each.by for each in spec.sources if each.by is not None), "")
+    for title, cells in _rows(tested, by):
         table.add_row(title, *cells)
     if tested.arms:
         echo(console, table)
@@ -177,7 +183,7 @@ def _print(tested: SourceTested, spec: GateSpec) -> None:
     echo(console, Text(_conclusion(tested, spec), style="bold"))
 
 
-def _rows(tested: SourceTested) -> list[tuple[str, list[str]]]:
+def _rows(tested: SourceTested, by: str) -> list[tuple[str, list[str]]]:
     seen = list(tested.arms.values())
     rows = [
         (
@@ -192,6 +198,7 @@ def _rows(tested: SourceTested) -> list[tuple[str, list[str]]]:
             ("requests a minute", [_rate(arm, arm.counts.requests) if arm.counts else "unknown" for arm in seen]),
             ("errors a minute", [_rate(arm, arm.counts.errors) if arm.counts else "unknown" for arm in seen]),
             ("latency", [_latency(arm) for arm in seen]),
+            (f"by {by}, a minute", [_strata(arm) for arm in seen]),
             ("series", [", ".join(f"{use} {count}" for use, count in arm.inspection.series.items()) for arm in seen]),
             ("newest sample", [_ago(arm.inspection.newest) for arm in seen]),
             ("between scrapes", [_span(arm.inspection.spacing) for arm in seen]),
@@ -208,6 +215,15 @@ def _rate(arm: ArmSeen, count: float) -> str:
 def _latency(arm: ArmSeen) -> str:
     told = {level: value for level, value in arm.quantiles.items() if value is not None}
     return ", ".join(f"p{100 * level:g} {seconds(value)}" for level, value in told.items())
+
+
+def _strata(arm: ArmSeen) -> str:
+    """Return the strata with the most requests, one a line."""
+    strata = arm.counts.strata if arm.counts else {}
+    most = sorted(strata.items(), key=lambda item: (-item[1][0], item[0]))
+    lines = [f"{name}  {_rate(arm, n)}" + (f" ({_rate(arm, bad)} failed)" if bad else "") for name, (n, bad) in most]
+    rest = [f"and {len(lines) - _STRATA} more"] if len(lines) > _STRATA else []
+    return "\n".join((*lines[:_STRATA], *rest))
 
 
 def _ago(newest: float | None) -> str:

@@ -107,11 +107,22 @@ class Policy(Model):
             raise ValueError("two criteria have the same name: give each of them a name of its own")
         if not any(criterion.critical for criterion in self.criteria):
             raise ValueError("at least one criterion must be critical, or nothing could ever fail")
+        self._splits_one_way()
         if self.watch and not any(criterion.critical and criterion.reads_traffic for criterion in self.criteria):
             raise ValueError("a watch needs a critical criterion of traffic: error_rate, latency or mean_latency")
         if self.interval < 1:
             raise ValueError("every must be at least 1s: no source counts more often")
         return self
+
+    def _splits_one_way(self) -> None:
+        """Raise ValueError if one source were to split its requests by two labels."""
+        by: dict[str | None, CriterionConfig] = {}
+        for each in (each for each in self.criteria if each.split_by is not None):
+            if by.setdefault(each.named_source, each).split_by != each.split_by:
+                raise ValueError(
+                    f"criterion {each.name} splits by {each.split_by}, and {by[each.named_source].name} by "
+                    f"{by[each.named_source].split_by}: a source is split by one label"
+                )
 
     @field_validator("ramp")
     @classmethod

@@ -47,6 +47,11 @@ def _kinds_with_series() -> list[str]:
 
 def _problem(criterion: CriterionConfig, source: SourceConfig) -> str | None:
     series = criterion.series
+    if criterion.split_by is not None:
+        try:
+            source.check_split(criterion.split_by)
+        except ValueError as error:
+            return str(error)
     if series is None:
         if source.counts_requests:
             return None

@@ -98,6 +98,11 @@ class CriterionConfig(Model):
         return None
 
     @property
+    def split_by(self) -> str | None:
+        """The label by which it needs the requests of its source split."""
+        return None
+
+    @property
     def latency_limits(self) -> tuple[float, ...]:
         """Latencies in seconds at which a source that chooses its buckets puts an edge."""
         return ()

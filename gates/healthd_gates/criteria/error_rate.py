@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from healthd.units import Ratio
+from healthd.wording import shape
 from healthd_gates.criteria.comparison import Weighed, check_share
 from healthd_gates.criteria.contract import Bound
-from healthd_gates.judge import error_rate
+from healthd_gates.judge import error_rate, strata
 from healthd_gates.judge.arms import errors
 from healthd_gates.judge.criterion import Criterion, Frame
 from healthd_gates.judge.past import Past
@@ -22,14 +23,23 @@ class ErrorRate(Weighed):
     limit: Ratio | None = 0.05
     """The highest share of failed requests."""
 
+    by: Annotated[str, Field(pattern=shape(r"^[a-zA-Z_][a-zA-Z0-9_.]{0,99}$", "the name of a label"))] | None = None
+    """A label, such as `route`, whose values are also judged one by one, within the same risk."""
+
     @model_validator(mode="after")
     def _has_something_to_hold_to(self) -> Self:
         check_share(self.limit, self.compare)
         return self
 
     @property
+    def split_by(self) -> str | None:
+        return self.by
+
+    @property
     def bounds(self) -> tuple[Bound, ...]:
         return () if self.limit is None else (Bound("failed", errors, self.limit),)
 
     def build(self, frame: Frame, past: Past) -> Criterion:
+        if self.by is not None:
+            return strata.StratifiedErrorRate(self, self.by, frame, past)
         return error_rate.ErrorRate(self, frame, past)

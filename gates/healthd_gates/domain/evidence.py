@@ -44,17 +44,21 @@ class Histogram:
 class Counts:
     """Counts of one version in one interval. No requests at all is "no traffic", which is not "no errors".
 
-    `latency` is None when the source does not measure it.
+    `latency` is None when the source does not measure it. `strata` splits the requests and errors by the value of a
+    label, such as the route, where a criterion asks for that; it is empty if the source did not split them.
     """
 
     requests: float
     errors: float
     latency: Histogram | None = None
+    strata: Mapping[str, tuple[float, float]] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         for name, value in (("requests", self.requests), ("errors", self.errors)):
             if not 0 <= value <= _MOST:
                 raise ValueError(f"{name} must lie between 0 and {_MOST:g}, got {value}")
+        if any(not 0 <= value <= _MOST for tally in self.strata.values() for value in tally):
+            raise ValueError(f"requests and errors of a stratum must lie between 0 and {_MOST:g}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,6 +242,22 @@ class Unit(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class StratumReport:
+    """One stratum of a criterion after an evaluation, such as one route. The numbers are as in `CriterionReport`;
+    `interval` holds for all strata together."""
+
+    name: str
+    finding: Finding
+    requests: float = 0.0
+    bad: float = 0.0
+    baseline_requests: float = 0.0
+    baseline_bad: float = 0.0
+    limit: float | None = None
+    interval: tuple[float, float] | None = None
+    log_e_harm: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class CriterionReport:
     """One criterion after an evaluation.
 
@@ -245,7 +265,9 @@ class CriterionReport:
     requests slower than the limit. `interval` is a confidence interval: it contains the true value at all evaluations
     at once with the gate's stated risk. `requests_needed` and `seconds_needed` estimate what a proof of safety still
     needs if traffic goes on like this; None if it would never be reached. `log_e_harm` and `log_e_safe` are natural
-    logarithms of e-values, None for criteria that have none. `noun` is what `requests` counts.
+    logarithms of e-values, None for criteria that have none. `noun` is what `requests` counts. `by` is the label that
+    a criterion is split by, `strata_seen` the number of its values, and `strata` has those with the most evidence of
+    harm; the other numbers are of all together.
     """
 
     name: str
@@ -267,6 +289,9 @@ class CriterionReport:
     correlation: float | None = None
     unit: Unit | None = None
     noun: str = "request"
+    by: str | None = None
+    strata_seen: int = 0
+    strata: tuple[StratumReport, ...] = ()
 
     @property
     def p_value(self) -> float | None:

@@ -65,7 +65,7 @@ async def replay(deploy: Deploy, context: SourceContext) -> AsyncIterator[Standi
         if not issubclass(find_kind(source.config.kind), HistoricalSource):
             raise NotReplayable(f"a source of kind {source.config.kind} keeps no past; prometheus does")
     arms = arms_of(deploy.service_name, service, deploy.candidate, deploy.baseline)
-    opened = [(each, build_source(each.config, arms, replace(context, series=each.series))) for each in spec.sources]
+    opened = [(each, build_source(each.config, arms, each.context(context))) for each in spec.sources]
     try:
         step = history_step(deploy.policy.interval)
         judge = Judge(rules, as_baseline(await _past(opened, deploy.switched - BEFORE, deploy.switched, step)))

@@ -72,7 +72,7 @@ def open_traffic(gate: Gate, spec: GateSpec, observer_context: ObserverContext, 
     if service.traffic_source is None:
         raise NotObservable(f"service {gate.service} has no source of traffic numbers")
     source = next((each for each in spec.sources if each.name is None), ReadSource(None, service.traffic_source))
-    return _traffic(gate, spec, replace(source, series=()), arms, observer_context, cursor)
+    return _traffic(gate, spec, replace(source, series=(), by=None), arms, observer_context, cursor)
 
 
 def _whom(gate: Gate, spec: GateSpec) -> tuple[Service, Arms]:
@@ -104,7 +104,7 @@ def _traffic(
     gate: Gate, spec: GateSpec, source: ReadSource, arms: Arms, observer_context: ObserverContext, cursor: Cursor | None
 ) -> Traffic:
     pushes = Pushes(observer_context.gate_store, gate.id)
-    context = SourceContext(observer_context.clock, observer_context.redact, spec.edges, pushes, source.series)
+    context = source.context(SourceContext(observer_context.clock, observer_context.redact, spec.edges, pushes))
     try:
         return Traffic(lambda: build_source(source.config, arms, context), source.config.timeout, cursor)
     except (ValueError, ImportError) as error:  # an arm that the configuration no longer fits

@@ -180,8 +180,7 @@ class GateService:
         arms = arms_of(gate.service, spec.service, gate.candidate, gate.baseline)
         context = SourceContext(looks.clock, looks.redact, spec.edges, Pushes(self._gate_store, gate.id))
         checks = {
-            source.name: check_before_start(source.config, arms, replace(context, series=source.series))
-            for source in spec.sources
+            source.name: check_before_start(source.config, arms, source.context(context)) for source in spec.sources
         }
         found = await all_of(checks)  # at once: a start waits for the slowest one, not for their sum
         notes = tuple(note for each in found.values() for note in each)

@@ -26,6 +26,7 @@ _INSPECTION = 15.0
 _GRACE = 2.0
 _PAST = 300.0
 _LOOK_EVERY = 1.0
+_NONE = (0.0, 0.0)
 QUANTILES = (0.5, 0.95, 0.99)
 
 
@@ -143,4 +144,8 @@ def _together(one: Counts, other: Counts) -> Counts:
     if one.latency and other.latency and one.latency.edges == other.latency.edges:
         counts = tuple(a + b for a, b in zip(one.latency.counts, other.latency.counts, strict=True))
         latency = Histogram(one.latency.edges, counts, one.latency.sum_seconds + other.latency.sum_seconds)
-    return Counts(one.requests + other.requests, one.errors + other.errors, latency)
+    strata = {
+        name: (one.strata.get(name, _NONE)[0] + more[0], one.strata.get(name, _NONE)[1] + more[1])
+        for name, more in other.strata.items()
+    }
+    return Counts(one.requests + other.requests, one.errors + other.errors, latency, {**one.strata, **strata})

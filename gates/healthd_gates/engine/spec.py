@@ -11,18 +11,23 @@ from healthd_gates.config.settings import Config, Service
 from healthd_gates.domain.action_order import Occasion
 from healthd_gates.domain.request import Version
 from healthd_gates.judge.rules import Rules
-from healthd_gates.sources.contract import Arm, Arms, Series, SourceConfig
+from healthd_gates.sources.contract import Arm, Arms, Series, SourceConfig, SourceContext
 
 
 @dataclass(frozen=True, slots=True)
 class ReadSource:
     """A source that a gate reads; `name` is None for the service's first one. `series` are those that criteria name in
-    it, and `streams` those that have its counts as they are."""
+    it, `streams` those that have its counts as they are, and `by` the label by which these are split."""
 
     name: str | None
     config: SourceConfig
     series: tuple[Series, ...] = ()
     streams: tuple[str, ...] = ()
+    by: str | None = None
+
+    def context(self, context: SourceContext) -> SourceContext:
+        """Return what the source gets when it is built: with what is read from it."""
+        return replace(context, series=self.series, by=self.by)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +127,7 @@ class GateSpec:
                 one = replace(one, series=(*one.series, criterion.series))
             elif criterion.stream is not None and criterion.stream not in one.streams:
                 one = replace(one, streams=(*one.streams, criterion.stream))
-            found[name] = one
+            found[name] = replace(one, by=one.by or criterion.split_by)
         return tuple(sorted(found.values(), key=lambda one: one.name is not None))
 
     @property

@@ -28,8 +28,8 @@ class AgainstPast:
 
     def __init__(self, tolerated: tuple[Sequence[Span], float], harmful: tuple[Sequence[Span], float], frame: Frame):
         self._target = frame.safety_needed
-        _, high = _interval(tolerated[0], _SHARE * frame.risk.false_rollback)
-        low, _ = _interval(harmful[0], _SHARE * frame.risk.false_pass)
+        _, high = rate_interval(tolerated[0], _SHARE * frame.risk.false_rollback / frame.parts)
+        low, _ = rate_interval(harmful[0], _SHARE * frame.risk.false_pass / frame.parts)
         above, below = tolerated[1] * high, min(harmful[1] * low, _HIGHEST)
         self._harm = LimitHarm(above, frame.horizon) if above < _HIGHEST else None
         self._safety = LimitSafety(below) if below > _LOWEST else None
@@ -64,8 +64,8 @@ class AgainstPast:
         return self._safety.log_e + log(1 - _SHARE) if self._safety else 0.0
 
 
-def _interval(past: Sequence[Span], risk: float) -> tuple[float, float]:
-    """Return the confidence interval of the rate of the past."""
+def rate_interval(past: Sequence[Span], risk: float) -> tuple[float, float]:
+    """Return the confidence interval of the rate of the past: each end misses it with probability at most `risk`."""
     if not past:
         return 0.0, 1.0
     burstiness, interval = HistoryBurstiness(median(seconds for _, _, seconds in past)), RateInterval()

@@ -27,10 +27,12 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """The values that all criteria of one gate share."""
+    """The values that all criteria of one gate share. `parts` is the number of strata among which one criterion divides
+    the risk of its confidence intervals."""
 
     risk: Risk
     timing: Timing
+    parts: int = 1
 
     @property
     def horizon(self) -> int:

@@ -7,7 +7,7 @@ from datetime import datetime
 from math import exp
 
 from healthd.web.pages.deploys import Sign
-from healthd_gates.domain.evidence import CriterionReport, Finding, Standing, Unit
+from healthd_gates.domain.evidence import CriterionReport, Finding, Standing, StratumReport, Unit
 from healthd_gates.domain.gate import Gate, GateState
 from healthd_gates.judge.explain import plural, seconds
 from healthd_gates.pages.chart import Chart, chart
@@ -44,8 +44,22 @@ class Headline:
 
 
 @dataclass(frozen=True, slots=True)
+class StratumView:
+    """One stratum of a criterion, such as one route."""
+
+    name: str
+    sign: Sign
+    word: str
+    failed: str
+    between: str
+    limit: str
+    baseline: str
+
+
+@dataclass(frozen=True, slots=True)
 class CriterionView:
-    """One criterion. `part` is the share of the evidence needed for a proof of safety that is there, from 0 to 1."""
+    """One criterion. `part` is the share of the evidence needed for a proof of safety that is there, from 0 to 1.
+    `strata` are those with the most evidence of harm of `strata_seen`, by the label `by`."""
 
     name: str
     critical: bool
@@ -56,6 +70,9 @@ class CriterionView:
     part: float | None
     needed: str
     chart: Chart | None
+    by: str | None = None
+    strata_seen: int = 0
+    strata: tuple[StratumView, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +120,18 @@ def criteria(film: GateHistory) -> tuple[CriterionView, ...]:
         part, needed = _needed(report)
         found.append(
             CriterionView(
-                report.name, report.critical, sign, word, report.sentence, _numbers(report), part, needed, picture
+                report.name,
+                report.critical,
+                sign,
+                word,
+                report.sentence,
+                _numbers(report),
+                part,
+                needed,
+                picture,
+                report.by,
+                report.strata_seen,
+                tuple(map(_stratum, report.strata)),
             )
         )
     return tuple(found)
@@ -139,6 +167,22 @@ def _numbers(report: CriterionReport) -> tuple[tuple[str, str], ...]:
     parts = f", {report.bad:,.0f} {bad}" if bad else ""
     pairs.append((f"{report.noun}s seen", f"{report.requests:,.0f}{parts}"))
     return tuple(pairs)
+
+
+def _stratum(report: StratumReport) -> StratumView:
+    sign, word = _FINDINGS[report.finding]
+    rate = number(report.bad / report.requests, Unit.RATIO) if report.requests else "none"
+    low, high = (number(end, Unit.RATIO) for end in report.interval or (None, None))
+    before = report.baseline_bad / report.baseline_requests if report.baseline_requests else None
+    return StratumView(
+        report.name,
+        sign,
+        word,
+        f"{rate} of {report.requests:,.0f}",
+        f"{low} and {high}" if report.interval else "",
+        number(report.limit, Unit.RATIO),
+        "" if before is None else f"{number(before, Unit.RATIO)} of {report.baseline_requests:,.0f}",
+    )
 
 
 def _needed(report: CriterionReport) -> tuple[float | None, str]:

@@ -6,7 +6,7 @@ from math import exp
 from typing import Any, Literal, Self, TypeVar
 
 from healthd_gates.domain import ramp_wording, rollback_wording
-from healthd_gates.domain.evidence import CriterionReport, Finding, Standing, Unit, Verdict
+from healthd_gates.domain.evidence import CriterionReport, Finding, Standing, StratumReport, Unit, Verdict
 from healthd_gates.domain.gate import EventKind, Gate, GateEvent, GateState, Page, RollbackState
 from healthd_gates.domain.ramp import Ramp
 from healthd_gates.schema.base import Moment, Shown
@@ -27,9 +27,39 @@ class DeploymentDocument(Shown):
     actor: str | None
 
 
+class StratumDocument(Shown):
+    """One value of the label that a criterion is split by, such as one route. `interval` holds for all of them at
+    once."""
+
+    name: str
+    finding: Finding
+    requests: float
+    bad: float
+    baseline_requests: float
+    baseline_bad: float
+    limit: float | None
+    interval: tuple[float, float] | None
+    e_harm: float
+
+    @classmethod
+    def of(cls, report: StratumReport) -> Self:
+        return cls(
+            name=report.name,
+            finding=report.finding,
+            requests=report.requests,
+            bad=report.bad,
+            baseline_requests=report.baseline_requests,
+            baseline_bad=report.baseline_bad,
+            limit=report.limit,
+            interval=report.interval,
+            e_harm=exp(min(report.log_e_harm, 700.0)),
+        )
+
+
 class CriterionDocument(Shown):
     """One criterion. Rates are fractions, latencies seconds; `interval` is a confidence interval that holds at all
-    evaluations at once."""
+    evaluations at once. Where it is split `by` a label, the numbers are of all requests together, `strata_seen` is how
+    many values the label has, and `strata` has the ten with the most evidence of harm."""
 
     name: str
     critical: bool
@@ -48,6 +78,9 @@ class CriterionDocument(Shown):
     seconds_needed: float | None
     e_harm: float | None
     p_value: float | None
+    by: str | None = None
+    strata_seen: int = 0
+    strata: tuple[StratumDocument, ...] = ()
 
     @classmethod
     def of(cls, report: CriterionReport) -> Self:
@@ -69,6 +102,9 @@ class CriterionDocument(Shown):
             seconds_needed=report.seconds_needed,
             e_harm=None if report.log_e_harm is None else exp(min(report.log_e_harm, 700.0)),
             p_value=report.p_value,
+            by=report.by,
+            strata_seen=report.strata_seen,
+            strata=tuple(map(StratumDocument.of, report.strata)),
         )
 
 

@@ -10,8 +10,9 @@ from datetime import datetime
 from typing import Any
 
 from healthd_gates.domain.evidence import Counts, Evidence, Lives
+from healthd_gates.domain.strata import Choice
 from healthd_gates.sources.contract import Look, SourceUnavailable
-from healthd_gates.sources.counters import Snapshot
+from healthd_gates.sources.counters import Family, Snapshot
 
 States = dict[str, Snapshot]
 """The last snapshot of each process, by its name."""
@@ -36,12 +37,13 @@ class ArmLook:
 
 @dataclass(frozen=True, slots=True)
 class Standpoint:
-    """A cursor after parsing: the times of the gate's first and latest evaluation, in seconds since 1970, and the last
-    snapshot of each process of each arm."""
+    """A cursor after parsing: the times of the gate's first and latest evaluation, in seconds since 1970, the last
+    snapshot of each process of each arm, and the strata that are counted apart."""
 
     began: float
     at: float
     arms: Mapping[str, States]
+    strata: tuple[str, ...] = ()
 
     @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> Standpoint:
@@ -52,13 +54,24 @@ class Standpoint:
                 name: {process: Snapshot.from_json(snapshot) for process, snapshot in states.items()}
                 for name, states in raw["arms"].items()
             },
+            tuple(raw.get("strata", ())),
         )
 
     def to_json(self) -> dict[str, Any]:
         arms = {
             name: {process: last.to_json() for process, last in states.items()} for name, states in self.arms.items()
         }
-        return {"began": self.began, "at": self.at, "arms": arms}
+        return {"began": self.began, "at": self.at, "arms": arms} | ({"strata": self.strata} if self.strata else {})
+
+
+def traffic_of(states: States) -> dict[str, float]:
+    """Return the requests of each stratum that processes have counted so far."""
+    found: dict[str, float] = {}
+    for snapshot in states.values():
+        for counter, value in snapshot.values.items():
+            if counter.family is Family.REQUESTS and counter.stratum:
+                found[counter.stratum] = found.get(counter.stratum, 0.0) + value
+    return found
 
 
 def _notes(arms: Mapping[str, ArmLook]) -> tuple[str, ...]:
@@ -75,17 +88,24 @@ def combined(arms: Mapping[str, ArmLook], now: datetime, before: Standpoint | No
         raise SourceUnavailable(silences[0].kind, "; ".join(_notes(arms)))
     at = now.timestamp()
     states = {name: arm.states for name, arm in arms.items()}
+    choice = Choice(() if before is None else before.strata)
     if before is None:
-        return Look(None, Standpoint(at, at, states).to_json(), _notes(arms))
+        traffic: dict[str, float] = {}
+        for each in states.values():
+            for name, requests in traffic_of(each).items():
+                traffic[name] = traffic.get(name, 0.0) + requests
+        choice.begin(traffic)
+        return Look(None, Standpoint(at, at, states, choice.names).to_json(), _notes(arms))
+    candidate, baseline = choice.fold(arms["candidate"].counts, arms["baseline"].counts if "baseline" in arms else None)
     evidence = Evidence(
         now,
         max(at - before.at, 0.001),  # the clock may have been set back
-        candidate=arms["candidate"].counts,
-        baseline=arms["baseline"].counts if "baseline" in arms else None,
+        candidate=candidate,
+        baseline=baseline,
         gaps=sum(arm.gaps for arm in arms.values()),
         resets=sum(arm.resets for arm in arms.values()),
         span=arms["candidate"].span,
         lives=arms["candidate"].lives,
         baseline_lives=arms["baseline"].lives if "baseline" in arms else Lives(),
     )
-    return Look(evidence, Standpoint(before.began, at, states).to_json(), _notes(arms))
+    return Look(evidence, Standpoint(before.began, at, states, choice.names).to_json(), _notes(arms))

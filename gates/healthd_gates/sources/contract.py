@@ -106,6 +106,10 @@ class SourceConfig(Model):
         """True if the numbers of the two arms are not the same ones in a criterion's series."""
         return True
 
+    def check_split(self, label: str) -> None:
+        """Check that requests can be counted by the values of a label. Raises ValueError, which says why not."""
+        raise ValueError(f"a source of kind {self.kind} does not count requests by a label")
+
     def check(self, arms: Arms) -> None:
         """Check the arms. Raises ArmError if this source could never observe them."""
 
@@ -207,7 +211,7 @@ class SourceContext:
 
     `edges` are latencies in seconds that the policy has limits at: a source that chooses its own buckets uses them as
     edges. Only `push` needs `pushes`. `series` are those of the policy's criteria that name this source: one evaluation
-    reads all of them, and a source that can read none gets none.
+    reads all of them, and a source that can read none gets none. `by` is the label that its requests are split by.
     """
 
     clock: Clock
@@ -215,6 +219,7 @@ class SourceContext:
     edges: tuple[float, ...] = ()
     pushes: PushLog | None = None
     series: tuple[Series, ...] = ()
+    by: str | None = None
 
 
 class Source(Protocol):

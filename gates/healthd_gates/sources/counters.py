@@ -12,8 +12,10 @@ from enum import StrEnum
 from hashlib import blake2b
 from math import inf, isfinite
 from typing import Any, NamedTuple, Self
+from urllib.parse import quote, unquote
 
 from healthd_gates.domain.evidence import Counts, Histogram
+from healthd_gates.domain.strata import OTHER, cleaned
 
 _FASTER, _FEW = 5.0, 50.0  # times its fastest, and requests, beyond which a process cannot have counted so much
 _LIFETIME = 1000.0  # the same, if the speed at which it counts is not known
@@ -31,22 +33,27 @@ class Family(StrEnum):
 
 
 _TOGETHER = (Family.BUCKET, Family.SUM)
+_SPLIT = (Family.REQUESTS, Family.ERRORS)
 
 
 class Counter(NamedTuple):
-    """Identifies a counter: its family, a digest of its labels, and for a bucket its upper edge as the label says
-    it."""
+    """Identifies a counter: its family, a digest of its labels, for a bucket its upper edge as the label says it, and
+    the stratum that it counts, where requests are split by a label."""
 
     family: Family
     series: str
     edge: str = ""
+    stratum: str = ""
 
     @classmethod
-    def of(cls, family: Family, labels: Mapping[str, str]) -> Self:
-        """Build from labels; `labels` may hold `le` and `__name__`. Buckets of one histogram differ in `edge` alone."""
+    def of(cls, family: Family, labels: Mapping[str, str], by: str | None = None) -> Self:
+        """Build from labels; `labels` may hold `le` and `__name__`. Buckets of one histogram differ in `edge` alone.
+        `by` is the label that requests are split by."""
         rest = sorted((name, value) for name, value in labels.items() if name not in ("le", "__name__"))
         digest = blake2b(repr(rest).encode(), digest_size=8).hexdigest()
-        return cls(family, digest, _edge(labels.get("le", "")) if family is Family.BUCKET else "")
+        split = by is not None and family in _SPLIT
+        stratum = cleaned(labels.get(by or "", "")) if split else ""
+        return cls(family, digest, _edge(labels.get("le", "")) if family is Family.BUCKET else "", stratum)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +78,7 @@ class Snapshot:
         return cls(at, {})
 
     def to_json(self) -> list[Any]:
-        values = {" ".join(counter).rstrip(): value for counter, value in self.values.items()}
+        values = {_text(counter): value for counter, value in self.values.items()}
         return [self.at, self.started, values, self.pace, self.restarts, self.born]
 
     @classmethod
@@ -88,9 +95,14 @@ def _edge(label: str) -> str:
         return label
 
 
+def _text(counter: Counter) -> str:
+    return " ".join((*counter[:3], quote(counter.stratum, safe="/:{}*"))).rstrip()
+
+
 def _counter(text: str) -> Counter:
-    family, series, *edge = text.split(" ")
-    return Counter(Family(family), series, *edge)
+    family, series, *rest = text.split(" ")
+    edge, stratum = (*rest, "", "")[:2]
+    return Counter(Family(family), series, edge, unquote(stratum))
 
 
 @dataclass(slots=True)
@@ -127,7 +139,17 @@ class Increase:
 
     def counts(self) -> Counts:
         """Return the sum of all series."""
-        return Counts(self._total(Family.REQUESTS), self._total(Family.ERRORS), self._histogram())
+        return Counts(self._total(Family.REQUESTS), self._total(Family.ERRORS), self._histogram(), self._strata())
+
+    def _strata(self) -> dict[str, tuple[float, float]]:
+        """Return the requests and errors of each stratum that had any; empty if nothing is split."""
+        if not any(counter.stratum for counter in self.amounts):
+            return {}
+        found: dict[str, list[float]] = {}
+        for counter, amount in self.amounts.items():
+            if amount > 0 and counter.family in _SPLIT:
+                found.setdefault(counter.stratum or OTHER, [0.0, 0.0])[_SPLIT.index(counter.family)] += amount
+        return {name: (requests, errors) for name, (requests, errors) in found.items()}
 
     def _total(self, family: Family) -> float:
         return sum(amount for counter, amount in self.amounts.items() if counter.family is family)

@@ -41,9 +41,13 @@ def families_of(text: str, content_type: str) -> list[Metric]:
         raise NotAPage(f"not a metrics page: {error}") from error
 
 
-def read_page(text: str, content_type: str, at: float, selectors: Mapping[Family, Selector]) -> Page:
-    """Read a page. Takes long for long pages. Raises NotAPage, and ValueError for numbers that no counter has, or if
-    the errors cannot be told from the requests."""
+def read_page(
+    text: str, content_type: str, at: float, selectors: Mapping[Family, Selector], by: str | None = None
+) -> Page:
+    """Read a page; `by` is the label that requests are split by. Takes long for long pages.
+
+    Raises NotAPage, and ValueError for numbers that no counter has, or if the errors cannot be told from the requests.
+    """
     samples = [sample for family in families_of(text, content_type) for sample in family.samples]
     created = {_series(sample): sample.value for sample in samples if sample.name.endswith("_created")}
     values: dict[Counter, float] = {}
@@ -52,7 +56,7 @@ def read_page(text: str, content_type: str, at: float, selectors: Mapping[Family
             if not _selected(selector, sample):
                 continue
             if valid(sample.value):
-                values[_counter(family, sample, created)] = sample.value
+                values[_counter(family, sample, created, by)] = sample.value
             elif family is not Family.SUM:  # which a single odd latency spoils for good
                 raise ValueError(f"{sample.name} is {sample.value}, which no counter can be")
     started = next((sample.value for sample in samples if sample.name == _START), None)
@@ -80,10 +84,10 @@ def _selected(selector: Selector, sample: Sample) -> bool:
     return any(selector.matches(name, sample.labels) for name in {sample.name, sample.name.removesuffix("_total")})
 
 
-def _counter(family: Family, sample: Sample, created: Mapping[object, float]) -> Counter:
+def _counter(family: Family, sample: Sample, created: Mapping[object, float], by: str | None) -> Counter:
     """Return the counter of a sample. One that was created again is a new one, and counts from 0."""
     since = created.get(_series(sample))
-    return Counter.of(family, sample.labels if since is None else {**sample.labels, "_created": str(since)})
+    return Counter.of(family, sample.labels if since is None else {**sample.labels, "_created": str(since)}, by)
 
 
 def _series(sample: Sample) -> object:

@@ -57,8 +57,11 @@ def is_series(process: str) -> bool:
     return process.startswith("=")
 
 
-def read(found: Mapping[Use, Sequence[Series]], told_apart_by: Sequence[str], news_after: float) -> Reading:
-    """Sort samples by process and time. Nonsense is counted if it is later than `news_after`."""
+def read(
+    found: Mapping[Use, Sequence[Series]], told_apart_by: Sequence[str], news_after: float, by: str | None = None
+) -> Reading:
+    """Sort samples by process and time. Nonsense is counted if it is later than `news_after`; `by` is the label that
+    requests are split by."""
     horizon = _horizon(found, told_apart_by)
     latest = max(horizon.values(), default=-inf)
     at: dict[str, dict[float, dict[Counter, float]]] = {}
@@ -68,7 +71,7 @@ def read(found: Mapping[Use, Sequence[Series]], told_apart_by: Sequence[str], ne
     for use, all_series in found.items():
         for series in all_series:
             process = process_of(series.labels, told_apart_by)
-            counter = Counter.of(use, series.labels) if isinstance(use, Family) else None
+            counter = Counter.of(use, series.labels, by) if isinstance(use, Family) else None
             cut = horizon.get(process, latest)
             for time, value in series.samples:
                 if not valid(value):

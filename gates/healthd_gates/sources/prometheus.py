@@ -37,7 +37,7 @@ from healthd_gates.sources.prometheus_api import QueryApi
 from healthd_gates.sources.prometheus_counters import CounterReader, CountersConfig, Step
 from healthd_gates.sources.prometheus_inspection import inspect
 from healthd_gates.sources.prometheus_series import CountedSeries, MeasuredSeries
-from healthd_gates.sources.selectors import BucketsText, CounterText, LatencyUnit, Selector, SelectorText
+from healthd_gates.sources.selectors import BucketsText, CounterText, LatencyUnit, Selector, SelectorText, check_split
 
 _API = re.compile(r"/api/v1(/query(_range)?)?/?$")
 
@@ -129,6 +129,9 @@ class PrometheusConfig(HttpConfig):
         candidate, *baseline = (self.selectors(name, arm) for name, arm in arms.named().items())
         return not baseline or candidate[Family.REQUESTS] != baseline[0][Family.REQUESTS]
 
+    def check_split(self, label: str) -> None:
+        check_split(label, self.requests, self.errors)
+
     def check_series(self, series: Series) -> None:
         prometheus_series.check(series)
 
@@ -179,10 +182,12 @@ class Prometheus:
     def __init__(self, config: PrometheusConfig, arms: Arms, context: SourceContext) -> None:
         self._config, self._clock = config, context.clock
         self._selectors = {name: config.selectors(name, arm) for name, arm in arms.named().items()}
-        self._limits = context.edges
+        self._limits, self._by = context.edges, context.by
         self._endpoint = Endpoint(config, context.redact)
         self._api = QueryApi(config.url, config.params.get_secret_value(), config.max_series, self._endpoint)
-        self._counters = CounterReader(config.counting, self._selectors, self._api, self._endpoint)
+        self._counters = CounterReader(
+            replace(config.counting, by=context.by), self._selectors, self._api, self._endpoint
+        )
         self._series = {series.stream: self._reader(series, arms) for series in context.series}
 
     def _reader(self, series: Series, arms: Arms) -> SeriesReader:
@@ -230,7 +235,7 @@ class Prometheus:
         async with self._endpoint.one_look():
             at = self._clock.now().timestamp()
             found = await inspect(
-                self._api, self._config.written, self._selectors, at, self._limits, self._config.preset
+                self._api, self._config.written, self._selectors, at, self._limits, self._config.preset, self._by
             )
             refused = list[str]()
             own = await all_of({name: or_outage(each.inspect(at)) for name, each in self._series.items()})

@@ -12,7 +12,8 @@ from math import ceil
 from healthd.model import FailureKind
 from healthd.units import show_duration
 from healthd_gates.domain.evidence import Counts
-from healthd_gates.sources.arm_look import ArmLook, Standpoint, States
+from healthd_gates.domain.strata import Choice
+from healthd_gates.sources.arm_look import ArmLook, Standpoint, States, traffic_of
 from healthd_gates.sources.contract import SourceUnavailable
 from healthd_gates.sources.counters import Family, Increase, Snapshot, follow
 from healthd_gates.sources.endpoint import Endpoint, all_of
@@ -34,12 +35,13 @@ Step = tuple[Counts | None, int]
 
 @dataclass(frozen=True, slots=True)
 class CountersConfig:
-    """How samples are read: how late they may be, the labels that distinguish processes, and how many units of the
-    latencies are a second."""
+    """How samples are read: how late they may be, the labels that distinguish processes, how many units of the
+    latencies are a second, and the label that requests are split by."""
 
     lookback: float
     process: Sequence[str]
     latency_per_second: float = 1.0
+    by: str | None = None
 
 
 class CounterReader:
@@ -72,7 +74,8 @@ class CounterReader:
         rest = [use for use in selectors if use not in found]
         found |= await all_of({use: self._api.samples(selectors[use], until, seconds) for use in rest})
         self._refuse_misnamed(selectors, found)
-        return await asyncio.to_thread(read, found, self._config.process, after)  # long, where there are many series
+        config = self._config
+        return await asyncio.to_thread(read, found, config.process, after, config.by)  # long, with many series
 
     def _refuse_misnamed(self, selectors: Mapping[Use, Selector], found: Mapping[Use, Sequence[Series]]) -> None:
         """Check the selectors. Raises SourceUnavailable if the errors cannot be told from the requests: that is not
@@ -106,7 +109,8 @@ class CounterReader:
         return ArmLook(increase.counts(), after, gaps, increase.resets, notes=notes, span=span, lives=lives)
 
     async def _past(self, name: str, start: float, step: float, steps: int) -> list[Step]:
-        states = _last(await self._read(name, start, start))
+        states, choice = _last(await self._read(name, start, start)), Choice()
+        choice.begin(traffic_of(states))
         past: list[Step] = []
         at_once = max(1, round(_CHUNK / step))
         for first in range(0, steps, at_once):
@@ -114,9 +118,10 @@ class CounterReader:
             begin = start + first * step
             reading = await self._read(name, begin, begin + count * step)
             origins, _ = await self._origins(name, reading, states, start)
-            past += await asyncio.to_thread(
+            cut = await asyncio.to_thread(
                 _cut_up, reading, origins, states, begin, step, count, self._config.latency_per_second
             )
+            past += [(choice.fold(counts)[0], resets) for counts, resets in cut]
         return past
 
     async def _origins(self, name: str, reading: Reading, states: States, began: float) -> tuple[States, int]:

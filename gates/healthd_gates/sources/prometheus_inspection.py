@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from statistics import median
 
@@ -35,9 +36,10 @@ async def inspect(
     at: float,
     limits: Sequence[float],
     preset: PresetName | None = None,
+    by: str | None = None,
 ) -> Inspection:
     """Inspect a server. `written` are the selectors of the configuration, `filled` those of each arm, `limits` the
-    policy's, in seconds. Raises SourceUnavailable."""
+    policy's, in seconds, `by` the label that requests are split by. Raises SourceUnavailable."""
     arms = await all_of({name: _inspect_arm(api, selectors, at) for name, selectors in filled.items()})
     refused, doubtful, unseen = list[str](), list[str](), list[str]()
     for use, selector in written.items():
@@ -48,6 +50,10 @@ async def inspect(
         doubtful += [f"{use.value}: {what}" for what in missing if not _is_needed(use, limits)]
         seen = any(use.value in arm.series for arm in arms.values())
         doubtful += [f"{use.value}: {what}" for what in odd if not seen]
+    for use in (Family.REQUESTS, Family.ERRORS) if by is not None else ():
+        split = replace(written[use], matchers=(*written[use].matchers, Matcher(by or "", "!=", "")))
+        missing, _ = await _misnamed(api, split, written[Family.REQUESTS], at, may_lack_values=False)
+        refused += [f"by, of {use.value}: {what}" for what in missing if not any(what in each for each in refused)]
     for name, arm in arms.items():
         wrong, odd = short_buckets(str(filled[name].get(Family.BUCKET, "")), arm.edges, limits)
         refused += [f"{name}: {what}" for what in wrong if limits]

@@ -33,7 +33,7 @@ from healthd_gates.sources.exposition import ACCEPT, OPENMETRICS, PLAIN, NotAPag
 from healthd_gates.sources.inspection import Inspection
 from healthd_gates.sources.presets import PresetName, filled_in, without_required
 from healthd_gates.sources.scrape_inspection import inspect
-from healthd_gates.sources.selectors import BucketsText, CounterText, LatencyUnit, Selector
+from healthd_gates.sources.selectors import BucketsText, CounterText, LatencyUnit, Selector, check_split
 
 
 class ScrapeConfig(HttpConfig):
@@ -79,6 +79,9 @@ class ScrapeConfig(HttpConfig):
             if not arm.urls:
                 raise ArmError(f"{name}.target", "is needed: the source scrapes the targets of the service")
             self.selectors(name, arm)
+
+    def check_split(self, label: str) -> None:
+        check_split(label, self.requests, self.errors)
 
     @property
     def measures_latency(self) -> bool:
@@ -129,7 +132,7 @@ class Scrape:
         self._config, self._clock = config, context.clock
         self._selectors = {name: config.selectors(name, arm) for name, arm in arms.named().items()}
         self._pages = {name: {_key(url): config.page(url) for url in arm.urls} for name, arm in arms.named().items()}
-        self._limits = context.edges
+        self._limits, self._by = context.edges, context.by
         self._endpoint = Endpoint(config, context.redact)
 
     async def observe(self, since: Cursor | None) -> Look:
@@ -172,7 +175,9 @@ class Scrape:
 
     async def inspect(self) -> Inspection:
         pages = {name: list(addresses.values()) for name, addresses in self._pages.items()}
-        return await inspect(pages, self._selectors, self._config.written, self._get, self._limits, self._config.preset)
+        return await inspect(
+            pages, self._selectors, self._config.written, self._get, self._limits, self._config.preset, self._by
+        )
 
     async def _get(self, page: str, accept: str) -> tuple[str, str]:
         """Return a page and its content type. Raises SourceUnavailable, and ValueError for what is no text."""
@@ -187,14 +192,14 @@ class Scrape:
             text, content_type = await self._get(page, ACCEPT)
             at = self._clock.now().timestamp()
             try:
-                return await asyncio.to_thread(read_page, text, content_type, at, selectors)
+                return await asyncio.to_thread(read_page, text, content_type, at, selectors, self._by)
             except NotAPage:
                 if not content_type.startswith(OPENMETRICS):
                     raise
             # Prometheus takes pages that break the rules of OpenMetrics; the older format has fewer.
             text, _ = await self._get(page, PLAIN)
             at = self._clock.now().timestamp()
-            return await asyncio.to_thread(read_page, text, PLAIN, at, selectors)
+            return await asyncio.to_thread(read_page, text, PLAIN, at, selectors, self._by)
         except SourceUnavailable as failure:
             return failure
         except ValueError as error:

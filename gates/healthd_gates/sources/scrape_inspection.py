@@ -22,7 +22,7 @@ from healthd_gates.sources.inspection import (
     short_buckets,
 )
 from healthd_gates.sources.presets import PresetName, other_preset
-from healthd_gates.sources.selectors import Selector
+from healthd_gates.sources.selectors import Matcher, Selector
 
 Get = Callable[[str, str], Awaitable[tuple[str, str]]]
 """An address and the accepted formats → a page and its format. Raises SourceUnavailable."""
@@ -37,9 +37,10 @@ async def inspect(
     get: Get,
     limits: Sequence[float],
     preset: PresetName | None = None,
+    by: str | None = None,
 ) -> Inspection:
-    """Inspect the pages of each arm, by the arm's selectors; `limits` are the policy's, in seconds. A page that does
-    not answer may belong to a version that is not there yet."""
+    """Inspect the pages of each arm, by the arm's selectors; `limits` are the policy's, in seconds, and `by` the label
+    that requests are split by. A page that does not answer may belong to a version that is not there yet."""
     arms, refused, doubtful, unseen = dict[str, ArmInspection](), list[str](), list[str](), list[str]()
     for name, addresses in pages.items():
         found: list[Metric] = []
@@ -53,7 +54,7 @@ async def inspect(
                 doubtful.append(f"{name}: {place_of(address)}: {error}")
         if found:
             arms[name], wrong, odd = _arm(found, selectors[name], written, limits)
-            refused += [f"{name}: {what}" for what in wrong]
+            refused += [f"{name}: {what}" for what in (*wrong, *_unsplit(found, selectors[name], by))]
             doubtful += [f"{name}: {what}" for what in odd]
             unseen += [f"{name}: {what}" for what in _values(found, selectors[name]) if not odd]
             declared = _declared(found)
@@ -64,6 +65,17 @@ async def inspect(
         else:
             arms[name] = ArmInspection()
     return Inspection(arms, tuple(dict.fromkeys(refused)), tuple(dict.fromkeys(doubtful)), tuple(unseen))
+
+
+def _unsplit(found: Sequence[Metric], selectors: Mapping[Family, Selector], by: str | None) -> list[str]:
+    """Return which counters do not have the label that requests are split by."""
+    if by is None:
+        return []
+    samples = [sample for family in found for sample in family.samples]
+    label = (Matcher(by, "!=", ""),)
+    missing = {family: Selector(selectors[family].name, label) for family in _COUNTED}
+    wrong = {family: missing_label(it, series_of(it.name, samples)) for family, it in missing.items()}
+    return [f"by, of {family.value}: {what}" for family, what in wrong.items() if what]
 
 
 def _values(found: Sequence[Metric], selectors: Mapping[Family, Selector]) -> list[str]:

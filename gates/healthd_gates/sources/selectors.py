@@ -229,6 +229,13 @@ def checked_counter(selector: Selector) -> Selector:
     return selector
 
 
+def check_split(label: str, *counters: Selector) -> None:
+    """Raise ValueError if a selector leaves only one value of a label to split by."""
+    for matcher in (each for counter in counters for each in counter.matchers):
+        if matcher.label == label and matcher.operator == "=":
+            raise ValueError(f"by: {label} splits nothing, since the source selects {matcher} alone")
+
+
 def _check_buckets(selector: Selector) -> Selector:
     if not selector.name.endswith("_bucket"):
         raise ValueError("must select the buckets of a histogram: a name that ends in _bucket")

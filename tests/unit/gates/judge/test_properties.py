@@ -21,6 +21,7 @@ QUICK = settings(max_examples=40, deadline=None)
 TIMING = Timing(initial_delay=10, minimum=30, maximum=100)
 CRITERIA: tuple[Rule, ...] = (
     ErrorRate(compare=Compare()),
+    ErrorRate(name="routes", compare=Compare(), by="route"),
     Latency(limit=1.0, compare=Compare()),
     MeanLatency(window=30.0),
     Checks(name="ready", group="ready", failures=3),
@@ -40,7 +41,8 @@ def arms(draw: st.DrawFn) -> Counts | None:
         edges = draw(st.sampled_from([EDGES, EDGES[-1:], (0.3, 0.9, EDGES[-1])]))
         counts = tuple(draw(st.lists(sizes, min_size=len(edges), max_size=len(edges))))
         latency = Histogram(edges, counts, draw(st.floats(0, 1e6)))
-    return Counts(requests, draw(sizes), latency)
+    strata = draw(st.dictionaries(st.sampled_from(["/a", "/b", "/c"]), st.tuples(sizes, sizes)))
+    return Counts(requests, draw(sizes), latency, strata)
 
 
 @st.composite
@@ -72,10 +74,10 @@ def test_never_nan(history: list[Evidence], stream: list[Evidence]) -> None:
     for item in stream:
         standing = judge.step(item)
         assert not any(isnan(value) for value in numbers(standing))
-        rate = standing.criteria[0]
-        if rate.interval and rate.observed is not None:
-            assert 0 <= rate.interval[0] <= min(1.0, rate.observed) + 1e-9
-            assert rate.observed - 1e-9 <= rate.interval[1] <= 1
+        for rate in standing.criteria[:2]:
+            if rate.interval and rate.observed is not None:
+                assert 0 <= rate.interval[0] <= min(1.0, rate.observed) + 1e-9
+                assert rate.observed - 1e-9 <= rate.interval[1] <= 1
 
 
 @QUICK
@@ -113,15 +115,26 @@ def test_no_verdict_without_traffic(stream: list[Evidence]) -> None:
 
 
 @QUICK
-@given(streams)
-def test_what_is_said_agrees_with_itself(stream: list[Evidence]) -> None:
-    """Nothing beyond its limit is safe, nothing within it harmful, and no interval proves what the finding denies."""
-    judge = Judge(Rules((ErrorRate(compare=Compare()),), timing=Timing(initial_delay=0, minimum=30, maximum=100)))
+@given(streams, st.sampled_from([None, "route"]))
+def test_what_is_said_agrees_with_itself(stream: list[Evidence], by: str | None) -> None:
+    """Nothing beyond its limit is safe, nothing within it harmful, and no interval proves what the finding denies; so
+    of every route."""
+    rule = ErrorRate(compare=Compare(), by=by)
+    judge = Judge(Rules((rule,), timing=Timing(initial_delay=0, minimum=30, maximum=100)))
     for item in stream:
         standing = judge.step(item)
         (report,) = standing.criteria
         assert (standing.verdict is Verdict.FAIL) <= (report.finding is Finding.HARM)
         assert (standing.reason is Reason.PROVEN_SAFE) <= (report.finding is Finding.SAFE)
+        assert (" on route " in report.sentence) <= any(each.finding is Finding.HARM for each in report.strata)
+        for each in report.strata:
+            assert (each.finding is Finding.HARM) <= (report.finding is Finding.HARM)
+            if each.interval is None or each.limit is None:
+                continue
+            if each.finding is Finding.SAFE:
+                assert each.bad <= each.limit * each.requests + 1e-9
+            if each.interval[0] > each.limit + 1e-9:
+                assert each.finding is Finding.HARM
         if report.observed is None or report.interval is None or report.limit is None:
             continue
         if report.finding is Finding.SAFE:

@@ -236,6 +236,31 @@ async def test_what_is_hostile_is_text(file: Path) -> None:
         assert "49" not in re.sub(r"[0-9a-f]{12,}", "", html[html.index('id="about"') :])
 
 
+def one_route_dies(_seconds: float) -> Counts:
+    """Within the limit in all; one of twelve routes is not."""
+    routes = {f"/{n}": (100.0, 1.0) for n in range(11)} | {HOSTILE: (60.0, 30.0)}
+    return Counts(1160, 41, strata=routes)
+
+
+async def test_the_route_that_fails_is_in_the_page_and_the_document(file: Path) -> None:
+    """Its sentence, its numbers and its finding; the document has the same, and the others beside it."""
+    Script.act = one_route_dies
+    criteria = [{"kind": "error_rate", "by": "route"}]
+    async with looking(file, policy={"criteria": criteria}) as (running, viewer):
+        gate = await running.keeper.start(request(), caller="ci")
+        await asyncio.sleep(110)
+        html = await viewer.look(gate.id)
+        assert "<img" not in html
+        assert has(html, "above the limit on route &lt;script&gt;", "50 % (", "limit 5 %")
+        assert has(html, "By route: the 10 of 12 with the most evidence of harm", "finding", "likely between", "&lt;")
+        found = GateDocument.of(await running.keeper.get(gate.id)).model_dump(mode="json")["standing"]["criteria"][0]
+        assert (found["by"], found["strata_seen"], len(found["strata"])) == ("route", 12, 10)
+        first = found["strata"][0]
+        assert (first["name"], first["finding"], first["bad"] / first["requests"]) == (HOSTILE, "harm", 0.5)
+        assert first["interval"][0] > 0.05
+        assert [each["finding"] for each in found["strata"][1:]].count("harm") == 0
+
+
 async def test_who_may_look(file: Path) -> None:
     """Without a token a browser is asked for one; a gate that is not there is said so, on a page."""
     async with looking(file) as (running, viewer):
