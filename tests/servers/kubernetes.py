@@ -26,8 +26,12 @@ _KINDS = {
     "v1": {"services": "Service", "pods": "Pod"},
     "apps/v1": {"deployments": "Deployment", "replicasets": "ReplicaSet"},
     "argoproj.io/v1alpha1": {"rollouts": "Rollout"},
+    "discovery.k8s.io/v1": {"endpointslices": "EndpointSlice"},
+    "networking.k8s.io/v1": {"ingresses": "Ingress"},
+    "gateway.networking.k8s.io/v1": {"httproutes": "HTTPRoute"},
 }
-_CUSTOM = {"argoproj.io/v1alpha1"}
+_CUSTOM = {"argoproj.io/v1alpha1", "gateway.networking.k8s.io/v1"}
+_HEAVIEST = 1_000_000
 _TYPE = ("kind", "apiVersion")
 _REASONS = {
     400: "BadRequest", 401: "Unauthorized", 403: "Forbidden", 404: "NotFound", 409: "Conflict",
@@ -78,6 +82,7 @@ class Api:
         """An object as somebody else leaves it. What changes nothing leaves its version as it is, too."""
         before = self._objects.get(path, {})
         stored = {**_named(path), **deepcopy(dict(body))}
+        _fill_in(stored)
         had = before.get("metadata", {})
         ours = {name: had[name] for name in ("resourceVersion", "generation") if name in had}
         stored["metadata"] = {"uid": path, **_named(path)["metadata"], **stored.get("metadata", {}), **ours}
@@ -187,6 +192,7 @@ class Api:
         # A subresource changes nothing but itself, and without one it is not changed.
         changed = {**before, "status": changed.get("status")} if part else {**changed, "status": before.get("status")}
         changed = {key: value for key, value in changed.items() if value is not None}
+        _fill_in(changed)
         if (refused := _invalid(changed, name)) or (self.admission and (refused := self.admission(path, changed))):
             return refused
         self.patches.append((received.path, change))
@@ -271,8 +277,33 @@ def _is_label(value: str) -> bool:
     return len(value) <= 63 and bool(_LABEL_VALUE.fullmatch(value))
 
 
+def _backends(route: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    rules = route.get("spec", {}).get("rules", ()) if route["kind"] == "HTTPRoute" else ()
+    return [
+        (f"spec.rules[{number}].backendRefs[{place}].weight", ref)
+        for number, rule in enumerate(rules)
+        for place, ref in enumerate(rule.get("backendRefs", ()))
+    ]
+
+
+def _fill_in(changed: dict[str, Any]) -> None:
+    """The defaults of the custom resource's schema."""
+    for _, ref in _backends(changed):
+        ref.update({"group": "", "kind": "Service", "weight": 1} | ref)
+
+
 def _invalid(changed: dict[str, Any], name: str) -> Answer | None:
-    """What validation says of labels: of the object, and of the pods of a template."""
+    """What validation says of annotations, of a route's weights, and of labels: the object's, and those of the pods of
+    a template."""
+    for value in (changed["metadata"].get("annotations") or {}).values():
+        if not isinstance(value, str):
+            says = "json: cannot unmarshal number into Go struct field ObjectMeta.metadata.annotations of type string"
+            return status(400, f"{changed['kind']} in version {changed['apiVersion']} cannot be handled: {says}")
+    for where, ref in _backends(changed):
+        if not isinstance(ref["weight"], int) or not 0 <= ref["weight"] <= _HEAVIEST:
+            bound = f"{where} in body should be less than or equal to {_HEAVIEST}"
+            says = f'HTTPRoute.gateway.networking.k8s.io "{name}" is invalid: {where}: Invalid value: {ref["weight"]}: '
+            return status(422, says + bound, name=name, kind="HTTPRoute")
     template = (changed.get("spec") or {}).get("template") or {}
     placed = {
         "metadata.labels": changed["metadata"].get("labels") or {},

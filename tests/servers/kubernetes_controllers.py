@@ -1,5 +1,5 @@
-"""What a cluster does about Deployments and Argo Rollouts by itself: sees a change, keeps a ReplicaSet for each
-template, makes pods of the new one, tells how far it is.
+"""What a cluster does about Deployments, Argo Rollouts and HTTPRoutes by itself: sees a change, keeps a ReplicaSet for
+each template, makes pods of the new one, tells how far it is.
 
 It works in steps, one at each `act`, so that a test can look at a rollout in the middle; `running` takes them all.
 """
@@ -115,6 +115,16 @@ class Controllers:
                 await self._see(path, deployment)
         for path in self._api.paths("rollouts"):
             self._roll(path, self._api.get(path))
+        for path in self._api.paths("httproutes"):
+            self._route(path, self._api.get(path))
+
+    def _route(self, path: str, route: dict[str, Any]) -> None:
+        """A Gateway accepts the route, and tells the generation that it has seen."""
+        seen = {"status": "True", "observedGeneration": route["metadata"]["generation"]}
+        conditions = [{"type": kind, "reason": kind, **seen} for kind in ("Accepted", "ResolvedRefs")]
+        parent = {"controllerName": "example.com/gateway", "parentRef": {"name": "web"}, "conditions": conditions}
+        if "status" not in route or route["status"]["parents"] != [parent]:
+            self._api.put(path, {**route, "status": {"parents": [parent]}})
 
     async def _see(self, path: str, deployment: dict[str, Any]) -> None:
         spec, name = deployment["spec"], deployment["metadata"]["name"]

@@ -124,7 +124,7 @@ def undoes_workload(config: Config, canary: Canary) -> str | None:
     names = service.on_fail if policy is None or policy.on_fail is None else policy.on_fail
     for name in names:
         action = config.actions.get(name)
-        if isinstance(action, KubernetesConfig) and action.service is None:
+        if isinstance(action, KubernetesConfig) and (action.deployment or action.rollout):
             return name
     return None
 

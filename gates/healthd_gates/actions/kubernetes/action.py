@@ -1,33 +1,68 @@
-"""Rolls back in a Kubernetes cluster: reads, changes, and reads again until the change has taken effect."""
+"""Rolls back, and divides the traffic, in a Kubernetes cluster: reads, changes, and reads again until the change has
+taken effect."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import aiohttp
 
 from healthd.checks.unreachable import brief_of_any
 from healthd_gates.actions.contract import ActionConfig, ActionContext, ActionRequest, ActionResult, Ending, Unable
+from healthd_gates.actions.kubernetes import canary_ingress, route
 from healthd_gates.actions.kubernetes.api import Cluster, Object, Right
 from healthd_gates.actions.kubernetes.argo import look_at_rollout
 from healthd_gates.actions.kubernetes.config import KubernetesConfig, labels_of
 from healthd_gates.actions.kubernetes.failures import ApiRefusal, CredentialsError
 from healthd_gates.actions.kubernetes.move import Move, Waiting
 from healthd_gates.actions.kubernetes.revisions import look_at_deployment, revisions_of
-from healthd_gates.actions.kubernetes.service import point_back, ready, shown
+from healthd_gates.actions.kubernetes.route import Split
+from healthd_gates.actions.kubernetes.service import point_back, ready, ready_endpoints, shown
 from healthd_gates.actions.kubernetes.versions import AmbiguousError, Versions
+from healthd_gates.actions.targets import places
 from healthd_gates.sources.contract import Arms
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 1.0  # seconds between two reads while the cluster carries out a change
 _PATIENT_FOR = 0.7  # share of a timeout, after which the rest is for the next attempt and people see the progress
+Divide = Callable[[Object, str, Split], ActionResult | Move | None]
+_SLICES, _SERVICE_NAME = "apis/discovery.k8s.io/v1", "kubernetes.io/service-name"
+
+
+class _Place(NamedTuple):
+    """Where objects of a kind are, and what has to be listed besides."""
+
+    version: str
+    plural: str
+    lists: Right
+
+    @property
+    def group(self) -> str:
+        """The group of the API, empty for the core."""
+        return self.version.rpartition("/")[0]
+
+    @property
+    def path(self) -> str:
+        """The beginning of the paths below which its objects are."""
+        return f"{'apis' if self.group else 'api'}/{self.version}"
+
+
+_REPLICA_SETS = Right("list", "apps", "replicasets")
+_ENDPOINTS = Right("list", "discovery.k8s.io", "endpointslices")
+_PLACES = {
+    "service": _Place("v1", "services", Right("list", "", "pods")),
+    "deployment": _Place("apps/v1", "deployments", _REPLICA_SETS),
+    "rollout": _Place("argoproj.io/v1alpha1", "rollouts", _REPLICA_SETS),
+    "route": _Place("gateway.networking.k8s.io/v1", "httproutes", _ENDPOINTS),
+    "ingress": _Place("networking.k8s.io/v1", "ingresses", _ENDPOINTS),
+}
 _MOVES = 3  # an undo and a promotion; more in one attempt would be a conflict with somebody else
 
 
 class Kubernetes:
-    """Rolls back one object, reading it first: what is right already counts as done, and what somebody else has changed
+    """Changes one object, reading it first: what is right already counts as done, and what somebody else has changed
     is left alone. Every change names the version of the object that it was made for, so that it overwrites nobody's
     work.
     """
@@ -88,7 +123,8 @@ class Kubernetes:
                 did.append(found.says)
             elif isinstance(found, ActionResult):
                 # Whatever is done was read off the cluster, after the last change too.
-                return replace(_after(did, found), seen=found.ending is Ending.DONE)
+                is_seen = found.ending is Ending.DONE and self._config.ingress is None  # whose controller tells nothing
+                return replace(_after(did, found), seen=is_seen)
             elif isinstance(found, Move) or self._clock.steady() >= until:
                 return _after(did, ActionResult(Ending.RETRY, found.says))
             else:
@@ -112,6 +148,8 @@ class Kubernetes:
     async def _look(self, order: ActionRequest) -> ActionResult | Move | Waiting:
         if self._config.service is not None:
             return await self._look_at_service(order.arms)
+        if self._config.sets_weight:
+            return await self._look_at_weights(order)
         owner = await self._cluster.get(self._object_path)
         labels = (owner["spec"].get("selector") or {}).get("matchLabels") or {}
         matching = await self._cluster.list(self._path("apis/apps/v1", "replicasets"), labels)
@@ -131,6 +169,26 @@ class Kubernetes:
         pods = await self._cluster.list(self._path("api/v1", "pods"), selects)
         return found if ready(pods) else ActionResult(Ending.NO_BASELINE, f"no pod with {shown(wanted)} is ready")
 
+    async def _look_at_weights(self, order: ActionRequest) -> ActionResult | Move | Waiting:
+        known, baseline = places(self._config.backends, order.arms)
+        candidate = known or next(name for name in self._config.backends.values() if name != baseline)
+        split, path = Split(candidate, baseline, order.share), self._object_path
+        found = await self._cluster.get(path)
+        divide: Divide = route.divide if self._config.route else canary_ingress.divide
+        divided = divide(found, path, split)
+        if divided is None:
+            return route.taken_up(found)
+        if isinstance(divided, ActionResult):
+            return divided
+        if split.share > 0 and (problem := route.unresolved(found)):
+            return Waiting(problem)
+        gains = candidate if split.share > 0 else baseline
+        slices = await self._cluster.list(self._path(_SLICES, "endpointslices"), {_SERVICE_NAME: gains})
+        if ready_endpoints(slices):
+            return divided
+        ending = Ending.RETRY if split.share > 0 else Ending.NO_BASELINE
+        return ActionResult(ending, f"no endpoint of {gains} is ready")
+
     def _versions(self, order: ActionRequest) -> Versions:
         baseline = order.arms.baseline
         return Versions(
@@ -143,24 +201,15 @@ class Kubernetes:
 
     def _rights(self) -> list[Right]:
         """Return the rights that are granted in `deploy/kubernetes/rollback`."""
-        config = self._config
-        if config.service:
-            return [*_get_and_patch("", "services", config.service), Right("list", "", "pods")]
-        replica_sets = Right("list", "apps", "replicasets")
-        if config.deployment:
-            return [*_get_and_patch("apps", "deployments", config.deployment), replica_sets]
-        rollout = config.rollout or ""
-        status = Right("patch", "argoproj.io", "rollouts/status", rollout)
-        return [*_get_and_patch("argoproj.io", "rollouts", rollout), status, replica_sets]
+        key, name = self._config.named
+        place = _PLACES[key]
+        status = [Right("patch", place.group, f"{place.plural}/status", name)] if key == "rollout" else []
+        return [*(Right(verb, place.group, place.plural, name) for verb in ("get", "patch")), *status, place.lists]
 
     @property
     def _object_path(self) -> str:
-        config = self._config
-        if config.service:
-            return self._path("api/v1", "services", config.service)
-        if config.deployment:
-            return self._path("apis/apps/v1", "deployments", config.deployment)
-        return self._path("apis/argoproj.io/v1alpha1", "rollouts", config.rollout or "")
+        key, name = self._config.named
+        return self._path(_PLACES[key].path, _PLACES[key].plural, name)
 
     def _path(self, group: str, plural: str, name: str = "") -> str:
         return f"/{group}/namespaces/{self._config.namespace}/{plural}{f'/{name}' if name else ''}"
@@ -172,10 +221,6 @@ def _after(did: Sequence[str], found: ActionResult) -> ActionResult:
         return found
     done = f"did {did[0]}"
     return replace(found, detail=done if found.ending is Ending.DONE else f"{done}; {found.detail}")
-
-
-def _get_and_patch(group: str, resource: str, name: str) -> list[Right]:
-    return [Right(verb, group, resource, name) for verb in ("get", "patch")]
 
 
 def _templates(owner: Object, replica_sets: Sequence[Object]) -> list[Object]:

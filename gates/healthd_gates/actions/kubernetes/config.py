@@ -9,10 +9,12 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
+from healthd.config.settings import Name
 from healthd.wording import shape
 from healthd_gates.actions.contract import ActionConfig
 from healthd_gates.actions.kubernetes.failures import CredentialsError
 from healthd_gates.actions.kubernetes.kubeconfig import find
+from healthd_gates.actions.targets import places
 from healthd_gates.sources.contract import Arm, ArmError, Arms
 
 ObjectName = Annotated[
@@ -26,7 +28,14 @@ ObjectName = Annotated[
 ]
 _LABEL = r"^([a-z0-9.-]+/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$"
 
-_OTHERS = {"statefulset", "daemonset", "replicaset", "cronjob", "job", "pod", "ingress"}
+_OTHERS = {"statefulset", "daemonset", "replicaset", "cronjob", "job", "pod"}
+_OBJECTS = {
+    "service": "Service",
+    "deployment": "Deployment",
+    "rollout": "Rollout",
+    "route": "HTTPRoute",
+    "ingress": "Ingress",
+}
 
 
 class KubernetesConfig(ActionConfig):
@@ -51,6 +60,12 @@ class KubernetesConfig(ActionConfig):
     """A Deployment that goes back to its revision before the candidate."""
     rollout: ObjectName | None = None
     """An Argo Rollout that is aborted, or undone and promoted in full where the candidate is promoted already."""
+    route: ObjectName | None = None
+    """An HTTPRoute of the Gateway API that divides the requests between the Services of `backends`."""
+    ingress: ObjectName | None = None
+    """A canary Ingress of ingress-nginx, which leads to one of the Services of `backends`."""
+    backends: dict[Name, ObjectName] = Field(default_factory=dict)
+    """The Service of each target, for `route` and `ingress`."""
     version_label: Annotated[
         str,
         StringConstraints(
@@ -71,22 +86,33 @@ class KubernetesConfig(ActionConfig):
         strange = sorted(_OTHERS & raw.keys()) if isinstance(raw, dict) else []
         if strange:
             raise ValueError(
-                f"a {strange[0]} cannot be rolled back by this kind, only a service, a deployment or a rollout: "
+                f"a {strange[0]} cannot be changed by this kind, a service, deployment, rollout, route or ingress can: "
                 "an action of the kind command can run `kubectl rollout undo`"
             )
         return raw
 
     @model_validator(mode="after")
     def _one_object(self) -> Self:
-        if sum(name is not None for name in (self.service, self.deployment, self.rollout)) != 1:
-            raise ValueError("give one of service, deployment and rollout")
+        if sum(getattr(self, key) is not None for key in _OBJECTS) != 1:
+            raise ValueError("give one of service, deployment, rollout, route and ingress")
         if (self.service is None) == bool(self.selector):
             raise ValueError("selector belongs to service: the labels by which it tells versions apart")
         if self.selector and not any("$" in value for value in self.selector.values()):
             raise ValueError("selector needs $version or $target, or it would be the same for every version")
+        if self.sets_weight != bool(self.backends):
+            raise ValueError("backends belongs to route and ingress: the Service of each target")
+        if self.backends and len(set(self.backends.values())) != 2:
+            raise ValueError("backends has the Services of two targets, such as {blue: api-blue, green: api-green}")
         return self
 
+    @property
+    def sets_weight(self) -> bool:
+        """True for an object that divides the requests between two Services."""
+        return self.route is not None or self.ingress is not None
+
     def check(self, arms: Arms) -> None:
+        if self.sets_weight:
+            places(self.backends, arms)
         if self.service is not None:
             labels_of(self.selector, arms.candidate, "candidate")
             labels_of(self.selector, arms.baseline, "baseline")
@@ -104,8 +130,13 @@ class KubernetesConfig(ActionConfig):
     @property
     def object_name(self) -> str:
         """The object's kind and name, for people."""
-        kind = "Service" if self.service else "Deployment" if self.deployment else "Rollout"
-        return f"{kind} {self.namespace}/{self.service or self.deployment or self.rollout}"
+        key, name = self.named
+        return f"{_OBJECTS[key]} {self.namespace}/{name}"
+
+    @property
+    def named(self) -> tuple[str, str]:
+        """Which of the keys of an object is given, and its value."""
+        return next((key, name) for key in _OBJECTS if (name := getattr(self, key)) is not None)
 
 
 def labels_of(selector: dict[str, str], arm: Arm | None, name: str) -> dict[str, str]:

@@ -34,6 +34,13 @@ def ready(pods: Sequence[Object]) -> int:
     )
 
 
+def ready_endpoints(slices: Sequence[Object]) -> int:
+    """Return the number of endpoints of a Service that could take traffic; one whose state is unknown counts as ready
+    (discovery.k8s.io/v1: EndpointConditions)."""
+    endpoints = [endpoint for each in slices for endpoint in each.get("endpoints") or ()]
+    return sum((endpoint.get("conditions") or {}).get("ready") is not False for endpoint in endpoints)
+
+
 def shown(labels: Mapping[str, str]) -> str:
     """Return labels for people."""
     return ", ".join(f"{name}={value}" for name, value in sorted(labels.items())) or "nothing"

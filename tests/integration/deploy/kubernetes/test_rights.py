@@ -12,6 +12,7 @@ from healthd_deploy.core.exit import StepFailed
 from healthd_deploy.kubernetes.platform import KubernetesPlatform
 from tests.integration.deploy.kubernetes import test_platform as deploys
 from tests.integration.gates.actions import test_kubernetes as actions
+from tests.integration.gates.actions import test_kubernetes_weights as weights
 from tests.integration.gates.actions.ordering import Hurried, described, order, tried
 from tests.servers import kubernetes, kubernetes_controllers
 from tests.servers.kubernetes import Api
@@ -63,9 +64,17 @@ def promoted(api: Api) -> None:
     api.put(actions.ROLLOUT, {**api.get(actions.ROLLOUT), "status": {"stableRS": "h2", "currentPodHash": "h2"}})
 
 
+def divided(api: Api) -> None:
+    weights.put_endpoints(api, blue=True, green=True)
+    weights.put_route(api, {"api-blue": 50, "api-green": 50})
+    weights.put_ingress(api, "api-green", canary="true", canary_weight="50")
+
+
 @pytest.mark.parametrize(
     ("kind", "arrangements", "more"),
     [
+        ("route", [divided], {"backends": weights.BACKENDS}),
+        ("ingress", [divided], {"backends": weights.BACKENDS}),
         ("service", [selected], {"selector": {"color": "$target"}}),
         ("deployment", [deployed], {}),
         ("rollout", [rolled_out, promoted], {}),
