@@ -24,8 +24,9 @@ from pydantic import SecretStr
 from healthd import logs, sentry
 from healthd.checks.contract import CheckConfig
 from healthd.checks.heartbeat_record import Records
-from healthd.config.file import ConfigError, load_again
+from healthd.config.file import ConfigError
 from healthd.config.in_force import InForce
+from healthd.config.rereading import read_again
 from healthd.journal import tables as journal_tables
 from healthd.journal.database import Database, JournalError
 from healthd.journal.heartbeats import HeartbeatStore
@@ -283,8 +284,9 @@ class Daemon:
     async def reload(self) -> None:
         """Read the file again. An invalid one is refused as a whole, and the daemon goes on with the old
         configuration."""
+        _log.info("reading configuration", file=str(self._config_file) if self._config_file else None)
         try:
-            settings = await asyncio.to_thread(load_again, self._config_file, Config, os.environ)
+            settings = await read_again(self._config_file, Config, os.environ)
         except ConfigError as error:
             self.metrics.reload_ok.set(0)
             problems = [str(problem) for problem in error.problems]

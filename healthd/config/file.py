@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from ruamel.yaml.comments import CommentedMap
 
 from healthd.config.explain import explained
+from healthd.config.file_text import UnreadableError, read_text
 from healthd.config.include import ConfigError as ConfigError
 from healthd.config.include import included, read_tree
 from healthd.config.layers import Layers, is_layered
@@ -19,6 +20,7 @@ from healthd.config.places import KeyPath, Problem, distinct, place_of
 from healthd.config.variables import TEMPLATED, Filler
 from healthd.runtime.redaction import Redactor
 
+_LARGEST = 8 * 1024**2  # bytes of one file: a hundred thousand checks
 _LOOKS, _BETWEEN_LOOKS = 20, 0.1  # seconds
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
@@ -86,10 +88,9 @@ def texts_of(path: Path, model: type[BaseModel], environ: Mapping[str, str]) -> 
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "is not UTF-8 text"
-        raise ConfigError([Problem(str(path), None, "", f"cannot be read: {reason}")]) from None
+        return read_text(path, _LARGEST)
+    except UnreadableError as error:
+        raise ConfigError([Problem(str(path), error.line, "", f"cannot be read: {error}")]) from None
 
 
 def _settings(

@@ -13,7 +13,9 @@ from healthd.config.places import Problem, place_of
 from healthd.config.variables import Filler
 from healthd.config.yaml_text import YAMLTextError, read_yaml
 
+INCLUDE = "include"
 _ALL_OF_A_FOLDER = "*.y*ml"
+_MOST = 10_000  # files of one pattern: `/**` would read every file of the host
 
 
 class ConfigError(Exception):
@@ -40,17 +42,19 @@ def read_tree(text: str, file: str) -> CommentedMap:
 
 def included(text: str, main: Path, environ: Mapping[str, str]) -> list[Path]:
     """Return the files that the main file's text includes, in order, each once. Raises ConfigError."""
+    if INCLUDE not in text and "\\" not in text:  # a large file is not parsed twice for nothing
+        return []
     tree = read_tree(text, str(main))
     filler = Filler(tree, str(main), environ)
-    raw = filler.fill(tree["include"], ("include",)) if "include" in tree else []
+    raw = filler.fill(tree[INCLUDE], (INCLUDE,)) if INCLUDE in tree else []
     problems = filler.problems
     found: dict[Path, None] = {}
     for number, pattern in enumerate(raw if isinstance(raw, list) else [raw]):
         try:
             found |= dict.fromkeys(_matches(main.parent, pattern))
         except ValueError as error:
-            place = place_of(tree, ("include", number), str(main))
-            problems.append(Problem(str(main), place.line, "include", str(error)))
+            place = place_of(tree, (INCLUDE, number), str(main))
+            problems.append(Problem(str(main), place.line, INCLUDE, str(error)))
     if problems:
         raise ConfigError(problems)
     return [file for file in found if file.resolve() != main.resolve()]
@@ -64,6 +68,8 @@ def _matches(folder: Path, pattern: Any) -> Iterable[Path]:
         pattern = f"{pattern.rstrip('/')}/{_ALL_OF_A_FOLDER}"
     names = sorted(glob(pattern, root_dir=folder, recursive=True))  # noqa: PTH207 - it leaves hidden files out
     files = [folder / name for name in names if not (folder / name).is_dir()]
+    if len(files) > _MOST:
+        raise ValueError(f"{folder / pattern} are {len(files):,} files: include at most {_MOST:,} with one pattern")
     if not files and not (has_magic(pattern) and (folder / pattern).parent.is_dir()):
         raise ValueError(f"no file is called {folder / pattern}")
     return files

@@ -11,12 +11,13 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from healthd.checks import CHECKS
 from healthd.checks.parsing import yields_to_defaults
+from healthd.config.include import INCLUDE
 from healthd.config.places import KeyPath, Layered, LayeredList, Place, Problem, entries, place_of
 from healthd.config.variables import TEMPLATED
 from healthd.nearest import did_you_mean
 from healthd.registry import registries
 
-INCLUDE, DEFAULTS, TEMPLATES = "include", "defaults", "templates"
+DEFAULTS, TEMPLATES = "defaults", "templates"
 _LABELLED = ("checks", "services")
 _BY_KIND = {"checks": "check", "sources": "source"}
 _WORKED_IN = ("labels", "values", "checks", "services", "sources", "policies")

@@ -11,6 +11,7 @@ from typing import Any
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from healthd.checks.parsing import MISSING
+from healthd.config.file_text import UnreadableError, read_text
 from healthd.config.places import KeyPath, Problem, place_of
 from healthd.nearest import did_you_mean
 
@@ -18,6 +19,7 @@ _REFERENCE = re.compile(
     r"\$\$|\$\{(?:file:(?P<file>[^}]+)|self\.(?P<own>[A-Za-z0-9_]*)|"
     r"(?:values\.(?P<value>[A-Za-z0-9_-]+)|(?P<name>[A-Za-z_][A-Za-z0-9_]*))(?::-(?P<default>[^}]*))?)\}|(?P<typo>\$\{)"
 )
+_LARGEST = 1024**2  # bytes of a file that a value is in
 _NOT_SET = "not set: "
 _MAY_LACK = ("checks", "notifiers", "actions")
 TEMPLATED = ("checks", "services", "policies")
@@ -119,9 +121,9 @@ class Filler:
             raise _TypoError(f"the default of {match['name']} holds another variable: write a plain text there")
         if file := match["file"]:
             try:
-                value = Path(file).read_text(encoding="utf-8-sig").strip()  # some editors leave a byte order mark
-            except (OSError, UnicodeDecodeError):
-                raise _UnsetError(f"{_NOT_SET}file {file}: it cannot be read") from None
+                value = read_text(Path(file), _LARGEST).removeprefix("\ufeff").strip()  # some editors leave the mark
+            except UnreadableError as error:
+                raise _UnsetError(f"{_NOT_SET}file {file}: it cannot be read: {error}") from None
         else:
             value = self._environ.get(match["name"], "")
         if value:

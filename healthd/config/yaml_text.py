@@ -9,10 +9,13 @@ from io import StringIO
 from typing import Any
 
 from ruamel.yaml import YAML
+from ruamel.yaml.composer import MaxDepthExceededError
 from ruamel.yaml.constructor import ConstructorError, RoundTripConstructor
 from ruamel.yaml.error import MarkedYAMLError, StreamMark, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
 from ruamel.yaml.reader import ReaderError
+
+from healthd.config.yaml_bounds import DEEPEST, BoundedComposer, Scanner, TooDeepError, UnusableError, too_deep
 
 _TIMESTAMP = "tag:yaml.org,2002:timestamp"
 _LINE_BREAK = re.compile(r"\r\n|\r|\n")
@@ -27,6 +30,15 @@ _PLAINLY = {
     "expected ',' or ']'": "a [ is not closed: a ] or a comma is missing before here",
     "could not find expected ':'": "a key without a colon: write `key: value`",
     "found unexpected end of stream": "a quoted text is not closed",
+    "expected the node content, but found '<stream end>'": "the text ends within a { or a [: close it with } or ]",
+    "but found another document": "a second document begins here: write all in one, without this `---` or `...`",
+    "found undefined alias": "an alias (*name) names a value that no &name above marks; a text that begins with * "
+    "must be quoted",
+    "sequence entries are not allowed here": "a list that begins with - stands on lines of its own, below its key",
+    "found character '@'": "a text that begins with @ must be quoted",
+    "found character '`'": "a text that begins with ` must be quoted",
+    "found character '%'": "a text that begins with % must be quoted",
+    "found unknown escape character": "a \\ in double quotes begins an escape: write \\\\, or use single quotes",
 }
 
 
@@ -57,12 +69,13 @@ class _Constructor(RoundTripConstructor):
 
 def read_yaml(text: str) -> Any:
     """Return the document; None when the text is empty. Raises YAMLTextError."""
-    yaml = YAML(typ="rt")
-    yaml.Constructor = _Constructor
     try:
-        return yaml.load(StringIO(text))
-    except _UnusableScalarError as error:
-        raise YAMLTextError(error.problem or "", *_place(text, error.problem_mark)) from None
+        return _yaml().load(StringIO(text))
+    except (_UnusableScalarError, UnusableError) as error:
+        collections = isinstance(error, UnusableError)
+        raise YAMLTextError(error.problem or "", *_place(text, error.problem_mark, collections)) from None
+    except (MaxDepthExceededError, TooDeepError) as error:
+        raise YAMLTextError(too_deep(), error.problem_mark.line + 1) from None
     except MarkedYAMLError as error:
         problem = (error.problem or "is not valid YAML").split("\n")[0].partition(" with value")[0]
         problem = next((said for start, said in _PLAINLY.items() if problem.startswith(start)), problem)
@@ -70,9 +83,16 @@ def read_yaml(text: str) -> Any:
     except ReaderError as error:
         raise YAMLTextError(*_odd_character(text, error)) from None
     except RecursionError:
-        raise YAMLTextError("is nested too deeply") from None
+        raise YAMLTextError(too_deep()) from None
     except Exception as error:
         raise YAMLTextError(f"is not valid YAML ({type(error).__name__})") from None
+
+
+def _yaml() -> YAML:
+    yaml = YAML(typ="rt")
+    yaml.Scanner, yaml.Composer, yaml.Constructor = Scanner, BoundedComposer, _Constructor
+    yaml.max_depth = DEEPEST + 1  # a single value is a level too
+    return yaml
 
 
 def _odd_character(text: str, error: ReaderError) -> tuple[str, int]:
@@ -82,20 +102,22 @@ def _odd_character(text: str, error: ReaderError) -> tuple[str, int]:
     return f"holds the character U+{code:04X}, which YAML does not allow: take it out", line
 
 
-def _place(text: str, mark: StreamMark | None) -> tuple[int | None, str]:
-    """Return the line of a value, and its key."""
+def _place(text: str, mark: StreamMark | None, collections: bool) -> tuple[int | None, str]:
+    """Return the line of a value, and its key; `collections` are values too, and what begins like one is its first
+    key."""
     if mark is None:
         return None, ""
-    steps = _steps(YAML(typ="rt").compose(StringIO(text)), mark.index)
+    steps = _steps(YAML(typ="rt").compose(StringIO(text)), mark.index, collections)
     return mark.line + 1, ".".join(steps or ())
 
 
-def _steps(node: Node, index: int) -> list[str] | None:
+def _steps(node: Node, index: int, collections: bool) -> list[str] | None:
     """Return the keys on the path to the value at a position; None where it is not below this node."""
     for key, inner in _children(node):
-        if inner.start_mark.index == index and not isinstance(inner, MappingNode | SequenceNode):
+        if inner.start_mark.index == index and (collections or not isinstance(inner, MappingNode | SequenceNode)):
             return [key]
-        if inner.start_mark.index <= index <= inner.end_mark.index and (found := _steps(inner, index)) is not None:
+        within = inner.start_mark.index <= index <= inner.end_mark.index
+        if within and (found := _steps(inner, index, collections)) is not None:
             return [key, *found]
     return None
 

@@ -1,0 +1,42 @@
+"""Read the files of a configuration again, within a deadline: a reading that does not end must not end reloading."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TypeVar
+
+import structlog
+from pydantic import BaseModel
+
+from healthd.config.file import ConfigError, load_again
+from healthd.config.places import Problem
+from healthd.runtime.daemon_thread import in_daemon_thread
+
+_log = structlog.get_logger(__name__)
+_LONGEST, _TOLD_EVERY = 120.0, 10.0  # seconds; a thousand checks on a busy host take ten
+ModelT = TypeVar("ModelT", bound=BaseModel)
+
+
+async def read_again(path: Path | None, model: type[ModelT], environ: Mapping[str, str]) -> ModelT:
+    """Return the settings as `load_again` does, without blocking. Raises ConfigError, also at the deadline."""
+    return await within(_LONGEST, _TOLD_EVERY, lambda: load_again(path, model, environ), path)
+
+
+async def within(longest: float, told_every: float, read: Callable[[], ModelT], path: Path | None) -> ModelT:
+    """Return what `read` returns, and log while it takes long. Raises ConfigError after `longest` seconds: the thread
+    is left to itself then, on a file system that does not answer for ever."""
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    reading = asyncio.create_task(in_daemon_thread(read, name="configuration"))
+    try:
+        while (left := began + longest - loop.time()) > 0:
+            done, _ = await asyncio.wait({reading}, timeout=min(told_every, left))
+            if done:
+                return reading.result()
+            _log.warning("configuration still being read", seconds=round(loop.time() - began, 1))
+    finally:
+        reading.cancel()
+    message = f"was not read within {longest:g} s: a file system does not answer, or there is too much to read"
+    raise ConfigError([Problem(str(path or "the embedded defaults"), None, "", message)])
