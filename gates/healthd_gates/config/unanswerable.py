@@ -41,6 +41,10 @@ def _has_series(model: type[SourceConfig]) -> bool:
     return model.check_series is not SourceConfig.check_series
 
 
+def _can_split(model: type[SourceConfig]) -> bool:
+    return model.check_split is not SourceConfig.check_split
+
+
 def _kinds_with_series() -> list[str]:
     return [kind for kind in KINDS if _has_series(find_kind(kind).config_model)]
 
@@ -51,7 +55,8 @@ def _problem(criterion: CriterionConfig, source: SourceConfig) -> str | None:
         try:
             source.check_split(criterion.split_by)
         except ValueError as error:
-            return str(error)
+            split = [kind for kind in KINDS if _can_split(find_kind(kind).config_model)]
+            return str(error) if _can_split(type(source)) else f"{error}; {', '.join(split[:-1])} and {split[-1]} do"
     if series is None:
         if source.counts_requests:
             return None

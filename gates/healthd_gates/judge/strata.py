@@ -146,7 +146,12 @@ class StratifiedErrorRate(ErrorRate):
 
     def _remark(self, finding: Finding) -> str:
         """Return what the strata add, as sentences."""
-        if finding in (Finding.HARM, Finding.NO_TELEMETRY, Finding.NO_TRAFFIC):
+        if finding is Finding.HARM:
+            suspect = max(self._strata.values(), key=lambda each: each.log_e_harm, default=None)
+            if self._worst is not None or suspect is None or suspect.log_e_harm < END_SUSPICION:
+                return ""
+            return f" Most speaks against {self._called(suspect)}: {suspect.seen}."
+        if finding in (Finding.NO_TELEMETRY, Finding.NO_TRAFFIC):
             return ""
         if not self._strata:
             return f" Nothing is split by {self._by}: no request has that label." if self._interval.requests else ""

@@ -28,7 +28,9 @@ async def asked(folder: Path, target: str, source: dict[str, Any], *words: str) 
     policy = {"criteria": [{"kind": "error_rate"}]}
     slow = {"criteria": [{"kind": "error_rate"}, {"kind": "latency", "limit": "2s"}]}
     service = {"targets": {"green": target}, "source": source, "policy": "plain"}
-    document = {"policies": {"plain": policy, "slow": slow}, "services": {"api": service}}
+    routes, misnamed = ({"criteria": [{"kind": "error_rate", "by": label}]} for label in ("route", "rout"))
+    policies = {"plain": policy, "slow": slow, "routes": routes, "misnamed": misnamed}
+    document = {"policies": policies, "services": {"api": service}}
     file.write_text(json.dumps(document))
     command = ["source", "test", "api", "--for", "2", "-c", str(file), *words]
     return await asyncio.to_thread(CliRunner().invoke, main, command)
@@ -59,6 +61,39 @@ async def test_a_page_is_looked_at(
     answering.cancel()
     assert result.exit_code == code, result.output
     assert says in " ".join(result.output.split())
+
+
+async def test_the_routes_that_are_seen_are_shown(peer: Peer, tmp_path: Path) -> None:
+    """Those with the most requests, what failed of each, and in JSON all of them; a label that is not there is
+    refused with those that are."""
+    page = "# TYPE requests_total counter\n" + "".join(
+        f'requests_total{{{{code="{code}",route="/r{n}"}}}} {{{kind}}}\n'
+        for n in range(15)
+        for code, kind in (("200", "n"), ("500", "few"))
+    )
+
+    async def grows() -> None:
+        for n in range(1000):
+            body = page.format(n=100 * n, few=n)
+            peer.answer("GET", "/metrics", Answer(body=body, headers={"Content-Type": "text/plain"}))
+            await asyncio.sleep(0.2)
+
+    answering = asyncio.create_task(grows())
+    shown = await asked(tmp_path, peer.url, SCRAPE, "--policy", "routes")
+    assert shown.exit_code == 0, shown.output
+    assert "by route, a minute" in shown.output
+    assert "failed)" in shown.output
+    assert "and 3 more" in shown.output
+    document = json.loads((await asked(tmp_path, peer.url, SCRAPE, "--policy", "routes", "--json")).output)
+    strata = document["arms"]["candidate"]["strata_per_minute"]
+    assert len(strata) == 15
+    assert strata["/r3"]["errors"] == pytest.approx(strata["/r3"]["requests"] / 101, rel=0.1)
+    refused = await asked(tmp_path, peer.url, SCRAPE, "--policy", "misnamed")
+    answering.cancel()
+    assert refused.exit_code == 1
+    said = " ".join(refused.output.split())
+    assert "by, of requests: no series of requests_total has the label rout; there are: code, route." in said
+    assert "Did you mean route?" in said
 
 
 async def _grows(peer: Peer) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from healthd_gates.config.policy import Policy
 from healthd_gates.config.settings import Config
 from healthd_gates.domain.errors import InvalidRequest
 from healthd_gates.domain.request import VerifyRequest, Version
@@ -45,12 +46,36 @@ def config(criterion: dict[str, Any], **service: Any) -> Config:
             {"source": PROMETHEUS},
             "checkouts: it compares two versions, and nothing in of and bad tells them apart",
         ),
+        (
+            {"kind": "error_rate", "by": "route"},
+            {"source": {"kind": "push"}},
+            "criterion error_rate: a source of kind push does not count requests by a label; prometheus and scrape do",
+        ),
+        (
+            {"kind": "error_rate", "by": "v"},
+            {"source": {**PROMETHEUS, "requests": 'r{v="$version"}'}},
+            'criterion error_rate: by: v splits nothing, since the source selects v="\\$version" alone',
+        ),
+        (
+            {"kind": "error_rate", "by": "my route"},
+            {"source": PROMETHEUS},
+            "must be the name of a label|should match pattern",
+        ),
         ({"kind": "error_rate", "source": "x"}, {"source": PROMETHEUS}, "criterion error_rate: source names 'x'"),
     ],
 )
 def test_it_is_refused_by_name(criterion: dict[str, Any], service: dict[str, Any], problem: str) -> None:
     with pytest.raises(ValueError, match=problem):
         config(criterion, **service)
+
+
+def test_a_source_is_split_by_one_label() -> None:
+    """Two criteria may split it alike; two labels are refused, with both names."""
+    by = [{"kind": "error_rate", "name": f"by-{label}", "by": label} for label in ("route", "route", "tenant")]
+    document = {"criteria": [by[0], {**by[1], "name": "again"}]}
+    assert len(Policy.model_validate(document).criteria) == 2
+    with pytest.raises(ValueError, match="criterion by-tenant splits by tenant, and by-route by route: a source is"):
+        Policy.model_validate({"criteria": [by[0], by[2]]})
 
 
 def test_the_first_of_several_sources_has_the_traffic() -> None:

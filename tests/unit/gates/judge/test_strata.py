@@ -74,6 +74,15 @@ def test_without_a_split_the_total_hides_it() -> None:
     assert standing.verdict is Verdict.PASS
 
 
+def test_the_total_names_the_route_too() -> None:
+    """Where the total decides first, as against a baseline that has no errors at all."""
+    standing = judged(BESIDE, [look(fine(bad=0) | {"/3": (100, 100)}, fine(bad=0))] * 30)
+    (report,) = standing.criteria
+    assert standing.verdict is Verdict.FAIL
+    assert "/3: 100 % (" in report.sentence
+    assert stratum(report, "/3") is not Finding.SAFE
+
+
 def test_harm_in_all_routes_is_still_the_totals() -> None:
     """The total keeps half of the risk: it is at most one report later, and no route is blamed."""
     bad = look(fine(bad=12), fine())
