@@ -8,8 +8,8 @@ from pathlib import Path
 
 from docs.generator.config import config_page, deploy_page
 from docs.generator.metrics import metrics_page
-from healthd.app import Config
 from healthd.config.json_schema import config_schema
+from healthd_gates.config.settings import Config
 
 REFERENCE = Path(__file__).parent / "reference"
 

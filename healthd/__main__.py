@@ -1,5 +1,6 @@
 """`healthd`, and `python -m healthd`."""
 
+import gc
 import sys
 from importlib import import_module
 
@@ -10,6 +11,7 @@ def main() -> None:
     """Run the command line; of what follows, the imports take longest."""
     if sys.argv[1:2] == ["run"]:
         early_signals.hold_reload()
+        gc.disable()  # until all is loaded
         with lean_imports.without("rich"):  # with it structlog would draw tracebacks; the log has plain ones
             import_module("structlog")
     from healthd.cli import main as command_line

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from docs.generator.examples import example
 from docs.generator.options import own_fields, row
 from docs.generator.sections import Section, kind_of, sections
-from healthd.app import UNTIL_RESTART, Config
+from healthd.app.health import UNTIL_RESTART
 from healthd.checks import find_kind
 from healthd.checks.contract import CheckConfig
 from healthd.notifiers import NOTIFIERS
@@ -22,6 +22,7 @@ from healthd_deploy.host.settings import HostConfig
 from healthd_deploy.kubernetes.settings import KubernetesConfig
 from healthd_deploy.migrate.settings import MigrateConfig
 from healthd_deploy.nginx.settings import NginxConfig
+from healthd_gates.config.settings import Config
 
 NOTE = "<!-- Drawn from the code by `make docs`; do not edit by hand. -->\n"
 DEPLOY_TOOLS: dict[str, type[BaseModel]] = {

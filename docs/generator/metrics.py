@@ -9,7 +9,8 @@ from tempfile import TemporaryDirectory
 from prometheus_client import CollectorRegistry
 
 from docs.generator.config import NOTE
-from healthd.app import Config, Daemon
+from healthd.app.daemon import Daemon
+from healthd_gates.config.settings import Config
 
 
 def metrics_page() -> str:
@@ -24,9 +25,11 @@ async def _of_a_daemon() -> list[tuple[str, str, str, str]]:
     with TemporaryDirectory() as folder:
         daemon = Daemon(Config.model_validate({"journal": f"sqlite:///{folder}/healthd.db"}), None)
         daemon.assemble()
-        found = list(_metrics(daemon.metrics.registry))
+        found = list(_metrics(daemon.health.metrics.registry))
+        assert daemon.rest is not None
         assert daemon.gates is not None
-        await daemon.gates._session.close()
+        await daemon.rest.notifications.close()
+        await daemon.gates.gates._session.close()
     return found
 
 

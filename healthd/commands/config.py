@@ -66,8 +66,8 @@ def show(config_file: Path | None) -> None:
 @config.command()
 def schema() -> None:
     """Print the JSON Schema of the configuration, for editors and for validation elsewhere."""
-    from healthd.app import Config
     from healthd.config.json_schema import config_schema
+    from healthd_gates.config.settings import Config
 
     click.echo(json.dumps(config_schema(Config), indent=2))
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from healthd.app import Daemon
+from healthd.app.daemon import Daemon
 from healthd.commands.options import config_option, settings_or_exit
 from healthd.runtime import loop
 from healthd.web.server import CannotListenError

@@ -42,17 +42,22 @@ class Tasks:
     def __init__(self, failed: Callable[[str], None]) -> None:
         """Create the tasks. `failed(name)` is called on each failure."""
         self._failed = failed
+        self._kept: set[asyncio.Task[None]] = set()
+
+    def begin(self, works: Mapping[str, Work]) -> None:
+        """Keep tasks running from now on."""
+        self._kept |= {asyncio.create_task(self._keep(name, work), name=name) for name, work in works.items()}
 
     async def run(self, works: Mapping[str, Work], stop: asyncio.Event, before_end: Work) -> None:
         """Keep the tasks running until `stop`; then run `before_end`, and end each task, which none can delay."""
-        kept = {asyncio.create_task(self._keep(name, work), name=name) for name, work in works.items()}
+        self.begin(works)
         try:
             await stop.wait()
             await before_end()
         finally:
-            for task in kept:
+            for task in self._kept:
                 task.cancel()
-            _, late = await asyncio.wait(kept, timeout=_ENDING)
+            _, late = await asyncio.wait(self._kept, timeout=_ENDING)
             if late:
                 _log.error(
                     "tasks did not end in time and were abandoned", tasks=sorted(task.get_name() for task in late)

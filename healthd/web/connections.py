@@ -41,7 +41,7 @@ class Connections:
         self, server: web.Server, refusals: Refusals, at_most: int, *, head_seconds: float = _HEAD_SECONDS
     ) -> None:
         self._server, self.refused, self._at_most, self._head_seconds = server, refusals, at_most, head_seconds
-        self._answer, server.request_handler = server.request_handler, self._in_hand
+        self.answer, server.request_handler = server.request_handler, self._in_hand
         self._loop = asyncio.get_running_loop()
         self._open: set[Connection] = set()
         # Start of the wait; in order, as new ones are added at the end.
@@ -98,7 +98,7 @@ class Connections:
             if _length(request) > _LARGEST_HEAD:
                 self.refused(Reason.LONG_HEAD)
                 return _last_word(_LONG_HEAD)
-            return await self._answer(request)
+            return await self.answer(request)
         finally:
             if connection in self._open:
                 self._waiting[connection] = self._loop.time()

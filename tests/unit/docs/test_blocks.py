@@ -21,12 +21,12 @@ from pydantic import BaseModel
 from ruamel.yaml import YAML
 
 from docs.generator.config import DEPLOY_TOOLS
-from healthd.app import Config
 from healthd.checks.misconfigured import MisconfiguredConfig
 from healthd.config.file import parse
 from healthd_deploy.migrate import document_file, sql_file
 from healthd_gates.api.parsing import read_body
 from healthd_gates.api.requests import VerifyBody
+from healthd_gates.config.settings import Config
 from healthd_gates.domain.errors import Refusal
 from healthd_gates.domain.request import PushedEvidence
 from tests.servers.programs import require

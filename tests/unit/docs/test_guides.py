@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from healthd.app import Config
 from healthd.config.file import parse
+from healthd_gates.config.settings import Config
 
 TOP = Path(__file__).parents[3]
 WRITTEN = sorted([TOP / "README.md", *TOP.glob("docs/*.md"), *TOP.glob("docs/checks/*.md")])

@@ -7,10 +7,10 @@ from annotated_types import MinLen
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from docs.generator.config import DEPLOY_TOOLS
-from healthd.app import Config
 from healthd.checks import KINDS, find_kind
 from healthd.config.explain import in_words
 from healthd.wording import shape_in_words
+from healthd_gates.config.settings import Config
 
 
 def _patterns(node: object) -> Iterator[str]:

@@ -11,13 +11,13 @@ import pytest
 from pydantic import BaseModel
 from ruamel.yaml import YAML
 
-from healthd.app import Config
 from healthd.checks import KINDS, find_kind
 from healthd.config.file import load
 from healthd.config.json_schema import config_schema
 from healthd.notifiers import NOTIFIERS
 from healthd.notifiers.contract import MisconfiguredNotifier
 from healthd_gates.actions.aws_elbv2 import ElbConfig
+from healthd_gates.config.settings import Config
 from healthd_gates.criteria.checks import Checks
 from healthd_gates.criteria.error_rate import ErrorRate
 from healthd_gates.criteria.latency import Latency

@@ -10,8 +10,8 @@ import jsonschema
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from healthd.app import Config
 from healthd.config.json_schema import config_schema
+from healthd_gates.config.settings import Config
 from healthd_gates.sources import KINDS, AnySource, find_kind
 from healthd_gates.sources.contract import Arm, ArmError, Arms, SourceConfig
 

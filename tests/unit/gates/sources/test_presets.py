@@ -11,8 +11,8 @@ import pytest
 from prometheus_client.samples import Sample
 from pydantic import TypeAdapter, ValidationError
 
-from healthd.app import Config
 from healthd.config.json_schema import config_schema
+from healthd_gates.config.settings import Config
 from healthd_gates.sources import AnySource
 from healthd_gates.sources.contract import Arm
 from healthd_gates.sources.counters import Family

@@ -9,10 +9,10 @@ from types import CoroutineType, FrameType, ModuleType
 import pytest
 from pydantic import BaseModel
 
-from healthd import app
-from healthd.app import UNTIL_RESTART, Config, Daemon
+from healthd.app.daemon import UNTIL_RESTART, Daemon
 from healthd.config.in_force import InForce
 from healthd.config.settings import Settings
+from healthd_gates.config.settings import Config
 
 _NOT_FOLLOWED = (type, ModuleType, FrameType, CoroutineType, asyncio.AbstractEventLoop, asyncio.Task)
 
@@ -131,7 +131,7 @@ def warnings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
         def info(self, *_: object, **__: object) -> None: ...
 
-    monkeypatch.setattr(app, "_log", Log())
+    monkeypatch.setattr("healthd.app.daemon._log", Log())
     monkeypatch.setattr("healthd.logs.configure", lambda *_: None)
     return told
 
@@ -142,9 +142,8 @@ async def test_a_reload_leaves_nothing_of_the_old_configuration_behind(tmp_path:
     same = [path for (path, old), (_, new) in zip(options(before), options(after), strict=True) if old == new]
     assert not same, "this test is to change every option there is"
     daemon = Daemon(before, None)
-    await daemon.suite.arrange(daemon.settings)
-    daemon.notifications = daemon._notifications()
-    daemon._build_gates()
+    await daemon.health.suite.arrange(daemon.settings)
+    daemon.assemble()
     await daemon._take(after)
     await asyncio.sleep(0)
 
@@ -159,10 +158,11 @@ async def test_a_reload_leaves_nothing_of_the_old_configuration_behind(tmp_path:
     holders = reachable(daemon)
     stale = [part for part in parts(before) if id(part) in holders and id(part) not in kept]
     assert not stale
-    await daemon.notifications.close()
+    assert daemon.rest is not None
     assert daemon.gates is not None
-    await daemon.gates._session.close()
-    await daemon.suite.close()
+    await daemon.rest.notifications.close()
+    await daemon.gates.gates._session.close()
+    await daemon.health.suite.close()
 
 
 def test_what_waits_for_a_restart_keeps_its_value() -> None:

@@ -7,10 +7,10 @@ import pytest
 from jsonschema import Draft202012Validator
 from ruamel.yaml import YAML
 
-from healthd.app import Config
 from healthd.checks import find_kind, known_kinds
 from healthd.config.file import ConfigError, parse
 from healthd.config.json_schema import config_schema
+from healthd_gates.config.settings import Config
 
 GOOD = """\
 environment: ${ENVIRONMENT:-staging}

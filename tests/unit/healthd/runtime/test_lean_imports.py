@@ -1,15 +1,31 @@
-"""What a daemon loads before any check, source or notifier needs more."""
+"""What a daemon loads before it serves health, and before any check, source or notifier needs more."""
 
 import subprocess
 import sys
+from pathlib import Path
 
-PROGRAM = """
+EARLY = """
+import sys
+from healthd.__main__ import main
+from healthd.web import server
+
+async def listen(*_):
+    late = {"alembic", "apscheduler", "asyncpg", "botocore", "jinja2", "psutil", "redis", "sqlalchemy",
+            "healthd.journal.database", "healthd.notify", "healthd.web.openapi",
+            "healthd.web.pages", "healthd_gates.engine", "healthd_gates.router", "healthd_gates.store"}
+    sys.exit(", ".join(sorted(late & set(sys.modules))) or 0)
+
+server.listen = listen
+sys.argv = ["healthd", "run", "--config", sys.argv[1]]
+main()
+"""
+LATE = """
 import sys
 from healthd.runtime.lean_imports import without
 
 with without("rich"):
     import structlog
-import healthd.app
+import healthd.app.daemon, healthd.app.gates
 
 unused = {"alembic", "apscheduler", "asyncpg", "botocore", "cryptography", "dns", "jinja2", "motor", "psutil",
           "pygments", "pymongo", "redis", "regex", "rich", "sentry_sdk", "sqlalchemy.orm",
@@ -23,7 +39,15 @@ assert AsyncEngine is engine.AsyncEngine and AsyncSession.__module__ == "sqlalch
 """
 
 
+def test_health_is_served_before_the_rest_is_loaded(tmp_path: Path) -> None:
+    """Neither the journal nor pages, notifications or gates are imported when the daemon begins to listen."""
+    file = tmp_path / "healthd.yaml"
+    file.write_text("checks: {web: {kind: http, url: http://127.0.0.1:1/}}\n")
+    done = subprocess.run([sys.executable, "-c", EARLY, file], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 def test_a_daemon_loads_nothing_that_it_may_never_need() -> None:
     """And what was left out of a library is there once somebody imports it."""
-    done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-c", LATE], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -8,8 +8,9 @@ import jsonschema
 import pytest
 from openapi_spec_validator import validate
 
-from healthd.app import Config, Daemon
+from healthd.app.daemon import Daemon
 from healthd.model import FailureKind, Result, Status
+from healthd_gates.config.settings import Config
 from tests.unit.healthd.web.conftest import Open, bearer
 
 PAGES = {
@@ -35,9 +36,11 @@ async def test_the_description_names_every_route(enabled: bool, tmp_path: Path) 
         for route in app.router.routes()
         if route.resource is not None and route.method not in ("HEAD", "*")
     }
+    assert daemon.rest is not None
+    await daemon.rest.notifications.close()
     if daemon.gates is not None:
-        await daemon.gates._session.close()
-    document = daemon.api_docs.document()
+        await daemon.gates.gates._session.close()
+    document = daemon.rest.api_docs.document()
     validate(document)
     described = {(method.upper(), path) for path, methods in document["paths"].items() for method in methods}
     assert described == {(method, path) for method, path in routes if method == "OPTIONS" or path not in PAGES}

@@ -1,0 +1,1 @@
+"""Composition root: builds everything, health first, and does start, reload and stop."""

@@ -1,0 +1,144 @@
+"""Second part of the daemon: journal, notifications, windows, heartbeats, history and pages. It is loaded once health
+is served, and a fault in it leaves health as it is."""
+
+from __future__ import annotations
+
+import socket
+import uuid
+from collections import Counter
+from collections.abc import Awaitable, Callable
+
+import structlog
+from aiohttp import web
+
+from healthd.app.health import Health
+from healthd.journal import tables as journal_tables
+from healthd.journal.database import Database, JournalError
+from healthd.journal.heartbeats import HeartbeatStore
+from healthd.journal.journal import Journal
+from healthd.journal.past import Past
+from healthd.journal.windows import WindowStore
+from healthd.model import Probe, Transition
+from healthd.monitoring.heartbeats import Heartbeats
+from healthd.monitoring.windows import Windows
+from healthd.notify.notifications import Notifications
+from healthd.notify.replica_store import Identity, ReplicaStore
+from healthd.notify.replicas import Replicas
+from healthd.notify.told import Memory
+from healthd.notify.told_store import JournalStore
+from healthd.runtime.deadline import with_deadline
+from healthd.runtime.tasks import Work
+from healthd.web.heartbeats_api import HeartbeatsApi
+from healthd.web.history_api import HistoryApi
+from healthd.web.pages.api_docs import ApiDocs
+from healthd.web.pages.renderer import Renderer
+from healthd.web.pages.status import StatusPage
+from healthd.web.pages.stream import Streams
+from healthd.web.windows_api import WindowsApi
+from healthd_gates.config.settings import Config
+from healthd_gates.store import tables as gate_tables
+
+_log = structlog.get_logger(__name__)
+_LAST_WORDS = 5.0  # seconds to write the journal when the daemon stops
+
+
+class Rest:
+    """Everything but health and gates. Built in a running event loop."""
+
+    def __init__(self, health: Health) -> None:
+        self._health = health
+        clock, board, guard, in_force = health.clock, health.board, health.guard, health.in_force
+        self.database = Database(in_force.now.journal_url, clock, (journal_tables.BRANCH, gate_tables.BRANCH))
+        self.journal = Journal(self.database, clock, lambda: in_force.now.retention)
+        self.windows = Windows(board, WindowStore(self.database, clock), clock)
+        self.windows_api = WindowsApi(
+            self.windows,
+            board,
+            guard,
+            clock,
+            lambda: {name: service.labels for name, service in in_force.now.services.items()},
+        )
+        heartbeat_names = lambda: (n for n, c in in_force.now.active_checks.items() if c.kind == "heartbeat")  # noqa: E731
+        self.heartbeats = Heartbeats(health.records, HeartbeatStore(self.database, clock), clock, heartbeat_names)
+        self.heartbeats_api = HeartbeatsApi(self.heartbeats, health.suite, board, guard, in_force, clock, health.redact)
+        self.history_api = HistoryApi(Past(self.database), board, guard, in_force, clock, health.redact)
+        self.renderer, self.streams = Renderer(), Streams(clock)
+        self.api_docs = ApiDocs(self.renderer)
+        self.page = StatusPage(
+            board=board,
+            health=health.endpoints,
+            guard=guard,
+            settings=in_force,
+            clock=clock,
+            journal=self.journal,
+            renderer=self.renderer,
+            streams=self.streams,
+        )
+        host = socket.gethostname()
+        identity = Identity(
+            uuid.uuid4().hex, f"{host} {in_force.now.http.listen}", host, lambda: in_force.now.environment
+        )
+        memory = Memory(JournalStore(self.database, clock, identity.id))
+        self.notifications = Notifications(
+            in_force.now,
+            board=board,
+            clock=clock,
+            redact=health.redact,
+            metrics=health.metrics,
+            memory=memory,
+            replicas=Replicas(host, memory, clock, ReplicaStore(self.database, identity)),
+        )
+        health.metrics.watch_heartbeats(lambda: self.heartbeats.unsaved)
+        health.metrics.watch_windows(
+            lambda: Counter(window.kind for window in self.windows.all()), lambda: self.windows.unsaved
+        )
+        health.metrics.watch_journal(lambda: self.journal.waiting, lambda: self.database.works)
+
+    def works(self) -> dict[str, Work]:
+        """Return the tasks that run until the end."""
+        return {
+            "journal": self.journal.run,
+            "notifications": self.notifications.run,
+            "windows": self.windows.run,
+            "heartbeats": self.heartbeats.run,
+        }
+
+    def routes(self) -> list[web.AbstractRouteDef]:
+        return [
+            *self.page.routes(),
+            *self.api_docs.routes(),
+            *self.windows_api.routes(),
+            *self.heartbeats_api.routes(),
+            *self.history_api.routes(),
+        ]
+
+    def probed(self, name: str, probe: Probe) -> None:
+        self.page.history.probed(name, probe)
+
+    def changed(self, transition: Transition) -> None:
+        self.journal.changed(transition)
+        self.windows.changed(transition)
+        self.page.history.changed(transition)
+        self.notifications.changed()
+
+    def arrange(self, settings: Config) -> None:
+        """Apply the configuration in force, once its checks run."""
+        self.page.arrange()
+        self.heartbeats.look()
+        self.notifications.reconfigure(settings)
+
+    async def close(self, close_gates: Callable[[], Awaitable[None]] | None) -> None:
+        """Close the gates, write to the journal what it does not have yet, for a limited time, and close it."""
+        try:
+            await with_deadline(_LAST_WORDS, self._write_the_rest(close_gates), name="journal's end")
+        except (JournalError, TimeoutError) as error:
+            _log.warning("last transitions not stored in the journal", problem=str(error))
+
+    async def _write_the_rest(self, close_gates: Callable[[], Awaitable[None]] | None) -> None:
+        if close_gates is not None:
+            await close_gates()
+        try:
+            await self.journal.flush()
+            await self.heartbeats.flush()
+        finally:
+            await self.database.close()

@@ -1,0 +1,51 @@
+"""Signals: SIGHUP reloads, SIGTERM drains and ends, a second one and SIGINT end at once."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable
+
+import structlog
+
+from healthd.monitoring.board import Board
+from healthd.runtime import early_signals
+from healthd.runtime.ending import end_within
+
+_log = structlog.get_logger(__name__)
+_LONGEST_END = 20.0  # seconds that an orderly stop may take after the drain; then the process ends anyway
+
+
+class Signals:
+    """Events that signals set. `drain()` is called once, when the drain begins, which lasts `drain_seconds()`."""
+
+    def __init__(self, board: Board, drain_seconds: Callable[[], float], drain: Callable[[], None]) -> None:
+        self.reload, self.stopping = asyncio.Event(), asyncio.Event()
+        self._board, self._drain_seconds, self._on_drain = board, drain_seconds, drain
+
+    def heed(self) -> None:
+        """Handle signals from now on, and the reload that was asked for before."""
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGHUP, self.reload.set)
+        if early_signals.reload_came():
+            self.reload.set()
+
+        def end(told: int, _frame: object) -> None:
+            """Handle the signal between any two instructions, so also where the event loop is blocked."""
+            drain = told == signal.SIGTERM and not self._board.draining
+            loop.call_soon_threadsafe(self._drain if drain else self.stopping.set)
+            end_within(_LONGEST_END + (self._drain_seconds() if drain else 0.0))
+
+        signal.signal(signal.SIGINT, end)
+        signal.signal(signal.SIGTERM, end)
+
+    def _drain(self) -> None:
+        """Become not ready at once, so that load balancers send traffic elsewhere; stay alive and serve until they do.
+        A second signal ends the wait."""
+        if self._board.draining:
+            self.stopping.set()
+            return
+        self._board.drain()
+        self._on_drain()
+        _log.info("draining", seconds=self._drain_seconds())
+        asyncio.get_running_loop().call_later(self._drain_seconds(), self.stopping.set)

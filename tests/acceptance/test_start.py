@@ -1,0 +1,130 @@
+"""The order of the start: health is served before anything else is loaded, and whatever becomes of the rest."""
+
+import asyncio
+import json
+import signal
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from tests.servers import daemon, streams
+from tests.servers.daemon import AUTHORIZED, Daemon
+from tests.servers.waiting import until
+
+PLANTED = """
+import json, os, sys, time
+
+faults = json.loads(os.environ["FAULTS"])
+
+
+class Planted:
+    def find_spec(self, name, path=None, target=None):
+        fault = faults.get(name)
+        if fault == "raise":
+            raise RuntimeError("planted")
+        while fault is not None and not os.path.exists(fault):
+            time.sleep(0.01)
+
+
+sys.meta_path.insert(0, Planted())
+"""
+CHECK = {"kind": "process", "critical": True, "interval": "1s", "timeout": "500ms"}
+Config = dict[str, Any]
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> Config:
+    return {"checks": {"here": CHECK}, "journal": f"sqlite:///{tmp_path}/journal.db", "http": {"drain": "100ms"}}
+
+
+def planted(folder: Path, **faults: str) -> dict[str, str]:
+    """The environment of a program in which the import of a module raises, or waits until a file is there."""
+    (folder / "sitecustomize.py").write_text(PLANTED)
+    names = {f"healthd.app.{name}": fault for name, fault in faults.items()}
+    return {"PYTHONPATH": str(folder), "FAULTS": json.dumps(names)}
+
+
+async def asked(session: aiohttp.ClientSession, server: Daemon, path: str) -> tuple[int, str]:
+    async with session.get(server.url + path, headers=AUTHORIZED) as answer:
+        return answer.status, await answer.text()
+
+
+async def test_a_call_during_the_start_waits_for_what_answers_it(base: Config, tmp_path: Path) -> None:
+    """Health is answered meanwhile; the caller sees no error, on a connection that was opened before."""
+    loaded = tmp_path / "loaded"
+    async with (
+        daemon.running(base, env=planted(tmp_path, gates=str(loaded))) as server,
+        aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=1)) as one,
+        aiohttp.ClientSession() as session,
+    ):
+        assert (await asked(session, server, "/health/live"))[0] == 200
+        status, text = await asked(session, server, "/health/ready")
+        assert (status, json.loads(text)["status"]) == (503, "not ready")
+        assert "healthd_check_status" in (await asked(session, server, "/metrics"))[1]
+        early = asyncio.create_task(asked(one, server, "/gates"))
+        done, _ = await asyncio.wait({early}, timeout=0.3)
+        assert not done
+        loaded.touch()
+        status, text = await early
+        assert (status, json.loads(text)["gates"]) == (200, [])
+        await until(lambda: is_ready(session, server), "ready")
+        assert (await asked(session, server, "/health/none"))[0] == 404
+        assert (await asked(one, server, "/nothing"))[0] == 404
+
+
+async def is_ready(session: aiohttp.ClientSession, server: Daemon) -> bool:
+    return (await asked(session, server, "/health/ready"))[0] == 200
+
+
+@pytest.mark.parametrize("part", ["rest", "gates"])
+async def test_health_outlives_what_cannot_be_loaded(part: str, base: Config, tmp_path: Path) -> None:
+    """Checks run, a reload applies, calls that nobody answers say so, and the log and a metric name the fault."""
+    async with (
+        daemon.running(base, env=planted(tmp_path, **{part: "raise"})) as server,
+        aiohttp.ClientSession() as session,
+    ):
+        await until(lambda: is_ready(session, server), "ready without it")
+        status, text = await asked(session, server, "/gates")
+        assert (status, json.loads(text)["title"]) == (503, "Not loaded")
+        assert (await asked(session, server, "/windows"))[0] == (200 if part == "gates" else 503)
+        assert 'healthd_task_failures_total{task="start"} 1.0' in (await asked(session, server, "/metrics"))[1]
+        told = [json.loads(line) for line in server.log().splitlines() if "planted" in line]
+        assert [line["level"] for line in told] == ["error"]
+        server.configure({**base, "checks": {"here": CHECK, "there": CHECK}})
+        await until(lambda: '"check": "there"' in server.log(), "the reload")
+        assert (await asked(session, server, "/health/ready"))[0] == 200
+        assert await server.stop() == 0
+
+
+async def test_signals_are_heeded_while_the_rest_hangs(base: Config, tmp_path: Path) -> None:
+    """SIGHUP waits, a call that waits is released, and SIGTERM ends the daemon in good order."""
+    async with (
+        daemon.running(base, env=planted(tmp_path, rest=str(tmp_path / "never"))) as server,
+        aiohttp.ClientSession() as session,
+    ):
+        waiting = asyncio.create_task(asked(session, server, "/gates"))
+        server.process.send(signal.SIGHUP)
+        assert (await asked(session, server, "/health/live"))[0] == 200
+        assert await server.stop() == 0
+        status, text = await waiting
+        assert (status, json.loads(text)["title"]) == (503, "Starting")
+
+
+async def test_a_journal_that_hangs_delays_no_answer(base: Config) -> None:
+    """Health is served and checks run while the database says nothing."""
+    asked_of_journal = asyncio.Event()
+
+    async def silent(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+        asked_of_journal.set()
+        await reader.read()
+        await asyncio.Event().wait()
+
+    async with streams.listening(silent) as port, aiohttp.ClientSession() as session:
+        journal = f"postgresql://healthd@127.0.0.1:{port}/healthd"
+        async with daemon.running({**base, "journal": journal}) as server:
+            assert (await asked(session, server, "/health/live"))[0] == 200
+            await asked_of_journal.wait()
+            await until(lambda: is_ready(session, server), "ready")
+            assert (await asked(session, server, "/gates"))[0] == 503
