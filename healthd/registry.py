@@ -137,7 +137,7 @@ def registries() -> tuple[Registry[Any], ...]:
 
 
 @cache
-def _entry_points() -> Any:
+def installed_entry_points() -> Any:
     """Return those of all groups, of which `select` finds some: the files of every installed package are read once."""
     return entry_points()
 
@@ -145,7 +145,7 @@ def _entry_points() -> Any:
 @cache
 def _installed(group: str) -> dict[str, tuple[EntryPoint, ...]]:
     found: dict[str, tuple[EntryPoint, ...]] = {}
-    for point in _entry_points().select(group=group):
+    for point in installed_entry_points().select(group=group):
         found[point.name] = (*found.get(point.name, ()), point)
     return found
 

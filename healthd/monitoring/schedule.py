@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 if TYPE_CHECKING:
-    from apscheduler.schedulers.asyncio import AsyncIOScheduler
+    from healthd.monitoring.scheduler import AsyncIOScheduler
 
 _log = structlog.get_logger(__name__)
 JITTER = 0.1  # share of the interval by which a run may come early or late
@@ -83,9 +83,7 @@ class Schedule:
     async def run(self) -> None:
         """Run until cancelled. Meanwhile, look for jumps of the wall clock, by which APScheduler counts: when the clock
         is set back an hour its timers sleep through that hour, so after a jump everything is due at once."""
-        # Health is served by now, and need not wait until these have read what every installed package plugs into them.
-        from apscheduler.schedulers.asyncio import AsyncIOScheduler
-        from apscheduler.triggers.interval import IntervalTrigger
+        from healthd.monitoring.scheduler import AsyncIOScheduler, IntervalTrigger  # once health is served
 
         self._scheduler = AsyncIOScheduler(
             timezone=UTC, job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None}

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from importlib.util import find_spec, module_from_spec
 from types import ModuleType
 
@@ -36,3 +37,15 @@ def _standing_in(name: str, module: ModuleType | None) -> Iterator[None]:
         yield
     finally:
         del sys.modules[name]
+
+
+@contextmanager
+def replacing(module: str, name: str, function: Callable[..., object]) -> Iterator[None]:
+    """Have another function in a module for a while."""
+    owner = import_module(module)
+    real = getattr(owner, name)
+    setattr(owner, name, function)
+    try:
+        yield
+    finally:
+        setattr(owner, name, real)
