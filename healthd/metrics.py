@@ -107,7 +107,7 @@ class Metrics:
 
         self.task_failures = Counter(
             "healthd_task_failures_total",
-            "Times that a background task failed and was started again.",
+            "Times that a background task failed and was started again; task start: that a part could not be loaded.",
             ["task"],
             registry=registry,
         )
