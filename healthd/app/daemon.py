@@ -14,6 +14,7 @@ import os
 import sys
 from collections import deque
 from contextlib import AsyncExitStack, suppress
+from importlib import import_module
 from pathlib import Path
 from traceback import format_tb
 from typing import TYPE_CHECKING
@@ -32,7 +33,7 @@ from healthd.model import Probe, Transition
 from healthd.monitoring.monitor import Listener
 from healthd.runtime import descriptors
 from healthd.runtime.clock import Clock, SystemClock
-from healthd.runtime.late_import import late_import
+from healthd.runtime.daemon_thread import in_daemon_thread
 from healthd.runtime.line_writer import LineWriter
 from healthd.runtime.redaction import secrets_of
 from healthd.runtime.systemd import ServiceManager
@@ -130,9 +131,9 @@ class Daemon:
         """Load everything but health, and put it to work. What fails is told, and the others do without it."""
         hanging = asyncio.get_running_loop().call_later(_PATIENCE, self._go_on_without)
         try:
-            with suppress(ImportError):  # the schedule will tell
-                await late_import("healthd.monitoring.scheduler")
-            await late_import("healthd.app.rest")
+            with suppress(Exception):  # the schedule will tell
+                await _import("healthd.monitoring.scheduler")
+            await _import("healthd.app.rest")
             works = self._build_rest().works()
             if self.settings.gates.enabled:
                 works |= await self._load_gates()
@@ -150,7 +151,7 @@ class Daemon:
 
     async def _load_gates(self) -> dict[str, Work]:
         try:
-            await late_import("healthd.app.gates")
+            await _import("healthd.app.gates")
             return {"gates": self._build_gates().gates.run}
         except Exception:
             self._failed("start")
@@ -335,6 +336,14 @@ class Daemon:
     def _tell_manager_of_life(self) -> None:
         if not self.health.pulse.stuck:
             self.systemd.alive()
+
+
+async def _import(module: str) -> None:
+    """Import a module beside the event loop. Raises whatever it raises."""
+    try:
+        await in_daemon_thread(lambda: import_module(module), name=f"import {module}")
+    except SystemExit as error:  # of somebody's package
+        raise ImportError(f"{module} wants to end the process") from error
 
 
 def _log_writer() -> LineWriter | None:

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from healthd import app
-from healthd.app import Config, Daemon
+from healthd.app.daemon import Daemon
 from healthd.config.file import ConfigError, load
 from healthd.config.rereading import within
+from healthd_gates.config.settings import Config
 
 
 @pytest.fixture
@@ -50,17 +50,17 @@ async def test_a_reload_that_does_not_end_does_not_end_reloading(
     async def read_again(*_: object) -> Config:
         return await within(0.05, 0.02, readings.pop(0), None)
 
-    monkeypatch.setattr(app, "read_again", read_again)
+    monkeypatch.setattr("healthd.app.daemon.read_again", read_again)
     with capture_logs() as logged:
         await daemon.reload()
-        assert daemon.metrics.reload_ok._value.get() == 0
+        assert daemon.health.metrics.reload_ok._value.get() == 0
         await daemon.reload()
-    assert daemon.metrics.reload_ok._value.get() == 1
+    assert daemon.health.metrics.reload_ok._value.get() == 1
     assert daemon.settings.version == "corrected"
     told = [entry["event"] for entry in logged]
     assert told.count("reading configuration") == 2
     assert "configuration refused, previous configuration stays in force" in told
-    await daemon.suite.close()
+    await daemon.health.suite.close()
 
 
 async def test_what_a_reading_raises_is_raised() -> None:
