@@ -34,6 +34,7 @@ from healthd_gates.hooks.callback_worker import CallbackWorker
 from healthd_gates.hooks.runs import Runs
 from healthd_gates.hooks.silence import SilenceWatch
 from healthd_gates.pages.troubles import trouble_of
+from healthd_gates.sources.otlp.receiver import Receiver
 from healthd_gates.store.callbacks import CallbackStore
 from healthd_gates.store.gate_store import GateStore
 from healthd_gates.store.hook_runs import HookRuns
@@ -69,7 +70,7 @@ class Gates:
         self.gate_store = GateStore(database, clock)
         self.metrics = GateMetrics(registry)
         self._session = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())
-        observer_context = ObserverContext(self.gate_store, clock, board, self._session, redact)
+        observer_context = ObserverContext(self.gate_store, clock, board, self._session, redact, Receiver(clock))
         self.outbox = Outbox(database, replica)
         attempts = Attempts(clock, redact, os.environ)
         lock_store = LockStore(database)

@@ -18,6 +18,7 @@ from healthd_gates.api.long_poll import Patience
 from healthd_gates.api.operation import Operation
 from healthd_gates.api.rate_limit import Rate, RateLimiter
 from healthd_gates.api.reach import ServicesInReach
+from healthd_gates.api.telemetry import Telemetry
 from healthd_gates.api.verify import Verify
 from healthd_gates.engine.service import GateService
 from healthd_gates.hooks import find_kind, known_kinds
@@ -55,6 +56,7 @@ class GateApi:
             *Events(gate_service, self._patience).operations(),
             *Locks(gate_service).operations(),
             *Actions(gate_service).operations(),
+            *Telemetry(gate_service.receiver, lambda: runs.config, self.reach).operations(),
             *_of_dialects(runs),
         )
 

@@ -21,12 +21,13 @@ SCOPES = (
     "gates:verify",
     "gates:rollback",
     "gates:hooks",
+    "telemetry:write",
     "audit:read",
     "admin",
 )
 Role = Literal["viewer", "deployer", "operator", "admin"]
 _VIEWER = frozenset({"health:read", "gates:read"})
-_DEPLOYER = _VIEWER | {"gates:verify", "gates:hooks", "heartbeats:write"}
+_DEPLOYER = _VIEWER | {"gates:verify", "gates:hooks", "heartbeats:write", "telemetry:write"}
 ROLES: dict[Role, frozenset[str]] = {
     "viewer": _VIEWER,
     "deployer": _DEPLOYER,

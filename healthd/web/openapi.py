@@ -24,6 +24,7 @@ _TAGS = {
     "actions": "What the daemon can do about a verdict.",
     "locks": "Deploy locks.",
     "quarantine": "Versions that failed and are refused.",
+    "telemetry": "Metrics and spans that OpenTelemetry sends.",
     "hooks": "Deploy tools that ask in their own way.",
     "description": "This description.",
 }

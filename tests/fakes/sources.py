@@ -15,6 +15,7 @@ from healthd.runtime.redaction import Redactor, secrets_of
 from healthd_gates.domain.evidence import Counts, Evidence, Histogram
 from healthd_gates.sources import AnySource, build_source
 from healthd_gates.sources.contract import Arm, Arms, Cursor, Look, PushLog, Source, SourceConfig, SourceContext
+from healthd_gates.sources.otlp.receiver import Receiver
 
 _config: TypeAdapter[SourceConfig] = TypeAdapter(AnySource)
 
@@ -109,10 +110,11 @@ def desk(
     edges: tuple[float, ...] = (),
     pushes: PushLog | None = None,
     by: str | None = None,
+    telemetry: Receiver | None = None,
 ) -> Desk:
     """A gate with a source from its configuration, as a file would give it."""
     clock = clock or WallClock()
     model = _config.validate_python(config)
-    context = SourceContext(clock, Redactor(secrets_of(model)), edges, pushes, by=by)
+    context = SourceContext(clock, Redactor(secrets_of(model)), edges, pushes, by=by, telemetry=telemetry)
     arms = Arms("shop", candidate or Arm("2"), baseline)
     return Desk(build_source(model, arms, context), clock)

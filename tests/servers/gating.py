@@ -81,10 +81,14 @@ class Gating:
 async def gating(folder: Path, **changes: Any) -> AsyncIterator[Gating]:
     """A daemon with a journal in `folder`. Its policies: green passes and red fails at the first looks, endless goes
     on, held waits for a person, pushed judges what is pushed."""
-    made = {name: new_token() for name in ("admin", "read", "verify", "ci", "rollback", "hooks", "busy", *FUZZERS)}
+    made = {
+        name: new_token()
+        for name in ("admin", "read", "verify", "ci", "rollback", "hooks", "telemetry", "busy", *FUZZERS)
+    }
     scopes = {
         "admin": "admin",
         "busy": "gates:read",
+        "telemetry": "telemetry:write",
         "ci": "gates:read gates:verify",
         **dict.fromkeys(FUZZERS, "admin"),
     }

@@ -14,7 +14,7 @@ from healthd.web.external import base_of
 from healthd.web.problems import Problem
 from healthd_gates.api.bodies import Bodies, taken
 from healthd_gates.api.operation import Call, Nothing, Operation
-from healthd_gates.api.parsing import read_query, require_json
+from healthd_gates.api.parsing import read_query, require_type
 from healthd_gates.api.problems import problem_of
 from healthd_gates.api.rate_limit import RateLimiter
 from healthd_gates.api.reach import ServicesInReach
@@ -36,6 +36,11 @@ class AccessControl:
     external_url: Callable[[], str | None] = lambda: None
     strangers: Bodies = field(default_factory=lambda: Bodies(at_once=4 * _MIB, seconds=5.0))
     callers: Bodies = field(default_factory=lambda: Bodies(at_once=16 * _MIB, seconds=15.0))
+    telemetry: Bodies = field(default_factory=lambda: Bodies(at_once=32 * _MIB, seconds=15.0))
+
+    def bodies(self, operation: Operation) -> Bodies:
+        """Return where the body of an authenticated caller is read."""
+        return self.telemetry if operation.pool == "telemetry" else self.callers
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +63,14 @@ class Endpoint:
             base = base_of(request, self.door.external_url())
             if not operation.takes_body:
                 return await self._handle(Call(request, caller, Nothing(), query, again, base), in_reach)
-            require_json(request)
-            await self.door.callers.read(request, operation.largest_body)
+            require_type(request, operation.media_types)
+            await self.door.bodies(operation).read(request, operation.largest_body)
             body = operation.parse(taken(request), operation.body)
             return await self._handle(Call(request, caller, body, query, again, base), in_reach)
         except Refusal as refusal:
-            return operation.refuse(problem_of(refusal))
+            return operation.refuse(problem_of(refusal), request)
         except Problem as problem:
-            return operation.refuse(problem)
+            return operation.refuse(problem, request)
 
     async def _handle(self, call: Call[Any, Any], in_reach: bool) -> web.StreamResponse:
         if not in_reach:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 from aiohttp import web
 
@@ -77,13 +77,13 @@ class Call(Generic[BodyT, QueryT]):
 
 
 Handler = Callable[[Call[Any, Any]], Awaitable[web.StreamResponse]]
-Refuse = Callable[[Problem], web.Response]
+Refuse = Callable[[Problem, web.Request], web.Response]
 """Words a refusal in the form of the caller's tool."""
 Admit = Callable[[web.Request, Guard, str], Awaitable[Caller]]
 """Returns the caller once it is authenticated and has the scope. Raises Problem 401 or 403."""
 
 
-def as_problem(problem: Problem) -> web.Response:
+def as_problem(problem: Problem, _request: web.Request) -> web.Response:
     """Return a problem document (RFC 9457), which nearly every caller can show."""
     return problem.response()
 
@@ -116,6 +116,8 @@ class Operation:
     refuse: Refuse = as_problem
     told_by_body: bool = False  # True if the caller is authenticated by the body
     largest_body: int = LARGEST_BODY  # bytes
+    media_types: tuple[str, ...] = ()  # of the body; JSON by default
+    pool: Literal["callers", "telemetry"] = "callers"  # whose memory a body takes
     parse: Callable[[bytes, Any], Model] = read_body
     services: Callable[[Call[Any, Any]], Iterable[str]] | None = None  # changed ones; by path and body by default
 
@@ -131,9 +133,10 @@ class Operation:
 
     @property
     def tag(self) -> str:
-        """The part of the API that the call belongs to: its first word; calls of deploy tools belong to hooks."""
+        """The part of the API that the call belongs to: its first word; calls of deploy tools belong to hooks, those of
+        OpenTelemetry to telemetry."""
         first = self.path.split("/")[1]
-        return "hooks" if first == "api" else first
+        return {"api": "hooks", "v1": "telemetry"}.get(first, first)
 
     @property
     def every_refusal(self) -> dict[int, str]:

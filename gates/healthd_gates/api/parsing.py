@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn, TypeVar
 
 from aiohttp import web
@@ -37,9 +37,13 @@ def read_query(request: web.Request, model: type[ModelT]) -> ModelT:
         raise _refused(400, "The query is not valid", problems, error.error_count()) from None
 
 
-def require_json(request: web.Request) -> None:
-    """Check the content type. Raises Problem 415 for a body that is declared as anything but JSON."""
+def require_type(request: web.Request, known: Sequence[str] = ()) -> None:
+    """Check the content type. Raises Problem 415 for a body that is declared as anything but `known`, or JSON."""
     given = request.content_type
+    if known:
+        if given not in known:
+            raise Problem(415, "Unknown encoding", f"send {' or '.join(known)}, not {given[:_SHOWN]}")
+        return
     if "Content-Type" in request.headers and given not in _JSON_TYPES and not given.endswith("+json"):
         raise Problem(415, "Not JSON", f"send application/json, not {given[:_SHOWN]}")
 

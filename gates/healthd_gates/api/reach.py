@@ -54,7 +54,11 @@ class ServicesInReach:
         """Raise Problem 403 for a service beyond the reach of a caller."""
         self._admit(caller, (service,))
 
+    def reaches(self, caller: Caller, service: str) -> bool:
+        """True if a caller may change a service."""
+        return caller.reach is None or caller.reach.service(service, self.labels_of(service))
+
     def _admit(self, caller: Caller, services: Iterable[str]) -> None:
         for service in services:
-            if caller.reach is not None and not caller.reach.service(service, self.labels_of(service)):
+            if not self.reaches(caller, service):
                 raise caller.beyond_reach(f"the service {service}")

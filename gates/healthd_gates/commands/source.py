@@ -99,6 +99,10 @@ def test(
         fail(f"service {service} has no source")
     if wanted.kind == "push":
         fail(f"the source of {service} is push: nothing can be asked, counts are posted to a gate while it runs")
+    if wanted.kind == "otlp":
+        fail(
+            f"the source of {service} is otlp: nothing can be asked, telemetry is sent to the daemon while a gate runs"
+        )
     spec = GateSpec(policy_of(settings, policy or chosen.policy), chosen, name=policy or chosen.policy)
     try:
         candidate = _version(version or "unnamed", arms["target"], arms["labels"])

@@ -22,6 +22,7 @@ from healthd_gates.engine.source_readers import Opened, SourceReaders, cursor_of
 from healthd_gates.engine.spec import GateSpec, ReadSource, arms_of
 from healthd_gates.sources import build_source
 from healthd_gates.sources.contract import Arms, Cursor, SourceContext
+from healthd_gates.sources.otlp.receiver import Receiver
 from healthd_gates.store.gate_store import GateStore
 
 
@@ -38,6 +39,7 @@ class ObserverContext:
     board: Board
     session: aiohttp.ClientSession
     redact: Callable[[str], str]
+    receiver: Receiver
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,13 @@ class Pushes:
 
     async def after(self, position: int) -> Sequence[tuple[int, PushedEvidence]]:
         return await self.gate_store.pushes(self.gate_id, position)
+
+
+def source_context(observer_context: ObserverContext, spec: GateSpec, pushes: Pushes) -> SourceContext:
+    """Return what every source of a gate is given."""
+    return SourceContext(
+        observer_context.clock, observer_context.redact, spec.edges, pushes, telemetry=observer_context.receiver
+    )
 
 
 def build_observer(
@@ -104,7 +113,7 @@ def _traffic(
     gate: Gate, spec: GateSpec, source: ReadSource, arms: Arms, observer_context: ObserverContext, cursor: Cursor | None
 ) -> Traffic:
     pushes = Pushes(observer_context.gate_store, gate.id)
-    context = source.context(SourceContext(observer_context.clock, observer_context.redact, spec.edges, pushes))
+    context = source.context(source_context(observer_context, spec, pushes))
     try:
         return Traffic(lambda: build_source(source.config, arms, context), source.config.timeout, cursor)
     except (ValueError, ImportError) as error:  # an arm that the configuration no longer fits

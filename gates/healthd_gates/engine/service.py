@@ -40,14 +40,14 @@ from healthd_gates.engine.action_test import Tested, try_out
 from healthd_gates.engine.change_events import ChangeEvents, within_seconds
 from healthd_gates.engine.dry_run import Rehearsed, rehearse
 from healthd_gates.engine.hold import gives_up_at
-from healthd_gates.engine.observer_factory import Pushes
+from healthd_gates.engine.observer_factory import Pushes, source_context
 from healthd_gates.engine.source_check import check_before_start
 from healthd_gates.engine.spec import GateSpec, arms_of, load_spec
 from healthd_gates.engine.step import Step
 from healthd_gates.engine.supervisor import Supervisor
 from healthd_gates.engine.validation import known_service, validate
-from healthd_gates.sources.contract import SourceContext
 from healthd_gates.sources.endpoint import all_of
+from healthd_gates.sources.otlp.receiver import Receiver
 from healthd_gates.store.admission import Admission
 from healthd_gates.store.gate_store import GateStore
 from healthd_gates.store.gate_update import LeaseLost
@@ -178,7 +178,7 @@ class GateService:
             return admission
         gate, looks = admission.gate, self._supervisor.observer_context
         arms = arms_of(gate.service, spec.service, gate.candidate, gate.baseline)
-        context = SourceContext(looks.clock, looks.redact, spec.edges, Pushes(self._gate_store, gate.id))
+        context = source_context(looks, spec, Pushes(self._gate_store, gate.id))
         checks = {
             source.name: check_before_start(source.config, arms, source.context(context)) for source in spec.sources
         }
@@ -376,6 +376,11 @@ class GateService:
                 await self._refuse_busy(asked.service)
                 await self._gate_store.audit(AuditEntry(caller, "action.test", action, asked.model_dump(mode="json")))
         return await try_out(action, asked, self._supervisor.config, self._attempts, caller, moment)
+
+    @property
+    def receiver(self) -> Receiver:
+        """What takes the telemetry that is sent here."""
+        return self._supervisor.observer_context.receiver
 
     async def push(self, gate_id: str, evidence: PushedEvidence, *, caller: str) -> None:
         """Store a push for the gate's source. Raises UnknownGate, NotPushed, AlreadyDecided."""

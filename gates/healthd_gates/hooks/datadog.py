@@ -166,7 +166,7 @@ def _uuid(gate_id: str) -> str:
 _NEVER = (401, 404, 413, 415, 422)
 
 
-def refused(problem: Problem) -> web.Response:
+def refused(problem: Problem, _request: web.Request) -> web.Response:
     """Return an error as Datadog's API words it. `datadog-ci` retries for a minute and more whatever the status, except
     for 400 and 403: errors that a retry cannot cure have one of these."""
     lasts = problem.extra.get("type") == "urn:healthd:quarantined"

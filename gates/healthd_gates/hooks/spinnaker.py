@@ -90,7 +90,7 @@ class StageDocument(BaseModel):
 _PASSES = ("urn:healthd:service-busy", "urn:healthd:locked", "urn:healthd:frozen")
 
 
-def refused(problem: Problem) -> web.Response:
+def refused(problem: Problem, _request: web.Request) -> web.Response:
     """Return a temporary refusal as a 503: Spinnaker retries after any 5xx, and ends the stage at every 4xx."""
     if problem.extra.get("type") in _PASSES:
         problem = Problem(503, problem.title, problem.detail, problem.headers, **problem.extra)

@@ -14,6 +14,7 @@ KINDS = {
     "access_log": "healthd_gates.sources.access_log.source:AccessLog",
     "cloudwatch": "healthd_gates.sources.cloudwatch:CloudWatchSource",
     "http": "healthd_gates.sources.http:Http",
+    "otlp": "healthd_gates.sources.otlp.source:Otlp",
     "probe": "healthd_gates.sources.probe:Probe",
     "prometheus": "healthd_gates.sources.prometheus:Prometheus",
     "push": "healthd_gates.sources.push:Push",

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
 
 from healthd.config.settings import Model
 from healthd.model import FailureKind
@@ -20,6 +20,9 @@ from healthd.runtime.clock import Clock
 from healthd.units import Duration
 from healthd_gates.domain.evidence import Evidence
 from healthd_gates.domain.request import PushedEvidence
+
+if TYPE_CHECKING:
+    from healthd_gates.sources.otlp.receiver import Receiver
 
 Cursor = Mapping[str, Any]
 """Position of a source: JSON, written and read by the source alone. Stored with its evidence, it lets a gate that was
@@ -210,8 +213,9 @@ class SourceContext:
     """The dependencies that a gate gives to its source when it is created.
 
     `edges` are latencies in seconds that the policy has limits at: a source that chooses its own buckets uses them as
-    edges. Only `push` needs `pushes`. `series` are those of the policy's criteria that name this source: one evaluation
-    reads all of them, and a source that can read none gets none. `by` is the label that its requests are split by.
+    edges. Only `push` needs `pushes`, and only `otlp` `telemetry`, which a daemon alone has. `series` are those of the
+    policy's criteria that name this source: one evaluation reads all of them, and a source that can read none gets
+    none. `by` is the label that its requests are split by.
     """
 
     clock: Clock
@@ -220,6 +224,7 @@ class SourceContext:
     pushes: PushLog | None = None
     series: tuple[Series, ...] = ()
     by: str | None = None
+    telemetry: Receiver | None = None
 
 
 class Source(Protocol):

@@ -109,7 +109,8 @@ async def app(tmp_path: Path) -> AsyncIterator[web.Application]:
     """All calls of a daemon with every dialect and one admin."""
     config = Config.model_validate(
         {
-            "services": {f"api-{n}": {"source": {"kind": "push"}, "policy": "endless"} for n in range(SERVICES)},
+            "services": {f"api-{n}": {"source": {"kind": "push"}, "policy": "endless"} for n in range(SERVICES)}
+            | {"told": {"source": {"kind": "otlp"}}},
             "policies": POLICIES,
             "checks": {
                 "fine": {"kind": "process"},

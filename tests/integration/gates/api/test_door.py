@@ -29,6 +29,8 @@ SCOPES = {
     ("POST", "/gates/{gate_id}/rollback/give-up"): "rollback",
     ("POST", "/actions/{action}/test"): "rollback",
     ("DELETE", "/quarantine/{service}"): "rollback",
+    ("POST", "/v1/metrics"): "telemetry",
+    ("POST", "/v1/traces"): "telemetry",
     ("POST", "/hooks/flagger/{hook}/{webhook}"): "hooks",
     ("POST", "/hooks/argo-rollouts/{hook}"): "hooks",
     ("POST", "/hooks/spinnaker/{hook}"): "hooks",
@@ -78,7 +80,7 @@ async def test_every_call_needs_its_scope(api: Gating, method: str, path: str) -
     scope, path = SCOPES[method, path], path.format(**PARTS)
     refused = next((status for root, status in NO_TOKEN.items() if path.startswith(root)), 401)
     assert (await api.call(method, path, token=None)).status == refused
-    for token in ("read", "verify", "rollback", "hooks"):
+    for token in ("read", "verify", "rollback", "hooks", "telemetry"):
         answer = await api.call(method, path, token=token)
         assert (answer.status == 403) == (token != scope)
         assert answer.status < 500

@@ -80,7 +80,13 @@ def _configuration() -> Config:
             "actions": {"back": {"kind": "webhook", "url": "http://127.0.0.1:1/"}},
             "policies": POLICIES,
             "services": {
-                name: {"source": {"kind": "push"}, "policy": "endless", "labels": {"team": name}, "on_fail": ["back"]}
+                name: {
+                    "source": {"kind": "push"},
+                    "sources": {"telemetry": {"kind": "otlp"}},
+                    "policy": "endless",
+                    "labels": {"team": name},
+                    "on_fail": ["back"],
+                }
                 for name in TEAMS.values()
             },
             "hooks": hooks,
@@ -106,6 +112,10 @@ class Stand:
                 body = {"kind": "silence", "checks": [subject["service"]], "for": "1m", "reason": "x"}
             case "/actions/{action}/test":
                 body = {"service": subject["service"]}
+            case "/v1/metrics" | "/v1/traces":
+                named = {"key": "service.name", "value": {"stringValue": subject["service"]}}
+                kind = "resourceMetrics" if path == "/v1/metrics" else "resourceSpans"
+                body = {kind: [{"resource": {"attributes": [named]}}]}
             case "/api/v2/deployments/gates/evaluation":
                 attributes = {"service": subject["service"], "env": "prod", "version": "9"}
                 body = {"data": {"type": "deployment_gates_evaluation_request", "attributes": attributes}}

@@ -10,7 +10,7 @@ from aiohttp.test_utils import TestServer
 
 from healthd.web.problems import answering_problems
 from healthd_gates.api.bodies import Bodies, taken
-from healthd_gates.api.parsing import read_body, read_query, require_json
+from healthd_gates.api.parsing import read_body, read_query, require_type
 from healthd_gates.api.requests import ReasonBody, WaitQuery
 
 
@@ -22,7 +22,7 @@ async def url() -> AsyncIterator[str]:
 
     async def echo(request: web.Request) -> web.Response:
         query = read_query(request, WaitQuery)
-        require_json(request)
+        require_type(request)
         await bodies.read(request, largest=1000)
         body = read_body(taken(request), ReasonBody)
         return web.json_response({"wait": query.wait, "reason": body.reason})

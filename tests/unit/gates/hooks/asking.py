@@ -59,9 +59,9 @@ class Asking:
             call = Call(request, caller, read, sought, AsyncMock(), base="https://healthd.example")
             response = await asked.handle(call)
         except Refusal as refusal:
-            response = asked.refuse(problem_of(refusal))
+            response = asked.refuse(problem_of(refusal), request)
         except Problem as problem:
-            response = asked.refuse(problem)
+            response = asked.refuse(problem, request)
         assert isinstance(response, web.Response)
         said = json.loads(response.text) if response.text else {}
         return Said(response.status, said, dict(response.headers))

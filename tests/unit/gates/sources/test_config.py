@@ -29,6 +29,7 @@ GOOD: dict[str, dict[str, Any]] = {
     "access_log": LOG,
     "cloudwatch": CLOUDWATCH,
     "http": JSON,
+    "otlp": {"kind": "otlp"},
     "probe": PROBE,
     "prometheus": PROMETHEUS,
     "push": {"kind": "push"},

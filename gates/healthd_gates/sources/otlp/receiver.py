@@ -1,0 +1,42 @@
+"""Hands what arrives to the gates that count by it. The API gives it the exports; there is one for each process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+
+from healthd.runtime.clock import Clock
+from healthd_gates.sources.otlp.messages import Resource
+from healthd_gates.sources.otlp.subscription import Subscription
+
+
+class Receiver:
+    """The gates of this process that count by telemetry, by service."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._subscriptions: dict[str, list[Subscription]] = {}
+
+    def subscribe(self, service: str, subscription: Subscription) -> Callable[[], None]:
+        """Hand the service's telemetry to a gate from now on, until the returned function is called."""
+        self._subscriptions.setdefault(service, []).append(subscription)
+
+        def leave() -> None:
+            others = self._subscriptions.get(service, [])
+            if subscription in others:
+                others.remove(subscription)
+            if not others:
+                self._subscriptions.pop(service, None)
+
+        return leave
+
+    def wants(self, metric: str) -> bool:
+        """True if any gate counts by a metric."""
+        return any(metric in each.metrics for found in self._subscriptions.values() for each in found)
+
+    def take(self, services: Collection[str], resource: Resource) -> int:
+        """Hand on what a process sent, which is of these services. Return how much of it was beyond the limits."""
+        now = self._clock.now().timestamp()
+        return max(
+            (each.take(resource, now) for service in services for each in self._subscriptions.get(service, ())),
+            default=0,
+        )

@@ -1,0 +1,169 @@
+"""Counts from the telemetry that OpenTelemetry sends to healthd. `receiver.py` hands it on, `totals.py` turns it into
+increases."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any, ClassVar
+
+from healthd.model import FailureKind
+from healthd.units import show_duration
+from healthd_gates.domain.evidence import Counts, Histogram, Lives
+from healthd_gates.sources.arm_look import ArmLook, Standpoint, combined
+from healthd_gates.sources.contract import Arm, Arms, Cursor, Look, SourceConfig, SourceContext, SourceUnavailable
+from healthd_gates.sources.inspection import missing_label
+from healthd_gates.sources.otlp.config import CONVENTIONS, OtlpConfig
+from healthd_gates.sources.otlp.receiver import Receiver
+from healthd_gates.sources.otlp.subscription import ArmHeard, ArmTerms, Subscription, Uses
+from healthd_gates.sources.otlp.totals import Increase, Process, from_json, histogram, to_json
+from healthd_gates.sources.selectors import Matcher, Selector
+
+_KEPT = 900.0  # seconds, after which a process that says nothing is gone
+_SHOWN = 5
+_NOTHING: frozenset[str] = frozenset()
+
+
+class Otlp:
+    """One gate's part of what arrives."""
+
+    config_model: ClassVar[type[SourceConfig]] = OtlpConfig
+
+    def __init__(self, config: OtlpConfig, arms: Arms, context: SourceContext) -> None:
+        if context.telemetry is None:
+            raise ValueError("the otlp source needs the daemon's receiver")
+        self._receiver: Receiver = context.telemetry
+        self._config, self._service, self._clock, self._redact = config, arms.service, context.clock, context.redact
+        self._terms = {
+            name: ArmTerms(config.expected(name, arm, arms.service), _uses_of(config, name, arm))
+            for name, arm in arms.named().items()
+        }
+        self._selectors = {name: config.selectors(name, arm) for name, arm in arms.named().items()}
+        self._edges = tuple(sorted({*config.edges, *context.edges}))
+        self._subscription: Subscription | None = None
+        self._leave: Callable[[], None] | None = None
+
+    async def observe(self, since: Cursor | None) -> Look:
+        now = self._clock.now()
+        at = now.timestamp()
+        subscription = self._subscribed(at if since is None else since["began"], at)
+        if since is None:
+            look = combined({name: ArmLook(None, {}) for name in self._terms}, now, None)
+            return replace(look, cursor={**look.cursor, "heard": dict.fromkeys(self._terms, at), "telemetry": {}})
+        subscription.drop_ended(at - _KEPT)
+        grids: list[list[float]] = []
+        telemetry, heard, arms = dict[str, Any](), dict[str, float](), dict[str, ArmLook]()
+        for name, arm in subscription.arms.items():
+            before = from_json(since["telemetry"].get(name, {}), since.get("grids", []))
+            last = since["heard"][name]
+            heard[name] = arm.heard or last
+            told, quiet = heard[name] != last, at - heard[name]
+            arms[name] = self._look(name, arm, before, subscription, told=told, quiet=quiet)
+            if arms[name].counts is not None:
+                before |= {process: own.over(before.get(process)) for process, own in arm.processes.items()}
+                before = {process: own for process, own in before.items() if own.heard >= at - _KEPT}
+            telemetry[name] = to_json(before, grids)
+        look = combined(arms, now, Standpoint.from_json(since))
+        return replace(look, cursor={**look.cursor, "heard": heard, "telemetry": telemetry, "grids": grids})
+
+    async def close(self) -> None:
+        if self._leave is not None:
+            self._leave()
+            self._leave, self._subscription = None, None
+
+    def _subscribed(self, began: float, opened: float) -> Subscription:
+        if self._subscription is None:
+            metrics = frozenset(each.name for own in self._selectors.values() for each in own.values())
+            instead = dict[str, str]()
+            if self._config.signal == "metrics" and not metrics:
+                metrics = frozenset(CONVENTIONS)
+                stable, older = CONVENTIONS
+                instead[older] = stable
+            self._subscription = Subscription(
+                self._terms,
+                metrics,
+                began,
+                opened,
+                instead=instead,
+                edges=self._edges,
+                per_second=Selector("any", (), self._config.latency_unit).per_second,
+            )
+            self._leave = self._receiver.subscribe(self._service, self._subscription)
+        return self._subscription
+
+    def _look(
+        self,
+        name: str,
+        arm: ArmHeard,
+        before: Mapping[str, Process],
+        subscription: Subscription,
+        *,
+        told: bool,
+        quiet: float,
+    ) -> ArmLook:
+        if (problem := self._problem(name, arm, subscription)) is not None:
+            return ArmLook(None, {}, 1, silence=problem)
+        if quiet > self._config.silent_after:
+            return ArmLook(None, {}, 1, silence=self._silence(subscription, quiet))
+        if not told:
+            return ArmLook(None, {})
+        increase, span = Increase(), 0.0
+        for process, own in arm.processes.items():
+            known = before.get(process)
+            increase.add(known, own, subscription.began)
+            if known is not None:
+                span = max(span, own.heard - known.heard)
+        notes = []
+        if increase.odd:
+            notes.append(f"{increase.odd} streams fell, which a cumulative one cannot: what they said is left out")
+        requests = increase.total("requests")
+        counts = Counts(requests, min(increase.total("errors"), requests), self._latency(increase, requests))
+        return ArmLook(
+            counts, {}, increase.gaps, increase.restarts, notes=tuple(notes), span=span, lives=Lives(increase.restarts)
+        )
+
+    def _latency(self, increase: Increase, requests: float) -> Histogram | None:
+        found = histogram(increase.amounts.get("latency", ())) if self._config.measures_latency else None
+        return found if found is not None and (found.total > 0 or not requests) else None
+
+    def _problem(self, name: str, arm: ArmHeard, subscription: Subscription) -> SourceUnavailable | None:
+        """Return what makes an arm's numbers wrong."""
+        if arm.left_out:
+            text = f"{arm.left_out} data points were beyond the limits of a gate: fewer attributes are needed"
+            return SourceUnavailable(FailureKind.UNEXPECTED_RESPONSE, text)
+        if len(arm.sampled) > 1:
+            text = "its spans were sampled with different probabilities: they are no fair sample of the requests"
+            return SourceUnavailable(FailureKind.UNEXPECTED_RESPONSE, text)
+        selectors = self._selectors[name]
+        used = {use for process in arm.processes.values() for uses in process.uses.values() for use in uses}
+        if "requests" in used and "errors" not in used and (errors := selectors.get("errors")) is not None:
+            labels = [dict.fromkeys(subscription.labels.get(errors.name, ()), "-")]
+            if (wrong := missing_label(errors, labels if labels[0] else [])) is not None:
+                return SourceUnavailable(FailureKind.MISCONFIGURED, f"errors: {wrong}")
+        return None
+
+    def _silence(self, subscription: Subscription, quiet: float) -> SourceUnavailable:
+        text = f"no telemetry of it came for {show_duration(round(quiet))}"
+        others = [
+            ", ".join(f"{attribute}={value}" if value else f"no {attribute}" for attribute, value in labels)
+            for labels, _ in subscription.others.most_common(_SHOWN)
+        ]
+        if others:
+            text = f"{text}; there is some with {'; '.join(others)}"
+        return SourceUnavailable(FailureKind.TIMEOUT, self._redact(text))
+
+
+def _uses_of(config: OtlpConfig, name: str, arm: Arm) -> Uses:
+    """Return what says for what an arm's streams count."""
+    selectors, conditions = config.selectors(name, arm), config.conditions_of(name, arm)
+    if selectors:
+        return lambda metric, labels: frozenset(use for use, each in selectors.items() if each.matches(metric, labels))
+    return lambda metric, labels: _by_convention(metric, labels, conditions)
+
+
+def _by_convention(metric: str, labels: Mapping[str, str], conditions: tuple[Matcher, ...]) -> frozenset[str]:
+    if not all(matcher.matches(labels) for matcher in conditions):
+        return _NOTHING
+    status = labels.get(CONVENTIONS.get(metric, ""), "")
+    failed = status.startswith("5") if status else "error.type" in labels
+    return frozenset({"requests", "latency", "errors"} if failed else {"requests", "latency"})
