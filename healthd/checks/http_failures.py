@@ -10,13 +10,17 @@ import ssl
 
 from healthd.checks.connect import Endpoint
 from healthd.checks.http_connection import HandshakeError
-from healthd.checks.http_response import BrokenOffError, EncodingError, ExchangeError, HungUpError
+from healthd.checks.http_response import BrokenOffError, EncodingError, ExchangeError, HungUpError, OtherHTTPError
 from healthd.checks.trust import explain_distrust
 from healthd.model import FailureKind
+
+_HTTP2 = "speaks HTTP/2 alone, and this check HTTP/1.1: ask another port, or check this one with tcp or tls"
 
 
 def explain_exchange(error: ExchangeError, endpoint: Endpoint) -> tuple[FailureKind, str]:
     match error:
+        case OtherHTTPError():
+            return FailureKind.UNEXPECTED_RESPONSE, f"{endpoint} {_HTTP2}"
         case HungUpError() if (refused := _client_refused(error.__cause__)) is not None:
             return FailureKind.TLS, f"{endpoint} {refused}"
         case HungUpError():
@@ -41,6 +45,8 @@ def explain_handshake(
         return explain_distrust(cause, server_name or endpoint.host)
     if (refused := _client_refused(cause)) is not None:
         return FailureKind.TLS, f"{endpoint} {refused}"
+    if "NO_APPLICATION_PROTOCOL" in str(getattr(cause, "reason", None)):
+        return FailureKind.TLS, f"{endpoint} {_HTTP2}"
     reason = getattr(cause, "reason", None) or getattr(cause, "strerror", None) or type(cause).__name__
     return FailureKind.TLS, f"{endpoint} completes no TLS handshake: {reason}"
 

@@ -34,6 +34,10 @@ class NotHTTPError(ExchangeError):
     """The bytes are no HTTP/1 response."""
 
 
+class OtherHTTPError(NotHTTPError):
+    """The bytes are HTTP/2."""
+
+
 class EncodingError(ExchangeError):
     """The body has a content encoding that was not asked for, or is not valid in the encoding that it names."""
 
@@ -89,7 +93,7 @@ class Response:
         try:
             messages, upgraded, rest = self._parser.feed_data(data)
         except HttpProcessingError as error:
-            raise NotHTTPError from error
+            raise (OtherHTTPError if self._message is None and _is_http2(data) else NotHTTPError) from error
         for message, payload in messages:
             self._begin(message, payload)
         if upgraded or rest:
@@ -132,6 +136,12 @@ class Response:
         self._take()
         if not self.is_over:
             raise BrokenOffError
+
+
+def _is_http2(data: bytes) -> bool:
+    """True if bytes begin as a server of HTTP/2 does: with a frame of settings, or one that ends the connection, of the
+    stream 0 (RFC 9113, 3.4)."""
+    return len(data) >= 9 and data[3] in (4, 7) and data[5:9] == bytes(4)
 
 
 class _Decoder:

@@ -14,6 +14,10 @@ from healthd.checks.contract import CheckConfig, CheckContext
 from healthd.checks.redis_state import RedisConfig, Standing, judge
 from healthd.model import FailureKind, Result, Status
 
+_NO_INFO = (
+    "it answers PING and has no command INFO, which tells role, memory and lag: give it back its name "
+    "(rename-command), or check the port with tcp"
+)
 _TRIES = 64  # keys to try until one belongs to the node that was asked: one in three or so does
 
 
@@ -52,6 +56,10 @@ class Redis:
         except (errors.ConnectionError, OSError) as error:
             if refusal is not None:  # as in protected mode: the server explains once and closes
                 raise refusal from error
+            raise
+        except errors.ResponseError as error:
+            if str(error).lower().startswith("unknown command"):
+                return Result.unhealthy(FailureKind.PERMISSION, _NO_INFO, latency=latency)
             raise
         cluster = await self._connection.figures("CLUSTER", "INFO") if info.get("cluster_enabled") == "1" else {}
         standing = Standing(info, cluster, refusal)

@@ -80,7 +80,11 @@ async def test_sendgrid(peer: Peer, answer: Answer, status: Status, kind: Failur
 
 @pytest.mark.parametrize(
     ("key", "mode", "restricted"),
-    [("sk_live_MARK", "live", False), ("rk_test_MARK", "test", True), ("whatever-MARK", None, False)],
+    [
+        ("sk_live_MARK", "live", False),
+        ("rk_test_MARK", "test", True),
+        ("whatever-MARK", None, False),
+    ],
 )
 async def test_stripe_says_the_mode(peer: Peer, key: str, mode: str | None, restricted: bool) -> None:
     """Live or test, restricted or not, by the key's prefix."""
@@ -101,6 +105,14 @@ async def test_stripe_version_and_path(peer: Peer) -> None:
     result = await ask(peer, "stripe", "/v1/account", Answer(json={"object": "account"}), **options)
     assert result.status is Status.HEALTHY
     assert peer.received[-1].headers["Stripe-Version"] == "2025-06-30.basil"
+
+
+async def test_stripe_organization(peer: Peer) -> None:
+    """Its key tells an account and a version with each request; what it may do its prefix does not tell."""
+    options = {"key": "sk_org_live_MARK", "context": "acct_1/acct_2", "api_version": "2025-06-30.basil", "mode": "live"}
+    result = await ask(peer, "stripe", STRIPE_BALANCE, third_parties.stripe_balance(), **options)
+    assert result.observed == {"statusCode": 200, "mode": "live", "restricted": None}
+    assert peer.received[-1].headers["Stripe-Context"] == "acct_1/acct_2"
 
 
 async def test_sendgrid_profile_has_no_scopes(peer: Peer) -> None:

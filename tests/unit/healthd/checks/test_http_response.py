@@ -12,6 +12,7 @@ from healthd.checks.http_response import (
     ExchangeError,
     HungUpError,
     NotHTTPError,
+    OtherHTTPError,
     Response,
 )
 
@@ -108,6 +109,22 @@ def test_refused(name: str, step: int) -> None:
     reply, error = REFUSED[name]
     with pytest.raises(ExchangeError) as refusal:
         read(reply, step)
+    assert type(refusal.value) is error
+
+
+@pytest.mark.parametrize(
+    ("frame", "error"),
+    [
+        (b"\0\0\x12\4\0\0\0\0\0" + 18 * b"\0", OtherHTTPError),
+        (b"\0\0\x08\7\0\0\0\0\0" + 8 * b"\0", OtherHTTPError),
+        (b"\0\0\x08\1\0\0\0\0\1", NotHTTPError),
+    ],
+    ids=["its settings", "its farewell", "other bytes"],
+)
+def test_http_2_is_told_as_such(frame: bytes, error: type[ExchangeError]) -> None:
+    """By the first frame of a server that speaks nothing else."""
+    with pytest.raises(NotHTTPError) as refusal:
+        Response("GET", LIMIT, LOOP).feed(frame)
     assert type(refusal.value) is error
 
 

@@ -43,6 +43,14 @@ def test_memory_counts_only_where_nothing_is_evicted() -> None:
     assert outcome(judged({**full, "mem_not_counted_for_evict": "30"})) == (Status.HEALTHY, None)
 
 
+def test_a_sentinel_is_told_as_one() -> None:
+    """It answers PING and INFO, and has no role."""
+    sentinel = {"redis_version": "7.2.0", "redis_mode": "sentinel", "sentinel_masters": "1"}
+    result = judged(sentinel, require="any")
+    assert outcome(result) == (Status.UNHEALTHY, FailureKind.MISCONFIGURED)
+    assert "a Sentinel" in result.message
+
+
 def test_idle_primary_does_not_make_a_lagging_replica() -> None:
     """An idle primary is heard of every ten seconds: silence within that is no lag, however strict the limit."""
     assert outcome(judged(REPLICA, require="replica", max_lag="1s")) == (Status.HEALTHY, None)
