@@ -1,6 +1,7 @@
 """`healthd gate simulate` and `healthd gate replay`: what a policy would say, without a daemon."""
 
 import json
+import re
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -60,6 +61,7 @@ def written(folder: Path, url: str) -> Path:
     checks = {"kind": "checks", "checks": ["process"]}
     compared = {"kind": "error_rate", "limit": None, "compare": {"to": "concurrent"}}
     configuration: dict[str, Any] = {
+        "actions": {"shift": {"kind": "webhook", "url": "https://example.com/", "secret": "0123456789abcdef"}},
         "services": {
             "api": {"source": source, "policy": "quick"},
             "pushed": {"source": {"kind": "push"}},
@@ -68,6 +70,12 @@ def written(folder: Path, url: str) -> Path:
             "quick": {"observe": {"min": "60s", "max": "10m"}, "criteria": [*limits, checks]},
             "against-old": {"observe": {"min": "60s", "max": "10m"}, "criteria": [compared]},
             "only-checks": {"criteria": [checks]},
+            "gradual": {
+                "observe": {"min": "60s", "max": "5m"},
+                "criteria": [{"kind": "error_rate", "limit": "5%", "compare": {"to": "concurrent"}}],
+                "ramp": {"budget": 100},
+                "on_ramp": ["shift"],
+            },
         },
     }
     file = folder / "healthd.yaml"
@@ -112,12 +120,25 @@ def test_a_replay_may_compare_with_another_version(config: Path) -> None:
     assert good["baseline"] == pytest.approx(1 / 200)
 
 
+def test_a_ramp_is_replayed_over_two_versions_that_ran_beside_each_other(config: Path) -> None:
+    """Each had twenty requests a second: a fifth of what the ramp would have given to the bad one is bad."""
+    beside = ("--policy", "gradual", "--baseline", "old")
+    good = replay(config, "api", "good", *beside, "--json")
+    assert (good.code, good.json()["weights"][-1][1], good.json()["harmed"]) == (0, 1.0, 0), good
+    bad = replay(config, "api", "bad", *beside)
+    assert bad.code == 1, bad
+    found = re.search(r"It would have had [\d.]+ % at .*; (\d+) requests harmed", " ".join(bad.out.split()))
+    assert found is not None, bad
+    assert 0 < int(found[1]) <= 150
+
+
 def test_what_cannot_be_replayed_is_3(config: Path, tmp_path: Path) -> None:
     """No such service or policy, a source without a memory, nothing but checks, no Prometheus."""
     for words, said in [
         (("nobody", "1"), "no service is called 'nobody'"),
         (("api", "1", "--policy", "nothing"), "no policy is called 'nothing'"),
         (("pushed", "1"), "a source of kind push keeps no past"),
+        (("api", "1", "--policy", "gradual"), "name it by --baseline"),
         (("api", "1", "--policy", "only-checks"), "have no past"),
         (("api", '1"}'), "VERSION: version"),
     ]:

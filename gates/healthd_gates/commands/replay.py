@@ -22,12 +22,15 @@ from healthd.runtime.redaction import Redactor, secrets_of
 from healthd.units import show_duration
 from healthd_gates.client.exit_codes import FAILED, INCONCLUSIVE, PASSED
 from healthd_gates.commands.arms import arm, arm_options
+from healthd_gates.commands.ramp_table import after
 from healthd_gates.commands.settings import policy_of, service_of, settings_of
 from healthd_gates.commands.view import WIDE, criteria_table, evidence_line
 from healthd_gates.config.settings import Config
+from healthd_gates.domain import ramp_wording
 from healthd_gates.domain.evidence import Standing, Verdict
 from healthd_gates.domain.request import Version
 from healthd_gates.engine.backtest import Deploy, NotReplayable, replay, replayed_rules
+from healthd_gates.engine.ramp_replay import Replayed
 from healthd_gates.engine.spec import GateSpec
 from healthd_gates.schema.gate import StandingDocument
 from healthd_gates.sources.contract import ArmError, SourceContext, SourceUnavailable
@@ -64,7 +67,8 @@ def replay_command(
 
     Says what a gate would have said, had VERSION of SERVICE been deployed at that time. The numbers are those that the
     service's own source (prometheus) has stored; no daemon is asked and nothing is rolled back. What only the moment
-    itself could answer, checks and smoke requests, is left out. Exit codes are those of `verify`.
+    itself could answer, checks and smoke requests, is left out. Under a policy with a ramp each version has the part of
+    the requests that the ramp would have given to it. Exit codes are those of `verify`.
 
     \b
     healthd gate replay api 1.4.2 --at 2026-11-01T12:00:00Z -c healthd.yaml
@@ -84,22 +88,22 @@ def replay_command(
     )
     try:
         _, left_out = replayed_rules(GateSpec(deploy.policy, chosen))
-        standings = asyncio.run(_replay(deploy, settings))
+        looks = asyncio.run(_replay(deploy, settings))
     except (NotReplayable, ArmError, SourceUnavailable) as error:
         fail(str(error))
     except KeyError as error:
         fail(f"service {service} has no target {error}")
-    if not standings:
+    if not looks:
         fail("there is no interval between then and now")
-    (_print_json if as_json else _print)(deploy, standings, left_out)
-    sys.exit(_CODES[standings[-1].verdict])
+    (_print_json if as_json else _print)(deploy, looks, left_out)
+    sys.exit(_CODES[looks[-1].standing.verdict])
 
 
-async def _replay(deploy: Deploy, settings: Config) -> list[Standing]:
+async def _replay(deploy: Deploy, settings: Config) -> list[Replayed]:
     context = SourceContext(
         SystemClock(), Redactor(secrets_of(settings)), GateSpec(deploy.policy, deploy.service).edges
     )
-    return [standing async for standing in replay(deploy, context)]
+    return [look async for look in replay(deploy, context)]
 
 
 def _version(said: dict[str, Any], name: str) -> Version:
@@ -110,19 +114,30 @@ def _version(said: dict[str, Any], name: str) -> Version:
         raise click.UsageError(f"{name}: {'.'.join(map(str, problem['loc']))}: {problem['msg']}") from None
 
 
-def _print_json(_deploy: Deploy, standings: list[Standing], left_out: tuple[str, ...]) -> None:
+def _print_json(_deploy: Deploy, looks: list[Replayed], left_out: tuple[str, ...]) -> None:
+    standings, weights = [look.standing for look in looks], _weights(looks)
     last = standings[-1]
     document = {
         "verdict": last.verdict,
         "seconds": last.elapsed_seconds,
         "left_out": left_out,
+        **({"harmed": looks[-1].harmed, "weights": weights} if looks[-1].weight is not None else {}),
         "standings": [StandingDocument.of(standing).model_dump(mode="json") for standing in standings],
     }
     click.echo(json.dumps(document, indent=2))
 
 
-def _print(deploy: Deploy, standings: list[Standing], left_out: tuple[str, ...]) -> None:
-    console = terminal()
+def _weights(looks: list[Replayed]) -> list[tuple[float, float]]:
+    """Return the seconds after which a ramp had another weight, and the weight."""
+    found: list[tuple[float, float]] = []
+    for look in looks:
+        if look.weight and (not found or look.weight != found[-1][1]):
+            found.append((look.standing.elapsed_seconds, look.weight))
+    return found
+
+
+def _print(deploy: Deploy, looks: list[Replayed], left_out: tuple[str, ...]) -> None:
+    console, standings = terminal(), [look.standing for look in looks]
     said = f"{deploy.service_name} {deploy.candidate.version}, as if switched at {deploy.switched:%Y-%m-%d %H:%M:%S %Z}"
     echo(console, Text(said))
     if left_out:
@@ -137,6 +152,9 @@ def _print(deploy: Deploy, standings: list[Standing], left_out: tuple[str, ...])
     echo(console, criteria_table(last, wide=console.width >= WIDE), evidence_line(last))
     for criterion in last.criteria:
         echo(console, Text(f"  {criterion.sentence}", style="dim"))
+    if looks[-1].weight is not None:
+        shown = [f"{ramp_wording.percent(weight)} at {after(seconds)}" for seconds, weight in _weights(looks)]
+        echo(console, f"It would have had {', '.join(shown) or 'no traffic'}; {looks[-1].harmed:,.0f} requests harmed.")
     verdict = standings[-1].verdict
     took = show_duration(last.elapsed_seconds)
     echo(console, Text(f"{verdict} after {took}" if verdict else f"no verdict yet after {took}", style="bold"))

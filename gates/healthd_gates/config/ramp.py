@@ -45,6 +45,10 @@ class Ramp(Model):
                 raise ValueError(f"{key} has no meaning {with_steps}: leave it out, {other} says it")
         if any(not GRAIN <= step <= 1 for step in self.steps):
             raise ValueError(f"steps lie between {GRAIN:.2%} and 100%, which is all of the traffic")
+        if self.steps and self.steps[0] >= 1:
+            raise ValueError(
+                "steps begin with 100%, beside which no baseline is left: begin with less, such as [1%, 5%, 25%]"
+            )
         if any(not low < high for low, high in zip(self.steps, self.steps[1:], strict=False)):
             raise ValueError("steps must grow, such as [1%, 5%, 25%, 100%]: a ramp is never narrowed")
         if any(not GRAIN <= mark <= 1 for mark in self.pause_before):

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from healthd_gates.config.policy import Policy
 from healthd_gates.config.settings import Service
 from healthd_gates.config.unanswerable import unanswerable
-from healthd_gates.domain.evidence import Evidence, Standing
+from healthd_gates.domain.evidence import Evidence
 from healthd_gates.domain.request import Version
 from healthd_gates.engine.history import BEFORE, as_baseline, history_step, merged
+from healthd_gates.engine.ramp_replay import Replayed, replayed_ramp
 from healthd_gates.engine.spec import GateSpec, ReadSource, arms_of
 from healthd_gates.judge.judge import Judge
 from healthd_gates.judge.rules import Rules
@@ -50,8 +51,8 @@ def replayed_rules(spec: GateSpec) -> tuple[Rules, tuple[str, ...]]:
     return replace(rules, criteria=kept), left_out
 
 
-async def replay(deploy: Deploy, context: SourceContext) -> AsyncIterator[Standing]:
-    """Yield the standing after each interval, up to the verdict.
+async def replay(deploy: Deploy, context: SourceContext) -> AsyncIterator[Replayed]:
+    """Yield the standing after each interval, up to the verdict; of a ramp with its weight.
 
     Raises NotReplayable, ArmError if the source cannot tell the arms apart, SourceUnavailable.
     """
@@ -64,21 +65,33 @@ async def replay(deploy: Deploy, context: SourceContext) -> AsyncIterator[Standi
     for source in spec.sources:
         if not issubclass(find_kind(source.config.kind), HistoricalSource):
             raise NotReplayable(f"a source of kind {source.config.kind} keeps no past; prometheus does")
+    if deploy.policy.ramp is not None and deploy.baseline is None:
+        raise NotReplayable("the policy has a ramp, which compares with the version beside it: name it by --baseline")
     arms = arms_of(deploy.service_name, service, deploy.candidate, deploy.baseline)
     opened = [(each, build_source(each.config, arms, each.context(context))) for each in spec.sources]
     try:
         step = history_step(deploy.policy.interval)
-        judge = Judge(rules, as_baseline(await _past(opened, deploy.switched - BEFORE, deploy.switched, step)))
-        longest = deploy.policy.initial_delay + deploy.policy.observe.max + deploy.policy.interval
+        history = as_baseline(await _past(opened, deploy.switched - BEFORE, deploy.switched, step))
+        longest = rules.timing.initial_delay + rules.timing.maximum + deploy.policy.interval
         end = min(deploy.until, deploy.switched + timedelta(seconds=longest))
-        for evidence in await _past(opened, deploy.switched, end, deploy.policy.interval):
-            standing = judge.step(evidence)
-            yield standing
-            if standing.verdict is not None:
-                return
+        evidence = await _past(opened, deploy.switched, end, deploy.policy.interval)
+        if deploy.policy.ramp is None:
+            replayed = _judged(Judge(rules, history), evidence)
+        else:
+            replayed = replayed_ramp(spec, rules, history, evidence, deploy.switched)
+        for look in replayed:
+            yield look
     finally:
-        for _, each in opened:
-            await each.close()
+        for _, reader in opened:
+            await reader.close()
+
+
+def _judged(judge: Judge, evidence: Sequence[Evidence]) -> Iterator[Replayed]:
+    for each in evidence:
+        standing = judge.step(each)
+        yield Replayed(standing)
+        if standing.verdict is not None:
+            return
 
 
 async def _past(

@@ -1,26 +1,18 @@
-"""Simulates ramps: how much a bad release harms, and how long a good one takes to have all of the traffic.
-
-The steps are those of a gate (`transitions.on_ramp_look`), its judge and its evidence are the real ones; only the
-traffic is drawn, and the balancer does what it is told.
-"""
+"""Simulates ramps on traffic that is drawn: how much a bad release harms, and how long a good one takes to have all."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from dataclasses import dataclass
 from random import Random
 from statistics import mean
 
 from healthd_gates.config.policy import Policy
-from healthd_gates.domain.action_order import ActionRun, Occasion, OrderState
 from healthd_gates.domain.evidence import Verdict
-from healthd_gates.domain.gate import Decision, Gate, GateState
-from healthd_gates.domain.request import Deployment, Version
-from healthd_gates.engine import ramping, transitions
+from healthd_gates.domain.gate import Decision
 from healthd_gates.engine.rollback_confirmation import bounds_of
 from healthd_gates.engine.spec import GateSpec
-from healthd_gates.judge.judge import Judge
+from healthd_gates.engine.virtual_ramp import VirtualRamp, unpaused
 from healthd_gates.judge.rules import Rules
 from healthd_gates.judge.simulated_traffic import START, Change, Service, Traffic
 from healthd_gates.judge.simulation import at_most, reached, with_traffic_alone
@@ -60,8 +52,7 @@ def forecast_ramp(
     a change of weight takes. Changes of latency are left out if no criterion reads it. A paused ramp goes on at once.
     """
     assert policy.ramp is not None
-    unpaused = policy.model_copy(update={"ramp": policy.ramp.model_copy(update={"pause_before": ()})})
-    spec = GateSpec(unpaused, None)
+    spec = GateSpec(unpaused(policy), None)
     rules = with_traffic_alone(spec.verdict_rules)
     looks_at_latency = any(rule.reads_latency for rule in rules.criteria)
     return [
@@ -88,8 +79,7 @@ def _forecast(
     spec: GateSpec, rules: Rules, traffic: Traffic, change: Change, action: float, runs: int, seed: int
 ) -> RampForecast:
     found = [
-        _Simulated(spec, rules, traffic, change, action, Random(f"{seed} {change.name} {run}")).run()
-        for run in range(runs)
+        _simulated(spec, rules, traffic, change, action, Random(f"{seed} {change.name} {run}")) for run in range(runs)
     ]
     failed = sum(run.decision.verdict is Verdict.FAIL for run in found)
     back = sorted(run.seconds + action for run in found if run.is_back)
@@ -114,97 +104,17 @@ def _forecast(
     )
 
 
-class _Simulated:
-    """One gate, and a balancer that takes `action` seconds for each change of weight."""
-
-    def __init__(
-        self, spec: GateSpec, rules: Rules, traffic: Traffic, change: Change, action: float, random: Random
-    ) -> None:
-        self._spec, self._rules, self._action = spec, rules, action
-        self._service = Service(rules, traffic, change, random)
-        self._requests = traffic.candidate + traffic.baseline
-        self._bad = max(self._service.harm(bound.reading) for bound in bounds_of(spec.policy))
-        self._gate = _gate(spec.policy)
-        self._weights = [(0.0, 0.0)]
-        self._orders: list[ActionRun] = []
-        self._harmed = 0.0
-
-    def run(self) -> _Run:
-        """Run it until its decision."""
-        history = list(self._service.history())
-        judge, widening = Judge(self._rules, history), ramping.Widening(self._spec.policy, self._rules, history)
-        interval, elapsed = self._rules.timing.interval, 0.0
-        while self._gate.decision is None:
-            assert self._gate.ramp is not None
-            elapsed += interval
-            evidence = self._service.interval_at(self._share(elapsed - interval, elapsed), elapsed)
-            self._harmed += self._requests * self._share(elapsed - interval, elapsed) * interval * self._bad
-            standing = judge.step(evidence)
-            widening.take(evidence)
-            seen, orders = widening.look(self._gate.ramp), self._done_by(evidence.at)
-            step = transitions.on_ramp_look(self._gate, standing, (), seen, orders, self._spec, evidence.at)
-            if ramping.is_filled_by(self._gate, step):
-                judge.end_within(self._spec.policy.observe.max)
-            self._order(step.gate, evidence.at, elapsed)
-            self._gate = self._answered(step.gate, evidence.at)
-        return self._over(elapsed)
-
-    def _share(self, since: float, until: float) -> float:
-        """Return the mean weight in force between two moments."""
-        total = 0.0
-        for place, (at, weight) in enumerate(self._weights):
-            end = self._weights[place + 1][0] if place + 1 < len(self._weights) else until
-            total += weight * max(0.0, min(end, until) - max(at, since))
-        return total / (until - since)
-
-    def _order(self, gate: Gate, moment: datetime, elapsed: float) -> None:
-        ramp = gate.ramp
-        if ramp is None or ramp.weight == self._weights[-1][1]:
-            return
-        self._weights.append((elapsed + self._action, ramp.weight))
-        key, done = f"{gate.id}:{ramp.purpose}:shift", moment + timedelta(seconds=self._action)
-        due = (OrderState.DUE, moment, moment, 0, "", 1)
-        self._orders = [ActionRun(key, gate.id, 0, "shift", Occasion.RAMP, *due, finished_at=done, weight=ramp.weight)]
-
-    def _done_by(self, moment: datetime) -> list[ActionRun]:
-        return [
-            replace(order, state=OrderState.DONE)
-            if order.finished_at and order.finished_at <= moment
-            else replace(order, finished_at=None)
-            for order in self._orders
-        ]
-
-    def _answered(self, gate: Gate, moment: datetime) -> Gate:
-        """Return a gate that waits for a person as one whose time to decide is over."""
-        if gate.state is not GateState.HELD:
-            return gate
-        return transitions.on_hold_timeout(gate, self._spec, moment).gate
-
-    def _over(self, elapsed: float) -> _Run:
-        decision, ramp = self._gate.decision, self._gate.ramp
-        assert decision is not None
-        assert ramp is not None
-        if decision.counts_as is Verdict.FAIL:  # the way back takes as long as a widening
-            self._harmed += self._requests * self._share(elapsed, elapsed + self._action) * self._action * self._bad
-        full = (ramp.full_at - START).total_seconds() if ramp.full_at is not None else None
-        return _Run(decision, elapsed, self._harmed, tuple(self._weights[1:]), full)
-
-
-def _gate(policy: Policy) -> Gate:
-    """Return the gate of a release that begins now."""
-    state = GateState.SETTLING if policy.initial_delay else GateState.RAMPING
-    timing = policy.verdict_rules().timing
-    return Gate(
-        id="simulated",
-        service="simulated",
-        policy="simulated",
-        candidate=Version(version="candidate"),
-        baseline=Version(version="baseline"),
-        deployment=Deployment(),
-        rollback_mode="auto",
-        caller="simulated",
-        state=state,
-        created_at=START,
-        decides_by=START + timedelta(seconds=timing.initial_delay + timing.maximum),
-        ramp=ramping.begin(policy, START),
-    )
+def _simulated(spec: GateSpec, rules: Rules, traffic: Traffic, change: Change, action: float, random: Random) -> _Run:
+    """Run one gate until its decision."""
+    service = Service(rules, traffic, change, random)
+    requests = traffic.candidate + traffic.baseline
+    bad = max(service.harm(bound.reading) for bound in bounds_of(spec.policy))
+    ramp = VirtualRamp(spec, rules, list(service.history()), START, action)
+    interval, harmed = rules.timing.interval, 0.0
+    while (decision := ramp.gate.decision) is None:
+        share = ramp.share(interval)
+        harmed += requests * share * interval * bad
+        ramp.look(service.interval_at(share, ramp.elapsed + interval))
+    if decision.counts_as is Verdict.FAIL:  # the way back takes as long as a widening
+        harmed += requests * ramp.share(action) * action * bad
+    return _Run(decision, ramp.elapsed, harmed, ramp.weights, ramp.full_after)

@@ -59,6 +59,11 @@ def test_what_it_says_to_the_judge() -> None:
     assert Ramp.model_validate({"steps": ["1%", "100%"], "step_timeout": "60s"}).longest == 120
 
 
+def test_steps_that_compare_nothing_are_refused() -> None:
+    with pytest.raises(ValidationError, match=r"begin with less, such as \[1%, 5%, 25%\]"):
+        Ramp.model_validate({"steps": ["100%"]})
+
+
 @pytest.mark.parametrize("ramp", [{}, {"budget": 50}, {"steps": ["1%", "50%"], "step_timeout": "60s"}])
 def test_the_journals_copy_of_a_policy_is_the_same(ramp: dict[str, Any]) -> None:
     policy = Policy.model_validate({**CANARY, "ramp": ramp})

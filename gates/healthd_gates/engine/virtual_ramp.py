@@ -1,0 +1,117 @@
+"""One gate with a ramp in virtual time, against a balancer that does what it is told.
+
+The steps are those of a gate (`transitions.on_ramp_look`), and its judge is the real one: what is simulated or replayed
+is widened as a gate would widen it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from healthd_gates.config.policy import Policy
+from healthd_gates.domain.action_order import ActionRun, Occasion, OrderState
+from healthd_gates.domain.evidence import Evidence, Standing
+from healthd_gates.domain.gate import Gate, GateState
+from healthd_gates.domain.request import Deployment, Version
+from healthd_gates.engine import ramping, transitions
+from healthd_gates.engine.spec import GateSpec
+from healthd_gates.judge.judge import Judge
+from healthd_gates.judge.rules import Rules
+
+
+class VirtualRamp:
+    """One gate, and a balancer that takes `action` seconds for each change of weight."""
+
+    def __init__(
+        self, spec: GateSpec, rules: Rules, history: Sequence[Evidence], start: datetime, action: float
+    ) -> None:
+        self._spec, self._start, self._action = spec, start, action
+        self._judge, self._widening = Judge(rules, history), ramping.Widening(spec.policy, rules, history)
+        self._weights = [(0.0, 0.0)]
+        self._orders: list[ActionRun] = []
+        self.elapsed = 0.0
+        self.gate = _gate(spec.policy, start)
+
+    @property
+    def weights(self) -> tuple[tuple[float, float], ...]:
+        """When each weight was in force, in seconds after the start, and the weight."""
+        return tuple(self._weights[1:])
+
+    @property
+    def full_after(self) -> float | None:
+        """Seconds until the candidate was seen to have all of the traffic, None before."""
+        full = self.gate.ramp.full_at if self.gate.ramp is not None else None
+        return (full - self._start).total_seconds() if full is not None else None
+
+    def share(self, seconds: float) -> float:
+        """Return the mean weight in force in the seconds to come, unless another one is ordered meanwhile."""
+        since, until, total = self.elapsed, self.elapsed + seconds, 0.0
+        for place, (at, weight) in enumerate(self._weights):
+            end = self._weights[place + 1][0] if place + 1 < len(self._weights) else until
+            total += weight * max(0.0, min(end, until) - max(at, since))
+        return total / seconds
+
+    def look(self, evidence: Evidence) -> Standing:
+        """Take the next look, and decide or widen as a gate does."""
+        assert self.gate.ramp is not None
+        self.elapsed += evidence.seconds
+        standing = self._judge.step(evidence)
+        self._widening.take(evidence)
+        seen, orders = self._widening.look(self.gate.ramp), self._done_by(evidence.at)
+        step = transitions.on_ramp_look(self.gate, standing, (), seen, orders, self._spec, evidence.at)
+        if ramping.is_filled_by(self.gate, step):
+            self._judge.end_within(self._spec.policy.observe.max)
+        self._order(step.gate, evidence.at)
+        self.gate = self._answered(step.gate, evidence.at)
+        return self.gate.standing or standing
+
+    def _order(self, gate: Gate, moment: datetime) -> None:
+        ramp = gate.ramp
+        if ramp is None or ramp.weight == self._weights[-1][1]:
+            return
+        self._weights.append((self.elapsed + self._action, ramp.weight))
+        key, done = f"{gate.id}:{ramp.purpose}:shift", moment + timedelta(seconds=self._action)
+        due = (OrderState.DUE, moment, moment, 0, "", 1)
+        self._orders = [ActionRun(key, gate.id, 0, "shift", Occasion.RAMP, *due, finished_at=done, weight=ramp.weight)]
+
+    def _done_by(self, moment: datetime) -> list[ActionRun]:
+        return [
+            replace(order, state=OrderState.DONE)
+            if order.finished_at and order.finished_at <= moment
+            else replace(order, finished_at=None)
+            for order in self._orders
+        ]
+
+    def _answered(self, gate: Gate, moment: datetime) -> Gate:
+        """Return a gate that waits for a person as one whose time to decide is over."""
+        if gate.state is not GateState.HELD:
+            return gate
+        return transitions.on_hold_timeout(gate, self._spec, moment).gate
+
+
+def unpaused(policy: Policy) -> Policy:
+    """Return a policy whose ramp asks nobody: people let it go on at once."""
+    assert policy.ramp is not None
+    return policy.model_copy(update={"ramp": policy.ramp.model_copy(update={"pause_before": ()})})
+
+
+def _gate(policy: Policy, start: datetime) -> Gate:
+    """Return the gate of a release that begins now."""
+    state = GateState.SETTLING if policy.initial_delay else GateState.RAMPING
+    timing = policy.verdict_rules().timing
+    return Gate(
+        id="virtual",
+        service="virtual",
+        policy="virtual",
+        candidate=Version(version="candidate"),
+        baseline=Version(version="baseline"),
+        deployment=Deployment(),
+        rollback_mode="auto",
+        caller="virtual",
+        state=state,
+        created_at=start,
+        decides_by=start + timedelta(seconds=timing.initial_delay + timing.maximum),
+        ramp=ramping.begin(policy, start),
+    )
