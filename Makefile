@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 COMPILE = $(BIN)/uv pip compile -q --universal --generate-hashes --no-header --no-annotate
-WORKERS ?= 3
+WORKERS ?= 4
 # Tests start hundreds of programs: each would compile all of its modules anew.
 unexport PYTHONDONTWRITEBYTECODE
 # Tests without a server, a database or a tool of others; gates in virtual time and what is proven of the judge by many
@@ -18,7 +18,8 @@ SLOW_PROOFS = $(addprefix --ignore=tests/unit/gates/judge/test_, false_rollback.
 run: $(VENV)/.run
 	PYTHONPATH=$(CURDIR)/gates:$(CURDIR)/deploy $(BIN)/python -m healthd run
 
-# In the order of the folders, the long files first: by number of tests, the longest would come last and alone.
+# In the order that tests/conftest.py gives, the long files first: by number of tests, the longest would come last and
+# alone. Many tests wait most of their time: two processors bear four workers.
 test: install
 	$(BIN)/python -m tests.servers.install
 	$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder

@@ -20,6 +20,18 @@ if TYPE_CHECKING:
     from tests.servers import peers, postgresql, redis, tls
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Where several workers share the machine, mix the files of unit tests, which compute, among all others, which
+    mostly wait for programs: one kind after the other would first leave processors idle, and then fight for them."""
+    if not hasattr(config, "workerinput"):
+        return
+    files = list(dict.fromkeys(item.path for item in items))
+    unit = Path(__file__).with_name("unit")
+    kinds = [[path for path in files if path.is_relative_to(unit) is computes] for computes in (False, True)]
+    places = {path: index / len(kind) for kind in kinds for index, path in enumerate(kind)}
+    items.sort(key=lambda item: places[item.path])
+
+
 @pytest.fixture(scope="session")
 def postgresql_server() -> Iterator[postgresql.PostgreSQL]:
     """A primary. Change nothing in it but what is in a database of your own."""
