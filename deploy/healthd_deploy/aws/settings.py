@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
-from healthd.config.settings import Model, Name
+from healthd.config.model import Model, Name
 from healthd.units import Duration, Span
 from healthd.wording import shape
 from healthd_deploy.core.settings import DeployConfig, GatePlan

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field, SecretStr, StringConstraints
 
-from healthd.config.settings import Model, Name
+from healthd.config.model import Model, Name
 from healthd.units import Duration, Span
 from healthd.wording import shape
 

@@ -8,7 +8,7 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, SecretStr, StringConstraints, model_validator
 
-from healthd.config.settings import Model, Name
+from healthd.config.model import Model, Name
 from healthd.units import Duration, Size
 from healthd.wording import shape
 from healthd_deploy.core.settings import DeployConfig

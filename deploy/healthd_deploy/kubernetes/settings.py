@@ -8,7 +8,7 @@ from typing import Annotated, NamedTuple
 
 from pydantic import AfterValidator, Field, StringConstraints
 
-from healthd.config.settings import Model, Name
+from healthd.config.model import Model, Name
 from healthd.units import Duration, Span
 from healthd.wording import shape
 from healthd_deploy.core.settings import DeployConfig

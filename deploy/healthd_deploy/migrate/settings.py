@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field, SecretStr, StringConstraints, model_
 from healthd.addresses.mongodb import read_mongodb
 from healthd.addresses.postgresql import read_postgresql
 from healthd.checks.database import checked_uri
-from healthd.config.settings import Model
+from healthd.config.model import Model
 from healthd.units import Duration, Span
 from healthd.wording import shape
 

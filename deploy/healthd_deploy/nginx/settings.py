@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints, field_validator
 
-from healthd.config.settings import Model, Name
+from healthd.config.model import Model, Name
 from healthd.units import Duration, Span
 from healthd.wording import shape
 from healthd_deploy.core.settings import BlueGreenPlan, DeployConfig
