@@ -11,8 +11,7 @@ from math import log1p
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from scipy.special import gammaln, logsumexp
-from scipy.stats import binom, nbinom, poisson
+from scipy.special import gammaln, logsumexp, xlog1py, xlogy  # scipy.stats takes seconds to import
 
 from healthd_gates.judge.evalues import harm_above, harm_rate, harm_ratio, safe_below, safe_ratio
 from healthd_gates.judge.interval import RateInterval
@@ -29,10 +28,10 @@ SIZES = (1, 2, 5, 50, 500)
 def log_counts(size: int, rate: float, correlation: float) -> NDArray[np.float64]:
     """ln P(count) of a beta-binomial; a binomial without correlation."""
     x = np.arange(size + 1)
-    if correlation == 0:
-        return np.asarray(binom.logpmf(x, size, rate))
-    a, b = rate * (1 / correlation - 1), (1 - rate) * (1 / correlation - 1)
     choose = gammaln(size + 1) - gammaln(x + 1) - gammaln(size - x + 1)
+    if correlation == 0:
+        return np.asarray(choose + xlogy(x, rate) + xlog1py(size - x, -rate))
+    a, b = rate * (1 / correlation - 1), (1 - rate) * (1 / correlation - 1)
     beta = gammaln(x + a) + gammaln(size - x + b) - gammaln(size + a + b)
     return np.asarray(choose + beta - gammaln(a) - gammaln(b) + gammaln(a + b))
 
@@ -157,8 +156,10 @@ def log_events(mean: float, spread: float, most: int = 400) -> NDArray[np.float6
     """ln P(events) of a negative binomial with variance mean · (1 + spread); Poisson without a spread."""
     x = np.arange(most + 1)
     if spread == 0:
-        return np.asarray(poisson.logpmf(x, mean))
-    return np.asarray(nbinom.logpmf(x, mean / spread, 1 / (1 + spread)))
+        return np.asarray(xlogy(x, mean) - gammaln(x + 1) - mean)
+    size, share = mean / spread, 1 / (1 + spread)
+    ways = gammaln(x + size) - gammaln(x + 1) - gammaln(size)
+    return np.asarray(ways + xlogy(size, share) + xlog1py(x, -share))
 
 
 @pytest.mark.parametrize("assumed", [0.01, 0.5, 4.0])
