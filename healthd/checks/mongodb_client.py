@@ -8,8 +8,6 @@ Each member of the deployment is watched by one task, or thread, for as long as 
 from __future__ import annotations
 
 import asyncio
-import os
-import re
 from collections import Counter
 from collections.abc import Coroutine
 from typing import Annotated, Any
@@ -25,6 +23,7 @@ from healthd.addresses.words import split
 from healthd.checks.database import checked_uri, first_line
 from healthd.checks.failures import classify
 from healthd.checks.mongodb_driver import Driver, connect, drop
+from healthd.checks.refused import in_words
 from healthd.model import FailureKind, Result
 
 # Errors of a server, or of the network to it; any other is a bug of ours and left to the monitor.
@@ -32,7 +31,6 @@ FAILURES: tuple[type[Exception], ...] = (errors.PyMongoError, OSError, EOFError)
 # Errors whose reason is that of the members: nobody could be asked, or the one that was is lost to those who watch it.
 _SAID_BY_MEMBERS = (errors.ServerSelectionTimeoutError, errors._OperationCancelled)
 
-_CONNECT_CALL = re.compile(r"\[Errno (\d+)\] Connect call failed \([^)]*\)")  # asyncio's words for the system's reason
 _SLICE = 0.5  # seconds by which PyMongo overruns its own timeout: it looks no sooner (MIN_HEARTBEAT_INTERVAL)
 _CODES = {
     11: FailureKind.AUTH, 18: FailureKind.AUTH, 334: FailureKind.AUTH, 8000: FailureKind.AUTH,
@@ -217,4 +215,4 @@ def _text(error: BaseException) -> str:
     if isinstance(error, errors.OperationFailure) and error.details:
         return str(error.details.get("errmsg", "refused"))
     text = first_line(error).partition(" (configured timeouts")[0].partition(", Timeout:")[0]
-    return _CONNECT_CALL.sub(lambda found: f"[Errno {found[1]}] {os.strerror(int(found[1]))}", text)
+    return in_words(text)

@@ -15,6 +15,7 @@ from redis.asyncio.connection import AbstractConnection, ConnectionPool
 from healthd.addresses.redis import read_redis
 from healthd.checks.database import checked_uri, first_line
 from healthd.checks.failures import classify
+from healthd.checks.refused import in_words
 from healthd.model import FailureKind, Result
 from healthd.runtime.clock import Clock
 
@@ -164,8 +165,8 @@ def failure(error: BaseException, **seen: Any) -> Result:
             return Result.unhealthy(kind, text, **seen)
     for kind_of_error in type(error).__mro__:
         if kind_of_error in _KINDS:
-            return Result.unhealthy(_KINDS[kind_of_error], text, **seen)
-    kind = classify(error)
+            return Result.unhealthy(_KINDS[kind_of_error], in_words(text), **seen)
+    text, kind = in_words(text), classify(error)
     if kind is FailureKind.INTERNAL and isinstance(error, errors.ConnectionError):
         kind = FailureKind.CONNECT
     return Result.unhealthy(kind, text, **seen)
