@@ -8,6 +8,7 @@ import asyncio
 import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from types import ModuleType
 from typing import Any
 
 from aiohttp import web
@@ -118,8 +119,7 @@ class Telemetry:
 
     async def _metrics(self, call: Call[MetricsSent, Nothing]) -> web.Response:
         sources = self._sources()
-        from healthd_gates.sources.otlp import decode  # with the messages of OpenTelemetry, which only the extra has
-
+        decode = await asyncio.to_thread(_loaded)
         as_json = call.request.content_type == _JSON
         body, wants = call.body.raw, self._receiver.wants
         export = await self._decoded(lambda: decode.decode_metrics(body, wants, as_json=as_json))
@@ -128,8 +128,7 @@ class Telemetry:
 
     async def _spans(self, call: Call[SpansSent, Nothing]) -> web.Response:
         sources = self._sources()
-        from healthd_gates.sources.otlp import decode
-
+        decode = await asyncio.to_thread(_loaded)
         as_json = call.request.content_type == _JSON
         body = call.body.raw
         export = await self._decoded(lambda: decode.decode_spans(body, as_json=as_json))
@@ -170,6 +169,8 @@ class Telemetry:
         for resource in export.resources:
             services = {name for name, own in sources.items() if any(each.takes(name, resource.labels) for each in own)}
             reached = {name for name in services if self._reach.reaches(call.caller, name)}
+            if not services:
+                self._receiver.note_stranger(resource.labels.get(SERVICE, "")[:64])
             known, taken = known or bool(services), taken or bool(reached)
             if services and not reached:
                 beyond |= services
@@ -185,6 +186,14 @@ class Telemetry:
         if export.resources and not known:
             problems.append(_nobodys(export.resources, sources))
         return rejected, "; ".join(dict.fromkeys(problems))
+
+
+def _loaded() -> ModuleType:
+    """Return what decodes, with the messages of OpenTelemetry, which only the extra has. The first call loads them,
+    which takes a while."""
+    from healthd_gates.sources.otlp import decode
+
+    return decode
 
 
 def _nobodys(resources: Sequence[Resource], sources: Mapping[str, list[OtlpConfig]]) -> str:

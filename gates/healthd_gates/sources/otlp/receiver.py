@@ -8,6 +8,8 @@ from healthd.runtime.clock import Clock
 from healthd_gates.sources.otlp.messages import Resource
 from healthd_gates.sources.otlp.subscription import Subscription
 
+_MOST_STRANGERS = 20
+
 
 class Receiver:
     """The gates of this process that count by telemetry, by service."""
@@ -15,6 +17,14 @@ class Receiver:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._subscriptions: dict[str, list[Subscription]] = {}
+        self.strangers: dict[str, None] = {}
+        """The newest service names of telemetry that no service counts by, of which SDKs do not always tell."""
+
+    def note_stranger(self, name: str) -> None:
+        self.strangers.pop(name, None)
+        self.strangers[name] = None
+        if len(self.strangers) > _MOST_STRANGERS:
+            del self.strangers[next(iter(self.strangers))]
 
     def subscribe(self, service: str, subscription: Subscription) -> Callable[[], None]:
         """Hand the service's telemetry to a gate from now on, until the returned function is called."""

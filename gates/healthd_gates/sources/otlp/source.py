@@ -13,7 +13,7 @@ from healthd_gates.domain.evidence import Counts, Histogram, Lives
 from healthd_gates.sources.arm_look import ArmLook, Standpoint, combined
 from healthd_gates.sources.contract import Arm, Arms, Cursor, Look, SourceConfig, SourceContext, SourceUnavailable
 from healthd_gates.sources.inspection import missing_label
-from healthd_gates.sources.otlp.config import CONVENTIONS, OtlpConfig
+from healthd_gates.sources.otlp.config import CONVENTIONS, SERVICE, OtlpConfig
 from healthd_gates.sources.otlp.receiver import Receiver
 from healthd_gates.sources.otlp.subscription import ArmHeard, ArmTerms, Subscription, Uses
 from healthd_gates.sources.otlp.totals import Increase, Process, from_json, histogram, to_json
@@ -150,6 +150,8 @@ class Otlp:
         ]
         if others:
             text = f"{text}; there is some with {'; '.join(others)}"
+        elif names := [name or "none" for name in self._receiver.strangers]:
+            text = f"{text}; what came has the {SERVICE} {', '.join(names[-_SHOWN:])}, by which nothing here counts"
         return SourceUnavailable(FailureKind.TIMEOUT, self._redact(text))
 
 

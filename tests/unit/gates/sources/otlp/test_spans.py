@@ -81,7 +81,9 @@ async def test_an_unfair_sample_is_no_telemetry() -> None:
 async def test_silence_is_no_telemetry() -> None:
     gate = Gate(signal="spans")
     await gate.desk.look()
-    with pytest.raises(SourceUnavailable, match="no telemetry of it came for 2m1s"):
+    gate.receiver.note_stranger("shopp")
+    said = "no telemetry of it came for 2m1s; what came has the service.name shopp, by which nothing here counts"
+    with pytest.raises(SourceUnavailable, match=said):
         await gate.desk.look(after=121)
 
 
