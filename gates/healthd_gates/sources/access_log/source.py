@@ -60,6 +60,9 @@ class AccessLog:
             return replace(look, cursor={**look.cursor, "place": answer.position, "heard": at})
         heard = at if answer.tally.lines > answer.tally.misfits else since["heard"]
         silence = self._silence(answer, at - heard)
+        if silence is not None and _has_nothing_for_later(answer):
+            evidence = Evidence(now, max(at - since["at"], 0.001), gaps=answer.tally.misfits + answer.lost)
+            return Look(evidence, {**since, "at": at, "place": answer.position}, (str(silence),))
         values = {name: await self._values(expected) for name, expected in self._expected.items()}
         told = silence is None and answer.tally.lines > 0
         arms = {
@@ -194,6 +197,13 @@ class AccessLog:
             if shown:
                 notes.append(f"requests of neither version, by {self._config.key}: {shown}")
         return tuple(notes)
+
+
+def _has_nothing_for_later(answer: Answer) -> bool:
+    """True if lines that are of no use now would not be later either, or are more than one look can read: reading goes
+    on behind them, where otherwise the next look would read them again."""
+    tally = answer.tally
+    return tally.misfits > _MISFITS * tally.lines and (answer.more or tally.misfits == tally.lines)
 
 
 def _closed(tally: Tally, values: Mapping[str, Collection[str] | None]) -> int:

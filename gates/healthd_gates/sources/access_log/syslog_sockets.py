@@ -9,6 +9,7 @@ import socket
 import stat
 import struct
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,7 +20,8 @@ from healthd_gates.sources.access_log.syslog_messages import Frames
 
 _log = structlog.get_logger(__name__)
 _LONGEST = 65_536
-_AT_ONCE = 500  # messages of one socket before the others have their turn
+_AT_ONCE = 50  # messages of one socket before the others have their turn
+_SLICE = 0.002  # seconds of work, after which the thread rests as long: Python's lock is the event loop's as well
 _BUFFER = 8 * 1024 * 1024  # bytes; the system may allow less
 _MOST_CONNECTIONS = 256
 _ENDING = 2.0  # seconds
@@ -74,7 +76,11 @@ class Sockets:
         with selectors.DefaultSelector() as selector:
             selector.register(self._wake, selectors.EVENT_READ)
             selector.register(self._listener, selectors.EVENT_READ)
+            rested = time.thread_time()
             while True:
+                if (worked := time.thread_time() - rested) > _SLICE:
+                    time.sleep(worked)
+                    rested = time.thread_time()
                 for key, _ in selector.select():
                     if key.fileobj == self._wake:
                         return self._end()

@@ -17,6 +17,7 @@ import pytest
 
 from healthd.model import FailureKind
 from healthd_gates.domain.evidence import Counts
+from healthd_gates.sources.access_log import file_reader
 from healthd_gates.sources.access_log.follower import Follower
 from healthd_gates.sources.access_log.hub import _readers
 from healthd_gates.sources.contract import Arm, ArmError, Arms, HistoricalSource, SourceUnavailable
@@ -178,6 +179,23 @@ async def test_lines_that_do_not_fit_are_gaps_and_too_many_are_no_telemetry(log:
     log.write(*[line()] * 4, "broken")
     with pytest.raises(SourceUnavailable, match=r"1 of 5 lines of .* do not fit the format nginx_json"):
         await gate.look(after=5)
+
+
+async def test_lines_of_another_format_are_read_once(log: Written, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wrong log_format, of more than one look can read: counting goes on behind it, also if some lines do fit."""
+    monkeypatch.setattr(file_reader, "_AT_ONCE", 1000)
+    gate = log.gate()
+    await gate.look()
+    offsets = []
+    for lines in (["127.0.0.1 - - [26/Nov/2026:13:00:00 +0000] ..."] * 30, [line(), "broken"] * 20):
+        log.write(*lines)
+        look = await gate.look(after=5)
+        assert look.evidence is not None
+        assert (look.evidence.candidate, look.evidence.gaps > 0) == (None, True)
+        assert "do not fit the format nginx_json" in look.notes[0]
+        assert gate.cursor is not None
+        offsets.append(gate.cursor["place"][-1][1])
+    assert 0 < offsets[0] < offsets[1]
 
 
 @pytest.mark.parametrize(("meaning", "expected"), [("ignored", (2, 0)), ("error", (5, 3))])
