@@ -47,7 +47,7 @@ class Choice:
         for counts in arms:
             for name, (requests, _) in counts.strata.items() if counts is not None else ():
                 traffic[name] = traffic.get(name, 0.0) + requests
-        self._add(traffic, MOST)
+        self._add(traffic, MOST if self._names else _AT_START)
         return tuple(counts and self._folded(counts) for counts in arms)
 
     def _add(self, traffic: Mapping[str, float], most: int) -> None:

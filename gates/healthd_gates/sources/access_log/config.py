@@ -16,6 +16,7 @@ from healthd.runtime.patterns import checked_pattern
 from healthd.units import Duration
 from healthd.wording import shape
 from healthd_gates.sources.access_log.formats import ADDRESSES, FORMATS, Format, format_of, pattern_format
+from healthd_gates.sources.access_log.routes import PATH
 from healthd_gates.sources.contract import Arm, ArmError, Arms, SourceConfig
 from healthd_gates.sources.selectors import filled
 
@@ -194,6 +195,16 @@ class AccessLogConfig(SourceConfig):
     @property
     def measures_latency(self) -> bool:
         return self.form.roles.duration is not None or self.form.roles.upstream_duration is not None
+
+    def check_split(self, label: str) -> None:
+        form = self.form
+        if label == PATH and form.roles.request is None:
+            raise ValueError("by: path needs the request in the line, such as NGINX's $request")
+        if label != PATH and not form.has(label):
+            known = (*(form.fields or ()), PATH)
+            raise ValueError(
+                f"by: {label} is no field of {form.name}; there are: {', '.join(known)}.{did_you_mean(label, known)}"
+            )
 
     def check(self, arms: Arms) -> None:
         for name, arm in arms.named().items():

@@ -163,10 +163,10 @@ class FileReader:
 
     def _forget(self) -> None:
         """Forget the oldest batches. Who stands before them reads the file again."""
-        cells = sum(len(tally.cells) for batch in self._batches for tally in batch.tallies.values())
+        cells = sum(tally.size for batch in self._batches for tally in batch.tallies.values())
         while len(self._batches) > 1 and (len(self._batches) > _MOST_BATCHES or cells > _MOST_CELLS):
             oldest = self._batches.popleft()
-            cells -= sum(len(tally.cells) for tally in oldest.tallies.values())
+            cells -= sum(tally.size for tally in oldest.tallies.values())
             self._start = oldest.end
 
     def _since(self, position: Position, ask: Ask) -> list[_Batch] | None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from healthd.nearest import did_you_mean, nearest
 from healthd_gates.sources.access_log.config import AccessLogConfig
 from healthd_gates.sources.access_log.formats import FORMATS, Fields, Format
+from healthd_gates.sources.access_log.routes import PATH
 from healthd_gates.sources.access_log.tally import OTHER, Counting, Tally
 from healthd_gates.sources.access_log.template import fits_up_to
 from healthd_gates.sources.inspection import ArmInspection, Inspection
@@ -25,9 +26,10 @@ def inspect_lines(
     counting: Counting,
     values: Mapping[str, Collection[str] | None],
     newest: float | None,
+    by: str = "",
 ) -> Inspection:
     """Return what the lines tell. `values` are those by which the lines of each arm are known; `newest` is how many
-    seconds ago the log was written to."""
+    seconds ago the log was written to, and `by` the field that requests are split by."""
     form = config.form
     tally = Tally(())
     parsed = [(line, form.parse(line)) for line in lines if line.strip()]
@@ -44,6 +46,7 @@ def inspect_lines(
         refused += _missing(config.key, "arms_by", found, form)
         for name in config.only:
             refused += _missing(name, f"only.{name}", found, form)
+        refused += _missing(by if by != PATH else None, "by", found, form)
         if form.roles.duration is not None:
             doubtful += [
                 f"no latencies: {what}" for what in _missing(form.roles.duration, "fields.duration", found, form)

@@ -13,6 +13,8 @@ from healthd.checks.expectations import has_status
 from healthd.model import FailureKind
 from healthd.units import show_duration
 from healthd_gates.domain.evidence import Counts, Evidence, Histogram
+from healthd_gates.domain.strata import OTHER as STRATUM_OTHER
+from healthd_gates.domain.strata import Choice
 from healthd_gates.sources.access_log.addresses import Addresses
 from healthd_gates.sources.access_log.config import AccessLogConfig
 from healthd_gates.sources.access_log.file_reader import Answer, Ask, FileReader, unavailable
@@ -45,7 +47,12 @@ class AccessLog:
         self._addresses = Addresses()
         only = tuple(sorted((name, frozenset(values)) for name, values in config.only.items()))
         question = Question(
-            config.key or "", only, config.ignore_agents, config.ignore_paths, config.latency_of == "upstream"
+            config.key or "",
+            only,
+            config.ignore_agents,
+            config.ignore_paths,
+            config.latency_of == "upstream",
+            context.by or "",
         )
         self._ask = Ask(question, config.form, tuple(sorted({*config.edges, *context.edges})))
         self._membership: Membership | None = None
@@ -87,16 +94,16 @@ class AccessLog:
         except OSError as error:
             raise unavailable(file, error) from error
         values = {name: await self._values(expected) for name, expected in self._expected.items()}
-        return [
-            Evidence(
-                start + timedelta(seconds=step * (place + 1)),
-                step,
+        choice, found = Choice(), list[Evidence]()
+        for place, tally in sorted(tallies.items()):
+            baseline = values.get("baseline")
+            candidate, beside = choice.fold(
                 self._counts(tally, values["candidate"]),
-                self._counts(tally, baseline) if (baseline := values.get("baseline")) is not None else None,
-                gaps=tally.misfits,
+                self._counts(tally, baseline) if baseline is not None else None,
             )
-            for place, tally in sorted(tallies.items())
-        ]
+            end = start + timedelta(seconds=step * (place + 1))
+            found.append(Evidence(end, step, candidate, beside, gaps=tally.misfits))
+        return found
 
     async def inspect(self) -> Inspection:
         if (file := self._config.file) is None:
@@ -108,7 +115,7 @@ class AccessLog:
         def look() -> Inspection:
             lines = last_lines(file, LENGTH)
             newest = max(0.0, self._clock.now().timestamp() - file.stat().st_mtime)
-            return inspect_lines(lines, self._config, counting, values, newest)
+            return inspect_lines(lines, self._config, counting, values, newest, self._ask.question.split)
 
         try:
             return await Worker(str(file)).call(look, self._config.timeout)
@@ -149,13 +156,8 @@ class AccessLog:
         requests, errors, seconds, timed = 0, 0, 0.0, 0
         buckets = [0] * (len(self._ask.edges) + 1)
         for (key, status), cell in tally.cells.items():
-            if values is not None and key not in values:
+            if (values is not None and key not in values) or (failed := self._failed(status)) is None:
                 continue
-            failed = has_status(self._config.errors, status)
-            if status == CLIENT_CLOSED:
-                failed = self._config.client_closed == "error"
-                if not failed:
-                    continue
             requests += cell.requests
             errors += cell.requests if failed else 0
             seconds, timed = seconds + cell.seconds, timed + cell.timed
@@ -163,7 +165,27 @@ class AccessLog:
         edges = (*self._ask.edges, inf)
         measured = self._config.measures_latency and (timed > 0 or not requests)
         latency = Histogram(edges, tuple(map(float, buckets)), seconds) if measured else None
-        return Counts(requests, errors, latency)
+        return Counts(requests, errors, latency, self._strata(tally, values))
+
+    def _strata(self, tally: Tally, values: Collection[str] | None) -> dict[str, tuple[float, float]]:
+        found: dict[str, tuple[float, float]] = {}
+        for (key, stratum), statuses in tally.strata.items():
+            if values is not None and key not in values:
+                continue
+            name = stratum or STRATUM_OTHER
+            requests, errors = found.get(name, (0.0, 0.0))
+            for status, count in statuses.items():
+                if (failed := self._failed(status)) is not None:
+                    requests, errors = requests + count, errors + count * failed
+            if requests:
+                found[name] = (requests, errors)
+        return found
+
+    def _failed(self, status: int) -> bool | None:
+        """True if a request of this status failed; None if it does not count."""
+        if status == CLIENT_CLOSED:
+            return True if self._config.client_closed == "error" else None
+        return has_status(self._config.errors, status)
 
     def _silence(self, answer: Answer, quiet: float) -> SourceUnavailable | None:
         """Return why nothing is known of the time since the last evaluation; None if it is, or if it is too early to

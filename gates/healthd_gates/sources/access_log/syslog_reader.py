@@ -97,9 +97,9 @@ class SyslogReader:
         """End the present batch, and forget the oldest ones."""
         self._batches.append(self._now)
         self._now = _Batch(time.time(), {name: Tally(each.edges) for name, each in self._questions.items()})
-        cells = sum(len(tally.cells) for batch in self._batches for tally in batch.tallies.values())
+        cells = sum(tally.size for batch in self._batches for tally in batch.tallies.values())
         while len(self._batches) > _MOST_BATCHES or cells > _MOST_CELLS:
-            cells -= sum(len(tally.cells) for tally in self._batches.popleft().tallies.values())
+            cells -= sum(tally.size for tally in self._batches.popleft().tallies.values())
             self._first += 1
 
     def _take(self, message: bytes) -> None:

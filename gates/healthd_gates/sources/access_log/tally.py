@@ -13,7 +13,9 @@ from itertools import zip_longest
 from math import isfinite
 from typing import NamedTuple
 
+from healthd_gates.domain.strata import cleaned
 from healthd_gates.sources.access_log.formats import Fields, Format
+from healthd_gates.sources.access_log.routes import PATH, route_of
 
 CLIENT_CLOSED = 499
 """The status of a request whose client went away: NGINX's own, and what those of others are turned into."""
@@ -21,7 +23,7 @@ _CLOSED = {"499": 499, "460": 499, "-1": 499, "0": 499}  # 460 of an ALB; -1 of 
 _NOBODY = {"", "-", "-/-", "<NOSRV>"}
 _SEPARATOR = re.compile(r", | : ")
 _BAD_GATEWAY = 502
-_MOST_KEYS = 500
+_MOST_KEYS, _MOST_STRATA = 500, 250
 HEARTBEAT = "healthd-heartbeat"
 """In the query of healthd's own requests that show whether a log is written to."""
 OTHER = "\0other"
@@ -31,7 +33,8 @@ OTHER = "\0other"
 class Question(NamedTuple):
     """Which lines are counted, and by which field; equal questions of several gates are answered once.
 
-    `key` is empty if all lines are of one version. `only` are fields and the values that one of them must have.
+    `key` is empty if all lines are of one version. `only` are fields and the values that one of them must have. `split`
+    is the field, or `path`, by which requests are also counted apart; empty for none.
     """
 
     key: str
@@ -39,6 +42,7 @@ class Question(NamedTuple):
     agents: tuple[str, ...] = ()
     paths: tuple[str, ...] = ()
     upstream_times: bool = True
+    split: str = ""
 
 
 @dataclass(slots=True)
@@ -59,26 +63,46 @@ class Tally:
 
     edges: Sequence[float]
     cells: dict[tuple[str, int], Cell] = field(default_factory=dict)
+    strata: dict[tuple[str, str], dict[int, int]] = field(default_factory=dict)
     lines: int = 0
     misfits: int = 0
     left_out: int = 0
     nobody: int = 0
     heard: int = 0
 
-    def add(self, key: str, status: int, seconds: float | None) -> None:
+    @property
+    def size(self) -> int:
+        """Number of the counts that it keeps."""
+        return len(self.cells) + len(self.strata)
+
+    def add(self, key: str, status: int, seconds: float | None, stratum: str | None = None) -> None:
         cell = self.cells.get((key, status))
         if cell is None:
             if len(self.cells) >= _MOST_KEYS:
                 key = OTHER
             cell = self.cells.setdefault((key, status), Cell([0] * (len(self.edges) + 1)))
         cell.requests += 1
+        if stratum is not None:
+            self._split(key, stratum, status, 1)
         if seconds is not None:
             cell.timed += 1
             cell.seconds += seconds
             cell.buckets[bisect_left(self.edges, seconds)] += 1
 
+    def _split(self, key: str, stratum: str, status: int, requests: int) -> None:
+        """Count by stratum: whole strata alone are beyond the most, so that none lacks a part of its statuses."""
+        found = self.strata.get((key, stratum))
+        if found is None:
+            if len(self.strata) >= _MOST_STRATA:
+                stratum = ""
+            found = self.strata.setdefault((key, stratum), {})
+        found[status] = found.get(status, 0) + requests
+
     def merge(self, other: Tally) -> None:
         """Add another one of the same edges."""
+        for (name, stratum), statuses in other.strata.items():
+            for status, requests in statuses.items():
+                self._split(name, stratum, status, requests)
         for key, cell in other.cells.items():
             mine = self.cells.setdefault(key, Cell([0] * (len(self.edges) + 1)))
             mine.requests += cell.requests
@@ -128,6 +152,8 @@ class Counting:
         self._request = form.get(roles.request) if roles.request else None
         self._exact = frozenset(path for path in question.paths if not path.endswith("*"))
         self._prefixes = tuple(path[:-1] for path in question.paths if path.endswith("*"))
+        self._split = form.get(question.split) if question.split and question.split != PATH else None
+        self._by_path = question.split == PATH
 
     def add(self, lines: Iterable[str], into: Tally) -> None:
         """Add lines."""
@@ -152,22 +178,31 @@ class Counting:
         for field_of, values in self._only:
             if field_of(fields) not in values:
                 return True
+        stratum = self._stratum(fields)
         upstream = get(fields) if (get := self._lists[0]) is not None else ""
         if upstream and (", " in upstream or " : " in upstream):
-            return self._count_attempts(fields, upstream, status, into)
+            return self._count_attempts(fields, upstream, status, into, stratum)
         key = self._key(fields) if self._key is not None else ""
         if self._key is not None and key in _NOBODY:
             into.nobody += 1
             return True
-        into.add(key, status, self._seconds(fields, upstream not in _NOBODY, status))
+        into.add(key, status, self._seconds(fields, upstream not in _NOBODY, status), stratum)
         return True
 
-    def _count_attempts(self, fields: Fields, upstream: str, status: int, into: Tally) -> bool:
+    def _stratum(self, fields: Fields) -> str | None:
+        """Return the stratum of a line, None if nothing is split."""
+        if self._split is not None:
+            return cleaned(self._split(fields))
+        if self._by_path and self._request is not None:
+            return route_of(_path(self._request(fields)))
+        return None
+
+    def _count_attempts(self, fields: Fields, upstream: str, status: int, into: Tally, stratum: str | None) -> bool:
         servers, statuses, times = (_SEPARATOR.split(get(fields)) if get is not None else [] for get in self._lists)
         seconds = _seconds(self._duration(fields), self._per_second) if self._duration is not None else None
         if not self._by_attempt:
             key = self._key(fields) if self._key is not None else ""
-            into.add(key, status, None if _is_untimed(status) else seconds)
+            into.add(key, status, None if _is_untimed(status) else seconds, stratum)
             return True
         last = len(servers) - 1
         for place, (server, written, time) in enumerate(zip_longest(servers, statuses, times, fillvalue="-")):
@@ -180,7 +215,7 @@ class Counting:
             took = _seconds(time, 1.0)
             if took is None and place == last and not any(_seconds(each, 1.0) for each in times[:-1]):
                 took = seconds
-            into.add(server, answered, None if _is_untimed(answered) else took)
+            into.add(server, answered, None if _is_untimed(answered) else took, stratum)
         return True
 
     def _seconds(self, fields: Fields, passed_on: bool, status: int) -> float | None:

@@ -49,7 +49,7 @@ def config(criterion: dict[str, Any], **service: Any) -> Config:
         (
             {"kind": "error_rate", "by": "route"},
             {"source": {"kind": "push"}},
-            "criterion error_rate: a source of kind push does not count requests by a label; prometheus and scrape do",
+            "a source of kind push does not count requests by a label; access_log, prometheus and scrape do",
         ),
         (
             {"kind": "error_rate", "by": "v"},
