@@ -13,18 +13,18 @@ from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime, formataddr
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import structlog
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, model_validator
 
 from healthd.checks.connect import Endpoint
 from healthd.checks.host import Host
 from healthd.checks.trust import CAFileError, trust
 from healthd.checks.unreachable import why_unreached
 from healthd.notifiers.contract import DeliveryError, NotifierConfig, NotifierContext
+from healthd.notifiers.mail import LONGEST_SUBJECT, Mail, Recipients
 from healthd.notifiers.notice import Notice, urgency
-from healthd.notifiers.sendgrid import LONGEST_SUBJECT, Mail, once_each, several
 from healthd.notifiers.wording import headline, paragraph
 
 _log = structlog.get_logger(__name__)
@@ -48,11 +48,7 @@ class EmailConfig(NotifierConfig):
     """Authorities to trust, as PEM; those of the system by default."""
     sender: Mail = Field(alias="from")
     """Address of the sender."""
-    to: Annotated[
-        tuple[Mail, ...],
-        BeforeValidator(several, json_schema_input_type=Mail | tuple[Mail, ...]),
-        AfterValidator(once_each),
-    ] = Field(min_length=1)
+    to: Recipients
     """Recipients of the mail."""
 
     @model_validator(mode="after")

@@ -3,33 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, ClassVar, Literal
+from typing import ClassVar, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, StringConstraints
+from pydantic import Field, SecretStr
 
 from healthd.notifiers.contract import NotifierConfig, NotifierContext
+from healthd.notifiers.mail import LONGEST_SUBJECT, Mail, Recipients
 from healthd.notifiers.notice import Notice, urgency
 from healthd.notifiers.posting import post
 from healthd.notifiers.wording import headline, paragraph
 from healthd.units import HttpAddress
-from healthd.wording import shape
-
-Mail = Annotated[str, StringConstraints(pattern=shape(r"^[^@\s]+@[^@\s]+$", "a mail address"), max_length=254)]
-LONGEST_SUBJECT = 200  # characters
-
-
-def several(raw: object) -> object:
-    return (raw,) if isinstance(raw, str) else raw
-
-
-def once_each(mails: tuple[str, ...]) -> tuple[str, ...]:
-    """SendGrid refuses a mail with the same recipient twice, whatever their case."""
-    known: set[str] = set()
-    for mail in mails:
-        if mail.lower() in known:
-            raise ValueError(f"{mail} stands there twice: a recipient gets one mail")
-        known.add(mail.lower())
-    return mails
 
 
 class MailConfig(NotifierConfig):
@@ -38,11 +21,7 @@ class MailConfig(NotifierConfig):
     """API key with the scope `mail.send`."""
     sender: Mail = Field(alias="from")
     """Verified address of the sender."""
-    to: Annotated[
-        tuple[Mail, ...],
-        BeforeValidator(several, json_schema_input_type=Mail | tuple[Mail, ...]),
-        AfterValidator(once_each),
-    ] = Field(min_length=1)
+    to: Recipients
     """Recipients of the mail."""
     base_url: HttpAddress = "https://api.sendgrid.com"
     """Address of the API, for another one such as that in the EU."""

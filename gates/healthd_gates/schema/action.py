@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Self
 
 from healthd_gates.domain.action_order import ActionRun, Ending, Occasion, OrderState
-from healthd_gates.schema.base import Moment, Shown
+from healthd_gates.schema.document import Moment, Shown
 
 
 class ActionDocument(Shown):

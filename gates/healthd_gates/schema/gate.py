@@ -9,7 +9,7 @@ from healthd_gates.domain import ramp_wording, rollback_wording
 from healthd_gates.domain.evidence import CriterionReport, Finding, Standing, StratumReport, Unit, Verdict
 from healthd_gates.domain.gate import EventKind, Gate, GateEvent, GateState, Page, RollbackState
 from healthd_gates.domain.ramp import Ramp
-from healthd_gates.schema.base import Moment, Shown
+from healthd_gates.schema.document import Moment, Shown
 
 ShownT = TypeVar("ShownT", bound="Shown")
 Outcome = Literal["running", "pass", "fail", "inconclusive", "cancelled"]

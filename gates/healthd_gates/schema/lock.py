@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Self
 
 from healthd_gates.domain.gate import DeployLock, QuarantinedVersion
-from healthd_gates.schema.base import Moment, Shown
+from healthd_gates.schema.document import Moment, Shown
 
 
 class LockDocument(Shown):

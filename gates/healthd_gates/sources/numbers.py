@@ -4,6 +4,7 @@ values. `http.py` and `sql.py` get the numbers.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -44,15 +45,15 @@ Answers = Mapping[str, Answered | SourceUnavailable]
 """What each instance of an arm answered."""
 
 
-class NumbersConfig(SourceConfig):
+class NumbersConfig(SourceConfig, ABC):
     """What sources of single numbers have in common."""
 
     latency_is_missing: ClassVar[str] = "histogram, as no source of this kind has: judge latency by another source"
 
     @property
+    @abstractmethod
     def texts(self) -> dict[Family, str]:
         """The texts that ask for the service's own requests and errors, if it has any."""
-        raise NotImplementedError
 
     @property
     def counts_requests(self) -> bool:
@@ -66,17 +67,17 @@ class NumbersConfig(SourceConfig):
     def measures_latency(self) -> bool:
         return False
 
+    @abstractmethod
     def depends_on_arm(self, text: str) -> bool:
         """True if the number of a text is not the same for every arm."""
-        raise NotImplementedError
 
+    @abstractmethod
     def check_text(self, text: str) -> None:
         """Check a text. Raises ValueError."""
-        raise NotImplementedError
 
+    @abstractmethod
     def check_text_of(self, text: str, arms: Arms) -> None:
         """Raise ArmError if an arm lacks a value for a placeholder."""
-        raise NotImplementedError
 
     @model_validator(mode="after")
     def _requests_and_errors(self) -> Self:
@@ -108,7 +109,7 @@ class NumbersConfig(SourceConfig):
         return any(self.depends_on_arm(text) for text in series.parts.values())
 
 
-class NumbersSource:
+class NumbersSource(ABC):
     """One gate's reader of single numbers."""
 
     def __init__(self, config: NumbersConfig, arms: Arms, context: SourceContext) -> None:
@@ -117,9 +118,9 @@ class NumbersSource:
         asked = [*config.texts.values(), *(text for each in context.series for text in each.parts.values())]
         self._texts: Sequence[str] = tuple(dict.fromkeys(asked))
 
+    @abstractmethod
     async def read(self, texts: Sequence[str]) -> Mapping[str, Answers]:
         """Return what every instance of each arm answers. Raises SourceUnavailable."""
-        raise NotImplementedError
 
     async def observe(self, since: Cursor | None) -> Look:
         found = await self.read(self._texts)
