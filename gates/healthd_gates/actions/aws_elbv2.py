@@ -4,7 +4,7 @@ or a part of the requests to the candidate's."""
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -80,6 +80,10 @@ class ElbConfig(ActionConfig):
     def sets_weight(self) -> bool:
         """True: it forwards a part of the requests to the candidate's group."""
         return True
+
+    @property
+    def named_targets(self) -> Collection[str]:
+        return self.target_groups
 
     def check(self, arms: Arms) -> None:
         places(self.target_groups, arms)

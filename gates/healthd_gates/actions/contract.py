@@ -3,7 +3,7 @@ business."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
@@ -34,6 +34,11 @@ class ActionConfig(Model):
     def sets_weight(self) -> bool:
         """True if it can give the candidate a part of the traffic, as a ramp needs."""
         return False
+
+    @property
+    def named_targets(self) -> Collection[str]:
+        """The targets of a service that it names in its options."""
+        return ()
 
     def check(self, arms: Arms) -> None:
         """Check the action for these arms. Raises ArmError if it could never be carried out for them: a gate with no

@@ -6,7 +6,7 @@ Commands and their answers: docs.haproxy.org/2.8/management.html, 9.3 "set serve
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
@@ -60,6 +60,10 @@ class HAProxyConfig(ActionConfig):
     def sets_weight(self) -> bool:
         """True: it gives the candidate's servers a part of the traffic."""
         return True
+
+    @property
+    def named_targets(self) -> Collection[str]:
+        return self.servers
 
     def check(self, arms: Arms) -> None:
         places({target: target for target in self.servers}, arms)

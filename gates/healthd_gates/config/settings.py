@@ -192,6 +192,10 @@ def _orders_what_there_is(model: Ordering, info: ValidationInfo) -> Ordering:
                 "take aws_elbv2, haproxy, kubernetes with a route or an ingress, a command with $weight among its "
                 "words, or a webhook"
             )
+        targets: dict[str, Any] = getattr(model, "targets", {})
+        for target in actions[name].named_targets if name in actions and targets else ():
+            if target not in targets:
+                raise ValueError(f"on_ramp names {name!r}, which has {not_under('targets', target, targets)}")
     return model
 
 

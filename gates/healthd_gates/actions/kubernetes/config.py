@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -109,6 +109,10 @@ class KubernetesConfig(ActionConfig):
     def sets_weight(self) -> bool:
         """True for an object that divides the requests between two Services."""
         return self.route is not None or self.ingress is not None
+
+    @property
+    def named_targets(self) -> Collection[str]:
+        return self.backends
 
     def check(self, arms: Arms) -> None:
         if self.sets_weight:

@@ -95,6 +95,16 @@ def test_a_service_needs_an_action_that_sets_a_weight() -> None:
         config(on_ramp=["shft"])
 
 
+def test_a_target_that_the_service_does_not_have_is_refused_in_the_file() -> None:
+    """Misspelt it would be found by the first gate."""
+    weigh = {"kind": "haproxy", "sockets": ["/run/haproxy.sock"], "backend": "web"}
+    targets = {"blue": "http://127.0.0.1:1", "green": "http://127.0.0.1:2"}
+    servers = {"blue": ["b1"], "green": ["g1"]}
+    assert config(action={**weigh, "servers": servers}, on_ramp=["shift"], targets=targets).services
+    with pytest.raises(ValidationError, match=r"which has 'gren', which is not under targets; did you mean green\?"):
+        config(action={**weigh, "servers": {"blue": ["b1"], "gren": ["g1"]}}, on_ramp=["shift"], targets=targets)
+
+
 def test_a_source_that_sees_no_traffic_cannot_ramp() -> None:
     probe = {"kind": "probe", "requests": [{"get": "/", "status": 200}]}
     with pytest.raises(ValidationError, match="a probe source cannot see"):
