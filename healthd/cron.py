@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from apscheduler.triggers.cron import CronTrigger
 
 
+_LEAP_YEAR = 2024
+
+
 def trigger(text: str, zone: tzinfo) -> CronTrigger:
     """Return the trigger of a cron line. Raises ValueError."""
     from apscheduler.triggers.cron import CronTrigger  # not needed by the client of the API, which reads this module
@@ -28,9 +31,14 @@ def next_time(trigger: CronTrigger, moment: datetime) -> datetime | None:
 
 def _cron(text: str) -> str:
     try:
-        trigger(text, UTC)
+        read = trigger(text, UTC)
     except ValueError as error:
         raise ValueError(f"{text!r} is not a cron line such as 0 17 * * FRI: {error}") from None
+    fields = {field.name: field for field in read.fields}
+    firsts = [datetime(_LEAP_YEAR, month, 1, tzinfo=UTC) for month in range(1, 13)]
+    months = [first for first in firsts if fields["month"].get_next_value(first) == first.month]
+    if all(fields["day"].get_next_value(first) is None for first in months):
+        raise ValueError(f"{text!r} never comes: no month that it names has such a day")
     if re.search(r"\d", text.split()[4]):
         raise ValueError("write the day of the week by name, such as FRI: its number is not the same day everywhere")
     return text

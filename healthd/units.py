@@ -6,13 +6,14 @@ import re
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, WithJsonSchema
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
 from healthd.runtime.web_address import ShownMasked, require_http
 from healthd.wording import shape
 
 _DURATION = re.compile(r"(?P<number>\d+(?:\.\d+)?)(?P<unit>ms|s|m|h|d)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_LONGEST = 365_000 * 86400.0  # a time so far from now is still one
 _SIZE = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>B|kB|KB|MB|GB|TB|KiB|MiB|GiB|TiB)?")
 _BYTES = {
     None: 1, "B": 1, "kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12,
@@ -25,10 +26,22 @@ def parse_duration(value: Any) -> Any:
     if isinstance(value, str):
         parts = list(_DURATION.finditer(value.strip()))
         if parts and "".join(part[0] for part in parts) == value.strip():
-            return sum(float(part["number"]) * _SECONDS[part["unit"]] for part in parts)
+            seconds = sum(float(part["number"]) * _SECONDS[part["unit"]] for part in parts)
+            if seconds > _LONGEST:
+                raise ValueError(f"{value!r} is longer than a thousand years: write at most 365000d")
+            return seconds
     elif isinstance(value, float):
         return value
     raise ValueError(f"{value!r} is not a duration: write a number with its unit, such as 30s, 5m, 2h or 250ms")
+
+
+def representable(moment: datetime) -> datetime:
+    """Return a time that can be told in UTC. Raises ValueError."""
+    try:
+        moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("is out of range: times are within the years 1 to 9999, in UTC") from None
+    return moment
 
 
 def parse_ratio(value: Any) -> Any:
@@ -104,6 +117,10 @@ Size = Annotated[
     Field(ge=0),
     WithJsonSchema({"type": ["string", "integer"], "examples": ["512MiB"]}),
 ]
+
+
+Time = Annotated[AwareDatetime, AfterValidator(representable)]
+"""Time with its zone."""
 
 
 def _several(raw: Any) -> Any:

@@ -11,7 +11,7 @@ import click
 
 from healthd.commands.options import json_option
 from healthd.config.auth_grant import ROLES, SCOPES
-from healthd.units import parse_duration, stamp
+from healthd.units import parse_duration, representable, stamp
 from healthd.web.auth import new_token
 
 
@@ -38,18 +38,23 @@ def _expiry(_context: click.Context, _option: click.Parameter, given: str | None
     """Return a moment from a duration, such as 90d, or from a date or time."""
     if given is None:
         return None
+    now = datetime.now(UTC)
     try:
-        return stamp(datetime.now(UTC) + timedelta(seconds=parse_duration(given)))
-    except (ValueError, OverflowError):
-        pass
-    try:
-        moment = datetime.fromisoformat(given)
+        moment = _time(given, now)
     except ValueError:
         raise click.BadParameter(f"{given!r} is neither a duration such as 90d nor a date such as 2027-01-31") from None
-    moment = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
-    if moment <= datetime.now(UTC):
-        raise click.BadParameter(f"{given!r} is in the past")
+    if moment <= now:
+        raise click.BadParameter(f"{given!r} is in the past: write a duration such as 90d or a date to come")
     return stamp(moment)
+
+
+def _time(given: str, now: datetime) -> datetime:
+    """Return the time that a duration from now or a date names. Raises ValueError."""
+    try:
+        return now + timedelta(seconds=parse_duration(given))
+    except ValueError:
+        moment = datetime.fromisoformat(given)
+    return representable(moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC))
 
 
 @token.command()

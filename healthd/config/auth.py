@@ -7,12 +7,13 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Self
 
-from pydantic import AwareDatetime, SecretStr, model_validator
+from pydantic import SecretStr, model_validator
 
 from healthd.config.auth_grant import Grant
 from healthd.config.identity import Identity
 from healthd.config.model import Model
 from healthd.config.window import matches
+from healthd.units import Time
 
 
 class Token(Grant):
@@ -20,7 +21,7 @@ class Token(Grant):
 
     hash: SecretStr
     """Hash that `healthd token new` printed for the token; the token itself is stored nowhere."""
-    expires: AwareDatetime | None = None
+    expires: Time | None = None
     """Time from which it is refused: ISO 8601 with a time zone; never by default."""
 
     @model_validator(mode="after")

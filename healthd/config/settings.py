@@ -29,7 +29,7 @@ from healthd.config.check_rules import consistent
 from healthd.config.external_url import ExternalUrl
 from healthd.config.model import Model as Model
 from healthd.config.model import Name as Name
-from healthd.config.window import CheckWindow, Maintenance, Silence, nothing_covered
+from healthd.config.window import CheckWindow, Maintenance, Silence, notes_on_times, nothing_covered
 from healthd.nearest import not_under
 from healthd.notifiers.contract import MisconfiguredNotifier, NotifierConfig
 from healthd.notifiers.parsing import AnyNotifier, KnownRoute
@@ -282,6 +282,7 @@ class Settings(Model):
         labels = {name: check.labels for name, check in self.checks.items()}
         groups = self.active_groups
         for section, windows in (("maintenance", self.maintenance), ("silences", self.silences)):
+            yield from notes_on_times(section, windows)
             for number, window in enumerate(windows):
                 inside = {name: [key for key, group in groups.items() if name in group.checks] for name in labels}
                 if not any(window.takes(name, labels[name], inside[name]) for name in labels):

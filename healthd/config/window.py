@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Literal, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from healthd.config.model import Reason
 from healthd.cron import Cron, Zone, next_time, trigger
 from healthd.nearest import nearest
-from healthd.units import Duration, Names
+from healthd.units import Duration, Names, Time, stamp
 
 if TYPE_CHECKING:
     from apscheduler.triggers.cron import CronTrigger
@@ -35,9 +35,9 @@ class Times(BaseModel):
     """Length of the window."""
     timezone: Zone = "UTC"
     """The time zone of `cron`."""
-    start: AwareDatetime | None = Field(None, alias="from")
+    start: Time | None = Field(None, alias="from")
     """Start of a window that occurs once: ISO 8601 with a time zone."""
-    end: AwareDatetime | None = Field(None, alias="to")
+    end: Time | None = Field(None, alias="to")
     """End of a window that occurs once."""
     reason: Reason
     """Reason, shown beside what the window covers and to a caller that is refused."""
@@ -149,6 +149,14 @@ class Window(CheckWindow):
     def freezes(self, service: str, labels: Mapping[str, str]) -> bool:
         named = not self.services or matches(service, self.services)
         return self.kind == "freeze" and named and has_labels(labels, self.labels)
+
+
+def notes_on_times(section: str, windows: Sequence[Times]) -> Iterator[str]:
+    """Yield a note for each window that is over. It is no error: a file that was valid stays so."""
+    now = datetime.now(UTC)
+    for number, window in enumerate(windows):
+        if window.end is not None and window.end <= now:
+            yield f"{section}.{number}: ended at {stamp(window.end)}: take it out"
 
 
 def nothing_covered(what: str, patterns: Names, labels: Labelled, known: Mapping[str, Mapping[str, str]]) -> str:

@@ -21,7 +21,7 @@ from healthd.addresses.postgresql import PostgreSQLAddress, read_postgresql
 from healthd.journal import engines, migrate
 from healthd.journal.async_engine import AsyncConnection, AsyncEngine
 from healthd.journal.engines import Engines
-from healthd.journal.errors import CALLERS_OWN, JournalError, JournalGoneError, sentence
+from healthd.journal.errors import CALLERS_OWN, JournalError, JournalGoneError, is_callers_own, sentence
 from healthd.journal.migrate import Branch
 from healthd.journal.sqlite_files import SQLiteFiles
 from healthd.runtime.clock import Clock
@@ -31,7 +31,11 @@ _log = structlog.get_logger(__name__)
 _FREE_AGAIN = 0.05  # seconds between two checks whether a file is free
 _OPENING_SECONDS = 2.0
 _TROUBLED_SECONDS = 30.0  # for which an error is shown, even where other callers succeeded meanwhile
-_PUT_IT_BACK = "nothing is stored until it is back, or a backup is in its place; a restart begins an empty one"
+_PUT_IT_BACK = (
+    "nothing is stored until it is back, or until what is left of it (-wal and -shm too) is moved away and a backup is "
+    "copied to its place; a restart without it begins an empty one"
+)
+_ANOTHER = "move it, its -wal and its -shm away, then copy a backup to its place"
 _OF_THE_DATABASE = (SQLAlchemyError, sqlite3.Error, OSError, TimeoutError, EOFError, JournalError)
 _LOCK_SEED = 7263741  # distinguishes our locks from those of others in the same PostgreSQL
 
@@ -152,6 +156,8 @@ class Database:
             await self._let_go_of(opened, str(error))
             raise
         except Exception as error:
+            if in_block and is_callers_own(error):
+                raise
             if in_block and not isinstance(error, _OF_THE_DATABASE):
                 raise
             if isinstance(self._place, SQLiteFiles) and self._was_open and self._place.is_missing():
@@ -233,15 +239,20 @@ class Database:
         """Raise JournalError for a file that is not the journal that was open, or is broken."""
         for branch in self._branches:
             if await connection.run_sync(migrate.version, branch) is None:
-                raise JournalError("the file at its place is not the journal: its tables are not there")
+                raise JournalError(f"the file at its place is not the journal, its tables are not there: {_ANOTHER}")
         if (found := (await connection.exec_driver_sql("PRAGMA quick_check(1)")).scalar_one()) != "ok":
-            raise JournalError(f"the file at its place is broken: {found}")
+            raise JournalError(f"the file at its place is broken ({found}): {_ANOTHER}")
 
 
 def problem_here(url: str) -> str | None:
     """Return why a journal with this valid address can never be on this host; None for a server's."""
     place = _parse(url)
-    return place.problem_here() if isinstance(place, SQLiteFiles) else None
+    if not isinstance(place, SQLiteFiles):
+        return None
+    try:
+        return place.problem_here()
+    finally:
+        place.close()
 
 
 def _parse(text: str) -> SQLiteFiles | PostgreSQLAddress:

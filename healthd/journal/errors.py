@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, StatementError
 
 
 class JournalError(Exception):
@@ -19,6 +19,22 @@ class JournalGoneError(JournalError):
 
 CALLERS_OWN = (IntegrityError, DataError)
 """Errors caused by a statement's own values, which its caller must handle."""
+
+_DATA_EXCEPTION = "22"  # class of SQLSTATE
+
+
+def is_callers_own(error: BaseException) -> bool:
+    """True for an error of a value that a caller gave, or of a bug in reading or writing one: the database works. Such
+    are values that cannot be sent (SQLAlchemy wraps what their type raises; asyncpg calls them an error of its
+    interface) and those that PostgreSQL refuses."""
+    if isinstance(error, CALLERS_OWN):
+        return True
+    if not isinstance(error, DBAPIError):
+        return isinstance(error, StatementError)
+    if str(getattr(error.orig, "sqlstate", None) or "").startswith(_DATA_EXCEPTION):
+        return True
+    return isinstance(getattr(error.orig, "__cause__", None), ValueError | TypeError | OverflowError)
+
 
 _CURES = {
     "42501": "GRANT USAGE, CREATE ON SCHEMA {schema} TO {role}; GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN "

@@ -17,7 +17,7 @@ from healthd.checks.failures import describe
 from healthd.journal import tables
 from healthd.journal.async_engine import AsyncConnection
 from healthd.journal.database import Database
-from healthd.journal.errors import CALLERS_OWN, JournalError, JournalGoneError, sentence
+from healthd.journal.errors import JournalError, JournalGoneError, is_callers_own, sentence
 from healthd.model import Status, Transition
 from healthd.runtime.clock import Clock
 
@@ -121,7 +121,10 @@ class Journal:
         while batch := list(self._waiting):
             try:
                 await self._write(batch)
-            except CALLERS_OWN:  # the database refuses one of them: the others must not wait for it
+            except Exception as error:
+                if not is_callers_own(error):
+                    raise
+                # The database refuses one of them: the others must not wait for it.
                 batch = batch[:1]
                 await self._write_or_drop(batch[0])
             for _ in range(min(len(batch), len(self._waiting))):
@@ -134,7 +137,9 @@ class Journal:
     async def _write_or_drop(self, transition: Transition) -> None:
         try:
             await self._write([transition])
-        except CALLERS_OWN as error:
+        except Exception as error:
+            if not is_callers_own(error):
+                raise
             _log.error("transition not stored", check=transition.check, problem=sentence(error))
 
     async def _clean(self) -> None:

@@ -27,6 +27,7 @@ _COPIED, _COPYING = 96, 128  # offsets of nBackfill and nBackfillAttempted
 _FRAME_HEADER, _LOG_HEADER = 24, 32
 _LOG_MAGIC = (0x377F0682, 0x377F0683)
 _FILE_HEADER = 100
+_MAGIC = b"SQLite format 3\0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +79,23 @@ class SQLiteFiles:
     def problem_here(self) -> str | None:
         """Return why the file can never be at its place on this host; None where it can, or is."""
         if self.path.is_dir():
-            return f"{self.path} is a directory: name a file in it, as sqlite:///{self.path.absolute()}/healthd.db"
+            return f"{self.path} is a directory: name a file in it, such as {self.path.absolute()}/healthd.db"
+        if self.path.is_file() and self._is_something_else():
+            return f"{self.path}: file is not a database: move it away, or name another file"
+        if self.path.exists() and not self.path.is_file():
+            return f"{self.path} is not a regular file: name another"
         above = next(folder for folder in self.path.absolute().parents if folder.exists())
         if not above.is_dir():
             return f"{above} is a file, and no folder that {self.path.name} could be in"
         if not above.resolve().is_relative_to("/proc") and not above.resolve().is_relative_to("/sys"):
             return None
         return f"{self.path} cannot be created: {above} belongs to the kernel, which keeps no files of others"
+
+    def _is_something_else(self) -> bool:
+        """True for a file with content that is not SQLite's; an empty one becomes a journal."""
+        with suppress(OSError), self._lock:  # SQLite reports what cannot be read
+            return not _MAGIC.startswith(self._first_bytes(self.path, len(_MAGIC)))
+        return False
 
     def prepare(self, *, fresh: bool) -> Path | None:
         """Create the file, readable by nobody else, where it does not exist; only when it is `fresh`: a file that was

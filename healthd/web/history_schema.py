@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 from healthd.config.model import Model
 from healthd.model import FailureKind, Status
+from healthd.units import Time
 
 PERIODS = {"24h": 1, "7d": 7, "30d": 30, "90d": 90}
 """Days of each period for which there is an uptime."""
@@ -89,7 +90,7 @@ class AuditQuery(Model):
     """Action, such as `window.add`; one that ends with a dot stands for all that begin with it: `gate.`"""
     subject: str | None = Field(None, max_length=300)
     """Id or name of what was changed."""
-    since: AwareDatetime | None = None
+    since: Time | None = None
     """Earliest time, with its time zone."""
     limit: int = Field(50, ge=1, le=500)
     before: int | None = Field(None, ge=1, le=2**62)

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 from aiohttp import web
-from pydantic import AwareDatetime, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from healthd.config.explain import in_words
 from healthd.config.model import Reason
@@ -19,7 +19,7 @@ from healthd.monitoring.board import Board
 from healthd.monitoring.windows import Windows
 from healthd.nearest import not_under
 from healthd.runtime.clock import Clock
-from healthd.units import Duration, Names, stamp
+from healthd.units import Duration, Names, Time, stamp
 from healthd.web.auth import Caller, Guard
 from healthd.web.problems import Problem, answering_problems
 
@@ -45,9 +45,9 @@ class NewWindow(Model):
     """Services that a freeze covers; `*` matches any text."""
     labels: Labelled = Field(default_factory=dict)
     """Labels that a check or service must have, each with one of these values."""
-    start: Annotated[AwareDatetime | None, Field(alias="from")] = None
+    start: Annotated[Time | None, Field(alias="from")] = None
     """Start of the window; now by default."""
-    end: Annotated[AwareDatetime | None, Field(alias="to")] = None
+    end: Annotated[Time | None, Field(alias="to")] = None
     """End of the window. An acknowledgement needs none."""
     lasts: Annotated[Duration | None, Field(alias="for")] = None
     """Length of the window, instead of its end: `1h`."""
@@ -133,13 +133,15 @@ class WindowsApi:
         start, end = wanted.start or now, wanted.end
         if end is not None and wanted.lasts is not None:
             raise Problem(422, "Invalid window", "write to or for, not both")
+        if start - now > _LONGEST:
+            raise Problem(422, "Invalid window", "it must begin and end within a year")
         if wanted.lasts is not None and wanted.lasts <= _LONGEST.total_seconds():
             end = start + timedelta(seconds=wanted.lasts)
         elif wanted.lasts is None and end is None and wanted.kind == "acknowledgement":
             end = start + _ACKNOWLEDGED_FOR
         elif end is None and wanted.lasts is None:
             raise Problem(422, "Invalid window", "it needs an end: write for, such as 1h, or to")
-        if end is None or end - start > _LONGEST or start - now > _LONGEST:
+        if end is None or end - start > _LONGEST:
             raise Problem(422, "Invalid window", "it must begin and end within a year")
         if end <= max(now, start):
             raise Problem(422, "Invalid window", "to must be later than from, and than now")

@@ -19,7 +19,7 @@ from healthd.commands.options import config_option, json_option
 from healthd.commands.terminal import echo, terminal
 from healthd.runtime.clock import SystemClock
 from healthd.runtime.redaction import Redactor, secrets_of
-from healthd.units import show_duration
+from healthd.units import representable, show_duration
 from healthd_gates.client.exit_codes import FAILED, INCONCLUSIVE, PASSED
 from healthd_gates.commands.arms import arm, arm_options
 from healthd_gates.commands.ramp_table import after
@@ -42,9 +42,9 @@ _SHOWN_EVERY = 60.0  # seconds of the past between two lines, unless something c
 def _moment(_ctx: click.Context, _param: click.Parameter, value: str) -> datetime:
     try:
         moment = datetime.fromisoformat(value)
+        return representable(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
     except ValueError:
         raise click.BadParameter("write it as 2026-11-01T12:00:00Z") from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 @click.command()

@@ -17,7 +17,7 @@ from pydantic import (
 from healthd.checks.parsing import MISSING, check_what_is_set
 from healthd.config.auth import Auth, Token
 from healthd.config.settings import Defaults, Model, Name, Settings, Templates
-from healthd.config.window import nothing_covered
+from healthd.config.window import notes_on_times, nothing_covered
 from healthd.labels import MOST_LABELS, Labels
 from healthd.nearest import did_you_mean, not_under
 from healthd.registry import SchemaOfKinds
@@ -339,6 +339,7 @@ class Config(Settings):
     def notes(self) -> list[str]:
         """Notes on the configuration, also on gates that could never pass."""
         notes = [*super().notes, *self.notes_on_callers("services", self.services), *unmeasurable(self)]
+        notes += notes_on_times("freeze", self.freeze)
         labels = {name: service.labels for name, service in self.services.items()}
         for number, window in enumerate(self.freeze):
             if not any(window.freezes(name, labels[name]) for name in labels):

@@ -7,11 +7,11 @@ from __future__ import annotations
 from math import inf
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, AwareDatetime, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from healthd.config.model import Model, Name, one_line
 from healthd.labels import LabelName as LabelName
-from healthd.units import Span
+from healthd.units import Span, Time
 from healthd.wording import shape
 from healthd_gates.domain.evidence import Counts, Histogram
 
@@ -151,7 +151,7 @@ class PushedEvidence(Model):
     candidate: PushedCounts | None = None
     baseline: PushedCounts | None = None
     totals: bool = False
-    at: AwareDatetime | None = None
+    at: Time | None = None
 
     @model_validator(mode="after")
     def _says_something(self) -> Self:

@@ -37,12 +37,15 @@ class Record:
 
     async def write(self, step: Step, moment: datetime, seen: SeenEvidence | None = None) -> None:
         """Store a step, however long the journal is down. Raises LeaseLost."""
+        told = ""
         for attempt in range(10**9):
             try:
                 await self.try_write(step, moment, seen)
                 return
             except JournalError as error:
-                _log.warning("gate waiting for the journal", gate=self.gate.id, problem=str(error))
+                if told != str(error):
+                    _log.warning("gate waiting for the journal", gate=self.gate.id, problem=str(error))
+                told = str(error)
                 await asyncio.sleep(_PATIENCE[min(attempt, len(_PATIENCE) - 1)])
 
     async def try_write(self, step: Step, moment: datetime, seen: SeenEvidence | None = None) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 
 import structlog
 
@@ -211,7 +212,7 @@ class Supervisor:
                 return
             except LeaseLost:
                 self._metrics.lost.inc()
-                _log.info("gate taken over by another replica", gate=gate_id)
+                await self._tell_of_loss(gate_id)
                 return
             except JournalError as error:
                 self._metrics.journal_errors.inc()
@@ -226,9 +227,20 @@ class Supervisor:
                 _log.exception("gate failed with an internal error", gate=gate_id, error=describe(error))
             await asyncio.sleep(_PAUSE_SECONDS * max(1, stumbles))
 
+    async def _tell_of_loss(self, gate_id: str) -> None:
+        known = True
+        with suppress(JournalError):
+            known = await self._leases.knows(gate_id)
+        if known:
+            _log.info("gate taken over by another replica", gate=gate_id)
+        else:  # a backup from before it was brought back
+            _log.error("gate not in the journal, no longer run: start it again, or roll back by hand", gate=gate_id)
+
     async def _pick_up(self, gate_id: str, running: _Running, *, give_up: bool) -> bool:
         """Reload a gate from the journal; False when there is nothing more to run. Raises JournalError."""
         owned = await self._leases.recall(gate_id, running.life.token)
+        if owned is None and not await self._leases.knows(gate_id):
+            raise LeaseLost
         if owned is None or owned.gate.state.is_over:
             return False
         spec = self.spec_of(owned)

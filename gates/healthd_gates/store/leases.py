@@ -110,6 +110,12 @@ class Leases:
             row = (await connection.execute(query)).mappings().one_or_none()
         return None if row is None else _owned(row)
 
+    async def knows(self, gate_id: str) -> bool:
+        """True if the journal has this gate, whoever owns it. Raises JournalError."""
+        query = sa.select(tables.gates.c.id).where(tables.gates.c.id == gate_id)
+        async with self._database.read() as connection:
+            return (await connection.execute(query)).first() is not None
+
     async def let_go(self) -> None:
         """Release all gates for others to take; at shutdown. Raises JournalError."""
         if not self._database.was_open:  # none was ever taken: a start that failed has nothing to release

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from healthd.units import Duration, Ratio, Size, parse_duration, show_duration
+from healthd.units import Duration, Ratio, Size, Time, parse_duration, show_duration
 
 DURATION, RATIO, SIZE = (TypeAdapter[Any](kind) for kind in (Duration, Ratio, Size))
 
@@ -21,7 +21,7 @@ def test_durations(written: str, seconds: float) -> None:
 
 
 @pytest.mark.parametrize(
-    "written", ["30", 30, "", "5 m", "m5", "-5s", "0s", "1w", True, None, "5s5", "1e3s", float("inf")]
+    "written", ["30", 30, "", "5 m", "m5", "-5s", "0s", "1w", True, None, "5s5", "1e3s", float("inf"), "365001d"]
 )
 def test_durations_that_are_none(written: object) -> None:
     """A bare number is not guessed at: seconds and milliseconds are a thousand apart."""
@@ -69,3 +69,11 @@ def test_sizes_that_are_none(written: object) -> None:
 def test_a_ratio_without_its_sign_is_told_how_to_be_written(written: object, cure: str) -> None:
     with pytest.raises(ValidationError, match=f"write it with its sign, such as {cure}"):
         RATIO.validate_python(written)
+
+
+@pytest.mark.parametrize("written", ["9999-12-31T23:59:59-14:00", "0001-01-01T00:00:00+14:00"])
+def test_times_out_of_range(written: str) -> None:
+    """A time that has a year of its own zone and none in UTC cannot be told, stored or compared."""
+    with pytest.raises(ValidationError, match="is out of range: times are within the years 1 to 9999, in UTC"):
+        TypeAdapter(Time).validate_python(written)
+    assert TypeAdapter(Time).validate_python("9999-12-31T23:59:59Z").year == 9999

@@ -8,6 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from healthd_gates.actions.contract import ActionResult, Ending
 from healthd_gates.domain import errors as refusals
@@ -85,6 +86,20 @@ async def test_after_a_crash_a_gate_is_taken_over_within_the_lease(file: Path) -
         decided = await second.keeper.wait(gate.id, 600)
         assert decided.decision is not None
         assert decided.decision.verdict is Verdict.FAIL
+
+
+async def test_a_gate_that_is_not_in_the_journal_any_more(file: Path) -> None:
+    """A backup from before it was brought back: nobody has taken the gate over, and nobody runs it."""
+    async with replica(file) as running:
+        gate = await running.keeper.start(request(), caller="ci")
+        await running.keeper.wait(gate.id, 12)
+        with capture_logs() as logged:
+            with sqlite3.connect(file) as other:
+                other.execute("DELETE FROM healthd_gates WHERE id = ?", (gate.id,))
+            other.close()
+            await asyncio.sleep(60)
+        told = [entry["event"] for entry in logged if entry.get("gate") == gate.id]
+    assert told == ["gate not in the journal, no longer run: start it again, or roll back by hand"]
 
 
 async def test_nobody_takes_a_gate_from_himself(file: Path) -> None:

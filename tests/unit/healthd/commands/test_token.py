@@ -75,3 +75,10 @@ def test_wrong_bounds_are_refused(option: str, given: str, said: str) -> None:
     result = CliRunner().invoke(token, ["new", option, given])
     assert result.exit_code == 2
     assert said in " ".join(result.stderr.split())
+
+
+@pytest.mark.parametrize("given", ["0d", "2020-01-01", "9999-12-31T23:59:59-14:00", "999999999d", "soon"])
+def test_an_end_that_is_none(given: str) -> None:
+    """A token that has ended before it is used, or never could, is not made."""
+    result = CliRunner().invoke(token, ["new", "--expires", given])
+    assert (result.exit_code, f"'{given}' is" in result.stderr) == (2, True)

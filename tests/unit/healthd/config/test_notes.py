@@ -69,3 +69,13 @@ def test_what_a_token_is_bound_to_and_nothing_has_is_told() -> None:
         "auth: ci is bound to 'shp', which is not under services; did you mean shop?",
         "auth: watch is bound to 'db-?', which is not under checks",
     ]
+
+
+def test_windows_that_are_over_are_told() -> None:
+    """A file that was valid stays so; it says what can be taken out."""
+    past = {"from": "2020-01-01T00:00:00Z", "to": "2020-01-02T00:00:00Z", "reason": "x"}
+    given = {"maintenance": [{**past, "checks": "*"}], "freeze": [{**past, "services": ["shop"]}]}
+    services = {"shop": {"source": {"kind": "push"}}}
+    config = Config.model_validate({"checks": {"self": {"kind": "process"}}, "services": services, **given})
+    told = "ended at 2020-01-02T00:00:00.000Z: take it out"
+    assert [note for note in config.notes if "ended" in note] == [f"maintenance.0: {told}", f"freeze.0: {told}"]

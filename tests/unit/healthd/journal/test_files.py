@@ -7,10 +7,12 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.exc import StatementError
 from structlog.testing import capture_logs
 
 from healthd.journal import tables
@@ -86,6 +88,8 @@ async def test_the_log_of_a_file_that_is_there_is_read(database: Database, file:
         ("a-folder", "a-folder is a directory: name a file in it"),
         ("a-file/journal.db", "a-file is a file, and no folder that journal.db could be in"),
         ("a-file/deeper/journal.db", "a-file is a file, and no folder"),
+        ("a-text", "a-text: file is not a database: move it away, or name another file"),
+        ("a-pipe", "a-pipe is not a regular file: name another"),
         ("/proc/x/y.db", "/proc/x/y.db cannot be created: /proc belongs to the kernel"),
     ],
 )
@@ -93,6 +97,8 @@ async def test_a_place_where_no_file_can_be(tmp_path: Path, place: str, said: st
     (tmp_path / "a-folder").mkdir(mode=0o777)
     (tmp_path / "a-folder").chmod(0o777)
     (tmp_path / "a-file").touch()
+    (tmp_path / "a-text").write_text("no database")
+    os.mkfifo(tmp_path / "a-pipe")
     url = f"sqlite:///{tmp_path / place}"
     assert said in str(problem_here(url))
     with pytest.raises(JournalError, match=said):
@@ -221,6 +227,46 @@ async def test_no_empty_file_takes_its_place(database: Database, file: Path) -> 
     assert database.works
     await note(database)
     assert await noted(database) == 2
+
+
+async def test_a_backup_that_was_copied_over_the_open_file(database: Database, file: Path) -> None:
+    """SQLite closes the old file by writing its log into it. What is there then is refused, with the way out."""
+    await note(database)
+    backup = beside(file, ".backup")
+    with sqlite3.connect(file) as reader:
+        reader.execute("VACUUM INTO ?", (str(backup),))
+    reader.close()
+    for _ in range(30):
+        await note(database)
+    shutil.copyfile(backup, file)
+    with pytest.raises(JournalGoneError, match=r"\(-wal and -shm too\) is moved away and a backup is copied"):
+        await note(database)
+    with file.open("r+b") as mixed:  # what of the log gets into it is up to SQLite
+        mixed.seek(2 * 4096)
+        mixed.write(b"\xff" * 18 * 4096)
+    with pytest.raises(JournalGoneError, match=r"-wal and -shm too\) is moved away"):
+        await database.open()
+    for path in (file, beside(file, "-wal"), beside(file, "-shm")):
+        if path.exists():
+            path.rename(beside(path, ".away"))
+    shutil.copyfile(backup, file)
+    await database.open()
+    await note(database)
+    assert await noted(database) == 2
+
+
+async def test_a_value_that_cannot_be_written_is_no_fault_of_the_journal(database: Database) -> None:
+    """A time before the year 1 in UTC, or a bug of ours: whoever gave it gets the error, and nobody else."""
+    early = datetime.min.replace(tzinfo=timezone(timedelta(hours=14)))
+    query = sa.select(tables.audit.c.id).where(tables.audit.c.at > early)
+    with pytest.raises(StatementError, match="OverflowError"):
+        async with database.read() as connection:
+            await connection.execute(query)
+    with pytest.raises(OverflowError):
+        async with database.write() as connection:
+            await connection.execute(sa.insert(tables.audit).values(id=2**70, at=CLOCK.now(), caller="a"))
+    assert database.works
+    await note(database)
 
 
 async def test_what_a_lost_log_held_is_saved(database: Database, file: Path) -> None:

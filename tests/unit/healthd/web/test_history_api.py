@@ -138,9 +138,13 @@ async def test_audit_by_its_filters(open_site: Open, tmp_path: Path) -> None:
     page = await get(client, "/audit?limit=3", "auditor")
     assert await subjects(f"?limit=3&before={page['next']}") == ["g3", "g2", "g1"]
     document = site.api_docs.document()
-    for query in ("", "?limit=0", "?since=yesterday"):
+    far = ("?since=9999-12-31T23:59:59-14:00", "?since=0001-01-01T00:00:00%2B14:00")
+    for query in ("", "?limit=0", "?since=yesterday", *far):
         answer = await client.get(f"/audit{query}", headers=bearer("auditor"))
         await fits(document, "/audit", "get", answer, answer.content_type)
+        if "since" in query:
+            assert (answer.status, "since" in await answer.text()) == (400, True)
+    assert site.database.works
 
 
 @pytest.mark.parametrize(("path", "name"), [("/history", "reader"), ("/history/db", "reader"), ("/audit", "auditor")])
