@@ -1,8 +1,11 @@
-"""The page on NGINX's access log is true: a Node service with nothing but that log is deployed, and put back."""
+"""The page on NGINX's access log is true: a Node service with nothing but that log gets its configuration by `healthd
+init`, is deployed, and put back.
+"""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +18,7 @@ from tests.servers.process import own_folder
 from tests.servers.programs import require
 
 PAGE = Path(__file__).parents[3] / "docs/deploy/access-log.md"
-_FILES = {"// server.js": "server.js", "# healthd.yaml": "healthd.yaml", "# blue-green.yaml": "blue-green.yaml"}
+_FILES = {"// server.js": "server.js", "# actions.yaml": "actions.yaml", "# blue-green.yaml": "blue-green.yaml"}
 _BARE = "server { listen @LISTEN@; return 404; }"
 
 
@@ -36,6 +39,13 @@ def written(folder: Path, text: str, balancer: nginx.Nginx) -> None:
     (folder / name).write_text(text, encoding="utf-8")
 
 
+def listen_at(port: str, file: Path) -> None:
+    """Have the file that `healthd init` has written listen at the test's own port."""
+    if file.exists():
+        http = f'http: {{listen: "{HOST}:{port}", drain: 100ms}}'
+        file.write_text(re.sub(r"(?m)^http: .*$", http, file.read_text()))
+
+
 def test_a_node_service_with_nothing_but_the_log(folder: Path) -> None:
     """Whoever follows the page sees what it shows, up to a rollback that is carried out and confirmed."""
     require("node")
@@ -52,10 +62,9 @@ def test_a_node_service_with_nothing_but_the_log(folder: Path) -> None:
                     text = text.replace(f"listen {balancer.port}", f"listen {HOST}:{balancer.port}")
                     balancer.file.write_text(balancer.file.read_text().replace(bare, text))
                 elif kind == "console":
-                    carry_out(shell, text)
-                else:
-                    if text.startswith("# healthd.yaml"):
-                        text += f"http: {{listen: '{HOST}:{ports['8080']}', drain: 100ms}}\n"
+                    carry_out(shell, text.replace("init --yes", f"init --yes --nginx {balancer.file}"))
+                    listen_at(ports["8080"], folder / "healthd.yaml")
+                elif not text.startswith("# as healthd init"):
                     written(folder, text, balancer)
         finally:
             for target in ("blue", "green"):
