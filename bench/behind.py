@@ -161,7 +161,7 @@ SETUPS: dict[str, dict[str, Callable[[Traffic], Flagger | ArgoRollouts]]] = {
         _OWN: lambda traffic: ArgoRollouts(traffic, 10, None),
         f"{_GATED}, `canary`": lambda traffic: ArgoRollouts(traffic, 10, shipped("canary")),
         f"{_GATED}, `analysis`": lambda traffic: ArgoRollouts(traffic, 10, shipped("analysis")),
-        f"{_GATED}, `analysis`, asked every 5 s": lambda traffic: ArgoRollouts(traffic, 5, shipped("analysis")),
+        f"{_GATED}, `analysis`, asked every 2 s": lambda traffic: ArgoRollouts(traffic, 2, shipped("analysis")),
     },
 }
 RELEASES: dict[str, Callable[[int], float]] = {

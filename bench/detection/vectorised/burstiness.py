@@ -188,6 +188,21 @@ class _StepProof:
         return _shrunk(seen * _raise(self._count), self._prior, self._weight, rate, self._m, self._count)
 
 
+class _Joined:
+    def __init__(self, runs: int, look: float, estimate: _Bake | _StepProof) -> None:
+        self._look, self._estimate = look, estimate
+        self._open, self.correlation = np.zeros((3, runs)), np.zeros(runs)
+
+    def add(self, counts: Counts, seconds: float, mask: Mask) -> None:
+        self._open += np.where(mask, np.array((counts.m, counts.y, np.full(counts.m.shape, seconds))), 0.0)
+        full = mask & (self._open[2] >= 0.95 * product._JOINED)
+        if full.any():
+            self._estimate.add(Counts(self._open[0], self._open[1], full), full)
+            raised = np.minimum(product._HIGHEST, self._estimate.correlation * self._open[2] / self._look)
+            self.correlation = np.where(full, raised, self.correlation)
+            self._open = np.where(full, 0.0, self._open)
+
+
 class Burstiness:
     """The largest of the estimates; `past` has requests and bad ones of the intervals before, `past_seconds` long."""
 
@@ -195,6 +210,8 @@ class Burstiness:
         self._look = look
         self._history, self._baseline = _History(runs, look), _Bake(runs)
         self._candidate, self._alone = _StepProof(runs), _StepProof(runs, 0.02, 5.0)
+        kinds: tuple[_Bake | _StepProof, ...] = (_Bake(runs), _StepProof(runs)) if look < product._SHORT else ()
+        self._joined = [_Joined(runs, look, each) for each in kinds]
         for m, y in zip(past[0].T, past[1].T, strict=True):
             counts = Counts.of(m, y)
             self._history.add(counts, past_seconds, counts.here)
@@ -207,15 +224,21 @@ class Burstiness:
             learns = ~(candidate.here & baseline.here & self._candidate.jumps(candidate) & high)
             self._history.add(baseline, self._look, learns & baseline.here)
             self._baseline.add(baseline, learns & baseline.here)
+            for joined in self._joined[:1]:
+                joined.add(baseline, self._look, learns & baseline.here)
         if not settling:
             self._candidate.add(candidate, learns & candidate.here)
             self._alone.add(candidate, learns & candidate.here)
+            for joined in self._joined[1:]:
+                joined.add(candidate, self._look, learns & candidate.here)
 
     @property
     def odds(self) -> Array:
         """(1 − ρ)/ρ for judging the next interval."""
         long = np.where(self._history.count > 0, self._history.correlation, self._alone.correlation)
         rho = np.maximum(np.maximum(long, self._baseline.correlation), self._candidate.correlation)
+        for joined in self._joined:
+            rho = np.maximum(rho, joined.correlation)
         return np.asarray((1 - rho) / rho)
 
 

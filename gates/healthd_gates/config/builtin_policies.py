@@ -31,7 +31,6 @@ SHIPPED: dict[str, dict[str, Any]] = {
     "analysis": {
         "initial_delay": "0s",
         "interval": "1s",
-        "blip": "5s",
         "observe": {"min": "20s", "max": "30m"},
         "criteria": [
             {"kind": "error_rate", "limit": "5%", "compare": {"to": "concurrent"}, "weight": 2},

@@ -14,6 +14,7 @@ _HIGHEST = 0.3
 _TINY = 1e-9
 _BLOCKS = (30.0, 60.0, 180.0)  # seconds, beside the evaluation's own interval
 _FEWEST_BLOCKS = 8
+_SHORT, _JOINED = 5.0, 10.0  # seconds: an evaluation's interval below that is also looked at joined to blocks
 _JUMP, _JUMP_ERRORS = 3.0, 4.0  # times the mean, and errors beyond it, from which an interval is out of the ordinary
 
 
@@ -177,6 +178,24 @@ class StepProofBurstiness:
         return _shrunk(seen * _raise(self._count), self._prior, self._weight, rate, self._m, self._count)
 
 
+class _JoinedBurstiness:
+    """ρ during the bake over blocks of ten seconds, as it counts for an evaluation of fewer: bursts last for several of
+    those, which one by one look independent.
+    """
+
+    def __init__(self, look: float, estimate: BakeBurstiness | StepProofBurstiness) -> None:
+        self._look, self._estimate = look, estimate
+        self._open = (0.0, 0.0, 0.0)
+        self.correlation = 0.0
+
+    def add(self, m: float, y: float, seconds: float) -> None:
+        self._open = (self._open[0] + m, self._open[1] + y, self._open[2] + seconds)
+        if self._open[2] >= 0.95 * _JOINED:
+            self._estimate.add(self._open[0], self._open[1])
+            self.correlation = min(_HIGHEST, self._estimate.correlation * self._open[2] / self._look)
+            self._open = (0.0, 0.0, 0.0)
+
+
 class Burstiness:
     """The largest of the estimates, for one stream of counts. With no baseline at all the candidate's own estimate
     takes the place of the history's, from the same prior.
@@ -190,6 +209,9 @@ class Burstiness:
         self._baseline = BakeBurstiness()
         self._candidate = StepProofBurstiness()
         self._alone = StepProofBurstiness(prior=0.02, weight=5.0)
+        self._joined: tuple[_JoinedBurstiness, ...] = ()
+        if look < _SHORT:
+            self._joined = tuple(_JoinedBurstiness(look, each) for each in (BakeBurstiness(), StepProofBurstiness()))
         for m, y, seconds in without_incident(list(history)):
             self._history.add(m, y, seconds)
 
@@ -212,6 +234,9 @@ class Burstiness:
         if candidate is not None and not settling:
             self._candidate.add(*candidate)
             self._alone.add(*candidate)
+        for joined, counts in zip(self._joined, (baseline, None if settling else candidate), strict=False):
+            if counts is not None:
+                joined.add(*counts, seconds)
 
     def _baseline_jumps(self, m: float, y: float) -> bool:
         return y > _JUMP * self._history.rate * m + _JUMP_ERRORS
@@ -220,7 +245,8 @@ class Burstiness:
     def correlation(self) -> float:
         """ρ for judging the next interval."""
         long = self._history if self._history.count else self._alone
-        return max(long.correlation, self._baseline.correlation, self._candidate.correlation)
+        joined = (each.correlation for each in self._joined)
+        return max(long.correlation, self._baseline.correlation, self._candidate.correlation, *joined)
 
     @property
     def odds(self) -> float:

@@ -39,6 +39,29 @@ def test_slow_drift_counts_as_burst() -> None:
     assert drifting.correlation > 0.01
 
 
+def test_bursts_longer_than_an_evaluation_count_in_full() -> None:
+    """Bursts of ten seconds weigh on every second of them: evaluated each second they count ten times."""
+    random, short, long = np.random.default_rng(6), Burstiness(look=1.0), Burstiness(look=10.0)
+    for _ in range(60):
+        p = random.beta(0.01 * 19, 0.99 * 19)
+        counts = random.binomial(50, p, 10).astype(float)
+        for bad in counts:
+            short.learn(None, (50.0, float(bad)), 1.0, settling=False)
+        long.learn(None, (500.0, float(counts.sum())), 10.0, settling=False)
+    assert long.correlation < 0.15
+    assert short.correlation > 0.28  # no higher is believed
+
+
+def test_quiet_evaluations_of_a_second_stay_quiet() -> None:
+    """Joined to ten seconds independent requests show no correlation either."""
+    random, short = np.random.default_rng(8), Burstiness([(500.0, 5.0, 10.0)] * 600, look=1.0)
+    for _ in range(600):
+        short.learn(
+            (50.0, float(random.binomial(50, 0.01))), (50.0, float(random.binomial(50, 0.01))), 1.0, settling=False
+        )
+    assert short.correlation < 0.01
+
+
 def test_a_step_is_not_a_burst() -> None:
     """A late regression, once, does not raise the candidate's own estimate."""
     random, candidate = np.random.default_rng(4), StepProofBurstiness()

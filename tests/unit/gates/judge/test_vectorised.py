@@ -30,29 +30,32 @@ SCENARIOS = (
 )
 
 
-def product(stream: Stream, policy: Policy, rule: ErrorRate) -> Iterator[Criterion]:
+def product(stream: Stream, policy: Policy, rule: ErrorRate, every: float) -> Iterator[Criterion]:
     """The product's criterion after each look."""
     rules = policy.verdict_rules()
     criterion = rule.build(Frame(rules.risk, rules.timing), Past.of(history_of(stream)))
     rhythm = Rhythm()
-    for place, evidence in enumerate(evidence_of(stream, 5.0, beside=policy.needs_baseline)):
+    for place, evidence in enumerate(evidence_of(stream, every, beside=policy.needs_baseline)):
         rhythm.step(evidence)
-        criterion.step(Look(evidence, 5.0 * place + 2.5 < rules.timing.initial_delay, rhythm))
+        criterion.step(Look(evidence, every * (place + 0.5) < rules.timing.initial_delay, rhythm))
         yield criterion
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
-@pytest.mark.parametrize(("name", "rate", "base"), [("canary", 50.0, 0.01), ("post-switch", 5.0, 0.03)])
+@pytest.mark.parametrize(
+    ("name", "rate", "base"), [("canary", 50.0, 0.01), ("post-switch", 5.0, 0.03), ("analysis", 50.0, 0.01)]
+)
 def test_every_look_is_judged_as_the_product_judges_it(scenario: Scenario, name: str, rate: float, base: float) -> None:
     """ln E of harm within rounding, and the same proofs of safety, in each run."""
     policy = Policy.model_validate(SHIPPED[name])
     rule = policy.criteria[0]
     assert isinstance(rule, ErrorRate)
     assert rule.limit is not None
-    streams = [simulate(scenario, rate, base, np.random.default_rng([7, run])) for run in range(RUNS)]
+    every = policy.interval
+    streams = [simulate(scenario, rate, base, np.random.default_rng([7, run]), every) for run in range(RUNS)]
     past = (np.array([s.history[0] for s in streams]), np.array([s.history[1] for s in streams]))
     judge = ErrorRates(policy.verdict_rules(), rule.comparison, rule.limit, past)
-    originals = [product(stream, policy, rule) for stream in streams]
+    originals = [product(stream, policy, rule, every) for stream in streams]
     for look in range(LOOKS):
         n, x, m, y = (np.array([getattr(stream, part)[look] for stream in streams]) for part in "nxmy")
         judge.step(Counts.of(n, x), Counts.of(m, y) if policy.needs_baseline else None, streams[0].span)
