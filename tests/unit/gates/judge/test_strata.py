@@ -256,3 +256,47 @@ def test_the_choice_looks_at_traffic_and_stays() -> None:
 )
 def test_names_are_fit_for_a_sentence(value: str, name: str) -> None:
     assert cleaned(value) == name
+
+
+def test_while_it_settles_a_route_decides_nothing() -> None:
+    """A cold route may fail at first; what it fails afterwards counts, by weights that the traffic before has set."""
+    rules = Rules((ALONE,), timing=replace(TIMING, initial_delay=30.0))
+    cold = [look(fine() | {"/3": (20, 20)})] * 6
+    judge = Judge(rules)
+    assert [judge.step(item).verdict for item in cold] == [None] * 6
+    assert judge.log_e_harm <= 0
+    assert until_verdict(judge, [look(fine())] * 20).verdict is Verdict.PASS
+
+
+def test_without_a_limit_the_comparison_alone_holds_a_route() -> None:
+    rule = ErrorRate(by="route", limit=None, compare=Compare())
+    usual = fine() | {"/3": (100, 20)}
+    standing = judged(rule, [look(usual, usual)] * 60)
+    assert standing.verdict is not Verdict.FAIL
+    assert standing.criteria[0].strata[0].limit is None
+    standing = judged(rule, [look(fine(bad=10) | {"/3": (100, 90)}, fine(bad=10))] * 60)
+    assert standing.verdict is Verdict.FAIL
+    assert "/3: 90 % (" in standing.criteria[0].sentence
+
+
+def test_a_route_that_failed_nearly_always_has_no_limit_left() -> None:
+    """There is nothing that twice as much could be; the total still holds."""
+    history = [look({}, fine() | {"/3": (20, 15)}, 30.0)] * 300
+    standing = judged(ALONE, [look(fine() | {"/3": (20, 20)})] * 60, history)
+    assert standing.verdict is Verdict.PASS
+    assert stratum(standing.criteria[0], "/3") is Finding.OPEN
+
+
+def test_a_version_that_is_not_split_is_not_compared_by_route() -> None:
+    """As when the baseline's counters have no such label."""
+    standing = judged(BESIDE, [Evidence(START, 5.0, arm(fine()), Counts(1000, 10))] * 60)
+    assert standing.verdict is Verdict.PASS
+    assert all(each.baseline_requests == 0 for each in standing.criteria[0].strata)
+
+
+def test_an_outage_of_the_numbers_says_nothing_of_routes() -> None:
+    judge = Judge(Rules((BESIDE,), timing=TIMING))
+    judge.step(look(fine(), fine()))
+    for _ in range(30):
+        standing = judge.step(Evidence(START, 5.0, None, arm(fine())))
+    assert standing.criteria[0].sentence.endswith("no telemetry from the candidate.")
