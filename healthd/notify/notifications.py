@@ -130,7 +130,7 @@ class Notifications:
 
     async def _load(self) -> None:
         await self._memory.load()
-        await self._replicas.read_once()
+        await self._replicas.tried_once()
 
     def _start_telling(self) -> None:
         self._ready.set()

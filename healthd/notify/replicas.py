@@ -78,8 +78,8 @@ class Replicas:
             return False
         return bool(self._others) if self._read_at is not None else not self._store.is_sqlite
 
-    async def read_once(self) -> None:
-        """Wait for the first exchange."""
+    async def tried_once(self) -> None:
+        """Wait for the first exchange, or its failure."""
         await self._first.wait()
 
     def merge(self, own: Mapping[str, Seen]) -> dict[str, Seen]:
@@ -125,6 +125,7 @@ class Replicas:
             except Exception:  # neither notices nor health depend on it
                 self._works = False
                 _log.exception("views not exchanged with other replicas")
+            self._first.set()
             if not self._works:
                 await asyncio.sleep(_LOOK)
                 continue
