@@ -31,6 +31,7 @@ from healthd.runtime.tasks import Work
 from healthd.web.heartbeats_api import HeartbeatsApi
 from healthd.web.history_api import HistoryApi
 from healthd.web.pages.api_docs import ApiDocs
+from healthd.web.pages.check import CheckPages
 from healthd.web.pages.renderer import Renderer
 from healthd.web.pages.status import StatusPage
 from healthd.web.pages.stream import Streams
@@ -74,6 +75,9 @@ class Rest:
             renderer=self.renderer,
             streams=self.streams,
         )
+        self.check_pages = CheckPages(
+            board, health.endpoints, guard, clock, self.page.history, self.history_api, self.renderer
+        )
         host = socket.gethostname()
         identity = Identity(
             uuid.uuid4().hex, f"{host} {in_force.now.http.listen}", host, lambda: in_force.now.environment
@@ -110,6 +114,7 @@ class Rest:
             *self.windows_api.routes(),
             *self.heartbeats_api.routes(),
             *self.history_api.routes(),
+            *self.check_pages.routes(),
         ]
 
     def probed(self, name: str, probe: Probe) -> None:

@@ -105,8 +105,12 @@ class HistoryApi:
         if name not in self._board:
             names = [state.name for state in self._board.checks()]
             raise Problem(404, "No such check", f"no check is called {name[:64]!r}.{did_you_mean(name[:64], names)}")
+        return web.json_response(await self.of_check(name, query.days), headers=_NO_STORE)
+
+    async def of_check(self, name: str, days: int) -> dict[str, Any]:
+        """Return the uptime of a check, and its failures in so many days. Raises Problem 503."""
         now, state = self._clock.now(), self._board.check(name)
-        since = now - timedelta(days=query.days)
+        since = now - timedelta(days=days)
         start = min(since, now - timedelta(days=max(PERIODS.values())))
         stored = await _within(self._past.transitions(start, name))
         audit = await _within(self._past.windows())
@@ -125,7 +129,7 @@ class HistoryApi:
             failures = [it for it in _failures(stored, self._redact) if it.get("to", stamp(now)) >= stamp(since)]
             return {**found, **_periods([known], [holes], now), "failures": failures[:_MOST_FAILURES]}
 
-        return web.json_response(await asyncio.to_thread(compute), headers=_NO_STORE)
+        return await asyncio.to_thread(compute)
 
     async def _audit(self, request: web.Request) -> web.Response:
         """Answer with changes that callers made."""

@@ -14,6 +14,7 @@ from healthd.config.in_force import Current
 from healthd.config.settings import Settings
 from healthd.journal.database import JournalError
 from healthd.journal.journal import Journal
+from healthd.model import Status
 from healthd.monitoring.board import Board, CheckState
 from healthd.runtime.clock import Clock
 from healthd.web.auth import Caller, Guard
@@ -34,6 +35,7 @@ _PACE = 1.0  # seconds for which rendered parts are used
 _DEPLOYS_PACE = 3.0
 _PATIENCE = 0.5  # seconds that a page waits for the journal; then it says that there was no answer
 _RECALL_AGAIN = 30.0
+_ALL_LEAD = 100  # checks; with more, only those that are not healthy lead to their pages: it would be too long
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,8 +173,10 @@ class StatusPage:
         since = None if state.since is None else int(state.since.timestamp())
         key = (state.status, since, state.probe, state.covers, state.held_by, past.count, span_of(now))
 
+        leads = state.status is not Status.HEALTHY or len(self._settings.active_checks) <= _ALL_LEAD
+
         def draw() -> str:
-            row = status_view.row(state, past, now, self.history.started, details=sight.details)
+            row = status_view.row(state, past, now, self.history.started, details=sight.details, leads=leads)
             return self._renderer.part(_PARTS, "check", row, sight.details)
 
         return Part(key, draw)

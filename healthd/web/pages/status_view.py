@@ -21,7 +21,7 @@ _NAMED = 6  # checks that the headline names
 @dataclass(frozen=True, slots=True)
 class Row:
     """Row of one check. `kind` is the kind of failure; `day`, `line` and `failed` are SVG paths; `recalled` is the
-    number of spans of the day from before this process."""
+    number of spans of the day from before this process. Its name `leads` to the page of the check."""
 
     name: str
     status: Status
@@ -40,6 +40,7 @@ class Row:
     failed: str = ""
     taken: str = ""
     covers: tuple[str, ...] = ()
+    leads: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,7 @@ class Headline:
     links: tuple[tuple[str, str], ...] = ()
 
 
-def row(state: CheckState, past: Past, now: datetime, started: datetime, *, details: bool) -> Row:
+def row(state: CheckState, past: Past, now: datetime, started: datetime, *, details: bool, leads: bool) -> Row:
     """Return the row of one check for now."""
     result = state.probe.result if state.probe is not None else None
     kind = result.kind.value if result is not None and result.kind is not None else None
@@ -95,6 +96,7 @@ def row(state: CheckState, past: Past, now: datetime, started: datetime, *, deta
         recalled=began if any(spans[:began]) else 0,
         line=drawings.line(answers),
         failed=drawings.failures(answers),
+        leads=leads,
         taken=_shortly(answers[-1].seconds) if answers else "",
     )
 

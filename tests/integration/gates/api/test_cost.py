@@ -38,6 +38,7 @@ from healthd.web.health import HealthEndpoints
 from healthd.web.heartbeats_api import HeartbeatsApi
 from healthd.web.history_api import HistoryApi
 from healthd.web.pages.api_docs import ApiDocs
+from healthd.web.pages.check import CheckPages
 from healthd.web.pages.renderer import Renderer
 from healthd.web.pages.status import StatusPage
 from healthd.web.pages.stream import Streams
@@ -165,7 +166,8 @@ async def app(tmp_path: Path) -> AsyncIterator[web.Application]:
         suite, replica.board, guard, replica.in_force, clock, Redactor(),
     )  # fmt: skip
     past = HistoryApi(Past(replica.database), replica.board, guard, replica.in_force, clock, Redactor())
-    daemons = [*windows.routes(), *heartbeats.routes(), *past.routes()]
+    check_pages = CheckPages(replica.board, health, guard, clock, status.history, past, renderer)
+    daemons = [*windows.routes(), *heartbeats.routes(), *past.routes(), *check_pages.routes()]
     routes = [*daemons, *api.routes(), *status.routes(), *docs.routes(), *gate_page.routes(), *acts.routes()]
     yield server.build(health, ChecksApi(suite, replica.board, guard), Metrics(replica.board, "1", "t"), routes)
     streams.stop()

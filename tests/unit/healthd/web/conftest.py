@@ -28,6 +28,7 @@ from healthd.web.health import HealthEndpoints
 from healthd.web.heartbeats_api import HeartbeatsApi
 from healthd.web.history_api import HistoryApi
 from healthd.web.pages.api_docs import ApiDocs
+from healthd.web.pages.check import CheckPages
 from healthd.web.pages.renderer import Renderer
 from healthd.web.pages.status import StatusPage
 from healthd.web.pages.stream import Streams
@@ -90,12 +91,14 @@ class Site(Stage):
         heartbeats_api = HeartbeatsApi(
             self.heartbeats, self.suite, self.board, guard, self.in_force, self.clock, self.redact
         )
+        history_api = HistoryApi(Past(database), self.board, guard, self.in_force, self.clock, self.redact)
         routes = [
             *self.page.routes(),
             *self.api_docs.routes(),
             *windows_api.routes(),
             *heartbeats_api.routes(),
-            *HistoryApi(Past(database), self.board, guard, self.in_force, self.clock, self.redact).routes(),
+            *history_api.routes(),
+            *CheckPages(self.board, self.health, guard, self.clock, self.page.history, history_api, renderer).routes(),
         ]
         self.app = server.build(self.health, checks_api, self.metrics, routes)
 

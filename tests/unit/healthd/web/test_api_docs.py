@@ -15,6 +15,8 @@ from tests.unit.healthd.web.conftest import Open, bearer
 
 PAGES = {
     "/",
+    "/badges/{name}.svg",
+    "/checks/{name}",
     "/docs",
     "/events",
     "/gates/{gate_id}/page",
