@@ -174,6 +174,9 @@ class _Stopwatch(monitoring.CommandListener):
 def _nobody_fits(topology: Any) -> Result | None:
     """Return why no member could be asked: none answers, or those that do have another role."""
     members = topology.server_descriptions().values()
+    if not members:  # the driver sets aside a server of its own that stands among several hosts
+        text = "every host of the URI that answers is a server of its own, no member of a set: name one host alone"
+        return Result.unhealthy(FailureKind.MISCONFIGURED, text)
     known = Counter(member.server_type_name.removeprefix("RS").lower() for member in members if not member.error)
     silent = [member.error for member in members if member.error]
     known.pop("unknown", None)
