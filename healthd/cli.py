@@ -39,11 +39,24 @@ _COMMANDS = {
     ),
     "token": ("healthd.commands.token:token", "Make tokens for those who may call the API."),
 }
+_GROUPS = {
+    "action": ("test",),
+    "config": ("check", "example", "schema", "show"),
+    "gate": (
+        "approve", "cancel", "give-up", "list", "lock", "locks", "pause", "quarantine", "reject", "replay", "report",
+        "resume", "rollback", "show", "simulate", "unlock", "unquarantine", "verify", "watch",
+    ),
+    "notify": ("test",),
+    "source": ("test",),
+    "token": ("new",),
+    "window": ("add", "end", "list"),
+}  # fmt: skip
 
 
 @click.group(
     cls=LazyGroup,
     registry=_COMMANDS,
+    groups=_GROUPS,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(__version__, prog_name="healthd")

@@ -17,11 +17,19 @@ _TOOLS = {
     ),
     "nginx": ("healthd_deploy.nginx.command:nginx", "Blue-green deploys behind NGINX."),
 }
+_COMMANDS = {
+    "aws": ("blue-green", "rolling"),
+    "host": ("backups", "release", "rollback"),
+    "kubernetes": ("blue-green",),
+    "migrate": ("check", "down", "new", "resolve", "status", "up"),
+    "nginx": ("blue-green", "switch"),
+}
 
 
 @click.group(
     cls=LazyGroup,
     registry=_TOOLS,
+    groups=_COMMANDS,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(__version__, prog_name="healthd-deploy")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
@@ -18,9 +18,12 @@ Registry = Mapping[str, tuple[str, str]]
 class LazyGroup(click.Group):
     """Group with the commands of a registry."""
 
-    def __init__(self, *args: Any, registry: Registry, **more: Any) -> None:
+    def __init__(
+        self, *args: Any, registry: Registry, groups: Mapping[str, Sequence[str]] | None = None, **more: Any
+    ) -> None:
+        """Create the group. `groups` names the commands of those that are groups themselves."""
         super().__init__(*args, **more)
-        self.registry = registry
+        self.registry, self.groups = registry, groups or {}
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted(self.registry)
@@ -48,9 +51,8 @@ class LazyGroup(click.Group):
 
     def _meant(self, ctx: click.Context, word: str) -> str:
         """The command of another group that goes by this word, or the one here that is most like it."""
-        for other in self.list_commands(ctx):
-            group = self.get_command(ctx, other)
-            if isinstance(group, click.Group) and word in group.list_commands(ctx):
+        for other, words in self.groups.items():
+            if word in words:
                 return f" Did you mean {ctx.command_path} {other} {word}?"
         parent = ctx.parent
         if parent is not None and isinstance(parent.command, click.Group) and word in parent.command.list_commands(ctx):

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 from pydantic import ConfigDict
 
@@ -14,8 +14,10 @@ from healthd.runtime.clock import Clock
 from healthd.units import Duration
 from healthd_gates.domain.action_order import Ending as Ending
 from healthd_gates.domain.action_order import Occasion
-from healthd_gates.domain.gate import Gate
 from healthd_gates.sources.contract import Arms
+
+if TYPE_CHECKING:
+    from healthd_gates.domain.gate import Gate
 
 
 class ActionConfig(Model):

@@ -36,6 +36,19 @@ def test_help_lists_every_command(name: str) -> None:
     assert [line.split()[0] for line in commands.splitlines() if line[2:3].strip()] == sorted(GROUPS[name].registry)
 
 
+@pytest.mark.parametrize("name", GROUPS)
+def test_the_commands_of_each_group_are_known_without_it(name: str) -> None:
+    """So that a word of another group is found."""
+    group = GROUPS[name]
+    assert isinstance(group, LazyGroup)
+    context = click.Context(group)
+    commands = {word: group.get_command(context, word) for word in group.registry}
+    groups = {word: each for word, each in commands.items() if isinstance(each, click.Group)}
+    assert {word: sorted(words) for word, words in group.groups.items()} == {
+        word: sorted(each.list_commands(context)) for word, each in groups.items()
+    }
+
+
 @pytest.mark.parametrize("words", [["healthd.cli"], ["healthd.cli", "gate"], ["healthd_deploy.cli"]], ids=" ".join)
 def test_help_imports_none_of_them(words: list[str]) -> None:
     """Nor what they stand on: it comes at once."""
@@ -59,6 +72,28 @@ def test_a_client_of_the_gate_needs_no_database() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        (["verify"], "healthd gate verify"),
+        (["stauts"], "status"),
+        (["gate", "lits"], "list"),
+        (["gate", "status"], "healthd status"),
+    ],
+)
+def test_a_mistyped_command_imports_none(words: list[str], meant: str) -> None:
+    """Which one was meant is known from the lists."""
+    program = (
+        "import sys; from healthd.cli import main\n"
+        "try: main(sys.argv[1:], prog_name='healthd')\n"
+        "except SystemExit: pass\n"
+        "sys.exit(', '.join({'pydantic', 'aiohttp', 'asyncio'} & set(sys.modules)) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", program, *words], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert f"Did you mean {meant}?" in done.stderr
 
 
 def test_words_are_completed() -> None:
