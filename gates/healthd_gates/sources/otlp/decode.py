@@ -36,6 +36,7 @@ from healthd_gates.sources.otlp.messages import (
     Resource,
     Span,
     is_ascending,
+    units_in_a_second,
 )
 
 _MOST_ATTRIBUTES, _LONGEST_KEY, _LONGEST_VALUE = 128, 128, 256
@@ -167,6 +168,7 @@ def _points(metric: metrics.Metric, scope: str, resource: Mapping[str, str]) -> 
     if temporality not in (_DELTA, _CUMULATIVE):
         yield f"{metric.name} has no aggregation temporality"
         return
+    per_second = units_in_a_second(metric.unit)
     counts = kind in ("histogram", "exponential_histogram") or (kind == "sum" and data.is_monotonic)
     for point in data.data_points:
         if point.flags & _NO_VALUE:
@@ -176,6 +178,8 @@ def _points(metric: metrics.Metric, scope: str, resource: Mapping[str, str]) -> 
         if isinstance(buckets, str) or not isfinite(value) or (counts and value < 0):
             yield f"{metric.name}: {buckets if isinstance(buckets, str) else f'{value} is nothing that is counted'}"
             continue
+        if isinstance(buckets, Exponential) and per_second is not None:
+            buckets = buckets.on_grid(per_second)  # here, beside the event loop
         yield Point(
             metric.name,
             metric.unit,

@@ -60,6 +60,11 @@ def _power_of(per_second: float) -> int:
     return power
 
 
+def units_in_a_second(unit: str) -> float | None:
+    """Return how many of a metric's units are a second; None if it does not say."""
+    return _PER_SECOND.get(unit)
+
+
 @dataclass(frozen=True, slots=True)
 class Point:
     """One data point of a metric. Times are nanoseconds since 1970; a `counter` only grows; `delta` says that `value`
@@ -81,7 +86,7 @@ class Point:
     @property
     def per_second(self) -> float | None:
         """Units in a second, None if the metric does not say."""
-        return _PER_SECOND.get(self.unit)
+        return units_in_a_second(self.unit)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,10 @@ increases."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any, ClassVar
 
 from healthd.model import FailureKind
@@ -21,6 +23,7 @@ from healthd_gates.sources.selectors import Matcher, Selector
 
 _KEPT = 900.0  # seconds, after which a process that says nothing is gone
 _SHOWN = 5
+_FEW = 300  # streams
 _NOTHING: frozenset[str] = frozenset()
 
 
@@ -51,20 +54,24 @@ class Otlp:
             look = combined({name: ArmLook(None, {}) for name in self._terms}, now, None)
             return replace(look, cursor={**look.cursor, "heard": dict.fromkeys(self._terms, at), "telemetry": {}})
         subscription.drop_ended(at - _KEPT)
-        grids: list[list[float]] = []
-        telemetry, heard, arms = dict[str, Any](), dict[str, float](), dict[str, ArmLook]()
+        telemetry, heard, arms = dict[str, Any](since["telemetry"]), dict[str, float](), dict[str, ArmLook]()
         for name, arm in subscription.arms.items():
-            before = from_json(since["telemetry"].get(name, {}), since.get("grids", []))
             last = since["heard"][name]
             heard[name] = arm.heard or last
-            told, quiet = heard[name] != last, at - heard[name]
-            arms[name] = self._look(name, arm, before, subscription, told=told, quiet=quiet)
-            if arms[name].counts is not None:
-                before |= {process: own.over(before.get(process)) for process, own in arm.processes.items()}
-                before = {process: own for process, own in before.items() if own.heard >= at - _KEPT}
-            telemetry[name] = to_json(before, grids)
+            silence = self._problem(name, arm, subscription)
+            if silence is None and at - heard[name] > self._config.silent_after:
+                silence = self._silence(subscription, at - heard[name])
+            if silence is not None:
+                arms[name] = ArmLook(None, {}, 1, silence=silence)
+            elif heard[name] == last:
+                arms[name] = ArmLook(None, {})  # the next export is not due yet
+            else:
+                count = partial(self._counted, arm.copied(), telemetry.get(name), subscription.began, at)
+                # Thousands of streams take a part of a second, which the event loop has not.
+                counted = await asyncio.to_thread(count) if arm.streams > _FEW else count()
+                arms[name], telemetry[name] = counted
         look = combined(arms, now, Standpoint.from_json(since))
-        return replace(look, cursor={**look.cursor, "heard": heard, "telemetry": telemetry, "grids": grids})
+        return replace(look, cursor={**look.cursor, "heard": heard, "telemetry": telemetry})
 
     async def close(self) -> None:
         if self._leave is not None:
@@ -91,26 +98,15 @@ class Otlp:
             self._leave = self._receiver.subscribe(self._service, self._subscription)
         return self._subscription
 
-    def _look(
-        self,
-        name: str,
-        arm: ArmHeard,
-        before: Mapping[str, Process],
-        subscription: Subscription,
-        *,
-        told: bool,
-        quiet: float,
-    ) -> ArmLook:
-        if (problem := self._problem(name, arm, subscription)) is not None:
-            return ArmLook(None, {}, 1, silence=problem)
-        if quiet > self._config.silent_after:
-            return ArmLook(None, {}, 1, silence=self._silence(subscription, quiet))
-        if not told:
-            return ArmLook(None, {})
+    def _counted(
+        self, processes: Mapping[str, Process], raw: Mapping[str, Any] | None, began: int, at: float
+    ) -> tuple[ArmLook, dict[str, Any]]:
+        """Return what an arm counted since the look before, and where its streams stand, for the cursor."""
+        before = from_json(raw or {})
         increase, span = Increase(), 0.0
-        for process, own in arm.processes.items():
+        for process, own in processes.items():
             known = before.get(process)
-            increase.add(known, own, subscription.began)
+            increase.add(known, own, began)
             if known is not None:
                 span = max(span, own.heard - known.heard)
         notes = []
@@ -118,9 +114,11 @@ class Otlp:
             notes.append(f"{increase.odd} streams fell, which a cumulative one cannot: what they said is left out")
         requests = increase.total("requests")
         counts = Counts(requests, min(increase.total("errors"), requests), self._latency(increase, requests))
-        return ArmLook(
+        found = ArmLook(
             counts, {}, increase.gaps, increase.restarts, notes=tuple(notes), span=span, lives=Lives(increase.restarts)
         )
+        stand = {**before, **{process: own.over(before.get(process)) for process, own in processes.items()}}
+        return found, to_json({process: own for process, own in stand.items() if own.heard >= at - _KEPT})
 
     def _latency(self, increase: Increase, requests: float) -> Histogram | None:
         found = histogram(increase.amounts.get("latency", ())) if self._config.measures_latency else None

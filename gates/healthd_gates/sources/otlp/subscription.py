@@ -6,6 +6,7 @@ from bisect import bisect_left
 from collections import Counter as Tallied
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from math import isfinite
 
 from healthd_gates.sources.otlp.messages import Exponential, Point, Resource, Span
@@ -37,6 +38,13 @@ class ArmHeard:
     heard: float | None = None
     left_out: int = 0
     streams: int = 0
+
+    def copied(self) -> dict[str, Process]:
+        """Return the processes as they stand now, whatever arrives meanwhile."""
+        return {
+            name: Process(process.heard, dict(process.totals), dict(process.uses))
+            for name, process in self.processes.items()
+        }
 
 
 @dataclass(slots=True)
@@ -117,14 +125,14 @@ class Subscription:
             arm.streams -= process.forget()
 
     def _count_point(self, name: str, arm: ArmHeard, process: Process, sender: str, point: Point) -> None:
-        labels = self.labels.setdefault(point.metric, set())
-        if len(labels) < _MOST_LABELS:
-            labels.update(point.labels)
         stream = f"{point.stream}{SUMMED}" if point.delta else point.stream
         if stream not in process.uses:
             if len(process.uses) >= _MOST_STREAMS:
                 arm.left_out += 1
                 return
+            labels = self.labels.setdefault(point.metric, set())
+            if len(labels) < _MOST_LABELS:
+                labels.update(point.labels)
             process.uses[stream] = (
                 self._terms[name].uses(point.metric, point.labels) if point.counter else frozenset[str]()
             )
@@ -191,5 +199,9 @@ def _total_of(point: Point, per_second: float | None) -> Total:
         buckets = buckets.on_grid(scale)
     if buckets is None or not isfinite(point.sum):
         return Total(point.at, point.value)
-    edges = tuple(edge / scale for edge in buckets.edges)
-    return Total(point.at, point.value, point.sum / scale, edges, buckets.counts)
+    return Total(point.at, point.value, point.sum / scale, _in_seconds(buckets.edges, scale), buckets.counts)
+
+
+@lru_cache(maxsize=256)
+def _in_seconds(edges: tuple[float, ...], per_second: float) -> tuple[float, ...]:
+    return tuple(edge / per_second for edge in edges)

@@ -148,34 +148,33 @@ def histogram(totals: Iterable[Total]) -> Histogram | None:
     return Histogram((*edges, inf), counts_, seconds)
 
 
-def to_json(processes: Mapping[str, Process], grids: list[list[float]]) -> dict[str, Any]:
-    """Return the processes for a cursor. Edges, which many streams share, are put into `grids`; buckets that are empty
-    are left out."""
-    known = {tuple(edges): place for place, edges in enumerate(grids)}
+def to_json(processes: Mapping[str, Process]) -> dict[str, Any]:
+    """Return the processes for a cursor. Edges, which many streams share, stand there once; buckets that are empty are
+    left out."""
+    grids: dict[tuple[float, ...], int] = {}
 
     def place_of(edges: tuple[float, ...]) -> int:
-        if edges not in known:
-            known[edges] = len(grids)
-            grids.append(list(edges))
-        return known[edges]
+        return grids.setdefault(edges, len(grids))
 
     def written(key: Key, total: Total) -> list[Any]:
         filled = [pair for pair in enumerate(total.counts) if pair[1]]
         return [*key, total.at, total.value, total.sum, place_of(total.edges) if total.counts else None, filled]
 
-    return {
+    found = {
         name: [process.heard, [written(key, total) for key, total in process.totals.items()]]
         for name, process in processes.items()
     }
+    return {"processes": found, "grids": [list(edges) for edges in grids]}
 
 
-def from_json(raw: Mapping[str, Any], grids: Sequence[Sequence[float]]) -> dict[str, Process]:
+def from_json(raw: Mapping[str, Any]) -> dict[str, Process]:
     """Return the processes of a cursor."""
     found: dict[str, Process] = {}
-    for name, (heard, written) in raw.items():
+    grids = [tuple(edges) for edges in raw.get("grids", ())]
+    for name, (heard, written) in raw.get("processes", {}).items():
         process = found[name] = Process(heard)
         for stream, start, at, value, sum_, grid, filled in written:
-            edges = tuple(grids[grid]) if grid is not None else ()
+            edges = grids[grid] if grid is not None else ()
             counts = [0.0] * (len(edges) + 1) if grid is not None else []
             for place, count in filled:
                 counts[place] = count
