@@ -13,6 +13,7 @@ from pathlib import Path
 
 import aiohttp
 
+from healthd.checks.unreachable import brief
 from healthd.units import show_duration
 from healthd_deploy.core.exit import StepFailed
 from healthd_deploy.host.settings import Source
@@ -94,7 +95,9 @@ async def _download(url: str, file: Path, source: Source, at_most: int) -> None:
                         raise StepFailed(f"{url} is larger than {at_most} bytes (source.archive_at_most)")
                     stream.write(piece)
     except aiohttp.ClientError as error:
-        raise StepFailed(f"{url} cannot be fetched: {error}") from None
+        broke_off = isinstance(error, aiohttp.ClientPayloadError)
+        why = "the connection broke off in the middle" if broke_off else brief(error, url)
+        raise StepFailed(f"{url} cannot be fetched: {why}") from None
 
 
 def _sha256(file: Path) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 import aiohttp
 
+from healthd.checks.unreachable import brief
 from healthd.units import show_duration
 from healthd_deploy.core import program
 from healthd_deploy.core.exit import StepFailed
@@ -109,7 +110,7 @@ class Processes:
         except TimeoutError:
             return f"{url} does not answer within {show_duration(self._health.timeout)}"
         except (aiohttp.ClientError, OSError) as error:
-            return f"{url} does not answer: {error}"
+            return f"{url} does not answer: {brief(error, url)}"
 
     async def _run(self, *words: str) -> str:
         argv = (self._pm2.program, *words)

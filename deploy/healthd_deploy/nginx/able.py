@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 
 import aiohttp
@@ -29,7 +30,8 @@ async def _problem(config: Upstream, server: str) -> str | None:
     except TimeoutError:
         return f"no answer within {config.answers_within:g} s"
     except (OSError, aiohttp.ClientError) as error:
-        return getattr(error, "strerror", None) or str(error) or type(error).__name__
+        code = getattr(error, "errno", None)  # the text of asyncio and aiohttp is for their own people
+        return os.strerror(code) if code and code > 0 else getattr(error, "strerror", None) or str(error)
 
 
 async def _unconnected(server: str) -> None:
