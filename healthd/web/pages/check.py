@@ -23,6 +23,7 @@ from healthd.web.problems import Problem, answering_problems
 from healthd.web.spending import Spending
 
 _FRESH = 30.0  # seconds for which the past of a check is not computed again
+_MOSTLY = 0.9  # of a period
 _BADGE = {
     "Cache-Control": "no-cache",
     "Content-Security-Policy": "default-src 'none'",
@@ -120,9 +121,12 @@ class CheckPages:
 
 
 def percent(period: Mapping[str, Any]) -> str:
-    """Return a share in percent, rounded down: 100 % means that it was never down."""
+    """Return a share in percent, rounded down: 100 % means that it was never down. A star marks the share of a time of
+    which too little is known."""
     ratio = period["uptime"]
-    return "unknown" if ratio is None else f"{int(ratio * 1e5 + 1e-6) / 1e3:.3f} %"
+    if ratio is None:
+        return "unknown"
+    return f"{int(ratio * 1e5 + 1e-6) / 1e3:.3f} %{' *' if period['known'] < _MOSTLY else ''}"
 
 
 def _failure(found: Mapping[str, Any]) -> dict[str, Any]:

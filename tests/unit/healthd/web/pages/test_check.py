@@ -68,6 +68,15 @@ async def test_badges_say_the_uptime(open_site: Open, tmp_path: Path, period: st
     assert image.get("aria-label") == f"db {period}: {share}"
 
 
+async def test_an_uptime_of_a_few_minutes_is_marked(open_site: Open, tmp_path: Path) -> None:
+    """As after the first start: of 30 days nearly nothing is known."""
+    site, client = await opened(open_site, tmp_path, http={"details": "always"})
+    site.put("db", UP)
+    site.clock.seconds += 5
+    assert "db 30d: 100.000 % *" in await (await client.get("/badges/db.svg?uptime=30d")).text()
+    assert "100.000 % *" in await (await client.get("/checks/db")).text()
+
+
 async def test_mistakes_are_explained(open_site: Open) -> None:
     """A name that is not there, with the nearest; a period that there is not."""
     _site, client = await open_site(http={"details": "always"})
