@@ -15,6 +15,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from healthd.addresses.words import APPLICATIONS, Word, joined, names, notes, refuse_misspelt, split
+from healthd.runtime.authority import is_port
 
 _MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 _FILES = ("sslrootcert", "sslcert", "sslkey", "sslcrl", "passfile")
@@ -100,6 +101,8 @@ def read_postgresql(uri: str) -> PostgreSQLAddress:
     words, aside = _translated(given)
     unknown = [word.name for word in aside if word.name.lower() not in _WHY]
     refuse_misspelt(unknown, _GUARDING)
+    if "port" in words and not all(not port or is_port(port) for port in words["port"].value.split(",")):
+        raise ValueError("has a port that cannot be: write a number from 1 to 65535")
     named = {word.name.lower(): word.value for word in aside}
     told = [word.name for word in aside if word.name.lower() not in _SEEN_TO and not _as_it_is(word)]
     return PostgreSQLAddress(

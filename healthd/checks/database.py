@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from enum import StrEnum
 from typing import Self
 
@@ -11,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, SecretStr, model_validator
 from healthd.addresses.notes import notes_of
 from healthd.checks.contract import CheckConfig
 from healthd.model import FailureKind, Observed, Result
+from healthd.runtime.authority import ESCAPES, authority_of, problem_of_authority
 from healthd.units import Ratio
 
 
@@ -74,14 +74,11 @@ def checked_uri(uri: SecretStr, *schemes: str) -> SecretStr:
     scheme, _, rest = uri.get_secret_value().partition("://")
     if scheme not in schemes:
         raise ValueError(f"must begin with {' or '.join(f'{known}://' for known in schemes)}")
-    authority, *_ = re.split(r"[/?#]", rest, maxsplit=1)
-    hosts = authority.rpartition("@")[2].split(",")
-    ports = (host.rpartition("]")[2].partition(":")[2] for host in hosts)
-    if any(port and not port.isdigit() for port in ports) or _holds_the_rest_of_a_password(authority, rest):
-        raise ValueError(
-            "has a port that is not a number, or an @ behind the host: in user and password write @ as %40, "
-            ": as %3A, / as %2F, ? as %3F, # as %23 and % as %25"
-        )
+    authority = authority_of(uri.get_secret_value())
+    if _holds_the_rest_of_a_password(authority, rest):
+        raise ValueError(f"has a port that is not a number, or an @ behind the host: {ESCAPES}")
+    if (problem := problem_of_authority(authority, several=True)) is not None:
+        raise ValueError(problem)
     return uri
 
 

@@ -17,11 +17,14 @@ from healthd.checks.http_client import Answer, HttpClient, Request
 from healthd.checks.retry_after import asked_pause
 from healthd.checks.trust import ClientCertificate
 from healthd.model import FailureKind, JSONScalar, Result
+from healthd.runtime.authority import authority_of, problem_of_authority
 from healthd.units import Size, show_duration
 from healthd.wording import shape
 
 
 def _http_url(secret: SecretStr) -> SecretStr:
+    if (problem := problem_of_authority(authority_of(secret.get_secret_value()))) is not None:
+        raise ValueError(f"is not a URL: write http://host/path or https://host/path; it {problem}")
     try:
         url = URL(secret.get_secret_value())
     except ValueError:

@@ -25,6 +25,7 @@ from healthd.checks.failures import classify
 from healthd.checks.mongodb_driver import Driver, connect, drop
 from healthd.checks.refused import in_words
 from healthd.model import FailureKind, Result
+from healthd.runtime.authority import authority_of
 
 # Errors of a server, or of the network to it; any other is a bug of ours and left to the monitor.
 FAILURES: tuple[type[Exception], ...] = (errors.PyMongoError, OSError, EOFError)
@@ -52,6 +53,11 @@ _KINDS: dict[type[BaseException], FailureKind] = {
 
 def _readable(uri: SecretStr) -> SecretStr:
     checked_uri(uri, "mongodb", "mongodb+srv")
+    hosts = authority_of(uri.get_secret_value()).rpartition("@")[2]
+    if not hosts:
+        raise ValueError("names no host: write mongodb://host/database or mongodb+srv://host/database")
+    if uri.get_secret_value().startswith("mongodb+srv:") and ("," in hosts or ":" in hosts):
+        raise ValueError("mongodb+srv:// takes one host without a port: its DNS records name the members")
     text, _ = read_mongodb(uri.get_secret_value())
     try:
         if text.startswith("mongodb://"):  # the other form is known only after a lookup

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import asyncio
 from typing import Annotated, Any
+from urllib.parse import unquote
 
 from pydantic import AfterValidator, SecretStr
 from redis import exceptions as errors
 from redis.asyncio.connection import AbstractConnection, ConnectionPool
 
 from healthd.addresses.redis import read_redis
+from healthd.addresses.words import split
 from healthd.checks.database import checked_uri, first_line
 from healthd.checks.failures import classify
 from healthd.checks.refused import in_words
@@ -22,6 +24,11 @@ from healthd.runtime.clock import Clock
 
 def _readable(uri: SecretStr) -> SecretStr:
     checked_uri(uri, "redis", "rediss", "unix")
+    text = uri.get_secret_value()
+    database = unquote(text.partition("?")[0].partition("://")[2].partition("/")[2]).strip("/")
+    words = [word.value for word in split(text)[1] if word.name in ("db", "database")]
+    if any(number and not number.isdigit() for number in (*words, *([] if text.startswith("unix:") else [database]))):
+        raise ValueError("names a database that is no number: the path of redis://host:6379/0 is the database's number")
     try:
         ConnectionPool.from_url(read_redis(uri.get_secret_value())[0]).make_connection()  # type: ignore[no-untyped-call]
     except (TypeError, errors.RedisError):

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit, urlunsplit
 from pydantic import AfterValidator, GetCoreSchemaHandler, SecretStr
 from pydantic_core import CoreSchema, core_schema
 
+from healthd.runtime.authority import authority_of, problem_of_authority
 from healthd.runtime.secret_forms import is_key, is_secret_name, looks_secret, parts_of_address
 
 _MASK = "***"
@@ -16,6 +17,8 @@ _MASK = "***"
 
 def require_http(url: str) -> str:
     """Return a valid http address. Raises ValueError, without the address, which may be a secret."""
+    if (problem := problem_of_authority(authority_of(url))) is not None:
+        raise ValueError(f"is not a URL: write http://host/path or https://host/path; it {problem}")
     try:
         address = urlsplit(url)
         valid = address.scheme in ("http", "https") and bool(address.hostname) and (address.port or 1) > 0
