@@ -49,7 +49,7 @@ def main() -> None:
     cells = [(place, rate, base) for place, rate, base in product(range(len(RELEASES)), rates, bases)]
     with ProcessPoolExecutor(asked.jobs) as pool:
         results = list(pool.map(partial(_measure, runs=runs, seed=asked.seed), cells))
-    print(f"{runs} runs of a cell; seed {asked.seed}; looks of {LOOK:g} s; the budget is a minute's worth of 1 %.\n")
+    print(f"{runs} runs of a cell; seed {asked.seed}; looks of {LOOK:g} s; the budget is the usual one.\n")
     print("| release | base | requests/s | budget |", " | ".join(SCHEMES), "|")
     print("|", " | ".join(["---"] * (4 + len(SCHEMES))), "|")
     for (place, rate, base), found in zip(cells, results, strict=True):

@@ -23,7 +23,7 @@ class Ramp(Model):
 
     budget: Annotated[float | None, BeforeValidator(_requests)] = Field(None, gt=0, le=1e12, allow_inf_nan=False)
     """The requests that may fail because of the release before it is taken back; 1 % of a minute's traffic unless
-    given."""
+    given, and at least 20."""
     max_step: float = Field(4.0, gt=1, le=100)
     """The largest factor between a weight and the next."""
     timeout: Duration = 3600.0

@@ -26,6 +26,7 @@ _WORTH = 1.25  # times the last weight: a smaller change is not worth an action
 _REMEMBERED, _WINDOW = 300.0, 15.0  # seconds in which λ is looked for, and over which it is measured
 _DEVIATIONS = 2.0
 _USUAL_RATE, _USUAL_SECONDS = 0.01, 60.0  # the budget of a policy that names none: 1 % of a minute's traffic
+_LEAST_BUDGET = 20.0  # bad requests that the judge needs to prove twice a rate of 1 %: no schedule keeps less
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ class Allowance:
 
 def usual_budget(traffic: float) -> float:
     """Return the budget of a policy that names none, in requests, for so many requests a second."""
-    return traffic * _USUAL_RATE * _USUAL_SECONDS
+    return max(_LEAST_BUDGET, traffic * _USUAL_RATE * _USUAL_SECONDS)
 
 
 def next_weight(last: float, allowed: float, pace: Pace) -> float:

@@ -139,6 +139,13 @@ def test_the_traffic_is_the_most_of_some_minutes() -> None:
     assert usual_budget(100) == 60
 
 
+def test_the_usual_budget_is_one_that_can_be_kept() -> None:
+    """At half a request a second a minute's worth of 1 % would be a third of a request, and no release ever wide."""
+    assert usual_budget(0.5) == 20
+    first = next_weight(0.0, Allowance(1.0, 0.0, 0.5, 35.0).weight(usual_budget(0.5)), Pace())
+    assert first == 0.5
+
+
 def test_scaled_counts_keep_e_values_valid() -> None:
     """E of k·y/m bad ones of k requests expects at most 1, for any correlation up to the assumed one."""
     worst = -inf
