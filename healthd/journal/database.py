@@ -181,7 +181,7 @@ class Database:
         """Raise JournalGoneError where what is written would be lost with this process."""
         if not self.is_sqlite:
             return
-        ((problem,),) = await connection.run_sync(engines.driver_fetches, f"SELECT {engines.PROBLEM}()")
+        problem = (await connection.exec_driver_sql(f"SELECT {engines.PROBLEM}()")).scalar_one()
         if problem is not None:
             raise JournalGoneError(f"{problem}: {_PUT_IT_BACK}")
 

@@ -13,7 +13,6 @@ from urllib.parse import quote
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.engine import URL
-from sqlalchemy.pool import PoolResetState
 
 from healthd.addresses.postgresql import PostgreSQLAddress
 from healthd.journal.async_engine import AsyncEngine, create_async_engine
@@ -91,7 +90,6 @@ def _sqlite(files: SQLiteFiles, connections: int, begin: str) -> AsyncEngine:
         pool_size=connections,
         max_overflow=0,
         pool_timeout=COMMAND_SECONDS,
-        pool_reset_on_return=None,  # `reset` below does
         hide_parameters=True,
         connect_args={"timeout": BUSY_SECONDS},
     )
@@ -115,19 +113,6 @@ def _sqlite(files: SQLiteFiles, connections: int, begin: str) -> AsyncEngine:
 
     @event.listens_for(engine.sync_engine, "begin")
     def start(connection: sa.Connection) -> None:
-        driver_fetches(connection, begin)
-
-    @event.listens_for(engine.sync_engine, "reset")
-    def reset(connection: Any, _record: Any, state: PoolResetState) -> None:
-        if not state.terminate_only and connection.driver_connection.in_transaction:
-            connection.rollback()
+        connection.exec_driver_sql(begin)
 
     return engine
-
-
-def driver_fetches(connection: sa.Connection, sql: str) -> list[tuple[Any, ...]]:
-    """Return the rows of a statement without parameters, from a SQLite connection. Its driver does all of it in one
-    visit to the connection's thread: SQLAlchemy's cursors take four, and each costs more than such a statement."""
-    driver: Any = connection.connection.dbapi_connection
-    rows: list[tuple[Any, ...]] = driver.run_async(lambda aiosqlite: aiosqlite.execute_fetchall(sql))
-    return rows
