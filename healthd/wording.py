@@ -39,4 +39,6 @@ def json_fault(error: ValueError) -> str:
             return f"line {error.lineno}, column {error.colno}: {_JSON_FAULTS.get(error.msg, error.msg)}"
         case UnicodeDecodeError():
             return f"it must be UTF-8, and byte {error.start + 1} is not"
+    if "int_max_str_digits" in str(error):
+        return "a number has thousands of digits"
     return str(error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn, TypeVar
@@ -52,6 +53,7 @@ def read_body(raw: bytes, model: type[ModelT]) -> ModelT:
     """Return the JSON of a body. Raises Problem 400 or 422."""
     if not raw.strip():
         raw = b"{}"
+    _require_utf_8(raw)
     if raw.count(b",") > _MOST_COMMAS:
         raise Problem(422, "The request is not valid", f"it has more than {_MOST_COMMAS} values")
     document: Any = {}
@@ -69,6 +71,15 @@ def read_body(raw: bytes, model: type[ModelT]) -> ModelT:
         raise Problem(400, "Not JSON", "it is nested too deeply") from None
     except ValueError as error:
         raise Problem(400, "Not JSON", json_fault(error)) from None
+
+
+def _require_utf_8(raw: bytes) -> None:
+    """Raise Problem 400 for what Python would read as JSON too, and the standard (RFC 8259, section 8.1) does not
+    allow."""
+    if raw.startswith(codecs.BOM_UTF8):
+        raise Problem(400, "Not JSON", "it begins with a byte order mark: send UTF-8 without one")
+    if json.detect_encoding(raw) != "utf-8":
+        raise Problem(400, "Not JSON", "it is UTF-16 or UTF-32: send UTF-8")
 
 
 def _refuse_many_strangers(document: Any, model: type[Model]) -> None:

@@ -8,7 +8,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from healthd.web.problems import answering_problems
+from healthd.web.problems import Problem, answering_problems
 from healthd_gates.api.bodies import Bodies, taken
 from healthd_gates.api.parsing import read_body, read_query, require_type
 from healthd_gates.api.requests import ReasonBody, WaitQuery
@@ -103,6 +103,31 @@ async def test_a_reader_is_not_worn_out(url: str) -> None:
     for value in (b"[" * 450 + b"]" * 450, b"9" * 900):
         status, _ = await post(url, b'{"reason": ' + value + b"}")
         assert status in {400, 422}
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        (b'\xef\xbb\xbf{"reason": "x"}', "it begins with a byte order mark: send UTF-8 without one"),
+        ('{"reason": "x"}'.encode("utf-16"), "it is UTF-16 or UTF-32: send UTF-8"),
+        ('{"reason": "x"}'.encode("utf-16-le"), "it is UTF-16 or UTF-32: send UTF-8"),
+        ('{"reason": "x"}'.encode("utf-32"), "it is UTF-16 or UTF-32: send UTF-8"),
+        ('{"reason": "ä"}'.encode("latin-1"), "it must be UTF-8, and byte 13 is not"),
+        (b'{"reason": "\\ud83d"}', "a text holds an escape that is half a character"),
+    ],
+)
+def test_encodings(body: bytes, told: str) -> None:
+    """PowerShell writes a mark or UTF-16 unless it is told otherwise; the message says which it is."""
+    with pytest.raises(Problem) as refused:
+        read_body(body, ReasonBody)
+    assert (refused.value.status, refused.value.detail) == (400, told)
+
+
+def test_a_number_without_end() -> None:
+    """The reader of JSON gives advice for programmers of Python, which is none for a caller."""
+    with pytest.raises(Problem) as refused:
+        read_body(b'{"reason": ' + b"9" * 5000 + b"}", ReasonBody)
+    assert refused.value.detail == "a number has thousands of digits"
 
 
 async def test_a_body_has_a_size(url: str) -> None:
