@@ -32,6 +32,8 @@ from tests.integration.gates.conftest import BRANCHES
 
 pytestmark = pytest.mark.usefixtures("_scripted")
 CLOCK = SystemClock()
+LEASE = 120.0  # longer than any test takes; one that is to be over is set to have ended
+OVER = -1.0
 
 
 @dataclass
@@ -43,7 +45,7 @@ class Side:
 
     def __post_init__(self) -> None:
         self.gate_store = GateStore(self.database, CLOCK)
-        self.leases = Leases(self.database, self.name, 2.0)
+        self.leases = Leases(self.database, self.name, LEASE)
         self.outbox = Outbox(self.database, self.name)
         self.lock_store = LockStore(self.database)
 
@@ -190,7 +192,7 @@ async def test_gates_of_a_silent_replica_are_taken_over_by_one(sides: tuple[Side
     await left.leases.renew()
     await right.leases.renew()
     assert not (await right.leases.take_over(10))[0]
-    await asyncio.sleep(2.1)
+    await Leases(left.database, left.name, OVER).renew()
     third = Side(Database(url, CLOCK, BRANCHES), "third")
     await third.database.open()
     await right.leases.renew()
@@ -218,10 +220,10 @@ async def test_an_order_is_worked_on_by_one_at_a_time(sides: tuple[Side, Side]) 
     owned = await left.start()
     orders = ((Occasion.FAIL, "first"), (Occasion.FAIL, "second"))
     await left.gate_store.store(change(owned, GateState.ACTING, orders=orders))
-    claims = await asyncio.gather(left.outbox.claim(1.0), right.outbox.claim(1.0))
-    (claimed,) = [order for claim in claims for order in claim]
-    assert claimed.action == "first"
-    await asyncio.sleep(1.1)
+    claims = await asyncio.gather(left.outbox.claim(LEASE), right.outbox.claim(LEASE))
+    claimant, claimed = next((side, claim[0]) for side, claim in zip(sides, claims, strict=True) if claim)
+    assert (claimed.action, sum(map(len, claims))) == ("first", 1)
+    assert await claimant.outbox.hold([claimed], OVER) == {claimed.key}
     (again,) = await right.outbox.claim(30)
     assert again.action == "first"
     with pytest.raises(LeaseLost):
