@@ -23,6 +23,13 @@ if TYPE_CHECKING:
 _SUBJECT = "healthd-test"
 
 
+def _which_file(config_file: Path | None) -> str:
+    """Return the cure where no file was named: the daemon beside this command has one."""
+    if config_file is not None:
+        return ""
+    return " No file was read: name the daemon's with -c FILE or HEALTHD_CONFIG"
+
+
 @click.group()
 def notify() -> None:
     """Try out how people are told."""
@@ -49,11 +56,11 @@ def try_out(names: tuple[str, ...], config_file: Path | None, severity: str) -> 
         if name not in settings.notifiers:
             hint = did_you_mean(name, settings.notifiers)
             known = ", ".join(settings.notifiers) or "none"
-            click.echo(f"no notifier is called {name!r}; there are: {known}.{hint}", err=True)
+            click.echo(f"no notifier is called {name!r}; there are: {known}.{hint}{_which_file(config_file)}", err=True)
             sys.exit(REFUSED)
     wanted = names or tuple(settings.active_notifiers)
     if not wanted:
-        click.echo("no notifier is configured", err=True)
+        click.echo(f"no notifier is configured.{_which_file(config_file)}", err=True)
         sys.exit(REFUSED)
     failed = asyncio.run(_send_all(settings, wanted, Severity(severity)))
     sys.exit(1 if failed else 0)

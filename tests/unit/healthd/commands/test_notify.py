@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 from click.testing import CliRunner, Result
@@ -52,3 +53,11 @@ async def test_what_becomes_of_a_message(tmp_path: Path) -> None:
         assert "s3cret-word" not in everything.output
         unknown = await healthd("-c", str(file), "pagr")
         assert (unknown.exit_code, "Did you mean pager?" in unknown.output) == (2, True)
+
+
+@pytest.mark.parametrize("words", [["chat"], []])
+async def test_without_a_file_the_cure_is_named(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The daemon beside it has the notifier; this command was not told of its file."""
+    monkeypatch.delenv("HEALTHD_CONFIG", raising=False)
+    done = await healthd(*words)
+    assert (done.exit_code, "name the daemon's with -c FILE or HEALTHD_CONFIG" in done.output) == (2, True)
