@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from healthd.config.settings import Settings
+from healthd.journal.errors import JournalError
 from healthd.notifiers.notice import Notice, Severity
 from healthd.notify.replicas import LEASE
 from tests.fakes.monitoring import DOWN, SLOW, UP, LoopClock
-from tests.fakes.replicas import Receiver, Replica, SharedJournal
+from tests.fakes.replicas import Receiver, Replica, Seat, SharedJournal
 
 pytestmark = pytest.mark.looptime
 TCP = {"kind": "tcp", "host": "db.invalid", "port": 1, "interval": "1h", "timeout": "1s"}
@@ -188,6 +189,30 @@ async def test_a_journal_that_fails_delays_nothing_for_long(receiver: Receiver, 
         put([one, two], UP)
         await asyncio.sleep(20)
         assert receiver.words == ["db unhealthy"] * 2 + ["db healthy"]
+
+
+async def test_a_journal_that_can_only_be_read_forgets_nothing(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with a right that is missing: what was told before the start is not told again."""
+
+    async def refuse(*_: object) -> None:
+        raise JournalError("permission denied for table healthd_observers")
+
+    journal = SharedJournal(LoopClock())
+    first = Replica(journal, "a", settings())
+    first.put("db", DOWN)
+    await asyncio.sleep(10)
+    await first.stop()
+    monkeypatch.setattr(Seat, "exchange", refuse)
+    second = Replica(journal, "a", settings())
+    second.put("db", DOWN)
+    await asyncio.sleep(20)
+    assert receiver.words == ["db unhealthy"]
+    second.put("db", UP)
+    await asyncio.sleep(10)
+    assert receiver.words == ["db unhealthy", "db healthy"]
+    await second.stop()
 
 
 async def test_one_replica_that_loses_its_journal_speaks_of_no_other(receiver: Receiver) -> None:
