@@ -60,7 +60,7 @@ Address = Annotated[str, BeforeValidator(_port_alone), AfterValidator(_address)]
 
 
 def _journal(url: SecretStr) -> SecretStr:
-    if not re.match(r"sqlite:///.|postgres(ql)?://.", url.get_secret_value()):
+    if not re.match(r"sqlite:///(?!:memory:($|\?))[^?]|postgres(ql)?://.", url.get_secret_value()):
         raise ValueError("write sqlite:///path/to/file or postgresql://user:password@host/database")
     if url.get_secret_value().startswith("postgres"):
         read_postgresql(checked_uri(url, "postgresql", "postgres").get_secret_value())

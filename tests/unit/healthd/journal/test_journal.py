@@ -12,8 +12,10 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from pydantic import ValidationError
 from structlog.testing import capture_logs
 
+from healthd.config.settings import Settings
 from healthd.journal import migrate, tables
 from healthd.journal.database import Database, JournalError
 from healthd.journal.journal import AuditEntry, Journal, write_audit
@@ -134,6 +136,15 @@ async def test_commits_survive_a_power_cut(tmp_path: Path) -> None:
         assert (await connection.exec_driver_sql("PRAGMA journal_mode")).scalar_one() == "wal"
         assert (await connection.exec_driver_sql("PRAGMA foreign_keys")).scalar_one() == 1
     await database.close()
+
+
+@pytest.mark.parametrize(
+    "url", ["mysql://x/y", "sqlite://", "sqlite:///", "sqlite:///?mode=ro", "sqlite:///:memory:", "nonsense"]
+)
+def test_an_address_that_is_no_journal_is_refused_with_the_configuration(url: str) -> None:
+    """Before anything is bound: a daemon that serves health cannot be told any more that its file is wrong."""
+    with pytest.raises(ValidationError, match="write sqlite:///path/to/file or postgresql://"):
+        Settings.model_validate({"journal": url})
 
 
 @pytest.mark.parametrize("url", ["mysql://x/y", "sqlite://", "sqlite:///:memory:", "nonsense"])
