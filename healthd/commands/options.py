@@ -5,10 +5,13 @@ from __future__ import annotations
 
 import os
 import sys
+from math import inf
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
+
+from healthd.units import parse_duration
 
 if TYPE_CHECKING:
     from healthd_gates.config.settings import Config
@@ -46,3 +49,24 @@ def reason(error: OSError) -> str:
     if error.errno is not None and error.errno > 0:
         return os.strerror(error.errno)
     return error.strerror or str(error) or type(error).__name__
+
+
+class Seconds(click.ParamType[float]):
+    """Duration such as 30s or 5m, as everywhere else; a number alone is seconds."""
+
+    name = "duration"
+
+    def __init__(self, *, may_be_zero: bool = False) -> None:
+        self._may_be_zero = may_be_zero
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        try:
+            seconds = float(value)
+        except ValueError:
+            try:
+                seconds = float(parse_duration(value))
+            except ValueError as error:
+                self.fail(str(error), param, ctx)
+        if not (0 < seconds < inf or (seconds == 0 and self._may_be_zero)):
+            self.fail(f"{value!r} is not {'zero or more' if self._may_be_zero else 'more than zero'}", param, ctx)
+        return seconds

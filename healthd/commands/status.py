@@ -13,7 +13,7 @@ from yarl import URL
 
 from healthd.checks.unreachable import why_not_asked
 from healthd.commands.daemon import address_of_daemon, fail, problem_with, token_of_caller
-from healthd.commands.options import json_option
+from healthd.commands.options import Seconds, json_option
 from healthd.commands.table import add_row, empty_table, showing
 from healthd.commands.terminal import plain
 from healthd.model import Status
@@ -43,7 +43,7 @@ _WINDOWS = {
 @click.option("--group", metavar="NAME", help="Ask for one group only, such as live or ready.")
 @click.option(
     "--timeout",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Seconds(),
     default=5.0,
     show_default=True,
     help="Seconds to wait for the answer.",

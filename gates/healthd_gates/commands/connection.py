@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import click
 
 from healthd.commands.daemon import HERE, address_of_daemon, fail, token_of_caller
+from healthd.commands.options import Seconds
 from healthd_gates.client.client import GateClient
 from healthd_gates.client.credentials import Credentials, GitHubActions, TokenFile
 from healthd_gates.client.exit_codes import INTERRUPTED
@@ -37,7 +38,7 @@ def asking(command: Callable[Concatenate[GateClient, Params], Awaitable[ResultT]
         default=60.0,
         show_default=True,
         metavar="SECONDS",
-        type=click.FloatRange(min=0),
+        type=Seconds(may_be_zero=True),
         help="How long to go on trying while the daemon does not answer.",
     )
     @wraps(command)
