@@ -16,6 +16,10 @@ from healthd.units import parse_duration
 if TYPE_CHECKING:
     from healthd_gates.config.settings import Config
 
+    _FloatType = click.ParamType[float]
+else:
+    _FloatType = click.ParamType  # not generic in older releases of click
+
 REFUSED = 2  # the exit code for a configuration or a call that cannot be used
 
 config_option = click.option(
@@ -51,7 +55,7 @@ def reason(error: OSError) -> str:
     return error.strerror or str(error) or type(error).__name__
 
 
-class Seconds(click.ParamType[float]):
+class Seconds(_FloatType):
     """Duration such as 30s or 5m, as everywhere else; a number alone is seconds."""
 
     name = "duration"
