@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from fnmatch import fnmatchcase
 from typing import Annotated
 
 from pydantic import StringConstraints
@@ -21,3 +22,8 @@ LabelName = Annotated[
 ]
 LabelValue = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 Labels = Mapping[LabelName, LabelValue]
+
+
+def matches(text: str, patterns: Collection[str]) -> bool:
+    """True if the text is as one of the patterns, in which `*` matches any text and nothing else is special."""
+    return any(fnmatchcase(text, pattern.replace("[", "[[]").replace("?", "[?]")) for pattern in patterns)

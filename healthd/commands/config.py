@@ -8,7 +8,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 from pydantic import BaseModel
@@ -20,9 +20,12 @@ from healthd.commands.options import REFUSED, config_option, reason, settings_or
 from healthd.config.file import problem_at
 from healthd.config.places import KeyPath, Problem
 from healthd.nearest import did_you_mean
+from healthd.runtime.redaction import Redactor, secrets_of
 
 if TYPE_CHECKING:
     from healthd_gates.config.settings import Config
+
+_COMMANDS = ("argv", "dry_run")
 
 
 @click.group()
@@ -60,7 +63,9 @@ def check_file(file: Path, *, elsewhere: bool) -> None:
 @config_option
 def show(config_file: Path | None) -> None:
     """Print the configuration in force as JSON, defaults filled in and secrets masked."""
-    click.echo(settings_or_exit(config_file).model_dump_json(indent=2, by_alias=True))
+    settings = settings_or_exit(config_file)
+    document = json.loads(settings.model_dump_json(by_alias=True))
+    click.echo(json.dumps(_shown(document, Redactor(secrets_of(settings))), indent=2, ensure_ascii=False))
 
 
 @config.command()
@@ -111,6 +116,18 @@ def _write_all(folder: Path) -> None:
         click.echo(f"{folder} cannot be written: {reason(error)}", err=True)
         sys.exit(REFUSED)
     click.echo(f"{len(files)} files are in {folder}")
+
+
+def _shown(value: Any, redact: Redactor) -> Any:
+    """Return a part of a configuration with the secrets masked that are among the words of a command."""
+    if isinstance(value, list):
+        return [_shown(item, redact) for item in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        key: redact.words(item) if key in _COMMANDS and isinstance(item, list) else _shown(item, redact)
+        for key, item in value.items()
+    }
 
 
 def _refuse_unable(settings: Config, file: Path) -> None:

@@ -12,7 +12,7 @@ from pydantic import SecretStr, model_validator
 from healthd.config.auth_grant import Grant
 from healthd.config.identity import Identity
 from healthd.config.model import Model
-from healthd.config.window import matches
+from healthd.labels import matches
 from healthd.units import Time
 
 

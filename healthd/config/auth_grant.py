@@ -8,8 +8,8 @@ from pydantic import Field, model_validator
 
 from healthd.config.model import Model, Name
 from healthd.config.reach import Reach
-from healthd.config.window import Labelled, matches
-from healthd.labels import LabelName
+from healthd.config.window import Labelled
+from healthd.labels import LabelName, matches
 from healthd.units import Names
 
 SCOPES = (

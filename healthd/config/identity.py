@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, model_validator
 
 from healthd.config.auth_grant import Grant
-from healthd.config.window import matches
+from healthd.labels import matches
 from healthd.units import Names
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from healthd.config.window import Labelled, has_labels, matches
+from healthd.config.window import Labelled, has_labels
+from healthd.labels import matches
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Literal, Self
 from zoneinfo import ZoneInfo
 
@@ -12,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from healthd.config.model import Reason
 from healthd.cron import Cron, Zone, next_time, trigger
+from healthd.labels import matches
 from healthd.nearest import nearest
 from healthd.units import Duration, Names, Time, stamp
 
@@ -171,10 +171,6 @@ def nothing_covered(what: str, patterns: Names, labels: Labelled, known: Mapping
             meant = f"; did you mean {alike}?" if alike else ""
             return f"covers no {what}: none has the label {name}={'|'.join(values)}{meant}"
     return f"covers no {what}: none is in all that it names"
-
-
-def matches(text: str, patterns: Collection[str]) -> bool:
-    return any(fnmatchcase(text, pattern) for pattern in patterns)
 
 
 def has_labels(labels: Mapping[str, str], wanted: Labelled) -> bool:

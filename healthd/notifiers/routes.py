@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from fnmatch import fnmatchcase
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from healthd.labels import matches
 from healthd.notifiers.notice import Notice, Severity
 from healthd.units import Duration, Names
 
@@ -44,13 +44,9 @@ class Route(BaseModel):
         """True if the route sends a notice. The end of something goes to the receivers of its beginning."""
         if (notice.firing or notice.always) and not notice.severity.reaches(self.severity):
             return False
-        if not all(_matches(notice.labels.get(name, ""), values) for name, values in self.labels.items()):
+        if not all(matches(notice.labels.get(name, ""), values) for name, values in self.labels.items()):
             return False
         if not self.checks and not self.services:
             return True
         patterns = self.checks if notice.about == "check" else self.services
-        return _matches(notice.name, patterns)
-
-
-def _matches(text: str, patterns: Names) -> bool:
-    return any(fnmatchcase(text, pattern) for pattern in patterns)
+        return matches(notice.name, patterns)

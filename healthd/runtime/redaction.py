@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel, Secret, SecretStr
@@ -29,6 +29,7 @@ _USERINFO = re.compile(r"(?<=[a-z0-9+.-])://[^\s/@\"'<>]*@", re.IGNORECASE)
 _NAMED = re.compile(
     rf"(?P<name>{_SENSITIVE}\b[\"']?\s*[=:]\s*[\"']?)(?:(?:bearer|basic)\s+)?[^\s\"',;&)}}\]]+", re.IGNORECASE
 )
+_OPTION = re.compile(rf"--?(?:[\w-]*[-_])?{_SENSITIVE}", re.IGNORECASE)
 
 
 class Redactor:
@@ -69,6 +70,13 @@ class Redactor:
                 done = at + length
             at += length or 1
         return "".join((*kept, text[done:])) if kept else text
+
+    def words(self, words: Sequence[str]) -> list[str]:
+        """Redact the words of a command: known secrets, `--password=…`, and the word after `--password`."""
+        return [
+            MASK if _OPTION.fullmatch(before) and not word.startswith("-") else self(word)
+            for before, word in zip(("", *words), words, strict=False)
+        ]
 
     def _length(self, folded: str, at: int) -> int:
         """Return the length of the longest secret at a position, whole or cut off; 0 where there is none."""

@@ -93,6 +93,8 @@ class HeartbeatsApi:
         """Count the report of a request. Raises Problem."""
         signal, exit_code = _signal(request.match_info.get("signal", ""))
         run = request.query.get("rid")
+        if len(request.query.getall("rid", ())) > 1:
+            raise Problem(400, "Invalid rid", "rid is given more than once")
         if run is not None and not _RUN.fullmatch(run):
             said = "rid must be 1 to 64 letters, digits and hyphens, such as a UUID"
             raise Problem(400, "Invalid rid", said + " (it is empty: is a variable unset?)" * (not run))

@@ -43,7 +43,7 @@ LockDuration = Annotated[
     Field(ge=1, le=_LONGEST_LOCK),
     WithJsonSchema({"type": "string", "pattern": f"^{_DURATION}$", "examples": ["30m"]}),
 ]
-Cursor = Annotated[str, StringConstraints(pattern=shape(r"^[A-Za-z0-9_=.:-]{1,128}$", "the `next` of the page before"))]
+Cursor = Annotated[str, StringConstraints(pattern=shape(r"^[0-9a-f]{32}$", "the `next` of the page before"))]
 
 
 class VerifyBody(VerifyRequest):

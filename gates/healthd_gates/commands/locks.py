@@ -4,24 +4,16 @@ from __future__ import annotations
 
 import click
 
-from healthd.commands.options import json_option
+from healthd.commands.options import Seconds, json_option
 from healthd.commands.terminal import plain
-from healthd.units import parse_duration
 from healthd_gates.client.client import GateClient
 from healthd_gates.commands.connection import asking
-
-
-def _seconds(_ctx: click.Context, _param: click.Parameter, value: str) -> float:
-    try:
-        return float(parse_duration(value))
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from None
 
 
 @click.command()
 @click.argument("service")
 @click.option("--holder", required=True, help="Whose it is: the deploy job's name or id.")
-@click.option("--for", "seconds", default="30m", show_default=True, callback=_seconds, help="How long at most.")
+@click.option("--for", "seconds", default="30m", show_default=True, type=Seconds(), help="How long at most.")
 @click.option("--reason", required=True, help="Why; others who want to deploy are told.")
 @asking
 async def lock(client: GateClient, service: str, holder: str, seconds: float, reason: str) -> None:

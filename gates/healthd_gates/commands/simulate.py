@@ -11,9 +11,9 @@ import click
 from rich.progress import track
 from rich.table import Table
 
-from healthd.commands.options import config_option, json_option
+from healthd.commands.options import Seconds, config_option, json_option
 from healthd.commands.terminal import echo, terminal
-from healthd.units import parse_duration, parse_ratio
+from healthd.units import parse_ratio
 from healthd_gates.commands.ramp_table import after, print_ramps, share_of
 from healthd_gates.commands.settings import policy_of, settings_of
 from healthd_gates.config.policy import Policy
@@ -36,15 +36,6 @@ def _ratio(_ctx: click.Context, _param: click.Parameter, value: str) -> float:
         raise click.BadParameter(str(error)) from None
 
 
-def _seconds(_ctx: click.Context, _param: click.Parameter, value: str | None) -> float | None:
-    if value is None:
-        return None
-    try:
-        return float(parse_duration(value))
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from None
-
-
 @click.command()
 @click.argument("policy", default="post-switch")
 @click.option(
@@ -57,8 +48,8 @@ def _seconds(_ctx: click.Context, _param: click.Parameter, value: str | None) ->
     "--baseline-rate", type=click.FloatRange(min=0), help="To the baseline, where the policy compares: as many."
 )
 @click.option("--errors", default="1%", show_default=True, callback=_ratio, help="Errors of a healthy version.")
-@click.option("--latency", default="200ms", show_default=True, callback=_seconds, help="Its median latency.")
-@click.option("--action", callback=_seconds, help="With a ramp, how long a change of weight takes.  [default: 5s]")
+@click.option("--latency", default="200ms", show_default=True, type=Seconds(), help="Its median latency.")
+@click.option("--action", type=Seconds(), help="With a ramp, how long a change of weight takes.  [default: 5s]")
 @click.option(
     "--runs", type=click.IntRange(10, 100_000), help="Gates for each line.  [default: 100, and 20 with a ramp]"
 )

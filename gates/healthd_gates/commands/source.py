@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 import sys
 from math import inf
 from pathlib import Path
@@ -16,12 +15,12 @@ from rich.table import Table
 from rich.text import Text
 
 from healthd.commands.daemon import fail
-from healthd.commands.options import config_option, json_option
+from healthd.commands.options import Seconds, config_option, json_option
 from healthd.commands.terminal import echo, terminal
 from healthd.nearest import not_under
 from healthd.runtime.clock import SystemClock
 from healthd.runtime.redaction import Redactor, secrets_of
-from healthd.units import parse_duration, show_duration
+from healthd.units import show_duration
 from healthd_gates.commands.arms import arm, arm_options
 from healthd_gates.commands.settings import policy_of, service_of, settings_of
 from healthd_gates.config.settings import Config
@@ -36,15 +35,10 @@ _STRATA = 12
 _SHORTEST, _LONGEST = 1.0, 600.0
 
 
-def _length(_ctx: click.Context, _param: click.Parameter, value: str) -> float:
-    """Return the seconds of a duration, or of a number alone."""
-    try:
-        length = float(value) if re.fullmatch(r"\d+(\.\d+)?", value) else float(parse_duration(value))
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from None
-    if not _SHORTEST <= length <= _LONGEST:
-        raise click.BadParameter(f"{value!r} is not between 1s and 10m")
-    return length
+def _length(_ctx: click.Context, _param: click.Parameter, value: float) -> float:
+    if not _SHORTEST <= value <= _LONGEST:
+        raise click.BadParameter(f"{show_duration(value)} is not between 1s and 10m")
+    return value
 
 
 @click.group()
@@ -64,8 +58,8 @@ def source() -> None:
     "length",
     default="15s",
     show_default=True,
+    type=Seconds(),
     callback=_length,
-    metavar="DURATION",
     help="Time to look for, where a source keeps no past; a number alone is seconds.",
 )
 @config_option

@@ -6,13 +6,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from fnmatch import fnmatchcase
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, SecretStr, StringConstraints, model_validator
 from yarl import URL
 
 from healthd.config.settings import Model
+from healthd.labels import matches
 from healthd.units import Duration, Span
 from healthd.wording import shape
 from healthd_gates.config.hooks import Deploys, HookConfig
@@ -110,8 +110,8 @@ class GitHubConfig(HookConfig):
     def rule_for(self, repository: str, environment: str) -> Rule | None:
         """Return the first rule for this environment of this repository; GitHub's names are case-insensitive."""
         for rule in self.rules:
-            in_repository = fnmatchcase(repository.lower(), rule.repository.lower())
-            if in_repository and fnmatchcase(environment.lower(), rule.environment.lower()):
+            in_repository = matches(repository.lower(), (rule.repository.lower(),))
+            if in_repository and matches(environment.lower(), (rule.environment.lower(),)):
                 return rule
         return None
 

@@ -12,6 +12,7 @@ from healthd_gates.criteria.contract import Bound
 from healthd_gates.domain.evidence import Counts, Evidence, Standing
 from healthd_gates.domain.gate import RollbackState
 from healthd_gates.judge.arms import errors
+from healthd_gates.judge.explain import counted
 
 _LEFT_OVER = 0.02  # of all requests: those that health checks and keep-alive connections still bring to a candidate
 _AS_MUCH = 0.5  # of the traffic from before: what a baseline must take if the candidate has fallen silent
@@ -100,7 +101,7 @@ class Recovery:
         if self._excess:
             return f"The baseline {has}, but {self._excess}."
         failed = sum(counts.errors for counts in self._moved)
-        return f"The baseline {has}: {self._requests:,.0f} requests, {failed:,.0f} of them failed."
+        return f"The baseline {has}: {counted(self._requests)} requests, {counted(failed)} of them failed."
 
     def _still_here(self, evidence: Evidence) -> str | None:
         """Return why the traffic has not moved, as far as this evaluation shows."""

@@ -161,9 +161,7 @@ class ErrorRate(Weighed):
             (requests, bad), when = self._while_settling, " while settling"
         if not requests:
             return f"no {self._noun}s yet"
-        return (
-            f"{explain.percent(bad / requests)} ({explain.number(bad)} of {explain.plural(requests, self._noun)}{when})"
-        )
+        return f"{explain.percent(bad / requests)} ({explain.failed(bad, requests, self._noun)}{when})"
 
     def _limits(self, baseline: float | None) -> str:
         parts = []

@@ -22,6 +22,16 @@ def number(value: float) -> str:
     return f"{value:,.0f}"
 
 
+def failed(bad: float, requests: float, noun: str) -> str:
+    """Return '2 of 2,000 requests'; fractions, which sampled or extrapolated counts have, are shown where they tell."""
+    return f"{counted(bad)} of {counted(requests)} {noun}{'' if counted(requests) == '1' else 's'}"
+
+
+def counted(value: float) -> str:
+    """Return a count as it is; one of less than ten with its fraction."""
+    return f"{value:.2g}" if value < 10 else number(value)
+
+
 def plural(count: float, noun: str) -> str:
     """Return '1 request', '2,000 requests'."""
     return f"{number(count)} {noun}{'' if round(count) == 1 else 's'}"

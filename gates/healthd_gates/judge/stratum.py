@@ -154,7 +154,7 @@ class Stratum:
         now = ""
         if self._lately.rate > 1.5 * rate:
             now = f"{explain.percent(self._lately.rate)} of the requests of the last minute, "
-        return f"{now}{explain.percent(rate)} ({explain.number(bad)} of {explain.plural(requests, 'request')})"
+        return f"{now}{explain.percent(rate)} ({explain.failed(bad, requests, 'request')})"
 
     @property
     def limits(self) -> str:

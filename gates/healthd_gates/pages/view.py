@@ -9,7 +9,7 @@ from math import exp
 from healthd.web.pages.deploys import Sign
 from healthd_gates.domain.evidence import CriterionReport, Finding, Standing, StratumReport, Unit
 from healthd_gates.domain.gate import Gate, GateState
-from healthd_gates.judge.explain import plural, seconds
+from healthd_gates.judge.explain import counted, plural, seconds
 from healthd_gates.pages.chart import Chart, chart
 from healthd_gates.pages.gate_history import GateHistory
 from healthd_gates.pages.labels import chance, number, sentence_of, state_of, strength, trouble_of
@@ -162,10 +162,10 @@ def _numbers(report: CriterionReport) -> tuple[tuple[str, str], ...]:
     if report.limit is not None:
         pairs.append(("limit", number(report.limit, unit)))
     if report.baseline is not None:
-        pairs.append(("baseline", f"{number(report.baseline, unit)} of {report.baseline_requests:,.0f}"))
+        pairs.append(("baseline", f"{number(report.baseline, unit)} of {counted(report.baseline_requests)}"))
     bad = {Unit.RATIO: "errors" if report.noun == "request" else "bad", Unit.SECONDS: "slower than the limit"}.get(unit)
-    parts = f", {report.bad:,.0f} {bad}" if bad else ""
-    pairs.append((f"{report.noun}s seen", f"{report.requests:,.0f}{parts}"))
+    parts = f", {counted(report.bad)} {bad}" if bad else ""
+    pairs.append((f"{report.noun}s seen", f"{counted(report.requests)}{parts}"))
     return tuple(pairs)
 
 
@@ -178,10 +178,10 @@ def _stratum(report: StratumReport) -> StratumView:
         report.name,
         sign,
         word,
-        f"{rate} of {report.requests:,.0f}",
+        f"{rate} of {counted(report.requests)}",
         f"{low} and {high}" if report.interval else "",
         number(report.limit, Unit.RATIO),
-        "" if before is None else f"{number(before, Unit.RATIO)} of {report.baseline_requests:,.0f}",
+        "" if before is None else f"{number(before, Unit.RATIO)} of {counted(report.baseline_requests or 0.0)}",
     )
 
 

@@ -65,7 +65,7 @@ async def test_a_call_with_a_mistake(api: Gating, path: str, body: Any, status: 
     [
         ("/gates/verify", 405, "GET is not answered here; allowed: POST."),
         ("/gates?state=faild", 400, "state: must be 'active', 'settling', "),
-        ("/gates?before=%20", 400, "before: must be the `next` of the page before"),
+        ("/gates?before=x", 400, "before: must be the `next` of the page before"),
         ("/gates?limit=many", 400, "limit: must be a whole number"),
         ("/gates/0123", 404, "There is no gate 0123."),
         ("/helth", 404, "Did you mean /health?"),

@@ -1,6 +1,7 @@
 """What callers may send, and what they may not."""
 
 import json
+from datetime import UTC, datetime
 from math import inf
 from typing import Any
 
@@ -9,6 +10,7 @@ from pydantic import ValidationError
 
 from healthd_gates.api.requests import ListQuery, LockBody, ReasonBody, VerifyBody, WaitQuery
 from healthd_gates.domain.gate import GateState
+from healthd_gates.engine.validation import new_id
 
 FINE: dict[str, Any] = {"service": "api", "candidate": {"version": "1.4.2"}}
 HOSTILE_NAMES = ["", "../api", "api/../../etc", "a b", "api\n", "$(id)", "http://169.254.169.254/", "ü", "a" * 65, "\0"]
@@ -131,3 +133,11 @@ def test_a_reason_can_be_printed(reason: Any) -> None:
     """It ends up in audits and on terminals, where control characters would do things."""
     with pytest.raises(ValidationError, match="reason"):
         ReasonBody.model_validate({"reason": reason})
+
+
+def test_a_page_begins_at_a_gate() -> None:
+    """What is no id would be the newest page, or none."""
+    assert ListQuery(before=new_id(datetime(2026, 1, 2, tzinfo=UTC))).before
+    for cursor in ("x", "0123", "A" * 32, "f" * 33):
+        with pytest.raises(ValidationError):
+            ListQuery(before=cursor)

@@ -1,5 +1,6 @@
 """`healthd config check`: what of a valid file could never work on this host."""
 
+import json
 from pathlib import Path
 
 from click.testing import CliRunner
@@ -15,3 +16,24 @@ def test_a_journal_that_can_never_be_is_refused_with_its_line(tmp_path: Path) ->
     assert result.exit_code == 2
     assert f"{file}:2: journal: {tmp_path} is a directory: name a file in it" in result.stderr
     assert CliRunner().invoke(main, ["config", "check", str(file), "--elsewhere"]).exit_code == 0
+
+
+def test_what_is_shown_holds_no_secret_among_the_words_of_a_command(tmp_path: Path) -> None:
+    """Of checks and of actions: known from elsewhere in the file, or named so."""
+    file = tmp_path / "healthd.yaml"
+    file.write_text(
+        "environment: development\n"
+        "checks:\n"
+        "  mail:\n"
+        "    {kind: exec, argv: [/bin/true, -p, hunter2-a, --password, hunter2-b, --token=hunter2-c, -w, '50'],\n"
+        "     env: {PGPASSWORD: hunter2-a}}\n"
+        "actions:\n"
+        "  back: {kind: command, argv: [/bin/true, --api-key, hunter2-d, $service], dry_run: [/bin/true, hunter2-a]}\n"
+    )
+    result = CliRunner().invoke(main, ["config", "show", "-c", str(file)])
+    assert result.exit_code == 0, result.output
+    assert "hunter2" not in result.output
+    document = json.loads(result.output)
+    words = ["/bin/true", "-p", "***", "--password", "***", "--token=***", "-w", "50"]
+    assert document["checks"]["mail"]["argv"] == words
+    assert document["actions"]["back"]["argv"] == ["/bin/true", "--api-key", "***", "$service"]

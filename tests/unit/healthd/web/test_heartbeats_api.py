@@ -53,6 +53,13 @@ async def test_a_run_from_start_to_end(open_site: Open) -> None:
     assert 'healthd_check_value{check="backup",name="duration",unit="s"} 90.0' in metrics
 
 
+async def test_a_run_that_is_named_twice(open_site: Open) -> None:
+    """Which of the two it is cannot be known, as of any other parameter that is given twice."""
+    _, client = await open_site()
+    status, said = await ping(client, "?rid=a&rid=b")
+    assert (status, "rid is given more than once" in said) == (400, True)
+
+
 @pytest.mark.parametrize("size", [0, 9_999, 300_000, 3_000_000])
 async def test_a_log_of_any_length_counts(open_site: Open, size: int) -> None:
     """The end of it is kept; a secret that is cut by the limit does not show in part."""
