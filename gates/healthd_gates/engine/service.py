@@ -7,23 +7,17 @@ A gate's life is in `engine.runner`; the gates that run here are in `engine.supe
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 
-from sqlalchemy.exc import IntegrityError
-
-from healthd.journal.database import JournalError
 from healthd.journal.journal import AuditEntry
 from healthd.runtime.clock import Clock
 from healthd_gates.actions.executor import Attempts
 from healthd_gates.config.freeze_window import FreezesServices
-from healthd_gates.domain.action_order import ActionRun, Occasion
+from healthd_gates.domain.action_order import ActionRun
 from healthd_gates.domain.errors import (
     AlreadyDecided,
     AmbiguousGate,
     Draining,
-    JournalUnavailable,
     NotHeld,
     NothingToRollBack,
     NotPushed,
@@ -37,31 +31,25 @@ from healthd_gates.domain.gate import DeployLock, Gate, GateEvent, GateState, Pa
 from healthd_gates.domain.request import ActionTest, PushedEvidence, VerifyRequest
 from healthd_gates.engine import ramp_pauses, rollback_transitions, transitions
 from healthd_gates.engine.action_test import Tested, try_out
+from healthd_gates.engine.admissions import Admissions
 from healthd_gates.engine.change_events import ChangeEvents, within_seconds
 from healthd_gates.engine.dry_run import Rehearsed, rehearse
-from healthd_gates.engine.hold import gives_up_at
-from healthd_gates.engine.observer_factory import Pushes, source_context
-from healthd_gates.engine.source_check import check_before_start
-from healthd_gates.engine.spec import GateSpec, arms_of, load_spec
+from healthd_gates.engine.intervention import Interventions
+from healthd_gates.engine.refusals import BusyServices, journal_refusals
+from healthd_gates.engine.spec import GateSpec, load_spec
 from healthd_gates.engine.step import Step
 from healthd_gates.engine.supervisor import Supervisor
-from healthd_gates.engine.validation import known_service, validate
-from healthd_gates.sources.endpoint import all_of
+from healthd_gates.engine.validation import known_service
 from healthd_gates.sources.otlp.receiver import Receiver
 from healthd_gates.store.admission import Admission
 from healthd_gates.store.gate_store import GateStore
-from healthd_gates.store.gate_update import LeaseLost
 from healthd_gates.store.locks import LockStore
 from healthd_gates.store.outbox import Outbox
-from healthd_gates.store.serialization import UnreadableGate, reading
+from healthd_gates.store.serialization import reading
 
 _ELSEWHERE_SECONDS = 1.0  # between polls of a gate that another replica runs
 _HERE_SECONDS = 15.0
 _SHORTEST = 4  # characters of an id that may be used as a prefix
-_TUGS = 5
-_RECENT = 20  # gates of a service among which the last deploy is looked for
-_Asking = Callable[[Gate], bool]
-_Stepping = Callable[[Gate, GateSpec], Step]
 _UNDECIDED = (GateState.SETTLING, GateState.RAMPING, GateState.OBSERVING, GateState.HELD)
 
 
@@ -89,7 +77,9 @@ class GateService:
             clock,
         )
         self._outbox, self._attempts = outbox, attempts
-        self._replica = replica
+        self._admissions = Admissions(supervisor, gate_store, clock, replica)
+        self._busy = BusyServices(supervisor, gate_store, clock)
+        self._interventions = Interventions(self.get, supervisor, self._busy, clock)
         self.draining = False
         self.freezes: Callable[[], Iterable[FreezesServices]] = lambda: ()
 
@@ -108,8 +98,8 @@ class GateService:
         `guards_live`: Only judge a version that has the traffic since its last gate: a fail would move that although
         nobody named where to.
         """
-        admission, spec = self._validated(request, caller, idempotency_key, joins_for)
-        with _refusing():
+        admission, spec = self._admissions.validated(request, caller, self.freezes(), idempotency_key, joins_for)
+        with journal_refusals():
             if idempotency_key is not None and (before := await self._gate_store.known(admission)) is not None:
                 return before
             if self.draining:
@@ -117,80 +107,28 @@ class GateService:
             if len(self._supervisor) >= self._supervisor.config.gates.max_running:
                 raise TooManyGates(count=len(self._supervisor))
             if guards_live:
-                admission = await self._spared_if_live(admission, spec)
-            admission = await self._with_checked_source(admission, spec)
+                admission = await self._admissions.spared_if_live(admission, spec)
+            admission = await self._admissions.with_checked_source(admission, spec)
             # Shielded: a caller that disconnects must not leave a gate behind that is stored but runs nowhere.
             return await asyncio.shield(asyncio.create_task(self._store_and_run(admission, spec)))
 
     async def could_start(self, request: VerifyRequest, *, caller: str) -> Gate:
         """Return the gate that `start` would store now, with doubts about its numbers. Stores nothing. Raises as
         `start`."""
-        admission, spec = self._validated(request, caller)
-        with _refusing():
+        admission, spec = self._admissions.validated(request, caller, self.freezes())
+        with journal_refusals():
             try:
                 await self._gate_store.refuse(admission)
             except ServiceBusy as refusal:
-                raise await self._busy(refusal) from None
-            admission = await self._spared_if_live(admission, spec)
-            return (await self._with_checked_source(admission, spec)).gate
-
-    def _validated(
-        self, request: VerifyRequest, caller: str, key: str | None = None, joins_for: float | None = None
-    ) -> tuple[Admission, GateSpec]:
-        return validate(
-            request,
-            self._supervisor.config,
-            caller=caller,
-            key=key,
-            replica=self._replica,
-            moment=self._clock.now(),
-            joins_for=joins_for,
-            freezes=self.freezes(),
-        )
-
-    async def _spared_if_live(self, admission: Admission, spec: GateSpec) -> Admission:
-        """Return the admission of a gate that only judges where its version is live, such as that of a pipeline that is
-        run again: a rollback would move the traffic of a version that nothing replaced."""
-        gate, request = admission.gate, admission.request
-        acts = spec.actions(Occasion.FAIL) or spec.actions_on_loss()
-        if request.rollback != "auto" or gate.baseline is not None or not spec.follows_switch or not acts:
-            return admission
-        page = await self._gate_store.page(gate.service, (), _RECENT, None)
-        before = next((each for each in page.gates if self._followed_switch(each, spec)), None)
-        if before is None or not before.may_stay or before.candidate != gate.candidate:
-            return admission
-        if gate.deployment.id is not None and gate.deployment.id == before.deployment.id:
-            return admission  # another step of the same deploy
-        return admission.only_judging(
-            f"{gate.candidate.version} has passed gate {before.id}, and no deploy came after it: it is live, so that "
-            "it is only judged, and nothing rolled back. With a baseline in the request it would be"
-        )
-
-    def _followed_switch(self, gate: Gate, spec: GateSpec) -> bool:
-        """True if a gate judged a version that had been given traffic, as far as today's configuration tells."""
-        policy = self._supervisor.config.policies.get(gate.policy)
-        return policy is None or GateSpec(policy, spec.service, name=gate.policy).follows_switch
-
-    async def _with_checked_source(self, admission: Admission, spec: GateSpec) -> Admission:
-        """Return the admission with doubts about the numbers to come. Raises InvalidRequest if none could be judged by
-        them."""
-        if spec.service is None:
-            return admission
-        gate, looks = admission.gate, self._supervisor.observer_context
-        arms = arms_of(gate.service, spec.service, gate.candidate, gate.baseline)
-        context = source_context(looks, spec, Pushes(self._gate_store, gate.id))
-        checks = {
-            source.name: check_before_start(source.config, arms, source.context(context)) for source in spec.sources
-        }
-        found = await all_of(checks)  # at once: a start waits for the slowest one, not for their sum
-        notes = tuple(note for each in found.values() for note in each)
-        return replace(admission, gate=replace(gate, notes=(*gate.notes, *notes))) if notes else admission
+                raise await self._busy.told(refusal) from None
+            admission = await self._admissions.spared_if_live(admission, spec)
+            return (await self._admissions.with_checked_source(admission, spec)).gate
 
     async def _store_and_run(self, admission: Admission, spec: GateSpec) -> Gate:
         try:
             started = await self._gate_store.start(admission)
         except ServiceBusy as refusal:
-            raise await self._busy(refusal) from None
+            raise await self._busy.told(refusal) from None
         if isinstance(started, Gate):
             return started
         if spec.follows_switch:
@@ -202,7 +140,7 @@ class GateService:
         """Return a gate. Raises UnknownGate."""
         gate = self._supervisor.gate(gate_id)
         if gate is None:
-            with _refusing():
+            with journal_refusals():
                 gate = await self._gate_store.find(gate_id)
         if gate is None:
             raise UnknownGate(gate_id=gate_id)
@@ -216,7 +154,7 @@ class GateService:
         except UnknownGate:
             if len(beginning) < _SHORTEST:
                 raise
-        with _refusing():
+        with journal_refusals():
             found = await self._gate_store.starting_with(beginning)
         if len(found) != 1:
             raise AmbiguousGate(gate_id=beginning) if found else UnknownGate(gate_id=beginning)
@@ -231,7 +169,7 @@ class GateService:
         before: str | None = None,
     ) -> Page:
         """Return a page of gates, newest first; no `states` means all."""
-        with _refusing():
+        with journal_refusals():
             return await self._gate_store.page(service, states, limit, before)
 
     async def wait(self, gate_id: str, seconds: float) -> Gate:
@@ -250,7 +188,7 @@ class GateService:
         while True:
             change = self._news.expect(gate_id)
             gate = await self.get(gate_id)
-            with _refusing():
+            with journal_refusals():
                 events = await self._gate_store.events(gate_id, after)
             for event in events:
                 yield event
@@ -271,7 +209,7 @@ class GateService:
         def step(gate: Gate, _spec: GateSpec) -> Step:
             return transitions.cancel(gate, caller, reason, self._clock.now())
 
-        return await self._intervene(gate_id, called_for, step)
+        return await self._interventions.intervene(gate_id, called_for, step)
 
     async def decide(self, gate_id: str, verdict: Verdict, *, caller: str, reason: str) -> Gate:
         """Store a person's decision, pass or fail, on a held gate. Raises UnknownGate, NotHeld, AlreadyDecided."""
@@ -286,7 +224,7 @@ class GateService:
         def step(gate: Gate, spec: GateSpec) -> Step:
             return transitions.on_person_verdict(gate, verdict, spec, caller, reason, self._clock.now())
 
-        return await self._intervene(gate_id, called_for, step)
+        return await self._interventions.intervene(gate_id, called_for, step)
 
     async def pause(self, gate_id: str, *, caller: str, reason: str) -> Gate:
         """Stop the ramp of a gate where it is, until a person lets it go on. Raises UnknownGate, NotRamping."""
@@ -294,7 +232,7 @@ class GateService:
         def step(gate: Gate, _spec: GateSpec) -> Step:
             return ramp_pauses.pause(gate, caller, reason, self._clock.now())
 
-        return await self._intervene(gate_id, ramp_pauses.may_pause, step)
+        return await self._interventions.intervene(gate_id, ramp_pauses.may_pause, step)
 
     async def resume(self, gate_id: str, *, caller: str, reason: str, pause: int | None = None) -> Gate:
         """Let a ramp go on that is paused, by a person or by its policy; `pause` is the number of the pause that is
@@ -303,7 +241,7 @@ class GateService:
         def step(gate: Gate, _spec: GateSpec) -> Step:
             return ramp_pauses.resume(gate, caller, reason)
 
-        return await self._intervene(gate_id, lambda gate: ramp_pauses.may_resume(gate, pause), step)
+        return await self._interventions.intervene(gate_id, lambda gate: ramp_pauses.may_resume(gate, pause), step)
 
     async def rollback(self, gate_id: str, *, caller: str, reason: str, key: str | None = None) -> Gate:
         """Start a rollback that a person calls for: only once, but again if it was not seen to succeed. A call is
@@ -327,7 +265,7 @@ class GateService:
                 raise NothingToRollBack(service=gate.service)
             return pulled
 
-        return await self._intervene(gate_id, called_for, step)
+        return await self._interventions.intervene(gate_id, called_for, step)
 
     async def give_up(self, gate_id: str, *, caller: str, reason: str, done: bool = False) -> Gate:
         """End a rollback that does not get done, or that nobody could confirm, for a person; `done` says that it was
@@ -343,21 +281,21 @@ class GateService:
         def step(gate: Gate, _spec: GateSpec) -> Step:
             return rollback_transitions.given_up(gate, caller, reason, self._clock.now(), done=done)
 
-        return await self._intervene(gate_id, called_for, step)
+        return await self._interventions.intervene(gate_id, called_for, step)
 
     async def orders(self, gate_id: str) -> Sequence[ActionRun]:
         """Return the actions that its verdict called for. Raises UnknownGate."""
         await self.get(gate_id)
-        with _refusing():
+        with journal_refusals():
             return await self._outbox.of_gate(gate_id)
 
     async def rehearse(self, gate_id: str) -> Sequence[Rehearsed]:
         """Return what a person's rollback would do now. Raises UnknownGate, and ServiceBusy as a rollback would."""
         gate, config = await self.get(gate_id), self._supervisor.config
-        with _refusing():
+        with journal_refusals():
             body = await self._gate_store.policy_body(gate_id)
             if not gate.state.holds_service and (gate.rollback is None or gate.rollback.state.may_be_called_for):
-                await self._refuse_busy(gate.service)
+                await self._busy.refuse(gate.service)
             quarantined = await self._lock_store.quarantined_of(gate.service)
             if body is None:
                 raise UnknownGate(gate_id=gate_id)
@@ -372,8 +310,8 @@ class GateService:
         """
         moment = self._clock.now()
         if asked.run:
-            with _refusing():
-                await self._refuse_busy(asked.service)
+            with journal_refusals():
+                await self._busy.refuse(asked.service)
                 await self._gate_store.audit(AuditEntry(caller, "action.test", action, asked.model_dump(mode="json")))
         return await try_out(action, asked, self._supervisor.config, self._attempts, caller, moment)
 
@@ -392,92 +330,34 @@ class GateService:
             raise NotPushed(service=gate.service, kind=", ".join(kinds) or "none")
         if gate.state.is_over:
             raise AlreadyDecided(gate_id=gate_id, state=gate.state.value)
-        with _refusing():
+        with journal_refusals():
             await self._gate_store.push(gate_id, evidence, caller)
 
     async def lock(self, service: str, *, holder: str, seconds: float, reason: str, caller: str) -> DeployLock:
         """Take the deploy lock, or prolong it for the same holder. Raises UnknownService, Locked."""
         known_service(service, self._supervisor.config)
-        with _refusing():
+        with journal_refusals():
             return await self._lock_store.lock(service, holder, seconds, reason, caller)
 
     async def unlock(self, service: str, *, holder: str, caller: str) -> None:
         """Release the deploy lock. Raises LockNotHeld."""
-        with _refusing():
+        with journal_refusals():
             await self._lock_store.unlock(service, holder, caller)
 
     async def locks(self) -> Sequence[DeployLock]:
         """Return the deploy locks that are held now."""
-        with _refusing():
+        with journal_refusals():
             return await self._lock_store.locks()
 
     async def quarantine(self) -> Sequence[QuarantinedVersion]:
         """Return the versions that failed and were not let out."""
-        with _refusing():
+        with journal_refusals():
             return await self._lock_store.quarantined()
 
     async def unquarantine(self, service: str, version: str, *, caller: str, reason: str) -> None:
         """Let a version out of quarantine. Raises NotQuarantined."""
-        with _refusing():
+        with journal_refusals():
             await self._lock_store.unquarantine(service, version, caller, reason)
 
     def _pause(self, gate_id: str) -> float:
         return _HERE_SECONDS if gate_id in self._supervisor else _ELSEWHERE_SECONDS
-
-    async def _intervene(self, gate_id: str, called_for: _Asking, step: _Stepping) -> Gate:
-        """Take over the gate from its owner, make one step, and let it run on here."""
-        gate = await self.get(gate_id)
-        with _refusing():
-            for _ in range(_TUGS):
-                if not called_for(gate):
-                    return gate
-                try:  # shielded: a caller that disconnects must not leave a gate that nobody runs
-                    return await asyncio.shield(asyncio.create_task(self._seize_and_step(gate_id, called_for, step)))
-                except LeaseLost:  # someone else intervened at the same moment; see the result
-                    gate = await self.get(gate_id)
-        raise JournalUnavailable(problem="too many callers change this gate at once")
-
-    async def _seize_and_step(self, gate_id: str, called_for: _Asking, step: _Stepping) -> Gate:
-        owned = await self._supervisor.seize(gate_id)
-        if owned is None:
-            raise UnknownGate(gate_id=gate_id)
-        record, unsure = self._supervisor.record(owned), False
-        try:
-            if called_for(owned.gate):
-                await record.try_write(step(owned.gate, self._supervisor.spec_of(owned)), self._clock.now())
-            return record.gate
-        except IntegrityError:  # it is to hold its service again, but another gate does by now
-            await self._refuse_busy(owned.gate.service)
-            raise
-        except JournalError:
-            unsure = True
-            raise
-        finally:
-            self._supervisor.adopt(replace(owned, gate=record.gate), unsure=unsure)
-
-    async def _refuse_busy(self, service: str) -> None:
-        if (gate := await self._gate_store.holder(service)) is not None:
-            raise await self._busy(ServiceBusy.by(gate, self._clock.now()))
-
-    async def _busy(self, refusal: ServiceBusy) -> ServiceBusy:
-        """Return the same refusal, with the time at which the rollback that is waited for is given up; a gate whose
-        policy cannot be read, such as one with a criterion of a package that is gone, says no time."""
-        gate_id, config = refusal.fields["gate_id"], self._supervisor.config
-        gate, body = await self._gate_store.find(gate_id), await self._gate_store.policy_body(gate_id)
-        if gate is None or body is None:
-            return refusal
-        try:
-            with reading(gate_id):
-                spec = load_spec(body, gate.policy, gate.service, config)
-        except UnreadableGate:  # its owner has logged it
-            return refusal
-        return ServiceBusy.by(gate, self._clock.now(), gives_up_at(gate, spec, config))
-
-
-@contextmanager
-def _refusing() -> Iterator[None]:
-    """Turn a journal that is down into a refusal."""
-    try:
-        yield
-    except JournalError as error:
-        raise JournalUnavailable(problem=str(error)) from error

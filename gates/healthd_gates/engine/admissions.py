@@ -1,0 +1,88 @@
+"""Requests for gates before they are stored: validated, spared a rollback where the version is live, and refused where
+the numbers could not judge it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from healthd.runtime.clock import Clock
+from healthd_gates.config.freeze_window import FreezesServices
+from healthd_gates.domain.action_order import Occasion
+from healthd_gates.domain.gate import Gate
+from healthd_gates.domain.request import VerifyRequest
+from healthd_gates.engine.observer_factory import Pushes, source_context
+from healthd_gates.engine.source_check import check_before_start
+from healthd_gates.engine.spec import GateSpec, arms_of
+from healthd_gates.engine.supervisor import Supervisor
+from healthd_gates.engine.validation import validate
+from healthd_gates.sources.endpoint import all_of
+from healthd_gates.store.admission import Admission
+from healthd_gates.store.gate_store import GateStore
+
+_RECENT = 20  # gates of a service among which the last deploy is looked for
+
+
+class Admissions:
+    """Admissions to the journal, of gates that this replica would run."""
+
+    def __init__(self, supervisor: Supervisor, gate_store: GateStore, clock: Clock, replica: str) -> None:
+        self._supervisor, self._gate_store, self._clock, self._replica = supervisor, gate_store, clock, replica
+
+    def validated(
+        self,
+        request: VerifyRequest,
+        caller: str,
+        freezes: Iterable[FreezesServices],
+        key: str | None = None,
+        joins_for: float | None = None,
+    ) -> tuple[Admission, GateSpec]:
+        """Return the admission that a request asks for, with its spec. Raises InvalidRequest and other refusals."""
+        return validate(
+            request,
+            self._supervisor.config,
+            caller=caller,
+            key=key,
+            replica=self._replica,
+            moment=self._clock.now(),
+            joins_for=joins_for,
+            freezes=freezes,
+        )
+
+    async def spared_if_live(self, admission: Admission, spec: GateSpec) -> Admission:
+        """Return the admission of a gate that only judges where its version is live, such as that of a pipeline that is
+        run again: a rollback would move the traffic of a version that nothing replaced."""
+        gate, request = admission.gate, admission.request
+        acts = spec.actions(Occasion.FAIL) or spec.actions_on_loss()
+        if request.rollback != "auto" or gate.baseline is not None or not spec.follows_switch or not acts:
+            return admission
+        page = await self._gate_store.page(gate.service, (), _RECENT, None)
+        before = next((each for each in page.gates if self._followed_switch(each, spec)), None)
+        if before is None or not before.may_stay or before.candidate != gate.candidate:
+            return admission
+        if gate.deployment.id is not None and gate.deployment.id == before.deployment.id:
+            return admission  # another step of the same deploy
+        return admission.only_judging(
+            f"{gate.candidate.version} has passed gate {before.id}, and no deploy came after it: it is live, so that "
+            "it is only judged, and nothing rolled back. With a baseline in the request it would be"
+        )
+
+    def _followed_switch(self, gate: Gate, spec: GateSpec) -> bool:
+        """True if a gate judged a version that had been given traffic, as far as today's configuration tells."""
+        policy = self._supervisor.config.policies.get(gate.policy)
+        return policy is None or GateSpec(policy, spec.service, name=gate.policy).follows_switch
+
+    async def with_checked_source(self, admission: Admission, spec: GateSpec) -> Admission:
+        """Return the admission with doubts about the numbers to come. Raises InvalidRequest if none could be judged by
+        them."""
+        if spec.service is None:
+            return admission
+        gate, looks = admission.gate, self._supervisor.observer_context
+        arms = arms_of(gate.service, spec.service, gate.candidate, gate.baseline)
+        context = source_context(looks, spec, Pushes(self._gate_store, gate.id))
+        checks = {
+            source.name: check_before_start(source.config, arms, source.context(context)) for source in spec.sources
+        }
+        found = await all_of(checks)  # at once: a start waits for the slowest one, not for their sum
+        notes = tuple(note for each in found.values() for note in each)
+        return replace(admission, gate=replace(gate, notes=(*gate.notes, *notes))) if notes else admission
