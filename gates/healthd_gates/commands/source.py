@@ -23,10 +23,11 @@ from healthd.runtime.redaction import Redactor, secrets_of
 from healthd.units import show_duration
 from healthd_gates.commands.arms import arm, arm_options
 from healthd_gates.commands.settings import policy_of, service_of, settings_of
+from healthd_gates.config.observed import ReadSource, arms_of
 from healthd_gates.config.settings import Config
 from healthd_gates.domain.request import Version
 from healthd_gates.engine.source_test import ArmSeen, SourceTested, try_source
-from healthd_gates.engine.spec import GateSpec, ReadSource, arms_of
+from healthd_gates.engine.spec import GateSpec
 from healthd_gates.judge.explain import seconds
 from healthd_gates.sources.contract import ArmError, Arms, SourceConfig, SourceContext
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from enum import StrEnum
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import BaseModel, Field, StringConstraints, model_validator
 
 from healthd.config.settings import Model, Name
 from healthd.units import Duration, Span
@@ -58,10 +58,29 @@ class HookConfig(Model):
         """Yield the policies that the hook names for a preflight."""
         return ()
 
+    def entries(self) -> Iterable[tuple[tuple[str | int, ...], Deploys]]:
+        """Yield every deploy with the key of its options."""
+        return [(_key_of(self, deploys) or (), deploys) for deploys in self.deploys()]
+
     @property
     def alternates(self) -> bool:
         """True if the tool swaps the places of both versions at every deployment, and does not say which is where."""
         return False
+
+
+def _key_of(options: object, deploys: Deploys) -> tuple[str | int, ...] | None:
+    """Return the key of a deploy below some options; None if it is not there."""
+    if options is deploys:
+        return ()
+    below: Iterable[tuple[str | int, object]] = ()
+    if isinstance(options, dict):
+        below = options.items()
+    elif isinstance(options, BaseModel):
+        below = dict(options).items()
+    elif isinstance(options, list | tuple):
+        below = enumerate(options)
+    found = ((name, _key_of(each, deploys)) for name, each in below)
+    return next(((name, *key) for name, key in found if key is not None), None)
 
 
 _KUBERNETES_NAME = r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?"
@@ -212,6 +231,14 @@ class FlaggerConfig(HookConfig):
 
     def policies(self) -> Iterable[str]:
         return (canary.preflight for canary in self.canaries.values() if canary.preflight)
+
+    def entries(self) -> Iterable[tuple[tuple[str | int, ...], Deploys]]:
+        for name, canary in self.canaries.items():
+            yield ("canaries", name), canary
+            if canary.preflight:
+                yield ("canaries", name), canary.model_copy(update={"policy": canary.preflight})
+            if canary.after_promotion is not None:
+                yield ("canaries", name, "baseline"), canary.promoted()
 
 
 class SpinnakerConfig(HookConfig):

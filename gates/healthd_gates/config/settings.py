@@ -34,6 +34,7 @@ from healthd_gates.config.hooks import HookConfig
 from healthd_gates.config.policy import Policy
 from healthd_gates.config.unanswerable import counts_by_place, unanswerable
 from healthd_gates.config.unmeasurable import unmeasurable
+from healthd_gates.config.unsendable import check_deploys
 from healthd_gates.criteria.contract import Configured, CriterionConfig
 from healthd_gates.sources import AnySource
 from healthd_gates.sources.contract import SourceConfig
@@ -277,6 +278,7 @@ def _asks_about_what_there_is(hook: HookConfig, info: ValidationInfo) -> HookCon
                 "both versions at every deployment: such numbers are the old version's every second time. Take a "
                 "source that tells versions apart (prometheus, scrape, push), or a probe of the test listener"
             )
+    check_deploys(hook, policies, info.data.get("services", {}))
     return hook
 
 

@@ -8,12 +8,13 @@ from dataclasses import replace
 
 from healthd.runtime.clock import Clock
 from healthd_gates.config.freeze_window import FreezesServices
+from healthd_gates.config.observed import arms_of
 from healthd_gates.domain.action_order import Occasion
 from healthd_gates.domain.gate import Gate
 from healthd_gates.domain.request import VerifyRequest
 from healthd_gates.engine.observer_factory import Pushes, source_context
 from healthd_gates.engine.source_check import check_before_start
-from healthd_gates.engine.spec import GateSpec, arms_of
+from healthd_gates.engine.spec import GateSpec
 from healthd_gates.engine.supervisor import Supervisor
 from healthd_gates.engine.validation import validate
 from healthd_gates.sources.endpoint import all_of

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from healthd_gates.config.observed import ReadSource, arms_of
 from healthd_gates.config.policy import Policy
 from healthd_gates.config.settings import Service
 from healthd_gates.config.unanswerable import unanswerable
@@ -13,7 +14,7 @@ from healthd_gates.domain.evidence import Evidence
 from healthd_gates.domain.request import Version
 from healthd_gates.engine.history import BEFORE, as_baseline, history_step, merged
 from healthd_gates.engine.ramp_replay import Replayed, replayed_ramp
-from healthd_gates.engine.spec import GateSpec, ReadSource, arms_of
+from healthd_gates.engine.spec import GateSpec
 from healthd_gates.judge.judge import Judge
 from healthd_gates.judge.rules import Rules
 from healthd_gates.sources import build_source, find_kind

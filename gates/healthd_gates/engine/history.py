@@ -12,9 +12,9 @@ import structlog
 
 from healthd.checks.failures import describe
 from healthd.runtime.deadline import DeadlineExceededError, with_deadline
+from healthd_gates.config.observed import ReadSource
 from healthd_gates.domain.evidence import Evidence, Stream
 from healthd_gates.engine.source_readers import Past, together
-from healthd_gates.engine.spec import ReadSource
 from healthd_gates.sources.contract import HistoricalSource, Source, SourceUnavailable
 
 BEFORE = timedelta(hours=3)

@@ -12,6 +12,7 @@ import aiohttp
 
 from healthd.monitoring.board import Board
 from healthd.runtime.clock import Clock
+from healthd_gates.config.observed import ReadSource, arms_of
 from healthd_gates.config.settings import Service
 from healthd_gates.config.unanswerable import unanswerable
 from healthd_gates.criteria.contract import CriterionContext, ObservedCriterion
@@ -19,7 +20,7 @@ from healthd_gates.domain.gate import Gate
 from healthd_gates.domain.request import PushedEvidence
 from healthd_gates.engine.observer import Observer, Question, Traffic
 from healthd_gates.engine.source_readers import Opened, SourceReaders, cursor_of
-from healthd_gates.engine.spec import GateSpec, ReadSource, arms_of
+from healthd_gates.engine.spec import GateSpec
 from healthd_gates.sources import build_source
 from healthd_gates.sources.contract import Arms, Cursor, SourceContext
 from healthd_gates.sources.otlp.receiver import Receiver

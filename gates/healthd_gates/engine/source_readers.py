@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from healthd_gates.config.observed import ReadSource
 from healthd_gates.domain.evidence import Evidence, Stream
 from healthd_gates.engine.observer import Traffic
-from healthd_gates.engine.spec import ReadSource
 from healthd_gates.sources.contract import Cursor, HistoricalSource, Look, Source
 
 

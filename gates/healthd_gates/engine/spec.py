@@ -6,28 +6,13 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from healthd_gates.config.observed import ReadSource, sources_of, target_of
 from healthd_gates.config.policy import Policy
 from healthd_gates.config.settings import Config, Service
 from healthd_gates.domain.action_order import Occasion
 from healthd_gates.domain.request import Version
 from healthd_gates.judge.rules import Rules
-from healthd_gates.sources.contract import Arm, Arms, Series, SourceConfig, SourceContext
-
-
-@dataclass(frozen=True, slots=True)
-class ReadSource:
-    """A source that a gate reads; `name` is None for the service's first one. `series` are those that criteria name in
-    it, `streams` those that have its counts as they are, and `by` the label by which these are split."""
-
-    name: str | None
-    config: SourceConfig
-    series: tuple[Series, ...] = ()
-    streams: tuple[str, ...] = ()
-    by: str | None = None
-
-    def context(self, context: SourceContext) -> SourceContext:
-        """Return what the source gets when it is built: with what is read from it."""
-        return replace(context, series=self.series, by=self.by)
+from healthd_gates.sources.contract import Arm, Arms
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,19 +101,7 @@ class GateSpec:
     @property
     def sources(self) -> tuple[ReadSource, ...]:
         """The sources that the criteria read, each once; the service's first one is the first."""
-        found: dict[str | None, ReadSource] = {}
-        for criterion in self.policy.criteria if self.service else ():
-            config = self.service.source_of(criterion) if self.service and criterion.reads_traffic else None
-            if config is None:
-                continue
-            name = None if self.service and config is self.service.traffic_source else criterion.named_source
-            one = found.get(name, ReadSource(name, config))
-            if criterion.series is not None:
-                one = replace(one, series=(*one.series, criterion.series))
-            elif criterion.stream is not None and criterion.stream not in one.streams:
-                one = replace(one, streams=(*one.streams, criterion.stream))
-            found[name] = replace(one, by=one.by or criterion.split_by)
-        return tuple(sorted(found.values(), key=lambda one: one.name is not None))
+        return sources_of(self.policy, self.service) if self.service else ()
 
     @property
     def edges(self) -> tuple[float, ...]:
@@ -163,21 +136,3 @@ def action_arms(gate_service: str, service: Service | None, candidate: Version, 
 
     places = tuple(service.targets) if service else ()
     return Arms(gate_service, arm(candidate), arm(baseline) if baseline else None, places)
-
-
-def arms_of(service_name: str, service: Service, candidate: Version, baseline: Version | None) -> Arms:
-    """Return the arms that are observed. Raises KeyError for a target that the service does not have."""
-    return Arms(service_name, _arm(service, candidate), _arm(service, baseline) if baseline else None)
-
-
-def _arm(service: Service, version: Version) -> Arm:
-    target = target_of(service, version)
-    urls = service.addresses(target) if target is not None else ()
-    return Arm(version.version, version.labels, target, urls)
-
-
-def target_of(service: Service, version: Version) -> str | None:
-    """Return the target that a version runs on: the one that it names, or the only one that there is."""
-    if version.target is not None:
-        return version.target
-    return next(iter(service.targets)) if len(service.targets) == 1 else None

@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 
-from healthd.nearest import did_you_mean
 from healthd_gates.actions.contract import ActionConfig
+from healthd_gates.config import observed
 from healthd_gates.config.freeze_window import FreezesServices, frozen
+from healthd_gates.config.observed import check_versions
 from healthd_gates.config.policy import Policy
 from healthd_gates.config.settings import Config, Service
 from healthd_gates.config.unanswerable import unanswerable
@@ -20,9 +22,8 @@ from healthd_gates.domain.gate import Gate, GateState
 from healthd_gates.domain.request import VerifyRequest, Version
 from healthd_gates.engine import ramping
 from healthd_gates.engine.source_check import INSPECTION
-from healthd_gates.engine.spec import GateSpec, ReadSource, action_arms, arms_of, policy_body
+from healthd_gates.engine.spec import GateSpec, action_arms, policy_body
 from healthd_gates.engine.unread_labels import unread_labels
-from healthd_gates.judge.rules import Against
 from healthd_gates.sources.contract import ArmError, Arms
 from healthd_gates.store.admission import Admission
 
@@ -92,7 +93,6 @@ def new_id(moment: datetime) -> str:
 
 
 def _check_fit(request: VerifyRequest, service: Service, name: str, policy: Policy) -> None:
-    check_targets(request.candidate, request.baseline, service, needed=policy.needs_target)
     if policy.needs_baseline and request.baseline is None:
         raise InvalidRequest(
             field="baseline", problem=f"policy {name} compares with the version beside it: name that one"
@@ -103,9 +103,17 @@ def _check_fit(request: VerifyRequest, service: Service, name: str, policy: Poli
         _check_ramp(request, service, name, policy)
     if policy.needs_source and service.traffic_source is None:
         raise InvalidRequest(field="policy", problem=f"{name} looks at traffic, and {request.service} has no source")
-    arms = arms_of(request.service, service, request.candidate, request.baseline)
-    for source in GateSpec(policy, service).sources:
-        _check_source(request, source, policy, arms)
+    with _refusing():
+        check_versions(request.service, service, policy, request.candidate, request.baseline)
+
+
+@contextmanager
+def _refusing() -> Iterator[None]:
+    """Turn what is missing of the arms into the refusal of a request."""
+    try:
+        yield
+    except ArmError as error:
+        raise InvalidRequest(field=error.field, problem=error.problem) from None
 
 
 def _check_groups(name: str, policy: Policy, config: Config) -> None:
@@ -113,25 +121,6 @@ def _check_groups(name: str, policy: Policy, config: Config) -> None:
     for criterion in policy.criteria:
         if criterion.critical and (problem := criterion.unanswerable(config.active_groups)) is not None:
             raise InvalidRequest(field="policy", problem=f"{name}: {problem}")
-
-
-def _check_source(request: VerifyRequest, source: ReadSource, policy: Policy, arms: Arms) -> None:
-    """Refuse arms that the source could never observe, or not tell apart where they are compared."""
-    try:
-        source.config.check(arms)
-        for series in source.series:
-            source.config.check_series_of(series, arms)
-    except ArmError as error:
-        raise InvalidRequest(field=error.field, problem=str(error).removeprefix(f"{error.field}: ")) from None
-    compared = {each.stream for each in policy.criteria if each.compares_with is Against.CONCURRENT}
-    counts = {None, *source.streams} if source.name is None else {*source.streams}
-    if compared & counts and not source.config.tells_apart(arms):
-        which = f"the source of {request.service}" if source.name is None else f"the source {source.name}"
-        raise InvalidRequest(
-            field="baseline",
-            problem=f"{which} counts the same requests for both versions, so that they cannot "
-            "be compared: give them targets of their own, or use $version, $target or a label in its selectors",
-        )
 
 
 def _check_ramp(request: VerifyRequest, service: Service, name: str, policy: Policy) -> None:
@@ -175,17 +164,10 @@ def check_action(name: str, action: ActionConfig, arms: Arms) -> None:
         raise InvalidRequest(field="service", problem=problem)
 
 
-def check_targets(candidate: Version, baseline: Version | None, service: Service, *, needed: bool = False) -> None:
-    """Check that the targets exist, and with `needed` that the candidate's is known. Raises InvalidRequest."""
-    known = ", ".join(sorted(service.targets)) or "none"
-    for place, version in (("candidate", candidate), ("baseline", baseline)):
-        if version is not None and version.target is not None and version.target not in service.targets:
-            hint = did_you_mean(version.target, service.targets)
-            problem = f"no target is called {version.target!r}; there are: {known}.{hint}"
-            raise InvalidRequest(field=f"{place}.target", problem=problem)
-    if needed and candidate.target is None and len(service.targets) != 1:
-        problem = f"say which target the version runs on, one of: {known}"
-        raise InvalidRequest(field="candidate.target", problem=problem)
+def check_targets(candidate: Version, baseline: Version | None, service: Service) -> None:
+    """Check that the targets exist. Raises InvalidRequest."""
+    with _refusing():
+        observed.check_targets(candidate, baseline, service)
 
 
 def _check_freeze(request: VerifyRequest, config: Config, moment: datetime, added: Iterable[FreezesServices]) -> None:

@@ -121,7 +121,7 @@ class ArmError(ValueError):
     """The request does not have what the source needs to tell the arms apart."""
 
     def __init__(self, field: str, message: str) -> None:
-        self.field = field
+        self.field, self.problem = field, message
         super().__init__(f"{field}: {message}")
 
 

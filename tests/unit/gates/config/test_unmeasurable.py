@@ -38,7 +38,8 @@ def test_what_a_hook_names_is_looked_at_too() -> None:
     """It may take another policy than the service's own."""
     canary = {"service": "api", "policy": "canary", "baseline": {"version": "primary"}}
     hook = {"kind": "flagger", "canaries": {"shop/api": canary}}
-    [problem] = unmeasurable(config(SCRAPE, "errors", hooks={"flagger": hook}))
+    source = {**SCRAPE, "requests": 'http_requests_total{version="$version"}'}
+    [problem] = unmeasurable(config(source, "errors", hooks={"flagger": hook}))
     assert problem.startswith("services.api: policy canary has a criterion of latency")
 
 

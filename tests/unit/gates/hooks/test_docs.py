@@ -9,8 +9,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from ruamel.yaml import YAML
 
 from healthd_gates.config.hooks import ArgoRolloutsConfig, Deploys, FlaggerConfig
+from healthd_gates.config.observed import arms_of
 from healthd_gates.config.settings import Config
-from healthd_gates.engine.spec import arms_of
 from tests.unit.gates.hooks.test_github import _pem
 
 ROOT = Path(__file__).parents[4]
