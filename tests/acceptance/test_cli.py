@@ -89,7 +89,7 @@ def test_version() -> None:
         (["config"], "Usage: healthd config"),
         (["config", "check"], "Missing argument 'FILE'"),
         (["status", "ftp://127.0.0.1"], "ftp://127.0.0.1 is not a URL: write it as https://"),
-        (["status", "--timeout", "0"], "is not in the range"),
+        (["status", "--timeout", "0"], "is not more than zero"),
         (["completion", "tcsh"], "is not one of"),
     ],
     ids=" ".join,

@@ -52,7 +52,8 @@ class EverythingIsSet(dict[str, str]):
         if name.endswith("_HASH"):
             return f"sha256:{'5' * 64}"
         scheme = {"URI": name.lower().partition("_")[0], "URL": "https"}.get(name.rpartition("_")[2])
-        return f"{scheme}://localhost/database" if scheme else f"value-of-{name}"
+        name_of_it = "0" if scheme == "redis" else "database"
+        return f"{scheme}://localhost/{name_of_it}" if scheme else f"value-of-{name}"
 
 
 def in_words(block: Block, secrets: Path) -> str:

@@ -7,6 +7,7 @@ import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from shlex import quote
 from typing import NoReturn
@@ -105,6 +106,7 @@ def init(
     host = survey(os.environ, env_file, nginx_conf.PLACES if nginx is None else (nginx,))
     chosen = _service(host, service, targets, ask=not yes)
     plan = Plan(host) if chosen is None else asyncio.run(choose(host, chosen, log, pages.get))
+    plan = replace(plan, journal=_journal_beside(file, host))
     if chosen is None:
         plan.left_out.append(
             "a service, and with it a gate: name where it answers, as in --target live=http://127.0.0.1:3000"
@@ -116,6 +118,13 @@ def init(
     except OSError as error:
         _refuse(f"{file} cannot be written: {reason(error)}")
     _tell(plan, refused, file, env_file)
+
+
+def _journal_beside(file: Path, host: Host) -> Path | None:
+    """Return where the journal of a daemon is that is started by hand; None for one that a system starts, whose own
+    folder it has."""
+    folder = file.absolute().parent
+    return None if host.namespace is not None or folder.is_relative_to("/etc") else folder / "healthd.db"
 
 
 def has_terminal() -> bool:

@@ -53,6 +53,7 @@ class Plan:
     source: Source | None = None
     health: str | None = None
     left_out: list[str] = field(default_factory=list)
+    journal: Path | None = None
 
 
 async def proposals(host: Host, ask: pages.Get) -> list[Proposal]:

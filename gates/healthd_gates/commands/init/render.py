@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from healthd_gates.commands.init.plan import Plan, Source
@@ -53,6 +54,7 @@ def _head(plan: Plan) -> str:
             "# `healthd config check` says what is wrong in it, `healthd config example full` has every option.",
             "environment: ${NODE_ENV:-production}",
             f'http: {{listen: "{host}:{port}"}}',
+            *_journal(plan.journal),
             "auth:",
             "  tokens:",
             "    - name: deploy # `healthd token new --env` sets the variable in this shell",
@@ -61,6 +63,13 @@ def _head(plan: Plan) -> str:
             "",
         )
     )
+
+
+def _journal(file: Path | None) -> tuple[str, ...]:
+    if file is None or set("%?#") & {*str(file)}:
+        return ()
+    told = "gates and history; without this line in /var/lib/healthd, as under systemd"
+    return (f"journal: {literal(f'sqlite:///{file}')} # {told}",)
 
 
 def _checks(plan: Plan, without: Collection[str]) -> str:

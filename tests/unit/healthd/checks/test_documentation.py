@@ -23,7 +23,8 @@ class EverythingIsSet(dict[str, str]):
 
     def get(self, name: str, default: Any = None) -> str:
         server, _, _ = name.lower().partition("_")
-        return f"{server}://localhost/database" if name.endswith("_URI") else f"value-of-{name}"
+        database = "0" if server == "redis" else "database"
+        return f"{server}://localhost/{database}" if name.endswith("_URI") else f"value-of-{name}"
 
 
 @pytest.mark.parametrize("example", EXAMPLES)

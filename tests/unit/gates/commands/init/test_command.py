@@ -188,6 +188,15 @@ def test_nothing_is_overwritten(here: Path) -> None:
     assert "is there already" in done.output
 
 
+def test_the_journal_is_beside_the_file(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A daemon that a person starts shares no journal, and needs no folder of root."""
+    assert init("--yes").exit_code == 0
+    assert written().journal_url == f"sqlite:///{here}/healthd.db"
+    found(monkeypatch, Host(namespace="shop"))
+    assert init("--yes", "pod.yaml").exit_code == 0
+    assert written("pod.yaml").journal is None
+
+
 def test_the_next_three_commands_are_printed(plain: int) -> None:
     """Each is one that healthd takes."""
     lines = init("--yes", "--target", f"live=http://127.0.0.1:{plain}").output.partition("Next:\n")[2].splitlines()
