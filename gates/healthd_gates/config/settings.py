@@ -272,6 +272,11 @@ def _asks_about_what_there_is(hook: HookConfig, info: ValidationInfo) -> HookCon
                 f"names {deploys.service} without a baseline, and policy {deploys.policy or service.policy} compares "
                 "with the version beside it: add baseline: {version: stable}, with its target or labels"
             )
+        if policy.ramp is not None and deploys.rollback != "auto":
+            raise ValueError(
+                f"names {deploys.service} with rollback off, and policy {deploys.policy or service.policy} has a ramp, "
+                "which takes the release back itself: add rollback: auto"
+            )
         if hook.alternates and counts_by_place(service, policy):
             raise ValueError(
                 f"names {deploys.service}, whose source counts by target group, and {hook.kind} swaps the groups of "

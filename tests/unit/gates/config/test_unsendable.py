@@ -1,5 +1,7 @@
 """Hooks whose tool could never send what the source of their service needs: every dialect, every kind of source."""
 
+from pathlib import Path
+
 import pytest
 
 from healthd.config.file import ConfigError, parse
@@ -32,9 +34,10 @@ SOURCES = {
 POLICY = "policies:\n  errors: {criteria: [{kind: error_rate, limit: 1%}], inconclusive: fail}\n"
 
 
-def problems(hook: str, source: str, deploys: str, more: str = "") -> list[tuple[str, str]]:
+def problems(hook: str, source: str, deploys: str, more: str = "", before: str = "") -> list[tuple[str, str]]:
     text = (
-        f"environment: development\n{POLICY}{more}services:\n  own: {{source: {{kind: push}}, policy: errors}}\n"
+        f"environment: development\n{before}{POLICY}{more}services:\n"
+        f"  own: {{source: {{kind: push}}, policy: errors}}\n"
         f"  api:\n    {TARGETS}\n    policy: errors\n    source: {source}\nhooks:\n  tool: {{{hook % deploys}}}\n"
     )
     try:
@@ -104,3 +107,16 @@ def test_whatever_the_versions_lack_is_named(source: str, deploys: str, key: str
     [(found, problem)] = problems(DIALECTS["flagger"][0], source, deploys, CONCURRENT)
     assert said in problem
     assert found.startswith(f"hooks.tool.canaries.shop/api.{key}")
+
+
+def test_a_ramp_that_may_not_take_back(tmp_path: Path) -> None:
+    """Hooks leave rollbacks to their tools unless told otherwise, and every call would be refused."""
+    ramp = """  gradual: {criteria: [{kind: error_rate, limit: 5%, compare: {to: concurrent}}], ramp: {budget: 500},
+    on_ramp: [weigh], inconclusive: fail}
+"""
+    weigh = f"actions:\n  weigh: {{kind: command, argv: [{tmp_path}/weigh, $weight]}}\n"
+    for dialect, (hook, _) in DIALECTS.items():
+        deploys = "{service: api, policy: gradual, target: green, baseline: {version: stable, target: blue}%s}"
+        [(_, problem)] = problems(hook, SOURCES["scrape"], deploys % "", ramp, weigh)
+        assert "has a ramp, which takes the release back itself: add rollback: auto" in problem, dialect
+        assert problems(hook, SOURCES["scrape"], deploys % ", rollback: auto", ramp, weigh) == []
