@@ -17,14 +17,18 @@ class Receiver:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._subscriptions: dict[str, list[Subscription]] = {}
-        self.strangers: dict[str, None] = {}
-        """The newest service names of telemetry that no service counts by, of which SDKs do not always tell."""
+        self._strangers: dict[str, float] = {}  # the newest last, with when it came
 
     def note_stranger(self, name: str) -> None:
-        self.strangers.pop(name, None)
-        self.strangers[name] = None
-        if len(self.strangers) > _MOST_STRANGERS:
-            del self.strangers[next(iter(self.strangers))]
+        """Note a service name of telemetry that no service counts by, of which SDKs do not always tell."""
+        self._strangers.pop(name, None)
+        self._strangers[name] = self._clock.now().timestamp()
+        if len(self._strangers) > _MOST_STRANGERS:
+            del self._strangers[next(iter(self._strangers))]
+
+    def strangers(self, since: float) -> list[str]:
+        """Return the service names of such telemetry that came since, the newest first."""
+        return [name for name, at in reversed(self._strangers.items()) if at >= since]
 
     def subscribe(self, service: str, subscription: Subscription) -> Callable[[], None]:
         """Hand the service's telemetry to a gate from now on, until the returned function is called."""

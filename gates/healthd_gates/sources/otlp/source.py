@@ -60,11 +60,13 @@ class Otlp:
             heard[name] = arm.heard or last
             silence = self._problem(name, arm, subscription)
             if silence is None and at - heard[name] > self._config.silent_after:
-                silence = self._silence(subscription, at - heard[name])
+                silence = self._silence(subscription, heard[name], at)
             if silence is not None:
                 arms[name] = ArmLook(None, {}, 1, silence=silence)
             elif heard[name] == last:
-                arms[name] = ArmLook(None, {})  # the next export is not due yet
+                # The next export is not due yet; before the first one, what comes in its place may be misnamed.
+                instead = self._instead(subscription, last) if arm.heard is None and name not in telemetry else ""
+                arms[name] = ArmLook(None, {}, notes=(f"no telemetry of it came yet; {instead}",) if instead else ())
             else:
                 count = partial(self._counted, arm.copied(), telemetry.get(name), subscription.began, at)
                 # Thousands of streams take a part of a second, which the event loop has not.
@@ -140,17 +142,22 @@ class Otlp:
                 return SourceUnavailable(FailureKind.MISCONFIGURED, f"errors: {wrong}")
         return None
 
-    def _silence(self, subscription: Subscription, quiet: float) -> SourceUnavailable:
-        text = f"no telemetry of it came for {show_duration(round(quiet))}"
+    def _silence(self, subscription: Subscription, since: float, at: float) -> SourceUnavailable:
+        text = f"no telemetry of it came for {show_duration(round(at - since))}"
+        return SourceUnavailable(
+            FailureKind.TIMEOUT, "; ".join(filter(None, (text, self._instead(subscription, since))))
+        )
+
+    def _instead(self, subscription: Subscription, since: float) -> str:
+        """Return what came since, in the place of an arm's telemetry; empty if nothing did."""
         others = [
             ", ".join(f"{attribute}={value}" if value else f"no {attribute}" for attribute, value in labels)
-            for labels, _ in subscription.others.most_common(_SHOWN)
+            for labels in subscription.others(since)[:_SHOWN]
         ]
-        if others:
-            text = f"{text}; there is some with {'; '.join(others)}"
-        elif names := [name or "none" for name in self._receiver.strangers]:
-            text = f"{text}; what came has the {SERVICE} {', '.join(names[-_SHOWN:])}, by which nothing here counts"
-        return SourceUnavailable(FailureKind.TIMEOUT, self._redact(text))
+        text = f"there is some with {'; '.join(others)}" if others else ""
+        if not others and (names := [name or "none" for name in self._receiver.strangers(since)]):
+            text = f"what came has the {SERVICE} {', '.join(names[:_SHOWN])}, by which nothing here counts"
+        return self._redact(text)
 
 
 def _uses_of(config: OtlpConfig, name: str, arm: Arm) -> Uses:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import Counter as Tallied
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -72,8 +71,7 @@ class Subscription:
     ) -> None:
         self.metrics, self.began = metrics, int(began * NANO)
         self.arms = {name: ArmHeard() for name in arms}
-        self.others: Tallied[tuple[tuple[str, str], ...]] = Tallied()
-        """Resource attributes of the service's telemetry that is of no arm."""
+        self._others: dict[tuple[tuple[str, str], ...], float] = {}  # the newest last, with when it came
         self.labels: dict[str, set[str]] = {}
         """The names of the labels that each metric was seen with."""
         self._terms, self._opened, self._instead = arms, int(opened * NANO), instead or {}
@@ -89,8 +87,12 @@ class Subscription:
                 known = True
                 self._take(name, resource, now)
         if not known:
-            self._note_other(resource.labels)
+            self._note_other(resource.labels, now)
         return self._left_out - before
+
+    def others(self, since: float) -> list[tuple[tuple[str, str], ...]]:
+        """Return resource attributes of the service's telemetry that is of no arm and came since, the newest first."""
+        return [labels for labels, at in reversed(self._others.items()) if at >= since]
 
     @property
     def _left_out(self) -> int:
@@ -184,11 +186,13 @@ class Subscription:
             arm.streams += 1
         process.totals[key] = total
 
-    def _note_other(self, labels: Mapping[str, str]) -> None:
+    def _note_other(self, labels: Mapping[str, str], now: float) -> None:
         names = {attribute for terms in self._terms.values() for attribute in terms.resource}
         shown = tuple(sorted((name, labels.get(name, "")[:_SHOWN]) for name in names))
-        if shown in self.others or len(self.others) < _MOST_OTHERS:
-            self.others[shown] += 1
+        self._others.pop(shown, None)
+        self._others[shown] = now
+        if len(self._others) > _MOST_OTHERS:
+            del self._others[next(iter(self._others))]
 
 
 def _total_of(point: Point, per_second: float | None) -> Total:

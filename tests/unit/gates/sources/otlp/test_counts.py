@@ -180,6 +180,50 @@ async def test_silence_is_no_telemetry_and_names_what_came_instead() -> None:
         await gate.desk.look(after=60)
 
 
+@pytest.mark.parametrize(
+    ("version", "named"),
+    [
+        ("9.9", "there is some with service.name=shop, service.version=9.9"),
+        (None, "there is some with service.name=shop, no service.version"),
+    ],
+)
+async def test_what_comes_in_the_place_of_a_version_is_told_at_once(version: str | None, named: str) -> None:
+    """Gates that end before `silent_after` tell it too; the arm's first export ends the note, also for another
+    daemon."""
+    gate = Gate()
+    await gate.desk.look()
+    assert (await gate.desk.look(after=1)).notes == ()
+    gate.send(histogram((OK, (60, 0, 0)), start=-60, at=1), by=resource(version))
+    gate.send(histogram((OK, (1, 0, 0)), start=1, at=1), by=resource("1"))
+    look = await gate.desk.look(after=1)
+    assert look.notes == (f"candidate: no telemetry of it came yet; {named}",)
+    gate.send(histogram((OK, (1, 0, 0)), start=1, at=2))
+    assert (await gate.desk.look(after=1)).notes == ()
+    await gate.kill()
+    gate.send(histogram((OK, (61, 0, 0)), start=-60, at=3), by=resource(version))
+    assert (await gate.desk.look(after=1)).notes == ()
+
+
+async def test_only_what_came_within_the_silence_is_named() -> None:
+    """A name of hours ago, and one that came before the arm fell silent, are no cause of it."""
+    gate = Gate(silent_after="60s")
+    gate.receiver.note_stranger("shopp")
+    gate.clock.forward(200)
+    await gate.desk.look()
+    gate.send(histogram((OK, (1, 0, 0)), start=1, at=1), by=resource("3.1"))
+    gate.clock.forward(5)
+    gate.send(histogram((OK, (1, 0, 0)), start=1, at=5))
+    assert (await gate.desk.look()).notes == (
+        "baseline: no telemetry of it came yet; there is some with service.name=shop, service.version=3.1",
+    )
+    with pytest.raises(SourceUnavailable) as silent:
+        await gate.desk.look(after=61)
+    assert "candidate: no telemetry of it came for 1m1s; baseline" in str(silent.value)
+    gate.receiver.note_stranger("shup")
+    with pytest.raises(SourceUnavailable, match="candidate: .*what came has the service.name shup, by which"):
+        await gate.desk.look(after=1)
+
+
 async def test_errors_by_a_label_that_nothing_has_are_no_telemetry() -> None:
     """They would be zero errors."""
     gate = Gate(requests=f'{{"{DURATION}"}}', errors=f'{{"{DURATION}","http.respons.status_code"=~"5.."}}', matchers="")
