@@ -76,7 +76,9 @@ class Replicas:
         """True if another replica may tell what this one tells without asking."""
         if self._store is None or self._apart:
             return False
-        return bool(self._others) if self._read_at is not None else not self._store.is_sqlite
+        if self._read_at is None or self._clock.steady() - self._read_at > LEASE:  # others may have started since
+            return not self._store.is_sqlite or bool(self._others)
+        return bool(self._others)
 
     async def tried_once(self) -> None:
         """Wait for the first exchange, or its failure."""

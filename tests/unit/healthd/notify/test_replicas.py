@@ -225,6 +225,22 @@ async def test_one_replica_that_loses_its_journal_speaks_of_no_other(receiver: R
     assert UNASKED not in receiver.told[0].detail
 
 
+async def test_a_replica_that_starts_while_the_journal_is_away_is_reckoned_with(receiver: Receiver) -> None:
+    """The one that ran all along cannot know of it: both say that another may tell the failure and its end."""
+    async with running() as (one, two):
+        await one.kill()
+        await asyncio.sleep(2 * LEASE)
+        two.seat.journal.down = True
+        again = Replica(two.seat.journal, "a", settings())
+        await asyncio.sleep(2 * LEASE)
+        for result in (DOWN, UP):
+            put([again, two], result)
+            await asyncio.sleep(20)
+        assert Counter(receiver.words) == {"db unhealthy": 2, "db healthy": 2}
+        assert all(UNASKED in notice.detail for notice in receiver.told)
+        await again.kill()
+
+
 async def test_a_replica_that_cannot_reach_the_receiver_leaves_it_to_another(receiver: Receiver) -> None:
     """It is told all the same, once."""
     refusals = iter([True])
