@@ -113,6 +113,8 @@ def _written(response: Message, *, as_json: bool) -> bytes:
 def _message(body: bytes, message: MessageT, *, as_json: bool) -> MessageT:
     try:
         if as_json:
+            if not body.lstrip().startswith(b"{"):  # the parser takes an empty list for an empty message
+                raise ValueError("it is no JSON object")
             json_format.Parse(body, message, ignore_unknown_fields=True)
         else:
             message.ParseFromString(body)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from math import inf
 
 import pytest
 
 from healthd_gates.sources.contract import SourceUnavailable
 from healthd_gates.sources.otlp import subscription
+from healthd_gates.sources.otlp.decode import decode_metrics, decode_spans
+from healthd_gates.sources.otlp.messages import Export, NotDecodable
 from tests.unit.gates.sources.otlp.exports import DURATION, Gate, histogram, resource, total
 
 OK, FAILED = {"http.response.status_code": 200}, {"http.response.status_code": 503}
@@ -220,7 +224,7 @@ async def test_only_what_came_within_the_silence_is_named() -> None:
         await gate.desk.look(after=61)
     assert "candidate: no telemetry of it came for 1m1s; baseline" in str(silent.value)
     gate.receiver.note_stranger("shup")
-    with pytest.raises(SourceUnavailable, match="candidate: .*what came has the service.name shup, by which"):
+    with pytest.raises(SourceUnavailable, match=r"candidate: .*what came has the service.name shup, by which"):
         await gate.desk.look(after=1)
 
 
@@ -246,6 +250,13 @@ async def test_more_streams_than_a_gate_counts_by_are_no_telemetry(monkeypatch: 
     gate.send(histogram((OK, (10, 0, 0)), start=1, at=5), by=resource("1"))
     look = await gate.desk.look()
     assert "50 data points were beyond the limits" in look.notes[0]
+
+
+@pytest.mark.parametrize("body", ["[]", " [] ", '""', "null", "5", "", '[{"resourceMetrics":[]}]'])
+@pytest.mark.parametrize("decode", [partial(decode_metrics, wanted=bool), decode_spans])
+def test_json_that_is_no_object_is_refused(decode: Callable[..., Export], body: str) -> None:
+    with pytest.raises(NotDecodable, match="Request in JSON: it is no JSON object"):
+        decode(body.encode(), as_json=True)
 
 
 async def test_points_that_no_metric_can_have_are_rejected() -> None:
