@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -56,21 +57,24 @@ def reason(error: OSError) -> str:
 
 
 class Seconds(_FloatType):
-    """Duration such as 30s or 5m, as everywhere else; a number alone is seconds."""
+    """Duration such as 30s or 5m, as everywhere else; a number alone is seconds, unless it could be meant otherwise."""
 
     name = "duration"
 
-    def __init__(self, *, may_be_zero: bool = False) -> None:
-        self._may_be_zero = may_be_zero
+    def __init__(self, *, may_be_zero: bool = False, needs_unit: bool = False) -> None:
+        self._may_be_zero, self._needs_unit = may_be_zero, needs_unit
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         try:
-            seconds = float(value)
-        except ValueError:
-            try:
-                seconds = float(parse_duration(value))
-            except ValueError as error:
-                self.fail(str(error), param, ctx)
+            seconds = self._parsed(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
         if not (0 < seconds < inf or (seconds == 0 and self._may_be_zero)):
             self.fail(f"{value!r} is not {'zero or more' if self._may_be_zero else 'more than zero'}", param, ctx)
         return seconds
+
+    def _parsed(self, value: Any) -> float:
+        if not self._needs_unit:
+            with suppress(ValueError):
+                return float(value)
+        return float(parse_duration(value))

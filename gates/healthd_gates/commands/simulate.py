@@ -48,7 +48,9 @@ def _ratio(_ctx: click.Context, _param: click.Parameter, value: str) -> float:
     "--baseline-rate", type=click.FloatRange(min=0), help="To the baseline, where the policy compares: as many."
 )
 @click.option("--errors", default="1%", show_default=True, callback=_ratio, help="Errors of a healthy version.")
-@click.option("--latency", default="200ms", show_default=True, type=Seconds(), help="Its median latency.")
+@click.option(
+    "--latency", default="200ms", show_default=True, type=Seconds(needs_unit=True), help="Its median latency."
+)
 @click.option("--action", type=Seconds(), help="With a ramp, how long a change of weight takes.  [default: 5s]")
 @click.option(
     "--runs", type=click.IntRange(10, 100_000), help="Gates for each line.  [default: 100, and 20 with a ramp]"

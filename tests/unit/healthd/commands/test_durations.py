@@ -28,7 +28,7 @@ def test_durations_that_are_none(written: str) -> None:
         (["source", "test", "api", "--for", "2m0"], "is not a duration"),
         (["source", "test", "api", "--for", "0.5"], "500ms is not between 1s and 10m"),
         (["gate", "lock", "api", "--holder", "x", "--reason", "y", "--for", "0s"], "'0s' is not more than zero"),
-        (["gate", "simulate", "--rate", "5", "--latency", "nan"], "'nan' is not more than zero"),
+        (["gate", "simulate", "--rate", "5", "--latency", "200"], "'200' is not a duration"),
         (["gate", "simulate", "--rate", "5", "--action", "0"], "'0' is not more than zero"),
     ],
 )
