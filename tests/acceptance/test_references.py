@@ -24,12 +24,11 @@ async def test_the_page_of_metrics_has_what_a_daemon_exposes(tmp_path: Path) -> 
     """With everything configured, each with its type."""
     on_page = dict(re.findall(r"^\| `(\w+)` \| (\w+) \|", PAGE.read_text(encoding="utf-8"), re.MULTILINE))
     configuration = {**EVERYTHING, "journal": f"sqlite:///{tmp_path / 'journal.db'}"}
-    async with (
-        daemon.running(configuration) as healthd,
-        aiohttp.ClientSession(healthd.url) as client,
-        client.get("/metrics") as answer,
-    ):
-        text = await answer.text()
+    async with daemon.running(configuration) as healthd, aiohttp.ClientSession(healthd.url) as client:
+        async with client.get("/gates"):
+            pass  # answered once all is loaded
+        async with client.get("/metrics") as answer:
+            text = await answer.text()
     exposed = dict(re.findall(r"^# TYPE (\w+) (\w+)$", text, re.MULTILINE))
     created = {name for name in exposed if name.endswith("_created")}  # of each counter and histogram, by the library
     assert {name: kind for name, kind in exposed.items() if name not in created} == on_page
