@@ -27,6 +27,7 @@ from healthd.checks.parsing import read_check
 from healthd.config.auth import Auth
 from healthd.config.check_rules import consistent
 from healthd.config.external_url import ExternalUrl
+from healthd.config.listen_address import Address
 from healthd.config.model import Model as Model
 from healthd.config.model import Name as Name
 from healthd.config.window import CheckWindow, Maintenance, Silence, notes_on_times, nothing_covered
@@ -35,28 +36,6 @@ from healthd.notifiers.contract import MisconfiguredNotifier, NotifierConfig
 from healthd.notifiers.parsing import AnyNotifier, KnownRoute
 from healthd.registry import SchemaOfKinds
 from healthd.units import Duration, stamp
-
-
-def split_address(text: str) -> tuple[str, int]:
-    """`127.0.0.1:8080` or `[::]:8080` → host and port. Raises ValueError."""
-    host, colon, port = text.rpartition(":")
-    if not colon or not port.isdigit() or not 0 <= int(port) <= 65535:
-        raise ValueError(f"{text!r} is not an address: write host:port, such as 127.0.0.1:8080")
-    return host.strip("[]"), int(port)
-
-
-def _address(text: str) -> str:
-    split_address(text)
-    return text
-
-
-def _port_alone(raw: Any) -> Any:
-    if isinstance(raw, int) and not isinstance(raw, bool):
-        raise ValueError(f"write host:port, such as 0.0.0.0:{raw} for every address or 127.0.0.1:{raw} for this host")
-    return raw
-
-
-Address = Annotated[str, BeforeValidator(_port_alone), AfterValidator(_address)]
 
 
 def _journal(url: SecretStr) -> SecretStr:

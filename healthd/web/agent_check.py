@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 
-from healthd.config.settings import split_address
+from healthd.config.listen_address import split_address
 from healthd.model import Status
 from healthd.monitoring.board import Board
 from healthd.web.server import CannotListenError

@@ -23,8 +23,9 @@ from healthd.config.auth import Token
 from healthd.config.auth_grant import Grant
 from healthd.config.identity import Identity
 from healthd.config.in_force import Current
+from healthd.config.listen_address import split_address
 from healthd.config.reach import Reach
-from healthd.config.settings import Settings, split_address
+from healthd.config.settings import Settings
 from healthd.runtime.clock import Clock, SystemClock
 from healthd.units import stamp
 from healthd.web.issuers import Issuers, KeysUnavailableError, NotVerifiedError, is_jwt

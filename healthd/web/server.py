@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable
 
 from aiohttp import hdrs, web
 
-from healthd.config.settings import split_address
+from healthd.config.listen_address import split_address
 from healthd.metrics import Metrics
 from healthd.runtime import descriptors
 from healthd.web.checks_api import ChecksApi
