@@ -10,7 +10,7 @@ from healthd.runtime import early_signals, lean_imports
 def main() -> None:
     """Run the command line; of what follows, the imports take longest."""
     if sys.argv[1:2] == ["run"]:
-        early_signals.hold_reload()
+        early_signals.hold()
         gc.disable()  # until all is loaded
         with lean_imports.without("rich"):  # with it structlog would draw tracebacks; the log has plain ones
             import_module("structlog")

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -166,6 +167,20 @@ async def test_sighup_says_what_needs_a_restart(base: Config) -> None:
         await until(lambda: "http.listen changes only with a restart" in server.log(), "the warning")
         async with session.get(f"{server.url}/health") as response:
             assert (await response.json())["version"] == "2.0"
+
+
+@pytest.mark.parametrize("told", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_while_it_loads_is_a_stop(told: signal.Signals, tmp_path: Path) -> None:
+    """As soon as a reload would be kept; it ends with 0, as later."""
+    command = [sys.executable, "-m", "healthd", "run", "--config", str(tmp_path / "none.yaml")]
+    with subprocess.Popen(command, stderr=subprocess.PIPE) as process:
+        status, reload = Path(f"/proc/{process.pid}/status"), 1 << (signal.SIGHUP - 1)
+        while not int(status.read_text().partition("SigCgt:")[2].split()[0], 16) & reload:
+            assert process.poll() is None
+            time.sleep(0.001)
+        process.send_signal(told)
+        _, said = process.communicate(timeout=60)
+    assert (process.returncode, said) == (0, b"")
 
 
 async def test_systemd_is_told(base: Config) -> None:
