@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 from typing import Any
@@ -68,6 +69,9 @@ class _Gate(LazyGroup):
             sys.exit(INTERRUPTED)
         except click.exceptions.Exit:
             raise
+        except BrokenPipeError:  # whoever read the output has gone, as `head` does: nobody was told a verdict
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left is flushed at the end
+            sys.exit(COULD_NOT_ASK)
         except Exception:
             traceback.print_exc()
             sys.exit(COULD_NOT_ASK)

@@ -1,5 +1,9 @@
 """Exit codes: nothing but a verdict looks like a verdict."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 from click.testing import CliRunner
 
@@ -49,6 +53,16 @@ def test_a_crash_is_3(monkeypatch: pytest.MonkeyPatch) -> None:
     result = CliRunner().invoke(gate, ["list"])
     assert result.exit_code == 3
     assert "a bug" in result.stderr
+
+
+def test_a_reader_that_left_is_no_crash() -> None:
+    """`healthd gate list | head -1` is no reason for a traceback, and no verdict either."""
+    left, here = os.pipe()
+    os.close(left)
+    command = [sys.executable, "-m", "healthd", "gate", "locks", "--help"]
+    with os.fdopen(here, "wb") as gone:
+        ended = subprocess.run(command, stdout=gone, stderr=subprocess.PIPE, check=False)
+    assert (ended.returncode, ended.stderr) == (3, b"")
 
 
 @pytest.mark.parametrize(
