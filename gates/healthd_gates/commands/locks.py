@@ -13,7 +13,9 @@ from healthd_gates.commands.connection import asking
 @click.command()
 @click.argument("service")
 @click.option("--holder", required=True, help="Whose it is: the deploy job's name or id.")
-@click.option("--for", "seconds", default="30m", show_default=True, type=Seconds(), help="How long at most.")
+@click.option(
+    "--for", "seconds", default="30m", show_default=True, type=Seconds(needs_unit=True), help="How long at most."
+)
 @click.option("--reason", required=True, help="Why; others who want to deploy are told.")
 @asking
 async def lock(client: GateClient, service: str, holder: str, seconds: float, reason: str) -> None:

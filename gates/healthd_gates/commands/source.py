@@ -59,7 +59,7 @@ def source() -> None:
     "length",
     default="15s",
     show_default=True,
-    type=Seconds(),
+    type=Seconds(may_be_zero=True),
     callback=_length,
     help="Time to look for, where a source keeps no past; a number alone is seconds.",
 )
