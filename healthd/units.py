@@ -32,7 +32,7 @@ def parse_duration(value: Any) -> Any:
             return seconds
     elif isinstance(value, float):
         return value
-    raise ValueError(f"{value!r} is not a duration: write a number with its unit, such as 30s, 5m, 2h or 250ms")
+    raise ValueError(f"{value!r} is not a duration: write a number with its unit, such as 30s, 5m, 1h30m or 250ms")
 
 
 def representable(moment: datetime) -> datetime:

@@ -32,7 +32,7 @@ ModelT = TypeVar("ModelT", bound=Model)
 ResultT = TypeVar("ResultT")
 _PATIENCE = 5.0  # seconds for the journal
 _FRESH = 30.0  # seconds for which the uptime of all checks is not computed again
-_MOST_FAILURES = 100
+_MOST_FAILURES, _SHOWN = 100, 5
 _NO_STORE = {"Cache-Control": "no-store"}
 
 
@@ -103,8 +103,7 @@ class HistoryApi:
         self._guard.require(request, "health:read")
         name, query = request.match_info["name"], _read(request, HistoryQuery)
         if name not in self._board:
-            names = [state.name for state in self._board.checks()]
-            raise Problem(404, "No such check", f"no check is called {name[:64]!r}.{did_you_mean(name[:64], names)}")
+            raise no_such_check(self._board, name)
         return web.json_response(await self.of_check(name, query.days), headers=_NO_STORE)
 
     async def of_check(self, name: str, days: int) -> dict[str, Any]:
@@ -220,3 +219,14 @@ def _read(request: web.Request, model: type[ModelT]) -> ModelT:
             for each in error.errors(include_input=False, include_url=False)
         ]
         raise Problem(400, "Invalid query", "; ".join(said)) from None
+
+
+def no_such_check(board: Board, name: str) -> Problem:
+    """Return the answer where a check is asked for that there is not."""
+    if name in board.groups():
+        members = ", ".join(state.name for state in board.group(name).checks[:_SHOWN]) or "none"
+        told = f"{name} is a group, and failures are kept by check. The first of its checks: {members}"
+    else:
+        names = [state.name for state in board.checks()]
+        told = f"no check is called {name[:64]!r}.{did_you_mean(name[:64], names)}"
+    return Problem(404, "No such check", told)

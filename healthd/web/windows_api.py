@@ -134,15 +134,17 @@ class WindowsApi:
         if end is not None and wanted.lasts is not None:
             raise Problem(422, "Invalid window", "write to or for, not both")
         if start - now > _LONGEST:
-            raise Problem(422, "Invalid window", "it must begin and end within a year")
-        if wanted.lasts is not None and wanted.lasts <= _LONGEST.total_seconds():
+            raise Problem(422, "Invalid window", "from must be within a year from now")
+        if wanted.lasts is not None and wanted.lasts > _LONGEST.total_seconds():
+            raise Problem(422, "Invalid window", f"for must not be longer than a year: write at most {_LONGEST.days}d")
+        if wanted.lasts is not None:
             end = start + timedelta(seconds=wanted.lasts)
-        elif wanted.lasts is None and end is None and wanted.kind == "acknowledgement":
+        elif end is None and wanted.kind == "acknowledgement":
             end = start + _ACKNOWLEDGED_FOR
-        elif end is None and wanted.lasts is None:
+        elif end is None:
             raise Problem(422, "Invalid window", "it needs an end: write for, such as 1h, or to")
-        if end is None or end - start > _LONGEST:
-            raise Problem(422, "Invalid window", "it must begin and end within a year")
+        if end - start > _LONGEST:
+            raise Problem(422, "Invalid window", "to must be within a year after from")
         if end <= max(now, start):
             raise Problem(422, "Invalid window", "to must be later than from, and than now")
         return start, end

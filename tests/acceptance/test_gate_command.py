@@ -161,7 +161,10 @@ async def test_gates_are_listed_shown_watched_and_cancelled(running: Gating) -> 
     assert (shown.code, "endless" in shown.out) == (0, True)
     watching = await start(running, "watch", gate_id)
     assert (await gate(running, "cancel", gate_id)).code == 3
-    assert (await gate(running, "cancel", gate_id, "--reason", "wrong version")).code == 0
+    assert (await gate(running, "cancel", gate_id, "--reason", "wrong version")).err == ""
+    again = await gate(running, "cancel", gate_id, "--reason", "another one")
+    assert (again.code, "wrong version" in again.out) == (0, True)
+    assert "was cancelled already, and keeps its reason: 'another one' is not stored" in again.err
     assert [(await end(each)).code for each in (process, watching)] == [2, 2]
 
 

@@ -12,6 +12,7 @@ from healthd_gates.client.client import GateClient
 from healthd_gates.commands.choosing import chosen_gate, find
 from healthd_gates.commands.connection import asking
 from healthd_gates.commands.view import line
+from healthd_gates.domain.gate import GateState
 from healthd_gates.schema.gate import GateDocument
 
 _reason = click.option("--reason", required=True, help="Why; it goes to the audit.")
@@ -25,6 +26,8 @@ _reason = click.option("--reason", required=True, help="Why; it goes to the audi
 async def cancel(client: GateClient, gate_id: str | None, last: str | None, reason: str, as_json: bool) -> None:
     """End an undecided gate, or the watch after a pass. Nothing is promoted and nothing rolled back."""
     gate = await find(client, gate_id, last)
+    if gate.state is GateState.CANCELLED:
+        click.echo(f"gate {gate.id} was cancelled already, and keeps its reason: {reason!r} is not stored", err=True)
     _print(await client.cancel(gate.id, reason), as_json)
 
 

@@ -42,9 +42,12 @@ _SHOWN_EVERY = 60.0  # seconds of the past between two lines, unless something c
 def _moment(_ctx: click.Context, _param: click.Parameter, value: str) -> datetime:
     try:
         moment = datetime.fromisoformat(value)
-        return representable(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+        moment = representable(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
     except ValueError:
         raise click.BadParameter("write it as 2026-11-01T12:00:00Z") from None
+    if moment > datetime.now(UTC):
+        raise click.BadParameter(f"{value} is still to come: a deploy of the past is replayed")
+    return moment
 
 
 @click.command()

@@ -9,11 +9,10 @@ from typing import Any
 from aiohttp import web
 
 from healthd.monitoring.board import Board, CheckState
-from healthd.nearest import did_you_mean
 from healthd.runtime.clock import Clock
 from healthd.web.auth import Guard
 from healthd.web.health import HealthEndpoints
-from healthd.web.history_api import HistoryApi
+from healthd.web.history_api import HistoryApi, no_such_check
 from healthd.web.history_schema import PERIODS
 from healthd.web.pages import status_view
 from healthd.web.pages.badge import status_badge, uptime_badge
@@ -104,8 +103,7 @@ class CheckPages:
     def _state(self, request: web.Request) -> CheckState:
         name = request.match_info["name"]
         if name not in self._board:
-            names = [state.name for state in self._board.checks()]
-            raise Problem(404, "No such check", f"no check is called {name[:64]!r}.{did_you_mean(name[:64], names)}")
+            raise no_such_check(self._board, name)
         return self._board.check(name)
 
     async def _document(self, name: str) -> dict[str, Any]:

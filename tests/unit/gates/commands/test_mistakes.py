@@ -77,6 +77,7 @@ def told(result: Result, said: str) -> None:
         (["gate", "list", "--url", "http://a:99999"], "names no host: write it as https://"),
         (["status", "ftp://a"], "ftp://a is not a URL: write it as https://healthd.example.org"),
         (["config", "check", "/no/such/file.yaml"], "/no/such/file.yaml: cannot be read: No such file or directory"),
+        (["gate", "replay", "api", "1", "--at", "2999-01-01T00:00:00Z"], "2999-01-01T00:00:00Z is still to come"),
         (["check", "nothere"], "no check that runs is called nothere; there are: "),
     ],
     ids=lambda value: " ".join(value)[:40] if isinstance(value, list) else "",

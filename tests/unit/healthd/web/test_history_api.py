@@ -115,6 +115,20 @@ async def test_the_failures_of_a_check(open_site: Open, tmp_path: Path) -> None:
         assert answer.status == status
 
 
+async def test_a_group_is_told_from_a_check_that_there_is_not(open_site: Open, tmp_path: Path) -> None:
+    site, client = await opened(open_site, tmp_path)
+    site.put("db", UP)
+    told = {}
+    for path in ("/history/ready", "/history/live", "/history/dbb"):
+        answer = await client.get(path, headers=bearer("reader"))
+        told[path] = (await answer.json())["detail"]
+    assert told == {
+        "/history/ready": "ready is a group, and failures are kept by check. The first of its checks: db",
+        "/history/live": "live is a group, and failures are kept by check. The first of its checks: none",
+        "/history/dbb": "no check is called 'dbb'. Did you mean db?",
+    }
+
+
 async def test_audit_by_its_filters(open_site: Open, tmp_path: Path) -> None:
     """Who, what, of what, since when; page by page."""
     site, client = await opened(open_site, tmp_path)

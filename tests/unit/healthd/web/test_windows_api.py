@@ -73,7 +73,7 @@ async def test_what_does_not_count(open_site: Open, kind: str, member: str) -> N
         ({"checks": []}, "names nothing: write checks, groups or labels; `checks: '*'` are all"),
         ({"for": None}, "it needs an end: write for, such as 1h, or to"),
         ({"for": "1"}, "for: '1' is not a duration"),
-        ({"for": "400d"}, "it must begin and end within a year"),
+        ({"for": "400d"}, "for must not be longer than a year: write at most 366d"),
         ({"to": "2099-01-01T00:00:00Z"}, "write to or for, not both"),
         ({"for": None, "to": "2001-01-01T00:00:00Z"}, "to must be later than from, and than now"),
         ({"for": None, "to": "2026-12-01T00:00:00"}, "to: needs a time zone"),
