@@ -224,8 +224,10 @@ def _read(request: web.Request, model: type[ModelT]) -> ModelT:
 def no_such_check(board: Board, name: str) -> Problem:
     """Return the answer where a check is asked for that there is not."""
     if name in board.groups():
-        members = ", ".join(state.name for state in board.group(name).checks[:_SHOWN]) or "none"
-        told = f"{name} is a group, and failures are kept by check. The first of its checks: {members}"
+        members = ", ".join(state.name for state in board.group(name).checks[:_SHOWN])
+        told = (
+            f"{name} is a group, and failures are kept by check: {f'ask for {members}' if members else 'it has none'}"
+        )
     else:
         names = [state.name for state in board.checks()]
         told = f"no check is called {name[:64]!r}.{did_you_mean(name[:64], names)}"

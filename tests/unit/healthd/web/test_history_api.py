@@ -123,8 +123,8 @@ async def test_a_group_is_told_from_a_check_that_there_is_not(open_site: Open, t
         answer = await client.get(path, headers=bearer("reader"))
         told[path] = (await answer.json())["detail"]
     assert told == {
-        "/history/ready": "ready is a group, and failures are kept by check. The first of its checks: db",
-        "/history/live": "live is a group, and failures are kept by check. The first of its checks: none",
+        "/history/ready": "ready is a group, and failures are kept by check: ask for db",
+        "/history/live": "live is a group, and failures are kept by check: it has none",
         "/history/dbb": "no check is called 'dbb'. Did you mean db?",
     }
 
