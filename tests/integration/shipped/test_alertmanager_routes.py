@@ -28,10 +28,11 @@ def _alert(environment: str, team: str, instance: str, ends: datetime | None = N
         "instance": instance,
         "severity": "critical",
     }
-    now = datetime.now(UTC)
+    # Alertmanager does not gather what began longer than group_wait ago.
+    begins = ends - timedelta(seconds=5) if ends else datetime.now(UTC)
     return {
         "labels": labels,
-        "startsAt": (now - timedelta(seconds=5)).isoformat(),
+        "startsAt": begins.isoformat(),
         **({"endsAt": ends.isoformat()} if ends else {}),
     }
 
@@ -40,7 +41,7 @@ def _example(peer: Peer) -> str:
     """The shipped file with short waits, and receivers of the test's own."""
     text = (
         EXAMPLE.read_text()
-        .replace("group_wait: 15s", "group_wait: 300ms")
+        .replace("group_wait: 15s", "group_wait: 2s")
         .replace("group_interval: 1m", "group_interval: 1s")
     )
     for host in ("chat.example", "pager.example"):
