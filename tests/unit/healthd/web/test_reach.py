@@ -53,7 +53,7 @@ _FREEZE = {**_A_WINDOW, "kind": "freeze"}
         ({"checks": ["db"]}, {"checks": ["db", "mail"]}, 403),
         ({"checks": ["db"]}, {"checks": "*"}, 403),
         ({"checks": ["d*"]}, {"checks": "d*"}, 201),
-        ({"checks": ["d*"]}, {"checks": "?b"}, 403),
+        ({"checks": ["d*"]}, {"checks": "*b"}, 403),
         ({"checks": ["db"]}, {"groups": "own"}, 403),
         ({"checks": ["db", "mail"]}, {"groups": "own"}, 201),
         ({"groups": ["own"]}, {"groups": "own"}, 201),
