@@ -112,6 +112,21 @@ async def test_signals_are_heeded_while_the_rest_hangs(base: Config, tmp_path: P
         assert (status, json.loads(text)["title"]) == (503, "Starting")
 
 
+async def test_checks_run_although_the_rest_hangs(base: Config, tmp_path: Path) -> None:
+    """After a while they do without it, a reload applies, and the log and a metric tell."""
+    env = planted(tmp_path, rest=str(tmp_path / "never"))
+    with (tmp_path / "sitecustomize.py").open("a") as file:
+        file.write("import healthd.app.daemon\nhealthd.app.daemon._PATIENCE = 0.5\n")
+    async with daemon.running(base, env=env) as server, aiohttp.ClientSession() as session:
+        await until(lambda: is_ready(session, server), "ready without it")
+        assert "still not loaded" in server.log()
+        assert 'healthd_task_failures_total{task="start"} 1.0' in (await asked(session, server, "/metrics"))[1]
+        server.configure({**base, "checks": {"here": CHECK, "there": CHECK}})
+        await until(lambda: '"check": "there"' in server.log(), "the reload")
+        assert (await asked(session, server, "/health/live"))[0] == 200
+        assert await server.stop() == 0
+
+
 async def test_a_journal_that_hangs_delays_no_answer(base: Config) -> None:
     """Health is served and checks run while the database says nothing."""
     asked_of_journal = asyncio.Event()
