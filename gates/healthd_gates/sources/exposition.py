@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from math import isfinite
 
 from prometheus_client import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
@@ -22,11 +23,38 @@ _parse: Mapping[bool, Callable[[str], Iterable[Metric]]] = {True: parse_openmetr
 
 
 @dataclass(frozen=True, slots=True)
+class Own:
+    """The selectors of one criterion's series: of its counters, or of its value."""
+
+    counters: Mapping[Family, Selector] = field(default_factory=dict)
+    value: Selector | None = None
+
+    @property
+    def selectors(self) -> dict[str, Selector]:
+        """The selectors by what they are for."""
+        counters = {family.value: selector for family, selector in self.counters.items()}
+        return counters if self.value is None else {"value": self.value}
+
+
+@dataclass(frozen=True, slots=True)
+class OwnFound:
+    """The series of one criterion on a page: its counters and which of them are there, or its values. `problem` is what
+    is wrong with them, if anything is."""
+
+    snapshot: Snapshot
+    matched: frozenset[Family] = frozenset()
+    values: tuple[float, ...] = ()
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
-    """The content of one page. `matched` are the families that have at least one series."""
+    """The content of one page. `matched` are the families that have at least one series, and `own` has the series of
+    criteria."""
 
     snapshot: Snapshot
     matched: frozenset[Family]
+    own: Mapping[str, OwnFound] = field(default_factory=dict)
 
 
 class NotAPage(ValueError):  # noqa: N818 - what came
@@ -42,14 +70,31 @@ def families_of(text: str, content_type: str) -> list[Metric]:
 
 
 def read_page(
-    text: str, content_type: str, at: float, selectors: Mapping[Family, Selector], by: str | None = None
+    text: str,
+    content_type: str,
+    at: float,
+    selectors: Mapping[Family, Selector],
+    by: str | None = None,
+    own: Mapping[str, Own] | None = None,
 ) -> Page:
-    """Read a page; `by` is the label that requests are split by. Takes long for long pages.
+    """Read a page; `by` is the label that requests are split by, and `own` are the series of criteria. Takes long for
+    long pages.
 
     Raises NotAPage, and ValueError for numbers that no counter has, or if the errors cannot be told from the requests.
     """
     samples = [sample for family in families_of(text, content_type) for sample in family.samples]
     created = {_series(sample): sample.value for sample in samples if sample.name.endswith("_created")}
+    started = next((sample.value for sample in samples if sample.name == _START), None)
+    found = {name: _own(each, samples, created, Snapshot(at, {}, started)) for name, each in (own or {}).items()}
+    values = _counters(selectors, samples, created, by)
+    matched = frozenset(counter.family for counter in values)
+    return Page(Snapshot(at, values, started), matched, found)
+
+
+def _counters(
+    selectors: Mapping[Family, Selector], samples: Sequence[Sample], created: Mapping[object, float], by: str | None
+) -> dict[Counter, float]:
+    """Return the counters that are selected. Raises ValueError."""
     values: dict[Counter, float] = {}
     for family, selector in selectors.items():
         for sample in samples:
@@ -59,11 +104,22 @@ def read_page(
                 values[_counter(family, sample, created, by)] = sample.value
             elif family is not Family.SUM:  # which a single odd latency spoils for good
                 raise ValueError(f"{sample.name} is {sample.value}, which no counter can be")
-    started = next((sample.value for sample in samples if sample.name == _START), None)
-    matched = frozenset(counter.family for counter in values)
-    if Family.REQUESTS in matched and Family.ERRORS not in matched:
+    families = {counter.family for counter in values}
+    if Family.REQUESTS in families and Family.ERRORS in selectors and Family.ERRORS not in families:
         _refuse_misnamed(selectors, samples)
-    return Page(Snapshot(at, values, started), matched)
+    return values
+
+
+def _own(own: Own, samples: Sequence[Sample], created: Mapping[object, float], page: Snapshot) -> OwnFound:
+    """Return the series of one criterion. What is wrong with them concerns that criterion alone."""
+    if own.value is not None:
+        found = (sample.value for sample in samples if _selected(own.value, sample))
+        return OwnFound(page, values=tuple(value for value in found if isfinite(value)))
+    try:
+        values = _counters(own.counters, samples, created, None)
+    except ValueError as error:
+        return OwnFound(page, problem=str(error))
+    return OwnFound(replace(page, values=values), frozenset(counter.family for counter in values))
 
 
 def series_of(metric: str, samples: Iterable[Sample]) -> list[Mapping[str, str]]:

@@ -23,16 +23,19 @@ from healthd_gates.sources.contract import (
     Arms,
     Cursor,
     Look,
+    Series,
     SourceConfig,
     SourceContext,
     SourceUnavailable,
 )
-from healthd_gates.sources.counters import Family, Increase, Snapshot, follow
+from healthd_gates.sources.counters import Family, Increase, follow
 from healthd_gates.sources.endpoint import Endpoint, HttpConfig, all_of, place_of
 from healthd_gates.sources.exposition import ACCEPT, OPENMETRICS, PLAIN, NotAPage, Page, read_page
 from healthd_gates.sources.inspection import Inspection
+from healthd_gates.sources.own_series import with_streams
 from healthd_gates.sources.presets import PresetName, filled_in, without_required
 from healthd_gates.sources.scrape_inspection import inspect
+from healthd_gates.sources.scrape_series import Pages, ScrapedSeries, check_arms, check_texts, later, origin
 from healthd_gates.sources.selectors import BucketsText, CounterText, LatencyUnit, Selector, check_split
 
 
@@ -87,6 +90,16 @@ class ScrapeConfig(HttpConfig):
     def measures_latency(self) -> bool:
         return self.latency is not None
 
+    def check_series(self, series: Series) -> None:
+        check_texts(series)
+
+    def check_series_of(self, series: Series, arms: Arms) -> None:
+        check_arms(series, arms)
+
+    def tells_series_apart(self, series: Series) -> bool:
+        """True: each arm's series are on the pages of its own targets."""
+        return True
+
     def tells_apart(self, arms: Arms) -> bool:
         candidate, *baseline = (
             (arm.urls, self.selectors(name, arm)[Family.REQUESTS]) for name, arm in arms.named().items()
@@ -134,36 +147,45 @@ class Scrape:
         self._pages = {name: {_key(url): config.page(url) for url in arm.urls} for name, arm in arms.named().items()}
         self._limits, self._by = context.edges, context.by
         self._endpoint = Endpoint(config, context.redact)
+        self._series = {series.stream: ScrapedSeries(series, arms) for series in context.series}
+        self._own = {
+            name: {stream: each.own[name] for stream, each in self._series.items()} for name in self._selectors
+        }
 
     async def observe(self, since: Cursor | None) -> Look:
         now = self._clock.now()
         before = None if since is None else Standpoint.from_json(since)
-        arms = await all_of({name: self._look(name, before) for name in self._pages})
-        return combined(arms, now, before)
+        pages = await all_of({name: self._read(name) for name in self._pages})
+        main = combined({name: self._look(name, answers, before) for name, answers in pages.items()}, now, before)
+        positions = since.get("streams", {}) if since is not None else {}
+        own = {name: each.look(positions.get(name), pages, now) for name, each in self._series.items()}
+        return with_streams(main, own, since, now)
 
     async def close(self) -> None:
         await self._endpoint.close()
 
-    async def _look(self, name: str, before: Standpoint | None) -> ArmLook:
-        pages = self._pages[name]
+    async def _read(self, name: str) -> Pages:
+        """Return what each target of an arm answers."""
+        return await all_of({key: self._scrape(name, page) for key, page in self._pages[name].items()})
+
+    def _look(self, name: str, pages: Pages, before: Standpoint | None) -> ArmLook:
         states = {} if before is None else before.arms.get(name, {})
-        answers = await asyncio.gather(*(self._scrape(name, page) for page in pages.values()))
-        failures = [answer for answer in answers if isinstance(answer, SourceUnavailable)]
+        failures = [answer for answer in pages.values() if isinstance(answer, SourceUnavailable)]
         increase, after, matched, gaps = (
             Increase(per_second=self._config.latency_per_second),
             dict(states),
             set[Family](),
             len(failures),
         )
-        for key, answer in zip(pages, answers, strict=True):
+        for key, answer in pages.items():
             if isinstance(answer, SourceUnavailable):
                 continue
             matched |= answer.matched
             known = states.get(key)
             if known is None and before is not None:
-                known = _origin(answer.snapshot, before.began)
+                known = origin(answer.snapshot, before.began)
                 gaps += known is None
-            if (last := follow(known, [_later(answer.snapshot, known)], increase)) is not None:
+            if (last := follow(known, [later(answer.snapshot, known)], increase)) is not None:
                 after[key] = last
         down = sum(failure.kind is FailureKind.CONNECT for failure in failures)
         lives = Lives(increase.restarts, increase.repeated, down)
@@ -176,7 +198,14 @@ class Scrape:
     async def inspect(self) -> Inspection:
         pages = {name: list(addresses.values()) for name, addresses in self._pages.items()}
         return await inspect(
-            pages, self._selectors, self._config.written, self._get, self._limits, self._config.preset, self._by
+            pages,
+            self._selectors,
+            self._config.written,
+            self._get,
+            self._limits,
+            self._config.preset,
+            self._by,
+            self._own,
         )
 
     async def _get(self, page: str, accept: str) -> tuple[str, str]:
@@ -192,33 +221,18 @@ class Scrape:
             text, content_type = await self._get(page, ACCEPT)
             at = self._clock.now().timestamp()
             try:
-                return await asyncio.to_thread(read_page, text, content_type, at, selectors, self._by)
+                return await asyncio.to_thread(read_page, text, content_type, at, selectors, self._by, self._own[name])
             except NotAPage:
                 if not content_type.startswith(OPENMETRICS):
                     raise
             # Prometheus takes pages that break the rules of OpenMetrics; the older format has fewer.
             text, _ = await self._get(page, PLAIN)
             at = self._clock.now().timestamp()
-            return await asyncio.to_thread(read_page, text, PLAIN, at, selectors, self._by)
+            return await asyncio.to_thread(read_page, text, PLAIN, at, selectors, self._by, self._own[name])
         except SourceUnavailable as failure:
             return failure
         except ValueError as error:
             return self._endpoint.unavailable(FailureKind.UNEXPECTED_RESPONSE, f"{place_of(page)}: {error}")
-
-
-def _origin(first: Snapshot, began: float) -> Snapshot | None:
-    """Return the snapshot from which a target counts that did not answer before: 0 if it began in the gate, else its
-    first values, since a part of them is of the time before."""
-    young = first.started is not None and first.started >= began
-    return Snapshot.zero(began) if young else None
-
-
-def _later(snapshot: Snapshot, than: Snapshot | None) -> Snapshot:
-    """Return the snapshot with a later time: the clock may have been set back, but a new scrape is later than the
-    previous one."""
-    if than is None or snapshot.at > than.at:
-        return snapshot
-    return Snapshot(than.at + 0.001, snapshot.values, snapshot.started)
 
 
 def _key(url: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 
 from prometheus_client import Metric
 
@@ -11,7 +12,7 @@ from healthd.model import FailureKind
 from healthd_gates.sources.contract import SourceUnavailable
 from healthd_gates.sources.counters import Family
 from healthd_gates.sources.endpoint import place_of
-from healthd_gates.sources.exposition import PLAIN, families_of, series_of
+from healthd_gates.sources.exposition import PLAIN, Own, families_of, series_of
 from healthd_gates.sources.inspection import (
     ArmInspection,
     Inspection,
@@ -38,9 +39,11 @@ async def inspect(
     limits: Sequence[float],
     preset: PresetName | None = None,
     by: str | None = None,
+    own: Mapping[str, Mapping[str, Own]] | None = None,
 ) -> Inspection:
-    """Inspect the pages of each arm, by the arm's selectors; `limits` are the policy's, in seconds, and `by` the label
-    that requests are split by. A page that does not answer may belong to a version that is not there yet."""
+    """Inspect the pages of each arm, by the arm's selectors; `limits` are the policy's, in seconds, `by` the label
+    that requests are split by, and `own` each arm's series of criteria. A page that does not answer may belong to a
+    version that is not there yet."""
     arms, refused, doubtful, unseen = dict[str, ArmInspection](), list[str](), list[str](), list[str]()
     for name, addresses in pages.items():
         found: list[Metric] = []
@@ -54,6 +57,8 @@ async def inspect(
                 doubtful.append(f"{name}: {place_of(address)}: {error}")
         if found:
             arms[name], wrong, odd = _arm(found, selectors[name], written, limits)
+            arms[name], missing = _with_own(arms[name], found, (own or {}).get(name, {}))
+            doubtful += [f"{name}: {what}" for what in missing]
             refused += [f"{name}: {what}" for what in (*wrong, *_unsplit(found, selectors[name], by))]
             doubtful += [f"{name}: {what}" for what in odd]
             unseen += [f"{name}: {what}" for what in _values(found, selectors[name]) if not odd]
@@ -65,6 +70,21 @@ async def inspect(
         else:
             arms[name] = ArmInspection()
     return Inspection(arms, tuple(dict.fromkeys(refused)), tuple(dict.fromkeys(doubtful)), tuple(unseen))
+
+
+def _with_own(seen: ArmInspection, found: Sequence[Metric], own: Mapping[str, Own]) -> tuple[ArmInspection, list[str]]:
+    """Return an arm with how many series the criteria have, and what of theirs looks misnamed."""
+    samples = [sample for family in found for sample in family.samples]
+    names, declared = sorted({sample.name for sample in samples}), _declared(found)
+    series, missing = dict(seen.series), list[str]()
+    for stream, use, it in ((stream, use, it) for stream, each in own.items() for use, it in each.selectors.items()):
+        labels = series_of(it.name, samples)
+        series[f"{stream}.{use}"] = sum(it.matches(it.name, each) for each in labels)
+        if not labels and it.name not in declared:
+            missing.append(f"criterion {stream}: {missing_metric(it, names)}")
+        elif (misnamed := missing_label(it, labels)) is not None:
+            missing.append(f"criterion {stream}: {misnamed}")
+    return replace(seen, series=series), missing
 
 
 def _unsplit(found: Sequence[Metric], selectors: Mapping[Family, Selector], by: str | None) -> list[str]:
