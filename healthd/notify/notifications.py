@@ -1,4 +1,4 @@
-"""Notifications: reads the board every second, accepts notices of gates, and passes both to the mailboxes of the
+"""Notifications: reads the board every second, accepts notices of gates, and passes both to the queues of the
 routes.
 
 Replicas that share a journal see together, and one of them tells.
@@ -28,7 +28,7 @@ from healthd.notifiers.contract import MisconfiguredNotifier, NotifierConfig, No
 from healthd.notifiers.notice import Notice
 from healthd.notifiers.routes import Route
 from healthd.notify.check_notices import check_notice, key_of
-from healthd.notify.delivery_queue import DeliveryMetrics, Mailbox
+from healthd.notify.delivery_queue import DeliveryMetrics, DeliveryQueue
 from healthd.notify.quiet import Quiet
 from healthd.notify.replicas import Replicas
 from healthd.notify.told import Memory, Told, receiver_of
@@ -41,7 +41,7 @@ _log = structlog.get_logger(__name__)
 _STUMBLED = 5.0
 _PATIENCE = 5.0  # seconds for which alarms wait for the notifications stored in the journal
 _SWEEP = 1.0  # seconds between two reads of the board
-_LAST_WORDS = 3.0  # seconds to empty the mailboxes when the daemon stops
+_LAST_WORDS = 3.0  # seconds to empty the queues when the daemon stops
 
 
 class Notifications:
@@ -60,7 +60,7 @@ class Notifications:
     ) -> None:
         self._board, self._clock, self._redact, self._metrics = board, clock, redact, metrics
         self._session = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())
-        self._mailboxes: dict[str, Mailbox] = {}
+        self._queues: dict[str, DeliveryQueue] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._routes: dict[str, list[Route]] = {}
         self._environment = settings.environment
@@ -82,10 +82,10 @@ class Notifications:
         moved = settings.environment != self._environment
         self._environment, self._external_url = settings.environment, settings.http.external_url
         wanted = settings.active_notifiers
-        for name, mailbox in list(self._mailboxes.items()):
-            if moved or wanted.get(name) != mailbox.config:
+        for name, queue in list(self._queues.items()):
+            if moved or wanted.get(name) != queue.config:
                 self._tasks.pop(name).cancel()
-                del self._mailboxes[name]
+                del self._queues[name]
                 self._metrics.forget_notifier(name)
         self._routes = {name: [] for name in wanted}
         for route in settings.routes:
@@ -93,7 +93,7 @@ class Notifications:
                 if route.holds_in(settings.environment) and name in wanted:
                     self._routes[name].append(route)
         for name, config in wanted.items():
-            if name not in self._mailboxes and self._routes[name]:
+            if name not in self._queues and self._routes[name]:
                 self._open(name, config)
 
     async def run(self) -> None:
@@ -122,8 +122,8 @@ class Notifications:
                 _log.warning("journal unreadable, notifications from before the start are sent again")
                 self._start_telling()
                 await asyncio.wait({loading})
-            for mailbox in self._mailboxes.values():
-                self._remind(mailbox)
+            for queue in self._queues.values():
+                self._remind(queue)
             self._start_telling()
         finally:
             await _cancelled([loading])
@@ -137,13 +137,13 @@ class Notifications:
         while self._early:
             self.tell(self._early.pop(0))
 
-    def _remind(self, mailbox: Mailbox) -> None:
-        """Pass a mailbox the notifications that its receiver got; those that only another host sees are left to that
+    def _remind(self, queue: DeliveryQueue) -> None:
+        """Pass a queue the notifications that its receiver got; those that only another host sees are left to that
         host."""
-        told = self._memory.of(receiver_of(mailbox.name, mailbox.config))
+        told = self._memory.of(receiver_of(queue.name, queue.config))
         mine = {key: was for key, was in told.items() if self._is_ours(was.notice)}
         kept = {was.within for was in mine.values()}
-        mailbox.remember({key: was for key, was in mine.items() if was.notice.about != "summary" or key in kept})
+        queue.subjects.remember({key: was for key, was in mine.items() if was.notice.about != "summary" or key in kept})
 
     def _is_ours(self, notice: Notice) -> bool:
         """True unless another host has to tell its end, because that alone sees something of it."""
@@ -152,27 +152,27 @@ class Notifications:
 
     def _learn(self, receiver: str, subject: str, told: Told | None) -> None:
         """Pass on what another replica has told."""
-        for mailbox in self._mailboxes.values():
-            if receiver_of(mailbox.name, mailbox.config) == receiver and (told is None or self._is_ours(told.notice)):
-                mailbox.learn(subject, told)
+        for queue in self._queues.values():
+            if receiver_of(queue.name, queue.config) == receiver and (told is None or self._is_ours(told.notice)):
+                queue.subjects.learn(subject, told)
 
-    async def _deliver(self, mailbox: Mailbox) -> None:
-        """Deliver until cancelled. A bug in one mailbox is logged, pauses its notifier, and affects no other."""
+    async def _deliver(self, queue: DeliveryQueue) -> None:
+        """Deliver until cancelled. A bug in one queue is logged, pauses its notifier, and affects no other."""
         await self._ready.wait()
         while True:
             try:
-                await mailbox.run()
+                await queue.run()
             except asyncio.CancelledError:
                 raise
             except Exception:
-                _log.exception("notifier failed with an internal error", notifier=mailbox.name)
+                _log.exception("notifier failed with an internal error", notifier=queue.name)
                 await asyncio.sleep(_STUMBLED)
 
     def sweep(self) -> None:
-        """Pass the state of the checks to every mailbox."""
+        """Pass the state of the checks to every queue."""
         states = [state for state in self._board.checks() if state.probe is not None]
         now, url = self._clock.now(), self._external_url
-        if not self._mailboxes and not self._replicas.others:
+        if not self._queues and not self._replicas.others:
             return
         own: dict[str, Seen] = {}
         for state in states:
@@ -181,12 +181,12 @@ class Notifications:
         current = self._replicas.merge(own)
         keys = {key_of(state, self._source) for state in self._board.checks()}
         keys.update(subjects_of(own, self._replicas.others))
-        for mailbox in self._mailboxes.values():
-            mailbox.forget_all_but(keys)
+        for queue in self._queues.values():
+            queue.subjects.forget_all_but(keys)
             for seen in current.values():
-                self._put(mailbox, seen.notice, seen.quiet)
+                self._put(queue, seen.notice, seen.quiet)
             for notice in self._standing.values():
-                self._put(mailbox, notice)
+                self._put(queue, notice)
 
     def tell(self, notice: Notice) -> None:
         """Send a notice about something other than a check. Neither blocks nor fails."""
@@ -199,13 +199,13 @@ class Notifications:
             self._standing[clean.key] = clean
         else:
             self._standing.pop(clean.key, None)
-        for mailbox in self._mailboxes.values():
-            self._put(mailbox, clean)
+        for queue in self._queues.values():
+            self._put(queue, clean)
 
     async def close(self) -> None:
         """Deliver what is left, for a limited time, and stop."""
         await _cancelled(self._tasks.values())
-        last = [asyncio.create_task(mailbox.deliver(hurry=True)) for mailbox in self._mailboxes.values()]
+        last = [asyncio.create_task(queue.deliver(hurry=True)) for queue in self._queues.values()]
         if last:
             _, late = await asyncio.wait(last, timeout=_LAST_WORDS)
             await _cancelled(late)
@@ -217,14 +217,14 @@ class Notifications:
         await self._memory.flush()
         await self._replicas.leave()
 
-    def _put(self, mailbox: Mailbox, notice: Notice, quiet: Quiet = Quiet.NO) -> None:
-        known, now = mailbox.has_sent(notice.key), self._clock.now()
+    def _put(self, queue: DeliveryQueue, notice: Notice, quiet: Quiet = Quiet.NO) -> None:
+        known, now = queue.subjects.has_sent(notice.key), self._clock.now()
         acknowledged = quiet is Quiet.ACKNOWLEDGED
         wanted = any(
             route.takes(notice) and (known or route.is_due(notice, now, acknowledged=acknowledged))
-            for route in self._routes[mailbox.name]
+            for route in self._routes[queue.name]
         )
-        mailbox.put(notice, wanted=wanted, quiet=quiet)
+        queue.subjects.put(notice, wanted=wanted, quiet=quiet)
 
     def _open(self, name: str, config: NotifierConfig) -> None:
         books = self._books(name, config)
@@ -237,11 +237,11 @@ class Notifications:
         turns = None
         if notifier.repeat is None:  # one that is repeated knows what several replicas tell as one
             turns = Turns(receiver_of(name, config), self._replicas, self._clock, config.timeout)
-        mailbox = Mailbox(name, config, notifier, clock=self._clock, redact=self._redact, books=books, turns=turns)
-        self._mailboxes[name] = mailbox
+        queue = DeliveryQueue(name, config, notifier, clock=self._clock, redact=self._redact, books=books, turns=turns)
+        self._queues[name] = queue
         if self._memory.loaded:
-            self._remind(mailbox)
-        self._tasks[name] = asyncio.create_task(self._deliver(mailbox), name=f"mailbox:{name}")
+            self._remind(queue)
+        self._tasks[name] = asyncio.create_task(self._deliver(queue), name=f"delivery-queue:{name}")
 
     def _books(self, name: str, config: NotifierConfig) -> DeliveryMetrics:
         metrics, receiver = self._metrics, receiver_of(name, config)

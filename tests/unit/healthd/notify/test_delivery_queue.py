@@ -11,7 +11,7 @@ import pytest
 
 from healthd.notifiers.contract import DeliveryError, NotifierConfig
 from healthd.notifiers.notice import Notice, Severity
-from healthd.notify.delivery_queue import DeliveryMetrics, Mailbox
+from healthd.notify.delivery_queue import DeliveryMetrics, DeliveryQueue
 from tests.fakes.monitoring import MIDNIGHT, LoopClock, forever
 
 pytestmark = pytest.mark.looptime
@@ -80,12 +80,12 @@ class Books:
 
 
 @asynccontextmanager
-async def mailbox(receiver: Receiver, books: Books | None = None, **options: Any) -> AsyncIterator[Mailbox]:
+async def queued(receiver: Receiver, books: Books | None = None, **options: Any) -> AsyncIterator[DeliveryQueue]:
     config = NotifierConfig.model_validate({"kind": "test", **options})
-    box = Mailbox("chat", config, receiver, clock=LoopClock(), redact=str, books=(books or Books())())
-    task = asyncio.create_task(box.run())
+    queue = DeliveryQueue("chat", config, receiver, clock=LoopClock(), redact=str, books=(books or Books())())
+    task = asyncio.create_task(queue.run())
     try:
-        yield box
+        yield queue
     finally:
         task.cancel()
         await asyncio.wait({task})
@@ -93,62 +93,62 @@ async def mailbox(receiver: Receiver, books: Books | None = None, **options: Any
 
 async def test_what_happens_together_is_one_message() -> None:
     """Within `wait`, everything goes into one."""
-    async with mailbox(receiver := Receiver(), group_wait="5s") as box:
-        box.put(DOWN)
+    async with queued(receiver := Receiver(), group_wait="5s") as queue:
+        queue.subjects.put(DOWN)
         await asyncio.sleep(3)
-        box.put(replace(SLOW, key="check:mail", name="mail"))
+        queue.subjects.put(replace(SLOW, key="check:mail", name="mail"))
         await asyncio.sleep(10)
     assert receiver.words == [["db unhealthy", "mail degraded"]]
 
 
 async def test_nothing_is_told_twice() -> None:
     """However often it is said that a check is down, it is told once, and its end once."""
-    async with mailbox(receiver := Receiver()) as box:
+    async with queued(receiver := Receiver()) as queue:
         for state in (DOWN, WELL):
             for _ in range(30):
-                box.put(state)
+                queue.subjects.put(state)
                 await asyncio.sleep(1)
     assert receiver.words == [["db unhealthy"], ["db healthy"]]
 
 
 async def test_a_blip_is_not_told() -> None:
     """What is over before it was told was nothing; nor is it news that what was never told is well."""
-    async with mailbox(receiver := Receiver()) as box:
-        box.put(WELL)
-        box.put(DOWN)
+    async with queued(receiver := Receiver()) as queue:
+        queue.subjects.put(WELL)
+        queue.subjects.put(DOWN)
         await asyncio.sleep(2)
-        box.put(WELL)
+        queue.subjects.put(WELL)
         await asyncio.sleep(60)
     assert receiver.words == []
 
 
 async def test_an_end_without_a_beginning_is_not_told() -> None:
     """Not even to a receiver that keeps incidents: what was firing before a restart is in the journal."""
-    async with mailbox(receiver := Pager()) as box:
+    async with queued(receiver := Pager()) as queue:
         for _ in range(20):
-            box.put(WELL)
+            queue.subjects.put(WELL)
             await asyncio.sleep(1)
     assert receiver.words == []
 
 
 async def test_another_severity_is_news() -> None:
     """From unhealthy to degraded is told."""
-    async with mailbox(receiver := Receiver()) as box:
+    async with queued(receiver := Receiver()) as queue:
         for state in (DOWN, SLOW, WELL):
-            box.put(state)
+            queue.subjects.put(state)
             await asyncio.sleep(10)
     assert receiver.words == [["db unhealthy"], ["db degraded"], ["db healthy"]]
 
 
 async def test_who_was_told_of_the_beginning_is_told_of_the_end() -> None:
     """Also where what came after is not for this receiver."""
-    async with mailbox(receiver := Receiver()) as box:
-        box.put(SLOW, wanted=False)
+    async with queued(receiver := Receiver()) as queue:
+        queue.subjects.put(SLOW, wanted=False)
         await asyncio.sleep(10)
         assert receiver.words == []
-        box.put(DOWN)
+        queue.subjects.put(DOWN)
         await asyncio.sleep(10)
-        box.put(SLOW, wanted=False)
+        queue.subjects.put(SLOW, wanted=False)
         await asyncio.sleep(10)
     assert receiver.words == [["db unhealthy"], ["db degraded"]]
 
@@ -156,13 +156,13 @@ async def test_who_was_told_of_the_beginning_is_told_of_the_end() -> None:
 async def test_a_receiver_that_is_down_is_tried_again_ever_more_slowly() -> None:
     """It shows in the metrics, and when it is back it is told of how things stand, not of all that has been."""
     books = Books()
-    async with mailbox(receiver := Receiver(*[DeliveryError("refused")] * 6), books) as box:
-        box.put(DOWN)
+    async with queued(receiver := Receiver(*[DeliveryError("refused")] * 6), books) as queue:
+        queue.subjects.put(DOWN)
         await asyncio.sleep(20)
         assert books.up[-1] is False
         assert books.waiting == 1
-        box.put(WELL)
-        box.put(replace(DOWN, standing="timeout"))
+        queue.subjects.put(WELL)
+        queue.subjects.put(replace(DOWN, standing="timeout"))
         await asyncio.sleep(300)
     pauses = [b - a for a, b in zip(receiver.tries, receiver.tries[1:], strict=False)]
     assert pauses == sorted(pauses)
@@ -175,8 +175,8 @@ async def test_a_receiver_that_is_down_is_tried_again_ever_more_slowly() -> None
 
 async def test_a_receiver_that_asks_for_a_pause_gets_it() -> None:
     """Retry-After counts."""
-    async with mailbox(receiver := Receiver(DeliveryError("slow down", retry_after=90))) as box:
-        box.put(DOWN)
+    async with queued(receiver := Receiver(DeliveryError("slow down", retry_after=90))) as queue:
+        queue.subjects.put(DOWN)
         await asyncio.sleep(200)
     assert receiver.tries == [2, 92]
 
@@ -184,10 +184,10 @@ async def test_a_receiver_that_asks_for_a_pause_gets_it() -> None:
 async def test_a_message_that_is_refused_for_good_is_given_up() -> None:
     """It is counted and not sent again; the next one is."""
     books = Books()
-    async with mailbox(receiver := Receiver(DeliveryError("bad", final=True)), books) as box:
-        box.put(DOWN)
+    async with queued(receiver := Receiver(DeliveryError("bad", final=True)), books) as queue:
+        queue.subjects.put(DOWN)
         await asyncio.sleep(60)
-        box.put(WELL)
+        queue.subjects.put(WELL)
         await asyncio.sleep(60)
     assert receiver.words == [["db healthy"]]
     assert books.outcomes == {"refused": 1, "sent": 1}
@@ -196,21 +196,21 @@ async def test_a_message_that_is_refused_for_good_is_given_up() -> None:
 async def test_a_receiver_that_hangs_is_left() -> None:
     """A try ends after `timeout`; so it does when the notifier has a bug."""
     books = Books()
-    async with mailbox(receiver := Hanging(), books, timeout="2s") as box:
-        box.put(DOWN)
+    async with queued(receiver := Hanging(), books, timeout="2s") as queue:
+        queue.subjects.put(DOWN)
         await asyncio.sleep(20)
         assert len(receiver.tries) > 2
-    async with mailbox(broken := Receiver(ZeroDivisionError()), books) as box:
-        box.put(DOWN)
+    async with queued(broken := Receiver(ZeroDivisionError()), books) as queue:
+        queue.subjects.put(DOWN)
         await asyncio.sleep(20)
     assert broken.words == [["db unhealthy"]]
 
 
 async def test_no_more_messages_than_allowed() -> None:
     """A storm is put together rather than lost: three messages a minute, and in the end how things stand."""
-    async with mailbox(receiver := Receiver(), group_wait="1s", per_minute=3) as box:
+    async with queued(receiver := Receiver(), group_wait="1s", per_minute=3) as queue:
         for second in range(180):
-            box.put(replace(DOWN, standing=f"state {second}"))
+            queue.subjects.put(replace(DOWN, standing=f"state {second}"))
             await asyncio.sleep(1)
         await asyncio.sleep(60)
     for moment, _ in receiver.told:
@@ -220,10 +220,10 @@ async def test_no_more_messages_than_allowed() -> None:
 
 async def test_what_fires_is_repeated_where_asked_for() -> None:
     """Until it is over."""
-    async with mailbox(receiver := Reminded()) as box:
-        box.put(DOWN)
+    async with queued(receiver := Reminded()) as queue:
+        queue.subjects.put(DOWN)
         await asyncio.sleep(200)
-        box.put(WELL)
+        queue.subjects.put(WELL)
         await asyncio.sleep(200)
     assert receiver.words == [["db unhealthy"]] * 4 + [["db healthy"]]
 
@@ -231,18 +231,18 @@ async def test_what_fires_is_repeated_where_asked_for() -> None:
 async def test_a_notice_that_lasts_ends_by_itself() -> None:
     """It is repeated no more, and what comes after it is news again."""
     failed = replace(DOWN, key="gate:api", about="gate", lasts=100.0)
-    async with mailbox(receiver := Reminded()) as box:
-        box.put(failed)
+    async with queued(receiver := Reminded()) as queue:
+        queue.subjects.put(failed)
         await asyncio.sleep(400)
     assert len(receiver.words) == 2
 
 
 async def test_a_check_that_is_removed_is_over() -> None:
     """Nobody is left with an alarm of something that is not looked at any more."""
-    async with mailbox(receiver := Receiver()) as box:
-        box.put(DOWN)
+    async with queued(receiver := Receiver()) as queue:
+        queue.subjects.put(DOWN)
         await asyncio.sleep(10)
-        box.forget_all_but({"check:other"})
+        queue.subjects.forget_all_but({"check:other"})
         await asyncio.sleep(10)
     assert receiver.words == [["db unhealthy"], ["db removed"]]
 
@@ -277,13 +277,13 @@ async def test_a_message_that_is_never_taken_holds_up_no_other(kind: type[Choosy
     after an hour it is given up, counted and said."""
     random.seed(seed)
     books = Books()
-    async with mailbox(receiver := kind("poison"), books) as box:
+    async with queued(receiver := kind("poison"), books) as queue:
         for name in ("poison", "a", "b", "c", "d"):
-            box.put(of(name))
+            queue.subjects.put(of(name))
         await asyncio.sleep(12)
         assert sorted(word for _, words in receiver.told for word in words) == [f"{n} unhealthy" for n in "abcd"]
         await asyncio.sleep(600)
-        box.put(of("late"))
+        queue.subjects.put(of("late"))
         await asyncio.sleep(10)
         assert receiver.words[-1] == ["late unhealthy"]
         await asyncio.sleep(4000)
@@ -295,9 +295,9 @@ async def test_a_message_that_is_never_taken_holds_up_no_other(kind: type[Choosy
 async def test_what_a_receiver_that_is_down_was_not_told_is_not_given_up() -> None:
     """It takes nothing, for hours: then all of it is told."""
     books = Books()
-    async with mailbox(receiver := Receiver(*[DeliveryError("answered 503")] * 60), books) as box:
+    async with queued(receiver := Receiver(*[DeliveryError("answered 503")] * 60), books) as queue:
         for name in "abcde":
-            box.put(of(name))
+            queue.subjects.put(of(name))
         await asyncio.sleep(9 * 3600)
     assert sorted(word for _, words in receiver.told for word in words) == [f"{name} unhealthy" for name in "abcde"]
     assert "refused" not in books.outcomes

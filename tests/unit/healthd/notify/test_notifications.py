@@ -1,4 +1,4 @@
-"""From the board and the routes to the mailboxes."""
+"""From the board and the routes to the queues."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -154,9 +154,9 @@ async def test_secrets_are_not_told(talk: Talk) -> None:
     heard: list[Notice] = []
     async with telling(talk, talk.configure(notifiers={"team": CHAT}, routes=[{"to": "team"}])) as notifications:
         talk.redact.learn(["hunter-two"])
-        box = notifications._mailboxes["team"]
-        put: Callable[..., None] = box.put
-        box.put = lambda notice, **_: (heard.append(notice), put(notice))[0]  # type: ignore[method-assign, func-returns-value]
+        team = notifications._queues["team"].subjects
+        put: Callable[..., None] = team.put
+        team.put = lambda notice, **_: (heard.append(notice), put(notice))[0]  # type: ignore[method-assign, func-returns-value]
         said = "the password hunter-two"
         notifications.tell(
             Notice("gate:api", "gate", "api", "fail", True, Severity.WARNING, said, MIDNIGHT, said, facts={"by": said})

@@ -13,7 +13,7 @@ from healthd.notifiers import KINDS, NOTIFIERS, alertmanager, grafana, pagerduty
 from healthd.notifiers.contract import NotifierContext
 from healthd.notifiers.email import Email
 from healthd.notifiers.notice import Notice, Severity
-from healthd.notify.delivery_queue import DeliveryMetrics, Mailbox
+from healthd.notify.delivery_queue import DeliveryMetrics, DeliveryQueue
 from tests.fakes.monitoring import MIDNIGHT, LoopClock
 
 pytestmark = pytest.mark.looptime
@@ -88,15 +88,15 @@ def wire(monkeypatch: pytest.MonkeyPatch) -> Wire:
 
 
 @asynccontextmanager
-async def mailbox(kind: str, **options: Any) -> AsyncIterator[Mailbox]:
+async def queued(kind: str, **options: Any) -> AsyncIterator[DeliveryQueue]:
     model = NOTIFIERS.find(kind).config_model
     config = model.model_validate({"kind": kind, **OPTIONS[kind], **options})
     notifier = NOTIFIERS.find(kind)(config, NotifierContext(None, LoopClock(), "production", "host-1"))  # type: ignore[arg-type]
     books = DeliveryMetrics(lambda *_: None, lambda _: None, lambda _: None, lambda *_: None)
-    box = Mailbox(kind, config, notifier, clock=LoopClock(), redact=str, books=books)
-    task = asyncio.create_task(box.run())
+    queue = DeliveryQueue(kind, config, notifier, clock=LoopClock(), redact=str, books=books)
+    task = asyncio.create_task(queue.run())
     try:
-        yield box
+        yield queue
     finally:
         task.cancel()
         await asyncio.wait({task})
@@ -106,9 +106,9 @@ async def mailbox(kind: str, **options: Any) -> AsyncIterator[Mailbox]:
 @pytest.mark.parametrize("many", [60, 200])
 async def test_all_of_a_storm_is_told_within_five_seconds(wire: Wire, kind: str, many: int) -> None:
     """Whatever the receiver takes at once, and without more messages than allowed."""
-    async with mailbox(kind) as box:
+    async with queued(kind) as queue:
         for number in range(many):
-            box.put(notice(number))
+            queue.subjects.put(notice(number))
         await asyncio.sleep(120)
     late = [number for number in range(many) if wire.told_at(f"t{number:03}") > 5]
     assert late == []
@@ -119,22 +119,22 @@ async def test_all_of_a_storm_is_told_within_five_seconds(wire: Wire, kind: str,
 @pytest.mark.parametrize("later", [0.0, 1.0, 3.0, 8.0])
 async def test_a_failed_rollback_does_not_wait_behind_warnings(wire: Wire, kind: str, later: float) -> None:
     """Whether it fails with them, while they are being told, or after."""
-    async with mailbox(kind) as box:
+    async with queued(kind) as queue:
         for number in range(200):
-            box.put(notice(number, Severity.WARNING))
+            queue.subjects.put(notice(number, Severity.WARNING))
         await asyncio.sleep(later)
-        box.put(ROLLBACK)
+        queue.subjects.put(ROLLBACK)
         await asyncio.sleep(60)
     assert wire.told_at("app 8.0 could not be rolled back") <= later + 5
 
 
 async def test_the_worst_is_told_first_and_what_fires_before_what_is_over(wire: Wire) -> None:
     """An incident that ended can wait; one that began cannot."""
-    async with mailbox("pagerduty") as box:
-        box.put(notice(1))
+    async with queued("pagerduty") as queue:
+        queue.subjects.put(notice(1))
         await asyncio.sleep(10)
         for one in (over(notice(1)), notice(2, Severity.WARNING), notice(3), ROLLBACK):
-            box.put(one)
+            queue.subjects.put(one)
         await asyncio.sleep(10)
     said = [json.loads(text) for _, text in wire.sent]
     assert [event["dedup_key"].rpartition(":")[2] for event in said] == ["t001", "app", "t003", "t002", "t001"]
@@ -144,18 +144,18 @@ async def test_the_worst_is_told_first_and_what_fires_before_what_is_over(wire: 
 async def test_what_was_put_together_at_a_pager_ends_as_one(wire: Wire) -> None:
     """Incidents of their own are resolved one by one, the one of the rest when all of it is over, and nothing stays."""
     many = [notice(number) for number in range(60)]
-    async with mailbox("pagerduty", per_minute=20) as box:
+    async with queued("pagerduty", per_minute=20) as queue:
         for one in many:
-            box.put(one)
+            queue.subjects.put(one)
         await asyncio.sleep(30)
         opened = [json.loads(text)["dedup_key"] for _, text in wire.sent]
         assert 2 < len(opened) <= 10  # half of a minute's messages at once
         assert ":summary:" in opened[-1]
         for one in many[:-1]:
-            box.put(over(one))
+            queue.subjects.put(over(one))
         await asyncio.sleep(300)
         assert opened[-1] not in _resolved(wire)
-        box.put(over(many[-1]))
+        queue.subjects.put(over(many[-1]))
         await asyncio.sleep(60)
     assert sorted(_resolved(wire)) == sorted(opened)
     assert wire.longest_minute() <= 20
@@ -168,9 +168,9 @@ def _resolved(wire: Wire) -> list[str]:
 
 async def test_a_summary_holds_the_events_that_it_puts_together(wire: Wire) -> None:
     """A receiver can take them as if each had come by itself; each end comes by itself, or put together too."""
-    async with mailbox("webhook", per_minute=4) as box:
+    async with queued("webhook", per_minute=4) as queue:
         for number in range(10):
-            box.put(notice(number))
+            queue.subjects.put(notice(number))
         await asyncio.sleep(60)
         first, summary = (json.loads(text) for _, text in wire.sent)
         assert first["subject"] == "t000"
@@ -178,7 +178,7 @@ async def test_a_summary_holds_the_events_that_it_puts_together(wire: Wire) -> N
         assert [event["subject"] for event in summary["data"]["events"]] == [f"t{number:03}" for number in range(1, 10)]
         assert summary["data"]["events"][0]["id"] == f"check:t001/unhealthy/{MIDNIGHT.isoformat()}"
         for number in range(10):
-            box.put(over(notice(number)))
+            queue.subjects.put(over(notice(number)))
         await asyncio.sleep(120)
     ends = [json.loads(text) for _, text in wire.sent[2:]]
     told = {event["subject"] for end in ends for event in end["data"].get("events", [end])}
@@ -187,12 +187,12 @@ async def test_a_summary_holds_the_events_that_it_puts_together(wire: Wire) -> N
 
 async def test_one_message_a_minute_holds_everything(wire: Wire) -> None:
     """The smallest rate."""
-    async with mailbox("webhook", per_minute=1) as box:
+    async with queued("webhook", per_minute=1) as queue:
         for number in range(5):
-            box.put(notice(number))
+            queue.subjects.put(notice(number))
         await asyncio.sleep(30)
         assert len(wire.sent) == 1
-        box.put(notice(9))
+        queue.subjects.put(notice(9))
         await asyncio.sleep(60)
     assert len(wire.sent) == 2
     assert wire.longest_minute() == 1
