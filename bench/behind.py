@@ -17,7 +17,8 @@ import numpy as np
 
 from healthd_gates.config.builtin_policies import SHIPPED
 from healthd_gates.config.policy import Policy
-from healthd_gates.domain.evidence import Counts, Evidence, Verdict
+from healthd_gates.domain.evidence import Counts, Evidence
+from healthd_gates.domain.standing import Verdict
 from healthd_gates.hooks.flagger import allows_more
 from healthd_gates.judge.judge import Judge
 

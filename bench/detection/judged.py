@@ -15,7 +15,8 @@ from healthd_gates.config.policy import Policy
 from healthd_gates.criteria.comparison import Weighed
 from healthd_gates.criteria.error_rate import ErrorRate
 from healthd_gates.criteria.latency import Latency
-from healthd_gates.domain.evidence import Counts, Evidence, Histogram, Verdict
+from healthd_gates.domain.evidence import Counts, Evidence, Histogram
+from healthd_gates.domain.standing import Verdict
 from healthd_gates.judge.assumed import Assumed
 from healthd_gates.judge.judge import Judge
 from healthd_gates.judge.rules import Rule, Rules

@@ -18,7 +18,8 @@ from bench.detection.trials import Tally
 from healthd_gates.criteria.contract import TrafficCriterion
 from healthd_gates.criteria.rate import Rate
 from healthd_gates.criteria.value import Value
-from healthd_gates.domain.evidence import Events, Evidence, Numbers, Stream, Values, Verdict
+from healthd_gates.domain.evidence import Events, Evidence, Numbers, Stream, Values
+from healthd_gates.domain.standing import Verdict
 from healthd_gates.judge.judge import Judge
 from healthd_gates.judge.rules import Rules, Timing
 

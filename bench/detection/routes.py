@@ -19,7 +19,8 @@ from bench.detection.trials import Tally
 from healthd_gates.config.builtin_policies import SHIPPED
 from healthd_gates.config.policy import Policy
 from healthd_gates.criteria.error_rate import ErrorRate
-from healthd_gates.domain.evidence import Counts, Evidence, Verdict
+from healthd_gates.domain.evidence import Counts, Evidence
+from healthd_gates.domain.standing import Verdict
 from healthd_gates.judge.judge import Judge
 from healthd_gates.judge.rules import Rules
 

@@ -11,7 +11,7 @@ from scipy.special import bdtr, betaincinv  # scipy.stats takes seconds to impor
 from bench.detection.judged import Outcome, judged, judged_at_once
 from bench.detection.peers import RULES, oracle
 from bench.detection.streams import INITIAL_DELAY, INTERVAL, Scenario, Stream, simulate
-from healthd_gates.domain.evidence import Verdict
+from healthd_gates.domain.standing import Verdict
 
 _SURE = 0.95
 _AT_ONCE = 300  # runs that are drawn and judged together

@@ -12,7 +12,8 @@ from typing import Protocol
 from bench.ramp.releases import LOOK
 from healthd_gates.config.builtin_policies import SHIPPED
 from healthd_gates.config.policy import Policy
-from healthd_gates.domain.evidence import Counts, Evidence, Verdict
+from healthd_gates.domain.evidence import Counts, Evidence
+from healthd_gates.domain.standing import Verdict
 from healthd_gates.judge.arms import errors
 from healthd_gates.judge.judge import Judge
 from healthd_gates.judge.ramp import Pace, Ramp, next_weight, usual_budget

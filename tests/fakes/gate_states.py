@@ -3,9 +3,9 @@
 from dataclasses import replace
 from datetime import timedelta
 
-from healthd_gates.domain.evidence import Verdict
 from healthd_gates.domain.gate import Decision, Gate, GateState, Rollback, RollbackState
 from healthd_gates.domain.request import Deployment, Version
+from healthd_gates.domain.standing import Verdict
 from tests.fakes.monitoring import MIDNIGHT
 
 RUNNING = Gate(

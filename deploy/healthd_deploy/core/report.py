@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from healthd_deploy.core.exit import COULD_NOT_ASK, FAILED, INCONCLUSIVE, INTERRUPTED, NOT_UNDONE, PROMOTED
-from healthd_gates.schema.gate import CriterionDocument, GateDocument, RampDocument
+from healthd_gates.schema.gate import GateDocument, RampDocument
+from healthd_gates.schema.standing import CriterionDocument
 
 _ENDINGS = {
     PROMOTED: "promoted",

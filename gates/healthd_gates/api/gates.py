@@ -9,8 +9,8 @@ from healthd_gates.api.operation import Answer, Call, Nothing, Operation
 from healthd_gates.api.requests import GiveUpBody, ListQuery, ReasonBody, ResumeBody, RollbackBody, WaitQuery
 from healthd_gates.api.responses import answer
 from healthd_gates.api.verify import retry_of, status_of
-from healthd_gates.domain.evidence import Verdict
 from healthd_gates.domain.request import PushedEvidence
+from healthd_gates.domain.standing import Verdict
 from healthd_gates.engine.service import GateService
 from healthd_gates.schema.action import ActionDocument, ActionsDocument, RehearsalDocument, RehearsedDocument
 from healthd_gates.schema.gate import GateDocument, GatesDocument

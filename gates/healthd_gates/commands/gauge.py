@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.text import Text
 
-from healthd_gates.domain.evidence import Unit
+from healthd_gates.domain.standing import Unit
 from healthd_gates.judge.explain import percent, seconds
 
 _HEADROOM = 1.25  # part of the scale right of the limit, or of the interval if that reaches further

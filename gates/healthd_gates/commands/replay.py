@@ -27,12 +27,12 @@ from healthd_gates.commands.settings import policy_of, service_of, settings_of
 from healthd_gates.commands.view import WIDE, criteria_table, evidence_line
 from healthd_gates.config.settings import Config
 from healthd_gates.domain import ramp_wording
-from healthd_gates.domain.evidence import Standing, Verdict
 from healthd_gates.domain.request import Version
+from healthd_gates.domain.standing import Standing, Verdict
 from healthd_gates.engine.backtest import Deploy, NotReplayable, replay, replayed_rules
 from healthd_gates.engine.ramp_replay import Replayed
 from healthd_gates.engine.spec import GateSpec
-from healthd_gates.schema.gate import StandingDocument
+from healthd_gates.schema.standing import StandingDocument
 from healthd_gates.sources.contract import ArmError, SourceContext, SourceUnavailable
 
 _CODES = {Verdict.PASS: PASSED, Verdict.FAIL: FAILED, Verdict.INCONCLUSIVE: INCONCLUSIVE, None: INCONCLUSIVE}

@@ -15,7 +15,7 @@ from healthd.commands.options import json_option
 from healthd.commands.terminal import echo, terminal
 from healthd_gates.client.client import GateClient
 from healthd_gates.commands.connection import asking
-from healthd_gates.domain.evidence import Reason
+from healthd_gates.domain.standing import Reason
 from healthd_gates.schema.gate import GateDocument
 
 _PAGE = 200

@@ -11,7 +11,8 @@ from healthd.commands.daemon import fail
 from healthd.config.file import ConfigError, load
 from healthd.nearest import did_you_mean
 from healthd_gates.config.policy import Policy
-from healthd_gates.config.settings import Config, Service
+from healthd_gates.config.service import Service
+from healthd_gates.config.settings import Config
 
 
 def settings_of(file: Path | None) -> Config:

@@ -17,9 +17,10 @@ from healthd.commands.terminal import plain
 from healthd.units import show_duration
 from healthd_gates.commands.gauge import gauge, number
 from healthd_gates.domain import ramp_wording
-from healthd_gates.domain.evidence import Finding
 from healthd_gates.domain.rollback_wording import WORDS
-from healthd_gates.schema.gate import CriterionDocument, GateDocument, RampDocument, RollbackDocument, StandingDocument
+from healthd_gates.domain.standing import Finding
+from healthd_gates.schema.gate import GateDocument, RampDocument, RollbackDocument
+from healthd_gates.schema.standing import CriterionDocument, StandingDocument
 
 Show = Callable[[GateDocument], None]
 

@@ -12,7 +12,7 @@ from healthd_gates.sources.contract import Arm, ArmError, Arms, Series, SourceCo
 
 if TYPE_CHECKING:  # the settings import this module to check what hooks name
     from healthd_gates.config.policy import Policy
-    from healthd_gates.config.settings import Service
+    from healthd_gates.config.service import Service
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from healthd_gates.sources.contract import SourceConfig
 
 if TYPE_CHECKING:  # they import this module to refuse what it finds
     from healthd_gates.config.policy import Policy
-    from healthd_gates.config.settings import Service
+    from healthd_gates.config.service import Service
 
 
 def unanswerable(service: Service, policy: Policy) -> Iterator[str]:

@@ -15,7 +15,7 @@ from healthd_gates.sources.contract import ArmError
 
 if TYPE_CHECKING:  # they import this module to refuse what it finds
     from healthd_gates.config.policy import Policy
-    from healthd_gates.config.settings import Service
+    from healthd_gates.config.service import Service
 
 _ANY_VERSION = "any.version"
 

@@ -10,8 +10,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal
 
-from healthd_gates.domain.evidence import Verdict
 from healthd_gates.domain.request import VerifyRequest
+from healthd_gates.domain.standing import Verdict
 
 FinalWord = Literal[Verdict.PASS, Verdict.FAIL]
 

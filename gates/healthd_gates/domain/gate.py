@@ -8,9 +8,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal
 
-from healthd_gates.domain.evidence import Standing, Verdict
 from healthd_gates.domain.ramp import Ramp
 from healthd_gates.domain.request import Deployment, Version
+from healthd_gates.domain.standing import Standing, Verdict
 
 
 class GateState(StrEnum):

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from healthd_gates.config.observed import ReadSource, arms_of
 from healthd_gates.config.policy import Policy
-from healthd_gates.config.settings import Service
+from healthd_gates.config.service import Service
 from healthd_gates.config.unanswerable import unanswerable
 from healthd_gates.domain.evidence import Evidence
 from healthd_gates.domain.request import Version

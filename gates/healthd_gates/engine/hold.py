@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 
 from healthd_gates.config.settings import Config
 from healthd_gates.domain.action_order import Occasion
-from healthd_gates.domain.evidence import Verdict
 from healthd_gates.domain.gate import Gate, RollbackState
+from healthd_gates.domain.standing import Verdict
 from healthd_gates.engine.spec import GateSpec
 
 

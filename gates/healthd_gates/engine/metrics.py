@@ -10,13 +10,13 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from healthd.config.in_force import Current
-from healthd.metrics import labels_metric
+from healthd.monitoring.board_metrics import labels_metric
 from healthd_gates.actions.contract import Ending
 from healthd_gates.config.settings import Config
 from healthd_gates.domain.action_order import OrderState
 from healthd_gates.domain.callback import ReplyState
-from healthd_gates.domain.evidence import Unit
 from healthd_gates.domain.gate import Gate, RollbackState
+from healthd_gates.domain.standing import Unit
 
 _DECISION_SECONDS = (10, 20, 30, 60, 90, 120, 180, 300, 600, 900, 1800, 3600)
 _TRY_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)

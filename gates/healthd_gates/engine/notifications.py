@@ -8,9 +8,9 @@ from dataclasses import replace
 import structlog
 
 from healthd.notifiers.notice import Notice, Severity
-from healthd_gates.domain.evidence import Verdict
 from healthd_gates.domain.gate import Decision, Gate, GateState, Rollback, RollbackState
 from healthd_gates.domain.rollback_wording import WORDS
+from healthd_gates.domain.standing import Verdict
 from healthd_gates.engine.notice_facts import facts_of
 from healthd_gates.engine.ramp_notices import ramp_notices
 

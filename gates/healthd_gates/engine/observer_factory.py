@@ -13,7 +13,7 @@ import aiohttp
 from healthd.monitoring.board import Board
 from healthd.runtime.clock import Clock
 from healthd_gates.config.observed import ReadSource, arms_of
-from healthd_gates.config.settings import Service
+from healthd_gates.config.service import Service
 from healthd_gates.config.unanswerable import unanswerable
 from healthd_gates.criteria.contract import CriterionContext, ObservedCriterion
 from healthd_gates.domain.gate import Gate

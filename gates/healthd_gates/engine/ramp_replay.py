@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from healthd_gates.domain.evidence import Counts, Evidence, Histogram, Standing, Verdict
+from healthd_gates.domain.evidence import Counts, Evidence, Histogram
+from healthd_gates.domain.standing import Standing, Verdict
 from healthd_gates.engine.rollback_confirmation import bounds_of
 from healthd_gates.engine.spec import GateSpec
 from healthd_gates.engine.virtual_ramp import VirtualRamp, unpaused

@@ -8,8 +8,8 @@ from random import Random
 from statistics import mean
 
 from healthd_gates.config.policy import Policy
-from healthd_gates.domain.evidence import Verdict
 from healthd_gates.domain.gate import Decision
+from healthd_gates.domain.standing import Verdict
 from healthd_gates.engine.rollback_confirmation import bounds_of
 from healthd_gates.engine.spec import GateSpec
 from healthd_gates.engine.virtual_ramp import VirtualRamp, unpaused

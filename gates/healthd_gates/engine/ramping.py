@@ -14,9 +14,10 @@ from healthd.units import show_duration
 from healthd_gates.config.policy import Policy
 from healthd_gates.domain import ramp_wording
 from healthd_gates.domain.action_order import ActionRun, Occasion, OrderState
-from healthd_gates.domain.evidence import Evidence, Finding, Reason, Standing, Verdict
+from healthd_gates.domain.evidence import Evidence
 from healthd_gates.domain.gate import EventKind, Gate, GateState
 from healthd_gates.domain.ramp import Ramp
+from healthd_gates.domain.standing import Finding, Reason, Standing, Verdict
 from healthd_gates.engine.ramp_pauses import asks_before, pause_before
 from healthd_gates.engine.rollback_confirmation import bounds_of
 from healthd_gates.engine.spec import GateSpec

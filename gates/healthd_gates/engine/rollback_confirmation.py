@@ -9,8 +9,9 @@ from collections.abc import Sequence
 
 from healthd_gates.config.policy import Policy
 from healthd_gates.criteria.contract import Bound
-from healthd_gates.domain.evidence import Counts, Evidence, Standing
+from healthd_gates.domain.evidence import Counts, Evidence
 from healthd_gates.domain.gate import RollbackState
+from healthd_gates.domain.standing import Standing
 from healthd_gates.judge.arms import errors
 from healthd_gates.judge.explain import counted
 

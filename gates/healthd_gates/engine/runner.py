@@ -11,8 +11,9 @@ from datetime import datetime
 import structlog
 
 from healthd_gates.domain.action_order import ActionRun, OrderState
-from healthd_gates.domain.evidence import Evidence, Standing, Verdict
+from healthd_gates.domain.evidence import Evidence
 from healthd_gates.domain.gate import EventKind, Gate, GateState, Rollback, RollbackState
+from healthd_gates.domain.standing import Standing, Verdict
 from healthd_gates.engine import ramping, rollback_transitions, transitions
 from healthd_gates.engine.change_events import ChangeEvents, within_seconds
 from healthd_gates.engine.history import HistoryFetch

@@ -26,9 +26,9 @@ from healthd_gates.domain.errors import (
     TooManyGates,
     UnknownGate,
 )
-from healthd_gates.domain.evidence import Verdict
 from healthd_gates.domain.gate import DeployLock, Gate, GateEvent, GateState, Page, QuarantinedVersion
 from healthd_gates.domain.request import ActionTest, PushedEvidence, VerifyRequest
+from healthd_gates.domain.standing import Verdict
 from healthd_gates.engine import ramp_pauses, rollback_transitions, transitions
 from healthd_gates.engine.action_test import Tested, try_out
 from healthd_gates.engine.admissions import Admissions

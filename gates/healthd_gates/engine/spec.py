@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 
 from healthd_gates.config.observed import ReadSource, sources_of, target_of
 from healthd_gates.config.policy import Policy
-from healthd_gates.config.settings import Config, Service
+from healthd_gates.config.service import Service
+from healthd_gates.config.settings import Config
 from healthd_gates.domain.action_order import Occasion
 from healthd_gates.domain.request import Version
 from healthd_gates.judge.rules import Rules

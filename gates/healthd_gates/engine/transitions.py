@@ -12,8 +12,8 @@ from typing import Literal
 
 from healthd.journal.journal import AuditEntry
 from healthd_gates.domain.action_order import ActionRun, Occasion
-from healthd_gates.domain.evidence import Reason, Standing, Verdict
 from healthd_gates.domain.gate import Decision, EventKind, Gate, GateState, QuarantinedVersion, RollbackState
+from healthd_gates.domain.standing import Reason, Standing, Verdict
 from healthd_gates.engine import ramping
 from healthd_gates.engine.rollback_transitions import end_rollback, start_rollback
 from healthd_gates.engine.spec import GateSpec

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from healthd.nearest import nearest
 from healthd_gates.config.policy import Policy
-from healthd_gates.config.settings import Service
+from healthd_gates.config.service import Service
 from healthd_gates.domain.request import VerifyRequest
 
 _PLACEHOLDER = re.compile(r"\$\{?([a-zA-Z_][a-zA-Z0-9_]*)")

@@ -14,7 +14,8 @@ from healthd_gates.config import observed
 from healthd_gates.config.freeze_window import FreezesServices, frozen
 from healthd_gates.config.observed import check_versions
 from healthd_gates.config.policy import Policy
-from healthd_gates.config.settings import Config, Service
+from healthd_gates.config.service import Service
+from healthd_gates.config.settings import Config
 from healthd_gates.config.unanswerable import unanswerable
 from healthd_gates.domain.action_order import Occasion
 from healthd_gates.domain.errors import Frozen, InvalidRequest, UnknownPolicy, UnknownService

@@ -12,9 +12,10 @@ from datetime import datetime, timedelta
 
 from healthd_gates.config.policy import Policy
 from healthd_gates.domain.action_order import ActionRun, Occasion, OrderState
-from healthd_gates.domain.evidence import Evidence, Standing
+from healthd_gates.domain.evidence import Evidence
 from healthd_gates.domain.gate import Gate, GateState
 from healthd_gates.domain.request import Deployment, Version
+from healthd_gates.domain.standing import Standing
 from healthd_gates.engine import ramping, transitions
 from healthd_gates.engine.spec import GateSpec
 from healthd_gates.judge.judge import Judge

@@ -18,8 +18,8 @@ from healthd.runtime.deadline import DeadlineExceededError, with_deadline
 from healthd_gates.config.hooks import HookConfig
 from healthd_gates.domain.callback import FinalWord, PendingCallback, Reply, ReplyState
 from healthd_gates.domain.errors import RETRYABLE, JournalUnavailable, Refusal, UnknownGate
-from healthd_gates.domain.evidence import Verdict
 from healthd_gates.domain.gate import Gate
+from healthd_gates.domain.standing import Verdict
 from healthd_gates.engine.change_events import within_seconds
 from healthd_gates.engine.metrics import ReplyMetrics
 from healthd_gates.engine.service import GateService

@@ -21,7 +21,7 @@ from healthd_gates.api.operation import Answer, Call, Nothing, Operation
 from healthd_gates.api.responses import answer
 from healthd_gates.config.hooks import CodeDeployConfig, Deploys
 from healthd_gates.domain.callback import FinalWord, PendingCallback
-from healthd_gates.domain.evidence import Verdict
+from healthd_gates.domain.standing import Verdict
 from healthd_gates.hooks.callback import Delivery, Receipt
 from healthd_gates.hooks.contract import SCOPE
 from healthd_gates.hooks.runs import Runs

@@ -23,9 +23,9 @@ from healthd_gates.api.operation import Answer, Call, Header, Nothing, Operation
 from healthd_gates.api.responses import answer
 from healthd_gates.config.hooks import DatadogConfig, Deploys
 from healthd_gates.domain.errors import UnknownGate
-from healthd_gates.domain.evidence import Finding
 from healthd_gates.domain.gate import Gate
 from healthd_gates.domain.request import VersionName
+from healthd_gates.domain.standing import Finding
 from healthd_gates.hooks.contract import SCOPE, Run, Word, sentence_on
 from healthd_gates.hooks.runs import Begun, Runs
 

@@ -27,9 +27,9 @@ from healthd_gates.api.responses import answer
 from healthd_gates.config.hooks import Canary, FlaggerConfig
 from healthd_gates.config.settings import Config
 from healthd_gates.domain.errors import InvalidRequest, Refusal
-from healthd_gates.domain.evidence import CriterionReport, Finding, Standing
 from healthd_gates.domain.gate import Gate, GateState
 from healthd_gates.domain.request import VersionName
+from healthd_gates.domain.standing import CriterionReport, Finding, Standing
 from healthd_gates.hooks.contract import SCOPE, Run, Told, Word, decided_for, quarantine_sentence
 from healthd_gates.hooks.runs import Begun, Runs
 

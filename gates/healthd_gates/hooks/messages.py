@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 
 from healthd_gates.domain.callback import FinalWord
-from healthd_gates.domain.evidence import Verdict
 from healthd_gates.domain.gate import Gate, GateState
+from healthd_gates.domain.standing import Verdict
 from healthd_gates.hooks.contract import sentence_on
 
 

@@ -17,9 +17,9 @@ from healthd.web.problems import Problem
 from healthd_gates.config.hooks import HookConfig
 from healthd_gates.config.settings import Config
 from healthd_gates.domain.errors import AlreadyDecided, InvalidRequest, JournalUnavailable, UnknownGate
-from healthd_gates.domain.evidence import Verdict
 from healthd_gates.domain.gate import Gate, GateState, QuarantinedVersion
 from healthd_gates.domain.hook_run import HookRun, RunOver
+from healthd_gates.domain.standing import Verdict
 from healthd_gates.engine.service import GateService
 from healthd_gates.hooks.callback_worker import CallbackWorker
 from healthd_gates.hooks.contract import Run, Word

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from healthd_gates.domain.evidence import CriterionReport, Finding, Reason
+from healthd_gates.domain.standing import CriterionReport, Finding, Reason
 from healthd_gates.judge.criterion import Criterion, Frame, Look
 from healthd_gates.judge.past import Past
 from healthd_gates.judge.rules import Against, Rule

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from math import inf, log
 from typing import Protocol
 
-from healthd_gates.domain.evidence import CriterionReport, Evidence, Finding, Reason
+from healthd_gates.domain.evidence import Evidence
+from healthd_gates.domain.standing import CriterionReport, Finding, Reason
 from healthd_gates.judge.rhythm import Rhythm
 from healthd_gates.judge.risk import Risk, Timing
 

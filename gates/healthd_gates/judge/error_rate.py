@@ -1,6 +1,6 @@
 """The error-rate criterion: tests against a limit, against a baseline, and against catastrophe."""
 
-from healthd_gates.domain.evidence import CriterionReport, Finding, Unit
+from healthd_gates.domain.standing import CriterionReport, Finding, Unit
 from healthd_gates.judge import explain
 from healthd_gates.judge.arms import LastMinute, SharedIncident, errors
 from healthd_gates.judge.burstiness import Burstiness

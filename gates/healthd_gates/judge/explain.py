@@ -2,7 +2,7 @@
 
 from math import isfinite
 
-from healthd_gates.domain.evidence import Finding, Reason
+from healthd_gates.domain.standing import Finding, Reason
 
 
 def percent(rate: float) -> str:

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 
-from healthd_gates.domain.evidence import Evidence, Reason, Standing, Verdict
+from healthd_gates.domain.evidence import Evidence
+from healthd_gates.domain.standing import Reason, Standing, Verdict
 from healthd_gates.judge import explain
 from healthd_gates.judge.criterion import END_SUSPICION, Criterion, Frame, Look
 from healthd_gates.judge.mixtures import log_weighted

@@ -4,7 +4,7 @@ are used here too.
 
 from math import inf
 
-from healthd_gates.domain.evidence import CriterionReport, Finding, Unit
+from healthd_gates.domain.standing import CriterionReport, Finding, Unit
 from healthd_gates.judge import explain
 from healthd_gates.judge.criterion import Frame, Look
 from healthd_gates.judge.past import Past

@@ -2,7 +2,7 @@
 
 from collections import deque
 
-from healthd_gates.domain.evidence import CriterionReport, Finding, Reason, Unit
+from healthd_gates.domain.standing import CriterionReport, Finding, Reason, Unit
 from healthd_gates.judge import explain
 from healthd_gates.judge.criterion import Frame, Look
 from healthd_gates.judge.rules import MeanLatencyRule, ObservedRule

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from math import log
 from typing import Any
 
-from healthd_gates.domain.evidence import CriterionReport, Events, Finding, Reason, Unit
+from healthd_gates.domain.evidence import Events
+from healthd_gates.domain.standing import CriterionReport, Finding, Reason, Unit
 from healthd_gates.judge import explain
 from healthd_gates.judge.arms import SharedIncident
 from healthd_gates.judge.burstiness import Burstiness

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from math import sqrt
 from random import Random
 
-from healthd_gates.domain.evidence import Verdict
+from healthd_gates.domain.standing import Verdict
 from healthd_gates.judge.assumed import Assumed
 from healthd_gates.judge.judge import Judge
 from healthd_gates.judge.rules import Rules

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 from collections import deque
 
-from healthd_gates.domain.evidence import Evidence, Lives, Reason
+from healthd_gates.domain.evidence import Evidence, Lives
+from healthd_gates.domain.standing import Reason
 from healthd_gates.judge import explain
 
 _WINDOW = 600.0  # seconds in which restarts are counted together

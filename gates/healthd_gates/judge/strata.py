@@ -10,7 +10,8 @@ from __future__ import annotations
 from dataclasses import replace
 from math import inf, log
 
-from healthd_gates.domain.evidence import Counts, CriterionReport, Evidence, Finding
+from healthd_gates.domain.evidence import Counts, Evidence
+from healthd_gates.domain.standing import CriterionReport, Finding
 from healthd_gates.domain.strata import MOST
 from healthd_gates.judge import explain
 from healthd_gates.judge.criterion import END_SUSPICION, Frame, Look

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from math import sqrt
 
-from healthd_gates.domain.evidence import Counts, Finding, StratumReport
+from healthd_gates.domain.evidence import Counts
+from healthd_gates.domain.standing import Finding, StratumReport
 from healthd_gates.judge import explain
 from healthd_gates.judge.against_past import rate_interval
 from healthd_gates.judge.arms import LastMinute, SharedIncident

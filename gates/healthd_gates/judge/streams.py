@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from healthd_gates.domain.evidence import Counts, Evidence, Finding, Lives, Numbers, Stream
+from healthd_gates.domain.evidence import Counts, Evidence, Lives, Numbers, Stream
+from healthd_gates.domain.standing import Finding
 from healthd_gates.judge.rhythm import Rhythm
 
 _TORN, _ROUNDING = 20.0, 1.1  # what may be counted before the whole that it is a part of

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from math import sqrt
 from statistics import median
 
-from healthd_gates.domain.evidence import Evidence, Finding, Reason
+from healthd_gates.domain.evidence import Evidence
+from healthd_gates.domain.standing import Finding, Reason
 
 _MISSED_REQUESTS = 10.0
 _PATIENCE = 180.0  # seconds for which lost traffic may come back, before the gate reports it and ends

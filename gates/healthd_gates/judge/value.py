@@ -14,7 +14,8 @@ from __future__ import annotations
 from math import log1p
 from statistics import median
 
-from healthd_gates.domain.evidence import CriterionReport, Finding, Reason, Unit, Values
+from healthd_gates.domain.evidence import Values
+from healthd_gates.domain.standing import CriterionReport, Finding, Reason, Unit
 from healthd_gates.judge import explain
 from healthd_gates.judge.criterion import END_SUSPICION, Frame, Look
 from healthd_gates.judge.drift import Drift, drift_of

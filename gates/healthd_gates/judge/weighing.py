@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from math import log
 from typing import Protocol
 
-from healthd_gates.domain.evidence import Finding, Reason
+from healthd_gates.domain.standing import Finding, Reason
 from healthd_gates.judge.criterion import END_SUSPICION, Frame
 from healthd_gates.judge.mixtures import log_weighted
 

@@ -18,8 +18,8 @@ from healthd_gates.api.operation import GATE_ID
 from healthd_gates.api.problems import problem_of
 from healthd_gates.api.reach import ServicesInReach
 from healthd_gates.domain.errors import Refusal
-from healthd_gates.domain.evidence import Verdict
 from healthd_gates.domain.gate import Gate
+from healthd_gates.domain.standing import Verdict
 from healthd_gates.engine.service import GateService
 
 _FORM = "application/x-www-form-urlencoded"

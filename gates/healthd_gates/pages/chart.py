@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import ceil, isfinite
 
 from healthd.units import show_duration
-from healthd_gates.domain.evidence import CriterionReport
+from healthd_gates.domain.standing import CriterionReport
 from healthd_gates.pages.gate_history import Sample
 from healthd_gates.pages.labels import number
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from math import exp, isfinite
 
 from healthd.web.pages.deploys import Sign
-from healthd_gates.domain.evidence import Unit, Verdict
 from healthd_gates.domain.gate import Gate, GateState, Rollback, RollbackState
 from healthd_gates.domain.rollback_wording import WORDS
+from healthd_gates.domain.standing import Unit, Verdict
 from healthd_gates.judge.explain import REASONS, percent, seconds
 
 _REASONS = {reason.value: sentence for reason, sentence in REASONS.items()}

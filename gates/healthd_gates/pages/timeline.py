@@ -8,10 +8,10 @@ from datetime import datetime
 from typing import Literal
 
 from healthd.web.pages.deploys import Sign
-from healthd_gates.domain.evidence import Verdict
 from healthd_gates.domain.gate import EventKind, Gate, GateState, RollbackState
 from healthd_gates.domain.ramp_wording import percent
 from healthd_gates.domain.rollback_wording import WORDS
+from healthd_gates.domain.standing import Verdict
 from healthd_gates.pages.gate_history import GateHistory
 from healthd_gates.pages.labels import is_stuck, state_of
 

@@ -7,8 +7,8 @@ from datetime import datetime
 from math import exp
 
 from healthd.web.pages.deploys import Sign
-from healthd_gates.domain.evidence import CriterionReport, Finding, Standing, StratumReport, Unit
 from healthd_gates.domain.gate import Gate, GateState
+from healthd_gates.domain.standing import CriterionReport, Finding, Standing, StratumReport, Unit
 from healthd_gates.judge.explain import counted, plural, seconds
 from healthd_gates.pages.chart import Chart, chart
 from healthd_gates.pages.gate_history import GateHistory

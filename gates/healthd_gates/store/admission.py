@@ -16,9 +16,9 @@ import sqlalchemy as sa
 from healthd.journal.async_engine import AsyncConnection
 from healthd.journal.journal import AuditEntry, write_audit
 from healthd_gates.domain.errors import IdempotencyMismatch, Locked, Quarantined, ServiceBusy, StaleVerdict
-from healthd_gates.domain.evidence import Verdict
 from healthd_gates.domain.gate import EventKind, Gate, GateEvent, GateState
 from healthd_gates.domain.request import VerifyRequest
+from healthd_gates.domain.standing import Verdict
 from healthd_gates.store import tables
 from healthd_gates.store.serialization import changing_columns, event_columns, read_gate
 

@@ -23,9 +23,9 @@ from healthd.journal.columns import Moment
 from healthd.journal.database import Database
 from healthd.journal.journal import AuditEntry, write_audit
 from healthd_gates.domain.callback import FinalWord, PendingCallback, Reply, ReplyState
-from healthd_gates.domain.evidence import Verdict
 from healthd_gates.domain.gate import GateState
 from healthd_gates.domain.request import VerifyRequest
+from healthd_gates.domain.standing import Verdict
 from healthd_gates.store.gate_update import LeaseLost
 from healthd_gates.store.lease_terms import NOW, at, holds
 from healthd_gates.store.tables import gates, replies

@@ -14,10 +14,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from healthd.checks.failures import describe
 from healthd.journal.errors import JournalError
 from healthd_gates.domain.action_order import ActionRun, Occasion, OrderState
-from healthd_gates.domain.evidence import Evidence, Standing
+from healthd_gates.domain.evidence import Evidence
 from healthd_gates.domain.gate import Decision, EventKind, Gate, GateEvent, GateState, Rollback
 from healthd_gates.domain.ramp import Ramp
 from healthd_gates.domain.request import VerifyRequest
+from healthd_gates.domain.standing import Standing
 
 _TIMES = ("created_at", "decides_by", "watch_until", "finished_at")
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from healthd.web.auth import new_token
 from healthd_gates.client.client import GateClient
-from healthd_gates.domain.evidence import Finding
+from healthd_gates.domain.standing import Finding
 from tests.acceptance.gate import load, shop
 from tests.acceptance.gate.desk import NEW, OLD, PATIENCE, scraping_now
 from tests.acceptance.gate.shop import Flaw

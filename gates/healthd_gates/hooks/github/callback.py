@@ -21,7 +21,7 @@ from healthd.http.session import new_session
 from healthd.runtime.clock import Clock
 from healthd_gates.config.github_hook import App, GitHubConfig
 from healthd_gates.domain.callback import FinalWord
-from healthd_gates.domain.evidence import Verdict
+from healthd_gates.domain.standing import Verdict
 from healthd_gates.hooks.callback import Delivery, Receipt
 
 _LONGEST_COMMENT = 1024  # characters, GitHub's limit

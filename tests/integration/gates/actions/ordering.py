@@ -9,9 +9,9 @@ from healthd_gates import actions
 from healthd_gates.actions.contract import ActionConfig, ActionRequest, ActionResult
 from healthd_gates.actions.executor import Attempts
 from healthd_gates.domain.action_order import Occasion
-from healthd_gates.domain.evidence import Verdict
 from healthd_gates.domain.gate import Decision, Gate, GateState, Rollback, RollbackState
 from healthd_gates.domain.request import Deployment, Version
+from healthd_gates.domain.standing import Verdict
 from healthd_gates.sources.contract import Arm, Arms
 
 MOMENT = datetime(2026, 3, 1, 3, 0, tzinfo=UTC)

@@ -33,7 +33,7 @@ from opentelemetry.trace import SpanKind, Status, StatusCode
 from healthd.runtime.clock import SystemClock
 from healthd.web.auth import Guard, hash_token
 from healthd_gates.config.settings import Config
-from healthd_gates.domain.evidence import Verdict
+from healthd_gates.domain.standing import Verdict
 from healthd_gates.router import GateApi
 from healthd_gates.sources import build_source
 from healthd_gates.sources.contract import Arm, Arms, SourceContext

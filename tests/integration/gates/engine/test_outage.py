@@ -7,7 +7,7 @@ import pytest
 
 from healthd.runtime.clock import SystemClock
 from healthd_gates.domain import errors as refusals
-from healthd_gates.domain.evidence import Verdict
+from healthd_gates.domain.standing import Verdict
 from tests.fakes.gates import config, request, start_replica
 from tests.servers import postgresql
 

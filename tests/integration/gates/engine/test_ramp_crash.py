@@ -11,8 +11,9 @@ import pytest
 from healthd.runtime.clock import SystemClock
 from healthd_gates.actions.contract import ActionRequest, ActionResult, Ending
 from healthd_gates.domain.action_order import OrderState
-from healthd_gates.domain.evidence import Counts, Verdict
+from healthd_gates.domain.evidence import Counts
 from healthd_gates.domain.request import Version
+from healthd_gates.domain.standing import Verdict
 from tests.fakes.gates import Note, NoteConfig, Replica, Script, config, request, start_replica
 from tests.servers.waiting import until
 

@@ -12,7 +12,8 @@ from aiobotocore.session import get_session
 
 from healthd.model import FailureKind
 from healthd_gates.criteria.error_rate import ErrorRate
-from healthd_gates.domain.evidence import Evidence, Finding
+from healthd_gates.domain.evidence import Evidence
+from healthd_gates.domain.standing import Finding
 from healthd_gates.judge.judge import Judge
 from healthd_gates.judge.rules import Rules, Timing
 from healthd_gates.sources.cloudwatch import CloudWatchConfig

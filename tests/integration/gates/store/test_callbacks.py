@@ -10,7 +10,7 @@ import pytest
 from healthd.journal.database import Database
 from healthd.runtime.clock import SystemClock
 from healthd_gates.domain.callback import PendingCallback, ReplyState
-from healthd_gates.domain.evidence import Verdict
+from healthd_gates.domain.standing import Verdict
 from healthd_gates.engine.validation import validate
 from healthd_gates.store.callbacks import CallbackBacklog, CallbackStore
 from healthd_gates.store.gate_store import GateStore

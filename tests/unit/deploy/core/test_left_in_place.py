@@ -19,8 +19,8 @@ from healthd_deploy.core.steps import Steps
 from healthd_deploy.host.folders import Unfinished
 from healthd_deploy.host.host import Standing
 from healthd_gates.client.client import GateClient
-from healthd_gates.domain.evidence import Verdict
 from healthd_gates.domain.gate import GateState
+from healthd_gates.domain.standing import Verdict
 from healthd_gates.schema.gate import GateDocument
 from tests.fakes.gate_states import RUNNING
 from tests.unit.deploy.core.test_live_again import Daemon

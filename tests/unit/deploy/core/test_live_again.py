@@ -14,9 +14,9 @@ from healthd_deploy.core.settings import DeployConfig
 from healthd_deploy.core.steps import Steps
 from healthd_gates.client.client import GateClient
 from healthd_gates.client.transport import Refused
-from healthd_gates.domain.evidence import Verdict
 from healthd_gates.domain.gate import Gate, GateState
 from healthd_gates.domain.request import Deployment, Version
+from healthd_gates.domain.standing import Verdict
 from healthd_gates.schema.gate import DryRunDocument, GateDocument, GatesDocument
 from healthd_gates.schema.lock import LockDocument, QuarantinedDocument, QuarantineDocument
 from tests.fakes import gate_states as gates

@@ -10,7 +10,7 @@ from healthd_deploy.core.session import GateSession
 from healthd_deploy.core.settings import DeployConfig
 from healthd_deploy.core.steps import Steps
 from healthd_gates.client.client import GateClient
-from healthd_gates.domain.evidence import Verdict
+from healthd_gates.domain.standing import Verdict
 from tests.unit.deploy.core.test_live_again import Daemon, TwoTargets
 
 DONE = ["release 2.0 to blue", "switch to blue"]

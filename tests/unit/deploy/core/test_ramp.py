@@ -13,9 +13,9 @@ from healthd_deploy.core.settings import DeployConfig
 from healthd_deploy.core.steps import Steps
 from healthd_gates.client.client import GateClient
 from healthd_gates.client.transport import Unreachable
-from healthd_gates.domain.evidence import Verdict
 from healthd_gates.domain.gate import Gate, GateState
 from healthd_gates.domain.ramp import Ramp
+from healthd_gates.domain.standing import Verdict
 from healthd_gates.schema.action import ActionsDocument
 from healthd_gates.schema.gate import DryRunDocument, GateDocument
 from tests.fakes.gate_states import DECIDED, RUNNING

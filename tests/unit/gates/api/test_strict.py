@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from healthd_gates.api.verify import retry_of, status_of
-from healthd_gates.domain.evidence import Verdict
 from healthd_gates.domain.gate import Gate, GateState
+from healthd_gates.domain.standing import Verdict
 from tests.fakes.gate_states import DECIDED, PASSED, ROLLBACK, RUNNING
 
 STATUSES = {

@@ -3,7 +3,7 @@
 import pytest
 
 from healthd_gates.commands.gauge import gauge, number
-from healthd_gates.domain.evidence import Unit
+from healthd_gates.domain.standing import Unit
 
 
 def drawn(

@@ -13,11 +13,12 @@ from healthd_gates.client.exit_codes import code_of
 from healthd_gates.commands.report import summary
 from healthd_gates.commands.view import line, picture, showing, tell
 from healthd_gates.criteria.error_rate import ErrorRate
-from healthd_gates.domain.evidence import Counts, Evidence, Verdict
+from healthd_gates.domain.evidence import Counts, Evidence
 from healthd_gates.domain.gate import Decision, Gate, GateState, Rollback, RollbackState
 from healthd_gates.domain.ramp import Ramp
 from healthd_gates.domain.ramp_wording import not_done
 from healthd_gates.domain.request import Deployment, Version
+from healthd_gates.domain.standing import Verdict
 from healthd_gates.engine.transitions import cancel
 from healthd_gates.judge.judge import Judge
 from healthd_gates.judge.rules import Rules, Timing

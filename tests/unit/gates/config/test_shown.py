@@ -10,7 +10,8 @@ from healthd.config.file import parse
 from healthd_gates import actions, criteria
 from healthd_gates.config.freeze_window import Freeze
 from healthd_gates.config.policy import Observe, Policy, Risk
-from healthd_gates.config.settings import Config, GateLimits, Service
+from healthd_gates.config.service import Service
+from healthd_gates.config.settings import Config, GateLimits
 from healthd_gates.criteria.comparison import Compare
 from healthd_gates.domain.smoke_request import SmokeRequest
 

@@ -11,9 +11,9 @@ import pytest
 from rich.console import Console
 
 from healthd_gates.commands.view import picture, tell
-from healthd_gates.domain.evidence import Verdict
 from healthd_gates.domain.gate import Gate, GateState, Rollback, RollbackState
 from healthd_gates.domain.rollback_wording import WORDS
+from healthd_gates.domain.standing import Verdict
 from healthd_gates.engine.notifications import notices
 from healthd_gates.hooks.contract import Told
 from healthd_gates.hooks.datadog import rules_of

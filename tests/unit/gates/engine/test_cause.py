@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from healthd_gates.domain.evidence import Reason, Standing, Verdict
+from healthd_gates.domain.standing import Reason, Standing, Verdict
 from healthd_gates.engine.transitions import decision_of
 from tests.fakes.gates import Script, config, replica, request, unreachable
 from tests.fakes.monitoring import MIDNIGHT

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from healthd_gates.domain.evidence import Counts, Evidence, Lives, Reason, Verdict
+from healthd_gates.domain.evidence import Counts, Evidence, Lives
+from healthd_gates.domain.standing import Reason, Verdict
 from tests.fakes.gates import Script, config, healthy, later, replica, request
 from tests.fakes.monitoring import MIDNIGHT
 

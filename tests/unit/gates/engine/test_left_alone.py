@@ -12,8 +12,8 @@ from structlog.testing import capture_logs
 
 from healthd_gates.actions.contract import ActionResult, Ending
 from healthd_gates.domain import errors as refusals
-from healthd_gates.domain.evidence import Verdict
 from healthd_gates.domain.gate import RollbackState
+from healthd_gates.domain.standing import Verdict
 from tests.fakes import gates
 from tests.fakes.gates import Note, Script, broken, config, healthy, replica, request, start_replica
 from tests.fakes.monitoring import LoopClock

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from healthd_gates.domain import errors as refusals
-from healthd_gates.domain.evidence import Verdict
 from healthd_gates.domain.gate import Gate
 from healthd_gates.domain.request import Deployment, Version
+from healthd_gates.domain.standing import Verdict
 from tests.fakes.gates import Note, Replica, Script, broken, config, replica, request, silent
 
 

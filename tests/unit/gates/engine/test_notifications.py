@@ -9,9 +9,10 @@ from structlog.testing import capture_logs
 
 from healthd.notifiers.notice import Severity
 from healthd_gates.criteria.error_rate import ErrorRate
-from healthd_gates.domain.evidence import Counts, Evidence, Verdict
+from healthd_gates.domain.evidence import Counts, Evidence
 from healthd_gates.domain.gate import Decision, Gate, GateState, Rollback, RollbackState
 from healthd_gates.domain.request import Deployment, Version
+from healthd_gates.domain.standing import Verdict
 from healthd_gates.engine.notifications import log, notices
 from healthd_gates.judge.judge import Judge
 from healthd_gates.judge.rules import Rules, Timing

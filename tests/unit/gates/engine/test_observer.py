@@ -15,9 +15,10 @@ from structlog.testing import capture_logs
 from healthd.model import Probe
 from healthd_gates import sources
 from healthd_gates.domain.errors import AlreadyDecided, InvalidRequest
-from healthd_gates.domain.evidence import Counts, Evidence, Verdict
+from healthd_gates.domain.evidence import Counts, Evidence
 from healthd_gates.domain.gate import Gate
 from healthd_gates.domain.request import PushedCounts, PushedEvidence
+from healthd_gates.domain.standing import Verdict
 from healthd_gates.judge.rules import Against
 from tests.fakes.gates import Replica, Script, Scripted, config, hanging, later, replica, request
 from tests.fakes.monitoring import DOWN, MIDNIGHT, UP

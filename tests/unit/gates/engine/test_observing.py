@@ -9,11 +9,11 @@ import pytest
 from healthd_gates.client.exit_codes import PASSED, code_of
 from healthd_gates.commands.report import summary
 from healthd_gates.config.policy import Policy
-from healthd_gates.config.settings import Service
+from healthd_gates.config.service import Service
 from healthd_gates.domain.action_order import Occasion
-from healthd_gates.domain.evidence import Reason, Standing, Verdict
 from healthd_gates.domain.gate import Gate, GateState
 from healthd_gates.domain.request import Deployment, Version
+from healthd_gates.domain.standing import Reason, Standing, Verdict
 from healthd_gates.engine import transitions
 from healthd_gates.engine.spec import GateSpec
 from healthd_gates.schema.gate import GateDocument

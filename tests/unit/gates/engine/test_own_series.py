@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from healthd_gates.config.settings import Config
-from healthd_gates.domain.evidence import Reason, Verdict
 from healthd_gates.domain.gate import Gate
 from healthd_gates.domain.request import PushedEvidence
+from healthd_gates.domain.standing import Reason, Verdict
 from tests.fakes.gates import Replica, Script, config, healthy, replica, request, start_replica
 
 RATIO = {"kind": "ratio", "name": "checkouts", "of": "all", "bad": "failed", "limit": "5%"}

@@ -11,9 +11,10 @@ from healthd_gates.actions.contract import ActionRequest, ActionResult, Ending
 from healthd_gates.config.settings import Config
 from healthd_gates.domain.action_order import Occasion, OrderState
 from healthd_gates.domain.errors import InvalidRequest
-from healthd_gates.domain.evidence import Counts, Verdict
+from healthd_gates.domain.evidence import Counts
 from healthd_gates.domain.gate import EventKind, Gate, GateState, RollbackState
 from healthd_gates.domain.request import VerifyRequest, Version
+from healthd_gates.domain.standing import Verdict
 from tests.fakes.gates import Note, NoteConfig, Replica, Script, config, replica, start_replica
 from tests.fakes.gates import request as requested
 

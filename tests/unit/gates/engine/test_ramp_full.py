@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from healthd_gates.domain.evidence import Counts, Verdict
+from healthd_gates.domain.evidence import Counts
 from healthd_gates.domain.gate import Gate
+from healthd_gates.domain.standing import Verdict
 from tests.fakes.gates import Replica, Script, replica, start_replica
 from tests.unit.gates.engine.test_ramp import World, answered, live, ramping, request
 

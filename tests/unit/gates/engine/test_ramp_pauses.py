@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from healthd_gates.domain.errors import InvalidRequest, NotRamping
-from healthd_gates.domain.evidence import Reason, Standing, Verdict
 from healthd_gates.domain.gate import EventKind, Gate, GateState, RollbackState
 from healthd_gates.domain.ramp import Pause, Ramp
+from healthd_gates.domain.standing import Reason, Standing, Verdict
 from healthd_gates.engine.notifications import notices
 from healthd_gates.engine.ramp_pauses import may_resume, resume
 from tests.fakes.gate_states import RUNNING

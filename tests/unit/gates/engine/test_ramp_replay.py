@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from healthd_gates.config.policy import Policy
-from healthd_gates.domain.evidence import Counts, Evidence, Histogram, Verdict
+from healthd_gates.domain.evidence import Counts, Evidence, Histogram
+from healthd_gates.domain.standing import Verdict
 from healthd_gates.engine.ramp_replay import Replayed, replayed_ramp
 from healthd_gates.engine.spec import GateSpec
 

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from healthd_gates.domain.action_order import OrderState
-from healthd_gates.domain.evidence import Evidence, Verdict
+from healthd_gates.domain.evidence import Evidence
 from healthd_gates.domain.gate import EventKind, Gate, GateState, RollbackState
+from healthd_gates.domain.standing import Verdict
 from healthd_gates.engine.notifications import notices
 from healthd_gates.store.outbox import Outbox
 from tests.fakes.gates import (

@@ -9,9 +9,9 @@ import sqlalchemy as sa
 
 from healthd.journal import tables
 from healthd_gates.domain import errors as refusals
-from healthd_gates.domain.evidence import Verdict
 from healthd_gates.domain.gate import Gate, GateState
 from healthd_gates.domain.request import Deployment, Override, PushedCounts, PushedEvidence, Version
+from healthd_gates.domain.standing import Verdict
 from healthd_gates.store.admission import Admission
 from tests.fakes.gates import Replica, Script, broken, config, failing, replica, request, silent
 from tests.fakes.monitoring import MIDNIGHT

@@ -9,8 +9,8 @@ import pytest
 
 from healthd.model import FailureKind
 from healthd_gates.domain.errors import InvalidRequest
-from healthd_gates.domain.evidence import Verdict
 from healthd_gates.domain.request import Version
+from healthd_gates.domain.standing import Verdict
 from healthd_gates.sources.contract import Look, SourceUnavailable
 from healthd_gates.sources.inspection import Inspection
 from tests.fakes.gates import (

@@ -4,7 +4,7 @@ from typing import Any, ClassVar
 
 from healthd_gates.config.observed import ReadSource
 from healthd_gates.config.policy import Policy
-from healthd_gates.config.settings import Service
+from healthd_gates.config.service import Service
 from healthd_gates.domain.evidence import Counts, Evidence, Stream
 from healthd_gates.engine.observer import Traffic
 from healthd_gates.engine.source_readers import Opened, SourceReaders, cursor_of

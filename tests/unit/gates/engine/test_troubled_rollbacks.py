@@ -5,8 +5,8 @@ from datetime import datetime
 
 import pytest
 
-from healthd_gates.domain.evidence import Verdict
 from healthd_gates.domain.gate import Decision, Gate, GateState, Page, Rollback, RollbackState
+from healthd_gates.domain.standing import Verdict
 from healthd_gates.engine.troubled_rollbacks import TroubledRollbacks
 from healthd_gates.pages.troubles import trouble_of
 from tests.fakes.monitoring import HandClock

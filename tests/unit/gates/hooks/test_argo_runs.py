@@ -4,8 +4,8 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-from healthd_gates.domain.evidence import Verdict
 from healthd_gates.domain.gate import GateState
+from healthd_gates.domain.standing import Verdict
 from tests.fakes.gates import Script, broken, failing, healthy, replica, request, silent
 from tests.unit.gates.hooks.asking import ArgoCalls, Said, quick
 

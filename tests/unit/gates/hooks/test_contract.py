@@ -5,8 +5,8 @@ from datetime import timedelta
 
 import pytest
 
-from healthd_gates.domain.evidence import Verdict
 from healthd_gates.domain.gate import Gate, GateState
+from healthd_gates.domain.standing import Verdict
 from healthd_gates.hooks.contract import Told, Word, decided_for
 from tests.fakes.gate_states import DECIDED, PASSED, ROLLBACK, RUNNING
 from tests.fakes.monitoring import MIDNIGHT

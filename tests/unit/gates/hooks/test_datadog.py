@@ -5,8 +5,8 @@ from uuid import UUID
 
 import pytest
 
-from healthd_gates.domain.evidence import CriterionReport, Finding, Reason, Standing, Verdict
 from healthd_gates.domain.gate import Gate, GateState
+from healthd_gates.domain.standing import CriterionReport, Finding, Reason, Standing, Verdict
 from healthd_gates.hooks.datadog import Status, evaluation_of, rules_of
 from tests.fakes.gate_states import DECIDED, PASSED, ROLLBACK, RUNNING
 from tests.fakes.monitoring import MIDNIGHT

@@ -9,8 +9,8 @@ from pydantic import ValidationError
 
 from healthd_gates.config.hooks import Stage
 from healthd_gates.domain import errors as refusals
-from healthd_gates.domain.evidence import Verdict
 from healthd_gates.domain.gate import Gate, GateState
+from healthd_gates.domain.standing import Verdict
 from healthd_gates.hooks.ecs import HookStatus, LifecycleEvent, answer_on, answer_to
 from tests.fakes.gate_states import DECIDED, PASSED, ROLLBACK, RUNNING
 

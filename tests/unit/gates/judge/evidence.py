@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from math import inf
 
-from healthd_gates.domain.evidence import Counts, Evidence, Histogram, Observation, Standing
+from healthd_gates.domain.evidence import Counts, Evidence, Histogram, Observation
+from healthd_gates.domain.standing import Standing
 from healthd_gates.judge.judge import Judge
 
 START = datetime(2026, 1, 1, tzinfo=UTC)

@@ -8,7 +8,8 @@ from math import inf
 import pytest
 
 from healthd_gates.criteria.error_rate import ErrorRate
-from healthd_gates.domain.evidence import Counts, Finding, Histogram, Lives
+from healthd_gates.domain.evidence import Counts, Histogram, Lives
+from healthd_gates.domain.standing import Finding
 from healthd_gates.judge.against_past import AgainstPast
 from healthd_gates.judge.arms import (
     Reading,

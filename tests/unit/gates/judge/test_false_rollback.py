@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from healthd_gates.domain.evidence import Evidence, Verdict
+from healthd_gates.domain.evidence import Evidence
+from healthd_gates.domain.standing import Verdict
 from healthd_gates.judge.judge import Judge
 from healthd_gates.judge.rules import Rules, Timing
 from tests.unit.gates.judge.evidence import interval

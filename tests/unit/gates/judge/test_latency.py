@@ -8,7 +8,8 @@ import pytest
 
 from healthd_gates.criteria.comparison import Compare
 from healthd_gates.criteria.latency import Latency
-from healthd_gates.domain.evidence import Counts, Evidence, Finding, Histogram, Reason, Verdict
+from healthd_gates.domain.evidence import Counts, Evidence, Histogram
+from healthd_gates.domain.standing import Finding, Reason, Verdict
 from healthd_gates.judge.judge import Judge
 from healthd_gates.judge.rules import Against, Rules, Timing
 from tests.unit.gates.judge.evidence import START, interval, slow_interval, until_verdict

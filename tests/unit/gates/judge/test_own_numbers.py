@@ -10,8 +10,9 @@ from healthd_gates.criteria.contract import TrafficCriterion
 from healthd_gates.criteria.error_rate import ErrorRate
 from healthd_gates.criteria.rate import Rate
 from healthd_gates.criteria.value import Value
-from healthd_gates.domain.evidence import Counts, Events, Evidence, Finding, Numbers, Reason, Standing, Stream, Verdict
+from healthd_gates.domain.evidence import Counts, Events, Evidence, Numbers, Stream
 from healthd_gates.domain.evidence import Values as Measured
+from healthd_gates.domain.standing import Finding, Reason, Standing, Verdict
 from healthd_gates.judge.judge import Judge
 from healthd_gates.judge.rules import Rules, Timing
 from tests.unit.gates.judge.evidence import START, until_verdict

@@ -2,7 +2,7 @@
 
 from healthd_gates.criteria.latency import Latency
 from healthd_gates.criteria.mean_latency import MeanLatency
-from healthd_gates.domain.evidence import Finding, Reason, Verdict
+from healthd_gates.domain.standing import Finding, Reason, Verdict
 from healthd_gates.judge.judge import Judge
 from healthd_gates.judge.rules import Rules, Timing
 from tests.unit.gates.judge.evidence import interval, slow_interval, until_verdict

@@ -11,7 +11,8 @@ from healthd_gates.criteria.comparison import Compare
 from healthd_gates.criteria.error_rate import ErrorRate
 from healthd_gates.criteria.latency import Latency
 from healthd_gates.criteria.mean_latency import MeanLatency
-from healthd_gates.domain.evidence import Counts, Evidence, Finding, Histogram, Observation, Reason, Standing, Verdict
+from healthd_gates.domain.evidence import Counts, Evidence, Histogram, Observation
+from healthd_gates.domain.standing import Finding, Reason, Standing, Verdict
 from healthd_gates.judge.judge import Judge
 from healthd_gates.judge.rules import Rule, Rules, Timing
 from tests.unit.gates.judge.evidence import EDGES, START, interval

@@ -7,7 +7,8 @@ import pytest
 
 from healthd_gates.config.builtin_policies import SHIPPED
 from healthd_gates.config.policy import Policy
-from healthd_gates.domain.evidence import Evidence, Reason, Verdict
+from healthd_gates.domain.evidence import Evidence
+from healthd_gates.domain.standing import Reason, Verdict
 from healthd_gates.judge.criterion import Frame
 from healthd_gates.judge.judge import Judge
 from healthd_gates.judge.past import Span

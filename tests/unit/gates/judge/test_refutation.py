@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from healthd_gates.domain.evidence import Verdict
+from healthd_gates.domain.standing import Verdict
 from healthd_gates.judge.judge import Judge
 from healthd_gates.judge.refutation import Refutation
 from healthd_gates.judge.rules import Rules, Timing

@@ -3,7 +3,8 @@
 import pytest
 
 from healthd_gates.criteria.error_rate import ErrorRate
-from healthd_gates.domain.evidence import Counts, Evidence, Lives, Reason, Verdict
+from healthd_gates.domain.evidence import Counts, Evidence, Lives
+from healthd_gates.domain.standing import Reason, Verdict
 from healthd_gates.judge.judge import Judge
 from healthd_gates.judge.rules import Rules, Timing
 from tests.fakes.monitoring import MIDNIGHT

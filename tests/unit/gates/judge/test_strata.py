@@ -10,7 +10,8 @@ import pytest
 
 from healthd_gates.criteria.comparison import Compare
 from healthd_gates.criteria.error_rate import ErrorRate
-from healthd_gates.domain.evidence import Counts, CriterionReport, Evidence, Finding, Reason, Standing, Verdict
+from healthd_gates.domain.evidence import Counts, Evidence
+from healthd_gates.domain.standing import CriterionReport, Finding, Reason, Standing, Verdict
 from healthd_gates.domain.strata import MOST, OTHER, Choice, cleaned
 from healthd_gates.judge.judge import Judge, replay
 from healthd_gates.judge.rules import Rules, Timing

@@ -10,7 +10,8 @@ from healthd_gates.criteria.comparison import Compare
 from healthd_gates.criteria.contract import TrafficCriterion
 from healthd_gates.criteria.error_rate import ErrorRate
 from healthd_gates.criteria.ratio import Ratio
-from healthd_gates.domain.evidence import Counts, Evidence, Finding, Reason, Stream, Verdict
+from healthd_gates.domain.evidence import Counts, Evidence, Stream
+from healthd_gates.domain.standing import Finding, Reason, Verdict
 from healthd_gates.judge.judge import Judge
 from healthd_gates.judge.rules import Rules, Timing
 from tests.unit.gates.judge.evidence import interval, until_verdict

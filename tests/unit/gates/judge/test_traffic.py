@@ -2,7 +2,8 @@
 
 import pytest
 
-from healthd_gates.domain.evidence import Evidence, Finding, Reason
+from healthd_gates.domain.evidence import Evidence
+from healthd_gates.domain.standing import Finding, Reason
 from healthd_gates.judge.traffic import Traffic
 from tests.unit.gates.judge.evidence import interval
 

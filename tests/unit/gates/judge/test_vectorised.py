@@ -14,7 +14,7 @@ from bench.detection.vectorised.judge import ErrorRates
 from healthd_gates.config.builtin_policies import SHIPPED
 from healthd_gates.config.policy import Policy
 from healthd_gates.criteria.error_rate import ErrorRate
-from healthd_gates.domain.evidence import Verdict
+from healthd_gates.domain.standing import Verdict
 from healthd_gates.judge.criterion import Criterion, Frame, Look
 from healthd_gates.judge.past import Past
 from healthd_gates.judge.rhythm import Rhythm

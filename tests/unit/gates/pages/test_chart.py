@@ -3,7 +3,7 @@
 import re
 from math import inf
 
-from healthd_gates.domain.evidence import CriterionReport, Finding, Unit
+from healthd_gates.domain.standing import CriterionReport, Finding, Unit
 from healthd_gates.pages.chart import BOTTOM, LEFT, RIGHT, TOP, chart
 from healthd_gates.pages.gate_history import Sample
 

@@ -4,7 +4,7 @@ from math import inf, log
 
 import pytest
 
-from healthd_gates.domain.evidence import Unit
+from healthd_gates.domain.standing import Unit
 from healthd_gates.pages.labels import chance, number, strength
 
 

@@ -21,9 +21,10 @@ from healthd.web.pages.stream import Streams
 from healthd.web.problems import Problem
 from healthd_gates.actions.contract import ActionResult, Ending
 from healthd_gates.domain.action_order import OrderState
-from healthd_gates.domain.evidence import Counts, Verdict
+from healthd_gates.domain.evidence import Counts
 from healthd_gates.domain.gate import GateState, RollbackState
 from healthd_gates.domain.request import Deployment
+from healthd_gates.domain.standing import Verdict
 from healthd_gates.pages.gate_history import GateHistories
 from healthd_gates.pages.page import GatePage
 from healthd_gates.pages.recent import RecentGates
