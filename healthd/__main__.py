@@ -4,13 +4,13 @@ import gc
 import sys
 from importlib import import_module
 
-from healthd.runtime import early_signals, lean_imports
+from healthd.runtime import lean_imports, signals
 
 
 def main() -> None:
     """Run the command line; of what follows, the imports take longest."""
     if sys.argv[1:2] == ["run"]:
-        early_signals.hold()
+        signals.hold()
         gc.disable()  # until all is loaded
         with lean_imports.without("rich"):  # with it structlog would draw tracebacks; the log has plain ones
             import_module("structlog")

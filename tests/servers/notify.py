@@ -22,7 +22,7 @@ class NotifySocket:
         usec = {"WATCHDOG_USEC": str(int(watchdog * 1_000_000))} if watchdog is not None else {}
         return {"NOTIFY_SOCKET": str(self.path), **usec}
 
-    async def wait_for(self, field: str, timeout: float = 5.0) -> str:
+    async def wait_for(self, field: str, timeout: float = 60.0) -> str:
         """The next datagram with the line `field`, such as "READY=1"; raises TimeoutError."""
         loop = asyncio.get_running_loop()
         async with asyncio.timeout(timeout):
