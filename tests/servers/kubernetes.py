@@ -24,7 +24,13 @@ from tests.servers.tls import Authority
 TOKEN = "token-of-the-tests"
 _KINDS = {
     "v1": {"services": "Service", "pods": "Pod"},
-    "apps/v1": {"deployments": "Deployment", "replicasets": "ReplicaSet"},
+    "apps/v1": {
+        "deployments": "Deployment",
+        "replicasets": "ReplicaSet",
+        "statefulsets": "StatefulSet",
+        "daemonsets": "DaemonSet",
+        "controllerrevisions": "ControllerRevision",
+    },
     "argoproj.io/v1alpha1": {"rollouts": "Rollout"},
     "discovery.k8s.io/v1": {"endpointslices": "EndpointSlice"},
     "networking.k8s.io/v1": {"ingresses": "Ingress"},
@@ -52,9 +58,10 @@ Refuse = Callable[[str, dict[str, Any]], Answer | None]
 class Api:
     """The objects by path. Whoever comes with another `token` is unknown, and `denied` methods are forbidden to all.
 
-    `before_patch` is called ahead of a patch, for a change by somebody else; `after_patch` with the path and the object
-    before and after it, for what a controller does. `admission` may refuse what a patch would leave; the groups and
-    versions that are `unserved` are not installed. While it is `away` it gives that answer alone.
+    `before_answer` is called ahead of every call, `before_patch` ahead of a patch, for a change by somebody else;
+    `after_patch` with the path and the object before and after it, for what a controller does. `admission` may refuse
+    what a patch would leave; the groups and versions that are `unserved` are not installed. While it is `away` it gives
+    that answer alone.
     """
 
     def __init__(self, peer: Peer, trust: bytes) -> None:
@@ -62,6 +69,7 @@ class Api:
         self.token, self.denied = TOKEN, set[str]()
         self._objects: dict[str, dict[str, Any]] = {}
         self.patches: list[tuple[str, Any]] = []
+        self.before_answer: Callable[[], None] | None = None
         self.before_patch: Any = None
         self.after_patch: Callable[[str, dict[str, Any], dict[str, Any]], None] | None = None
         self.admission: Refuse | None = None
@@ -120,6 +128,8 @@ class Api:
     def _answer(self, received: Received) -> Answer:
         if self.away is not None:
             return self.away
+        if self.before_answer is not None:
+            self.before_answer()
         authorization = received.headers.get("Authorization")
         if authorization is None:
             return status(

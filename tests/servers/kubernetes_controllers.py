@@ -1,5 +1,6 @@
 """What a cluster does about Deployments, Argo Rollouts and HTTPRoutes by itself: sees a change, keeps a ReplicaSet for
-each template, makes pods of the new one, tells how far it is.
+each template, makes pods of the new one, tells how far it is. StatefulSets and DaemonSets are in
+`kubernetes_revisions.py`.
 
 It works in steps, one at each `act`, so that a test can look at a rollout in the middle; `running` takes them all.
 """
@@ -14,6 +15,7 @@ from hashlib import sha256
 from typing import Any
 
 from tests.servers.kubernetes import Api
+from tests.servers.kubernetes_revisions import Revisions
 
 Start = Callable[[str, str, int], Awaitable[bool]]
 """Told of a Deployment's name, the image and how many pods it is to have; whether that image runs."""
@@ -105,7 +107,7 @@ class Controllers:
     """The controllers of Deployments and Rollouts, and the kubelets, of the cluster behind one API."""
 
     def __init__(self, api: Api, start: Start = every_image_runs, refuse: Refuse = every_pod_is_let_in) -> None:
-        self._api, self._start, self._refuse = api, start, refuse
+        self._api, self._start, self._refuse, self._revisions = api, start, refuse, Revisions(api)
 
     async def act(self) -> None:
         """One step of everything that is not as it should be."""
@@ -117,6 +119,7 @@ class Controllers:
             self._roll(path, self._api.get(path))
         for path in self._api.paths("httproutes"):
             self._route(path, self._api.get(path))
+        self._revisions.act()
 
     def _route(self, path: str, route: dict[str, Any]) -> None:
         """A Gateway accepts the route, and tells the generation that it has seen."""
@@ -229,9 +232,11 @@ async def running(
 ) -> AsyncIterator[None]:
     """They act until the end of the block."""
 
+    controllers = Controllers(api, start, refuse)
+
     async def act() -> None:
         while True:
-            await Controllers(api, start, refuse).act()
+            await controllers.act()
             await asyncio.sleep(0.02)
 
     task = asyncio.create_task(act(), name="controllers")

@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 import aiohttp
 
@@ -14,11 +14,22 @@ from healthd.checks.unreachable import brief_of_any
 from healthd_gates.actions.contract import ActionConfig, ActionContext, ActionRequest, ActionResult, Ending, Unable
 from healthd_gates.actions.kubernetes import canary_ingress, route
 from healthd_gates.actions.kubernetes.api import Cluster, Object, Right
-from healthd_gates.actions.kubernetes.argo import look_at_rollout
+from healthd_gates.actions.kubernetes.argo import ROLLOUT_REVISION, look_at_rollout
 from healthd_gates.actions.kubernetes.config import KubernetesConfig, labels_of
+from healthd_gates.actions.kubernetes.controller_revisions import (
+    controller_revision_history,
+    look_at_daemon_set,
+    look_at_stateful_set,
+)
 from healthd_gates.actions.kubernetes.failures import ApiRefusal, CredentialsError
 from healthd_gates.actions.kubernetes.move import Move, Waiting
-from healthd_gates.actions.kubernetes.revisions import look_at_deployment, revisions_of
+from healthd_gates.actions.kubernetes.objects import PLACES
+from healthd_gates.actions.kubernetes.revisions import (
+    DEPLOYMENT_REVISION,
+    History,
+    look_at_deployment,
+    replica_set_history,
+)
 from healthd_gates.actions.kubernetes.route import Split
 from healthd_gates.actions.kubernetes.service import point_back, ready, ready_endpoints, shown
 from healthd_gates.actions.kubernetes.versions import AmbiguousError, Versions
@@ -29,34 +40,17 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 1.0  # seconds between two reads while the c
 _PATIENT_FOR = 0.7  # share of a timeout, after which the rest is for the next attempt and people see the progress
 Divide = Callable[[Object, str, Split], ActionResult | Move | None]
 _SLICES, _SERVICE_NAME = "apis/discovery.k8s.io/v1", "kubernetes.io/service-name"
-
-
-class _Place(NamedTuple):
-    """Where objects of a kind are, and what has to be listed besides."""
-
-    version: str
-    plural: str
-    lists: Right
-
-    @property
-    def group(self) -> str:
-        """The group of the API, empty for the core."""
-        return self.version.rpartition("/")[0]
-
-    @property
-    def path(self) -> str:
-        """The beginning of the paths below which its objects are."""
-        return f"{'apis' if self.group else 'api'}/{self.version}"
-
-
-_REPLICA_SETS = Right("list", "apps", "replicasets")
-_ENDPOINTS = Right("list", "discovery.k8s.io", "endpointslices")
-_PLACES = {
-    "service": _Place("v1", "services", Right("list", "", "pods")),
-    "deployment": _Place("apps/v1", "deployments", _REPLICA_SETS),
-    "rollout": _Place("argoproj.io/v1alpha1", "rollouts", _REPLICA_SETS),
-    "route": _Place("gateway.networking.k8s.io/v1", "httproutes", _ENDPOINTS),
-    "ingress": _Place("networking.k8s.io/v1", "ingresses", _ENDPOINTS),
+_HISTORIES: Mapping[str, Callable[[Object, Sequence[Object]], History]] = {
+    "deployment": lambda owner, found: replica_set_history(owner, found, DEPLOYMENT_REVISION),
+    "rollout": lambda owner, found: replica_set_history(owner, found, ROLLOUT_REVISION),
+    "statefulset": controller_revision_history,
+    "daemonset": controller_revision_history,
+}
+_LOOKS: Mapping[str, Callable[[Object, str, History, Versions, str], ActionResult | Move | Waiting]] = {
+    "deployment": look_at_deployment,
+    "rollout": look_at_rollout,
+    "statefulset": look_at_stateful_set,
+    "daemonset": look_at_daemon_set,
 }
 _MOVES = 3  # an undo and a promotion; more in one attempt would be a conflict with somebody else
 
@@ -150,13 +144,13 @@ class Kubernetes:
             return await self._look_at_service(order.arms)
         if self._config.sets_weight:
             return await self._look_at_weights(order)
+        key, _ = self._config.named
         owner = await self._cluster.get(self._object_path)
         labels = (owner["spec"].get("selector") or {}).get("matchLabels") or {}
-        matching = await self._cluster.list(self._path("apis/apps/v1", "replicasets"), labels)
-        replica_sets = revisions_of(owner, matching)
-        versions = self._versions(order).settled(_templates(owner, replica_sets))
-        look = look_at_rollout if self._config.rollout else look_at_deployment
-        return look(owner, self._object_path, replica_sets, versions, order.key)
+        matching = await self._cluster.list(self._path("apis/apps/v1", PLACES[key].lists.resource), labels)
+        history, look = _HISTORIES[key](owner, matching), _LOOKS[key]
+        versions = self._versions(order).settled(_templates(owner, history))
+        return look(owner, self._object_path, history, versions, order.key)
 
     async def _look_at_service(self, arms: Arms) -> ActionResult | Move:
         wanted = labels_of(self._config.selector, arms.baseline, "baseline")
@@ -202,14 +196,14 @@ class Kubernetes:
     def _rights(self) -> list[Right]:
         """Return the rights that are granted in `deploy/kubernetes/rollback`."""
         key, name = self._config.named
-        place = _PLACES[key]
+        place = PLACES[key]
         status = [Right("patch", place.group, f"{place.plural}/status", name)] if key == "rollout" else []
         return [*(Right(verb, place.group, place.plural, name) for verb in ("get", "patch")), *status, place.lists]
 
     @property
     def _object_path(self) -> str:
         key, name = self._config.named
-        return self._path(_PLACES[key].path, _PLACES[key].plural, name)
+        return self._path(PLACES[key].path, PLACES[key].plural, name)
 
     def _path(self, group: str, plural: str, name: str = "") -> str:
         return f"/{group}/namespaces/{self._config.namespace}/{plural}{f'/{name}' if name else ''}"
@@ -223,7 +217,7 @@ def _after(did: Sequence[str], found: ActionResult) -> ActionResult:
     return replace(found, detail=done if found.ending is Ending.DONE else f"{done}; {found.detail}")
 
 
-def _templates(owner: Object, replica_sets: Sequence[Object]) -> list[Object]:
+def _templates(owner: Object, history: History) -> list[Object]:
     """Return the pod templates of a workload, the present one and the earlier ones."""
     now = owner["spec"].get("template")
-    return [*([now] if now else []), *(each["spec"]["template"] for each in replica_sets)]
+    return [*([now] if now else []), *(each.template for each in history.revisions)]

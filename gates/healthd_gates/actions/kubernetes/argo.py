@@ -8,21 +8,21 @@ rollout/bluegreen.go and rollout/sync.go.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from healthd_gates.actions.contract import ActionResult, Ending
 from healthd_gates.actions.kubernetes.api import Object, Patch
 from healthd_gates.actions.kubernetes.move import Move, Waiting
-from healthd_gates.actions.kubernetes.revisions import is_back, not_the_candidate, undo
+from healthd_gates.actions.kubernetes.revisions import History, is_back, not_the_candidate, undo
 from healthd_gates.actions.kubernetes.versions import Versions
 
-_REVISION = "rollout.argoproj.io/revision"
+ROLLOUT_REVISION = "rollout.argoproj.io/revision"
 _UNSEEN = Waiting("Argo's controller has not seen its template yet")
 
 
 def look_at_rollout(
-    rollout: Object, path: str, replica_sets: Sequence[Object], versions: Versions, key: str
+    rollout: Object, path: str, history: History, versions: Versions, key: str
 ) -> ActionResult | Move | Waiting:
     """Return the next change for a Rollout that moves the traffic off the candidate."""
     template, status = rollout["spec"].get("template"), rollout.get("status") or {}
@@ -38,7 +38,7 @@ def look_at_rollout(
         return _change(rollout, path, {"abort": True}, "abort it")
     if template is None:
         return ActionResult(Ending.REFUSED, "it is promoted, and its pods are described elsewhere (workloadRef)")
-    found = undo(rollout, path, replica_sets, _REVISION, versions, key)
+    found = undo(rollout, path, history, versions, key)
     return Move(found.patch, f"{found.says} and promote it in full") if isinstance(found, Move) else found
 
 

@@ -28,10 +28,12 @@ ObjectName = Annotated[
 ]
 _LABEL = r"^([a-z0-9.-]+/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$"
 
-_OTHERS = {"statefulset", "daemonset", "replicaset", "cronjob", "job", "pod"}
+_OTHERS = {"replicaset", "cronjob", "job", "pod"}
 _OBJECTS = {
     "service": "Service",
     "deployment": "Deployment",
+    "statefulset": "StatefulSet",
+    "daemonset": "DaemonSet",
     "rollout": "Rollout",
     "route": "HTTPRoute",
     "ingress": "Ingress",
@@ -58,6 +60,10 @@ class KubernetesConfig(ActionConfig):
     """The labels by which the Service selects a version, with $version and $target for those of an arm."""
     deployment: ObjectName | None = None
     """A Deployment that goes back to its revision before the candidate."""
+    statefulset: ObjectName | None = None
+    """A StatefulSet that goes back to its revision before the candidate."""
+    daemonset: ObjectName | None = None
+    """A DaemonSet that goes back to its revision before the candidate."""
     rollout: ObjectName | None = None
     """An Argo Rollout that is aborted, or undone and promoted in full where the candidate is promoted already."""
     route: ObjectName | None = None
@@ -86,15 +92,15 @@ class KubernetesConfig(ActionConfig):
         strange = sorted(_OTHERS & raw.keys()) if isinstance(raw, dict) else []
         if strange:
             raise ValueError(
-                f"a {strange[0]} cannot be changed by this kind, a service, deployment, rollout, route or ingress can: "
-                "an action of the kind command can run `kubectl rollout undo`"
+                f"a {strange[0]} cannot be changed by this kind, a {', '.join([*_OBJECTS][:-1])} or {[*_OBJECTS][-1]} "
+                "can: an action of the kind command can run kubectl"
             )
         return raw
 
     @model_validator(mode="after")
     def _one_object(self) -> Self:
         if sum(getattr(self, key) is not None for key in _OBJECTS) != 1:
-            raise ValueError("give one of service, deployment, rollout, route and ingress")
+            raise ValueError(f"give one of {', '.join([*_OBJECTS][:-1])} and {[*_OBJECTS][-1]}")
         if (self.service is None) == bool(self.selector):
             raise ValueError("selector belongs to service: the labels by which it tells versions apart")
         if self.selector and not any("$" in value for value in self.selector.values()):

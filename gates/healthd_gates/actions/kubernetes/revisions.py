@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from typing import Any
+from typing import Any, NamedTuple
 
 from healthd_gates.actions.contract import ActionResult, Ending
 from healthd_gates.actions.kubernetes import progress
@@ -29,19 +29,45 @@ _OF_THE_DEPLOYMENT = frozenset(
 )
 
 
-def revisions_of(owner: Object, replica_sets: Sequence[Object]) -> list[Object]:
-    """Return the ReplicaSets that a workload owns, among all that its labels match: those of another say nothing about
+class Revision(NamedTuple):
+    """A pod template that a workload had, and its number in the history."""
+
+    number: int
+    template: Object
+    annotations: Mapping[str, str]
+
+
+class History(NamedTuple):
+    """The revisions of one workload; `now` is the number of the present one, and `restores_annotations` is true where
+    an undo brings back those of the revision, as kubectl does for a Deployment alone."""
+
+    revisions: Sequence[Revision]
+    now: int
+    restores_annotations: bool = False
+
+
+def owned_by(owner: Object, matching: Sequence[Object]) -> list[Object]:
+    """Return the objects that a workload owns, among all that its labels match: those of another say nothing about
     it."""
     uid = owner["metadata"]["uid"]
     return [
         each
-        for each in replica_sets
+        for each in matching
         if any(reference.get("uid") == uid for reference in each["metadata"].get("ownerReferences") or ())
     ]
 
 
+def replica_set_history(owner: Object, replica_sets: Sequence[Object], revision: str) -> History:
+    """Return the history of a Deployment or Rollout. `revision` is the annotation that numbers its ReplicaSets."""
+    found = [
+        Revision(_number(each, revision), each["spec"]["template"], _annotations(each))
+        for each in owned_by(owner, replica_sets)
+    ]
+    return History(found, _number(owner, revision), revision == DEPLOYMENT_REVISION)
+
+
 def look_at_deployment(
-    owner: Object, path: str, replica_sets: Sequence[Object], versions: Versions, key: str
+    owner: Object, path: str, history: History, versions: Versions, key: str
 ) -> ActionResult | Move | Waiting:
     """Return the next change for a Deployment to run the baseline, with its pods available."""
     template = owner["spec"]["template"]
@@ -49,7 +75,7 @@ def look_at_deployment(
         return _came_back(owner, versions) if is_back(owner, versions, key) else not_the_candidate(template, versions)
     if owner["spec"].get("paused"):
         return ActionResult(Ending.RETRY, "it is paused: a change would have no effect until it is resumed")
-    return undo(owner, path, replica_sets, DEPLOYMENT_REVISION, versions, key)
+    return undo(owner, path, history, versions, key)
 
 
 def is_back(owner: Object, versions: Versions, key: str) -> bool:
@@ -58,30 +84,26 @@ def is_back(owner: Object, versions: Versions, key: str) -> bool:
     return versions.runs_baseline(owner["spec"]["template"]) or _annotations(owner).get(ROLLED_BACK) == key
 
 
-def undo(
-    owner: Object, path: str, replica_sets: Sequence[Object], revision: str, versions: Versions, key: str
-) -> ActionResult | Move:
-    """Move a workload that runs the candidate back to the pods of an earlier revision. `revision` is the annotation
-    that numbers revisions."""
+def undo(owner: Object, path: str, history: History, versions: Versions, key: str) -> ActionResult | Move:
+    """Move a workload that runs the candidate back to the pods of an earlier revision."""
     if _annotations(owner).get(ROLLED_BACK) == key:
         says = f"it was rolled back already, and {_who_set_it(owner)} set {versions.candidate} again"
         return ActionResult(Ending.REFUSED, says)
-    earlier = _earlier(owner, replica_sets, revision, versions)
+    earlier = _earlier(history, versions)
     if isinstance(earlier, ActionResult):
         return earlier
-    source = earlier["spec"]["template"]
-    pods = deepcopy(dict(source))
+    pods = deepcopy(dict(earlier.template))
     for name in _POD_HASHES:
         pods.get("metadata", {}).get("labels", {}).pop(name, None)
-    annotations = {**_restored(owner, earlier, revision), ROLLED_BACK: key}
+    annotations = {**_restored(owner, history, earlier), ROLLED_BACK: key}
     operations: list[Mapping[str, Any]] = [
         {"op": "test", "path": "/metadata/resourceVersion", "value": owner["metadata"]["resourceVersion"]},
         {"op": "replace", "path": "/spec/template", "value": pods},
         # `add` of the whole: below annotations that are not there, nothing can be added.
         {"op": "add", "path": "/metadata/annotations", "value": annotations},
     ]
-    says = f"go back to revision {_annotations(earlier)[revision]} ({versions.shown(source)})"
-    if versions.baseline is not None and not versions.runs_baseline(source):
+    says = f"go back to revision {earlier.number} ({versions.shown(earlier.template)})"
+    if versions.baseline is not None and not versions.runs_baseline(earlier.template):
         says += f", since {versions.baseline} is not in its history"
     return Move(Patch(path, "json", operations), says)
 
@@ -109,34 +131,33 @@ def _came_back(deployment: Object, versions: Versions) -> ActionResult | Waiting
     return Waiting(f"it goes back to {runs}: {missing}")
 
 
-def _restored(owner: Object, earlier: Object, revision: str) -> dict[str, str]:
-    """Return the annotations as `kubectl rollout undo` leaves them, so that the history is true of each revision. A
-    Rollout keeps its own, as with Argo's undo."""
+def _restored(owner: Object, history: History, earlier: Revision) -> dict[str, str]:
+    """Return the annotations as an undo by the platform's own tool leaves them, so that the history is true of each
+    revision."""
     own = _annotations(owner)
-    if revision != DEPLOYMENT_REVISION:
+    if not history.restores_annotations:
         return dict(own)
     kept = {name: value for name, value in own.items() if name in _OF_THE_DEPLOYMENT}
-    return kept | {name: value for name, value in _annotations(earlier).items() if name not in _OF_THE_DEPLOYMENT}
+    return kept | {name: value for name, value in earlier.annotations.items() if name not in _OF_THE_DEPLOYMENT}
 
 
-def _earlier(owner: Object, replica_sets: Sequence[Object], revision: str, versions: Versions) -> Object | ActionResult:
+def _earlier(history: History, versions: Versions) -> Revision | ActionResult:
     """Return the latest revision before this one that runs the baseline, or else one that runs neither the candidate
     nor a version in quarantine."""
-    now = _number(owner, revision)
     past = [
         each
-        for each in sorted(replica_sets, key=lambda each: -_number(each, revision))
-        if 0 < _number(each, revision) < now and not versions.runs_candidate(each["spec"]["template"])
+        for each in sorted(history.revisions, key=lambda each: -each.number)
+        if 0 < each.number < history.now and not versions.runs_candidate(each.template)
     ]
     for each in past:
-        if versions.runs_baseline(each["spec"]["template"]):
+        if versions.runs_baseline(each.template):
             return each
     for each in past:
-        if not versions.is_quarantined(each["spec"]["template"]):
+        if not versions.is_quarantined(each.template):
             return each
     if not past:
         return ActionResult(Ending.NO_BASELINE, "there is no earlier revision without the candidate")
-    bad = ", ".join(dict.fromkeys(versions.shown(each["spec"]["template"]) for each in past))
+    bad = ", ".join(dict.fromkeys(versions.shown(each.template) for each in past))
     return ActionResult(Ending.NO_BASELINE, f"every earlier revision failed a gate and is in quarantine: {bad}")
 
 

@@ -12,10 +12,12 @@ from healthd_deploy.core.exit import StepFailed
 from healthd_deploy.kubernetes.platform import KubernetesPlatform
 from tests.integration.deploy.kubernetes import test_platform as deploys
 from tests.integration.gates.actions import test_kubernetes as actions
+from tests.integration.gates.actions import test_kubernetes_revisions as revisions
 from tests.integration.gates.actions import test_kubernetes_weights as weights
 from tests.integration.gates.actions.ordering import Hurried, described, order, tried
 from tests.servers import kubernetes, kubernetes_controllers
 from tests.servers.kubernetes import Api
+from tests.servers.kubernetes_revisions import Revisions
 from tests.servers.peers import Received
 
 FOLDER = Path(__file__).parents[4] / "deploy" / "kubernetes"
@@ -64,6 +66,15 @@ def promoted(api: Api) -> None:
     api.put(actions.ROLLOUT, {**api.get(actions.ROLLOUT), "status": {"stableRS": "h2", "currentPodHash": "h2"}})
 
 
+def revised(kind: str) -> Callable[[Api], None]:
+    def arrange(api: Api) -> None:
+        for version in ("1.0", "2.0"):
+            revisions.put(api, kind, version)
+            Revisions(api).act()
+
+    return arrange
+
+
 def divided(api: Api) -> None:
     weights.put_endpoints(api, blue=True, green=True)
     weights.put_route(api, {"api-blue": 50, "api-green": 50})
@@ -77,6 +88,8 @@ def divided(api: Api) -> None:
         ("ingress", [divided], {"backends": weights.BACKENDS}),
         ("service", [selected], {"selector": {"color": "$target"}}),
         ("deployment", [deployed], {}),
+        ("statefulset", [revised("statefulset")], {}),
+        ("daemonset", [revised("daemonset")], {}),
         ("rollout", [rolled_out, promoted], {}),
     ],
 )

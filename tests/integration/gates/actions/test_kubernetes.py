@@ -459,13 +459,13 @@ async def test_a_gate_without_what_the_selector_needs_is_refused_at_its_start(ap
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({}, "give one of service, deployment, rollout, route and ingress"),
+        ({}, "give one of service, deployment, statefulset, daemonset, rollout, route and ingress"),
         ({"deployment": "a", "rollout": "b"}, "give one of"),
         ({"service": "a"}, "selector belongs to service"),
         ({"deployment": "a", "selector": {"color": "$target"}}, "selector belongs to service"),
         ({"service": "a", "selector": {"color": "blue"}}, "the same for every version"),
         ({"deployment": "../secrets"}, "pattern"),
-        ({"statefulset": "db"}, "a statefulset cannot be changed by this kind"),
+        ({"cronjob": "db"}, "a cronjob cannot be changed by this kind"),
     ],
 )
 def test_a_bad_configuration_is_refused(changes: dict[str, Any], message: str) -> None:

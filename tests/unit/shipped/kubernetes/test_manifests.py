@@ -19,7 +19,8 @@ from tests.unit.shipped.kubernetes.pods import pods_of, problems
 
 ENVIRONMENTS = {"development": 1, "staging": 2, "production": 3}
 OVERLAYS = [f"overlays/{name}" for name in ENVIRONMENTS]
-ROLES = [f"rollback/{kind}" for kind in ("service", "deployment", "rollout", "route", "ingress")]
+KINDS = ("service", "deployment", "statefulset", "daemonset", "rollout", "route", "ingress")
+ROLES = [f"rollback/{kind}" for kind in KINDS]
 PLACES = [*OVERLAYS, "example", *ROLES, "deployer"]
 HASH = "sha256:" + "0" * 64
 SECRET = {"JOURNAL_URI": "postgresql://healthd@db/healthd", "CI_TOKEN_HASH": HASH, "PEOPLE_TOKEN_HASH": HASH}
