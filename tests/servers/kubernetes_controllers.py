@@ -120,6 +120,20 @@ class Controllers:
         for path in self._api.paths("httproutes"):
             self._route(path, self._api.get(path))
         self._revisions.act()
+        for path in self._api.paths("services"):
+            self._list_endpoints(path, self._api.get(path))
+
+    def _list_endpoints(self, path: str, service: dict[str, Any]) -> None:
+        """An EndpointSlice has every pod that the Service selects, and which of them are ready."""
+        selector, name = service.get("spec", {}).get("selector") or {}, service["metadata"]["name"]
+        if not selector:
+            return
+        pods = [self._api.get(pod) for pod in self._api.paths("pods")]
+        mine = [pod for pod in pods if selector.items() <= pod["metadata"].get("labels", {}).items()]
+        endpoints = [{"addresses": ["10.0.0.1"], "conditions": {"ready": _is_ready(pod)}} for pod in mine]
+        slices = path.replace("api/v1", "apis/discovery.k8s.io/v1").rpartition("/services/")[0] + "/endpointslices"
+        labels = {"kubernetes.io/service-name": name}
+        self._api.put(f"{slices}/{name}-slice", {"metadata": {"labels": labels}, "endpoints": endpoints})
 
     def _route(self, path: str, route: dict[str, Any]) -> None:
         """A Gateway accepts the route, and tells the generation that it has seen."""
@@ -206,6 +220,11 @@ class Controllers:
             annotations = {**rollout["metadata"].get("annotations", {}), history.revision: history.latest}
             metadata = {**rollout["metadata"], "annotations": annotations}
             self._api.put(path, {**rollout, "metadata": metadata, "status": after})
+
+
+def _is_ready(pod: Mapping[str, Any]) -> bool:
+    conditions = pod.get("status", {}).get("conditions", ())
+    return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
 
 
 def _counted(

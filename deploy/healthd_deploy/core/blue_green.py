@@ -54,6 +54,16 @@ class PutsBack(Protocol):
 
 
 @runtime_checkable
+class DividesTraffic(Protocol):
+    """Platform that can give a target a part of the traffic, as a ramp needs. Its `live` returns the target that had
+    all of it before, until another one has all of it; its `release` refuses a target with a part."""
+
+    async def share(self, target: str) -> float:
+        """Return the share of the traffic, from 0 to 1, that a target has."""
+        ...
+
+
+@runtime_checkable
 class RunsPrograms(Protocol):
     """Platform that runs programs on this host."""
 
@@ -177,7 +187,9 @@ class BlueGreen:
         self.gate_session.report.back()
 
     async def _retire(self, target: str) -> None:
-        if await self.platform.live() == target:
+        platform = self.platform
+        part = await platform.share(target) if isinstance(platform, DividesTraffic) else 0.0
+        if part or await platform.live() == target:
             raise StepFailed(f"{target} has the traffic again: it stays")
         await self.platform.retire(target)
 
@@ -185,3 +197,9 @@ class BlueGreen:
 def arm(version: str | None, target: str) -> dict[str, Any]:
     """Return one arm of a gate, in the format of the API."""
     return {"version": version or "unknown", "target": target}
+
+
+def has_traffic(target: str, share: float, hint: str = "") -> str:
+    """Return why nothing may be released to a target with a share of the traffic, and how to take it back."""
+    hint = hint or "`healthd gate rollback GATE` takes it back, with the gate that `healthd gate list` shows"
+    return f"{target} has {100 * share:.4g} % of the traffic: nothing may be released to it ({hint})"

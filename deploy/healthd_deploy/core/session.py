@@ -168,6 +168,20 @@ class GateSession:
         gate = await self._latest((policy,), candidate)
         return gate is not None and gate.deployment.id == self._key and not gate.may_stay
 
+    async def before_ramp(self, policies: Collection[str | None]) -> str | None:
+        """Return the target that had all of the traffic before a ramp divided it, by the newest gate of some policies;
+        None where that one has no ramp. Raises CouldNotAsk.
+
+        A ramp that passed with all of the traffic has made the candidate's target that one.
+        """
+        page = await self._asked(self._client.gates(service=self._config.service, limit=_RECENT))
+        gate = next((gate for gate in page.gates if gate.policy in policies), None)
+        if gate is None or gate.ramp is None:
+            return None
+        if gate.may_stay and gate.ramp.full_at is not None:
+            return gate.candidate.target
+        return gate.baseline.target if gate.baseline is not None else None
+
     async def stays(self, policy: str, candidate: Arm, *, ramp: str | None = None) -> None:
         """Judge a version that has traffic without a switch in this run: nothing is undone, whatever the verdict. A
         pass, also that of the policy `ramp`, is not judged again, and a running gate is joined.

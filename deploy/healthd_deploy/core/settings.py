@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, StringConstraints
 
@@ -64,3 +64,13 @@ class DeployConfig(Model):
     def problem_with(self, version: str) -> str | None:
         """Return why a version can never be deployed with these settings; None when nothing prevents it."""
         return None
+
+
+class BlueGreenOptions(DeployConfig):
+    """Options of every blue-green deploy whose traffic healthd can move."""
+
+    gates: BlueGreenPlan = BlueGreenPlan()
+    """Policies that must pass, and when."""
+    strategy: Literal["switch", "ramp"] = "switch"
+    """`switch` gives the new version all the traffic at once; with `ramp` healthd widens it by the policy
+    `gates.ramp`."""

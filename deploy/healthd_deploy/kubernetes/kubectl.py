@@ -8,7 +8,7 @@ import json
 import re
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from healthd_deploy.core import program
 from healthd_deploy.core.exit import NoAnswer, StepFailed
@@ -49,9 +49,18 @@ class Cluster:
         found: Sequence[Object] = (await self._json("get", "pods", f"--selector={selector}"))["items"]
         return found
 
-    async def patch(self, kind: str, name: str, operations: Sequence[Operation]) -> Object:
-        """Apply all of the operations, or none when a test among them fails. Return the object after it."""
-        return await self._json("patch", kind, name, "--type=json", f"--patch={json.dumps(operations)}")
+    async def endpoints(self, service: str) -> Sequence[Object]:
+        """Return the EndpointSlices of a Service."""
+        listed = await self._json("get", "endpointslices", f"--selector=kubernetes.io/service-name={service}")
+        found: Sequence[Object] = listed["items"]
+        return found
+
+    async def patch(
+        self, kind: str, name: str, change: Sequence[Operation] | Object, *, how: Literal["json", "merge"] = "json"
+    ) -> Object:
+        """Apply all of the operations, or none when a test among them fails; or a merge patch, refused where it names
+        another version of the object. Return the object after it."""
+        return await self._json("patch", kind, name, f"--type={how}", f"--patch={json.dumps(change)}")
 
     async def _json(self, *words: str, patient: bool = True) -> Object:
         """Run kubectl, with retries for `retry_for` while there is no answer: a patch establishes a state, and tests

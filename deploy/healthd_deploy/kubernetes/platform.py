@@ -1,21 +1,27 @@
-"""Platform Kubernetes for blue-green deploys: a Service's selector is the switch between two Deployments."""
+"""Platform Kubernetes for blue-green deploys between two Deployments."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from functools import partial
 from typing import NamedTuple
 
-from healthd_deploy.core.exit import StepFailed, TargetDown
+from healthd_deploy.core.blue_green import has_traffic
+from healthd_deploy.core.exit import StepFailed
 from healthd_deploy.core.steps import wait_until
 from healthd_deploy.kubernetes.kubectl import Cluster, Object, Operation, pointer
 from healthd_deploy.kubernetes.rollout import missing, troubles
 from healthd_deploy.kubernetes.settings import KubernetesConfig, Wanted
+from healthd_deploy.kubernetes.traffic import traffic_of
 from healthd_gates.actions.kubernetes import progress
 
 _EVERY = 2.0  # seconds between two polls of a rollout
 _RESTARTED = "kubectl.kubernetes.io/restartedAt"
+
+
+async def _unknown() -> str | None:
+    return None
 
 
 class _Running(NamedTuple):
@@ -27,8 +33,9 @@ class _Running(NamedTuple):
 
 
 class KubernetesPlatform:
-    """Platform whose state is all in the cluster: the Service's selector names the live target, a version is a label of
-    the pods."""
+    """Platform whose state is in the cluster: a Service's selector or the weights of a route say who has the traffic, a
+    version is a label of the pods. `before_ramp` returns the target that had all of the traffic before a ramp divided
+    it."""
 
     def __init__(
         self,
@@ -36,20 +43,33 @@ class KubernetesPlatform:
         *,
         digest: str | None = None,
         say: Callable[[str], None] = lambda _said: None,
+        before_ramp: Callable[[], Awaitable[str | None]] = _unknown,
         every: float = _EVERY,
     ) -> None:
         self._app = config.application
         self._cluster = Cluster(config.kubectl, config.application.namespace)
+        self._traffic = traffic_of(self._app, self._cluster, patience=config.kubectl.retry_for, every=every)
+        self._before_ramp = before_ramp
         self._digest, self._say, self._every = digest, say, every
         self._before: dict[str, _Running] = {}
 
     async def live(self) -> str:
-        selector = (await self._cluster.get("service", self._app.service))["spec"].get("selector") or {}
-        target = selector.get(self._app.label)
-        if target not in self._app.deployments:
-            known = " nor ".join(self._app.deployments)
-            raise StepFailed(f"Service {self._app.service} selects {self._app.label}={target}: neither {known}")
-        return str(target)
+        """Return the target with all of the traffic; where a ramp divides it, the one that had all of it before."""
+        shares = await self._traffic.shares()
+        whole = [target for target in shares if not any(shares[other] for other in shares if other != target)]
+        if len(whole) == 1:
+            return whole[0]
+        before = await self._before_ramp()
+        if before is not None and before in shares:
+            return before
+        said = ", ".join(f"{100 * share:.4g} % to {target}" for target, share in shares.items())
+        raise StepFailed(
+            f"{self._traffic.place} sends {said}, and no gate of healthd says which of them had all of the traffic "
+            "before: give it to one of them first"
+        )
+
+    async def share(self, target: str) -> float:
+        return (await self._traffic.shares())[target]
 
     async def idle(self) -> str:
         live = await self.live()
@@ -68,8 +88,12 @@ class KubernetesPlatform:
 
     async def release(self, target: str, version: str) -> None:
         """Release as many pods of the new version as the live target has; wait until each is available."""
-        live = await self._deployment(await self.live())
         deployment = await self._deployment(target)
+        if share := await self.share(target):
+            if self._running(deployment).version == version:
+                return  # it is there already, and has traffic
+            raise StepFailed(has_traffic(target, share))
+        live = await self._deployment(await self.live())
         wanted = Wanted(version, self._digest)
         running = _Running(wanted.image(self._app.image), version, max(1, live["spec"].get("replicas", 1)))
         self._before.setdefault(target, self._running(deployment))
@@ -90,7 +114,7 @@ class KubernetesPlatform:
         before = self._before.get(target)
         if before is None:
             return
-        if await self.live() == target:
+        if await self.share(target):
             raise StepFailed(f"{target} has the traffic: it stays as it is")
         deployment = await self._deployment(target)
         if self._running(deployment) != before:
@@ -98,25 +122,7 @@ class KubernetesPlatform:
             await self._cluster.patch("deployment", self._app.deployments[target], changes)
 
     async def switch(self, target: str) -> None:
-        """Switch, never to a target without a ready pod, and never over a change that was made by others meanwhile."""
-        before = await self.live()
-        if before == target:
-            return
-        selector = (await self._cluster.get("service", self._app.service))["spec"]["selector"]
-        selects = {**selector, self._app.label: target}
-        if not any(map(is_ready, await self._cluster.pods(selects))):
-            shown = ", ".join(f"{name}={value}" for name, value in sorted(selects.items()))
-            raise TargetDown(f"no pod with {shown} is ready: {target} gets no traffic")
-        place = pointer("spec", "selector", self._app.label)
-        operations = [
-            {"op": "test", "path": place, "value": before},
-            {"op": "replace", "path": place, "value": target},
-        ]
-        try:
-            await self._cluster.patch("service", self._app.service, operations)
-        except StepFailed:
-            if await self.live() != target:  # healthd's own rollback may have been faster
-                raise
+        await self._traffic.switch(target)
 
     async def retire(self, target: str) -> None:
         """Scale a target to zero; its version stays recorded."""
@@ -194,10 +200,3 @@ class _Told:
         if said != self._last:
             self._say(said)
         self._last = said
-
-
-def is_ready(pod: Object) -> bool:
-    """True if a pod can take traffic."""
-    conditions = (pod.get("status") or {}).get("conditions") or ()
-    is_up = any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
-    return is_up and "deletionTimestamp" not in pod["metadata"]

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated, NamedTuple, Self
 
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from healthd.config.model import Model, Name
 from healthd.units import Duration, Span
 from healthd.wording import shape
-from healthd_deploy.core.settings import DeployConfig
+from healthd_deploy.core.settings import BlueGreenOptions
 
 ObjectName = Annotated[
     str,
@@ -48,12 +48,18 @@ Image = Annotated[str, AfterValidator(_image)]
 
 
 class Application(Model):
-    """One Service in front of two Deployments."""
+    """Two Deployments, and the object that divides the traffic between them: one of service, route and ingress."""
 
     namespace: ObjectName
-    """Namespace of the Service and the Deployments."""
-    service: ObjectName
-    """Service whose selector is switched."""
+    """Namespace of all of them."""
+    service: ObjectName | None = None
+    """Service whose selector is switched, all of the traffic at once."""
+    route: ObjectName | None = None
+    """HTTPRoute of the Gateway API whose weights are set."""
+    ingress: ObjectName | None = None
+    """Canary Ingress of ingress-nginx whose weight is set."""
+    backends: dict[Name, ObjectName] = Field(default_factory=dict)
+    """Service of each target, for `route` and `ingress`."""
     label: Label = "color"
     """Label of the selector that holds the target's name."""
     deployments: dict[Name, ObjectName] = Field(min_length=2, max_length=2)
@@ -66,6 +72,23 @@ class Application(Model):
     """Label of the pods that gets the version."""
     ready_within: Duration = 600.0
     """Timeout for the pods of a new version to become available."""
+
+    @model_validator(mode="after")
+    def _has_one_switch(self) -> Self:
+        if sum(named is not None for named in (self.service, self.route, self.ingress)) != 1:
+            raise ValueError("give one of service, route and ingress: what moves the traffic")
+        if self.service is not None and self.backends:
+            raise ValueError("backends belongs to route and ingress: the Service of each target")
+        if self.service is None and self.backends.keys() != self.deployments.keys():
+            raise ValueError(f"backends is missing a target: the Service of each of {', '.join(self.deployments)}")
+        if len(set(self.backends.values())) < len(self.backends):
+            raise ValueError("backends: both targets have the same Service; each needs one of its own")
+        return self
+
+    @property
+    def divides(self) -> bool:
+        """True if a part of the traffic can be given to a target."""
+        return self.service is None
 
 
 class Kubectl(Model):
@@ -83,7 +106,7 @@ class Kubectl(Model):
     """Time for retries of a call while the cluster does not answer. Rollouts are polled for `ready_within`."""
 
 
-class KubernetesConfig(DeployConfig):
+class KubernetesConfig(BlueGreenOptions):
     """Options of `healthd-deploy kubernetes`"""
 
     application: Application

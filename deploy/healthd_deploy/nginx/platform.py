@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from healthd_deploy.core import program
+from healthd_deploy.core.blue_green import has_traffic
 from healthd_deploy.core.exit import StepFailed
 from healthd_deploy.nginx.settings import NginxConfig
 from healthd_deploy.nginx.upstream import UpstreamFile
@@ -22,6 +23,9 @@ class NginxPlatform:
         live = await self.live()
         return next(target for target in self._config.upstream.targets if target != live)
 
+    async def share(self, target: str) -> float:
+        return self._upstream.read().share(target) / 100
+
     async def version(self, target: str) -> str | None:
         return self._upstream.read().versions.get(target)
 
@@ -30,11 +34,9 @@ class NginxPlatform:
         if state.share(target):
             if state.versions.get(target) == version:
                 return  # it is there already, and has traffic
-            back = f"`healthd-deploy nginx switch {state.live}` takes it back" if target != state.live else ""
-            raise StepFailed(
-                f"{target} has {state.share(target):g} % of the traffic: nothing may be released to it"
-                + (f" ({back})" if back else "")
-            )
+            beside = next(other for other in self._config.upstream.targets if other != target)
+            back = f"`healthd-deploy nginx switch {beside}` takes it back"
+            raise StepFailed(has_traffic(target, state.share(target) / 100, back))
         release = self._config.release
         await program.run(release.words(target, version), within=release.timeout)
         self._upstream.noted(target, version)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import AfterValidator, Field, StringConstraints, field_validator
 
 from healthd.config.model import Model, Name
 from healthd.units import Duration, Span
 from healthd.wording import shape
-from healthd_deploy.core.settings import BlueGreenPlan, DeployConfig
+from healthd_deploy.core.settings import BlueGreenOptions
 
 _PLACEHOLDERS = ("$target", "$version")
 # An address is written into NGINX's configuration: it may contain nothing that could end the directive.
@@ -105,14 +105,9 @@ class SwitchConfig(Model):
     """Upstream whose servers are switched."""
 
 
-class NginxConfig(DeployConfig):
+class NginxConfig(BlueGreenOptions):
     """Options of `healthd-deploy nginx`"""
 
-    gates: BlueGreenPlan = BlueGreenPlan()
-    """Policies that must pass, and when."""
-    strategy: Literal["switch", "ramp"] = "switch"
-    """`switch` gives the new version all the traffic at once; with `ramp` healthd widens it by the policy
-    `gates.ramp`."""
     upstream: Upstream
     """Upstream whose servers are switched."""
     release: Program

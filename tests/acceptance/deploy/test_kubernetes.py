@@ -67,7 +67,7 @@ def _deployment(color: str) -> str:
     return f"/apis/apps/v1/namespaces/shop/deployments/api-{color}"
 
 
-def _put_deployment(api: Api, color: str, version: str, replicas: int) -> None:
+def put_deployment(api: Api, color: str, version: str, replicas: int) -> None:
     labels = {"app": "api", "color": color}
     pods = {
         "metadata": {"labels": {**labels, "app.kubernetes.io/version": version}},
@@ -106,9 +106,9 @@ async def staged(folder: Path, failing: dict[str, float] | None = None) -> Async
         hosts = await stack.enter_async_context(fleet.running(failing or {}, blue="1.0", green="0.9"))
         api = await stack.enter_async_context(kubernetes.running())
         api.put(SERVICE, {"spec": {"selector": {"app": "api", "color": "blue"}}})
-        _put_deployment(api, "blue", "1.0", 2)
-        _put_deployment(api, "green", "0.9", 0)
-        await stack.enter_async_context(kubernetes_controllers.running(api, _kubelet(hosts)))
+        put_deployment(api, "blue", "1.0", 2)
+        put_deployment(api, "green", "0.9", 0)
+        await stack.enter_async_context(kubernetes_controllers.running(api, kubelet(hosts)))
         kubeconfig = api.kubeconfig(folder)
         gates = await stack.enter_async_context(daemon.running(_settings(hosts, folder, kubeconfig)))
         settings = {
@@ -133,7 +133,7 @@ async def staged(folder: Path, failing: dict[str, float] | None = None) -> Async
         yield stage
 
 
-def _kubelet(hosts: Fleet) -> kubernetes_controllers.Start:
+def kubelet(hosts: Fleet) -> kubernetes_controllers.Start:
     """Runs the image of a Deployment as a process, all its pods as one."""
     running: dict[str, str] = {}
 

@@ -20,7 +20,7 @@ from jsonschema import Draft7Validator
 from pydantic import BaseModel
 from ruamel.yaml import YAML
 
-from docs.generator.config import DEPLOY_TOOLS
+from docs.generator.config import DEPLOY_TOOLS, EXAMPLES
 from healthd.checks.misconfigured import MisconfiguredConfig
 from healthd.config.file import parse
 from healthd_deploy.migrate import document_file, sql_file
@@ -105,8 +105,10 @@ def check_chart(block: Block, text: str, tree: Mapping[str, Any]) -> None:
 
 def check_tool(block: Block, text: str, tree: Mapping[str, Any]) -> None:
     """The configuration of a deploy tool; what all of them share is shown without what only one has."""
-    model: type[BaseModel] = DEPLOY_TOOLS["migrate" if "migrations" in block.page.name else "nginx"]
-    example = YAML(typ="safe").load(ROOT / "deploy/nginx/blue-green.yaml")
+    tool = "migrate" if "migrations" in block.page.name else "nginx"
+    tool = "kubernetes" if "application" in tree else tool
+    model: type[BaseModel] = DEPLOY_TOOLS[tool]
+    example = YAML(typ="safe").load(ROOT / "deploy" / EXAMPLES["nginx" if tool == "migrate" else tool])
     rest = {key: example[key] for key in example if key not in tree and key in model.model_fields}
     whole = text + "".join(f"\n{key}: {json.dumps(value)}\n" for key, value in rest.items())
     parse(whole, str(block), model, EverythingIsSet())

@@ -45,12 +45,26 @@ def divide(ingress: Object, path: str, split: Split) -> ActionResult | Move:
     return Move(Patch(path, "merge", body), says)
 
 
+def largest_shares(ingress: Object, one: str, other: str) -> dict[str, float]:
+    """Return the share of the requests, from 0 to 1, that each of two Services has: none, where the canary leads to
+    neither."""
+    weight, total = _weight(ingress["metadata"].get("annotations") or {}) or (0, _USUAL_TOTAL)
+    share = min(1.0, weight / total) if total > 0 else 0.0
+    served = _services(ingress)
+    return {name: share if served == {name} else 1.0 - share for name in (one, other) if served <= {one, other}}
+
+
 def _is_so(annotations: Mapping[str, Any], weight: int, total: int) -> bool:
+    now = _weight(annotations)
+    return now is not None and now[0] * total == weight * now[1]
+
+
+def _weight(annotations: Mapping[str, Any]) -> tuple[int, int] | None:
+    """Return the canary's weight and the total; None for what is no number."""
     try:
-        now = int(annotations.get(_WEIGHT, "0")), int(annotations.get(_TOTAL) or _USUAL_TOTAL)
+        return int(annotations.get(_WEIGHT, "0")), int(annotations.get(_TOTAL) or _USUAL_TOTAL)
     except ValueError:
-        return False
-    return now[0] * total == weight * now[1]
+        return None
 
 
 def _services(ingress: Object) -> set[str]:

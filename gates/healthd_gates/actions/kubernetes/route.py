@@ -72,6 +72,17 @@ def divide(route: Object, path: str, split: Split) -> ActionResult | Move | None
     return Move(Patch(path, "json", [version, *operations]), says)
 
 
+def largest_shares(route: Object, one: str, other: str) -> dict[str, float]:
+    """Return the largest share of the requests, from 0 to 1, that each of two Services has in a rule with both."""
+    found = dict.fromkeys((one, other), 0.0)
+    for _, refs, *pair in _rules(route, Split(one, other, 0.0)):
+        if total := sum(map(_w, refs)):
+            for place in pair:
+                name = refs[place]["name"]
+                found[name] = max(found[name], _w(refs[place]) / total)
+    return found
+
+
 def taken_up(route: Object) -> ActionResult | Waiting:
     """Return done once a controller has accepted the newest generation of the route."""
     parents = (route.get("status") or {}).get("parents") or ()

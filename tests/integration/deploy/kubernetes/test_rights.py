@@ -113,8 +113,16 @@ async def test_a_role_has_the_rights_that_the_action_uses_and_no_other(
     assert binding["subjects"] == [{"kind": "ServiceAccount", "name": "healthd", "namespace": "healthd"}]
 
 
+DIVIDED: dict[str, dict[str, Any]] = {
+    ".": {},
+    "route": {"service": None, "route": "api", "backends": weights.BACKENDS},
+    "ingress": {"service": None, "ingress": "api-canary", "backends": weights.BACKENDS},
+}
+
+
+@pytest.mark.parametrize("folder", DIVIDED)
 async def test_the_deployer_has_the_rights_that_a_deploy_uses_and_no_other(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str
 ) -> None:
     """Releases to either colour that go well and that do not, switches and the clean-up."""
     monkeypatch.setenv("KUBECACHEDIR", str(tmp_path / "cache"))
@@ -124,15 +132,19 @@ async def test_the_deployer_has_the_rights_that_a_deploy_uses_and_no_other(
 
     async with kubernetes.running() as api, kubernetes_controllers.running(api, runs):
         api.put(deploys.SERVICE, {"spec": {"selector": {"app": "api", "color": "blue"}}})
+        weights.put_endpoints(api, green=True)
+        weights.put_route(api, {"api-blue": 1, "api-green": 0})
+        weights.put_ingress(api, "api-green", canary="true")
+        api.put(f"{weights.INGRESS}-canary", {key: api.get(weights.INGRESS)[key] for key in ("metadata", "spec")})
         deploys.put_deployment(api, "blue", "1.0", 1)
         deploys.put_deployment(api, "green", "0.9", 0)
-        platform = KubernetesPlatform(deploys.config(api, tmp_path), every=0.05)
+        platform = KubernetesPlatform(deploys.config(api, tmp_path, **DIVIDED[folder]), every=0.05)
         await platform.release("green", "2.0")
         await platform.switch("green")
         await platform.retire("blue")
         with pytest.raises(StepFailed):
             await platform.release("blue", "bad")
         used = {right_of(call) for call in api.received if "/namespaces/" in call.path}
-    _, role, binding = YAML(typ="safe").load_all(FOLDER / "deployer" / "role.yaml")
+    _, role, binding = YAML(typ="safe").load_all(FOLDER / "deployer" / folder / "role.yaml")
     assert rights_in(role) == used
     assert binding["roleRef"]["name"] == role["metadata"]["name"]

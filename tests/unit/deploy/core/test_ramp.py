@@ -15,6 +15,7 @@ from healthd_gates.client.client import GateClient
 from healthd_gates.client.transport import Unreachable
 from healthd_gates.domain.gate import Gate, GateState
 from healthd_gates.domain.ramp import Ramp
+from healthd_gates.domain.request import Version
 from healthd_gates.domain.standing import Verdict
 from healthd_gates.schema.action import ActionsDocument
 from healthd_gates.schema.gate import DryRunDocument, GateDocument
@@ -148,3 +149,45 @@ async def test_a_version_that_has_the_traffic_is_judged_at_all_of_it_and_told_wh
     assert await carried_out(lambda: deploy.deploy("2.0"), session, steps) == 0
     captured = capsys.readouterr()
     assert "post-switch judges it: a ramp begins at nothing" in captured.out + captured.err
+
+
+PLACED: dict[str, Any] = {
+    "candidate": Version(version="2.0", target="blue"),
+    "baseline": Version(version="1.0", target="green"),
+}
+FULL = replace(WIDE, weight=1.0, full_at=MIDNIGHT)
+
+
+@pytest.mark.parametrize(
+    ("newest", "before"),
+    [
+        (replace(RAMPING, **PLACED), "green"),
+        (replace(ended("fail", Verdict.FAIL), **PLACED), "green"),
+        (replace(ended("inconclusive", Verdict.PASS), **PLACED), "green"),  # passed with a part: the rest is under way
+        (replace(ended("pass", Verdict.PASS), **PLACED, ramp=FULL), "blue"),
+        (replace(ended("fail", Verdict.FAIL), **PLACED, ramp=FULL), "green"),
+        (replace(RAMPING, **PLACED, ramp=None), None),
+        (replace(RAMPING, **PLACED, policy="smoke"), None),
+        (RAMPING, None),
+    ],
+)
+async def test_which_target_had_the_traffic_before_a_ramp(newest: Gate, before: str | None) -> None:
+    """The newest gate that moved the traffic says it, whoever asked for it, and however wide it has become."""
+    older = replace(ended("pass", Verdict.PASS), id="older", policy="smoke", ramp=None)
+    daemon = Judging(Verdict.PASS, newest, older)
+    session = GateSession(cast("GateClient", daemon), DeployConfig(service="shop"), "run-2", Steps(quiet=True))
+    assert await session.before_ramp(("post-switch", "gradual")) == before
+
+
+async def test_a_target_that_got_a_part_of_the_traffic_back_is_not_retired() -> None:
+    class Divided(Targets):
+        async def share(self, target: str) -> float:
+            return {"green": 0.1, "blue": 0.9}[target]
+
+    targets, daemon = Divided(), Daemon(ended("pass", Verdict.PASS))
+    config = DeployConfig.model_validate({"service": "shop", "gates": {"before": []}})
+    steps = Steps(quiet=True)
+    session = GateSession(cast("GateClient", daemon), config, "run-2", steps)
+    deploy = BlueGreen(targets, session, steps, config.gates, 0.0, ramp="gradual")
+    assert await carried_out(lambda: deploy.deploy("2.0"), session, steps) == 0
+    assert targets.changed == ["release 2.0 to blue"]

@@ -1,0 +1,187 @@
+"""`healthd-deploy kubernetes blue-green --strategy ramp` under load: the real kubectl, real versions, a real daemon
+whose action sets the weights of an HTTPRoute, by which each request finds its version."""
+
+import asyncio
+import json
+import random
+import signal
+import subprocess
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from healthd_gates.client.client import GateClient
+from tests.acceptance.deploy import fleet
+from tests.acceptance.deploy.fleet import Fleet
+from tests.acceptance.deploy.test_kubernetes import INSTALLED, kubelet, put_deployment
+from tests.acceptance.deploy.test_nginx import ended
+from tests.acceptance.deploy.test_nginx_ramp import BUDGET, POLICY
+from tests.servers import daemon, kubernetes, kubernetes_controllers
+from tests.servers.command import Outcome
+from tests.servers.daemon import Daemon
+from tests.servers.kubernetes import Api
+from tests.servers.programs import require
+from tests.servers.requests import Load
+from tests.servers.waiting import until
+
+ROUTE = "/apis/gateway.networking.k8s.io/v1/namespaces/shop/httproutes/api"
+BACKENDS = {"blue": "api-blue", "green": "api-green"}
+
+
+class Routed(Load):
+    """Requests that a Gateway would divide: each goes to a version by the weights that the route has now."""
+
+    def __init__(self, api: Api, hosts: Fleet) -> None:
+        super().__init__("")
+        self._api, self._hosts = api, hosts
+
+    async def send_one(self, client: aiohttp.ClientSession) -> None:
+        (rule,) = self._api.get(ROUTE)["spec"]["rules"]
+        refs = rule["backendRefs"]
+        (chosen,) = random.choices(refs, [ref["weight"] for ref in refs])
+        self.url = self._hosts.urls[chosen["name"].removeprefix("api-")]
+        await super().send_one(client)
+
+
+@dataclass
+class Stage:
+    """A route before blue and green, and the daemon that moves its traffic."""
+
+    api: Api
+    daemon: Daemon
+    folder: Path
+    load: Load
+
+    def weights(self) -> dict[str, int]:
+        (rule,) = self.api.get(ROUTE)["spec"]["rules"]
+        return {ref["name"].removeprefix("api-"): ref["weight"] for ref in rule["backendRefs"]}
+
+    async def start(self, *words: str) -> asyncio.subprocess.Process:
+        argv = ["kubernetes", "blue-green", *words, "--strategy", "ramp", "--config", str(self.folder / "deploy.json")]
+        return await asyncio.create_subprocess_exec(INSTALLED, *argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+    async def deploy(self, *words: str) -> Outcome:
+        return await ended(await self.start(*words))
+
+
+@asynccontextmanager
+async def staged(folder: Path, failing: dict[str, float] | None = None, budget: float = BUDGET) -> AsyncIterator[Stage]:
+    """Version 1.0 on blue has the traffic; green is scaled to nothing."""
+    async with AsyncExitStack() as stack:
+        hosts = await stack.enter_async_context(fleet.running(failing or {}, blue="1.0", green="0.9"))
+        api = await stack.enter_async_context(kubernetes.running())
+        refs = [{"name": "api-blue", "port": 80, "weight": 1}, {"name": "api-green", "port": 80, "weight": 0}]
+        api.put(ROUTE, {"spec": {"rules": [{"backendRefs": refs}]}})
+        for color, version, replicas in (("blue", "1.0", 2), ("green", "0.9", 0)):
+            api.put(f"/api/v1/namespaces/shop/services/api-{color}", {"spec": {"selector": {"color": color}}})
+            put_deployment(api, color, version, replicas)
+        await stack.enter_async_context(kubernetes_controllers.running(api, kubelet(hosts)))
+        kubeconfig = api.kubeconfig(folder)
+        judging = await stack.enter_async_context(daemon.running(_settings(hosts, folder, kubeconfig, budget)))
+        settings = {
+            "service": "api",
+            "healthd": {"url": judging.url, "token": daemon.TOKEN, "retry_for": "5s"},
+            "gates": {"before": [], "ramp": "gradual"},
+            "application": {
+                "namespace": "shop",
+                "route": "api",
+                "backends": BACKENDS,
+                "deployments": {"blue": "api-blue", "green": "api-green"},
+                "container": "api",
+                "image": "shop/api:$version",
+                "ready_within": "30s",
+            },
+            "kubectl": {"program": str(require("kubectl")), "kubeconfig": str(kubeconfig), "context": "tests"},
+            "retire_after": "0s",
+        }
+        (folder / "deploy.json").write_text(json.dumps(settings))
+        yield Stage(api, judging, folder, Routed(api, hosts))
+
+
+def _settings(hosts: Fleet, folder: Path, kubeconfig: Path, budget: float) -> dict[str, Any]:
+    source = {"kind": "scrape", "requests": "app_requests_total", "errors": 'app_requests_total{status="500"}'}
+    shift = {"kind": "kubernetes", "kubeconfig": str(kubeconfig), "namespace": "shop", "route": "api"}
+    return {
+        "journal": f"sqlite:///{folder}/journal.db",
+        "services": {"api": {"targets": hosts.urls, "source": source, "on_ramp": ["shift"]}},
+        "policies": {"gradual": POLICY | {"ramp": {"budget": budget, "timeout": "3m"}}},
+        "actions": {"shift": shift | {"backends": BACKENDS}},
+    }
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What kubectl remembers of a cluster does not outlive the test."""
+    monkeypatch.setenv("KUBECACHEDIR", str(tmp_path / "cache"))
+
+
+async def test_good_gets_everything_and_bad_is_back_at_nothing(tmp_path: Path) -> None:
+    """No request of the good one fails, and the old pods go. Of the bad one about the budget fails, counted by those
+    who were harmed."""
+    async with staged(tmp_path, {"2.0": 0.1}) as stage, stage.load.running():
+        good = await stage.deploy("1.1")
+        assert good.code == 0, good.err
+        assert {status for _, status in stage.load.seen} == {200}
+        assert stage.weights() == {"blue": 0, "green": 100}
+        assert stage.api.get("/apis/apps/v1/namespaces/shop/deployments/api-blue")["spec"]["replicas"] == 0
+        stage.load.seen.clear()
+        bad = await stage.deploy("2.0", "--json")
+        settled = len(stage.load.seen)
+        await until(lambda: len(stage.load.seen) > settled + 50, "more requests")
+    assert bad.code == 1, bad.err
+    assert stage.weights() == {"blue": 0, "green": 100}
+    assert set(stage.load.seen[settled:]) == {("1.1", 200)}
+    failed = Counter(stage.load.seen)["2.0", 500]
+    assert sum(status != 200 for _, status in stage.load.seen) == failed
+    assert 0 < failed <= 1.5 * BUDGET
+    assert 0 < bad.json()["weight"] <= 1
+
+
+async def test_a_deploy_that_is_interrupted_takes_the_traffic_back(tmp_path: Path) -> None:
+    """SIGTERM in the middle of the ramp."""
+    async with staged(tmp_path) as stage, stage.load.running():
+        deploy = await stage.start("1.1")
+        await until(lambda: stage.weights()["green"] > 0, "the first weight")
+        deploy.send_signal(signal.SIGTERM)
+        outcome = await ended(deploy)
+        assert outcome.code == 130, outcome.err
+        changes = len(stage.api.patches)
+        settled = len(stage.load.seen)
+        await until(lambda: len(stage.load.seen) > settled + 200, "more requests")
+        assert set(stage.load.seen[settled + 10 :]) == {("1.0", 200)}
+        assert (stage.weights(), len(stage.api.patches)) == ({"blue": 100, "green": 0}, changes)
+
+
+async def test_a_killed_tool_is_joined_and_a_second_deploy_finds_who_was_there_before(tmp_path: Path) -> None:
+    """However wide the ramp is by then. A person who cancels keeps the weight: exit code 4; nothing else is released to
+    the target that has it."""
+    async with (
+        staged(tmp_path, budget=5) as stage,
+        stage.load.running(),
+        GateClient(stage.daemon.url, daemon.TOKEN) as client,
+    ):
+        first = await stage.start("1.1", "--key", "run-7")
+        await until(lambda: stage.weights()["green"] > 0, "the first weight")
+        first.kill()
+        await first.communicate()
+        second = await stage.start("1.1", "--key", "run-7")
+        assert second.stderr is not None
+        said = ""
+        while "let healthd move" not in said:
+            line = (await asyncio.wait_for(second.stderr.readline(), 60)).decode()
+            assert line, said
+            said += line
+        (gate,) = (await client.gates(service="api")).gates
+        await client.cancel(gate.id, "the new schema does not bear the old version")
+        outcome = await ended(second)
+        assert outcome.code == 4, outcome.err
+        assert 0 < stage.weights()["green"] < sum(stage.weights().values())
+        another = await stage.deploy("1.2")
+        assert (another.code, "of the traffic: nothing may be released to it" in another.out) == (1, True), another
+        assert "which target has the traffic: blue" in another.err
