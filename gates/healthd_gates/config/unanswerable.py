@@ -57,6 +57,11 @@ def _problem(criterion: CriterionConfig, source: SourceConfig) -> str | None:
         except ValueError as error:
             split = [kind for kind in KINDS if _can_split(find_kind(kind).config_model)]
             return str(error) if _can_split(type(source)) else f"{error}; {', '.join(split[:-1])} and {split[-1]} do"
+    if criterion.reads_sums and not source.measures_sums:
+        return (
+            f"it reads the sum of all response times, which a source of kind {source.kind} does not have: judge a"
+            " quantile (kind: latency), or the mean as a value"
+        )
     if series is None:
         if source.counts_requests:
             return None

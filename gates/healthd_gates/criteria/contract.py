@@ -58,6 +58,8 @@ class CriterionConfig(Model):
     """True if it reads the numbers of the service's source."""
     reads_latency: ClassVar[bool] = False
     """True if it needs a source that measures latency."""
+    reads_sums: ClassVar[bool] = False
+    """True if it needs a source whose latencies come with their sum."""
     sends_requests: ClassVar[bool] = False
     """True if it sends requests to the candidate, whose target then needs addresses."""
 

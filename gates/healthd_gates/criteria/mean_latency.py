@@ -17,6 +17,7 @@ class MeanLatency(TrafficCriterion):
     """The mean response time of the last `window` against a plain threshold, which carries no guarantee."""
 
     reads_latency: ClassVar[bool] = True
+    reads_sums: ClassVar[bool] = True
 
     kind: Literal["mean_latency"] = "mean_latency"
     limit: Duration = 5.0

@@ -20,6 +20,7 @@ def _exposure(per: str) -> rate.Exposure:
     def exposure(events: Events, seconds: float) -> float | None:
         if per == "request":
             return events.requests
+        seconds = seconds if events.seconds is None else events.seconds
         if per == "instance":
             return seconds * events.instances if events.instances else None
         return seconds

@@ -65,12 +65,14 @@ class Events:
     """Events of one version in one interval, such as restarts or logged errors.
 
     `requests` are the requests in which they happened, None if they were not counted; `instances` is the number of
-    processes that were seen to count, None if the source cannot tell. There may be more events than requests.
+    processes that were seen to count, None if the source cannot tell. There may be more events than requests. `seconds`
+    is the time in which they happened, where it is not that since the last report.
     """
 
     events: float
     requests: float | None = None
     instances: int | None = None
+    seconds: float | None = None
 
     def __post_init__(self) -> None:
         for name, value in (("events", self.events), ("requests", self.requests or 0.0)):

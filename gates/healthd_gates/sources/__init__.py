@@ -13,7 +13,11 @@ from healthd_gates.sources.contract import Arms, Source, SourceConfig, SourceCon
 KINDS = {
     "access_log": "healthd_gates.sources.access_log.source:AccessLog",
     "cloudwatch": "healthd_gates.sources.cloudwatch:CloudWatchSource",
+    "datadog": "healthd_gates.sources.datadog:Datadog",
+    "elasticsearch": "healthd_gates.sources.elasticsearch:Elasticsearch",
     "http": "healthd_gates.sources.http:Http",
+    "loki": "healthd_gates.sources.loki:Loki",
+    "newrelic": "healthd_gates.sources.newrelic:NewRelic",
     "otlp": "healthd_gates.sources.otlp.source:Otlp",
     "probe": "healthd_gates.sources.probe:Probe",
     "prometheus": "healthd_gates.sources.prometheus:Prometheus",

@@ -74,6 +74,11 @@ class SourceConfig(Model):
         return True
 
     @property
+    def measures_sums(self) -> bool:
+        """True if its latencies come with their sum, from which a mean is computed."""
+        return True
+
+    @property
     def counts_by_place(self) -> bool:
         """True if it counts what reaches a place, such as a target group, whichever version is there."""
         return False

@@ -9,7 +9,7 @@ import ssl
 from base64 import b64encode
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -29,7 +29,7 @@ from healthd_gates.sources.contract import SourceConfig, SourceUnavailable
 K = TypeVar("K")
 T = TypeVar("T")
 _PIECE = 65_536
-_STATUS_KINDS = {
+STATUS_KINDS = {
     401: FailureKind.AUTH,
     403: FailureKind.PERMISSION,
     429: FailureKind.RATE_LIMITED,
@@ -123,6 +123,7 @@ class Answer:
     status: int
     content_type: str
     body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 class Endpoint:
@@ -133,12 +134,15 @@ class Endpoint:
         self._session: aiohttp.ClientSession | None = None
         self._cut_off: str | None = None  # what the latest look was waiting for when its time was over
 
-    async def get(self, url: str, params: Mapping[str, str] | None = None, accept: str = "*/*") -> Answer:
-        """Return the answer, whatever its status, within the configured timeout and size. Raises SourceUnavailable."""
+    async def get(
+        self, url: str, params: Mapping[str, str] | None = None, accept: str = "*/*", body: Any = None
+    ) -> Answer:
+        """Return the answer, whatever its status, within the configured timeout and size; with a body, which is sent as
+        JSON, to a POST. Raises SourceUnavailable."""
         began = asyncio.get_running_loop().time()
         try:
             async with asyncio.timeout(self._config.timeout):
-                return await self._get(url, params, accept)
+                return await self._get(url, params, accept, body)
         except asyncio.CancelledError:
             waited = asyncio.get_running_loop().time() - began
             self._cut_off = f"{place_of(url)} did not answer within {waited:.2g} s"
@@ -176,13 +180,19 @@ class Endpoint:
         text = f"{place_of(url)} answered {answer.status}"
         if 300 <= answer.status < 400:
             text += ": redirects are not followed, configure the address that it leads to"
-        raise self.unavailable(_STATUS_KINDS.get(answer.status, FailureKind.UNEXPECTED_RESPONSE), text)
+        raise self.unavailable(STATUS_KINDS.get(answer.status, FailureKind.UNEXPECTED_RESPONSE), text)
 
-    async def _get(self, url: str, params: Mapping[str, str] | None, accept: str) -> Answer:
+    async def _get(self, url: str, params: Mapping[str, str] | None, accept: str, sent: Any) -> Answer:
         session = self._session or await self._open()
         tls = self._config.tls
-        async with session.get(
-            url, params=params, headers={"Accept": accept}, allow_redirects=False, server_hostname=tls.server_name
+        async with session.request(
+            "GET" if sent is None else "POST",
+            url,
+            params=params,
+            json=sent,
+            headers={"Accept": accept},
+            allow_redirects=False,
+            server_hostname=tls.server_name,
         ) as response:
             body = bytearray()
             async for piece in response.content.iter_chunked(_PIECE):
@@ -192,7 +202,7 @@ class Endpoint:
                         FailureKind.UNEXPECTED_RESPONSE,
                         f"{place_of(url)} sent more than max_size, {self._config.max_size} bytes",
                     )
-            return Answer(response.status, response.headers.get("Content-Type", ""), bytes(body))
+            return Answer(response.status, response.headers.get("Content-Type", ""), bytes(body), response.headers)
 
     async def _open(self) -> aiohttp.ClientSession:
         context = await asyncio.to_thread(self._config.tls.context)

@@ -32,7 +32,7 @@ def config(criterion: dict[str, Any], **service: Any) -> Config:
         (
             RATIO,
             {"source": PROBE},
-            "criterion checkouts: a source of kind probe has no series .*; http, prometheus, push, scrape and sql have",
+            "criterion checkouts: a source of kind probe has no series .*; datadog, .* and sql have",
         ),
         ({**RATIO, "source": "shpo"}, {"sources": {"shop": PROMETHEUS}}, "names 'shpo'.*shop"),
         ({**RATIO, "of": "sum(a)"}, {"source": PROMETHEUS}, "criterion checkouts: of: .*is not a vector selector"),
@@ -60,6 +60,11 @@ def config(criterion: dict[str, Any], **service: Any) -> Config:
             {"kind": "error_rate", "by": "my route"},
             {"source": PROMETHEUS},
             "must be the name of a label|should match pattern",
+        ),
+        (
+            {"kind": "mean_latency", "limit": "1s"},
+            {"source": {"kind": "loki", "url": "http://127.0.0.1:9", "requests": "{a='b'}", "errors": "{a='c'}"}},
+            "criterion mean_latency: it reads the sum of all response times, which a source of kind loki does not have",
         ),
         ({"kind": "error_rate", "source": "x"}, {"source": PROMETHEUS}, "criterion error_rate: source names 'x'"),
     ],

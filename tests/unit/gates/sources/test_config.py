@@ -25,10 +25,24 @@ CLOUDWATCH = {"kind": "cloudwatch", "load_balancer": BALANCER, "target_groups": 
 LOG = {"kind": "access_log", "file": "/var/log/nginx/access.log"}
 JSON = {"kind": "http", "url": "http://stats:8080/shop?version=$version", "requests": "requests", "errors": "failed"}
 SQL = {"kind": "sql", "uri": "postgresql://healthd:hush@db/shop", "requests": "SELECT 9", "errors": "SELECT 1"}
+DATADOG = {"kind": "datadog", "api_key": "hush", "application_key": "hush-hush", "up": "sum:a{*}.as_count()"}
+LOKI = {"kind": "loki", "url": "http://loki:3100", "requests": '{a="$version"}', "errors": '{a="$version"} |= "x"'}
+NRQL = "SELECT count(*) FROM Transaction WHERE v = '$version'"
+NEWRELIC = {"kind": "newrelic", "account": 7, "key": "NRAK-hush", "requests": NRQL, "errors": NRQL}
 GOOD: dict[str, dict[str, Any]] = {
     "access_log": LOG,
     "cloudwatch": CLOUDWATCH,
+    "datadog": DATADOG,
+    "elasticsearch": {
+        "kind": "elasticsearch",
+        "url": "http://es:9200",
+        "index": "logs",
+        "requests": "*",
+        "errors": "a:b",
+    },
     "http": JSON,
+    "loki": LOKI,
+    "newrelic": NEWRELIC,
     "otlp": {"kind": "otlp"},
     "probe": PROBE,
     "prometheus": PROMETHEUS,
@@ -91,6 +105,15 @@ def test_every_kind_loads_and_has_a_good_example() -> None:
         ({**SQL, "errors": "SELECT $1"}, "parameters have names"),
         ({**SQL, "errors": "SELECT $$a$$"}, "looks like a placeholder"),
         ({**SQL, "errors": " "}, "errors: is no query"),
+        ({**DATADOG, "site": "https://datadoghq.eu"}, "site"),
+        ({**DATADOG, "up": "sum:a{*}"}, "gives no counts: write sum:METRIC"),
+        ({**NEWRELIC, "errors": f"{NRQL} SINCE 1 hour ago"}, "errors: leave SINCE out"),
+        ({**NEWRELIC, "errors": "SELECT count(*) FROM T WHERE v = $version"}, "must stand in a quoted text"),
+        ({**NEWRELIC, "errors": "SELECT average(duration) FROM T"}, r"average\(\) gives no count"),
+        ({**NEWRELIC, "errors": "count(*)"}, "is no NRQL query"),
+        ({**LOKI, "errors": 'rate({a="b"}[1m])'}, "does not begin with a stream selector"),
+        ({**LOKI, "errors": "{a=$version}"}, "must stand in a quoted string"),
+        ({**LOKI, "window": "2h"}, "at most 1h"),
         ({"kind": "access_log"}, "file is missing"),
         ({**LOG, "syslog": "udp://127.0.0.1:5514"}, "not both"),
         ({"kind": "access_log", "syslog": "127.0.0.1:5514"}, "syslog"),

@@ -1,0 +1,139 @@
+"""Counts of documents from Elasticsearch or OpenSearch, all queries of a look in one search."""
+
+from __future__ import annotations
+
+import re
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Literal, Self
+from urllib.parse import quote
+
+from pydantic import Field, SecretStr, model_validator
+
+from healthd.model import FailureKind
+from healthd.runtime.web_address import ShownMasked
+from healthd.units import Duration
+from healthd.wording import shape
+from healthd_gates.sources.contract import Arms, SourceConfig, SourceContext
+from healthd_gates.sources.endpoint import Endpoint
+from healthd_gates.sources.windows import Query, Span, Windows, WindowsConfig
+from healthd_gates.sources.windows_api import WindowsApi
+from healthd_gates.sources.windows_source import WindowsSource
+
+_RESERVED = re.compile(r'([+\-=&|><!(){}\[\]^"~*?:\\/])')
+
+
+class ElasticsearchConfig(WindowsConfig):
+    """Documents that a query in Lucene's syntax finds, such as `service:shop AND version:$version AND status:>=500`:
+    healthd counts them.
+    """
+
+    has_values: ClassVar[bool] = False
+
+    kind: Literal["elasticsearch"]
+    url: Annotated[
+        str,
+        Field(
+            pattern=shape(r"^https?://[^\s?#]+$", "an address that begins with http:// or https://, without a query")
+        ),
+        ShownMasked(),
+    ]
+    """Address of the cluster."""
+    index: str = Field(pattern=shape(r"^[^\s/?#]+$", "the name of an index, alias, data stream, or a pattern of these"))
+    """Index, alias or data stream; `logs-shop-*` is several."""
+    time_field: str = "@timestamp"
+    """The field of a document's time."""
+    api_key: SecretStr | None = None
+    """An API key: the encoded one, or `id:key`."""
+    delay: Duration = 30.0
+    """Time after its end from which a window's numbers no longer change."""
+
+    @model_validator(mode="after")
+    def _one_way_to_log_in(self) -> Self:
+        if self.api_key is not None and (self.basic is not None or self.bearer is not None):
+            raise ValueError("api_key, basic and bearer are ways to say who asks: give one")
+        return self
+
+    def check_text(self, text: str) -> None:
+        if not text.strip():
+            raise ValueError("is no query: write service:shop AND status:>=500, or * for all")
+        if text.lstrip().startswith("{"):
+            raise ValueError("is JSON: write the query in Lucene's syntax, as in service:shop AND status:>=500")
+
+    def quote(self, value: str) -> str:
+        return _RESERVED.sub(r"\\\1", value)
+
+
+class Elasticsearch(WindowsSource):
+    """One gate's reader of a cluster."""
+
+    config_model: ClassVar[type[SourceConfig]] = ElasticsearchConfig
+
+    def __init__(self, config: ElasticsearchConfig, arms: Arms, context: SourceContext) -> None:
+        super().__init__(config, arms, context)
+        key = {} if config.api_key is None else {"Authorization": SecretStr(_authorization(config.api_key))}
+        self._endpoint = Endpoint(config.model_copy(update={"headers": {**config.headers, **key}}), context.redact)
+        self._api = WindowsApi("Elasticsearch", self._endpoint, context.clock, problem_of=_problem)
+        self._url = f"{config.url.rstrip('/')}/{quote(config.index, safe='*,-')}/_search"
+        self._field = config.time_field
+
+    async def ask(self, queries: Sequence[Query], span: Span) -> Mapping[Query, Windows]:
+        names = {f"q{number}": query for number, query in enumerate(queries)}
+        bounds = {"gte": span.start * 1000, "lt": span.end * 1000, "format": "epoch_millis"}
+        histogram = {"field": self._field, "fixed_interval": f"{span.window}s", "min_doc_count": 1}
+        body = {
+            "size": 0,
+            "track_total_hits": False,
+            "query": {"range": {self._field: bounds}},
+            "aggs": {
+                name: {
+                    "filter": {"query_string": {"query": query.text}},
+                    "aggs": {"windows": {"date_histogram": histogram}},
+                }
+                for name, query in names.items()
+            },
+        }
+        document = await self._api.call(self._url, body=body)
+        found = self._checked(document)
+        return {query: self._windows_of(found.get(name), span) for name, query in names.items()}
+
+    async def close(self) -> None:
+        await self._endpoint.close()
+
+    def _checked(self, document: Any) -> Mapping[str, Any]:
+        """Return the aggregations of a complete answer: one that lacks shards could hide errors as well as requests."""
+        try:
+            shards, is_late = document["_shards"], document["timed_out"]
+            total, failed = shards["total"], shards["failed"]
+        except (KeyError, TypeError):
+            raise self._api.unavailable(FailureKind.UNEXPECTED_RESPONSE, "an answer that is no search's") from None
+        if is_late or failed:
+            what = "timed out" if is_late else f"{failed} of {total} shards failed"
+            raise self._api.unavailable(FailureKind.UNEXPECTED_RESPONSE, f"a part is missing: {what}")
+        if not total:
+            raise self._api.unavailable(FailureKind.MISCONFIGURED, "no index has the name, or may be read by this key")
+        found = document.get("aggregations")
+        if not isinstance(found, dict):
+            raise self._api.unavailable(FailureKind.UNEXPECTED_RESPONSE, "an answer without aggregations")
+        return found
+
+    def _windows_of(self, found: Any, span: Span) -> Windows:
+        try:
+            pairs = [(int(each["key"]) // 1000, float(each["doc_count"])) for each in found["windows"]["buckets"]]
+        except (KeyError, TypeError, ValueError):
+            raise self._api.unavailable(FailureKind.UNEXPECTED_RESPONSE, "an aggregation without buckets") from None
+        return {start: count for start, count in pairs if start in range(span.start, span.end, span.window)}
+
+
+def _authorization(key: SecretStr) -> str:
+    text = key.get_secret_value()
+    return f"ApiKey {b64encode(text.encode()).decode() if ':' in text else text}"
+
+
+def _problem(document: Any) -> str | None:
+    error = document.get("error") if isinstance(document, dict) else None
+    if not isinstance(error, dict):
+        return str(error) if error else None
+    causes = error.get("root_cause")
+    first = causes[0] if isinstance(causes, list) and causes and isinstance(causes[0], dict) else error
+    return f"{first.get('type')}: {first.get('reason')}"

@@ -1,0 +1,179 @@
+"""The options of sources that count in closed windows of time, as services of telemetry do: they are late, and what
+they say of a window may change until it has been over for a while.
+
+`windows_source.py` turns the numbers into evidence, and each vendor's file asks for them.
+"""
+
+from __future__ import annotations
+
+import re
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from math import ceil
+from typing import ClassVar, Self
+
+from pydantic import Field, model_validator
+
+from healthd.units import Duration, show_duration
+from healthd_gates.sources.contract import Arm, Arms, Series
+from healthd_gates.sources.counters import Family
+from healthd_gates.sources.endpoint import HttpConfig
+from healthd_gates.sources.numbers import NumbersConfig
+from healthd_gates.sources.selectors import LatencyUnit, filled
+
+_PLACEHOLDER = re.compile(r"\$[a-zA-Z_]")
+_EDGE = re.compile(r"\$le\b")
+_UNITS = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Whole windows of time: from `start` up to, but without, `end`, each of `window` seconds. In seconds since
+    1970."""
+
+    start: int
+    end: int
+    window: int
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(range(self.start, self.end, self.window))
+
+    def __len__(self) -> int:
+        return len(range(self.start, self.end, self.window))
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A text with everything filled in, and whether it asks for counts or for a value."""
+
+    text: str
+    counts: bool = True
+
+
+Windows = Mapping[int, float]
+"""Numbers by the start of the window, in seconds since 1970. A window of which nothing was said is missing."""
+
+
+class WindowsConfig(NumbersConfig, HttpConfig):
+    """What sources that count in closed windows have in common."""
+
+    latency_is_missing: ClassVar[str] = "`latency`: name there what counts the requests that took at most `$le`"
+    resolution: ClassVar[int] = 1
+    """Seconds that the shortest window has; every window is a multiple of them."""
+    has_values: ClassVar[bool] = True
+    """True if it can be asked for numbers that are no counts."""
+
+    requests: str | None = None
+    """Counts the requests of a window, for criteria of error rate; without it, there are only those of criteria."""
+    errors: str | None = None
+    """Counts the failed requests of a window."""
+    latency: str | None = None
+    """Counts the requests of a window that took at most `$le`, which is each limit of the policy in turn."""
+    latency_unit: LatencyUnit = "s"
+    """Unit in which `$le` is written."""
+    edges: tuple[Duration, ...] = Field((), max_length=12)
+    """Further latencies to count at, beside the limits of the policy; each is a query more."""
+    up: str | None = None
+    """Counts what arrives of every version, and is above 0 while telemetry does: so that no traffic is known from no
+    telemetry."""
+    window: Duration = 60.0
+    """Length of a window: each is counted once, when it is over."""
+    delay: Duration = 60.0
+    """Time after its end from which a window's numbers no longer change."""
+    timeout: Duration = 10.0
+    """Timeout of one evaluation."""
+
+    @model_validator(mode="after")
+    def _windows_fit(self) -> Self:
+        if self.window < self.resolution or self.window % self.resolution or self.window > 3600:
+            text = show_duration(self.resolution)
+            raise ValueError(f"window: use a multiple of {text}, at most 1h")
+        if self.latency is not None:
+            if not self.texts:
+                raise ValueError("latency needs requests and errors beside it")
+            if not _EDGE.search(self.latency):
+                raise ValueError("latency: must count the requests that took at most $le, and has no $le")
+            self.check_text(_EDGE.sub("1", self.latency))
+        if self.up is not None:
+            self.check_text(self.up)
+        return self
+
+    @property
+    def texts(self) -> dict[Family, str]:
+        texts = {Family.REQUESTS: self.requests, Family.ERRORS: self.errors}
+        return {family: text for family, text in texts.items() if text is not None}
+
+    @property
+    def lateness(self) -> float:
+        return 2 * self.window + self.delay + 30.0
+
+    @property
+    def measures_latency(self) -> bool:
+        return self.latency is not None
+
+    @property
+    def measures_sums(self) -> bool:
+        return False
+
+    def depends_on_arm(self, text: str) -> bool:
+        return _PLACEHOLDER.search(_EDGE.sub("", text)) is not None
+
+    def check_value(self, text: str) -> None:
+        """Check a text that asks for a value. Raises ValueError."""
+        self.check_text(text)
+
+    def check_text_of(self, text: str, arms: Arms) -> None:
+        for name, arm in arms.named().items():
+            self.fill(_EDGE.sub("1", text), name, arm)
+
+    def check(self, arms: Arms) -> None:
+        super().check(arms)
+        for text in (self.latency, self.up):
+            if text is not None:
+                self.check_text_of(text, arms)
+
+    def check_series(self, series: Series) -> None:
+        for part, text in series.parts.items():
+            try:
+                if series.shape != "values":
+                    self.check_text(text)
+                elif self.has_values:
+                    self.check_value(text)
+                else:
+                    raise ValueError(f"a source of kind {self.kind} counts, and has no values")
+            except ValueError as error:
+                raise ValueError(f"{part}: {error}") from None
+        if series.shape == "events" and not self.shows_life(series):
+            raise ValueError(
+                "up: is needed, of the criterion or of the source: counts what arrives in any case, so that no events"
+                " are known from no telemetry"
+            )
+
+    def shows_life(self, series: Series) -> bool:
+        """True if something other than the events shows that telemetry arrives."""
+        return bool({"up", "requests"} & set(series.parts)) or self.up is not None or Family.REQUESTS in self.texts
+
+    def fill(self, text: str, name: str, arm: Arm) -> str:
+        """Return a text with an arm's values. Raises ArmError."""
+        return filled(text, name, arm, self.quote)
+
+    def quote(self, value: str) -> str:
+        """Return an arm's value as it stands in a text."""
+        return value
+
+    def latency_at(self, edge: float) -> str:
+        """Return the text that counts requests of at most `edge` seconds."""
+        return _EDGE.sub(f"{edge * _UNITS[self.latency_unit]:.10g}", self.latency or "")
+
+    @abstractmethod
+    def check_text(self, text: str) -> None:
+        """Check a text that counts. Raises ValueError, also for one that would give a rate."""
+
+    def first_after(self, at: float) -> int:
+        """Return the start of the first whole window after a time."""
+        return ceil(at / self.window) * int(self.window)
+
+    def closed_by(self, at: float) -> int:
+        """Return the end of the newest window that no longer changes."""
+        return int((at - self.delay) // self.window) * int(self.window)

@@ -1,0 +1,95 @@
+"""JSON calls of vendors of telemetry: their errors in their own words, and the pauses that they ask for."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping
+from math import ceil
+from typing import Any
+
+from healthd.http.retry_after import seconds_to_wait
+from healthd.model import FailureKind
+from healthd.runtime.clock import Clock
+from healthd_gates.sources.contract import SourceUnavailable
+from healthd_gates.sources.endpoint import STATUS_KINDS, Answer, Endpoint, place_of
+
+_PAUSE = 30.0  # seconds to wait where a vendor does not say how long
+_LONGEST_PAUSE = 900.0
+_SHOWN = 240
+
+
+def retry_after(headers: Mapping[str, str], now: float) -> float | None:
+    """Return the pause that Retry-After asks for."""
+    return seconds_to_wait(headers)
+
+
+class WindowsApi:
+    """One gate's calls of one vendor.
+
+    `pause_of` reads the pause from the headers of a 429, given the time, and `problem_of` what is wrong from the body
+    of an error.
+    """
+
+    def __init__(
+        self,
+        vendor: str,
+        endpoint: Endpoint,
+        clock: Clock,
+        pause_of: Callable[[Mapping[str, str], float], float | None] = retry_after,
+        problem_of: Callable[[Any], str | None] = lambda _: None,
+    ) -> None:
+        self._vendor, self._endpoint, self._clock = vendor, endpoint, clock
+        self._pause_of, self._problem_of = pause_of, problem_of
+        self._free_at = 0.0
+
+    async def call(
+        self, url: str, params: Mapping[str, str] | None = None, body: Any = None, *, with_headers: bool = False
+    ) -> Any:
+        """Return the JSON of an answer; with a body by POST. Raises SourceUnavailable."""
+        answer = await self._send(url, params, body)
+        document = await self._parsed(url, answer)
+        return (document, answer.headers) if with_headers else document
+
+    def unavailable(self, kind: FailureKind, text: str) -> SourceUnavailable:
+        return self._endpoint.unavailable(kind, f"{self._vendor}: {text[:_SHOWN]}")
+
+    def limited(self, pause: float | None) -> SourceUnavailable:
+        """Keep a pause, and return the outage that it is."""
+        seconds = min(_PAUSE if pause is None else max(pause, 1.0), _LONGEST_PAUSE)
+        self._free_at = self._clock.now().timestamp() + seconds
+        text = f"the limit of requests is reached, asked again in {ceil(seconds)} s: use a longer `window`"
+        return self.unavailable(FailureKind.RATE_LIMITED, text)
+
+    async def _send(self, url: str, params: Mapping[str, str] | None, body: Any) -> Answer:
+        now = self._clock.now().timestamp()
+        if 0 < self._free_at - now <= _LONGEST_PAUSE:
+            text = f"the limit of requests was reached, asked again in {ceil(self._free_at - now)} s"
+            raise self.unavailable(FailureKind.RATE_LIMITED, text)
+        answer = await self._endpoint.get(url, params, "application/json", body)
+        if answer.status == 429:
+            raise self.limited(self._pause_of(answer.headers, now))
+        return answer
+
+    async def _parsed(self, url: str, answer: Answer) -> Any:
+        try:
+            document = await asyncio.to_thread(json.loads, answer.body)
+        except (ValueError, RecursionError):
+            document = None
+        if 200 <= answer.status < 300:
+            if document is None:
+                text = f"{place_of(url)} did not answer with JSON"
+                raise self.unavailable(FailureKind.UNEXPECTED_RESPONSE, text)
+            return document
+        if 300 <= answer.status < 400:
+            self._endpoint.refuse_status(url, answer)
+        problem = self._problem_of(document) if document is not None else _plain(answer)
+        kind = STATUS_KINDS.get(answer.status, FailureKind.UNEXPECTED_RESPONSE)
+        raise self.unavailable(kind, f"{place_of(url)} answered {answer.status}" + (f": {problem}" if problem else ""))
+
+
+def _plain(answer: Answer) -> str | None:
+    """Return the text of an error that is no JSON and no page."""
+    if not answer.content_type.startswith("text/plain"):
+        return None
+    return " ".join(answer.body.decode(errors="replace").split())[:_SHOWN] or None

@@ -1,0 +1,276 @@
+"""Evidence from closed windows of counts: each window is counted once, when it no longer changes.
+
+A window is known when something arrived in it: requests, or what `up` counts. Windows of which nothing is known are no
+telemetry; they are asked for again, so that what arrives late is counted, until a later window is known.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from math import ceil, inf
+
+from healthd.model import FailureKind
+from healthd.units import show_duration
+from healthd_gates.domain.evidence import Counts, Events, Evidence, Histogram, Numbers, Stream, Values
+from healthd_gates.sources.arm_look import ArmLook, Standpoint, combined
+from healthd_gates.sources.contract import Arms, Cursor, Look, Series, SourceContext, SourceUnavailable
+from healthd_gates.sources.inspection import ArmInspection, Inspection
+from healthd_gates.sources.own_series import SeriesLook, with_streams
+from healthd_gates.sources.windows import Query, Span, Windows, WindowsConfig
+
+_LONGEST = 3 * 3600  # seconds that one evaluation reaches back at most
+_INSPECTED = 600  # seconds that an inspection shows to people, and no fewer windows than this
+_INSPECTED_WINDOWS = 3
+_NOTHING: Windows = {}
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """The queries of one arm for one thing: the whole, the part of it, latencies by their edge, a sign of life."""
+
+    whole: Query | None
+    part: Query | None = None
+    below: Mapping[float, Query] = field(default_factory=dict)
+    up: Query | None = None
+
+    @property
+    def queries(self) -> list[Query]:
+        return [each for each in (self.whole, self.part, *self.below.values(), self.up) if each is not None]
+
+
+Found = Mapping[Query, Windows]
+
+
+class WindowsSource(ABC):
+    """One gate's reader of closed windows."""
+
+    def __init__(self, config: WindowsConfig, arms: Arms, context: SourceContext) -> None:
+        self._windows, self._clock, self._arms = config, context.clock, arms.named()
+        self._edges = tuple(sorted({*context.edges, *config.edges})) if config.latency is not None else ()
+        self._series = context.series
+        self._own = {name: self._asked_of(name) for name in self._arms}
+        self._streams = {each.stream: {name: self._asked(each, name) for name in self._arms} for each in self._series}
+
+    @abstractmethod
+    async def ask(self, queries: Sequence[Query], span: Span) -> Found:
+        """Return the numbers of each query's windows. Raises SourceUnavailable."""
+
+    async def observe(self, since: Cursor | None) -> Look:
+        now = self._clock.now()
+        at = now.timestamp()
+        closed = self._windows.closed_by(at)
+        if since is None:
+            await self._find(Span(closed - self._length, closed, self._length))
+            first = combined({name: ArmLook(None, {}) for name in self._arms}, now, None)
+            start = self._windows.first_after(at)
+            place = {"next": dict.fromkeys(self._arms, start), "heard": at}
+            streams = {stream: {"next": dict.fromkeys(self._arms, start)} for stream in self._streams}
+            return replace(first, cursor={**first.cursor, **place, "asked": start, "streams": streams})
+        places = [since["next"], *(since["streams"].get(stream, since)["next"] for stream in self._streams)]
+        start = min(next_ for place in places for next_ in place.values())
+        start = max(start, closed - max(_LONGEST // self._length, 1) * self._length)
+        is_due = closed > since["asked"] and start < closed
+        span = Span(start, closed if is_due else start, self._length)
+        found = await self._find(span) if is_due else {}
+        return self._look(since, now, span, found, closed if is_due else since["asked"])
+
+    async def history(self, start: datetime, end: datetime, step: float) -> list[Evidence]:
+        """Return the evidence of every `step` seconds from `start` on, or of every window where these are longer."""
+        per_step = ceil(step / self._length)
+        length = per_step * self._length
+        begin = int(start.timestamp()) // self._length * self._length
+        last = min(int(end.timestamp()), self._windows.closed_by(self._clock.now().timestamp()))
+        steps = max(0, (last - begin) // length)
+        found = await self._find(Span(begin, begin + steps * length, self._length)) if steps else {}
+        past = list[Evidence]()
+        for place in range(steps):
+            span = Span(begin + place * length, begin + (place + 1) * length, self._length)
+            arms = {name: self._counts(asked, found, span)[0] for name, asked in self._own.items()}
+            streams = {each.stream: self._past(each, found, span) for each in self._series}
+            ended = start + timedelta(seconds=length * (place + 1))
+            past.append(Evidence(ended, length, arms["candidate"], arms.get("baseline"), streams=streams))
+        return past
+
+    async def inspect(self) -> Inspection:
+        """Return the newest windows."""
+        at = self._clock.now().timestamp()
+        closed = self._windows.closed_by(at)
+        seconds = max(_INSPECTED // self._length, _INSPECTED_WINDOWS) * self._length
+        span = Span(closed - seconds, closed, self._length)
+        found = await self._find(span)
+        arms, doubtful = dict[str, ArmInspection](), list[str]()
+        for name, asked in self._own.items():
+            counts, last = self._counts(asked, found, span)
+            numbers = dict[str, float]()
+            for each in self._series:
+                own = self._streams[each.stream][name]
+                for part, query in _parts_of(each, own):
+                    windows = found.get(query, _NOTHING)
+                    if windows:
+                        numbers[f"{each.stream}.{part}"] = (
+                            sum(windows.values()) if query.counts else windows[max(windows)]
+                        )
+                    else:
+                        doubtful.append(f"{name}: {each.stream}.{part}: nothing in {show_duration(seconds)}")
+            newest = at - last if last is not None else None
+            edges = (*self._edges, inf) if self._edges else ()
+            arms[name] = ArmInspection({}, newest, self._windows.window, edges, counts, float(seconds), numbers)
+            if asked.whole is not None and counts is None:
+                ago = show_duration(round(at - closed))
+                doubtful.append(f"{name}: nothing arrived in the {show_duration(seconds)} that ended {ago} ago")
+        return Inspection(arms, doubtful=tuple(doubtful))
+
+    @property
+    def _length(self) -> int:
+        return int(self._windows.window)
+
+    async def _find(self, span: Span) -> Found:
+        every = [asked for own in (self._own, *self._streams.values()) for asked in own.values()]
+        queries = tuple(dict.fromkeys(query for asked in every for query in asked.queries))
+        return await self.ask(queries, span) if queries else {}
+
+    def _look(self, since: Cursor, now: datetime, span: Span, found: Found, asked: int) -> Look:
+        at, before = now.timestamp(), Standpoint.from_json(since)
+        arms, next_, heard = dict[str, ArmLook](), dict(since["next"]), since["heard"]
+        for name, own in self._own.items():
+            counts, last = self._counts(own, found, _from(span, next_[name]))
+            missed = _unseen(own, found, _from(span, next_[name]), last)
+            arms[name] = ArmLook(counts, {}, missed)
+            if last is not None:
+                next_[name], heard = last, at
+        quiet = at - heard
+        if self._windows.texts and quiet > self._windows.lateness:
+            text = f"nothing arrived for {show_duration(round(quiet))}"
+            if self._windows.up is None:
+                text += ": name `up`, which tells no traffic from no telemetry"
+            silence = SourceUnavailable(FailureKind.TIMEOUT, text)
+            arms = {name: replace(arm, silence=silence) if arm.counts is None else arm for name, arm in arms.items()}
+        streams = {each.stream: self._stream(each, since, found, span) for each in self._series}
+        cursor = {"next": next_, "heard": heard, "asked": asked}
+        main = self._main(arms, now, before, cursor)
+        return with_streams(main, streams, {**since, **cursor, "at": at}, now)
+
+    def _main(
+        self, arms: Mapping[str, ArmLook], now: datetime, before: Standpoint, cursor: Cursor
+    ) -> Look | SourceUnavailable:
+        if not self._windows.texts:
+            seconds = max(now.timestamp() - before.at, 0.001)
+            stands = Standpoint(before.began, now.timestamp(), {}).to_json()
+            return Look(Evidence(now, seconds), {**stands, **cursor})
+        try:
+            look = combined(arms, now, before)
+        except SourceUnavailable as outage:
+            return outage
+        return replace(look, cursor={**look.cursor, **cursor})
+
+    def _stream(self, series: Series, since: Cursor, found: Found, span: Span) -> SeriesLook:
+        next_ = dict(since["streams"].get(series.stream, since)["next"])
+        numbers, gaps = dict[str, Numbers | None](), 0
+        for name, asked in self._streams[series.stream].items():
+            part = _from(span, next_[name])
+            numbers[name], last = self._numbers(series, asked, found, part)
+            gaps += _unseen(asked, found, part, last)
+            next_[name] = next_[name] if last is None else last
+        return SeriesLook(Stream(numbers["candidate"], numbers.get("baseline"), gaps), {"next": next_})
+
+    def _numbers(self, series: Series, asked: _Asked, found: Found, span: Span) -> tuple[Numbers | None, int | None]:
+        """Return an arm's numbers for a criterion, and up to when they are known."""
+        if series.shape == "values":
+            assert asked.whole is not None
+            windows = {start: value for start, value in found.get(asked.whole, _NOTHING).items() if start in set(span)}
+            if not windows:
+                return None, None
+            newest = max(windows)
+            return Values((windows[newest],)), newest + span.window
+        last = _known_until(asked, found, span)
+        if last is None:
+            return None, None
+        part = replace(span, end=last)
+        whole, bad = _total(asked.whole, found, part), _total(asked.part, found, part)
+        if series.shape == "counts":
+            return Counts(whole, bad), last
+        return Events(bad, whole if "requests" in series.parts else None, None, float(last - span.start)), last
+
+    def _counts(self, asked: _Asked, found: Found, span: Span) -> tuple[Counts | None, int | None]:
+        last = _known_until(asked, found, span) if asked.whole is not None else None
+        if last is None:
+            return None, None
+        part = replace(span, end=last)
+        requests = _total(asked.whole, found, part)
+        latency = None
+        if self._edges:
+            below = [min(_total(asked.below[edge], found, part), requests) for edge in self._edges]
+            below = [max(below[: place + 1]) for place in range(len(below))]
+            counts = [high - low for low, high in zip([0.0, *below], [*below, requests], strict=False)]
+            latency = Histogram((*self._edges, inf), tuple(counts))
+        return Counts(requests, _total(asked.part, found, part), latency), last
+
+    def _past(self, series: Series, found: Found, span: Span) -> Stream:
+        both = self._streams[series.stream].items()
+        numbers = {name: self._numbers(series, asked, found, span)[0] for name, asked in both}
+        return Stream(numbers["candidate"], numbers.get("baseline"))
+
+    def _asked_of(self, name: str) -> _Asked:
+        config = self._windows
+        if config.requests is None or config.errors is None:
+            return _Asked(None)
+        below = {edge: self._query(config.latency_at(edge), name) for edge in self._edges}
+        return _Asked(self._query(config.requests, name), self._query(config.errors, name), below, self._up(None, name))
+
+    def _asked(self, series: Series, name: str) -> _Asked:
+        parts = {part: self._query(text, name, counts=series.shape != "values") for part, text in series.parts.items()}
+        up = parts.get("up") or self._up(series, name)
+        if series.shape == "values":
+            return _Asked(parts["value"])
+        if series.shape == "counts":
+            bad = parts.get("bad") or parts["good"]
+            return _Asked(parts["of"], bad, up=up)
+        return _Asked(parts.get("requests"), parts["events"], up=up)
+
+    def _up(self, series: Series | None, name: str) -> Query | None:
+        """Return what shows that telemetry arrives, beside the numbers themselves."""
+        if self._windows.up is not None:
+            return self._query(self._windows.up, name)
+        if series is not None and "requests" not in series.parts and self._windows.requests is not None:
+            return self._query(self._windows.requests, name)
+        return None
+
+    def _query(self, text: str, name: str, *, counts: bool = True) -> Query:
+        return Query(self._windows.fill(text, name, self._arms[name]), counts)
+
+
+def _from(span: Span, start: int) -> Span:
+    """Return the windows of a span that begin at `start` or later."""
+    return replace(span, start=min(max(span.start, start), span.end))
+
+
+def _known_until(asked: _Asked, found: Found, span: Span) -> int | None:
+    """Return the end of the newest window in which anything arrived; None if there is none."""
+    known = [start for start in span if _is_known(asked, found, start)]
+    return known[-1] + span.window if known else None
+
+
+def _is_known(asked: _Asked, found: Found, start: int) -> bool:
+    return any(found.get(query, _NOTHING).get(start, 0.0) > 0 for query in asked.queries)
+
+
+def _unseen(asked: _Asked, found: Found, span: Span, last: int | None) -> int:
+    """Return of how many windows up to the last known one nothing is known although `up` would show it."""
+    if asked.up is None or last is None:
+        return 0
+    return sum(not _is_known(asked, found, start) for start in replace(span, end=last))
+
+
+def _total(query: Query | None, found: Found, span: Span) -> float:
+    windows = found.get(query, _NOTHING) if query is not None else _NOTHING
+    return sum(windows.get(start, 0.0) for start in span)
+
+
+def _parts_of(series: Series, asked: _Asked) -> list[tuple[str, Query]]:
+    whole = next((part for part in ("of", "requests", "value") if part in series.parts), None)
+    part = next((part for part in ("bad", "good", "events") if part in series.parts), None)
+    pairs = ((whole, asked.whole), (part, asked.part))
+    return [(name, query) for name, query in pairs if name is not None and query is not None]
