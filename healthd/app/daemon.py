@@ -13,11 +13,12 @@ import io
 import os
 import sys
 from collections import deque
+from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
 from importlib import import_module
 from pathlib import Path
 from traceback import format_tb
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from aiohttp import web
@@ -151,7 +152,7 @@ class Daemon:
 
     async def _load_gates(self) -> dict[str, Work]:
         try:
-            await _import("healthd.app.gates")
+            await _import("healthd.app.gates", lambda gates: gates.load())
             return {"gates": self._build_gates().gates.run}
         except Exception:
             self._failed("start")
@@ -338,10 +339,10 @@ class Daemon:
             self.systemd.alive()
 
 
-async def _import(module: str) -> None:
-    """Import a module beside the event loop. Raises whatever it raises."""
+async def _import(module: str, then: Callable[[Any], None] = lambda _: None) -> None:
+    """Import a module beside the event loop, and what it needs later. Raises whatever it raises."""
     try:
-        await in_daemon_thread(lambda: import_module(module), name=f"import {module}")
+        await in_daemon_thread(lambda: then(import_module(module)), name=f"import {module}")
     except SystemExit as error:  # of somebody's package
         raise ImportError(f"{module} wants to end the process") from error
 

@@ -8,6 +8,7 @@ from aiohttp import web
 
 from healthd.app.health import Health
 from healthd.app.rest import Rest
+from healthd_gates import hooks
 from healthd_gates.app import Gates
 from healthd_gates.domain.gate import Gate
 from healthd_gates.engine import notifications as gate_news
@@ -16,6 +17,11 @@ from healthd_gates.pages.gate_history import GateHistories
 from healthd_gates.pages.page import GatePage
 from healthd_gates.pages.recent import RecentGates
 from healthd_gates.router import GateApi
+
+
+def load() -> None:
+    """Import what `GatePart` would import when it is built, in the event loop."""
+    hooks.load()
 
 
 class GatePart:

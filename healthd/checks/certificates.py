@@ -4,18 +4,18 @@
 from __future__ import annotations
 
 import ssl
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from healthd.model import Observed
-
-if TYPE_CHECKING:
-    from cryptography import x509
 
 _RENEWED, _LATEST_RENEWAL = 1 / 5, timedelta(days=30)
 _EMERGENCY, _LATEST_EMERGENCY = 1 / 20, timedelta(days=7)
 _DER = 2  # ENCODING_DER of the `_ssl` module
+
+time.strptime("1", "%S")  # imports what reads dates now rather than at the first of a certificate, in the event loop
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,33 +81,18 @@ def _chain(tls: ssl.SSLObject | ssl.SSLSocket, *, verified: bool) -> dict[bytes,
 
 
 def _expiry(certificate: Any) -> Expiry:
-    """Return expiry and name of a certificate. One that OpenSSL trusts and a stricter parser refuses, such as a name
-    with letters that its type does not allow, is read by OpenSSL: old appliances have such, and the dates are what
+    """Return expiry and name of a certificate as OpenSSL reads it. A stricter parser refuses some that OpenSSL trusts,
+    such as a name with letters that its type does not allow: old appliances have such, and the dates are what
     matters."""
-    from cryptography import x509  # loaded for the first certificate: it takes 12 MB
-
-    try:
-        known = x509.load_der_x509_certificate(certificate.public_bytes(_DER))
-        end = known.not_valid_after_utc
-        return Expiry(end, _name(known), end - known.not_valid_before_utc)
-    except ValueError:
-        told = certificate.get_info()
-        begins, ends = (ssl.cert_time_to_seconds(told[key]) for key in ("notBefore", "notAfter"))
-        names = [value for part in told.get("subject", ()) for key, value in part if key == "commonName"]
-        lifetime = timedelta(seconds=ends - begins)
-        return Expiry(datetime.fromtimestamp(ends, UTC), names[0] if names else "without a name", lifetime)
+    told = certificate.get_info()
+    begins, ends = (ssl.cert_time_to_seconds(told[key]) for key in ("notBefore", "notAfter"))
+    return Expiry(datetime.fromtimestamp(ends, UTC), _name(told), timedelta(seconds=ends - begins))
 
 
-def _name(certificate: x509.Certificate) -> str:
+def _name(told: dict[str, Any]) -> str:
     """Return its common name; without one, as authorities leave it out by now, the first name that it is valid for."""
-    from cryptography import x509
-
-    names = certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
-    if names:
-        return str(names[0].value)
-    try:
-        alternatives = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except (x509.ExtensionNotFound, ValueError):
-        alternatives = None
-    first = next(iter(alternatives or ()), None)
-    return str(first.value) if first is not None else certificate.subject.rfc4514_string() or "without a name"
+    subject = [(key, value) for part in told.get("subject", ()) for key, value in part]
+    common = (value for key, value in subject if key == "commonName")
+    valid_for = (str(value).strip() for _, value in told.get("subjectAltName", ()))
+    rest = (f"{key}={value}" for key, value in subject)
+    return next(common, None) or next(valid_for, None) or ",".join(rest) or "without a name"

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterable
 from typing import Annotated, ClassVar, Literal, Self
 
+import dns.asyncbackend
 import dns.asyncresolver
 import dns.exception
 import dns.name
@@ -24,6 +25,7 @@ from pydantic import AfterValidator, model_validator
 from healthd.checks.contract import CheckConfig, CheckContext
 from healthd.model import FailureKind, Observed, Result
 
+dns.asyncbackend.set_default_backend("asyncio")  # imported now rather than by the first probe, in the event loop
 Record = Literal["A", "AAAA", "CAA", "CNAME", "MX", "NS", "PTR", "SOA", "SRV", "TXT"]
 
 

@@ -10,13 +10,13 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pymongo import ReadPreference, ReturnDocument, WriteConcern
 
 from healthd.checks import mongodb_client as mongodb
 from healthd.checks.contract import CheckConfig, CheckContext
 from healthd.checks.database import DatabaseConfig, Require
-from healthd.checks.mongodb_driver import Driver
+from healthd.checks.mongodb_driver import Driver, load
 from healthd.model import FailureKind, Result, Status
 from healthd.units import Duration, show_duration
 from healthd.wording import shape
@@ -42,6 +42,15 @@ class MongoDBConfig(DatabaseConfig):
     secondary only reads it."""
     driver: Driver = Driver.PYMONGO
     """Driver: `pymongo` is the asynchronous client of PyMongo, `motor` the one before it, which is past its end."""
+
+    @field_validator("driver")
+    @classmethod
+    def _is_installed(cls, driver: Driver) -> Driver:
+        try:
+            load(driver)
+        except ImportError as error:
+            raise ValueError(f"cannot be loaded: {error}; leave it out, or install {driver}") from None
+        return driver
 
 
 class MongoDB:

@@ -22,7 +22,7 @@ from healthd.addresses.mongodb import read_mongodb
 from healthd.addresses.words import split
 from healthd.checks.database import checked_uri, first_line
 from healthd.checks.failures import classify
-from healthd.checks.mongodb_driver import Driver, connect, drop
+from healthd.checks.mongodb_driver import Driver, connect, drop, load_resolver
 from healthd.checks.refused import in_words
 from healthd.model import FailureKind, Result
 from healthd.runtime.authority import authority_of
@@ -58,6 +58,8 @@ def _readable(uri: SecretStr) -> SecretStr:
         raise ValueError("names no host: write mongodb://host/database or mongodb+srv://host/database")
     if uri.get_secret_value().startswith("mongodb+srv:") and ("," in hosts or ":" in hosts):
         raise ValueError("mongodb+srv:// takes one host without a port: its DNS records name the members")
+    if uri.get_secret_value().startswith("mongodb+srv:"):
+        load_resolver()
     text, _ = read_mongodb(uri.get_secret_value())
     try:
         if text.startswith("mongodb://"):  # the other form is known only after a lookup

@@ -19,6 +19,20 @@ class Driver(StrEnum):
 _closing: set[asyncio.Task[None]] = set()
 
 
+def load(driver: Driver) -> None:
+    """Import a driver, so that the first probe does not, in the event loop. Raises ImportError."""
+    if driver is Driver.MOTOR:
+        import motor.motor_asyncio  # noqa: F401
+
+
+def load_resolver() -> None:
+    """Import what both drivers resolve mongodb+srv:// with, for the same reason."""
+    import dns.asyncbackend
+    import dns.asyncresolver
+
+    dns.asyncbackend.set_default_backend("asyncio")
+
+
 def connect(driver: Driver, uri: str, **options: Any) -> Any:
     """Return a client, which connects when it is first asked. Raises PyMongoError."""
     if driver is Driver.MOTOR:

@@ -25,6 +25,7 @@ from healthd.journal.errors import CALLERS_OWN, JournalError, JournalGoneError, 
 from healthd.journal.migrate import Branch
 from healthd.journal.sqlite_files import SQLiteFiles
 from healthd.runtime.clock import Clock
+from healthd.runtime.daemon_thread import in_daemon_thread
 
 __all__ = ["Database", "JournalError"]
 _log = structlog.get_logger(__name__)
@@ -200,15 +201,17 @@ class Database:
                 _log.warning(
                     "journal file missing, empty journal begun", missing=str(self._place.path), log_kept=str(kept)
                 )
-            opened = engines.sqlite(self._place)
-        else:
-            opened = engines.postgresql(self._place)
+        # They import drivers: in a thread, so that a file system that hangs stops nothing but the journal.
+        opened = await in_daemon_thread(self._engines_of_place, name="journal")
         try:
             await self._upgrade_once_free(opened)
         except BaseException:
             await opened.dispose()
             raise
         return opened
+
+    def _engines_of_place(self) -> Engines:
+        return engines.sqlite(self._place) if isinstance(self._place, SQLiteFiles) else engines.postgresql(self._place)
 
     async def _upgrade_once_free(self, opened: Engines) -> None:
         """Upgrade, with retries while the file is busy. SQLite switches to a write-ahead log only while no other

@@ -42,11 +42,10 @@ class Engines:
 
 
 def postgresql(address: PostgreSQLAddress) -> Engines:
-    """Return one pool for reads and writes. Nothing is connected yet."""
+    """Return one pool for reads and writes. Nothing is connected yet. Imports the driver."""
+    import asyncpg
 
     async def connect(**_options: Any) -> Any:
-        import asyncpg
-
         if address.files and (missing := await asyncio.to_thread(address.missing_file)) is not None:
             raise JournalError(missing)
         return await asyncpg.connect(
@@ -77,7 +76,7 @@ def _unnamed() -> dict[str, Any]:
 
 
 def sqlite(files: SQLiteFiles) -> Engines:
-    """Return engines with one writer: callers queue in the pool, not in SQLite's busy handler."""
+    """Return engines with one writer: callers queue in the pool, not in SQLite's busy handler. Imports the driver."""
     writer = _sqlite(files, 1, "BEGIN IMMEDIATE")
     return Engines(writer, _sqlite(files, _CONNECTIONS // 2, "BEGIN"))
 

@@ -8,6 +8,8 @@ aiohttp) looks names up through it.
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures.thread  # noqa: F401 - asyncio would import it in the loop, where that may block
+import encodings.idna  # noqa: F401 - and socket this
 import socket
 import threading
 from collections.abc import Coroutine

@@ -4,6 +4,9 @@ of `config.any_hook`, a test and a section in the docs.
 
 from __future__ import annotations
 
+from contextlib import suppress
+from importlib import import_module
+
 from healthd_gates.config.any_hook import HOOKS
 from healthd_gates.hooks.dialect import Dialect
 
@@ -16,3 +19,11 @@ def known_kinds() -> list[str]:
 def find_kind(kind: str) -> type[Dialect]:
     """Return the class of a kind. Raises UnknownKindError, or ImportError when it cannot be loaded."""
     return HOOKS.find(kind)
+
+
+def load() -> None:
+    """Import the modules of every dialect; those of a package that cannot be loaded are reported when it is used."""
+    for kind in known_kinds():
+        with suppress(ImportError):
+            find_kind(kind)
+    import_module(f"{__name__}.github.callback")
