@@ -11,8 +11,6 @@ from typing import Any
 
 from tests.servers.kubernetes import Api
 
-_NO_PODS: dict[str, int] = {}
-
 
 class Revisions:
     """The controllers of StatefulSets and DaemonSets behind one API. Pods of the templates whose image ends in `bad` do
@@ -20,40 +18,40 @@ class Revisions:
 
     def __init__(self, api: Api) -> None:
         self._api = api
-        self._pods: dict[str, dict[str, int]] = {}
-        """By workload the number of pods that each revision has."""
+        self._pods: dict[str, list[str]] = {}
+        """By workload the revision of each pod, in their order."""
 
     def act(self) -> None:
         for kind in ("statefulsets", "daemonsets"):
             for path in self._api.paths(kind):
-                self._see(path, self._api.get(path), kind)
+                self._see(path, self._api.get(path), is_ordered=kind == "statefulsets")
 
-    def _see(self, path: str, owner: dict[str, Any], kind: str) -> None:
-        name = self._use(path, owner)
-        pods = self._pods.setdefault(path, {name: owner["spec"].get("replicas", 1)})
-        wanted, strategy = owner["spec"].get("replicas", 1), owner["spec"].get("updateStrategy", {})
-        kept = strategy.get("rollingUpdate", {}).get("partition", 0)
-        bad = {each: self._is_bad(path, each) for each in pods}
-        is_new = owner.get("status", {}).get("observedGeneration") != owner["metadata"]["generation"]
-        # In order: a pod that is not ready is waited for, whatever its revision.
-        waits = kind == "statefulsets" and any(count and bad[each] for each, count in pods.items())
-        old = next((each for each, count in pods.items() if count and each != name), None)
-        stays = strategy.get("type") == "OnDelete" or pods.get(name, 0) >= wanted - kept
-        if old is not None and not (is_new or waits or stays):
-            pods[old] -= 1
-            pods[name] = pods.get(name, 0) + 1
-            bad[name] = self._is_bad(path, name)
-        ready = sum(count for each, count in pods.items() if not bad.get(each))
-        updated, total = pods.get(name, 0), sum(pods.values())
-        if kind == "statefulsets":
+    def _see(self, path: str, owner: dict[str, Any], *, is_ordered: bool) -> None:
+        name, had = self._use(path, owner), owner.get("status", {})
+        pods = self._pods.setdefault(path, [name] * owner["spec"].get("replicas", 1))
+        if had.get("observedGeneration") == owner["metadata"]["generation"]:
+            self._replace(path, owner["spec"].get("updateStrategy", {}), name, pods, is_ordered=is_ordered)
+        updated, ready = pods.count(name), sum(not self._is_bad(path, each) for each in pods)
+        if is_ordered:
+            complete = updated == ready == len(pods)
             counts = {"updatedReplicas": updated, "readyReplicas": ready}
-            status = {"replicas": total, "availableReplicas": ready, "updateRevision": name}
+            status = {"replicas": len(pods), "availableReplicas": ready, "updateRevision": name}
+            status["currentRevision"] = name if complete else had.get("currentRevision", name)
         else:
             counts = {"updatedNumberScheduled": updated, "numberAvailable": ready}
-            status = {"desiredNumberScheduled": total, "currentNumberScheduled": total, "numberReady": ready}
+            status = {"desiredNumberScheduled": len(pods), "currentNumberScheduled": len(pods), "numberReady": ready}
         status |= {each: count for each, count in counts.items() if count}
         status["observedGeneration"] = owner["metadata"]["generation"]
         self._api.put(path, {**self._api.get(path), "status": status})
+
+    def _replace(self, path: str, strategy: dict[str, Any], name: str, pods: list[str], *, is_ordered: bool) -> None:
+        """One pod, from the last to the partition. In order: one that is not ready is waited for, whatever its
+        revision."""
+        waits = is_ordered and any(self._is_bad(path, each) for each in pods)
+        kept = strategy.get("rollingUpdate", {}).get("partition", 0)
+        old = [number for number, each in enumerate(pods) if each != name and number >= kept]
+        if old and not waits and strategy.get("type") != "OnDelete":
+            pods[old[-1]] = name
 
     def _use(self, path: str, owner: dict[str, Any]) -> str:
         """The revision of the template, which gets the highest number, also where it is used again."""

@@ -28,13 +28,13 @@ class _Pods(NamedTuple):
 
 
 def controller_revision_history(owner: Object, matching: Sequence[Object]) -> History:
-    """Return the history of a StatefulSet or DaemonSet. Its present template has the highest number: a revision that is
-    used again gets a new one."""
-    found = [
-        Revision(each["revision"], _template(each), each["metadata"].get("annotations") or {})
-        for each in owned_by(owner, matching)
-    ]
-    return History(found, max((each.number for each in found), default=0))
+    """Return the history of a StatefulSet or DaemonSet."""
+    return History(
+        [
+            Revision(each["revision"], _template(each), each["metadata"].get("annotations") or {})
+            for each in owned_by(owner, matching)
+        ]
+    )
 
 
 def look_at_stateful_set(
@@ -55,12 +55,12 @@ def _look(
     owner: Object, path: str, history: History, versions: Versions, key: str, count: Callable[[Object], _Pods]
 ) -> ActionResult | Move | Waiting:
     template = owner["spec"]["template"]
-    if not progress.is_seen(owner):
-        return _UNSEEN  # the present revision may not have its number yet
     if versions.runs_candidate(template):
         return undo(owner, path, history, versions, key)
     if not is_back(owner, versions, key):
         return not_the_candidate(template, versions)
+    if not progress.is_seen(owner):
+        return _UNSEEN
     return _came_back(owner, versions.shown(template), count(owner))
 
 
@@ -73,13 +73,19 @@ def _came_back(owner: Object, runs: str, pods: _Pods) -> ActionResult | Waiting:
             says = f"it is to run {runs}, and {left} pods are older: by its strategy OnDelete somebody must delete them"
             return ActionResult(Ending.REFUSED, says)
         kept = (strategy.get("rollingUpdate") or {}).get("partition") or 0
-        if pods.updated >= pods.wanted - kept and kept:
+        if kept and pods.updated >= pods.wanted - kept and not _was_a_canary(owner):
             says = f"it is to run {runs}, and its partition of {kept} keeps {left} pods as they are: set it to 0"
             return ActionResult(Ending.REFUSED, says)
         return Waiting(f"it goes back to {runs}: {pods.updated} of {pods.wanted} pods are new{_held_up(owner, pods)}")
     if pods.available < pods.wanted:
         return Waiting(f"it goes back to {runs}: {pods.available} of {pods.wanted} pods are available")
     return ActionResult(Ending.DONE, f"nothing to do: it runs {runs} already")
+
+
+def _was_a_canary(owner: Object) -> bool:
+    """True if the pods below the partition of a StatefulSet never left the version that it goes back to."""
+    status = owner.get("status") or {}
+    return bool(status.get("currentRevision")) and status["currentRevision"] == status.get("updateRevision")
 
 
 def _held_up(owner: Object, pods: _Pods) -> str:

@@ -38,11 +38,10 @@ class Revision(NamedTuple):
 
 
 class History(NamedTuple):
-    """The revisions of one workload; `now` is the number of the present one, and `restores_annotations` is true where
-    an undo brings back those of the revision, as kubectl does for a Deployment alone."""
+    """The revisions of one workload, the present one among them once a controller has seen it. An undo brings back the
+    annotations of a revision where `restores_annotations` is true, as kubectl does for a Deployment alone."""
 
     revisions: Sequence[Revision]
-    now: int
     restores_annotations: bool = False
 
 
@@ -63,7 +62,7 @@ def replica_set_history(owner: Object, replica_sets: Sequence[Object], revision:
         Revision(_number(each, revision), each["spec"]["template"], _annotations(each))
         for each in owned_by(owner, replica_sets)
     ]
-    return History(found, _number(owner, revision), revision == DEPLOYMENT_REVISION)
+    return History(found, revision == DEPLOYMENT_REVISION)
 
 
 def look_at_deployment(
@@ -142,12 +141,16 @@ def _restored(owner: Object, history: History, earlier: Revision) -> dict[str, s
 
 
 def _earlier(history: History, versions: Versions) -> Revision | ActionResult:
-    """Return the latest revision before this one that runs the baseline, or else one that runs neither the candidate
-    nor a version in quarantine."""
+    """Return the latest revision that runs the baseline, or else one that runs neither the candidate nor a version in
+    quarantine.
+
+    The numbers say which is the latest, and not which are earlier: a controller numbers ReplicaSets first and the
+    workload later, so that the history may be older or newer than the workload that was read.
+    """
     past = [
         each
         for each in sorted(history.revisions, key=lambda each: -each.number)
-        if 0 < each.number < history.now and not versions.runs_candidate(each.template)
+        if each.number > 0 and not versions.runs_candidate(each.template)
     ]
     for each in past:
         if versions.runs_baseline(each.template):

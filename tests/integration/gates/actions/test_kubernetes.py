@@ -166,6 +166,22 @@ async def test_a_deployment_goes_back_to_the_baselines_revision(api: Api, kubeco
     assert after["status"]["availableReplicas"] == 1
 
 
+@pytest.mark.parametrize(("owner", "baseline"), [("2", "3"), ("2", "2")], ids=["newer", "older"])
+async def test_a_history_of_another_moment_than_the_deployment(tmp_path: Path, owner: str, baseline: str) -> None:
+    """The controller has numbered the ReplicaSets and not the Deployment yet, or neither: somebody has just gone back,
+    or the candidate has just come. The baseline is found all the same, and nothing older comes back in its place."""
+    async with kubernetes.running() as api:  # no controller acts
+        put_revisions(api, "0.9", "1.0", "2.0")
+        found = api.get(DEPLOYMENT)
+        api.put(DEPLOYMENT, {**found, "metadata": {**found["metadata"], "annotations": {REVISION: owner}}})
+        path = f"{REPLICA_SETS}/api-h2"
+        old = api.get(path)
+        api.put(path, {**old, "metadata": {**old["metadata"], "annotations": {REVISION: baseline}}})
+        api.remove(f"{REPLICA_SETS}/api-h3")
+        told = await described(action(api.kubeconfig(tmp_path), deployment="api"), order())
+        assert told == f"Deployment shop/api: would go back to revision {baseline} (1.0)"
+
+
 async def test_a_deployment_is_not_rolled_back_twice(api: Api, kubeconfig: Path) -> None:
     """After a crash between the change and its being stored, or when a person was faster: an undo of the undo would
     bring the candidate back."""

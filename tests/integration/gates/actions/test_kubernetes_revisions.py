@@ -116,6 +116,15 @@ async def test_pods_that_stay_by_its_strategy_are_told(
     assert api.get(path_of("statefulset"))["spec"]["template"] == template("1.0")
 
 
+async def test_a_canary_by_partition_goes_back(api: Api, controllers: Revisions, kubeconfig: Path) -> None:
+    """Its partition keeps the pods of the baseline, and nobody is called."""
+    come_through(api, controllers, "statefulset", "1.0")
+    come_through(api, controllers, "statefulset", "2.0", **KEPT)
+    assert api.get(path_of("statefulset"))["status"]["updatedReplicas"] == 1
+    outcome = await tried(action(kubeconfig, statefulset="api"), order())
+    assert outcome.ending is Ending.DONE, outcome.detail
+
+
 async def test_a_pod_of_the_candidate_that_holds_up_the_others_is_told(
     api: Api, controllers: Revisions, kubeconfig: Path
 ) -> None:
