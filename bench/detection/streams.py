@@ -1,6 +1,6 @@
 """Simulated traffic of two versions: counts an interval, with everything that real telemetry does to them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from math import erf, exp, inf, log, sqrt
@@ -194,9 +194,14 @@ def _latencies(
 
 def _buckets(requests: Array, factor: Array, rng: np.random.Generator) -> Array:
     """Log-normal latencies, median 200 ms times `factor`, counted in buckets."""
-    scales, place = np.unique(factor, return_inverse=True)
+    return lognormal(requests, _MEDIAN * factor, EDGES, rng)
+
+
+def lognormal(requests: Array, median: Array, edges: Sequence[float], rng: np.random.Generator) -> Array:
+    """Latencies of this median in seconds, counted in buckets."""
+    scales, place = np.unique(median, return_inverse=True)
     below = np.array(
-        [[0.5 * (1 + erf(log(edge / (_MEDIAN * scale)) / _SIGMA / sqrt(2))) for edge in EDGES[:-1]] for scale in scales]
+        [[0.5 * (1 + erf(log(edge / scale) / _SIGMA / sqrt(2))) for edge in edges[:-1]] for scale in scales]
     )
     parts = np.diff(np.pad(below, ((0, 0), (1, 0))), append=1.0, axis=1)
     return rng.multinomial(np.nan_to_num(requests).astype(int), parts[place]).astype(float)

@@ -16,20 +16,26 @@ from bench.detection.vectorised.mixtures import (
     safe_below,
     safe_ratio,
 )
-from healthd_gates.judge import exceedance, processes, recurrence, refutation
+from healthd_gates.judge import deterioration, exceedance, processes, recurrence, refutation
+from healthd_gates.judge.rules import Comparison
 
 
 class LimitHarm:
     """ "The rate is at most `limit`"."""
 
-    def __init__(self, runs: int, limit: float, horizon: int, times: Sequence[float] = processes._HARM_TIMES) -> None:
+    def __init__(
+        self, runs: int, limit: float | Array, horizon: int, times: Sequence[float] = processes._HARM_TIMES
+    ) -> None:
+        """Set up the bets; with a limit for each run each is low enough for all of them."""
         self._limit = limit
-        self._times = np.array([*(k for k in times if k * limit < 0.999), 0.999 / limit])
-        self._mixture = OnsetMixture(runs, horizon, [1 / self._times.size] * self._times.size)
+        given = [k for k in times if k * np.max(limit) < 0.999]
+        last = np.broadcast_to(0.999 / np.asarray(limit), (runs,))[:, None]
+        self._times = np.column_stack((np.tile(given, (runs, 1)), last))
+        self._mixture = OnsetMixture(runs, horizon, [1 / (len(given) + 1)] * (len(given) + 1))
 
-    def step(self, own: Counts, odds: Array, cap: Array) -> None:
+    def step(self, own: Counts, odds: Array, cap: Array, mask: Mask | None = None) -> None:
         log_es = harm_above(own.y, own.m, self._limit, self._times, odds)
-        self._mixture.step(np.minimum(cap[:, None], log_es), own.here)
+        self._mixture.step(np.minimum(cap[:, None], log_es), own.here if mask is None else own.here & mask)
 
     @property
     def log_e(self) -> Array:
@@ -105,6 +111,47 @@ class Refutation:
             due = np.where(self._run[0] > 0, self._calm[0] * self._run[1] / self._run[0], 0.0)
         few = self._calm[1] <= np.minimum(refutation._PART * due, due - refutation._SIGMAS * np.sqrt(due) + 1)
         return np.asarray((due >= refutation._FEWEST) & few & (self._gains.max(axis=1) > strong))
+
+
+class Deterioration:
+    """ "The rate is at most so many times what it was before", of the runs whose past says less than the limit."""
+
+    def __init__(self, comparison: Comparison, limit: float, horizon: int, past: tuple[Array, Array], seconds: float):
+        usual = np.array([self._usual(m, y, seconds) for m, y in zip(*past, strict=True)])
+        allowed = np.maximum(comparison.floor, comparison.tolerated * usual)
+        self.decides = allowed < limit
+        self._allowed = np.where(self.decides, allowed, limit)
+        self._cold = deterioration._COLD_TIMES * allowed < limit
+        cold = np.where(self._cold, deterioration._COLD_TIMES * allowed, limit)
+        runs = usual.size
+        self._lasting, self._early = LimitHarm(runs, self._allowed, horizon), LimitHarm(runs, cold, horizon)
+        self._recent: list[tuple[Array, Array]] = []
+
+    @staticmethod
+    def _usual(m: Array, y: Array, seconds: float) -> float:
+        known = [(a, b, seconds) for a, b in zip(m.tolist(), y.tolist(), strict=True) if not np.isnan(a)]
+        usual = deterioration.usual_rate(known)
+        return np.inf if usual is None else usual
+
+    def step(self, own: Counts, odds: Array, cap: Array, middle: float, most: int) -> None:
+        """Take a look `middle` seconds after the switch; the last minute has `most` looks."""
+        counts = own.here
+        self._recent.append((np.where(counts, own.m, 0.0), np.where(counts, own.y, 0.0)))
+        del self._recent[:-most]
+        self._early.step(own, odds, cap)
+        if middle >= deterioration._WARM:
+            self._lasting.step(own, odds, cap)
+
+    @property
+    def is_worse_lately(self) -> Mask:
+        """The runs that nothing lets pass."""
+        m, y = (sum((part[place] for part in self._recent), np.zeros(self.decides.size)) for place in (0, 1))
+        return np.asarray(self.decides & (y > self._allowed * m + 1))
+
+    @property
+    def log_e(self) -> Array:
+        both = np.logaddexp(self._lasting.log_e, self._early.log_e) - np.log(2)
+        return np.where(self._cold, both, self._lasting.log_e)
 
 
 class LimitSafety:

@@ -9,11 +9,19 @@ import numpy as np
 
 from bench.detection.streams import HISTORY_SECONDS, Array, Stream
 from bench.detection.vectorised.burstiness import Burstiness, Counts, without_incident
-from bench.detection.vectorised.hypotheses import BaselineHarm, Catastrophe, Floor, LimitHarm, LimitSafety, Recurrence
+from bench.detection.vectorised.hypotheses import (
+    BaselineHarm,
+    Catastrophe,
+    Deterioration,
+    Floor,
+    LimitHarm,
+    LimitSafety,
+    Recurrence,
+)
 from bench.detection.vectorised.mixtures import Mask, log_weighted
-from healthd_gates.judge import criterion, error_rate
+from healthd_gates.judge import criterion, deterioration, error_rate
 from healthd_gates.judge.rhythm import _REMEMBERED
-from healthd_gates.judge.rules import Comparison, Rules
+from healthd_gates.judge.rules import Against, Comparison, Rules
 
 MayPass = Callable[[int, int], bool]
 """Says of a run and a look, both numbers, whether all else lets the gate pass."""
@@ -51,7 +59,10 @@ class ErrorRates:
         self._below_limit = LimitSafety(runs, limit) if proves else None
         self._recurrence = Recurrence(limit, timing.maximum, kept, HISTORY_SECONDS)
         self._baseline = self._floor = None
-        if comparison is not None:
+        self._before: Deterioration | None = None
+        if comparison is not None and comparison.against is Against.BEFORE:
+            self._before = Deterioration(comparison, limit, horizon, past, HISTORY_SECONDS)
+        elif comparison is not None:
             self._baseline = BaselineHarm(runs, comparison.tolerated, horizon, frame.burst)
             self._floor = Floor(runs, comparison.floor, comparison.harmful, kept) if proves else None
         self._pending = np.zeros((4, runs))
@@ -100,6 +111,11 @@ class ErrorRates:
         if self._below_limit is not None:
             self._below_limit.step(own, odds)
         self._recurrence.step(own, self._rhythm.newest, self._rhythm.spacing, excused)
+        if self._before is not None:
+            lasting = self._rhythm.touched(max(deterioration._LASTING, self._timing.blip))
+            middle = self._elapsed - self._timing.interval / 2
+            most = max(1, round(60.0 / self._timing.interval))
+            self._before.step(own, odds, np.where(excused, 0.0, self._frame.harm_needed / lasting), middle, most)
         if self._baseline is None or other is None:
             return
         self._pending[:2] += np.where(own.here, np.array((own.m, own.y)), 0.0)
@@ -114,16 +130,20 @@ class ErrorRates:
     @property
     def log_e_harm(self) -> Array:
         """ln E of harm of each run."""
-        parts = [(error_rate._CATASTROPHE, self._catastrophe.log_e)]
+        parts: list[tuple[float | Array, Array]] = [(error_rate._CATASTROPHE, self._catastrophe.log_e)]
         share = error_rate._RECURRENCE_ALONE if self._baseline is None else error_rate._RECURRENCE
         parts.append((share, self._recurrence.log_e))
         rest = 1 - error_rate._CATASTROPHE - share
-        if self._baseline is None:
+        if self._before is not None:
+            weight = np.where(self._before.decides, error_rate._BEFORE, 0.0)
+            parts += [(weight, self._before.log_e), (rest - weight, self._above_limit.log_e)]
+        elif self._baseline is None:
             parts.append((rest, self._above_limit.log_e))
         else:
             parts.append((error_rate._LIMIT, self._above_limit.log_e))
             parts.append((rest - error_rate._LIMIT, self._baseline.log_e))
-        return log_weighted(np.array([part[0] for part in parts]), np.column_stack([part[1] for part in parts]))
+        weights = [np.broadcast_to(weight, self._bad.shape) for weight, _ in parts]
+        return log_weighted(np.column_stack(weights), np.column_stack([part[1] for part in parts]))
 
     @property
     def proven(self) -> Mask:
@@ -134,6 +154,8 @@ class ErrorRates:
         if self._floor is not None:
             safe = np.minimum(safe, self._floor.log_e)
         within = self._bad <= self._limit * self._requests + 1e-9
+        if self._before is not None:
+            within &= ~self._before.is_worse_lately
         return np.asarray((safe >= self._frame.safety_needed) & (self.log_e_harm <= 0) & within)
 
 
@@ -193,7 +215,8 @@ def endings(
     timing, needed = rules.timing, judge._frame.harm_needed
     weights = np.array((share, 1 - share))
     for look in range(n.shape[1]):
-        other = None if comparison is None else Counts.of(m[:, look], y[:, look])
+        beside = comparison is not None and comparison.against is Against.CONCURRENT
+        other = None if not beside else Counts.of(m[:, look], y[:, look])
         judge.step(Counts.of(n[:, look], x[:, look]), other, streams[0].span)
         going = (failed < 0) & (passed < 0)
         log_e = judge.log_e_harm

@@ -60,13 +60,14 @@ class OnsetMixture:
             return np.logaddexp(log_weighted(self._weights, self._logs), waiting)
 
 
-def tilt(errors: Array, requests: Array, limit: float, times: Array, spread: Array) -> Array:
+def tilt(errors: Array, requests: Array, limit: float | Array, times: Array, spread: Array) -> Array:
     """Return ln e of a negative binomial's tilt; `times` on the last axis."""
     e, n, s = errors[:, None], requests[:, None], spread[:, None]
-    return np.asarray(e * np.log(times) - (e + n * limit / s) * np.log1p(s * (times - 1) / (1 + s)))
+    level = np.broadcast_to(limit, errors.shape)[:, None]
+    return np.asarray(e * np.log(times) - (e + n * level / s) * np.log1p(s * (times - 1) / (1 + s)))
 
 
-def harm_above(errors: Array, requests: Array, limit: float, times: Array, odds: Array) -> Array:
+def harm_above(errors: Array, requests: Array, limit: float | Array, times: Array, odds: Array) -> Array:
     """Return ln e against "the error rate is at most `limit`"."""
     spread = (1 - limit) * (1 + np.maximum(requests - 1, 0.0) / odds) - 1
     return tilt(errors, requests, limit, times, np.where(np.abs(spread) < _TINY, _TINY, spread))

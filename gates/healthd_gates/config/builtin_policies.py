@@ -11,8 +11,8 @@ SHIPPED: dict[str, dict[str, Any]] = {
         "interval": "5s",
         "observe": {"min": "60s", "max": "10m"},
         "criteria": [
-            {"kind": "error_rate", "limit": "5%", "weight": 2},
-            {"kind": "latency", "quantile": 0.95, "limit": "5s"},
+            {"kind": "error_rate", "limit": "5%", "compare": {"to": "before"}, "weight": 2},
+            {"kind": "latency", "quantile": 0.95, "limit": "5s", "compare": {"to": "before"}},
         ],
         "watch": "1h",
     },

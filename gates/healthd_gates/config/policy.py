@@ -179,7 +179,7 @@ class Policy(Model):
     @property
     def needs_history(self) -> bool:
         """True if a criterion compares with the time before the switch."""
-        return self._compares(rules.Against.HISTORY)
+        return self._compares(rules.Against.HISTORY) or self._compares(rules.Against.BEFORE)
 
     def _compares(self, against: rules.Against) -> bool:
         return any(criterion.compares_with is against for criterion in self.criteria)

@@ -11,7 +11,8 @@ from healthd.units import Ratio
 from healthd_gates.criteria.contract import TrafficCriterion
 from healthd_gates.judge.rules import Against, Comparison
 
-_USUAL, _WIDE = Comparison(), Comparison.with_history()
+_USUAL = Comparison()
+_OTHERS = {Against.HISTORY: Comparison.with_history(), Against.BEFORE: Comparison.with_before()}
 
 
 class Compare(Model):
@@ -19,21 +20,22 @@ class Compare(Model):
 
     to: Against = _USUAL.against
     """`concurrent`: the baseline that the request names and that runs beside the candidate; `history`: the time before
-    the switch."""
+    the switch; `before`: the same where it is known, and only for harm that lasts: no pass waits for a proof of it."""
     tolerated: float = Field(_USUAL.tolerated, ge=1)
-    """The ratio to the baseline above which the candidate is harmful; 3 against history."""
+    """The ratio to the baseline above which the candidate is harmful; 3 against history and before."""
     harmful: float = Field(_USUAL.harmful, gt=1)
-    """The ratio that a pass must rule out; 5 against history."""
+    """The ratio that a pass must rule out; 5 against history. Unused with `before`."""
     floor: Ratio = _USUAL.floor
-    """An error rate below it is harmless whatever the ratio."""
+    """An error rate below it is harmless whatever the ratio; 1 % with `before`."""
 
     @model_validator(mode="before")
     @classmethod
     def _wider_against_history(cls, raw: Any) -> Any:
         """Widen the defaults against history: load drifts between then and now."""
-        if isinstance(raw, dict) and raw.get("to") == Against.HISTORY:
-            return {"tolerated": _WIDE.tolerated, "harmful": _WIDE.harmful, **raw}
-        return raw
+        if not isinstance(raw, dict) or raw.get("to") not in tuple(_OTHERS):
+            return raw
+        wide = _OTHERS[Against(raw["to"])]
+        return {"tolerated": wide.tolerated, "harmful": wide.harmful, "floor": wide.floor, **raw}
 
     @model_validator(mode="after")
     def _harmful_is_more(self) -> Self:
@@ -77,9 +79,16 @@ class Weighed(Shared):
         return Comparison(self.compare.tolerated, self.compare.harmful, self.compare.floor, self.compare.to)
 
 
+def check_limit_beside(limit: float | None, compare: Compare | None) -> None:
+    """Raise ValueError for a comparison with what was there before that stands alone: a first deploy has no past."""
+    if limit is None and compare is not None and compare.to is Against.BEFORE:
+        raise ValueError("`to: before` needs a limit beside it: a first deploy has no past to be held to")
+
+
 def check_share(limit: float | None, compare: Compare | None) -> None:
     """Raise ValueError for a share of requests that nothing bounds, or whose limit no evidence could prove."""
     if limit is None and compare is None:
         raise ValueError("a limit or something to compare with is needed")
+    check_limit_beside(limit, compare)
     if limit is not None and not 0 < limit < 1:
         raise ValueError("limit must lie between 0% and 100%: no finite evidence could prove either")

@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
 from healthd.units import Duration
-from healthd_gates.criteria.comparison import Weighed
+from healthd_gates.criteria.comparison import Weighed, check_limit_beside
 from healthd_gates.criteria.contract import Bound
 from healthd_gates.judge import latency
 from healthd_gates.judge.arms import slower_than
@@ -57,6 +57,7 @@ class Latency(Weighed):
     def _has_something_to_hold_to(self) -> Self:
         if self.limit is None and self.compare is None:
             raise ValueError("a limit or something to compare with is needed")
+        check_limit_beside(self.limit, self.compare)
         return self
 
     @property

@@ -161,10 +161,9 @@ class GateRunner:
         """Return the judge as it was after all stored evidence. The judge of a watch also gets the evidence of its
         gate."""
         history = await self._gate_store.evidence(self.gate.id, "history")
-        bake = await self._gate_store.evidence(self.gate.id, "earlier")
-        if stage == "watch":
-            bake += await self._gate_store.evidence(self.gate.id, "gate")
-        judge = Judge(rules, history, bake)
+        earlier = await self._gate_store.evidence(self.gate.id, "earlier")
+        bake = await self._gate_store.evidence(self.gate.id, "gate") if stage == "watch" else []
+        judge = Judge(rules, history, bake, earlier)
         ramps = stage == "gate" and self._spec.policy.ramp is not None
         self._widening = ramping.Widening(self._spec.policy, rules, history) if ramps else None
         full_at = self.gate.ramp.full_at if ramps and self.gate.ramp is not None else None

@@ -5,6 +5,7 @@ from healthd_gates.judge import explain
 from healthd_gates.judge.arms import LastMinute, SharedIncident, errors
 from healthd_gates.judge.burstiness import Burstiness
 from healthd_gates.judge.criterion import Frame, Look
+from healthd_gates.judge.deterioration import Deterioration
 from healthd_gates.judge.exceedance import AboveBaseline, AboveLimit
 from healthd_gates.judge.interval import RateInterval
 from healthd_gates.judge.past import Past, Reading
@@ -20,6 +21,10 @@ the hardest to detect.
 _RECURRENCE_ALONE = 0.1
 """The share of recurring trouble if nothing is compared. The limit, or the baseline if there is no limit, has the
 rest.
+"""
+_BEFORE = 0.2
+"""The share of what is several times worse than before the switch, which shows more clearly than what is beyond the
+limit.
 """
 
 
@@ -37,9 +42,11 @@ class ErrorRate(Weighed):
         self._catastrophe = self._catastrophe_of(rule.limit)
         self._against_limit = None if rule.limit is None else AboveLimit(rule.limit, frame)
         self._recurrence = None if rule.limit is None else Recurrence(rule.limit, frame, past.baseline(reading))
-        self._against_baseline = (
-            None if rule.comparison is None else AboveBaseline(rule.comparison, frame, past, reading)
-        )
+        self._against_baseline = None
+        if rule.comparison is not None and rule.comparison.against is not Against.BEFORE:
+            self._against_baseline = AboveBaseline(rule.comparison, frame, past, reading)
+        elif rule.comparison is not None and rule.limit is not None:
+            self._before = Deterioration.of_errors(rule.comparison, rule.limit, frame, past, reading)
         self._incident, self._lately = SharedIncident(), LastMinute()
         self._interval = RateInterval()
         self._looks = 0
@@ -74,6 +81,8 @@ class ErrorRate(Weighed):
                     self._recurrence.step(candidate, look.rhythm, excused=self._is_excused)
             if self._against_baseline:
                 self._against_baseline.step(candidate, baseline, self._odds, cap)
+        if self._before:
+            self._before.step(look, excused=self._is_excused)
         self._burstiness.learn(candidate, baseline, evidence.seconds, settling=look.settling)
 
     @property
@@ -103,6 +112,9 @@ class ErrorRate(Weighed):
             share = _RECURRENCE if self._against_baseline else _RECURRENCE_ALONE
             parts.append((share, self._recurrence.log_e, self._recurrence.cause))
             rest -= share
+        if self._before and self._before.decides:
+            parts.append((_BEFORE, self._before.log_e_harm, self._before.cause))
+            rest -= _BEFORE
         weights = (_LIMIT, rest - _LIMIT) if len(self._tests) == 2 else (rest,)
         return parts + [(w, test.log_e_harm, test.cause) for w, test in zip(weights, self._tests, strict=True)]
 
@@ -113,6 +125,8 @@ class ErrorRate(Weighed):
         needed, needed_seconds = self._still_needed()
         finding = self._finding(silence)
         baseline = compared[3] / compared[2] if compared[2] else None
+        if self._before:
+            baseline = self._before.usual
         return CriterionReport(
             name=self.name,
             critical=self.critical,
@@ -167,7 +181,9 @@ class ErrorRate(Weighed):
         parts = []
         if self._rule.limit is not None:
             parts.append(f"limit {explain.percent(self._rule.limit)}")
-        if self._rule.comparison is not None:
+        if self._before:
+            parts.append(explain.before(self._before.usual, self._before.allowed, self._rule.limit, explain.percent))
+        elif self._rule.comparison is not None:
             before = self._rule.comparison.against is Against.HISTORY
             name = "earlier baseline" if before else "baseline"
             parts.append(f"{name} {'unknown' if baseline is None else explain.percent(baseline)}")

@@ -1,5 +1,6 @@
 """Plain sentences for people. No decisions are made here."""
 
+from collections.abc import Callable
 from math import isfinite
 
 from healthd_gates.domain.standing import Finding, Reason
@@ -51,6 +52,15 @@ def within_finding(interval: tuple[float, float], finding: Finding, limit: float
     if limit is None or finding is Finding.HARM:
         return low, high
     return min(low, limit), min(high, limit) if finding is Finding.SAFE else high
+
+
+def before(usual: float | None, allowed: float, limit: float | None, number: Callable[[float], str]) -> str:
+    """Return what a candidate is held to by the time before the switch."""
+    if usual is None:
+        return "no past to compare with yet"
+    if limit is not None and allowed >= limit:
+        return f"up to {number(usual)} before the switch, so that the limit alone decides"
+    return f"up to {number(usual)} before the switch, and at most {number(allowed)} tolerated after it"
 
 
 def finding_sentence(

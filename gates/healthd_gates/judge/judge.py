@@ -22,15 +22,23 @@ class Judge:
     """Judges one candidate. The first verdict that `step` returns is the decision; the caller stops there.
 
     `history` is the baseline before the switch, oldest interval first; `bake` the evidence of the gate before this
-    judge takes over for its watch. Judging is deterministic: the same rules, history and evidence give the same
-    standing, so that a judge is stored as its evidence and restored by `replay`.
+    judge takes over for its watch; `earlier` that of gates before it, where the source keeps no history.
+
+    Judging is deterministic: the same rules, history and evidence give the same standing, so that a judge is stored as
+    its evidence and restored by `replay`.
     """
 
-    def __init__(self, rules: Rules, history: Sequence[Evidence] = (), bake: Sequence[Evidence] = ()) -> None:
+    def __init__(
+        self,
+        rules: Rules,
+        history: Sequence[Evidence] = (),
+        bake: Sequence[Evidence] = (),
+        earlier: Sequence[Evidence] = (),
+    ) -> None:
         self._rules = rules
         self._frame = Frame(rules.risk, rules.timing)
         names = dict.fromkeys(rule.stream for rule in rules.criteria)
-        pasts = {name: Past.of(history, bake, name) for name in names}
+        pasts = {name: Past.of(history, bake, name, earlier) for name in names}
         self._criteria = [rule.build(self._frame, pasts[rule.stream]) for rule in rules.criteria]
         self._streams = {
             name: OwnStream(name, rules.lateness.get(name, rules.timing.lateness)) for name in names if name is not None

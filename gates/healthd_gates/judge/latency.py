@@ -7,6 +7,7 @@ from math import inf
 from healthd_gates.domain.standing import CriterionReport, Finding, Unit
 from healthd_gates.judge import explain
 from healthd_gates.judge.criterion import Frame, Look
+from healthd_gates.judge.deterioration import Deterioration
 from healthd_gates.judge.past import Past
 from healthd_gates.judge.quantiles import SeenLatency
 from healthd_gates.judge.rules import Against, LatencyRule
@@ -15,6 +16,8 @@ from healthd_gates.judge.weighing import Weighed
 
 _LIMIT = 0.4
 """Share of the risk for the limit if there is a baseline too."""
+_BEFORE = 0.3
+"""The share of what is several times slower than before the switch."""
 
 
 class Latency(Weighed):
@@ -26,9 +29,11 @@ class Latency(Weighed):
         self._against_limit = (
             None if rule.limit is None else SlowerThanLimit(rule.limit, 1 - rule.quantile, frame, past)
         )
-        self._against_baseline = (
-            None if rule.comparison is None else SlowerThanBaseline(rule.comparison, 1 - rule.quantile, frame, past)
-        )
+        self._against_baseline = None
+        if rule.comparison is not None and rule.comparison.against is not Against.BEFORE:
+            self._against_baseline = SlowerThanBaseline(rule.comparison, 1 - rule.quantile, frame, past)
+        elif rule.comparison is not None and rule.limit is not None:
+            self._before = Deterioration.of_latency(rule.comparison, rule.quantile, rule.limit, frame, past)
         self._seen = SeenLatency(rule.quantile)
         self._baseline_seen = SeenLatency(rule.quantile)
 
@@ -40,6 +45,9 @@ class Latency(Weighed):
             self._against_limit.step(evidence, settling, cap)
         if self._against_baseline:
             self._against_baseline.step(evidence, settling, cap)
+        if self._before:
+            excused = self._against_limit is not None and self._against_limit.is_excused
+            self._before.step(look, excused=excused)
         if not settling:
             odds = self._odds
             self._seen.step(evidence.candidate, odds)
@@ -60,6 +68,9 @@ class Latency(Weighed):
 
     @property
     def _parts(self) -> list[tuple[float, float, str]]:
+        if self._before and self._before.decides and self._against_limit:
+            limit = (1 - _BEFORE, self._against_limit.log_e_harm, self._against_limit.cause)
+            return [limit, (_BEFORE, self._before.log_e_harm, self._before.cause)]
         weights = (_LIMIT, 1 - _LIMIT) if len(self._tests) == 2 else (1.0,)
         return [(w, test.log_e_harm, test.cause) for w, test in zip(weights, self._tests, strict=True)]
 
@@ -72,7 +83,7 @@ class Latency(Weighed):
             looks if requests else inf, self._frame.timing.interval, requests / max(1, self._seen.looks)
         )
         slow = self._seen.slower_than(self._rule.limit) if self._rule.limit else 0.0
-        baseline = self._baseline_seen.quantile
+        baseline = self._before.usual if self._before else self._baseline_seen.quantile
         interval = self._seen.bounds(self._frame.risk.false_rollback)
         if interval is not None and finding is Finding.SAFE:
             interval = explain.within_finding(interval, finding, self._rule.limit)
@@ -123,7 +134,9 @@ class Latency(Weighed):
         if finding is Finding.OPEN and self._against_limit and self._against_limit.too_coarse:
             low, high = (explain.seconds(edge) for edge in self._against_limit.around)
             parts.append(f"buckets too coarse between {low} and {high}")
-        if self._rule.comparison is not None:
+        if self._before:
+            parts.append(explain.before(self._before.usual, self._before.allowed, self._rule.limit, explain.seconds))
+        elif self._rule.comparison is not None:
             name = "earlier baseline" if self._rule.comparison.against is Against.HISTORY else "baseline"
             parts.append(f"{name} {'unknown' if baseline is None else explain.seconds(baseline)}")
             if self._against_baseline and self._against_baseline.unlike:

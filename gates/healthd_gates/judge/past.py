@@ -32,23 +32,34 @@ _PARTS = 5  # of its length that a past must have beside the incident, at least
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """The baseline `before` the switch, and the evidence of the gate for either arm since, if a watch follows it."""
+    """The baseline `before` the switch, what `earlier` gates of the service saw, and the evidence of the gate for
+    either arm since, if a watch follows it; `watches` is True then."""
 
     before: Sequence[Stretch] = ()
     bake: Sequence[Stretch] = ()
+    earlier: Sequence[Stretch] = ()
+    watches: bool = False
 
     @classmethod
-    def of(cls, history: Iterable[Evidence], bake: Iterable[Evidence] = (), stream: str | None = None) -> Past:
+    def of(
+        cls,
+        history: Iterable[Evidence],
+        bake: Sequence[Evidence] = (),
+        stream: str | None = None,
+        earlier: Sequence[Evidence] = (),
+    ) -> Past:
         """Build the past of a stream, of the service's own source if it is None. In a watch the candidate that passed
-        is used as the baseline if there is none."""
-        seen = [interval_of(evidence, stream) for evidence in bake]
-        alone = all(interval.baseline is None for interval in seen)
+        is used as the baseline if there is none; so are the versions that earlier gates let stay."""
         before = (interval_of(evidence, stream) for evidence in history)
-        return cls(_stretches(before), _stretches(seen, candidate=alone))
+        return cls(_stretches(before), _kept(bake, stream), _kept(earlier, stream), watches=bool(bake))
 
     def spans(self, reading: Reading) -> list[Span]:
         """Return all of it, for the estimates of burstiness."""
-        return [*_read(self.before, reading), *_read(self.bake, reading)]
+        return [*_read(self.before, reading), *_read(self.earlier, reading), *_read(self.bake, reading)]
+
+    def reference(self, reading: Reading) -> list[Span]:
+        """Return what was there before the switch, by the source's own past or else by earlier gates."""
+        return _read(self.before or self.earlier, reading)
 
     def baseline(self, reading: Reading) -> Sequence[Span]:
         """Return the past that a comparison with history uses."""
@@ -58,6 +69,12 @@ class Past:
         """Return the expected rate of a version like the baseline, None if there is too little data."""
         before = self.baseline(reading)
         return _rate(before) if sum(m for m, _, _ in before) >= _FEWEST_REQUESTS else None
+
+
+def _kept(seen: Sequence[Evidence], stream: str | None) -> list[Stretch]:
+    """Return the baseline's numbers in what gates saw, those of the candidate if no baseline ran beside it."""
+    intervals = [interval_of(evidence, stream) for evidence in seen]
+    return _stretches(intervals, candidate=all(interval.baseline is None for interval in intervals))
 
 
 def _stretches(intervals: Iterable[Interval], *, candidate: bool = False) -> list[Stretch]:

@@ -55,7 +55,7 @@ class Rate:
     def __init__(self, rule: RateRule, frame: Frame, past: Past, exposure: Exposure) -> None:
         self.name, self.critical, self.weight = rule.name, rule.critical, rule.weight
         self._rule, self._frame, self._exposure = rule, frame, exposure
-        before = _spans([*past.before, *past.bake], exposure)
+        before = _spans([*past.before, *past.earlier, *past.bake], exposure)
         self._reference = rule.limit or _rate_of(before)
         self._burstiness = Burstiness(
             [(e * self._scale, x, seconds) for e, x, seconds in before] if self._reference else (),

@@ -22,6 +22,7 @@ class Against(StrEnum):
 
     CONCURRENT = "concurrent"
     HISTORY = "history"
+    BEFORE = "before"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,11 @@ class Comparison:
     def with_history(cls) -> Comparison:
         """Return the defaults against an earlier baseline: wider, because load drifts between then and now."""
         return cls(tolerated=3.0, harmful=5.0, against=Against.HISTORY)
+
+    @classmethod
+    def with_before(cls) -> Comparison:
+        """Return the defaults of harm alone: what is grossly worse than before the switch, and worth noticing."""
+        return cls(tolerated=3.0, harmful=5.0, floor=0.01, against=Against.BEFORE)
 
 
 class _Named(Protocol):

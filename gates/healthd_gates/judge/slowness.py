@@ -57,7 +57,7 @@ class SlowerThanLimit:
         low, high = self.around
         slow = 0.0 if isinf(high) else count_above(latency, high)
         not_fast = count_above(latency, low)
-        self._harm.step(slow, latency.total, self.odds, 0.0 if self._incident.above(self._tail / 2) else cap)
+        self._harm.step(slow, latency.total, self.odds, 0.0 if self.is_excused else cap)
         self._safety.step(not_fast, latency.total, self.odds)
         self._looks += 1
         self._requests += latency.total
@@ -83,6 +83,11 @@ class SlowerThanLimit:
     def too_coarse(self) -> bool:
         """True if the limit lies inside a bucket."""
         return self._looks > 0 and self.around[0] != self.around[1]
+
+    @property
+    def is_excused(self) -> bool:
+        """True if the baseline seems to be in trouble, be it by chance: then nothing speaks against the candidate."""
+        return self._incident.above(self._tail / 2)
 
     @property
     def baseline_bad(self) -> bool:

@@ -52,9 +52,8 @@ class Stratum:
         self._against_limit = (
             AboveLimit(self.limit, frame) if self.limit is not None and self.limit < _HIGHEST else None
         )
-        self._against_baseline = (
-            None if rule.comparison is None else AboveBaseline(rule.comparison, frame, past, self.reading)
-        )
+        compared = rule.comparison if rule.comparison and rule.comparison.against is not Against.BEFORE else None
+        self._against_baseline = None if compared is None else AboveBaseline(compared, frame, past, self.reading)
         self._incident, self._lately, self._interval = SharedIncident(), LastMinute(), RateInterval()
         self._baseline = (0.0, 0.0)
         self.due = 0.0

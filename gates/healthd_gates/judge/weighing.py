@@ -10,6 +10,7 @@ from typing import Protocol
 
 from healthd_gates.domain.standing import Finding, Reason
 from healthd_gates.judge.criterion import END_SUSPICION, Frame
+from healthd_gates.judge.deterioration import Deterioration
 from healthd_gates.judge.mixtures import log_weighted
 
 
@@ -35,6 +36,7 @@ class Weighed(ABC):
     """A criterion that shares its part of the risk among several proofs."""
 
     _frame: Frame
+    _before: Deterioration | None = None
     failed = False
     failure = Reason.HARM
 
@@ -56,6 +58,11 @@ class Weighed(ABC):
         """
 
     @property
+    def _is_worse_than_before(self) -> bool:
+        """True if the last minute was several times worse than the time before the switch, where that is compared."""
+        return self._before is not None and self._before.is_worse_lately
+
+    @property
     @abstractmethod
     def baseline_bad(self) -> bool:
         """True if the baseline is in trouble by the same measure."""
@@ -73,15 +80,18 @@ class Weighed(ABC):
     @property
     def proven(self) -> bool:
         """True if safety is proven, and nothing speaks for harm."""
-        return self.log_e_safe >= self._frame.safety_needed and self.log_e_harm <= 0 and not self._is_beyond_limit
+        seems_safe = self.log_e_safe >= self._frame.safety_needed and self.log_e_harm <= 0
+        return seems_safe and not (self._is_beyond_limit or self._is_worse_than_before)
 
     @property
     def acceptable(self) -> bool:
         """True if the limit is proven (or the comparison, if there is no limit), every required comparison was made,
         and there is no suspicion of harm.
         """
-        limit_holds = self._tests[0].log_e_safe >= self._frame.safety_needed and not self._is_beyond_limit
-        return limit_holds and self.log_e_harm < END_SUSPICION and (self.proven or not self.uncompared)
+        limit_holds = self._tests[0].log_e_safe >= self._frame.safety_needed
+        if not limit_holds or self._is_beyond_limit or self._is_worse_than_before:
+            return False
+        return self.log_e_harm < END_SUSPICION and (self.proven or not self.uncompared)
 
     @property
     def uncompared(self) -> bool:

@@ -161,7 +161,9 @@ def _numbers(report: CriterionReport) -> tuple[tuple[str, str], ...]:
         pairs.append(("likely between", f"{number(low, unit)} and {number(high, unit)}"))
     if report.limit is not None:
         pairs.append(("limit", number(report.limit, unit)))
-    if report.baseline is not None:
+    if report.baseline is not None and not report.baseline_requests:
+        pairs.append(("before the switch", number(report.baseline, unit)))
+    elif report.baseline is not None:
         pairs.append(("baseline", f"{number(report.baseline, unit)} of {counted(report.baseline_requests)}"))
     bad = {Unit.RATIO: "errors" if report.noun == "request" else "bad", Unit.SECONDS: "slower than the limit"}.get(unit)
     parts = f", {counted(report.bad)} {bad}" if bad else ""

@@ -41,7 +41,7 @@ class Source:
     options: Mapping[str, Any]
     said: str
     has_latency: bool
-    baseline: str | None
+    baseline: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +148,7 @@ def _log_source(found: Tried, service: Proposal, left_out: list[str]) -> Source 
         {"kind": "access_log", "file": str(found.file), "format": found.format},
         f"tried, its newest {found.lines} lines fit the format",
         found.has_latency,
-        "history",
+        "before",
     )
 
 
@@ -164,7 +164,7 @@ async def _of_prometheus(host: Host, service: Proposal, ask: pages.Get, left_out
     options = {"kind": "prometheus", "url": _PROMETHEUS, "preset": found.preset}
     if found.job is not None:
         options["matchers"] = f"job={json.dumps(found.job)}"
-    return Source(options, "tried, it has these series", found.has_latency, "history")
+    return Source(options, "tried, it has these series", found.has_latency, "before")
 
 
 async def _of_pages(service: Proposal, ask: pages.Get, left_out: list[str]) -> Source | None:
@@ -172,7 +172,7 @@ async def _of_pages(service: Proposal, ask: pages.Get, left_out: list[str]) -> S
     for urls in service.targets.values():
         found = await pages.metrics_page(urls[0], ask)
         if isinstance(found, pages.MetricsFound):
-            baseline = "concurrent" if len(service.targets) > 1 else None
+            baseline = "concurrent" if len(service.targets) > 1 else "before"
             options = {"kind": "scrape", "preset": found.preset}
             return Source(options, f"tried, the page of {urls[0]} has these counters", found.has_latency, baseline)
         why.append(found)
@@ -184,5 +184,5 @@ def _probe(service: Proposal, health: str | None, left_out: list[str]) -> Source
     left_out.append("real traffic: no log and no metrics could be read, so that healthd sends requests itself")
     said = "tried, it answers 200 there" if health else "not tried: no target answered"
     requests: Sequence[Mapping[str, Any]] = [{"get": health or "/health", "status": 200}]
-    baseline = "concurrent" if len(service.targets) > 1 else None
+    baseline = "concurrent" if len(service.targets) > 1 else "before"
     return Source({"kind": "probe", "requests": requests}, said, True, baseline)

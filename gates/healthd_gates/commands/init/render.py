@@ -113,15 +113,14 @@ def _service(plan: Plan, source: Source) -> str:
 
 
 _WHY = {
-    "history": ("post-switch", "compared with the three hours before the switch"),
+    "before": ("post-switch", "not several times worse than before the switch, once there is a past"),
     "concurrent": ("canary", "compared with the version that the request names as baseline, while both run"),
-    None: ("post-switch", "limits alone: with a second target, the one version could be compared with the other"),
 }
 
 
 def _policies(plan: Plan, source: Source) -> str:
     name, why = _WHY[source.baseline]
-    compare = f", compare: {{to: {source.baseline}}}" if source.baseline else ""
+    compare = f", compare: {{to: {source.baseline}}}"
     return "\n".join(
         ("policies:", f"  {name}: # {why}", "    criteria:", *_criteria(source, compare), *_smoke(plan), "")
     )

@@ -137,7 +137,7 @@ def test_every_combination_is_valid(
     for service in settings.services.values():
         policy = settings.policies[service.policy]
         compares = (policy.needs_history, policy.needs_baseline)
-        assert compares == (source in ("access_log", "prometheus"), "colours" in source)
+        assert compares == ("colours" not in source, "colours" in source)
 
 
 def test_a_log_format_is_taken_over_as_it_is(here: Path, monkeypatch: pytest.MonkeyPatch, plain: int) -> None:

@@ -1,0 +1,208 @@
+"""Harm alone, against what was there before the switch: several times worse, worth noticing, and for longer than a
+minute.
+
+The past is no control, for load drifts and caches are cold after a switch. So its worst part counts, a disturbance of a
+minute does not decide, and in the first minutes only far more than is tolerated does. A service without a past is held
+to its limit alone.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from typing import Self
+
+from healthd_gates.domain.evidence import Counts, Histogram
+from healthd_gates.judge.against_past import rate_interval
+from healthd_gates.judge.arms import LastMinute, quantile, slower_than, surely_slower_than
+from healthd_gates.judge.burstiness import Burstiness
+from healthd_gates.judge.criterion import Frame, Look
+from healthd_gates.judge.mixtures import log_mean
+from healthd_gates.judge.past import Past, Reading, Span, Stretch
+from healthd_gates.judge.processes import LimitHarm
+from healthd_gates.judge.rules import Comparison
+
+_BLOCK = 300.0  # seconds of the past that are compared with its other parts
+_INCIDENTS, _MANY = 2, 10  # so many of its worst parts are incidents, where it has many
+_SHORTEST, _FEWEST = 900.0, 1000.0  # seconds and requests that make a past
+_BAD_REQUESTS = 3.0  # that a part of the past would have at the quantile
+_LASTING = 60.0  # seconds
+_WARM, _COLD_TIMES = 180.0, 8.0  # seconds after the switch, and times what is tolerated afterwards
+_RISK = 0.001  # that the mean of the past is underestimated
+_FAST = 0.1  # seconds: a quantile below it is fast, whatever it was before
+
+
+_Latencies = tuple[Histogram, float]
+"""The latencies of one interval of the past, and its seconds."""
+
+
+class Deterioration:
+    """Harm of a candidate that is worse than `tolerated` times what was `usual` before, None if nothing is known.
+
+    Two e-processes are averaged: one against what is `allowed`, once caches are warm, and one against far more of it,
+    from the end of settling on. Where the limit is stricter than these it decides alone. A watch follows a pass, which
+    what is worse than allowed does not get, so that its caches are warm.
+    """
+
+    def __init__(self, usual: float | None, allowed: float, tests: Sequence[Beyond], *, watches: bool) -> None:
+        self.usual, self.allowed = usual, allowed
+        self._tests = [test for test in tests if not (watches and test.is_early)]
+        if watches:
+            for test in self._tests:
+                test.since = 0.0
+
+    @classmethod
+    def of_errors(cls, comparison: Comparison, limit: float, frame: Frame, past: Past, reading: Reading) -> Self:
+        """Build it for a share of bad requests."""
+        usual = usual_rate(past.reference(reading))
+        allowed = max(comparison.floor, comparison.tolerated * (usual or 0.0))
+        stages = ((allowed, _WARM), (_COLD_TIMES * allowed, 0.0)) if usual is not None else ()
+        tests = [Beyond(reading, share, since, frame, past) for share, since in stages if share < limit]
+        return cls(usual, allowed, tests, watches=past.watches)
+
+    @classmethod
+    def of_latency(cls, comparison: Comparison, quantile: float, limit: float, frame: Frame, past: Past) -> Self:
+        """Build it for a quantile of latency."""
+        known = _alike(past.before or past.earlier)
+        usual = usual_quantile(known, quantile)
+        allowed = max(_FAST, comparison.tolerated * (usual or 0.0))
+        if usual is None or allowed >= limit:
+            return cls(usual, allowed, (), watches=past.watches)
+        edges = known[-1][0].edges
+        coarse = edges[bisect_left(edges, usual)] / usual
+        tests = [
+            Beyond(_slower_than(slow, slow * coarse, edges), 1 - quantile, since, frame, past)
+            for slow, since in ((allowed, _WARM), (_COLD_TIMES * allowed, 0.0))
+            if slow < limit
+        ]
+        return cls(usual, allowed, tests, watches=past.watches)
+
+    @property
+    def decides(self) -> bool:
+        """True if it compares: there is a past, and the limit is not stricter."""
+        return bool(self._tests)
+
+    @property
+    def cause(self) -> str:
+        return "several times what it was before the switch"
+
+    def step(self, look: Look, *, excused: bool) -> None:
+        """Judge the evidence of one evaluation; while it is `excused` it speaks for the candidate alone."""
+        for test in self._tests:
+            test.step(look, excused=excused)
+
+    @property
+    def is_worse_lately(self) -> bool:
+        """True if the candidate was worse than allowed in the last minute: nothing passes meanwhile."""
+        return any(test.is_worse_lately for test in self._tests if not test.is_early)
+
+    @property
+    def log_e_harm(self) -> float:
+        """ln E of harm."""
+        return log_mean([test.log_e for test in self._tests]) if self._tests else 0.0
+
+
+class Beyond:
+    """E-process against "at most a share `limit` of the candidate's requests is bad", from `since` seconds on."""
+
+    def __init__(self, reading: Reading, limit: float, since: float, frame: Frame, past: Past) -> None:
+        self._reading, self._limit, self._frame = reading, limit, frame
+        self.since, self.is_early = since, since == 0.0
+        self._burstiness = Burstiness(past.spans(reading), frame.timing.interval)
+        self._harm = LimitHarm(limit, frame.horizon)
+        self._lately = LastMinute()
+        self._elapsed = 0.0
+
+    def step(self, look: Look, *, excused: bool) -> None:
+        """Judge one evaluation with the estimate before it."""
+        evidence = look.evidence
+        candidate = self._reading(evidence.candidate) if evidence.candidate else None
+        baseline = self._reading(evidence.baseline) if evidence.baseline else None
+        self._lately.step(evidence.seconds, None if look.settling else candidate)
+        if candidate is not None and not look.settling and self._elapsed + evidence.seconds / 2 >= self.since:
+            cap = self._frame.harm_needed / look.rhythm.touched(max(_LASTING, self._frame.timing.blip))
+            self._harm.step(candidate[1], candidate[0], self._burstiness.odds, 0.0 if excused else cap)
+        self._elapsed += evidence.seconds
+        self._burstiness.learn(candidate, baseline, evidence.seconds, settling=look.settling)
+
+    @property
+    def is_worse_lately(self) -> bool:
+        """True if a larger share of the last minute's requests was bad, by more than one request."""
+        return self._lately.bad > self._limit * self._lately.requests + 1
+
+    @property
+    def log_e(self) -> float:
+        """ln E of harm."""
+        return self._harm.log_e
+
+
+def usual_rate(past: Sequence[Span]) -> float | None:
+    """Return the highest share of bad requests that is usual: that of the worst part of the past which is no incident,
+    or the upper end for its mean; None if there is too little of it.
+    """
+    if sum(s for _, _, s in past) < _SHORTEST or sum(m for m, _, _ in past) < _FEWEST:
+        return None
+    parts = [bad / requests for requests, bad in _joined(past)]
+    return max(_worst(parts), rate_interval(past, _RISK)[1])
+
+
+def usual_quantile(past: Sequence[_Latencies], level: float) -> float | None:
+    """Return the highest quantile, in seconds, that is usual: that of the worst part of the past which is no incident,
+    or that of the whole with half as many requests beyond it; None if there is too little of it.
+    """
+    if sum(seconds for _, seconds in past) < _SHORTEST:
+        return None
+    whole, fewest = _together([latency for latency, _ in past]), _BAD_REQUESTS / (1 - level)
+    if whole.total < max(_FEWEST, 10 * fewest):
+        return None
+    parts = [found for part in _parts(past, fewest) if (found := quantile(part, level))]
+    return max(_worst(parts), quantile(whole, (1 + level) / 2) or 0.0) or None
+
+
+def _alike(past: Sequence[Stretch]) -> list[_Latencies]:
+    """Return the latencies of the past that are in the newest buckets."""
+    seen = [(counts.latency, seconds) for counts, seconds in past if isinstance(counts, Counts) and counts.latency]
+    return [(latency, seconds) for latency, seconds in seen if latency.edges == seen[-1][0].edges]
+
+
+def _slower_than(slow: float, unlike: float, edges: tuple[float, ...]) -> Reading:
+    """Return a reading of requests slower than `slow` seconds; in other buckets than these `edges`, in which the
+    quantile of the past lies anywhere in its own, of those surely slower than `unlike`.
+    """
+    own, other = slower_than(slow), surely_slower_than(unlike)
+
+    def reading(counts: Counts) -> tuple[float, float] | None:
+        return (own if counts.latency is None or counts.latency.edges == edges else other)(counts)
+
+    return reading
+
+
+def _worst(parts: Sequence[float]) -> float:
+    ordered = sorted(parts, reverse=True)
+    if not ordered:
+        return 0.0
+    return ordered[_INCIDENTS if len(ordered) >= _MANY else 0]
+
+
+def _joined(past: Sequence[Span]) -> Iterator[tuple[float, float]]:
+    requests = bad = seconds = 0.0
+    for m, y, length in past:
+        requests, bad, seconds = requests + m, bad + y, seconds + length
+        if seconds >= _BLOCK and requests >= 20 * _BAD_REQUESTS:
+            yield requests, bad
+            requests = bad = seconds = 0.0
+
+
+def _parts(past: Sequence[_Latencies], fewest: float) -> Iterator[Histogram]:
+    part, seconds, requests = list[Histogram](), 0.0, 0.0
+    for latency, length in past:
+        part.append(latency)
+        seconds, requests = seconds + length, requests + latency.total
+        if seconds >= _BLOCK and requests >= fewest:
+            yield _together(part)
+            part, seconds, requests = [], 0.0, 0.0
+
+
+def _together(histograms: Sequence[Histogram]) -> Histogram:
+    counts = tuple(map(sum, zip(*(each.counts for each in histograms), strict=True)))
+    return Histogram(histograms[0].edges, counts, sum(each.sum_seconds for each in histograms))

@@ -1,0 +1,157 @@
+"""What is several times worse than before the switch does not pass, though it is within its limits; what only takes its
+time to settle does."""
+
+from collections.abc import Callable
+from itertools import pairwise
+from math import exp, inf, log
+from statistics import NormalDist
+
+import pytest
+
+from healthd_gates.config.builtin_policies import SHIPPED
+from healthd_gates.config.policy import Policy
+from healthd_gates.criteria.comparison import Compare
+from healthd_gates.criteria.error_rate import ErrorRate
+from healthd_gates.criteria.latency import Latency
+from healthd_gates.domain.evidence import Counts, Evidence, Histogram
+from healthd_gates.domain.standing import Reason, Standing, Verdict
+from healthd_gates.judge.deterioration import usual_rate
+from healthd_gates.judge.judge import Judge
+from healthd_gates.judge.rules import Against
+from tests.unit.gates.judge.evidence import START
+
+POST_SWITCH = Policy.model_validate(SHIPPED["post-switch"])
+EDGES = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, inf)
+_SPREAD = 0.7
+Course = Callable[[float], float]
+
+
+def counts(requests: float, errors: float, median: float, edges: tuple[float, ...] = EDGES) -> Counts:
+    """The mean counts of so many requests, a share of which fails, with log-normal latencies."""
+    below = [0.0, *(NormalDist().cdf(log(edge / median) / _SPREAD) for edge in edges[:-1]), 1.0]
+    inside = tuple(requests * (high - low) for low, high in pairwise(below))
+    return Counts(requests, requests * errors, Histogram(edges, inside, requests * median))
+
+
+def past(errors: float = 0.008, median: float = 0.02, hours: float = 3.0, rate: float = 50.0) -> list[Evidence]:
+    """What was there before the switch."""
+    return [Evidence(START, 30.0, None, counts(30 * rate, errors, median))] * round(hours * 120)
+
+
+def ending(
+    before: list[Evidence],
+    errors: Course = lambda _: 0.008,
+    median: Course = lambda _: 0.02,
+    earlier: list[Evidence] | None = None,
+    edges: tuple[float, ...] = EDGES,
+) -> tuple[Standing, float]:
+    """The last standing of a gate and its time; that of the watch, if the gate passed and the watch took it back."""
+    judge, seen = Judge(POST_SWITCH.verdict_rules(), before, (), earlier or []), list[Evidence]()
+    for look in range(1, 128):
+        time = 5.0 * look
+        seen.append(Evidence(START, 5.0, counts(250, errors(time), median(time), edges)))
+        standing = judge.step(seen[-1])
+        if standing.verdict is not None:
+            break
+    if standing.verdict is Verdict.PASS:
+        watch = Judge(POST_SWITCH.watch_rules(), before, seen, earlier or [])
+        for after in range(look + 1, 360):
+            later = watch.step(Evidence(START, 5.0, counts(250, errors(5.0 * after), median(5.0 * after), edges)))
+            if later.verdict is not None:
+                return later, 5.0 * after
+    return standing, time
+
+
+@pytest.mark.parametrize(
+    ("slower", "within"), [(90.0, 180), (10.0, 330), (5.0, 600)], ids=["ninety times", "ten times", "five times"]
+)
+def test_what_is_many_times_slower_does_not_pass(slower: float, within: float) -> None:
+    """It is within a limit of five seconds all the while; the sentence says what it was before."""
+    standing, seconds = ending(past(median=0.01), median=lambda _: 0.01 * slower)
+    assert (standing.verdict, standing.reason) == (Verdict.FAIL, Reason.HARM)
+    assert seconds <= within
+    sentence = standing.criteria[1].sentence
+    assert "several times what it was before the switch" in sentence
+    assert "before the switch, and at most" in sentence
+
+
+def test_five_times_the_errors_below_the_limit_do_not_pass() -> None:
+    """0.8 % before, 4 % now; the limit is 5 %."""
+    standing, seconds = ending(past(errors=0.008), errors=lambda _: 0.04)
+    assert (standing.verdict, seconds <= 500) == (Verdict.FAIL, True)
+
+
+@pytest.mark.parametrize(
+    ("errors", "median"),
+    [
+        (lambda _: 0.008, lambda _: 0.02),
+        (lambda _: 0.008, lambda t: 0.02 * (1 + 9 * exp(-t / 60))),
+        (lambda _: 0.008, lambda t: 0.02 * (1 + 29 * exp(-t / 60))),
+        (lambda t: 0.008 * (1 + 4 * exp(-t / 75)), lambda _: 0.02),
+        (lambda _: 0.02, lambda _: 0.05),
+        (lambda _: 0.008, lambda t: 0.2 if 300 < t <= 360 else 0.02),
+        (lambda t: 0.04 if 300 < t <= 360 else 0.008, lambda _: 0.02),
+    ],
+    ids=["steady", "cold ×10", "cold ×30", "cold errors ×5", "a busy hour", "a slow minute", "a minute of errors"],
+)
+def test_what_settles_passes(errors: Course, median: Course) -> None:
+    """Cold caches that fade, a load that is 2.5 times that of the past, and one bad minute condemn nobody."""
+    standing, _ = ending(past(), errors, median)
+    assert standing.verdict is Verdict.PASS
+
+
+def test_a_pass_waits_while_the_last_minute_is_far_worse() -> None:
+    """Harm and cold caches look the same at first: neither passes, and only what goes on fails."""
+    warm, _ = ending(past(median=0.05))
+    cold, seconds = ending(past(median=0.05), median=lambda t: 0.05 * (1 + 9 * exp(-t / 90)))
+    assert (warm.verdict, cold.verdict) == (Verdict.PASS, Verdict.PASS)
+    assert warm.elapsed_seconds == 90.0
+    assert seconds > 120.0
+
+
+def test_a_first_deploy_has_no_past_and_is_held_to_its_limits() -> None:
+    """It passes as soon as without the comparison, and is told that there was none."""
+    for little in ([], past(hours=0.1), past(rate=0.01)):
+        standing, seconds = ending(little)
+        assert (standing.verdict, standing.reason, seconds) == (Verdict.PASS, Reason.PROVEN_SAFE, 90.0)
+        assert all("no past to compare with yet" in report.sentence for report in standing.criteria)
+
+
+def test_where_no_source_keeps_a_past_the_one_of_earlier_gates_counts() -> None:
+    """Their versions stayed, so that they are what was there before."""
+    earlier = [Evidence(START, 5.0, counts(250, 0.008, 0.02))] * 720
+    standing, _ = ending([], median=lambda _: 1.0, earlier=earlier)
+    assert standing.verdict is Verdict.FAIL
+
+
+def test_the_limit_alone_decides_where_it_is_stricter() -> None:
+    """Three times 2 % is beyond the limit of 5 %: nothing is taken away from the limit then."""
+    with_past, _ = ending(past(errors=0.02), errors=lambda _: 0.02)
+    assert "so that the limit alone decides" in with_past.criteria[0].sentence
+
+
+def test_other_buckets_than_those_of_the_past_are_no_slowness() -> None:
+    """The quantile of the past may lie anywhere in its bucket."""
+    coarse = (0.001, 0.5, 2.0, 8.0, inf)
+    before = [Evidence(START, 30.0, None, counts(1500, 0.0, 0.2, coarse))] * 360
+    standing, _ = ending(before, median=lambda _: 0.2)
+    assert standing.verdict is Verdict.PASS
+
+
+def test_an_incident_of_the_past_is_not_usual() -> None:
+    """Ten minutes of 30 % in three hours do not let a release fail as much; half an hour is what the service does."""
+    spans = [(1500.0, 12.0, 30.0)] * 360
+    usual = usual_rate(spans)
+    assert usual is not None
+    assert usual < 0.02
+    spans[100:120] = [(1500.0, 450.0, 30.0)] * 20
+    assert (usual_rate(spans) or 0) < 0.06
+    spans[100:160] = [(1500.0, 450.0, 30.0)] * 60
+    assert (usual_rate(spans) or 0) >= 0.29
+
+
+@pytest.mark.parametrize("kind", [ErrorRate, Latency])
+def test_it_asks_for_a_limit_beside_it(kind: type[ErrorRate | Latency]) -> None:
+    """Without one a first deploy would be held to nothing."""
+    with pytest.raises(ValueError, match="needs a limit beside it"):
+        kind(limit=None, compare=Compare(to=Against.BEFORE))
