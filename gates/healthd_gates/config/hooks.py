@@ -4,7 +4,7 @@ dialect, in `hooks`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from typing import Annotated, Literal, Self
 
@@ -60,7 +60,10 @@ class HookConfig(Model):
 
     def entries(self) -> Iterable[tuple[tuple[str | int, ...], Deploys]]:
         """Yield every deploy with the key of its options."""
-        return [(_key_of(self, deploys) or (), deploys) for deploys in self.deploys()]
+        keys: dict[int, tuple[str | int, ...]] = {}
+        for key, options in _below(self):
+            keys.setdefault(id(options), key)
+        return [(keys.get(id(deploys), ()), deploys) for deploys in self.deploys()]
 
     @property
     def alternates(self) -> bool:
@@ -68,19 +71,20 @@ class HookConfig(Model):
         return False
 
 
-def _key_of(options: object, deploys: Deploys) -> tuple[str | int, ...] | None:
-    """Return the key of a deploy below some options; None if it is not there."""
-    if options is deploys:
-        return ()
+def _below(options: object) -> Iterator[tuple[tuple[str | int, ...], Deploys]]:
+    """Yield every deploy below some options with its key there, in order."""
+    if isinstance(options, Deploys):
+        yield (), options
+        return
     below: Iterable[tuple[str | int, object]] = ()
     if isinstance(options, dict):
         below = options.items()
     elif isinstance(options, BaseModel):
-        below = dict(options).items()
+        below = options
     elif isinstance(options, list | tuple):
         below = enumerate(options)
-    found = ((name, _key_of(each, deploys)) for name, each in below)
-    return next(((name, *key) for name, key in found if key is not None), None)
+    for name, each in below:
+        yield from (((name, *key), deploys) for key, deploys in _below(each))
 
 
 _KUBERNETES_NAME = r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?"
