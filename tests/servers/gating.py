@@ -16,6 +16,7 @@ from tests.servers import daemon
 from tests.servers.ports import HOST, free_port
 
 SERVICES = 300
+_FEW = 40  # of them, for a daemon that one file of tests has
 FUZZED = range(200, SERVICES)  # of those, what nobody counts the gates of
 FUZZERS = tuple(f"fuzz-{n}" for n in range(20))
 """Tokens for a test that makes more calls than one caller may."""
@@ -78,9 +79,9 @@ class Gating:
 
 
 @asynccontextmanager
-async def gating(folder: Path, **changes: Any) -> AsyncIterator[Gating]:
-    """A daemon with a journal in `folder`. Its policies: green passes and red fails at the first looks, endless goes
-    on, held waits for a person, pushed judges what is pushed."""
+async def gating(folder: Path, size: int = _FEW, /, **changes: Any) -> AsyncIterator[Gating]:
+    """A daemon with a journal in `folder` and `size` services. Its policies: green passes and red fails at the first
+    looks, endless goes on, held waits for a person, pushed judges what is pushed."""
     made = {
         name: new_token()
         for name in ("admin", "read", "verify", "ci", "rollback", "hooks", "telemetry", "busy", *FUZZERS)
@@ -106,8 +107,8 @@ async def gating(folder: Path, **changes: Any) -> AsyncIterator[Gating]:
             "dead": {"kind": "tcp", "host": HOST, "port": free_port(), "interval": "1s", "timeout": "500ms"},
         },
         "policies": POLICIES,
-        "services": {f"api-{n}": {"source": {"kind": "push"}, "policy": "green"} for n in range(SERVICES)},
-        "hooks": {} if "services" in changes else HOOKS,
+        "services": {f"api-{n}": {"source": {"kind": "push"}, "policy": "green"} for n in range(size)},
+        "hooks": {} if "services" in changes else hooks(size),
         **changes,
     }
     async with daemon.running(configuration) as healthd:
@@ -151,37 +152,46 @@ POLICIES = {
     "silent": _policy({"kind": "error_rate", "limit": "5%"}, "1s"),
     "watched": _policy({"kind": "error_rate", "limit": "5%"}, "15s", watch="1h"),
 }
-_SERVICES = [(f"shop/api-{n}", {"service": f"api-{n}"}) for n in range(SERVICES)]
-HOOKS: dict[str, Any] = {
-    name: {"kind": "flagger", "canaries": {canary: {**asked, **policy} for canary, asked in _SERVICES}}
-    for name, policy in {
+
+
+def hooks(services: int) -> dict[str, Any]:
+    """Each dialect under its own name, for so many services."""
+    names = [f"api-{n}" for n in range(services)]
+    shop = {f"shop/{name}": {"service": name} for name in names}
+    endless = {name: {"service": name, "policy": "endless"} for name in names}
+    flagger = {
         "flagger": {"preflight": "open"},
         "flagger-red": {"policy": "red", "preflight": "closed"},
         "flagger-endless": {"policy": "endless"},
-    }.items()
-}
-HOOKS["ecs"] = {
-    "kind": "ecs",
-    "services": {
-        f"main/api-{n}": {
-            "POST_TEST_TRAFFIC_SHIFT": {"service": f"api-{n}", "policy": "red"},
-            "PRODUCTION_TRAFFIC_SHIFT": {"service": f"api-{n}", "policy": "green"},
-            "POST_PRODUCTION_TRAFFIC_SHIFT": {"service": f"api-{n}", "policy": "green"},
-        }
-        for n in range(SERVICES)
-    },
-}
-HOOKS["datadog"] = {
-    "kind": "datadog",
-    "gates": {
-        f"api-{n}/{environment}": {"service": f"api-{n}", "policy": policy}
-        for n in range(SERVICES)
-        for environment, policy in (("prod", "green"), ("qa", "red"), ("dev", "endless"))
-    },
-}
-HOOKS["argo-rollouts"] = {"kind": "argo_rollouts", "rollouts": dict(_SERVICES)}
-HOOKS["spinnaker"] = {"kind": "spinnaker", "stages": {asked["service"]: asked for _, asked in _SERVICES}}
-_ENDLESS = {asked["service"]: {**asked, "policy": "endless"} for _, asked in _SERVICES}
-HOOKS["argo-endless"] = {"kind": "argo_rollouts", "rollouts": {f"shop/{name}": it for name, it in _ENDLESS.items()}}
-HOOKS["spinnaker-endless"] = {"kind": "spinnaker", "stages": _ENDLESS}
-"""Each dialect under its own name, for all services."""
+    }
+    ecs = {
+        "POST_TEST_TRAFFIC_SHIFT": "red",
+        "PRODUCTION_TRAFFIC_SHIFT": "green",
+        "POST_PRODUCTION_TRAFFIC_SHIFT": "green",
+    }
+    datadog = {"prod": "green", "qa": "red", "dev": "endless"}
+    return {
+        **{
+            hook: {"kind": "flagger", "canaries": {canary: {**asked, **policy} for canary, asked in shop.items()}}
+            for hook, policy in flagger.items()
+        },
+        "ecs": {
+            "kind": "ecs",
+            "services": {
+                f"main/{name}": {event: {"service": name, "policy": policy} for event, policy in ecs.items()}
+                for name in names
+            },
+        },
+        "datadog": {
+            "kind": "datadog",
+            "gates": {
+                f"{name}/{environment}": {"service": name, "policy": policy}
+                for name in names
+                for environment, policy in datadog.items()
+            },
+        },
+        "argo-rollouts": {"kind": "argo_rollouts", "rollouts": shop},
+        "argo-endless": {"kind": "argo_rollouts", "rollouts": {f"shop/{name}": it for name, it in endless.items()}},
+        "spinnaker": {"kind": "spinnaker", "stages": {name: {"service": name} for name in names}},
+        "spinnaker-endless": {"kind": "spinnaker", "stages": endless},
+    }

@@ -11,7 +11,7 @@ from healthd.journal.database import Database
 from healthd.runtime.clock import SystemClock
 from healthd_gates import actions, sources
 from healthd_gates.store import tables as gate_tables
-from tests.servers.gating import Gating, gating
+from tests.servers.gating import SERVICES, Gating, gating
 
 BRANCHES = (tables.BRANCH, gate_tables.BRANCH)
 
@@ -43,5 +43,5 @@ def _scripted(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def api(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Gating]:
-    async with gating(tmp_path_factory.mktemp("gating")) as running:
+    async with gating(tmp_path_factory.mktemp("gating"), SERVICES) as running:
         yield running

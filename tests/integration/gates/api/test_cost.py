@@ -52,7 +52,7 @@ from healthd_gates.pages.page import GatePage
 from healthd_gates.pages.recent import RecentGates
 from healthd_gates.router import GateApi
 from tests.fakes.gates import request, start_replica
-from tests.servers.gating import HOOKS, POLICIES, SERVICES
+from tests.servers.gating import POLICIES, SERVICES, hooks
 
 KIB = 1024
 BOUND = 0.02  # seconds of the processor, for what callers of a token or none may send
@@ -118,7 +118,7 @@ async def app(tmp_path: Path) -> AsyncIterator[web.Application]:
                 "dead": {"kind": "process"},
                 "job": {"kind": "heartbeat", "period": "1h", "key": KNOWN["key"]},
             },
-            "hooks": {**HOOKS, "github": GITHUB},
+            "hooks": {**hooks(SERVICES), "github": GITHUB},
             "auth": {"tokens": [{"name": "admin", "hash": hash_token("admin"), "scopes": ["admin"]}]},
         }
     )
