@@ -13,6 +13,7 @@ from healthd_gates.sources.contract import Arms, Source, SourceConfig, SourceCon
 KINDS = {
     "access_log": "healthd_gates.sources.access_log.source:AccessLog",
     "cloudwatch": "healthd_gates.sources.cloudwatch:CloudWatchSource",
+    "cloudwatch_metrics": "healthd_gates.sources.cloudwatch_metrics:CloudWatchMetrics",
     "datadog": "healthd_gates.sources.datadog:Datadog",
     "elasticsearch": "healthd_gates.sources.elasticsearch:Elasticsearch",
     "http": "healthd_gates.sources.http:Http",

@@ -1,21 +1,20 @@
-"""CloudWatch's metrics of one target group of an Application Load Balancer, minute by minute. `cloudwatch.py`
-interprets them.
-"""
+"""CloudWatch's metrics and alarms. `cloudwatch.py` and `cloudwatch_metrics.py` interpret them."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from healthd.aws.client import new_client
 from healthd.checks.failures import classify, describe
 from healthd.model import FailureKind
 from healthd_gates.sources.contract import SourceUnavailable
 
+T = TypeVar("T")
 MINUTE = 60
 _KINDS = {
     "AccessDenied": FailureKind.PERMISSION,
@@ -40,10 +39,19 @@ _BY_EXCEPTION = {
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """One number a minute: a metric's name and the statistic of it, such as `Sum` or `TC(:0.5)`."""
+    """A metric's name and the statistic of it, such as `Sum` or `TC(:0.5)`."""
 
     name: str
     statistic: str
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """A metric of one namespace and set of dimensions."""
+
+    namespace: str
+    metric: Metric
+    dimensions: Mapping[str, str]
 
 
 Minutes = Mapping[int, Mapping[Metric, float]]
@@ -60,9 +68,28 @@ class CloudWatch:
 
     async def minutes(self, dimensions: Mapping[str, str], metrics: Sequence[Metric], start: int, end: int) -> Minutes:
         """Return the metrics of the minutes that begin from `start` up to, but without, `end`."""
+        ids = {f"m{number}": metric for number, metric in enumerate(metrics)}
+        asked = {key: Series("AWS/ApplicationELB", metric, dimensions) for key, metric in ids.items()}
+        minutes: dict[int, dict[Metric, float]] = {}
+        for key, values in (await self.series(asked, MINUTE, start, end)).items():
+            for minute, value in values.items():
+                minutes.setdefault(minute, {})[ids[key]] = value
+        return minutes
+
+    async def series(
+        self, asked: Mapping[str, Series], period: int, start: int, end: int
+    ) -> dict[str, dict[int, float]]:
+        """Return the numbers of every `period` seconds that begin from `start` up to, but without, `end`."""
+        return await self._within(self._ask(asked, period, start, end))
+
+    async def alarms(self, names: Sequence[str]) -> dict[str, str]:
+        """Return the states of alarms: OK, ALARM or INSUFFICIENT_DATA."""
+        return await self._within(self._ask_alarms(names))
+
+    async def _within(self, work: Awaitable[T]) -> T:
         try:
             async with asyncio.timeout(self._timeout):
-                return await self._ask(dimensions, metrics, start, end)
+                return await work
         except TimeoutError as error:
             message = f"CloudWatch did not answer within {self._timeout:g} s"
             raise SourceUnavailable(FailureKind.TIMEOUT, message) from error
@@ -75,25 +102,34 @@ class CloudWatch:
         self._client = None
         await self._open.aclose()
 
-    async def _ask(self, dimensions: Mapping[str, str], metrics: Sequence[Metric], start: int, end: int) -> Minutes:
+    async def _ask(self, asked: Mapping[str, Series], period: int, start: int, end: int) -> dict[str, dict[int, float]]:
         client = await self._connected()
-        ids = {f"m{number}": metric for number, metric in enumerate(metrics)}
         query = {
-            "MetricDataQueries": [_query(key, metric, dimensions) for key, metric in ids.items()],
+            "MetricDataQueries": [_query(key, series, period) for key, series in asked.items()],
             "StartTime": datetime.fromtimestamp(start, UTC),
             "EndTime": datetime.fromtimestamp(end, UTC),
             "ScanBy": "TimestampAscending",
         }
-        minutes: dict[int, dict[Metric, float]] = {}
+        found: dict[str, dict[int, float]] = {key: {} for key in asked}
         async for page in client.get_paginator("get_metric_data").paginate(**query):
             for result in page["MetricDataResults"]:
                 if result.get("StatusCode") not in ("Complete", "PartialData"):  # partial: the rest is on the next page
-                    text = f"CloudWatch could not give {ids[result['Id']].name}: {result.get('StatusCode')}"
+                    name = asked[result["Id"]].metric.name
+                    text = f"CloudWatch could not give {name}: {result.get('StatusCode')}"
                     raise SourceUnavailable(FailureKind.UNEXPECTED_RESPONSE, text)
                 for at, value in zip(result["Timestamps"], result["Values"], strict=True):
-                    if start <= (minute := int(at.timestamp())) < end:
-                        minutes.setdefault(minute, {})[ids[result["Id"]]] = float(value)
-        return minutes
+                    if start <= (begin := int(at.timestamp())) < end:
+                        found[result["Id"]][begin] = float(value)
+        return found
+
+    async def _ask_alarms(self, names: Sequence[str]) -> dict[str, str]:
+        client = await self._connected()
+        kinds = ["MetricAlarm", "CompositeAlarm"]
+        found: dict[str, str] = {}
+        async for page in client.get_paginator("describe_alarms").paginate(AlarmNames=list(names), AlarmTypes=kinds):
+            alarms = (*page.get("MetricAlarms", ()), *page.get("CompositeAlarms", ()))
+            found |= {alarm["AlarmName"]: alarm["StateValue"] for alarm in alarms}
+        return found
 
     async def _connected(self) -> Any:
         if self._client is None:
@@ -102,13 +138,13 @@ class CloudWatch:
         return self._client
 
 
-def _query(key: str, metric: Metric, dimensions: Mapping[str, str]) -> dict[str, Any]:
+def _query(key: str, series: Series, period: int) -> dict[str, Any]:
     named = {
-        "Namespace": "AWS/ApplicationELB",
-        "MetricName": metric.name,
-        "Dimensions": [{"Name": name, "Value": value} for name, value in dimensions.items()],
+        "Namespace": series.namespace,
+        "MetricName": series.metric.name,
+        "Dimensions": [{"Name": name, "Value": value} for name, value in series.dimensions.items()],
     }
-    return {"Id": key, "MetricStat": {"Metric": named, "Period": MINUTE, "Stat": metric.statistic}}
+    return {"Id": key, "MetricStat": {"Metric": named, "Period": period, "Stat": series.metric.statistic}}
 
 
 def _kind(error: Exception) -> FailureKind:

@@ -14,7 +14,7 @@ from healthd.model import FailureKind
 from healthd.wording import shape
 from healthd_gates.sources.contract import Arms, SourceConfig, SourceContext
 from healthd_gates.sources.endpoint import Endpoint
-from healthd_gates.sources.windows import Query, Span, Windows, WindowsConfig
+from healthd_gates.sources.windows import HttpWindowsConfig, Query, Span, Windows
 from healthd_gates.sources.windows_api import WindowsApi
 from healthd_gates.sources.windows_source import WindowsSource
 
@@ -23,7 +23,7 @@ _VALUE = re.compile(r"^[a-z0-9]+(?:\(v:[^)]*\))?:[^{]+\{[^}]*\}")
 _GROUPED = re.compile(r"\}\s*by\s*\{")
 
 
-class DatadogConfig(WindowsConfig):
+class DatadogConfig(HttpWindowsConfig):
     """Metrics queries, each of one series. What counts ends with `.as_count()`: `sum:trace.express.request.hits{
     service:shop,version:$version}.as_count()`.
     """

@@ -16,14 +16,14 @@ from healthd.units import Duration
 from healthd.wording import shape
 from healthd_gates.sources.contract import Arms, SourceConfig, SourceContext
 from healthd_gates.sources.endpoint import Endpoint
-from healthd_gates.sources.windows import Query, Span, Windows, WindowsConfig
+from healthd_gates.sources.windows import HttpWindowsConfig, Query, Span, Windows
 from healthd_gates.sources.windows_api import WindowsApi
 from healthd_gates.sources.windows_source import WindowsSource
 
 _RESERVED = re.compile(r'([+\-=&|><!(){}\[\]^"~*?:\\/])')
 
 
-class ElasticsearchConfig(WindowsConfig):
+class ElasticsearchConfig(HttpWindowsConfig):
     """Documents that a query in Lucene's syntax finds, such as `service:shop AND version:$version AND status:>=500`:
     healthd counts them.
     """

@@ -16,14 +16,14 @@ from healthd.wording import shape
 from healthd_gates.sources.contract import Arm, Arms, SourceConfig, SourceContext
 from healthd_gates.sources.endpoint import Endpoint, all_of
 from healthd_gates.sources.promql import Expression
-from healthd_gates.sources.windows import Query, Span, Windows, WindowsConfig
+from healthd_gates.sources.windows import HttpWindowsConfig, Query, Span, Windows
 from healthd_gates.sources.windows_api import WindowsApi
 from healthd_gates.sources.windows_source import WindowsSource
 
 _SELECTOR = re.compile(r"^\s*\{")
 
 
-class LokiConfig(WindowsConfig):
+class LokiConfig(HttpWindowsConfig):
     """Lines that LogQL selects, such as `{app="shop",version="$version"} | json | status >= 500`: healthd counts them.
     A `value` is a metric query whose range is `[$window]`.
     """

@@ -14,7 +14,7 @@ from healthd.units import Duration
 from healthd.wording import shape
 from healthd_gates.sources.contract import Arms, SourceConfig, SourceContext
 from healthd_gates.sources.endpoint import Endpoint
-from healthd_gates.sources.windows import Query, Span, Windows, WindowsConfig
+from healthd_gates.sources.windows import HttpWindowsConfig, Query, Span, Windows
 from healthd_gates.sources.windows_api import WindowsApi
 from healthd_gates.sources.windows_source import WindowsSource
 
@@ -36,7 +36,7 @@ _KINDS = {
 }
 
 
-class NewRelicConfig(WindowsConfig):
+class NewRelicConfig(HttpWindowsConfig):
     """NRQL queries, each of which counts or measures one number, without clauses of time: `SELECT count(*) FROM
     Transaction WHERE appName = 'shop' AND release = '$version'`.
     """

@@ -55,7 +55,7 @@ Windows = Mapping[int, float]
 """Numbers by the start of the window, in seconds since 1970. A window of which nothing was said is missing."""
 
 
-class WindowsConfig(NumbersConfig, HttpConfig):
+class WindowsConfig(NumbersConfig):
     """What sources that count in closed windows have in common."""
 
     latency_is_missing: ClassVar[str] = "`latency`: name there what counts the requests that took at most `$le`"
@@ -177,3 +177,7 @@ class WindowsConfig(NumbersConfig, HttpConfig):
     def closed_by(self, at: float) -> int:
         """Return the end of the newest window that no longer changes."""
         return int((at - self.delay) // self.window) * int(self.window)
+
+
+class HttpWindowsConfig(WindowsConfig, HttpConfig):
+    """The same, asked by HTTP."""

@@ -32,6 +32,7 @@ NEWRELIC = {"kind": "newrelic", "account": 7, "key": "NRAK-hush", "requests": NR
 GOOD: dict[str, dict[str, Any]] = {
     "access_log": LOG,
     "cloudwatch": CLOUDWATCH,
+    "cloudwatch_metrics": {"kind": "cloudwatch_metrics", "up": "SampleCount(Shop/Beats)"},
     "datadog": DATADOG,
     "elasticsearch": {
         "kind": "elasticsearch",
