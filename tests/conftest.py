@@ -17,6 +17,8 @@ import pytest
 sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
 
 if TYPE_CHECKING:
+    from jsonschema import Draft202012Validator
+
     from tests.servers import peers, postgresql, redis, tls
 
 
@@ -30,6 +32,20 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     kinds = [[path for path in files if path.is_relative_to(unit) is computes] for computes in (False, True)]
     places = {path: index / len(kind) for kind in kinds for index, path in enumerate(kind)}
     items.sort(key=lambda item: places[item.path])
+
+
+@pytest.fixture(scope="session")
+def file_schema() -> Draft202012Validator:
+    """Validates against the JSON schema of a whole file, as an editor does; to build and to check it takes a second.
+    Change nothing in it."""
+    from jsonschema import Draft202012Validator
+
+    from healthd.config.json_schema import config_schema
+    from healthd_gates.config.settings import Config
+
+    schema = config_schema(Config)
+    Draft202012Validator.check_schema(schema)
+    return Draft202012Validator(schema)
 
 
 @pytest.fixture(scope="session")

@@ -2,13 +2,14 @@
 without bursts."""
 
 from collections.abc import Sequence
-from math import log, log1p
+from math import exp, log, log1p
 
 from healthd_gates.judge.mixtures import log_mean
 
 _ABOVE = (1.05, 1.1, 1.2, 1.4, 1.7, 2.2, 3.0, 5.0, 10.0)
 _BELOW = (0.95, 0.9, 0.8, 0.65, 0.5, 0.3, 0.1)
-_HALVINGS = 30
+_STEPS = 60  # at most: usually fewer than ten
+_PRECISION = 1e-9  # of the bound
 
 
 class RateInterval:
@@ -51,15 +52,29 @@ class RateInterval:
         return -1 if self._log_e(rate, _BELOW) >= needed else 0
 
     def _edge(self, refuted: float, kept: float, needed: float, times: Sequence[float]) -> float:
-        for _ in range(_HALVINGS):
-            middle = (refuted + kept) / 2
-            if self._log_e(middle, times) >= needed:
-                refuted = middle
-            else:
-                kept = middle
+        """Return the last refuted rate on the way to `kept`, by Newton's method: ln E is convex in the rate, so that a
+        step from a refuted rate ends at one that is refuted too, or just is not.
+        """
+        lines = self._lines(times)
+        for _ in range(_STEPS):
+            values = [start - refuted * slope for start, slope in lines]
+            high = max(values)
+            weights = [exp(value - high) for value in values]
+            total = sum(weights)
+            excess = high + log(total / len(weights)) - needed
+            if excess < 0:
+                break
+            slope = sum(weight * slope for weight, (_, slope) in zip(weights, lines, strict=True)) / total
+            before, refuted = refuted, refuted + excess / slope
+            if (refuted - kept) * (before - kept) <= 0:
+                return kept
+            if abs(refuted - before) <= _PRECISION * refuted:
+                break
         return refuted
 
     def _log_e(self, rate: float, alternatives: Sequence[float]) -> float:
-        return log_mean(
-            [self.bad * log(times) - self._sums[times][0] - rate * self._sums[times][1] for times in alternatives]
-        )
+        return log_mean([start - rate * slope for start, slope in self._lines(alternatives)])
+
+    def _lines(self, alternatives: Sequence[float]) -> list[tuple[float, float]]:
+        """Return ln E of each alternative as (at a rate of 0, what it loses per rate)."""
+        return [(self.bad * log(times) - self._sums[times][0], self._sums[times][1]) for times in alternatives]

@@ -27,16 +27,18 @@ def log_weighted(parts: Iterable[tuple[float, float]]) -> float:
 
 class Mixture:
     """A mixture over alternatives: as good as the best of them, less the logarithm of 1 / its weight. The weights are
-    equal unless given.
+    equal unless given. `log_e` is ln E so far; it is read several times a step.
     """
 
     def __init__(self, alternatives: int, weights: Sequence[float] | None = None) -> None:
         self._logs = [0.0] * alternatives
         self._weights = weights or [1 / alternatives] * alternatives
+        self.log_e = 0.0
 
     def step(self, log_es: Sequence[float]) -> None:
         """Take one interval's log e-value for each alternative."""
         self._logs = [total + step for total, step in zip(self._logs, log_es, strict=True)]
+        self.log_e = log_weighted(zip(self._weights, self._logs, strict=True))
 
     def looks_needed(self, target: float, log_es: Sequence[float]) -> float:
         """Return the number of steps like `log_es` until ln E reaches `target`: 0 if it has, inf if it never would."""
@@ -45,18 +47,14 @@ class Mixture:
         alternatives = zip(self._weights, self._logs, log_es, strict=True)
         return min((target - log(weight) - total) / step if step > 0 else inf for weight, total, step in alternatives)
 
-    @property
-    def log_e(self) -> float:
-        """ln E so far."""
-        return log_weighted(zip(self._weights, self._logs, strict=True))
-
 
 class OnsetMixture:
     """A mixture over alternatives and over the interval in which the harm began, so that a late harm is detected as
     fast as an early one (in the spirit of e-detectors; Shin, Ramdas & Rinaldo 2023).
 
     The weight `first` lies on the first interval, the rest equally on the others up to `horizon` intervals; `weights`
-    are those of the alternatives, equal unless given.
+    are those of the alternatives, equal unless given. `log_e` is ln E so far, in which the weight that has not started
+    yet counts as 1.
     """
 
     def __init__(
@@ -67,6 +65,7 @@ class OnsetMixture:
         self._first = first
         self._later = (1 - first) / max(1, horizon - 1)
         self._waiting = 1.0
+        self.log_e = 0.0
 
     def step(self, log_es: Sequence[float]) -> None:
         """Take one interval's log e-value for each alternative."""
@@ -77,9 +76,5 @@ class OnsetMixture:
             entering = log(weight)
             self._logs = [log_add(total, entering) for total in self._logs]
         self._logs = [total + step for total, step in zip(self._logs, log_es, strict=True)]
-
-    @property
-    def log_e(self) -> float:
-        """ln E so far; the weight that has not started yet counts as 1."""
         started = log_weighted(zip(self._weights, self._logs, strict=True))
-        return log_add(started, log(self._waiting)) if self._waiting > 1e-15 else started
+        self.log_e = log_add(started, log(self._waiting)) if self._waiting > 1e-15 else started

@@ -8,11 +8,10 @@ from typing import Any
 
 import jsonschema
 import pytest
+from jsonschema import Draft202012Validator
 from prometheus_client.samples import Sample
 from pydantic import TypeAdapter, ValidationError
 
-from healthd.config.json_schema import config_schema
-from healthd_gates.config.settings import Config
 from healthd_gates.sources import AnySource
 from healthd_gates.sources.contract import Arm
 from healthd_gates.sources.counters import Family
@@ -149,12 +148,11 @@ def test_what_is_wrong_is_refused_and_named(more: dict[str, Any], message: str) 
         _any.validate_python({"kind": "prometheus", "url": "http://p:9090", **more})
 
 
-def test_an_editor_asks_for_a_preset_or_for_the_selectors() -> None:
+def test_an_editor_asks_for_a_preset_or_for_the_selectors(file_schema: Draft202012Validator) -> None:
     """One of them is enough, and neither is too little."""
-    schema = config_schema(Config)
 
     def validate(source: dict[str, Any]) -> None:
-        jsonschema.validate({"services": {"api": {"source": source}}}, schema)
+        file_schema.validate({"services": {"api": {"source": source}}})
 
     validate({"kind": "scrape", "preset": "django"})
     validate({"kind": "prometheus", "url": "http://p:9090", "preset": "istio", "matchers": 'namespace="a"'})
