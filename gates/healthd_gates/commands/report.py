@@ -13,8 +13,10 @@ from rich.text import Text
 
 from healthd.commands.options import json_option
 from healthd.commands.terminal import echo, terminal
+from healthd.units import show_duration
 from healthd_gates.client.client import GateClient
 from healthd_gates.commands.connection import asking
+from healthd_gates.commands.delivery import Delivery, deliveries
 from healthd_gates.domain.standing import Reason
 from healthd_gates.schema.gate import GateDocument
 
@@ -59,15 +61,22 @@ async def report(client: GateClient, service: str | None, days: int, as_json: bo
     """Report what gates said, and would have done.
 
     For each service and policy: how many gates passed, failed and said nothing, and how many of those that only observe
-    (`mode: observe`) would have rolled back. Then every one that did not pass, with its sentence.
+    (`mode: observe`) would have rolled back. For each service the four DORA metrics: how often it was deployed, the
+    lead time of a change, the share of changes that failed, and the time to restore. Then every gate that did not pass,
+    with its sentence.
     """
     gates = await _since(client, service, datetime.now(UTC) - timedelta(days=days))
     lines, findings = summary(gates)
     if as_json:
-        document = {"days": days, "lines": [asdict(line) for line in lines], "gates": [asdict(it) for it in findings]}
+        document = {
+            "days": days,
+            "lines": [asdict(line) for line in lines],
+            "delivery": [asdict(it) for it in deliveries(gates, days)],
+            "gates": [asdict(it) for it in findings],
+        }
         click.echo(json.dumps(document, indent=2, default=str))
         return
-    _print(lines, findings, days)
+    _print(lines, deliveries(gates, days), findings, days)
 
 
 async def _since(client: GateClient, service: str | None, start: datetime) -> list[GateDocument]:
@@ -128,7 +137,7 @@ def _finding(gate: GateDocument) -> Finding:
     return Finding(gate.id, gate.service, gate.candidate.version, gate.created_at, outcome, sentence)
 
 
-def _print(lines: Sequence[Line], findings: Sequence[Finding], days: int) -> None:
+def _print(lines: Sequence[Line], delivered: Sequence[Delivery], findings: Sequence[Finding], days: int) -> None:
     console = terminal()
     if not lines:
         echo(console, f"no gate was decided in the last {days} days")
@@ -143,8 +152,27 @@ def _print(lines: Sequence[Line], findings: Sequence[Finding], days: int) -> Non
         numbers = (line.gates, *ended, line.observed, line.would_roll_back)
         table.add_row(Text(line.service), Text(line.policy), *map(str, numbers))
     echo(console, table)
+    echo(console)
+    echo(console, _performance(delivered))
     for found in findings:
         moment = f"{found.at.astimezone(UTC):%Y-%m-%d %H:%M}"
         head = f"{moment}  {found.service} {found.version}  {found.outcome}  gate {found.gate}"
         echo(console, Text(head, style="bold"))
         echo(console, Text(f"  {found.sentence}", style="dim"))
+
+
+def _performance(delivered: Sequence[Delivery]) -> Table:
+    """The four DORA metrics of each service."""
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
+    table.add_column("service", overflow="fold")
+    for title in ("deployments", "a week", "lead time", "change failure rate", "time to restore"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for each in delivered:
+        rate = f"{each.failure_rate:.0%} ({each.failed} of {each.deployments})"
+        times = (_time(each.lead_time), rate, _time(each.time_to_restore))
+        table.add_row(Text(each.service), str(each.deployments), f"{7 * each.per_day:.1f}", *times)
+    return table
+
+
+def _time(seconds: float | None) -> str:
+    return "not known" if seconds is None else show_duration(round(seconds))

@@ -28,6 +28,9 @@ from healthd_gates.schema.gate import DryRunDocument, GateDocument
 @click.option("--deployment", "deployment_id", metavar="ID", help="The deploy tool's own run, to be shown.")
 @click.option("--deployment-url", metavar="URL", help="Where that run can be looked at.")
 @click.option("--actor", help="Who deploys.")
+@click.option(
+    "--committed-at", metavar="TIME", help="When the change was committed, as `git log -1 --format=%cI` prints it."
+)
 @click.option("--no-rollback", is_flag=True, help="Only judge: roll nothing back.")
 @click.option("--lock", metavar="HOLDER", help="The holder of the deploy lock under which this deploy runs.")
 @click.option("--override", multiple=True, type=click.Choice(["freeze", "lock", "quarantine"]), help="Pass this by.")
@@ -120,7 +123,12 @@ def _request(request_file: Any, override: tuple[str, ...], reason: str | None, *
     arms = {
         "candidate": arm(options["version"], options["target"], options["labels"]),
         "baseline": arm(options["baseline"], options["baseline_target"], options["baseline_labels"]),
-        "deployment": given(id=options["deployment_id"], url=options["deployment_url"], actor=options["actor"]),
+        "deployment": given(
+            id=options["deployment_id"],
+            url=options["deployment_url"],
+            actor=options["actor"],
+            committed_at=options["committed_at"],
+        ),
     }
     for name, said in arms.items():
         if said:

@@ -50,11 +50,13 @@ class Version(Model):
 
 
 class Deployment(Model):
-    """The run of the deploy tool that starts the gate; shown to people, never followed."""
+    """The run of the deploy tool that starts the gate; shown to people, never followed. `committed_at` is when the
+    change was committed that it brings, from which its lead time counts."""
 
     id: Text | None = None
     url: Text | None = None
     actor: Text | None = None
+    committed_at: Time | None = None
 
 
 class Override(Model):

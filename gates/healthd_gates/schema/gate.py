@@ -25,6 +25,7 @@ class DeploymentDocument(Shown):
     id: str | None
     url: str | None
     actor: str | None
+    committed_at: Moment | None = None
 
 
 class DecisionDocument(Shown):
