@@ -39,9 +39,13 @@ class Rolling:
         undo = ("put back every instance that is not settled", lambda: self._put_back(version))
         keep = ("keep the version on the instances that have traffic", lambda: self._keep(version))
         await steps.do("note which version each instance has", lambda: self._note(instances), undo=undo, keep=keep)
+        judged = tuple(filter(None, (plan.after, plan.last)))
+        if self.gate_session.no_rollback and any(one.version == version and not one.is_unsettled for one in instances):
+            await self.gate_session.left_before(judged, self._arm(version))
         await self.gate_session.not_quarantined(version)
         for policy in plan.before:
             await self.gate_session.passes(policy, self._arm(version))
+        await self.gate_session.could_begin(judged, self._arm(version), self._arm(_before(instances)))
         todo = [one for one in instances if one.is_unsettled or one.version != version]
         if done := len(instances) - len(todo):
             steps.say(f"{done} of {len(instances)} instances have {version} already")
@@ -63,8 +67,7 @@ class Rolling:
             await steps.do(f"release {version} to {_ids(fresh)}", lambda: self._release(fresh, version))
         await steps.do(f"bring in {ids}", lambda: self._bring_in(batch))
         policy = plan.last if is_last and plan.last else plan.after
-        before = batch[0].previous or batch[0].version or "unknown"
-        await self.gate_session.passes(policy, self._arm(version), self._arm(before), part=batch[0].id)
+        await self.gate_session.passes(policy, self._arm(version), self._arm(_before(batch)), part=batch[0].id)
         if self.config.on_fail == "batch":
             await steps.do(f"settle {ids}", lambda: self.fleet.settle(batch))
 
@@ -171,6 +174,10 @@ class Rolling:
 
     def _arm(self, version: str) -> Arm:
         return {"version": version, "target": self.config.target} if self.config.target else {"version": version}
+
+
+def _before(batch: Sequence[Instance]) -> str:
+    return batch[0].previous or batch[0].version or "unknown"
 
 
 def _ids(batch: Sequence[Instance]) -> str:

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
 from healthd_deploy.core.exit import StepFailed
+from healthd_deploy.core.gate_request import Arm
 from healthd_deploy.core.session import GateSession
 from healthd_deploy.core.settings import GatePlan
 from healthd_deploy.core.steps import Act, Steps, wait_until
@@ -111,16 +112,13 @@ class BlueGreen:
                 await self.gate_session.stays(self.plan.after, arm(version, live), ramp=self.ramp)
                 return
             live, idle, resumed = idle, live, True
-        await self.gate_session.not_quarantined(version)
         baseline = arm(await platform.version(live), live)
         candidate = arm(version, idle)
-        for policy in self.plan.before:
-            await self.gate_session.passes(policy, candidate)
-        if self.ramp is not None:
-            await self.gate_session.could_ramp(self.ramp, candidate, baseline)
+        if not resumed:  # else all of this was before its switch; its verdict may have put the version in quarantine
+            await self._may_begin(candidate, baseline)
         before = await self._way_back(idle, version)
         await steps.do(f"release {version} to {idle}", lambda: self._release(idle, version), undo=before)
-        for policy in self.plan.idle:
+        for policy in () if resumed else self.plan.idle:
             await self.gate_session.passes(policy, candidate)
         # Before the switch: a version that healthd refuses gets no traffic, and from then on healthd rolls a bad one
         # back even if this tool is killed.
@@ -141,6 +139,18 @@ class BlueGreen:
         steps.settled()
         if self.retire_after is not None:
             await steps.afterwards(f"retire {live}", lambda: self._retire(live), wait=self.retire_after)
+
+    async def _may_begin(self, candidate: Arm, baseline: Arm) -> None:
+        """Raise unless the gates before the release pass, and healthd would start those after it."""
+        session = self.gate_session
+        await session.not_quarantined(candidate["version"])
+        for policy in self.plan.before:
+            await session.passes(policy, candidate)
+        await session.could_begin(self.plan.idle, candidate)
+        if self.ramp is None:
+            await session.could_begin((self.plan.after,), candidate, baseline, rolls_back=True)
+        else:
+            await session.could_ramp(self.ramp, candidate, baseline)
 
     async def _way_back(self, idle: str, version: str) -> tuple[str, Act[None]] | None:
         """Return how the release to the idle target is undone; None where it stays."""
@@ -188,6 +198,7 @@ class BlueGreen:
 
     async def _retire(self, target: str) -> None:
         platform = self.platform
+        await self.gate_session.still_stands()  # a rollback that is due needs what would be cleaned up
         part = await platform.share(target) if isinstance(platform, DividesTraffic) else 0.0
         if part or await platform.live() == target:
             raise StepFailed(f"{target} has the traffic again: it stays")

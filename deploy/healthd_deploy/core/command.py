@@ -28,6 +28,7 @@ from healthd_deploy.core.exit import (
     CouldNotAsk,
     DeployAborted,
     LeftInPlace,
+    OrderedBack,
 )
 from healthd_deploy.core.report import Report
 from healthd_deploy.core.session import GateSession
@@ -192,6 +193,10 @@ async def carried_out(work: Callable[[], Awaitable[None]], gate_session: GateSes
                 await steps.leave()
                 steps.say(f"nothing is undone: {gate_session.report.reason}", "✗")
                 return code
+            if not working.cancelled() and isinstance(working.exception(), OrderedBack):
+                await steps.leave()
+                steps.say(f"rolled back by healthd: {gate_session.report.reason}", "✗")
+                return code
             await gate_session.abandon()
             if await steps.unwind():
                 return code
@@ -211,10 +216,11 @@ async def carried_out(work: Callable[[], Awaitable[None]], gate_session: GateSes
 
 async def _kept(work: Callable[[], Awaitable[None]], gate_session: GateSession) -> None:
     """Do it. Raises LeftInPlace for whatever ends it once the traffic is with a version that must not be rolled back;
-    its gate goes on."""
+    its gate goes on. Raises OrderedBack where healthd has rolled back what the tool does not."""
     try:
         await work()
-    except LeftInPlace:
+        await gate_session.still_stands()
+    except (LeftInPlace, OrderedBack):
         raise
     except (asyncio.CancelledError, Exception) as error:
         if not gate_session.stays_in_place:

@@ -41,6 +41,10 @@ class LeftInPlace(DeployAborted):
     code = NOT_UNDONE
 
 
+class OrderedBack(DeployAborted):
+    """A person has ordered healthd to roll the version back, and its actions have: more than that is not undone."""
+
+
 class CouldNotAsk(DeployAborted):
     """The daemon does not answer, or refuses the call."""
 

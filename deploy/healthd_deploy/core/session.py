@@ -10,9 +10,10 @@ from contextlib import aclosing, asynccontextmanager, suppress
 from typing import Any, TypeVar
 
 from healthd.units import show_duration
-from healthd_deploy.core.exit import CouldNotAsk, GateFailed, GateInconclusive, LeftInPlace, StepFailed
+from healthd_deploy.core.exit import CouldNotAsk, DeployAborted, GateFailed, GateInconclusive, LeftInPlace, StepFailed
 from healthd_deploy.core.gate_request import Arm, gate_request, refuse_mismatch
 from healthd_deploy.core.report import Report
+from healthd_deploy.core.rolled_back import end_of
 from healthd_deploy.core.settings import DeployConfig
 from healthd_deploy.core.steps import Steps, wait_until
 from healthd_gates.client.client import GateClient
@@ -23,6 +24,7 @@ from healthd_gates.schema.gate import GateDocument
 
 ResultT = TypeVar("ResultT")
 _STALE = "urn:healthd:stale-verdict"
+_BUSY = "urn:healthd:service-busy"
 _TRY = 60.0  # seconds that a try of an action gets to come to its end
 _RECENT = 50  # gates of a service that are searched for one of a version
 
@@ -37,7 +39,7 @@ class GateSession:
         self, client: GateClient, config: DeployConfig, key: str, steps: Steps, *, no_rollback: bool = False
     ) -> None:
         self._client, self._config, self._key, self._steps = client, config, key, steps
-        self._no_rollback = no_rollback
+        self.no_rollback = no_rollback
         self._gate: GateDocument | None = None
         self.report = Report()
 
@@ -49,7 +51,7 @@ class GateSession:
     @property
     def stays_in_place(self) -> bool:
         """True once the version has traffic that must stay with it."""
-        return self._no_rollback and self.report.exposed_at is not None
+        return self.no_rollback and self.report.exposed_at is not None
 
     @asynccontextmanager
     async def lock(self) -> AsyncIterator[None]:
@@ -117,7 +119,7 @@ class GateSession:
         With `rolls_back` a fail triggers the daemon's actions. `rollback_window` is the number of seconds after a pass
         in which the baseline can still take the traffic; None: without limit.
         """
-        rolls_back = rolls_back and not self._no_rollback
+        rolls_back = rolls_back and not self.no_rollback
         lasts = None if rollback_window is None else show_duration(rollback_window)
         request = gate_request(
             self._config.service, self._key, policy, candidate, baseline, rolls_back=rolls_back, rollback_window=lasts
@@ -145,7 +147,7 @@ class GateSession:
     async def could_ramp(self, policy: str, candidate: Arm, baseline: Arm) -> None:
         """Raise CouldNotAsk where healthd would not widen this release: before anything is done for it. A ramp that
         this deploy began is gone on with."""
-        if self._no_rollback:
+        if self.no_rollback:
             raise CouldNotAsk("a ramp takes the traffic back by itself: --no-rollback needs --strategy switch")
         gate = await self._latest((policy,), candidate)
         if gate is not None and gate.deployment.id == self._key:
@@ -153,6 +155,37 @@ class GateSession:
         request = gate_request(self._config.service, self._key, policy, candidate, baseline)
         found = await self._asked(self._client.could_start(request))
         refuse_mismatch(policy, ramps=True, wanted=found.ramps)
+
+    async def could_begin(
+        self, policies: Collection[str], candidate: Arm, baseline: Arm | None = None, *, rolls_back: bool = False
+    ) -> None:
+        """Raise CouldNotAsk where healthd would refuse a gate of this deploy that comes after the release, such as in a
+        freeze or while another gate's rollback is due: before anything is done for it."""
+        if self._steps.dry_run:  # which asks about every gate in its turn
+            return
+        for policy in dict.fromkeys(policies):
+            request = gate_request(
+                self._config.service,
+                self._key,
+                policy,
+                candidate,
+                baseline,
+                rolls_back=rolls_back and not self.no_rollback,
+            )
+            try:
+                await self._client.could_start(request)
+            except Refused as refusal:
+                if not await self._is_own(refusal):
+                    raise CouldNotAsk(str(refusal)) from refusal
+            except Unreachable as error:
+                raise CouldNotAsk(str(error)) from error
+
+    async def _is_own(self, refusal: Refused) -> bool:
+        """True if a gate of this deploy has the service: it is joined."""
+        gate_id = refusal.problem.get("gate_id")
+        if refusal.problem.get("type") != _BUSY or gate_id is None:
+            return False
+        return (await self._asked(self._client.gate(str(gate_id)))).deployment.id == self._key
 
     async def _rehearse(self, request: Mapping[str, Any], *, ramps: bool) -> None:
         """Have healthd say whether it would start this gate. Raises CouldNotAsk, such as for an unknown policy."""
@@ -250,8 +283,39 @@ class GateSession:
         if gate.decision is None and (gate.ramp is not None or self.report.exposed_at is not None):
             ordered = f", and ordered {gate.ramp.width} of the traffic" if gate.ramp is not None else ""
             raise LeftInPlace(f"gate {gate.id} was cancelled{ordered}: the traffic stays where it is. {sentence}")
-        await self._rolled_back(gate)
+        gate = await self._rolled_back(gate)
+        if self.stays_in_place and (end := end_of(gate)) is not None:
+            raise self._ends_with(end)
         raise (GateFailed if code_of(gate) == FAILED else GateInconclusive)(f"{gate.verdict}: {sentence}")
+
+    def _ends_with(self, end: DeployAborted) -> DeployAborted:
+        """Return the end that a rollback gives the deploy, noted in the report."""
+        if end.code == FAILED:
+            self.report.back()
+        return end
+
+    async def still_stands(self) -> None:
+        """Raise OrderedBack or LeftInPlace if healthd has rolled back, or judged worse, since its gate passed. A daemon
+        that does not answer has said that it passed."""
+        if (gate := self._gate) is None or not gate.may_stay:
+            return
+        with suppress(Refused, Unreachable, CouldNotAsk):
+            gate = await self._rolled_back(await self._client.gate(gate.id))
+        if (end := end_of(gate)) is not None:
+            self._gate = gate
+            raise self._ends_with(end)
+
+    async def left_before(self, policies: Collection[str], candidate: Arm) -> None:
+        """Raise LeftInPlace, with the words of its gate, for a version that an earlier run of this deploy left in place
+        though it did not pass. Raises CouldNotAsk."""
+        gate = await self._latest(policies, candidate)
+        if gate is None or gate.deployment.id != self._key or gate.may_stay:
+            return
+        self.report.exposed()
+        try:
+            await self._steps.look(f"gate {gate.policy}", lambda: self._verdict(gate))
+        except (GateFailed, GateInconclusive) as stopped:
+            raise LeftInPlace(f"{str(stopped).rstrip('.')}; {gate.candidate.version} keeps the traffic") from stopped
 
     async def _followed(self, gate_id: str) -> GateDocument:
         """Return the gate with its verdict; its progress is shown meanwhile."""
@@ -262,8 +326,8 @@ class GateSession:
                     show(gate)
         return gate
 
-    async def _rolled_back(self, gate: GateDocument) -> None:
-        """Wait for the daemon's rollback actions."""
+    async def _rolled_back(self, gate: GateDocument) -> GateDocument:
+        """Wait for the daemon's rollback actions, if there are any. Return the gate as it is then."""
         with suppress(TimeoutError):
             async with asyncio.timeout(self._config.rollback_patience):
                 while (rollback := gate.rollback) is not None and rollback.state == "due":
@@ -272,6 +336,7 @@ class GateSession:
         if gate.rollback is not None:
             self._steps.say(f"healthd: {gate.rollback.told}")
             self.report.gates[-1] = gate
+        return gate
 
     async def still_rolling_back(self) -> str | None:
         """Return a sentence on healthd's unfinished rollback, for the person who investigates; None when there is none,

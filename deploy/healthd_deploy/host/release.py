@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from healthd_deploy.core.blue_green import arm
+from healthd_deploy.core.gate_request import Arm
 from healthd_deploy.core.session import GateSession
 from healthd_deploy.core.steps import Act, Steps
 from healthd_deploy.host.host import Host, Standing
@@ -34,6 +35,7 @@ class HostRelease:
             host.folders.claim()
         if host.is_settled(version):
             steps.say(f"{version} is current already")
+            await self.gate_session.left_before((plan.after,), self._arm(version))
             await self.gate_session.not_quarantined(version)
             await self.gate_session.stays(plan.after, self._arm(version))
             await self._tidy()
@@ -43,10 +45,8 @@ class HostRelease:
         if standing.unfinished is not None:
             await steps.do(f"go on where the deploy {standing.unfinished.key} was left", _nothing, undo=back)
         await steps.look("what the host must have", host.ready)
-        await self.gate_session.not_quarantined(version)
         candidate = self._arm(version)
-        for policy in plan.before:
-            await self.gate_session.passes(policy, candidate)
+        await self._may_begin(candidate, standing)
 
         await steps.do("back up", lambda: host.back_up(self.key, version, standing.baseline))
         await steps.do(f"fetch, unpack and install {version}", lambda: host.unpack(version))
@@ -68,6 +68,22 @@ class HostRelease:
 
         steps.settled()
         await self._tidy()
+
+    async def _may_begin(self, candidate: Arm, standing: Standing) -> None:
+        """Raise unless the gates before the release pass, and healthd would start those after it. A deploy that was
+        killed after its switch has done all that, and its verdict may have put the version in quarantine."""
+        session, left = self.gate_session, standing.unfinished
+        version = candidate["version"]
+        after = self.config.gates.after
+        resumed = left is not None and (left.key, left.version) == (self.key, version)
+        if resumed and await session.switched(after, candidate):
+            return
+        await session.not_quarantined(version)
+        for policy in self.config.gates.before:
+            await session.passes(policy, candidate)
+        baseline = self._arm(standing.baseline) if standing.baseline else None
+        await session.could_begin(self.config.smoke, candidate)
+        await session.could_begin((after,), candidate, baseline, rolls_back=baseline is not None)
 
     async def _tidy(self) -> None:
         await self.steps.afterwards("note that it was promoted", self.host.promoted, wait=0)

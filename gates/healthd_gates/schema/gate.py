@@ -60,6 +60,11 @@ class RollbackDocument(Shown):
     round: int
 
     @property
+    def is_carried_out(self) -> bool:
+        """True if the traffic is back, as far as its actions and the numbers tell."""
+        return self.state in (RollbackState.CONFIRMING, RollbackState.ROLLED_BACK, RollbackState.UNSEEN)
+
+    @property
     def told(self) -> str:
         """Its state, and why it was called for, for people."""
         return rollback_wording.sentence(self)

@@ -47,7 +47,12 @@ class Interrupted(Daemon):
 
 
 async def deployed(
-    daemon: Daemon, *, no_rollback: bool, idle: bool = False, ramp: str | None = None
+    daemon: Daemon,
+    *,
+    no_rollback: bool,
+    idle: bool = False,
+    ramp: str | None = None,
+    retire_after: float | None = None,
 ) -> tuple[int, list[str], GateSession]:
     """The exit code, what was changed, and the session; `idle`: with a gate before the switch."""
     gates = {"before": [], "idle": ["smoke"] if idle else []}
@@ -55,7 +60,7 @@ async def deployed(
     steps, platform = Steps(quiet=True), Targets("0.9")
     session = GateSession(cast("GateClient", daemon), config, "run-1", steps, no_rollback=no_rollback)
     session.report.version = "2.0"
-    deploy = BlueGreen(platform, session, steps, config.gates, None, ramp=ramp)
+    deploy = BlueGreen(platform, session, steps, config.gates, retire_after, ramp=ramp)
     return await carried_out(lambda: deploy.deploy("2.0"), session, steps), platform.changed, session
 
 

@@ -57,6 +57,10 @@ class Daemon:
         (gate,) = [gate for gate in self._gates if gate.id == gate_id]
         yield GateDocument.of(gate if gate.decision else replace(decided(self._verdict), id=gate_id))
 
+    async def gate(self, gate_id: str) -> GateDocument:
+        (gate,) = [gate for gate in self._gates if gate.id == gate_id]
+        return GateDocument.of(gate)
+
     async def could_start(self, request: Mapping[str, Any]) -> DryRunDocument:
         if request["policy"] == "unknown":
             raise Refused(404, {"detail": "No policy is called 'unknown'."})

@@ -46,6 +46,9 @@ class Daemon(Judging):
     async def follow(self, gate_id: str) -> AsyncGenerator[GateDocument]:
         yield GateDocument.of(self._end)
 
+    async def gate(self, _gate_id: str) -> GateDocument:
+        return GateDocument.of(self._end)
+
     async def actions(self, _gate_id: str) -> ActionsDocument:
         self.looks_under_way -= 1
         action = {

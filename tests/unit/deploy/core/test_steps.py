@@ -29,6 +29,8 @@ class Lenient:
     async def abandon(self) -> None:
         self.abandoned += 1
 
+    async def still_stands(self) -> None: ...
+
     async def still_rolling_back(self) -> str | None:
         return None
 

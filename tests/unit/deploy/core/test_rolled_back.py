@@ -1,0 +1,76 @@
+"""A rollback that a person orders of healthd, where the tool itself undoes nothing."""
+
+from collections.abc import AsyncGenerator
+from dataclasses import replace
+
+import pytest
+
+from healthd_gates.domain.gate import Gate, Rollback, RollbackState
+from healthd_gates.domain.request import Version
+from healthd_gates.domain.standing import Verdict
+from healthd_gates.schema.gate import GateDocument
+from tests.fakes.gate_states import DECIDED
+from tests.fakes.monitoring import MIDNIGHT
+from tests.unit.deploy.core.test_left_in_place import deployed
+from tests.unit.deploy.core.test_live_again import Daemon
+from tests.unit.deploy.core.test_put_back import DONE
+
+GREEN = Version(version="1.0", target="green")
+
+
+def ordered(gate: Gate, state: RollbackState) -> Gate:
+    """The gate after `healthd gate rollback` of ana."""
+    rollback = Rollback(state, "person", "carts are empty", MIDNIGHT, "ana")
+    return replace(gate, candidate=Version(version="2.0", target="blue"), baseline=GREEN, rollback=rollback)
+
+
+class Ordered(Daemon):
+    """Its gate is rolled back by a person while it is waited for, or right after its pass."""
+
+    def __init__(self, state: RollbackState, *, passed: bool = False) -> None:
+        super().__init__(Verdict.PASS)
+        self.passed = passed
+        verdict = DECIDED["pass", Verdict.PASS] if passed else DECIDED["fail", Verdict.FAIL]
+        self.end = ordered(verdict, state)
+
+    async def follow(self, gate_id: str) -> AsyncGenerator[GateDocument]:
+        yield GateDocument.of(replace(self.end, id=gate_id, rollback=None if self.passed else self.end.rollback))
+
+    async def gate(self, gate_id: str) -> GateDocument:
+        return GateDocument.of(replace(self.end, id=gate_id))
+
+
+@pytest.mark.parametrize(
+    ("state", "code", "said"),
+    [
+        (RollbackState.ROLLED_BACK, 1, "the traffic is back at green"),
+        (RollbackState.CONFIRMING, 1, "the traffic is back at green"),
+        (RollbackState.UNSEEN, 1, "the traffic is back at green"),
+        (RollbackState.FAILED, 4, "2.0 may still have the traffic"),
+        (RollbackState.UNCONFIRMED, 4, "2.0 may still have the traffic"),
+        (RollbackState.DUE, 4, "2.0 may still have the traffic"),
+    ],
+)
+@pytest.mark.parametrize("passed", [False, True], ids=["in the gate", "in the second of its pass"])
+async def test_the_tool_says_who_has_the_traffic(state: RollbackState, code: int, said: str, *, passed: bool) -> None:
+    """And not that the version keeps it, or was promoted; what else it did stays."""
+    ended, changed, session = await deployed(Ordered(state, passed=passed), no_rollback=True)
+    assert (ended, changed) == (code, DONE)
+    told = session.report.sentence(ended)
+    assert "ana ordered the rollback" in told
+    assert "carts are empty" in told
+    assert said in told
+    assert "--no-rollback" not in told
+    assert ("it had the traffic for" in told) == (code == 1)
+
+
+async def test_an_ordinary_deploy_undoes_its_steps_too() -> None:
+    code, changed, _ = await deployed(Ordered(RollbackState.ROLLED_BACK), no_rollback=False)
+    assert (code, changed) == (1, [*DONE, "switch to green"])
+
+
+async def test_what_a_rollback_needs_is_not_retired() -> None:
+    """The version passed, and was rolled back while the target before waited to be cleaned up."""
+    daemon = Ordered(RollbackState.DUE, passed=True)
+    code, changed, _ = await deployed(daemon, no_rollback=False, retire_after=0.0)
+    assert (code, changed) == (4, DONE)
