@@ -24,6 +24,7 @@ KINDS = {
     "prometheus": "healthd_gates.sources.prometheus:Prometheus",
     "push": "healthd_gates.sources.push:Push",
     "scrape": "healthd_gates.sources.scrape:Scrape",
+    "sentry": "healthd_gates.sources.sentry:Sentry",
     "sql": "healthd_gates.sources.sql:Sql",
 }
 

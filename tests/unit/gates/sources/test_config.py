@@ -48,6 +48,7 @@ GOOD: dict[str, dict[str, Any]] = {
     "prometheus": PROMETHEUS,
     "push": {"kind": "push"},
     "scrape": SCRAPE,
+    "sentry": {"kind": "sentry", "organization": "shop", "token": "hush", "up": "sessions environment:production"},
     "sql": SQL,
 }
 
