@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from healthd.web.auth import hash_token
+from tests.servers import forked
 from tests.servers.ports import HOST, free_port
 from tests.servers.process import DidNotStartError, Process, own_folder
 
@@ -105,13 +106,19 @@ async def _start_on_free_port(folder: Path, configuration: Mapping[str, object],
 
 
 def _prepare(file: Path, port: int, env: Mapping[str, str]) -> Process:
-    argv = [sys.executable, "-m", "healthd", "run", "--config", file]
-    return Process(argv, lambda process: process.listens(port), log=file.with_name("log"), env=env)
+    fork = forked.possible(env)
+    program = ["healthd"] if fork else [sys.executable, "-m", "healthd"]
+    argv = [*program, "run", "--config", file]
+    return Process(argv, lambda process: process.listens(port), log=file.with_name("log"), env=env, fork=fork)
 
 
 async def _start(process: Process) -> None:
-    # Launched in this thread: the kernel ends the daemon when the thread that launched it goes away.
-    process.launch()
+    # Launched in this thread: the kernel ends what was launched when the thread that did so goes away.
+    if process.forks:
+        forked.begun()
+        await asyncio.to_thread(process.launch)
+    else:
+        process.launch()
     try:
         await asyncio.to_thread(process.await_ready)
     except asyncio.CancelledError:

@@ -17,6 +17,8 @@ from pathlib import Path
 
 import psutil
 
+from tests.servers import forked
+from tests.servers.forked import Forked
 from tests.servers.ports import HOST, free_port
 
 _POLL = 0.01
@@ -39,7 +41,8 @@ class Process:
     """A server that can be started, ended and started again, and that dies with the tests.
 
     The kernel sends `orphan_signal` when the thread that started it goes away, however that happens.
-    A program that leaves workers behind when it is killed wants SIGTERM there.
+    A program that leaves workers behind when it is killed wants SIGTERM there. Our own can be forked, which is
+    cheaper.
     """
 
     def __init__(
@@ -54,6 +57,7 @@ class Process:
         stop_signal: signal.Signals = signal.SIGTERM,
         orphan_signal: signal.Signals = signal.SIGKILL,
         patience: float = 90.0,
+        fork: bool = False,
     ) -> None:
         self.argv = [str(word) for word in argv]
         self._ready = ready
@@ -64,7 +68,8 @@ class Process:
         self._stop_signal = stop_signal
         self._patience = patience
         self._logged_before = 0
-        self._child: subprocess.Popen[bytes] | None = None
+        self.forks = fork
+        self._child: subprocess.Popen[bytes] | Forked | None = None
 
     @property
     def pid(self) -> int:
@@ -99,6 +104,9 @@ class Process:
             raise RuntimeError(f"{self.argv[0]} is already running as {self.pid}")
         with self._log.open("ab") as log:
             self._logged_before = log.tell()
+            if self.forks:
+                self._child = forked.launch(self.argv, log, log, self._env, self._cwd)
+                return
             self._child = subprocess.Popen(
                 [*self._prefix, *self.argv],
                 stdin=subprocess.DEVNULL,
