@@ -7,8 +7,9 @@ largest wins. All are moment estimates of ρ in Var(Y) = M·p(1−p)·(1 + (M−
 from collections.abc import Iterable
 from dataclasses import dataclass
 from math import sqrt
+from typing import Self
 
-from healthd_gates.judge.past import Span, without_incident
+from healthd_gates.judge.past import Past, Reading, Span, without_incident
 
 _HIGHEST = 0.3
 _TINY = 1e-9
@@ -201,10 +202,11 @@ class Burstiness:
     takes the place of the history's, from the same prior.
 
     `history` has requests, bad ones and seconds of each interval of the past; an evaluation's interval is `look`
-    seconds long.
+    seconds long. `own` are intervals of the candidate in the gate that a watch follows: harm that began in it must be
+    no burst that the watch forgives.
     """
 
-    def __init__(self, history: Iterable[Span] = (), look: float = 10.0) -> None:
+    def __init__(self, history: Iterable[Span] = (), look: float = 10.0, own: Iterable[Span] = ()) -> None:
         self._history = HistoryBurstiness(look)
         self._baseline = BakeBurstiness()
         self._candidate = StepProofBurstiness()
@@ -214,6 +216,14 @@ class Burstiness:
             self._joined = tuple(_JoinedBurstiness(look, each) for each in (BakeBurstiness(), StepProofBurstiness()))
         for m, y, seconds in without_incident(list(history)):
             self._history.add(m, y, seconds)
+        for m, y, _ in own:
+            self._candidate.add(m, y)
+            self._alone.add(m, y)
+
+    @classmethod
+    def of(cls, past: Past, reading: Reading, look: float) -> Self:
+        """Return the estimates by what was counted before."""
+        return cls(past.spans(reading), look, past.own_spans(reading))
 
     def learn(
         self,

@@ -108,7 +108,7 @@ class Beyond:
     def __init__(self, reading: Reading, limit: float, since: float, frame: Frame, past: Past) -> None:
         self._reading, self._limit, self._frame = reading, limit, frame
         self.since, self.is_early = since, since == 0.0
-        self._burstiness = Burstiness(past.spans(reading), frame.timing.interval)
+        self._burstiness = Burstiness.of(past, reading, frame.timing.interval)
         self._harm = LimitHarm(limit, frame.horizon)
         self._lately = LastMinute()
         self._elapsed = 0.0

@@ -37,7 +37,7 @@ class ErrorRate(Weighed):
         """Set up the tests; `reading` says what is counted, and which of it is bad."""
         self.name, self.critical, self.weight = rule.name, rule.critical, rule.weight
         self._rule, self._frame, self._reading = rule, frame, reading
-        self._burstiness = Burstiness(past.spans(reading), frame.timing.interval)
+        self._burstiness = Burstiness.of(past, reading, frame.timing.interval)
         self._odds = self._burstiness.odds
         self._catastrophe = self._catastrophe_of(rule.limit)
         self._against_limit = None if rule.limit is None else AboveLimit(rule.limit, frame)

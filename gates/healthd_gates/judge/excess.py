@@ -27,7 +27,7 @@ class Excess:
     def __init__(self, reading: Reading, past: Past, interval: float) -> None:
         """Set up for looks of `interval` seconds; `past` is the baseline's, for its burstiness."""
         self._reading = reading
-        self._burstiness = Burstiness(past.spans(reading), interval)
+        self._burstiness = Burstiness.of(past, reading, interval)
         self._matched, self._all = Pairing(), Pairing()
         self._candidate, self._baseline = RateInterval(), RateInterval()
         self._beyond = self._exposure = 0.0

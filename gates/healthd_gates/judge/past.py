@@ -32,12 +32,14 @@ _PARTS = 5  # of its length that a past must have beside the incident, at least
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """The baseline `before` the switch, what `earlier` gates of the service saw, and the evidence of the gate for
-    either arm since, if a watch follows it; `watches` is True then."""
+    """The baseline `before` the switch, what `earlier` gates of the service saw, and the baseline during the gate if a
+    watch follows it; `watches` is True then. `own` is the candidate in that gate, where no baseline ran beside it.
+    """
 
     before: Sequence[Stretch] = ()
     bake: Sequence[Stretch] = ()
     earlier: Sequence[Stretch] = ()
+    own: Sequence[Stretch] = ()
     watches: bool = False
 
     @classmethod
@@ -48,14 +50,22 @@ class Past:
         stream: str | None = None,
         earlier: Sequence[Evidence] = (),
     ) -> Past:
-        """Build the past of a stream, of the service's own source if it is None. In a watch the candidate that passed
-        is used as the baseline if there is none; so are the versions that earlier gates let stay."""
-        before = (interval_of(evidence, stream) for evidence in history)
-        return cls(_stretches(before), _kept(bake, stream), _kept(earlier, stream), watches=bool(bake))
+        """Build the past of a stream, of the service's own source if it is None. The versions that earlier gates let
+        stay are used as the baseline where none ran beside them; the candidate that a watch is about is not."""
+        before = _stretches(interval_of(evidence, stream) for evidence in history)
+        seen = [interval_of(evidence, stream) for evidence in bake]
+        own = _stretches(seen, candidate=True) if _is_alone(seen) else []
+        earlier_gates = [interval_of(evidence, stream) for evidence in earlier]
+        kept = _stretches(earlier_gates, candidate=_is_alone(earlier_gates))
+        return cls(before, _stretches(seen), kept, own, watches=bool(bake))
 
     def spans(self, reading: Reading) -> list[Span]:
-        """Return all of it, for the estimates of burstiness."""
+        """Return all of it that is not the candidate's own, for the estimates of burstiness."""
         return [*_read(self.before, reading), *_read(self.earlier, reading), *_read(self.bake, reading)]
+
+    def own_spans(self, reading: Reading) -> list[Span]:
+        """Return the candidate's own part, which may have the beginning of harm in it."""
+        return _read(self.own, reading)
 
     def reference(self, reading: Reading) -> list[Span]:
         """Return what was there before the switch, by the source's own past or else by earlier gates."""
@@ -71,10 +81,8 @@ class Past:
         return _rate(before) if sum(m for m, _, _ in before) >= _FEWEST_REQUESTS else None
 
 
-def _kept(seen: Sequence[Evidence], stream: str | None) -> list[Stretch]:
-    """Return the baseline's numbers in what gates saw, those of the candidate if no baseline ran beside it."""
-    intervals = [interval_of(evidence, stream) for evidence in seen]
-    return _stretches(intervals, candidate=all(interval.baseline is None for interval in intervals))
+def _is_alone(intervals: Sequence[Interval]) -> bool:
+    return all(interval.baseline is None for interval in intervals)
 
 
 def _stretches(intervals: Iterable[Interval], *, candidate: bool = False) -> list[Stretch]:

@@ -56,11 +56,10 @@ class Rate:
         self.name, self.critical, self.weight = rule.name, rule.critical, rule.weight
         self._rule, self._frame, self._exposure = rule, frame, exposure
         before = _spans([*past.before, *past.earlier, *past.bake], exposure)
-        self._reference = rule.limit or _rate_of(before)
-        self._burstiness = Burstiness(
-            [(e * self._scale, x, seconds) for e, x, seconds in before] if self._reference else (),
-            frame.timing.interval,
-        )
+        own = _spans(past.own, exposure)
+        self._reference = rule.limit or _rate_of(before) or _rate_of(own)
+        scale = self._scale if self._reference else None
+        self._burstiness = Burstiness(_scaled(before, scale), frame.timing.interval, _scaled(own, scale))
         self._against_limit = None if rule.limit is None else RateHarm(1 / UNITS, frame.horizon)
         self._against_baseline = None if rule.ratio is None else AboveBaselineRate(rule.ratio, frame)
         self._candidate, self._baseline = _Arm(exposure), _Arm(exposure)
@@ -191,6 +190,11 @@ def _spans(stretches: Any, exposure: Exposure) -> list[Span]:
         (exposure(numbers, seconds), numbers, seconds) for numbers, seconds in stretches if isinstance(numbers, Events)
     ]
     return [(exposed, numbers.events, seconds) for exposed, numbers, seconds in read if exposed]
+
+
+def _scaled(spans: list[Span], scale: float | None) -> list[Span]:
+    """Return the spans with exposures in the unit of the estimates; none where that is not known."""
+    return [(e * scale, x, seconds) for e, x, seconds in spans] if scale is not None else []
 
 
 def _rate_of(past: list[Span]) -> float | None:

@@ -33,7 +33,7 @@ class SlowerThanLimit:
     def __init__(self, limit: float, tail: float, frame: Frame, past: Past) -> None:
         self._limit, self._tail, self._frame = limit, tail, frame
         self._reading = slower_than(limit)
-        self._burstiness = Burstiness(past.spans(self._reading), frame.timing.interval)
+        self._burstiness = Burstiness.of(past, self._reading, frame.timing.interval)
         self._harm, self._safety = LimitHarm(tail, frame.horizon), LimitSafety(tail)
         self._incident = SharedIncident()
         self._last_edges: tuple[float, ...] = (inf,)

@@ -35,7 +35,7 @@ class StratifiedErrorRate(ErrorRate):
         self._strata: dict[str, Stratum] = {}
         self._traffic: dict[str, float] = {}
         self._weights: dict[str, float] | None = None
-        for numbers, _ in (*past.before, *past.earlier, *past.bake):
+        for numbers, _ in (*past.before, *past.earlier, *past.bake, *past.own):
             self._meet(numbers)
 
     def step(self, look: Look) -> None:

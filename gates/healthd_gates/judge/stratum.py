@@ -47,7 +47,7 @@ class Stratum:
     def __init__(self, name: str, rule: ErrorRateRule, frame: Frame, past: Past) -> None:
         self.name, self._frame, self._rule = name, frame, rule
         self.reading = reading_of(name)
-        self._burstiness = Burstiness(past.spans(self.reading), frame.timing.interval)
+        self._burstiness = Burstiness.of(past, self.reading, frame.timing.interval)
         self.limit = None if rule.limit is None else _limit_of(rule.limit, frame, past, self.reading)
         self._against_limit = (
             AboveLimit(self.limit, frame) if self.limit is not None and self.limit < _HIGHEST else None

@@ -39,7 +39,7 @@ class TailComparison:
         self._concurrent = comparison.against is Against.CONCURRENT
         self._past: AgainstPast | None = None
         self._edges: tuple[float, ...] = ()
-        self._burstiness = Burstiness(past.spans(self._alike[1]), frame.timing.interval)
+        self._burstiness = Burstiness.of(past, self._alike[1], frame.timing.interval)
         self._harm_pairs, self._safety_pairs = Pairing(), Pairing()
         self._own = (0.0, 0.0, 0)
         self._harm, self._safety = BaselineHarm(1.0, frame.horizon, _TIMES, frame.burst), BaselineSafety(1.0)

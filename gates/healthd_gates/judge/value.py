@@ -56,7 +56,9 @@ class Value:
         self._rule, self._frame = rule, frame
         spacing = max(rule.sample, frame.timing.interval)
         self._bet = None if rule.ratio is None else SignBet(max(1, round(frame.timing.maximum / spacing)))
-        self._drift = drift_of([*past.before, *past.earlier, *past.bake]) if rule.drift is None else Drift(rule.drift)
+        self._drift = (
+            drift_of([*past.before, *past.earlier, *past.bake, *past.own]) if rule.drift is None else Drift(rule.drift)
+        )
         self._own: float | None = None
         self._other: float | None = None
         self._compared: tuple[float, float] | None = None

@@ -328,6 +328,22 @@ def test_a_watch_knows_what_its_gate_saw() -> None:
     assert until_verdict(told, harm).elapsed_seconds < until_verdict(untold, harm).elapsed_seconds
 
 
+@pytest.mark.parametrize(
+    "bake",
+    [[0.001] * 12 + [0.04] * 6, [0.001] * 114 + [0.04] * 12, [0.001] * 16 + [0.2] * 2],
+    ids=["half a minute of 4 %", "a minute of 4 %", "10 s of 20 %"],
+)
+def test_a_watch_does_not_forgive_what_began_before_the_pass(bake: list[float]) -> None:
+    """Harm that begins in a gate's last seconds is no burst: the watch sees it as soon as after a clean gate."""
+    rules = Rules((ErrorRate(),), timing=Timing(interval=5.0, initial_delay=0.0, minimum=3600.0, maximum=3600.0))
+    harmed = [interval((250, 250 * rate), seconds=5.0) for rate in bake]
+    clean = [interval((250, 0.25), seconds=5.0)] * len(bake)
+    late = [interval((250, 25), seconds=5.0)] * 100
+    seen, untroubled = (until_verdict(Judge(rules, bake=each), late) for each in (harmed, clean))
+    assert (seen.verdict, untroubled.verdict) == (Verdict.FAIL, Verdict.FAIL)
+    assert seen.elapsed_seconds <= 1.5 * untroubled.elapsed_seconds
+
+
 def test_no_baseline_means_limit_only() -> None:
     """Without a comparison the limit decides alone, both ways."""
     rules = Rules((ErrorRate(),))
