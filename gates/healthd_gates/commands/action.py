@@ -13,6 +13,8 @@ from healthd_gates.commands.arms import arm, given
 from healthd_gates.commands.connection import asking
 
 _NOT_DONE = 1
+_UNNAMED = "candidate"
+"""The candidate's version where nobody said it, which suffices for an action that knows targets alone."""
 
 
 @click.group()
@@ -29,7 +31,11 @@ def action() -> None:
 @click.argument("name")
 @click.option("--service", required=True, help="The service whose traffic it moves.")
 @click.option("--target", help="Which of the service's targets the candidate, to be rolled back, runs on.")
-@click.option("--candidate", metavar="VERSION", default="candidate", show_default=True, help="Its version.")
+@click.option(
+    "--candidate",
+    metavar="VERSION",
+    help="Its version, which an action on a Deployment or the like finds in the cluster.",
+)
 @click.option("--baseline-target", metavar="TARGET", help="Which target the traffic goes back to.")
 @click.option("--baseline", metavar="VERSION", help="The version there.")
 @click.option("--dry-run/--run", default=True, help="Say what it would do, which is the default; or do it now.")
@@ -49,7 +55,7 @@ async def test(client: GateClient, /, name: str, service: str, *, dry_run: bool,
     named = said["baseline"] or said["baseline_target"]
     asked = given(
         service=service,
-        candidate=arm(said["candidate"], said["target"], ()),
+        candidate=arm(said["candidate"] or _UNNAMED, said["target"], ()),
         baseline=baseline if named else None,
         run=not dry_run,
     )
@@ -59,4 +65,6 @@ async def test(client: GateClient, /, name: str, service: str, *, dry_run: bool,
     else:
         click.echo(": ".join(filter(None, (name, tested.ending, tested.detail))))
     if not tested.ok:
+        if said["candidate"] is None and _UNNAMED in (tested.detail or ""):
+            click.echo("It looked for no version that you named: give --candidate, and --baseline.", err=True)
         sys.exit(_NOT_DONE)

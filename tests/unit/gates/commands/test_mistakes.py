@@ -1,6 +1,7 @@
 """What a mistake at the command line is told: the cure, and the nearest valid word."""
 
 import asyncio
+import json
 import re
 import threading
 from collections.abc import Iterator
@@ -219,3 +220,14 @@ def test_a_length_is_a_duration(tmp_path: Path, length: str, said: str) -> None:
     file.write_text("services: {api: {source: {kind: push}}}\n")
     result = run(["source", "test", "shop", "--for", length, "-c", str(file)])
     assert said in result.output
+
+
+@pytest.mark.parametrize(("words", "hinted"), [([], True), (["--candidate", "2.0"], False)])
+def test_an_action_that_reads_versions_wants_to_know_which(words: list[str], hinted: bool) -> None:
+    """It looks for a version of a made-up name otherwise, and finds that somebody has changed the Deployment."""
+    detail = "Deployment shop/api: its pods are 2.0, not candidate, by label version: somebody changed it"
+    tested = {"action": "undo", "kind": "kubernetes", "ok": False, "ending": None, "detail": detail}
+    body = json.dumps(tested)
+    with answering(http("200 OK", body, "application/json")) as place:
+        result = run(["action", "test", "undo", "--service", "api", "--url", f"http://{place}", *words])
+    assert (result.exit_code, "give --candidate" in result.stderr) == (1, hinted), result.stderr
