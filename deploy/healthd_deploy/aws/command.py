@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import click
 from pydantic import TypeAdapter, ValidationError
 
@@ -14,7 +16,7 @@ from healthd_deploy.aws.remote import Remote
 from healthd_deploy.aws.rolling import Rolling
 from healthd_deploy.aws.settings import BlueGreenConfig, RollingConfig, VersionName
 from healthd_deploy.core.blue_green import BlueGreen
-from healthd_deploy.core.command import ConfigT, Deploy, deploying
+from healthd_deploy.core.command import ConfigT, Deploy, choosing_strategy, deploying, ramp_policy
 from healthd_deploy.core.exit import CouldNotAsk
 
 
@@ -24,15 +26,18 @@ def aws() -> None:
 
 
 @aws.command(name="blue-green")
+@choosing_strategy
 @deploying(BlueGreenConfig)
 async def blue_green(deploy: Deploy[BlueGreenConfig]) -> None:
-    """Release VERSION to the idle target group, switch the listener, and stay only if the gates pass."""
-    config = deploy.config
+    """Release VERSION to the idle target group, move the traffic there, and stay only if the gates pass."""
+    config, session = deploy.config, deploy.gate_session
+    gates, ramp = config.gates, ramp_policy(config.gates, deploy.strategy or config.strategy)
     _refuse_odd(deploy.version)
     cloud = await deploy.kept_open.enter_async_context(opened(config.aws, config.places[0]))
-    platform = AwsPlatform(config, cloud, _remote(deploy, cloud))
+    before_ramp = partial(session.before_ramp, (gates.after, gates.ramp))
+    platform = AwsPlatform(config, cloud, _remote(deploy, cloud), before_ramp)
     deployment = BlueGreen(
-        platform, deploy.gate_session, deploy.steps, config.gates, config.retire_after, releases_back=config.put_back
+        platform, session, deploy.steps, gates, config.retire_after, releases_back=config.put_back, ramp=ramp
     )
     await deployment.deploy(deploy.version)
 

@@ -8,8 +8,9 @@ from healthd_deploy.aws.cloud import Call, Cloud, explained
 from healthd_deploy.aws.group import TargetGroup, states
 from healthd_deploy.aws.remote import Remote
 from healthd_deploy.aws.settings import BlueGreenConfig
+from healthd_deploy.core.blue_green import BeforeRamp, no_ramp
 from healthd_deploy.core.exit import StepFailed
-from healthd_gates.actions.alb_forwarding import Action, all_at, is_all_at, shares, weights
+from healthd_gates.actions.alb_forwarding import Action, all_at, is_all_at, portion, shares, weights
 from healthd_gates.actions.alb_places import ForwardingPlace
 
 # The same wait as in healthd's own action, before it sends traffic to a group.
@@ -18,20 +19,27 @@ _ABLE = ("healthy", "initial", "not in use")
 
 class AwsPlatform:
     """Platform whose only state of the traffic are forward actions of a load balancer; versions are tags of the
-    groups."""
+    groups. `before_ramp` returns the target that had all of the traffic before a ramp divided it."""
 
-    def __init__(self, config: BlueGreenConfig, cloud: Cloud, remote: Remote) -> None:
-        self._config, self._cloud, self._remote = config, cloud, remote
+    def __init__(
+        self, config: BlueGreenConfig, cloud: Cloud, remote: Remote, before_ramp: BeforeRamp = no_ramp
+    ) -> None:
+        self._config, self._cloud, self._remote, self._before_ramp = config, cloud, remote, before_ramp
         self._places = [ForwardingPlace(arn) for arn in config.places]
         self._groups = {name: TargetGroup(cloud, arn, name) for name, arn in config.target_groups.items()}
         self._names = {arn: name for name, arn in config.target_groups.items()}
 
     async def live(self) -> str:
-        """Return the target with the most weight, of several places at the first, which is switched before the others.
-        Raises StepFailed where that is neither of the two."""
+        """Return the target with all of the traffic, of several places at the first, which is switched before the
+        others. Where one of them is divided, it is the target that had all before the ramp, or else the one with the
+        most weight. Raises StepFailed where that is neither of the two."""
         found = await self._every_place()
         for each in found.values():
             self._refuse_strangers(each)
+        if not all(any(is_all_at(each, arn) for arn in self._names) for each in found.values()):
+            before = await self._before_ramp()
+            if before is not None and before in self._groups:
+                return before
         actions = found[self._places[0]]
         (first, most), *others = sorted(weights(actions).items(), key=lambda item: -item[1])
         if not most or (others and others[0][1] == most):
@@ -42,12 +50,18 @@ class AwsPlatform:
         live = await self.live()
         return next(name for name in self._groups if name != live)
 
+    async def share(self, target: str) -> float:
+        group = self._groups[target].arn
+        return max(portion(actions, group) for actions in (await self._every_place()).values())
+
     async def version(self, target: str) -> str | None:
         return await self._groups[target].version()
 
     async def release(self, target: str, version: str) -> None:
         """Release to all its instances; when this returns, the load balancer reports them as healthy."""
         group = self._groups[target]
+        if await self.share(target) and await group.version() == version:
+            return  # it is there already, and has traffic
         live = next(name for name in self._groups if name != target)
         await self._name_beside(live, target)
         instances = await self._instances(target)

@@ -12,7 +12,7 @@ from pydantic import Field, StringConstraints, model_validator
 from healthd.config.model import Model, Name
 from healthd.units import Duration, Span
 from healthd.wording import shape
-from healthd_deploy.core.settings import DeployConfig, GatePlan
+from healthd_deploy.core.settings import BlueGreenOptions, DeployConfig, GatePlan
 
 _SHELLS = ("AWS-RunShellScript", "AWS-RunPowerShellScript")
 _SHORTEST_TO_START = 30  # seconds; minimum of the API
@@ -127,7 +127,7 @@ class AwsConfig(DeployConfig):
         return self
 
 
-class BlueGreenConfig(AwsConfig):
+class BlueGreenConfig(BlueGreenOptions, AwsConfig):
     """Options of `healthd-deploy aws blue-green`"""
 
     listener: Annotated[str, _arn("listener", "")] | None = None

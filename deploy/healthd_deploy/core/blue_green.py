@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol, runtime_checkable
@@ -73,6 +74,15 @@ class RunsPrograms(Protocol):
         ...
 
 
+BeforeRamp = Callable[[], Awaitable[str | None]]
+"""Returns the target that had all of the traffic before a ramp divided it, None where no ramp did."""
+
+
+async def no_ramp() -> str | None:
+    """Return None: no ramp has divided the traffic."""
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class BlueGreen:
     """Parts of one deploy."""
@@ -112,7 +122,10 @@ class BlueGreen:
                 await self.gate_session.stays(self.plan.after, arm(version, live), ramp=self.ramp)
                 return
             live, idle, resumed = idle, live, True
-        baseline = arm(await platform.version(live), live)
+        standing = await platform.version(live)
+        if standing is None and self.ramp is not None:
+            steps.say(f"which version {live} has is not recorded: a source that names $version will not find it", "✗")
+        baseline = arm(standing, live)
         candidate = arm(version, idle)
         if not resumed:  # else all of this was before its switch; its verdict may have put the version in quarantine
             await self._may_begin(candidate, baseline)

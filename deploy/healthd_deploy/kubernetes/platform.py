@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 from typing import NamedTuple
 
-from healthd_deploy.core.blue_green import has_traffic
+from healthd_deploy.core.blue_green import BeforeRamp, has_traffic, no_ramp
 from healthd_deploy.core.exit import StepFailed
 from healthd_deploy.core.steps import wait_until
 from healthd_deploy.kubernetes.kubectl import Cluster, Object, Operation, pointer
@@ -18,10 +18,6 @@ from healthd_gates.actions.kubernetes import progress
 
 _EVERY = 2.0  # seconds between two polls of a rollout
 _RESTARTED = "kubectl.kubernetes.io/restartedAt"
-
-
-async def _unknown() -> str | None:
-    return None
 
 
 class _Running(NamedTuple):
@@ -43,7 +39,7 @@ class KubernetesPlatform:
         *,
         digest: str | None = None,
         say: Callable[[str], None] = lambda _said: None,
-        before_ramp: Callable[[], Awaitable[str | None]] = _unknown,
+        before_ramp: BeforeRamp = no_ramp,
         every: float = _EVERY,
     ) -> None:
         self._app = config.application

@@ -147,14 +147,18 @@ async def staged(server: moto.Moto, folder: Path, **versions: list[str]) -> Asyn
         yield Stage(front, elbv2, ec2, traffic, groups, members, folder)
 
 
-def judging(stage: Stage, *, acts: bool = False) -> Mapping[str, Any]:
-    """The daemon's configuration: it counts by version, and puts the traffic back itself where `acts`."""
+def judging(stage: Stage, *, acts: bool = False, budget: float | None = None) -> Mapping[str, Any]:
+    """The daemon's configuration: it counts by version, and puts the traffic back itself where `acts`; with a `budget`
+    it widens releases by the policy `gradual`."""
     action = {"kind": "aws_elbv2", "listener": stage.traffic.listener, "target_groups": stage.groups}
+    compared = {"criteria": [{"kind": "error_rate", "limit": "5%", "compare": {"to": "concurrent"}}]}
+    observed = {"observe": {"min": "3s", "max": "60s"}, "initial_delay": "1s", "blip": "2s"}
+    gradual = POLICY | compared | observed | {"ramp": {"budget": budget, "timeout": "3m"}}
     return {
         "journal": f"sqlite:///{stage.folder}/journal.db",
         "checks": {},
-        "policies": {"quick": POLICY},
-        "actions": {"switch-alb": {**action, "endpoint": stage.front.url}} if acts else {},
+        "policies": {"quick": POLICY} | ({"gradual": gradual} if budget else {}),
+        "actions": {"switch-alb": {**action, "endpoint": stage.front.url}} if acts or budget else {},
         "services": {
             "shop": {
                 "targets": {name: [one.url for one in found] for name, found in stage.members.items()},
@@ -165,16 +169,19 @@ def judging(stage: Stage, *, acts: bool = False) -> Mapping[str, Any]:
                 },
                 "policy": "quick",
                 "on_fail": ["switch-alb"] if acts else [],
+                "on_ramp": ["switch-alb"] if budget else [],
             }
         },
     }
 
 
 @asynccontextmanager
-async def judged(stage: Stage, *, acts: bool = False, loaded: bool = False) -> AsyncIterator[None]:
+async def judged(
+    stage: Stage, *, acts: bool = False, loaded: bool = False, budget: float | None = None
+) -> AsyncIterator[None]:
     """With the daemon, and where `loaded` with requests coming in."""
     async with AsyncExitStack() as stack:
-        running = daemon.running(judging(stage, acts=acts), env=moto.CREDENTIALS)
+        running = daemon.running(judging(stage, acts=acts, budget=budget), env=moto.CREDENTIALS)
         stage.daemon = await stack.enter_async_context(running)
         if loaded:
             await stack.enter_async_context(stage.load.running())

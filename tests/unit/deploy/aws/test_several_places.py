@@ -47,6 +47,10 @@ class Elb:
         health = {"Target": {"Id": "i-0abc1234", "Port": 80}, "TargetHealth": {"State": "healthy"}}
         return {"TargetHealthDescriptions": [health] if asked["TargetGroupArn"] else []}
 
+    async def describe_tags(self, **asked: Any) -> Any:
+        version = {"Key": "healthd:version", "Value": "1.0" if asked["ResourceArns"] == [BLUE] else "2.0"}
+        return {"TagDescriptions": [{"Tags": [version]}]}
+
     def traffic(self) -> list[str]:
         """The group that has all of each place."""
         names = {BLUE: "blue", GREEN: "green"}
@@ -60,6 +64,13 @@ def elb() -> Elb:
 
 @pytest.fixture
 def platform(elb: Elb) -> AwsPlatform:
+    return platform_of(elb)
+
+
+def platform_of(elb: Elb, before: str | None = None) -> AwsPlatform:
+    async def before_ramp() -> str | None:
+        return before
+
     document = {
         "service": "shop",
         "listener": FIRST,
@@ -68,7 +79,7 @@ def platform(elb: Elb) -> AwsPlatform:
         "release": {"commands": ["true"]},
     }
     cloud = Cloud(elb, None, None, None, 1)
-    return AwsPlatform(BlueGreenConfig.model_validate(document), cloud, cast("Remote", None))
+    return AwsPlatform(BlueGreenConfig.model_validate(document), cloud, cast("Remote", None), before_ramp)
 
 
 async def test_both_are_switched(elb: Elb, platform: AwsPlatform) -> None:
@@ -102,3 +113,48 @@ async def test_a_place_that_somebody_has_taken_stops_the_switch_before_anything(
     with pytest.raises(StepFailed, match="somebody has put something else in place"):
         await platform.switch("green")
     assert elb.places[FIRST] == [{"Type": "forward", "TargetGroupArn": BLUE}]
+
+
+def divided(green: int) -> list[dict[str, Any]]:
+    groups = [{"TargetGroupArn": BLUE, "Weight": 1000 - green}, {"TargetGroupArn": GREEN, "Weight": green}]
+    return [{"Type": "forward", "ForwardConfig": {"TargetGroups": groups}}]
+
+
+ALL_AT_GREEN = [{"Type": "forward", "TargetGroupArn": GREEN}]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "before", "live"),
+    [
+        (divided(500), divided(500), "blue", "blue"),
+        (divided(900), divided(900), "blue", "blue"),
+        (ALL_AT_GREEN, divided(500), "blue", "blue"),  # killed between the two places
+        (ALL_AT_GREEN, ALL_AT_GREEN, "blue", "green"),
+        (divided(500), divided(500), "elsewhere", None),
+        (divided(500), divided(500), None, None),
+        (divided(100), divided(100), None, "blue"),  # a canary that somebody has left
+    ],
+)
+async def test_who_is_live_while_a_ramp_divides_the_traffic(
+    elb: Elb, first: Any, second: Any, before: str | None, live: str | None
+) -> None:
+    """Who had all of it before, however much the candidate has by now."""
+    elb.places = {FIRST: first, SECOND: second}
+    found = platform_of(elb, before)
+    if live is None:
+        with pytest.raises(StepFailed, match="it forwards 50% to blue, 50% to green: give one of them all of it"):
+            await found.live()
+        return
+    assert await found.live() == live
+
+
+async def test_nothing_is_released_to_a_group_that_has_a_part(elb: Elb) -> None:
+    """What it has already is no release: a deploy that was killed goes on."""
+    elb.places = dict.fromkeys((FIRST, SECOND), divided(50))
+    found = platform_of(elb, "blue")
+    assert await found.share("green") == 0.05
+    await found.release("green", "2.0")
+    with pytest.raises(StepFailed, match="forwards 95% to blue, 5% to green"):
+        await found.release("green", "2.1")
+    await found.switch("blue")
+    assert elb.traffic() == ["blue", "blue"]

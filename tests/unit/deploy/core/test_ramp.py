@@ -194,3 +194,18 @@ async def test_a_target_that_got_a_part_of_the_traffic_back_is_not_retired() -> 
     deploy = BlueGreen(targets, session, steps, config.gates, 0.0, ramp="gradual")
     assert await carried_out(lambda: deploy.deploy("2.0"), session, steps) == 0
     assert targets.changed == ["release 2.0 to blue"]
+
+
+async def test_a_baseline_whose_version_nobody_noted_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    """A source by version finds none of its requests, and the ramp could never begin."""
+
+    class Unnoted(Targets):
+        async def version(self, target: str) -> str | None:
+            return None
+
+    config = DeployConfig.model_validate({"service": "shop", "gates": {"before": []}})
+    steps = Steps()
+    session = GateSession(cast("GateClient", Daemon(ended("pass", Verdict.PASS))), config, "run-2", steps)
+    deploy = BlueGreen(Unnoted(), session, steps, config.gates, None, ramp="gradual")
+    assert await carried_out(lambda: deploy.deploy("2.0"), session, steps) == 0
+    assert "which version green has is not recorded" in capsys.readouterr().err
