@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import click
-from rich.progress import track
+from rich.progress import Progress, track
 from rich.table import Table
 
 from healthd.commands.options import Seconds, config_option, json_option
@@ -118,9 +119,13 @@ def _forecasts(rules: Rules, traffic: Traffic, runs: int, seed: int, *, quiet: b
 def _ramp_forecasts(
     policy: Policy, traffic: Traffic, action: float, runs: int, seed: int, *, quiet: bool
 ) -> Iterator[RampForecast]:
-    console = terminal(stderr=True, quiet=quiet)
-    for change in track(_RAMP_CHANGES, "simulating", console=console, transient=True):
-        yield from forecast_ramp(policy, traffic, [change], action=action, runs=runs, seed=seed)
+    with Progress(console=terminal(stderr=True, quiet=quiet), transient=True) as progress:
+        task = progress.add_task("simulating", total=len(_RAMP_CHANGES) * runs)
+        for place, change in enumerate(_RAMP_CHANGES, 1):
+            progress.update(task, description=f"simulating {change.name}")
+            ran = partial(progress.advance, task)  # a gate at little traffic takes long: each is shown
+            yield from forecast_ramp(policy, traffic, [change], action=action, runs=runs, seed=seed, ran=ran)
+            progress.update(task, completed=place * runs)
 
 
 def _print_json(policy: str, traffic: Traffic, rows: Sequence[Forecast | RampForecast]) -> None:

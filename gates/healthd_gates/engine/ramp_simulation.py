@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
 from statistics import mean
@@ -46,17 +46,25 @@ class RampForecast:
 
 
 def forecast_ramp(
-    policy: Policy, traffic: Traffic, changes: Sequence[Change], *, action: float, runs: int = 20, seed: int = 1
+    policy: Policy,
+    traffic: Traffic,
+    changes: Sequence[Change],
+    *,
+    action: float,
+    runs: int = 20,
+    seed: int = 1,
+    ran: Callable[[], None] = lambda: None,
 ) -> list[RampForecast]:
     """Return one row for each change; `traffic` is that of the baseline before the release, `action` how many seconds
     a change of weight takes. Changes of latency are left out if no criterion reads it. A paused ramp goes on at once.
+    `ran` is called after each gate.
     """
     assert policy.ramp is not None
     spec = GateSpec(unpaused(policy), None)
     rules = with_traffic_alone(spec.verdict_rules)
     looks_at_latency = any(rule.reads_latency for rule in rules.criteria)
     return [
-        _forecast(spec, rules, traffic, change, action, runs, seed)
+        _forecast(spec, rules, traffic, change, action, runs, seed, ran)
         for change in changes
         if change.latency == 1.0 or looks_at_latency
     ]
@@ -76,11 +84,19 @@ class _Run:
 
 
 def _forecast(
-    spec: GateSpec, rules: Rules, traffic: Traffic, change: Change, action: float, runs: int, seed: int
+    spec: GateSpec,
+    rules: Rules,
+    traffic: Traffic,
+    change: Change,
+    action: float,
+    runs: int,
+    seed: int,
+    ran: Callable[[], None],
 ) -> RampForecast:
-    found = [
-        _simulated(spec, rules, traffic, change, action, Random(f"{seed} {change.name} {run}")) for run in range(runs)
-    ]
+    found = []
+    for run in range(runs):
+        found.append(_simulated(spec, rules, traffic, change, action, Random(f"{seed} {change.name} {run}")))
+        ran()
     failed = sum(run.decision.verdict is Verdict.FAIL for run in found)
     back = sorted(run.seconds + action for run in found if run.is_back)
     passed = sorted(run.seconds for run in found if run.decision.verdict is Verdict.PASS)

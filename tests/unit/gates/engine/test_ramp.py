@@ -177,6 +177,44 @@ async def test_it_stops_without_narrowing_and_ends_as_the_policy_says(
         assert world.set[-1] == 0.0
 
 
+class Sticky(World):
+    """Callers that leave their version one by one: each look the share comes a third nearer to the weight."""
+
+    def __init__(self, bad: float = 0.0) -> None:
+        super().__init__(bad)
+        self._now = 0.0
+        self.share = self._moved
+
+    def _moved(self, weight: float) -> float:
+        self._now += (weight - self._now) / 3
+        return weight if abs(weight - self._now) < 0.002 else self._now
+
+
+@pytest.mark.parametrize(("bad", "verdict", "last"), [(0.0, Verdict.PASS, 1.0), (0.1, Verdict.FAIL, 0.0)])
+async def test_callers_that_follow_slowly_are_waited_for(
+    file: Path, monkeypatch: pytest.MonkeyPatch, bad: float, verdict: Verdict, last: float
+) -> None:
+    """Each weight is seen before the next: a good release gets everything, and a bad one harms its budget at most."""
+    world = Sticky(bad)
+    live(world, monkeypatch)
+    async with replica(file, ramping({"budget": 300})) as running:
+        gate = await over(running, await answered(running))
+        assert gate.decision is not None
+        assert gate.decision.verdict is verdict, gate.decision
+        assert (world.set[-1], ascends(world.set[:-1])) == (last, True)
+        assert world.harmed <= 1.5 * 300
+
+
+async def test_harm_goes_back_though_the_balancer_gives_more_than_it_is_told(file: Path, world: World) -> None:
+    """What the requests met is judged, whatever the weight was: no pass, and no further step."""
+    world.bad, world.share = (lambda _seconds, _weight: 0.1), (lambda weight: min(1.0, weight + 0.3) if weight else 0.0)
+    async with replica(file, ramping({"budget": 300})) as running:
+        gate = await over(running, await answered(running))
+        assert gate.decision is not None
+        assert gate.decision.verdict is Verdict.FAIL
+        assert (len(world.set), world.set[-1]) == (2, 0.0)
+
+
 async def test_a_release_that_has_the_traffic_already_is_not_narrowed(file: Path, world: World) -> None:
     """Somebody has switched before: that is said, and nothing is ordered."""
     world.share = lambda _weight: 1.0

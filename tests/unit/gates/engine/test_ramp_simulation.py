@@ -57,6 +57,15 @@ def test_slower_answers_are_harm_where_a_limit_says_so() -> None:
     assert row(Change("3× latency", latency=3.0), criteria=latency, runs=1).harmed > 0
 
 
+def test_each_gate_is_told_when_it_is_over() -> None:
+    """At little traffic one takes long, and a terminal shows that it goes on."""
+    chosen = Policy.model_validate({**TIMES, "criteria": COMPARE, "ramp": {"budget": 300}})
+    over: list[int] = []
+    traffic = Traffic(0.0, TRAFFIC, 0.01)
+    forecast_ramp(chosen, traffic, [HEALTHY], action=5.0, runs=2, ran=lambda: over.append(len(over)))
+    assert over == [0, 1]
+
+
 def test_a_budget_that_allows_no_weight_is_said() -> None:
     """And nobody needs to let a simulated ramp go on."""
     found = row(HEALTHY, rate=50_000, runs=1, ramp={"budget": 1, "timeout": "2m", "pause_before": ["25%"]})
