@@ -100,7 +100,7 @@ class Database:
     async def write(self) -> AsyncIterator[AsyncConnection]:
         """Open a transaction that may write, committed at the end of the block. Raises JournalError."""
         opened = await self._settled()
-        async with self._transaction(opened, opened.writer) as connection:
+        async with self._transaction(opened, opened.writer, look_again=self.is_sqlite) as connection:
             yield connection
             await self._look_at_files(connection)
 
@@ -137,7 +137,7 @@ class Database:
 
     @asynccontextmanager
     async def _transaction(
-        self, opened: Engines, engine: AsyncEngine, *, is_ours: bool = False
+        self, opened: Engines, engine: AsyncEngine, *, is_ours: bool = False, look_again: bool = False
     ) -> AsyncIterator[AsyncConnection]:
         """Open a transaction. What the block itself raises passes through, unless the block `is_ours`."""
         in_block = False
@@ -148,6 +148,8 @@ class Database:
                         in_block = not is_ours
                         yield connection
                         in_block = False
+                    if look_again:  # at what was written meanwhile, before it is acknowledged
+                        await self._look_at_files(connection)
                 finally:
                     if opened.stale:
                         await connection.invalidate()
@@ -182,7 +184,9 @@ class Database:
         """Raise JournalGoneError where what is written would be lost with this process."""
         if not self.is_sqlite:
             return
-        problem = (await connection.exec_driver_sql(f"SELECT {engines.PROBLEM}()")).scalar_one()
+        driver = (await connection.get_raw_connection()).driver_connection
+        assert driver is not None
+        ((problem,),) = await driver.execute_fetchall(f"SELECT {engines.PROBLEM}()")
         if problem is not None:
             raise JournalGoneError(f"{problem}: {_PUT_IT_BACK}")
 
@@ -197,7 +201,9 @@ class Database:
     async def _opened(self) -> Engines:
         if isinstance(self._place, SQLiteFiles):
             kept = await asyncio.to_thread(self._place.prepare, fresh=not self._was_open)
-            if kept is not None:
+            if kept is not None and self._was_open:
+                _log.warning("journal log belongs to another file, set aside", log_kept=str(kept))
+            elif kept is not None:
                 _log.warning(
                     "journal file missing, empty journal begun", missing=str(self._place.path), log_kept=str(kept)
                 )

@@ -96,13 +96,23 @@ def _sqlite(files: SQLiteFiles, connections: int, begin: str) -> AsyncEngine:
     @event.listens_for(engine.sync_engine, "connect")
     def configure(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # transactions are begun only by `start` below
-        connection.create_function(PROBLEM, 0, files.watch())
-        cursor = connection.cursor()
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
-            cursor.execute(f"PRAGMA {pragma}")
-        cursor.execute("SELECT count(*) FROM sqlite_master")  # opens the log
-        cursor.execute(f"SELECT {PROBLEM}()")
-        cursor.close()
+        problem = files.watch()
+        try:
+            connection.create_function(PROBLEM, 0, problem)
+            cursor = connection.cursor()
+            for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+                cursor.execute(f"PRAGMA {pragma}")
+            cursor.execute("SELECT count(*) FROM sqlite_master")  # opens the log
+            cursor.execute(f"SELECT {PROBLEM}()")
+            cursor.close()
+        except BaseException:  # a pool lets go of a connection that was never its own, and does not close it
+            files.closed()
+            connection.close()
+            raise
+
+    @event.listens_for(engine.sync_engine, "close")
+    def closed(_connection: Any, _record: Any) -> None:
+        files.closed()
 
     @event.listens_for(engine.sync_engine, "invalidate")
     def let_go(connection: Any, _record: Any, _error: BaseException | None) -> None:

@@ -1,8 +1,7 @@
 """Files of an SQLite journal: readable by their owner alone, and checked before a write is acknowledged.
 
 An open descriptor goes on working after its file was removed, replaced or cut: all that is written is lost with the
-process. The log's frames, and the number of them that are in the file already, are recorded in the `-shm` file, as
-SQLite's "WAL-mode File Format" defines.
+process.
 
 A process that closes any descriptor of a file loses all its locks on that file (fcntl(2); "How To Corrupt An SQLite
 Database File", 2.2). SQLite locks the file and its `-shm`; so descriptors of both that are opened here stay open until
@@ -11,6 +10,7 @@ SQLite's own are closed.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import struct
 from collections.abc import Callable
@@ -21,37 +21,19 @@ from pathlib import Path
 from threading import Lock
 
 from healthd.journal.errors import JournalError
+from healthd.journal.sqlite_log import INDEX_BYTES, Log, copied_pages, is_whole, read_index
 
-_INDEX = struct.Struct("=12xBxHI12xII8x")  # of the wal-index header: isInit, szPage, mxFrame, two salts
-_COPIED, _COPYING = 96, 128  # offsets of nBackfill and nBackfillAttempted
-_FRAME_HEADER, _LOG_HEADER = 24, 32
-_LOG_MAGIC = (0x377F0682, 0x377F0683)
 _FILE_HEADER = 100
 _MAGIC = b"SQLite format 3\0"
 
 
 @dataclass(frozen=True, slots=True)
-class _Log:
-    """Write-ahead log according to its index. Frames up to `copied` are in the file, those up to `copying` may be."""
+class _Seen:
+    """The file, and its log at the same moment."""
 
-    page: int
-    frames: int
-    salts: tuple[int, int]
-    copied: int
-    copying: int
-
-    @property
-    def is_being_copied(self) -> bool:
-        return self.copying != self.copied
-
-    def has_not_moved(self, before: _Log) -> bool:
-        """True if nothing was copied into the file since."""
-        return (self.salts, self.copied, self.copying) == (before.salts, before.copied, before.copying)
-
-    @property
-    def longest(self) -> int:
-        """Minimum length of the log, in bytes, for the frames that are only in it."""
-        return _LOG_HEADER + self.frames * (_FRAME_HEADER + self.page) if self.frames > self.copied else 0
+    size: int
+    written: int
+    log: Log
 
 
 class SQLiteFiles:
@@ -63,7 +45,10 @@ class SQLiteFiles:
         self._lock = Lock()
         self._kept: dict[tuple[int, int], int] = {}  # descriptors by the identity of their files
         self._file: tuple[int, int] | None = None
-        self._seen: tuple[os.stat_result, _Log | None] | None = None
+        self._seen: _Seen | None = None
+        self._connections = 0
+        self._foreign = False  # the file or its log holds something else
+        self._log_is_foreign = False  # and the log belongs to what the file holds now
 
     def is_missing(self) -> bool:
         """True if the file does not exist at its place."""
@@ -72,6 +57,9 @@ class SQLiteFiles:
     def close(self) -> None:
         """Close what is open here, after SQLite's own descriptors."""
         with self._lock:
+            if self._foreign:
+                with suppress(OSError):
+                    self._set_log_aside()
             kept, self._kept = self._kept, {}
         for descriptor in kept.values():
             os.close(descriptor)
@@ -101,12 +89,18 @@ class SQLiteFiles:
         """Create the file, readable by nobody else, where it does not exist; only when it is `fresh`: a file that was
         open once is not replaced by an empty one. Raises OSError and JournalError.
 
-        SQLite empties the log that it finds beside an empty file. Such a log is what is left of a journal whose file
-        was lost: it is renamed, and its new name returned.
+        SQLite empties the log that it finds beside an empty file, and takes the one that it finds beside another file
+        for that one's. Such a log is what is left of a journal whose file was lost: it is renamed, and its new name
+        returned.
         """
         if (problem := self.problem_here()) is not None:
             raise JournalError(problem)
         kept = None
+        if self._foreign:
+            if self._connections:
+                raise JournalError(f"{self.path}: connections to what was in it are still open")
+            with self._lock:
+                kept = self._set_log_aside()
         if fresh:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             kept = self._keep_log()
@@ -122,7 +116,19 @@ class SQLiteFiles:
 
     def _keep_log(self) -> Path | None:
         """Rename the log of a file that is missing or empty. Raises OSError."""
-        if _size(self.path) or not _size(self._log):
+        return None if _size(self.path) else self._rename_log()
+
+    def _set_log_aside(self) -> Path | None:
+        """Take the log away that does not belong to the file, once no connection uses it. Raises OSError."""
+        kept = None if self._log_is_foreign else self._rename_log()
+        self._index.unlink(missing_ok=True)
+        self._foreign = self._log_is_foreign = False
+        with suppress(OSError):
+            fcntl.fcntl(self._descriptor(self.path), fcntl.F_OFD_SETLK, _lock_of_readers(fcntl.F_UNLCK))
+        return kept
+
+    def _rename_log(self) -> Path | None:
+        if not _size(self._log):
             return None
         names = (Path(f"{self._log}.lost-{number}") for number in count(1))
         return self._log.rename(next(name for name in names if not name.exists()))
@@ -131,6 +137,8 @@ class SQLiteFiles:
         """Record the files of a connection that was opened just now. Return a function that tells what is wrong with
         them."""
         opened: tuple[tuple[int, int] | None, ...] | None = None
+        with self._lock:
+            self._connections += 1
 
         def problem() -> str | None:
             nonlocal opened
@@ -143,6 +151,13 @@ class SQLiteFiles:
                 return f"{self.path} cannot be looked at: {error.strerror}"
 
         return problem
+
+    def closed(self) -> None:
+        """Take note that a connection was closed."""
+        with self._lock:
+            self._connections -= 1
+            if not self._connections:  # the last one to be closed folds all of the log back, and removes it
+                self._seen = None
 
     def _problem(self, opened: tuple[object, ...], now: tuple[tuple[int, int] | None, ...]) -> str | None:
         with self._lock:
@@ -158,22 +173,59 @@ class SQLiteFiles:
             return self._cut()
 
     def _cut(self) -> str | None:
-        before, now = self._seen, (self.path.stat(), self._read_index())
-        self._seen = now
-        stat, log = now
-        if log is not None and log.longest:
-            with self._log.open("rb") as file:
-                magic = int.from_bytes(file.read(4), "big")
-                if os.fstat(file.fileno()).st_size < log.longest or magic not in _LOG_MAGIC:
-                    return f"{self._log} was cut or overwritten while it was open"
-        if before is None:
+        now = self._look()
+        if now is None:  # something is being copied; what was seen before counts until that is over
             return None
-        if stat.st_size < before[0].st_size and stat.st_size < self._bytes_by_header():
-            return f"{self.path} was cut while it was open"
-        is_ours = log is None or before[1] is None or log.is_being_copied or not log.has_not_moved(before[1])
-        if _was_written(before[0], stat) and not is_ours:
-            return f"{self.path} was written to by something else while it was open"
+        if now.log.has_more and not is_whole(self._log, now.log):
+            return self._wrong(f"{self._log} was cut or overwritten while it was open", now)
+        before = self._seen
+        if before is not None:
+            if now.size < before.size and now.size < self._bytes_by_header():
+                return self._wrong(f"{self.path} was cut while it was open", now)
+            was_written = (before.size, before.written) != (now.size, now.written)
+            if was_written and not self._was_copied(before.log, now):
+                return self._wrong(f"{self.path} was written to by something else while it was open", now)
+        self._seen = now
         return None
+
+    def _wrong(self, problem: str, seen: _Seen) -> str | None:
+        """Return the problem, unless the log has moved since it was looked at: then the next look tells.
+
+        SQLite writes its log into the file when the last connection is closed, for which it locks out all readers. So
+        this process is a reader from now on, by a lock of an open file description (fcntl(2)): unlike others it
+        conflicts with those of the same process.
+        """
+        if self._read_index() != seen.log:
+            return None
+        before = self._seen
+        is_same_file = before is not None and (before.size, before.written) == (seen.size, seen.written)
+        self._foreign, self._log_is_foreign = True, not is_same_file and not is_whole(self._log, seen.log)
+        with suppress(OSError):
+            fcntl.fcntl(self._descriptor(self.path), fcntl.F_OFD_SETLK, _lock_of_readers(fcntl.F_RDLCK))
+        return problem
+
+    def _look(self) -> _Seen | None:
+        """Return the file and its log; None while the log is written or copied into the file."""
+        log = self._read_index()
+        stat = self.path.stat()
+        if log is None or log.is_being_copied or log != self._read_index():
+            return None
+        return _Seen(stat.st_size, stat.st_mtime_ns, log)
+
+    def _was_copied(self, before: Log, now: _Seen) -> bool:
+        """True if what was written to the file is what its log had: it was folded back, and by nothing else."""
+        log = now.log
+        if log.has_not_moved(before):
+            return False
+        if log.copied:
+            return self._has_frames(log)
+        # It was begun anew, after all of it was folded back.
+        return now.size == log.pages * log.page
+
+    def _has_frames(self, log: Log) -> bool:
+        """True if what the log says that it has copied stands in the file."""
+        pages = copied_pages(self._log, log)
+        return all(self._bytes_at(self.path, place, log.page) == page for place, page in pages.items())
 
     def _bytes_by_header(self) -> int:
         header = self._first_bytes(self.path, _FILE_HEADER)
@@ -183,23 +235,28 @@ class SQLiteFiles:
         return (65536 if page == 1 else page) * int.from_bytes(header[28:32], "big")
 
     def _first_bytes(self, file: Path, number: int) -> bytes:
-        """Return the beginning of the file at its place. Raises OSError. The descriptor stays open."""
+        return self._bytes_at(file, 0, number)
+
+    def _bytes_at(self, file: Path, place: int, number: int) -> bytes:
+        """Return bytes of the file at its place. Raises OSError."""
+        return os.pread(self._descriptor(file), number, place)
+
+    def _descriptor(self, file: Path) -> int:
+        """Return a descriptor of the file at its place, which stays open. Raises OSError."""
         descriptor = self._kept.get(_identity(file) or (0, 0))
         if descriptor is None:
             descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
             stat = os.fstat(descriptor)
             self._kept[stat.st_dev, stat.st_ino] = descriptor
-        return os.pread(descriptor, number, 0)
+        return descriptor
 
-    def _read_index(self) -> _Log | None:
-        """Return the index; None while another process writes it."""
-        index = self._first_bytes(self._index, _COPYING + 4)
-        if len(index) < _COPYING + 4 or index[:48] != index[48:96]:
-            return None
-        is_ready, page, frames, *salts = _INDEX.unpack_from(index)
-        copied, copying = (struct.unpack_from("=I", index, place)[0] for place in (_COPIED, _COPYING))
-        first, second = salts
-        return _Log(65536 if page == 1 else page, frames, (first, second), copied, copying) if is_ready else None
+    def _read_index(self) -> Log | None:
+        return read_index(self._first_bytes(self._index, INDEX_BYTES))
+
+
+def _lock_of_readers(kind: int) -> bytes:
+    """Return a `struct flock` of the bytes that SQLite's readers lock in a file ("SHARED_FIRST" and "SHARED_SIZE")."""
+    return struct.pack("hhqqi4x", kind, os.SEEK_SET, 0x40000002, 510, 0)
 
 
 def _size(file: Path) -> int:
@@ -207,10 +264,6 @@ def _size(file: Path) -> int:
         return file.stat().st_size
     except FileNotFoundError:
         return 0
-
-
-def _was_written(before: os.stat_result, now: os.stat_result) -> bool:
-    return (before.st_size, before.st_mtime_ns) != (now.st_size, now.st_mtime_ns)
 
 
 def _identity(file: Path) -> tuple[int, int] | None:

@@ -6,7 +6,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -255,6 +255,112 @@ async def test_a_backup_that_was_copied_over_the_open_file(database: Database, f
     assert await noted(database) == 2
 
 
+async def backup_by_sqlite(file: Path, suffix: str = ".backup") -> None:
+    with sqlite3.connect(file) as reader:
+        reader.execute("VACUUM INTO ?", (str(beside(file, suffix)),))
+    reader.close()
+
+
+async def copy_of_the_file(file: Path) -> None:
+    """As large as the file will be: what comes later fits into the pages that it has."""
+    await fold_back(file)
+    shutil.copyfile(file, beside(file, ".backup"))
+
+
+async def copy_with_its_log(file: Path) -> None:
+    for suffix in ("", "-wal"):
+        shutil.copyfile(beside(file, suffix), beside(file, f".backup{suffix}"))
+
+
+async def another_journal(file: Path) -> None:
+    other = Database(f"sqlite:///{beside(file, '.backup')}", CLOCK, (tables.BRANCH,))
+    await other.open()
+    await note(other, "before")
+    await other.close()
+
+
+def fold_back_now(file: Path, how: str) -> None:
+    with sqlite3.connect(file) as other:
+        other.execute(f"PRAGMA wal_checkpoint({how})").fetchall()
+    other.close()
+
+
+async def note_and(database: Database, at_commit: Callable[[], None]) -> None:
+    async with database.write() as connection:
+        await write_audit(connection, CLOCK.now(), AuditEntry("ann", "lock.take", "lost"))
+        assert connection.sync_connection is not None
+        sa.event.listen(connection.sync_connection, "commit", lambda _: at_commit())
+
+
+async def subjects(database: Database) -> list[str]:
+    async with database.read() as connection:
+        return list((await connection.execute(sa.select(tables.audit.c.subject))).scalars())
+
+
+@pytest.mark.parametrize("take", [backup_by_sqlite, copy_of_the_file, copy_with_its_log, another_journal])
+@pytest.mark.parametrize("folded", ["no", "unseen", "seen", "begun anew"])
+async def test_a_copy_over_the_open_file_is_gone_on_with_and_nothing_else(
+    database: Database, file: Path, take: Callable[[Path], Awaitable[None]], folded: str
+) -> None:
+    """Nothing is acknowledged first, and none of the log of the file that was there gets into it: that is kept aside.
+    It does not matter how much of that had been folded back before, or whether the daemon had looked since."""
+    await note(database, "before")
+    await take(file)
+    for _ in range(30):
+        await note(database, "after")
+    if folded != "no":
+        fold_back_now(file, "FULL")
+    if folded == "seen":
+        await noted(database)
+    if folded == "begun anew":
+        await note(database, "after")
+    for backup in file.parent.glob("*.backup*"):
+        if not backup.name.endswith("-shm"):
+            shutil.copyfile(backup, backup.with_name(backup.name.replace(".backup", "")))
+    with pytest.raises(JournalGoneError, match=r"written to by something else|cut"):
+        await note(database, "lost")
+    assert not database.works
+    await database.open()
+    assert await subjects(database) == ["before"]
+    await note(database, "new")
+    await database.close()
+    again = Database(f"sqlite:///{file}", CLOCK, (tables.BRANCH,))
+    await again.open()
+    assert await subjects(again) == ["before", "new"]
+    await again.close()
+    kept = beside(file, "-wal.lost-1")
+    assert kept.exists() == (take is not copy_with_its_log)
+
+
+async def test_a_copy_while_a_write_is_under_way_is_noticed_before_it_is_acknowledged(
+    database: Database, file: Path
+) -> None:
+    """Also one that comes after all was looked at, during the commit."""
+    await note(database, "before")
+    await backup_by_sqlite(file)
+    for _ in range(30):
+        await note(database, "after")
+    with pytest.raises(JournalGoneError, match="written to by something else"):
+        await note_and(database, lambda: overwrite(file))
+    await database.open()
+    assert await subjects(database) == ["before"]
+
+
+async def test_a_stop_leaves_no_log_beside_a_copy(database: Database, file: Path) -> None:
+    """The next start would take it for the copy's."""
+    await note(database, "before")
+    await backup_by_sqlite(file)
+    await note(database, "after")
+    overwrite(file)
+    with pytest.raises(JournalGoneError):
+        await note(database)
+    await database.close()
+    again = Database(f"sqlite:///{file}", CLOCK, (tables.BRANCH,))
+    await again.open()
+    assert await subjects(again) == ["before"]
+    await again.close()
+
+
 async def test_a_value_that_cannot_be_written_is_no_fault_of_the_journal(database: Database) -> None:
     """A time before the year 1 in UTC, or a bug of ours: whoever gave it gets the error, and nobody else."""
     early = datetime.min.replace(tzinfo=timezone(timedelta(hours=14)))
@@ -295,6 +401,23 @@ async def test_other_processes_do_no_harm(database: Database, file: Path) -> Non
     other.close()
     await asyncio.gather(*(note(database) for _ in range(20)), *(noted(database) for _ in range(20)))
     assert database.works
+
+
+async def test_a_reader_that_keeps_pages_from_being_folded_back_does_no_harm(database: Database, file: Path) -> None:
+    """SQLite then copies no frame at all of a page that has a newer one."""
+    await note(database)
+    reader = sqlite3.connect(file, isolation_level=None)
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM healthd_audit").fetchall()
+    for _ in range(3):
+        await note(database)
+        fold_back_now(file, "PASSIVE")
+    await note(database)
+    reader.close()
+    for how in ("PASSIVE", "RESTART", "TRUNCATE"):
+        fold_back_now(file, how)
+        await note(database)
+    assert await noted(database) == 8
 
 
 @pytest.mark.parametrize("mask", [0o022, 0o000])
