@@ -43,8 +43,8 @@ SHIPPED: dict[str, dict[str, Any]] = {
         "interval": "5s",
         "observe": {"min": "30s", "max": "5m"},
         "criteria": [
-            {"kind": "error_rate", "limit": "5%"},
-            {"kind": "latency", "quantile": 0.95, "limit": "5s"},
+            {"kind": "error_rate", "limit": "5%", "compare": {"to": "before"}},
+            {"kind": "latency", "quantile": 0.95, "limit": "5s", "compare": {"to": "before"}},
         ],
     },
     "smoke": {

@@ -39,7 +39,7 @@ class Compare(Model):
 
     @model_validator(mode="after")
     def _harmful_is_more(self) -> Self:
-        if self.harmful <= self.tolerated:
+        if self.harmful <= self.tolerated and self.to is not Against.BEFORE:
             raise ValueError("harmful must be more than tolerated: between the two the judge may decide either way")
         return self
 
@@ -76,7 +76,9 @@ class Weighed(Shared):
         """The comparison of `compare` as the judge reads it."""
         if self.compare is None:
             return None
-        return Comparison(self.compare.tolerated, self.compare.harmful, self.compare.floor, self.compare.to)
+        given = self.compare
+        harmful = given.harmful if given.to is not Against.BEFORE else 2 * given.tolerated
+        return Comparison(given.tolerated, harmful, given.floor, given.to)
 
 
 def check_limit_beside(limit: float | None, compare: Compare | None) -> None:

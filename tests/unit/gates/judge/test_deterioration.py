@@ -155,3 +155,10 @@ def test_it_asks_for_a_limit_beside_it(kind: type[ErrorRate | Latency]) -> None:
     """Without one a first deploy would be held to nothing."""
     with pytest.raises(ValueError, match="needs a limit beside it"):
         kind(limit=None, compare=Compare(to=Against.BEFORE))
+
+
+def test_it_tolerates_what_it_is_told_to() -> None:
+    """No proof is asked for, so that `harmful`, which a pass must rule out elsewhere, is unused."""
+    rule = ErrorRate(compare=Compare(to=Against.BEFORE, tolerated=8.0))
+    assert rule.comparison is not None
+    assert (rule.comparison.tolerated, rule.comparison.floor) == (8.0, 0.01)
