@@ -178,9 +178,10 @@ class GateRunner:
         return judge
 
     async def _learn_earlier(self, traffic: SourceReaders | None) -> None:
-        """Store what earlier gates of the service saw, where no source keeps a past: it tells how far errors come in
-        bursts."""
-        if traffic is None or traffic.historical or await self._gate_store.evidence(self.gate.id, "earlier"):
+        """Store what earlier gates of the service saw, where no source keeps a past, or keeps one of the candidate's
+        version alone because the request names no baseline: it is what was there before."""
+        knows = traffic is not None and traffic.historical and self.gate.baseline is not None
+        if traffic is None or knows or await self._gate_store.evidence(self.gate.id, "earlier"):
             return
         if earlier := await self._gate_store.earlier_evidence(self.gate, _EARLIER_INTERVALS):
             told = {"state": self.gate.state.value, "earlier": len(earlier)}

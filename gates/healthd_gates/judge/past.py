@@ -51,11 +51,12 @@ class Past:
         earlier: Sequence[Evidence] = (),
     ) -> Past:
         """Build the past of a stream, of the service's own source if it is None. The versions that earlier gates let
-        stay are used as the baseline where none ran beside them; the candidate that a watch is about is not."""
+        stay are used as the baseline where none ran beside them, and where the source tells of nothing before; the
+        candidate that a watch is about is not."""
         before = _stretches(interval_of(evidence, stream) for evidence in history)
         seen = [interval_of(evidence, stream) for evidence in bake]
         own = _stretches(seen, candidate=True) if _is_alone(seen) else []
-        earlier_gates = [interval_of(evidence, stream) for evidence in earlier]
+        earlier_gates = [interval_of(evidence, stream) for evidence in earlier] if not before else []
         kept = _stretches(earlier_gates, candidate=_is_alone(earlier_gates))
         return cls(before, _stretches(seen), kept, own, watches=bool(bake))
 

@@ -117,10 +117,12 @@ def test_a_first_deploy_has_no_past_and_is_held_to_its_limits() -> None:
         assert all("no past to compare with yet" in report.sentence for report in standing.criteria)
 
 
-def test_where_no_source_keeps_a_past_the_one_of_earlier_gates_counts() -> None:
-    """Their versions stayed, so that they are what was there before."""
+@pytest.mark.parametrize("before", [[], [Evidence(START, 30.0)] * 360], ids=["no past", "of the new version alone"])
+def test_where_no_source_tells_of_the_past_that_of_earlier_gates_counts(before: list[Evidence]) -> None:
+    """Their versions stayed, so that they are what was there before. Selectors that name the version find nothing
+    of the one before it, unless the request names that as its baseline."""
     earlier = [Evidence(START, 5.0, counts(250, 0.008, 0.02))] * 720
-    standing, _ = ending([], median=lambda _: 1.0, earlier=earlier)
+    standing, _ = ending(before, median=lambda _: 1.0, earlier=earlier)
     assert standing.verdict is Verdict.FAIL
 
 
