@@ -213,7 +213,7 @@ async def start_replica(
     database = Database(str(path) if "://" in str(path) else f"sqlite:///{path}", clock, BRANCHES)
     if opened:
         if "://" not in str(path) and not Path(path).exists():
-            Path(path).write_bytes(await _journal_with_tables())
+            Path(path).write_bytes(await journal_with_tables())
         await database.open()
     board = Board(clock)
     board.arrange(configuration.active_checks, configuration.active_groups, configuration.windows)
@@ -236,7 +236,7 @@ async def start_replica(
 _journals: list[bytes] = []
 
 
-async def _journal_with_tables() -> bytes:
+async def journal_with_tables() -> bytes:
     """An empty journal: to run all migrations for each test costs more than most of the tests."""
     if not _journals:
         with TemporaryDirectory(prefix="healthd-") as folder:

@@ -62,8 +62,8 @@ class Side:
 
 
 @pytest.fixture
-async def sides(url: str) -> AsyncIterator[tuple[Side, Side]]:
-    databases = [Database(url, CLOCK, BRANCHES) for _ in range(2)]
+async def sides(url_with_tables: str) -> AsyncIterator[tuple[Side, Side]]:
+    databases = [Database(url_with_tables, CLOCK, BRANCHES) for _ in range(2)]
     await asyncio.gather(*(database.open() for database in databases))
     yield Side(databases[0], "left"), Side(databases[1], "right")
     for database in databases:
@@ -185,7 +185,7 @@ async def test_a_write_that_was_given_up_takes_no_other_with_it(sides: tuple[Sid
     assert found.state is GateState.OBSERVING
 
 
-async def test_gates_of_a_silent_replica_are_taken_over_by_one(sides: tuple[Side, Side], url: str) -> None:
+async def test_gates_of_a_silent_replica_are_taken_over_by_one(sides: tuple[Side, Side], url_with_tables: str) -> None:
     """Not before its lease ends, and by no two at once."""
     left, right = sides
     owned = await left.start()
@@ -193,7 +193,7 @@ async def test_gates_of_a_silent_replica_are_taken_over_by_one(sides: tuple[Side
     await right.leases.renew()
     assert not (await right.leases.take_over(10))[0]
     await Leases(left.database, left.name, OVER).renew()
-    third = Side(Database(url, CLOCK, BRANCHES), "third")
+    third = Side(Database(url_with_tables, CLOCK, BRANCHES), "third")
     await third.database.open()
     await right.leases.renew()
     await third.leases.renew()

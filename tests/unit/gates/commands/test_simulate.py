@@ -14,7 +14,7 @@ policies:
     criteria: [{kind: error_rate, limit: 5%, compare: {to: concurrent}}]
     ramp: {budget: 500}
     interval: 15s
-    observe: {min: 30s}
+    observe: {min: 30s, max: 5m}
 """
 
 

@@ -136,7 +136,7 @@ async def test_a_held_gate_waits_for_a_person_and_then_counts_as_failed(file: Pa
 
 async def test_a_late_regression_in_the_watch_rolls_back(file: Path) -> None:
     """The pass stands, and the traffic goes back all the same."""
-    Script.act = later(600, healthy, broken)
+    Script.act = later(300, healthy, broken)
     async with replica(file, config(**WATCH)) as running:
         passed = await verdict(running)
         assert passed.state is GateState.WATCHING
@@ -144,13 +144,13 @@ async def test_a_late_regression_in_the_watch_rolls_back(file: Path) -> None:
         assert gate.decision == passed.decision
         assert gate.rollback is not None
         assert gate.rollback.trigger == "watch"
-        assert 600 <= (gate.rollback.at - gate.created_at).total_seconds() <= 650
+        assert 300 <= (gate.rollback.at - gate.created_at).total_seconds() <= 350
         assert [kept.version for kept in await running.keeper.quarantine()] == ["2.0"]
 
 
 async def test_a_late_regression_is_told_where_healthd_rolls_nothing_back(file: Path) -> None:
     """The deploy may not stay, whoever asks; a person may still have healthd put the traffic back."""
-    Script.act = later(600, healthy, broken)
+    Script.act = later(300, healthy, broken)
     async with replica(file, config(**WATCH)) as running:
         started = await running.keeper.start(request(rollback="off"), caller="ci")
         assert (await running.keeper.wait(started.id, 3600)).may_stay
@@ -165,7 +165,7 @@ async def test_a_late_regression_is_told_where_healthd_rolls_nothing_back(file: 
 
 async def test_a_quiet_watch_ends_by_itself(file: Path) -> None:
     """After the watch nothing is looked at any more."""
-    async with replica(file, config(**WATCH)) as running:
+    async with replica(file, config(policy={"watch": "3m"})) as running:
         passed = await verdict(running)
         gate = await ended(running, passed, GateState.FINISHED)
         assert gate.finished_at is not None

@@ -116,7 +116,7 @@ async def test_a_receiver_that_is_down_for_long_is_told_truly_all_along(file: Pa
     """At any time: what is due, how often it was tried, what went wrong, when it goes on; that nothing is back."""
     Script.act = broken
     loop = asyncio.get_running_loop()
-    up_at = loop.time() + 1800
+    up_at = loop.time() + 720
     down = ActionResult(Ending.RETRY, "deploy.test answered 500")
     Note.act = lambda _order: ActionResult(Ending.DONE, "switched") if loop.time() >= up_at else down
     actions = {name: {"kind": "note"} for name in ("back", "tell")}
@@ -127,7 +127,7 @@ async def test_a_receiver_that_is_down_for_long_is_told_truly_all_along(file: Pa
             await asyncio.sleep(1)
         called_for = loop.time()
         for _ in range(9):
-            await asyncio.sleep(179.5)
+            await asyncio.sleep(59.5)
             stands = GateDocument.of(await running.keeper.get(gate.id))
             back, tell = map(ActionDocument.of, await running.keeper.orders(gate.id))
             assert stands.rollback is not None

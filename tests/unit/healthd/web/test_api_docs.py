@@ -55,6 +55,7 @@ async def test_health_is_answered_as_described(open_site: Open, token: str | Non
     window = {"checks": ["mail"], "from": "2001-01-01T00:00:00Z", "to": "2099-01-01T00:00:00Z", "reason": "x"}
     site, client = await open_site(maintenance=[window])
     headers = {"Accept": accept, **(bearer(token) if token else {})}
+    document = site.api_docs.document()
     for result in (None, Result(Status.HEALTHY, latency=0.1), Result(Status.UNHEALTHY, FailureKind.TLS, message="no")):
         if result is not None:
             site.put("db", result)
@@ -62,7 +63,7 @@ async def test_health_is_answered_as_described(open_site: Open, token: str | Non
             described = path if path != "/health/own" else "/health/{group}"
             answer = await client.get(path, headers=headers)
             assert answer.content_type == accept
-            await fits(site.api_docs.document(), described, "get", answer, accept)
+            await fits(document, described, "get", answer, accept)
 
 
 async def test_calls_of_checks_are_answered_as_described(open_site: Open) -> None:
