@@ -1,6 +1,7 @@
-"""Plays the demo: starts everything on loopback, deploys a good version and a bad one, says what happened, cleans up.
+"""Plays the demo: starts everything on loopback, deploys a good version, a bad one, and a bad one step by step; says
+what happened, and cleans up.
 
-Exit code 0 when the good one passed and the bad one was rolled back.
+Exit code 0 when the good one passed and the bad ones were rolled back.
 """
 
 from __future__ import annotations
@@ -46,7 +47,12 @@ services:
     on_fail: [traffic-back]
 actions:
   traffic-back: {{kind: webhook, url: "http://127.0.0.1:{switch}/back", secret: {secret}}}
+  weigh: {{kind: webhook, url: "http://127.0.0.1:{switch}/weigh", secret: {secret}}}
 policies:
+  gradual:
+    {{initial_delay: 5s, interval: 1s, blip: 2s, observe: {{min: 10s, max: 2m}}, watch: 0s, confirm_timeout: 30s,
+     criteria: [{{kind: error_rate, limit: 5%, compare: {{to: concurrent}}}}],
+     ramp: {{budget: 60}}, on_ramp: [weigh], on_fail: []}}
   post-switch: {{initial_delay: 5s, interval: 1s, observe: {{min: 10s, max: 2m}}, watch: 0s, confirm_timeout: 30s}}
 """
 _PROMETHEUS = """\
@@ -140,14 +146,19 @@ class Play:
     def say(self, text: str) -> None:
         print(f"{monotonic() - self._start:5.1f} s  {text}", flush=True)
 
-    async def deploy(self, version: str, colour: str, baseline: tuple[str, str], *, errors: float = 0.0) -> str:
-        """Deploy to the idle colour, switch, and let healthd judge. Returns the verdict."""
-        self.say(f"version {version} goes to {colour}, then the switch turns to it")
+    async def deploy(
+        self, version: str, colour: str, baseline: tuple[str, str], *, errors: float = 0.0, widened: bool = False
+    ) -> str:
+        """Deploy to the idle colour, switch, and let healthd judge; where it is to be `widened`, healthd moves the
+        traffic itself. Returns the verdict."""
+        then = "healthd widens it" if widened else "the switch turns to it"
+        self.say(f"version {version} goes to {colour}, then {then}")
         await self._stage.release(colour, version, errors=errors)
         with self._customers.counted() as served:
-            async with self._session.post(self._stage.url("switch", f"/to/{colour}")):
-                pass
-            verdict = await self._judge(version, colour, baseline)
+            if not widened:
+                async with self._session.post(self._stage.url("switch", f"/to/{colour}")):
+                    pass
+            verdict = await self._judge(version, colour, baseline, "gradual" if widened else "post-switch")
             await asyncio.sleep(1)
         async with self._session.get(self._stage.url("switch", "/colour")) as answer:
             now = await answer.text()
@@ -158,9 +169,10 @@ class Play:
             self.say(f"from the first failure to the last: {served.seconds_of_failure:.0f} s")
         return verdict
 
-    async def _judge(self, version: str, colour: str, baseline: tuple[str, str]) -> str:
+    async def _judge(self, version: str, colour: str, baseline: tuple[str, str], policy: str) -> str:
         body = {
             "service": "shop",
+            "policy": policy,
             "candidate": {"version": version, "target": colour},
             "baseline": {"version": baseline[0], "target": baseline[1]},
         }
@@ -171,9 +183,13 @@ class Play:
         self.say(f"POST /gates/verify · watch it on {self._stage.url('healthd', f'/gates/{gate}/page')}")
         where = self._stage.url("healthd", f"/gates/{gate}")
         told: tuple[str, ...] = ()
+        weight = 0.0
         while True:
             async with self._session.get(where) as answer:
                 document = await answer.json()
+            if (ramp := document["ramp"]) and ramp["weight"] > weight:
+                weight = ramp["weight"]
+                self.say(f"{weight:.2%} of the traffic")
             told = self._tell(document, told)
             rollback = document["rollback"]
             if document["decision"] and (rollback is None or rollback["state"] not in ("due", "confirming")):
@@ -196,7 +212,7 @@ class Play:
 
 
 async def play(*, keep: bool) -> bool:
-    """Whether both deploys ended as promised."""
+    """Whether every deploy ended as promised."""
     async with staged() as stage, aiohttp.ClientSession() as session:
         customers = Customers(stage.url("switch", "/"), RATE)
         coming = asyncio.create_task(customers.come(), name="customers")
@@ -205,8 +221,9 @@ async def play(*, keep: bool) -> bool:
         try:
             good = await story.deploy("2.0", "green", ("1.0", "blue"))
             bad = await story.deploy("3.0", "blue", ("2.0", "green"), errors=0.1)
-            promised = (good, bad) == ("pass", "fail")
-            story.say("as promised: the good one stayed, the bad one is gone" if promised else "not as promised")
+            widened = await story.deploy("4.0", "blue", ("2.0", "green"), errors=0.1, widened=True)
+            promised = (good, bad, widened) == ("pass", "fail", "fail")
+            story.say("as promised: the good one stayed, the bad ones are gone" if promised else "not as promised")
             if keep:
                 await asyncio.to_thread(input, "Everything still runs. Press Enter to end it. ")
         finally:

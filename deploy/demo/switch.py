@@ -1,5 +1,5 @@
 """The switch: what a load balancer's listener is elsewhere. All traffic goes to one colour; a signed `POST /back` puts
-it back to where it was before.
+it back to where it was before, and a signed `POST /weigh` gives a part of it to the other.
 """
 
 from __future__ import annotations
@@ -7,6 +7,8 @@ from __future__ import annotations
 import argparse
 import hashlib
 import hmac
+import json
+import random
 
 import aiohttp
 from aiohttp import web
@@ -19,12 +21,18 @@ class Switch:
         self._colours, self._secret = colours, secret
         self._now = self._before = next(iter(colours))
         self._seen: set[str] = set()
+        self._beside, self._weight = self._now, 0.0
         self._session: aiohttp.ClientSession | None = None
 
     def app(self) -> web.Application:
         app = web.Application()
         app.add_routes(
-            [web.post("/to/{colour}", self.turn), web.post("/back", self.back), web.get("/colour", self.colour)]
+            [
+                web.post("/to/{colour}", self.turn),
+                web.post("/back", self.back),
+                web.post("/weigh", self.weigh),
+                web.get("/colour", self.colour),
+            ]
         )
         app.router.add_get("/{path:.*}", self.forward)
         app.on_cleanup.append(self._close)
@@ -44,14 +52,26 @@ class Switch:
             self._now, self._before = self._before, self._now
         return web.Response(text=self._now)
 
+    async def weigh(self, request: web.Request) -> web.Response:
+        """Give the candidate its share; a repetition sets the same."""
+        body = await request.read()
+        if not self._is_signed(request.headers.get("X-Healthd-Signature", ""), body):
+            return web.Response(status=401, text="not signed by healthd")
+        order = json.loads(body)
+        self._beside, self._weight = order["candidate"]["target"], order["weight"] or 0.0
+        if self._weight >= 1:
+            self._before, self._now, self._weight = self._now, self._beside, 0.0
+        return web.Response(text=f"{self._weight:.2%} to {self._beside}")
+
     async def colour(self, _request: web.Request) -> web.Response:
         return web.Response(text=self._now)
 
     async def forward(self, request: web.Request) -> web.Response:
         if self._session is None:
             self._session = aiohttp.ClientSession()
+        colour = self._beside if random.random() < self._weight else self._now
         try:
-            async with self._session.get(self._colours[self._now] + request.path_qs) as answer:
+            async with self._session.get(self._colours[colour] + request.path_qs) as answer:
                 return web.Response(status=answer.status, body=await answer.read())
         except aiohttp.ClientError:
             return web.Response(status=502, text="nobody answers there")

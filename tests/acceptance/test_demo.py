@@ -8,7 +8,7 @@ ROOT = Path(__file__).parents[2]
 
 
 async def test_demo_passes_the_good_and_rolls_back_the_bad() -> None:
-    """Version 2.0 stays, version 3.0 is rolled back by healthd alone, and nothing is left running."""
+    """Version 2.0 stays, 3.0 is rolled back by healthd alone and 4.0 before it had all, and nothing is left running."""
     play = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "deploy.demo", cwd=ROOT, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
     )
@@ -18,3 +18,7 @@ async def test_demo_passes_the_good_and_rolls_back_the_bad() -> None:
     assert "s  fail: The candidate is proven harmful." in said
     assert "rollback: rolled_back" in said, said
     assert "the traffic is on green" in said
+    _, _, widened = said.partition("then healthd widens it")
+    assert "% of the traffic" in widened
+    assert "100.00% of the traffic" not in widened
+    assert "the traffic is on green" in widened
