@@ -10,6 +10,7 @@ import math
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import PurePath
 from typing import Any
 
 from pydantic import BaseModel, Secret, SecretStr
@@ -30,6 +31,18 @@ _NAMED = re.compile(
     rf"(?P<name>{_SENSITIVE}\b[\"']?\s*[=:]\s*[\"']?)(?:(?:bearer|basic)\s+)?[^\s\"',;&)}}\]]+", re.IGNORECASE
 )
 _OPTION = re.compile(rf"--?(?:[\w-]*[-_])?{_SENSITIVE}", re.IGNORECASE)
+# Options after which, or in the same word, programs take a password; their names begin with the key.
+_SHORT_OPTIONS = {
+    "curl": ("-u", "--user", "-U", "--proxy-user"),
+    "ldap": ("-w",),
+    "mariadb": ("-p",),
+    "mongo": ("-p",),
+    "mysql": ("-p",),
+    "redis-cli": ("-a",),
+    "sshpass": ("-p",),
+    "valkey-cli": ("-a",),
+}
+_PORT_OR_PATH = re.compile(r"[/.~]|[\d.:/-]+$")
 
 
 class Redactor:
@@ -72,11 +85,22 @@ class Redactor:
         return "".join((*kept, text[done:])) if kept else text
 
     def words(self, words: Sequence[str]) -> list[str]:
-        """Redact the words of a command: known secrets, `--password=…`, and the word after `--password`."""
-        return [
-            MASK if _OPTION.fullmatch(before) and not word.startswith("-") else self(word)
-            for before, word in zip(("", *words), words, strict=False)
-        ]
+        """Redact the words of a command: known secrets, `--password=…`, the word after `--password`, what the program
+        takes for one by a short option, and the word after `-p` where it can be neither a port nor a path."""
+        program = PurePath(words[0]).name if words else ""
+        short = next((options for name, options in _SHORT_OPTIONS.items() if program.startswith(name)), ())
+
+        def shown(before: str, word: str) -> str:
+            if not word.startswith("-"):
+                is_one = before == "-p" and not _PORT_OR_PATH.match(word)
+                is_secret = is_one or before in short or _OPTION.fullmatch(before)
+                return MASK if is_secret else self(word)
+            held = next((option for option in short if word.startswith(option) and word != option), None)
+            if held is None or (word.startswith("--") and not word.startswith(f"{held}=")):
+                return self(word)
+            return f"{held}={MASK}" if word.startswith("--") else f"{held}{MASK}"
+
+        return [shown(before, word) for before, word in zip(("", *words), words, strict=False)]
 
     def _length(self, folded: str, at: int) -> int:
         """Return the length of the longest secret at a position, whole or cut off; 0 where there is none."""
