@@ -50,6 +50,8 @@ def every(events: float, **more: Any) -> Draw:
         ({"limit": 0.5}, every(40), Verdict.FAIL),
         ({"limit": 0.5}, every(1), Verdict.PASS),
         ({"limit": 0.01}, every(0), Verdict.PASS),
+        ({"limit": 0.5}, every(10, seconds=100.0), Verdict.PASS),
+        ({"limit": 0.5}, every(4, seconds=1.0), Verdict.FAIL),
         ({"limit": 0.5, "per": "instance"}, every(40, instances=10), Verdict.PASS),
         ({"limit": 0.5, "per": "instance"}, every(40, instances=1), Verdict.FAIL),
         ({"limit": 0.1, "per": "request", "requests": "r"}, every(40, requests=4000), Verdict.PASS),
@@ -58,7 +60,8 @@ def every(events: float, **more: Any) -> Draw:
     ],
 )
 def test_a_rate_against_a_limit(options: dict[str, Any], draw: Draw, verdict: Verdict) -> None:
-    """A second, an instance or a request; more events than requests too."""
+    """A second, an instance or a request; more events than requests too. Events of closed windows say in how many
+    seconds they happened, which is not the time between two looks."""
     assert judged(rate(**options), draw).verdict is verdict
 
 
