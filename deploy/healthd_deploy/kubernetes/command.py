@@ -10,7 +10,7 @@ from healthd_deploy.core.blue_green import BlueGreen
 from healthd_deploy.core.command import Deploy, choosing_strategy, deploying, ramp_policy
 from healthd_deploy.core.exit import CouldNotAsk
 from healthd_deploy.kubernetes.platform import KubernetesPlatform
-from healthd_deploy.kubernetes.settings import KubernetesConfig, Wanted
+from healthd_deploy.kubernetes.settings import NO_PART, KubernetesConfig, Wanted
 
 
 @click.group()
@@ -27,10 +27,7 @@ async def blue_green(deploy: Deploy[KubernetesConfig]) -> None:
     gates, session = config.gates, deploy.gate_session
     ramp = ramp_policy(gates, deploy.strategy or config.strategy)
     if ramp is not None and not config.application.divides:
-        raise CouldNotAsk(
-            "application.service is switched as a whole: for a ramp name `route`, an HTTPRoute, or `ingress`, a canary "
-            "of ingress-nginx, in its place, with the Service of each target as `backends`"
-        )
+        raise CouldNotAsk(NO_PART)
     before_ramp = partial(session.before_ramp, (gates.after, gates.ramp))
     platform = KubernetesPlatform(config, digest=wanted.digest, say=deploy.steps.say, before_ramp=before_ramp)
     blue_green = BlueGreen(platform, session, deploy.steps, gates, config.retire_after, ramp=ramp)

@@ -80,7 +80,8 @@ class Application(Model):
         if self.service is not None and self.backends:
             raise ValueError("backends belongs to route and ingress: the Service of each target")
         if self.service is None and self.backends.keys() != self.deployments.keys():
-            raise ValueError(f"backends is missing a target: the Service of each of {', '.join(self.deployments)}")
+            named = ", ".join(self.backends) or "nothing"
+            raise ValueError(f"backends needs the Service of each of {', '.join(self.deployments)}, and names {named}")
         if len(set(self.backends.values())) < len(self.backends):
             raise ValueError("backends: both targets have the same Service; each needs one of its own")
         return self
@@ -106,6 +107,12 @@ class Kubectl(Model):
     """Time for retries of a call while the cluster does not answer. Rollouts are polled for `ready_within`."""
 
 
+NO_PART = (
+    "application.service is switched as a whole: for a ramp name `route`, an HTTPRoute, or `ingress`, a canary of "
+    "ingress-nginx, in its place, with the Service of each target as `backends`"
+)
+
+
 class KubernetesConfig(BlueGreenOptions):
     """Options of `healthd-deploy kubernetes`"""
 
@@ -115,6 +122,12 @@ class KubernetesConfig(BlueGreenOptions):
     """Access to the cluster."""
     retire_after: Span | None = None
     """Time from the pass until the target that lost the traffic is scaled down; without it, it keeps running."""
+
+    @model_validator(mode="after")
+    def _can_ramp(self) -> Self:
+        if self.strategy == "ramp" and not self.application.divides:
+            raise ValueError(f"strategy: {NO_PART}")
+        return self
 
     def problem_with(self, version: str) -> str | None:
         """Return why the version cannot be a label, or the digest does not fit the image; None if both fit."""

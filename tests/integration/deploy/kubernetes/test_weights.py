@@ -144,8 +144,11 @@ async def test_a_route_that_divides_otherwise_is_left_alone(api: Api, tmp_path: 
     [
         ({"route": "api"}, "give one of service, route and ingress"),
         ({"service": None}, "give one of service, route and ingress"),
-        ({"service": None, "route": "api"}, "backends is missing a target"),
-        ({"service": None, "route": "api", "backends": {"blue": "a", "red": "b"}}, "backends is missing a target"),
+        ({"service": None, "route": "api"}, "backends needs the Service of each of blue, green"),
+        (
+            {"service": None, "route": "api", "backends": {"blue": "a", "red": "b"}},
+            "backends needs the Service of each of blue, green",
+        ),
         ({"service": None, "ingress": "api", "backends": {"blue": "a", "green": "a"}}, "the same Service"),
         ({"backends": BACKENDS}, "backends belongs to route and ingress"),
     ],
@@ -160,3 +163,16 @@ def test_what_cannot_be_is_refused_in_the_file(named: dict[str, Any], says: str)
     }
     with pytest.raises(ValidationError, match=says):
         KubernetesConfig.model_validate({"service": "api", "application": application | named})
+
+
+def test_a_ramp_by_a_selector_is_refused_in_the_file() -> None:
+    """It knows all or nothing: what to name in its place is said."""
+    application = {
+        "namespace": "shop",
+        "service": "api",
+        "deployments": {"blue": "api-blue", "green": "api-green"},
+        "container": "api",
+        "image": f"{IMAGE}:$version",
+    }
+    with pytest.raises(ValidationError, match="switched as a whole: for a ramp name `route`"):
+        KubernetesConfig.model_validate({"service": "api", "strategy": "ramp", "application": application})
