@@ -83,10 +83,12 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.run: requirements/run.lock | $(VENV)/bin/python
+	@echo "Installing $$(grep -c == requirements/run.lock) packages into $(VENV): a minute or two, without a word."
 	$(BIN)/pip install -q --require-hashes -r requirements/run.lock
 	touch $@
 
 $(VENV)/.dev: requirements/dev.lock pyproject.toml | $(VENV)/bin/python
+	@echo "Installing $$(grep -c == requirements/dev.lock) packages into $(VENV): some minutes, without a word."
 	$(BIN)/pip install -q --require-hashes -r requirements/dev.lock
 	$(BIN)/pip install -q --no-deps --no-build-isolation -e .
 	touch $@ $(VENV)/.run
