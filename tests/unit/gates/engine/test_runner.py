@@ -7,6 +7,7 @@ import pytest
 from healthd_gates.domain.action_order import OrderState
 from healthd_gates.domain.evidence import Evidence
 from healthd_gates.domain.gate import EventKind, Gate, GateState, RollbackState
+from healthd_gates.domain.request import Version
 from healthd_gates.domain.standing import Verdict
 from healthd_gates.engine.notifications import notices
 from healthd_gates.store.outbox import Outbox
@@ -14,6 +15,7 @@ from tests.fakes.gates import (
     Act,
     Replica,
     Script,
+    Scripted,
     broken,
     config,
     failing,
@@ -296,3 +298,22 @@ async def test_a_source_without_a_past_has_that_of_earlier_gates(file: Path) -> 
         assert await seen(first, "earlier") == []
         assert await seen(bad, "earlier") == kept
         assert await seen(last, "earlier") == kept
+
+
+async def test_a_source_that_knows_no_version_before_has_that_of_earlier_gates(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Selectors that name the version find the past of the baseline that the request names; without one, none."""
+
+    async def history(*_: object) -> list[Evidence]:
+        return []
+
+    monkeypatch.setattr(Scripted, "history", history, raising=False)
+    async with replica(file) as running:
+        first = await verdict(running)
+        unnamed = await verdict(running, version="2.1")
+        named = await running.keeper.start(request(version="2.2", baseline=Version(version="2.1")), caller="ci")
+        await running.keeper.wait(named.id, 3600)
+        store = running.gates.gate_store
+        assert await store.evidence(unnamed.id, "earlier") == await store.evidence(first.id, "gate")
+        assert await store.evidence(named.id, "earlier") == []
