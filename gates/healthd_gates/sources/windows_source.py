@@ -153,18 +153,19 @@ class WindowsSource(ABC):
         main = self._main(arms, now, before, cursor)
         return with_streams(main, streams, {**since, **cursor, "at": at}, now)
 
-    def _main(
-        self, arms: Mapping[str, ArmLook], now: datetime, before: Standpoint, cursor: Cursor
-    ) -> Look | SourceUnavailable:
-        if not self._windows.texts:
-            seconds = max(now.timestamp() - before.at, 0.001)
-            stands = Standpoint(before.began, now.timestamp(), {}).to_json()
-            return Look(Evidence(now, seconds), {**stands, **cursor})
-        try:
-            look = combined(arms, now, before)
-        except SourceUnavailable as outage:
-            return outage
-        return replace(look, cursor={**look.cursor, **cursor})
+    def _main(self, arms: Mapping[str, ArmLook], now: datetime, before: Standpoint, cursor: Cursor) -> Look:
+        """Return the service's own numbers. Silence is evidence of nothing, with a cursor that says up to when was
+        asked: until a further window is over nothing new can be there."""
+        notes: tuple[str, ...] = ()
+        if self._windows.texts:
+            try:
+                look = combined(arms, now, before)
+                return replace(look, cursor={**look.cursor, **cursor})
+            except SourceUnavailable as outage:
+                notes = (str(outage),)
+        seconds = max(now.timestamp() - before.at, 0.001)
+        stands = Standpoint(before.began, now.timestamp(), {}).to_json()
+        return Look(Evidence(now, seconds, gaps=len(notes)), {**stands, **cursor}, notes)
 
     def _stream(self, series: Series, since: Cursor, found: Found, span: Span) -> SeriesLook:
         next_ = dict(since["streams"].get(series.stream, since)["next"])

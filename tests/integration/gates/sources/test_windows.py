@@ -89,13 +89,22 @@ async def test_what_arrives_late_is_counted_when_it_is_there(vendor: Vendor, pee
 
 
 @each_vendor
-async def test_silence_for_long_is_told_as_no_telemetry(vendor: Vendor, peer: Peer, store: Store) -> None:
+async def test_silence_for_long_is_told_and_asked_for_once_a_window(vendor: Vendor, peer: Peer, store: Store) -> None:
+    """It is no telemetry of either version, and never zero requests."""
     vendor.double(peer, store)
     gate = desk(vendor.config(peer))
     await gate.look()
-    with pytest.raises(SourceUnavailable, match=r"nothing arrived for .*name `up`"):
-        await look_at(gate, store, 9.5)
+    look = await look_at(gate, store, 9.5)
+    asked = len(peer.received)
+    again = await look_at(gate, store, 9.6)
+    vendor.add(store, 9, 4)
+    back = await look_at(gate, store, 10.6)
     await gate.source.close()
+    for silent in (look, again):
+        assert (silent.evidence.candidate, silent.evidence.gaps) == (None, 1)
+        assert any("nothing arrived for" in note and "name `up`" in note for note in silent.notes)
+    assert len(peer.received) == asked + len({"requests", "errors"} if vendor.kind == "loki" else {"all"})
+    assert back.evidence.candidate == Counts(4, 0)
 
 
 @each_vendor
