@@ -161,7 +161,7 @@ class Stratum:
         """What it is held to, for people."""
         m, y = self._compared
         parts = [] if self.limit is None else [f"limit {explain.percent(self.limit)}"]
-        if self._rule.comparison is not None:
+        if self._rule.comparison is not None and self._rule.comparison.against is not Against.BEFORE:
             before = self._rule.comparison.against is Against.HISTORY
             name = "earlier baseline" if before else "baseline"
             parts.append(f"{name} {explain.percent(y / m) if m else 'unknown'}")

@@ -17,8 +17,8 @@ from healthd_gates.domain.evidence import Counts, Evidence, Histogram
 from healthd_gates.domain.standing import Reason, Standing, Verdict
 from healthd_gates.judge.deterioration import usual_rate
 from healthd_gates.judge.judge import Judge
-from healthd_gates.judge.rules import Against
-from tests.unit.gates.judge.evidence import START
+from healthd_gates.judge.rules import Against, Rules, Timing
+from tests.unit.gates.judge.evidence import START, until_verdict
 
 POST_SWITCH = Policy.model_validate(SHIPPED["post-switch"])
 EDGES = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, inf)
@@ -164,3 +164,14 @@ def test_it_tolerates_what_it_is_told_to() -> None:
     rule = ErrorRate(compare=Compare(to=Against.BEFORE, tolerated=8.0))
     assert rule.comparison is not None
     assert (rule.comparison.tolerated, rule.comparison.floor) == (8.0, 0.01)
+
+
+def test_routes_are_held_to_their_limit_alone() -> None:
+    """The total is compared with what was there before; a route's sentence claims no baseline."""
+    rule = ErrorRate(compare=Compare(to=Against.BEFORE), by="route")
+    judge = Judge(Rules((rule,), timing=Timing(interval=5.0, minimum=60.0, maximum=600.0)), past())
+    bad = Counts(250, 20, strata={"/a": (125.0, 20.0), "/b": (125.0, 0.0)})
+    standing = until_verdict(judge, [Evidence(START, 5.0, bad)] * 120)
+    assert standing.verdict is Verdict.FAIL
+    assert "on route /a" in standing.criteria[0].sentence
+    assert "baseline" not in standing.criteria[0].sentence
