@@ -8,6 +8,7 @@ from healthd.registry import Registry
 # Loaded by name, so that a driver is imported only when a check that needs it is configured.
 KINDS = {
     "aws": "healthd.checks.aws:AWS",
+    "bullmq": "healthd.checks.bullmq:BullMQ",
     "disk": "healthd.checks.disk:Disk",
     "dns": "healthd.checks.dns:DNS",
     "env": "healthd.checks.env:Env",
