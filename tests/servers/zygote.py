@@ -33,6 +33,7 @@ _MODULES = (
     *("healthd_gates.sources.push", "healthd_gates.sources.scrape", "healthd_gates.sources.prometheus"),
     *("healthd_gates.commands.verify", "healthd_gates.commands.look", "healthd_gates.commands.act"),
     "healthd_deploy.cli",
+    *(f"healthd_deploy.{platform}.command" for platform in ("aws", "host", "kubernetes", "nginx")),
 )
 _PROGRAMS = {"healthd": ("healthd.__main__", "main"), "healthd-deploy": ("healthd_deploy.cli", "main")}
 _SET_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of prctl(2)
@@ -94,6 +95,7 @@ def _become(said: Mapping[str, Any], out: int, err: int) -> Callable[[], object]
     time.tzset()
     program, *words = said["argv"]
     sys.argv = [program, *words]
+    sys.modules["__main__"].__package__ = None  # as of a script: click would else take this for its name
     module, name = _PROGRAMS[program]
     main: Callable[[], object] = getattr(import_module(module), name)
     return main

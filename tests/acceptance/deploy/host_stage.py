@@ -1,9 +1,7 @@
 """A host with PM2, a database, archives to release, and the daemon that judges the releases."""
 
-import asyncio
 import json
 import os
-import subprocess
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -12,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.servers import daemon, pm2
-from tests.servers.command import Outcome
+from tests.servers.command import Outcome, Running, started
 from tests.servers.daemon import Daemon
 from tests.servers.pm2 import Pm2
 from tests.servers.ports import HOST, free_port
@@ -70,12 +68,9 @@ class Stage:
         file = self.folder / "release.json"
         file.write_text(json.dumps({**json.loads(file.read_text()), **changes}))
 
-    async def start(self, *words: str, env: Mapping[str, str] | None = None) -> asyncio.subprocess.Process:
-        argv = [str(INSTALLED), "host", *words, "--config", str(self.folder / "release.json")]
-        everything = {**os.environ, **self.env, **(env or {})}
-        return await asyncio.create_subprocess_exec(
-            *argv, env=everything, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-        )
+    async def start(self, *words: str, env: Mapping[str, str] | None = None) -> Running:
+        argv = ["host", *words, "--config", str(self.folder / "release.json")]
+        return await started("healthd-deploy", *argv, env={**os.environ, **self.env, **(env or {})})
 
     async def run(self, *words: str, env: Mapping[str, str] | None = None) -> Outcome:
         process = await self.start(*words, env=env)

@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -15,12 +13,11 @@ import pytest
 from tests.acceptance.deploy import fleet
 from tests.acceptance.deploy.fleet import Fleet
 from tests.servers import daemon, kubernetes, kubernetes_controllers
-from tests.servers.command import Outcome
+from tests.servers.command import Outcome, started
 from tests.servers.kubernetes import Api
 from tests.servers.programs import require
 from tests.servers.requests import Load
 
-INSTALLED = Path(sys.executable).with_name("healthd-deploy")
 SERVICE = "/api/v1/namespaces/shop/services/api"
 _POLICY = {
     "initial_delay": "1s",
@@ -56,7 +53,7 @@ class Stage:
 
     async def deploy(self, *words: str) -> Outcome:
         argv = ["kubernetes", "blue-green", *words, "--config", str(self.folder / "deploy.json")]
-        process = await asyncio.create_subprocess_exec(INSTALLED, *argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        process = await started("healthd-deploy", *argv)
         out, err = await process.communicate()
         assert b"Traceback" not in err, err.decode()
         assert process.returncode is not None

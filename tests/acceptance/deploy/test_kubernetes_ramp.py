@@ -5,7 +5,6 @@ import asyncio
 import json
 import random
 import signal
-import subprocess
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -19,11 +18,11 @@ import pytest
 from healthd_gates.client.client import GateClient
 from tests.acceptance.deploy import fleet
 from tests.acceptance.deploy.fleet import Fleet
-from tests.acceptance.deploy.test_kubernetes import INSTALLED, kubelet, put_deployment
+from tests.acceptance.deploy.test_kubernetes import kubelet, put_deployment
 from tests.acceptance.deploy.test_nginx import ended
 from tests.acceptance.deploy.test_nginx_ramp import BUDGET, POLICY
 from tests.servers import daemon, kubernetes, kubernetes_controllers
-from tests.servers.command import Outcome
+from tests.servers.command import Outcome, Running, started
 from tests.servers.daemon import Daemon
 from tests.servers.kubernetes import Api
 from tests.servers.programs import require
@@ -62,9 +61,9 @@ class Stage:
         (rule,) = self.api.get(ROUTE)["spec"]["rules"]
         return {ref["name"].removeprefix("api-"): ref["weight"] for ref in rule["backendRefs"]}
 
-    async def start(self, *words: str) -> asyncio.subprocess.Process:
+    async def start(self, *words: str) -> Running:
         argv = ["kubernetes", "blue-green", *words, "--strategy", "ramp", "--config", str(self.folder / "deploy.json")]
-        return await asyncio.create_subprocess_exec(INSTALLED, *argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        return await started("healthd-deploy", *argv)
 
     async def deploy(self, *words: str) -> Outcome:
         return await ended(await self.start(*words))

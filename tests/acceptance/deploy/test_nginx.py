@@ -4,8 +4,6 @@ import asyncio
 import json
 import re
 import signal
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -21,13 +19,12 @@ from tests.acceptance.deploy import fleet
 from tests.acceptance.deploy.fleet import Fleet
 from tests.acceptance.guide import Shell, blocks, carry_out
 from tests.servers import daemon, nginx
-from tests.servers.command import Outcome
+from tests.servers.command import Outcome, Running, started
 from tests.servers.daemon import Daemon
 from tests.servers.requests import Load
 from tests.servers.waiting import until
 
 PAGE = Path(__file__).parents[3] / "docs/deploy/nginx.md"
-INSTALLED = Path(sys.executable).with_name("healthd-deploy")
 _FAILING = 0.1
 _POLICY = {
     "initial_delay": "1s",
@@ -55,23 +52,20 @@ class Stage:
     def live(self) -> str:
         return str(json.loads(self.upstream.splitlines()[0].partition("healthd-deploy ")[2])["live"])
 
-    async def start(self, *words: str) -> asyncio.subprocess.Process:
-        argv = [str(INSTALLED), "nginx", *words, "--config", str(self.folder / "deploy.json")]
-        return await asyncio.create_subprocess_exec(*argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    async def start(self, *words: str) -> Running:
+        return await started("healthd-deploy", "nginx", *words, "--config", str(self.folder / "deploy.json"))
 
     async def deploy(self, *words: str) -> Outcome:
         return await ended(await self.start(*words))
 
     async def gates(self) -> list[dict[str, Any]]:
-        listed = await asyncio.create_subprocess_exec(
-            INSTALLED.with_name("healthd"), "gate", "list", "--json",
-            env={"HEALTHD_URL": self.daemon.url, "HEALTHD_TOKEN": daemon.TOKEN}, stdout=subprocess.PIPE,
-        )  # fmt: skip
+        env = {"HEALTHD_URL": self.daemon.url, "HEALTHD_TOKEN": daemon.TOKEN}
+        listed = await started("healthd", "gate", "list", "--json", env=env)
         out, _ = await listed.communicate()
         return list(json.loads(out)["gates"])
 
 
-async def ended(process: asyncio.subprocess.Process) -> Outcome:
+async def ended(process: Running) -> Outcome:
     out, err = await process.communicate()
     assert b"Traceback" not in err, err.decode()
     assert process.returncode is not None
