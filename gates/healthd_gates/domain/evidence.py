@@ -38,6 +38,13 @@ class Histogram:
         """Requests in all buckets together."""
         return sum(self.counts)
 
+    @property
+    def has_sum(self) -> bool:
+        """True if the sum can be that of these requests: one of 0 was not counted, nor one below what the lower edges
+        of the buckets come to."""
+        least = sum(count * edge for count, edge in zip(self.counts[1:], self.edges, strict=False))
+        return self.sum_seconds > 0 and least <= self.sum_seconds * (1 + 1e-9)
+
 
 @dataclass(frozen=True, slots=True)
 class Counts:

@@ -27,7 +27,7 @@ class MeanLatency:
         if look.settling:
             return
         latency = look.evidence.candidate.latency if look.evidence.candidate else None
-        requests, total = (latency.total, latency.sum_seconds) if latency else (0.0, 0.0)
+        requests, total = (latency.total, latency.sum_seconds) if latency and latency.has_sum else (0.0, 0.0)
         self._window.append((look.evidence.seconds, requests, total))
         while self._seconds - self._window[0][0] >= self._rule.window - 1e-6:
             self._window.popleft()

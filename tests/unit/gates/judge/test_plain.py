@@ -2,10 +2,11 @@
 
 from healthd_gates.criteria.latency import Latency
 from healthd_gates.criteria.mean_latency import MeanLatency
+from healthd_gates.domain.evidence import Counts, Evidence, Histogram
 from healthd_gates.domain.standing import Finding, Reason, Verdict
 from healthd_gates.judge.judge import Judge
 from healthd_gates.judge.rules import Rules, Timing
-from tests.unit.gates.judge.evidence import interval, slow_interval, until_verdict
+from tests.unit.gates.judge.evidence import EDGES, START, interval, slow_interval, until_verdict
 
 SLOW = (0.0, 0.0, 0.0, 0.0, 0.0, 10.0, 90.0)
 QUICK = (90.0, 10.0, 0.0, 0.0, 0.0, 0.0, 0.0)
@@ -41,6 +42,15 @@ def test_few_requests_decide_nothing() -> None:
     few = tuple(count / 50 for count in SLOW)
     standing = until_verdict(Judge(RULES), [slow_interval(few)] * 40)
     assert standing.verdict is Verdict.INCONCLUSIVE
+
+
+def test_a_sum_that_was_not_counted_is_no_mean_of_nothing() -> None:
+    """Without the sum of the latencies, or with one that the buckets contradict, there is no mean, and no pass."""
+    for seconds in (0.0, 10.0):
+        latency = Histogram(EDGES, SLOW, seconds)
+        evidence = [Evidence(START, 10.0, Counts(latency.total, 0, latency))] * 40
+        standing = until_verdict(Judge(RULES), evidence)
+        assert (standing.verdict, standing.criteria[0].observed) == (Verdict.INCONCLUSIVE, None)
 
 
 def test_no_latency_measured() -> None:
