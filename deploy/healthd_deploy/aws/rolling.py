@@ -45,12 +45,13 @@ class Rolling:
         await self.gate_session.not_quarantined(version)
         for policy in plan.before:
             await self.gate_session.passes(policy, self._arm(version))
-        await self.gate_session.could_begin(judged, self._arm(version), self._arm(_before(instances)))
         todo = [one for one in instances if one.is_unsettled or one.version != version]
         if done := len(instances) - len(todo):
             steps.say(f"{done} of {len(instances)} instances have {version} already")
         # Batches of a killed run come first: they have been without a verdict, or without traffic, for longest.
         todo.sort(key=lambda one: not one.is_unsettled)
+        if todo:
+            await self.gate_session.could_begin(judged, self._arm(version), self._arm(_before(todo)))
         batches = [todo[start : start + self.config.batch] for start in range(0, len(todo), self.config.batch)]
         for number, batch in enumerate(batches, 1):
             steps.say(f"batch {number} of {len(batches)}: {_ids(batch)}")

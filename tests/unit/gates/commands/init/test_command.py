@@ -19,7 +19,6 @@ from healthd_gates.commands.init.processes import Listening, Pm2App
 from healthd_gates.commands.init.survey import Host
 from healthd_gates.commands.init.variables import Dependency
 from healthd_gates.config.settings import Config
-from tests.servers.ports import free_port
 from tests.unit.gates.commands.init.test_pages import BASE, COUNT, PROM_CLIENT, server
 
 FORMAT = '$remote_addr "$request" $status $request_time $upstream_addr ${upstream_status} its'
@@ -122,7 +121,7 @@ def test_every_combination_is_valid(
     sites = [log_of(here, port)] if source == "access_log" else []
     databases = [Dependency("mongodb", "SHOP_DB"), Dependency("mongodb", "OTHER_DB")] if everything else []
     region, namespace = ("AWS_REGION", "shop") if everything else (None, None)
-    ports = [Listening(free_port(), "x")]
+    ports = [Listening(8080, None)]
     host = Host(databases, aws_region=region, namespace=namespace, sites=sites, apps=apps, ports=ports)
     found(monkeypatch, host)
     done = init("--yes")
