@@ -219,8 +219,9 @@ class SQLiteFiles:
             return False
         if log.copied:
             return self._has_frames(log)
-        # It was begun anew, after all of it was folded back.
-        return now.size == log.pages * log.page
+        # It was begun anew, after all of it was folded back. What it has since says how large the file will be, not how
+        # large it was then.
+        return now.size == (self._bytes_by_header() if log.frames else log.pages * log.page)
 
     def _has_frames(self, log: Log) -> bool:
         """True if what the log says that it has copied stands in the file."""

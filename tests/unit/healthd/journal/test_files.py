@@ -420,6 +420,26 @@ async def test_a_reader_that_keeps_pages_from_being_folded_back_does_no_harm(dat
     assert await noted(database) == 8
 
 
+@pytest.mark.parametrize("rows", [0, 1, 40])
+async def test_a_log_that_others_began_anew_and_that_grows_does_no_harm(
+    database: Database, file: Path, rows: int
+) -> None:
+    """With what it has the file would be larger than it is: it is not folded back yet."""
+    await note(database)
+    await noted(database)
+    other = sqlite3.connect(file, isolation_level=None)
+    other.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()
+    if not rows:
+        other.execute("VACUUM")
+    for _ in range(rows):  # none: it shrinks
+        other.execute("INSERT INTO healthd_audit (at, caller, action, subject, detail) SELECT at, caller, action, "
+                      "hex(randomblob(9000)), detail FROM healthd_audit LIMIT 1")  # fmt: skip
+    assert await noted(database) == 1 + rows
+    await note(database)
+    other.close()
+    assert await noted(database) == 2 + rows
+
+
 @pytest.mark.parametrize("mask", [0o022, 0o000])
 async def test_it_is_for_its_owner_alone(tmp_path: Path, mask: int) -> None:
     """Whatever the umask; one that is there keeps its group, who may be the backup's, and loses everybody else."""
