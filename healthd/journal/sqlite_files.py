@@ -220,8 +220,9 @@ class SQLiteFiles:
         if log.copied:
             return self._has_frames(log)
         # It was begun anew, after all of it was folded back. What it has since says how large the file will be, not how
-        # large it was then.
-        return now.size == (self._bytes_by_header() if log.frames else log.pages * log.page)
+        # large it was then; and an index that was made anew from an empty log says nothing of it.
+        says_size = log.pages and not log.frames
+        return now.size == (log.pages * log.page if says_size else self._bytes_by_header())
 
     def _has_frames(self, log: Log) -> bool:
         """True if what the log says that it has copied stands in the file."""

@@ -440,6 +440,18 @@ async def test_a_log_that_others_began_anew_and_that_grows_does_no_harm(
     assert await noted(database) == 2 + rows
 
 
+async def test_an_index_that_another_process_left_half_written_does_no_harm(database: Database, file: Path) -> None:
+    """SQLite makes it anew from the log; from an empty one it learns no size of the file."""
+    await note(database)
+    await noted(database)
+    fold_back_now(file, "TRUNCATE")
+    with beside(file, "-shm").open("r+b") as index:
+        index.write(bytes(48))
+    assert await noted(database) == 1
+    await note(database)
+    assert await noted(database) == 2
+
+
 @pytest.mark.parametrize("mask", [0o022, 0o000])
 async def test_it_is_for_its_owner_alone(tmp_path: Path, mask: int) -> None:
     """Whatever the umask; one that is there keeps its group, who may be the backup's, and loses everybody else."""
