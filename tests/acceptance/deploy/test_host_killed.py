@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -93,5 +92,5 @@ async def test_a_killed_release_goes_on(tmp_path: Path, postgresql_dsn: str) -> 
                 taken = [json.loads((each / "backup.json").read_text()) for each in stage.backups()]
                 assert [one["before"] for one in taken].count(version) == 1, name
                 assert len(taken) <= 3, name
-        assert {status for _, status in load.seen} == {200}, Counter(load.seen)
+        assert [each for each in load.seen if each[1] != 200] == []
         assert len(load.seen) > 100

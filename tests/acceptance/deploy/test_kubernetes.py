@@ -166,7 +166,7 @@ async def test_good_is_promoted_and_bad_is_put_back(tmp_path: Path) -> None:
         good = await stage.deploy("1.1")
         assert good.code == 0, good.err
         assert (stage.live(), stage.replicas("green"), stage.replicas("blue")) == ("green", 2, 0)
-        assert {status for _, status in stage.load.seen} == {200}
+        assert [each for each in stage.load.seen if each[1] != 200] == []
         bad = await stage.deploy("2.0", "--json")
         assert bad.code == 1, bad.err
         assert stage.switches() == ["green", "blue", "green"]

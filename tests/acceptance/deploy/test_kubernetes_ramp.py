@@ -126,7 +126,7 @@ async def test_good_gets_everything_and_bad_is_back_at_nothing(tmp_path: Path) -
     async with staged(tmp_path, {"2.0": 0.1}) as stage, stage.load.running():
         good = await stage.deploy("1.1")
         assert good.code == 0, good.err
-        assert {status for _, status in stage.load.seen} == {200}
+        assert [each for each in stage.load.seen if each[1] != 200] == []
         assert stage.weights() == {"blue": 0, "green": 100}
         assert stage.api.get("/apis/apps/v1/namespaces/shop/deployments/api-blue")["spec"]["replicas"] == 0
         stage.load.seen.clear()

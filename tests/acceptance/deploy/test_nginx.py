@@ -151,7 +151,7 @@ async def test_good_is_promoted_and_bad_is_put_back(tmp_path: Path) -> None:
             good = await stage.deploy("blue-green", "1.1")
             assert good.code == 0, good.err
             assert stage.live() == "green"
-            assert {status for _, status in load.seen} == {200}
+            assert [each for each in load.seen if each[1] != 200] == []
             load.seen.clear()
             bad = await stage.deploy("blue-green", "2.0", "--json")
             settled = len(load.seen)
@@ -212,7 +212,7 @@ async def test_the_pipeline_of_the_live_version_is_run_again(tmp_path: Path) -> 
         assert again.code == 0, again.err
         assert "nothing was switched" in again.out
         assert (stage.live(), stage.fleet.released) == ("green", released)
-        assert {status for _, status in load.seen} == {200}
+        assert [each for each in load.seen if each[1] != 200] == []
 
 
 async def test_an_interrupted_deploy_is_undone(tmp_path: Path) -> None:

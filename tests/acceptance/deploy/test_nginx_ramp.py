@@ -72,7 +72,7 @@ async def test_a_good_release_gets_everything_without_a_failed_request(tmp_path:
             assert gate.verdict == "pass", gate
             settled = len(load.seen)
             await until(lambda: len(load.seen) > settled + 50, "more requests")
-        assert {status for _, status in load.seen} == {200}
+        assert [each for each in load.seen if each[1] != 200] == []
         assert set(load.seen[settled + 10 :]) == {("1.1", 200)}
         assert stage.live() == "green"
         assert gate.ramp is not None
