@@ -47,6 +47,11 @@ class Fleet:
         self.processes[host] = process
         self.released.append((host, version))
 
+    def version_on(self, host: str) -> str | None:
+        """What runs there; None if nothing does."""
+        released = [version for each, version in self.released if each == host]
+        return released[-1] if host in self.processes else None
+
     async def end(self, host: str) -> None:
         if (process := self.processes.pop(host, None)) is not None:
             await asyncio.to_thread(process.kill)

@@ -131,17 +131,15 @@ async def staged(folder: Path, failing: dict[str, float] | None = None) -> Async
 
 
 def kubelet(hosts: Fleet) -> kubernetes_controllers.Start:
-    """Runs the image of a Deployment as a process, all its pods as one."""
-    running: dict[str, str] = {}
+    """Runs the image of a Deployment as a process, all its pods as one. What runs already is not started again: it has
+    the traffic."""
 
     async def start(name: str, image: str, replicas: int) -> bool:
         color, version = name.removeprefix("api-"), image.partition(":")[2]
         if not replicas:
             await hosts.end(color)
-            running.pop(name, None)
-        elif running.get(name) != image:
+        elif hosts.version_on(color) != version:
             await hosts.release(color, version)
-            running[name] = image
         return True
 
     return start
