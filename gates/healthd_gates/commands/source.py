@@ -138,6 +138,7 @@ def _print_json(tested: SourceTested, _spec: GateSpec) -> None:
         "able": tested.able,
         "gaps": tested.gaps,
         "refused": list(tested.refused),
+        "missing": list(tested.missing),
         "doubtful": list(tested.doubtful),
         "arms": {name: _arm_document(seen) for name, seen in tested.arms.items()},
     }
@@ -177,6 +178,8 @@ def _print(tested: SourceTested, spec: GateSpec) -> None:
         echo(console, Text(f"{tested.gaps} gaps"))
     for line in tested.doubtful:
         echo(console, Text(f"look at this: {line}", style="yellow"))
+    for line in tested.missing:
+        echo(console, Text(f"missing: {line}", style="red"))
     for line in tested.refused:
         echo(console, Text(f"refused: {line}", style="red"))
     echo(console, Text(_conclusion(tested, spec), style="bold"))
@@ -243,5 +246,7 @@ def _conclusion(tested: SourceTested, spec: GateSpec) -> str:
         return f"A gate under {spec.name} could be judged by this."
     if tested.refused:
         return f"No gate under {spec.name} could start."
+    if tested.missing:
+        return f"A gate under {spec.name} could start, and would have nothing to judge by until that changes."
     missing = "requests were" if tested.counts_requests else "number was"
     return f"A gate under {spec.name} would have nothing to judge: no {missing} seen."

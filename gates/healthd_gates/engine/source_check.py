@@ -7,18 +7,15 @@ import asyncio
 import structlog
 
 from healthd.checks.failures import describe
-from healthd.model import FailureKind
 from healthd.runtime.deadline import DeadlineExceededError, with_deadline
 from healthd_gates.domain.errors import InvalidRequest
 from healthd_gates.sources import build_source
 from healthd_gates.sources.contract import Arms, Source, SourceConfig, SourceContext, SourceUnavailable
-from healthd_gates.sources.inspection import InspectableSource, Inspection
+from healthd_gates.sources.inspection import LASTING, InspectableSource, Inspection
 
 _log = structlog.get_logger(__name__)
 INSPECTION = 5.0  # seconds that a start, a note or a verdict waits for it at most
 _CLOSING = 1.0
-_LASTING = (FailureKind.AUTH, FailureKind.PERMISSION, FailureKind.MISCONFIGURED, FailureKind.TLS, FailureKind.EXPIRED)
-"""Failures that waiting does not cure."""
 
 
 async def check_before_start(config: SourceConfig, arms: Arms, context: SourceContext) -> tuple[str, ...]:
@@ -30,15 +27,11 @@ async def check_before_start(config: SourceConfig, arms: Arms, context: SourceCo
     try:
         source = build_source(config, arms, context)
         try:
-            found = await _inspected(source)
+            found = await inspected(source, INSPECTION)
         finally:
             await with_deadline(_CLOSING, source.close(), name="close-source")
-    except SourceUnavailable as outage:
-        if outage.kind in _LASTING:
-            raise _refusal(str(outage)) from None
-        return (str(outage),)
-    except DeadlineExceededError:
-        return ()
+    except (SourceUnavailable, DeadlineExceededError) as outage:
+        found = without_answer(outage)
     except asyncio.CancelledError:
         raise
     except Exception as error:  # the boundary of a source: its bugs must not keep a gate from starting
@@ -53,7 +46,7 @@ async def doubts_about(source: Source) -> tuple[str, ...]:
     """Return what looks misnamed or is not there in a source whose numbers a gate misses: with the nearest word that
     there is. None if the source cannot be asked."""
     try:
-        found = await _inspected(source)
+        found = await inspected(source, INSPECTION)
     except (SourceUnavailable, DeadlineExceededError):
         return ()
     except asyncio.CancelledError:
@@ -64,10 +57,19 @@ async def doubts_about(source: Source) -> tuple[str, ...]:
     return (*found.refused, *found.doubtful, *found.unseen)
 
 
-async def _inspected(source: Source) -> Inspection:
+async def inspected(source: Source, seconds: float) -> Inspection:
+    """Return a source's state, within so many seconds. Raises SourceUnavailable or DeadlineExceededError."""
     if not isinstance(source, InspectableSource):
         return Inspection({})
-    return await with_deadline(INSPECTION, source.inspect(), name="inspect-source")
+    return await with_deadline(seconds, source.inspect(), name="inspect-source")
+
+
+def without_answer(outage: SourceUnavailable | DeadlineExceededError) -> Inspection:
+    """Return the state of a source that did not tell it: no gate starts by one that waiting does not cure."""
+    if isinstance(outage, DeadlineExceededError):
+        return Inspection({}, doubtful=(f"the source gave {outage}",))
+    told = (str(outage),)
+    return Inspection({}, refused=told) if outage.kind in LASTING else Inspection({}, doubtful=told)
 
 
 def _refusal(problem: str) -> InvalidRequest:

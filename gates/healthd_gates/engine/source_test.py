@@ -10,6 +10,7 @@ from datetime import timedelta
 from healthd.runtime.deadline import DeadlineExceededError, with_deadline
 from healthd_gates.domain.evidence import Counts, Evidence, Histogram
 from healthd_gates.engine.observer import Traffic
+from healthd_gates.engine.source_check import inspected, without_answer
 from healthd_gates.judge.arms import quantile
 from healthd_gates.sources import build_source
 from healthd_gates.sources.contract import (
@@ -20,7 +21,7 @@ from healthd_gates.sources.contract import (
     SourceContext,
     SourceUnavailable,
 )
-from healthd_gates.sources.inspection import ArmInspection, InspectableSource, Inspection
+from healthd_gates.sources.inspection import ArmInspection, Inspection
 
 _INSPECTION = 15.0
 _GRACE = 2.0
@@ -49,24 +50,28 @@ class ArmSeen:
 
 @dataclass(frozen=True, slots=True)
 class SourceTested:
-    """Result of a source test. `refused` prevents a gate from starting, `doubtful` may be intended. A source whose
-    `counts_requests` is False only has numbers for criteria of their own."""
+    """Result of a source test. `refused` prevents a gate from starting; one could start with what is `missing`, and
+    could not be judged; `doubtful` may be intended. A source whose `counts_requests` is False only has numbers for
+    criteria of their own."""
 
     kind: str
     arms: Mapping[str, ArmSeen]
     gaps: int = 0
     refused: Sequence[str] = ()
+    missing: Sequence[str] = ()
     doubtful: Sequence[str] = ()
     counts_requests: bool = True
 
     @property
     def able(self) -> bool:
         """True if a gate could be judged by it now: it is not refused, and the candidate has requests."""
+        if self.refused or self.missing:
+            return False
         if not self.counts_requests:
             seen = self.arms.get("candidate")
-            return not self.refused and seen is not None and bool(seen.inspection.numbers)
+            return seen is not None and bool(seen.inspection.numbers)
         counts = self.arms["candidate"].counts if "candidate" in self.arms else None
-        return not self.refused and counts is not None and counts.requests > 0
+        return counts is not None and counts.requests > 0
 
 
 async def try_source(config: SourceConfig, arms: Arms, context: SourceContext, seconds: float) -> SourceTested:
@@ -74,11 +79,10 @@ async def try_source(config: SourceConfig, arms: Arms, context: SourceContext, s
 
     Raises ArmError for arms that it cannot tell apart.
     """
-    source = build_source(config, arms, context)
-    inspection, problems = Inspection({}), list[str]()
+    source, inspection, problems = None, Inspection({}), list[str]()
     try:
-        if isinstance(source, InspectableSource):
-            inspection = await with_deadline(_INSPECTION, source.inspect(), name="inspect-source")
+        source = build_source(config, arms, context)
+        inspection = await inspected(source, _INSPECTION)
         past = list[Evidence]()
         if any(arm.counts is not None for arm in inspection.arms.values()) or not config.counts_requests:
             pass  # the counts that it has already, or none that it will ever have
@@ -90,22 +94,22 @@ async def try_source(config: SourceConfig, arms: Arms, context: SourceContext, s
         counted = any(arm.counts is not None for arm in inspection.arms.values()) or not config.counts_requests
         if not past and not counted:
             past, problems = await _watch(lambda: build_source(config, arms, context), config, context, seconds)
-    except SourceUnavailable as outage:
-        return SourceTested(config.kind, {}, refused=(str(outage),))
-    except DeadlineExceededError as late:
-        return SourceTested(config.kind, {}, refused=(f"the source gave {late}",))
+    except (SourceUnavailable, DeadlineExceededError) as outage:
+        silent = without_answer(outage)
+        return SourceTested(config.kind, {}, refused=silent.refused, missing=silent.doubtful)
     finally:
-        await source.close()
+        if source is not None:
+            await source.close()
     seen = {name: _arm(name, past, inspection) for name in arms.named()}
-    refused = [*inspection.refused]
+    refused, missing = [*inspection.refused], list[str]()
     candidate = seen["candidate"].counts
     if context.edges and candidate is not None and candidate.requests > 0 and candidate.latency is None:
-        refused.append("the policy has a limit of latency, and no latencies are seen")
+        missing.append("the policy has a limit of latency, and no latencies are seen")
     if not config.tells_apart(arms):
-        refused.append("both versions are counted by the same numbers: use $version, $target or a label")
+        missing.append("both versions are counted by the same numbers: use $version, $target or a label")
     doubtful = dict.fromkeys((*inspection.doubtful, *inspection.unseen, *problems))
     gaps = sum(each.gaps for each in past)
-    return SourceTested(config.kind, seen, gaps, refused, tuple(doubtful), config.counts_requests)
+    return SourceTested(config.kind, seen, gaps, refused, missing, tuple(doubtful), config.counts_requests)
 
 
 async def _watch(

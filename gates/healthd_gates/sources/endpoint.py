@@ -125,6 +125,11 @@ class Answer:
     body: bytes
     headers: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def is_page(self) -> bool:
+        """True of a page for people: nothing that is asked for numbers answers so."""
+        return self.content_type.partition(";")[0].strip().lower() in ("text/html", "application/xhtml+xml")
+
 
 class Endpoint:
     """One gate's connections to the addresses that its source requests."""
@@ -180,6 +185,7 @@ class Endpoint:
         text = f"{place_of(url)} answered {answer.status}"
         if 300 <= answer.status < 400:
             text += ": redirects are not followed, configure the address that it leads to"
+            raise self.unavailable(FailureKind.MISCONFIGURED, text)
         raise self.unavailable(STATUS_KINDS.get(answer.status, FailureKind.UNEXPECTED_RESPONSE), text)
 
     async def _get(self, url: str, params: Mapping[str, str] | None, accept: str, sent: Any) -> Answer:

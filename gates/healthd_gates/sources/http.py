@@ -127,7 +127,8 @@ class Http(NumbersSource):
             return await asyncio.to_thread(json.loads, answer.body)
         except (ValueError, RecursionError):
             text = f"{place_of(url)} did not answer with JSON"
-            return self._endpoint.unavailable(FailureKind.UNEXPECTED_RESPONSE, text)
+            kind = FailureKind.MISCONFIGURED if answer.is_page else FailureKind.UNEXPECTED_RESPONSE
+            return self._endpoint.unavailable(kind, text)
 
     def _answered(self, name: str, document: Any, texts: Sequence[str]) -> Answered | SourceUnavailable:
         if isinstance(document, SourceUnavailable):

@@ -9,12 +9,15 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import Protocol, runtime_checkable
 
+from healthd.model import FailureKind
 from healthd.nearest import did_you_mean, nearest
 from healthd.units import show_duration
 from healthd_gates.domain.evidence import Counts
 from healthd_gates.sources.selectors import Selector
 
 Labels = Mapping[str, str]
+LASTING = (FailureKind.AUTH, FailureKind.PERMISSION, FailureKind.MISCONFIGURED, FailureKind.TLS, FailureKind.EXPIRED)
+"""Failures of a source that waiting does not cure: no gate starts by it."""
 _SHOWN = 8
 
 

@@ -26,11 +26,10 @@ from healthd_gates.sources.contract import (
     SourceUnavailable,
 )
 from healthd_gates.sources.counters import Counter, Family, Increase, Snapshot, follow, valid
-from healthd_gates.sources.inspection import ArmInspection, Inspection
+from healthd_gates.sources.inspection import LASTING, ArmInspection, Inspection
 from healthd_gates.sources.own_series import SeriesLook, with_streams
 
 _WHOLE, _PARTS = ("of", "requests"), ("bad", "good", "events")
-_REFUSED = (FailureKind.AUTH, FailureKind.PERMISSION)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +142,7 @@ class NumbersSource(ABC):
             numbers: dict[str, float] = {}
             for answer in answers.values():
                 if isinstance(answer, SourceUnavailable):
-                    (refused if answer.kind in _REFUSED else doubtful).append(f"{name}: {answer}")
+                    (refused if answer.kind in LASTING else doubtful).append(f"{name}: {answer}")
                     continue
                 for text, number in answer.numbers.items():
                     numbers[names[text]] = numbers.get(names[text], 0.0) + number

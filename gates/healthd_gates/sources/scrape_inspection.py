@@ -8,12 +8,12 @@ from dataclasses import replace
 
 from prometheus_client import Metric
 
-from healthd.model import FailureKind
 from healthd_gates.sources.contract import SourceUnavailable
 from healthd_gates.sources.counters import Family
 from healthd_gates.sources.endpoint import place_of
 from healthd_gates.sources.exposition import PLAIN, Own, families_of, series_of
 from healthd_gates.sources.inspection import (
+    LASTING,
     ArmInspection,
     Inspection,
     all_errors,
@@ -27,7 +27,6 @@ from healthd_gates.sources.selectors import Matcher, Selector
 
 Get = Callable[[str, str], Awaitable[tuple[str, str]]]
 """An address and the accepted formats → a page and its format. Raises SourceUnavailable."""
-_REFUSED = (FailureKind.AUTH, FailureKind.PERMISSION)
 _COUNTED = (Family.REQUESTS, Family.ERRORS)
 
 
@@ -52,7 +51,7 @@ async def inspect(
                 text, _ = await get(address, PLAIN)
                 found += await asyncio.to_thread(families_of, text, PLAIN)
             except SourceUnavailable as failure:
-                (refused if failure.kind in _REFUSED else doubtful).append(f"{name}: {failure}")
+                (refused if failure.kind in LASTING else doubtful).append(f"{name}: {failure}")
             except ValueError as error:
                 doubtful.append(f"{name}: {place_of(address)}: {error}")
         if found:

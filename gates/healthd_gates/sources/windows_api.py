@@ -17,6 +17,7 @@ from healthd_gates.sources.endpoint import STATUS_KINDS, Answer, Endpoint, place
 _PAUSE = 30.0  # seconds to wait where a vendor does not say how long
 _LONGEST_PAUSE = 900.0
 _SHOWN = 240
+_KINDS = {**STATUS_KINDS, 404: FailureKind.MISCONFIGURED}  # an address, index or organization that is not there
 
 
 def retry_after(headers: Mapping[str, str], now: float) -> float | None:
@@ -78,13 +79,15 @@ class WindowsApi:
             document = None
         if 200 <= answer.status < 300:
             if document is None:
-                text = f"{place_of(url)} did not answer with JSON"
-                raise self.unavailable(FailureKind.UNEXPECTED_RESPONSE, text)
+                if answer.is_page:  # of a login, or of another program
+                    text = f"{place_of(url)} answered with a page of HTML, not with JSON: check the address"
+                    raise self.unavailable(FailureKind.MISCONFIGURED, text)
+                raise self.unavailable(FailureKind.UNEXPECTED_RESPONSE, f"{place_of(url)} did not answer with JSON")
             return document
         if 300 <= answer.status < 400:
             self._endpoint.refuse_status(url, answer)
         problem = self._problem_of(document) if document is not None else _plain(answer)
-        kind = STATUS_KINDS.get(answer.status, FailureKind.UNEXPECTED_RESPONSE)
+        kind = _KINDS.get(answer.status, FailureKind.UNEXPECTED_RESPONSE)
         raise self.unavailable(kind, f"{place_of(url)} answered {answer.status}" + (f": {problem}" if problem else ""))
 
 

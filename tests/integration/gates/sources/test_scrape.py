@@ -105,7 +105,7 @@ async def test_targets_of_an_arm_add_up_and_one_that_is_away_catches_up(peer: Pe
         (Answer(body=b"\xff\xfe"), FailureKind.UNEXPECTED_RESPONSE, "decode"),
         (
             Answer(status=307, headers={"Location": "http://x/"}),
-            FailureKind.UNEXPECTED_RESPONSE,
+            FailureKind.MISCONFIGURED,
             "redirects",
         ),
     ],

@@ -68,7 +68,7 @@ async def test_what_no_gate_could_be_judged_by_is_refused(
         (SourceUnavailable(FailureKind.CONNECT, "connection refused"), ("connection refused",)),
         (SourceUnavailable(FailureKind.TIMEOUT, "no answer"), ("no answer",)),
         (Inspection({}, doubtful=("the buckets end at 1s",)), ("the buckets end at 1s",)),
-        (hanging, ()),
+        (hanging, ("the source gave no answer within 5 s",)),
         (RuntimeError("a bug"), ()),
     ],
     ids=["down", "slow", "doubtful", "hangs", "has a bug"],

@@ -1,0 +1,81 @@
+"""A gate's start and `healthd source test` judge a source that does not tell its numbers by the same rule."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from healthd.runtime.redaction import Redactor, secrets_of
+from healthd_gates.domain.errors import InvalidRequest
+from healthd_gates.engine.source_check import check_before_start
+from healthd_gates.engine.source_test import try_source
+from healthd_gates.sources import find_kind
+from healthd_gates.sources.contract import Arm, Arms, SourceConfig, SourceContext
+from tests.fakes.sources import HandClock
+from tests.integration.gates.sources.vendors import START, VENDORS
+from tests.servers.peers import Answer, Peer
+
+OTHERS: dict[str, dict[str, Any]] = {
+    "sentry": {
+        "token": "sntrys-1234",
+        "organization": "acme",
+        "requests": "sessions",
+        "errors": "crashed_sessions",
+    },
+    "prometheus": {"requests": "requests_total", "errors": 'requests_total{status="500"}'},
+    "scrape": {"requests": "requests_total", "errors": 'requests_total{status="500"}'},
+    "http": {"requests": "requests", "errors": "errors"},
+}
+KINDS = (*(vendor.kind for vendor in VENDORS), *OTHERS)
+REDIRECT = Answer(302, headers={"Location": "https://login.example.com/"})
+PAGE = Answer(body="<html>Sign in</html>", headers={"Content-Type": "text/html; charset=utf-8"})
+
+
+def _config(kind: str, peer: Peer) -> SourceConfig:
+    for vendor in VENDORS:
+        if vendor.kind == kind:
+            return vendor.config(peer)
+    place = {} if kind == "scrape" else {"url": peer.url}
+    return find_kind(kind).config_model.model_validate({"kind": kind, **place, **OTHERS[kind]})
+
+
+async def _both(kind: str, peer: Peer, answer: Answer) -> tuple[str, str, str]:
+    """Return why a start is refused, and what a test calls refused and missing."""
+    peer.fallback = answer
+    config = _config(kind, peer)
+    arms = Arms("shop", Arm("2", urls=(peer.url,)))
+    context = SourceContext(HandClock(START), Redactor(secrets_of(config)))
+    tested = await try_source(config, arms, context, 0.0)
+    assert not tested.able
+    missing = "; ".join((*tested.missing, *tested.doubtful))
+    try:
+        await check_before_start(config, arms, context)
+    except InvalidRequest as refusal:
+        return str(refusal.fields["problem"]), "; ".join(tested.refused), missing
+    return "", "; ".join(tested.refused), missing
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("answer", "told"), [(REDIRECT, "redirects are not followed"), (Answer(401), "401")], ids=["redirect", "401"]
+)
+async def test_what_does_not_heal_is_refused_by_both(kind: str, answer: Answer, told: str, peer: Peer) -> None:
+    refused, tested, _ = await _both(kind, peer, answer)
+    assert told in refused
+    assert told in tested
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "scrape"])  # a page that is no exposition
+async def test_a_page_for_people_is_refused_by_both(kind: str, peer: Peer) -> None:
+    refused, tested, _ = await _both(kind, peer, PAGE)
+    assert refused
+    assert tested
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("answer", [Answer(503), Answer(hang_up=True)], ids=["503", "no answer"])
+async def test_what_may_heal_is_refused_by_neither(kind: str, answer: Answer, peer: Peer) -> None:
+    refused, tested, missing = await _both(kind, peer, answer)
+    assert (refused, tested) == ("", "")
+    assert missing
