@@ -7,22 +7,16 @@ from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, ConfigDict, SecretStr, StringConstraints
+from pydantic import AfterValidator, ConfigDict, StringConstraints
 from yarl import URL
 
 from healthd.checks.contract import CheckConfig
 from healthd.checks.http_client import Answer, HttpClient, Request
 from healthd.checks.retry_after import asked_pause
 from healthd.model import FailureKind, Observed, Result
+from healthd.runtime.credential import APIKey
 from healthd.units import Duration
 from healthd.wording import shape
-
-
-def _one_word(key: SecretStr) -> SecretStr:
-    text = key.get_secret_value()
-    if not (text.isascii() and text.isprintable() and text) or " " in text:
-        raise ValueError("is not an API key: it is empty or has spaces, line breaks or foreign letters")
-    return key
 
 
 def _base_url(text: str) -> str:
@@ -37,7 +31,6 @@ def _base_url(text: str) -> str:
     return text.rstrip("/")
 
 
-APIKey = Annotated[SecretStr, AfterValidator(_one_word)]
 BaseURL = Annotated[str, AfterValidator(_base_url)]
 APIPath = Annotated[
     str, StringConstraints(pattern=shape(r"^/[^\s?#]*$", "a path that begins with a slash, without a query"))

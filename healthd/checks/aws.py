@@ -13,8 +13,9 @@ from typing import Any, ClassVar, Literal, Self
 import aiohttp
 from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession
-from pydantic import ConfigDict, Field, SecretStr, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
+from healthd.aws.region import check_region
 from healthd.checks.api_check import BaseURL
 from healthd.checks.aws_failures import AWSError, explain_aws
 from healthd.checks.aws_inventory import (
@@ -28,6 +29,7 @@ from healthd.checks.aws_inventory import (
 )
 from healthd.checks.contract import CheckConfig, CheckContext
 from healthd.model import FailureKind, Result, Status
+from healthd.runtime.credential import APIKey
 from healthd.units import Duration
 from healthd.wording import shape
 
@@ -69,11 +71,11 @@ class AWSConfig(CheckConfig):
     """Target group whose targets are checked, by name."""
     healthy_targets: int = Field(1, ge=1)
     """Number of targets in the target group that must be healthy."""
-    access_key_id: SecretStr | None = None
+    access_key_id: APIKey | None = None
     """Access key. Without keys here the SDK's own chain finds them: variables, profiles, the role of the host."""
-    secret_access_key: SecretStr | None = None
+    secret_access_key: APIKey | None = None
     """Secret of `access_key_id`."""
-    session_token: SecretStr | None = None
+    session_token: APIKey | None = None
     """Session token of temporary keys."""
     endpoint_url: BaseURL | None = None
     """Endpoint to use instead of AWS's own, such as a simulator."""
@@ -82,6 +84,7 @@ class AWSConfig(CheckConfig):
     def _keys_come_in_pairs(self) -> Self:
         if (self.access_key_id is None) != (self.secret_access_key is None):
             raise ValueError("access_key_id and secret_access_key go together: give both or neither")
+        check_region(self.region, self.endpoint_url)
         return self
 
     def credentials(self) -> dict[str, str | None]:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 import structlog
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, model_validator
 
 from healthd.checks.connect import Endpoint
 from healthd.checks.host import Host
@@ -26,6 +26,7 @@ from healthd.notifiers.contract import DeliveryError, NotifierConfig, NotifierCo
 from healthd.notifiers.mail import LONGEST_SUBJECT, Mail, Recipients
 from healthd.notifiers.notice import Notice, urgency
 from healthd.notifiers.wording import headline, paragraph
+from healthd.runtime.credential import Password
 
 _log = structlog.get_logger(__name__)
 _LONGEST_COMPLAINT = 200  # characters of what the server says
@@ -42,7 +43,7 @@ class EmailConfig(NotifierConfig):
     """Encryption: `starttls` after the greeting, `tls` from the beginning, `none` at all."""
     user: str | None = None
     """User to log in as; nobody by default."""
-    password: SecretStr | None = None
+    password: Password | None = None
     """Password of the user."""
     ca_file: Path | None = None
     """Authorities to trust, as PEM; those of the system by default."""

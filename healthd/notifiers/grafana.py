@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import ClassVar, Literal
 
-from pydantic import SecretStr
-
 from healthd.notifiers.contract import NotifierConfig, NotifierContext
 from healthd.notifiers.notice import Notice
 from healthd.notifiers.posting import post
+from healthd.runtime.credential import APIKey
 from healthd.units import HttpAddress
 
 
@@ -18,7 +17,7 @@ class GrafanaConfig(NotifierConfig):
     kind: Literal["grafana"]
     url: HttpAddress
     """Base address of Grafana."""
-    token: SecretStr
+    token: APIKey
     """Token of a service account with the permission `annotations:write`."""
 
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar, Literal
 
-from pydantic import SecretStr
-
 from healthd.notifiers.contract import NotifierConfig, NotifierContext
 from healthd.notifiers.notice import Notice
 from healthd.notifiers.posting import post
+from healthd.runtime.credential import APIKey
 from healthd.units import HttpAddress
 
 _LONGEST_SUMMARY = 1024  # characters
@@ -17,7 +16,7 @@ _LONGEST_SUMMARY = 1024  # characters
 
 class PagerDutyConfig(NotifierConfig):
     kind: Literal["pagerduty"]
-    routing_key: SecretStr
+    routing_key: APIKey
     """Integration key of a service with an Events API v2 integration."""
     url: HttpAddress = "https://events.pagerduty.com/v2/enqueue"
     """Address of the API, for another one such as that in the EU."""

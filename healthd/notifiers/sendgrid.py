@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar, Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field
 
 from healthd.notifiers.contract import NotifierConfig, NotifierContext
 from healthd.notifiers.mail import LONGEST_SUBJECT, Mail, Recipients
 from healthd.notifiers.notice import Notice, urgency
 from healthd.notifiers.posting import post
 from healthd.notifiers.wording import headline, paragraph
+from healthd.runtime.credential import APIKey
 from healthd.units import HttpAddress
 
 
 class MailConfig(NotifierConfig):
     kind: Literal["sendgrid"]
-    key: SecretStr
+    key: APIKey
     """API key with the scope `mail.send`."""
     sender: Mail = Field(alias="from")
     """Verified address of the sender."""

@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from typing import ClassVar, Literal
 from urllib.parse import quote
 
-from pydantic import SecretStr
-
 from healthd.notifiers.contract import NotifierConfig, NotifierContext
 from healthd.notifiers.notice import Notice
 from healthd.notifiers.posting import post
+from healthd.runtime.credential import APIKey
 from healthd.runtime.web_address import SecretHttpUrl
 
 
@@ -19,7 +18,7 @@ class CloudEventsConfig(NotifierConfig):
     kind: Literal["webhook"]
     url: SecretHttpUrl
     """Address to post to."""
-    token: SecretStr | None = None
+    token: APIKey | None = None
     """Bearer token to send."""
 
 

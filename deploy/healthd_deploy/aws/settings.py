@@ -9,6 +9,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
+from healthd.aws.region import check_region
 from healthd.config.model import Model, Name
 from healthd.units import Duration, Span
 from healthd.wording import shape
@@ -59,6 +60,11 @@ class Aws(Model):
     """Maximum number of attempts of a call."""
     timeout: Duration = 20.0
     """Timeout of one attempt."""
+
+    @model_validator(mode="after")
+    def _region_is_one(self) -> Self:
+        check_region(self.region, self.endpoint)
+        return self
 
 
 class Wait(Model):

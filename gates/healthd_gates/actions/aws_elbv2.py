@@ -13,6 +13,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 from pydantic import Field, StringConstraints, model_validator
 
 from healthd.aws.client import new_client
+from healthd.aws.region import check_region
 from healthd.config.settings import Name
 from healthd.wording import shape
 from healthd_gates.actions.alb_forwarding import (
@@ -74,6 +75,7 @@ class ElbConfig(ActionConfig):
             raise ValueError("an aws_elbv2 action needs the AWS SDK: install healthd[aws]")
         if (self.listener is None) == (self.rule is None):
             raise ValueError("give either listener or rule: the place that forwards")
+        check_region(self.region, self.endpoint)
         return self
 
     @property

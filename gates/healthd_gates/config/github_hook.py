@@ -13,6 +13,7 @@ from yarl import URL
 
 from healthd.config.settings import Model
 from healthd.labels import matches
+from healthd.runtime.credential import APIKey
 from healthd.units import Duration, Span
 from healthd.wording import shape
 from healthd_gates.config.hooks import Deploys, HookConfig
@@ -83,7 +84,7 @@ class GitHubConfig(HookConfig):
     """The webhook's secret, at least 16 characters."""
     app: App | None = None
     """The GitHub App that answers."""
-    token: SecretStr | None = None
+    token: APIKey | None = None
     """A token to answer with, instead of an app."""
     hosts: tuple[Annotated[str, AfterValidator(_host)], ...] = Field(("api.github.com",), min_length=1)
     """The hosts that may be called back, with `:port` where it is not 443."""

@@ -10,6 +10,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, Field, StringConstraints, model_validator
 
+from healthd.aws.region import check_region
 from healthd.config.settings import Model, Name
 from healthd.units import Duration, Span
 from healthd.wording import shape
@@ -123,6 +124,11 @@ class CodeDeployConfig(HookConfig):
     """Time that a gate may wait to start before the hook fails."""
     retry_for: Duration = 86400.0
     """Time for which an answer is retried."""
+
+    @model_validator(mode="after")
+    def _region_is_one(self) -> Self:
+        check_region(self.region, self.endpoint)
+        return self
 
     def deploys(self) -> Iterable[Deploys]:
         return self.services.values()

@@ -14,6 +14,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from healthd.aws.region import check_region
 from healthd.config.settings import Name
 from healthd.model import FailureKind
 from healthd.units import Duration, show_duration
@@ -85,6 +86,7 @@ class CloudWatchConfig(SourceConfig):
     def _sdk_is_there(self) -> Self:
         if find_spec("aiobotocore") is None:
             raise ValueError("the cloudwatch source needs the AWS SDK: install healthd[aws]")
+        check_region(self.region, self.endpoint)
         return self
 
     @property

@@ -9,6 +9,7 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from healthd.aws.region import check_region
 from healthd.model import FailureKind
 from healthd.nearest import did_you_mean
 from healthd.units import Duration
@@ -53,6 +54,7 @@ class CloudWatchMetricsConfig(WindowsConfig):
     def _sdk_is_there(self) -> Self:
         if find_spec("aiobotocore") is None:
             raise ValueError("the source cloudwatch_metrics needs the AWS SDK: install healthd[aws]")
+        check_region(self.region, self.endpoint)
         return self
 
     def check_text(self, text: str) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from math import isfinite
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
-from pydantic import Field, SecretStr
+from pydantic import Field, model_validator
 
 from healthd.http.retry_after import seconds_to_wait
 from healthd.model import FailureKind
+from healthd.nearest import did_you_mean
+from healthd.runtime.credential import APIKey
 from healthd.wording import shape
 from healthd_gates.sources.contract import Arms, SourceConfig, SourceContext
 from healthd_gates.sources.endpoint import Endpoint
@@ -20,6 +22,11 @@ from healthd_gates.sources.windows_source import WindowsSource
 
 _COUNTS = re.compile(r"^(?:sum|count(?:\(v:[^)]*\))?):[^{]+\{[^}]*\}\.as_count\(\)$")
 _VALUE = re.compile(r"^[a-z0-9]+(?:\(v:[^)]*\))?:[^{]+\{[^}]*\}")
+SITES = (
+    *("datadoghq.com", "us3.datadoghq.com", "us5.datadoghq.com", "datadoghq.eu"),
+    *("ap1.datadoghq.com", "ap2.datadoghq.com", "ddog-gov.com", "us2.ddog-gov.com"),
+)
+"""The sites that Datadog's documentation names (docs.datadoghq.com/getting_started/site)."""
 _GROUPED = re.compile(r"\}\s*by\s*\{")
 
 
@@ -31,9 +38,9 @@ class DatadogConfig(HttpWindowsConfig):
     resolution: ClassVar[int] = 10
 
     kind: Literal["datadog"]
-    api_key: SecretStr
+    api_key: APIKey
     """An API key of the organization."""
-    application_key: SecretStr
+    application_key: APIKey
     """An application key, with the scope `timeseries_query`."""
     site: str = Field(
         "datadoghq.com",
@@ -44,6 +51,15 @@ class DatadogConfig(HttpWindowsConfig):
         None, pattern=shape(r"^https?://[^\s?#]+$", "an address that begins with http:// or https://, without a query")
     )
     """The address of the API, if not the site's."""
+
+    @model_validator(mode="after")
+    def _site_is_one(self) -> Self:
+        if self.url is None and self.site not in SITES:
+            hint = did_you_mean(self.site, SITES)
+            raise ValueError(
+                f"site: Datadog has no {self.site}; there are: {', '.join(SITES)}.{hint} Of another, write `url`"
+            )
+        return self
 
     def check_text(self, text: str) -> None:
         self._check_query(text)

@@ -11,6 +11,7 @@ from urllib.parse import quote
 from pydantic import Field, SecretStr, model_validator
 
 from healthd.model import FailureKind
+from healthd.runtime.credential import APIKey
 from healthd.runtime.web_address import ShownMasked
 from healthd.units import Duration
 from healthd.wording import shape
@@ -43,7 +44,7 @@ class ElasticsearchConfig(HttpWindowsConfig):
     """Index, alias or data stream; `logs-shop-*` is several."""
     time_field: str = "@timestamp"
     """The field of a document's time."""
-    api_key: SecretStr | None = None
+    api_key: APIKey | None = None
     """An API key: the encoded one, or `id:key`."""
     delay: Duration = 30.0
     """Time after its end from which a window's numbers no longer change."""

@@ -23,6 +23,7 @@ from healthd.checks.unreachable import brief
 from healthd.config.settings import Model
 from healthd.http.session import new_session
 from healthd.model import FailureKind
+from healthd.runtime.credential import APIKey
 from healthd.units import Size
 from healthd_gates.sources.contract import SourceConfig, SourceUnavailable
 
@@ -88,7 +89,7 @@ class Basic(Model):
 class HttpConfig(SourceConfig):
     """The options of a source that uses HTTP."""
 
-    bearer: SecretStr | None = None
+    bearer: APIKey | None = None
     """A bearer token."""
     basic: Basic | None = None
     """A name and a password for basic authentication."""

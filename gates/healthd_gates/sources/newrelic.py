@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from math import isfinite
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field
 
 from healthd.model import FailureKind
+from healthd.runtime.credential import APIKey
 from healthd.units import Duration
 from healthd.wording import shape
 from healthd_gates.sources.contract import Arms, SourceConfig, SourceContext
@@ -44,7 +45,7 @@ class NewRelicConfig(HttpWindowsConfig):
     kind: Literal["newrelic"]
     account: int = Field(ge=1)
     """The number of the account."""
-    key: SecretStr
+    key: APIKey
     """A user key, `NRAK-…`, of a user who may read the account."""
     region: Literal["us", "eu"] = "us"
     """The data centre of the account."""

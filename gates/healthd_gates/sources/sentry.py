@@ -13,10 +13,11 @@ from yarl import URL
 
 from healthd.http.retry_after import seconds_to_wait
 from healthd.model import FailureKind
+from healthd.runtime.credential import APIKey
 from healthd.runtime.web_address import ShownMasked
 from healthd.units import Duration
 from healthd.wording import shape
-from healthd_gates.sources.contract import Arms, SourceConfig, SourceContext
+from healthd_gates.sources.contract import Arms, Series, SourceConfig, SourceContext
 from healthd_gates.sources.endpoint import Endpoint, all_of
 from healthd_gates.sources.windows import HttpWindowsConfig, Query, Span, Windows
 from healthd_gates.sources.windows_api import WindowsApi
@@ -39,7 +40,7 @@ class SentryConfig(HttpWindowsConfig):
     kind: Literal["sentry"]
     organization: str = Field(pattern=shape(r"^[A-Za-z0-9_-]+$", "the slug of the organization, as in its address"))
     """The slug of the organization."""
-    token: SecretStr
+    token: APIKey
     """A token of an internal integration, with the scopes `org:read` and `event:read`."""
     projects: tuple[int, ...] = ()
     """The numbers of the projects; all that the token may see unless given."""
@@ -61,12 +62,33 @@ class SentryConfig(HttpWindowsConfig):
             raise ValueError("latency: Sentry's sessions have no durations: judge latency by another source")
         return self
 
+    @model_validator(mode="after")
+    def _errors_are_among_requests(self) -> Self:
+        _check_share("errors", self.requests, self.errors)
+        return self
+
+    def check_series(self, series: Series) -> None:
+        super().check_series(series)
+        if series.shape == "counts":
+            part = "bad" if "bad" in series.parts else "good"
+            _check_share(part, series.parts["of"], series.parts[part])
+
     def check_text(self, text: str) -> None:
         if not _ASKED.fullmatch(text):
             raise ValueError(
                 f"{text[:80]!r} counts nothing: write new_issues, sessions or crashed_sessions and a search, as in"
                 " new_issues firstRelease:shop@$version"
             )
+
+
+def _check_share(name: str, whole: str | None, part: str | None) -> None:
+    """Check that what a part counts is among what the whole counts. Raises ValueError."""
+    kinds = [match["what"] for text in (whole, part) if text is not None and (match := _ASKED.fullmatch(text))]
+    if len(kinds) == 2 and (kinds[0] == "new_issues") != (kinds[1] == "new_issues"):
+        raise ValueError(
+            f"{name}: issues are no part of sessions, so that there is no share of them: write crashed_sessions of"
+            " sessions, and judge new_issues by a criterion of kind rate"
+        )
 
 
 class Sentry(WindowsSource):

@@ -99,6 +99,9 @@ async def test_an_outage_is_no_telemetry(peer: Peer, answer: Answer, kind: Failu
         ({"latency": "sessions took:<$le"}, "no durations"),
         ({"window": "30s"}, "multiple of 1m"),
         ({"organization": "shop/eu"}, "organization"),
+        ({"requests": "sessions", "errors": "new_issues firstRelease:shop@$version"}, "errors: issues are no part of"),
+        ({"requests": "new_issues", "errors": "crashed_sessions"}, "errors: issues are no part of"),
+        ({"token": ""}, "token\n.*is empty"),
     ],
 )
 def test_what_cannot_be_asked_is_refused(options: dict[str, Any], problem: str) -> None:

@@ -16,6 +16,13 @@ def _flagger(**more: str) -> dict[str, Any]:
     return {"hooks": {"f": {"kind": "flagger", "canaries": {"a/b": {"service": "x", **more}}}}}
 
 
+def _source(**more: str) -> dict[str, Any]:
+    counts = {"requests": "sum:a{*}.as_count()", "errors": "sum:b{*}.as_count()"}
+    return {
+        "services": {"api": {"source": {"kind": "datadog", "api_key": "k", "application_key": "k", **counts, **more}}}
+    }
+
+
 @pytest.mark.parametrize(
     ("raw", "message"),
     [
@@ -48,6 +55,14 @@ def _flagger(**more: str) -> dict[str, Any]:
         ({"services": {"x": {"source": SOURCE}}, **_flagger(preflight="canary")}, "give it quarantine: false"),
         ({"gates": {"lease_duration": "1s"}}, "lease"),
         ({"journal": "mysql://x/y"}, "write sqlite:///"),
+        (_source(api_key=""), "api_key\n.*is empty"),
+        (_source(application_key="  "), "application_key\n.*is empty"),
+        (_source(api_key="abc\n"), "api_key\n.*is not an API key"),
+        (_source(site="datadoghq.xx"), "site: Datadog has no datadoghq.xx; .*Did you mean datadoghq"),
+        (_source(bearer=""), "bearer\n.*is empty"),
+        ({"notifiers": {"grafana": {"kind": "grafana", "url": "http://g", "token": ""}}}, "token\n.*is empty"),
+        ({"notifiers": {"pager": {"kind": "pagerduty", "routing_key": ""}}}, "routing_key\n.*is empty"),
+        ({"notifiers": {"hook": {"kind": "webhook", "url": "http://h/x", "token": ""}}}, "token\n.*is empty"),
     ],
 )
 def test_what_is_wrong_is_refused_and_named(raw: dict[str, Any], message: str) -> None:

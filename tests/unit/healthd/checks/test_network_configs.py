@@ -40,7 +40,7 @@ def build(kind: str, **options: Any) -> CheckConfig:
         ("http", {"url": "http://u:p@a/", "headers": {"authorization": "x"}}, "leave one of them out"),
         ("http", {"url": "http://a/", "server_name": " "}, "server_name"),
         ("http", {"url": "http://a/", "status": 200}, "status"),
-        ("stripe", {"key": ""}, "not an API key"),
+        ("stripe", {"key": ""}, "is empty"),
         ("stripe", {"key": "sk_test 1"}, "not an API key"),
         ("stripe", {"key": KEY, "base_url": "https://u:p@api.stripe.com"}, "neither a user"),
         ("stripe", {"key": KEY, "base_url": "api.stripe.com"}, "https://host"),
