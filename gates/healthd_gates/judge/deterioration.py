@@ -9,8 +9,9 @@ to its limit alone.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
-from typing import Self
+from collections.abc import Callable, Sequence
+from itertools import chain
+from typing import Self, TypeVar
 
 from healthd_gates.domain.evidence import Counts, Histogram
 from healthd_gates.judge.against_past import rate_interval
@@ -23,7 +24,7 @@ from healthd_gates.judge.processes import LimitHarm
 from healthd_gates.judge.rules import Comparison
 
 _BLOCK = 300.0  # seconds of the past that are compared with its other parts
-_INCIDENTS, _MANY = 2, 10  # so many of its worst parts are incidents, where it has many
+_INCIDENTS, _OF = 2, 5  # so many of its worst parts are incidents at most, and one of so many parts
 _SHORTEST, _FEWEST = 900.0, 1000.0  # seconds and requests that make a past
 _BAD_REQUESTS = 3.0  # that a part of the past would have at the quantile
 _LASTING = 60.0  # seconds
@@ -32,6 +33,7 @@ _RISK = 0.001  # that the mean of the past is underestimated
 _FAST = 0.1  # seconds: a quantile below it is fast, whatever it was before
 
 
+_PieceT = TypeVar("_PieceT")
 _Latencies = tuple[Histogram, float]
 """The latencies of one interval of the past, and its seconds."""
 
@@ -142,21 +144,25 @@ def usual_rate(past: Sequence[Span]) -> float | None:
     """
     if sum(s for _, _, s in past) < _SHORTEST or sum(m for m, _, _ in past) < _FEWEST:
         return None
-    parts = [bad / requests for requests, bad in _joined(past)]
-    return max(_worst(parts), rate_interval(past, _RISK)[1])
+    kept = _without_incidents(past, lambda span: (span[2], span[0]), 20 * _BAD_REQUESTS, _share)
+    return max(_share(kept[-1]), rate_interval([*chain(*kept)], _RISK)[1])
 
 
 def usual_quantile(past: Sequence[_Latencies], level: float) -> float | None:
     """Return the highest quantile, in seconds, that is usual: that of the worst part of the past which is no incident,
-    or that of the whole with half as many requests beyond it; None if there is too little of it.
+    or that of all its parts with half as many requests beyond it; None if there is too little of it.
     """
+    fewest = _BAD_REQUESTS / (1 - level)
     if sum(seconds for _, seconds in past) < _SHORTEST:
         return None
-    whole, fewest = _together([latency for latency, _ in past]), _BAD_REQUESTS / (1 - level)
-    if whole.total < max(_FEWEST, 10 * fewest):
+    if sum(latency.total for latency, _ in past) < max(_FEWEST, 10 * fewest):
         return None
-    parts = [found for part in _parts(past, fewest) if (found := quantile(part, level))]
-    return max(_worst(parts), quantile(whole, (1 + level) / 2) or 0.0) or None
+
+    def slowness(part: Sequence[_Latencies], at: float = level) -> float:
+        return quantile(_together([latency for latency, _ in part]), at) or 0.0
+
+    kept = _without_incidents(past, lambda each: (each[1], each[0].total), fewest, slowness)
+    return max(slowness(kept[-1]), slowness([*chain(*kept)], (1 + level) / 2)) or None
 
 
 def _alike(past: Sequence[Stretch]) -> list[_Latencies]:
@@ -177,30 +183,34 @@ def _slower_than(slow: float, unlike: float, edges: tuple[float, ...]) -> Readin
     return reading
 
 
-def _worst(parts: Sequence[float]) -> float:
-    ordered = sorted(parts, reverse=True)
-    if not ordered:
-        return 0.0
-    return ordered[_INCIDENTS if len(ordered) >= _MANY else 0]
+def _without_incidents(
+    past: Sequence[_PieceT],
+    size: Callable[[_PieceT], tuple[float, float]],
+    fewest: float,
+    badness: Callable[[Sequence[_PieceT]], float],
+) -> list[list[_PieceT]]:
+    """Return the parts of the past, the worst last, but for incidents, which are worse still; `size` returns the
+    seconds and requests of a piece, and a part has at least `fewest` requests.
 
-
-def _joined(past: Sequence[Span]) -> Iterator[tuple[float, float]]:
-    requests = bad = seconds = 0.0
-    for m, y, length in past:
-        requests, bad, seconds = requests + m, bad + y, seconds + length
-        if seconds >= _BLOCK and requests >= 20 * _BAD_REQUESTS:
-            yield requests, bad
-            requests = bad = seconds = 0.0
-
-
-def _parts(past: Sequence[_Latencies], fewest: float) -> Iterator[Histogram]:
-    part, seconds, requests = list[Histogram](), 0.0, 0.0
-    for latency, length in past:
-        part.append(latency)
-        seconds, requests = seconds + length, requests + latency.total
+    One of five parts may be an incident, and two of ten or more: so one bad minute of half an hour is not usual. They
+    are counted from the switch, so that what the new version did before its gate is in one of them.
+    """
+    parts, part, seconds, requests = list[list[_PieceT]](), list[_PieceT](), 0.0, 0.0
+    for piece in reversed(past):
+        length, number = size(piece)
+        part.append(piece)
+        seconds, requests = seconds + length, requests + number
         if seconds >= _BLOCK and requests >= fewest:
-            yield _together(part)
+            parts.append(part)
             part, seconds, requests = [], 0.0, 0.0
+    if part:  # too little for a part of its own
+        parts[-1:] = [[*chain(*parts[-1:]), *part]]
+    parts.sort(key=badness)
+    return parts[: len(parts) - min(_INCIDENTS, len(parts) // _OF)]
+
+
+def _share(part: Sequence[Span]) -> float:
+    return sum(y for _, y, _ in part) / sum(m for m, _, _ in part)
 
 
 def _together(histograms: Sequence[Histogram]) -> Histogram:

@@ -60,7 +60,7 @@ def before(usual: float | None, allowed: float, limit: float | None, number: Cal
         return "no past to compare with yet"
     if limit is not None and allowed >= limit:
         return f"up to {number(usual)} before the switch, so that the limit alone decides"
-    return f"up to {number(usual)} before the switch, and at most {number(allowed)} tolerated after it"
+    return f"up to {number(usual)} before the switch, and at most {number(allowed)} tolerated once caches are warm"
 
 
 def finding_sentence(
@@ -97,7 +97,9 @@ def finding_sentence(
                 return f"The {what} is open: {seen}; {limits}."
             if needed is None or needed_seconds is None:
                 return f"The {what} is open: {seen}; {limits}; at this rate no proof is in sight."
-            more = f"{plural(max(1, needed), f'more {noun}')} ({seconds(needed_seconds)})"
+            if needed < 1:  # safety is proven, and something speaks against it
+                return f"The {what} is open: {seen}; {limits}; nothing passes while there are signs of harm."
+            more = f"{plural(needed, f'more {noun}')} ({seconds(needed_seconds)})"
             return f"The {what} is open: {seen}; {limits}; a proof takes about {more}."
 
 

@@ -152,6 +152,26 @@ def test_an_incident_of_the_past_is_not_usual() -> None:
     assert (usual_rate(spans) or 0) >= 0.29
 
 
+@pytest.mark.parametrize(
+    "bad",
+    [
+        [Evidence(START, 30.0, None, counts(1500, 0.5, 1.0))] * 2,
+        [Evidence(START, 240.0), *[Evidence(START, 5.0, None, counts(250, 0.5, 1.0))] * 3],
+    ],
+    ids=["a minute", "the new version's first counts after a silence"],
+)
+@pytest.mark.parametrize("place", [-1, 24])
+def test_an_incident_of_half_an_hour_is_not_usual_either(bad: list[Evidence], place: int) -> None:
+    """Nor is what came between the switch and the gate."""
+    before = past(hours=0.45)
+    before[place:place] = bad
+    slow, _ = ending(before, median=lambda _: 1.0)
+    faulty, _ = ending(before, errors=lambda _: 0.045)
+    assert slow.verdict is Verdict.FAIL
+    assert faulty.verdict is not Verdict.PASS
+    assert ending(before)[0].verdict is Verdict.PASS
+
+
 @pytest.mark.parametrize("kind", [ErrorRate, Latency])
 def test_it_asks_for_a_limit_beside_it(kind: type[ErrorRate | Latency]) -> None:
     """Without one a first deploy would be held to nothing."""

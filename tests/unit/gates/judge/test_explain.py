@@ -2,7 +2,8 @@
 
 import pytest
 
-from healthd_gates.judge.explain import failed
+from healthd_gates.domain.standing import Finding
+from healthd_gates.judge.explain import failed, finding_sentence
 
 
 @pytest.mark.parametrize(
@@ -18,3 +19,11 @@ from healthd_gates.judge.explain import failed
 def test_fractions_are_shown_where_they_tell(bad: float, requests: float, said: str) -> None:
     """Pushed, sampled and extrapolated counts are fractions."""
     assert failed(bad, requests, "request") == said
+
+
+def test_what_is_proven_and_open_takes_no_more_requests() -> None:
+    """It waits for what speaks against it to fade."""
+    said = finding_sentence(Finding.OPEN, "error rate", "", "0.1 %", "limit 5 %", 0.0, 0.0)
+    assert said == "The error rate is open: 0.1 %; limit 5 %; nothing passes while there are signs of harm."
+    said = finding_sentence(Finding.OPEN, "error rate", "", "0.1 %", "limit 5 %", 900.0, 45.0)
+    assert said.endswith("a proof takes about 900 more requests (45 s).")
