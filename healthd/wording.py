@@ -32,6 +32,18 @@ def shape_in_words(pattern: str) -> str | None:
     return _SHAPES.get(pattern)
 
 
+def excerpt(text: str, most: int = 160) -> str:
+    """Return the beginning of a foreign text as one line of at most `most` characters and ` …`, which says that there
+    was more. It is cut between words, and before what a server echoes of a request in braces."""
+    line = " ".join(text.split())
+    if len(line) <= most:
+        return line
+    head = line[: most + 1]
+    words = head.partition("{")[0].strip() or head.rpartition(" ")[0] or line[:most]
+    words = words if len(words) <= most else words.rpartition(" ")[0] or words[:most]
+    return f"{words.rstrip(' ,;:([')} …"
+
+
 def json_fault(error: ValueError) -> str:
     """Return why a text is not JSON, and where."""
     match error:

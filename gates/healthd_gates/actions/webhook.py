@@ -20,6 +20,7 @@ from healthd.http.retry_after import seconds_to_wait
 from healthd.http.session import new_session
 from healthd.runtime.web_address import SecretHttpUrl
 from healthd.units import stamp
+from healthd.wording import excerpt
 from healthd_gates.actions.contract import ActionConfig, ActionContext, ActionRequest, ActionResult, Ending
 from healthd_gates.sources.endpoint import Tls
 
@@ -112,7 +113,7 @@ class Webhook:
         with suppress(TimeoutError, aiohttp.ClientError):
             async with asyncio.timeout(_SAYING):
                 said = await response.content.read(_LONGEST_ANSWER)
-        text = " ".join(self._redact(said.decode("utf-8", "replace")).split())[:_SHOWN]
+        text = excerpt(self._redact(said.decode("utf-8", "replace")), _SHOWN)
         return f": {text}" if text else ""
 
     def _outcome(self, response: aiohttp.ClientResponse, said: str) -> ActionResult:

@@ -22,6 +22,7 @@ from healthd_gates.domain.errors import Frozen, InvalidRequest, UnknownPolicy, U
 from healthd_gates.domain.gate import Gate, GateState
 from healthd_gates.domain.request import VerifyRequest, Version
 from healthd_gates.engine import ramping
+from healthd_gates.engine.commit_time import odd_commit_time
 from healthd_gates.engine.source_check import INSPECTION
 from healthd_gates.engine.spec import GateSpec, action_arms, policy_body
 from healthd_gates.engine.unread_labels import unread_labels
@@ -73,7 +74,7 @@ def validate(
         decides_by=moment + timedelta(seconds=length),
         rollback_window=request.rollback_window,
         ramp=ramping.begin(policy, moment),
-        notes=tuple(unread_labels(request, policy, service, config.actions)),
+        notes=(*unread_labels(request, policy, service, config.actions), *odd_commit_time(request, moment)),
         sequence=1,
         holder=replica,
     )

@@ -12,10 +12,12 @@ from math import ceil
 from typing import Any
 
 from healthd.model import FailureKind
+from healthd.wording import excerpt
 from healthd_gates.sources.contract import SourceUnavailable
 from healthd_gates.sources.endpoint import Answer, Endpoint
 from healthd_gates.sources.selectors import Selector
 
+_SHOWN = 300  # characters of an error: it may quote a query
 _ERROR_KINDS = {
     "timeout": FailureKind.TIMEOUT,
     "canceled": FailureKind.TIMEOUT,
@@ -124,9 +126,9 @@ class QueryApi:
         body = await self._decode(answer)
         if body.get("status") != "success":
             kind = _ERROR_KINDS.get(str(body.get("errorType")), FailureKind.UNEXPECTED_RESPONSE)
-            raise self._unexpected(f"refused {query}: {str(body.get('error'))[:300]}", kind)
+            raise self._unexpected(f"refused {query}: {excerpt(str(body.get('error')), _SHOWN)}", kind)
         if warnings := body.get("warnings"):
-            raise self._unexpected(f"answered {query} with warnings: {'; '.join(map(str, warnings))[:300]}")
+            raise self._unexpected(f"answered {query} with warnings: {excerpt('; '.join(map(str, warnings)), _SHOWN)}")
         if body.get("isPartial"):
             raise self._unexpected(f"answered {query} in part only: some of its storage is not there")
         if not isinstance(data := body.get("data"), dict):

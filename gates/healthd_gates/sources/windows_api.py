@@ -11,12 +11,14 @@ from typing import Any
 from healthd.http.retry_after import seconds_to_wait
 from healthd.model import FailureKind
 from healthd.runtime.clock import Clock
+from healthd.wording import excerpt
 from healthd_gates.sources.contract import SourceUnavailable
 from healthd_gates.sources.endpoint import STATUS_KINDS, Answer, Endpoint, place_of
 
 _PAUSE = 30.0  # seconds to wait where a vendor does not say how long
 _LONGEST_PAUSE = 900.0
-_SHOWN = 240
+_SHOWN = 320  # characters of a message, with the address that answered
+_READ = 4096  # bytes of an error that is no JSON
 _KINDS = {**STATUS_KINDS, 404: FailureKind.MISCONFIGURED}  # an address, index or organization that is not there
 
 
@@ -53,7 +55,7 @@ class WindowsApi:
         return (document, answer.headers) if with_headers else document
 
     def unavailable(self, kind: FailureKind, text: str) -> SourceUnavailable:
-        return self._endpoint.unavailable(kind, f"{self._vendor}: {text[:_SHOWN]}")
+        return self._endpoint.unavailable(kind, f"{self._vendor}: {excerpt(text, _SHOWN)}")
 
     def limited(self, pause: float | None) -> SourceUnavailable:
         """Keep a pause, and return the outage that it is."""
@@ -88,11 +90,12 @@ class WindowsApi:
             self._endpoint.refuse_status(url, answer)
         problem = self._problem_of(document) if document is not None else _plain(answer)
         kind = _KINDS.get(answer.status, FailureKind.UNEXPECTED_RESPONSE)
-        raise self.unavailable(kind, f"{place_of(url)} answered {answer.status}" + (f": {problem}" if problem else ""))
+        told = f": {excerpt(problem)}" if problem else ""
+        raise self.unavailable(kind, f"{place_of(url)} answered {answer.status}{told}")
 
 
 def _plain(answer: Answer) -> str | None:
     """Return the text of an error that is no JSON and no page."""
     if not answer.content_type.startswith("text/plain"):
         return None
-    return " ".join(answer.body.decode(errors="replace").split())[:_SHOWN] or None
+    return answer.body[:_READ].decode(errors="replace").strip() or None

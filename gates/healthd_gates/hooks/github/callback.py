@@ -19,6 +19,7 @@ from healthd.checks.unreachable import why_unreached
 from healthd.http.retry_after import seconds_to_reset, seconds_to_wait
 from healthd.http.session import new_session
 from healthd.runtime.clock import Clock
+from healthd.wording import excerpt
 from healthd_gates.config.github_hook import App, GitHubConfig
 from healthd_gates.domain.callback import FinalWord
 from healthd_gates.domain.standing import Verdict
@@ -184,7 +185,7 @@ def _encoded(raw: bytes) -> str:
 
 
 def _quoted(text: str) -> str:
-    shown = " ".join(text.split())[:_SHOWN]
+    shown = excerpt(text, _SHOWN)
     return f": {shown}" if shown else ""
 
 

@@ -190,6 +190,16 @@ async def test_a_wrong_key_is_said_without_the_key(vendor: Vendor, peer: Peer, s
     assert "wrong-wrong" not in str(refused.value)
 
 
+async def test_what_a_server_echoes_is_left_out(peer: Peer) -> None:
+    """The reason stands before it; nothing ends in the middle of a word."""
+    headers = ", ".join(f"'X-Header-{number}': 'value'" for number in range(40))
+    peer.fallback = Answer(403, json={"errors": [f"Forbidden for {{'Host': 'api', 'DD-API-KEY': '***', {headers}}}"]})
+    gate = desk(VENDORS[0].config(peer))
+    with pytest.raises(SourceUnavailable, match=r"answered 403: Forbidden for …$"):
+        await gate.look()
+    await gate.source.close()
+
+
 @each_vendor
 async def test_a_limit_of_requests_is_kept_and_told(vendor: Vendor, peer: Peer, store: Store) -> None:
     """Nothing is asked before the pause is over that the answer names."""
