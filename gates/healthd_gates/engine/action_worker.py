@@ -35,6 +35,7 @@ _LOOK_SECONDS, _IDLE_SECONDS = 1.0, 5.0  # between polls while something is due;
 _AT_ONCE = 64  # so many that receivers that hang leave room for one that does not
 _RENEWALS = 4  # within a lease, so that one that is late or fails loses no claim
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
+_YOUNG, _YOUNG_PAUSE = 600.0, 15.0  # while people are at it, an action whose obstacle is gone waits no longer than this
 _LONGEST_WISH = 900.0  # the longest pause that a receiver may ask for
 _TRIES_WITHOUT_BASELINE = 3  # a health check may fail for a moment
 _GIVE_UP_UNKNOWN = 86400.0  # for an action that the configuration no longer has, or does not have yet
@@ -216,7 +217,8 @@ class ActionWorker:
     def _pause(self, order: ActionRun, outcome: ActionResult) -> float:
         """Return the seconds to the next attempt: doubled each time, with jitter, and no less than the receiver
         asks."""
-        backoff: float = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(order.tries, 16))
+        most = _YOUNG_PAUSE if self._age(order) < _YOUNG else _LONGEST_PAUSE
+        backoff: float = min(most, _FIRST_PAUSE * 2.0 ** min(order.tries, 16))
         return max(min(outcome.after, _LONGEST_WISH), backoff * random.uniform(0.5, 1.0))
 
     def _age(self, order: ActionRun) -> float:

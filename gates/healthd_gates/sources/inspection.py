@@ -19,6 +19,12 @@ Labels = Mapping[str, str]
 LASTING = (FailureKind.AUTH, FailureKind.PERMISSION, FailureKind.MISCONFIGURED, FailureKind.TLS, FailureKind.EXPIRED)
 """Failures of a source that waiting does not cure: no gate starts by it."""
 _SHOWN = 8
+_OF_ERRORS = (
+    *map(str, range(400, 600)),
+    *("4xx", "5xx", "4XX", "5XX", "true", "True", "error", "errored", "fail", "failed", "failure", "exception"),
+    *("ERROR", "Error", "SERVER_ERROR", "server_error", "Internal", "Unavailable", "Unknown", "DeadlineExceeded"),
+)
+"""Values by which series of failed requests are told: HTTP statuses and their classes, outcomes, codes of gRPC."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +94,18 @@ def all_errors(requests: Selector, errors: Selector, series: Iterable[Labels]) -
     if any(matcher.label in labels or not matcher.matches({}) for matcher in told for labels in known):
         return None
     return f"no series of {errors.name} has the label {told[0].label}: every request would count as an error"
+
+
+def merely_without_errors(requests: Selector, errors: Selector) -> bool:
+    """True if requests that are there, and no series of the errors, is what a good version looks like: it would be the
+    same series, and the condition that tells errors is one that a common value of them fulfils. A value that fits none,
+    such as `5OO`, may be a slip of the pen."""
+    told = [matcher for matcher in errors.matchers if matcher not in requests.matchers]
+    return (
+        errors.name == requests.name
+        and bool(told)
+        and all(any(matcher.matches({matcher.label: value}) for value in _OF_ERRORS) for matcher in told)
+    )
 
 
 def missing_value(selector: Selector, series: Iterable[Labels]) -> str | None:

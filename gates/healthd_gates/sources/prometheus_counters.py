@@ -17,7 +17,7 @@ from healthd_gates.sources.arm_look import ArmLook, Standpoint, States, traffic_
 from healthd_gates.sources.contract import SourceUnavailable
 from healthd_gates.sources.counters import Family, Increase, Snapshot, follow
 from healthd_gates.sources.endpoint import Endpoint, all_of
-from healthd_gates.sources.inspection import missing_label
+from healthd_gates.sources.inspection import merely_without_errors, missing_label
 from healthd_gates.sources.lives import lives_of
 from healthd_gates.sources.processes import Reading, Sign, Use, is_series, process_of, read, tells_of_requests
 from healthd_gates.sources.prometheus_api import QueryApi, Series
@@ -180,8 +180,12 @@ class CounterReader:
 
     def _notes(self, name: str, reading: Reading) -> tuple[str, ...]:
         """Return notes on what may be intended or may be a typing error."""
-        asked = [use for use in (Family.ERRORS, Family.BUCKET) if use in self._selectors[name]]
-        return tuple(f"no series matches {self._selectors[name][use]}" for use in asked if use not in reading.matched)
+        selectors = self._selectors[name]
+        missing = [use for use in (Family.ERRORS, Family.BUCKET) if use in selectors and use not in reading.matched]
+        requests, errors = selectors[Family.REQUESTS], selectors.get(Family.ERRORS)
+        if errors is not None and Family.REQUESTS in reading.matched and merely_without_errors(requests, errors):
+            missing = [use for use in missing if use is not Family.ERRORS]
+        return tuple(f"no series matches {selectors[use]}" for use in missing)
 
 
 def _cut_up(

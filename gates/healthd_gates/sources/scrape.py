@@ -31,7 +31,7 @@ from healthd_gates.sources.contract import (
 from healthd_gates.sources.counters import Family, Increase, follow
 from healthd_gates.sources.endpoint import Endpoint, HttpConfig, all_of, place_of
 from healthd_gates.sources.exposition import ACCEPT, OPENMETRICS, PLAIN, NotAPage, Page, read_page
-from healthd_gates.sources.inspection import Inspection
+from healthd_gates.sources.inspection import Inspection, merely_without_errors
 from healthd_gates.sources.own_series import with_streams
 from healthd_gates.sources.presets import PresetName, filled_in, without_required
 from healthd_gates.sources.scrape_inspection import inspect
@@ -191,8 +191,10 @@ class Scrape:
         lives = Lives(increase.restarts, increase.repeated, down)
         if len(failures) == len(pages):
             return ArmLook(None, after, gaps, silence=failures[0], notes=tuple(map(str, failures[1:])), lives=lives)
-        notes = [*map(str, failures)]
-        notes += [f"no series matches {s}" for use, s in self._selectors[name].items() if use not in matched]
+        notes, selectors = [*map(str, failures)], self._selectors[name]
+        if Family.REQUESTS in matched and merely_without_errors(selectors[Family.REQUESTS], selectors[Family.ERRORS]):
+            matched.add(Family.ERRORS)
+        notes += [f"no series matches {selector}" for use, selector in selectors.items() if use not in matched]
         return ArmLook(increase.counts(), after, gaps, increase.resets, notes=(*notes, *increase.notes), lives=lives)
 
     async def inspect(self) -> Inspection:

@@ -200,11 +200,18 @@ async def test_what_was_counted_before_the_gate_is_not_of_it(server: prometheus.
 
 
 async def test_the_first_error_is_one(server: prometheus.Prometheus) -> None:
-    """Before it no series matches the errors: zero errors, and a note in case it is a slip of the pen."""
+    """Before it no series matches the errors: zero errors, as of every good version, and nothing to note."""
     gate = await looked(desk(config(server, "first"), at(0)), until=60)
     total = gate.total()
     assert total is not None
     assert (total.requests, total.errors) == (60 + 2, 2)
+    assert not any(look.notes for look in gate.looks if look.evidence and look.evidence.candidate)
+
+
+async def test_errors_that_are_perhaps_misnamed_are_told(server: prometheus.Prometheus) -> None:
+    """No error has this status: zero errors, and a note in case it is a slip of the pen."""
+    errors = 'requests_total{CHOSEN,status="5OO"}'
+    gate = await looked(desk(config(server, "first", errors=errors), at(0)), until=60)
     (note,) = next(look.notes for look in gate.looks if look.evidence and look.evidence.candidate)
     assert note.startswith('candidate: no series matches requests_total{case="first"')
 

@@ -121,3 +121,14 @@ async def test_a_gate_of_a_crashed_replica_can_be_ended(file: Path) -> None:
         await second.keeper.give_up(gate.id, caller="ann", reason="by hand", done=True)
         await asyncio.sleep(120)
         assert (await second.keeper.get(gate.id)).state is GateState.FINISHED
+
+
+async def test_an_action_that_works_again_is_tried_soon(file: Path) -> None:
+    """However often it failed before: the bad version has the traffic all the while."""
+    async with replica(file, short()) as running:
+        gate = await stuck(running)
+        await asyncio.sleep(240)
+        Note.act = lambda _order: ActionResult(Ending.DONE, "")
+        await asyncio.sleep(25)
+        (order,) = await running.keeper.orders(gate.id)
+        assert order.state is OrderState.DONE

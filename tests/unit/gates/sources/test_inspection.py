@@ -8,7 +8,13 @@ from pydantic import TypeAdapter, ValidationError
 from healthd_gates.sources.contract import Arm, ArmError
 from healthd_gates.sources.counters import Family
 from healthd_gates.sources.exposition import PLAIN, read_page
-from healthd_gates.sources.inspection import missing_label, missing_metric, missing_value, short_buckets
+from healthd_gates.sources.inspection import (
+    merely_without_errors,
+    missing_label,
+    missing_metric,
+    missing_value,
+    short_buckets,
+)
 from healthd_gates.sources.selectors import CounterText, Selector
 
 _SERIES = [{"__name__": "http_requests_total", "code": "200", "method": "get", "version": "2"}]
@@ -108,3 +114,22 @@ def test_a_page_whose_errors_cannot_be_told_is_not_read() -> None:
         else:
             with pytest.raises(ValueError, match="no series of requests_total has the label status"):
                 read_page(text, PLAIN, 1.0, both)
+
+
+@pytest.mark.parametrize(
+    ("errors", "usual"),
+    [
+        ('r_total{version="2",status=~"5.."}', True),
+        ('r_total{version="2",status="500"}', True),
+        ('r_total{version="2",status="5xx"}', True),
+        ('r_total{version="2",outcome!="success"}', True),
+        ('r_total{version="2",grpc_code=~"Internal|Unavailable"}', True),
+        ('r_total{version="2",status="5OO"}', False),
+        ('r_total{version="2",status=~"50x"}', False),
+        ('r_total{version="2"}', False),
+        ('errors_total{version="2",status=~"5.."}', False),
+    ],
+)
+def test_a_good_version_has_no_series_of_errors(errors: str, usual: bool) -> None:
+    """A value that no error has, or another metric, may be a slip of the pen, and is told."""
+    assert merely_without_errors(Selector.parse('r_total{version="2"}'), Selector.parse(errors)) is usual
