@@ -34,7 +34,7 @@ async def blue_green(deploy: Deploy[BlueGreenConfig]) -> None:
     gates, ramp = config.gates, ramp_policy(config.gates, deploy.strategy or config.strategy)
     _refuse_odd(deploy.version)
     cloud = await deploy.kept_open.enter_async_context(opened(config.aws, config.places[0]))
-    before_ramp = partial(session.before_ramp, (gates.after, gates.ramp))
+    before_ramp = partial(session.earlier.before_ramp, (gates.after, gates.ramp))
     platform = AwsPlatform(config, cloud, _remote(deploy, cloud), before_ramp)
     deployment = BlueGreen(
         platform, session, deploy.steps, gates, config.retire_after, releases_back=config.put_back, ramp=ramp

@@ -42,7 +42,7 @@ class Rolling:
         judged = tuple(filter(None, (plan.after, plan.last)))
         if self.gate_session.no_rollback and any(one.version == version and not one.is_unsettled for one in instances):
             await self.gate_session.left_before(judged, self._arm(version))
-        await self.gate_session.not_quarantined(version)
+        await self.gate_session.earlier.not_quarantined(version)
         for policy in plan.before:
             await self.gate_session.passes(policy, self._arm(version))
         todo = [one for one in instances if one.is_unsettled or one.version != version]
@@ -61,7 +61,7 @@ class Rolling:
 
     async def _batch(self, batch: Sequence[Instance], version: str, *, is_last: bool) -> None:
         steps, plan, ids = self.steps, self.config.gates, _ids(batch)
-        await self.gate_session.hold()
+        await self.gate_session.lock.hold()
         fresh = [one for one in batch if one.version != version]
         if fresh:
             await steps.do(f"take out {_ids(fresh)}", lambda: self._take_out(fresh))

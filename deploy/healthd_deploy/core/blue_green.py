@@ -117,8 +117,8 @@ class BlueGreen:
         resumed = False
         if await platform.version(live) == version:
             steps.say(f"{version} is on {live}, which has the traffic already")
-            if not await self.gate_session.switched(self.policy, arm(version, live)):
-                await self.gate_session.not_quarantined(version)
+            if not await self.gate_session.earlier.switched(self.policy, arm(version, live)):
+                await self.gate_session.earlier.not_quarantined(version)
                 await self.gate_session.stays(self.plan.after, arm(version, live), ramp=self.ramp)
                 return
             live, idle, resumed = idle, live, True
@@ -137,7 +137,7 @@ class BlueGreen:
         # back even if this tool is killed.
         kept, ramps = self.retire_after, self.ramp is not None
         if ramps:  # which has traffic from its start on
-            await self.gate_session.hold()
+            await self.gate_session.lock.hold()
         await self.gate_session.begin(
             self.policy, candidate, baseline, rollback_window=kept, resumed=resumed, ramps=ramps
         )
@@ -146,7 +146,7 @@ class BlueGreen:
             await steps.do(f"let healthd move the traffic from {live} to {idle}", self._hand_over, undo=back)
             await self._follow(idle)
         else:
-            await self.gate_session.hold()
+            await self.gate_session.lock.hold()
             await steps.do(f"switch the traffic from {live} to {idle}", lambda: self._switch(idle), undo=back)
             await self.gate_session.verdict()
         steps.settled()
@@ -156,7 +156,7 @@ class BlueGreen:
     async def _may_begin(self, candidate: Arm, baseline: Arm) -> None:
         """Raise unless the gates before the release pass, and healthd would start those after it."""
         session = self.gate_session
-        await session.not_quarantined(candidate["version"])
+        await session.earlier.not_quarantined(candidate["version"])
         for policy in self.plan.before:
             await session.passes(policy, candidate)
         await session.could_begin(self.plan.idle, candidate)

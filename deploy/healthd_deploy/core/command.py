@@ -183,7 +183,7 @@ async def carried_out(work: Callable[[], Awaitable[None]], gate_session: GateSes
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, interrupt)
     try:
-        async with gate_session.lock():
+        async with gate_session.lock.held():
             working = asyncio.ensure_future(_kept(work, gate_session))
             await asyncio.wait({working})
             code = _code(working, gate_session.report)

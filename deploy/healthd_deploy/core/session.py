@@ -1,15 +1,16 @@
-"""Daemon from the view of a deploy tool: a deploy lock that is prolonged, and gates that must pass."""
+"""Gates that a deploy must pass."""
 
 from __future__ import annotations
 
 import asyncio
-import getpass
-import socket
-from collections.abc import AsyncIterator, Awaitable, Collection, Mapping
-from contextlib import aclosing, asynccontextmanager, suppress
-from typing import Any, TypeVar
+from collections.abc import Collection, Mapping
+from contextlib import aclosing, suppress
+from typing import Any
 
 from healthd.units import show_duration
+from healthd_deploy.core.asked import asked
+from healthd_deploy.core.deploy_lock import DeployLock
+from healthd_deploy.core.earlier_gates import EarlierGates
 from healthd_deploy.core.exit import CouldNotAsk, DeployAborted, GateFailed, GateInconclusive, LeftInPlace, StepFailed
 from healthd_deploy.core.gate_request import Arm, gate_request, refuse_mismatch
 from healthd_deploy.core.report import Report
@@ -22,11 +23,9 @@ from healthd_gates.client.transport import Refused, Unreachable
 from healthd_gates.commands.view import showing
 from healthd_gates.schema.gate import GateDocument
 
-ResultT = TypeVar("ResultT")
 _STALE = "urn:healthd:stale-verdict"
 _BUSY = "urn:healthd:service-busy"
 _TRY = 60.0  # seconds that a try of an action gets to come to its end
-_RECENT = 50  # gates of a service that are searched for one of a version
 
 
 class GateSession:
@@ -41,6 +40,8 @@ class GateSession:
         self._client, self._config, self._key, self._steps = client, config, key, steps
         self.no_rollback = no_rollback
         self._gate: GateDocument | None = None
+        self.lock = DeployLock(client, config, key, steps)
+        self.earlier = EarlierGates(client, config.service, key)
         self.report = Report()
 
     @property
@@ -52,45 +53,6 @@ class GateSession:
     def stays_in_place(self) -> bool:
         """True once the version has traffic that must stay with it."""
         return self.no_rollback and self.report.exposed_at is not None
-
-    @asynccontextmanager
-    async def lock(self) -> AsyncIterator[None]:
-        """Hold the service's deploy lock, prolonged until the end. Raises CouldNotAsk when another deploy has it."""
-        if self._steps.dry_run:
-            self._steps.say(f"would take the deploy lock of {self._config.service}", "○")
-            yield
-            return
-        await self._steps.look(f"take the deploy lock of {self._config.service}", self.hold)
-        prolonging = asyncio.create_task(self._prolong(), name="deploy lock")
-        try:
-            yield
-        finally:
-            prolonging.cancel()
-            await asyncio.wait({prolonging})
-            with suppress(Refused, Unreachable):  # it expires by itself
-                await self._client.unlock(self._config.service, self._key)
-
-    async def hold(self) -> None:
-        """Check that the lock still belongs to this deploy. Raises CouldNotAsk."""
-        if self._steps.dry_run:
-            return
-        why = f"deploy of {getpass.getuser()}@{socket.gethostname()}"
-        await self._asked(self._client.lock(self._config.service, self._key, self._config.lock, why))
-
-    async def _prolong(self) -> None:
-        """Prolong the lock. It survives a daemon that is briefly unreachable; it must still be held before the
-        switch."""
-        while True:
-            await asyncio.sleep(self._config.lock / 3)
-            with suppress(CouldNotAsk):
-                await self.hold()
-
-    async def not_quarantined(self, version: str) -> None:
-        """Raise CouldNotAsk for a version that failed a gate before: healthd would refuse a gate for it too."""
-        for kept in (await self._asked(self._client.quarantine())).versions:
-            if (kept.service, kept.version) == (self._config.service, version):
-                release = f"healthd gate unquarantine {kept.service} {version} --reason …"
-                raise CouldNotAsk(f"{version} is in quarantine: {kept.reason.rstrip('.')} ({release} lets it out)")
 
     async def passes(self, policy: str, candidate: Arm, baseline: Arm | None = None, *, part: str = "") -> None:
         """Require a gate whose failure only the tool undoes. Raises GateFailed, GateInconclusive or CouldNotAsk.
@@ -139,7 +101,7 @@ class GateSession:
             problem = refusal.problem
             if not resumed or problem.get("type") != _STALE or "followed_by" in problem:
                 raise CouldNotAsk(str(refusal)) from refusal
-            self._gate = await self._asked(self._client.gate(str(problem["gate_id"])))
+            self._gate = await asked(self._client.gate(str(problem["gate_id"])))
         except Unreachable as error:
             raise CouldNotAsk(str(error)) from error
         refuse_mismatch(policy, ramps=ramps, wanted=self._gate.ramp is not None)
@@ -149,11 +111,11 @@ class GateSession:
         this deploy began is gone on with."""
         if self.no_rollback:
             raise CouldNotAsk("a ramp takes the traffic back by itself: --no-rollback needs --strategy switch")
-        gate = await self._latest((policy,), candidate)
-        if gate is not None and gate.deployment.id == self._key:
+        gate = await self.earlier.latest((policy,), candidate)
+        if gate is not None and self.earlier.is_own(gate):
             return
         request = gate_request(self._config.service, self._key, policy, candidate, baseline)
-        found = await self._asked(self._client.could_start(request))
+        found = await asked(self._client.could_start(request))
         refuse_mismatch(policy, ramps=True, wanted=found.ramps)
 
     async def could_begin(
@@ -185,35 +147,15 @@ class GateSession:
         gate_id = refusal.problem.get("gate_id")
         if refusal.problem.get("type") != _BUSY or gate_id is None:
             return False
-        return (await self._asked(self._client.gate(str(gate_id)))).deployment.id == self._key
+        return self.earlier.is_own(await asked(self._client.gate(str(gate_id))))
 
     async def _rehearse(self, request: Mapping[str, Any], *, ramps: bool) -> None:
         """Have healthd say whether it would start this gate. Raises CouldNotAsk, such as for an unknown policy."""
-        found = await self._asked(self._client.could_start(request))
+        found = await asked(self._client.could_start(request))
         refuse_mismatch(found.policy, ramps=ramps, wanted=found.ramps)
         self._steps.say(f"would ask the gate {found.policy} about {request['candidate']['version']}", "○")
         for note in found.notes:
             self._steps.say(f"gate {found.policy}: {note}")
-
-    async def switched(self, policy: str, candidate: Arm) -> bool:
-        """True if this deploy switched the traffic to a candidate: it started the gate about it and the candidate was
-        not promoted since. Raises CouldNotAsk."""
-        gate = await self._latest((policy,), candidate)
-        return gate is not None and gate.deployment.id == self._key and not gate.may_stay
-
-    async def before_ramp(self, policies: Collection[str | None]) -> str | None:
-        """Return the target that had all of the traffic before a ramp divided it, by the newest gate of some policies;
-        None where that one has no ramp. Raises CouldNotAsk.
-
-        A ramp that passed with all of the traffic has made the candidate's target that one.
-        """
-        page = await self._asked(self._client.gates(service=self._config.service, limit=_RECENT))
-        gate = next((gate for gate in page.gates if gate.policy in policies), None)
-        if gate is None or gate.ramp is None:
-            return None
-        if gate.may_stay and gate.ramp.full_at is not None:
-            return gate.candidate.target
-        return gate.baseline.target if gate.baseline is not None else None
 
     async def stays(self, policy: str, candidate: Arm, *, ramp: str | None = None) -> None:
         """Judge a version that has traffic without a switch in this run: nothing is undone, whatever the verdict. A
@@ -221,7 +163,7 @@ class GateSession:
 
         Raises GateFailed, GateInconclusive or CouldNotAsk.
         """
-        gate = await self._latest((policy, ramp or policy), candidate)
+        gate = await self.earlier.latest((policy, ramp or policy), candidate)
         if gate is not None and gate.may_stay:
             self.report.reason = f"it has the traffic already, and passed gate {gate.id}: nothing was switched"
             self._steps.say(self.report.reason)
@@ -234,18 +176,6 @@ class GateSession:
             if ramp is not None:
                 self._steps.say(f"{policy} judges it: a ramp begins at nothing, and it has the traffic already")
             await self.passes(policy, candidate)
-
-    async def _latest(self, policies: Collection[str], candidate: Arm) -> GateDocument | None:
-        """Return the newest gate of some policies about a candidate, of any deploy. Raises CouldNotAsk."""
-        page = await self._asked(self._client.gates(service=self._config.service, limit=_RECENT))
-        for gate in page.gates:
-            named = {"version": gate.candidate.version, "target": gate.candidate.target}
-            if gate.policy in policies and named == {
-                "version": candidate["version"],
-                "target": candidate.get("target"),
-            }:
-                return gate
-        return None
 
     async def verdict(self) -> None:
         """Wait for the verdict of the gate that was started. Raises GateFailed, GateInconclusive or CouldNotAsk."""
@@ -275,7 +205,7 @@ class GateSession:
             await wait_until(none_under_way, within=max(self.patience, _TRY), every=0.5, what="the end of the tries")
 
     async def _verdict(self, gate: GateDocument) -> str:
-        self._gate = gate = await self._asked(self._followed(gate.id))
+        self._gate = gate = await asked(self._followed(gate.id))
         self.report.gates.append(gate)
         sentence = gate.told or "cancelled"
         if gate.may_stay:
@@ -308,8 +238,8 @@ class GateSession:
     async def left_before(self, policies: Collection[str], candidate: Arm) -> None:
         """Raise LeftInPlace, with the words of its gate, for a version that an earlier run of this deploy left in place
         though it did not pass. Raises CouldNotAsk."""
-        gate = await self._latest(policies, candidate)
-        if gate is None or gate.deployment.id != self._key or gate.may_stay:
+        gate = await self.earlier.latest(policies, candidate)
+        if gate is None or not self.earlier.is_own(gate) or gate.may_stay:
             return
         self.report.exposed()
         try:
@@ -332,7 +262,7 @@ class GateSession:
             async with asyncio.timeout(self._config.rollback_patience):
                 while (rollback := gate.rollback) is not None and rollback.state == "due":
                     await asyncio.sleep(0.5)
-                    gate = await self._asked(self._client.gate(gate.id))
+                    gate = await asked(self._client.gate(gate.id))
         if gate.rollback is not None:
             self._steps.say(f"healthd: {gate.rollback.told}")
             self.report.gates[-1] = gate
@@ -348,9 +278,3 @@ class GateSession:
             if gate.rollback is not None and gate.rollback.state == "due":
                 return f"healthd goes on trying to roll back: `healthd gate show {gate.id}` tells how far it is"
         return None
-
-    async def _asked(self, call: Awaitable[ResultT]) -> ResultT:
-        try:
-            return await call
-        except (Refused, Unreachable) as error:
-            raise CouldNotAsk(str(error)) from error

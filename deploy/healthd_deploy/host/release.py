@@ -36,7 +36,7 @@ class HostRelease:
         if host.is_settled(version):
             steps.say(f"{version} is current already")
             await self.gate_session.left_before((plan.after,), self._arm(version))
-            await self.gate_session.not_quarantined(version)
+            await self.gate_session.earlier.not_quarantined(version)
             await self.gate_session.stays(plan.after, self._arm(version))
             await self._tidy()
             return
@@ -53,7 +53,7 @@ class HostRelease:
         if (migrations := self.config.migrations) is not None:
             await steps.do("migrate", lambda: host.migrate(migrations, version), undo=self._migrate_back(version))
 
-        await self.gate_session.hold()
+        await self.gate_session.lock.hold()
         switch = f"switch current from {standing.baseline or 'nothing'} to {version}"
         kept = (f"note that {version} stays", lambda: host.left_in_place(version))
         await steps.do(switch, lambda: self._switch(version, standing), undo=back, keep=kept)
@@ -76,9 +76,9 @@ class HostRelease:
         version = candidate["version"]
         after = self.config.gates.after
         resumed = left is not None and (left.key, left.version) == (self.key, version)
-        if resumed and await session.switched(after, candidate):
+        if resumed and await session.earlier.switched(after, candidate):
             return
-        await session.not_quarantined(version)
+        await session.earlier.not_quarantined(version)
         for policy in self.config.gates.before:
             await session.passes(policy, candidate)
         baseline = self._arm(standing.baseline) if standing.baseline else None

@@ -28,7 +28,7 @@ async def blue_green(deploy: Deploy[KubernetesConfig]) -> None:
     ramp = ramp_policy(gates, deploy.strategy or config.strategy)
     if ramp is not None and not config.application.divides:
         raise CouldNotAsk(NO_PART)
-    before_ramp = partial(session.before_ramp, (gates.after, gates.ramp))
+    before_ramp = partial(session.earlier.before_ramp, (gates.after, gates.ramp))
     platform = KubernetesPlatform(config, digest=wanted.digest, say=deploy.steps.say, before_ramp=before_ramp)
     blue_green = BlueGreen(platform, session, deploy.steps, gates, config.retire_after, ramp=ramp)
     await platform.refuse_other_digest(wanted.version)

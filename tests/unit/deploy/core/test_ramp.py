@@ -179,7 +179,7 @@ async def test_which_target_had_the_traffic_before_a_ramp(newest: Gate, before: 
     older = replace(ended("pass", Verdict.PASS), id="older", policy="smoke", ramp=None)
     daemon = Judging(Verdict.PASS, newest, older)
     session = GateSession(cast("GateClient", daemon), DeployConfig(service="shop"), "run-2", Steps(quiet=True))
-    assert await session.before_ramp(("post-switch", "gradual")) == before
+    assert await session.earlier.before_ramp(("post-switch", "gradual")) == before
 
 
 async def test_a_target_that_got_a_part_of_the_traffic_back_is_not_retired() -> None:

@@ -1,0 +1,19 @@
+"""What a deploy tool asks the daemon."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from typing import TypeVar
+
+from healthd_deploy.core.exit import CouldNotAsk
+from healthd_gates.client.transport import Refused, Unreachable
+
+ResultT = TypeVar("ResultT")
+
+
+async def asked(call: Awaitable[ResultT]) -> ResultT:
+    """Return the answer of a call. Raises CouldNotAsk where it is refused, or nobody answers."""
+    try:
+        return await call
+    except (Refused, Unreachable) as error:
+        raise CouldNotAsk(str(error)) from error

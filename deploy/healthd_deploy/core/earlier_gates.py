@@ -1,0 +1,63 @@
+"""Gates of a service before the one that a deploy starts: who had the traffic, and what was said of a version."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from healthd_deploy.core.asked import asked
+from healthd_deploy.core.exit import CouldNotAsk
+from healthd_deploy.core.gate_request import Arm
+from healthd_gates.client.client import GateClient
+from healthd_gates.schema.gate import GateDocument
+
+_RECENT = 50  # gates of a service that are searched for one of a version
+
+
+class EarlierGates:
+    """Gates of one service, those of the deploy named `key` among them."""
+
+    def __init__(self, client: GateClient, service: str, key: str) -> None:
+        self._client, self._service, self._key = client, service, key
+
+    def is_own(self, gate: GateDocument) -> bool:
+        """True if this deploy started it, in this run or in an earlier one."""
+        return gate.deployment.id == self._key
+
+    async def latest(self, policies: Collection[str], candidate: Arm) -> GateDocument | None:
+        """Return the newest gate of some policies about a candidate, of any deploy. Raises CouldNotAsk."""
+        page = await asked(self._client.gates(service=self._service, limit=_RECENT))
+        for gate in page.gates:
+            named = {"version": gate.candidate.version, "target": gate.candidate.target}
+            if gate.policy in policies and named == {
+                "version": candidate["version"],
+                "target": candidate.get("target"),
+            }:
+                return gate
+        return None
+
+    async def switched(self, policy: str, candidate: Arm) -> bool:
+        """True if this deploy switched the traffic to a candidate: it started the gate about it and the candidate was
+        not promoted since. Raises CouldNotAsk."""
+        gate = await self.latest((policy,), candidate)
+        return gate is not None and self.is_own(gate) and not gate.may_stay
+
+    async def before_ramp(self, policies: Collection[str | None]) -> str | None:
+        """Return the target that had all of the traffic before a ramp divided it, by the newest gate of some policies;
+        None where that one has no ramp. Raises CouldNotAsk.
+
+        A ramp that passed with all of the traffic has made the candidate's target that one.
+        """
+        page = await asked(self._client.gates(service=self._service, limit=_RECENT))
+        gate = next((gate for gate in page.gates if gate.policy in policies), None)
+        if gate is None or gate.ramp is None:
+            return None
+        if gate.may_stay and gate.ramp.full_at is not None:
+            return gate.candidate.target
+        return gate.baseline.target if gate.baseline is not None else None
+
+    async def not_quarantined(self, version: str) -> None:
+        """Raise CouldNotAsk for a version that failed a gate before: healthd would refuse a gate for it too."""
+        for kept in (await asked(self._client.quarantine())).versions:
+            if (kept.service, kept.version) == (self._service, version):
+                release = f"healthd gate unquarantine {kept.service} {version} --reason …"
+                raise CouldNotAsk(f"{version} is in quarantine: {kept.reason.rstrip('.')} ({release} lets it out)")
