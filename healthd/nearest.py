@@ -6,15 +6,20 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 _ALIKE = 0.6
+_ABBREVIATION = 3  # characters from which the beginning of a word is taken for it
 ALMOST_THE_SAME = 0.8
 """Minimum similarity of words where a wrong guess would do harm."""
 
 
 def nearest(word: str, known: Iterable[str], alike: float = _ALIKE) -> str | None:
-    """Return the known word most similar to this one; upper and lower case, `-` and `_` make no difference. None where
-    none is `alike`."""
+    """Return the known word most similar to this one, or that begins so; upper and lower case, `-` and `_` make no
+    difference. None where none is `alike`."""
     plain = {_plain(each): each for each in known}
-    found = get_close_matches(_plain(word[:64]), plain, n=1, cutoff=alike)
+    written = _plain(word[:64])
+    longer = sorted((each for each in plain if each.startswith(written)), key=len)
+    if longer and len(written) >= _ABBREVIATION and alike <= _ALIKE:  # such as prom
+        return plain[longer[0]]
+    found = get_close_matches(written, plain, n=1, cutoff=alike)
     return plain[found[0]] if found else None
 
 

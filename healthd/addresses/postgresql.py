@@ -86,6 +86,15 @@ class PostgreSQLAddress:
         quoted = self.schema.replace('"', '""')
         return {"search_path": f'"{quoted}"'}
 
+    @property
+    def demands_tls(self) -> bool:
+        """True if a connection without TLS is refused: by the address, or where that says nothing by the variable that
+        the driver reads."""
+        modes = [word.value for word in split(self.uri)[1] if word.name == "sslmode"] or [
+            os.environ.get("PGSSLMODE", "")
+        ]
+        return modes[-1] in ("require", "verify-ca", "verify-full")
+
     def missing_file(self) -> str | None:
         """Return a sentence on the first file that cannot be read. Reads the disk."""
         for word, name in self.files:

@@ -43,6 +43,7 @@ FAILURES: tuple[type[Exception], ...] = (
     ValueError,
 )
 
+_NO_UPGRADE = "SSL upgrade"  # of the driver's message, where the answer to its request for TLS is no yes
 _KINDS: dict[type[BaseException], FailureKind] = {
     errors.InvalidAuthorizationSpecificationError: FailureKind.AUTH,
     errors.InsufficientPrivilegeError: FailureKind.PERMISSION,
@@ -95,6 +96,10 @@ class _FirstRow:
         return [] if row is None else [row]
 
 
+class NotPostgreSQL(ConnectionError):  # noqa: N818 - it says what the peer is
+    """The peer answers the first message with something that no server of PostgreSQL sends."""
+
+
 class Connection:
     """At most one open connection. `in_schema` sets the search path to the schema that the URI names, if it names one;
     otherwise the setting is not sent, for poolers that do not pass settings on."""
@@ -128,12 +133,18 @@ class Connection:
         if self._address.files and (missing := await asyncio.to_thread(self._address.missing_file)) is not None:
             raise errors.ClientConfigurationError(missing)
         # Without a cache of statements it also works through a pooler that shares sessions.
-        self._open = await asyncpg.connect(
-            await without_silent_hosts(self._address.uri, self._patience),
-            timeout=self._address.connect_timeout or _CONNECT_SECONDS,
-            statement_cache_size=0,
-            server_settings=self._settings,
-        )
+        try:
+            self._open = await asyncpg.connect(
+                await without_silent_hosts(self._address.uri, self._patience),
+                timeout=self._address.connect_timeout or _CONNECT_SECONDS,
+                statement_cache_size=0,
+                server_settings=self._settings,
+            )
+        except ConnectionError as error:
+            # A server of PostgreSQL that has no TLS says so, and the driver goes on without, where it may.
+            if _NO_UPGRADE in str(error) and not self._address.demands_tls:
+                raise NotPostgreSQL from error
+            raise
         return await self._ask(self._open, query)
 
     async def _ask(self, connection: asyncpg.Connection[asyncpg.Record], query: _Query | _FirstRow) -> Answer:
@@ -170,7 +181,10 @@ def failure(error: BaseException) -> Result:
     if isinstance(error, PermissionError) and ".postgresql" in str(error.filename or ""):
         text = f"may not look for {error.filename}: set HOME to this user's own folder, or name sslcert and sslkey"
         return Result.unhealthy(FailureKind.MISCONFIGURED, text)
-    if isinstance(error, ConnectionError) and "SSL upgrade" in str(error):
+    if isinstance(error, NotPostgreSQL):
+        text = "what answers is not PostgreSQL: is another program on this port?"
+        return Result.unhealthy(FailureKind.UNEXPECTED_RESPONSE, text)
+    if isinstance(error, ConnectionError) and _NO_UPGRADE in str(error):
         return Result.unhealthy(FailureKind.TLS, "the server does not offer TLS, which the URI demands")
     # Its text would show a part of the URI. A certificate that does not verify is both types, and not meant here.
     if isinstance(error, ValueError) and not isinstance(error, OSError):

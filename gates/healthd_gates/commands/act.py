@@ -114,17 +114,20 @@ async def rollback(
 
 
 @click.command("give-up")
-@click.argument("gate_id", metavar="GATE")
+@chosen_gate
 @_reason
 @click.option("--done", is_flag=True, help="The traffic was put back by hand: take the rollback for done.")
 @json_option
 @asking
-async def give_up(client: GateClient, gate_id: str, reason: str, done: bool, as_json: bool) -> None:
+async def give_up(
+    client: GateClient, gate_id: str | None, last: str | None, reason: str, done: bool, as_json: bool
+) -> None:
     """End a rollback that does not get done: its actions are tried no more, and the next deploy may come.
 
     Nothing is moved. Without --done the rollback has failed.
     """
-    gate = await client.give_up(gate_id, reason, done=done)
+    chosen = gate_id if gate_id is not None and last is None else (await find(client, gate_id, last)).id
+    gate = await client.give_up(chosen, reason, done=done)
     rollback = gate.rollback
     if as_json or rollback is None:
         click.echo(gate.model_dump_json(indent=2))

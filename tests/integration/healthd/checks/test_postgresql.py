@@ -14,6 +14,7 @@ import pytest_asyncio
 from healthd.model import FailureKind, Status
 from tests.integration.healthd.checks.probing import Watched, watched
 from tests.servers import peers, postgresql, tcp, tls
+from tests.servers.ports import HOST
 from tests.servers.waiting import until
 
 
@@ -374,3 +375,20 @@ async def test_standby_that_was_restarted_while_nobody_writes() -> None:
             async with watched("postgresql", uri=restarted.dsn, require="replica") as check:
                 result = await check.finds(Status.HEALTHY)
                 assert result.observed["lagSeconds"] == 0.0
+
+
+async def test_another_program_that_begins_to_speak() -> None:
+    """Where the address demands no TLS nothing is said of TLS."""
+
+    async def greet(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"SSH-2.0-OpenSSH_9.6\r\n")
+        await writer.drain()
+
+    server = await asyncio.start_server(greet, HOST, 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server:
+        async with watched("postgresql", uri=f"postgresql://u:secret@{HOST}:{port}/db") as check:
+            result = await check.finds(Status.UNHEALTHY, FailureKind.UNEXPECTED_RESPONSE)
+            assert "not PostgreSQL" in result.message
+        async with watched("postgresql", uri=f"postgresql://u:secret@{HOST}:{port}/db?sslmode=require") as check:
+            await check.finds(Status.UNHEALTHY, FailureKind.TLS)
