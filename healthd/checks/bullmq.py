@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import json
 from dataclasses import replace
@@ -11,7 +10,7 @@ from typing import ClassVar
 from healthd.checks import redis_connection as redis
 from healthd.checks.bullmq_state import BullMQConfig, Queue, judge
 from healthd.checks.contract import CheckConfig, CheckContext
-from healthd.model import FailureKind, Result
+from healthd.model import Result
 
 _HOUR = 3_600_000  # milliseconds
 _MARKER = "0:"  # begins what BullMQ 4 put among the waiting jobs to wake workers
@@ -29,24 +28,18 @@ class BullMQ:
         self._client = f"{config.prefix}:{base64.b64encode(config.queue.encode()).decode()}"
 
     async def probe(self) -> Result:
-        try:
-            async with asyncio.timeout(self._config.patience):
-                latency, refusal = await self._connection.ping()
-                if refusal is not None:
-                    raise refusal
-                return replace(judge(await self._look(), self._config), latency=latency)
-        except TimeoutError:
-            waited_for = self._connection.waited_for(self._config.patience)
-            self._connection.drop()
-            return Result.unhealthy(FailureKind.TIMEOUT, waited_for)
-        except redis.FAILURES as error:
-            self._connection.drop()
-            return redis.failure(error)
+        return await self._connection.probed(self._look)
 
     async def close(self) -> None:
         self._connection.drop()
 
-    async def _look(self) -> Queue:
+    async def _look(self) -> Result:
+        latency, refusal = await self._connection.ping()
+        if refusal is not None:
+            raise refusal
+        return replace(judge(await self._queue(), self._config), latency=latency)
+
+    async def _queue(self) -> Queue:
         ask, key = self._connection.ask, self._key
         now = self._clock.now().timestamp()
         waiting, paused_jobs = await ask("LLEN", f"{key}wait"), await ask("LLEN", f"{key}paused")

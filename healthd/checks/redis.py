@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 from typing import ClassVar
 
@@ -32,16 +31,7 @@ class Redis:
         self._key = self._new_key()
 
     async def probe(self) -> Result:
-        try:
-            async with asyncio.timeout(self._config.patience):
-                result = await self._look()
-        except TimeoutError:
-            waited_for = self._connection.waited_for(self._config.patience)
-            self._connection.drop()
-            return Result.unhealthy(FailureKind.TIMEOUT, waited_for)
-        except redis.FAILURES as error:
-            self._connection.drop()
-            return redis.failure(error)
+        result = await self._connection.probed(self._look)
         if result.kind in (FailureKind.NOT_PRIMARY, FailureKind.READ_ONLY, FailureKind.UNEXPECTED_RESPONSE):
             self._connection.drop()  # after a failover the name resolves to another host: look it up again
         return result

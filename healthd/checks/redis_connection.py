@@ -6,6 +6,7 @@ The commands and the meaning of the replies are in `redis.py`.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 from urllib.parse import unquote
 
@@ -74,6 +75,19 @@ class Connection:
         self._open: AbstractConnection | None = None
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
+    async def probed(self, look: Callable[[], Awaitable[Result]]) -> Result:
+        """Return the result of a look at the server within the patience, or of its failure; a connection that failed is
+        dropped."""
+        try:
+            async with asyncio.timeout(self._patience):
+                return await look()
+        except TimeoutError:
+            result = Result.unhealthy(FailureKind.TIMEOUT, self._waited_for())
+        except FAILURES as error:
+            result = failure(error)
+        self.drop()
+        return result
+
     async def ping(self) -> tuple[float, errors.ResponseError | None]:
         """Return the seconds until PING is answered, on a connection that works; and the answer where it is an
         error."""
@@ -104,11 +118,11 @@ class Connection:
         lines = str(await self.ask(*command)).splitlines()
         return {name: value for name, colon, value in (line.partition(":") for line in lines) if colon}
 
-    def waited_for(self, seconds: float) -> str:
+    def _waited_for(self) -> str:
         """Return the message for a timeout: what the probe was waiting for."""
         if self._open is not None and self._streams is not None:
-            return f"connected, but not answered within {seconds:g} s"
-        return f"no connection within {seconds:g} s: the server, or the way to it, is silent"
+            return f"connected, but not answered within {self._patience:g} s"
+        return f"no connection within {self._patience:g} s: the server, or the way to it, is silent"
 
     def drop(self) -> None:
         """Drop the connection without a goodbye: over TLS even that waits for the peer."""
