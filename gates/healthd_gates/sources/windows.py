@@ -1,7 +1,8 @@
 """The options of sources that count in closed windows of time, as services of telemetry do: they are late, and what
 they say of a window may change until it has been over for a while.
 
-`windows_source.py` turns the numbers into evidence, and each vendor's file asks for them.
+`windows_source.py` asks for the windows that are due, `window_counts.py` turns their numbers into counts, and each
+vendor's file knows how to ask.
 """
 
 from __future__ import annotations

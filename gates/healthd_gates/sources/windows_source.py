@@ -8,40 +8,32 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from math import ceil, inf
 
 from healthd.model import FailureKind
 from healthd.units import show_duration
-from healthd_gates.domain.evidence import Counts, Events, Evidence, Histogram, Numbers, Stream, Values
+from healthd_gates.domain.evidence import Evidence, Numbers, Stream
 from healthd_gates.sources.arm_look import ArmLook, Standpoint, combined
 from healthd_gates.sources.contract import Arms, Cursor, Look, Series, SourceContext, SourceUnavailable
 from healthd_gates.sources.inspection import ArmInspection, Inspection
 from healthd_gates.sources.own_series import SeriesLook, with_streams
-from healthd_gates.sources.windows import Query, Span, Windows, WindowsConfig
+from healthd_gates.sources.window_counts import (
+    NOTHING,
+    Asked,
+    Found,
+    counts_of,
+    from_start,
+    numbers_of,
+    parts_of,
+    unseen,
+)
+from healthd_gates.sources.windows import Query, Span, WindowsConfig
 
 _LONGEST = 3 * 3600  # seconds that one evaluation reaches back at most
 _INSPECTED = 600  # seconds that an inspection shows to people, and no fewer windows than this
 _INSPECTED_WINDOWS = 3
-_NOTHING: Windows = {}
-
-
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """The queries of one arm for one thing: the whole, the part of it, latencies by their edge, a sign of life."""
-
-    whole: Query | None
-    part: Query | None = None
-    below: Mapping[float, Query] = field(default_factory=dict)
-    up: Query | None = None
-
-    @property
-    def queries(self) -> list[Query]:
-        return [each for each in (self.whole, self.part, *self.below.values(), self.up) if each is not None]
-
-
-Found = Mapping[Query, Windows]
 
 
 class WindowsSource(ABC):
@@ -88,7 +80,7 @@ class WindowsSource(ABC):
         past = list[Evidence]()
         for place in range(steps):
             span = Span(begin + place * length, begin + (place + 1) * length, self._length)
-            arms = {name: self._counts(asked, found, span)[0] for name, asked in self._own.items()}
+            arms = {name: counts_of(asked, found, span, self._edges)[0] for name, asked in self._own.items()}
             streams = {each.stream: self._past(each, found, span) for each in self._series}
             ended = start + timedelta(seconds=length * (place + 1))
             past.append(Evidence(ended, length, arms["candidate"], arms.get("baseline"), streams=streams))
@@ -103,12 +95,12 @@ class WindowsSource(ABC):
         found = await self._find(span)
         arms, doubtful = dict[str, ArmInspection](), list[str]()
         for name, asked in self._own.items():
-            counts, last = self._counts(asked, found, span)
+            counts, last = counts_of(asked, found, span, self._edges)
             numbers = dict[str, float]()
             for each in self._series:
                 own = self._streams[each.stream][name]
-                for part, query in _parts_of(each, own):
-                    windows = found.get(query, _NOTHING)
+                for part, query in parts_of(each, own):
+                    windows = found.get(query, NOTHING)
                     if windows:
                         numbers[f"{each.stream}.{part}"] = (
                             sum(windows.values()) if query.counts else windows[max(windows)]
@@ -136,8 +128,8 @@ class WindowsSource(ABC):
         at, before = now.timestamp(), Standpoint.from_json(since)
         arms, next_, heard = dict[str, ArmLook](), dict(since["next"]), since["heard"]
         for name, own in self._own.items():
-            counts, last = self._counts(own, found, _from(span, next_[name]))
-            missed = _unseen(own, found, _from(span, next_[name]), last)
+            counts, last = counts_of(own, found, from_start(span, next_[name]), self._edges)
+            missed = unseen(own, found, from_start(span, next_[name]), last)
             arms[name] = ArmLook(counts, {}, missed)
             if last is not None:
                 next_[name], heard = last, at
@@ -171,65 +163,33 @@ class WindowsSource(ABC):
         next_ = dict(since["streams"].get(series.stream, since)["next"])
         numbers, gaps = dict[str, Numbers | None](), 0
         for name, asked in self._streams[series.stream].items():
-            part = _from(span, next_[name])
-            numbers[name], last = self._numbers(series, asked, found, part)
-            gaps += _unseen(asked, found, part, last)
+            part = from_start(span, next_[name])
+            numbers[name], last = numbers_of(series, asked, found, part)
+            gaps += unseen(asked, found, part, last)
             next_[name] = next_[name] if last is None else last
         return SeriesLook(Stream(numbers["candidate"], numbers.get("baseline"), gaps), {"next": next_})
 
-    def _numbers(self, series: Series, asked: _Asked, found: Found, span: Span) -> tuple[Numbers | None, int | None]:
-        """Return an arm's numbers for a criterion, and up to when they are known."""
-        if series.shape == "values":
-            assert asked.whole is not None
-            windows = {start: value for start, value in found.get(asked.whole, _NOTHING).items() if start in set(span)}
-            if not windows:
-                return None, None
-            newest = max(windows)
-            return Values((windows[newest],)), newest + span.window
-        last = _known_until(asked, found, span)
-        if last is None:
-            return None, None
-        part = replace(span, end=last)
-        whole, bad = _total(asked.whole, found, part), _total(asked.part, found, part)
-        if series.shape == "counts":
-            return Counts(whole, bad), last
-        return Events(bad, whole if "requests" in series.parts else None, None, float(last - span.start)), last
-
-    def _counts(self, asked: _Asked, found: Found, span: Span) -> tuple[Counts | None, int | None]:
-        last = _known_until(asked, found, span) if asked.whole is not None else None
-        if last is None:
-            return None, None
-        part = replace(span, end=last)
-        requests = _total(asked.whole, found, part)
-        latency = None
-        if self._edges:
-            below = [min(_total(asked.below[edge], found, part), requests) for edge in self._edges]
-            below = [max(below[: place + 1]) for place in range(len(below))]
-            counts = [high - low for low, high in zip([0.0, *below], [*below, requests], strict=False)]
-            latency = Histogram((*self._edges, inf), tuple(counts))
-        return Counts(requests, _total(asked.part, found, part), latency), last
-
     def _past(self, series: Series, found: Found, span: Span) -> Stream:
         both = self._streams[series.stream].items()
-        numbers = {name: self._numbers(series, asked, found, span)[0] for name, asked in both}
+        numbers = {name: numbers_of(series, asked, found, span)[0] for name, asked in both}
         return Stream(numbers["candidate"], numbers.get("baseline"))
 
-    def _asked_of(self, name: str) -> _Asked:
+    def _asked_of(self, name: str) -> Asked:
         config = self._windows
         if config.requests is None or config.errors is None:
-            return _Asked(None)
+            return Asked(None)
         below = {edge: self._query(config.latency_at(edge), name) for edge in self._edges}
-        return _Asked(self._query(config.requests, name), self._query(config.errors, name), below, self._up(None, name))
+        return Asked(self._query(config.requests, name), self._query(config.errors, name), below, self._up(None, name))
 
-    def _asked(self, series: Series, name: str) -> _Asked:
+    def _asked(self, series: Series, name: str) -> Asked:
         parts = {part: self._query(text, name, counts=series.shape != "values") for part, text in series.parts.items()}
         up = parts.get("up") or self._up(series, name)
         if series.shape == "values":
-            return _Asked(parts["value"])
+            return Asked(parts["value"])
         if series.shape == "counts":
             bad = parts.get("bad") or parts["good"]
-            return _Asked(parts["of"], bad, up=up)
-        return _Asked(parts.get("requests"), parts["events"], up=up)
+            return Asked(parts["of"], bad, up=up)
+        return Asked(parts.get("requests"), parts["events"], up=up)
 
     def _up(self, series: Series | None, name: str) -> Query | None:
         """Return what shows that telemetry arrives, beside the numbers themselves."""
@@ -241,37 +201,3 @@ class WindowsSource(ABC):
 
     def _query(self, text: str, name: str, *, counts: bool = True) -> Query:
         return Query(self._windows.fill(text, name, self._arms[name]), counts)
-
-
-def _from(span: Span, start: int) -> Span:
-    """Return the windows of a span that begin at `start` or later."""
-    return replace(span, start=min(max(span.start, start), span.end))
-
-
-def _known_until(asked: _Asked, found: Found, span: Span) -> int | None:
-    """Return the end of the newest window in which anything arrived; None if there is none."""
-    known = [start for start in span if _is_known(asked, found, start)]
-    return known[-1] + span.window if known else None
-
-
-def _is_known(asked: _Asked, found: Found, start: int) -> bool:
-    return any(found.get(query, _NOTHING).get(start, 0.0) > 0 for query in asked.queries)
-
-
-def _unseen(asked: _Asked, found: Found, span: Span, last: int | None) -> int:
-    """Return of how many windows up to the last known one nothing is known although `up` would show it."""
-    if asked.up is None or last is None:
-        return 0
-    return sum(not _is_known(asked, found, start) for start in replace(span, end=last))
-
-
-def _total(query: Query | None, found: Found, span: Span) -> float:
-    windows = found.get(query, _NOTHING) if query is not None else _NOTHING
-    return sum(windows.get(start, 0.0) for start in span)
-
-
-def _parts_of(series: Series, asked: _Asked) -> list[tuple[str, Query]]:
-    whole = next((part for part in ("of", "requests", "value") if part in series.parts), None)
-    part = next((part for part in ("bad", "good", "events") if part in series.parts), None)
-    pairs = ((whole, asked.whole), (part, asked.part))
-    return [(name, query) for name, query in pairs if name is not None and query is not None]
