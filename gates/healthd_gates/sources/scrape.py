@@ -28,14 +28,14 @@ from healthd_gates.sources.contract import (
     SourceContext,
     SourceUnavailable,
 )
-from healthd_gates.sources.counters import Family, Increase, follow
+from healthd_gates.sources.counters import Family, Increase
 from healthd_gates.sources.endpoint import Endpoint, HttpConfig, all_of, place_of
 from healthd_gates.sources.exposition import ACCEPT, OPENMETRICS, PLAIN, NotAPage, Page, read_page
 from healthd_gates.sources.inspection import Inspection, merely_without_errors
 from healthd_gates.sources.own_series import with_streams
 from healthd_gates.sources.presets import PresetName, filled_in, without_required
 from healthd_gates.sources.scrape_inspection import inspect
-from healthd_gates.sources.scrape_series import Pages, ScrapedSeries, check_arms, check_texts, later, origin
+from healthd_gates.sources.scrape_series import Pages, ScrapedSeries, advanced, check_arms, check_texts
 from healthd_gates.sources.selectors import BucketsText, CounterText, LatencyUnit, Selector, check_split
 
 
@@ -181,11 +181,9 @@ class Scrape:
             if isinstance(answer, SourceUnavailable):
                 continue
             matched |= answer.matched
-            known = states.get(key)
-            if known is None and before is not None:
-                known = origin(answer.snapshot, before.began)
-                gaps += known is None
-            if (last := follow(known, [later(answer.snapshot, known)], increase)) is not None:
+            last, is_new = advanced(answer.snapshot, states.get(key), before, increase)
+            gaps += is_new
+            if last is not None:
                 after[key] = last
         down = sum(failure.kind is FailureKind.CONNECT for failure in failures)
         lives = Lives(increase.restarts, increase.repeated, down)

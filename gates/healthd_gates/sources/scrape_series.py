@@ -32,19 +32,28 @@ def check_texts(series: Series) -> None:
         )
 
 
-def origin(first: Snapshot, began: float) -> Snapshot | None:
+def _origin(first: Snapshot, began: float) -> Snapshot | None:
     """Return the snapshot from which a target counts that did not answer before: 0 if it began in the gate, else its
     first values, since a part of them is of the time before."""
     young = first.started is not None and first.started >= began
     return Snapshot.zero(began) if young else None
 
 
-def later(snapshot: Snapshot, than: Snapshot | None) -> Snapshot:
+def _later(snapshot: Snapshot, than: Snapshot | None) -> Snapshot:
     """Return the snapshot with a later time: the clock may have been set back, but a new scrape is later than the
     previous one."""
     if than is None or snapshot.at > than.at:
         return snapshot
     return Snapshot(than.at + 0.001, snapshot.values, snapshot.started)
+
+
+def advanced(
+    found: Snapshot, known: Snapshot | None, before: Standpoint | None, increase: Increase
+) -> tuple[Snapshot | None, bool]:
+    """Add to `increase` what a target counted since it was last seen. Return where it stands, and True if it is not
+    known how much of it was counted before: that is a gap."""
+    start = _origin(found, before.began) if known is None and before is not None else known
+    return follow(start, [_later(found, start)], increase), start is None and before is not None
 
 
 class ScrapedSeries:
@@ -93,12 +102,9 @@ class ScrapedSeries:
                 wrong.append(found.problem)
                 continue
             matched |= found.matched
-            start = known.get(key)
-            if start is None and before is not None:
-                start = origin(found.snapshot, before.began)
-                missed += start is None
-            told += 1
-            if (last := follow(start, [later(found.snapshot, start)], increase)) is not None:
+            last, is_new = advanced(found.snapshot, known.get(key), before, increase)
+            missed, told = missed + is_new, told + 1
+            if last is not None:
                 after[key] = last
         if told and Family.REQUESTS not in matched:
             wrong.append(f"no series matches {_counters(self._series)[Family.REQUESTS]}")
