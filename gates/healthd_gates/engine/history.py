@@ -14,8 +14,10 @@ from healthd.checks.failures import describe
 from healthd.runtime.deadline import DeadlineExceededError, with_deadline
 from healthd_gates.config.observed import ReadSource
 from healthd_gates.domain.evidence import Evidence, Stream
-from healthd_gates.engine.source_readers import Past, together
+from healthd_gates.domain.gate import Gate
+from healthd_gates.engine.source_readers import Past, SourceReaders, together
 from healthd_gates.sources.contract import HistoricalSource, Source, SourceUnavailable
+from healthd_gates.store.gate_store import GateStore
 
 BEFORE = timedelta(hours=3)
 _STEP = 30.0  # seconds; the judge needs no finer history, and a gate stores the history that it was judged by
@@ -106,3 +108,13 @@ class HistoryFetch:
                 _log.warning("baseline history not available", gate=self._gate_id, attempt=attempt, problem=str(outage))
                 await asyncio.sleep(_PAUSE)
         return []
+
+
+async def begin_fetch(
+    traffic: SourceReaders | None, gate: Gate, every: float, gate_store: GateStore
+) -> HistoryFetch | None:
+    """Start to fetch the history, unless it is stored: after a restart the gate is judged by the same history. Raises
+    JournalError."""
+    if traffic is None or not traffic.historical or await gate_store.evidence(gate.id, "history"):
+        return None
+    return HistoryFetch(traffic.historical, gate.created_at, every, gate.id)

@@ -36,11 +36,12 @@ class Record:
         self._gate_store, self._changed = gate_store, changed
 
     async def write(self, step: Step, moment: datetime, seen: SeenEvidence | None = None) -> None:
-        """Store a step, however long the journal is down. Raises LeaseLost."""
-        told = ""
+        """Store a step, however long the journal is down, as it is now: the cursor may move on meanwhile. Raises
+        LeaseLost."""
+        told, cursor = "", self.cursor
         for attempt in range(10**9):
             try:
-                await self.try_write(step, moment, seen)
+                await shielded(self._store(step, moment, seen, cursor), name=f"store:{self.gate.id}")
                 return
             except JournalError as error:
                 if told != str(error):
@@ -50,9 +51,9 @@ class Record:
 
     async def try_write(self, step: Step, moment: datetime, seen: SeenEvidence | None = None) -> None:
         """Store a step, and report it, even if the waiting caller is cancelled. Raises LeaseLost and JournalError."""
-        await shielded(self._store(step, moment, seen), name=f"store:{self.gate.id}")
+        await shielded(self._store(step, moment, seen, self.cursor), name=f"store:{self.gate.id}")
 
-    async def _store(self, step: Step, moment: datetime, seen: SeenEvidence | None) -> None:
+    async def _store(self, step: Step, moment: datetime, seen: SeenEvidence | None, cursor: Cursor | None) -> None:
         before = self.gate
         first = before.sequence + 1
         events = tuple(
@@ -64,7 +65,7 @@ class Record:
                 gate,
                 self.token,
                 events,
-                cursor=self.cursor,
+                cursor=cursor,
                 seen=seen,
                 orders=step.orders,
                 weights=step.weights,

@@ -10,13 +10,16 @@ from datetime import datetime
 
 import structlog
 
+from healthd.journal.errors import JournalError
 from healthd_gates.domain.action_order import ActionRun, OrderState
 from healthd_gates.domain.evidence import Evidence
 from healthd_gates.domain.gate import EventKind, Gate, GateState, Rollback, RollbackState
 from healthd_gates.domain.standing import Standing, Verdict
 from healthd_gates.engine import ramping, rollback_transitions, transitions
+from healthd_gates.engine.backlog import Backlog
 from healthd_gates.engine.change_events import ChangeEvents, within_seconds
-from healthd_gates.engine.history import HistoryFetch
+from healthd_gates.engine.history import HistoryFetch, begin_fetch
+from healthd_gates.engine.judge_restore import restored
 from healthd_gates.engine.observer_factory import NotObservable, ObserverContext, build_observer, open_traffic
 from healthd_gates.engine.recorder import Record
 from healthd_gates.engine.rollback_confirmation import Recovery, bounds_of, rate_of
@@ -35,7 +38,6 @@ _log = structlog.get_logger(__name__)
 _LOOKS_AT_LEAST = 3
 _ASK_OUTBOX_SECONDS = 3.0  # to poll for what other replicas do; changes of this one are notified
 _EARLIER_INTERVALS = 720  # an hour of a watch that looks every five seconds
-_REPLAYED_AT_ONCE = 16  # intervals, between which other gates get their turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,7 @@ class GateRunner:
         self._resumed = owned.cursor is not None
         self._doubts: tuple[str, ...] | None = None
         self._widening: ramping.Widening | None = None
+        self._unseen = 0.0
 
     @property
     def gate(self) -> Gate:
@@ -96,34 +99,52 @@ class GateRunner:
         except NotObservable as gone:
             await self._write(transitions.abort(self.gate, str(gone), self._spec, self._clock.now()))
             return
-        fetch = None
+        fetch, backlog = None, Backlog(self._record, stage, self._clock)
         try:
             if stage == "gate" and not kept:
                 await self._learn_earlier(traffic)
-            judge = await self._bring_back(stage, rules)
-            fetch = await self._ask_for_history(traffic)
+            judge = await self._bring_back(stage)
+            fetch = await begin_fetch(traffic, self.gate, self._spec.policy.interval, self._gate_store)
             ticks = Ticker(self._clock, rules.timing.interval, self._first_tick(rules.timing.interval))
-            while not self._is_past(stage):
+            while backlog.unstored or not self._is_past(stage):
                 self._tools.late(await ticks.wait())
                 seen = await lookout.look()
                 moment = self._clock.now()
                 self._record.cursor = {**(traffic.cursor if traffic else {"source": None}), "at": moment.isoformat()}
+                can_write = backlog.can_write()
                 if seen.evidence is None:
-                    await self._write(Step(replace(self.gate, notes=seen.notes)))
+                    if can_write and not backlog.unstored:
+                        await backlog.write(Step(replace(self.gate, notes=seen.notes)), within=ticks.left)
                     continue
-                judge = await self._learn_history(fetch, stage, rules, judge)
+                if can_write and (learned := await self._learn_history(fetch, stage, backlog.unstored)):
+                    judge = learned
                 standing = judge.step(seen.evidence)
+                backlog.take(seen.evidence)
+                if self._widening is not None:
+                    self._widening.take(seen.evidence)
                 notes = await self._explained(seen.notes, traffic, standing.verdict)
-                step = await self._step(standing, seen.evidence, notes, moment)
+                likely = transitions.on_evaluation(self.gate, standing, notes, self._spec, moment)
+                if not (can_write or likely.decides(self.gate) or backlog.is_full):
+                    continue
+                await backlog.settle()
+                step = await self._step(self._postponed(judge), standing, notes, moment)
                 if ramping.is_filled_by(self.gate, step):
                     judge.end_within(self._spec.policy.observe.max)
-                await self._write(step, SeenEvidence(stage, [seen.evidence]))
+                waits = step.decides(self.gate) or self._spec.reads_journal
+                await backlog.write(step, within=None if waits else ticks.left)
+            await backlog.settle()
         finally:
+            await backlog.close()
             if fetch is not None:
                 await fetch.close()
             await lookout.close()
         if self.gate.state is GateState.WATCHING and stage == "watch":
             await self._write(transitions.on_monitoring_end(self.gate, self._clock.now()))
+
+    def _postponed(self, judge: Judge) -> Gate:
+        """Return the gate, which decides later by the time that nobody could look."""
+        lost, self._unseen = judge.unseen_seconds - self._unseen, judge.unseen_seconds
+        return transitions.postponed(self.gate, lost)
 
     async def _explained(
         self, notes: tuple[str, ...], traffic: SourceReaders | None, verdict: Verdict | None
@@ -137,15 +158,17 @@ class GateRunner:
             self._doubts = tuple(doubt for doubts in found for doubt in doubts)
         return tuple(dict.fromkeys((*(self._doubts or ()), *notes)))
 
-    async def _step(self, standing: Standing, evidence: Evidence, notes: tuple[str, ...], moment: datetime) -> Step:
+    async def _step(self, gate: Gate, standing: Standing, notes: tuple[str, ...], moment: datetime) -> Step:
         """Return the step after a look: a verdict, a wider weight, or neither."""
-        widening, gate = self._widening, self.gate
+        widening = self._widening
         if widening is None or gate.ramp is None or gate.decision is not None:
             return transitions.on_evaluation(gate, standing, notes, self._spec, moment)
-        widening.take(evidence)
         orders: Sequence[ActionRun] = ()
         if gate.ramp.is_under_way:
-            every = await self._tools.outbox.of_gate(gate.id)
+            try:
+                every = await self._tools.outbox.of_gate(gate.id)
+            except JournalError:  # nobody knows whether the last weight is done: it is judged, and not widened
+                return transitions.on_evaluation(gate, standing, notes, self._spec, moment)
             orders = [order for order in every if order.purpose == gate.ramp.purpose]
         seen = widening.look(gate.ramp)
         return transitions.on_ramp_look(gate, standing, notes, seen, orders, self._spec, moment)
@@ -157,24 +180,10 @@ class GateRunner:
         over = gate.watch_until is None or self._clock.now() >= gate.watch_until
         return gate.state is not GateState.WATCHING or over
 
-    async def _bring_back(self, stage: str, rules: Rules) -> Judge:
-        """Return the judge as it was after all stored evidence. The judge of a watch also gets the evidence of its
-        gate."""
-        history = await self._gate_store.evidence(self.gate.id, "history")
-        earlier = await self._gate_store.evidence(self.gate.id, "earlier")
-        bake = await self._gate_store.evidence(self.gate.id, "gate") if stage == "watch" else []
-        judge = Judge(rules, history, bake, earlier)
-        ramps = stage == "gate" and self._spec.policy.ramp is not None
-        self._widening = ramping.Widening(self._spec.policy, rules, history) if ramps else None
-        full_at = self.gate.ramp.full_at if ramps and self.gate.ramp is not None else None
-        for number, evidence in enumerate(await self._gate_store.evidence(self.gate.id, stage), 1):
-            judge.take(evidence)
-            if self._widening is not None:
-                self._widening.take(evidence)
-            if full_at is not None and evidence.at <= full_at:
-                judge.end_within(self._spec.policy.observe.max)
-            if number % _REPLAYED_AT_ONCE == 0:
-                await asyncio.sleep(0)
+    async def _bring_back(self, stage: str, unstored: Sequence[Evidence] = ()) -> Judge:
+        """Return the judge as it was after all evidence, and keep the fold of the ramp."""
+        judge, self._widening = await restored(self.gate, stage, self._spec, self._gate_store, unstored)
+        self._unseen = judge.unseen_seconds
         return judge
 
     async def _learn_earlier(self, traffic: SourceReaders | None) -> None:
@@ -187,22 +196,16 @@ class GateRunner:
             told = {"state": self.gate.state.value, "earlier": len(earlier)}
             await self._write(Step(self.gate, ((EventKind.STATE, told),)), SeenEvidence("earlier", earlier))
 
-    async def _ask_for_history(self, traffic: SourceReaders | None) -> HistoryFetch | None:
-        """Start to fetch the history once, then store it: after a restart the gate is judged by the same history."""
-        if traffic is None or not traffic.historical:
-            return None
-        if await self._gate_store.evidence(self.gate.id, "history"):
-            return None
-        return HistoryFetch(traffic.historical, self.gate.created_at, self._spec.policy.interval, self.gate.id)
-
-    async def _learn_history(self, fetch: HistoryFetch | None, stage: str, rules: Rules, judge: Judge) -> Judge:
-        """Return the judge, with the history as soon as it is there."""
+    async def _learn_history(
+        self, fetch: HistoryFetch | None, stage: str, unstored: Sequence[Evidence]
+    ) -> Judge | None:
+        """Store the history as soon as it is there; return the judge that knows it."""
         past = fetch.take() if fetch is not None else None
         if past is None:
-            return judge
+            return None
         told = {"state": self.gate.state.value, "history": len(past)}
         await self._write(Step(self.gate, ((EventKind.STATE, told),)), SeenEvidence("history", past) if past else None)
-        return await self._bring_back(stage, rules) if past else judge
+        return await self._bring_back(stage, unstored) if past else None
 
     async def _hold(self) -> None:
         """Wait for a person, who takes the gate away from this runner; after the timeout nobody has decided."""

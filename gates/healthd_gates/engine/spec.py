@@ -105,6 +105,11 @@ class GateSpec:
         return sources_of(self.policy, self.service) if self.service else ()
 
     @property
+    def reads_journal(self) -> bool:
+        """True if a source has its numbers from the journal: nothing new is seen while that is away."""
+        return any(source.config.reads_journal for source in self.sources)
+
+    @property
     def edges(self) -> tuple[float, ...]:
         """The latencies in seconds at which the policy has limits."""
         return tuple(sorted({limit for criterion in self.policy.criteria for limit in criterion.latency_limits}))

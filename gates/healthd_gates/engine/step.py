@@ -27,6 +27,12 @@ class Step:
     audit: AuditEntry | None = None
     gives_up: str | None = None
 
+    def decides(self, before: Gate) -> bool:
+        """Return whether it decides the gate, holds or ends it, or rolls back: nothing is looked at until it is
+        stored."""
+        decided = (self.gate.decision, self.gate.rollback) != (before.decision, before.rollback)
+        return decided or self.gate.state is GateState.HELD or self.gate.state.is_over
+
     def after(self, *events: Event) -> Step:
         """Return the same step with these events before its own."""
         return replace(self, events=(*events, *self.events))

@@ -15,6 +15,11 @@ class Ticker:
         self._clock, self._every = clock, every
         self._next = clock.steady() + delay
 
+    @property
+    def left(self) -> float:
+        """Seconds until the next tick."""
+        return max(0.0, self._next - self._clock.steady())
+
     async def wait(self) -> float:
         """Sleep until the next tick; return by how many seconds it came late."""
         left = self._next - self._clock.steady()

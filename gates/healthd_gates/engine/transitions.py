@@ -179,6 +179,13 @@ def abort(gate: Gate, sentence: str, spec: GateSpec, moment: datetime, reason: s
     return decide(gate, Decision(Verdict.INCONCLUSIVE, Verdict.FAIL, reason, sentence, moment), spec)
 
 
+def postponed(gate: Gate, seconds: float) -> Gate:
+    """Return a gate that decides so many seconds later, if it is not decided: nobody could look meanwhile."""
+    if gate.decision is not None or not seconds:
+        return gate
+    return replace(gate, decides_by=gate.decides_by + timedelta(seconds=seconds))
+
+
 def cancel(gate: Gate, caller: str, reason: str, moment: datetime) -> Step:
     """End an undecided gate, or the watch after a pass, by a person's request."""
     state = GateState.FINISHED if gate.state is GateState.WATCHING else GateState.CANCELLED

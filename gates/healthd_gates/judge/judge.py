@@ -14,6 +14,9 @@ from healthd_gates.judge.stability import Stability
 from healthd_gates.judge.streams import OwnStream
 from healthd_gates.judge.traffic import Traffic
 
+_UNSEEN_LOOKS, _UNSEEN_SPACINGS = 4.0, 2.0
+"""Intervals, and usual distances of the candidate's numbers, beyond which an evaluation came after a time in which
+nobody looked, such as one without the daemon: its numbers are one report, and give no more evidence than one."""
 _ROUNDING = 0.05
 """Share of an interval by which a clock may run early and still have reached a mark."""
 
@@ -56,6 +59,7 @@ class Judge:
         self._maximum = rules.timing.maximum
         self._settling = False
         self._gaps = self._resets = 0
+        self.unseen_seconds = 0.0
 
     def step(self, evidence: Evidence) -> Standing:
         """Take the evidence of the next interval and return the standing."""
@@ -81,6 +85,7 @@ class Judge:
     def take(self, evidence: Evidence) -> None:
         """Take the evidence of the next interval without asking for a standing."""
         middle = self._elapsed + evidence.seconds / 2
+        self._postpone(evidence)
         self._rhythm.step(evidence)
         look = Look(evidence, middle < self._rules.timing.initial_delay, self._rhythm)
         self._settling = look.settling
@@ -95,6 +100,13 @@ class Judge:
         for rule, criterion in zip(self._rules.criteria, self._criteria, strict=True):
             criterion.step(looks[rule.stream])
 
+    def _postpone(self, evidence: Evidence) -> None:
+        """Give back the time in which nobody looked: it is none of the time that the rules give to the evidence."""
+        usual = max(_UNSEEN_LOOKS * self._rules.timing.interval, _UNSEEN_SPACINGS * self._rhythm.spacing)
+        if evidence.candidate is not None and evidence.seconds > usual:
+            self.unseen_seconds += evidence.seconds - usual
+            self._maximum += evidence.seconds - usual
+
     def end_within(self, seconds: float) -> None:
         """Let the time be up so many seconds after the newest evidence, though the rules would give it longer.
 
@@ -102,7 +114,7 @@ class Judge:
         moves, at which a pass still needs the limits proven, every comparison made and no suspicion of harm.
         """
         observed = max(0.0, self._elapsed - self._rules.timing.initial_delay)
-        self._maximum = min(self._rules.timing.maximum, observed + seconds)
+        self._maximum = min(self._rules.timing.maximum + self.unseen_seconds, observed + seconds)
 
     @property
     def log_e_harm(self) -> float:

@@ -69,6 +69,11 @@ class SourceConfig(Model):
         return True
 
     @property
+    def reads_journal(self) -> bool:
+        """True if its numbers are taken and kept by the journal: while that is away there are none."""
+        return False
+
+    @property
     def measures_latency(self) -> bool:
         """True if its numbers include latencies, as far as the configuration tells."""
         return True

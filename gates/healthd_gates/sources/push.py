@@ -43,6 +43,10 @@ class PushConfig(SourceConfig):
     def lateness(self) -> float:
         return max(super().lateness, self.silent_after)
 
+    @property
+    def reads_journal(self) -> bool:
+        return True
+
     def check_series(self, series: Series) -> None:
         push_series.check(series)
 

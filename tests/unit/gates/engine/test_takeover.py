@@ -4,15 +4,19 @@ import asyncio
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
 
+from healthd.journal.errors import JournalError
 from healthd_gates.actions.contract import ActionResult, Ending
 from healthd_gates.domain import errors as refusals
+from healthd_gates.domain.evidence import Counts, Evidence
 from healthd_gates.domain.gate import EventKind, Gate, GateState, RollbackState
+from healthd_gates.domain.request import PushedEvidence
 from healthd_gates.domain.standing import Verdict
 from healthd_gates.store.gate_update import Change
 from tests.fakes import gates
@@ -29,6 +33,7 @@ from tests.fakes.gates import (
     request,
     start_replica,
 )
+from tests.fakes.monitoring import MIDNIGHT
 
 
 @pytest.fixture(autouse=True)
@@ -241,6 +246,178 @@ async def test_a_gate_outlasts_a_journal_that_is_away(file: Path, monkeypatch: p
         decided = await running.keeper.wait(gate.id, 60)
         assert decided.decision is not None
         assert decided.decision.verdict is Verdict.FAIL
+
+
+class Counting:
+    """A version whose requests are counted by its process: a late look finds all of those since the one before."""
+
+    def __init__(self, rate: float, errors: float, last: float = 0.0) -> None:
+        self._rate, self._errors, self._last = rate, errors, last
+
+    def __call__(self, seconds: float) -> Evidence:
+        since, self._last = seconds - self._last, seconds
+        return Evidence(MIDNIGHT, since, Counts(self._rate * since, self._rate * self._errors * since))
+
+
+@pytest.mark.parametrize("away", [20, 50, 100])
+async def test_harm_is_proven_however_long_the_journal_is_away(
+    file: Path, monkeypatch: pytest.MonkeyPatch, away: float
+) -> None:
+    """It looks on meanwhile, and what it saw is stored look by look once the journal is back."""
+    monkeypatch.setattr("healthd.journal.engines.BUSY_SECONDS", 0.05)
+    Script.act = Counting(47, 0.293)
+    quick = {"initial_delay": "5s", "observe": {"min": "30s", "max": "1m"}}
+    async with replica(file, config(policy=quick)) as running:
+        gate = await running.keeper.start(request(), caller="ci")
+        await running.keeper.wait(gate.id, 7)
+        asked = Script.asked
+        with locked_away(file, monkeypatch):
+            await asyncio.sleep(away)
+        assert Script.asked >= asked + 3
+        decided = await running.keeper.wait(gate.id, 60)
+        assert decided.decision is not None
+        assert decided.decision.verdict is Verdict.FAIL, decided.decision.sentence
+        assert decided.decision.at <= gate.created_at + timedelta(seconds=30), "with what it saw meanwhile"
+        kept = await running.gates.gate_store.evidence(gate.id, "gate")
+        assert max(each.seconds for each in kept) < 10
+
+
+async def test_a_healthy_version_passes_as_if_the_journal_had_not_been_away(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("healthd.journal.engines.BUSY_SECONDS", 0.05)
+    Script.act = Counting(200, 0.0)
+    async with replica(file) as running:
+        gate = await running.keeper.start(request(), caller="ci")
+        await running.keeper.wait(gate.id, 18)
+        with locked_away(file, monkeypatch):
+            await asyncio.sleep(50)
+        decided = await running.keeper.wait(gate.id, 60)
+        assert decided.decision is not None
+        assert decided.decision.verdict is Verdict.PASS
+        kept = await running.gates.gate_store.evidence(gate.id, "gate")
+        seen, lasted = sum(each.seconds for each in kept), (decided.decision.at - gate.created_at).total_seconds()
+        assert seen == pytest.approx(lasted, abs=6), "no time is missing, and none counted twice"
+
+
+async def test_what_was_seen_of_a_gate_that_changed_hands_meanwhile_is_thrown_away(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A replica that is cut off from the journal proves harm, which the other one has decided by then: nothing is
+    decided or ordered twice, and the one that was cut off drops the gate."""
+    Script.act = later(30, healthy, broken)
+    async with replica(file) as first, replica(file) as second:
+        gate = await first.keeper.start(request(), caller="ci")
+        await first.keeper.wait(gate.id, 33)
+        store = first.gates.gate_store.store
+        cut_off = True
+
+        async def unreachable(change: Change) -> int:
+            if cut_off:
+                raise JournalError("connection refused")
+            return await store(change)
+
+        monkeypatch.setattr(first.gates.gate_store, "store", unreachable)
+        first.task.cancel()
+        decided = await second.keeper.wait(gate.id, 600)
+        assert (decided.holder, decided.decision and decided.decision.verdict) == (second.gates.replica, Verdict.FAIL)
+        await asyncio.sleep(60)
+        assert gate.id in first.gates._supervisor
+        cut_off = False
+        await asyncio.sleep(10)
+        assert gate.id not in first.gates._supervisor
+        assert not [after for before, after in first.steps if before.decision != after.decision]
+        events = await second.gates.gate_store.events(gate.id, after=0)
+        assert [event.kind for event in events if event.kind is EventKind.DECISION] == [EventKind.DECISION]
+        assert len(await second.gates.outbox.of_gate(gate.id)) == 1
+
+
+async def test_a_journal_that_is_away_for_long_costs_no_more_memory(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So many looks are kept; what comes after them is one report, and its time is given back."""
+    monkeypatch.setattr("healthd.journal.engines.BUSY_SECONDS", 0.05)
+    monkeypatch.setattr("healthd_gates.engine.backlog.MOST", 4)
+    Script.act = Counting(1000, 0.0)
+    async with replica(file) as running:
+        gate = await running.keeper.start(request(), caller="ci")
+        await running.keeper.wait(gate.id, 17)
+        asked = Script.asked
+        with locked_away(file, monkeypatch):
+            await asyncio.sleep(100)
+        assert Script.asked <= asked + 6
+        Script.act = Counting(47, 0.293, 117)
+        decided = await running.keeper.wait(gate.id, 120)
+        assert decided.decision is not None
+        assert decided.decision.verdict is Verdict.FAIL, decided.decision.sentence
+        kept = await running.gates.gate_store.evidence(gate.id, "gate")
+        assert sum(each.seconds > 10 for each in kept) == 1
+
+
+async def test_a_watch_is_not_over_before_what_it_saw_is_stored(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Harm that begins while the journal is away, at the end of the watch, is rolled back."""
+    monkeypatch.setattr("healthd.journal.engines.BUSY_SECONDS", 0.05)
+    async with replica(file, config(policy={"watch": "1m"})) as running:
+        gate = await running.keeper.start(request(), caller="ci")
+        passed = await running.keeper.wait(gate.id, 300)
+        assert passed.watch_until is not None
+        Script.act = healthy
+        await asyncio.sleep((passed.watch_until - passed.decision.at).total_seconds() - 12 if passed.decision else 0)
+        with locked_away(file, monkeypatch):
+            await asyncio.sleep(3)
+            Script.act = failing
+            await asyncio.sleep(30)
+        await asyncio.sleep(10)
+        ended = await running.keeper.get(gate.id)
+        assert ended.rollback is not None
+
+
+async def test_a_gate_of_pushes_waits_for_the_journal_that_takes_them(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No push is taken meanwhile, so that there is nothing to look at: silence of the journal's is none of the
+    candidate's."""
+    monkeypatch.setattr("healthd.journal.engines.BUSY_SECONDS", 0.05)
+    async with replica(file, config(service={"source": {"kind": "push"}})) as running:
+        gate = await running.keeper.start(request(), caller="ci")
+
+        async def push(number: int) -> None:
+            pushed = {"id": str(number), "candidate": {"requests": 1000, "errors": 0}}
+            await running.keeper.push(gate.id, PushedEvidence.model_validate(pushed), caller="lb")
+
+        for number in range(6):
+            await push(number)
+            await asyncio.sleep(5)
+        with locked_away(file, monkeypatch):
+            await asyncio.sleep(100)
+        assert await looks_so_far(running, gate) <= 9
+        for number in range(6, 60):
+            if (decided := await running.keeper.get(gate.id)).decision is not None:
+                break
+            await push(number)
+            await asyncio.sleep(5)
+        assert decided.decision is not None
+        assert decided.decision.verdict is Verdict.PASS, decided.decision.sentence
+
+
+async def test_a_daemon_that_stops_while_its_journal_is_away_judges_on_at_its_next_start(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The daemon stops while a write waits; the next start judges from what was stored."""
+    monkeypatch.setattr("healthd.journal.engines.BUSY_SECONDS", 0.05)
+    Script.act = Counting(47, 0.293)
+    quick = config(policy={"initial_delay": "5s", "observe": {"min": "30s", "max": "1m"}})
+    first = await start_replica(file, quick)
+    gate = await first.keeper.start(request(), caller="ci")
+    await first.keeper.wait(gate.id, 7)
+    with locked_away(file, monkeypatch):
+        await asyncio.sleep(12)
+        await first.stop()
+    await asyncio.sleep(50)
+    async with replica(file, quick) as second:
+        decided = await second.keeper.wait(gate.id, 120)
+        assert decided.decision is not None
+        assert decided.decision.verdict is Verdict.FAIL, decided.decision.sentence
 
 
 async def test_the_daemon_can_start_before_its_journal(tmp_path: Path) -> None:

@@ -1,0 +1,40 @@
+"""Rebuilds the judge of a gate, and the fold of its ramp, from the evidence that is stored."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from healthd_gates.domain.evidence import Evidence
+from healthd_gates.domain.gate import Gate
+from healthd_gates.engine import ramping
+from healthd_gates.engine.spec import GateSpec
+from healthd_gates.judge.judge import Judge
+from healthd_gates.store.gate_store import GateStore
+
+_REPLAYED_AT_ONCE = 16  # intervals, between which other gates get their turn
+
+
+async def restored(
+    gate: Gate, stage: str, spec: GateSpec, gate_store: GateStore, unstored: Sequence[Evidence] = ()
+) -> tuple[Judge, ramping.Widening | None]:
+    """Return the judge as it was after all stored evidence and what is not stored yet. The judge of a watch also gets
+    the evidence of its gate. Raises JournalError."""
+    rules = spec.watch_rules if stage == "watch" else spec.verdict_rules
+    history = await gate_store.evidence(gate.id, "history")
+    earlier = await gate_store.evidence(gate.id, "earlier")
+    bake = await gate_store.evidence(gate.id, "gate") if stage == "watch" else []
+    judge = Judge(rules, history, bake, earlier)
+    ramps = stage == "gate" and spec.policy.ramp is not None
+    widening = ramping.Widening(spec.policy, rules, history) if ramps else None
+    full_at = gate.ramp.full_at if ramps and gate.ramp is not None else None
+    stored = await gate_store.evidence(gate.id, stage)
+    for number, evidence in enumerate((*stored, *unstored), 1):
+        judge.take(evidence)
+        if widening is not None:
+            widening.take(evidence)
+        if full_at is not None and evidence.at <= full_at:
+            judge.end_within(spec.policy.observe.max)
+        if number % _REPLAYED_AT_ONCE == 0:
+            await asyncio.sleep(0)
+    return judge, widening
