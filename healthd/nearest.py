@@ -16,10 +16,10 @@ def nearest(word: str, known: Iterable[str], alike: float = _ALIKE) -> str | Non
     difference. None where none is `alike`."""
     plain = {_plain(each): each for each in known}
     written = _plain(word[:64])
-    longer = sorted((each for each in plain if each.startswith(written)), key=len)
-    if longer and len(written) >= _ABBREVIATION and alike <= _ALIKE:  # such as prom
-        return plain[longer[0]]
-    found = get_close_matches(written, plain, n=1, cutoff=alike)
+    found = get_close_matches(written, plain, n=1, cutoff=max(alike, ALMOST_THE_SAME))
+    if not found and len(written) >= _ABBREVIATION and alike <= _ALIKE:  # such as prom
+        found = sorted((each for each in plain if each.startswith(written)), key=len)
+    found = found or get_close_matches(written, plain, n=1, cutoff=alike)
     return plain[found[0]] if found else None
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from healthd.nearest import ALMOST_THE_SAME, nearest
 
-KINDS = ("access_log", "datadog", "probe", "prometheus", "postgresql", "push")
+KINDS = ("access_log", "datadog", "probe", "prometheus", "postgresql", "push", "push_series")
 
 
 @pytest.mark.parametrize(
@@ -17,6 +17,7 @@ KINDS = ("access_log", "datadog", "probe", "prometheus", "postgresql", "push")
         ("prob", "probe"),
         ("datadgo", "datadog"),
         ("mysql", None),
+        ("push-", "push"),
     ],
 )
 def test_what_is_meant(word: str, meant: str | None) -> None:
