@@ -60,14 +60,20 @@ class Disk:
     def __init__(self, config: DiskConfig, context: CheckContext) -> None:
         self._config, self._clock = config, context.clock
         self._was_writable = False
+        self._was_cut_off = False
 
     async def probe(self) -> Result:
         path = str(self._config.path)
-        if (waited := _waiting(path, self._clock)) >= self._config.timeout:  # a shorter wait is another check's
+        waited = _waiting(path, self._clock)
+        if waited >= self._config.timeout or (waited and self._was_cut_off):  # else another check's, and still short
             message = f"{path} has not answered for {waited:.0f} s: a dead network file system?"
             return Result.unhealthy(FailureKind.TIMEOUT, message)
+        self._was_cut_off = False
         try:
             look = await _look_from_thread(path, self._clock, try_to_write=self._config.writable is True)
+        except asyncio.CancelledError:
+            self._was_cut_off = True
+            raise
         except FileNotFoundError:
             return Result.unhealthy(FailureKind.MISCONFIGURED, f"{path} does not exist")
         return self._judge(look)

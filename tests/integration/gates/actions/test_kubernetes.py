@@ -216,15 +216,17 @@ async def test_a_deployment_that_cannot_be_rolled_back(
 
 
 def put_rollout(api: Api, strategy: str, *, promoted: bool) -> None:
-    """1.0 and then 2.0, which stands at its first step or has all of the traffic."""
+    """1.0 and then 2.0, which the controller has seen, and which stands at its first step or has all of the traffic."""
     strategies = {
         "canary": {"canary": {"steps": [{"setWeight": 50}, {"pause": {}}]}},
         "blueGreen": {"blueGreen": {"activeService": "api", "autoPromotionEnabled": False}},
     }
     put_revisions(api, "1.0", "2.0", path=ROLLOUT, revision=ROLLOUT_REVISION, strategy=strategies[strategy])
     stable = "h2" if promoted else "h1"
-    status = {"stableRS": stable, "currentPodHash": "h2", "blueGreen": {"activeSelector": stable}}
-    api.put(ROLLOUT, {**api.get(ROLLOUT), "status": status})
+    rollout = api.get(ROLLOUT)
+    seen = {"observedGeneration": str(rollout["metadata"]["generation"])}
+    status = {"stableRS": stable, "currentPodHash": "h2", "blueGreen": {"activeSelector": stable}, **seen}
+    api.put(ROLLOUT, {**rollout, "status": status})
 
 
 @pytest.mark.parametrize("strategy", ["canary", "blueGreen"])
