@@ -47,6 +47,8 @@ def explained(error: ValidationError, tree: Any, file: str, model: type[BaseMode
             message = in_words(detail["type"], detail["msg"], detail.get("ctx", {}))
             if detail["type"] == "extra_forbidden":
                 message += meant(model, tree, where)
+            if detail["type"] == "literal_error":
+                message += _meant_value(tree, where, detail["ctx"]["expected"])
             key = ".".join(str(step) for step in where if step != "[key]")
             place = place_of(tree, where, file)
             yield Problem(place.file, place.line, key, message)
@@ -76,6 +78,18 @@ def meant(model: type[BaseModel], tree: Any, where: KeyPath) -> str:
     if alike is not None:
         return f"; did you mean {alike}?"
     return f"; there are: {', '.join(sorted(known))}" if 0 < len(known) <= _MOST_NAMES else ""
+
+
+def _meant_value(tree: Any, where: KeyPath, expected: str) -> str:
+    """Return a suggestion for a value that is none of a few words: `; did you mean operator?`. The value itself, which
+    may be a secret at the wrong key, is not shown."""
+    node = tree
+    for step in where:
+        if not has(node, step):
+            return ""
+        node = node[step]
+    alike = nearest(node, re.findall(r"'([^']+)'", expected)) if isinstance(node, str) else None
+    return f"; did you mean {alike}?" if alike is not None else ""
 
 
 _MOST_NAMES = 24

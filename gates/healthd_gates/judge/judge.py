@@ -71,7 +71,7 @@ class Judge:
             elapsed_seconds=self._elapsed,
             verdict=verdict,
             reason=reason,
-            sentence=explain.REASONS[reason] + self._stability.remark,
+            sentence=explain.REASONS[reason] + self._stability.remark + ("" if verdict else self._signs_of_harm),
             log_e_harm=self.log_e_harm,
             log_e_needed=self._frame.harm_needed,
             criteria=tuple(
@@ -174,6 +174,16 @@ class Judge:
             return None
         waits = doubt in _PASSING and not self._reached(self._maximum + self._rules.timing.patience)
         return (Verdict.INCONCLUSIVE if self._over and not waits else None), doubt
+
+    @property
+    def _signs_of_harm(self) -> str:
+        """The criteria that suspect harm, for whom looks while the gate waits for a proof or for something else."""
+        suspecting = [
+            rule.name
+            for rule, criterion in zip(self._rules.criteria, self._criteria, strict=True)
+            if criterion.critical and criterion.log_e_harm is not None and criterion.log_e_harm >= END_SUSPICION
+        ]
+        return f" There are signs of harm: {', '.join(suspecting)}." if suspecting else ""
 
     @property
     def _misses_baseline(self) -> bool:

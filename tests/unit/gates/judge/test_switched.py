@@ -70,3 +70,12 @@ def test_what_has_started_fails_as_before() -> None:
     for ok in (False, False, True, False, False, False):
         standing = judge.step(Evidence(MIDNIGHT, 60.0, Counts(10, 0), observations=(Observation("smoke", ok),)))
     assert (standing.verdict, standing.reason) == (Verdict.FAIL, Reason.OBSERVATION_FAILED)
+
+
+def test_signs_of_harm_are_told_beside_what_a_gate_waits_for() -> None:
+    """Errors that do not yet prove harm stand beside the switch that did not happen, which alone would mislead."""
+    judge = Judge(Rules((ErrorRate(limit=0.05),), timing=Timing(interval=5, initial_delay=0), whole=True))
+    told = [judge.step(Evidence(MIDNIGHT, 5.0, Counts(20, 3), Counts(200, 2))) for _ in range(12)]
+    waiting = [standing.sentence for standing in told if standing.reason is Reason.NOT_SWITCHED]
+    first = "The baseline still has most of the requests: the traffic was not switched to the candidate."
+    assert waiting[-1] == f"{first} There are signs of harm: error_rate."
