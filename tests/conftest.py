@@ -12,6 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
+
+settings.load_profile("ci")  # how long an example takes is the machine's matter, here as there
 
 # jsonschema imports it for the formats of IRIs, which no schema here has: it parses 39 grammars, in every worker.
 sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]

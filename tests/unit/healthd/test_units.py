@@ -29,7 +29,7 @@ def test_durations_that_are_none(written: object) -> None:
         DURATION.validate_python(written)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.integers(1, 10**9))
 def test_durations_there_and_back(milliseconds: int) -> None:
     """What is shown means what was meant."""

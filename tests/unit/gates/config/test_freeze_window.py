@@ -148,7 +148,7 @@ _NAMES = ("minute", "hour", "day", "month", "day_of_week")
     ),
     minutes=st.sampled_from([1, 20, 60, 90, 1440]),
 )
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 def test_a_window_is_what_every_minute_says(fields: tuple[str, ...], zone: str, moment: datetime, minutes: int) -> None:
     """In any zone, around the changes of its clocks. A start in the hour that a clock skips may count when it skips."""
     window = Freeze.model_validate({"cron": " ".join(fields), "for": f"{minutes}m", "timezone": zone, "reason": "x"})

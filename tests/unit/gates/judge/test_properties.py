@@ -18,7 +18,7 @@ from healthd_gates.judge.rules import Rule, Rules, Timing
 from tests.unit.gates.judge.evidence import EDGES, START, interval
 from tests.unit.gates.judge.rules import BY_ERRORS
 
-QUICK = settings(max_examples=40, deadline=None)
+QUICK = settings(max_examples=40)
 TIMING = Timing(initial_delay=10, minimum=30, maximum=100)
 CRITERIA: tuple[Rule, ...] = (
     ErrorRate(compare=Compare()),

@@ -19,7 +19,7 @@ from tests.unit.gates.judge.test_validity import ROUNDING, log_counts, odds
 
 TIMING = Timing(interval=5.0, initial_delay=0.0, minimum=30.0, maximum=600.0)
 RISK = 0.05
-QUICK = settings(max_examples=100, deadline=None)
+QUICK = settings(max_examples=100)
 fractions = st.floats(0, 1)
 allowances = st.builds(Allowance, fractions, st.floats(0, 1e6), st.floats(0, 1e6), st.floats(1, 600))
 paces = st.one_of(

@@ -97,7 +97,7 @@ def test_values(value: str) -> None:
     assert not is_placeholder(value)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.text(alphabet="0123456789abcdef", min_size=32, max_size=64).filter(lambda text: len(set(text)) > 4))
 def test_random_keys_are_values(key: str) -> None:
     """A generated key is never mistaken for a placeholder."""

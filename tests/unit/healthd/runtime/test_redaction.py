@@ -83,7 +83,7 @@ def leaks(text: str, secret: str) -> bool:
     return any(form in text for form in forms)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(passwords)
 def test_every_form_of_a_secret(secret: str) -> None:
     """As it is, quoted for a URL, escaped in a repr or in JSON, as bytes and in base64."""
@@ -103,7 +103,7 @@ def test_every_form_of_a_secret(secret: str) -> None:
     assert encoded.rstrip("=") not in redact(f"Basic {encoded}")
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(passwords, st.sampled_from(["postgresql", "redis", "mongodb+srv", "https"]), st.booleans())
 def test_the_password_of_a_uri_alone(secret: str, scheme: str, quoted: bool) -> None:
     """A driver that tells only the password, decoded or not, tells nothing."""
