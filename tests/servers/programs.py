@@ -67,6 +67,7 @@ PROGRAMS = (
     Program("npm", "npm"),
     Program("pm2", "", (f"{sys.prefix}/pm2/node_modules/.bin",)),
     Program("kubectl", ""),
+    Program("traefik", ""),
     Program("docker-compose", ""),
     Program("shellcheck", ""),
 )

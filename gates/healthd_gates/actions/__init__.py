@@ -11,6 +11,7 @@ KINDS: dict[str, str] = {
     "command": "healthd_gates.actions.command:Command",
     "haproxy": "healthd_gates.actions.haproxy:HAProxy",
     "kubernetes": "healthd_gates.actions.kubernetes.action:Kubernetes",
+    "traefik": "healthd_gates.actions.traefik:Traefik",
     "webhook": "healthd_gates.actions.webhook:Webhook",
 }
 

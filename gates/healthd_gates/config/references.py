@@ -55,8 +55,8 @@ def _orders_what_there_is(model: Ordering, info: ValidationInfo) -> Ordering:
         if name in actions and not actions[name].sets_weight:
             raise ValueError(
                 f"on_ramp names {name!r}, a {actions[name].kind} that cannot give the candidate a part of the traffic: "
-                "take aws_elbv2, haproxy, kubernetes with a route or an ingress, a command with $weight among its "
-                "words, or a webhook"
+                "take aws_elbv2, haproxy, traefik, kubernetes with a route or an ingress, a command with $weight "
+                "among its words, or a webhook"
             )
         targets: dict[str, Any] = getattr(model, "targets", {})
         for target in actions[name].named_targets if name in actions and targets else ():
