@@ -13,7 +13,7 @@ from bench.table import Row
 from healthd.runtime.clock import SystemClock
 from healthd_gates.sources import build_source
 from healthd_gates.sources.access_log.config import AccessLogConfig
-from healthd_gates.sources.contract import Arm, Arms, SourceContext
+from healthd_gates.sources.contract import Arm, Arms, Series, SourceContext
 
 LINES, ROUNDS = 20_000, 20
 MOST_CORES, MOST_GROWTH = 0.5, 16e6
@@ -50,13 +50,27 @@ def lines(*, as_json: bool) -> str:
     return "\n".join(written) + "\n"
 
 
-async def follow(form: str, text: str, folder: Path) -> tuple[float, float, float]:
+_ROUTES = (
+    "/api/v1/products/1.*",
+    "/api/v1/products/[2-5]+",
+    "/api/(v1|v2)/products/\\\\d+7",
+    "/login|/logout",
+    "/cart/.*",
+)
+SERIES = tuple(
+    Series(f"route-{number}", "counts", {"of": f'{{path=~"{route}"}}', "bad": f'{{path=~"{route}",status=~"5.."}}'})
+    for number, route in enumerate(_ROUTES)
+)
+"""Of five criteria, each with a pattern of paths; no two paths of the log are the same."""
+
+
+async def follow(form: str, text: str, folder: Path, series: tuple[Series, ...] = ()) -> tuple[float, float, float]:
     """Processor seconds of a round of ours and of the plain loop, and the bytes by which memory grew."""
     log = folder / "access.log"
     log.write_text("")
     config = AccessLogConfig.model_validate({"kind": "access_log", "file": str(log), "format": form})
     arms = Arms("shop", Arm("2", urls=("http://10.0.1.10:3000",)), Arm("1", urls=("http://10.0.1.11:3000",)))
-    source = build_source(config, arms, SourceContext(SystemClock(), str))
+    source = build_source(config, arms, SourceContext(SystemClock(), str, series=series))
     cursor = (await source.observe(None)).cursor
     seen, ours, plain, before = 0.0, 0.0, 0.0, 0
     for number in range(ROUNDS):
@@ -83,9 +97,14 @@ async def follow(form: str, text: str, folder: Path) -> tuple[float, float, floa
 
 async def measure() -> list[Row]:
     rows = []
-    for name, form, as_json in (("log_format", FORMAT, False), ("nginx_json", "nginx_json", True)):
+    for name, form, as_json, series in (
+        ("log_format", FORMAT, False, ()),
+        ("nginx_json", "nginx_json", True, ()),
+        ("log_format and five criteria", FORMAT, False, SERIES),
+        ("nginx_json and five criteria", "nginx_json", True, SERIES),
+    ):
         with tempfile.TemporaryDirectory() as folder:
-            ours, plain, growth = await follow(form, lines(as_json=as_json), Path(folder))
+            ours, plain, growth = await follow(form, lines(as_json=as_json), Path(folder), series)
         what = f"access log, {name}: {LINES} lines a second"
         rows += [
             Row(f"{what}: processor", f"{ours:.3f} cores", f"{MOST_CORES} cores", ours / MOST_CORES, "< 1"),

@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 from healthd.runtime.redaction import Redactor, secrets_of
 from healthd_gates.domain.evidence import Counts, Evidence, Histogram
 from healthd_gates.sources import AnySource, build_source
-from healthd_gates.sources.contract import Arm, Arms, Cursor, Look, PushLog, Source, SourceConfig, SourceContext
+from healthd_gates.sources.contract import Arm, Arms, Cursor, Look, PushLog, Series, Source, SourceConfig, SourceContext
 from healthd_gates.sources.otlp.receiver import Receiver
 
 _config: TypeAdapter[SourceConfig] = TypeAdapter(AnySource)
@@ -111,10 +111,11 @@ def desk(
     pushes: PushLog | None = None,
     by: str | None = None,
     telemetry: Receiver | None = None,
+    series: tuple[Series, ...] = (),
 ) -> Desk:
     """A gate with a source from its configuration, as a file would give it."""
     clock = clock or WallClock()
     model = _config.validate_python(config)
-    context = SourceContext(clock, Redactor(secrets_of(model)), edges, pushes, by=by, telemetry=telemetry)
+    context = SourceContext(clock, Redactor(secrets_of(model)), edges, pushes, series, by, telemetry)
     arms = Arms("shop", candidate or Arm("2"), baseline)
     return Desk(build_source(model, arms, context), clock)

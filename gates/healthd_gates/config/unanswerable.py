@@ -73,6 +73,11 @@ def _problem(criterion: CriterionConfig, source: SourceConfig) -> str | None:
     except ValueError as error:
         can = () if _has_series(type(source)) else _kinds_with_series()
         return f"{error}; {', '.join(can[:-1])} and {can[-1]} have" if can else str(error)
+    if series.by_instance and not source.counts_instances:
+        return (
+            f"per: instance needs the number of instances, which a source of kind {source.kind} does not know: take "
+            "per: second or per: request, or a source of kind prometheus, scrape or push"
+        )
     if criterion.compares_with is Against.CONCURRENT and not source.tells_series_apart(series):
         parts = " and ".join(series.parts)
         return (

@@ -58,7 +58,8 @@ class Rate(Shared):
     @property
     def series(self) -> Series:
         parts = {"events": self.events, "requests": self.requests, "up": self.up}
-        return Series(self.name, "events", {part: text for part, text in parts.items() if text is not None})
+        there = {part: text for part, text in parts.items() if text is not None}
+        return Series(self.name, "events", there, by_instance=self.per == "instance")
 
     @property
     def ratio(self) -> float | None:

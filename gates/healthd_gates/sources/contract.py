@@ -38,12 +38,14 @@ class Series:
 
     The source puts their numbers into `Evidence.streams` under `stream`. `shape` says as what: `counts` (Counts of
     `of`, and of `bad` or `good` as its errors), `events` (Events of `events`, and of `requests` if it names them; `up`
-    shows that nothing happened) or `values` (Values of `value`). `parts` has the text of each.
+    shows that nothing happened) or `values` (Values of `value`). `parts` has the text of each. `by_instance` is true if
+    the number of instances is needed too.
     """
 
     stream: str
     shape: Literal["counts", "events", "values"]
     parts: Mapping[str, str]
+    by_instance: bool = False
 
 
 class SourceConfig(Model):
@@ -82,6 +84,11 @@ class SourceConfig(Model):
     def measures_sums(self) -> bool:
         """True if its latencies come with their sum, from which a mean is computed."""
         return True
+
+    @property
+    def counts_instances(self) -> bool:
+        """True if it knows of how many instances the series of criteria are."""
+        return False
 
     @property
     def counts_by_place(self) -> bool:

@@ -66,6 +66,10 @@ class HttpSourceConfig(NumbersConfig, HttpConfig):
         """True if each address of a target is asked."""
         return self.url.startswith("/")
 
+    @property
+    def counts_instances(self) -> bool:
+        return self.is_of_targets
+
     def check_text(self, text: str) -> None:
         if not text.strip() or "" in steps_of(text):
             raise ValueError(f"{text!r} is no path: write queue.depth, items.0.n or /queue/depth")

@@ -132,6 +132,10 @@ class PrometheusConfig(HttpConfig):
     def check_split(self, label: str) -> None:
         check_split(label, self.requests, self.errors)
 
+    @property
+    def counts_instances(self) -> bool:
+        return True
+
     def check_series(self, series: Series) -> None:
         prometheus_series.check(series)
 

@@ -47,6 +47,10 @@ class PushConfig(SourceConfig):
     def reads_journal(self) -> bool:
         return True
 
+    @property
+    def counts_instances(self) -> bool:
+        return True
+
     def check_series(self, series: Series) -> None:
         push_series.check(series)
 

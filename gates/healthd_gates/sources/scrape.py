@@ -90,6 +90,10 @@ class ScrapeConfig(HttpConfig):
     def measures_latency(self) -> bool:
         return self.latency is not None
 
+    @property
+    def counts_instances(self) -> bool:
+        return True
+
     def check_series(self, series: Series) -> None:
         check_texts(series)
 

@@ -17,13 +17,17 @@ from healthd.units import Duration
 from healthd.wording import shape
 from healthd_gates.sources.access_log.formats import ADDRESSES, FORMATS, Format, format_of, pattern_format
 from healthd_gates.sources.access_log.routes import PATH
-from healthd_gates.sources.contract import Arm, ArmError, Arms, SourceConfig
+from healthd_gates.sources.access_log.series import check as check_series
+from healthd_gates.sources.access_log.tally import CLIENT_CLOSED
+from healthd_gates.sources.contract import Arm, ArmError, Arms, Series, SourceConfig
 from healthd_gates.sources.selectors import filled
 
 _EDGES = tuple(0.001 * 1.25**step for step in range(51))  # 1 ms to 70 s, finer than any ratio that is judged
 _AGENTS = ("healthd/", "ELB-HealthChecker/", "kube-probe/", "GoogleHC/", "Prometheus/", "Blackbox")
 _PATHS = ("/health", "/health/*", "/healthz", "/livez", "/readyz", "/metrics")
-Role = Literal["status", "duration", "upstream", "upstream_status", "upstream_duration", "agent", "request", "time"]
+Role = Literal[
+    "status", "duration", "upstream", "upstream_status", "upstream_duration", "agent", "request", "method", "time"
+]
 _PER_SECOND = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
 
 
@@ -195,6 +199,16 @@ class AccessLogConfig(SourceConfig):
     @property
     def measures_latency(self) -> bool:
         return self.form.roles.duration is not None or self.form.roles.upstream_duration is not None
+
+    def counts(self, status: int) -> bool:
+        """True of a status whose requests count."""
+        return status != CLIENT_CLOSED or self.client_closed == "error"
+
+    def check_series(self, series: Series) -> None:
+        check_series(series, self.form, self.counts)
+
+    def tells_series_apart(self, series: Series) -> bool:
+        return self.key is not None
 
     def check_split(self, label: str) -> None:
         form = self.form

@@ -24,8 +24,9 @@ class Roles:
     """The fields that mean something to a gate; None where a format has none.
 
     `duration` is in 1 / `per_second` seconds. `upstream`, `upstream_status` and `upstream_duration` are the lists of
-    the servers that NGINX asked one after the other. `request` is a path, or a request line. `arms` is the field by
-    which the versions are told apart, unless the user names another one.
+    the servers that NGINX asked one after the other. `request` is a path, or a request line, which has the method too;
+    `method` is a field of its own. `arms` is the field by which the versions are told apart, unless the user names
+    another one.
     """
 
     status: str
@@ -36,6 +37,7 @@ class Roles:
     upstream_duration: str | None = None
     agent: str | None = None
     request: str | None = None
+    method: str | None = None
     time: str | None = None
     arms: str | None = None
 
@@ -79,6 +81,7 @@ _NGINX = Roles(
     upstream_duration="upstream_response_time",
     agent="http_user_agent",
     request="request",
+    method="request_method",
     time="time_local",
     arms="upstream_addr",
 )
@@ -133,7 +136,7 @@ def _text(value: Any) -> str:
 
 def _of_log_format(name: str, text: str) -> Format:
     there = variables(text)
-    optional = ("duration", "upstream", "upstream_status", "upstream_duration", "agent", "arms")
+    optional = ("duration", "upstream", "upstream_status", "upstream_duration", "agent", "method", "arms")
     found: dict[str, Any] = {role: it if (it := getattr(_NGINX, role)) in there else None for role in optional}
     roles = replace(
         _NGINX,
@@ -162,7 +165,14 @@ FORMATS: dict[str, Format] = {
     "caddy_json": Format(
         "caddy_json",
         parse_json,
-        Roles("status", "duration", agent="request.headers.User-Agent", request="request.uri", time="ts"),
+        Roles(
+            "status",
+            "duration",
+            agent="request.headers.User-Agent",
+            request="request.uri",
+            method="request.method",
+            time="ts",
+        ),
         None,
     ),
     "traefik_json": Format(
@@ -174,6 +184,7 @@ FORMATS: dict[str, Format] = {
             1e9,
             agent="request_User-Agent",
             request="RequestPath",
+            method="RequestMethod",
             time="StartUTC",
             arms="ServiceAddr",
         ),
@@ -225,6 +236,7 @@ def _json_of_log_format(text: str) -> Format:
         upstream_duration=keys.get("upstream_response_time"),
         agent=keys.get("http_user_agent"),
         request=next((keys[name] for name in _REQUESTS if name in keys), None),
+        method=keys.get("request_method"),
         time=next((keys[name] for name in _TIMES if name in keys), None),
         arms=keys.get("upstream_addr"),
     )
@@ -252,4 +264,6 @@ def pattern_format(pattern: str) -> Format:
 
 
 _SECONDS_A_LINE = 0.05
-_PATTERN_ROLES = ("status", "duration", "upstream", "upstream_status", "upstream_duration", "agent", "request", "time")
+_PATTERN_ROLES = (
+    *("status", "duration", "upstream", "upstream_status", "upstream_duration", "agent", "request", "method", "time"),
+)

@@ -8,9 +8,11 @@ from pathlib import Path
 
 from healthd.nearest import did_you_mean, nearest
 from healthd_gates.sources.access_log.config import AccessLogConfig
+from healthd_gates.sources.access_log.counting import Counting
 from healthd_gates.sources.access_log.formats import FORMATS, Fields, Format
-from healthd_gates.sources.access_log.routes import PATH
-from healthd_gates.sources.access_log.tally import OTHER, Counting, Tally
+from healthd_gates.sources.access_log.routes import PATH, path_of
+from healthd_gates.sources.access_log.series import LogSeries
+from healthd_gates.sources.access_log.tally import OTHER, Tally
 from healthd_gates.sources.access_log.template import fits_up_to
 from healthd_gates.sources.inspection import ArmInspection, Inspection
 
@@ -27,9 +29,10 @@ def inspect_lines(
     values: Mapping[str, Collection[str] | None],
     newest: float | None,
     by: str = "",
+    series: Sequence[LogSeries] = (),
 ) -> Inspection:
     """Return what the lines tell. `values` are those by which the lines of each arm are known; `newest` is how many
-    seconds ago the log was written to, and `by` the field that requests are split by."""
+    seconds ago the log was written to, `by` the field that requests are split by, `series` are those of criteria."""
     form = config.form
     tally = Tally(())
     parsed = [(line, form.parse(line)) for line in lines if line.strip()]
@@ -47,6 +50,11 @@ def inspect_lines(
         for name in config.only:
             refused += _missing(name, f"only.{name}", found, form)
         refused += _missing(by if by != PATH else None, "by", found, form)
+        for each in series:
+            for part, fields in each.fields(form).items():
+                group = refused if part in each.wholes else doubtful
+                for name in fields:
+                    group += _missing(name, f"criterion {each.stream}: {part}", found, form)
         if form.roles.duration is not None:
             doubtful += [
                 f"no latencies: {what}" for what in _missing(form.roles.duration, "fields.duration", found, form)
@@ -59,13 +67,32 @@ def inspect_lines(
     arms = {}
     for name, own in values.items():
         counted = sum(cell.requests for (key, _), cell in tally.cells.items() if own is None or key in own)
-        arms[name] = ArmInspection({"lines": counted}, newest)
+        parts = {f"{each.stream}.{part}": number for each in series for part, number in each.parts(tally, own).items()}
+        arms[name] = ArmInspection({"lines": counted}, newest, numbers=parts)
         if own is not None and not counted and tally.cells and not refused:
             seen = Counter({key: cell.requests for (key, _), cell in tally.cells.items() if key != OTHER})
             there = ", ".join(key[:60] for key, _ in seen.most_common(_SHOWN))
             wanted = ", ".join(sorted(own)[:_SHOWN])
             doubtful.append(f"{name}: no line has {wanted} as its {config.key}; there are: {there}")
+    if found and not refused:
+        doubtful += [told for each in series for told in _untaken(each, tally, found, form)]
     return Inspection(arms, tuple(refused), tuple(doubtful))
+
+
+def _untaken(series: LogSeries, tally: Tally, found: Sequence[Fields], form: Format) -> list[str]:
+    """Return which whole of a criterion no line is a part of, with the path that may be meant."""
+    taken, told = series.parts(tally, None), list[str]()
+    for part, selection in series.wholes.items():
+        if taken[part]:
+            continue
+        paths = [matcher.value for matcher in selection if matcher.label == PATH and matcher.operator == "="]
+        hint = ""
+        if paths and form.roles.request is not None:
+            read = form.get(form.roles.request)
+            seen = Counter(path_of(read(fields)) for fields in found)
+            hint = did_you_mean(paths[0], seen) if paths[0] not in seen and nearest(paths[0], seen) else ""
+        told.append(f"criterion {series.stream}: {part} takes none of the last {tally.lines} lines.{hint}")
+    return told
 
 
 def _misfit(parsed: Sequence[tuple[str, Fields | None]], tally: Tally, form: Format) -> str:

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from healthd_gates.sources.access_log.counting import Counting
 from healthd_gates.sources.access_log.formats import Format, Get
 from healthd_gates.sources.access_log.places import LogFile
 from healthd_gates.sources.access_log.rotated import rotated
-from healthd_gates.sources.access_log.tally import Counting, Question, Tally
+from healthd_gates.sources.access_log.tally import Question, Tally
 from healthd_gates.sources.access_log.times import epoch
 
 _MOST = 128 * 1024 * 1024

@@ -17,6 +17,16 @@ _IDENTIFIER = re.compile(
 )
 
 
+def path_of(request: str) -> str:
+    """Return the path of a request line, of an address, or of a path with a query."""
+    if not request.startswith("/"):
+        parts = request.split(" ", 2)
+        request = parts[1] if len(parts) > 1 else parts[0]
+        if "://" in request[:10]:
+            request = "/" + request.partition("://")[2].partition("/")[2]
+    return request.partition("?")[0]
+
+
 @lru_cache(maxsize=4096)
 def route_of(path: str) -> str:
     """Return the route of a path without its query."""

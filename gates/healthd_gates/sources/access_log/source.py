@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter as Tallied
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -12,27 +11,27 @@ from typing import ClassVar
 from healthd.checks.expectations import has_status
 from healthd.model import FailureKind
 from healthd.units import show_duration
-from healthd_gates.domain.evidence import Counts, Evidence, Histogram
+from healthd_gates.domain.evidence import Counts, Evidence, Histogram, Stream
 from healthd_gates.domain.strata import OTHER as STRATUM_OTHER
 from healthd_gates.domain.strata import Choice
 from healthd_gates.sources.access_log.addresses import Addresses
 from healthd_gates.sources.access_log.config import AccessLogConfig
+from healthd_gates.sources.access_log.counting import Counting
 from healthd_gates.sources.access_log.file_reader import Answer, Ask, FileReader, unavailable
 from healthd_gates.sources.access_log.heartbeat import Heart
 from healthd_gates.sources.access_log.hub import Membership, Reader
 from healthd_gates.sources.access_log.inspection import LENGTH, inspect_lines, nearest_file
+from healthd_gates.sources.access_log.notes import notes_of
 from healthd_gates.sources.access_log.past import Span, last_lines, past
+from healthd_gates.sources.access_log.series import LogSeries, selections_of
 from healthd_gates.sources.access_log.syslog_reader import SyslogReader
-from healthd_gates.sources.access_log.tally import CLIENT_CLOSED, OTHER, Counting, Question, Tally
+from healthd_gates.sources.access_log.tally import CLIENT_CLOSED, Question, Tally
 from healthd_gates.sources.access_log.worker import Worker
 from healthd_gates.sources.arm_look import ArmLook, Standpoint, combined
 from healthd_gates.sources.contract import Arms, Cursor, Look, SourceConfig, SourceContext, SourceUnavailable
 from healthd_gates.sources.inspection import Inspection
 
 _MISFITS = 0.1  # share of the lines; beyond it the others say too little
-_SHOWN = 5
-_LOST_OF_FILE = "the log was rotated, and a part that was not read is gone: lines are missing"
-_LOST_OF_SYSLOG = "messages came while healthd did not listen, or faster than they were read: lines are missing"
 _PAST = 25.0  # seconds to read the past in
 
 
@@ -46,6 +45,7 @@ class AccessLog:
         self._expected = {name: config.expected(name, arm) for name, arm in arms.named().items()}
         self._addresses = Addresses()
         only = tuple(sorted((name, frozenset(values)) for name, values in config.only.items()))
+        selections = selections_of(context.series)
         question = Question(
             config.key or "",
             only,
@@ -53,7 +53,9 @@ class AccessLog:
             config.ignore_paths,
             config.latency_of == "upstream",
             context.by or "",
+            selections,
         )
+        self._series = [LogSeries(series, selections, config.counts) for series in context.series]
         self._ask = Ask(question, config.form, tuple(sorted({*config.edges, *context.edges})))
         self._membership: Membership | None = None
         self._heart: Heart | None = None
@@ -76,10 +78,12 @@ class AccessLog:
             name: ArmLook(self._counts(answer.tally, values[name]) if told and counts else None, {}, silence=silence)
             for name, counts in ((name, self._is_told(name)) for name in self._expected)
         }
-        notes = self._notes(answer, values)
+        notes = notes_of(answer, values, self._config, self._addresses.unknown)
         arms["candidate"] = replace(arms["candidate"], gaps=answer.tally.misfits + answer.lost, notes=notes)
         look = combined(arms, now, Standpoint.from_json(since))
-        return replace(look, cursor={**look.cursor, "place": answer.position, "heard": heard})
+        streams = self._streams(answer.tally, values, gaps=arms["candidate"].gaps) if told else {}
+        counted = replace(look.evidence, streams=streams) if look.evidence is not None else None
+        return replace(look, evidence=counted, cursor={**look.cursor, "place": answer.position, "heard": heard})
 
     async def history(self, start: datetime, end: datetime, step: float) -> list[Evidence]:
         """Return the evidence of every `step` seconds from `start` on, oldest first; steps of which the log says
@@ -102,7 +106,8 @@ class AccessLog:
                 self._counts(tally, baseline) if baseline is not None else None,
             )
             end = start + timedelta(seconds=step * (place + 1))
-            found.append(Evidence(end, step, candidate, beside, gaps=tally.misfits))
+            streams = self._streams(tally, values, tally.misfits)
+            found.append(Evidence(end, step, candidate, beside, gaps=tally.misfits, streams=streams))
         return found
 
     async def inspect(self) -> Inspection:
@@ -115,7 +120,7 @@ class AccessLog:
         def look() -> Inspection:
             lines = last_lines(file, LENGTH)
             newest = max(0.0, self._clock.now().timestamp() - file.stat().st_mtime)
-            return inspect_lines(lines, self._config, counting, values, newest, self._ask.question.split)
+            return inspect_lines(lines, self._config, counting, values, newest, self._ask.question.split, self._series)
 
         try:
             return await Worker(str(file)).call(look, self._config.timeout)
@@ -167,6 +172,14 @@ class AccessLog:
         latency = Histogram(edges, tuple(map(float, buckets)), seconds) if measured else None
         return Counts(requests, errors, latency, self._strata(tally, values))
 
+    def _streams(self, tally: Tally, values: Mapping[str, Collection[str] | None], gaps: int) -> dict[str, Stream]:
+        arms = [name for name in values if self._is_told(name)]
+        found = {}
+        for each in self._series:
+            numbers = {name: each.numbers(tally, values[name]) for name in arms}
+            found[each.stream] = Stream(numbers["candidate"], numbers.get("baseline"), gaps)
+        return found
+
     def _strata(self, tally: Tally, values: Collection[str] | None) -> dict[str, tuple[float, float]]:
         found: dict[str, tuple[float, float]] = {}
         for (key, stratum), statuses in tally.strata.items():
@@ -201,46 +214,9 @@ class AccessLog:
             return SourceUnavailable(FailureKind.TIMEOUT, f"{text}; with `heartbeat` healthd knows if that is silence")
         return None
 
-    def _notes(self, answer: Answer, values: Mapping[str, Collection[str] | None]) -> tuple[str, ...]:
-        tally, notes = answer.tally, list[str]()
-        if tally.misfits:
-            notes.append(f"{tally.misfits} of {tally.lines} lines do not fit the format, and are not counted")
-        if answer.lost:
-            notes.append(_LOST_OF_FILE if self._config.file is not None else _LOST_OF_SYSLOG)
-        if answer.more:
-            notes.append("more was written than is read at once: the rest follows")
-        if self._addresses.unknown:
-            notes.append(f"{', '.join(self._addresses.unknown)} cannot be resolved")
-        if closed := _closed(tally, values) if self._config.client_closed == "ignored" else 0:
-            notes.append(f"{closed} requests whose client went away (499) are not counted: `client_closed` counts them")
-        if values.get("candidate") is not None:
-            others = _others(tally, values)
-            shown = ", ".join(f"{key} ({count})" for key, count in others.most_common(_SHOWN))
-            if shown:
-                notes.append(f"requests of neither version, by {self._config.key}: {shown}")
-        return tuple(notes)
-
 
 def _has_nothing_for_later(answer: Answer) -> bool:
     """True if lines that are of no use now would not be later either, or are more than one look can read: reading goes
     on behind them, where otherwise the next look would read them again."""
     tally = answer.tally
     return tally.misfits > _MISFITS * tally.lines and (answer.more or tally.misfits == tally.lines)
-
-
-def _closed(tally: Tally, values: Mapping[str, Collection[str] | None]) -> int:
-    arms = values.values()
-    return sum(
-        cell.requests
-        for (key, status), cell in tally.cells.items()
-        if status == CLIENT_CLOSED and any(own is None or key in own for own in arms)
-    )
-
-
-def _others(tally: Tally, values: Mapping[str, Collection[str] | None]) -> Tallied[str]:
-    found: Tallied[str] = Tallied()
-    known = {value for own in values.values() for value in own or ()}
-    for (key, _), cell in tally.cells.items():
-        if key not in known:
-            found["others" if key == OTHER else key[:60]] += cell.requests
-    return found

@@ -17,6 +17,7 @@ from typing import Any
 
 from healthd.checks.failures import describe
 from healthd.model import FailureKind
+from healthd_gates.sources.access_log.counting import Counting
 from healthd_gates.sources.access_log.file_reader import Answer, Ask, OpenQuestion
 from healthd_gates.sources.access_log.syslog_messages import line_of
 from healthd_gates.sources.access_log.syslog_sockets import Sockets
@@ -46,6 +47,7 @@ class SyslogReader:
         self._batches: deque[_Batch] = deque()
         self._first = 0  # the number of the oldest batch
         self._now = _Batch(time.time(), {})
+        self._counted: list[tuple[Counting, Tally]] = []
         self._sockets: Sockets | None = None
 
     def join(self, ask: Ask) -> None:
@@ -97,6 +99,7 @@ class SyslogReader:
         """End the present batch, and forget the oldest ones."""
         self._batches.append(self._now)
         self._now = _Batch(time.time(), {name: Tally(each.edges) for name, each in self._questions.items()})
+        self._counted = [(each.counting, self._now.tallies[name]) for name, each in self._questions.items()]
         cells = sum(tally.size for batch in self._batches for tally in batch.tallies.values())
         while len(self._batches) > _MOST_BATCHES or cells > _MOST_CELLS:
             cells -= sum(tally.size for tally in self._batches.popleft().tallies.values())
@@ -105,8 +108,8 @@ class SyslogReader:
     def _take(self, message: bytes) -> None:
         line = line_of(message)
         with self._lock:
-            for name, each in self._questions.items():
-                each.counting.add((line,), self._now.tallies[name])
+            for counting, tally in self._counted:
+                counting.add((line,), tally)
 
     def _drop(self, count: int) -> None:
         with self._lock:

@@ -32,7 +32,7 @@ def config(criterion: dict[str, Any], **service: Any) -> Config:
         (
             RATIO,
             {"source": PROBE},
-            "criterion checkouts: a source of kind probe has no series .*; cloudwatch_metrics, .* and sql have",
+            "criterion checkouts: a source of kind probe has no series .*; access_log, .* and sql have",
         ),
         ({**RATIO, "source": "shpo"}, {"sources": {"shop": PROMETHEUS}}, "names 'shpo'.*shop"),
         ({**RATIO, "of": "sum(a)"}, {"source": PROMETHEUS}, "criterion checkouts: of: .*is not a vector selector"),

@@ -3,10 +3,11 @@
 import re
 import threading
 import time
+from contextlib import suppress
 
 import pytest
 
-from healthd.runtime.patterns import PatternTooSlowError, checked_pattern, fits_whole, is_found
+from healthd.runtime.patterns import PatternTooSlowError, checked_pattern, fits_whole, is_found, whole_test
 
 PAGE = '{"a": "' + "x y z all bad " * 18_000 + '"}'
 
@@ -67,3 +68,53 @@ def test_whole_texts() -> None:
     """As a label's value in PromQL."""
     assert fits_whole("api|web", "api")
     assert not fits_whole("api|web", "api2")
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "/api/.*",
+        "401|5..",
+        "/a/[0-9]+",
+        "ab?",
+        "ab*",
+        "(a|b)c",
+        "/x{2}",
+        "(a|b)*c",
+        r"/\d+/\d+",
+        "^/a$",
+        "(?i)/API/.*",
+        "a.*b",
+        "",
+    ],
+)
+def test_a_test_for_many_texts_finds_what_the_pattern_does(pattern: str) -> None:
+    """Whatever it is shortened to."""
+    fits = whole_test(pattern, 1.0)
+    texts = [
+        "/api/",
+        "/api/x",
+        "/API/x",
+        "/api/\nx",
+        "401",
+        "500",
+        "5.",
+        "/a/17",
+        "/a/",
+        "a",
+        "ab",
+        "abb",
+        "ac",
+        "bc",
+        "c",
+    ]
+    texts += ["/xx", "/x", "aabc", "/1/2", "/a", "axb", ""]
+    assert [fits(text) for text in texts] == [fits_whole(pattern, text) for text in texts]
+
+
+@pytest.mark.parametrize(
+    "pattern", ["(a|a)*b", "(a*)*b", "a*a*a*a*a*a*b", "a?" * 40 + "a" * 40, "(a|aa)+b", r"(a+)\1+b"]
+)
+def test_a_test_for_many_texts_ends_in_time(pattern: str) -> None:
+    with suppress(PatternTooSlowError):
+        assert not whole_test(pattern, 0.02)("a" * 39 + "!")

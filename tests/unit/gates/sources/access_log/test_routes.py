@@ -15,20 +15,19 @@ from healthd_gates.domain.strata import MOST, OTHER
 from healthd_gates.sources.access_log.config import AccessLogConfig
 from healthd_gates.sources.access_log.routes import route_of
 from healthd_gates.sources.access_log.tally import _MOST_STRATA, Tally
-from healthd_gates.sources.contract import HistoricalSource
+from healthd_gates.sources.contract import Arm, HistoricalSource
 from healthd_gates.sources.inspection import InspectableSource
-from tests.fakes.sources import Desk, desk
-from tests.unit.gates.sources.access_log.test_source import BLUE, GREEN, START, Written, line
+from tests.fakes.sources import Desk
+from tests.unit.gates.sources.access_log.test_source import BLUE, START, Written, line
 
 
 class Split(Written):
     """A log, and gates that count it by route."""
 
-    def gate(self, edges: tuple[float, ...] = (0.5,), baseline: Any = BLUE, by: str = "path", **more: Any) -> Desk:
-        config = {"kind": "access_log", "file": str(self.path), "format": "nginx_json", "edges": ["100ms"], **more}
-        made = desk(config, self.clock, candidate=GREEN, baseline=baseline, edges=edges, by=by)
-        self.desks.append(made)
-        return made
+    def gate(
+        self, edges: tuple[float, ...] = (0.5,), baseline: Arm | None = BLUE, *, by: str | None = "path", **more: Any
+    ) -> Desk:
+        return super().gate(edges, baseline, by=by, **more)
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from healthd_gates.domain.evidence import Counts
 from healthd_gates.sources.access_log import file_reader
 from healthd_gates.sources.access_log.follower import Follower
 from healthd_gates.sources.access_log.hub import _readers
-from healthd_gates.sources.contract import Arm, ArmError, Arms, HistoricalSource, SourceUnavailable
+from healthd_gates.sources.contract import Arm, ArmError, Arms, HistoricalSource, Series, SourceUnavailable
 from healthd_gates.sources.inspection import InspectableSource, Inspection
 from tests.fakes.sources import Desk, HandClock, desk
 
@@ -58,9 +58,17 @@ class Written:
         with self.path.open("a", encoding="latin-1") as file:
             file.writelines(f"{each}\n" for each in lines)
 
-    def gate(self, edges: tuple[float, ...] = (0.5,), baseline: Arm | None = BLUE, **more: Any) -> Desk:
+    def gate(
+        self,
+        edges: tuple[float, ...] = (0.5,),
+        baseline: Arm | None = BLUE,
+        *,
+        series: tuple[Series, ...] = (),
+        by: str | None = None,
+        **more: Any,
+    ) -> Desk:
         config = {"kind": "access_log", "file": str(self.path), "format": "nginx_json", "edges": ["100ms"], **more}
-        made = desk(config, self.clock, candidate=GREEN, baseline=baseline, edges=edges)
+        made = desk(config, self.clock, candidate=GREEN, baseline=baseline, edges=edges, series=series, by=by)
         self.desks.append(made)
         return made
 
