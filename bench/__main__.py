@@ -9,13 +9,14 @@ import asyncio
 import sys
 from collections.abc import Awaitable, Callable
 
-from bench import access_log, many, probes, ready, start
+from bench import access_log, many, probes, ready, spread, start
 from bench.table import Row, show
 
 _ALL: dict[str, Callable[[], Awaitable[list[Row]]]] = {
     "ready": ready.measure,
     "probes": probes.measure,
     "many": many.measure,
+    "spread": spread.measure,
     "start": start.measure,
     "access_log": access_log.measure,
 }

@@ -158,6 +158,10 @@ class Metrics:
             registry=self.registry,
         ).set_function(count)
 
+    def watch_spread(self, runs: Callable[[], Mapping[str, int]]) -> None:
+        """Export at each scrape the number of checks that replicas run for each other, by who runs them."""
+        self.registry.register(_SpreadChecks(runs))
+
     def watch_heartbeats(self, unsaved: Callable[[], float]) -> None:
         """Export at each scrape the number of reports of jobs that the journal does not have yet."""
         Gauge(
@@ -192,6 +196,23 @@ class _AddedWindows(Collector):
         )
         for kind, number in self._in_force().items():
             metric.add_metric([kind], number)
+        yield metric
+
+
+class _SpreadChecks(Collector):
+    """Number of spread checks by who runs them."""
+
+    def __init__(self, runs: Callable[[], Mapping[str, int]]) -> None:
+        self._runs = runs
+
+    def collect(self) -> Iterator[Metric]:
+        metric = GaugeMetricFamily(
+            "healthd_spread_checks",
+            "Checks that replicas run for each other, by who runs them now: here (this replica), elsewhere.",
+            labels=["runs"],
+        )
+        for where, number in self._runs().items():
+            metric.add_metric([where], number)
         yield metric
 
 

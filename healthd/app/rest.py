@@ -14,15 +14,18 @@ from aiohttp import web
 from healthd.app.health import Health
 from healthd.journal import tables as journal_tables
 from healthd.journal.database import Database, JournalError
+from healthd.journal.findings import FindingStore
 from healthd.journal.heartbeats import HeartbeatStore
 from healthd.journal.journal import Journal
+from healthd.journal.leases import Identity
 from healthd.journal.past import Past
 from healthd.journal.windows import WindowStore
 from healthd.model import Probe, Transition
 from healthd.monitoring.heartbeats import Heartbeats
+from healthd.monitoring.spread import Spread
 from healthd.monitoring.windows import Windows
 from healthd.notify.notifications import Notifications
-from healthd.notify.replica_store import Identity, ReplicaStore
+from healthd.notify.replica_store import ReplicaStore
 from healthd.notify.replicas import Replicas
 from healthd.notify.told import Memory
 from healthd.notify.told_store import JournalStore
@@ -82,6 +85,15 @@ class Rest:
         identity = Identity(
             uuid.uuid4().hex, f"{host} {in_force.now.http.listen}", host, lambda: in_force.now.environment
         )
+        self.spread = Spread(
+            health.suite,
+            board,
+            FindingStore(self.database, identity),
+            clock,
+            identity,
+            lambda: in_force.now.spread_checks,
+        )
+        self.spread.changed = self.page.history.changed
         memory = Memory(JournalStore(self.database, clock, identity.id))
         self.notifications = Notifications(
             in_force.now,
@@ -92,6 +104,7 @@ class Rest:
             memory=memory,
             replicas=Replicas(host, memory, clock, ReplicaStore(self.database, identity)),
         )
+        health.metrics.watch_spread(lambda: self.spread.runs)
         health.metrics.watch_heartbeats(lambda: self.heartbeats.unsaved)
         health.metrics.watch_windows(
             lambda: Counter(window.kind for window in self.windows.all()), lambda: self.windows.unsaved
@@ -105,6 +118,7 @@ class Rest:
             "notifications": self.notifications.run,
             "windows": self.windows.run,
             "heartbeats": self.heartbeats.run,
+            "spread": self.spread.run,
         }
 
     def routes(self) -> list[web.AbstractRouteDef]:
@@ -130,6 +144,7 @@ class Rest:
         """Apply the configuration in force, once its checks run."""
         self.page.arrange()
         self.heartbeats.look()
+        self.spread.arrange()
         self.notifications.reconfigure(settings)
 
     async def close(self, close_gates: Callable[[], Awaitable[None]] | None) -> None:
@@ -143,6 +158,7 @@ class Rest:
         if close_gates is not None:
             await close_gates()
         try:
+            await self.spread.leave()
             await self.journal.flush()
             await self.heartbeats.flush()
         finally:

@@ -16,6 +16,9 @@ from healthd.model import Result
 from healthd.runtime.clock import Clock
 from healthd.units import Duration, Names
 
+SHORTEST_SPREAD = 5.0
+"""Shortest interval of a check that is spread: replicas hear of each other's results within as many seconds."""
+
 
 class Scope(StrEnum):
     """Scope of a failure: this host alone, or every replica at once."""
@@ -81,6 +84,10 @@ class CheckConfig(BaseModel):
     replicas: Agreement = Agreement.ANY
     """Number of the replicas sharing the journal that must see a failure before it is notified: `any` (one), `most`
     (more than half) or `all`. Status and readiness of each replica remain its own."""
+    spread: int | None = Field(None, ge=1)
+    """Number of the replicas sharing the journal that run the check; the others show what those found. By default all
+    run it, and always where it decides about readiness, is in scope `local`, a heartbeat, or runs more often than every
+    5 s."""
     runbook_url: str | None = None
     """Link to instructions for the person on call."""
     labels: Labels = Field({}, max_length=MOST_LABELS)
@@ -102,6 +109,11 @@ class CheckConfig(BaseModel):
     def notes(self) -> tuple[str, ...]:
         """Notes on options that are valid but deserve attention. None contains a secret."""
         return ()
+
+    @property
+    def may_be_spread(self) -> bool:
+        """True if replicas may run the check for each other."""
+        return self.spread is not None and self.scope is Scope.SHARED and self.interval >= SHORTEST_SPREAD
 
     @property
     def recheck_interval(self) -> float:

@@ -22,6 +22,7 @@ from healthd.addresses.postgresql import read_postgresql
 from healthd.checks import CHECKS
 from healthd.checks.contract import CheckConfig, Level
 from healthd.checks.database import checked_uri
+from healthd.checks.heartbeat import HeartbeatConfig
 from healthd.checks.misconfigured import MisconfiguredConfig
 from healthd.checks.parsing import read_check
 from healthd.config.auth import Auth
@@ -93,6 +94,8 @@ class Defaults(Model):
     """Number of successes in a row that make a check healthy again."""
     fast_interval: Duration | None = None
     """Time between probes while a status is about to change; a third of the interval by default."""
+    spread: int | None = Field(None, ge=1)
+    """Number of the replicas sharing the journal that run a check, rather than all."""
     labels: dict[str, Any] = {}
     """Labels of all checks and services; in an included file, of those of that file."""
     values: dict[str, Any] = {}
@@ -117,6 +120,10 @@ class Group(Model):
     """Effect of an unhealthy dependency that all replicas share: 503, or 200 with status `degraded`."""
 
 
+_NONE_IS_SPREAD = (
+    "no check is spread: each is critical, in a group that decides about readiness, of scope local, a heartbeat, or "
+    "has an interval under 5s, and every replica runs such a check itself"
+)
 _OWN_GROUPS = ("ready", "live", "startup", "preflight")
 Covering = TypeVar("Covering", Maintenance, Silence)
 NamesChecks = TypeVar("NamesChecks", Group, Maintenance, Silence)
@@ -230,6 +237,17 @@ class Settings(Model):
         }
 
     @property
+    def spread_checks(self) -> dict[str, CheckConfig]:
+        """Checks that replicas run for each other: never those that decide whether traffic is sent here."""
+        deciding = {name for group in _OWN_GROUPS for name in self.active_groups[group].checks}
+        return {
+            name: check
+            for name, check in self.active_checks.items()
+            if check.may_be_spread and not check.critical and name not in deciding
+            if not isinstance(check, HeartbeatConfig | MisconfiguredConfig)
+        }
+
+    @property
     def active_groups(self) -> dict[str, Group]:
         """Groups with an endpoint, with the defaults of the daemon's own groups where the file does not set them."""
         critical = tuple(name for name, check in self.active_checks.items() if check.critical)
@@ -245,6 +263,9 @@ class Settings(Model):
         """Notes on options that are valid but deserve attention, each with its key. None contains a secret."""
         told = [f"checks.{name}: {note}" for name, check in self.active_checks.items() for note in check.notes]
         told += [f"journal: {note}" for note in notes_of(self.journal_url)]
+        wanted = [name for name, check in self.active_checks.items() if check.spread is not None]
+        if wanted and not self.spread_checks:
+            told.append(f"checks.{wanted[0]}.spread: {_NONE_IS_SPREAD}")
         now = datetime.now(UTC)
         told += [
             f"auth.tokens: {token.name} is refused since {stamp(token.expires)}: make another, or take it out"

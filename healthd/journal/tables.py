@@ -1,5 +1,5 @@
-"""Tables of the daemon: transitions, audit of changes, notifications that were sent and by whom, windows, and
-heartbeats."""
+"""Tables of the daemon: transitions, audit of changes, notifications that were sent and by whom, windows, heartbeats,
+and the checks that replicas run for each other."""
 
 from __future__ import annotations
 
@@ -88,4 +88,30 @@ heartbeats = sa.Table(
     sa.Column("changed", Moment, nullable=False, index=True),
 )
 
-BRANCH = Branch(Path(__file__).with_name("migrations"), "healthd_journal_version", head="0005", oldest="0002")
+# The replicas that run checks for each other: those that each can run, and how old its last result of each is.
+runners = sa.Table(
+    "healthd_runners",
+    metadata,
+    sa.Column("id", Text, primary_key=True),
+    sa.Column("address", Text, nullable=False),
+    sa.Column("host", Text, nullable=False),
+    sa.Column("environment", Text, nullable=False),
+    sa.Column("expires_at", Moment, nullable=False),
+    sa.Column("written_at", Moment, nullable=False),
+    sa.Column("offers_mark", Text, nullable=False),
+    sa.Column("offers", Text, nullable=False),
+    sa.Column("ages", Text, nullable=False),
+)
+
+# What each of them found. `number` grows with every write of a runner.
+findings = sa.Table(
+    "healthd_findings",
+    metadata,
+    sa.Column("runner", Text, primary_key=True),
+    sa.Column("check_name", Text, primary_key=True),
+    sa.Column("number", sa.BigInteger, nullable=False),
+    sa.Column("finding", Text, nullable=False),
+    sa.Index("healthd_findings_number", "runner", "number"),
+)
+
+BRANCH = Branch(Path(__file__).with_name("migrations"), "healthd_journal_version", head="0006", oldest="0002")

@@ -24,7 +24,8 @@ class CheckState:
     `status` has passed rise and fall, and is unknown once the last probe is too old. `since` is the time of the change
     to that status; `good_until` (steady seconds) is when the last probe stops being valid. `covers` are the windows
     that cover it now. `up_since` is the time of the last change from down to up; `held_by` names the check, down or
-    about to be, for which its notices are held back.
+    about to be, for which its notices are held back. `replica` names the one that ran a check which replicas run for
+    each other; `elsewhere` says that it was another one than this.
     """
 
     name: str
@@ -37,6 +38,8 @@ class CheckState:
     covers: tuple[Cover, ...] = ()
     up_since: datetime | None = None
     held_by: str | None = None
+    replica: str | None = None
+    elsewhere: bool = False
 
     @property
     def maintenance(self) -> str | None:
@@ -104,10 +107,11 @@ class Board:
         self._added = tuple(windows)
         self._sort_windows()
 
-    def put(self, state: CheckState) -> None:
-        """Store a new state; it is dropped if the check was removed meanwhile."""
-        if state.name in self._states and self._states[state.name].config is state.config:
-            self._states[state.name] = state
+    def put(self, *states: CheckState) -> None:
+        """Store new states; that of a check which was removed meanwhile is dropped."""
+        known = [it for it in states if it.name in self._states and self._states[it.name].config is it.config]
+        self._states.update((state.name, state) for state in known)
+        if known:
             self._note_change()
 
     def depending_on(self, name: str) -> tuple[str, ...]:
@@ -118,6 +122,10 @@ class Board:
         """Become not ready, whatever the status of the checks."""
         self.draining = True
         self.version += 1
+
+    def stored(self, name: str) -> CheckState | None:
+        """Return the state of a check as it was put, however old; None for an unknown one."""
+        return self._states.get(name)
 
     def __contains__(self, name: str) -> bool:
         return name in self._states

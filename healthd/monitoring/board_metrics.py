@@ -8,7 +8,7 @@ from datetime import datetime
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from healthd.model import Status
+from healthd.model import Result, Status
 from healthd.monitoring.board import Board, CheckState
 
 _USAGE = {"inodeUsage": "inodes", "connectionsUsedPercent": "connections", "usedMemoryPercent": "memory"}
@@ -47,8 +47,8 @@ class BoardCollector(Collector):
             info.add_metric([state.name, config.kind, config.scope.value, *truths], 1)
             if state.probe is not None:
                 probed.add_metric([state.name], state.probe.at.timestamp())
-                if state.probe.result.latency is not None and not state.overdue:
-                    latency.add_metric([state.name], state.probe.result.latency)
+                if (result := _measured_now(state)) is not None and result.latency is not None:
+                    latency.add_metric([state.name], result.latency)
             if state.last_healthy is not None:
                 healthy.add_metric([state.name], state.last_healthy.timestamp())
         yield from (info, latency, probed, healthy, *_measured(states))
@@ -58,7 +58,7 @@ class BoardCollector(Collector):
             labels=["check", "name", "unit"],
         )
         for state in states:
-            for it in state.probe.result.measures if state.probe is not None and not state.overdue else ():
+            for it in result.measures if (result := _measured_now(state)) is not None else ():
                 value.add_metric([state.name, it.name, it.unit], it.value)
         yield value
         covered = GaugeMetricFamily(
@@ -100,6 +100,12 @@ def labels_metric(subject: str, labels: Mapping[str, Mapping[str, str]]) -> Metr
     return metric
 
 
+def _measured_now(state: CheckState) -> Result | None:
+    """Return a result whose numbers are those of this moment: the replica that runs a check exports them, and no
+    other."""
+    return None if state.probe is None or state.overdue or state.elsewhere else state.probe.result
+
+
 def _measured(states: tuple[CheckState, ...]) -> Iterator[Metric]:
     """Yield what checks measured that can run out: shares in use, and the expiry of certificates."""
     usage = GaugeMetricFamily(
@@ -116,9 +122,9 @@ def _measured(states: tuple[CheckState, ...]) -> Iterator[Metric]:
         labels=["check"],
     )
     for state in states:
-        if state.probe is None or state.overdue:
+        if (result := _measured_now(state)) is None:
             continue
-        observed = state.probe.result.observed
+        observed = result.observed
         for key, resource in (("usage", state.config.kind), *_USAGE.items()):
             if isinstance(percent := observed.get(key), int | float):
                 usage.add_metric([state.name, resource], percent / 100)

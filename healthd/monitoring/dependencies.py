@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 
 from healthd.checks.contract import CheckConfig
 from healthd.config.check_rules import ancestors
+from healthd.journal.leases import LOOK
 from healthd.model import Status
 
 if TYPE_CHECKING:
     from healthd.monitoring.board import CheckState
 
 _JITTER = 1.2  # intervals within which a check is probed again
+_SHARED = 2 * LOOK  # seconds in which what another replica found becomes known
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,6 @@ def _holds(parent: CheckState, child: CheckState, now: datetime) -> bool:
     if not parent.probe.result.status.is_up:
         return True
     if parent.probe.at < child.since:
-        soon = timedelta(seconds=parent.config.interval * _JITTER + parent.config.timeout)
-        return now - child.since < soon
+        soon = parent.config.interval * _JITTER + parent.config.timeout + (_SHARED if parent.elsewhere else 0.0)
+        return now - child.since < timedelta(seconds=soon)
     return parent.up_since is not None and (child.probe.at < parent.up_since or child.probe.result.status.is_up)

@@ -11,7 +11,7 @@ import structlog
 from healthd.checks.contract import Check, CheckConfig
 from healthd.checks.failures import classify, describe
 from healthd.model import FailureKind, Probe, Result, Status, Transition
-from healthd.monitoring.board import Board
+from healthd.monitoring.board import Board, CheckState
 from healthd.monitoring.debounce import Debounce
 from healthd.runtime.clock import Clock
 from healthd.runtime.deadline import DeadlineExceededError, with_deadline
@@ -30,6 +30,11 @@ class Listener:
 
     probed: Callable[[str, CheckConfig, Probe], None]
     changed: Callable[[Transition, CheckConfig], None]
+
+
+def quiet_after(result: Result) -> float:
+    """Return the seconds for which a dependency has asked not to be probed."""
+    return min(max(result.retry_after or 0.0, 0.0), LONGEST_QUIET)
 
 
 class RetiredError(LookupError):
@@ -61,6 +66,8 @@ class Monitor:
         self._last: Probe | None = None
         self._quiet_until, self._changes_at = float("-inf"), float("inf")
         self._was_late = self._retired = False
+        self.replica: str | None = None
+        """Name of this replica, where several run the check for each other."""
 
     def begin(self) -> asyncio.Task[Probe] | None:
         """Return the probe in progress, or start one; None while the dependency has asked for a pause. Raises
@@ -91,6 +98,11 @@ class Monitor:
         if self._flight is not None:
             self._flight.cancel()
 
+    def adopt(self, state: CheckState) -> CheckState:
+        """Go on from what another replica found, and return it as it is to be shown."""
+        self._debounce.status, self._debounce.streak = state.status, 0
+        return state
+
     async def close(self) -> None:
         self.retire()
         await self._drop_connections()
@@ -116,7 +128,7 @@ class Monitor:
         result = await self._look()
         end = self._clock.steady()
         self._last = probe = Probe(self._clock.now(), end - start, self._presentable(result))
-        self._quiet_until = end + min(max(result.retry_after or 0.0, 0.0), LONGEST_QUIET)
+        self._quiet_until = end + quiet_after(result)
         self._changes_at = end + result.changes_in if result.changes_in is not None else float("inf")
         if not self._retired:
             self._listener.probed(self.name, self.config, probe)
@@ -145,7 +157,7 @@ class Monitor:
 
     def _presentable(self, result: Result) -> Result:
         """Redact a result, and limit its size to fit an alert: a driver may quote a whole page in its message."""
-        message = self._redact(result.message)
+        message = self._redact(result.message).encode(errors="replace").decode()  # a path need not be UTF-8
         if len(message) > LONGEST_MESSAGE:
             message = message[:LONGEST_MESSAGE] + "…"
         measures = tuple(replace(each, name=self._redact(each.name)) for each in result.measures)
@@ -177,6 +189,8 @@ class Monitor:
                 covers=(),
                 up_since=probe.at if status.is_up and not before.status.is_up else before.up_since,
                 held_by=None,
+                replica=self.replica,
+                elsewhere=False,
             )
         )
         if changed:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
 
 from healthd.checks import find_kind
@@ -13,7 +13,7 @@ from healthd.checks.heartbeat_record import Records
 from healthd.checks.misconfigured import BrokenCheck, Misconfigured, MisconfiguredConfig
 from healthd.config.settings import Settings
 from healthd.model import Probe, Status, Transition
-from healthd.monitoring.board import Board
+from healthd.monitoring.board import Board, CheckState
 from healthd.monitoring.monitor import Listener, Monitor
 from healthd.monitoring.schedule import Schedule
 from healthd.runtime.clock import Clock
@@ -43,6 +43,9 @@ class Suite:
         self._monitors: dict[str, Monitor] = {}
         self._closed = False
         self._told: set[tuple[str, float]] = set()  # expired checks and times that were reported to the listener
+        self._shared: tuple[Collection[str], str | None] = (), None
+        self.elsewhere: Callable[[str], float | None] = lambda _: None
+        """Returns the seconds for which a check may be left to another replica, None where it is to run here."""
 
     async def arrange(self, settings: Settings) -> None:
         """Run exactly these checks. A check whose configuration did not change continues undisturbed. Does nothing once
@@ -73,6 +76,22 @@ class Suite:
         self._look_in_time(monitor)
         return probe
 
+    def name_replica(self, checks: Collection[str], name: str) -> None:
+        """Name this replica in the states of checks that replicas run for each other."""
+        self._shared = checks, name
+        for monitor in self._monitors.values():
+            monitor.replica = name if monitor.name in checks else None
+
+    def adopt(self, states: Iterable[CheckState]) -> None:
+        """Show what other replicas found, and go on from there."""
+        known = ((self._monitors.get(state.name), state) for state in states)
+        mine = (monitor.adopt(state) for monitor, state in known if monitor and monitor.config is state.config)
+        self._board.put(*mine)
+
+    def run_in(self, seconds: float, name: str) -> None:
+        """Move the next run of a check."""
+        self._schedule.next_in(seconds, name)
+
     async def close(self) -> None:
         """Stop probing, and drop every connection."""
         if self._closed:
@@ -101,8 +120,12 @@ class Suite:
 
     def _tick(self, monitor: Monitor) -> asyncio.Task[Probe] | None:
         """Run one probe for the schedule, and move the next one where it must come sooner or later than usual. A check
-        that is paused is not probed."""
+        that is paused is not probed, nor one that another replica runs in time."""
         if self._board.check(monitor.name).covered("pause") is not None:
+            return None
+        if (left := self.elsewhere(monitor.name)) is not None:
+            if left < monitor.config.interval:  # then it is this one's, should nothing have come by then
+                self._schedule.next_in(left, monitor.name)
             return None
         flight = monitor.begin()
         if flight is None:
@@ -124,7 +147,7 @@ class Suite:
             self._schedule.next_in(soon, monitor.name, jitter=0.0)
 
     def _build(self, name: str, config: CheckConfig) -> Monitor:
-        return Monitor(
+        monitor = Monitor(
             name,
             config,
             self._bear(config, CheckContext(name, self._clock, self._environ, self._heartbeats)),
@@ -133,6 +156,9 @@ class Suite:
             redact=self._redact,
             listener=self._listener,
         )
+        checks, replica = self._shared
+        monitor.replica = replica if name in checks else None
+        return monitor
 
     def _bear(self, config: CheckConfig, context: CheckContext) -> Check:
         """Build the check of a configuration. A check that cannot be built fails alone: the others must run."""

@@ -169,8 +169,8 @@ class Notifications:
                 await asyncio.sleep(_STUMBLED)
 
     def sweep(self) -> None:
-        """Pass the state of the checks to every queue."""
-        states = [state for state in self._board.checks() if state.probe is not None]
+        """Pass the state of the checks to every queue. What another replica ran, that one tells."""
+        states = [state for state in self._board.checks() if state.probe is not None and not state.elsewhere]
         now, url = self._clock.now(), self._external_url
         if not self._queues and not self._replicas.others:
             return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,23 +16,14 @@ from pydantic import TypeAdapter, ValidationError
 from healthd.journal import tables
 from healthd.journal.async_engine import AsyncConnection
 from healthd.journal.database import Database
+from healthd.journal.leases import Identity, is_valid
 from healthd.notify.told import Key, Told
-from healthd.notify.told_store import is_valid, read_told
+from healthd.notify.told_store import read_told
 from healthd.notify.view import Seen, View, in_order
 
 _log = structlog.get_logger(__name__)
 _FORGOTTEN = timedelta(days=1)
 _FIRING = TypeAdapter(dict[str, Seen])
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """This process among the replicas. `address` stays the same when it starts again; `environment` may change."""
-
-    id: str
-    address: str
-    host: str
-    environment: Callable[[], str]
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from typing import Protocol
 import structlog
 
 from healthd.journal.errors import JournalError
+from healthd.journal.leases import LEASE, LOOK
 from healthd.notifiers.notice import Notice
 from healthd.notify.replica_store import Exchanged
 from healthd.notify.told import Answer, Key, Memory, Told
@@ -23,8 +24,6 @@ from healthd.runtime.clock import Clock
 from healthd.runtime.deadline import with_deadline
 
 _log = structlog.get_logger(__name__)
-LEASE = 10.0  # seconds for which a replica that fell silent still counts
-_LOOK = 2.5  # seconds between two exchanges
 _TOGETHER = 0.2  # seconds in which changes of the view are collected
 _PATIENCE, _LITTLE_PATIENCE = 1.5, 0.3  # seconds for which a notice waits for the journal; less while it is troubled
 _EXCHANGE = 5.0  # seconds that an exchange may take
@@ -129,10 +128,10 @@ class Replicas:
                 _log.exception("views not exchanged with other replicas")
             self._first.set()
             if not self._works:
-                await asyncio.sleep(_LOOK)
+                await asyncio.sleep(LOOK)
                 continue
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._news.wait(), _LOOK)
+                await asyncio.wait_for(self._news.wait(), LOOK)
                 await asyncio.sleep(_TOGETHER)
 
     async def leave(self) -> None:

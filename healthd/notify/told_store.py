@@ -14,20 +14,15 @@ from pydantic import TypeAdapter, ValidationError
 from healthd.journal import tables
 from healthd.journal.async_engine import AsyncConnection
 from healthd.journal.database import Database
+from healthd.journal.leases import LONGEST_LEASE, is_valid
 from healthd.notifiers.notice import Notice
 from healthd.notify.told import Answer, Change, Key, Told
 from healthd.runtime.clock import Clock
 
 _log = structlog.get_logger(__name__)
 _LONGEST = timedelta(days=90)  # an entry that was not updated for so long is deleted
-LONGEST_LEASE = timedelta(seconds=900)  # what ends later was written by a clock that was ahead
 _RECENT = timedelta(minutes=2)
 NOTICE = TypeAdapter(Notice)
-
-
-def is_valid(ends: datetime, moment: datetime) -> bool:
-    """True for a lease that holds: it has not ended, nor was it written by a clock that was ahead."""
-    return moment < ends <= moment + LONGEST_LEASE
 
 
 class JournalStore:

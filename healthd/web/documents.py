@@ -35,6 +35,8 @@ def check_document(state: CheckState, *, detailed: bool) -> dict[str, Any]:
     if state.overdue:
         document["overdue"] = True
     if detailed:
+        if state.replica is not None:
+            document["replica"] = state.replica
         if result.latency is not None:
             document["latency"] = milliseconds(result.latency)
         document["duration"] = milliseconds(probe.duration)

@@ -56,6 +56,8 @@ class CheckAnswer(_Answered):
     """Kind of the failure."""
     overdue: bool | None = None
     """`true` if the last result is too old."""
+    replica: str | None = None
+    """Replica that ran the check, where replicas run it for each other."""
     latency: float | None = None
     """Response time of the dependency in milliseconds."""
     duration: float | None = None

@@ -11,6 +11,7 @@ import pytest
 
 from healthd.config.settings import Settings
 from healthd.journal.errors import JournalError
+from healthd.journal.leases import is_valid
 from healthd.metrics import Metrics
 from healthd.model import Probe, Result
 from healthd.notifiers import NOTIFIERS
@@ -19,7 +20,7 @@ from healthd.notify.notifications import Notifications
 from healthd.notify.replica_store import Exchanged
 from healthd.notify.replicas import Replicas
 from healthd.notify.told import Answer, Change, Key, Memory, Told
-from healthd.notify.told_store import Claim, decided, is_valid
+from healthd.notify.told_store import Claim, decided
 from healthd.notify.view import View, in_order
 from tests.fakes.monitoring import Stage
 

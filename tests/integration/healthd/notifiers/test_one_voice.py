@@ -15,9 +15,10 @@ import sqlalchemy as sa
 
 from healthd.journal import tables
 from healthd.journal.database import Database
+from healthd.journal.leases import Identity
 from healthd.notifiers.notice import Notice, Severity
 from healthd.notify.quiet import Quiet
-from healthd.notify.replica_store import Identity, ReplicaStore
+from healthd.notify.replica_store import ReplicaStore
 from healthd.notify.told import Change, Told
 from healthd.notify.told_store import JournalStore
 from healthd.notify.view import Seen, View

@@ -57,6 +57,7 @@ def configuration(n: int, folder: Path) -> Config:
                 "fall": n + 4,
                 "rise": n + 3,
                 "fast_interval": f"{n + 5}s",
+                "spread": n + 1,
                 "labels": {"team": f"{n}"},
                 "values": {"port": n},
                 **{key: {"x": {"y": n}} for key in ("checks", "services", "sources", "policies")},

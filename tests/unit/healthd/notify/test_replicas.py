@@ -11,8 +11,8 @@ import pytest
 
 from healthd.config.settings import Settings
 from healthd.journal.errors import JournalError
+from healthd.journal.leases import LEASE
 from healthd.notifiers.notice import Notice, Severity
-from healthd.notify.replicas import LEASE
 from tests.fakes.monitoring import DOWN, SLOW, UP, LoopClock
 from tests.fakes.replicas import Receiver, Replica, Seat, SharedJournal
 
