@@ -30,6 +30,10 @@ class ExtensionError(ImportError):
     """Plug-in of a package that cannot be used."""
 
 
+_EXTRAS = {"aiobotocore": "aws"}
+"""Extras of the built-in kinds whose modules import a package of an extra, by that package."""
+
+
 class Registry(Generic[PluginT]):
     """Registry of the kinds that a configuration can name.
 
@@ -86,7 +90,10 @@ class Registry(Generic[PluginT]):
             hint = f"; did you mean {alike}?" if alike else ""
             raise ValueError(f"no kind of {self.what} is called {kind!r}; there are: {kinds}{hint}") from None
         except ImportError as error:
-            raise ValueError(f"kind {kind!r} cannot be loaded: {error}") from None
+            package = (error.name or "").partition(".")[0]
+            extra = _EXTRAS.get(package)
+            why = f"needs {package}: install healthd[{extra}]" if extra else f"cannot be loaded: {error}"
+            raise ValueError(f"kind {kind!r} {why}") from None
 
     def _load(self, points: tuple[EntryPoint, ...]) -> type[PluginT]:
         point, *others = points

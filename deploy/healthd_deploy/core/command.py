@@ -199,6 +199,7 @@ async def carried_out(work: Callable[[], Awaitable[None]], gate_session: GateSes
                 return code
             await gate_session.abandon()
             if await steps.unwind():
+                await gate_session.tell_put_back()
                 return code
             steps.say("NOT EVERYTHING COULD BE UNDONE: look at the lines above, a person is needed", "✗")
             if still := await gate_session.still_rolling_back():

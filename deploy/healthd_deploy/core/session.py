@@ -268,6 +268,18 @@ class GateSession:
             self.report.gates[-1] = gate
         return gate
 
+    async def tell_put_back(self) -> None:
+        """Tell healthd, whose rollback is not done, that this tool has put the traffic back: else it would act, and
+        call people, for what is over. Raises nothing."""
+        if (gate := self._gate) is None or self.report.back_at is None:
+            return
+        with suppress(Refused, Unreachable):
+            rollback = (await self._client.gate(gate.id)).rollback
+            if rollback is not None and rollback.state.is_open:
+                told = await self._client.put_back(gate.id, f"deploy {self._key} undid its switch")
+                self.report.gates[-1] = told
+                self._steps.say(f"healthd is told, and tries no more: {told.rollback.told if told.rollback else ''}")
+
     async def still_rolling_back(self) -> str | None:
         """Return a sentence on healthd's unfinished rollback, for the person who investigates; None when there is none,
         or it is unknown."""

@@ -96,6 +96,11 @@ class GateCalls:
                 "A person ends a rollback that does not get done: its actions are tried no more, the service is free.",
                 self._give_up, _GATE, {409: "No rollback of it is under way or wants a person."}, body=GiveUpBody,
             ),
+            Operation(
+                "put_back", "POST", "/gates/{gate_id}/rollback/put-back", "gates:verify",
+                "The deploy tool has put the traffic back itself: no action is tried any more, the numbers confirm it.",
+                self._put_back, _GATE, {409: "No rollback of it was called for."}, body=ReasonBody,
+            ),
         ]  # fmt: skip
 
     async def _actions(self, call: Call[Nothing, Nothing]) -> web.Response:
@@ -157,6 +162,10 @@ class GateCalls:
         gate = await self._gate_service.give_up(
             call.gate_id, caller=call.caller.name, reason=asked.reason, done=asked.done
         )
+        return answer(GateDocument.of(gate, call.base))
+
+    async def _put_back(self, call: Call[ReasonBody, Nothing]) -> web.Response:
+        gate = await self._gate_service.put_back(call.gate_id, caller=call.caller.name, reason=call.body.reason)
         return answer(GateDocument.of(gate, call.base))
 
     async def _rollback(self, call: Call[RollbackBody, Nothing]) -> web.Response:

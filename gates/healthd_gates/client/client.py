@@ -133,6 +133,10 @@ class GateClient:
         body = {"reason": reason, "done": done}
         return await self._ask(GateDocument, "POST", f"/gates/{gate_id}/rollback/give-up", body=body)
 
+    async def put_back(self, gate_id: str, reason: str) -> GateDocument:
+        """Tell that the deploy tool has put the traffic back itself, so that no action has to."""
+        return await self._ask(GateDocument, "POST", f"/gates/{gate_id}/rollback/put-back", body={"reason": reason})
+
     async def rehearse(self, gate_id: str) -> RehearsalDocument:
         """Return what a rollback would do now."""
         return await self._ask(RehearsalDocument, "GET", f"/gates/{gate_id}/rollback")

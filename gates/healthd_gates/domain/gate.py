@@ -88,6 +88,11 @@ class RollbackState(StrEnum):
         return self in (RollbackState.UNCONFIRMED, RollbackState.FAILED, RollbackState.IMPOSSIBLE)
 
     @property
+    def is_open(self) -> bool:
+        """True while nobody has put the traffic back, as far as is known."""
+        return self.wants_a_person or self in (RollbackState.DUE, RollbackState.LEFT)
+
+    @property
     def may_be_called_for(self) -> bool:
         """True if a person may call for a rollback, or call for it again."""
         return self.wants_a_person or self in (RollbackState.LEFT, RollbackState.UNSEEN)

@@ -111,6 +111,16 @@ def given_up(gate: Gate, caller: str, reason: str, moment: datetime, *, done: bo
     )
 
 
+def put_back(gate: Gate, spec: GateSpec, caller: str, reason: str, moment: datetime) -> Step:
+    """End the actions of a rollback because the deploy tool has put the traffic back itself. Its word is that of an
+    action: the numbers confirm it, where they can."""
+    sentence = f"{caller} has put the traffic back: {reason}"
+    assert gate.rollback is not None
+    acting = replace(gate, rollback=replace(gate.rollback, detail=sentence), state=GateState.ACTING, finished_at=None)
+    audit = AuditEntry(caller, "gate.put_back", gate.id, {"reason": reason})
+    return replace(on_actions_done(acting, (), spec, moment), gives_up=sentence, audit=audit)
+
+
 def end_rollback(gate: Gate, state: RollbackState, sentence: str, moment: datetime) -> Step:
     """End a rollback, successful or not."""
     assert gate.rollback is not None

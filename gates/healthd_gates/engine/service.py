@@ -283,6 +283,20 @@ class GateService:
 
         return await self._interventions.intervene(gate_id, called_for, step)
 
+    async def put_back(self, gate_id: str, *, caller: str, reason: str) -> Gate:
+        """End the actions of a rollback for the deploy tool, which has put the traffic back itself; what is confirmed
+        or over already stays as it is. Raises UnknownGate, NotRollingBack where no rollback was called for."""
+
+        def called_for(gate: Gate) -> bool:
+            if gate.rollback is None:
+                raise NotRollingBack(gate_id=gate_id, state=gate.state.value.replace("_", " "))
+            return gate.rollback.state.is_open
+
+        def step(gate: Gate, spec: GateSpec) -> Step:
+            return rollback_transitions.put_back(gate, spec, caller, reason, self._clock.now())
+
+        return await self._interventions.intervene(gate_id, called_for, step)
+
     async def orders(self, gate_id: str) -> Sequence[ActionRun]:
         """Return the actions that its verdict called for. Raises UnknownGate."""
         await self.get(gate_id)

@@ -27,6 +27,7 @@ SCOPES = {
     ("GET", "/gates/{gate_id}/rollback"): "rollback",
     ("POST", "/gates/{gate_id}/rollback"): "rollback",
     ("POST", "/gates/{gate_id}/rollback/give-up"): "rollback",
+    ("POST", "/gates/{gate_id}/rollback/put-back"): "verify",
     ("POST", "/actions/{action}/test"): "rollback",
     ("DELETE", "/quarantine/{service}"): "rollback",
     ("POST", "/v1/metrics"): "telemetry",

@@ -74,3 +74,34 @@ async def test_what_a_rollback_needs_is_not_retired() -> None:
     daemon = Ordered(RollbackState.DUE, passed=True)
     code, changed, _ = await deployed(daemon, no_rollback=False, retire_after=0.0)
     assert (code, changed) == (4, DONE)
+
+
+class Due(Ordered):
+    """Its own actions do not get done in time; `told` holds what a tool says of that."""
+
+    def __init__(self, state: RollbackState) -> None:
+        super().__init__(state)
+        self.told: list[str] = []
+
+    async def put_back(self, _gate_id: str, reason: str) -> GateDocument:
+        self.told.append(reason)
+        return GateDocument.of(ordered(self.end, RollbackState.CONFIRMING))
+
+
+@pytest.mark.parametrize(
+    ("state", "told"),
+    [
+        (RollbackState.DUE, ["deploy run-1 undid its switch"]),
+        (RollbackState.FAILED, ["deploy run-1 undid its switch"]),
+        (RollbackState.ROLLED_BACK, []),
+        (RollbackState.CONFIRMING, []),
+    ],
+)
+async def test_healthd_is_told_that_the_traffic_is_back(state: RollbackState, told: list[str]) -> None:
+    """Where its own rollback is not done: else it calls people for what is over, and keeps the service for it."""
+    daemon = Due(state)
+    code, changed, session = await deployed(daemon, no_rollback=False)
+    assert (code, changed, daemon.told) == (1, [*DONE, "switch to green"], told)
+    shown = session.report.gates[-1].rollback
+    assert shown is not None
+    assert not shown.state.is_open

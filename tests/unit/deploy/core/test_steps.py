@@ -35,6 +35,8 @@ class Lenient:
 
     async def still_stands(self) -> None: ...
 
+    async def tell_put_back(self) -> None: ...
+
     async def still_rolling_back(self) -> str | None:
         return None
 

@@ -11,6 +11,7 @@ from healthd_gates.actions.contract import ActionResult, Ending
 from healthd_gates.config.settings import Config
 from healthd_gates.domain.action_order import OrderState
 from healthd_gates.domain.errors import AlreadyDecided, NotRollingBack, ServiceBusy
+from healthd_gates.domain.evidence import Counts
 from healthd_gates.domain.gate import EventKind, Gate, GateState, RollbackState
 from healthd_gates.domain.request import Version
 from tests.fakes.gates import Note, Replica, Script, broken, config, healthy, replica, request, start_replica
@@ -132,3 +133,35 @@ async def test_an_action_that_works_again_is_tried_soon(file: Path) -> None:
         await asyncio.sleep(25)
         (order,) = await running.keeper.orders(gate.id)
         assert order.state is OrderState.DONE
+
+
+async def test_a_tool_that_put_the_traffic_back_is_believed_as_an_action_is(file: Path) -> None:
+    """The action is tried no more, and the numbers say what came of it; to say it twice changes nothing."""
+    async with replica(file, short()) as running:
+        gate = await stuck(running)
+        tries = len(Note.tried)
+        Script.act = lambda _seconds: (Counts(0, 0), healthy(0.0))
+        told = await running.keeper.put_back(gate.id, caller="ci", reason="deploy 7 undid its switch")
+        assert told.rollback is not None
+        assert (told.state, told.rollback.state) == (GateState.ACTING, RollbackState.CONFIRMING)
+        await running.keeper.put_back(gate.id, caller="ci", reason="deploy 7 undid its switch")
+        async for _ in running.keeper.events(gate.id):
+            pass
+        ended = await running.keeper.get(gate.id)
+        assert ended.rollback is not None
+        assert (ended.state, ended.rollback.state) == (GateState.FINISHED, RollbackState.ROLLED_BACK)
+        assert len(Note.tried) == tries
+        (order,) = await running.keeper.orders(gate.id)
+        assert (order.state, order.detail) == (
+            OrderState.GIVEN_UP, "ci has put the traffic back: deploy 7 undid its switch"
+        )  # fmt: skip
+        assert ("ci", "gate.put_back", gate.id) in await audited(running)
+        assert await running.keeper.put_back(gate.id, caller="ci", reason="late") == ended
+
+
+async def test_where_no_rollback_was_called_for_none_was_done(file: Path) -> None:
+    async with replica(file, short()) as running:
+        Script.act = healthy
+        gate = await running.keeper.start(request(), caller="ci")
+        with pytest.raises(NotRollingBack, match="is settling"):
+            await running.keeper.put_back(gate.id, caller="ci", reason="now")
