@@ -18,6 +18,7 @@ from bench.table import Row, show
 
 CHECKS, PROCESSES, INTERVAL = 5000, 4, 30
 MOST_CORES, MOST_BYTES = 0.25, 250e6
+_SCRAPE_EVERY = 15.0
 
 
 def configuration(port: int, folder: str, origin: str) -> str:
@@ -57,12 +58,13 @@ async def measure(seconds: float = 60) -> list[Row]:
                 await asyncio.sleep(5)
             await asyncio.sleep(INTERVAL)
             here = await counted(replicas, r'^healthd_spread_checks\{runs="here"\} (\S+)')
-            hits, used = peer.hits("spread"), [it.cpu_seconds() for it in replicas]
+            loop = asyncio.get_running_loop()
+            began, hits, used = loop.time(), peer.hits("spread"), [it.cpu_seconds() for it in replicas]
             overdue = []
-            for _ in range(int(seconds / 15)):
-                await asyncio.sleep(15)
+            while loop.time() - began < seconds:
+                await asyncio.sleep(_SCRAPE_EVERY)
                 overdue += await counted(replicas, unknown)
-            took = int(seconds / 15) * 15
+            took = loop.time() - began  # a scrape takes its time
             rate = (peer.hits("spread") - hits) / took
             cores = max((it.cpu_seconds() - before) / took for it, before in zip(replicas, used, strict=True))
             resident = max(it.resident_bytes() for it in replicas)

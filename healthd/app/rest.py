@@ -7,6 +7,7 @@ import socket
 import uuid
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import structlog
 from aiohttp import web
@@ -95,6 +96,8 @@ class Rest:
         )
         self.spread.changed = self.page.history.changed
         memory = Memory(JournalStore(self.database, clock, identity.id))
+        self._replicas, self._identity = Replicas(host, memory, clock, ReplicaStore(self.database, identity)), identity
+        health.endpoints.replicas = self.replicas
         self.notifications = Notifications(
             in_force.now,
             board=board,
@@ -102,7 +105,7 @@ class Rest:
             redact=health.redact,
             metrics=health.metrics,
             memory=memory,
-            replicas=Replicas(host, memory, clock, ReplicaStore(self.database, identity)),
+            replicas=self._replicas,
         )
         health.metrics.watch_spread(lambda: self.spread.runs)
         health.metrics.watch_heartbeats(lambda: self.heartbeats.unsaved)
@@ -110,6 +113,17 @@ class Rest:
             lambda: Counter(window.kind for window in self.windows.all()), lambda: self.windows.unsaved
         )
         health.metrics.watch_journal(lambda: self.journal.waiting, lambda: self.database.works)
+
+    def replicas(self) -> list[dict[str, Any]]:
+        """Return an entry of `GET /health` for each replica that shares the journal; none where this one is alone."""
+        others, me, shares = self._replicas.living, self._identity, self.spread.shares
+        if not others:
+            return []
+        entries: list[dict[str, Any]] = []
+        for address, host in sorted({me.address: me.host, **others}.items()):
+            here = {"here": True} if address == me.address else {}
+            entries.append({"host": host, "address": address, **here, **({"runs": shares[address]} if shares else {})})
+        return entries
 
     def works(self) -> dict[str, Work]:
         """Return the tasks that run until the end."""

@@ -101,13 +101,22 @@ def _print(document: dict[str, Any]) -> None:
         click.echo(f"{document['overall']} · {document['environment']} · version {document['version']}")
     else:
         click.echo(document["status"])
+    if replicas := document.get("replicas"):
+        click.echo(plain(f"{len(replicas)} replicas: {', '.join(map(_replica, replicas))}"))
     table = empty_table()
     for name, check in document.get("checks", {}).items():
-        found = plain("; ".join(filter(None, (*_covers(check), check.get("message", "")))))
+        ran_by = f"by {check['replica']}" if "replica" in check else ""
+        found = plain("; ".join(filter(None, (*_covers(check), check.get("message", ""), ran_by))))
         add_row(table, name, Status(check["status"]), check.get("kind", ""), check.get("duration"), found)
     if table.rows:
         with showing(quiet=False) as show:
             show(table)
+
+
+def _replica(it: dict[str, Any]) -> str:
+    """A replica that shares the journal, and how many of the spread checks it runs."""
+    said = [*(["asked"] if it.get("here") else []), *([f"runs {it['runs']} checks"] if "runs" in it else [])]
+    return f"{it.get('address')}" + (f" ({', '.join(said)})" if said else "")
 
 
 def _covers(check: dict[str, Any]) -> list[str]:

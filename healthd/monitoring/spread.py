@@ -92,6 +92,12 @@ class Spread:
         away = sum(self.due_elsewhere(name) is not None for name in self._offers)
         return Counter(here=len(self._offers) - away, elsewhere=away)
 
+    @property
+    def shares(self) -> Counter[str]:
+        """Number of spread checks that each replica is to run, by its address; empty where none is spread."""
+        me = self._me.address
+        return Counter(address for name in self._offers for address in self._order.get(name, (me,)))
+
     def due_elsewhere(self, name: str) -> float | None:
         """Return the seconds for which another replica may still be trusted to run a check; None where this one is to
         run it."""

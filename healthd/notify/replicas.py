@@ -71,6 +71,11 @@ class Replicas:
         return 1 + sum(not view.former for view in self.others)
 
     @property
+    def living(self) -> dict[str, str]:
+        """Hosts of the other living replicas, by address."""
+        return {view.address: view.host for view in self.others if not view.former}
+
+    @property
     def may_repeat(self) -> bool:
         """True if another replica may tell what this one tells without asking."""
         if self._store is None or self._apart:

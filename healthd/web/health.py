@@ -4,7 +4,7 @@ probe."""
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -58,6 +58,8 @@ class HealthEndpoints:
         self._kept_for = settings.revision
         self._kept: dict[tuple[str, bool, bool], Rendered] = {}
         self.troubles: Troubles = none
+        self.replicas: Callable[[], Sequence[Mapping[str, Any]]] = tuple
+        """Returns an entry for each of several replicas that share the journal. Neither blocks nor fails."""
 
     def routes(self) -> list[web.RouteDef]:
         named = {"/health": "", "/health/live": "live", "/health/ready": "ready", "/health/startup": "startup"}
@@ -144,6 +146,8 @@ class HealthEndpoints:
                 environment=self._settings.environment,
                 detailed=detailed,
             )
+            if detailed and (replicas := self.replicas()):
+                document["replicas"] = list(replicas)
             if troubles := self.troubles():
                 document["rollbacks"] = [trouble_document(trouble, detailed=detailed) for trouble in troubles]
         return overall.is_up, overall, document

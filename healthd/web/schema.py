@@ -115,6 +115,17 @@ class TroubleAnswer(_Answered):
     message: str | None = None
 
 
+class ReplicaAnswer(_Answered):
+    """Replica that shares the journal."""
+
+    host: str
+    address: str
+    here: bool | None = None
+    """`true` for the one that answers."""
+    runs: int | None = None
+    """Number of the spread checks that it is to run."""
+
+
 class HealthAnswer(_Answered):
     """The whole daemon."""
 
@@ -127,6 +138,8 @@ class HealthAnswer(_Answered):
     checks: dict[str, CheckAnswer]
     rollbacks: list[TroubleAnswer] | None = None
     """Rollbacks that need a person; left out while there is none."""
+    replicas: list[ReplicaAnswer] | None = None
+    """Living replicas that share the journal; left out where this one is alone."""
 
 
 class GroupAnswer(_Answered):

@@ -87,6 +87,7 @@ async def test_each_check_runs_on_one_and_shows_on_all(hosts: str) -> None:
                 assert state.elsewhere is (state.replica != replica.host)
                 assert state.probe is not None
                 assert (now - state.probe.at).total_seconds() < 1.1 * INTERVAL + 2 * LOOK + 1
+        assert replicas[-1].spread.shares == Counter({f"{host} :8080": shares[host] for host in hosts})
         assert replicas[0].spread.runs == Counter(here=shares["a"], elsewhere=NUMBER - shares["a"])
 
 
