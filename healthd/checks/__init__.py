@@ -23,6 +23,7 @@ KINDS = {
     "process": "healthd.checks.process:Process",
     "redis": "healthd.checks.redis:Redis",
     "sendgrid": "healthd.checks.sendgrid:SendGrid",
+    "smtp": "healthd.checks.smtp:SMTP",
     "sql": "healthd.checks.sql:SQL",
     "stripe": "healthd.checks.stripe:Stripe",
     "tcp": "healthd.checks.tcp:TCP",

@@ -5,24 +5,25 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
-from datetime import timedelta
 from pathlib import Path
-from typing import ClassVar, Literal, Self
+from typing import ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from healthd.checks.certificates import Expiries, Expiry, expiries
-from healthd.checks.connect import Endpoint, connect, explain
+from healthd.checks.certificates import Expiries, expiries
+from healthd.checks.connect import Endpoint, connect
 from healthd.checks.contract import CheckConfig, CheckContext
+from healthd.checks.expiry_limits import ExpiryLimits
 from healthd.checks.host import Host
 from healthd.checks.starttls import NoTLSOfferedError, StartTLS, prepare
-from healthd.checks.trust import CAFileError, explain_distrust, trust
+from healthd.checks.tls_failures import TLS_FAILURES, explain_tls
+from healthd.checks.trust import explain_distrust, trust
 from healthd.model import FailureKind, Observed, Result
 from healthd.runtime.hosts import tls_name
 from healthd.units import Duration
 
 
-class TLSConfig(CheckConfig):
+class TLSConfig(CheckConfig, ExpiryLimits):
     kind: Literal["tls"] = "tls"
     interval: Duration = 60.0
     timeout: Duration = 5.0
@@ -36,17 +37,6 @@ class TLSConfig(CheckConfig):
     """CA file to trust instead of the system's authorities."""
     starttls: StartTLS | None = None
     """Protocol that is spoken before TLS: `smtp` or `postgres`."""
-    degraded: Duration | None = None
-    """Time left at which the check becomes degraded; by default a fifth of the certificate's lifetime, at most 30
-    days."""
-    unhealthy: Duration | None = None
-    """Time left at which the check becomes unhealthy; by default a twentieth of its lifetime, at most 7 days."""
-
-    @model_validator(mode="after")
-    def _warns_before_it_fails(self) -> Self:
-        if self.degraded is not None and self.unhealthy is not None and self.unhealthy > self.degraded:
-            raise ValueError("unhealthy must not be longer than degraded: the warning comes first")
-        return self
 
 
 class TLS:
@@ -69,18 +59,13 @@ class TLS:
         except ssl.SSLCertVerificationError as error:
             kind, message = explain_distrust(error, self._server_name)
             return Result.unhealthy(kind, message, observed=await self._unverified_dates(deadline.when()))
-        except CAFileError as error:
-            return Result.unhealthy(FailureKind.MISCONFIGURED, str(error))
         except NoTLSOfferedError:
             return Result.unhealthy(FailureKind.TLS, f"{self._endpoint} offers no TLS over {self._config.starttls}")
         except TimeoutError:
             patience = f"within {self._config.patience:g} s"
             return Result.unhealthy(FailureKind.TIMEOUT, f"no TLS handshake with {self._endpoint} {patience}")
-        except ssl.SSLError as error:
-            reason = error.reason or type(error).__name__
-            return Result.unhealthy(FailureKind.TLS, f"{self._endpoint} completes no TLS handshake: {reason}")
-        except OSError as error:
-            return Result.unhealthy(*explain(error, self._endpoint))
+        except TLS_FAILURES as error:
+            return Result.unhealthy(*explain_tls(error, self._endpoint, self._server_name))
         finally:
             await self.close()
 
@@ -122,32 +107,6 @@ class TLS:
         return ends.relied_on.observed(now) if ends is not None else {}
 
     def _judge(self, ends: Expiries, latency: float, observed: Observed) -> Result:
-        degraded, unhealthy = self._limits(ends.relied_on)
-        if (left := ends.relied_on.left(self._clock.now())) <= degraded:
-            wrong = Result.unhealthy if left <= unhealthy else Result.degraded
-            return wrong(*self._told(ends.relied_on), latency=latency, observed=observed)
-        if ends.unneeded is not None and ends.unneeded.left(self._clock.now()) <= self._limits(ends.unneeded)[0]:
-            kind, message = self._told(ends.unneeded)
-            message += "; it is presented, and this client does not need it, but others may"
-            return Result.degraded(kind, message, latency=latency, observed=observed)
+        if broken := self._config.broken(ends, self._clock.now()):
+            return Result(*broken, latency=latency, observed=observed)
         return Result.healthy(latency=latency, observed=observed)
-
-    def _limits(self, expiry: Expiry) -> tuple[timedelta, timedelta]:
-        """Return the time left at which a certificate makes the check degraded, and unhealthy."""
-        config = self._config
-        unhealthy = expiry.emergency if config.unhealthy is None else timedelta(seconds=config.unhealthy)
-        if config.degraded is None:
-            return max(expiry.renewal, unhealthy), unhealthy
-        degraded = timedelta(seconds=config.degraded)
-        return degraded, min(degraded, unhealthy)
-
-    def _told(self, expiry: Expiry) -> tuple[FailureKind, str]:
-        left = expiry.left(self._clock.now())
-        kind = FailureKind.EXPIRED if left <= timedelta(0) else FailureKind.THRESHOLD
-        return kind, f"the certificate of {expiry.subject} {_remaining(left)}"
-
-
-def _remaining(left: timedelta) -> str:
-    days = abs(left) / timedelta(days=1)
-    amount = f"{days:.0f} days" if days >= 2 else f"{24 * days:.0f} hours"
-    return f"expires in {amount}" if left > timedelta(0) else f"expired {amount} ago"
