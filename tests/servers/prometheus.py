@@ -52,11 +52,13 @@ def running(
     history: str | None = None,
     authenticates: bool = False,
     certificate: Certificate | None = None,
+    features: Sequence[str] = (),
 ) -> Iterator[Prometheus]:
     """A server that scrapes `/metrics` of the addresses of each job in `scrape`, `every` so often.
 
     Its first scrape comes 5 s after its start, whatever `every` is; `history` is there at once: samples with their
-    times, as OpenMetrics text. `rules` is the text of a rule file.
+    times, as OpenMetrics text. `rules` is the text of a rule file, and
+    `features` are those of --enable-feature.
     """
 
     with own_folder() as folder:
@@ -80,6 +82,7 @@ def running(
                 f"--web.config.file={folder / 'web.yml'}",
                 f"--web.listen-address={HOST}:{port}",
                 f"--storage.tsdb.path={folder / 'data'}",
+                *(f"--enable-feature={feature}" for feature in features),
             ]
             return Process(argv, lambda process: _ready(process, port), log=folder / "log")
 

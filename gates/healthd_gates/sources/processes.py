@@ -12,6 +12,7 @@ from enum import StrEnum
 from math import inf
 
 from healthd_gates.sources.counters import Counter, Family, Snapshot, valid
+from healthd_gates.sources.native_histograms import as_classic
 from healthd_gates.sources.prometheus_api import Series
 
 
@@ -92,6 +93,20 @@ def read(
     snapshots = {process: _in_order(times, starts.get(process, {})) for process, times in at.items() if times}
     matched = frozenset(use for use, all_series in found.items() if all_series)
     return Reading(snapshots, matched, dropped, _down(found, told_apart_by))
+
+
+def with_classic(found: Mapping[Use, Sequence[Series]], per_second: float) -> Mapping[Use, Sequence[Series]]:
+    """Return what was found with native histograms of latency as classic ones: buckets, and their sum. Raises
+    CustomBucketsError."""
+    buckets, sums = list[Series](), list(found.get(Family.SUM, ()))
+    for series in found.get(Family.BUCKET, ()):
+        if not series.natives:
+            buckets.append(series)
+            continue
+        classic = as_classic(series.natives, per_second)
+        buckets += [Series({**series.labels, "le": edge}, samples) for edge, samples in classic.buckets.items()]
+        sums.append(Series(series.labels, classic.sum))
+    return {**found, Family.BUCKET: buckets, Family.SUM: sums} if sums else found
 
 
 def _down(found: Mapping[Use, Sequence[Series]], told_apart_by: Sequence[str]) -> frozenset[str]:

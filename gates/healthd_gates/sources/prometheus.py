@@ -37,7 +37,7 @@ from healthd_gates.sources.prometheus_api import QueryApi
 from healthd_gates.sources.prometheus_counters import CounterReader, CountersConfig, Step
 from healthd_gates.sources.prometheus_inspection import inspect
 from healthd_gates.sources.prometheus_series import CountedSeries, MeasuredSeries
-from healthd_gates.sources.selectors import BucketsText, CounterText, LatencyUnit, Selector, SelectorText, check_split
+from healthd_gates.sources.selectors import CounterText, HistogramText, LatencyUnit, Selector, SelectorText, check_split
 
 _API = re.compile(r"/api/v1(/query(_range)?)?/?$")
 
@@ -74,8 +74,9 @@ class PrometheusConfig(HttpConfig):
     """Selects the counters of requests; a preset fills it in."""
     errors: CounterText
     """Selects the counters of failed requests; a preset fills it in."""
-    latency: BucketsText | None = None
-    """Selects the buckets of a histogram: of seconds, or of milli-, micro- or nanoseconds where its name ends so."""
+    latency: HistogramText | None = None
+    """Selects the buckets of a histogram, or a native histogram: of seconds, or of milli-, micro- or nanoseconds where
+    its name ends so."""
     latency_unit: LatencyUnit | None = None
     """Unit of the histogram, if its name does not end with it and it is not seconds."""
     up: SelectorText | None = None
@@ -171,7 +172,7 @@ class PrometheusConfig(HttpConfig):
             Family.REQUESTS: self.requests,
             Family.ERRORS: self.errors,
             Family.BUCKET: self.buckets,
-            Family.SUM: self.buckets and self.buckets.sum_of_buckets(),
+            Family.SUM: self.buckets.sum_of_buckets() if self.buckets and self.buckets.is_classic else None,
             Sign.UP: self.up,
             Sign.STARTED: self.started,
         }

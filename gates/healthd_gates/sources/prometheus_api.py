@@ -15,6 +15,7 @@ from healthd.model import FailureKind
 from healthd.wording import excerpt
 from healthd_gates.sources.contract import SourceUnavailable
 from healthd_gates.sources.endpoint import Answer, Endpoint
+from healthd_gates.sources.native_histograms import Native
 from healthd_gates.sources.selectors import Selector
 
 _SHOWN = 300  # characters of an error: it may quote a query
@@ -23,17 +24,18 @@ _ERROR_KINDS = {
     "canceled": FailureKind.TIMEOUT,
     "bad_data": FailureKind.MISCONFIGURED,
 }
-_NATIVE = "is a native histogram"
 _A_FEW = 100  # series whose labels are checked
 _LONG = 262_144  # bytes above which parsing would block the event loop
 
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One series: its labels, and its samples as (seconds since 1970, value), oldest first."""
+    """One series: its labels, and its samples as (seconds since 1970, value), oldest first. A sample that is a native
+    histogram has its count as its value, and stands in `natives`."""
 
     labels: Mapping[str, str]
     samples: tuple[tuple[float, float], ...]
+    natives: tuple[tuple[float, Native], ...] = ()
 
 
 class QueryApi:
@@ -50,10 +52,9 @@ class QueryApi:
     async def is_native(self, selector: Selector, at: float, seconds: float) -> bool:
         """True if it selects native histograms. Any other trouble is ignored here: the query for counts reports it."""
         try:
-            await self.samples(selector, at, seconds)
-        except SourceUnavailable as error:
-            return _NATIVE in str(error)
-        return False
+            return any(series.natives for series in await self.samples(selector, at, seconds))
+        except SourceUnavailable:
+            return False
 
     async def existed(self, selector: Selector, at: float, seconds: float) -> list[Series]:
         """Return the series that had any sample in the `seconds` before `at`, each with its last value."""
@@ -61,7 +62,13 @@ class QueryApi:
 
     async def some(self, selector: Selector, at: float, seconds: float) -> list[Series]:
         """Return a few of the series that had any sample in the `seconds` before `at`."""
-        return await self._query(f"topk({_A_FEW}, last_over_time({selector}[{ceil(seconds)}s]))", at, "vector")
+        last = f"last_over_time({selector}[{ceil(seconds)}s])"
+        if found := await self._query(f"topk({_A_FEW}, {last})", at, "vector"):
+            return found
+        try:  # native histograms have no order, and not every server knows their functions
+            return await self._query(f"topk({_A_FEW}, histogram_count({last}))", at, "vector")
+        except SourceUnavailable:
+            return []
 
     async def names(self) -> list[str]:
         """Return the names of all metrics; none if the server does not list them, since they are only used for a
@@ -162,20 +169,19 @@ class QueryApi:
                 FailureKind.EXHAUSTED,
                 f"{query} matches {len(data['result'])} series, more than max_series ({self._max_series}): narrow it",
             )
-        if any("histograms" in raw or "histogram" in raw for raw in data["result"]):
-            raise self._endpoint.unavailable(
-                FailureKind.MISCONFIGURED, f"{query} {_NATIVE}: only classic buckets (le) can be read"
-            )
-        return [
-            Series(
-                {str(name): str(value) for name, value in raw["metric"].items()},
-                tuple(
-                    (float(at), float(value))
-                    for at, value in (raw["values"] if expected == "matrix" else [raw["value"]])
-                ),
-            )
-            for raw in data["result"]
-        ]
+        return [_series_of(raw) for raw in data["result"]]
 
     def _unexpected(self, text: str, kind: FailureKind = FailureKind.UNEXPECTED_RESPONSE) -> SourceUnavailable:
         return self._endpoint.unavailable(kind, f"{self._url} {text}")
+
+
+def _series_of(raw: Mapping[str, Any]) -> Series:
+    """Read one series. Raises KeyError, TypeError, ValueError or AttributeError."""
+    values = raw.get("values") or ([raw["value"]] if "value" in raw else [])
+    histograms = raw.get("histograms") or ([raw["histogram"]] if "histogram" in raw else [])
+    if not values and not histograms:
+        raise ValueError("a series without samples")
+    natives = tuple((float(at), Native.of(sample)) for at, sample in histograms)
+    samples = [(float(at), float(value)) for at, value in values] + [(at, native.count) for at, native in natives]
+    labels = {str(name): str(value) for name, value in raw["metric"].items()}
+    return Series(labels, tuple(sorted(samples)), natives)

@@ -19,7 +19,17 @@ from healthd_gates.sources.counters import Family, Increase, Snapshot, follow
 from healthd_gates.sources.endpoint import Endpoint, all_of
 from healthd_gates.sources.inspection import merely_without_errors, missing_label
 from healthd_gates.sources.lives import lives_of
-from healthd_gates.sources.processes import Reading, Sign, Use, is_series, process_of, read, tells_of_requests
+from healthd_gates.sources.native_histograms import CustomBucketsError
+from healthd_gates.sources.processes import (
+    Reading,
+    Sign,
+    Use,
+    is_series,
+    process_of,
+    read,
+    tells_of_requests,
+    with_classic,
+)
 from healthd_gates.sources.prometheus_api import QueryApi, Series
 from healthd_gates.sources.selectors import Selector
 
@@ -75,7 +85,13 @@ class CounterReader:
         found |= await all_of({use: self._api.samples(selectors[use], until, seconds) for use in rest})
         self._refuse_misnamed(selectors, found)
         config = self._config
-        return await asyncio.to_thread(read, found, config.process, after, config.by)  # long, with many series
+        try:
+            # Both take long, with many series.
+            classic = await asyncio.to_thread(with_classic, found, config.latency_per_second)
+            return await asyncio.to_thread(read, classic, config.process, after, config.by)
+        except CustomBucketsError:
+            text = f"{selectors[Family.BUCKET]} has custom buckets (NHCB), which are not read: select the classic ones"
+            raise self._endpoint.unavailable(FailureKind.MISCONFIGURED, text) from None
 
     def _refuse_misnamed(self, selectors: Mapping[Use, Selector], found: Mapping[Use, Sequence[Series]]) -> None:
         """Check the selectors. Raises SourceUnavailable if the errors cannot be told from the requests: that is not
@@ -157,10 +173,7 @@ class CounterReader:
             selector = self._selectors[name].get(use)
             whole = selector.histogram() if selector is not None and use not in reading.matched else None
             if whole is not None and await self._api.is_native(whole, at, self._config.lookback):
-                return (
-                    f"{whole.name} is a native histogram, and its classic series are not stored: have Prometheus keep"
-                    " both (always_scrape_classic_histograms; before version 3, scrape_classic_histograms)",
-                )
+                return (f"{whole.name} is a native histogram, and its classic series are not stored: select {whole}",)
         return ()
 
     def _silence(

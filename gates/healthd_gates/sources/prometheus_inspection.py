@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from itertools import pairwise
 from statistics import median
@@ -18,8 +19,9 @@ from healthd_gates.sources.inspection import (
     missing_value,
     short_buckets,
 )
+from healthd_gates.sources.native_histograms import CustomBucketsError
 from healthd_gates.sources.presets import PresetName, other_preset
-from healthd_gates.sources.processes import Use
+from healthd_gates.sources.processes import Use, with_classic
 from healthd_gates.sources.prometheus_api import QueryApi, Series
 from healthd_gates.sources.selectors import Matcher, Selector
 
@@ -76,9 +78,10 @@ async def _inspect_arm(api: QueryApi, selectors: Selectors, at: float) -> ArmIns
     between = [time - before for before, time in _pairs(found[Family.REQUESTS])]
     newest = max((series.samples[-1][0] for uses in found.values() for series in uses if series.samples), default=None)
     per_second = selectors[Family.BUCKET].per_second if Family.BUCKET in selectors else 1.0
-    edges = {
-        float(Counter.of(Family.BUCKET, series.labels).edge) / per_second for series in found.get(Family.BUCKET, ())
-    }
+    buckets: Sequence[Series] = ()
+    with suppress(CustomBucketsError):  # a gate is told
+        buckets = with_classic(found, per_second).get(Family.BUCKET, ())
+    edges = {float(Counter.of(Family.BUCKET, series.labels).edge) / per_second for series in buckets}
     return ArmInspection(
         {use.value: len(series) for use, series in found.items() if series},
         None if newest is None else max(0.0, at - newest),

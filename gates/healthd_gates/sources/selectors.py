@@ -145,6 +145,11 @@ class Selector:
         fixed = (matcher for matcher in self.matchers if not _PLACEHOLDER.search(matcher.value))
         return replace(self, matchers=tuple(fixed))
 
+    @property
+    def is_classic(self) -> bool:
+        """True if it selects the buckets of a classic histogram."""
+        return self.name.endswith("_bucket")
+
     def sum_of_buckets(self) -> Selector:
         """Return the selector of the sum that belongs to a histogram's buckets."""
         return replace(self, name=self.name.removesuffix("_bucket") + "_sum")
@@ -236,9 +241,20 @@ def check_split(label: str, *counters: Selector) -> None:
             raise ValueError(f"by: {label} splits nothing, since the source selects {matcher} alone")
 
 
+def _check_histogram(selector: Selector) -> Selector:
+    if selector.name.endswith(("_count", "_sum", "_total")):
+        whole = selector.name.removesuffix("_count").removesuffix("_sum")
+        raise ValueError(f"must select a histogram: {whole}_bucket, or {whole} where it is a native one")
+    return _check_no_bucket_chosen(selector)
+
+
 def _check_buckets(selector: Selector) -> Selector:
     if not selector.name.endswith("_bucket"):
         raise ValueError("must select the buckets of a histogram: a name that ends in _bucket")
+    return _check_no_bucket_chosen(selector)
+
+
+def _check_no_bucket_chosen(selector: Selector) -> Selector:
     if any(matcher.label == "le" for matcher in selector.matchers):
         raise ValueError("must not choose among the buckets: leave le out")
     return selector
@@ -261,3 +277,10 @@ BucketsText = Annotated[
     WithJsonSchema({"type": "string", "examples": ['http_request_duration_seconds_bucket{version="$version"}']}),
 ]
 """A selector of a histogram's buckets."""
+
+HistogramText = Annotated[
+    SelectorText,
+    AfterValidator(_check_histogram),
+    WithJsonSchema({"type": "string", "examples": ['http_request_duration_seconds_bucket{version="$version"}']}),
+]
+"""A selector of a histogram's buckets, or of a native histogram."""

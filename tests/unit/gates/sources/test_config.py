@@ -77,7 +77,10 @@ def test_every_kind_loads_and_has_a_good_example() -> None:
         ({**PROMETHEUS, "url": "http://p:9090/mimir/api/v1/query"}, "leave /api/v1/query out"),
         ({**PROMETHEUS, "url": "http://p:9090/?x=1"}, "url"),
         ({**PROMETHEUS, "requests": "rate(r_total[5m])"}, "is not a vector selector"),
-        ({**PROMETHEUS, "latency": "seconds_sum"}, "ends in _bucket"),
+        (
+            {**PROMETHEUS, "latency": "seconds_sum"},
+            "must select a histogram: seconds_bucket, or seconds where it is a native one",
+        ),
         ({**PROMETHEUS, "latency": 's_bucket{le="1"}'}, "leave le out"),
         ({**PROMETHEUS, "params": {"time": "0"}}, "healthd's own"),
         ({**PROMETHEUS, "timeout": 5}, "duration"),
