@@ -6,6 +6,7 @@ server is asked for: importing them all costs a test that needs none more than t
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -18,6 +19,16 @@ settings.load_profile("ci")  # how long an example takes is the machine's matter
 
 # jsonschema imports it for the formats of IRIs, which no schema here has: it parses 39 grammars, in every worker.
 sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
+
+# Collection makes millions of objects that stay: looking through them for garbage is a sixth of its time, and would be
+# most of each full look afterwards.
+gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
+
 
 if TYPE_CHECKING:
     from jsonschema import Draft202012Validator

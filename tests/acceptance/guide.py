@@ -10,6 +10,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from textwrap import dedent
 
+from tests.servers import forked
+
 _BLOCK = re.compile(r"^(?P<indent> *)```(?P<kind>\w+)\n(?P<text>.*?)^(?P=indent)```$", re.MULTILINE | re.DOTALL)
 _DONE = "this command is done"
 
@@ -18,7 +20,7 @@ class Shell:
     """One bash that runs a page's commands, with job control as a person has it."""
 
     def __init__(self, folder: Path, url: str, **env: str) -> None:
-        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        path = f"{forked.program('healthd').parent}:{Path(sys.executable).parent}:{os.environ['PATH']}"
         self._bash = subprocess.Popen(
             ["bash", "-m"],
             cwd=folder,

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -11,9 +10,9 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from tests.servers import forked
 from tests.servers.gating import Gating, gating
 
-HEALTHD = Path(sys.executable).with_name("healthd")
 ARMS = ("--service", "shop", "--target", "green", "--baseline-target", "blue")
 GREEN, BLUE = {"version": "2.0", "target": "green"}, {"version": "1.0", "target": "blue"}
 
@@ -53,7 +52,7 @@ async def running(tmp_path_factory: pytest.TempPathFactory, live: Path) -> Async
 
 async def carried_out(api: Gating, *words: str, token: str = "admin") -> tuple[int, str]:
     process = await asyncio.create_subprocess_exec(
-        *(str(HEALTHD), "action", "test", *words),
+        *(str(forked.program("healthd")), "action", "test", *words),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
         env={**os.environ, "HEALTHD_URL": api.daemon.url, "HEALTHD_TOKEN": api.tokens[token]},

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from tests.servers import forked
 from tests.servers.gating import Gating, gating, pushing
 from tests.servers.ports import free_port
 
@@ -38,7 +39,7 @@ def environment(api: Gating, token: str = "admin", **more: str) -> dict[str, str
 
 async def start(api: Gating, *arguments: str, token: str = "admin", **more: str) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
-        HEALTHD,
+        forked.program("healthd"),
         "gate",
         *arguments,
         stdin=asyncio.subprocess.PIPE,

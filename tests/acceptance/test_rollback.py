@@ -13,8 +13,7 @@ from typing import Any
 
 import aiohttp
 
-from tests.servers import daemon, nginx, version
-from tests.servers.command import INSTALLED
+from tests.servers import daemon, forked, nginx, version
 from tests.servers.daemon import Daemon
 from tests.servers.requests import Load
 from tests.servers.waiting import until
@@ -93,7 +92,7 @@ async def verified(gates: Daemon, candidate: tuple[str, str], baseline: tuple[st
     words = ["verify", "shop", candidate[0], "--target", candidate[1], "--baseline", baseline[0]]
     words += ["--baseline-target", baseline[1], "--json"]
     process = await asyncio.create_subprocess_exec(
-        INSTALLED, "gate", *words, env={"HEALTHD_URL": gates.url, "HEALTHD_TOKEN": daemon.TOKEN},
+        forked.program("healthd"), "gate", *words, env={"HEALTHD_URL": gates.url, "HEALTHD_TOKEN": daemon.TOKEN},
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
     out, err = await process.communicate()

@@ -14,8 +14,7 @@ from urllib.parse import quote
 import aiohttp
 
 from healthd.web.auth import new_token
-from tests.servers import daemon, peers, tcp
-from tests.servers.command import INSTALLED
+from tests.servers import daemon, forked, peers, tcp
 from tests.servers.peers import Answer
 from tests.servers.ports import free_port
 from tests.servers.waiting import until
@@ -132,7 +131,8 @@ def reflect(request: peers.Received) -> Answer:
 async def printed(*words: str, env: dict[str, str]) -> str:
     """All that a command prints."""
     pipe, into = asyncio.subprocess.PIPE, asyncio.subprocess.STDOUT
-    ran = await asyncio.create_subprocess_exec(INSTALLED, *words, stdout=pipe, stderr=into, env={**os.environ, **env})
+    healthd = forked.program("healthd")
+    ran = await asyncio.create_subprocess_exec(healthd, *words, stdout=pipe, stderr=into, env={**os.environ, **env})
     output, _ = await ran.communicate()
     return output.decode()
 

@@ -1,5 +1,5 @@
-"""Our commands, run as their users run them, which are never to show a traceback: `healthd` as it is installed, and
-both in a test that starts many of them, forked."""
+"""Our commands, run as their users run them, which are never to show a traceback: forked (see `forked`); a test of what
+is installed takes `INSTALLED`."""
 
 import asyncio
 import json
@@ -36,7 +36,7 @@ def healthd(*words: object, env: Mapping[str, str] | None = None, cwd: Path | No
     """Run `healthd WORDS` to its end, with none of the caller's own HEALTHD_ variables."""
     own = {name: value for name, value in os.environ.items() if not name.startswith(_OWN_VARIABLES)}
     done = subprocess.run(
-        [INSTALLED, *map(str, words)],
+        [forked.program("healthd"), *map(str, words)],
         env={**own, "COLUMNS": "120", **(env or {})},
         cwd=cwd,
         capture_output=True,

@@ -3,28 +3,32 @@ most of what a start costs. What is about the start itself starts them anew."""
 
 from __future__ import annotations
 
+import atexit
 import functools
-import json
+import inspect
+import marshal
 import os
 import select
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
-from tests.servers import zygote
+from tests.servers import forked_command, zygote
+from tests.servers.forked_command import READ_AT_THE_START
 
 _ROOT = Path(__file__).parents[2]
-_READ_AT_THE_START = ("PYTHON", "LD_")  # by the interpreter, and by the loader
 
 
 def possible(env: Mapping[str, str]) -> bool:
     """Whether a program that is forked finds what it would find in this environment if it were started anew."""
-    return all(os.environ.get(name) == value for name, value in env.items() if name.startswith(_READ_AT_THE_START))
+    return all(os.environ.get(name) == value for name, value in env.items() if name.startswith(READ_AT_THE_START))
 
 
 class Forked:
@@ -62,29 +66,57 @@ def launch(
     argv: Sequence[str], stdout: IO[bytes], stderr: IO[bytes], env: Mapping[str, str], cwd: Path | None = None
 ) -> Forked:
     """Start `healthd` or `healthd-deploy` with the words that follow. Waits until the zygote is ready."""
-    ours, theirs = os.pipe()
-    try:
-        request = {"argv": list(argv), "env": dict(env), "cwd": str(cwd or Path.cwd())}
-        socket.send_fds(begun(), [json.dumps(request).encode()], [stdout.fileno(), stderr.fileno(), theirs])
-    finally:
-        os.close(theirs)
-    return Forked(ours)
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    connection.connect(begun())
+    request = marshal.dumps((list(argv), dict(env), str(cwd or Path.cwd())))
+    with Path(os.devnull).open("rb") as nothing:
+        socket.send_fds(connection, [request], [nothing.fileno(), stdout.fileno(), stderr.fileno()])
+    return Forked(connection.detach())
+
+
+def program(name: str) -> Path:
+    """A file that is `healthd` or `healthd-deploy` for whatever starts programs: forked, too."""
+    begun()
+    return _programs() / name
 
 
 @functools.cache
-def begun() -> socket.socket:
-    """The zygote of these tests, started by the first call: in the main thread, since it ends with its caller's."""
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    with theirs:
-        argv = [sys.executable, "-m", zygote.__name__, str(theirs.fileno())]
+def begun() -> bytes:
+    """The address of the zygote of these tests, started by the first call: in the main thread, since it ends with its
+    caller's."""
+    address = f"\0healthd-tests-{os.getpid()}-{os.urandom(8).hex()}".encode()
+    door = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    door.bind(address)
+    door.listen(128)
+    _life, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with theirs, door:
+        argv = [sys.executable, "-m", zygote.__name__, str(theirs.fileno()), str(door.fileno())]
         subprocess.Popen(
             ["setpriv", "--pdeathsig=KILL", *argv],
             stdin=subprocess.DEVNULL,
             cwd=_ROOT,
-            pass_fds=[theirs.fileno()],
+            pass_fds=[theirs.fileno(), door.fileno()],
             start_new_session=True,
         )
-    return ours
+    _life.detach()  # it is closed by the end of this process, and tells the zygote
+    return address
+
+
+@functools.cache
+def _programs() -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="healthd-programs-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    for name in ("healthd", "healthd-deploy"):
+        file = folder / name
+        text = inspect.getsource(forked_command)
+        anew = str(Path(sys.executable).with_name(name))
+        file.write_text(f"#!{sys.executable} -IS\n{text}\n\nmain({begun()!r}, {name!r}, {anew!r}, {_read()!r})\n")
+        file.chmod(0o755)
+    return folder
+
+
+def _read() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name.startswith(READ_AT_THE_START)}
 
 
 def _read_number(pipe: int) -> int:

@@ -1,15 +1,16 @@
-"""Process from which our own programs are forked: `python -m tests.servers.zygote SOCKET`, started by `forked`.
+"""Process from which our own programs are forked: `python -m tests.servers.zygote LIFE DOOR`, started by `forked`.
 
 It has imported what they would import first, a second and a half of a processor for a daemon, and starts none itself.
-Each request is a JSON object with three descriptors: of the standard output, of the standard error, and of a pipe that
-gets the process id and later the exit code.
+It ends when the socket LIFE is closed. Each connection to the socket DOOR is one program: the request (words,
+environment and folder, marshalled) comes with the descriptors of its standard input, output and error; the process id
+and later the exit code go back. The program is killed when the connection is closed before it ends.
 """
 
 from __future__ import annotations
 
 import ctypes
 import gc
-import json
+import marshal
 import os
 import selectors
 import signal
@@ -17,10 +18,9 @@ import socket
 import struct
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from importlib import import_module
-from typing import Any
 
 from healthd.runtime import lean_imports, lean_trust
 
@@ -32,10 +32,13 @@ _MODULES = (
     *(f"healthd_gates.actions.{name}" for name in ("command", "webhook")),
     *("healthd_gates.sources.push", "healthd_gates.sources.scrape", "healthd_gates.sources.prometheus"),
     *("healthd_gates.commands.verify", "healthd_gates.commands.look", "healthd_gates.commands.act"),
-    "healthd_deploy.cli",
+    *("healthd_deploy.cli", "aiobotocore.config", "aiobotocore.session"),
     *(f"healthd_deploy.{platform}.command" for platform in ("aws", "host", "kubernetes", "nginx")),
 )
-_PROGRAMS = {"healthd": ("healthd.__main__", "main"), "healthd-deploy": ("healthd_deploy.cli", "main")}
+_PROGRAMS = {
+    "healthd": ("healthd.__main__", "main"),
+    "healthd-deploy": ("healthd_deploy.cli", "main"),
+}
 _SET_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of prctl(2)
 
 
@@ -51,49 +54,77 @@ def _load() -> None:
     gc.freeze()
 
 
-def _serve(requests: socket.socket) -> Callable[[], object] | None:
+def _serve(life: socket.socket, door: socket.socket) -> Callable[[], object] | None:
     """Fork what is asked for. Returns in each child what it is to run, and nothing here, once the caller is gone."""
     waiting = selectors.SelectSelector()  # unlike others, it has no descriptor that a child would inherit
-    waiting.register(requests, selectors.EVENT_READ)
+    connections: dict[int, socket.socket] = {}  # by their descriptor
+    running: dict[int, tuple[int, int]] = {}  # a connection's program: its process id, and a descriptor of it
+    waiting.register(life, selectors.EVENT_READ)
+    waiting.register(door, selectors.EVENT_READ)
     while True:
-        for key, _ in waiting.select():
-            if key.fileobj is not requests:
-                _report(*key.data)
-                waiting.unregister(key.fileobj)
-                os.close(key.fd)
+        key = next(iter(waiting.select()))[0]  # one at a time: it may close what the next is about
+        if key.fileobj is life:
+            return None
+        if key.fileobj is door:
+            connection, _ = door.accept()
+            connections[connection.fileno()] = connection
+            waiting.register(connection, selectors.EVENT_READ, connection.fileno())
+            continue
+        place: int = key.data
+        connection = connections[place]
+        if place not in running:
+            text, descriptors, _, _ = socket.recv_fds(connection, 1 << 20, 3)
+            if text:
+                pid = os.fork()
+                if pid == 0:
+                    argv, env, cwd = marshal.loads(text)
+                    return _become(argv, env, cwd, descriptors)
+                for descriptor in descriptors:
+                    os.close(descriptor)
+                running[place] = pid, os.pidfd_open(pid)
+                waiting.register(running[place][1], selectors.EVENT_READ, place)
+                _tell(connection, pid)
                 continue
-            text, descriptors, _, _ = socket.recv_fds(requests, 1 << 20, 3)
-            if not text:
-                return None
-            *outputs, pipe = descriptors
-            pid = os.fork()
-            if pid == 0:
-                return _become(json.loads(text), *outputs)
-            os.write(pipe, NUMBER.pack(pid))
-            for descriptor in outputs:
-                os.close(descriptor)
-            waiting.register(os.pidfd_open(pid), selectors.EVENT_READ, (pid, pipe))
+        elif key.fd == place:  # nobody asks any more
+            _kill(running[place][0])
+            waiting.unregister(connection)
+            continue
+        else:
+            pid, ended = running.pop(place)
+            waiting.unregister(ended)
+            os.close(ended)
+            _tell(connection, os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+        with suppress(KeyError):
+            waiting.unregister(connection)
+        connections.pop(place).close()
 
 
-def _report(pid: int, pipe: int) -> None:
-    _, status = os.waitpid(pid, 0)
-    with suppress(BrokenPipeError):  # nobody asks any more
-        os.write(pipe, NUMBER.pack(os.waitstatus_to_exitcode(status)))
-    os.close(pipe)
+def _tell(connection: socket.socket, number: int) -> None:
+    with suppress(BrokenPipeError, ConnectionResetError):  # nobody asks any more
+        connection.send(NUMBER.pack(number))
 
 
-def _become(said: Mapping[str, Any], out: int, err: int) -> Callable[[], object]:
+def _kill(pid: int) -> None:
+    os.kill(pid, signal.SIGKILL)
+    with suppress(ProcessLookupError):  # it is not yet in a session of its own
+        os.killpg(pid, signal.SIGKILL)
+
+
+def _become(argv: Sequence[str], env: Mapping[str, str], cwd: str, given: Sequence[int]) -> Callable[[], object]:
     """Take on what the caller wants, as a program that was started by it would have it."""
     ctypes.CDLL(None).prctl(_SET_DEATH_SIGNAL, signal.SIGKILL)
     os.setsid()
-    os.dup2(out, 1)
-    os.dup2(err, 2)
+    for number, descriptor in enumerate(given):
+        os.dup2(descriptor, number)
     os.closerange(3, 1 << 16)
-    os.chdir(said["cwd"])
+    sys.stdin = os.fdopen(0, closefd=False)
+    sys.stdout = os.fdopen(1, "w", closefd=False)
+    sys.stderr = os.fdopen(2, "w", buffering=1, errors="backslashreplace", closefd=False)
+    os.chdir(cwd)
     os.environ.clear()
-    os.environ.update(said["env"])
+    os.environ.update(env)
     time.tzset()
-    program, *words = said["argv"]
+    program, *words = argv
     sys.argv = [program, *words]
     sys.modules["__main__"].__package__ = None  # as of a script: click would else take this for its name
     module, name = _PROGRAMS[program]
@@ -103,7 +134,8 @@ def _become(said: Mapping[str, Any], out: int, err: int) -> Callable[[], object]
 
 def main() -> None:
     _load()
-    program = _serve(socket.socket(fileno=int(sys.argv[1])))
+    life, door = (socket.socket(fileno=int(number)) for number in sys.argv[1:])
+    program = _serve(life, door)
     if program is not None:
         program()
 

@@ -4,7 +4,6 @@ A deploy tool reaches them as it would reach real ones: by a program, `Fleet.arg
 """
 
 import asyncio
-import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -14,9 +13,8 @@ from aiohttp import web
 
 from tests.servers.ports import HOST, free_port
 from tests.servers.process import Process, own_folder
+from tests.servers.programs import require
 from tests.servers.version import process_on
-
-_ASK = "import sys, urllib.request as u; u.urlopen(u.Request(sys.argv[1], method='POST')).read()"
 
 
 @dataclass
@@ -37,7 +35,7 @@ class Fleet:
     @property
     def argv(self) -> list[str]:
         """The program that releases $version to $target."""
-        return [sys.executable, "-c", _ASK, f"http://{HOST}:{self.control}/$target/$version"]
+        return [str(require("curl")), "-sSf", "-X", "POST", f"http://{HOST}:{self.control}/$target/$version"]
 
     async def release(self, host: str, version: str) -> None:
         await self.end(host)

@@ -2,21 +2,19 @@
 
 import json
 import os
-import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.servers import daemon, pm2
+from tests.servers import daemon, forked, pm2
 from tests.servers.command import Outcome, Running, started
 from tests.servers.daemon import Daemon
 from tests.servers.pm2 import Pm2
 from tests.servers.ports import HOST, free_port
 from tests.servers.programs import require
 
-INSTALLED = Path(sys.executable).with_name("healthd-deploy")
 INSTANCES = 2
 POLICIES = {
     "post-switch": {
@@ -138,7 +136,8 @@ def _release(folder: Path, home: Path, port: int, daemon_url: str) -> dict[str, 
 
 
 def _settings(folder: Path, port: int) -> dict[str, Any]:
-    back = [str(INSTALLED), "host", "rollback", "--to", "$baseline", "--config", str(folder / "release.json")]
+    tool = str(forked.program("healthd-deploy"))
+    back = [tool, "host", "rollback", "--to", "$baseline", "--config", str(folder / "release.json")]
     return {
         "journal": f"sqlite:///{folder}/journal.db",
         "checks": {"here": {"kind": "process", "interval": "1s", "timeout": "500ms"}},

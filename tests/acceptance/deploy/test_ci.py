@@ -16,6 +16,7 @@ import pytest_asyncio
 from ruamel.yaml import YAML
 
 from tests.acceptance.deploy.components import COMPONENTS, Given, Step
+from tests.servers import forked
 from tests.servers.gating import POLICIES, Gating, gating
 from tests.servers.ports import free_port
 from tests.servers.waiting import until
@@ -53,11 +54,13 @@ class Runner:
     async def run(self, name: str, script: str) -> int:
         shell = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", script]
         added = self.folder / "runner" / "path"
-        path = f"{added.read_text().strip()}:{self.environment['PATH']}" if added.exists() else self.environment["PATH"]
+        places = self.environment["PATH"]
+        if added.exists():
+            places = f"{added.read_text().strip()}:{places}"
         process = await asyncio.create_subprocess_exec(
             *shell,
             cwd=self.folder,
-            env={**self.environment, "PATH": path},
+            env={**self.environment, "PATH": places},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         )
@@ -83,11 +86,16 @@ def runner(folder: Path, gates: Gating, **variables: str) -> Runner:
     return Runner(folder, {**own, **variables})
 
 
+def path() -> str:
+    """Where a job looks for its programs."""
+    return f"{forked.program('healthd').parent}:/usr/bin:/bin"
+
+
 def zipapp(folder: Path) -> dict[str, str]:
     """The variables of a workflow that takes healthd's command from a file: here one that runs it from the tests'
     environment."""
     file = folder / "healthd.pyz"
-    file.write_text(f'#!/bin/sh\nexec {Path(sys.executable).with_name("healthd")} "$@"\n')
+    file.write_text(f'#!/bin/sh\nexec {forked.program("healthd")} "$@"\n')
     return {"vars.HEALTHD_ZIPAPP": file.as_uri(), "vars.HEALTHD_SHA256": sha256(file.read_bytes()).hexdigest()}
 
 
@@ -125,7 +133,10 @@ async def on_gitlab(folder: Path, gates: Gating, service: str, version: str, run
     given = {"CI_PIPELINE_ID": run, "CI_JOB_ID": f"{run}1", "GITLAB_USER_LOGIN": "kim", "CI_PIPELINE_URL": "http://x"}
     own = {"VERSION": version, "SERVICE": service, "RUN_ID": f"gitlab-{run}"}
     assert own.keys() == pipeline["variables"].keys()
-    started, failed = runner(folder, gates, **given, **own, PATH=f"{Path(sys.executable).parent}:/usr/bin:/bin"), False
+    started, failed = (
+        runner(folder, gates, **given, **own, PATH=path()),
+        False,
+    )
     for stage in pipeline["stages"]:
         for name, job in pipeline.items():
             if isinstance(job, dict) and job.get("stage") == stage:
@@ -194,7 +205,7 @@ async def test_a_component_ends_as_the_gate_does(gates: Gating, tmp_path: Path, 
         folder.mkdir()
         given = {"url": gates.daemon.url, "token": gates.tokens["ci"], "service": service, "version": version}
         script, env = component({**given, "key": f"{component.__name__}-{service}"}, folder)
-        ours = runner(folder, gates, **env, PATH=f"{Path(sys.executable).parent}:/usr/bin:/bin")
+        ours = runner(folder, gates, **env, PATH=path())
         assert await ours.run(service, script) == code
         if code != 3:
             (kept,) = folder.glob("verdict*.json")

@@ -3,16 +3,15 @@
 import asyncio
 import json
 import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
 
-from tests.acceptance.deploy.host_stage import INSTALLED, POLICIES
+from tests.acceptance.deploy.host_stage import POLICIES
 from tests.acceptance.guide import Shell, blocks, carry_out
-from tests.servers import daemon, pm2
+from tests.servers import daemon, forked, pm2
 from tests.servers.ports import HOST, free_port
 from tests.servers.requests import Load
 
@@ -67,13 +66,13 @@ async def test_the_page_ends_with_a_rollback_that_is_confirmed(tmp_path: Path) -
             env = {**manager.env, "HEALTHD_URL": healthd.url, "HEALTHD_TOKEN": daemon.TOKEN}
             for version in ("1.4.0", "1.5.0"):
                 pm2.archive(tmp_path / f"api-{version}.tar.gz", version)
-                argv = [str(INSTALLED), "host", "release", version, "--config", str(tmp_path / "release.yaml")]
+                words = ["host", "release", version, "--config", str(tmp_path / "release.yaml")]
                 process = await asyncio.create_subprocess_exec(
-                    *argv, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+                    forked.program("healthd-deploy"), *words, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
                 )
                 said, _ = await process.communicate()
                 assert process.returncode == 0, said.decode()
-            path = f"{Path(sys.executable).parent}:{manager.env['PATH']}"
+            path = f"{forked.program('healthd').parent}:{manager.env['PATH']}"
             shell = Shell(tmp_path, healthd.url, **{**env, "PATH": path})
             async with Load(f"http://{HOST}:{port}/courses").running():
                 try:

@@ -5,7 +5,6 @@ What is asked of the gates, and what they must say, is in the tests.
 
 import asyncio
 import json
-import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -16,14 +15,13 @@ from healthd.web.auth import new_token
 from healthd_gates.client.client import GateClient
 from tests.acceptance.gate import load, shop
 from tests.acceptance.gate.shop import Flaw, Shops
-from tests.servers import daemon, nginx, prometheus
+from tests.servers import daemon, forked, nginx, prometheus
 from tests.servers.programs import require
 from tests.servers.waiting import until
 
 OLD, NEW = "v1", "v2"
 WAIT = "100s"
 PATIENCE = 60.0  # seconds; a loaded machine is slow to start seven processes
-INSTALLED = Path(sys.executable).with_name("healthd")
 
 
 @dataclass(frozen=True)
@@ -78,9 +76,9 @@ class Desk:
         return await self.curl(f"/gates/verify?wait={WAIT}", fail, "-X", "POST", "-d", json.dumps(asked), *words)
 
     async def command(self, *words: str) -> Ended:
-        """The installed `healthd`, asking this daemon."""
+        """`healthd`, asking this daemon."""
         known = {"HEALTHD_URL": self.healthd.url, "HEALTHD_TOKEN": self.token, "PATH": "/usr/bin:/bin"}
-        return await run(INSTALLED, *words, env=known)
+        return await run(forked.program("healthd"), *words, env=known)
 
     async def gate_of(self, service: str) -> dict[str, Any]:
         """The latest gate of a service, once there is one."""

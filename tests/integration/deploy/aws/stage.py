@@ -1,10 +1,7 @@
 """A small AWS account for the deploy tools: a load balancer before groups of instances, and a daemon that judges."""
 
-import asyncio
 import json
 import os
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -14,14 +11,13 @@ from typing import Any
 from aiobotocore.session import get_session
 
 from tests.servers import aws, balancer, daemon, instances, moto
-from tests.servers.command import Outcome
+from tests.servers.command import Outcome, Running, started
 from tests.servers.daemon import Daemon
 from tests.servers.instances import Instance
 from tests.servers.requests import Load
 
 _SESSION = get_session()  # one for all: it keeps what it has read of the services
 ROOT = Path(__file__).parents[4]
-INSTALLED = Path(sys.executable).with_name("healthd-deploy")
 REGION = moto.CREDENTIALS["AWS_DEFAULT_REGION"]
 RELEASE = "touch stopped && echo $version > current && rm stopped && echo unpacked $version"
 FAILING = {"2.0": 0.25, "ill": 2.0}
@@ -73,12 +69,11 @@ class Stage:
             **changes,
         }
 
-    async def start(self, tool: str, *words: str, **changes: Any) -> asyncio.subprocess.Process:
+    async def start(self, tool: str, *words: str, **changes: Any) -> Running:
         file = self.folder / "deploy.json"
         file.write_text(json.dumps(self.config(tool, **changes)))
-        argv = [str(INSTALLED), "aws", tool, *words, "--config", str(file)]
         env = {**os.environ, **moto.CREDENTIALS}
-        return await asyncio.create_subprocess_exec(*argv, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        return await started("healthd-deploy", "aws", tool, *words, "--config", str(file), env=env)
 
     async def deploy(self, tool: str, *words: str, **changes: Any) -> Outcome:
         process = await self.start(tool, *words, **changes)

@@ -19,6 +19,7 @@ from healthd_deploy.migrate.settings import MigrateConfig
 from healthd_deploy.migrate.sites import connected, releases
 from healthd_deploy.migrate.stop import Stop
 from healthd_deploy.migrate.work import Work, planned
+from tests.servers import forked
 
 COMMAND = Path(sys.executable).with_name("healthd-deploy")
 QUICK: dict[str, Any] = {
@@ -84,7 +85,8 @@ class Bench:
 
     def run(self, *words: str, **options: Any) -> "subprocess.CompletedProcess[str]":
         """`healthd-deploy migrate WORDS` to its end."""
-        argv: list[str | Path] = [COMMAND, "migrate", *words, "-c", self.configured(**options)]
+        command = forked.program("healthd-deploy")
+        argv: list[str | Path] = [command, "migrate", *words, "-c", self.configured(**options)]
         done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
         assert "Traceback" not in done.stderr, done.stderr
         return done
