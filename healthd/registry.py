@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cache
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from inspect import iscoroutinefunction
 from typing import Any, Generic, TypeVar
 
@@ -18,6 +18,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from healthd.nearest import nearest
+from healthd.runtime.entry_points import installed_entry_points
 
 PluginT = TypeVar("PluginT")
 
@@ -141,12 +142,6 @@ _REGISTRIES: list[Registry[Any]] = []
 def registries() -> tuple[Registry[Any], ...]:
     """Return all registries, one for each kind of plug-in."""
     return tuple(_REGISTRIES)
-
-
-@cache
-def installed_entry_points() -> Any:
-    """Return those of all groups, of which `select` finds some: the files of every installed package are read once."""
-    return entry_points()
 
 
 @cache

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from importlib import import_module
 
 from aiohttp import web
 
@@ -20,8 +21,9 @@ from healthd_gates.router import GateApi
 
 
 def load() -> None:
-    """Import what `GatePart` would import when it is built, in the event loop."""
+    """Import what `GatePart` would import when it is built, and a gate at its start, in the event loop."""
     hooks.load()
+    import_module("healthd_gates.criteria.mathematics")
 
 
 class GatePart:

@@ -32,9 +32,10 @@ class LazyGroup(click.Group):
         if cmd_name not in self.registry:
             return None
         module, _, name = self.registry[cmd_name][0].partition(":")
-        from healthd.runtime.lean_trust import reading_when_used  # `--help` needs nothing of TLS
+        from healthd.runtime.entry_points import read_once
+        from healthd.runtime.lean_trust import reading_when_used  # `--help` needs neither
 
-        with reading_when_used():
+        with reading_when_used(), read_once():
             command: click.Command = getattr(import_module(module), name)
         return command
 

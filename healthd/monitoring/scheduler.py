@@ -4,10 +4,9 @@ What it imports at its own start is imported here, in a thread: Python looks for
 event loop an import would wait for one that hangs, and health with it.
 """
 
-from healthd.registry import installed_entry_points
-from healthd.runtime.lean_imports import replacing
+from healthd.runtime.entry_points import read_once
 
-with replacing("importlib.metadata", "entry_points", lambda **wanted: installed_entry_points().select(**wanted)):
+with read_once():
     from apscheduler.executors.asyncio import AsyncIOExecutor as AsyncIOExecutor
     from apscheduler.schedulers.asyncio import AsyncIOScheduler as AsyncIOScheduler
     from apscheduler.triggers.interval import IntervalTrigger as IntervalTrigger

@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from healthd.config.settings import Model
 from healthd.units import Duration, Ratio
-from healthd_gates.judge.ramp import GRAIN, Pace
+from healthd_gates.judge.pace import GRAIN, Pace
 
 
 def _requests(value: Any) -> Any:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import aiohttp
 from pydantic import Field
@@ -18,12 +18,13 @@ from healthd.config.settings import Group, Model, Name
 from healthd.monitoring.board import Board
 from healthd.units import Span
 from healthd_gates.domain.evidence import Observation
-from healthd_gates.judge.arms import Reading
-from healthd_gates.judge.criterion import Criterion, Frame
-from healthd_gates.judge.past import Past
-from healthd_gates.judge.plain import Observed
 from healthd_gates.judge.rules import Against
 from healthd_gates.sources.contract import Arms, Series
+
+if TYPE_CHECKING:
+    from healthd_gates.judge.arms import Reading
+    from healthd_gates.judge.criterion import Criterion, Frame
+    from healthd_gates.judge.past import Past
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,4 +198,6 @@ class ObservedCriterion(CriterionConfig):
         return Observation(self.name, None, detail)
 
     def build(self, frame: Frame, past: Past) -> Criterion:
+        from healthd_gates.judge.plain import Observed
+
         return Observed(self)

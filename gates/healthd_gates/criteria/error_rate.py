@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -10,10 +10,11 @@ from healthd.units import Ratio
 from healthd.wording import shape
 from healthd_gates.criteria.comparison import Weighed, check_share
 from healthd_gates.criteria.contract import Bound
-from healthd_gates.judge import error_rate, strata
 from healthd_gates.judge.arms import errors
-from healthd_gates.judge.criterion import Criterion, Frame
-from healthd_gates.judge.past import Past
+
+if TYPE_CHECKING:
+    from healthd_gates.judge.criterion import Criterion, Frame
+    from healthd_gates.judge.past import Past
 
 
 class ErrorRate(Weighed):
@@ -40,6 +41,8 @@ class ErrorRate(Weighed):
         return () if self.limit is None else (Bound("failed", errors, self.limit),)
 
     def build(self, frame: Frame, past: Past) -> Criterion:
+        from healthd_gates.judge import error_rate, strata
+
         if self.by is not None:
             return strata.StratifiedErrorRate(self, self.by, frame, past)
         return error_rate.ErrorRate(self, frame, past)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
 from healthd.units import Duration
 from healthd_gates.criteria.comparison import Weighed, check_limit_beside
 from healthd_gates.criteria.contract import Bound
-from healthd_gates.judge import latency
 from healthd_gates.judge.arms import slower_than
-from healthd_gates.judge.criterion import Criterion, Frame
-from healthd_gates.judge.past import Past
+
+if TYPE_CHECKING:
+    from healthd_gates.judge.criterion import Criterion, Frame
+    from healthd_gates.judge.past import Past
 
 _PERCENTILE = re.compile(r"[pP]?(?P<number>\d{1,2}(?:\.\d{1,6})?)\s*%?")
 
@@ -71,4 +72,6 @@ class Latency(Weighed):
         return (Bound(f"took longer than {self.limit:g} s", slower_than(self.limit), 1 - self.quantile),)
 
     def build(self, frame: Frame, past: Past) -> Criterion:
+        from healthd_gates.judge import latency
+
         return latency.Latency(self, frame, past)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
 from healthd.units import Duration
 from healthd_gates.criteria.contract import TrafficCriterion
-from healthd_gates.judge import plain
-from healthd_gates.judge.criterion import Criterion, Frame
-from healthd_gates.judge.past import Past
+
+if TYPE_CHECKING:
+    from healthd_gates.judge.criterion import Criterion, Frame
+    from healthd_gates.judge.past import Past
 
 
 class MeanLatency(TrafficCriterion):
@@ -32,4 +33,6 @@ class MeanLatency(TrafficCriterion):
         return (self.limit,)
 
     def build(self, frame: Frame, past: Past) -> Criterion:
+        from healthd_gates.judge import plain
+
         return plain.MeanLatency(self, frame)

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import Field, model_validator
 
 from healthd_gates.criteria.comparison import Beside, Shared
 from healthd_gates.domain.evidence import Events
-from healthd_gates.judge import rate
-from healthd_gates.judge.criterion import Criterion, Frame
-from healthd_gates.judge.past import Past
 from healthd_gates.sources.contract import Series
+
+if TYPE_CHECKING:
+    from healthd_gates.judge.criterion import Criterion, Frame
+    from healthd_gates.judge.past import Past
+    from healthd_gates.judge.rate import Exposure
 
 _UNITS = {"second": "a second", "instance": "a second and instance", "request": "a request"}
 
 
-def _exposure(per: str) -> rate.Exposure:
+def _exposure(per: str) -> Exposure:
     def exposure(events: Events, seconds: float) -> float | None:
         if per == "request":
             return events.requests
@@ -72,4 +74,6 @@ class Rate(Shared):
         return _UNITS[self.per]
 
     def build(self, frame: Frame, past: Past) -> Criterion:
+        from healthd_gates.judge import rate
+
         return rate.Rate(self, frame, past, _exposure(self.per))

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import Field, model_validator
 
 from healthd.units import Ratio as Fraction
 from healthd_gates.criteria.comparison import Weighed, check_share
-from healthd_gates.judge import ratio
-from healthd_gates.judge.criterion import Criterion, Frame
-from healthd_gates.judge.past import Past
 from healthd_gates.sources.contract import Series
+
+if TYPE_CHECKING:
+    from healthd_gates.judge.criterion import Criterion, Frame
+    from healthd_gates.judge.past import Past
 
 
 class Ratio(Weighed):
@@ -46,4 +47,6 @@ class Ratio(Weighed):
         return Series(self.name, "counts", {"of": self.of, **part})
 
     def build(self, frame: Frame, past: Past) -> Criterion:
+        from healthd_gates.judge import ratio
+
         return ratio.Ratio(self, frame, past, ratio.bad_part if self.bad is not None else ratio.all_but_good)

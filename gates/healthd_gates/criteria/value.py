@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import Field, model_validator
 
 from healthd.units import Duration, Span
 from healthd_gates.criteria.comparison import Beside, Shared
-from healthd_gates.judge import value
-from healthd_gates.judge.criterion import Criterion, Frame
-from healthd_gates.judge.past import Past
 from healthd_gates.sources.contract import Series
+
+if TYPE_CHECKING:
+    from healthd_gates.judge.criterion import Criterion, Frame
+    from healthd_gates.judge.past import Past
 
 
 class BesideDrift(Beside):
@@ -80,4 +81,6 @@ class Value(Shared):
         return None if self.compare is None else self.compare.drift
 
     def build(self, frame: Frame, past: Past) -> Criterion:
+        from healthd_gates.judge import value
+
         return value.Value(self, frame, past)

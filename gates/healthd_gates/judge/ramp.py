@@ -14,12 +14,12 @@ from math import ceil, floor, sqrt
 from healthd_gates.domain.evidence import Evidence
 from healthd_gates.judge.arms import Reading
 from healthd_gates.judge.excess import Excess, worst
+from healthd_gates.judge.pace import GRAIN as GRAIN
+from healthd_gates.judge.pace import Pace as Pace
 from healthd_gates.judge.past import Past
 from healthd_gates.judge.rhythm import Rhythm
 from healthd_gates.judge.risk import Timing
 
-GRAIN = 1e-4
-"""Weights are multiples of it: what NGINX's split_clients can tell apart."""
 _FIRST = 0.5
 """The first weight at most: a release that has everything at once is never compared with the baseline."""
 _WORTH = 1.25  # times the last weight: a smaller change is not worth an action
@@ -27,20 +27,6 @@ _REMEMBERED, _WINDOW = 300.0, 15.0  # seconds in which λ is looked for, and ove
 _DEVIATIONS = 2.0
 _USUAL_RATE, _USUAL_SECONDS = 0.01, 60.0  # the budget of a policy that names none: 1 % of a minute's traffic
 _LEAST_BUDGET = 20.0  # bad requests that the judge needs to prove twice a rate of 1 %: no schedule keeps less
-
-
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """How a ramp may widen: at most by the factor `max_step`, or to the next of the fixed `steps` (fractions)."""
-
-    max_step: float = 4.0
-    steps: tuple[float, ...] = ()
-
-    def __post_init__(self) -> None:
-        if self.max_step <= 1:
-            raise ValueError(f"max_step must be more than 1, got {self.max_step}")
-        if any(not low < high for low, high in zip(self.steps, self.steps[1:], strict=False)):
-            raise ValueError("steps must ascend")
 
 
 @dataclass(frozen=True, slots=True)

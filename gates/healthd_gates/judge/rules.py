@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from healthd_gates.judge.criterion import Criterion, Frame
-from healthd_gates.judge.past import Past
 from healthd_gates.judge.risk import Risk as Risk
 from healthd_gates.judge.risk import Timing as Timing
+
+if TYPE_CHECKING:
+    from healthd_gates.judge.criterion import Criterion, Frame
+    from healthd_gates.judge.past import Past
 
 
 class Against(StrEnum):
