@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING, Annotated
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 
 _LEAP_YEAR = 2024
+_MINUTE = timedelta(minutes=1)
 
 
 def trigger(text: str, zone: tzinfo) -> CronTrigger:
@@ -24,9 +25,25 @@ def trigger(text: str, zone: tzinfo) -> CronTrigger:
 
 
 def next_time(trigger: CronTrigger, moment: datetime) -> datetime | None:
-    """Return the first time from the moment on, up to the trigger's end."""
+    """Return the first time from the moment on, up to the trigger's end. In the hour that comes twice when clocks go
+    back, a fixed time such as `30 2 * * *` counts once, the first time, as for Debian's cron; a line whose minute or
+    hour begins with `*` goes on through both."""
     found: datetime | None = trigger.get_next_fire_time(None, moment)
+    while found is not None and _is_fixed(trigger) and _is_repeated(found, trigger.timezone):
+        after = found.astimezone(UTC)
+        while _is_repeated(after, trigger.timezone):
+            after += _MINUTE
+        found = trigger.get_next_fire_time(None, after)
     return None if found is None else found.astimezone(UTC)
+
+
+def _is_fixed(trigger: CronTrigger) -> bool:
+    return not any(field.name in ("minute", "hour") and str(field).startswith("*") for field in trigger.fields)
+
+
+def _is_repeated(moment: datetime, zone: tzinfo) -> bool:
+    """Return whether clocks of this zone have shown this time before."""
+    return moment.astimezone(UTC).astimezone(zone).fold == 1
 
 
 def _cron(text: str) -> str:

@@ -126,10 +126,12 @@ def _by_every_minute(window: Freeze, moment: datetime) -> datetime | None:
     assert window.cron is not None
     assert window.lasts is not None
     fields = {field.name: field for field in CronTrigger.from_crontab(window.cron, UTC).fields}
+    fixed = not any(field.startswith("*") for field in window.cron.split()[:2])  # once in the hour that comes twice
     start, length = moment.replace(second=0, microsecond=0), timedelta(seconds=window.lasts)
     while start > moment - length:
         wall = start.astimezone(ZoneInfo(window.timezone))
-        if all(fields[it].get_next_value(wall) == fields[it].get_value(wall) for it in _NAMES):
+        named = all(fields[it].get_next_value(wall) == fields[it].get_value(wall) for it in _NAMES)
+        if named and not (fixed and wall.fold):
             return start + length
         start -= timedelta(minutes=1)
     return None

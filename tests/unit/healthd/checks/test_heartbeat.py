@@ -91,6 +91,17 @@ async def test_by_schedule() -> None:
     assert (await job.at("2026-03-30T02:40:00+02:00")).status is Status.UNHEALTHY
 
 
+async def test_by_schedule_in_the_night_with_two_half_past_twos() -> None:
+    """The job runs at the first, as by Debian's cron, and is due again on the next day."""
+    job = Job(**NIGHTLY)
+    await job.at("2027-10-31T00:00:00Z")
+    await job.at("2027-10-31T00:31:00Z")
+    job.says(Signal.SUCCESS)
+    assert (await job.at("2027-10-31T01:45:00Z")).status is Status.HEALTHY
+    assert (await job.at("2027-11-01T01:39:00Z")).status is Status.HEALTHY
+    assert (await job.at("2027-11-01T01:40:00Z")).status is Status.UNHEALTHY
+
+
 async def test_a_failure_is_red_at_once() -> None:
     """With its exit code, its length and the last line of its log, until the next success; one that only writes changes
     nothing."""
