@@ -15,30 +15,34 @@ from typing import Any
 
 import aiosqlite
 from aiosqlite.core import set_exception, set_result
+from looptime import LoopTimeEventLoop
 
 _STUCK_SECONDS = 20.0
 _LOOKS_EVERY = 16  # turns of a busy loop
 
 
-class VirtualLoop(asyncio.SelectorEventLoop):
+class VirtualLoop(LoopTimeEventLoop, asyncio.SelectorEventLoop):  # else looptime's plugin puts its own before it
     """Its `time` moves only by sleeping."""
 
     def __init__(self) -> None:
         _CallsOfThreads.pending = 0
         self._selector_in_time = _Selector()
-        super().__init__(self._selector_in_time)
+        asyncio.SelectorEventLoop.__init__(self, self._selector_in_time)
+
+    def setup_looptime(self, **_options: Any) -> None:
+        """Leave time to this loop's own selector."""
 
     def time(self) -> float:
         return self._selector_in_time.now
 
     async def shutdown_default_executor(self, timeout: float | None = None) -> None:
         """Without the limit that Python 3.12 and newer set: time would jump over it while the threads end."""
-        await super().shutdown_default_executor()
+        await asyncio.SelectorEventLoop.shutdown_default_executor(self)
 
     def run_in_executor(  # type: ignore[override]
         self, executor: Any, func: Callable[..., Any], *args: Any
     ) -> asyncio.Future[Any]:
-        future = super().run_in_executor(executor, func, *args)
+        future = asyncio.SelectorEventLoop.run_in_executor(self, executor, func, *args)
         _CallsOfThreads.add(future)
         return future
 
