@@ -257,10 +257,16 @@ class GateSession:
         return gate
 
     async def _rolled_back(self, gate: GateDocument) -> GateDocument:
-        """Wait for the daemon's rollback actions, if there are any. Return the gate as it is then."""
+        """Wait for the daemon's rollback actions, if there are any, and tell the first failure of one. Return the gate
+        as it is then."""
+        failure: str | None = None
+        if self.patience and gate.rollback is not None and gate.rollback.state == "due":
+            self._steps.say(f"waiting up to {show_duration(self.patience)} for healthd to roll back")
         with suppress(TimeoutError):
-            async with asyncio.timeout(self._config.rollback_patience):
+            async with asyncio.timeout(self.patience):
                 while (rollback := gate.rollback) is not None and rollback.state == "due":
+                    if failure is None and (failure := rollback.detail) is not None:
+                        self._steps.say(f"healthd: {failure}", "✗")
                     await asyncio.sleep(0.5)
                     gate = await asked(self._client.gate(gate.id))
         if gate.rollback is not None:

@@ -74,6 +74,8 @@ class ServiceBusy(Refusal):
             lasts = f"until {_shown(until)} at the latest"
         elif gate.is_answered:
             lasts = f"until its rollback is over{f', or given up at {_shown(given_up)}' if given_up else ''}"
+            if gate.rollback is not None and gate.rollback.detail:
+                lasts += f": {gate.rollback.detail.rstrip('.')}"
             lasts += f"; to end it by hand: healthd gate give-up {gate.id} --reason …"
         else:
             lasts = "until its verdict, which is due"

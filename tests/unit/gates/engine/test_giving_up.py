@@ -1,6 +1,7 @@
 """A rollback whose action never works: a person ends it, and the service is free for the fix."""
 
 import asyncio
+import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -34,11 +35,14 @@ async def stuck(running: Replica) -> Gate:
 
 
 async def test_the_refusal_says_when_and_how(file: Path) -> None:
-    """No time in it is past: the one by which the gate was to decide is."""
+    """And why the rollback is not over. No time in it is past: the one by which the gate was to decide is."""
     async with replica(file, short()) as running:
         gate = await stuck(running)
         with pytest.raises(ServiceBusy, match=f"healthd gate give-up {gate.id}") as busy:
             await running.keeper.start(request(version="2.1"), caller="ci")
+        assert re.search(
+            r"UTC: back was tried \d+ times and is not done yet: exit code 1; to end it by hand", str(busy.value)
+        )
         assert "until" not in busy.value.fields
         assert gate.decision is not None
         assert busy.value.fields["gives_up_at"] - gate.decision.at == timedelta(days=1)
