@@ -5,6 +5,7 @@ A block that nothing here can run says why in the page's source, and all of thes
 """
 
 import ast
+import asyncio
 import json
 import re
 import subprocess
@@ -24,6 +25,7 @@ from docs.generator.config import DEPLOY_TOOLS, EXAMPLES
 from healthd.checks.misconfigured import MisconfiguredConfig
 from healthd.config.file import parse
 from healthd_deploy.migrate import document_file, sql_file
+from healthd_gates.actions.traefik_file import WeightsFile
 from healthd_gates.api.parsing import read_body
 from healthd_gates.api.requests import VerifyBody
 from healthd_gates.config.settings import Config
@@ -81,6 +83,8 @@ def check_yaml(block: Block, secrets: Path) -> None:
         check_chart(block, text, tree)
     elif any("image" in service for service in tree.get("services", {}).values()):
         foreign.passes("compose-spec", json.dumps(tree))
+    elif "services" in tree.get("http", {}):
+        check_traefik(text, tree, secrets)
     elif tree.keys() <= Config.model_fields.keys():
         check_configuration(block, text, tree)
     elif tree.keys() == {"source"}:
@@ -101,6 +105,13 @@ def check_chart(block: Block, text: str, tree: Mapping[str, Any]) -> None:
     config = re.search(r"(?m)^config:\n((?: .*\n)+)", text)
     assert config
     check_configuration(block, dedent(config[1]), tree["config"])
+
+
+def check_traefik(text: str, tree: Mapping[str, Any], folder: Path) -> None:
+    """A file that the action `traefik` takes over; that Traefik takes one is in its own tests."""
+    file, (service,) = folder / "weights.yml", tree["http"]["services"]
+    file.write_text(text)
+    asyncio.run(WeightsFile(file, service).look())
 
 
 def check_tool(block: Block, text: str, tree: Mapping[str, Any]) -> None:
