@@ -21,6 +21,7 @@ from healthd_gates.engine.step import Event, Step, finish
 from healthd_gates.store.serialization import decision_document, ramp_document, standing_document
 
 _NOTES_TOLD = 3
+_BASELINE_GONE = "baseline: no series matches"
 _DEATHS = {reason.value for reason in Reason if reason.is_death}
 
 
@@ -93,6 +94,8 @@ def decision_of(standing: Standing, moment: datetime, *, promotes: bool, notes: 
     assert standing.verdict is not None
     counts_as: Literal[Verdict.PASS, Verdict.FAIL] = Verdict.PASS if promotes else Verdict.FAIL
     telling = [criterion.sentence for criterion in standing.criteria if criterion.critical]
+    if standing.verdict is Verdict.PASS:  # a version that was replaced, and whose numbers the pass did not need
+        notes = [note for note in notes if not note.startswith(_BASELINE_GONE)]
     noted = "; ".join(notes[:_NOTES_TOLD])
     stop = "" if noted.endswith((".", "?", "!")) else "."  # a hint asks: did you mean …?
     said = [f"The source says: {noted}{stop}"] if notes else []

@@ -13,7 +13,7 @@ from healthd.model import FailureKind
 from healthd.nearest import did_you_mean, nearest
 from healthd.units import show_duration
 from healthd_gates.domain.evidence import Counts
-from healthd_gates.sources.selectors import Selector
+from healthd_gates.sources.selectors import Matcher, Selector
 
 Labels = Mapping[str, str]
 LASTING = (FailureKind.AUTH, FailureKind.PERMISSION, FailureKind.MISCONFIGURED, FailureKind.TLS, FailureKind.EXPIRED)
@@ -108,15 +108,22 @@ def merely_without_errors(requests: Selector, errors: Selector) -> bool:
     )
 
 
-def missing_value(selector: Selector, series: Iterable[Labels]) -> str | None:
+def missing_value(selector: Selector, series: Iterable[Labels], others: Iterable[Selector] = ()) -> str | None:
     """Return which label of the metric never has the value that the selector needs; None if none is wrong, or without
-    any series."""
-    found = list(series)
+    any series.
+
+    `others` are selectors of the other arm: its values are no slip of the pen, and where there are only those, the arm
+    has not started yet or was replaced.
+    """
+    found, taken = list(series), [matcher for other in others for matcher in other.matchers]
     for matcher in selector.matchers:
         values = sorted({labels.get(matcher.label, "") for labels in found} - {""})
         if matcher.operator == "=" and matcher.value and values and matcher.value not in values:
+            free = [value for value in values if Matcher(matcher.label, "=", value) not in taken]
+            if not free:
+                continue
             has = ", ".join(values[:_SHOWN]) + (", …" if len(values) > _SHOWN else "")
-            hint = did_you_mean(matcher.value, values)
+            hint = did_you_mean(matcher.value, free)
             return f"no series of {selector.name} has {matcher}; its values are: {has}.{hint}"
     return None
 

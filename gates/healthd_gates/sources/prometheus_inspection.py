@@ -62,7 +62,9 @@ async def inspect(
         doubtful += [f"{name}: {what}" for what in odd]
         if Family.REQUESTS.value not in arm.series and not doubtful:
             selector = filled[name][Family.REQUESTS]
-            value = await _unknown_value(api, selector, await api.some(Selector(selector.name), at, _MEMORY), at)
+            others = [each for other in filled if other != name for each in filled[other].values()]
+            some = await api.some(Selector(selector.name), at, _MEMORY)
+            value = await _unknown_value(api, selector, some, at, others)
             unseen += [f"{name}: {value}"] if value else []
     if not any(Family.REQUESTS.value in arm.series for arm in arms.values()):
         doubtful += other_preset(preset, written, await api.names())
@@ -126,12 +128,14 @@ async def _misnamed(
     return (), (odd,) if odd else ()
 
 
-async def _unknown_value(api: QueryApi, selector: Selector, series: Sequence[Series], at: float) -> str | None:
+async def _unknown_value(
+    api: QueryApi, selector: Selector, series: Sequence[Series], at: float, others: Sequence[Selector] = ()
+) -> str | None:
     """Return which label never has the value that the selector needs; the few series that were queried may not be
     all."""
     for matcher in selector.matchers:
         alone = Selector(selector.name, (matcher,))
-        wrong = missing_value(alone, [each.labels for each in series])
+        wrong = missing_value(alone, [each.labels for each in series], others)
         if wrong is not None and not await api.some(alone, at, _MEMORY):
             return wrong
     return None

@@ -196,7 +196,11 @@ class Scrape:
         notes, selectors = [*map(str, failures)], self._selectors[name]
         if Family.REQUESTS in matched and merely_without_errors(selectors[Family.REQUESTS], selectors[Family.ERRORS]):
             matched.add(Family.ERRORS)
-        notes += [f"no series matches {selector}" for use, selector in selectors.items() if use not in matched]
+        unmatched = [use for use in selectors if use not in matched]
+        told = (
+            [Family.REQUESTS] if Family.REQUESTS in unmatched else unmatched
+        )  # without requests there is nothing else
+        notes += [f"no series matches {selectors[use]}" for use in told]
         return ArmLook(increase.counts(), after, gaps, increase.resets, notes=(*notes, *increase.notes), lives=lives)
 
     async def inspect(self) -> Inspection:

@@ -60,7 +60,8 @@ async def inspect(
             doubtful += [f"{name}: {what}" for what in missing]
             refused += [f"{name}: {what}" for what in (*wrong, *_unsplit(found, selectors[name], by))]
             doubtful += [f"{name}: {what}" for what in odd]
-            unseen += [f"{name}: {what}" for what in _values(found, selectors[name]) if not odd]
+            others = [selector for other in selectors if other != name for selector in selectors[other].values()]
+            unseen += [f"{name}: {what}" for what in _values(found, selectors[name], others) if not odd]
             declared = _declared(found)
             if (requests := selectors[name][Family.REQUESTS].name) in declared:
                 unseen.append(f"{name}: {requests} is declared and has no series yet: no request was counted")
@@ -97,12 +98,12 @@ def _unsplit(found: Sequence[Metric], selectors: Mapping[Family, Selector], by: 
     return [f"by, of {family.value}: {what}" for family, what in wrong.items() if what]
 
 
-def _values(found: Sequence[Metric], selectors: Mapping[Family, Selector]) -> list[str]:
+def _values(found: Sequence[Metric], selectors: Mapping[Family, Selector], others: Sequence[Selector]) -> list[str]:
     """Return which labels never have the values that the selectors need. An error that has not happened yet has no
     series yet."""
     samples = [sample for family in found for sample in family.samples]
     counted = {family: it for family, it in selectors.items() if family not in (Family.ERRORS, Family.SUM)}
-    missing = {family: missing_value(it, series_of(it.name, samples)) for family, it in counted.items()}
+    missing = {family: missing_value(it, series_of(it.name, samples), others) for family, it in counted.items()}
     return [f"{family.value}: {what}" for family, what in missing.items() if what]
 
 

@@ -144,7 +144,7 @@ async def test_a_target_without_requests_has_no_traffic(peer: Peer) -> None:
     await gate.look()
     look = await gate.look()
     assert seen(gate) == (0, 0)
-    assert look.notes[0] == 'candidate: no series matches requests_total{version="2"}'
+    assert look.notes == ('candidate: no series matches requests_total{version="2"}',)
     peer.answer("GET", "/metrics", text(page(3, 1)))
     await gate.look()
     await gate.source.close()

@@ -29,6 +29,7 @@ async def test_an_outage_of_the_source_is_named_in_the_verdict(file: Path) -> No
         (Reason.PROVEN_SAFE, ["no series matches errors"], "Silent. The source says: no series matches errors."),
         (Reason.NO_TELEMETRY, ["Did you mean green?"], "Silent. The source says: Did you mean green?"),
         (Reason.PROVEN_SAFE, [], "Silent."),
+        (Reason.PROVEN_SAFE, ['baseline: no series matches requests{version="1"}'], "Silent."),
         (Reason.NO_TELEMETRY, list("abcde"), "Silent. The source says: a; b; c."),
     ],
 )

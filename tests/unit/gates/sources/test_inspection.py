@@ -58,6 +58,23 @@ def test_a_value_that_no_series_has_is_named(selector: str, says: str | None) ->
 
 
 @pytest.mark.parametrize(
+    ("here", "other", "says"),
+    [
+        (("1.1.0",), "1.1.0", None),
+        (("1.1.0", "1.0.1"), "1.1.0", "its values are: 1.0.1, 1.1.0. Did you mean 1.0.1?"),
+        (("1.1.0", "canary"), "1.1.0", "its values are: 1.1.0, canary."),
+        (("1.1.0",), "2.0.0", "its values are: 1.1.0. Did you mean 1.1.0?"),
+    ],
+)
+def test_the_version_of_the_other_arm_is_no_slip(here: tuple[str, ...], other: str, says: str | None) -> None:
+    """After a switch a target shows nothing but the candidate: the baseline was replaced there, not misspelt."""
+    written = 'requests_total{version="%s"}'
+    series = [{"__name__": "requests_total", "version": value} for value in here]
+    found = missing_value(Selector.parse(written % "1.0.0"), series, [Selector.parse(written % other)])
+    assert (found is None) if says is None else (found is not None and found.endswith(says))
+
+
+@pytest.mark.parametrize(
     ("written", "says"),
     [
         ("$vers", r"labels\.vers: is needed.*by \$vers; did you mean \$version\?"),
