@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING, Annotated
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from pydantic import AfterValidator
+
+from healthd.nearest import did_you_mean
 
 if TYPE_CHECKING:
     from apscheduler.triggers.cron import CronTrigger
 
 
 _LEAP_YEAR = 2024
+_FIELDS = {
+    "minute": "0 to 59", "hour": "0 to 23", "day": "1 to 31", "month": "1 to 12 or JAN to DEC",
+    "day of the week": "MON to SUN",
+}  # fmt: skip
 _MINUTE = timedelta(minutes=1)
 
 
@@ -46,11 +53,22 @@ def _is_repeated(moment: datetime, zone: tzinfo) -> bool:
     return moment.astimezone(UTC).astimezone(zone).fold == 1
 
 
+def _wrong_fields(text: str) -> Iterator[str]:
+    """Yield what is wrong with each field of a cron line; nothing for a line that has more or fewer of them."""
+    fields = text.split()
+    for position, (name, values) in enumerate(_FIELDS.items() if len(fields) == len(_FIELDS) else ()):
+        try:
+            trigger(" ".join(field if at == position else "*" for at, field in enumerate(fields)), UTC)
+        except ValueError:
+            yield f"{name} {fields[position]!r} is none: write {values}"
+
+
 def _cron(text: str) -> str:
     try:
         read = trigger(text, UTC)
     except ValueError as error:
-        raise ValueError(f"{text!r} is not a cron line such as 0 17 * * FRI: {error}") from None
+        problem = "; ".join(_wrong_fields(text)) or error
+        raise ValueError(f"{text!r} is not a cron line such as 0 17 * * FRI: {problem}") from None
     fields = {field.name: field for field in read.fields}
     firsts = [datetime(_LEAP_YEAR, month, 1, tzinfo=UTC) for month in range(1, 13)]
     months = [first for first in firsts if fields["month"].get_next_value(first) == first.month]
@@ -65,7 +83,8 @@ def _zone(name: str) -> str:
     try:
         ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError):
-        raise ValueError(f"no time zone is called {name!r}; write one such as Europe/Berlin") from None
+        meant = did_you_mean(name, available_timezones())
+        raise ValueError(f"no time zone is called {name!r}; write one such as Europe/Berlin.{meant}") from None
     return name
 
 

@@ -30,6 +30,8 @@ def parse_duration(value: Any) -> Any:
             if seconds > _LONGEST:
                 raise ValueError(f"{value!r} is longer than a thousand years: write at most 365000d")
             return seconds
+        if value.strip().startswith("-") and _DURATION.match(value.strip()[1:]):
+            raise ValueError(f"{value!r} is negative: a duration is positive, such as {value.strip()[1:]}")
     elif isinstance(value, float):
         return value
     raise ValueError(f"{value!r} is not a duration: write a number with its unit, such as 30s, 5m, 1h30m or 250ms")

@@ -4,9 +4,10 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
+from pydantic import TypeAdapter, ValidationError
 
 from healthd.config.window import Maintenance
-from healthd.cron import next_time, trigger
+from healthd.cron import Cron, Zone, next_time, trigger
 
 
 def _times(cron: str, zone: str, first: str, last: str) -> list[str]:
@@ -63,3 +64,16 @@ def test_a_window_opens_once_in_that_night() -> None:
     covered = [minute for minute in range(180) if window.until(night + timedelta(minutes=minute)) is not None]
     assert covered == list(range(30, 90))
     assert window.next_start(night + timedelta(minutes=90)) == datetime(2027, 11, 1, 1, 30, tzinfo=UTC)
+
+
+def test_every_wrong_field_is_named_with_its_range() -> None:
+    """All at once, in the words of the line."""
+    says = "minute '61' is none: write 0 to 59; day of the week 'MON-FRY' is none: write MON to SUN"
+    with pytest.raises(ValidationError, match=says):
+        TypeAdapter(Cron).validate_python("61 2 * * MON-FRY")
+
+
+def test_a_misspelt_zone_gets_the_nearest() -> None:
+    """Of those that there are."""
+    with pytest.raises(ValidationError, match=r"Did you mean Europe/Berlin\?"):
+        TypeAdapter(Zone).validate_python("Europe/Berln")

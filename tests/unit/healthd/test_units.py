@@ -77,3 +77,9 @@ def test_times_out_of_range(written: str) -> None:
     with pytest.raises(ValidationError, match="is out of range: times are within the years 1 to 9999, in UTC"):
         TypeAdapter(Time).validate_python(written)
     assert TypeAdapter(Time).validate_python("9999-12-31T23:59:59Z").year == 9999
+
+
+def test_a_negative_duration_is_called_so() -> None:
+    """With the length that was probably meant."""
+    with pytest.raises(ValueError, match="'-5s' is negative: a duration is positive, such as 5s"):
+        parse_duration("-5s")
