@@ -21,6 +21,7 @@ _TIMESTAMP = "tag:yaml.org,2002:timestamp"
 _LINE_BREAK = re.compile(r"\r\n|\r|\n")
 
 # Messages of the YAML library, and how the author of the file can fix the error.
+_TWICE = "found duplicate key "
 _PLAINLY = {
     "found character '\\t'": "a tab cannot be used here: indent with spaces",
     "mapping values are not allowed here": "this key does not line up with its neighbours, or a text with `: ` in it "
@@ -78,6 +79,8 @@ def read_yaml(text: str) -> Any:
         raise YAMLTextError(too_deep(), error.problem_mark.line + 1) from None
     except MarkedYAMLError as error:
         problem = (error.problem or "is not valid YAML").split("\n")[0].partition(" with value")[0]
+        if problem.startswith(_TWICE):
+            problem = f"the key {problem.removeprefix(_TWICE)} is there twice: keep one, or rename the other"
         problem = next((said for start, said in _PLAINLY.items() if problem.startswith(start)), problem)
         raise YAMLTextError(problem, error.problem_mark.line + 1 if error.problem_mark else None) from None
     except ReaderError as error:

@@ -14,6 +14,8 @@ from typing import Any
 from healthd.nearest import did_you_mean
 from healthd_gates.domain.gate import Gate
 
+SHORTEST_ID = 4
+"""Number of characters of a gate's id from which its beginning is taken for it."""
 _SECOND_STOP = re.compile(r"(?<!\.)([.?!])\.(?=\s|$)")
 
 
@@ -50,7 +52,12 @@ class UnknownAction(_UnknownName):
 
 
 class UnknownGate(Refusal):
-    """There is no gate {gate_id}."""
+    """There is no gate {gate_id}{hint}."""
+
+    def __init__(self, *, gate_id: str) -> None:
+        short = len(gate_id) < SHORTEST_ID
+        super().__init__(gate_id=gate_id, hint=f": write at least {SHORTEST_ID} characters of its id" if short else "")
+        del self.fields["hint"]
 
 
 class AmbiguousGate(Refusal):

@@ -15,6 +15,7 @@ from healthd_gates.actions.executor import Attempts
 from healthd_gates.config.freeze_window import FreezesServices
 from healthd_gates.domain.action_order import ActionRun
 from healthd_gates.domain.errors import (
+    SHORTEST_ID,
     AlreadyDecided,
     AmbiguousGate,
     Draining,
@@ -49,7 +50,6 @@ from healthd_gates.store.serialization import reading
 
 _ELSEWHERE_SECONDS = 1.0  # between polls of a gate that another replica runs
 _HERE_SECONDS = 15.0
-_SHORTEST = 4  # characters of an id that may be used as a prefix
 _UNDECIDED = (GateState.SETTLING, GateState.RAMPING, GateState.OBSERVING, GateState.HELD)
 
 
@@ -152,7 +152,7 @@ class GateService:
         try:
             return await self.get(beginning)
         except UnknownGate:
-            if len(beginning) < _SHORTEST:
+            if len(beginning) < SHORTEST_ID:
                 raise
         with journal_refusals():
             found = await self._gate_store.starting_with(beginning)
