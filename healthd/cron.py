@@ -83,7 +83,8 @@ def _zone(name: str) -> str:
     try:
         ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError):
-        meant = did_you_mean(name, available_timezones())
+        # An abbreviation such as CEST is alike to others that are hours away, such as EST.
+        meant = did_you_mean(name, (zone for zone in available_timezones() if "/" in zone))
         raise ValueError(f"no time zone is called {name!r}; write one such as Europe/Berlin.{meant}") from None
     return name
 

@@ -77,3 +77,11 @@ def test_a_misspelt_zone_gets_the_nearest() -> None:
     """Of those that there are."""
     with pytest.raises(ValidationError, match=r"Did you mean Europe/Berlin\?"):
         TypeAdapter(Zone).validate_python("Europe/Berln")
+
+
+def test_an_abbreviation_suggests_no_other() -> None:
+    """CEST is spelt like EST, which is seven hours away."""
+    with pytest.raises(ValidationError) as refused:
+        TypeAdapter(Zone).validate_python("CEST")
+    assert "write one such as Europe/Berlin" in str(refused.value)
+    assert "Did you mean" not in str(refused.value)
