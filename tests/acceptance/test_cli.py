@@ -176,7 +176,7 @@ PROBLEMS = [
     [
         (INVALID, PROBLEMS),
         ("groups: {ready: {checks: [ghost]}}", [r":1: groups\.ready: names 'ghost', which is not under checks"]),
-        ("a: 1\na: 2", [r":2: found duplicate key"]),
+        ("a: 1\na: 2", [r":2: the key \"a\" is there twice"]),
         ("checks: [", [r":1: "]),
         ("- a list", [r":1: the file must be a mapping"]),
         ("environment: ${NO_SUCH_VARIABLE}", [r":1: environment: not set: NO_SUCH_VARIABLE: set it"]),

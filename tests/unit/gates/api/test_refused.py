@@ -27,7 +27,7 @@ class _Anything(dict[str, str]):
 def test_every_refusal_has_a_status(kind: type[refusals.Refusal], monkeypatch: pytest.MonkeyPatch) -> None:
     """A refusal that is new in the gate service cannot become a 500."""
     monkeypatch.setattr(kind, "__doc__", "A message.")
-    problem = problem_of(kind())
+    problem = problem_of(kind(gate_id="0123"))
     assert problem.status in {404, 409, 422, 503}
     assert problem.extra["type"].startswith("urn:healthd:")
 
