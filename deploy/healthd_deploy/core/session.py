@@ -283,7 +283,7 @@ class GateSession:
             rollback = (await self._client.gate(gate.id)).rollback
             if rollback is not None and rollback.state.is_open:
                 told = await self._client.put_back(gate.id, f"deploy {self._key} undid its switch")
-                self.report.gates[-1] = told
+                self.report.gates[-1:] = [told]
                 self._steps.say(f"healthd is told, and tries no more: {told.rollback.told if told.rollback else ''}")
 
     async def still_rolling_back(self) -> str | None:

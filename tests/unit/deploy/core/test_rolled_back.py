@@ -1,10 +1,14 @@
 """A rollback that a person orders of healthd, where the tool itself undoes nothing."""
 
+import asyncio
+import os
+import signal
 from collections.abc import AsyncGenerator
 from dataclasses import replace
 
 import pytest
 
+from healthd_deploy.core.exit import INTERRUPTED
 from healthd_gates.domain.gate import Gate, Rollback, RollbackState
 from healthd_gates.domain.request import Version
 from healthd_gates.domain.standing import Verdict
@@ -105,3 +109,19 @@ async def test_healthd_is_told_that_the_traffic_is_back(state: RollbackState, to
     shown = session.report.gates[-1].rollback
     assert shown is not None
     assert not shown.state.is_open
+
+
+class CutShort(Due):
+    """Its gate fails in the moment in which the tool gets SIGTERM."""
+
+    async def follow(self, gate_id: str) -> AsyncGenerator[GateDocument]:
+        os.kill(os.getpid(), signal.SIGTERM)
+        await asyncio.Event().wait()
+        yield GateDocument.of(self.end)
+
+
+async def test_it_is_told_too_by_a_tool_that_saw_no_verdict() -> None:
+    daemon = CutShort(RollbackState.DUE)
+    code, changed, session = await deployed(daemon, no_rollback=False)
+    assert (code, changed, len(daemon.told)) == (INTERRUPTED, [*DONE, "switch to green"], 1)
+    assert [gate.rollback is not None for gate in session.report.gates] == [True]
