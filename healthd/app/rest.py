@@ -172,8 +172,8 @@ class Rest:
         if close_gates is not None:
             await close_gates()
         try:
-            await self.spread.leave()
             await self.journal.flush()
             await self.heartbeats.flush()
+            await self.spread.leave()  # last: where it fails, the others notice within a lease
         finally:
             await self.database.close()

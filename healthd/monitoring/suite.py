@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
 
+import structlog
+
 from healthd.checks import find_kind
 from healthd.checks.contract import Check, CheckConfig, CheckContext
 from healthd.checks.failures import describe
@@ -19,6 +21,7 @@ from healthd.monitoring.schedule import Schedule
 from healthd.runtime.clock import Clock
 from healthd.runtime.redaction import Redactor
 
+_log = structlog.get_logger(__name__)
 _AT_ONCE = 20  # checks that are built without a pause
 _SWEEP = 1.0  # seconds between two searches for overdue checks
 
@@ -123,7 +126,7 @@ class Suite:
         that is paused is not probed, nor one that another replica runs in time."""
         if self._board.check(monitor.name).covered("pause") is not None:
             return None
-        if (left := self.elsewhere(monitor.name)) is not None:
+        if (left := self._left_to_others(monitor.name)) is not None:
             if left < monitor.config.interval:  # then it is this one's, should nothing have come by then
                 self._schedule.next_in(left, monitor.name)
             return None
@@ -145,6 +148,15 @@ class Suite:
         """Move the next run to the time at which the last result changes by itself, if that is sooner."""
         if self._monitors.get(monitor.name) is monitor and (soon := monitor.changes_in) < monitor.pause:
             self._schedule.next_in(soon, monitor.name, jitter=0.0)
+
+    def _left_to_others(self, name: str) -> float | None:
+        """Return the seconds for which another replica may still be trusted to run a check; None also after a fault of
+        what decides that, so that the check is run here."""
+        try:
+            return self.elsewhere(name)
+        except Exception:
+            _log.exception("not known who runs a check, it is run here", check=name)
+            return None
 
     def _build(self, name: str, config: CheckConfig) -> Monitor:
         monitor = Monitor(

@@ -219,3 +219,18 @@ async def test_a_result_that_changes_by_itself_is_looked_at_then(monkeypatch: py
     assert moved.moves == [(4.0, "a")]
     await running.suite.probe("a")
     assert moved.moves == [(4.0, "a")]
+
+
+async def test_a_fault_of_what_spreads_checks_leaves_no_check_unrun() -> None:
+    """The check is run here."""
+
+    def broken(_name: str) -> float | None:
+        raise RuntimeError("a bug")
+
+    running = Running()
+    running.suite.elsewhere = broken
+    await running.suite.arrange(settings(a={}))
+    flight = running.suite._tick(running.suite._monitors["a"])
+    assert flight is not None
+    await flight
+    assert running.board.check("a").status is Status.HEALTHY
