@@ -20,7 +20,8 @@ _HEEDED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _AT_ONCE = 64  # signals that are read in one go
 
 _pipe: tuple[int, int] | None = None
-_lock = threading.RLock()  # one signal at a time, in their order; a second one may interrupt a handler
+_lock = threading.RLock()  # for one thread at a time; a signal may interrupt the main thread while it has this
+_taking = False  # a handler is at work: one that interrupts it leaves the signal to it
 _reload_came = False
 
 
@@ -70,15 +71,26 @@ def _let_go() -> None:
 
 
 def _take() -> None:
-    assert _pipe is not None
+    """Handle the signals that came, one after the other, also where the next one interrupts the handler of the last:
+    of two stops the second would otherwise be overtaken by the first, which waits for the drain."""
+    global _taking
     with _lock:
-        try:
-            numbers = os.read(_pipe[0], _AT_ONCE)
-        except BlockingIOError:  # the other thread was quicker
-            return
-        for number in numbers:
-            if number in _HEEDED:
-                _handle(number)
+        while not _taking and (numbers := _come()):
+            _taking = True
+            try:
+                for number in numbers:
+                    _handle(number)
+            finally:
+                _taking = False
+
+
+def _come() -> list[int]:
+    """Return the numbers of the signals that came and were not handled."""
+    assert _pipe is not None
+    try:
+        return [number for number in os.read(_pipe[0], _AT_ONCE) if number in _HEEDED]
+    except BlockingIOError:  # the other thread was quicker
+        return []
 
 
 def _read_on(reading: int) -> None:

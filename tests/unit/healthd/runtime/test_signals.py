@@ -84,6 +84,29 @@ def test_a_pattern_that_takes_for_ever() -> None:
     assert ended(running(search, drain=600, longest=0.1), signal.SIGTERM, signal.SIGTERM)[0] == 1
 
 
+def test_a_signal_that_interrupts_the_handler_of_another() -> None:
+    """It is handled after it: the end that it orders is not replaced by that of the one before."""
+    program = """
+import os, signal, threading, time
+from healthd.runtime import signals
+heeded = []
+def handle(number):
+    heeded.append(f"begin {number.real}")
+    if number == signal.SIGTERM:
+        os.kill(os.getpid(), signal.SIGINT)
+        for _ in range(1000):
+            pass  # Python calls a handler in C between two of these
+    heeded.append(f"end {number.real}")
+signals.heed(handle)
+os.kill(os.getpid(), signal.SIGTERM)
+while len(heeded) < 4:
+    time.sleep(0.001)
+print(*heeded, sep=", ")
+"""
+    said = subprocess.run([sys.executable, "-c", program], check=True, timeout=60, capture_output=True, text=True)
+    assert said.stdout == "begin 15, end 15, begin 2, end 2\n"
+
+
 def test_children_are_born_without_it(tmp_path: Path) -> None:
     """A program that is run is ended by the signal that its parent heeds; one that was forked tells its parent nothing
     of the signals that it gets itself."""
