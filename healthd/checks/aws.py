@@ -19,7 +19,6 @@ from healthd.aws.region import check_region
 from healthd.checks.api_check import BaseURL
 from healthd.checks.aws_failures import AWSError, explain_aws
 from healthd.checks.aws_inventory import (
-    Finding,
     Observations,
     caller,
     load_balancer,
@@ -28,6 +27,7 @@ from healthd.checks.aws_inventory import (
     vpc,
 )
 from healthd.checks.contract import CheckConfig, CheckContext
+from healthd.checks.finding import Finding, sum_up
 from healthd.model import FailureKind, Result, Status
 from healthd.runtime.credential import APIKey
 from healthd.units import Duration
@@ -127,7 +127,7 @@ class AWS:
         except TimeoutError:
             late = f"{asking.call} was not answered within {self._config.patience:g} s"
             return Result.unhealthy(FailureKind.TIMEOUT, late, observed=observed)
-        return _sum_up(findings, latency, observed)
+        return sum_up(findings, latency=latency, observed=observed)
 
     async def close(self) -> None:
         stack, self._open, self._clients = self._open, AsyncExitStack(), {}
@@ -172,11 +172,3 @@ class AWS:
                 )
             )
         return self._clients[service]
-
-
-def _sum_up(findings: list[Finding], latency: float, observed: Observations) -> Result:
-    if not findings:
-        return Result.healthy(latency=latency, observed=observed)
-    worst = next((finding for finding in findings if finding.status is Status.UNHEALTHY), findings[0])
-    message = "; ".join(finding.message for finding in findings)
-    return Result(worst.status, worst.kind, message, latency, observed)

@@ -4,21 +4,12 @@ check."""
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 from typing import Any
 
+from healthd.checks.finding import Finding
 from healthd.model import FailureKind, JSONScalar, Status
 
 Observations = dict[str, JSONScalar | list[str]]
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """Finding: one resource that is not as expected."""
-
-    status: Status
-    kind: FailureKind
-    message: str
 
 
 def _missing(what: str) -> Finding:

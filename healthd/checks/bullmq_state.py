@@ -2,51 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints
 
 from healthd.checks.database import DatabaseConfig
+from healthd.checks.finding import Finding, degraded, sum_up, unhealthy
+from healthd.checks.limits import AgeLimits, NumberLimits, beyond, show_age
 from healthd.checks.redis_connection import RedisURI
-from healthd.model import FailureKind, Measure, Result, Status
-from healthd.units import Duration, show_duration
+from healthd.model import FailureKind, Measure, Result
+from healthd.units import Duration
 from healthd.wording import shape
 
 _QueueName = Annotated[
     str,
     StringConstraints(pattern=shape(r"^[^:\s\x00-\x1f]{1,200}$", "the name of a queue, without colons and spaces")),
 ]
-
-
-class _Limits(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
-
-    @model_validator(mode="after")
-    def _degraded_comes_first(self) -> Self:
-        degraded, unhealthy = getattr(self, "degraded", None), getattr(self, "unhealthy", None)
-        if degraded is not None and unhealthy is not None and degraded > unhealthy:
-            raise ValueError("degraded must not be higher than unhealthy: it would never be seen")
-        return self
-
-
-class AgeLimits(_Limits):
-    """Limits on a length of time."""
-
-    degraded: Duration | None = None
-    """Time beyond which the check is degraded."""
-    unhealthy: Duration | None = None
-    """Time beyond which the check is unhealthy."""
-
-
-class NumberLimits(_Limits):
-    """Limits on a number."""
-
-    degraded: Annotated[int, Field(ge=0)] | None = None
-    """Number beyond which the check is degraded."""
-    unhealthy: Annotated[int, Field(ge=0)] | None = None
-    """Number beyond which the check is unhealthy."""
 
 
 class BullMQConfig(DatabaseConfig):
@@ -100,38 +73,25 @@ def judge(queue: Queue, config: BullMQConfig) -> Result:
             f"no queue {config.queue} here: there is no key {config.prefix}:{config.queue}:meta, nor a worker of it"
         )
         return Result.unhealthy(FailureKind.MISCONFIGURED, nothing, observed=observed)
-    wrong = list(_wrong(queue, config))
-    worst = Status.UNHEALTHY if any(status is Status.UNHEALTHY for status, _ in wrong) else Status.DEGRADED
-    text = "; ".join(said for _, said in sorted(wrong, key=lambda each: each[0] is not Status.UNHEALTHY))
-    kind = FailureKind.THRESHOLD if wrong else None
     measures = [Measure("waiting", queue.waiting), Measure("active", queue.active), Measure("delayed", queue.delayed)]
     measures += [Measure("oldest", queue.oldest or 0.0, "s"), Measure("failed_last_hour", queue.failed)]
     if queue.workers is not None:
         measures.append(Measure("workers", queue.workers))
-    status = worst if wrong else Status.HEALTHY
-    return Result(status, kind, text or _fine(queue), observed=observed, measures=tuple(measures))
+    found = list(_wrong(queue, config))
+    return sum_up(found, fine=_fine(queue), observed=observed, measures=tuple(measures))
 
 
-def _wrong(queue: Queue, config: BullMQConfig) -> Iterator[tuple[Status, str]]:
+def _wrong(queue: Queue, config: BullMQConfig) -> Iterator[Finding]:
     if queue.workers is not None and queue.workers < config.workers:
         there = "no worker is" if not queue.workers else f"{queue.workers} of {config.workers} workers are"
-        status = Status.UNHEALTHY if not queue.workers else Status.DEGRADED
-        yield status, f"{there} connected, and {_waiting(queue.waiting)}"
+        bad = degraded if queue.workers else unhealthy
+        yield bad(f"{there} connected, and {_waiting(queue.waiting)}")
     if queue.paused:
-        yield Status.DEGRADED, f"the queue is paused, and {_waiting(queue.waiting)}"
+        yield degraded(f"the queue is paused, and {_waiting(queue.waiting)}")
     if queue.oldest is not None:
-        yield from _beyond("a job has waited for", queue.oldest, config.oldest, lambda it: show_duration(round(it)))
-    yield from _beyond("waiting jobs:", queue.waiting, config.waiting, "{:g}".format)
-    yield from _beyond("jobs that failed in the last hour:", queue.failed, config.failed, "{:g}".format)
-
-
-def _beyond(
-    what: str, value: float, limits: AgeLimits | NumberLimits, show: Callable[[float], str]
-) -> Iterator[tuple[Status, str]]:
-    for status, limit in ((Status.UNHEALTHY, limits.unhealthy), (Status.DEGRADED, limits.degraded)):
-        if limit is not None and value > limit:
-            yield status, f"{what} {show(value)}, more than {show(limit)}"
-            return
+        yield from beyond("a job has waited for", queue.oldest, config.oldest, show_age)
+    yield from beyond("waiting jobs:", queue.waiting, config.waiting)
+    yield from beyond("jobs that failed in the last hour:", queue.failed, config.failed)
 
 
 def _waiting(jobs: int) -> str:

@@ -13,14 +13,13 @@ from pydantic import AfterValidator, Field, SecretStr
 
 from healthd.checks.contract import CheckConfig, CheckContext
 from healthd.checks.performance import performance_data
+from healthd.checks.program_run import NotRunError, ProgramRun
 from healthd.model import FailureKind, Result
-from healthd.runtime.child_process import LAST_WORDS, ChildProcess
-from healthd.runtime.program import PATH, trouble_with
+from healthd.runtime.program import PATH
 from healthd.runtime.redaction import Redactor
 from healthd.units import Duration
 
 _KEPT = 16_384  # bytes of output
-_KILL_AFTER = 0.2  # seconds between SIGTERM and SIGKILL
 _SENSITIVE = re.compile(r"pass|secret|token|key|credential|auth", re.IGNORECASE)
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -69,33 +68,20 @@ class Exec:
 
     def __init__(self, config: ExecConfig, context: CheckContext) -> None:
         self._config, self._environ = config, context.environ
-        self._child: ChildProcess | None = None
+        self._run = ProgramRun(config.argv, patience=config.patience, keep=_KEPT, beginning=True)
         handed_on = (context.environ.get(name, "") for name in config.pass_env if _SENSITIVE.search(name))
         self._redact = Redactor(value for value in handed_on if value)
 
     async def probe(self) -> Result:
-        environment = self._environment()
-        if (trouble := trouble_with(self._config.argv[0], environment["PATH"], self._config.cwd)) is not None:
-            return Result.unhealthy(FailureKind.MISCONFIGURED, trouble)
-        self._child = child = ChildProcess(keep=_KEPT, beginning=True)
-        whole = max(self._config.patience - LAST_WORDS, self._config.patience / 2)
-        ask_after = max(whole - _KILL_AFTER, whole / 2)
         try:
-            code = await child.to_the_end([*self._config.argv], self._config.cwd, environment, ask_after, whole)
-        except OSError as error:
-            return Result.unhealthy(
-                FailureKind.MISCONFIGURED, f"{self._config.argv[0]} cannot be run: {error.strerror}"
-            )
-        finally:
-            await self.close()
-        if code is None:
-            return Result.unhealthy(FailureKind.TIMEOUT, f"{self._config.argv[0]} was not done within {ask_after:g} s")
-        return _result(code, self._redact(child.output))
+            code, output = await self._run.to_the_end(self._environment(), self._config.cwd)
+        except NotRunError as error:
+            return error.result
+        return _result(code, self._redact(output))
 
     async def close(self) -> None:
         """Kill what still runs."""
-        if self._child is not None:
-            self._child.kill()
+        self._run.kill()
 
     def _environment(self) -> Mapping[str, str]:
         given = {name: self._environ[name] for name in self._config.pass_env if name in self._environ}

@@ -79,9 +79,9 @@ async def test_a_probe_that_is_cancelled_leaves_nothing(tmp_path: Path) -> None:
     probing.cancel()
     await asyncio.wait({probing})
     await it.close()
-    assert it._child is not None
-    assert it._child._child is not None
-    assert await it._child._child.wait() == -9
+    assert it._run._child is not None
+    assert it._run._child._child is not None
+    assert await it._run._child._child.wait() == -9
 
 
 async def test_output_without_end_is_cut() -> None:
