@@ -9,15 +9,17 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
+from healthd.config.indentation import indented_too_little
 from healthd.config.options import options_at
-from healthd.config.places import KeyPath, Problem, has, place_of
+from healthd.config.places import KeyPath, Problem, has, place_of, value_at
 from healthd.nearest import did_you_mean, nearest
 from healthd.wording import shape_in_words
 
 _LIKE_NUMBERS = ("int_parsing", "int_from_float", "float_parsing", "int_type", "float_type")
+_MAPPING = "must be a mapping of keys to values, such as `key: value`, one a line"
 _EXPECTED = {
-    "dict_type": "must be a mapping of keys to values, such as `key: value`, one a line",
-    "model_type": "must be a mapping of keys to values, such as `key: value`, one a line",
+    "dict_type": _MAPPING,
+    "model_type": _MAPPING,
     "list_type": "must be a list, such as [a, b]",
     "tuple_type": "must be a list, such as [a, b]",
     "frozen_set_type": "must be a list, such as [a, b]",
@@ -49,6 +51,10 @@ def explained(error: ValidationError, tree: Any, file: str, model: type[BaseMode
                 message += meant(model, tree, where)
             if detail["type"] == "literal_error":
                 message += _meant_value(tree, where, detail["ctx"]["expected"])
+            if message == _MAPPING:
+                message += _named_in_a_list(tree, where)
+            if detail["type"] == "value_error" and not isinstance(value_at(tree, where), CommentedMap):
+                message += indented_too_little(model, tree, where)
             key = ".".join(str(step) for step in where if step != "[key]")
             place = place_of(tree, where, file)
             yield Problem(place.file, place.line, key, message)
@@ -77,19 +83,25 @@ def meant(model: type[BaseModel], tree: Any, where: KeyPath) -> str:
     alike = nearest(str(where[-1]), known)
     if alike is not None:
         return f"; did you mean {alike}?"
+    if elsewhere := indented_too_little(model, tree, where):
+        return elsewhere
     return f"; there are: {', '.join(sorted(known))}" if 0 < len(known) <= _MOST_NAMES else ""
 
 
 def _meant_value(tree: Any, where: KeyPath, expected: str) -> str:
     """Return a suggestion for a value that is none of a few words: `; did you mean operator?`. The value itself, which
     may be a secret at the wrong key, is not shown."""
-    node = tree
-    for step in where:
-        if not has(node, step):
-            return ""
-        node = node[step]
+    node = value_at(tree, where)
     alike = nearest(node, re.findall(r"'([^']+)'", expected)) if isinstance(node, str) else None
     return f"; did you mean {alike}?" if alike is not None else ""
+
+
+def _named_in_a_list(tree: Any, where: KeyPath) -> str:
+    """Return a suggestion for a list of entries with a name each, where the names are the keys."""
+    items = value_at(tree, where)
+    first = items[0] if isinstance(items, CommentedSeq) and items else None
+    name = first.get("name") if isinstance(first, CommentedMap) else None
+    return f"; instead of `- name: {name}` write `{name}:`, with its options indented below" if name else ""
 
 
 _MOST_NAMES = 24

@@ -96,6 +96,15 @@ def has(node: Any, step: str | int) -> bool:
     return isinstance(node, CommentedMap) and step in node
 
 
+def value_at(tree: Any, location: Sequence[str | int]) -> Any:
+    """Return what is written at a location; None where that is nothing."""
+    for step in location:
+        if not has(tree, step):
+            return None
+        tree = tree[step]
+    return tree
+
+
 def _step(node: Any, key: Any, around: Place) -> Place:
     if isinstance(node, Layered | LayeredList):
         own = node.places[key]

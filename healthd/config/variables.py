@@ -19,6 +19,7 @@ _REFERENCE = re.compile(
     r"\$\$|\$\{(?:file:(?P<file>[^}]+)|self\.(?P<own>[A-Za-z0-9_]*)|"
     r"(?:values\.(?P<value>[A-Za-z0-9_-]+)|(?P<name>[A-Za-z_][A-Za-z0-9_]*))(?::-(?P<default>[^}]*))?)\}|(?P<typo>\$\{)"
 )
+_SHELL = re.compile(r"\$(?P<name>[A-Z][A-Z0-9_]*)")
 _LARGEST = 1024**2  # bytes of a file that a value is in
 _NOT_SET = "not set: "
 _MAY_LACK = ("checks", "notifiers", "actions")
@@ -104,6 +105,9 @@ class Filler:
         if not isinstance(item, str):
             return self.fill(item, path)
         try:
+            if shell := _SHELL.fullmatch(item):
+                name = shell["name"]
+                raise _TypoError(f"for the variable write ${{{name}}}; the plain text ${name} is written $${name}")
             return _REFERENCE.sub(self._value, str(item))
         except (_UnsetError, _TypoError) as problem:
             place = place_of(self._tree, path, self._file)
