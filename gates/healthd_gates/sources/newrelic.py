@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from math import isfinite
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field
@@ -15,7 +14,7 @@ from healthd.units import Duration
 from healthd.wording import shape
 from healthd_gates.sources.contract import Arms, SourceConfig, SourceContext
 from healthd_gates.sources.endpoint import Endpoint
-from healthd_gates.sources.windows import HttpWindowsConfig, Query, Span, Windows
+from healthd_gates.sources.windows import HttpWindowsConfig, Query, Span, Windows, is_number
 from healthd_gates.sources.windows_api import WindowsApi
 from healthd_gates.sources.windows_source import WindowsSource
 
@@ -140,7 +139,7 @@ class NewRelic(WindowsSource):
                 text = f"a query gives {len(numbers)} numbers: select one"
                 raise self._api.unavailable(FailureKind.UNEXPECTED_RESPONSE, text)
             value = next(iter(numbers[0].values()), None) if isinstance(numbers[0], dict) else numbers[0]
-            if isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value):
+            if is_number(value):
                 found[int(begin)] = float(value)
         return found
 

@@ -11,8 +11,8 @@ import re
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from math import ceil
-from typing import ClassVar, Self
+from math import ceil, isfinite
+from typing import Any, ClassVar, Self, TypeGuard
 
 from pydantic import Field, model_validator
 
@@ -54,6 +54,11 @@ class Query:
 
 Windows = Mapping[int, float]
 """Numbers by the start of the window, in seconds since 1970. A window of which nothing was said is missing."""
+
+
+def is_number(value: Any) -> TypeGuard[float]:
+    """True of a number of JSON that can be counted with."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
 
 
 class WindowsConfig(NumbersConfig):
@@ -165,7 +170,11 @@ class WindowsConfig(NumbersConfig):
 
     def latency_at(self, edge: float) -> str:
         """Return the text that counts requests of at most `edge` seconds."""
-        return _EDGE.sub(f"{edge * _UNITS[self.latency_unit]:.10g}", self.latency or "")
+        return _EDGE.sub(self.edge_in_unit(edge), self.latency or "")
+
+    def edge_in_unit(self, edge: float) -> str:
+        """Return what stands for `$le`, for `edge` seconds."""
+        return f"{edge * _UNITS[self.latency_unit]:.10g}"
 
     @abstractmethod
     def check_text(self, text: str) -> None:

@@ -95,7 +95,7 @@ class WindowsApi:
 
 
 def _plain(answer: Answer) -> str | None:
-    """Return the text of an error that is no JSON and no page."""
-    if not answer.content_type.startswith("text/plain"):
-        return None
-    return answer.body[:_READ].decode(errors="replace").strip() or None
+    """Return the text of an error that is no JSON and no page; Graphite sends it as if it were one."""
+    text = answer.body[:_READ].decode(errors="replace").strip()
+    is_text = answer.content_type.startswith("text/plain") or (answer.is_page and "<" not in text)
+    return text or None if is_text else None

@@ -13,7 +13,7 @@ from healthd_gates.sources.contract import Arm, Arms, Series, SourceContext
 from healthd_gates.sources.windows import WindowsConfig
 from tests.fakes.sources import Desk, HandClock
 from tests.servers.peers import Peer
-from tests.servers.telemetry import datadog, elasticsearch, loki, newrelic
+from tests.servers.telemetry import datadog, elasticsearch, graphite, influxdb, loki, newrelic
 from tests.servers.telemetry.store import Store
 
 START = datetime(2026, 3, 1, 12, 0, 20, tzinfo=UTC)
@@ -104,6 +104,30 @@ VENDORS = [
         None,
         {"api_key": "wrong-wrong"},
         "{}",
+    ),
+    Vendor(
+        "influxdb",
+        influxdb.InfluxDB,
+        {"database": influxdb.DATABASE, "token": influxdb.TOKEN},
+        """SELECT count("took") FROM "requests" WHERE "version" = '$version'""",
+        """SELECT count("took") FROM "requests" WHERE "version" = '$version' AND "status" >= 500""",
+        """SELECT count("took") FROM "requests" WHERE "version" = '$version' AND "took" <= $le""",
+        'SELECT count("took") FROM "requests"',
+        """SELECT mean("value") FROM "requests" WHERE "version" = '$version'""",
+        {"token": "wrong-wrong"},
+        """SELECT mean("took") FROM "requests" WHERE "version" = '$version'""",
+    ),
+    Vendor(
+        "graphite",
+        graphite.Graphite,
+        {"basic": graphite.LOGIN},
+        "sumSeries(stats.shop.$version.requests.count)",
+        "sumSeries(stats.shop.$version.errors.count)",
+        "sumSeries(stats.shop.$version.le_$le.count)",
+        "sumSeries(stats.shop.*.requests.count)",
+        "averageSeries(stats.gauges.shop.$version.value)",
+        {"basic": {"username": "healthd", "password": "wrong-wrong"}},
+        "sumSeries(stats.shop.$version.requests.rate)",
     ),
 ]
 

@@ -26,6 +26,10 @@ JSON = {"kind": "http", "url": "http://stats:8080/shop?version=$version", "reque
 SQL = {"kind": "sql", "uri": "postgresql://healthd:hush@db/shop", "requests": "SELECT 9", "errors": "SELECT 1"}
 DATADOG = {"kind": "datadog", "api_key": "hush", "application_key": "hush-hush", "up": "sum:a{*}.as_count()"}
 LOKI = {"kind": "loki", "url": "http://loki:3100", "requests": '{a="$version"}', "errors": '{a="$version"} |= "x"'}
+INFLUXQL = """SELECT count("took") FROM "requests" WHERE "version" = '$version'"""
+INFLUXDB = {"kind": "influxdb", "url": "http://i:8086", "database": "shop", "requests": INFLUXQL, "errors": INFLUXQL}
+COUNTER = "sumSeries(stats.shop.$version.requests.count)"
+GRAPHITE = {"kind": "graphite", "url": "http://g", "requests": COUNTER, "errors": COUNTER}
 NRQL = "SELECT count(*) FROM Transaction WHERE v = '$version'"
 NEWRELIC = {"kind": "newrelic", "account": 7, "key": "NRAK-hush", "requests": NRQL, "errors": NRQL}
 GOOD: dict[str, dict[str, Any]] = {
@@ -40,7 +44,9 @@ GOOD: dict[str, dict[str, Any]] = {
         "requests": "*",
         "errors": "a:b",
     },
+    "graphite": GRAPHITE,
     "http": JSON,
+    "influxdb": INFLUXDB,
     "loki": LOKI,
     "newrelic": NEWRELIC,
     "otlp": {"kind": "otlp"},
@@ -69,7 +75,7 @@ def test_every_kind_loads_and_has_a_good_example() -> None:
     [
         ("prometheus", "a source needs a kind"),
         ({}, "a source needs a kind"),
-        ({"kind": "graphite"}, "there are: .*prometheus"),
+        ({"kind": "zipkin"}, "there are: .*prometheus"),
         ({"kind": "prometheus"}, "url"),
         ({**PROMETHEUS, "uri": "x"}, "Extra inputs"),
         ({**PROMETHEUS, "url": "prometheus:9090"}, "url"),
@@ -118,6 +124,23 @@ def test_every_kind_loads_and_has_a_good_example() -> None:
         ({**LOKI, "errors": 'rate({a="b"}[1m])'}, "does not begin with a stream selector"),
         ({**LOKI, "errors": "{a=$version}"}, "must stand in a quoted string"),
         ({**LOKI, "window": "2h"}, "at most 1h"),
+        ({**INFLUXDB, "token": "a", "basic": {"username": "u", "password": "p"}}, "give one"),
+        ({**INFLUXDB, "errors": "count(took)"}, "is no InfluxQL query"),
+        ({**INFLUXDB, "errors": "SELECT mean(took) FROM r"}, "counts nothing: begin with SELECT count"),
+        ({**INFLUXDB, "errors": "SELECT count(a)/max(b) FROM r"}, r"max\(\) gives no count"),
+        ({**INFLUXDB, "errors": "SELECT sum(d) FROM (SELECT difference(a) AS d FROM r)"}, r"difference\(\) gives no"),
+        ({**INFLUXDB, "errors": f"{INFLUXQL} GROUP BY time(10s)"}, "leave GROUP BY out"),
+        ({**INFLUXDB, "errors": f"{INFLUXQL} AND time > now() - 5m"}, "leave TIME out"),
+        ({**INFLUXDB, "errors": f"{INFLUXQL}; {INFLUXQL}"}, "must be one query"),
+        ({**INFLUXDB, "errors": "SELECT count(a) FROM r WHERE (b = 1"}, "parentheses without their counterpart"),
+        ({**INFLUXDB, "errors": "SELECT count(a) FROM r WHERE v = $version"}, "must stand in a quoted text"),
+        ({**INFLUXDB, "errors": "SELECT count(a) FROM r WHERE v =~ /^$version/"}, "may not stand in a pattern"),
+        ({**GRAPHITE, "errors": ""}, "errors: is no target"),
+        ({**GRAPHITE, "errors": "sumSeries(a.count"}, "parenthesis without its counterpart"),
+        ({**GRAPHITE, "errors": "seriesByTag('name=a)"}, "a quote or a parenthesis without"),
+        ({**GRAPHITE, "errors": "sumSeries(a.m1_rate)"}, r"\.m1_rate gives no count"),
+        ({**GRAPHITE, "errors": "perSecond(a.count)"}, r"perSecond\(\) gives no count.*nonNegativeDerivative"),
+        ({**GRAPHITE, "errors": "seriesByTag('name=a', 'version=~$version.*')"}, "may not stand in a pattern"),
         ({"kind": "access_log"}, "file is missing"),
         ({**LOG, "syslog": "udp://127.0.0.1:5514"}, "not both"),
         ({"kind": "access_log", "syslog": "127.0.0.1:5514"}, "syslog"),
