@@ -19,6 +19,7 @@ KINDS = {
     "memory": "healthd.checks.memory:Memory",
     "migrations": "healthd.checks.migrations:Migrations",
     "mongodb": "healthd.checks.mongodb:MongoDB",
+    "pm2": "healthd.checks.pm2:Pm2",
     "postgresql": "healthd.checks.postgresql:PostgreSQL",
     "process": "healthd.checks.process:Process",
     "redis": "healthd.checks.redis:Redis",

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 
+from healthd.checks.pm2_list import listed
 from healthd.checks.unreachable import brief
 from healthd.units import show_duration
 from healthd_deploy.core import program
@@ -68,14 +69,10 @@ class Processes:
     async def instances(self) -> list[Instance]:
         """Return PM2's processes of the application."""
         said = await self._run("jlist")
-        for line in reversed(said.splitlines()):  # the first call may print before it that it starts PM2
-            if line.startswith("["):
-                try:
-                    listed = json.loads(line)
-                except ValueError:
-                    continue
-                return [_instance(one) for one in listed if one["name"] == self._pm2.app]
-        raise StepFailed(f"`{self._pm2.program} jlist` gave no list of processes")
+        try:
+            return [_instance(one) for one in listed(said) if one["name"] == self._pm2.app]
+        except ValueError:
+            raise StepFailed(f"`{self._pm2.program} jlist` gave no list of processes") from None
 
     async def healthy(self, release: Path) -> None:
         """Wait until all instances run from that release, and it answers. Raises StepFailed with the last error."""
@@ -117,10 +114,10 @@ class Processes:
         return await program.run(argv, within=self._pm2.timeout, env=application_environment())
 
 
-def _instance(listed: dict[str, Any]) -> Instance:
-    pm2_env = listed["pm2_env"]
+def _instance(found: Mapping[str, Any]) -> Instance:
+    pm2_env = found["pm2_env"]
     try:
-        release = Path(f"/proc/{listed['pid']}/cwd").readlink()
+        release = Path(f"/proc/{found['pid']}/cwd").readlink()
     except OSError:
         release = None
     return Instance(pm2_env["status"], pm2_env["exec_mode"], release)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
@@ -11,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+
+from healthd.checks.pm2_list import listed
 
 _NO_SERVICES = (
     *(
@@ -97,9 +98,8 @@ def _run(argv: Sequence[str]) -> str:
 
 def parsed_pm2(text: str) -> list[Pm2App]:
     """Parse the output of `pm2 jlist`, before which PM2 may print other lines. Raises ValueError."""
-    start = next((at for at in range(len(text)) if text[at] == "[" and text[at + 1 : at + 2] in ("{", "]")), 0)
     apps = dict[tuple[str, int], Pm2App]()
-    for each in json.loads(text[start:]):
+    for each in listed(text):
         own: dict[str, Any] = each.get("pm2_env") or {}
         inner: dict[str, Any] = own.get("env") or {}
         port = str(own.get("PORT") or inner.get("PORT") or "")
