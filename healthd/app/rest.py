@@ -1,5 +1,5 @@
-"""Second part of the daemon: journal, notifications, windows, heartbeats, history and pages. It is loaded once health
-is served, and a fault in it leaves health as it is."""
+"""Second part of the daemon: journal, notifications, windows, heartbeats, incidents, history and pages. It is loaded
+once health is served, and a fault in it leaves health as it is."""
 
 from __future__ import annotations
 
@@ -17,12 +17,14 @@ from healthd.journal import tables as journal_tables
 from healthd.journal.database import Database, JournalError
 from healthd.journal.findings import FindingStore
 from healthd.journal.heartbeats import HeartbeatStore
+from healthd.journal.incidents import IncidentStore
 from healthd.journal.journal import Journal
 from healthd.journal.leases import Identity
 from healthd.journal.past import Past
 from healthd.journal.windows import WindowStore
 from healthd.model import Probe, Transition
 from healthd.monitoring.heartbeats import Heartbeats
+from healthd.monitoring.incidents import Incidents
 from healthd.monitoring.spread import Spread
 from healthd.monitoring.windows import Windows
 from healthd.notify.notifications import Notifications
@@ -39,6 +41,8 @@ from healthd.web.pages.check import CheckPages
 from healthd.web.pages.renderer import Renderer
 from healthd.web.pages.status import StatusPage
 from healthd.web.pages.stream import Streams
+from healthd.web.public.page import PublicPages
+from healthd.web.public.past import PublicPast
 from healthd.web.windows_api import WindowsApi
 from healthd_gates.config.settings import Config
 from healthd_gates.store import tables as gate_tables
@@ -66,7 +70,8 @@ class Rest:
         heartbeat_names = lambda: (n for n, c in in_force.now.active_checks.items() if c.kind == "heartbeat")  # noqa: E731
         self.heartbeats = Heartbeats(health.records, HeartbeatStore(self.database, clock), clock, heartbeat_names)
         self.heartbeats_api = HeartbeatsApi(self.heartbeats, health.suite, board, guard, in_force, clock, health.redact)
-        self.history_api = HistoryApi(Past(self.database), board, guard, in_force, clock, health.redact)
+        past = Past(self.database)
+        self.history_api = HistoryApi(past, board, guard, in_force, clock, health.redact)
         self.renderer, self.streams = Renderer(), Streams(clock)
         self.api_docs = ApiDocs(self.renderer)
         self.page = StatusPage(
@@ -81,6 +86,22 @@ class Rest:
         )
         self.check_pages = CheckPages(
             board, health.endpoints, guard, clock, self.page.history, self.history_api, self.renderer
+        )
+        self.incidents = Incidents(
+            IncidentStore(self.database, clock),
+            clock,
+            lambda: in_force.now.retention,
+            wanted=lambda: bool(in_force.now.public_pages),
+        )
+        self.public_past = PublicPast(past, board, in_force, clock)
+        self.public_pages = PublicPages(
+            board=board,
+            settings=in_force,
+            clock=clock,
+            past=self.public_past,
+            incidents=self.incidents,
+            windows=self.windows.all,
+            renderer=self.renderer,
         )
         host = socket.gethostname()
         identity = Identity(
@@ -132,6 +153,8 @@ class Rest:
             "notifications": self.notifications.run,
             "windows": self.windows.run,
             "heartbeats": self.heartbeats.run,
+            "incidents": self.incidents.run,
+            "public_past": self.public_past.run,
             "spread": self.spread.run,
         }
 
@@ -143,6 +166,7 @@ class Rest:
             *self.heartbeats_api.routes(),
             *self.history_api.routes(),
             *self.check_pages.routes(),
+            *self.public_pages.routes(),
         ]
 
     def probed(self, name: str, probe: Probe) -> None:
@@ -174,6 +198,7 @@ class Rest:
         try:
             await self.journal.flush()
             await self.heartbeats.flush()
+            await self.incidents.flush()
             await self.spread.leave()  # last: where it fails, the others notice within a lease
         finally:
             await self.database.close()

@@ -14,8 +14,10 @@ from pydantic import (
     Field,
     SecretStr,
     SerializeAsAny,
+    ValidationError,
     ValidationInfo,
 )
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from healthd.addresses.notes import notes_of
 from healthd.addresses.postgresql import read_postgresql
@@ -31,6 +33,7 @@ from healthd.config.external_url import ExternalUrl
 from healthd.config.listen_address import Address
 from healthd.config.model import Model as Model
 from healthd.config.model import Name as Name
+from healthd.config.public_page import Component, PublicPage
 from healthd.config.window import CheckWindow, Maintenance, Silence, notes_on_times, nothing_covered
 from healthd.nearest import not_under
 from healthd.notifiers.contract import MisconfiguredNotifier, NotifierConfig
@@ -125,8 +128,8 @@ _NONE_IS_SPREAD = (
     "has an interval under 5s, and every replica runs such a check itself"
 )
 _OWN_GROUPS = ("ready", "live", "startup", "preflight")
-Covering = TypeVar("Covering", Maintenance, Silence)
-NamesChecks = TypeVar("NamesChecks", Group, Maintenance, Silence)
+NamesGroups = TypeVar("NamesGroups", Maintenance, Silence, Component)
+NamesChecks = TypeVar("NamesChecks", Group, Maintenance, Silence, Component)
 
 
 def _names_checks(value: NamesChecks, info: ValidationInfo) -> NamesChecks:
@@ -137,16 +140,31 @@ def _names_checks(value: NamesChecks, info: ValidationInfo) -> NamesChecks:
     return value
 
 
-def _is_pattern(value: Group | CheckWindow, name: str) -> bool:
-    return isinstance(value, CheckWindow) and any(character in name for character in "*?[")
+def _is_pattern(value: Group | CheckWindow | Component, name: str) -> bool:
+    return not isinstance(value, Group) and any(character in name for character in "*?[")
 
 
-def _names_groups(window: Covering, info: ValidationInfo) -> Covering:
+def _names_groups(value: NamesGroups, info: ValidationInfo) -> NamesGroups:
     """Refuse names of groups that do not exist. Reports nothing while the groups themselves are in error."""
-    known = {*_OWN_GROUPS, *info.data["groups"]} if "groups" in info.data else set(window.groups)
-    if strangers := [name for name in window.groups if name not in known]:
+    known = {*_OWN_GROUPS, *info.data["groups"]} if "groups" in info.data else set(value.groups)
+    if strangers := [name for name in value.groups if name not in known]:
         raise ValueError("; ".join(f"names {not_under('groups', name, known)}" for name in strangers))
-    return window
+    return value
+
+
+def _shows_checks(page: PublicPage, info: ValidationInfo) -> PublicPage:
+    """Refuse components of checks or groups that do not exist. Raises ValidationError with the place of each."""
+    faults: list[InitErrorDetails] = []
+    for number, component in enumerate(page.components):
+        for check in (_names_checks, _names_groups):
+            try:
+                check(component, info)
+            except ValueError as error:
+                kind = PydanticCustomError("value_error", "{told}", {"told": str(error)})
+                faults.append(InitErrorDetails(type=kind, loc=("components", number), input=None))
+    if faults:
+        raise ValidationError.from_exception_data("public_pages", faults)
+    return page
 
 
 def _read_check(raw: Any, info: ValidationInfo) -> CheckConfig:
@@ -206,6 +224,8 @@ class Settings(Model):
     """Planned maintenance windows."""
     silences: tuple[Annotated[Silence, AfterValidator(_names_checks), AfterValidator(_names_groups)], ...] = ()
     """Planned windows without notifications."""
+    public_pages: dict[Name, Annotated[PublicPage, AfterValidator(_shows_checks)]] = {}
+    """Pages for customers, by the name in their address, `/status/NAME`."""
     notifiers: dict[Name, AnyNotifier] = {}
     """Notifiers by name."""
     routes: tuple[KnownRoute, ...] = ()
@@ -274,7 +294,16 @@ class Settings(Model):
         ]
         for section, known in (("checks", self.checks), ("groups", {*_OWN_GROUPS, *self.groups})):
             told += self.notes_on_callers(section, known)
-        return [*told, *self._notes_on_windows()]
+        return [*told, *self._notes_on_windows(), *self._notes_on_pages()]
+
+    def _notes_on_pages(self) -> Iterator[str]:
+        """Yield a note for each component of a public page that has no check that runs: it can never be shown as up."""
+        groups = self.active_groups
+        inside = {name: [key for key, group in groups.items() if name in group.checks] for name in self.active_checks}
+        for name, page in self.public_pages.items():
+            for number, component in enumerate(page.components):
+                if not any(component.takes(check, inside[check]) for check in inside):
+                    yield f"public_pages.{name}.components.{number}: no check of it runs: it is shown as not known"
 
     def _notes_on_windows(self) -> Iterator[str]:
         """Yield a note for each window that covers no check. It is no error: windows may stand in a file that several

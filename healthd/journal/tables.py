@@ -1,5 +1,5 @@
 """Tables of the daemon: transitions, audit of changes, notifications that were sent and by whom, windows, heartbeats,
-and the checks that replicas run for each other."""
+the checks that replicas run for each other, and incidents."""
 
 from __future__ import annotations
 
@@ -114,4 +114,14 @@ findings = sa.Table(
     sa.Index("healthd_findings_number", "runner", "number"),
 )
 
-BRANCH = Branch(Path(__file__).with_name("migrations"), "healthd_journal_version", head="0006", oldest="0002")
+# What people write about incidents: rows are only added. The first of an incident opens it.
+incident_updates = sa.Table(
+    "healthd_incident_updates",
+    metadata,
+    sa.Column("id", Text, primary_key=True),
+    sa.Column("incident", Text, nullable=False),
+    sa.Column("at", Moment, nullable=False, index=True),
+    sa.Column("body", Text, nullable=False),
+)
+
+BRANCH = Branch(Path(__file__).with_name("migrations"), "healthd_journal_version", head="0007", oldest="0002")

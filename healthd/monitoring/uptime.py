@@ -63,6 +63,15 @@ def stretches(
 def uptime(members: Iterable[Iterable[Stretch]], left_out: Iterable[Sequence[Span]], start: datetime) -> Uptime:
     """Return the uptime since a moment of one check, or of several together, which are down while any of them is.
     `left_out` are the times that do not count, for each of them."""
+    up, down = up_and_down(members, left_out, start)
+    return Uptime(_seconds(up), _seconds(up) + _seconds(down))
+
+
+def up_and_down(
+    members: Iterable[Iterable[Stretch]], left_out: Iterable[Sequence[Span]], start: datetime
+) -> tuple[list[Span], list[Span]]:
+    """Return the times since a moment in which one check, or several together, were up, and those in which they were
+    down: while any of them was."""
     up: list[Span] = []
     down: list[Span] = []
     for known, holes in zip(members, left_out, strict=True):
@@ -70,7 +79,7 @@ def uptime(members: Iterable[Iterable[Stretch]], left_out: Iterable[Sequence[Spa
             mine = [(max(it.start, start), it.end) for it in known if it.status.is_up == is_up and it.end > start]
             spans += without(mine, holes)
     down = union(down)
-    return Uptime(_seconds(without(union(up), down)), _seconds(union([*up, *down])))
+    return without(union(up), down), down
 
 
 def occurrences(window: Times, start: datetime, end: datetime) -> list[Span]:

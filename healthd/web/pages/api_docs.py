@@ -4,32 +4,16 @@ first request, off the event loop; then the same bytes for everyone. Neither con
 from __future__ import annotations
 
 import asyncio
-import gzip
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from aiohttp import hdrs, web
+from aiohttp import web
 
 from healthd.web import openapi, own_calls
 from healthd.web.description import Described
+from healthd.web.pages.kept import Kept, kept
 from healthd.web.pages.renderer import HEADERS, Renderer
-
-
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """Bytes of an answer, plain and compressed."""
-
-    body: bytes
-    compressed: bytes
-    headers: Mapping[str, str]
-
-    def answer(self, request: web.Request) -> web.Response:
-        """Return the answer in an encoding that this caller accepts."""
-        if "gzip" in request.headers.get(hdrs.ACCEPT_ENCODING, ""):
-            return web.Response(body=self.compressed, headers={**self.headers, hdrs.CONTENT_ENCODING: "gzip"})
-        return web.Response(body=self.body, headers=self.headers)
 
 
 class ApiDocs:
@@ -67,7 +51,7 @@ class ApiDocs:
 
     def _as_json(self) -> Kept:
         headers = {"Content-Type": "application/json", "Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
-        return _kept(json.dumps(self.document(), indent=1), headers)
+        return kept(json.dumps(self.document(), indent=1), headers)
 
     def _as_page(self) -> Kept:
         document = self.document()
@@ -77,10 +61,4 @@ class ApiDocs:
                 tags[call["tags"][0]]["calls"].append({"path": path, "method": method.upper(), **call})
         schemas = sorted(document["components"]["schemas"].items())
         text = self._renderer.text("docs.html", {"info": document["info"], "tags": tags.values(), "schemas": schemas})
-        return _kept(text, {**HEADERS, "Content-Type": "text/html; charset=utf-8"})
-
-
-def _kept(text: str, headers: Mapping[str, str]) -> Kept:
-    body = text.encode()
-    vary = ", ".join(filter(None, (headers.get(hdrs.VARY), hdrs.ACCEPT_ENCODING)))
-    return Kept(body, gzip.compress(body, mtime=0), {**headers, hdrs.VARY: vary})
+        return kept(text, {**HEADERS, "Content-Type": "text/html; charset=utf-8"})

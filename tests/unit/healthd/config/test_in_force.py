@@ -67,6 +67,18 @@ def configuration(n: int, folder: Path) -> Config:
             "groups": {"mine": {"checks": [f"only-{n}"]}},
             "maintenance": [{"checks": ["web"], **window}],
             "silences": [{"checks": ["web"], **window}],
+            "public_pages": {
+                f"page-{n}": {
+                    "title": f"{n}",
+                    "components": [{"name": f"{n}", "description": f"{n}", "checks": ["web"], "groups": ["mine"]}],
+                    "languages": [["de"], ["fr"]][n],
+                    "announcement": f"{n}",
+                    "timezone": ["UTC", "Europe/Berlin"][n],
+                    "uptime_days": n + 30,
+                    "maintenance": bool(n),
+                    "url": f"https://status-{n}.test",
+                }
+            },
             "notifiers": {"team": {"kind": "webhook", "url": url}},
             "routes": [{"to": ["team"], "severity": ["critical", "warning"][n]}],
             "policies": {"post-switch": {"observe": {"max": f"{n + 7}m"}}},

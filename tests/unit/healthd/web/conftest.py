@@ -1,5 +1,6 @@
 """The web application in front of a board that tests fill by hand."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -12,12 +13,14 @@ from healthd.config.settings import Settings
 from healthd.journal import tables
 from healthd.journal.database import Database
 from healthd.journal.heartbeats import HeartbeatStore
+from healthd.journal.incidents import IncidentStore
 from healthd.journal.journal import Journal
 from healthd.journal.past import Past
 from healthd.journal.windows import WindowStore
 from healthd.metrics import Metrics
 from healthd.model import Probe, Result
 from healthd.monitoring.heartbeats import Heartbeats
+from healthd.monitoring.incidents import Incidents
 from healthd.monitoring.schedule import Schedule
 from healthd.monitoring.suite import Suite
 from healthd.monitoring.windows import Windows
@@ -32,6 +35,8 @@ from healthd.web.pages.check import CheckPages
 from healthd.web.pages.renderer import Renderer
 from healthd.web.pages.status import StatusPage
 from healthd.web.pages.stream import Streams
+from healthd.web.public.page import PublicPages
+from healthd.web.public.past import PublicPast
 from healthd.web.windows_api import WindowsApi
 from tests.fakes.monitoring import HandClock, Stage
 
@@ -91,6 +96,17 @@ class Site(Stage):
         heartbeats_api = HeartbeatsApi(
             self.heartbeats, self.suite, self.board, guard, self.in_force, self.clock, self.redact
         )
+        self.incidents = Incidents(IncidentStore(database, self.clock), self.clock, lambda: 90 * 86400)
+        self.public_past = PublicPast(Past(database), self.board, self.in_force, self.clock)
+        self.public_pages = PublicPages(
+            board=self.board,
+            settings=self.in_force,
+            clock=self.clock,
+            past=self.public_past,
+            incidents=self.incidents,
+            windows=self.windows.all,
+            renderer=renderer,
+        )
         history_api = HistoryApi(Past(database), self.board, guard, self.in_force, self.clock, self.redact)
         routes = [
             *self.page.routes(),
@@ -98,6 +114,7 @@ class Site(Stage):
             *windows_api.routes(),
             *heartbeats_api.routes(),
             *history_api.routes(),
+            *self.public_pages.routes(),
             *CheckPages(self.board, self.health, guard, self.clock, self.page.history, history_api, renderer).routes(),
         ]
         self.app = server.build(self.health, checks_api, self.metrics, routes)
@@ -123,6 +140,7 @@ class Site(Stage):
 
     async def start(self) -> None:
         await self.suite.arrange(self.configured)
+        self._reading = asyncio.create_task(self.public_past.run())
 
     def put(self, name: str, result: Result, duration: float = 0.0125) -> None:
         probe = Probe(self.clock.now(), duration, result)
@@ -133,6 +151,7 @@ class Site(Stage):
             self.page.history.changed(transition)
 
     async def close(self) -> None:
+        self._reading.cancel()
         await self.suite.close()
         await self.database.close()
 

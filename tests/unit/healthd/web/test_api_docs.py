@@ -23,6 +23,7 @@ PAGES = {
     "/gates/{gate_id}/page/events",
     "/sign-in",
     "/static/{digest}/{name}",
+    "/status/{name}",
 }
 """For people. They are no API, and `docs/pages.md` tells of them."""
 

@@ -1,0 +1,121 @@
+"""Incidents that people write about, in the journal. An incident is its updates; they are added and never changed, so
+that replicas which wrote while the journal was away have all of them in the end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+import sqlalchemy as sa
+import structlog
+from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
+
+from healthd.journal import tables
+from healthd.journal.database import Database
+from healthd.journal.journal import AuditEntry, write_audit
+from healthd.runtime.clock import Clock
+
+_log = structlog.get_logger(__name__)
+IncidentState = Literal["investigating", "identified", "monitoring", "resolved"]
+Impact = Literal["none", "degraded", "outage"]
+
+
+class Update(BaseModel):
+    """Update of an incident, with all that holds from then on. `author` is for those inside."""
+
+    model_config = ConfigDict(frozen=True, defer_build=True)
+
+    id: str
+    incident: str
+    at: AwareDatetime
+    author: str
+    pages: tuple[str, ...]
+    title: str
+    components: tuple[str, ...]
+    impact: Impact
+    state: IncidentState
+    text: str
+    withdrawn: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """Incident with all its updates, the first one first."""
+
+    updates: tuple[Update, ...]
+
+    @property
+    def id(self) -> str:
+        return self.updates[0].incident
+
+    @property
+    def last(self) -> Update:
+        """Update that holds now."""
+        return self.updates[-1]
+
+    @property
+    def opened(self) -> datetime:
+        return self.updates[0].at
+
+    @property
+    def is_open(self) -> bool:
+        return self.last.state != "resolved"
+
+
+def incidents_of(updates: Iterable[Update]) -> tuple[Incident, ...]:
+    """Return the incidents of these updates that were not withdrawn: those that are open first, then the latest."""
+    found: dict[str, list[Update]] = {}
+    for update in sorted(updates, key=lambda it: (it.at, it.id)):
+        found.setdefault(update.incident, []).append(update)
+    incidents = [Incident(tuple(each)) for each in found.values() if not any(it.withdrawn for it in each)]
+    return tuple(sorted(incidents, key=lambda it: (it.is_open, it.opened), reverse=True))
+
+
+class IncidentStore:
+    """Table of the updates. Every method raises JournalError."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database, self._clock = database, clock
+
+    async def mark(self) -> tuple[int, datetime | None]:
+        """Return what changes whenever the table does."""
+        table = tables.incident_updates
+        async with self._database.read() as connection:
+            row = (await connection.execute(sa.select(sa.func.count(), sa.func.max(table.c.at)))).one()
+        return row[0], row[1]
+
+    async def load(self) -> dict[str, Update]:
+        """Return all updates by id."""
+        async with self._database.read() as connection:
+            rows = (await connection.execute(sa.select(tables.incident_updates))).all()
+        found: dict[str, Update] = {}
+        for row in rows:
+            try:
+                found[row.id] = Update.model_validate_json(row.body)
+            except ValidationError:  # written by another release
+                _log.warning("stored update of an incident unreadable, not shown", incident=row.incident)
+        return found
+
+    async def add(self, updates: Sequence[Update], entries: Sequence[AuditEntry]) -> None:
+        """Store updates with the audit of them. May be repeated: what is stored already is left as it is."""
+        table = tables.incident_updates
+        async with self._database.write() as connection:
+            wanted = [update.id for update in updates]
+            query = sa.select(table.c.id).where(table.c.id.in_(wanted))
+            stored = {row.id for row in (await connection.execute(query)).all()}
+            new = [update for update in updates if update.id not in stored]
+            if new:
+                rows = [{"id": it.id, "incident": it.incident, "at": it.at, "body": it.model_dump_json()} for it in new]
+                await connection.execute(sa.insert(table), rows)
+            ids = {update.id for update in new}
+            mine = [entry for entry in entries if entry.detail.get("update") in ids]
+            if mine:
+                await write_audit(connection, self._clock.now(), *mine)
+
+    async def forget(self, incidents: Sequence[str]) -> None:
+        """Delete incidents."""
+        table = tables.incident_updates
+        async with self._database.write() as connection:
+            await connection.execute(sa.delete(table).where(table.c.incident.in_(incidents)))
