@@ -41,22 +41,22 @@ class Run:
 
 
 def main() -> None:
-    """Run every cell under every scheme and print two tables."""
+    """Run every cell under every scheme and print a row for each as it comes."""
     asked = _arguments()
     rates = asked.rates or ((50.0, 500.0) if asked.quick else (5.0, 50.0, 500.0, 5000.0))
     bases = asked.bases or ((0.01,) if asked.quick else (0.001, 0.01))
     runs = asked.runs or (8 if asked.quick else 100)
     cells = [(place, rate, base) for place, rate, base in product(range(len(RELEASES)), rates, bases)]
-    with ProcessPoolExecutor(asked.jobs) as pool:
-        results = list(pool.map(partial(_measure, runs=runs, seed=asked.seed), cells))
     print(f"{runs} runs of a cell; seed {asked.seed}; looks of {LOOK:g} s; the budget is the usual one.\n")
     print("| release | base | requests/s | budget |", " | ".join(SCHEMES), "|")
-    print("|", " | ".join(["---"] * (4 + len(SCHEMES))), "|")
-    for (place, rate, base), found in zip(cells, results, strict=True):
-        shown = _full if not RELEASES[place].harmful else _harm
-        budget = usual_budget(rate)
-        head = f"| {RELEASES[place].name} | {base:.1%} | {rate:g} | {budget:g} |"
-        print(head, " | ".join(shown(found[name]) for name in SCHEMES), "|")
+    print("|", " | ".join(["---"] * (4 + len(SCHEMES))), "|", flush=True)
+    with ProcessPoolExecutor(asked.jobs) as pool:
+        results = pool.map(partial(_measure, runs=runs, seed=asked.seed), cells)
+        for (place, rate, base), found in zip(cells, results, strict=True):
+            shown = _full if not RELEASES[place].harmful else _harm
+            budget = usual_budget(rate)
+            head = f"| {RELEASES[place].name} | {base:.1%} | {rate:g} | {budget:g} |"
+            print(head, " | ".join(shown(found[name]) for name in SCHEMES), "|", flush=True)
 
 
 def _measure(cell: tuple[int, float, float], runs: int, seed: int) -> dict[str, list[Run]]:
