@@ -16,6 +16,7 @@ _TOOLS = {
         "Bring PostgreSQL and MongoDB up to date, one runner at a time, with a history.",
     ),
     "nginx": ("healthd_deploy.nginx.command:nginx", "Blue-green deploys behind NGINX."),
+    "traefik": ("healthd_deploy.traefik.command:traefik", "Blue-green deploys behind Traefik."),
 }
 _COMMANDS = {
     "aws": ("blue-green", "rolling"),
@@ -23,6 +24,7 @@ _COMMANDS = {
     "kubernetes": ("blue-green",),
     "migrate": ("check", "down", "new", "resolve", "status", "up"),
     "nginx": ("blue-green", "switch"),
+    "traefik": ("blue-green", "switch"),
 }
 
 

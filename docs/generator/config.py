@@ -22,6 +22,7 @@ from healthd_deploy.host.settings import HostConfig
 from healthd_deploy.kubernetes.settings import KubernetesConfig
 from healthd_deploy.migrate.settings import MigrateConfig
 from healthd_deploy.nginx.settings import NginxConfig
+from healthd_deploy.traefik.settings import TraefikConfig
 from healthd_gates.config.settings import Config
 
 NOTE = "<!-- Drawn from the code by `make docs`; do not edit by hand. -->\n"
@@ -32,6 +33,7 @@ DEPLOY_TOOLS: dict[str, type[BaseModel]] = {
     "kubernetes": KubernetesConfig,
     "migrate": MigrateConfig,
     "nginx": NginxConfig,
+    "traefik": TraefikConfig,
 }
 EXAMPLES = {
     "aws blue-green": "aws/blue-green.yaml",
@@ -40,6 +42,7 @@ EXAMPLES = {
     "kubernetes": "kubernetes/blue-green.yaml",
     "migrate": "migrate/migrate.yaml",
     "nginx": "nginx/blue-green.yaml",
+    "traefik": "traefik/blue-green.yaml",
 }
 """The file of each deploy tool that ships, in `deploy/`."""
 _INTRODUCTION = """\

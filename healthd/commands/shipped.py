@@ -33,6 +33,7 @@ PLACES = (
     "deploy/nginx",
     "deploy/prometheus",
     "deploy/systemd",
+    "deploy/traefik",
     "grafana/dashboards",
     "grafana/provisioning",
 )
@@ -59,6 +60,7 @@ NAMES = {
     "deploy-kubernetes": ("deploy/kubernetes/blue-green.yaml", "for healthd-deploy kubernetes"),
     "deploy-migrate": ("deploy/migrate/migrate.yaml", "for healthd-deploy migrate"),
     "deploy-nginx": ("deploy/nginx/blue-green.yaml", "for healthd-deploy nginx"),
+    "deploy-traefik": ("deploy/traefik/blue-green.yaml", "for healthd-deploy traefik"),
     "ci-curl": ("deploy/ci/gate.sh", "a gate in a pipeline that has nothing but curl"),
     "ci-github": ("deploy/ci/github.yml", "GitHub Actions"),
     "ci-gitlab": ("deploy/ci/gitlab.yml", "GitLab CI"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol, runtime_checkable
@@ -81,6 +81,22 @@ BeforeRamp = Callable[[], Awaitable[str | None]]
 async def no_ramp() -> str | None:
     """Return None: no ramp has divided the traffic."""
     return None
+
+
+async def whole_or_before(place: str, shares: Mapping[str, float], before_ramp: BeforeRamp) -> str:
+    """Return the target with all of the traffic; where a ramp divides it, the one that had all of it before. Raises
+    StepFailed where neither is known."""
+    whole = [target for target in shares if not any(shares[other] for other in shares if other != target)]
+    if len(whole) == 1:
+        return whole[0]
+    before = await before_ramp()
+    if before is not None and before in shares:
+        return before
+    said = ", ".join(f"{100 * share:.4g} % to {target}" for target, share in shares.items())
+    raise StepFailed(
+        f"{place} sends {said}, and no gate of healthd says which of them had all of the traffic before: give it to "
+        "one of them first"
+    )
 
 
 @dataclass(frozen=True, slots=True)

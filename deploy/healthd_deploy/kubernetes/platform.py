@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import NamedTuple
 
-from healthd_deploy.core.blue_green import BeforeRamp, has_traffic, no_ramp
+from healthd_deploy.core.blue_green import BeforeRamp, has_traffic, no_ramp, whole_or_before
 from healthd_deploy.core.exit import StepFailed
 from healthd_deploy.core.steps import wait_until
 from healthd_deploy.kubernetes.kubectl import Cluster, Object, Operation, pointer
@@ -51,18 +51,7 @@ class KubernetesPlatform:
 
     async def live(self) -> str:
         """Return the target with all of the traffic; where a ramp divides it, the one that had all of it before."""
-        shares = await self._traffic.shares()
-        whole = [target for target in shares if not any(shares[other] for other in shares if other != target)]
-        if len(whole) == 1:
-            return whole[0]
-        before = await self._before_ramp()
-        if before is not None and before in shares:
-            return before
-        said = ", ".join(f"{100 * share:.4g} % to {target}" for target, share in shares.items())
-        raise StepFailed(
-            f"{self._traffic.place} sends {said}, and no gate of healthd says which of them had all of the traffic "
-            "before: give it to one of them first"
-        )
+        return await whole_or_before(self._traffic.place, await self._traffic.shares(), self._before_ramp)
 
     async def share(self, target: str) -> float:
         return (await self._traffic.shares())[target]

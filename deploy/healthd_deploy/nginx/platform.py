@@ -37,21 +37,17 @@ class NginxPlatform:
             beside = next(other for other in self._config.upstream.targets if other != target)
             back = f"`healthd-deploy nginx switch {beside}` takes it back"
             raise StepFailed(has_traffic(target, state.share(target) / 100, back))
-        release = self._config.release
-        await program.run(release.words(target, version), within=release.timeout)
+        await self._config.release.run(target, version)
         self._upstream.noted(target, version)
 
     async def switch(self, target: str) -> None:
         await self._upstream.switch(target)
 
     def check_programs(self) -> None:
-        programs = [self._config.upstream.test, self._config.upstream.reload, self._config.release.argv]
-        if self._config.retire is not None:
-            programs.append(self._config.retire.argv)
-        for argv in programs:
+        own = [each.argv for each in self._config.programs]
+        for argv in (self._config.upstream.test, self._config.upstream.reload, *own):
             program.find(argv[0])
 
     async def retire(self, target: str) -> None:
         if (retire := self._config.retire) is not None:
-            version = await self.version(target) or "unknown"
-            await program.run(retire.words(target, version), within=retire.timeout)
+            await retire.run(target, await self.version(target) or "unknown")

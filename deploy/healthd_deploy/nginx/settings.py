@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, Field, StringConstraints, field_validator
+from pydantic import Field, StringConstraints, field_validator
 
 from healthd.config.model import Model, Name
-from healthd.units import Duration, Span
+from healthd.units import Duration
 from healthd.wording import shape
-from healthd_deploy.core.settings import BlueGreenOptions
+from healthd_deploy.core.release_program import ReleasedByPrograms
 
-_PLACEHOLDERS = ("$target", "$version")
 # An address is written into NGINX's configuration: it may contain nothing that could end the directive.
 Server = Annotated[
     str,
@@ -24,27 +22,6 @@ Server = Annotated[
         )
     ),
 ]
-
-
-def _argv(words: tuple[str, ...]) -> tuple[str, ...]:
-    for word in words:
-        for found in re.findall(r"\$\w+", word):
-            if found not in _PLACEHOLDERS:
-                raise ValueError(f"{found} is not one of {', '.join(_PLACEHOLDERS)}")
-    return words
-
-
-class Program(Model):
-    """Program to run."""
-
-    argv: Annotated[tuple[str, ...], Field(min_length=1), AfterValidator(_argv)]
-    """Program and its arguments; $target and $version are replaced. No shell is involved."""
-    timeout: Duration = 600.0
-    """Timeout of the program."""
-
-    def words(self, target: str, version: str) -> list[str]:
-        """Return the arguments with their variables replaced."""
-        return [word.replace("$target", target).replace("$version", version) for word in self.argv]
 
 
 class Upstream(Model):
@@ -105,18 +82,8 @@ class SwitchConfig(Model):
     """Upstream whose servers are switched."""
 
 
-class NginxConfig(BlueGreenOptions):
+class NginxConfig(ReleasedByPrograms):
     """Options of `healthd-deploy nginx`"""
 
     upstream: Upstream
     """Upstream whose servers are switched."""
-    release: Program
-    """Program that installs a version on the idle target and ends with 0 when it is ready for traffic; running it twice
-    must do no harm."""
-    put_back: bool = False
-    """True to release the previous version to the idle target again if the deploy fails; by default the version that
-    failed stays there, without traffic."""
-    retire: Program | None = None
-    """Program that cleans up the target that no longer has traffic."""
-    retire_after: Span | None = None
-    """Time from the pass to that cleanup; without it, the target stays unchanged until the next deploy."""

@@ -83,7 +83,7 @@ def check_yaml(block: Block, secrets: Path) -> None:
         check_chart(block, text, tree)
     elif any("image" in service for service in tree.get("services", {}).values()):
         foreign.passes("compose-spec", json.dumps(tree))
-    elif "services" in tree.get("http", {}):
+    elif "entryPoints" in tree or "services" in tree.get("http", {}):
         check_traefik(text, tree, secrets)
     elif tree.keys() <= Config.model_fields.keys():
         check_configuration(block, text, tree)
@@ -108,7 +108,9 @@ def check_chart(block: Block, text: str, tree: Mapping[str, Any]) -> None:
 
 
 def check_traefik(text: str, tree: Mapping[str, Any], folder: Path) -> None:
-    """A file that the action `traefik` takes over; that Traefik takes one is in its own tests."""
+    """A file that the action `traefik` takes over. What else Traefik is given is started in test_traefik_guide.py."""
+    if "http" not in tree or "routers" in tree["http"]:
+        return
     file, (service,) = folder / "weights.yml", tree["http"]["services"]
     file.write_text(text)
     asyncio.run(WeightsFile(file, service).look())
@@ -117,7 +119,7 @@ def check_traefik(text: str, tree: Mapping[str, Any], folder: Path) -> None:
 def check_tool(block: Block, text: str, tree: Mapping[str, Any]) -> None:
     """The configuration of a deploy tool; what all of them share is shown without what only one has."""
     tool = "migrate" if "migrations" in block.page.name else "nginx"
-    tool = "kubernetes" if "application" in tree else tool
+    tool = "kubernetes" if "application" in tree else "traefik" if "traffic" in tree else tool
     model: type[BaseModel] = DEPLOY_TOOLS[tool]
     example = YAML(typ="safe").load(ROOT / "deploy" / EXAMPLES["nginx" if tool == "migrate" else tool])
     rest = {key: example[key] for key in example if key not in tree and key in model.model_fields}

@@ -1,0 +1,112 @@
+"""Traffic of a weighted service, divided as healthd's own action divides it, so that both may do the same at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from healthd.runtime.clock import SystemClock
+from healthd_deploy.core.exit import NoAnswer, StepFailed, TargetDown
+from healthd_deploy.core.steps import wait_until
+from healthd_gates.actions.traefik_file import NotOurs, Weights, Written, own_name
+from healthd_gates.actions.traefik_service import ALL, Divider, Impossible, NoneUp, NotDivided, WeightedService
+
+_EVERY = 0.5  # seconds between two looks at what Traefik sees of a target
+
+
+class Traffic:
+    """The file of the weighted service, which is the only state: who has the traffic, and the version of each target.
+    Methods raise StepFailed with a sentence that says what to do."""
+
+    def __init__(self, service: WeightedService) -> None:
+        self._service = service
+        self._divider = Divider(service, SystemClock())
+
+    @property
+    def place(self) -> str:
+        """The service and its file, for people."""
+        return f"{self._service.service} in {self._service.file}"
+
+    async def shares(self) -> Mapping[str, float]:
+        """Return the share of the traffic, from 0 to 1, of each target."""
+        weights = (await self._written()).weights
+        names = {own_name(service): target for target, service in self._service.services.items()}
+        strangers = [name for name, weight in weights.items() if weight and name not in names]
+        total = sum(weights.values())
+        if strangers or not total:
+            others = f"sends traffic to {', '.join(strangers)}" if strangers else "sends traffic nowhere"
+            raise StepFailed(f"{self.place} {others}, and not between {' and '.join(self._service.services)}")
+        return {target: weights.get(name, 0.0) / total for name, target in names.items()}
+
+    async def version(self, target: str) -> str | None:
+        """Return the version that was released to a target, None where none is recorded."""
+        return (await self._written()).versions.get(target)
+
+    async def note(self, target: str, version: str | None) -> None:
+        """Record the version of a target, None for one that is not known."""
+        await self._written()
+        try:
+            await self._divider.file.note(target, version)
+        except NotOurs as refused:
+            raise StepFailed(str(refused)) from None
+        except OSError as error:
+            raise StepFailed(f"{self._service.file} cannot be written: {error.strerror or error}") from None
+
+    async def give(self, target: str, *, even_if_down: bool = False) -> None:
+        """Give a target all of the traffic; return once every Traefik does. Raises TargetDown, with nothing changed,
+        where none of its servers is up."""
+        service, weights = self._service.services[target], self._all_at(target)
+        try:
+            await self._divider.divide(weights, service, even_if_down=even_if_down)
+        except NotDivided as failed:
+            raise _as_step(failed) from None
+
+    async def is_up(self, target: str, *, within: float) -> None:
+        """Wait until every Traefik sees a server of a target up."""
+        service, weights, says = self._service.services[target], self._all_at(target), ""
+
+        async def up() -> bool:
+            nonlocal says
+            try:
+                await self._divider.look(weights, service)
+            except NoneUp as down:
+                says = str(down)
+                return False
+            except NotDivided as failed:
+                raise _as_step(failed) from None
+            return True
+
+        try:
+            await wait_until(up, within=within, every=_EVERY, what=f"{target} is up in Traefik")
+        except NoAnswer:
+            raise
+        except StepFailed as failed:
+            raise StepFailed(f"{failed}{f' ({says})' if says else ''}") from None
+
+    async def close(self) -> None:
+        """End the connections."""
+        await self._divider.close()
+
+    def _all_at(self, target: str) -> Weights:
+        other = next(name for name in self._service.services if name != target)
+        return {self._service.services[target]: ALL, self._service.services[other]: 0}
+
+    async def _written(self) -> Written:
+        """Return what the file says. Raises StepFailed where there is none, or not the tool's."""
+        try:
+            written = await self._divider.file.read()
+        except NotOurs as refused:
+            raise StepFailed(str(refused)) from None
+        except OSError as error:
+            raise StepFailed(f"{self._service.file} cannot be read: {error.strerror or error}") from None
+        if not written.weighted:
+            raise StepFailed(f"{self._service.file} is not there: `healthd-deploy traefik switch` writes the first one")
+        return written
+
+
+def _as_step(failed: NotDivided) -> StepFailed:
+    match failed:
+        case NoneUp():
+            return TargetDown(str(failed))
+        case Impossible():
+            return StepFailed(str(failed))
+    return NoAnswer(str(failed))
