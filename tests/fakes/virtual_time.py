@@ -2,14 +2,15 @@
 
 Time jumps to the next timer when nothing is left to do, and while a thread works for the loop it stands still. SQLite's
 driver has a thread for each connection; here its calls run in the loop's own, since to hand them over costs several
-times as much as what they do. Each is answered in the loop's next turn, as a thread would at the earliest.
+times as much as what they do. Each is answered in the loop's next turn, as a thread would at the earliest, and waits
+for a lock of another connection in virtual time, too.
 """
 
 import asyncio
 import selectors
 import sqlite3
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import chain, repeat
 from threading import Thread
 from typing import Any
 
@@ -19,6 +20,8 @@ from looptime import LoopTimeEventLoop
 
 _STUCK_SECONDS = 20.0
 _LOOKS_EVERY = 16  # turns of a busy loop
+_LOCKED = (0.001, 0.002, 0.005, 0.01, 0.015, 0.02, 0.025, 0.025, 0.025, 0.05, 0.05)  # between tries, as SQLite has it
+_LOCKED_FOR_LONG = 0.1
 
 
 class VirtualLoop(LoopTimeEventLoop, asyncio.SelectorEventLoop):  # else looptime's plugin puts its own before it
@@ -93,7 +96,9 @@ class _Calls:
 
     def put_nowait(self, item: tuple[asyncio.Future[Any] | None, Callable[[], Any]]) -> None:
         future, call = item
-        self._carry_out(future, self._connect if call is self._connector else call, time.monotonic() + self._patience)
+        tries = chain(_LOCKED, repeat(_LOCKED_FOR_LONG))
+        deadline = self._loop.time() + self._patience
+        self._carry_out(future, self._connect if call is self._connector else call, tries, deadline)
 
     def _connect(self) -> sqlite3.Connection:
         connection = self._connector()
@@ -102,12 +107,15 @@ class _Calls:
         self._patience = milliseconds / 1000
         return connection
 
-    def _carry_out(self, future: asyncio.Future[Any] | None, call: Callable[[], Any], deadline: float) -> None:
+    def _carry_out(
+        self, future: asyncio.Future[Any] | None, call: Callable[[], Any], tries: Iterator[float], deadline: float
+    ) -> None:
         try:
             result = call()
         except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode == sqlite3.SQLITE_BUSY and time.monotonic() < deadline:
-                self._loop.call_soon(self._carry_out, future, call, deadline)
+            again = self._loop.time() + next(tries)
+            if error.sqlite_errorcode == sqlite3.SQLITE_BUSY and again <= deadline:
+                self._loop.call_at(again, self._carry_out, future, call, tries, deadline)
             else:
                 self._answer(set_exception, future, error)
         except BaseException as error:  # all of them are the caller's
