@@ -27,6 +27,7 @@ KINDS = {
     "smtp": "healthd.checks.smtp:SMTP",
     "sql": "healthd.checks.sql:SQL",
     "stripe": "healthd.checks.stripe:Stripe",
+    "systemd": "healthd.checks.systemd:Systemd",
     "tcp": "healthd.checks.tcp:TCP",
     "tls": "healthd.checks.tls:TLS",
 }

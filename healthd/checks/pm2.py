@@ -9,8 +9,9 @@ from typing import ClassVar
 from healthd.checks.contract import CheckConfig, CheckContext
 from healthd.checks.failures import classify
 from healthd.checks.pm2_list import listed
-from healthd.checks.pm2_state import Pm2Config, Restarts, judge, processes_of
+from healthd.checks.pm2_state import Pm2Config, judge, processes_of, unstable
 from healthd.checks.program_run import NotRunError, ProgramRun
+from healthd.checks.restarts import Restarts
 from healthd.model import FailureKind, Result
 from healthd.runtime.program import PATH
 
@@ -54,7 +55,9 @@ class Pm2:
         except (ValueError, KeyError, TypeError, AttributeError):
             cut = " of less than 4 MiB" if len(output) >= _LONGEST - 1024 else ""
             return Result.unhealthy(FailureKind.UNEXPECTED_RESPONSE, f"`pm2 jlist` printed no list of processes{cut}")
-        restarts = self._restarts.count(processes, self._clock.now().timestamp())
+        now = self._clock.now().timestamp()
+        known = unstable(processes, now - self._config.window)
+        restarts = self._restarts.count({each.id: each.restarts for each in processes}, now, known)
         return judge(processes, restarts, self._config, names)
 
     async def close(self) -> None:

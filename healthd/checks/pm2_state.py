@@ -9,7 +9,7 @@ right away is online most of the time; `restart_time` counts every start but the
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,7 +50,7 @@ class Pm2Config(CheckConfig):
 class Process:
     """Process of the application. Times are Unix seconds, memory is in bytes, CPU in percent of a core."""
 
-    id: int
+    id: str
     status: str
     restarts: int
     unstable_restarts: int
@@ -69,7 +69,7 @@ def processes_of(app: str, listed: Sequence[Mapping[str, Any]]) -> list[Process]
             monit = each.get("monit") or {}
             found.append(
                 Process(
-                    id=int(each["pm_id"]),
+                    id=str(each["pm_id"]),
                     status=str(own["status"]),
                     restarts=int(own["restart_time"]),
                     unstable_restarts=int(own.get("unstable_restarts") or 0),
@@ -81,34 +81,12 @@ def processes_of(app: str, listed: Sequence[Mapping[str, Any]]) -> list[Process]
     return found
 
 
-class Restarts:
-    """Restarts of each process within a window of time, by what the looks before have seen."""
-
-    def __init__(self, window: float) -> None:
-        self._window = window
-        self._counts: dict[int, int] = {}
-        self._seen: dict[int, deque[tuple[float, int]]] = {}
-
-    def count(self, processes: Sequence[Process], now: float) -> dict[int, int]:
-        """Return the restarts of each process within the window; `now` is in Unix seconds. Of a process that is seen
-        for the first time those count that PM2 found unstable, if all were within the window."""
-        for each in processes:
-            before = self._counts.get(each.id)
-            if before is None:
-                new = each.unstable_restarts if now - each.created_at < self._window else 0
-            else:
-                new = each.restarts - before if each.restarts >= before else each.restarts  # after `pm2 reset`
-            seen = self._seen.setdefault(each.id, deque())
-            if new:
-                seen.append((now, new))
-            while seen and not 0 <= now - seen[0][0] < self._window:
-                seen.popleft()
-        self._counts = {each.id: each.restarts for each in processes}
-        self._seen = {each.id: self._seen[each.id] for each in processes}
-        return {number: sum(new for _, new in seen) for number, seen in self._seen.items()}
+def unstable(processes: Sequence[Process], since: float) -> dict[str, int]:
+    """Return the restarts that PM2 found unstable, by process, where all of them came after a Unix time."""
+    return {each.id: each.unstable_restarts for each in processes if each.created_at > since}
 
 
-def judge(processes: Sequence[Process], restarts: Mapping[int, int], config: Pm2Config, names: Sequence[str]) -> Result:
+def judge(processes: Sequence[Process], restarts: Mapping[str, int], config: Pm2Config, names: Sequence[str]) -> Result:
     """Return the result for an application's processes and their restarts within the window; `names` are those of all
     applications that PM2 knows."""
     if not processes:

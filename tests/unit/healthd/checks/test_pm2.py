@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from healthd.checks.pm2_list import listed
-from healthd.checks.pm2_state import Pm2Config, Process, Restarts, judge, processes_of
+from healthd.checks.pm2_state import Pm2Config, Process, judge, processes_of, unstable
 from healthd.model import FailureKind, Result, Status
 
 NOW = 1_800_000_000.0
@@ -18,7 +18,7 @@ NOW = 1_800_000_000.0
 def process(number: int = 0, status: str = "online", **more: Any) -> Process:
     return Process(
         **{
-            "id": number, "status": status, "restarts": 0, "unstable_restarts": 0, "created_at": NOW - 9e6,
+            "id": str(number), "status": status, "restarts": 0, "unstable_restarts": 0, "created_at": NOW - 9e6,
             "memory": 1e6, "cpu": 2.0, **more,
         }
     )  # fmt: skip
@@ -69,23 +69,10 @@ def test_an_unknown_application() -> None:
     assert "PM2 knows no api, only: api, mailer" in found.message
 
 
-def test_restarts_are_counted_within_the_window() -> None:
-    """By process, from the second look on; what PM2 itself found unstable counts at the first."""
-    restarts = Restarts(600.0)
-    loop = process(1, restarts=5, unstable_restarts=4, created_at=NOW - 10)
-    assert restarts.count([process(restarts=90), loop], NOW) == {0: 0, 1: 4}
-    assert restarts.count([process(restarts=92), process(1, restarts=6)], NOW + 60) == {0: 2, 1: 5}
-    assert restarts.count([process(restarts=92), process(1, restarts=6)], NOW + 600) == {0: 2, 1: 1}
-    assert restarts.count([process(restarts=92)], NOW + 660) == {0: 0}
-    assert restarts.count([process(restarts=92), process(1, restarts=6)], NOW + 661) == {0: 0, 1: 0}, "another process"
-
-
-def test_counters_that_begin_again() -> None:
-    """After `pm2 reset`, what stands there happened since; and no jump of the clock keeps restarts for ever."""
-    restarts = Restarts(600.0)
-    restarts.count([process(restarts=90)], NOW)
-    assert restarts.count([process(restarts=2)], NOW + 10) == {0: 2}
-    assert restarts.count([process(restarts=2)], NOW - 9000) == {0: 0}
+def test_what_pm2_found_unstable() -> None:
+    """Counts only where all of it happened within the window: the counter stays."""
+    young, old = process(0, unstable_restarts=4, created_at=NOW - 10), process(1, unstable_restarts=3)
+    assert unstable([young, old], NOW - 600) == {"0": 4}
 
 
 def test_what_a_reload_takes_away_is_left_out() -> None:
@@ -99,7 +86,7 @@ def test_what_a_reload_takes_away_is_left_out() -> None:
     ]
     text = f"[PM2] Spawning PM2 daemon\n{json.dumps(entries)}\n[PM2][WARN] something else"
     found = processes_of("api", listed(text))
-    assert [(each.id, each.status) for each in found] == [(0, "online"), (2, "errored")]
+    assert [(each.id, each.status) for each in found] == [("0", "online"), ("2", "errored")]
     assert "SECRET" not in repr(found)
 
 
