@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from healthd.addresses.mongodb import read_mongodb
+from healthd.addresses.mysql import read_mysql
 from healthd.addresses.postgresql import read_postgresql
 from healthd.addresses.redis import read_redis
 
@@ -12,6 +13,8 @@ def notes_of(uri: str) -> tuple[str, ...]:
     scheme = uri.partition("://")[0]
     if scheme in ("postgresql", "postgres"):
         return read_postgresql(uri).notes
+    if scheme in ("mysql", "mariadb"):
+        return read_mysql(uri).notes
     if scheme in ("mongodb", "mongodb+srv"):
         return read_mongodb(uri)[1]
     return read_redis(uri)[1] if scheme in ("redis", "rediss", "unix") else ()

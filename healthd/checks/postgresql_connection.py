@@ -10,7 +10,7 @@ import errno
 import re
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import asyncpg
 from asyncpg import exceptions as errors
@@ -43,6 +43,12 @@ FAILURES: tuple[type[Exception], ...] = (
     ValueError,
 )
 
+_OF_A_QUERY = (
+    errors.SyntaxOrAccessError,
+    errors.DataError,
+    errors.ReadOnlySQLTransactionError,
+    errors.CardinalityViolationError,
+)
 _NO_UPGRADE = "SSL upgrade"  # of the driver's message, where the answer to its request for TLS is no yes
 _KINDS: dict[type[BaseException], FailureKind] = {
     errors.InvalidAuthorizationSpecificationError: FailureKind.AUTH,
@@ -169,6 +175,19 @@ class Connection:
         gone, self._open = self._open, None
         if gone is not None:
             gone.terminate()
+
+
+class SqlConnection(Connection):
+    """The same for queries of the user's, as a database of the kind `sql`."""
+
+    name: ClassVar[str] = "PostgreSQL"
+    failures: ClassVar[tuple[type[Exception], ...]] = FAILURES
+
+    def is_of_the_query(self, error: BaseException) -> bool:
+        return isinstance(error, _OF_A_QUERY)
+
+    def failure(self, error: BaseException) -> Result:
+        return failure(error)
 
 
 def failure(error: BaseException) -> Result:

@@ -1,9 +1,10 @@
-"""Number that a query finds in PostgreSQL, such as the length of a queue, held to a band."""
+"""Number that a query finds in PostgreSQL or MySQL, such as the length of a queue, held to a band."""
 
 from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
@@ -11,18 +12,19 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from healthd.checks import postgresql_connection as postgresql
 from healthd.checks.band import Bounds
 from healthd.checks.contract import CheckConfig, CheckContext
 from healthd.checks.database import DatabaseConfig
+from healthd.checks.sql_database import SqlURI, open_database
 from healthd.model import FailureKind, Measure, Result
 from healthd.units import Duration
 
 
 class SQLConfig(DatabaseConfig):
     kind: Literal["sql"] = "sql"
-    uri: postgresql.PostgreSQLURI
-    """Address: `postgresql://user:password@host/database`, with TLS options such as `?sslmode=verify-full`."""
+    uri: SqlURI
+    """Address: `postgresql://user:password@host/database`, with TLS options such as `?sslmode=verify-full`; or
+    `mysql://…?ssl-mode=VERIFY_IDENTITY`, which needs the extra `mysql`."""
     query: str = Field(min_length=1, max_length=10_000)
     """One statement; the first column of its first row is the number. It runs in a transaction that is read only."""
     degraded: Bounds | None = None
@@ -49,24 +51,24 @@ class SQL:
 
     def __init__(self, config: SQLConfig, context: CheckContext) -> None:
         self._config = config
-        self._connection = postgresql.Connection(config.uri, context.clock, in_schema=True, patience=config.patience)
+        self._database = open_database(config.uri, context.clock, config.patience)
 
     async def probe(self) -> Result:
         patience = self._config.patience
         try:
             async with asyncio.timeout(patience):
-                answer = await self._connection.look(self._config.query, within=patience)
+                answer = await self._database.look(self._config.query, within=patience)
         except TimeoutError:
-            return Result.unhealthy(FailureKind.TIMEOUT, self._connection.waited_for(patience))
-        except postgresql.FAILURES as error:
-            return postgresql.failure(error)
+            return Result.unhealthy(FailureKind.TIMEOUT, self._database.waited_for(patience))
+        except self._database.failures as error:
+            return self._database.failure(error)
         return replace(judge(answer.rows, self._config), latency=answer.latency)
 
     async def close(self) -> None:
-        self._connection.drop()
+        self._database.drop()
 
 
-def judge(rows: list[Any], config: SQLConfig) -> Result:
+def judge(rows: Sequence[Any], config: SQLConfig) -> Result:
     """Return the result for the first column of the first row."""
     if not rows:
         return Result.unhealthy(FailureKind.UNEXPECTED_RESPONSE, "the query found no row")

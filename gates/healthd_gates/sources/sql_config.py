@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import AfterValidator, SecretStr
+from pydantic import SecretStr
 
-from healthd.addresses.postgresql import read_postgresql
-from healthd.checks.database import checked_uri
+from healthd.checks.sql_database import SqlURI, is_mysql
 from healthd_gates.sources.contract import Arm, ArmError, Arms
 from healthd_gates.sources.counters import Family
 from healthd_gates.sources.numbers import NumbersConfig
@@ -21,19 +20,19 @@ _READING = frozenset({"SELECT", "WITH", "VALUES", "TABLE", "SHOW"})
 _DOLLAR_QUOTE = re.compile(r"\$[a-zA-Z_0-9]*\$")
 
 
-def _readable(uri: SecretStr) -> SecretStr:
-    read_postgresql(checked_uri(uri, "postgresql", "postgres").get_secret_value())
-    return uri
+Style = Literal["numbered", "repeated"]
+"""How parameters stand in a query: `$1` and `$2`, or `%s` each time."""
 
 
 class SqlSourceConfig(NumbersConfig):
-    """Numbers that queries find in PostgreSQL: the first column of the first row, an interval in seconds. `$version`,
-    `$target` and the names of labels are parameters of the query, and stand in it without quotes.
+    """Numbers that queries find in PostgreSQL or MySQL: the first column of the first row, an interval in seconds.
+    `$version`, `$target` and the names of labels are parameters of the query, and stand in it without quotes.
     """
 
     kind: Literal["sql"]
-    uri: Annotated[SecretStr, AfterValidator(_readable)]
-    """Address: `postgresql://user:password@host/database`, with TLS options such as `?sslmode=verify-full`."""
+    uri: SqlURI
+    """Address: `postgresql://user:password@host/database`, with TLS options such as `?sslmode=verify-full`; or
+    `mysql://…?ssl-mode=VERIFY_IDENTITY`, which needs the extra `mysql`."""
     requests: str | None = None
     """Query of the count of requests, for criteria of error rate; without it, there are only those of criteria."""
     errors: str | None = None
@@ -71,8 +70,12 @@ def first_word(text: str) -> str:
     return found[1].upper() if found else ""
 
 
-def parametrized(text: str, name: str, arm: Arm) -> tuple[str, tuple[str, ...]]:
-    """Return a query with numbered parameters, each a text, and their values. Raises ArmError."""
+def style_of(uri: SecretStr) -> Style:
+    return "repeated" if is_mysql(uri) else "numbered"
+
+
+def parametrized(text: str, name: str, arm: Arm, style: Style = "numbered") -> tuple[str, tuple[str, ...]]:
+    """Return a query with parameters, each a text, and their values. Raises ArmError."""
     values, found = arm.values(name), list[str]()
 
     def parameter(placeholder: re.Match[str]) -> str:
@@ -80,9 +83,11 @@ def parametrized(text: str, name: str, arm: Arm) -> tuple[str, tuple[str, ...]]:
             field = placeholder[1] if placeholder[1] == "target" else f"labels.{placeholder[1]}"
             text = f"is needed: the source tells versions apart by {placeholder[0]}{meant(placeholder[1])}"
             raise ArmError(f"{name}.{field}", text)
-        if placeholder[1] not in found:
+        if style == "repeated" or placeholder[1] not in found:
             found.append(placeholder[1])
-        return f"${found.index(placeholder[1]) + 1}::text"
+        return "%s" if style == "repeated" else f"${found.index(placeholder[1]) + 1}::text"
 
+    if style == "repeated" and _PLACEHOLDER.search(text) is not None:
+        text = text.replace("%", "%%")
     query = _PLACEHOLDER.sub(parameter, text)
     return query, tuple(values[each] for each in found)

@@ -21,6 +21,7 @@ _KINDS = {
     "rediss": "redis",
 }
 _NO_KIND = ("mysql", "mysql2", "mariadb", "amqp", "amqps", "mssql", "sqlserver", "kafka", "nats", "memcached")
+_BY_QUERY = ("mysql", "mysql2", "mariadb")
 _AWS = ("AWS_ACCESS_KEY_ID", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI")
 _AWS_ALSO = ("AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_PROFILE")
 _REGIONS = ("AWS_REGION", "AWS_DEFAULT_REGION")
@@ -64,7 +65,8 @@ def dependencies(environ: Mapping[str, str]) -> tuple[list[Dependency], list[str
     found, without, addresses = list[Dependency](), list[str](), set[str]()
     for name, scheme, address in _addresses(environ):
         if scheme in _NO_KIND:
-            without.append(f"{name}: there is no check for {scheme}; kind tcp looks whether its port answers")
+            asks = "; kind sql asks it a query of yours" if scheme in _BY_QUERY else ""
+            without.append(f"{name}: there is no check for {scheme}; kind tcp looks whether its port answers{asks}")
         elif (kind := _KINDS.get(scheme)) is not None and address not in addresses:
             addresses.add(address)
             found.append(Dependency(kind, name))

@@ -107,7 +107,15 @@ def test_every_kind_loads_and_has_a_good_example() -> None:
         ({**JSON, "requests": ""}, "requests: '' is no path"),
         ({**JSON, "errors": "a..b"}, "errors: 'a..b' is no path"),
         ({"kind": "http", "url": "/stats", "requests": "n"}, "errors is missing"),
-        ({**SQL, "uri": "mysql://db/shop"}, "uri"),
+        ({**SQL, "uri": "mssql://db/shop"}, "must begin with postgresql:// or .* or mariadb://"),
+        ({**SQL, "uri": "mysql://a,b/shop"}, "names several hosts: the driver here connects to one"),
+        (
+            {**SQL, "uri": "mysql://db/shop?ssl-mode=on"},
+            "none of DISABLED, PREFERRED, REQUIRED, VERIFY_CA",
+        ),
+        ({**SQL, "uri": "mysql://db/shop?ssl-mod=REQUIRED"}, "ssl-mod, which nobody knows: did you mean ssl-mode"),
+        ({**SQL, "uri": "mysql://db/shop?ssl-cert=/etc/ca.pem"}, "needs both ssl-cert and ssl-key, or neither"),
+        ({**SQL, "uri": "mysql://db/shop?ssl-ca=ca.pem"}, "a file by ssl-ca that is no absolute path"),
         (
             {**SQL, "errors": "SELECT 1 WHERE v = '$version'"},
             r"errors: \$version is a parameter: write it without quotes",

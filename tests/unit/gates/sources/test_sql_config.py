@@ -37,6 +37,24 @@ def test_a_statement_that_does_not_read_is_refused(query: str, word: str) -> Non
         config(query)
 
 
+def test_what_mysql_needs_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("healthd.checks.sql_database.find_spec", lambda _: None)
+    assert config("SELECT 1").requests
+    with pytest.raises(ValueError, match=r"names MySQL, which needs aiomysql: install healthd\[mysql\]"):
+        SqlSourceConfig.model_validate({"kind": "sql", "uri": "mysql://db/shop"})
+
+
+def test_a_parameter_of_mysql_stands_wherever_it_is_written() -> None:
+    """Per cent signs of the query stay what they are."""
+    arm = Arm(version="1.0", target="blue")
+    found = parametrized("SELECT 1 WHERE a = $version OR b LIKE '5%' OR c = $version", "candidate", arm, "repeated")
+    assert found == ("SELECT 1 WHERE a = %s OR b LIKE '5%%' OR c = %s", ("1.0", "1.0"))
+    assert parametrized("SELECT 1 WHERE b LIKE '5%'", "candidate", arm, "repeated") == (
+        "SELECT 1 WHERE b LIKE '5%'",
+        (),
+    )
+
+
 def test_a_misspelt_placeholder_says_which_is_meant() -> None:
     with pytest.raises(ArmError, match=r"\$versoin; did you mean \$version\?"):
         parametrized("SELECT 1 WHERE v = $versoin", "candidate", Arm(version="1.0"))

@@ -49,7 +49,7 @@ def test_a_database_without_a_check_is_told_without_its_address() -> None:
     """What cannot be checked is said, by the variable's name."""
     assert dependencies({"DB": "mysql://u:s3cret@db/x"}) == (
         [],
-        ["DB: there is no check for mysql; kind tcp looks whether its port answers"],
+        ["DB: there is no check for mysql; kind tcp looks whether its port answers; kind sql asks it a query of yours"],
     )
 
 
