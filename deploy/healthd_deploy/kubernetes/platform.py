@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import NamedTuple
 
+from healthd.kubernetes import progress
 from healthd_deploy.core.blue_green import BeforeRamp, has_traffic, no_ramp, whole_or_before
 from healthd_deploy.core.exit import StepFailed
 from healthd_deploy.core.steps import wait_until
@@ -14,7 +15,6 @@ from healthd_deploy.kubernetes.kubectl import Cluster, Object, Operation, pointe
 from healthd_deploy.kubernetes.rollout import missing, troubles
 from healthd_deploy.kubernetes.settings import KubernetesConfig, Wanted
 from healthd_deploy.kubernetes.traffic import traffic_of
-from healthd_gates.actions.kubernetes import progress
 
 _EVERY = 2.0  # seconds between two polls of a rollout
 _RESTARTED = "kubectl.kubernetes.io/restartedAt"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from healthd.kubernetes import progress
 from healthd_deploy.core.exit import StepFailed
 from healthd_deploy.kubernetes.kubectl import Object
-from healthd_gates.actions.kubernetes import progress
 
 
 def missing(deployment: Object) -> str | None:

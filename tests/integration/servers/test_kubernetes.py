@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from healthd_gates.actions.kubernetes.api import Cluster, Patch, Right
-from healthd_gates.actions.kubernetes.failures import ApiRefusal
+from healthd.kubernetes.api import Cluster, Patch, Right
+from healthd.kubernetes.failures import ApiRefusal
 from tests.servers import kubernetes
 from tests.servers.kubernetes import Api
 

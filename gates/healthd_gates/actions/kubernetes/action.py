@@ -11,9 +11,10 @@ from typing import ClassVar
 import aiohttp
 
 from healthd.checks.unreachable import brief_of_any
+from healthd.kubernetes.api import Cluster, Object, Right
+from healthd.kubernetes.failures import ApiRefusal, CredentialsError
 from healthd_gates.actions.contract import ActionConfig, ActionContext, ActionRequest, ActionResult, Ending, Unable
 from healthd_gates.actions.kubernetes import canary_ingress, route
-from healthd_gates.actions.kubernetes.api import Cluster, Object, Right
 from healthd_gates.actions.kubernetes.argo import ROLLOUT_REVISION, look_at_rollout
 from healthd_gates.actions.kubernetes.config import KubernetesConfig, labels_of
 from healthd_gates.actions.kubernetes.controller_revisions import (
@@ -21,9 +22,9 @@ from healthd_gates.actions.kubernetes.controller_revisions import (
     look_at_daemon_set,
     look_at_stateful_set,
 )
-from healthd_gates.actions.kubernetes.failures import ApiRefusal, CredentialsError
 from healthd_gates.actions.kubernetes.move import Move, Waiting
 from healthd_gates.actions.kubernetes.objects import PLACES
+from healthd_gates.actions.kubernetes.outcome import outcome_of
 from healthd_gates.actions.kubernetes.revisions import (
     DEPLOYMENT_REVISION,
     History,
@@ -130,7 +131,7 @@ class Kubernetes:
         try:
             outcome = await ask()
         except ApiRefusal as refusal:
-            outcome = refusal.outcome
+            outcome = outcome_of(refusal)
         except CredentialsError as error:
             outcome = ActionResult(Ending.RETRY, str(error))
         except AmbiguousError as error:

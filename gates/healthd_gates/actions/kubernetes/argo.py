@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from healthd.kubernetes.api import Object, Patch
 from healthd_gates.actions.contract import ActionResult, Ending
-from healthd_gates.actions.kubernetes.api import Object, Patch
 from healthd_gates.actions.kubernetes.move import Move, Waiting
 from healthd_gates.actions.kubernetes.revisions import History, is_back, not_the_candidate, undo
 from healthd_gates.actions.kubernetes.versions import Versions

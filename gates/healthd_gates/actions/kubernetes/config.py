@@ -10,10 +10,10 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, StringConstraints, model_validator
 
 from healthd.config.settings import Name
+from healthd.kubernetes.failures import CredentialsError
+from healthd.kubernetes.kubeconfig import find
 from healthd.wording import shape
 from healthd_gates.actions.contract import ActionConfig
-from healthd_gates.actions.kubernetes.failures import CredentialsError
-from healthd_gates.actions.kubernetes.kubeconfig import find
 from healthd_gates.actions.targets import places
 from healthd_gates.sources.contract import Arm, ArmError, Arms
 

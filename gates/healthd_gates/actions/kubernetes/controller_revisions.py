@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from healthd.kubernetes import progress
+from healthd.kubernetes.api import Object
 from healthd_gates.actions.contract import ActionResult, Ending
-from healthd_gates.actions.kubernetes import progress
-from healthd_gates.actions.kubernetes.api import Object
 from healthd_gates.actions.kubernetes.move import Move, Waiting
 from healthd_gates.actions.kubernetes.revisions import History, Revision, is_back, not_the_candidate, owned_by, undo
 from healthd_gates.actions.kubernetes.versions import Versions

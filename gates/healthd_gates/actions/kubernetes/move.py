@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from healthd_gates.actions.kubernetes.api import Patch
+from healthd.kubernetes.api import Patch
 
 
 @dataclass(frozen=True, slots=True)

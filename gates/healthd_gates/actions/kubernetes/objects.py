@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from healthd_gates.actions.kubernetes.api import Right
+from healthd.kubernetes.api import Right
 
 
 class Place(NamedTuple):

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from typing import Any, NamedTuple
 
+from healthd.kubernetes import progress
+from healthd.kubernetes.api import Object, Patch
 from healthd_gates.actions.contract import ActionResult, Ending
-from healthd_gates.actions.kubernetes import progress
-from healthd_gates.actions.kubernetes.api import Object, Patch
 from healthd_gates.actions.kubernetes.move import Move, Waiting
 from healthd_gates.actions.kubernetes.versions import Versions
 

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from healthd.kubernetes.api import Object, Patch
 from healthd_gates.actions.contract import ActionResult, Ending
-from healthd_gates.actions.kubernetes.api import Object, Patch
 from healthd_gates.actions.kubernetes.move import Move, Waiting
 
 _ALL = 100

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from healthd.kubernetes.api import Object, Patch
 from healthd_gates.actions.contract import ActionResult, Ending
-from healthd_gates.actions.kubernetes.api import Object, Patch
 from healthd_gates.actions.kubernetes.move import Move
 
 

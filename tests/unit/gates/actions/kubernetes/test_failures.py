@@ -5,8 +5,9 @@ import json
 
 import pytest
 
+from healthd.kubernetes.failures import ApiRefusal
 from healthd_gates.actions.contract import Ending
-from healthd_gates.actions.kubernetes.failures import ApiRefusal
+from healthd_gates.actions.kubernetes.outcome import outcome_of
 
 POLICY = (
     "deployments.apps \"api\" is forbidden: ValidatingAdmissionPolicy 'no-old' with binding 'no-old' denied request: "
@@ -48,7 +49,7 @@ QUOTA = 'pods "api-1" is forbidden: exceeded quota: q, requested: pods=1, used: 
 def test_a_refusal_is_told_and_sorted(code: int, message: str, kind: str, ending: Ending, says: str) -> None:
     """What the same object would meet again needs a person at once; what time or a right can mend is tried again."""
     body = json.dumps({"kind": "Status", "message": message, "details": {"kind": kind} if kind else {}}).encode()
-    outcome = ApiRefusal.read(code, body, {}).outcome
+    outcome = outcome_of(ApiRefusal.read(code, body, {}))
     assert outcome.ending is ending
     assert says in outcome.detail
     assert ("changed meanwhile" in outcome.detail) == (says == "changed meanwhile")
@@ -56,13 +57,13 @@ def test_a_refusal_is_told_and_sorted(code: int, message: str, kind: str, ending
 
 def test_a_server_that_asks_for_time_gets_it() -> None:
     """Priority and fairness answer 429 with the seconds."""
-    assert ApiRefusal.read(429, b'{"message": "too many requests"}', {"Retry-After": "7"}).outcome.after == 7
-    assert ApiRefusal.read(429, b"{}", {"Retry-After": "soon"}).outcome.after == 0
+    assert outcome_of(ApiRefusal.read(429, b'{"message": "too many requests"}', {"Retry-After": "7"})).after == 7
+    assert outcome_of(ApiRefusal.read(429, b"{}", {"Retry-After": "soon"})).after == 0
 
 
 def test_an_api_that_is_not_there_answers_in_plain_text() -> None:
     """Without a Status: an Argo Rollout where Argo Rollouts is not installed."""
-    outcome = ApiRefusal.read(404, b"404 page not found\n", {}).outcome
+    outcome = outcome_of(ApiRefusal.read(404, b"404 page not found\n", {}))
     assert outcome.ending is Ending.REFUSED
     assert outcome.detail.endswith("404 page not found: the cluster does not know this kind of object")
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from healthd_gates.actions.kubernetes.failures import CredentialsError
+from healthd.kubernetes.failures import CredentialsError
 
 _VERSIONS = ("client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1")
 _SHOWN = 500  # characters of its stderr, from the end

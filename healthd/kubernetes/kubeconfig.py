@@ -19,8 +19,8 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from healthd_gates.actions.kubernetes.exec_plugin import ExecPlugin
-from healthd_gates.actions.kubernetes.failures import CredentialsError
+from healthd.kubernetes.exec_plugin import ExecPlugin
+from healthd.kubernetes.failures import CredentialsError
 
 _SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 _GONE = {"gcp": "gke-gcloud-auth-plugin", "azure": "kubelogin"}  # auth-provider → the exec plugin in its place

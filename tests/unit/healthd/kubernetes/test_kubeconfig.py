@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from healthd_gates.actions.kubernetes import kubeconfig
-from healthd_gates.actions.kubernetes.failures import CredentialsError
-from healthd_gates.actions.kubernetes.kubeconfig import find
+from healthd.kubernetes import kubeconfig
+from healthd.kubernetes.failures import CredentialsError
+from healthd.kubernetes.kubeconfig import find
 from tests.servers.tls import Authority
 from tests.servers.waiting import until
 

@@ -1,5 +1,5 @@
-"""The part of a cluster's API that a rollback needs: get an object, list some, patch one, review one's own rights.
-Objects stay plain JSON, since models would drop fields of newer clusters.
+"""The part of a cluster's API that rollbacks and checks need: get an object, list some, patch one, review one's own
+rights. Objects stay plain JSON, since models would drop fields of newer clusters.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from multidict import CIMultiDict
 
 from healthd import __version__
 from healthd.http.session import new_session
-from healthd_gates.actions.kubernetes.failures import ApiRefusal, CredentialsError
-from healthd_gates.actions.kubernetes.kubeconfig import Access, find
-from healthd_gates.actions.kubernetes.proxies import proxy_for
+from healthd.kubernetes.failures import ApiRefusal, CredentialsError
+from healthd.kubernetes.kubeconfig import Access, find
+from healthd.kubernetes.proxies import proxy_for
 
 Object = Mapping[str, Any]
 _LARGEST_REFUSAL = 1024**2

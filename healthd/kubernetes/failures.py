@@ -1,4 +1,4 @@
-"""Errors of the way to a cluster and of its API, and which of them a retry may cure."""
+"""Errors of the way to a cluster and of its API."""
 
 from __future__ import annotations
 
@@ -7,11 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from healthd.http.retry_after import seconds_to_wait
-from healthd_gates.actions.contract import ActionResult, Ending
 
 _LONGEST = 600
 _TEST_FAILED = "the server rejected our request due to an error in our request"
-_LATER = frozenset({401, 408, 425, 429})
 # The messages of an admission webhook and of Pod Security: the same object would be refused again.
 _DENIALS = ("denied the request", "violates PodSecurity")
 
@@ -47,19 +45,14 @@ class ApiRefusal(Exception):  # noqa: N818 - an answer, not an error of ours
         return self.status == 409 or (self.status == 422 and not self.kind and self.said.startswith(_TEST_FAILED))
 
     @property
-    def outcome(self) -> ActionResult:
-        """The outcome of the attempt: a retry if time, or a right that is granted, may cure it; refused if the same
-        object would be refused again, since then a person is needed and should know at once."""
-        if self.is_conflict:
-            return ActionResult(Ending.RETRY, f"it was changed meanwhile ({self})", self.after)
-        if self.status == 403 and not any(denial in self.said for denial in _DENIALS):
-            return ActionResult(Ending.RETRY, str(self), self.after)
-        if self.status in _LATER or self.status >= 500:
-            return ActionResult(Ending.RETRY, str(self), self.after)
-        unknown = self.status == 404 and "page not found" in self.said
-        return ActionResult(
-            Ending.REFUSED, f"{self}{': the cluster does not know this kind of object' if unknown else ''}"
-        )
+    def is_denied(self) -> bool:
+        """True if a webhook or Pod Security refused the object: it would refuse the same one again."""
+        return any(denial in self.said for denial in _DENIALS)
+
+    @property
+    def is_unknown_kind(self) -> bool:
+        """True if the cluster does not serve objects of that kind at all."""
+        return self.status == 404 and "page not found" in self.said
 
 
 def _clean(text: str) -> str:

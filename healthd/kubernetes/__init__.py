@@ -1,0 +1,1 @@
+"""Client of the Kubernetes API, with the credentials that kubectl would use."""
