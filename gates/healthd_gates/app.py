@@ -20,6 +20,7 @@ from healthd.runtime.clock import Clock
 from healthd.web.troubles import Trouble
 from healthd_gates.actions.executor import Attempts
 from healthd_gates.config.settings import Config
+from healthd_gates.config.target_groups import groups_asked_for
 from healthd_gates.domain.gate import Gate
 from healthd_gates.engine.action_worker import ActionWorker, Desk
 from healthd_gates.engine.change_events import ChangeEvents
@@ -106,6 +107,7 @@ class Gates:
             metrics=ReplyMetrics(registry),
             redact=redact,
             external_url=lambda: config.now.http.external_url,
+            groups_of=lambda request: groups_asked_for(config.now, request.service, request.policy),
         )
         self.runs = Runs(self.gate_service, self.callback_worker, hook_runs, config, clock)
 

@@ -68,7 +68,8 @@ class HookConfig(Model):
 
     @property
     def alternates(self) -> bool:
-        """True if the tool swaps the places of both versions at every deployment, and does not say which is where."""
+        """True if the tool swaps the target groups of both versions at every deployment, so that healthd asks AWS which
+        one has the new version."""
         return False
 
 
@@ -182,6 +183,15 @@ class EcsConfig(HookConfig):
     kind: Literal["ecs"]
     services: dict[EcsService, dict[Stage, Deploys]] = Field(min_length=1)
     """The ECS services that may call, as cluster/service, and the gate of each stage at which they do."""
+    region: str | None = None
+    """The region of ECS, which is asked for the new version's target group; that of the event unless given."""
+    endpoint: str | None = None
+    """Another address of ECS, such as that of a VPC endpoint."""
+
+    @model_validator(mode="after")
+    def _region_is_one(self) -> Self:
+        check_region(self.region, self.endpoint)
+        return self
 
     def deploys(self) -> Iterable[Deploys]:
         return (deploys for stages in self.services.values() for deploys in stages.values())

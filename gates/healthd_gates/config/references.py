@@ -15,7 +15,8 @@ from healthd_gates.config.freeze_window import Freeze
 from healthd_gates.config.hooks import HookConfig
 from healthd_gates.config.policy import Policy
 from healthd_gates.config.service import Service
-from healthd_gates.config.unanswerable import counts_by_place, unanswerable
+from healthd_gates.config.target_groups import check_swapped, groups_read
+from healthd_gates.config.unanswerable import unanswerable
 from healthd_gates.config.unsendable import check_deploys
 from healthd_gates.criteria.contract import Configured
 
@@ -142,12 +143,8 @@ def _asks_about_what_there_is(hook: HookConfig, info: ValidationInfo) -> HookCon
                 f"names {deploys.service} with rollback off, and policy {deploys.policy or service.policy} has a ramp, "
                 "which takes the release back itself: add rollback: auto"
             )
-        if hook.alternates and counts_by_place(service, policy):
-            raise ValueError(
-                f"names {deploys.service}, whose source counts by target group, and {hook.kind} swaps the groups of "
-                "both versions at every deployment: such numbers are the old version's every second time. Take a "
-                "source that tells versions apart (prometheus, scrape, push), or a probe of the test listener"
-            )
+        if hook.alternates and (groups := groups_read(service, policy)):
+            check_swapped(hook, deploys, groups)
     check_deploys(hook, policies, info.data.get("services", {}))
     return hook
 

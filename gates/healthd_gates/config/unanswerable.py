@@ -31,12 +31,6 @@ def unanswerable(service: Service, policy: Policy) -> Iterator[str]:
             yield f"criterion {criterion.name}: {problem}"
 
 
-def counts_by_place(service: Service, policy: Policy) -> bool:
-    """True if the policy reads a source that counts by place, such as by target group."""
-    read = (service.source_of(criterion) for criterion in policy.criteria if criterion.reads_traffic)
-    return any(source is not None and source.counts_by_place for source in read)
-
-
 def _has_series(model: type[SourceConfig]) -> bool:
     return model.check_series is not SourceConfig.check_series
 

@@ -10,6 +10,7 @@ from pydantic_core import InitErrorDetails
 
 from healthd_gates.config.hooks import HookConfig
 from healthd_gates.config.observed import check_versions
+from healthd_gates.config.target_groups import at_the_other, groups_read
 from healthd_gates.domain.request import Version
 from healthd_gates.sources.contract import ArmError
 
@@ -29,9 +30,13 @@ def check_deploys(hook: HookConfig, policies: Mapping[str, Policy], services: Ma
         policy = policies.get(deploys.policy or service.policy) if service is not None else None
         if service is None or policy is None:  # they are in error themselves
             continue
-        version = Version(version=_ANY_VERSION, target=deploys.target, labels=deploys.labels)
+        target, baseline = deploys.target, deploys.baseline
+        if hook.alternates and target is None and (groups := groups_read(service, policy)):  # healthd asks for it
+            target = next(iter(groups))
+            baseline = at_the_other(groups, target, baseline)
+        version = Version(version=_ANY_VERSION, target=target, labels=deploys.labels)
         try:
-            check_versions(deploys.service, service, policy, version, deploys.baseline)
+            check_versions(deploys.service, service, policy, version, baseline)
         except ArmError as error:
             place = (*key, *error.field.removeprefix("candidate.").split("."))
             context = {"error": ValueError(error.problem)}

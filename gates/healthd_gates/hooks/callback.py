@@ -4,7 +4,7 @@ decides when to call.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
@@ -36,14 +36,17 @@ class Correspondent(Protocol):
 
     `wait_timeout` is the number of seconds that a gate may wait until it can start, `retry_for` the number of seconds
     for which an answer is retried. `excuse` returns why the answer is yes with nothing judged, or None if a gate is
-    needed. `tell` makes one attempt to deliver the verdict, `report` one to report progress, which may be lost. An
-    exception counts as a failed attempt.
+    needed. `target_groups` returns the names or ARNs of the new version's, where numbers are counted by those. `tell`
+    makes one attempt to deliver the verdict, `report` one to report progress, which may be lost. An exception counts as
+    a failed attempt.
     """
 
     wait_timeout: float
     retry_for: float
 
     async def excuse(self, address: Mapping[str, Any]) -> str | None: ...
+
+    async def target_groups(self, address: Mapping[str, Any]) -> Collection[str]: ...
 
     async def tell(self, address: Mapping[str, Any], word: FinalWord, text: str) -> Delivery: ...
 

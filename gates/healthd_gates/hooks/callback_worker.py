@@ -16,9 +16,11 @@ from healthd.journal.database import JournalError
 from healthd.runtime.clock import Clock
 from healthd.runtime.deadline import DeadlineExceededError, with_deadline
 from healthd_gates.config.hooks import HookConfig
+from healthd_gates.config.target_groups import Groups, at_the_other, target_of
 from healthd_gates.domain.callback import FinalWord, PendingCallback, Reply, ReplyState
 from healthd_gates.domain.errors import RETRYABLE, JournalUnavailable, Refusal, UnknownGate
 from healthd_gates.domain.gate import Gate
+from healthd_gates.domain.request import VerifyRequest
 from healthd_gates.domain.standing import Verdict
 from healthd_gates.engine.change_events import within_seconds
 from healthd_gates.engine.metrics import ReplyMetrics
@@ -57,9 +59,13 @@ class CallbackWorker:
         metrics: ReplyMetrics,
         redact: Callable[[str], str],
         external_url: Callable[[], str | None] = lambda: None,
+        groups_of: Callable[[VerifyRequest], Groups] = lambda _: {},
     ) -> None:
+        """Store what it works with. `groups_of` returns the target groups whose numbers a gate reads; none where they
+        come from elsewhere."""
         self._replies, self._gate_service = replies, gate_service
         self._clock, self._metrics, self._redact, self._external_url = clock, metrics, redact, external_url
+        self._groups_of = groups_of
         self._correspondents: dict[str, tuple[HookConfig, Correspondent]] = {}
         self._retired: list[Correspondent] = []
         self.reconfigure(hooks)
@@ -179,17 +185,31 @@ class CallbackWorker:
         assert reply.request is not None
         try:
             excuse = await with_deadline(_TRY_SECONDS, correspondent.excuse(reply.address), name=f"excuse:{reply.key}")
+            if excuse is not None:
+                return replace(reply, word=Verdict.PASS, why=excuse), 0.0
+            request = await self._placed(reply.request, reply, correspondent)
         except asyncio.CancelledError:
             raise
+        except Refusal as refusal:
+            return await self._wait_or_refuse(reply, correspondent, refusal)
         except Exception as error:
             return self._after(reply, Delivery(Receipt.RETRY, describe(error), heard=False), correspondent.retry_for)
-        if excuse is not None:
-            return replace(reply, word=Verdict.PASS, why=excuse), 0.0
         try:
-            gate = await self._gate_service.start(reply.request, caller=f"hook:{reply.hook}", idempotency_key=reply.key)
+            gate = await self._gate_service.start(request, caller=f"hook:{reply.hook}", idempotency_key=reply.key)
         except Refusal as refusal:
             return await self._wait_or_refuse(reply, correspondent, refusal)
         return replace(reply, gate_id=gate.id, state=ReplyState.WAITING, detail=""), 0.0
+
+    async def _placed(self, request: VerifyRequest, reply: Reply, correspondent: Correspondent) -> VerifyRequest:
+        """Return the request with the target that has the new version, where its tool is to be asked for that."""
+        groups = self._groups_of(request) if request.candidate.target is None else {}
+        if not groups:
+            return request
+        asked = correspondent.target_groups(reply.address)
+        target = target_of(groups, await with_deadline(_TRY_SECONDS, asked, name=f"place:{reply.key}"))
+        candidate = request.candidate.model_copy(update={"target": target})
+        baseline = at_the_other(groups, target, request.baseline)
+        return request.model_copy(update={"candidate": candidate, "baseline": baseline})
 
     async def _wait_or_refuse(
         self, reply: Reply, correspondent: Correspondent, refusal: Refusal

@@ -5,7 +5,7 @@ is a call to CodeDeploy itself, which waits for an hour; `hooks.callback_worker`
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Literal
 
 import structlog
@@ -41,6 +41,10 @@ _FINAL = (  # CodeDeploy's errors for a status that nobody waits for
 
 class ExcuseUnknownError(Exception):
     """CodeDeploy could not be asked for the creator of this deployment."""
+
+
+class TargetGroupUnknownError(Exception):
+    """CodeDeploy could not be asked for the target group of the new version, or has none yet."""
 
 
 class HookEvent(Model):
@@ -123,6 +127,23 @@ class CodeDeploy:
         if deployment.get("creator") not in _ROLL_BACK:
             return None
         return f"{address['deployment']} rolls another deployment back: not judged."
+
+    async def target_groups(self, address: Mapping[str, Any]) -> Collection[str]:
+        """Return the names of the target groups of the replacement's tasks."""
+        from healthd.checks.aws_failures import AWSError, explain_aws
+
+        deployment = address["deployment"]
+        try:
+            async with self._client() as client:
+                targets = (await client.list_deployment_targets(deploymentId=deployment))["targetIds"]
+                said = await client.batch_get_deployment_targets(deploymentId=deployment, targetIds=targets)
+                sets = [each for it in said["deploymentTargets"] for each in it.get("ecsTarget", {})["taskSetsInfo"]]
+                found = [each["targetGroup"]["name"] for each in sets if each["taskSetLabel"] == "Green"]
+        except AWSError as error:
+            raise TargetGroupUnknownError(explain_aws(error, "codedeploy:BatchGetDeploymentTargets")[1]) from error
+        if not found:
+            raise TargetGroupUnknownError(f"{deployment} has no replacement task set yet")
+        return found
 
     async def tell(self, address: Mapping[str, Any], word: FinalWord, text: str) -> Delivery:
         from healthd.checks.aws_failures import AWSError, explain_aws

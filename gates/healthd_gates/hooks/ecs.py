@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from aiohttp import web
@@ -16,10 +17,12 @@ from healthd.web.problems import Problem
 from healthd.wording import shape
 from healthd_gates.api.operation import Answer, Call, Nothing, Operation
 from healthd_gates.api.responses import answer
-from healthd_gates.config.hooks import EcsConfig, Stage
+from healthd_gates.config.hooks import Deploys, EcsConfig, Stage
+from healthd_gates.config.target_groups import at_the_other, groups_asked_for, target_of
 from healthd_gates.domain.errors import RETRYABLE, Refusal
 from healthd_gates.domain.gate import Gate
 from healthd_gates.hooks.contract import SCOPE, Run, Word, sentence_on
+from healthd_gates.hooks.ecs_revision import RevisionUnknownError, groups_of
 from healthd_gates.hooks.runs import Runs
 
 _ARN = r"^arn:[a-z0-9-]+:ecs:[a-z0-9-]*:[0-9]*:{kind}/"
@@ -171,16 +174,27 @@ class Ecs:
 
     async def _answer(self, call: Call[LifecycleEvent, Nothing]) -> web.Response:
         event, hook = call.body, call.hook
-        services = self._runs.hook(EcsConfig, hook).services
+        config = self._runs.hook(EcsConfig, hook)
         if event.goes_back:
             return answer(_GOING_BACK)
-        deploys = services.get(event.service, {}).get(event.stage)
+        deploys = config.services.get(event.service, {}).get(event.stage)
         if deploys is None:
             place = f"hooks.{hook}.services.{event.service[:128]}"
             raise Problem(404, "Unknown service or stage", f"{event.stage} is not under {place}: name it there")
         run = Run(hook, event.service, event.run, deploys, call.caller.name)
         try:
-            gate = await self._runs.begin(run, event.version)
+            gate = await self._runs.begin(run, event.version, placed=partial(self._placed, deploys, event, config))
         except Refusal as refusal:
             return answer(answer_to(refusal))
+        except RevisionUnknownError as error:
+            return answer(InProgress(hookDetails={"healthdSays": f"Waiting. {error}"[:_TEXT]}))
         return answer(answer_on(gate))
+
+    async def _placed(self, deploys: Deploys, event: LifecycleEvent, config: EcsConfig) -> Deploys:
+        """Return the deploy with the target whose group has the new revision, where numbers are counted by group."""
+        groups = groups_asked_for(self._runs.config, deploys.service, deploys.policy)
+        if not groups:
+            return deploys
+        target = target_of(groups, await groups_of(event.details.revision, config))
+        baseline = at_the_other(groups, target, deploys.baseline)
+        return deploys.model_copy(update={"target": target, "baseline": baseline})

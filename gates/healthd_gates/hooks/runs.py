@@ -5,7 +5,7 @@ The requests and answers of a tool are its dialect's business, and so is when a 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TypeVar
@@ -14,7 +14,7 @@ from healthd.config.in_force import Current
 from healthd.journal.database import JournalError
 from healthd.runtime.clock import Clock
 from healthd.web.problems import Problem
-from healthd_gates.config.hooks import HookConfig
+from healthd_gates.config.hooks import Deploys, HookConfig
 from healthd_gates.config.settings import Config
 from healthd_gates.domain.errors import AlreadyDecided, InvalidRequest, JournalUnavailable, UnknownGate
 from healthd_gates.domain.gate import Gate, GateState, QuarantinedVersion
@@ -98,15 +98,24 @@ class Runs:
         return begun.gate
 
     async def begin(
-        self, run: Run, version: str, *, anew: Callable[[Begun], bool] = if_over, advanced: bool = False
+        self,
+        run: Run,
+        version: str,
+        *,
+        anew: Callable[[Begun], bool] = if_over,
+        advanced: bool = False,
+        placed: Callable[[], Awaitable[Deploys]] | None = None,
     ) -> Gate:
-        """Return the gate of a run, starting it at the first call. `anew` decides if the call belongs to a new run.
+        """Return the gate of a run, starting it at the first call. `anew` decides if the call belongs to a new run;
+        `placed` returns what is deployed, with its targets, if the tool is asked for those.
 
-        Raises Refusal.
+        Raises Refusal, and what `placed` raises.
         """
         begun = await self.recall(run)
         if begun is not None and not anew(begun):
             return await self.note(begun, advanced=advanced)
+        if placed is not None:
+            run = replace(run, deploys=await placed())
         return await self.start(run, version, after=begun, advanced=advanced)
 
     async def start(self, run: Run, version: str, *, after: Begun | None, advanced: bool = False) -> Gate:

@@ -94,8 +94,8 @@ class CloudWatchConfig(SourceConfig):
         return self.delay + MINUTE
 
     @property
-    def counts_by_place(self) -> bool:
-        return True
+    def target_groups_read(self) -> Mapping[str, str]:
+        return self.target_groups
 
     def tells_apart(self, arms: Arms) -> bool:
         groups = [self.target_groups.get(arm.target or "") for arm in arms.named().values()]

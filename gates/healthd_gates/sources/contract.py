@@ -91,9 +91,10 @@ class SourceConfig(Model):
         return False
 
     @property
-    def counts_by_place(self) -> bool:
-        """True if it counts what reaches a place, such as a target group, whichever version is there."""
-        return False
+    def target_groups_read(self) -> Mapping[str, str]:
+        """The target group of each target, as `targetgroup/name/id`, if it counts what reaches that, whichever version
+        is there."""
+        return {}
 
     def tells_apart(self, arms: Arms) -> bool:
         """True if the numbers of the two arms are not the same ones."""

@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -56,6 +56,10 @@ class GitHub:
         self._config, self._clock = config, clock
         self._tokens: dict[tuple[str, int, int], _Token] = {}
         self._session: aiohttp.ClientSession | None = None
+
+    async def target_groups(self, address: Mapping[str, Any]) -> Collection[str]:
+        """Return none: a job that GitHub protects has not deployed yet."""
+        return ()
 
     async def excuse(self, address: Mapping[str, Any]) -> str | None:
         return None

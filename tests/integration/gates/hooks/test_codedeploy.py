@@ -7,12 +7,14 @@ import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from deploy.hooks import aws_relay
+from tests.integration.gates.hooks.test_ecs import COUNTED
 from tests.servers.gating import Gating, gating
 from tests.servers.moto import CREDENTIALS
 from tests.servers.peers import Answer, Peer, Received, peer
@@ -33,7 +35,11 @@ class CodeDeploy:
         self.creators: dict[str, str] = {}
         self.told: list[tuple[str, str, str]] = []
         self.tries = 0
+        self.green: str | None = None
         answering.answer("POST", "/", self._answer)
+
+    def is_tried_after(self, tries: int) -> bool:
+        return self.tries > tries
 
     def _answer(self, received: Received) -> Answer:
         self.tries += 1
@@ -48,6 +54,14 @@ class CodeDeploy:
                 creator = self.creators.get(body["deploymentId"], "user")
                 info = {"deploymentId": body["deploymentId"], "creator": creator, "status": "InProgress"}
                 return Answer(200, json={"deploymentInfo": info})
+            case "CodeDeploy_20141006.ListDeploymentTargets":
+                return Answer(200, json={"targetIds": ["main:api"]})
+            case "CodeDeploy_20141006.BatchGetDeploymentTargets":
+                assert body["targetIds"] == ["main:api"]
+                groups = {"Blue": "old", **({"Green": self.green} if self.green else {})}
+                sets = [{"taskSetLabel": label, "targetGroup": {"name": name}} for label, name in groups.items()]
+                target = {"deploymentTargetType": "ECSTarget", "ecsTarget": {"taskSetsInfo": sets}}
+                return Answer(200, json={"deploymentTargets": [target]})
             case "CodeDeploy_20141006.PutLifecycleEventHookExecutionStatus":
                 assert set(body) == {"deploymentId", "lifecycleEventHookExecutionId", "status"}
                 if body["deploymentId"] == "d-GONE":
@@ -60,12 +74,14 @@ class CodeDeploy:
 
 
 @asynccontextmanager
-async def asking(folder: Path) -> AsyncIterator[tuple[Gating, CodeDeploy]]:
+async def asking(folder: Path, **changes: Any) -> AsyncIterator[tuple[Gating, CodeDeploy]]:
     """A daemon, and the CodeDeploy that it tells."""
     async with peer() as answering:
         services = {"good": {"service": "api-0", "policy": "green"}, "bad": {"service": "api-1", "policy": "red"}}
         hook = {"kind": "codedeploy", "endpoint": answering.url, "region": "us-east-1", "services": services}
-        async with gating(folder, hooks={"blue-green": hook}) as api:
+        if "services" in changes:
+            hook["services"] = {"api": {"service": "api"}}
+        async with gating(folder, hooks={"blue-green": hook}, **changes) as api:
             yield api, CodeDeploy(answering)
 
 
@@ -105,6 +121,26 @@ async def test_a_rollback_of_awss_own_is_not_judged(tmp_path: Path, monkeypatch:
         await until(lambda: len(codedeploy.told) == 2, "the answers")
         assert sorted(codedeploy.told) == [(name, _EXECUTION, "Succeeded") for name in ("d-BACK", "d-STACK")]
         assert (await api.call("GET", "/gates?service=api-1")).body["gates"] == []
+
+
+async def test_it_is_asked_which_target_group_has_the_replacement(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It swaps both at every deployment; the gate waits until there is one."""
+    async with asking(tmp_path, services={"api": COUNTED}) as (api, codedeploy):
+        for deployment, target, name in (("d-FIRST", "green", "api-2"), ("d-SECOND", "blue", "api")):
+            codedeploy.green = None
+            await invoke(api, deployment, "api", monkeypatch)
+            await until(partial(codedeploy.is_tried_after, codedeploy.tries), "a try")
+            codedeploy.green = name
+
+            async def is_judged_at(target: str = target, version: str = deployment) -> bool:
+                gates = (await api.call("GET", "/gates?service=api")).body["gates"]
+                return {"version": version, "target": target, "labels": {}} in [gate["candidate"] for gate in gates]
+
+            await until(is_judged_at, f"a gate at {target}")
+            (latest, *_) = (await api.call("GET", "/gates?service=api")).body["gates"]
+            assert (await api.call("POST", f"/gates/{latest['id']}/cancel", {"reason": "enough"})).status == 200
 
 
 async def test_a_crash_and_a_codedeploy_that_is_down_lose_nothing(

@@ -1,12 +1,15 @@
 """A lifecycle hook of ECS: the Lambda that ships, called as ECS calls it, asks a real daemon."""
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from deploy.hooks import aws_relay
-from tests.servers.gating import Gating
+from tests.servers.gating import Gating, gating
+from tests.servers.moto import CREDENTIALS
+from tests.servers.peers import Answer, Received, peer
 from tests.servers.ports import HOST, free_port
 
 GREEN, BLUE = "9313423515462893900", "1920498462936580504"
@@ -130,3 +133,68 @@ async def test_a_healthd_out_of_reach_is_waited_for_and_then_fails(
     back = await invoke({**asked, "hookDetails": long_ago})
     assert back["hookStatus"] != "FAILED"
     assert back["hookDetails"]["healthdUnreachableSince"] is None
+
+
+GROUPS = {
+    "blue": "arn:aws:elasticloadbalancing:us-west-2:123456789012:targetgroup/api/73e2d6bc24d8a067",
+    "green": "arn:aws:elasticloadbalancing:us-west-2:123456789012:targetgroup/api-2/943f017f100becff",
+}
+COUNTED = {
+    "targets": {"blue": "http://127.0.0.1:9", "green": "http://127.0.0.1:10"},
+    "source": {
+        "kind": "cloudwatch",
+        "load_balancer": "app/shop/50dc6c495c0c9188",
+        "target_groups": GROUPS,
+        "region": "us-west-2",
+        "endpoint": "http://127.0.0.1:9",
+    },
+    "policy": "pushed",
+}
+
+
+async def test_ecs_is_asked_which_target_group_has_the_new_revision(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It swaps both at every deployment. Until it says so the hook is in progress, and says why."""
+    for name, value in CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
+    said: dict[str, Any] = {}
+
+    def describe(received: Received) -> Answer:
+        assert received.headers["X-Amz-Target"] == "AmazonEC2ContainerServiceV20141113.DescribeServiceRevisions"
+        assert "/us-west-2/ecs/aws4_request" in received.headers["Authorization"]  # the region of the event
+        body = received.json()
+        assert isinstance(body, dict)
+        (arn,) = body["serviceRevisionArns"]
+        if "denied" in said:
+            return Answer(400, json={"__type": "AccessDeniedException"})
+        used = [{"targetGroupArn": group} for group in said.get("groups", ())]
+        revision = {"serviceRevisionArn": arn, "resolvedConfiguration": {"loadBalancers": used}}
+        return Answer(200, json={"serviceRevisions": [revision], "failures": []})
+
+    async with peer() as ecs:
+        ecs.answer("POST", "/", describe)
+        stages = {"POST_PRODUCTION_TRAFFIC_SHIFT": {"service": "api"}}
+        hook = {"kind": "ecs", "endpoint": ecs.url, "services": {"main/api": stages}}
+        async with gating(tmp_path, services={"api": COUNTED}, hooks={"ecs": hook}) as api:
+            monkeypatch.setenv("HEALTHD_HOOK", f"{api.daemon.url}/hooks/ecs/ecs")
+            monkeypatch.setenv("HEALTHD_TOKEN", api.tokens["hooks"])
+
+            async def asked(deployment: str) -> Any:
+                return await invoke(event("api", "POST_PRODUCTION_TRAFFIC_SHIFT", deployment))
+
+            said["denied"] = True
+            waiting = await asked("first")
+            assert waiting["hookStatus"] == "IN_PROGRESS"
+            assert "may not call ecs:DescribeServiceRevisions" in waiting["hookDetails"]["healthdSays"]
+            del said["denied"]
+            assert "no target group of the new revision yet" in (await asked("first"))["hookDetails"]["healthdSays"]
+            for deployment, target in (("first", "green"), ("second", "blue")):
+                said["groups"] = [GROUPS[target]]
+                assert "healthdGate" in (await asked(deployment))["hookDetails"]
+                gate = (await api.call("GET", "/gates?service=api")).body["gates"][0]
+                assert gate["candidate"]["target"] == target
+            said["groups"] = [GROUPS["blue"].replace("api", "another")]
+            failed = await asked("third")
+            assert failed["hookStatus"] == "FAILED"
+            assert "another/73e2d6bc24d8a067" in failed["hookDetails"]["healthdSays"]

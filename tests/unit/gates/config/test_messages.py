@@ -88,22 +88,33 @@ services:
 hooks:
   aws: {kind: %s, services: %s}
 """
-_ECS = "{main/api: {POST_TEST_TRAFFIC_SHIFT: {service: api, target: green, policy: %s}}}"
+_ECS = "{main/api: {POST_TEST_TRAFFIC_SHIFT: {service: api, policy: %s}}}"
 
 
-@pytest.mark.parametrize(
-    ("kind", "services"),
-    [("ecs", _ECS % "post-switch"), ("codedeploy", "{api: {service: api, target: green}}")],
-)
-def test_target_groups_that_are_swapped_are_no_way_to_tell_versions_apart(kind: str, services: str) -> None:
-    """The same group has the new version at one deployment and the old one at the next; a gate would judge that."""
-    with pytest.raises(ConfigError, match=f"{kind} swaps the groups of both versions at every deployment"):
-        parse(_GROUPS % (kind, services), "healthd.yaml", Config, {})
+@pytest.mark.parametrize("kind", ["ecs", "codedeploy"])
+def test_target_groups_that_are_swapped_are_asked_for(kind: str) -> None:
+    """The same group has the new version at one deployment and the old one at the next: the file names none."""
+    services = {"ecs": "{main/api: {POST_SCALE_UP: %s}}", "codedeploy": "{api: %s}"}[kind]
+
+    def read(deploys: str, text: str = _GROUPS) -> None:
+        parse(text % (kind, services % deploys), "healthd.yaml", Config, {})
+
+    read("{service: api}")
+    read("{service: api, policy: canary, baseline: {version: stable}}")
+    for named in ("target: green", "policy: canary, baseline: {version: stable, target: blue}"):
+        with pytest.raises(ConfigError, match=f"{kind} swaps the target groups of both .*: leave target out"):
+            read(f"{{service: api, {named}}}")
+    three = _GROUPS.replace("{blue: t", "{red: targetgroup/red/1, blue: t").replace(
+        "s: {blue:", "s: {red: http://c, blue:"
+    )
+    read("{service: api}", three)
+    with pytest.raises(ConfigError, match="3 target_groups, and the baseline's is known where there are two"):
+        read("{service: api, policy: canary, baseline: {version: stable}}", three)
 
 
 def test_a_smoke_test_of_the_test_listener_may_be_asked_for() -> None:
     """It looks at no numbers of a target group."""
-    parse(_GROUPS % ("ecs", _ECS % "smoke"), "healthd.yaml", Config, {})
+    parse(_GROUPS % ("ecs", _ECS % "smoke, target: green"), "healthd.yaml", Config, {})
 
 
 @pytest.mark.parametrize(

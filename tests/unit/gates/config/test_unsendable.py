@@ -50,15 +50,17 @@ def problems(hook: str, source: str, deploys: str, more: str = "", before: str =
 @pytest.mark.parametrize("kind", SOURCES)
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_a_target_that_nobody_sends_is_needed_here(dialect: str, kind: str) -> None:
-    """With it all is well, but for a place that both versions take in turns."""
+    """With it all is well, but for target groups that both versions have in turns: healthd asks for those."""
     hook, place = DIALECTS[dialect]
-    [(key, problem)] = problems(hook, SOURCES[kind], "{service: api}")
-    swapped = kind == "cloudwatch" and dialect in ("ecs", "codedeploy")
-    if swapped:
-        assert "counts by target group" in problem
+    bare, named = (problems(hook, SOURCES[kind], f"{{service: api{more}}}") for more in ("", ", target: green"))
+    if kind == "cloudwatch" and dialect in ("ecs", "codedeploy"):
+        assert bare == []
+        [(key, problem)] = named
+        assert "leave target out" in problem
     else:
+        [(key, problem)] = bare
         assert (key, "is needed" in problem) == (f"hooks.tool.{place}.target", True), problem
-    assert len(problems(hook, SOURCES[kind], "{service: api, target: green}")) == swapped
+        assert named == []
 
 
 def test_a_source_that_needs_nothing_of_the_caller() -> None:

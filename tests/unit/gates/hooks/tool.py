@@ -1,7 +1,7 @@
 """A deploy tool that hangs up and wants to be called back, and follows a script when it is."""
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, ClassVar, Literal
 
 from healthd_gates.config.hooks import HookConfig
@@ -35,6 +35,9 @@ class Tool:
 
     def __init__(self, wait_timeout: float, retry_for: float) -> None:
         self.wait_timeout, self.retry_for = wait_timeout, retry_for
+
+    async def target_groups(self, address: Mapping[str, Any]) -> Collection[str]:
+        return ()
 
     async def excuse(self, address: Mapping[str, Any]) -> str | None:
         return Tool.excused
