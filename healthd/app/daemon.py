@@ -279,7 +279,7 @@ class Daemon:
             _log.warning(note)
         if not self.health.board.group("ready").checks:
             _log.warning("no check decides about readiness: mark one critical, or name some under groups.ready")
-        if settings.gates.enabled and not (settings.auth.tokens or settings.auth.identities):
+        if settings.gates.enabled and not settings.auth.grants:
             _log.warning("no token is configured: nobody may ask a gate; `healthd token new` makes one")
 
     def _drain(self) -> None:

@@ -39,6 +39,7 @@ from healthd.web.history_api import HistoryApi
 from healthd.web.pages.api_docs import ApiDocs
 from healthd.web.pages.check import CheckPages
 from healthd.web.pages.renderer import Renderer
+from healthd.web.pages.sign_in import SignInPages
 from healthd.web.pages.status import StatusPage
 from healthd.web.pages.stream import Streams
 from healthd.web.public.page import PublicPages
@@ -84,6 +85,7 @@ class Rest:
             renderer=self.renderer,
             streams=self.streams,
         )
+        self.sign_in = SignInPages(guard, in_force, clock, self.renderer, health.redact)
         self.check_pages = CheckPages(
             board, health.endpoints, guard, clock, self.page.history, self.history_api, self.renderer
         )
@@ -167,6 +169,7 @@ class Rest:
             *self.history_api.routes(),
             *self.check_pages.routes(),
             *self.public_pages.routes(),
+            *self.sign_in.routes(),
         ]
 
     def probed(self, name: str, probe: Probe) -> None:

@@ -1,4 +1,5 @@
-"""Models of workloads that identify themselves by a token of their platform: a pipeline or a pod, without a secret."""
+"""Models of workloads that identify themselves by a token of their platform, a pipeline or a pod, and of what they have
+in common with people who sign in: an issuer vouches for both."""
 
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ from healthd.labels import matches
 from healthd.units import Names
 
 
-def _issuer(url: str) -> str:
+def _issuer_address(url: str) -> str:
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
@@ -27,25 +28,21 @@ def _issuer(url: str) -> str:
     return url
 
 
-class Identity(Grant):
-    """Workloads whose tokens (JWT) an issuer signs and whose claims have these values."""
+Issuer = Annotated[str, AfterValidator(_issuer_address)]
+"""Address of an issuer, as its tokens name it."""
 
-    issuer: Annotated[str, AfterValidator(_issuer)]
-    """Issuer of the tokens, exactly as in their claim `iss`; its keys are found by OpenID Connect discovery."""
-    audience: str = Field(min_length=1, max_length=500)
-    """Audience that a token must be for, in its claim `aud`: the address of this daemon."""
+
+class ClaimedGrant(Grant):
+    """Rights of those whose tokens have certain claims."""
+
     claims: dict[str, Names] = Field(min_length=1)
     """Claims that a token must have, each with one of these values; `*` matches any text. A slash leads into a nested
     claim: `kubernetes.io/namespace`."""
-    ca_file: Path | None = None
-    """Authorities that the issuer's certificate is verified with, as a PEM file; those of the system by default."""
-    token_file: Path | None = None
-    """File with a bearer token to fetch the issuer's keys with, as an API server of Kubernetes asks for."""
 
     @model_validator(mode="after")
     def _excludes_strangers(self) -> Self:
         if all(set(pattern) <= {"*"} for patterns in self.claims.values() for pattern in patterns):
-            raise ValueError("claims lets in every token of this issuer: name a repository, a project or a subject")
+            raise ValueError("claims lets in every token of this issuer: name a repository, a group or a subject")
         return self
 
     def mismatches(self, claims: Mapping[str, Any]) -> list[str]:
@@ -55,6 +52,19 @@ class Identity(Grant):
             for name, patterns in self.claims.items()
             if not any(matches(text, patterns) for text in texts_of(claims, name))
         ]
+
+
+class Identity(ClaimedGrant):
+    """Workloads whose tokens (JWT) an issuer signs and whose claims have these values."""
+
+    issuer: Issuer
+    """Issuer of the tokens, exactly as in their claim `iss`; its keys are found by OpenID Connect discovery."""
+    audience: str = Field(min_length=1, max_length=500)
+    """Audience that a token must be for, in its claim `aud`: the address of this daemon."""
+    ca_file: Path | None = None
+    """Authorities that the issuer's certificate is verified with, as a PEM file; those of the system by default."""
+    token_file: Path | None = None
+    """File with a bearer token to fetch the issuer's keys with, as an API server of Kubernetes asks for."""
 
 
 def texts_of(claims: Mapping[str, Any], name: str) -> list[str]:

@@ -34,6 +34,7 @@ from healthd.config.listen_address import Address
 from healthd.config.model import Model as Model
 from healthd.config.model import Name as Name
 from healthd.config.public_page import Component, PublicPage
+from healthd.config.sign_in import NO_SESSION_SECRET, refuse_unreachable
 from healthd.config.window import CheckWindow, Maintenance, Silence, notes_on_times, nothing_covered
 from healthd.nearest import not_under
 from healthd.notifiers.contract import MisconfiguredNotifier, NotifierConfig
@@ -172,6 +173,12 @@ def _read_check(raw: Any, info: ValidationInfo) -> CheckConfig:
     return read_check(raw, {key: getattr(defaults, key) for key in defaults.model_fields_set})
 
 
+def _reachable_for_people(auth: Auth, info: ValidationInfo) -> Auth:
+    if auth.sign_in is not None and "http" in info.data:
+        refuse_unreachable(info.data["http"].external_url)
+    return auth
+
+
 AnyCheck = Annotated[SerializeAsAny[CheckConfig], BeforeValidator(_read_check), SchemaOfKinds(CHECKS)]
 
 
@@ -198,8 +205,8 @@ class Settings(Model):
     """Monitoring level: a check above this level does not run."""
     http: Http = Http()
     """HTTP server."""
-    auth: Auth = Auth()
-    """Tokens, for calls that need one."""
+    auth: Annotated[Auth, AfterValidator(_reachable_for_people)] = Auth()
+    """Who may call: tokens, workloads, people."""
     log: Log = Log()
     """Logging."""
     sentry: Sentry = Sentry()
@@ -292,6 +299,8 @@ class Settings(Model):
             for token in self.auth.tokens
             if token.expires is not None and token.has_expired(now)
         ]
+        if self.auth.sign_in is not None and self.auth.sign_in.session_secret is None:
+            told.append(f"auth.sign_in: {NO_SESSION_SECRET}")
         for section, known in (("checks", self.checks), ("groups", {*_OWN_GROUPS, *self.groups})):
             told += self.notes_on_callers(section, known)
         return [*told, *self._notes_on_windows(), *self._notes_on_pages()]

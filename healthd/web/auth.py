@@ -1,7 +1,8 @@
 """Authorisation: tokens with scopes, stored as hashes.
 
 A token is sent as `Authorization: Bearer`. A browser may send it as the password of HTTP Basic, only for reading: a
-browser sends it automatically, so any page that it visits could otherwise change something.
+browser sends it automatically, so any page that it visits could otherwise change something. The same holds for the
+cookie of a person who has signed in, but for a form of healthd's own pages.
 """
 
 from __future__ import annotations
@@ -10,43 +11,33 @@ import base64
 import binascii
 import hashlib
 import hmac
-import re
 import secrets
-from dataclasses import dataclass, replace
-from functools import lru_cache
-from ipaddress import ip_address
+from collections.abc import Callable
+from dataclasses import replace
+from urllib.parse import urlencode
 
-from aiohttp import HttpVersion11, hdrs, web
-from multidict import istr
+from aiohttp import hdrs, web
 
 from healthd.config.auth import Token
-from healthd.config.auth_grant import Grant
 from healthd.config.identity import Identity
 from healthd.config.in_force import Current
 from healthd.config.listen_address import split_address
-from healthd.config.reach import Reach
 from healthd.config.settings import Settings
 from healthd.runtime.clock import Clock, SystemClock
 from healthd.units import stamp
-from healthd.web.issuers import Issuers, KeysUnavailableError, NotVerifiedError, is_jwt
+from healthd.web.caller import Caller as Caller
+from healthd.web.caller import vouched_for
+from healthd.web.direct import is_direct, is_loopback
+from healthd.web.forms import refuse_unless_from_here
+from healthd.web.issuer_keys import KeysUnavailableError, NotVerifiedError
+from healthd.web.issuers import Issuers, is_jwt
 from healthd.web.problems import Problem
 from healthd.web.refusals import Reason, Refusals
+from healthd.web.sessions import Cookies
 
-_SEC_FETCH_SITE = istr("Sec-Fetch-Site")
-# Headers of proxies and content delivery networks, and the origin that a browser sends for a page.
-_FORWARDING = (
-    *(hdrs.FORWARDED, hdrs.ORIGIN, hdrs.VIA, hdrs.X_FORWARDED_FOR, hdrs.X_FORWARDED_HOST, hdrs.X_FORWARDED_PROTO),
-    *map(
-        istr, ("X-Forwarded-By", "X-Forwarded-Port", "X-Forwarded-Prefix", "X-Forwarded-Scheme", "X-Forwarded-Server")
-    ),
-    *map(istr, ("X-Real-IP", "X-Client-IP", "X-Cluster-Client-IP", "X-Original-Forwarded-For", "True-Client-IP")),
-    *map(istr, ("CDN-Loop", "CF-Connecting-IP", "CF-Ray", "Fastly-Client-IP", "Fly-Client-IP", "X-Azure-ClientIP")),
-    *map(istr, ("X-Amzn-Trace-Id", "X-Appengine-User-IP", "X-Envoy-External-Address", "X-Original-URL")),
-)
 _NO_TOKEN = "no token is configured: put one under auth.tokens (`healthd token new` makes it)"
 _UNKNOWN = "this token is not known: no hash under auth.tokens is its own"
-_UNPRINTABLE = re.compile(r"[^ -~]")
-_LONGEST_SUBJECT = 200
+_READING = (hdrs.METH_GET, hdrs.METH_HEAD)
 _FORM = "send `Authorization: Bearer TOKEN`"
 
 
@@ -64,26 +55,6 @@ def hash_token(token: str) -> str:
     return "sha256:" + hashlib.sha256(token.encode(errors="surrogatepass")).hexdigest()
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Caller of a request. `name` is written to the audit."""
-
-    name: str
-    scopes: frozenset[str]
-    hooks: frozenset[str] | None = None  # all by default
-    reach: Reach | None = None  # everything by default
-
-    def opens(self, hook: str) -> bool:
-        return self.hooks is None or hook in self.hooks
-
-    def may(self, scope: str) -> bool:
-        return scope in self.scopes or "admin" in self.scopes
-
-    def beyond_reach(self, what: str) -> Problem:
-        """Return the refusal of something that the caller may change elsewhere, but not here."""
-        return Problem(403, "Forbidden", f"token {self.name!r} may not change {what}: it is bound to {self.reach}")
-
-
 _THIS_HOST = Caller("loopback", frozenset({"health:read", "gates:read"}))
 
 
@@ -97,6 +68,8 @@ class Guard:
         self.refused = refused or Refusals()
         self._settings, self._clock = settings, clock or SystemClock()
         self._issuers = Issuers(self._clock)
+        self.has_ended: Callable[[str], bool] = lambda _session: False
+        """Returns true for the id of a session whose person has signed out. Neither blocks nor fails."""
 
     @property
     def _tokens(self) -> tuple[Token, ...]:
@@ -114,7 +87,7 @@ class Guard:
 
     @property
     def _shows_this_host(self) -> bool:
-        return self._trusts_this_host and _is_loopback(split_address(self._settings.now.http.listen)[0])
+        return self._trusts_this_host and is_loopback(split_address(self._settings.now.http.listen)[0])
 
     async def prepare(self, request: web.Request, token: str | None = None) -> None:
         """Fetch what it takes to verify a token of another platform, for at most some seconds; `token` as in
@@ -130,11 +103,37 @@ class Guard:
 
         A token takes nothing away from a caller who is trusted without one.
         """
-        trusted = self._trusts_this_host and _is_loopback(request.remote or "") and _is_direct(request)
+        trusted = self._trusts_this_host and is_loopback(request.remote or "") and is_direct(request)
+        caller: Caller | None
         if hdrs.AUTHORIZATION in request.headers:
             caller = self._by_token(_presented(request), self._fault(request))
-            return replace(caller, scopes=caller.scopes | _THIS_HOST.scopes) if trusted else caller
-        return _THIS_HOST if trusted else None
+        else:
+            caller = self.person(request) if request.method in _READING else None
+        if not trusted or caller is None:
+            return _THIS_HOST if trusted else caller
+        return replace(caller, scopes=caller.scopes | _THIS_HOST.scopes)
+
+    def person(self, request: web.Request) -> Caller | None:
+        """Return the person who has signed in in this browser. A token in the header takes precedence; then it is
+        None."""
+        settings, cookies = self._settings.now, self.cookies
+        if settings.auth.sign_in is None or cookies is None or hdrs.AUTHORIZATION in request.headers:
+            return None
+        session = cookies.session(request)
+        if session is None or self.has_ended(session.id):
+            return None
+        for people in settings.auth.sign_in.valid_in(settings.environment):
+            if (people.name, people.mark) == (session.grant, session.mark):
+                return replace(Caller.of(vouched_for(people, session.name), people), is_person=True)
+        return None
+
+    @property
+    def cookies(self) -> Cookies | None:
+        """Cookies of people who sign in; None where nobody can."""
+        settings = self._settings.now
+        if settings.auth.sign_in is None or settings.http.external_url is None:
+            return None
+        return Cookies(settings.auth.sign_in, settings.http.external_url, self._clock)
 
     def sees_details(self, request: web.Request) -> bool:
         """True if failure messages and numbers may be shown.
@@ -143,9 +142,10 @@ class Guard:
         proxy on the same host every caller comes from loopback. A caller with an unknown token is treated as anonymous,
         rather than refused: a changed credential must not make a load balancer's probe fail.
         """
-        shows = self._shows_this_host and _is_direct(request)
+        shows = self._shows_this_host and is_direct(request)
         if hdrs.AUTHORIZATION not in request.headers:
-            return shows
+            person = self.person(request)
+            return shows or (person is not None and person.may("health:read"))
         try:
             return self._by_token(_presented(request)).may("health:read") or shows
         except Problem:
@@ -166,30 +166,49 @@ class Guard:
             raise _unauthorized(self._how_to_come_in("on this host too, what changes something needs a token"))
         return self._with_scope(caller, scope)
 
-    def bearer_of(self, token: str, scope: str) -> Caller:
-        """Return the holder of a token that a form brought, whatever else the browser sent. Raises Problem 401 or
-        403."""
-        fault = _UNKNOWN if token else "write your token, as `healthd token new` printed it"
-        return self._with_scope(self._by_token(token or None, fault), scope)
+    def sender_of_form(self, request: web.Request, token: str, scope: str) -> Caller:
+        """Return who sent a form: the holder of the token in it, or else the person who has signed in, whatever else
+        the browser sent. Raises Problem 401 or 403."""
+        if token or self.cookies is None:
+            fault = _UNKNOWN if token else "write your token, as `healthd token new` printed it"
+            return self._with_scope(self._by_token(token or None, fault), scope)
+        refuse_unless_from_here(request, self._settings.now.http.external_url)
+        person = self.person(request)
+        if person is None:
+            raise _unauthorized("sign in first, or write a token: a session ends after a time, and with its entry")
+        return self._with_scope(person, scope)
 
     def _with_scope(self, caller: Caller, scope: str) -> Caller:
         if not caller.may(scope):
-            cure = f"give it that scope under auth.tokens, or make one with `healthd token new --scope {scope}`"
-            raise Problem(403, "Forbidden", f"token {caller.name!r} lacks the scope {scope}: {cure}")
+            raise caller.lacks(scope)
         return caller
 
-    def challenge(self, request: web.Request, scope: str | None = None) -> Caller:
-        """Return the caller as `require` does, for a page: a browser then asks its user for a token. Without a scope
-        any caller is accepted."""
+    def challenge(self, request: web.Request, scope: str | None = None, *, by_token: bool = False) -> Caller:
+        """Return the caller as `require` does, for a page: a browser is then sent to sign in, or asks its user for a
+        token. Without a scope any caller is accepted; `by_token` does without the provider."""
         try:
             caller = self.caller(request)
-            if caller is None:
+            if caller is None or (by_token and caller.is_person):
                 raise _unauthorized(self._how_to_come_in("sign in with a token as the password"))
             return self.require(request, scope) if scope is not None else caller
         except Problem as problem:
-            if problem.status == 401 and self._tokens:
+            if problem.status != 401:
+                raise
+            by_provider = self.cookies is not None and not by_token and hdrs.AUTHORIZATION not in request.headers
+            if by_provider and "text/html" in request.headers.get(hdrs.ACCEPT, ""):
+                raise self._to_sign_in(request) from None
+            if self._tokens and not by_provider:
                 problem.headers = {"WWW-Authenticate": 'Basic realm="healthd", charset="UTF-8"'}
             raise
+
+    def _to_sign_in(self, request: web.Request) -> Problem:
+        """Return what leads a browser to the provider, and back to the page that was asked for."""
+        address = f"{self._settings.now.http.external_url}/sign-in?{urlencode({'to': request.path_qs})}"
+        return Problem(303, "Sign in", f"sign in at {address}", headers={hdrs.LOCATION: address})
+
+    def may_sign_in(self, person: Caller | None, sees_details: bool) -> bool:
+        """True if there is something for a viewer to sign in for: a name, by the provider, or else details."""
+        return person is None and (self.cookies is not None or (self.knows_tokens and not sees_details))
 
     @property
     def knows_tokens(self) -> bool:
@@ -197,13 +216,13 @@ class Guard:
         return bool(self._tokens)
 
     def _how_to_come_in(self, with_token: str) -> str:
-        return with_token if self._tokens or self._settings.now.auth.identities else _NO_TOKEN
+        return with_token if self._settings.now.auth.grants else _NO_TOKEN
 
     def _fault(self, request: web.Request) -> str:
         """Return why the text in the header is no valid token, as far as its form tells."""
         kind, _, given = request.headers[hdrs.AUTHORIZATION].partition(" ")
         given = given.strip()
-        if not self._tokens and not self._settings.now.auth.identities:
+        if not self._settings.now.auth.grants:
             return f"{_NO_TOKEN}, or leave the Authorization header out" if self._trusts_this_host else _NO_TOKEN
         if kind.lower() == "basic":
             return _UNKNOWN if _presented(request) is not None else f"a password is taken for reading alone: {_FORM}"
@@ -231,7 +250,7 @@ class Guard:
         if not found.holds_in(environment):
             self.refused(Reason.UNKNOWN_TOKEN)
             raise _unauthorized(f"token {found.name!r} is not valid in the environment {environment}")
-        return _caller(found.name, found)
+        return Caller.of(found.name, found)
 
     def _by_identity(self, token: str) -> Caller:
         """Return the workload that a token of another platform proves. Raises Problem 401 or 503."""
@@ -242,12 +261,7 @@ class Guard:
         except NotVerifiedError as error:
             self.refused(Reason.EXPIRED_TOKEN if error.expired else Reason.UNKNOWN_TOKEN)
             raise _unauthorized(f"this token of another platform is not accepted: {error}") from None
-        return _caller(f"{identity.name}/{_UNPRINTABLE.sub('?', subject)[:_LONGEST_SUBJECT]}", identity)
-
-
-def _caller(name: str, grant: Grant) -> Caller:
-    hooks = None if grant.hooks is None or "admin" in grant.granted else frozenset(grant.hooks)
-    return Caller(name, grant.granted, hooks, grant.reach)
+        return Caller.of(vouched_for(identity, subject), identity)
 
 
 def _presented(request: web.Request) -> str | None:
@@ -256,7 +270,7 @@ def _presented(request: web.Request) -> str | None:
     match kind.lower():
         case "bearer":
             return given.strip()
-        case "basic" if request.method in (hdrs.METH_GET, hdrs.METH_HEAD):
+        case "basic" if request.method in _READING:
             try:
                 return base64.b64decode(given.strip(), validate=True).decode().partition(":")[2]
             except (binascii.Error, UnicodeDecodeError, ValueError):
@@ -266,32 +280,3 @@ def _presented(request: web.Request) -> str | None:
 
 def _unauthorized(detail: str) -> Problem:
     return Problem(401, "Unauthorized", detail, headers={"WWW-Authenticate": 'Bearer realm="healthd"'})
-
-
-def _is_direct(request: web.Request) -> bool:
-    """True if neither a proxy nor a page in a browser is between, as far as that can be seen: a proxy adds a header, or
-    speaks HTTP/1.0 as NGINX does by default. A page can have its own name resolve to loopback, but then that name is in
-    the Host header, which it cannot choose."""
-    headers = request.headers
-    return (
-        request.version >= HttpVersion11
-        and not any(name in headers for name in _FORWARDING)
-        and headers.get(_SEC_FETCH_SITE, "none") in ("none", "same-origin")
-        and _names_this_host(headers.get(hdrs.HOST, ""))
-    )
-
-
-@lru_cache(maxsize=256)
-def _names_this_host(host: str) -> bool:
-    """True if the Host header names this host. A simple client may send none; a browser always does."""
-    return not host or _is_loopback(re.sub(r":\d*$", "", host).strip("[]").lower())
-
-
-@lru_cache(maxsize=256)
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -115,7 +115,7 @@ class HealthEndpoints:
             {
                 "Content-Type": _IETF_TYPE if ietf else "application/json; charset=utf-8",
                 "Cache-Control": "no-store",
-                "Vary": "Accept, Authorization",
+                "Vary": "Accept, Authorization, Cookie",
                 "X-Content-Type-Options": "nosniff",
                 "X-Health-Status": status.value,
             }

@@ -17,6 +17,7 @@ class Reason(StrEnum):
 
     UNKNOWN_TOKEN = "unknown_token"
     EXPIRED_TOKEN = "expired_token"
+    SIGN_IN = "sign_in"
     BAD_SIGNATURE = "bad_signature"
     NOT_HTTP = "not_http"
     SLOW_HEAD = "slow_head"
@@ -27,6 +28,7 @@ class Reason(StrEnum):
 _TOLD = {
     Reason.UNKNOWN_TOKEN: "callers with a token that is not known were refused",
     Reason.EXPIRED_TOKEN: "callers with a token that has expired were refused",
+    Reason.SIGN_IN: "people who came back from the provider of their sign-in were refused",
     Reason.BAD_SIGNATURE: "events with a wrong signature were refused",
     Reason.CROWDED: "idle connections were closed: there are too many",
 }

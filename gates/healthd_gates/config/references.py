@@ -8,6 +8,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import AfterValidator, ValidationInfo
 
 from healthd.config.auth import Auth, Token
+from healthd.config.identity import Identity
 from healthd.nearest import did_you_mean, not_under
 from healthd_gates.actions.contract import ActionConfig
 from healthd_gates.config.any_hook import AnyHook
@@ -107,11 +108,11 @@ def _freezes_what_there_is(window: Freeze, info: ValidationInfo) -> Freeze:
 def has_what_tokens_open(hooks: dict[str, HookConfig], info: ValidationInfo) -> dict[str, HookConfig]:
     """Check that the hooks that tokens name are configured."""
     auth: Auth | None = info.data.get("auth")
-    for caller in (*auth.tokens, *auth.identities) if auth is not None else ():
+    for caller in auth.grants if auth is not None else ():
         for name in caller.hooks or ():
             if name not in hooks:
                 known = ", ".join(sorted(hooks)) or "none"
-                what = "token" if isinstance(caller, Token) else "identity"
+                what = {Token: "token", Identity: "identity"}.get(type(caller), "entry of people")
                 raise ValueError(f"the {what} {caller.name} opens {name!r}, which is not here; there are: {known}")
     return hooks
 

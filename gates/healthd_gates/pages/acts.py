@@ -1,17 +1,16 @@
-"""`POST /gates/{id}/page`: what a person does on a gate's page. The form brings the person's token: a browser sends it
-to nobody by itself, so that no other page can act in a person's name."""
+"""`POST /gates/{id}/page`: what a person does on a gate's page. The form brings the person's token, which a browser
+sends to nobody by itself, or comes from a page of healthd's own after a sign-in: no other page can act in a person's
+name."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
-from urllib.parse import parse_qs, urlsplit
 
-from aiohttp import hdrs, web
-from multidict import istr
+from aiohttp import web
 
 from healthd.web.auth import Caller, Guard
+from healthd.web.forms import read_form, refuse_other_sites
 from healthd.web.pages.renderer import Renderer
 from healthd.web.problems import Problem
 from healthd_gates.api.operation import GATE_ID
@@ -22,11 +21,7 @@ from healthd_gates.domain.gate import Gate
 from healthd_gates.domain.standing import Verdict
 from healthd_gates.engine.service import GateService
 
-_FORM = "application/x-www-form-urlencoded"
-_LARGEST = 8 * 1024  # bytes
 _LONGEST_REASON = 500
-_PATIENCE = 5.0  # seconds for the form to arrive
-_SEC_FETCH_SITE = istr("Sec-Fetch-Site")
 _Act = Callable[[str, str, str], Awaitable[Gate]]
 
 
@@ -73,8 +68,8 @@ class GateActs:
 
     async def _act(self, request: web.Request) -> None:
         """Do what the form says. Raises Problem, Refusal."""
-        _refuse_other_sites(request)
-        form = await _read(request)
+        refuse_other_sites(request)
+        form = await read_form(request)
         act, _, number = form.get("act", "").partition(".")
         reason = form.get("reason", "").strip()
         if act not in self._acts:
@@ -95,7 +90,7 @@ class GateActs:
 
     async def _caller(self, request: web.Request, token: str, scope: str) -> Caller:
         await self._guard.prepare(request, token)
-        return self._guard.bearer_of(token.strip(), scope)
+        return self._guard.sender_of_form(request, token.strip(), scope)
 
     async def _approve(self, gate_id: str, caller: str, reason: str) -> Gate:
         return await self._gate_service.decide(gate_id, Verdict.PASS, caller=caller, reason=reason)
@@ -134,29 +129,3 @@ def _refuse_reason(reason: str) -> None:
         told = "the reason must be one line: it has a line break or another character that cannot be printed"
     if told is not None:
         raise Problem(400, "Nothing was done", told)
-
-
-def _refuse_other_sites(request: web.Request) -> None:
-    """Raise Problem 403 for a form of another site. It would lack a token; this says so before anything is read."""
-    origin = request.headers.get(hdrs.ORIGIN)
-    foreign = origin is not None and urlsplit(origin).netloc.lower() != request.headers.get(hdrs.HOST, "").lower()
-    if request.headers.get(_SEC_FETCH_SITE, "same-origin") not in ("same-origin", "none") or (
-        foreign and _SEC_FETCH_SITE not in request.headers
-    ):
-        raise Problem(403, "Nothing was done", "the form was sent by another site; open the gate's page here")
-
-
-async def _read(request: web.Request) -> dict[str, str]:
-    """Return the fields of a form. Raises Problem."""
-    if request.content_type != _FORM:
-        raise Problem(415, "Nothing was done", f"this takes forms, of the type {_FORM}; programs call the API")
-    if request.content_length is None or request.content_length > _LARGEST:
-        raise Problem(413, "Nothing was done", f"a form may have {_LARGEST // 1024} KiB")
-    try:
-        async with asyncio.timeout(_PATIENCE):
-            text = (await request.read()).decode("utf-8", "replace")
-        return {name: values[0] for name, values in parse_qs(text, max_num_fields=10).items()}
-    except TimeoutError:
-        raise Problem(408, "Nothing was done", "the form took too long to arrive") from None
-    except ValueError:
-        raise Problem(400, "Nothing was done", "the form has too many fields") from None

@@ -38,7 +38,7 @@ _KEPT = 32  # scenes
 
 @dataclass(slots=True)
 class Scene:
-    """The page of one gate, the same for everyone, and until when (monotonic seconds) it is valid."""
+    """The page of one gate, and until when (monotonic seconds) it is valid."""
 
     parts: Parts = field(default_factory=Parts)
     good_until: float = 0.0
@@ -52,7 +52,7 @@ class GatePage:
     ) -> None:
         self._gate_histories, self._clock, self._renderer, self._streams = gate_histories, clock, renderer, streams
         self._guard = guard
-        self._scenes: OrderedDict[str, Scene] = OrderedDict()
+        self._scenes: OrderedDict[tuple[str, bool], Scene] = OrderedDict()
         renderer.add(FOLDER)
 
     def routes(self) -> list[web.RouteDef]:
@@ -61,21 +61,29 @@ class GatePage:
 
     def renew(self, gate_id: str) -> None:
         """Draw the page of a gate anew when it is asked for next."""
-        if (scene := self._scenes.get(gate_id)) is not None:
-            scene.good_until = 0.0
+        for signed_in in (True, False):
+            if (scene := self._scenes.get((gate_id, signed_in))) is not None:
+                scene.good_until = 0.0
 
     async def _page(self, request: web.Request) -> web.Response:
         gate_id = request.match_info["gate_id"]
         self._guard.challenge(request, "gates:read")
         await self._renderer.ready()
-        parts = await self._refresh(gate_id)
-        context = {"parts": parts, "now": self._clock.now(), "events": f"/gates/{gate_id}/page/events"}
-        return self._renderer.page("gate.html", {**context, "gate_id": gate_id}, headers=FORMS)
+        person = self._guard.person(request)
+        context = {
+            "parts": await self._refresh(gate_id, signed_in=person is not None),
+            "now": self._clock.now(),
+            "events": f"/gates/{gate_id}/page/events",
+            "gate_id": gate_id,
+            "may_sign_in": self._guard.may_sign_in(person, sees_details=True),
+        }
+        return self._renderer.page("gate.html", context, headers=FORMS, person=person)
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
         async def refresh() -> Parts:
             self._guard.challenge(request, "gates:read")
-            return await self._refresh(request.match_info["gate_id"])
+            signed_in = self._guard.person(request) is not None
+            return await self._refresh(request.match_info["gate_id"], signed_in=signed_in)
 
         await self._renderer.ready()
         try:
@@ -99,15 +107,16 @@ class GatePage:
 
         return shown
 
-    async def _refresh(self, gate_id: str) -> Parts:
-        """Return the present parts. Raises Problem."""
-        scene = self._scenes.setdefault(gate_id, Scene())
-        self._scenes.move_to_end(gate_id)
+    async def _refresh(self, gate_id: str, *, signed_in: bool) -> Parts:
+        """Return the present parts, for those who have signed in or for those who act by a token. Raises Problem."""
+        key = (gate_id, signed_in)
+        scene = self._scenes.setdefault(key, Scene())
+        self._scenes.move_to_end(key)
         if len(self._scenes) > _KEPT:
             self._scenes.popitem(last=False)
         if self._clock.steady() >= scene.good_until:
             film = await self._look(gate_id)
-            scene.parts.update(self._whole(film))
+            scene.parts.update(self._whole(film, signed_in=signed_in))
             scene.good_until = self._clock.steady() + (_PACE_OF_OVER if film.gate.state.is_over else _PACE)
         return scene.parts
 
@@ -115,12 +124,13 @@ class GatePage:
         try:
             return await self._gate_histories.of(gate_id)
         except Refusal as refusal:
-            self._scenes.pop(gate_id, None)
+            self._scenes.pop((gate_id, True), None)
+            self._scenes.pop((gate_id, False), None)
             raise problem_of(refusal) from None
         except JournalError as error:
             raise problem_of(JournalUnavailable(problem=str(error))) from None
 
-    def _whole(self, film: GateHistory) -> dict[str, Part]:
+    def _whole(self, film: GateHistory, *, signed_in: bool) -> dict[str, Part]:
         gate = film.gate
         headline = view.headline(gate)
         harm = view.evidence_of_harm(gate.standing) if gate.standing else None
@@ -137,7 +147,8 @@ class GatePage:
             "about": self._part("about", *_what_stays(gate)),
             "act": self._part(
                 "act",
-                *(gate.id, headline.undecided, gate.state.value, gate.rollback, gate.ramp, self._guard.knows_tokens),
+                *(gate.id, headline.undecided, gate.state.value, gate.rollback, gate.ramp),
+                *(self._guard.knows_tokens, signed_in),
             ),
             "log": self._part("log", log(film)),
         }

@@ -27,7 +27,7 @@ _BADGE = {
     "Cache-Control": "no-cache",
     "Content-Security-Policy": "default-src 'none'",
     "Cross-Origin-Resource-Policy": "cross-origin",
-    "Vary": "Authorization",
+    "Vary": "Authorization, Cookie",
     "X-Content-Type-Options": "nosniff",
 }
 
@@ -59,10 +59,10 @@ class CheckPages:
 
     async def _page(self, request: web.Request) -> web.Response:
         self._require_details(request)
-        state = self._state(request)
+        state, person = self._state(request), self._guard.person(request)
         await self._renderer.ready()
         if state.name in self._drawn and self._spending.is_over:
-            return self._renderer.answer(self._drawn[state.name])
+            return self._renderer.answer(self._drawn[state.name], person=person)
         problem, past = "", {}
         try:
             past = await self._document(state.name)
@@ -81,7 +81,7 @@ class CheckPages:
         }
         with self._spending.counted():
             text = self._drawn[state.name] = self._renderer.text("check.html", context)
-        return self._renderer.answer(text)
+        return self._renderer.answer(text, person=person)
 
     async def _badge(self, request: web.Request) -> web.Response:
         period = request.query.get("uptime")

@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 from healthd.units import stamp
+from healthd.web.caller import Caller
 from healthd.web.pages.assets import Assets
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
 FOLDER = Path(__file__).parent
+_PERSON = "<!--person-->"  # what is drawn is escaped, and has none of its own
 _CODE = re.compile(r"`([^`]+)`")
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
@@ -26,7 +28,7 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Referrer-Policy": "no-referrer",
-    "Vary": "Authorization",
+    "Vary": "Authorization, Cookie",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
@@ -71,12 +73,27 @@ class Renderer:
         return self._environment.get_template(template).render(context)
 
     def page(
-        self, template: str, context: Mapping[str, Any], status: int = 200, headers: Mapping[str, str] | None = None
+        self,
+        template: str,
+        context: Mapping[str, Any],
+        status: int = 200,
+        headers: Mapping[str, str] | None = None,
+        person: Caller | None = None,
     ) -> web.Response:
         """Return a whole page as an answer that is not cached. Call `ready` first."""
-        return self.answer(self.text(template, context), status, headers)
+        return self.answer(self.text(template, context), status, headers, person)
 
-    def answer(self, text: str, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
+    def answer(
+        self,
+        text: str,
+        status: int = 200,
+        headers: Mapping[str, str] | None = None,
+        person: Caller | None = None,
+    ) -> web.Response:
+        """Return a page that may be drawn for many, with the name of the person who has signed in, who can sign out."""
+        if person is not None:
+            text = text.replace(_PERSON, self.part("marks.html", "person", person.name))
+            headers = {**FORMS, **(headers or {})}
         response = web.Response(
             text=text,
             status=status,

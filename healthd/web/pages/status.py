@@ -76,7 +76,7 @@ class StatusPage:
         self.history = History(clock.now())
         self.history.arrange(settings.now.active_checks)
         self._scenes: dict[Sight, Scene] = {}
-        self._drawn: dict[Sight, str] = {}
+        self._drawn: dict[tuple[Sight, bool], str] = {}
         self._spending = Spending()
         self._recall_at: float | None = 0.0
         self._seen_deploys: tuple[tuple[Deploy, ...] | str, float] = ((), 0.0)
@@ -95,7 +95,6 @@ class StatusPage:
         return [
             web.get("/", answering_problems(self._page)),
             web.get("/events", answering_problems(self._events), allow_head=False),
-            web.get("/sign-in", answering_problems(self._sign_in)),
             *self._renderer.assets.routes(),
         ]
 
@@ -104,8 +103,10 @@ class StatusPage:
         sight = self._sight(request)
         headers = {"X-Health-Status": self._board.overall().value}
         await self._renderer.ready()
-        if sight in self._drawn and self._spending.is_over:
-            return self._renderer.answer(self._drawn[sight], headers=headers)
+        person = self._guard.person(request)
+        may_sign_in = self._guard.may_sign_in(person, sight.details)
+        if (sight, may_sign_in) in self._drawn and self._spending.is_over:
+            return self._renderer.answer(self._drawn[sight, may_sign_in], headers=headers, person=person)
         parts = await self._refresh(sight)
         context: dict[str, Any] = {
             "parts": parts,
@@ -114,22 +115,17 @@ class StatusPage:
             "version": self._settings.version,
             "environment": self._settings.environment,
             "sight": sight,
-            "may_sign_in": self._guard.knows_tokens and not sight.details,
+            "may_sign_in": may_sign_in,
             "events": "/events",
         }
         with self._spending.counted():
-            text = self._drawn[sight] = self._renderer.text("status.html", context)
-        return self._renderer.answer(text, headers=headers)
+            text = self._drawn[sight, may_sign_in] = self._renderer.text("status.html", context)
+        return self._renderer.answer(text, headers=headers, person=person)
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
         await self._renderer.ready()
         known = self._known(request) is not None
         return await self._streams.follow(request, lambda: self._refresh(self._sight(request)), known=known)
-
-    async def _sign_in(self, request: web.Request) -> web.Response:
-        """Make the browser ask for a token, as the password of any user, and return to the page."""
-        self._guard.challenge(request)
-        return web.Response(status=303, headers={"Location": "/", "Cache-Control": "no-store"})
 
     def _known(self, request: web.Request) -> Caller | None:
         try:

@@ -61,7 +61,11 @@ class EverythingIsSet(dict[str, str]):
 def in_words(block: Block, secrets: Path) -> str:
     """The text, with the files that it takes secrets from put somewhere that exists."""
     for name in re.findall(r"\$\{file:/run/secrets/([^}]+)\}", block.text):
-        key = _pem(rsa.generate_private_key(65537, 2048)) if name.endswith(".pem") else "a-word-that-nobody-knows"
+        key = (
+            _pem(rsa.generate_private_key(65537, 2048))
+            if name.endswith(".pem")
+            else f"a-word-that-nobody-knows-of-{name}"
+        )
         (secrets / name).write_text(key)
     return block.text.replace("${file:/run/secrets/", f"${{file:{secrets}/")
 

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 from aiohttp import encode_basic_auth
 from aiohttp.test_utils import TestClient, TestServer
+from aiohttp.web import Response
 
+from healthd.config.sign_in import SignIn
 from healthd.journal.past import Past
 from healthd.journal.windows import WindowStore
 from healthd.metrics import Metrics
@@ -25,6 +27,7 @@ from healthd.web.health import HealthEndpoints
 from healthd.web.history_api import HistoryApi
 from healthd.web.pages.renderer import Renderer
 from healthd.web.pages.stream import Streams
+from healthd.web.sessions import Cookies, Session
 from healthd.web.windows_api import WindowsApi
 from healthd_gates.config.settings import Config
 from healthd_gates.pages.acts import GateActs
@@ -48,6 +51,19 @@ CONFIG = Config.model_validate(
         "actions": {"back": {"kind": "webhook", "url": "http://127.0.0.1:1/"}},
         "policies": POLICIES,
         "services": {"api": {"source": {"kind": "push"}, "policy": "endless", "on_fail": ["back"]}},
+    }
+)
+_PEOPLE: list[dict[str, Any]] = [
+    {"name": "sre", "claims": {"groups": "sre"}, "role": "operator"},
+    {"name": "mail", "claims": {"groups": "mail"}, "role": "operator", "services": ["mail"]},
+    {"name": "staff", "claims": {"email": "*@example.com"}, "role": "viewer"},
+]
+SIGN_IN = SignIn.model_validate(
+    {
+        "issuer": "https://accounts.example.com",
+        "client_id": "healthd",
+        "session_secret": "0123456789abcdef0123456789abcdef",
+        "people": _PEOPLE,
     }
 )
 SURE = {"reason": "checkout fails", "token": "ada", "sure": "yes"}
@@ -94,6 +110,20 @@ async def replicas(tmp_path: Path) -> AsyncIterator[tuple[Replica, Replica]]:
     yield one, two
     await one.stop()
     await two.stop()
+
+
+def signed_in(replica: Replica, group: str) -> dict[str, str]:
+    """The cookie of a person in a group, as another replica gave it; how it comes about is proven elsewhere."""
+    settings = replica.in_force.now
+    settings = settings.model_copy(update={"auth": settings.auth.model_copy(update={"sign_in": SIGN_IN})})
+    replica.in_force.replace(settings)
+    people = SIGN_IN.who({"groups": group, "email": "kim@example.com"}, settings.environment)
+    assert people is not None
+    assert settings.http.external_url is not None
+    answer = Response()
+    session = Session("7", "kim@example.com", people.name, people.mark)
+    Cookies(SIGN_IN, settings.http.external_url, SystemClock()).begin(answer, session)
+    return {"Cookie": answer.cookies.output(attrs=[], header="").strip()}
 
 
 async def press(client: Client, gate_id: str, act: str, **changes: str) -> int:
@@ -180,3 +210,55 @@ async def test_other_sites_press_nothing(replicas: tuple[Replica, Replica], head
         answer = await client.post(f"/gates/{gate.id}/page", data=form, headers=sent, allow_redirects=False)
         assert answer.status == (415 if "Content-Type" in headers else 403)
         assert not (await replicas[0].keeper.get(gate.id)).state.is_over
+
+
+async def test_a_person_who_has_signed_in_presses_without_a_token(replicas: tuple[Replica, Replica]) -> None:
+    """With the name of the person in the audit, and by a form that asks for no token."""
+    gate = await replicas[0].keeper.start(request("api", policy="endless"), caller="ci")
+    cookie = signed_in(replicas[1], "sre")
+    path = f"/gates/{gate.id}/page"
+    async with serving(replicas[1]) as client:
+        page = await (await client.get(path, headers=cookie)).text()
+        assert ('name="reason"' in page, 'name="token"' in page) == (True, False)
+        assert "Signed in as <b>sre/kim@example.com</b>" in page
+        page = await (await client.get(path, headers=READS)).text()
+        assert ('name="token"' in page, "Signed in as" in page) == (True, False)
+        form = {"reason": "checkout fails", "sure": "yes", "act": "rollback"}
+        sent = {**cookie, "Sec-Fetch-Site": "same-origin"}
+        assert (await client.post(path, data=form, headers=sent, allow_redirects=False)).status == 303
+        found = await client.get("/audit?caller=sre/kim@example.com", headers=cookie)
+        assert [it["action"] for it in (await found.json())["entries"]] == ["gate.rollback"]
+
+
+@pytest.mark.parametrize(
+    ("group", "headers", "status"),
+    [
+        ("sre", {"Sec-Fetch-Site": "cross-site"}, 403),
+        ("sre", {"Sec-Fetch-Site": "same-site"}, 403),
+        ("sre", {"Sec-Fetch-Site": "none"}, 403),
+        ("sre", {"Origin": "https://evil.example"}, 403),
+        ("sre", {"Origin": "null"}, 403),
+        ("sre", {}, 403),
+        ("sre", {"Sec-Fetch-Site": "same-origin", **READS}, 401),
+        ("mail", {"Sec-Fetch-Site": "same-origin"}, 403),
+        ("staff", {"Sec-Fetch-Site": "same-origin"}, 403),
+        (None, {"Sec-Fetch-Site": "same-origin"}, 401),
+        ("sre", {"Sec-Fetch-Site": "same-origin"}, 303),
+        ("sre", {"Origin": "https://healthd.example.com"}, 303),
+    ],
+)
+async def test_what_a_session_does_by_itself(
+    replicas: tuple[Replica, Replica], group: str | None, headers: dict[str, str], status: int
+) -> None:
+    """Nothing but what a form of healthd's own asks for, with the scope and within the bounds of the person."""
+    gate = await replicas[0].keeper.start(request("api", policy="endless"), caller="ci")
+    cookie = signed_in(replicas[0], group or "sre") if group else {}
+    signed_in(replicas[0], "sre")
+    async with serving(replicas[0]) as client:
+        form = {"reason": "checkout fails", "sure": "yes", "act": "cancel"}
+        sent = {**cookie, **headers}
+        if headers.get("Origin") == "https://healthd.example.com":
+            sent["Host"] = "healthd.example.com"
+        answer = await client.post(f"/gates/{gate.id}/page", data=form, headers=sent, allow_redirects=False)
+        assert answer.status == status
+        assert (await replicas[0].keeper.get(gate.id)).state.is_over == (status == 303)

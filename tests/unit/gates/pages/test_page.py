@@ -69,7 +69,7 @@ class Viewer:
         return response.text
 
     async def parts(self, gate_id: str) -> Parts:
-        return await self.page._refresh(gate_id)
+        return await self.page._refresh(gate_id, signed_in=False)
 
 
 @asynccontextmanager
@@ -169,7 +169,7 @@ async def test_every_end_of_a_rollback_has_words(file: Path) -> None:
             film.gate = replace(film.gate, rollback=replace(rollback, state=state, detail=HOSTILE))
             for order_state in OrderState:
                 film.orders = [replace(order, state=order_state) for order in film.orders]
-                html = {name: part.draw() for name, part in viewer.page._whole(film).items()}
+                html = {name: part.draw() for name, part in viewer.page._whole(film, signed_in=False).items()}
                 assert "rollback_" not in "".join(html.values())
                 assert "&lt;script&gt;" in html["orders"]
             assert ("roll back again" in html["act"]) == state.wants_a_person

@@ -45,6 +45,17 @@ def configuration(n: int, folder: Path) -> Config:
                         "role": "viewer",
                     }
                 ],
+                "sign_in": {
+                    "issuer": f"https://accounts-{n}.test",
+                    "client_id": f"client-{n}",
+                    "client_secret": f"secret-{n}",
+                    "session_secret": f"{n}" * 32,
+                    "scopes": ["openid", f"groups-{n}"],
+                    "name_claim": f"name-{n}",
+                    "session": f"{n + 1}h",
+                    "ca_file": f"/ca-{n}.pem",
+                    "people": [{"name": f"people-{n}", "claims": {"groups": f"{n}"}, "role": "viewer"}],
+                },
                 "trust_loopback": [True, False][n],
             },
             "log": {"level": ["info", "warning"][n], "format": ["json", "console"][n]},

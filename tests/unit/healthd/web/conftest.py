@@ -33,6 +33,7 @@ from healthd.web.history_api import HistoryApi
 from healthd.web.pages.api_docs import ApiDocs
 from healthd.web.pages.check import CheckPages
 from healthd.web.pages.renderer import Renderer
+from healthd.web.pages.sign_in import SignInPages
 from healthd.web.pages.status import StatusPage
 from healthd.web.pages.stream import Streams
 from healthd.web.public.page import PublicPages
@@ -115,6 +116,7 @@ class Site(Stage):
             *heartbeats_api.routes(),
             *history_api.routes(),
             *self.public_pages.routes(),
+            *SignInPages(guard, self.in_force, self.clock, renderer, self.redact).routes(),
             *CheckPages(self.board, self.health, guard, self.clock, self.page.history, history_api, renderer).routes(),
         ]
         self.app = server.build(self.health, checks_api, self.metrics, routes)

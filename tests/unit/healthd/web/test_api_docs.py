@@ -22,6 +22,8 @@ PAGES = {
     "/gates/{gate_id}/page",
     "/gates/{gate_id}/page/events",
     "/sign-in",
+    "/sign-in/callback",
+    "/sign-out",
     "/static/{digest}/{name}",
     "/status/{name}",
 }

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from aiohttp.test_utils import make_mocked_request
 from structlog.testing import capture_logs
 
 from healthd.runtime.repeats import Repeats
@@ -84,5 +85,5 @@ async def test_a_token_of_a_form(open_site: Open, token: str, said: str) -> None
     """Who wrote one is not told to write one."""
     site, _ = await open_site()
     with pytest.raises(Problem) as caught:
-        site.guard.bearer_of(token, "gates:verify")
+        site.guard.sender_of_form(make_mocked_request("POST", "/"), token, "gates:verify")
     assert (caught.value.status, caught.value.detail.startswith(said)) == (401, True)

@@ -258,7 +258,7 @@ async def test_headers(open_site: Open) -> None:
     for path in ("/health", "/health/live", "/health/ready"):
         headers = (await client.get(path)).headers
         assert headers["Cache-Control"] == "no-store"
-        assert headers["Vary"] == "Accept, Authorization"
+        assert headers["Vary"] == "Accept, Authorization, Cookie"
         assert headers["X-Content-Type-Options"] == "nosniff"
 
 

@@ -74,7 +74,7 @@ async def test_others_do_not(open_site: Open, issuer: Issuer) -> None:
     cases: dict[str, dict[str, Any]] = {
         "it is none of those under auth.identities: ref is 'refs/heads/evil'": {"ref": "refs/heads/evil"},
         "it is none of those under auth.identities: repository is missing": {"repository": None},
-        f"it is for another audience; ask its platform for one for {AUDIENCE}": {"aud": "https://github.com/acme"},
+        f"it is for another audience; ask for one for {AUDIENCE}": {"aud": "https://github.com/acme"},
         "it has expired": {"exp": now - 60},
         "it does not hold: The token is not yet valid (nbf)": {"nbf": now + 600},
         'it does not hold: Token is missing the "exp" claim': {"exp": None},
@@ -181,7 +181,7 @@ async def test_tokens_of_the_configuration_are_as_before(open_site: Open, issuer
         ({"issuer": "token.example.com"}, "write the issuer as its tokens name it"),
         ({"issuer": "https://user:secret@example.com"}, "write the issuer as its tokens name it"),
         ({"role": None}, "grants nothing"),
-        ({"name": "same"}, "two tokens or identities have the same name"),
+        ({"name": "same"}, "two tokens, identities or people have the same name"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(changes: dict[str, Any], said: str) -> None:
