@@ -18,7 +18,8 @@ from healthd.runtime.redaction import Redactor
 from healthd.runtime.repeats import Repeats
 
 _log = structlog.get_logger(__name__)
-# Libraries that log too much: the scheduler's skipped runs are counted anyway, and AWS's log contains whole requests.
+# Libraries that log too much: the scheduler's skipped runs are counted anyway, AWS's log contains whole requests, and
+# hpack's every header of a gRPC call.
 _CHATTY = {
     "aiobotocore": logging.WARNING,
     "aiosqlite": logging.INFO,
@@ -26,6 +27,7 @@ _CHATTY = {
     "apscheduler": logging.ERROR,
     "asyncio": logging.INFO,
     "botocore": logging.WARNING,
+    "hpack": logging.INFO,
     "pymongo": logging.INFO,
 }
 _OWN_WORDS = frozenset({"level", "logger", "timestamp"})

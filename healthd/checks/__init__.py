@@ -13,6 +13,7 @@ KINDS = {
     "dns": "healthd.checks.dns:DNS",
     "env": "healthd.checks.env:Env",
     "exec": "healthd.checks.exec:Exec",
+    "grpc": "healthd.checks.grpc:GRPC",
     "headers": "healthd.checks.headers:Headers",
     "heartbeat": "healthd.checks.heartbeat:Heartbeat",
     "http": "healthd.checks.http:Http",

@@ -5,17 +5,16 @@ from __future__ import annotations
 import asyncio
 import base64
 import re
-from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, ConfigDict, Field, SecretStr, StringConstraints, field_validator, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, SecretStr, StringConstraints, model_validator
 from yarl import URL
 
+from healthd.checks.client_tls import ClientTLS
 from healthd.checks.contract import CheckConfig, CheckContext
 from healthd.checks.expectations import AnswerExpectation
 from healthd.checks.http_client import Answer, HttpClient, Request
 from healthd.checks.retry_after import asked_pause
-from healthd.checks.trust import ClientCertificate
 from healthd.model import FailureKind, JSONScalar, Result
 from healthd.runtime.authority import authority_of, problem_of_authority
 from healthd.units import Size, show_duration
@@ -55,7 +54,7 @@ HeaderName = Annotated[
 HeaderValue = Annotated[SecretStr, AfterValidator(_one_line)]
 
 
-class RequestConfig(CheckConfig):
+class RequestConfig(CheckConfig, ClientTLS):
     """Options of the request, the connection and the expectations."""
 
     model_config = ConfigDict(hide_input_in_errors=True)
@@ -70,14 +69,6 @@ class RequestConfig(CheckConfig):
     """Body to send; it is secret."""
     expect: AnswerExpectation = AnswerExpectation()
     """Expectations of the answer."""
-    ca_file: Path | None = None
-    """CA file to trust instead of the system's authorities."""
-    server_name: str | None = None
-    """Server name for TLS where the URL has another."""
-    client_certificate: Path | None = None
-    """Certificate to show to a server that asks for one, with its intermediates: a PEM file."""
-    client_key: Path | None = None
-    """Key of that certificate: a PEM file, not encrypted; without one it is in the certificate's own."""
     keep_alive: bool = False
     """True to keep the connection; otherwise each probe also checks DNS, TCP and TLS."""
     body_limit: Size = Field(2**20, ge=1)
@@ -85,32 +76,12 @@ class RequestConfig(CheckConfig):
     follow_redirects: int = Field(0, ge=0, le=20)
     """Maximum number of redirects that are followed; to another host neither headers nor body are sent."""
 
-    @field_validator("server_name")
-    @classmethod
-    def _is_a_name(cls, value: str | None) -> str | None:
-        if value is not None and not value.strip():
-            raise ValueError("is empty: leave it out, or name the host that the certificate is for")
-        return value
-
     @model_validator(mode="after")
     def _one_authorization(self) -> Self:
         url = URL(self.url.get_secret_value())
         if (url.user or url.password) and any(name.lower() == "authorization" for name in self.headers):
             raise ValueError("the url has a user and headers have Authorization: leave one of them out")
         return self
-
-    @model_validator(mode="after")
-    def _key_has_certificate(self) -> Self:
-        if self.client_key is not None and self.client_certificate is None:
-            raise ValueError("client_key needs the client_certificate that it belongs to")
-        return self
-
-    @property
-    def client(self) -> ClientCertificate | None:
-        """Certificate to show, None without one."""
-        if self.client_certificate is None:
-            return None
-        return ClientCertificate(self.client_certificate, self.client_key)
 
     @property
     def request(self) -> Request:

@@ -93,7 +93,7 @@ class Response:
         try:
             messages, upgraded, rest = self._parser.feed_data(data)
         except HttpProcessingError as error:
-            raise (OtherHTTPError if self._message is None and _is_http2(data) else NotHTTPError) from error
+            raise (OtherHTTPError if self._message is None and is_http2(data) else NotHTTPError) from error
         for message, payload in messages:
             self._begin(message, payload)
         if upgraded or rest:
@@ -138,7 +138,7 @@ class Response:
             raise BrokenOffError
 
 
-def _is_http2(data: bytes) -> bool:
+def is_http2(data: bytes) -> bool:
     """True if bytes begin as a server of HTTP/2 does: with a frame of settings, or one that ends the connection, of the
     stream 0 (RFC 9113, 3.4)."""
     return len(data) >= 9 and data[3] in (4, 7) and data[5:9] == bytes(4)

@@ -23,14 +23,15 @@ class ClientCertificate:
     key: Path | None = None
 
 
-def trust(ca_file: Path | None, client: ClientCertificate | None = None) -> ssl.SSLContext:
-    """Return a client context that trusts the system's authorities, or only those of `ca_file`. It is shared, as each
-    holds a megabyte; a changed file is read again. Raises CAFileError."""
+def trust(ca_file: Path | None, client: ClientCertificate | None = None, *protocols: str) -> ssl.SSLContext:
+    """Return a client context that trusts the system's authorities, or only those of `ca_file`, and offers these
+    `protocols` by ALPN (RFC 7301). It is shared, as each holds a megabyte; a changed file is read again. Raises
+    CAFileError."""
     changed = _changed("ca_file", ca_file)
     if client is not None:
         changed += _changed("client_certificate", client.certificate) + _changed("client_key", client.key)
     try:
-        return _context(ca_file, client, changed)
+        return _context(ca_file, client, protocols, changed)
     except ssl.SSLError:
         raise CAFileError(f"ca_file {ca_file} holds no certificate in PEM") from None
     except OSError as error:
@@ -46,8 +47,12 @@ def _changed(option: str, file: Path | None) -> tuple[int, ...]:
 
 
 @lru_cache(maxsize=64)
-def _context(ca_file: Path | None, client: ClientCertificate | None, _changed: tuple[int, ...]) -> ssl.SSLContext:
+def _context(
+    ca_file: Path | None, client: ClientCertificate | None, protocols: tuple[str, ...], _changed: tuple[int, ...]
+) -> ssl.SSLContext:
     context = ssl.create_default_context(cafile=ca_file)
+    if protocols:
+        context.set_alpn_protocols(list(protocols))
     if ca_file is not None:  # a named certificate is trusted, even an intermediate or the server's own
         context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # as Python 3.13 does
     if client is not None:

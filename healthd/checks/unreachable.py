@@ -9,11 +9,10 @@ from yarl import URL
 
 from healthd.checks.connect import Endpoint, explain
 from healthd.checks.failures import describe
+from healthd.checks.tls_failures import is_no_tls
 from healthd.checks.trust import explain_distrust
 
 _CONNECTION = (aiohttp.ClientConnectionError, OSError)
-_NO_TLS = frozenset({"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG", "HTTP_REQUEST"})
-"""What OpenSSL's releases say of an answer that is no TLS, by its names of reasons (sslerr.h)."""
 
 
 def why_unreached(error: Exception, endpoint: Endpoint) -> str:
@@ -53,7 +52,7 @@ def _no_handshake(error: Exception, endpoint: Endpoint) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"TLS with {endpoint} failed: {explain_distrust(error, endpoint.host)[1]}"
     reason = getattr(error, "reason", None) or "no handshake"
-    if reason in _NO_TLS:
+    if is_no_tls(error):
         return f"{endpoint} does not speak TLS"
     return f"TLS with {endpoint} failed: {reason.lower().replace('_', ' ')}"
 

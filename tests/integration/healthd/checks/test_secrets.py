@@ -35,6 +35,12 @@ def checks_of(url: str) -> dict[str, dict[str, Any]]:
         "stripe": {"key": f"sk_test_{MARK}", "base_url": url},
         "sendgrid": {"key": f"SG.{MARK}", "base_url": url},
         "tcp": {"host": host, "port": int(port), "send": f"AUTH {MARK}\r\n\r\n", "expect": "never there"},
+        "grpc": {
+            "host": host,
+            "port": int(port),
+            "security": "tls" if scheme == "https" else "none",
+            "metadata": {"authorization": f"Bearer {MARK}"},
+        },
         "aws": {
             "region": "eu-west-1",
             "endpoint_url": url,
@@ -95,6 +101,6 @@ async def test_no_failure_tells_a_secret(tmp_path: Path, debug_logs: pytest.Capt
         await look(f"http://127.0.0.1:{listener.port}", told)
     await look(f"http://127.0.0.1:{ports.free_port()}", told)
     await look(f"http://nowhere-{MARK.lower()[:4]}.invalid:80", told)
-    assert len(told) == 10 * 6
+    assert len(told) == 10 * 7
     assert not [line for line in told if MARK in line]
     assert MARK not in "".join(debug_logs.readouterr())
