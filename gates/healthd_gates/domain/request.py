@@ -102,6 +102,11 @@ class ActionTest(Model):
     run: bool = False
 
 
+_MOST_STRATA = 200  # of a label; a gate counts those with the most requests apart
+_ROUNDED = 1 + 1e-9
+SplitLabel = Annotated[
+    str, StringConstraints(pattern=shape(r"^[a-zA-Z_][a-zA-Z0-9_.]{0,99}$", "the name of a label, such as route"))
+]
 Amount = Annotated[float, Field(ge=0, le=1e15, allow_inf_nan=False)]
 
 
@@ -121,20 +126,46 @@ class PushedLatency(Model):
         return Histogram((*self.edges, inf), self.counts, self.sum_seconds)
 
 
+class PushedStratum(Model):
+    """Counts of one value of a label."""
+
+    requests: Amount
+    errors: Amount
+
+    @model_validator(mode="after")
+    def _errors_are_requests(self) -> Self:
+        if self.errors > self.requests:
+            raise ValueError("errors are counted among requests and cannot be more")
+        return self
+
+
 class PushedCounts(Model):
     """Counts of one arm: since the previous push, or in all if `totals` are pushed. `series` are counters of one's own
-    by name, counted likewise, and `values` measured values of one's own, as they are now."""
+    by name, counted likewise, and `values` measured values of one's own, as they are now. `by` splits requests and
+    errors by the values of labels, such as routes: `{"route": {"/checkout": {"requests": 90, "errors": 2}}}`."""
 
     requests: Amount
     errors: Amount
     latency: PushedLatency | None = None
     series: dict[Name, Amount] = Field({}, max_length=100)
     values: dict[Name, Annotated[float, Field(allow_inf_nan=False)]] = Field({}, max_length=100)
+    by: dict[SplitLabel, dict[Text, PushedStratum]] = Field({}, max_length=5)
 
     @model_validator(mode="after")
     def _errors_are_requests(self) -> Self:
         if self.errors > self.requests:
             raise ValueError("errors are counted among requests and cannot be more")
+        return self
+
+    @model_validator(mode="after")
+    def _strata_are_parts(self) -> Self:
+        for label, strata in self.by.items():
+            if len(strata) > _MOST_STRATA:
+                raise ValueError(f"by.{label} has {len(strata)} values: send the {_MOST_STRATA} with the most requests")
+            requests, errors = (sum(getattr(each, name) for each in strata.values()) for name in ("requests", "errors"))
+            if requests > self.requests * _ROUNDED or errors > self.errors * _ROUNDED:
+                text = f"{requests:g} requests and {errors:g} errors"
+                raise ValueError(f"by.{label} adds up to {text}, of {self.requests:g} and {self.errors:g}")
         return self
 
     def counts(self) -> Counts:

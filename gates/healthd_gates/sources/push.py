@@ -4,7 +4,7 @@ it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import accumulate
 from typing import ClassVar, Literal
@@ -12,8 +12,9 @@ from typing import ClassVar, Literal
 from healthd.checks.failures import classify, describe
 from healthd.model import FailureKind
 from healthd.units import Duration, show_duration
-from healthd_gates.domain.evidence import Lives
+from healthd_gates.domain.evidence import Counts, Lives
 from healthd_gates.domain.request import PushedCounts, PushedEvidence
+from healthd_gates.domain.strata import OTHER, cleaned
 from healthd_gates.sources import push_series
 from healthd_gates.sources.arm_look import ArmLook, Standpoint, combined
 from healthd_gates.sources.contract import (
@@ -29,6 +30,7 @@ from healthd_gates.sources.contract import (
 from healthd_gates.sources.counters import Counter, Family, Increase, Snapshot, follow
 from healthd_gates.sources.push_series import PushedSeries
 
+_PARTS = " by"  # after the name of a sender, which has no space: its strata
 _Pushes = Sequence[tuple[int, PushedEvidence]]
 
 
@@ -54,6 +56,9 @@ class PushConfig(SourceConfig):
     def check_series(self, series: Series) -> None:
         push_series.check(series)
 
+    def check_split(self, label: str) -> None:
+        """Any label will do: who pushes says by which it counts."""
+
 
 class Push:
     """The pushes to one gate."""
@@ -65,7 +70,7 @@ class Push:
             raise ValueError("the push source needs the ledger's pushes")
         self._log: PushLog = context.pushes
         self._config, self._clock, self._redact = config, context.clock, context.redact
-        self._arms = list(arms.named())
+        self._arms, self._by = list(arms.named()), context.by
         self._series = {series.stream: PushedSeries(series, self._arms) for series in context.series}
 
     async def observe(self, since: Cursor | None) -> Look:
@@ -101,7 +106,7 @@ class Push:
             raise SourceUnavailable(classify(error), self._redact(f"pushes: {describe(error)}")) from error
 
     def _look(self, name: str, before: Standpoint, pushes: _Pushes, quiet: float) -> ArmLook:
-        increase, states, told = Increase(), dict(before.arms.get(name, {})), False
+        increase, parts, states, told = Increase(), Increase(), dict(before.arms.get(name, {})), False
         for position, push in pushes:
             if (counts := _of(push, name)) is None:
                 continue
@@ -111,15 +116,55 @@ class Push:
                 told = told or known is not None
                 if (last := follow(known, [snapshot], increase)) is not None:
                     states[push.sender] = last
+                if self._by in counts.by:
+                    self._follow_parts(counts, push.sender, push.at.timestamp(), states, parts)
             else:
                 # Each by itself: a sender may change its buckets from one push to the next.
                 increase.add(_counters(counts, f"{push.sender}@{position}"), resets=0)
+                parts.add(_parts(counts, self._by), resets=0)
                 told = True
         if not told and quiet > self._config.silent_after:
             text = f"nothing was pushed for {show_duration(round(quiet))}"
             return ArmLook(None, states, gaps=1, silence=SourceUnavailable(FailureKind.TIMEOUT, text))
         lives = Lives(increase.restarts, increase.repeated)
-        return ArmLook(increase.counts() if told else None, states, resets=increase.resets, lives=lives)
+        found = _split(increase.counts(), parts.counts().strata) if told else None
+        return ArmLook(found, states, resets=increase.resets, lives=lives)
+
+    def _follow_parts(
+        self, counts: PushedCounts, sender: str, at: float, states: dict[str, Snapshot], into: Increase
+    ) -> None:
+        """Follow the totals of strata apart from those of all requests: a stratum that is no longer pushed, or a new
+        one, must not look like a process that began anew."""
+        key = f"{sender}{_PARTS}"
+        known, values = states.get(key), _parts(counts, self._by)
+        if known is not None:
+            values = {**known.values, **values}
+        if (last := follow(known, [Snapshot(at, values)], into)) is not None:
+            states[key] = last
+
+
+def _parts(counts: PushedCounts, by: str | None) -> dict[Counter, float]:
+    """Return the strata of a label as counters, each of its own."""
+    values = dict[Counter, float]()
+    for name, part in counts.by.get(by or "", {}).items():
+        stratum = cleaned(name)
+        for family, amount in ((Family.REQUESTS, part.requests), (Family.ERRORS, part.errors)):
+            counter = Counter(family, "by", "", stratum)
+            values[counter] = values.get(counter, 0.0) + amount
+    return values
+
+
+def _split(counts: Counts, strata: Mapping[str, tuple[float, float]]) -> Counts:
+    """Return the counts with their strata, in which those that no stratum has are one more."""
+    if not strata:
+        return counts
+    parts = {name: (requests, min(errors, requests)) for name, (requests, errors) in strata.items()}
+    rest = counts.requests - sum(requests for requests, _ in parts.values())
+    failed = counts.errors - sum(errors for _, errors in parts.values())
+    if rest > 0:
+        before = parts.get(OTHER, (0.0, 0.0))
+        parts[OTHER] = (before[0] + rest, before[1] + min(max(failed, 0.0), rest))
+    return replace(counts, strata=parts)
 
 
 def _of(push: PushedEvidence, name: str) -> PushedCounts | None:

@@ -11,7 +11,15 @@ from pydantic import Field, StringConstraints, model_validator
 
 from healthd.units import Duration
 from healthd_gates.sources.contract import Arm, Arms, SourceConfig
-from healthd_gates.sources.selectors import CounterText, LatencyUnit, Matcher, Selector, filled, parse_matchers
+from healthd_gates.sources.selectors import (
+    CounterText,
+    LatencyUnit,
+    Matcher,
+    Selector,
+    check_split,
+    filled,
+    parse_matchers,
+)
 
 _EDGES = tuple(0.001 * 1.25**step for step in range(51))  # 1 ms to 70 s, finer than any ratio that is judged
 _PLACEHOLDER = re.compile(r"\$[a-zA-Z_]")
@@ -119,6 +127,10 @@ class OtlpConfig(SourceConfig):
 
     def check(self, arms: Arms) -> None:
         self._parts(arms)
+
+    def check_split(self, label: str) -> None:
+        counters = [each for each in (self.requests, self.errors) if each is not None]
+        check_split(label, *counters, Selector("any", self.conditions))
 
     def tells_apart(self, arms: Arms) -> bool:
         parts = self._parts(arms)

@@ -43,6 +43,7 @@ class Otlp:
         }
         self._selectors = {name: config.selectors(name, arm) for name, arm in arms.named().items()}
         self._edges = tuple(sorted({*config.edges, *context.edges}))
+        self._by = context.by
         self._subscription: Subscription | None = None
         self._leave: Callable[[], None] | None = None
 
@@ -96,6 +97,7 @@ class Otlp:
                 instead=instead,
                 edges=self._edges,
                 per_second=Selector("any", (), self._config.latency_unit).per_second,
+                by=self._by,
             )
             self._leave = self._receiver.subscribe(self._service, self._subscription)
         return self._subscription
@@ -115,7 +117,8 @@ class Otlp:
         if increase.odd:
             notes.append(f"{increase.odd} streams fell, which a cumulative one cannot: what they said is left out")
         requests = increase.total("requests")
-        counts = Counts(requests, min(increase.total("errors"), requests), self._latency(increase, requests))
+        strata = {name: (each, min(errors, each)) for name, (each, errors) in increase.strata.items()}
+        counts = Counts(requests, min(increase.total("errors"), requests), self._latency(increase, requests), strata)
         found = ArmLook(
             counts, {}, increase.gaps, increase.restarts, notes=tuple(notes), span=span, lives=Lives(increase.restarts)
         )

@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from math import isfinite
 
+from healthd_gates.domain.strata import cleaned
 from healthd_gates.sources.otlp.messages import Exponential, Point, Resource, Span
 from healthd_gates.sources.otlp.totals import NANO, SUMMED, Key, Process, Total
 
 _MOST_PROCESSES, _MOST_STREAMS, _MOST_SPANS = 1000, 5000, 100_000  # of an arm, of an arm, of a gate
+_MOST_STRATA = 100  # of a gate, which counts fifty apart; of paths there may be any number
 _MOST_LABELS, _MOST_OTHERS, _MOST_DELTAS = 200, 50, 64
 _SHOWN = 64
 
@@ -41,7 +43,7 @@ class ArmHeard:
     def copied(self) -> dict[str, Process]:
         """Return the processes as they stand now, whatever arrives meanwhile."""
         return {
-            name: Process(process.heard, dict(process.totals), dict(process.uses))
+            name: Process(process.heard, dict(process.totals), dict(process.uses), dict(process.strata))
             for name, process in self.processes.items()
         }
 
@@ -56,7 +58,8 @@ class _Deltas:
 
 class Subscription:
     """The telemetry of one gate. `began` is when the gate began to count, and `opened` when this was built, in seconds
-    since 1970; `metrics` are the names that it needs, `instead` those that are not counted where another one is."""
+    since 1970; `metrics` are the names that it needs, `instead` those that are not counted where another one is. `by`
+    is the label that requests are split by."""
 
     def __init__(
         self,
@@ -68,6 +71,7 @@ class Subscription:
         instead: Mapping[str, str] | None = None,
         edges: tuple[float, ...] = (),
         per_second: float | None = None,
+        by: str | None = None,
     ) -> None:
         self.metrics, self.began = metrics, int(began * NANO)
         self.arms = {name: ArmHeard() for name in arms}
@@ -76,6 +80,7 @@ class Subscription:
         """The names of the labels that each metric was seen with."""
         self._terms, self._opened, self._instead = arms, int(opened * NANO), instead or {}
         self._edges, self._per_second = edges, per_second
+        self._by, self._strata = by, set[str]()
         self._deltas: dict[tuple[str, str, str], _Deltas] = {}
         self._spans: dict[int, None] = {}
 
@@ -138,6 +143,7 @@ class Subscription:
             process.uses[stream] = (
                 self._terms[name].uses(point.metric, point.labels) if point.counter else frozenset[str]()
             )
+            self._put(process, stream, point.labels)
         if not process.uses[stream]:
             return
         total = _total_of(point, self._per_second)
@@ -168,7 +174,10 @@ class Subscription:
         if len(self._spans) > _MOST_SPANS:
             del self._spans[next(iter(self._spans))]
         arm.sampled.add(span.sampled)
-        stream = f"span{SUMMED}{'failed' if span.failed else 'fine'}"
+        stratum = self._stratum(span.labels)
+        stream = f"span{SUMMED}{'failed' if span.failed else 'fine'}{SUMMED if stratum else ''}{stratum}"
+        if stratum:
+            process.strata[stream] = stratum
         process.uses[stream] = frozenset({"requests", "latency", *(["errors"] if span.failed else [])})
         seconds = max(0, span.end - span.start) / NANO
         counts = [0.0] * (len(self._edges) + 1)
@@ -177,6 +186,19 @@ class Subscription:
         key = (stream, self._opened)
         known = process.totals.get(key)
         self._keep(arm, process, key, one if known is None else known.plus(one))
+
+    def _put(self, process: Process, stream: str, labels: Mapping[str, str]) -> None:
+        if process.uses[stream] and (stratum := self._stratum(labels)):
+            process.strata[stream] = stratum
+
+    def _stratum(self, labels: Mapping[str, str]) -> str:
+        """Return the value that requests are split by; empty for none, and for those beyond what is kept apart."""
+        name = cleaned(labels.get(self._by, "")) if self._by is not None else ""
+        if name and name not in self._strata:
+            if len(self._strata) >= _MOST_STRATA:
+                return ""
+            self._strata.add(name)
+        return name
 
     def _keep(self, arm: ArmHeard, process: Process, key: Key, total: Total) -> None:
         if key not in process.totals:

@@ -10,12 +10,14 @@ from math import inf
 from typing import Any
 
 from healthd_gates.domain.evidence import Histogram
+from healthd_gates.domain.strata import OTHER
 
 Key = tuple[str, int]
 """A stream's digest, and when it began, in nanoseconds since 1970."""
 NANO = 1_000_000_000
 SUMMED = ":"
 """In the digest of a stream that healthd adds up itself: it begins anew with the daemon, and not with the process."""
+_SPLIT = ("requests", "errors")
 _KEPT = 900 * NANO  # after which a stream that the others of its process have outlived is over
 
 
@@ -40,11 +42,12 @@ class Total:
 @dataclass(slots=True)
 class Process:
     """One process: the totals of its streams, and when it was last heard of, in seconds since 1970. `uses` says what
-    each stream counts for."""
+    each stream counts for, and `strata` in which stratum, where requests are split by a label."""
 
     heard: float
     totals: dict[Key, Total] = field(default_factory=dict)
     uses: dict[str, frozenset[str]] = field(default_factory=dict)
+    strata: dict[str, str] = field(default_factory=dict)
 
     def forget(self) -> int:
         """Forget streams that ended long before the newest export; return how many."""
@@ -58,7 +61,7 @@ class Process:
         """Return what is known of the process with an earlier reading, of which some may not be sent yet."""
         if earlier is None:
             return self
-        both = Process(max(self.heard, earlier.heard), {**earlier.totals, **self.totals}, self.uses)
+        both = Process(max(self.heard, earlier.heard), {**earlier.totals, **self.totals}, self.uses, self.strata)
         both.forget()
         return both
 
@@ -70,6 +73,8 @@ class Increase:
     that fell."""
 
     amounts: dict[str, list[Total]] = field(default_factory=dict)
+    strata: dict[str, list[float]] = field(default_factory=dict)
+    """Requests and errors by stratum; empty where nothing is split."""
     gaps: int = 0
     restarts: int = 0
     odd: int = 0
@@ -100,6 +105,9 @@ class Increase:
     def _count(self, process: Process, stream: str, amount: Total) -> None:
         for use in process.uses.get(stream, ()):
             self.amounts.setdefault(use, []).append(amount)
+            if process.strata and use in _SPLIT and amount.value > 0:
+                name = process.strata.get(stream) or OTHER
+                self.strata.setdefault(name, [0.0, 0.0])[_SPLIT.index(use)] += amount.value
 
     def total(self, use: str) -> float:
         return sum(amount.value for amount in self.amounts.get(use, ()))

@@ -48,8 +48,8 @@ def config(criterion: dict[str, Any], **service: Any) -> Config:
         ),
         (
             {"kind": "error_rate", "by": "route"},
-            {"source": {"kind": "push"}},
-            "a source of kind push does not count requests by a label; access_log, prometheus and scrape do",
+            {"source": PROBE},
+            "a source of kind probe does not count requests by a label; access_log, otlp, prometheus, push and scrape do",
         ),
         (
             {"kind": "error_rate", "by": "v"},

@@ -35,8 +35,8 @@ class Letters:
         return list(enumerate(self._pushes, start=1))[position:]
 
 
-def box(letters: Letters) -> Desk:
-    return desk({"kind": "push"}, HandClock(NOON), baseline=Arm("1"), pushes=letters)
+def box(letters: Letters, by: str | None = None) -> Desk:
+    return desk({"kind": "push"}, HandClock(NOON), baseline=Arm("1"), pushes=letters, by=by)
 
 
 def counts(requests: float, errors: float, *buckets: float) -> dict[str, Any]:
@@ -133,3 +133,67 @@ def test_a_push_that_makes_no_sense_is_refused(body: dict[str, Any]) -> None:
     """No arm, more errors than requests, totals without the time when they were read."""
     with pytest.raises(ValidationError):
         Letters().post(**body)
+
+
+def split(requests: float, errors: float, **routes: tuple[float, float]) -> dict[str, Any]:
+    parts = {f"/{name}": {"requests": r, "errors": e} for name, (r, e) in routes.items()}
+    return {**counts(requests, errors), "by": {"route": parts, "method": {"GET": {"requests": 1, "errors": 0}}}}
+
+
+def strata(gate: Desk) -> dict[str, tuple[float, float]]:
+    found: dict[str, tuple[float, float]] = {}
+    for look in gate.looks:
+        candidate = look.evidence.candidate if look.evidence else None
+        for name, (requests, errors) in candidate.strata.items() if candidate else ():
+            before = found.get(name, (0.0, 0.0))
+            found[name] = (before[0] + requests, before[1] + errors)
+    return found
+
+
+async def test_requests_are_split_by_the_label_that_is_asked_for() -> None:
+    """What no value of it has is one more; without a criterion that asks, and of other labels, nothing is split."""
+    letters = Letters()
+    gate, other = box(letters, by="route"), box(letters)
+    await gate.look()
+    await other.look()
+    letters.post(candidate=split(100, 4, a=(60, 1), b=(30, 3)))
+    letters.post(candidate=split(10, 1, b=(10, 1)))
+    letters.post(candidate=counts(5, 0))
+    await gate.look(after=5)
+    await other.look(after=5)
+    assert strata(gate) == {"/a": (60, 1), "/b": (40, 4), "other": (15, 0)}
+    assert (strata(other), seen(gate), seen(other)) == ({}, (115, 5), (115, 5))
+
+
+async def test_totals_by_route_are_followed_like_those_of_all() -> None:
+    """A route that appears counts from zero, one that is left out for once stands still, and a restart is one."""
+    letters = Letters()
+    gate = box(letters, by="route")
+    await gate.look()
+    rows = [
+        split(1000, 10, a=(900, 10)),
+        split(1100, 12, a=(950, 11), b=(50, 1)),
+        split(1130, 12, b=(60, 1)),
+        split(1230, 12, a=(1050, 11), b=(60, 1)),
+        split(20, 2, a=(15, 2), b=(5, 0)),
+    ]
+    for number, row in enumerate(rows):
+        at = NOON + timedelta(seconds=10 * number)
+        letters.post(candidate=row, totals=True, at=at.isoformat(), sender="lb")
+        await gate.look(after=10)
+    assert seen(gate) == (250, 4)
+    assert strata(gate) == {"/a": (165, 3), "/b": (65, 1), "other": (20, 0)}
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (split(10, 1, a=(6, 0), b=(5, 0)), r"by\.route adds up to 11 requests and 0 errors, of 10 and 1"),
+        (split(10, 1, a=(6, 7)), "errors are counted among requests"),
+        ({**counts(9, 0), "by": {"a route": {}}}, r"candidate\.by\.a route"),
+        (split(300, 0, **{f"r{n}": (1, 0) for n in range(201)}), "201 values: send the 200 with the most requests"),
+    ],
+)
+def test_parts_that_cannot_be_are_refused(body: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        Letters().post(candidate=body)

@@ -90,16 +90,16 @@ def span(at: float, seconds: float, answered: int | None = 200, **more: Any) -> 
 class Gate:
     """A gate of `shop` that compares version 2 with version 1, and its daemon's receiver."""
 
-    def __init__(self, edges: tuple[float, ...] = (), **options: Any) -> None:
+    def __init__(self, edges: tuple[float, ...] = (), split_by: str | None = None, **options: Any) -> None:
+        self._by = split_by
         self.clock, self._options, self._edges = HandClock(NOON), {"kind": "otlp", **options}, edges
         self.desk = self._started()
 
     def _started(self) -> Desk:
         self.receiver = Receiver(self.clock)
         arms = Arm("2", target="green"), Arm("1", target="blue")
-        return desk(
-            self._options, self.clock, candidate=arms[0], baseline=arms[1], edges=self._edges, telemetry=self.receiver
-        )
+        more: dict[str, Any] = {"edges": self._edges, "telemetry": self.receiver, "by": self._by}
+        return desk(self._options, self.clock, candidate=arms[0], baseline=arms[1], **more)
 
     async def kill(self) -> None:
         """Another daemon goes on, with the cursor that was stored, and looks."""
