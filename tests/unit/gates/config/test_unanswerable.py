@@ -49,7 +49,7 @@ def config(criterion: dict[str, Any], **service: Any) -> Config:
         (
             {"kind": "error_rate", "by": "route"},
             {"source": PROBE},
-            "a source of kind probe does not count requests by a label; access_log, otlp, prometheus, push and scrape do",
+            "a source of kind probe does not count requests by a label; access_log, otlp, .* and scrape do",
         ),
         (
             {"kind": "error_rate", "by": "v"},
