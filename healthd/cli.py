@@ -21,6 +21,7 @@ _COMMANDS = {
         "healthd.commands.history:history",
         "Print the uptime of every check and group; with CHECK, its failures too.",
     ),
+    "incident": ("healthd.commands.incident:incident", "Tell customers of incidents, on the public pages."),
     "init": (
         "healthd_gates.commands.init.command:init",
         "Write a first configuration from what this host shows.",
@@ -46,6 +47,7 @@ _GROUPS = {
         "approve", "cancel", "give-up", "list", "lock", "locks", "pause", "quarantine", "reject", "replay", "report",
         "resume", "rollback", "show", "simulate", "unlock", "unquarantine", "verify", "watch",
     ),
+    "incident": ("list", "open", "resolve", "update", "withdraw"),
     "notify": ("test",),
     "source": ("test",),
     "token": ("new",),

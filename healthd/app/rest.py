@@ -36,6 +36,7 @@ from healthd.runtime.deadline import with_deadline
 from healthd.runtime.tasks import Work
 from healthd.web.heartbeats_api import HeartbeatsApi
 from healthd.web.history_api import HistoryApi
+from healthd.web.incidents_api import IncidentsApi
 from healthd.web.pages.api_docs import ApiDocs
 from healthd.web.pages.check import CheckPages
 from healthd.web.pages.renderer import Renderer
@@ -44,6 +45,7 @@ from healthd.web.pages.status import StatusPage
 from healthd.web.pages.stream import Streams
 from healthd.web.public.page import PublicPages
 from healthd.web.public.past import PublicPast
+from healthd.web.public.writing import Writing
 from healthd.web.windows_api import WindowsApi
 from healthd_gates.config.settings import Config
 from healthd_gates.store import tables as gate_tables
@@ -105,6 +107,8 @@ class Rest:
             windows=self.windows.all,
             renderer=self.renderer,
         )
+        writing = Writing(self.incidents, board, in_force, clock, health.redact)
+        self.incidents_api = IncidentsApi(self.incidents, writing, guard)
         host = socket.gethostname()
         identity = Identity(
             uuid.uuid4().hex, f"{host} {in_force.now.http.listen}", host, lambda: in_force.now.environment
@@ -170,6 +174,7 @@ class Rest:
             *self.check_pages.routes(),
             *self.public_pages.routes(),
             *self.sign_in.routes(),
+            *self.incidents_api.routes(),
         ]
 
     def probed(self, name: str, probe: Probe) -> None:

@@ -17,6 +17,7 @@ SCOPES = (
     "checks:run",
     "heartbeats:write",
     "windows:write",
+    "incidents:write",
     "gates:read",
     "gates:verify",
     "gates:rollback",
@@ -31,7 +32,7 @@ _DEPLOYER = _VIEWER | {"gates:verify", "gates:hooks", "heartbeats:write", "telem
 ROLES: dict[Role, frozenset[str]] = {
     "viewer": _VIEWER,
     "deployer": _DEPLOYER,
-    "operator": _DEPLOYER | {"checks:run", "windows:write", "gates:rollback", "audit:read"},
+    "operator": _DEPLOYER | {"checks:run", "windows:write", "incidents:write", "gates:rollback", "audit:read"},
     "admin": frozenset({"admin"}),
 }
 
@@ -45,7 +46,7 @@ class Grant(Model):
     """Scopes that it grants; `admin` includes all of them."""
     role: Role | None = None
     """Role, as a name for scopes: `viewer` reads, `deployer` starts and cancels gates too, `operator` rolls back, runs
-    checks, adds windows and reads the audit too, `admin` may do all."""
+    checks, adds windows, writes about incidents and reads the audit too, `admin` may do all."""
     services: Names = ()
     """Services whose gates and locks it may change, and that it may freeze; `*` matches any text. Without `services`,
     `checks`, `groups` and `labels` all; where one of the first three is given, nothing of the other two."""

@@ -10,8 +10,8 @@ from typing import Any, Protocol
 
 import structlog
 
+from healthd.config.incident import Incident, Update, incidents_of
 from healthd.journal.errors import JournalError
-from healthd.journal.incidents import Incident, Update, incidents_of
 from healthd.journal.journal import AuditEntry
 from healthd.runtime.clock import Clock
 from healthd.runtime.deadline import with_deadline

@@ -17,6 +17,7 @@ _TAGS = {
     "health": "How the daemon and what it watches stand, for load balancers, probes and people.",
     "checks": "Run a check now, or report in.",
     "windows": "Maintenance, silences, pauses, acknowledgements and freezes, for a time.",
+    "incidents": "What people write for customers.",
     "history": "Uptime and failures, from the journal.",
     "audit": "Who changed what.",
     "metrics": "For Prometheus.",

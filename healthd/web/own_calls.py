@@ -6,10 +6,13 @@ from pydantic import BaseModel
 
 from healthd.web.description import NAME, Answer, Description
 from healthd.web.history_schema import AuditAnswer, AuditQuery, CheckHistoryAnswer, HistoryAnswer, HistoryQuery
+from healthd.web.public.writing import NewIncident, NewUpdate
 from healthd.web.schema import (
     GroupAnswer,
     HealthAnswer,
     IetfAnswer,
+    IncidentAnswer,
+    IncidentsAnswer,
     MetricsQuery,
     NamedCheckAnswer,
     PingQuery,
@@ -72,6 +75,35 @@ def descriptions() -> list[Description]:
             "end_window", "DELETE", "/windows/{id}", "windows", "End a window now.",
             {200: Answer("The window that was ended.", WindowAnswer)},
             "windows:write", {**_REFUSED, 404: "No such window.", 409: "Several begin so."}, {"id": NAME},
+        ),
+        Description(
+            "list_incidents", "GET", "/incidents", "incidents",
+            "Incidents and announcements on the public pages, those that are open first, then the latest.",
+            {200: Answer("Them.", IncidentsAnswer)}, "health:read", _REFUSED,
+        ),
+        Description(
+            "open_incident", "POST", "/incidents", "incidents", "Tell customers of an incident, or announce something.",
+            {201: Answer("The incident, which is shown here, and within seconds by every replica.", IncidentAnswer)},
+            "incidents:write",
+            {**_REFUSED, 400: "No JSON.", 413: "Too long.", 422: "No such incident can be.", 429: "Too many."},
+            body=NewIncident,
+        ),
+        Description(
+            "update_incident", "POST", "/incidents/{incident}/updates", "incidents",
+            "Tell how far an incident is, or that it is resolved.",
+            {201: Answer("The incident with the update.", IncidentAnswer)},
+            "incidents:write",
+            {
+                **_REFUSED, 400: "No JSON.", 404: "No such incident.", 409: "Several begin so.", 413: "Too long.",
+                422: "No such update can be.", 429: "Too many.",
+            },
+            {"incident": NAME}, body=NewUpdate,
+        ),
+        Description(
+            "withdraw_incident", "DELETE", "/incidents/{incident}", "incidents",
+            "Take an incident with all its updates from the pages; the audit keeps it.",
+            {200: Answer("The incident that was withdrawn.", IncidentAnswer)},
+            "incidents:write", {**_REFUSED, 404: "No such incident.", 409: "Several begin so."}, {"incident": NAME},
         ),
         Description(
             "history", "GET", "/history", "history",

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
+from healthd.config.incident import Impact, IncidentState
 from healthd.config.settings import Model
 from healthd.config.window import WindowKind
 from healthd.model import FailureKind, Status
@@ -96,6 +97,41 @@ class WindowsAnswer(_Answered):
     """Windows that are in force, or will be, the first to end first."""
 
     windows: list[WindowAnswer]
+
+
+class IncidentUpdateAnswer(_Answered):
+    """What was said of an incident, and when."""
+
+    at: _Moment
+    state: IncidentState
+    text: str
+    author: str
+    """Name of the caller who wrote it; customers do not see it."""
+
+
+class IncidentAnswer(_Answered):
+    """Incident, or an announcement, on the public pages."""
+
+    id: str
+    title: str
+    state: IncidentState
+    impact: Impact
+    pages: list[str]
+    components: list[str]
+    """Components that are affected; all where it is empty."""
+    opened: _Moment
+    updates: list[IncidentUpdateAnswer]
+    """Updates, the latest first."""
+    stored: bool
+    """False while the journal does not have the latest update: it is shown by this replica alone until then."""
+    withdrawn: Literal[True] | None = None
+    """`true` in the answer to a call that withdrew it."""
+
+
+class IncidentsAnswer(_Answered):
+    """Incidents, those that are open first, then the latest."""
+
+    incidents: list[IncidentAnswer]
 
 
 class NamedCheckAnswer(CheckAnswer):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
@@ -11,7 +10,6 @@ from typing import Annotated, Any
 from aiohttp import web
 from pydantic import Field, ValidationError
 
-from healthd.config.explain import in_words
 from healthd.config.model import Reason
 from healthd.config.settings import Model
 from healthd.config.window import Labelled, Window, WindowKind, nothing_covered
@@ -21,6 +19,7 @@ from healthd.nearest import not_under
 from healthd.runtime.clock import Clock
 from healthd.units import Duration, Names, Time, stamp
 from healthd.web.auth import Caller, Guard
+from healthd.web.bodies import invalid, read_body
 from healthd.web.problems import Problem, answering_problems
 
 _LONGEST = timedelta(days=366)
@@ -86,7 +85,7 @@ class WindowsApi:
         """Put a window in force."""
         await self._guard.prepare(request)
         caller = self._guard.require(request, "windows:write")
-        wanted = await _read(request)
+        wanted = await read_body(request, NewWindow, "window")
         self._refuse_strangers(wanted)
         self._refuse_beyond_reach(caller, wanted)
         if len(self._windows.all()) >= _MOST:
@@ -103,7 +102,7 @@ class WindowsApi:
                 }
             )
         except ValidationError as error:
-            raise _invalid(error) from None
+            raise invalid(error, "window") from None
         self._refuse_covering_nothing(window)
         await self._windows.add(window)
         return web.json_response(self._document(window), status=201, headers=_NO_STORE)
@@ -213,25 +212,3 @@ class WindowsApi:
             "author": window.author,
             "stored": not self._windows.is_unsaved(window.id),
         }
-
-
-async def _read(request: web.Request) -> NewWindow:
-    """Return the body. Raises Problem."""
-    try:
-        raw = json.loads(await request.text())
-    except (ValueError, RecursionError):
-        raise Problem(400, "Invalid body", "send JSON in UTF-8") from None
-    if isinstance(raw, dict) and len(raw) > 2 * len(NewWindow.model_fields):  # to name each would take long
-        raise Problem(422, "Invalid window", f"it has {len(raw)} keys: /docs shows those that there are")
-    try:
-        return NewWindow.model_validate(raw)
-    except ValidationError as error:
-        raise _invalid(error) from None
-
-
-def _invalid(error: ValidationError) -> Problem:
-    said = []
-    for each in error.errors(include_input=False, include_url=False):
-        key = ".".join(map(str, each["loc"]))
-        said.append(f"{key}: " * bool(key) + in_words(each["type"], each["msg"], each.get("ctx", {})))
-    return Problem(422, "Invalid window", "; ".join(dict.fromkeys(said)))

@@ -1,11 +1,11 @@
-"""`GET /status/NAME`: a public page. It is drawn from memory every few seconds at most, for as long as it is asked for,
-and the same bytes go to everybody."""
+"""`GET /status/NAME`: a public page, with its feeds. They are drawn from memory every few seconds at most, for as long
+as they are asked for, and the same bytes go to everybody."""
 
 from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from hashlib import sha256
@@ -24,6 +24,7 @@ from healthd.runtime.clock import Clock
 from healthd.web.pages.kept import Kept, kept
 from healthd.web.pages.renderer import Renderer
 from healthd.web.problems import Problem, answering_problems
+from healthd.web.public import feeds
 from healthd.web.public.languages import chosen
 from healthd.web.public.past import PublicPast
 from healthd.web.public.planned import Member, planned
@@ -51,7 +52,8 @@ _HEADERS = {
 }
 
 
-Form = Literal["page"]
+Form = Literal["page", "atom", "rss"]
+_FEEDS: Mapping[str, Callable[[Scene, Language, str, str], str]] = {"atom": feeds.atom, "rss": feeds.rss}
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,15 +89,27 @@ class PublicPages:
         self._spending = Spending()
 
     def routes(self) -> list[web.RouteDef]:
-        return [web.get(f"/status/{_NAME}", answering_problems(self._page))]
+        return [
+            web.get(f"/status/{_NAME}", answering_problems(self._page)),
+            web.get(f"/status/{_NAME}/feed.{{form:atom|rss}}", answering_problems(self._feed)),
+        ]
 
     async def _page(self, request: web.Request) -> web.Response:
+        return await self._answer(request, "page")
+
+    async def _feed(self, request: web.Request) -> web.Response:
+        form: Form = "atom" if request.match_info["form"] == "atom" else "rss"
+        if self._address(request.match_info["name"]) is None:  # an entry needs an id for ever
+            raise Problem(404, "No such page")
+        return await self._answer(request, form)
+
+    async def _answer(self, request: web.Request, form: Form) -> web.Response:
         name = request.match_info["name"]
         page = self._settings.now.public_pages.get(name)
         if page is None:
             raise Problem(404, "No such page")  # and no other one is named: it may be for others
         language = chosen(request.headers.get(hdrs.ACCEPT_LANGUAGE, ""), page.languages, request.query.get("lang"))
-        return (await self._drawn(name, "page", language)).answer(request)
+        return (await self._drawn(name, form, language)).answer(request)
 
     async def _drawn(self, name: str, form: Form, language: Language) -> Kept:
         """Return the answer of now, or the last one while another is being drawn or too much was spent on drawing."""
@@ -113,6 +127,8 @@ class PublicPages:
             if name not in self._settings.now.public_pages:  # a reload took it meanwhile
                 raise Problem(404, "No such page")
             began, scene = self._clock.steady(), self._scene(name)
+            if form != "page" and scene.incidents is None:
+                raise Problem(503, "Not known", headers={"Retry-After": "30"})
             answer = await asyncio.to_thread(self._draw, scene, form, language)
             if revision == self._settings.revision:
                 self._drawings[key] = _Drawing(answer, began)
@@ -142,6 +158,7 @@ class PublicPages:
         return Scene(
             name=name,
             page=page,
+            address=self._address(name),
             now=now,
             states=with_incidents(page, states, incidents),
             days=known[0].get(name) if known else None,
@@ -150,7 +167,22 @@ class PublicPages:
             incidents=incidents if heard is not None or incidents else None,
         )
 
+    def _address(self, name: str) -> str | None:
+        """Return the external address of a page, None where it is not known."""
+        settings = self._settings.now
+        page, base = settings.public_pages.get(name), settings.http.external_url
+        if page is not None and page.url is not None:
+            return page.url
+        return f"{base}/status/{name}" if page is not None and base is not None else None
+
     def _draw(self, scene: Scene, form: Form, language: Language) -> Kept:
+        address = scene.address
+        own = {kind: f"{address}/feed.{kind}?lang={language}" for kind in _FEEDS} if address is not None else {}
         with self._spending.counted():
-            text = self._renderer.text("public.html", {**context(scene, language, {}), "style": _STYLE})
-            return kept(text, {**_HEADERS, hdrs.CONTENT_LANGUAGE: language})
+            if form in own and address is not None:
+                text = _FEEDS[form](scene, language, address, own[form])
+                headers = {**_HEADERS, hdrs.CONTENT_TYPE: f"application/{form}+xml; charset=utf-8"}
+            else:
+                text = self._renderer.text("public.html", {**context(scene, language, own), "style": _STYLE})
+                headers = _HEADERS
+            return kept(text, {**headers, hdrs.CONTENT_LANGUAGE: language})

@@ -9,13 +9,14 @@ from datetime import datetime, tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from healthd.config.incident import Impact, Incident, Update
 from healthd.config.public_page import Language, PublicPage
-from healthd.journal.incidents import Impact, Incident, Update
 from healthd.monitoring.uptime_days import Day
 from healthd.web.public import bars
+from healthd.web.public.catalogue import WORDS
 from healthd.web.public.planned import Planned
 from healthd.web.public.standing import Overall, State, overall, worst
-from healthd.web.public.words import WORDS, Words
+from healthd.web.public.words import Words
 
 _OF_IMPACT: dict[Impact, State] = {
     "none": State.OPERATIONAL,
@@ -36,12 +37,13 @@ _ICONS = {
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """All that a page shows, whatever the language. `states` and `days` are of its components in their order; `days` is
-    None where they are not known, `known_at` the time of what is known of the past where that is old. The incidents are
-    None where they are not known."""
+    """All that a page shows, whatever the language. `address` is its external one, where it is known. `states` and
+    `days` are of its components in their order; `days` is None where they are not known, `known_at` the time of what is
+    known of the past where that is old. The incidents are None where they are not known."""
 
     name: str
     page: PublicPage
+    address: str | None
     now: datetime
     states: tuple[State, ...]
     days: tuple[tuple[Day, ...], ...] | None
@@ -75,7 +77,7 @@ def context(scene: Scene, language: Language, feeds: Mapping[str, str]) -> dict[
     """Return the context of the template; `feeds` are addresses by format."""
     words, whole = WORDS[language], overall(scene.states)
     incidents = scene.incidents or ()
-    told = [(it.is_open, _incident(it, scene, words)) for it in incidents]
+    told = [(it.is_open, shown_incident(it, scene, words)) for it in incidents]
     return {
         "words": words,
         "language": language,
@@ -141,7 +143,8 @@ def _bad_day(day: Day, words: Words) -> dict[str, Any]:
     return {"state": state, "day": words.show_day(day.date), "share": share}
 
 
-def _incident(incident: Incident, scene: Scene, words: Words) -> dict[str, Any]:
+def shown_incident(incident: Incident, scene: Scene, words: Words) -> dict[str, Any]:
+    """Return an incident as the page shows it, the latest update first."""
     mine = {part.name for part in scene.page.components}
     named = [name for name in incident.last.components if name in mine]
     is_announcement = incident.last.impact == "none"

@@ -21,11 +21,13 @@ from aiohttp import web
 
 from healthd.checks.heartbeat_record import Records
 from healthd.journal.heartbeats import HeartbeatStore
+from healthd.journal.incidents import IncidentStore
 from healthd.journal.journal import Journal
 from healthd.journal.past import Past
 from healthd.journal.windows import WindowStore
 from healthd.metrics import Metrics
 from healthd.monitoring.heartbeats import Heartbeats
+from healthd.monitoring.incidents import Incidents
 from healthd.monitoring.schedule import Schedule
 from healthd.monitoring.suite import Suite
 from healthd.monitoring.windows import Windows
@@ -37,11 +39,15 @@ from healthd.web.checks_api import ChecksApi
 from healthd.web.health import HealthEndpoints
 from healthd.web.heartbeats_api import HeartbeatsApi
 from healthd.web.history_api import HistoryApi
+from healthd.web.incidents_api import IncidentsApi
 from healthd.web.pages.api_docs import ApiDocs
 from healthd.web.pages.check import CheckPages
 from healthd.web.pages.renderer import Renderer
 from healthd.web.pages.status import StatusPage
 from healthd.web.pages.stream import Streams
+from healthd.web.public.page import PublicPages
+from healthd.web.public.past import PublicPast
+from healthd.web.public.writing import Writing
 from healthd.web.refusals import Refusals
 from healthd.web.windows_api import WindowsApi
 from healthd_gates.api.rate_limit import Rate
@@ -66,6 +72,7 @@ GITHUB = {
 }
 KNOWN = {"gate_id": "01a20536dbf72a9212297f7ca274602e", "service": "api-0", "name": "fine", "group": "ready"}
 KNOWN |= {"webhook": "rollout", "action": "back", "digest": "0123456789abcdef", "file": "page.css"}
+KNOWN |= {"incident": "0f", "form": "atom"}
 KNOWN |= {"key": "5bf66975-d4c7-4bf5-bcc8-b8d8a82ea278", "signal": "fail", "id": "0f"}
 
 
@@ -118,6 +125,12 @@ async def app(tmp_path: Path) -> AsyncIterator[web.Application]:
                 "dead": {"kind": "process"},
                 "job": {"kind": "heartbeat", "period": "1h", "key": KNOWN["key"]},
             },
+            "public_pages": {
+                "fine": {
+                    "url": "https://status.example.com",
+                    "components": [{"name": f"Part {n}", "checks": ["fine", "dead"]} for n in range(50)],
+                }
+            },
             "hooks": {**hooks(SERVICES), "github": GITHUB},
             "auth": {"tokens": [{"name": "admin", "hash": hash_token("admin"), "scopes": ["admin"]}]},
         }
@@ -167,7 +180,19 @@ async def app(tmp_path: Path) -> AsyncIterator[web.Application]:
     )  # fmt: skip
     past = HistoryApi(Past(replica.database), replica.board, guard, replica.in_force, clock, Redactor())
     check_pages = CheckPages(replica.board, health, guard, clock, status.history, past, renderer)
-    daemons = [*windows.routes(), *heartbeats.routes(), *past.routes(), *check_pages.routes()]
+    incidents = Incidents(IncidentStore(replica.database, clock), clock, lambda: config.retention)
+    public = PublicPages(
+        board=replica.board,
+        settings=replica.in_force,
+        clock=clock,
+        past=PublicPast(Past(replica.database), replica.board, replica.in_force, clock),
+        incidents=incidents,
+        windows=list,
+        renderer=renderer,
+    )
+    writing = Writing(incidents, replica.board, replica.in_force, clock, Redactor())
+    told = [*public.routes(), *IncidentsApi(incidents, writing, guard).routes()]
+    daemons = [*windows.routes(), *heartbeats.routes(), *past.routes(), *check_pages.routes(), *told]
     routes = [*daemons, *api.routes(), *status.routes(), *docs.routes(), *gate_page.routes(), *acts.routes()]
     yield server.build(health, ChecksApi(suite, replica.board, guard), Metrics(replica.board, "1", "t"), routes)
     streams.stop()

@@ -69,6 +69,10 @@ CHECKS = {  # tests/unit/healthd/web/test_checks_api.py, test_windows_api.py, te
     ("GET", "/history"),  # and test_history_api.py
     ("GET", "/history/{name}"),
     ("GET", "/audit"),
+    ("GET", "/incidents"),  # and public/test_incidents_api.py
+    ("POST", "/incidents"),
+    ("POST", "/incidents/{incident}/updates"),
+    ("DELETE", "/incidents/{incident}"),
 }
 SIGNED = {("POST", "/hooks/github/{hook}")}  # no token opens it: its own tests say who may come in
 NO_TOKEN = {"/api/v2/deployments": 403}  # datadog-ci asks again after every status but 400 and 403

@@ -12,10 +12,12 @@ from aiohttp.test_utils import TestClient, TestServer
 from healthd.checks.heartbeat_record import Records
 from healthd.config.auth_grant import ROLES
 from healthd.journal.heartbeats import HeartbeatStore
+from healthd.journal.incidents import IncidentStore
 from healthd.journal.past import Past
 from healthd.journal.windows import WindowStore
 from healthd.metrics import Metrics
 from healthd.monitoring.heartbeats import Heartbeats
+from healthd.monitoring.incidents import Incidents
 from healthd.monitoring.schedule import Schedule
 from healthd.monitoring.suite import Suite
 from healthd.monitoring.windows import Windows
@@ -28,6 +30,8 @@ from healthd.web.description import Described
 from healthd.web.health import HealthEndpoints
 from healthd.web.heartbeats_api import HeartbeatsApi
 from healthd.web.history_api import HistoryApi
+from healthd.web.incidents_api import IncidentsApi
+from healthd.web.public.writing import Writing
 from healthd.web.windows_api import WindowsApi
 from healthd_gates.api.rate_limit import Rate
 from healthd_gates.config.settings import Config
@@ -79,6 +83,7 @@ def _configuration() -> Config:
             },
             "actions": {"back": {"kind": "webhook", "url": "http://127.0.0.1:1/"}},
             "policies": POLICIES,
+            "public_pages": {"status": {"components": [{"name": it, "checks": [it]} for it in TEAMS.values()]}},
             "services": {
                 name: {
                     "source": {"kind": "push"},
@@ -110,6 +115,10 @@ class Stand:
         match path:
             case "/windows":
                 body = {"kind": "silence", "checks": [subject["service"]], "for": "1m", "reason": "x"}
+            case "/incidents":
+                body = {"title": "x", "components": [subject["service"]]}
+            case "/incidents/{incident}/updates":
+                body = {"text": "x"}
             case "/actions/{action}/test":
                 body = {"service": subject["service"]}
             case "/v1/metrics" | "/v1/traces":
@@ -148,13 +157,16 @@ async def stand(tmp_path: Path) -> AsyncIterator[Stand]:
         Heartbeats(records, HeartbeatStore(replica.database, clock), clock, lambda: list(TEAMS.values())),
         suite, replica.board, guard, replica.in_force, clock, Redactor(),
     )  # fmt: skip
+    incidents = Incidents(IncidentStore(replica.database, clock), clock, lambda: 3600)
+    writing = Writing(incidents, replica.board, replica.in_force, clock, Redactor())
+    incidents_api = IncidentsApi(incidents, writing, guard)
     past = HistoryApi(Past(replica.database), replica.board, guard, replica.in_force, clock, Redactor())
     health = HealthEndpoints(replica.board, guard, replica.in_force, clock, stuck=tuple)
     app = server.build(
         health,
         ChecksApi(suite, replica.board, guard),
         Metrics(replica.board, "1", "t"),
-        [*api.routes(), *windows_api.routes(), *heartbeats.routes(), *past.routes()],
+        [*api.routes(), *windows_api.routes(), *heartbeats.routes(), *past.routes(), *incidents_api.routes()],
     )
     client = TestClient(TestServer(app))
     await client.start_server()
@@ -164,12 +176,15 @@ async def stand(tmp_path: Path) -> AsyncIterator[Stand]:
         body = {"kind": "silence", "checks": [service], "for": "1h", "reason": "x"}
         added = await client.post("/windows", json=body, headers={"Authorization": "Bearer free"})
         key = (await added.json())["id"]
+        body = {"title": "x", "components": [service]}
+        added = await client.post("/incidents", json=body, headers={"Authorization": "Bearer free"})
         subjects[team] = {
             "service": service,
             "name": service,
             "gate_id": gate.id,
             "group": "ready",
             "id": key,
+            "incident": (await added.json())["id"],
             "key": "0" * 24,
             "signal": "start",
         }

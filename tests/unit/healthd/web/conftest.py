@@ -30,6 +30,7 @@ from healthd.web.checks_api import ChecksApi
 from healthd.web.health import HealthEndpoints
 from healthd.web.heartbeats_api import HeartbeatsApi
 from healthd.web.history_api import HistoryApi
+from healthd.web.incidents_api import IncidentsApi
 from healthd.web.pages.api_docs import ApiDocs
 from healthd.web.pages.check import CheckPages
 from healthd.web.pages.renderer import Renderer
@@ -38,6 +39,7 @@ from healthd.web.pages.status import StatusPage
 from healthd.web.pages.stream import Streams
 from healthd.web.public.page import PublicPages
 from healthd.web.public.past import PublicPast
+from healthd.web.public.writing import Writing
 from healthd.web.windows_api import WindowsApi
 from tests.fakes.monitoring import HandClock, Stage
 
@@ -49,6 +51,7 @@ TOKENS = {
     "root": ["admin"],
     "ada": ["windows:write"],
     "auditor": ["audit:read"],
+    "writer": ["incidents:write"],
 }
 
 
@@ -108,6 +111,7 @@ class Site(Stage):
             windows=self.windows.all,
             renderer=renderer,
         )
+        writing = Writing(self.incidents, self.board, self.in_force, self.clock, self.redact)
         history_api = HistoryApi(Past(database), self.board, guard, self.in_force, self.clock, self.redact)
         routes = [
             *self.page.routes(),
@@ -117,6 +121,7 @@ class Site(Stage):
             *history_api.routes(),
             *self.public_pages.routes(),
             *SignInPages(guard, self.in_force, self.clock, renderer, self.redact).routes(),
+            *IncidentsApi(self.incidents, writing, guard).routes(),
             *CheckPages(self.board, self.health, guard, self.clock, self.page.history, history_api, renderer).routes(),
         ]
         self.app = server.build(self.health, checks_api, self.metrics, routes)

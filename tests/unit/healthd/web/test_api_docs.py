@@ -26,6 +26,7 @@ PAGES = {
     "/sign-out",
     "/static/{digest}/{name}",
     "/status/{name}",
+    "/status/{name}/feed.{form}",
 }
 """For people. They are no API, and `docs/pages.md` tells of them."""
 

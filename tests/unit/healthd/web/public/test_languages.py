@@ -8,8 +8,9 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from healthd.config.public_page import ALL_LANGUAGES, Language
+from healthd.web.public.catalogue import WORDS
 from healthd.web.public.languages import chosen
-from healthd.web.public.words import WORDS, Words
+from healthd.web.public.words import Words
 
 
 @pytest.mark.parametrize(

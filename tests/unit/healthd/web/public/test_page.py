@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from healthd.config.incident import Impact, IncidentState, Update
 from healthd.config.public_page import Language
-from healthd.journal.incidents import Impact, IncidentState, Update
 from healthd.model import Result, Status
 from healthd.monitoring.incidents import Incidents
 from healthd.web import spending as spent

@@ -1,0 +1,77 @@
+"""`GET`, `POST /incidents`, `POST /incidents/{incident}/updates` and `DELETE /incidents/{incident}`: what people
+write on the public pages."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiohttp import web
+
+from healthd.config.incident import Incident
+from healthd.monitoring.incidents import Incidents
+from healthd.units import stamp
+from healthd.web.auth import Guard
+from healthd.web.bodies import read_body
+from healthd.web.problems import answering_problems
+from healthd.web.public.writing import NewIncident, NewUpdate, Writing
+
+_NO_STORE = {"Cache-Control": "no-store"}
+_SCOPE = "incidents:write"
+
+
+class IncidentsApi:
+    """API calls on incidents."""
+
+    def __init__(self, incidents: Incidents, writing: Writing, guard: Guard) -> None:
+        self._incidents, self._writing, self._guard = incidents, writing, guard
+
+    def routes(self) -> list[web.RouteDef]:
+        return [
+            web.get("/incidents", answering_problems(self._list)),
+            web.post("/incidents", answering_problems(self._open)),
+            web.post("/incidents/{incident}/updates", answering_problems(self._update)),
+            web.delete("/incidents/{incident}", answering_problems(self._withdraw)),
+        ]
+
+    async def _list(self, request: web.Request) -> web.Response:
+        """Answer with all incidents, those that are open first, then the latest."""
+        await self._guard.prepare(request)
+        self._guard.require(request, "health:read")
+        documents = [self._document(it) for it in self._incidents.all()]
+        return web.json_response({"incidents": documents}, headers=_NO_STORE)
+
+    async def _open(self, request: web.Request) -> web.Response:
+        await self._guard.prepare(request)
+        caller = self._guard.require(request, _SCOPE)
+        incident = await self._writing.open(caller, await read_body(request, NewIncident, "incident"))
+        return web.json_response(self._document(incident), status=201, headers=_NO_STORE)
+
+    async def _update(self, request: web.Request) -> web.Response:
+        await self._guard.prepare(request)
+        caller = self._guard.require(request, _SCOPE)
+        wanted = await read_body(request, NewUpdate, "update")
+        incident = await self._writing.update(caller, request.match_info["incident"], wanted)
+        return web.json_response(self._document(incident), status=201, headers=_NO_STORE)
+
+    async def _withdraw(self, request: web.Request) -> web.Response:
+        await self._guard.prepare(request)
+        caller = self._guard.require(request, _SCOPE)
+        incident = await self._writing.withdraw(caller, request.match_info["incident"])
+        return web.json_response(self._document(incident) | {"withdrawn": True}, headers=_NO_STORE)
+
+    def _document(self, incident: Incident) -> dict[str, Any]:
+        last = incident.last
+        return {
+            "id": incident.id,
+            "title": last.title,
+            "state": last.state,
+            "impact": last.impact,
+            "pages": list(last.pages),
+            "components": list(last.components),
+            "opened": stamp(incident.opened),
+            "updates": [
+                {"at": stamp(it.at), "state": it.state, "text": it.text, "author": it.author}
+                for it in reversed(incident.updates)
+            ],
+            "stored": not self._incidents.is_unsaved(incident.id),
+        }
