@@ -12,7 +12,6 @@ import binascii
 import hashlib
 import hmac
 import secrets
-from collections.abc import Callable
 from dataclasses import replace
 from urllib.parse import urlencode
 
@@ -68,8 +67,6 @@ class Guard:
         self.refused = refused or Refusals()
         self._settings, self._clock = settings, clock or SystemClock()
         self._issuers = Issuers(self._clock)
-        self.has_ended: Callable[[str], bool] = lambda _session: False
-        """Returns true for the id of a session whose person has signed out. Neither blocks nor fails."""
 
     @property
     def _tokens(self) -> tuple[Token, ...]:
@@ -120,7 +117,7 @@ class Guard:
         if settings.auth.sign_in is None or cookies is None or hdrs.AUTHORIZATION in request.headers:
             return None
         session = cookies.session(request)
-        if session is None or self.has_ended(session.id):
+        if session is None:
             return None
         for people in settings.auth.sign_in.valid_in(settings.environment):
             if (people.name, people.mark) == (session.grant, session.mark):

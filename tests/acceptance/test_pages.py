@@ -17,6 +17,8 @@ from playwright.async_api import Browser, Page, expect
 
 from healthd.web.auth import hash_token
 from tests.servers import chromium, daemon
+from tests.servers.openid import SECRET, Provider
+from tests.servers.waiting import until
 
 HOSTILE = "<img src=x onerror=alert(1)><script>alert(2)</script>"
 CHECKS = {
@@ -138,6 +140,56 @@ async def test_signing_in(journal: dict[str, str]) -> None:
         await expect(page.locator("#following")).to_have_text(", live")
         await page.keyboard.press("Tab")
         await expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+
+
+async def test_people_sign_in(journal: dict[str, str]) -> None:
+    """From the link in a notice to the provider, back to the page, and a button under a name of one's own: no token."""
+    settings: dict[str, Any] = {
+        **journal,
+        "checks": {"self": CHECKS["self"]},
+        "services": {"api": {"source": {"kind": "push"}}},
+    }
+    people = [
+        {"name": "sre", "claims": {"groups": "sre"}, "role": "operator"},
+        {"name": "staff", "claims": {"email": "*@example.com"}, "role": "viewer"},
+    ]
+    async with AsyncExitStack() as stack:
+        healthd = await stack.enter_async_context(daemon.running(settings))
+        provider = await stack.enter_async_context(Provider())
+        client = await stack.enter_async_context(aiohttp.ClientSession(headers=daemon.AUTHORIZED))
+        provider.redirect_uris, provider.person = {f"{healthd.url}/sign-in/callback"}, None
+        sign_in = {"issuer": provider.url, "client_id": provider.client_id, "client_secret": SECRET, "people": people}
+        auth = {**daemon.AUTH, "trust_loopback": False, "sign_in": sign_in}
+        healthd.configure({**settings, "http": {"external_url": healthd.url}, "auth": auth})
+        await until(lambda: "session_secret is missing" in healthd.log(), "it has reloaded")
+        asked = {"service": "api", "candidate": {"version": "4.12.0"}}
+        async with client.post(f"{healthd.url}/gates/verify", json=asked) as answer:
+            gate = f"{healthd.url}/gates/{(await answer.json())['id']}"
+        browser = await stack.enter_async_context(chromium.browser())
+        async with looking(browser) as (page, complaints):
+            await page.goto(f"{gate}/page")
+            await expect(page.locator("h1")).to_have_text("Who are you?")
+            await page.get_by_role("button", name="Ada").click()
+            await expect(page).to_have_url(f"{gate}/page")
+            await expect(page.get_by_text("Signed in as sre/ada@example.com")).to_be_visible()
+            await expect(page.locator("#following")).to_have_text(", live")
+            await expect(page.locator("#token")).to_have_count(0)
+            assert await chromium.problems(page) == []
+            await page.locator("#reason").fill("checkout fails")
+            await page.get_by_label("I mean it").check()
+            await page.get_by_role("button", name="Cancel").click()
+            await expect(page.locator("h1")).to_have_text("Cancelled")
+            await expect(page.locator("#log")).to_contain_text("sre/ada@example.com")
+            await page.get_by_role("button", name="Sign out").click()
+            await expect(page.get_by_role("link", name="sign in")).to_be_visible()
+            await expect(page.get_by_text("Signed in as")).to_have_count(0)
+            await page.get_by_role("link", name="sign in").click()
+            await page.get_by_role("button", name="Bob").click()
+            await expect(page.get_by_text("Signed in as staff/bob@example.com")).to_be_visible()
+            assert await chromium.problems(page) == []
+            assert complaints == []
+        async with client.get(f"{healthd.url}/audit?caller=sre/ada@example.com") as answer:
+            assert [entry["action"] for entry in (await answer.json())["entries"]] == ["gate.cancel"]
 
 
 async def push(client: aiohttp.ClientSession, gate: str) -> None:

@@ -179,7 +179,8 @@ class Provider:
         form = (
             '<form method="post"><button name="who" value="ada">Ada</button><button name="who" value="bob">Bob</button>'
         )
-        text = f"<!doctype html><title>{html.escape(title)}</title><h1>{html.escape(title)}</h1>{form}</form>"
+        icon = '<link rel="icon" href="data:,">'  # or a browser asks for one
+        text = f"<!doctype html><title>{html.escape(title)}</title>{icon}<h1>{html.escape(title)}</h1>{form}</form>"
         return web.Response(status=status, text=text, content_type="text/html")
 
     async def _token(self, request: web.Request) -> web.Response:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 
 import structlog
@@ -33,9 +32,6 @@ _MOST_AT_ONCE = 10  # people for whom the provider is being asked
 _NOT = "Not signed in"
 
 
-async def _nothing(_session: str) -> None: ...
-
-
 class SignInPages:
     """Sign-in by the provider of the configuration, or else by a token."""
 
@@ -46,13 +42,9 @@ class SignInPages:
         clock: Clock,
         renderer: Renderer,
         redact: Callable[[str], str],
-        ended: Callable[[str], Awaitable[None]] = _nothing,
     ) -> None:
-        """`ended` is told the id of each session whose person signs out."""
         self._guard, self._in_force, self._renderer, self._redact = guard, in_force, renderer, redact
-        self._provider, self._ended = Provider(clock), ended
-        self._asking = 0
-        self._repeats = Repeats()
+        self._provider, self._asking, self._repeats = Provider(clock), 0, Repeats()
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -140,7 +132,7 @@ class SignInPages:
             said = ", ".join(f"{name} is {shown(claims, name)}" for name in min(wrong, key=len, default=[]))
             raise self._refused(403, f"{names[0]!r} is none of those under auth.sign_in.people: {said}")
         _log.info("person signed in", person=vouched_for(people, names[0]))
-        return Session(secrets.token_hex(16), names[0][:200], people.name, people.mark)
+        return Session(names[0][:200], people.name, people.mark)
 
     async def _leave(self, request: web.Request) -> web.Response:
         """End the session of this browser."""
@@ -148,8 +140,6 @@ class SignInPages:
         response = _to("/")
         cookies = self._guard.cookies
         if cookies is not None:
-            if (session := cookies.session(request)) is not None:
-                await self._ended(session.id)
             cookies.end(response)
         return response
 
