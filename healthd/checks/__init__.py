@@ -17,6 +17,7 @@ KINDS = {
     "headers": "healthd.checks.headers:Headers",
     "heartbeat": "healthd.checks.heartbeat:Heartbeat",
     "http": "healthd.checks.http:Http",
+    "kubernetes": "healthd.checks.kubernetes:Kubernetes",
     "memory": "healthd.checks.memory:Memory",
     "migrations": "healthd.checks.migrations:Migrations",
     "mongodb": "healthd.checks.mongodb:MongoDB",

@@ -27,13 +27,11 @@ from healthd.checks.aws_inventory import (
     vpc,
 )
 from healthd.checks.contract import CheckConfig, CheckContext
-from healthd.checks.finding import Finding, sum_up
-from healthd.model import FailureKind, Result, Status
+from healthd.checks.finding import Finding, of_third_party, sum_up
+from healthd.model import FailureKind, Result
 from healthd.runtime.credential import APIKey
 from healthd.units import Duration
 from healthd.wording import shape
-
-_MAY_BE_DEGRADED = (FailureKind.PERMISSION, FailureKind.RATE_LIMITED)  # as with every third party: it is there
 
 Look = Callable[[Any, str, Observations], Awaitable[Finding | None]]
 
@@ -150,8 +148,7 @@ class AWS:
         try:
             finding = await question.look(await self._client(question.service), question.name, observed)
         except AWSError as error:
-            kind, message = explain_aws(error, question.call)
-            finding = Finding(Status.DEGRADED if kind in _MAY_BE_DEGRADED else Status.UNHEALTHY, kind, message)
+            finding = of_third_party(*explain_aws(error, question.call))
         return [finding] if finding is not None else []
 
     async def _client(self, service: str) -> Any:

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import ssl
-
-import aiohttp
 from botocore import exceptions as sdk
 from botocore.parsers import ResponseParserError
 from yarl import URL
 
-from healthd.checks.connect import Endpoint, explain
-from healthd.checks.failures import classify
-from healthd.checks.trust import explain_distrust
+from healthd.checks.aiohttp_failures import explain_aiohttp
+from healthd.checks.connect import Endpoint
 from healthd.model import FailureKind
 
 # KeyError and IndexError: an answer that can be parsed but lacks what the API promises.
@@ -64,23 +60,4 @@ def _unconnected(error: sdk.HTTPClientError | sdk.ConnectionError) -> tuple[Fail
     url = URL(str(error.kwargs.get("endpoint_url") or ""))
     cause = error.kwargs.get("error")
     reason = cause if isinstance(cause, BaseException) else error
-    return _explain_aiohttp(reason, Endpoint(url.host or "AWS", url.port or 443))
-
-
-def _explain_aiohttp(error: BaseException, endpoint: Endpoint) -> tuple[FailureKind, str]:
-    """Return failure kind and message of an error of the SDK's HTTP client."""
-    match error:
-        case aiohttp.ClientConnectorCertificateError(certificate_error=ssl.SSLCertVerificationError() as cause):
-            return explain_distrust(cause, endpoint.host)
-        case aiohttp.ClientConnectorSSLError(os_error=cause):
-            reason = getattr(cause, "reason", None) or cause.strerror or type(cause).__name__
-            return FailureKind.TLS, f"{endpoint} completes no TLS handshake: {reason}"
-        case aiohttp.ClientConnectorError():
-            return explain(error.os_error, endpoint)
-        case aiohttp.ServerDisconnectedError() | aiohttp.ClientOSError():
-            return FailureKind.CONNECT, f"{endpoint} closed the connection before it answered"
-        case aiohttp.ClientPayloadError():
-            return FailureKind.UNEXPECTED_RESPONSE, f"the answer of {endpoint} broke off"
-        case aiohttp.ClientResponseError():
-            return FailureKind.UNEXPECTED_RESPONSE, f"the answer of {endpoint} is not valid HTTP"
-    return classify(error), f"no answer from {endpoint}: {type(error).__name__}"
+    return explain_aiohttp(reason, Endpoint(url.host or "AWS", url.port or 443))

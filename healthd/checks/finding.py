@@ -25,6 +25,13 @@ def degraded(message: str, kind: FailureKind = FailureKind.THRESHOLD) -> Finding
     return Finding(Status.DEGRADED, kind, message)
 
 
+def of_third_party(kind: FailureKind, message: str) -> Finding:
+    """Return the finding of a third party that did not answer the question: one that does not permit it, or is asked
+    too often, is there."""
+    there = kind in (FailureKind.PERMISSION, FailureKind.RATE_LIMITED)
+    return Finding(Status.DEGRADED if there else Status.UNHEALTHY, kind, message)
+
+
 def sum_up(
     findings: Sequence[Finding],
     *,

@@ -56,7 +56,12 @@ class Cluster:
     def __init__(self, kubeconfig: Path | None, context: str | None, environ: Mapping[str, str]) -> None:
         self._kubeconfig, self._context, self._environ = kubeconfig, context, environ
         self._session: aiohttp.ClientSession | None = None
-        self._access: Access
+        self._access: Access | None = None
+
+    @property
+    def server(self) -> str | None:
+        """Address of the API server, None while it is not known."""
+        return self._access.server if self._access is not None else None
 
     async def get(self, path: str, **query: str) -> Object:
         """Return an object. Raises ApiRefusal, CredentialsError, and what aiohttp raises."""
@@ -92,21 +97,23 @@ class Cluster:
         return bool((said.get("status") or {}).get("allowed"))
 
     async def close(self) -> None:
-        if self._session is not None:
-            await self._session.close()
+        """Drop every connection; the next call reads the credentials again."""
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
 
     async def _call(
         self, method: str, path: str, query: Mapping[str, str], body: Any = None, content_type: str = "application/json"
     ) -> Object:
-        session = self._session or await self._connect()
+        session, access = await self._connected()
         async with session.request(
             method,
-            f"{self._access.server}{path}",
+            f"{access.server}{path}",
             params=query,
             data=None if body is None else json.dumps(body).encode(),
             headers={} if body is None else {"Content-Type": content_type},
-            proxy=self._access.proxy,
-            server_hostname=self._access.server_name,
+            proxy=access.proxy,
+            server_hostname=access.server_name,
             allow_redirects=False,
         ) as response:
             if response.status >= 300:
@@ -115,16 +122,18 @@ class Cluster:
             answer: Object = json.loads(await response.read())
         return answer
 
-    async def _connect(self) -> aiohttp.ClientSession:
+    async def _connected(self) -> tuple[aiohttp.ClientSession, Access]:
+        if self._session is not None and self._access is not None:
+            return self._session, self._access
         found = await asyncio.to_thread(find, self._kubeconfig, self._context, self._environ)
         access = await found.complete()
         proxy = access.proxy or proxy_for(access.server, self._environ)
         if proxy and not proxy.startswith(("http://", "https://")):
             raise CredentialsError(f"the proxy for {access.server} is none of http or https: no other can be used")
-        self._access = replace(access, proxy=proxy)
+        self._access = access = replace(access, proxy=proxy)
         headers = CIMultiDict(access.headers, Accept="application/json")
         headers["User-Agent"] = f"{MANAGER}/{__version__}"
         if access.authorization is not None:
             headers["Authorization"] = access.authorization
         self._session = new_session(await asyncio.to_thread(access.tls), headers=headers)
-        return self._session
+        return self._session, access

@@ -23,7 +23,8 @@ from tests.servers.tls import Authority
 
 TOKEN = "token-of-the-tests"
 _KINDS = {
-    "v1": {"services": "Service", "pods": "Pod"},
+    "v1": {"services": "Service", "pods": "Pod", "nodes": "Node"},
+    "batch/v1": {"cronjobs": "CronJob"},
     "apps/v1": {
         "deployments": "Deployment",
         "replicasets": "ReplicaSet",
@@ -37,6 +38,8 @@ _KINDS = {
     "gateway.networking.k8s.io/v1": {"httproutes": "HTTPRoute"},
 }
 _CUSTOM = {"argoproj.io/v1alpha1", "gateway.networking.k8s.io/v1"}
+_OF_THE_CLUSTER = {"nodes"}
+"""What is in no namespace."""
 _HEAVIEST = 1_000_000
 _TYPE = ("kind", "apiVersion")
 _REASONS = {
@@ -47,6 +50,9 @@ _REASONS = {
 _VERBS = ["get", "list", "patch"]
 _REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 _PATCH_TYPES = ("application/json-patch+json", "application/merge-patch+json", "application/strategic-merge-patch+json")
+_PATH = re.compile(
+    r"/(?:api|apis)/(?P<version>v1|[^/]+/[^/]+)(?:/namespaces/(?P<namespace>[^/]+))?/(?P<plural>[^/]+)(?:/(?P<name>[^/]+))?"
+)
 _LABEL_VALUE = re.compile(r"(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?")
 _BAD_PATCH = "the server rejected our request due to an error in our request"
 _BAD_LABEL = "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.'"
@@ -229,10 +235,12 @@ async def running() -> AsyncIterator[Api]:
 
 def _named(path: str) -> dict[str, Any]:
     """What an object says of itself by where it is."""
-    *group, _, namespace, kind, name = path.removeprefix("/apis/").removeprefix("/api/").split("/")
-    version = "/".join(group)
-    metadata = {"name": name, "namespace": namespace}
-    return {"apiVersion": version, "kind": _KINDS[version][kind], "metadata": metadata}
+    found = _PATH.fullmatch(path)
+    assert found is not None, path
+    metadata = {"name": found["name"]} | ({"namespace": found["namespace"]} if found["namespace"] else {})
+    return {
+        "apiVersion": found["version"], "kind": _KINDS[found["version"]][found["plural"]], "metadata": metadata
+    }  # fmt: skip
 
 
 def _discovery(path: str) -> dict[str, Any] | None:
@@ -249,7 +257,13 @@ def _discovery(path: str) -> dict[str, Any] | None:
     if version not in _KINDS:
         return None
     resources = [
-        {"name": plural, "singularName": kind.lower(), "kind": kind, "namespaced": True, "verbs": _VERBS}
+        {
+            "name": plural,
+            "singularName": kind.lower(),
+            "kind": kind,
+            "namespaced": plural not in _OF_THE_CLUSTER,
+            "verbs": _VERBS,
+        }
         for plural, kind in _KINDS[version].items()
     ]
     return {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": version, "resources": resources}
@@ -263,8 +277,10 @@ def status(code: int, message: str, **details: str) -> Answer:
 
 def _where(path: str) -> tuple[str, str, str] | None:
     """Group and version, plural, and the name of an object or nothing; None where no such API is served."""
-    found = re.fullmatch(r"/(?:api|apis)/(?P<version>.+)/namespaces/[^/]+/(?P<plural>[^/]+)(?:/(?P<name>[^/]+))?", path)
+    found = _PATH.fullmatch(path)
     if found is None or found["plural"] not in _KINDS.get(found["version"], {}):
+        return None
+    if (found["namespace"] is None) != (found["plural"] in _OF_THE_CLUSTER):
         return None
     return found["version"], found["plural"], found["name"] or ""
 
@@ -279,7 +295,8 @@ def _forbidden(received: Received) -> str:
     version, plural, name = _where(received.path.removesuffix("/status")) or ("", "path", received.path)
     verb = {"PATCH": "patch", "GET": "get" if name else "list"}[received.method]
     namespace = received.path.partition("/namespaces/")[2].partition("/")[0]
-    place = f'in API group "{version.rpartition("/")[0]}" in the namespace "{namespace}"'
+    scope = f'in the namespace "{namespace}"' if namespace else "at the cluster scope"
+    place = f'in API group "{version.rpartition("/")[0]}" {scope}'
     return f'{_resource(version, plural)} "{name}" is forbidden: User "tests" cannot {verb} resource "{plural}" {place}'
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
+import kubernetes_validate
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from jsonschema import Draft7Validator
@@ -35,6 +36,7 @@ from tests.servers.programs import require
 from tests.unit.docs.blocks import ROOT, Block, blocks
 from tests.unit.gates.hooks.test_github import _pem
 from tests.unit.shipped import foreign
+from tests.unit.shipped.kubernetes import cluster
 
 ALL = list(blocks())
 _MOST_NOT_RUN = 8
@@ -83,6 +85,9 @@ def check_yaml(block: Block, secrets: Path) -> None:
     tree = YAML(typ="safe").load(text)
     if tree is None or isinstance(tree, list):
         assert tree is None or all("name" in step or "task" in step for step in tree)  # of Ansible, of Azure
+    elif "apiVersion" in tree:
+        for version in cluster.VERSIONS:
+            kubernetes_validate.validate(dict(tree), version, strict=True)
     elif "image" in tree:
         check_chart(block, text, tree)
     elif any("image" in service for service in tree.get("services", {}).values()):

@@ -12,20 +12,12 @@ from pydantic import Field, StringConstraints, model_validator
 from healthd.config.settings import Name
 from healthd.kubernetes.failures import CredentialsError
 from healthd.kubernetes.kubeconfig import find
+from healthd.kubernetes.names import ObjectName
 from healthd.wording import shape
 from healthd_gates.actions.contract import ActionConfig
 from healthd_gates.actions.targets import places
 from healthd_gates.sources.contract import Arm, ArmError, Arms
 
-ObjectName = Annotated[
-    str,
-    StringConstraints(
-        pattern=shape(
-            r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$",
-            "a name as Kubernetes has it: small letters, digits, dashes and dots",
-        )
-    ),
-]
 _LABEL = r"^([a-z0-9.-]+/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$"
 
 _OTHERS = {"replicaset", "cronjob", "job", "pod"}
