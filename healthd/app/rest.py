@@ -43,6 +43,7 @@ from healthd.web.pages.renderer import Renderer
 from healthd.web.pages.sign_in import SignInPages
 from healthd.web.pages.status import StatusPage
 from healthd.web.pages.stream import Streams
+from healthd.web.public.incident_page import IncidentPage
 from healthd.web.public.page import PublicPages
 from healthd.web.public.past import PublicPast
 from healthd.web.public.writing import Writing
@@ -109,6 +110,7 @@ class Rest:
         )
         writing = Writing(self.incidents, board, in_force, clock, health.redact)
         self.incidents_api = IncidentsApi(self.incidents, writing, guard)
+        self.incident_page = IncidentPage(self.incidents, writing, guard, in_force, clock, self.renderer)
         host = socket.gethostname()
         identity = Identity(
             uuid.uuid4().hex, f"{host} {in_force.now.http.listen}", host, lambda: in_force.now.environment
@@ -174,6 +176,7 @@ class Rest:
             *self.check_pages.routes(),
             *self.public_pages.routes(),
             *self.sign_in.routes(),
+            *self.incident_page.routes(),
             *self.incidents_api.routes(),
         ]
 

@@ -38,12 +38,12 @@ def refuse_unless_from_here(request: web.Request, external_url: str | None) -> N
         raise Problem(403, "Nothing was done", f"the form was not sent by a page of {external_url}; open it there")
 
 
-async def read_form(request: web.Request) -> dict[str, str]:
-    """Return the fields of a form. Raises Problem."""
+async def read_form(request: web.Request, largest: int = _LARGEST) -> dict[str, str]:
+    """Return the fields of a form, which has so many bytes at most. Raises Problem."""
     if request.content_type != _FORM:
         raise Problem(415, "Nothing was done", f"this takes forms, of the type {_FORM}; programs call the API")
-    if request.content_length is None or request.content_length > _LARGEST:
-        raise Problem(413, "Nothing was done", f"a form may have {_LARGEST // 1024} KiB")
+    if request.content_length is None or request.content_length > largest:
+        raise Problem(413, "Nothing was done", f"a form may have {largest // 1024} KiB")
     try:
         async with asyncio.timeout(_PATIENCE):
             text = (await request.read()).decode("utf-8", "replace")

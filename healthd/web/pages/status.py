@@ -116,6 +116,7 @@ class StatusPage:
             "environment": self._settings.environment,
             "sight": sight,
             "may_sign_in": may_sign_in,
+            "leads_to_incidents": sight.details and bool(self._settings.public_pages),
             "events": "/events",
         }
         with self._spending.counted():

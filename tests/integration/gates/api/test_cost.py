@@ -45,6 +45,7 @@ from healthd.web.pages.check import CheckPages
 from healthd.web.pages.renderer import Renderer
 from healthd.web.pages.status import StatusPage
 from healthd.web.pages.stream import Streams
+from healthd.web.public.incident_page import IncidentPage
 from healthd.web.public.page import PublicPages
 from healthd.web.public.past import PublicPast
 from healthd.web.public.writing import Writing
@@ -191,7 +192,8 @@ async def app(tmp_path: Path) -> AsyncIterator[web.Application]:
         renderer=renderer,
     )
     writing = Writing(incidents, replica.board, replica.in_force, clock, Redactor())
-    told = [*public.routes(), *IncidentsApi(incidents, writing, guard).routes()]
+    page = IncidentPage(incidents, writing, guard, replica.in_force, clock, renderer)
+    told = [*public.routes(), *page.routes(), *IncidentsApi(incidents, writing, guard).routes()]
     daemons = [*windows.routes(), *heartbeats.routes(), *past.routes(), *check_pages.routes(), *told]
     routes = [*daemons, *api.routes(), *status.routes(), *docs.routes(), *gate_page.routes(), *acts.routes()]
     yield server.build(health, ChecksApi(suite, replica.board, guard), Metrics(replica.board, "1", "t"), routes)

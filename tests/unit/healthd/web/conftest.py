@@ -37,6 +37,7 @@ from healthd.web.pages.renderer import Renderer
 from healthd.web.pages.sign_in import SignInPages
 from healthd.web.pages.status import StatusPage
 from healthd.web.pages.stream import Streams
+from healthd.web.public.incident_page import IncidentPage
 from healthd.web.public.page import PublicPages
 from healthd.web.public.past import PublicPast
 from healthd.web.public.writing import Writing
@@ -121,6 +122,7 @@ class Site(Stage):
             *history_api.routes(),
             *self.public_pages.routes(),
             *SignInPages(guard, self.in_force, self.clock, renderer, self.redact).routes(),
+            *IncidentPage(self.incidents, writing, guard, self.in_force, self.clock, renderer).routes(),
             *IncidentsApi(self.incidents, writing, guard).routes(),
             *CheckPages(self.board, self.health, guard, self.clock, self.page.history, history_api, renderer).routes(),
         ]

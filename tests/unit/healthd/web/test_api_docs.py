@@ -21,6 +21,7 @@ PAGES = {
     "/events",
     "/gates/{gate_id}/page",
     "/gates/{gate_id}/page/events",
+    "/incidents/page",
     "/sign-in",
     "/sign-in/callback",
     "/sign-out",

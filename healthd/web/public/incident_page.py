@@ -1,0 +1,100 @@
+"""`GET`, `POST /incidents/page`: where people write about incidents. What its forms do is what the API's calls do,
+under the same scope and bounds."""
+
+from __future__ import annotations
+
+from typing import Any, get_args
+
+from aiohttp import web
+
+from healthd.config.in_force import Current
+from healthd.config.incident import Impact, IncidentState
+from healthd.config.settings import Settings
+from healthd.monitoring.incidents import Incidents
+from healthd.runtime.clock import Clock
+from healthd.web.auth import Guard
+from healthd.web.bodies import validated
+from healthd.web.caller import Caller
+from healthd.web.forms import read_form, refuse_other_sites
+from healthd.web.pages.renderer import FORMS, Renderer
+from healthd.web.problems import Problem, answering_problems
+from healthd.web.public.writing import NewIncident, NewUpdate, Writing
+
+_SCOPE = "incidents:write"
+_LARGEST = 32 * 1024  # bytes: 2,000 letters of any script, as a form sends them
+_SHOWN = 20  # of those that are over
+
+
+class IncidentPage:
+    """Page for those who write."""
+
+    def __init__(
+        self,
+        incidents: Incidents,
+        writing: Writing,
+        guard: Guard,
+        settings: Current[Settings],
+        clock: Clock,
+        renderer: Renderer,
+    ) -> None:
+        self._incidents, self._writing, self._guard = incidents, writing, guard
+        self._settings, self._clock, self._renderer = settings, clock, renderer
+
+    def routes(self) -> list[web.RouteDef]:
+        return [
+            web.get("/incidents/page", answering_problems(self._page)),
+            web.post("/incidents/page", self._post),
+        ]
+
+    async def _page(self, request: web.Request) -> web.Response:
+        self._guard.challenge(request, "health:read")
+        await self._renderer.ready()
+        person, incidents = self._guard.person(request), self._incidents.all()
+        context: dict[str, Any] = {
+            "open": [it for it in incidents if it.is_open],
+            "over": [it for it in incidents if not it.is_open][:_SHOWN],
+            "pages": self._settings.now.public_pages,
+            "states": get_args(IncidentState),
+            "impacts": get_args(Impact),
+            "may_write": person is not None or self._guard.knows_tokens,
+            "signed_in": person is not None,
+            "may_sign_in": self._guard.may_sign_in(person, sees_details=True),
+            "is_current": self._incidents.is_current,
+            "now": self._clock.now(),
+        }
+        return self._renderer.page("incidents.html", context, headers=FORMS, person=person)
+
+    async def _post(self, request: web.Request) -> web.Response:
+        try:
+            await self._act(request)
+        except Problem as problem:
+            await self._renderer.ready()
+            context = {"title": problem.title, "detail": problem.detail}
+            return self._renderer.page("problem.html", context, problem.status, problem.headers)
+        return web.Response(status=303, headers={"Location": "page", "Cache-Control": "no-store"})
+
+    async def _act(self, request: web.Request) -> None:
+        """Do what the form says. Raises Problem."""
+        refuse_other_sites(request)
+        form = await read_form(request, _LARGEST)
+        caller = await self._caller(request, form.get("token", ""))
+        said = {key: form[key] for key in ("title", "text", "state", "impact") if form.get(key)}
+        named = {"components": [form["component"]]} if form.get("component") else {}
+        match form.get("act"):
+            case "open":
+                pages = {"pages": [form["page"]]} if form.get("page") else {}
+                await self._writing.open(caller, validated({**said, **named, **pages}, NewIncident, "incident"))
+            case "update":
+                update = validated(said, NewUpdate, "update")
+                await self._writing.update(caller, form.get("incident", ""), update)
+            case "withdraw" if form.get("sure") == "yes":
+                await self._writing.withdraw(caller, form.get("incident", ""))
+            case "withdraw":
+                raise Problem(400, "Nothing was done", "tick that you mean it, and press the button again")
+            case _:
+                told = "the form names nothing that can be done; go back and reload the page"
+                raise Problem(400, "Nothing was done", told)
+
+    async def _caller(self, request: web.Request, token: str) -> Caller:
+        await self._guard.prepare(request, token)
+        return self._guard.sender_of_form(request, token.strip(), _SCOPE)
