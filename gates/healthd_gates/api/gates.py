@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from aiohttp import web
 
 from healthd_gates.api.long_poll import Patience
@@ -13,6 +15,7 @@ from healthd_gates.domain.request import PushedEvidence
 from healthd_gates.domain.standing import Verdict
 from healthd_gates.engine.service import GateService
 from healthd_gates.schema.action import ActionDocument, ActionsDocument, RehearsalDocument, RehearsedDocument
+from healthd_gates.schema.evidence import EvidenceDocument
 from healthd_gates.schema.gate import GateDocument, GatesDocument
 
 _GATE = {200: Answer("The gate as it stands now.", GateDocument)}
@@ -81,6 +84,11 @@ class GateCalls:
                 {200: Answer("The actions, in their order.", ActionsDocument)},
             ),
             Operation(
+                "get_evidence", "GET", "/gates/{gate_id}/evidence", "gates:read",
+                "The numbers of each look that are stored, such as for a replay under another policy.", self._evidence,
+                {200: Answer("The evidence, oldest first.", EvidenceDocument)},
+            ),
+            Operation(
                 "rehearse_rollback", "GET", "/gates/{gate_id}/rollback", "gates:rollback",
                 "A dry run: what a rollback would do now. It looks, and changes nothing.", self._rehearse,
                 {200: Answer("The actions, in their order.", RehearsalDocument)},
@@ -106,6 +114,10 @@ class GateCalls:
     async def _actions(self, call: Call[Nothing, Nothing]) -> web.Response:
         orders = await self._gate_service.orders(call.gate_id)
         return answer(ActionsDocument(actions=list(map(ActionDocument.of, orders))))
+
+    async def _evidence(self, call: Call[Nothing, Nothing]) -> web.Response:
+        stages = await self._gate_service.evidence(call.gate_id)
+        return answer(await asyncio.to_thread(EvidenceDocument.of, stages))
 
     async def _rehearse(self, call: Call[Nothing, Nothing]) -> web.Response:
         rehearsed = await self._gate_service.rehearse(call.gate_id)

@@ -16,6 +16,7 @@ from healthd.runtime.web_address import WebAddress
 from healthd_gates.client.credentials import Credentials, FixedToken
 from healthd_gates.client.transport import Transport, Unreachable
 from healthd_gates.schema.action import ActionsDocument, ActionTestDocument, RehearsalDocument
+from healthd_gates.schema.evidence import EvidenceDocument
 from healthd_gates.schema.gate import DryRunDocument, GateDocument, GatesDocument
 from healthd_gates.schema.lock import LockDocument, LocksDocument, QuarantineDocument
 
@@ -144,6 +145,10 @@ class GateClient:
     async def actions(self, gate_id: str) -> ActionsDocument:
         """Return the actions that the gate's verdict called for, and their results."""
         return await self._ask(ActionsDocument, "GET", f"/gates/{gate_id}/actions")
+
+    async def evidence(self, gate_id: str) -> EvidenceDocument:
+        """Return the numbers of the gate's looks that are stored."""
+        return await self._ask(EvidenceDocument, "GET", f"/gates/{gate_id}/evidence")
 
     async def push(self, gate_id: str, evidence: Mapping[str, Any]) -> None:
         """Send counts. A push without an `id` gets one, so that a retry counts once."""

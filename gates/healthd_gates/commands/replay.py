@@ -2,44 +2,45 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import click
 from pydantic import ValidationError
-from rich.table import Table
-from rich.text import Text
 
 from healthd.commands.daemon import fail
 from healthd.commands.options import config_option, json_option
-from healthd.commands.terminal import echo, terminal
 from healthd.runtime.clock import SystemClock
 from healthd.runtime.redaction import Redactor, secrets_of
-from healthd.units import representable, show_duration
+from healthd.units import representable
+from healthd_gates.client.client import GateClient
 from healthd_gates.client.exit_codes import FAILED, INCONCLUSIVE, PASSED
 from healthd_gates.commands.arms import arm, arm_options
-from healthd_gates.commands.ramp_table import after
+from healthd_gates.commands.choosing import find
+from healthd_gates.commands.connection import asking
+from healthd_gates.commands.replay_view import print_json, print_replay
 from healthd_gates.commands.settings import policy_of, service_of, settings_of
-from healthd_gates.commands.view import WIDE, criteria_table, evidence_line
 from healthd_gates.config.settings import Config
-from healthd_gates.domain import ramp_wording
+from healthd_gates.domain.action_order import Occasion, OrderState
 from healthd_gates.domain.request import Version
-from healthd_gates.domain.standing import Standing, Verdict
+from healthd_gates.domain.standing import Verdict
 from healthd_gates.engine.backtest import Deploy, NotReplayable, replay, replayed_rules
 from healthd_gates.engine.ramp_replay import Replayed
+from healthd_gates.engine.recorded_replay import Recorded, recorded_rules, replay_recorded
 from healthd_gates.engine.spec import GateSpec
-from healthd_gates.schema.standing import StandingDocument
+from healthd_gates.schema.action import ActionDocument
 from healthd_gates.sources.contract import ArmError, SourceContext, SourceUnavailable
 
 _CODES = {Verdict.PASS: PASSED, Verdict.FAIL: FAILED, Verdict.INCONCLUSIVE: INCONCLUSIVE, None: INCONCLUSIVE}
-_SHOWN_EVERY = 60.0  # seconds of the past between two lines, unless something changes
 
 
-def _moment(_ctx: click.Context, _param: click.Parameter, value: str) -> datetime:
+def _moment(_ctx: click.Context, _param: click.Parameter, value: str | None) -> datetime | None:
+    if value is None:
+        return None
     try:
         moment = datetime.fromisoformat(value)
         moment = representable(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
@@ -51,16 +52,23 @@ def _moment(_ctx: click.Context, _param: click.Parameter, value: str) -> datetim
 
 
 @click.command()
-@click.argument("service")
-@click.argument("version")
-@click.option("--at", "switched", required=True, callback=_moment, metavar="TIME", help="When traffic was switched.")
+@click.argument("service", required=False)
+@click.argument("version", required=False)
+@click.option("--at", "switched", callback=_moment, metavar="TIME", help="When traffic was switched.")
+@click.option("--gate", "gate_id", metavar="GATE", help="A gate, from what the daemon keeps of its looks.")
+@click.option("--last", metavar="SERVICE", help="The latest gate of this service, in place of --gate.")
 @arm_options
 @config_option
 @json_option
-def replay_command(
-    service: str,
-    version: str,
-    switched: datetime,
+@asking
+async def replay_command(
+    client: GateClient,
+    /,
+    service: str | None,
+    version: str | None,
+    switched: datetime | None,
+    gate_id: str | None,
+    last: str | None,
     policy: str | None,
     config_file: Path | None,
     as_json: bool,
@@ -73,10 +81,31 @@ def replay_command(
     itself could answer, checks and smoke requests, is left out. Under a policy with a ramp each version has the part of
     the requests that the ramp would have given to it. Exit codes are those of `verify`.
 
+    With --gate the numbers are those of a gate's own looks, which the daemon keeps for `gates.keep_evaluations`.
+
     \b
     healthd gate replay api 1.4.2 --at 2026-11-01T12:00:00Z -c healthd.yaml
+    healthd gate replay --last api --policy gradual -c healthd.yaml
     """
-    settings = settings_of(config_file)
+    if gate_id is not None or last is not None:
+        if service is not None or switched is not None or any(arms.values()):
+            raise click.UsageError("--gate and --last name a gate, which knows its service, its versions and its time")
+        title, looks, left_out, note = await _of_gate(client, gate_id, last, policy, settings_of(config_file))
+    elif service is None or version is None or switched is None:
+        raise click.UsageError("give SERVICE, VERSION and --at TIME, or --gate GATE, or --last SERVICE")
+    else:
+        title, looks, left_out = await _of_service(service, version, switched, policy, settings_of(config_file), arms)
+        note = ""
+    if as_json:
+        print_json(looks, left_out)
+    else:
+        print_replay(title, looks, left_out, note)
+    sys.exit(_CODES[looks[-1].standing.verdict])
+
+
+async def _of_service(
+    service: str, version: str, switched: datetime, policy: str | None, settings: Config, arms: dict[str, Any]
+) -> tuple[str, list[Replayed], tuple[str, ...]]:
     chosen = service_of(settings, service)
     deploy = Deploy(
         service,
@@ -89,24 +118,52 @@ def replay_command(
         switched=switched,
         until=datetime.now(UTC),
     )
+    spec = GateSpec(deploy.policy, chosen)
+    context = SourceContext(SystemClock(), Redactor(secrets_of(settings)), spec.edges)
     try:
-        _, left_out = replayed_rules(GateSpec(deploy.policy, chosen))
-        looks = asyncio.run(_replay(deploy, settings))
+        _, left_out = replayed_rules(spec)
+        looks = [look async for look in replay(deploy, context)]
     except (NotReplayable, ArmError, SourceUnavailable) as error:
         fail(str(error))
     except KeyError as error:
         fail(f"service {service} has no target {error}")
     if not looks:
         fail("there is no interval between then and now")
-    (_print_json if as_json else _print)(deploy, looks, left_out)
-    sys.exit(_CODES[looks[-1].standing.verdict])
+    return f"{service} {version}, as if switched at {switched:%Y-%m-%d %H:%M:%S %Z}", looks, left_out
 
 
-async def _replay(deploy: Deploy, settings: Config) -> list[Replayed]:
-    context = SourceContext(
-        SystemClock(), Redactor(secrets_of(settings)), GateSpec(deploy.policy, deploy.service).edges
+async def _of_gate(
+    client: GateClient, gate_id: str | None, last: str | None, policy: str | None, settings: Config
+) -> tuple[str, list[Replayed], tuple[str, ...], str]:
+    gate = await find(client, gate_id, last)
+    name = policy or gate.policy
+    spec = GateSpec(policy_of(settings, name), settings.services.get(gate.service))
+    stored, ramp = await client.evidence(gate.id), gate.ramp
+    looks, history, earlier = (
+        [each.evidence() for each in stage] for stage in (stored.looks, stored.history, stored.earlier)
     )
-    return [look async for look in replay(deploy, context)]
+    full_at = ramp.full_at if ramp is not None else None
+    took = _change_of_weight((await client.actions(gate.id)).actions)
+    recorded = Recorded(looks, history, earlier, full_at, took)
+    try:
+        _, left_out = recorded_rules(spec)
+        replayed = list(replay_recorded(spec, recorded))
+    except NotReplayable as error:
+        fail(str(error))
+    title = f"gate {gate.id} of {gate.service} {gate.candidate.version}, under {name}"
+    note = ""
+    if replayed[-1].standing.verdict is None:
+        note = "Here the gate's looks end: what would have come then, nobody knows."
+    if full_at is not None and replayed[-1].standing.verdict is None:
+        note = "From here on the release had all of the traffic: of the baseline nothing more is known."
+    return title, replayed, left_out, note
+
+
+def _change_of_weight(actions: Sequence[ActionDocument]) -> float | None:
+    """Return how many seconds a change of weight took, the median; None without any."""
+    done = [each for each in actions if each.occasion is Occasion.RAMP and each.state is OrderState.DONE]
+    took = [(each.finished_at - each.called_for_at).total_seconds() for each in done if each.finished_at is not None]
+    return max(0.0, median(took)) if took else None
 
 
 def _version(said: dict[str, Any], name: str) -> Version:
@@ -115,59 +172,3 @@ def _version(said: dict[str, Any], name: str) -> Version:
     except ValidationError as error:
         problem = error.errors()[0]
         raise click.UsageError(f"{name}: {'.'.join(map(str, problem['loc']))}: {problem['msg']}") from None
-
-
-def _print_json(_deploy: Deploy, looks: list[Replayed], left_out: tuple[str, ...]) -> None:
-    standings, weights = [look.standing for look in looks], _weights(looks)
-    last = standings[-1]
-    document = {
-        "verdict": last.verdict,
-        "seconds": last.elapsed_seconds,
-        "left_out": left_out,
-        **({"harmed": looks[-1].harmed, "weights": weights} if looks[-1].weight is not None else {}),
-        "standings": [StandingDocument.of(standing).model_dump(mode="json") for standing in standings],
-    }
-    click.echo(json.dumps(document, indent=2))
-
-
-def _weights(looks: list[Replayed]) -> list[tuple[float, float]]:
-    """Return the seconds after which a ramp had another weight, and the weight."""
-    found: list[tuple[float, float]] = []
-    for look in looks:
-        if look.weight and (not found or look.weight != found[-1][1]):
-            found.append((look.standing.elapsed_seconds, look.weight))
-    return found
-
-
-def _print(deploy: Deploy, looks: list[Replayed], left_out: tuple[str, ...]) -> None:
-    console, standings = terminal(), [look.standing for look in looks]
-    said = f"{deploy.service_name} {deploy.candidate.version}, as if switched at {deploy.switched:%Y-%m-%d %H:%M:%S %Z}"
-    echo(console, Text(said))
-    if left_out:
-        echo(console, Text(f"left out, for they have no past: {', '.join(left_out)}", style="dim"))
-    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
-    for title in ("after", "evidence of harm", "how it stood"):
-        table.add_column(title)
-    for standing in _telling(standings):
-        table.add_row(show_duration(standing.elapsed_seconds), f"{standing.e_harm:.3g}", Text(standing.sentence))
-    echo(console, table)
-    last = StandingDocument.of(standings[-1])
-    echo(console, criteria_table(last, wide=console.width >= WIDE), evidence_line(last))
-    for criterion in last.criteria:
-        echo(console, Text(f"  {criterion.sentence}", style="dim"))
-    if looks[-1].weight is not None:
-        shown = [f"{ramp_wording.percent(weight)} at {after(seconds)}" for seconds, weight in _weights(looks)]
-        echo(console, f"It would have had {', '.join(shown) or 'no traffic'}; {looks[-1].harmed:,.0f} requests harmed.")
-    verdict = standings[-1].verdict
-    took = show_duration(last.elapsed_seconds)
-    echo(console, Text(f"{verdict} after {took}" if verdict else f"no verdict yet after {took}", style="bold"))
-
-
-def _telling(standings: list[Standing]) -> list[Standing]:
-    """The first, the last, those at which something changed, and one a minute."""
-    told = [standings[0]]
-    for standing in standings[1:]:
-        late = standing.elapsed_seconds - told[-1].elapsed_seconds >= _SHOWN_EVERY
-        if late or standing.reason is not told[-1].reason or standing is standings[-1]:
-            told.append(standing)
-    return told

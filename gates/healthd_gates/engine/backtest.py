@@ -77,7 +77,7 @@ async def replay(deploy: Deploy, context: SourceContext) -> AsyncIterator[Replay
         end = min(deploy.until, deploy.switched + timedelta(seconds=longest))
         evidence = await _past(opened, deploy.switched, end, deploy.policy.interval)
         if deploy.policy.ramp is None:
-            replayed = _judged(Judge(rules, history), evidence)
+            replayed = judged(Judge(rules, history), evidence)
         else:
             replayed = replayed_ramp(spec, rules, history, evidence, deploy.switched)
         for look in replayed:
@@ -87,7 +87,8 @@ async def replay(deploy: Deploy, context: SourceContext) -> AsyncIterator[Replay
             await reader.close()
 
 
-def _judged(judge: Judge, evidence: Sequence[Evidence]) -> Iterator[Replayed]:
+def judged(judge: Judge, evidence: Sequence[Evidence]) -> Iterator[Replayed]:
+    """Yield the standing after each interval, up to the verdict."""
     for each in evidence:
         standing = judge.step(each)
         yield Replayed(standing)

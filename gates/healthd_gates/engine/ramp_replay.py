@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from healthd_gates.domain.evidence import Counts, Evidence, Histogram
+from healthd_gates.domain.ramp import Ramp
 from healthd_gates.domain.standing import Standing, Verdict
 from healthd_gates.engine.rollback_confirmation import bounds_of
 from healthd_gates.engine.spec import GateSpec
@@ -15,25 +16,33 @@ from healthd_gates.engine.virtual_ramp import VirtualRamp, unpaused
 from healthd_gates.judge.arms import Reading
 from healthd_gates.judge.rules import Rules
 
-_ACTION = 5.0  # seconds that a change of weight takes
+USUAL_ACTION = 5.0  # seconds that a change of weight takes, where none was measured
 
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """The standing after a look. With a ramp, `weight` is the candidate's share then, and `harmed` are the requests so
-    far that were bad because of it."""
+    """The standing after a look. With a ramp, `weight` is the candidate's share then, `harmed` are the requests so far
+    that were bad because of it, and `ramp` is what the gate has of it."""
 
     standing: Standing
     weight: float | None = None
     harmed: float = 0.0
+    ramp: Ramp | None = None
 
 
 def replayed_ramp(
-    spec: GateSpec, rules: Rules, history: Sequence[Evidence], past: Sequence[Evidence], start: datetime
+    spec: GateSpec,
+    rules: Rules,
+    history: Sequence[Evidence],
+    past: Sequence[Evidence],
+    start: datetime,
+    action: float = USUAL_ACTION,
+    earlier: Sequence[Evidence] = (),
 ) -> Iterator[Replayed]:
-    """Yield the look of a ramp over each interval of the past, up to the verdict."""
+    """Yield the look of a ramp over each interval of the past, up to the verdict. A change of weight takes `action`
+    seconds; `history` and `earlier` are the judge's."""
     spec = replace(spec, policy=unpaused(spec.policy))
-    ramp = VirtualRamp(spec, rules, history, start, _ACTION)
+    ramp = VirtualRamp(spec, rules, history, start, action, earlier)
     readings = [bound.reading for bound in bounds_of(spec.policy)]
     harmed = dict.fromkeys(readings, 0.0)
     for each in past:
@@ -44,7 +53,7 @@ def replayed_ramp(
         standing = ramp.look(divided)
         decision = ramp.gate.decision
         verdict: Verdict | None = decision.verdict if decision is not None else None
-        yield Replayed(replace(standing, verdict=verdict), share, max(0.0, *harmed.values()))
+        yield Replayed(replace(standing, verdict=verdict), share, max(0.0, *harmed.values()), ramp.gate.ramp)
         if decision is not None:
             return
 

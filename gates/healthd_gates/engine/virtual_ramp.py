@@ -26,10 +26,16 @@ class VirtualRamp:
     """One gate, and a balancer that takes `action` seconds for each change of weight."""
 
     def __init__(
-        self, spec: GateSpec, rules: Rules, history: Sequence[Evidence], start: datetime, action: float
+        self,
+        spec: GateSpec,
+        rules: Rules,
+        history: Sequence[Evidence],
+        start: datetime,
+        action: float,
+        earlier: Sequence[Evidence] = (),
     ) -> None:
         self._spec, self._start, self._action = spec, start, action
-        self._judge, self._widening = Judge(rules, history), ramping.Widening(spec.policy, rules, history)
+        self._judge, self._widening = Judge(rules, history, (), earlier), ramping.Widening(spec.policy, rules, history)
         self._weights = [(0.0, 0.0)]
         self._orders: list[ActionRun] = []
         self.elapsed = 0.0

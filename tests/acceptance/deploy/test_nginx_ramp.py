@@ -9,8 +9,9 @@ import pytest
 from healthd_gates.client.client import GateClient
 from healthd_gates.schema.gate import GateDocument
 from tests.acceptance.deploy.fleet import Fleet
-from tests.acceptance.deploy.test_nginx import documented, staged
+from tests.acceptance.deploy.test_nginx import Stage, documented, ended, staged
 from tests.servers import daemon
+from tests.servers.command import started
 from tests.servers.daemon import Daemon
 from tests.servers.requests import Load
 from tests.servers.waiting import until
@@ -39,6 +40,7 @@ class Staged(Protocol):
 
 def ramps(folder: Path, settings: dict[str, Any], budget: float = BUDGET) -> None:
     settings["policies"]["gradual"] = POLICY | {"ramp": {"budget": budget, "timeout": "3m"}}
+    settings["policies"]["stepwise"] = POLICY | {"ramp": {"budget": budget, "steps": ["1%", "50%"]}}
     settings["services"]["api"] |= {"policy": "gradual", "on_ramp": ["shift"], "on_fail": []}
     settings["actions"] |= documented(folder, "--weight")
 
@@ -78,6 +80,23 @@ async def test_a_good_release_gets_everything_without_a_failed_request(tmp_path:
         assert gate.ramp is not None
         assert gate.ramp.step >= 2
         assert gate.ramp.weight == 1.0
+        await _is_replayed(stage, gate)
+
+
+async def _is_replayed(stage: Stage, gate: GateDocument) -> None:
+    """From what the daemon keeps of it: with its reasons as a table, and as it would have been with fixed steps."""
+    env = {"HEALTHD_URL": stage.daemon.url, "HEALTHD_TOKEN": daemon.TOKEN, "COLUMNS": "160"}
+    words = ("healthd", "gate", "replay", "-c", str(stage.daemon.file))
+    told = await ended(await started(*words, "--last", "api", env=env))
+    assert told.code == 0, told
+    assert told.out.startswith(f"gate {gate.id} of api 1.1, under gradual\n")
+    assert "Widened: even if 100 % of its requests were bad" in told.out
+    assert "It would have had " in told.out
+    other = await ended(await started(*words, "--gate", gate.id[:16], "--policy", "stepwise", "--json", env=env))
+    assert [step["weight"] for step in other.json()["steps"]][:1] == [0.01], other
+    assert other.json()["steps"][0]["why"].startswith("even if")
+    refused = await ended(await started(*words, "api", "--last", "api", env=env))
+    assert (refused.code, "which knows its service" in refused.err) == (3, True), refused
 
 
 @pytest.mark.parametrize("failing", [1.0, 0.1])

@@ -11,6 +11,7 @@ SCOPES = {
     ("GET", "/gates/{gate_id}"): "read",
     ("GET", "/gates/{gate_id}/actions"): "read",
     ("GET", "/gates/{gate_id}/events"): "read",
+    ("GET", "/gates/{gate_id}/evidence"): "read",
     ("GET", "/locks"): "read",
     ("GET", "/locks/{service}"): "read",
     ("GET", "/quarantine"): "read",
