@@ -99,6 +99,7 @@ class Gated:
         self._policy = Policy.model_validate(SHIPPED["canary" if ramps else "post-switch"])
         rules = _by_errors(self._policy.verdict_rules())
         self._judge = Judge(rules)
+        self._bake: list[Evidence] | None = []
         self._ramp = Ramp([errors], rules.timing, rules.risk.false_pass)
         self._budget: float | None = None
         self._looks, self._settled = 0, 0
@@ -116,6 +117,8 @@ class Gated:
         )
         if self._over:
             return
+        if self._bake is not None:
+            self._bake.append(evidence)
         self._judge.take(evidence)
         verdict, _ = self._judge.decision
         if verdict is Verdict.FAIL:
@@ -136,8 +139,10 @@ class Gated:
             self.weight, self._settled = widened, 0
 
     def _watch(self) -> None:
-        """Judge on after the pass, as the shipped policies do."""
-        self._judge = Judge(_by_errors(self._policy.watch_rules()))
+        """Judge on after the pass, as the shipped policies do: with what was seen until then."""
+        if self._bake is not None:
+            self._judge = Judge(_by_errors(self._policy.watch_rules()), (), self._bake)
+            self._bake = None
 
 
 def _by_errors(rules: Rules) -> Rules:
