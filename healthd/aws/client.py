@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 
@@ -19,8 +20,8 @@ def new_client(
     """Return an asynchronous context manager that gives the client of a service such as `elbv2`.
 
     `timeout` is in seconds, for connecting and for each read; `retries` is the SDK's retry mode, for more than one
-    attempt. Clients of one `session` (of `new_session`) look for credentials once, and share what describes a service;
-    a client without one finds credentials that were changed since.
+    attempt. Clients of one `session` (of `new_session`) look for credentials once; a client without one finds
+    credentials that were changed since.
     """
     from aiobotocore.config import AioConfig
 
@@ -37,6 +38,17 @@ def new_client(
 
 
 def new_session() -> Any:
+    """Return a session of the SDK. All of them share what describes the services: to read that of a load balancer takes
+    a tenth of a second of the processor."""
     from aiobotocore.session import get_session
 
-    return get_session()
+    session = get_session()
+    session.register_component("data_loader", _descriptions())
+    return session
+
+
+@cache
+def _descriptions() -> Any:
+    from aiobotocore.session import get_session
+
+    return get_session().get_component("data_loader")

@@ -50,6 +50,9 @@ def _load() -> None:
         for module in _MODULES:
             import_module(module)
         import_module("healthd.journal.migrate").prepare()
+        session = import_module("healthd.aws.client").new_session()
+        for service in ("ec2", "elbv2", "ssm"):
+            session.warm_up_loader_caches(service)
     gc.collect()
     gc.freeze()
 
