@@ -8,6 +8,8 @@ from click.testing import CliRunner, Result
 
 from healthd.cli import main
 
+pytestmark = pytest.mark.proof
+
 POLICY = """
 policies:
   gradual:

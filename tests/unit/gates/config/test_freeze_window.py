@@ -140,6 +140,7 @@ def _by_every_minute(window: Freeze, moment: datetime) -> datetime | None:
 _NAMES = ("minute", "hour", "day", "month", "day_of_week")
 
 
+@pytest.mark.proof
 @given(
     fields=st.tuples(*map(st.sampled_from, _FIELDS)),
     zone=st.sampled_from(_ZONES),

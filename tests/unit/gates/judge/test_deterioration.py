@@ -20,6 +20,8 @@ from healthd_gates.judge.judge import Judge
 from healthd_gates.judge.rules import Against, Rules, Timing
 from tests.unit.gates.judge.evidence import START, until_verdict
 
+pytestmark = pytest.mark.proof
+
 POST_SWITCH = Policy.model_validate(SHIPPED["post-switch"])
 EDGES = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, inf)
 _SPREAD = 0.7

@@ -10,6 +10,8 @@ from healthd_gates.judge.rules import Rules, Timing
 from tests.unit.gates.judge.evidence import interval
 from tests.unit.gates.judge.rules import BY_ERRORS
 
+pytestmark = pytest.mark.proof
+
 RUNS = 60
 WATCH = Rules(BY_ERRORS, timing=Timing(minimum=900, maximum=900))
 

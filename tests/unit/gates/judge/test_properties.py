@@ -3,6 +3,7 @@
 from dataclasses import fields
 from math import isnan
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,6 +18,8 @@ from healthd_gates.judge.judge import Judge
 from healthd_gates.judge.rules import Rule, Rules, Timing
 from tests.unit.gates.judge.evidence import EDGES, START, interval
 from tests.unit.gates.judge.rules import BY_ERRORS
+
+pytestmark = pytest.mark.proof
 
 QUICK = settings(max_examples=40)
 TIMING = Timing(initial_delay=10, minimum=30, maximum=100)

@@ -10,6 +10,8 @@ from healthd_gates.judge.rules import Against, Rules, Timing
 from healthd_gates.judge.simulated_traffic import CHANGES, Change, Traffic
 from healthd_gates.judge.simulation import Forecast, forecast
 
+pytestmark = pytest.mark.proof
+
 RULES = Rules(
     (ErrorRate(compare=Compare()), Checks(name="ready", group="ready", failures=1)), timing=Timing(maximum=600)
 )

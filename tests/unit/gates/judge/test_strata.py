@@ -217,6 +217,7 @@ def test_the_mean_over_routes_expects_at_most_one() -> None:
     assert 0.5 < expected <= 1 + 1e-9
 
 
+@pytest.mark.proof
 def test_healthy_releases_are_not_rolled_back_for_one_of_their_routes() -> None:
     """Eight gates of twenty routes, of unlike traffic and error rates and with bursts: none fails.
     `python -m bench.detection.routes` draws many more."""

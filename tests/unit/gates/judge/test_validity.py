@@ -19,6 +19,8 @@ from healthd_gates.judge.processes import BaselineHarm, BaselineSafety, Catastro
 from healthd_gates.judge.rate_tests import RateHarm
 from healthd_gates.judge.value import SignBet
 
+pytestmark = pytest.mark.proof
+
 ROUNDING = 1e-9
 RATES = (0.0005, 0.01, 0.05, 0.5)
 CORRELATIONS = (0.0005, 0.005, 0.05, 0.3)

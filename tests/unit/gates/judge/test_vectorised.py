@@ -19,6 +19,8 @@ from healthd_gates.judge.criterion import Criterion, Frame, Look
 from healthd_gates.judge.past import Past
 from healthd_gates.judge.rhythm import Rhythm
 
+pytestmark = pytest.mark.proof
+
 LOOKS, RUNS = 60, 2
 SCENARIOS = (
     *(Scenario(kind.name, burst=kind.burst, history_burst=0.0) for kind in cells.HEALTHY if kind.burst),

@@ -206,6 +206,7 @@ def test_no_sdk_is_loaded_before_it_is_used() -> None:
     subprocess.run([sys.executable, "-c", script], check=True)
 
 
+@pytest.mark.proof
 def test_the_schema_knows_every_kind(file_schema: Draft202012Validator) -> None:
     """An editor that completes the file offers what each kind can be told, and no more."""
 

@@ -130,6 +130,7 @@ def test_what_a_counter_may_say(value: float, good: bool) -> None:
     assert valid(value) is good
 
 
+@pytest.mark.proof
 @given(
     lives=st.lists(
         st.lists(st.tuples(st.integers(0, 50), st.integers(0, 5)), min_size=1, max_size=6), min_size=1, max_size=4

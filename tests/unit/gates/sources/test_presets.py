@@ -148,6 +148,7 @@ def test_what_is_wrong_is_refused_and_named(more: dict[str, Any], message: str) 
         _any.validate_python({"kind": "prometheus", "url": "http://p:9090", **more})
 
 
+@pytest.mark.proof
 def test_an_editor_asks_for_a_preset_or_for_the_selectors(file_schema: Draft202012Validator) -> None:
     """One of them is enough, and neither is too little."""
 

@@ -75,6 +75,7 @@ async def test_ends_in_silence(caplog: pytest.LogCaptureFixture) -> None:
     assert not caplog.records
 
 
+@pytest.mark.proof
 async def test_jitter_stays_within_a_tenth() -> None:
     """Each run comes at its interval after the one before, give or take a tenth, never in step."""
     ticking = Ticking()

@@ -285,6 +285,7 @@ async def test_many_changes_at_once_are_written_in_parts(monkeypatch: pytest.Mon
         assert all(state.status is Status.UNHEALTHY for it in replicas for state in it.board.checks())
 
 
+@pytest.mark.proof
 async def test_killed_and_cut_off_at_random() -> None:
     """Nothing that lives is ever blind, and a hung dependency is red for everybody."""
     chance = random.Random(7)

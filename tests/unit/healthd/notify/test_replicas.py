@@ -340,6 +340,7 @@ async def test_a_storm_is_told_once_within_seconds(receiver: Receiver, notifier:
             assert max(receiver.at) - began < 5 or word == "healthy"
 
 
+@pytest.mark.proof
 async def test_a_hundred_kills(receiver: Receiver) -> None:
     """One of three is killed at a random moment of each failure or end. Each is told, and twice only where the killed
     replica had sent it and not written that down: by the same name."""

@@ -113,6 +113,7 @@ async def test_a_killed_gate_goes_on_with_the_same_routes(log: Split) -> None:
     assert all(found[name][1] == 1 for name in chosen)
 
 
+@pytest.mark.proof
 async def test_ten_thousand_paths_cost_a_bound(log: Split) -> None:
     """Whoever asks for made-up paths fills one stratum; the total is exact."""
     gate = log.gate()
