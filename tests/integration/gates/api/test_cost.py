@@ -182,6 +182,7 @@ async def app(tmp_path: Path) -> AsyncIterator[web.Application]:
     past = HistoryApi(Past(replica.database), replica.board, guard, replica.in_force, clock, Redactor())
     check_pages = CheckPages(replica.board, health, guard, clock, status.history, past, renderer)
     incidents = Incidents(IncidentStore(replica.database, clock), clock, lambda: config.retention)
+    await incidents._load()  # feeds are 503 until then
     public = PublicPages(
         board=replica.board,
         settings=replica.in_force,
