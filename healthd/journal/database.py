@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 import structlog
@@ -20,6 +21,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from healthd.addresses.postgresql import PostgreSQLAddress, read_postgresql
 from healthd.journal import engines, migrate
 from healthd.journal.async_engine import AsyncConnection, AsyncEngine
+from healthd.journal.checkpoints import Checkpoints
 from healthd.journal.engines import Engines
 from healthd.journal.errors import CALLERS_OWN, JournalError, JournalGoneError, is_callers_own, sentence
 from healthd.journal.migrate import Branch
@@ -49,6 +51,7 @@ class Database:
         """Create the database object. Raises ValueError for an address that is neither SQLite's nor PostgreSQL's."""
         self._place = _parse(url)
         self._clock, self._branches = clock, branches
+        self._checkpoints = Checkpoints(clock)
         self._lock = asyncio.Lock()
         self._engines: Engines | None = None
         self._was_open = False
@@ -100,7 +103,7 @@ class Database:
     async def write(self) -> AsyncIterator[AsyncConnection]:
         """Open a transaction that may write, committed at the end of the block. Raises JournalError."""
         opened = await self._settled()
-        async with self._transaction(opened, opened.writer, look_again=self.is_sqlite) as connection:
+        async with self._transaction(opened, opened.writer, checkpoints=self.is_sqlite) as connection:
             yield connection
             await self._look_at_files(connection)
 
@@ -137,19 +140,23 @@ class Database:
 
     @asynccontextmanager
     async def _transaction(
-        self, opened: Engines, engine: AsyncEngine, *, is_ours: bool = False, look_again: bool = False
+        self, opened: Engines, engine: AsyncEngine, *, is_ours: bool = False, checkpoints: bool = False
     ) -> AsyncIterator[AsyncConnection]:
         """Open a transaction. What the block itself raises passes through, unless the block `is_ours`."""
         in_block = False
         try:
             async with engine.connect() as connection:
                 try:
+                    if checkpoints:
+                        await self._look_at_files(connection)  # before anything is copied into another's file
+                        await self._checkpoints.before_write(await _driver(connection))
                     async with connection.begin():
                         in_block = not is_ours
                         yield connection
                         in_block = False
-                    if look_again:  # at what was written meanwhile, before it is acknowledged
-                        await self._look_at_files(connection)
+                    if checkpoints:
+                        await self._look_at_files(connection)  # written to meanwhile, before it is acknowledged
+                        await self._checkpoints.after_write(await _driver(connection), self._pages_in_log())
                 finally:
                     if opened.stale:
                         await connection.invalidate()
@@ -171,6 +178,7 @@ class Database:
 
     def _failed(self, error: Exception) -> JournalError:
         self._failed_at = self._clock.steady()
+        self._checkpoints.failed()
         if isinstance(error, JournalError):
             return error
         place = self._place
@@ -184,11 +192,13 @@ class Database:
         """Raise JournalGoneError where what is written would be lost with this process."""
         if not self.is_sqlite:
             return
-        driver = (await connection.get_raw_connection()).driver_connection
-        assert driver is not None
+        driver = await _driver(connection)
         ((problem,),) = await driver.execute_fetchall(f"SELECT {engines.PROBLEM}()")
         if problem is not None:
             raise JournalGoneError(f"{problem}: {_PUT_IT_BACK}")
+
+    def _pages_in_log(self) -> int:
+        return self._place.pages_in_log if isinstance(self._place, SQLiteFiles) else 0
 
     async def _let_go_of(self, opened: Engines, problem: str) -> None:
         """Close the engines of a file that was removed or replaced. This also copies into the file what only its log
@@ -251,6 +261,11 @@ class Database:
                 raise JournalError(f"the file at its place is not the journal, its tables are not there: {_ANOTHER}")
         if (found := (await connection.exec_driver_sql("PRAGMA quick_check(1)")).scalar_one()) != "ok":
             raise JournalError(f"the file at its place is broken ({found}): {_ANOTHER}")
+
+
+async def _driver(connection: AsyncConnection) -> Any:
+    """Return the driver's own connection, whose statements begin no transaction."""
+    return (await connection.get_raw_connection()).driver_connection
 
 
 def problem_here(url: str) -> str | None:

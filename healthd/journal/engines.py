@@ -15,6 +15,7 @@ from sqlalchemy import event
 from sqlalchemy.engine import URL
 
 from healthd.addresses.postgresql import PostgreSQLAddress
+from healthd.journal import checkpoints
 from healthd.journal.async_engine import AsyncEngine, create_async_engine
 from healthd.journal.errors import JournalError
 from healthd.journal.sqlite_files import SQLiteFiles
@@ -24,6 +25,13 @@ CONNECT_SECONDS = 5.0
 COMMAND_SECONDS = 10.0
 _CONNECTIONS = 8
 _STATEMENTS = 100  # kept prepared by a connection; the same as the driver's default
+_PRAGMAS = (
+    "journal_mode=WAL",
+    "synchronous=FULL",
+    "foreign_keys=ON",
+    f"wal_autocheckpoint={checkpoints.PAGES}",
+    f"journal_size_limit={checkpoints.LOG_BYTES}",
+)
 PROBLEM = "journal_problem"  # an SQL function, so that files are checked in the thread that uses them
 
 
@@ -100,7 +108,7 @@ def _sqlite(files: SQLiteFiles, connections: int, begin: str) -> AsyncEngine:
         try:
             connection.create_function(PROBLEM, 0, problem)
             cursor = connection.cursor()
-            for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+            for pragma in _PRAGMAS:
                 cursor.execute(f"PRAGMA {pragma}")
             cursor.execute("SELECT count(*) FROM sqlite_master")  # opens the log
             cursor.execute(f"SELECT {PROBLEM}()")

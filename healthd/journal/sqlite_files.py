@@ -50,6 +50,12 @@ class SQLiteFiles:
         self._foreign = False  # the file or its log holds something else
         self._log_is_foreign = False  # and the log belongs to what the file holds now
 
+    @property
+    def pages_in_log(self) -> int:
+        """Return the number of pages that the log had when the files were looked at."""
+        seen = self._seen
+        return seen.log.frames if seen else 0
+
     def is_missing(self) -> bool:
         """True if the file does not exist at its place."""
         return not self.path.exists()
@@ -226,6 +232,8 @@ class SQLiteFiles:
 
     def _has_frames(self, log: Log) -> bool:
         """True if what the log says that it has copied stands in the file."""
+        if not is_whole(self._log, log):
+            return False
         pages = copied_pages(self._log, log)
         return all(self._bytes_at(self.path, place, log.page) == page for place, page in pages.items())
 
