@@ -40,7 +40,7 @@ class Auth(Model):
     tokens: tuple[Token, ...] = ()
     """Tokens of the callers."""
     identities: tuple[Identity, ...] = ()
-    """Workloads that identify themselves by a token of their platform: GitHub Actions, GitLab CI, Kubernetes."""
+    """Workloads that identify themselves by a token of their platform: GitHub Actions, GitLab CI, Kubernetes, AWS."""
     sign_in: SignIn | None = None
     """Sign-in of people to the pages by OpenID Connect: Google, Okta, Entra, Keycloak and others."""
     trust_loopback: bool = False

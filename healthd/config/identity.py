@@ -37,7 +37,7 @@ class ClaimedGrant(Grant):
 
     claims: dict[str, Names] = Field(min_length=1)
     """Claims that a token must have, each with one of these values; `*` matches any text. A slash leads into a nested
-    claim: `kubernetes.io/namespace`."""
+    claim: `kubernetes.io/namespace`, `https://sts.amazonaws.com//aws_account`."""
 
     @model_validator(mode="after")
     def _excludes_strangers(self) -> Self:
@@ -67,13 +67,22 @@ class Identity(ClaimedGrant):
     """File with a bearer token to fetch the issuer's keys with, as an API server of Kubernetes asks for."""
 
 
+def _value(claims: Mapping[str, Any], name: str) -> Any:
+    """Return a claim, perhaps a nested one; None if it is absent. A name may have slashes itself, as AWS's
+    `https://sts.amazonaws.com/` does: the longest that is there counts."""
+    if name in claims:
+        return claims[name]
+    places = [place for place, letter in enumerate(name) if letter == "/"]
+    for place in reversed(places):
+        inner = claims.get(name[:place])
+        if isinstance(inner, Mapping):
+            return _value(inner, name[place + 1 :])
+    return None
+
+
 def texts_of(claims: Mapping[str, Any], name: str) -> list[str]:
     """Return the values of a claim as texts: several for a list, none if it is absent."""
-    value: Any = claims.get(name)
-    if value is None and "/" in name:
-        value = claims
-        for step in name.split("/"):
-            value = value.get(step) if isinstance(value, Mapping) else None
+    value = _value(claims, name)
     if value is None or isinstance(value, Mapping):
         return []
     several = value if isinstance(value, list) else [value]

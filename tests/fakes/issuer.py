@@ -12,6 +12,9 @@ What it keeps of them, and where that was read:
   (docs.github.com; actions/toolkit, oidc-utils.ts).
 - GitLab: `sub` is `project_path:GROUP/PROJECT:ref_type:branch:ref:NAME`; `ref_protected` is the text `"true"`
   (docs.gitlab.com, ID token authentication).
+- AWS: the issuer is the account's own; RS256 or ES384, as the caller of GetWebIdentityToken asks; `sub` is the ARN of
+  the role, what is AWS's own is under `https://sts.amazonaws.com/`; valid for 300 seconds unless asked otherwise
+  (docs.aws.amazon.com, IAM, outbound identity federation, token claims; botocore's model of STS).
 - Kubernetes: `sub` is `system:serviceaccount:NAMESPACE:NAME`, `aud` a list, and there is the member `kubernetes.io`; an
   API server answers 401 or 403 to who brings no token (kubernetes.io, service account issuer discovery).
 """
@@ -41,6 +44,17 @@ GITLAB: dict[str, Any] = {
     "ref": "main",
     "ref_protected": "true",
 }
+AWS: dict[str, Any] = {
+    "sub": "arn:aws:iam::123456789012:role/payments-deploy",
+    "jti": "4e2c6f4e-6c5d-4a3e-9d0c-1f6c1c0f8a11",
+    "https://sts.amazonaws.com/": {
+        "aws_account": "123456789012",
+        "source_region": "eu-west-1",
+        "org_id": "o-abc1234567",
+        "principal_tags": {"team": "payments", "cost/center": "7"},
+        "request_tags": {"job-id": "job-2026-001"},
+    },
+}
 KUBERNETES: dict[str, Any] = {
     "sub": "system:serviceaccount:payments:deployer",
     "aud": [AUDIENCE],
@@ -50,6 +64,12 @@ KUBERNETES: dict[str, Any] = {
 
 def _rsa() -> rsa.RSAPrivateKey:
     return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
+def _algorithm(private: Any) -> str:
+    if not isinstance(private, ec.EllipticCurvePrivateKey):
+        return "RS256"
+    return "ES384" if isinstance(private.curve, ec.SECP384R1) else "ES256"
 
 
 class Issuer:
@@ -84,11 +104,11 @@ class Issuer:
         payload = {"iss": self.url, "aud": AUDIENCE, "iat": now, "nbf": now, "exp": now + 300, **claims, **changes}
         signed = {name: value for name, value in payload.items() if value is not None}
         private = self.keys.get(key) or _rsa()
-        algorithm = "ES256" if isinstance(private, ec.EllipticCurvePrivateKey) else "RS256"
+        algorithm = _algorithm(private)
         return jwt.encode(signed, private, algorithm, headers={"kid": key})
 
-    def rotate(self) -> None:
-        self.keys = {"two": ec.generate_private_key(ec.SECP256R1())}
+    def rotate(self, curve: ec.EllipticCurve | None = None) -> None:
+        self.keys = {"two": ec.generate_private_key(curve or ec.SECP256R1())}
 
     async def _document(self, request: web.Request) -> web.Response:
         self._admit(request)
@@ -105,7 +125,7 @@ class Issuer:
         for name, private in self.keys.items():
             is_ec = isinstance(private, ec.EllipticCurvePrivateKey)
             made = (ECAlgorithm if is_ec else RSAAlgorithm).to_jwk(private.public_key(), as_dict=True)
-            keys.append({**made, "kid": name, "use": "sig", "alg": "ES256" if is_ec else "RS256"})
+            keys.append({**made, "kid": name, "use": "sig", "alg": _algorithm(private)})
         return web.json_response({"keys": keys})
 
     async def _token(self, request: web.Request) -> web.Response:

@@ -10,9 +10,10 @@ from typing import Any
 
 import jwt
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from healthd.config.auth import Auth
-from tests.fakes.issuer import AUDIENCE, GITHUB, GITLAB, KUBERNETES, Issuer
+from tests.fakes.issuer import AUDIENCE, AWS, GITHUB, GITLAB, KUBERNETES, Issuer
 from tests.unit.healthd.web.conftest import Client, Open, Site
 
 RUN = "/checks/db/run"
@@ -47,17 +48,36 @@ async def opened(open_site: Open, *identities: dict[str, Any], **options: Any) -
         (GITLAB, {"project_path": "acme/*", "ref_protected": "true"}),
         (KUBERNETES, {"sub": "system:serviceaccount:payments:deployer"}),
         (KUBERNETES, {"kubernetes.io/namespace": "payments", "kubernetes.io/serviceaccount/name": "deployer"}),
+        (AWS, {"sub": "arn:aws:iam::123456789012:role/payments-*", "https://sts.amazonaws.com//aws_account": "1234*"}),
+        (AWS, {"https://sts.amazonaws.com//principal_tags/team": "payments"}),
+        (AWS, {"https://sts.amazonaws.com//principal_tags/cost/center": "7"}),
         ({**GITHUB, "groups": ["a", "b"], "admin": True, "id": 7}, {"groups": "b", "admin": "true", "id": "7"}),
     ],
 )
 async def test_who_has_the_claims_comes_in(
     open_site: Open, issuer: Issuer, claims: dict[str, Any], wanted: dict[str, Any]
 ) -> None:
-    """GitHub Actions, GitLab CI, Kubernetes; two documents are fetched once for all of them."""
+    """GitHub Actions, GitLab CI, Kubernetes, AWS; two documents are fetched once for all of them."""
     _, client = await opened(open_site, identity(issuer, claims=wanted))
     answers = await asyncio.gather(*(run(client, issuer.token(claims)) for _ in range(5)))
     assert answers == [(200, "")] * 5
     assert issuer.asked == ["/.well-known/openid-configuration", "/keys"]
+
+
+async def test_aws_signs_by_es384_too(open_site: Open, issuer: Issuer) -> None:
+    """As the caller asks; another account has another issuer, and what the caller wrote is no tag of the role."""
+    issuer.rotate(ec.SECP384R1())
+    tag = "https://sts.amazonaws.com//principal_tags/team"
+    _, client = await opened(open_site, identity(issuer, claims={tag: "payments"}))
+    assert (await run(client, issuer.token(AWS, key="two")))[0] == 200
+    assert (await run(client, issuer.token({**AWS, "https://sts.amazonaws.com/": {}}, key="two")))[0] == 401
+    asked = {
+        **AWS,
+        "https://sts.amazonaws.com/": {"request_tags": {"principal_tags/team": "payments", "team": "payments"}},
+    }
+    assert (await run(client, issuer.token(asked, key="two")))[0] == 401
+    status, detail = await run(client, issuer.token(AWS, key="two", iss="https://other.tokens.sts.global.api.aws"))
+    assert (status, detail.endswith("its issuer is none of those under auth.identities")) == (401, True)
 
 
 def _unsigned(token: str) -> str:
