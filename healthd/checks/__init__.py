@@ -32,6 +32,7 @@ KINDS = {
     "systemd": "healthd.checks.systemd:Systemd",
     "tcp": "healthd.checks.tcp:TCP",
     "tls": "healthd.checks.tls:TLS",
+    "websocket": "healthd.checks.websocket:WebSocket",
 }
 
 

@@ -3,55 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import re
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, ConfigDict, Field, SecretStr, StringConstraints, model_validator
-from yarl import URL
+from pydantic import ConfigDict, Field, SecretStr, StringConstraints, model_validator
 
 from healthd.checks.client_tls import ClientTLS
 from healthd.checks.contract import CheckConfig, CheckContext
 from healthd.checks.expectations import AnswerExpectation
+from healthd.checks.http_address import HeaderName, HeaderValue, HttpURL, require_one_authorization, split_login
 from healthd.checks.http_client import Answer, HttpClient, Request
 from healthd.checks.retry_after import asked_pause
 from healthd.model import FailureKind, JSONScalar, Result
-from healthd.runtime.authority import authority_of, problem_of_authority
 from healthd.units import Size, show_duration
 from healthd.wording import shape
-
-
-def _http_url(secret: SecretStr) -> SecretStr:
-    if (problem := problem_of_authority(authority_of(secret.get_secret_value()))) is not None:
-        raise ValueError(f"is not a URL: write http://host/path or https://host/path; it {problem}")
-    try:
-        url = URL(secret.get_secret_value())
-    except ValueError:
-        raise ValueError("is not a URL") from None
-    if url.scheme not in ("http", "https") or not url.host:
-        raise ValueError("is not a URL: write http://host/path or https://host/path")
-    return secret
-
-
-def _as_written(secret: SecretStr) -> URL:
-    """Return the URL with its escapes unchanged: a signature over it would not match another spelling."""
-    text = secret.get_secret_value()
-    return URL(text, encoded=bool(_NOTHING_TO_ESCAPE.fullmatch(text)))
-
-
-def _one_line(secret: SecretStr) -> SecretStr:
-    if not secret.get_secret_value().isprintable():
-        raise ValueError("a header value cannot hold line breaks or other control characters")
-    return secret
-
-
-_NOTHING_TO_ESCAPE = re.compile(r"(?:[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*")  # RFC 3986
-HttpURL = Annotated[SecretStr, AfterValidator(_http_url)]
-HeaderName = Annotated[
-    str,
-    StringConstraints(pattern=shape(r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$", "the name of a header, such as X-Request-Id")),
-]
-HeaderValue = Annotated[SecretStr, AfterValidator(_one_line)]
 
 
 class RequestConfig(CheckConfig, ClientTLS):
@@ -78,23 +42,16 @@ class RequestConfig(CheckConfig, ClientTLS):
 
     @model_validator(mode="after")
     def _one_authorization(self) -> Self:
-        url = URL(self.url.get_secret_value())
-        if (url.user or url.password) and any(name.lower() == "authorization" for name in self.headers):
-            raise ValueError("the url has a user and headers have Authorization: leave one of them out")
+        require_one_authorization(self.url, self.headers)
         return self
 
     @property
     def request(self) -> Request:
-        url, headers = _as_written(self.url), {name: value.get_secret_value() for name, value in self.headers.items()}
-        if url.user is not None or url.password is not None:
-            # In UTF-8 (RFC 7617, 2.1).
-            credentials = f"{url.user or ''}:{url.password or ''}".encode()
-            headers["Authorization"] = f"Basic {base64.b64encode(credentials).decode()}"
-            url = url.with_user(None)
+        url, login = split_login(self.url)
         return Request(
             url=url,
             method=self.method,
-            headers=headers,
+            headers={name: value.get_secret_value() for name, value in self.headers.items()} | login,
             body=self.body.get_secret_value().encode() if self.body is not None else None,
         )
 

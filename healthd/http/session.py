@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import aiohttp
 
@@ -14,14 +14,17 @@ def new_session(
     headers: Mapping[str, str] | None = None,
     connections: int = 100,
     unpack: bool = True,
+    traces: Sequence[aiohttp.TraceConfig] = (),
 ) -> aiohttp.ClientSession:
     """Create a session without cookies or timeout: the caller sets one for the whole attempt. Names are looked up in
     the event loop's own threads, which a hung resolver of the C library cannot exhaust. Without `unpack` a body stays
-    compressed: a small one could expand to gigabytes."""
+    compressed: a small one could expand to gigabytes. `traces` hear of every
+    step of a call."""
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(ssl=context, limit=connections, resolver=aiohttp.ThreadedResolver()),
         headers=headers,
         cookie_jar=aiohttp.DummyCookieJar(),
         timeout=aiohttp.ClientTimeout(total=None),
         auto_decompress=unpack,
+        trace_configs=list(traces),
     )

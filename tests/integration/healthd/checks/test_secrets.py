@@ -22,7 +22,7 @@ def checks_of(url: str) -> dict[str, dict[str, Any]]:
     """Every kind with secrets, pointed at `url`, with a mark wherever one can be."""
     scheme, _, address = url.partition("://")
     host, _, port = address.rpartition(":")
-    request = {
+    request: dict[str, Any] = {
         "url": f"{scheme}://user-{MARK}:pass-{MARK}@{address}/path-{MARK}?token={MARK}",
         "headers": {"X-Token": f"Bearer {MARK}"},
         "body": f'{{"password": "{MARK}"}}',
@@ -35,6 +35,12 @@ def checks_of(url: str) -> dict[str, dict[str, Any]]:
         "stripe": {"key": f"sk_test_{MARK}", "base_url": url},
         "sendgrid": {"key": f"SG.{MARK}", "base_url": url},
         "tcp": {"host": host, "port": int(port), "send": f"AUTH {MARK}\r\n\r\n", "expect": "never there"},
+        "websocket": {
+            "url": request["url"].replace("http", "ws", 1),
+            "headers": request["headers"],
+            "send": f'{{"password": "{MARK}"}}',
+            "expect": {"contains": "never there"},
+        },
         "grpc": {
             "host": host,
             "port": int(port),
@@ -101,6 +107,6 @@ async def test_no_failure_tells_a_secret(tmp_path: Path, debug_logs: pytest.Capt
         await look(f"http://127.0.0.1:{listener.port}", told)
     await look(f"http://127.0.0.1:{ports.free_port()}", told)
     await look(f"http://nowhere-{MARK.lower()[:4]}.invalid:80", told)
-    assert len(told) == 10 * 7
+    assert len(told) == 10 * 8
     assert not [line for line in told if MARK in line]
     assert MARK not in "".join(debug_logs.readouterr())

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr, TypeAdapter, ValidationError
 
-from healthd.checks.http import HttpURL
+from healthd.checks.http_address import HttpURL
 from healthd.checks.mongodb_client import MongoDBURI
 from healthd.checks.postgresql_connection import PostgreSQLURI
 from healthd.checks.redis_connection import RedisURI
