@@ -5,18 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal
 
-import aiohttp
-from aiobotocore.config import AioConfig
-from aiobotocore.session import AioSession
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import Field
 
-from healthd.aws.region import check_region
-from healthd.checks.api_check import BaseURL
+from healthd.checks.aws_account import Account, AWSOptions
 from healthd.checks.aws_failures import AWSError, explain_aws
 from healthd.checks.aws_inventory import (
     Observations,
@@ -29,8 +24,6 @@ from healthd.checks.aws_inventory import (
 from healthd.checks.contract import CheckConfig, CheckContext
 from healthd.checks.finding import Finding, of_third_party, sum_up
 from healthd.model import FailureKind, Result
-from healthd.runtime.credential import APIKey
-from healthd.units import Duration
 from healthd.wording import shape
 
 Look = Callable[[Any, str, Observations], Awaitable[Finding | None]]
@@ -46,17 +39,8 @@ class Question:
     look: Look
 
 
-class AWSConfig(CheckConfig):
-    """Options of the check. Without keys here the SDK's own chain finds credentials: variables, profiles, the role of
-    the host."""
-
-    model_config = ConfigDict(hide_input_in_errors=True)
-
+class AWSConfig(AWSOptions):
     kind: Literal["aws"] = "aws"
-    interval: Duration = 60.0
-    timeout: Duration = 10.0
-    region: str = Field(pattern=shape(r"^[a-z0-9-]+$", "a region, such as eu-central-1"))
-    """Region of the resources."""
     account: str | None = Field(None, pattern=shape(r"^\d{12}$", "an account of 12 digits, in quotes"))
     """Account number that the credentials must belong to."""
     vpc: str | None = None
@@ -69,32 +53,6 @@ class AWSConfig(CheckConfig):
     """Target group whose targets are checked, by name."""
     healthy_targets: int = Field(1, ge=1)
     """Number of targets in the target group that must be healthy."""
-    access_key_id: APIKey | None = None
-    """Access key. Without keys here the SDK's own chain finds them: variables, profiles, the role of the host."""
-    secret_access_key: APIKey | None = None
-    """Secret of `access_key_id`."""
-    session_token: APIKey | None = None
-    """Session token of temporary keys."""
-    endpoint_url: BaseURL | None = None
-    """Endpoint to use instead of AWS's own, such as a simulator."""
-
-    @model_validator(mode="after")
-    def _keys_come_in_pairs(self) -> Self:
-        if (self.access_key_id is None) != (self.secret_access_key is None):
-            raise ValueError("access_key_id and secret_access_key go together: give both or neither")
-        check_region(self.region, self.endpoint_url)
-        return self
-
-    def credentials(self) -> dict[str, str | None]:
-        """Return the credentials as arguments of a client."""
-        if self.access_key_id is None or self.secret_access_key is None:
-            return {}
-        token = self.session_token.get_secret_value() if self.session_token is not None else None
-        return {
-            "aws_access_key_id": self.access_key_id.get_secret_value(),
-            "aws_secret_access_key": self.secret_access_key.get_secret_value(),
-            "aws_session_token": token,
-        }
 
 
 class AWS:
@@ -105,9 +63,7 @@ class AWS:
 
     def __init__(self, config: AWSConfig, context: CheckContext) -> None:
         self._config = config
-        self._session = AioSession()
-        self._clients: dict[str, Any] = {}
-        self._open = AsyncExitStack()
+        self._account = Account(config)
 
     async def probe(self) -> Result:
         observed: Observations = {}
@@ -128,8 +84,7 @@ class AWS:
         return sum_up(findings, latency=latency, observed=observed)
 
     async def close(self) -> None:
-        stack, self._open, self._clients = self._open, AsyncExitStack(), {}
-        await stack.aclose()
+        await self._account.close()
 
     def _questions(self) -> list[Question]:
         """Return the identity call, then one for each configured resource."""
@@ -146,26 +101,7 @@ class AWS:
 
     async def _ask(self, question: Question, observed: Observations) -> list[Finding]:
         try:
-            finding = await question.look(await self._client(question.service), question.name, observed)
+            finding = await question.look(await self._account.client(question.service), question.name, observed)
         except AWSError as error:
             finding = of_third_party(*explain_aws(error, question.call))
         return [finding] if finding is not None else []
-
-    async def _client(self, service: str) -> Any:
-        if service not in self._clients:
-            self._clients[service] = await self._open.enter_async_context(
-                self._session.create_client(
-                    service,
-                    region_name=self._config.region,
-                    endpoint_url=self._config.endpoint_url,
-                    config=AioConfig(
-                        connect_timeout=self._config.patience,
-                        read_timeout=self._config.patience,
-                        retries={"total_max_attempts": 1},  # the next probe is the retry
-                        connector_args={"use_dns_cache": False, "resolver": aiohttp.ThreadedResolver()},
-                        warm_up_loader_caches=True,  # reads the service's model in a thread, not in the event loop
-                    ),
-                    **self._config.credentials(),
-                )
-            )
-        return self._clients[service]

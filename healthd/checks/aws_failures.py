@@ -15,11 +15,14 @@ AWSError = (sdk.BotoCoreError, sdk.ClientError, ResponseParserError, KeyError, I
 
 _AUTH = {
     "AuthFailure", "ExpiredToken", "ExpiredTokenException", "IncompleteSignature", "InvalidAccessKeyId",
-    "InvalidClientTokenId", "MissingAuthenticationToken", "RequestExpired", "SignatureDoesNotMatch",
-    "UnrecognizedClientException",
+    "InvalidClientTokenId", "InvalidToken", "MissingAuthenticationToken", "RequestExpired", "RequestTimeTooSkewed",
+    "SignatureDoesNotMatch", "UnrecognizedClientException",
 }  # fmt: skip
 _PERMISSION = {"AccessDenied", "AccessDeniedException", "OptInRequired", "UnauthorizedOperation"}
-_RATE_LIMITED = {"RequestLimitExceeded", "Throttling", "ThrottlingException", "TooManyRequestsException"}
+_RATE_LIMITED = {
+    "RequestLimitExceeded", "RequestThrottled", "SlowDown", "Throttling", "ThrottlingException",
+    "TooManyRequestsException",
+}  # fmt: skip
 _NO_CREDENTIALS = (
     sdk.CredentialRetrievalError,
     sdk.NoCredentialsError,

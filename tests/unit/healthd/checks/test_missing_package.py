@@ -7,11 +7,12 @@ import pytest
 from healthd.checks import CHECKS
 
 
-def test_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("kind", ["aws", "s3", "sqs"])
+def test_the_extra_is_named(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     """Rather than the module that Python misses."""
-    monkeypatch.delitem(sys.modules, "healthd.checks.aws", raising=False)
-    for module in [name for name in sys.modules if name.partition(".")[0] == "aiobotocore"]:
+    ours = ("healthd.checks.aws", f"healthd.checks.{kind}")
+    for module in [name for name in sys.modules if name.partition(".")[0] == "aiobotocore" or name.startswith(ours)]:
         monkeypatch.delitem(sys.modules, module)
     monkeypatch.setitem(sys.modules, "aiobotocore", None)
-    with pytest.raises(ValueError, match=r"kind 'aws' needs aiobotocore: install healthd\[aws\]"):
-        CHECKS.model_of({"kind": "aws"})
+    with pytest.raises(ValueError, match=rf"kind '{kind}' needs aiobotocore: install healthd\[aws\]"):
+        CHECKS.model_of({"kind": kind})
