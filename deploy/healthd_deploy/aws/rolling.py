@@ -68,7 +68,9 @@ class Rolling:
             await steps.do(f"release {version} to {_ids(fresh)}", lambda: self._release(fresh, version))
         await steps.do(f"bring in {ids}", lambda: self._bring_in(batch))
         policy = plan.last if is_last and plan.last else plan.after
-        await self.gate_session.passes(policy, self._arm(version), self._arm(_before(batch)), part=batch[0].id)
+        await self.gate_session.passes(
+            policy, self._arm(version), self._arm(_before(batch)), part=batch[0].id, resumed=not fresh
+        )
         if self.config.on_fail == "batch":
             await steps.do(f"settle {ids}", lambda: self.fleet.settle(batch))
 

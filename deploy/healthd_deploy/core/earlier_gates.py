@@ -19,6 +19,11 @@ class EarlierGates:
     def __init__(self, client: GateClient, service: str, key: str) -> None:
         self._client, self._service, self._key = client, service, key
 
+    @property
+    def undoing(self) -> str:
+        """The reason with which this deploy cancels its gate where it goes back."""
+        return f"the deploy {self._key} is being undone"
+
     def is_own(self, gate: GateDocument) -> bool:
         """True if this deploy started it, in this run or in an earlier one."""
         return gate.deployment.id == self._key
@@ -40,6 +45,21 @@ class EarlierGates:
         not promoted since. Raises CouldNotAsk."""
         gate = await self.latest((policy,), candidate)
         return gate is not None and self.is_own(gate) and not gate.may_stay
+
+    async def left(self, policy: str, candidate: Arm) -> GateDocument | None:
+        """Return the gate at which this deploy was left after its switch, whatever it said since; None where it had
+        none, or was being undone. Raises CouldNotAsk, also where another deploy's gate of the policy came after it."""
+        gate = await self.latest((policy,), candidate)
+        if gate is None or not self.is_own(gate) or (gate.verdict == "cancelled" and self.undoing in (gate.told or "")):
+            return None
+        page = await asked(self._client.gates(service=self._service, limit=_RECENT))
+        newest = next(each for each in page.gates if each.policy == policy)
+        if not self.is_own(newest):
+            raise CouldNotAsk(
+                f"gate {newest.id} of {newest.candidate.version} came after gate {gate.id} of the deploy {self._key}: "
+                "a new deploy needs a new key"
+            )
+        return gate
 
     async def before_ramp(self, policies: Collection[str | None]) -> str | None:
         """Return the target that had all of the traffic before a ramp divided it, by the newest gate of some policies;

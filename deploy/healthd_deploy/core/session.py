@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Coroutine, Mapping
 from contextlib import aclosing, suppress
 from typing import Any
 
 from healthd.units import show_duration
 from healthd_deploy.core.asked import asked
+from healthd_deploy.core.attempts import begun
 from healthd_deploy.core.deploy_lock import DeployLock
 from healthd_deploy.core.earlier_gates import EarlierGates
 from healthd_deploy.core.exit import CouldNotAsk, DeployAborted, GateFailed, GateInconclusive, LeftInPlace, StepFailed
@@ -23,7 +24,6 @@ from healthd_gates.client.transport import Refused, Unreachable
 from healthd_gates.commands.view import showing
 from healthd_gates.schema.gate import GateDocument
 
-_STALE = "urn:healthd:stale-verdict"
 _BUSY = "urn:healthd:service-busy"
 _TRY = 60.0  # seconds that a try of an action gets to come to its end
 
@@ -54,12 +54,20 @@ class GateSession:
         """True once the version has traffic that must stay with it."""
         return self.no_rollback and self.report.exposed_at is not None
 
-    async def passes(self, policy: str, candidate: Arm, baseline: Arm | None = None, *, part: str = "") -> None:
+    async def passes(
+        self,
+        policy: str,
+        candidate: Arm,
+        baseline: Arm | None = None,
+        *,
+        part: str = "",
+        resumed: bool = False,
+    ) -> None:
         """Require a gate whose failure only the tool undoes. Raises GateFailed, GateInconclusive or CouldNotAsk.
 
         `part` distinguishes gates of the same policy in one deploy.
         """
-        await self.begin(policy, candidate, baseline, rolls_back=False, part=part)
+        await self.begin(policy, candidate, baseline, rolls_back=False, part=part, resumed=resumed)
         await self.verdict()
 
     async def begin(
@@ -74,9 +82,9 @@ class GateSession:
         resumed: bool = False,
         ramps: bool = False,
     ) -> None:
-        """Start a gate, or join the one that this deploy started; a deploy that `resumed` after its switch joins it
-        even long after the verdict. Raises CouldNotAsk, also for what is not allowed now, and where the gate moves the
-        traffic itself though this tool is to do so, or the other way round (`ramps`).
+        """Start a gate, or join the one of this deploy that runs; a deploy that `resumed`, with its version in place
+        already, joins its last one even long after the verdict. Raises CouldNotAsk, also for what is not allowed now,
+        and where the gate moves the traffic itself though this tool is to do so, or the other way round (`ramps`).
 
         With `rolls_back` a fail triggers the daemon's actions. `rollback_window` is the number of seconds after a pass
         in which the baseline can still take the traffic; None: without limit.
@@ -89,22 +97,23 @@ class GateSession:
         if self._steps.dry_run:
             await self._rehearse(request, ramps=ramps)
             return
-        key = ":".join(filter(None, (self._key, policy, part)))
-        asking = asyncio.ensure_future(self._client.verify(request, key=key))
+        self._gate = await self.earlier.left(policy, candidate) if resumed and not part else None
+        if self._gate is None:
+            key = ":".join(filter(None, (self._key, policy, part)))
+            await self._start(begun(self._client, self.earlier, request, key, joins_passed=resumed))
+        assert self._gate is not None
+        refuse_mismatch(policy, ramps=ramps, wanted=self._gate.ramp is not None)
+
+    async def _start(self, beginning: Coroutine[Any, Any, GateDocument]) -> None:
+        asking = asyncio.ensure_future(beginning)
         try:
             self._gate = await asyncio.shield(asking)
         except asyncio.CancelledError:  # it may have started, and is to be abandoned then
             with suppress(Refused, Unreachable):
                 self._gate = await asking
             raise
-        except Refused as refusal:
-            problem = refusal.problem
-            if not resumed or problem.get("type") != _STALE or "followed_by" in problem:
-                raise CouldNotAsk(str(refusal)) from refusal
-            self._gate = await asked(self._client.gate(str(problem["gate_id"])))
-        except Unreachable as error:
-            raise CouldNotAsk(str(error)) from error
-        refuse_mismatch(policy, ramps=ramps, wanted=self._gate.ramp is not None)
+        except (Refused, Unreachable) as problem:
+            raise CouldNotAsk(str(problem)) from problem
 
     async def could_ramp(self, policy: str, candidate: Arm, baseline: Arm) -> None:
         """Raise CouldNotAsk where healthd would not widen this release: before anything is done for it. A ramp that
@@ -112,7 +121,7 @@ class GateSession:
         if self.no_rollback:
             raise CouldNotAsk("a ramp takes the traffic back by itself: --no-rollback needs --strategy switch")
         gate = await self.earlier.latest((policy,), candidate)
-        if gate is not None and self.earlier.is_own(gate):
+        if gate is not None and self.earlier.is_own(gate) and not gate.is_answered:
             return
         request = gate_request(self._config.service, self._key, policy, candidate, baseline)
         found = await asked(self._client.could_start(request))
@@ -187,7 +196,7 @@ class GateSession:
         if (gate := self._gate) is None or gate.is_answered:
             return
         try:
-            await self._client.cancel(gate.id, f"the deploy {self._key} is being undone")
+            await self._client.cancel(gate.id, self.earlier.undoing)
         except (Refused, Unreachable) as error:
             if gate.ramp is not None:
                 self._steps.say(f"gate {gate.id} could not be cancelled, and may go on with its ramp: {error}", "✗")

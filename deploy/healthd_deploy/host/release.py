@@ -40,57 +40,58 @@ class HostRelease:
             await self.gate_session.stays(plan.after, self._arm(version))
             await self._tidy()
             return
-        standing = host.standing(version)
-        back = (f"put {standing.baseline or 'nothing'} back", lambda: self._back(standing))
-        if standing.unfinished is not None:
-            await steps.do(f"go on where the deploy {standing.unfinished.key} was left", _nothing, undo=back)
-        await steps.look("what the host must have", host.ready)
-        candidate = self._arm(version)
-        await self._may_begin(candidate, standing)
-
-        await steps.do("back up", lambda: host.back_up(self.key, version, standing.baseline))
-        await steps.do(f"fetch, unpack and install {version}", lambda: host.unpack(version))
-        if (migrations := self.config.migrations) is not None:
-            await steps.do("migrate", lambda: host.migrate(migrations, version), undo=self._migrate_back(version))
-
-        await self.gate_session.lock.hold()
-        switch = f"switch current from {standing.baseline or 'nothing'} to {version}"
-        kept = (f"note that {version} stays", lambda: host.left_in_place(version))
-        await steps.do(switch, lambda: self._switch(version, standing), undo=back, keep=kept)
-        await steps.do(f"wait until {version} is healthy", lambda: host.healthy(version))
-        for policy in self.config.smoke:
-            await self.gate_session.passes(policy, candidate)
+        standing, candidate = host.standing(version), self._arm(version)
         baseline = self._arm(standing.baseline) if standing.baseline else None
-        left = standing.unfinished
-        resumed = left is not None and (left.key, left.version) == (self.key, version)
+        back = (f"put {standing.baseline or 'nothing'} back", lambda: self._back(standing))
+        kept = (f"note that {version} stays", lambda: host.left_in_place(version))
+        resumed = host.is_left(self.key, version)
+        at_its_gate = resumed and await self.gate_session.earlier.left(plan.after, candidate) is not None
+        if standing.unfinished is not None:
+            going_on = f"go on where the deploy {standing.unfinished.key} was left"
+            await steps.do(going_on, self._exposed if resumed else _nothing, undo=back, keep=kept if resumed else None)
+        await steps.look("what the host must have", host.ready)
+        if not at_its_gate:  # else its switch is done, and its verdict may have put the version in quarantine
+            await self._may_begin(candidate, baseline)
+            await self._prepare(version, standing)
+            await self.gate_session.lock.hold()
+            switch = f"switch current from {standing.baseline or 'nothing'} to {version}"
+            await steps.do(switch, lambda: self._switch(version, standing), undo=back, keep=kept)
+            await steps.do(f"wait until {version} is healthy", lambda: host.healthy(version))
+            for policy in self.config.smoke:
+                await self.gate_session.passes(policy, candidate, resumed=resumed)
         await self.gate_session.begin(plan.after, candidate, baseline, rolls_back=baseline is not None, resumed=resumed)
         await self.gate_session.verdict()
 
         steps.settled()
         await self._tidy()
 
-    async def _may_begin(self, candidate: Arm, standing: Standing) -> None:
-        """Raise unless the gates before the release pass, and healthd would start those after it. A deploy that was
-        killed after its switch has done all that, and its verdict may have put the version in quarantine."""
-        session, left = self.gate_session, standing.unfinished
-        version = candidate["version"]
-        after = self.config.gates.after
-        resumed = left is not None and (left.key, left.version) == (self.key, version)
-        if resumed and await session.earlier.switched(after, candidate):
-            return
-        await session.earlier.not_quarantined(version)
+    async def _may_begin(self, candidate: Arm, baseline: Arm | None) -> None:
+        """Raise unless the gates before the release pass, and healthd would start those after it."""
+        session = self.gate_session
+        await session.earlier.not_quarantined(candidate["version"])
         for policy in self.config.gates.before:
             await session.passes(policy, candidate)
-        baseline = self._arm(standing.baseline) if standing.baseline else None
         await session.could_begin(self.config.smoke, candidate)
-        await session.could_begin((after,), candidate, baseline, rolls_back=baseline is not None)
+        await session.could_begin((self.config.gates.after,), candidate, baseline, rolls_back=baseline is not None)
+
+    async def _prepare(self, version: str, standing: Standing) -> None:
+        """Make all beside the running release that the switch needs."""
+        steps, host = self.steps, self.host
+        await steps.do("back up", lambda: host.back_up(self.key, version, standing.baseline))
+        await steps.do(f"fetch, unpack and install {version}", lambda: host.unpack(version))
+        if (migrations := self.config.migrations) is not None:
+            await steps.do("migrate", lambda: host.migrate(migrations, version), undo=self._migrate_back(version))
 
     async def _tidy(self) -> None:
         await self.steps.afterwards("note that it was promoted", self.host.promoted, wait=0)
         await self.steps.afterwards("remove what is older than is kept", self.host.prune, wait=0)
 
-    async def _switch(self, version: str, standing: Standing) -> None:
+    async def _exposed(self) -> None:
+        """Note that the version has traffic already: it was left so."""
         self.gate_session.report.exposed()
+
+    async def _switch(self, version: str, standing: Standing) -> None:
+        await self._exposed()
         await self.host.switch(self.key, version, standing)
 
     async def _back(self, standing: Standing) -> None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from healthd_gates.config.hooks import Deploys, HookConfig
-from healthd_gates.domain.errors import InvalidRequest
 from healthd_gates.domain.request import Version
 
 if TYPE_CHECKING:  # they import this module to refuse what it finds
@@ -46,26 +45,9 @@ def check_swapped(hook: HookConfig, deploys: Deploys, groups: Groups) -> None:
         )
 
 
-def target_of(groups: Groups, new: Collection[str]) -> str:
-    """Return the target that has the new version, by the target groups that AWS names for it (an ARN, or a name).
-    Raises InvalidRequest."""
-    found = sorted(target for target, group in groups.items() if any(_is_same(group, name) for name in new))
-    if len(found) != 1:
-        names = ", ".join(sorted(name.rpartition("targetgroup/")[2] for name in new)) or "no target group"
-        problem = (
-            f"AWS has the new version in {names}; of the source's target_groups that is {' and '.join(found) or 'none'}"
-        )
-        raise InvalidRequest(field="candidate.target", problem=problem)
-    return found[0]
-
-
 def at_the_other(groups: Groups, target: str, baseline: Version | None) -> Version | None:
     """Return the baseline with the target that does not have the new version."""
     if baseline is None:
         return None
     (other,) = groups.keys() - {target}
     return baseline.model_copy(update={"target": other})
-
-
-def _is_same(group: str, named: str) -> bool:
-    return named.endswith(f":{group}") or f"targetgroup/{named}" == group.rpartition("/")[0]

@@ -16,7 +16,7 @@ from healthd.journal.database import JournalError
 from healthd.runtime.clock import Clock
 from healthd.runtime.deadline import DeadlineExceededError, with_deadline
 from healthd_gates.config.hooks import HookConfig
-from healthd_gates.config.target_groups import Groups, at_the_other, target_of
+from healthd_gates.config.target_groups import Groups, at_the_other
 from healthd_gates.domain.callback import FinalWord, PendingCallback, Reply, ReplyState
 from healthd_gates.domain.errors import RETRYABLE, JournalUnavailable, Refusal, UnknownGate
 from healthd_gates.domain.gate import Gate
@@ -28,6 +28,7 @@ from healthd_gates.engine.service import GateService
 from healthd_gates.hooks.callback import Correspondent, Delivery, Receipt
 from healthd_gates.hooks.correspondents import correspondent_of
 from healthd_gates.hooks.messages import progress, verdict
+from healthd_gates.hooks.placing import target_of
 from healthd_gates.store.callbacks import CallbackStore
 from healthd_gates.store.gate_update import LeaseLost
 

@@ -18,11 +18,12 @@ from healthd.wording import shape
 from healthd_gates.api.operation import Answer, Call, Nothing, Operation
 from healthd_gates.api.responses import answer
 from healthd_gates.config.hooks import Deploys, EcsConfig, Stage
-from healthd_gates.config.target_groups import at_the_other, groups_asked_for, target_of
+from healthd_gates.config.target_groups import at_the_other, groups_asked_for
 from healthd_gates.domain.errors import RETRYABLE, Refusal
 from healthd_gates.domain.gate import Gate
 from healthd_gates.hooks.contract import SCOPE, Run, Word, sentence_on
 from healthd_gates.hooks.ecs_revision import RevisionUnknownError, groups_of
+from healthd_gates.hooks.placing import target_of
 from healthd_gates.hooks.runs import Runs
 
 _ARN = r"^arn:[a-z0-9-]+:ecs:[a-z0-9-]*:[0-9]*:{kind}/"

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -41,8 +42,10 @@ _POINTS: dict[str, Callable[[Stage, str], bool]] = {
 }
 
 
-async def _killed_at(stage: Stage, version: str, key: str, point: Callable[[Stage, str], bool]) -> str:
-    """What it had said when it was killed."""
+async def _ended_at(
+    stage: Stage, version: str, key: str, point: Callable[[Stage, str], bool], by: signal.Signals = signal.SIGKILL
+) -> str:
+    """What it had said when it ended by a signal."""
     deploy = await stage.start("release", version, "--key", key)
     assert deploy.stderr is not None
     said = ""
@@ -56,10 +59,22 @@ async def _killed_at(stage: Stage, version: str, key: str, point: Callable[[Stag
     reading = asyncio.create_task(read())
     await until(lambda: point(stage, said.partition(f"shop {version}")[2]), lambda: f"{key}: {said}")
     assert deploy.returncode is None, said
-    deploy.kill()
+    deploy.send_signal(by)
     await deploy.wait()
     await reading
     return said
+
+
+async def _interrupted_and_run_again(stage: Stage) -> None:
+    """Its undo cancels its gate: run again with its key, it is judged by another one."""
+    stage.pack("2.0")
+    stage.configure(gates={"before": [], "after": "post-switch"})
+    before = stage.current
+    said = await _ended_at(stage, "2.0", "run-20", _seen("· gate post-switch"), signal.SIGINT)
+    assert stage.current == before, said
+    again = await stage.run("release", "2.0", "--key", "run-20")
+    assert (again.code, stage.current) == (0, "2.0"), again.err
+    assert "✓ gate post-switch: " in again.err
 
 
 @pytest.mark.timeout(400)
@@ -81,7 +96,7 @@ async def test_a_killed_release_goes_on(tmp_path: Path, postgresql_dsn: str) -> 
                 version, key = f"1.{number}", f"run-{number}"
                 before = stage.current
                 stage.pack(version)
-                said = await _killed_at(stage, version, key, point)
+                said = await _ended_at(stage, version, key, point)
                 assert stage.current in (before, version), name
                 again = await stage.run("release", version, "--key", key)
                 assert again.code == 0, f"{name}\n{said}\n{again.err}"
@@ -92,5 +107,6 @@ async def test_a_killed_release_goes_on(tmp_path: Path, postgresql_dsn: str) -> 
                 taken = [json.loads((each / "backup.json").read_text()) for each in stage.backups()]
                 assert [one["before"] for one in taken].count(version) == 1, name
                 assert len(taken) <= 3, name
+            await _interrupted_and_run_again(stage)
         assert [each for each in load.seen if each[1] != 200] == []
         assert len(load.seen) > 100

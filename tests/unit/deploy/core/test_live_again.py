@@ -28,16 +28,19 @@ def decided(verdict: Verdict) -> Gate:
 
 
 GREEN = Version(version="2.0", target="green")
+RUNNING = replace(decided(Verdict.PASS), id="running", decision=None, state=GateState.OBSERVING)
 
 
 class Daemon:
-    """The gate client as far as a deploy asks it: lists what is there, and gives each new gate the same verdict.
+    """The gate client as far as a deploy asks it: lists what is there, and gives each gate that runs the same verdict.
 
-    As the daemon does, it lists the newest first and joins a gate by its key.
+    As the daemon does, it lists the newest first, starts a gate for a new key, and joins the key's own for a known one,
+    also long after its verdict. `end` is the gate as it is once it was followed.
     """
 
     def __init__(self, verdict: Verdict, *gates: Gate) -> None:
-        self._verdict, self._gates = verdict, list(gates)
+        self.end, self._gates = decided(verdict), list(gates)
+        self._keys = {f"{gate.deployment.id}:{gate.policy}": gate.id for gate in gates}
         self.asked: list[Mapping[str, Any]] = []
         self.cancelled: list[str] = []
         self.kept: list[QuarantinedDocument] = []
@@ -47,19 +50,27 @@ class Daemon:
 
     async def verify(self, request: Mapping[str, Any], *, key: str) -> GateDocument:
         self.asked.append({**request, "key": key})
-        known = [gate for gate in self._gates if gate.deployment.id == request["deployment"]["id"]]
-        if not known or known[0].policy != request["policy"]:
-            gate = replace(decided(self._verdict), id=f"new-{len(self.asked)}", policy=request["policy"])
-            self._gates.insert(0, replace(gate, candidate=GREEN, deployment=Deployment(**request["deployment"])))
-        return GateDocument.of(self._gates[0])
+        if key not in self._keys:
+            gate = replace(RUNNING, id=f"new-{len(self.asked)}", policy=request["policy"])
+            gate = replace(gate, candidate=Version(**request["candidate"]))
+            gate = replace(gate, deployment=Deployment(**request["deployment"]))
+            self._gates.insert(0, gate)
+            self._keys[key] = gate.id
+        return GateDocument.of(self._known(self._keys[key]))
 
     async def follow(self, gate_id: str) -> AsyncGenerator[GateDocument]:
-        (gate,) = [gate for gate in self._gates if gate.id == gate_id]
-        yield GateDocument.of(gate if gate.decision else replace(decided(self._verdict), id=gate_id))
+        gate = self._known(gate_id)
+        if not GateDocument.of(gate).is_answered:
+            own = {name: getattr(gate, name) for name in ("id", "policy", "candidate", "deployment")}
+            self._gates[self._gates.index(gate)] = gate = replace(self.end, **own)
+        yield GateDocument.of(gate)
 
     async def gate(self, gate_id: str) -> GateDocument:
+        return GateDocument.of(self._known(gate_id))
+
+    def _known(self, gate_id: str) -> Gate:
         (gate,) = [gate for gate in self._gates if gate.id == gate_id]
-        return GateDocument.of(gate)
+        return gate
 
     async def could_start(self, request: Mapping[str, Any]) -> DryRunDocument:
         if request["policy"] == "unknown":
@@ -75,8 +86,11 @@ class Daemon:
 
     async def unlock(self, _service: str, _holder: str) -> None: ...
 
-    async def cancel(self, gate_id: str, _reason: str) -> None:
+    async def cancel(self, gate_id: str, reason: str) -> None:
         self.cancelled.append(gate_id)
+        gate = self._known(gate_id)
+        ended = replace(gate, state=GateState.CANCELLED, notes=(f"Cancelled by ci: {reason}",))
+        self._gates[self._gates.index(gate)] = ended
 
 
 class TwoTargets:
@@ -117,7 +131,6 @@ def of(gate: Gate, key: str) -> Gate:
     return replace(gate, candidate=GREEN, policy="post-switch", deployment=Deployment(id=key))
 
 
-RUNNING = replace(decided(Verdict.PASS), id="running", decision=None, state=GateState.OBSERVING)
 PASSED = replace(decided(Verdict.PASS), id="passed")
 FAILED = replace(decided(Verdict.FAIL), id="failed")
 

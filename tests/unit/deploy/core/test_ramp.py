@@ -41,7 +41,8 @@ class Daemon(Judging):
 
     async def verify(self, request: Mapping[str, Any], *, key: str) -> GateDocument:
         self.asked.append({**request, "key": key})
-        return GateDocument.of(RAMPING if self._ramps else replace(RAMPING, ramp=None))
+        self._gates = [RAMPING if self._ramps else replace(RAMPING, ramp=None)]
+        return GateDocument.of(self._gates[0])
 
     async def follow(self, gate_id: str) -> AsyncGenerator[GateDocument]:
         yield GateDocument.of(self._end)

@@ -15,7 +15,7 @@ from healthd_gates.domain.gate import Gate, GateState, RollbackState
 from healthd_gates.domain.standing import Verdict
 from healthd_gates.schema.gate import GateDocument
 from tests.fakes.gate_states import ROLLBACK
-from tests.unit.deploy.core.test_live_again import FAILED, Daemon, of
+from tests.unit.deploy.core.test_live_again import FAILED, Daemon
 from tests.unit.deploy.core.test_put_back import Targets
 
 DETAIL = "back was tried 3 times and is not done yet: pm2 cannot be run"
@@ -31,8 +31,9 @@ class WithPutBack(Daemon):
 async def _said(gate: Gate, capsys: pytest.CaptureFixture[str]) -> str:
     """Deploy with a daemon that follows its fail with this rollback. Return all that the tool says."""
     config = DeployConfig.model_validate({"service": "shop", "gates": {"before": []}, "rollback_patience": "20ms"})
-    steps, daemon = Steps(), cast("GateClient", WithPutBack(Verdict.FAIL, of(gate, "run-1")))
-    session = GateSession(daemon, config, "run-1", steps)
+    steps, daemon = Steps(), WithPutBack(Verdict.FAIL)
+    daemon.end = gate
+    session = GateSession(cast("GateClient", daemon), config, "run-1", steps)
     deploy = BlueGreen(Targets("0.9"), session, steps, config.gates, None)
     await carried_out(lambda: deploy.deploy("2.0"), session, steps)
     return capsys.readouterr().err

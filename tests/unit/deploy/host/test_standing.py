@@ -47,6 +47,18 @@ def test_a_killed_deploy_hands_on_what_it_began_from(tmp_path: Path) -> None:
         assert begun.standing(version) == Standing("2", "1", left)
 
 
+def test_a_deploy_is_left_where_its_version_is_current(tmp_path: Path) -> None:
+    """Not before its switch, and not once a rollback of healthd's put the release before back: that begins anew."""
+    begun = host(tmp_path, "2", "1")
+    begun.folders.begin(Unfinished("run-7", "3", "2", "1"))
+    assert not begun.is_left("run-7", "3")
+    begun.folders.point(current="3", previous="2")
+    assert begun.is_left("run-7", "3")
+    assert not begun.is_left("run-8", "3")
+    begun.folders.point(current="2", previous="2")
+    assert not begun.is_left("run-7", "3")
+
+
 async def test_what_is_missing_is_named_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All of it, with what to do, and nothing was changed."""
     monkeypatch.delenv("MONGODB_URI", raising=False)

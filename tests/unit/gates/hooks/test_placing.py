@@ -2,9 +2,10 @@
 
 import pytest
 
-from healthd_gates.config.target_groups import at_the_other, target_of
+from healthd_gates.config.target_groups import at_the_other
 from healthd_gates.domain.errors import InvalidRequest
 from healthd_gates.domain.request import Version
+from healthd_gates.hooks.placing import target_of
 
 GROUPS = {"blue": "targetgroup/api/73e2d6bc24d8a067", "green": "targetgroup/api-2/943f017f100becff"}
 ARN = "arn:aws:elasticloadbalancing:us-west-2:123456789012:"
