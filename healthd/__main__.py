@@ -4,7 +4,7 @@ import gc
 import sys
 from importlib import import_module
 
-from healthd.runtime import lean_imports, signals
+from healthd.runtime import lean_imports, leaving, signals
 
 
 def main() -> None:
@@ -16,7 +16,7 @@ def main() -> None:
             import_module("structlog")
     from healthd.cli import main as command_line
 
-    command_line(prog_name="healthd")
+    leaving.run(lambda: command_line(prog_name="healthd"))
 
 
 if __name__ == "__main__":

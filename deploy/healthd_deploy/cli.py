@@ -6,6 +6,7 @@ import click
 
 from healthd import __version__
 from healthd.commands.lazy import LazyGroup
+from healthd.runtime import leaving
 
 _TOOLS = {
     "aws": ("healthd_deploy.aws.command:aws", "Deploys behind an AWS load balancer, released by Systems Manager."),
@@ -42,3 +43,8 @@ def main() -> None:
     Exit codes: 0 promoted · 1 failed and put back · 2 inconclusive and put back · 3 could not ask ·
     4 could not be put back: a person is needed · 130 interrupted and put back.
     """
+
+
+def run() -> None:
+    """Run the command line and end the process."""
+    leaving.run(main)

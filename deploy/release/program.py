@@ -10,7 +10,7 @@ from pathlib import Path
 def main() -> None:
     """Run the command that the file is called by."""
     if Path(sys.argv[0]).name.startswith("healthd-deploy"):
-        from healthd_deploy.cli import main as deploy
+        from healthd_deploy.cli import run as deploy
 
         deploy()
     else:

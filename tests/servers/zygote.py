@@ -37,7 +37,7 @@ _MODULES = (
 )
 _PROGRAMS = {
     "healthd": ("healthd.__main__", "main"),
-    "healthd-deploy": ("healthd_deploy.cli", "main"),
+    "healthd-deploy": ("healthd_deploy.cli", "run"),
 }
 _SET_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of prctl(2)
 
