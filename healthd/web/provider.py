@@ -33,6 +33,7 @@ from healthd.web.issuer_keys import (
 from healthd.web.sessions import Attempt
 
 _PATIENCE = 10.0  # seconds for all that has to be asked when a person comes back
+_LONGEST_CODE = 4096
 _LONGEST_TOLD = 200  # characters of an answer that people are shown
 
 
@@ -107,9 +108,13 @@ class Provider:
         joint = "&" if urlsplit(endpoints.authorization).query else "?"
         return f"{endpoints.authorization}{joint}{urlencode(asked)}"
 
-    async def person(self, sign_in: SignIn, attempt: Attempt, code: str, redirect_uri: str) -> dict[str, Any]:
-        """Return the claims of the person who came back with a code. Raises ProviderAwayError, NotProvenError."""
+    async def person(
+        self, sign_in: SignIn, attempt: Attempt, answer: Mapping[str, str], redirect_uri: str
+    ) -> dict[str, Any]:
+        """Return the claims of the person who came back with an answer of the provider. Raises ProviderAwayError,
+        NotProvenError."""
         endpoints = await self.endpoints(sign_in)
+        code = _code_of(answer, sign_in, endpoints)
         try:
             asking = self._ask(endpoints, sign_in, attempt, code, redirect_uri)
             return await with_deadline(_PATIENCE, asking, name="sign-in")
@@ -148,6 +153,19 @@ class Provider:
         return claims
 
 
+def _code_of(answer: Mapping[str, str], sign_in: SignIn, endpoints: Endpoints) -> str:
+    """Return the code of an answer. Raises NotProvenError for one of another issuer (RFC 9207, 2.4), and for an
+    error."""
+    if answer.get("iss", "" if endpoints.names_issuer else sign_in.issuer) != sign_in.issuer:
+        raise NotProvenError("the answer comes from another issuer than auth.sign_in.issuer")
+    if "error" in answer:
+        raise NotProvenError(f"the provider says {_said_by(answer)}")
+    code = answer.get("code", "")
+    if not 0 < len(code) <= _LONGEST_CODE:
+        raise NotProvenError("the provider sent no code")
+    return code
+
+
 def _source(sign_in: SignIn) -> Source:
     return Source(sign_in.issuer, sign_in.ca_file)
 
@@ -176,7 +194,7 @@ async def _exchange(
         if response.status >= 500:
             raise UnusableError(f"{endpoints.token} answers {response.status}")
         if response.status != 200:
-            raise NotProvenError(f"the provider refuses the code: {said_by(answer) or response.status}")
+            raise NotProvenError(f"the provider refuses the code: {_said_by(answer) or response.status}")
     return answer
 
 
@@ -201,7 +219,7 @@ def _without_unverified_email(claims: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in claims.items() if verified or name != "email"}
 
 
-def said_by(answer: Mapping[str, Any]) -> str:
+def _said_by(answer: Mapping[str, Any]) -> str:
     """Return an error of OAuth 2.0 as a line for people (RFC 6749, 4.1.2.1 and 5.2)."""
     parts = [str(answer[name]) for name in ("error", "error_description") if answer.get(name)]
     told = ": ".join(parts)[:_LONGEST_TOLD]

@@ -5,10 +5,9 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
 from aiohttp import web
@@ -44,6 +43,9 @@ class Attempt:
     to: str
 
 
+SealedT = TypeVar("SealedT", Session, Attempt)
+
+
 def new_attempt(to: str) -> Attempt:
     state, nonce, verifier = (secrets.token_urlsafe(32) for _ in range(3))  # 43 characters: RFC 7636, 4.1
     return Attempt(state, nonce, verifier, to)
@@ -60,11 +62,10 @@ class Cookies:
 
     def session(self, request: web.Request) -> Session | None:
         """Return the session of a request, if it has one that holds."""
-        content = self._open("session", request.cookies.get(self._session), self._sign_in.session)
-        return None if content is None else Session(**content)
+        return self._open(Session, request.cookies.get(self._session), self._sign_in.session)
 
     def begin(self, response: web.StreamResponse, session: Session) -> None:
-        self._set(response, self._session, self._seal("session", asdict(session)), self._sign_in.session)
+        self._set(response, self._session, self._seal(session), self._sign_in.session)
 
     def end(self, response: web.StreamResponse) -> None:
         """Take the session out of the browser."""
@@ -72,8 +73,7 @@ class Cookies:
 
     def attempt(self, request: web.Request, state: str) -> Attempt | None:
         """Return the attempt to sign in that a browser began under a state."""
-        content = self._open("sign-in", request.cookies.get(self._attempt(state)), _SIGNING_IN)
-        attempt = None if content is None else Attempt(**content)
+        attempt = self._open(Attempt, request.cookies.get(self._attempt(state)), _SIGNING_IN)
         return attempt if attempt is not None and secrets.compare_digest(attempt.state, state) else None
 
     def try_(self, request: web.Request, response: web.StreamResponse, attempt: Attempt) -> None:
@@ -81,7 +81,7 @@ class Cookies:
         others = [name for name in request.cookies if name.startswith(self._attempt(""))]
         for name in others if len(others) >= _MOST_AT_ONCE else ():
             self._delete(response, name)
-        self._set(response, self._attempt(attempt.state), self._seal("sign-in", asdict(attempt)), _SIGNING_IN)
+        self._set(response, self._attempt(attempt.state), self._seal(attempt), _SIGNING_IN)
 
     def forget(self, response: web.StreamResponse, attempt: Attempt) -> None:
         self._delete(response, self._attempt(attempt.state))
@@ -101,28 +101,27 @@ class Cookies:
     def _delete(self, response: web.StreamResponse, name: str) -> None:
         response.del_cookie(name, path="/", httponly=True, samesite="Lax", secure=self._secure)
 
-    def _seal(self, purpose: str, content: Mapping[str, Any]) -> str:
-        text = json.dumps(content, separators=(",", ":")).encode()
-        return self._key(purpose).encrypt_at_time(text, int(self._clock.now().timestamp())).decode()
+    def _seal(self, content: Session | Attempt) -> str:
+        text = json.dumps(asdict(content), separators=(",", ":")).encode()
+        return self._key(type(content)).encrypt_at_time(text, int(self._clock.now().timestamp())).decode()
 
-    def _open(self, purpose: str, text: str | None, lasts: float) -> dict[str, Any] | None:
-        """Return what was sealed for a purpose, unless that is longer ago than `lasts` seconds."""
+    def _open(self, kind: type[SealedT], text: str | None, lasts: float) -> SealedT | None:
+        """Return what was sealed, unless it is of another kind or release, or older than `lasts` seconds."""
         from cryptography.fernet import InvalidToken
 
         if text is None or len(text) > _LONGEST_COOKIE or not text.isascii():
             return None
         try:
-            opened = self._key(purpose).decrypt_at_time(text, int(lasts), int(self._clock.now().timestamp()))
-        except InvalidToken:
+            opened = self._key(kind).decrypt_at_time(text, int(lasts), int(self._clock.now().timestamp()))
+            return kind(**json.loads(opened))
+        except (InvalidToken, TypeError):
             return None
-        content: dict[str, Any] = json.loads(opened)
-        return content
 
-    def _key(self, purpose: str) -> Fernet:
+    def _key(self, kind: type[Session | Attempt]) -> Fernet:
         sign_in, secret = self._sign_in, _OF_THIS_PROCESS
         if sign_in.session_secret is not None:
             secret = sign_in.session_secret.get_secret_value()
-        return _key(secret, f"{purpose}\0{sign_in.issuer}\0{sign_in.client_id}")
+        return _key(secret, f"{kind.__name__}\0{sign_in.issuer}\0{sign_in.client_id}")
 
 
 @lru_cache(maxsize=8)

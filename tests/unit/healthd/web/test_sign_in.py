@@ -17,6 +17,7 @@ from healthd.config.auth import Auth
 from healthd.config.settings import Settings
 from healthd.web.auth import hash_token
 from healthd.web.refusals import Refusals
+from healthd.web.sessions import Session
 from tests.fakes.monitoring import UP
 from tests.servers.openid import ADA, BOB, SECRET, Provider
 from tests.unit.healthd.web.conftest import Open, Site
@@ -307,6 +308,9 @@ async def test_who_began_it_ends_it(stand: Any, browsers: Callable[[str], Browse
     address, sent = await it.callback()
     answer, text = await it.browser.get(address.replace(f"{urlsplit(it.provider.url).port}", "1"))
     assert (answer.status, "another issuer" in text) == (403, True)
+    address, _ = await it.callback()
+    answer, text = await it.browser.get(address.partition("&iss=")[0])
+    assert (answer.status, "another issuer" in text) == (403, True)
 
 
 async def test_tabs_that_sign_in_at_once(stand: Any) -> None:
@@ -484,6 +488,10 @@ async def test_forged_cookies_are_nobody(stand: Any) -> None:
     for text in ("", "x", "gAAAA" + "A" * 4000, "é", "gAAAAABn" + "=" * 50, "A" * 5000):
         answer, _ = await it.browser.get("/health", Cookie=f"healthd-session={text}")
         assert (answer.status, "duration" in (await answer.json(content_type=None))["checks"]["db"]) == (200, False)
+    key, now = it.site.guard.cookies._key(Session), int(it.site.clock.now().timestamp())
+    old = key.encrypt_at_time(b'{"user": "ada"}', now).decode()
+    answer, _ = await it.browser.get("/health", Cookie=f"healthd-session={old}")
+    assert answer.status == 200  # of another release
     begun, _ = await it.browser.get("/sign-in", follow=False)
     attempt = begun.headers["Set-Cookie"].partition("=")[2].partition(";")[0]
     answer, text = await it.browser.get("/", Cookie=f"healthd-session={attempt}")
