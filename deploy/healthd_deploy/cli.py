@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from healthd import __version__
-from healthd.commands.lazy import LazyGroup
+from healthd.commands.verdict_group import VerdictGroup
 from healthd.runtime import leaving
 
 _TOOLS = {
@@ -30,7 +30,7 @@ _COMMANDS = {
 
 
 @click.group(
-    cls=LazyGroup,
+    cls=VerdictGroup,
     registry=_TOOLS,
     groups=_COMMANDS,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},

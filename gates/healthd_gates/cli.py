@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import sys
-import traceback
-from typing import Any
-
 import click
 
-from healthd.commands.lazy import LazyGroup
-from healthd_gates.client.exit_codes import COULD_NOT_ASK, INTERRUPTED
+from healthd.commands.verdict_group import VerdictGroup
 
 _COMMANDS = {
     "approve": (
@@ -53,31 +47,7 @@ _COMMANDS = {
 }
 
 
-class _Gate(LazyGroup):
-    """Ends with the same exit code after every error.
-
-    Python ends a crash with 1 and click a usage error with 2, which a pipeline would read as a verdict.
-    """
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except click.ClickException as error:
-            error.show()
-            sys.exit(COULD_NOT_ASK)
-        except click.Abort:
-            sys.exit(INTERRUPTED)
-        except click.exceptions.Exit:
-            raise
-        except BrokenPipeError:  # whoever read the output has gone, as `head` does: nobody was told a verdict
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left is flushed at the end
-            sys.exit(COULD_NOT_ASK)
-        except Exception:
-            traceback.print_exc()
-            sys.exit(COULD_NOT_ASK)
-
-
-@click.group(cls=_Gate, registry=_COMMANDS)
+@click.group(cls=VerdictGroup, registry=_COMMANDS)
 def gate() -> None:
     """Ask a daemon whether a deploy may stay, and look after its gates.
 
