@@ -25,12 +25,26 @@ _FILE = click.option(
 )  # fmt: skip
 
 
+_NO_RAMP = (
+    "PM2 divides connections between instances, not requests: with kept connections a version gets none of the "
+    "traffic, or all of it, at any weight. Put NGINX or Traefik before two targets and deploy with `healthd-deploy "
+    "nginx` or `healthd-deploy traefik`, or leave --strategy out"
+)
+
+
+def _refuse_ramp(_context: click.Context, _option: click.Parameter, value: str | None) -> str | None:
+    if value == "ramp":
+        raise click.BadParameter(_NO_RAMP)
+    return value
+
+
 @click.group()
 def host() -> None:
     """Releases of a Node.js application on this host, under PM2."""
 
 
 @host.command()
+@click.option("--strategy", type=click.Choice(["switch", "ramp"]), callback=_refuse_ramp, hidden=True)
 @deploying(HostConfig)
 async def release(deploy: Deploy[HostConfig]) -> None:
     """Put VERSION in the place of what runs, and stay only if it is healthy and the gates pass."""
