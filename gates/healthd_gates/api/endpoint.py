@@ -68,7 +68,7 @@ class Endpoint:
             body = operation.parse(taken(request), operation.body)
             return await self._handle(Call(request, caller, body, query, again, base), in_reach)
         except Refusal as refusal:
-            return operation.refuse(problem_of(refusal), request)
+            return operation.refuse(problem_of(refusal, reads=operation.method == "GET"), request)
         except Problem as problem:
             return operation.refuse(problem, request)
 

@@ -43,11 +43,12 @@ _FIELDS: dict[type[Refusal], str] = {
 _SOON, _IN_TURN = "1", "15"  # seconds
 
 
-def problem_of(refusal: Refusal) -> Problem:
-    """Return the answer to a refused call. Its type names the refusal, its other members are the refusal's fields."""
+def problem_of(refusal: Refusal, *, reads: bool = False) -> Problem:
+    """Return the answer to a refused call, which `reads` or changes something. Its type names the refusal, its other
+    members are the refusal's fields."""
     kind = type(refusal)
     status = _STATUSES.get(kind, _UNAVAILABLE)
-    detail = str(refusal)
+    detail = refusal.of_a_read if reads and isinstance(refusal, refusals.JournalUnavailable) else str(refusal)
     told: dict[str, Any] = {name: _told(value) for name, value in refusal.fields.items()}
     field = refusal.fields.get("field") if kind is refusals.InvalidRequest else _FIELDS.get(kind)
     if field is not None:

@@ -166,7 +166,12 @@ class TooManyGates(Refusal):
 
 
 class JournalUnavailable(Refusal):
-    """The journal cannot be written, so nothing was started: {problem}."""
+    """The journal cannot be written, so nothing was started or changed: {problem}."""
+
+    @property
+    def of_a_read(self) -> str:
+        """Return the message for a caller who only wanted to look."""
+        return f"The journal cannot be read now: {self.fields['problem']}."
 
 
 RETRYABLE = (ServiceBusy, Locked, Frozen, Draining, TooManyGates, JournalUnavailable)

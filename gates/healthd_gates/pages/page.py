@@ -126,9 +126,9 @@ class GatePage:
         except Refusal as refusal:
             self._scenes.pop((gate_id, True), None)
             self._scenes.pop((gate_id, False), None)
-            raise problem_of(refusal) from None
+            raise problem_of(refusal, reads=True) from None
         except JournalError as error:
-            raise problem_of(JournalUnavailable(problem=str(error))) from None
+            raise problem_of(JournalUnavailable(problem=str(error)), reads=True) from None
 
     def _whole(self, film: GateHistory, *, signed_in: bool) -> dict[str, Part]:
         gate = film.gate

@@ -81,3 +81,13 @@ def test_a_journal_that_is_down_is_worth_another_try() -> None:
     """503 comes with the time after which to ask again."""
     problem = problem_of(refusals.JournalUnavailable(problem="disk full"))
     assert (problem.status, problem.headers) == (503, {"Retry-After": "1"})
+
+
+def test_a_journal_that_is_down_is_told_in_the_words_of_the_call() -> None:
+    """Who only looks has started nothing anyway."""
+    refusal = refusals.JournalUnavailable(problem="disk full")
+    assert problem_of(refusal, reads=True).detail == "The journal cannot be read now: disk full."
+    assert problem_of(refusal).detail == (
+        "The journal cannot be written, so nothing was started or changed: disk full."
+    )
+    assert problem_of(refusal).extra["type"] == problem_of(refusal, reads=True).extra["type"]
