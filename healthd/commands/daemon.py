@@ -6,20 +6,31 @@ from __future__ import annotations
 import os
 import re
 import sys
+from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 from urllib.parse import urlsplit
 
 import click
 
+from healthd.runtime.late import told_if_late
+
 HERE = "http://127.0.0.1:8080"
 COULD_NOT_ASK = 3
+_LATE = 1.5  # seconds
 
 
 def fail(message: str) -> NoReturn:
     """Print one line to stderr, and end with the exit code for a question that could not be asked."""
     click.echo(message, err=True)
     sys.exit(COULD_NOT_ASK)
+
+
+def telling_if_late(shown: str, within: float) -> AbstractContextManager[None]:
+    """Tell on stderr, once, that the daemon `shown` is still being waited for, and how many seconds at most."""
+    said = f"{shown} has not answered yet; waiting for up to {within:g} s"
+    return told_if_late(_LATE, partial(click.echo, said, err=True))
 
 
 def address_of_daemon(given: str | None = None, place: str = "HEALTHD_URL") -> str:

@@ -148,7 +148,10 @@ async def _run(
 ) -> int:
     daemon = config.healthd
     token = daemon.token.get_secret_value() if daemon.token else None
-    async with GateClient(daemon.url, token, retry_for=daemon.retry_for) as client, AsyncExitStack() as kept_open:
+    async with (
+        GateClient(daemon.url, token, retry_for=daemon.retry_for, waiting=steps.say) as client,
+        AsyncExitStack() as kept_open,
+    ):
         gate_session = GateSession(client, config, key, steps, no_rollback=no_rollback)
         gate_session.report.version = version
         steps.say(f"deploy {key}: {config.service} {version}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -32,14 +32,20 @@ class GateClient:
 
     Calls that fail on the way are retried for `retry_for` seconds: every call may be sent twice without harm, since a
     gate is started, and rolled back, under an idempotency key and the other calls are idempotent. Every method raises
-    Refused or Unreachable.
+    Refused or Unreachable. `waiting` is called with a sentence when one takes long: for what it waits, and how long.
     """
 
     def __init__(
-        self, url: str, token: str | Credentials | None = None, *, retry_for: float = 60.0, timeout: float = 15.0
+        self,
+        url: str,
+        token: str | Credentials | None = None,
+        *,
+        retry_for: float = 60.0,
+        timeout: float = 15.0,
+        waiting: Callable[[str], None] | None = None,
     ) -> None:
         credentials = FixedToken(token) if token is None or isinstance(token, str) else token
-        self._transport = Transport(url, credentials, retry_for=retry_for, timeout=timeout)
+        self._transport = Transport(url, credentials, retry_for=retry_for, timeout=timeout, waiting=waiting)
 
     async def __aenter__(self) -> Self:
         return self

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,12 +13,14 @@ import aiohttp
 
 from healthd.checks.unreachable import why_not_asked
 from healthd.http.retry_after import seconds_to_wait
+from healthd.runtime.late import told_if_late
 from healthd.runtime.web_address import WebAddress
 from healthd_gates.client.credentials import CredentialError, Credentials
 
 _AGAIN = frozenset({408, 429, 502, 503, 504})
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 10.0
 _MARGIN = 10.0  # seconds that the answer to a held call may be late
+_LATE = 1.5  # seconds after which whoever waits is told for what
 
 
 class Unreachable(Exception):  # noqa: N818 - the caller's word for it
@@ -49,6 +51,11 @@ class Answered:
             return
         raise Refused(self.status, self._problem())
 
+    def in_words(self) -> str:
+        """Return what was answered instead of what was asked for."""
+        problem = self._problem()
+        return f"answers {self.status}: {problem.get('detail') or problem.get('title')}".rstrip(".")
+
     def _problem(self) -> Mapping[str, Any]:
         """Return the daemon's own problem; if the answer is not the daemon's, the likely meaning of its status."""
         try:
@@ -64,15 +71,32 @@ class Answered:
                 " an application or a proxy?"}  # fmt: skip
 
 
+@dataclass(slots=True)
+class _Trouble:
+    """What came of the last try of a call; no sentence before one is over."""
+
+    sentence: str = ""
+
+
 class Transport:
     """Sends calls to one daemon, with retries for `retry_for` seconds; each attempt has a timeout of `timeout` seconds.
 
-    Redirects are not followed: a token is sent to nobody but the daemon that it is meant for.
+    Redirects are not followed: a token is sent to nobody but the daemon that it is meant for. `waiting` is called with
+    a sentence once a call takes long, and not again before one has not.
     """
 
-    def __init__(self, url: str, credentials: Credentials, *, retry_for: float, timeout: float) -> None:
+    def __init__(
+        self,
+        url: str,
+        credentials: Credentials,
+        *,
+        retry_for: float,
+        timeout: float,
+        waiting: Callable[[str], None] | None = None,
+    ) -> None:
         self.url, self._retry_for, self._timeout = url.rstrip("/"), retry_for, timeout
-        self._credentials = credentials
+        self._credentials, self._waiting = credentials, waiting
+        self._has_told = False
         self.session = aiohttp.ClientSession(headers={"Accept": "application/json"})
 
     async def close(self) -> None:
@@ -97,9 +121,36 @@ class Transport:
 
         `held` is the number of seconds for which the daemon is asked to hold the call open. Raises Unreachable.
         """
+        limit = aiohttp.ClientTimeout(total=self._timeout + (held + _MARGIN if held else 0.0))
+        trouble = _Trouble()
+        was_late = False
+
+        def late() -> None:
+            nonlocal was_late
+            was_late = True
+            if self._waiting is not None and not self._has_told:
+                longest = self._retry_for if trouble.sentence else max(self._retry_for, limit.total or 0.0)
+                said = trouble.sentence or "has not answered yet"
+                self._waiting(f"{WebAddress(self.url).masked} {said}; waiting for up to {longest:g} s")
+            self._has_told = True
+
+        with told_if_late(held + _LATE, late):
+            answered = await self._sent(method, path, body, query, headers, limit, trouble)
+        self._has_told = was_late
+        return answered
+
+    async def _sent(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None,
+        query: Mapping[str, str] | None,
+        headers: Mapping[str, str] | None,
+        limit: aiohttp.ClientTimeout,
+        trouble: _Trouble,
+    ) -> Answered:
         loop = asyncio.get_running_loop()
         deadline, pause = loop.time() + self._retry_for, _FIRST_PAUSE
-        limit = aiohttp.ClientTimeout(total=self._timeout + (held + _MARGIN if held else 0.0))
         while True:
             answered, failure = None, ""
             try:
@@ -127,5 +178,6 @@ class Transport:
                     return answered
                 tried = f" for {self._retry_for:g} s" if self._retry_for else ""
                 raise Unreachable(f"{WebAddress(self.url).masked} could not be asked{tried}: {failure}")
+            trouble.sentence = f"could not be asked yet: {failure}" if answered is None else answered.in_words()
             await asyncio.sleep(wait)
             pause = min(pause * 2, _LONGEST_PAUSE)

@@ -6,7 +6,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Awaitable, Callable
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 from urllib.parse import urlsplit
@@ -50,7 +50,8 @@ def asking(command: Callable[Concatenate[GateClient, Params], Awaitable[ResultT]
             credentials: str | Credentials | None = TokenFile(token_file) if token_file else token
             if by_github:
                 credentials = GitHubActions(os.environ, os.environ.get("HEALTHD_AUDIENCE") or address)
-            async with GateClient(address, credentials, retry_for=retry_for) as client:
+            waiting = None if kwargs.get("quiet") else partial(click.echo, err=True)
+            async with GateClient(address, credentials, retry_for=retry_for, waiting=waiting) as client:
                 return await command(client, *args, **kwargs)
 
         try:

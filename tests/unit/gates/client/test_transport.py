@@ -63,3 +63,44 @@ def test_a_refusal_says_why() -> None:
     """In the daemon's own words, and at least its status where there are none."""
     assert str(Refused(409, {"title": "Locked", "detail": "until noon"})) == "Locked: until noon"
     assert str(Refused(502, {})) == "status 502"
+
+
+async def test_who_waits_is_told_for_what_and_how_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once, though it is tried many times."""
+    monkeypatch.setattr("healthd_gates.client.transport._LATE", 0.1)
+    url, told = f"http://127.0.0.1:{free_port()}", list[str]()
+    transport = Transport(url, FixedToken(None), retry_for=1.0, timeout=0.9, waiting=told.append)
+    with pytest.raises(Unreachable):
+        await transport.send("GET", "/gates")
+    await transport.close()
+    (said,) = told
+    assert said.startswith(f"{url} could not be asked yet: ")
+    assert said.endswith("; waiting for up to 1 s")
+
+
+async def test_who_waits_for_a_daemon_that_cannot_answer_is_told_its_reason(
+    peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it said last, such as of a journal that is away."""
+    monkeypatch.setattr("healthd_gates.client.transport._LATE", 0.5)
+    problem = {"title": "Journal unavailable", "detail": "The journal cannot be read now: refused."}
+    away = Answer(503, problem, headers={"Retry-After": "1"})
+    peer.answer_once("GET", "/gates", away, Answer(200))
+    told = list[str]()
+    transport = Transport(peer.url, FixedToken(None), retry_for=9.0, timeout=2.0, waiting=told.append)
+    assert (await transport.send("GET", "/gates")).status == 200
+    assert told == [f"{peer.url} answers 503: The journal cannot be read now: refused; waiting for up to 9 s"]
+    await transport.close()
+
+
+async def test_who_waits_for_silence_is_told_so(peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And one who is answered soon hears nothing; a call that is to be held open has that time on top."""
+    monkeypatch.setattr("healthd_gates.client.transport._LATE", 0.1)
+    told = list[str]()
+    transport = Transport(peer.url, FixedToken(None), retry_for=0.0, timeout=5.0, waiting=told.append)
+    peer.answer("GET", "/gates", Answer(200, delay=0.3))
+    await transport.send("GET", "/gates", held=30.0)
+    assert not told
+    await transport.send("GET", "/gates")
+    assert told == [f"{peer.url} has not answered yet; waiting for up to 5 s"]
+    await transport.close()
