@@ -44,6 +44,7 @@ from healthd.web.pages.sign_in import SignInPages
 from healthd.web.pages.status import StatusPage
 from healthd.web.pages.stream import Streams
 from healthd.web.public.incident_page import IncidentPage
+from healthd.web.public.membership import Memberships
 from healthd.web.public.page import PublicPages
 from healthd.web.public.past import PublicPast
 from healthd.web.public.writing import Writing
@@ -98,7 +99,8 @@ class Rest:
             lambda: in_force.now.retention,
             wanted=lambda: bool(in_force.now.public_pages),
         )
-        self.public_past = PublicPast(past, board, in_force, clock)
+        memberships = Memberships(in_force)
+        self.public_past = PublicPast(past, board, in_force, clock, memberships)
         self.public_pages = PublicPages(
             board=board,
             settings=in_force,
@@ -106,9 +108,10 @@ class Rest:
             past=self.public_past,
             incidents=self.incidents,
             windows=self.windows.all,
+            memberships=memberships,
             renderer=self.renderer,
         )
-        writing = Writing(self.incidents, board, in_force, clock, health.redact)
+        writing = Writing(self.incidents, in_force, memberships, clock, health.redact)
         self.incidents_api = IncidentsApi(self.incidents, writing, guard)
         self.incident_page = IncidentPage(self.incidents, writing, guard, in_force, clock, self.renderer)
         host = socket.gethostname()

@@ -3,6 +3,7 @@ JournalError."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from healthd.model import Status
 MOST = 20_000
 """Number of transitions that are read at once, the latest."""
 _MOST_WINDOWS = 5000
+_AT_ONCE = 500  # rows that are unpacked before others have their turn on the event loop
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +59,17 @@ class Past:
         mine = sa.true() if check is None else table.c.check_name == check
         before = sa.select(sa.func.max(table.c.id)).where(table.c.at < since, mine).group_by(table.c.check_name)
         query = sa.select(table).where(mine, sa.or_(table.c.at >= since, table.c.id.in_(before)))
+        found: list[StoredTransition] = []
         async with self._database.read() as connection:
-            rows = (await connection.execute(query.order_by(table.c.id.desc()).limit(MOST))).all()
-        return [
-            StoredTransition(row.check_name, row.at, Status(row.old), Status(row.new), row.kind, row.message)
-            for row in reversed(rows)
-            if isinstance(row.at, datetime)
-        ]
+            result = await connection.execute(query.order_by(table.c.id.desc()).limit(MOST))
+            for rows in result.partitions(_AT_ONCE):
+                found += [
+                    StoredTransition(row.check_name, row.at, Status(row.old), Status(row.new), row.kind, row.message)
+                    for row in rows
+                    if isinstance(row.at, datetime)
+                ]
+                await asyncio.sleep(0)
+        return found[::-1]
 
     async def audit(
         self,

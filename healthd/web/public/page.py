@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -26,8 +26,9 @@ from healthd.web.pages.renderer import Renderer
 from healthd.web.problems import Problem, answering_problems
 from healthd.web.public import feeds
 from healthd.web.public.languages import chosen
+from healthd.web.public.membership import Member, Memberships
 from healthd.web.public.past import PublicPast
-from healthd.web.public.planned import Member, planned
+from healthd.web.public.planned import planned
 from healthd.web.public.standing import of_checks
 from healthd.web.public.view import Scene, context, with_incidents
 from healthd.web.spending import Spending
@@ -53,6 +54,7 @@ _HEADERS = {
 
 
 Form = Literal["page", "atom", "rss"]
+Parts = Sequence[Collection[Member]]
 _FEEDS: Mapping[str, Callable[[Scene, Language, str, str], str]] = {"atom": feeds.atom, "rss": feeds.rss}
 
 
@@ -76,12 +78,13 @@ class PublicPages:
         past: PublicPast,
         incidents: Incidents,
         windows: Callable[[], Iterable[CheckWindow]],
+        memberships: Memberships,
         renderer: Renderer,
     ) -> None:
         """`windows` are those that callers have added."""
         self._board, self._settings, self._clock = board, settings, clock
         self._past, self._incidents, self._windows = past, incidents, windows
-        self._renderer = renderer
+        self._memberships, self._renderer = memberships, renderer
         renderer.add(FOLDER)
         self._drawings: dict[tuple[str, Form, Language], _Drawing] = {}
         self._revision = -1
@@ -123,14 +126,16 @@ class PublicPages:
                 return last.answer
             await self._past.look()
             await self._renderer.ready()
-            revision = self._settings.revision
-            if name not in self._settings.now.public_pages:  # a reload took it meanwhile
+            membership = await self._memberships.now()
+            if name not in membership.pages:  # a reload took it meanwhile
                 raise Problem(404, "No such page")
-            began, scene = self._clock.steady(), self._scene(name)
+            parts = membership.pages[name]
+            began, scene = self._clock.steady(), self._scene(name, parts)
             if form != "page" and scene.incidents is None:
                 raise Problem(503, "Not known", headers={"Retry-After": "30"})
-            answer = await asyncio.to_thread(self._draw, scene, form, language)
-            if revision == self._settings.revision:
+            windows = (*self._settings.now.maintenance, *self._windows())
+            answer = await asyncio.to_thread(self._draw, scene, form, language, windows, parts)
+            if membership.revision == self._settings.revision:
                 self._drawings[key] = _Drawing(answer, began)
         return answer
 
@@ -143,14 +148,11 @@ class PublicPages:
             self._revision = self._settings.revision
             self._drawings.clear()
 
-    def _scene(self, name: str) -> Scene:
-        """Return what the page shows now. It takes from the states of checks nothing but how they are."""
+    def _scene(self, name: str, parts: Parts) -> Scene:
+        """Return what the page shows now, but for planned maintenance. It takes from the states of checks nothing but
+        how they are."""
         page, now = self._settings.now.public_pages[name], self._clock.now()
-        checks = self._board.checks()
-        groups = {it.name: self._board.groups_of(it.name) for it in checks}
-        states = [of_checks([it for it in checks if part.takes(it.name, groups[it.name])]) for part in page.components]
-        members = [Member(it.name, it.config.labels, groups[it.name]) for it in checks]
-        windows = (*self._settings.now.maintenance, *self._windows())
+        states = [of_checks([self._board.check(it.name) for it in part if it.name in self._board]) for part in parts]
         incidents = tuple(it for it in self._incidents.all() if name in it.last.pages)
         known, heard = self._past.known, self._incidents.read_at
         times = [it for it in (known[1] if known and page.uptime_days else None, heard) if it is not None]
@@ -163,7 +165,7 @@ class PublicPages:
             states=with_incidents(page, states, incidents),
             days=known[0].get(name) if known else None,
             known_at=old if old is not None and now - old > _STALE else None,
-            planned=planned(page, windows, members, now),
+            planned=(),
             incidents=incidents if heard is not None or incidents else None,
         )
 
@@ -175,7 +177,8 @@ class PublicPages:
             return page.url
         return f"{base}/status/{name}" if page is not None and base is not None else None
 
-    def _draw(self, scene: Scene, form: Form, language: Language) -> Kept:
+    def _draw(self, scene: Scene, form: Form, language: Language, windows: Iterable[CheckWindow], parts: Parts) -> Kept:
+        """Return the answer. Not on the event loop: it may take long."""
         address = scene.address
         own = {kind: f"{address}/feed.{kind}?lang={language}" for kind in _FEEDS} if address is not None else {}
         with self._spending.counted():
@@ -183,6 +186,7 @@ class PublicPages:
                 text = _FEEDS[form](scene, language, address, own[form])
                 headers = {**_HEADERS, hdrs.CONTENT_TYPE: f"application/{form}+xml; charset=utf-8"}
             else:
+                scene = replace(scene, planned=planned(scene.page, parts, windows, scene.now))
                 text = self._renderer.text("public.html", {**context(scene, language, own), "style": _STYLE})
                 headers = _HEADERS
             return kept(text, {**headers, hdrs.CONTENT_LANGUAGE: language})

@@ -22,6 +22,7 @@ from healthd.monitoring.past_windows import left_out
 from healthd.monitoring.uptime import stretches
 from healthd.monitoring.uptime_days import Day, daily, days_until
 from healthd.runtime.clock import Clock
+from healthd.web.public.membership import Memberships
 
 _log = structlog.get_logger(__name__)
 _FRESH = 60.0  # seconds for which what was read is not read again
@@ -45,8 +46,11 @@ class _Known:
 class PublicPast:
     """What visitors are shown of the past. `run` reads it when somebody has asked."""
 
-    def __init__(self, past: Past, board: Board, settings: Current[Settings], clock: Clock) -> None:
+    def __init__(
+        self, past: Past, board: Board, settings: Current[Settings], clock: Clock, memberships: Memberships
+    ) -> None:
         self._past, self._board, self._settings, self._clock = past, board, settings, clock
+        self._memberships = memberships
         self._known: _Known | None = None
         self._asked, self._read = asyncio.Event(), asyncio.Event()
         self._fails = False
@@ -90,7 +94,8 @@ class PublicPast:
             await asyncio.sleep(_FRESH / 4 if self._fails else 0)
 
     async def _look(self) -> _Known:
-        now, steady, revision = self._clock.now(), self._clock.steady(), self._settings.revision
+        membership = await self._memberships.now()
+        now, steady, revision = self._clock.now(), self._clock.steady(), membership.revision
         pages = {name: page for name, page in self._settings.now.public_pages.items() if page.uptime_days}
         last = self._known
         whole = last is None or last.revision != revision or steady - last.whole_at >= _WHOLE
@@ -104,8 +109,9 @@ class PublicPast:
         start = min(days[0][1] for days in spans.values())
         stored = await self._past.transitions(start)
         audit = await self._past.windows()
-        states = self._board.checks()
-        groups = {state.name: self._board.groups_of(state.name) for state in states}
+        members = {name: it for name, it in membership.members.items() if name in self._board}
+        states = [self._board.check(name) for name in members]
+        groups = {name: it.groups for name, it in members.items()}
         maintenance = self._settings.now.maintenance
 
         def compute() -> Days:
@@ -120,10 +126,10 @@ class PublicPast:
             }
             holes = left_out(maintenance, audit, states, groups, start, now)
             found = {}
-            for name, page in pages.items():
-                members = [[it for it in lines if part.takes(it, groups[it])] for part in page.components]
+            for name in pages:
+                parts = [[it.name for it in part if it.name in lines] for part in membership.pages[name]]
                 found[name] = tuple(
-                    daily([lines[it] for it in inside], [holes[it] for it in inside], spans[name]) for inside in members
+                    daily([lines[it] for it in inside], [holes[it] for it in inside], spans[name]) for inside in parts
                 )
             return found
 

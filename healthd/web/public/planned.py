@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from healthd.config.public_page import PublicPage
 from healthd.config.window import CheckWindow
+from healthd.web.public.membership import Member
 
 _AHEAD = timedelta(days=14)
 _MOST = 10  # that a page shows
@@ -22,26 +23,20 @@ class Planned:
     components: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
-    """What decides to which component, and under which window, a check comes."""
-
-    name: str
-    labels: Mapping[str, str]
-    groups: Collection[str]
-
-
 def planned(
-    page: PublicPage, windows: Iterable[CheckWindow], checks: Sequence[Member], now: datetime
+    page: PublicPage, parts: Sequence[Collection[Member]], windows: Iterable[CheckWindow], now: datetime
 ) -> tuple[Planned, ...]:
-    """Return the maintenance of the page's components under way and of the next two weeks, of each window the next
-    time; the first to begin first."""
+    """Return the maintenance of the page's components, which have these members, under way and of the next two weeks,
+    of each window the next time; the first to begin first. Slow where windows are by cron."""
     found = set()
     for window in windows if page.maintenance else ():
         if window.window_kind != "maintenance":
             continue
-        covered = [it for it in checks if window.takes(it.name, it.labels, it.groups)]
-        names = tuple(it.name for it in page.components if any(it.takes(each.name, each.groups) for each in covered))
+        names = tuple(
+            component.name
+            for component, members in zip(page.components, parts, strict=True)
+            if any(window.takes(it.name, it.labels, it.groups) for it in members)
+        )
         if names and (times := _next(window, now)) is not None:
             found.add(Planned(*times, names))
     return tuple(sorted(found, key=lambda it: (it.start or now, it.end, it.components))[:_MOST])

@@ -14,13 +14,13 @@ from healthd.config.incident import Impact, Incident, IncidentState, Update
 from healthd.config.model import Model, one_line
 from healthd.config.public_page import PublicPage
 from healthd.config.settings import Settings
-from healthd.monitoring.board import Board
 from healthd.monitoring.incidents import Incidents
 from healthd.nearest import not_under
 from healthd.runtime.clock import Clock
 from healthd.units import Names
 from healthd.web.auth import Caller
 from healthd.web.problems import Problem
+from healthd.web.public.membership import Memberships
 
 _MOST_INCIDENTS, _MOST_UPDATES = 500, 100
 
@@ -78,12 +78,12 @@ class Writing:
     def __init__(
         self,
         incidents: Incidents,
-        board: Board,
         settings: Current[Settings],
+        memberships: Memberships,
         clock: Clock,
         redact: Callable[[str], str],
     ) -> None:
-        self._incidents, self._board, self._settings = incidents, board, settings
+        self._incidents, self._settings, self._memberships = incidents, settings, memberships
         self._clock, self._redact = clock, redact
 
     @property
@@ -133,14 +133,14 @@ class Writing:
     async def _follow(self, caller: Caller, incident: Incident, action: str, **changes: Any) -> Incident:
         if len(incident.updates) >= _MOST_UPDATES and not changes.get("withdrawn"):
             raise Problem(429, "Too many updates", f"it has {_MOST_UPDATES}: open another incident")
-        self._refuse_beyond_reach(caller, incident.last.pages, incident.last.components)
+        await self._refuse_beyond_reach(caller, incident.last.pages, incident.last.components)
         # Another replica's clock may be ahead: an update is later than the one before it.
         at = max(self._clock.now(), incident.last.at + timedelta(milliseconds=1))
         new = {"id": secrets.token_hex(8), "at": at, "author": caller.name}
         return await self._add(caller, incident.last.model_copy(update={**new, **changes}), action)
 
     async def _add(self, caller: Caller, update: Update, action: str) -> Incident:
-        self._refuse_beyond_reach(caller, update.pages, update.components)
+        await self._refuse_beyond_reach(caller, update.pages, update.components)
         for name, text in (("title", update.title), ("text", update.text)):
             if self._redact(text) != text:
                 raise Problem(422, "Invalid incident", f"{name}: contains a secret of the configuration: leave it out")
@@ -166,20 +166,16 @@ class Writing:
             if name not in known:
                 raise Problem(422, "Invalid incident", f"names {not_under('the components of its pages', name, known)}")
 
-    def _refuse_beyond_reach(self, caller: Caller, pages: Sequence[str], components: Collection[str]) -> None:
+    async def _refuse_beyond_reach(self, caller: Caller, pages: Sequence[str], components: Collection[str]) -> None:
         """Raise Problem 403 for an incident of components with checks that the caller's token is not bound to."""
         reach = caller.reach
         if reach is None:
             return
         if not components:
             raise caller.beyond_reach("what all components of a page are said to be: name the components")
-        for page in (self._pages[name] for name in pages if name in self._pages):
-            for part in page.components:
-                inside = [
-                    (it, groups)
-                    for it in self._board.checks()
-                    if part.takes(it.name, groups := self._board.groups_of(it.name))
-                ]
-                owned = [reach.check(it.name, it.config.labels, groups) for it, groups in inside]
+        known = (await self._memberships.now()).pages
+        for page in (it for it in pages if it in self._pages and it in known):
+            for part, members in zip(self._pages[page].components, known[page], strict=True):
+                owned = [reach.check(it.name, it.labels, it.groups) for it in members]
                 if part.name in components and not (owned and all(owned)):
                     raise caller.beyond_reach(f"what is said of the component {part.name}")

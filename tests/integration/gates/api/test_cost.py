@@ -46,6 +46,7 @@ from healthd.web.pages.renderer import Renderer
 from healthd.web.pages.status import StatusPage
 from healthd.web.pages.stream import Streams
 from healthd.web.public.incident_page import IncidentPage
+from healthd.web.public.membership import Memberships
 from healthd.web.public.page import PublicPages
 from healthd.web.public.past import PublicPast
 from healthd.web.public.writing import Writing
@@ -183,16 +184,18 @@ async def app(tmp_path: Path) -> AsyncIterator[web.Application]:
     check_pages = CheckPages(replica.board, health, guard, clock, status.history, past, renderer)
     incidents = Incidents(IncidentStore(replica.database, clock), clock, lambda: config.retention)
     await incidents._load()  # feeds are 503 until then
+    memberships = Memberships(replica.in_force)
     public = PublicPages(
         board=replica.board,
         settings=replica.in_force,
         clock=clock,
-        past=PublicPast(Past(replica.database), replica.board, replica.in_force, clock),
+        past=PublicPast(Past(replica.database), replica.board, replica.in_force, clock, memberships),
         incidents=incidents,
         windows=list,
+        memberships=memberships,
         renderer=renderer,
     )
-    writing = Writing(incidents, replica.board, replica.in_force, clock, Redactor())
+    writing = Writing(incidents, replica.in_force, memberships, clock, Redactor())
     page = IncidentPage(incidents, writing, guard, replica.in_force, clock, renderer)
     told = [*public.routes(), *page.routes(), *IncidentsApi(incidents, writing, guard).routes()]
     daemons = [*windows.routes(), *heartbeats.routes(), *past.routes(), *check_pages.routes(), *told]

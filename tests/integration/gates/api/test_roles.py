@@ -31,6 +31,7 @@ from healthd.web.health import HealthEndpoints
 from healthd.web.heartbeats_api import HeartbeatsApi
 from healthd.web.history_api import HistoryApi
 from healthd.web.incidents_api import IncidentsApi
+from healthd.web.public.membership import Memberships
 from healthd.web.public.writing import Writing
 from healthd.web.windows_api import WindowsApi
 from healthd_gates.api.rate_limit import Rate
@@ -158,7 +159,7 @@ async def stand(tmp_path: Path) -> AsyncIterator[Stand]:
         suite, replica.board, guard, replica.in_force, clock, Redactor(),
     )  # fmt: skip
     incidents = Incidents(IncidentStore(replica.database, clock), clock, lambda: 3600)
-    writing = Writing(incidents, replica.board, replica.in_force, clock, Redactor())
+    writing = Writing(incidents, replica.in_force, Memberships(replica.in_force), clock, Redactor())
     incidents_api = IncidentsApi(incidents, writing, guard)
     past = HistoryApi(Past(replica.database), replica.board, guard, replica.in_force, clock, Redactor())
     health = HealthEndpoints(replica.board, guard, replica.in_force, clock, stuck=tuple)

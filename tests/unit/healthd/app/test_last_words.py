@@ -22,5 +22,6 @@ async def test_what_the_replicas_share_keeps_nothing_else_from_the_journal() -> 
     rest = cast("Any", object.__new__(Rest))
     rest.spread, rest.journal = SimpleNamespace(leave=step("leave")), SimpleNamespace(flush=step("transitions"))
     rest.heartbeats, rest.database = SimpleNamespace(flush=step("heartbeats")), SimpleNamespace(close=step("close"))
+    rest.incidents = SimpleNamespace(flush=step("incidents"))
     await rest.close(None)
-    assert done == ["transitions", "heartbeats", "leave", "close"]
+    assert done == ["transitions", "heartbeats", "incidents", "leave", "close"]

@@ -38,6 +38,7 @@ from healthd.web.pages.sign_in import SignInPages
 from healthd.web.pages.status import StatusPage
 from healthd.web.pages.stream import Streams
 from healthd.web.public.incident_page import IncidentPage
+from healthd.web.public.membership import Memberships
 from healthd.web.public.page import PublicPages
 from healthd.web.public.past import PublicPast
 from healthd.web.public.writing import Writing
@@ -102,7 +103,8 @@ class Site(Stage):
             self.heartbeats, self.suite, self.board, guard, self.in_force, self.clock, self.redact
         )
         self.incidents = Incidents(IncidentStore(database, self.clock), self.clock, lambda: 90 * 86400)
-        self.public_past = PublicPast(Past(database), self.board, self.in_force, self.clock)
+        memberships = Memberships(self.in_force)
+        self.public_past = PublicPast(Past(database), self.board, self.in_force, self.clock, memberships)
         self.public_pages = PublicPages(
             board=self.board,
             settings=self.in_force,
@@ -110,9 +112,10 @@ class Site(Stage):
             past=self.public_past,
             incidents=self.incidents,
             windows=self.windows.all,
+            memberships=memberships,
             renderer=renderer,
         )
-        writing = Writing(self.incidents, self.board, self.in_force, self.clock, self.redact)
+        writing = Writing(self.incidents, self.in_force, memberships, self.clock, self.redact)
         history_api = HistoryApi(Past(database), self.board, guard, self.in_force, self.clock, self.redact)
         routes = [
             *self.page.routes(),

@@ -254,9 +254,9 @@ async def test_a_flood_costs_nothing(open_site: Open, monkeypatch: pytest.Monkey
     drawn: list[tuple[str, str]] = []
     draw = site.public_pages._draw
 
-    def counting(scene: Scene, form: Form, language: Language) -> Kept:
+    def counting(scene: Scene, form: Form, language: Language, *more: Any) -> Kept:
         drawn.append((scene.name, language))
-        return draw(scene, form, language)
+        return draw(scene, form, language, *more)
 
     monkeypatch.setattr(site.public_pages, "_draw", counting)
     for number in range(200):
