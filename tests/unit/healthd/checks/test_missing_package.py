@@ -7,7 +7,7 @@ import pytest
 from healthd.checks import CHECKS
 
 
-@pytest.mark.parametrize("kind", ["aws", "s3", "sqs"])
+@pytest.mark.parametrize("kind", ["aws", "ecs", "rds", "s3", "sqs"])
 def test_the_extra_is_named(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     """Rather than the module that Python misses."""
     ours = ("healthd.checks.aws", f"healthd.checks.{kind}")
