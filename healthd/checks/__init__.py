@@ -22,6 +22,7 @@ KINDS = {
     "memory": "healthd.checks.memory:Memory",
     "migrations": "healthd.checks.migrations:Migrations",
     "mongodb": "healthd.checks.mongodb:MongoDB",
+    "mongodb_query": "healthd.checks.mongodb_query:MongoDBQuery",
     "pm2": "healthd.checks.pm2:Pm2",
     "postgresql": "healthd.checks.postgresql:PostgreSQL",
     "process": "healthd.checks.process:Process",

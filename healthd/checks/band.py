@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
 from typing import Self
 
 from pydantic import BaseModel, ConfigDict, FiniteFloat, model_validator
+
+from healthd.model import FailureKind, Measure, Result
 
 
 class Bounds(BaseModel):
@@ -30,3 +36,37 @@ class Bounds(BaseModel):
         if self.above is not None and value > self.above:
             return f"above {self.above:g}"
         return f"below {self.below:g}" if self.below is not None and value < self.below else None
+
+
+class BandConfig(BaseModel):
+    """Options of a check that holds one number to a band."""
+
+    degraded: Bounds | None = None
+    """Bounds outside which the check is degraded."""
+    unhealthy: Bounds | None = None
+    """Bounds outside which the check is unhealthy."""
+
+    @model_validator(mode="after")
+    def _has_a_band(self) -> Self:
+        if self.degraded is None and self.unhealthy is None:
+            raise ValueError("write degraded or unhealthy: without bounds every number would be healthy")
+        return self
+
+    def judge(self, value: float) -> Result:
+        """Return the result for a number."""
+        result = Result.healthy(f"{value:g}")
+        if self.unhealthy is not None and (broken := self.unhealthy.broken(value)):
+            result = Result.unhealthy(FailureKind.THRESHOLD, f"{value:g} is {broken}")
+        elif self.degraded is not None and (broken := self.degraded.broken(value)):
+            result = Result.degraded(FailureKind.THRESHOLD, f"{value:g} is {broken}")
+        return replace(result, observed={"value": value}, measures=(Measure("value", value),))
+
+
+def number(raw: object) -> float | None:
+    """Return a number, or a length of time in seconds; None for anything else, NaN and infinity among it."""
+    if isinstance(raw, timedelta):
+        return raw.total_seconds()
+    if isinstance(raw, int | float | Decimal):
+        value = float(raw)
+        return value if math.isfinite(value) else None
+    return None

@@ -10,23 +10,16 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field, field_validator
 from pymongo import ReadPreference, ReturnDocument, WriteConcern
 
 from healthd.checks import mongodb_client as mongodb
 from healthd.checks.contract import CheckConfig, CheckContext
 from healthd.checks.database import DatabaseConfig, Require
-from healthd.checks.mongodb_driver import Driver, load
+from healthd.checks.mongodb_driver import Driver, InstalledDriver
 from healthd.model import FailureKind, Result, Status
 from healthd.units import Duration, show_duration
-from healthd.wording import shape
 
 _QUIET = 15.0  # seconds: an idle primary writes a no-op every 10 s (periodicNoopIntervalSecs)
-_PREFERENCES = {
-    Require.PRIMARY: ReadPreference.PRIMARY,
-    Require.REPLICA: ReadPreference.SECONDARY,
-    Require.ANY: ReadPreference.PRIMARY_PREFERRED,
-}
 
 
 class MongoDBConfig(DatabaseConfig):
@@ -37,20 +30,11 @@ class MongoDBConfig(DatabaseConfig):
     """Role that a member must have: `primary`, `replica` (a secondary) or `any`."""
     max_lag: Duration = 30.0
     """Maximum replication lag of a secondary."""
-    canary: str | None = Field(None, pattern=shape(r"^[^.$\s/\\\"]+\.[^$\s]+$", "a database, a dot and a collection"))
+    canary: mongodb.CollectionName | None = None
     """Collection as `database.collection` in which each probe writes one document with majority write concern; a
     secondary only reads it."""
-    driver: Driver = Driver.PYMONGO
+    driver: InstalledDriver = Driver.PYMONGO
     """Driver: `pymongo` is the asynchronous client of PyMongo, `motor` the one before it, which is past its end."""
-
-    @field_validator("driver")
-    @classmethod
-    def _is_installed(cls, driver: Driver) -> Driver:
-        try:
-            load(driver)
-        except ImportError as error:
-            raise ValueError(f"cannot be loaded: {error}; leave it out, or install {driver}") from None
-        return driver
 
 
 class MongoDB:
@@ -65,7 +49,7 @@ class MongoDB:
         self._document = f"healthd:{socket.gethostname()}:{context.name}"
 
     async def probe(self) -> Result:
-        preference = _PREFERENCES[self._config.require]
+        preference = mongodb.PREFERENCES[self._config.require]
         try:
             client = await self._client.open()
             hello = await client.admin.command("hello", read_preference=preference)

@@ -13,19 +13,20 @@ from collections.abc import Coroutine
 from typing import Annotated, Any
 
 from dns.exception import DNSException
-from pydantic import AfterValidator, SecretStr
-from pymongo import common, errors, monitoring
+from pydantic import AfterValidator, SecretStr, StringConstraints
+from pymongo import ReadPreference, common, errors, monitoring
 from pymongo.asynchronous.uri_parser import parse_uri
 from pymongo.uri_parser import parse_uri as parse_uri_now
 
 from healthd.addresses.mongodb import read_mongodb
 from healthd.addresses.words import split
-from healthd.checks.database import checked_uri, first_line
+from healthd.checks.database import Require, checked_uri, first_line
 from healthd.checks.failures import classify
 from healthd.checks.mongodb_driver import Driver, connect, drop, load_resolver
 from healthd.checks.refused import in_words
 from healthd.model import FailureKind, Result
 from healthd.runtime.authority import authority_of
+from healthd.wording import shape
 
 # Errors of a server, or of the network to it; any other is a bug of ours and left to the monitor.
 FAILURES: tuple[type[Exception], ...] = (errors.PyMongoError, OSError, EOFError)
@@ -82,6 +83,15 @@ def _unreadable_option(uri: str) -> str | None:
     return None
 
 
+CollectionName = Annotated[
+    str,
+    StringConstraints(pattern=shape(r"^[^.$\s/\\\"]+\.[^$\s]+$", "a database, a dot and a collection")),
+]
+PREFERENCES = {
+    Require.PRIMARY: ReadPreference.PRIMARY,
+    Require.REPLICA: ReadPreference.SECONDARY,
+    Require.ANY: ReadPreference.PRIMARY_PREFERRED,
+}
 MongoDBURI = Annotated[SecretStr, AfterValidator(_readable)]
 
 

@@ -6,7 +6,9 @@ from __future__ import annotations
 import asyncio
 import threading
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import AfterValidator
 
 
 class Driver(StrEnum):
@@ -15,6 +17,16 @@ class Driver(StrEnum):
     PYMONGO = "pymongo"
     MOTOR = "motor"
 
+
+def _loaded(driver: Driver) -> Driver:
+    try:
+        load(driver)
+    except ImportError as error:
+        raise ValueError(f"cannot be loaded: {error}; leave it out, or install {driver}") from None
+    return driver
+
+
+InstalledDriver = Annotated[Driver, AfterValidator(_loaded)]
 
 _closing: set[asyncio.Task[None]] = set()
 

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-from healthd.checks.sql import number
+from healthd.checks.band import number
 from healthd.checks.sql_database import open_database
 from healthd.model import FailureKind
 from healthd_gates.sources.contract import Arms, SourceConfig, SourceContext, SourceUnavailable
