@@ -15,6 +15,7 @@ from aiohttp import web
 from healthd.app.health import Health
 from healthd.journal import tables as journal_tables
 from healthd.journal.database import Database, JournalError
+from healthd.journal.ended_sessions import EndedSessionStore
 from healthd.journal.findings import FindingStore
 from healthd.journal.heartbeats import HeartbeatStore
 from healthd.journal.incidents import IncidentStore
@@ -34,6 +35,7 @@ from healthd.notify.told import Memory
 from healthd.notify.told_store import JournalStore
 from healthd.runtime.deadline import with_deadline
 from healthd.runtime.tasks import Work
+from healthd.web.ended_sessions import EndedSessions
 from healthd.web.heartbeats_api import HeartbeatsApi
 from healthd.web.history_api import HistoryApi
 from healthd.web.incidents_api import IncidentsApi
@@ -89,7 +91,10 @@ class Rest:
             renderer=self.renderer,
             streams=self.streams,
         )
-        self.sign_in = SignInPages(guard, in_force, clock, self.renderer, health.redact)
+        self.ended_sessions = guard.ended_sessions = EndedSessions(
+            EndedSessionStore(self.database, clock), clock, lambda: in_force.now.auth.sign_in is not None
+        )
+        self.sign_in = SignInPages(guard, in_force, clock, self.renderer, health.redact, self.ended_sessions)
         self.check_pages = CheckPages(
             board, health.endpoints, guard, clock, self.page.history, self.history_api, self.renderer
         )
@@ -164,6 +169,7 @@ class Rest:
             "notifications": self.notifications.run,
             "windows": self.windows.run,
             "heartbeats": self.heartbeats.run,
+            "ended_sessions": self.ended_sessions.run,
             "incidents": self.incidents.run,
             "public_past": self.public_past.run,
             "spread": self.spread.run,

@@ -18,7 +18,8 @@ from healthd.units import Duration, Names
 _LIBRARIES = ("jwt", "cryptography.fernet", "cryptography.hazmat.primitives.kdf.hkdf")
 _SHORTEST_SECRET = 32
 NO_SESSION_SECRET = "session_secret is missing: sessions end with this process, and no other replica knows them"
-_SHORTEST, _LONGEST = 60.0, 30 * 86400.0
+LONGEST_SESSION = 30 * 86400.0  # seconds
+_SHORTEST_SESSION = 60.0
 
 
 class People(ClaimedGrant):
@@ -49,7 +50,7 @@ class SignIn(Model):
     name_claim: str = Field("email", min_length=1, max_length=100)
     """Claim that is shown as the person's name, in the audit too. It should be one that people cannot choose
     themselves. `email`, here and in `claims`, counts only if the provider has verified it."""
-    session: Duration = Field(8 * 3600.0, ge=_SHORTEST, le=_LONGEST)
+    session: Duration = Field(8 * 3600.0, ge=_SHORTEST_SESSION, le=LONGEST_SESSION)
     """Time after which a person has to sign in again."""
     ca_file: Path | None = None
     """Authorities that the provider's certificate is verified with, as a PEM file; those of the system by default."""

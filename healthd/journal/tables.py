@@ -124,4 +124,12 @@ incident_updates = sa.Table(
     sa.Column("body", Text, nullable=False),
 )
 
-BRANCH = Branch(Path(__file__).with_name("migrations"), "healthd_journal_version", head="0007", oldest="0002")
+# The sessions of people who have signed out, until no cookie of theirs can hold any more.
+ended_sessions = sa.Table(
+    "healthd_ended_sessions",
+    metadata,
+    sa.Column("id", Text, primary_key=True),
+    sa.Column("until", Moment, nullable=False, index=True),
+)
+
+BRANCH = Branch(Path(__file__).with_name("migrations"), "healthd_journal_version", head="0008", oldest="0002")

@@ -12,6 +12,7 @@ import binascii
 import hashlib
 import hmac
 import secrets
+from collections.abc import Container
 from dataclasses import replace
 from urllib.parse import urlencode
 
@@ -67,6 +68,8 @@ class Guard:
         self.refused = refused or Refusals()
         self._settings, self._clock = settings, clock or SystemClock()
         self._issuers = Issuers(self._clock)
+        self.ended_sessions: Container[str] = ()
+        """Ids of the sessions whose people have signed out."""
 
     @property
     def _tokens(self) -> tuple[Token, ...]:
@@ -117,7 +120,7 @@ class Guard:
         if settings.auth.sign_in is None or cookies is None or hdrs.AUTHORIZATION in request.headers:
             return None
         session = cookies.session(request)
-        if session is None:
+        if session is None or session.id in self.ended_sessions:
             return None
         for people in settings.auth.sign_in.valid_in(settings.environment):
             if (people.name, people.mark) == (session.grant, session.mark):

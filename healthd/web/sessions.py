@@ -28,6 +28,7 @@ _MOST_AT_ONCE = 8  # tabs of one browser in which somebody is signing in
 class Session:
     """Session of a person. `grant` is the name of the entry under which it began, `mark` that of its claims."""
 
+    id: str
     name: str
     grant: str
     mark: str

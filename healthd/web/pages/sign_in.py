@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import secrets
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +18,7 @@ from healthd.runtime.clock import Clock
 from healthd.runtime.repeats import Repeats
 from healthd.web.auth import Guard
 from healthd.web.caller import vouched_for
+from healthd.web.ended_sessions import EndedSessions
 from healthd.web.forms import refuse_unless_from_here
 from healthd.web.issuers import shown
 from healthd.web.pages.renderer import Renderer
@@ -41,8 +43,10 @@ class SignInPages:
         clock: Clock,
         renderer: Renderer,
         redact: Callable[[str], str],
+        ended: EndedSessions,
     ) -> None:
         self._guard, self._in_force, self._renderer, self._redact = guard, in_force, renderer, redact
+        self._ended = ended
         self._provider, self._asking, self._repeats = Provider(clock), 0, Repeats()
 
     def routes(self) -> list[web.RouteDef]:
@@ -123,14 +127,16 @@ class SignInPages:
             said = ", ".join(f"{name} is {shown(claims, name)}" for name in min(wrong, key=len, default=[]))
             raise self._refused(403, f"{names[0]!r} is none of those under auth.sign_in.people: {said}")
         _log.info("person signed in", person=vouched_for(people, names[0]))
-        return Session(names[0][:200], people.name, people.mark)
+        return Session(secrets.token_hex(16), names[0][:200], people.name, people.mark)
 
     async def _leave(self, request: web.Request) -> web.Response:
-        """End the session of this browser."""
+        """End the session of this browser, also for whoever has a copy of its cookie."""
         refuse_unless_from_here(request, self._in_force.now.http.external_url)
         response = _to("/")
         cookies = self._guard.cookies
         if cookies is not None:
+            if (session := cookies.session(request)) is not None:
+                await self._ended.add(session.id)
             cookies.end(response)
         return response
 

@@ -121,7 +121,7 @@ def signed_in(replica: Replica, group: str) -> dict[str, str]:
     assert people is not None
     assert settings.http.external_url is not None
     answer = Response()
-    session = Session("kim@example.com", people.name, people.mark)
+    session = Session("7", "kim@example.com", people.name, people.mark)
     Cookies(SIGN_IN, settings.http.external_url, SystemClock()).begin(answer, session)
     return {"Cookie": answer.cookies.output(attrs=[], header="").strip()}
 

@@ -12,6 +12,7 @@ from healthd.config.in_force import InForce
 from healthd.config.settings import Settings
 from healthd.journal import tables
 from healthd.journal.database import Database
+from healthd.journal.ended_sessions import EndedSessionStore
 from healthd.journal.heartbeats import HeartbeatStore
 from healthd.journal.incidents import IncidentStore
 from healthd.journal.journal import Journal
@@ -27,6 +28,7 @@ from healthd.monitoring.windows import Windows
 from healthd.web import server
 from healthd.web.auth import Guard, hash_token
 from healthd.web.checks_api import ChecksApi
+from healthd.web.ended_sessions import EndedSessions
 from healthd.web.health import HealthEndpoints
 from healthd.web.heartbeats_api import HeartbeatsApi
 from healthd.web.history_api import HistoryApi
@@ -116,6 +118,9 @@ class Site(Stage):
             renderer=renderer,
         )
         writing = Writing(self.incidents, self.in_force, memberships, self.clock, self.redact)
+        self.ended_sessions = guard.ended_sessions = EndedSessions(
+            EndedSessionStore(database, self.clock), self.clock, lambda: True
+        )
         history_api = HistoryApi(Past(database), self.board, guard, self.in_force, self.clock, self.redact)
         routes = [
             *self.page.routes(),
@@ -124,7 +129,7 @@ class Site(Stage):
             *heartbeats_api.routes(),
             *history_api.routes(),
             *self.public_pages.routes(),
-            *SignInPages(guard, self.in_force, self.clock, renderer, self.redact).routes(),
+            *SignInPages(guard, self.in_force, self.clock, renderer, self.redact, self.ended_sessions).routes(),
             *IncidentPage(self.incidents, writing, guard, self.in_force, self.clock, renderer).routes(),
             *IncidentsApi(self.incidents, writing, guard).routes(),
             *CheckPages(self.board, self.health, guard, self.clock, self.page.history, history_api, renderer).routes(),

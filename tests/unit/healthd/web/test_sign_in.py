@@ -439,8 +439,13 @@ async def test_a_session_ends(stand: Any) -> None:
     ):
         assert (await it.browser.post("/sign-out", **foreign))[0] == 403
     assert await it.name() == "sre/ada@example.com"
+    copy = it.browser.cookies["healthd-session"]
     assert (await it.browser.post("/sign-out", Origin=it.browser.home))[0] == 303
     assert (await it.name(), it.browser.cookies) == ("", {})
+    _, text = await it.browser.get("/", Cookie=f"healthd-session={copy}")
+    assert "Signed in" not in text
+    await it.sign_in()
+    assert await it.name() == "sre/ada@example.com"
 
 
 async def test_a_session_changes_nothing_by_itself(stand: Any) -> None:
