@@ -57,11 +57,16 @@ class Shell:
 
 def blocks(page: Path, replaced: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     """The page's blocks in their order, with other ports and places."""
-    for block in _BLOCK.finditer(page.read_text(encoding="utf-8")):
-        text = dedent(block["text"])
+    for kind, text in blocks_of(page.read_text(encoding="utf-8")):
         for place, other in replaced.items():
             text = re.sub(rf"(?<!\w){re.escape(place)}(?!\w)", other, text)
-        yield block["kind"], text
+        yield kind, text
+
+
+def blocks_of(text: str) -> Iterator[tuple[str, str]]:
+    """The blocks of a text in their order, as they stand."""
+    for block in _BLOCK.finditer(text):
+        yield block["kind"], dedent(block["text"])
 
 
 def steps(text: str) -> Iterator[tuple[str, list[str]]]:

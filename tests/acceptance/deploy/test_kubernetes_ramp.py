@@ -14,6 +14,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from ruamel.yaml import YAML
 
 from healthd_gates.client.client import GateClient
 from tests.acceptance.deploy import fleet
@@ -21,6 +22,7 @@ from tests.acceptance.deploy.fleet import Fleet
 from tests.acceptance.deploy.test_kubernetes import kubelet, put_deployment
 from tests.acceptance.deploy.test_nginx import ended
 from tests.acceptance.deploy.test_nginx_ramp import BUDGET, POLICY
+from tests.acceptance.guide import blocks_of
 from tests.servers import daemon, kubernetes, kubernetes_controllers
 from tests.servers.command import Outcome, Running, started
 from tests.servers.daemon import Daemon
@@ -29,8 +31,15 @@ from tests.servers.programs import require
 from tests.servers.requests import Load
 from tests.servers.waiting import until
 
+PAGE = Path(__file__).parents[3] / "docs/deploy/kubernetes.md"
 ROUTE = "/apis/gateway.networking.k8s.io/v1/namespaces/shop/httproutes/api"
-BACKENDS = {"blue": "api-blue", "green": "api-green"}
+
+
+def documented(part: str) -> Any:
+    """The block of the page on ramps that has this part."""
+    section = PAGE.read_text().partition("## Widening a release by evidence")[2]
+    (block,) = [text for kind, text in blocks_of(section) if kind == "yaml" and part in text]
+    return YAML(typ="safe").load(block)
 
 
 class Routed(Load):
@@ -75,27 +84,19 @@ async def staged(folder: Path, failing: dict[str, float] | None = None, budget: 
     async with AsyncExitStack() as stack:
         hosts = await stack.enter_async_context(fleet.running(failing or {}, blue="1.0", green="0.9"))
         api = await stack.enter_async_context(kubernetes.running())
-        refs = [{"name": "api-blue", "port": 80, "weight": 1}, {"name": "api-green", "port": 80, "weight": 0}]
-        api.put(ROUTE, {"spec": {"rules": [{"backendRefs": refs}]}})
+        api.put(ROUTE, {"spec": documented("kind: HTTPRoute")["spec"]})
         for color, version, replicas in (("blue", "1.0", 2), ("green", "0.9", 0)):
             api.put(f"/api/v1/namespaces/shop/services/api-{color}", {"spec": {"selector": {"color": color}}})
             put_deployment(api, color, version, replicas)
         await stack.enter_async_context(kubernetes_controllers.running(api, kubelet(hosts)))
         kubeconfig = api.kubeconfig(folder)
         judging = await stack.enter_async_context(daemon.running(_settings(hosts, folder, kubeconfig, budget)))
+        shown = documented("application:")
         settings = {
+            **shown,
             "service": "api",
             "healthd": {"url": judging.url, "token": daemon.TOKEN, "retry_for": "5s"},
-            "gates": {"before": [], "ramp": "gradual"},
-            "application": {
-                "namespace": "shop",
-                "route": "api",
-                "backends": BACKENDS,
-                "deployments": {"blue": "api-blue", "green": "api-green"},
-                "container": "api",
-                "image": "shop/api:$version",
-                "ready_within": "30s",
-            },
+            "application": {**shown["application"], "ready_within": "30s"},
             "kubectl": {"program": str(require("kubectl")), "kubeconfig": str(kubeconfig), "context": "tests"},
             "retire_after": "1s",  # a request may be under way whose version was chosen before the last weight
         }
@@ -104,14 +105,14 @@ async def staged(folder: Path, failing: dict[str, float] | None = None, budget: 
 
 
 def _settings(hosts: Fleet, folder: Path, kubeconfig: Path, budget: float) -> dict[str, Any]:
+    """Those of the page, with numbers from the versions themselves, quicker, and with the way to the cluster."""
+    shown = documented("on_ramp:")
     source = {"kind": "scrape", "requests": "app_requests_total", "errors": 'app_requests_total{status="500"}'}
-    shift = {"kind": "kubernetes", "kubeconfig": str(kubeconfig), "namespace": "shop", "route": "api"}
-    return {
-        "journal": f"sqlite:///{folder}/journal.db",
-        "services": {"api": {"targets": hosts.urls, "source": source, "on_ramp": ["shift"]}},
-        "policies": {"gradual": POLICY | {"ramp": {"budget": budget, "timeout": "3m"}}},
-        "actions": {"shift": shift | {"backends": BACKENDS}},
-    }
+    shown["services"]["api"] |= {"targets": hosts.urls, "source": source}
+    shown["policies"]["gradual"] = POLICY | shown["policies"]["gradual"]
+    shown["policies"]["gradual"]["ramp"] = {"budget": budget, "timeout": "3m"}
+    shown["actions"]["weigh"]["kubeconfig"] = str(kubeconfig)
+    return {"journal": f"sqlite:///{folder}/journal.db", **shown}
 
 
 @pytest.fixture(autouse=True)
