@@ -150,6 +150,19 @@ class Metrics:
             registry=self.registry,
         ).set_function(unsaved)
 
+    def watch_incidents(self, are_open: Callable[[], float], unsaved: Callable[[], float]) -> None:
+        """Export at each scrape the number of incidents that customers see, and of updates that other replicas lack."""
+        Gauge(
+            "healthd_incidents_open",
+            "Incidents and announcements on the public pages that are not resolved.",
+            registry=self.registry,
+        ).set_function(are_open)
+        Gauge(
+            "healthd_incident_updates_unsaved",
+            "Updates of incidents that the journal does not have yet: this replica alone shows them.",
+            registry=self.registry,
+        ).set_function(unsaved)
+
     def watch_replicas(self, count: Callable[[], float]) -> None:
         """Export at each scrape the number of replicas that share the journal."""
         Gauge(

@@ -146,6 +146,9 @@ class Rest:
         )
         health.metrics.watch_spread(lambda: self.spread.runs)
         health.metrics.watch_heartbeats(lambda: self.heartbeats.unsaved)
+        health.metrics.watch_incidents(
+            lambda: sum(it.is_open for it in self.incidents.all()), lambda: self.incidents.unsaved
+        )
         health.metrics.watch_windows(
             lambda: Counter(window.kind for window in self.windows.all()), lambda: self.windows.unsaved
         )

@@ -71,6 +71,11 @@ class Incidents:
         """True if the journal was read of late."""
         return self._read_at is not None and self._clock.now() - self._read_at < timedelta(seconds=6 * _LOOK)
 
+    @property
+    def unsaved(self) -> int:
+        """Number of updates that the journal does not have yet."""
+        return len(self._unsaved)
+
     def is_unsaved(self, incident: str) -> bool:
         return any(update.incident == incident for update, _ in self._unsaved.values())
 
