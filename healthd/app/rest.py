@@ -135,6 +135,7 @@ class Rest:
         memory = Memory(JournalStore(self.database, clock, identity.id))
         self._replicas, self._identity = Replicas(host, memory, clock, ReplicaStore(self.database, identity)), identity
         health.endpoints.replicas = self.replicas
+        health.endpoints.outage = self.page.outage = lambda: self.database.outage
         self.notifications = Notifications(
             in_force.now,
             board=board,

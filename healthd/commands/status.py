@@ -16,6 +16,7 @@ from healthd.commands.daemon import address_of_daemon, fail, problem_with, telli
 from healthd.commands.options import Seconds, json_option
 from healthd.commands.table import add_row, empty_table, showing
 from healthd.commands.terminal import plain
+from healthd.journal.outage import AWAY
 from healthd.model import Status
 from healthd.runtime.web_address import WebAddress
 
@@ -97,6 +98,8 @@ async def _ask(url: URL, token: str | None, within: float, shown: str) -> tuple[
 
 
 def _print(document: dict[str, Any]) -> None:
+    if isinstance(journal := document.get("journal"), dict):
+        click.secho(_journal(journal), fg="yellow", bold=True)
     for rollback in document.get("rollbacks", []):
         click.secho(_rollback(rollback), fg="red", bold=True)
     if "overall" in document:
@@ -133,6 +136,12 @@ def _covers(check: dict[str, Any]) -> list[str]:
         elif cover:
             told.append(f"{words}: {cover}" if isinstance(cover, str) else words)
     return told
+
+
+def _journal(it: dict[str, Any]) -> str:
+    """A journal that is away, and what that means."""
+    why = f": {it['message']}" if it.get("message") else ""
+    return plain(f"▲ JOURNAL AWAY since {it.get('since')}{why}. {AWAY}")
 
 
 def _rollback(it: dict[str, Any]) -> str:

@@ -25,6 +25,7 @@ from healthd.journal.checkpoints import Checkpoints
 from healthd.journal.engines import Engines
 from healthd.journal.errors import CALLERS_OWN, JournalError, JournalGoneError, is_callers_own, sentence
 from healthd.journal.migrate import Branch
+from healthd.journal.outage import Outage, Outages
 from healthd.journal.sqlite_files import SQLiteFiles
 from healthd.runtime.clock import Clock
 from healthd.runtime.daemon_thread import in_daemon_thread
@@ -33,7 +34,6 @@ __all__ = ["Database", "JournalError"]
 _log = structlog.get_logger(__name__)
 _FREE_AGAIN = 0.05  # seconds between two checks whether a file is free
 _OPENING_SECONDS = 2.0
-_TROUBLED_SECONDS = 30.0  # for which an error is shown, even where other callers succeeded meanwhile
 _PUT_IT_BACK = (
     "nothing is stored until it is back, or until what is left of it (-wal and -shm too) is moved away and a backup is "
     "copied to its place; a restart without it begins an empty one"
@@ -55,7 +55,7 @@ class Database:
         self._lock = asyncio.Lock()
         self._engines: Engines | None = None
         self._was_open = False
-        self._failed_at: float | None = None
+        self._outages = Outages(clock)
         self._gone: str | None = None
         self._unopened = "it is not open yet"
 
@@ -66,9 +66,12 @@ class Database:
     @property
     def works(self) -> bool:
         """True if recent callers could use it."""
-        if self._gone is not None:
-            return False
-        return self._failed_at is None or self._clock.steady() - self._failed_at > _TROUBLED_SECONDS
+        return self._gone is None and self._outages.has_none_of_late
+
+    @property
+    def outage(self) -> Outage | None:
+        """Return since when it cannot be used, and why; None where it can."""
+        return self._outages.current if self._gone is None else self._outages.latest
 
     @property
     def was_open(self) -> bool:
@@ -90,7 +93,8 @@ class Database:
                 raise JournalGoneError(f"{self._gone} ({failed})") if self._gone else failed from error
             if self._gone is not None:
                 _log.warning("journal file replaced, continuing with its present content")
-            self._engines, self._was_open, self._gone, self._failed_at = opened, True, None, None
+            self._engines, self._was_open, self._gone = opened, True, None
+            self._outages.ended()
 
     async def close(self) -> None:
         opened, self._engines = self._engines, None
@@ -106,6 +110,7 @@ class Database:
         async with self._transaction(opened, opened.writer, checkpoints=self.is_sqlite) as connection:
             yield connection
             await self._look_at_files(connection)
+        self._outages.wrote()
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
@@ -177,16 +182,18 @@ class Database:
             raise self._failed(error) from error
 
     def _failed(self, error: Exception) -> JournalError:
-        self._failed_at = self._clock.steady()
         self._checkpoints.failed()
-        if isinstance(error, JournalError):
-            return error
+        failed = error if isinstance(error, JournalError) else JournalError(self._told(error))
+        self._outages.failed(str(failed))
+        return failed
+
+    def _told(self, error: Exception) -> str:
         place = self._place
         if not isinstance(place, SQLiteFiles):
-            return JournalError(sentence(error, role=place.role, schema=place.schema))
+            return sentence(error, role=place.role, schema=place.schema)
         if isinstance(error, OSError) and error.filename is not None:
-            return JournalError(f"{error.filename}: {error.strerror}")
-        return JournalError(f"{place.path}: {sentence(error)}")
+            return f"{error.filename}: {error.strerror}"
+        return f"{place.path}: {sentence(error)}"
 
     async def _look_at_files(self, connection: AsyncConnection) -> None:
         """Raise JournalGoneError where what is written would be lost with this process."""
@@ -205,6 +212,7 @@ class Database:
         has."""
         if self._engines is opened:
             self._engines, self._gone = None, problem
+            self._outages.failed(problem)
             _log.error("journal file removed or replaced", problem=problem)
             await opened.dispose()
 

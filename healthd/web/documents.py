@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from healthd.config.window import WindowKind
+from healthd.journal.outage import Outage
 from healthd.model import Status
 from healthd.monitoring.board import CheckState, GroupState
 from healthd.monitoring.cover import Cover
@@ -74,6 +75,15 @@ def health_document(
         "version": version,
         "environment": environment,
         "checks": {state.name: check_document(state, detailed=detailed) for state in states},
+    }
+
+
+def outage_document(outage: Outage, *, detailed: bool) -> dict[str, Any]:
+    """Return the member `journal` of `GET /health`."""
+    return {
+        "status": "away",
+        "since": stamp(outage.since),
+        **({"message": outage.problem} if detailed else {}),
     }
 
 

@@ -14,12 +14,13 @@ from multidict import CIMultiDict
 
 from healthd.config.in_force import Current
 from healthd.config.settings import Details, Settings
+from healthd.journal.outage import Outage
 from healthd.model import Status
 from healthd.monitoring.board import Board, GroupState
 from healthd.runtime.clock import Clock
 from healthd.units import stamp
 from healthd.web.auth import Guard
-from healthd.web.documents import group_document, health_document, ietf_document
+from healthd.web.documents import group_document, health_document, ietf_document, outage_document
 from healthd.web.problems import Problem, answering_problems
 from healthd.web.troubles import Troubles, none, trouble_document
 
@@ -60,6 +61,8 @@ class HealthEndpoints:
         self.troubles: Troubles = none
         self.replicas: Callable[[], Sequence[Mapping[str, Any]]] = tuple
         """Returns an entry for each of several replicas that share the journal. Neither blocks nor fails."""
+        self.outage: Callable[[], Outage | None] = lambda: None
+        """Returns the journal's outage. Neither blocks nor fails."""
 
     def routes(self) -> list[web.RouteDef]:
         named = {"/health": "", "/health/live": "live", "/health/ready": "ready", "/health/startup": "startup"}
@@ -148,6 +151,8 @@ class HealthEndpoints:
             )
             if detailed and (replicas := self.replicas()):
                 document["replicas"] = list(replicas)
+            if (outage := self.outage()) is not None:
+                document["journal"] = outage_document(outage, detailed=detailed)
             if troubles := self.troubles():
                 document["rollbacks"] = [trouble_document(trouble, detailed=detailed) for trouble in troubles]
         return overall.is_up, overall, document

@@ -162,6 +162,16 @@ class ReplicaAnswer(_Answered):
     """Number of the spread checks that it is to run."""
 
 
+class JournalAnswer(_Answered):
+    """Journal that cannot be used: no gate starts or is decided, no window or transition is stored, until it is back.
+    Health does not depend on it."""
+
+    status: Literal["away"]
+    since: _Moment
+    message: str | None = None
+    """Reason, for people."""
+
+
 class HealthAnswer(_Answered):
     """The whole daemon."""
 
@@ -176,6 +186,8 @@ class HealthAnswer(_Answered):
     """Rollbacks that need a person; left out while there is none."""
     replicas: list[ReplicaAnswer] | None = None
     """Living replicas that share the journal; left out where this one is alone."""
+    journal: JournalAnswer | None = None
+    """Left out while the journal can be used."""
 
 
 class GroupAnswer(_Answered):

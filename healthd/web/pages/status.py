@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -14,6 +15,7 @@ from healthd.config.in_force import Current
 from healthd.config.settings import Settings
 from healthd.journal.database import JournalError
 from healthd.journal.journal import Journal
+from healthd.journal.outage import Outage
 from healthd.model import Status
 from healthd.monitoring.board import Board, CheckState
 from healthd.runtime.clock import Clock
@@ -73,6 +75,7 @@ class StatusPage:
         self._clock, self._journal, self._renderer, self._streams = clock, journal, renderer, streams
         self.deploys: Deploys | None = None
         self.troubles: Troubles = none
+        self.outage: Callable[[], Outage | None] = lambda: None
         self.history = History(clock.now())
         self.history.arrange(settings.now.active_checks)
         self._scenes: dict[Sight, Scene] = {}
@@ -153,11 +156,12 @@ class StatusPage:
 
     def _whole(self, deploys: tuple[Deploy, ...] | str, sight: Sight) -> dict[str, Part]:
         headline = status_view.headline(self._board, self.troubles(), named=sight.deploys)
+        away = status_view.away(self.outage(), details=sight.details)
         title = self._settings.environment
         return {
             "title": self._part("title", headline, title),
             "icon": self._part("icon", headline.status.value),
-            "headline": self._part("headline", headline, title),
+            "headline": self._part("headline", headline, title, away),
             "groups": self._part("groups", status_view.groups(self._board)),
             "deploys": self._part("deploys", deploys),
         }

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from healthd.journal.outage import AWAY, Outage
 from healthd.model import Status
 from healthd.monitoring.board import Board, CheckState
 from healthd.web.pages import drawings
@@ -118,6 +119,14 @@ def headline(board: Board, troubles: Sequence[Trouble] = (), *, named: bool = Fa
     said = " ".join(trouble.sentence for trouble in troubles[:_NAMED]) if named else "A person must look."
     links = tuple((f"{it.service} {it.version}", it.address) for it in troubles[:_NAMED]) if named else ()
     return Headline(Status.UNHEALTHY, f"{worst.word}{more}", f"{said} {sentence}", traffic, ready, counts, links)
+
+
+def away(outage: Outage | None, *, details: bool) -> str:
+    """Return what it means that the journal cannot be used; nothing where it can."""
+    if outage is None:
+        return ""
+    why = f" ({outage.problem})" if details else ""
+    return f"The journal is away since {outage.since:%H:%M:%S} UTC{why}. {AWAY}"
 
 
 def groups(board: Board) -> tuple[GroupView, ...]:

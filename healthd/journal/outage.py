@@ -1,0 +1,60 @@
+"""Whether the journal can be used, as its latest callers found it: since when it cannot, and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from healthd.runtime.clock import Clock
+
+AWAY = "No gate is started or decided, and nothing is stored, until it is back; health does not depend on it."
+"""What an outage means, for people."""
+_TROUBLED_SECONDS = 30.0  # for which an error is shown, even where other callers succeeded meanwhile
+
+
+@dataclass(frozen=True, slots=True)
+class Outage:
+    """Outage of the journal that is not over. `problem` may name hosts and files."""
+
+    since: datetime
+    problem: str
+
+
+class Outages:
+    """Notes of one journal's failures."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._failed_at: float | None = None
+        self._outage: Outage | None = None
+        self._wrote_since = False
+
+    def failed(self, problem: str) -> None:
+        """Take note of a failure. One soon after another belongs to the same outage, whatever succeeded meanwhile."""
+        is_another = self.has_none_of_late and self._wrote_since
+        since = self._clock.now() if self._outage is None or is_another else self._outage.since
+        self._outage, self._wrote_since = Outage(since, problem), False
+        self._failed_at = self._clock.steady()
+
+    def wrote(self) -> None:
+        """Take note of a write that was stored."""
+        self._wrote_since = True
+
+    def ended(self) -> None:
+        """Forget what was: it was opened anew."""
+        self._failed_at = self._outage = None
+
+    @property
+    def has_none_of_late(self) -> bool:
+        """True if nothing failed for half a minute."""
+        return self._failed_at is None or self._clock.steady() - self._failed_at > _TROUBLED_SECONDS
+
+    @property
+    def latest(self) -> Outage | None:
+        """Return the latest outage, which may be over."""
+        return self._outage
+
+    @property
+    def current(self) -> Outage | None:
+        """Return the outage that no write has ended yet; None also where nobody has tried for half a minute."""
+        return None if self._wrote_since or self.has_none_of_late else self._outage
