@@ -66,7 +66,7 @@ def nodes(found: Sequence[Object], at_least: int | None) -> Result:
     findings = [each for one in found for each in _node(one)]
     least = 1 if at_least is None else at_least
     if ready >= least:  # a node that is not ready is the matter of a few pods
-        findings = [degraded(each.message) for each in findings]
+        findings = [degraded(each.message, each.kind) for each in findings]
     else:
         findings.append(unhealthy(f"{ready} of {len(found)} nodes are ready, at least {least} should be"))
     measures = (Measure("nodes", len(found)), Measure("ready", ready))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import StringConstraints
+from pydantic import Field, StringConstraints
 
 from healthd.checks.aws_account import Account, AWSOptions, CallError
 from healthd.checks.aws_metric import newest
@@ -29,7 +29,7 @@ class SQSConfig(AWSOptions):
         str, StringConstraints(pattern=shape(r"^[A-Za-z0-9_-]{1,75}(\.fifo)?$", "the name of a queue, not its URL"))
     ]
     """Name of the queue."""
-    owner: str | None = None
+    owner: str | None = Field(None, pattern=shape(r"^\d{12}$", "an account of 12 digits, in quotes"))
     """Account number of the queue's owner, if that is another."""
     oldest: AgeLimits = AgeLimits(degraded=300.0, unhealthy=1800.0)
     """Limits on how long the message waits that has waited longest, which CloudWatch tells some minutes late; `{}`: it

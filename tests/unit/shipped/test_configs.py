@@ -48,7 +48,7 @@ BALANCER = {
     "GREEN_TARGET_GROUP_ARN": f"{_HERE}:targetgroup/green/6d0ecf831eec9f09",
 }
 
-_LIKE = {"headers": "http"}
+_LIKE = {"headers": "http"} | dict.fromkeys(("ecs", "rds", "s3", "sqs"), "aws")
 _TEXT = {".css", ".html", ".json", ".md", ".py", ".sh", ".yaml", ".yml"}
 
 

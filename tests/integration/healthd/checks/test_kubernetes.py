@@ -183,6 +183,10 @@ async def test_nodes(api: Api, tmp_path: Path) -> None:
     assert (result.status, result.observed) == (UNHEALTHY, {"nodes": 2, "ready": 1})
     assert "1 of 2 nodes are ready, at least 2 should be" in result.message
     assert (await looked(api, tmp_path, nodes={})).observed == {"nodes": 3, "ready": 1}
+    full = [READY, condition("DiskPressure", "True")]
+    api.put("/api/v1/nodes/d", {"metadata": {"labels": {"disk": "small"}}, "spec": {}, "status": {"conditions": full}})
+    result = await looked(api, tmp_path, nodes={"disk": "small"})
+    assert (result.status, result.kind, result.message) == (DEGRADED, FailureKind.EXHAUSTED, "d has DiskPressure")
     result = await looked(api, tmp_path, nodes={"topology.kubernetes.io/zone": "9"})
     assert (result.status, result.message) == (UNHEALTHY, "0 of 0 nodes are ready, at least 1 should be")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -97,6 +98,18 @@ async def test_no_pm2_is_started(tmp_path: Path) -> None:
         result = await check.finds(Status.UNHEALTHY, FailureKind.CONNECT)
         assert result.message == f"PM2 does not run: nobody listens at {tmp_path}/rpc.sock"
     assert [file.name for file in tmp_path.iterdir()] == ["rpc.sock"]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may use every socket")
+async def test_the_socket_of_another_user(tmp_path: Path) -> None:
+    """Says as whom healthd has to run."""
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(tmp_path / "rpc.sock"))
+        listening.listen()
+        (tmp_path / "rpc.sock").chmod(0)
+        async with watched("pm2", **options(str(tmp_path), app="api")) as check:
+            result = await check.finds(Status.UNHEALTHY, FailureKind.PERMISSION)
+    assert result.message == f"may not use {tmp_path}/rpc.sock: run healthd as PM2's user"
 
 
 async def test_one_that_hangs(tmp_path: Path) -> None:
