@@ -11,6 +11,7 @@ KINDS = {
     "bullmq": "healthd.checks.bullmq:BullMQ",
     "disk": "healthd.checks.disk:Disk",
     "dns": "healthd.checks.dns:DNS",
+    "domain": "healthd.checks.domain:Domain",
     "ecs": "healthd.checks.ecs:ECS",
     "env": "healthd.checks.env:Env",
     "exec": "healthd.checks.exec:Exec",

@@ -57,10 +57,11 @@ class ExpiryLimits(BaseModel):
 def _told(expiry: Expiry, now: datetime) -> tuple[FailureKind, str]:
     left = expiry.left(now)
     kind = FailureKind.EXPIRED if left <= timedelta(0) else FailureKind.THRESHOLD
-    return kind, f"the certificate of {expiry.subject} {_remaining(left)}"
+    return kind, f"the certificate of {expiry.subject} {remaining(left)}"
 
 
-def _remaining(left: timedelta) -> str:
+def remaining(left: timedelta) -> str:
+    """Return `expires in 20 days`, or `expired 3 hours ago`."""
     days = abs(left) / timedelta(days=1)
     amount = f"{days:.0f} days" if days >= 2 else f"{24 * days:.0f} hours"
     return f"expires in {amount}" if left > timedelta(0) else f"expired {amount} ago"
