@@ -34,6 +34,7 @@ from healthd_gates.store.gate_update import LeaseLost
 
 _log = structlog.get_logger(__name__)
 _LOOK_SECONDS, _IDLE_SECONDS = 1.0, 5.0  # between polls while a callback may be due; at most
+_UNUSED_SECONDS = 60.0  # while no hook here is called back; what was taken for another one waits for that
 _AT_ONCE = 16
 _TRY_SECONDS = 10.0
 _LEASE_SECONDS = 20.0  # longer than an attempt and its bookkeeping take
@@ -69,9 +70,9 @@ class CallbackWorker:
         self._groups_of = groups_of
         self._correspondents: dict[str, tuple[HookConfig, Correspondent]] = {}
         self._retired: list[Correspondent] = []
-        self.reconfigure(hooks)
         self._jobs: dict[asyncio.Task[None], Reply] = {}
         self._news = asyncio.Event()
+        self.reconfigure(hooks)
 
     def reconfigure(self, hooks: Mapping[str, HookConfig]) -> None:
         """Apply a configuration. A hook that did not change keeps its connections."""
@@ -82,6 +83,7 @@ class CallbackWorker:
             elif (made := correspondent_of(config, self._clock)) is not None:
                 self._correspondents[name] = config, made
         self._retired += [correspondent for _, correspondent in known.values()]
+        self.wake()
 
     async def owe(self, owed: PendingCallback) -> bool:
         """Store a callback; False if it is stored already. Raises JournalUnavailable."""
@@ -110,7 +112,8 @@ class CallbackWorker:
                 due_in = await self._take_up()
             except JournalError as error:
                 _log.debug("callbacks waiting for the journal", problem=str(error))
-            await within_seconds(self._news, min(max(due_in, _LOOK_SECONDS), _IDLE_SECONDS))
+            longest = _IDLE_SECONDS if self._correspondents else _UNUSED_SECONDS
+            await within_seconds(self._news, min(max(due_in, _LOOK_SECONDS), longest))
 
     async def close(self) -> None:
         """Let attempts under way end if they do so soon; the rest is left to another replica, or the next start."""

@@ -14,6 +14,7 @@ from healthd_gates.domain.gate import Gate
 from healthd_gates.domain.request import Version
 from healthd_gates.hooks import callback_worker
 from healthd_gates.hooks.correspondents import CORRESPONDENTS
+from healthd_gates.store.callbacks import CallbackStore
 from tests.fakes.gates import Replica, Script, config, failing, healthy, later, replica, start_replica
 from tests.fakes.gates import request as verify
 from tests.unit.gates.hooks.tool import LOST, REFUSED, TAKEN, UNSURE, Tool, ToolConfig, owed, words
@@ -247,6 +248,28 @@ async def test_a_hook_that_is_taken_out_and_put_back_still_gets_its_answer(file:
         running.configure(staged())
         await until_told()
         assert words() == ["pass"]
+
+
+async def test_where_no_hook_is_called_back_the_journal_is_hardly_asked(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hook that a reload brings is looked for at once."""
+    asked = 0
+    backlog = CallbackStore.backlog
+
+    async def counted(store: CallbackStore) -> Any:
+        nonlocal asked
+        asked += 1
+        return await backlog(store)
+
+    monkeypatch.setattr(CallbackStore, "backlog", counted)
+    async with replica(file, config()) as running:
+        await asyncio.sleep(600.0)
+        assert asked <= 12
+        running.configure(staged())
+        before = asked
+        await asyncio.sleep(1.0)
+        assert asked > before
 
 
 async def test_a_fault_of_the_dialect_loses_no_verdict(file: Path) -> None:
