@@ -9,10 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from healthd.nearest import did_you_mean
-from healthd_gates.domain.gate import Gate
+
+if TYPE_CHECKING:  # the configuration refuses, too, before a gate's modules are loaded
+    from healthd_gates.domain.gate import Gate
 
 SHORTEST_ID = 4
 """Number of characters of a gate's id from which its beginning is taken for it."""
