@@ -58,8 +58,8 @@ class Replica:
 
     async def _tend(self) -> None:
         await self._gate_store.open()
-        await self._leases.renew()
-        await self._supervisor.take_over_orphans()
+        if await self._leases.renew() or self._supervisor.unreadable:  # which another replica may have taken meanwhile
+            await self._supervisor.take_over_orphans()
         if self._clock.steady() >= self._compare_at:  # it is a look for what should never be
             await self._supervisor.take_back()
             self._compare_at = self._clock.steady() + self._supervisor.config.gates.lease_duration / 2

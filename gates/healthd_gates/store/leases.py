@@ -41,8 +41,9 @@ class Leases:
     def __init__(self, database: Database, replica: str, seconds: float) -> None:
         self._database, self.replica, self._seconds = database, replica, seconds
 
-    async def renew(self) -> None:
-        """Renew this replica's lease. Raises JournalError."""
+    async def renew(self) -> bool:
+        """Renew this replica's lease. Return True if there are gates to take over: asked in the same transaction, since
+        mostly there are none. Raises JournalError."""
         table = tables.replicas
         async with self._database.write() as connection:
             moment = await self._database.moment(connection)
@@ -53,6 +54,8 @@ class Leases:
                 await connection.execute(sa.insert(table).values(id=self.replica, **times))
                 forgotten = moment - timedelta(seconds=_FORGET_SECONDS)
                 await connection.execute(sa.delete(table).where(table.c.expires_at < forgotten))
+            any_orphan = self._orphans().with_only_columns(tables.gates.c.id).limit(1)
+            return (await connection.execute(any_orphan, at(moment))).first() is not None
 
     async def take_over(
         self, at_most: int, but: Collection[str] = (), require: Callable[[Owned], object] = lambda _: None
@@ -62,8 +65,7 @@ class Leases:
         gates = tables.gates
         async with self._database.write() as connection:
             moment = await self._database.moment(connection)
-            query = sa.select(gates).where(gates.c.state.not_in(_OVER), self._is_orphaned())
-            query = query.where(gates.c.id.not_in(list(but))).order_by(gates.c.id).limit(at_most)
+            query = self._orphans().where(gates.c.id.not_in(list(but))).order_by(gates.c.id).limit(at_most)
             rows = (await connection.execute(query.with_for_update(skip_locked=True), at(moment))).mappings().all()
             readable, unreadable = _sorted_out(rows, require)
             if not readable:
@@ -124,6 +126,9 @@ class Leases:
             mine = sa.and_(tables.gates.c.owner == self.replica, tables.gates.c.state.not_in(_OVER))
             await connection.execute(sa.update(tables.gates).where(mine).values(owner=None))
             await connection.execute(sa.delete(tables.replicas).where(tables.replicas.c.id == self.replica))
+
+    def _orphans(self) -> sa.Select[Any]:
+        return sa.select(tables.gates).where(tables.gates.c.state.not_in(_OVER), self._is_orphaned())
 
     def _is_orphaned(self) -> sa.ColumnElement[bool]:
         """Match gates without a living owner, `at` a time. This replica is alive, even if its lease ended while the

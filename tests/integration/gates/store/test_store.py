@@ -189,14 +189,14 @@ async def test_gates_of_a_silent_replica_are_taken_over_by_one(sides: tuple[Side
     """Not before its lease ends, and by no two at once."""
     left, right = sides
     owned = await left.start()
-    await left.leases.renew()
-    await right.leases.renew()
+    assert not await left.leases.renew()
+    assert not await right.leases.renew()
     assert not (await right.leases.take_over(10))[0]
     await Leases(left.database, left.name, OVER).renew()
     third = Side(Database(url_with_tables, CLOCK, BRANCHES), "third")
     await third.database.open()
-    await right.leases.renew()
-    await third.leases.renew()
+    assert await right.leases.renew(), "there is something to take over"
+    assert await third.leases.renew()
     taken = [gates for gates, _ in await asyncio.gather(*(side.leases.take_over(10) for side in (right, third)))]
     assert sorted(len(each) for each in taken) == [0, 1]
     ((new,),) = [each for each in taken if each]
