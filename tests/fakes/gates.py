@@ -23,6 +23,7 @@ from healthd_gates.config.settings import Config
 from healthd_gates.domain.evidence import Counts, Evidence
 from healthd_gates.domain.gate import Gate
 from healthd_gates.domain.request import VerifyRequest, Version
+from healthd_gates.engine.change_events import within_seconds
 from healthd_gates.engine.service import GateService
 from healthd_gates.sources.contract import Cursor, Look, SourceConfig, SourceUnavailable
 from healthd_gates.store import tables as gate_tables
@@ -246,6 +247,16 @@ async def journal_with_tables() -> bytes:
             await database.close()
             _journals.append(file.read_bytes())
     return _journals[0]
+
+
+async def over(running: Replica, gate: Gate) -> Gate:
+    """The gate once it is over. Its events would be read from the journal at each of its looks."""
+    while True:
+        change = running.keeper._news.expect(gate.id)
+        gate = await running.keeper.get(gate.id)
+        if gate.state.is_over:
+            return gate
+        await within_seconds(change, 5.0)
 
 
 @asynccontextmanager

@@ -15,7 +15,7 @@ from healthd_gates.domain.errors import AlreadyDecided, NotRollingBack, ServiceB
 from healthd_gates.domain.evidence import Counts
 from healthd_gates.domain.gate import EventKind, Gate, GateState, RollbackState
 from healthd_gates.domain.request import Version
-from tests.fakes.gates import Note, Replica, Script, broken, config, healthy, replica, request, start_replica
+from tests.fakes.gates import Note, Replica, Script, broken, config, healthy, over, replica, request, start_replica
 from tests.unit.gates.engine.test_service import audited
 
 
@@ -108,8 +108,7 @@ async def test_what_failed_already_can_be_called_done(file: Path) -> None:
         gate = await running.keeper.start(request(), caller="ci")
         with pytest.raises(NotRollingBack, match=f"{gate.id} is settling"):
             await running.keeper.give_up(gate.id, caller="ann", reason="now")
-        async for _ in running.keeper.events(gate.id):
-            pass
+        await over(running, gate)
         with pytest.raises(NotRollingBack, match="is rollback failed"):
             await running.keeper.give_up(gate.id, caller="ann", reason="now")
         ended = await running.keeper.give_up(gate.id, caller="ann", reason="by hand", done=True)
@@ -149,9 +148,7 @@ async def test_a_tool_that_put_the_traffic_back_is_believed_as_an_action_is(file
         assert told.rollback is not None
         assert (told.state, told.rollback.state) == (GateState.ACTING, RollbackState.CONFIRMING)
         await running.keeper.put_back(gate.id, caller="ci", reason="deploy 7 undid its switch")
-        async for _ in running.keeper.events(gate.id):
-            pass
-        ended = await running.keeper.get(gate.id)
+        ended = await over(running, gate)
         assert ended.rollback is not None
         assert (ended.state, ended.rollback.state) == (GateState.FINISHED, RollbackState.ROLLED_BACK)
         assert len(Note.tried) == tries

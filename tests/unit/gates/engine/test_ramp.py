@@ -15,7 +15,7 @@ from healthd_gates.domain.evidence import Counts
 from healthd_gates.domain.gate import EventKind, Gate, GateState, RollbackState
 from healthd_gates.domain.request import VerifyRequest, Version
 from healthd_gates.domain.standing import Verdict
-from tests.fakes.gates import Note, NoteConfig, Replica, Script, config, replica, start_replica
+from tests.fakes.gates import Note, NoteConfig, Replica, Script, config, over, replica, start_replica
 from tests.fakes.gates import request as requested
 
 COMPARE = [{"kind": "error_rate", "limit": "5%", "compare": {"to": "concurrent"}}]
@@ -76,12 +76,6 @@ def request(**changes: Any) -> VerifyRequest:
 async def answered(running: Replica, **changes: Any) -> Gate:
     started = await running.keeper.start(request(**changes), caller="ci")
     return await running.keeper.wait(started.id, 7200)
-
-
-async def over(running: Replica, gate: Gate) -> Gate:
-    async for _ in running.keeper.events(gate.id):
-        pass
-    return await running.keeper.get(gate.id)
 
 
 def ascends(weights: list[float], most: float = 4.0) -> bool:

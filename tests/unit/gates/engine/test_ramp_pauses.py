@@ -13,9 +13,9 @@ from healthd_gates.domain.standing import Reason, Standing, Verdict
 from healthd_gates.engine.notifications import notices
 from healthd_gates.engine.ramp_pauses import may_resume, resume
 from tests.fakes.gate_states import RUNNING
-from tests.fakes.gates import Replica, replica, start_replica
+from tests.fakes.gates import Replica, over, replica, start_replica
 from tests.fakes.monitoring import MIDNIGHT
-from tests.unit.gates.engine.test_ramp import World, over, ramping, request, world
+from tests.unit.gates.engine.test_ramp import World, ramping, request, world
 
 __all__ = ["world"]
 MARKS = {"pause_before": ["25%", "100%"]}

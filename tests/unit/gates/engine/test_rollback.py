@@ -22,6 +22,7 @@ from tests.fakes.gates import (
     config,
     healthy,
     later,
+    over,
     replica,
     request,
     start_replica,
@@ -62,12 +63,6 @@ async def finished(running: Replica, **asked: Any) -> Gate:
     """A gate that fails, once it is over."""
     started = await running.keeper.start(request(**{"baseline": BASELINE, **asked}), caller="ci")
     return await over(running, started)
-
-
-async def over(running: Replica, gate: Gate) -> Gate:
-    async for _ in running.keeper.events(gate.id):
-        pass
-    return await running.keeper.get(gate.id)
 
 
 async def log_of(running: Replica, gate: Gate, kind: EventKind) -> list[GateEvent]:

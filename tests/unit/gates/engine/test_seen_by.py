@@ -14,7 +14,7 @@ from healthd_gates.domain.gate import Gate, Rollback, RollbackState
 from healthd_gates.domain.request import PushedCounts, PushedEvidence, Version
 from healthd_gates.engine.rollback_confirmation import Recovery
 from healthd_gates.judge.arms import errors
-from tests.fakes.gates import Note, Replica, Script, ScriptedConfig, config, replica, request
+from tests.fakes.gates import Note, Replica, Script, ScriptedConfig, config, over, replica, request
 from tests.fakes.monitoring import MIDNIGHT
 
 TOLD, LOOKED = ActionResult(Ending.DONE, "told"), ActionResult(Ending.DONE, "read it", seen=True)
@@ -32,9 +32,7 @@ async def rolled_back(running: Replica, **asked: Any) -> Rollback:
 
 
 async def end_of(running: Replica, gate: Gate) -> Rollback:
-    async for _ in running.keeper.events(gate.id):
-        pass
-    ended = (await running.keeper.get(gate.id)).rollback
+    ended = (await over(running, gate)).rollback
     assert ended is not None
     return ended
 
