@@ -96,13 +96,16 @@ class Past:
             query = query.where(table.c.at >= since)
         if before is not None:
             query = query.where(table.c.id < before)
+        found: list[AuditRow] = []
         async with self._database.read() as connection:
-            rows = (await connection.execute(query)).all()
-        return [
-            AuditRow(row.id, row.at, row.caller, row.action, row.subject, _detail(row.detail))
-            for row in rows
-            if isinstance(row.at, datetime)
-        ]
+            for rows in (await connection.execute(query)).partitions(_AT_ONCE):
+                found += [
+                    AuditRow(row.id, row.at, row.caller, row.action, row.subject, _detail(row.detail))
+                    for row in rows
+                    if isinstance(row.at, datetime)
+                ]
+                await asyncio.sleep(0)
+        return found
 
     async def windows(self) -> list[AuditRow]:
         """Return the audit of windows that callers added and ended, oldest first."""

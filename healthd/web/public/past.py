@@ -36,6 +36,7 @@ Days = Mapping[str, tuple[tuple[Day, ...], ...]]
 
 @dataclass(frozen=True, slots=True)
 class _Known:
+    pages: Mapping[str, PublicPage]
     days: Days
     at: datetime
     steady: float
@@ -57,20 +58,24 @@ class PublicPast:
 
     @property
     def known(self) -> tuple[Days, datetime] | None:
-        """Days as they were last read, and when; None where they are not known for this configuration."""
-        if self._known is None or self._known.revision != self._settings.revision:
+        """Days as they were last read, and when; None before. A page that a reload has changed is not among them."""
+        if self._known is None:
             return None
-        return self._known.days, self._known.at
+        now = self._settings.now.public_pages
+        same = {name: days for name, days in self._known.days.items() if now.get(name) == self._known.pages[name]}
+        return same, self._known.at
 
     async def look(self) -> None:
         """Have it read again if it is old; wait briefly where it is not known at all or very old, unless the journal
         failed the last time."""
-        age = self._clock.steady() - self._known.steady if self._known else float("inf")
-        if self.known is not None and age < _FRESH:
+        age = float("inf")
+        if self._known is not None and self._known.revision == self._settings.revision:
+            age = self._clock.steady() - self._known.steady
+        if age < _FRESH:
             return
         self._read.clear()
         self._asked.set()
-        if (self.known is None or age > 2 * _FRESH) and not self._fails:
+        if age > 2 * _FRESH and not self._fails:
             try:
                 await asyncio.wait_for(self._read.wait(), _VISITOR)
             except TimeoutError:
@@ -82,8 +87,7 @@ class PublicPast:
             await self._asked.wait()
             self._asked.clear()
             try:
-                async with asyncio.timeout(_PATIENCE):
-                    self._known = await self._look()
+                self._known = await self._look()
                 self._fails = False
             except (JournalError, TimeoutError):  # which the journal itself logs
                 self._fails = True
@@ -105,10 +109,10 @@ class PublicPast:
             for name, page in pages.items()
         }
         if not spans:
-            return _Known({}, now, steady, steady, revision)
+            return _Known({}, {}, now, steady, steady, revision)
         start = min(days[0][1] for days in spans.values())
-        stored = await self._past.transitions(start)
-        audit = await self._past.windows()
+        async with asyncio.timeout(_PATIENCE):
+            stored, audit = await self._past.transitions(start), await self._past.windows()
         members = {name: it for name, it in membership.members.items() if name in self._board}
         states = [self._board.check(name) for name in members]
         groups = {name: it.groups for name, it in members.items()}
@@ -135,8 +139,8 @@ class PublicPast:
 
         days = await asyncio.to_thread(compute)
         if whole or last is None:
-            return _Known(days, now, steady, steady, revision)
-        return _Known(_joined(last.days, days), now, steady, last.whole_at, revision)
+            return _Known(pages, days, now, steady, steady, revision)
+        return _Known(pages, _joined(last.days, days), now, steady, last.whole_at, revision)
 
 
 def _same_day(page: PublicPage, last: _Known | None, now: datetime) -> bool:

@@ -167,6 +167,19 @@ async def test_served_without_the_journal(open_site: Open, tmp_path: Path) -> No
     assert "Past incidents and uptime are as of 29 Mar 2026, 00:16 UTC." in told
 
 
+async def test_a_reload_while_the_journal_is_away_forgets_nothing(open_site: Open, tmp_path: Path) -> None:
+    """Of the pages that it did not change."""
+    site, client = await opened(open_site, tmp_path, public_pages=PAGES)
+    site.put("db", UP)
+    await store(site, ("db", 24 * 60, Status.UNKNOWN, Status.HEALTHY, ""))
+    assert "100% uptime over 61 days" in words(await seen(client))
+    await site.database.close()
+    site.in_force.replace(site.read({"public_pages": PAGES, "version": "2"}))
+    assert "100% uptime over 61 days" in words(await seen(client))
+    site.in_force.replace(site.read({"public_pages": {"shop": {**PAGE, "timezone": "Europe/Berlin"}}}))
+    assert "The uptime is not known right now." in words(await seen(client))
+
+
 async def test_incidents_make_a_component_worse_and_never_better(open_site: Open) -> None:
     """While they are open; the text is text, whatever it contains."""
     site, client = await open_site(public_pages=PAGES)
