@@ -103,3 +103,4 @@ async def test_it_says_what_to_configure(open_site: Open) -> None:
     page = await (await client.get("/incidents/page", headers=READS)).text()
     assert "There is no public page: write" in page
     assert "<form" not in page
+    assert "The journal does not answer" not in page
