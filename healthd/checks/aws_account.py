@@ -98,6 +98,8 @@ class Account:
             return Result.unhealthy(FailureKind.TIMEOUT, late)
         except CallError as error:
             return sum_up([error.finding])
+        except (KeyError, IndexError, TypeError, ValueError) as error:  # an answer that lacks what the API promises
+            return sum_up([CallError(self._asking, error).finding])
         return replace(found, latency=self._latency)
 
     async def ask(self, service: str, method: str, action: str, **arguments: Any) -> Mapping[str, Any]:

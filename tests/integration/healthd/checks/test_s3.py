@@ -97,6 +97,15 @@ async def test_refusals(peer: Peer, code: int, name: str, status: Status, kind: 
         assert message in result.message
 
 
+async def test_an_answer_without_what_was_asked(peer: Peer) -> None:
+    """As of a store that speaks most of the protocol."""
+    body = "<ListBucketResult><Contents><Key>a</Key></Contents></ListBucketResult>"
+    peer.answer("GET", "/backups", Answer(200, body=body, headers={"Content-Type": "application/xml"}))
+    result = await looked("s3", peer.url, bucket="backups", max_age="1h")
+    assert (result.status, result.kind) == (Status.UNHEALTHY, FailureKind.UNEXPECTED_RESPONSE)
+    assert result.message == "s3:ListBucket was not answered as documented: KeyError"
+
+
 async def test_no_answer(peer: Peer) -> None:
     """Late, and none at all."""
     peer.answer("GET", "/backups", Answer(delay=10))
