@@ -19,7 +19,8 @@ _REFERENCE = re.compile(
     r"\$\$|\$\{(?:file:(?P<file>[^}]+)|self\.(?P<own>[A-Za-z0-9_]*)|"
     r"(?:values\.(?P<value>[A-Za-z0-9_-]+)|(?P<name>[A-Za-z_][A-Za-z0-9_]*))(?::-(?P<default>[^}]*))?)\}|(?P<typo>\$\{)"
 )
-_SHELL = re.compile(r"\$(?P<name>[A-Z][A-Z0-9_]*)")
+_SHELL = re.compile(r"(?<!\$)\$(?P<name>[A-Z][A-Z0-9_]*)")
+_ADDRESSES = ("endpoint", "host", "hosts", "uri", "url")
 _LARGEST = 1024**2  # bytes of a file that a value is in
 _NOT_SET = "not set: "
 _MAY_LACK = ("checks", "notifiers", "actions")
@@ -105,9 +106,7 @@ class Filler:
         if not isinstance(item, str):
             return self.fill(item, path)
         try:
-            if shell := _SHELL.fullmatch(item):
-                name = shell["name"]
-                raise _TypoError(f"for the variable write ${{{name}}}; the plain text ${name} is written $${name}")
+            _refuse_shell(item, path)
             return _REFERENCE.sub(self._value, str(item))
         except (_UnsetError, _TypoError) as problem:
             place = place_of(self._tree, path, self._file)
@@ -158,3 +157,11 @@ class Filler:
         if isinstance(value, dict | list):
             raise _TypoError(f"values.{key} is not a single value")
         return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _refuse_shell(text: str, path: KeyPath) -> None:
+    """Raise _TypoError for a variable as a shell has it, alone or in an address; elsewhere it may be a program's."""
+    key = next((step for step in reversed(path) if isinstance(step, str)), "")
+    if found := _SHELL.search(text) if key in _ADDRESSES else _SHELL.fullmatch(text):
+        name = found["name"]
+        raise _TypoError(f"for the variable write ${{{name}}}; the plain text ${name} is written $${name}")

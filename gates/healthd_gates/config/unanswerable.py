@@ -31,6 +31,19 @@ def unanswerable(service: Service, policy: Policy) -> Iterator[str]:
             yield f"criterion {criterion.name}: {problem}"
 
 
+def without_latency(service: Service, policy: Policy) -> str | None:
+    """Return what a policy lacks whose gate could never pass, since its source measures no latency; None if it does."""
+    for criterion in policy.criteria:
+        if criterion.critical and criterion.reads_latency:
+            source = service.source_of(criterion)
+            if source is not None and not source.measures_latency:
+                return (
+                    f"has a criterion of latency, and the source has no {source.latency_is_missing}, or take a policy "
+                    "without that criterion"
+                )
+    return None
+
+
 def _has_series(model: type[SourceConfig]) -> bool:
     return model.check_series is not SourceConfig.check_series
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from healthd.nearest import ALMOST_THE_SAME, nearest
-from healthd_gates.config.unanswerable import unanswerable
+from healthd_gates.config.unanswerable import unanswerable, without_latency
 
 if TYPE_CHECKING:  # it imports this module to report what it finds
     from healthd_gates.config.settings import Config
@@ -40,10 +40,5 @@ def unmeasurable(config: Config) -> Iterator[str]:
                 f"services.{name}: policy {policy_name} compares two versions, and nothing in the source's "
                 f"`{shared}` tells them apart: use $version, $target or a label there"
             )
-        if source is None or policy is None or source.measures_latency:
-            continue
-        if any(criterion.reads_latency and criterion.critical for criterion in policy.criteria):
-            yield (
-                f"services.{name}: policy {policy_name} has a criterion of latency, and the source has no "
-                f"{source.latency_is_missing}, or take a policy without that criterion"
-            )
+        if policy is not None and (lack := without_latency(config.services[name], policy)) is not None:
+            yield f"services.{name}: policy {policy_name} {lack}"

@@ -16,7 +16,7 @@ from healthd_gates.config.observed import check_versions
 from healthd_gates.config.policy import Policy
 from healthd_gates.config.service import Service
 from healthd_gates.config.settings import Config
-from healthd_gates.config.unanswerable import unanswerable
+from healthd_gates.config.unanswerable import unanswerable, without_latency
 from healthd_gates.domain.action_order import Occasion
 from healthd_gates.domain.errors import Frozen, InvalidRequest, UnknownPolicy, UnknownService
 from healthd_gates.domain.gate import Gate, GateState
@@ -101,6 +101,8 @@ def _check_fit(request: VerifyRequest, service: Service, name: str, policy: Poli
         )
     for problem in unanswerable(service, policy):
         raise InvalidRequest(field="policy", problem=f"{name}: {problem}")
+    if policy.inconclusive != "pass" and (lack := without_latency(service, policy)) is not None:
+        raise InvalidRequest(field="policy", problem=f"{name} {lack}")
     if policy.ramp is not None:
         _check_ramp(request, service, name, policy)
     if policy.needs_source and service.traffic_source is None:

@@ -147,8 +147,8 @@ def _settings(folder: Path, port: int) -> dict[str, Any]:
                 "targets": {"here": [f"http://{HOST}:{port + 1 + n}" for n in range(INSTANCES)]},
                 "source": {
                     "kind": "scrape",
-                    "requests": 'app_requests_total{version="$version"}',
-                    "errors": 'app_requests_total{version="$version",status="500"}',
+                    "requests": 'http_requests_total{version="$version"}',
+                    "errors": 'http_requests_total{version="$version",status="500"}',
                 },
                 "on_fail": ["back"],
             }

@@ -1,4 +1,5 @@
-// One version of a small service, of which a given share of the requests fails; it counts them on /metrics.
+// One version of a small service, of which a given share of the requests fails; it counts and times them on /metrics,
+// under the names that docs/deploy/host.md has.
 // Each instance also listens on a port of its own, for those who scrape it.
 "use strict";
 
@@ -12,14 +13,32 @@ if (broken) throw new Error("this version cannot start");
 const port = Number(process.env.PORT);
 const own = port + 1 + Number(process.env.NODE_APP_INSTANCE || 0);
 const counts = { 200: 0, 500: 0 };
+const edges = [0.1, 1, 5, Infinity];
+const within = edges.map(() => 0);
+let seconds = 0;
 const started = Date.now() / 1000 - process.uptime();
 let due = 0;
 let closing = false;
 
 function metrics() {
-  const lines = Object.entries(counts).map(([s, n]) => `app_requests_total{version="${version}",status="${s}"} ${n}`);
-  lines.push("# TYPE process_start_time_seconds gauge", `process_start_time_seconds ${started}`);
-  return ["# TYPE app_requests_total counter", ...lines, ""].join("\n");
+  const histogram = "http_request_duration_seconds";
+  const le = (edge) => (edge === Infinity ? "+Inf" : edge);
+  return [
+    "# TYPE http_requests_total counter",
+    ...Object.entries(counts).map(([s, n]) => `http_requests_total{version="${version}",status="${s}"} ${n}`),
+    `# TYPE ${histogram} histogram`,
+    ...edges.map((edge, i) => `${histogram}_bucket{version="${version}",le="${le(edge)}"} ${within[i]}`),
+    `${histogram}_sum{version="${version}"} ${seconds}`,
+    `${histogram}_count{version="${version}"} ${within[edges.length - 1]}`,
+    "# TYPE process_start_time_seconds gauge",
+    `process_start_time_seconds ${started}`,
+    "",
+  ].join("\n");
+}
+
+function timed(took) {
+  seconds += took;
+  edges.forEach((edge, i) => (within[i] += took <= edge));
 }
 
 function serve(request, response) {
@@ -32,6 +51,8 @@ function serve(request, response) {
     response.statusCode = sick ? 503 : 200;
     return response.end(version);
   }
+  const began = process.hrtime.bigint();
+  response.once("finish", () => timed(Number(process.hrtime.bigint() - began) / 1e9));
   due += failing;
   response.statusCode = due >= 1 ? 500 : 200;
   if (due >= 1) due -= 1;

@@ -113,3 +113,23 @@ def test_a_request_that_lacks_what_a_source_needs_is_refused(criterion: dict[str
     asked = VerifyRequest(service="api", candidate=Version(version="2"), baseline=Version(version="1"))
     with pytest.raises(InvalidRequest, match=problem):
         validate(asked, configured, caller="ci", key=None, replica="r", moment=datetime(2026, 1, 1, tzinfo=UTC))
+
+
+@pytest.mark.parametrize("inconclusive", ["fail", "hold", "pass"])
+def test_a_gate_that_could_never_pass_is_not_begun(inconclusive: str) -> None:
+    """Its source measures no latency: it would be waited for until its time is over, after the switch. Where such a
+    gate counts as passed it may begin."""
+    latency = {"kind": "latency", "quantile": 0.95, "limit": "1s"}
+    policy = {"criteria": [{"kind": "error_rate", "limit": "5%"}, latency], "inconclusive": inconclusive}
+    service = {"targets": TARGETS, "policy": "mine", "source": PROMETHEUS}
+    asked = Config.model_validate({"services": {"api": service}, "policies": {"mine": policy}})
+    request = VerifyRequest(service="api", candidate=Version(version="2"))
+
+    def begin() -> None:
+        validate(request, asked, caller="ci", key=None, replica="r", moment=datetime.now(UTC))
+
+    if inconclusive == "pass":
+        begin()
+        return
+    with pytest.raises(InvalidRequest, match="mine has a criterion of latency, and the source has no `latency`: name"):
+        begin()
