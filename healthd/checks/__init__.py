@@ -29,6 +29,7 @@ KINDS = {
     "process": "healthd.checks.process:Process",
     "rds": "healthd.checks.rds:RDS",
     "redis": "healthd.checks.redis:Redis",
+    "redis_sentinel": "healthd.checks.redis_sentinel:RedisSentinel",
     "s3": "healthd.checks.s3:S3",
     "sendgrid": "healthd.checks.sendgrid:SendGrid",
     "smtp": "healthd.checks.smtp:SMTP",

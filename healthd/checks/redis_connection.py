@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 from urllib.parse import unquote
 
 from pydantic import AfterValidator, SecretStr
@@ -37,6 +37,7 @@ def _readable(uri: SecretStr) -> SecretStr:
     return uri
 
 
+T = TypeVar("T")
 RedisURI = Annotated[SecretStr, AfterValidator(_readable)]
 
 # Errors of a server, or of the network to it; any other is a bug of ours and left to the monitor.
@@ -75,9 +76,9 @@ class Connection:
         self._open: AbstractConnection | None = None
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
-    async def probed(self, look: Callable[[], Awaitable[Result]]) -> Result:
-        """Return the result of a look at the server within the patience, or of its failure; a connection that failed is
-        dropped."""
+    async def probed(self, look: Callable[[], Awaitable[T]]) -> T | Result:
+        """Return what a look at the server within the patience finds, or the result of its failure; a connection that
+        failed is dropped."""
         try:
             async with asyncio.timeout(self._patience):
                 return await look()

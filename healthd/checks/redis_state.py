@@ -112,7 +112,7 @@ def judge(standing: Standing, config: RedisConfig, latency: float) -> Result:
     """Return the result for the worst state of a server that answered."""
     seen: dict[str, Any] = {"observed": standing.observed(), "latency": latency}
     if standing.info.get("redis_mode") == "sentinel":
-        text = "a Sentinel, which keeps no data: give the address of a Redis server; a tcp check watches a Sentinel"
+        text = "a Sentinel, which keeps no data: give the address of a Redis server, or watch it by redis_sentinel"
         return Result.unhealthy(FailureKind.MISCONFIGURED, text, **seen)
     if "role" not in standing.info:
         return Result.unhealthy(FailureKind.UNEXPECTED_RESPONSE, "INFO names no role: is this Redis?", **seen)
