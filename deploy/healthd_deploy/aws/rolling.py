@@ -51,7 +51,7 @@ class Rolling:
         # Batches of a killed run come first: they have been without a verdict, or without traffic, for longest.
         todo.sort(key=lambda one: not one.is_unsettled)
         if todo:
-            await self.gate_session.could_begin(judged, self._arm(version), self._arm(_before(todo)))
+            await self.gate_session.admission.could_begin(judged, self._arm(version), self._arm(_before(todo)))
         batches = [todo[start : start + self.config.batch] for start in range(0, len(todo), self.config.batch)]
         for number, batch in enumerate(batches, 1):
             steps.say(f"batch {number} of {len(batches)}: {_ids(batch)}")

@@ -175,11 +175,11 @@ class BlueGreen:
         await session.earlier.not_quarantined(candidate["version"])
         for policy in self.plan.before:
             await session.passes(policy, candidate)
-        await session.could_begin(self.plan.idle, candidate)
+        await session.admission.could_begin(self.plan.idle, candidate)
         if self.ramp is None:
-            await session.could_begin((self.plan.after,), candidate, baseline, rolls_back=True)
+            await session.admission.could_begin((self.plan.after,), candidate, baseline, rolls_back=True)
         else:
-            await session.could_ramp(self.ramp, candidate, baseline)
+            await session.admission.could_ramp(self.ramp, candidate, baseline)
 
     async def _way_back(self, idle: str, version: str) -> tuple[str, Act[None]] | None:
         """Return how the release to the idle target is undone; None where it stays."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Coroutine, Mapping
+from collections.abc import Collection, Coroutine
 from contextlib import aclosing, suppress
 from typing import Any
 
 from healthd.units import show_duration
+from healthd_deploy.core.admission import GateAdmission
 from healthd_deploy.core.asked import asked
 from healthd_deploy.core.attempts import begun
 from healthd_deploy.core.deploy_lock import DeployLock
@@ -24,7 +25,6 @@ from healthd_gates.client.transport import Refused, Unreachable
 from healthd_gates.commands.view import showing
 from healthd_gates.schema.gate import GateDocument
 
-_BUSY = "urn:healthd:service-busy"
 _TRY = 60.0  # seconds that a try of an action gets to come to its end
 
 
@@ -42,6 +42,7 @@ class GateSession:
         self._gate: GateDocument | None = None
         self.lock = DeployLock(client, config, key, steps)
         self.earlier = EarlierGates(client, config.service, key)
+        self.admission = GateAdmission(client, config.service, key, self.earlier, steps, no_rollback=no_rollback)
         self.report = Report()
 
     @property
@@ -95,7 +96,7 @@ class GateSession:
             self._config.service, self._key, policy, candidate, baseline, rolls_back=rolls_back, rollback_window=lasts
         )
         if self._steps.dry_run:
-            await self._rehearse(request, ramps=ramps)
+            await self.admission.rehearse(request, ramps=ramps)
             return
         self._gate = await self.earlier.left(policy, candidate) if resumed and not part else None
         if self._gate is None:
@@ -114,57 +115,6 @@ class GateSession:
             raise
         except (Refused, Unreachable) as problem:
             raise CouldNotAsk(str(problem)) from problem
-
-    async def could_ramp(self, policy: str, candidate: Arm, baseline: Arm) -> None:
-        """Raise CouldNotAsk where healthd would not widen this release: before anything is done for it. A ramp that
-        this deploy began is gone on with."""
-        if self.no_rollback:
-            raise CouldNotAsk("a ramp takes the traffic back by itself: --no-rollback needs --strategy switch")
-        gate = await self.earlier.latest((policy,), candidate)
-        if gate is not None and self.earlier.is_own(gate) and not gate.is_answered:
-            return
-        request = gate_request(self._config.service, self._key, policy, candidate, baseline)
-        found = await asked(self._client.could_start(request))
-        refuse_mismatch(policy, ramps=True, wanted=found.ramps)
-
-    async def could_begin(
-        self, policies: Collection[str], candidate: Arm, baseline: Arm | None = None, *, rolls_back: bool = False
-    ) -> None:
-        """Raise CouldNotAsk where healthd would refuse a gate of this deploy that comes after the release, such as in a
-        freeze or while another gate's rollback is due: before anything is done for it."""
-        if self._steps.dry_run:  # which asks about every gate in its turn
-            return
-        for policy in dict.fromkeys(policies):
-            request = gate_request(
-                self._config.service,
-                self._key,
-                policy,
-                candidate,
-                baseline,
-                rolls_back=rolls_back and not self.no_rollback,
-            )
-            try:
-                await self._client.could_start(request)
-            except Refused as refusal:
-                if not await self._is_own(refusal):
-                    raise CouldNotAsk(str(refusal)) from refusal
-            except Unreachable as error:
-                raise CouldNotAsk(str(error)) from error
-
-    async def _is_own(self, refusal: Refused) -> bool:
-        """True if a gate of this deploy has the service: it is joined."""
-        gate_id = refusal.problem.get("gate_id")
-        if refusal.problem.get("type") != _BUSY or gate_id is None:
-            return False
-        return self.earlier.is_own(await asked(self._client.gate(str(gate_id))))
-
-    async def _rehearse(self, request: Mapping[str, Any], *, ramps: bool) -> None:
-        """Have healthd say whether it would start this gate. Raises CouldNotAsk, such as for an unknown policy."""
-        found = await asked(self._client.could_start(request))
-        refuse_mismatch(found.policy, ramps=ramps, wanted=found.ramps)
-        self._steps.say(f"would ask the gate {found.policy} about {request['candidate']['version']}", "○")
-        for note in found.notes:
-            self._steps.say(f"gate {found.policy}: {note}")
 
     async def stays(self, policy: str, candidate: Arm, *, ramp: str | None = None) -> None:
         """Judge a version that has traffic without a switch in this run: nothing is undone, whatever the verdict. A

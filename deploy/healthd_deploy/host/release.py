@@ -71,8 +71,10 @@ class HostRelease:
         await session.earlier.not_quarantined(candidate["version"])
         for policy in self.config.gates.before:
             await session.passes(policy, candidate)
-        await session.could_begin(self.config.smoke, candidate)
-        await session.could_begin((self.config.gates.after,), candidate, baseline, rolls_back=baseline is not None)
+        await session.admission.could_begin(self.config.smoke, candidate)
+        await session.admission.could_begin(
+            (self.config.gates.after,), candidate, baseline, rolls_back=baseline is not None
+        )
 
     async def _prepare(self, version: str, standing: Standing) -> None:
         """Make all beside the running release that the switch needs."""

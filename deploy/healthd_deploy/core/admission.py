@@ -1,0 +1,77 @@
+"""Whether healthd would start the gates of a deploy: asked before anything is done for it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from healthd_deploy.core.asked import asked
+from healthd_deploy.core.earlier_gates import EarlierGates
+from healthd_deploy.core.exit import CouldNotAsk
+from healthd_deploy.core.gate_request import Arm, gate_request, refuse_mismatch
+from healthd_deploy.core.steps import Steps
+from healthd_gates.client.client import GateClient
+from healthd_gates.client.transport import Refused, Unreachable
+
+_BUSY = "urn:healthd:service-busy"
+
+
+class GateAdmission:
+    """Asks about the gates of one deploy of a service, named by its key. Starts none."""
+
+    def __init__(
+        self, client: GateClient, service: str, key: str, earlier: EarlierGates, steps: Steps, *, no_rollback: bool
+    ) -> None:
+        self._client, self._service, self._key = client, service, key
+        self._earlier, self._steps, self._no_rollback = earlier, steps, no_rollback
+
+    async def could_ramp(self, policy: str, candidate: Arm, baseline: Arm) -> None:
+        """Raise CouldNotAsk where healthd would not widen this release: before anything is done for it. A ramp that
+        this deploy began is gone on with."""
+        if self._no_rollback:
+            raise CouldNotAsk("a ramp takes the traffic back by itself: --no-rollback needs --strategy switch")
+        gate = await self._earlier.latest((policy,), candidate)
+        if gate is not None and self._earlier.is_own(gate) and not gate.is_answered:
+            return
+        request = gate_request(self._service, self._key, policy, candidate, baseline)
+        found = await asked(self._client.could_start(request))
+        refuse_mismatch(policy, ramps=True, wanted=found.ramps)
+
+    async def could_begin(
+        self, policies: Collection[str], candidate: Arm, baseline: Arm | None = None, *, rolls_back: bool = False
+    ) -> None:
+        """Raise CouldNotAsk where healthd would refuse a gate of this deploy that comes after the release, such as in a
+        freeze or while another gate's rollback is due: before anything is done for it."""
+        if self._steps.dry_run:  # which asks about every gate in its turn
+            return
+        for policy in dict.fromkeys(policies):
+            request = gate_request(
+                self._service,
+                self._key,
+                policy,
+                candidate,
+                baseline,
+                rolls_back=rolls_back and not self._no_rollback,
+            )
+            try:
+                await self._client.could_start(request)
+            except Refused as refusal:
+                if not await self._is_own(refusal):
+                    raise CouldNotAsk(str(refusal)) from refusal
+            except Unreachable as error:
+                raise CouldNotAsk(str(error)) from error
+
+    async def _is_own(self, refusal: Refused) -> bool:
+        """True if a gate of this deploy has the service: it is joined."""
+        gate_id = refusal.problem.get("gate_id")
+        if refusal.problem.get("type") != _BUSY or gate_id is None:
+            return False
+        return self._earlier.is_own(await asked(self._client.gate(str(gate_id))))
+
+    async def rehearse(self, request: Mapping[str, Any], *, ramps: bool) -> None:
+        """Have healthd say whether it would start this gate. Raises CouldNotAsk, such as for an unknown policy."""
+        found = await asked(self._client.could_start(request))
+        refuse_mismatch(found.policy, ramps=ramps, wanted=found.ramps)
+        self._steps.say(f"would ask the gate {found.policy} about {request['candidate']['version']}", "○")
+        for note in found.notes:
+            self._steps.say(f"gate {found.policy}: {note}")
