@@ -43,6 +43,7 @@ from healthd.web.pages.api_docs import ApiDocs
 from healthd.web.pages.check import CheckPages
 from healthd.web.pages.renderer import Renderer
 from healthd.web.pages.sign_in import SignInPages
+from healthd.web.pages.silence import SilencePage
 from healthd.web.pages.status import StatusPage
 from healthd.web.pages.stream import Streams
 from healthd.web.public.incident_page import IncidentPage
@@ -95,6 +96,7 @@ class Rest:
             EndedSessionStore(self.database, clock), clock, lambda: in_force.now.auth.sign_in is not None
         )
         self.sign_in = SignInPages(guard, in_force, clock, self.renderer, health.redact, self.ended_sessions)
+        self.silence_page = SilencePage(self.windows_api, board, guard, self.renderer)
         self.check_pages = CheckPages(
             board, health.endpoints, guard, clock, self.page.history, self.history_api, self.renderer
         )
@@ -189,6 +191,7 @@ class Rest:
             *self.check_pages.routes(),
             *self.public_pages.routes(),
             *self.sign_in.routes(),
+            *self.silence_page.routes(),
             *self.incident_page.routes(),
             *self.incidents_api.routes(),
         ]

@@ -85,7 +85,11 @@ class WindowsApi:
         """Put a window in force."""
         await self._guard.prepare(request)
         caller = self._guard.require(request, "windows:write")
-        wanted = await read_body(request, NewWindow, "window")
+        window = await self.add(caller, await read_body(request, NewWindow, "window"))
+        return web.json_response(self._document(window), status=201, headers=_NO_STORE)
+
+    async def add(self, caller: Caller, wanted: NewWindow) -> Window:
+        """Put a window in force for a caller with the scope `windows:write`. Raises Problem."""
         self._refuse_strangers(wanted)
         self._refuse_beyond_reach(caller, wanted)
         if len(self._windows.all()) >= _MOST:
@@ -105,7 +109,7 @@ class WindowsApi:
             raise invalid(error, "window") from None
         self._refuse_covering_nothing(window)
         await self._windows.add(window)
-        return web.json_response(self._document(window), status=201, headers=_NO_STORE)
+        return window
 
     async def _end(self, request: web.Request) -> web.Response:
         """End a window now."""

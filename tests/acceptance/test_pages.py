@@ -180,6 +180,13 @@ async def test_people_sign_in(journal: dict[str, str]) -> None:
             await page.get_by_role("button", name="Cancel").click()
             await expect(page.locator("h1")).to_have_text("Cancelled")
             await expect(page.locator("#log")).to_contain_text("sre/ada@example.com")
+            await page.goto(f"{healthd.url}/checks/self")
+            await page.get_by_role("link", name="Silence or acknowledge").click()
+            assert await chromium.problems(page) == []
+            await page.get_by_label("Reason").fill("being restored")
+            await page.get_by_role("button", name="Silence for an hour").click()
+            await expect(page).to_have_url(f"{healthd.url}/checks/self")
+            await expect(page.locator("main")).to_contain_text("being restored")
             await page.get_by_role("button", name="Sign out").click()
             await expect(page.get_by_role("link", name="sign in")).to_be_visible()
             await expect(page.get_by_text("Signed in as")).to_have_count(0)
@@ -189,7 +196,7 @@ async def test_people_sign_in(journal: dict[str, str]) -> None:
             assert await chromium.problems(page) == []
             assert complaints == []
         async with client.get(f"{healthd.url}/audit?caller=sre/ada@example.com") as answer:
-            assert [entry["action"] for entry in (await answer.json())["entries"]] == ["gate.cancel"]
+            assert [entry["action"] for entry in (await answer.json())["entries"]] == ["window.add", "gate.cancel"]
 
 
 async def push(client: aiohttp.ClientSession, gate: str) -> None:

@@ -37,6 +37,7 @@ from healthd.web.pages.api_docs import ApiDocs
 from healthd.web.pages.check import CheckPages
 from healthd.web.pages.renderer import Renderer
 from healthd.web.pages.sign_in import SignInPages
+from healthd.web.pages.silence import SilencePage
 from healthd.web.pages.status import StatusPage
 from healthd.web.pages.stream import Streams
 from healthd.web.public.incident_page import IncidentPage
@@ -129,6 +130,7 @@ class Site(Stage):
             *heartbeats_api.routes(),
             *history_api.routes(),
             *self.public_pages.routes(),
+            *SilencePage(windows_api, self.board, guard, renderer).routes(),
             *SignInPages(guard, self.in_force, self.clock, renderer, self.redact, self.ended_sessions).routes(),
             *IncidentPage(self.incidents, writing, guard, self.in_force, self.clock, renderer).routes(),
             *IncidentsApi(self.incidents, writing, guard).routes(),

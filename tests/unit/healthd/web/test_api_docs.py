@@ -17,6 +17,7 @@ PAGES = {
     "/",
     "/badges/{name}.svg",
     "/checks/{name}",
+    "/checks/{name}/silence",
     "/docs",
     "/events",
     "/gates/{gate_id}/page",

@@ -41,8 +41,9 @@ class Browser:
         async with self._session.get(url, allow_redirects=follow, headers=headers) as answer:
             return answer, await answer.text()
 
-    async def post(self, path: str, **headers: str) -> tuple[int, str]:
-        async with self._session.post(self.home + path, allow_redirects=False, headers=headers) as answer:
+    async def post(self, path: str, form: dict[str, str] | None = None, **headers: str) -> tuple[int, str]:
+        url = self.home + path
+        async with self._session.post(url, data=form, allow_redirects=False, headers=headers) as answer:
             return answer.status, await answer.text()
 
     @property
@@ -446,6 +447,21 @@ async def test_a_session_ends(stand: Any) -> None:
     assert "Signed in" not in text
     await it.sign_in()
     assert await it.name() == "sre/ada@example.com"
+
+
+async def test_a_person_silences_a_check_by_a_button(stand: Any) -> None:
+    """Under a name of one's own, and within the bounds of the entry."""
+    it = await stand(people=[{**PEOPLE[0], "checks": ["mail"]}])
+    answer, text = await it.browser.get("/checks/mail/silence")
+    assert (answer.url.path, 'name="token"' in text, "sre/ada@example.com" in text) == (
+        "/checks/mail/silence", False, True
+    )  # fmt: skip
+    form = {"act": "silence-1h", "reason": "disk is being replaced"}
+    assert (await it.browser.post("/checks/mail/silence", form, Origin="https://evil.example"))[0] == 403
+    assert (await it.browser.post("/checks/db/silence", form, Origin=it.browser.home))[0] == 403
+    assert it.site.windows.all() == []
+    assert (await it.browser.post("/checks/mail/silence", form, Origin=it.browser.home))[0] == 303
+    assert [(it.checks, it.author) for it in it.site.windows.all()] == [(("mail",), "sre/ada@example.com")]
 
 
 async def test_a_session_changes_nothing_by_itself(stand: Any) -> None:
