@@ -46,6 +46,7 @@ class GatePart:
         self._page = GatePage(histories, health.guard, health.clock, rest.renderer, rest.streams)
         self._acts = GateActs(gate_service, self._api.reach, health.guard, rest.renderer, self._page.renew)
         gate_service.freezes = rest.windows.freezes
+        gate_service.outage = self._page.outage = lambda: rest.database.outage
         rest.page.deploys = RecentGates(gate_service)
         rest.page.troubles = health.endpoints.troubles = self.gates.troubles
         rest.api_docs.add(self._api.operations)

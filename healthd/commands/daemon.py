@@ -18,7 +18,7 @@ from healthd.runtime.late import told_if_late
 
 HERE = "http://127.0.0.1:8080"
 COULD_NOT_ASK = 3
-_LATE = 1.5  # seconds
+_LATE = 2.0  # seconds
 
 
 def fail(message: str) -> NoReturn:

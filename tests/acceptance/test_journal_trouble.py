@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,8 @@ from urllib.parse import urlsplit
 import aiohttp
 import pytest
 
-from tests.servers import postgresql
-from tests.servers.daemon import AUTHORIZED, Daemon, running
+from tests.servers import forked, postgresql
+from tests.servers.daemon import AUTHORIZED, TOKEN, Daemon, running
 from tests.servers.peers import Answer, Peer
 from tests.servers.waiting import until
 
@@ -104,6 +105,51 @@ async def test_a_file_that_is_taken_away(peer: Peer, session: aiohttp.ClientSess
         assert [line["event"] for line in errors(daemon)] == ["journal file removed or replaced"]
         assert not file.exists()
         assert await daemon.stop() == 0
+
+
+async def test_an_outage_is_told_at_the_command_line(peer: Peer) -> None:
+    """By the gate that waits for it, by the status, and by what cannot be answered meanwhile; then the gate goes on."""
+    peer.answer("GET", "/health", Answer())
+    with postgresql.primary() as server:
+        async with server.database() as dsn, running(configuration(peer, dsn)) as daemon:
+            verify = await healthd(daemon, "gate", "verify", "api", "2.0")
+            await line_with(verify, "gate ")
+            await asyncio.to_thread(server.kill)
+            told = await line_with(verify, "The journal is away since")
+            assert told.endswith("nothing is decided or rolled back until it is back.")
+            status, said, _ = await ended(await healthd(daemon, "status"))
+            assert (status, said.splitlines()[0][:22]) == (0, "▲ JOURNAL AWAY since 2")
+            status, _, said = await ended(await healthd(daemon, "gate", "list", "--retry-for", "3"))
+            assert status == 3
+            waits, because = said.splitlines()
+            assert "; waiting for up to " in waits
+            assert because.startswith("Journal unavailable: The journal cannot be read now: ")
+            server.start()  # in this thread: the kernel ends a server when the thread that launched it goes away
+            assert (await ended(verify))[0] == 0
+
+
+async def healthd(daemon: Daemon, *arguments: str) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        forked.program("healthd"),
+        *arguments,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env={**os.environ, "HEALTHD_URL": daemon.url, "HEALTHD_TOKEN": TOKEN, "COLUMNS": "160"},
+    )
+
+
+async def line_with(process: asyncio.subprocess.Process, words: str) -> str:
+    """The next line on standard error that has these words."""
+    assert process.stderr is not None
+    while words not in (line := (await process.stderr.readline()).decode()):
+        assert line, "it ended"
+    return line.rstrip()
+
+
+async def ended(process: asyncio.subprocess.Process) -> tuple[int, str, str]:
+    out, err = await asyncio.wait_for(process.communicate(), 60)
+    assert process.returncode is not None
+    return process.returncode, out.decode(), err.decode()
 
 
 def _answers(session: aiohttp.ClientSession, daemon: Daemon, status: int) -> Callable[[], Awaitable[bool]]:

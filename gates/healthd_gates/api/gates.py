@@ -134,10 +134,12 @@ class GateCalls:
     async def _get(self, call: Call[Nothing, WaitQuery]) -> web.Response:
         gate = await self._gate_service.named(call.gate_id)
         gate = await self._patience.wait(call, gate, call.query.wait)
+        outage = self._gate_service.outage()
+        document = GateDocument.of(gate, call.base, journal_away_since=outage.since if outage else None)
         if call.query.answer == "plain":
-            return answer(GateDocument.of(gate, call.base))
+            return answer(document)
         status = status_of(gate, strict=True)
-        return answer(GateDocument.of(gate, call.base), status, retry_of(status))
+        return answer(document, status, retry_of(status))
 
     async def _cancel(self, call: Call[ReasonBody, Nothing]) -> web.Response:
         gate = await self._gate_service.cancel(call.gate_id, caller=call.caller.name, reason=call.body.reason)

@@ -20,7 +20,7 @@ from healthd_gates.client.credentials import CredentialError, Credentials
 _AGAIN = frozenset({408, 429, 502, 503, 504})
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 10.0
 _MARGIN = 10.0  # seconds that the answer to a held call may be late
-_LATE = 1.5  # seconds after which whoever waits is told for what
+_LATE = 2.0  # seconds after which whoever waits is told for what
 
 
 class Unreachable(Exception):  # noqa: N818 - the caller's word for it

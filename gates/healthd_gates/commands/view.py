@@ -62,7 +62,7 @@ class _Lines:
     """Prints changes to a log, and once a minute that the gate still goes on."""
 
     def __init__(self) -> None:
-        self._state: tuple[str, float, int, bool] | None = None
+        self._state: tuple[object, ...] | None = None
         self._told: datetime | None = None
 
     def show(self, gate: GateDocument) -> None:
@@ -71,7 +71,7 @@ class _Lines:
         ramp = gate.ramp
         paused = ramp.pause.number if ramp is not None and ramp.pause is not None else 0
         fails = ramp is not None and gate.decision is None and ramp_wording.is_failing(ramp.held)
-        state = (gate.state.value, ramp.weight if ramp is not None else 0.0, paused, fails)
+        state = (gate.state.value, ramp.weight if ramp is not None else 0.0, paused, fails, gate.waits_for)
         if state == self._state and not silent:
             return
         self._state, self._told = state, now
@@ -79,7 +79,9 @@ class _Lines:
 
 
 def line(gate: GateDocument) -> str:
-    """How a gate stands, in one plain line."""
+    """How a gate stands, in one plain line; first of all what it waits for."""
+    if gate.waits_for is not None:
+        return plain(f"{gate.state}: {gate.waits_for}")
     if gate.rollback is not None:
         return plain(f"{gate.state}: {gate.rollback.told}")
     text = f"{gate.state}: {gate.told}" if gate.told else str(gate.state)
@@ -110,6 +112,8 @@ def rollback_words(rollback: RollbackDocument) -> str:
 def picture(gate: GateDocument, now: datetime, width: int) -> RenderableType:
     """The whole gate: who is judged, how far it is, each criterion with its interval, and what that means."""
     parts: list[RenderableType] = [_title(gate), _progress(gate, now)]
+    if gate.waits_for is not None:
+        parts.append(_indented(gate.waits_for, "bold yellow"))
     if gate.ramp is not None and gate.decision is None:
         parts.append(_indented(f"{bar(gate.ramp)} {gate.ramp.told}", ""))
         if gate.ramp.why:

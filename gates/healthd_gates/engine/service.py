@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 
 from healthd.journal.journal import AuditEntry
+from healthd.journal.outage import Outage
 from healthd.runtime.clock import Clock
 from healthd_gates.actions.executor import Attempts
 from healthd_gates.config.freeze_window import FreezesServices
@@ -83,6 +84,8 @@ class GateService:
         self._interventions = Interventions(self.get, supervisor, self._busy, clock)
         self.draining = False
         self.freezes: Callable[[], Iterable[FreezesServices]] = lambda: ()
+        self.outage: Callable[[], Outage | None] = lambda: None
+        """Returns the journal's outage: its gates are as they were stored last. Neither blocks nor fails."""
 
     async def start(
         self,

@@ -82,6 +82,10 @@ class GateHistories:
         film.gate = gate
         return film
 
+    def seen(self, gate_id: str) -> GateHistory | None:
+        """Return a history as far as it was read."""
+        return self._gate_histories.get(gate_id)
+
 
 def _sample(seconds: float, report: Mapping[str, Any]) -> Sample:
     low, high = report.get("interval") or (None, None)

@@ -11,6 +11,7 @@ from pathlib import Path
 from aiohttp import web
 
 from healthd.journal.database import JournalError
+from healthd.journal.outage import Outage
 from healthd.runtime.clock import Clock
 from healthd.web.auth import Guard
 from healthd.web.pages.parts import Part, Parts
@@ -52,6 +53,7 @@ class GatePage:
     ) -> None:
         self._gate_histories, self._clock, self._renderer, self._streams = gate_histories, clock, renderer, streams
         self._guard = guard
+        self.outage: Callable[[], Outage | None] = lambda: None
         self._scenes: OrderedDict[tuple[str, bool], Scene] = OrderedDict()
         renderer.add(FOLDER)
 
@@ -121,18 +123,22 @@ class GatePage:
         return scene.parts
 
     async def _look(self, gate_id: str) -> GateHistory:
+        """Return the gate's history, as far as it was read before where the journal is away. Raises Problem."""
         try:
             return await self._gate_histories.of(gate_id)
+        except (JournalUnavailable, JournalError) as error:
+            if (film := self._gate_histories.seen(gate_id)) is not None:
+                return film
+            refusal = error if isinstance(error, JournalUnavailable) else JournalUnavailable(problem=str(error))
+            raise problem_of(refusal, reads=True) from None
         except Refusal as refusal:
             self._scenes.pop((gate_id, True), None)
             self._scenes.pop((gate_id, False), None)
             raise problem_of(refusal, reads=True) from None
-        except JournalError as error:
-            raise problem_of(JournalUnavailable(problem=str(error)), reads=True) from None
 
     def _whole(self, film: GateHistory, *, signed_in: bool) -> dict[str, Part]:
         gate = film.gate
-        headline = view.headline(gate)
+        headline = view.headline(gate, self.outage())
         harm = view.evidence_of_harm(gate.standing) if gate.standing else None
         return {
             "title": self._part("title", headline),

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from math import exp
 
+from healthd.journal.outage import Outage
 from healthd.web.pages.deploys import Sign
 from healthd_gates.domain.gate import Gate, GateState
+from healthd_gates.domain.journal_wording import waits_for_journal
 from healthd_gates.domain.standing import CriterionReport, Finding, Standing, StratumReport, Unit
 from healthd_gates.judge.explain import counted, plural, seconds
 from healthd_gates.pages.chart import Chart, chart
@@ -88,8 +90,8 @@ class Strength:
     resets: int
 
 
-def headline(gate: Gate) -> Headline:
-    """Return what a person who deploys wants to know first."""
+def headline(gate: Gate, outage: Outage | None = None) -> Headline:
+    """Return what a person who deploys wants to know first; an outage of the journal comes before all notes."""
     sign, word = state_of(gate)
     undecided = gate.decision is None and not gate.state.is_over
     following: tuple[str, datetime | None] = ("", None)
@@ -103,6 +105,8 @@ def headline(gate: Gate) -> Headline:
     baseline = gate.baseline.version if gate.baseline else None
     trouble = trouble_of(gate)
     notes = (*((trouble,) if trouble else ()), *(() if gate.state.is_over else gate.notes))
+    if outage is not None and not gate.state.is_over:
+        notes = (waits_for_journal(outage.since), *notes)
     version = gate.candidate.version
     return Headline(gate.service, version, baseline, sign, word, sentence_of(gate), notes, *following, undecided)
 

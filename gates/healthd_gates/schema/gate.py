@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, Literal, Self, TypeVar
 
 from healthd_gates.domain import ramp_wording, rollback_wording
 from healthd_gates.domain.gate import EventKind, Gate, GateEvent, GateState, Page, RollbackState
+from healthd_gates.domain.journal_wording import waits_for_journal
 from healthd_gates.domain.ramp import Ramp
 from healthd_gates.domain.standing import Verdict
 from healthd_gates.schema.document import Moment, Shown
@@ -129,7 +131,7 @@ class RampDocument(Shown):
 class GateDocument(Shown):
     """One gate. `verdict` is `running` until there is one, and `may_stay` is true only of a deploy that passed. `notes`
     are sentences about the latest evaluation, such as why an arm is silent, `page` is the address of its page for
-    people."""
+    people. `journal_away_since` is there while the journal cannot be used: the gate is as it was stored last."""
 
     id: str
     service: str
@@ -152,6 +154,12 @@ class GateDocument(Shown):
     ramp: RampDocument | None = None
     notes: tuple[str, ...]
     page: str | None = None
+    journal_away_since: Moment | None = None
+
+    @property
+    def waits_for(self) -> str | None:
+        """What keeps the gate from going on, for people; None where nothing does."""
+        return None if self.journal_away_since is None else waits_for_journal(self.journal_away_since)
 
     @property
     def told(self) -> str | None:
@@ -167,7 +175,7 @@ class GateDocument(Shown):
         return self.verdict != "running"
 
     @classmethod
-    def of(cls, gate: Gate, base: str | None = None) -> Self:
+    def of(cls, gate: Gate, base: str | None = None, *, journal_away_since: datetime | None = None) -> Self:
         """Build the document of a gate; `base` is the prefix of a path for the caller."""
         return cls(
             id=gate.id,
@@ -191,6 +199,7 @@ class GateDocument(Shown):
             rollback=_plain(RollbackDocument, gate.rollback),
             ramp=RampDocument.of(gate.ramp) if gate.ramp else None,
             notes=gate.notes,
+            journal_away_since=None if gate.state.is_over else journal_away_since,
         )
 
 

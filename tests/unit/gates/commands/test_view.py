@@ -174,3 +174,21 @@ def test_a_weight_action_that_fails_is_told_at_once(capsys: pytest.CaptureFixtur
     told = capsys.readouterr().err.splitlines()
     assert len(told) == 2
     assert "shift is not done yet: lb says no: 403." in told[1]
+
+
+def test_a_journal_that_is_away_is_told_as_long_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    """Once when it begins, and how the gate stands once it is over."""
+    away = GateDocument.of(gate(), journal_away_since=NOW)
+    with showing(quiet=False) as show:
+        for shown in (GateDocument.of(gate()), away, away, GateDocument.of(gate())):
+            show(shown)
+    before, told, after = capsys.readouterr().err.splitlines()
+    assert told.endswith(
+        ": observing: The journal is away since 12:00:00 UTC: nothing is decided or rolled back until it is back."
+    )
+    assert before == after
+    console = Console(width=200)
+    with console.capture() as captured:
+        console.print(picture(away, NOW, 200))
+    assert "The journal is away since 12:00:00 UTC" in captured.get()
+    assert GateDocument.of(decided(Verdict.PASS), journal_away_since=NOW).waits_for is None

@@ -315,3 +315,22 @@ async def test_latest_gates(file: Path) -> None:
         await running.database.close()
         with pytest.raises(UnknownDeploysError, match="journal"):
             await latest.latest()
+
+
+async def test_a_journal_that_is_away_is_told_on_the_page(file: Path) -> None:
+    """The page stays, as it was seen last; one of a gate that nobody has seen says why it cannot be shown."""
+    Script.act = healthy
+    async with looking(file) as (running, viewer):
+        viewer.page.outage = lambda: running.database.outage
+        gate = await running.keeper.start(request(), caller="ci")
+        await asyncio.sleep(50)
+        assert not has(await viewer.look(gate.id), "The journal is away")
+        file.rename(file.with_suffix(".away"))
+        await asyncio.sleep(10)
+        html = await viewer.look(gate.id)
+        assert has(html, "Observing", "The journal is away since", "nothing is decided or rolled back")
+        assert has(html, "What happened", "ci asks about api 2.0")
+        file.with_suffix(".away").rename(file)
+        await running.database.open()
+        await asyncio.sleep(10)
+        assert not has(await viewer.look(gate.id), "The journal is away")
