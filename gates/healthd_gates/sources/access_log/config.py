@@ -15,7 +15,8 @@ from healthd.nearest import did_you_mean
 from healthd.runtime.patterns import checked_pattern
 from healthd.units import Duration
 from healthd.wording import shape
-from healthd_gates.sources.access_log.formats import ADDRESSES, FORMATS, Format, format_of, pattern_format
+from healthd_gates.sources.access_log.format import Format
+from healthd_gates.sources.access_log.formats import ADDRESSES, FORMATS, format_of, pattern_format
 from healthd_gates.sources.access_log.routes import PATH
 from healthd_gates.sources.access_log.series import check as check_series
 from healthd_gates.sources.access_log.tally import CLIENT_CLOSED

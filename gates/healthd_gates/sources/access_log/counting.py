@@ -11,7 +11,7 @@ from itertools import zip_longest
 from math import isfinite
 
 from healthd_gates.domain.strata import cleaned
-from healthd_gates.sources.access_log.formats import Fields, Format
+from healthd_gates.sources.access_log.format import Fields, Format
 from healthd_gates.sources.access_log.routes import PATH, path_of, route_of
 from healthd_gates.sources.access_log.selection import Selecting
 from healthd_gates.sources.access_log.tally import CLIENT_CLOSED, HEARTBEAT, Question, Tally

@@ -15,7 +15,7 @@ from healthd.checks.failures import describe
 from healthd.model import FailureKind
 from healthd_gates.sources.access_log.counting import Counting
 from healthd_gates.sources.access_log.follower import Follower, Reading
-from healthd_gates.sources.access_log.formats import Format
+from healthd_gates.sources.access_log.format import Format
 from healthd_gates.sources.access_log.places import Place, Position
 from healthd_gates.sources.access_log.tally import Question, Tally
 from healthd_gates.sources.access_log.worker import Worker

@@ -9,7 +9,8 @@ from pathlib import Path
 from healthd.nearest import did_you_mean, nearest
 from healthd_gates.sources.access_log.config import AccessLogConfig
 from healthd_gates.sources.access_log.counting import Counting
-from healthd_gates.sources.access_log.formats import FORMATS, Fields, Format
+from healthd_gates.sources.access_log.format import Fields, Format
+from healthd_gates.sources.access_log.formats import FORMATS
 from healthd_gates.sources.access_log.routes import PATH, path_of
 from healthd_gates.sources.access_log.series import LogSeries
 from healthd_gates.sources.access_log.tally import OTHER, Tally

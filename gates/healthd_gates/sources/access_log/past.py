@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from healthd_gates.sources.access_log.counting import Counting
-from healthd_gates.sources.access_log.formats import Format, Get
+from healthd_gates.sources.access_log.format import Format, Get
 from healthd_gates.sources.access_log.places import LogFile
 from healthd_gates.sources.access_log.rotated import rotated
 from healthd_gates.sources.access_log.tally import Question, Tally

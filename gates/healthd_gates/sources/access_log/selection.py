@@ -12,7 +12,7 @@ from functools import lru_cache
 
 from healthd.nearest import did_you_mean
 from healthd.runtime.patterns import PatternTooSlowError, whole_test
-from healthd_gates.sources.access_log.formats import Fields, Format, Get
+from healthd_gates.sources.access_log.format import Fields, Format, Get
 from healthd_gates.sources.access_log.routes import PATH
 from healthd_gates.sources.selectors import Matcher, parse_matchers
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 
 from healthd_gates.domain.evidence import Counts, Events
-from healthd_gates.sources.access_log.formats import Format
+from healthd_gates.sources.access_log.format import Format
 from healthd_gates.sources.access_log.selection import (
     STATUS,
     Selection,

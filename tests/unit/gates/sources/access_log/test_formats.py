@@ -8,7 +8,8 @@ import time
 import pytest
 
 from healthd_gates.sources.access_log.counting import Counting
-from healthd_gates.sources.access_log.formats import FORMATS, Format, format_of, pattern_format
+from healthd_gates.sources.access_log.format import Format
+from healthd_gates.sources.access_log.formats import FORMATS, format_of, pattern_format
 from healthd_gates.sources.access_log.tally import Question, Tally
 from healthd_gates.sources.access_log.template import fits_up_to
 from healthd_gates.sources.access_log.times import epoch
