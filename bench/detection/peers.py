@@ -4,7 +4,7 @@ Each tool has a limit of 5 % where one is needed. What was compared with the ori
 controller (15bd6ad), Argo Rollouts' assessment (9f8d111), Kayenta's judge (a69573b).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import inf, log, sqrt
 
 import numpy as np
@@ -24,7 +24,26 @@ def one_look(stream: Stream, interval: float) -> float:
     return 30.0 if requests and bad / requests > LIMIT else inf
 
 
+Minutes = Sequence[tuple[float, float]]
+"""A number of the candidate and of the baseline for every minute; NaN where there was none."""
+
+
 def flagger(threshold: int) -> Callable[[Stream, float], float]:
+    """Flagger's rule on error rates."""
+    return lambda stream, interval: flagger_rule(_minutes(stream, interval), threshold, LIMIT)
+
+
+def argo(failure_limit: int) -> Callable[[Stream, float], float]:
+    """Argo Rollouts' rule on error rates."""
+    return lambda stream, interval: argo_rule(_minutes(stream, interval), failure_limit, LIMIT)
+
+
+def kayenta(samples: int) -> Callable[[Stream, float], float]:
+    """Kayenta's rule on error rates."""
+    return lambda stream, interval: kayenta_rule(_minutes(stream, interval), samples)
+
+
+def flagger_rule(minutes: Minutes, threshold: int, limit: float) -> float:
     """Every 60 s, `iterations: 10` of a blue/green: as many failed checks as the threshold roll back.
 
     As its controller has it (pkg/controller/scheduler.go): a failed check does not advance the iteration, nor does one
@@ -33,52 +52,42 @@ def flagger(threshold: int) -> Callable[[Stream, float], float]:
     set; 5 is what its examples have.
     """
 
-    def rule(stream: Stream, interval: float) -> float:
-        failed = good = 0
-        for minute, (rate, _) in enumerate(_minutes(stream, interval), 1):
-            if failed >= threshold:
-                return 60.0 * minute
-            if rate <= LIMIT:
-                good += 1
-            else:
-                failed += 1
-            if good >= 11:
-                break
-        return inf
-
-    return rule
+    failed = good = 0
+    for minute, (number, _) in enumerate(minutes, 1):
+        if failed >= threshold:
+            return 60.0 * minute
+        if number <= limit:
+            good += 1
+        else:
+            failed += 1
+        if good >= 11:
+            break
+    return inf
 
 
-def argo(failure_limit: int) -> Callable[[Stream, float], float]:
+def argo_rule(minutes: Minutes, failure_limit: int, limit: float) -> float:
     """Every 60 s, five times, with `initialDelay: 60s`: more than `failure_limit` failed measurements roll back.
 
     Without the delay the first measurement comes at once. A minute without requests is no number, and
     `result[0] <= 0.05` is then not true.
     """
 
-    def rule(stream: Stream, interval: float) -> float:
-        failed = 0
-        for minute, (rate, _) in enumerate(_minutes(stream, interval)[:5], 1):
-            failed += not rate <= LIMIT
-            if failed > failure_limit:
-                return 60.0 * minute
+    failed = 0
+    for minute, (number, _) in enumerate(minutes[:5], 1):
+        failed += not number <= limit
+        if failed > failure_limit:
+            return 60.0 * minute
+    return inf
+
+
+def kayenta_rule(minutes: Minutes, samples: int) -> float:
+    """Mann-Whitney at 98 % over one-minute numbers; high when the shift exceeds a quarter of its estimate."""
+    both = np.array(minutes[:samples])
+    both = both[~np.isnan(both).any(axis=1)]
+    if len(both) < 3:
         return inf
-
-    return rule
-
-
-def kayenta(samples: int) -> Callable[[Stream, float], float]:
-    """Mann-Whitney at 98 % over one-minute error rates; high when the shift exceeds a quarter of its estimate."""
-
-    def rule(stream: Stream, interval: float) -> float:
-        rates = np.array(_minutes(stream, interval)[:samples])
-        rates = rates[~np.isnan(rates).any(axis=1)]
-        if len(rates) < 3:
-            return inf
-        low, estimate = shift(rates[:, 0], rates[:, 1], 2.326), shift(rates[:, 0], rates[:, 1], 0.0)
-        return 60.0 * samples if low > 0.25 * abs(estimate) else inf
-
-    return rule
+    low, estimate = shift(both[:, 0], both[:, 1], 2.326), shift(both[:, 0], both[:, 1], 0.0)
+    return 60.0 * samples if low > 0.25 * abs(estimate) else inf
 
 
 def shift(x: Array, y: Array, quantile: float) -> float:
