@@ -72,7 +72,8 @@ def list_windows(as_json: bool) -> None:
         click.echo(json.dumps(document, indent=2))
         return
     for each in document["windows"]:
-        click.echo(_line(each))
+        alone = " (not in the journal yet: on this replica alone)" if each.get("stored") is False else ""
+        click.echo(f"{_line(each)}{alone}")
     if not document["windows"]:
         click.echo("no windows, but for those of the configuration", err=True)
 

@@ -203,7 +203,7 @@ async def _within(reading: Awaitable[ResultT]) -> ResultT:
         async with asyncio.timeout(_PATIENCE):
             return await reading
     except JournalError as error:
-        detail = f"the journal cannot be read: {error}"
+        detail = f"the journal cannot be read now: {error}"
         raise Problem(503, "Journal unavailable", detail, headers={"Retry-After": "5"}) from None
     except TimeoutError:
         raise Problem(503, "Journal unavailable", "the journal does not answer", {"Retry-After": "5"}) from None

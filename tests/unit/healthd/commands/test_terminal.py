@@ -28,3 +28,15 @@ def test_no_window_is_two_lines(monkeypatch: pytest.MonkeyPatch, capsys: pytest.
     monkeypatch.setattr("healthd.commands.window.ask", lambda *_, **__: {"windows": [it]})
     list_windows.main([], standalone_mode=False)
     assert capsys.readouterr().out == f"w  pause of db, A to B, by {SHOWN}: {SHOWN}\n"
+
+
+def test_a_window_that_the_journal_does_not_have_is_marked(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Another replica does not know it."""
+    it = {"id": "w", "kind": "pause", "checks": ["db"], "from": "A", "to": "B", "author": "ada", "reason": "r"}
+    windows = [it | {"stored": True}, it | {"stored": False}]
+    monkeypatch.setattr("healthd.commands.window.ask", lambda *_, **__: {"windows": windows})
+    list_windows.main([], standalone_mode=False)
+    known, alone = capsys.readouterr().out.splitlines()
+    assert alone == f"{known} (not in the journal yet: on this replica alone)"
