@@ -109,9 +109,8 @@ class Call:
             if size > _MOST_BYTES:
                 raise CallError(FailureKind.UNEXPECTED_RESPONSE, f"sends more than {_MOST_BYTES} bytes")
             try:
-                for event in http2.receive_data(data):
-                    is_over = _take(event, reply, http2) or is_over
-            except (ProtocolError, UnicodeDecodeError) as error:
+                is_over = any(_take(event, reply, http2) for event in http2.receive_data(data))  # none after the last
+            except (ProtocolError, ValueError) as error:  # the latter of a status that is no number
                 raise self._no_http2(heard) from error
         return reply
 

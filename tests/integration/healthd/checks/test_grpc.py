@@ -211,6 +211,42 @@ async def test_what_stands_in_between(
     assert said in result.message
 
 
+@pytest.mark.parametrize(
+    ("status", "trailers", "then_reset", "kind", "said"),
+    [
+        ("200", {"grpc-status": "0"}, True, None, ""),
+        ("200", None, False, UNEXPECTED, "answers with HTTP 200, and not by gRPC"),
+        ("abc", {"grpc-status": "0"}, False, UNEXPECTED, "breaks the rules of HTTP/2"),
+    ],
+)
+async def test_how_an_answer_ends(
+    status: str, trailers: dict[str, str] | None, then_reset: bool, kind: FailureKind | None, said: str
+) -> None:
+    """A stream that is given up after its end has its answer; one without trailers, or a status, has none."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        http2 = H2Connection(H2Configuration(client_side=False, validate_outbound_headers=False))
+        http2.initiate_connection()
+        said = http2.data_to_send()
+        while data := await reader.read(4096):
+            for event in http2.receive_data(data):
+                if isinstance(event, StreamEnded):
+                    http2.send_headers(1, [(":status", status)])
+                    http2.send_data(1, b"\0\0\0\0\2\x08\x01", end_stream=trailers is None)
+                    if trailers is not None:
+                        http2.send_headers(1, list(trailers.items()), end_stream=True)
+            said += http2.data_to_send()
+            if then_reset and b"\x08\x01" in said:
+                said += b"\0\0\4\3\0\0\0\0\1\0\0\0\0"  # RST_STREAM, NO_ERROR (RFC 9113, 8.1)
+            writer.write(said)
+            said = b""
+
+    async with streams.listening(answer) as port:
+        result = await look(port)
+    assert (result.status, result.kind) == (Status.UNHEALTHY if kind else Status.HEALTHY, kind), result
+    assert said in result.message
+
+
 async def test_no_text_with_metadata() -> None:
     """A server may repeat what it was sent."""
     async with watched(
