@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 _ALIKE = 0.6
+_SHORT = 0.55  # such as maks for max
 _ABBREVIATION = 3  # characters from which the beginning of a word is taken for it
 ALMOST_THE_SAME = 0.8
 """Minimum similarity of words where a wrong guess would do harm."""
@@ -19,7 +20,9 @@ def nearest(word: str, known: Iterable[str], alike: float = _ALIKE) -> str | Non
     found = get_close_matches(written, plain, n=1, cutoff=max(alike, ALMOST_THE_SAME))
     if not found and len(written) >= _ABBREVIATION and alike <= _ALIKE:  # such as prom
         found = sorted((each for each in plain if each.startswith(written)), key=len)
-    found = found or get_close_matches(written, plain, n=1, cutoff=alike)
+    if not found and alike <= _ALIKE:  # a slip seldom is in the first letter, and seldom changes the length much
+        like = [each for each in plain if each[:1] == written[:1] and abs(len(each) - len(written)) <= 1]
+        found = get_close_matches(written, like, n=1, cutoff=_SHORT)
     return plain[found[0]] if found else None
 
 

@@ -14,7 +14,7 @@ from healthd.checks.heartbeat_record import Records
 from healthd.labels import MOST_LABELS, Labels
 from healthd.model import Result
 from healthd.runtime.clock import Clock
-from healthd.units import Duration, Names
+from healthd.units import Duration, Names, show_duration
 
 SHORTEST_SPREAD = 5.0
 """Shortest interval of a check that is spread: replicas hear of each other's results within as many seconds."""
@@ -102,7 +102,11 @@ class CheckConfig(BaseModel):
         if self.fall < 1 or self.rise < 1:
             raise ValueError("fall and rise count results in a row: at least 1 each")
         if self.timeout > self.interval:
-            raise ValueError("timeout must not be longer than interval: probes of one check never overlap")
+            longest = show_duration(self.timeout) + ("" if "timeout" in self.model_fields_set else ", unless given")
+            raise ValueError(
+                f"timeout ({longest}) must not be longer than interval ({show_duration(self.interval)}): probes of one "
+                "check never overlap"
+            )
         return self
 
     @property

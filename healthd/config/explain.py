@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -23,7 +23,7 @@ _EXPECTED = {
     "list_type": "must be a list, such as [a, b]",
     "tuple_type": "must be a list, such as [a, b]",
     "frozen_set_type": "must be a list, such as [a, b]",
-    "string_type": "must be text, in quotes if it looks like a number or a date",
+    "string_type": "must be text, in quotes if it looks like a number, a date, or true or false",
     "bool_type": "must be true or false",
     "bool_parsing": "must be true or false",
     "datetime_from_date_parsing": "must be a date and time with its zone, such as 2026-12-01T01:00:00Z",
@@ -33,6 +33,7 @@ _EXPECTED = {
 }
 
 
+_MISSPELT = re.compile(r"no such option; did you mean (\w+)\?")
 _NO_LIST = ("tuple_type", "list_type")
 
 
@@ -53,11 +54,19 @@ def explained(error: ValidationError, tree: Any, file: str, model: type[BaseMode
                 message += _meant_value(tree, where, detail["ctx"]["expected"])
             if message == _MAPPING:
                 message += _named_in_a_list(tree, where)
-            if detail["type"] == "value_error" and not isinstance(value_at(tree, where), CommentedMap):
-                message += indented_too_little(model, tree, where)
+            if message == _EXPECTED["string_type"] and _is_left_empty(tree, where):
+                message = "has no value: write one, or leave the key out"
+            if ", one of: " in message and (misplaced := _misplaced(model, tree, where)):
+                message = message.partition(", one of: ")[0] + misplaced
             key = ".".join(str(step) for step in where if step != "[key]")
             place = place_of(tree, where, file)
             yield Problem(place.file, place.line, key, message)
+
+
+def without_follow_ups(problems: Sequence[Problem]) -> list[Problem]:
+    """Return the problems without those that a misspelt section causes: what it has is not under its right name."""
+    meant = [found[1] for each in problems if "." not in each.key and (found := _MISSPELT.fullmatch(each.message))]
+    return [each for each in problems if not any(f"which is not under {name}" in each.message for name in meant)]
 
 
 def _written(node: Any, location: KeyPath) -> Iterator[str | int]:
@@ -102,6 +111,19 @@ def _named_in_a_list(tree: Any, where: KeyPath) -> str:
     first = items[0] if isinstance(items, CommentedSeq) and items else None
     name = first.get("name") if isinstance(first, CommentedMap) else None
     return f"; instead of `- name: {name}` write `{name}:`, with its options indented below" if name else ""
+
+
+def _misplaced(model: type[BaseModel], tree: Any, where: KeyPath) -> str:
+    """Return a suggestion where an entry with options of its own is due, and a single value or nothing is written."""
+    written = value_at(tree, where)
+    if isinstance(written, CommentedMap):
+        return ""
+    return indented_too_little(model, tree, where) or ("; nothing is indented below it" if written is None else "")
+
+
+def _is_left_empty(tree: Any, where: KeyPath) -> bool:
+    around = value_at(tree, where[:-1])
+    return isinstance(around, CommentedMap) and where[-1] in around and around[where[-1]] is None
 
 
 _MOST_NAMES = 24

@@ -11,7 +11,7 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 from ruamel.yaml.comments import CommentedMap
 
-from healthd.config.explain import explained
+from healthd.config.explain import explained, without_follow_ups
 from healthd.config.file_text import UnreadableError, read_text
 from healthd.config.include import ConfigError as ConfigError
 from healthd.config.include import included, read_tree
@@ -117,7 +117,8 @@ def _parse(
         settings = model.model_validate(plain)
     except ValidationError as error:
         hide = Redactor(filler.filled).known
-        wrong = [replace(problem, message=hide(problem.message)) for problem in explained(error, tree, file, model)]
+        found = without_follow_ups(list(explained(error, tree, file, model)))
+        wrong = [replace(problem, message=hide(problem.message)) for problem in found]
     else:
         if not filler.problems:
             return settings

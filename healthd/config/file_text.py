@@ -38,7 +38,7 @@ def read_text(path: Path, largest: int) -> str:
 
 
 def _decoded(content: bytes) -> str:
-    if content.startswith(_UTF_16):
+    if content.startswith(_UTF_16) or b"\0" in content[:2]:  # some editors leave out the mark
         raise UnreadableError("is UTF-16 text: save it as UTF-8")
     try:
         text = content.decode()

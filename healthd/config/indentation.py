@@ -17,10 +17,22 @@ def indented_too_little(model: type[BaseModel], tree: Any, where: KeyPath) -> st
     Then indent it as that one's options are`."""
     if where[-1] in options_at(model, tree, where[:-1]):
         return ""
+    if (empty := _empty_above(tree, where)) is not None:
+        return f"; is it an option of {'.'.join(map(str, empty))}? Then indent it below that"
     for above in _above(tree, where):
         if where[-1] in options_at(model, tree, above):
             return f"; is it an option of {'.'.join(map(str, above))}? Then indent it as that one's options are"
     return ""
+
+
+def _empty_above(tree: Any, where: KeyPath) -> KeyPath | None:
+    """Return the key with nothing below it that a row of single values follows, up to this one."""
+    *path, key = where
+    node = value_at(tree, path)
+    names = list(takewhile(lambda each: each != key, node if isinstance(node, Mapping) else ()))
+    while names and isinstance(node[names[-1]], str | int | float):
+        names.pop()
+    return (*path, names[-1]) if names and node[names[-1]] is None else None
 
 
 def _above(tree: Any, where: KeyPath) -> Iterator[KeyPath]:

@@ -109,7 +109,8 @@ def _require_core(node: Node) -> None:
 
 def _require_text(key: Node) -> None:
     if not isinstance(key, ScalarNode):
-        raise _refuse("a key must be a text, not a list or a mapping", key)
+        message = "a key must be a text, not a list or a mapping; a text that begins with { or [ must be quoted"
+        raise _refuse(message, key)
     _require_core(key)
     if str(key.tag) not in _TEXT:
         raise _refuse(f'the key {key.value or "~"} is no text: quote it, as "{key.value or "~"}"', key)

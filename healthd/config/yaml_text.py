@@ -16,6 +16,7 @@ from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
 from ruamel.yaml.reader import ReaderError
 
 from healthd.config.yaml_bounds import DEEPEST, BoundedComposer, Scanner, TooDeepError, UnusableError, too_deep
+from healthd.config.yaml_slips import cause, odd_indentation
 
 _TIMESTAMP = "tag:yaml.org,2002:timestamp"
 _LINE_BREAK = re.compile(r"\r\n|\r|\n")
@@ -70,6 +71,8 @@ class _Constructor(RoundTripConstructor):
 
 def read_yaml(text: str) -> Any:
     """Return the document; None when the text is empty. Raises YAMLTextError."""
+    if odd := odd_indentation(text):
+        raise YAMLTextError(*odd)
     try:
         return _yaml().load(StringIO(text))
     except (_UnusableScalarError, UnusableError) as error:
@@ -81,8 +84,11 @@ def read_yaml(text: str) -> Any:
         problem = (error.problem or "is not valid YAML").split("\n")[0].partition(" with value")[0]
         if problem.startswith(_TWICE):
             problem = f"the key {problem.removeprefix(_TWICE)} is there twice: keep one, or rename the other"
+        line = error.problem_mark.line + 1 if error.problem_mark else None
+        if line is not None:
+            problem, line = cause(text, line, problem)
         problem = next((said for start, said in _PLAINLY.items() if problem.startswith(start)), problem)
-        raise YAMLTextError(problem, error.problem_mark.line + 1 if error.problem_mark else None) from None
+        raise YAMLTextError(problem, line) from None
     except ReaderError as error:
         raise YAMLTextError(*_odd_character(text, error)) from None
     except RecursionError:

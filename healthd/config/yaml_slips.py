@@ -1,0 +1,51 @@
+"""Slips of the pen that YAML notices some lines later, or not at all: found in the text, for a message with the line
+and the cure."""
+
+from __future__ import annotations
+
+import re
+
+_OPENED = re.compile(r"""^(?:[^'"#]*?: |\s*- |\s*)(?:(")(?:[^"\\]|\\.)*|(')(?:[^']|'')*)$""")
+_AFTER_QUOTE = re.compile(r"^\s*(?:[,}\]]|#|$)")
+_NO_COLON = re.compile(r"^\s*[\w-]+(?: [^:]*)?$")
+_ODD_SPACE = re.compile(r"^[ \t]*[\u00a0\u2000-\u200a\u202f\u205f\u3000]")
+
+
+def odd_indentation(text: str) -> tuple[str, int] | None:
+    """Return what is wrong with a line that is indented by spaces that YAML takes for text, and its number; None where
+    there is none."""
+    for number, line in enumerate(text.split("\n") if not text.isascii() else (), 1):
+        if _ODD_SPACE.match(line):
+            return "a no-break or wide space cannot indent: write plain spaces", number
+    return None
+
+
+def cause(text: str, line: int, problem: str) -> tuple[str, int]:
+    """Return what went wrong above a line with which the YAML library has a problem, and where: a quote that was not
+    closed, a key without a colon. Else return that problem and line."""
+    lines = text.split("\n")
+    if (opened := _unclosed(lines)) is not None and opened <= line:
+        return "a quoted text begins here, and is not closed in this line", opened
+    if line >= 2 and problem.startswith("mapping values") and _is_bare(lines[line - 2], lines[line - 1]):
+        return "a key without a colon: write `key: value`", line - 1
+    return problem, line
+
+
+def _unclosed(lines: list[str]) -> int | None:
+    """Return the number of the first line whose quoted text ends in the middle of another one, or nowhere."""
+    quote, opened = "", 0
+    for number, line in enumerate(lines, 1):
+        if quote:
+            _, closed, after = line.partition(quote)
+            if closed and not _AFTER_QUOTE.match(after):
+                return opened
+            quote = "" if closed else quote
+        elif found := _OPENED.match(line):
+            quote, opened = found[1] or found[2], number
+    return opened if quote else None
+
+
+def _is_bare(above: str, below: str) -> bool:
+    """True if a line is a word or two, indented as the key below it is."""
+    indented = len(above) - len(above.lstrip()) == len(below) - len(below.lstrip())
+    return indented and _NO_COLON.match(above) is not None
