@@ -4,7 +4,7 @@ as RDS does."""
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -36,7 +36,7 @@ async def put(aws: moto.Moto, name: str, free: float | None = None) -> None:
             datum = {
                 "MetricName": "FreeStorageSpace",
                 "Dimensions": [{"Name": "DBInstanceIdentifier", "Value": name}],
-                "Timestamp": datetime.now(UTC),
+                "Timestamp": datetime.now(UTC) - timedelta(minutes=1),  # calls have whole seconds
                 "Value": free,
                 "Unit": "Bytes",
             }
