@@ -54,10 +54,10 @@ def explained(error: ValidationError, tree: Any, file: str, model: type[BaseMode
                 message += _meant_value(tree, where, detail["ctx"]["expected"])
             if message == _MAPPING:
                 message += _named_in_a_list(tree, where)
-            if message == _EXPECTED["string_type"] and _is_left_empty(tree, where):
-                message = "has no value: write one, or leave the key out"
             if ", one of: " in message and (misplaced := _misplaced(model, tree, where)):
                 message = message.partition(", one of: ")[0] + misplaced
+            elif detail["type"] != "extra_forbidden" and _is_left_empty(tree, where):
+                message = "has no value: write one, or leave the key out"
             key = ".".join(str(step) for step in where if step != "[key]")
             place = place_of(tree, where, file)
             yield Problem(place.file, place.line, key, message)

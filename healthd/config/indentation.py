@@ -17,7 +17,7 @@ def indented_too_little(model: type[BaseModel], tree: Any, where: KeyPath) -> st
     Then indent it as that one's options are`."""
     if where[-1] in options_at(model, tree, where[:-1]):
         return ""
-    if (empty := _empty_above(tree, where)) is not None:
+    if (empty := _empty_above(tree, where)) is not None and options_at(model, tree, empty):
         return f"; is it an option of {'.'.join(map(str, empty))}? Then indent it below that"
     for above in _above(tree, where):
         if where[-1] in options_at(model, tree, above):
