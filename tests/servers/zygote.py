@@ -33,7 +33,11 @@ _MODULES = (
     *("healthd_gates.sources.push", "healthd_gates.sources.scrape", "healthd_gates.sources.prometheus"),
     *("healthd_gates.commands.verify", "healthd_gates.commands.look", "healthd_gates.commands.act"),
     *("healthd_deploy.cli", "aiobotocore.config", "aiobotocore.session"),
-    *(f"healthd_deploy.{platform}.command" for platform in ("aws", "host", "kubernetes", "nginx")),
+    *(
+        f"healthd_deploy.{platform}.command"
+        for platform in ("aws", "host", "kubernetes", "migrate", "nginx", "traefik")
+    ),
+    *("asyncpg", "pymongo", "redis.asyncio"),
 )
 _PROGRAMS = {
     "healthd": ("healthd.__main__", "main"),
