@@ -52,7 +52,8 @@ _CURES = {
 def sentence(error: BaseException, *, role: str | None = None, schema: str | None = None) -> str:
     """Return the error on one line, with its fix where there is one."""
     cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
-    text = " ".join(str(_innermost(cause)).split("\n")[0].split())[:300] or type(error).__name__
+    nothing = "it does not answer in time" if isinstance(cause, TimeoutError) else type(error).__name__
+    text = " ".join(str(_innermost(cause)).split("\n")[0].split())[:300] or nothing
     cure = _CURES.get(str(getattr(cause, "sqlstate", None)))
     if cure is None:
         return text

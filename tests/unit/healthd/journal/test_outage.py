@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from healthd.journal.database import Database, JournalError
+from healthd.journal.errors import sentence
 from healthd.journal.outage import Outage, Outages
 from tests.fakes.monitoring import HandClock
 from tests.unit.healthd.journal.test_journal import BRANCHES
@@ -71,3 +72,9 @@ async def test_a_journal_that_is_taken_away_and_put_back(tmp_path: Path) -> None
     await database.open()
     assert database.outage is None
     await database.close()
+
+
+def test_silence_is_told_in_words() -> None:
+    """A driver's error of that has no text of its own."""
+    assert sentence(TimeoutError()) == "it does not answer in time"
+    assert sentence(ConnectionResetError()) == "ConnectionResetError"
