@@ -128,8 +128,6 @@ def _parse(
 
 def _together(unfilled: list[Problem], wrong: list[Problem]) -> list[Problem]:
     """Return all problems, by place; what a validator says of a key whose variable is not set is left out."""
-    if not unfilled:
-        return distinct(wrong)
     keys = {problem.key for problem in unfilled}
     wrong = [problem for problem in wrong if problem.key not in keys]
     return sorted(distinct([*unfilled, *wrong]), key=lambda problem: (problem.file, problem.line or 0))
