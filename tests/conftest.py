@@ -33,7 +33,7 @@ def pytest_collection_finish() -> None:
 if TYPE_CHECKING:
     from jsonschema import Draft202012Validator
 
-    from tests.servers import peers, postgresql, redis, tls
+    from tests.servers import moto, peers, postgresql, redis, tls
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -105,6 +105,21 @@ def mongodb_uri() -> Iterator[str]:
         return
     with mongodb.primary() as server:
         yield server.uri
+
+
+@pytest.fixture(scope="session")
+def _aws_of_worker() -> Iterator[moto.Moto]:
+    from tests.servers import moto
+
+    with moto.running() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def aws(_aws_of_worker: moto.Moto) -> moto.Moto:
+    """AWS's APIs without a resource, for the tests of one file."""
+    _aws_of_worker.reset()
+    return _aws_of_worker
 
 
 @pytest.fixture

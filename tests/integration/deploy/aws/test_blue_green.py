@@ -1,7 +1,6 @@
 """`healthd-deploy aws blue-green` with real requests, real commands on instances, and a real daemon."""
 
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,20 +21,14 @@ PAIR = {"blue": ["1.0", "1.0"], "green": ["0.9", "0.9"]}
 CHANGES = ("Modify", "Register", "Deregister", "Send", "Cancel", "Add", "Create", "Delete")
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[moto.Moto]:
-    with moto.running() as running:
-        yield running
-
-
 def changes(stage: Stage) -> list[str]:
     """The calls that changed something."""
     return [call for call in stage.front.calls if call.partition(":")[2].startswith(CHANGES)]
 
 
-async def test_a_good_version_is_promoted_and_a_bad_one_is_not(server: moto.Moto, tmp_path: Path) -> None:
+async def test_a_good_version_is_promoted_and_a_bad_one_is_not(aws: moto.Moto, tmp_path: Path) -> None:
     """No request fails by a switch; the daemon and the tool put the traffic back without harm to each other."""
-    async with staged(server, tmp_path, **PAIR) as stage, judged(stage, acts=True, loaded=True):
+    async with staged(aws, tmp_path, **PAIR) as stage, judged(stage, acts=True, loaded=True):
         good = await stage.deploy("blue-green", "1.1", retire_after="0s", retire={"commands": ["echo $version > old"]})
         assert good.code == 0, good.err
         assert (stage.live(), stage.versions("green")) == ("green", ["1.1", "1.1"])
@@ -54,9 +47,9 @@ async def test_a_good_version_is_promoted_and_a_bad_one_is_not(server: moto.Moto
         assert (again.code, "quarantine" in again.out) == (3, True), again.out
 
 
-async def test_killed_after_the_switch_it_goes_on_at_the_gate(server: moto.Moto, tmp_path: Path) -> None:
+async def test_killed_after_the_switch_it_goes_on_at_the_gate(aws: moto.Moto, tmp_path: Path) -> None:
     """The same key joins the same gate; nothing is released again."""
-    async with staged(server, tmp_path, **PAIR) as stage, judged(stage, loaded=True):
+    async with staged(aws, tmp_path, **PAIR) as stage, judged(stage, loaded=True):
         tool = await stage.start("blue-green", "1.1", "--key", "run-7")
         await until(lambda: stage.traffic.weights.get(stage.groups["green"]) == 100, "the switch")
         tool.send_signal(signal.SIGKILL)
@@ -67,9 +60,9 @@ async def test_killed_after_the_switch_it_goes_on_at_the_gate(server: moto.Moto,
         assert (stage.live(), changes(stage)) == ("green", [])
 
 
-async def test_one_instance_that_fails_stops_it_before_the_switch(server: moto.Moto, tmp_path: Path) -> None:
+async def test_one_instance_that_fails_stops_it_before_the_switch(aws: moto.Moto, tmp_path: Path) -> None:
     """With its output; whoever asks for the version of the group then is told none."""
-    async with staged(server, tmp_path, **PAIR) as stage, judged(stage):
+    async with staged(aws, tmp_path, **PAIR) as stage, judged(stage):
         broken = stage.members["green"][1]
         script = f"[ $INSTANCE != {broken.id} ] || {{ echo token=hunter22 no disk; exit 28; }}; {RELEASE}"
         ended = await stage.deploy("blue-green", "1.1", release={"commands": [script], "interval": "50ms"})
@@ -81,18 +74,18 @@ async def test_one_instance_that_fails_stops_it_before_the_switch(server: moto.M
         assert tags["TagDescriptions"][0]["Tags"] == [{"Key": "healthd:version", "Value": ""}]
 
 
-async def test_targets_that_stay_ill_get_no_traffic(server: moto.Moto, tmp_path: Path) -> None:
+async def test_targets_that_stay_ill_get_no_traffic(aws: moto.Moto, tmp_path: Path) -> None:
     """Nothing was switched, and the message says what they are."""
-    async with staged(server, tmp_path, **PAIR) as stage, judged(stage):
+    async with staged(aws, tmp_path, **PAIR) as stage, judged(stage):
         ended = await stage.deploy("blue-green", "ill", healthy={"within": "1s", "interval": "100ms"})
         assert ended.code == 1
         assert "all targets of green healthy: not within 1 s (2 unhealthy)" in ended.err
         assert stage.live() == "blue"
 
 
-async def test_an_api_that_falters_does_not_stop_it(server: moto.Moto, tmp_path: Path) -> None:
+async def test_an_api_that_falters_does_not_stop_it(aws: moto.Moto, tmp_path: Path) -> None:
     """Throttling and faults of AWS are waited out; a command whose answer was lost is found, and not sent twice."""
-    async with staged(server, tmp_path, **PAIR) as stage, judged(stage, loaded=True):
+    async with staged(aws, tmp_path, **PAIR) as stage, judged(stage, loaded=True):
         throttled, fault = Failure(400, "Throttling"), Failure(500, "InternalFailure")
         stage.front.fail("elasticloadbalancing:DescribeListeners", throttled, fault)
         stage.front.fail("elasticloadbalancing:ModifyListener", throttled)
@@ -108,9 +101,9 @@ async def test_an_api_that_falters_does_not_stop_it(server: moto.Moto, tmp_path:
         assert "may not call DescribeListeners (AccessDenied)" in denied.err
 
 
-async def test_an_interrupted_release_is_cancelled(server: moto.Moto, tmp_path: Path) -> None:
+async def test_an_interrupted_release_is_cancelled(aws: moto.Moto, tmp_path: Path) -> None:
     """On the instances too; and a dry run has changed nothing before."""
-    async with staged(server, tmp_path, **PAIR) as stage, judged(stage):
+    async with staged(aws, tmp_path, **PAIR) as stage, judged(stage):
         dry = await stage.deploy("blue-green", "1.1", "--dry-run")
         assert (dry.code, changes(stage)) == (0, []), dry.err
         assert "would switch the traffic from blue to green" in dry.err
@@ -125,9 +118,9 @@ async def test_an_interrupted_release_is_cancelled(server: moto.Moto, tmp_path: 
         assert stage.live() == "blue"
 
 
-async def test_what_somebody_else_has_put_in_place_is_left_alone(server: moto.Moto, tmp_path: Path) -> None:
+async def test_what_somebody_else_has_put_in_place_is_left_alone(aws: moto.Moto, tmp_path: Path) -> None:
     """A page of maintenance, and a canary that somebody has left, want a person before a deploy."""
-    async with staged(server, tmp_path, **PAIR) as stage, judged(stage):
+    async with staged(aws, tmp_path, **PAIR) as stage, judged(stage):
         page = [{"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "503"}}]
         listener = stage.traffic.listener
         await stage.elbv2.modify_listener(ListenerArn=listener, DefaultActions=page)
@@ -143,12 +136,12 @@ async def test_what_somebody_else_has_put_in_place_is_left_alone(server: moto.Mo
 
 
 async def test_a_rule_is_switched_and_its_instances_come_and_go(
-    server: moto.Moto, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    aws: moto.Moto, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The group without traffic is named beside the other, and so checked, before it gets any."""
     for name, value in moto.CREDENTIALS.items():
         monkeypatch.setenv(name, value)
-    async with staged(server, tmp_path, **PAIR) as stage:
+    async with staged(aws, tmp_path, **PAIR) as stage:
         path = [{"Field": "path-pattern", "Values": ["/api/*"]}]
         blue = [{"Type": "forward", "TargetGroupArn": stage.groups["blue"]}]
         listener = stage.traffic.listener

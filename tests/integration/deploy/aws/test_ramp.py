@@ -4,11 +4,9 @@ on instances, and a real daemon that moves the traffic."""
 import asyncio
 import signal
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-
-import pytest
 
 from healthd_gates.client.client import GateClient
 from tests.integration.deploy.aws.stage import Stage, judged, staged
@@ -20,16 +18,10 @@ RAMP = {"strategy": "ramp", "gates": {"before": [], "after": "quick", "ramp": "g
 BUDGET = 60
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[moto.Moto]:
-    with moto.running() as running:
-        yield running
-
-
 @asynccontextmanager
-async def ramping(server: moto.Moto, folder: Path, budget: float = BUDGET) -> AsyncIterator[Stage]:
+async def ramping(aws: moto.Moto, folder: Path, budget: float = BUDGET) -> AsyncIterator[Stage]:
     """Under load, with the live version noted as the page says."""
-    async with staged(server, folder, **PAIR) as stage, judged(stage, loaded=True, budget=budget):
+    async with staged(aws, folder, **PAIR) as stage, judged(stage, loaded=True, budget=budget):
         noted = [{"Key": "healthd:version", "Value": "1.0"}]
         await stage.elbv2.add_tags(ResourceArns=[stage.groups["blue"]], Tags=noted)
         yield stage
@@ -40,9 +32,9 @@ def share(stage: Stage, group: str) -> float:
     return weights.get(stage.groups[group], 0) / sum(weights.values())
 
 
-async def test_good_gets_everything_and_bad_is_back_at_nothing(server: moto.Moto, tmp_path: Path) -> None:
+async def test_good_gets_everything_and_bad_is_back_at_nothing(aws: moto.Moto, tmp_path: Path) -> None:
     """No request of the good one fails; of the bad one about the budget, counted by those who were harmed."""
-    async with ramping(server, tmp_path) as stage:
+    async with ramping(aws, tmp_path) as stage:
         good = await stage.deploy("blue-green", "1.1", **RAMP)
         assert good.code == 0, good.err
         assert "let healthd move the traffic from blue to green" in good.err
@@ -59,9 +51,9 @@ async def test_good_gets_everything_and_bad_is_back_at_nothing(server: moto.Moto
         assert 0 < bad.json()["weight"] <= 1
 
 
-async def test_a_deploy_that_is_interrupted_takes_the_traffic_back(server: moto.Moto, tmp_path: Path) -> None:
+async def test_a_deploy_that_is_interrupted_takes_the_traffic_back(aws: moto.Moto, tmp_path: Path) -> None:
     """SIGTERM in the middle of the ramp: no try of an action comes after the way back."""
-    async with ramping(server, tmp_path) as stage:
+    async with ramping(aws, tmp_path) as stage:
         tool = await stage.start("blue-green", "1.1", **RAMP)
         await until(lambda: share(stage, "green") > 0, "the first weight")
         tool.send_signal(signal.SIGTERM)
@@ -74,11 +66,11 @@ async def test_a_deploy_that_is_interrupted_takes_the_traffic_back(server: moto.
 
 
 async def test_a_killed_tool_is_joined_and_a_second_deploy_finds_who_was_there_before(
-    server: moto.Moto, tmp_path: Path
+    aws: moto.Moto, tmp_path: Path
 ) -> None:
     """Also where both have the same weight. A person who cancels keeps it: exit code 4; and nothing else is released to
     the group that has a part."""
-    async with ramping(server, tmp_path, budget=5000) as stage:
+    async with ramping(aws, tmp_path, budget=5000) as stage:
         assert stage.daemon is not None
         first = await stage.start("blue-green", "1.1", "--key", "run-7", **RAMP)
         await until(lambda: share(stage, "green") > 0, "the first weight")

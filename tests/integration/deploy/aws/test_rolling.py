@@ -1,7 +1,6 @@
 """`healthd-deploy aws rolling` with real requests, real commands on instances, and a real daemon."""
 
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,12 +11,6 @@ from tests.servers.waiting import until
 
 THREE = {"blue": ["1.0"] * 3}
 CHANGES = ("Modify", "Register", "Deregister", "Send", "Cancel", "Add", "Create", "Delete")
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[moto.Moto]:
-    with moto.running() as running:
-        yield running
 
 
 async def notes(stage: Stage, key: str) -> dict[str, str]:
@@ -38,9 +31,9 @@ async def settled(stage: Stage, *versions: str) -> None:
     assert (await notes(stage, "previous"), await notes(stage, "out-of")) == ({}, {})
 
 
-async def test_a_good_version_goes_everywhere_and_a_bad_one_nowhere(server: moto.Moto, tmp_path: Path) -> None:
+async def test_a_good_version_goes_everywhere_and_a_bad_one_nowhere(aws: moto.Moto, tmp_path: Path) -> None:
     """Without a failed request but those of the bad version; the first batch of which is its last."""
-    async with staged(server, tmp_path, **THREE) as stage, judged(stage, loaded=True):
+    async with staged(aws, tmp_path, **THREE) as stage, judged(stage, loaded=True):
         dry = await stage.deploy("rolling", "1.1", "--dry-run")
         assert dry.code == 0, dry.err
         assert not [call for call in stage.front.calls if call.partition(":")[2].startswith(CHANGES)]
@@ -55,9 +48,9 @@ async def test_a_good_version_goes_everywhere_and_a_bad_one_nowhere(server: moto
         assert len([one for one in stage.front.commands.values() if "2.0" in one.runs[0].script]) == 1
 
 
-async def test_killed_it_is_taken_on_by_the_next(server: moto.Moto, tmp_path: Path) -> None:
+async def test_killed_it_is_taken_on_by_the_next(aws: moto.Moto, tmp_path: Path) -> None:
     """An instance that is out is not forgotten: the same key goes on, and nothing settled is released again."""
-    async with staged(server, tmp_path, **THREE) as stage, judged(stage, loaded=True):
+    async with staged(aws, tmp_path, **THREE) as stage, judged(stage, loaded=True):
         slow = f"[ $INSTANCE != {ids(stage)[1]} ] || sleep 3; {RELEASE}"
         tool = await stage.start("rolling", "1.1", "--key", "run-7", release={"commands": [slow], "interval": "50ms"})
         await until(lambda: len(stage.front.commands) == 2, "the second batch is released")
@@ -71,9 +64,9 @@ async def test_killed_it_is_taken_on_by_the_next(server: moto.Moto, tmp_path: Pa
         assert {status for _, status in stage.load.seen} == {200}
 
 
-async def test_what_is_not_to_go_back_stays_where_it_has_traffic(server: moto.Moto, tmp_path: Path) -> None:
+async def test_what_is_not_to_go_back_stays_where_it_has_traffic(aws: moto.Moto, tmp_path: Path) -> None:
     """The batch that failed its gate keeps the version, and the next deploy does not go back behind it."""
-    async with staged(server, tmp_path, blue=["1.0"] * 2) as stage, judged(stage, loaded=True):
+    async with staged(aws, tmp_path, blue=["1.0"] * 2) as stage, judged(stage, loaded=True):
         ended = await stage.deploy("rolling", "2.0", "--no-rollback")
         assert ended.code == 4, ended.err
         assert "2.0 keeps the traffic (--no-rollback)" in ended.out
@@ -81,9 +74,9 @@ async def test_what_is_not_to_go_back_stays_where_it_has_traffic(server: moto.Mo
 
 
 @pytest.mark.parametrize(("on_fail", "left"), [("batch", ["1.1", "1.0"]), ("all", ["1.0", "1.0"])])
-async def test_what_a_failed_batch_takes_back(server: moto.Moto, tmp_path: Path, on_fail: str, left: list[str]) -> None:
+async def test_what_a_failed_batch_takes_back(aws: moto.Moto, tmp_path: Path, on_fail: str, left: list[str]) -> None:
     """Itself alone, or the batches before it too; here a command fails on the second instance."""
-    async with staged(server, tmp_path, blue=["1.0"] * 2) as stage, judged(stage, loaded=True):
+    async with staged(aws, tmp_path, blue=["1.0"] * 2) as stage, judged(stage, loaded=True):
         fails = f"[ $INSTANCE/$version != {ids(stage)[1]}/1.1 ] || exit 9; {RELEASE}"
         ended = await stage.deploy("rolling", "1.1", on_fail=on_fail, release={"commands": [fails], "interval": "50ms"})
         assert ended.code == 1, ended.err
@@ -91,9 +84,9 @@ async def test_what_a_failed_batch_takes_back(server: moto.Moto, tmp_path: Path,
         await settled(stage, *left)
 
 
-async def test_enough_stay_healthy(server: moto.Moto, tmp_path: Path) -> None:
+async def test_enough_stay_healthy(aws: moto.Moto, tmp_path: Path) -> None:
     """A batch that could leave too few is refused, and while others are ill nobody is taken out."""
-    async with staged(server, tmp_path, blue=["1.0", "1.0", "ill"]) as stage, judged(stage):
+    async with staged(aws, tmp_path, blue=["1.0", "1.0", "ill"]) as stage, judged(stage):
         ended = await stage.deploy("rolling", "1.1", batch=2, minimum_healthy=2)
         assert (ended.code, "make the batch smaller" in ended.out) == (1, True), ended.out
         ended = await stage.deploy("rolling", "1.1", minimum_healthy=2, healthy={"within": "1s", "interval": "100ms"})
@@ -104,10 +97,10 @@ async def test_enough_stay_healthy(server: moto.Moto, tmp_path: Path) -> None:
 
 
 async def test_what_a_killed_run_left_comes_back_also_where_nothing_may_be_deployed(
-    server: moto.Moto, tmp_path: Path
+    aws: moto.Moto, tmp_path: Path
 ) -> None:
     """The next run, here with a gate that cannot be asked, puts the version before on it again, and brings it in."""
-    async with staged(server, tmp_path, blue=["1.0"] * 2) as stage, judged(stage):
+    async with staged(aws, tmp_path, blue=["1.0"] * 2) as stage, judged(stage):
         slow = {"commands": [f"{RELEASE}; [ $version = 1.0 ] || sleep 60"], "interval": "50ms"}
         tool = await stage.start("rolling", "1.1", "--key", "run-7", release=slow)
         await until(lambda: stage.versions() == ["1.1", "1.0"], "the first release is under way")

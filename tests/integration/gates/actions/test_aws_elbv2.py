@@ -1,6 +1,6 @@
 """The load balancer action against moto's imitation of AWS and, for targets that are ill, a scripted answer."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,12 +18,6 @@ from tests.servers.peers import Answer, Peer, Received
 
 REGION = moto.CREDENTIALS["AWS_DEFAULT_REGION"]
 ARN = f"arn:aws:elasticloadbalancing:{REGION}:123456789012"
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[moto.Moto]:
-    with moto.running() as running:
-        yield running
 
 
 @pytest.fixture(autouse=True)
@@ -62,12 +56,12 @@ class Balancer:
 
 
 @pytest.fixture
-async def balancer(server: moto.Moto) -> AsyncIterator[Balancer]:
-    server.reset()
+async def balancer(aws: moto.Moto) -> AsyncIterator[Balancer]:
+    aws.reset()
     session = get_session()
     async with (
-        session.create_client("ec2", region_name=REGION, endpoint_url=server.url) as ec2,
-        session.create_client("elbv2", region_name=REGION, endpoint_url=server.url) as elbv2,
+        session.create_client("ec2", region_name=REGION, endpoint_url=aws.url) as ec2,
+        session.create_client("elbv2", region_name=REGION, endpoint_url=aws.url) as elbv2,
     ):
         vpc = (await ec2.create_vpc(CidrBlock="10.0.0.0/16"))["Vpc"]["VpcId"]
         subnet = (await ec2.create_subnet(VpcId=vpc, CidrBlock="10.0.1.0/24"))["Subnet"]["SubnetId"]
@@ -87,7 +81,7 @@ async def balancer(server: moto.Moto) -> AsyncIterator[Balancer]:
         arn = listener["Listeners"][0]["ListenerArn"]
         path = [{"Field": "path-pattern", "Values": ["/api/*"]}]
         rule = await elbv2.create_rule(ListenerArn=arn, Conditions=path, Priority=1, Actions=green)
-        yield Balancer(elbv2, server.url, arn, rule["Rules"][0]["RuleArn"], groups)
+        yield Balancer(elbv2, aws.url, arn, rule["Rules"][0]["RuleArn"], groups)
 
 
 async def test_the_listener_forwards_to_the_baseline_again(balancer: Balancer) -> None:

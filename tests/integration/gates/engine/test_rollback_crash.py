@@ -10,7 +10,7 @@ import os
 import random
 import signal
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
@@ -38,12 +38,6 @@ from tests.servers.waiting import until
 KINDS = ("webhook", "command", "aws_elbv2", "kubernetes")
 RUNS = int(os.environ.get("HEALTHD_CRASH_RUNS", "2"))
 _DIES_WITHIN = 180.0  # for leases of two seconds change hands often where the machine is busy
-
-
-@pytest.fixture(scope="module")
-def cloud() -> Iterator[moto.Moto]:
-    with moto.running() as running:
-        yield running
 
 
 @pytest.fixture(autouse=True)
@@ -103,14 +97,14 @@ class Theatre:
 
 
 @asynccontextmanager
-async def theatre(kind: str, url: str, folder: Path, cloud: moto.Moto) -> AsyncIterator[tuple[Theatre, list[Effect]]]:
+async def theatre(kind: str, url: str, folder: Path, aws: moto.Moto) -> AsyncIterator[tuple[Theatre, list[Effect]]]:
     """A theatre for one kind of action; the effects are all there once it has been left."""
     folder.mkdir()
     effects: list[Effect] = []
     opened = {"webhook": places.receiver()}
     if kind != "webhook":
         at = {"command": places.host(folder), "kubernetes": places.cluster(folder)}
-        opened[kind] = at.get(kind) or places.balancers(cloud.url)
+        opened[kind] = at.get(kind) or places.balancers(aws.url)
     async with peers.peer() as deploy:
         async with AsyncExitStack() as stack:
             built = {name: await stack.enter_async_context(place) for name, place in opened.items()}
@@ -123,7 +117,7 @@ async def theatre(kind: str, url: str, folder: Path, cloud: moto.Moto) -> AsyncI
 @pytest.mark.timeout(300 + 60 * RUNS)
 @pytest.mark.parametrize("journal", ["sqlite", "postgresql"])
 async def test_a_version_is_put_back_once_wherever_a_replica_dies(
-    journal: str, tmp_path: Path, cloud: moto.Moto, postgresql_server: postgresql.PostgreSQL
+    journal: str, tmp_path: Path, aws: moto.Moto, postgresql_server: postgresql.PostgreSQL
 ) -> None:
     """One process on SQLite, two replicas on PostgreSQL; all kinds side by side, each on a journal of its own."""
     plan = dict(zip(KINDS, steps_of(journal), strict=True))
@@ -134,7 +128,7 @@ async def test_a_version_is_put_back_once_wherever_a_replica_dies(
             if journal == "postgresql":
                 url = await stack.enter_async_context(postgresql_server.database())
             databases[kind] = url, await opened(url, stack)
-        plays = [play(kind, *databases[kind], tmp_path / kind, cloud, plan[kind]) for kind in KINDS]
+        plays = [play(kind, *databases[kind], tmp_path / kind, aws, plan[kind]) for kind in KINDS]
         died = dict(zip(KINDS, await asyncio.gather(*plays), strict=True))
     for kind, wanted in plan.items():
         assert died[kind] == Counter(wanted)
@@ -157,11 +151,9 @@ def steps_of(journal: str) -> list[list[str]]:
     return [random.sample(steps, len(steps)) for steps in each]
 
 
-async def play(
-    kind: str, url: str, database: Database, folder: Path, cloud: moto.Moto, steps: list[str]
-) -> Counter[str]:
+async def play(kind: str, url: str, database: Database, folder: Path, aws: moto.Moto, steps: list[str]) -> Counter[str]:
     """Kill at each step, let the last replica bring everything to its end, and count."""
-    async with theatre(kind, url, folder, cloud) as (played, effects):
+    async with theatre(kind, url, folder, aws) as (played, effects):
         await played.play(kind, steps)
         await played.bring_to_an_end(database)
     gates = await check(database, effects)

@@ -1,7 +1,7 @@
 """The aws check against moto's imitation of AWS and, for what it cannot be made to say, scripted answers."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -18,12 +18,6 @@ from tests.servers.peers import Answer, Peer
 REGION = "eu-west-1"
 KEYS = {"access_key_id": "AKIA-MARK-0123", "secret_access_key": "s3cr3t-MARK-4567"}
 TARGET_GROUP = "<TargetGroups><member><TargetGroupArn>arn:tg</TargetGroupArn></member></TargetGroups>"
-
-
-@pytest.fixture(scope="module")
-def aws() -> Iterator[moto.Moto]:
-    with moto.running() as server:
-        yield server
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -3,7 +3,6 @@ as RDS does."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -18,12 +17,6 @@ from tests.servers import moto
 from tests.servers.aws import Failure
 
 GIB = 1024**3
-
-
-@pytest.fixture(scope="module")
-def aws() -> Iterator[moto.Moto]:
-    with moto.running() as server:
-        yield server
 
 
 async def put(aws: moto.Moto, name: str, free: float | None = None) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from healthd.checks.s3 import S3Config
@@ -11,12 +9,6 @@ from healthd.model import FailureKind, Status
 from tests.integration.healthd.checks.aws_asking import REGION, client, looked
 from tests.servers import moto, ports
 from tests.servers.peers import Answer, Peer
-
-
-@pytest.fixture(scope="module")
-def aws() -> Iterator[moto.Moto]:
-    with moto.running() as server:
-        yield server
 
 
 async def put(aws: moto.Moto, bucket: str, **objects: int) -> None:

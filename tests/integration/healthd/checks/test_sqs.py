@@ -4,7 +4,6 @@ does: moto's SQS does not."""
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -16,12 +15,6 @@ from tests.integration.healthd.checks.aws_asking import REGION, checked, client,
 from tests.servers import aws as front
 from tests.servers import moto
 from tests.servers.aws import Failure
-
-
-@pytest.fixture(scope="module")
-def aws() -> Iterator[moto.Moto]:
-    with moto.running() as server:
-        yield server
 
 
 async def put(aws: moto.Moto, queue: str, messages: int = 0, dead: int = 0) -> None:
