@@ -40,7 +40,8 @@ def main() -> None:
     """Deploy a version, and keep it only if healthd's gates pass.
 
     \b
-    Exit codes: 0 promoted · 1 failed and put back · 2 inconclusive and put back · 3 could not ask ·
+    Exit codes: 0 promoted · 1 failed and put back ·
+    2 inconclusive and put back · 3 could not ask ·
     4 could not be put back: a person is needed · 130 interrupted and put back.
     """
 

@@ -56,6 +56,7 @@ def gate() -> None:
     HEALTHD_TOKEN  the bearer token to send
 
     \b
-    Exit codes: 0 passed · 1 failed · 2 inconclusive · 3 could not ask · 130 interrupted.
-    Only 0 promotes. The other commands end with 0 when done and 3 when not.
+    Exit codes: 0 passed · 1 failed · 2 inconclusive · 3 could not ask ·
+    130 interrupted. Only 0 promotes.
+    The other commands end with 0 when done and 3 when not.
     """

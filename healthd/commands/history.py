@@ -13,6 +13,7 @@ from rich.text import Text
 from healthd.commands.asking import ask
 from healthd.commands.options import json_option
 from healthd.commands.terminal import echo, plain, terminal
+from healthd.commands.values import WholeNumber
 
 _MOSTLY = 0.9  # share of a period
 _PERIODS = ("24h", "7d", "30d", "90d")
@@ -20,7 +21,7 @@ _PERIODS = ("24h", "7d", "30d", "90d")
 
 @click.command()
 @click.argument("check", required=False)
-@click.option("--days", default=90, show_default=True, type=click.IntRange(1, 366), help="For how many days back.")
+@click.option("--days", default=90, show_default=True, type=WholeNumber(1, 366), help="For how many days back.")
 @json_option
 def history(check: str | None, days: int, as_json: bool) -> None:
     """Print the uptime of every check and group; with CHECK, its failures too.
@@ -40,7 +41,7 @@ def history(check: str | None, days: int, as_json: bool) -> None:
 @click.option("--action", help="Of this action only, such as window.add; `gate.` for all that begin so.")
 @click.option("--subject", help="Of this id or name only.")
 @click.option("--since", metavar="TIME", help="From this time on, as 2026-12-01T01:00:00Z.")
-@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 500), help="How many at most.")
+@click.option("--limit", default=50, show_default=True, type=WholeNumber(1, 500), help="How many at most.")
 @json_option
 def audit(as_json: bool, **filters: Any) -> None:
     """Print who changed what, newest first.

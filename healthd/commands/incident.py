@@ -11,10 +11,11 @@ import click
 from healthd.commands.asking import ask
 from healthd.commands.options import json_option
 from healthd.commands.terminal import plain
+from healthd.commands.values import Choice
 from healthd.config.incident import Impact, IncidentState
 
-_STATES = click.Choice(get_args(IncidentState))
-_IMPACTS = click.Choice(get_args(Impact))
+_STATES = Choice(get_args(IncidentState))
+_IMPACTS = Choice(get_args(Impact))
 _component = click.option(
     "--component", "components", multiple=True, metavar="NAME", help="An affected component; all by default."
 )
@@ -40,8 +41,10 @@ def open_incident(as_json: bool, **given: Any) -> None:
     """Open an incident with a TITLE that customers read, or announce something.
 
     \b
-    healthd incident open "Payments fail" --component Checkout --impact outage --text "We look into it."
-    healthd incident open "We move on Sunday" --impact none --text "From 8 to 10 the shop is closed."
+    healthd incident open "Payments fail" --component Checkout --impact outage \\
+        --text "We look into it."
+    healthd incident open "We move on Sunday" --impact none \\
+        --text "From 8 to 10 the shop is closed."
     """
     _print(ask("POST", "/incidents", "stored", body=_given(given)), as_json=as_json)
 
@@ -58,7 +61,8 @@ def update(id: str, as_json: bool, **given: Any) -> None:  # noqa: A002 - click 
     """Add an update to the incident ID; the beginning of an id will do, if no other has it.
 
     \b
-    healthd incident update 5f0c --state identified --text "A network device has failed."
+    healthd incident update 5f0c --state identified \\
+        --text "A network device has failed."
     """
     _print(ask("POST", f"{_path(id)}/updates", "stored", body=_given(given)), as_json=as_json)
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from healthd.commands.options import REFUSED, config_option, settings_or_exit
+from healthd.commands.values import Choice
 from healthd.nearest import did_you_mean
 from healthd.notifiers.notice import Notice, Severity
 
@@ -40,7 +41,7 @@ def notify() -> None:
 @config_option
 @click.option(
     "--severity",
-    type=click.Choice([each.value for each in Severity]),
+    type=Choice([each.value for each in Severity]),
     default=Severity.INFO.value,
     show_default=True,
     help="Severity of the message; critical may wake somebody.",

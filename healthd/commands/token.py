@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from healthd.commands.options import json_option
+from healthd.commands.values import Choice
 from healthd.config.auth_grant import ROLES, SCOPES
 from healthd.units import parse_duration, representable, stamp
 from healthd.web.auth import new_token
@@ -62,11 +63,13 @@ def _time(given: str, now: datetime) -> datetime:
 @click.option(
     "--scope",
     "scopes",
-    type=click.Choice(SCOPES),
+    type=Choice(SCOPES),
     multiple=True,
-    help="What it allows; may be given several times.  [default: gates:verify, gates:read, unless there is a --role]",
+    metavar="SCOPE",
+    help=f"What it allows, of {', '.join(SCOPES)}; may be given several times.  "
+    "[default: gates:verify, gates:read, unless there is a --role]",
 )
-@click.option("--role", type=click.Choice(tuple(ROLES)), help="A role, as a name for several scopes.")
+@click.option("--role", type=Choice(tuple(ROLES)), help="A role, as a name for several scopes.")
 @click.option(
     "--service", "services", multiple=True, help="A service that it may change, * for any text; default: all."
 )

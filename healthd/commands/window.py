@@ -11,8 +11,10 @@ import click
 from healthd.commands.asking import ask
 from healthd.commands.options import json_option
 from healthd.commands.terminal import plain
+from healthd.commands.values import Choice
 from healthd.config.window import WindowKind
 
+_KINDS = get_args(WindowKind)
 _SUBJECTS = ("checks", "groups", "services")
 
 
@@ -25,7 +27,7 @@ def window() -> None:
 
 
 @window.command()
-@click.argument("kind", type=click.Choice(get_args(WindowKind)))
+@click.argument("kind", metavar="KIND", type=Choice(_KINDS))
 @click.option("--check", "checks", multiple=True, metavar="NAME", help="A check; * matches any text. May be repeated.")
 @click.option("--group", "groups", multiple=True, metavar="NAME", help="A group, whose checks are covered.")
 @click.option("--service", "services", multiple=True, metavar="NAME", help="A service, for a freeze.")
@@ -49,9 +51,11 @@ def add(
 ) -> None:
     """Put a window of KIND in force.
 
+    KIND is maintenance, silence, pause, acknowledgement or freeze.
+
     \b
-    healthd window add silence --check 'api-*' --for 1h --reason "restoring the replica"
-    healthd window add acknowledgement --check postgresql --reason "looking into it"
+    healthd window add silence --check 'api-*' --for 1h --reason "a restore"
+    healthd window add acknowledgement --check db --reason "looking into it"
     healthd window add freeze --service checkout --for 2h --reason "sale"
     """
     body = {"kind": kind, "checks": checks, "groups": groups, "services": services, "labels": _labels(labels)}

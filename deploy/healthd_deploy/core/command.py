@@ -18,6 +18,7 @@ from typing import Any, Generic, TypeVar
 import click
 from pydantic import BaseModel
 
+from healthd.commands.values import Choice
 from healthd.config.file import ConfigError, load
 from healthd.runtime.redaction import Redactor, secrets_of
 from healthd_deploy.core.exit import (
@@ -108,7 +109,7 @@ def deploying(model: type[ModelT]) -> Callable[[Tool[ModelT]], Callable[..., Non
 
 choosing_strategy = click.option(
     "--strategy",
-    type=click.Choice(["switch", "ramp"]),
+    type=Choice(["switch", "ramp"]),
     help="All the traffic at once, or step by step by healthd, as far as the evidence allows; instead of the file's.",
 )
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import click
 
+from healthd.commands.values import Choice
 from healthd.runtime.redaction import Redactor, secrets_of
 from healthd_deploy.core.command import Deploy, config_or_exit, deploying
 from healthd_deploy.core.exit import CouldNotAsk, DeployAborted
@@ -44,7 +45,7 @@ def host() -> None:
 
 
 @host.command()
-@click.option("--strategy", type=click.Choice(["switch", "ramp"]), callback=_refuse_ramp, hidden=True)
+@click.option("--strategy", type=Choice(["switch", "ramp"]), callback=_refuse_ramp, hidden=True)
 @deploying(HostConfig)
 async def release(deploy: Deploy[HostConfig]) -> None:
     """Put VERSION in the place of what runs, and stay only if it is healthy and the gates pass."""

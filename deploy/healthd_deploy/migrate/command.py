@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 
+from healthd.commands.values import Choice
 from healthd.config.file import ConfigError, load
 from healthd.runtime.clock import SystemClock
 from healthd.runtime.redaction import Redactor, secrets_of
@@ -41,8 +42,10 @@ def migrate() -> None:
     """Bring PostgreSQL and MongoDB up to date, one runner at a time, with a history.
 
     \b
-    Exit codes: 0 done · 1 failed, and undone or to be resumed · 2 not finished: pending, or out of time ·
-    3 refused or could not ask: nothing was done · 4 half done, a person is needed · 130 interrupted.
+    Exit codes: 0 done · 1 failed, and undone or to be resumed ·
+    2 not finished: pending, or out of time ·
+    3 refused or could not ask: nothing was done ·
+    4 half done, a person is needed · 130 interrupted.
     """
 
 
@@ -144,7 +147,7 @@ async def down(work: Work, sites: list[Target], name: str, and_later: bool, yes:
 @migrate.command()
 @click.argument("name")
 @_with_databases
-@click.option("--as", "found", required=True, type=click.Choice(["applied", "undone"]), help="What you have found.")
+@click.option("--as", "found", required=True, type=Choice(["applied", "undone"]), help="What you have found.")
 async def resolve(work: Work, sites: list[Target], name: str, found: str) -> int:
     """Write into the history what a person found out about NAME. Runs nothing."""
     await work.resolve(sites, name, Status.COMPLETED if found == "applied" else Status.ROLLED_BACK)
@@ -155,7 +158,7 @@ async def resolve(work: Work, sites: list[Target], name: str, found: str) -> int
 @migrate.command()
 @click.argument("name")
 @_config_option
-@click.option("--database", type=click.Choice(["postgresql", "mongodb"]), help="Where there are both.")
+@click.option("--database", type=Choice(["postgresql", "mongodb"]), help="Where there are both.")
 @click.option("--batches", is_flag=True, help="The zero-downtime form, in phases.")
 def new(name: str, file: Path, database: str | None, batches: bool) -> None:
     """Write a new migration file with the next number."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from healthd.commands.values import Number
 from healthd_deploy.core.blue_green import BlueGreen
 from healthd_deploy.core.command import Deploy, choosing_strategy, config_or_exit, deploying, ramp_policy
 from healthd_deploy.core.exit import NOT_UNDONE, DeployAborted, TargetDown
@@ -46,7 +47,7 @@ async def blue_green(deploy: Deploy[NginxConfig]) -> None:
 @click.option("--version", help="The version that TARGET has, where no deploy has put it there: for the first switch.")
 @click.option(
     "--weight",
-    type=click.FloatRange(0, 100),
+    type=Number(0, 100),
     default=100.0,
     help="The percentage of the traffic that TARGET gets, to two decimals; the other target has the rest.",
 )

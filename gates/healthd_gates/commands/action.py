@@ -48,8 +48,10 @@ async def test(client: GateClient, /, name: str, service: str, *, dry_run: bool,
     done; 1 when not; 3 when the daemon could not be asked, or refused.
 
     \b
-    healthd action test traffic-back --service api --target green --baseline-target blue
-    healthd action test traffic-back --service api --target green --baseline-target blue --run
+    healthd action test traffic-back --service api --target green \\
+        --baseline-target blue
+    healthd action test traffic-back --service api --target green \\
+        --baseline-target blue --run
     """
     baseline = arm(said["baseline"] or "baseline", said["baseline_target"], ())
     named = said["baseline"] or said["baseline_target"]

@@ -11,6 +11,8 @@ from typing import Literal, TypeVar
 
 import click
 
+from healthd.commands.values import Choice
+
 ResultT = TypeVar("ResultT")
 WhatNow = Literal["cancel", "leave", "watch"]
 
@@ -54,7 +56,7 @@ def ask_what_now(gate_id: str) -> WhatNow:
     try:
         answer = click.prompt(
             "Cancel it (it then decides nothing and rolls nothing back), leave it, or watch on?",
-            type=click.Choice(["cancel", "leave", "watch"]),
+            type=Choice(["cancel", "leave", "watch"]),
             default="leave",
             err=True,
         )

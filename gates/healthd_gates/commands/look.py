@@ -13,6 +13,7 @@ from rich.text import Text
 
 from healthd.commands.options import json_option
 from healthd.commands.terminal import echo, terminal
+from healthd.commands.values import Choice, WholeNumber
 from healthd_gates.client.client import GateClient
 from healthd_gates.client.exit_codes import code_of
 from healthd_gates.commands.choosing import chosen_gate, find
@@ -27,8 +28,13 @@ _STATES = ["active", *(state.value for state in GateState)]
 
 @click.command("list")
 @click.option("--service", help="Those of this service only.")
-@click.option("--state", type=click.Choice(_STATES), help="Those in this state only; active: all that are not over.")
-@click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 200), help="How many.")
+@click.option(
+    "--state",
+    type=Choice(_STATES),
+    metavar="STATE",
+    help=f"Those in this state only: {', '.join(_STATES)}. active: all that are not over.",
+)
+@click.option("--limit", default=20, show_default=True, type=WholeNumber(1, 200), help="How many.")
 @click.option("--before", metavar="CURSOR", help="Read on from here; the page before says where.")
 @json_option
 @asking

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from healthd.commands.options import json_option
 from healthd.commands.terminal import echo, terminal
+from healthd.commands.values import WholeNumber
 from healthd.units import show_duration
 from healthd_gates.client.client import GateClient
 from healthd_gates.commands.connection import asking
@@ -54,7 +55,7 @@ class Finding:
 
 @click.command()
 @click.option("--service", help="The gates of this service only.")
-@click.option("--days", default=30, show_default=True, type=click.IntRange(1, 3650), help="For how many days back.")
+@click.option("--days", default=30, show_default=True, type=WholeNumber(1, 3650), help="For how many days back.")
 @json_option
 @asking
 async def report(client: GateClient, service: str | None, days: int, as_json: bool) -> None:

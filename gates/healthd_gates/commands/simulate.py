@@ -14,6 +14,7 @@ from rich.table import Table
 
 from healthd.commands.options import Seconds, config_option, json_option
 from healthd.commands.terminal import echo, terminal
+from healthd.commands.values import Number, WholeNumber
 from healthd.units import parse_ratio
 from healthd_gates.commands.ramp_table import after, print_ramps, share_of
 from healthd_gates.commands.settings import policy_of, settings_of
@@ -42,21 +43,19 @@ def _ratio(_ctx: click.Context, _param: click.Parameter, value: str) -> float:
 @click.option(
     "--rate",
     required=True,
-    type=click.FloatRange(min=0, min_open=True),
+    type=Number(min=0, min_open=True),
     help="Requests/s to the candidate; to both versions together under a policy with a ramp.",
 )
-@click.option(
-    "--baseline-rate", type=click.FloatRange(min=0), help="To the baseline, where the policy compares: as many."
-)
+@click.option("--baseline-rate", type=Number(min=0), help="To the baseline, where the policy compares: as many.")
 @click.option("--errors", default="1%", show_default=True, callback=_ratio, help="Errors of a healthy version.")
 @click.option(
     "--latency", default="200ms", show_default=True, type=Seconds(needs_unit=True), help="Its median latency."
 )
 @click.option("--action", type=Seconds(), help="With a ramp, how long a change of weight takes.  [default: 5s]")
+@click.option("--runs", type=WholeNumber(10, 100_000), help="Gates for each line.  [default: 100, and 20 with a ramp]")
 @click.option(
-    "--runs", type=click.IntRange(10, 100_000), help="Gates for each line.  [default: 100, and 20 with a ramp]"
+    "--seed", default=1, show_default=True, type=WholeNumber(min=0), help="The same seed gives the same numbers."
 )
-@click.option("--seed", default=1, show_default=True, help="The same seed gives the same numbers.")
 @config_option
 @json_option
 def simulate(

@@ -83,7 +83,8 @@ def test(
 
     \b
     healthd source test api --version 1.4.1 -c healthd.yaml
-    healthd source test api --version 1.4.2 --target green --baseline 1.4.1 --baseline-target blue
+    healthd source test api --version 1.4.2 --target green \\
+        --baseline 1.4.1 --baseline-target blue
     """
     settings = settings_of(config_file)
     chosen = service_of(settings, service)

@@ -11,6 +11,7 @@ import click
 
 from healthd.commands.daemon import fail
 from healthd.commands.options import json_option
+from healthd.commands.values import Choice
 from healthd.wording import json_fault
 from healthd_gates.client.client import GateClient
 from healthd_gates.client.exit_codes import INTERRUPTED, code_of
@@ -33,7 +34,7 @@ from healthd_gates.schema.gate import DryRunDocument, GateDocument
 )
 @click.option("--no-rollback", is_flag=True, help="Only judge: roll nothing back.")
 @click.option("--lock", metavar="HOLDER", help="The holder of the deploy lock under which this deploy runs.")
-@click.option("--override", multiple=True, type=click.Choice(["freeze", "lock", "quarantine"]), help="Pass this by.")
+@click.option("--override", multiple=True, type=Choice(["freeze", "lock", "quarantine"]), help="Pass this by.")
 @click.option("--reason", help="Why something is overridden; it goes to the audit.")
 @click.option("--key", help="Idempotency key: a job that runs again with the same key joins the gate it started.")
 @click.option(
@@ -44,7 +45,7 @@ from healthd_gates.schema.gate import DryRunDocument, GateDocument
 )
 @click.option(
     "--on-interrupt",
-    type=click.Choice(["leave", "cancel"]),
+    type=Choice(["leave", "cancel"]),
     default="leave",
     show_default=True,
     help="What Ctrl-C or SIGTERM does to the gate where nobody can be asked.",

@@ -15,6 +15,7 @@ from typing import NoReturn
 import click
 
 from healthd.commands.options import REFUSED, reason
+from healthd.commands.values import WholeNumber
 from healthd.config.file import ConfigError, parse
 from healthd.nearest import did_you_mean
 from healthd_gates.commands.init import nginx_conf, pages
@@ -97,7 +98,8 @@ def init(
 
     \b
     healthd init --yes
-    healthd init --yes --service api --target blue=http://127.0.0.1:3001 --target green=http://127.0.0.1:3002
+    healthd init --yes --service api --target blue=http://127.0.0.1:3001 \\
+        --target green=http://127.0.0.1:3002
     """
     if os.path.lexists(file):
         _refuse(f"{file} is there already, and nothing was written: name another file, as in `healthd init new.yaml`")
@@ -171,7 +173,7 @@ def _picked(host: Host, found: Sequence[Proposal]) -> Proposal | None:
 def _asked_which(found: Sequence[Proposal]) -> Proposal:
     for number, each in enumerate(found, 1):
         click.echo(f"  {number}  {each.name}: {' '.join(_written(each.targets))}")
-    number = click.prompt("Which one is deployed", default=1, type=click.IntRange(1, len(found)))
+    number = click.prompt("Which one is deployed", default=1, type=WholeNumber(1, len(found)))
     return found[int(number) - 1]
 
 

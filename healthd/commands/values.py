@@ -1,0 +1,44 @@
+"""Types of the values of options and arguments: a wrong one is told in plain words, with the nearest valid word."""
+
+from __future__ import annotations
+
+from math import isfinite
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from healthd.nearest import did_you_mean
+
+if TYPE_CHECKING:
+    _ChoiceType = click.Choice[str]
+else:
+    _ChoiceType = click.Choice  # not generic in older releases of click
+
+
+class Choice(_ChoiceType):
+    """One word of several."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter as error:
+            told = f"{error.message}{did_you_mean(str(value), self.choices)}"
+            raise click.BadParameter(told, ctx, param) from None
+
+
+class Number(click.FloatRange):
+    """Finite number within bounds."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        number = super().convert(value, param, ctx)
+        if not isfinite(number):
+            self.fail(f"{value!r} is not a finite number.", param, ctx)
+        return number
+
+
+class WholeNumber(click.IntRange):
+    """Whole number within bounds."""
+
+    name = "whole number"
