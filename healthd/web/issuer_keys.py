@@ -170,7 +170,7 @@ async def _fetch(source: Source) -> tuple[dict[str, Any], dict[str, PyJWK]]:
     """Return the discovery document, and the keys by their names. Raises UnusableError and whatever the connection
     raises."""
     from jwt import PyJWK
-    from jwt.exceptions import PyJWKError
+    from jwt.exceptions import PyJWTError
 
     context = await asyncio.to_thread(trust, source.ca_file)
     headers = {"Accept": "application/json"}
@@ -191,7 +191,7 @@ async def _fetch(source: Source) -> tuple[dict[str, Any], dict[str, PyJWK]]:
             continue
         try:
             found[str(each.get("kid", ""))] = PyJWK(each)
-        except (PyJWKError, ValueError, TypeError):  # of a kind that this release does not know
+        except (PyJWTError, ValueError, TypeError):  # of a kind or curve that this release does not know, or broken
             continue
     if not found:
         raise UnusableError("it publishes no key that signatures could be verified with")

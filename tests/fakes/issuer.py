@@ -77,6 +77,7 @@ class Issuer:
 
     def __init__(self) -> None:
         self.keys: dict[str, Any] = {"one": _rsa()}
+        self.others: list[dict[str, Any]] = []  # keys that it publishes too, as they are
         self.asked: list[str] = []
         self.status = 200
         self.named: str | None = None  # another issuer in the document
@@ -122,6 +123,7 @@ class Issuer:
     async def _published(self, request: web.Request) -> web.Response:
         self._admit(request)
         keys: list[dict[str, Any]] = [{"kty": "oct", "kid": "shared", "k": "c2VjcmV0"}, {"kty": "RSA", "use": "enc"}]
+        keys += self.others
         for name, private in self.keys.items():
             is_ec = isinstance(private, ec.EllipticCurvePrivateKey)
             made = (ECAlgorithm if is_ec else RSAAlgorithm).to_jwk(private.public_key(), as_dict=True)

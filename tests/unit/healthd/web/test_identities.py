@@ -64,6 +64,24 @@ async def test_who_has_the_claims_comes_in(
     assert issuer.asked == ["/.well-known/openid-configuration", "/keys"]
 
 
+@pytest.mark.parametrize(
+    "strange",
+    [
+        {"kty": "EC", "crv": "BP-256", "x": "AA", "y": "AA"},
+        {"kty": "EC", "crv": "P-256", "x": "AA", "y": "AA"},
+        {"kty": "OKP", "crv": "X25519", "x": "AAAA"},
+        {"kty": "RSA", "n": 5, "e": "AQAB"},
+        {"kty": "RSA", "alg": "RSA-OAEP", "n": "AQAB", "e": "AQAB"},
+    ],
+)
+async def test_a_key_that_nobody_here_can_use_takes_nothing_from_the_others(
+    open_site: Open, issuer: Issuer, strange: dict[str, Any]
+) -> None:
+    issuer.others.append({"kid": "strange", **strange})
+    _, client = await opened(open_site, identity(issuer))
+    assert await run(client, issuer.token(GITHUB)) == (200, "")
+
+
 async def test_aws_signs_by_es384_too(open_site: Open, issuer: Issuer) -> None:
     """As the caller asks; another account has another issuer, and what the caller wrote is no tag of the role."""
     issuer.rotate(ec.SECP384R1())
