@@ -29,6 +29,7 @@ class EndedSessionStore:
         """Store sessions, and delete those that need not be remembered any more. May be repeated."""
         table = tables.ended_sessions
         async with self._database.write() as connection:
+            await self._database.one_at_a_time(connection, "ended sessions")  # two may end the same one
             await connection.execute(
                 sa.delete(table).where(sa.or_(table.c.id.in_(sorted(ended)), table.c.until <= self._clock.now()))
             )
