@@ -67,16 +67,23 @@ class Steps:
 
         `undo`, a sentence and a function, is stored before the step starts: a step that failed halfway is undone too,
         so it must establish a state and do nothing where that exists already. `keep` is done instead of it where the
-        deploy is left in place, so that a later deploy does not go back behind it.
+        deploy is left in place, so that a later deploy does not go back behind it. Either is done once where two steps
+        have the same one.
         """
         if self.dry_run:
             self.say(f"would {what}", "○")
             return
         if undo is not None:
-            self._undos.append(_Undo(*undo))
+            _add(_Undo(*undo), self._undos)
         if keep is not None:
-            self._keeps.append(_Undo(*keep))
+            _add(_Undo(*keep), self._keeps)
         await self._told(what, act)
+
+    def undo_last(self, what: str, act: Act[None]) -> None:
+        """Store what is undone after everything else, such as a schema that the code before needs only once it is
+        back."""
+        if not self.dry_run:
+            self._undos.insert(0, _Undo(what, act))
 
     async def afterwards(self, what: str, act: Act[None], *, wait: float) -> None:
         """Run a step after the deploy's outcome is decided: its failure is reported, and does not change the
@@ -140,6 +147,13 @@ class Steps:
         said = f": {result}" if isinstance(result, str) else ""
         self.say(f"{what}{said} ({took:.1f} s)" if took >= 1 else f"{what}{said}", "✓")
         return result
+
+
+def _add(undo: _Undo, to: list[_Undo]) -> None:
+    """Append it as the newest, once."""
+    if undo in to:
+        to.remove(undo)
+    to.append(undo)
 
 
 async def wait_until(holds: Callable[[], Awaitable[bool]], *, within: float, every: float, what: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from healthd_deploy.core.blue_green import arm
 from healthd_deploy.core.gate_request import Arm
 from healthd_deploy.core.session import GateSession
-from healthd_deploy.core.steps import Act, Steps
+from healthd_deploy.core.steps import Steps
 from healthd_deploy.host.host import Host, Standing
 from healthd_deploy.host.settings import HostConfig
 
@@ -49,10 +49,12 @@ class HostRelease:
         if standing.unfinished is not None:
             going_on = f"go on where the deploy {standing.unfinished.key} was left"
             await steps.do(going_on, self._exposed if resumed else _nothing, undo=back, keep=kept if resumed else None)
+        if resumed:  # it was migrated before its switch
+            self._undo_migrations_last(version)
         await steps.look("what the host must have", host.ready)
         if not at_its_gate:  # else its switch is done, and its verdict may have put the version in quarantine
             await self._may_begin(candidate, baseline)
-            await self._prepare(version, standing)
+            await self._prepare(version, standing, resumed=resumed)
             await self.gate_session.lock.hold()
             switch = f"switch current from {standing.baseline or 'nothing'} to {version}"
             await steps.do(switch, lambda: self._switch(version, standing), undo=back, keep=kept)
@@ -76,13 +78,15 @@ class HostRelease:
             (self.config.gates.after,), candidate, baseline, rolls_back=baseline is not None
         )
 
-    async def _prepare(self, version: str, standing: Standing) -> None:
+    async def _prepare(self, version: str, standing: Standing, *, resumed: bool) -> None:
         """Make all beside the running release that the switch needs."""
         steps, host = self.steps, self.host
         await steps.do("back up", lambda: host.back_up(self.key, version, standing.baseline))
         await steps.do(f"fetch, unpack and install {version}", lambda: host.unpack(version))
         if (migrations := self.config.migrations) is not None:
-            await steps.do("migrate", lambda: host.migrate(migrations, version), undo=self._migrate_back(version))
+            if not resumed:
+                self._undo_migrations_last(version)
+            await steps.do("migrate", lambda: host.migrate(migrations, version))
 
     async def _tidy(self) -> None:
         await self.steps.afterwards("note that it was promoted", self.host.promoted, wait=0)
@@ -100,11 +104,13 @@ class HostRelease:
         await self.host.put_back(standing)
         self.gate_session.report.back()
 
-    def _migrate_back(self, version: str) -> tuple[str, Act[None]] | None:
+    def _undo_migrations_last(self, version: str) -> None:
+        """Have the migrations undone when the old release is back: the new one needs its schema until then."""
         migrations = self.config.migrations
-        if migrations is None or (undo := migrations.undo) is None:
-            return None
-        return "undo the migrations", lambda: self.host.migrate_back(undo, migrations.timeout, version)
+        if migrations is not None and (undo := migrations.undo) is not None:
+            self.steps.undo_last(
+                "undo the migrations", lambda: self.host.migrate_back(undo, migrations.timeout, version)
+            )
 
     def _arm(self, version: str) -> dict[str, Any]:
         side = arm(version, self.config.target or "")
