@@ -122,6 +122,8 @@ def _misplaced(model: type[BaseModel], tree: Any, where: KeyPath) -> str:
 
 
 def _is_left_empty(tree: Any, where: KeyPath) -> bool:
+    if not where:  # what is wrong concerns the file as a whole
+        return False
     around = value_at(tree, where[:-1])
     return isinstance(around, CommentedMap) and where[-1] in around and around[where[-1]] is None
 
