@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 from pydantic import BaseModel
 
 from healthd.checks.contract import CheckConfig, Level
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from healthd_gates.config.settings import Config
 
 _COMMANDS = ("argv", "dry_run")
+_FILE = click.Path(path_type=Path, dir_okay=False)
 
 
 @click.group()
@@ -34,14 +36,19 @@ def config() -> None:
 
 
 @config.command("check")
-@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("file", type=_FILE, required=False)
+@click.option(
+    "-c", "--config", "config_file", type=_FILE, envvar="HEALTHD_CONFIG", help="The same.  [env: HEALTHD_CONFIG]"
+)
 @click.option("--elsewhere", is_flag=True, help="The daemon runs on another host: look for nothing on this one.")
-def check_file(file: Path, *, elsewhere: bool) -> None:
+@click.pass_context
+def check_file(ctx: click.Context, file: Path | None, config_file: Path | None, *, elsewhere: bool) -> None:
     """Say whether FILE is valid: every problem with its line, its key and the fix. Exit code 0 or 2.
 
     The programs of its actions are looked for as the daemon will look for them; files that are named and not there, and
     variables that are not set, are told.
     """
+    file = _one_file(ctx, file, config_file)
     settings = settings_or_exit(file)
     if not elsewhere:
         _refuse_unable(settings, file)
@@ -155,6 +162,16 @@ def _no_journal(url: str) -> str | None:
         return problem_here(url)
     except OSError:  # this user may not look, and the daemon's may
         return None
+
+
+def _one_file(ctx: click.Context, file: Path | None, config_file: Path | None) -> Path:
+    """Return the file that is named, as an argument or as every other command has it. Raises click.UsageError."""
+    typed = ctx.get_parameter_source("config_file") is ParameterSource.COMMANDLINE
+    if file is not None and config_file is not None and typed:
+        raise click.UsageError(f"{file} and {config_file}: name one file", ctx)
+    if (named := file or config_file) is None:
+        raise click.MissingParameter(ctx=ctx, param_hint="'FILE'", param_type="argument")
+    return named
 
 
 def _absent(settings: Config, file: Path) -> Iterator[Problem]:

@@ -18,6 +18,24 @@ def test_a_journal_that_can_never_be_is_refused_with_its_line(tmp_path: Path) ->
     assert CliRunner().invoke(main, ["config", "check", str(file), "--elsewhere"]).exit_code == 0
 
 
+def test_the_file_is_named_as_for_every_other_command_too(tmp_path: Path) -> None:
+    """By `-c` or HEALTHD_CONFIG; an argument goes before the variable, and two files are one too many."""
+    file, other = tmp_path / "healthd.yaml", str(tmp_path / "none.yaml")
+    file.write_text("environment: development\n")
+    for words, variables in (
+        (["-c", str(file)], {}),
+        ([], {"HEALTHD_CONFIG": str(file)}),
+        ([str(file)], {"HEALTHD_CONFIG": other}),
+    ):
+        checked = CliRunner().invoke(main, ["config", "check", *words], env=variables)
+        assert (checked.exit_code, checked.output.startswith(f"{file}: valid")) == (0, True), checked.output
+    twice = CliRunner().invoke(main, ["config", "check", str(file), "-c", other])
+    assert twice.exit_code == 2
+    assert f"{file} and {other}: name one file" in twice.output
+    none = CliRunner().invoke(main, ["config", "check"], env={"HEALTHD_CONFIG": None})
+    assert (none.exit_code, "Missing argument 'FILE'" in none.output) == (2, True)
+
+
 def test_what_is_shown_holds_no_secret_among_the_words_of_a_command(tmp_path: Path) -> None:
     """Of checks and of actions: known from elsewhere in the file, or named so."""
     file = tmp_path / "healthd.yaml"
