@@ -3,6 +3,7 @@ while the journal was away have all of them in the end."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -17,6 +18,7 @@ from healthd.journal.journal import AuditEntry, write_audit
 from healthd.runtime.clock import Clock
 
 _log = structlog.get_logger(__name__)
+_AT_ONCE = 100  # updates that are unpacked before others have their turn on the event loop
 
 
 class IncidentStore:
@@ -34,14 +36,15 @@ class IncidentStore:
 
     async def load(self) -> dict[str, Update]:
         """Return all updates by id."""
-        async with self._database.read() as connection:
-            rows = (await connection.execute(sa.select(tables.incident_updates))).all()
         found: dict[str, Update] = {}
-        for row in rows:
-            try:
-                found[row.id] = Update.model_validate_json(row.body)
-            except ValidationError:  # written by another release
-                _log.warning("stored update of an incident unreadable, not shown", incident=row.incident)
+        async with self._database.read() as connection:
+            for rows in (await connection.execute(sa.select(tables.incident_updates))).partitions(_AT_ONCE):
+                for row in rows:
+                    try:
+                        found[row.id] = Update.model_validate_json(row.body)
+                    except ValidationError:  # written by another release
+                        _log.warning("stored update of an incident unreadable, not shown", incident=row.incident)
+                await asyncio.sleep(0)
         return found
 
     async def add(self, updates: Sequence[Update], entries: Sequence[AuditEntry]) -> None:

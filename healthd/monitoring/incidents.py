@@ -20,6 +20,7 @@ _log = structlog.get_logger(__name__)
 _LOOK = 5.0  # seconds between two reads of the journal
 _PATIENCE = 2.0  # seconds for which a caller waits for the journal
 _CLEANING = 3600.0
+_WITHDRAWN = timedelta(days=1)  # for which a withdrawal is kept, for replicas that wrote while the journal was away
 
 
 class Store(Protocol):
@@ -136,17 +137,20 @@ class Incidents:
         self._read_at = self._clock.now()
 
     async def _clean(self) -> None:
-        """Delete what was over before the journal's retention began."""
+        """Delete what was over before the journal's retention began, and what was withdrawn a day ago, of which the
+        audit tells."""
         if self._clock.steady() < self._clean_at:
             return
-        oldest = self._clock.now() - timedelta(seconds=self._retention())
+        now, retention = self._clock.now(), timedelta(seconds=self._retention())
         by_incident: dict[str, list[Update]] = {}
         for update in self._known.values():
             by_incident.setdefault(update.incident, []).append(update)
         over = []
         for key, updates in by_incident.items():
             last = max(updates, key=lambda it: (it.at, it.id))
-            if last.at < oldest and (last.state == "resolved" or any(it.withdrawn for it in updates)):
+            is_withdrawn = any(it.withdrawn for it in updates)
+            kept = min(retention, _WITHDRAWN) if is_withdrawn else retention
+            if last.at < now - kept and (is_withdrawn or last.state == "resolved"):
                 over.append(key)
         if over:
             await self._store.forget(over)

@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from healthd.cli import main
+from healthd.config.incident import Update
 from healthd.journal.incidents import IncidentStore
 from healthd.journal.past import Past
 from healthd.monitoring.incidents import Incidents
@@ -254,3 +255,45 @@ async def test_what_is_long_over_is_forgotten(open_site: Open, tmp_path: Path) -
     await replica._clean()
     await replica._load()
     assert [it.id for it in replica.all()] == [lasts["id"]]
+
+
+async def test_what_was_withdrawn_is_forgotten_after_a_day(open_site: Open, tmp_path: Path) -> None:
+    """A script that opens and withdraws all the time fills no table that every replica reads."""
+    site, client = await opened(open_site, tmp_path, public_pages=PAGES)
+    for _ in range(2):
+        _, made = await post(client, SLOW)
+        await client.delete(f"/incidents/{made['id']}", headers=bearer("writer"))
+        site.clock.seconds += 86400 - 1
+        replica = await _replica(site)
+        await replica._clean()
+    left = await IncidentStore(site.database, site.clock).load()
+    assert ({it.incident for it in left.values()}, len(left)) == ({made["id"]}, 2)
+
+
+async def test_many_updates_are_read_in_small_pieces(
+    open_site: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Health is answered meanwhile."""
+    site, client = await opened(open_site, tmp_path, public_pages=PAGES)
+    await post(client, SLOW)
+    first, store = site.incidents.all()[0].last, IncidentStore(site.database, site.clock)
+    await store.add([first.model_copy(update={"id": str(number)}) for number in range(1000)], [])
+    read, most, unpack = 0, 0, Update.model_validate_json
+
+    def counted(body: str) -> Update:
+        nonlocal read
+        read += 1
+        return unpack(body)
+
+    async def others() -> None:
+        nonlocal most
+        while True:
+            before = read
+            await asyncio.sleep(0)
+            most = max(most, read - before)
+
+    monkeypatch.setattr(Update, "model_validate_json", counted)
+    running = asyncio.create_task(others())
+    assert len(await store.load()) == 1001
+    running.cancel()
+    assert 0 < most <= 200
