@@ -113,7 +113,7 @@ async def show(client: GateClient, gate_id: str | None, last: str | None, as_jso
 async def watch(client: GateClient, gate_id: str | None, last: str | None, to_the_end: bool, as_json: bool) -> None:
     """Watch a gate until its verdict, and end with that verdict's exit code. Ctrl-C only stops watching."""
     found = await find(client, gate_id, last)
-    with showing(quiet=as_json) as show_gate:
+    with showing(quiet=as_json, until_verdict=not to_the_end) as show_gate:
         async with aclosing(client.follow(found.id, to_the_end=to_the_end)) as changes:
             async for gate in changes:
                 show_gate(gate)

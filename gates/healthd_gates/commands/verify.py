@@ -85,7 +85,7 @@ async def verify(
     interrupts = Interrupts()
     with interrupts.caught():
         while not gate.is_answered:
-            with showing(quiet=quiet or as_json) as show:
+            with showing(quiet=quiet or as_json, until_verdict=True) as show:
                 answered = await interrupts.unless(_answered(client, gate.id, show))
             if answered is not None:
                 gate = answered

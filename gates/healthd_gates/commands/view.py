@@ -16,7 +16,7 @@ from rich.text import Text
 from healthd.commands.terminal import plain
 from healthd.units import show_duration
 from healthd_gates.commands.gauge import gauge, number
-from healthd_gates.domain import ramp_wording
+from healthd_gates.domain import ramp_wording, rollback_wording
 from healthd_gates.domain.rollback_wording import WORDS
 from healthd_gates.domain.standing import Finding
 from healthd_gates.schema.gate import GateDocument, RampDocument, RollbackDocument
@@ -48,11 +48,14 @@ _STILL_HERE = 60.0  # seconds between two lines in a log, so that the job does n
 
 
 @contextmanager
-def showing(*, quiet: bool) -> Iterator[Show]:
-    """Shows a gate again and again: a live view on a terminal; elsewhere a line on stderr when something changes."""
+def showing(*, quiet: bool, until_verdict: bool = False) -> Iterator[Show]:
+    """Shows a gate again and again: a live view on a terminal; elsewhere a line on stderr when something changes.
+
+    `until_verdict`: the caller tells the verdict itself, so that no line does.
+    """
     console = Console(stderr=True, quiet=quiet)
     if quiet or not console.is_terminal:
-        yield (lambda _gate: None) if quiet else _Lines().show
+        yield (lambda _gate: None) if quiet else _Lines(until_verdict=until_verdict).show
         return
     with Live(console=console, auto_refresh=False, vertical_overflow="visible") as live:
         yield lambda gate: live.update(picture(gate, datetime.now(UTC), console.width), refresh=True)
@@ -61,11 +64,14 @@ def showing(*, quiet: bool) -> Iterator[Show]:
 class _Lines:
     """Prints changes to a log, and once a minute that the gate still goes on."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, until_verdict: bool) -> None:
+        self._until_verdict = until_verdict
         self._state: tuple[object, ...] | None = None
         self._told: datetime | None = None
 
     def show(self, gate: GateDocument) -> None:
+        if self._until_verdict and gate.is_answered:
+            return
         now = datetime.now(UTC)
         silent = self._told is None or (now - self._told).total_seconds() >= _STILL_HERE
         ramp = gate.ramp
@@ -126,7 +132,8 @@ def picture(gate: GateDocument, now: datetime, width: int) -> RenderableType:
         parts.append(Text(gate.told, style=VERDICTS[gate.verdict][1]))
     if gate.rollback is not None:
         parts.append(Text(f"rollback ({gate.rollback.trigger}): {gate.rollback.state}"))
-        parts.append(_indented(gate.rollback.told, "bold red" if gate.rollback.state.wants_a_person else ""))
+        told = rollback_wording.sentence(gate.rollback, gate.told or "")
+        parts.append(_indented(told, "bold red" if gate.rollback.state.wants_a_person else ""))
         parts += _next_steps(gate, gate.rollback)
     if _waits(gate):
         parts.append(Text(_decides(gate), style="bold"))
@@ -223,6 +230,7 @@ def tell(gate: GateDocument, *, as_json: bool) -> None:
         if criterion.sentence not in sentence:
             click.echo(plain(f"  {criterion.sentence}"))
     if gate.rollback is not None:
-        click.echo(plain(f"  rollback: {gate.rollback.state}: {gate.rollback.told}"))
+        told = rollback_wording.sentence(gate.rollback, sentence)
+        click.echo(plain(f"  rollback: {gate.rollback.state}: {told}"))
     if gate.page:
         click.echo(f"  {gate.page}")

@@ -66,7 +66,8 @@ WORDS = {
 """One entry for each state. Only `ROLLED_BACK` may say that the version is gone."""
 
 
-def sentence(rollback: ToldRollback) -> str:
-    """Return the state of a rollback, its details, and why it was called for."""
-    said = f"{WORDS[rollback.state].opening}: {rollback.reason}"
+def sentence(rollback: ToldRollback, known: str = "") -> str:
+    """Return the state of a rollback, its details, and why it was called for, unless what is `known` says that."""
+    opening = WORDS[rollback.state].opening
+    said = opening if rollback.reason in known else f"{opening}: {rollback.reason}"
     return f"{said} ({rollback.detail.rstrip('.')})" if rollback.detail else said

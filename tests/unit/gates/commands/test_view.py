@@ -115,6 +115,29 @@ def test_the_last_word_repeats_nothing(capsys: pytest.CaptureFixture[str]) -> No
     assert capsys.readouterr().out == f"pass: api 1.4.2: Safe. {sentence}\n"
 
 
+def test_a_reason_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:
+    """By the verdict: neither by a line before it nor by the rollback that it calls for."""
+    failed = decided(Verdict.FAIL)
+    due = Rollback(RollbackState.DUE, "decision", "So it is.", NOW, detail="lb says no: 403")
+    shown = GateDocument.of(replace(failed, state=GateState.ACTING, rollback=due))
+    with showing(quiet=False, until_verdict=True) as show:
+        show(GateDocument.of(gate()))
+        show(shown)
+    tell(shown, as_json=False)
+    out, err = capsys.readouterr()
+    assert (out + err).count("So it is.") == 1
+    assert out.startswith("fail: api 1.4.2: So it is.\n")
+    assert out.endswith("\n  rollback: due: Being rolled back (lb says no: 403)\n")
+    assert err.count("\n") == 1
+    assert drawn(replace(failed, rollback=due)).count("So it is.") == 1
+
+
+def test_a_rollback_for_another_reason_tells_it(capsys: pytest.CaptureFixture[str]) -> None:
+    """After a pass, or by a person."""
+    tell(GateDocument.of(replace(decided(Verdict.PASS), rollback=ROLLED_BACK)), as_json=False)
+    assert "\n  rollback: rolled_back: Rolled back, and confirmed: late harm\n" in capsys.readouterr().out
+
+
 ROLLED_BACK = Rollback(RollbackState.ROLLED_BACK, "watch", "late harm", NOW)
 
 
