@@ -10,7 +10,7 @@ from typing import Any
 def listed(text: str) -> Sequence[Mapping[str, Any]]:
     """Return PM2's processes. Other lines may come before the list, of which some begin with a bracket as well:
     `[PM2] Spawning PM2 daemon`. Raises ValueError."""
-    for line in reversed(text.splitlines()):
+    for line in reversed(text.split("\n")):  # JSON leaves other ends of a line, as of a variable, as they are
         if line.startswith("["):
             try:
                 found: Sequence[Mapping[str, Any]] = json.loads(line)

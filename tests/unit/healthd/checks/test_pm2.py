@@ -90,6 +90,13 @@ def test_what_a_reload_takes_away_is_left_out() -> None:
     assert "SECRET" not in repr(found)
 
 
+@pytest.mark.parametrize("end", ["\u2028", "\u2029", "\x85"])
+def test_a_variable_of_several_lines(end: str) -> None:
+    """As Node.js writes it: JSON escapes the ends of ASCII alone."""
+    entry = {"name": "api", "pm_id": 0, "pm2_env": {"NOTE": f"one{end}two"}}
+    assert listed(f"{json.dumps([entry], ensure_ascii=False)}\n") == [entry]
+
+
 @pytest.mark.parametrize("text", ["", "[PM2] Spawning", '{"a": 1}', '[{"name": "cut'])
 def test_what_is_no_list(text: str) -> None:
     with pytest.raises(ValueError, match="no list"):
