@@ -183,8 +183,11 @@ class Api:
             labels = each["metadata"].get("labels", {})
             if place.startswith(f"{path}/") and all(labels.get(name) == value for name, value in wanted.items()):
                 items.append(each if version in _CUSTOM else {k: v for k, v in each.items() if k not in _TYPE})
-        kind = f"{_KINDS[version][plural]}List"
-        return Answer(json={"kind": kind, "apiVersion": version, "metadata": {"resourceVersion": "1"}, "items": items})
+        begin = int(received.query.get("continue", "0"))
+        end = begin + (int(received.query.get("limit", "0")) or len(items))
+        metadata = {"resourceVersion": "1"} | ({"continue": str(end)} if end < len(items) else {})
+        kind, items = f"{_KINDS[version][plural]}List", items[begin:end]
+        return Answer(json={"kind": kind, "apiVersion": version, "metadata": metadata, "items": items})
 
     def _patch(self, path: str, part: str, received: Received) -> Answer:
         if self.before_patch is not None:

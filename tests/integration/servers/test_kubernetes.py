@@ -84,6 +84,16 @@ async def test_what_a_list_holds(cluster: Cluster) -> None:
         await cluster.list(PODS, {"app": "a:b"})
 
 
+async def test_a_long_list_is_read_by_pages(api: Api, cluster: Cluster) -> None:
+    """All of it, without one answer that takes the event loop long to parse."""
+    for number in range(600):
+        api.put(f"/api/v1/nodes/{number}", {"metadata": {"labels": {"pool": "a" if number else "b"}}})
+    asked = len(api.received)
+    found = await cluster.list("/api/v1/nodes", {"pool": "a"})
+    assert sorted(int(each["metadata"]["name"]) for each in found) == list(range(1, 600))
+    assert len(api.received) - asked == 3
+
+
 async def test_who_asks(api: Api, tmp_path: Path) -> None:
     """Nobody is anonymous, and a wrong token is nobody at all; rights can be asked for."""
     file = api.kubeconfig(tmp_path)
