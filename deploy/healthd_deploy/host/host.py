@@ -47,10 +47,15 @@ class Host:
         """True if a version runs here, with no deploy in progress that could still be put back."""
         return self.folders.version() == version and self.folders.unfinished() is None
 
+    def has_begun(self, key: str, version: str) -> bool:
+        """True if this deploy was left once its switch had begun, after its migrations, and was not undone to the end:
+        healthd may have put the release before back meanwhile."""
+        left = self.folders.unfinished()
+        return left is not None and (left.key, left.version) == (key, version)
+
     def is_left(self, key: str, version: str) -> bool:
         """True if this deploy was left after its switch: its version is current, and nothing was put back since."""
-        left = self.folders.unfinished()
-        return left is not None and (left.key, left.version) == (key, version) and self.folders.version() == version
+        return self.has_begun(key, version) and self.folders.version() == version
 
     def standing(self, version: str) -> Standing:
         """Return the state before `version` is released. After a deploy that was killed after its switch, it is the

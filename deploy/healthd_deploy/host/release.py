@@ -49,12 +49,13 @@ class HostRelease:
         if standing.unfinished is not None:
             going_on = f"go on where the deploy {standing.unfinished.key} was left"
             await steps.do(going_on, self._exposed if resumed else _nothing, undo=back, keep=kept if resumed else None)
-        if resumed:  # it was migrated before its switch
+        begun = host.has_begun(self.key, version)
+        if begun:  # it was migrated before its switch, and healthd puts back the release alone
             self._undo_migrations_last(version)
         await steps.look("what the host must have", host.ready)
         if not at_its_gate:  # else its switch is done, and its verdict may have put the version in quarantine
             await self._may_begin(candidate, baseline)
-            await self._prepare(version, standing, resumed=resumed)
+            await self._prepare(version, standing, migrated=begun)
             await self.gate_session.lock.hold()
             switch = f"switch current from {standing.baseline or 'nothing'} to {version}"
             await steps.do(switch, lambda: self._switch(version, standing), undo=back, keep=kept)
@@ -78,13 +79,13 @@ class HostRelease:
             (self.config.gates.after,), candidate, baseline, rolls_back=baseline is not None
         )
 
-    async def _prepare(self, version: str, standing: Standing, *, resumed: bool) -> None:
+    async def _prepare(self, version: str, standing: Standing, *, migrated: bool) -> None:
         """Make all beside the running release that the switch needs."""
         steps, host = self.steps, self.host
         await steps.do("back up", lambda: host.back_up(self.key, version, standing.baseline))
         await steps.do(f"fetch, unpack and install {version}", lambda: host.unpack(version))
         if (migrations := self.config.migrations) is not None:
-            if not resumed:
+            if not migrated:
                 self._undo_migrations_last(version)
             await steps.do("migrate", lambda: host.migrate(migrations, version))
 

@@ -38,7 +38,7 @@ class Recorded(Host):
         return what
 
     async def ready(self) -> str:
-        return "all of it"
+        return self._do("ready") if self._broken == "ready" else "all of it"
 
     async def back_up(self, key: str, version: str, baseline: str | None) -> str:
         return "whole"
@@ -65,9 +65,12 @@ class Recorded(Host):
         self._do(f"put {standing.baseline} back")
 
 
-async def released(home: Path, *, left: bool, broken: str = "", gates: Sequence[Gate] = ()) -> list[str]:
-    """Release 3 on a host that runs 2; `left`: a deploy of it with the same key was killed after its switch."""
-    host(home, *(("3", "2") if left else ("2", "1")))
+async def released(
+    home: Path, *, left: bool, put_back: bool = False, broken: str = "", gates: Sequence[Gate] = ()
+) -> list[str]:
+    """Release 3 on a host that runs 2; `left`: a deploy of it with the same key was killed after its switch;
+    `put_back`: since then healthd has put 2 back."""
+    host(home, *(("3", "2") if left and not put_back else ("2", "1")))
     if left:
         Folders(home).begin(Unfinished("run-7", "3", "2", "1"))
     migrations = {"argv": ["npm", "run", "up"], "undo": ["npm", "run", "down"]}
@@ -91,6 +94,13 @@ async def test_a_release_that_was_left_at_its_gate_undoes_its_migrations_too(tmp
     """They were carried out before it was killed."""
     gate = replace(RUNNING, candidate=Version(version="3"), deployment=Deployment(id="run-7"), policy="post-switch")
     assert await released(tmp_path, left=True, gates=[gate]) == ["put 2 back", "undo the migrations"]
+
+
+async def test_what_healthd_has_put_back_leaves_no_migrations(tmp_path: Path) -> None:
+    """It puts back the release alone. Run again, the deploy ends before it would migrate: the version may be in
+    quarantine."""
+    done = await released(tmp_path, left=True, put_back=True, broken="ready")
+    assert done == ["ready", "put 2 back", "undo the migrations"]
 
 
 async def test_migrations_that_break_under_the_new_release_are_undone_after_it(tmp_path: Path) -> None:
