@@ -91,8 +91,7 @@ class MongoDBQuery:
             client = await self._client.open()
             found = await self._ask(client, self._query())
             latency = self._client.latency
-            is_empty = found is _ABSENT or (self._config.filter is not None and found == 0)
-            if is_empty and not await self._exists(client):
+            if (found is _ABSENT or found == 0) and not await self._exists(client):
                 return Result.unhealthy(FailureKind.MISCONFIGURED, f"there is no collection {self._config.collection}")
         except mongodb.FAILURES as error:
             return self._client.failure(error)

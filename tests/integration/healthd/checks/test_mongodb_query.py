@@ -109,6 +109,12 @@ async def test_mongods_own_count_of_nothing() -> None:
         ask = partial(watched, "mongodb_query", uri=peer.uri, collection="shop.orders", **BAND, **LONG)
         async with ask(filter={}) as check:
             await check.finds(Status.UNHEALTHY, FailureKind.MISCONFIGURED)
+        zero = none | {"cursor": {**none["cursor"], "firstBatch": [{"value": 0}]}}  # as $facet has it of no collection
+        peer.answer("aggregate", zero)
+        async with ask(pipeline=[{"$facet": {"all": [{"$count": "n"}]}}]) as check:
+            await check.finds(Status.UNHEALTHY, FailureKind.MISCONFIGURED)
+        peer.answer("aggregate", none)
+        async with ask(filter={}) as check:
             peer.answer("listCollections", none | {"cursor": {**none["cursor"], "firstBatch": [{"name": "orders"}]}})
             assert (await check.finds(Status.HEALTHY)).observed == {"value": 0.0}
 
